@@ -1,0 +1,32 @@
+//! What a visitor downloads stays small.
+
+use anyhow::{Result, bail};
+
+use crate::figures::sizes;
+
+/// Bytes of the WebAssembly module, gzipped.
+const WASM: u64 = 250_000;
+/// Bytes of everything that the first page load fetches, gzipped.
+const PAGE: u64 = 450_000;
+
+/// Compares the built page with the budgets.
+pub fn check() -> Result<()> {
+    let sizes = sizes::measure()?;
+    let mut over = Vec::new();
+    for (what, is, allowed) in [
+        ("the WebAssembly module", sizes.wasm_gzip_bytes, WASM),
+        ("the first page load", sizes.page_gzip_bytes, PAGE),
+    ] {
+        println!("  {what}: {is} bytes gzipped of {allowed}");
+        if is > allowed {
+            over.push(format!(
+                "{what} is {is} bytes gzipped, {} over its budget of {allowed}",
+                is - allowed
+            ));
+        }
+    }
+    if !over.is_empty() {
+        bail!("{}", over.join("; "));
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! House rules that no other tool knows.
+
+use anyhow::{Context, Result, bail};
+use toml::{Table, Value};
+
+use crate::run::quietly;
+use crate::workspace::{cargo, root};
+
+const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
+
+/// A dependency's version stands once, in the workspace's Cargo.toml.
+pub fn versions_stand_in_the_workspace() -> Result<()> {
+    let metadata = quietly(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let mut faults = Vec::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let path = package["manifest_path"]
+            .as_str()
+            .context("a package has no manifest")?;
+        let manifest: Table = std::fs::read_to_string(path)?.parse()?;
+        let name = package["name"].as_str().unwrap_or(path);
+        faults.extend(
+            own_versions(&manifest)
+                .into_iter()
+                .map(|dependency| format!("{name}: {dependency}")),
+        );
+    }
+    if !faults.is_empty() {
+        bail!(
+            "these dependencies must say `workspace = true` and have their version in the root Cargo.toml: {}",
+            faults.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// The dependencies of `manifest` that are not inherited from the workspace.
+fn own_versions(manifest: &Table) -> Vec<String> {
+    let per_target = manifest
+        .get("target")
+        .and_then(Value::as_table)
+        .into_iter()
+        .flat_map(Table::values);
+    std::iter::once(manifest)
+        .chain(per_target.filter_map(Value::as_table))
+        .flat_map(|table| {
+            DEPENDENCY_TABLES
+                .iter()
+                .filter_map(|name| table.get(*name)?.as_table())
+        })
+        .flatten()
+        .filter(|(_, dependency)| {
+            dependency.get("workspace").and_then(Value::as_bool) != Some(true)
+        })
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// No tracked text names a folder of the machine that it was written on.
+pub fn no_machine_paths() -> Result<()> {
+    // Put together, so that this file passes its own check.
+    let needle = ["", "work", ""].join("/");
+    let faults = lines_with(&tracked(&[])?, &needle)?;
+    if !faults.is_empty() {
+        bail!(
+            "these lines name a folder of one machine: {}",
+            faults.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// npm's lock files leave the registry's address out, so that `npm ci` uses the configured one.
+pub fn lock_files_name_no_host() -> Result<()> {
+    let faults = lines_with(
+        &tracked(&["package-lock.json", "**/package-lock.json"])?,
+        "\"resolved\": \"http",
+    )?;
+    if !faults.is_empty() {
+        bail!(
+            "{} lines name a registry's host, first {}: set omit-lockfile-registry-resolved=true in .npmrc \
+             and write the lock file again",
+            faults.len(),
+            faults[0]
+        );
+    }
+    Ok(())
+}
+
+/// Tracked files, and new ones that git does not ignore.
+fn tracked(patterns: &[&str]) -> Result<Vec<String>> {
+    let mut git = std::process::Command::new("git");
+    git.current_dir(root()).args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "--",
+    ]);
+    let listed = quietly(git.args(patterns))?;
+    Ok(listed
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
+/// `file:line` of every line of these files that contains `needle`; binary files are passed over.
+fn lines_with(files: &[String], needle: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for file in files {
+        let path = root().join(file);
+        // A deleted file is still listed until the deletion is committed; a submodule is a folder.
+        if !path.is_file() {
+            continue;
+        }
+        let content = std::fs::read(&path).with_context(|| format!("cannot read {file}"))?;
+        let Ok(text) = String::from_utf8(content) else {
+            continue;
+        };
+        let lines = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| line.contains(needle));
+        found.extend(lines.map(|(index, _)| format!("{file}:{}", index + 1)));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_versions;
+
+    #[test]
+    fn finds_dependencies_with_versions_of_their_own() {
+        let manifest = r#"
+            [dependencies]
+            a = { workspace = true, optional = true }
+            b = "1"
+            c = { version = "2", features = ["x"] }
+            d.workspace = true
+            [dev-dependencies]
+            e = { path = "../e" }
+            [target.'cfg(unix)'.dependencies]
+            f = "3"
+        "#;
+        let mut found = own_versions(&manifest.parse().unwrap());
+        found.sort();
+        assert_eq!(found, ["b", "c", "e", "f"]);
+    }
+}

@@ -1,0 +1,141 @@
+//! `cargo xtask figures`: every figure that README and docs show, by name.
+//!
+//! One file per figure below `figures/`; each ends a run with one line of JSON. To add one, write
+//! `figures/NAME.rs` with a `pub const FIGURE: Figure` and put it into [`FIGURES`].
+
+pub mod sizes;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::build;
+use crate::run::aloud_or_fail;
+use crate::workspace::{Profile, root};
+
+/// The figures, in the order in which they are listed.
+const FIGURES: &[Figure] = &[sizes::FIGURE];
+
+/// One figure that can be recomputed.
+pub struct Figure {
+    /// What it is called by: lower case, words joined with `-`.
+    pub name: &'static str,
+    /// One line on what is measured.
+    pub summary: &'static str,
+    /// Measures it. The object that it gives is printed as the run's last line.
+    pub run: fn(&Inputs) -> Result<Value>,
+}
+
+/// What a figure may need from the caller.
+pub struct Inputs {
+    data: Option<PathBuf>,
+}
+
+#[allow(
+    dead_code,
+    reason = "helpers of figures that need data or the built binary"
+)]
+impl Inputs {
+    /// The folder that holds the public data sets.
+    ///
+    /// # Errors
+    /// Says where to get the data when `--data` was not given or has no folder `wanted`.
+    pub fn data(&self, wanted: &str) -> Result<PathBuf> {
+        let advice = "scikit-learn's handwritten digits come with `pip install scikit-learn` (sklearn.datasets.load_digits), \
+                      originally https://archive.ics.uci.edu/dataset/80";
+        let Some(data) = &self.data else {
+            bail!("this figure needs --data DIR, the folder that holds `{wanted}`; {advice}");
+        };
+        let folder = data.join(wanted);
+        if !folder.exists() {
+            bail!(
+                "{} does not exist: --data must be the folder that holds `{wanted}`; {advice}",
+                folder.display()
+            );
+        }
+        Ok(folder)
+    }
+}
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Which figure; without it their names are listed.
+    name: Option<String>,
+    /// The folder that holds `digits`, for figures that need real data.
+    #[arg(long)]
+    data: Option<PathBuf>,
+}
+
+pub fn command(arguments: &Arguments) -> Result<()> {
+    let Some(name) = &arguments.name else {
+        for figure in FIGURES {
+            println!("{:<24} {}", figure.name, figure.summary);
+        }
+        return Ok(());
+    };
+    let Some(figure) = FIGURES.iter().find(|figure| figure.name == name) else {
+        let names: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
+        bail!(
+            "there is no figure named {name}; there are: {}",
+            names.join(", ")
+        );
+    };
+    // Relative to where the caller stands, not to the root in which programs are run.
+    let data = arguments
+        .data
+        .as_ref()
+        .map(std::path::absolute)
+        .transpose()?;
+    println!("{}", (figure.run)(&Inputs { data })?);
+    Ok(())
+}
+
+/// Builds `fed-bbpt` for measuring and gives its path.
+#[allow(dead_code, reason = "helper of figures that run the binary")]
+pub fn build_release() -> Result<PathBuf> {
+    build::binary(Profile::Release)
+}
+
+/// Runs `binary` in the repository's root, shows its output, and reads its last line as JSON.
+#[allow(dead_code, reason = "helper of figures that run the binary")]
+pub fn run_for_json<I, S>(binary: &Path, arguments: I) -> Result<Value>
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<std::ffi::OsStr>,
+{
+    let mut command = Command::new(binary);
+    command.current_dir(root()).args(arguments);
+    last_json_line(&aloud_or_fail(&mut command)?)
+}
+
+fn last_json_line(output: &str) -> Result<Value> {
+    let line = output
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .context("the program printed nothing")?;
+    serde_json::from_str(line)
+        .with_context(|| format!("the program's last line is not JSON: {line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{FIGURES, last_json_line};
+
+    #[test]
+    fn names_are_unique() {
+        let names: BTreeSet<&str> = FIGURES.iter().map(|figure| figure.name).collect();
+        assert_eq!(names.len(), FIGURES.len());
+    }
+
+    #[test]
+    fn reads_the_last_line_that_is_not_blank() {
+        assert_eq!(last_json_line("progress\n{\"a\": 1}\n\n").unwrap()["a"], 1);
+        assert!(last_json_line("").is_err());
+        assert!(last_json_line("{\"a\": 1}\ndone\n").is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! Where things lie, and which cargo profile is built.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use clap::ValueEnum;
+
+/// The repository's root: the folder that holds the workspace's Cargo.toml.
+pub fn root() -> &'static Path {
+    // Compiled in, so that the commands work from any folder below the root.
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        here.parent().unwrap_or(here).to_path_buf()
+    });
+    &ROOT
+}
+
+/// The page's folder, an npm package.
+pub fn web() -> PathBuf {
+    root().join("web")
+}
+
+/// The whole-system tests' folder, an npm package and a crate.
+pub fn tests() -> PathBuf {
+    root().join("tests")
+}
+
+/// The built page, as `fed-bbpt serve --web` and `fed-bbpt demo --web` take it.
+pub fn web_dist() -> PathBuf {
+    web().join("dist")
+}
+
+/// Cargo's target folder.
+pub fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => root().join(folder),
+        None => root().join("target"),
+    }
+}
+
+/// Folder for what xtask itself keeps between runs (reports, stamps); below cargo's target folder.
+pub fn scratch() -> std::io::Result<PathBuf> {
+    let folder = target().join("xtask");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// How the native binary is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// Tuned: the crates that compute are optimised, and tests share every artefact.
+    #[default]
+    Dev,
+    /// For measuring and for deployment.
+    Release,
+}
+
+impl Profile {
+    /// The value of cargo's `--profile`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+        }
+    }
+
+    /// The built `fed-bbpt` binary.
+    pub fn binary(self) -> PathBuf {
+        let folder = match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        };
+        target()
+            .join(folder)
+            .join(format!("fed-bbpt{}", std::env::consts::EXE_SUFFIX))
+    }
+}
+
+/// `cargo` in the repository's root, free of what `cargo run` (which started us) put into the
+/// environment for this package alone: build scripts of others would see it and run again.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// `npm` or `npx` in `folder`.
+pub fn node_tool(tool: &str, folder: &Path) -> Command {
+    let mut command = Command::new(if cfg!(windows) {
+        format!("{tool}.cmd")
+    } else {
+        tool.to_owned()
+    });
+    command.current_dir(folder);
+    command
+}
