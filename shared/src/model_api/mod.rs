@@ -1,0 +1,310 @@
+//! How a model API is spoken to, one file for each dialect. Pure: builds the bytes of a request
+//! and reads the bytes of an answer; whoever calls does the sending, the waiting and the repeating.
+
+mod error;
+mod open_inference;
+mod scores;
+mod tensor_data;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::{ModelApiError, Retry};
+pub use scores::Scores;
+pub use tensor_data::TensorData;
+
+/// How the model takes images and what it answers: the `[model]` section of a task file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// The protocol; `open-inference` is the one there is.
+    pub dialect: String,
+    /// Where the model API lives, for example `http://127.0.0.1:8701`; a path prefix is allowed.
+    pub url: String,
+    /// The model's name at that API.
+    pub name: String,
+    /// What the model takes.
+    pub input: InputSpec,
+    /// What the model answers.
+    pub output: OutputSpec,
+}
+
+/// The image tensor: a batch of RGB images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputSpec {
+    /// The tensor's name.
+    pub name: String,
+    /// The type of its elements.
+    pub datatype: Datatype,
+    /// The order of its dimensions.
+    pub layout: Layout,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Columns of pixels.
+    pub width: usize,
+    /// What black (byte 0) is sent as; FP32 only.
+    #[serde(default)]
+    pub low: f32,
+    /// What white (byte 255) is sent as; FP32 only.
+    #[serde(default = "one")]
+    pub high: f32,
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+/// The score tensor: `[batch, classes]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputSpec {
+    /// The tensor's name.
+    pub name: String,
+    /// What the numbers mean.
+    pub kind: OutputKind,
+    /// How many there are for each image.
+    pub classes: usize,
+}
+
+/// Type of the elements of the image tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Datatype {
+    /// Bytes, 0 to 255.
+    #[serde(rename = "UINT8")]
+    Uint8,
+    /// 32-bit floats from `low` to `high`.
+    #[serde(rename = "FP32")]
+    Fp32,
+}
+
+impl Datatype {
+    /// The protocol's name of it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uint8 => "UINT8",
+            Self::Fp32 => "FP32",
+        }
+    }
+
+    /// Bytes for each element.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Self::Uint8 => 1,
+            Self::Fp32 => 4,
+        }
+    }
+}
+
+/// Order of the dimensions of the image tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// batch, channel, row, column
+    Nchw,
+    /// batch, row, column, channel
+    Nhwc,
+}
+
+impl Layout {
+    /// The name used in task files and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nchw => "nchw",
+            Self::Nhwc => "nhwc",
+        }
+    }
+}
+
+/// What the numbers in the score tensor mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputKind {
+    /// Unbounded; softmax makes them probabilities.
+    Logits,
+    /// From 0 to 1.
+    Probabilities,
+}
+
+/// An HTTP request to send to the model API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: Method,
+    /// To be appended to [`ModelSpec::url`] (without its trailing slash); starts with `/`.
+    pub path: String,
+    /// Names and values. Keys for access are added by the caller, who alone knows them.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty for GET.
+    pub body: Vec<u8>,
+}
+
+/// The HTTP methods that dialects need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET
+    Get,
+    /// POST
+    Post,
+}
+
+impl Method {
+    /// As written in HTTP.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// An HTTP answer of the model API.
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// Lower-case names, and values.
+    pub headers: &'a [(String, String)],
+    /// The whole body.
+    pub body: &'a [u8],
+}
+
+impl<'a> Response<'a> {
+    /// The first header of that (lower-case) name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim())
+    }
+}
+
+/// What a model API says about the model, once it agrees with the task file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// The most images that one request may hold, if the server states it.
+    pub max_batch: Option<usize>,
+    /// Names of the classes in order, if the server states them; otherwise empty.
+    pub labels: Vec<String>,
+    /// What runs the model, as the server calls it (`onnxruntime_onnx`, `onnx_rten`, …), or empty.
+    pub platform: String,
+}
+
+/// One protocol, configured for one model.
+pub trait Dialect: Send + Sync {
+    /// Asks for the model's description.
+    fn describe_request(&self) -> Request;
+
+    /// Reads the answer to [`describe_request`](Self::describe_request) and compares it with the
+    /// task file.
+    ///
+    /// # Errors
+    /// [`ModelApiError::Disagrees`] with every disagreement, or whatever the answer says.
+    fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError>;
+
+    /// Asks for the scores of `count` images: `count × 3 × height × width` bytes, planar RGB.
+    ///
+    /// # Errors
+    /// [`ModelApiError::WrongPixels`] if `images` has another length or `count` is 0.
+    fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError>;
+
+    /// Reads the answer to an [`infer_request`](Self::infer_request) of `count` images.
+    /// Total: any bytes give scores or an error.
+    ///
+    /// # Errors
+    /// Whatever the answer says, or what is wrong with it.
+    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError>;
+}
+
+/// The dialect that `spec` names, ready for use.
+///
+/// # Errors
+/// [`ModelApiError::InvalidSpec`] with every fault of `spec`.
+pub fn dialect(spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
+    let faults = spec_faults(spec);
+    if !faults.is_empty() {
+        return Err(ModelApiError::InvalidSpec { faults });
+    }
+    Ok(Box::new(open_inference::OpenInference::new(spec.clone())))
+}
+
+/// Largest side of an image; larger ones are a mistake and would only exhaust memory.
+const MAX_SIDE: usize = 4096;
+/// Largest number of classes; ImageNet-21k has 21,841.
+const MAX_CLASSES: usize = 1 << 20;
+
+/// Everything that is wrong with `spec`; empty if it can be used.
+#[must_use]
+pub fn spec_faults(spec: &ModelSpec) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut check = |good: bool, fault: String| {
+        if !good {
+            faults.push(fault);
+        }
+    };
+    let ModelSpec { dialect, url, name, input, output } = spec;
+    check(
+        dialect == "open-inference",
+        format!("dialect is `{dialect}`, but only `open-inference` is known"),
+    );
+    check(
+        ["http://", "https://"].iter().any(|scheme| {
+            url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+        }),
+        format!("url is `{url}`, but must be like http://127.0.0.1:8701 or https://host/path"),
+    );
+    check(
+        !url.contains(['?', '#']) && !url.contains(char::is_whitespace),
+        format!("url is `{url}`, but must have no query, fragment or space"),
+    );
+    check(!name.is_empty(), "name is empty".into());
+    check(!input.name.is_empty(), "input.name is empty".into());
+    check(!output.name.is_empty(), "output.name is empty".into());
+    for (field, side) in [("height", input.height), ("width", input.width)] {
+        check(
+            (1..=MAX_SIDE).contains(&side),
+            format!("input.{field} is {side}, but must be from 1 to {MAX_SIDE}"),
+        );
+    }
+    check(
+        input.low.is_finite() && input.high.is_finite() && input.low != input.high,
+        format!(
+            "input.low is {} and input.high is {}, but they must be two different finite numbers",
+            input.low, input.high
+        ),
+    );
+    check(
+        (1..=MAX_CLASSES).contains(&output.classes),
+        format!("output.classes is {}, but must be from 1 to {MAX_CLASSES}", output.classes),
+    );
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_says_all_its_faults_at_once() {
+        let spec = ModelSpec {
+            dialect: "smoke-signals".into(),
+            url: "ftp://x y".into(),
+            name: String::new(),
+            input: InputSpec {
+                name: String::new(),
+                datatype: Datatype::Uint8,
+                layout: Layout::Nchw,
+                height: 0,
+                width: 1 << 20,
+                low: f32::NAN,
+                high: 1.0,
+            },
+            output: OutputSpec { name: String::new(), kind: OutputKind::Logits, classes: 0 },
+        };
+        let Err(ModelApiError::InvalidSpec { faults }) = dialect(&spec) else {
+            panic!("accepted");
+        };
+        assert_eq!(faults.len(), 10, "{faults:#?}");
+    }
+}

@@ -1,0 +1,188 @@
+//! The Open Inference Protocol, version 2, over HTTP: spoken by Triton, KServe, MLServer,
+//! OpenVINO Model Server and `fed-bbpt model-api`.
+//!
+//! Requests use the binary tensor data extension (a JSON header, then the raw bytes; its length in
+//! `Inference-Header-Content-Length`), which is a third of the size of JSON numbers or less, and ask
+//! for binary answers; answers are read in both forms.
+//!
+//! * protocol: <https://github.com/kserve/open-inference-protocol>
+//! * binary extension: <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md>
+
+mod answer;
+mod description;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+use super::{
+    Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec, Request,
+    Response, Scores,
+};
+
+/// Lower-case name of the header that says how many bytes of the body are JSON.
+const HEADER_LENGTH: &str = "inference-header-content-length";
+
+/// The dialect, configured for one model.
+pub(super) struct OpenInference {
+    spec: ModelSpec,
+    /// `/v2/models/NAME`, escaped.
+    path: String,
+}
+
+impl OpenInference {
+    /// `spec` must be free of faults.
+    pub(super) fn new(spec: ModelSpec) -> Self {
+        let path = format!("/v2/models/{}", escape(&spec.name));
+        Self { spec, path }
+    }
+}
+
+impl Dialect for OpenInference {
+    fn describe_request(&self) -> Request {
+        Request {
+            method: Method::Get,
+            path: self.path.clone(),
+            headers: vec![("accept".into(), "application/json".into())],
+            body: Vec::new(),
+        }
+    }
+
+    fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
+        status::check(response, &self.spec.name)?;
+        description::check(&self.spec, response.body)
+    }
+
+    fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError> {
+        let input = &self.spec.input;
+        let per_image = 3 * input.height * input.width;
+        if count == 0 || count.checked_mul(per_image) != Some(images.len()) {
+            return Err(ModelApiError::WrongPixels { count, per_image, got: images.len() });
+        }
+        let shape = match input.layout {
+            Layout::Nchw => [count, 3, input.height, input.width],
+            Layout::Nhwc => [count, input.height, input.width, 3],
+        };
+        let bytes = images.len() * input.datatype.size();
+        let header = InferHeader {
+            inputs: [InputTensor {
+                name: &input.name,
+                shape,
+                datatype: input.datatype.name(),
+                parameters: BinarySize { binary_data_size: bytes },
+            }],
+            // Said twice: some servers read only the request's parameter, others only the output's.
+            outputs: [OutputTensor {
+                name: &self.spec.output.name,
+                parameters: BinaryWanted { binary_data: true },
+            }],
+            parameters: BinaryOutput { binary_data_output: true },
+        };
+        let mut body = Vec::with_capacity(bytes + 512);
+        // Unwrap safety: strings and numbers always become JSON, and a Vec takes any bytes.
+        #[allow(clippy::expect_used)]
+        serde_json::to_writer(&mut body, &header).expect("plain data");
+        let header_length = body.len();
+        encode(input, images, &mut body);
+        Ok(Request {
+            method: Method::Post,
+            path: format!("{}/infer", self.path),
+            headers: vec![
+                ("content-type".into(), "application/octet-stream".into()),
+                (HEADER_LENGTH.into(), header_length.to_string()),
+            ],
+            body,
+        })
+    }
+
+    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
+        status::check(response, &self.spec.name)?;
+        answer::read(&self.spec.output, response, count)
+    }
+}
+
+/// The JSON in front of the bytes. Structs, so that the order of the keys is always the same.
+#[derive(Serialize)]
+struct InferHeader<'a> {
+    inputs: [InputTensor<'a>; 1],
+    outputs: [OutputTensor<'a>; 1],
+    parameters: BinaryOutput,
+}
+
+#[derive(Serialize)]
+struct InputTensor<'a> {
+    name: &'a str,
+    shape: [usize; 4],
+    datatype: &'static str,
+    parameters: BinarySize,
+}
+
+#[derive(Serialize)]
+struct BinarySize {
+    binary_data_size: usize,
+}
+
+#[derive(Serialize)]
+struct OutputTensor<'a> {
+    name: &'a str,
+    parameters: BinaryWanted,
+}
+
+#[derive(Serialize)]
+struct BinaryWanted {
+    binary_data: bool,
+}
+
+#[derive(Serialize)]
+struct BinaryOutput {
+    binary_data_output: bool,
+}
+
+/// Appends planar RGB bytes in the layout and datatype that the model takes.
+fn encode(input: &InputSpec, images: &[u8], body: &mut Vec<u8>) {
+    match (input.layout, input.datatype) {
+        (Layout::Nchw, Datatype::Uint8) => body.extend_from_slice(images),
+        (Layout::Nchw, Datatype::Fp32) => {
+            let table = float_table(input);
+            body.extend(images.iter().flat_map(|&byte| table[usize::from(byte)]));
+        }
+        (Layout::Nhwc, Datatype::Uint8) => body.extend(interleaved(input, images)),
+        (Layout::Nhwc, Datatype::Fp32) => {
+            let table = float_table(input);
+            body.extend(interleaved(input, images).flat_map(|byte| table[usize::from(byte)]));
+        }
+    }
+}
+
+/// The bytes of planar images in the order pixel by pixel, R G B.
+fn interleaved<'a>(input: &InputSpec, images: &'a [u8]) -> impl Iterator<Item = u8> + 'a {
+    let plane = input.height * input.width;
+    images.chunks_exact(3 * plane).flat_map(move |image| {
+        (0..plane).flat_map(move |at| [image[at], image[plane + at], image[2 * plane + at]])
+    })
+}
+
+/// Every byte as the little-endian float that the model wants for it:
+/// `low + byte/255 · (high − low)`.
+fn float_table(input: &InputSpec) -> [[u8; 4]; 256] {
+    std::array::from_fn(|byte| {
+        // Lossless: at most 255.
+        #[allow(clippy::cast_precision_loss)]
+        let unit = byte as f32 / 255.0;
+        (input.low + unit * (input.high - input.low)).to_le_bytes()
+    })
+}
+
+/// Percent-encodes a path segment: all but RFC 3986's unreserved characters.
+fn escape(segment: &str) -> String {
+    let mut escaped = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
