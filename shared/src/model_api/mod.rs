@@ -14,6 +14,7 @@ pub use tensor_data::TensorData;
 
 /// How the model takes images and what it answers: the `[model]` section of a task file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
     /// The protocol; `open-inference` is the one there is.
@@ -30,6 +31,7 @@ pub struct ModelSpec {
 
 /// The image tensor: a batch of RGB images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 #[serde(deny_unknown_fields)]
 pub struct InputSpec {
     /// The tensor's name.
@@ -56,6 +58,7 @@ fn one() -> f32 {
 
 /// The score tensor: `[batch, classes]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 #[serde(deny_unknown_fields)]
 pub struct OutputSpec {
     /// The tensor's name.
@@ -68,6 +71,7 @@ pub struct OutputSpec {
 
 /// Type of the elements of the image tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 pub enum Datatype {
     /// Bytes, 0 to 255.
     #[serde(rename = "UINT8")]
@@ -99,6 +103,7 @@ impl Datatype {
 
 /// Order of the dimensions of the image tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
     /// batch, channel, row, column
@@ -120,6 +125,7 @@ impl Layout {
 
 /// What the numbers in the score tensor mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 #[serde(rename_all = "lowercase")]
 pub enum OutputKind {
     /// Unbounded; softmax makes them probabilities.
@@ -182,6 +188,7 @@ impl<'a> Response<'a> {
 
 /// What a model API says about the model, once it agrees with the task file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 pub struct Description {
     /// The most images that one request may hold, if the server states it.
     pub max_batch: Option<usize>,

@@ -1,0 +1,154 @@
+//! Fits the owner's label texts to the federation's labels.
+
+use super::DataError;
+use super::error::LISTED;
+
+/// The federation's labels, in the order of its task file.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    known: Vec<String>,
+}
+
+/// The examples' classes, and advice where there is some.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// Class of each example, as an index into the federation's labels.
+    pub classes: Vec<usize>,
+    /// [`DataError::OneClass`] where only one class is present.
+    pub warning: Option<DataError>,
+}
+
+impl Labels {
+    /// Takes the federation's labels.
+    #[must_use]
+    pub fn new(known: &[String]) -> Self {
+        Self { known: known.to_vec() }
+    }
+
+    /// The federation's labels.
+    #[must_use]
+    pub fn known(&self) -> &[String] {
+        &self.known
+    }
+
+    /// Index of the label that `text` means: exactly; else without regard to case and outer blanks;
+    /// else as a whole number (`"00003"`, `"3"` and `"3.0"` are the same). `None` if unknown.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<usize> {
+        let text = text.trim();
+        let position = |same: &dyn Fn(&str) -> bool| self.known.iter().position(|known| same(known));
+        position(&|known| known == text)
+            .or_else(|| position(&|known| known.trim().to_lowercase() == text.to_lowercase()))
+            .or_else(|| {
+                let number = whole(text)?;
+                position(&|known| whole(known.trim()) == Some(number))
+            })
+    }
+
+    /// Classes of all examples.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownLabels`] naming some of the labels that the federation does not know,
+    /// [`DataError::Empty`] without examples.
+    pub fn resolve<'a>(&self, labels: impl IntoIterator<Item = &'a str>) -> Result<Resolved, DataError> {
+        let mut classes = Vec::new();
+        let mut unknown: Vec<&str> = Vec::new();
+        let mut examples = 0;
+        // Examples of one class mostly stand together: remember the last answer.
+        let mut last: Option<(&str, usize)> = None;
+        for label in labels {
+            match last.filter(|(text, _)| *text == label).map(|(_, class)| class).or_else(|| self.find(label)) {
+                Some(class) => {
+                    last = Some((label, class));
+                    classes.push(class);
+                }
+                None => {
+                    examples += 1;
+                    // Files with a wrong label column have thousands of "labels": stop telling
+                    // them apart where nobody reads on.
+                    if unknown.len() < 1000 && !unknown.contains(&label) {
+                        unknown.push(label);
+                    }
+                }
+            }
+        }
+        if examples > 0 {
+            return Err(DataError::UnknownLabels {
+                kinds: unknown.len(),
+                unknown: unknown.iter().take(LISTED).map(|&text| text.to_owned()).collect(),
+                examples,
+                known: self.known.clone(),
+            });
+        }
+        let Some(&first) = classes.first() else {
+            return Err(DataError::Empty { file: "the chosen data".to_owned() });
+        };
+        let warning = classes.iter().all(|&class| class == first).then(|| DataError::OneClass {
+            label: self.known[first].clone(),
+            examples: classes.len(),
+        });
+        Ok(Resolved { classes, warning })
+    }
+}
+
+/// The whole number that a text stands for, with leading zeros or zeros after the point.
+fn whole(text: &str) -> Option<u64> {
+    let text = match text.split_once('.') {
+        Some((before, after)) if !after.is_empty() && after.bytes().all(|b| b == b'0') => before,
+        Some(_) => return None,
+        None => text,
+    };
+    text.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(known: &[&str]) -> Labels {
+        Labels::new(&known.iter().map(|&s| s.to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn spelling_is_forgiven_but_meaning_is_not() {
+        let labels = labels(&["0", "3", "Cat", "cat food"]);
+        assert_eq!(labels.find("3"), Some(1));
+        assert_eq!(labels.find("00003"), Some(1));
+        assert_eq!(labels.find(" 3.00 "), Some(1));
+        assert_eq!(labels.find("cAT"), Some(2));
+        for foreign in ["", ".", "3.", "3.5", "-3", "+3", "cats", "99999999999999999999999"] {
+            assert_eq!(labels.find(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn exact_spelling_wins() {
+        assert_eq!(labels(&["a", "A"]).find("A"), Some(1));
+    }
+
+    #[test]
+    fn all_unknown_labels_are_counted() {
+        let fault = labels(&["0", "1"]).resolve(["0", "x", "y", "x"]).unwrap_err();
+        assert_eq!(
+            fault,
+            DataError::UnknownLabels {
+                unknown: vec!["x".into(), "y".into()],
+                kinds: 2,
+                examples: 3,
+                known: vec!["0".into(), "1".into()],
+            }
+        );
+    }
+
+    #[test]
+    fn one_class_is_a_warning_and_none_a_fault() {
+        let labels = labels(&["0", "1"]);
+        let one = labels.resolve(["1", "1"]).unwrap();
+        assert_eq!(one.classes, [1, 1]);
+        assert_eq!(one.warning, Some(DataError::OneClass { label: "1".into(), examples: 2 }));
+        let both = labels.resolve(["1", "0"]).unwrap();
+        assert_eq!((both.classes, both.warning), (vec![1, 0], None));
+        assert!(matches!(labels.resolve([]), Err(DataError::Empty { .. })));
+    }
+}

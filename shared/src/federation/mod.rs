@@ -1,0 +1,4 @@
+//! How the participants' updates become the next θ.
+
+pub mod fedavg;
+pub mod server_optimizer;

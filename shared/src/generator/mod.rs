@@ -1,0 +1,130 @@
+//! Prompt generators: θ ↦ how an input is changed before the black box sees it.
+//!
+//! To add one: write its file with a `build` function and put its name into the list in [`registry`].
+
+mod basis;
+pub mod frame;
+pub mod statistic;
+
+use crate::fault::{Fault, Faults, Reader};
+use crate::optimizer::Candidate;
+use serde_json::Value;
+
+/// The model input that a generator works on: planar RGB u8, H×W.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Pixels down.
+    pub height: usize,
+    /// Pixels across.
+    pub width: usize,
+}
+
+impl Shape {
+    /// Bytes of one image: 3·H·W.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        3 * self.height * self.width
+    }
+}
+
+/// What a generator needs of one image, computed once, since it does not depend on θ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// The 3·H·W planar bytes that the prompt is added to (shrunk already, for a frame).
+    pub image: Vec<u8>,
+    /// The image's statistics z, [`Generator::statistics`] of them.
+    pub statistics: Vec<f32>,
+}
+
+/// The part of the fused WebGPU kernel that belongs to one generator.
+///
+/// `client-wasm/src/gpu/step.wgsl` documents which functions the text must define and which it may call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kernel {
+    /// WGSL text.
+    pub wgsl: &'static str,
+    /// Integers that the text reads as `shape_of(i)`.
+    pub integers: Vec<u32>,
+    /// Numbers that the text reads as `constants[i]`.
+    pub constants: Vec<f32>,
+}
+
+/// Working memory of [`Generator::prompt`], reused between calls so that a step allocates nothing.
+#[derive(Default, Debug)]
+pub struct Scratch {
+    /// Values that depend on θ alone, filled by [`Generator::begin`].
+    pub candidate: Vec<f32>,
+    /// Values that depend on θ and the image.
+    pub grid: Vec<f32>,
+    /// Values along rows.
+    pub rows: Vec<f32>,
+}
+
+/// θ ↦ prompted image, `clip(x + ε·h_θ(x), 0, 1)` or whatever else the generator is.
+pub trait Generator: Send + Sync {
+    /// Number of parameters d.
+    fn dim(&self) -> usize;
+
+    /// Length of [`Prepared::statistics`].
+    fn statistics(&self) -> usize;
+
+    /// θ₀. Zero unless a generator has a reason: the training then starts at the unprompted model.
+    fn initial(&self) -> Vec<f32> {
+        vec![0.0; self.dim()]
+    }
+
+    /// Everything about an image (3·H·W planar bytes) that θ does not touch.
+    fn prepare(&self, image: &[u8]) -> Prepared;
+
+    /// Whatever of a candidate θ does not depend on the image. Called once for each candidate.
+    fn begin(&self, _theta: &[f32], _scratch: &mut Scratch) {}
+
+    /// The prompted image, quantised, into `out` (3·H·W planar bytes).
+    fn prompt(&self, theta: &[f32], prepared: &Prepared, scratch: &mut Scratch, out: &mut [u8]);
+
+    /// The same on the GPU, if there is a kernel for it.
+    fn kernel(&self) -> Option<Kernel>;
+}
+
+type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
+
+/// All generators by the name that a task file uses. One line each.
+#[must_use]
+pub fn registry() -> &'static [(&'static str, Build)] {
+    &[("statistic", statistic::build), ("frame", frame::build)]
+}
+
+/// Builds what a task file's `[generator]` table asks for; all faults at once.
+pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
+    let mut faults: Vec<Fault> = Vec::new();
+    let mut reader = Reader::new("generator", spec, &mut faults);
+    let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
+    let chosen = reader.choice("kind", &names, Some("statistic"));
+    let generator = registry()[chosen].1(&mut reader, shape);
+    reader.finish();
+    if faults.is_empty() { Ok(generator) } else { Err(Faults(faults)) }
+}
+
+/// Renders a whole step on the CPU: candidate by candidate, image by image, 3·H·W bytes each, in the order
+/// in which the WebGPU kernel writes them.
+pub fn render(generator: &dyn Generator, theta: &[f32], candidates: &[Candidate], batch: &[&Prepared], out: &mut Vec<u8>) {
+    let bytes = batch.first().map_or(0, |p| p.image.len());
+    out.resize(candidates.len() * batch.len() * bytes, 0);
+    let mut scratch = Scratch::default();
+    let mut perturbed = Vec::with_capacity(theta.len());
+    let mut slots = out.chunks_exact_mut(bytes.max(1));
+    for candidate in candidates {
+        candidate.apply(theta, &mut perturbed);
+        generator.begin(&perturbed, &mut scratch);
+        for (prepared, slot) in batch.iter().zip(&mut slots) {
+            generator.prompt(&perturbed, prepared, &mut scratch, slot);
+        }
+    }
+}
+
+/// A level 0..=255 from a real value on that scale: clipped, then rounded half up. NaN becomes 0.
+#[inline]
+#[must_use]
+pub fn quantise(level: f32) -> u8 {
+    (level.clamp(0.0, 255.0) + 0.5) as u8
+}

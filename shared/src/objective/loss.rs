@@ -1,0 +1,83 @@
+//! Losses of label scores. `libm` rather than the platform's `exp` and `ln`: the same bits everywhere.
+
+use serde::{Deserialize, Serialize};
+
+/// What one answer costs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Loss {
+    /// −log softmax(scores)\[label\].
+    CrossEntropy,
+    /// max(0, margin + best other score − the label's score), as in score-based black-box attacks.
+    Margin {
+        /// How far ahead the label must be.
+        margin: f32,
+    },
+}
+
+impl Loss {
+    /// The loss of `scores` when `label` is true. A single label costs nothing.
+    #[must_use]
+    pub fn of(&self, scores: &[f32], label: usize) -> f32 {
+        match *self {
+            Self::CrossEntropy => log_sum_exp(scores) - scores[label],
+            Self::Margin { margin } => {
+                let others = scores.iter().enumerate().filter(|(i, _)| *i != label).map(|(_, s)| *s);
+                let best = others.fold(f32::NEG_INFINITY, f32::max);
+                if best == f32::NEG_INFINITY { 0.0 } else { (margin + best - scores[label]).max(0.0) }
+            }
+        }
+    }
+}
+
+/// log Σ exp without overflow.
+#[must_use]
+pub fn log_sum_exp(scores: &[f32]) -> f32 {
+    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = scores.iter().map(|s| libm::expf(s - largest)).sum();
+    largest + libm::logf(sum)
+}
+
+/// exp / Σ exp.
+#[must_use]
+pub fn softmax(scores: &[f32]) -> Vec<f32> {
+    let normaliser = log_sum_exp(scores);
+    scores.iter().map(|s| libm::expf(s - normaliser)).collect()
+}
+
+/// The first of the largest.
+#[must_use]
+pub fn argmax(scores: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, s) in scores.iter().enumerate() {
+        if *s > scores[best] {
+            best = i;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cross_entropy_by_hand() {
+        let loss = Loss::CrossEntropy.of(&[0.0, 0.0], 0);
+        assert!((loss - core::f32::consts::LN_2).abs() < 1e-6);
+        assert!(Loss::CrossEntropy.of(&[1000.0, -1000.0], 1).is_finite());
+        assert_eq!(Loss::CrossEntropy.of(&[3.0], 0), 0.0);
+    }
+
+    #[test]
+    fn margin_by_hand() {
+        let margin = Loss::Margin { margin: 0.5 };
+        assert_eq!(margin.of(&[1.0, 3.0, 2.0], 1), 0.0);
+        assert_eq!(margin.of(&[1.0, 3.0, 2.0], 2), 1.5);
+        assert_eq!(margin.of(&[1.0], 0), 0.0);
+    }
+
+    #[test]
+    fn softmax_sums_to_one() {
+        assert!((softmax(&[1.0, 2.0, 700.0]).iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,86 @@
+//! What is minimised: the loss of the black box's answers, after its classes were mapped to the task's labels.
+
+pub mod loss;
+pub mod mapping;
+
+use crate::fault::Reader;
+use crate::model_api::{OutputKind, Scores};
+use loss::Loss;
+use mapping::Mapping;
+use serde::{Deserialize, Serialize};
+
+/// What a batch of answers says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Sum of the losses.
+    pub loss: f64,
+    /// Answers whose largest label score is the true label's.
+    pub correct: u32,
+    /// Answers.
+    pub total: u32,
+}
+
+impl Outcome {
+    /// Mean loss, 0 for no answers.
+    #[must_use]
+    pub fn mean_loss(&self) -> f32 {
+        if self.total == 0 { 0.0 } else { (self.loss / f64::from(self.total)) as f32 }
+    }
+
+    /// Share of right answers, 0 for none.
+    #[must_use]
+    pub fn accuracy(&self) -> f32 {
+        if self.total == 0 { 0.0 } else { self.correct as f32 / self.total as f32 }
+    }
+
+    /// Adds another batch's.
+    pub fn add(&mut self, other: &Self) {
+        self.loss += other.loss;
+        self.correct += other.correct;
+        self.total += other.total;
+    }
+}
+
+/// Mapping and loss of one task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objective {
+    /// Model classes → labels.
+    pub mapping: Mapping,
+    /// The loss.
+    pub loss: Loss,
+    /// Logits are multiplied by this before the softmax.
+    pub temperature: f32,
+    /// What the model answers.
+    pub output: OutputKind,
+}
+
+impl Objective {
+    /// Reads `[loss]`: `kind`, `temperature`, `margin`.
+    pub(crate) fn read_loss(reader: &mut Reader<'_>) -> (Loss, f32) {
+        let kind = reader.choice("kind", &["cross-entropy", "margin"], Some("cross-entropy"));
+        let margin = reader.number("margin", 0.0..=100.0, Some(0.0));
+        let temperature = reader.number("temperature", 1e-3..=1e3, Some(1.0));
+        (if kind == 0 { Loss::CrossEntropy } else { Loss::Margin { margin } }, temperature)
+    }
+
+    /// One answer as scores of the labels, on the scale of logits.
+    #[must_use]
+    pub fn label_scores(&self, row: &[f32]) -> Vec<f32> {
+        let mut scores = self.mapping.apply(row, self.output);
+        scores.iter_mut().for_each(|s| *s *= self.temperature);
+        scores
+    }
+
+    /// Sums over a batch; `labels[i]` is the true label of answer `i`.
+    #[must_use]
+    pub fn outcome(&self, answers: &Scores, labels: &[usize]) -> Outcome {
+        let mut sum = Outcome::default();
+        for (i, &label) in labels.iter().enumerate().take(answers.rows()) {
+            let scores = self.label_scores(answers.row(i));
+            sum.loss += f64::from(self.loss.of(&scores, label));
+            sum.correct += u32::from(loss::argmax(&scores) == label);
+            sum.total += 1;
+        }
+        sum
+    }
+}

@@ -1,0 +1,73 @@
+//! The zeroth-order gradient estimate that `zo-adam` and `zo-sgd` share.
+//!
+//! Two-sided: ĝ = 1/K Σ_k (L(θ+cΔ_k) − L(θ−cΔ_k)) / 2c · Δ_k, 2K batches.
+//! Forward: ĝ = 1/K Σ_k (L(θ+cΔ_k) − L(θ)) / c · Δ_k, K+1 batches, with a bias of order c.
+//! Δ is Rademacher, for which 1/Δ_i = Δ_i. ĝ is then clipped to the norm √d (ZIP, ICLR 2025).
+
+use super::{Candidate, Identity, State, TellError, check_losses, direction};
+use crate::fault::Reader;
+use crate::rng::Distribution;
+
+/// How a gradient is estimated.
+#[derive(Clone, Debug)]
+pub(super) struct Estimator {
+    identity: Identity,
+    directions: u32,
+    perturbation: f32,
+    forward: bool,
+    clip: bool,
+}
+
+impl Estimator {
+    /// Reads `directions` K, `perturbation` c, `differences`, `clip`.
+    pub fn read(reader: &mut Reader<'_>, identity: Identity) -> Self {
+        Self {
+            identity,
+            directions: reader.whole("directions", 1..=64, Some(5)) as u32,
+            perturbation: reader.number("perturbation", 1e-6..=10.0, Some(0.05)),
+            forward: reader.choice("differences", &["two-sided", "forward"], Some("two-sided")) == 1,
+            clip: reader.flag("clip", true),
+        }
+    }
+
+    pub fn batches(&self) -> usize {
+        self.directions as usize * if self.forward { 1 } else { 2 } + usize::from(self.forward)
+    }
+
+    pub fn ask(&self, state: &State) -> Vec<Candidate> {
+        let c = self.perturbation;
+        let base = self.forward.then_some(Candidate::BASE);
+        let rest = (0..self.directions).flat_map(|k| {
+            let direction = Some(direction(self.identity, state, k, Distribution::Rademacher));
+            let minus = (!self.forward).then_some(Candidate { direction, scale: -c });
+            std::iter::once(Candidate { direction, scale: c }).chain(minus)
+        });
+        base.into_iter().chain(rest).collect()
+    }
+
+    /// ĝ of the losses of exactly the points asked for.
+    pub fn gradient(&self, state: &State, losses: &[f32]) -> Result<Vec<f32>, TellError> {
+        check_losses(self.batches(), losses)?;
+        let mut gradient = vec![0f32; state.theta.len()];
+        for k in 0..self.directions {
+            let i = k as usize;
+            let slope = if self.forward {
+                (losses[i + 1] - losses[0]) / self.perturbation
+            } else {
+                (losses[2 * i] - losses[2 * i + 1]) / (2.0 * self.perturbation)
+            };
+            let share = slope / self.directions as f32;
+            direction(self.identity, state, k, Distribution::Rademacher)
+                .for_each(gradient.len(), |i, delta| gradient[i] += share * delta);
+        }
+        if self.clip {
+            let norm = gradient.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
+            let limit = (gradient.len() as f64).sqrt();
+            if norm > limit {
+                let factor = (limit / norm) as f32;
+                gradient.iter_mut().for_each(|g| *g *= factor);
+            }
+        }
+        Ok(gradient)
+    }
+}

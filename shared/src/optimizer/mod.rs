@@ -1,0 +1,210 @@
+//! Zeroth-order optimisers, all ask/tell: `ask` names the points at which losses are wanted, `tell` takes them.
+//!
+//! To add one: write its file with a `build` function and put its name into the list in [`registry`].
+
+mod estimate;
+pub mod spsa_gc;
+pub mod zo_adam;
+pub mod zo_sgd;
+
+use crate::fault::{Fault, Faults, Reader};
+use crate::rng::{Direction, Distribution};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A point θ + scale·Δ at which the loss is wanted. θ itself has no direction.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Δ by its name.
+    pub direction: Option<Direction>,
+    /// ±c.
+    pub scale: f32,
+}
+
+impl Candidate {
+    /// θ as it is.
+    pub const BASE: Self = Self { direction: None, scale: 0.0 };
+
+    /// Writes the point's coordinates into `out`.
+    pub fn apply(&self, theta: &[f32], out: &mut Vec<f32>) {
+        match self.direction {
+            Some(direction) => direction.perturb(theta, self.scale, out),
+            None => {
+                out.clear();
+                out.extend_from_slice(theta);
+            }
+        }
+    }
+}
+
+/// Whose directions these are: the key is drawn from the federation's seed and the participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Philox key.
+    pub key: [u32; 2],
+}
+
+/// All that an optimiser remembers. Everything else follows from the task file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Where it stands.
+    pub theta: Vec<f32>,
+    /// The federation's round.
+    pub round: u32,
+    /// Steps done in this round.
+    pub step: u32,
+    /// Running averages, as many as the optimiser keeps.
+    pub moments: Vec<Vec<f32>>,
+}
+
+impl State {
+    /// The beginning of a round at `theta`.
+    #[must_use]
+    pub fn new(theta: Vec<f32>, round: u32) -> Self {
+        Self { theta, round, step: 0, moments: Vec::new() }
+    }
+}
+
+/// How long the run is, for schedules that end with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Rounds of the federation.
+    pub rounds: u32,
+    /// Steps in each of them.
+    pub local_steps: u32,
+}
+
+impl Plan {
+    /// How many steps were done before this one, over the whole run: schedules are a function of the round,
+    /// so a participant who joins late is where everybody is.
+    #[must_use]
+    pub fn steps_before(&self, state: &State) -> u32 {
+        state.round.saturating_mul(self.local_steps).saturating_add(state.step)
+    }
+
+    /// What is left of the run, from 1 to (almost) 0.
+    #[must_use]
+    pub fn remaining(&self, state: &State) -> f32 {
+        let total = self.rounds.saturating_mul(self.local_steps).max(1);
+        (1.0 - self.steps_before(state) as f32 / total as f32).max(0.0)
+    }
+}
+
+/// Why losses were not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TellError {
+    /// A different number than was asked for.
+    #[error("{got} losses were given where {asked} were asked for")]
+    Count {
+        /// What `ask` named.
+        asked: usize,
+        /// What came.
+        got: usize,
+    },
+    /// NaN or infinity.
+    #[error("loss number {index} is not a finite number; the step is not taken")]
+    NotFinite {
+        /// Its place.
+        index: usize,
+    },
+}
+
+/// A zeroth-order optimiser: a pure function of the task, the identity and the [`State`].
+pub trait Optimizer: Send + Sync {
+    /// The points of the next step.
+    fn ask(&self, state: &State) -> Vec<Candidate>;
+
+    /// Takes the losses of exactly those points and moves θ. On an error the state is as before.
+    fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError>;
+
+    /// Queries of one step are this many batches.
+    fn batches_per_step(&self) -> usize;
+}
+
+/// Checks what every `tell` must check.
+pub(crate) fn check_losses(asked: usize, losses: &[f32]) -> Result<(), TellError> {
+    if losses.len() != asked {
+        return Err(TellError::Count { asked, got: losses.len() });
+    }
+    match losses.iter().position(|l| !l.is_finite()) {
+        Some(index) => Err(TellError::NotFinite { index }),
+        None => Ok(()),
+    }
+}
+
+/// The direction number `index` of the state's step.
+pub(crate) fn direction(identity: Identity, state: &State, index: u32, distribution: Distribution) -> Direction {
+    Direction { key: identity.key, counter: [index, state.step, state.round], distribution }
+}
+
+type Build = fn(&mut Reader<'_>, Identity, Plan) -> Box<dyn Optimizer>;
+
+/// All optimisers by the name that a task file uses. One line each.
+#[must_use]
+pub fn registry() -> &'static [(&'static str, Build)] {
+    &[("zo-adam", zo_adam::build), ("zo-sgd", zo_sgd::build), ("spsa-gc", spsa_gc::build)]
+}
+
+/// Builds what a task file's `[optimizer]` table asks for; all faults at once.
+pub fn build(spec: &Value, identity: Identity, plan: Plan) -> Result<Box<dyn Optimizer>, Faults> {
+    let mut faults: Vec<Fault> = Vec::new();
+    let mut reader = Reader::new("optimizer", spec, &mut faults);
+    let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
+    let chosen = reader.choice("kind", &names, Some("zo-adam"));
+    let optimizer = registry()[chosen].1(&mut reader, identity, plan);
+    reader.finish();
+    if faults.is_empty() { Ok(optimizer) } else { Err(Faults(faults)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Minimises ‖θ − 1‖² from 0 with every optimiser; all must come much nearer.
+    #[test]
+    fn all_of_them_descend() {
+        let specs = [
+            json!({ "kind": "zo-adam", "learning_rate": 0.05, "directions": 4, "perturbation": 0.01 }),
+            json!({ "kind": "zo-adam", "learning_rate": 0.05, "directions": 4, "perturbation": 0.01, "differences": "forward" }),
+            json!({ "kind": "zo-sgd", "learning_rate": 0.01, "directions": 4, "perturbation": 0.01 }),
+            json!({ "kind": "spsa-gc", "a": 0.01, "c": 0.01 }),
+        ];
+        for spec in specs {
+            let plan = Plan { rounds: 1, local_steps: 400 };
+            let optimizer = build(&spec, Identity { key: [1, 2] }, plan).unwrap();
+            let mut state = State::new(vec![0.0; 20], 0);
+            let loss = |point: &[f32]| point.iter().map(|t| (t - 1.0) * (t - 1.0)).sum::<f32>();
+            let mut point = Vec::new();
+            for _ in 0..400 {
+                let losses: Vec<f32> = optimizer
+                    .ask(&state)
+                    .iter()
+                    .map(|c| {
+                        c.apply(&state.theta, &mut point);
+                        loss(&point)
+                    })
+                    .collect();
+                optimizer.tell(&mut state, &losses).unwrap();
+            }
+            assert!(loss(&state.theta) < 2.0, "{spec}: {}", loss(&state.theta));
+            assert_eq!(state.step, 400);
+        }
+    }
+
+    #[test]
+    fn bad_losses_change_nothing() {
+        for (name, _) in registry() {
+            let optimizer = build(&json!({ "kind": name }), Identity { key: [1, 2] }, Plan { rounds: 1, local_steps: 1 }).unwrap();
+            let before = State::new(vec![0.5; 3], 0);
+            let mut state = before.clone();
+            let asked = optimizer.ask(&state).len();
+            assert_eq!(asked, optimizer.batches_per_step());
+            assert_eq!(optimizer.tell(&mut state, &[]), Err(TellError::Count { asked, got: 0 }));
+            let mut losses = vec![1.0; asked];
+            losses[asked - 1] = f32::NAN;
+            assert_eq!(optimizer.tell(&mut state, &losses), Err(TellError::NotFinite { index: asked - 1 }));
+            assert_eq!(state, before);
+        }
+    }
+}

@@ -1,0 +1,524 @@
+//! The participant's side: a pure function of (state, event). Serialisable between any two steps, so that a
+//! reloaded tab, or a restarted process, goes on where it was.
+//!
+//! Whoever drives it (the browser's Worker, `fed-bbpt join`, a simulation) carries out one [`Action`] at a time
+//! and answers with an [`Event`]. After a restart it sends [`Event::Start`] and gets the open action again:
+//! every action may be repeated without harm.
+
+use super::messages::{Enrolment, FederationStatus, Metrics, RoundView, Standing, Update};
+use super::phase::Phase;
+use super::refusal::Refusal;
+use crate::objective::Outcome;
+use crate::objective::mapping::{Frequencies, Mapping, MappingSpec};
+use crate::optimizer::{Candidate, Optimizer, State};
+use crate::rng::{Stream, derive_key, purpose};
+use crate::task::{Hash, Task, theta_hash};
+use serde::{Deserialize, Serialize};
+
+/// At most this many examples serve to fit a `frequency` mapping.
+const MAPPING_EXAMPLES: usize = 512;
+
+/// What the machine knows from outside and need not remember.
+pub struct Environment<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// The participant's optimiser, [`Task::optimizer`].
+    pub optimizer: &'a dyn Optimizer,
+    /// Parameters d.
+    pub dim: usize,
+    /// Training examples of this participant.
+    pub training: usize,
+    /// Held-out examples.
+    pub holdout: usize,
+}
+
+/// Which of the participant's examples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Trained on.
+    Training,
+    /// Only measured with.
+    Holdout,
+}
+
+/// What the answers are wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Counting which classes answer to which labels, unprompted.
+    Mapping,
+    /// Accuracy and loss at θ_t.
+    Measure,
+    /// An optimiser step.
+    Step,
+}
+
+/// Images to be rendered, sent to the model API, and scored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// What for.
+    pub purpose: Purpose,
+    /// θ.
+    pub theta: Vec<f32>,
+    /// The points; for each, all examples are asked. For [`Purpose::Mapping`] the images go as they are.
+    pub candidates: Vec<Candidate>,
+    /// Which examples.
+    pub part: Part,
+    /// Their numbers in that part.
+    pub examples: Vec<u32>,
+}
+
+impl Evaluation {
+    /// Queries that it costs.
+    #[must_use]
+    pub fn queries(&self) -> u32 {
+        (self.candidates.len().max(1) * self.examples.len()) as u32
+    }
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Ask the aggregator where the round is; after the version seen last, wait for a change.
+    Sync {
+        /// The version seen last.
+        after: Option<u64>,
+    },
+    /// Load the current θ.
+    Load {
+        /// The hash that it must have.
+        theta: Hash,
+    },
+    /// Ask the model.
+    Evaluate(Evaluation),
+    /// Enrol in a round.
+    Enrol {
+        /// The round.
+        round: u32,
+        /// The body.
+        body: Enrolment,
+    },
+    /// Send the update.
+    Upload(Update),
+    /// Wait for the owner.
+    Rest,
+    /// Nothing more to do.
+    Stop(StopReason),
+}
+
+/// Why a participant is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub enum StopReason {
+    /// All rounds are done; θ is final.
+    Finished,
+    /// The organiser closed the federation.
+    Closed,
+    /// The owner left.
+    Left,
+    /// The query budget does not cover another round.
+    BudgetSpent,
+    /// The aggregator does not know us any more.
+    Unauthorized,
+    /// θ, or an answer, contradicted what was announced.
+    Inconsistent,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Begin, or go on after a restart.
+    Start,
+    /// Where the round is; welcome at any time.
+    View(RoundView),
+    /// θ arrived.
+    Theta(Vec<f32>),
+    /// The answers to an evaluation: one outcome for each candidate, or the counts for a mapping.
+    Evaluated {
+        /// For each candidate.
+        outcomes: Vec<Outcome>,
+        /// For [`Purpose::Mapping`].
+        frequencies: Option<Frequencies>,
+    },
+    /// An enrolment or an update was taken.
+    Accepted,
+    /// Or not.
+    Refused(Refusal),
+    /// The owner pauses; the driver gives up for now (the reason is the driver's to show).
+    Pause,
+    /// And goes on.
+    Resume,
+    /// The owner leaves.
+    Leave,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Stage {
+    Syncing,
+    Loading,
+    Fitting,
+    Measuring,
+    Training { state: State },
+    Enrolling,
+    AwaitingCohort,
+    Uploading,
+    AwaitingResult,
+    Stopped(StopReason),
+}
+
+/// What the participant has worked out for one θ_t. It stays good for every round that starts from this θ_t.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Work {
+    hash: Hash,
+    step: u32,
+    theta: Vec<f32>,
+    measured: Option<Outcome>,
+    delta: Option<Vec<f32>>,
+    train_loss: f32,
+}
+
+/// One point of the participant's own curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct OwnPoint {
+    /// θ updates before.
+    pub step: u32,
+    /// Accuracy on the held-out part.
+    pub accuracy: f32,
+    /// Mean loss on it.
+    pub loss: f32,
+    /// Examples in it.
+    pub total: u32,
+}
+
+/// A participant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Client {
+    participant: u32,
+    stage: Stage,
+    paused: bool,
+    view: Option<RoundView>,
+    work: Option<Work>,
+    mapping: Option<Mapping>,
+    spent: u64,
+    unreported: u32,
+    delivered: u32,
+    curve: Vec<OwnPoint>,
+}
+
+impl Client {
+    /// Participant number `participant`, who has just joined.
+    #[must_use]
+    pub fn new(participant: u32) -> Self {
+        Self {
+            participant,
+            stage: Stage::Syncing,
+            paused: false,
+            view: None,
+            work: None,
+            mapping: None,
+            spent: 0,
+            unreported: 0,
+            delivered: 0,
+            curve: Vec::new(),
+        }
+    }
+
+    /// Queries spent so far.
+    #[must_use]
+    pub fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    /// Updates that were taken.
+    #[must_use]
+    pub fn delivered(&self) -> u32 {
+        self.delivered
+    }
+
+    /// Accuracy on the own held-out part, by θ.
+    #[must_use]
+    pub fn curve(&self) -> &[OwnPoint] {
+        &self.curve
+    }
+
+    /// The last view.
+    #[must_use]
+    pub fn view(&self) -> Option<&RoundView> {
+        self.view.as_ref()
+    }
+
+    /// The θ in use, if any was loaded.
+    #[must_use]
+    pub fn theta(&self) -> Option<&[f32]> {
+        self.work.as_ref().map(|w| &w.theta[..])
+    }
+
+    /// The mapping in use, once it is known.
+    #[must_use]
+    pub fn mapping(&self, task: &Task) -> Option<Mapping> {
+        self.mapping.clone().or_else(|| task.mapping.fixed())
+    }
+
+    /// Paused by the owner or the driver.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// A word for what it is doing, and how far it is with this round's local steps (done, of).
+    #[must_use]
+    pub fn activity(&self, task: &Task) -> (&'static str, u32, u32) {
+        let of = task.federation.local_steps;
+        match &self.stage {
+            _ if self.paused => ("paused", 0, of),
+            Stage::Syncing => ("syncing", 0, of),
+            Stage::Loading => ("loading", 0, of),
+            Stage::Fitting => ("fitting", 0, of),
+            Stage::Measuring => ("measuring", 0, of),
+            Stage::Training { state } => ("training", state.step, of),
+            Stage::Enrolling | Stage::AwaitingCohort => ("waiting", of, of),
+            Stage::Uploading => ("uploading", of, of),
+            Stage::AwaitingResult => ("waiting", of, of),
+            Stage::Stopped(_) => ("stopped", of, of),
+        }
+    }
+
+    /// Takes an event, gives the action that is open now. An event that does not belong to the open action
+    /// (an answer that came too late) changes nothing and the open action is given again.
+    pub fn step(&mut self, env: &Environment<'_>, event: Event) -> Action {
+        if let Stage::Stopped(reason) = self.stage {
+            return Action::Stop(reason);
+        }
+        match event {
+            Event::Start => {}
+            Event::Pause => self.paused = true,
+            Event::Resume => self.paused = false,
+            Event::Leave => self.stage = Stage::Stopped(StopReason::Left),
+            Event::View(view) => self.take_view(view),
+            Event::Theta(theta) => self.take_theta(env, theta),
+            Event::Evaluated { outcomes, frequencies } => self.take_answers(env, &outcomes, frequencies),
+            Event::Accepted => match self.stage {
+                Stage::Enrolling => self.stage = Stage::AwaitingCohort,
+                Stage::Uploading => self.delivered_update(),
+                _ => {}
+            },
+            Event::Refused(refusal) => self.take_refusal(refusal),
+        }
+        self.open_action(env)
+    }
+
+    fn take_view(&mut self, view: RoundView) {
+        // Answers may overtake each other on the way here.
+        if self.view.as_ref().is_some_and(|old| old.version > view.version) {
+            return;
+        }
+        match view.status {
+            FederationStatus::Closed => self.stage = Stage::Stopped(StopReason::Closed),
+            // The final θ is still loaded and measured.
+            FederationStatus::Finished | FederationStatus::Running => {
+                let stale = self.work.as_ref().is_none_or(|w| w.hash != view.theta);
+                if stale {
+                    self.stage = Stage::Loading;
+                } else if self.update_is_ready() {
+                    self.stage = match (view.phase, view.standing) {
+                        (Phase::Open, Standing::Idle) => Stage::Enrolling,
+                        (Phase::Upload, Standing::InCohort) => Stage::Uploading,
+                        (_, Standing::Delivered) => Stage::AwaitingResult,
+                        _ => Stage::AwaitingCohort,
+                    };
+                }
+            }
+        }
+        self.view = Some(view);
+    }
+
+    fn update_is_ready(&self) -> bool {
+        self.work.as_ref().is_some_and(|w| w.delta.is_some())
+    }
+
+    fn finished(&self) -> bool {
+        self.view.as_ref().is_some_and(|v| v.status == FederationStatus::Finished)
+    }
+
+    fn take_theta(&mut self, env: &Environment<'_>, theta: Vec<f32>) {
+        let (Stage::Loading, Some(view)) = (&self.stage, &self.view) else { return };
+        let hash = theta_hash(&theta);
+        if theta.len() != env.dim || hash != view.theta {
+            // Either θ moved on since the view, or the two contradict each other: look again.
+            self.stage = Stage::Syncing;
+            return;
+        }
+        self.work = Some(Work { hash, step: view.step, theta, measured: None, delta: None, train_loss: 0.0 });
+        let fit = matches!(env.task.mapping, MappingSpec::Frequency { .. }) && self.mapping.is_none();
+        self.stage = if fit { Stage::Fitting } else { Stage::Measuring };
+        self.skip_empty_measurement(env);
+    }
+
+    fn skip_empty_measurement(&mut self, env: &Environment<'_>) {
+        if self.stage == Stage::Measuring && env.holdout == 0 {
+            self.begin_training();
+        }
+    }
+
+    fn begin_training(&mut self) {
+        if self.finished() {
+            self.stage = Stage::Stopped(StopReason::Finished);
+        } else if let Some(work) = &self.work {
+            self.stage = Stage::Training { state: State::new(work.theta.clone(), work.step) };
+        }
+    }
+
+    fn take_answers(&mut self, env: &Environment<'_>, outcomes: &[Outcome], frequencies: Option<Frequencies>) {
+        let Some(evaluation) = self.evaluation(env) else { return };
+        let queries = evaluation.queries();
+        match (&mut self.stage, &env.task.mapping) {
+            (Stage::Fitting, MappingSpec::Frequency { per_label, lift }) => {
+                let Some(frequencies) = frequencies else { return };
+                self.mapping = Some(frequencies.fit(*per_label, *lift));
+                self.stage = Stage::Measuring;
+            }
+            (Stage::Measuring, _) => {
+                let [outcome] = outcomes else { return };
+                if let Some(work) = self.work.as_mut() {
+                    work.measured = Some(*outcome);
+                    self.curve.push(OwnPoint {
+                        step: work.step,
+                        accuracy: outcome.accuracy(),
+                        loss: outcome.mean_loss(),
+                        total: outcome.total,
+                    });
+                }
+                self.begin_training();
+            }
+            (Stage::Training { state }, _) => {
+                let losses: Vec<f32> = outcomes.iter().map(Outcome::mean_loss).collect();
+                if env.optimizer.tell(state, &losses).is_err() {
+                    return;
+                }
+                if let Some(work) = self.work.as_mut() {
+                    work.train_loss = losses.iter().sum::<f32>() / losses.len().max(1) as f32;
+                    if state.step >= env.task.federation.local_steps {
+                        work.delta = Some(state.theta.iter().zip(&work.theta).map(|(new, old)| new - old).collect());
+                        self.stage = Stage::Syncing;
+                    }
+                }
+            }
+            _ => return,
+        }
+        self.spent += u64::from(queries);
+        self.unreported = self.unreported.saturating_add(queries);
+        self.skip_empty_measurement(env);
+    }
+
+    fn delivered_update(&mut self) {
+        self.stage = Stage::AwaitingResult;
+        self.unreported = 0;
+        self.delivered += 1;
+    }
+
+    fn take_refusal(&mut self, refusal: Refusal) {
+        self.stage = match (refusal, &self.stage) {
+            // It did arrive the first time; the answer was lost.
+            (Refusal::Duplicate, Stage::Uploading) => {
+                self.delivered_update();
+                return;
+            }
+            (Refusal::Duplicate, Stage::Enrolling) => Stage::AwaitingCohort,
+            (Refusal::FederationClosed, _) => Stage::Stopped(StopReason::Closed),
+            (Refusal::Unauthorized | Refusal::NotFound, _) => Stage::Stopped(StopReason::Unauthorized),
+            // Our own update is refused for what it is: another try would be refused again.
+            (Refusal::Malformed | Refusal::NotFinite | Refusal::OutOfRange | Refusal::TooLarge, Stage::Uploading | Stage::Enrolling) => {
+                Stage::Stopped(StopReason::Inconsistent)
+            }
+            // Finished, wrong round, too late, no place in the cohort: look where the round is now.
+            _ if self.update_is_ready() => Stage::AwaitingCohort,
+            _ => Stage::Syncing,
+        };
+    }
+
+    /// What the open stage asks of the model, if anything.
+    fn evaluation(&self, env: &Environment<'_>) -> Option<Evaluation> {
+        let work = self.work.as_ref()?;
+        let all = |n: usize| (0..n as u32).collect::<Vec<_>>();
+        Some(match &self.stage {
+            Stage::Fitting => Evaluation {
+                purpose: Purpose::Mapping,
+                theta: work.theta.clone(),
+                candidates: Vec::new(),
+                part: Part::Training,
+                examples: all(env.training.min(MAPPING_EXAMPLES)),
+            },
+            Stage::Measuring => Evaluation {
+                purpose: Purpose::Measure,
+                theta: work.theta.clone(),
+                candidates: vec![Candidate::BASE],
+                part: Part::Holdout,
+                examples: all(env.holdout),
+            },
+            Stage::Training { state } => Evaluation {
+                purpose: Purpose::Step,
+                theta: state.theta.clone(),
+                candidates: env.optimizer.ask(state),
+                part: Part::Training,
+                examples: batch(env.task, self.participant, state, env.training),
+            },
+            _ => return None,
+        })
+    }
+
+    fn open_action(&mut self, env: &Environment<'_>) -> Action {
+        if let Stage::Stopped(reason) = self.stage {
+            return Action::Stop(reason);
+        }
+        if self.paused {
+            return Action::Rest;
+        }
+        if let Some(evaluation) = self.evaluation(env) {
+            let budget = env.task.federation.query_budget;
+            if evaluation.purpose == Purpose::Step && budget > 0 && self.spent + u64::from(evaluation.queries()) > budget {
+                self.stage = Stage::Stopped(StopReason::BudgetSpent);
+                return Action::Stop(StopReason::BudgetSpent);
+            }
+            return Action::Evaluate(evaluation);
+        }
+        let version = self.view.as_ref().map(|v| v.version);
+        match (&self.stage, &self.view, &self.work) {
+            (Stage::Loading, Some(view), _) => Action::Load { theta: view.theta.clone() },
+            (Stage::Enrolling, Some(view), Some(work)) => {
+                Action::Enrol { round: view.round, body: Enrolment { theta: work.hash.clone() } }
+            }
+            (Stage::Uploading, Some(view), Some(work)) => Action::Upload(Update {
+                round: view.round,
+                theta: work.hash.clone(),
+                examples: env.training as u32,
+                delta: work.delta.clone().unwrap_or_default(),
+                metrics: self.metrics(work),
+            }),
+            (Stage::AwaitingCohort | Stage::AwaitingResult, _, _) => Action::Sync { after: version },
+            _ => Action::Sync { after: None },
+        }
+    }
+
+    fn metrics(&self, work: &Work) -> Metrics {
+        let measured = work.measured.unwrap_or_default();
+        Metrics { correct: measured.correct, total: measured.total, loss: measured.loss, queries: self.unreported }
+    }
+}
+
+/// The examples of one step: drawn without replacement, a function of (seed, participant, θ's number, step)
+/// alone, so that a repeated step asks the same.
+fn batch(task: &Task, participant: u32, state: &State, training: usize) -> Vec<u32> {
+    let key = derive_key(&[task.seed as u32, (task.seed >> 32) as u32, purpose::BATCH, participant, state.round, state.step]);
+    let mut stream = Stream::with_key(key);
+    let mut indices: Vec<u32> = (0..training as u32).collect();
+    let size = (task.federation.batch as usize).min(training);
+    for i in 0..size {
+        let j = i + stream.below((training - i) as u32) as usize;
+        indices.swap(i, j);
+    }
+    indices.truncate(size);
+    indices
+}

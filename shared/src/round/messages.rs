@@ -1,0 +1,299 @@
+//! What client and aggregator say to each other. JSON, but for [`Update`], which is binary ([`super::wire`]).
+
+use super::phase::{AbortReason, Phase};
+use super::refusal::Refusal;
+use crate::task::Hash;
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/federations/{id}/participants`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct JoinRequest {
+    /// From the invite link.
+    pub invite: String,
+}
+
+/// Its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct Joined {
+    /// The participant's number in this federation.
+    pub participant: u32,
+    /// Proves it from now on, as a bearer token. Shown once.
+    pub token: String,
+    /// The task as JSON.
+    #[cfg_attr(feature = "typescript", ts(type = "unknown"))]
+    pub task: serde_json::Value,
+    /// Its hash.
+    pub task_hash: Hash,
+}
+
+/// Where a federation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub enum FederationStatus {
+    /// Rounds go on.
+    Running,
+    /// All rounds are done.
+    Finished,
+    /// Closed by the organiser.
+    Closed,
+}
+
+/// Where a participant is in the current round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub enum Standing {
+    /// Nothing was heard from them in this round.
+    Idle,
+    /// They have an update and wait for the cohort.
+    Enrolled,
+    /// They are in the cohort and owe an update.
+    InCohort,
+    /// Their update was taken.
+    Delivered,
+}
+
+/// `GET /v1/federations/{id}/round`: all that a client needs to know what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct RoundView {
+    /// Grows with every change; ask for the next view with `?after=version`.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub version: u64,
+    /// The federation's.
+    pub status: FederationStatus,
+    /// Updates of θ so far: the number of this round's successor θ is `step + 1`.
+    pub step: u32,
+    /// Counts all rounds, aborted ones too.
+    pub round: u32,
+    /// The round's.
+    pub phase: Phase,
+    /// Hash of θ_t.
+    pub theta: Hash,
+    /// The asking participant's.
+    pub standing: Standing,
+    /// Enrolled in this round.
+    pub enrolled: u32,
+    /// In the cohort, once it is frozen.
+    pub cohort: u32,
+    /// Updates taken.
+    pub delivered: u32,
+    /// Participants heard of lately.
+    pub live: u32,
+    /// Milliseconds until the phase ends in any case; nothing while its clock stands.
+    #[cfg_attr(feature = "typescript", ts(type = "number | null"))]
+    pub deadline_ms: Option<u64>,
+}
+
+/// `POST /v1/federations/{id}/rounds/{round}/enrol`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enrolment {
+    /// Hash of the θ that the update is computed from.
+    pub theta: Hash,
+}
+
+/// Sums over one participant's examples. They add up over participants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct Metrics {
+    /// Held-out examples that θ_t gets right.
+    pub correct: u32,
+    /// Held-out examples.
+    pub total: u32,
+    /// Sum of their losses at θ_t.
+    pub loss: f64,
+    /// Queries spent since the last delivered update, measuring included.
+    pub queries: u32,
+}
+
+impl Metrics {
+    /// Sums must be finite and possible.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.correct <= self.total && self.loss.is_finite() && self.total <= MAX_EXAMPLES && self.queries <= MAX_QUERIES
+    }
+
+    /// Adds another participant's.
+    pub fn add(&mut self, other: &Self) {
+        self.correct = self.correct.saturating_add(other.correct);
+        self.total = self.total.saturating_add(other.total);
+        self.loss += other.loss;
+        self.queries = self.queries.saturating_add(other.queries);
+    }
+}
+
+/// No participant has more examples than this.
+pub const MAX_EXAMPLES: u32 = 10_000_000;
+/// No participant spends more queries in a round.
+pub const MAX_QUERIES: u32 = 100_000_000;
+/// No entry of an update is larger: with at most 10⁷ examples and 10⁶ participants the sum stays exact enough
+/// and far from overflow.
+pub const MAX_ENTRY: f32 = 1e6;
+
+/// `POST /v1/federations/{id}/rounds/{round}/update`, binary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Update {
+    /// The round.
+    pub round: u32,
+    /// Hash of the θ_t that it starts from.
+    pub theta: Hash,
+    /// Training examples: the update's weight.
+    pub examples: u32,
+    /// θ_i − θ_t.
+    pub delta: Vec<f32>,
+    /// The participant's sums.
+    pub metrics: Metrics,
+}
+
+impl Update {
+    /// Everything that can be wrong without looking at the round.
+    pub fn validate(&self, dim: usize) -> Result<(), Refusal> {
+        if self.delta.len() != dim {
+            return Err(Refusal::Malformed);
+        }
+        if self.delta.iter().any(|d| !d.is_finite()) {
+            return Err(Refusal::NotFinite);
+        }
+        let in_range = self.delta.iter().all(|d| d.abs() <= MAX_ENTRY);
+        if !in_range || !self.metrics.is_valid() || self.examples == 0 || self.examples > MAX_EXAMPLES {
+            return Err(Refusal::OutOfRange);
+        }
+        Ok(())
+    }
+}
+
+/// One finished round, for dashboards and records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct RoundRecord {
+    /// Its number.
+    pub round: u32,
+    /// θ updates before it.
+    pub step: u32,
+    /// `Done` or `Aborted`.
+    pub phase: Phase,
+    /// Why it was aborted.
+    pub reason: Option<AbortReason>,
+    /// Cohort size.
+    pub cohort: u32,
+    /// Updates in the sum.
+    pub delivered: u32,
+    /// The cohort's sums, measured at θ_t, before the update.
+    pub metrics: Metrics,
+    /// Hash of the θ that came out.
+    pub theta: Hash,
+    /// Bytes of updates that came in.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub bytes_up: u64,
+    /// Milliseconds since 1970.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub finished_at: u64,
+}
+
+/// One line of the list of federations, and the head of a dashboard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct FederationSummary {
+    /// In addresses.
+    pub id: String,
+    /// The task's name.
+    pub name: String,
+    /// The task's paragraph for data owners.
+    pub description: String,
+    /// Running, finished, closed.
+    pub status: FederationStatus,
+    /// θ updates so far.
+    pub step: u32,
+    /// θ updates in all.
+    pub steps: u32,
+    /// All who ever joined.
+    pub participants: u32,
+    /// Those heard of lately.
+    pub live: u32,
+    /// Number of parameters.
+    pub dim: u32,
+    /// The model API's origin.
+    pub model_origin: String,
+    /// Milliseconds since 1970.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub created_at: u64,
+    /// Hash of the task.
+    pub task_hash: Hash,
+}
+
+/// `GET /v1/federations/{id}`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct FederationDetail {
+    /// The head.
+    pub summary: FederationSummary,
+    /// The task as JSON.
+    #[cfg_attr(feature = "typescript", ts(type = "unknown"))]
+    pub task: serde_json::Value,
+    /// Finished rounds, oldest first (the last 2,000).
+    pub rounds: Vec<RoundRecord>,
+    /// The current round as an outsider sees it.
+    pub current: RoundView,
+}
+
+/// An error as the API answers it: RFC 9457 problem+json with a stable code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct Problem {
+    /// `about:blank`: the code says it all.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// HTTP status.
+    pub status: u16,
+    /// A [`Refusal`]'s code, or `bad_task`, `bad_request`, `internal`.
+    pub code: String,
+    /// For people.
+    pub title: String,
+    /// More of it, for this case.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
+    /// A task file's faults.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub faults: Vec<crate::fault::Fault>,
+}
+
+/// `POST /v1/federations` (organiser).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct CreateFederation {
+    /// The task file's text (TOML), or
+    #[serde(default)]
+    pub task_toml: Option<String>,
+    /// the task as JSON.
+    #[serde(default)]
+    #[cfg_attr(feature = "typescript", ts(type = "unknown"))]
+    pub task: Option<serde_json::Value>,
+}
+
+/// Its answer, and that of `POST /v1/federations/{id}/invites`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct Invite {
+    /// The federation.
+    pub federation: String,
+    /// The invite's secret; it goes into a link's fragment, which browsers do not send.
+    pub invite: String,
+}
+
+/// `GET /v1/federations/{id}/events`: server-sent events named `progress` carry this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct Progress {
+    /// The current round as an outsider sees it.
+    pub current: RoundView,
+    /// The last finished round, if it is new since the last event.
+    pub finished: Option<RoundRecord>,
+    /// All who ever joined.
+    pub participants: u32,
+}

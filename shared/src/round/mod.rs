@@ -1,0 +1,10 @@
+//! A round of the federation: what is said ([`messages`]), when phases end ([`policy`]), and the two state
+//! machines, [`server`] and [`client`], as pure functions of (state, event, time).
+
+pub mod client;
+pub mod messages;
+pub mod phase;
+pub mod policy;
+pub mod refusal;
+pub mod server;
+pub mod wire;

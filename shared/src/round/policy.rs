@@ -1,0 +1,84 @@
+//! When a phase ends: count{min,max} and time{min,max}.
+//!
+//! A phase ends well as soon as `count_max` are in, or everyone who could be in is; else once `time_min` has
+//! passed and `count_min` are in. At `time_max` it ends in any case: well with `count_min`, else as an abort.
+
+use crate::fault::Reader;
+use serde::{Deserialize, Serialize};
+
+/// Bounds of one phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Fewer do not make a round.
+    pub count_min: u32,
+    /// No more are taken.
+    pub count_max: u32,
+    /// Wait this long for more than the least, in milliseconds.
+    pub time_min_ms: u64,
+    /// Then it ends, in milliseconds.
+    pub time_max_ms: u64,
+}
+
+impl Limits {
+    pub(crate) fn read(reader: &mut Reader<'_>, time_min: u64, time_max: u64) -> Self {
+        let count_min = reader.whole("count_min", 1..=1_000_000, Some(1)) as u32;
+        let count_max = reader.whole("count_max", 1..=1_000_000, Some(1_000_000)) as u32;
+        if count_max < count_min {
+            reader.fault("count_max", "is less than count_min");
+        }
+        let time_min_ms = reader.whole("time_min_ms", 0..=86_400_000, Some(time_min));
+        let time_max_ms = reader.whole("time_max_ms", 100..=7 * 86_400_000, Some(time_max.max(time_min_ms + 100)));
+        if time_max_ms < time_min_ms {
+            reader.fault("time_max_ms", "is less than time_min_ms");
+        }
+        Self { count_min, count_max, time_min_ms, time_max_ms }
+    }
+
+    /// Should a phase end that began `elapsed` ms ago, with `count` in and `possible` who could be?
+    #[must_use]
+    pub fn verdict(&self, count: u32, possible: u32, elapsed: u64) -> Verdict {
+        let enough = count >= self.count_min;
+        if enough && (count >= self.count_max || count >= possible || elapsed >= self.time_min_ms) {
+            return Verdict::Go;
+        }
+        if elapsed >= self.time_max_ms { Verdict::TooFew } else { Verdict::Wait }
+    }
+}
+
+/// What to do with a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on to the next phase.
+    Go,
+    /// Wait.
+    Wait,
+    /// Time is up and too few are in.
+    TooFew,
+}
+
+/// The bounds of all phases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Everyone trains; who has an update enrols. Its clock starts with the first who enrols.
+    pub open: Limits,
+    /// The cohort delivers.
+    pub upload: Limits,
+    /// A participant who was not heard of for this long is taken for gone, until heard of again.
+    pub lease_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        let limits = Limits { count_min: 2, count_max: 4, time_min_ms: 100, time_max_ms: 1000 };
+        assert_eq!(limits.verdict(4, 9, 0), Verdict::Go);
+        assert_eq!(limits.verdict(3, 3, 0), Verdict::Go);
+        assert_eq!(limits.verdict(3, 9, 50), Verdict::Wait);
+        assert_eq!(limits.verdict(2, 9, 100), Verdict::Go);
+        assert_eq!(limits.verdict(1, 1, 500), Verdict::Wait);
+        assert_eq!(limits.verdict(1, 1, 1000), Verdict::TooFew);
+    }
+}

@@ -1,0 +1,108 @@
+//! Refusals: why a message was not taken. Each has a stable code that the client's machine understands.
+
+use serde::{Deserialize, Serialize};
+
+/// Why the aggregator did not take a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub enum Refusal {
+    /// Another round is on.
+    #[error("this message belongs to another round; ask for the current one")]
+    WrongRound,
+    /// The phase in which this could be sent is over.
+    #[error("the phase for this message is over; the next round will take you")]
+    TooLate,
+    /// The phase in which this can be sent has not begun.
+    #[error("the phase for this message has not begun; wait for it")]
+    TooEarly,
+    /// It was taken before; nothing changed.
+    #[error("this message was taken before; nothing was counted twice")]
+    Duplicate,
+    /// Only the cohort may send this.
+    #[error("this round's cohort was formed without you; the next round will take you")]
+    NotInCohort,
+    /// The cohort is full.
+    #[error("this round's cohort is full; the next round will take you")]
+    CohortFull,
+    /// It was computed from another θ.
+    #[error("this update was computed from another θ than this round's; load the current one")]
+    WrongTheta,
+    /// Its length, or the bytes around it, are wrong.
+    #[error("the message is malformed: it has the wrong length or does not parse")]
+    Malformed,
+    /// NaN or infinity.
+    #[error("the update holds a number that is not finite")]
+    NotFinite,
+    /// Examples, counts or norms beyond any sense.
+    #[error("a number in the message is outside its allowed range")]
+    OutOfRange,
+    /// Over.
+    #[error("this federation is closed")]
+    FederationClosed,
+    /// All rounds are done.
+    #[error("this federation has finished all of its rounds")]
+    FederationFinished,
+    /// The token is missing or wrong.
+    #[error("the token is missing or wrong; join again with an invite")]
+    Unauthorized,
+    /// No such federation, participant or round.
+    #[error("there is no such thing here; check the address")]
+    NotFound,
+    /// The invite is wrong or used up.
+    #[error("this invite is not valid; ask the organiser for a new one")]
+    BadInvite,
+    /// The federation takes no more participants.
+    #[error("this federation takes no more participants")]
+    Full,
+    /// Body over the limit.
+    #[error("the message is larger than this route takes")]
+    TooLarge,
+    /// Too many requests.
+    #[error("too many requests; wait a little")]
+    RateLimited,
+}
+
+impl Refusal {
+    /// The stable code, as in the problem document's `code`.
+    #[must_use]
+    pub fn code(self) -> String {
+        // A unit variant serialises as its name.
+        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// From its code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::String(code.to_owned())).ok()
+    }
+
+    /// The HTTP status that goes with it.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::WrongRound | Self::TooLate | Self::TooEarly | Self::Duplicate | Self::NotInCohort | Self::CohortFull | Self::WrongTheta => 409,
+            Self::Malformed | Self::NotFinite | Self::OutOfRange => 422,
+            Self::FederationClosed | Self::FederationFinished => 410,
+            Self::Unauthorized => 401,
+            Self::BadInvite | Self::Full => 403,
+            Self::NotFound => 404,
+            Self::TooLarge => 413,
+            Self::RateLimited => 429,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_round_trip() {
+        for refusal in [Refusal::WrongRound, Refusal::TooLate, Refusal::NotFinite, Refusal::FederationFinished] {
+            assert_eq!(Refusal::from_code(&refusal.code()), Some(refusal));
+        }
+        assert_eq!(Refusal::WrongRound.code(), "wrong_round");
+        assert_eq!(Refusal::from_code("nonsense"), None);
+    }
+}

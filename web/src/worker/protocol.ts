@@ -1,0 +1,128 @@
+/**
+ * What the page and its Worker say to each other.
+ *
+ * The Worker owns the wasm, the owner's data and the API key; the page only shows. Nothing here carries a
+ * raw data set back to the page, only the few pictures that it shows.
+ */
+import type { FederationSummary } from '../generated/FederationSummary';
+import type { OwnPoint } from '../generated/OwnPoint';
+import type { RoundView } from '../generated/RoundView';
+import type { StopReason } from '../generated/StopReason';
+
+/** Where examples come from. */
+export type DataSource =
+  | { kind: 'builtin'; owner: number; count: number }
+  | { kind: 'files'; files: { path: string; file: File }[] }
+  | { kind: 'drawn'; drawings: { label: string; width: number; height: number; rgba: Uint8ClampedArray }[] };
+
+export type BackendChoice = 'auto' | 'cpu' | 'webgpu';
+
+export type ToWorker =
+  /** First message. The aggregator is the page's own origin; the model URL replaces the task's when given. */
+  | { type: 'open'; federation: string; invite: string | null; aggregator: string; modelUrl: string | null; backend: BackendChoice }
+  /** Asks the model API for its description and one harmless answer. */
+  | { type: 'check-model'; apiKey: string | null }
+  | { type: 'load-data'; source: DataSource }
+  /** The owner agrees; training starts. */
+  | { type: 'start' }
+  | { type: 'pause' }
+  | { type: 'resume' }
+  /** Leaves the federation and forgets everything stored here. */
+  | { type: 'leave' }
+  /** Compares pictures of the held-out part, unprompted and prompted now. */
+  | { type: 'pictures'; count: number }
+  /** The tab became visible: sync at once. */
+  | { type: 'visible' };
+
+/** An error where the person looks: what happened, and what to do. `code` is stable. */
+export interface Trouble {
+  code: string;
+  title: string;
+  detail: string;
+  /** Which part of the page it belongs to. */
+  where: 'open' | 'model' | 'data' | 'training' | 'storage';
+}
+
+export interface Backend {
+  name: 'cpu' | 'webgpu';
+  /** One sentence: why this one. */
+  reason: string;
+  /** Milliseconds of this task's own step on each, where measured. */
+  cpuMs: number | null;
+  webgpuMs: number | null;
+  adapter: string | null;
+}
+
+export interface DataReport {
+  counts: { label: string; training: number; holdout: number }[];
+  total: number;
+  /** Files or rows that were skipped, with the reason, at most 20, and how many there were in all. */
+  skipped: { name: string; reason: string }[];
+  skippedTotal: number;
+  warnings: string[];
+  /** A few examples as the model will see them. */
+  samples: { label: string; width: number; height: number; rgba: Uint8ClampedArray }[];
+}
+
+export interface Picture {
+  label: string;
+  width: number;
+  height: number;
+  original: Uint8ClampedArray;
+  /** (prompted − original)/2 around mid grey. */
+  prompt: Uint8ClampedArray;
+  prompted: Uint8ClampedArray;
+  answerBefore: string;
+  answerNow: string;
+  scoreBefore: number;
+  scoreNow: number;
+}
+
+export interface TrainingProgress {
+  activity: 'paused' | 'syncing' | 'loading' | 'fitting' | 'measuring' | 'training' | 'waiting' | 'uploading' | 'stopped';
+  localStep: number;
+  localSteps: number;
+  view: RoundView | null;
+  /** Accuracy on the own held-out part, by number of θ updates. */
+  curve: OwnPoint[];
+  delivered: number;
+  queries: number;
+  queryBudget: number;
+  bytesToModel: number;
+  bytesFromModel: number;
+  bytesToAggregator: number;
+  bytesFromAggregator: number;
+  stopped: StopReason | null;
+  /** Milliseconds of the last step: rendering and asking. */
+  renderMs: number | null;
+  askMs: number | null;
+}
+
+export type FromWorker =
+  | {
+      type: 'opened';
+      summary: FederationSummary;
+      task: unknown;
+      labels: string[];
+      modelUrl: string;
+      modelOrigin: string;
+      backend: Backend;
+      /** This browser took part before: data and state are here, training can go on at once. */
+      resumable: boolean;
+      participant: number | null;
+      /** What taking part will cost at most. */
+      trainingQueries: number;
+      bytesPerQuery: number;
+      bytesPerUpdate: number;
+    }
+  | { type: 'model-checked'; name: string; milliseconds: number }
+  | { type: 'data-progress'; done: number; total: number }
+  | { type: 'data-loaded'; report: DataReport }
+  | { type: 'backend'; backend: Backend }
+  | { type: 'progress'; progress: TrainingProgress }
+  | { type: 'pictures'; pictures: Picture[] }
+  | { type: 'trouble'; trouble: Trouble }
+  /** Another tab of this browser runs this federation (Web Locks). */
+  | { type: 'elsewhere' }
+  /** The wasm instance is dead; the page starts a new Worker, which goes on from storage. */
+  | { type: 'fatal'; message: string };
