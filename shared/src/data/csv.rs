@@ -143,15 +143,25 @@ impl<'a> Reader<'a> {
                 self.pixels.push((value * scale + 0.5) as u8);
             }
         }
-        let label = self.cells.get(form.label).map(|cell| cell.text()).unwrap_or_default();
+        let label = self
+            .cells
+            .get(form.label)
+            .map(|cell| cell.text())
+            .unwrap_or_default();
         let (width, height) = (form.width, form.height);
         let image = match (form.channels, self.order) {
             (1, _) => Image::from_grey(width, height, &self.pixels),
             (_, ColourOrder::Interleaved) => Image::from_rgb(width, height, &self.pixels),
             (_, ColourOrder::Planar) => Image::new(width, height, self.pixels.clone()),
         }
-        .map_err(|cause| DataError::Image { file: self.file.clone(), cause })?;
-        Ok(Some(Example { image, label: tidy(label) }))
+        .map_err(|cause| DataError::Image {
+            file: self.file.clone(),
+            cause,
+        })?;
+        Ok(Some(Example {
+            image,
+            label: tidy(label),
+        }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why an owner's data cannot be used, in words that name the place and the cure.
 
-use super::files::FileKind;
 use super::MAX_FILES;
+use super::files::FileKind;
 use crate::image::ImageError;
 
 /// A fault in an owner's data. The text names the file, the row or byte, the cause, and what to do.
@@ -10,7 +10,9 @@ use crate::image::ImageError;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DataError {
     /// The file's first bytes say that it is something else than its name or use suggests.
-    #[error("{file}: this looks like {found}, but {expected} was expected; choose another file{hint}")]
+    #[error(
+        "{file}: this looks like {found}, but {expected} was expected; choose another file{hint}"
+    )]
     WrongKind {
         /// The file's name.
         file: String,
@@ -22,7 +24,9 @@ pub enum DataError {
         hint: &'static str,
     },
     /// The file ends before its content is complete.
-    #[error("{file}: the file ends after {got} of {needed} bytes; it was probably cut off while it was copied or downloaded: fetch it again")]
+    #[error(
+        "{file}: the file ends after {got} of {needed} bytes; it was probably cut off while it was copied or downloaded: fetch it again"
+    )]
     Truncated {
         /// The file's name.
         file: String,
@@ -32,7 +36,9 @@ pub enum DataError {
         got: u64,
     },
     /// The file goes on after its content is complete.
-    #[error("{file}: {extra} bytes follow after the end at byte {needed}; the header does not belong to this content: fetch the file again")]
+    #[error(
+        "{file}: {extra} bytes follow after the end at byte {needed}; the header does not belong to this content: fetch the file again"
+    )]
     TrailingBytes {
         /// The file's name.
         file: String,
@@ -52,7 +58,9 @@ pub enum DataError {
         supported: &'static str,
     },
     /// An images file and a labels file with different numbers of entries.
-    #[error("{images_file} holds {images} images, but {labels_file} holds {labels} labels; choose two files that belong together")]
+    #[error(
+        "{images_file} holds {images} images, but {labels_file} holds {labels} labels; choose two files that belong together"
+    )]
     PairMismatch {
         /// File of the images.
         images_file: String,
@@ -78,7 +86,9 @@ pub enum DataError {
         more: usize,
     },
     /// A pixel cell that is not a number.
-    #[error("{file}, row {row}, column {column}: {text:?} is not a number; pixel cells must hold numbers")]
+    #[error(
+        "{file}, row {row}, column {column}: {text:?} is not a number; pixel cells must hold numbers"
+    )]
     NotANumber {
         /// The file's name.
         file: String,
@@ -90,7 +100,9 @@ pub enum DataError {
         text: String,
     },
     /// A pixel value outside the range of the file.
-    #[error("{file}, row {row}, column {column}: the value {value} lies outside {low}..{high}; pixel values may run over 0..1, 0..16 or 0..255")]
+    #[error(
+        "{file}, row {row}, column {column}: the value {value} lies outside {low}..{high}; pixel values may run over 0..1, 0..16 or 0..255"
+    )]
     OutOfRange {
         /// The file's name.
         file: String,
@@ -114,7 +126,9 @@ pub enum DataError {
         row: usize,
     },
     /// A quoted cell that is never closed.
-    #[error("{file}, row {row}: a quotation mark is opened and never closed; add the closing one or delete it")]
+    #[error(
+        "{file}, row {row}: a quotation mark is opened and never closed; add the closing one or delete it"
+    )]
     OpenQuote {
         /// The file's name.
         file: String,
@@ -130,7 +144,9 @@ pub enum DataError {
         row: usize,
     },
     /// The number of pixel columns makes no picture.
-    #[error("{file}: {pixels} pixel columns are neither a square grey picture (such as 784 = 28×28) nor a square RGB one (3072 = 32×32×3); state width and height, or remove the columns that are not pixels")]
+    #[error(
+        "{file}: {pixels} pixel columns are neither a square grey picture (such as 784 = 28×28) nor a square RGB one (3072 = 32×32×3); state width and height, or remove the columns that are not pixels"
+    )]
     NoShape {
         /// The file's name.
         file: String,
@@ -138,7 +154,9 @@ pub enum DataError {
         pixels: usize,
     },
     /// Stated width and height do not fit the number of pixel columns.
-    #[error("{file}: {pixels} pixel columns do not fit the stated {width}×{height} (×1 or ×3); correct the statement")]
+    #[error(
+        "{file}: {pixels} pixel columns do not fit the stated {width}×{height} (×1 or ×3); correct the statement"
+    )]
     ShapeMismatch {
         /// The file's name.
         file: String,
@@ -150,13 +168,18 @@ pub enum DataError {
         height: usize,
     },
     /// First and last column could both be the label.
-    #[error("{file}: cannot tell whether the first or the last column is the label; add a header row that names it `label`")]
+    #[error(
+        "{file}: cannot tell whether the first or the last column is the label; add a header row that names it `label`"
+    )]
     WhichLabel {
         /// The file's name.
         file: String,
     },
     /// The stated label column does not exist.
-    #[error("{file}: there is no column named {name:?}; the first columns are {}", list(found))]
+    #[error(
+        "{file}: there is no column named {name:?}; the first columns are {}",
+        list(found)
+    )]
     NoSuchColumn {
         /// The file's name.
         file: String,
@@ -166,7 +189,9 @@ pub enum DataError {
         found: Vec<String>,
     },
     /// A file, or the whole choice, without a single example.
-    #[error("{file}: no labelled example in it; choose pictures in one folder per class, an IDX pair, or a CSV with a label column")]
+    #[error(
+        "{file}: no labelled example in it; choose pictures in one folder per class, an IDX pair, or a CSV with a label column"
+    )]
     Empty {
         /// The file's name, or a word for the choice as a whole.
         file: String,
@@ -180,7 +205,9 @@ pub enum DataError {
         cause: ImageError,
     },
     /// A picture that the decoder refused.
-    #[error("{file}: the picture cannot be decoded ({cause}); open it in a picture viewer and save it again as PNG, or remove it")]
+    #[error(
+        "{file}: the picture cannot be decoded ({cause}); open it in a picture viewer and save it again as PNG, or remove it"
+    )]
     Picture {
         /// The file's name.
         file: String,
@@ -188,7 +215,9 @@ pub enum DataError {
         cause: String,
     },
     /// More files than [`MAX_FILES`]; a warning: an even sample was taken.
-    #[error("{count} usable files were chosen; {MAX_FILES} of them are used, spread evenly over the folders. Choose fewer files to decide yourself which")]
+    #[error(
+        "{count} usable files were chosen; {MAX_FILES} of them are used, spread evenly over the folders. Choose fewer files to decide yourself which"
+    )]
     TooManyFiles {
         /// All usable files that were counted.
         count: usize,
@@ -206,7 +235,9 @@ pub enum DataError {
         known: Vec<String>,
     },
     /// Only one class is present; a warning: one may take part, but learns and contributes little.
-    #[error("all {examples} examples have the label {label:?}; with a single class there is little to learn: add examples of another class")]
+    #[error(
+        "all {examples} examples have the label {label:?}; with a single class there is little to learn: add examples of another class"
+    )]
     OneClass {
         /// The label.
         label: String,
@@ -214,7 +245,9 @@ pub enum DataError {
         examples: usize,
     },
     /// A table of paths and labels that names a file twice with different labels.
-    #[error("{file}, row {row}: {path:?} stands there a second time, with another label; keep one of the two rows")]
+    #[error(
+        "{file}, row {row}: {path:?} stands there a second time, with another label; keep one of the two rows"
+    )]
     LabelTwice {
         /// The table's name.
         file: String,
@@ -259,7 +292,11 @@ fn list(names: &[String]) -> String {
 }
 
 fn some(names: &[String], total: usize) -> String {
-    let shown: Vec<String> = names.iter().take(LISTED).map(|name| format!("{:?}", short(name))).collect();
+    let shown: Vec<String> = names
+        .iter()
+        .take(LISTED)
+        .map(|name| format!("{:?}", short(name)))
+        .collect();
     let rest = total.saturating_sub(shown.len());
     match rest {
         0 => shown.join(", "),

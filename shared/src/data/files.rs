@@ -74,13 +74,17 @@ pub enum SkipReason {
     #[error("an archive inside the choice: unpack it, or choose it on its own")]
     Archive,
     /// A picture outside any folder.
-    #[error("its class is unknown: put it into a folder named after its class, or name it in labels.csv")]
+    #[error(
+        "its class is unknown: put it into a folder named after its class, or name it in labels.csv"
+    )]
     NoClass,
     /// A picture that the table of labels does not name.
     #[error("the table of labels does not name it")]
     NotInTable,
     /// An IDX file without its partner.
-    #[error("its partner is missing: IDX images and labels come in pairs such as train-images-idx3-ubyte and train-labels-idx1-ubyte")]
+    #[error(
+        "its partner is missing: IDX images and labels come in pairs such as train-images-idx3-ubyte and train-labels-idx1-ubyte"
+    )]
     NoPartner,
 }
 
@@ -94,21 +98,30 @@ pub enum SkipReason {
 ///
 /// # Errors
 /// [`DataError::Empty`] if nothing is usable.
-pub fn plan(paths: &[&str], known: &[String], table: Option<&LabelTable>) -> Result<Plan, DataError> {
+pub fn plan(
+    paths: &[&str],
+    known: &[String],
+    table: Option<&LabelTable>,
+) -> Result<Plan, DataError> {
     let labels = Labels::new(known);
     let mut sorted: Vec<&str> = paths.to_vec();
     sorted.sort_unstable();
     let partners = idx_partners(&sorted);
     let classify = |path: &str| classify(path, &labels, table, &partners);
 
-    let usable = sorted.iter().filter(|path| is_usable(&classify(path).1)).count();
+    let usable = sorted
+        .iter()
+        .filter(|path| is_usable(&classify(path).1))
+        .count();
     let skipped = sorted.len() - usable;
     let mut warnings = Vec::new();
     if usable > MAX_FILES {
         warnings.push(DataError::TooManyFiles { count: usable });
     }
     if usable == 0 {
-        return Err(DataError::Empty { file: "the chosen data".to_owned() });
+        return Err(DataError::Empty {
+            file: "the chosen data".to_owned(),
+        });
     }
     let share = usable.min(MAX_FILES);
     let (mut seen, mut left_out) = (0u64, 0);
@@ -128,20 +141,32 @@ pub fn plan(paths: &[&str], known: &[String], table: Option<&LabelTable>) -> Res
             }
         };
         if keep {
-            files.push(PlannedFile { path: path.to_owned(), gzip, kind });
+            files.push(PlannedFile {
+                path: path.to_owned(),
+                gzip,
+                kind,
+            });
         }
     }
     if usable > MAX_FILES {
         drop_halves(&mut files);
     }
-    Ok(Plan { files, usable, skipped, warnings })
+    Ok(Plan {
+        files,
+        usable,
+        skipped,
+        warnings,
+    })
 }
 
 /// Sampling may have taken one half of an IDX pair: it is of no use alone.
 fn drop_halves(files: &mut Vec<PlannedFile>) {
-    let present: std::collections::BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
+    let present: std::collections::BTreeSet<String> =
+        files.iter().map(|file| file.path.clone()).collect();
     files.retain(|file| match &file.kind {
-        PlannedKind::IdxImages(partner) | PlannedKind::IdxLabels(partner) => present.contains(partner),
+        PlannedKind::IdxImages(partner) | PlannedKind::IdxLabels(partner) => {
+            present.contains(partner)
+        }
         _ => true,
     });
 }
@@ -172,8 +197,14 @@ fn classify(
     if let Some(half) = partners.get(path) {
         let kind = match half {
             Half { partner: None, .. } => Skip(SkipReason::NoPartner),
-            Half { partner: Some(partner), images: true } => PlannedKind::IdxImages((*partner).to_owned()),
-            Half { partner: Some(partner), images: false } => PlannedKind::IdxLabels((*partner).to_owned()),
+            Half {
+                partner: Some(partner),
+                images: true,
+            } => PlannedKind::IdxImages((*partner).to_owned()),
+            Half {
+                partner: Some(partner),
+                images: false,
+            } => PlannedKind::IdxLabels((*partner).to_owned()),
         };
         return (gzip, kind);
     }
@@ -200,12 +231,21 @@ fn classify(
 
 /// The parts of a path, `.` left out.
 fn components(path: &str) -> impl Iterator<Item = &str> {
-    path.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".")
+    path.split(['/', '\\'])
+        .filter(|part| !part.is_empty() && *part != ".")
 }
 
 fn is_hidden(part: &str) -> bool {
-    const LITTER: [&str; 6] = ["__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin"];
-    (part.starts_with('.') && part != "..") || LITTER.iter().any(|name| part.eq_ignore_ascii_case(name))
+    const LITTER: [&str; 6] = [
+        "__macosx",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "@eadir",
+        "$recycle.bin",
+    ];
+    (part.starts_with('.') && part != "..")
+        || LITTER.iter().any(|name| part.eq_ignore_ascii_case(name))
 }
 
 /// The nearest folder whose name is a known label, else the nearest folder.
@@ -237,7 +277,9 @@ fn idx_partners<'a>(paths: &[&'a str]) -> BTreeMap<&'a str, Half<'a>> {
         let name = path.to_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         let file = components(name).last().unwrap_or_default();
-        let is_idx = ["idx1", "idx3", "idx4"].iter().any(|mark| file.contains(mark))
+        let is_idx = ["idx1", "idx3", "idx4"]
+            .iter()
+            .any(|mark| file.contains(mark))
             || file.ends_with("-ubyte")
             || file.ends_with(".ubyte")
             || file.ends_with(".idx");
@@ -256,12 +298,30 @@ fn idx_partners<'a>(paths: &[&'a str]) -> BTreeMap<&'a str, Half<'a>> {
         if slot.is_none() {
             *slot = Some(path);
         }
-        halves.insert(path, Half { images: !labels, partner: None });
+        halves.insert(
+            path,
+            Half {
+                images: !labels,
+                partner: None,
+            },
+        );
     }
     for [images, labels] in pairs.into_values() {
         if let (Some(images), Some(labels)) = (images, labels) {
-            halves.insert(images, Half { images: true, partner: Some(labels) });
-            halves.insert(labels, Half { images: false, partner: Some(images) });
+            halves.insert(
+                images,
+                Half {
+                    images: true,
+                    partner: Some(labels),
+                },
+            );
+            halves.insert(
+                labels,
+                Half {
+                    images: false,
+                    partner: Some(images),
+                },
+            );
         }
     }
     halves

@@ -56,7 +56,9 @@ impl<'a> Pair<'a> {
             });
         }
         if count == 0 {
-            return Err(DataError::Empty { file: images_file.to_owned() });
+            return Err(DataError::Empty {
+                file: images_file.to_owned(),
+            });
         }
         check_size(images_file, width, height)?;
         Ok(Self {
@@ -84,14 +86,23 @@ impl<'a> Pair<'a> {
     /// All examples, one at a time; labels as decimal numbers.
     pub fn iter(&self) -> impl Iterator<Item = Result<Example, DataError>> {
         let length = self.width * self.height * self.channels;
-        self.pixels.chunks_exact(length).zip(self.labels).map(|(pixels, label)| {
-            let image = match self.channels {
-                1 => Image::from_grey(self.width, self.height, pixels),
-                _ => Image::from_rgb(self.width, self.height, pixels),
-            }
-            .map_err(|cause| DataError::Image { file: self.file.clone(), cause })?;
-            Ok(Example { image, label: label.to_string() })
-        })
+        self.pixels
+            .chunks_exact(length)
+            .zip(self.labels)
+            .map(|(pixels, label)| {
+                let image = match self.channels {
+                    1 => Image::from_grey(self.width, self.height, pixels),
+                    _ => Image::from_rgb(self.width, self.height, pixels),
+                }
+                .map_err(|cause| DataError::Image {
+                    file: self.file.clone(),
+                    cause,
+                })?;
+                Ok(Example {
+                    image,
+                    label: label.to_string(),
+                })
+            })
     }
 }
 
@@ -105,7 +116,11 @@ fn form(file: &str, shape: &[u32], supported: &'static str) -> DataError {
 }
 
 /// Dimensions (one to four) and elements of an IDX file of bytes.
-fn open<'a>(file: &str, bytes: &'a [u8], expected: &'static str) -> Result<(Vec<u32>, &'a [u8]), DataError> {
+fn open<'a>(
+    file: &str,
+    bytes: &'a [u8],
+    expected: &'static str,
+) -> Result<(Vec<u32>, &'a [u8]), DataError> {
     let truncated = |needed: u64| DataError::Truncated {
         file: file.to_owned(),
         needed,
@@ -113,8 +128,17 @@ fn open<'a>(file: &str, bytes: &'a [u8], expected: &'static str) -> Result<(Vec<
     };
     let [0, 0, element, dimensions, rest @ ..] = bytes else {
         let found = kind_of(bytes);
-        let hint = if found == FileKind::Gzip { ", or unpack this one first" } else { "" };
-        return Err(DataError::WrongKind { file: file.to_owned(), found, expected, hint });
+        let hint = if found == FileKind::Gzip {
+            ", or unpack this one first"
+        } else {
+            ""
+        };
+        return Err(DataError::WrongKind {
+            file: file.to_owned(),
+            found,
+            expected,
+            hint,
+        });
     };
     if *element != UNSIGNED_BYTE || !(1..=4).contains(dimensions) {
         return Err(DataError::IdxForm {
@@ -135,7 +159,9 @@ fn open<'a>(file: &str, bytes: &'a [u8], expected: &'static str) -> Result<(Vec<
         .map(|&side| u32::from_be_bytes(side))
         .collect();
     // Four u32 may exceed a u64; such a file is cut off in any case.
-    let length = shape.iter().fold(1u64, |product, &side| product.saturating_mul(side.into()));
+    let length = shape
+        .iter()
+        .fold(1u64, |product, &side| product.saturating_mul(side.into()));
     let got = elements.len() as u64;
     if got < length {
         return Err(truncated(header.saturating_add(length)));
@@ -158,7 +184,9 @@ mod tests {
 
     fn idx(shape: &[u32], elements: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0, 0, 8, shape.len() as u8];
-        shape.iter().for_each(|side| bytes.extend(side.to_be_bytes()));
+        shape
+            .iter()
+            .for_each(|side| bytes.extend(side.to_be_bytes()));
         bytes.extend(elements);
         bytes
     }
@@ -179,7 +207,10 @@ mod tests {
         let images = idx(&[1, 1, 2, 3], &[1, 2, 3, 4, 5, 6]);
         let labels = idx(&[1], &[0]);
         let pair = Pair::new("i", &images, "l", &labels).unwrap();
-        assert_eq!(pair.iter().next().unwrap().unwrap().image.bytes(), [1, 4, 2, 5, 3, 6]);
+        assert_eq!(
+            pair.iter().next().unwrap().unwrap().image.bytes(),
+            [1, 4, 2, 5, 3, 6]
+        );
     }
 
     #[test]
@@ -187,23 +218,51 @@ mod tests {
         let (images, labels) = (idx(&[2, 1, 2], &[1, 2, 3, 4]), idx(&[2], &[7, 9]));
         assert_eq!(
             fault(&images[..18], &labels),
-            DataError::Truncated { file: "i".into(), needed: 20, got: 18 }
+            DataError::Truncated {
+                file: "i".into(),
+                needed: 20,
+                got: 18
+            }
         );
         assert_eq!(
             fault(&images[..9], &labels),
-            DataError::Truncated { file: "i".into(), needed: 16, got: 9 }
+            DataError::Truncated {
+                file: "i".into(),
+                needed: 16,
+                got: 9
+            }
         );
         assert_eq!(
             fault(&[&images[..], &[0]].concat(), &labels),
-            DataError::TrailingBytes { file: "i".into(), needed: 20, extra: 1 }
+            DataError::TrailingBytes {
+                file: "i".into(),
+                needed: 20,
+                extra: 1
+            }
         );
         assert!(matches!(fault(&labels, &images), DataError::IdxForm { .. }));
-        assert!(matches!(fault(&images, &idx(&[3], &[0; 3])), DataError::PairMismatch { images: 2, labels: 3, .. }));
-        assert!(matches!(fault(&idx(&[0, 1, 1], &[]), &idx(&[0], &[])), DataError::Empty { .. }));
-        assert!(matches!(fault(&idx(&[1, 0, 1], &[]), &idx(&[1], &[0])), DataError::Image { .. }));
+        assert!(matches!(
+            fault(&images, &idx(&[3], &[0; 3])),
+            DataError::PairMismatch {
+                images: 2,
+                labels: 3,
+                ..
+            }
+        ));
+        assert!(matches!(
+            fault(&idx(&[0, 1, 1], &[]), &idx(&[0], &[])),
+            DataError::Empty { .. }
+        ));
+        assert!(matches!(
+            fault(&idx(&[1, 0, 1], &[]), &idx(&[1], &[0])),
+            DataError::Image { .. }
+        ));
         assert!(matches!(
             fault(&[0x1f, 0x8b, 8, 0], &labels),
-            DataError::WrongKind { found: FileKind::Gzip, .. }
+            DataError::WrongKind {
+                found: FileKind::Gzip,
+                ..
+            }
         ));
         let mut floats = images.clone();
         floats[2] = 0x0d;

@@ -7,6 +7,9 @@ use super::error::LISTED;
 #[derive(Debug, Clone)]
 pub struct Labels {
     known: Vec<String>,
+    /// The same in lower case, and as numbers: worked out once for thousands of look-ups.
+    folded: Vec<String>,
+    numbers: Vec<Option<u64>>,
 }
 
 /// The examples' classes, and advice where there is some.
@@ -22,7 +25,14 @@ impl Labels {
     /// Takes the federation's labels.
     #[must_use]
     pub fn new(known: &[String]) -> Self {
-        Self { known: known.to_vec() }
+        Self {
+            known: known.to_vec(),
+            folded: known
+                .iter()
+                .map(|known| known.trim().to_lowercase())
+                .collect(),
+            numbers: known.iter().map(|known| whole(known.trim())).collect(),
+        }
     }
 
     /// The federation's labels.
@@ -36,12 +46,15 @@ impl Labels {
     #[must_use]
     pub fn find(&self, text: &str) -> Option<usize> {
         let text = text.trim();
-        let position = |same: &dyn Fn(&str) -> bool| self.known.iter().position(|known| same(known));
-        position(&|known| known == text)
-            .or_else(|| position(&|known| known.trim().to_lowercase() == text.to_lowercase()))
+        let exact = self.known.iter().position(|known| known == text);
+        exact
             .or_else(|| {
-                let number = whole(text)?;
-                position(&|known| whole(known.trim()) == Some(number))
+                let text = text.to_lowercase();
+                self.folded.iter().position(|known| *known == text)
+            })
+            .or_else(|| {
+                let number = Some(whole(text)?);
+                self.numbers.iter().position(|known| *known == number)
             })
     }
 
@@ -50,14 +63,21 @@ impl Labels {
     /// # Errors
     /// [`DataError::UnknownLabels`] naming some of the labels that the federation does not know,
     /// [`DataError::Empty`] without examples.
-    pub fn resolve<'a>(&self, labels: impl IntoIterator<Item = &'a str>) -> Result<Resolved, DataError> {
+    pub fn resolve<'a>(
+        &self,
+        labels: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Resolved, DataError> {
         let mut classes = Vec::new();
         let mut unknown: Vec<&str> = Vec::new();
         let mut examples = 0;
         // Examples of one class mostly stand together: remember the last answer.
         let mut last: Option<(&str, usize)> = None;
         for label in labels {
-            match last.filter(|(text, _)| *text == label).map(|(_, class)| class).or_else(|| self.find(label)) {
+            match last
+                .filter(|(text, _)| *text == label)
+                .map(|(_, class)| class)
+                .or_else(|| self.find(label))
+            {
                 Some(class) => {
                     last = Some((label, class));
                     classes.push(class);
@@ -75,18 +95,27 @@ impl Labels {
         if examples > 0 {
             return Err(DataError::UnknownLabels {
                 kinds: unknown.len(),
-                unknown: unknown.iter().take(LISTED).map(|&text| text.to_owned()).collect(),
+                unknown: unknown
+                    .iter()
+                    .take(LISTED)
+                    .map(|&text| text.to_owned())
+                    .collect(),
                 examples,
                 known: self.known.clone(),
             });
         }
         let Some(&first) = classes.first() else {
-            return Err(DataError::Empty { file: "the chosen data".to_owned() });
+            return Err(DataError::Empty {
+                file: "the chosen data".to_owned(),
+            });
         };
-        let warning = classes.iter().all(|&class| class == first).then(|| DataError::OneClass {
-            label: self.known[first].clone(),
-            examples: classes.len(),
-        });
+        let warning = classes
+            .iter()
+            .all(|&class| class == first)
+            .then(|| DataError::OneClass {
+                label: self.known[first].clone(),
+                examples: classes.len(),
+            });
         Ok(Resolved { classes, warning })
     }
 }
@@ -117,7 +146,16 @@ mod tests {
         assert_eq!(labels.find("00003"), Some(1));
         assert_eq!(labels.find(" 3.00 "), Some(1));
         assert_eq!(labels.find("cAT"), Some(2));
-        for foreign in ["", ".", "3.", "3.5", "-3", "+3", "cats", "99999999999999999999999"] {
+        for foreign in [
+            "",
+            ".",
+            "3.",
+            "3.5",
+            "-3",
+            "+3",
+            "cats",
+            "99999999999999999999999",
+        ] {
             assert_eq!(labels.find(foreign), None, "{foreign}");
         }
     }
@@ -129,7 +167,9 @@ mod tests {
 
     #[test]
     fn all_unknown_labels_are_counted() {
-        let fault = labels(&["0", "1"]).resolve(["0", "x", "y", "x"]).unwrap_err();
+        let fault = labels(&["0", "1"])
+            .resolve(["0", "x", "y", "x"])
+            .unwrap_err();
         assert_eq!(
             fault,
             DataError::UnknownLabels {
@@ -146,7 +186,13 @@ mod tests {
         let labels = labels(&["0", "1"]);
         let one = labels.resolve(["1", "1"]).unwrap();
         assert_eq!(one.classes, [1, 1]);
-        assert_eq!(one.warning, Some(DataError::OneClass { label: "1".into(), examples: 2 }));
+        assert_eq!(
+            one.warning,
+            Some(DataError::OneClass {
+                label: "1".into(),
+                examples: 2
+            })
+        );
         let both = labels.resolve(["1", "0"]).unwrap();
         assert_eq!((both.classes, both.warning), (vec![1, 0], None));
         assert!(matches!(labels.resolve([]), Err(DataError::Empty { .. })));

@@ -50,7 +50,10 @@ pub fn check_size(file: &str, width: u32, height: u32) -> Result<(), DataError> 
         },
         _ => return Ok(()),
     };
-    Err(DataError::Image { file: file.to_owned(), cause })
+    Err(DataError::Image {
+        file: file.to_owned(),
+        cause,
+    })
 }
 
 #[cfg(test)]
@@ -64,8 +67,14 @@ mod tests {
             _ => None,
         };
         assert_eq!(cause(10_000, 5_000), None);
-        assert!(matches!(cause(10_000, 5_001), Some(ImageError::TooLarge { .. })));
-        assert!(matches!(cause(u32::MAX, u32::MAX), Some(ImageError::TooLarge { .. })));
+        assert!(matches!(
+            cause(10_000, 5_001),
+            Some(ImageError::TooLarge { .. })
+        ));
+        assert!(matches!(
+            cause(u32::MAX, u32::MAX),
+            Some(ImageError::TooLarge { .. })
+        ));
         assert_eq!(cause(0, 2), Some(ImageError::Empty));
     }
 }

@@ -28,7 +28,9 @@ pub enum PartitionError {
     #[error("a data set cannot be split among 0 participants: ask for at least 1")]
     NoParticipants,
     /// Fewer examples than needed.
-    #[error("{examples} examples cannot be split among {participants} participants as {partition}: at least {needed} are needed")]
+    #[error(
+        "{examples} examples cannot be split among {participants} participants as {partition}: at least {needed} are needed"
+    )]
     TooFew {
         /// Examples present.
         examples: usize,
@@ -40,7 +42,9 @@ pub enum PartitionError {
         needed: usize,
     },
     /// Not the name of a rule.
-    #[error("{0:?} is no way to split data: use iid, dirichlet:ALPHA with ALPHA above 0 (such as dirichlet:0.5), or shards:K with K from 1 on (such as shards:2)")]
+    #[error(
+        "{0:?} is no way to split data: use iid, dirichlet:ALPHA with ALPHA above 0 (such as dirichlet:0.5), or shards:K with K from 1 on (such as shards:2)"
+    )]
     Unknown(String),
 }
 
@@ -66,7 +70,11 @@ impl FromStr for Partition {
                 .ok()
                 .filter(|alpha: &f64| alpha.is_finite() && *alpha > 0.0)
                 .map(Self::Dirichlet),
-            "shards" => value.parse().ok().filter(|&count| count > 0).map(Self::Shards),
+            "shards" => value
+                .parse()
+                .ok()
+                .filter(|&count| count > 0)
+                .map(Self::Shards),
             _ => None,
         }
         .ok_or_else(|| PartitionError::Unknown(super::error::short(text)))
@@ -95,7 +103,11 @@ impl Partition {
         if participants == 0 {
             return Err(PartitionError::NoParticipants);
         }
-        let per_head = if let Self::Shards(count) = self { count.max(1) } else { 1 };
+        let per_head = if let Self::Shards(count) = self {
+            count.max(1)
+        } else {
+            1
+        };
         let needed = participants.saturating_mul(per_head);
         if labels.len() < needed {
             return Err(PartitionError::TooFew {
@@ -123,10 +135,17 @@ impl Partition {
 /// Cuts into parts whose lengths differ by at most one.
 fn even(order: &[usize], parts: usize) -> Vec<Vec<usize>> {
     let bound = |part: usize| (part as u64 * order.len() as u64 / parts as u64) as usize;
-    (0..parts).map(|part| order[bound(part)..bound(part + 1)].to_vec()).collect()
+    (0..parts)
+        .map(|part| order[bound(part)..bound(part + 1)].to_vec())
+        .collect()
 }
 
-fn by_shards(labels: &[usize], participants: usize, per_head: usize, stream: &mut Stream) -> Vec<Vec<usize>> {
+fn by_shards(
+    labels: &[usize],
+    participants: usize,
+    per_head: usize,
+    stream: &mut Stream,
+) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..labels.len()).collect();
     // Shuffled first, so that which examples of a class share a shard is random too.
     stream.shuffle(&mut order);
@@ -136,7 +155,12 @@ fn by_shards(labels: &[usize], participants: usize, per_head: usize, stream: &mu
     shards.chunks(per_head).map(<[_]>::concat).collect()
 }
 
-fn by_dirichlet(labels: &[usize], participants: usize, alpha: f64, stream: &mut Stream) -> Vec<Vec<usize>> {
+fn by_dirichlet(
+    labels: &[usize],
+    participants: usize,
+    alpha: f64,
+    stream: &mut Stream,
+) -> Vec<Vec<usize>> {
     let classes = by_class(labels);
     let mut parts = Vec::new();
     for _ in 0..DRAWS {
@@ -162,7 +186,10 @@ fn by_dirichlet(labels: &[usize], participants: usize, alpha: f64, stream: &mut 
         }
     }
     while let Some(empty) = parts.iter().position(Vec::is_empty) {
-        let moved = parts.iter_mut().max_by_key(|part| part.len()).and_then(Vec::pop);
+        let moved = parts
+            .iter_mut()
+            .max_by_key(|part| part.len())
+            .and_then(Vec::pop);
         parts[empty].extend(moved);
     }
     parts
@@ -182,7 +209,9 @@ fn by_class(labels: &[usize]) -> Vec<Vec<usize>> {
 /// Shares are gamma variates over their sum. They are kept as logarithms, because with a small α most
 /// of them are below the smallest f64.
 pub(super) fn dirichlet(alpha: f64, count: usize, stream: &mut Stream) -> Vec<f64> {
-    let logs: Vec<f64> = (0..count).map(|_| log_gamma_variate(alpha, stream)).collect();
+    let logs: Vec<f64> = (0..count)
+        .map(|_| log_gamma_variate(alpha, stream))
+        .collect();
     let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = logs.iter().map(|log| libm::exp(log - most)).collect();
     let sum: f64 = weights.iter().sum();
@@ -225,7 +254,11 @@ fn open_uniform(stream: &mut Stream) -> f64 {
 #[must_use]
 pub fn split_holdout(labels: &[usize], fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     // A fraction that is not a number holds nothing out.
-    let fraction = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
+    let fraction = if fraction.is_nan() {
+        0.0
+    } else {
+        fraction.clamp(0.0, 1.0)
+    };
     let mut stream = Stream::new(seed, purpose::HOLDOUT);
     let (mut train, mut held) = (Vec::new(), Vec::new());
     let mut seen = 0;

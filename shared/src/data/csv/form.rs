@@ -80,7 +80,9 @@ impl Candidate {
     }
 
     fn whole_numbers(&self, separator: u8) -> bool {
-        self.texts.iter().all(|t| number(t.as_bytes(), separator).is_some_and(|v| v >= 0.0 && v % 1.0 == 0.0))
+        self.texts
+            .iter()
+            .all(|t| number(t.as_bytes(), separator).is_some_and(|v| v >= 0.0 && v % 1.0 == 0.0))
     }
 }
 
@@ -102,7 +104,9 @@ impl Scan {
         let mut records = Records::new(file, bytes, separator);
         let mut cells = Vec::new();
         if !records.next(&mut cells)? {
-            return Err(DataError::Empty { file: file.to_owned() });
+            return Err(DataError::Empty {
+                file: file.to_owned(),
+            });
         }
         let columns = cells.len();
         let first_row = cells.clone();
@@ -136,7 +140,8 @@ impl Scan {
                 return;
             }
             let number = number(cells[0].raw, separator);
-            scan.counts_rows &= number == Some(scan.rows as f32) || number == Some(scan.rows as f32 + 1.0);
+            scan.counts_rows &=
+                number == Some(scan.rows as f32) || number == Some(scan.rows as f32 + 1.0);
             scan.rows += 1;
             scan.first.see(&cells[0], separator);
             if let Some(cell) = cells.get(1) {
@@ -155,7 +160,9 @@ impl Scan {
         }
         match ragged {
             Some(fault) => Err(fault),
-            None if scan.rows == 0 => Err(DataError::Empty { file: file.to_owned() }),
+            None if scan.rows == 0 => Err(DataError::Empty {
+                file: file.to_owned(),
+            }),
             None => Ok(scan),
         }
     }
@@ -172,7 +179,11 @@ fn is_header(first: &[Cell<'_>], second: Option<&[Cell<'_>]>, separator: u8) -> 
         // A single differing column may be the label column of a table without a header, whose labels
         // are numbers and words; pixels of such a first row would all be numbers.
         Some(second) => {
-            let turned = first.iter().zip(second).filter(|(a, b)| !numeric(a) && numeric(b)).count();
+            let turned = first
+                .iter()
+                .zip(second)
+                .filter(|(a, b)| !numeric(a) && numeric(b))
+                .count();
             turned > 1 || (turned == 1 && first.len() == 2)
         }
         None => first.len() > 2 && !first.iter().skip(1).any(numeric),
@@ -187,19 +198,29 @@ fn is_name(text: &str, names: &[&str]) -> bool {
 fn label_column(file: &str, scan: &Scan, options: &Options) -> Result<(usize, bool), DataError> {
     let last = scan.columns - 1;
     if scan.columns < 2 {
-        return Err(DataError::NoShape { file: file.to_owned(), pixels: last });
+        return Err(DataError::NoShape {
+            file: file.to_owned(),
+            pixels: last,
+        });
     }
     let names = scan.header.as_deref().unwrap_or_default();
     // Row numbers only count as such where nothing but they spoil the number of columns.
     let fits = |pixels| shape(file, pixels, options.size).is_ok();
-    let index_named = names.first().is_some_and(|name| is_name(name, &INDEX_NAMES));
-    let index = scan.columns > 2 && (index_named || (scan.counts_rows && !fits(last) && fits(last - 1)));
+    let index_named = names
+        .first()
+        .is_some_and(|name| is_name(name, &INDEX_NAMES));
+    let index =
+        scan.columns > 2 && (index_named || (scan.counts_rows && !fits(last) && fits(last - 1)));
     let leading = usize::from(index);
     let named = match &options.label {
         LabelColumn::First => Some(leading),
         LabelColumn::Last => Some(last),
         LabelColumn::Named(name) => {
-            let at = names.iter().position(|n| n == name).or_else(|| names.iter().position(|n| is_name(n, &[&name.to_ascii_lowercase()])));
+            let at = names.iter().position(|n| n == name).or_else(|| {
+                names
+                    .iter()
+                    .position(|n| is_name(n, &[&name.to_ascii_lowercase()]))
+            });
             Some(at.ok_or_else(|| DataError::NoSuchColumn {
                 file: file.to_owned(),
                 name: short(name),
@@ -216,22 +237,36 @@ fn label_column(file: &str, scan: &Scan, options: &Options) -> Result<(usize, bo
     match choice {
         Some(true) => Ok((last, index)),
         Some(false) => Ok((leading, index)),
-        None => Err(DataError::WhichLabel { file: file.to_owned() }),
+        None => Err(DataError::WhichLabel {
+            file: file.to_owned(),
+        }),
     }
 }
 
 /// True if the last column is the label rather than the first, `None` if it cannot be told.
-fn prefer_last(first: &Candidate, last: &Candidate, separator: u8, known: &[String]) -> Option<bool> {
+fn prefer_last(
+    first: &Candidate,
+    last: &Candidate,
+    separator: u8,
+    known: &[String],
+) -> Option<bool> {
     let decide = |first: bool, last: bool| (first != last).then_some(last);
     let labels = Labels::new(known);
-    let fits = |c: &Candidate| !known.is_empty() && !c.many && c.texts.iter().all(|t| labels.find(t).is_some());
+    let fits = |c: &Candidate| {
+        !known.is_empty() && !c.many && c.texts.iter().all(|t| labels.find(t).is_some())
+    };
     // Words are no pixels.
     decide(first.rows_not_numeric > 0, last.rows_not_numeric > 0)
         // A corner of the picture is often black throughout, and labels differ.
         .or_else(|| decide(!first.constant(), !last.constant()))
         .or_else(|| decide(fits(first), fits(last)))
         .or_else(|| decide(!first.zero(separator), !last.zero(separator)))
-        .or_else(|| decide(first.whole_numbers(separator), last.whole_numbers(separator)))
+        .or_else(|| {
+            decide(
+                first.whole_numbers(separator),
+                last.whole_numbers(separator),
+            )
+        })
         .or_else(|| decide(!first.many, !last.many))
         // Labels take few values. Twice as few, or the difference may be chance.
         .or_else(|| {
@@ -241,13 +276,22 @@ fn prefer_last(first: &Candidate, last: &Candidate, separator: u8, known: &[Stri
 }
 
 /// Width, height and channels of a picture with so many values.
-fn shape(file: &str, pixels: usize, size: Option<(usize, usize)>) -> Result<(usize, usize, usize), DataError> {
+fn shape(
+    file: &str,
+    pixels: usize,
+    size: Option<(usize, usize)>,
+) -> Result<(usize, usize, usize), DataError> {
     if let Some((width, height)) = size {
         let one = width.checked_mul(height).filter(|&n| n > 0);
         return match one {
             Some(n) if n == pixels => Ok((width, height, 1)),
             Some(n) if n.checked_mul(3) == Some(pixels) => Ok((width, height, 3)),
-            _ => Err(DataError::ShapeMismatch { file: file.to_owned(), pixels, width, height }),
+            _ => Err(DataError::ShapeMismatch {
+                file: file.to_owned(),
+                pixels,
+                width,
+                height,
+            }),
         };
     }
     // No number is both a square and three times one.
@@ -255,10 +299,16 @@ fn shape(file: &str, pixels: usize, size: Option<(usize, usize)>) -> Result<(usi
         let side = n.isqrt();
         (side > 0 && side * side == n).then_some(side)
     };
-    match (side(pixels), pixels.is_multiple_of(3).then(|| side(pixels / 3)).flatten()) {
+    match (
+        side(pixels),
+        pixels.is_multiple_of(3).then(|| side(pixels / 3)).flatten(),
+    ) {
         (Some(side), _) => Ok((side, side, 1)),
         (None, Some(side)) => Ok((side, side, 3)),
-        (None, None) => Err(DataError::NoShape { file: file.to_owned(), pixels }),
+        (None, None) => Err(DataError::NoShape {
+            file: file.to_owned(),
+            pixels,
+        }),
     }
 }
 
@@ -275,18 +325,25 @@ fn values(file: &str, bytes: &[u8], form: &Form, range: Range) -> Result<f32, Da
         for (column, cell) in cells.iter().enumerate() {
             if column == form.label {
                 if cell.raw.is_empty() {
-                    return Err(DataError::NoLabel { file: file.to_owned(), row });
+                    return Err(DataError::NoLabel {
+                        file: file.to_owned(),
+                        row,
+                    });
                 }
                 if !cell.is_utf8() {
-                    return Err(DataError::NotUtf8 { file: file.to_owned(), row });
+                    return Err(DataError::NotUtf8 {
+                        file: file.to_owned(),
+                        row,
+                    });
                 }
             } else if !(form.skip_first && column == 0) {
-                let value = number(cell.raw, form.separator).ok_or_else(|| DataError::NotANumber {
-                    file: file.to_owned(),
-                    row,
-                    column: column + 1,
-                    text: short(&cell.text()),
-                })?;
+                let value =
+                    number(cell.raw, form.separator).ok_or_else(|| DataError::NotANumber {
+                        file: file.to_owned(),
+                        row,
+                        column: column + 1,
+                        text: short(&cell.text()),
+                    })?;
                 if !(0.0..=form.high).contains(&value) {
                     return Err(DataError::OutOfRange {
                         file: file.to_owned(),
@@ -302,7 +359,10 @@ fn values(file: &str, bytes: &[u8], form: &Form, range: Range) -> Result<f32, Da
         }
     }
     Ok(match range {
-        Range::Auto => [1.0, 16.0].into_iter().find(|&high| most <= high).unwrap_or(255.0),
+        Range::Auto => [1.0, 16.0]
+            .into_iter()
+            .find(|&high| most <= high)
+            .unwrap_or(255.0),
         stated => stated.high(),
     })
 }

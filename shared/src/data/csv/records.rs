@@ -15,7 +15,11 @@ impl Cell<'_> {
     /// The cell as text. What is not UTF-8 is replaced: whoever cares asks [`Cell::is_utf8`].
     pub fn text(&self) -> String {
         let text = String::from_utf8_lossy(self.raw);
-        if self.quoted { text.replace("\"\"", "\"") } else { text.into_owned() }
+        if self.quoted {
+            text.replace("\"\"", "\"")
+        } else {
+            text.into_owned()
+        }
     }
 
     pub fn is_utf8(&self) -> bool {
@@ -27,7 +31,11 @@ impl Cell<'_> {
 pub(crate) fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a [u8], DataError> {
     let hint = match kind_of(bytes) {
         FileKind::Text => return Ok(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)),
-        FileKind::Empty => return Err(DataError::Empty { file: file.to_owned() }),
+        FileKind::Empty => {
+            return Err(DataError::Empty {
+                file: file.to_owned(),
+            });
+        }
         FileKind::Utf16 => ", or save this one as \"CSV UTF-8\"",
         FileKind::Zip => ", or export a spreadsheet as CSV",
         FileKind::Gzip => ", or unpack this one first",
@@ -59,7 +67,10 @@ pub(crate) fn separator(bytes: &[u8]) -> u8 {
     }
     // With equal counts the first of the list.
     let most = counts.iter().map(|c| c.0).max();
-    counts.iter().find(|c| Some(c.0) == most).map_or(b',', |c| c.1)
+    counts
+        .iter()
+        .find(|c| Some(c.0) == most)
+        .map_or(b',', |c| c.1)
 }
 
 /// A cursor over the records. Rows are counted as records from 1; empty lines count but yield nothing.
@@ -74,7 +85,13 @@ pub(crate) struct Records<'a> {
 
 impl<'a> Records<'a> {
     pub fn new(file: &str, bytes: &'a [u8], separator: u8) -> Self {
-        Self { file: file.to_owned(), bytes, position: 0, separator, row: 0 }
+        Self {
+            file: file.to_owned(),
+            bytes,
+            position: 0,
+            separator,
+            row: 0,
+        }
     }
 
     /// Reads the next record that is not an empty line into `cells`; false at the end.
@@ -100,7 +117,10 @@ impl<'a> Records<'a> {
         if rest.get(blanks) == Some(&b'"') {
             let open = start + blanks + 1;
             let close = self.closing_quote(open)?;
-            cells.push(Cell { raw: &self.bytes[open..close], quoted: true });
+            cells.push(Cell {
+                raw: &self.bytes[open..close],
+                quoted: true,
+            });
             self.position = close + 1;
             // What stands between the closing mark and the separator carries no meaning.
             let skip = self.unquoted_length();
@@ -130,7 +150,10 @@ impl<'a> Records<'a> {
             }
             position = mark + 2;
         }
-        Err(DataError::OpenQuote { file: self.file.clone(), row: self.row })
+        Err(DataError::OpenQuote {
+            file: self.file.clone(),
+            row: self.row,
+        })
     }
 
     /// Steps over a separator (true) or a line end or the end of the text (false).
@@ -207,7 +230,9 @@ fn exponent(text: &[u8]) -> Option<i32> {
         [] => None,
         _ if !digits.iter().all(u8::is_ascii_digit) => None,
         _ => {
-            let size = digits.iter().fold(0i32, |sum, b| (sum * 10 + i32::from(b - b'0')).min(99));
+            let size = digits
+                .iter()
+                .fold(0i32, |sum, b| (sum * 10 + i32::from(b - b'0')).min(99));
             Some(sign * size)
         }
     }

@@ -75,10 +75,44 @@ pub fn kind_of(bytes: &[u8]) -> FileKind {
         [] => FileKind::Empty,
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => FileKind::Png,
         [0xff, 0xd8, 0xff, ..] => FileKind::Jpeg,
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => FileKind::WebP,
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => FileKind::WebP,
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => FileKind::Gif,
         // Size of the BMP's second header: 12, 40, 52, 56, 64, 108 or 124, never above 255.
-        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, _, _, _, _, 12..=124, 0, 0, 0, ..] => FileKind::Bmp,
+        [
+            b'B',
+            b'M',
+            _,
+            _,
+            _,
+            _,
+            0,
+            0,
+            0,
+            0,
+            _,
+            _,
+            _,
+            _,
+            12..=124,
+            0,
+            0,
+            0,
+            ..,
+        ] => FileKind::Bmp,
         [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => FileKind::Tiff,
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => FileKind::Heif,
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => FileKind::Zip,
@@ -94,8 +128,15 @@ pub fn kind_of(bytes: &[u8]) -> FileKind {
 }
 
 fn is_html(head: &[u8]) -> bool {
-    let start = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
-    let begins = |tag: &[u8]| start.get(..tag.len()).is_some_and(|s| s.eq_ignore_ascii_case(tag));
+    let start = head
+        .strip_prefix(b"\xEF\xBB\xBF")
+        .unwrap_or(head)
+        .trim_ascii_start();
+    let begins = |tag: &[u8]| {
+        start
+            .get(..tag.len())
+            .is_some_and(|s| s.eq_ignore_ascii_case(tag))
+    };
     begins(b"<!doctype html") || begins(b"<html") || begins(b"<head") || begins(b"<!--")
 }
 
@@ -109,7 +150,10 @@ pub fn check_kind(file: &str, planned: &PlannedKind, bytes: &[u8]) -> Result<(),
     use FileKind::{Bmp, Gif, Idx, Jpeg, Png, Text, WebP};
     let found = kind_of(bytes);
     let (right, expected) = match planned {
-        PlannedKind::Image(_) => (matches!(found, Png | Jpeg | WebP | Gif | Bmp), "a picture (PNG, JPEG, WebP, GIF or BMP)"),
+        PlannedKind::Image(_) => (
+            matches!(found, Png | Jpeg | WebP | Gif | Bmp),
+            "a picture (PNG, JPEG, WebP, GIF or BMP)",
+        ),
         PlannedKind::Csv | PlannedKind::LabelTable => (found == Text, "CSV text"),
         PlannedKind::IdxImages(_) | PlannedKind::IdxLabels(_) => (found == Idx, "an IDX file"),
         PlannedKind::Skip(_) => return Ok(()),
@@ -124,5 +168,10 @@ pub fn check_kind(file: &str, planned: &PlannedKind, bytes: &[u8]) -> Result<(),
         FileKind::Utf16 => ", or save this one as \"CSV UTF-8\"",
         _ => "",
     };
-    Err(DataError::WrongKind { file: file.to_owned(), found, expected, hint })
+    Err(DataError::WrongKind {
+        file: file.to_owned(),
+        found,
+        expected,
+        hint,
+    })
 }

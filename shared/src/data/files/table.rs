@@ -15,7 +15,10 @@ pub fn find_label_table<'a>(paths: &[&'a str]) -> Option<&'a str> {
     const TABLES: [&str; 4] = ["labels.csv", "labels.tsv", "label.csv", "label.tsv"];
     let name = |path: &str| components(path).last().unwrap_or_default().to_lowercase();
     let hidden = |path: &str| components(path).any(super::is_hidden);
-    paths.iter().any(|path| PICTURES.iter().any(|end| name(path).ends_with(end))).then_some(())?;
+    paths
+        .iter()
+        .any(|path| PICTURES.iter().any(|end| name(path).ends_with(end)))
+        .then_some(())?;
     paths
         .iter()
         .filter(|path| TABLES.contains(&&name(path)[..]) && !hidden(path))
@@ -57,7 +60,11 @@ impl LabelTable {
             let (path_column, label_column, width) = match columns {
                 Some(columns) => columns,
                 None => {
-                    let at = |names: &[&str]| texts.iter().position(|t| names.contains(&&t.trim().to_ascii_lowercase()[..]));
+                    let at = |names: &[&str]| {
+                        texts
+                            .iter()
+                            .position(|t| names.contains(&&t.trim().to_ascii_lowercase()[..]))
+                    };
                     let header = at(&["path", "file", "filename", "file_name", "image", "name"])
                         .zip(at(&["label", "class", "target"]));
                     let (p, l) = header.unwrap_or((0, 1));
@@ -69,7 +76,13 @@ impl LabelTable {
                 }
             };
             if texts.len() != width || width < 2 {
-                return Err(DataError::RaggedRow { file: file(), row, expected: width.max(2), got: texts.len(), more: 0 });
+                return Err(DataError::RaggedRow {
+                    file: file(),
+                    row,
+                    expected: width.max(2),
+                    got: texts.len(),
+                    more: 0,
+                });
             }
             if !cells.iter().all(|cell| cell.is_utf8()) {
                 return Err(DataError::NotUtf8 { file: file(), row });
@@ -78,11 +91,18 @@ impl LabelTable {
             if label.is_empty() {
                 return Err(DataError::NoLabel { file: file(), row });
             }
-            let picture = folder.iter().copied().chain(components(&texts[path_column]));
+            let picture = folder
+                .iter()
+                .copied()
+                .chain(components(&texts[path_column]));
             let picture = picture.collect::<Vec<_>>().join("/");
             match labels.get(&picture) {
                 Some(before) if before != label => {
-                    return Err(DataError::LabelTwice { file: file(), row, path: short(&texts[path_column]) });
+                    return Err(DataError::LabelTwice {
+                        file: file(),
+                        row,
+                        path: short(&texts[path_column]),
+                    });
                 }
                 _ => {
                     labels.insert(picture, label.to_owned());
@@ -92,7 +112,10 @@ impl LabelTable {
         if labels.is_empty() {
             return Err(DataError::Empty { file: file() });
         }
-        Ok(Self { path: file(), labels })
+        Ok(Self {
+            path: file(),
+            labels,
+        })
     }
 
     /// The table's own path.

@@ -8,12 +8,19 @@ fn known() -> Vec<String> {
 
 fn kinds(paths: &[&str], table: Option<&LabelTable>) -> Vec<(String, PlannedKind)> {
     let plan = plan(paths, &known(), table).unwrap();
-    plan.files.into_iter().map(|file| (file.path, file.kind)).collect()
+    plan.files
+        .into_iter()
+        .map(|file| (file.path, file.kind))
+        .collect()
 }
 
 fn kind(path: &str) -> PlannedKind {
     // A second file, so that the choice is never empty.
-    kinds(&[path, "zzz.csv"], None).into_iter().find(|(p, _)| p == path).unwrap().1
+    kinds(&[path, "zzz.csv"], None)
+        .into_iter()
+        .find(|(p, _)| p == path)
+        .unwrap()
+        .1
 }
 
 #[test]
@@ -26,14 +33,23 @@ fn folders_are_classes() {
     assert_eq!(kind("./e.bmp"), Skip(SkipReason::NoClass));
     assert_eq!(kind("3/table.CSV"), Csv);
     assert_eq!(kind("table.tsv"), Csv);
-    assert_eq!(kind("3/read.me"), Skip(SkipReason::UnknownKind("me".into())));
+    assert_eq!(
+        kind("3/read.me"),
+        Skip(SkipReason::UnknownKind("me".into()))
+    );
     assert_eq!(kind("README"), Skip(SkipReason::UnknownKind(String::new())));
     assert_eq!(kind("3/more.zip"), Skip(SkipReason::Archive));
 }
 
 #[test]
 fn litter_and_escapes_are_left_out() {
-    for path in ["__MACOSX/3/._a.png", "3/.DS_Store", "3/Thumbs.db", ".git/3/a.png", "3/._a.png"] {
+    for path in [
+        "__MACOSX/3/._a.png",
+        "3/.DS_Store",
+        "3/Thumbs.db",
+        ".git/3/a.png",
+        "3/._a.png",
+    ] {
         assert_eq!(kind(path), PlannedKind::Skip(SkipReason::Hidden), "{path}");
     }
     for path in ["../3/a.png", "3/../../a.png", "/3/a.png", "\\3\\a.png"] {
@@ -45,7 +61,11 @@ fn litter_and_escapes_are_left_out() {
 fn gzip_is_seen_through() {
     let plan = plan(&["digits.csv.gz", "a/x.tar.gz"], &[], None).unwrap();
     assert_eq!((plan.usable, plan.skipped), (1, 1));
-    assert!(plan.files.iter().any(|f| f.gzip && f.kind == PlannedKind::Csv));
+    assert!(
+        plan.files
+            .iter()
+            .any(|f| f.gzip && f.kind == PlannedKind::Csv)
+    );
 }
 
 #[test]
@@ -67,10 +87,16 @@ fn mnist_files_find_each_other() {
 
 #[test]
 fn a_table_of_labels_names_the_pictures() {
-    let paths = ["set/img/a.png", "set/img/b.png", "set/labels.csv", "set/more/labels.csv"];
+    let paths = [
+        "set/img/a.png",
+        "set/img/b.png",
+        "set/labels.csv",
+        "set/more/labels.csv",
+    ];
     assert_eq!(find_label_table(&paths), Some("set/labels.csv"));
     assert_eq!(find_label_table(&["labels.csv"]), None);
-    let table = LabelTable::parse("set/labels.csv", b"split,label,path\ntrain,5,./img/a.png\n").unwrap();
+    let table =
+        LabelTable::parse("set/labels.csv", b"split,label,path\ntrain,5,./img/a.png\n").unwrap();
     let kinds = kinds(&paths, Some(&table));
     assert_eq!(kinds[0].1, PlannedKind::Image("5".into()));
     assert_eq!(kinds[1].1, PlannedKind::Skip(SkipReason::NotInTable));
@@ -81,12 +107,39 @@ fn a_table_of_labels_names_the_pictures() {
 fn tables_without_header_and_their_faults() {
     let parse = |text: &str| LabelTable::parse("labels.tsv", text.as_bytes());
     let table = parse("a.png\tcat\nb.png\tdog\na.png\tcat\n").unwrap();
-    assert_eq!((table.label("b.png"), table.label("./a.png"), table.label("c.png")), (Some("dog"), Some("cat"), None));
-    assert!(matches!(parse("a.png\tcat\na.png\tdog\n"), Err(DataError::LabelTwice { row: 2, .. })));
-    assert!(matches!(parse("a.png\tcat\nb.png\n"), Err(DataError::RaggedRow { row: 2, expected: 2, got: 1, .. })));
-    assert!(matches!(parse("a.png\n"), Err(DataError::RaggedRow { row: 1, .. })));
-    assert!(matches!(parse("a.png\t\n"), Err(DataError::NoLabel { row: 1, .. })));
-    assert!(matches!(parse("path\tlabel\n"), Err(DataError::Empty { .. })));
+    assert_eq!(
+        (
+            table.label("b.png"),
+            table.label("./a.png"),
+            table.label("c.png")
+        ),
+        (Some("dog"), Some("cat"), None)
+    );
+    assert!(matches!(
+        parse("a.png\tcat\na.png\tdog\n"),
+        Err(DataError::LabelTwice { row: 2, .. })
+    ));
+    assert!(matches!(
+        parse("a.png\tcat\nb.png\n"),
+        Err(DataError::RaggedRow {
+            row: 2,
+            expected: 2,
+            got: 1,
+            ..
+        })
+    ));
+    assert!(matches!(
+        parse("a.png\n"),
+        Err(DataError::RaggedRow { row: 1, .. })
+    ));
+    assert!(matches!(
+        parse("a.png\t\n"),
+        Err(DataError::NoLabel { row: 1, .. })
+    ));
+    assert!(matches!(
+        parse("path\tlabel\n"),
+        Err(DataError::Empty { .. })
+    ));
 }
 
 #[test]
@@ -97,16 +150,28 @@ fn large_choices_are_sampled_evenly_and_counted() {
     assert_eq!((plan.files.len(), plan.usable), (MAX_FILES, 30_000));
     assert_eq!(plan.warnings, [DataError::TooManyFiles { count: 30_000 }]);
     for digit in known() {
-        let share = plan.files.iter().filter(|f| f.kind == PlannedKind::Image(digit.clone())).count();
+        let share = plan
+            .files
+            .iter()
+            .filter(|f| f.kind == PlannedKind::Image(digit.clone()))
+            .count();
         assert_eq!(share, MAX_FILES / 10);
     }
-    assert!(super::plan(&paths[..MAX_FILES], &known(), None).unwrap().warnings.is_empty());
+    assert!(
+        super::plan(&paths[..MAX_FILES], &known(), None)
+            .unwrap()
+            .warnings
+            .is_empty()
+    );
 }
 
 #[test]
 fn nothing_usable_is_a_fault() {
     assert!(matches!(plan(&[], &[], None), Err(DataError::Empty { .. })));
-    assert!(matches!(plan(&["a.txt", ".b.png"], &[], None), Err(DataError::Empty { .. })));
+    assert!(matches!(
+        plan(&["a.txt", ".b.png"], &[], None),
+        Err(DataError::Empty { .. })
+    ));
 }
 
 #[test]
@@ -116,7 +181,10 @@ fn first_bytes() {
         (b"\xff\xd8\xff\xe0", FileKind::Jpeg),
         (b"RIFF\x01\x02\x03\x04WEBPVP8 ", FileKind::WebP),
         (b"GIF89a", FileKind::Gif),
-        (b"BM\x01\x02\x03\x04\0\0\0\0\x36\0\0\0\x28\0\0\0", FileKind::Bmp),
+        (
+            b"BM\x01\x02\x03\x04\0\0\0\0\x36\0\0\0\x28\0\0\0",
+            FileKind::Bmp,
+        ),
         (b"BM,1,2,3", FileKind::Text),
         (b"II*\0", FileKind::Tiff),
         (b"\0\0\0\x18ftypheic", FileKind::Heif),
@@ -142,7 +210,12 @@ fn names_that_promise_too_much() {
     let image = PlannedKind::Image("3".into());
     assert!(check_kind("a.png", &image, b"\xff\xd8\xff\xe0").is_ok());
     let fault = check_kind("a.png", &image, b"<html>404").unwrap_err();
-    assert!(fault.to_string().starts_with("a.png: this looks like a web page"), "{fault}");
+    assert!(
+        fault
+            .to_string()
+            .starts_with("a.png: this looks like a web page"),
+        "{fault}"
+    );
     assert!(check_kind("a.csv", &PlannedKind::Csv, b"1,2").is_ok());
     assert!(check_kind("a.csv", &PlannedKind::Csv, b"PK\x03\x04").is_err());
     assert!(check_kind("a", &PlannedKind::IdxLabels("b".into()), b"1,2").is_err());

@@ -46,7 +46,11 @@ fn distance(segment: &Segment, x: f32, y: f32) -> f32 {
     let (dx, dy) = (segment.to.0 - segment.from.0, segment.to.1 - segment.from.1);
     let (px, py) = (x - segment.from.0, y - segment.from.1);
     let length = dx * dx + dy * dy;
-    let along = if length > 0.0 { ((px * dx + py * dy) / length).clamp(0.0, 1.0) } else { 0.0 };
+    let along = if length > 0.0 {
+        ((px * dx + py * dy) / length).clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
     let (ex, ey) = (px - along * dx, py - along * dy);
     (ex * ex + ey * ey).sqrt()
 }
@@ -57,7 +61,12 @@ mod tests {
 
     #[test]
     fn a_line_covers_its_width() {
-        let line = Segment { from: (-5.0, 4.0), to: (20.0, 4.0), radius: 1.0, ink: 1.0 };
+        let line = Segment {
+            from: (-5.0, 4.0),
+            to: (20.0, 4.0),
+            radius: 1.0,
+            ink: 1.0,
+        };
         let image = rasterise(&[line], 8, 1.0);
         let column: Vec<u8> = (0..8).map(|y| image[y * 8 + 3]).collect();
         assert_eq!(column, [0, 0, 0, 255, 255, 0, 0, 0]);
@@ -66,15 +75,28 @@ mod tests {
 
     #[test]
     fn half_covered_is_half_bright_and_overlap_does_not_glow() {
-        let dot = Segment { from: (1.5, 1.5), to: (1.5, 1.5), radius: 1.0, ink: 0.5 };
+        let dot = Segment {
+            from: (1.5, 1.5),
+            to: (1.5, 1.5),
+            radius: 1.0,
+            ink: 0.5,
+        };
         let once = rasterise(&[dot], 3, 1.0);
-        assert_eq!(once, [0, 64, 0, 64, 128, 64, 0, 64, 0].map(|v: u8| if v == 0 { once[0] } else { v }));
+        assert_eq!(
+            once,
+            [0, 64, 0, 64, 128, 64, 0, 64, 0].map(|v: u8| if v == 0 { once[0] } else { v })
+        );
         assert_eq!(rasterise(&[dot, dot], 3, 1.0), once);
     }
 
     #[test]
     fn far_outside_draws_nothing() {
-        let far = Segment { from: (-1e9, 1e9), to: (-1e9, 2e9), radius: 1.0, ink: 1.0 };
+        let far = Segment {
+            from: (-1e9, 1e9),
+            to: (-1e9, 2e9),
+            radius: 1.0,
+            ink: 1.0,
+        };
         assert!(rasterise(&[far], 4, 1.0).iter().all(|&v| v == 0));
     }
 }

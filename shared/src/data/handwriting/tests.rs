@@ -3,11 +3,17 @@ use sha2::{Digest, Sha256};
 use super::*;
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn row(image: &[u8], side: usize, y: usize) -> String {
-    image[y * side..(y + 1) * side].iter().map(|byte| format!("{byte:02x}")).collect()
+    image[y * side..(y + 1) * side]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The frozen drawings that native and wasm must both reproduce.
@@ -17,14 +23,28 @@ fn frozen_vectors() {
         serde_json::from_str(include_str!("../../../vectors/handwriting.json")).unwrap();
     for case in vectors["owners"].as_array().unwrap() {
         let number = |key: &str| case[key].as_u64().unwrap();
-        let drawings = owner(number("seed"), number("count") as usize, case["alpha"].as_f64().map(|a| a as f32));
+        let drawings = owner(
+            number("seed"),
+            number("count") as usize,
+            case["alpha"].as_f64().map(|a| a as f32),
+        );
         let digits: Vec<u8> = drawings.iter().map(|(_, digit)| *digit).collect();
-        assert_eq!(digits, serde_json::from_value::<Vec<u8>>(case["digits"].clone()).unwrap());
+        assert_eq!(
+            digits,
+            serde_json::from_value::<Vec<u8>>(case["digits"].clone()).unwrap()
+        );
         // Rows first: they show where a difference is.
         for (y, expected) in case["first_drawing_rows"].as_object().unwrap() {
-            assert_eq!(row(&drawings[0].0, SIZE, y.parse().unwrap()), expected.as_str().unwrap(), "row {y}");
+            assert_eq!(
+                row(&drawings[0].0, SIZE, y.parse().unwrap()),
+                expected.as_str().unwrap(),
+                "row {y}"
+            );
         }
-        let bytes: Vec<u8> = drawings.iter().flat_map(|(image, _)| image.iter().copied()).collect();
+        let bytes: Vec<u8> = drawings
+            .iter()
+            .flat_map(|(image, _)| image.iter().copied())
+            .collect();
         assert_eq!(sha256(&bytes), case["sha256"].as_str().unwrap());
     }
 }
@@ -34,13 +54,25 @@ fn drawings_have_the_thickness_and_size_of_handwritten_digits() {
     for seed in 0..40 {
         for (image, digit) in owner(seed, 20, None) {
             let inked = |v: &u8| *v > 80;
-            let rows = image.chunks(SIZE).filter(|row| row.iter().any(inked)).count();
+            let rows = image
+                .chunks(SIZE)
+                .filter(|row| row.iter().any(inked))
+                .count();
             let share = image.iter().filter(|v| inked(v)).count() as f32 / image.len() as f32;
-            assert!((15..=30).contains(&rows), "owner {seed}, digit {digit}: {rows} rows");
-            assert!((0.03..0.4).contains(&share), "owner {seed}, digit {digit}: {share}");
+            assert!(
+                (15..=30).contains(&rows),
+                "owner {seed}, digit {digit}: {rows} rows"
+            );
+            assert!(
+                (0.03..0.4).contains(&share),
+                "owner {seed}, digit {digit}: {share}"
+            );
             // Light on dark: the frame is empty.
             let frame = image[..SIZE].iter().chain(&image[SIZE * (SIZE - 1)..]);
-            assert!(frame.into_iter().all(|&v| v < 40), "owner {seed}, digit {digit}");
+            assert!(
+                frame.into_iter().all(|&v| v < 40),
+                "owner {seed}, digit {digit}"
+            );
         }
     }
 }
@@ -50,10 +82,15 @@ fn owners_differ_more_than_one_owners_drawings() {
     let draws = |seed: u64, again: u64| {
         let style = Style::of_owner(seed);
         let mut stream = Stream::new(again, purpose::HANDWRITING);
-        (0..10).flat_map(|digit| draw(&style, digit, &mut stream, SIZE)).collect::<Vec<u8>>()
+        (0..10)
+            .flat_map(|digit| draw(&style, digit, &mut stream, SIZE))
+            .collect::<Vec<u8>>()
     };
     let distance = |a: &[u8], b: &[u8]| -> f64 {
-        a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum()
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+            .sum()
     };
     let (mut own, mut other) = (0.0, 0.0);
     for seed in 0..20 {
@@ -67,7 +104,9 @@ fn owners_differ_more_than_one_owners_drawings() {
 fn digits_come_evenly_or_as_the_owner_likes() {
     let count = |alpha| {
         let mut counts = [0; 10];
-        owner(5, 200, alpha).iter().for_each(|(_, digit)| counts[usize::from(*digit)] += 1);
+        owner(5, 200, alpha)
+            .iter()
+            .for_each(|(_, digit)| counts[usize::from(*digit)] += 1);
         counts
     };
     assert_eq!(count(None), [20; 10]);

@@ -20,14 +20,34 @@ fn names_are_read_and_written() {
     for text in ["iid", "dirichlet:0.5", "dirichlet:100", "shards:2"] {
         assert_eq!(text.parse::<Partition>().unwrap().to_string(), text);
     }
-    for text in ["", "iid:", "iid:1", "dirichlet", "dirichlet:0", "dirichlet:-1", "dirichlet:nan", "dirichlet:inf", "shards:0", "shards:-1", "shards:1.5", "IID"] {
-        assert_eq!(text.parse::<Partition>(), Err(PartitionError::Unknown(text.into())), "{text}");
+    for text in [
+        "",
+        "iid:",
+        "iid:1",
+        "dirichlet",
+        "dirichlet:0",
+        "dirichlet:-1",
+        "dirichlet:nan",
+        "dirichlet:inf",
+        "shards:0",
+        "shards:-1",
+        "shards:1.5",
+        "IID",
+    ] {
+        assert_eq!(
+            text.parse::<Partition>(),
+            Err(PartitionError::Unknown(text.into())),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn impossible_splits_say_what_is_needed() {
-    assert_eq!(Partition::Iid.split(&[0; 5], 0, 1), Err(PartitionError::NoParticipants));
+    assert_eq!(
+        Partition::Iid.split(&[0; 5], 0, 1),
+        Err(PartitionError::NoParticipants)
+    );
     let fault = Partition::Shards(2).split(&[0; 5], 3, 1).unwrap_err();
     assert_eq!(
         fault.to_string(),
@@ -47,14 +67,22 @@ fn smaller_alpha_means_more_different_participants() {
         let parts = partition.split(&labels, 10, 3).unwrap();
         assert_is_partition(&parts, labels.len());
         let share = |part: &Vec<usize>| {
-            let most = (0..10).map(|c| part.iter().filter(|&&i| labels[i] == c).count()).max();
+            let most = (0..10)
+                .map(|c| part.iter().filter(|&&i| labels[i] == c).count())
+                .max();
             most.unwrap() as f64 / part.len() as f64
         };
         parts.iter().map(share).sum::<f64>() / 10.0
     };
-    let (even, mild, strong) =
-        (skew(Partition::Iid), skew(Partition::Dirichlet(1.0)), skew(Partition::Dirichlet(0.05)));
-    assert!(even + 0.05 < mild && mild + 0.15 < strong, "{even} {mild} {strong}");
+    let (even, mild, strong) = (
+        skew(Partition::Iid),
+        skew(Partition::Dirichlet(1.0)),
+        skew(Partition::Dirichlet(0.05)),
+    );
+    assert!(
+        even + 0.05 < mild && mild + 0.15 < strong,
+        "{even} {mild} {strong}"
+    );
     assert!((skew(Partition::Dirichlet(1e6)) - even).abs() < 0.06);
 }
 
@@ -73,7 +101,9 @@ fn shards_hold_few_classes() {
 #[test]
 fn extreme_concentrations_still_feed_everybody() {
     for alpha in [f64::MIN_POSITIVE, 1e-9, 1e300, f64::MAX] {
-        let parts = Partition::Dirichlet(alpha).split(&labels(60), 50, 9).unwrap();
+        let parts = Partition::Dirichlet(alpha)
+            .split(&labels(60), 50, 9)
+            .unwrap();
         assert_is_partition(&parts, 60);
     }
 }
@@ -82,13 +112,19 @@ fn extreme_concentrations_still_feed_everybody() {
 fn dirichlet_has_the_right_mean_and_variance() {
     for alpha in [0.3, 1.0, 4.0] {
         let mut stream = Stream::new(11, purpose::PARTITION);
-        let draws: Vec<f64> = (0..20_000).map(|_| dirichlet(alpha, 5, &mut stream)[2]).collect();
+        let draws: Vec<f64> = (0..20_000)
+            .map(|_| dirichlet(alpha, 5, &mut stream)[2])
+            .collect();
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
-        let variance = draws.iter().map(|d| (d - mean) * (d - mean)).sum::<f64>() / draws.len() as f64;
+        let variance =
+            draws.iter().map(|d| (d - mean) * (d - mean)).sum::<f64>() / draws.len() as f64;
         // Of a symmetric Dirichlet with n shares: 1/n and (1/n)(1 - 1/n)/(nα + 1).
         assert!((mean - 0.2).abs() < 0.006, "{alpha}: {mean}");
         let expected = 0.16 / (5.0 * alpha + 1.0);
-        assert!((variance / expected - 1.0).abs() < 0.05, "{alpha}: {variance} {expected}");
+        assert!(
+            (variance / expected - 1.0).abs() < 0.05,
+            "{alpha}: {variance} {expected}"
+        );
     }
 }
 
@@ -116,12 +152,19 @@ fn frozen_vectors() {
         let labels: Vec<usize> = serde_json::from_value(case["labels"].clone()).unwrap();
         let expected: Vec<Vec<usize>> = serde_json::from_value(case["parts"].clone()).unwrap();
         let seed = case["seed"].as_u64().unwrap();
-        assert_eq!(partition.split(&labels, expected.len(), seed).unwrap(), expected, "{partition}");
+        assert_eq!(
+            partition.split(&labels, expected.len(), seed).unwrap(),
+            expected,
+            "{partition}"
+        );
     }
     for case in vectors["holdouts"].as_array().unwrap() {
         let labels: Vec<usize> = serde_json::from_value(case["labels"].clone()).unwrap();
         let held: Vec<usize> = serde_json::from_value(case["held"].clone()).unwrap();
-        let (fraction, seed) = (case["fraction"].as_f64().unwrap(), case["seed"].as_u64().unwrap());
+        let (fraction, seed) = (
+            case["fraction"].as_f64().unwrap(),
+            case["seed"].as_u64().unwrap(),
+        );
         assert_eq!(split_holdout(&labels, fraction, seed).1, held);
     }
 }
