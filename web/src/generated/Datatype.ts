@@ -3,4 +3,4 @@
 /**
  * Type of the elements of the image tensor.
  */
-export type Datatype = "Uint8" | "Fp32";
+export type Datatype = "UINT8" | "FP32";

@@ -3,4 +3,4 @@
 /**
  * Where a federation is.
  */
-export type FederationStatus = "Running" | "Finished" | "Closed";
+export type FederationStatus = "running" | "finished" | "closed";

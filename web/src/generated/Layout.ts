@@ -3,4 +3,4 @@
 /**
  * Order of the dimensions of the image tensor.
  */
-export type Layout = "Nchw" | "Nhwc";
+export type Layout = "nchw" | "nhwc";

@@ -3,4 +3,4 @@
 /**
  * What the numbers in the score tensor mean.
  */
-export type OutputKind = "Logits" | "Probabilities";
+export type OutputKind = "logits" | "probabilities";

@@ -3,4 +3,4 @@
 /**
  * Where a round is.
  */
-export type Phase = "Open" | "Keys" | "Shares" | "Masked" | "Unmask" | "Upload" | "Done" | "Aborted";
+export type Phase = "open" | "keys" | "shares" | "masked" | "unmask" | "upload" | "done" | "aborted";

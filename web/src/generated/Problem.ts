@@ -8,7 +8,7 @@ export type Problem = {
 /**
  * `about:blank`: the code says it all.
  */
-kind: string, 
+type: string, 
 /**
  * HTTP status.
  */
@@ -24,8 +24,8 @@ title: string,
 /**
  * More of it, for this case.
  */
-detail: string | null, 
+detail?: string | null, 
 /**
  * A task file's faults.
  */
-faults: Array<Fault>, };
+faults?: Array<Fault>, };

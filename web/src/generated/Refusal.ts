@@ -3,4 +3,4 @@
 /**
  * Why the aggregator did not take a message.
  */
-export type Refusal = "WrongRound" | "TooLate" | "TooEarly" | "Duplicate" | "NotInCohort" | "CohortFull" | "WrongTheta" | "Malformed" | "NotFinite" | "OutOfRange" | "FederationClosed" | "FederationFinished" | "Unauthorized" | "NotFound" | "BadInvite" | "Full" | "TooLarge" | "RateLimited";
+export type Refusal = "wrong_round" | "too_late" | "too_early" | "duplicate" | "not_in_cohort" | "cohort_full" | "wrong_theta" | "malformed" | "not_finite" | "out_of_range" | "federation_closed" | "federation_finished" | "unauthorized" | "not_found" | "bad_invite" | "full" | "too_large" | "rate_limited";

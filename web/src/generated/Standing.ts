@@ -3,4 +3,4 @@
 /**
  * Where a participant is in the current round.
  */
-export type Standing = "Idle" | "Enrolled" | "InCohort" | "Delivered";
+export type Standing = "idle" | "enrolled" | "in-cohort" | "delivered";

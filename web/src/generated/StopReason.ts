@@ -3,4 +3,4 @@
 /**
  * Why a participant is done.
  */
-export type StopReason = "Finished" | "Closed" | "Left" | "BudgetSpent" | "Unauthorized" | "Inconsistent";
+export type StopReason = "finished" | "closed" | "left" | "budget-spent" | "unauthorized" | "inconsistent";
