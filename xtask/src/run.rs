@@ -9,9 +9,12 @@ use anyhow::{Context, Result, bail};
 /// Does `work` as a named step and prints one line with its time.
 pub fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let started = Instant::now();
+    // The name first: a first build takes minutes, and a person wants to know what they wait for.
+    print!("  {name:<44} ");
+    std::io::stdout().flush()?;
     let outcome = work();
     let mark = if outcome.is_ok() { "done" } else { "FAILED" };
-    println!("  {name:<44} {mark} {}", seconds(started.elapsed()));
+    println!("{mark} {}", seconds(started.elapsed()));
     outcome
 }
 
@@ -24,7 +27,8 @@ pub fn quietly(command: &mut Command) -> Result<String> {
         .with_context(|| format!("cannot start `{shown}`"))?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        print!("{stdout}");
+        // A step's line is still open.
+        print!("\n{stdout}");
         eprint!("{}", String::from_utf8_lossy(&output.stderr));
         bail!("`{shown}` failed ({})", output.status);
     }

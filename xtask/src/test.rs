@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::run::{aloud, quietly, seconds, step};
+use crate::run::{aloud, aloud_or_fail, seconds};
 use crate::workspace::{Profile, cargo, node_tool, scratch, tests, web};
 use crate::{build, setup};
 use count::Count;
@@ -45,9 +45,10 @@ impl Group {
     }
 }
 
-/// Arguments that choose what `cargo test` compiles. The build before uses the same, because
-/// cargo unites the features of what one command names: another choice would compile twice.
-const RUST_SELECTION: [&str; 1] = ["--workspace"];
+/// What `cargo` compiles for tests. Every command uses the same selection, because cargo unites
+/// the features of all that one command names, and another selection would compile twice. This
+/// program itself was compiled alone before, so it stays alone.
+const SELECTION: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
 pub fn command(arguments: &Arguments) -> Result<()> {
     let groups: Vec<Group> = Group::ALL
@@ -113,17 +114,36 @@ fn run(group: Group) -> Result<Count> {
 }
 
 fn rust() -> Result<Count> {
-    let browser = setup::for_rust_tests();
-    let mut command = cargo();
-    command
-        .arg("test")
-        .args(RUST_SELECTION)
-        .arg("--no-fail-fast");
-    if let Some(chromium) = browser {
-        command.env("CHROMIUM", chromium);
+    let chromium = setup::for_rust_tests();
+    // Built first, because whole-system tests start the binary.
+    let binary = binary()?;
+    let mut count = Count::default();
+    for selection in [&["--package", "xtask"][..], &SELECTION] {
+        let mut command = cargo();
+        command.arg("test").args(selection).arg("--no-fail-fast");
+        command.env("FED_BBPT", &binary);
+        if let Some(chromium) = &chromium {
+            command.env("CHROMIUM", chromium);
+        }
+        let finished = aloud(&mut command)?;
+        count += count::cargo(&finished.stdout).or_one_failure(finished.success);
     }
-    let finished = aloud(&mut command)?;
-    Ok(count::cargo(&finished.stdout).or_one_failure(finished.success))
+    Ok(count)
+}
+
+/// Compiles all that tests need and gives the path of `fed-bbpt`.
+fn binary() -> Result<PathBuf> {
+    aloud_or_fail(
+        cargo()
+            .arg("build")
+            .args(SELECTION)
+            .args(["--bins", "--tests"]),
+    )?;
+    let binary = Profile::Dev.binary();
+    if !binary.is_file() {
+        bail!("{} was not built", binary.display());
+    }
+    Ok(binary)
 }
 
 /// Runs the page's tests; `selection` chooses files (those with `wasm` in their path are a group).
@@ -145,18 +165,7 @@ fn vitest(report: &str, selection: &[&str]) -> Result<Count> {
 fn browser() -> Result<Count> {
     let chromium = setup::for_browser_tests()?;
     build::page()?;
-    step("cargo build --workspace (dev)", || {
-        quietly(
-            cargo()
-                .arg("build")
-                .args(RUST_SELECTION)
-                .args(["--bins", "--tests"]),
-        )
-    })?;
-    let binary = Profile::Dev.binary();
-    if !binary.is_file() {
-        bail!("{} was not built", binary.display());
-    }
+    let binary = binary()?;
     let report = fresh_report("playwright.json")?;
     let finished = aloud(
         node_tool("npx", &tests())

@@ -92,6 +92,8 @@ fn bind(compiled: &Path) -> Result<()> {
         .input_path(compiled)
         .web(true)?
         .typescript(true)
+        // `init()` without arguments finds the module beside the script, also after bundling.
+        .omit_default_module_path(false)
         .remove_producers_section(true)
         .remove_name_section(true)
         .generate(&folder)

@@ -12,7 +12,7 @@ use crate::{build, gzip, wasm};
 
 pub const FIGURE: Figure = Figure {
     name: "sizes",
-    summary: "gzipped bytes of the WebAssembly module and of the first page load",
+    summary: "gzipped bytes of the WebAssembly module and of the heaviest first page load",
     run,
 };
 
@@ -29,43 +29,58 @@ fn run(_: &Inputs) -> Result<Value> {
 /// Sizes in bytes, gzipped.
 pub struct Sizes {
     pub wasm_gzip_bytes: u64,
-    /// Every file that the first load of `index.html` fetches, the module among them.
+    /// Every file that the first load of the heaviest page fetches, the module among them.
     pub page_gzip_bytes: u64,
 }
 
-/// Measures the built page.
+/// Measures the built pages.
 pub fn measure() -> Result<Sizes> {
     let dist = web_dist();
-    let files = first_load(&dist)?;
-    let mut page = 0;
-    for file in &files {
-        page += gzip::size(file)?;
+    let files = file_names(&dist)?;
+    let mut heaviest = 0;
+    let mut module_is_reached = false;
+    for page in pages(&dist)? {
+        let fetched = first_load(&page, &files)?;
+        module_is_reached |= fetched.iter().any(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "wasm")
+        });
+        let sizes: Vec<u64> = fetched
+            .iter()
+            .map(|file| gzip::size(file))
+            .collect::<Result<_>>()?;
+        heaviest = heaviest.max(sizes.iter().sum());
     }
-    if !files.iter().any(|file| {
-        file.extension()
-            .is_some_and(|extension| extension == "wasm")
-    }) {
+    if !module_is_reached {
         bail!(
-            "index.html reaches no .wasm file in {}: the figure would leave the module out",
+            "no page in {} reaches a .wasm file: the figure would leave the module out",
             dist.display()
         );
     }
     Ok(Sizes {
         wasm_gzip_bytes: gzip::size(&wasm::module())?,
-        page_gzip_bytes: page,
+        page_gzip_bytes: heaviest,
     })
 }
 
-/// The files of `dist` that loading `index.html` fetches, found by following the names that each
-/// file mentions. A file that is mentioned only in a dynamic `import()` is fetched later, if ever.
-fn first_load(dist: &Path) -> Result<BTreeSet<PathBuf>> {
-    let start = dist.join("index.html");
-    if !start.is_file() {
-        bail!("{} is missing: run `cargo xtask build`", start.display());
-    }
-    let names = file_names(dist)?;
-    let mut reached = BTreeSet::from([start.clone()]);
-    let mut waiting = vec![start];
+/// The HTML files of the built page.
+fn pages(dist: &Path) -> Result<Vec<PathBuf>> {
+    let list = std::fs::read_dir(dist)
+        .with_context(|| format!("cannot list {}: run `cargo xtask build`", dist.display()))?;
+    Ok(list
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "html")
+        })
+        .collect())
+}
+
+/// The files that loading `page` fetches, found by following the `names` that each file mentions.
+/// A file that is mentioned only in a dynamic `import()` is fetched later, if ever.
+fn first_load(page: &Path, names: &BTreeMap<String, PathBuf>) -> Result<BTreeSet<PathBuf>> {
+    let mut reached = BTreeSet::from([page.to_path_buf()]);
+    let mut waiting = vec![page.to_path_buf()];
     while let Some(current) = waiting.pop() {
         let content = std::fs::read(&current)
             .with_context(|| format!("cannot read {}", current.display()))?;
@@ -74,7 +89,7 @@ fn first_load(dist: &Path) -> Result<BTreeSet<PathBuf>> {
             continue;
         };
         let text = without_preload_lists(&text);
-        for (name, path) in &names {
+        for (name, path) in names {
             if !reached.contains(path) && mentions(&text, name) {
                 reached.insert(path.clone());
                 waiting.push(path.clone());
