@@ -5,7 +5,7 @@
 
 use super::loss::softmax;
 use crate::fault::Reader;
-use crate::model_api::{OutputKind, Scores};
+use crate::model_api::OutputKind;
 use serde::{Deserialize, Serialize};
 
 /// What a task file asks for.
@@ -130,19 +130,17 @@ impl Frequencies {
         Self { classes, examples: vec![0.0; labels], probability: cells.clone(), logit: cells, logit_squared: vec![0.0; classes] }
     }
 
-    /// Counts a batch of answers to unprompted examples.
-    pub fn count(&mut self, answers: &Scores, labels: &[usize], output: OutputKind) {
-        for (i, &label) in labels.iter().enumerate().take(answers.rows()) {
-            let logits: Vec<f32> = match output {
-                OutputKind::Logits => answers.row(i).to_vec(),
-                OutputKind::Probabilities => answers.row(i).iter().map(|p| libm::logf(p.max(FLOOR))).collect(),
-            };
-            self.examples[label] += 1.0;
-            for (c, (p, l)) in softmax(&logits).iter().zip(&logits).enumerate() {
-                self.probability[label * self.classes + c] += f64::from(*p);
-                self.logit[label * self.classes + c] += f64::from(*l);
-                self.logit_squared[c] += f64::from(*l) * f64::from(*l);
-            }
+    /// Counts the answer to one unprompted example.
+    pub fn count(&mut self, row: &[f32], label: usize, output: OutputKind) {
+        let logits: Vec<f32> = match output {
+            OutputKind::Logits => row.to_vec(),
+            OutputKind::Probabilities => row.iter().map(|p| libm::logf(p.max(FLOOR))).collect(),
+        };
+        self.examples[label] += 1.0;
+        for (c, (p, l)) in softmax(&logits).iter().zip(&logits).enumerate() {
+            self.probability[label * self.classes + c] += f64::from(*p);
+            self.logit[label * self.classes + c] += f64::from(*l);
+            self.logit_squared[c] += f64::from(*l) * f64::from(*l);
         }
     }
 
@@ -206,7 +204,7 @@ mod tests {
         for (label, class) in [(0, 2), (1, 0), (2, 1), (0, 2), (1, 0), (2, 3)] {
             let mut row = [0.0; 4];
             row[class] = 4.0;
-            counts.count(&Scores::new(4, row.to_vec()).unwrap(), &[label], OutputKind::Logits);
+            counts.count(&row, label, OutputKind::Logits);
         }
         for lift in [false, true] {
             let Mapping::Groups { groups, .. } = counts.fit(1, lift) else { panic!() };
@@ -217,13 +215,12 @@ mod tests {
 
     #[test]
     fn sums_of_participants_are_the_sums_of_the_union() {
-        let answers = |v: f32| Scores::new(2, vec![v, 1.0, 0.0, v]).unwrap();
-        let mut a = Frequencies::new(2, 2);
-        a.count(&answers(3.0), &[0, 1], OutputKind::Logits);
-        let mut b = Frequencies::new(2, 2);
-        b.count(&answers(-2.0), &[1, 0], OutputKind::Logits);
-        let mut union = a.clone();
-        union.count(&answers(-2.0), &[1, 0], OutputKind::Logits);
+        let (mut a, mut b, mut union) = (Frequencies::new(2, 2), Frequencies::new(2, 2), Frequencies::new(2, 2));
+        for (i, row) in [[3.0, 1.0], [0.0, 3.0], [-2.0, 1.0], [0.0, -2.0]].iter().enumerate() {
+            let mine = if i < 2 { &mut a } else { &mut b };
+            mine.count(row, i % 2, OutputKind::Logits);
+            union.count(row, i % 2, OutputKind::Logits);
+        }
         a.add(&b);
         assert_eq!(a, union);
     }

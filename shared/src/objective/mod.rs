@@ -4,7 +4,7 @@ pub mod loss;
 pub mod mapping;
 
 use crate::fault::Reader;
-use crate::model_api::{OutputKind, Scores};
+use crate::model_api::OutputKind;
 use loss::Loss;
 use mapping::Mapping;
 use serde::{Deserialize, Serialize};
@@ -71,16 +71,14 @@ impl Objective {
         scores
     }
 
-    /// Sums over a batch; `labels[i]` is the true label of answer `i`.
+    /// One answer's loss, and whether its largest label score is the true label's.
     #[must_use]
-    pub fn outcome(&self, answers: &Scores, labels: &[usize]) -> Outcome {
-        let mut sum = Outcome::default();
-        for (i, &label) in labels.iter().enumerate().take(answers.rows()) {
-            let scores = self.label_scores(answers.row(i));
-            sum.loss += f64::from(self.loss.of(&scores, label));
-            sum.correct += u32::from(loss::argmax(&scores) == label);
-            sum.total += 1;
+    pub fn score(&self, row: &[f32], label: usize) -> Outcome {
+        let scores = self.label_scores(row);
+        Outcome {
+            loss: f64::from(self.loss.of(&scores, label)),
+            correct: u32::from(loss::argmax(&scores) == label),
+            total: 1,
         }
-        sum
     }
 }

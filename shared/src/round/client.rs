@@ -48,7 +48,7 @@ pub enum Part {
 pub enum Purpose {
     /// Counting which classes answer to which labels, unprompted.
     Mapping,
-    /// Accuracy and loss at θ_t.
+    /// Accuracy and loss at θ_t; without candidates, those of the model with no prompt at all.
     Measure,
     /// An optimiser step.
     Step,
@@ -159,6 +159,7 @@ enum Stage {
     Syncing,
     Loading,
     Fitting,
+    Baseline,
     Measuring,
     Training { state: State },
     Enrolling,
@@ -205,6 +206,7 @@ pub struct Client {
     spent: u64,
     unreported: u32,
     delivered: u32,
+    before: Option<Outcome>,
     curve: Vec<OwnPoint>,
 }
 
@@ -222,6 +224,7 @@ impl Client {
             spent: 0,
             unreported: 0,
             delivered: 0,
+            before: None,
             curve: Vec::new(),
         }
     }
@@ -236,6 +239,12 @@ impl Client {
     #[must_use]
     pub fn delivered(&self) -> u32 {
         self.delivered
+    }
+
+    /// What the model without a prompt gets on the own held-out part, once measured.
+    #[must_use]
+    pub fn before(&self) -> Option<Outcome> {
+        self.before
     }
 
     /// Accuracy on the own held-out part, by θ.
@@ -277,7 +286,7 @@ impl Client {
             Stage::Syncing => ("syncing", 0, of),
             Stage::Loading => ("loading", 0, of),
             Stage::Fitting => ("fitting", 0, of),
-            Stage::Measuring => ("measuring", 0, of),
+            Stage::Baseline | Stage::Measuring => ("measuring", 0, of),
             Stage::Training { state } => ("training", state.step, of),
             Stage::Enrolling | Stage::AwaitingCohort => ("waiting", of, of),
             Stage::Uploading => ("uploading", of, of),
@@ -352,13 +361,20 @@ impl Client {
             return;
         }
         self.work = Some(Work { hash, step: view.step, theta, measured: None, delta: None, train_loss: 0.0 });
-        let fit = matches!(env.task.mapping, MappingSpec::Frequency { .. }) && self.mapping.is_none();
-        self.stage = if fit { Stage::Fitting } else { Stage::Measuring };
-        self.skip_empty_measurement(env);
+        self.prepare_to_train(env);
     }
 
-    fn skip_empty_measurement(&mut self, env: &Environment<'_>) {
-        if self.stage == Stage::Measuring && env.holdout == 0 {
+    /// What has to be known before training from the θ just loaded: the mapping and the unprompted accuracy
+    /// once in a life, the accuracy at θ for every θ.
+    fn prepare_to_train(&mut self, env: &Environment<'_>) {
+        let measured = self.work.as_ref().is_some_and(|w| w.measured.is_some());
+        if matches!(env.task.mapping, MappingSpec::Frequency { .. }) && self.mapping.is_none() {
+            self.stage = Stage::Fitting;
+        } else if self.before.is_none() && env.holdout > 0 {
+            self.stage = Stage::Baseline;
+        } else if !measured && env.holdout > 0 {
+            self.stage = Stage::Measuring;
+        } else {
             self.begin_training();
         }
     }
@@ -378,7 +394,12 @@ impl Client {
             (Stage::Fitting, MappingSpec::Frequency { per_label, lift }) => {
                 let Some(frequencies) = frequencies else { return };
                 self.mapping = Some(frequencies.fit(*per_label, *lift));
-                self.stage = Stage::Measuring;
+                self.prepare_to_train(env);
+            }
+            (Stage::Baseline, _) => {
+                let [outcome] = outcomes else { return };
+                self.before = Some(*outcome);
+                self.prepare_to_train(env);
             }
             (Stage::Measuring, _) => {
                 let [outcome] = outcomes else { return };
@@ -391,7 +412,7 @@ impl Client {
                         total: outcome.total,
                     });
                 }
-                self.begin_training();
+                self.prepare_to_train(env);
             }
             (Stage::Training { state }, _) => {
                 let losses: Vec<f32> = outcomes.iter().map(Outcome::mean_loss).collect();
@@ -410,7 +431,6 @@ impl Client {
         }
         self.spent += u64::from(queries);
         self.unreported = self.unreported.saturating_add(queries);
-        self.skip_empty_measurement(env);
     }
 
     fn delivered_update(&mut self) {
@@ -450,6 +470,13 @@ impl Client {
                 candidates: Vec::new(),
                 part: Part::Training,
                 examples: all(env.training.min(MAPPING_EXAMPLES)),
+            },
+            Stage::Baseline => Evaluation {
+                purpose: Purpose::Measure,
+                theta: Vec::new(),
+                candidates: Vec::new(),
+                part: Part::Holdout,
+                examples: all(env.holdout),
             },
             Stage::Measuring => Evaluation {
                 purpose: Purpose::Measure,

@@ -2,9 +2,11 @@
 //! machines, [`server`] and [`client`], as pure functions of (state, event, time).
 
 pub mod client;
+pub mod hub;
 pub mod messages;
 pub mod phase;
 pub mod policy;
 pub mod refusal;
 pub mod server;
 pub mod wire;
+pub mod workbench;

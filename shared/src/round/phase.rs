@@ -45,6 +45,8 @@ pub enum AbortReason {
     TooFewEnrolled,
     /// Fewer than `upload.count_min` delivered in time.
     TooFewUpdates,
+    /// The new θ would have held a number that is not finite.
+    Overflow,
     /// The organiser closed the federation.
     Closed,
 }

@@ -83,6 +83,8 @@ export interface TrainingProgress {
   localStep: number;
   localSteps: number;
   view: RoundView | null;
+  /** Accuracy of the model without any prompt on the own held-out part (Client::before), 0..1. */
+  before: number | null;
   /** Accuracy on the own held-out part, by number of θ updates. */
   curve: OwnPoint[];
   delivered: number;
