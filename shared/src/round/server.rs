@@ -109,6 +109,13 @@ impl Round {
 
     /// Takes an event at time `now` (ms since 1970; may jump either way). On a refusal nothing has changed.
     pub fn step(&mut self, policy: &Policy, now: u64, event: Event) -> Result<Vec<Action>, Refusal> {
+        let mut next = self.clone();
+        let actions = next.take(policy, now, event)?;
+        *self = next;
+        Ok(actions)
+    }
+
+    fn take(&mut self, policy: &Policy, now: u64, event: Event) -> Result<Vec<Action>, Refusal> {
         // A clock that jumped back would stretch the phase without end.
         if let Some(since) = self.since.as_mut() {
             *since = (*since).min(now);
@@ -207,6 +214,244 @@ impl Round {
                     actions.push(Action::Abort(AbortReason::TooFewUpdates));
                 }
                 Verdict::Wait => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::policy::Limits;
+    use super::*;
+    use proptest::prelude::*;
+
+    const OPEN: Limits = Limits { count_min: 2, count_max: 4, time_min_ms: 100, time_max_ms: 1_000 };
+    const UPLOAD: Limits = Limits { count_min: 2, count_max: 4, time_min_ms: 50, time_max_ms: 500 };
+    const POLICY: Policy = Policy { open: OPEN, upload: UPLOAD, lease_ms: 10_000 };
+
+    fn enrol(live: u32) -> Event {
+        Event::Enrol { standing: Standing::Idle, live }
+    }
+
+    fn deliver() -> Event {
+        Event::Deliver { standing: Standing::InCohort }
+    }
+
+    /// A round whose cohort of `n` was frozen at time 0.
+    fn frozen(n: u32) -> Round {
+        Round { phase: Phase::Upload, since: Some(0), enrolled: n, cohort: n, ..Round::open(7) }
+    }
+
+    #[test]
+    fn all_who_live_enrol_and_deliver() {
+        let mut round = Round::open(0);
+        assert_eq!(round.step(&POLICY, 10, enrol(2)), Ok(vec![Action::Enrol]));
+        assert_eq!(round.step(&POLICY, 11, enrol(2)), Ok(vec![Action::Enrol, Action::Freeze]));
+        assert_eq!((round.phase, round.cohort, round.since), (Phase::Upload, 2, Some(11)));
+        assert_eq!(round.step(&POLICY, 12, deliver()), Ok(vec![Action::Store]));
+        assert_eq!(round.step(&POLICY, 13, deliver()), Ok(vec![Action::Store, Action::Aggregate]));
+        assert_eq!(round.phase, Phase::Done);
+    }
+
+    #[test]
+    fn the_clock_stands_until_somebody_enrols_and_again_when_all_withdraw() {
+        let mut round = Round::open(0);
+        assert_eq!(round.step(&POLICY, 1 << 40, Event::Tick { live: 9 }), Ok(vec![]));
+        assert_eq!(round.deadline(&POLICY), None);
+        round.step(&POLICY, 500, enrol(9)).unwrap();
+        assert_eq!(round.deadline(&POLICY), Some(1_500));
+        assert_eq!(round.wake_at(&POLICY, 500), Some(600));
+        assert_eq!(round.wake_at(&POLICY, 600), Some(1_500));
+        let leave = Event::Leave { standing: Standing::Enrolled, live: 8 };
+        assert_eq!(round.step(&POLICY, 600, leave), Ok(vec![Action::Withdraw]));
+        assert_eq!(round, Round::open(0));
+    }
+
+    #[test]
+    fn time_freezes_or_aborts() {
+        let mut round = Round::open(0);
+        round.step(&POLICY, 0, enrol(9)).unwrap();
+        let mut alone = round.clone();
+        round.step(&POLICY, 0, enrol(9)).unwrap();
+        assert_eq!(round.step(&POLICY, 99, Event::Tick { live: 9 }), Ok(vec![]));
+        assert_eq!(round.step(&POLICY, 100, Event::Tick { live: 9 }), Ok(vec![Action::Freeze]));
+        assert_eq!(alone.step(&POLICY, 999, Event::Tick { live: 9 }), Ok(vec![]));
+        let abort = Action::Abort(AbortReason::TooFewEnrolled);
+        assert_eq!(alone.step(&POLICY, 1_000, Event::Tick { live: 9 }), Ok(vec![abort]));
+    }
+
+    #[test]
+    fn nobody_waits_for_the_gone() {
+        let leave = Event::Leave { standing: Standing::InCohort, live: 2 };
+        let mut round = frozen(3);
+        round.step(&POLICY, 1, deliver()).unwrap();
+        round.step(&POLICY, 2, deliver()).unwrap();
+        assert_eq!(round.step(&POLICY, 3, leave), Ok(vec![Action::Aggregate]));
+        let mut round = frozen(3);
+        round.step(&POLICY, 1, deliver()).unwrap();
+        round.step(&POLICY, 2, leave).unwrap();
+        let abort = Action::Abort(AbortReason::TooFewUpdates);
+        assert_eq!(round.step(&POLICY, 3, leave), Ok(vec![abort]));
+    }
+
+    #[test]
+    fn refusals() {
+        let cases = [
+            (Round::open(0), enrol(1), None),
+            (Round::open(0), deliver(), Some(Refusal::TooEarly)),
+            (Round::open(0), Event::Enrol { standing: Standing::Enrolled, live: 1 }, Some(Refusal::Duplicate)),
+            (frozen(2), enrol(1), Some(Refusal::TooLate)),
+            (frozen(2), Event::Deliver { standing: Standing::Idle }, Some(Refusal::NotInCohort)),
+            (frozen(2), Event::Deliver { standing: Standing::Delivered }, Some(Refusal::Duplicate)),
+            (Round { phase: Phase::Done, ..frozen(2) }, deliver(), Some(Refusal::TooLate)),
+            (Round { phase: Phase::Done, ..frozen(2) }, Event::Close, Some(Refusal::FederationClosed)),
+            (Round { enrolled: 4, since: Some(0), ..Round::open(0) }, enrol(9), Some(Refusal::CohortFull)),
+        ];
+        for (mut round, event, refusal) in cases {
+            assert_eq!(round.step(&POLICY, 1, event).err(), refusal, "{event:?} in {round:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_leaves_even_the_clock_alone() {
+        let mut round = Round { since: Some(500), ..frozen(2) };
+        let before = round.clone();
+        // The clock has jumped back.
+        assert_eq!(round.step(&POLICY, 100, enrol(9)), Err(Refusal::TooLate));
+        assert_eq!(round, before);
+    }
+
+    /// Whoever drives the machine, in small: keeps standings and carries out actions.
+    struct Driver {
+        round: Round,
+        standings: Vec<Standing>,
+        departed: Vec<bool>,
+        stored: u32,
+    }
+
+    impl Driver {
+        fn new(participants: usize) -> Self {
+            let standings = vec![Standing::Idle; participants];
+            Self { round: Round::open(0), standings, departed: vec![false; participants], stored: 0 }
+        }
+
+        fn live(&self) -> u32 {
+            self.departed.iter().filter(|d| !**d).count() as u32
+        }
+
+        fn count(&self, standing: Standing) -> u32 {
+            self.standings.iter().zip(&self.departed).filter(|(s, d)| **s == standing && !**d).count() as u32
+        }
+
+        /// One event of participant `who`; checks everything that must always hold.
+        fn event(&mut self, policy: &Policy, now: u64, who: usize, kind: u8) -> Result<(), TestCaseError> {
+            let standing = self.standings[who];
+            let event = match kind {
+                0 | 1 => Event::Enrol { standing, live: self.live() },
+                2 | 3 => Event::Deliver { standing },
+                4 => {
+                    self.departed[who] = true;
+                    Event::Leave { standing, live: self.live() }
+                }
+                _ => Event::Tick { live: self.live() },
+            };
+            if kind < 4 && self.departed[who] {
+                return Ok(());
+            }
+            let before = self.round.clone();
+            let Ok(actions) = self.round.step(policy, now, event) else {
+                prop_assert_eq!(&self.round, &before, "a refusal changed the round");
+                return Ok(());
+            };
+            for action in actions {
+                match action {
+                    Action::Enrol => self.standings[who] = Standing::Enrolled,
+                    Action::Withdraw => self.standings[who] = Standing::Idle,
+                    Action::Freeze => self
+                        .standings
+                        .iter_mut()
+                        .filter(|s| **s == Standing::Enrolled)
+                        .for_each(|s| *s = Standing::InCohort),
+                    Action::Store => {
+                        prop_assert_eq!(self.standings[who], Standing::InCohort);
+                        self.standings[who] = Standing::Delivered;
+                        self.stored += 1;
+                    }
+                    Action::Aggregate => {
+                        prop_assert_eq!(self.round.phase, Phase::Done);
+                        prop_assert!(self.stored >= policy.upload.count_min);
+                    }
+                    Action::Abort(_) => prop_assert_eq!(self.round.phase, Phase::Aborted),
+                }
+            }
+            if kind == 4 {
+                // A leaver is not asked again.
+                self.standings[who] = Standing::Idle;
+            }
+            let round = &self.round;
+            prop_assert_eq!(round.delivered, self.stored);
+            prop_assert!(round.delivered + round.gone <= round.cohort);
+            prop_assert!(round.enrolled <= policy.open.count_max);
+            match round.phase {
+                Phase::Open => {
+                    prop_assert_eq!(round.enrolled, self.count(Standing::Enrolled));
+                    prop_assert_eq!(round.since.is_some(), round.enrolled > 0);
+                }
+                Phase::Upload => {
+                    let waited_for = round.cohort - round.gone - round.delivered;
+                    prop_assert_eq!(waited_for, self.count(Standing::InCohort));
+                }
+                _ => {}
+            }
+            Ok(())
+        }
+    }
+
+    fn limits() -> impl Strategy<Value = Limits> {
+        (1..5_u32, 0..5_u32, 0..300_u64, 0..700_u64).prop_map(|(min, more, time_min_ms, longer)| Limits {
+            count_min: min,
+            count_max: min + more,
+            time_min_ms,
+            time_max_ms: 100_u64.max(time_min_ms + longer),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn counts_agree_and_every_round_ends(
+            open in limits(),
+            upload in limits(),
+            participants in 1..8_usize,
+            events in prop::collection::vec((0..8_usize, 0..7_u8, 0..200_u64, any::<bool>()), 0..60),
+        ) {
+            let policy = Policy { open, upload, lease_ms: 1_000 };
+            let mut driver = Driver::new(participants);
+            let mut now = 1_000_000;
+            for (who, kind, time, back) in events {
+                // The clock may jump either way.
+                now = if back { now - time } else { now + time };
+                driver.event(&policy, now, who % participants, kind)?;
+            }
+            // From here time only passes. Somebody enrols, or there is nobody.
+            let someone = (0..participants).find(|p| !driver.departed[*p]);
+            if let Some(who) = someone.filter(|_| driver.round.phase == Phase::Open) {
+                driver.event(&policy, now, who, 0)?;
+            }
+            for _ in 0..2 {
+                now += policy.open.time_max_ms.max(policy.upload.time_max_ms);
+                driver.event(&policy, now, 0, 6)?;
+            }
+            let idle = driver.round.phase == Phase::Open && driver.round.enrolled == 0;
+            prop_assert!(driver.round.phase.is_terminal() || idle, "{:?}", driver.round);
+            // What is over stays over.
+            let after = driver.round.clone();
+            for who in 0..participants {
+                for kind in 0..7 {
+                    driver.event(&policy, now, who, kind)?;
+                }
+            }
+            if !idle {
+                prop_assert_eq!(&driver.round, &after);
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use super::client::{Client, Environment, Evaluation, Event, Part, Purpose};
 use crate::fault::Faults;
-use crate::generator::{Generator, Prepared, render};
+use crate::generator::{Generator, Prepared, Scratch, render};
 use crate::model_api::Scores;
 use crate::objective::Outcome;
 use crate::objective::mapping::{Frequencies, Mapping};
@@ -107,27 +107,37 @@ impl Workbench {
         evaluation.candidates.len().max(1)
     }
 
-    /// Cuts an evaluation's groups into requests of at most `most` images each; a single group may be larger
-    /// than that when `most` is smaller than a batch, and is then its own request.
+    /// Cuts an evaluation into requests of at most `most` images. A request is a range of images, counted
+    /// group by group, example by example.
     #[must_use]
     pub fn requests(evaluation: &Evaluation, most: usize) -> Vec<Range<usize>> {
-        let groups = Self::groups(evaluation);
-        let each = (most / evaluation.examples.len().max(1)).max(1);
-        (0..groups).step_by(each).map(|start| start..groups.min(start + each)).collect()
+        let (total, most) = (Self::groups(evaluation) * evaluation.examples.len(), most.max(1));
+        (0..total).step_by(most).map(|start| start..total.min(start + most)).collect()
     }
 
-    /// Renders some groups on the CPU: [groups][examples][3·H·W] bytes, ready for a request.
-    pub fn render_groups(&self, evaluation: &Evaluation, groups: Range<usize>, out: &mut Vec<u8>) {
-        match evaluation.candidates.get(groups) {
-            Some(candidates) if !candidates.is_empty() => {
-                let batch: Vec<&Prepared> = self.prepared(evaluation).collect();
-                render(&*self.generator, &evaluation.theta, candidates, &batch, out);
-            }
+    /// Renders the images of a request on the CPU: [images][3·H·W] bytes, ready to be sent.
+    pub fn render(&self, evaluation: &Evaluation, images: Range<usize>, out: &mut Vec<u8>) {
+        let items: Vec<&Item> = self.chosen(evaluation).collect();
+        let bytes = self.task.shape().bytes();
+        out.resize(images.len() * bytes, 0);
+        if items.is_empty() {
+            return;
+        }
+        let (mut scratch, mut point) = (Scratch::default(), Vec::new());
+        let mut begun = None;
+        for (image, slot) in images.zip(out.chunks_exact_mut(bytes)) {
+            let (group, item) = (image / items.len(), items[image % items.len()]);
             // The images as they are: for a mapping, or to see what the model does without a prompt.
-            _ => {
-                out.clear();
-                self.chosen(evaluation).for_each(|i| out.extend_from_slice(&i.original));
+            let Some(candidate) = evaluation.candidates.get(group) else {
+                slot.copy_from_slice(&item.original);
+                continue;
+            };
+            if begun != Some(group) {
+                candidate.apply(&evaluation.theta, &mut point);
+                self.generator.begin(&point, &mut scratch);
+                begun = Some(group);
             }
+            self.generator.prompt(&point, &item.prepared, &mut scratch, slot);
         }
     }
 
