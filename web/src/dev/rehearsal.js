@@ -1,0 +1,102 @@
+// A Vite plugin for looking at the pages without the programs behind them: `npx vite --mode rehearsal`.
+// It answers as the aggregator does, with an invented federation, and puts an invented Worker in place of the
+// real one. Never part of a build.
+
+const STARTED = Date.now();
+const STEPS = 50;
+const ROUND_MS = 2500;
+const TOKEN = 'rehearsal';
+
+const step = () => Math.min(STEPS, 8 + Math.floor((Date.now() - STARTED) / ROUND_MS));
+const hash = (n) => (n * 2654435761 >>> 0).toString(16).padStart(8, '0').repeat(8);
+const accuracy = (n) => 0.14 + 0.66 * (1 - Math.exp(-n / 14)) + 0.015 * Math.sin(n * 1.7);
+
+function record(n, aborted = false) {
+  const total = 412;
+  return {
+    round: n, step: n, phase: aborted ? 'aborted' : 'done', reason: aborted ? 'too-few-updates' : null, cohort: 5, delivered: aborted ? 1 : 5,
+    metrics: aborted ? { correct: 0, total: 0, loss: 0, queries: 0 } : { correct: Math.round(accuracy(n) * total), total, loss: total * (2.9 * Math.exp(-n / 12) + 0.6), queries: 6400 },
+    theta: hash(n), bytes_up: 12_400, finished_at: STARTED - (STEPS - n) * ROUND_MS,
+  };
+}
+
+function current() {
+  const n = step();
+  const into = ((Date.now() - STARTED) % ROUND_MS) / ROUND_MS;
+  const upload = into > 0.6;
+  return {
+    version: n * 100 + Math.floor(into * 10), status: n >= STEPS ? 'finished' : 'running', step: n, round: n, phase: upload ? 'upload' : 'open', theta: hash(n),
+    standing: 'idle', enrolled: Math.floor(into * 7), cohort: upload ? 5 : 0, delivered: upload ? Math.floor((into - 0.6) * 12) : 0, live: 6, deadline_ms: 42_000,
+  };
+}
+
+function summary(id) {
+  const closed = id === 'leaves';
+  return {
+    id, name: closed ? 'Leaf diseases from phone photographs' : 'Read handwritten digits',
+    description: closed ? 'An earlier federation.' : 'A model that has only ever seen printed digits learns to read handwriting: a pattern is found that, laid over each picture, lets the model recognise what people write by hand.',
+    status: closed ? 'closed' : current().status, step: closed ? 31 : step(), steps: STEPS, participants: closed ? 12 : 7, live: closed ? 0 : 6, dim: 576,
+    model_origin: 'http://127.0.0.1:8701', created_at: STARTED - 3_600_000, task_hash: hash(7),
+  };
+}
+
+const task = {
+  name: 'Read handwritten digits', model: { url: 'http://127.0.0.1:8701', name: 'printed-digits', input: { height: 32, width: 32 }, output: { classes: 10 } },
+  data: { labels: [...'0123456789'], inner: [24, 24] }, generator: { kind: 'statistic' }, optimizer: { kind: 'zo-sgd', directions: 2 }, federation: { rounds: 50, local_steps: 5, batch: 32, server: { kind: 'adam' } },
+};
+
+function detail(id) {
+  const rounds = Array.from({ length: step() }, (_, n) => record(n, n === 5));
+  return { summary: summary(id), task, rounds, current: current() };
+}
+
+function answer(request, response, body) {
+  const url = new URL(request.url, 'http://rehearsal');
+  const send = (status, value, type = 'application/json') => {
+    response.writeHead(status, { 'content-type': type });
+    response.end(value === null ? undefined : JSON.stringify(value));
+  };
+  const problem = (status, code, title, extra = {}) => send(status, { type: 'about:blank', status, code, title, ...extra }, 'application/problem+json');
+  const admin = request.headers.authorization === `Bearer ${TOKEN}`;
+  const id = /^\/v1\/federations\/([^/]+)/.exec(url.pathname)?.[1];
+  if (id !== undefined && !['digits', 'leaves'].includes(id)) return problem(404, 'not_found', 'There is no such federation here; check the address');
+  if (url.pathname === '/v1/admin/check') return admin ? send(204, null) : problem(401, 'unauthorized', 'The token is missing or wrong');
+  if (url.pathname === '/v1/federations' && request.method === 'GET') return send(200, [summary('digits'), summary('leaves')]);
+  if (url.pathname === '/v1/federations') {
+    if (JSON.stringify(body).includes('0.0.0.0')) return send(201, { federation: 'digits', invite: 'k3J-0aQx7Zt' });
+    return problem(422, 'bad_task', 'The task has 3 faults', { faults: [
+      { path: 'model.url', message: 'must be an http:// or https:// address with a host, such as http://127.0.0.1:8701' },
+      { path: 'data.inner', message: 'must be [height, width] within the model’s 32×32' }, { path: 'federation.epochs', message: 'is not a setting; known here: rounds, local_steps' } ] });
+  }
+  if (url.pathname.endsWith('/invites')) return send(201, { federation: id, invite: 'p0-9ZyWq' });
+  if (url.pathname.endsWith('/close')) return send(200, { ...summary(id), status: 'closed' });
+  if (url.pathname.endsWith('/events')) {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    let last = step();
+    const timer = setInterval(() => {
+      const now = step();
+      response.write(`event: progress\ndata: ${JSON.stringify({ current: current(), finished: now > last ? record(now - 1) : null, participants: 7 })}\n\n`);
+      last = now;
+    }, 400);
+    return request.on('close', () => clearInterval(timer));
+  }
+  return send(200, detail(id));
+}
+
+export function rehearsal() {
+  return {
+    name: 'rehearsal',
+    configureServer(server) {
+      server.middlewares.use((request, response, next) => {
+        if (request.url.startsWith('/v1/')) {
+          let text = '';
+          request.on('data', (chunk) => (text += chunk));
+          return request.on('end', () => answer(request, response, text === '' ? null : JSON.parse(text)));
+        }
+        request.url = request.url.replace(/^\/f\/[^/]+\/(at\/[^/]+\/)?(\?.*)?$/, '/join.html').replace(/^\/f\/[^/]+\/(at\/[^/]+\/)?/, '/').replace(/^\/organiser(\?.*)?$/, '/organiser.html');
+        request.url = request.url.replace('/src/worker/main.ts', '/src/dev/worker.ts');
+        return next();
+      });
+    },
+  };
+}

@@ -1,0 +1,71 @@
+/** Step 2: what is sent where, an own model API, and settings. */
+import { byId, show } from '../lib/dom';
+import { bytes, count, host } from '../lib/format';
+import { inviteFragment, joinPath, normaliseModelUrl, type JoinAddress } from '../lib/links';
+import type { BackendChoice, FromWorker } from '../worker/protocol';
+
+type Opened = Extract<FromWorker, { type: 'opened' }>;
+
+/** The largest expense, in words. */
+export function modelAmount(queries: number, bytesPerQuery: number): string {
+  return `about ${count(queries)} copies, ${bytes(queries * bytesPerQuery)}, if you stay to the end; measuring adds some`;
+}
+
+export function organiserAmount(rounds: number, bytesPerUpdate: number): string {
+  return `${bytes(bytesPerUpdate)} a round, ${bytes(rounds * bytesPerUpdate)} in all ${count(rounds)} rounds`;
+}
+
+/** Fills in the two hosts. */
+export function showHosts(opened: Opened): void {
+  const { summary } = opened;
+  show(document, 'model-host', host(opened.modelOrigin));
+  show(document, 'organiser-host', location.host);
+  show(document, 'dim', count(summary.dim));
+  show(document, 'model-amount', modelAmount(opened.trainingQueries, opened.bytesPerQuery));
+  show(document, 'organiser-amount', organiserAmount(summary.steps, opened.bytesPerUpdate));
+}
+
+export function apiKey(): string | null {
+  const typed = byId('api-key', HTMLInputElement).value.trim();
+  return typed === '' ? null : typed;
+}
+
+/** The backend as the address says it (`?backend=cpu`); anything else is "auto". */
+export function backendOf(search: string): BackendChoice {
+  const asked = new URLSearchParams(search).get('backend');
+  return asked === 'cpu' || asked === 'webgpu' ? asked : 'auto';
+}
+
+/** Wires the address field of an own model API and the backend's choice; both load the page anew. */
+export function wireSettings(address: JoinAddress, invite: string | null): void {
+  const field = byId('own-model-url', HTMLInputElement);
+  const fault = byId('own-model-fault', HTMLElement);
+  const go = (modelUrl: string | null): void => location.assign(joinPath({ federation: address.federation, modelUrl }) + location.search + inviteFragment(invite));
+
+  byId('own-model-form', HTMLFormElement).addEventListener('submit', (event) => {
+    event.preventDefault();
+    const url = normaliseModelUrl(field.value);
+    const valid = url !== null;
+    field.setAttribute('aria-invalid', String(!valid));
+    fault.textContent = valid ? '' : 'This is not an address. It looks like http://localhost:8701 or https://models.hospital.example.';
+    if (valid) go(url);
+    else field.focus();
+  });
+  if (address.modelUrl !== null) {
+    field.value = address.modelUrl;
+    byId('own-model', HTMLDetailsElement).open = true;
+    byId('own-model-back', HTMLElement).hidden = false;
+    byId('own-model-reset', HTMLAnchorElement).addEventListener('click', (event) => {
+      event.preventDefault();
+      go(null);
+    });
+  }
+
+  const backend = byId('backend-choice', HTMLSelectElement);
+  backend.value = backendOf(location.search);
+  backend.addEventListener('change', () => {
+    const search = new URLSearchParams(location.search);
+    search.set('backend', backend.value);
+    location.search = search.toString();
+  });
+}

@@ -1,0 +1,81 @@
+/** Step 1: where the pictures come from. Every way ends in one `DataSource`. */
+import { byId, show } from '../lib/dom';
+import { plural } from '../lib/format';
+import { Tabs } from '../lib/tabs';
+import type { DataSource } from '../worker/protocol';
+import { DrawingBoard } from './draw';
+import { fromDrop, fromList, type PathedFile } from './dropped';
+
+/** A whole number from an input, within its bounds. */
+function bounded(input: HTMLInputElement, fallback: number): number {
+  const value = Math.round(input.valueAsNumber);
+  const clamped = Math.min(Number(input.max), Math.max(Number(input.min), Number.isFinite(value) ? value : fallback));
+  input.value = String(clamped);
+  return clamped;
+}
+
+/** The stroke generator writes digits; it is of use where these are what the federation asks for. */
+export function asksForDigits(labels: readonly string[]): boolean {
+  return labels.length > 0 && labels.every((label) => /^[0-9]$/.test(label));
+}
+
+export class Chooser {
+  private readonly tabs = new Tabs(byId('source-tabs', HTMLElement));
+  private readonly board: DrawingBoard;
+
+  constructor(private readonly onSource: (source: DataSource, words: string) => void) {
+    this.board = new DrawingBoard((drawings) => this.onSource({ kind: 'drawn', drawings }, `Reading ${plural(drawings.length, 'drawing')}…`));
+    this.wireBuiltin();
+    this.wireFiles();
+  }
+
+  /** The federation's labels decide what makes sense. */
+  setLabels(labels: readonly string[]): void {
+    show(document, 'labels', labels.length > 40 ? `${labels.slice(0, 40).join(', ')} … (${labels.length} in all)` : labels.join(', '));
+    this.board.setLabels(labels);
+    const digits = asksForDigits(labels);
+    this.tabs.offer(digits ? ['tab-builtin', 'tab-files', 'tab-draw'] : ['tab-files', 'tab-draw']);
+    this.tabs.select(digits ? 'tab-builtin' : 'tab-files');
+  }
+
+  private wireBuiltin(): void {
+    const owner = byId('builtin-owner', HTMLInputElement);
+    const count = byId('builtin-count', HTMLInputElement);
+    // Everybody is somebody else. Low numbers are the demo's own owners.
+    owner.value = String(100 + (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) % 99_900);
+    byId('choose-builtin', HTMLButtonElement).addEventListener('click', () => {
+      this.onSource({ kind: 'builtin', owner: bounded(owner, 100), count: bounded(count, 200) }, 'Writing digits…');
+    });
+  }
+
+  private wireFiles(): void {
+    for (const id of ['pick-folder', 'pick-files']) {
+      const input = byId(id, HTMLInputElement);
+      input.addEventListener('change', () => {
+        if (input.files !== null && input.files.length > 0) this.files(fromList(input.files));
+        // The same choice again is a change, too.
+        input.value = '';
+      });
+    }
+    const card = byId('choose', HTMLElement);
+    card.addEventListener('dragover', (event) => {
+      event.preventDefault();
+      this.tabs.select('tab-files');
+      card.classList.add('dragging');
+    });
+    card.addEventListener('dragleave', (event) => {
+      if (!(event.relatedTarget instanceof Node && card.contains(event.relatedTarget))) card.classList.remove('dragging');
+    });
+    card.addEventListener('drop', (event) => {
+      event.preventDefault();
+      card.classList.remove('dragging');
+      if (event.dataTransfer !== null) void fromDrop(event.dataTransfer).then((files) => this.files(files));
+    });
+    // A file dropped beside the card would replace this page.
+    for (const type of ['dragover', 'drop'] as const) window.addEventListener(type, (event) => event.preventDefault());
+  }
+
+  private files(files: PathedFile[]): void {
+    if (files.length > 0) this.onSource({ kind: 'files', files }, `Reading ${plural(files.length, 'file')}…`);
+  }
+}

@@ -1,0 +1,364 @@
+/** The data owner's page: opens the federation in a Worker, lets the person choose and agree, then shows. */
+import type { FederationDetail } from '../generated/FederationDetail';
+import { generatorPath } from '../lib/api';
+import { byId, confirmWith, setText, show, wireDialog } from '../lib/dom';
+import { percent, plural } from '../lib/format';
+import { dashboardPath, parseInvite, parseJoinPath } from '../lib/links';
+import { FederationFeed } from '../lib/sse';
+import type { Remedy } from '../lib/trouble';
+import { STOPPED } from '../lib/words';
+import type { DataSource, FromWorker, TrainingProgress, Trouble } from '../worker/protocol';
+import { apiKey, backendOf, showHosts, wireSettings } from './agree';
+import { Chooser } from './choose';
+import { PictureClock, SHOWN, showPictures } from './pictures';
+import { showReport } from './report';
+import { RunningView } from './running';
+import { Session, type WorkerLike } from './session';
+import { afterOpened, viewOf, type View, type Wish } from './state';
+import { Troubles } from './trouble';
+
+type Opened = Extract<FromWorker, { type: 'opened' }>;
+
+/** Troubles of the model or the training vanish once queries go on, but can be read at least this long. */
+const READABLE_MS = 4000;
+/** A Worker that does not confirm the leaving in this time is ended. */
+const LEAVE_MS = 5000;
+
+const federationOf = parseJoinPath(location.pathname);
+
+class JoinPage {
+  private readonly address = federationOf ?? { federation: '', modelUrl: null };
+  private readonly invite = parseInvite(location.hash);
+  private readonly troubles = new Troubles();
+  private readonly running = new RunningView();
+  private readonly pictures = new PictureClock();
+  private readonly chooser = new Chooser((source, words) => this.load(source, words));
+  private readonly session: Session;
+  private readonly feed: FederationFeed;
+
+  private view: View = 'loading';
+  private opened: Opened | null = null;
+  private detail: FederationDetail | null = null;
+  private source: DataSource | null = null;
+  private wish: Wish = { agreed: false, paused: false };
+  /** True while the model is asked for a first answer, before training begins. */
+  private checking = false;
+  private last: TrainingProgress | null = null;
+  private trouble = { at: 0, queries: 0 };
+
+  constructor() {
+    this.session = new Session(
+      () => new Worker(new URL('../worker/main.ts', import.meta.url), { type: 'module', name: 'fed-bbpt' }) as unknown as WorkerLike,
+      () => ({
+        type: 'open',
+        federation: this.address.federation,
+        invite: this.invite,
+        aggregator: location.origin,
+        modelUrl: this.address.modelUrl,
+        backend: backendOf(location.search),
+      }),
+      {
+        message: (message) => this.receive(message),
+        restarting: () => this.pictures.reset(),
+        gaveUp: (reason) => this.gaveUp(reason),
+      },
+    );
+    this.feed = new FederationFeed(
+      this.address.federation,
+      (detail) => {
+        this.detail = detail;
+        this.running.detail(detail);
+        if (this.view === 'done') this.finish();
+      },
+      () => undefined,
+    );
+    this.wire();
+    this.show('loading');
+    this.session.start();
+    this.feed.start();
+  }
+
+  private wire(): void {
+    const { federation } = this.address;
+    for (const id of ['dashboard-link', 'finish-dashboard']) byId(id, HTMLAnchorElement).href = dashboardPath(federation);
+    byId('finish-download', HTMLAnchorElement).href = generatorPath(federation);
+    wireSettings(this.address, this.invite);
+    const click = (id: string, run: () => void): void => byId(id, HTMLButtonElement).addEventListener('click', run);
+    click('start', () => this.start());
+    click('resume-session', () => this.goOn());
+    click('pause', () => this.pause(true));
+    click('resume', () => this.pause(false));
+    click('elsewhere-retry', () => this.reopen());
+    click('rejoin', () => location.reload());
+    const dialog = byId('leave-dialog', HTMLDialogElement);
+    wireDialog(dialog);
+    for (const id of ['leave', 'forget-session']) click(id, () => void confirmWith(dialog).then((yes) => yes && this.leave()));
+    document.addEventListener('visibilitychange', () => {
+      if (document.visibilityState === 'visible' && this.wish.agreed) this.session.send({ type: 'visible' });
+    });
+  }
+
+  private show(view: View): void {
+    const before = this.view;
+    this.view = view;
+    document.body.dataset['view'] = view;
+    const shown: Record<string, boolean> = {
+      loading: view === 'loading',
+      elsewhere: view === 'elsewhere',
+      setup: view === 'setup',
+      running: view === 'running' || view === 'done',
+      gone: view === 'gone',
+      finish: view === 'done',
+    };
+    for (const [id, visible] of Object.entries(shown)) byId(id, HTMLElement).hidden = !visible;
+    if (view !== 'setup') byId('resume-card', HTMLElement).hidden = true;
+    if (before !== view && (view === 'running' || view === 'done' || view === 'gone')) {
+      window.scrollTo({ top: 0 });
+      byId(view === 'done' ? 'finish' : view === 'gone' ? 'gone' : 'main', HTMLElement).focus({ preventScroll: true });
+    }
+  }
+
+  private receive(message: FromWorker): void {
+    switch (message.type) {
+      case 'opened':
+        this.onOpened(message);
+        break;
+      case 'model-checked':
+        if (this.checking) this.begin();
+        break;
+      case 'data-progress':
+        this.dataProgress(message.done, message.total);
+        break;
+      case 'data-loaded':
+        this.dataLoaded(message.report);
+        break;
+      case 'backend':
+        this.running.backend(message.backend);
+        break;
+      case 'progress':
+        this.progress(message.progress);
+        break;
+      case 'pictures':
+        showPictures(message.pictures);
+        break;
+      case 'trouble':
+        this.onTrouble(message.trouble);
+        break;
+      case 'elsewhere':
+        this.show('elsewhere');
+        break;
+      case 'fatal':
+        // The session's; it never arrives here.
+        break;
+    }
+  }
+
+  private onOpened(opened: Opened): void {
+    this.opened = opened;
+    this.troubles.clear('open', 'storage');
+    show(document, 'name', opened.summary.name);
+    if (opened.summary.description !== '') show(document, 'description', opened.summary.description);
+    if (!this.wish.agreed) document.title = `${opened.summary.name} – Fed-BBPT`;
+    showHosts(opened);
+    this.running.backend(opened.backend);
+    if (this.source === null) this.chooser.setLabels(opened.labels);
+    switch (afterOpened(opened.resumable, this.wish, this.source !== null)) {
+      case 'go-on':
+        this.check();
+        break;
+      case 'load-data-again':
+        if (!this.wish.agreed) this.show('setup');
+        if (this.source !== null) this.session.send({ type: 'load-data', source: this.source });
+        break;
+      case 'offer-resume':
+        this.show('setup');
+        byId('resume-card', HTMLElement).hidden = false;
+        byId('setup', HTMLElement).hidden = true;
+        break;
+      case 'setup':
+        this.show('setup');
+        break;
+    }
+  }
+
+  private load(source: DataSource, words: string): void {
+    this.source = source;
+    this.troubles.clear('data');
+    byId('data-report', HTMLElement).hidden = true;
+    this.ready(false, 'Reading your pictures…');
+    setText(byId('data-progress-text', HTMLElement), words);
+    byId('data-progress-bar', HTMLProgressElement).removeAttribute('value');
+    byId('data-progress', HTMLElement).hidden = false;
+    this.session.send({ type: 'load-data', source });
+  }
+
+  private dataProgress(done: number, total: number): void {
+    const bar = byId('data-progress-bar', HTMLProgressElement);
+    if (total > 0) bar.value = Math.min(1, done / total);
+  }
+
+  private dataLoaded(report: Extract<FromWorker, { type: 'data-loaded' }>['report']): void {
+    byId('data-progress', HTMLElement).hidden = true;
+    this.troubles.clear('data');
+    const place = byId('data-report', HTMLElement);
+    showReport(place, report);
+    this.ready(true, `${plural(report.total, 'picture')} ready. This sends the changed copies to ${this.opened?.modelOrigin ?? 'the model'}.`);
+    // After a crash before anything was stored: the person had already agreed.
+    if (this.wish.agreed) this.check();
+    else place.focus({ preventScroll: true });
+  }
+
+  private ready(ready: boolean, hint: string): void {
+    byId('start', HTMLButtonElement).disabled = !ready;
+    setText(byId('start-hint', HTMLElement), hint);
+  }
+
+  /** Agreed: a first harmless question to the model, so that what is wrong is said before the work begins. */
+  private start(): void {
+    this.wish = { agreed: true, paused: false };
+    this.ready(false, 'Asking the model for a first answer…');
+    this.check();
+  }
+
+  private goOn(): void {
+    this.wish = { agreed: true, paused: false };
+    this.check();
+    byId('resume-session', HTMLButtonElement).disabled = true;
+  }
+
+  private check(): void {
+    this.checking = true;
+    this.troubles.clear('model', 'training');
+    this.session.send({ type: 'check-model', apiKey: apiKey() });
+  }
+
+  private begin(): void {
+    this.checking = false;
+    this.show('running');
+    this.session.send({ type: 'start' });
+    if (this.wish.paused) this.session.send({ type: 'pause' });
+  }
+
+  private pause(paused: boolean): void {
+    this.wish = { ...this.wish, paused };
+    this.session.send({ type: paused ? 'pause' : 'resume' });
+    this.buttons(paused);
+  }
+
+  private buttons(paused: boolean): void {
+    const [pause, resume] = [byId('pause', HTMLButtonElement), byId('resume', HTMLButtonElement)];
+    const focused = document.activeElement === pause || document.activeElement === resume;
+    pause.hidden = paused;
+    resume.hidden = !paused;
+    if (focused) (paused ? resume : pause).focus();
+  }
+
+  private progress(progress: TrainingProgress): void {
+    this.last = progress;
+    // Stored state may report itself before the person has agreed to go on.
+    if (!this.wish.agreed && progress.stopped === null) return;
+    if (progress.queries > this.trouble.queries) {
+      this.session.thrives();
+      if (Date.now() - this.trouble.at > READABLE_MS) this.troubles.clear('model', 'training');
+    }
+    const view = viewOf(progress);
+    if (this.checking && view === 'running') return;
+    this.running.progress(progress, this.opened?.summary.steps ?? 0);
+    if (this.view !== view) this.show(view);
+    if (view === 'running') this.buttons(progress.activity === 'paused');
+    if (view === 'done') this.finish();
+    if (view === 'gone') this.gone();
+    const measured = progress.curve.at(-1)?.step ?? -1;
+    if (view !== 'gone' && this.pictures.due(measured, Date.now(), document.visibilityState === 'visible')) {
+      this.session.send({ type: 'pictures', count: SHOWN });
+    }
+  }
+
+  private finish(): void {
+    const stopped = this.last?.stopped ?? 'finished';
+    const words = STOPPED[stopped];
+    setText(byId('finish-title', HTMLElement), words.title);
+    setText(byId('finish-detail', HTMLElement), words.detail);
+    const own = this.running.ownNow;
+    const delivered = this.last?.delivered ?? 0;
+    const parts = [
+      own === null ? '' : `On your pictures the model’s right answers went from ${percent(own.before)} to ${percent(own.now)}.`,
+      delivered === 0 ? '' : `You gave ${plural(delivered, 'change')}, together with ${plural(Math.max(0, (this.detail?.summary.participants ?? 1) - 1), 'other')}.`,
+    ];
+    setText(byId('finish-numbers', HTMLElement), parts.filter((part) => part !== '').join(' '));
+    for (const id of ['pause', 'resume']) byId(id, HTMLButtonElement).hidden = true;
+    this.troubles.clear('model', 'training');
+  }
+
+  private leave(): void {
+    this.session.send({ type: 'leave' });
+    setTimeout(() => this.gone(), LEAVE_MS);
+  }
+
+  private gone(): void {
+    this.wish = { agreed: false, paused: false };
+    this.feed.stop();
+    this.session.end();
+    this.show('gone');
+  }
+
+  private reopen(): void {
+    this.troubles.clear('open', 'storage');
+    this.show('loading');
+    this.session.startOver();
+  }
+
+  private onTrouble(trouble: Trouble): void {
+    this.trouble = { at: Date.now(), queries: this.last?.queries ?? 0 };
+    if (trouble.where === 'data') {
+      byId('data-progress', HTMLElement).hidden = true;
+      // What could not be read is nothing to load again.
+      this.source = null;
+      this.ready(false, 'First choose your pictures above.');
+    }
+    if (this.checking && (trouble.where === 'model' || trouble.where === 'training')) {
+      this.checking = false;
+      if (this.view !== 'running') this.ready(this.source !== null, 'Correct what is said above, then try again.');
+      byId('resume-session', HTMLButtonElement).disabled = false;
+    }
+    if (trouble.where === 'open') byId('loading', HTMLElement).hidden = true;
+    // Without the setup in sight, its slots are not in sight either.
+    const inSetup = this.view === 'setup' && !byId('setup', HTMLElement).hidden;
+    const place: Trouble = inSetup || this.view === 'running' || this.view === 'done' ? trouble : { ...trouble, where: 'open' };
+    this.troubles.show(place, this.view === 'running' || this.view === 'done', this.remedy(trouble));
+  }
+
+  private remedy(trouble: Trouble): Remedy | null {
+    if (trouble.where === 'open') return { label: 'Try again', run: () => this.reopen() };
+    if (trouble.where === 'model' && this.wish.agreed && this.view === 'running' && this.last?.activity === 'stopped') {
+      return { label: 'Try again', run: () => this.check() };
+    }
+    return null;
+  }
+
+  private gaveUp(reason: string): void {
+    this.checking = false;
+    this.troubles.show(
+      {
+        code: 'worker_failed',
+        title: 'The computation stopped unexpectedly',
+        detail: `${reason}\nNothing is lost: what was stored in this browser is still there. Try again; if it fails once more, try another browser.`,
+        where: 'open',
+      },
+      this.view === 'running',
+      { label: 'Try again', run: () => this.reopen() },
+    );
+    byId('loading', HTMLElement).hidden = true;
+  }
+}
+
+if (federationOf === null) {
+  byId('loading', HTMLElement).hidden = true;
+  new Troubles().show(
+    { code: 'bad_address', title: 'This address names no federation', detail: 'Open the invite link again, or ask the organiser for a new one. It looks like /f/name/#invite=…', where: 'open' },
+    false,
+    null,
+  );
+} else {
+  new JoinPage();
+}

@@ -1,0 +1,62 @@
+/** A few held-out pictures: as they are, the pattern, both together, and what the model answers. */
+import { byId, h } from '../lib/dom';
+import { percent } from '../lib/format';
+import { pixelCanvas } from '../lib/pixels';
+import type { Picture } from '../worker/protocol';
+
+/** At most this often: each refreshing costs queries. */
+const INTERVAL_MS = 6000;
+/** Pictures shown. */
+export const SHOWN = 4;
+
+function answer(title: string, given: string, score: number, label: string): HTMLElement {
+  const right = given === label;
+  return h(
+    'p',
+    {},
+    `${title}: `,
+    h('span', { class: right ? 'right' : 'wrong' }, `${right ? '✓' : '✗'} ${given}`, h('span', { class: 'visually-hidden' }, right ? ' (right)' : ' (wrong)')),
+    h('span', { class: 'small' }, ` ${percent(score)}`),
+  );
+}
+
+function example(picture: Picture): HTMLElement {
+  const { width, height, label } = picture;
+  const part = (pixels: Uint8ClampedArray, caption: string): HTMLElement => h('figure', {}, pixelCanvas(width, height, pixels, `${caption} of a ${label}`), h('figcaption', {}, caption));
+  const sign = (text: string): HTMLElement => h('span', { class: 'sign', 'aria-hidden': 'true' }, text);
+  return h(
+    'article',
+    { class: 'example', 'aria-label': `Example: ${label}` },
+    h('div', { class: 'trio' }, part(picture.original, 'Picture'), sign('+'), part(picture.prompt, 'Pattern'), sign('='), part(picture.prompted, 'Sent')),
+    h(
+      'div',
+      { class: 'answers' },
+      h('p', {}, 'Truth: ', h('strong', {}, label)),
+      answer('Before', picture.answerBefore, picture.scoreBefore, label),
+      answer('Now', picture.answerNow, picture.scoreNow, label),
+    ),
+  );
+}
+
+export function showPictures(pictures: readonly Picture[]): void {
+  if (pictures.length > 0) byId('pictures', HTMLElement).replaceChildren(...pictures.map(example));
+}
+
+/** Asks for new pictures when θ is a new one, but not too often and not for nobody. */
+export class PictureClock {
+  private step = -1;
+  private asked = 0;
+
+  /** True if it is time, given the number of θ updates behind the newest measurement. */
+  due(step: number, now: number, visible: boolean): boolean {
+    if (!visible || step <= this.step || now - this.asked < INTERVAL_MS) return false;
+    this.step = step;
+    this.asked = now;
+    return true;
+  }
+
+  /** A new Worker knows nothing of what the old one was asked. */
+  reset(): void {
+    this.step = -1;
+  }
+}

@@ -1,0 +1,71 @@
+/** The aggregator's HTTP interface, as far as pages use it. Participants' requests are the Worker's. */
+import type { CreateFederation } from '../generated/CreateFederation';
+import type { FederationDetail } from '../generated/FederationDetail';
+import type { FederationSummary } from '../generated/FederationSummary';
+import type { Invite } from '../generated/Invite';
+import { ApiError, parseProblem, unreachable } from './problem';
+
+/** No answer within this time counts as none. */
+const TIMEOUT_MS = 20_000;
+
+async function request(path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout(TIMEOUT_MS), ...init });
+  } catch {
+    throw unreachable();
+  }
+  if (!response.ok) throw parseProblem(response.status, await response.text().catch(() => ''));
+  return response;
+}
+
+async function json<T>(path: string, init?: RequestInit): Promise<T> {
+  const response = await request(path, init);
+  try {
+    return (await response.json()) as T;
+  } catch {
+    throw new ApiError(response.status, 'unreadable', 'The answer cannot be read', 'The server answered something other than JSON. Is this address an aggregator’s?');
+  }
+}
+
+const federation = (id: string): string => `/v1/federations/${encodeURIComponent(id)}`;
+
+/** Where a federation's server-sent events are. */
+export const eventsPath = (id: string): string => `${federation(id)}/events`;
+/** Where the generator of the current θ is downloaded from. */
+export const generatorPath = (id: string): string => `${federation(id)}/generator`;
+
+export function listFederations(): Promise<FederationSummary[]> {
+  return json('/v1/federations');
+}
+
+export function getFederation(id: string): Promise<FederationDetail> {
+  return json(federation(id));
+}
+
+/** What only the organiser may do. The token lives as long as this object. */
+export class Organiser {
+  constructor(private readonly token: string) {}
+
+  private headers(): Record<string, string> {
+    return { authorization: `Bearer ${this.token}` };
+  }
+
+  /** Throws an `ApiError` with code `unauthorized` if the token is wrong. */
+  async check(): Promise<void> {
+    await request('/v1/admin/check', { headers: this.headers() });
+  }
+
+  create(body: CreateFederation): Promise<Invite> {
+    const headers = { ...this.headers(), 'content-type': 'application/json' };
+    return json('/v1/federations', { method: 'POST', headers, body: JSON.stringify(body) });
+  }
+
+  invite(id: string): Promise<Invite> {
+    return json(`${federation(id)}/invites`, { method: 'POST', headers: this.headers() });
+  }
+
+  close(id: string): Promise<FederationSummary> {
+    return json(`${federation(id)}/close`, { method: 'POST', headers: this.headers() });
+  }
+}

@@ -1,0 +1,107 @@
+/** A federation as it is now: fetched once, then kept up to date by server-sent events. */
+import type { FederationDetail } from '../generated/FederationDetail';
+import type { Progress } from '../generated/Progress';
+import { eventsPath, getFederation } from './api';
+import { withRound } from './curves';
+import { asApiError, type ApiError } from './problem';
+
+export type Connection = 'connecting' | 'live' | 'lost';
+
+/** One event put into what is known. An older event than the newest known changes nothing but the rounds. */
+export function applyProgress(detail: FederationDetail, progress: Progress): FederationDetail {
+  const rounds = progress.finished === null ? detail.rounds : withRound(detail.rounds, progress.finished);
+  const newer = progress.current.version >= detail.current.version;
+  const current = newer ? progress.current : detail.current;
+  const summary = {
+    ...detail.summary,
+    status: current.status,
+    step: current.step,
+    live: current.live,
+    participants: Math.max(progress.participants, detail.summary.participants),
+  };
+  return { ...detail, summary, rounds, current };
+}
+
+/** Did rounds pass between what is known and this event? */
+export function hasGap(detail: FederationDetail, progress: Progress): boolean {
+  const last = detail.rounds.at(-1)?.round ?? -1;
+  const next = progress.finished?.round ?? progress.current.round;
+  return next > last + 1 && progress.current.round > detail.current.round;
+}
+
+/** Follows a federation until `stop`. Reconnects by itself; what was missed meanwhile is fetched. */
+export class FederationFeed {
+  detail: FederationDetail | null = null;
+  private source: EventSource | null = null;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  private loading: Promise<void> | null = null;
+  private stopped = false;
+
+  constructor(
+    private readonly id: string,
+    private readonly onDetail: (detail: FederationDetail) => void,
+    private readonly onConnection: (connection: Connection, error: ApiError | null) => void,
+  ) {}
+
+  start(): void {
+    this.onConnection('connecting', null);
+    void this.load();
+    this.listen();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.retry);
+    this.source?.close();
+  }
+
+  /** Fetches the whole; several calls at the same time are one. */
+  private load(): Promise<void> {
+    this.loading ??= getFederation(this.id)
+      .then((detail) => {
+        const current = this.detail;
+        this.detail = current !== null && current.current.version > detail.current.version ? { ...current, rounds: detail.rounds } : detail;
+        if (!this.stopped) this.onDetail(this.detail);
+      })
+      .catch((thrown: unknown) => {
+        if (this.stopped) return;
+        const error = asApiError(thrown);
+        this.onConnection('lost', error);
+        if (error.status !== 404) this.retryLater();
+      })
+      .finally(() => {
+        this.loading = null;
+      });
+    return this.loading;
+  }
+
+  private retryLater(): void {
+    clearTimeout(this.retry);
+    this.retry = setTimeout(() => void this.load(), 5000);
+  }
+
+  private listen(): void {
+    const source = new EventSource(eventsPath(this.id));
+    this.source = source;
+    source.addEventListener('open', () => {
+      this.onConnection('live', null);
+      void this.load();
+    });
+    source.addEventListener('progress', (event) => {
+      const progress = JSON.parse(String(event.data)) as Progress;
+      if (this.detail === null) return;
+      const gap = hasGap(this.detail, progress);
+      this.detail = applyProgress(this.detail, progress);
+      this.onDetail(this.detail);
+      if (gap) void this.load();
+    });
+    source.addEventListener('error', () => {
+      this.onConnection('lost', null);
+      // A browser tries again by itself, except after an answer that is no event stream.
+      if (source.readyState === EventSource.CLOSED && !this.stopped) {
+        clearTimeout(this.retry);
+        this.retry = setTimeout(() => this.listen(), 5000);
+      }
+    });
+  }
+}

@@ -1,0 +1,61 @@
+/** A task, which travels as JSON, in words. Total: a task of a newer version shows less, not an error. */
+import { count, host } from './format';
+
+function at(value: unknown, ...path: string[]): unknown {
+  let current = value;
+  for (const key of path) {
+    if (typeof current !== 'object' || current === null) return undefined;
+    current = (current as Record<string, unknown>)[key];
+  }
+  return current;
+}
+
+const GENERATORS: Record<string, string> = {
+  statistic: 'a smooth pattern that depends on a few statistics of each picture',
+  frame: 'a frame around the shrunken picture',
+  coordinator: 'a pattern drawn by a small network',
+};
+
+const OPTIMIZERS: Record<string, string> = {
+  'zo-adam': 'two-sided random differences, then Adam',
+  'zo-sgd': 'two-sided random differences, plain steps',
+  'spsa-gc': 'SPSA with gradient correction',
+};
+
+const SERVERS: Record<string, string> = {
+  sgd: 'the weighted mean of all changes',
+  momentum: 'the weighted mean of all changes, with momentum',
+  adam: 'the weighted mean of all changes, through Adam',
+};
+
+/** Rows of term and description. */
+export function taskInWords(task: unknown, dim: number): [term: string, description: string][] {
+  const text = (...path: string[]): string | null => {
+    const value = at(task, ...path);
+    return typeof value === 'string' && value !== '' ? value : null;
+  };
+  const number = (...path: string[]): number | null => {
+    const value = at(task, ...path);
+    return typeof value === 'number' ? value : null;
+  };
+  const rows: [string, string | null][] = [];
+  const url = text('model', 'url');
+  const name = text('model', 'name');
+  rows.push(['Model', url === null ? name : `${name ?? 'a model'} at ${host(url)}`]);
+  const [height, width] = [number('model', 'input', 'height'), number('model', 'input', 'width')];
+  rows.push(['Sees pictures of', height === null || width === null ? null : `${width}×${height} pixels`]);
+  const labels = at(task, 'data', 'labels');
+  if (Array.isArray(labels)) {
+    const shown = labels.slice(0, 24).map(String).join(', ');
+    rows.push(['Labels', labels.length > 24 ? `${shown} … (${count(labels.length)} in all)` : shown]);
+  }
+  const generator = text('generator', 'kind') ?? 'statistic';
+  rows.push(['Pattern', `${GENERATORS[generator] ?? generator}; ${count(dim)} numbers`]);
+  const optimizer = text('optimizer', 'kind') ?? 'zo-adam';
+  rows.push(['Each participant', OPTIMIZERS[optimizer] ?? optimizer]);
+  const server = text('federation', 'server', 'kind') ?? 'sgd';
+  rows.push(['Together', SERVERS[server] ?? server]);
+  const [rounds, steps, batch] = [number('federation', 'rounds') ?? 50, number('federation', 'local_steps') ?? 5, number('federation', 'batch') ?? 32];
+  rows.push(['Length', `${count(rounds)} rounds of ${count(steps)} steps, ${count(batch)} pictures each`]);
+  return rows.filter((row): row is [string, string] => row[1] !== null);
+}

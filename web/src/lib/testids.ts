@@ -1,0 +1,36 @@
+/**
+ * The `data-testid` attributes that tests may rely on. A test compares this list with the pages.
+ *
+ * Numbers also stand unformatted in `data-value` of the element: a fraction of 1 for accuracies, a count for
+ * queries and rounds, bytes for bytes.
+ */
+export const TEST_IDS = {
+  join: {
+    /** Choosing data: tabs, the one-click owner, its number and size, file inputs, drawing. */
+    choose: ['tab-builtin', 'tab-files', 'tab-draw', 'choose-builtin', 'builtin-owner', 'builtin-count', 'pick-folder', 'pick-files'],
+    draw: ['draw-canvas', 'draw-keep', 'draw-clear', 'draw-use'],
+    /** The counts and samples after reading; hidden before. */
+    report: ['data-report'],
+    /** The two hosts; an own model API; the key; the backend. */
+    agree: ['host-model', 'host-organiser', 'own-model-url', 'own-model-go', 'api-key', 'backend-choice', 'start'],
+    /** While it runs. `activity` is what is being done now; `round-step` is "round 3 of 50". */
+    running: ['activity', 'pause', 'resume', 'leave', 'leave-yes', 'leave-no', 'local-step', 'round-phase', 'round-step'],
+    /** `accuracy-…` is the own held-out part, `federation-…` everybody's. */
+    results: ['accuracy-before', 'accuracy-now', 'federation-before', 'federation-accuracy', 'chart-accuracy', 'chart-loss', 'pictures'],
+    costs: ['queries', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend'],
+    /** The end, and states instead of it. */
+    ends: ['finished', 'download-generator', 'left', 'elsewhere', 'resume-session', 'forget-session'],
+    /** Each error; its `data-code` is the stable code, `data-where` the part of the page. Made by script. */
+    trouble: ['trouble'],
+  },
+  index: {
+    list: ['federation-list', 'federation-card'],
+    dashboard: ['dashboard', 'status', 'connection', 'federation-accuracy', 'federation-before', 'live', 'participants', 'round-step', 'round-phase', 'chart-accuracy', 'chart-loss', 'rounds', 'download-generator', 'download-task', 'trouble'],
+  },
+  organiser: {
+    token: ['admin-token', 'sign-in', 'sign-out'],
+    create: ['tab-form', 'tab-file', 'task-name', 'task-file', 'task-text', 'create', 'create-toml', 'faults', 'trouble'],
+    created: ['created', 'invite-link', 'copy-invite'],
+    manage: ['federations', 'federation-row', 'new-invite', 'close', 'close-yes', 'close-no'],
+  },
+} as const;

@@ -1,0 +1,26 @@
+import { defineConfig, type UserConfig } from 'vite';
+import { rehearsal } from './src/dev/rehearsal.js';
+
+/**
+ * Three pages. All addresses are relative (`base: './'`), because the aggregator serves join.html below
+ * `/f/{id}/`, where each federation has a Content-Security-Policy of its own.
+ *
+ * `vite --mode rehearsal` shows the pages with an invented aggregator and Worker; nothing of it is built.
+ */
+export default defineConfig(({ mode, command }): UserConfig => ({
+  base: './',
+  appType: 'mpa',
+  plugins: command === 'serve' && mode === 'rehearsal' ? [rehearsal()] : [],
+  worker: { format: 'es' },
+  build: {
+    outDir: 'dist',
+    // The CSP's script-src is 'self': a file stays a file.
+    assetsInlineLimit: 0,
+    // Browsers with light-dark() and module Workers; WebGPU is younger than these.
+    target: ['chrome123', 'edge123', 'firefox120', 'safari17.5'],
+    rolldownOptions: {
+      input: ['./index.html', './join.html', './organiser.html'],
+    },
+  },
+  server: { proxy: mode === 'rehearsal' ? {} : { '/v1': 'http://127.0.0.1:8700' } },
+}));
