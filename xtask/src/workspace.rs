@@ -8,9 +8,13 @@ use clap::ValueEnum;
 
 /// The repository's root: the folder that holds the workspace's Cargo.toml.
 pub fn root() -> &'static Path {
-    // Compiled in, so that the commands work from any folder below the root.
+    // `cargo run` tells where the package lies, so that the commands work from any folder below
+    // the root. The path known when compiling is no substitute where cargo does tell: checkouts
+    // that share a target folder share this binary too.
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let here = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let here = here.as_path();
         here.parent().unwrap_or(here).to_path_buf()
     });
     &ROOT
