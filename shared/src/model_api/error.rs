@@ -17,7 +17,9 @@ pub enum ModelApiError {
         faults: Vec<String>,
     },
     /// The pixels handed over are not what the `[model]` section describes; a fault of the caller.
-    #[error("{got} bytes of pixels do not make {count} images of {per_image} bytes; check the image size in the task file")]
+    #[error(
+        "{got} bytes of pixels do not make {count} images of {per_image} bytes; check the image size in the task file"
+    )]
     WrongPixels {
         /// Number of images announced.
         count: usize,
@@ -27,28 +29,38 @@ pub enum ModelApiError {
         got: usize,
     },
     /// 429 or 503 (also 408 and 425): not now.
-    #[error("the model API is busy or limits the rate of calls; the call is repeated after a pause")]
+    #[error(
+        "the model API is busy or limits the rate of calls; the call is repeated after a pause"
+    )]
     Busy {
         /// How long the server asks to wait, in milliseconds, if it said so in seconds.
         retry_after_ms: Option<u64>,
     },
     /// 401, 403 or 407.
-    #[error("the model API refuses the key; enter a valid API key, or ask the model's owner for access to this model")]
+    #[error(
+        "the model API refuses the key; enter a valid API key, or ask the model's owner for access to this model"
+    )]
     Unauthorized,
     /// 404: the address answers, but does not know the model.
-    #[error("the model API does not know the model `{model}`; check the model's name in the task file and that the server has loaded it")]
+    #[error(
+        "the model API does not know the model `{model}`; check the model's name in the task file and that the server has loaded it"
+    )]
     NotFound {
         /// The name that was asked for.
         model: String,
     },
     /// Any other 4xx: the server does not accept the request as sent.
-    #[error("the model API refuses the request: {detail}; compare the task's [model] section with the model's own description")]
+    #[error(
+        "the model API refuses the request: {detail}; compare the task's [model] section with the model's own description"
+    )]
     BadRequest {
         /// What the server says.
         detail: String,
     },
     /// 5xx.
-    #[error("the model API failed with status {status}: {detail}; look into the server's log if this goes on")]
+    #[error(
+        "the model API failed with status {status}: {detail}; look into the server's log if this goes on"
+    )]
     ServerError {
         /// HTTP status.
         status: u16,
@@ -56,19 +68,25 @@ pub enum ModelApiError {
         detail: String,
     },
     /// The answer is of another protocol, for example a web page.
-    #[error("the address does not speak the Open Inference Protocol: {detail}; check the model API's address (scheme, host, port, path)")]
+    #[error(
+        "the address does not speak the Open Inference Protocol: {detail}; check the model API's address (scheme, host, port, path)"
+    )]
     NotThisProtocol {
         /// What came instead.
         detail: String,
     },
     /// The answer belongs to the protocol but is damaged, for example cut off on the way.
-    #[error("the model API's answer is damaged: {detail}; if this goes on, look for a proxy that changes or cuts answers")]
+    #[error(
+        "the model API's answer is damaged: {detail}; if this goes on, look for a proxy that changes or cuts answers"
+    )]
     Malformed {
         /// What is wrong with it.
         detail: String,
     },
     /// The answer has other dimensions than the task expects.
-    #[error("the model answered the shape {got} where {expected} was expected; correct `classes` and `output` in the task's [model] section")]
+    #[error(
+        "the model answered the shape {got} where {expected} was expected; correct `classes` and `output` in the task's [model] section"
+    )]
     WrongShape {
         /// What the task expects.
         expected: String,
@@ -76,7 +94,9 @@ pub enum ModelApiError {
         got: String,
     },
     /// A score is NaN or infinite.
-    #[error("the model's answer to image {row} of the batch holds NaN or infinity; the model or its input range is broken, tell the model's owner")]
+    #[error(
+        "the model's answer to image {row} of the batch holds NaN or infinity; the model or its input range is broken, tell the model's owner"
+    )]
     NotFinite {
         /// Index of the image in the batch, from 0.
         row: usize,
@@ -108,9 +128,13 @@ impl ModelApiError {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Busy { retry_after_ms } => Retry::Safe { after_ms: *retry_after_ms },
+            Self::Busy { retry_after_ms } => Retry::Safe {
+                after_ms: *retry_after_ms,
+            },
             // 501 and 505 are statements about the server's abilities, not about its state.
-            Self::ServerError { status: 501 | 505, .. } => Retry::Never,
+            Self::ServerError {
+                status: 501 | 505, ..
+            } => Retry::Never,
             Self::ServerError { .. } | Self::Malformed { .. } => Retry::Safe { after_ms: None },
             Self::InvalidSpec { .. }
             | Self::WrongPixels { .. }
@@ -150,9 +174,19 @@ mod tests {
 
     #[test]
     fn only_what_can_pass_is_repeated() {
-        let busy = ModelApiError::Busy { retry_after_ms: Some(1500) };
-        assert_eq!(busy.retry(), Retry::Safe { after_ms: Some(1500) });
-        let failed = |status| ModelApiError::ServerError { status, detail: String::new() };
+        let busy = ModelApiError::Busy {
+            retry_after_ms: Some(1500),
+        };
+        assert_eq!(
+            busy.retry(),
+            Retry::Safe {
+                after_ms: Some(1500)
+            }
+        );
+        let failed = |status| ModelApiError::ServerError {
+            status,
+            detail: String::new(),
+        };
         assert_eq!(failed(502).retry(), Retry::Safe { after_ms: None });
         assert_eq!(failed(501).retry(), Retry::Never);
         assert_eq!(ModelApiError::Unauthorized.retry(), Retry::Never);
@@ -161,7 +195,9 @@ mod tests {
 
     #[test]
     fn texts_name_every_fault() {
-        let error = ModelApiError::Disagrees { faults: vec!["a".into(), "b".into()] };
+        let error = ModelApiError::Disagrees {
+            faults: vec!["a".into(), "b".into()],
+        };
         assert!(error.to_string().contains("a; b"), "{error}");
         assert_eq!(error.code(), "model_disagrees");
     }

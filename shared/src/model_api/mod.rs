@@ -182,7 +182,10 @@ impl<'a> Response<'a> {
     /// The first header of that (lower-case) name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.trim())
     }
 }
 
@@ -250,14 +253,21 @@ pub fn spec_faults(spec: &ModelSpec) -> Vec<String> {
             faults.push(fault);
         }
     };
-    let ModelSpec { dialect, url, name, input, output } = spec;
+    let ModelSpec {
+        dialect,
+        url,
+        name,
+        input,
+        output,
+    } = spec;
     check(
         dialect == "open-inference",
         format!("dialect is `{dialect}`, but only `open-inference` is known"),
     );
     check(
         ["http://", "https://"].iter().any(|scheme| {
-            url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+            url.strip_prefix(scheme)
+                .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
         }),
         format!("url is `{url}`, but must be like http://127.0.0.1:8701 or https://host/path"),
     );
@@ -283,7 +293,10 @@ pub fn spec_faults(spec: &ModelSpec) -> Vec<String> {
     );
     check(
         (1..=MAX_CLASSES).contains(&output.classes),
-        format!("output.classes is {}, but must be from 1 to {MAX_CLASSES}", output.classes),
+        format!(
+            "output.classes is {}, but must be from 1 to {MAX_CLASSES}",
+            output.classes
+        ),
     );
     faults
 }
@@ -307,7 +320,11 @@ mod tests {
                 low: f32::NAN,
                 high: 1.0,
             },
-            output: OutputSpec { name: String::new(), kind: OutputKind::Logits, classes: 0 },
+            output: OutputSpec {
+                name: String::new(),
+                kind: OutputKind::Logits,
+                classes: 0,
+            },
         };
         let Err(ModelApiError::InvalidSpec { faults }) = dialect(&spec) else {
             panic!("accepted");

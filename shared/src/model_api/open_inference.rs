@@ -58,7 +58,11 @@ impl Dialect for OpenInference {
         let input = &self.spec.input;
         let per_image = 3 * input.height * input.width;
         if count == 0 || count.checked_mul(per_image) != Some(images.len()) {
-            return Err(ModelApiError::WrongPixels { count, per_image, got: images.len() });
+            return Err(ModelApiError::WrongPixels {
+                count,
+                per_image,
+                got: images.len(),
+            });
         }
         let shape = match input.layout {
             Layout::Nchw => [count, 3, input.height, input.width],
@@ -70,14 +74,18 @@ impl Dialect for OpenInference {
                 name: &input.name,
                 shape,
                 datatype: input.datatype.name(),
-                parameters: BinarySize { binary_data_size: bytes },
+                parameters: BinarySize {
+                    binary_data_size: bytes,
+                },
             }],
             // Said twice: some servers read only the request's parameter, others only the output's.
             outputs: [OutputTensor {
                 name: &self.spec.output.name,
                 parameters: BinaryWanted { binary_data: true },
             }],
-            parameters: BinaryOutput { binary_data_output: true },
+            parameters: BinaryOutput {
+                binary_data_output: true,
+            },
         };
         let mut body = Vec::with_capacity(bytes + 512);
         // Unwrap safety: strings and numbers always become JSON, and a Vec takes any bytes.

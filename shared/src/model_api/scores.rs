@@ -17,7 +17,7 @@ impl Scores {
     /// [`ModelApiError::WrongShape`] if the last row is not whole or there is no class,
     /// [`ModelApiError::NotFinite`] with the first row that holds NaN or infinity.
     pub fn new(classes: usize, values: Vec<f32>) -> Result<Self, ModelApiError> {
-        if classes == 0 || values.len() % classes != 0 {
+        if classes == 0 || !values.len().is_multiple_of(classes) {
             return Err(ModelApiError::WrongShape {
                 expected: format!("[batch, {classes}]"),
                 got: format!("{} values", values.len()),

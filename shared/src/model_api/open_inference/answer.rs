@@ -22,7 +22,9 @@ struct Tensor {
 
 impl Tensor {
     fn binary_size(&self) -> Option<u64> {
-        self.parameters.as_ref().and_then(|parameters| parameters.binary_data_size)
+        self.parameters
+            .as_ref()
+            .and_then(|parameters| parameters.binary_data_size)
     }
 }
 
@@ -45,12 +47,14 @@ pub(super) fn read(
         let detail = status::detail(response.body);
         return Err(match answer.error {
             Some(_) => ModelApiError::BadRequest { detail },
-            None => ModelApiError::NotThisProtocol { detail: "its JSON has no `outputs`".into() },
+            None => ModelApiError::NotThisProtocol {
+                detail: "its JSON has no `outputs`".into(),
+            },
         });
     };
-    let announced = outputs
-        .iter()
-        .try_fold(0_u64, |sum, tensor| sum.checked_add(tensor.binary_size().unwrap_or(0)));
+    let announced = outputs.iter().try_fold(0_u64, |sum, tensor| {
+        sum.checked_add(tensor.binary_size().unwrap_or(0))
+    });
     if announced != Some(binary.len() as u64) {
         return Err(malformed(format!(
             "{} bytes of tensors follow the JSON, which announces {}",
@@ -68,19 +72,30 @@ pub(super) fn read(
             let values = match (tensor.binary_size(), &tensor.data) {
                 (Some(_), None) => binary_values(tensor, raw)?,
                 (None, Some(data)) => json_values(tensor, data)?,
-                _ => return Err(malformed("a tensor needs either `data` or binary data".into())),
+                _ => {
+                    return Err(malformed(
+                        "a tensor needs either `data` or binary data".into(),
+                    ));
+                }
             };
             check_shape(spec, tensor, count, values.len())?;
             return check_kind(spec, Scores::new(spec.classes, values)?);
         }
         at = at.saturating_add(size);
     }
-    let names: Vec<_> = outputs.iter().map(|tensor| format!("`{}`", tensor.name)).collect();
+    let names: Vec<_> = outputs
+        .iter()
+        .map(|tensor| format!("`{}`", tensor.name))
+        .collect();
     Err(ModelApiError::Disagrees {
         faults: vec![format!(
             "the task asks for the output `{}`, the model answers {}",
             spec.name,
-            if names.is_empty() { "nothing".to_owned() } else { names.join(", ") },
+            if names.is_empty() {
+                "nothing".to_owned()
+            } else {
+                names.join(", ")
+            },
         )],
     })
 }
@@ -89,7 +104,9 @@ pub(super) fn read(
 fn split<'a>(response: &Response<'a>) -> Result<(Answer, &'a [u8]), ModelApiError> {
     let body = response.body;
     if status::is_html(body) {
-        return Err(ModelApiError::NotThisProtocol { detail: status::detail(body) });
+        return Err(ModelApiError::NotThisProtocol {
+            detail: status::detail(body),
+        });
     }
     match response.header(HEADER_LENGTH) {
         Some(length) => {
@@ -109,7 +126,11 @@ fn split<'a>(response: &Response<'a>) -> Result<(Answer, &'a [u8]), ModelApiErro
         None => {
             let (answer, end) = parse(body)?;
             let rest = &body[end..];
-            let rest = if rest.trim_ascii().is_empty() { &[] } else { rest };
+            let rest = if rest.trim_ascii().is_empty() {
+                &[]
+            } else {
+                rest
+            };
             Ok((answer, rest))
         }
     }
@@ -131,7 +152,12 @@ fn parse(bytes: &[u8]) -> Result<(Answer, usize), ModelApiError> {
             return Ok((answer, clean.original(end)));
         }
         // JSON of another kind, and anything that does not even begin as an object, is not damage.
-        if error.is_data() || bytes.trim_ascii_start().first().is_some_and(|&byte| byte != b'{') {
+        if error.is_data()
+            || bytes
+                .trim_ascii_start()
+                .first()
+                .is_some_and(|&byte| byte != b'{')
+        {
             let detail = format!("its answer is not an inference answer ({error})");
             return Err(ModelApiError::NotThisProtocol { detail });
         }
@@ -163,7 +189,9 @@ fn nulls_for_words(bytes: &[u8]) -> Option<Cleaned> {
     let mut clean = Vec::with_capacity(bytes.len());
     let (mut in_string, mut ends, mut at) = (false, Vec::new(), 0);
     while at < bytes.len() {
-        let word = WORDS.iter().find(|word| !in_string && bytes[at..].starts_with(word));
+        let word = WORDS
+            .iter()
+            .find(|word| !in_string && bytes[at..].starts_with(word));
         if let Some(word) = word {
             clean.extend_from_slice(b"null");
             at += word.len();
@@ -192,7 +220,7 @@ fn binary_values(tensor: &Tensor, raw: &[u8]) -> Result<Vec<f32>, ModelApiError>
         "FP64" => 8,
         _ => return Err(wrong_type(tensor)),
     };
-    if raw.len() % width != 0 {
+    if !raw.len().is_multiple_of(width) {
         return Err(malformed(format!(
             "{} bytes are no whole number of {} values",
             raw.len(),
@@ -213,7 +241,9 @@ fn binary_values(tensor: &Tensor, raw: &[u8]) -> Result<Vec<f32>, ModelApiError>
 /// Numbers of a tensor sent as JSON.
 fn json_values(tensor: &Tensor, data: &TensorData) -> Result<Vec<f32>, ModelApiError> {
     match tensor.datatype.as_str() {
-        "FP16" | "BF16" | "FP32" | "FP64" => Ok(data.0.iter().map(|&value| narrow(value)).collect()),
+        "FP16" | "BF16" | "FP32" | "FP64" => {
+            Ok(data.0.iter().map(|&value| narrow(value)).collect())
+        }
         _ => Err(wrong_type(tensor)),
     }
 }
@@ -245,7 +275,10 @@ fn check_shape(
     values: usize,
 ) -> Result<(), ModelApiError> {
     let expected = [count as u64, spec.classes as u64];
-    let fits = tensor.shape.strip_prefix(&expected).is_some_and(|rest| rest.iter().all(|&d| d == 1));
+    let fits = tensor
+        .shape
+        .strip_prefix(&expected)
+        .is_some_and(|rest| rest.iter().all(|&d| d == 1));
     if !fits {
         return Err(ModelApiError::WrongShape {
             expected: format!("{expected:?}"),
@@ -253,7 +286,10 @@ fn check_shape(
         });
     }
     if values != count * spec.classes {
-        return Err(malformed(format!("{values} values in a tensor of shape {:?}", tensor.shape)));
+        return Err(malformed(format!(
+            "{values} values in a tensor of shape {:?}",
+            tensor.shape
+        )));
     }
     Ok(())
 }

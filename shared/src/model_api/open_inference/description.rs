@@ -48,11 +48,14 @@ struct TensorParameters {
 /// Reads a 2xx answer. All disagreements are collected, so that one look at them is enough.
 pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelApiError> {
     if status::is_html(body) {
-        return Err(ModelApiError::NotThisProtocol { detail: status::detail(body) });
+        return Err(ModelApiError::NotThisProtocol {
+            detail: status::detail(body),
+        });
     }
-    let metadata: Metadata = serde_json::from_slice(body).map_err(|error| {
-        ModelApiError::NotThisProtocol { detail: format!("it describes no model ({error})") }
-    })?;
+    let metadata: Metadata =
+        serde_json::from_slice(body).map_err(|error| ModelApiError::NotThisProtocol {
+            detail: format!("it describes no model ({error})"),
+        })?;
     let (Some(inputs), Some(outputs)) = (&metadata.inputs, &metadata.outputs) else {
         let detail = "its description of the model has no `inputs` or no `outputs`".into();
         return Err(ModelApiError::NotThisProtocol { detail });
@@ -67,10 +70,19 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
             check_image_shape(&spec.input, tensor, &mut max_batch, &mut faults);
         }
     }
-    for other in inputs.iter().filter(|tensor| tensor.name != spec.input.name) {
-        faults.push(format!("the model also needs an input `{}`, which cannot be given", other.name));
+    for other in inputs
+        .iter()
+        .filter(|tensor| tensor.name != spec.input.name)
+    {
+        faults.push(format!(
+            "the model also needs an input `{}`, which cannot be given",
+            other.name
+        ));
     }
-    match outputs.iter().find(|tensor| tensor.name == spec.output.name) {
+    match outputs
+        .iter()
+        .find(|tensor| tensor.name == spec.output.name)
+    {
         None => faults.push(missing("output", &spec.output.name, outputs)),
         Some(tensor) => check_classes(spec.output.classes, tensor, &mut faults),
     }
@@ -83,7 +95,11 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
         ));
     }
     if faults.is_empty() {
-        Ok(Description { max_batch, labels, platform: metadata.platform })
+        Ok(Description {
+            max_batch,
+            labels,
+            platform: metadata.platform,
+        })
     } else {
         Err(ModelApiError::Disagrees { faults })
     }
@@ -99,13 +115,16 @@ fn check_type(spec: &InputSpec, tensor: &Tensor, faults: &mut Vec<String>) {
         ));
     }
     if spec.datatype == Datatype::Fp32 {
-        for (field, said, stated) in
-            [("low", spec.low, &tensor.parameters.low), ("high", spec.high, &tensor.parameters.high)]
-        {
+        for (field, said, stated) in [
+            ("low", spec.low, &tensor.parameters.low),
+            ("high", spec.high, &tensor.parameters.high),
+        ] {
             if let Some(stated) = stated.as_f64()
                 && (stated - f64::from(said)).abs() > 1e-6
             {
-                faults.push(format!("the task says input.{field} = {said}, the model {stated}"));
+                faults.push(format!(
+                    "the task says input.{field} = {said}, the model {stated}"
+                ));
             }
         }
     }
@@ -122,11 +141,17 @@ fn check_image_shape(
         Layout::Nhwc => [spec.height, spec.width, 3],
     };
     let [batch, rest @ ..] = tensor.shape.as_slice() else {
-        faults.push(format!("the input `{}` is a single number, not an image", tensor.name));
+        faults.push(format!(
+            "the input `{}` is a single number, not an image",
+            tensor.name
+        ));
         return;
     };
     let fits = rest.len() == 3
-        && rest.iter().zip(image).all(|(&stated, said)| stated < 0 || stated as u64 == said as u64);
+        && rest
+            .iter()
+            .zip(image)
+            .all(|(&stated, said)| stated < 0 || stated as u64 == said as u64);
     if !fits {
         faults.push(format!(
             "the task sends `{}` as [batch, {}, {}, {}] ({}), the model takes {:?}",
@@ -164,18 +189,30 @@ fn check_classes(classes: usize, tensor: &Tensor, faults: &mut Vec<String>) {
 }
 
 fn missing(what: &str, name: &str, tensors: &[Tensor]) -> String {
-    let names: Vec<_> = tensors.iter().map(|tensor| format!("`{}`", tensor.name)).collect();
-    let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let names: Vec<_> = tensors
+        .iter()
+        .map(|tensor| format!("`{}`", tensor.name))
+        .collect();
+    let known = if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    };
     format!("the task names the {what} `{name}`, the model has {known}")
 }
 
 fn number(value: &Value) -> Option<usize> {
-    value.as_u64().and_then(|number| usize::try_from(number).ok())
+    value
+        .as_u64()
+        .and_then(|number| usize::try_from(number).ok())
 }
 
 /// The strings of a list; empty unless all are strings.
 fn strings(value: &Value) -> Vec<String> {
     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    let strings: Option<Vec<_>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+    let strings: Option<Vec<_>> = items
+        .iter()
+        .map(|item| item.as_str().map(str::to_owned))
+        .collect();
     strings.unwrap_or_default()
 }

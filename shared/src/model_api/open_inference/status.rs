@@ -16,16 +16,25 @@ pub(super) fn check(response: &Response<'_>, model: &str) -> Result<(), ModelApi
         200..=299 => return Ok(()),
         401 | 403 | 407 => ModelApiError::Unauthorized,
         // A web server that knows no such page, rather than an inference server without the model.
-        404 if is_html(response.body) => {
-            ModelApiError::NotThisProtocol { detail: detail(response.body) }
-        }
-        404 => ModelApiError::NotFound { model: model.to_owned() },
-        408 | 425 | 429 | 503 => ModelApiError::Busy { retry_after_ms: retry_after_ms(response) },
+        404 if is_html(response.body) => ModelApiError::NotThisProtocol {
+            detail: detail(response.body),
+        },
+        404 => ModelApiError::NotFound {
+            model: model.to_owned(),
+        },
+        408 | 425 | 429 | 503 => ModelApiError::Busy {
+            retry_after_ms: retry_after_ms(response),
+        },
         400..=499 => ModelApiError::BadRequest {
             detail: format!("status {status}, {}", detail(response.body)),
         },
-        500..=599 => ModelApiError::ServerError { status, detail: detail(response.body) },
-        _ => ModelApiError::NotThisProtocol { detail: format!("it answers with status {status}") },
+        500..=599 => ModelApiError::ServerError {
+            status,
+            detail: detail(response.body),
+        },
+        _ => ModelApiError::NotThisProtocol {
+            detail: format!("it answers with status {status}"),
+        },
     })
 }
 
@@ -56,7 +65,10 @@ pub(super) fn detail(body: &[u8]) -> String {
             None => "a web page".to_owned(),
         }
     } else if let Ok(Value::Object(object)) = serde_json::from_slice(body) {
-        match ["error", "detail", "message"].iter().find_map(|key| object.get(*key)) {
+        match ["error", "detail", "message"]
+            .iter()
+            .find_map(|key| object.get(*key))
+        {
             Some(Value::String(message)) => message.clone(),
             Some(other) => other.to_string(),
             None => "a JSON object without a message".to_owned(),
@@ -64,8 +76,11 @@ pub(super) fn detail(body: &[u8]) -> String {
     } else {
         String::from_utf8_lossy(&body[..body.len().min(4 * MAX_DETAIL)]).into_owned()
     };
-    let printable: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_DETAIL).collect();
+    let printable: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_DETAIL)
+        .collect();
     match printable.trim() {
         "" => "an empty answer".to_owned(),
         trimmed => trimmed.to_owned(),

@@ -19,7 +19,11 @@ fn spec() -> ModelSpec {
             low: 0.0,
             high: 1.0,
         },
-        output: OutputSpec { name: "logits".into(), kind: OutputKind::Logits, classes: 3 },
+        output: OutputSpec {
+            name: "logits".into(),
+            kind: OutputKind::Logits,
+            classes: 3,
+        },
     }
 }
 
@@ -29,8 +33,15 @@ fn parse_as(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<Scores, ModelApiError> {
-    let headers: Vec<_> = headers.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-    let response = Response { status, headers: &headers, body };
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(k, v)| ((*k).into(), (*v).into()))
+        .collect();
+    let response = Response {
+        status,
+        headers: &headers,
+        body,
+    };
     dialect(spec).unwrap().parse(&response, 2)
 }
 
@@ -39,7 +50,11 @@ fn parse(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<Scores, M
 }
 
 fn json_answer(output: Value) -> Result<Scores, ModelApiError> {
-    parse(200, &[], json!({ "outputs": [output] }).to_string().as_bytes())
+    parse(
+        200,
+        &[],
+        json!({ "outputs": [output] }).to_string().as_bytes(),
+    )
 }
 
 /// A binary answer of six floats: its JSON, and the bytes behind it.
@@ -48,7 +63,13 @@ fn binary_answer(values: &[f32]) -> (String, Vec<u8>) {
         "name": "logits", "datatype": "FP32", "shape": [2, 3],
         "parameters": { "binary_data_size": 4 * values.len() },
     }] });
-    (header.to_string(), values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    (
+        header.to_string(),
+        values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect(),
+    )
 }
 
 const SIX: [f32; 6] = [1.5, -2.0, 0.25, 3.0, 1e-7, -1e7];
@@ -58,7 +79,11 @@ fn a_request_holds_its_own_length_and_the_bytes() {
     let images: Vec<u8> = (0..12).collect();
     let request = dialect(&spec()).unwrap().infer_request(&images, 2).unwrap();
     assert_eq!(request.path, "/v2/models/tiny/infer");
-    let (_, length) = request.headers.iter().find(|(key, _)| key == HEADER_LENGTH).unwrap();
+    let (_, length) = request
+        .headers
+        .iter()
+        .find(|(key, _)| key == HEADER_LENGTH)
+        .unwrap();
     let (header, binary) = request.body.split_at(length.parse().unwrap());
     let header: Value = serde_json::from_slice(header).unwrap();
     assert_eq!(header["inputs"][0]["shape"], json!([2, 3, 1, 2]));
@@ -77,9 +102,14 @@ fn channels_last_interleaves_and_floats_are_scaled() {
 
     spec.input.datatype = Datatype::Fp32;
     (spec.input.low, spec.input.high) = (-1.0, 1.0);
-    let request = dialect(&spec).unwrap().infer_request(&[0, 255, 51, 0, 0, 255], 1).unwrap();
-    let floats: Vec<u8> =
-        [-1.0_f32, -0.6, -1.0, 1.0, -1.0, 1.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let request = dialect(&spec)
+        .unwrap()
+        .infer_request(&[0, 255, 51, 0, 0, 255], 1)
+        .unwrap();
+    let floats: Vec<u8> = [-1.0_f32, -0.6, -1.0, 1.0, -1.0, 1.0]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
     assert!(request.body.ends_with(&floats), "{:?}", request.body);
 }
 
@@ -96,7 +126,10 @@ fn wrong_pixels_are_refused() {
 fn names_are_escaped() {
     let mut spec = spec();
     spec.name = "a/../b ü".into();
-    assert_eq!(dialect(&spec).unwrap().describe_request().path, "/v2/models/a%2F..%2Fb%20%C3%BC");
+    assert_eq!(
+        dialect(&spec).unwrap().describe_request().path,
+        "/v2/models/a%2F..%2Fb%20%C3%BC"
+    );
 }
 
 #[test]
@@ -110,7 +143,10 @@ fn binary_and_json_answers_are_the_same() {
     assert_eq!(parse(200, &[], &body).unwrap(), scores);
     let tensor = |data: Value| json!({ "name": "logits", "datatype": "FP32", "shape": [2, 3], "data": data });
     assert_eq!(json_answer(tensor(json!(SIX))).unwrap(), scores);
-    assert_eq!(json_answer(tensor(json!([SIX[..3], SIX[3..]]))).unwrap(), scores);
+    assert_eq!(
+        json_answer(tensor(json!([SIX[..3], SIX[3..]]))).unwrap(),
+        scores
+    );
 }
 
 #[test]
@@ -135,19 +171,38 @@ fn damaged_answers_are_told_apart() {
     let (header, binary) = binary_answer(&SIX);
     let whole = [header.as_bytes(), &binary].concat();
     let length = header.len().to_string();
-    let code = |headers: &[(&str, &str)], body: &[u8]| parse(200, headers, body).unwrap_err().code();
+    let code =
+        |headers: &[(&str, &str)], body: &[u8]| parse(200, headers, body).unwrap_err().code();
     for cut in 0..whole.len() {
         // Cut off anywhere: never scores, and never blamed on the task file.
-        assert_eq!(code(&[(HEADER_LENGTH, &length)], &whole[..cut]), "model_malformed", "{cut}");
+        assert_eq!(
+            code(&[(HEADER_LENGTH, &length)], &whole[..cut]),
+            "model_malformed",
+            "{cut}"
+        );
         let blind = code(&[], &whole[..cut]);
-        let expected = if cut == 0 { "model_not_this_protocol" } else { "model_malformed" };
-        assert!(blind == expected || blind == "model_malformed", "{cut}: {blind}");
+        let expected = if cut == 0 {
+            "model_not_this_protocol"
+        } else {
+            "model_malformed"
+        };
+        assert!(
+            blind == expected || blind == "model_malformed",
+            "{cut}: {blind}"
+        );
     }
     let trailing = [&whole[..], &[0]].concat();
-    assert_eq!(code(&[(HEADER_LENGTH, &length)], &trailing), "model_malformed");
+    assert_eq!(
+        code(&[(HEADER_LENGTH, &length)], &trailing),
+        "model_malformed"
+    );
     assert_eq!(code(&[], &trailing), "model_malformed");
     for bad in ["99999", "-1", "x", ""] {
-        assert_eq!(code(&[(HEADER_LENGTH, bad)], &whole), "model_malformed", "{bad}");
+        assert_eq!(
+            code(&[(HEADER_LENGTH, bad)], &whole),
+            "model_malformed",
+            "{bad}"
+        );
     }
     let overflow = r#"{"outputs":[{"name":"logits","datatype":"FP32","shape":[2,3],
         "parameters":{"binary_data_size":18446744073709551615}},{"name":"b","datatype":"FP32",
@@ -164,10 +219,19 @@ fn wrong_shapes_types_and_names_are_named() {
             .unwrap_err()
     };
     let error = tensor("logits", "FP32", json!([3, 2]), json!(SIX));
-    let shape = ModelApiError::WrongShape { expected: "[2, 3]".into(), got: "[3, 2]".into() };
+    let shape = ModelApiError::WrongShape {
+        expected: "[2, 3]".into(),
+        got: "[3, 2]".into(),
+    };
     assert_eq!(error, shape);
-    assert_eq!(tensor("logits", "FP32", json!([2, 3]), json!([1.0])).code(), "model_malformed");
-    assert_eq!(tensor("logits", "INT64", json!([2, 3]), json!(SIX)).code(), "model_disagrees");
+    assert_eq!(
+        tensor("logits", "FP32", json!([2, 3]), json!([1.0])).code(),
+        "model_malformed"
+    );
+    assert_eq!(
+        tensor("logits", "INT64", json!([2, 3]), json!(SIX)).code(),
+        "model_disagrees"
+    );
     let error = tensor("softmax", "FP32", json!([2, 3]), json!(SIX));
     assert!(error.to_string().contains("`logits`") && error.to_string().contains("`softmax`"));
     let neither = json_answer(json!({ "name": "logits", "datatype": "FP32", "shape": [2, 3] }));
@@ -206,7 +270,10 @@ fn logits_are_not_taken_for_probabilities() {
     spec.output.kind = OutputKind::Probabilities;
     let (header, binary) = binary_answer(&SIX);
     let body = [header.as_bytes(), &binary].concat();
-    assert_eq!(parse_as(&spec, 200, &[], &body).unwrap_err().code(), "model_disagrees");
+    assert_eq!(
+        parse_as(&spec, 200, &[], &body).unwrap_err().code(),
+        "model_disagrees"
+    );
     let (header, binary) = binary_answer(&[0.2, 0.8, 0.0, 1.0, 0.0, 0.0]);
     let body = [header.as_bytes(), &binary].concat();
     assert_eq!(parse_as(&spec, 200, &[], &body).unwrap().rows(), 2);
@@ -215,25 +282,84 @@ fn logits_are_not_taken_for_probabilities() {
 #[test]
 fn statuses_say_what_to_do() {
     let busy = |value: &str| parse(429, &[("retry-after", value)], b"").unwrap_err();
-    assert_eq!(busy("2"), ModelApiError::Busy { retry_after_ms: Some(2000) });
-    assert_eq!(busy("0.25"), ModelApiError::Busy { retry_after_ms: Some(250) });
-    assert_eq!(busy("99999999999999999999999"), ModelApiError::Busy { retry_after_ms: Some(3_600_000) });
-    for garbage in ["", "soon", "-1", "NaN", "inf", "1.2.3", "Wed, 21 Oct 2026 07:28:00 GMT"] {
-        assert_eq!(busy(garbage), ModelApiError::Busy { retry_after_ms: None }, "{garbage}");
+    assert_eq!(
+        busy("2"),
+        ModelApiError::Busy {
+            retry_after_ms: Some(2000)
+        }
+    );
+    assert_eq!(
+        busy("0.25"),
+        ModelApiError::Busy {
+            retry_after_ms: Some(250)
+        }
+    );
+    assert_eq!(
+        busy("99999999999999999999999"),
+        ModelApiError::Busy {
+            retry_after_ms: Some(3_600_000)
+        }
+    );
+    for garbage in [
+        "",
+        "soon",
+        "-1",
+        "NaN",
+        "inf",
+        "1.2.3",
+        "Wed, 21 Oct 2026 07:28:00 GMT",
+    ] {
+        assert_eq!(
+            busy(garbage),
+            ModelApiError::Busy {
+                retry_after_ms: None
+            },
+            "{garbage}"
+        );
     }
     assert_eq!(parse(503, &[], b"").unwrap_err().code(), "model_busy");
-    assert_eq!(parse(401, &[], b"").unwrap_err(), ModelApiError::Unauthorized);
-    assert_eq!(parse(403, &[], b"").unwrap_err(), ModelApiError::Unauthorized);
+    assert_eq!(
+        parse(401, &[], b"").unwrap_err(),
+        ModelApiError::Unauthorized
+    );
+    assert_eq!(
+        parse(403, &[], b"").unwrap_err(),
+        ModelApiError::Unauthorized
+    );
     let unknown = parse(404, &[], br#"{"error":"unknown model"}"#).unwrap_err();
-    assert_eq!(unknown, ModelApiError::NotFound { model: "tiny".into() });
+    assert_eq!(
+        unknown,
+        ModelApiError::NotFound {
+            model: "tiny".into()
+        }
+    );
     let refused = parse(400, &[], br#"{"error":"wrong\nshape"}"#).unwrap_err();
-    assert_eq!(refused, ModelApiError::BadRequest { detail: "status 400, wrong shape".into() });
+    assert_eq!(
+        refused,
+        ModelApiError::BadRequest {
+            detail: "status 400, wrong shape".into()
+        }
+    );
     let failed = parse(500, &[], br#"{"detail":["a","b"]}"#).unwrap_err();
-    assert_eq!(failed, ModelApiError::ServerError { status: 500, detail: r#"["a","b"]"#.into() });
-    assert_eq!(parse(302, &[], b"").unwrap_err().code(), "model_not_this_protocol");
+    assert_eq!(
+        failed,
+        ModelApiError::ServerError {
+            status: 500,
+            detail: r#"["a","b"]"#.into()
+        }
+    );
+    assert_eq!(
+        parse(302, &[], b"").unwrap_err().code(),
+        "model_not_this_protocol"
+    );
     // Some servers answer 200 with an error object.
     let error = parse(200, &[], br#"{"error":"out of memory"}"#).unwrap_err();
-    assert_eq!(error, ModelApiError::BadRequest { detail: "out of memory".into() });
+    assert_eq!(
+        error,
+        ModelApiError::BadRequest {
+            detail: "out of memory".into()
+        }
+    );
 }
 
 #[test]
@@ -245,13 +371,20 @@ fn web_pages_are_recognised() {
         assert_eq!(error, ModelApiError::NotThisProtocol { detail });
     }
     for other in [&b"hello"[..], b"[]", b"7", b"{}", br#"{"outputs":7}"#] {
-        assert_eq!(parse(200, &[], other).unwrap_err().code(), "model_not_this_protocol");
+        assert_eq!(
+            parse(200, &[], other).unwrap_err().code(),
+            "model_not_this_protocol"
+        );
     }
 }
 
 fn describe(metadata: &Value) -> Result<Description, ModelApiError> {
     let body = metadata.to_string();
-    let response = Response { status: 200, headers: &[], body: body.as_bytes() };
+    let response = Response {
+        status: 200,
+        headers: &[],
+        body: body.as_bytes(),
+    };
     dialect(&spec()).unwrap().check_description(&response)
 }
 
@@ -265,12 +398,16 @@ fn plain_metadata() -> Value {
 #[test]
 fn a_fitting_description_passes() {
     let platform = "onnxruntime_onnx".to_owned();
-    let plain = Description { platform, ..Description::default() };
+    let plain = Description {
+        platform,
+        ..Description::default()
+    };
     assert_eq!(describe(&plain_metadata()).unwrap(), plain);
     let mut rich = plain_metadata();
     rich["parameters"] = json!({ "max_batch_size": 64, "labels": ["a", "b", "c"] });
     rich["inputs"][0]["datatype"] = json!("FP32");
-    rich["inputs"][0]["parameters"] = json!({ "datatypes": ["FP32", "UINT8"], "low": 0, "high": 1 });
+    rich["inputs"][0]["parameters"] =
+        json!({ "datatypes": ["FP32", "UINT8"], "low": 0, "high": 1 });
     let description = describe(&rich).unwrap();
     assert_eq!(description.max_batch, Some(64));
     assert_eq!(description.labels, ["a", "b", "c"]);
@@ -292,7 +429,13 @@ fn every_disagreement_is_named() {
         panic!("accepted");
     };
     let all = faults.join("\n");
-    for part in ["as UINT8", "[batch, 3, 1, 2]", "`mask`", "[-1, 1000]", "names 2"] {
+    for part in [
+        "as UINT8",
+        "[batch, 3, 1, 2]",
+        "`mask`",
+        "[-1, 1000]",
+        "names 2",
+    ] {
         assert!(all.contains(part), "{part} is not in\n{all}");
     }
     assert_eq!(faults.len(), 5);
@@ -301,7 +444,10 @@ fn every_disagreement_is_named() {
         panic!("accepted");
     };
     assert_eq!(faults.len(), 2);
-    assert_eq!(describe(&json!({})).unwrap_err().code(), "model_not_this_protocol");
+    assert_eq!(
+        describe(&json!({})).unwrap_err().code(),
+        "model_not_this_protocol"
+    );
 }
 
 /// A frozen pair of request and answer, hexadecimal, so that no change of the bytes goes unseen.
@@ -314,15 +460,28 @@ fn frozen_vectors_hold() {
         let spec: ModelSpec = serde_json::from_value(vector["spec"].clone()).unwrap();
         let dialect = dialect(&spec).unwrap();
         let count = usize::try_from(vector["count"].as_u64().unwrap()).unwrap();
-        let request = dialect.infer_request(&unhex(&vector["images"]), count).unwrap();
+        let request = dialect
+            .infer_request(&unhex(&vector["images"]), count)
+            .unwrap();
         assert_eq!(json!(request.path), vector["request"]["path"]);
         assert_eq!(json!(request.headers), vector["request"]["headers"]);
-        assert_eq!(hex(&request.body), vector["request"]["body"].as_str().unwrap());
+        assert_eq!(
+            hex(&request.body),
+            vector["request"]["body"].as_str().unwrap()
+        );
         let headers: Vec<(String, String)> =
             serde_json::from_value(vector["answer"]["headers"].clone()).unwrap();
         let body = unhex(&vector["answer"]["body"]);
-        let scores =
-            dialect.parse(&Response { status: 200, headers: &headers, body: &body }, count).unwrap();
+        let scores = dialect
+            .parse(
+                &Response {
+                    status: 200,
+                    headers: &headers,
+                    body: &body,
+                },
+                count,
+            )
+            .unwrap();
         assert_eq!(json!(scores.values()), vector["scores"]);
     }
 }
@@ -333,7 +492,10 @@ fn hex(bytes: &[u8]) -> String {
 
 fn unhex(text: &Value) -> Vec<u8> {
     let text = text.as_str().unwrap();
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
+        .collect()
 }
 
 proptest! {

@@ -1,0 +1,287 @@
+//! Merges waiting requests into one run of the model, on threads of its own.
+//!
+//! There is no separate batching thread: a worker that is free collects its own batch, one worker
+//! at a time. While all workers are busy the queue grows, and the next batch is larger by itself, so
+//! the delay is paid only when the machine is idle.
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use actix_web::web::Bytes;
+use shared::model_api::Scores;
+use tokio::sync::oneshot;
+
+use crate::metrics::Metrics;
+use crate::{Classifier, Pixels, RunError};
+
+/// What runs a batch. A trait so that tests can hold a run back until they are ready.
+pub(crate) trait Backend: Send + Sync + 'static {
+    /// Scores of all images of all parts, in order.
+    fn run(&self, parts: &[Pixels<'_>]) -> Result<Scores, RunError>;
+}
+
+impl Backend for Classifier {
+    fn run(&self, parts: &[Pixels<'_>]) -> Result<Scores, RunError> {
+        self.run_batch(parts)
+    }
+}
+
+/// The pixels of one request.
+#[derive(Debug)]
+pub(crate) enum Images {
+    /// 0 to 255
+    Bytes(Bytes),
+    /// 0 to 1
+    Floats(Vec<f32>),
+}
+
+impl Images {
+    fn pixels(&self) -> Pixels<'_> {
+        match self {
+            Self::Bytes(bytes) => Pixels::Bytes(bytes),
+            Self::Floats(floats) => Pixels::Floats(floats),
+        }
+    }
+}
+
+/// Answer to one request: its images' scores, row-major.
+pub(crate) type Answer = Result<Vec<f32>, RunError>;
+
+struct Job {
+    images: Images,
+    count: usize,
+    arrived: Instant,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Too many images wait.
+    Full,
+    /// The server is stopping.
+    Stopping,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub max_batch: usize,
+    pub max_queue: usize,
+    pub max_delay: Duration,
+}
+
+/// The queue and its workers. Dropping it without [`Batcher::stop`] leaves the workers waiting.
+pub(crate) struct Batcher {
+    queue: Arc<Queue>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Queue {
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    /// Images in `jobs`.
+    images: usize,
+    /// Whether a worker is waiting for more requests to share its run.
+    collecting: bool,
+    stopping: bool,
+}
+
+impl Batcher {
+    /// Starts `workers` threads.
+    pub(crate) fn start(
+        backend: Arc<dyn Backend>,
+        workers: usize,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
+        let state = Mutex::default();
+        let queue = Arc::new(Queue {
+            limits,
+            metrics,
+            state,
+            changed: Condvar::new(),
+        });
+        let batcher = Self {
+            queue,
+            workers: Mutex::default(),
+        };
+        for index in 0..workers.max(1) {
+            let queue = Arc::clone(&batcher.queue);
+            let backend = Arc::clone(&backend);
+            let worker = std::thread::Builder::new()
+                .name(format!("model-{index}"))
+                .spawn(move || queue.work(&*backend))
+                .inspect_err(|_| batcher.stop())?;
+            batcher
+                .workers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(worker);
+        }
+        Ok(batcher)
+    }
+
+    /// Queues `count` images, at most `max_batch`. Dropping the receiver withdraws them.
+    pub(crate) fn submit(
+        &self,
+        images: Images,
+        count: usize,
+    ) -> Result<oneshot::Receiver<Answer>, Refused> {
+        let mut state = self.queue.lock();
+        if state.stopping {
+            return Err(Refused::Stopping);
+        }
+        if state.images + count > self.queue.limits.max_queue {
+            // Those who have gone away must not keep others out.
+            self.queue.drop_abandoned(&mut state);
+        }
+        if state.images + count > self.queue.limits.max_queue {
+            return Err(Refused::Full);
+        }
+        let (reply, answer) = oneshot::channel();
+        state.images += count;
+        state.jobs.push_back(Job {
+            images,
+            count,
+            arrived: Instant::now(),
+            reply,
+        });
+        self.queue.metrics.queued(state.images);
+        drop(state);
+        self.queue.changed.notify_all();
+        Ok(answer)
+    }
+
+    /// Drops what nobody waits for any more, so that the queue's length is the true one.
+    pub(crate) fn sweep(&self) {
+        self.queue.drop_abandoned(&mut self.queue.lock());
+    }
+
+    /// Takes no more requests, finishes those that wait, and ends the threads. Blocks.
+    pub(crate) fn stop(&self) {
+        self.queue.lock().stopping = true;
+        self.queue.changed.notify_all();
+        let workers =
+            std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
+            // A worker catches the model's panics; if it died all the same there is nothing to save.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code under this lock panics half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, backend: &dyn Backend) {
+        while let Some(batch) = self.next_batch() {
+            self.run(backend, batch);
+        }
+    }
+
+    /// Waits for work; `None` once the queue is stopped and empty.
+    fn next_batch(&self) -> Option<Vec<Job>> {
+        let mut state = self.lock();
+        loop {
+            self.drop_abandoned(&mut state);
+            let Some(first) = state.jobs.front().filter(|_| !state.collecting) else {
+                if state.stopping && state.jobs.is_empty() {
+                    return None;
+                }
+                state = self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let waited = first.arrived.elapsed();
+            let full = state.images >= self.limits.max_batch || state.stopping;
+            if full || waited >= self.limits.max_delay {
+                break;
+            }
+            state.collecting = true;
+            let left = self.limits.max_delay - waited;
+            let waking = self.changed.wait_timeout(state, left);
+            state = waking.unwrap_or_else(PoisonError::into_inner).0;
+            state.collecting = false;
+        }
+        let mut batch = Vec::new();
+        let mut images = 0;
+        while let Some(job) = state.jobs.front() {
+            if images > 0 && images + job.count > self.limits.max_batch {
+                break;
+            }
+            images += job.count;
+            batch.extend(state.jobs.pop_front());
+        }
+        state.images -= images;
+        self.metrics.queued(state.images);
+        drop(state);
+        // What is left is for another worker.
+        self.changed.notify_all();
+        Some(batch)
+    }
+
+    fn drop_abandoned(&self, state: &mut State) {
+        let before = state.jobs.len();
+        state.jobs.retain(|job| !job.reply.is_closed());
+        if state.jobs.len() < before {
+            state.images = state.jobs.iter().map(|job| job.count).sum();
+            self.metrics.abandoned(before - state.jobs.len());
+            self.metrics.queued(state.images);
+        }
+    }
+
+    fn run(&self, backend: &dyn Backend, batch: Vec<Job>) {
+        let started = Instant::now();
+        let parts: Vec<_> = batch.iter().map(|job| job.images.pixels()).collect();
+        let count = batch.iter().map(|job| job.count).sum();
+        let scores = run_caught(backend, &parts);
+        drop(parts);
+        self.metrics.ran(count, started.elapsed());
+        match scores {
+            Ok(scores) => {
+                let mut rows = scores.values();
+                for job in batch {
+                    let (own, rest) = rows.split_at(job.count * scores.classes());
+                    rows = rest;
+                    // An error means that the client has gone.
+                    let _ = job.reply.send(Ok(own.to_vec()));
+                }
+            }
+            Err(error) if batch.len() == 1 => {
+                tracing::error!(%error, images = count, "the model failed");
+                for job in batch {
+                    let _ = job.reply.send(Err(error.clone()));
+                }
+            }
+            // One request's images may have made the others fail.
+            Err(_) => batch
+                .into_iter()
+                .for_each(|job| self.run(backend, vec![job])),
+        }
+    }
+}
+
+/// A panic in the model's code fails one request, not the server.
+fn run_caught(backend: &dyn Backend, parts: &[Pixels<'_>]) -> Result<Scores, RunError> {
+    let count: usize = parts.iter().map(Pixels::len).sum();
+    catch_unwind(AssertUnwindSafe(|| backend.run(parts)))
+        .unwrap_or_else(|_| Err(RunError::Model(format!("it panicked on {count} values"))))
+}

@@ -1,0 +1,72 @@
+//! Reads a request's body within bounds of size and time.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::{HttpRequest, web};
+use futures::StreamExt;
+
+use crate::error::ApiError;
+
+/// A body that takes longer belongs to a client that is stuck.
+const TIME: Duration = Duration::from_secs(60);
+
+/// The whole body, at most `limit` bytes.
+///
+/// A body that is too large is still received (and thrown away) up to eight times the limit: closing
+/// the connection at once makes most clients report a broken connection instead of the answer.
+pub(crate) async fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    limit: usize,
+) -> Result<Bytes, ApiError> {
+    if let Some(encoding) = request.headers().get(header::CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
+        return Err(ApiError::Encoding(encoding));
+    }
+    let announced: Option<usize> = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(limit));
+    let mut received = 0_usize;
+    let reading = async {
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk
+                .map_err(|error| ApiError::BadRequest(format!("the body is broken: {error}")))?;
+            received = received.saturating_add(chunk.len());
+            if received > limit.saturating_mul(8) {
+                break;
+            }
+            if received <= limit {
+                body.extend_from_slice(&chunk);
+            }
+        }
+        if received > limit {
+            Err(ApiError::TooLarge { limit })
+        } else {
+            Ok(body.freeze())
+        }
+    };
+    match tokio::time::timeout(TIME, reading).await {
+        Ok(result) => result,
+        Err(_) => Err(ApiError::TooSlow(TIME.as_secs())),
+    }
+}
+
+/// From here on JSON is parsed on a thread of the blocking pool.
+const LARGE_JSON: usize = 64 << 10;
+
+/// Runs `parse`, elsewhere if it will take long enough to hold up other connections.
+pub(crate) async fn parsed<T: Send + 'static>(
+    json_bytes: usize,
+    parse: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    if json_bytes < LARGE_JSON {
+        return parse();
+    }
+    web::block(parse).await.map_err(|_| ApiError::Lost)?
+}

@@ -1,0 +1,134 @@
+//! What numbers a model wants for black and white.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Mean and standard deviation of ImageNet's training pixels (R, G, B; 0 is black, 1 is white), as
+/// torchvision's models use them.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// How pixels become the model's input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PixelRange {
+    /// Linear: black becomes `low`, white becomes `high`.
+    Linear {
+        /// What black becomes.
+        low: f32,
+        /// What white becomes.
+        high: f32,
+    },
+    /// `(pixel − mean) / standard deviation` for each channel, of ImageNet.
+    Imagenet,
+}
+
+impl PixelRange {
+    /// Black is 0, white is 1.
+    pub const UNIT: Self = Self::Linear {
+        low: 0.0,
+        high: 1.0,
+    };
+
+    /// For each channel, the map from a pixel in 0..1.
+    pub(super) fn maps(self) -> [Map; 3] {
+        std::array::from_fn(|channel| match self {
+            Self::Linear { low, high } => Map {
+                scale: high - low,
+                offset: low,
+            },
+            Self::Imagenet => Map {
+                scale: 1.0 / IMAGENET_STD[channel],
+                offset: -IMAGENET_MEAN[channel] / IMAGENET_STD[channel],
+            },
+        })
+    }
+
+    /// For each channel and byte, the model's input. Equals [`maps`](Self::maps) of `byte / 255`, so
+    /// that bytes and floats give the same answer.
+    pub(super) fn tables(self) -> [[f32; 256]; 3] {
+        self.maps().map(|map| {
+            // Lossless: at most 255.
+            #[allow(clippy::cast_precision_loss)]
+            std::array::from_fn(|byte| map.apply(byte as f32 / 255.0))
+        })
+    }
+}
+
+/// `value · scale + offset`
+#[derive(Clone, Copy)]
+pub(super) struct Map {
+    scale: f32,
+    offset: f32,
+}
+
+impl Map {
+    pub(super) fn apply(self, value: f32) -> f32 {
+        value * self.scale + self.offset
+    }
+}
+
+impl fmt::Display for PixelRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Linear { low, high } => write!(f, "{low}:{high}"),
+            Self::Imagenet => f.write_str("imagenet"),
+        }
+    }
+}
+
+impl FromStr for PixelRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "imagenet" {
+            return Ok(Self::Imagenet);
+        }
+        let number = |text: &str| {
+            text.trim()
+                .parse()
+                .ok()
+                .filter(|value: &f32| value.is_finite())
+        };
+        text.split_once(':')
+            .and_then(|(low, high)| Some((number(low)?, number(high)?)))
+            .filter(|(low, high)| low != high)
+            .map(|(low, high)| Self::Linear { low, high })
+            .ok_or_else(|| {
+                format!(
+                    "`{text}` is no range; say 0:1, -1:1, 0:255, any other LOW:HIGH, or imagenet"
+                )
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read() {
+        let linear = |low, high| Ok(PixelRange::Linear { low, high });
+        assert_eq!("0:1".parse::<PixelRange>(), Ok(PixelRange::UNIT));
+        assert_eq!("-1:1".parse::<PixelRange>(), linear(-1.0, 1.0));
+        assert_eq!("0:255".parse::<PixelRange>(), linear(0.0, 255.0));
+        assert_eq!("imagenet".parse::<PixelRange>(), Ok(PixelRange::Imagenet));
+        for bad in ["", "1", "0:", "a:b", "1:1", "0:inf", "0:1:2", "Imagenet"] {
+            assert!(bad.parse::<PixelRange>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn black_and_white_become_what_is_said() {
+        let tables = "-1:1".parse::<PixelRange>().unwrap().tables();
+        assert_eq!((tables[0][0], tables[2][255]), (-1.0, 1.0));
+        let tables = PixelRange::Imagenet.tables();
+        for channel in 0..3 {
+            let mean = IMAGENET_MEAN[channel] * 255.0;
+            let below = tables[channel][mean.floor() as usize];
+            let above = tables[channel][mean.ceil() as usize];
+            assert!(below < 0.0 && above > 0.0, "the mean becomes 0");
+            let white = (1.0 - IMAGENET_MEAN[channel]) / IMAGENET_STD[channel];
+            assert!((tables[channel][255] - white).abs() < 1e-5);
+        }
+    }
+}

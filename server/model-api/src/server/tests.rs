@@ -1,0 +1,159 @@
+//! What depends on the moment, over a live port and a model that waits for permission.
+
+use std::time::Instant;
+
+use serde_json::json;
+use shared::model_api::Layout;
+
+use super::*;
+use crate::batcher::tests::{Gate, gated};
+
+#[allow(dead_code)] // each user needs a part of it
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use support::Running;
+
+/// One thread, at most two images in a run and three in the queue.
+fn start() -> (Running, Gate) {
+    let (backend, gate) = gated();
+    let model = ModelInfo {
+        name: "gated".into(),
+        input: "image".into(),
+        output: "first".into(),
+        layout: Layout::Nchw,
+        image: [2, 1, 1],
+        classes: 1,
+        labels: vec![],
+        max_batch: 2,
+    };
+    let mut config = ModelApiConfig {
+        max_batch: 2,
+        max_queue: 3,
+        ..ModelApiConfig::default()
+    };
+    config.max_delay = Duration::ZERO;
+    config.classifier.threads = 1;
+    let running = Running::start(move |listener, stop| {
+        serve(listener, config, model, backend, async {
+            let _ = stop.await;
+        })
+    });
+    (running, gate)
+}
+
+fn body(firsts: &[u8]) -> Vec<u8> {
+    let data: Vec<u8> = firsts.iter().flat_map(|&first| [first, 0]).collect();
+    let input = json!({ "name": "image", "datatype": "UINT8", "shape": [firsts.len(), 2, 1, 1], "data": data });
+    json!({ "inputs": [input] }).to_string().into_bytes()
+}
+
+const INFER: &str = "/v2/models/gated/infer";
+
+/// Waits until a metric has a value. There is no event to wait for outside the server, so it is asked
+/// again and again.
+fn wait_for(running: &Running, metric: &str, value: f64) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while (running.metric(metric) - value).abs() > 0.1 {
+        assert!(Instant::now() < end, "{metric} never became {value}");
+        std::thread::yield_now();
+    }
+}
+
+const QUEUE: &str = "model_api_queue_images";
+
+#[test]
+fn a_full_queue_says_when_to_come_again() {
+    let (running, gate) = start();
+    let mut first = running.client();
+    first.send("POST", INFER, &[], &body(&[1]));
+    assert_eq!(gate.started.recv().unwrap(), 1);
+    let (mut second, mut third) = (running.client(), running.client());
+    second.send("POST", INFER, &[], &body(&[2, 3]));
+    wait_for(&running, QUEUE, 2.0);
+    third.send("POST", INFER, &[], &body(&[4]));
+    wait_for(&running, QUEUE, 3.0);
+
+    let refused = running.post(INFER, &[], &body(&[5]));
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(refused.error().contains("full"), "{}", refused.error());
+    assert!((running.metric("model_api_rejected_total{reason=\"queue_full\"}") - 1.0).abs() < 0.1);
+
+    for _ in 0..3 {
+        gate.permit.send(()).unwrap();
+    }
+    for (client, data) in [
+        (&mut first, json!([1.0])),
+        (&mut second, json!([2.0, 3.0])),
+        (&mut third, json!([4.0])),
+    ] {
+        let answer = client.receive();
+        assert_eq!(
+            (answer.status, &answer.json()["outputs"][0]["data"]),
+            (200, &data)
+        );
+    }
+}
+
+#[test]
+fn who_goes_away_is_not_run() {
+    let (running, gate) = start();
+    let mut first = running.client();
+    first.send("POST", INFER, &[], &body(&[1]));
+    assert_eq!(gate.started.recv().unwrap(), 1);
+    let mut leaver = running.client();
+    leaver.send("POST", INFER, &[], &body(&[2, 2]));
+    wait_for(&running, QUEUE, 2.0);
+    leaver.leave();
+    wait_for(&running, "model_api_abandoned_total", 1.0);
+    wait_for(&running, QUEUE, 0.0);
+    let mut late = running.client();
+    late.send("POST", INFER, &[], &body(&[3]));
+    gate.permit.send(()).unwrap();
+    gate.permit.send(()).unwrap();
+    assert_eq!(first.receive().status, 200);
+    assert_eq!(
+        gate.started.recv().unwrap(),
+        1,
+        "the two who left are not run"
+    );
+    assert_eq!(late.receive().json()["outputs"][0]["data"], json!([3.0]));
+}
+
+#[test]
+fn a_failing_model_is_an_error_of_the_server() {
+    let (running, gate) = start();
+    gate.permit.send(()).unwrap();
+    let failed = running.post(INFER, &[], &body(&[13]));
+    assert_eq!(failed.status, 500);
+    assert!(
+        failed.error().contains("the model failed"),
+        "{}",
+        failed.error()
+    );
+}
+
+#[test]
+fn stopping_finishes_what_runs() {
+    let (running, gate) = start();
+    let mut client = running.client();
+    client.send("POST", INFER, &[], &body(&[7]));
+    assert_eq!(gate.started.recv().unwrap(), 1);
+    let stopping = std::thread::spawn(move || drop(running));
+    gate.permit.send(()).unwrap();
+    assert_eq!(client.receive().json()["outputs"][0]["data"], json!([7.0]));
+    stopping.join().unwrap();
+}
+
+/// The command line runs it as one task of several.
+#[test]
+fn the_server_can_be_moved_to_another_thread() {
+    fn movable<T: Send>(_: T) {}
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    movable(run(
+        listener,
+        ModelApiConfig::default(),
+        std::future::ready(()),
+    ));
+}
