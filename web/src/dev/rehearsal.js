@@ -78,7 +78,7 @@ function answer(request, response, body) {
       response.write(`event: progress\ndata: ${JSON.stringify({ current: current(), finished: now > last ? record(now - 1) : null, participants: 7 })}\n\n`);
       last = now;
     }, 400);
-    return request.on('close', () => clearInterval(timer));
+    return response.on('close', () => clearInterval(timer));
   }
   return send(200, detail(id));
 }

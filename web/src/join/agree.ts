@@ -1,19 +1,11 @@
 /** Step 2: what is sent where, an own model API, and settings. */
 import { byId, show } from '../lib/dom';
-import { bytes, count, host } from '../lib/format';
+import { count, host } from '../lib/format';
 import { inviteFragment, joinPath, normaliseModelUrl, type JoinAddress } from '../lib/links';
 import type { BackendChoice, FromWorker } from '../worker/protocol';
+import { modelAmount, organiserAmount } from './amounts';
 
 type Opened = Extract<FromWorker, { type: 'opened' }>;
-
-/** The largest expense, in words. */
-export function modelAmount(queries: number, bytesPerQuery: number): string {
-  return `about ${count(queries)} copies, ${bytes(queries * bytesPerQuery)}, if you stay to the end; measuring adds some`;
-}
-
-export function organiserAmount(rounds: number, bytesPerUpdate: number): string {
-  return `${bytes(bytesPerUpdate)} a round, ${bytes(rounds * bytesPerUpdate)} in all ${count(rounds)} rounds`;
-}
 
 /** Fills in the two hosts. */
 export function showHosts(opened: Opened): void {

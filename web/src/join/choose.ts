@@ -5,6 +5,7 @@ import { Tabs } from '../lib/tabs';
 import type { DataSource } from '../worker/protocol';
 import { DrawingBoard } from './draw';
 import { fromDrop, fromList, type PathedFile } from './dropped';
+import { asksForDigits } from './labels';
 
 /** A whole number from an input, within its bounds. */
 function bounded(input: HTMLInputElement, fallback: number): number {
@@ -12,11 +13,6 @@ function bounded(input: HTMLInputElement, fallback: number): number {
   const clamped = Math.min(Number(input.max), Math.max(Number(input.min), Number.isFinite(value) ? value : fallback));
   input.value = String(clamped);
   return clamped;
-}
-
-/** The stroke generator writes digits; it is of use where these are what the federation asks for. */
-export function asksForDigits(labels: readonly string[]): boolean {
-  return labels.length > 0 && labels.every((label) => /^[0-9]$/.test(label));
 }
 
 export class Chooser {

@@ -29,7 +29,8 @@ export const TEST_IDS = {
   },
   organiser: {
     token: ['admin-token', 'sign-in', 'sign-out'],
-    create: ['tab-form', 'tab-file', 'task-name', 'task-file', 'task-text', 'create', 'create-toml', 'faults', 'trouble'],
+    /** Each setting's field is `task-` and its path with dashes: `task-model-url`. */
+    create: ['tab-form', 'tab-file', 'task-file', 'task-text', 'create', 'create-toml', 'faults', 'trouble'],
     created: ['created', 'invite-link', 'copy-invite'],
     manage: ['federations', 'federation-row', 'new-invite', 'close', 'close-yes', 'close-no'],
   },

@@ -1,0 +1,117 @@
+/**
+ * The form's fields: one for each setting of a task file that an organiser is likely to change. The rest has
+ * defaults in the task file's reader, or is written in a task file.
+ */
+
+export type Kind = 'text' | 'paragraph' | 'list' | 'whole' | 'number' | 'flag' | 'choice' | 'size';
+
+export interface Field {
+  /** Where it stands in the task: `model.input.width`. A size stands for a list of height and width. */
+  path: string;
+  label: string;
+  kind: Kind;
+  /** As it stands in the form. */
+  value: string;
+  help?: string;
+  options?: readonly (readonly [value: string, words: string])[];
+  wide?: boolean;
+  /** Shown and sent only if the field at this path has this value. */
+  when?: readonly [path: string, value: string];
+}
+
+export interface Group {
+  title: string;
+  /** Behind a disclosure. */
+  more?: boolean;
+  fields: readonly Field[];
+}
+
+/** Defaults for the built-in model and handwritten digits. */
+export const GROUPS: readonly Group[] = [
+  {
+    title: 'What it is for',
+    fields: [
+      { path: 'name', label: 'Name', kind: 'text', value: 'Read handwritten digits', help: 'The headline of the data owners’ page.', wide: true },
+      {
+        path: 'description', label: 'Description for data owners', kind: 'paragraph', wide: true, help: 'What this is for, in words that anybody understands.',
+        value: 'A model that has only ever seen printed digits learns to read handwriting: a pattern is found that, laid over each picture, lets the model recognise what people write by hand.',
+      },
+      { path: 'data.labels', label: 'Labels', kind: 'list', value: '0, 1, 2, 3, 4, 5, 6, 7, 8, 9', help: 'In the order of the model’s classes, separated by commas or lines.', wide: true },
+    ],
+  },
+  {
+    title: 'The model’s API',
+    fields: [
+      { path: 'model.url', label: 'Address', kind: 'text', value: 'http://127.0.0.1:8701', help: 'Speaks the Open Inference Protocol. Data owners’ browsers must reach it, and it must allow this origin (CORS).', wide: true },
+      { path: 'model.name', label: 'Model name', kind: 'text', value: 'printed-digits' },
+      { path: 'model.output.classes', label: 'Classes it answers with', kind: 'whole', value: '10' },
+      { path: 'model.input.height', label: 'Input height, pixels', kind: 'whole', value: '32' },
+      { path: 'model.input.width', label: 'Input width, pixels', kind: 'whole', value: '32' },
+    ],
+  },
+  {
+    title: 'Rounds',
+    fields: [
+      { path: 'federation.rounds', label: 'Rounds', kind: 'whole', value: '50' },
+      { path: 'federation.open.count_min', label: 'Participants at least', kind: 'whole', value: '3', help: 'A round waits until this many have an update ready. The fewer, the more a sum says about each of them.' },
+      { path: 'federation.upload.count_min', label: 'Updates at least', kind: 'whole', value: '2', help: 'Fewer in time, and the round is given up. At most the number of participants.' },
+      { path: 'federation.query_budget', label: 'Queries per participant at most', kind: 'whole', value: '0', help: '0 means no limit.' },
+    ],
+  },
+  {
+    title: 'The model’s input and output',
+    more: true,
+    fields: [
+      { path: 'model.input.name', label: 'Input tensor', kind: 'text', value: 'image' },
+      { path: 'model.input.datatype', label: 'Its numbers', kind: 'choice', value: 'UINT8', options: [['UINT8', 'bytes, 0 to 255'], ['FP32', 'floating point']] },
+      { path: 'model.input.layout', label: 'Its layout', kind: 'choice', value: 'nchw', options: [['nchw', 'channels, height, width'], ['nhwc', 'height, width, channels']] },
+      { path: 'model.input.low', label: 'Number for black', kind: 'number', value: '0', when: ['model.input.datatype', 'FP32'] },
+      { path: 'model.input.high', label: 'Number for white', kind: 'number', value: '1', when: ['model.input.datatype', 'FP32'] },
+      { path: 'model.output.name', label: 'Output tensor', kind: 'text', value: 'logits' },
+      { path: 'model.output.kind', label: 'It holds', kind: 'choice', value: 'logits', options: [['logits', 'logits'], ['probabilities', 'probabilities']] },
+      { path: 'mapping.kind', label: 'Labels are', kind: 'choice', value: 'identity', options: [['identity', 'the model’s classes, in order'], ['frequency', 'learnt: the classes that answer most often']] },
+    ],
+  },
+  {
+    title: 'Data owners’ pictures',
+    more: true,
+    fields: [
+      { path: 'data.inner', label: 'Size inside the input', kind: 'size', value: '24×24', help: 'Height×width that a picture is fitted into; the rest is background.' },
+      { path: 'data.background', label: 'Background, 0 (black) to 255', kind: 'whole', value: '0' },
+      { path: 'data.holdout', label: 'Share only measured with', kind: 'number', value: '0.2', help: '0 to 0.9' },
+      { path: 'data.invert', label: 'Swap light and dark', kind: 'flag', value: 'false' },
+      { path: 'data.keep_aspect', label: 'Keep proportions', kind: 'flag', value: 'true' },
+    ],
+  },
+  {
+    title: 'Pattern and search',
+    more: true,
+    fields: [
+      { path: 'generator.kind', label: 'Pattern', kind: 'choice', value: 'statistic', options: [['statistic', 'smooth, depends on the picture'], ['frame', 'a frame around the picture']] },
+      { path: 'generator.statistics', label: 'Statistics of the picture', kind: 'whole', value: '8', help: '0: one pattern for all pictures', when: ['generator.kind', 'statistic'] },
+      { path: 'generator.grid', label: 'Grid of the pattern', kind: 'whole', value: '8', when: ['generator.kind', 'statistic'] },
+      { path: 'generator.inner', label: 'Picture inside the frame, pixels', kind: 'whole', value: '24', when: ['generator.kind', 'frame'] },
+      { path: 'optimizer.kind', label: 'Search', kind: 'choice', value: 'zo-sgd', options: [['zo-sgd', 'random differences, plain steps'], ['zo-adam', 'random differences, Adam'], ['spsa-gc', 'SPSA with gradient correction']] },
+      { path: 'optimizer.directions', label: 'Directions in a step', kind: 'whole', value: '2' },
+      { path: 'federation.local_steps', label: 'Steps in a round', kind: 'whole', value: '5' },
+      { path: 'federation.batch', label: 'Pictures in a step', kind: 'whole', value: '32' },
+      { path: 'federation.server.kind', label: 'Updates are combined by', kind: 'choice', value: 'adam', options: [['adam', 'their mean through Adam'], ['momentum', 'their mean with momentum'], ['sgd', 'their mean']] },
+      { path: 'federation.server.learning_rate', label: 'Learning rate of that', kind: 'number', value: '', help: 'Empty: its default.' },
+      { path: 'seed', label: 'Seed', kind: 'whole', value: '0' },
+    ],
+  },
+  {
+    title: 'Waiting',
+    more: true,
+    fields: [
+      { path: 'federation.open.time_min_ms', label: 'Wait for more participants, ms', kind: 'whole', value: '2000' },
+      { path: 'federation.open.time_max_ms', label: '… but no longer than, ms', kind: 'whole', value: '120000' },
+      { path: 'federation.upload.time_min_ms', label: 'Wait for all updates, ms', kind: 'whole', value: '20000' },
+      { path: 'federation.upload.time_max_ms', label: '… but no longer than, ms', kind: 'whole', value: '60000' },
+      { path: 'federation.lease_seconds', label: 'Gone after silence of, s', kind: 'whole', value: '120', help: 'Background tabs report about once a minute.' },
+    ],
+  },
+];
+
+/** All fields, by path. */
+export const FIELDS: ReadonlyMap<string, Field> = new Map(GROUPS.flatMap((group) => group.fields.map((field) => [field.path, field] as const)));

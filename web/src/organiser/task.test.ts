@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { FIELDS, type Field } from './fields';
+import { buildTask, faultsByField, fieldValue, fileRequest, splitList } from './task';
+
+const field = (kind: Field['kind']): Field => ({ path: 'x', label: '', kind, value: '' });
+const defaults = (over: Record<string, string> = {}): ((path: string) => string) => (path) => over[path] ?? FIELDS.get(path)?.value ?? '';
+
+it('lists are typed in lines or with commas', () => {
+  expect(splitList('a, b ,, c')).toEqual(['a', 'b', 'c']);
+  expect(splitList('one, two\nthree\n\n')).toEqual(['one, two', 'three']);
+  expect(splitList('  ')).toEqual([]);
+});
+
+describe('a field’s value', () => {
+  it('is a number where there is one, and else goes as it is, for the server to name the fault', () => {
+    expect(fieldValue(field('whole'), ' 12 ')).toBe(12);
+    expect(fieldValue(field('number'), '0,2')).toBe(0.2);
+    expect(fieldValue(field('whole'), 'many')).toBe('many');
+    expect(fieldValue(field('number'), '')).toBeNull();
+  });
+  it('may be a size', () => {
+    for (const typed of ['24×32', '24x32', '24, 32', '24 * 32']) expect(fieldValue(field('size'), typed)).toEqual([24, 32]);
+    expect(fieldValue(field('size'), 'large')).toBe('large');
+  });
+  it('may be a flag', () => {
+    expect(fieldValue(field('flag'), 'true')).toBe(true);
+    expect(fieldValue(field('flag'), 'false')).toBe(false);
+  });
+});
+
+describe('the form’s task', () => {
+  it('as it stands is the built-in one', () => {
+    const task = buildTask(FIELDS.values(), defaults());
+    expect(task).toMatchObject({
+      format: 1,
+      model: { url: 'http://127.0.0.1:8701', name: 'printed-digits', input: { height: 32, width: 32 }, output: { classes: 10 } },
+      data: { labels: [...'0123456789'], inner: [24, 24], invert: false },
+      federation: { rounds: 50, open: { count_min: 3 }, upload: { count_min: 2 } },
+    });
+    expect(JSON.stringify(task)).not.toContain('null');
+  });
+  it('leaves out what does not apply', () => {
+    const task = buildTask(FIELDS.values(), defaults({ 'generator.kind': 'frame', 'model.input.datatype': 'FP32' }));
+    expect(task['generator']).toEqual({ kind: 'frame', inner: 24 });
+    expect(task).toMatchObject({ model: { input: { low: 0, high: 1 } } });
+    expect(buildTask(FIELDS.values(), defaults())['model']).not.toHaveProperty('input.low');
+  });
+});
+
+it('faults find their fields, the nearest that there is', () => {
+  const faults = ['model.url', 'data.labels[3]', 'federation.epochs', 'model', 'data.inner.0', 'file'].map((path) => ({ path, message: 'no' }));
+  const sorted = faultsByField(faults, new Set(FIELDS.keys()));
+  expect([...sorted].map(([path, own]) => [path, own.map((fault) => fault.path)])).toEqual([
+    ['model.url', ['model.url']],
+    ['data.labels', ['data.labels[3]']],
+    [null, ['federation.epochs', 'model', 'file']],
+    ['data.inner', ['data.inner.0']],
+  ]);
+});
+
+it('a file is TOML, or JSON', () => {
+  expect(fileRequest('name = "x"')).toEqual({ task: null, task_toml: 'name = "x"' });
+  expect(fileRequest(' {"name":"x"}')).toEqual({ task: { name: 'x' }, task_toml: null });
+  expect(() => fileRequest('{"name":')).toThrow();
+});

@@ -1,0 +1,86 @@
+/** From the form's texts to a task, and from a task's faults back to the fields. Pure. */
+import type { CreateFederation } from '../generated/CreateFederation';
+import type { Fault } from '../generated/Fault';
+import type { Field } from './fields';
+
+export type Json = string | number | boolean | Json[] | { [key: string]: Json };
+
+/** A list as people type it: separated by lines, or else by commas. */
+export function splitList(text: string): string[] {
+  return text
+    .split(text.includes('\n') ? '\n' : ',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+/**
+ * One field's value. What is no number stays text, so that the server says what is wrong with it; null means
+ * that the setting is left to its default.
+ */
+export function fieldValue(field: Field, typed: string): Json | null {
+  const text = typed.trim();
+  switch (field.kind) {
+    case 'flag':
+      return text === 'true';
+    case 'list':
+      return splitList(typed);
+    case 'size': {
+      if (text === '') return null;
+      const parts = text.split(/\s*[×x*,]\s*/i).map(Number);
+      return parts.every((part) => Number.isFinite(part)) ? parts : text;
+    }
+    case 'whole':
+    case 'number': {
+      if (text === '') return null;
+      const value = Number(text.replace(',', '.'));
+      return Number.isFinite(value) ? value : text;
+    }
+    case 'paragraph':
+      return text;
+    case 'text':
+    case 'choice':
+      return text === '' ? null : text;
+  }
+}
+
+/** The task: each field's value at its path. Fields whose condition does not hold are left out. */
+export function buildTask(fields: Iterable<Field>, valueOf: (path: string) => string): { [key: string]: Json } {
+  const task: { [key: string]: Json } = { format: 1 };
+  for (const field of fields) {
+    if (field.when !== undefined && valueOf(field.when[0]) !== field.when[1]) continue;
+    const value = fieldValue(field, valueOf(field.path));
+    if (value === null) continue;
+    const keys = field.path.split('.');
+    const last = keys.pop() ?? '';
+    let place = task;
+    for (const key of keys) {
+      const inner = place[key];
+      if (typeof inner === 'object' && !Array.isArray(inner)) place = inner;
+      else {
+        const made: { [key: string]: Json } = {};
+        place[key] = made;
+        place = made;
+      }
+    }
+    place[last] = value;
+  }
+  return task;
+}
+
+/** A task file's text as a request; JSON is told by its first character. Throws if that JSON does not parse. */
+export function fileRequest(text: string): CreateFederation {
+  if (text.trimStart().startsWith('{')) return { task: JSON.parse(text) as unknown, task_toml: null };
+  return { task: null, task_toml: text };
+}
+
+/** Faults by the field that they belong to; what has no field is under null. */
+export function faultsByField(faults: readonly Fault[], paths: ReadonlySet<string>): Map<string | null, Fault[]> {
+  const sorted = new Map<string | null, Fault[]>();
+  for (const fault of faults) {
+    // `data.labels[3]` and `data.inner.0` belong to their list's field.
+    let path: string | null = fault.path.replace(/\[.*$/, '');
+    while (path !== null && !paths.has(path)) path = path.includes('.') ? path.slice(0, path.lastIndexOf('.')) : null;
+    sorted.set(path, [...(sorted.get(path) ?? []), fault]);
+  }
+  return sorted;
+}
