@@ -1,6 +1,8 @@
 //! The model API alone, without the rest of `fed-bbpt`: `cargo run -p model-api --example serve -- --help`.
 
+use std::error::Error;
 use std::net::TcpListener;
+use std::process::ExitCode;
 
 use clap::Parser;
 use model_api::ModelApiArgs;
@@ -12,10 +14,20 @@ struct Command {
 }
 
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = Command::parse().model_api.into_config()?;
+async fn main() -> ExitCode {
+    match serve(Command::parse().model_api).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: ModelApiArgs) -> Result<(), Box<dyn Error>> {
+    let config = args.into_config()?;
     let listener = TcpListener::bind(config.listen)?;
-    println!("listening on http://{}", listener.local_addr()?);
+    println!("http://{}", listener.local_addr()?);
     let interrupted = async {
         // Without signals the process can still be ended from outside.
         if tokio::signal::ctrl_c().await.is_err() {

@@ -95,3 +95,101 @@ fn bytes_and_floats_are_the_same_and_the_range_counts() {
         assert_eq!(range == "0:1", unit == bytes, "{range}");
     }
 }
+
+/// A tiny model of the folder `tests/models`: 2 rows, 4 columns, answers the mean of every channel.
+fn tiny(name: &str, change: impl FnOnce(&mut ClassifierOptions)) -> Result<Classifier, LoadError> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
+    let mut options = ClassifierOptions::default();
+    change(&mut options);
+    Classifier::load(
+        std::fs::read(folder.join(format!("{name}.onnx"))).unwrap(),
+        &options,
+    )
+}
+
+/// Three planar images, each channel of one value: 0, 51, 102, 153, …, as fractions 0, 0.2, 0.4, …
+fn flat_images() -> (Vec<u8>, Vec<f32>) {
+    let levels = [0_u8, 51, 102, 153, 204, 255, 255, 0, 51];
+    let images = levels.iter().flat_map(|&level| [level; 8]).collect();
+    (
+        images,
+        levels
+            .iter()
+            .map(|&level| f32::from(level) / 255.0)
+            .collect(),
+    )
+}
+
+fn assert_means(classifier: &Classifier) {
+    let (images, means) = flat_images();
+    let scores = classifier.run(&images).unwrap();
+    assert_eq!(scores.rows(), 3);
+    for (score, mean) in scores.values().iter().zip(&means) {
+        assert!((score - mean).abs() < 1e-6, "{scores:?} {means:?}");
+    }
+}
+
+#[test]
+fn channels_last_exact_batches_and_open_sizes_work() {
+    let nhwc = tiny("nhwc", |options| options.layout = Layout::Nhwc).unwrap();
+    assert_eq!(nhwc.input_shape(1), [1, 2, 4, 3]);
+    assert_means(&nhwc);
+    // Three images in batches of two: the last is filled up, and what fills it is not answered.
+    assert_means(&tiny("exact_batch", |_| {}).unwrap());
+    assert_means(&tiny("open_size", |options| options.size = Some((2, 4))).unwrap());
+}
+
+#[test]
+fn ragged_images_are_refused_in_every_layout() {
+    for classifier in [
+        tiny("nhwc", |options| options.layout = Layout::Nhwc).unwrap(),
+        tiny("exact_batch", |_| {}).unwrap(),
+    ] {
+        for length in [0, 1, 23, 25, 71] {
+            let refused = classifier.run(&vec![0; length]);
+            assert_eq!(
+                refused,
+                Err(RunError::Length {
+                    got: length,
+                    image_len: 24
+                })
+            );
+        }
+    }
+}
+
+#[test]
+fn models_that_are_no_classifiers_are_refused() {
+    let cases = [
+        (tiny("open_size", |_| {}).err(), "--size HEIGHTxWIDTH"),
+        (
+            tiny("grey", |_| {}).err(),
+            "1 channels if read as nchw, but RGB has 3",
+        ),
+        (
+            tiny("flat", |_| {}).err(),
+            "has the shape [B, 24], but a batch of images has rank 4",
+        ),
+        (
+            tiny("map", |_| {}).err(),
+            "has the shape [1, 3, 2, 4] for one image",
+        ),
+        (tiny("nhwc", |_| {}).err(), "try --layout nhwc"),
+    ];
+    for (error, text) in cases {
+        let error = error.unwrap().to_string();
+        assert!(error.contains(text), "`{text}` is not in `{error}`");
+    }
+}
+
+#[test]
+fn infinity_from_the_model_is_an_error() {
+    let classifier = tiny("logarithm", |_| {}).unwrap();
+    let (images, _) = flat_images();
+    assert_eq!(
+        classifier.run(&images),
+        Err(RunError::NotFinite),
+        "the logarithm of black"
+    );
+    assert!(classifier.run(&[255; 24]).is_ok());
+}
