@@ -1,0 +1,28 @@
+//! The organiser's server: federations, participants and rounds over HTTP, with all state in one SQL database.
+//!
+//! Where to look: the addresses, `http/mod.rs`; what a message does, `engine.rs` (the rules themselves are the
+//! pure machine [`shared::round::server`]); the SQL, `store/`; time, `driver.rs`; how changes reach whoever
+//! waits, `hub.rs`; settings, [`config`].
+//!
+//! No state that matters is in memory. Every message is one transaction: load the round, step it, carry out
+//! its actions, store it. A killed process loses nothing that was answered with success, and several processes
+//! may serve one database.
+
+mod app;
+pub mod clock;
+pub mod config;
+mod driver;
+mod engine;
+mod failure;
+mod http;
+mod hub;
+mod metrics;
+pub mod secret;
+mod start;
+mod store;
+
+pub use app::{RunError, run};
+pub use clock::{Clock, RealClock, TestClock};
+pub use config::{AggregatorConfig, ConfigFaults, Resolved, ServeArgs};
+pub use secret::Secret;
+pub use start::{ServeError, serve};

@@ -1,0 +1,214 @@
+//! What every handler shares, and the server's life from start to end.
+
+use crate::clock::Clock;
+use crate::config::AggregatorConfig;
+use crate::engine::{Effects, Known};
+use crate::failure::Failure;
+use crate::hub::{self, Hub};
+use crate::metrics::Metrics;
+use crate::store::{Store, federations};
+use crate::{driver, http, secret};
+use actix_web::{HttpServer, web};
+use shared::task::{Task, origin_of};
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::TcpListener;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// Tasks kept parsed. They are few; this only bounds what strangers could make us keep.
+const KNOWN_TASKS: usize = 256;
+/// What an orderly end waits for.
+const DRAIN_SECONDS: u64 = 5;
+
+/// Why the aggregator did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The database file cannot be used.
+    #[error("cannot use the database {path}: {reason}; give a writable file with --database")]
+    Database {
+        /// The file.
+        path: String,
+        /// What the database says.
+        reason: String,
+    },
+    /// `--web` names no folder with a built page.
+    #[error("{0} holds no index.html; build the page first, or leave --web out")]
+    Web(String),
+    /// The port or a thread could not be had.
+    #[error("the server failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// Anything else.
+    #[error("the aggregator failed: {0}")]
+    Internal(String),
+}
+
+/// Shared by all threads of one server.
+pub(crate) struct App {
+    pub(crate) config: AggregatorConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Store,
+    pub(crate) hub: Hub,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Names this process in leases.
+    pub(crate) holder: String,
+    /// Turns true when the server ends; waiting requests answer then.
+    pub(crate) stopping: watch::Receiver<bool>,
+    /// Event streams open now.
+    pub(crate) streams: AtomicUsize,
+    known: Mutex<HashMap<String, Arc<Known>>>,
+}
+
+impl App {
+    /// The federation's task, if there is such a federation.
+    pub(crate) async fn known(&self, id: &str) -> Result<Option<Arc<Known>>, Failure> {
+        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(id) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let Some(source) = federations::task(&self.store.readers, id).await? else {
+            return Ok(None);
+        };
+        let broken = |what: String| Failure::Internal(format!("stored task of {id}: {what}"));
+        let value = serde_json::from_str(&source).map_err(|e| broken(e.to_string()))?;
+        let task = Task::from_value(value).map_err(|e| broken(e.to_string()))?;
+        let dim = task.generator().map_err(|e| broken(e.to_string()))?.dim();
+        let known = Arc::new(Known {
+            id: id.to_owned(),
+            task_hash: task.hash(),
+            model_origin: origin_of(&task.model.url).unwrap_or_default(),
+            dim,
+            task,
+        });
+        let mut cache = lock();
+        if cache.len() >= KNOWN_TASKS {
+            cache.clear();
+        }
+        cache.insert(id.to_owned(), Arc::clone(&known));
+        Ok(Some(known))
+    }
+
+    /// Counts what a committed transaction did and wakes who waits for it.
+    pub(crate) async fn after(&self, id: &str, effects: &Effects) {
+        self.metrics.updates.inc_by(u64::from(effects.stored));
+        for outcome in &effects.ended {
+            self.metrics.round(outcome);
+            tracing::info!(federation = id, outcome, "round ended");
+        }
+        if effects.changed {
+            // Without this read the watcher finds the change a moment later.
+            if let Ok(version) = federations::version(&self.store.readers, id).await {
+                self.hub.publish(id, version);
+            }
+        }
+    }
+}
+
+/// Serves `listener` until `shutdown` completes, then lets running requests end. The database is opened, and
+/// its tables brought up to date, before the first request is answered. Runs in threads of its own: the
+/// returned future may be awaited anywhere, and dropping it ends the server too.
+///
+/// # Errors
+/// [`RunError`]; its text says what to do.
+pub async fn run(
+    listener: TcpListener,
+    config: AggregatorConfig,
+    clock: Arc<dyn Clock>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (done, mut ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("aggregator".to_owned())
+        .spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let outcome = match runtime {
+                Ok(runtime) => {
+                    let local = tokio::task::LocalSet::new();
+                    local.block_on(&runtime, serve(listener, config, clock, stopped))
+                }
+                Err(error) => Err(RunError::Io(error)),
+            };
+            // Nobody listens if the future was dropped.
+            let _ = done.send(outcome);
+        })?;
+    let gone = |_| Err(RunError::Internal("its thread ended early".to_owned()));
+    tokio::select! {
+        () = shutdown => {
+            let _ = stop.send(());
+            ended.await.unwrap_or_else(gone)
+        }
+        outcome = &mut ended => outcome.unwrap_or_else(gone),
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    config: AggregatorConfig,
+    clock: Arc<dyn Clock>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<(), RunError> {
+    if let Some(web) = &config.web {
+        if !web.join("index.html").is_file() {
+            return Err(RunError::Web(web.display().to_string()));
+        }
+    }
+    let internal = |e: &dyn std::fmt::Display| RunError::Internal(e.to_string());
+    let metrics = Arc::new(Metrics::new().map_err(|e| internal(&e))?);
+    let store = Store::open(&config.database, Arc::clone(&metrics))
+        .await
+        .map_err(|e| RunError::Database {
+            path: config.database.display().to_string(),
+            reason: e.to_string(),
+        })?;
+    let (stop, stopping) = watch::channel(false);
+    let period = config.poll;
+    let app = web::Data::new(App {
+        config,
+        clock,
+        store,
+        hub: Hub::default(),
+        metrics,
+        holder: secret::random_hex(8).map_err(|e| internal(&e))?,
+        stopping,
+        streams: AtomicUsize::new(0),
+        known: Mutex::default(),
+    });
+    driver::recover(&app).await.map_err(|e| internal(&e))?;
+    let shared = app.clone();
+    let server = HttpServer::new(move || http::service(shared.clone()))
+        .workers(
+            std::thread::available_parallelism()
+                .map_or(2, usize::from)
+                .clamp(2, 8),
+        )
+        // Slow senders: a head must be there within this time, a body within its own (see `http::body`).
+        .client_request_timeout(Duration::from_secs(10))
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    let handle = server.handle();
+    let end = async {
+        // An error means that the caller dropped its side: the same wish.
+        let _ = stopped.await;
+        // First the waiting requests, else the orderly end would wait for them.
+        let _ = stop.send(true);
+        handle.stop(true).await;
+        // `server` completes now, and with it everything.
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        outcome = server => outcome,
+        () = end => Ok(()),
+        () = driver::drive(&app, period) => Ok(()),
+        () = hub::watch(&app.hub, &app.store, period) => Ok(()),
+    };
+    driver::release(&app).await;
+    app.store.close().await;
+    Ok(outcome?)
+}

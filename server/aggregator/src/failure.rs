@@ -1,0 +1,162 @@
+//! Everything that can go wrong with a request, and the problem document that says so.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use shared::fault::{Fault, Faults};
+use shared::round::messages::Problem;
+use shared::round::refusal::Refusal;
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The protocol says no.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The protocol says no, and there is more to say.
+    #[error("{0}: {1}")]
+    RefusedBecause(Refusal, String),
+    /// A task file with mistakes.
+    #[error("the task file has mistakes:\n{0}")]
+    BadTask(Faults),
+    /// The request does not make sense; the text says what would.
+    #[error("{0}")]
+    BadRequest(String),
+    /// A body of another content type than this route takes.
+    #[error("{0}")]
+    MediaType(String),
+    /// The route exists, but not with this method.
+    #[error("{0}")]
+    Method(String),
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Something that cannot be, such as a stored row that does not parse.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Self {
+        Self::BadTask(faults)
+    }
+}
+
+impl From<getrandom::Error> for Failure {
+    fn from(error: getrandom::Error) -> Self {
+        Self::Internal(format!("the operating system gave no randomness: {error}"))
+    }
+}
+
+impl Failure {
+    /// The problem document.
+    pub(crate) fn problem(&self) -> Problem {
+        let status = self.status_code().as_u16();
+        let make = |code: &str, title: &str, detail: Option<String>, faults: Vec<Fault>| Problem {
+            kind: "about:blank".to_owned(),
+            status,
+            code: code.to_owned(),
+            title: title.to_owned(),
+            detail,
+            faults,
+        };
+        match self {
+            Self::Refused(refusal) => make(&refusal.code(), &refusal.to_string(), None, Vec::new()),
+            Self::RefusedBecause(refusal, detail) => make(
+                &refusal.code(),
+                &refusal.to_string(),
+                Some(detail.clone()),
+                Vec::new(),
+            ),
+            Self::BadTask(Faults(faults)) => make(
+                "bad_task",
+                "the task file has mistakes",
+                Some(format!("{} to correct", faults.len())),
+                faults.clone(),
+            ),
+            Self::BadRequest(detail) => make(
+                "bad_request",
+                "the request does not make sense",
+                Some(detail.clone()),
+                Vec::new(),
+            ),
+            Self::MediaType(detail) => make(
+                "bad_request",
+                "this route takes another content type",
+                Some(detail.clone()),
+                Vec::new(),
+            ),
+            Self::Method(detail) => make(
+                "bad_request",
+                "this address takes other methods",
+                Some(detail.clone()),
+                Vec::new(),
+            ),
+            // What exactly failed is for the log, not for strangers.
+            Self::Database(_) | Self::Internal(_) => make(
+                "internal",
+                "the aggregator failed; nothing was changed, try again",
+                None,
+                Vec::new(),
+            ),
+        }
+    }
+
+    /// May the transaction succeed if it is tried again?
+    pub(crate) fn is_busy(&self) -> bool {
+        match self {
+            // SQLite's primary codes 5 (busy) and 6 (locked) in the low byte; 40001 and 40P01 are the
+            // standard's serialisation failure and deadlock.
+            Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+                code.parse::<u32>()
+                    .is_ok_and(|n| n < 10_000 && matches!(n & 0xff, 5 | 6))
+                    || code == "40001"
+                    || code == "40P01"
+            }),
+            _ => false,
+        }
+    }
+
+    /// For the counter of refusals.
+    pub(crate) fn code(&self) -> String {
+        self.problem().code
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Refused(refusal) | Self::RefusedBecause(refusal, _) => {
+                StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST)
+            }
+            Self::BadTask(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Database(sqlx::Error::PoolTimedOut) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if matches!(self, Self::Database(_) | Self::Internal(_)) {
+            tracing::error!(error = %self, "request failed");
+        }
+        let mut response = HttpResponse::build(self.status_code());
+        response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        if self.status_code() == StatusCode::SERVICE_UNAVAILABLE
+            || matches!(self, Self::Refused(Refusal::RateLimited))
+        {
+            response.insert_header((header::RETRY_AFTER, "1"));
+        }
+        if matches!(self, Self::Refused(Refusal::Unauthorized)) {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        response.body(serde_json::to_vec(&self.problem()).unwrap_or_default())
+    }
+}

@@ -1,0 +1,117 @@
+//! Bodies, never without a limit.
+
+use crate::app::App;
+use crate::failure::Failure;
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use actix_web::web::{Bytes, BytesMut, Payload};
+use futures::StreamExt as _;
+use serde::de::DeserializeOwned;
+use shared::round::refusal::Refusal;
+use std::time::Duration;
+
+/// Of JSON bodies, in bytes.
+pub(super) const JSON_LIMIT: usize = 64 << 10;
+/// Of a new federation, which may carry a basis.
+pub(super) const TASK_LIMIT: usize = 1 << 20;
+/// A body that does not arrive within this time is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// So much of a body that is too large is still read (and thrown away): whoever sends without looking sees
+/// the answer instead of a broken connection.
+const DRAIN: usize = 1 << 20;
+
+/// The whole body, at most `limit` bytes.
+pub(super) async fn read(
+    app: &App,
+    request: &HttpRequest,
+    mut payload: Payload,
+    limit: usize,
+) -> Result<Bytes, Failure> {
+    let too_large = || {
+        Failure::RefusedBecause(
+            Refusal::TooLarge,
+            format!("this route takes at most {limit} bytes"),
+        )
+    };
+    let declared = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > limit.saturating_add(DRAIN)) {
+        return Err(too_large());
+    }
+    let collect = async {
+        let mut body = BytesMut::with_capacity(declared.unwrap_or(0).min(limit));
+        let mut dropped = 0;
+        while let Some(chunk) = payload.next().await {
+            let chunk =
+                chunk.map_err(|e| Failure::BadRequest(format!("the body broke off: {e}")))?;
+            if dropped > 0 || body.len() + chunk.len() > limit {
+                dropped += chunk.len();
+                if dropped > DRAIN {
+                    break;
+                }
+            } else {
+                body.extend_from_slice(&chunk);
+            }
+        }
+        if dropped > 0 {
+            Err(too_large())
+        } else {
+            Ok(body.freeze())
+        }
+    };
+    let body = tokio::time::timeout(PATIENCE, collect)
+        .await
+        .map_err(|_| {
+            Failure::BadRequest(format!(
+                "the body did not arrive within {} s",
+                PATIENCE.as_secs()
+            ))
+        })??;
+    app.metrics.bytes_in.inc_by(body.len() as u64);
+    Ok(body)
+}
+
+/// For routes that take no body: anything small is ignored.
+pub(super) async fn none(
+    app: &App,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<(), Failure> {
+    read(app, request, payload, JSON_LIMIT).await.map(|_| ())
+}
+
+/// A JSON body.
+pub(super) async fn json<T: DeserializeOwned>(
+    app: &App,
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+) -> Result<T, Failure> {
+    require_type(request, &["application/json"])?;
+    let body = read(app, request, payload, limit).await?;
+    serde_json::from_slice(&body)
+        .map_err(|e| Failure::BadRequest(format!("the body is not what this route takes: {e}")))
+}
+
+/// The content type must be one of these (parameters such as a charset aside).
+pub(super) fn require_type(request: &HttpRequest, allowed: &[&str]) -> Result<(), Failure> {
+    let given = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok());
+    let essence = given.and_then(|v| v.split(';').next()).unwrap_or("").trim();
+    if allowed.iter().any(|a| a.eq_ignore_ascii_case(essence)) {
+        return Ok(());
+    }
+    Err(Failure::MediaType(format!(
+        "send Content-Type: {} ({})",
+        allowed.join(" or "),
+        if essence.is_empty() {
+            "none was sent".to_owned()
+        } else {
+            format!("{essence} was sent")
+        }
+    )))
+}

@@ -1,0 +1,135 @@
+//! Live progress as server-sent events. Each reader pulls: when they are ready for more they get the newest
+//! state, and whatever happened in between is skipped. So nobody's slowness costs anybody else anything.
+
+use super::auth;
+use crate::app::App;
+use crate::engine::Known;
+use crate::failure::Failure;
+use crate::store::{federations, rounds};
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web::{Bytes, Data, Path};
+use futures::stream;
+use shared::round::messages::Progress;
+use shared::round::refusal::Refusal;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A comment so often, so that proxies keep a silent connection.
+const PING: Duration = Duration::from_secs(15);
+/// Events of one stream are at least this far apart: a fast round is many changes, but one picture.
+const GAP: Duration = Duration::from_millis(100);
+
+/// One of the places for streams, given back when the stream ends.
+struct Place(Data<App>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+struct Reader {
+    place: Place,
+    known: Arc<Known>,
+    versions: watch::Receiver<u64>,
+    stopping: watch::Receiver<bool>,
+    /// The last state sent, to find out what is new.
+    sent: Option<Progress>,
+    /// The newest finished round that was sent or existed before.
+    seen: Option<u32>,
+}
+
+pub(super) async fn events(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
+    let known = auth::federation(&app, &id).await?;
+    let open = app.streams.fetch_add(1, Ordering::SeqCst);
+    let place = Place(app.clone());
+    if open >= app.config.max_streams {
+        return Err(Refusal::RateLimited.into());
+    }
+    let reader = Reader {
+        versions: app.hub.subscribe(&id, 0),
+        stopping: app.stopping.clone(),
+        known,
+        place,
+        sent: None,
+        seen: None,
+    };
+    let body = stream::unfold(reader, |mut reader| async {
+        let chunk = reader.next().await?;
+        Some((Ok::<_, Infallible>(chunk), reader))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        // Some proxies hold an answer back until it is complete, unless told otherwise.
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(body))
+}
+
+impl Reader {
+    /// The next piece of the stream; nothing when it ends.
+    async fn next(&mut self) -> Option<Bytes> {
+        if *self.stopping.borrow() {
+            return None;
+        }
+        if self.sent.is_some() {
+            let changed = tokio::select! {
+                _ = self.stopping.wait_for(|stop| *stop) => return None,
+                changed = self.versions.changed() => {
+                    changed.ok()?;
+                    true
+                }
+                () = tokio::time::sleep(PING) => false,
+            };
+            if changed {
+                tokio::select! {
+                    _ = self.stopping.wait_for(|stop| *stop) => return None,
+                    () = tokio::time::sleep(GAP) => {}
+                }
+            }
+        }
+        self.versions.borrow_and_update();
+        match self.progress().await {
+            Ok(Some(progress)) => {
+                let text = serde_json::to_string(&progress).ok()?;
+                self.sent = Some(progress);
+                Some(Bytes::from(format!("event: progress\ndata: {text}\n\n")))
+            }
+            Ok(None) => Some(Bytes::from_static(b": ping\n\n")),
+            Err(failure) => {
+                // The browser connects again by itself.
+                tracing::warn!(%failure, "an event stream ended");
+                None
+            }
+        }
+    }
+
+    /// The state now, unless it is what was sent last.
+    async fn progress(&mut self) -> Result<Option<Progress>, Failure> {
+        let app = &self.place.0;
+        let (id, policy) = (&self.known.id, &self.known.task.federation.policy);
+        let mut tx = app.store.readers.begin().await?;
+        let current = rounds::view(&mut *tx, id, None, policy, app.clock.now_ms()).await?;
+        let participants = federations::head(&mut *tx, id).await?.participants;
+        let last = rounds::records(&mut *tx, id, 1).await?.pop();
+        tx.commit().await?;
+        if self.sent.as_ref().is_some_and(|sent| {
+            sent.current.version == current.version && sent.current.live == current.live
+        }) {
+            return Ok(None);
+        }
+        let first = self.sent.is_none();
+        let number = last.as_ref().map(|record| record.round);
+        let new = !first && number > self.seen;
+        self.seen = number.max(self.seen);
+        Ok(Some(Progress {
+            current,
+            finished: last.filter(|_| new),
+            participants,
+        }))
+    }
+}

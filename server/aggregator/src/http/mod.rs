@@ -1,0 +1,185 @@
+//! The addresses. [`ENDPOINTS`] is the one list of them: routes are registered from it and the OpenAPI document
+//! is written from it, so neither can know one that the other does not.
+
+mod auth;
+mod body;
+mod events;
+mod openapi;
+mod organiser;
+mod pages;
+mod participant;
+mod public;
+mod telemetry;
+
+use crate::app::App;
+use crate::failure::Failure;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::{HttpRequest, Route, web};
+use shared::round::refusal::Refusal;
+
+/// Who may call an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Anybody,
+    Organiser,
+    Participant,
+}
+
+/// One method of one address.
+pub(crate) struct Endpoint {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) caller: Caller,
+    pub(crate) summary: &'static str,
+    /// Query parameters: name and meaning.
+    pub(crate) query: &'static [(&'static str, &'static str)],
+    /// Content type and type of the body, if it takes one.
+    pub(crate) request: Option<(&'static str, &'static str)>,
+    /// Status, content type and type of the answer.
+    pub(crate) response: (u16, &'static str, &'static str),
+    /// A fresh route to its handler.
+    route: fn() -> Route,
+}
+
+const JSON: &str = "application/json";
+const BYTES: &str = "application/octet-stream";
+const NOTHING: (u16, &str, &str) = (204, "", "");
+
+macro_rules! endpoint {
+    ($method:ident $path:literal $caller:ident $handler:path, $summary:literal, query: $query:expr, request: $request:expr, response: $response:expr) => {
+        Endpoint {
+            method: stringify!($method),
+            path: $path,
+            caller: Caller::$caller,
+            summary: $summary,
+            query: &$query,
+            request: $request,
+            response: $response,
+            route: || web::$method().to($handler),
+        }
+    };
+}
+
+/// All of the API. The pages are apart, in `pages`.
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    endpoint!(get "/v1/health" Anybody public::health, "Is the aggregator up?",
+        query: [], request: None, response: (200, JSON, "Health")),
+    endpoint!(get "/v1/openapi.json" Anybody public::openapi, "This document.",
+        query: [], request: None, response: (200, JSON, "object")),
+    endpoint!(get "/metrics" Anybody public::metrics, "Counters in Prometheus' text form.",
+        query: [], request: None, response: (200, "text/plain", "text")),
+    endpoint!(get "/v1/federations" Anybody public::list, "All federations, newest first (at most 1,000).",
+        query: [], request: None, response: (200, JSON, "FederationSummary[]")),
+    endpoint!(post "/v1/federations" Organiser organiser::create,
+        "Creates a federation from a task, as TOML or as JSON. All faults of the task are told at once.",
+        query: [], request: Some((JSON, "CreateFederation")), response: (201, JSON, "Invite")),
+    endpoint!(get "/v1/federations/{federation}" Anybody public::detail,
+        "The task, the last 2,000 finished rounds, and the current round as an outsider sees it.",
+        query: [], request: None, response: (200, JSON, "FederationDetail")),
+    endpoint!(get "/v1/federations/{federation}/theta" Anybody public::theta,
+        "The current θ as little-endian f32. ETag is its hash, X-Theta-Step the number of updates.",
+        query: [("hash", "Refuse with wrong_theta unless the current θ has this hash.")],
+        request: None, response: (200, BYTES, "binary")),
+    endpoint!(get "/v1/federations/{federation}/generator" Anybody public::generator,
+        "The prompt generator for download: θ as safetensors with its task and generator as metadata.",
+        query: [], request: None, response: (200, BYTES, "binary")),
+    endpoint!(get "/v1/federations/{federation}/events" Anybody events::events,
+        "Server-sent events named progress, one with every change that the reader is fast enough for.",
+        query: [], request: None, response: (200, "text/event-stream", "Progress")),
+    endpoint!(post "/v1/federations/{federation}/invites" Organiser organiser::invite, "Makes an invite.",
+        query: [], request: None, response: (201, JSON, "Invite")),
+    endpoint!(post "/v1/federations/{federation}/close" Organiser organiser::close,
+        "Ends a federation for good; its current round is aborted.",
+        query: [], request: None, response: (200, JSON, "FederationSummary")),
+    endpoint!(get "/v1/admin/check" Organiser organiser::check, "Is this the organiser's token?",
+        query: [], request: None, response: NOTHING),
+    endpoint!(post "/v1/federations/{federation}/participants" Anybody participant::join,
+        "Joins with an invite. The token in the answer is shown only here.",
+        query: [], request: Some((JSON, "JoinRequest")), response: (201, JSON, "Joined")),
+    endpoint!(get "/v1/federations/{federation}/round" Participant participant::round,
+        "What this participant needs to know next. With `after`, waits for a change.",
+        query: [("after", "The version seen last: answers as soon as it is higher."),
+            ("wait_ms", "How long to wait for that, at most 25,000 and a third of the lease.")],
+        request: None, response: (200, JSON, "RoundView")),
+    endpoint!(post "/v1/federations/{federation}/rounds/{round}/enrol" Participant participant::enrol,
+        "Says that an update for this round is ready.",
+        query: [], request: Some((JSON, "Enrolment")), response: (200, JSON, "RoundView")),
+    endpoint!(post "/v1/federations/{federation}/rounds/{round}/update" Participant participant::update,
+        "Delivers the update. It is stored durably before the answer, and never counted twice.",
+        query: [], request: Some((shared::round::wire::CONTENT_TYPE, "Update")), response: (200, JSON, "RoundView")),
+    endpoint!(post "/v1/federations/{federation}/heartbeat" Participant participant::heartbeat,
+        "Says that this participant is still there.",
+        query: [], request: None, response: NOTHING),
+    endpoint!(delete "/v1/federations/{federation}/participants/me" Participant participant::leave,
+        "Leaves for good; the token is void from then on.",
+        query: [], request: None, response: NOTHING),
+];
+
+/// The whole service, once for each worker thread.
+pub(crate) fn service(
+    app: web::Data<App>,
+) -> actix_web::App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    actix_web::App::new()
+        .app_data(app)
+        .app_data(
+            web::PathConfig::default()
+                .error_handler(|_, _| Failure::from(Refusal::NotFound).into()),
+        )
+        .app_data(
+            web::QueryConfig::default()
+                .error_handler(|e, _| Failure::BadRequest(format!("the query: {e}")).into()),
+        )
+        .wrap(actix_web::middleware::from_fn(telemetry::observe))
+        .wrap(tracing_actix_web::TracingLogger::<telemetry::Spans>::new())
+        .configure(routes)
+        .configure(pages::routes)
+        .default_service(web::to(unknown))
+}
+
+fn routes(service: &mut web::ServiceConfig) {
+    let mut paths: Vec<&str> = ENDPOINTS.iter().map(|e| e.path).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    for path in paths {
+        let mut resource = web::resource(path).default_service(web::to(wrong_method));
+        for endpoint in ENDPOINTS.iter().filter(|e| e.path == path) {
+            resource = resource.route((endpoint.route)());
+        }
+        service.service(resource);
+    }
+}
+
+async fn unknown() -> Result<actix_web::HttpResponse, Failure> {
+    Err(Refusal::NotFound.into())
+}
+
+async fn wrong_method(request: HttpRequest) -> actix_web::HttpResponse {
+    use actix_web::ResponseError as _;
+    let pattern = request.match_pattern().unwrap_or_default();
+    let methods: Vec<_> = ENDPOINTS
+        .iter()
+        .filter(|e| e.path == pattern)
+        .map(|e| e.method.to_ascii_uppercase())
+        .collect();
+    let allow = if methods.is_empty() {
+        "GET".to_owned()
+    } else {
+        methods.join(", ")
+    };
+    let mut response = Failure::Method(format!("use {allow}")).error_response();
+    if let Ok(value) = allow.parse() {
+        response
+            .headers_mut()
+            .insert(actix_web::http::header::ALLOW, value);
+    }
+    response
+}

@@ -1,0 +1,254 @@
+//! What participants say: join, look, enrol, deliver, stay, leave.
+
+use super::{auth, body};
+use crate::app::App;
+use crate::engine::{self, Effects, Known, Message};
+use crate::failure::Failure;
+use crate::secret::Secret;
+use crate::store::rounds::Place;
+use crate::store::{federations, participants, rounds};
+use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use shared::round::messages::{Enrolment, JoinRequest, Joined, RoundView, Standing, Update};
+use shared::round::refusal::Refusal;
+use shared::round::server::Event;
+use shared::round::wire;
+use std::time::Duration;
+
+/// A long poll ends after this time in any case: proxies cut silent connections.
+const LONGEST_WAIT: Duration = Duration::from_secs(25);
+
+pub(super) async fn join(
+    app: Data<App>,
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    let known = auth::federation(&app, &id).await?;
+    let join: JoinRequest = body::json(&app, &request, payload, body::JSON_LIMIT).await?;
+    let invite = Secret::new(join.invite).hash();
+    let token = Secret::random()?;
+    let now = app.clock.now_ms();
+    let lease_until = now + known.task.federation.policy.lease_ms;
+    let number = app
+        .store
+        .run_tx("join", async |tx| {
+            if !participants::invite_exists(tx, &id, &invite).await? {
+                return Err(Refusal::BadInvite.into());
+            }
+            let head = federations::head(&mut **tx, &id).await?;
+            engine::require_running(head.status)?;
+            if head.participants >= app.config.max_participants {
+                return Err(Refusal::Full.into());
+            }
+            let number = head.participants;
+            participants::insert(tx, &id, number, &token.hash(), now, lease_until).await?;
+            federations::bump(tx, &id).await?;
+            Ok(number)
+        })
+        .await?;
+    app.after(
+        &id,
+        &Effects {
+            changed: true,
+            ..Effects::default()
+        },
+    )
+    .await;
+    Ok(HttpResponse::Created().json(Joined {
+        participant: number,
+        token: token.reveal().to_owned(),
+        task: known.task.source().clone(),
+        task_hash: known.task_hash.clone(),
+    }))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Wait {
+    after: Option<u64>,
+    wait_ms: Option<u64>,
+}
+
+pub(super) async fn round(
+    app: Data<App>,
+    request: HttpRequest,
+    id: Path<String>,
+    wait: Query<Wait>,
+) -> Result<HttpResponse, Failure> {
+    let (known, speaker) = auth::participant(&app, &request, &id).await?;
+    let mut view = view(&app, &known, speaker.number).await?;
+    let Some(after) = wait.after else {
+        return Ok(HttpResponse::Ok().json(view));
+    };
+    // Who waits longer than their lease would be taken for gone while they wait.
+    let lease = Duration::from_millis(known.task.federation.policy.lease_ms);
+    let patience = Duration::from_millis(wait.wait_ms.unwrap_or(20_000))
+        .min(LONGEST_WAIT)
+        .min(lease / 3);
+    let deadline = tokio::time::Instant::now() + patience;
+    let mut versions = app.hub.subscribe(&id, view.version);
+    let mut stopping = app.stopping.clone();
+    while view.version <= after {
+        // No connection is held here, however many wait.
+        let woken = tokio::select! {
+            changed = versions.changed() => changed.is_ok(),
+            _ = stopping.wait_for(|stop| *stop) => false,
+            () = tokio::time::sleep_until(deadline) => false,
+        };
+        view = self::view(&app, &known, speaker.number).await?;
+        if !woken {
+            break;
+        }
+    }
+    Ok(HttpResponse::Ok().json(view))
+}
+
+pub(super) async fn enrol(
+    app: Data<App>,
+    request: HttpRequest,
+    path: Path<(String, u32)>,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    let (id, number) = path.into_inner();
+    let (known, speaker) = auth::participant(&app, &request, &id).await?;
+    let enrolment: Enrolment = body::json(&app, &request, payload, body::JSON_LIMIT).await?;
+    let now = app.clock.now_ms();
+    let effects = app
+        .store
+        .run_tx("enrol", async |tx| {
+            let head = federations::head(&mut **tx, &id).await?;
+            engine::require_running(head.status)?;
+            auth::present(tx, &request, &id).await?;
+            let round = rounds::load(&mut **tx, &id).await?;
+            if round.number != number {
+                return Err(Refusal::WrongRound.into());
+            }
+            if enrolment.theta != head.theta_hash {
+                return Err(Refusal::WrongTheta.into());
+            }
+            let standing = rounds::place(&mut **tx, &id, number, speaker.number)
+                .await?
+                .standing();
+            let live = participants::live(&mut **tx, &id, now).await?;
+            let mut effects = Effects::default();
+            let event = Event::Enrol { standing, live };
+            let message = Message {
+                speaker: Some(speaker.number),
+                update: None,
+            };
+            engine::apply(tx, &known, now, event, message, &mut effects).await?;
+            Ok(effects)
+        })
+        .await?;
+    app.after(&id, &effects).await;
+    Ok(HttpResponse::Ok().json(view(&app, &known, speaker.number).await?))
+}
+
+pub(super) async fn update(
+    app: Data<App>,
+    request: HttpRequest,
+    path: Path<(String, u32)>,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    let (id, number) = path.into_inner();
+    let (known, speaker) = auth::participant(&app, &request, &id).await?;
+    body::require_type(&request, &[wire::CONTENT_TYPE, "application/octet-stream"])?;
+    let limit = update_limit(known.dim, app.config.max_body);
+    let body = body::read(&app, &request, payload, limit).await?;
+    let update: Update = wire::decode(&body)
+        .map_err(|e| Failure::RefusedBecause(Refusal::Malformed, e.to_string()))?;
+    if update.round != number {
+        return Err(Failure::RefusedBecause(
+            Refusal::WrongRound,
+            format!(
+                "the address says round {number}, the update {}",
+                update.round
+            ),
+        ));
+    }
+    let now = app.clock.now_ms();
+    let effects = app
+        .store
+        .run_tx("update", async |tx| {
+            let place = rounds::place(&mut **tx, &id, number, speaker.number).await?;
+            let delivered = place == Place::Known(Standing::Delivered);
+            let head = federations::head(&mut **tx, &id).await?;
+            let round = rounds::load(&mut **tx, &id).await?;
+            // It may come again long after its round, or even its federation, has ended.
+            if delivered && round.number != number {
+                return Err(Refusal::Duplicate.into());
+            }
+            engine::require_running(head.status)
+                .map_err(|over| if delivered { Refusal::Duplicate } else { over })?;
+            auth::present(tx, &request, &id).await?;
+            if round.number != number {
+                return Err(Refusal::WrongRound.into());
+            }
+            update.validate(known.dim)?;
+            if update.theta != head.theta_hash {
+                return Err(Refusal::WrongTheta.into());
+            }
+            let mut effects = Effects::default();
+            let event = Event::Deliver {
+                standing: place.standing(),
+            };
+            let message = Message {
+                speaker: Some(speaker.number),
+                update: Some((&update, body.len())),
+            };
+            engine::apply(tx, &known, now, event, message, &mut effects).await?;
+            Ok(effects)
+        })
+        .await?;
+    app.after(&id, &effects).await;
+    Ok(HttpResponse::Ok().json(view(&app, &known, speaker.number).await?))
+}
+
+/// Four bytes for each parameter and some for the rest; as much again, so that an update of the wrong length
+/// is told so (`malformed`) unless it is far too long (`too_large`).
+fn update_limit(dim: usize, most: usize) -> usize {
+    (1024 + 8 * dim).min(most)
+}
+
+pub(super) async fn heartbeat(
+    app: Data<App>,
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    auth::participant(&app, &request, &id).await?;
+    body::none(&app, &request, payload).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn leave(
+    app: Data<App>,
+    request: HttpRequest,
+    id: Path<String>,
+) -> Result<HttpResponse, Failure> {
+    let (known, speaker) = auth::participant(&app, &request, &id).await?;
+    let now = app.clock.now_ms();
+    let effects = app
+        .store
+        .run_tx("leave", async |tx| {
+            let mut effects = Effects::default();
+            engine::leave(tx, &known, speaker.number, now, &mut effects).await?;
+            Ok(effects)
+        })
+        .await?;
+    app.after(&id, &effects).await;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn view(app: &App, known: &Known, participant: u32) -> Result<RoundView, Failure> {
+    let policy = &known.task.federation.policy;
+    rounds::view(
+        &app.store.readers,
+        &known.id,
+        Some(participant),
+        policy,
+        app.clock.now_ms(),
+    )
+    .await
+}

@@ -1,0 +1,117 @@
+//! What everybody may see.
+
+use super::{auth, openapi};
+use crate::app::App;
+use crate::failure::Failure;
+use crate::store::{federations, rounds};
+use actix_web::http::header;
+use actix_web::web::{Data, Path, Query};
+use actix_web::{HttpResponse, Responder};
+use safetensors::tensor::{Dtype, TensorView};
+use serde::Deserialize;
+use shared::round::messages::FederationDetail;
+use shared::round::refusal::Refusal;
+use std::collections::HashMap;
+
+/// Finished rounds that a detail shows.
+const SHOWN_ROUNDS: u32 = 2_000;
+
+pub(super) async fn health() -> impl Responder {
+    HttpResponse::Ok()
+        .json(serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+pub(super) async fn openapi() -> impl Responder {
+    HttpResponse::Ok().json(openapi::document())
+}
+
+pub(super) async fn metrics(app: Data<App>) -> Result<HttpResponse, Failure> {
+    let now = app.clock.now_ms();
+    app.metrics.live.reset();
+    for summary in federations::summaries(&app.store.readers, now).await? {
+        app.metrics
+            .live
+            .with_label_values(&[&summary.id])
+            .set(i64::from(summary.live));
+    }
+    let text = app
+        .metrics
+        .render()
+        .map_err(|e| Failure::Internal(e.to_string()))?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(text))
+}
+
+pub(super) async fn list(app: Data<App>) -> Result<HttpResponse, Failure> {
+    let summaries = federations::summaries(&app.store.readers, app.clock.now_ms()).await?;
+    Ok(HttpResponse::Ok().json(summaries))
+}
+
+pub(super) async fn detail(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
+    let known = auth::federation(&app, &id).await?;
+    let now = app.clock.now_ms();
+    let policy = &known.task.federation.policy;
+    // One snapshot for all three.
+    let mut tx = app.store.readers.begin().await?;
+    let detail = FederationDetail {
+        summary: federations::summary(&mut *tx, &id, now).await?,
+        task: known.task.source().clone(),
+        rounds: rounds::records(&mut *tx, &id, SHOWN_ROUNDS).await?,
+        current: rounds::view(&mut *tx, &id, None, policy, now).await?,
+    };
+    tx.commit().await?;
+    Ok(HttpResponse::Ok().json(detail))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Expected {
+    hash: Option<String>,
+}
+
+pub(super) async fn theta(
+    app: Data<App>,
+    id: Path<String>,
+    expected: Query<Expected>,
+) -> Result<HttpResponse, Failure> {
+    let theta = federations::theta(&app.store.readers, &id).await?;
+    if expected
+        .hash
+        .as_ref()
+        .is_some_and(|hash| *hash != theta.hash)
+    {
+        return Err(Refusal::WrongTheta.into());
+    }
+    Ok(HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        .insert_header((header::ETAG, format!("\"{}\"", theta.hash)))
+        .insert_header(("X-Theta-Step", theta.step))
+        .body(theta.bytes))
+}
+
+pub(super) async fn generator(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
+    let known = auth::federation(&app, &id).await?;
+    let theta = federations::theta(&app.store.readers, &id).await?;
+    let internal = |e: safetensors::SafeTensorError| Failure::Internal(e.to_string());
+    let tensor = TensorView::new(Dtype::F32, vec![known.dim], &theta.bytes).map_err(internal)?;
+    let spec = known.task.source().get("generator").cloned();
+    let metadata = HashMap::from([
+        ("task_hash".to_owned(), theta.task_hash),
+        ("task_name".to_owned(), known.task.name.clone()),
+        ("theta_hash".to_owned(), theta.hash),
+        ("step".to_owned(), theta.step.to_string()),
+        (
+            "generator".to_owned(),
+            spec.unwrap_or_else(|| serde_json::json!({})).to_string(),
+        ),
+    ]);
+    let file = safetensors::serialize([("theta", tensor)], Some(metadata)).map_err(internal)?;
+    let name = format!(
+        "attachment; filename=\"generator-{}-step-{}.safetensors\"",
+        known.id, theta.step
+    );
+    Ok(HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        .insert_header((header::CONTENT_DISPOSITION, name))
+        .body(file))
+}

@@ -1,0 +1,76 @@
+//! The aggregator and nothing else. `fed-bbpt serve` is the same with the rest of the command line around it.
+//!
+//! Exit codes: 0 after an orderly end, 1 when the server failed, 2 for wrong flags or settings.
+
+use aggregator::{RealClock, ServeArgs, ServeError, serve};
+use clap::Parser;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Runs the aggregator of Fed-BBPT.
+#[derive(Parser)]
+#[command(version)]
+struct Flags {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,aggregator=info")),
+        )
+        .init();
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("aggregator-only: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let announce = |line: &str| {
+        println!("{line}");
+        // A pipe buffers; whoever started us waits for this line. A closed pipe is their choice.
+        let _ = std::io::stdout().flush();
+    };
+    let outcome = runtime.block_on(serve(
+        flags.serve,
+        Arc::new(RealClock),
+        announce,
+        interrupted(),
+    ));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("aggregator-only: {error}");
+            ExitCode::from(if matches!(error, ServeError::Config(_)) {
+                2
+            } else {
+                1
+            })
+        }
+    }
+}
+
+/// Ctrl-C, or SIGTERM from a service manager.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,60 @@
+//! `serve` from its flags to its end.
+
+use crate::app::{RunError, run};
+use crate::clock::Clock;
+use crate::config::{ConfigFaults, ServeArgs};
+use std::future::Future;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+/// Why `serve` ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Before anything ran.
+    #[error(transparent)]
+    Config(#[from] ConfigFaults),
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {reason}; choose another with --listen")]
+    Listen {
+        /// Address and port.
+        address: String,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// The server itself.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Resolves the flags, listens, tells through `announce` (one line at a time, for people) where, and serves
+/// until `shutdown`. Port 0 takes a free one.
+///
+/// # Errors
+/// [`ServeError`]; nothing was started then.
+pub async fn serve(
+    args: ServeArgs,
+    clock: Arc<dyn Clock>,
+    announce: impl Fn(&str),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let named_url = args.public_url.is_some();
+    let resolved = args.resolve()?;
+    let listen = |reason| ServeError::Listen {
+        address: resolved.listen.to_string(),
+        reason,
+    };
+    let listener = TcpListener::bind(resolved.listen).map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    // With port 0 the default address for links was made before the port was known.
+    let guessed = !named_url && resolved.listen.port() == 0;
+    let url = if guessed {
+        format!("http://{address}")
+    } else {
+        resolved.public_url
+    };
+    if let Some(path) = &resolved.token_file {
+        announce(&format!("organiser's token in {}", path.display()));
+    }
+    announce(&format!("aggregator at {url}"));
+    Ok(run(listener, resolved.aggregator, clock, shutdown).await?)
+}

@@ -1,0 +1,268 @@
+//! Federations and their θ.
+
+use super::{parse_word, unsigned, word};
+use crate::failure::Failure;
+use shared::federation::server_optimizer::ServerState;
+use shared::round::messages::{FederationStatus, FederationSummary};
+use shared::round::refusal::Refusal;
+use shared::task::{Hash, Task, theta_bytes, theta_from_bytes, theta_hash};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteExecutor};
+
+/// What most statements need to know of a federation.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) status: FederationStatus,
+    pub(crate) step: u32,
+    pub(crate) theta_hash: Hash,
+    pub(crate) participants: u32,
+}
+
+/// A federation about to exist.
+pub(crate) struct New<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) task: &'a Task,
+    pub(crate) model_origin: &'a str,
+    pub(crate) theta: &'a [f32],
+    pub(crate) now: u64,
+}
+
+/// Adds a federation and its θ₀; its first round is for `rounds::store`.
+pub(crate) async fn insert(tx: &mut super::Tx, new: &New<'_>) -> Result<(), Failure> {
+    sqlx::query(
+        "-- federation_insert\n\
+         INSERT INTO federation (id, task, task_hash, name, description, model_origin, dim, steps, status, step, \
+         version, theta_hash, participants, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 1, $10, 0, $11)",
+    )
+    .bind(new.id)
+    .bind(new.task.source().to_string())
+    .bind(new.task.hash())
+    .bind(&new.task.name)
+    .bind(&new.task.description)
+    .bind(new.model_origin)
+    .bind(new.theta.len() as i64)
+    .bind(i64::from(new.task.federation.rounds))
+    .bind(word(FederationStatus::Running)?)
+    .bind(theta_hash(new.theta))
+    .bind(new.now as i64)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query(
+        "-- model_insert\n\
+         INSERT INTO model (federation, theta, moment1, moment2, updates) VALUES ($1, $2, $3, $3, 0)",
+    )
+    .bind(new.id)
+    .bind(theta_bytes(new.theta))
+    .bind(Vec::new())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Status, step, θ's hash.
+pub(crate) async fn head(db: impl SqliteExecutor<'_>, id: &str) -> Result<Head, Failure> {
+    let row: Option<(String, i64, String, i64)> = sqlx::query_as(
+        "-- federation_head\n\
+         SELECT status, step, theta_hash, participants FROM federation WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(db)
+    .await?;
+    let (status, step, theta_hash, participants) = row.ok_or(Refusal::NotFound)?;
+    Ok(Head {
+        status: parse_word(status)?,
+        step: unsigned(step)?,
+        theta_hash,
+        participants: unsigned(participants)?,
+    })
+}
+
+/// The task's JSON, if there is such a federation.
+pub(crate) async fn task(db: impl SqliteExecutor<'_>, id: &str) -> Result<Option<String>, Failure> {
+    Ok(
+        sqlx::query_scalar("-- federation_task\nSELECT task FROM federation WHERE id = $1")
+            .bind(id)
+            .fetch_optional(db)
+            .await?,
+    )
+}
+
+/// Counts a change that views can show.
+pub(crate) async fn bump(tx: &mut super::Tx, id: &str) -> Result<(), Failure> {
+    sqlx::query("-- federation_bump\nUPDATE federation SET version = version + 1 WHERE id = $1")
+        .bind(id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// The version now.
+pub(crate) async fn version(db: impl SqliteExecutor<'_>, id: &str) -> Result<u64, Failure> {
+    let version: i64 =
+        sqlx::query_scalar("-- federation_version\nSELECT version FROM federation WHERE id = $1")
+            .bind(id)
+            .fetch_one(db)
+            .await?;
+    unsigned(version)
+}
+
+/// All versions, for whoever watches.
+pub(crate) async fn versions(db: impl SqliteExecutor<'_>) -> Result<Vec<(String, u64)>, Failure> {
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as("-- federation_versions\nSELECT id, version FROM federation")
+            .fetch_all(db)
+            .await?;
+    rows.into_iter()
+        .map(|(id, version)| Ok((id, unsigned(version)?)))
+        .collect()
+}
+
+/// Running, finished, closed.
+pub(crate) async fn set_status(
+    tx: &mut super::Tx,
+    id: &str,
+    status: FederationStatus,
+) -> Result<(), Failure> {
+    sqlx::query("-- federation_set_status\nUPDATE federation SET status = $2 WHERE id = $1")
+        .bind(id)
+        .bind(word(status)?)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// θ as it travels, and what its headers say.
+pub(crate) struct StoredTheta {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) hash: Hash,
+    pub(crate) step: u32,
+    pub(crate) task_hash: Hash,
+}
+
+/// The current θ, in one statement, so that bytes and hash belong together.
+pub(crate) async fn theta(db: impl SqliteExecutor<'_>, id: &str) -> Result<StoredTheta, Failure> {
+    let row: Option<(Vec<u8>, String, i64, String)> = sqlx::query_as(
+        "-- model_theta\n\
+         SELECT m.theta, f.theta_hash, f.step, f.task_hash FROM federation f \
+         JOIN model m ON m.federation = f.id WHERE f.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(db)
+    .await?;
+    let (bytes, hash, step, task_hash) = row.ok_or(Refusal::NotFound)?;
+    Ok(StoredTheta {
+        bytes,
+        hash,
+        step: unsigned(step)?,
+        task_hash,
+    })
+}
+
+/// θ and the moments.
+pub(crate) async fn state(
+    tx: &mut super::Tx,
+    id: &str,
+    dim: usize,
+) -> Result<ServerState, Failure> {
+    let (theta, first, second, updates): (Vec<u8>, Vec<u8>, Vec<u8>, i64) = sqlx::query_as(
+        "-- model_state\n\
+         SELECT theta, moment1, moment2, updates FROM model WHERE federation = $1",
+    )
+    .bind(id)
+    .fetch_one(&mut **tx)
+    .await?;
+    let parse = |bytes: &[u8]| {
+        // A moment that no update has filled yet is empty.
+        let dim = if bytes.is_empty() { 0 } else { dim };
+        theta_from_bytes(bytes, dim).map_err(Failure::Internal)
+    };
+    Ok(ServerState {
+        theta: theta_from_bytes(&theta, dim).map_err(Failure::Internal)?,
+        first: parse(&first)?,
+        second: parse(&second)?,
+        updates: unsigned(updates)?,
+    })
+}
+
+/// θ_{t+1} and its moments; counts the step. Gives θ's hash.
+pub(crate) async fn advance(
+    tx: &mut super::Tx,
+    id: &str,
+    state: &ServerState,
+) -> Result<Hash, Failure> {
+    sqlx::query(
+        "-- model_advance\n\
+         UPDATE model SET theta = $2, moment1 = $3, moment2 = $4, updates = $5 WHERE federation = $1",
+    )
+    .bind(id)
+    .bind(theta_bytes(&state.theta))
+    .bind(theta_bytes(&state.first))
+    .bind(theta_bytes(&state.second))
+    .bind(i64::from(state.updates))
+    .execute(&mut **tx)
+    .await?;
+    let hash = theta_hash(&state.theta);
+    sqlx::query(
+        "-- federation_advance\n\
+         UPDATE federation SET step = step + 1, theta_hash = $2 WHERE id = $1",
+    )
+    .bind(id)
+    .bind(&hash)
+    .execute(&mut **tx)
+    .await?;
+    Ok(hash)
+}
+
+fn read_summary(row: &SqliteRow) -> Result<FederationSummary, Failure> {
+    Ok(FederationSummary {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        description: row.try_get("description")?,
+        status: parse_word(row.try_get("status")?)?,
+        step: unsigned(row.try_get("step")?)?,
+        steps: unsigned(row.try_get("steps")?)?,
+        participants: unsigned(row.try_get("participants")?)?,
+        live: unsigned(row.try_get("live")?)?,
+        dim: unsigned(row.try_get("dim")?)?,
+        model_origin: row.try_get("model_origin")?,
+        created_at: unsigned(row.try_get("created_at")?)?,
+        task_hash: row.try_get("task_hash")?,
+    })
+}
+
+/// One line of the list.
+pub(crate) async fn summary(
+    db: impl SqliteExecutor<'_>,
+    id: &str,
+    now: u64,
+) -> Result<FederationSummary, Failure> {
+    let row = sqlx::query(
+        "-- federation_summary\n\
+         SELECT f.id, f.name, f.description, f.status, f.step, f.steps, f.participants, f.dim, f.model_origin, \
+         f.created_at, f.task_hash, (SELECT COUNT(*) FROM participant p WHERE p.federation = f.id AND \
+         p.lease_until > $2) AS live FROM federation f WHERE f.id = $1",
+    )
+    .bind(id)
+    .bind(now as i64)
+    .fetch_optional(db)
+    .await?;
+    read_summary(&row.ok_or(Refusal::NotFound)?)
+}
+
+/// The list, newest first.
+pub(crate) async fn summaries(
+    db: impl SqliteExecutor<'_>,
+    now: u64,
+) -> Result<Vec<FederationSummary>, Failure> {
+    let rows = sqlx::query(
+        "-- federation_summaries\n\
+         SELECT f.id, f.name, f.description, f.status, f.step, f.steps, f.participants, f.dim, f.model_origin, \
+         f.created_at, f.task_hash, (SELECT COUNT(*) FROM participant p WHERE p.federation = f.id AND \
+         p.lease_until > $1) AS live FROM federation f ORDER BY f.created_at DESC, f.id LIMIT 1000",
+    )
+    .bind(now as i64)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(read_summary).collect()
+}

@@ -1,0 +1,164 @@
+//! Invites, participants and their leases.
+
+use super::{Tx, unsigned};
+use crate::failure::Failure;
+use sqlx::SqliteExecutor;
+
+/// Adds an invite.
+pub(crate) async fn insert_invite(
+    tx: &mut Tx,
+    federation: &str,
+    hash: &str,
+    now: u64,
+) -> Result<(), Failure> {
+    sqlx::query(
+        "-- invite_insert\nINSERT INTO invite (hash, federation, created_at) VALUES ($1, $2, $3)",
+    )
+    .bind(hash)
+    .bind(federation)
+    .bind(now as i64)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Is there such an invite to this federation?
+pub(crate) async fn invite_exists(
+    tx: &mut Tx,
+    federation: &str,
+    hash: &str,
+) -> Result<bool, Failure> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "-- invite_exists\nSELECT created_at FROM invite WHERE hash = $1 AND federation = $2",
+    )
+    .bind(hash)
+    .bind(federation)
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Adds participant number `number`.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    federation: &str,
+    number: u32,
+    token_hash: &str,
+    now: u64,
+    lease_until: u64,
+) -> Result<(), Failure> {
+    sqlx::query(
+        "-- participant_insert\n\
+         INSERT INTO participant (federation, number, token_hash, joined_at, lease_until, departed) \
+         VALUES ($1, $2, $3, $4, $5, 0)",
+    )
+    .bind(federation)
+    .bind(i64::from(number))
+    .bind(token_hash)
+    .bind(now as i64)
+    .bind(lease_until as i64)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query(
+        "-- federation_count_participant\n\
+         UPDATE federation SET participants = participants + 1 WHERE id = $1",
+    )
+    .bind(federation)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// A participant who may speak.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speaker {
+    pub(crate) number: u32,
+    pub(crate) lease_until: u64,
+}
+
+/// Whose token it is, unless they have left.
+pub(crate) async fn by_token(
+    db: impl SqliteExecutor<'_>,
+    federation: &str,
+    token_hash: &str,
+) -> Result<Option<Speaker>, Failure> {
+    let row: Option<(i64, i64)> = sqlx::query_as(
+        "-- participant_by_token\n\
+         SELECT number, lease_until FROM participant \
+         WHERE token_hash = $1 AND federation = $2 AND departed = 0",
+    )
+    .bind(token_hash)
+    .bind(federation)
+    .fetch_optional(db)
+    .await?;
+    row.map(|(number, until)| {
+        Ok(Speaker {
+            number: unsigned(number)?,
+            lease_until: unsigned(until)?,
+        })
+    })
+    .transpose()
+}
+
+/// They were heard of.
+pub(crate) async fn renew(
+    tx: &mut Tx,
+    federation: &str,
+    number: u32,
+    lease_until: u64,
+) -> Result<(), Failure> {
+    sqlx::query(
+        "-- participant_renew\n\
+         UPDATE participant SET lease_until = $3 WHERE federation = $1 AND number = $2 AND departed = 0",
+    )
+    .bind(federation)
+    .bind(i64::from(number))
+    .bind(lease_until as i64)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// They left for good.
+pub(crate) async fn depart(tx: &mut Tx, federation: &str, number: u32) -> Result<(), Failure> {
+    sqlx::query(
+        "-- participant_depart\n\
+         UPDATE participant SET departed = 1, lease_until = 0 WHERE federation = $1 AND number = $2",
+    )
+    .bind(federation)
+    .bind(i64::from(number))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// How many were heard of lately.
+pub(crate) async fn live(
+    db: impl SqliteExecutor<'_>,
+    federation: &str,
+    now: u64,
+) -> Result<u32, Failure> {
+    let count: i64 = sqlx::query_scalar(
+        "-- participant_live\n\
+         SELECT COUNT(*) FROM participant WHERE federation = $1 AND lease_until > $2",
+    )
+    .bind(federation)
+    .bind(now as i64)
+    .fetch_one(db)
+    .await?;
+    unsigned(count)
+}
+
+/// After a time in which no aggregator ran: leases that held when the last one stopped (at `stopped`) are
+/// prolonged by that time, since nobody could have renewed them.
+pub(crate) async fn forgive(tx: &mut Tx, stopped: u64, gap: u64) -> Result<(), Failure> {
+    sqlx::query(
+        "-- participant_forgive\n\
+         UPDATE participant SET lease_until = lease_until + $2 WHERE lease_until > $1 AND departed = 0",
+    )
+    .bind(stopped as i64)
+    .bind(gap as i64)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

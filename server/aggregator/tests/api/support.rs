@@ -1,0 +1,381 @@
+//! A server on a free port, and clients that speak to it as browsers do.
+
+use aggregator::{AggregatorConfig, Clock, RealClock, RunError, Secret, run};
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use shared::round::messages::{
+    Enrolment, FederationDetail, FederationSummary, Invite, JoinRequest, Joined, Metrics, Problem,
+    RoundView, Update,
+};
+use shared::round::wire;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub const ADMIN: &str = "the-organisers-token";
+/// Parameters of the smallest task's generator.
+pub const DIM: usize = 576;
+/// Nothing here takes this long unless it hangs.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder for the database, and perhaps a page.
+pub struct Home(TempDir);
+
+impl Home {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.0.path().join("test.sqlite")
+    }
+
+    pub fn config(&self) -> AggregatorConfig {
+        AggregatorConfig {
+            poll: Duration::from_millis(20),
+            ..AggregatorConfig::new(self.database(), Secret::new(ADMIN))
+        }
+    }
+}
+
+/// A running aggregator.
+pub struct Server {
+    pub api: Api,
+    stop: Option<oneshot::Sender<()>>,
+    ended: JoinHandle<Result<(), RunError>>,
+}
+
+impl Server {
+    pub async fn start(config: AggregatorConfig, clock: Arc<dyn Clock>) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(run(listener, config, clock, async {
+            let _ = stopped.await;
+        }));
+        let api = Api::new(url);
+        api.wait_until_healthy().await;
+        Self {
+            api,
+            stop: Some(stop),
+            ended,
+        }
+    }
+
+    /// With a fresh home and the real clock.
+    pub async fn fresh() -> (Home, Self) {
+        let home = Home::new();
+        let server = Self::start(home.config(), Arc::new(RealClock)).await;
+        (home, server)
+    }
+
+    /// An orderly end.
+    pub async fn stop(mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        tokio::time::timeout(PATIENCE, self.ended)
+            .await
+            .expect("the server hangs")
+            .unwrap()
+            .unwrap();
+    }
+}
+
+#[derive(Clone)]
+pub struct Api {
+    pub url: String,
+    pub client: Client,
+}
+
+impl Api {
+    pub fn new(url: String) -> Self {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            rustls::crypto::ring::default_provider()
+                .install_default()
+                .unwrap();
+        });
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        Self { url, client }
+    }
+
+    pub async fn wait_until_healthy(&self) {
+        let begun = Instant::now();
+        // The listener exists before the server: the first request waits in its queue.
+        while self.get("/v1/health").send().await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the server does not come up");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.request(Method::POST, path)
+    }
+
+    pub async fn create(&self, task: Value) -> Invite {
+        let response = self
+            .post("/v1/federations")
+            .bearer_auth(ADMIN)
+            .json(&json!({ "task": task }))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 201);
+        response.json().await.unwrap()
+    }
+
+    pub async fn detail(&self, id: &str) -> FederationDetail {
+        let response = self
+            .get(&format!("/v1/federations/{id}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200);
+        response.json().await.unwrap()
+    }
+
+    pub async fn theta(&self, id: &str) -> Vec<f32> {
+        let response = self
+            .get(&format!("/v1/federations/{id}/theta"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200);
+        let etag = response.headers()["etag"]
+            .to_str()
+            .unwrap()
+            .trim_matches('"')
+            .to_owned();
+        let bytes = response.bytes().await.unwrap();
+        assert_eq!(shared::task::sha256_hex(&bytes), etag);
+        shared::task::theta_from_bytes(&bytes, DIM).unwrap()
+    }
+
+    pub async fn close(&self, id: &str) -> FederationSummary {
+        let path = format!("/v1/federations/{id}/close");
+        self.post(&path)
+            .bearer_auth(ADMIN)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
+    }
+
+    pub async fn join(&self, invite: &Invite) -> Member {
+        let response = self.try_join(&invite.federation, &invite.invite).await;
+        assert_eq!(response.status(), 201);
+        let joined: Joined = response.json().await.unwrap();
+        Member {
+            api: self.clone(),
+            federation: invite.federation.clone(),
+            number: joined.participant,
+            token: joined.token,
+        }
+    }
+
+    pub async fn try_join(&self, federation: &str, invite: &str) -> Response {
+        let path = format!("/v1/federations/{federation}/participants");
+        self.post(&path)
+            .json(&JoinRequest {
+                invite: invite.to_owned(),
+            })
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub async fn members(&self, invite: &Invite, count: usize) -> Vec<Member> {
+        let mut members = Vec::new();
+        for _ in 0..count {
+            members.push(self.join(invite).await);
+        }
+        members
+    }
+
+    pub async fn metrics(&self) -> String {
+        self.get("/metrics")
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+    }
+}
+
+/// A participant.
+#[derive(Clone)]
+pub struct Member {
+    pub api: Api,
+    pub federation: String,
+    pub number: u32,
+    pub token: String,
+}
+
+impl Member {
+    pub fn path(&self, rest: &str) -> String {
+        format!("/v1/federations/{}/{rest}", self.federation)
+    }
+
+    pub fn request(&self, method: Method, rest: &str) -> RequestBuilder {
+        self.api
+            .request(method, &self.path(rest))
+            .bearer_auth(&self.token)
+    }
+
+    pub async fn view(&self) -> RoundView {
+        let response = self.request(Method::GET, "round").send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.json().await.unwrap()
+    }
+
+    pub async fn wait(&self, after: u64, ms: u64) -> RoundView {
+        let rest = format!("round?after={after}&wait_ms={ms}");
+        let response = self.request(Method::GET, &rest).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.json().await.unwrap()
+    }
+
+    /// Waits until the view is as wished.
+    pub async fn until(&self, wish: impl Fn(&RoundView) -> bool) -> RoundView {
+        let begun = Instant::now();
+        let mut view = self.view().await;
+        while !wish(&view) {
+            assert!(begun.elapsed() < PATIENCE, "still {view:?}");
+            view = self.wait(view.version, 1_000).await;
+        }
+        view
+    }
+
+    pub async fn try_enrol(&self, round: u32, theta: &str) -> Response {
+        let body = Enrolment {
+            theta: theta.to_owned(),
+        };
+        self.request(Method::POST, &format!("rounds/{round}/enrol"))
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub async fn enrol(&self) -> RoundView {
+        let view = self.view().await;
+        let response = self.try_enrol(view.round, &view.theta).await;
+        assert_eq!(response.status(), 200);
+        response.json().await.unwrap()
+    }
+
+    pub async fn send(&self, update: &Update) -> Response {
+        self.send_bytes(update.round, wire::encode(update)).await
+    }
+
+    pub async fn send_bytes(&self, round: u32, body: Vec<u8>) -> Response {
+        self.request(Method::POST, &format!("rounds/{round}/update"))
+            .header("content-type", wire::CONTENT_TYPE)
+            .body(body)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub async fn deliver(&self, value: f32, examples: u32) -> RoundView {
+        let response = self
+            .send(&update(&self.view().await, value, examples))
+            .await;
+        assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
+        response.json().await.unwrap()
+    }
+}
+
+/// An update of which every entry is `value`.
+pub fn update(view: &RoundView, value: f32, examples: u32) -> Update {
+    Update {
+        round: view.round,
+        theta: view.theta.clone(),
+        examples,
+        delta: vec![value; DIM],
+        metrics: Metrics {
+            correct: 3,
+            total: 4,
+            loss: 0.5,
+            queries: 10,
+        },
+    }
+}
+
+/// A refusal's problem document, after a look at its form.
+pub async fn problem(response: Response) -> Problem {
+    let status = response.status().as_u16();
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    let problem: Problem = response.json().await.unwrap();
+    assert_eq!(problem.status, status);
+    assert!(!problem.title.is_empty());
+    problem
+}
+
+pub async fn expect(response: Response, status: u16, code: &str) {
+    let problem = problem(response).await;
+    assert_eq!(
+        (problem.status, &problem.code[..]),
+        (status, code),
+        "{problem:?}"
+    );
+}
+
+/// The smallest task. `open` and `upload` are (count_min, count_max, time_min_ms, time_max_ms).
+pub fn task_with(
+    rounds: u32,
+    lease_seconds: u32,
+    open: (u32, u32, u64, u64),
+    upload: (u32, u32, u64, u64),
+) -> Value {
+    let limits = |(count_min, count_max, time_min_ms, time_max_ms): (u32, u32, u64, u64)| json!({ "count_min": count_min, "count_max": count_max, "time_min_ms": time_min_ms, "time_max_ms": time_max_ms });
+    json!({
+        "name": "Digits",
+        "description": "A test",
+        "model": {
+            "url": "http://127.0.0.1:8701/models",
+            "name": "m",
+            "input": { "height": 32, "width": 32 },
+            "output": { "classes": 3 },
+        },
+        "data": { "labels": ["a", "b", "c"] },
+        "federation": {
+            "rounds": rounds,
+            "lease_seconds": lease_seconds,
+            "open": limits(open),
+            "upload": limits(upload),
+        },
+    })
+}
+
+/// Rounds of `cohort` participants who may take their time.
+pub fn task(rounds: u32, cohort: u32) -> Value {
+    let limits = (cohort, cohort, 600_000, 600_000);
+    task_with(rounds, 600, limits, limits)
+}
