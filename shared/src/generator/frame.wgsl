@@ -1,0 +1,25 @@
+// `frame` on the GPU: see frame.rs. shape_of: 0 left, 1 top, 2 inner width, 3 inner height of the image.
+
+fn prepare(lane: u32) {
+}
+
+fn level(c: u32, y: u32, x: u32, original: f32) -> f32 {
+  let left = shape_of(0u);
+  let top = shape_of(1u);
+  let inner_width = shape_of(2u);
+  let inner_height = shape_of(3u);
+  let beside = y >= top && y < top + inner_height;
+  if beside && x >= left && x < left + inner_width {
+    return original;
+  }
+  // Border pixels are numbered row by row, skipping the inside.
+  var number = y * params.width + x;
+  if y >= top {
+    number -= min(y - top, inner_height) * inner_width;
+  }
+  if beside && x >= left + inner_width {
+    number -= inner_width;
+  }
+  let border = params.height * params.width - inner_width * inner_height;
+  return 255.0 / (1.0 + exp(-perturbed_theta(c * border + number)));
+}

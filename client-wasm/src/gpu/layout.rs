@@ -1,0 +1,75 @@
+//! What `step.wgsl` reads, as bytes: its `Params` and its `Candidate`s.
+
+use shared::generator::Shape;
+use shared::optimizer::Candidate;
+use shared::rng::Distribution;
+
+use super::passes::Pass;
+
+/// Bytes of `Params`.
+pub const PARAMS_BYTES: usize = 64;
+/// Bytes of one `Candidate`.
+pub const CANDIDATE_BYTES: usize = 32;
+/// Integers that a kernel may have.
+const INTEGERS: usize = 8;
+
+/// `Params` of one pass.
+pub fn params(shape: Shape, pass: Pass, statistics: usize, integers: &[u32]) -> Vec<u8> {
+    let mut words = vec![
+        shape.height as u32,
+        shape.width as u32,
+        shape.bytes() as u32,
+        shape.bytes().div_ceil(4) as u32,
+        pass.images.len() as u32,
+        pass.images.start as u32,
+        pass.candidates.start as u32,
+        statistics as u32,
+    ];
+    words.extend(integers.iter().copied().chain(std::iter::repeat(0)).take(INTEGERS));
+    bytemuck::cast_slice(&words).to_vec()
+}
+
+/// All candidates of a step.
+pub fn candidates(candidates: &[Candidate]) -> Vec<u8> {
+    let words: Vec<u32> = candidates
+        .iter()
+        .flat_map(|candidate| match candidate.direction {
+            Some(direction) => {
+                let distribution = match direction.distribution {
+                    Distribution::Rademacher => 1,
+                    Distribution::SegmentedUniform => 2,
+                };
+                candidate_words(direction.key, direction.counter, distribution, candidate.scale)
+            }
+            None => candidate_words([0; 2], [0; 3], 0, 0.0),
+        })
+        .collect();
+    bytemuck::cast_slice(&words).to_vec()
+}
+
+/// A known answer's question in a candidate's place.
+pub fn question(counter: [u32; 4], key: [u32; 2]) -> Vec<u8> {
+    let [a, b, c, d] = counter;
+    bytemuck::cast_slice(&candidate_words(key, [a, b, c], d, 0.0)).to_vec()
+}
+
+fn candidate_words(key: [u32; 2], counter: [u32; 3], distribution: u32, scale: f32) -> [u32; 8] {
+    [key[0], key[1], counter[0], counter[1], counter[2], distribution, scale.to_bits(), 0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::passes::Range;
+
+    #[test]
+    fn sizes_are_those_of_the_kernel() {
+        let pass = Pass { candidates: Range { start: 3, end: 4 }, images: Range { start: 1, end: 7 } };
+        let bytes = params(Shape { height: 5, width: 7 }, pass, 8, &[9]);
+        assert_eq!(bytes.len(), PARAMS_BYTES);
+        let words: &[u32] = bytemuck::cast_slice(&bytes);
+        assert_eq!(words, [5, 7, 105, 27, 6, 1, 3, 8, 9, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(candidates(&[Candidate::BASE; 3]).len(), 3 * CANDIDATE_BYTES);
+        assert_eq!(question([1, 2, 3, 4], [5, 6]).len(), CANDIDATE_BYTES);
+    }
+}

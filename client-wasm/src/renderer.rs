@@ -1,0 +1,162 @@
+//! Who renders a task's steps: the GPU only where it is right, and faster on this very task.
+
+use serde::Serialize;
+use shared::generator::{self, Generator, Prepared, Shape};
+use shared::optimizer::Candidate;
+use shared::rng::Stream;
+
+use crate::gpu::{Gpu, GpuError, GpuStep, check};
+
+/// What the owner wishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wish {
+    /// Whichever is faster.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU, a software adapter too.
+    WebGpu,
+}
+
+/// What was chosen, as the page shows it (`Backend` in `protocol.ts`).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Choice {
+    /// `cpu` or `webgpu`.
+    pub name: &'static str,
+    /// One sentence: why this one.
+    pub reason: String,
+    /// Milliseconds of this task's own step on the CPU, if measured.
+    pub cpu_ms: Option<f64>,
+    /// And on the GPU.
+    pub webgpu_ms: Option<f64>,
+    /// The GPU's adapter.
+    pub adapter: Option<String>,
+}
+
+/// The step that is measured and rendered for.
+pub struct Workload<'a> {
+    /// The prompt generator.
+    pub generator: &'a dyn Generator,
+    /// Its image size.
+    pub shape: Shape,
+    /// The candidates of one step.
+    pub candidates: &'a [Candidate],
+    /// Images of one step.
+    pub images: usize,
+}
+
+/// The GPU must be clearly faster: a tie is not worth a driver.
+const MARGIN: f64 = 0.9;
+/// The CPU's time is extrapolated from one candidate when a whole step would take longer than this.
+const PATIENCE_MS: f64 = 120.0;
+
+/// Adapter → device → known answers → a measurement of this task's own step on both.
+///
+/// `now` gives milliseconds since any fixed time.
+pub async fn choose(wish: Wish, work: &Workload<'_>, now: fn() -> f64) -> (Option<GpuStep>, Choice) {
+    let cpu = |reason: String, cpu_ms, webgpu_ms, adapter| Choice { name: "cpu", reason, cpu_ms, webgpu_ms, adapter };
+    if wish == Wish::Cpu {
+        return (None, cpu("The CPU, as set.".to_owned(), None, None, None));
+    }
+    let opened = open(wish, work).await;
+    let measured = Sample::new(work);
+    let cpu_ms = measured.on_cpu(work, now);
+    let (step, adapter) = match opened {
+        Ok(step) => {
+            let adapter = if step.adapter().is_empty() { "unnamed adapter".to_owned() } else { step.adapter().to_owned() };
+            (step, adapter)
+        }
+        Err(NotUsed { why, adapter }) => return (None, cpu(format!("The CPU: {why}."), Some(cpu_ms), None, adapter)),
+    };
+    match measured.on_gpu(&step, work, now).await {
+        Err(error) => (None, cpu(format!("The CPU: {error}."), Some(cpu_ms), None, Some(adapter))),
+        Ok(gpu_ms) if wish == Wish::WebGpu || gpu_ms < MARGIN * cpu_ms => {
+            let reason = match wish {
+                Wish::WebGpu => "WebGPU, as set; its answers were checked against the CPU's.".to_owned(),
+                _ => format!("WebGPU: a step takes {gpu_ms:.1} ms on it and {cpu_ms:.1} ms on the CPU."),
+            };
+            let choice = Choice { name: "webgpu", reason, cpu_ms: Some(cpu_ms), webgpu_ms: Some(gpu_ms), adapter: Some(adapter) };
+            (Some(step), choice)
+        }
+        Ok(gpu_ms) => {
+            let reason = format!("The CPU: a step takes {cpu_ms:.1} ms on it and {gpu_ms:.1} ms on the graphics device.");
+            (None, cpu(reason, Some(cpu_ms), Some(gpu_ms), Some(adapter)))
+        }
+    }
+}
+
+struct NotUsed {
+    why: String,
+    adapter: Option<String>,
+}
+
+impl From<GpuError> for NotUsed {
+    fn from(error: GpuError) -> Self {
+        Self { why: error.to_string(), adapter: None }
+    }
+}
+
+async fn open(wish: Wish, work: &Workload<'_>) -> Result<GpuStep, NotUsed> {
+    let gpu = Gpu::open().await?;
+    let adapter = Some(gpu.adapter.clone());
+    if gpu.software && wish == Wish::Auto {
+        return Err(NotUsed { why: "the graphics adapter is itself software on the CPU".to_owned(), adapter });
+    }
+    let tested = async {
+        let step = gpu.prepare(work.generator, work.shape, work.candidates.len(), work.images).await?;
+        check::known_answers(&step).await?;
+        check::same_as_cpu(&step, work.generator, work.shape).await?;
+        Ok::<_, GpuError>(step)
+    };
+    tested.await.map_err(|error| NotUsed { why: error.to_string(), adapter })
+}
+
+/// Pictures of noise to measure with: no step is faster for what is in them.
+struct Sample {
+    theta: Vec<f32>,
+    prepared: Vec<Prepared>,
+}
+
+impl Sample {
+    fn new(work: &Workload<'_>) -> Self {
+        let mut stream = Stream::with_key([0x0A11, 2]);
+        let image: Vec<u8> = (0..work.shape.bytes()).map(|_| stream.below(256) as u8).collect();
+        let theta = (0..work.generator.dim()).map(|_| 0.1 * stream.normal()).collect();
+        Self { theta, prepared: vec![work.generator.prepare(&image); work.images] }
+    }
+
+    fn batch(&self) -> Vec<&Prepared> {
+        self.prepared.iter().collect()
+    }
+
+    fn on_cpu(&self, work: &Workload<'_>, now: fn() -> f64) -> f64 {
+        let (batch, mut out) = (self.batch(), Vec::new());
+        let mut time = |candidates: &[Candidate]| {
+            let before = now();
+            generator::render(work.generator, &self.theta, candidates, &batch, &mut out);
+            now() - before
+        };
+        let first = &work.candidates[..work.candidates.len().min(1)];
+        // The first run grows the memory; the second tells the time.
+        time(first);
+        let estimate = time(first) * work.candidates.len() as f64;
+        if estimate > PATIENCE_MS {
+            return estimate;
+        }
+        time(work.candidates);
+        time(work.candidates)
+    }
+
+    async fn on_gpu(&self, step: &GpuStep, work: &Workload<'_>, now: fn() -> f64) -> Result<f64, GpuError> {
+        let (batch, mut out) = (self.batch(), Vec::new());
+        let mut best = f64::INFINITY;
+        for _ in 0..3 {
+            let before = now();
+            step.render(&self.theta, work.candidates, &batch, &mut out).await?;
+            best = best.min(now() - before);
+        }
+        Ok(best)
+    }
+}

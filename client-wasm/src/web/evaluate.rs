@@ -1,0 +1,130 @@
+//! An evaluation: images → prompted images → model API → losses.
+//!
+//! While some requests are under way the next one's images are rendered (on the GPU all of them were, in one
+//! dispatch). What a failed evaluation had already been answered is kept: queries cost money.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use futures::stream::{self, StreamExt as _};
+use shared::generator::Prepared;
+use shared::model_api::Scores;
+use shared::round::client::{Evaluation, Event, Purpose};
+use shared::round::workbench::Workbench;
+
+use super::owner::Owner;
+use super::report::{Place, Trouble};
+use super::timer::now;
+use crate::renderer::Choice;
+
+/// Requests under way at the same time.
+const CONCURRENCY: usize = 5;
+
+/// The answers so far of an evaluation, by request.
+pub struct Partial {
+    of: Evaluation,
+    most: usize,
+    answers: BTreeMap<usize, Scores>,
+}
+
+impl Owner {
+    /// Carries an evaluation out.
+    ///
+    /// # Errors
+    /// The trouble to show; the driver pauses. Answers that came are kept for the next try.
+    pub async fn evaluate(&self, evaluation: &Evaluation) -> Result<Event, Trouble> {
+        let Some(bench) = self.bench.borrow().clone() else { return Err(no_data()) };
+        let most = self.model.images_per_request();
+        let requests = Workbench::requests(evaluation, most);
+        let mut answers = match self.partial.borrow_mut().take() {
+            Some(partial) if partial.of == *evaluation && partial.most == most => partial.answers,
+            _ => BTreeMap::new(),
+        };
+        let missing: Vec<(usize, Range<usize>)> =
+            requests.into_iter().enumerate().filter(|(number, _)| !answers.contains_key(number)).collect();
+        if let Err(trouble) = self.ask_all(&bench, evaluation, missing, &mut answers).await {
+            *self.partial.borrow_mut() = Some(Partial { of: evaluation.clone(), most, answers });
+            return Err(trouble);
+        }
+        let answers: Vec<Scores> = answers.into_values().collect();
+        let client = self.client.borrow();
+        let event = client.as_ref().map(|client| bench.event(client, evaluation, &answers));
+        match event {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(Trouble::new(Place::Model, "model_wrong_shape", "The model API cannot be used", error.to_string())),
+            // Left meanwhile; the machine takes no event any more.
+            None => Ok(Event::Start),
+        }
+    }
+
+    async fn ask_all(
+        &self,
+        bench: &Workbench,
+        evaluation: &Evaluation,
+        missing: Vec<(usize, Range<usize>)>,
+        answers: &mut BTreeMap<usize, Scores>,
+    ) -> Result<(), Trouble> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let started = now();
+        let on_gpu = self.render_on_gpu(bench, evaluation).await;
+        let mut render_ms = now() - started;
+        let bytes = self.task.shape().bytes();
+        let mut buffer = Vec::new();
+        {
+            // Pulled by `buffer_unordered` whenever a place is free: rendered then, and sent at once.
+            let requests = missing.into_iter().map(|(number, images)| {
+                let before = now();
+                let count = images.len();
+                let request = match &on_gpu {
+                    Some(rendered) => self.model.ask(&rendered[images.start * bytes..images.end * bytes], count),
+                    None => {
+                        bench.render(evaluation, images, &mut buffer);
+                        self.model.ask(&buffer, count)
+                    }
+                };
+                render_ms += now() - before;
+                async move { request.await.map(|scores| (number, scores)) }
+            });
+            let mut requests = stream::iter(requests).buffer_unordered(CONCURRENCY);
+            while let Some(answer) = requests.next().await {
+                let (number, scores) = answer?;
+                answers.insert(number, scores);
+                self.progress(false);
+            }
+        }
+        if evaluation.purpose == Purpose::Step {
+            self.render_ms.set(Some(render_ms));
+            self.ask_ms.set(Some(now() - started - render_ms));
+        }
+        Ok(())
+    }
+
+    /// All images of a step by the GPU, if it is used. When it fails it is not used again, and the step is
+    /// rendered on the CPU from the same counters.
+    async fn render_on_gpu(&self, bench: &Workbench, evaluation: &Evaluation) -> Option<Vec<u8>> {
+        if evaluation.purpose != Purpose::Step {
+            return None;
+        }
+        let gpu = self.gpu.borrow().clone()?;
+        let batch: Vec<&Prepared> = bench.prepared(evaluation).collect();
+        let mut out = Vec::new();
+        match gpu.render(&evaluation.theta, &evaluation.candidates, &batch, &mut out).await {
+            Ok(()) => Some(out),
+            Err(error) => {
+                *self.gpu.borrow_mut() = None;
+                let reason = format!("The CPU: {error}. The step was done again on the CPU; nothing is lost.");
+                let before = self.choice.borrow().clone();
+                *self.choice.borrow_mut() = Choice { name: "cpu", reason, ..before };
+                self.show_backend();
+                None
+            }
+        }
+    }
+}
+
+/// Nothing loaded.
+pub fn no_data() -> Trouble {
+    Trouble::new(Place::Data, "no_data", "No data yet", "Choose the data to take part with first.")
+}

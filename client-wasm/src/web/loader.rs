@@ -1,0 +1,354 @@
+//! The owner's files become [`Examples`]. The Worker opens, unpacks and decodes (`web/src/worker/files.ts`);
+//! what is what, and what is wrong with it, is decided here and in [`shared::data`].
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+use shared::data::files::{self, LabelTable, PlannedFile, PlannedKind};
+use shared::data::labels::Labels;
+use shared::data::{DataError, Example, check_size, csv, handwriting, idx};
+use shared::image::Image;
+use shared::round::client::Part;
+use wasm_bindgen::prelude::*;
+
+use super::examples::Examples;
+use super::owner::Owner;
+use super::report::{self, Buffers, Place, Trouble};
+use super::saved::record;
+use super::session::Session;
+
+/// Images are kept up to so many bytes; of more an even sample is taken.
+const MOST_BYTES: usize = 128 << 20;
+/// So many skipped files are named.
+const NAMED: usize = 20;
+/// So many examples are shown.
+const SAMPLES: usize = 12;
+
+/// Collects examples for one session. Errors are thrown as texts for the person; the code is in
+/// [`finish`](Self::finish)'s trouble.
+#[wasm_bindgen]
+pub struct Loader {
+    owner: Rc<Owner>,
+    labels: Labels,
+    plan: RefCell<Vec<PlannedFile>>,
+    images: RefCell<Vec<u8>>,
+    classes: RefCell<Vec<u32>>,
+    skipped: RefCell<Vec<(String, String)>>,
+    skipped_total: Cell<usize>,
+    unknown: RefCell<Vec<String>>,
+    fault: RefCell<Option<DataError>>,
+    warnings: RefCell<Vec<String>>,
+}
+
+#[wasm_bindgen]
+impl Loader {
+    /// An empty collection.
+    #[wasm_bindgen(constructor)]
+    pub fn new(session: &Session) -> Self {
+        let owner = session.owner();
+        Self {
+            labels: Labels::new(&owner.task.labels),
+            owner,
+            plan: RefCell::default(),
+            images: RefCell::default(),
+            classes: RefCell::default(),
+            skipped: RefCell::default(),
+            skipped_total: Cell::new(0),
+            unknown: RefCell::default(),
+            fault: RefCell::default(),
+            warnings: RefCell::default(),
+        }
+    }
+
+    /// The file that gives pictures their labels, if there is one: read it and hand it to `plan`.
+    #[wasm_bindgen(js_name = labelTable)]
+    pub fn label_table(&self, paths: Vec<String>) -> Option<String> {
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        files::find_label_table(&paths).map(str::to_owned)
+    }
+
+    /// What to do with each file: JSON list of `{path, gzip, kind, partner}` with kind `image`, `csv`,
+    /// `idx-images` (partner: its labels). Files to be left alone are not in it.
+    pub fn plan(&self, paths: Vec<String>, table_path: Option<String>, table: Option<Vec<u8>>) -> Result<String, String> {
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let planned = table_path
+            .zip(table)
+            .map(|(path, bytes)| LabelTable::parse(&path, &bytes))
+            .transpose()
+            .and_then(|table| files::plan(&paths, &self.owner.task.labels, table.as_ref()));
+        let planned = planned.map_err(|fault| self.remember(fault))?;
+        self.warnings.borrow_mut().extend(planned.warnings.iter().map(ToString::to_string));
+        let mut out = Vec::new();
+        for (number, file) in planned.files.iter().enumerate() {
+            let (kind, partner) = match &file.kind {
+                PlannedKind::Image(_) => ("image", None),
+                PlannedKind::Csv => ("csv", None),
+                PlannedKind::IdxImages(labels) => ("idx-images", Some(labels)),
+                PlannedKind::IdxLabels(_) | PlannedKind::LabelTable => continue,
+                PlannedKind::Skip(reason) => {
+                    self.skip(&file.path, &reason.to_string());
+                    continue;
+                }
+            };
+            out.push(json!({ "number": number, "path": file.path, "gzip": file.gzip, "kind": kind, "partner": partner }));
+        }
+        // The plan names the first skipped files only.
+        let named = planned.files.iter().filter(|file| matches!(file.kind, PlannedKind::Skip(_))).count();
+        self.skipped_total.set(self.skipped_total.get() + planned.skipped.saturating_sub(named));
+        *self.plan.borrow_mut() = planned.files;
+        Ok(Value::Array(out).to_string())
+    }
+
+    /// Whether the file's first bytes are what its name promised.
+    pub fn check(&self, number: usize, head: &[u8]) -> Result<(), String> {
+        let fault = match self.plan.borrow().get(number) {
+            Some(file) => files::check_kind(&file.path, &file.kind, head).err(),
+            None => None,
+        };
+        fault.map_or(Ok(()), |fault| Err(self.remember(fault)))
+    }
+
+    /// A decoded picture of the plan.
+    #[wasm_bindgen(js_name = addPicture)]
+    pub fn add_picture(&self, number: usize, width: u32, height: u32, rgba: &[u8]) -> Result<(), String> {
+        let Some((path, label)) = self.plan.borrow().get(number).and_then(|file| match &file.kind {
+            PlannedKind::Image(label) => Some((file.path.clone(), label.clone())),
+            _ => None,
+        }) else {
+            return Ok(());
+        };
+        check_size(&path, width, height).map_err(|fault| self.remember(fault))?;
+        self.add_rgba(&path, &label, width, height, rgba)
+    }
+
+    /// A picture that the browser could not decode.
+    pub fn undecodable(&self, path: &str, cause: &str) -> String {
+        self.remember(DataError::Picture { file: path.to_owned(), cause: cause.to_owned() })
+    }
+
+    /// A drawing from the page.
+    #[wasm_bindgen(js_name = addDrawing)]
+    pub fn add_drawing(&self, label: &str, width: u32, height: u32, rgba: &[u8]) -> Result<(), String> {
+        self.add_rgba("drawing", label, width, height, rgba)
+    }
+
+    /// A table of numbers.
+    #[wasm_bindgen(js_name = addCsv)]
+    pub fn add_csv(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
+        let reader = csv::Reader::new(path, bytes, &csv::Options::default()).map_err(|fault| self.remember(fault))?;
+        let count = reader.examples();
+        self.add_sample(path, count, reader)
+    }
+
+    /// Images and labels in IDX.
+    #[wasm_bindgen(js_name = addIdx)]
+    pub fn add_idx(&self, images_path: &str, images: &[u8], labels_path: &str, labels: &[u8]) -> Result<(), String> {
+        let pair = idx::Pair::new(images_path, images, labels_path, labels).map_err(|fault| self.remember(fault))?;
+        self.add_sample(images_path, pair.examples(), pair.iter())
+    }
+
+    /// The built-in owner with that number.
+    #[wasm_bindgen(js_name = addBuiltin)]
+    pub fn add_builtin(&self, owner: u32, count: usize) -> Result<(), String> {
+        for (grey, digit) in handwriting::owner(owner.into(), count.min(10_000), None) {
+            let image = Image::from_grey(handwriting::SIZE, handwriting::SIZE, &grey).map_err(|cause| cause.to_string())?;
+            self.add("built-in handwriting", &Example { image, label: digit.to_string() });
+        }
+        Ok(())
+    }
+
+    /// Leaves a file out, with the reason.
+    pub fn skip(&self, name: &str, reason: &str) {
+        self.skipped_total.set(self.skipped_total.get() + 1);
+        let mut skipped = self.skipped.borrow_mut();
+        if skipped.len() < NAMED {
+            // The reason often begins with the name, which the page shows beside it.
+            let reason = reason.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(reason);
+            skipped.push((name.to_owned(), reason.to_owned()));
+        }
+    }
+
+    /// Makes the collection the session's data, saves it, and reports it; or says why it cannot be used, and
+    /// the data from before stay. True if it was taken.
+    pub async fn finish(&self) -> bool {
+        let (images, classes) = (self.images.take(), self.classes.take());
+        self.report_unknown();
+        let Some(examples) = Examples::new(&self.owner.task, images, classes) else {
+            let fault = self.fault.take().unwrap_or(DataError::Empty { file: "the chosen data".to_owned() });
+            let known_only = self.unknown.borrow().is_empty();
+            let code = if known_only { code(&fault) } else { "unknown_labels" };
+            self.owner.trouble(&Trouble::new(Place::Data, code, "These data cannot be used", sentence(&fault.to_string())));
+            return false;
+        };
+        let examples = Rc::new(examples);
+        self.owner.take_examples(Rc::clone(&examples));
+        self.owner.save(record::DATA, &examples.to_bytes()).await;
+        self.report(&examples);
+        true
+    }
+}
+
+impl Loader {
+    fn add_rgba(&self, path: &str, label: &str, width: u32, height: u32, rgba: &[u8]) -> Result<(), String> {
+        let background = self.owner.task.fit.background;
+        match Image::from_rgba(width as usize, height as usize, rgba, background) {
+            Ok(image) => {
+                self.add(path, &Example { image, label: label.to_owned() });
+                Ok(())
+            }
+            Err(cause) => Err(self.remember(DataError::Image { file: path.to_owned(), cause })),
+        }
+    }
+
+    /// An even sample of a large file. Either all of its examples are good or none is taken.
+    fn add_sample(&self, path: &str, count: usize, examples: impl Iterator<Item = Result<Example, DataError>>) -> Result<(), String> {
+        let share = count.min(self.room());
+        let before = (self.images.borrow().len(), self.classes.borrow().len());
+        for (i, example) in examples.enumerate() {
+            match example {
+                Ok(example) if (i + 1) * share / count.max(1) > i * share / count.max(1) => self.add(path, &example),
+                Ok(_) => {}
+                Err(fault) => {
+                    self.images.borrow_mut().truncate(before.0);
+                    self.classes.borrow_mut().truncate(before.1);
+                    return Err(self.remember(fault));
+                }
+            }
+        }
+        if share < count {
+            let text = format!("{path} holds {count} examples; {share} of them are used, spread evenly, because a browser tab's memory is small.");
+            self.warnings.borrow_mut().push(text);
+        }
+        Ok(())
+    }
+
+    fn room(&self) -> usize {
+        MOST_BYTES.saturating_sub(self.images.borrow().len()) / self.owner.task.shape().bytes()
+    }
+
+    fn add(&self, path: &str, example: &Example) {
+        let Some(class) = self.labels.find(&example.label) else {
+            self.unknown.borrow_mut().push(example.label.clone());
+            self.skip(path, &format!("its label {:?} is none of the federation's", shortened(&example.label)));
+            return;
+        };
+        if self.room() == 0 {
+            self.skip(path, "a browser tab's memory is too small for more");
+            return;
+        }
+        self.images.borrow_mut().extend(self.owner.task.fit.apply(&example.image).bytes());
+        self.classes.borrow_mut().push(class as u32);
+    }
+
+    /// Keeps the first fault, for the case that nothing is usable; gives its text.
+    fn remember(&self, fault: DataError) -> String {
+        let text = fault.to_string();
+        self.fault.borrow_mut().get_or_insert(fault);
+        text
+    }
+
+    fn report_unknown(&self) {
+        let unknown = self.unknown.borrow();
+        if unknown.is_empty() {
+            return;
+        }
+        if let Err(fault) = self.labels.resolve(unknown.iter().map(String::as_str)) {
+            self.warnings.borrow_mut().push(sentence(&fault.to_string()));
+            self.fault.borrow_mut().get_or_insert(fault);
+        }
+    }
+
+    fn report(&self, examples: &Examples) {
+        let skipped: Vec<Value> =
+            self.skipped.borrow().iter().map(|(name, reason)| json!({ "name": name, "reason": reason })).collect();
+        let mut warnings = self.warnings.borrow().clone();
+        warnings.extend(advice(&self.owner, examples));
+        post_report(&self.owner, examples, &skipped, self.skipped_total.get(), &warnings);
+    }
+}
+
+fn advice(owner: &Owner, examples: &Examples) -> Option<String> {
+    let texts = (0..examples.len()).map(|i| &owner.task.labels[examples.label(i)][..]);
+    let resolved = Labels::new(&owner.task.labels).resolve(texts).ok()?;
+    resolved.warning.map(|warning| sentence(&warning.to_string()))
+}
+
+/// Posts what the session's data are; after a reload too.
+pub fn report_stored(owner: &Owner, examples: &Examples) {
+    let warnings: Vec<String> = advice(owner, examples).into_iter().collect();
+    post_report(owner, examples, &[], 0, &warnings);
+}
+
+fn post_report(owner: &Owner, examples: &Examples, skipped: &[Value], skipped_total: usize, warnings: &[String]) {
+    let shape = owner.task.shape();
+    let mut counts = vec![[0u32; 2]; owner.task.labels.len()];
+    for (side, part) in [Part::Training, Part::Holdout].into_iter().enumerate() {
+        examples.part(part).iter().for_each(|index| counts[examples.label(*index)][side] += 1);
+    }
+    let counts: Vec<Value> = owner
+        .task
+        .labels
+        .iter()
+        .zip(&counts)
+        .map(|(label, [training, holdout])| json!({ "label": label, "training": training, "holdout": holdout }))
+        .collect();
+    let mut buffers = Buffers::default();
+    let shown = examples.len().min(SAMPLES);
+    let samples: Vec<Value> = (0..shown)
+        .map(|i| i * examples.len() / shown)
+        .map(|i| {
+            json!({
+                "label": owner.task.labels[examples.label(i)],
+                "width": shape.width,
+                "height": shape.height,
+                "rgba": buffers.add(examples.image(i)),
+            })
+        })
+        .collect();
+    let report = json!({
+        "counts": counts,
+        "total": examples.len(),
+        "skipped": skipped,
+        "skippedTotal": skipped_total,
+        "warnings": warnings,
+        "samples": samples,
+    });
+    report::post_with(&owner.host, &json!({ "type": "data-loaded", "report": report }), buffers);
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+fn sentence(text: &str) -> String {
+    if text.ends_with('.') { text.to_owned() } else { format!("{text}.") }
+}
+
+/// Stable names of data faults.
+fn code(fault: &DataError) -> &'static str {
+    match fault {
+        DataError::WrongKind { .. } => "wrong_kind",
+        DataError::Truncated { .. } => "truncated",
+        DataError::TrailingBytes { .. } => "trailing_bytes",
+        DataError::IdxForm { .. } => "idx_form",
+        DataError::PairMismatch { .. } => "pair_mismatch",
+        DataError::RaggedRow { .. } => "ragged_row",
+        DataError::NotANumber { .. } => "not_a_number",
+        DataError::OutOfRange { .. } => "out_of_range",
+        DataError::NoLabel { .. } => "no_label",
+        DataError::OpenQuote { .. } => "open_quote",
+        DataError::NotUtf8 { .. } => "not_utf8",
+        DataError::NoShape { .. } => "no_shape",
+        DataError::ShapeMismatch { .. } => "shape_mismatch",
+        DataError::WhichLabel { .. } => "which_label",
+        DataError::NoSuchColumn { .. } => "no_such_column",
+        DataError::Empty { .. } => "empty_data",
+        DataError::Image { .. } => "image_size",
+        DataError::Picture { .. } => "undecodable_picture",
+        DataError::TooManyFiles { .. } => "too_many_files",
+        DataError::UnknownLabels { .. } => "unknown_labels",
+        DataError::OneClass { .. } => "one_class",
+        DataError::LabelTwice { .. } => "label_twice",
+    }
+}

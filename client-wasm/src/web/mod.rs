@@ -1,0 +1,36 @@
+//! Everything that needs JavaScript. Runs in a module Worker (`web/src/worker/`).
+//!
+//! | where | what |
+//! |---|---|
+//! | [`session`] | the exported object: what the Worker's messages turn into |
+//! | [`owner`] | what the object holds |
+//! | [`driver`] | the training loop: carries out each action of the client machine |
+//! | [`evaluate`] | images → model API → losses, several requests at a time |
+//! | [`ask`] | one request to the model API, with its retries |
+//! | [`aggregator`] | requests to the aggregator |
+//! | [`http`], [`timer`], [`host`] | `fetch`, `setTimeout`, and what the Worker does for us |
+//! | [`examples`], [`loader`] | the owner's data |
+//! | [`pictures`] | before and after, to look at |
+//! | [`saved`] | what survives a reload |
+//! | [`report`] | messages to the page, and errors in words |
+//! | [`vectors`] | the test vectors, checked inside wasm |
+
+mod aggregator;
+mod ask;
+mod driver;
+mod evaluate;
+mod examples;
+mod host;
+mod http;
+mod loader;
+mod owner;
+mod pictures;
+mod report;
+mod saved;
+mod session;
+mod timer;
+mod vectors;
+
+pub use loader::Loader;
+pub use session::Session;
+pub use vectors::{measure_step, self_test};

@@ -1,0 +1,200 @@
+//! Everything that one owner's client holds. All methods take `&self`: JavaScript may call in while a future
+//! is suspended, and a `RefCell` is never borrowed across an `await`.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use serde::Deserialize;
+use serde_json::json;
+use shared::generator::Generator;
+use shared::optimizer::Candidate;
+use shared::round::client::{Action, Client, Event, Part, StopReason};
+use shared::round::wire;
+use shared::round::workbench::Workbench;
+use shared::task::Task;
+
+use super::aggregator::Aggregator;
+use super::ask::ModelApi;
+use super::evaluate::{Partial, no_data};
+use super::examples::Examples;
+use super::host::Host;
+use super::report::{self, Place, Trouble};
+use super::saved::{self, Membership, State, record};
+use super::timer::{Signal, now};
+use crate::gpu::GpuStep;
+use crate::renderer::{Choice, Wish};
+
+/// The Worker's `open`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Opening {
+    /// The federation's id.
+    pub federation: String,
+    /// The secret of the invite link.
+    pub invite: Option<String>,
+    /// The page's own origin.
+    pub aggregator: String,
+    /// The owner's own model API.
+    pub model_url: Option<String>,
+    /// Which backend.
+    pub backend: Wish,
+}
+
+/// One owner's client.
+pub struct Owner {
+    pub host: Host,
+    pub opening: Opening,
+    pub task: Task,
+    pub task_hash: String,
+    pub generator: Box<dyn Generator>,
+    pub aggregator: Aggregator,
+    pub model: ModelApi,
+    pub examples: RefCell<Option<Rc<Examples>>>,
+    pub membership: RefCell<Option<Membership>>,
+    /// There once we are a member and have examples.
+    pub bench: RefCell<Option<Rc<Workbench>>>,
+    pub client: RefCell<Option<Client>>,
+    pub gpu: RefCell<Option<Rc<GpuStep>>>,
+    pub choice: RefCell<Choice>,
+    /// The driver's loop runs.
+    pub running: Cell<bool>,
+    /// A request to join is under way.
+    pub joining: Cell<bool>,
+    /// The open action is to be looked at again: paused, resumed, left, or the round moved on.
+    pub changed: Signal,
+    /// The tab is visible again: ask now instead of waiting on.
+    pub visible: Signal,
+    /// Answers of an evaluation that was broken off.
+    pub partial: RefCell<Option<Partial>>,
+    /// Queries for pictures and checks.
+    pub other_queries: Cell<u64>,
+    /// Milliseconds of the last step.
+    pub render_ms: Cell<Option<f64>>,
+    pub ask_ms: Cell<Option<f64>>,
+    pub last_progress: Cell<f64>,
+    pub storage_failed: Cell<bool>,
+    /// Why the machine stopped, if it did.
+    pub stop: Cell<Option<StopReason>>,
+}
+
+impl Owner {
+    /// Feeds the machine. Without one (not joined yet) there is nothing to do.
+    pub fn step(&self, event: Event) -> Action {
+        let Some(bench) = self.bench.borrow().clone() else { return Action::Rest };
+        match self.client.borrow_mut().as_mut() {
+            Some(client) => client.step(&bench.environment(), event),
+            None => Action::Rest,
+        }
+    }
+
+    /// Our token, once we have one.
+    pub fn token(&self) -> String {
+        self.membership.borrow().as_ref().map_or_else(String::new, |membership| membership.token.clone())
+    }
+
+    /// Takes new examples; what was answered for others is worth nothing now.
+    pub fn take_examples(&self, examples: Rc<Examples>) {
+        *self.examples.borrow_mut() = Some(examples);
+        *self.partial.borrow_mut() = None;
+        *self.bench.borrow_mut() = None;
+    }
+
+    /// Prepares the examples for training. Both examples and membership must be there.
+    pub fn set_up(&self) -> Result<(), Trouble> {
+        if self.bench.borrow().is_some() {
+            return Ok(());
+        }
+        let examples = self.examples.borrow().clone().ok_or_else(no_data)?;
+        let participant = self.membership.borrow().as_ref().map_or(0, |membership| membership.participant);
+        let parts = [Part::Training, Part::Holdout].map(|part| examples.labelled(part));
+        let [training, holdout] = parts;
+        let bench = Workbench::new(self.task.clone(), participant, training, holdout)
+            .map_err(|faults| Trouble::new(Place::Open, "bad_task", "This federation cannot be opened", faults.to_string()))?;
+        *self.bench.borrow_mut() = Some(Rc::new(bench));
+        Ok(())
+    }
+
+    /// The candidates of a step, whoever asks: only their number and kind matter.
+    pub fn candidates(&self) -> Vec<Candidate> {
+        let state = shared::optimizer::State::new(self.generator.initial(), 0);
+        self.task.optimizer(0).map(|optimizer| optimizer.ask(&state)).unwrap_or_default()
+    }
+
+    /// Saves the state. The first failure is told; the training goes on without.
+    pub async fn save_state(&self) {
+        let Some(state) = self.state() else { return };
+        self.save(record::STATE, &wire::encode(&state)).await;
+    }
+
+    fn state(&self) -> Option<State> {
+        let client = self.client.borrow().clone()?;
+        let bytes = [&self.model.sent, &self.model.received, &self.aggregator.sent, &self.aggregator.received].map(Cell::get);
+        Some(State { client, other_queries: self.other_queries.get(), bytes })
+    }
+
+    /// Takes a saved state up again.
+    pub fn restore(&self, state: State) {
+        let cells = [&self.model.sent, &self.model.received, &self.aggregator.sent, &self.aggregator.received];
+        cells.into_iter().zip(state.bytes).for_each(|(cell, bytes)| cell.set(bytes));
+        self.other_queries.set(state.other_queries);
+        *self.client.borrow_mut() = Some(state.client);
+    }
+
+    /// Saves a record.
+    pub async fn save(&self, key: &str, bytes: &[u8]) {
+        let Err(error) = saved::save(&self.host, key, bytes).await else { return };
+        if !self.storage_failed.replace(true) {
+            self.trouble(&Trouble::new(
+                Place::Storage,
+                "storage_failed",
+                "This browser keeps nothing",
+                format!(
+                    "What was done so far cannot be stored ({error}). You can take part, but keep this tab open: a reload starts anew. A private window, a full disk, or blocked site data may be why."
+                ),
+            ));
+        }
+    }
+
+    /// Shows an error.
+    pub fn trouble(&self, trouble: &Trouble) {
+        report::trouble(&self.host, trouble);
+    }
+
+    /// Shows where we are; called often, posts at most five times a second unless `at_once`.
+    pub fn progress(&self, at_once: bool) {
+        if !at_once && now() - self.last_progress.get() < 200.0 {
+            return;
+        }
+        self.last_progress.set(now());
+        let client = self.client.borrow();
+        let Some(client) = client.as_ref() else { return };
+        let (activity, done, of) = client.activity(&self.task);
+        let activity = if self.running.get() || activity == "stopped" { activity } else { "paused" };
+        report::post(
+            &self.host,
+            &json!({ "type": "progress", "progress": {
+                "activity": activity,
+                "localStep": done,
+                "localSteps": of,
+                "view": client.view(),
+                "before": client.before().map(|outcome| outcome.accuracy()),
+                "curve": client.curve(),
+                "delivered": client.delivered(),
+                "queries": client.spent() + self.other_queries.get(),
+                "queryBudget": self.task.federation.query_budget,
+                "bytesToModel": self.model.sent.get(),
+                "bytesFromModel": self.model.received.get(),
+                "bytesToAggregator": self.aggregator.sent.get(),
+                "bytesFromAggregator": self.aggregator.received.get(),
+                "stopped": self.stop.get(),
+                "renderMs": self.render_ms.get(),
+                "askMs": self.ask_ms.get(),
+            }}),
+        );
+    }
+
+    /// Shows the backend.
+    pub fn show_backend(&self) {
+        report::post(&self.host, &json!({ "type": "backend", "backend": *self.choice.borrow() }));
+    }
+}

@@ -1,0 +1,117 @@
+//! Pictures to look at: an example as it is, the prompt, the prompted example, and what the model says to both.
+
+use serde_json::{Value, json};
+use shared::generator::{self, Prepared};
+use shared::objective::Objective;
+use shared::optimizer::Candidate;
+use shared::round::client::Part;
+use shared::task::theta_from_bytes;
+
+use super::evaluate::no_data;
+use super::examples::Examples;
+use super::owner::Owner;
+use super::report::{self, Buffers, Place, Trouble};
+
+/// More are not shown.
+const MOST: usize = 24;
+
+impl Owner {
+    /// Posts up to `count` pictures of the held-out part (of the training part if nothing is held out). Costs
+    /// two queries each.
+    ///
+    /// # Errors
+    /// The trouble to show.
+    pub async fn pictures(&self, count: usize) -> Result<(), Trouble> {
+        let Some(examples) = self.examples.borrow().clone() else { return Err(no_data()) };
+        let indices = chosen(&examples, count.min(MOST).min(self.model.images_per_request()));
+        let (theta, objective) = (self.theta_now().await, self.objective_now()?);
+        let prepared: Vec<Prepared> = indices.iter().map(|index| self.generator.prepare(examples.image(*index))).collect();
+        let batch: Vec<&Prepared> = prepared.iter().collect();
+        let mut prompted = Vec::new();
+        generator::render(&*self.generator, &theta, &[Candidate::BASE], &batch, &mut prompted);
+        let original: Vec<u8> = indices.iter().flat_map(|index| examples.image(*index)).copied().collect();
+        let before = self.model.ask(&original, indices.len());
+        let now = self.model.ask(&prompted, indices.len());
+        let (before, now) = futures::future::try_join(before, now).await?;
+        self.other_queries.set(self.other_queries.get() + 2 * indices.len() as u64);
+
+        let shape = self.task.shape();
+        let bytes = shape.bytes();
+        let mut buffers = Buffers::default();
+        let pictures: Vec<Value> = indices
+            .iter()
+            .enumerate()
+            .map(|(i, index)| {
+                let (original, prompted) = (examples.image(*index), &prompted[i * bytes..][..bytes]);
+                let (answer_before, score_before) = answer(&objective, before.row(i));
+                let (answer_now, score_now) = answer(&objective, now.row(i));
+                json!({
+                    "label": self.task.labels[examples.label(*index)],
+                    "width": shape.width,
+                    "height": shape.height,
+                    "original": buffers.add(original),
+                    "prompt": buffers.add(&difference(original, prompted)),
+                    "prompted": buffers.add(prompted),
+                    "answerBefore": self.task.labels.get(answer_before),
+                    "answerNow": self.task.labels.get(answer_now),
+                    "scoreBefore": score_before,
+                    "scoreNow": score_now,
+                })
+            })
+            .collect();
+        report::post_with(&self.host, &json!({ "type": "pictures", "pictures": pictures }), buffers);
+        self.progress(true);
+        Ok(())
+    }
+
+    /// The θ in use; before the first one was loaded, the federation's current one.
+    async fn theta_now(&self) -> Vec<f32> {
+        let loaded = self.client.borrow().as_ref().and_then(|client| client.theta().map(<[f32]>::to_vec));
+        if let Some(theta) = loaded {
+            return theta;
+        }
+        let current = async {
+            let hash = self.aggregator.detail().await.ok()?.current.theta;
+            theta_from_bytes(&self.aggregator.theta(&hash).await.ok()?, self.generator.dim()).ok()
+        };
+        current.await.unwrap_or_else(|| self.generator.initial())
+    }
+
+    fn objective_now(&self) -> Result<Objective, Trouble> {
+        let learnt = self.client.borrow().as_ref().and_then(|client| client.mapping(&self.task));
+        let mapping = learnt.or_else(|| self.task.mapping.fixed()).ok_or_else(|| {
+            Trouble::new(
+                Place::Training,
+                "no_mapping_yet",
+                "The model's answers cannot be named yet",
+                "This federation learns from your examples which of the model's classes stand for which label. Start taking part; then the pictures can be shown.",
+            )
+        })?;
+        Ok(self.task.objective(mapping))
+    }
+}
+
+/// Evenly spread over the part, so that not all are of one class.
+fn chosen(examples: &Examples, count: usize) -> Vec<usize> {
+    let part = match examples.part(Part::Holdout) {
+        [] => examples.part(Part::Training),
+        holdout => holdout,
+    };
+    let count = count.min(part.len());
+    (0..count).map(|i| part[i * part.len() / count]).collect()
+}
+
+/// (prompted − original)/2 around mid grey.
+fn difference(original: &[u8], prompted: &[u8]) -> Vec<u8> {
+    let level = |(a, b): (&u8, &u8)| ((i16::from(*b) - i16::from(*a)) / 2 + 128).clamp(0, 255) as u8;
+    original.iter().zip(prompted).map(level).collect()
+}
+
+/// The label with the largest score, and its share in the softmax.
+fn answer(objective: &Objective, row: &[f32]) -> (usize, f32) {
+    let scores = objective.label_scores(row);
+    let best = shared::objective::loss::argmax(&scores);
+    let largest = scores.get(best).copied().unwrap_or(0.0);
+    let sum: f32 = scores.iter().map(|s| (s - largest).exp()).sum();
+    (best, 1.0 / sum.max(1.0))
+}

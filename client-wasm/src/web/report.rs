@@ -1,0 +1,71 @@
+//! Messages to the page (`protocol.ts`), and errors in words.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use shared::image::rgba_of;
+
+use super::host::Host;
+
+/// Which part of the page an error belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// Opening the federation.
+    Open,
+    /// The model API.
+    Model,
+    /// The owner's data.
+    Data,
+    /// The training.
+    Training,
+    /// The browser's storage.
+    Storage,
+}
+
+/// An error where the person looks: what happened, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// Stable.
+    pub code: String,
+    /// One line.
+    pub title: String,
+    /// What to do.
+    pub detail: String,
+    /// Where it is shown.
+    #[serde(rename = "where")]
+    pub place: Place,
+}
+
+impl Trouble {
+    /// An error.
+    pub fn new(place: Place, code: impl Into<String>, title: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { code: code.into(), title: title.into(), detail: detail.into(), place }
+    }
+}
+
+/// Pixels on their way to the page: their place in a message, and the bytes themselves.
+#[derive(Default)]
+pub struct Buffers(Vec<js_sys::Uint8ClampedArray>);
+
+impl Buffers {
+    /// Adds planar RGB bytes as RGBA; what stands for them in the message.
+    pub fn add(&mut self, planar: &[u8]) -> Value {
+        self.0.push(js_sys::Uint8ClampedArray::from(&rgba_of(planar)[..]));
+        json!({ "$bytes": self.0.len() - 1 })
+    }
+}
+
+/// Posts a message without pixels.
+pub fn post(host: &Host, message: &Value) {
+    host.post(&message.to_string(), Vec::new());
+}
+
+/// Posts a message with pixels.
+pub fn post_with(host: &Host, message: &Value, buffers: Buffers) {
+    host.post(&message.to_string(), buffers.0);
+}
+
+/// Posts an error.
+pub fn trouble(host: &Host, trouble: &Trouble) {
+    post(host, &json!({ "type": "trouble", "trouble": trouble }));
+}

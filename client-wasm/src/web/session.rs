@@ -1,0 +1,331 @@
+//! What the Worker sees of the client: one object, made by [`Session::open`].
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+use shared::round::client::{Client, Event};
+use shared::round::messages::FederationDetail;
+use shared::round::wire;
+use shared::task::{Task, origin_of};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+use super::aggregator::{Aggregator, Failure};
+use super::ask::ModelApi;
+use super::driver;
+use super::evaluate::no_data;
+use super::examples::Examples;
+use super::host::Host;
+use super::loader::report_stored;
+use super::owner::{Opening, Owner};
+use super::report::{self, Place, Trouble};
+use super::saved::{Found, Membership, record};
+use super::timer::{Signal, back_off, now, sleep};
+use crate::renderer::{self, Workload};
+
+/// One owner's client of one federation.
+#[wasm_bindgen]
+pub struct Session {
+    owner: Rc<Owner>,
+}
+
+#[wasm_bindgen]
+impl Session {
+    /// Opens a federation and posts `opened`, or shows what is in the way and gives nothing.
+    ///
+    /// `opening` is the Worker's `open` message as JSON; the three records are what was saved before.
+    pub async fn open(
+        opening: String,
+        membership: Option<Vec<u8>>,
+        state: Option<Vec<u8>>,
+        data: Option<Vec<u8>>,
+        host: Host,
+    ) -> Option<Session> {
+        let opening: Opening = match serde_json::from_str(&opening) {
+            Ok(opening) => opening,
+            Err(error) => {
+                let text = format!("The page and its Worker do not understand each other ({error}). Reload the page.");
+                report::trouble(&host, &Trouble::new(Place::Open, "bad_opening", "The page is out of date", text));
+                return None;
+            }
+        };
+        let aggregator = Aggregator::new(&opening.aggregator, &opening.federation);
+        let detail = detail(&aggregator, &host).await?;
+        let found = Found::read(membership, state, data, &detail.summary.task_hash);
+        match Self::build(opening, aggregator, &detail, found, host).await {
+            Ok(session) => {
+                session.show_opened(&detail);
+                Some(session)
+            }
+            Err((host, trouble)) => {
+                report::trouble(&host, &trouble);
+                None
+            }
+        }
+    }
+
+    /// Asks the model API for its description and one harmless answer; posts `model-checked`.
+    #[wasm_bindgen(js_name = checkModel)]
+    pub fn check_model(&self, key: Option<String>) {
+        let owner = Rc::clone(&self.owner);
+        owner.model.set_key(key);
+        spawn_local(async move {
+            let started = now();
+            let checked = async {
+                let description = owner.model.describe().await?;
+                // An even grey picture tells nobody anything.
+                let image = vec![128; owner.task.shape().bytes()];
+                owner.model.ask(&image, 1).await?;
+                Ok::<_, Trouble>(description)
+            };
+            match checked.await {
+                Ok(description) => {
+                    owner.other_queries.set(owner.other_queries.get() + 1);
+                    let name = match &description.platform[..] {
+                        "" => owner.task.model.name.clone(),
+                        platform => format!("{} ({platform})", owner.task.model.name),
+                    };
+                    report::post(&owner.host, &json!({ "type": "model-checked", "name": name, "milliseconds": now() - started }));
+                }
+                Err(trouble) => owner.trouble(&trouble),
+            }
+        });
+    }
+
+    /// The owner agrees: joins unless done before, and trains.
+    pub fn start(&self) {
+        let owner = Rc::clone(&self.owner);
+        spawn_local(async move {
+            if owner.examples.borrow().is_none() {
+                return owner.trouble(&no_data());
+            }
+            if owner.joining.replace(true) {
+                return;
+            }
+            let joined = join(&owner).await.and_then(|()| owner.set_up());
+            owner.joining.set(false);
+            match joined {
+                Ok(()) => {
+                    owner.step(Event::Resume);
+                    owner.changed.raise();
+                    driver::run(owner).await;
+                }
+                Err(trouble) => owner.trouble(&trouble),
+            }
+        });
+    }
+
+    /// Pauses; requests under way are given up.
+    pub fn pause(&self) {
+        self.tell(Event::Pause);
+    }
+
+    /// Goes on.
+    pub fn resume(&self) {
+        if self.owner.running.get() { self.tell(Event::Resume) } else { self.start() }
+    }
+
+    /// Leaves the federation and forgets everything stored here.
+    pub async fn leave(&self) {
+        let owner = &self.owner;
+        let token = owner.token();
+        if !token.is_empty() {
+            // Without an answer the lease runs out by itself.
+            let _ = owner.aggregator.leave(&token).await;
+        }
+        self.tell(Event::Leave);
+        *owner.membership.borrow_mut() = None;
+        *owner.examples.borrow_mut() = None;
+        *owner.bench.borrow_mut() = None;
+        owner.model.set_key(None);
+        if owner.host.forget().await.is_err() {
+            let text = "What this browser stored could not be deleted. Delete this site's data in the browser's settings.";
+            owner.trouble(&Trouble::new(Place::Storage, "storage_failed", "Not everything is deleted", text));
+        }
+    }
+
+    /// The tab is visible again: timers slept, so look at once.
+    pub fn visible(&self) {
+        self.owner.visible.raise();
+    }
+
+    /// Posts pictures of held-out examples before and now.
+    pub fn pictures(&self, count: usize) {
+        let owner = Rc::clone(&self.owner);
+        spawn_local(async move {
+            if let Err(trouble) = owner.pictures(count).await {
+                owner.trouble(&trouble);
+            }
+        });
+    }
+}
+
+impl Session {
+    /// For the [`Loader`](super::Loader).
+    pub(super) fn owner(&self) -> Rc<Owner> {
+        Rc::clone(&self.owner)
+    }
+
+    fn tell(&self, event: Event) {
+        self.owner.step(event);
+        self.owner.changed.raise();
+        self.owner.progress(true);
+    }
+
+    async fn build(
+        opening: Opening,
+        aggregator: Aggregator,
+        detail: &FederationDetail,
+        found: Found,
+        host: Host,
+    ) -> Result<Session, (Host, Trouble)> {
+        let parts = parts(&opening, detail.task.clone());
+        let (task, generator, model) = match parts {
+            Ok(parts) => parts,
+            Err(trouble) => return Err((host, trouble)),
+        };
+        let examples = found.data.and_then(|bytes| Examples::from_bytes(&task, &bytes)).map(Rc::new);
+        let choice = renderer::Choice { name: "cpu", reason: String::new(), cpu_ms: None, webgpu_ms: None, adapter: None };
+        let owner = Owner {
+            host,
+            task_hash: detail.summary.task_hash.clone(),
+            aggregator,
+            model,
+            examples: RefCell::new(examples),
+            membership: RefCell::default(),
+            bench: RefCell::default(),
+            client: RefCell::default(),
+            gpu: RefCell::default(),
+            choice: RefCell::new(choice),
+            running: Cell::new(false),
+            joining: Cell::new(false),
+            changed: Signal::default(),
+            visible: Signal::default(),
+            partial: RefCell::default(),
+            other_queries: Cell::new(0),
+            render_ms: Cell::new(None),
+            ask_ms: Cell::new(None),
+            last_progress: Cell::new(0.0),
+            storage_failed: Cell::new(false),
+            stop: Cell::new(None),
+            opening,
+            task,
+            generator,
+        };
+        if let Some(membership) = found.membership {
+            match found.state {
+                Some(state) => owner.restore(state),
+                None => *owner.client.borrow_mut() = Some(Client::new(membership.participant)),
+            }
+            *owner.membership.borrow_mut() = Some(membership);
+        }
+        let candidates = owner.candidates();
+        let work = Workload {
+            generator: &*owner.generator,
+            shape: owner.task.shape(),
+            candidates: &candidates,
+            images: owner.task.federation.batch as usize,
+        };
+        let (gpu, choice) = renderer::choose(owner.opening.backend, &work, now).await;
+        *owner.gpu.borrow_mut() = gpu.map(Rc::new);
+        *owner.choice.borrow_mut() = choice;
+        Ok(Session { owner: Rc::new(owner) })
+    }
+
+    fn show_opened(&self, detail: &FederationDetail) {
+        let owner = &self.owner;
+        let participant = owner.membership.borrow().as_ref().map(|membership| membership.participant);
+        let examples = owner.examples.borrow().clone();
+        report::post(
+            &owner.host,
+            &json!({
+                "type": "opened",
+                "summary": detail.summary,
+                "task": owner.task.source(),
+                "labels": owner.task.labels,
+                "modelUrl": owner.task.model.url,
+                "modelOrigin": origin_of(&owner.task.model.url),
+                "backend": *owner.choice.borrow(),
+                "resumable": participant.is_some() && examples.is_some(),
+                "participant": participant,
+                "trainingQueries": owner.task.training_queries().unwrap_or(0),
+                "bytesPerQuery": owner.model.bytes_per_image(),
+                "bytesPerUpdate": update_bytes(owner.generator.dim()),
+            }),
+        );
+        if let Some(examples) = examples {
+            report_stored(owner, &examples);
+        }
+        owner.progress(true);
+    }
+}
+
+/// θ's change, and what stands around it: hash, numbers, lengths.
+fn update_bytes(dim: usize) -> usize {
+    4 * dim + 100
+}
+
+type Parts = (Task, Box<dyn shared::generator::Generator>, ModelApi);
+
+fn parts(opening: &Opening, source: Value) -> Result<Parts, Trouble> {
+    let bad = |text: String| {
+        Trouble::new(
+            Place::Open,
+            "bad_task",
+            "This federation cannot be opened",
+            format!("Its task is not one that this page can carry out: {text}. Tell the organiser, or reload the page if it is an old one."),
+        )
+    };
+    let task = Task::from_value(source).map_err(|faults| bad(faults.to_string()))?;
+    let task = match &opening.model_url {
+        None => task,
+        Some(url) => task.with_model_url(url).map_err(|faults| {
+            Trouble::new(Place::Model, "bad_model_url", "The address of your model API cannot be used", faults.to_string())
+        })?,
+    };
+    let generator = task.generator().map_err(|faults| bad(faults.to_string()))?;
+    let model = ModelApi::new(&task, &opening.aggregator).map_err(|error| bad(error.to_string()))?;
+    Ok((task, generator, model))
+}
+
+/// The federation, waited for as long as it takes; nothing if there is none.
+async fn detail(aggregator: &Aggregator, host: &Host) -> Option<FederationDetail> {
+    for tries in 0.. {
+        match aggregator.detail().await {
+            Ok(detail) => return Some(detail),
+            Err(Failure::Refused(refusal, text)) => {
+                let title = "This federation cannot be opened";
+                report::trouble(host, &Trouble::new(Place::Open, refusal.code(), title, text));
+                return None;
+            }
+            Err(Failure::Outage(why)) => {
+                if tries == 1 {
+                    report::trouble(host, &driver::outage(&why, Place::Open));
+                }
+                sleep(back_off(tries, 1_000.0, 30_000.0)).await;
+            }
+        }
+    }
+    None
+}
+
+/// Joins with the invite, unless we are a member.
+async fn join(owner: &Rc<Owner>) -> Result<(), Trouble> {
+    if owner.membership.borrow().is_some() {
+        return Ok(());
+    }
+    let Some(invite) = owner.opening.invite.clone().filter(|invite| !invite.is_empty()) else {
+        let text = "Open the link that the organiser sent you: it ends with #invite= and a code. An invite is needed to take part.";
+        return Err(Trouble::new(Place::Open, "no_invite", "This link holds no invite", text));
+    };
+    let joined = owner.aggregator.join(&invite).await.map_err(|failure| match failure {
+        Failure::Refused(refusal, text) => Trouble::new(Place::Open, refusal.code(), "You could not join", text),
+        Failure::Outage(why) => driver::outage(&format!("{why}. Press start again"), Place::Open),
+    })?;
+    let membership = Membership { participant: joined.participant, token: joined.token, task_hash: owner.task_hash.clone() };
+    owner.save(record::MEMBERSHIP, &wire::encode(&membership)).await;
+    *owner.membership.borrow_mut() = Some(membership);
+    *owner.client.borrow_mut() = Some(Client::new(joined.participant));
+    Ok(())
+}

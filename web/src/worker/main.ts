@@ -1,0 +1,101 @@
+/**
+ * The module Worker: owns the wasm, the owner's data and the API key. Messages in, messages out
+ * (`protocol.ts`); everything that is decided is decided in the wasm.
+ */
+import init, { Loader, Session } from '../../wasm/client_wasm';
+import { loadFiles } from './files';
+import { Host, type Post } from './host';
+import { holdAlone } from './lock';
+import type { DataSource, ToWorker } from './protocol';
+import { Storage } from './storage';
+
+const post: Post = (message, transfer = []) => self.postMessage(message, { transfer });
+let session: Session | undefined;
+
+/** The wasm instance is dead, or never lived; the page starts a new Worker. */
+function fatal(error: unknown): void {
+  post({ type: 'fatal', message: error instanceof Error ? error.message : String(error) });
+}
+
+self.addEventListener('error', (event) => fatal(event.message));
+self.addEventListener('unhandledrejection', (event) => fatal(event.reason));
+
+async function open(message: ToWorker & { type: 'open' }): Promise<void> {
+  await holdAlone(message.federation, () => post({ type: 'elsewhere' }));
+  await init();
+  const storage = new Storage(message.federation);
+  // A browser that stores nothing says so when something is to be saved.
+  const found = await storage.read().catch(() => undefined);
+  // Otherwise the browser may throw the state away when its disk is full.
+  navigator.storage?.persist?.().catch(() => undefined);
+  const { type: _, ...opening } = message;
+  const host = new Host(post, storage);
+  session = await Session.open(JSON.stringify(opening), found?.membership, found?.state, found?.data, host);
+}
+
+async function load(source: DataSource): Promise<void> {
+  if (session === undefined) {
+    return;
+  }
+  const loader = new Loader(session);
+  try {
+    switch (source.kind) {
+      case 'builtin':
+        loader.addBuiltin(source.owner, source.count);
+        break;
+      case 'drawn':
+        for (const { label, width, height, rgba } of source.drawings) {
+          loader.addDrawing(label, width, height, new Uint8Array(rgba.buffer, rgba.byteOffset, rgba.length));
+        }
+        break;
+      case 'files':
+        await loadFiles(loader, source.files, throttled((done, total) => post({ type: 'data-progress', done, total })));
+        break;
+    }
+    await loader.finish();
+  } finally {
+    loader.free();
+  }
+}
+
+/** At most ten messages a second, and the last one. */
+function throttled(tell: (done: number, total: number) => void): (done: number, total: number) => void {
+  let last = 0;
+  return (done, total) => {
+    const now = performance.now();
+    if (done === total || now - last > 100) {
+      last = now;
+      tell(done, total);
+    }
+  };
+}
+
+async function take(message: ToWorker): Promise<void> {
+  switch (message.type) {
+    case 'open':
+      return open(message);
+    case 'check-model':
+      return session?.checkModel(message.apiKey ?? undefined);
+    case 'load-data':
+      return load(message.source);
+    case 'start':
+      return session?.start();
+    case 'pause':
+      return session?.pause();
+    case 'resume':
+      return session?.resume();
+    case 'leave':
+      return session?.leave();
+    case 'pictures':
+      return session?.pictures(message.count);
+    case 'visible':
+      return session?.visible();
+  }
+}
+
+// In order: what is asked while a federation is being opened, or data are loaded, comes after.
+let queue: Promise<void> = Promise.resolve();
+self.addEventListener('message', (event: MessageEvent<ToWorker>) => {
+  queue = queue.then(() => take(event.data)).catch(fatal);
+});
+
