@@ -7,7 +7,8 @@ const STEPS = 50;
 const ROUND_MS = 2500;
 const TOKEN = 'rehearsal';
 
-const step = () => Math.min(STEPS, 8 + Math.floor((Date.now() - STARTED) / ROUND_MS));
+// It begins anew after its end.
+const step = () => Math.min(STEPS, 8 + (Math.floor((Date.now() - STARTED) / ROUND_MS) % 60));
 const hash = (n) => (n * 2654435761 >>> 0).toString(16).padStart(8, '0').repeat(8);
 const accuracy = (n) => 0.14 + 0.66 * (1 - Math.exp(-n / 14)) + 0.015 * Math.sin(n * 1.7);
 

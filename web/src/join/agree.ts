@@ -17,9 +17,10 @@ export function showHosts(opened: Opened): void {
   show(document, 'organiser-amount', organiserAmount(summary.steps, opened.bytesPerUpdate));
 }
 
+/** The model's key from whichever field it was typed into. */
 export function apiKey(): string | null {
-  const typed = byId('api-key', HTMLInputElement).value.trim();
-  return typed === '' ? null : typed;
+  const typed = ['api-key', 'resume-api-key'].map((id) => byId(id, HTMLInputElement).value.trim());
+  return typed.find((key) => key !== '') ?? null;
 }
 
 /** The backend as the address says it (`?backend=cpu`); anything else is "auto". */

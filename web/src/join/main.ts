@@ -45,6 +45,8 @@ class JoinPage {
   private checking = false;
   private last: TrainingProgress | null = null;
   private trouble = { at: 0, queries: 0 };
+  /** Updates delivered when this Worker first reported; null until then. */
+  private deliveredBefore: number | null = null;
 
   constructor() {
     this.session = new Session(
@@ -59,7 +61,10 @@ class JoinPage {
       }),
       {
         message: (message) => this.receive(message),
-        restarting: () => this.pictures.reset(),
+        restarting: () => {
+          this.pictures.reset();
+          this.deliveredBefore = null;
+        },
         gaveUp: (reason) => this.gaveUp(reason),
       },
     );
@@ -162,6 +167,7 @@ class JoinPage {
     showHosts(opened);
     this.running.backend(opened.backend);
     if (this.source === null) this.chooser.setLabels(opened.labels);
+    if (!opened.resumable && !this.wish.agreed && this.closedDoor(opened)) return;
     switch (afterOpened(opened.resumable, this.wish, this.source !== null)) {
       case 'go-on':
         this.check();
@@ -179,6 +185,20 @@ class JoinPage {
         this.show('setup');
         break;
     }
+  }
+
+  /** Says so at once if nobody can join here: the federation has ended, or the link carries no invite. */
+  private closedDoor(opened: Opened): boolean {
+    const { status, id } = opened.summary;
+    if (status === 'running' && this.invite !== null) return false;
+    const trouble =
+      status === 'running'
+        ? { code: 'no_invite', title: 'This link carries no invite', detail: 'It should end in #invite=… Open the whole link that you were sent, or ask the organiser for a new one.' }
+        : { code: `federation_${status}`, title: 'This federation has ended', detail: 'Nobody can join any more, but its results are there for everybody.' };
+    this.show('setup');
+    byId('setup', HTMLElement).hidden = true;
+    this.troubles.show({ ...trouble, where: 'open' }, false, { label: 'See how it stands', run: () => location.assign(dashboardPath(id)) });
+    return true;
   }
 
   private load(source: DataSource, words: string): void {
@@ -228,7 +248,7 @@ class JoinPage {
 
   private check(): void {
     this.checking = true;
-    this.troubles.clear('model', 'training');
+    this.troubles.clear('open', 'model', 'training');
     this.session.send({ type: 'check-model', apiKey: apiKey() });
   }
 
@@ -257,10 +277,9 @@ class JoinPage {
     this.last = progress;
     // Stored state may report itself before the person has agreed to go on.
     if (!this.wish.agreed && progress.stopped === null) return;
-    if (progress.queries > this.trouble.queries) {
-      this.session.thrives();
-      if (Date.now() - this.trouble.at > READABLE_MS) this.troubles.clear('model', 'training');
-    }
+    this.deliveredBefore ??= progress.delivered;
+    if (progress.delivered > this.deliveredBefore) this.session.thrives();
+    if (progress.queries > this.trouble.queries && Date.now() - this.trouble.at > READABLE_MS) this.troubles.clear('model', 'training');
     const view = viewOf(progress);
     if (this.checking && view === 'running') return;
     this.running.progress(progress, this.opened?.summary.steps ?? 0);
@@ -286,6 +305,7 @@ class JoinPage {
       delivered === 0 ? '' : `You gave ${plural(delivered, 'change')}, together with ${plural(Math.max(0, (this.detail?.summary.participants ?? 1) - 1), 'other')}.`,
     ];
     setText(byId('finish-numbers', HTMLElement), parts.filter((part) => part !== '').join(' '));
+    setText(byId('status-title', HTMLElement), 'The result');
     for (const id of ['pause', 'resume']) byId(id, HTMLButtonElement).hidden = true;
     this.troubles.clear('model', 'training');
   }
@@ -316,23 +336,25 @@ class JoinPage {
       this.source = null;
       this.ready(false, 'First choose your pictures above.');
     }
-    if (this.checking && (trouble.where === 'model' || trouble.where === 'training')) {
+    const unchecked = this.checking && (trouble.where === 'model' || trouble.where === 'training');
+    if (unchecked) {
       this.checking = false;
-      if (this.view !== 'running') this.ready(this.source !== null, 'Correct what is said above, then try again.');
+      if (this.view !== 'running') {
+        this.wish = { ...this.wish, agreed: false };
+        this.ready(this.source !== null, 'Correct what is said above, then try again.');
+      }
       byId('resume-session', HTMLButtonElement).disabled = false;
     }
     if (trouble.where === 'open') byId('loading', HTMLElement).hidden = true;
     // Without the setup in sight, its slots are not in sight either.
     const inSetup = this.view === 'setup' && !byId('setup', HTMLElement).hidden;
     const place: Trouble = inSetup || this.view === 'running' || this.view === 'done' ? trouble : { ...trouble, where: 'open' };
-    this.troubles.show(place, this.view === 'running' || this.view === 'done', this.remedy(trouble));
+    this.troubles.show(place, this.view === 'running' || this.view === 'done', this.remedy(trouble, unchecked));
   }
 
-  private remedy(trouble: Trouble): Remedy | null {
+  private remedy(trouble: Trouble, unchecked: boolean): Remedy | null {
     if (trouble.where === 'open') return { label: 'Try again', run: () => this.reopen() };
-    if (trouble.where === 'model' && this.wish.agreed && this.view === 'running' && this.last?.activity === 'stopped') {
-      return { label: 'Try again', run: () => this.check() };
-    }
+    if (unchecked && this.view === 'running') return { label: 'Try again', run: () => this.check() };
     return null;
   }
 

@@ -19,7 +19,7 @@ export const TEST_IDS = {
     results: ['accuracy-before', 'accuracy-now', 'federation-before', 'federation-accuracy', 'chart-accuracy', 'chart-loss', 'pictures'],
     costs: ['queries', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend'],
     /** The end, and states instead of it. */
-    ends: ['finished', 'download-generator', 'left', 'elsewhere', 'resume-session', 'forget-session'],
+    ends: ['finished', 'download-generator', 'left', 'elsewhere', 'resume-session', 'resume-api-key', 'forget-session'],
     /** Each error; its `data-code` is the stable code, `data-where` the part of the page. Made by script. */
     trouble: ['trouble'],
   },
