@@ -1,5 +1,8 @@
 //! The whole server over a live port, with the embedded model.
 
+// The helpers of tests, unlike the tests, do not count as test code by themselves.
+#![allow(clippy::unwrap_used)]
+
 #[allow(dead_code)] // each user needs a part of it
 mod support;
 

@@ -1,5 +1,8 @@
 //! A server in a thread, and an HTTP client small enough to send whatever a test wants sent.
 
+// The helpers of tests, unlike the tests, do not count as test code by themselves.
+#![allow(clippy::unwrap_used)]
+
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
