@@ -22,5 +22,7 @@ export default defineConfig(({ mode, command }): UserConfig => ({
       input: ['./index.html', './join.html', './organiser.html'],
     },
   },
-  server: { proxy: mode === 'rehearsal' ? {} : { '/v1': 'http://127.0.0.1:8700' } },
+  // The example task lies beside the page's folder.
+  assetsInclude: ['**/*.toml'],
+  server: { fs: { allow: ['..'] }, proxy: mode === 'rehearsal' ? {} : { '/v1': 'http://127.0.0.1:8700' } },
 }));

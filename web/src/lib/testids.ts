@@ -30,7 +30,7 @@ export const TEST_IDS = {
   organiser: {
     token: ['admin-token', 'sign-in', 'sign-out'],
     /** Each setting's field is `task-` and its path with dashes: `task-model-url`. */
-    create: ['tab-form', 'tab-file', 'task-file', 'task-text', 'create', 'create-toml', 'faults', 'trouble'],
+    create: ['tab-form', 'tab-file', 'task-file', 'task-example', 'task-text', 'create', 'create-toml', 'faults', 'trouble'],
     created: ['created', 'invite-link', 'copy-invite'],
     manage: ['federations', 'federation-row', 'new-invite', 'close', 'close-yes', 'close-no'],
   },

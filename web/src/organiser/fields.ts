@@ -15,8 +15,8 @@ export interface Field {
   help?: string;
   options?: readonly (readonly [value: string, words: string])[];
   wide?: boolean;
-  /** Shown and sent only if the field at this path has this value. */
-  when?: readonly [path: string, value: string];
+  /** Shown and sent only if the field at this path has one of these values. */
+  when?: readonly [path: string, ...values: string[]];
 }
 
 export interface Group {
@@ -52,7 +52,7 @@ export const GROUPS: readonly Group[] = [
   {
     title: 'Rounds',
     fields: [
-      { path: 'federation.rounds', label: 'Rounds', kind: 'whole', value: '50' },
+      { path: 'federation.rounds', label: 'Rounds', kind: 'whole', value: '100' },
       { path: 'federation.open.count_min', label: 'Participants at least', kind: 'whole', value: '3', help: 'A round waits until this many have an update ready. The fewer, the more a sum says about each of them.' },
       { path: 'federation.upload.count_min', label: 'Updates at least', kind: 'whole', value: '2', help: 'Fewer in time, and the round is given up. At most the number of participants.' },
       { path: 'federation.query_budget', label: 'Queries per participant at most', kind: 'whole', value: '0', help: '0 means no limit.' },
@@ -76,7 +76,7 @@ export const GROUPS: readonly Group[] = [
     title: 'Data owners’ pictures',
     more: true,
     fields: [
-      { path: 'data.inner', label: 'Size inside the input', kind: 'size', value: '24×24', help: 'Height×width that a picture is fitted into; the rest is background.' },
+      { path: 'data.inner', label: 'Size inside the input', kind: 'size', value: '32×32', help: 'Height×width that a picture is fitted into; the rest is background.' },
       { path: 'data.background', label: 'Background, 0 (black) to 255', kind: 'whole', value: '0' },
       { path: 'data.holdout', label: 'Share only measured with', kind: 'number', value: '0.2', help: '0 to 0.9' },
       { path: 'data.invert', label: 'Swap light and dark', kind: 'flag', value: 'false' },
@@ -89,14 +89,17 @@ export const GROUPS: readonly Group[] = [
     fields: [
       { path: 'generator.kind', label: 'Pattern', kind: 'choice', value: 'statistic', options: [['statistic', 'smooth, depends on the picture'], ['frame', 'a frame around the picture']] },
       { path: 'generator.statistics', label: 'Statistics of the picture', kind: 'whole', value: '8', help: '0: one pattern for all pictures', when: ['generator.kind', 'statistic'] },
-      { path: 'generator.grid', label: 'Grid of the pattern', kind: 'whole', value: '8', when: ['generator.kind', 'statistic'] },
+      { path: 'generator.grid', label: 'Grid of the pattern', kind: 'whole', value: '5', when: ['generator.kind', 'statistic'] },
       { path: 'generator.inner', label: 'Picture inside the frame, pixels', kind: 'whole', value: '24', when: ['generator.kind', 'frame'] },
       { path: 'optimizer.kind', label: 'Search', kind: 'choice', value: 'zo-sgd', options: [['zo-sgd', 'random differences, plain steps'], ['zo-adam', 'random differences, Adam'], ['spsa-gc', 'SPSA with gradient correction']] },
-      { path: 'optimizer.directions', label: 'Directions in a step', kind: 'whole', value: '2' },
+      { path: 'optimizer.directions', label: 'Directions in a step', kind: 'whole', value: '15' },
+      { path: 'optimizer.differences', label: 'Along each direction', kind: 'choice', value: 'forward', options: [['forward', 'one try'], ['two-sided', 'two tries, forth and back']], when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
+      { path: 'optimizer.perturbation', label: 'Size of a try', kind: 'number', value: '0.05', when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
+      { path: 'optimizer.learning_rate', label: 'Learning rate', kind: 'number', value: '0.02', when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
       { path: 'federation.local_steps', label: 'Steps in a round', kind: 'whole', value: '5' },
-      { path: 'federation.batch', label: 'Pictures in a step', kind: 'whole', value: '32' },
+      { path: 'federation.batch', label: 'Pictures in a step', kind: 'whole', value: '4' },
       { path: 'federation.server.kind', label: 'Updates are combined by', kind: 'choice', value: 'adam', options: [['adam', 'their mean through Adam'], ['momentum', 'their mean with momentum'], ['sgd', 'their mean']] },
-      { path: 'federation.server.learning_rate', label: 'Learning rate of that', kind: 'number', value: '', help: 'Empty: its default.' },
+      { path: 'federation.server.learning_rate', label: 'Learning rate of that', kind: 'number', value: '0.04', help: 'Empty: its default.' },
       { path: 'seed', label: 'Seed', kind: 'whole', value: '0' },
     ],
   },
@@ -104,10 +107,10 @@ export const GROUPS: readonly Group[] = [
     title: 'Waiting',
     more: true,
     fields: [
-      { path: 'federation.open.time_min_ms', label: 'Wait for more participants, ms', kind: 'whole', value: '2000' },
+      { path: 'federation.open.time_min_ms', label: 'Wait for more participants, ms', kind: 'whole', value: '1500' },
       { path: 'federation.open.time_max_ms', label: '… but no longer than, ms', kind: 'whole', value: '120000' },
-      { path: 'federation.upload.time_min_ms', label: 'Wait for all updates, ms', kind: 'whole', value: '20000' },
-      { path: 'federation.upload.time_max_ms', label: '… but no longer than, ms', kind: 'whole', value: '60000' },
+      { path: 'federation.upload.time_min_ms', label: 'Wait for all updates, ms', kind: 'whole', value: '8000' },
+      { path: 'federation.upload.time_max_ms', label: '… but no longer than, ms', kind: 'whole', value: '20000' },
       { path: 'federation.lease_seconds', label: 'Gone after silence of, s', kind: 'whole', value: '120', help: 'Background tabs report about once a minute.' },
     ],
   },

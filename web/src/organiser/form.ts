@@ -2,7 +2,7 @@
 import type { Fault } from '../generated/Fault';
 import { byId, h } from '../lib/dom';
 import { FIELDS, GROUPS, type Field, type Group } from './fields';
-import { buildTask, faultsByField, type Json } from './task';
+import { applies, buildTask, faultsByField, type Json } from './task';
 
 type Control = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
 
@@ -76,7 +76,7 @@ export class TaskForm {
   private conditions(): void {
     for (const field of FIELDS.values()) {
       const row = this.control(field.path).closest<HTMLElement>('.field');
-      if (row !== null && field.when !== undefined) row.hidden = this.value(field.when[0]) !== field.when[1];
+      if (row !== null) row.hidden = !applies(field, (path) => this.value(path));
     }
   }
 

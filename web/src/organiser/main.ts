@@ -1,4 +1,6 @@
 /** The organiser's page: sign in, create, invite, manage. */
+// The tuned task that the command line knows as `handwriting`: fetched when asked for, not part of the script.
+import exampleUrl from '../../../server/tasks/handwriting.toml?url';
 import type { CreateFederation } from '../generated/CreateFederation';
 import type { Fault } from '../generated/Fault';
 import { Organiser } from '../lib/api';
@@ -86,6 +88,12 @@ class OrganiserPage {
         input.value = '';
         this.faults.replaceChildren();
       });
+    });
+    byId('task-example', HTMLButtonElement).addEventListener('click', () => {
+      fetch(exampleUrl)
+        .then((response) => response.text())
+        .then((content) => (text.value = content))
+        .catch((thrown: unknown) => this.trouble(thrown));
     });
     byId('toml-form', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault();

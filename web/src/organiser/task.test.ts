@@ -34,8 +34,8 @@ describe('the form’s task', () => {
     expect(task).toMatchObject({
       format: 1,
       model: { url: 'http://127.0.0.1:8701', name: 'printed-digits', input: { height: 32, width: 32 }, output: { classes: 10 } },
-      data: { labels: [...'0123456789'], inner: [24, 24], invert: false },
-      federation: { rounds: 50, open: { count_min: 3 }, upload: { count_min: 2 } },
+      data: { labels: [...'0123456789'], inner: [32, 32], invert: false },
+      federation: { rounds: 100, open: { count_min: 3 }, upload: { count_min: 2 } },
     });
     expect(JSON.stringify(task)).not.toContain('null');
   });
@@ -44,6 +44,7 @@ describe('the form’s task', () => {
     expect(task['generator']).toEqual({ kind: 'frame', inner: 24 });
     expect(task).toMatchObject({ model: { input: { low: 0, high: 1 } } });
     expect(buildTask(FIELDS.values(), defaults())['model']).not.toHaveProperty('input.low');
+    expect(buildTask(FIELDS.values(), defaults({ 'optimizer.kind': 'spsa-gc' }))['optimizer']).toEqual({ kind: 'spsa-gc', directions: 15 });
   });
 });
 

@@ -43,11 +43,18 @@ export function fieldValue(field: Field, typed: string): Json | null {
   }
 }
 
+/** Does this field's condition hold? */
+export function applies(field: Field, valueOf: (path: string) => string): boolean {
+  if (field.when === undefined) return true;
+  const [path, ...values] = field.when;
+  return values.includes(valueOf(path));
+}
+
 /** The task: each field's value at its path. Fields whose condition does not hold are left out. */
 export function buildTask(fields: Iterable<Field>, valueOf: (path: string) => string): { [key: string]: Json } {
   const task: { [key: string]: Json } = { format: 1 };
   for (const field of fields) {
-    if (field.when !== undefined && valueOf(field.when[0]) !== field.when[1]) continue;
+    if (!applies(field, valueOf)) continue;
     const value = fieldValue(field, valueOf(field.path));
     if (value === null) continue;
     const keys = field.path.split('.');
