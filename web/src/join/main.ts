@@ -222,7 +222,7 @@ class JoinPage {
     this.troubles.clear('data');
     const place = byId('data-report', HTMLElement);
     showReport(place, report);
-    this.ready(true, `${plural(report.total, 'picture')} ready. This sends the changed copies to ${this.opened?.modelOrigin ?? 'the model'}.`);
+    this.ready(true, `${plural(report.total, 'picture')} ready. This sends copies of them to ${this.opened?.modelOrigin ?? 'the model'}.`);
     // After a crash before anything was stored: the person had already agreed.
     if (this.wish.agreed) this.check();
     else place.focus({ preventScroll: true });
