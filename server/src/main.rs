@@ -1,1 +1,95 @@
-fn main() {}
+//! `fed-bbpt`: federated black-box prompt tuning from the command line.
+//!
+//! Exit codes: 0 after success or an orderly end; 1 when something failed on the way; 2 for wrong flags,
+//! settings or task files (nothing was started); 3 when a goal was not reached (`demo --once`).
+
+mod commands;
+mod data;
+mod participant;
+mod simulate;
+mod task_source;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Federated black-box prompt tuning.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// More of what happens, on standard error.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the aggregator: federations, rounds, and the page that owners open.
+    Serve(Box<aggregator::ServeArgs>),
+    /// Run a model API over an ONNX image classifier.
+    ModelApi(Box<model_api::ModelApiArgs>),
+    /// Run everything at once on this machine, with built-in owners.
+    Demo(commands::demo::DemoArgs),
+    /// Take part in a federation without a browser.
+    Join(commands::join::JoinArgs),
+    /// Compare federated, local-only and centralised tuning in one process.
+    Simulate(Box<simulate::SimulateArgs>),
+    /// Download a federation's prompt generator.
+    Export(commands::export::ExportArgs),
+    /// Create, list, inspect and close federations.
+    Federation(commands::federation::FederationArgs),
+}
+
+/// How a command ended badly.
+pub enum Failure {
+    /// Something failed on the way: exit code 1.
+    Failed(String),
+    /// The flags, settings or files are wrong: exit code 2.
+    Usage(String),
+    /// Everything ran, but a goal was not reached: exit code 3.
+    NotReached(String),
+}
+
+impl Failure {
+    /// From any error that happened on the way.
+    pub fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    /// From any error that the caller can mend.
+    pub fn usage(error: impl std::fmt::Display) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = ["warn,aggregator=info,model_api=info", "info", "debug", "trace"][usize::from(cli.verbose.min(3))];
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level)),
+        )
+        .init();
+    // Fails only if a provider was installed before, and nobody did.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let outcome = match cli.command {
+        Command::Serve(args) => commands::serve::serve(*args),
+        Command::ModelApi(args) => commands::serve::model_api(*args),
+        Command::Demo(args) => commands::demo::run(&args),
+        Command::Join(args) => commands::join::run(args),
+        Command::Simulate(args) => commands::simulate::run(&args),
+        Command::Export(args) => commands::export::run(&args),
+        Command::Federation(args) => commands::federation::run(args),
+    };
+    let (code, text) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Failed(text)) => (1, text),
+        Err(Failure::Usage(text)) => (2, text),
+        Err(Failure::NotReached(text)) => (3, text),
+    };
+    eprintln!("fed-bbpt: {text}");
+    ExitCode::from(code)
+}

@@ -229,6 +229,12 @@ impl Client {
         }
     }
 
+    /// The participant's number.
+    #[must_use]
+    pub fn participant(&self) -> u32 {
+        self.participant
+    }
+
     /// Queries spent so far.
     #[must_use]
     pub fn spent(&self) -> u64 {

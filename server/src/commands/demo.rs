@@ -1,0 +1,220 @@
+//! `fed-bbpt demo`: the model API and the aggregator on two origins, a federation about handwriting, and a few
+//! built-in owners. A visitor's tab joins as one more owner.
+
+use super::join::{built_in, workbench};
+use super::{block_on, interrupted, say};
+use crate::Failure;
+use crate::participant::aggregator::Aggregator;
+use crate::participant::caller::HttpCaller;
+use crate::participant::driver::{Driver, Leisure};
+use crate::participant::state::Saved;
+use crate::task_source;
+use aggregator::{AggregatorConfig, RealClock, Secret};
+use clap::Args;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use model_api::ModelApiConfig;
+use shared::round::client::{Client, StopReason};
+use shared::round::messages::{CreateFederation, FederationDetail, Invite, Metrics, RoundRecord};
+use shared::round::phase::Phase;
+use shared::task::Task;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Accuracy that the demonstration starts below, and the one it must reach.
+const FROM: f64 = 0.20;
+const TO: f64 = 0.70;
+/// Examples of each built-in owner.
+const EXAMPLES: usize = 160;
+/// Each owner's pause after an update while no visitor is there.
+const LEISURE: Duration = Duration::from_secs(4);
+
+/// What `fed-bbpt demo` takes.
+#[derive(Args)]
+pub struct DemoArgs {
+    /// The built page (web/dist). Without it there is no page to visit.
+    #[arg(long)]
+    web: Option<PathBuf>,
+    /// Built-in owners.
+    #[arg(long, default_value_t = 4)]
+    owners: u32,
+    /// Run one federation to its end without a visitor, print a table, and exit 0 if accuracy rose from under
+    /// 20% to over 70% (else 3).
+    #[arg(long)]
+    once: bool,
+    /// The aggregator's port; 0 takes a free one.
+    #[arg(long, default_value_t = 8700)]
+    port: u16,
+    /// The model API's port; 0 takes a free one.
+    #[arg(long, default_value_t = 8701)]
+    model_port: u16,
+    /// Updates of θ, instead of the task's.
+    #[arg(long)]
+    rounds: Option<u32>,
+}
+
+/// Starts everything and stays until Ctrl-C, or with `--once` until the federation has finished.
+pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let folder = tempfile::Builder::new().prefix("fed-bbpt-demo-").tempdir().map_err(Failure::failed)?;
+    let (page, url) = listen(args.port)?;
+    let (model, model_url) = listen(args.model_port)?;
+    let token = Secret::random().map_err(Failure::failed)?;
+    let mut serve = AggregatorConfig::new(folder.path().join("demo.sqlite"), token.clone());
+    serve.web.clone_from(&args.web);
+    let answer = ModelApiConfig { allow_origins: vec![url.clone()], ..ModelApiConfig::default() };
+    block_on(async {
+        let (stop, stopped) = watch::channel(false);
+        let until = |mut stopped: watch::Receiver<bool>| async move {
+            // An error means that the sender is gone: the same wish.
+            let _ = stopped.wait_for(|s| *s).await;
+        };
+        let mut servers = JoinSet::new();
+        let (first, second) = (until(stopped.clone()), until(stopped));
+        servers.spawn(async move { aggregator::run(page, serve, Arc::new(RealClock), first).await.map_err(Failure::failed) });
+        servers.spawn(async move { model_api::run(model, answer, second).await.map_err(Failure::failed) });
+        let demo = Demo { args, url, model_url, token: token.reveal().to_owned() };
+        let outcome = tokio::select! {
+            outcome = demo.run() => outcome,
+            ended = servers.join_next() => Err(match ended {
+                Some(Ok(Err(failure))) => failure,
+                _ => Failure::failed("a server ended early"),
+            }),
+            () = interrupted() => Ok(()),
+        };
+        // The servers end in order; an error then changes nothing for us.
+        let _ = stop.send(true);
+        while servers.join_next().await.is_some() {}
+        outcome
+    })?
+}
+
+/// A listener on the loopback and its origin. The two servers have different ports, so different origins.
+fn listen(port: u16) -> Result<(TcpListener, String), Failure> {
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .map_err(|e| Failure::failed(format!("cannot listen on port {port}: {e}; choose others with --port and --model-port")))?;
+    let address = listener.local_addr().map_err(Failure::failed)?;
+    Ok((listener, format!("http://{address}")))
+}
+
+struct Demo<'a> {
+    args: &'a DemoArgs,
+    url: String,
+    model_url: String,
+    token: String,
+}
+
+impl Demo<'_> {
+    /// One federation after the other, so that the page is never out of work.
+    async fn run(&self) -> Result<(), Failure> {
+        let organiser = Aggregator::new(&self.url, Some(self.token.clone())).map_err(Failure::failed)?;
+        say(&format!("model API  {}", self.model_url));
+        say(&format!("aggregator {}", self.url));
+        loop {
+            let begun = Instant::now();
+            let (task, invite) = self.create(&organiser).await?;
+            // Side by side on this task: they mostly wait for the model.
+            let mut owners = FuturesUnordered::new();
+            for number in 0..self.args.owners {
+                let driver = self.owner(&task, &invite, u64::from(number) + 1).await?;
+                owners.push(own(driver));
+            }
+            if self.args.web.is_some() {
+                say(&format!("take part  {}/f/{}/#invite={}", self.url, invite.federation, invite.invite));
+                say(&format!("watch      {}/?f={}", self.url, invite.federation));
+                say(&format!("organise   {}/organiser   token {}", self.url, self.token));
+            }
+            while let Some(ended) = owners.next().await {
+                ended?;
+            }
+            let detail = organiser.detail(&invite.federation).await.map_err(Failure::failed)?;
+            let (first, last) = table(&detail, begun.elapsed());
+            if self.args.once {
+                return if first < FROM && last > TO {
+                    Ok(())
+                } else {
+                    Err(Failure::NotReached(format!(
+                        "accuracy went from {:.1}% to {:.1}%; it should rise from under 20% to over 70%",
+                        100.0 * first,
+                        100.0 * last
+                    )))
+                };
+            }
+        }
+    }
+
+    async fn create(&self, organiser: &Aggregator) -> Result<(Task, Invite), Failure> {
+        let mut set = vec![format!("model.url={}", self.model_url)];
+        set.extend(self.args.rounds.map(|r| format!("federation.rounds={r}")));
+        let task = task_source::load("handwriting", &set).map_err(Failure::usage)?;
+        let body = CreateFederation { task_toml: None, task: Some(task.source().clone()) };
+        // The aggregator is only just starting.
+        let mut tries = 0;
+        loop {
+            match organiser.create(&body).await {
+                Ok(invite) => return Ok((task, invite)),
+                Err(error) if tries == 50 => return Err(Failure::failed(error)),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+            tries += 1;
+        }
+    }
+
+    async fn owner(&self, task: &Task, invite: &Invite, seed: u64) -> Result<Driver, Failure> {
+        let aggregator = Aggregator::new(&self.url, None).map_err(Failure::failed)?;
+        let joined = aggregator.join(&invite.federation, &invite.invite).await.map_err(Failure::failed)?;
+        let bench = workbench(task.clone(), joined.participant, built_in(task, seed, EXAMPLES)?)?;
+        let saved = Saved {
+            aggregator: self.url.clone(),
+            federation: invite.federation.clone(),
+            token: joined.token.clone(),
+            task: joined.task,
+            examples: EXAMPLES,
+            client: Client::new(joined.participant),
+        };
+        let model = HttpCaller::new(task, None).map_err(Failure::failed)?;
+        let driver = Driver::new(bench, saved, None, aggregator.with_token(joined.token), model, Box::new(|_, _| {}));
+        let leisure = Leisure { owners: self.args.owners, pause: LEISURE };
+        Ok(if self.args.once { driver } else { driver.at_leisure(leisure) })
+    }
+}
+
+async fn own(mut driver: Driver) -> Result<StopReason, Failure> {
+    driver.run().await.map_err(Failure::failed)
+}
+
+/// Prints how the federation went; gives the first and the last accuracy.
+fn table(detail: &FederationDetail, took: Duration) -> (f64, f64) {
+    let accuracy = |m: &Metrics| f64::from(m.correct) / f64::from(m.total.max(1));
+    let done: Vec<&RoundRecord> = detail.rounds.iter().filter(|r| r.phase == Phase::Done).collect();
+    say("");
+    say(&format!("{:>7} {:>8} {:>10} {:>12} {:>10}", "update", "cohort", "accuracy", "queries", "KB up"));
+    let (mut queries, mut bytes) = (0u64, 0u64);
+    for (i, record) in done.iter().enumerate() {
+        queries += u64::from(record.metrics.queries);
+        bytes += record.bytes_up;
+        if i % 10 == 0 || i + 1 == done.len() {
+            say(&format!(
+                "{:>7} {:>8} {:>9.1}% {:>12} {:>10}",
+                record.step,
+                record.delivered,
+                100.0 * accuracy(&record.metrics),
+                queries,
+                bytes / 1000
+            ));
+        }
+    }
+    let ends = [done.first(), done.last()].map(|r| r.map_or(0.0, |r| accuracy(&r.metrics)));
+    let aborted = detail.rounds.len() - done.len();
+    say(&format!(
+        "held-out accuracy {:.1}% → {:.1}% after {} updates ({aborted} rounds aborted), {:.0} s",
+        100.0 * ends[0],
+        100.0 * ends[1],
+        done.len(),
+        took.as_secs_f64()
+    ));
+    (ends[0], ends[1])
+}

@@ -1,0 +1,216 @@
+//! `fed-bbpt join`: takes part without a browser.
+
+use super::{block_on, interrupted, say};
+use crate::data;
+use crate::participant::aggregator::Aggregator;
+use crate::participant::caller::HttpCaller;
+use crate::participant::driver::Driver;
+use crate::participant::state::Saved;
+use crate::{Failure, data::LoadError};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use shared::data::{handwriting, partition::split_holdout};
+use shared::image::Image;
+use shared::round::client::{Client, StopReason};
+use shared::round::messages::FederationStatus;
+use shared::round::workbench::{Labelled, Workbench};
+use shared::task::Task;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+/// What `fed-bbpt join` takes.
+#[derive(Args, Clone)]
+pub struct JoinArgs {
+    /// The invite link: http://HOST/f/FEDERATION/#invite=SECRET
+    link: String,
+    /// Own data: a folder of images by class, a zip, or CSV or IDX files.
+    #[arg(long, required_unless_present = "builtin")]
+    data: Option<PathBuf>,
+    /// A built-in owner with this handwriting, instead of own data.
+    #[arg(long, value_name = "SEED", conflicts_with = "data")]
+    builtin: Option<u64>,
+    /// Examples of the built-in owner.
+    #[arg(long, default_value_t = 200)]
+    count: usize,
+    /// Where the state is kept, so that a later run goes on.
+    #[arg(long, default_value = "fed-bbpt-participant.json")]
+    state: PathBuf,
+    /// Ask this model API instead of the task's (the same model, run by yourself).
+    #[arg(long)]
+    model_url: Option<String>,
+    /// Key for the model API.
+    #[arg(long, env = "FED_BBPT_MODEL_API_KEY", hide_env_values = true)]
+    model_key: Option<String>,
+    /// A line of JSON for each update.
+    #[arg(long)]
+    json: bool,
+}
+
+/// An invite link's parts: aggregator, federation, secret.
+pub fn parse_link(link: &str) -> Option<(String, String, String)> {
+    let (address, invite) = link.split_once("#invite=")?;
+    let (base, rest) = address.split_once("/f/")?;
+    let federation = rest.split('/').next()?;
+    let fine = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    (shared::task::origin_of(base).is_some() && fine(federation) && fine(invite))
+        .then(|| (base.to_owned(), federation.to_owned(), invite.to_owned()))
+}
+
+/// A built-in owner's examples as the task wants them.
+pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, Failure> {
+    handwriting::owner(seed, count, None)
+        .into_iter()
+        .map(|(grey, digit)| {
+            let image = Image::from_grey(handwriting::SIZE, handwriting::SIZE, &grey).map_err(Failure::failed)?;
+            let label = task
+                .label_index(&digit.to_string())
+                .ok_or_else(|| Failure::usage("the built-in owners write digits, but this federation's labels are others; use --data"))?;
+            Ok(Labelled { image: task.fit.apply(&image).bytes().to_vec(), label })
+        })
+        .collect()
+}
+
+/// Examples split into those trained on and those held out.
+pub fn workbench(task: Task, participant: u32, examples: Vec<Labelled>) -> Result<Workbench, Failure> {
+    let labels: Vec<usize> = examples.iter().map(|e| e.label).collect();
+    let (_, held) = split_holdout(&labels, f64::from(task.holdout), task.seed ^ u64::from(participant));
+    let (mut training, mut holdout) = (Vec::new(), Vec::new());
+    for (i, example) in examples.into_iter().enumerate() {
+        let side = if held.binary_search(&i).is_ok() { &mut holdout } else { &mut training };
+        side.push(example);
+    }
+    if training.is_empty() {
+        return Err(Failure::usage("there is no example to train on; choose more data"));
+    }
+    Workbench::new(task, participant, training, holdout).map_err(Failure::failed)
+}
+
+/// Joins, or goes on, and stays until the federation ends or Ctrl-C.
+pub fn run(args: JoinArgs) -> Result<(), Failure> {
+    block_on(async {
+        tokio::select! {
+            ended = take_part(&args) => ended,
+            () = interrupted() => {
+                say(&format!("stopped; the same command goes on from {}", args.state.display()));
+                Ok(())
+            }
+        }
+    })?
+}
+
+async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
+    let (base, federation, invite) = parse_link(&args.link)
+        .ok_or_else(|| Failure::usage("the link must look like http://HOST/f/FEDERATION/#invite=SECRET"))?;
+    let known = Saved::read(&args.state).map_err(Failure::usage)?;
+    let mut saved = match known.filter(|s| s.aggregator == base && s.federation == federation) {
+        Some(saved) => saved,
+        None => {
+            let joined = Aggregator::new(&base, None).map_err(Failure::failed)?.join(&federation, &invite).await.map_err(Failure::failed)?;
+            let client = Client::new(joined.participant);
+            Saved { aggregator: base.clone(), federation, token: joined.token, task: joined.task, examples: 0, client }
+        }
+    };
+    let mut task = Task::from_value(saved.task.clone()).map_err(Failure::failed)?;
+    if let Some(url) = &args.model_url {
+        task = task.with_model_url(url).map_err(Failure::usage)?;
+    }
+    let examples = match (&args.data, args.builtin) {
+        (Some(path), _) => {
+            let loaded = data::load(path, &task).map_err(|e: LoadError| Failure::usage(e))?;
+            loaded.notes.iter().take(20).for_each(|note| eprintln!("{note}"));
+            loaded.examples
+        }
+        (None, seed) => built_in(&task, seed.unwrap_or(0), args.count)?,
+    };
+    if saved.examples != 0 && saved.examples != examples.len() {
+        return Err(Failure::usage(format!(
+            "{} was written with {} examples, now there are {}; use the same data, or another --state to join afresh",
+            args.state.display(),
+            saved.examples,
+            examples.len()
+        )));
+    }
+    saved.examples = examples.len();
+    let number = saved.client.participant();
+    let model = HttpCaller::new(&task, args.model_key.clone()).map_err(Failure::usage)?;
+    model.describe().await.map_err(Failure::failed)?;
+    let rounds = task.federation.rounds;
+    let bench = workbench(task, number, examples)?;
+    say(&format!(
+        "participant {number}: pictures go to {}, updates and counts to {base}; nothing else leaves this machine",
+        bench.task().model.url
+    ));
+    let aggregator = Aggregator::new(&base, Some(saved.token.clone())).map_err(Failure::failed)?;
+    let mut driver = Driver::new(bench, saved, Some(args.state.clone()), aggregator, model, reporter(args.json, rounds));
+    let reason = driver.run().await.map_err(Failure::failed)?;
+    let [to_model, from_model, to_aggregator, from_aggregator] = driver.bytes();
+    say(&format!(
+        "{}; model API: {to_model} B sent, {from_model} B received; aggregator: {to_aggregator} B sent, {from_aggregator} B received",
+        words(reason)
+    ));
+    match reason {
+        StopReason::Finished | StopReason::Closed | StopReason::Left | StopReason::BudgetSpent => Ok(()),
+        StopReason::Unauthorized => Err(Failure::failed("the aggregator does not know this participant any more; delete the state file and join again")),
+        StopReason::Inconsistent => Err(Failure::failed("the aggregator contradicts itself; tell the organiser")),
+    }
+}
+
+fn words(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Finished => "all rounds are done",
+        StopReason::Closed => "the organiser closed the federation",
+        StopReason::Left => "left",
+        StopReason::BudgetSpent => "the query budget is spent",
+        StopReason::Unauthorized => "no longer known to the aggregator",
+        StopReason::Inconsistent => "stopped by a contradiction",
+    }
+}
+
+/// Shows each new θ: a progress bar on a terminal, plain lines elsewhere, JSON where asked for.
+fn reporter(json: bool, rounds: u32) -> Box<dyn FnMut(&Saved, &Workbench) + Send + Sync> {
+    let bar = (!json && std::io::stderr().is_terminal()).then(|| {
+        let style = ProgressStyle::with_template("{bar:30} update {pos}/{len} {msg}");
+        let bar = ProgressBar::new(u64::from(rounds));
+        style.map_or(bar.clone(), |style| bar.with_style(style))
+    });
+    let mut seen = None;
+    Box::new(move |saved, _| {
+        let Some(view) = saved.client.view() else { return };
+        let point = saved.client.curve().last().copied();
+        let now = (view.step, saved.client.curve().len(), saved.client.delivered());
+        if seen == Some(now) {
+            return;
+        }
+        seen = Some(now);
+        let accuracy = point.map_or(0.0, |p| p.accuracy);
+        let before = saved.client.before().map(|b| b.accuracy());
+        if json {
+            say(&json!({ "update": view.step, "round": view.round, "finished": view.status == FederationStatus::Finished,
+                "own_accuracy": accuracy, "own_accuracy_before": before, "queries": saved.client.spent(), "delivered": saved.client.delivered() }).to_string());
+        } else {
+            let text = format!("own held-out accuracy {:.0}%, {} queries, {} live", 100.0 * accuracy, saved.client.spent(), view.live);
+            match &bar {
+                Some(bar) => {
+                    bar.set_position(u64::from(view.step));
+                    bar.set_message(text);
+                }
+                None => say(&format!("update {}/{rounds}: {text}", view.step)),
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links() {
+        let parts = parse_link("http://127.0.0.1:8700/f/abc-1/#invite=0aF").unwrap();
+        assert_eq!(parts, ("http://127.0.0.1:8700".into(), "abc-1".into(), "0aF".into()));
+        for bad in ["", "http://h/f/x", "http://h/f/x/#invite=", "ftp://h/f/x/#invite=1", "http://h/f/../#invite=1"] {
+            assert_eq!(parse_link(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! `fed-bbpt serve` and `fed-bbpt model-api`: the two servers, each on its own.
+
+use super::{block_on, interrupted, say};
+use crate::Failure;
+use aggregator::{RealClock, ServeArgs, ServeError};
+use model_api::ModelApiArgs;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+/// The aggregator until Ctrl-C.
+pub fn serve(args: ServeArgs) -> Result<(), Failure> {
+    block_on(aggregator::serve(args, Arc::new(RealClock), say, interrupted()))?.map_err(|error| match error {
+        ServeError::Config(faults) => Failure::usage(faults),
+        other => Failure::failed(other),
+    })
+}
+
+/// The model API until Ctrl-C.
+pub fn model_api(args: ModelApiArgs) -> Result<(), Failure> {
+    let config = args.into_config().map_err(Failure::usage)?;
+    let listener = TcpListener::bind(config.listen)
+        .map_err(|e| Failure::failed(format!("cannot listen on {}: {e}; choose another with --listen", config.listen)))?;
+    let address = listener.local_addr().map_err(Failure::failed)?;
+    say(&format!("model API for {} at http://{address}", config.name));
+    block_on(model_api::run(listener, config, interrupted()))?.map_err(Failure::failed)
+}

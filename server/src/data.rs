@@ -1,0 +1,192 @@
+//! An owner's data from disk: a folder of images by class, a zip, CSV or IDX files, plain or gzipped.
+//!
+//! What each file is, is decided by `shared::data`, exactly as in the browser; this file only reads bytes and
+//! decodes pictures.
+
+use flate2::read::GzDecoder;
+use shared::data::csv;
+use shared::data::files::{FileKind, LabelTable, PlannedKind, check_kind, find_label_table, kind_of, plan};
+use shared::data::idx;
+use shared::data::labels::Labels;
+use shared::data::{DataError, Example, check_size};
+use shared::image::Image;
+use shared::round::workbench::Labelled;
+use shared::task::Task;
+use std::collections::HashMap;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+
+/// No file is unpacked to more than this.
+const MAX_UNPACKED: u64 = 1 << 30;
+
+/// Why data could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The disk said no.
+    #[error("cannot read {path}: {cause}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The content is not what it should be.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A zip that cannot be opened.
+    #[error("{path} is not a zip that can be opened: {cause}")]
+    Zip {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        cause: zip::result::ZipError,
+    },
+    /// Unpacks to too much.
+    #[error("{path} unpacks to more than 1 GiB; split it")]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+/// What was loaded, and what the owner should know about it.
+pub struct Loaded {
+    /// Examples as the model takes them, in the order of the files.
+    pub examples: Vec<Labelled>,
+    /// Files left out, warnings.
+    pub notes: Vec<String>,
+}
+
+/// Loads everything below `path` for `task`.
+pub fn load(path: &Path, task: &Task) -> Result<Loaded, LoadError> {
+    let mut notes = Vec::new();
+    let examples = read_all(path, &task.labels, &mut notes)?;
+    let resolved = Labels::new(&task.labels).resolve(examples.iter().map(|e| &*e.label))?;
+    notes.extend(resolved.warning.map(|w| w.to_string()));
+    let examples = examples
+        .iter()
+        .zip(resolved.classes)
+        .map(|(e, label)| Labelled { image: task.fit.apply(&e.image).bytes().to_vec(), label })
+        .collect();
+    Ok(Loaded { examples, notes })
+}
+
+/// Where a file's bytes come from.
+enum Source {
+    Disk(PathBuf),
+    Memory(Vec<u8>),
+}
+
+fn read_all(path: &Path, known: &[String], notes: &mut Vec<String>) -> Result<Vec<Example>, LoadError> {
+    let mut sources: HashMap<String, Source> = HashMap::new();
+    if path.is_dir() {
+        walk(path, path, &mut sources)?;
+    } else {
+        let bytes = read(path)?;
+        if kind_of(&bytes) == FileKind::Zip {
+            unzip(path, bytes, &mut sources)?;
+        } else {
+            let name = path.file_name().map_or_else(|| "data".to_owned(), |n| n.to_string_lossy().into_owned());
+            sources.insert(name, Source::Disk(path.to_owned()));
+        }
+    }
+    let mut paths: Vec<&str> = sources.keys().map(String::as_str).collect();
+    paths.sort_unstable();
+    let table = match find_label_table(&paths) {
+        Some(name) => Some(LabelTable::parse(name, &bytes_of(&sources, name, false)?)?),
+        None => None,
+    };
+    let plan = plan(&paths, known, table.as_ref())?;
+    notes.extend(plan.warnings.iter().map(ToString::to_string));
+    let mut examples = Vec::new();
+    for file in &plan.files {
+        let name = file.path.as_str();
+        match &file.kind {
+            PlannedKind::Image(label) => match decode(name, &bytes_of(&sources, name, file.gzip)?) {
+                Ok(image) => examples.push(Example { image, label: label.clone() }),
+                // One bad picture among many is left out and said; it does not spoil the rest.
+                Err(error) => notes.push(error.to_string()),
+            },
+            PlannedKind::Csv => {
+                let options = csv::Options { known: known.to_vec(), ..csv::Options::default() };
+                examples.extend(csv::read(name, &bytes_of(&sources, name, file.gzip)?, &options)?);
+            }
+            PlannedKind::IdxImages(partner) => {
+                let gzip = partner.to_ascii_lowercase().ends_with(".gz");
+                let (images, labels) = (bytes_of(&sources, name, file.gzip)?, bytes_of(&sources, partner, gzip)?);
+                for example in idx::Pair::new(name, &images, partner, &labels)?.iter() {
+                    examples.push(example?);
+                }
+            }
+            PlannedKind::IdxLabels(_) | PlannedKind::LabelTable => {}
+            PlannedKind::Skip(reason) => notes.push(format!("{name} was left out: {reason}")),
+        }
+    }
+    if examples.is_empty() {
+        return Err(DataError::Empty { file: path.display().to_string() }.into());
+    }
+    Ok(examples)
+}
+
+fn walk(root: &Path, folder: &Path, sources: &mut HashMap<String, Source>) -> Result<(), LoadError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| LoadError::Io { path, cause }
+    };
+    for entry in std::fs::read_dir(folder).map_err(io(folder))? {
+        let path = entry.map_err(io(folder))?.path();
+        if path.is_dir() {
+            walk(root, &path, sources)?;
+        } else {
+            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            sources.insert(name, Source::Disk(path));
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path).map_err(|cause| LoadError::Io { path: path.to_owned(), cause })
+}
+
+fn unzip(path: &Path, bytes: Vec<u8>, sources: &mut HashMap<String, Source>) -> Result<(), LoadError> {
+    let zip = |cause| LoadError::Zip { path: path.to_owned(), cause };
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(zip)?;
+    let mut left = MAX_UNPACKED;
+    for i in 0..archive.len() {
+        let entry = archive.by_index(i).map_err(zip)?;
+        if entry.is_dir() {
+            continue;
+        }
+        let name = entry.name().map_err(zip)?.into_owned();
+        let content = read_limited(entry, left, path)?;
+        left -= content.len() as u64;
+        sources.insert(name, Source::Memory(content));
+    }
+    Ok(())
+}
+
+fn read_limited(from: impl Read, limit: u64, path: &Path) -> Result<Vec<u8>, LoadError> {
+    let mut bytes = Vec::new();
+    from.take(limit + 1).read_to_end(&mut bytes).map_err(|cause| LoadError::Io { path: path.to_owned(), cause })?;
+    if bytes.len() as u64 > limit { Err(LoadError::TooLarge { path: path.to_owned() }) } else { Ok(bytes) }
+}
+
+fn bytes_of(sources: &HashMap<String, Source>, name: &str, gzip: bool) -> Result<Vec<u8>, LoadError> {
+    let bytes = match sources.get(name) {
+        Some(Source::Disk(path)) => read(path)?,
+        Some(Source::Memory(bytes)) => bytes.clone(),
+        None => return Err(DataError::Empty { file: name.to_owned() }.into()),
+    };
+    if gzip { read_limited(GzDecoder::new(&bytes[..]), MAX_UNPACKED, Path::new(name)) } else { Ok(bytes) }
+}
+
+fn decode(name: &str, bytes: &[u8]) -> Result<Image, String> {
+    check_kind(name, &PlannedKind::Image(String::new()), bytes).map_err(|e| e.to_string())?;
+    let reader = image::ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| format!("{name}: {e}"))?;
+    let (width, height) = reader.into_dimensions().map_err(|e| format!("{name} is not a picture that can be decoded: {e}"))?;
+    check_size(name, width, height).map_err(|e| e.to_string())?;
+    let decoded = image::load_from_memory(bytes).map_err(|e| format!("{name} is not a picture that can be decoded: {e}"))?;
+    let rgba = decoded.to_rgba8();
+    Image::from_rgba(width as usize, height as usize, rgba.as_raw(), 255).map_err(|e| format!("{name}: {e}"))
+}

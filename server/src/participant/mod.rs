@@ -1,0 +1,6 @@
+//! The native client: the same state machine as the browser's, over HTTP.
+
+pub mod aggregator;
+pub mod caller;
+pub mod driver;
+pub mod state;

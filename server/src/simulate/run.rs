@@ -1,0 +1,298 @@
+//! The simulation itself: participants take turns in a fixed order, so the result does not depend on threads.
+
+use super::model::Model;
+use super::report::{Outcome, Point, Report, Setting, Timings};
+use super::{SimulateArgs, SimulateError};
+use crate::{data, task_source};
+use indicatif::{ProgressBar, ProgressStyle};
+use shared::objective::mapping::Mapping;
+use shared::objective::{self, Objective};
+use shared::optimizer::Candidate;
+use shared::rng::{Stream, purpose};
+use shared::round::client::{Action, Client, Event};
+use shared::round::hub::Hub;
+use shared::round::wire;
+use shared::round::workbench::{Labelled, REQUEST_IMAGES, Workbench};
+use shared::task::Task;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+struct Participant {
+    number: u32,
+    bench: Workbench,
+    client: Client,
+    action: Action,
+    bytes_up: u64,
+    bytes_down: u64,
+}
+
+struct Context<'a> {
+    task: &'a Task,
+    model: &'a Model,
+    test: &'a Workbench,
+    args: &'a SimulateArgs,
+}
+
+/// Runs all settings that the arguments ask for.
+pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
+    let begun = Instant::now();
+    let task = task_source::load(&args.task, &overrides(args))?;
+    let model = Model::open(&task, args.model_file.as_deref(), &args.range, args.output.as_deref())?;
+    let (training, test) = split(args, &task)?;
+    let labels: Vec<usize> = training.iter().map(|e| e.label).collect();
+    let parts = args.partition.split(&labels, args.clients, args.seed)?;
+    let of = |indices: &[usize]| -> Vec<Labelled> { indices.iter().map(|i| training[*i].clone()).collect() };
+    let bench = Workbench::new(task.clone(), 0, Vec::new(), test)?;
+    let context = Context { task: &task, model: &model, test: &bench, args };
+
+    let theta = task.generator()?.initial();
+    let mut outcomes = Vec::new();
+    let chosen = |s: Setting| args.only.is_empty() || args.only.contains(&s);
+    let mut mapping = task.mapping.fixed();
+    if mapping.is_none() {
+        // One mapping measures all settings: fitted on the union, as the sum of the participants' counts.
+        mapping = Some(fit_mapping(&context, &training)?);
+    }
+    let mapping = mapping.unwrap_or(Mapping::Identity);
+    let (zero_shot, _) = measure(&context, &mapping, None, &theta)?;
+    if chosen(Setting::Federated) {
+        let benches = parts.iter().map(|p| of(p)).collect();
+        outcomes.push(federate(&context, &mapping, benches, Setting::Federated)?);
+    }
+    if chosen(Setting::Local) {
+        let each = parts
+            .iter()
+            .map(|p| federate(&context, &mapping, vec![of(p)], Setting::Local))
+            .collect::<Result<Vec<_>, _>>()?;
+        outcomes.extend(mean_of(each));
+    }
+    if chosen(Setting::Centralised) {
+        outcomes.push(federate(&context, &mapping, vec![training.clone()], Setting::Centralised)?);
+    }
+    Ok(Report {
+        task: task.name.clone(),
+        task_hash: task.hash(),
+        seed: args.seed,
+        clients: args.clients,
+        partition: args.partition.to_string(),
+        examples: parts.iter().map(Vec::len).collect(),
+        test_examples: bench.environment().holdout,
+        parameters: theta.len(),
+        zero_shot,
+        outcomes,
+        timings: args.timings.then(|| Timings { seconds: begun.elapsed().as_secs_f64(), peak_memory_kib: peak_memory() }),
+    })
+}
+
+/// The task's settings that a simulation replaces. Everything is trained on: the test data does the measuring.
+fn overrides(args: &SimulateArgs) -> Vec<String> {
+    let mut set = vec!["data.holdout=0".to_owned(), format!("seed={}", args.seed)];
+    set.extend(args.rounds.map(|r| format!("federation.rounds={r}")));
+    set.extend(args.set.iter().cloned());
+    set
+}
+
+fn split(args: &SimulateArgs, task: &Task) -> Result<(Vec<Labelled>, Vec<Labelled>), SimulateError> {
+    let mut examples = load(&args.data, task)?;
+    if let Some(test) = &args.test {
+        return Ok((examples, load(test, task)?));
+    }
+    let have = examples.len();
+    let train = args.train.unwrap_or(have * 4 / 5);
+    if train == 0 || train >= have {
+        return Err(SimulateError::NoTest { train, have });
+    }
+    Stream::new(args.seed, purpose::HOLDOUT).shuffle(&mut examples);
+    let test = examples.split_off(train);
+    Ok((examples, test))
+}
+
+fn load(path: &std::path::Path, task: &Task) -> Result<Vec<Labelled>, SimulateError> {
+    let loaded = data::load(path, task)?;
+    loaded.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    Ok(loaded.examples)
+}
+
+fn fit_mapping(context: &Context<'_>, training: &[Labelled]) -> Result<Mapping, SimulateError> {
+    use shared::objective::mapping::{Frequencies, MappingSpec};
+    let task = context.task;
+    let MappingSpec::Frequency { per_label, lift } = task.mapping else { return Ok(Mapping::Identity) };
+    let mut counts = Frequencies::new(task.labels.len(), task.model.output.classes);
+    let images: Vec<u8> = training.iter().flat_map(|e| e.image.iter().copied()).collect();
+    let labels: Vec<usize> = training.iter().map(|e| e.label).collect();
+    let answers = context.model.ask(&images, training.len(), task)?;
+    (0..answers.rows()).zip(labels).for_each(|(i, label)| counts.count(answers.row(i), label, task.model.output.kind));
+    Ok(counts.fit(per_label, lift))
+}
+
+/// Accuracy and mean loss on the test data, prompted by θ.
+fn measure(context: &Context<'_>, mapping: &Mapping, client: Option<&Client>, theta: &[f32]) -> Result<(f64, f64), SimulateError> {
+    use shared::round::client::{Evaluation, Part, Purpose};
+    let own = client.and_then(|c| c.mapping(context.task));
+    let objective: Objective = context.task.objective(own.unwrap_or_else(|| mapping.clone()));
+    let size = context.test.environment().holdout as u32;
+    let mut sum = objective::Outcome::default();
+    let mut images = Vec::new();
+    for start in (0..size).step_by(256) {
+        let evaluation = Evaluation {
+            purpose: Purpose::Measure,
+            theta: theta.to_vec(),
+            candidates: vec![Candidate::BASE],
+            part: Part::Holdout,
+            examples: (start..size.min(start + 256)).collect(),
+        };
+        context.test.render(&evaluation, 0..evaluation.examples.len(), &mut images);
+        let scores = context.model.ask(&images, evaluation.examples.len(), context.task)?;
+        for (i, label) in context.test.labels(&evaluation).into_iter().enumerate() {
+            sum.add(&objective.score(scores.row(i), label));
+        }
+    }
+    let total = f64::from(sum.total.max(1));
+    Ok((f64::from(sum.correct) / total, sum.loss / total))
+}
+
+/// One federation of these participants from θ₀ to the end.
+fn federate(context: &Context<'_>, mapping: &Mapping, owners: Vec<Vec<Labelled>>, setting: Setting) -> Result<Outcome, SimulateError> {
+    let task = context.task;
+    let mut hub = Hub::new(task)?;
+    let mut now = 0;
+    let mut participants = Vec::new();
+    for training in owners {
+        let number = hub.join(task, now);
+        let bench = Workbench::new(task.clone(), number, training, Vec::new())?;
+        let mut client = Client::new(number);
+        let action = client.step(&bench.environment(), Event::Start);
+        participants.push(Participant { number, bench, client, action, bytes_up: 0, bytes_down: 0 });
+    }
+    let bar = progress(setting, task.federation.rounds);
+    let mut curve = Vec::new();
+    let mut seen = 0;
+    while participants.iter().any(|p| !matches!(p.action, Action::Stop(_))) {
+        now += 1;
+        work(context, &mut participants)?;
+        for participant in &mut participants {
+            talk(&mut hub, task, participant, now);
+        }
+        hub.tick(task, now);
+        hub.conclude(task);
+        let done = hub.records().len();
+        if done > seen {
+            seen = done;
+            let step = hub.records().last().map_or(0, |r| r.step + 1);
+            bar.set_position(u64::from(step));
+            let due = step % context.args.eval_every.max(1) == 0 && setting != Setting::Local;
+            if due && step < task.federation.rounds {
+                curve.push(point(context, mapping, &hub, &participants, step)?);
+            }
+        }
+    }
+    bar.finish_and_clear();
+    let last = point(context, mapping, &hub, &participants, task.federation.rounds)?;
+    let most = |f: fn(&Participant) -> u64| participants.iter().map(f).max().unwrap_or(0);
+    curve.push(last.clone());
+    Ok(Outcome {
+        setting,
+        test_accuracy: last.test_accuracy,
+        test_loss: last.test_loss,
+        range: None,
+        queries_per_participant: last.queries_per_participant,
+        bytes_up_per_participant: most(|p| p.bytes_up),
+        bytes_down_per_participant: most(|p| p.bytes_down),
+        curve: if setting == Setting::Local { Vec::new() } else { curve },
+        theta: (setting != Setting::Local).then(|| shared::task::theta_hash(hub.theta())),
+    })
+}
+
+fn point(context: &Context<'_>, mapping: &Mapping, hub: &Hub, participants: &[Participant], step: u32) -> Result<Point, SimulateError> {
+    let (test_accuracy, test_loss) = measure(context, mapping, None, hub.theta())?;
+    let queries_per_participant = participants.iter().map(|p| p.client.spent()).max().unwrap_or(0);
+    Ok(Point { step, test_accuracy, test_loss, queries_per_participant })
+}
+
+/// Everyone computes, on all cores; nobody sees anybody else.
+fn work(context: &Context<'_>, participants: &mut [Participant]) -> Result<(), SimulateError> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(participants.len());
+    let next = AtomicUsize::new(0);
+    let slots: Vec<_> = participants.iter_mut().map(|p| std::sync::Mutex::new((p, Ok(())))).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // A poisoned slot means that another thread panicked over it; the scope will propagate that.
+                    if let Ok(mut guard) = slot.lock() {
+                        guard.1 = compute(context, guard.0);
+                    }
+                }
+            });
+        }
+    });
+    slots.into_iter().try_for_each(|slot| slot.into_inner().map_or(Ok(()), |(_, result)| result))
+}
+
+/// Evaluates until the participant wants to talk.
+fn compute(context: &Context<'_>, participant: &mut Participant) -> Result<(), SimulateError> {
+    let mut images = Vec::new();
+    while let Action::Evaluate(evaluation) = &participant.action {
+        let mut answers = Vec::new();
+        for request in Workbench::requests(evaluation, 2 * REQUEST_IMAGES) {
+            participant.bench.render(evaluation, request.clone(), &mut images);
+            answers.push(context.model.ask(&images, request.len(), context.task)?);
+        }
+        let event = participant.bench.event(&participant.client, evaluation, &answers);
+        let event = event.map_err(|e| SimulateError::Inconsistent(e.to_string()))?;
+        participant.action = participant.client.step(&participant.bench.environment(), event);
+    }
+    Ok(())
+}
+
+/// Exchanges one message with the aggregator.
+fn talk(hub: &mut Hub, task: &Task, participant: &mut Participant, now: u64) {
+    let number = participant.number;
+    let event = match &participant.action {
+        Action::Sync { .. } => hub.view(task, number, now).map_or_else(Event::Refused, Event::View),
+        Action::Load { .. } => {
+            participant.bytes_down += 4 * hub.theta().len() as u64;
+            Event::Theta(hub.theta().to_vec())
+        }
+        Action::Enrol { round, body } => {
+            participant.bytes_up += serde_json::to_vec(body).map_or(0, |b| b.len() as u64);
+            hub.enrol(task, number, now, *round, body).map_or_else(Event::Refused, |()| Event::Accepted)
+        }
+        Action::Upload(update) => {
+            participant.bytes_up += wire::encode(update).len() as u64;
+            hub.deliver(task, number, now, update.clone()).map_or_else(Event::Refused, |()| Event::Accepted)
+        }
+        Action::Evaluate(_) | Action::Rest | Action::Stop(_) => return,
+    };
+    hub.conclude(task);
+    participant.action = participant.client.step(&participant.bench.environment(), event);
+}
+
+fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
+    let n = each.len() as f64;
+    let accuracies = || each.iter().map(|o| o.test_accuracy);
+    Some(Outcome {
+        test_accuracy: accuracies().sum::<f64>() / n,
+        test_loss: each.iter().map(|o| o.test_loss).sum::<f64>() / n,
+        range: Some((accuracies().fold(f64::INFINITY, f64::min), accuracies().fold(0.0, f64::max))),
+        queries_per_participant: each.iter().map(|o| o.queries_per_participant).max()?,
+        bytes_up_per_participant: 0,
+        bytes_down_per_participant: 0,
+        ..each.into_iter().next()?
+    })
+}
+
+fn progress(setting: Setting, rounds: u32) -> ProgressBar {
+    let bar = ProgressBar::new(u64::from(rounds));
+    if let Ok(style) = ProgressStyle::with_template("{msg:12} {bar:40} round {pos}/{len} {eta} left") {
+        bar.set_style(style);
+    }
+    bar.set_message(format!("{setting:?}"));
+    bar
+}
+
+/// Highest resident memory of this process in KiB, where the system tells (Linux).
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+}
