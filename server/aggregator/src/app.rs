@@ -152,10 +152,12 @@ async fn serve(
     clock: Arc<dyn Clock>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), RunError> {
-    if let Some(web) = &config.web {
-        if !web.join("index.html").is_file() {
-            return Err(RunError::Web(web.display().to_string()));
-        }
+    if let Some(web) = config
+        .web
+        .as_ref()
+        .filter(|web| !web.join("index.html").is_file())
+    {
+        return Err(RunError::Web(web.display().to_string()));
     }
     let internal = |e: &dyn std::fmt::Display| RunError::Internal(e.to_string());
     let metrics = Arc::new(Metrics::new().map_err(|e| internal(&e))?);

@@ -88,10 +88,10 @@ async fn no_accepted_update_is_lost_or_counted_twice() {
     let mut process = Some(process);
     while let Some((number, status)) = answers.recv().await {
         accepted.insert(number, status);
-        if accepted.values().flatten().count() >= MEMBERS / 4 {
-            if let Some(process) = process.take() {
-                process.kill();
-            }
+        if accepted.values().flatten().count() >= MEMBERS / 4
+            && let Some(process) = process.take()
+        {
+            process.kill();
         }
     }
     assert_eq!(accepted.len(), MEMBERS);

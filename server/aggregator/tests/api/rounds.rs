@@ -1,10 +1,13 @@
 //! Whole rounds, and how they and federations end.
 
 use crate::support::*;
+use aggregator::RealClock;
 use reqwest::Method;
+use serde_json::json;
 use shared::round::messages::{FederationStatus, Standing};
 use shared::round::phase::{AbortReason, Phase};
 use shared::task::theta_hash;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn three_participants_make_a_round_with_exactly_this_theta() {
@@ -37,7 +40,7 @@ async fn three_participants_make_a_round_with_exactly_this_theta() {
     );
 
     // θ + (2·(−1) + 5·2 + 1·0.5) / 8, summed in the order of participants, in f64.
-    let mean = ((2.0 * -1.0_f64 + 5.0 * 2.0 + 0.5) / 8.0) as f32;
+    let mean = ((-2.0_f64 + 5.0 * 2.0 + 0.5) / 8.0) as f32;
     let expected: Vec<f32> = before.iter().map(|t| t + mean).collect();
     let after = api.theta(&invite.federation).await;
     assert_eq!(after, expected);
@@ -271,5 +274,50 @@ async fn the_generator_is_a_safetensors_file() {
     let theta =
         shared::task::theta_from_bytes(tensors.tensor("theta").unwrap().data(), DIM).unwrap();
     assert_eq!(theta, server.api.theta(&invite.federation).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_theta_that_would_not_be_finite_is_not_taken() {
+    let home = Home::new();
+    let server = Server::start(home.config(), Arc::new(RealClock)).await;
+    let mut task = task(3, 1);
+    task["federation"]["server"] = json!({ "kind": "momentum", "learning_rate": 100.0 });
+    let invite = server.api.create(task).await;
+    let before = server.api.theta(&invite.federation).await;
+    server.stop().await;
+    // Updates within their range cannot do it in a test's time, so a momentum near the edge is put there.
+    let url = format!("sqlite://{}", home.database().display());
+    let pool = sqlx::sqlite::SqlitePool::connect(&url).await.unwrap();
+    sqlx::query("-- test_momentum\nUPDATE model SET moment1 = $1")
+        .bind(shared::task::theta_bytes(&vec![f32::MAX / 2.0; DIM]))
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    let server = Server::start(home.config(), Arc::new(RealClock)).await;
+    let member = server.api.join(&invite).await;
+    member.enrol().await;
+    let view = member.deliver(1.0, 1).await;
+    assert_eq!(
+        (view.status, view.round, view.step),
+        (FederationStatus::Running, 1, 0)
+    );
+    assert_eq!(server.api.theta(&invite.federation).await, before);
+    let record = server
+        .api
+        .detail(&invite.federation)
+        .await
+        .rounds
+        .pop()
+        .unwrap();
+    assert_eq!(
+        (record.phase, record.reason),
+        (Phase::Aborted, Some(AbortReason::Overflow))
+    );
+    // Still refused as known, though its round came to nothing.
+    let mut again = update(&view, 1.0, 1);
+    again.round = 0;
+    expect(member.send(&again).await, 409, "duplicate").await;
     server.stop().await;
 }
