@@ -153,3 +153,146 @@ pub(crate) fn unsigned<T: TryFrom<i64>>(value: i64) -> Result<T, Failure> {
         Failure::Internal(format!("the database holds {value}, which is out of range"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    async fn fresh() -> (tempfile::TempDir, Arc<Metrics>, Store) {
+        let home = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let store = Store::open(&home.path().join("a.sqlite"), Arc::clone(&metrics))
+            .await
+            .unwrap();
+        (home, metrics, store)
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_is_on_the_disk() {
+        let (_home, _, store) = fresh().await;
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&store.writer)
+            .await
+            .unwrap();
+        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&store.writer)
+            .await
+            .unwrap();
+        // 2 is FULL: the log is synced at every commit.
+        assert_eq!((synchronous, &journal[..]), (2, "wal"));
+    }
+
+    #[tokio::test]
+    async fn a_busy_transaction_is_tried_again_from_its_beginning() {
+        let (_home, metrics, store) = fresh().await;
+        let tries = AtomicU32::new(0);
+        let outcome = store
+            .run_tx("test", async |tx| {
+                let attempt = tries.fetch_add(1, Ordering::SeqCst);
+                lease::acquire(tx, "me", 1_000, 10).await?;
+                if attempt < 2 {
+                    return Err(Failure::Database(sqlx::Error::Database(Box::new(Busy))));
+                }
+                Ok("done")
+            })
+            .await;
+        assert_eq!(outcome.unwrap(), "done");
+        assert_eq!(tries.load(Ordering::SeqCst), 3);
+        let shown = String::from_utf8(metrics.render().unwrap()).unwrap();
+        assert!(
+            shown.contains("aggregator_transaction_retries_total{name=\"test\"} 2"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains(
+                "aggregator_transaction_seconds_count{name=\"test\",outcome=\"commit\"} 1"
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn a_failed_transaction_leaves_nothing() {
+        let (_home, _, store) = fresh().await;
+        let outcome: Result<(), _> = store
+            .run_tx("test", async |tx| {
+                lease::acquire(tx, "me", 1_000, 10).await?;
+                Err(shared::round::refusal::Refusal::TooLate.into())
+            })
+            .await;
+        assert!(outcome.is_err());
+        assert!(lease::read(&store.readers).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_lease_has_one_holder_and_runs_out() {
+        let (_home, _, store) = fresh().await;
+        let take = async |holder: &str, now: u64| {
+            store
+                .run_tx("test", async |tx| {
+                    lease::acquire(tx, holder, now, 100).await
+                })
+                .await
+                .unwrap()
+        };
+        assert!(take("one", 1_000).await);
+        assert!(!take("two", 1_099).await);
+        assert!(take("one", 1_050).await);
+        assert!(take("two", 1_150).await);
+        assert!(!take("one", 1_200).await);
+        // A clock that was set back must not block everybody for the difference.
+        assert!(take("one", 500).await);
+        store
+            .run_tx("test", async |tx| lease::release(tx, "one", 510).await)
+            .await
+            .unwrap();
+        assert!(take("two", 511).await);
+    }
+
+    #[tokio::test]
+    async fn a_database_may_be_opened_again() {
+        let (home, metrics, store) = fresh().await;
+        store.close().await;
+        let again = Store::open(&home.path().join("a.sqlite"), metrics)
+            .await
+            .unwrap();
+        assert!(
+            federations::versions(&again.readers)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    /// What SQLite says when another process writes.
+    #[derive(Debug, thiserror::Error)]
+    #[error("database is locked")]
+    struct Busy;
+
+    impl sqlx::error::DatabaseError for Busy {
+        fn message(&self) -> &str {
+            "database is locked"
+        }
+
+        fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+            // SQLITE_BUSY_SNAPSHOT
+            Some("517".into())
+        }
+
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> sqlx::error::ErrorKind {
+            sqlx::error::ErrorKind::Other
+        }
+    }
+}
