@@ -288,7 +288,7 @@ class JoinPage {
     if (view === 'done') this.finish();
     if (view === 'gone') this.gone();
     const measured = progress.curve.at(-1)?.step ?? -1;
-    if (view !== 'gone' && this.pictures.due(measured, Date.now(), document.visibilityState === 'visible')) {
+    if (view !== 'gone' && this.pictures.due(measured, Date.now(), document.visibilityState === 'visible', view === 'done')) {
       this.session.send({ type: 'pictures', count: SHOWN });
     }
   }
@@ -300,9 +300,10 @@ class JoinPage {
     setText(byId('finish-detail', HTMLElement), words.detail);
     const own = this.running.ownNow;
     const delivered = this.last?.delivered ?? 0;
+    const others = (this.detail?.summary.participants ?? 1) - 1;
     const parts = [
       own === null ? '' : `On your pictures the model’s right answers went from ${percent(own.before)} to ${percent(own.now)}.`,
-      delivered === 0 ? '' : `You gave ${plural(delivered, 'change')}, together with ${plural(Math.max(0, (this.detail?.summary.participants ?? 1) - 1), 'other')}.`,
+      delivered === 0 ? '' : `You gave ${plural(delivered, 'change')}${others > 0 ? `, together with ${plural(others, 'other')}` : ''}.`,
     ];
     setText(byId('finish-numbers', HTMLElement), parts.filter((part) => part !== '').join(' '));
     setText(byId('status-title', HTMLElement), 'The result');
@@ -346,6 +347,12 @@ class JoinPage {
       byId('resume-session', HTMLButtonElement).disabled = false;
     }
     if (trouble.where === 'open') byId('loading', HTMLElement).hidden = true;
+    // Joining failed: nothing runs yet, so the person is back where they agreed.
+    if (trouble.where === 'open' && this.view === 'running' && (this.last?.view ?? null) === null) {
+      this.wish = { agreed: false, paused: false };
+      this.show('setup');
+      this.ready(this.source !== null, 'Read what is said at the top of the page.');
+    }
     // Without the setup in sight, its slots are not in sight either.
     const inSetup = this.view === 'setup' && !byId('setup', HTMLElement).hidden;
     const place: Trouble = inSetup || this.view === 'running' || this.view === 'done' ? trouble : { ...trouble, where: 'open' };

@@ -47,9 +47,9 @@ export class PictureClock {
   private step = -1;
   private asked = 0;
 
-  /** True if it is time, given the number of θ updates behind the newest measurement. */
-  due(step: number, now: number, visible: boolean): boolean {
-    if (!visible || step <= this.step || now - this.asked < INTERVAL_MS) return false;
+  /** True if it is time, given the number of θ updates behind the newest measurement. The last θ never waits. */
+  due(step: number, now: number, visible: boolean, last: boolean): boolean {
+    if (!visible || step <= this.step || (!last && now - this.asked < INTERVAL_MS)) return false;
     this.step = step;
     this.asked = now;
     return true;

@@ -17,8 +17,8 @@ const GENERATORS: Record<string, string> = {
 };
 
 const OPTIMIZERS: Record<string, string> = {
-  'zo-adam': 'two-sided random differences, then Adam',
-  'zo-sgd': 'two-sided random differences, plain steps',
+  'zo-adam': 'random differences, then Adam',
+  'zo-sgd': 'random differences, plain steps',
   'spsa-gc': 'SPSA with gradient correction',
 };
 
@@ -52,7 +52,8 @@ export function taskInWords(task: unknown, dim: number): [term: string, descript
   const generator = text('generator', 'kind') ?? 'statistic';
   rows.push(['Pattern', `${GENERATORS[generator] ?? generator}; ${count(dim)} numbers`]);
   const optimizer = text('optimizer', 'kind') ?? 'zo-adam';
-  rows.push(['Each participant', OPTIMIZERS[optimizer] ?? optimizer]);
+  const directions = number('optimizer', 'directions') ?? 5;
+  rows.push(['Each participant', `${OPTIMIZERS[optimizer] ?? optimizer}; ${count(directions)} directions a step`]);
   const server = text('federation', 'server', 'kind') ?? 'sgd';
   rows.push(['Together', SERVERS[server] ?? server]);
   const [rounds, steps, batch] = [number('federation', 'rounds') ?? 50, number('federation', 'local_steps') ?? 5, number('federation', 'batch') ?? 32];
