@@ -1,0 +1,86 @@
+/** The aggregator and the model API that all tests of one Playwright worker share, and federations on them. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Child } from './child.ts';
+import { checkPaths, FED_BBPT, WEB } from './paths.ts';
+
+const run = promisify(execFile);
+
+export const ADMIN_TOKEN = 'the-token-of-these-tests-0123456789';
+
+/** A setting of the task and its value: `federation.rounds`, 10. */
+export type Settings = Record<string, string | number>;
+
+/**
+ * Rounds that one participant carries by itself, and that end as soon as everything is there: for tests of the
+ * page in which the learning does not matter.
+ */
+export const ALONE: Settings = {
+  'federation.open.count_min': 1,
+  'federation.upload.count_min': 1,
+  'federation.local_steps': 1,
+  'federation.rounds': 100_000,
+};
+
+export interface Federation {
+  id: string;
+  /** The invite link. */
+  link: string;
+}
+
+/** What the aggregator tells everybody about a federation; only what tests read. */
+export interface Detail {
+  summary: { id: string; status: string; step: number; steps: number; live: number; participants: number };
+  rounds: { round: number; phase: string; delivered: number; cohort: number; metrics: { correct: number; total: number; queries: number } }[];
+}
+
+export class House {
+  private constructor(
+    private readonly folder: string,
+    private readonly aggregatorProcess: Child,
+    private readonly modelProcess: Child,
+  ) {}
+
+  /** Both servers on free ports; the aggregator first, because the model API must allow its origin. */
+  static async open(): Promise<House> {
+    checkPaths();
+    const folder = await mkdtemp(join(tmpdir(), 'fed-bbpt-browser-'));
+    const aggregator = await Child.start(FED_BBPT, ['serve', '--listen', '127.0.0.1:0', '--database', join(folder, 'tests.sqlite'), '--web', WEB], {
+      FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN,
+    });
+    const model = await Child.start(FED_BBPT, ['model-api', '--listen', '127.0.0.1:0', '--allow-origin', aggregator.url]);
+    return new House(folder, aggregator, model);
+  }
+
+  get aggregator(): string {
+    return this.aggregatorProcess.url;
+  }
+
+  get model(): string {
+    return this.modelProcess.url;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.modelProcess.stop(), this.aggregatorProcess.stop()]);
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** Creates a federation of the built-in handwriting task, as an organiser does on the command line. */
+  async federation(settings: Settings = {}): Promise<Federation> {
+    const all = { 'model.url': this.model, ...settings };
+    const set = Object.entries(all).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
+    const args = ['federation', 'create', 'handwriting', ...set, '--server', this.aggregator, '--json'];
+    const { stdout } = await run(FED_BBPT, args, { env: { ...process.env, FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN } });
+    const { federation, invite } = JSON.parse(stdout) as { federation: string; invite: string };
+    return { id: federation, link: `${this.aggregator}/f/${federation}/#invite=${invite}` };
+  }
+
+  async detail(id: string): Promise<Detail> {
+    const response = await fetch(`${this.aggregator}/v1/federations/${id}`);
+    if (!response.ok) throw new Error(`the aggregator answers ${response.status}`);
+    return (await response.json()) as Detail;
+  }
+}
