@@ -19,6 +19,17 @@ pub enum Wish {
     WebGpu,
 }
 
+/// What only JavaScript can find out about the GPU (`web/src/worker/gpu.ts`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+pub struct Hint {
+    /// Why it must not even be tried.
+    pub refusal: Option<String>,
+    /// The adapter's name, where wgpu gives none.
+    pub name: String,
+    /// The adapter computes on the CPU.
+    pub software: bool,
+}
+
 /// What was chosen, as the page shows it (`Backend` in `protocol.ts`).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,12 +66,12 @@ const PATIENCE_MS: f64 = 120.0;
 /// Adapter → device → known answers → a measurement of this task's own step on both.
 ///
 /// `now` gives milliseconds since any fixed time.
-pub async fn choose(wish: Wish, work: &Workload<'_>, now: fn() -> f64) -> (Option<GpuStep>, Choice) {
+pub async fn choose(wish: Wish, hint: &Hint, work: &Workload<'_>, now: fn() -> f64) -> (Option<GpuStep>, Choice) {
     let cpu = |reason: String, cpu_ms, webgpu_ms, adapter| Choice { name: "cpu", reason, cpu_ms, webgpu_ms, adapter };
     if wish == Wish::Cpu {
         return (None, cpu("The CPU, as set.".to_owned(), None, None, None));
     }
-    let opened = open(wish, work).await;
+    let opened = open(wish, hint, work).await;
     let measured = Sample::new(work);
     let cpu_ms = measured.on_cpu(work, now);
     let (step, adapter) = match opened {
@@ -98,8 +109,15 @@ impl From<GpuError> for NotUsed {
     }
 }
 
-async fn open(wish: Wish, work: &Workload<'_>) -> Result<GpuStep, NotUsed> {
-    let gpu = Gpu::open().await?;
+async fn open(wish: Wish, hint: &Hint, work: &Workload<'_>) -> Result<GpuStep, NotUsed> {
+    if let Some(why) = &hint.refusal {
+        return Err(NotUsed { why: why.clone(), adapter: None });
+    }
+    let mut gpu = Gpu::open().await?;
+    gpu.software |= hint.software;
+    if gpu.adapter.is_empty() {
+        gpu.adapter.clone_from(&hint.name);
+    }
     let adapter = Some(gpu.adapter.clone());
     if gpu.software && wish == Wish::Auto {
         return Err(NotUsed { why: "the graphics adapter is itself software on the CPU".to_owned(), adapter });

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use client_wasm::gpu::{Gpu, GpuError, GpuStep, check};
-use client_wasm::renderer::{self, Wish, Workload};
+use client_wasm::renderer::{self, Hint, Wish, Workload};
 use futures::executor::block_on;
 use serde_json::{Value, json};
 use shared::generator::{self, Generator, Prepared, Shape};
@@ -138,18 +138,18 @@ fn software_counts_as_cpu_unless_the_gpu_is_forced() {
     let case = case(&json!({}), 32, 32, 1);
     let all = candidates();
     let work = Workload { generator: &*case.generator, shape: case.shape, candidates: &all, images: 4 };
-    let (none, choice) = block_on(renderer::choose(Wish::Cpu, &work, now));
+    let (none, choice) = block_on(renderer::choose(Wish::Cpu, &Hint::default(), &work, now));
     assert!(none.is_none() && choice.name == "cpu");
     let Some(gpu) = open() else {
-        let (none, choice) = block_on(renderer::choose(Wish::WebGpu, &work, now));
+        let (none, choice) = block_on(renderer::choose(Wish::WebGpu, &Hint::default(), &work, now));
         assert!(none.is_none() && choice.name == "cpu" && choice.reason.contains("no WebGPU"), "{choice:?}");
         return;
     };
-    let (step, choice) = block_on(renderer::choose(Wish::Auto, &work, now));
+    let (step, choice) = block_on(renderer::choose(Wish::Auto, &Hint::default(), &work, now));
     if gpu.software {
         assert!(step.is_none() && choice.reason.contains("software"), "{choice:?}");
     }
     assert!(choice.cpu_ms.is_some());
-    let (step, choice) = block_on(renderer::choose(Wish::WebGpu, &work, now));
+    let (step, choice) = block_on(renderer::choose(Wish::WebGpu, &Hint::default(), &work, now));
     assert!(step.is_some() && choice.name == "webgpu" && choice.webgpu_ms.is_some(), "{choice:?}");
 }

@@ -87,8 +87,8 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::NoAdapter`] or [`GpuError::NoDevice`].
     pub async fn open() -> Result<Self, GpuError> {
-        // Without a backend in the build `Instance::new` would panic.
-        if wgpu::Instance::enabled_backend_features().is_empty() {
+        // `Instance::new` would panic without a backend in the build, or outside of browsers.
+        if wgpu::Instance::enabled_backend_features().is_empty() || !offered_here() {
             return Err(GpuError::NoAdapter);
         }
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
@@ -159,6 +159,19 @@ impl Gpu {
             groups: limits.max_compute_workgroups_per_dimension,
         }
     }
+}
+
+#[cfg(target_family = "wasm")]
+fn offered_here() -> bool {
+    let global = js_sys::global();
+    let member = |object: &wasm_bindgen::JsValue, name: &str| js_sys::Reflect::get(object, &name.into()).unwrap_or_default();
+    let navigator = member(&global, "navigator");
+    navigator.is_object() && member(&navigator, "gpu").is_object()
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn offered_here() -> bool {
+    true
 }
 
 /// No buffer is made larger than this: a step's output is copied through mapped memory.

@@ -94,6 +94,9 @@ impl Owner {
                 self.progress(false);
             }
         }
+        if let Some(rendered) = on_gpu {
+            *self.rendered.borrow_mut() = rendered;
+        }
         if evaluation.purpose == Purpose::Step {
             self.render_ms.set(Some(render_ms));
             self.ask_ms.set(Some(now() - started - render_ms));
@@ -109,7 +112,7 @@ impl Owner {
         }
         let gpu = self.gpu.borrow().clone()?;
         let batch: Vec<&Prepared> = bench.prepared(evaluation).collect();
-        let mut out = Vec::new();
+        let mut out = self.rendered.take();
         match gpu.render(&evaluation.theta, &evaluation.candidates, &batch, &mut out).await {
             Ok(()) => Some(out),
             Err(error) => {

@@ -34,3 +34,21 @@ mod vectors;
 pub use loader::Loader;
 pub use session::Session;
 pub use vectors::{measure_step, self_test};
+
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// Fires the Worker's `error` event. Not in Node, hence `catch`.
+    #[wasm_bindgen(catch, js_name = reportError)]
+    fn report_error(error: &js_sys::Error) -> Result<(), JsValue>;
+}
+
+/// A panic ends the instance; its words shall reach the page, not only "unreachable".
+#[wasm_bindgen(start)]
+fn start() {
+    std::panic::set_hook(Box::new(|info| {
+        // Nothing is left that could handle a failure to report a failure.
+        let _ = report_error(&js_sys::Error::new(&info.to_string()));
+    }));
+}

@@ -22,7 +22,7 @@ use super::report::{self, Place, Trouble};
 use super::saved::{self, Membership, State, record};
 use super::timer::{Signal, now};
 use crate::gpu::GpuStep;
-use crate::renderer::{Choice, Wish};
+use crate::renderer::{Choice, Hint, Wish};
 
 /// The Worker's `open`.
 #[derive(Deserialize)]
@@ -38,6 +38,9 @@ pub struct Opening {
     pub model_url: Option<String>,
     /// Which backend.
     pub backend: Wish,
+    /// What the Worker found out about the GPU.
+    #[serde(default)]
+    pub gpu: Hint,
 }
 
 /// One owner's client.
@@ -75,6 +78,10 @@ pub struct Owner {
     pub storage_failed: Cell<bool>,
     /// Why the machine stopped, if it did.
     pub stop: Cell<Option<StopReason>>,
+    /// The owner left: nothing is saved any more.
+    pub left: Cell<bool>,
+    /// A step's images from the GPU; the memory is used again.
+    pub rendered: RefCell<Vec<u8>>,
 }
 
 impl Owner {
@@ -142,6 +149,9 @@ impl Owner {
 
     /// Saves a record.
     pub async fn save(&self, key: &str, bytes: &[u8]) {
+        if self.left.get() {
+            return;
+        }
         let Err(error) = saved::save(&self.host, key, bytes).await else { return };
         if !self.storage_failed.replace(true) {
             self.trouble(&Trouble::new(

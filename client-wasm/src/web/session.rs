@@ -130,18 +130,19 @@ impl Session {
     pub async fn leave(&self) {
         let owner = &self.owner;
         let token = owner.token();
-        if !token.is_empty() {
-            // Without an answer the lease runs out by itself.
-            let _ = owner.aggregator.leave(&token).await;
-        }
+        // From now on nothing is saved: the loop's last state must not outlive the deletion.
+        owner.left.set(true);
         self.tell(Event::Leave);
         *owner.membership.borrow_mut() = None;
         *owner.examples.borrow_mut() = None;
-        *owner.bench.borrow_mut() = None;
         owner.model.set_key(None);
         if owner.host.forget().await.is_err() {
             let text = "What this browser stored could not be deleted. Delete this site's data in the browser's settings.";
             owner.trouble(&Trouble::new(Place::Storage, "storage_failed", "Not everything is deleted", text));
+        }
+        if !token.is_empty() {
+            // Without an answer the lease runs out by itself.
+            let _ = owner.aggregator.leave(&token).await;
         }
     }
 
@@ -209,6 +210,8 @@ impl Session {
             last_progress: Cell::new(0.0),
             storage_failed: Cell::new(false),
             stop: Cell::new(None),
+            left: Cell::new(false),
+            rendered: RefCell::default(),
             opening,
             task,
             generator,
@@ -227,7 +230,7 @@ impl Session {
             candidates: &candidates,
             images: owner.task.federation.batch as usize,
         };
-        let (gpu, choice) = renderer::choose(owner.opening.backend, &work, now).await;
+        let (gpu, choice) = renderer::choose(owner.opening.backend, &owner.opening.gpu, &work, now).await;
         *owner.gpu.borrow_mut() = gpu.map(Rc::new);
         *owner.choice.borrow_mut() = choice;
         Ok(Session { owner: Rc::new(owner) })
@@ -323,6 +326,9 @@ async fn join(owner: &Rc<Owner>) -> Result<(), Trouble> {
         Failure::Refused(refusal, text) => Trouble::new(Place::Open, refusal.code(), "You could not join", text),
         Failure::Outage(why) => driver::outage(&format!("{why}. Press start again"), Place::Open),
     })?;
+    owner.left.set(false);
+    owner.stop.set(None);
+    *owner.bench.borrow_mut() = None;
     let membership = Membership { participant: joined.participant, token: joined.token, task_hash: owner.task_hash.clone() };
     owner.save(record::MEMBERSHIP, &wire::encode(&membership)).await;
     *owner.membership.borrow_mut() = Some(membership);

@@ -7,7 +7,7 @@ use shared::rng::{Direction, Distribution};
 use wasm_bindgen::prelude::*;
 
 use super::timer::now;
-use crate::renderer::{self, Wish, Workload};
+use crate::renderer::{self, Hint, Wish, Workload};
 
 /// Checks a file of `shared/vectors` by its name without `.json`: the number of cases in it.
 #[wasm_bindgen(js_name = selfTest)]
@@ -29,6 +29,6 @@ pub async fn measure_step(wish: String, side: usize, images: usize, directions: 
         })
         .collect();
     let work = Workload { generator: &*generator, shape, candidates: &candidates, images };
-    let (_, choice) = renderer::choose(wish, &work, now).await;
+    let (_, choice) = renderer::choose(wish, &Hint::default(), &work, now).await;
     serde_json::to_string(&choice).map_err(|error| error.to_string())
 }

@@ -4,6 +4,7 @@
 
 mod basis;
 pub mod frame;
+mod lanes;
 pub mod statistic;
 
 use crate::fault::{Fault, Faults, Reader};

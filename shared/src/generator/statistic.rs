@@ -9,7 +9,7 @@
 //! tanh comes before the upsampling: r² instead of H·W evaluations for each candidate and image.
 
 use super::basis::Basis;
-use super::{Generator, Kernel, Prepared, Scratch, Shape, quantise};
+use super::{Generator, Kernel, Prepared, Scratch, Shape, lanes};
 use crate::fault::Reader;
 use crate::image::grey_raster;
 
@@ -131,15 +131,11 @@ impl Generator for Statistic {
             }
             for (y, &(j, w)) in self.down.iter().enumerate() {
                 let (above, below) = (&stretched[j * width..][..width], &stretched[(j + 1) * width..][..width]);
-                for ((v, a), b) in row.iter_mut().zip(above).zip(below) {
-                    *v = a + (b - a) * w;
-                }
+                lanes::blend(row, above, below, w);
                 let planes = if self.channels == 1 { 0..3 } else { plane..plane + 1 };
                 for c in planes {
                     let at = (c * height + y) * width;
-                    for ((o, x), h) in out[at..at + width].iter_mut().zip(&prepared.image[at..at + width]).zip(&*row) {
-                        *o = quantise(f32::from(*x) + h);
-                    }
+                    lanes::add_quantised(&mut out[at..at + width], &prepared.image[at..at + width], row);
                 }
             }
         }

@@ -4,6 +4,7 @@
  */
 import init, { Loader, Session } from '../../wasm/client_wasm';
 import { loadFiles } from './files';
+import { lookAtGpu } from './gpu';
 import { Host, type Post } from './host';
 import { holdAlone } from './lock';
 import type { DataSource, ToWorker } from './protocol';
@@ -22,7 +23,7 @@ self.addEventListener('unhandledrejection', (event) => fatal(event.reason));
 
 async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   await holdAlone(message.federation, () => post({ type: 'elsewhere' }));
-  await init();
+  const [gpu] = await Promise.all([lookAtGpu(message.backend), init()]);
   const storage = new Storage(message.federation);
   // A browser that stores nothing says so when something is to be saved.
   const found = await storage.read().catch(() => undefined);
@@ -30,7 +31,7 @@ async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   navigator.storage?.persist?.().catch(() => undefined);
   const { type: _, ...opening } = message;
   const host = new Host(post, storage);
-  session = await Session.open(JSON.stringify(opening), found?.membership, found?.state, found?.data, host);
+  session = await Session.open(JSON.stringify({ ...opening, gpu }), found?.membership, found?.state, found?.data, host);
 }
 
 async function load(source: DataSource): Promise<void> {
