@@ -55,6 +55,11 @@ pub enum ModelError {
 /// The largest batch that is run at once: bounds the memory of a measurement on thousands of images.
 const CHUNK: usize = 128;
 
+/// Threads that a simulation computes with.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 impl Model {
     /// The file if one is given; else the embedded model if the task names it; else the task's model API.
     pub fn open(task: &Task, file: Option<&Path>, range: &str, output: Option<&str>) -> Result<Self, ModelError> {
@@ -67,7 +72,8 @@ impl Model {
             }
         };
         let range: PixelRange = range.parse().map_err(|e| ModelError::Range(format!("{e}")))?;
-        let options = ClassifierOptions { range, output: output.map(str::to_owned), ..ClassifierOptions::default() };
+        // As many runs at once as there are cores; with one thread in its pool they would wait for each other.
+        let options = ClassifierOptions { range, output: output.map(str::to_owned), threads: cores(), ..ClassifierOptions::default() };
         let classifier = Classifier::load(bytes, &options)?;
         let (height, width, classes) = (classifier.height(), classifier.width(), classifier.classes());
         if (height, width, classes) != (task.model.input.height, task.model.input.width, task.model.output.classes) {

@@ -1,6 +1,6 @@
 //! The simulation itself: participants take turns in a fixed order, so the result does not depend on threads.
 
-use super::model::Model;
+use super::model::{Model, cores};
 use super::report::{Outcome, Point, Report, Setting, Timings};
 use super::{SimulateArgs, SimulateError};
 use crate::{data, task_source};
@@ -15,6 +15,7 @@ use shared::round::wire;
 use shared::round::workbench::{Labelled, REQUEST_IMAGES, Workbench};
 use shared::task::Task;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 struct Participant {
@@ -60,10 +61,13 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         outcomes.push(federate(&context, &mapping, benches, Setting::Federated)?);
     }
     if chosen(Setting::Local) {
-        let each = parts
-            .iter()
-            .map(|p| federate(&context, &mapping, vec![of(p)], Setting::Local))
-            .collect::<Result<Vec<_>, _>>()?;
+        let bar = progress("Local", "participant", parts.len() as u64);
+        let each = parallel(&parts, |part| {
+            let alone = federate(&context, &mapping, vec![of(part)], Setting::Local);
+            bar.inc(1);
+            alone
+        })?;
+        bar.finish_and_clear();
         outcomes.extend(mean_of(each));
     }
     if chosen(Setting::Centralised) {
@@ -131,9 +135,8 @@ fn measure(context: &Context<'_>, mapping: &Mapping, client: Option<&Client>, th
     let own = client.and_then(|c| c.mapping(context.task));
     let objective: Objective = context.task.objective(own.unwrap_or_else(|| mapping.clone()));
     let size = context.test.environment().holdout as u32;
-    let mut sum = objective::Outcome::default();
-    let mut images = Vec::new();
-    for start in (0..size).step_by(256) {
+    let starts: Vec<u32> = (0..size).step_by(256).collect();
+    let answers = parallel(&starts, |&start| {
         let evaluation = Evaluation {
             purpose: Purpose::Measure,
             theta: theta.to_vec(),
@@ -141,9 +144,15 @@ fn measure(context: &Context<'_>, mapping: &Mapping, client: Option<&Client>, th
             part: Part::Holdout,
             examples: (start..size.min(start + 256)).collect(),
         };
+        let mut images = Vec::new();
         context.test.render(&evaluation, 0..evaluation.examples.len(), &mut images);
         let scores = context.model.ask(&images, evaluation.examples.len(), context.task)?;
-        for (i, label) in context.test.labels(&evaluation).into_iter().enumerate() {
+        Ok((context.test.labels(&evaluation), scores))
+    })?;
+    // Summed in the order of the examples: the sum depends on it in its last bits.
+    let mut sum = objective::Outcome::default();
+    for (labels, scores) in answers {
+        for (i, label) in labels.into_iter().enumerate() {
             sum.add(&objective.score(scores.row(i), label));
         }
     }
@@ -164,7 +173,11 @@ fn federate(context: &Context<'_>, mapping: &Mapping, owners: Vec<Vec<Labelled>>
         let action = client.step(&bench.environment(), Event::Start);
         participants.push(Participant { number, bench, client, action, bytes_up: 0, bytes_down: 0 });
     }
-    let bar = progress(setting, task.federation.rounds);
+    let bar = match setting {
+        // Several of these run at once, and share one bar.
+        Setting::Local => ProgressBar::hidden(),
+        Setting::Federated | Setting::Centralised => progress(&format!("{setting:?}"), "round", task.federation.rounds.into()),
+    };
     let mut curve = Vec::new();
     let mut seen = 0;
     while participants.iter().any(|p| !matches!(p.action, Action::Stop(_))) {
@@ -211,22 +224,43 @@ fn point(context: &Context<'_>, mapping: &Mapping, hub: &Hub, participants: &[Pa
 
 /// Everyone computes, on all cores; nobody sees anybody else.
 fn work(context: &Context<'_>, participants: &mut [Participant]) -> Result<(), SimulateError> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(participants.len());
+    if let [alone] = participants {
+        return compute(context, alone);
+    }
+    let slots: Vec<_> = participants.iter_mut().map(Mutex::new).collect();
+    parallel(&slots, |slot| match slot.lock() {
+        Ok(mut participant) => compute(context, &mut participant),
+        // Another thread panicked over this one; the scope will propagate that.
+        Err(_) => Ok(()),
+    })?;
+    Ok(())
+}
+
+/// `f` of every item on all cores, in the order of the items; of several errors the first item's.
+fn parallel<T, R, F>(items: &[T], f: F) -> Result<Vec<R>, SimulateError>
+where
+    T: Sync,
+    R: Send,
+    F: Fn(&T) -> Result<R, SimulateError> + Sync,
+{
+    let threads = cores().min(items.len());
     let next = AtomicUsize::new(0);
-    let slots: Vec<_> = participants.iter_mut().map(|p| std::sync::Mutex::new((p, Ok(())))).collect();
+    let found = Mutex::new(Vec::with_capacity(items.len()));
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    // A poisoned slot means that another thread panicked over it; the scope will propagate that.
-                    if let Ok(mut guard) = slot.lock() {
-                        guard.1 = compute(context, guard.0);
-                    }
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(at) else { break };
+                    let result = f(item);
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
                 }
             });
         }
     });
-    slots.into_iter().try_for_each(|slot| slot.into_inner().map_or(Ok(()), |(_, result)| result))
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.sort_by_key(|(at, _)| *at);
+    found.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Evaluates until the participant wants to talk.
@@ -282,12 +316,12 @@ fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
     })
 }
 
-fn progress(setting: Setting, rounds: u32) -> ProgressBar {
-    let bar = ProgressBar::new(u64::from(rounds));
-    if let Ok(style) = ProgressStyle::with_template("{msg:12} {bar:40} round {pos}/{len} {eta} left") {
+fn progress(message: &str, unit: &str, length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template(&format!("{{msg:12}} {{bar:40}} {unit} {{pos}}/{{len}} {{eta}} left")) {
         bar.set_style(style);
     }
-    bar.set_message(format!("{setting:?}"));
+    bar.set_message(message.to_owned());
     bar
 }
 
