@@ -13,7 +13,10 @@ use shared::generator::{self, Generator, Prepared, Shape};
 use shared::optimizer::Candidate;
 use shared::rng::{Direction, Distribution, Stream};
 
-const SHAPE: Shape = Shape { height: 224, width: 224 };
+const SHAPE: Shape = Shape {
+    height: 224,
+    width: 224,
+};
 const BATCH: usize = 64;
 const RUNS: usize = 7;
 
@@ -29,7 +32,13 @@ fn main() -> Result<(), String> {
     let batch: Vec<&Prepared> = step.prepared.iter().collect();
     let mut out = Vec::new();
     let cpu_ms = median(|| {
-        generator::render(&*step.generator, &step.theta, &step.candidates, &batch, &mut out);
+        generator::render(
+            &*step.generator,
+            &step.theta,
+            &step.candidates,
+            &batch,
+            &mut out,
+        );
         Ok(())
     })?;
     let (vulkan_ms, adapter) = match on_vulkan(&step, &batch) {
@@ -39,23 +48,42 @@ fn main() -> Result<(), String> {
             (None, None)
         }
     };
-    println!("{}", json!({ "bytes": out.len(), "cpu_ms": cpu_ms, "vulkan_ms": vulkan_ms, "adapter": adapter }));
+    println!(
+        "{}",
+        json!({ "bytes": out.len(), "cpu_ms": cpu_ms, "vulkan_ms": vulkan_ms, "adapter": adapter })
+    );
     Ok(())
 }
 
 fn step() -> Result<Step, String> {
-    let generator = generator::build(&json!({ "kind": "statistic" }), SHAPE).map_err(|faults| faults.to_string())?;
+    let generator = generator::build(&json!({ "kind": "statistic" }), SHAPE)
+        .map_err(|faults| faults.to_string())?;
     let mut stream = Stream::with_key([1, 2]);
-    let mut image = || (0..SHAPE.bytes()).map(|_| stream.below(256) as u8).collect::<Vec<_>>();
+    let mut image = || {
+        (0..SHAPE.bytes())
+            .map(|_| stream.below(256) as u8)
+            .collect::<Vec<_>>()
+    };
     let prepared = (0..BATCH).map(|_| generator.prepare(&image())).collect();
-    let theta = (0..generator.dim()).map(|_| 0.1 * stream.normal()).collect();
+    let theta = (0..generator.dim())
+        .map(|_| 0.1 * stream.normal())
+        .collect();
     let candidates = (0..5)
         .flat_map(|index| {
-            let direction = Some(Direction { key: [1, 2], counter: [index, 0, 0], distribution: Distribution::Rademacher });
+            let direction = Some(Direction {
+                key: [1, 2],
+                counter: [index, 0, 0],
+                distribution: Distribution::Rademacher,
+            });
             [0.05, -0.05].map(|scale| Candidate { direction, scale })
         })
         .collect();
-    Ok(Step { generator, theta, candidates, prepared })
+    Ok(Step {
+        generator,
+        theta,
+        candidates,
+        prepared,
+    })
 }
 
 fn on_vulkan(step: &Step, batch: &[&Prepared]) -> Result<(f64, String), String> {
@@ -64,9 +92,13 @@ fn on_vulkan(step: &Step, batch: &[&Prepared]) -> Result<(f64, String), String> 
         return Err(format!("{} is software on the CPU", gpu.adapter));
     }
     let adapter = gpu.adapter.clone();
-    let kernel = block_on(gpu.prepare(&*step.generator, SHAPE, step.candidates.len(), BATCH)).map_err(|e| e.to_string())?;
+    let kernel = block_on(gpu.prepare(&*step.generator, SHAPE, step.candidates.len(), BATCH))
+        .map_err(|e| e.to_string())?;
     let mut out = Vec::new();
-    let ms = median(|| block_on(kernel.render(&step.theta, &step.candidates, batch, &mut out)).map_err(|e| e.to_string()))?;
+    let ms = median(|| {
+        block_on(kernel.render(&step.theta, &step.candidates, batch, &mut out))
+            .map_err(|e| e.to_string())
+    })?;
     Ok((ms, adapter))
 }
 

@@ -66,8 +66,19 @@ const PATIENCE_MS: f64 = 120.0;
 /// Adapter → device → known answers → a measurement of this task's own step on both.
 ///
 /// `now` gives milliseconds since any fixed time.
-pub async fn choose(wish: Wish, hint: &Hint, work: &Workload<'_>, now: fn() -> f64) -> (Option<GpuStep>, Choice) {
-    let cpu = |reason: String, cpu_ms, webgpu_ms, adapter| Choice { name: "cpu", reason, cpu_ms, webgpu_ms, adapter };
+pub async fn choose(
+    wish: Wish,
+    hint: &Hint,
+    work: &Workload<'_>,
+    now: fn() -> f64,
+) -> (Option<GpuStep>, Choice) {
+    let cpu = |reason: String, cpu_ms, webgpu_ms, adapter| Choice {
+        name: "cpu",
+        reason,
+        cpu_ms,
+        webgpu_ms,
+        adapter,
+    };
     if wish == Wish::Cpu {
         return (None, cpu("The CPU, as set.".to_owned(), None, None, None));
     }
@@ -76,23 +87,52 @@ pub async fn choose(wish: Wish, hint: &Hint, work: &Workload<'_>, now: fn() -> f
     let cpu_ms = measured.on_cpu(work, now);
     let (step, adapter) = match opened {
         Ok(step) => {
-            let adapter = if step.adapter().is_empty() { "unnamed adapter".to_owned() } else { step.adapter().to_owned() };
+            let adapter = if step.adapter().is_empty() {
+                "unnamed adapter".to_owned()
+            } else {
+                step.adapter().to_owned()
+            };
             (step, adapter)
         }
-        Err(NotUsed { why, adapter }) => return (None, cpu(format!("The CPU: {why}."), Some(cpu_ms), None, adapter)),
+        Err(NotUsed { why, adapter }) => {
+            return (
+                None,
+                cpu(format!("The CPU: {why}."), Some(cpu_ms), None, adapter),
+            );
+        }
     };
     match measured.on_gpu(&step, work, now).await {
-        Err(error) => (None, cpu(format!("The CPU: {error}."), Some(cpu_ms), None, Some(adapter))),
+        Err(error) => (
+            None,
+            cpu(
+                format!("The CPU: {error}."),
+                Some(cpu_ms),
+                None,
+                Some(adapter),
+            ),
+        ),
         Ok(gpu_ms) if wish == Wish::WebGpu || gpu_ms < MARGIN * cpu_ms => {
             let reason = match wish {
-                Wish::WebGpu => "WebGPU, as set; its answers were checked against the CPU's.".to_owned(),
-                _ => format!("WebGPU: a step takes {gpu_ms:.1} ms on it and {cpu_ms:.1} ms on the CPU."),
+                Wish::WebGpu => {
+                    "WebGPU, as set; its answers were checked against the CPU's.".to_owned()
+                }
+                _ => format!(
+                    "WebGPU: a step takes {gpu_ms:.1} ms on it and {cpu_ms:.1} ms on the CPU."
+                ),
             };
-            let choice = Choice { name: "webgpu", reason, cpu_ms: Some(cpu_ms), webgpu_ms: Some(gpu_ms), adapter: Some(adapter) };
+            let choice = Choice {
+                name: "webgpu",
+                reason,
+                cpu_ms: Some(cpu_ms),
+                webgpu_ms: Some(gpu_ms),
+                adapter: Some(adapter),
+            };
             (Some(step), choice)
         }
         Ok(gpu_ms) => {
-            let reason = format!("The CPU: a step takes {cpu_ms:.1} ms on it and {gpu_ms:.1} ms on the graphics device.");
+            let reason = format!(
+                "The CPU: a step takes {cpu_ms:.1} ms on it and {gpu_ms:.1} ms on the graphics device."
+            );
             (None, cpu(reason, Some(cpu_ms), Some(gpu_ms), Some(adapter)))
         }
     }
@@ -105,13 +145,19 @@ struct NotUsed {
 
 impl From<GpuError> for NotUsed {
     fn from(error: GpuError) -> Self {
-        Self { why: error.to_string(), adapter: None }
+        Self {
+            why: error.to_string(),
+            adapter: None,
+        }
     }
 }
 
 async fn open(wish: Wish, hint: &Hint, work: &Workload<'_>) -> Result<GpuStep, NotUsed> {
     if let Some(why) = &hint.refusal {
-        return Err(NotUsed { why: why.clone(), adapter: None });
+        return Err(NotUsed {
+            why: why.clone(),
+            adapter: None,
+        });
     }
     let mut gpu = Gpu::open().await?;
     gpu.software |= hint.software;
@@ -120,15 +166,28 @@ async fn open(wish: Wish, hint: &Hint, work: &Workload<'_>) -> Result<GpuStep, N
     }
     let adapter = Some(gpu.adapter.clone());
     if gpu.software && wish == Wish::Auto {
-        return Err(NotUsed { why: "the graphics adapter is itself software on the CPU".to_owned(), adapter });
+        return Err(NotUsed {
+            why: "the graphics adapter is itself software on the CPU".to_owned(),
+            adapter,
+        });
     }
     let tested = async {
-        let step = gpu.prepare(work.generator, work.shape, work.candidates.len(), work.images).await?;
+        let step = gpu
+            .prepare(
+                work.generator,
+                work.shape,
+                work.candidates.len(),
+                work.images,
+            )
+            .await?;
         check::known_answers(&step).await?;
         check::same_as_cpu(&step, work.generator, work.shape).await?;
         Ok::<_, GpuError>(step)
     };
-    tested.await.map_err(|error| NotUsed { why: error.to_string(), adapter })
+    tested.await.map_err(|error| NotUsed {
+        why: error.to_string(),
+        adapter,
+    })
 }
 
 /// Pictures of noise to measure with: no step is faster for what is in them.
@@ -140,9 +199,16 @@ struct Sample {
 impl Sample {
     fn new(work: &Workload<'_>) -> Self {
         let mut stream = Stream::with_key([0x0A11, 2]);
-        let image: Vec<u8> = (0..work.shape.bytes()).map(|_| stream.below(256) as u8).collect();
-        let theta = (0..work.generator.dim()).map(|_| 0.1 * stream.normal()).collect();
-        Self { theta, prepared: vec![work.generator.prepare(&image); work.images] }
+        let image: Vec<u8> = (0..work.shape.bytes())
+            .map(|_| stream.below(256) as u8)
+            .collect();
+        let theta = (0..work.generator.dim())
+            .map(|_| 0.1 * stream.normal())
+            .collect();
+        Self {
+            theta,
+            prepared: vec![work.generator.prepare(&image); work.images],
+        }
     }
 
     fn batch(&self) -> Vec<&Prepared> {
@@ -167,12 +233,18 @@ impl Sample {
         time(work.candidates)
     }
 
-    async fn on_gpu(&self, step: &GpuStep, work: &Workload<'_>, now: fn() -> f64) -> Result<f64, GpuError> {
+    async fn on_gpu(
+        &self,
+        step: &GpuStep,
+        work: &Workload<'_>,
+        now: fn() -> f64,
+    ) -> Result<f64, GpuError> {
         let (batch, mut out) = (self.batch(), Vec::new());
         let mut best = f64::INFINITY;
         for _ in 0..3 {
             let before = now();
-            step.render(&self.theta, work.candidates, &batch, &mut out).await?;
+            step.render(&self.theta, work.candidates, &batch, &mut out)
+                .await?;
             best = best.min(now() - before);
         }
         Ok(best)

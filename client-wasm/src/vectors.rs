@@ -37,7 +37,10 @@ fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| format!("the file is not understood: {error}"))
 }
 
-fn each<T: for<'a> Deserialize<'a>>(text: &str, check: fn(&T) -> Result<(), String>) -> Result<usize, String> {
+fn each<T: for<'a> Deserialize<'a>>(
+    text: &str,
+    check: fn(&T) -> Result<(), String>,
+) -> Result<usize, String> {
     all(&read::<Vec<T>>(text)?, check)
 }
 
@@ -46,7 +49,11 @@ fn all<T>(cases: &[T], check: fn(&T) -> Result<(), String>) -> Result<usize, Str
         check(case).map_err(|what| format!("case {i}: {what}"))?;
     }
     // A file without a case would prove nothing.
-    if cases.is_empty() { Err("the file holds no case".to_owned()) } else { Ok(cases.len()) }
+    if cases.is_empty() {
+        Err("the file holds no case".to_owned())
+    } else {
+        Ok(cases.len())
+    }
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: &T, expected: &T) -> Result<(), String> {
@@ -54,7 +61,11 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: &T, expected: &T) -> Re
         return Ok(());
     }
     let shorten = |value: &T| format!("{value:?}").chars().take(200).collect::<String>();
-    Err(format!("{what} is {} instead of {}", shorten(got), shorten(expected)))
+    Err(format!(
+        "{what} is {} instead of {}",
+        shorten(got),
+        shorten(expected)
+    ))
 }
 
 #[derive(Deserialize)]
@@ -65,7 +76,11 @@ struct Philox {
 }
 
 fn philox(case: &Philox) -> Result<(), String> {
-    same("the block", &philox4x32(case.counter, case.key), &case.answer)
+    same(
+        "the block",
+        &philox4x32(case.counter, case.key),
+        &case.answer,
+    )
 }
 
 /// A direction and its first entries, as the bits of their f32.
@@ -83,7 +98,11 @@ fn direction(case: &DirectionCase) -> Result<(), String> {
     direction.for_each(case.dim, |_, value| in_order.push(value));
     same("the direction", &floats_hex(&in_order), &case.entries)?;
     let single: Vec<f32> = (0..case.dim).map(|i| direction.entry(i)).collect();
-    same("the direction entry by entry", &floats_hex(&single), &case.entries)
+    same(
+        "the direction entry by entry",
+        &floats_hex(&single),
+        &case.entries,
+    )
 }
 
 /// A rendered step.
@@ -110,15 +129,34 @@ fn prompted(case: &PromptedCase) -> Result<(), String> {
 }
 
 fn render(case: &PromptedCase) -> Result<(String, String), String> {
-    let shape = Shape { height: case.height, width: case.width };
-    let generator = generator::build(&case.generator, shape).map_err(|faults| faults.to_string())?;
-    let theta: Vec<f32> =
-        unhex(&case.theta)?.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let shape = Shape {
+        height: case.height,
+        width: case.width,
+    };
+    let generator =
+        generator::build(&case.generator, shape).map_err(|faults| faults.to_string())?;
+    let theta: Vec<f32> = unhex(&case.theta)?
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
     same("the number of parameters", &theta.len(), &generator.dim())?;
-    let images: Vec<Vec<u8>> = case.images.iter().map(|image| unhex(image)).collect::<Result<_, _>>()?;
-    let prepared: Vec<_> = images.iter().map(|image| generator.prepare(image)).collect();
+    let images: Vec<Vec<u8>> = case
+        .images
+        .iter()
+        .map(|image| unhex(image))
+        .collect::<Result<_, _>>()?;
+    let prepared: Vec<_> = images
+        .iter()
+        .map(|image| generator.prepare(image))
+        .collect();
     let mut out = Vec::new();
-    generator::render(&*generator, &theta, &case.candidates, &prepared.iter().collect::<Vec<_>>(), &mut out);
+    generator::render(
+        &*generator,
+        &theta,
+        &case.candidates,
+        &prepared.iter().collect::<Vec<_>>(),
+        &mut out,
+    );
     Ok((hex(&out[..out.len().min(96)]), sha256_hex(&out)))
 }
 
@@ -142,13 +180,29 @@ struct Exchange {
 
 fn open_inference(case: &OpenInference) -> Result<(), String> {
     let dialect = dialect(&case.spec).map_err(|error| error.to_string())?;
-    let request = dialect.infer_request(&unhex(&case.images)?, case.count).map_err(|error| error.to_string())?;
+    let request = dialect
+        .infer_request(&unhex(&case.images)?, case.count)
+        .map_err(|error| error.to_string())?;
     same("the path", &request.path, &case.request.path)?;
-    same("the request's headers", &request.headers, &case.request.headers)?;
-    same("the request's body", &hex(&request.body), &case.request.body)?;
+    same(
+        "the request's headers",
+        &request.headers,
+        &case.request.headers,
+    )?;
+    same(
+        "the request's body",
+        &hex(&request.body),
+        &case.request.body,
+    )?;
     let body = unhex(&case.answer.body)?;
-    let response = Response { status: 200, headers: &case.answer.headers, body: &body };
-    let scores = dialect.parse(&response, case.count).map_err(|error| error.to_string())?;
+    let response = Response {
+        status: 200,
+        headers: &case.answer.headers,
+        body: &body,
+    };
+    let scores = dialect
+        .parse(&response, case.count)
+        .map_err(|error| error.to_string())?;
     same("the scores", &scores.values().to_vec(), &case.scores)
 }
 
@@ -190,7 +244,9 @@ struct SplitCase {
 
 fn split(case: &SplitCase) -> Result<(), String> {
     let partition: Partition = case.partition.parse().map_err(|error| format!("{error}"))?;
-    let parts = partition.split(&case.labels, case.parts.len(), case.seed).map_err(|error| error.to_string())?;
+    let parts = partition
+        .split(&case.labels, case.parts.len(), case.seed)
+        .map_err(|error| error.to_string())?;
     same("the split", &parts, &case.parts)
 }
 
@@ -203,7 +259,11 @@ struct HoldoutCase {
 }
 
 fn holdout(case: &HoldoutCase) -> Result<(), String> {
-    same("the hold-out", &split_holdout(&case.labels, case.fraction, case.seed).1, &case.held)
+    same(
+        "the hold-out",
+        &split_holdout(&case.labels, case.fraction, case.seed).1,
+        &case.held,
+    )
 }
 
 /// `directions.json`, computed anew.
@@ -212,14 +272,25 @@ fn holdout(case: &HoldoutCase) -> Result<(), String> {
 /// Never in practice: a serialisation failure.
 pub fn write_directions() -> Result<String, String> {
     let counters = [[0, 0, 0], [3, 2, 1], [u32::MAX, u32::MAX - 1, 7]];
-    let distributions = [(Distribution::Rademacher, 300), (Distribution::SegmentedUniform, 21)];
+    let distributions = [
+        (Distribution::Rademacher, 300),
+        (Distribution::SegmentedUniform, 21),
+    ];
     let mut cases = Vec::new();
     for (distribution, dim) in distributions {
         for counter in counters {
-            let direction = Direction { key: [0x243F_6A88, 0x85A3_08D3], counter, distribution };
+            let direction = Direction {
+                key: [0x243F_6A88, 0x85A3_08D3],
+                counter,
+                distribution,
+            };
             let mut entries = Vec::new();
             direction.for_each(dim, |_, value| entries.push(value));
-            cases.push(DirectionCase { direction, dim, entries: floats_hex(&entries) });
+            cases.push(DirectionCase {
+                direction,
+                dim,
+                entries: floats_hex(&entries),
+            });
         }
     }
     pretty(&cases)
@@ -231,26 +302,67 @@ pub fn write_directions() -> Result<String, String> {
 /// A generator that cannot be built.
 pub fn write_prompted() -> Result<String, String> {
     let specs = [
-        (serde_json::json!({ "kind": "statistic", "statistics": 3, "grid": 4 }), 12, 10),
-        (serde_json::json!({ "kind": "statistic", "statistics": 4, "grid": 6, "output": "basis", "channels": 3, "epsilon": 0.5 }), 16, 16),
-        (serde_json::json!({ "kind": "statistic", "statistics": 0, "grid": 3 }), 8, 19),
+        (
+            serde_json::json!({ "kind": "statistic", "statistics": 3, "grid": 4 }),
+            12,
+            10,
+        ),
+        (
+            serde_json::json!({ "kind": "statistic", "statistics": 4, "grid": 6, "output": "basis", "channels": 3, "epsilon": 0.5 }),
+            16,
+            16,
+        ),
+        (
+            serde_json::json!({ "kind": "statistic", "statistics": 0, "grid": 3 }),
+            8,
+            19,
+        ),
         (serde_json::json!({ "kind": "frame", "inner": 6 }), 9, 11),
     ];
     let mut cases = Vec::new();
     for (generator, height, width) in specs {
         let shape = Shape { height, width };
-        let dim = generator::build(&generator, shape).map_err(|faults| faults.to_string())?.dim();
+        let dim = generator::build(&generator, shape)
+            .map_err(|faults| faults.to_string())?
+            .dim();
         let mut stream = Stream::with_key([0x1319_8A2E, 0x0370_7344]);
         let theta: Vec<f32> = (0..dim).map(|_| 0.4 * stream.normal()).collect();
-        let images = (0..2).map(|_| hex(&(0..shape.bytes()).map(|_| stream.below(256) as u8).collect::<Vec<_>>())).collect();
-        let direction = |distribution| Some(Direction { key: [1, 2], counter: [3, 4, 5], distribution });
+        let images = (0..2)
+            .map(|_| {
+                hex(&(0..shape.bytes())
+                    .map(|_| stream.below(256) as u8)
+                    .collect::<Vec<_>>())
+            })
+            .collect();
+        let direction = |distribution| {
+            Some(Direction {
+                key: [1, 2],
+                counter: [3, 4, 5],
+                distribution,
+            })
+        };
         let candidates = vec![
-            Candidate { direction: direction(Distribution::Rademacher), scale: 0.25 },
-            Candidate { direction: direction(Distribution::SegmentedUniform), scale: -0.5 },
+            Candidate {
+                direction: direction(Distribution::Rademacher),
+                scale: 0.25,
+            },
+            Candidate {
+                direction: direction(Distribution::SegmentedUniform),
+                scale: -0.5,
+            },
             Candidate::BASE,
         ];
         let empty = || String::new();
-        let mut case = PromptedCase { generator, height, width, theta: floats_hex(&theta), candidates, images, first: empty(), sha256: empty() };
+        let mut case = PromptedCase {
+            generator,
+            height,
+            width,
+            theta: floats_hex(&theta),
+            candidates,
+            images,
+            first: empty(),
+            sha256: empty(),
+        };
         (case.first, case.sha256) = render(&case)?;
         cases.push(case);
     }
@@ -258,11 +370,16 @@ pub fn write_prompted() -> Result<String, String> {
 }
 
 fn pretty(cases: &impl Serialize) -> Result<String, String> {
-    serde_json::to_string_pretty(cases).map(|text| text + "\n").map_err(|error| error.to_string())
+    serde_json::to_string_pretty(cases)
+        .map(|text| text + "\n")
+        .map_err(|error| error.to_string())
 }
 
 fn floats_hex(values: &[f32]) -> String {
-    hex(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
+    hex(&values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect::<Vec<_>>())
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -270,9 +387,15 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Result<Vec<u8>, String> {
-    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect();
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|c| c.to_digit(16).map(|d| d as u8))
+        .collect();
     match digits {
-        Some(digits) if digits.len() % 2 == 0 => Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()),
+        Some(digits) if digits.len() % 2 == 0 => Ok(digits
+            .chunks_exact(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect()),
         _ => Err("not hexadecimal".to_owned()),
     }
 }

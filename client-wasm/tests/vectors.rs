@@ -8,7 +8,15 @@ use std::path::PathBuf;
 use client_wasm::vectors;
 
 fn path(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "..", "shared", "vectors", &format!("{name}.json")].iter().collect()
+    [
+        env!("CARGO_MANIFEST_DIR"),
+        "..",
+        "shared",
+        "vectors",
+        &format!("{name}.json"),
+    ]
+    .iter()
+    .collect()
 }
 
 fn check(name: &str) {
@@ -22,7 +30,11 @@ fn frozen(name: &str, anew: String) {
         std::fs::write(path(name), &anew).unwrap();
     }
     check(name);
-    assert_eq!(std::fs::read_to_string(path(name)).unwrap(), anew, "{name}.json is not what this code writes");
+    assert_eq!(
+        std::fs::read_to_string(path(name)).unwrap(),
+        anew,
+        "{name}.json is not what this code writes"
+    );
 }
 
 #[test]
@@ -37,7 +49,9 @@ fn prompted() {
 
 #[test]
 fn the_others() {
-    ["philox", "handwriting", "partition", "open_inference"].into_iter().for_each(check);
+    ["philox", "handwriting", "partition", "open_inference"]
+        .into_iter()
+        .for_each(check);
 }
 
 #[test]
@@ -51,5 +65,9 @@ fn a_wrong_answer_is_found() {
     let text = vectors::write_prompted().unwrap();
     let wrong = text.replacen("\"scale\": 0.25", "\"scale\": 0.75", 1);
     assert_ne!(text, wrong);
-    assert!(vectors::check("prompted", &wrong).unwrap_err().contains("case 0"));
+    assert!(
+        vectors::check("prompted", &wrong)
+            .unwrap_err()
+            .contains("case 0")
+    );
 }

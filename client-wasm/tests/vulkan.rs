@@ -22,15 +22,25 @@ fn open() -> Option<Gpu> {
 }
 
 fn direction(index: u32, distribution: Distribution) -> Option<Direction> {
-    Some(Direction { key: [1, 2], counter: [index, 3, 4], distribution })
+    Some(Direction {
+        key: [1, 2],
+        counter: [index, 3, 4],
+        distribution,
+    })
 }
 
 fn candidates() -> Vec<Candidate> {
     let mut all = vec![Candidate::BASE];
     for index in 0..3 {
         for scale in [0.2, -0.2] {
-            all.push(Candidate { direction: direction(index, Distribution::Rademacher), scale });
-            all.push(Candidate { direction: direction(index, Distribution::SegmentedUniform), scale });
+            all.push(Candidate {
+                direction: direction(index, Distribution::Rademacher),
+                scale,
+            });
+            all.push(Candidate {
+                direction: direction(index, Distribution::SegmentedUniform),
+                scale,
+            });
         }
     }
     all
@@ -48,17 +58,38 @@ fn case(spec: &Value, height: usize, width: usize, images: usize) -> Case {
     let generator = generator::build(spec, shape).unwrap();
     let mut stream = Stream::with_key([5, 6]);
     let prepared = (0..images)
-        .map(|_| generator.prepare(&(0..shape.bytes()).map(|_| stream.below(256) as u8).collect::<Vec<_>>()))
+        .map(|_| {
+            generator.prepare(
+                &(0..shape.bytes())
+                    .map(|_| stream.below(256) as u8)
+                    .collect::<Vec<_>>(),
+            )
+        })
         .collect();
-    let theta = (0..generator.dim()).map(|_| 0.3 * stream.normal()).collect();
-    Case { generator, shape, prepared, theta }
+    let theta = (0..generator.dim())
+        .map(|_| 0.3 * stream.normal())
+        .collect();
+    Case {
+        generator,
+        shape,
+        prepared,
+        theta,
+    }
 }
 
 fn specs() -> Vec<(Value, usize, usize)> {
     vec![
         (json!({ "kind": "statistic" }), 32, 32),
-        (json!({ "kind": "statistic", "statistics": 4, "output": "basis" }), 32, 32),
-        (json!({ "kind": "statistic", "channels": 3, "grid": 5, "epsilon": 0.3 }), 19, 33),
+        (
+            json!({ "kind": "statistic", "statistics": 4, "output": "basis" }),
+            32,
+            32,
+        ),
+        (
+            json!({ "kind": "statistic", "channels": 3, "grid": 5, "epsilon": 0.3 }),
+            19,
+            33,
+        ),
         (json!({ "kind": "statistic", "statistics": 0 }), 224, 224),
         (json!({ "kind": "frame", "inner": 20 }), 32, 32),
         // 3·13·11 bytes fill no whole number of words.
@@ -84,8 +115,12 @@ fn every_generator_gives_the_same_pictures_as_on_the_cpu() {
         // Twice: the second run reuses the buffers.
         for _ in 0..2 {
             block_on(step.render(&case.theta, &all, &batch, &mut on_gpu)).unwrap();
-            let different = check::compare(&on_gpu, &on_cpu).unwrap_or_else(|e| panic!("{spec}: {e}"));
-            println!("{spec}: {:.4}% of bytes differ by one level", 100.0 * different);
+            let different =
+                check::compare(&on_gpu, &on_cpu).unwrap_or_else(|e| panic!("{spec}: {e}"));
+            println!(
+                "{spec}: {:.4}% of bytes differ by one level",
+                100.0 * different
+            );
         }
         block_on(check::same_as_cpu(&step, &*case.generator, case.shape)).unwrap();
     }
@@ -137,19 +172,33 @@ fn now() -> f64 {
 fn software_counts_as_cpu_unless_the_gpu_is_forced() {
     let case = case(&json!({}), 32, 32, 1);
     let all = candidates();
-    let work = Workload { generator: &*case.generator, shape: case.shape, candidates: &all, images: 4 };
+    let work = Workload {
+        generator: &*case.generator,
+        shape: case.shape,
+        candidates: &all,
+        images: 4,
+    };
     let (none, choice) = block_on(renderer::choose(Wish::Cpu, &Hint::default(), &work, now));
     assert!(none.is_none() && choice.name == "cpu");
     let Some(gpu) = open() else {
         let (none, choice) = block_on(renderer::choose(Wish::WebGpu, &Hint::default(), &work, now));
-        assert!(none.is_none() && choice.name == "cpu" && choice.reason.contains("no WebGPU"), "{choice:?}");
+        assert!(
+            none.is_none() && choice.name == "cpu" && choice.reason.contains("no WebGPU"),
+            "{choice:?}"
+        );
         return;
     };
     let (step, choice) = block_on(renderer::choose(Wish::Auto, &Hint::default(), &work, now));
     if gpu.software {
-        assert!(step.is_none() && choice.reason.contains("software"), "{choice:?}");
+        assert!(
+            step.is_none() && choice.reason.contains("software"),
+            "{choice:?}"
+        );
     }
     assert!(choice.cpu_ms.is_some());
     let (step, choice) = block_on(renderer::choose(Wish::WebGpu, &Hint::default(), &work, now));
-    assert!(step.is_some() && choice.name == "webgpu" && choice.webgpu_ms.is_some(), "{choice:?}");
+    assert!(
+        step.is_some() && choice.name == "webgpu" && choice.webgpu_ms.is_some(),
+        "{choice:?}"
+    );
 }

@@ -28,19 +28,39 @@ struct Known {
 /// # Errors
 /// [`GpuError::Wrong`], or a failure of the device.
 pub async fn known_answers(step: &GpuStep) -> Result<(), GpuError> {
-    let known: Vec<Known> = serde_json::from_str(include_str!("../../../shared/vectors/philox.json"))
-        .map_err(|error| GpuError::Wrong(error.to_string()))?;
+    let known: Vec<Known> =
+        serde_json::from_str(include_str!("../../../shared/vectors/philox.json"))
+            .map_err(|error| GpuError::Wrong(error.to_string()))?;
     for some in known.chunks(MOST_KNOWN_ANSWERS) {
-        let questions: Vec<u8> = some.iter().flat_map(|k| layout::question(k.counter, k.key)).collect();
-        step.gpu.queue.write_buffer(&step.buffers.candidates, 0, &questions);
+        let questions: Vec<u8> = some
+            .iter()
+            .flat_map(|k| layout::question(k.counter, k.key))
+            .collect();
+        step.gpu
+            .queue
+            .write_buffer(&step.buffers.candidates, 0, &questions);
         let bytes = some.len() as u64 * 16;
-        step.dispatch(&step.pipelines.known_answers, [some.len() as u32, 1, 1], bytes).await?;
+        step.dispatch(
+            &step.pipelines.known_answers,
+            [some.len() as u32, 1, 1],
+            bytes,
+        )
+        .await?;
         let view = step.mapped(bytes)?;
-        let words: Vec<u32> = view.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let words: Vec<u32> = view
+            .chunks_exact(4)
+            .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
         drop(view);
         step.buffers.readback.unmap();
-        if words.chunks_exact(4).zip(some).any(|(got, k)| got != k.answer) {
-            return Err(GpuError::Wrong("Philox differs from its known answers".to_owned()));
+        if words
+            .chunks_exact(4)
+            .zip(some)
+            .any(|(got, k)| got != k.answer)
+        {
+            return Err(GpuError::Wrong(
+                "Philox differs from its known answers".to_owned(),
+            ));
         }
     }
     Ok(())
@@ -51,40 +71,84 @@ pub async fn known_answers(step: &GpuStep) -> Result<(), GpuError> {
 ///
 /// # Errors
 /// [`GpuError::Wrong`], or a failure of the device.
-pub async fn same_as_cpu(step: &GpuStep, generator: &dyn Generator, shape: Shape) -> Result<f64, GpuError> {
+pub async fn same_as_cpu(
+    step: &GpuStep,
+    generator: &dyn Generator,
+    shape: Shape,
+) -> Result<f64, GpuError> {
     let (theta, candidates, images) = question(generator, shape, step.size.candidates);
-    let prepared: Vec<_> = images.iter().map(|image| generator.prepare(image)).collect();
+    let prepared: Vec<_> = images
+        .iter()
+        .map(|image| generator.prepare(image))
+        .collect();
     let batch: Vec<_> = prepared.iter().take(step.size.images).collect();
     let (mut on_gpu, mut on_cpu) = (Vec::new(), Vec::new());
-    step.render(&theta, &candidates, &batch, &mut on_gpu).await?;
+    step.render(&theta, &candidates, &batch, &mut on_gpu)
+        .await?;
     generator::render(generator, &theta, &candidates, &batch, &mut on_cpu);
     compare(&on_gpu, &on_cpu).map_err(GpuError::Wrong)
 }
 
 /// A step with every kind of candidate, over noise and over even pictures.
-fn question(generator: &dyn Generator, shape: Shape, most: usize) -> (Vec<f32>, Vec<Candidate>, Vec<Vec<u8>>) {
+fn question(
+    generator: &dyn Generator,
+    shape: Shape,
+    most: usize,
+) -> (Vec<f32>, Vec<Candidate>, Vec<Vec<u8>>) {
     let mut stream = Stream::with_key([0x7E57, 1]);
-    let theta = (0..generator.dim()).map(|_| 0.3 * stream.normal()).collect();
-    let direction = |distribution| Some(Direction { key: [11, 12], counter: [13, 14, 15], distribution });
+    let theta = (0..generator.dim())
+        .map(|_| 0.3 * stream.normal())
+        .collect();
+    let direction = |distribution| {
+        Some(Direction {
+            key: [11, 12],
+            counter: [13, 14, 15],
+            distribution,
+        })
+    };
     let mut candidates = vec![
-        Candidate { direction: direction(Distribution::Rademacher), scale: 0.25 },
-        Candidate { direction: direction(Distribution::SegmentedUniform), scale: -0.25 },
+        Candidate {
+            direction: direction(Distribution::Rademacher),
+            scale: 0.25,
+        },
+        Candidate {
+            direction: direction(Distribution::SegmentedUniform),
+            scale: -0.25,
+        },
         Candidate::BASE,
-        Candidate { direction: direction(Distribution::Rademacher), scale: -0.25 },
+        Candidate {
+            direction: direction(Distribution::Rademacher),
+            scale: -0.25,
+        },
     ];
     candidates.truncate(most);
-    let noise = (0..shape.bytes()).map(|_| stream.below(256) as u8).collect();
-    let slope = (0..shape.bytes()).map(|i| (i % shape.width * 255 / shape.width) as u8).collect();
+    let noise = (0..shape.bytes())
+        .map(|_| stream.below(256) as u8)
+        .collect();
+    let slope = (0..shape.bytes())
+        .map(|i| (i % shape.width * 255 / shape.width) as u8)
+        .collect();
     (theta, candidates, vec![noise, slope])
 }
 
 /// Share of bytes that differ, or in what they differ too much.
 pub fn compare(on_gpu: &[u8], on_cpu: &[u8]) -> Result<f64, String> {
     if on_gpu.len() != on_cpu.len() {
-        return Err(format!("{} bytes instead of {}", on_gpu.len(), on_cpu.len()));
+        return Err(format!(
+            "{} bytes instead of {}",
+            on_gpu.len(),
+            on_cpu.len()
+        ));
     }
-    if let Some(at) = on_gpu.iter().zip(on_cpu).position(|(a, b)| a.abs_diff(*b) > 1) {
-        return Err(format!("byte {at} is {} instead of {}", on_gpu[at], on_cpu[at]));
+    if let Some(at) = on_gpu
+        .iter()
+        .zip(on_cpu)
+        .position(|(a, b)| a.abs_diff(*b) > 1)
+    {
+        return Err(format!(
+            "byte {at} is {} instead of {}",
+            on_gpu[at], on_cpu[at]
+        ));
     }
     let different = on_gpu.iter().zip(on_cpu).filter(|(a, b)| a != b).count();
     let share = different as f64 / on_cpu.len().max(1) as f64;

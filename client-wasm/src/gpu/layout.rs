@@ -25,7 +25,13 @@ pub fn params(shape: Shape, pass: Pass, statistics: usize, integers: &[u32]) -> 
         pass.candidates.start as u32,
         statistics as u32,
     ];
-    words.extend(integers.iter().copied().chain(std::iter::repeat(0)).take(INTEGERS));
+    words.extend(
+        integers
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(0))
+            .take(INTEGERS),
+    );
     bytemuck::cast_slice(&words).to_vec()
 }
 
@@ -39,7 +45,12 @@ pub fn candidates(candidates: &[Candidate]) -> Vec<u8> {
                     Distribution::Rademacher => 1,
                     Distribution::SegmentedUniform => 2,
                 };
-                candidate_words(direction.key, direction.counter, distribution, candidate.scale)
+                candidate_words(
+                    direction.key,
+                    direction.counter,
+                    distribution,
+                    candidate.scale,
+                )
             }
             None => candidate_words([0; 2], [0; 3], 0, 0.0),
         })
@@ -54,7 +65,16 @@ pub fn question(counter: [u32; 4], key: [u32; 2]) -> Vec<u8> {
 }
 
 fn candidate_words(key: [u32; 2], counter: [u32; 3], distribution: u32, scale: f32) -> [u32; 8] {
-    [key[0], key[1], counter[0], counter[1], counter[2], distribution, scale.to_bits(), 0]
+    [
+        key[0],
+        key[1],
+        counter[0],
+        counter[1],
+        counter[2],
+        distribution,
+        scale.to_bits(),
+        0,
+    ]
 }
 
 #[cfg(test)]
@@ -64,8 +84,19 @@ mod tests {
 
     #[test]
     fn sizes_are_those_of_the_kernel() {
-        let pass = Pass { candidates: Range { start: 3, end: 4 }, images: Range { start: 1, end: 7 } };
-        let bytes = params(Shape { height: 5, width: 7 }, pass, 8, &[9]);
+        let pass = Pass {
+            candidates: Range { start: 3, end: 4 },
+            images: Range { start: 1, end: 7 },
+        };
+        let bytes = params(
+            Shape {
+                height: 5,
+                width: 7,
+            },
+            pass,
+            8,
+            &[9],
+        );
         assert_eq!(bytes.len(), PARAMS_BYTES);
         let words: &[u32] = bytemuck::cast_slice(&bytes);
         assert_eq!(words, [5, 7, 105, 27, 6, 1, 3, 8, 9, 0, 0, 0, 0, 0, 0, 0]);

@@ -9,8 +9,8 @@ mod layout;
 pub mod passes;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::channel::oneshot;
 use shared::generator::{Generator, Kernel, Prepared, Shape};
@@ -74,7 +74,11 @@ impl Failure {
 
     fn check(&self) -> Result<(), GpuError> {
         if self.happened.load(Ordering::SeqCst) {
-            let text = self.text.lock().map(|text| text.clone()).unwrap_or_default();
+            let text = self
+                .text
+                .lock()
+                .map(|text| text.clone())
+                .unwrap_or_default();
             return Err(GpuError::Failed(text));
         }
         Ok(())
@@ -96,29 +100,50 @@ impl Gpu {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         };
-        let adapter = instance.request_adapter(&options).await.map_err(|_| GpuError::NoAdapter)?;
+        let adapter = instance
+            .request_adapter(&options)
+            .await
+            .map_err(|_| GpuError::NoAdapter)?;
         let info = adapter.get_info();
         let offered = adapter.limits();
         // The defaults are what every WebGPU device has; larger buffers where there are some, because they
         // save passes.
         let required_limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size.min(MOST_BYTES),
-            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size.min(MOST_BYTES),
+            max_storage_buffer_binding_size: offered
+                .max_storage_buffer_binding_size
+                .min(MOST_BYTES),
             ..wgpu::Limits::default()
         };
         let (device, queue) = adapter
-            .request_device(&wgpu::DeviceDescriptor { label: Some("fed-bbpt"), required_limits, ..Default::default() })
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("fed-bbpt"),
+                required_limits,
+                ..Default::default()
+            })
             .await
             .map_err(|error| GpuError::NoDevice(error.to_string()))?;
         let failure = Arc::new(Failure::default());
         let on_loss = Arc::clone(&failure);
-        device.set_device_lost_callback(move |reason, text| on_loss.report(format!("device lost ({reason:?}) {text}")));
+        device.set_device_lost_callback(move |reason, text| {
+            on_loss.report(format!("device lost ({reason:?}) {text}"))
+        });
         let on_error = Arc::clone(&failure);
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| on_error.report(error.to_string())));
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            on_error.report(error.to_string())
+        }));
         let name = info.name.to_lowercase();
         let software = info.device_type == wgpu::DeviceType::Cpu
-            || ["swiftshader", "llvmpipe", "lavapipe", "basic render"].iter().any(|known| name.contains(known));
-        Ok(Self { device, queue, adapter: info.name, software, failure })
+            || ["swiftshader", "llvmpipe", "lavapipe", "basic render"]
+                .iter()
+                .any(|known| name.contains(known));
+        Ok(Self {
+            device,
+            queue,
+            adapter: info.name,
+            software,
+            failure,
+        })
     }
 
     /// Ends the device, as a driver's reset would; the next step fails.
@@ -147,15 +172,29 @@ impl Gpu {
         if let Some(error) = scope.pop().await {
             return Err(GpuError::Failed(error.to_string()));
         }
-        self.queue.write_buffer(&buffers.constants, 0, bytemuck::cast_slice(&kernel.constants));
+        self.queue.write_buffer(
+            &buffers.constants,
+            0,
+            bytemuck::cast_slice(&kernel.constants),
+        );
         self.failure.check()?;
-        Ok(GpuStep { gpu: self, kernel, shape, size, buffers, pipelines })
+        Ok(GpuStep {
+            gpu: self,
+            kernel,
+            shape,
+            size,
+            buffers,
+            pipelines,
+        })
     }
 
     fn limits(&self) -> Limits {
         let limits = self.device.limits();
         Limits {
-            bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(MOST_BYTES),
+            bytes: limits
+                .max_storage_buffer_binding_size
+                .min(limits.max_buffer_size)
+                .min(MOST_BYTES),
             groups: limits.max_compute_workgroups_per_dimension,
         }
     }
@@ -164,7 +203,9 @@ impl Gpu {
 #[cfg(target_family = "wasm")]
 fn offered_here() -> bool {
     let global = js_sys::global();
-    let member = |object: &wasm_bindgen::JsValue, name: &str| js_sys::Reflect::get(object, &name.into()).unwrap_or_default();
+    let member = |object: &wasm_bindgen::JsValue, name: &str| {
+        js_sys::Reflect::get(object, &name.into()).unwrap_or_default()
+    };
     let navigator = member(&global, "navigator");
     navigator.is_object() && member(&navigator, "gpu").is_object()
 }
@@ -189,18 +230,37 @@ struct Size {
 }
 
 impl Size {
-    fn new(generator: &dyn Generator, shape: Shape, candidates: usize, images: usize, limits: Limits) -> Result<Self, GpuError> {
+    fn new(
+        generator: &dyn Generator,
+        shape: Shape,
+        candidates: usize,
+        images: usize,
+        limits: Limits,
+    ) -> Result<Self, GpuError> {
         let words = shape.bytes().div_ceil(4);
         let fits = |what: &str, bytes: usize| {
-            (bytes as u64 <= limits.bytes)
-                .then_some(())
-                .ok_or_else(|| GpuError::TooLarge(format!("{what} need {bytes} bytes, {} is the most", limits.bytes)))
+            (bytes as u64 <= limits.bytes).then_some(()).ok_or_else(|| {
+                GpuError::TooLarge(format!(
+                    "{what} need {bytes} bytes, {} is the most",
+                    limits.bytes
+                ))
+            })
         };
         fits("the parameters", generator.dim() * 4)?;
         fits("one image", words * 4)?;
         // A larger batch is worked off in several passes.
-        let images = images.clamp(1, (limits.bytes as usize / (words * 4)).min(limits.groups as usize));
-        Ok(Self { dim: generator.dim(), statistics: generator.statistics(), candidates: candidates.max(1), images, words, limits })
+        let images = images.clamp(
+            1,
+            (limits.bytes as usize / (words * 4)).min(limits.groups as usize),
+        );
+        Ok(Self {
+            dim: generator.dim(),
+            statistics: generator.statistics(),
+            candidates: candidates.max(1),
+            images,
+            words,
+            limits,
+        })
     }
 }
 
@@ -228,12 +288,21 @@ impl Buffers {
             })
         };
         let input = Usage::STORAGE | Usage::COPY_DST;
-        let output = passes::largest(size.candidates, size.images, size.words as u64 * 4, size.limits) as usize;
+        let output = passes::largest(
+            size.candidates,
+            size.images,
+            size.words as u64 * 4,
+            size.limits,
+        ) as usize;
         let output = output.max(check::MOST_KNOWN_ANSWERS * 16);
         Self {
             params: make("params", PARAMS_BYTES, Usage::UNIFORM | Usage::COPY_DST),
             theta: make("theta", size.dim * 4, input),
-            candidates: make("candidates", size.candidates.max(check::MOST_KNOWN_ANSWERS) * CANDIDATE_BYTES, input),
+            candidates: make(
+                "candidates",
+                size.candidates.max(check::MOST_KNOWN_ANSWERS) * CANDIDATE_BYTES,
+                input,
+            ),
             pixels: make("pixels", size.images * size.words * 4, input),
             statistics: make("statistics", size.images * size.statistics * 4, input),
             constants: make("constants", kernel.constants.len() * 4, input),
@@ -243,11 +312,22 @@ impl Buffers {
     }
 
     fn in_order(&self) -> [&wgpu::Buffer; 7] {
-        [&self.params, &self.theta, &self.candidates, &self.pixels, &self.statistics, &self.constants, &self.output]
+        [
+            &self.params,
+            &self.theta,
+            &self.candidates,
+            &self.pixels,
+            &self.statistics,
+            &self.constants,
+            &self.output,
+        ]
     }
 
     fn destroy(&self) {
-        self.in_order().into_iter().chain([&self.readback]).for_each(wgpu::Buffer::destroy);
+        self.in_order()
+            .into_iter()
+            .chain([&self.readback])
+            .for_each(wgpu::Buffer::destroy);
     }
 }
 
@@ -261,7 +341,9 @@ impl Pipelines {
     fn new(device: &wgpu::Device, kernel: &Kernel, buffers: &Buffers) -> Self {
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some("step"),
-            source: wgpu::ShaderSource::Wgsl(format!("{}\n{}", include_str!("step.wgsl"), kernel.wgsl).into()),
+            source: wgpu::ShaderSource::Wgsl(
+                format!("{}\n{}", include_str!("step.wgsl"), kernel.wgsl).into(),
+            ),
         });
         let types = [
             wgpu::BufferBindingType::Uniform,
@@ -277,16 +359,30 @@ impl Pipelines {
             .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
                 binding,
                 visibility: wgpu::ShaderStages::COMPUTE,
-                ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+                ty: wgpu::BindingType::Buffer {
+                    ty,
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
                 count: None,
             })
             .collect();
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some("step"), entries: &entries });
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("step"),
+            entries: &entries,
+        });
         let entries: Vec<_> = (0u32..)
             .zip(buffers.in_order())
-            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+            .map(|(binding, buffer)| wgpu::BindGroupEntry {
+                binding,
+                resource: buffer.as_entire_binding(),
+            })
             .collect();
-        let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some("step"), layout: &layout, entries: &entries });
+        let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("step"),
+            layout: &layout,
+            entries: &entries,
+        });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some("step"),
             bind_group_layouts: &[Some(&layout)],
@@ -302,7 +398,11 @@ impl Pipelines {
                 cache: None,
             })
         };
-        Self { step: make("render_step"), known_answers: make("known_answers"), bindings }
+        Self {
+            step: make("render_step"),
+            known_answers: make("known_answers"),
+            bindings,
+        }
     }
 }
 
@@ -348,11 +448,18 @@ impl GpuStep {
     ) -> Result<(), GpuError> {
         self.gpu.failure.check()?;
         if candidates.len() > self.size.candidates || theta.len() != self.size.dim {
-            return Err(GpuError::TooLarge("the step has more candidates or parameters than were planned".to_owned()));
+            return Err(GpuError::TooLarge(
+                "the step has more candidates or parameters than were planned".to_owned(),
+            ));
         }
         let bytes = self.shape.bytes();
-        if batch.iter().any(|p| p.image.len() != bytes || p.statistics.len() != self.size.statistics) {
-            return Err(GpuError::TooLarge("an image of another size than was planned".to_owned()));
+        if batch
+            .iter()
+            .any(|p| p.image.len() != bytes || p.statistics.len() != self.size.statistics)
+        {
+            return Err(GpuError::TooLarge(
+                "an image of another size than was planned".to_owned(),
+            ));
         }
         out.resize(candidates.len() * batch.len() * bytes, 0);
         let queue = &self.gpu.queue;
@@ -361,9 +468,17 @@ impl GpuStep {
         // So many images at a time as the buffers hold; all of them, unless a batch is enormous.
         for (part, images) in batch.chunks(self.size.images).enumerate() {
             self.upload(images);
-            for pass in passes::plan(candidates.len(), images.len(), self.size.words as u64 * 4, self.size.limits) {
+            for pass in passes::plan(
+                candidates.len(),
+                images.len(),
+                self.size.words as u64 * 4,
+                self.size.limits,
+            ) {
                 self.run(pass).await?;
-                let place = Place { all: batch.len(), first: part * self.size.images };
+                let place = Place {
+                    all: batch.len(),
+                    first: part * self.size.images,
+                };
                 self.collect(pass, place, out)?;
             }
         }
@@ -382,15 +497,34 @@ impl GpuStep {
                 queue.write_buffer(&self.buffers.pixels, offset + whole as u64, &last);
             }
         }
-        let statistics: Vec<f32> = images.iter().flat_map(|p| p.statistics.iter().copied()).collect();
-        queue.write_buffer(&self.buffers.statistics, 0, bytemuck::cast_slice(&statistics));
+        let statistics: Vec<f32> = images
+            .iter()
+            .flat_map(|p| p.statistics.iter().copied())
+            .collect();
+        queue.write_buffer(
+            &self.buffers.statistics,
+            0,
+            bytemuck::cast_slice(&statistics),
+        );
     }
 
     async fn run(&self, pass: Pass) -> Result<(), GpuError> {
-        let params = layout::params(self.shape, pass, self.size.statistics, &self.kernel.integers);
-        self.gpu.queue.write_buffer(&self.buffers.params, 0, &params);
-        let groups = [(self.size.words as u32).div_ceil(WORDS_PER_GROUP), pass.images.len() as u32, pass.candidates.len() as u32];
-        self.dispatch(&self.pipelines.step, groups, self.pass_bytes(pass)).await
+        let params = layout::params(
+            self.shape,
+            pass,
+            self.size.statistics,
+            &self.kernel.integers,
+        );
+        self.gpu
+            .queue
+            .write_buffer(&self.buffers.params, 0, &params);
+        let groups = [
+            (self.size.words as u32).div_ceil(WORDS_PER_GROUP),
+            pass.images.len() as u32,
+            pass.candidates.len() as u32,
+        ];
+        self.dispatch(&self.pipelines.step, groups, self.pass_bytes(pass))
+            .await
     }
 
     fn pass_bytes(&self, pass: Pass) -> u64 {
@@ -398,9 +532,16 @@ impl GpuStep {
     }
 
     /// Runs a pipeline and maps `bytes` of its output.
-    async fn dispatch(&self, pipeline: &wgpu::ComputePipeline, groups: [u32; 3], bytes: u64) -> Result<(), GpuError> {
+    async fn dispatch(
+        &self,
+        pipeline: &wgpu::ComputePipeline,
+        groups: [u32; 3],
+        bytes: u64,
+    ) -> Result<(), GpuError> {
         let device = &self.gpu.device;
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor {
+            label: Some("step"),
+        });
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             pass.set_pipeline(pipeline);
@@ -410,13 +551,19 @@ impl GpuStep {
         encoder.copy_buffer_to_buffer(&self.buffers.output, 0, &self.buffers.readback, 0, bytes);
         self.gpu.queue.submit([encoder.finish()]);
         let (sender, receiver) = oneshot::channel();
-        self.buffers.readback.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
-            // Nobody listens any more when the step was abandoned.
-            let _ = sender.send(result);
-        });
+        self.buffers
+            .readback
+            .map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
+                // Nobody listens any more when the step was abandoned.
+                let _ = sender.send(result);
+            });
         // In the browser the callback comes from the event loop and this does nothing.
-        device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| GpuError::Failed(error.to_string()))?;
-        let mapped = receiver.await.map_err(|_| GpuError::Failed("the result was never given".to_owned()))?;
+        device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|error| GpuError::Failed(error.to_string()))?;
+        let mapped = receiver
+            .await
+            .map_err(|_| GpuError::Failed("the result was never given".to_owned()))?;
         mapped.map_err(|error| GpuError::Failed(error.to_string()))?;
         self.gpu.failure.check()
     }
@@ -428,7 +575,10 @@ impl GpuStep {
         let mut images = view.chunks_exact(self.size.words * 4);
         for candidate in pass.candidates.iter() {
             let start = (candidate * place.all + place.first + pass.images.start) * bytes;
-            for (slot, image) in out[start..].chunks_exact_mut(bytes).zip(images.by_ref().take(pass.images.len())) {
+            for (slot, image) in out[start..]
+                .chunks_exact_mut(bytes)
+                .zip(images.by_ref().take(pass.images.len()))
+            {
                 slot.copy_from_slice(&image[..bytes]);
             }
         }
@@ -438,7 +588,10 @@ impl GpuStep {
     }
 
     fn mapped(&self, bytes: u64) -> Result<wgpu::BufferView, GpuError> {
-        self.buffers.readback.get_mapped_range(0..bytes).map_err(|error| GpuError::Failed(error.to_string()))
+        self.buffers
+            .readback
+            .get_mapped_range(0..bytes)
+            .map_err(|error| GpuError::Failed(error.to_string()))
     }
 }
 

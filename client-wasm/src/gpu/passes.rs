@@ -50,7 +50,10 @@ pub struct Limits {
 fn extent(candidates: usize, images: usize, image: u64, limits: Limits) -> (usize, usize) {
     let slots = (limits.bytes / image.max(1)).max(1) as usize;
     let images = images.min(slots).min(limits.groups as usize).max(1);
-    let candidates = candidates.min(slots / images).min(limits.groups as usize).max(1);
+    let candidates = candidates
+        .min(slots / images)
+        .min(limits.groups as usize)
+        .max(1);
     (candidates, images)
 }
 
@@ -66,12 +69,17 @@ pub fn largest(candidates: usize, images: usize, image: u64, limits: Limits) -> 
 pub fn plan(candidates: usize, images: usize, image: u64, limits: Limits) -> Vec<Pass> {
     let (most_candidates, most_images) = extent(candidates, images, image, limits);
     ranges(candidates, most_candidates)
-        .flat_map(|candidates| ranges(images, most_images).map(move |images| Pass { candidates, images }))
+        .flat_map(|candidates| {
+            ranges(images, most_images).map(move |images| Pass { candidates, images })
+        })
         .collect()
 }
 
 fn ranges(all: usize, most: usize) -> impl Iterator<Item = Range> {
-    (0..all).step_by(most).map(move |start| Range { start, end: all.min(start + most) })
+    (0..all).step_by(most).map(move |start| Range {
+        start,
+        end: all.min(start + most),
+    })
 }
 
 #[cfg(test)]
@@ -84,7 +92,10 @@ mod tests {
         for pass in &passes {
             let bytes = (pass.candidates.len() * pass.images.len()) as u64 * image;
             assert!(bytes <= limits.bytes && bytes <= largest(candidates, images, image, limits));
-            assert!(pass.images.len() <= limits.groups as usize && pass.candidates.len() <= limits.groups as usize);
+            assert!(
+                pass.images.len() <= limits.groups as usize
+                    && pass.candidates.len() <= limits.groups as usize
+            );
             for c in pass.candidates.iter() {
                 pass.images.iter().for_each(|i| seen[c * images + i] += 1);
             }
@@ -95,12 +106,59 @@ mod tests {
 
     #[test]
     fn every_image_once_and_no_pass_too_large() {
-        let wide = Limits { bytes: 128 << 20, groups: 65_535 };
+        let wide = Limits {
+            bytes: 128 << 20,
+            groups: 65_535,
+        };
         assert_eq!(covered(10, 64, 150_528, wide), 1);
-        assert_eq!(covered(10, 64, 4, Limits { bytes: 1000, groups: 65_535 }), 4);
-        assert_eq!(covered(3, 64, 4, Limits { bytes: 100, groups: 65_535 }), 9);
-        assert_eq!(covered(5, 7, 4, Limits { bytes: 4, groups: 65_535 }), 35);
-        assert_eq!(covered(5, 7, 4, Limits { bytes: 1000, groups: 3 }), 6);
+        assert_eq!(
+            covered(
+                10,
+                64,
+                4,
+                Limits {
+                    bytes: 1000,
+                    groups: 65_535
+                }
+            ),
+            4
+        );
+        assert_eq!(
+            covered(
+                3,
+                64,
+                4,
+                Limits {
+                    bytes: 100,
+                    groups: 65_535
+                }
+            ),
+            9
+        );
+        assert_eq!(
+            covered(
+                5,
+                7,
+                4,
+                Limits {
+                    bytes: 4,
+                    groups: 65_535
+                }
+            ),
+            35
+        );
+        assert_eq!(
+            covered(
+                5,
+                7,
+                4,
+                Limits {
+                    bytes: 1000,
+                    groups: 3
+                }
+            ),
+            6
+        );
         assert_eq!(covered(0, 7, 4, wide), 0);
     }
 }

@@ -5,7 +5,9 @@ use std::cell::Cell;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shared::round::messages::{Enrolment, FederationDetail, JoinRequest, Joined, Problem, RoundView, Update};
+use shared::round::messages::{
+    Enrolment, FederationDetail, JoinRequest, Joined, Problem, RoundView, Update,
+};
 use shared::round::refusal::Refusal;
 use shared::round::wire;
 
@@ -38,7 +40,11 @@ impl Aggregator {
     /// The federation `id` at the aggregator of that origin.
     pub fn new(origin: &str, id: &str) -> Self {
         let id = String::from(js_sys::encode_uri_component(id));
-        Self { base: format!("{}/v1/federations/{id}", origin.trim_end_matches('/')), sent: Cell::new(0), received: Cell::new(0) }
+        Self {
+            base: format!("{}/v1/federations/{id}", origin.trim_end_matches('/')),
+            sent: Cell::new(0),
+            received: Cell::new(0),
+        }
     }
 
     /// What everybody may know.
@@ -48,14 +54,29 @@ impl Aggregator {
 
     /// Joins.
     pub async fn join(&self, invite: &str) -> Result<Joined, Failure> {
-        let body = JsonBody::new(&JoinRequest { invite: invite.to_owned() });
-        self.read(&self.send("POST", "/participants", None, Some(body.as_body()), LIMIT_MS).await?)
+        let body = JsonBody::new(&JoinRequest {
+            invite: invite.to_owned(),
+        });
+        self.read(
+            &self
+                .send(
+                    "POST",
+                    "/participants",
+                    None,
+                    Some(body.as_body()),
+                    LIMIT_MS,
+                )
+                .await?,
+        )
     }
 
     /// Where the round is; after a version, waits a while for a change.
     pub async fn round(&self, token: &str, after: Option<u64>) -> Result<RoundView, Failure> {
         let (path, limit) = match after {
-            Some(version) => (format!("/round?after={version}&wait_ms={WAIT_MS}"), LIMIT_MS + WAIT_MS),
+            Some(version) => (
+                format!("/round?after={version}&wait_ms={WAIT_MS}"),
+                LIMIT_MS + WAIT_MS,
+            ),
             None => ("/round".to_owned(), LIMIT_MS),
         };
         self.read(&self.send("GET", &path, Some(token), None, limit).await?)
@@ -63,25 +84,55 @@ impl Aggregator {
 
     /// θ's bytes.
     pub async fn theta(&self, hash: &str) -> Result<Vec<u8>, Failure> {
-        Ok(self.send("GET", &format!("/theta?hash={hash}"), None, None, LIMIT_MS).await?.body)
+        Ok(self
+            .send("GET", &format!("/theta?hash={hash}"), None, None, LIMIT_MS)
+            .await?
+            .body)
     }
 
     /// Enrols.
-    pub async fn enrol(&self, token: &str, round: u32, body: &Enrolment) -> Result<RoundView, Failure> {
+    pub async fn enrol(
+        &self,
+        token: &str,
+        round: u32,
+        body: &Enrolment,
+    ) -> Result<RoundView, Failure> {
         let body = JsonBody::new(body);
-        self.read(&self.send("POST", &format!("/rounds/{round}/enrol"), Some(token), Some(body.as_body()), LIMIT_MS).await?)
+        self.read(
+            &self
+                .send(
+                    "POST",
+                    &format!("/rounds/{round}/enrol"),
+                    Some(token),
+                    Some(body.as_body()),
+                    LIMIT_MS,
+                )
+                .await?,
+        )
     }
 
     /// Uploads.
     pub async fn upload(&self, token: &str, update: &Update) -> Result<RoundView, Failure> {
         let body = wire::encode(update);
         let path = format!("/rounds/{}/update", update.round);
-        self.read(&self.send("POST", &path, Some(token), Some((wire::CONTENT_TYPE, &body)), LIMIT_MS).await?)
+        self.read(
+            &self
+                .send(
+                    "POST",
+                    &path,
+                    Some(token),
+                    Some((wire::CONTENT_TYPE, &body)),
+                    LIMIT_MS,
+                )
+                .await?,
+        )
     }
 
     /// Leaves.
     pub async fn leave(&self, token: &str) -> Result<(), Failure> {
-        self.send("DELETE", "/participants/me", Some(token), None, LIMIT_MS).await.map(|_| ())
+        self.send("DELETE", "/participants/me", Some(token), None, LIMIT_MS)
+            .await
+            .map(|_| ())
     }
 
     async fn send(
@@ -96,11 +147,21 @@ impl Aggregator {
         let mut headers: Vec<(&str, &str)> = Vec::new();
         headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
         headers.extend(body.map(|(kind, _)| ("content-type", kind)));
-        let call = Call { method, url: format!("{}{path}", self.base), headers, body: body.map(|(_, bytes)| bytes), limit_ms };
+        let call = Call {
+            method,
+            url: format!("{}{path}", self.base),
+            headers,
+            body: body.map(|(_, bytes)| bytes),
+            limit_ms,
+        };
         let answer = http::send(&call);
-        self.sent.set(self.sent.get() + body.map_or(0, |(_, bytes)| bytes.len() as u64));
-        let answer = answer.await.map_err(|reason| Failure::Outage(in_words(&reason)))?;
-        self.received.set(self.received.get() + answer.body.len() as u64);
+        self.sent
+            .set(self.sent.get() + body.map_or(0, |(_, bytes)| bytes.len() as u64));
+        let answer = answer
+            .await
+            .map_err(|reason| Failure::Outage(in_words(&reason)))?;
+        self.received
+            .set(self.received.get() + answer.body.len() as u64);
         match answer.status {
             200..=299 => Ok(answer),
             status => Err(self.failure(status, &answer)),
@@ -112,10 +173,18 @@ impl Aggregator {
         let refusal = problem.as_ref().and_then(|p| Refusal::from_code(&p.code));
         match (refusal, problem) {
             // Told to wait is not told no.
-            (Some(Refusal::RateLimited), _) => Failure::Outage("it asks to be left alone for a while (429)".to_owned()),
-            (Some(refusal), Some(problem)) => Failure::Refused(refusal, problem.detail.unwrap_or(problem.title)),
-            (None, Some(problem)) => Failure::Outage(format!("it answers {status}: {}", problem.title)),
-            _ => Failure::Outage(format!("it answers {status} where an answer of the aggregator was expected; is there a proxy in between?")),
+            (Some(Refusal::RateLimited), _) => {
+                Failure::Outage("it asks to be left alone for a while (429)".to_owned())
+            }
+            (Some(refusal), Some(problem)) => {
+                Failure::Refused(refusal, problem.detail.unwrap_or(problem.title))
+            }
+            (None, Some(problem)) => {
+                Failure::Outage(format!("it answers {status}: {}", problem.title))
+            }
+            _ => Failure::Outage(format!(
+                "it answers {status} where an answer of the aggregator was expected; is there a proxy in between?"
+            )),
         }
     }
 
@@ -145,7 +214,9 @@ impl JsonBody {
 fn in_words(reason: &NoAnswer) -> String {
     match reason {
         NoAnswer::TimedOut { seconds } => format!("it does not answer within {seconds} seconds"),
-        NoAnswer::Unreachable => "it cannot be reached (no network, or it is not running)".to_owned(),
+        NoAnswer::Unreachable => {
+            "it cannot be reached (no network, or it is not running)".to_owned()
+        }
         NoAnswer::Broken => "the connection broke while its answer came".to_owned(),
     }
 }

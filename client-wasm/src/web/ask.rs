@@ -3,7 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 
-use shared::model_api::{Description, Dialect, Method, ModelApiError, Request, Response, Retry, Scores, dialect};
+use shared::model_api::{
+    Description, Dialect, Method, ModelApiError, Request, Response, Retry, Scores, dialect,
+};
 use shared::round::workbench::REQUEST_IMAGES;
 use shared::task::{Task, origin_of};
 
@@ -73,7 +75,10 @@ impl ModelApi {
     /// Images that one request may hold.
     pub fn images_per_request(&self) -> usize {
         let most = (MOST_BODY / self.image_bytes.max(1)).clamp(1, MOST_IMAGES);
-        self.description.borrow().max_batch.map_or(most, |stated| most.min(stated.max(1)))
+        self.description
+            .borrow()
+            .max_batch
+            .map_or(most, |stated| most.min(stated.max(1)))
     }
 
     /// Bytes that one image costs.
@@ -87,7 +92,11 @@ impl ModelApi {
         let mut tries = 0;
         let description = loop {
             let result = self.send(&request).await.map_err(Failure::Silent);
-            let read = result.and_then(|answer| self.dialect.check_description(&view(&answer)).map_err(Failure::Api));
+            let read = result.and_then(|answer| {
+                self.dialect
+                    .check_description(&view(&answer))
+                    .map_err(Failure::Api)
+            });
             match read {
                 Ok(description) => break description,
                 Err(failure) => self.pause_or_give_up(failure, &mut tries).await?,
@@ -99,7 +108,11 @@ impl ModelApi {
 
     /// Asks for the scores of `count` images (3·H·W bytes each). The request leaves before the future is
     /// polled.
-    pub fn ask<'a>(&'a self, images: &[u8], count: usize) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
+    pub fn ask<'a>(
+        &'a self,
+        images: &[u8],
+        count: usize,
+    ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
         let request = self.dialect.infer_request(images, count);
         let first = request.as_ref().ok().map(|request| self.send(request));
         async move {
@@ -112,8 +125,11 @@ impl ModelApi {
                     None => self.send(&request).await,
                 };
                 let scores = result.map_err(Failure::Silent).and_then(|answer| {
-                    self.received.set(self.received.get() + answer.body.len() as u64);
-                    self.dialect.parse(&view(&answer), count).map_err(Failure::Api)
+                    self.received
+                        .set(self.received.get() + answer.body.len() as u64);
+                    self.dialect
+                        .parse(&view(&answer), count)
+                        .map_err(Failure::Api)
                 });
                 match scores {
                     Ok(scores) => return Ok(scores),
@@ -124,8 +140,16 @@ impl ModelApi {
     }
 
     fn send(&self, request: &Request) -> impl Future<Output = Result<Answer, NoAnswer>> + use<> {
-        let bearer = self.key.borrow().as_ref().map(|key| format!("Bearer {key}"));
-        let mut headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        let bearer = self
+            .key
+            .borrow()
+            .as_ref()
+            .map(|key| format!("Bearer {key}"));
+        let mut headers: Vec<(&str, &str)> = request
+            .headers
+            .iter()
+            .map(|(name, value)| (&name[..], &value[..]))
+            .collect();
         headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
         self.sent.set(self.sent.get() + request.body.len() as u64);
         http::send(&Call {
@@ -177,29 +201,42 @@ impl ModelApi {
                 Place::Model,
                 "model_slow",
                 format!("The model API at {origin} is too slow"),
-                format!("It gave no answer within {seconds} seconds, {SILENT_TRIES} times. Look whether it is overloaded, then go on."),
+                format!(
+                    "It gave no answer within {seconds} seconds, {SILENT_TRIES} times. Look whether it is overloaded, then go on."
+                ),
             ),
             _ if http::is_there(&self.url).await => Trouble::new(
                 Place::Model,
                 "model_cors",
                 format!("The model API at {origin} does not allow this page"),
-                format!("It runs, but its CORS rules keep its answers from pages of {}: {cure}.", self.page),
+                format!(
+                    "It runs, but its CORS rules keep its answers from pages of {}: {cure}.",
+                    self.page
+                ),
             ),
             _ => Trouble::new(
                 Place::Model,
                 "model_unreachable",
                 format!("The model API at {origin} cannot be reached"),
-                format!("It is not running, or not reachable from this browser. If it does run, it refuses this page (CORS): {cure}."),
+                format!(
+                    "It is not running, or not reachable from this browser. If it does run, it refuses this page (CORS): {cure}."
+                ),
             ),
         }
     }
 }
 
 fn view(answer: &Answer) -> Response<'_> {
-    Response { status: answer.status, headers: &answer.headers, body: &answer.body }
+    Response {
+        status: answer.status,
+        headers: &answer.headers,
+        body: &answer.body,
+    }
 }
 
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }

@@ -36,8 +36,11 @@ pub async fn run(owner: Rc<Owner>) {
             break;
         }
         // Whoever raises `changed` has fed the machine already: its open action is asked for again.
-        let event = first(owner.carry_out(&action), owner.changed.wait()).await.unwrap_or(Event::Start);
-        let unchanged_sync = matches!(action, Action::Sync { after: None }) && matches!(event, Event::View(_));
+        let event = first(owner.carry_out(&action), owner.changed.wait())
+            .await
+            .unwrap_or(Event::Start);
+        let unchanged_sync =
+            matches!(action, Action::Sync { after: None }) && matches!(event, Event::View(_));
         action = owner.step(event);
         if unchanged_sync && matches!(action, Action::Sync { after: None }) {
             // The answer led nowhere; never ask in a tight loop.
@@ -54,7 +57,10 @@ impl Owner {
                 Ok(view) => Event::View(view),
                 Err(refusal) => Event::Refused(refusal),
             },
-            Action::Load { theta } => match self.persist(async || self.aggregator.theta(theta).await).await {
+            Action::Load { theta } => match self
+                .persist(async || self.aggregator.theta(theta).await)
+                .await
+            {
                 Ok(bytes) => match theta_from_bytes(&bytes, self.generator.dim()) {
                     Ok(theta) => Event::Theta(theta),
                     // The machine looks again; a wrong hash is treated the same.
@@ -62,21 +68,29 @@ impl Owner {
                 },
                 Err(refusal) => Event::Refused(refusal),
             },
-            Action::Evaluate(evaluation) => match first(self.evaluate(evaluation), self.heartbeats(action)).await {
-                Ok(Ok(event)) => event,
-                Ok(Err(trouble)) => {
-                    self.trouble(&trouble);
-                    Event::Pause
+            Action::Evaluate(evaluation) => {
+                match first(self.evaluate(evaluation), self.heartbeats(action)).await {
+                    Ok(Ok(event)) => event,
+                    Ok(Err(trouble)) => {
+                        self.trouble(&trouble);
+                        Event::Pause
+                    }
+                    Err(()) => Event::Start,
                 }
-                Err(()) => Event::Start,
-            },
+            }
             Action::Enrol { round, body } => {
                 let token = self.token();
-                self.accepted(self.persist(async || self.aggregator.enrol(&token, *round, body).await).await)
+                self.accepted(
+                    self.persist(async || self.aggregator.enrol(&token, *round, body).await)
+                        .await,
+                )
             }
             Action::Upload(update) => {
                 let token = self.token();
-                self.accepted(self.persist(async || self.aggregator.upload(&token, update).await).await)
+                self.accepted(
+                    self.persist(async || self.aggregator.upload(&token, update).await)
+                        .await,
+                )
             }
             // Somebody raises `changed`.
             Action::Rest | Action::Stop(_) => std::future::pending().await,
@@ -104,7 +118,10 @@ impl Owner {
     }
 
     /// Tries until the aggregator answers yes or no.
-    async fn persist<T>(&self, mut request: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T, Refusal> {
+    async fn persist<T>(
+        &self,
+        mut request: impl AsyncFnMut() -> Result<T, Failure>,
+    ) -> Result<T, Refusal> {
         let mut tries = 0;
         loop {
             match request().await {
@@ -129,7 +146,12 @@ impl Owner {
             let token = self.token();
             let event = match self.aggregator.round(&token, None).await {
                 Ok(view) => Event::View(view),
-                Err(Failure::Refused(refusal @ (Refusal::Unauthorized | Refusal::NotFound | Refusal::FederationClosed), _)) => Event::Refused(refusal),
+                Err(Failure::Refused(
+                    refusal @ (Refusal::Unauthorized
+                    | Refusal::NotFound
+                    | Refusal::FederationClosed),
+                    _,
+                )) => Event::Refused(refusal),
                 // Later.
                 Err(_) => continue,
             };

@@ -33,25 +33,44 @@ impl Owner {
     /// # Errors
     /// The trouble to show; the driver pauses. Answers that came are kept for the next try.
     pub async fn evaluate(&self, evaluation: &Evaluation) -> Result<Event, Trouble> {
-        let Some(bench) = self.bench.borrow().clone() else { return Err(no_data()) };
+        let Some(bench) = self.bench.borrow().clone() else {
+            return Err(no_data());
+        };
         let most = self.model.images_per_request();
         let requests = Workbench::requests(evaluation, most);
         let mut answers = match self.partial.borrow_mut().take() {
             Some(partial) if partial.of == *evaluation && partial.most == most => partial.answers,
             _ => BTreeMap::new(),
         };
-        let missing: Vec<(usize, Range<usize>)> =
-            requests.into_iter().enumerate().filter(|(number, _)| !answers.contains_key(number)).collect();
-        if let Err(trouble) = self.ask_all(&bench, evaluation, missing, &mut answers).await {
-            *self.partial.borrow_mut() = Some(Partial { of: evaluation.clone(), most, answers });
+        let missing: Vec<(usize, Range<usize>)> = requests
+            .into_iter()
+            .enumerate()
+            .filter(|(number, _)| !answers.contains_key(number))
+            .collect();
+        if let Err(trouble) = self
+            .ask_all(&bench, evaluation, missing, &mut answers)
+            .await
+        {
+            *self.partial.borrow_mut() = Some(Partial {
+                of: evaluation.clone(),
+                most,
+                answers,
+            });
             return Err(trouble);
         }
         let answers: Vec<Scores> = answers.into_values().collect();
         let client = self.client.borrow();
-        let event = client.as_ref().map(|client| bench.event(client, evaluation, &answers));
+        let event = client
+            .as_ref()
+            .map(|client| bench.event(client, evaluation, &answers));
         match event {
             Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => Err(Trouble::new(Place::Model, "model_wrong_shape", "The model API cannot be used", error.to_string())),
+            Some(Err(error)) => Err(Trouble::new(
+                Place::Model,
+                "model_wrong_shape",
+                "The model API cannot be used",
+                error.to_string(),
+            )),
             // Left meanwhile; the machine takes no event any more.
             None => Ok(Event::Start),
         }
@@ -78,7 +97,9 @@ impl Owner {
                 let before = now();
                 let count = images.len();
                 let request = match &on_gpu {
-                    Some(rendered) => self.model.ask(&rendered[images.start * bytes..images.end * bytes], count),
+                    Some(rendered) => self
+                        .model
+                        .ask(&rendered[images.start * bytes..images.end * bytes], count),
                     None => {
                         bench.render(evaluation, images, &mut buffer);
                         self.model.ask(&buffer, count)
@@ -113,13 +134,22 @@ impl Owner {
         let gpu = self.gpu.borrow().clone()?;
         let batch: Vec<&Prepared> = bench.prepared(evaluation).collect();
         let mut out = self.rendered.take();
-        match gpu.render(&evaluation.theta, &evaluation.candidates, &batch, &mut out).await {
+        match gpu
+            .render(&evaluation.theta, &evaluation.candidates, &batch, &mut out)
+            .await
+        {
             Ok(()) => Some(out),
             Err(error) => {
                 *self.gpu.borrow_mut() = None;
-                let reason = format!("The CPU: {error}. The step was done again on the CPU; nothing is lost.");
+                let reason = format!(
+                    "The CPU: {error}. The step was done again on the CPU; nothing is lost."
+                );
                 let before = self.choice.borrow().clone();
-                *self.choice.borrow_mut() = Choice { name: "cpu", reason, ..before };
+                *self.choice.borrow_mut() = Choice {
+                    name: "cpu",
+                    reason,
+                    ..before
+                };
                 self.show_backend();
                 None
             }
@@ -129,5 +159,10 @@ impl Owner {
 
 /// Nothing loaded.
 pub fn no_data() -> Trouble {
-    Trouble::new(Place::Data, "no_data", "No data yet", "Choose the data to take part with first.")
+    Trouble::new(
+        Place::Data,
+        "no_data",
+        "No data yet",
+        "Choose the data to take part with first.",
+    )
 }

@@ -18,15 +18,27 @@ impl Examples {
     /// `images` hold 3·H·W bytes for each label. The split is a function of the task and the labels.
     pub fn new(task: &Task, images: Vec<u8>, labels: Vec<u32>) -> Option<Self> {
         let bytes = task.shape().bytes();
-        let known = labels.iter().all(|label| (*label as usize) < task.labels.len());
+        let known = labels
+            .iter()
+            .all(|label| (*label as usize) < task.labels.len());
         if labels.is_empty() || images.len() != labels.len() * bytes || !known {
             return None;
         }
         let classes: Vec<usize> = labels.iter().map(|label| *label as usize).collect();
         let (training, holdout) = split_holdout(&classes, f64::from(task.holdout), task.seed);
         // A single example is trained on rather than only measured with.
-        let (training, holdout) = if training.is_empty() { (holdout, training) } else { (training, holdout) };
-        Some(Self { bytes, images, labels, training, holdout })
+        let (training, holdout) = if training.is_empty() {
+            (holdout, training)
+        } else {
+            (training, holdout)
+        };
+        Some(Self {
+            bytes,
+            images,
+            labels,
+            training,
+            holdout,
+        })
     }
 
     /// The indices of a part.
@@ -54,7 +66,10 @@ impl Examples {
 
     /// What the training works with.
     pub fn labelled(&self, part: Part) -> Vec<Labelled> {
-        let one = |&index: &usize| Labelled { image: self.image(index).to_vec(), label: self.label(index) };
+        let one = |&index: &usize| Labelled {
+            image: self.image(index).to_vec(),
+            label: self.label(index),
+        };
         self.part(part).iter().map(one).collect()
     }
 
@@ -70,8 +85,12 @@ impl Examples {
     /// From the storage; nothing if the bytes do not belong to the task.
     pub fn from_bytes(task: &Task, bytes: &[u8]) -> Option<Self> {
         let (count, rest) = bytes.split_first_chunk::<4>()?;
-        let (labels, images) = rest.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(4)?)?;
-        let labels = labels.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let (labels, images) =
+            rest.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(4)?)?;
+        let labels = labels
+            .chunks_exact(4)
+            .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
         Self::new(task, images.to_vec(), labels)
     }
 }

@@ -13,7 +13,11 @@ extern "C" {
 
     /// Keeps bytes under a key of this federation, replacing what was there.
     #[wasm_bindgen(method, catch)]
-    pub async fn save(this: &Host, key: &str, bytes: js_sys::Uint8Array) -> Result<JsValue, JsValue>;
+    pub async fn save(
+        this: &Host,
+        key: &str,
+        bytes: js_sys::Uint8Array,
+    ) -> Result<JsValue, JsValue>;
 
     /// Forgets all that was saved of this federation.
     #[wasm_bindgen(method, catch)]

@@ -41,7 +41,10 @@ pub struct Answer {
 impl Answer {
     /// The first header of that lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| &value[..])
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| &value[..])
     }
 }
 
@@ -78,7 +81,13 @@ pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> +
     init.set_cache(web_sys::RequestCache::NoStore);
     // The address of the page names the federation: nobody else's business.
     init.set_referrer_policy(web_sys::ReferrerPolicy::NoReferrer);
-    init.set_signal(abort.0.as_ref().map(web_sys::AbortController::signal).as_ref());
+    init.set_signal(
+        abort
+            .0
+            .as_ref()
+            .map(web_sys::AbortController::signal)
+            .as_ref(),
+    );
     if let Some(body) = call.body {
         init.set_body(&js_sys::Uint8Array::from(body));
     }
@@ -96,12 +105,16 @@ pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> +
         if let Some(Ok(_)) = received {
             abort.0 = None;
         }
-        received.unwrap_or(Err(NoAnswer::TimedOut { seconds: (limit_ms / 1000.0) as u32 }))
+        received.unwrap_or(Err(NoAnswer::TimedOut {
+            seconds: (limit_ms / 1000.0) as u32,
+        }))
     }
 }
 
 async fn receive(response: js_sys::Promise) -> Result<Answer, NoAnswer> {
-    let response = JsFuture::from(response).await.map_err(|_| NoAnswer::Unreachable)?;
+    let response = JsFuture::from(response)
+        .await
+        .map_err(|_| NoAnswer::Unreachable)?;
     let response: web_sys::Response = response.dyn_into().map_err(|_| NoAnswer::Broken)?;
     let mut headers = Vec::new();
     for pair in response.headers().entries().into_iter().flatten() {
@@ -110,7 +123,11 @@ async fn receive(response: js_sys::Promise) -> Result<Answer, NoAnswer> {
     }
     let body = response.array_buffer().map_err(|_| NoAnswer::Broken)?;
     let body = JsFuture::from(body).await.map_err(|_| NoAnswer::Broken)?;
-    Ok(Answer { status: response.status(), headers, body: js_sys::Uint8Array::new(&body).to_vec() })
+    Ok(Answer {
+        status: response.status(),
+        headers,
+        body: js_sys::Uint8Array::new(&body).to_vec(),
+    })
 }
 
 /// Whether any server answers there, be it one that does not allow this page.

@@ -70,7 +70,12 @@ impl Loader {
 
     /// What to do with each file: JSON list of `{path, gzip, kind, partner}` with kind `image`, `csv`,
     /// `idx-images` (partner: its labels). Files to be left alone are not in it.
-    pub fn plan(&self, paths: Vec<String>, table_path: Option<String>, table: Option<Vec<u8>>) -> Result<String, String> {
+    pub fn plan(
+        &self,
+        paths: Vec<String>,
+        table_path: Option<String>,
+        table: Option<Vec<u8>>,
+    ) -> Result<String, String> {
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         let planned = table_path
             .zip(table)
@@ -78,7 +83,9 @@ impl Loader {
             .transpose()
             .and_then(|table| files::plan(&paths, &self.owner.task.labels, table.as_ref()));
         let planned = planned.map_err(|fault| self.remember(fault))?;
-        self.warnings.borrow_mut().extend(planned.warnings.iter().map(ToString::to_string));
+        self.warnings
+            .borrow_mut()
+            .extend(planned.warnings.iter().map(ToString::to_string));
         let mut out = Vec::new();
         for (number, file) in planned.files.iter().enumerate() {
             let (kind, partner) = match &file.kind {
@@ -94,8 +101,13 @@ impl Loader {
             out.push(json!({ "number": number, "path": file.path, "gzip": file.gzip, "kind": kind, "partner": partner }));
         }
         // The plan names the first skipped files only.
-        let named = planned.files.iter().filter(|file| matches!(file.kind, PlannedKind::Skip(_))).count();
-        self.skipped_total.set(self.skipped_total.get() + planned.skipped.saturating_sub(named));
+        let named = planned
+            .files
+            .iter()
+            .filter(|file| matches!(file.kind, PlannedKind::Skip(_)))
+            .count();
+        self.skipped_total
+            .set(self.skipped_total.get() + planned.skipped.saturating_sub(named));
         *self.plan.borrow_mut() = planned.files;
         Ok(Value::Array(out).to_string())
     }
@@ -111,11 +123,22 @@ impl Loader {
 
     /// A decoded picture of the plan.
     #[wasm_bindgen(js_name = addPicture)]
-    pub fn add_picture(&self, number: usize, width: u32, height: u32, rgba: &[u8]) -> Result<(), String> {
-        let Some((path, label)) = self.plan.borrow().get(number).and_then(|file| match &file.kind {
-            PlannedKind::Image(label) => Some((file.path.clone(), label.clone())),
-            _ => None,
-        }) else {
+    pub fn add_picture(
+        &self,
+        number: usize,
+        width: u32,
+        height: u32,
+        rgba: &[u8],
+    ) -> Result<(), String> {
+        let Some((path, label)) =
+            self.plan
+                .borrow()
+                .get(number)
+                .and_then(|file| match &file.kind {
+                    PlannedKind::Image(label) => Some((file.path.clone(), label.clone())),
+                    _ => None,
+                })
+        else {
             return Ok(());
         };
         check_size(&path, width, height).map_err(|fault| self.remember(fault))?;
@@ -124,27 +147,44 @@ impl Loader {
 
     /// A picture that the browser could not decode.
     pub fn undecodable(&self, path: &str, cause: &str) -> String {
-        self.remember(DataError::Picture { file: path.to_owned(), cause: cause.to_owned() })
+        self.remember(DataError::Picture {
+            file: path.to_owned(),
+            cause: cause.to_owned(),
+        })
     }
 
     /// A drawing from the page.
     #[wasm_bindgen(js_name = addDrawing)]
-    pub fn add_drawing(&self, label: &str, width: u32, height: u32, rgba: &[u8]) -> Result<(), String> {
+    pub fn add_drawing(
+        &self,
+        label: &str,
+        width: u32,
+        height: u32,
+        rgba: &[u8],
+    ) -> Result<(), String> {
         self.add_rgba("drawing", label, width, height, rgba)
     }
 
     /// A table of numbers.
     #[wasm_bindgen(js_name = addCsv)]
     pub fn add_csv(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
-        let reader = csv::Reader::new(path, bytes, &csv::Options::default()).map_err(|fault| self.remember(fault))?;
+        let reader = csv::Reader::new(path, bytes, &csv::Options::default())
+            .map_err(|fault| self.remember(fault))?;
         let count = reader.examples();
         self.add_sample(path, count, reader)
     }
 
     /// Images and labels in IDX.
     #[wasm_bindgen(js_name = addIdx)]
-    pub fn add_idx(&self, images_path: &str, images: &[u8], labels_path: &str, labels: &[u8]) -> Result<(), String> {
-        let pair = idx::Pair::new(images_path, images, labels_path, labels).map_err(|fault| self.remember(fault))?;
+    pub fn add_idx(
+        &self,
+        images_path: &str,
+        images: &[u8],
+        labels_path: &str,
+        labels: &[u8],
+    ) -> Result<(), String> {
+        let pair = idx::Pair::new(images_path, images, labels_path, labels)
+            .map_err(|fault| self.remember(fault))?;
         self.add_sample(images_path, pair.examples(), pair.iter())
     }
 
@@ -152,8 +192,15 @@ impl Loader {
     #[wasm_bindgen(js_name = addBuiltin)]
     pub fn add_builtin(&self, owner: u32, count: usize) -> Result<(), String> {
         for (grey, digit) in handwriting::owner(owner.into(), count.min(10_000), None) {
-            let image = Image::from_grey(handwriting::SIZE, handwriting::SIZE, &grey).map_err(|cause| cause.to_string())?;
-            self.add("built-in handwriting", &Example { image, label: digit.to_string() });
+            let image = Image::from_grey(handwriting::SIZE, handwriting::SIZE, &grey)
+                .map_err(|cause| cause.to_string())?;
+            self.add(
+                "built-in handwriting",
+                &Example {
+                    image,
+                    label: digit.to_string(),
+                },
+            );
         }
         Ok(())
     }
@@ -164,7 +211,10 @@ impl Loader {
         let mut skipped = self.skipped.borrow_mut();
         if skipped.len() < NAMED {
             // The reason often begins with the name, which the page shows beside it.
-            let reason = reason.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(reason);
+            let reason = reason
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix(": "))
+                .unwrap_or(reason);
             skipped.push((name.to_owned(), reason.to_owned()));
         }
     }
@@ -175,10 +225,21 @@ impl Loader {
         let (images, classes) = (self.images.take(), self.classes.take());
         self.report_unknown();
         let Some(examples) = Examples::new(&self.owner.task, images, classes) else {
-            let fault = self.fault.take().unwrap_or(DataError::Empty { file: "the chosen data".to_owned() });
+            let fault = self.fault.take().unwrap_or(DataError::Empty {
+                file: "the chosen data".to_owned(),
+            });
             let known_only = self.unknown.borrow().is_empty();
-            let code = if known_only { code(&fault) } else { "unknown_labels" };
-            self.owner.trouble(&Trouble::new(Place::Data, code, "These data cannot be used", sentence(&fault.to_string())));
+            let code = if known_only {
+                code(&fault)
+            } else {
+                "unknown_labels"
+            };
+            self.owner.trouble(&Trouble::new(
+                Place::Data,
+                code,
+                "These data cannot be used",
+                sentence(&fault.to_string()),
+            ));
             return false;
         };
         let examples = Rc::new(examples);
@@ -190,24 +251,47 @@ impl Loader {
 }
 
 impl Loader {
-    fn add_rgba(&self, path: &str, label: &str, width: u32, height: u32, rgba: &[u8]) -> Result<(), String> {
+    fn add_rgba(
+        &self,
+        path: &str,
+        label: &str,
+        width: u32,
+        height: u32,
+        rgba: &[u8],
+    ) -> Result<(), String> {
         let background = self.owner.task.fit.background;
         match Image::from_rgba(width as usize, height as usize, rgba, background) {
             Ok(image) => {
-                self.add(path, &Example { image, label: label.to_owned() });
+                self.add(
+                    path,
+                    &Example {
+                        image,
+                        label: label.to_owned(),
+                    },
+                );
                 Ok(())
             }
-            Err(cause) => Err(self.remember(DataError::Image { file: path.to_owned(), cause })),
+            Err(cause) => Err(self.remember(DataError::Image {
+                file: path.to_owned(),
+                cause,
+            })),
         }
     }
 
     /// An even sample of a large file. Either all of its examples are good or none is taken.
-    fn add_sample(&self, path: &str, count: usize, examples: impl Iterator<Item = Result<Example, DataError>>) -> Result<(), String> {
+    fn add_sample(
+        &self,
+        path: &str,
+        count: usize,
+        examples: impl Iterator<Item = Result<Example, DataError>>,
+    ) -> Result<(), String> {
         let share = count.min(self.room());
         let before = (self.images.borrow().len(), self.classes.borrow().len());
         for (i, example) in examples.enumerate() {
             match example {
-                Ok(example) if (i + 1) * share / count.max(1) > i * share / count.max(1) => self.add(path, &example),
+                Ok(example) if (i + 1) * share / count.max(1) > i * share / count.max(1) => {
+                    self.add(path, &example)
+                }
                 Ok(_) => {}
                 Err(fault) => {
                     self.images.borrow_mut().truncate(before.0);
@@ -217,7 +301,9 @@ impl Loader {
             }
         }
         if share < count {
-            let text = format!("{path} holds {count} examples; {share} of them are used, spread evenly, because a browser tab's memory is small.");
+            let text = format!(
+                "{path} holds {count} examples; {share} of them are used, spread evenly, because a browser tab's memory is small."
+            );
             self.warnings.borrow_mut().push(text);
         }
         Ok(())
@@ -230,14 +316,22 @@ impl Loader {
     fn add(&self, path: &str, example: &Example) {
         let Some(class) = self.labels.find(&example.label) else {
             self.unknown.borrow_mut().push(example.label.clone());
-            self.skip(path, &format!("its label {:?} is none of the federation's", shortened(&example.label)));
+            self.skip(
+                path,
+                &format!(
+                    "its label {:?} is none of the federation's",
+                    shortened(&example.label)
+                ),
+            );
             return;
         };
         if self.room() == 0 {
             self.skip(path, "a browser tab's memory is too small for more");
             return;
         }
-        self.images.borrow_mut().extend(self.owner.task.fit.apply(&example.image).bytes());
+        self.images
+            .borrow_mut()
+            .extend(self.owner.task.fit.apply(&example.image).bytes());
         self.classes.borrow_mut().push(class as u32);
     }
 
@@ -254,24 +348,38 @@ impl Loader {
             return;
         }
         if let Err(fault) = self.labels.resolve(unknown.iter().map(String::as_str)) {
-            self.warnings.borrow_mut().push(sentence(&fault.to_string()));
+            self.warnings
+                .borrow_mut()
+                .push(sentence(&fault.to_string()));
             self.fault.borrow_mut().get_or_insert(fault);
         }
     }
 
     fn report(&self, examples: &Examples) {
-        let skipped: Vec<Value> =
-            self.skipped.borrow().iter().map(|(name, reason)| json!({ "name": name, "reason": reason })).collect();
+        let skipped: Vec<Value> = self
+            .skipped
+            .borrow()
+            .iter()
+            .map(|(name, reason)| json!({ "name": name, "reason": reason }))
+            .collect();
         let mut warnings = self.warnings.borrow().clone();
         warnings.extend(advice(&self.owner, examples));
-        post_report(&self.owner, examples, &skipped, self.skipped_total.get(), &warnings);
+        post_report(
+            &self.owner,
+            examples,
+            &skipped,
+            self.skipped_total.get(),
+            &warnings,
+        );
     }
 }
 
 fn advice(owner: &Owner, examples: &Examples) -> Option<String> {
     let texts = (0..examples.len()).map(|i| &owner.task.labels[examples.label(i)][..]);
     let resolved = Labels::new(&owner.task.labels).resolve(texts).ok()?;
-    resolved.warning.map(|warning| sentence(&warning.to_string()))
+    resolved
+        .warning
+        .map(|warning| sentence(&warning.to_string()))
 }
 
 /// Posts what the session's data are; after a reload too.
@@ -280,11 +388,20 @@ pub fn report_stored(owner: &Owner, examples: &Examples) {
     post_report(owner, examples, &[], 0, &warnings);
 }
 
-fn post_report(owner: &Owner, examples: &Examples, skipped: &[Value], skipped_total: usize, warnings: &[String]) {
+fn post_report(
+    owner: &Owner,
+    examples: &Examples,
+    skipped: &[Value],
+    skipped_total: usize,
+    warnings: &[String],
+) {
     let shape = owner.task.shape();
     let mut counts = vec![[0u32; 2]; owner.task.labels.len()];
     for (side, part) in [Part::Training, Part::Holdout].into_iter().enumerate() {
-        examples.part(part).iter().for_each(|index| counts[examples.label(*index)][side] += 1);
+        examples
+            .part(part)
+            .iter()
+            .for_each(|index| counts[examples.label(*index)][side] += 1);
     }
     let counts: Vec<Value> = owner
         .task
@@ -314,7 +431,11 @@ fn post_report(owner: &Owner, examples: &Examples, skipped: &[Value], skipped_to
         "warnings": warnings,
         "samples": samples,
     });
-    report::post_with(&owner.host, &json!({ "type": "data-loaded", "report": report }), buffers);
+    report::post_with(
+        &owner.host,
+        &json!({ "type": "data-loaded", "report": report }),
+        buffers,
+    );
 }
 
 fn shortened(text: &str) -> String {
@@ -322,7 +443,11 @@ fn shortened(text: &str) -> String {
 }
 
 fn sentence(text: &str) -> String {
-    if text.ends_with('.') { text.to_owned() } else { format!("{text}.") }
+    if text.ends_with('.') {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
 }
 
 /// Stable names of data faults.

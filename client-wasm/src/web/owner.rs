@@ -87,7 +87,9 @@ pub struct Owner {
 impl Owner {
     /// Feeds the machine. Without one (not joined yet) there is nothing to do.
     pub fn step(&self, event: Event) -> Action {
-        let Some(bench) = self.bench.borrow().clone() else { return Action::Rest };
+        let Some(bench) = self.bench.borrow().clone() else {
+            return Action::Rest;
+        };
         match self.client.borrow_mut().as_mut() {
             Some(client) => client.step(&bench.environment(), event),
             None => Action::Rest,
@@ -96,7 +98,10 @@ impl Owner {
 
     /// Our token, once we have one.
     pub fn token(&self) -> String {
-        self.membership.borrow().as_ref().map_or_else(String::new, |membership| membership.token.clone())
+        self.membership
+            .borrow()
+            .as_ref()
+            .map_or_else(String::new, |membership| membership.token.clone())
     }
 
     /// Takes new examples; what was answered for others is worth nothing now.
@@ -112,11 +117,23 @@ impl Owner {
             return Ok(());
         }
         let examples = self.examples.borrow().clone().ok_or_else(no_data)?;
-        let participant = self.membership.borrow().as_ref().map_or(0, |membership| membership.participant);
+        let participant = self
+            .membership
+            .borrow()
+            .as_ref()
+            .map_or(0, |membership| membership.participant);
         let parts = [Part::Training, Part::Holdout].map(|part| examples.labelled(part));
         let [training, holdout] = parts;
-        let bench = Workbench::new(self.task.clone(), participant, training, holdout)
-            .map_err(|faults| Trouble::new(Place::Open, "bad_task", "This federation cannot be opened", faults.to_string()))?;
+        let bench = Workbench::new(self.task.clone(), participant, training, holdout).map_err(
+            |faults| {
+                Trouble::new(
+                    Place::Open,
+                    "bad_task",
+                    "This federation cannot be opened",
+                    faults.to_string(),
+                )
+            },
+        )?;
         *self.bench.borrow_mut() = Some(Rc::new(bench));
         Ok(())
     }
@@ -124,7 +141,10 @@ impl Owner {
     /// The candidates of a step, whoever asks: only their number and kind matter.
     pub fn candidates(&self) -> Vec<Candidate> {
         let state = shared::optimizer::State::new(self.generator.initial(), 0);
-        self.task.optimizer(0).map(|optimizer| optimizer.ask(&state)).unwrap_or_default()
+        self.task
+            .optimizer(0)
+            .map(|optimizer| optimizer.ask(&state))
+            .unwrap_or_default()
     }
 
     /// Saves the state. The first failure is told; the training goes on without.
@@ -135,14 +155,32 @@ impl Owner {
 
     fn state(&self) -> Option<State> {
         let client = self.client.borrow().clone()?;
-        let bytes = [&self.model.sent, &self.model.received, &self.aggregator.sent, &self.aggregator.received].map(Cell::get);
-        Some(State { client, other_queries: self.other_queries.get(), bytes })
+        let bytes = [
+            &self.model.sent,
+            &self.model.received,
+            &self.aggregator.sent,
+            &self.aggregator.received,
+        ]
+        .map(Cell::get);
+        Some(State {
+            client,
+            other_queries: self.other_queries.get(),
+            bytes,
+        })
     }
 
     /// Takes a saved state up again.
     pub fn restore(&self, state: State) {
-        let cells = [&self.model.sent, &self.model.received, &self.aggregator.sent, &self.aggregator.received];
-        cells.into_iter().zip(state.bytes).for_each(|(cell, bytes)| cell.set(bytes));
+        let cells = [
+            &self.model.sent,
+            &self.model.received,
+            &self.aggregator.sent,
+            &self.aggregator.received,
+        ];
+        cells
+            .into_iter()
+            .zip(state.bytes)
+            .for_each(|(cell, bytes)| cell.set(bytes));
         self.other_queries.set(state.other_queries);
         *self.client.borrow_mut() = Some(state.client);
     }
@@ -152,7 +190,9 @@ impl Owner {
         if self.left.get() {
             return;
         }
-        let Err(error) = saved::save(&self.host, key, bytes).await else { return };
+        let Err(error) = saved::save(&self.host, key, bytes).await else {
+            return;
+        };
         if !self.storage_failed.replace(true) {
             self.trouble(&Trouble::new(
                 Place::Storage,
@@ -177,9 +217,15 @@ impl Owner {
         }
         self.last_progress.set(now());
         let client = self.client.borrow();
-        let Some(client) = client.as_ref() else { return };
+        let Some(client) = client.as_ref() else {
+            return;
+        };
         let (activity, done, of) = client.activity(&self.task);
-        let activity = if self.running.get() || activity == "stopped" { activity } else { "paused" };
+        let activity = if self.running.get() || activity == "stopped" {
+            activity
+        } else {
+            "paused"
+        };
         report::post(
             &self.host,
             &json!({ "type": "progress", "progress": {
@@ -205,6 +251,9 @@ impl Owner {
 
     /// Shows the backend.
     pub fn show_backend(&self) {
-        report::post(&self.host, &json!({ "type": "backend", "backend": *self.choice.borrow() }));
+        report::post(
+            &self.host,
+            &json!({ "type": "backend", "backend": *self.choice.borrow() }),
+        );
     }
 }

@@ -22,18 +22,37 @@ impl Owner {
     /// # Errors
     /// The trouble to show.
     pub async fn pictures(&self, count: usize) -> Result<(), Trouble> {
-        let Some(examples) = self.examples.borrow().clone() else { return Err(no_data()) };
-        let indices = chosen(&examples, count.min(MOST).min(self.model.images_per_request()));
+        let Some(examples) = self.examples.borrow().clone() else {
+            return Err(no_data());
+        };
+        let indices = chosen(
+            &examples,
+            count.min(MOST).min(self.model.images_per_request()),
+        );
         let (theta, objective) = (self.theta_now().await, self.objective_now()?);
-        let prepared: Vec<Prepared> = indices.iter().map(|index| self.generator.prepare(examples.image(*index))).collect();
+        let prepared: Vec<Prepared> = indices
+            .iter()
+            .map(|index| self.generator.prepare(examples.image(*index)))
+            .collect();
         let batch: Vec<&Prepared> = prepared.iter().collect();
         let mut prompted = Vec::new();
-        generator::render(&*self.generator, &theta, &[Candidate::BASE], &batch, &mut prompted);
-        let original: Vec<u8> = indices.iter().flat_map(|index| examples.image(*index)).copied().collect();
+        generator::render(
+            &*self.generator,
+            &theta,
+            &[Candidate::BASE],
+            &batch,
+            &mut prompted,
+        );
+        let original: Vec<u8> = indices
+            .iter()
+            .flat_map(|index| examples.image(*index))
+            .copied()
+            .collect();
         let before = self.model.ask(&original, indices.len());
         let now = self.model.ask(&prompted, indices.len());
         let (before, now) = futures::future::try_join(before, now).await?;
-        self.other_queries.set(self.other_queries.get() + 2 * indices.len() as u64);
+        self.other_queries
+            .set(self.other_queries.get() + 2 * indices.len() as u64);
 
         let shape = self.task.shape();
         let bytes = shape.bytes();
@@ -42,7 +61,8 @@ impl Owner {
             .iter()
             .enumerate()
             .map(|(i, index)| {
-                let (original, prompted) = (examples.image(*index), &prompted[i * bytes..][..bytes]);
+                let (original, prompted) =
+                    (examples.image(*index), &prompted[i * bytes..][..bytes]);
                 let (answer_before, score_before) = answer(&objective, before.row(i));
                 let (answer_now, score_now) = answer(&objective, now.row(i));
                 json!({
@@ -59,26 +79,42 @@ impl Owner {
                 })
             })
             .collect();
-        report::post_with(&self.host, &json!({ "type": "pictures", "pictures": pictures }), buffers);
+        report::post_with(
+            &self.host,
+            &json!({ "type": "pictures", "pictures": pictures }),
+            buffers,
+        );
         self.progress(true);
         Ok(())
     }
 
     /// The θ in use; before the first one was loaded, the federation's current one.
     async fn theta_now(&self) -> Vec<f32> {
-        let loaded = self.client.borrow().as_ref().and_then(|client| client.theta().map(<[f32]>::to_vec));
+        let loaded = self
+            .client
+            .borrow()
+            .as_ref()
+            .and_then(|client| client.theta().map(<[f32]>::to_vec));
         if let Some(theta) = loaded {
             return theta;
         }
         let current = async {
             let hash = self.aggregator.detail().await.ok()?.current.theta;
-            theta_from_bytes(&self.aggregator.theta(&hash).await.ok()?, self.generator.dim()).ok()
+            theta_from_bytes(
+                &self.aggregator.theta(&hash).await.ok()?,
+                self.generator.dim(),
+            )
+            .ok()
         };
         current.await.unwrap_or_else(|| self.generator.initial())
     }
 
     fn objective_now(&self) -> Result<Objective, Trouble> {
-        let learnt = self.client.borrow().as_ref().and_then(|client| client.mapping(&self.task));
+        let learnt = self
+            .client
+            .borrow()
+            .as_ref()
+            .and_then(|client| client.mapping(&self.task));
         let mapping = learnt.or_else(|| self.task.mapping.fixed()).ok_or_else(|| {
             Trouble::new(
                 Place::Training,
@@ -103,7 +139,8 @@ fn chosen(examples: &Examples, count: usize) -> Vec<usize> {
 
 /// (prompted − original)/2 around mid grey.
 fn difference(original: &[u8], prompted: &[u8]) -> Vec<u8> {
-    let level = |(a, b): (&u8, &u8)| ((i16::from(*b) - i16::from(*a)) / 2 + 128).clamp(0, 255) as u8;
+    let level =
+        |(a, b): (&u8, &u8)| ((i16::from(*b) - i16::from(*a)) / 2 + 128).clamp(0, 255) as u8;
     original.iter().zip(prompted).map(level).collect()
 }
 

@@ -38,8 +38,18 @@ pub struct Trouble {
 
 impl Trouble {
     /// An error.
-    pub fn new(place: Place, code: impl Into<String>, title: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { code: code.into(), title: title.into(), detail: detail.into(), place }
+    pub fn new(
+        place: Place,
+        code: impl Into<String>,
+        title: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            code: code.into(),
+            title: title.into(),
+            detail: detail.into(),
+            place,
+        }
     }
 }
 
@@ -50,7 +60,8 @@ pub struct Buffers(Vec<js_sys::Uint8ClampedArray>);
 impl Buffers {
     /// Adds planar RGB bytes as RGBA; what stands for them in the message.
     pub fn add(&mut self, planar: &[u8]) -> Value {
-        self.0.push(js_sys::Uint8ClampedArray::from(&rgba_of(planar)[..]));
+        self.0
+            .push(js_sys::Uint8ClampedArray::from(&rgba_of(planar)[..]));
         json!({ "$bytes": self.0.len() - 1 })
     }
 }

@@ -53,10 +53,23 @@ pub struct Found {
 impl Found {
     /// Reads the records. What does not parse (an older version of this page wrote it) is as if it were not
     /// there, but for data, which stay usable without a membership.
-    pub fn read(membership: Option<Vec<u8>>, state: Option<Vec<u8>>, data: Option<Vec<u8>>, task_hash: &str) -> Self {
-        let membership = membership.and_then(|bytes| wire::decode::<Membership>(&bytes).ok()).filter(|m| m.task_hash == task_hash);
-        let state = state.filter(|_| membership.is_some()).and_then(|bytes| wire::decode(&bytes).ok());
-        Self { membership, state, data }
+    pub fn read(
+        membership: Option<Vec<u8>>,
+        state: Option<Vec<u8>>,
+        data: Option<Vec<u8>>,
+        task_hash: &str,
+    ) -> Self {
+        let membership = membership
+            .and_then(|bytes| wire::decode::<Membership>(&bytes).ok())
+            .filter(|m| m.task_hash == task_hash);
+        let state = state
+            .filter(|_| membership.is_some())
+            .and_then(|bytes| wire::decode(&bytes).ok());
+        Self {
+            membership,
+            state,
+            data,
+        }
     }
 }
 
@@ -67,4 +80,3 @@ pub async fn save(host: &Host, key: &str, bytes: &[u8]) -> Result<(), String> {
         Err(error) => Err(js_sys::Error::from(error).message().into()),
     }
 }
-

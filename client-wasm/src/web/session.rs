@@ -45,8 +45,13 @@ impl Session {
         let opening: Opening = match serde_json::from_str(&opening) {
             Ok(opening) => opening,
             Err(error) => {
-                let text = format!("The page and its Worker do not understand each other ({error}). Reload the page.");
-                report::trouble(&host, &Trouble::new(Place::Open, "bad_opening", "The page is out of date", text));
+                let text = format!(
+                    "The page and its Worker do not understand each other ({error}). Reload the page."
+                );
+                report::trouble(
+                    &host,
+                    &Trouble::new(Place::Open, "bad_opening", "The page is out of date", text),
+                );
                 return None;
             }
         };
@@ -86,7 +91,10 @@ impl Session {
                         "" => owner.task.model.name.clone(),
                         platform => format!("{} ({platform})", owner.task.model.name),
                     };
-                    report::post(&owner.host, &json!({ "type": "model-checked", "name": name, "milliseconds": now() - started }));
+                    report::post(
+                        &owner.host,
+                        &json!({ "type": "model-checked", "name": name, "milliseconds": now() - started }),
+                    );
                 }
                 Err(trouble) => owner.trouble(&trouble),
             }
@@ -123,7 +131,11 @@ impl Session {
 
     /// Goes on.
     pub fn resume(&self) {
-        if self.owner.running.get() { self.tell(Event::Resume) } else { self.start() }
+        if self.owner.running.get() {
+            self.tell(Event::Resume)
+        } else {
+            self.start()
+        }
     }
 
     /// Leaves the federation and forgets everything stored here.
@@ -138,7 +150,12 @@ impl Session {
         owner.model.set_key(None);
         if owner.host.forget().await.is_err() {
             let text = "What this browser stored could not be deleted. Delete this site's data in the browser's settings.";
-            owner.trouble(&Trouble::new(Place::Storage, "storage_failed", "Not everything is deleted", text));
+            owner.trouble(&Trouble::new(
+                Place::Storage,
+                "storage_failed",
+                "Not everything is deleted",
+                text,
+            ));
         }
         if !token.is_empty() {
             // Without an answer the lease runs out by itself.
@@ -186,8 +203,17 @@ impl Session {
             Ok(parts) => parts,
             Err(trouble) => return Err((host, trouble)),
         };
-        let examples = found.data.and_then(|bytes| Examples::from_bytes(&task, &bytes)).map(Rc::new);
-        let choice = renderer::Choice { name: "cpu", reason: String::new(), cpu_ms: None, webgpu_ms: None, adapter: None };
+        let examples = found
+            .data
+            .and_then(|bytes| Examples::from_bytes(&task, &bytes))
+            .map(Rc::new);
+        let choice = renderer::Choice {
+            name: "cpu",
+            reason: String::new(),
+            cpu_ms: None,
+            webgpu_ms: None,
+            adapter: None,
+        };
         let owner = Owner {
             host,
             task_hash: detail.summary.task_hash.clone(),
@@ -230,15 +256,22 @@ impl Session {
             candidates: &candidates,
             images: owner.task.federation.batch as usize,
         };
-        let (gpu, choice) = renderer::choose(owner.opening.backend, &owner.opening.gpu, &work, now).await;
+        let (gpu, choice) =
+            renderer::choose(owner.opening.backend, &owner.opening.gpu, &work, now).await;
         *owner.gpu.borrow_mut() = gpu.map(Rc::new);
         *owner.choice.borrow_mut() = choice;
-        Ok(Session { owner: Rc::new(owner) })
+        Ok(Session {
+            owner: Rc::new(owner),
+        })
     }
 
     fn show_opened(&self, detail: &FederationDetail) {
         let owner = &self.owner;
-        let participant = owner.membership.borrow().as_ref().map(|membership| membership.participant);
+        let participant = owner
+            .membership
+            .borrow()
+            .as_ref()
+            .map(|membership| membership.participant);
         let examples = owner.examples.borrow().clone();
         report::post(
             &owner.host,
@@ -277,18 +310,26 @@ fn parts(opening: &Opening, source: Value) -> Result<Parts, Trouble> {
             Place::Open,
             "bad_task",
             "This federation cannot be opened",
-            format!("Its task is not one that this page can carry out: {text}. Tell the organiser, or reload the page if it is an old one."),
+            format!(
+                "Its task is not one that this page can carry out: {text}. Tell the organiser, or reload the page if it is an old one."
+            ),
         )
     };
     let task = Task::from_value(source).map_err(|faults| bad(faults.to_string()))?;
     let task = match &opening.model_url {
         None => task,
         Some(url) => task.with_model_url(url).map_err(|faults| {
-            Trouble::new(Place::Model, "bad_model_url", "The address of your model API cannot be used", faults.to_string())
+            Trouble::new(
+                Place::Model,
+                "bad_model_url",
+                "The address of your model API cannot be used",
+                faults.to_string(),
+            )
         })?,
     };
     let generator = task.generator().map_err(|faults| bad(faults.to_string()))?;
-    let model = ModelApi::new(&task, &opening.aggregator).map_err(|error| bad(error.to_string()))?;
+    let model =
+        ModelApi::new(&task, &opening.aggregator).map_err(|error| bad(error.to_string()))?;
     Ok((task, generator, model))
 }
 
@@ -299,7 +340,10 @@ async fn detail(aggregator: &Aggregator, host: &Host) -> Option<FederationDetail
             Ok(detail) => return Some(detail),
             Err(Failure::Refused(refusal, text)) => {
                 let title = "This federation cannot be opened";
-                report::trouble(host, &Trouble::new(Place::Open, refusal.code(), title, text));
+                report::trouble(
+                    host,
+                    &Trouble::new(Place::Open, refusal.code(), title, text),
+                );
                 return None;
             }
             Err(Failure::Outage(why)) => {
@@ -318,19 +362,43 @@ async fn join(owner: &Rc<Owner>) -> Result<(), Trouble> {
     if owner.membership.borrow().is_some() {
         return Ok(());
     }
-    let Some(invite) = owner.opening.invite.clone().filter(|invite| !invite.is_empty()) else {
+    let Some(invite) = owner
+        .opening
+        .invite
+        .clone()
+        .filter(|invite| !invite.is_empty())
+    else {
         let text = "Open the link that the organiser sent you: it ends with #invite= and a code. An invite is needed to take part.";
-        return Err(Trouble::new(Place::Open, "no_invite", "This link holds no invite", text));
+        return Err(Trouble::new(
+            Place::Open,
+            "no_invite",
+            "This link holds no invite",
+            text,
+        ));
     };
-    let joined = owner.aggregator.join(&invite).await.map_err(|failure| match failure {
-        Failure::Refused(refusal, text) => Trouble::new(Place::Open, refusal.code(), "You could not join", text),
-        Failure::Outage(why) => driver::outage(&format!("{why}. Press start again"), Place::Open),
-    })?;
+    let joined = owner
+        .aggregator
+        .join(&invite)
+        .await
+        .map_err(|failure| match failure {
+            Failure::Refused(refusal, text) => {
+                Trouble::new(Place::Open, refusal.code(), "You could not join", text)
+            }
+            Failure::Outage(why) => {
+                driver::outage(&format!("{why}. Press start again"), Place::Open)
+            }
+        })?;
     owner.left.set(false);
     owner.stop.set(None);
     *owner.bench.borrow_mut() = None;
-    let membership = Membership { participant: joined.participant, token: joined.token, task_hash: owner.task_hash.clone() };
-    owner.save(record::MEMBERSHIP, &wire::encode(&membership)).await;
+    let membership = Membership {
+        participant: joined.participant,
+        token: joined.token,
+        task_hash: owner.task_hash.clone(),
+    };
+    owner
+        .save(record::MEMBERSHIP, &wire::encode(&membership))
+        .await;
     *owner.membership.borrow_mut() = Some(membership);
     *owner.client.borrow_mut() = Some(Client::new(joined.participant));
     Ok(())

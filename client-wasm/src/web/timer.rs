@@ -35,7 +35,9 @@ impl Drop for Timer {
 /// Resolves after so many milliseconds. Dropping it takes the timer back.
 pub async fn sleep(milliseconds: f64) {
     let mut timer = None;
-    let promise = js_sys::Promise::new(&mut |resolve, _| timer = Some(Timer(set_timeout(&resolve, milliseconds))));
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        timer = Some(Timer(set_timeout(&resolve, milliseconds)))
+    });
     // A promise that a timer resolves cannot fail.
     let _ = JsFuture::from(promise).await;
     drop(timer);
@@ -47,7 +49,10 @@ pub async fn within<T>(milliseconds: f64, work: impl Future<Output = T>) -> Opti
 }
 
 /// `work`, unless `other` is done before; the loser is dropped, which aborts its requests.
-pub async fn first<A, B>(work: impl Future<Output = A>, other: impl Future<Output = B>) -> Result<A, B> {
+pub async fn first<A, B>(
+    work: impl Future<Output = A>,
+    other: impl Future<Output = B>,
+) -> Result<A, B> {
     match select(pin!(work), pin!(other)).await {
         Either::Left((a, _)) => Ok(a),
         Either::Right((b, _)) => Err(b),
@@ -56,7 +61,8 @@ pub async fn first<A, B>(work: impl Future<Output = A>, other: impl Future<Outpu
 
 /// A back-off of attempt 0, 1, 2, …: doubling, capped, with jitter so that many clients do not come at once.
 pub fn back_off(attempt: u32, first_ms: f64, most_ms: f64) -> f64 {
-    (first_ms * f64::from(2u32.saturating_pow(attempt.min(16)))).min(most_ms) * (0.5 + 0.5 * js_sys::Math::random())
+    (first_ms * f64::from(2u32.saturating_pow(attempt.min(16)))).min(most_ms)
+        * (0.5 + 0.5 * js_sys::Math::random())
 }
 
 /// Something happened: wakes everybody who waits.

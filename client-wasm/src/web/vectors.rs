@@ -18,17 +18,35 @@ pub fn self_test(name: &str, text: &str) -> Result<usize, String> {
 /// Measures one step (K directions, both signs, generator `statistic`) on CPU and GPU and says which would be
 /// used: `Backend` of `protocol.ts` as JSON. `wish` is `auto`, `cpu` or `webgpu`.
 #[wasm_bindgen(js_name = measureStep)]
-pub async fn measure_step(wish: String, side: usize, images: usize, directions: u32) -> Result<String, String> {
+pub async fn measure_step(
+    wish: String,
+    side: usize,
+    images: usize,
+    directions: u32,
+) -> Result<String, String> {
     let wish: Wish = serde_json::from_value(json!(wish)).map_err(|error| error.to_string())?;
-    let shape = Shape { height: side, width: side };
-    let generator = generator::build(&json!({ "kind": "statistic" }), shape).map_err(|faults| faults.to_string())?;
+    let shape = Shape {
+        height: side,
+        width: side,
+    };
+    let generator = generator::build(&json!({ "kind": "statistic" }), shape)
+        .map_err(|faults| faults.to_string())?;
     let candidates: Vec<Candidate> = (0..directions)
         .flat_map(|index| {
-            let direction = Some(Direction { key: [1, 2], counter: [index, 0, 0], distribution: Distribution::Rademacher });
+            let direction = Some(Direction {
+                key: [1, 2],
+                counter: [index, 0, 0],
+                distribution: Distribution::Rademacher,
+            });
             [0.05, -0.05].map(|scale| Candidate { direction, scale })
         })
         .collect();
-    let work = Workload { generator: &*generator, shape, candidates: &candidates, images };
+    let work = Workload {
+        generator: &*generator,
+        shape,
+        candidates: &candidates,
+        images,
+    };
     let (_, choice) = renderer::choose(wish, &Hint::default(), &work, now).await;
     serde_json::to_string(&choice).map_err(|error| error.to_string())
 }
