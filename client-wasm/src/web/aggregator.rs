@@ -3,11 +3,9 @@
 
 use std::cell::Cell;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shared::round::messages::{
-    Enrolment, FederationDetail, JoinRequest, Joined, Problem, RoundView, Update,
-};
+use serde_json::{Value, json};
+use shared::round::messages::{Enrolment, RoundView, Update};
 use shared::round::refusal::Refusal;
 use shared::round::wire;
 
@@ -17,6 +15,20 @@ use super::http::{self, Answer, Call, NoAnswer};
 const LIMIT_MS: f64 = 30_000.0;
 /// The aggregator is asked to hold an answer back for a change no longer than this.
 const WAIT_MS: f64 = 20_000.0;
+
+const JSON: &str = "application/json";
+
+/// What is used of a `FederationDetail`.
+pub struct Detail {
+    /// Its summary, as it came.
+    pub summary: Value,
+    /// The task, as it came.
+    pub task: Value,
+    /// The task's hash.
+    pub task_hash: String,
+    /// The hash of the current θ.
+    pub theta: String,
+}
 
 /// The aggregator of one federation.
 pub struct Aggregator {
@@ -47,27 +59,37 @@ impl Aggregator {
         }
     }
 
-    /// What everybody may know.
-    pub async fn detail(&self) -> Result<FederationDetail, Failure> {
-        self.read(&self.send("GET", "", None, None, LIMIT_MS).await?)
+    /// What everybody may know. It is mostly handed on to the page as it is.
+    pub async fn detail(&self) -> Result<Detail, Failure> {
+        let detail: Value = self.read(&self.send("GET", "", None, None, LIMIT_MS).await?)?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(Detail {
+            task_hash: text(&detail["summary"]["task_hash"]),
+            theta: text(&detail["current"]["theta"]),
+            task: detail["task"].clone(),
+            summary: detail["summary"].clone(),
+        })
     }
 
-    /// Joins.
-    pub async fn join(&self, invite: &str) -> Result<Joined, Failure> {
-        let body = JsonBody::new(&JoinRequest {
-            invite: invite.to_owned(),
-        });
-        self.read(
-            &self
-                .send(
-                    "POST",
-                    "/participants",
-                    None,
-                    Some(body.as_body()),
-                    LIMIT_MS,
-                )
-                .await?,
-        )
+    /// Joins: our number and our token.
+    pub async fn join(&self, invite: &str) -> Result<(u32, String), Failure> {
+        let body = json!({ "invite": invite }).to_string();
+        let answer = self
+            .send(
+                "POST",
+                "/participants",
+                None,
+                Some((JSON, body.as_bytes())),
+                LIMIT_MS,
+            )
+            .await?;
+        let joined: Value = self.read(&answer)?;
+        match (joined["participant"].as_u64(), joined["token"].as_str()) {
+            (Some(participant), Some(token)) => Ok((participant as u32, token.to_owned())),
+            _ => Err(Failure::Outage(
+                "its answer holds no token; reload the page".to_owned(),
+            )),
+        }
     }
 
     /// Where the round is; after a version, waits a while for a change.
@@ -97,14 +119,14 @@ impl Aggregator {
         round: u32,
         body: &Enrolment,
     ) -> Result<RoundView, Failure> {
-        let body = JsonBody::new(body);
+        let body = json!({ "theta": body.theta }).to_string();
         self.read(
             &self
                 .send(
                     "POST",
                     &format!("/rounds/{round}/enrol"),
                     Some(token),
-                    Some(body.as_body()),
+                    Some((JSON, body.as_bytes())),
                     LIMIT_MS,
                 )
                 .await?,
@@ -169,20 +191,17 @@ impl Aggregator {
     }
 
     fn failure(&self, status: u16, answer: &Answer) -> Failure {
-        let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
-        let refusal = problem.as_ref().and_then(|p| Refusal::from_code(&p.code));
-        match (refusal, problem) {
+        let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let text = |name: &str| problem[name].as_str().map(str::to_owned);
+        let words = text("detail").or_else(|| text("title")).unwrap_or_default();
+        match text("code").map(|code| Refusal::from_code(&code)) {
             // Told to wait is not told no.
-            (Some(Refusal::RateLimited), _) => {
+            Some(Some(Refusal::RateLimited)) => {
                 Failure::Outage("it asks to be left alone for a while (429)".to_owned())
             }
-            (Some(refusal), Some(problem)) => {
-                Failure::Refused(refusal, problem.detail.unwrap_or(problem.title))
-            }
-            (None, Some(problem)) => {
-                Failure::Outage(format!("it answers {status}: {}", problem.title))
-            }
-            _ => Failure::Outage(format!(
+            Some(Some(refusal)) => Failure::Refused(refusal, words),
+            Some(None) => Failure::Outage(format!("it answers {status}: {words}")),
+            None => Failure::Outage(format!(
                 "it answers {status} where an answer of the aggregator was expected; is there a proxy in between?"
             )),
         }
@@ -195,19 +214,6 @@ impl Aggregator {
                 "its answer is not what this page understands ({kind}); reload the page, it may be older than the aggregator"
             ))
         })
-    }
-}
-
-struct JsonBody(String);
-
-impl JsonBody {
-    fn new(value: &impl Serialize) -> Self {
-        // Messages with text keys always serialise; were one not to, the empty body is refused.
-        Self(serde_json::to_string(value).unwrap_or_default())
-    }
-
-    fn as_body(&self) -> (&str, &[u8]) {
-        ("application/json", self.0.as_bytes())
     }
 }
 

@@ -99,7 +99,7 @@ impl Owner {
             return theta;
         }
         let current = async {
-            let hash = self.aggregator.detail().await.ok()?.current.theta;
+            let hash = self.aggregator.detail().await.ok()?.theta;
             theta_from_bytes(
                 &self.aggregator.theta(&hash).await.ok()?,
                 self.generator.dim(),

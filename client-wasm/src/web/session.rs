@@ -5,13 +5,12 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 use shared::round::client::{Client, Event};
-use shared::round::messages::FederationDetail;
 use shared::round::wire;
 use shared::task::{Task, origin_of};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use super::aggregator::{Aggregator, Failure};
+use super::aggregator::{Aggregator, Detail, Failure};
 use super::ask::ModelApi;
 use super::driver;
 use super::evaluate::no_data;
@@ -42,7 +41,7 @@ impl Session {
         data: Option<Vec<u8>>,
         host: Host,
     ) -> Option<Session> {
-        let opening: Opening = match serde_json::from_str(&opening) {
+        let opening: Opening = match serde_json::from_slice(opening.as_bytes()) {
             Ok(opening) => opening,
             Err(error) => {
                 let text = format!(
@@ -57,7 +56,7 @@ impl Session {
         };
         let aggregator = Aggregator::new(&opening.aggregator, &opening.federation);
         let detail = detail(&aggregator, &host).await?;
-        let found = Found::read(membership, state, data, &detail.summary.task_hash);
+        let found = Found::read(membership, state, data, &detail.task_hash);
         match Self::build(opening, aggregator, &detail, found, host).await {
             Ok(session) => {
                 session.show_opened(&detail);
@@ -194,7 +193,7 @@ impl Session {
     async fn build(
         opening: Opening,
         aggregator: Aggregator,
-        detail: &FederationDetail,
+        detail: &Detail,
         found: Found,
         host: Host,
     ) -> Result<Session, (Host, Trouble)> {
@@ -216,7 +215,7 @@ impl Session {
         };
         let owner = Owner {
             host,
-            task_hash: detail.summary.task_hash.clone(),
+            task_hash: detail.task_hash.clone(),
             aggregator,
             model,
             examples: RefCell::new(examples),
@@ -265,7 +264,7 @@ impl Session {
         })
     }
 
-    fn show_opened(&self, detail: &FederationDetail) {
+    fn show_opened(&self, detail: &Detail) {
         let owner = &self.owner;
         let participant = owner
             .membership
@@ -334,7 +333,7 @@ fn parts(opening: &Opening, source: Value) -> Result<Parts, Trouble> {
 }
 
 /// The federation, waited for as long as it takes; nothing if there is none.
-async fn detail(aggregator: &Aggregator, host: &Host) -> Option<FederationDetail> {
+async fn detail(aggregator: &Aggregator, host: &Host) -> Option<Detail> {
     for tries in 0.. {
         match aggregator.detail().await {
             Ok(detail) => return Some(detail),
@@ -376,30 +375,31 @@ async fn join(owner: &Rc<Owner>) -> Result<(), Trouble> {
             text,
         ));
     };
-    let joined = owner
-        .aggregator
-        .join(&invite)
-        .await
-        .map_err(|failure| match failure {
-            Failure::Refused(refusal, text) => {
-                Trouble::new(Place::Open, refusal.code(), "You could not join", text)
-            }
-            Failure::Outage(why) => {
-                driver::outage(&format!("{why}. Press start again"), Place::Open)
-            }
-        })?;
+    let (participant, token) =
+        owner
+            .aggregator
+            .join(&invite)
+            .await
+            .map_err(|failure| match failure {
+                Failure::Refused(refusal, text) => {
+                    Trouble::new(Place::Open, refusal.code(), "You could not join", text)
+                }
+                Failure::Outage(why) => {
+                    driver::outage(&format!("{why}. Press start again"), Place::Open)
+                }
+            })?;
     owner.left.set(false);
     owner.stop.set(None);
     *owner.bench.borrow_mut() = None;
     let membership = Membership {
-        participant: joined.participant,
-        token: joined.token,
+        participant,
+        token,
         task_hash: owner.task_hash.clone(),
     };
     owner
         .save(record::MEMBERSHIP, &wire::encode(&membership))
         .await;
     *owner.membership.borrow_mut() = Some(membership);
-    *owner.client.borrow_mut() = Some(Client::new(joined.participant));
+    *owner.client.borrow_mut() = Some(Client::new(participant));
     Ok(())
 }

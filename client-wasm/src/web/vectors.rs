@@ -24,7 +24,12 @@ pub async fn measure_step(
     images: usize,
     directions: u32,
 ) -> Result<String, String> {
-    let wish: Wish = serde_json::from_value(json!(wish)).map_err(|error| error.to_string())?;
+    let wish = match &wish[..] {
+        "auto" => Wish::Auto,
+        "cpu" => Wish::Cpu,
+        "webgpu" => Wish::WebGpu,
+        _ => return Err("the wish is auto, cpu or webgpu".to_owned()),
+    };
     let shape = Shape {
         height: side,
         width: side,

@@ -29,53 +29,56 @@ pub(super) fn add_quantised(out: &mut [u8], image: &[u8], levels: &[f32]) {
     }
 }
 
-/// Each function gives the number of values that it did; the caller does the rest.
+/// Each function gives the number of values that it did; the caller does the rest. Plain indices and pointers:
+/// optimised for size, iterators would stay calls.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd {
     use core::arch::wasm32::*;
 
     pub fn blend(row: &mut [f32], above: &[f32], below: &[f32], weight: f32) -> usize {
+        let length = row.len().min(above.len()).min(below.len());
         let weight = f32x4_splat(weight);
-        let parts = row.chunks_exact_mut(4).zip(above.chunks_exact(4)).zip(below.chunks_exact(4));
-        let mut done = 0;
-        for ((row, above), below) in parts {
-            let (a, b) = (load(above), load(below));
-            let blended = f32x4_add(a, f32x4_mul(f32x4_sub(b, a), weight));
-            // SAFETY: `row` is 4 floats long, 16 bytes; the store needs no alignment.
-            unsafe { v128_store(row.as_mut_ptr().cast(), blended) };
-            done += 4;
+        let mut at = 0;
+        while at + 4 <= length {
+            // SAFETY: all three slices reach to at + 4; loads and stores need no alignment.
+            unsafe {
+                let a = v128_load(above.as_ptr().add(at).cast());
+                let b = v128_load(below.as_ptr().add(at).cast());
+                let blended = f32x4_add(a, f32x4_mul(f32x4_sub(b, a), weight));
+                v128_store(row.as_mut_ptr().add(at).cast(), blended);
+            }
+            at += 4;
         }
-        done
+        at
     }
 
     pub fn add_quantised(out: &mut [u8], image: &[u8], levels: &[f32]) -> usize {
-        let parts = out.chunks_exact_mut(16).zip(image.chunks_exact(16)).zip(levels.chunks_exact(16));
-        let mut done = 0;
-        for ((out, image), levels) in parts {
-            // SAFETY: `image` is 16 bytes long; the load needs no alignment.
-            let bytes = unsafe { v128_load(image.as_ptr().cast()) };
-            let (low, high) = (u16x8_extend_low_u8x16(bytes), u16x8_extend_high_u8x16(bytes));
-            let first = quantised(u32x4_extend_low_u16x8(low), &levels[..4]);
-            let second = quantised(u32x4_extend_high_u16x8(low), &levels[4..8]);
-            let third = quantised(u32x4_extend_low_u16x8(high), &levels[8..12]);
-            let fourth = quantised(u32x4_extend_high_u16x8(high), &levels[12..]);
-            let packed = u8x16_narrow_i16x8(i16x8_narrow_i32x4(first, second), i16x8_narrow_i32x4(third, fourth));
-            // SAFETY: `out` is 16 bytes long; the store needs no alignment.
-            unsafe { v128_store(out.as_mut_ptr().cast(), packed) };
-            done += 16;
+        let length = out.len().min(image.len()).min(levels.len());
+        let mut at = 0;
+        while at + 16 <= length {
+            // SAFETY: all three slices reach to at + 16; loads and stores need no alignment.
+            unsafe {
+                let bytes = v128_load(image.as_ptr().add(at).cast());
+                let levels: *const v128 = levels.as_ptr().add(at).cast();
+                let (low, high) = (u16x8_extend_low_u8x16(bytes), u16x8_extend_high_u8x16(bytes));
+                let first = quantised(u32x4_extend_low_u16x8(low), v128_load(levels));
+                let second = quantised(u32x4_extend_high_u16x8(low), v128_load(levels.add(1)));
+                let third = quantised(u32x4_extend_low_u16x8(high), v128_load(levels.add(2)));
+                let fourth = quantised(u32x4_extend_high_u16x8(high), v128_load(levels.add(3)));
+                let (left, right) = (i16x8_narrow_i32x4(first, second), i16x8_narrow_i32x4(third, fourth));
+                v128_store(out.as_mut_ptr().add(at).cast(), u8x16_narrow_i16x8(left, right));
+            }
+            at += 16;
         }
-        done
+        at
     }
 
     /// As [`super::quantise`]: NaN passes through minimum and maximum and becomes 0.
-    fn quantised(pixels: v128, levels: &[f32]) -> v128 {
-        let sum = f32x4_add(f32x4_convert_u32x4(pixels), load(levels));
+    #[inline(always)]
+    fn quantised(pixels: v128, levels: v128) -> v128 {
+        let sum = f32x4_add(f32x4_convert_u32x4(pixels), levels);
         let clipped = f32x4_min(f32x4_max(sum, f32x4_splat(0.0)), f32x4_splat(255.0));
         i32x4_trunc_sat_f32x4(f32x4_add(clipped, f32x4_splat(0.5)))
-    }
-
-    fn load(values: &[f32]) -> v128 {
-        f32x4(values[0], values[1], values[2], values[3])
     }
 }
 
