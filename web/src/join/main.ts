@@ -1,7 +1,7 @@
 /** The data owner's page: opens the federation in a Worker, lets the person choose and agree, then shows. */
 import type { FederationDetail } from '../generated/FederationDetail';
 import { generatorPath } from '../lib/api';
-import { byId, confirmWith, setText, show, wireDialog } from '../lib/dom';
+import { byId, confirmWith, find, setText, show, wireDialog } from '../lib/dom';
 import { percent, plural } from '../lib/format';
 import { dashboardPath, parseInvite, parseJoinPath } from '../lib/links';
 import { FederationFeed } from '../lib/sse';
@@ -98,6 +98,16 @@ class JoinPage {
     const dialog = byId('leave-dialog', HTMLDialogElement);
     wireDialog(dialog);
     for (const id of ['leave', 'forget-session']) click(id, () => void confirmWith(dialog).then((yes) => yes && this.leave()));
+    // A whole link pasted over one without its invite changes the fragment only; the browser stays on the page.
+    window.addEventListener('hashchange', () => {
+      const invite = parseInvite(location.hash);
+      if (invite !== null && invite !== this.invite) location.reload();
+    });
+    // Followed as a link it would put itself in the invite's place in the address, and a reload would find none.
+    find(document, '.skip', HTMLAnchorElement).addEventListener('click', (event) => {
+      event.preventDefault();
+      byId('main', HTMLElement).focus();
+    });
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState === 'visible' && this.wish.agreed) this.session.send({ type: 'visible' });
     });
