@@ -13,8 +13,8 @@ use crate::workspace::{cargo, scratch, target, web};
 
 /// Features that the compiled module uses; wasm-opt refuses modules whose features it is not told.
 const WASM_OPT: &[&str] = &[
-    // Speed matters in the kernels, and -O3 grows this module by little over -Oz.
-    "-O3",
+    // Every visitor loads it; the loops whose speed matters are SIMD by hand.
+    "-Oz",
     "--enable-bulk-memory",
     "--enable-bulk-memory-opt",
     "--enable-nontrapping-float-to-int",
