@@ -3,20 +3,31 @@
 //! One file per figure below `figures/`; each ends a run with one line of JSON. To add one, write
 //! `figures/NAME.rs` with a `pub const FIGURE: Figure` and put it into [`FIGURES`].
 
+mod aggregator;
+mod digits;
+mod optimisers;
+mod simulation;
 pub mod sizes;
+mod step;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::Value;
 
 use crate::build;
-use crate::run::aloud_or_fail;
-use crate::workspace::{Profile, root};
+use crate::workspace::Profile;
 
 /// The figures, in the order in which they are listed.
-const FIGURES: &[Figure] = &[sizes::FIGURE];
+const FIGURES: &[Figure] = &[
+    digits::LIGHT_ON_DARK,
+    digits::DARK_ON_LIGHT,
+    optimisers::FIGURE,
+    step::FIGURE,
+    aggregator::FIGURE,
+    sizes::FIGURE,
+];
 
 /// One figure that can be recomputed.
 pub struct Figure {
@@ -33,18 +44,16 @@ pub struct Inputs {
     data: Option<PathBuf>,
 }
 
-#[allow(
-    dead_code,
-    reason = "helpers of figures that need data or the built binary"
-)]
 impl Inputs {
     /// The folder that holds the public data sets.
     ///
     /// # Errors
     /// Says where to get the data when `--data` was not given or has no folder `wanted`.
     pub fn data(&self, wanted: &str) -> Result<PathBuf> {
-        let advice = "scikit-learn's handwritten digits come with `pip install scikit-learn` (sklearn.datasets.load_digits), \
-                      originally https://archive.ics.uci.edu/dataset/80";
+        let advice = "the handwritten digits are public: scikit-learn's sklearn.datasets.load_digits (its file \
+                      sklearn/datasets/data/digits.csv.gz will do as it is), originally UCI's optical recognition of \
+                      handwritten digits, https://archive.ics.uci.edu/dataset/80; as CSV, each row is 64 values of \
+                      0 to 16, then the label";
         let Some(data) = &self.data else {
             bail!("this figure needs --data DIR, the folder that holds `{wanted}`; {advice}");
         };
@@ -62,10 +71,20 @@ impl Inputs {
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Which figure; without it their names are listed.
+    #[arg(value_parser = names())]
     name: Option<String>,
     /// The folder that holds `digits`, for figures that need real data.
     #[arg(long)]
     data: Option<PathBuf>,
+}
+
+/// The names, so that `--help` lists them with what they measure.
+fn names() -> PossibleValuesParser {
+    FIGURES
+        .iter()
+        .map(|figure| PossibleValue::new(figure.name).help(figure.summary))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 pub fn command(arguments: &Arguments) -> Result<()> {
@@ -75,13 +94,10 @@ pub fn command(arguments: &Arguments) -> Result<()> {
         }
         return Ok(());
     };
-    let Some(figure) = FIGURES.iter().find(|figure| figure.name == name) else {
-        let names: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
-        bail!(
-            "there is no figure named {name}; there are: {}",
-            names.join(", ")
-        );
-    };
+    let figure = FIGURES
+        .iter()
+        .find(|figure| figure.name == name)
+        .with_context(|| format!("there is no figure named {name}"))?;
     // Relative to where the caller stands, not to the root in which programs are run.
     let data = arguments
         .data
@@ -93,21 +109,8 @@ pub fn command(arguments: &Arguments) -> Result<()> {
 }
 
 /// Builds `fed-bbpt` for measuring and gives its path.
-#[allow(dead_code, reason = "helper of figures that run the binary")]
-pub fn build_release() -> Result<PathBuf> {
+fn build_release() -> Result<PathBuf> {
     build::binary(Profile::Release)
-}
-
-/// Runs `binary` in the repository's root, shows its output, and reads its last line as JSON.
-#[allow(dead_code, reason = "helper of figures that run the binary")]
-pub fn run_for_json<I, S>(binary: &Path, arguments: I) -> Result<Value>
-where
-    I: IntoIterator<Item = S>,
-    S: AsRef<std::ffi::OsStr>,
-{
-    let mut command = Command::new(binary);
-    command.current_dir(root()).args(arguments);
-    last_json_line(&aloud_or_fail(&mut command)?)
 }
 
 fn last_json_line(output: &str) -> Result<Value> {

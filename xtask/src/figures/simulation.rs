@@ -1,0 +1,75 @@
+//! Runs of `fed-bbpt simulate` on the handwritten digits, and what is read off their reports.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::run::{seconds, show};
+use crate::workspace::root;
+
+/// One simulation: 10 participants, 1,000 training examples split with Dirichlet 0.5, the rest is the test.
+pub struct Simulation<'a> {
+    pub task: &'a str,
+    /// The folder of the digits' CSV.
+    pub digits: &'a Path,
+    pub seed: u64,
+    /// Further arguments of `fed-bbpt simulate`.
+    pub further: &'a [&'a str],
+}
+
+impl Simulation<'_> {
+    /// Runs it and gives its report; says on stdout what runs and how long it took.
+    pub fn run(&self, binary: &Path) -> Result<Value> {
+        let seed = self.seed.to_string();
+        let mut command = Command::new(binary);
+        command
+            .current_dir(root())
+            .args(["simulate", "--task", self.task, "--data"])
+            .arg(self.digits)
+            .args(["--train", "1000", "--clients", "10"])
+            .args(["--partition", "dirichlet:0.5", "--seed", &seed, "--json"])
+            .args(self.further);
+        println!("{}", show(&command));
+        let started = Instant::now();
+        // Progress and warnings go to stderr, straight to whoever waits.
+        let output = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("cannot start {}", binary.display()))?;
+        if !output.status.success() {
+            bail!("`{}` failed ({})", show(&command), output.status);
+        }
+        println!("  done in {}", seconds(started.elapsed()));
+        serde_json::from_slice(&output.stdout).context("the simulation's report is not JSON")
+    }
+}
+
+/// What `setting` (`federated`, `local`, `centralised`) reached.
+pub fn outcome<'a>(report: &'a Value, setting: &str) -> Result<&'a Value> {
+    report["outcomes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|outcome| outcome["setting"] == setting)
+        .with_context(|| format!("the report has no outcome named {setting}"))
+}
+
+/// The number `key` of `object`.
+pub fn number(object: &Value, key: &str) -> Result<f64> {
+    object[key]
+        .as_f64()
+        .with_context(|| format!("the report has no number {key}"))
+}
+
+/// Four decimal places: a test image is 0.13%.
+pub fn rounded(fraction: f64) -> f64 {
+    (fraction * 1e4).round() / 1e4
+}
+
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
