@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 
 /// At most this many examples serve to fit a `frequency` mapping.
 const MAPPING_EXAMPLES: usize = 512;
+/// After so many θ in a row that are not the announced one, the aggregator contradicts itself: that θ moved on
+/// between two answers explains one or two.
+const MISMATCHES: u32 = 20;
 
 /// What the machine knows from outside and need not remember.
 pub struct Environment<'a> {
@@ -178,6 +181,9 @@ struct Work {
     measured: Option<Outcome>,
     delta: Option<Vec<f32>>,
     train_loss: f32,
+    /// An update was handed out for sending, with all queries unreported until then. Whether it counted is
+    /// known only from θ: an aborted round leaves θ as it was and counts nothing.
+    offered: bool,
 }
 
 /// One point of the participant's own curve.
@@ -208,6 +214,7 @@ pub struct Client {
     delivered: u32,
     before: Option<Outcome>,
     curve: Vec<OwnPoint>,
+    mismatches: u32,
 }
 
 impl Client {
@@ -226,6 +233,7 @@ impl Client {
             delivered: 0,
             before: None,
             curve: Vec::new(),
+            mismatches: 0,
         }
     }
 
@@ -288,6 +296,7 @@ impl Client {
     pub fn activity(&self, task: &Task) -> (&'static str, u32, u32) {
         let of = task.federation.local_steps;
         match &self.stage {
+            Stage::Stopped(_) => ("stopped", of, of),
             _ if self.paused => ("paused", 0, of),
             Stage::Syncing => ("syncing", 0, of),
             Stage::Loading => ("loading", 0, of),
@@ -297,7 +306,6 @@ impl Client {
             Stage::Enrolling | Stage::AwaitingCohort => ("waiting", of, of),
             Stage::Uploading => ("uploading", of, of),
             Stage::AwaitingResult => ("waiting", of, of),
-            Stage::Stopped(_) => ("stopped", of, of),
         }
     }
 
@@ -312,7 +320,7 @@ impl Client {
             Event::Pause => self.paused = true,
             Event::Resume => self.paused = false,
             Event::Leave => self.stage = Stage::Stopped(StopReason::Left),
-            Event::View(view) => self.take_view(view),
+            Event::View(view) => self.take_view(env, view),
             Event::Theta(theta) => self.take_theta(env, theta),
             Event::Evaluated { outcomes, frequencies } => self.take_answers(env, &outcomes, frequencies),
             Event::Accepted => match self.stage {
@@ -325,29 +333,40 @@ impl Client {
         self.open_action(env)
     }
 
-    fn take_view(&mut self, view: RoundView) {
+    fn take_view(&mut self, env: &Environment<'_>, view: RoundView) {
         // Answers may overtake each other on the way here.
         if self.view.as_ref().is_some_and(|old| old.version > view.version) {
             return;
         }
-        match view.status {
-            FederationStatus::Closed => self.stage = Stage::Stopped(StopReason::Closed),
-            // The final θ is still loaded and measured.
-            FederationStatus::Finished | FederationStatus::Running => {
-                let stale = self.work.as_ref().is_none_or(|w| w.hash != view.theta);
-                if stale {
-                    self.stage = Stage::Loading;
-                } else if self.update_is_ready() {
-                    self.stage = match (view.phase, view.standing) {
-                        (Phase::Open, Standing::Idle) => Stage::Enrolling,
-                        (Phase::Upload, Standing::InCohort) => Stage::Uploading,
-                        (_, Standing::Delivered) => Stage::AwaitingResult,
-                        _ => Stage::AwaitingCohort,
-                    };
-                }
-            }
-        }
+        // A round that moved θ by nothing is still another one, with other directions and examples.
+        let stale = self.work.as_ref().is_none_or(|w| w.hash != view.theta || w.step != view.step);
+        let (status, phase, standing) = (view.status, view.phase, view.standing);
         self.view = Some(view);
+        if status == FederationStatus::Closed {
+            self.stage = Stage::Stopped(StopReason::Closed);
+        } else if stale {
+            // Also the final θ is loaded and measured.
+            self.stage = Stage::Loading;
+        } else if status == FederationStatus::Running && self.update_is_ready() {
+            self.stage = match (phase, standing) {
+                (Phase::Open, Standing::Idle) => Stage::Enrolling,
+                (Phase::Upload, Standing::InCohort) => {
+                    if let Some(work) = self.work.as_mut() {
+                        work.offered = true;
+                    }
+                    Stage::Uploading
+                }
+                (_, Standing::Delivered) => Stage::AwaitingResult,
+                _ => Stage::AwaitingCohort,
+            };
+        } else if !self.is_evaluating() {
+            self.prepare_to_train(env);
+        }
+    }
+
+    /// The model is being asked: nothing that the aggregator answers belongs to this.
+    fn is_evaluating(&self) -> bool {
+        matches!(self.stage, Stage::Fitting | Stage::Baseline | Stage::Measuring | Stage::Training { .. })
     }
 
     fn update_is_ready(&self) -> bool {
@@ -363,10 +382,19 @@ impl Client {
         let hash = theta_hash(&theta);
         if theta.len() != env.dim || hash != view.theta {
             // Either θ moved on since the view, or the two contradict each other: look again.
-            self.stage = Stage::Syncing;
+            self.mismatches += 1;
+            let enough = self.mismatches >= MISMATCHES;
+            self.stage = if enough { Stage::Stopped(StopReason::Inconsistent) } else { Stage::Syncing };
             return;
         }
-        self.work = Some(Work { hash, step: view.step, theta, measured: None, delta: None, train_loss: 0.0 });
+        self.mismatches = 0;
+        if self.work.as_ref().is_some_and(|w| w.offered) {
+            // θ moved on, perhaps with that update in it: its answer may be the one that was lost. Rather
+            // not report those queries at all than twice.
+            self.unreported = 0;
+        }
+        let step = view.step;
+        self.work = Some(Work { hash, step, theta, measured: None, delta: None, train_loss: 0.0, offered: false });
         self.prepare_to_train(env);
     }
 
@@ -441,7 +469,6 @@ impl Client {
 
     fn delivered_update(&mut self) {
         self.stage = Stage::AwaitingResult;
-        self.unreported = 0;
         self.delivered += 1;
     }
 
@@ -459,6 +486,8 @@ impl Client {
             (Refusal::Malformed | Refusal::NotFinite | Refusal::OutOfRange | Refusal::TooLarge, Stage::Uploading | Stage::Enrolling) => {
                 Stage::Stopped(StopReason::Inconsistent)
             }
+            // It answers a message of before the open evaluation.
+            _ if self.is_evaluating() => return,
             // Finished, wrong round, too late, no place in the cohort: look where the round is now.
             _ if self.update_is_ready() => Stage::AwaitingCohort,
             _ => Stage::Syncing,
@@ -511,9 +540,11 @@ impl Client {
         }
         if let Some(evaluation) = self.evaluation(env) {
             let budget = env.task.federation.query_budget;
-            if evaluation.purpose == Purpose::Step && budget > 0 && self.spent + u64::from(evaluation.queries()) > budget {
-                self.stage = Stage::Stopped(StopReason::BudgetSpent);
-                return Action::Stop(StopReason::BudgetSpent);
+            if budget > 0 && self.spent + u64::from(evaluation.queries()) > budget {
+                // The final θ is good also where nothing is left to measure it with.
+                let reason = if self.finished() { StopReason::Finished } else { StopReason::BudgetSpent };
+                self.stage = Stage::Stopped(reason);
+                return Action::Stop(reason);
             }
             return Action::Evaluate(evaluation);
         }
@@ -555,3 +586,6 @@ fn batch(task: &Task, participant: u32, state: &State, training: usize) -> Vec<u
     indices.truncate(size);
     indices
 }
+
+#[cfg(test)]
+mod tests;

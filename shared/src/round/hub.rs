@@ -215,7 +215,7 @@ impl Hub {
             task.federation.server.apply(&mut next, &mean, self.step, task.federation.rounds);
         }
         if next.theta.iter().any(|t| !t.is_finite()) {
-            self.finish_round(now, Some(AbortReason::TooFewUpdates), metrics, bytes);
+            self.finish_round(now, Some(AbortReason::Overflow), Metrics::default(), bytes);
             return;
         }
         self.hash = theta_hash(&next.theta);

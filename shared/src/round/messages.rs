@@ -115,7 +115,7 @@ impl Metrics {
     /// Sums must be finite and possible.
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        self.correct <= self.total && self.loss.is_finite() && self.total <= MAX_EXAMPLES && self.queries <= MAX_QUERIES
+        self.correct <= self.total && self.loss.abs() <= MAX_LOSS && self.total <= MAX_EXAMPLES && self.queries <= MAX_QUERIES
     }
 
     /// Adds another participant's.
@@ -131,6 +131,9 @@ impl Metrics {
 pub const MAX_EXAMPLES: u32 = 10_000_000;
 /// No participant spends more queries in a round.
 pub const MAX_QUERIES: u32 = 100_000_000;
+/// No participant's sum of losses is larger. Far beyond any loss, and small enough that 10⁶ participants' sum
+/// stays finite: JSON cannot say infinity, and a record that holds it could not be read again.
+pub const MAX_LOSS: f64 = 1e300;
 /// No entry of an update is larger: with at most 10⁷ examples and 10⁶ participants the sum stays exact enough
 /// and far from overflow.
 pub const MAX_ENTRY: f32 = 1e6;

@@ -6,7 +6,7 @@
 
 use super::messages::Standing;
 use super::phase::{AbortReason, Phase};
-use super::policy::{Policy, Verdict};
+use super::policy::{Limits, Policy, Verdict};
 use super::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
@@ -187,7 +187,10 @@ impl Round {
     fn advance(&mut self, policy: &Policy, now: u64, live: u32, actions: &mut Vec<Action>) {
         let elapsed = self.since.map_or(0, |s| now - s);
         if self.phase == Phase::Open && self.since.is_some() {
-            match policy.open.verdict(self.enrolled, live.max(self.enrolled), elapsed) {
+            // A cohort that could not suffice is not frozen: it would be aborted as soon as all delivered, and the
+            // same participants would enrol again at once, round after round.
+            let open = Limits { count_min: policy.open.count_min.max(policy.upload.count_min), ..policy.open };
+            match open.verdict(self.enrolled, live.max(self.enrolled), elapsed) {
                 Verdict::Go => {
                     *self = Self { phase: Phase::Upload, since: Some(now), cohort: self.enrolled, ..self.clone() };
                     actions.push(Action::Freeze);
@@ -221,7 +224,6 @@ impl Round {
 
 #[cfg(test)]
 mod tests {
-    use super::super::policy::Limits;
     use super::*;
     use proptest::prelude::*;
 

@@ -1,0 +1,488 @@
+//! Every transition of the participant's machine, and what it makes of answers that come late, twice or wrong.
+
+use super::*;
+use crate::round::wire;
+use serde_json::json;
+
+const TRAINING: usize = 5;
+const HOLDOUT: usize = 2;
+/// Of a step: one two-sided direction, a batch of two.
+const STEP: u64 = 4;
+
+struct Fixture {
+    task: Task,
+    optimizer: Box<dyn Optimizer>,
+    theta: Vec<f32>,
+    holdout: usize,
+}
+
+impl Fixture {
+    fn new(mapping: &str, budget: u64) -> Self {
+        let task = Task::from_value(json!({
+            "name": "t",
+            "model": { "url": "http://127.0.0.1:1", "name": "m", "input": { "height": 8, "width": 8 }, "output": { "classes": 2 } },
+            "data": { "labels": ["a", "b"] },
+            "mapping": { "kind": mapping },
+            "generator": { "kind": "statistic", "grid": 2, "statistics": 0 },
+            "optimizer": { "kind": "zo-sgd", "directions": 1 },
+            "federation": { "rounds": 3, "local_steps": 2, "batch": 2, "query_budget": budget },
+        }))
+        .unwrap();
+        let theta = task.generator().unwrap().initial();
+        Self { optimizer: task.optimizer(0).unwrap(), task, theta, holdout: HOLDOUT }
+    }
+
+    fn env(&self) -> Environment<'_> {
+        Environment {
+            task: &self.task,
+            optimizer: &*self.optimizer,
+            dim: self.theta.len(),
+            training: TRAINING,
+            holdout: self.holdout,
+        }
+    }
+
+    /// θ_t in this test.
+    fn theta_at(&self, step: u32) -> Vec<f32> {
+        self.theta.iter().map(|t| t + step as f32).collect()
+    }
+
+    fn view(&self, version: u64, step: u32, round: u32, phase: Phase, standing: Standing) -> RoundView {
+        RoundView {
+            version,
+            status: FederationStatus::Running,
+            step,
+            round,
+            phase,
+            theta: theta_hash(&self.theta_at(step)),
+            standing,
+            enrolled: 0,
+            cohort: 0,
+            delivered: 0,
+            live: 1,
+            deadline_ms: None,
+        }
+    }
+
+    fn open(&self, version: u64, step: u32, round: u32) -> Event {
+        Event::View(self.view(version, step, round, Phase::Open, Standing::Idle))
+    }
+
+    /// Answers an evaluation; the second candidate is the worse one.
+    fn answer(&self, client: &mut Client, evaluation: &Evaluation) -> Action {
+        let total = evaluation.examples.len() as u32;
+        let outcomes = (0..evaluation.candidates.len().max(1))
+            .map(|i| Outcome { loss: f64::from(total) * (1.0 + i as f64), correct: 1, total })
+            .collect();
+        client.step(&self.env(), Event::Evaluated { outcomes, frequencies: None })
+    }
+
+    /// Answers all evaluations until something else is to be done.
+    fn work(&self, client: &mut Client, mut action: Action) -> Action {
+        while let Action::Evaluate(evaluation) = &action {
+            action = self.answer(client, evaluation);
+        }
+        action
+    }
+
+    /// A participant who has an update for θ_0 and syncs.
+    fn trained(&self) -> Client {
+        let mut client = Client::new(0);
+        client.step(&self.env(), self.open(1, 0, 0));
+        let action = client.step(&self.env(), Event::Theta(self.theta_at(0)));
+        assert_eq!(self.work(&mut client, action), Action::Sync { after: None });
+        client
+    }
+
+    /// One who is about to upload in round 0.
+    fn uploading(&self) -> (Client, Update) {
+        let mut client = self.trained();
+        let view = self.view(5, 0, 0, Phase::Upload, Standing::InCohort);
+        let Action::Upload(update) = client.step(&self.env(), Event::View(view)) else { panic!("no upload") };
+        (client, update)
+    }
+}
+
+fn queries(action: &Action) -> u32 {
+    if let Action::Upload(update) = action { update.metrics.queries } else { panic!("{action:?}") }
+}
+
+#[test]
+fn a_round_from_the_first_view_to_the_next_theta() {
+    let f = Fixture::new("identity", 0);
+    let (env, mut client) = (f.env(), Client::new(0));
+    assert_eq!(client.step(&env, Event::Start), Action::Sync { after: None });
+    assert_eq!(client.activity(&f.task), ("syncing", 0, 2));
+    assert_eq!(client.step(&env, f.open(1, 0, 0)), Action::Load { theta: theta_hash(&f.theta) });
+    assert_eq!(client.activity(&f.task).0, "loading");
+
+    // Unprompted accuracy, once in a life.
+    let Action::Evaluate(baseline) = client.step(&env, Event::Theta(f.theta.clone())) else { panic!() };
+    assert_eq!((baseline.purpose, baseline.part, baseline.candidates.len()), (Purpose::Measure, Part::Holdout, 0));
+    let Action::Evaluate(measure) = f.answer(&mut client, &baseline) else { panic!() };
+    assert_eq!((measure.purpose, &measure.candidates[..]), (Purpose::Measure, &[Candidate::BASE][..]));
+    assert_eq!(client.before().unwrap().total, 2);
+    let Action::Evaluate(first) = f.answer(&mut client, &measure) else { panic!() };
+    assert_eq!((first.purpose, first.part, first.queries()), (Purpose::Step, Part::Training, STEP as u32));
+    assert_eq!(client.curve().len(), 1);
+    assert_eq!(client.activity(&f.task), ("training", 0, 2));
+    let Action::Evaluate(second) = f.answer(&mut client, &first) else { panic!() };
+    assert_ne!(second.theta, first.theta, "the step moved nothing");
+    assert_eq!(client.activity(&f.task), ("training", 1, 2));
+    assert_eq!(f.answer(&mut client, &second), Action::Sync { after: None });
+    assert_eq!(client.spent(), 2 + 2 + 2 * STEP);
+
+    let body = Enrolment { theta: theta_hash(&f.theta) };
+    assert_eq!(client.step(&env, f.open(1, 0, 0)), Action::Enrol { round: 0, body });
+    assert_eq!(client.step(&env, Event::Accepted), Action::Sync { after: Some(1) });
+    assert_eq!(client.activity(&f.task).0, "waiting");
+    let cohort = f.view(3, 0, 0, Phase::Upload, Standing::InCohort);
+    let Action::Upload(update) = client.step(&env, Event::View(cohort)) else { panic!() };
+    assert_eq!((update.round, update.examples, update.metrics.queries), (0, TRAINING as u32, 12));
+    assert_eq!((update.metrics.correct, update.metrics.total), (1, 2));
+    assert_eq!(update.validate(f.theta.len()), Ok(()));
+    assert!(update.delta.iter().any(|d| *d != 0.0));
+    assert_eq!(client.activity(&f.task).0, "uploading");
+    assert_eq!(client.step(&env, Event::Accepted), Action::Sync { after: Some(3) });
+    assert_eq!(client.delivered(), 1);
+
+    // The next θ: no baseline again, and only new queries are reported.
+    assert_eq!(client.step(&env, f.open(4, 1, 1)), Action::Load { theta: theta_hash(&f.theta_at(1)) });
+    let action = client.step(&env, Event::Theta(f.theta_at(1)));
+    let Action::Evaluate(measure) = &action else { panic!() };
+    assert_eq!(measure.candidates, [Candidate::BASE]);
+    assert_eq!(f.work(&mut client, action), Action::Sync { after: None });
+    let cohort = f.view(6, 1, 1, Phase::Upload, Standing::InCohort);
+    assert_eq!(queries(&client.step(&env, Event::View(cohort))), 10);
+    assert_eq!(client.spent(), 22);
+}
+
+#[test]
+fn a_learnt_mapping_comes_first_and_only_once() {
+    let f = Fixture::new("frequency", 0);
+    let (env, mut client) = (f.env(), Client::new(0));
+    client.step(&env, f.open(1, 0, 0));
+    let Action::Evaluate(fit) = client.step(&env, Event::Theta(f.theta.clone())) else { panic!() };
+    assert_eq!((fit.purpose, fit.part, fit.examples.len()), (Purpose::Mapping, Part::Training, TRAINING));
+    assert_eq!(client.mapping(&f.task), None);
+    // Without counts nothing is learnt, and nothing is paid for.
+    assert_eq!(f.answer(&mut client, &fit), Action::Evaluate(fit.clone()));
+    assert_eq!(client.spent(), 0);
+    let mut counts = Frequencies::new(2, 2);
+    counts.count(&[0.0, 5.0], 0, crate::model_api::OutputKind::Logits);
+    counts.count(&[5.0, 0.0], 1, crate::model_api::OutputKind::Logits);
+    let event = Event::Evaluated { outcomes: Vec::new(), frequencies: Some(counts) };
+    let Action::Evaluate(baseline) = client.step(&env, event) else { panic!() };
+    assert_eq!(baseline.purpose, Purpose::Measure);
+    assert_eq!(client.spent(), TRAINING as u64);
+    let Some(Mapping::Groups { groups, .. }) = client.mapping(&f.task) else { panic!() };
+    assert_eq!(groups, [[1], [0]]);
+}
+
+#[test]
+fn without_held_out_examples_training_begins_at_once() {
+    let f = Fixture { holdout: 0, ..Fixture::new("identity", 0) };
+    let mut client = Client::new(0);
+    client.step(&f.env(), f.open(1, 0, 0));
+    let Action::Evaluate(step) = client.step(&f.env(), Event::Theta(f.theta.clone())) else { panic!() };
+    assert_eq!(step.purpose, Purpose::Step);
+}
+
+#[test]
+fn a_theta_that_was_not_announced_is_never_used() {
+    let f = Fixture::new("identity", 0);
+    for wrong in [f.theta_at(7), Vec::new(), vec![0.0; 1]] {
+        let mut client = Client::new(0);
+        client.step(&f.env(), f.open(1, 0, 0));
+        assert_eq!(client.step(&f.env(), Event::Theta(wrong.clone())), Action::Sync { after: None });
+        assert_eq!(client.theta(), None);
+        assert!(matches!(client.step(&f.env(), f.open(1, 0, 0)), Action::Load { .. }));
+        assert!(matches!(client.step(&f.env(), Event::Theta(f.theta.clone())), Action::Evaluate(_)));
+    }
+    // Not asked for: ignored.
+    let mut client = Client::new(0);
+    assert_eq!(client.step(&f.env(), Event::Theta(f.theta.clone())), Action::Sync { after: None });
+}
+
+#[test]
+fn an_aggregator_that_keeps_contradicting_itself_is_left() {
+    let f = Fixture::new("identity", 0);
+    let mut client = Client::new(0);
+    for _ in 0..MISMATCHES - 1 {
+        client.step(&f.env(), f.open(1, 0, 0));
+        assert_eq!(client.step(&f.env(), Event::Theta(f.theta_at(7))), Action::Sync { after: None });
+    }
+    client.step(&f.env(), f.open(1, 0, 0));
+    assert_eq!(client.step(&f.env(), Event::Theta(f.theta_at(7))), Action::Stop(StopReason::Inconsistent));
+}
+
+#[test]
+fn stale_views_change_nothing() {
+    let f = Fixture::new("identity", 0);
+    let (mut client, update) = f.uploading();
+    let before = client.clone();
+    let old = f.view(4, 0, 0, Phase::Open, Standing::Enrolled);
+    assert_eq!(client.step(&f.env(), Event::View(old)), Action::Upload(update));
+    assert_eq!(client, before);
+}
+
+#[test]
+fn a_theta_that_did_not_move_is_still_another_round() {
+    let f = Fixture::new("identity", 0);
+    let (mut client, _) = f.uploading();
+    client.step(&f.env(), Event::Accepted);
+    let mut view = f.view(6, 1, 1, Phase::Open, Standing::Idle);
+    view.theta = theta_hash(&f.theta);
+    assert!(matches!(client.step(&f.env(), Event::View(view.clone())), Action::Load { .. }));
+    assert!(matches!(client.step(&f.env(), Event::Theta(f.theta.clone())), Action::Evaluate(_)));
+    // And the last one ends the federation also then.
+    view.status = FederationStatus::Finished;
+    (view.version, view.step) = (9, 3);
+    client.step(&f.env(), Event::View(view));
+    let action = client.step(&f.env(), Event::Theta(f.theta.clone()));
+    assert_eq!(f.work(&mut client, action), Action::Stop(StopReason::Finished));
+}
+
+#[test]
+fn late_answers_do_not_disturb_an_evaluation() {
+    let f = Fixture::new("identity", 0);
+    let mut client = Client::new(0);
+    client.step(&f.env(), f.open(1, 0, 0));
+    let mut action = client.step(&f.env(), Event::Theta(f.theta.clone()));
+    while let Action::Evaluate(evaluation) = &action {
+        let before = client.clone();
+        for event in [
+            Event::Accepted,
+            Event::Refused(Refusal::WrongRound),
+            Event::Refused(Refusal::Duplicate),
+            Event::Refused(Refusal::TooLarge),
+            Event::Theta(f.theta_at(1)),
+            Event::Start,
+            f.open(1, 0, 0),
+        ] {
+            assert_eq!(client.step(&f.env(), event.clone()), action, "{event:?}");
+            assert_eq!(client, before, "{event:?}");
+        }
+        action = f.answer(&mut client, evaluation);
+    }
+}
+
+#[test]
+fn answers_that_do_not_fit_are_not_taken() {
+    let f = Fixture::new("identity", 0);
+    let mut client = Client::new(0);
+    client.step(&f.env(), f.open(1, 0, 0));
+    let baseline = client.step(&f.env(), Event::Theta(f.theta.clone()));
+    let one = Outcome { loss: 1.0, correct: 1, total: 2 };
+    let two = || Event::Evaluated { outcomes: vec![one, one], frequencies: None };
+    assert_eq!(client.step(&f.env(), two()), baseline);
+    let Action::Evaluate(evaluation) = &baseline else { panic!() };
+    let measure = f.answer(&mut client, evaluation);
+    let Action::Evaluate(evaluation) = &measure else { panic!() };
+    let step = f.answer(&mut client, evaluation);
+    let spent = client.spent();
+    let nan = Outcome { loss: f64::NAN, ..one };
+    for outcomes in [vec![], vec![one], vec![one, nan], vec![one; 3]] {
+        assert_eq!(client.step(&f.env(), Event::Evaluated { outcomes, frequencies: None }), step);
+    }
+    assert_eq!(client.spent(), spent);
+}
+
+#[test]
+fn refusals_of_an_enrolment() {
+    let f = Fixture::new("identity", 0);
+    let mut enrolling = f.trained();
+    let enrol = enrolling.step(&f.env(), f.open(2, 0, 0));
+    assert!(matches!(enrol, Action::Enrol { .. }));
+    let sync = Action::Sync { after: Some(2) };
+    for (refusal, action) in [
+        (Refusal::Duplicate, sync.clone()),
+        (Refusal::WrongRound, sync.clone()),
+        (Refusal::TooLate, sync.clone()),
+        (Refusal::CohortFull, sync.clone()),
+        (Refusal::FederationFinished, sync.clone()),
+        (Refusal::WrongTheta, sync),
+        (Refusal::FederationClosed, Action::Stop(StopReason::Closed)),
+        (Refusal::Unauthorized, Action::Stop(StopReason::Unauthorized)),
+        (Refusal::NotFound, Action::Stop(StopReason::Unauthorized)),
+        (Refusal::Malformed, Action::Stop(StopReason::Inconsistent)),
+    ] {
+        let mut client = enrolling.clone();
+        assert_eq!(client.step(&f.env(), Event::Refused(refusal)), action, "{refusal:?}");
+        assert_eq!(client.delivered(), 0);
+    }
+}
+
+#[test]
+fn refusals_of_an_update() {
+    let f = Fixture::new("identity", 0);
+    let (uploading, _) = f.uploading();
+    let sync = Action::Sync { after: Some(5) };
+    for (refusal, action, delivered) in [
+        // The first answer was lost; the update was not.
+        (Refusal::Duplicate, sync.clone(), 1),
+        (Refusal::WrongRound, sync.clone(), 0),
+        (Refusal::TooLate, sync.clone(), 0),
+        (Refusal::NotInCohort, sync, 0),
+        (Refusal::NotFinite, Action::Stop(StopReason::Inconsistent), 0),
+        (Refusal::OutOfRange, Action::Stop(StopReason::Inconsistent), 0),
+        (Refusal::TooLarge, Action::Stop(StopReason::Inconsistent), 0),
+        (Refusal::FederationClosed, Action::Stop(StopReason::Closed), 0),
+    ] {
+        let mut client = uploading.clone();
+        assert_eq!(client.step(&f.env(), Event::Refused(refusal)), action, "{refusal:?}");
+        assert_eq!(client.delivered(), delivered, "{refusal:?}");
+    }
+}
+
+#[test]
+fn an_aborted_round_is_tried_again_with_the_same_update() {
+    let f = Fixture::new("identity", 0);
+    let (mut client, first) = f.uploading();
+    client.step(&f.env(), Event::Accepted);
+    let Action::Enrol { round, .. } = client.step(&f.env(), f.open(7, 0, 1)) else { panic!() };
+    assert_eq!(round, 1);
+    let again = client.step(&f.env(), Event::View(f.view(8, 0, 1, Phase::Upload, Standing::InCohort)));
+    // What the aborted round threw away is counted now.
+    assert_eq!(again, Action::Upload(Update { round: 1, ..first }));
+}
+
+#[test]
+fn queries_whose_upload_has_an_unknown_fate_are_not_reported_twice() {
+    let f = Fixture::new("identity", 0);
+    let (mut client, update) = f.uploading();
+    assert_eq!(update.metrics.queries, 12);
+    // It arrived and the round ended; the answer was lost, the second try came too late.
+    client.step(&f.env(), Event::Refused(Refusal::WrongRound));
+    client.step(&f.env(), f.open(8, 1, 1));
+    let action = client.step(&f.env(), Event::Theta(f.theta_at(1)));
+    f.work(&mut client, action);
+    let upload = client.step(&f.env(), Event::View(f.view(9, 1, 1, Phase::Upload, Standing::InCohort)));
+    assert_eq!(queries(&upload), 10);
+}
+
+#[test]
+fn queries_that_were_never_offered_are_reported_later() {
+    let f = Fixture::new("identity", 0);
+    let mut client = f.trained();
+    // The others went on without us.
+    client.step(&f.env(), f.open(8, 1, 1));
+    let action = client.step(&f.env(), Event::Theta(f.theta_at(1)));
+    f.work(&mut client, action);
+    let upload = client.step(&f.env(), Event::View(f.view(9, 1, 1, Phase::Upload, Standing::InCohort)));
+    assert_eq!(queries(&upload), 22);
+}
+
+#[test]
+fn the_budget_covers_every_query() {
+    for budget in 1..24 {
+        let f = Fixture::new("identity", budget);
+        let mut client = Client::new(0);
+        client.step(&f.env(), f.open(1, 0, 0));
+        let mut action = client.step(&f.env(), Event::Theta(f.theta_at(0)));
+        action = f.work(&mut client, action);
+        if budget >= 12 {
+            assert_eq!(action, Action::Sync { after: None }, "budget {budget}");
+            client.step(&f.env(), f.open(2, 1, 1));
+            action = client.step(&f.env(), Event::Theta(f.theta_at(1)));
+            action = f.work(&mut client, action);
+        }
+        let expected = if budget >= 22 { Action::Sync { after: None } } else { Action::Stop(StopReason::BudgetSpent) };
+        assert_eq!(action, expected, "budget {budget}");
+        assert!(client.spent() <= budget, "{} of {budget}", client.spent());
+    }
+}
+
+#[test]
+fn the_final_theta_is_measured_and_then_it_is_over() {
+    let f = Fixture::new("identity", 0);
+    let mut client = f.trained();
+    let mut last = f.view(9, 3, 3, Phase::Open, Standing::Idle);
+    last.status = FederationStatus::Finished;
+    assert!(matches!(client.step(&f.env(), Event::View(last.clone())), Action::Load { .. }));
+    let Action::Evaluate(measure) = client.step(&f.env(), Event::Theta(f.theta_at(3))) else { panic!() };
+    assert_eq!(measure.candidates, [Candidate::BASE]);
+    assert_eq!(f.answer(&mut client, &measure), Action::Stop(StopReason::Finished));
+    assert_eq!(client.curve().last().unwrap().step, 3);
+    assert_eq!(client.theta(), Some(&f.theta_at(3)[..]));
+    // What is over stays over.
+    for event in [Event::Start, Event::Resume, Event::Accepted, Event::View(last), Event::Refused(Refusal::WrongRound)] {
+        assert_eq!(client.step(&f.env(), event), Action::Stop(StopReason::Finished));
+    }
+    // With nothing left to measure it with, it is over all the same.
+    let f = Fixture::new("identity", 12);
+    let mut client = f.trained();
+    let mut last = f.view(9, 3, 3, Phase::Open, Standing::Idle);
+    last.status = FederationStatus::Finished;
+    client.step(&f.env(), Event::View(last));
+    assert_eq!(client.step(&f.env(), Event::Theta(f.theta_at(3))), Action::Stop(StopReason::Finished));
+}
+
+#[test]
+fn closing_stops_at_once() {
+    let f = Fixture::new("identity", 0);
+    let (mut client, _) = f.uploading();
+    let mut view = f.view(9, 0, 0, Phase::Aborted, Standing::InCohort);
+    view.status = FederationStatus::Closed;
+    assert_eq!(client.step(&f.env(), Event::View(view)), Action::Stop(StopReason::Closed));
+}
+
+#[test]
+fn pausing_keeps_everything_and_leaving_ends_it() {
+    let f = Fixture::new("identity", 0);
+    let (mut client, update) = f.uploading();
+    assert_eq!(client.step(&f.env(), Event::Pause), Action::Rest);
+    assert!(client.is_paused());
+    assert_eq!(client.activity(&f.task).0, "paused");
+    assert_eq!(client.step(&f.env(), Event::Start), Action::Rest, "a restart does not resume");
+    assert_eq!(client.step(&f.env(), Event::Resume), Action::Upload(update));
+    assert_eq!(client.step(&f.env(), Event::Pause), Action::Rest);
+    assert_eq!(client.step(&f.env(), Event::Leave), Action::Stop(StopReason::Left));
+    assert_eq!(client.step(&f.env(), Event::Resume), Action::Stop(StopReason::Left));
+    assert_eq!(client.activity(&f.task).0, "stopped");
+}
+
+#[test]
+fn a_view_while_paused_is_taken_and_acted_on_later() {
+    let f = Fixture::new("identity", 0);
+    let mut client = f.trained();
+    client.step(&f.env(), Event::Pause);
+    assert_eq!(client.step(&f.env(), f.open(8, 1, 1)), Action::Rest);
+    assert_eq!(client.step(&f.env(), Event::Resume), Action::Load { theta: theta_hash(&f.theta_at(1)) });
+}
+
+#[test]
+fn every_state_survives_the_disk() {
+    let f = Fixture::new("identity", 0);
+    let mut client = Client::new(4);
+    let mut action = client.step(&f.env(), f.open(1, 0, 0));
+    for _ in 0..8 {
+        let binary: Client = wire::decode(&wire::encode(&client)).unwrap();
+        let json: Client = serde_json::from_slice(&serde_json::to_vec(&client).unwrap()).unwrap();
+        for mut restored in [binary, json] {
+            assert_eq!(restored, client);
+            assert_eq!(restored.step(&f.env(), Event::Start), action);
+        }
+        action = match &action {
+            Action::Load { .. } => client.step(&f.env(), Event::Theta(f.theta.clone())),
+            Action::Evaluate(evaluation) => f.answer(&mut client, evaluation),
+            Action::Sync { .. } => client.step(&f.env(), f.open(1, 0, 0)),
+            Action::Enrol { .. } => client.step(&f.env(), Event::Refused(Refusal::TooLate)),
+            other => panic!("{other:?}"),
+        };
+    }
+}
+
+#[test]
+fn batches_are_a_function_of_the_step_alone() {
+    let f = Fixture::new("identity", 0);
+    let state = State::new(f.theta.clone(), 1);
+    let (a, again) = (batch(&f.task, 0, &state, 50), batch(&f.task, 0, &state, 50));
+    assert_eq!(a, again);
+    assert_eq!(a.len(), 2);
+    assert_ne!(a[0], a[1]);
+    let others = [batch(&f.task, 1, &state, 50), batch(&f.task, 0, &State { round: 2, ..state.clone() }, 50)];
+    assert!(others.iter().all(|b| *b != a), "{a:?} {others:?}");
+    assert_eq!(batch(&f.task, 0, &state, 1), [0]);
+    assert!(batch(&f.task, 0, &state, 0).is_empty());
+}

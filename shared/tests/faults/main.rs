@@ -1,0 +1,69 @@
+//! A whole federation in one thread, deterministic, with faults: messages are lost, doubled, late, reordered;
+//! participants crash at any action and come back from their last stored state, pause, leave, vanish, join
+//! late; the aggregator crashes between handling, storing and answering; its clock jumps both ways.
+//!
+//! The real machines run here ([`shared::round::client`], [`shared::round::hub`]); only the network, the disks
+//! and the clock are simulated. [`world::World`] checks what must hold after every single message.
+
+mod ops;
+mod oracle;
+mod participant;
+mod reproductions;
+mod scenario;
+mod world;
+
+use ops::{Op, ops};
+use proptest::prelude::*;
+use scenario::{Scenario, scenario};
+use world::World;
+
+/// Runs the faults, then lets everything heal; the federation must come to its end.
+fn survive(scenario: &Scenario, ops: &[Op]) {
+    let mut world = World::new(scenario);
+    for op in ops {
+        world.apply(op);
+    }
+    world.heal_and_finish();
+}
+
+#[test]
+fn without_faults_all_rounds_are_done_at_once() {
+    let scenario = Scenario::default();
+    let mut world = World::new(&scenario);
+    world.heal_and_finish();
+    let records = world.records();
+    assert_eq!(records.len(), scenario.rounds as usize, "{records:?}");
+    assert!(records.iter().all(|r| r.delivered == scenario.participants), "{records:?}");
+    assert!(world.elapsed() < 60_000, "took {} ms", world.elapsed());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let noise = [
+        Op::Network { loss: 25, duplicate: 25, delay: 900 },
+        Op::Pass { ms: 9_000 },
+        Op::Crash { who: 0, moment: ops::Moment::Now },
+        Op::Pass { ms: 3_000 },
+    ];
+    let run = || {
+        let mut world = World::new(&Scenario::default());
+        noise.iter().for_each(|op| world.apply(op));
+        world.heal_and_finish();
+        (world.records().to_vec(), world.elapsed())
+    };
+    assert_eq!(run(), run());
+}
+
+proptest! {
+    // `PROPTEST_CASES=20000 cargo test -p shared --test faults` searches longer.
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_round_ends_and_nothing_is_counted_twice(scenario in scenario(), ops in ops()) {
+        survive(&scenario, &ops);
+    }
+}
+
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_500)
+}
