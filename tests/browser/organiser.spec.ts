@@ -142,6 +142,7 @@ test('an unknown invite, an unknown federation and a link without an invite say 
   await expect(join.trouble()).toHaveAttribute('data-where', 'open');
   expect(await join.announced(join.trouble())).toBe(true);
   expect((await house.detail(federation.id)).summary.participants).toBe(0);
-  await page.goto(`${house.aggregator}/f/no-such-federation/#invite=x`);
-  await expect(page.locator('body')).toContainText(/federation/i);
+  await page.goto(`${house.aggregator}/?f=no-such-federation`);
+  await expect(page.getByTestId('trouble')).toHaveAttribute('data-code', 'not_found');
+  await expect(page.locator('#dashboard')).toBeHidden();
 });
