@@ -82,7 +82,10 @@ export async function unzip(name: string, packed: Blob, wanted: (path: string) =
       if (done || fault !== null) {
         break;
       }
-      unzipper.push(value);
+      // In small parts: the library recurses once for each entry that begins in a part.
+      for (let at = 0; at < value.length && fault === null; at += 4096) {
+        unzipper.push(value.subarray(at, at + 4096));
+      }
     }
     unzipper.push(new Uint8Array(0), true);
   } catch {
