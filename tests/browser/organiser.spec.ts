@@ -145,4 +145,6 @@ test('an unknown invite, an unknown federation and a link without an invite say 
   await page.goto(`${house.aggregator}/?f=no-such-federation`);
   await expect(page.getByTestId('trouble')).toHaveAttribute('data-code', 'not_found');
   await expect(page.locator('#dashboard')).toBeHidden();
+  expect((await page.goto(`${house.aggregator}/f/no-such-federation/#invite=x`))?.status()).toBe(404);
+  await expect(page.locator('body')).toContainText('ask the organiser for a new one');
 });

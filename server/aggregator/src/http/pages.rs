@@ -71,8 +71,27 @@ async fn add_slash(request: HttpRequest) -> HttpResponse {
 }
 
 async fn join(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
-    let known = auth::federation(&app, &id).await?;
-    file(&app, "join.html", Some(&known.model_origin)).await
+    match auth::federation(&app, &id).await {
+        // Somebody followed a link: JSON would tell them nothing.
+        Err(Failure::Refused(Refusal::NotFound)) if app.config.web.is_some() => Ok(unknown()),
+        known => file(&app, "join.html", Some(&known?.model_origin)).await,
+    }
+}
+
+/// For a link to a federation that is not here: a page without scripts, styles or anything to connect to.
+fn unknown() -> HttpResponse {
+    HttpResponse::NotFound()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'"))
+        .body(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width\">\
+             <meta name=\"color-scheme\" content=\"light dark\"><title>Not found \u{2013} Fed-BBPT</title>\
+             <h1>There is no such federation here</h1>\
+             <p>The link may be incomplete, or the federation was removed. Open the whole link that you were sent, \
+             or ask the organiser for a new one.</p><p><a href=\"/\">All federations</a></p></html>\n",
+        )
 }
 
 async fn join_asset(app: Data<App>, path: Path<(String, String)>) -> Result<HttpResponse, Failure> {
