@@ -43,6 +43,13 @@ export class Child {
     return new Child(child, url);
   }
 
+  /** Ends it without a chance to save anything, as a power cut does. */
+  async kill(): Promise<void> {
+    const ended = once(this.process, 'exit');
+    this.process.kill('SIGKILL');
+    await ended;
+  }
+
   /** Asks it to end in order, as Ctrl-C does; kills it if it does not. */
   async stop(): Promise<void> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;

@@ -40,7 +40,7 @@ export interface Detail {
 export class House {
   private constructor(
     private readonly folder: string,
-    private readonly aggregatorProcess: Child,
+    private aggregatorProcess: Child,
     private readonly modelProcess: Child,
   ) {}
 
@@ -48,11 +48,22 @@ export class House {
   static async open(): Promise<House> {
     checkPaths();
     const folder = await mkdtemp(join(tmpdir(), 'fed-bbpt-browser-'));
-    const aggregator = await Child.start(FED_BBPT, ['serve', '--listen', '127.0.0.1:0', '--database', join(folder, 'tests.sqlite'), '--web', WEB], {
-      FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN,
-    });
+    const aggregator = await House.aggregator(folder, '127.0.0.1:0');
     const model = await Child.start(FED_BBPT, ['model-api', '--listen', '127.0.0.1:0', '--allow-origin', aggregator.url]);
     return new House(folder, aggregator, model);
+  }
+
+  private static aggregator(folder: string, listen: string): Promise<Child> {
+    return Child.start(FED_BBPT, ['serve', '--listen', listen, '--database', join(folder, 'tests.sqlite'), '--web', WEB], { FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN });
+  }
+
+  /** The aggregator dies without warning; what it gives starts it again on the same port and database. */
+  async killAggregator(): Promise<() => Promise<void>> {
+    const { host } = new URL(this.aggregator);
+    await this.aggregatorProcess.kill();
+    return async () => {
+      this.aggregatorProcess = await House.aggregator(this.folder, host);
+    };
   }
 
   get aggregator(): string {

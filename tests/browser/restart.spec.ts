@@ -1,0 +1,36 @@
+/** The aggregator dies in the middle and comes back: the tab says so, waits, and goes on. */
+import { JoinPage } from './pages/join.ts';
+import { ALONE, House } from './support/house.ts';
+import { errorsOf, expect, test } from './support/test.ts';
+
+test('the aggregator is killed and started again; nothing is lost and nothing counted twice', async ({ page }) => {
+  test.setTimeout(120_000);
+  // Servers of its own, so that no other test feels it.
+  const house = await House.open();
+  const errors = errorsOf(page);
+  const join = new JoinPage(page);
+  const federation = await house.federation(ALONE);
+  await join.takePart(federation.link, 16, 60);
+  await join.above('delivered', 1);
+  const restart = await house.killAggregator();
+  const trouble = join.trouble('aggregator_unreachable');
+  await expect(trouble).toBeVisible({ timeout: 30_000 });
+  await expect(trouble).toContainText('keeps trying by itself');
+  expect(await join.announced(trouble)).toBe(true);
+  const delivered = await join.value('delivered');
+  await restart();
+  await join.above('delivered', delivered + 1);
+  await expect(trouble).toHaveCount(0);
+  await join.id('pause').click();
+  await expect(join.running('activity')).toHaveAttribute('data-value', 'paused');
+  const { rounds, summary } = await house.detail(federation.id);
+  expect(summary.participants).toBe(1);
+  const done = rounds.filter((round) => round.phase === 'done');
+  expect(new Set(done.map((round) => round.round)).size).toBe(done.length);
+  expect(done.every((round) => round.delivered === 1)).toBe(true);
+  // What the tab counts as delivered is what the aggregator has counted.
+  expect(await join.value('delivered')).toBe(done.length);
+  expect(errors).toEqual([]);
+  await page.close();
+  await house.close();
+});
