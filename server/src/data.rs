@@ -5,7 +5,9 @@
 
 use flate2::read::GzDecoder;
 use shared::data::csv;
-use shared::data::files::{FileKind, LabelTable, PlannedKind, check_kind, find_label_table, kind_of, plan};
+use shared::data::files::{
+    FileKind, LabelTable, PlannedKind, check_kind, find_label_table, kind_of, plan,
+};
 use shared::data::idx;
 use shared::data::labels::Labels;
 use shared::data::{DataError, Example, check_size};
@@ -66,7 +68,10 @@ pub fn load(path: &Path, task: &Task) -> Result<Loaded, LoadError> {
     let examples = examples
         .iter()
         .zip(resolved.classes)
-        .map(|(e, label)| Labelled { image: task.fit.apply(&e.image).bytes().to_vec(), label })
+        .map(|(e, label)| Labelled {
+            image: task.fit.apply(&e.image).bytes().to_vec(),
+            label,
+        })
         .collect();
     Ok(Loaded { examples, notes })
 }
@@ -77,7 +82,11 @@ enum Source {
     Memory(Vec<u8>),
 }
 
-fn read_all(path: &Path, known: &[String], notes: &mut Vec<String>) -> Result<Vec<Example>, LoadError> {
+fn read_all(
+    path: &Path,
+    known: &[String],
+    notes: &mut Vec<String>,
+) -> Result<Vec<Example>, LoadError> {
     let mut sources: HashMap<String, Source> = HashMap::new();
     if path.is_dir() {
         walk(path, path, &mut sources)?;
@@ -86,7 +95,9 @@ fn read_all(path: &Path, known: &[String], notes: &mut Vec<String>) -> Result<Ve
         if kind_of(&bytes) == FileKind::Zip {
             unzip(path, bytes, &mut sources)?;
         } else {
-            let name = path.file_name().map_or_else(|| "data".to_owned(), |n| n.to_string_lossy().into_owned());
+            let name = path
+                .file_name()
+                .map_or_else(|| "data".to_owned(), |n| n.to_string_lossy().into_owned());
             sources.insert(name, Source::Disk(path.to_owned()));
         }
     }
@@ -102,18 +113,33 @@ fn read_all(path: &Path, known: &[String], notes: &mut Vec<String>) -> Result<Ve
     for file in &plan.files {
         let name = file.path.as_str();
         match &file.kind {
-            PlannedKind::Image(label) => match decode(name, &bytes_of(&sources, name, file.gzip)?) {
-                Ok(image) => examples.push(Example { image, label: label.clone() }),
-                // One bad picture among many is left out and said; it does not spoil the rest.
-                Err(error) => notes.push(error.to_string()),
-            },
+            PlannedKind::Image(label) => {
+                match decode(name, &bytes_of(&sources, name, file.gzip)?) {
+                    Ok(image) => examples.push(Example {
+                        image,
+                        label: label.clone(),
+                    }),
+                    // One bad picture among many is left out and said; it does not spoil the rest.
+                    Err(error) => notes.push(error.to_string()),
+                }
+            }
             PlannedKind::Csv => {
-                let options = csv::Options { known: known.to_vec(), ..csv::Options::default() };
-                examples.extend(csv::read(name, &bytes_of(&sources, name, file.gzip)?, &options)?);
+                let options = csv::Options {
+                    known: known.to_vec(),
+                    ..csv::Options::default()
+                };
+                examples.extend(csv::read(
+                    name,
+                    &bytes_of(&sources, name, file.gzip)?,
+                    &options,
+                )?);
             }
             PlannedKind::IdxImages(partner) => {
                 let gzip = partner.to_ascii_lowercase().ends_with(".gz");
-                let (images, labels) = (bytes_of(&sources, name, file.gzip)?, bytes_of(&sources, partner, gzip)?);
+                let (images, labels) = (
+                    bytes_of(&sources, name, file.gzip)?,
+                    bytes_of(&sources, partner, gzip)?,
+                );
                 for example in idx::Pair::new(name, &images, partner, &labels)?.iter() {
                     examples.push(example?);
                 }
@@ -123,12 +149,19 @@ fn read_all(path: &Path, known: &[String], notes: &mut Vec<String>) -> Result<Ve
         }
     }
     if examples.is_empty() {
-        return Err(DataError::Empty { file: path.display().to_string() }.into());
+        return Err(DataError::Empty {
+            file: path.display().to_string(),
+        }
+        .into());
     }
     Ok(examples)
 }
 
-fn walk(root: &Path, folder: &Path, sources: &mut HashMap<String, Source>) -> Result<(), LoadError> {
+fn walk(
+    root: &Path,
+    folder: &Path,
+    sources: &mut HashMap<String, Source>,
+) -> Result<(), LoadError> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |cause| LoadError::Io { path, cause }
@@ -138,7 +171,11 @@ fn walk(root: &Path, folder: &Path, sources: &mut HashMap<String, Source>) -> Re
         if path.is_dir() {
             walk(root, &path, sources)?;
         } else {
-            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            let name = path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .to_string_lossy()
+                .replace('\\', "/");
             sources.insert(name, Source::Disk(path));
         }
     }
@@ -146,11 +183,21 @@ fn walk(root: &Path, folder: &Path, sources: &mut HashMap<String, Source>) -> Re
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path).map_err(|cause| LoadError::Io { path: path.to_owned(), cause })
+    std::fs::read(path).map_err(|cause| LoadError::Io {
+        path: path.to_owned(),
+        cause,
+    })
 }
 
-fn unzip(path: &Path, bytes: Vec<u8>, sources: &mut HashMap<String, Source>) -> Result<(), LoadError> {
-    let zip = |cause| LoadError::Zip { path: path.to_owned(), cause };
+fn unzip(
+    path: &Path,
+    bytes: Vec<u8>,
+    sources: &mut HashMap<String, Source>,
+) -> Result<(), LoadError> {
+    let zip = |cause| LoadError::Zip {
+        path: path.to_owned(),
+        cause,
+    };
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(zip)?;
     let mut left = MAX_UNPACKED;
     for i in 0..archive.len() {
@@ -168,25 +215,55 @@ fn unzip(path: &Path, bytes: Vec<u8>, sources: &mut HashMap<String, Source>) -> 
 
 fn read_limited(from: impl Read, limit: u64, path: &Path) -> Result<Vec<u8>, LoadError> {
     let mut bytes = Vec::new();
-    from.take(limit + 1).read_to_end(&mut bytes).map_err(|cause| LoadError::Io { path: path.to_owned(), cause })?;
-    if bytes.len() as u64 > limit { Err(LoadError::TooLarge { path: path.to_owned() }) } else { Ok(bytes) }
+    from.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|cause| LoadError::Io {
+            path: path.to_owned(),
+            cause,
+        })?;
+    if bytes.len() as u64 > limit {
+        Err(LoadError::TooLarge {
+            path: path.to_owned(),
+        })
+    } else {
+        Ok(bytes)
+    }
 }
 
-fn bytes_of(sources: &HashMap<String, Source>, name: &str, gzip: bool) -> Result<Vec<u8>, LoadError> {
+fn bytes_of(
+    sources: &HashMap<String, Source>,
+    name: &str,
+    gzip: bool,
+) -> Result<Vec<u8>, LoadError> {
     let bytes = match sources.get(name) {
         Some(Source::Disk(path)) => read(path)?,
         Some(Source::Memory(bytes)) => bytes.clone(),
-        None => return Err(DataError::Empty { file: name.to_owned() }.into()),
+        None => {
+            return Err(DataError::Empty {
+                file: name.to_owned(),
+            }
+            .into());
+        }
     };
-    if gzip { read_limited(GzDecoder::new(&bytes[..]), MAX_UNPACKED, Path::new(name)) } else { Ok(bytes) }
+    if gzip {
+        read_limited(GzDecoder::new(&bytes[..]), MAX_UNPACKED, Path::new(name))
+    } else {
+        Ok(bytes)
+    }
 }
 
 fn decode(name: &str, bytes: &[u8]) -> Result<Image, String> {
     check_kind(name, &PlannedKind::Image(String::new()), bytes).map_err(|e| e.to_string())?;
-    let reader = image::ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| format!("{name}: {e}"))?;
-    let (width, height) = reader.into_dimensions().map_err(|e| format!("{name} is not a picture that can be decoded: {e}"))?;
+    let reader = image::ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|e| format!("{name}: {e}"))?;
+    let (width, height) = reader
+        .into_dimensions()
+        .map_err(|e| format!("{name} is not a picture that can be decoded: {e}"))?;
     check_size(name, width, height).map_err(|e| e.to_string())?;
-    let decoded = image::load_from_memory(bytes).map_err(|e| format!("{name} is not a picture that can be decoded: {e}"))?;
+    let decoded = image::load_from_memory(bytes)
+        .map_err(|e| format!("{name} is not a picture that can be decoded: {e}"))?;
     let rgba = decoded.to_rgba8();
-    Image::from_rgba(width as usize, height as usize, rgba.as_raw(), 255).map_err(|e| format!("{name}: {e}"))
+    Image::from_rgba(width as usize, height as usize, rgba.as_raw(), 255)
+        .map_err(|e| format!("{name}: {e}"))
 }

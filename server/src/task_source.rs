@@ -7,8 +7,14 @@ use shared::task::Task;
 /// Tasks that need no file, by name.
 pub const BUILT_IN: [(&str, &str); 3] = [
     ("handwriting", include_str!("../tasks/handwriting.toml")),
-    ("digits-light-on-dark", include_str!("../tasks/digits-light-on-dark.toml")),
-    ("digits-dark-on-light", include_str!("../tasks/digits-dark-on-light.toml")),
+    (
+        "digits-light-on-dark",
+        include_str!("../tasks/digits-light-on-dark.toml"),
+    ),
+    (
+        "digits-dark-on-light",
+        include_str!("../tasks/digits-dark-on-light.toml"),
+    ),
 ];
 
 /// The text of a built-in task, or of the file of that name.
@@ -18,7 +24,9 @@ pub fn text(name: &str) -> Result<String, SimulateError> {
     }
     std::fs::read_to_string(name).map_err(|cause| {
         let known = BUILT_IN.map(|(n, _)| n).join(", ");
-        SimulateError::NoTask(format!("{name} is neither a file that can be read ({cause}) nor a built-in task ({known})"))
+        SimulateError::NoTask(format!(
+            "{name} is neither a file that can be read ({cause}) nor a built-in task ({known})"
+        ))
     })
 }
 
@@ -30,14 +38,19 @@ pub fn load(name: &str, overrides: &[String]) -> Result<Task, SimulateError> {
     }
     let mut source = task.source().clone();
     for item in overrides {
-        let (path, value) = item
-            .split_once('=')
-            .ok_or_else(|| SimulateError::NoTask(format!("--set {item}: write PATH=VALUE, such as optimizer.learning_rate=0.02")))?;
-        let value: Value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        let (path, value) = item.split_once('=').ok_or_else(|| {
+            SimulateError::NoTask(format!(
+                "--set {item}: write PATH=VALUE, such as optimizer.learning_rate=0.02"
+            ))
+        })?;
+        let value: Value =
+            serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         let mut place = &mut source;
         for key in path.split('.') {
             if !place.is_object() {
-                return Err(SimulateError::NoTask(format!("--set {item}: {path} is not a setting")));
+                return Err(SimulateError::NoTask(format!(
+                    "--set {item}: {path} is not a setting"
+                )));
             }
             place = &mut place[key];
         }

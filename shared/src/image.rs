@@ -56,7 +56,16 @@ fn check(width: usize, height: usize, channels: usize, got: usize) -> Result<(),
     match width.checked_mul(height) {
         Some(pixels) if pixels <= MAX_PIXELS => {
             let expected = channels * pixels;
-            if got == expected { Ok(()) } else { Err(ImageError::Length { width, height, expected, got }) }
+            if got == expected {
+                Ok(())
+            } else {
+                Err(ImageError::Length {
+                    width,
+                    height,
+                    expected,
+                    got,
+                })
+            }
         }
         _ => Err(ImageError::TooLarge { width, height }),
     }
@@ -66,24 +75,43 @@ impl Image {
     /// From 3·H·W planar bytes.
     pub fn new(width: usize, height: usize, bytes: Vec<u8>) -> Result<Self, ImageError> {
         check(width, height, 3, bytes.len())?;
-        Ok(Self { width, height, bytes })
+        Ok(Self {
+            width,
+            height,
+            bytes,
+        })
     }
 
     /// From H·W grey values.
     pub fn from_grey(width: usize, height: usize, grey: &[u8]) -> Result<Self, ImageError> {
         check(width, height, 1, grey.len())?;
-        Ok(Self { width, height, bytes: grey.repeat(3) })
+        Ok(Self {
+            width,
+            height,
+            bytes: grey.repeat(3),
+        })
     }
 
     /// From H·W·3 interleaved bytes, as most decoders give them.
     pub fn from_rgb(width: usize, height: usize, rgb: &[u8]) -> Result<Self, ImageError> {
         check(width, height, 3, rgb.len())?;
-        let bytes = (0..3).flat_map(|c| rgb.iter().skip(c).step_by(3).copied()).collect();
-        Ok(Self { width, height, bytes })
+        let bytes = (0..3)
+            .flat_map(|c| rgb.iter().skip(c).step_by(3).copied())
+            .collect();
+        Ok(Self {
+            width,
+            height,
+            bytes,
+        })
     }
 
     /// From H·W·4 interleaved bytes, as a canvas gives them; what is transparent shows `background`.
-    pub fn from_rgba(width: usize, height: usize, rgba: &[u8], background: u8) -> Result<Self, ImageError> {
+    pub fn from_rgba(
+        width: usize,
+        height: usize,
+        rgba: &[u8],
+        background: u8,
+    ) -> Result<Self, ImageError> {
         check(width, height, 4, rgba.len())?;
         let pixels = width * height;
         let mut bytes = vec![0; 3 * pixels];
@@ -94,7 +122,11 @@ impl Image {
                 bytes[c * pixels + i] = ((over + 127) / 255) as u8;
             }
         }
-        Ok(Self { width, height, bytes })
+        Ok(Self {
+            width,
+            height,
+            bytes,
+        })
     }
 
     /// Pixels across.
@@ -174,8 +206,12 @@ impl Fit {
         let mut bytes = vec![self.background; 3 * self.width * self.height];
         let mut narrow = vec![0f32; w * image.height];
         for c in 0..3 {
-            let plane = &image.bytes[c * image.width * image.height..][..image.width * image.height];
-            for (row, out) in plane.chunks_exact(image.width).zip(narrow.chunks_exact_mut(w)) {
+            let plane =
+                &image.bytes[c * image.width * image.height..][..image.width * image.height];
+            for (row, out) in plane
+                .chunks_exact(image.width)
+                .zip(narrow.chunks_exact_mut(w))
+            {
                 across.apply(|i| f32::from(row[i]), out);
             }
             let mut column = vec![0f32; h];
@@ -186,8 +222,16 @@ impl Fit {
                 }
             }
         }
-        let fitted = Image { width: self.width, height: self.height, bytes };
-        if self.invert { fitted.inverted() } else { fitted }
+        let fitted = Image {
+            width: self.width,
+            height: self.height,
+            bytes,
+        };
+        if self.invert {
+            fitted.inverted()
+        } else {
+            fitted
+        }
     }
 }
 
@@ -206,8 +250,9 @@ impl Taps {
                 let centre = (o as f32 + 0.5) * ratio - 0.5;
                 let first = (centre - reach).ceil().max(0.0) as usize;
                 let last = ((centre + reach).floor() as usize).min(from - 1);
-                let mut weights: Vec<f32> =
-                    (first..=last).map(|i| (1.0 - (i as f32 - centre).abs() / reach).max(0.0)).collect();
+                let mut weights: Vec<f32> = (first..=last)
+                    .map(|i| (1.0 - (i as f32 - centre).abs() / reach).max(0.0))
+                    .collect();
                 let sum: f32 = weights.iter().sum();
                 weights.iter_mut().for_each(|w| *w /= sum);
                 (first, weights)
@@ -218,7 +263,11 @@ impl Taps {
 
     fn apply(&self, input: impl Fn(usize) -> f32, out: &mut [f32]) {
         for (value, (first, weights)) in out.iter_mut().zip(&self.taps) {
-            *value = weights.iter().enumerate().map(|(k, w)| w * input(first + k)).sum();
+            *value = weights
+                .iter()
+                .enumerate()
+                .map(|(k, w)| w * input(first + k))
+                .sum();
         }
     }
 }
@@ -240,7 +289,9 @@ pub fn grey_raster(planar: &[u8], width: usize, height: usize, size: usize) -> V
                 let mut sum = 0f32;
                 for (dx, wx) in weights.iter().enumerate() {
                     let i = y * width + first + dx;
-                    let grey = u32::from(planar[i]) + u32::from(planar[pixels + i]) + u32::from(planar[2 * pixels + i]);
+                    let grey = u32::from(planar[i])
+                        + u32::from(planar[pixels + i])
+                        + u32::from(planar[2 * pixels + i]);
                     sum += wx * grey as f32;
                 }
                 row_cells[u] = sum;
@@ -277,8 +328,18 @@ mod tests {
     #[test]
     fn wrong_sizes_are_refused() {
         assert_eq!(Image::new(0, 3, vec![]), Err(ImageError::Empty));
-        assert!(matches!(Image::new(2, 2, vec![0; 11]), Err(ImageError::Length { expected: 12, got: 11, .. })));
-        assert!(matches!(Image::new(usize::MAX, 2, vec![]), Err(ImageError::TooLarge { .. })));
+        assert!(matches!(
+            Image::new(2, 2, vec![0; 11]),
+            Err(ImageError::Length {
+                expected: 12,
+                got: 11,
+                ..
+            })
+        ));
+        assert!(matches!(
+            Image::new(usize::MAX, 2, vec![]),
+            Err(ImageError::TooLarge { .. })
+        ));
     }
 
     #[test]
@@ -292,22 +353,54 @@ mod tests {
 
     #[test]
     fn fitting_keeps_even_areas_even_and_centres() {
-        let fit = Fit { width: 32, height: 32, inner_width: 24, inner_height: 24, background: 9, invert: false, keep_aspect: true };
+        let fit = Fit {
+            width: 32,
+            height: 32,
+            inner_width: 24,
+            inner_height: 24,
+            background: 9,
+            invert: false,
+            keep_aspect: true,
+        };
         let fitted = fit.apply(&Image::from_grey(8, 4, &[200; 32]).unwrap());
         let at = |x: usize, y: usize| fitted.bytes()[y * 32 + x];
-        assert_eq!((at(4, 16), at(27, 16), at(3, 16), at(28, 16)), (200, 200, 9, 9));
-        assert_eq!((at(16, 10), at(16, 9), at(16, 21), at(16, 22)), (200, 9, 200, 9));
-        let negative = Fit { invert: true, ..fit }.apply(&Image::from_grey(1, 1, &[255]).unwrap());
+        assert_eq!(
+            (at(4, 16), at(27, 16), at(3, 16), at(28, 16)),
+            (200, 200, 9, 9)
+        );
+        assert_eq!(
+            (at(16, 10), at(16, 9), at(16, 21), at(16, 22)),
+            (200, 9, 200, 9)
+        );
+        let negative = Fit {
+            invert: true,
+            ..fit
+        }
+        .apply(&Image::from_grey(1, 1, &[255]).unwrap());
         assert_eq!(negative.bytes()[16 * 32 + 16], 0);
         assert_eq!(negative.bytes()[0], 246);
     }
 
     #[test]
     fn shrinking_averages() {
-        let checks: Vec<u8> = (0..64 * 64).map(|i| if (i + i / 64) % 2 == 0 { 0 } else { 200 }).collect();
-        let fit = Fit { width: 8, height: 8, inner_width: 8, inner_height: 8, background: 0, invert: false, keep_aspect: false };
+        let checks: Vec<u8> = (0..64 * 64)
+            .map(|i| if (i + i / 64) % 2 == 0 { 0 } else { 200 })
+            .collect();
+        let fit = Fit {
+            width: 8,
+            height: 8,
+            inner_width: 8,
+            inner_height: 8,
+            background: 0,
+            invert: false,
+            keep_aspect: false,
+        };
         let fitted = fit.apply(&Image::from_grey(64, 64, &checks).unwrap());
-        assert!(fitted.bytes().iter().all(|&v| (95..=105).contains(&v)), "{:?}", &fitted.bytes()[..8]);
+        assert!(
+            fitted.bytes().iter().all(|&v| (95..=105).contains(&v)),
+            "{:?}",
+            &fitted.bytes()[..8]
+        );
     }
 
     #[test]

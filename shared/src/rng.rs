@@ -83,13 +83,21 @@ impl Stream {
     /// A stream under a key of the caller's own, see [`derive_key`].
     #[must_use]
     pub fn with_key(key: [u32; 2]) -> Self {
-        Self { key, block: 0, buffer: [0; 4], left: 0 }
+        Self {
+            key,
+            block: 0,
+            buffer: [0; 4],
+            left: 0,
+        }
     }
 
     /// The next 32 bits.
     pub fn next_u32(&mut self) -> u32 {
         if self.left == 0 {
-            self.buffer = philox4x32([self.block as u32, (self.block >> 32) as u32, 0, 0], self.key);
+            self.buffer = philox4x32(
+                [self.block as u32, (self.block >> 32) as u32, 0, 0],
+                self.key,
+            );
             self.block += 1;
             self.left = 4;
         }
@@ -156,7 +164,17 @@ impl Direction {
     /// Entry `i` alone. The GPU kernels do exactly this, once per parameter.
     #[must_use]
     pub fn entry(&self, i: usize) -> f32 {
-        let at = |block: usize| philox4x32([block as u32, self.counter[0], self.counter[1], self.counter[2]], self.key);
+        let at = |block: usize| {
+            philox4x32(
+                [
+                    block as u32,
+                    self.counter[0],
+                    self.counter[1],
+                    self.counter[2],
+                ],
+                self.key,
+            )
+        };
         match self.distribution {
             Distribution::Rademacher => sign_of(at(i / 128)[(i / 32) % 4] >> (i % 32)),
             Distribution::SegmentedUniform => segmented(at(i / 4)[i % 4]),
@@ -196,7 +214,11 @@ fn sign_of(word: u32) -> f32 {
 
 fn segmented(word: u32) -> f32 {
     let magnitude = 0.5 + ((word >> 8) & 0x007F_FFFF) as f32 * (1.0 / 16_777_216.0);
-    if word >> 31 == 0 { magnitude } else { -magnitude }
+    if word >> 31 == 0 {
+        magnitude
+    } else {
+        -magnitude
+    }
 }
 
 #[cfg(test)]
@@ -213,7 +235,8 @@ mod tests {
 
     #[test]
     fn known_answers_of_random123() {
-        let known: Vec<Known> = serde_json::from_str(include_str!("../vectors/philox.json")).unwrap();
+        let known: Vec<Known> =
+            serde_json::from_str(include_str!("../vectors/philox.json")).unwrap();
         assert!(known.len() >= 3);
         for k in known {
             assert_eq!(philox4x32(k.counter, k.key), k.answer);
@@ -223,7 +246,11 @@ mod tests {
     #[test]
     fn entry_and_for_each_agree() {
         for distribution in [Distribution::Rademacher, Distribution::SegmentedUniform] {
-            let direction = Direction { key: [7, 9], counter: [1, 2, 3], distribution };
+            let direction = Direction {
+                key: [7, 9],
+                counter: [1, 2, 3],
+                distribution,
+            };
             let mut seen = 0;
             direction.for_each(1000, |i, value| {
                 assert_eq!(value, direction.entry(i));
@@ -236,7 +263,11 @@ mod tests {
 
     #[test]
     fn directions_are_balanced() {
-        let direction = Direction { key: [1, 2], counter: [0, 0, 0], distribution: Distribution::Rademacher };
+        let direction = Direction {
+            key: [1, 2],
+            counter: [0, 0, 0],
+            distribution: Distribution::Rademacher,
+        };
         let mut sum = 0.0;
         direction.for_each(100_000, |_, v| sum += v);
         assert!(f32::abs(sum) < 1_500.0, "{sum}");
@@ -249,7 +280,10 @@ mod tests {
         for _ in 0..7000 {
             counts[stream.below(7) as usize] += 1;
         }
-        assert!(counts.iter().all(|&c| (850..1150).contains(&c)), "{counts:?}");
+        assert!(
+            counts.iter().all(|&c| (850..1150).contains(&c)),
+            "{counts:?}"
+        );
         let mut items: Vec<u32> = (0..100).collect();
         stream.shuffle(&mut items);
         assert_ne!(items, (0..100).collect::<Vec<_>>());
@@ -263,6 +297,9 @@ mod tests {
         let values: Vec<f32> = (0..20_000).map(|_| stream.normal()).collect();
         let mean = values.iter().sum::<f32>() / 20_000.0;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 20_000.0;
-        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+        assert!(
+            mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05,
+            "{mean} {variance}"
+        );
     }
 }

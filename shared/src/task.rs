@@ -20,7 +20,10 @@ pub type Hash = String;
 /// The hash of some bytes.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> Hash {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 /// The hash of θ: of its little-endian f32 bytes.
@@ -38,10 +41,21 @@ pub fn theta_bytes(theta: &[f32]) -> Vec<u8> {
 /// θ from its bytes: the right length, and finite.
 pub fn theta_from_bytes(bytes: &[u8], dim: usize) -> Result<Vec<f32>, String> {
     if bytes.len() != 4 * dim {
-        return Err(format!("θ has {dim} parameters ({} bytes), but {} bytes came", 4 * dim, bytes.len()));
+        return Err(format!(
+            "θ has {dim} parameters ({} bytes), but {} bytes came",
+            4 * dim,
+            bytes.len()
+        ));
     }
-    let theta: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-    if theta.iter().all(|t| t.is_finite()) { Ok(theta) } else { Err("θ holds a number that is not finite".to_owned()) }
+    let theta: Vec<f32> = bytes
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
+    if theta.iter().all(|t| t.is_finite()) {
+        Ok(theta)
+    } else {
+        Err("θ holds a number that is not finite".to_owned())
+    }
 }
 
 /// A validated task. Everything here follows from [`Task::source`].
@@ -91,11 +105,18 @@ impl Task {
     /// From TOML, as people write it.
     #[cfg(feature = "toml")]
     pub fn from_toml(text: &str) -> Result<Self, Faults> {
-        let table: toml::Table = text
-            .parse()
-            .map_err(|e: toml::de::Error| Faults(vec![Fault { path: "file".to_owned(), message: format!("is not TOML: {e}") }]))?;
-        let value = serde_json::to_value(table)
-            .map_err(|e| Faults(vec![Fault { path: "file".to_owned(), message: format!("holds a value that a task cannot hold: {e}") }]))?;
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            Faults(vec![Fault {
+                path: "file".to_owned(),
+                message: format!("is not TOML: {e}"),
+            }])
+        })?;
+        let value = serde_json::to_value(table).map_err(|e| {
+            Faults(vec![Fault {
+                path: "file".to_owned(),
+                message: format!("holds a value that a task cannot hold: {e}"),
+            }])
+        })?;
         Self::from_value(value)
     }
 
@@ -104,16 +125,29 @@ impl Task {
         let mut faults = Vec::new();
         let task = Self::read(&source, &mut faults);
         // A generator or an optimiser is read where it is built; here to see its faults.
-        let shape = Shape { height: task.model.input.height, width: task.model.input.width };
+        let shape = Shape {
+            height: task.model.input.height,
+            width: task.model.input.width,
+        };
         let empty = Value::Object(serde_json::Map::new());
-        if let Err(Faults(more)) = generator::build(source.get("generator").unwrap_or(&empty), shape) {
+        if let Err(Faults(more)) =
+            generator::build(source.get("generator").unwrap_or(&empty), shape)
+        {
             faults.extend(more);
         }
         let plan = task.plan();
-        if let Err(Faults(more)) = optimizer::build(source.get("optimizer").unwrap_or(&empty), Identity { key: [0, 0] }, plan) {
+        if let Err(Faults(more)) = optimizer::build(
+            source.get("optimizer").unwrap_or(&empty),
+            Identity { key: [0, 0] },
+            plan,
+        ) {
             faults.extend(more);
         }
-        if faults.is_empty() { Ok(Self { source, ..task }) } else { Err(Faults(faults)) }
+        if faults.is_empty() {
+            Ok(Self { source, ..task })
+        } else {
+            Err(Faults(faults))
+        }
     }
 
     fn read(source: &Value, faults: &mut Vec<Fault>) -> Self {
@@ -130,12 +164,27 @@ impl Task {
         let seed = r.whole("seed", 0..=u64::MAX, Some(0));
         let model = r.table("model", read_model);
         let (labels, fit, holdout) = r.table("data", |r| read_data(r, &model.input));
-        let mapping = r.table("mapping", |r| MappingSpec::read(r, labels.len(), model.output.classes));
+        let mapping = r.table("mapping", |r| {
+            MappingSpec::read(r, labels.len(), model.output.classes)
+        });
         let (loss, temperature) = r.table("loss", Objective::read_loss);
         let federation = r.table("federation", read_federation);
         let _ = (r.raw("generator"), r.raw("optimizer"));
         r.finish();
-        Self { source: Value::Null, name, description, model, labels, fit, holdout, mapping, loss, temperature, federation, seed }
+        Self {
+            source: Value::Null,
+            name,
+            description,
+            model,
+            labels,
+            fit,
+            holdout,
+            mapping,
+            loss,
+            temperature,
+            federation,
+            seed,
+        }
     }
 
     /// The task as JSON.
@@ -162,31 +211,56 @@ impl Task {
     /// The model input's size.
     #[must_use]
     pub fn shape(&self) -> Shape {
-        Shape { height: self.model.input.height, width: self.model.input.width }
+        Shape {
+            height: self.model.input.height,
+            width: self.model.input.width,
+        }
     }
 
     /// The run's length.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        Plan { rounds: self.federation.rounds, local_steps: self.federation.local_steps }
+        Plan {
+            rounds: self.federation.rounds,
+            local_steps: self.federation.local_steps,
+        }
     }
 
     /// The prompt generator.
     pub fn generator(&self) -> Result<Box<dyn Generator>, Faults> {
-        generator::build(self.source.get("generator").unwrap_or(&Value::Object(serde_json::Map::new())), self.shape())
+        generator::build(
+            self.source
+                .get("generator")
+                .unwrap_or(&Value::Object(serde_json::Map::new())),
+            self.shape(),
+        )
     }
 
     /// The optimiser of participant number `participant`; each has directions of its own.
     pub fn optimizer(&self, participant: u32) -> Result<Box<dyn Optimizer>, Faults> {
-        let key = derive_key(&[self.seed as u32, (self.seed >> 32) as u32, purpose::DIRECTION, participant]);
-        let spec = self.source.get("optimizer").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let key = derive_key(&[
+            self.seed as u32,
+            (self.seed >> 32) as u32,
+            purpose::DIRECTION,
+            participant,
+        ]);
+        let spec = self
+            .source
+            .get("optimizer")
+            .cloned()
+            .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
         optimizer::build(&spec, Identity { key }, self.plan())
     }
 
     /// The objective, given the mapping in use.
     #[must_use]
     pub fn objective(&self, mapping: crate::objective::mapping::Mapping) -> Objective {
-        Objective { mapping, loss: self.loss, temperature: self.temperature, output: self.model.output.kind }
+        Objective {
+            mapping,
+            loss: self.loss,
+            temperature: self.temperature,
+            output: self.model.output.kind,
+        }
     }
 
     /// Queries that one participant spends if they train in every round (measuring comes on top).
@@ -207,15 +281,25 @@ fn read_model(r: &mut Reader<'_>) -> ModelSpec {
     let dialect = dialects[r.choice("dialect", &dialects, Some(dialects[0]))].to_owned();
     let url = r.text("url", None).trim_end_matches('/').to_owned();
     if r.has("url") && origin_of(&url).is_none() {
-        r.fault("url", "must be an http:// or https:// address with a host, such as http://127.0.0.1:8701");
+        r.fault(
+            "url",
+            "must be an http:// or https:// address with a host, such as http://127.0.0.1:8701",
+        );
     }
     let name = r.text("name", None);
-    if r.has("name") && (name.is_empty() || name.len() > 200 || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:@".contains(c))) {
+    if r.has("name")
+        && (name.is_empty()
+            || name.len() > 200
+            || !name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.:@".contains(c)))
+    {
         r.fault("name", "must be 1 to 200 letters, digits, or - _ . : @");
     }
     let input = r.table("input", |r| InputSpec {
         name: r.text("name", Some("image")),
-        datatype: [Datatype::Uint8, Datatype::Fp32][r.choice("datatype", &["UINT8", "FP32"], Some("UINT8"))],
+        datatype: [Datatype::Uint8, Datatype::Fp32]
+            [r.choice("datatype", &["UINT8", "FP32"], Some("UINT8"))],
         layout: [Layout::Nchw, Layout::Nhwc][r.choice("layout", &["nchw", "nhwc"], Some("nchw"))],
         height: r.whole("height", 4..=1024, None) as usize,
         width: r.whole("width", 4..=1024, None) as usize,
@@ -224,38 +308,70 @@ fn read_model(r: &mut Reader<'_>) -> ModelSpec {
     });
     let output = r.table("output", |r| OutputSpec {
         name: r.text("name", Some("logits")),
-        kind: [OutputKind::Logits, OutputKind::Probabilities][r.choice("kind", &["logits", "probabilities"], Some("logits"))],
+        kind: [OutputKind::Logits, OutputKind::Probabilities]
+            [r.choice("kind", &["logits", "probabilities"], Some("logits"))],
         classes: r.whole("classes", 2..=100_000, None) as usize,
     });
-    ModelSpec { dialect, url, name, input, output }
+    ModelSpec {
+        dialect,
+        url,
+        name,
+        input,
+        output,
+    }
 }
 
 /// `scheme://host[:port]` of an http(s) address; nothing for anything else. Small on purpose: the browser
 /// and the native client parse the whole address again with libraries.
 #[must_use]
 pub fn origin_of(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://").filter(|(s, _)| *s == "http" || *s == "https")?;
+    let (scheme, rest) = url
+        .split_once("://")
+        .filter(|(s, _)| *s == "http" || *s == "https")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
-    let has_host = !authority.is_empty() && !authority.starts_with(':') && authority.chars().all(allowed);
+    let has_host =
+        !authority.is_empty() && !authority.starts_with(':') && authority.chars().all(allowed);
     has_host.then(|| format!("{scheme}://{authority}").to_ascii_lowercase())
 }
 
 fn read_data(r: &mut Reader<'_>, input: &InputSpec) -> (Vec<String>, Fit, f32) {
-    let labels = r.list("labels", None, "texts", |v| v.as_str().map(|s| s.trim().to_owned()));
+    let labels = r.list("labels", None, "texts", |v| {
+        v.as_str().map(|s| s.trim().to_owned())
+    });
     if r.has("labels") {
         let mut sorted = labels.clone();
         sorted.sort_unstable();
         sorted.dedup();
-        if labels.len() < 2 || labels.len() > 10_000 || sorted.len() != labels.len() || labels.iter().any(String::is_empty) {
-            r.fault("labels", "must hold 2 to 10,000 different, non-empty labels");
+        if labels.len() < 2
+            || labels.len() > 10_000
+            || sorted.len() != labels.len()
+            || labels.iter().any(String::is_empty)
+        {
+            r.fault(
+                "labels",
+                "must hold 2 to 10,000 different, non-empty labels",
+            );
         }
     }
-    let inner = r.list("inner", Some(vec![input.height as u64, input.width as u64]), "two whole numbers (height, width)", serde_json::Value::as_u64);
+    let inner = r.list(
+        "inner",
+        Some(vec![input.height as u64, input.width as u64]),
+        "two whole numbers (height, width)",
+        serde_json::Value::as_u64,
+    );
     let (inner_height, inner_width) = match inner[..] {
-        [h, w] if h >= 1 && w >= 1 && h <= input.height as u64 && w <= input.width as u64 => (h as usize, w as usize),
+        [h, w] if h >= 1 && w >= 1 && h <= input.height as u64 && w <= input.width as u64 => {
+            (h as usize, w as usize)
+        }
         _ => {
-            r.fault("inner", format!("must be [height, width] within the model's {}×{}", input.height, input.width));
+            r.fault(
+                "inner",
+                format!(
+                    "must be [height, width] within the model's {}×{}",
+                    input.height, input.width
+                ),
+            );
             (input.height, input.width)
         }
     };
@@ -281,10 +397,24 @@ fn read_federation(r: &mut Reader<'_>) -> Federation {
     let open = r.table("open", |r| Limits::read(r, 2_000, 120_000));
     let upload = r.table("upload", |r| Limits::read(r, 20_000, 60_000));
     if upload.count_min > open.count_max {
-        r.fault("upload.count_min", "exceeds open.count_max: no round could end");
+        r.fault(
+            "upload.count_min",
+            "exceeds open.count_max: no round could end",
+        );
     }
     let lease_ms = r.whole("lease_seconds", 5..=3600, Some(120)) * 1000;
-    Federation { rounds, local_steps, batch, query_budget, server, policy: Policy { open, upload, lease_ms } }
+    Federation {
+        rounds,
+        local_steps,
+        batch,
+        query_budget,
+        server,
+        policy: Policy {
+            open,
+            upload,
+            lease_ms,
+        },
+    }
 }
 
 /// JSON with sorted keys and no space, whatever the map type of the build.
@@ -370,20 +500,56 @@ mod tests {
         let Faults(faults) = Task::from_value(value).unwrap_err();
         let paths: Vec<_> = faults.iter().map(|f| f.path.as_str()).collect();
         for expected in [
-            "name", "colour", "seed", "model.url", "model.name", "model.dialect", "model.input.height", "model.input.width",
-            "model.output.classes", "data.labels", "data.inner", "data.holdout", "data.background", "mapping.groups", "loss.kind",
-            "generator.epsilon", "generator.basis", "generator.grid", "generator.colour", "optimizer.kind", "federation.rounds",
-            "federation.open.count_max", "federation.server.kind",
+            "name",
+            "colour",
+            "seed",
+            "model.url",
+            "model.name",
+            "model.dialect",
+            "model.input.height",
+            "model.input.width",
+            "model.output.classes",
+            "data.labels",
+            "data.inner",
+            "data.holdout",
+            "data.background",
+            "mapping.groups",
+            "loss.kind",
+            "generator.epsilon",
+            "generator.basis",
+            "generator.grid",
+            "generator.colour",
+            "optimizer.kind",
+            "federation.rounds",
+            "federation.open.count_max",
+            "federation.server.kind",
         ] {
-            assert!(paths.contains(&expected), "{expected} is not among {paths:?}");
+            assert!(
+                paths.contains(&expected),
+                "{expected} is not among {paths:?}"
+            );
         }
     }
 
     #[test]
     fn origins() {
-        assert_eq!(origin_of("http://127.0.0.1:8701/v2").as_deref(), Some("http://127.0.0.1:8701"));
-        assert_eq!(origin_of("https://Host.example").as_deref(), Some("https://host.example"));
-        for bad in ["ftp://x", "http://", "http://:80", "http://a b", "x", "http://user@host", "http://a;b"] {
+        assert_eq!(
+            origin_of("http://127.0.0.1:8701/v2").as_deref(),
+            Some("http://127.0.0.1:8701")
+        );
+        assert_eq!(
+            origin_of("https://Host.example").as_deref(),
+            Some("https://host.example")
+        );
+        for bad in [
+            "ftp://x",
+            "http://",
+            "http://:80",
+            "http://a b",
+            "x",
+            "http://user@host",
+            "http://a;b",
+        ] {
             assert_eq!(origin_of(bad), None, "{bad}");
         }
     }

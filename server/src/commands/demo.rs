@@ -59,13 +59,19 @@ pub struct DemoArgs {
 
 /// Starts everything and stays until Ctrl-C, or with `--once` until the federation has finished.
 pub fn run(args: &DemoArgs) -> Result<(), Failure> {
-    let folder = tempfile::Builder::new().prefix("fed-bbpt-demo-").tempdir().map_err(Failure::failed)?;
+    let folder = tempfile::Builder::new()
+        .prefix("fed-bbpt-demo-")
+        .tempdir()
+        .map_err(Failure::failed)?;
     let (page, url) = listen(args.port)?;
     let (model, model_url) = listen(args.model_port)?;
     let token = Secret::random().map_err(Failure::failed)?;
     let mut serve = AggregatorConfig::new(folder.path().join("demo.sqlite"), token.clone());
     serve.web.clone_from(&args.web);
-    let answer = ModelApiConfig { allow_origins: vec![url.clone()], ..ModelApiConfig::default() };
+    let answer = ModelApiConfig {
+        allow_origins: vec![url.clone()],
+        ..ModelApiConfig::default()
+    };
     block_on(async {
         let (stop, stopped) = watch::channel(false);
         let until = |mut stopped: watch::Receiver<bool>| async move {
@@ -74,9 +80,22 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         };
         let mut servers = JoinSet::new();
         let (first, second) = (until(stopped.clone()), until(stopped));
-        servers.spawn(async move { aggregator::run(page, serve, Arc::new(RealClock), first).await.map_err(Failure::failed) });
-        servers.spawn(async move { model_api::run(model, answer, second).await.map_err(Failure::failed) });
-        let demo = Demo { args, url, model_url, token: token.reveal().to_owned() };
+        servers.spawn(async move {
+            aggregator::run(page, serve, Arc::new(RealClock), first)
+                .await
+                .map_err(Failure::failed)
+        });
+        servers.spawn(async move {
+            model_api::run(model, answer, second)
+                .await
+                .map_err(Failure::failed)
+        });
+        let demo = Demo {
+            args,
+            url,
+            model_url,
+            token: token.reveal().to_owned(),
+        };
         let outcome = tokio::select! {
             outcome = demo.run() => outcome,
             ended = servers.join_next() => Err(match ended {
@@ -94,8 +113,11 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
 
 /// A listener on the loopback and its origin. The two servers have different ports, so different origins.
 fn listen(port: u16) -> Result<(TcpListener, String), Failure> {
-    let listener = TcpListener::bind(("127.0.0.1", port))
-        .map_err(|e| Failure::failed(format!("cannot listen on port {port}: {e}; choose others with --port and --model-port")))?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).map_err(|e| {
+        Failure::failed(format!(
+            "cannot listen on port {port}: {e}; choose others with --port and --model-port"
+        ))
+    })?;
     let address = listener.local_addr().map_err(Failure::failed)?;
     Ok((listener, format!("http://{address}")))
 }
@@ -110,7 +132,8 @@ struct Demo<'a> {
 impl Demo<'_> {
     /// One federation after the other, so that the page is never out of work.
     async fn run(&self) -> Result<(), Failure> {
-        let organiser = Aggregator::new(&self.url, Some(self.token.clone())).map_err(Failure::failed)?;
+        let organiser =
+            Aggregator::new(&self.url, Some(self.token.clone())).map_err(Failure::failed)?;
         say(&format!("model API  {}", self.model_url));
         say(&format!("aggregator {}", self.url));
         loop {
@@ -123,14 +146,23 @@ impl Demo<'_> {
                 owners.push(own(driver));
             }
             if self.args.web.is_some() {
-                say(&format!("take part  {}/f/{}/#invite={}", self.url, invite.federation, invite.invite));
+                say(&format!(
+                    "take part  {}/f/{}/#invite={}",
+                    self.url, invite.federation, invite.invite
+                ));
                 say(&format!("watch      {}/?f={}", self.url, invite.federation));
-                say(&format!("organise   {}/organiser   token {}", self.url, self.token));
+                say(&format!(
+                    "organise   {}/organiser   token {}",
+                    self.url, self.token
+                ));
             }
             while let Some(ended) = owners.next().await {
                 ended?;
             }
-            let detail = organiser.detail(&invite.federation).await.map_err(Failure::failed)?;
+            let detail = organiser
+                .detail(&invite.federation)
+                .await
+                .map_err(Failure::failed)?;
             let (first, last) = table(&detail, begun.elapsed());
             if self.args.once {
                 return if first < FROM && last > TO {
@@ -150,7 +182,10 @@ impl Demo<'_> {
         let mut set = vec![format!("model.url={}", self.model_url)];
         set.extend(self.args.rounds.map(|r| format!("federation.rounds={r}")));
         let task = task_source::load("handwriting", &set).map_err(Failure::usage)?;
-        let body = CreateFederation { task_toml: None, task: Some(task.source().clone()) };
+        let body = CreateFederation {
+            task_toml: None,
+            task: Some(task.source().clone()),
+        };
         // The aggregator is only just starting.
         let mut tries = 0;
         loop {
@@ -165,8 +200,15 @@ impl Demo<'_> {
 
     async fn owner(&self, task: &Task, invite: &Invite, seed: u64) -> Result<Driver, Failure> {
         let aggregator = Aggregator::new(&self.url, None).map_err(Failure::failed)?;
-        let joined = aggregator.join(&invite.federation, &invite.invite).await.map_err(Failure::failed)?;
-        let bench = workbench(task.clone(), joined.participant, built_in(task, seed, EXAMPLES)?)?;
+        let joined = aggregator
+            .join(&invite.federation, &invite.invite)
+            .await
+            .map_err(Failure::failed)?;
+        let bench = workbench(
+            task.clone(),
+            joined.participant,
+            built_in(task, seed, EXAMPLES)?,
+        )?;
         let saved = Saved {
             aggregator: self.url.clone(),
             federation: invite.federation.clone(),
@@ -176,9 +218,23 @@ impl Demo<'_> {
             client: Client::new(joined.participant),
         };
         let model = HttpCaller::new(task, None).map_err(Failure::failed)?;
-        let driver = Driver::new(bench, saved, None, aggregator.with_token(joined.token), model, Box::new(|_, _| {}));
-        let leisure = Leisure { owners: self.args.owners, pause: LEISURE };
-        Ok(if self.args.once { driver } else { driver.at_leisure(leisure) })
+        let driver = Driver::new(
+            bench,
+            saved,
+            None,
+            aggregator.with_token(joined.token),
+            model,
+            Box::new(|_, _| {}),
+        );
+        let leisure = Leisure {
+            owners: self.args.owners,
+            pause: LEISURE,
+        };
+        Ok(if self.args.once {
+            driver
+        } else {
+            driver.at_leisure(leisure)
+        })
     }
 }
 
@@ -189,9 +245,16 @@ async fn own(mut driver: Driver) -> Result<StopReason, Failure> {
 /// Prints how the federation went; gives the first and the last accuracy.
 fn table(detail: &FederationDetail, took: Duration) -> (f64, f64) {
     let accuracy = |m: &Metrics| f64::from(m.correct) / f64::from(m.total.max(1));
-    let done: Vec<&RoundRecord> = detail.rounds.iter().filter(|r| r.phase == Phase::Done).collect();
+    let done: Vec<&RoundRecord> = detail
+        .rounds
+        .iter()
+        .filter(|r| r.phase == Phase::Done)
+        .collect();
     say("");
-    say(&format!("{:>7} {:>8} {:>10} {:>12} {:>10}", "update", "cohort", "accuracy", "queries", "KB up"));
+    say(&format!(
+        "{:>7} {:>8} {:>10} {:>12} {:>10}",
+        "update", "cohort", "accuracy", "queries", "KB up"
+    ));
     let (mut queries, mut bytes) = (0u64, 0u64);
     for (i, record) in done.iter().enumerate() {
         queries += u64::from(record.metrics.queries);

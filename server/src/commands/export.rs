@@ -34,17 +34,24 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let dim = detail.summary.dim as usize;
     let theta = theta_from_bytes(&bytes, dim).map_err(Failure::failed)?;
     if theta_hash(&theta) != detail.current.theta {
-        return Err(Failure::failed("θ moved on while it was being loaded; try again"));
+        return Err(Failure::failed(
+            "θ moved on while it was being loaded; try again",
+        ));
     }
-    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![dim], &bytes).map_err(Failure::failed)?;
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![dim], &bytes)
+        .map_err(Failure::failed)?;
     let metadata = [
         ("format", "fed-bbpt prompt generator 1".to_owned()),
         ("task_hash", detail.summary.task_hash.clone()),
         ("theta_hash", detail.current.theta.clone()),
         ("generator", detail.task["generator"].to_string()),
     ];
-    let metadata = metadata.map(|(k, v)| (k.to_owned(), v)).into_iter().collect();
-    let file = safetensors::serialize([("theta", view)], Some(metadata)).map_err(Failure::failed)?;
+    let metadata = metadata
+        .map(|(k, v)| (k.to_owned(), v))
+        .into_iter()
+        .collect();
+    let file =
+        safetensors::serialize([("theta", view)], Some(metadata)).map_err(Failure::failed)?;
     let card = json!({
         "name": detail.summary.name,
         "description": detail.summary.description,
@@ -59,8 +66,14 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let card_path = args.output.with_extension("json");
     let card = serde_json::to_vec_pretty(&card).map_err(Failure::failed)?;
     for (path, content) in [(&args.output, &file), (&card_path, &card)] {
-        std::fs::write(path, content).map_err(|e| Failure::failed(format!("cannot write {}: {e}", path.display())))?;
+        std::fs::write(path, content)
+            .map_err(|e| Failure::failed(format!("cannot write {}: {e}", path.display())))?;
     }
-    println!("{} ({dim} parameters after {} updates) and {}", args.output.display(), detail.summary.step, card_path.display());
+    println!(
+        "{} ({dim} parameters after {} updates) and {}",
+        args.output.display(),
+        detail.summary.step,
+        card_path.display()
+    );
     Ok(())
 }

@@ -15,7 +15,12 @@ pub struct FederationArgs {
     #[arg(long, default_value = "http://127.0.0.1:8700", global = true)]
     server: String,
     /// The organiser's token.
-    #[arg(long, env = "FED_BBPT_ADMIN_TOKEN", hide_env_values = true, global = true)]
+    #[arg(
+        long,
+        env = "FED_BBPT_ADMIN_TOKEN",
+        hide_env_values = true,
+        global = true
+    )]
     admin_token: Option<String>,
     /// Answer in JSON.
     #[arg(long, global = true)]
@@ -66,38 +71,70 @@ pub fn run(args: FederationArgs) -> Result<(), Failure> {
         return Ok(());
     }
     block_on(async {
-        let aggregator = Aggregator::new(&args.server, args.admin_token.clone()).map_err(Failure::failed)?;
+        let aggregator =
+            Aggregator::new(&args.server, args.admin_token.clone()).map_err(Failure::failed)?;
         match &args.what {
             What::Check { .. } => Ok(()),
             What::Create { task, set } => {
                 let task = task_source::load(task, set).map_err(Failure::usage)?;
-                let body = CreateFederation { task_toml: None, task: Some(task.source().clone()) };
-                show(&args, aggregator.create(&body).await, |i| link(&args.server, i))
+                let body = CreateFederation {
+                    task_toml: None,
+                    task: Some(task.source().clone()),
+                };
+                show(&args, aggregator.create(&body).await, |i| {
+                    link(&args.server, i)
+                })
             }
             What::List => show(&args, aggregator.list().await, |list| {
                 let line = |f: &shared::round::messages::FederationSummary| {
-                    format!("{}  {:?}  {}/{} updates  {} live  {}", f.id, f.status, f.step, f.steps, f.live, f.name)
+                    format!(
+                        "{}  {:?}  {}/{} updates  {} live  {}",
+                        f.id, f.status, f.step, f.steps, f.live, f.name
+                    )
                 };
                 list.iter().map(line).collect::<Vec<_>>().join("\n")
             }),
             What::Show { id } => show(&args, aggregator.detail(id).await, |d| {
                 let rounds = d.rounds.iter().map(|r| {
                     let share = f64::from(r.metrics.correct) / f64::from(r.metrics.total.max(1));
-                    format!("round {:>4}  {:?}  {}/{} delivered  held-out accuracy {:.1}%", r.round, r.phase, r.delivered, r.cohort, 100.0 * share)
+                    format!(
+                        "round {:>4}  {:?}  {}/{} delivered  held-out accuracy {:.1}%",
+                        r.round,
+                        r.phase,
+                        r.delivered,
+                        r.cohort,
+                        100.0 * share
+                    )
                 });
-                std::iter::once(d.summary.name.clone()).chain(rounds).collect::<Vec<_>>().join("\n")
+                std::iter::once(d.summary.name.clone())
+                    .chain(rounds)
+                    .collect::<Vec<_>>()
+                    .join("\n")
             }),
-            What::Invite { id } => show(&args, aggregator.invite(id).await, |i| link(&args.server, i)),
-            What::Close { id } => show(&args, aggregator.close(id).await, |s| format!("{} is {:?}", s.id, s.status)),
+            What::Invite { id } => show(&args, aggregator.invite(id).await, |i| {
+                link(&args.server, i)
+            }),
+            What::Close { id } => show(&args, aggregator.close(id).await, |s| {
+                format!("{} is {:?}", s.id, s.status)
+            }),
         }
     })?
 }
 
 fn link(server: &str, invite: &Invite) -> String {
-    format!("{}/f/{}/#invite={}", server.trim_end_matches('/'), invite.federation, invite.invite)
+    format!(
+        "{}/f/{}/#invite={}",
+        server.trim_end_matches('/'),
+        invite.federation,
+        invite.invite
+    )
 }
 
-fn show<T: Serialize>(args: &FederationArgs, answer: Result<T, ApiError>, words: impl Fn(&T) -> String) -> Result<(), Failure> {
+fn show<T: Serialize>(
+    args: &FederationArgs,
+    answer: Result<T, ApiError>,
+    words: impl Fn(&T) -> String,
+) -> Result<(), Failure> {
     let answer = answer.map_err(Failure::failed)?;
     let json = || serde_json::to_string_pretty(&answer).map_err(Failure::failed);
     say(&if args.json { json()? } else { words(&answer) });

@@ -52,7 +52,11 @@ pub fn parse_link(link: &str) -> Option<(String, String, String)> {
     let (address, invite) = link.split_once("#invite=")?;
     let (base, rest) = address.split_once("/f/")?;
     let federation = rest.split('/').next()?;
-    let fine = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let fine = |s: &str| {
+        !s.is_empty()
+            && s.chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
     (shared::task::origin_of(base).is_some() && fine(federation) && fine(invite))
         .then(|| (base.to_owned(), federation.to_owned(), invite.to_owned()))
 }
@@ -72,16 +76,30 @@ pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, F
 }
 
 /// Examples split into those trained on and those held out.
-pub fn workbench(task: Task, participant: u32, examples: Vec<Labelled>) -> Result<Workbench, Failure> {
+pub fn workbench(
+    task: Task,
+    participant: u32,
+    examples: Vec<Labelled>,
+) -> Result<Workbench, Failure> {
     let labels: Vec<usize> = examples.iter().map(|e| e.label).collect();
-    let (_, held) = split_holdout(&labels, f64::from(task.holdout), task.seed ^ u64::from(participant));
+    let (_, held) = split_holdout(
+        &labels,
+        f64::from(task.holdout),
+        task.seed ^ u64::from(participant),
+    );
     let (mut training, mut holdout) = (Vec::new(), Vec::new());
     for (i, example) in examples.into_iter().enumerate() {
-        let side = if held.binary_search(&i).is_ok() { &mut holdout } else { &mut training };
+        let side = if held.binary_search(&i).is_ok() {
+            &mut holdout
+        } else {
+            &mut training
+        };
         side.push(example);
     }
     if training.is_empty() {
-        return Err(Failure::usage("there is no example to train on; choose more data"));
+        return Err(Failure::usage(
+            "there is no example to train on; choose more data",
+        ));
     }
     Workbench::new(task, participant, training, holdout).map_err(Failure::failed)
 }
@@ -100,15 +118,27 @@ pub fn run(args: JoinArgs) -> Result<(), Failure> {
 }
 
 async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
-    let (base, federation, invite) = parse_link(&args.link)
-        .ok_or_else(|| Failure::usage("the link must look like http://HOST/f/FEDERATION/#invite=SECRET"))?;
+    let (base, federation, invite) = parse_link(&args.link).ok_or_else(|| {
+        Failure::usage("the link must look like http://HOST/f/FEDERATION/#invite=SECRET")
+    })?;
     let known = Saved::read(&args.state).map_err(Failure::usage)?;
     let mut saved = match known.filter(|s| s.aggregator == base && s.federation == federation) {
         Some(saved) => saved,
         None => {
-            let joined = Aggregator::new(&base, None).map_err(Failure::failed)?.join(&federation, &invite).await.map_err(Failure::failed)?;
+            let joined = Aggregator::new(&base, None)
+                .map_err(Failure::failed)?
+                .join(&federation, &invite)
+                .await
+                .map_err(Failure::failed)?;
             let client = Client::new(joined.participant);
-            Saved { aggregator: base.clone(), federation, token: joined.token, task: joined.task, examples: 0, client }
+            Saved {
+                aggregator: base.clone(),
+                federation,
+                token: joined.token,
+                task: joined.task,
+                examples: 0,
+                client,
+            }
         }
     };
     let mut task = Task::from_value(saved.task.clone()).map_err(Failure::failed)?;
@@ -118,7 +148,11 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     let examples = match (&args.data, args.builtin) {
         (Some(path), _) => {
             let loaded = data::load(path, &task).map_err(|e: LoadError| Failure::usage(e))?;
-            loaded.notes.iter().take(20).for_each(|note| eprintln!("{note}"));
+            loaded
+                .notes
+                .iter()
+                .take(20)
+                .for_each(|note| eprintln!("{note}"));
             loaded.examples
         }
         (None, seed) => built_in(&task, seed.unwrap_or(0), args.count)?,
@@ -142,7 +176,14 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         bench.task().model.url
     ));
     let aggregator = Aggregator::new(&base, Some(saved.token.clone())).map_err(Failure::failed)?;
-    let mut driver = Driver::new(bench, saved, Some(args.state.clone()), aggregator, model, reporter(args.json, rounds));
+    let mut driver = Driver::new(
+        bench,
+        saved,
+        Some(args.state.clone()),
+        aggregator,
+        model,
+        reporter(args.json, rounds),
+    );
     let reason = driver.run().await.map_err(Failure::failed)?;
     let [to_model, from_model, to_aggregator, from_aggregator] = driver.bytes();
     say(&format!(
@@ -150,9 +191,15 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         words(reason)
     ));
     match reason {
-        StopReason::Finished | StopReason::Closed | StopReason::Left | StopReason::BudgetSpent => Ok(()),
-        StopReason::Unauthorized => Err(Failure::failed("the aggregator does not know this participant any more; delete the state file and join again")),
-        StopReason::Inconsistent => Err(Failure::failed("the aggregator contradicts itself; tell the organiser")),
+        StopReason::Finished | StopReason::Closed | StopReason::Left | StopReason::BudgetSpent => {
+            Ok(())
+        }
+        StopReason::Unauthorized => Err(Failure::failed(
+            "the aggregator does not know this participant any more; delete the state file and join again",
+        )),
+        StopReason::Inconsistent => Err(Failure::failed(
+            "the aggregator contradicts itself; tell the organiser",
+        )),
     }
 }
 
@@ -176,9 +223,15 @@ fn reporter(json: bool, rounds: u32) -> Box<dyn FnMut(&Saved, &Workbench) + Send
     });
     let mut seen = None;
     Box::new(move |saved, _| {
-        let Some(view) = saved.client.view() else { return };
+        let Some(view) = saved.client.view() else {
+            return;
+        };
         let point = saved.client.curve().last().copied();
-        let now = (view.step, saved.client.curve().len(), saved.client.delivered());
+        let now = (
+            view.step,
+            saved.client.curve().len(),
+            saved.client.delivered(),
+        );
         if seen == Some(now) {
             return;
         }
@@ -189,7 +242,12 @@ fn reporter(json: bool, rounds: u32) -> Box<dyn FnMut(&Saved, &Workbench) + Send
             say(&json!({ "update": view.step, "round": view.round, "finished": view.status == FederationStatus::Finished,
                 "own_accuracy": accuracy, "own_accuracy_before": before, "queries": saved.client.spent(), "delivered": saved.client.delivered() }).to_string());
         } else {
-            let text = format!("own held-out accuracy {:.0}%, {} queries, {} live", 100.0 * accuracy, saved.client.spent(), view.live);
+            let text = format!(
+                "own held-out accuracy {:.0}%, {} queries, {} live",
+                100.0 * accuracy,
+                saved.client.spent(),
+                view.live
+            );
             match &bar {
                 Some(bar) => {
                     bar.set_position(u64::from(view.step));
@@ -208,8 +266,17 @@ mod tests {
     #[test]
     fn links() {
         let parts = parse_link("http://127.0.0.1:8700/f/abc-1/#invite=0aF").unwrap();
-        assert_eq!(parts, ("http://127.0.0.1:8700".into(), "abc-1".into(), "0aF".into()));
-        for bad in ["", "http://h/f/x", "http://h/f/x/#invite=", "ftp://h/f/x/#invite=1", "http://h/f/../#invite=1"] {
+        assert_eq!(
+            parts,
+            ("http://127.0.0.1:8700".into(), "abc-1".into(), "0aF".into())
+        );
+        for bad in [
+            "",
+            "http://h/f/x",
+            "http://h/f/x/#invite=",
+            "ftp://h/f/x/#invite=1",
+            "http://h/f/../#invite=1",
+        ] {
             assert_eq!(parse_link(bad), None, "{bad}");
         }
     }

@@ -9,7 +9,13 @@ use std::sync::Arc;
 
 /// The aggregator until Ctrl-C.
 pub fn serve(args: ServeArgs) -> Result<(), Failure> {
-    block_on(aggregator::serve(args, Arc::new(RealClock), say, interrupted()))?.map_err(|error| match error {
+    block_on(aggregator::serve(
+        args,
+        Arc::new(RealClock),
+        say,
+        interrupted(),
+    ))?
+    .map_err(|error| match error {
         ServeError::Config(faults) => Failure::usage(faults),
         other => Failure::failed(other),
     })
@@ -18,9 +24,16 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
 /// The model API until Ctrl-C.
 pub fn model_api(args: ModelApiArgs) -> Result<(), Failure> {
     let config = args.into_config().map_err(Failure::usage)?;
-    let listener = TcpListener::bind(config.listen)
-        .map_err(|e| Failure::failed(format!("cannot listen on {}: {e}; choose another with --listen", config.listen)))?;
+    let listener = TcpListener::bind(config.listen).map_err(|e| {
+        Failure::failed(format!(
+            "cannot listen on {}: {e}; choose another with --listen",
+            config.listen
+        ))
+    })?;
     let address = listener.local_addr().map_err(Failure::failed)?;
-    say(&format!("model API for {} at http://{address}", config.name));
+    say(&format!(
+        "model API for {} at http://{address}",
+        config.name
+    ));
     block_on(model_api::run(listener, config, interrupted()))?.map_err(Failure::failed)
 }

@@ -6,14 +6,21 @@ use crate::simulate::{self, SimulateArgs, SimulateError};
 /// Runs the simulation and says what it found.
 pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
     let report = simulate::run(args).map_err(|error| match error {
-        SimulateError::Task(_) | SimulateError::NoTask(_) | SimulateError::NoTest { .. } | SimulateError::Partition(_) | SimulateError::Data(_) => {
-            Failure::usage(error)
-        }
+        SimulateError::Task(_)
+        | SimulateError::NoTask(_)
+        | SimulateError::NoTest { .. }
+        | SimulateError::Partition(_)
+        | SimulateError::Data(_) => Failure::usage(error),
         other => Failure::failed(other),
     })?;
     let json = serde_json::to_string_pretty(&report).map_err(Failure::failed)?;
     if let Some(path) = &args.report {
-        std::fs::write(path, &json).map_err(|cause| Failure::failed(SimulateError::Write { path: path.clone(), cause }))?;
+        std::fs::write(path, &json).map_err(|cause| {
+            Failure::failed(SimulateError::Write {
+                path: path.clone(),
+                cause,
+            })
+        })?;
     }
     if args.json {
         println!("{json}");

@@ -5,7 +5,8 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::round::messages::{
-    CreateFederation, Enrolment, FederationDetail, FederationSummary, Invite, JoinRequest, Joined, Problem, RoundView, Update,
+    CreateFederation, Enrolment, FederationDetail, FederationSummary, Invite, JoinRequest, Joined,
+    Problem, RoundView, Update,
 };
 use shared::round::refusal::Refusal;
 use shared::round::wire;
@@ -49,7 +50,9 @@ pub enum ApiError {
 
 fn describe(problem: &Problem) -> String {
     let detail = problem.detail.iter().map(|d| format!(": {d}"));
-    detail.chain(problem.faults.iter().map(|f| format!("\n  {f}"))).collect()
+    detail
+        .chain(problem.faults.iter().map(|f| format!("\n  {f}")))
+        .collect()
 }
 
 /// The API at one address.
@@ -67,8 +70,17 @@ impl Aggregator {
         let base = base.trim_end_matches('/').to_owned();
         let http = reqwest::Client::builder()
             .build()
-            .map_err(|e| ApiError::Unreachable { url: base.clone(), cause: cause_of(&e) })?;
-        Ok(Self { http, base, token, sent: AtomicU64::new(0), received: AtomicU64::new(0) })
+            .map_err(|e| ApiError::Unreachable {
+                url: base.clone(),
+                cause: cause_of(&e),
+            })?;
+        Ok(Self {
+            http,
+            base,
+            token,
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+        })
     }
 
     /// The same address with a token.
@@ -80,11 +92,17 @@ impl Aggregator {
 
     /// Bytes sent and received so far, bodies only.
     pub fn bytes(&self) -> (u64, u64) {
-        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
+        (
+            self.sent.load(Ordering::Relaxed),
+            self.received.load(Ordering::Relaxed),
+        )
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let builder = self.http.request(method, format!("{}/v1{path}", self.base)).timeout(TIME_OUT);
+        let builder = self
+            .http
+            .request(method, format!("{}/v1{path}", self.base))
+            .timeout(TIME_OUT);
         match &self.token {
             Some(token) => builder.bearer_auth(token),
             None => builder,
@@ -92,11 +110,15 @@ impl Aggregator {
     }
 
     async fn send(&self, builder: RequestBuilder) -> Result<Vec<u8>, ApiError> {
-        let unreachable = |e: reqwest::Error| ApiError::Unreachable { url: self.base.clone(), cause: cause_of(&e) };
+        let unreachable = |e: reqwest::Error| ApiError::Unreachable {
+            url: self.base.clone(),
+            cause: cause_of(&e),
+        };
         let response: Response = builder.send().await.map_err(unreachable)?;
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?.to_vec();
-        self.received.fetch_add(body.len() as u64, Ordering::Relaxed);
+        self.received
+            .fetch_add(body.len() as u64, Ordering::Relaxed);
         if status.is_success() {
             return Ok(body);
         }
@@ -105,42 +127,69 @@ impl Aggregator {
                 Some(refusal) => Err(ApiError::Refused { refusal }),
                 None => Err(ApiError::Problem(Box::new(problem))),
             },
-            Err(_) => Err(ApiError::NotAnAggregator { url: self.base.clone(), detail: format!("status {status}") }),
+            Err(_) => Err(ApiError::NotAnAggregator {
+                url: self.base.clone(),
+                detail: format!("status {status}"),
+            }),
         }
     }
 
     async fn json<T: DeserializeOwned>(&self, builder: RequestBuilder) -> Result<T, ApiError> {
         let body = self.send(builder).await?;
-        serde_json::from_slice(&body)
-            .map_err(|e| ApiError::NotAnAggregator { url: self.base.clone(), detail: e.to_string() })
+        serde_json::from_slice(&body).map_err(|e| ApiError::NotAnAggregator {
+            url: self.base.clone(),
+            detail: e.to_string(),
+        })
     }
 
     fn post<T: Serialize>(&self, path: &str, body: &T) -> RequestBuilder {
         // Our messages hold string keys and finite numbers only, which JSON can always hold.
         let bytes = serde_json::to_vec(body).unwrap_or_default();
         self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.request(Method::POST, path).header("content-type", "application/json").body(bytes)
+        self.request(Method::POST, path)
+            .header("content-type", "application/json")
+            .body(bytes)
     }
 
     /// Joins with an invite.
     pub async fn join(&self, federation: &str, invite: &str) -> Result<Joined, ApiError> {
-        self.json(self.post(&format!("/federations/{federation}/participants"), &JoinRequest { invite: invite.to_owned() })).await
+        self.json(self.post(
+            &format!("/federations/{federation}/participants"),
+            &JoinRequest {
+                invite: invite.to_owned(),
+            },
+        ))
+        .await
     }
 
     /// Where the round is; with `after`, waits for a later version.
     pub async fn round(&self, federation: &str, after: Option<u64>) -> Result<RoundView, ApiError> {
         let query = after.map_or_else(String::new, |v| format!("?after={v}&wait_ms={WAIT_MS}"));
-        self.json(self.request(Method::GET, &format!("/federations/{federation}/round{query}"))).await
+        self.json(self.request(
+            Method::GET,
+            &format!("/federations/{federation}/round{query}"),
+        ))
+        .await
     }
 
     /// θ as bytes.
     pub async fn theta(&self, federation: &str) -> Result<Vec<u8>, ApiError> {
-        self.send(self.request(Method::GET, &format!("/federations/{federation}/theta"))).await
+        self.send(self.request(Method::GET, &format!("/federations/{federation}/theta")))
+            .await
     }
 
     /// Enrols in a round.
-    pub async fn enrol(&self, federation: &str, round: u32, body: &Enrolment) -> Result<RoundView, ApiError> {
-        self.json(self.post(&format!("/federations/{federation}/rounds/{round}/enrol"), body)).await
+    pub async fn enrol(
+        &self,
+        federation: &str,
+        round: u32,
+        body: &Enrolment,
+    ) -> Result<RoundView, ApiError> {
+        self.json(self.post(
+            &format!("/federations/{federation}/rounds/{round}/enrol"),
+            body,
+        ))
+        .await
     }
 
     /// Sends an update.
@@ -148,17 +197,32 @@ impl Aggregator {
         let bytes = wire::encode(update);
         self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let path = format!("/federations/{federation}/rounds/{}/update", update.round);
-        self.json(self.request(Method::POST, &path).header("content-type", wire::CONTENT_TYPE).body(bytes)).await
+        self.json(
+            self.request(Method::POST, &path)
+                .header("content-type", wire::CONTENT_TYPE)
+                .body(bytes),
+        )
+        .await
     }
 
     /// Still here.
     pub async fn heartbeat(&self, federation: &str) -> Result<(), ApiError> {
-        self.send(self.request(Method::POST, &format!("/federations/{federation}/heartbeat"))).await.map(drop)
+        self.send(self.request(
+            Method::POST,
+            &format!("/federations/{federation}/heartbeat"),
+        ))
+        .await
+        .map(drop)
     }
 
     /// Leaves for good.
     pub async fn leave(&self, federation: &str) -> Result<(), ApiError> {
-        self.send(self.request(Method::DELETE, &format!("/federations/{federation}/participants/me"))).await.map(drop)
+        self.send(self.request(
+            Method::DELETE,
+            &format!("/federations/{federation}/participants/me"),
+        ))
+        .await
+        .map(drop)
     }
 
     /// Creates a federation (organiser).
@@ -168,12 +232,14 @@ impl Aggregator {
 
     /// Makes one more invite (organiser).
     pub async fn invite(&self, federation: &str) -> Result<Invite, ApiError> {
-        self.json(self.request(Method::POST, &format!("/federations/{federation}/invites"))).await
+        self.json(self.request(Method::POST, &format!("/federations/{federation}/invites")))
+            .await
     }
 
     /// Closes a federation (organiser).
     pub async fn close(&self, federation: &str) -> Result<FederationSummary, ApiError> {
-        self.json(self.request(Method::POST, &format!("/federations/{federation}/close"))).await
+        self.json(self.request(Method::POST, &format!("/federations/{federation}/close")))
+            .await
     }
 
     /// All federations.
@@ -183,6 +249,7 @@ impl Aggregator {
 
     /// One federation with its history.
     pub async fn detail(&self, federation: &str) -> Result<FederationDetail, ApiError> {
-        self.json(self.request(Method::GET, &format!("/federations/{federation}"))).await
+        self.json(self.request(Method::GET, &format!("/federations/{federation}")))
+            .await
     }
 }

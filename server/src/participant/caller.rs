@@ -1,6 +1,8 @@
 //! Calls a model API over HTTP: retries where that can help, counts bytes, gives up with the cause.
 
-use shared::model_api::{self, Description, Dialect, Method, ModelApiError, Request, Response, Retry, Scores};
+use shared::model_api::{
+    self, Description, Dialect, Method, ModelApiError, Request, Response, Retry, Scores,
+};
 use shared::rng::{Stream, purpose};
 use shared::task::Task;
 use std::sync::Mutex;
@@ -23,7 +25,9 @@ pub enum CallError {
     #[error(transparent)]
     Model(#[from] ModelApiError),
     /// No answer.
-    #[error("the model API at {url} does not answer: {cause}; check that it runs and that the address is right")]
+    #[error(
+        "the model API at {url} does not answer: {cause}; check that it runs and that the address is right"
+    )]
     Unreachable {
         /// Where.
         url: String,
@@ -66,29 +70,44 @@ impl HttpCaller {
 
     /// Bytes sent and received so far, bodies only.
     pub fn bytes(&self) -> (u64, u64) {
-        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
+        (
+            self.sent.load(Ordering::Relaxed),
+            self.received.load(Ordering::Relaxed),
+        )
     }
 
     /// Checks that the model is the one that the task describes.
     pub async fn describe(&self) -> Result<Description, CallError> {
         let request = self.dialect.describe_request();
-        self.call(&request, |response| self.dialect.check_description(response)).await
+        self.call(&request, |response| {
+            self.dialect.check_description(response)
+        })
+        .await
     }
 
     /// Scores of `count` images (planar bytes).
     pub async fn ask(&self, images: Vec<u8>, count: usize) -> Result<Scores, CallError> {
         let request = self.dialect.infer_request(&images, count)?;
         drop(images);
-        self.call(&request, |response| self.dialect.parse(response, count)).await
+        self.call(&request, |response| self.dialect.parse(response, count))
+            .await
     }
 
-    async fn call<T>(&self, request: &Request, read: impl Fn(&Response<'_>) -> Result<T, ModelApiError>) -> Result<T, CallError> {
+    async fn call<T>(
+        &self,
+        request: &Request,
+        read: impl Fn(&Response<'_>) -> Result<T, ModelApiError>,
+    ) -> Result<T, CallError> {
         let mut pause = PAUSE_MS;
         let mut tries = 1;
         loop {
             let (error, wait) = match self.once(request).await {
                 Ok((status, headers, body)) => {
-                    let response = Response { status, headers: &headers, body: &body };
+                    let response = Response {
+                        status,
+                        headers: &headers,
+                        body: &body,
+                    };
                     match read(&response) {
                         Ok(value) => return Ok(value),
                         Err(error) => match error.retry() {
@@ -112,8 +131,14 @@ impl HttpCaller {
         }
     }
 
-    async fn once(&self, request: &Request) -> Result<(u16, Vec<(String, String)>, Vec<u8>), CallError> {
-        let unreachable = |e: reqwest::Error| CallError::Unreachable { url: self.url.clone(), cause: cause_of(&e) };
+    async fn once(
+        &self,
+        request: &Request,
+    ) -> Result<(u16, Vec<(String, String)>, Vec<u8>), CallError> {
+        let unreachable = |e: reqwest::Error| CallError::Unreachable {
+            url: self.url.clone(),
+            cause: cause_of(&e),
+        };
         let url = format!("{}{}", self.url, request.path);
         let mut builder = match request.method {
             Method::Get => self.http.get(url),
@@ -125,8 +150,13 @@ impl HttpCaller {
         if let Some(key) = &self.key {
             builder = builder.bearer_auth(key);
         }
-        self.sent.fetch_add(request.body.len() as u64, Ordering::Relaxed);
-        let response = builder.body(request.body.clone()).send().await.map_err(unreachable)?;
+        self.sent
+            .fetch_add(request.body.len() as u64, Ordering::Relaxed);
+        let response = builder
+            .body(request.body.clone())
+            .send()
+            .await
+            .map_err(unreachable)?;
         let status = response.status().as_u16();
         let headers = response
             .headers()
@@ -134,7 +164,8 @@ impl HttpCaller {
             .filter_map(|(n, v)| Some((n.as_str().to_owned(), v.to_str().ok()?.to_owned())))
             .collect();
         let body = response.bytes().await.map_err(unreachable)?.to_vec();
-        self.received.fetch_add(body.len() as u64, Ordering::Relaxed);
+        self.received
+            .fetch_add(body.len() as u64, Ordering::Relaxed);
         Ok((status, headers, body))
     }
 }

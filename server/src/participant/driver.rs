@@ -69,7 +69,17 @@ impl Driver {
         model: HttpCaller,
         on_step: Box<dyn FnMut(&Saved, &Workbench) + Send + Sync>,
     ) -> Self {
-        Self { bench, saved, path, aggregator, model, most_images: REQUEST_IMAGES, last_contact: Instant::now(), leisure: None, on_step }
+        Self {
+            bench,
+            saved,
+            path,
+            aggregator,
+            model,
+            most_images: REQUEST_IMAGES,
+            last_contact: Instant::now(),
+            leisure: None,
+            on_step,
+        }
     }
 
     /// Slows the participant down while no visitor is there.
@@ -96,18 +106,32 @@ impl Driver {
                 }
                 Action::Rest => Event::Resume,
                 Action::Evaluate(evaluation) => self.evaluate(&evaluation).await?,
-                Action::Sync { after } => self.persist(async |a, f| a.round(f, after).await, Event::View).await?,
+                Action::Sync { after } => {
+                    self.persist(async |a, f| a.round(f, after).await, Event::View)
+                        .await?
+                }
                 Action::Load { .. } => {
                     let dim = self.bench.environment().dim;
                     // A θ that does not parse is answered like one with another hash: the machine looks again.
-                    let read = |bytes: Vec<u8>| Event::Theta(theta_from_bytes(&bytes, dim).unwrap_or_default());
+                    let read = |bytes: Vec<u8>| {
+                        Event::Theta(theta_from_bytes(&bytes, dim).unwrap_or_default())
+                    };
                     self.persist(async |a, f| a.theta(f).await, read).await?
                 }
                 Action::Enrol { round, body } => {
-                    self.persist(async |a, f| a.enrol(f, round, &body).await, |_: RoundView| Event::Accepted).await?
+                    self.persist(
+                        async |a, f| a.enrol(f, round, &body).await,
+                        |_: RoundView| Event::Accepted,
+                    )
+                    .await?
                 }
                 Action::Upload(update) => {
-                    let event = self.persist(async |a, f| a.update(f, &update).await, |_: RoundView| Event::Accepted).await?;
+                    let event = self
+                        .persist(
+                            async |a, f| a.update(f, &update).await,
+                            |_: RoundView| Event::Accepted,
+                        )
+                        .await?;
                     self.rest().await;
                     event
                 }
@@ -129,7 +153,9 @@ impl Driver {
     }
 
     fn save(&self) -> Result<(), StateError> {
-        self.path.as_ref().map_or(Ok(()), |path| self.saved.write(path))
+        self.path
+            .as_ref()
+            .map_or(Ok(()), |path| self.saved.write(path))
     }
 
     /// Asks the aggregator until it answers. A refusal is an answer; an aggregator that is down is waited for.
@@ -145,9 +171,13 @@ impl Driver {
                     self.last_contact = Instant::now();
                     return Ok(read(answer));
                 }
-                Err(ApiError::Refused { refusal: shared::round::refusal::Refusal::RateLimited }) => {}
+                Err(ApiError::Refused {
+                    refusal: shared::round::refusal::Refusal::RateLimited,
+                }) => {}
                 Err(ApiError::Refused { refusal }) => return Ok(Event::Refused(refusal)),
-                Err(ApiError::Problem(problem)) if problem.status < 500 => return Err(ApiError::Problem(problem).into()),
+                Err(ApiError::Problem(problem)) if problem.status < 500 => {
+                    return Err(ApiError::Problem(problem).into());
+                }
                 Err(error) => tracing::warn!(%error, "the aggregator is asked again"),
             }
             sleep(pause).await;
@@ -167,12 +197,16 @@ impl Driver {
             }
         };
         // Rendered one by one as places come free, while the others' answers are awaited.
-        let requests = Workbench::requests(evaluation, self.most_images).into_iter().map(|request| {
-            let (mut images, count) = (Vec::new(), request.len());
-            self.bench.render(evaluation, request, &mut images);
-            self.model.ask(images, count)
-        });
-        let answers = futures::stream::iter(requests).buffered(IN_FLIGHT).collect::<Vec<_>>();
+        let requests = Workbench::requests(evaluation, self.most_images)
+            .into_iter()
+            .map(|request| {
+                let (mut images, count) = (Vec::new(), request.len());
+                self.bench.render(evaluation, request, &mut images);
+                self.model.ask(images, count)
+            });
+        let answers = futures::stream::iter(requests)
+            .buffered(IN_FLIGHT)
+            .collect::<Vec<_>>();
         let answers = tokio::select! {
             answers = answers => answers,
             () = heartbeat => Vec::new(),

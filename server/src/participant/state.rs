@@ -33,7 +33,9 @@ pub enum StateError {
         cause: std::io::Error,
     },
     /// Not ours.
-    #[error("{path} is not a state file of this program ({cause}); choose another with --state, or delete it to start afresh")]
+    #[error(
+        "{path} is not a state file of this program ({cause}); choose another with --state, or delete it to start afresh"
+    )]
     Malformed {
         /// Where.
         path: PathBuf,
@@ -46,18 +48,32 @@ impl Saved {
     /// Reads the file; nothing if there is none.
     pub fn read(path: &Path) -> Result<Option<Self>, StateError> {
         match std::fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .map_err(|cause| StateError::Malformed { path: path.to_owned(), cause }),
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes)
+                    .map(Some)
+                    .map_err(|cause| StateError::Malformed {
+                        path: path.to_owned(),
+                        cause,
+                    })
+            }
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(StateError::Io { path: path.to_owned(), cause }),
+            Err(cause) => Err(StateError::Io {
+                path: path.to_owned(),
+                cause,
+            }),
         }
     }
 
     /// Replaces the file in one step, readable by its owner alone: a crash leaves the old state or the new one.
     pub fn write(&self, path: &Path) -> Result<(), StateError> {
-        let io = |cause| StateError::Io { path: path.to_owned(), cause };
-        let bytes = serde_json::to_vec(self).map_err(|cause| StateError::Malformed { path: path.to_owned(), cause })?;
+        let io = |cause| StateError::Io {
+            path: path.to_owned(),
+            cause,
+        };
+        let bytes = serde_json::to_vec(self).map_err(|cause| StateError::Malformed {
+            path: path.to_owned(),
+            cause,
+        })?;
         let beside = path.with_extension("tmp");
         write_private(&beside, &bytes).map_err(io)?;
         std::fs::rename(&beside, path).map_err(io)

@@ -13,13 +13,19 @@ impl WeightedMean {
     /// Of vectors with `dim` entries.
     #[must_use]
     pub fn new(dim: usize) -> Self {
-        Self { sum: vec![0.0; dim], weight: 0.0 }
+        Self {
+            sum: vec![0.0; dim],
+            weight: 0.0,
+        }
     }
 
     /// Adds one update that stands for `examples` examples.
     pub fn add(&mut self, delta: &[f32], examples: u64) {
         let weight = examples as f64;
-        self.sum.iter_mut().zip(delta).for_each(|(s, d)| *s += weight * f64::from(*d));
+        self.sum
+            .iter_mut()
+            .zip(delta)
+            .for_each(|(s, d)| *s += weight * f64::from(*d));
         self.weight += weight;
     }
 

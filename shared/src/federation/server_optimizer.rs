@@ -53,18 +53,32 @@ impl ServerState {
     /// θ₀.
     #[must_use]
     pub fn new(theta: Vec<f32>) -> Self {
-        Self { theta, first: Vec::new(), second: Vec::new(), updates: 0 }
+        Self {
+            theta,
+            first: Vec::new(),
+            second: Vec::new(),
+            updates: 0,
+        }
     }
 }
 
 impl ServerOptimizer {
     /// Reads `[federation.server]`.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
-        let rule = [Rule::Sgd, Rule::Momentum, Rule::Adam][reader.choice("kind", &["sgd", "momentum", "adam"], Some("sgd"))];
+        let rule = [Rule::Sgd, Rule::Momentum, Rule::Adam]
+            [reader.choice("kind", &["sgd", "momentum", "adam"], Some("sgd"))];
         Self {
             rule,
-            learning_rate: reader.number("learning_rate", 0.0..=100.0, Some(if rule == Rule::Adam { 0.03 } else { 1.0 })),
-            beta1: reader.number("beta1", 0.0..=0.9999, Some(if rule == Rule::Momentum { 0.9 } else { 0.8 })),
+            learning_rate: reader.number(
+                "learning_rate",
+                0.0..=100.0,
+                Some(if rule == Rule::Adam { 0.03 } else { 1.0 }),
+            ),
+            beta1: reader.number(
+                "beta1",
+                0.0..=0.9999,
+                Some(if rule == Rule::Momentum { 0.9 } else { 0.8 }),
+            ),
             beta2: reader.number("beta2", 0.0..=0.99999, Some(0.95)),
             epsilon: reader.number("epsilon", 1e-12..=1.0, Some(1e-8)),
             decay: reader.choice("decay", &["none", "linear"], Some("none")) == 1,
@@ -73,25 +87,48 @@ impl ServerOptimizer {
 
     /// Takes the mean update of `round` (counted from 0) of `rounds`.
     pub fn apply(&self, state: &mut ServerState, mean: &[f32], round: u32, rounds: u32) {
-        let left = if self.decay { (1.0 - round as f32 / rounds.max(1) as f32).max(0.0) } else { 1.0 };
+        let left = if self.decay {
+            (1.0 - round as f32 / rounds.max(1) as f32).max(0.0)
+        } else {
+            1.0
+        };
         let rate = self.learning_rate * left;
         state.updates += 1;
         if self.rule == Rule::Sgd {
-            state.theta.iter_mut().zip(mean).for_each(|(t, d)| *t += rate * d);
+            state
+                .theta
+                .iter_mut()
+                .zip(mean)
+                .for_each(|(t, d)| *t += rate * d);
             return;
         }
         state.first.resize(mean.len(), 0.0);
         let adam = self.rule == Rule::Adam;
         let fresh = if adam { 1.0 - self.beta1 } else { 1.0 };
-        state.first.iter_mut().zip(mean).for_each(|(m, d)| *m = self.beta1 * *m + fresh * d);
+        state
+            .first
+            .iter_mut()
+            .zip(mean)
+            .for_each(|(m, d)| *m = self.beta1 * *m + fresh * d);
         if !adam {
-            state.theta.iter_mut().zip(&state.first).for_each(|(t, m)| *t += rate * m);
+            state
+                .theta
+                .iter_mut()
+                .zip(&state.first)
+                .for_each(|(t, m)| *t += rate * m);
             return;
         }
         state.second.resize(mean.len(), 0.0);
-        state.second.iter_mut().zip(mean).for_each(|(v, d)| *v = self.beta2 * *v + (1.0 - self.beta2) * d * d);
+        state
+            .second
+            .iter_mut()
+            .zip(mean)
+            .for_each(|(v, d)| *v = self.beta2 * *v + (1.0 - self.beta2) * d * d);
         let steps = state.updates as f32;
-        let (c1, c2) = (1.0 - libm::powf(self.beta1, steps), 1.0 - libm::powf(self.beta2, steps));
+        let (c1, c2) = (
+            1.0 - libm::powf(self.beta1, steps),
+            1.0 - libm::powf(self.beta2, steps),
+        );
         for ((t, m), v) in state.theta.iter_mut().zip(&state.first).zip(&state.second) {
             *t += rate * (m / c1) / ((v / c2).sqrt() + self.epsilon);
         }
@@ -102,8 +139,14 @@ impl ServerOptimizer {
 mod tests {
     use super::*;
 
-    const BASE: ServerOptimizer =
-        ServerOptimizer { rule: Rule::Sgd, learning_rate: 1.0, beta1: 0.8, beta2: 0.95, epsilon: 1e-8, decay: false };
+    const BASE: ServerOptimizer = ServerOptimizer {
+        rule: Rule::Sgd,
+        learning_rate: 1.0,
+        beta1: 0.8,
+        beta2: 0.95,
+        epsilon: 1e-8,
+        decay: false,
+    };
 
     #[test]
     fn plain_fedavg_adds_the_mean() {
@@ -115,7 +158,11 @@ mod tests {
     #[test]
     fn momentum_accumulates() {
         let mut state = ServerState::new(vec![0.0]);
-        let momentum = ServerOptimizer { rule: Rule::Momentum, beta1: 0.5, ..BASE };
+        let momentum = ServerOptimizer {
+            rule: Rule::Momentum,
+            beta1: 0.5,
+            ..BASE
+        };
         momentum.apply(&mut state, &[1.0], 0, 10);
         momentum.apply(&mut state, &[1.0], 1, 10);
         assert_eq!(state.theta, [2.5]);
@@ -123,7 +170,12 @@ mod tests {
 
     #[test]
     fn adams_first_step_is_the_rate_and_decay_ends_at_zero() {
-        let adam = ServerOptimizer { rule: Rule::Adam, learning_rate: 0.1, decay: true, ..BASE };
+        let adam = ServerOptimizer {
+            rule: Rule::Adam,
+            learning_rate: 0.1,
+            decay: true,
+            ..BASE
+        };
         let mut state = ServerState::new(vec![0.0, 0.0]);
         adam.apply(&mut state, &[1e-3, -5.0], 0, 10);
         assert!((state.theta[0] - 0.1).abs() < 1e-5 && (state.theta[1] + 0.1).abs() < 1e-5);

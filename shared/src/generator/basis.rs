@@ -22,7 +22,13 @@ impl Basis {
     pub fn statistics(&self, raster: &[f32]) -> Vec<f32> {
         self.rows
             .chunks_exact(self.size * self.size)
-            .map(|row| row.iter().zip(raster).zip(&self.mean).map(|((c, v), m)| c * (v - m)).sum())
+            .map(|row| {
+                row.iter()
+                    .zip(raster)
+                    .zip(&self.mean)
+                    .map(|((c, v), m)| c * (v - m))
+                    .sum()
+            })
             .collect()
     }
 
@@ -35,10 +41,18 @@ impl Basis {
             let start = patterns.len();
             for y in 0..grid {
                 for x in 0..grid {
-                    patterns.push(sample(row, s, (x as f32 + 0.5) / grid as f32, (y as f32 + 0.5) / grid as f32));
+                    patterns.push(sample(
+                        row,
+                        s,
+                        (x as f32 + 0.5) / grid as f32,
+                        (y as f32 + 0.5) / grid as f32,
+                    ));
                 }
             }
-            let largest = patterns[start..].iter().fold(0f32, |a, v| a.max(v.abs())).max(1e-9);
+            let largest = patterns[start..]
+                .iter()
+                .fold(0f32, |a, v| a.max(v.abs()))
+                .max(1e-9);
             patterns[start..].iter_mut().for_each(|v| *v /= largest);
         }
         patterns
@@ -47,7 +61,11 @@ impl Basis {
     /// `basis = "dct"`, or `basis = { size, mean, components, scale }`, the three number lists as JSON lists
     /// or as base64 of little-endian f32.
     pub fn read(reader: &mut Reader<'_>, count: usize) -> Self {
-        let fallback = Self { size: DCT_SIZE, mean: vec![0.5; DCT_SIZE * DCT_SIZE], rows: dct(count) };
+        let fallback = Self {
+            size: DCT_SIZE,
+            mean: vec![0.5; DCT_SIZE * DCT_SIZE],
+            rows: dct(count),
+        };
         match reader.raw("basis") {
             None => fallback,
             Some(Value::String(name)) if name == "dct" => fallback,
@@ -59,19 +77,28 @@ impl Basis {
                 }
             },
             Some(_) => {
-                reader.fault("basis", "must be \"dct\" or a table { size, mean, components, scale }");
+                reader.fault(
+                    "basis",
+                    "must be \"dct\" or a table { size, mean, components, scale }",
+                );
                 fallback
             }
         }
     }
 
     fn from_table(table: &serde_json::Map<String, Value>, count: usize) -> Result<Self, String> {
-        let size = table.get("size").and_then(Value::as_u64).filter(|s| (2..=64).contains(s));
+        let size = table
+            .get("size")
+            .and_then(Value::as_u64)
+            .filter(|s| (2..=64).contains(s));
         let size = size.ok_or("size must be a whole number from 2 to 64")? as usize;
         let cells = size * size;
         let mean = numbers(table.get("mean"), "mean")?;
         if mean.len() != cells {
-            return Err(format!("mean must hold size² = {cells} numbers, but holds {}", mean.len()));
+            return Err(format!(
+                "mean must hold size² = {cells} numbers, but holds {}",
+                mean.len()
+            ));
         }
         let mut rows = numbers(table.get("components"), "components")?;
         if rows.len() % cells != 0 || rows.len() < count * cells {
@@ -88,8 +115,13 @@ impl Basis {
         for (row, s) in rows.chunks_exact_mut(cells).zip(&scale) {
             row.iter_mut().for_each(|v| *v /= s);
         }
-        if let Some(key) = table.keys().find(|k| !["size", "mean", "components", "scale"].contains(&k.as_str())) {
-            return Err(format!("{key} is not a setting; known here: size, mean, components, scale"));
+        if let Some(key) = table
+            .keys()
+            .find(|k| !["size", "mean", "components", "scale"].contains(&k.as_str()))
+        {
+            return Err(format!(
+                "{key} is not a setting; known here: size, mean, components, scale"
+            ));
         }
         Ok(Self { size, mean, rows })
     }
@@ -113,11 +145,18 @@ fn numbers(value: Option<&Value>, name: &str) -> Result<Vec<f32>, String> {
             .decode(text)
             .ok()
             .filter(|bytes| bytes.len() % 4 == 0)
-            .map(|bytes| bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+            .map(|bytes| {
+                bytes
+                    .chunks_exact(4)
+                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                    .collect()
+            }),
         Some(Value::Array(_)) => value.and_then(flatten),
         _ => None,
     };
-    let numbers = numbers.ok_or_else(|| format!("{name} must be a list of numbers, or base64 of little-endian 32-bit floats"))?;
+    let numbers = numbers.ok_or_else(|| {
+        format!("{name} must be a list of numbers, or base64 of little-endian 32-bit floats")
+    })?;
     if numbers.iter().any(|n| !n.is_finite()) {
         return Err(format!("{name} holds a number that is not finite"));
     }
@@ -140,11 +179,17 @@ fn flatten(value: &Value) -> Option<Vec<f32>> {
 /// scale of 16·0.25/(1 + u + v) to bring the statistics near unit variance.
 fn dct(count: usize) -> Vec<f32> {
     let s = DCT_SIZE;
-    let mut frequencies: Vec<(usize, usize)> = (0..s).flat_map(|v| (0..s).map(move |u| (u, v))).collect();
+    let mut frequencies: Vec<(usize, usize)> =
+        (0..s).flat_map(|v| (0..s).map(move |u| (u, v))).collect();
     frequencies.sort_by_key(|&(u, v)| (u + v, v));
     let wave = |k: usize, x: usize| {
-        let amplitude = if k == 0 { libm::sqrtf(1.0 / s as f32) } else { libm::sqrtf(2.0 / s as f32) };
-        amplitude * libm::cosf(core::f32::consts::PI * (2 * x + 1) as f32 * k as f32 / (2 * s) as f32)
+        let amplitude = if k == 0 {
+            libm::sqrtf(1.0 / s as f32)
+        } else {
+            libm::sqrtf(2.0 / s as f32)
+        };
+        amplitude
+            * libm::cosf(core::f32::consts::PI * (2 * x + 1) as f32 * k as f32 / (2 * s) as f32)
     };
     frequencies
         .into_iter()
@@ -163,7 +208,11 @@ mod tests {
     #[test]
     fn dct_rows_are_orthogonal() {
         let rows = dct(12);
-        let dot = |a: usize, b: usize| -> f32 { (0..256).map(|i| rows[a * 256 + i] * rows[b * 256 + i]).sum() };
+        let dot = |a: usize, b: usize| -> f32 {
+            (0..256)
+                .map(|i| rows[a * 256 + i] * rows[b * 256 + i])
+                .sum()
+        };
         for a in 0..12 {
             for b in 0..a {
                 assert!(dot(a, b).abs() < 1e-4, "{a} {b} {}", dot(a, b));
@@ -175,7 +224,10 @@ mod tests {
     #[test]
     fn base64_and_lists_agree() {
         let list = serde_json::json!([[1.0, 2.5], [-3.0, 0.0]]);
-        let bytes: Vec<u8> = [1.0f32, 2.5, -3.0, 0.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes: Vec<u8> = [1.0f32, 2.5, -3.0, 0.0]
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
         let text = Value::String(base64::engine::general_purpose::STANDARD.encode(bytes));
         assert_eq!(numbers(Some(&list), "x"), numbers(Some(&text), "x"));
         assert!(numbers(Some(&Value::String("AA".into())), "x").is_err());
@@ -183,7 +235,11 @@ mod tests {
 
     #[test]
     fn patterns_peak_at_one() {
-        let basis = Basis { size: 16, mean: vec![0.0; 256], rows: dct(4) };
+        let basis = Basis {
+            size: 16,
+            mean: vec![0.0; 256],
+            rows: dct(4),
+        };
         for pattern in basis.patterns(8).chunks_exact(64) {
             let peak = pattern.iter().fold(0f32, |a, v| a.max(v.abs()));
             assert!((peak - 1.0).abs() < 1e-6);

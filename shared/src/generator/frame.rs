@@ -20,7 +20,11 @@ pub struct Frame {
 /// Reads `inner`: the side of the square, in pixels, that the image keeps.
 pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
     let largest = shape.height.min(shape.width) as u64;
-    let inner = reader.whole("inner", 1..=largest.saturating_sub(1).max(1), Some((largest * 3 / 4).max(1))) as usize;
+    let inner = reader.whole(
+        "inner",
+        1..=largest.saturating_sub(1).max(1),
+        Some((largest * 3 / 4).max(1)),
+    ) as usize;
     let fit = Fit {
         width: shape.width,
         height: shape.height,
@@ -30,7 +34,12 @@ pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator>
         invert: false,
         keep_aspect: false,
     };
-    Box::new(Frame { shape, fit, left: (shape.width - inner) / 2, top: (shape.height - inner) / 2 })
+    Box::new(Frame {
+        shape,
+        fit,
+        left: (shape.width - inner) / 2,
+        top: (shape.height - inner) / 2,
+    })
 }
 
 impl Frame {
@@ -49,14 +58,21 @@ impl Generator for Frame {
     }
 
     fn prepare(&self, image: &[u8]) -> Prepared {
-        let shrunken = Image::new(self.shape.width, self.shape.height, image.to_vec())
-            .map_or_else(|_| image.to_vec(), |image| self.fit.apply(&image).bytes().to_vec());
-        Prepared { image: shrunken, statistics: Vec::new() }
+        let shrunken = Image::new(self.shape.width, self.shape.height, image.to_vec()).map_or_else(
+            |_| image.to_vec(),
+            |image| self.fit.apply(&image).bytes().to_vec(),
+        );
+        Prepared {
+            image: shrunken,
+            statistics: Vec::new(),
+        }
     }
 
     fn begin(&self, theta: &[f32], scratch: &mut Scratch) {
         scratch.candidate.clear();
-        scratch.candidate.extend(theta.iter().map(|t| 255.0 / (1.0 + libm::expf(-t))));
+        scratch
+            .candidate
+            .extend(theta.iter().map(|t| 255.0 / (1.0 + libm::expf(-t))));
     }
 
     fn prompt(&self, _theta: &[f32], prepared: &Prepared, scratch: &mut Scratch, out: &mut [u8]) {
@@ -67,7 +83,11 @@ impl Generator for Frame {
             for y in 0..height {
                 let row = &mut out[(c * height + y) * width..][..width];
                 let inside = (self.top..self.top + self.fit.inner_height).contains(&y);
-                let gap = if inside { self.left..self.left + self.fit.inner_width } else { 0..0 };
+                let gap = if inside {
+                    self.left..self.left + self.fit.inner_width
+                } else {
+                    0..0
+                };
                 for (x, pixel) in row.iter_mut().enumerate() {
                     if !gap.contains(&x) {
                         *pixel = levels.next().map_or(0, |l| quantise(*l));
@@ -80,7 +100,14 @@ impl Generator for Frame {
     fn kernel(&self) -> Option<Kernel> {
         Some(Kernel {
             wgsl: include_str!("frame.wgsl"),
-            integers: [self.left, self.top, self.fit.inner_width, self.fit.inner_height].map(|v| v as u32).to_vec(),
+            integers: [
+                self.left,
+                self.top,
+                self.fit.inner_width,
+                self.fit.inner_height,
+            ]
+            .map(|v| v as u32)
+            .to_vec(),
             constants: Vec::new(),
         })
     }

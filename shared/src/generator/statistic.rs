@@ -32,7 +32,11 @@ pub struct Statistic {
 pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
     let epsilon = reader.number("epsilon", 0.001..=4.0, Some(1.0));
     let grid = reader.whole("grid", 2..=32, Some(8)) as usize;
-    let channels = if reader.whole("channels", 1..=3, Some(1)) == 3 { 3 } else { 1 };
+    let channels = if reader.whole("channels", 1..=3, Some(1)) == 3 {
+        3
+    } else {
+        1
+    };
     let count = reader.whole("statistics", 0..=64, Some(8)) as usize;
     let by_basis = reader.choice("output", &["grid", "basis"], Some("grid")) == 1;
     let basis = Basis::read(reader, count);
@@ -42,7 +46,11 @@ pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator>
     if channels * grid * grid > 1024 {
         reader.fault("grid", "grid²·channels may be at most 1024");
     }
-    let patterns = if by_basis { basis.patterns(grid) } else { Vec::new() };
+    let patterns = if by_basis {
+        basis.patterns(grid)
+    } else {
+        Vec::new()
+    };
     Box::new(Statistic {
         across: nodes(shape.width, grid),
         down: nodes(shape.height, grid),
@@ -61,7 +69,8 @@ pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator>
 fn nodes(to: usize, grid: usize) -> Vec<(usize, f32)> {
     (0..to)
         .map(|i| {
-            let position = ((i as f32 + 0.5) * grid as f32 / to as f32 - 0.5).clamp(0.0, (grid - 1) as f32);
+            let position =
+                ((i as f32 + 0.5) * grid as f32 / to as f32 - 0.5).clamp(0.0, (grid - 1) as f32);
             let first = (position as usize).min(grid - 2);
             (first, position - first as f32)
         })
@@ -71,23 +80,38 @@ fn nodes(to: usize, grid: usize) -> Vec<(usize, f32)> {
 impl Statistic {
     /// Rows of W: grid cells, or patterns, of each channel.
     fn outputs(&self) -> usize {
-        self.channels * if self.patterns.is_empty() { self.grid * self.grid } else { self.count }
+        self.channels
+            * if self.patterns.is_empty() {
+                self.grid * self.grid
+            } else {
+                self.count
+            }
     }
 
     /// tanh(grid(W z + b)), c·r² values, into `scratch.grid`.
     fn fill_grid(&self, theta: &[f32], z: &[f32], scratch: &mut Scratch) {
         let Scratch { grid, rows, .. } = scratch;
         let cells = self.grid * self.grid;
-        let u = if self.patterns.is_empty() { &mut *grid } else { &mut *rows };
+        let u = if self.patterns.is_empty() {
+            &mut *grid
+        } else {
+            &mut *rows
+        };
         u.clear();
         u.extend(theta.chunks_exact(self.count + 1).map(|row| {
             let (weights, bias) = row.split_at(self.count);
-            weights.iter().zip(z).fold(bias[0], |sum, (w, z)| sum + w * z)
+            weights
+                .iter()
+                .zip(z)
+                .fold(bias[0], |sum, (w, z)| sum + w * z)
         }));
         if !self.patterns.is_empty() {
             grid.clear();
             grid.resize(self.channels * cells, 0.0);
-            for (plane, coordinates) in grid.chunks_exact_mut(cells).zip(rows.chunks_exact(self.count)) {
+            for (plane, coordinates) in grid
+                .chunks_exact_mut(cells)
+                .zip(rows.chunks_exact(self.count))
+            {
                 for (pattern, u) in self.patterns.chunks_exact(cells).zip(coordinates) {
                     for (g, p) in plane.iter_mut().zip(pattern) {
                         *g += u * p;
@@ -110,7 +134,10 @@ impl Generator for Statistic {
 
     fn prepare(&self, image: &[u8]) -> Prepared {
         let raster = grey_raster(image, self.shape.width, self.shape.height, self.basis.size);
-        Prepared { image: image.to_vec(), statistics: self.basis.statistics(&raster) }
+        Prepared {
+            image: image.to_vec(),
+            statistics: self.basis.statistics(&raster),
+        }
     }
 
     fn prompt(&self, theta: &[f32], prepared: &Prepared, scratch: &mut Scratch, out: &mut [u8]) {
@@ -130,12 +157,23 @@ impl Generator for Statistic {
                 }
             }
             for (y, &(j, w)) in self.down.iter().enumerate() {
-                let (above, below) = (&stretched[j * width..][..width], &stretched[(j + 1) * width..][..width]);
+                let (above, below) = (
+                    &stretched[j * width..][..width],
+                    &stretched[(j + 1) * width..][..width],
+                );
                 lanes::blend(row, above, below, w);
-                let planes = if self.channels == 1 { 0..3 } else { plane..plane + 1 };
+                let planes = if self.channels == 1 {
+                    0..3
+                } else {
+                    plane..plane + 1
+                };
                 for c in planes {
                     let at = (c * height + y) * width;
-                    lanes::add_quantised(&mut out[at..at + width], &prepared.image[at..at + width], row);
+                    lanes::add_quantised(
+                        &mut out[at..at + width],
+                        &prepared.image[at..at + width],
+                        row,
+                    );
                 }
             }
         }
@@ -144,8 +182,15 @@ impl Generator for Statistic {
     fn kernel(&self) -> Option<Kernel> {
         Some(Kernel {
             wgsl: include_str!("statistic.wgsl"),
-            integers: vec![self.grid as u32, self.channels as u32, self.count as u32, u32::from(!self.patterns.is_empty())],
-            constants: std::iter::once(255.0 * self.epsilon).chain(self.patterns.iter().copied()).collect(),
+            integers: vec![
+                self.grid as u32,
+                self.channels as u32,
+                self.count as u32,
+                u32::from(!self.patterns.is_empty()),
+            ],
+            constants: std::iter::once(255.0 * self.epsilon)
+                .chain(self.patterns.iter().copied())
+                .collect(),
         })
     }
 }

@@ -21,9 +21,17 @@ impl Loss {
         match *self {
             Self::CrossEntropy => log_sum_exp(scores) - scores[label],
             Self::Margin { margin } => {
-                let others = scores.iter().enumerate().filter(|(i, _)| *i != label).map(|(_, s)| *s);
+                let others = scores
+                    .iter()
+                    .enumerate()
+                    .filter(|(i, _)| *i != label)
+                    .map(|(_, s)| *s);
                 let best = others.fold(f32::NEG_INFINITY, f32::max);
-                if best == f32::NEG_INFINITY { 0.0 } else { (margin + best - scores[label]).max(0.0) }
+                if best == f32::NEG_INFINITY {
+                    0.0
+                } else {
+                    (margin + best - scores[label]).max(0.0)
+                }
             }
         }
     }

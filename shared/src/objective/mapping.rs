@@ -31,16 +31,34 @@ pub enum MappingSpec {
 impl MappingSpec {
     /// Reads `[mapping]`.
     pub(crate) fn read(reader: &mut Reader<'_>, labels: usize, classes: usize) -> Self {
-        match reader.choice("kind", &["identity", "groups", "frequency"], Some("identity")) {
+        match reader.choice(
+            "kind",
+            &["identity", "groups", "frequency"],
+            Some("identity"),
+        ) {
             1 => {
                 let groups = reader.list("groups", None, "lists of class numbers", |v| {
-                    v.as_array()?.iter().map(|c| c.as_u64().map(|c| c as usize)).collect::<Option<Vec<_>>>()
+                    v.as_array()?
+                        .iter()
+                        .map(|c| c.as_u64().map(|c| c as usize))
+                        .collect::<Option<Vec<_>>>()
                 });
                 if groups.len() != labels {
-                    reader.fault("groups", format!("must hold one list for each of the {labels} labels, but holds {}", groups.len()));
+                    reader.fault(
+                        "groups",
+                        format!(
+                            "must hold one list for each of the {labels} labels, but holds {}",
+                            groups.len()
+                        ),
+                    );
                 }
-                if groups.iter().any(Vec::is_empty) || groups.iter().flatten().any(|c| *c >= classes) {
-                    reader.fault("groups", format!("each list must hold at least one class number below {classes}"));
+                if groups.iter().any(Vec::is_empty)
+                    || groups.iter().flatten().any(|c| *c >= classes)
+                {
+                    reader.fault(
+                        "groups",
+                        format!("each list must hold at least one class number below {classes}"),
+                    );
                 }
                 Self::Groups { groups }
             }
@@ -49,7 +67,8 @@ impl MappingSpec {
                 if per_label * labels > classes {
                     reader.fault("per_label", format!("{labels} labels × {per_label} classes exceed the model's {classes} classes"));
                 }
-                let lift = reader.choice("rank", &["probability", "lift"], Some("probability")) == 1;
+                let lift =
+                    reader.choice("rank", &["probability", "lift"], Some("probability")) == 1;
                 Self::Frequency { per_label, lift }
             }
             _ => {
@@ -66,7 +85,11 @@ impl MappingSpec {
     pub fn fixed(&self) -> Option<Mapping> {
         match self {
             Self::Identity => Some(Mapping::Identity),
-            Self::Groups { groups } => Some(Mapping::Groups { groups: groups.clone(), offset: Vec::new(), scale: Vec::new() }),
+            Self::Groups { groups } => Some(Mapping::Groups {
+                groups: groups.clone(),
+                offset: Vec::new(),
+                scale: Vec::new(),
+            }),
             Self::Frequency { .. } => None,
         }
     }
@@ -99,15 +122,27 @@ impl Mapping {
         match (self, output) {
             (Self::Identity, OutputKind::Logits) => row.to_vec(),
             (Self::Identity, OutputKind::Probabilities) => row.iter().map(|p| log(*p)).collect(),
-            (Self::Groups { groups, offset, scale }, OutputKind::Logits) => {
+            (
+                Self::Groups {
+                    groups,
+                    offset,
+                    scale,
+                },
+                OutputKind::Logits,
+            ) => {
                 let logit = |c: usize| {
-                    (row.get(c).copied().unwrap_or(0.0) - offset.get(c).unwrap_or(&0.0)) / scale.get(c).unwrap_or(&1.0)
+                    (row.get(c).copied().unwrap_or(0.0) - offset.get(c).unwrap_or(&0.0))
+                        / scale.get(c).unwrap_or(&1.0)
                 };
-                groups.iter().map(|g| g.iter().map(|&c| logit(c)).sum::<f32>() / g.len().max(1) as f32).collect()
+                groups
+                    .iter()
+                    .map(|g| g.iter().map(|&c| logit(c)).sum::<f32>() / g.len().max(1) as f32)
+                    .collect()
             }
-            (Self::Groups { groups, .. }, OutputKind::Probabilities) => {
-                groups.iter().map(|g| log(g.iter().filter_map(|&c| row.get(c)).sum())).collect()
-            }
+            (Self::Groups { groups, .. }, OutputKind::Probabilities) => groups
+                .iter()
+                .map(|g| log(g.iter().filter_map(|&c| row.get(c)).sum()))
+                .collect(),
         }
     }
 }
@@ -127,7 +162,13 @@ impl Frequencies {
     #[must_use]
     pub fn new(labels: usize, classes: usize) -> Self {
         let cells = vec![0.0; labels * classes];
-        Self { classes, examples: vec![0.0; labels], probability: cells.clone(), logit: cells, logit_squared: vec![0.0; classes] }
+        Self {
+            classes,
+            examples: vec![0.0; labels],
+            probability: cells.clone(),
+            logit: cells,
+            logit_squared: vec![0.0; classes],
+        }
     }
 
     /// Counts the answer to one unprompted example.
@@ -162,14 +203,33 @@ impl Frequencies {
     pub fn fit(&self, per_label: usize, lift: bool) -> Mapping {
         let (labels, classes) = (self.examples.len(), self.classes);
         let total: f64 = self.examples.iter().sum::<f64>().max(1.0);
-        let grand: Vec<f64> = (0..classes).map(|c| (0..labels).map(|l| self.logit[l * classes + c]).sum::<f64>() / total).collect();
-        let sd: Vec<f64> = (0..classes).map(|c| (self.logit_squared[c] / total - grand[c] * grand[c]).max(1e-12).sqrt()).collect();
+        let grand: Vec<f64> = (0..classes)
+            .map(|c| {
+                (0..labels)
+                    .map(|l| self.logit[l * classes + c])
+                    .sum::<f64>()
+                    / total
+            })
+            .collect();
+        let sd: Vec<f64> = (0..classes)
+            .map(|c| {
+                (self.logit_squared[c] / total - grand[c] * grand[c])
+                    .max(1e-12)
+                    .sqrt()
+            })
+            .collect();
         let rank = |label: usize, class: usize| {
             let (n, cell) = (self.examples[label].max(1.0), label * classes + class);
-            if lift { (self.logit[cell] / n - grand[class]) / sd[class] } else { self.probability[cell] / n }
+            if lift {
+                (self.logit[cell] / n - grand[class]) / sd[class]
+            } else {
+                self.probability[cell] / n
+            }
         };
-        let mut pairs: Vec<(f64, usize, usize)> =
-            (0..labels).flat_map(|l| (0..classes).map(move |c| (l, c))).map(|(l, c)| (rank(l, c), l, c)).collect();
+        let mut pairs: Vec<(f64, usize, usize)> = (0..labels)
+            .flat_map(|l| (0..classes).map(move |c| (l, c)))
+            .map(|(l, c)| (rank(l, c), l, c))
+            .collect();
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
         let mut groups = vec![Vec::new(); labels];
         let mut taken = vec![false; classes];
@@ -180,8 +240,16 @@ impl Frequencies {
             }
         }
         let as_f32 = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
-        let (offset, scale) = if lift { (as_f32(grand), as_f32(sd)) } else { (Vec::new(), Vec::new()) };
-        Mapping::Groups { groups, offset, scale }
+        let (offset, scale) = if lift {
+            (as_f32(grand), as_f32(sd))
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        Mapping::Groups {
+            groups,
+            offset,
+            scale,
+        }
     }
 }
 
@@ -191,8 +259,15 @@ mod tests {
 
     #[test]
     fn groups_average_logits_and_add_probabilities() {
-        let mapping = Mapping::Groups { groups: vec![vec![0, 2], vec![1]], offset: vec![], scale: vec![] };
-        assert_eq!(mapping.apply(&[1.0, 5.0, 3.0], OutputKind::Logits), [2.0, 5.0]);
+        let mapping = Mapping::Groups {
+            groups: vec![vec![0, 2], vec![1]],
+            offset: vec![],
+            scale: vec![],
+        };
+        assert_eq!(
+            mapping.apply(&[1.0, 5.0, 3.0], OutputKind::Logits),
+            [2.0, 5.0]
+        );
         let p = mapping.apply(&[0.25, 0.5, 0.25], OutputKind::Probabilities);
         assert!((p[0] - p[1]).abs() < 1e-6);
     }
@@ -207,7 +282,9 @@ mod tests {
             counts.count(&row, label, OutputKind::Logits);
         }
         for lift in [false, true] {
-            let Mapping::Groups { groups, .. } = counts.fit(1, lift) else { panic!() };
+            let Mapping::Groups { groups, .. } = counts.fit(1, lift) else {
+                panic!()
+            };
             assert_eq!((groups[0][0], groups[1][0]), (2, 0));
             assert!(groups[2][0] == 1 || groups[2][0] == 3);
         }
@@ -215,8 +292,15 @@ mod tests {
 
     #[test]
     fn sums_of_participants_are_the_sums_of_the_union() {
-        let (mut a, mut b, mut union) = (Frequencies::new(2, 2), Frequencies::new(2, 2), Frequencies::new(2, 2));
-        for (i, row) in [[3.0, 1.0], [0.0, 3.0], [-2.0, 1.0], [0.0, -2.0]].iter().enumerate() {
+        let (mut a, mut b, mut union) = (
+            Frequencies::new(2, 2),
+            Frequencies::new(2, 2),
+            Frequencies::new(2, 2),
+        );
+        for (i, row) in [[3.0, 1.0], [0.0, 3.0], [-2.0, 1.0], [0.0, -2.0]]
+            .iter()
+            .enumerate()
+        {
             let mine = if i < 2 { &mut a } else { &mut b };
             mine.count(row, i % 2, OutputKind::Logits);
             union.count(row, i % 2, OutputKind::Logits);

@@ -25,7 +25,8 @@ impl Estimator {
             identity,
             directions: reader.whole("directions", 1..=64, Some(5)) as u32,
             perturbation: reader.number("perturbation", 1e-6..=10.0, Some(0.05)),
-            forward: reader.choice("differences", &["two-sided", "forward"], Some("two-sided")) == 1,
+            forward: reader.choice("differences", &["two-sided", "forward"], Some("two-sided"))
+                == 1,
             clip: reader.flag("clip", true),
         }
     }
@@ -39,8 +40,15 @@ impl Estimator {
         let base = self.forward.then_some(Candidate::BASE);
         let rest = (0..self.directions).flat_map(|k| {
             let direction = Some(direction(self.identity, state, k, Distribution::Rademacher));
-            let minus = (!self.forward).then_some(Candidate { direction, scale: -c });
-            std::iter::once(Candidate { direction, scale: c }).chain(minus)
+            let minus = (!self.forward).then_some(Candidate {
+                direction,
+                scale: -c,
+            });
+            std::iter::once(Candidate {
+                direction,
+                scale: c,
+            })
+            .chain(minus)
         });
         base.into_iter().chain(rest).collect()
     }
@@ -61,7 +69,11 @@ impl Estimator {
                 .for_each(gradient.len(), |i, delta| gradient[i] += share * delta);
         }
         if self.clip {
-            let norm = gradient.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
+            let norm = gradient
+                .iter()
+                .map(|g| f64::from(*g) * f64::from(*g))
+                .sum::<f64>()
+                .sqrt();
             let limit = (gradient.len() as f64).sqrt();
             if norm > limit {
                 let factor = (limit / norm) as f32;

@@ -50,7 +50,10 @@ impl SpsaGc {
     /// a_t and c_t of the state's step.
     fn gains(&self, state: &State) -> (f32, f32) {
         let t = (self.plan.steps_before(state) + 1) as f32;
-        (self.a / libm::powf(t + self.o, self.alpha), self.c / libm::powf(t, self.gamma))
+        (
+            self.a / libm::powf(t + self.o, self.alpha),
+            self.c / libm::powf(t, self.gamma),
+        )
     }
 }
 
@@ -59,8 +62,22 @@ impl Optimizer for SpsaGc {
         let (_, c) = self.gains(state);
         (0..self.directions)
             .flat_map(|k| {
-                let direction = Some(direction(self.identity, state, k, Distribution::SegmentedUniform));
-                [Candidate { direction, scale: c }, Candidate { direction, scale: -c }]
+                let direction = Some(direction(
+                    self.identity,
+                    state,
+                    k,
+                    Distribution::SegmentedUniform,
+                ));
+                [
+                    Candidate {
+                        direction,
+                        scale: c,
+                    },
+                    Candidate {
+                        direction,
+                        scale: -c,
+                    },
+                ]
             })
             .collect()
     }
@@ -78,7 +95,12 @@ impl Optimizer for SpsaGc {
         if state.moments.is_empty() {
             state.moments.push(vec![0.0; gradient.len()]);
         }
-        for ((theta, g), m) in state.theta.iter_mut().zip(&gradient).zip(&mut state.moments[0]) {
+        for ((theta, g), m) in state
+            .theta
+            .iter_mut()
+            .zip(&gradient)
+            .zip(&mut state.moments[0])
+        {
             *m = self.beta * *m + g;
             *theta -= a * (g + self.beta * *m);
         }
@@ -99,12 +121,31 @@ mod tests {
     fn gains_are_those_of_the_released_schedule() {
         let spsa = SpsaGc {
             identity: Identity { key: [0, 0] },
-            plan: Plan { rounds: 1, local_steps: 5000 },
-            directions: 5, o: 1.0, a: 0.01, c: 0.005, alpha: 0.4, gamma: 0.2, beta: 0.9,
+            plan: Plan {
+                rounds: 1,
+                local_steps: 5000,
+            },
+            directions: 5,
+            o: 1.0,
+            a: 0.01,
+            c: 0.005,
+            alpha: 0.4,
+            gamma: 0.2,
+            beta: 0.9,
         };
-        for (step, a, c) in [(0, 7.6e-3, 5e-3), (99, 1.6e-3, 2.0e-3), (4999, 3.3e-4, 9.1e-4)] {
-            let got = spsa.gains(&State { step, ..State::new(vec![], 0) });
-            assert!((got.0 / a - 1.0).abs() < 0.02 && (got.1 / c - 1.0).abs() < 0.02, "{step}: {got:?}");
+        for (step, a, c) in [
+            (0, 7.6e-3, 5e-3),
+            (99, 1.6e-3, 2.0e-3),
+            (4999, 3.3e-4, 9.1e-4),
+        ] {
+            let got = spsa.gains(&State {
+                step,
+                ..State::new(vec![], 0)
+            });
+            assert!(
+                (got.0 / a - 1.0).abs() < 0.02 && (got.1 / c - 1.0).abs() < 0.02,
+                "{step}: {got:?}"
+            );
         }
     }
 }

@@ -22,7 +22,10 @@ pub(super) fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan) -> 
         estimator: Estimator::read(reader, identity),
         plan,
         learning_rate: reader.number("learning_rate", 0.0..=10.0, Some(0.01)),
-        betas: [reader.number("beta1", 0.0..=0.9999, Some(0.9)), reader.number("beta2", 0.0..=0.99999, Some(0.99))],
+        betas: [
+            reader.number("beta1", 0.0..=0.9999, Some(0.9)),
+            reader.number("beta2", 0.0..=0.99999, Some(0.99)),
+        ],
         decay: reader.choice("decay", &["linear", "none"], Some("linear")) == 0,
     })
 }
@@ -34,12 +37,22 @@ impl Optimizer for ZoAdam {
 
     fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError> {
         let gradient = self.estimator.gradient(state, losses)?;
-        let rate = self.learning_rate * if self.decay { self.plan.remaining(state) } else { 1.0 };
+        let rate = self.learning_rate
+            * if self.decay {
+                self.plan.remaining(state)
+            } else {
+                1.0
+            };
         state.moments.resize(2, Vec::new());
-        state.moments.iter_mut().for_each(|m| m.resize(gradient.len(), 0.0));
+        state
+            .moments
+            .iter_mut()
+            .for_each(|m| m.resize(gradient.len(), 0.0));
         let t = state.step as i32 + 1;
         let correction = self.betas.map(|b| 1.0 - libm::powf(b, t as f32));
-        let [first, second] = &mut state.moments[..] else { return Ok(()) };
+        let [first, second] = &mut state.moments[..] else {
+            return Ok(());
+        };
         for (((theta, g), m), v) in state.theta.iter_mut().zip(&gradient).zip(first).zip(second) {
             *m = self.betas[0] * *m + (1.0 - self.betas[0]) * g;
             *v = self.betas[1] * *v + (1.0 - self.betas[1]) * g * g;

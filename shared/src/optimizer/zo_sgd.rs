@@ -30,7 +30,12 @@ impl Optimizer for ZoSgd {
 
     fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError> {
         let gradient = self.estimator.gradient(state, losses)?;
-        let rate = self.learning_rate * if self.decay { self.plan.remaining(state) } else { 1.0 };
+        let rate = self.learning_rate
+            * if self.decay {
+                self.plan.remaining(state)
+            } else {
+                1.0
+            };
         for (theta, g) in state.theta.iter_mut().zip(&gradient) {
             *theta -= rate * g;
         }

@@ -1,7 +1,9 @@
 //! The aggregator in memory: the same round machine and the same arithmetic as the server's, without a network
 //! or a database. Simulations run on it, and the fault-injecting tests compare against it.
 
-use super::messages::{Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, Standing, Update};
+use super::messages::{
+    Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, Standing, Update,
+};
 use super::phase::{AbortReason, Phase};
 use super::refusal::Refusal;
 use super::server::{Action, Event, Round};
@@ -80,7 +82,10 @@ impl Hub {
     }
 
     fn renew(&mut self, task: &Task, participant: u32, now: u64) {
-        self.leases.insert(participant, now.saturating_add(task.federation.policy.lease_ms));
+        self.leases.insert(
+            participant,
+            now.saturating_add(task.federation.policy.lease_ms),
+        );
     }
 
     fn live(&self, now: u64) -> u32 {
@@ -88,7 +93,10 @@ impl Hub {
     }
 
     fn standing(&self, participant: u32) -> Standing {
-        self.standings.get(&participant).copied().unwrap_or(Standing::Idle)
+        self.standings
+            .get(&participant)
+            .copied()
+            .unwrap_or(Standing::Idle)
     }
 
     fn known(&mut self, task: &Task, participant: u32, now: u64) -> Result<(), Refusal> {
@@ -122,12 +130,22 @@ impl Hub {
             cohort: self.round.cohort,
             delivered: self.round.delivered,
             live: self.live(now),
-            deadline_ms: self.round.deadline(&task.federation.policy).map(|d| d.saturating_sub(now)),
+            deadline_ms: self
+                .round
+                .deadline(&task.federation.policy)
+                .map(|d| d.saturating_sub(now)),
         })
     }
 
     /// A participant has an update.
-    pub fn enrol(&mut self, task: &Task, participant: u32, now: u64, round: u32, body: &Enrolment) -> Result<(), Refusal> {
+    pub fn enrol(
+        &mut self,
+        task: &Task,
+        participant: u32,
+        now: u64,
+        round: u32,
+        body: &Enrolment,
+    ) -> Result<(), Refusal> {
         self.known(task, participant, now)?;
         self.running()?;
         if round != self.round.number {
@@ -136,12 +154,21 @@ impl Hub {
         if body.theta != self.hash {
             return Err(Refusal::WrongTheta);
         }
-        let event = Event::Enrol { standing: self.standing(participant), live: self.live(now) };
+        let event = Event::Enrol {
+            standing: self.standing(participant),
+            live: self.live(now),
+        };
         self.drive(task, now, event, Some(participant), None)
     }
 
     /// A participant's update.
-    pub fn deliver(&mut self, task: &Task, participant: u32, now: u64, update: Update) -> Result<(), Refusal> {
+    pub fn deliver(
+        &mut self,
+        task: &Task,
+        participant: u32,
+        now: u64,
+        update: Update,
+    ) -> Result<(), Refusal> {
         self.known(task, participant, now)?;
         self.running()?;
         if update.round != self.round.number {
@@ -151,30 +178,46 @@ impl Hub {
             return Err(Refusal::WrongTheta);
         }
         update.validate(self.server.theta.len())?;
-        let event = Event::Deliver { standing: self.standing(participant) };
+        let event = Event::Deliver {
+            standing: self.standing(participant),
+        };
         self.drive(task, now, event, Some(participant), Some(update))
     }
 
     /// A participant leaves for good.
     pub fn leave(&mut self, task: &Task, participant: u32, now: u64) -> Result<(), Refusal> {
-        self.leases.remove(&participant).ok_or(Refusal::Unauthorized)?;
+        self.leases
+            .remove(&participant)
+            .ok_or(Refusal::Unauthorized)?;
         if self.status != FederationStatus::Running {
             return Ok(());
         }
-        let event = Event::Leave { standing: self.standing(participant), live: self.live(now) };
+        let event = Event::Leave {
+            standing: self.standing(participant),
+            live: self.live(now),
+        };
         self.drive(task, now, event, Some(participant), None)
     }
 
     /// Time passes.
     pub fn tick(&mut self, task: &Task, now: u64) {
         if self.status == FederationStatus::Running {
-            let event = Event::Tick { live: self.live(now) };
+            let event = Event::Tick {
+                live: self.live(now),
+            };
             // A tick is never refused.
             let _ = self.drive(task, now, event, None, None);
         }
     }
 
-    fn drive(&mut self, task: &Task, now: u64, event: Event, speaker: Option<u32>, update: Option<Update>) -> Result<(), Refusal> {
+    fn drive(
+        &mut self,
+        task: &Task,
+        now: u64,
+        event: Event,
+        speaker: Option<u32>,
+        update: Option<Update>,
+    ) -> Result<(), Refusal> {
         let actions = self.round.step(&task.federation.policy, now, event)?;
         let mut update = update;
         for action in actions {
@@ -186,7 +229,10 @@ impl Hub {
                 (Action::Withdraw, Some(p)) => {
                     self.standings.remove(&p);
                 }
-                (Action::Freeze, _) => self.standings.values_mut().for_each(|s| *s = Standing::InCohort),
+                (Action::Freeze, _) => self
+                    .standings
+                    .values_mut()
+                    .for_each(|s| *s = Standing::InCohort),
                 (Action::Store, Some(p)) => {
                     self.standings.insert(p, Standing::Delivered);
                     if let Some(update) = update.take() {
@@ -194,7 +240,9 @@ impl Hub {
                     }
                 }
                 (Action::Aggregate, _) => self.aggregate(task, now),
-                (Action::Abort(reason), _) => self.finish_round(now, Some(reason), Metrics::default(), 0),
+                (Action::Abort(reason), _) => {
+                    self.finish_round(now, Some(reason), Metrics::default(), 0)
+                }
                 (Action::Enrol | Action::Withdraw | Action::Store, None) => {}
             }
         }
@@ -212,7 +260,9 @@ impl Hub {
         }
         let mut next = self.server.clone();
         if let Some(mean) = mean.mean() {
-            task.federation.server.apply(&mut next, &mean, self.step, task.federation.rounds);
+            task.federation
+                .server
+                .apply(&mut next, &mean, self.step, task.federation.rounds);
         }
         if next.theta.iter().any(|t| !t.is_finite()) {
             self.finish_round(now, Some(AbortReason::Overflow), Metrics::default(), bytes);
@@ -223,11 +273,21 @@ impl Hub {
         self.finish_round(now, None, metrics, bytes);
     }
 
-    fn finish_round(&mut self, now: u64, reason: Option<AbortReason>, metrics: Metrics, bytes_up: u64) {
+    fn finish_round(
+        &mut self,
+        now: u64,
+        reason: Option<AbortReason>,
+        metrics: Metrics,
+        bytes_up: u64,
+    ) {
         self.records.push(RoundRecord {
             round: self.round.number,
             step: self.step,
-            phase: if reason.is_some() { Phase::Aborted } else { Phase::Done },
+            phase: if reason.is_some() {
+                Phase::Aborted
+            } else {
+                Phase::Done
+            },
             reason,
             cohort: self.round.cohort,
             delivered: self.round.delivered,

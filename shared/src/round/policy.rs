@@ -27,11 +27,20 @@ impl Limits {
             reader.fault("count_max", "is less than count_min");
         }
         let time_min_ms = reader.whole("time_min_ms", 0..=86_400_000, Some(time_min));
-        let time_max_ms = reader.whole("time_max_ms", 100..=7 * 86_400_000, Some(time_max.max(time_min_ms + 100)));
+        let time_max_ms = reader.whole(
+            "time_max_ms",
+            100..=7 * 86_400_000,
+            Some(time_max.max(time_min_ms + 100)),
+        );
         if time_max_ms < time_min_ms {
             reader.fault("time_max_ms", "is less than time_min_ms");
         }
-        Self { count_min, count_max, time_min_ms, time_max_ms }
+        Self {
+            count_min,
+            count_max,
+            time_min_ms,
+            time_max_ms,
+        }
     }
 
     /// Should a phase end that began `elapsed` ms ago, with `count` in and `possible` who could be?
@@ -41,7 +50,11 @@ impl Limits {
         if enough && (count >= self.count_max || count >= possible || elapsed >= self.time_min_ms) {
             return Verdict::Go;
         }
-        if elapsed >= self.time_max_ms { Verdict::TooFew } else { Verdict::Wait }
+        if elapsed >= self.time_max_ms {
+            Verdict::TooFew
+        } else {
+            Verdict::Wait
+        }
     }
 }
 
@@ -73,7 +86,12 @@ mod tests {
 
     #[test]
     fn verdicts() {
-        let limits = Limits { count_min: 2, count_max: 4, time_min_ms: 100, time_max_ms: 1000 };
+        let limits = Limits {
+            count_min: 2,
+            count_max: 4,
+            time_min_ms: 100,
+            time_max_ms: 1000,
+        };
         assert_eq!(limits.verdict(4, 9, 0), Verdict::Go);
         assert_eq!(limits.verdict(3, 3, 0), Verdict::Go);
         assert_eq!(limits.verdict(3, 9, 50), Verdict::Wait);

@@ -68,7 +68,10 @@ impl Refusal {
     #[must_use]
     pub fn code(self) -> String {
         // A unit variant serialises as its name.
-        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default()
     }
 
     /// From its code.
@@ -81,7 +84,13 @@ impl Refusal {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Self::WrongRound | Self::TooLate | Self::TooEarly | Self::Duplicate | Self::NotInCohort | Self::CohortFull | Self::WrongTheta => 409,
+            Self::WrongRound
+            | Self::TooLate
+            | Self::TooEarly
+            | Self::Duplicate
+            | Self::NotInCohort
+            | Self::CohortFull
+            | Self::WrongTheta => 409,
             Self::Malformed | Self::NotFinite | Self::OutOfRange => 422,
             Self::FederationClosed | Self::FederationFinished => 410,
             Self::Unauthorized => 401,
@@ -99,7 +108,12 @@ mod tests {
 
     #[test]
     fn codes_round_trip() {
-        for refusal in [Refusal::WrongRound, Refusal::TooLate, Refusal::NotFinite, Refusal::FederationFinished] {
+        for refusal in [
+            Refusal::WrongRound,
+            Refusal::TooLate,
+            Refusal::NotFinite,
+            Refusal::FederationFinished,
+        ] {
             assert_eq!(Refusal::from_code(&refusal.code()), Some(refusal));
         }
         assert_eq!(Refusal::WrongRound.code(), "wrong_round");

@@ -14,7 +14,9 @@ pub enum DecodeError {
     #[error("the message is empty")]
     Empty,
     /// Written by another version.
-    #[error("the message is of version {0}; this side speaks version 1: reload the page or update the program")]
+    #[error(
+        "the message is of version {0}; this side speaks version 1: reload the page or update the program"
+    )]
     Version(u8),
     /// Not what it should be.
     #[error("the message does not parse")]
@@ -54,8 +56,19 @@ mod tests {
     use proptest::prelude::*;
 
     fn update() -> Update {
-        let metrics = Metrics { correct: 3, total: 7, loss: 1.25, queries: 300 };
-        Update { round: 2, theta: "ab".repeat(32), examples: 40, delta: vec![0.5, -1.0, f32::MIN_POSITIVE], metrics }
+        let metrics = Metrics {
+            correct: 3,
+            total: 7,
+            loss: 1.25,
+            queries: 300,
+        };
+        Update {
+            round: 2,
+            theta: "ab".repeat(32),
+            examples: 40,
+            delta: vec![0.5, -1.0, f32::MIN_POSITIVE],
+            metrics,
+        }
     }
 
     #[test]
@@ -65,21 +78,30 @@ mod tests {
         assert_eq!(decode::<Update>(&[]), Err(DecodeError::Empty));
         assert_eq!(decode::<Update>(&[VERSION]), Err(DecodeError::Malformed));
         for version in [0, 2, 255] {
-            let other: Vec<u8> = std::iter::once(version).chain(bytes[1..].iter().copied()).collect();
+            let other: Vec<u8> = std::iter::once(version)
+                .chain(bytes[1..].iter().copied())
+                .collect();
             assert_eq!(decode::<Update>(&other), Err(DecodeError::Version(version)));
         }
         let longer: Vec<u8> = bytes.iter().copied().chain([0, 0, 0]).collect();
         assert_eq!(decode::<Update>(&longer), Err(DecodeError::Trailing(3)));
         // No beginning of a message is one.
         for end in 1..bytes.len() {
-            assert_eq!(decode::<Update>(&bytes[..end]), Err(DecodeError::Malformed), "{end} bytes");
+            assert_eq!(
+                decode::<Update>(&bytes[..end]),
+                Err(DecodeError::Malformed),
+                "{end} bytes"
+            );
         }
     }
 
     #[test]
     fn a_length_that_lies_allocates_nothing() {
         // Everything up to the number of entries, then 2⁶⁴ − 1 of them.
-        let mut bytes = encode(&Update { delta: Vec::new(), ..update() });
+        let mut bytes = encode(&Update {
+            delta: Vec::new(),
+            ..update()
+        });
         let tail = postcard::to_stdvec(&update().metrics).unwrap().len();
         bytes.truncate(bytes.len() - tail - 1);
         bytes.extend([0xff; 9]);

@@ -43,15 +43,30 @@ pub struct Workbench {
 
 impl Workbench {
     /// Prepares everything once. Examples must have the task's size and labels.
-    pub fn new(task: Task, participant: u32, training: Vec<Labelled>, holdout: Vec<Labelled>) -> Result<Self, Faults> {
+    pub fn new(
+        task: Task,
+        participant: u32,
+        training: Vec<Labelled>,
+        holdout: Vec<Labelled>,
+    ) -> Result<Self, Faults> {
         let generator = task.generator()?;
         let optimizer = task.optimizer(participant)?;
         let prepare = |examples: Vec<Labelled>| -> Vec<Item> {
-            let prepare_one = |e: Labelled| Item { prepared: generator.prepare(&e.image), original: e.image, label: e.label };
+            let prepare_one = |e: Labelled| Item {
+                prepared: generator.prepare(&e.image),
+                original: e.image,
+                label: e.label,
+            };
             examples.into_iter().map(prepare_one).collect()
         };
         let (training, holdout) = (prepare(training), prepare(holdout));
-        Ok(Self { task, generator, optimizer, training, holdout })
+        Ok(Self {
+            task,
+            generator,
+            optimizer,
+            training,
+            holdout,
+        })
     }
 
     /// The task.
@@ -87,11 +102,17 @@ impl Workbench {
 
     fn chosen<'a>(&'a self, evaluation: &'a Evaluation) -> impl Iterator<Item = &'a Item> {
         let items = self.items(evaluation.part);
-        evaluation.examples.iter().filter_map(|i| items.get(*i as usize))
+        evaluation
+            .examples
+            .iter()
+            .filter_map(|i| items.get(*i as usize))
     }
 
     /// The prepared examples of an evaluation, in order: what the GPU's buffers are filled from.
-    pub fn prepared<'a>(&'a self, evaluation: &'a Evaluation) -> impl Iterator<Item = &'a Prepared> {
+    pub fn prepared<'a>(
+        &'a self,
+        evaluation: &'a Evaluation,
+    ) -> impl Iterator<Item = &'a Prepared> {
         self.chosen(evaluation).map(|i| &i.prepared)
     }
 
@@ -111,8 +132,14 @@ impl Workbench {
     /// group by group, example by example.
     #[must_use]
     pub fn requests(evaluation: &Evaluation, most: usize) -> Vec<Range<usize>> {
-        let (total, most) = (Self::groups(evaluation) * evaluation.examples.len(), most.max(1));
-        (0..total).step_by(most).map(|start| start..total.min(start + most)).collect()
+        let (total, most) = (
+            Self::groups(evaluation) * evaluation.examples.len(),
+            most.max(1),
+        );
+        (0..total)
+            .step_by(most)
+            .map(|start| start..total.min(start + most))
+            .collect()
     }
 
     /// Renders the images of a request on the CPU: [images][3·H·W] bytes, ready to be sent.
@@ -137,16 +164,28 @@ impl Workbench {
                 self.generator.begin(&point, &mut scratch);
                 begun = Some(group);
             }
-            self.generator.prompt(&point, &item.prepared, &mut scratch, slot);
+            self.generator
+                .prompt(&point, &item.prepared, &mut scratch, slot);
         }
     }
 
     /// One example of a part for showing: original and prompted bytes, and its label.
     #[must_use]
-    pub fn show(&self, part: Part, index: usize, theta: &[f32]) -> Option<(Vec<u8>, Vec<u8>, usize)> {
+    pub fn show(
+        &self,
+        part: Part,
+        index: usize,
+        theta: &[f32],
+    ) -> Option<(Vec<u8>, Vec<u8>, usize)> {
         let item = self.items(part).get(index)?;
         let mut prompted = Vec::new();
-        render(&*self.generator, theta, &[Candidate::BASE], &[&item.prepared], &mut prompted);
+        render(
+            &*self.generator,
+            theta,
+            &[Candidate::BASE],
+            &[&item.prepared],
+            &mut prompted,
+        );
         Some((item.original.clone(), prompted, item.label))
     }
 
@@ -154,24 +193,46 @@ impl Workbench {
     ///
     /// # Errors
     /// Fewer or more answers than images.
-    pub fn event(&self, client: &Client, evaluation: &Evaluation, answers: &[Scores]) -> Result<Event, AnswerCount> {
+    pub fn event(
+        &self,
+        client: &Client,
+        evaluation: &Evaluation,
+        answers: &[Scores],
+    ) -> Result<Event, AnswerCount> {
         let labels = self.labels(evaluation);
-        let (got, expected) = (answers.iter().map(Scores::rows).sum(), Self::groups(evaluation) * labels.len());
+        let (got, expected) = (
+            answers.iter().map(Scores::rows).sum(),
+            Self::groups(evaluation) * labels.len(),
+        );
         if got != expected {
             return Err(AnswerCount { expected, got });
         }
         let mut rows = answers.iter().flat_map(|a| (0..a.rows()).map(|i| a.row(i)));
         if evaluation.purpose == Purpose::Mapping {
-            let mut frequencies = Frequencies::new(self.task.labels.len(), self.task.model.output.classes);
-            rows.zip(&labels).for_each(|(row, label)| frequencies.count(row, *label, self.task.model.output.kind));
-            return Ok(Event::Evaluated { outcomes: Vec::new(), frequencies: Some(frequencies) });
+            let mut frequencies =
+                Frequencies::new(self.task.labels.len(), self.task.model.output.classes);
+            rows.zip(&labels).for_each(|(row, label)| {
+                frequencies.count(row, *label, self.task.model.output.kind)
+            });
+            return Ok(Event::Evaluated {
+                outcomes: Vec::new(),
+                frequencies: Some(frequencies),
+            });
         }
-        let objective = self.task.objective(client.mapping(&self.task).unwrap_or(Mapping::Identity));
+        let objective = self
+            .task
+            .objective(client.mapping(&self.task).unwrap_or(Mapping::Identity));
         let mut outcomes = vec![Outcome::default(); Self::groups(evaluation)];
         for outcome in &mut outcomes {
-            labels.iter().zip(&mut rows).for_each(|(label, row)| outcome.add(&objective.score(row, *label)));
+            labels
+                .iter()
+                .zip(&mut rows)
+                .for_each(|(label, row)| outcome.add(&objective.score(row, *label)));
         }
-        Ok(Event::Evaluated { outcomes, frequencies: None })
+        Ok(Event::Evaluated {
+            outcomes,
+            frequencies: None,
+        })
     }
 }
 
