@@ -162,7 +162,12 @@ fn measure(context: &Context<'_>, mapping: &Mapping, client: Option<&Client>, th
 
 /// One federation of these participants from θ₀ to the end.
 fn federate(context: &Context<'_>, mapping: &Mapping, owners: Vec<Vec<Labelled>>, setting: Setting) -> Result<Outcome, SimulateError> {
-    let task = context.task;
+    // Here all are present from the start: a task for many, run by fewer or by one alone, would wait for ever.
+    let mut task = context.task.clone();
+    for limits in [&mut task.federation.policy.open, &mut task.federation.policy.upload] {
+        limits.count_min = limits.count_min.min(owners.len() as u32);
+    }
+    let task = &task;
     let mut hub = Hub::new(task)?;
     let mut now = 0;
     let mut participants = Vec::new();

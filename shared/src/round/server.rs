@@ -283,6 +283,18 @@ mod tests {
     }
 
     #[test]
+    fn a_cohort_that_could_not_suffice_is_not_frozen() {
+        let policy = Policy { open: Limits { count_min: 1, ..OPEN }, ..POLICY };
+        let mut round = Round::open(0);
+        // All who live, and enough for the phase; but two are needed in the next.
+        assert_eq!(round.step(&policy, 0, enrol(1)), Ok(vec![Action::Enrol]));
+        assert_eq!(round.step(&policy, 500, Event::Tick { live: 1 }), Ok(vec![]));
+        assert_eq!(round.clone().step(&policy, 600, enrol(2)), Ok(vec![Action::Enrol, Action::Freeze]));
+        let abort = Action::Abort(AbortReason::TooFewEnrolled);
+        assert_eq!(round.step(&policy, 1_000, Event::Tick { live: 1 }), Ok(vec![abort]));
+    }
+
+    #[test]
     fn nobody_waits_for_the_gone() {
         let leave = Event::Leave { standing: Standing::InCohort, live: 2 };
         let mut round = frozen(3);

@@ -44,9 +44,11 @@ impl Oracle {
                 self.accepted.iter().filter(|((round, _), _)| *round == record.round).map(|((_, p), u)| (*p, u)).collect();
             assert_eq!(record.delivered as usize, updates.len(), "an accepted update was lost: {record:?}");
             assert!(record.delivered <= record.cohort, "{record:?}");
+            let least = task.federation.policy.upload.count_min;
+            assert!(record.cohort == 0 || record.cohort >= least, "a cohort that could not suffice was frozen: {record:?}");
             match record.phase {
                 Phase::Done => {
-                    assert!(record.delivered >= task.federation.policy.upload.count_min, "{record:?}");
+                    assert!(record.delivered >= least, "{record:?}");
                     let mut metrics = Metrics::default();
                     updates.iter().for_each(|(_, u)| metrics.add(&u.metrics));
                     assert_eq!(record.metrics, metrics);

@@ -1,0 +1,217 @@
+//! `fed-bbpt` as a process of its own.
+
+// A helper of tests: what cannot be done fails the test.
+#![allow(clippy::expect_used)]
+
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use crate::PATIENCE;
+
+/// The organiser's token in all tests.
+pub const ADMIN: &str = "the-organisers-token";
+
+/// The binary under test: `FED_BBPT`, or where cargo puts it.
+///
+/// # Panics
+/// If it was not built: a test that cannot run must not pass.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let name = format!("fed-bbpt{}", std::env::consts::EXE_SUFFIX);
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug").join(name);
+    let path = std::env::var_os("FED_BBPT").map_or(built, PathBuf::from);
+    assert!(path.is_file(), "{} is not there: run `cargo xtask build` first, or let FED_BBPT point to it", path.display());
+    path
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    // Nothing from outside decides what happens here.
+    for name in ["RUST_LOG", "http_proxy", "HTTP_PROXY", "FED_BBPT_MODEL_API_KEY"] {
+        command.env_remove(name);
+    }
+    command.args(arguments).env("FED_BBPT_ADMIN_TOKEN", ADMIN).env("NO_PROXY", "*").stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end.
+///
+/// # Panics
+/// If it cannot be started.
+#[must_use]
+pub fn run(arguments: &[&str]) -> Ended {
+    let Output { status, stdout, stderr } = command(arguments).output().expect("fed-bbpt can be started");
+    Ended {
+        code: status.code(),
+        out: String::from_utf8_lossy(&stdout).into_owned(),
+        err: String::from_utf8_lossy(&stderr).into_owned(),
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Exit code; nothing after a signal.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Ended {
+    /// Its output as JSON.
+    ///
+    /// # Panics
+    /// If it failed, or its output is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// Checks the exit code and that standard error says all of this.
+    ///
+    /// # Panics
+    /// If not.
+    pub fn expect(&self, code: i32, texts: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for text in texts {
+            assert!(self.err.contains(text), "{text:?} is not said: {self:?}");
+        }
+        assert!(!self.err.contains("panicked"), "{self:?}");
+    }
+}
+
+/// A process under way; killed when dropped.
+pub struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    /// What it has said so far.
+    pub said: Vec<String>,
+}
+
+impl Process {
+    /// Starts it. Both its outputs are read, line by line.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child =
+            command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("fed-bbpt can be started");
+        let (sender, lines) = channel();
+        let outputs: [Option<Box<dyn std::io::Read + Send>>; 2] =
+            [child.stdout.take().map(|o| Box::new(o) as _), child.stderr.take().map(|e| Box::new(e) as _)];
+        for output in outputs.into_iter().flatten() {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    // The test may be over.
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        Self { child, lines, said: Vec::new() }
+    }
+
+    /// Waits for a line that `pick` takes.
+    ///
+    /// # Panics
+    /// If the process ends or [`PATIENCE`] does.
+    pub fn line<T>(&mut self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|e| panic!("{what} was not said ({e}): {:#?}", self.said));
+            let picked = pick(&line);
+            self.said.push(line);
+            if let Some(picked) = picked {
+                return picked;
+            }
+        }
+    }
+
+    /// SIGKILL: no chance to tidy up.
+    ///
+    /// # Panics
+    /// If it is not ours to kill.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("it was running");
+    }
+
+    /// Waits for its end; gives the exit code and all that was said.
+    ///
+    /// # Panics
+    /// If it hangs.
+    pub fn end(mut self) -> (Option<i32>, Vec<String>) {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.said.push(line);
+        }
+        let said = std::mem::take(&mut self.said);
+        let status = self.child.try_wait().expect("it can be asked");
+        // Its outputs are closed, so it is ending; but a process that hangs would make us hang.
+        let status = crate::eventually(&format!("the end of {said:#?}"), || status.or_else(|| self.child.try_wait().ok()?));
+        (status.code(), said)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `fed-bbpt serve` over a database; gives the process and its address.
+///
+/// # Panics
+/// If it does not come up.
+#[must_use]
+pub fn serve(database: &Path, listen: &str) -> (Process, String) {
+    let database = database.to_str().expect("a plain path");
+    let mut process = Process::start(&["serve", "--listen", listen, "--database", database]);
+    let url = process.line("the aggregator's address", |l| l.strip_prefix("aggregator at ").map(str::to_owned));
+    crate::eventually("the aggregator answers", || (run(&["federation", "--server", &url, "list"]).code == Some(0)).then_some(()));
+    (process, url)
+}
+
+/// `fed-bbpt model-api` with the embedded model; gives the process and its address.
+///
+/// # Panics
+/// If it does not come up.
+#[must_use]
+pub fn model_api() -> (Process, String) {
+    let mut process = Process::start(&["model-api", "--listen", "127.0.0.1:0"]);
+    let url = process.line("the model API's address", |l| l.split_once(" at http://").map(|(_, rest)| format!("http://{rest}")));
+    (process, url)
+}
+
+/// Creates a federation of the built-in handwriting task with settings replaced; gives its id and its invite
+/// link.
+///
+/// # Panics
+/// If the aggregator refuses.
+#[must_use]
+pub fn create(server: &str, model: &str, set: &[&str]) -> (String, String) {
+    let url = format!("model.url={model}");
+    let mut arguments = vec!["federation", "--server", server, "--json", "create", "handwriting", "--set", &url];
+    set.iter().for_each(|s| arguments.extend(["--set", s]));
+    let invite = run(&arguments).json();
+    let text = |name: &str| invite[name].as_str().expect("an invite holds texts").to_owned();
+    let link = format!("{server}/f/{}/#invite={}", text("federation"), text("invite"));
+    (text("federation"), link)
+}
+
+/// A federation's details.
+///
+/// # Panics
+/// If the aggregator does not answer.
+#[must_use]
+pub fn show(server: &str, federation: &str) -> Value {
+    run(&["federation", "--server", server, "--json", "show", federation]).json()
+}
