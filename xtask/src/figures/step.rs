@@ -101,7 +101,7 @@ fn summarise(turns: &[Turn]) -> Result<Value> {
         "numpy_ms": of(|turn| turn.numpy_ms),
         "wasm_ms": of(|turn| turn.wasm_ms),
         "copy_gb_per_second": of(|turn| COPIED as f64 / turn.copy_ms / 1e6),
-        "bytes": first.bytes,
+        "bytes": first.bytes as u64,
     }))
 }
 
