@@ -70,7 +70,7 @@ fn what_does_not_pass_is_named_and_the_same_command_goes_on() {
     let cases: [(Answer, &[&str]); 6] = [
         (html, &["Open Inference Protocol", "address"]),
         (Answer::WrongShape, &["10", "9"]),
-        (Answer::NotANumber, &["the model API"]),
+        (Answer::NotANumber, &["NaN or infinity"]),
         (Answer::Status(401, "", ""), &["key"]),
         (Answer::Status(404, "", "{\"error\":\"unknown\"}"), &["does not know the model `printed-digits`"]),
         (Answer::Status(400, "", "{\"error\":\"too blue\"}"), &["too blue"]),
