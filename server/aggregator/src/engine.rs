@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::store::rounds::{self, Place, Totals};
 use crate::store::{Tx, federations, participants};
 use shared::federation::fedavg::WeightedMean;
-use shared::round::messages::{FederationStatus, RoundRecord, Standing, Update};
+use shared::round::messages::{FederationStatus, Metrics, RoundRecord, Standing, Update};
 use shared::round::phase::{AbortReason, Phase};
 use shared::round::refusal::Refusal;
 use shared::round::server::{Action, Event, Round};
@@ -200,7 +200,10 @@ async fn abort(
     now: u64,
 ) -> Result<(), Failure> {
     let head = federations::head(&mut **tx, &known.id).await?;
-    let totals = rounds::for_each_update(tx, &known.id, round.number, known.dim, |_, _| {}).await?;
+    let mut totals =
+        rounds::for_each_update(tx, &known.id, round.number, known.dim, |_, _| {}).await?;
+    // Participants report the same queries again with the next update that counts.
+    totals.metrics = Metrics::default();
     let record = record(round, head.step, Some(reason), head.theta_hash, totals, now);
     rounds::finish(tx, &known.id, &record).await
 }
