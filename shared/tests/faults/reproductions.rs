@@ -78,8 +78,8 @@ fn a_cohort_that_could_not_suffice() {
         seed: 0,
         participants: 1,
         rounds: 1,
-        open: (1, 0, 100),
-        upload: (2, 0, 100),
+        open: (1, 0, 5_000),
+        upload: (2, 0, 5_000),
         holdout: false,
         ..Scenario::default()
     };
