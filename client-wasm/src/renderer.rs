@@ -4,12 +4,12 @@ use serde::Serialize;
 use shared::generator::{self, Generator, Prepared, Shape};
 use shared::optimizer::Candidate;
 use shared::rng::Stream;
+use shared::text::Short;
 
 use crate::gpu::{Gpu, GpuError, GpuStep, check};
 
 /// What the owner wishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Whichever is faster.
     Auto,
@@ -19,8 +19,20 @@ pub enum Wish {
     WebGpu,
 }
 
+impl Wish {
+    /// `auto`, `cpu` or `webgpu`, as in the page's messages.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "cpu" => Some(Self::Cpu),
+            "webgpu" => Some(Self::WebGpu),
+            _ => None,
+        }
+    }
+}
+
 /// What only JavaScript can find out about the GPU (`web/src/worker/gpu.ts`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hint {
     /// Why it must not even be tried.
     pub refusal: Option<String>,
@@ -117,7 +129,9 @@ pub async fn choose(
                     "WebGPU, as set; its answers were checked against the CPU's.".to_owned()
                 }
                 _ => format!(
-                    "WebGPU: a step takes {gpu_ms:.1} ms on it and {cpu_ms:.1} ms on the CPU."
+                    "WebGPU: a step takes {} ms on it and {} ms on the CPU.",
+                    tenths(gpu_ms),
+                    tenths(cpu_ms)
                 ),
             };
             let choice = Choice {
@@ -131,11 +145,17 @@ pub async fn choose(
         }
         Ok(gpu_ms) => {
             let reason = format!(
-                "The CPU: a step takes {cpu_ms:.1} ms on it and {gpu_ms:.1} ms on the graphics device."
+                "The CPU: a step takes {} ms on it and {} ms on the graphics device.",
+                tenths(cpu_ms),
+                tenths(gpu_ms)
             );
             (None, cpu(reason, Some(cpu_ms), Some(gpu_ms), Some(adapter)))
         }
     }
+}
+
+fn tenths(milliseconds: f64) -> Short {
+    Short((milliseconds * 10.0 + 0.5).floor() / 10.0)
 }
 
 struct NotUsed {

@@ -10,6 +10,8 @@ use shared::model_api::{
 };
 use shared::optimizer::Candidate;
 use shared::rng::{Direction, Distribution, Stream, philox4x32};
+use shared::round::messages::Update;
+use shared::round::wire;
 use shared::task::sha256_hex;
 
 type Checked = Result<(), String>;
@@ -26,9 +28,20 @@ pub fn check(name: &str, text: &str) -> Result<usize, String> {
         "prompted" => all(&file, prompted),
         "open_inference" => all(&file, open_inference),
         "handwriting" => all(&file["owners"], owner),
+        "update" => all(&file["positive"], update),
         "partition" => Ok(all(&file["splits"], split)? + all(&file["holdouts"], holdout)?),
         _ => Err(format!("there is no check for vectors named {name}")),
     }
+}
+
+fn update(case: &Value) -> Checked {
+    let message: Update =
+        serde_json::from_value(case["message"].clone()).map_err(|error| error.to_string())?;
+    let hex: String = wire::encode(&message)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    same("the message's bytes", &hex.into(), &case["bytes"])
 }
 
 fn all(cases: &Value, check: fn(&Value) -> Checked) -> Result<usize, String> {

@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::text::{Short, json_for_people};
+
 /// One mistake in a task file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
@@ -39,15 +41,30 @@ impl<'a> Reader<'a> {
     /// Reads `value`, found at `path`; anything but a table is a fault.
     pub fn new(path: &str, value: &'a Value, faults: &'a mut Vec<Fault>) -> Self {
         if !value.is_object() {
-            faults.push(Fault { path: path.to_owned(), message: "must be a table".to_owned() });
+            faults.push(Fault {
+                path: path.to_owned(),
+                message: "must be a table".to_owned(),
+            });
         }
-        Self { path: path.to_owned(), table: value.as_object(), known: Vec::new(), faults }
+        Self {
+            path: path.to_owned(),
+            table: value.as_object(),
+            known: Vec::new(),
+            faults,
+        }
     }
 
     /// Notes a fault at `key` of this table.
     pub fn fault(&mut self, key: &str, message: impl Into<String>) {
-        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
-        self.faults.push(Fault { path, message: message.into() });
+        let path = if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        };
+        self.faults.push(Fault {
+            path,
+            message: message.into(),
+        });
     }
 
     /// Is there such an entry?
@@ -66,14 +83,24 @@ impl<'a> Reader<'a> {
     pub fn table<T>(&mut self, key: &'a str, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
         let empty = Value::Object(Map::new());
         let value = self.raw(key).unwrap_or(&empty);
-        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        let path = if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        };
         let mut inner = Reader::new(&path, value, self.faults);
         let result = read(&mut inner);
         inner.finish();
         result
     }
 
-    fn typed<T>(&mut self, key: &'a str, default: Option<T>, what: &str, convert: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
+    fn typed<T>(
+        &mut self,
+        key: &'a str,
+        default: Option<T>,
+        what: &str,
+        convert: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Option<T> {
         match self.raw(key) {
             Some(value) => {
                 let converted = convert(value);
@@ -93,57 +120,122 @@ impl<'a> Reader<'a> {
 
     /// A text.
     pub fn text(&mut self, key: &'a str, default: Option<&str>) -> String {
-        self.typed(key, default.map(str::to_owned), "a text", |v| v.as_str().map(str::to_owned)).unwrap_or_default()
+        self.typed(key, default.map(str::to_owned), "a text", |v| {
+            v.as_str().map(str::to_owned)
+        })
+        .unwrap_or_default()
     }
 
     /// A text that must be one of `allowed`; gives the index.
     pub fn choice(&mut self, key: &'a str, allowed: &[&str], default: Option<&str>) -> usize {
-        let list = allowed.iter().map(|a| format!("\"{a}\"")).collect::<Vec<_>>().join(" | ");
+        let list = allowed
+            .iter()
+            .map(|a| format!("\"{a}\""))
+            .collect::<Vec<_>>()
+            .join(" | ");
         let find = |text: &str| allowed.iter().position(|a| *a == text);
-        self.typed(key, default.and_then(find), &format!("one of {list}"), |v| v.as_str().and_then(find)).unwrap_or(0)
+        self.typed(
+            key,
+            default.and_then(find),
+            &format!("one of {list}"),
+            |v| v.as_str().and_then(find),
+        )
+        .unwrap_or(0)
     }
 
     /// A whole number within a range.
-    pub fn whole(&mut self, key: &'a str, range: std::ops::RangeInclusive<u64>, default: Option<u64>) -> u64 {
+    pub fn whole(
+        &mut self,
+        key: &'a str,
+        range: std::ops::RangeInclusive<u64>,
+        default: Option<u64>,
+    ) -> u64 {
         let what = format!("a whole number from {} to {}", range.start(), range.end());
         let start = *range.start();
-        self.typed(key, default, &what, |v| v.as_u64().filter(|n| range.contains(n))).unwrap_or(start)
+        self.typed(key, default, &what, |v| {
+            v.as_u64().filter(|n| range.contains(n))
+        })
+        .unwrap_or(start)
     }
 
     /// A finite number within a range.
-    pub fn number(&mut self, key: &'a str, range: std::ops::RangeInclusive<f64>, default: Option<f64>) -> f32 {
-        let what = format!("a number from {} to {}", range.start(), range.end());
+    pub fn number(
+        &mut self,
+        key: &'a str,
+        range: std::ops::RangeInclusive<f64>,
+        default: Option<f64>,
+    ) -> f32 {
+        let what = format!(
+            "a number from {} to {}",
+            Short(*range.start()),
+            Short(*range.end())
+        );
         let start = *range.start();
-        self.typed(key, default, &what, |v| v.as_f64().filter(|n| n.is_finite() && range.contains(n))).unwrap_or(start) as f32
+        self.typed(key, default, &what, |v| {
+            v.as_f64().filter(|n| n.is_finite() && range.contains(n))
+        })
+        .unwrap_or(start) as f32
     }
 
     /// true or false.
     pub fn flag(&mut self, key: &'a str, default: bool) -> bool {
-        self.typed(key, Some(default), "true or false", Value::as_bool).unwrap_or(default)
+        self.typed(key, Some(default), "true or false", Value::as_bool)
+            .unwrap_or(default)
     }
 
     /// A list, its members converted one by one.
-    pub fn list<T>(&mut self, key: &'a str, default: Option<Vec<T>>, what: &str, convert: impl Fn(&Value) -> Option<T>) -> Vec<T> {
-        self.typed(key, default, &format!("a list of {what}"), |v| v.as_array()?.iter().map(&convert).collect::<Option<Vec<T>>>())
-            .unwrap_or_default()
+    pub fn list<T>(
+        &mut self,
+        key: &'a str,
+        default: Option<Vec<T>>,
+        what: &str,
+        convert: impl Fn(&Value) -> Option<T>,
+    ) -> Vec<T> {
+        self.typed(key, default, &format!("a list of {what}"), |v| {
+            v.as_array()?
+                .iter()
+                .map(&convert)
+                .collect::<Option<Vec<T>>>()
+        })
+        .unwrap_or_default()
     }
 
     /// Notes every entry that nobody asked for.
     pub fn finish(self) {
-        let Self { path, table, known, faults } = self;
+        let Self {
+            path,
+            table,
+            known,
+            faults,
+        } = self;
         for key in table.into_iter().flat_map(Map::keys) {
             if !known.contains(&key.as_str()) {
-                let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let hint = if known.is_empty() { String::new() } else { format!("; known here: {}", known.join(", ")) };
-                faults.push(Fault { path: full, message: format!("is not a setting{hint}") });
+                let full = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                let hint = if known.is_empty() {
+                    String::new()
+                } else {
+                    format!("; known here: {}", known.join(", "))
+                };
+                faults.push(Fault {
+                    path: full,
+                    message: format!("is not a setting{hint}"),
+                });
             }
         }
     }
 }
 
 fn shorten(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() > 60 { format!("{}…", text.chars().take(57).collect::<String>()) } else { text }
+    let text = json_for_people(value);
+    if text.chars().count() > 60 {
+        format!("{}…", text.chars().take(57).collect::<String>())
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -153,7 +245,8 @@ mod tests {
 
     #[test]
     fn all_faults_at_once() {
-        let value = json!({ "rounds": 0, "name": 3, "typo": 1, "inner": { "x": f64::MAX, "y": "b" } });
+        let value =
+            json!({ "rounds": 0, "name": 3, "typo": 1, "inner": { "x": f64::MAX, "y": "b" } });
         let mut faults = Vec::new();
         let mut r = Reader::new("", &value, &mut faults);
         assert_eq!(r.whole("rounds", 1..=10, None), 1);

@@ -15,4 +15,6 @@ pub mod objective;
 pub mod optimizer;
 pub mod rng;
 pub mod round;
+pub mod sort;
 pub mod task;
+pub mod text;

@@ -11,6 +11,7 @@ use crate::objective::{Objective, loss::Loss, mapping::MappingSpec};
 use crate::optimizer::{self, Identity, Optimizer, Plan};
 use crate::rng::{derive_key, purpose};
 use crate::round::policy::{Limits, Policy};
+use crate::sort::sort;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -341,7 +342,7 @@ fn read_data(r: &mut Reader<'_>, input: &InputSpec) -> (Vec<String>, Fit, f32) {
     });
     if r.has("labels") {
         let mut sorted = labels.clone();
-        sorted.sort_unstable();
+        sort(&mut sorted);
         sorted.dedup();
         if labels.len() < 2
             || labels.len() > 10_000

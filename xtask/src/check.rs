@@ -133,10 +133,8 @@ fn clippy_wasm() -> Result<()> {
 
 fn types() -> Result<()> {
     setup::for_building()?;
-    // The page imports the module's types.
-    if !crate::wasm::module().is_file() {
-        crate::wasm::build()?;
-    }
+    // The page and its tests import the modules' types.
+    crate::wasm::build_missing()?;
     quietly(node_tool("npx", &web()).args(["--no-install", "tsc", "--noEmit"]))?;
     setup::npm_packages(&tests())?;
     quietly(node_tool("npx", &tests()).args(["--no-install", "tsc", "--noEmit"]))?;

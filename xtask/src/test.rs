@@ -99,6 +99,7 @@ fn run(group: Group) -> Result<Count> {
         Group::Rust => rust(),
         Group::Wasm => {
             build::page()?;
+            crate::wasm::build_vectors()?;
             vitest("vitest-wasm.json", &["wasm"])
         }
         Group::Web => {

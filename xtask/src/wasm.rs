@@ -1,115 +1,153 @@
-//! The browser's client: compiled, bound to JavaScript, and made smaller where wasm-opt is there.
+//! The browser's client, compiled and bound to JavaScript.
+//!
+//! wasm-opt is not used: it makes the module shorter, but larger once compressed, as it is sent.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::run::{quietly, step};
-use crate::workspace::{cargo, scratch, target, web};
+use crate::workspace::{cargo, root, scratch, target, web};
 
-/// Features that the compiled module uses; wasm-opt refuses modules whose features it is not told.
-const WASM_OPT: &[&str] = &[
-    // Every visitor loads it; the loops whose speed matters are SIMD by hand.
-    "-Oz",
-    "--enable-bulk-memory",
-    "--enable-bulk-memory-opt",
-    "--enable-nontrapping-float-to-int",
-    "--enable-simd",
-    "--enable-sign-ext",
-    "--enable-mutable-globals",
-    "--enable-reference-types",
-    "--enable-multivalue",
-];
+const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The folder that the page imports `client_wasm.js` from. Built, never committed.
-pub fn folder() -> PathBuf {
-    web().join("wasm")
+/// One module: what cargo compiles, and the folder in `web/` that it is bound in. Built, never committed.
+struct Module {
+    /// What follows `cargo build --package client-wasm`.
+    selection: &'static [&'static str],
+    /// Below the profile's folder, without `.wasm`.
+    compiled: &'static str,
+    folder: &'static str,
 }
 
-/// The bound module.
+/// What visitors load: `client_wasm.js`, `client_wasm.d.ts`, `client_wasm_bg.wasm`.
+const CLIENT: Module = Module {
+    selection: &["--lib"],
+    compiled: "client_wasm",
+    folder: "wasm",
+};
+
+/// What tests load: the vectors (`vectors.js` and so on).
+const VECTORS: Module = Module {
+    selection: &["--example", "vectors"],
+    compiled: "examples/vectors",
+    folder: "wasm-test",
+};
+
+/// The client's bound module.
 pub fn module() -> PathBuf {
-    folder().join("client_wasm_bg.wasm")
+    CLIENT.bound()
 }
 
-/// Builds `web/wasm/`: `client_wasm.js`, `client_wasm.d.ts` and `client_wasm_bg.wasm`.
+/// Builds `web/wasm/`.
 pub fn build() -> Result<()> {
-    step("cargo build client-wasm (wasm32)", || {
-        quietly(cargo().args([
-            "build",
-            "--package",
-            "client-wasm",
-            "--target",
-            "wasm32-unknown-unknown",
-            "--profile",
-            "wasm",
-        ]))
-    })?;
-    let compiled = target().join("wasm32-unknown-unknown/wasm/client_wasm.wasm");
-    if !compiled.is_file() {
-        bail!(
-            "client-wasm built no module: its Cargo.toml needs `[lib] crate-type = [\"cdylib\", \"rlib\"]`"
-        );
-    }
-    let wasm_opt = web().join("node_modules/.bin/wasm-opt");
-    let stamp = stamp(&compiled, wasm_opt.is_file())?;
-    let stamp_file = scratch()?.join("wasm-stamp");
-    let fresh =
-        module().is_file() && fs::read_to_string(&stamp_file).is_ok_and(|kept| kept == stamp);
-    if fresh {
-        return Ok(());
-    }
-    step("wasm-bindgen", || bind(&compiled))?;
-    if wasm_opt.is_file() {
-        step("wasm-opt", || optimise(&wasm_opt))?;
-    }
-    fs::write(&stamp_file, stamp)?;
-    Ok(())
+    CLIENT.build()
 }
 
-/// Names one compiled module and what is done with it, so that unchanged ones are not bound again.
-fn stamp(compiled: &Path, optimised: bool) -> Result<String> {
-    let metadata = compiled.metadata()?;
-    let time = metadata.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
-    // One target folder may serve several checkouts, hence the destination.
-    Ok(format!(
-        "{time} {} optimised={optimised} {WASM_OPT:?} {}",
-        metadata.len(),
-        folder().display()
-    ))
+/// Builds `web/wasm-test/`.
+pub fn build_vectors() -> Result<()> {
+    VECTORS.build()
 }
 
-fn bind(compiled: &Path) -> Result<()> {
-    let folder = folder();
-    if folder.is_dir() {
-        fs::remove_dir_all(&folder)?;
+/// Builds those that were never built, for their types.
+pub fn build_missing() -> Result<()> {
+    [CLIENT, VECTORS]
+        .iter()
+        .filter(|module| !module.bound().is_file())
+        .try_for_each(Module::build)
+}
+
+impl Module {
+    fn destination(&self) -> PathBuf {
+        web().join(self.folder)
     }
-    fs::create_dir_all(&folder)?;
-    Bindgen::new()
-        .input_path(compiled)
-        .web(true)?
-        .typescript(true)
-        // `init()` without arguments finds the module beside the script, also after bundling.
-        .omit_default_module_path(false)
-        .remove_producers_section(true)
-        .remove_name_section(true)
-        .generate(&folder)
-        .context("wasm-bindgen cannot bind client-wasm (is wasm-bindgen's version in Cargo.lock that of wasm-bindgen-cli-support?)")
+
+    fn name(&self) -> &'static str {
+        self.compiled.rsplit('/').next().unwrap_or(self.compiled)
+    }
+
+    fn bound(&self) -> PathBuf {
+        self.destination().join(format!("{}_bg.wasm", self.name()))
+    }
+
+    fn build(&self) -> Result<()> {
+        step(&format!("cargo build {} ({TARGET})", self.name()), || {
+            quietly(
+                cargo()
+                    .args(["build", "--package", "client-wasm"])
+                    .args(self.selection)
+                    .args(["--target", TARGET, "--profile", "wasm"])
+                    .args(["--config", &without_machine_paths()]),
+            )
+        })?;
+        let compiled = target()
+            .join(TARGET)
+            .join("wasm")
+            .join(format!("{}.wasm", self.compiled));
+        if !compiled.is_file() {
+            bail!(
+                "client-wasm built no {}: its Cargo.toml needs `crate-type` with \"cdylib\" for it",
+                compiled.display()
+            );
+        }
+        let stamp = self.stamp(&compiled)?;
+        let stamp_file = scratch()?.join(format!("{}-stamp", self.folder));
+        if self.bound().is_file() && fs::read_to_string(&stamp_file).is_ok_and(|kept| kept == stamp)
+        {
+            return Ok(());
+        }
+        step("wasm-bindgen", || self.bind(&compiled))?;
+        fs::write(&stamp_file, stamp)?;
+        Ok(())
+    }
+
+    /// Names one compiled module and what is done with it, so that unchanged ones are not bound again.
+    fn stamp(&self, compiled: &Path) -> Result<String> {
+        let metadata = compiled.metadata()?;
+        let time = metadata.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
+        // One target folder may serve several checkouts, hence the destination.
+        Ok(format!(
+            "{time} {} as compiled, {}",
+            metadata.len(),
+            self.destination().display()
+        ))
+    }
+
+    fn bind(&self, compiled: &Path) -> Result<()> {
+        let folder = self.destination();
+        if folder.is_dir() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        Bindgen::new()
+            .input_path(compiled)
+            .web(true)?
+            .typescript(true)
+            // `init()` without arguments finds the module beside the script, also after bundling.
+            .omit_default_module_path(false)
+            .remove_producers_section(true)
+            .remove_name_section(true)
+            .generate(&folder)
+            .context("wasm-bindgen cannot bind client-wasm (is wasm-bindgen's version in Cargo.lock that of wasm-bindgen-cli-support?)")
+    }
 }
 
-fn optimise(wasm_opt: &Path) -> Result<()> {
-    let module = module();
-    let smaller = module.with_extension("opt");
-    quietly(
-        Command::new(wasm_opt)
-            .args(WASM_OPT)
-            .arg(&module)
-            .arg("-o")
-            .arg(&smaller),
-    )?;
-    fs::rename(&smaller, &module)?;
-    Ok(())
+/// Cargo's `--config` that keeps this machine's folders out of the module, where panics name their place.
+/// Cargo adds it to the flags of `.cargo/config.toml`.
+fn without_machine_paths() -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let flags: Vec<String> = [
+        home.as_deref().map(|home| (home, "cargo")),
+        Some((root(), "")),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()))
+    .collect();
+    // A list of strings is written alike in TOML and JSON.
+    format!("target.{TARGET}.rustflags={}", serde_json::json!(flags))
 }

@@ -132,7 +132,7 @@ impl Gpu {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             on_error.report(error.to_string())
         }));
-        let name = info.name.to_lowercase();
+        let name = info.name.to_ascii_lowercase();
         let software = info.device_type == wgpu::DeviceType::Cpu
             || ["swiftshader", "llvmpipe", "lavapipe", "basic render"]
                 .iter()

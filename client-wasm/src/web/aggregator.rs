@@ -3,18 +3,19 @@
 
 use std::cell::Cell;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use shared::round::messages::{Enrolment, RoundView, Update};
+use shared::round::messages::{Enrolment, FederationStatus, RoundView, Standing, Update};
+use shared::round::phase::Phase;
 use shared::round::refusal::Refusal;
 use shared::round::wire;
 
 use super::http::{self, Answer, Call, NoAnswer};
+use super::report::text_of;
 
 /// Milliseconds until a request is given up.
 const LIMIT_MS: f64 = 30_000.0;
 /// The aggregator is asked to hold an answer back for a change no longer than this.
-const WAIT_MS: f64 = 20_000.0;
+const WAIT_MS: u32 = 20_000;
 
 const JSON: &str = "application/json";
 
@@ -61,7 +62,7 @@ impl Aggregator {
 
     /// What everybody may know. It is mostly handed on to the page as it is.
     pub async fn detail(&self) -> Result<Detail, Failure> {
-        let detail: Value = self.read(&self.send("GET", "", None, None, LIMIT_MS).await?)?;
+        let detail = self.read(&self.send("GET", "", None, None, LIMIT_MS).await?)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(Detail {
             task_hash: text(&detail["summary"]["task_hash"]),
@@ -73,7 +74,7 @@ impl Aggregator {
 
     /// Joins: our number and our token.
     pub async fn join(&self, invite: &str) -> Result<(u32, String), Failure> {
-        let body = json!({ "invite": invite }).to_string();
+        let body = text_of(&json!({ "invite": invite }));
         let answer = self
             .send(
                 "POST",
@@ -83,7 +84,7 @@ impl Aggregator {
                 LIMIT_MS,
             )
             .await?;
-        let joined: Value = self.read(&answer)?;
+        let joined = self.read(&answer)?;
         match (joined["participant"].as_u64(), joined["token"].as_str()) {
             (Some(participant), Some(token)) => Ok((participant as u32, token.to_owned())),
             _ => Err(Failure::Outage(
@@ -97,11 +98,11 @@ impl Aggregator {
         let (path, limit) = match after {
             Some(version) => (
                 format!("/round?after={version}&wait_ms={WAIT_MS}"),
-                LIMIT_MS + WAIT_MS,
+                LIMIT_MS + f64::from(WAIT_MS),
             ),
             None => ("/round".to_owned(), LIMIT_MS),
         };
-        self.read(&self.send("GET", &path, Some(token), None, limit).await?)
+        self.view(&self.send("GET", &path, Some(token), None, limit).await?)
     }
 
     /// θ's bytes.
@@ -119,8 +120,8 @@ impl Aggregator {
         round: u32,
         body: &Enrolment,
     ) -> Result<RoundView, Failure> {
-        let body = json!({ "theta": body.theta }).to_string();
-        self.read(
+        let body = text_of(&json!({ "theta": body.theta }));
+        self.view(
             &self
                 .send(
                     "POST",
@@ -137,7 +138,7 @@ impl Aggregator {
     pub async fn upload(&self, token: &str, update: &Update) -> Result<RoundView, Failure> {
         let body = wire::encode(update);
         let path = format!("/rounds/{}/update", update.round);
-        self.read(
+        self.view(
             &self
                 .send(
                     "POST",
@@ -207,14 +208,63 @@ impl Aggregator {
         }
     }
 
-    fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Failure> {
-        serde_json::from_slice(&answer.body).map_err(|_| {
-            let kind = answer.header("content-type").unwrap_or("no content type");
-            Failure::Outage(format!(
-                "its answer is not what this page understands ({kind}); reload the page, it may be older than the aggregator"
-            ))
-        })
+    fn read(&self, answer: &Answer) -> Result<Value, Failure> {
+        serde_json::from_slice(&answer.body).map_err(|_| foreign(answer))
     }
+
+    fn view(&self, answer: &Answer) -> Result<RoundView, Failure> {
+        view(&self.read(answer)?).ok_or_else(|| foreign(answer))
+    }
+}
+
+fn foreign(answer: &Answer) -> Failure {
+    let kind = answer.header("content-type").unwrap_or("no content type");
+    Failure::Outage(format!(
+        "its answer is not what this page understands ({kind}); reload the page, it may be older than the aggregator"
+    ))
+}
+
+/// By hand: the derived reader is ten times as large.
+fn view(value: &Value) -> Option<RoundView> {
+    let count = |key: &str| value[key].as_u64().and_then(|count| count.try_into().ok());
+    Some(RoundView {
+        version: value["version"].as_u64()?,
+        status: match value["status"].as_str()? {
+            "running" => FederationStatus::Running,
+            "finished" => FederationStatus::Finished,
+            "closed" => FederationStatus::Closed,
+            _ => return None,
+        },
+        step: count("step")?,
+        round: count("round")?,
+        phase: match value["phase"].as_str()? {
+            "open" => Phase::Open,
+            "keys" => Phase::Keys,
+            "shares" => Phase::Shares,
+            "masked" => Phase::Masked,
+            "unmask" => Phase::Unmask,
+            "upload" => Phase::Upload,
+            "done" => Phase::Done,
+            "aborted" => Phase::Aborted,
+            _ => return None,
+        },
+        theta: value["theta"].as_str()?.to_owned(),
+        standing: match value["standing"].as_str()? {
+            "idle" => Standing::Idle,
+            "enrolled" => Standing::Enrolled,
+            "in-cohort" => Standing::InCohort,
+            "delivered" => Standing::Delivered,
+            _ => return None,
+        },
+        enrolled: count("enrolled")?,
+        cohort: count("cohort")?,
+        delivered: count("delivered")?,
+        live: count("live")?,
+        deadline_ms: match &value["deadline_ms"] {
+            Value::Null => None,
+            deadline => Some(deadline.as_u64()?),
+        },
+    })
 }
 
 fn in_words(reason: &NoAnswer) -> String {

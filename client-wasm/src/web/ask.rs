@@ -237,6 +237,12 @@ fn view(answer: &Answer) -> Response<'_> {
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
+        letters.fold(
+            first.to_ascii_uppercase().into(),
+            |mut text: String, letter| {
+                text.push(letter);
+                text
+            },
+        )
     })
 }

@@ -109,7 +109,7 @@ impl Loader {
         self.skipped_total
             .set(self.skipped_total.get() + planned.skipped.saturating_sub(named));
         *self.plan.borrow_mut() = planned.files;
-        Ok(Value::Array(out).to_string())
+        Ok(report::text_of(&Value::Array(out)))
     }
 
     /// Whether the file's first bytes are what its name promised.

@@ -13,7 +13,7 @@
 //! | [`pictures`] | before and after, to look at |
 //! | [`saved`] | what survives a reload |
 //! | [`report`] | messages to the page, and errors in words |
-//! | [`vectors`] | the test vectors, checked inside wasm |
+//! | [`measure`] | a step's time, for tests and benchmarks |
 
 mod aggregator;
 mod ask;
@@ -23,17 +23,17 @@ mod examples;
 mod host;
 mod http;
 mod loader;
+mod measure;
 mod owner;
 mod pictures;
 mod report;
 mod saved;
 mod session;
 mod timer;
-mod vectors;
 
 pub use loader::Loader;
+pub use measure::measure_step;
 pub use session::Session;
-pub use vectors::{measure_step, self_test};
 
 use wasm_bindgen::prelude::*;
 

@@ -4,8 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::generator::Generator;
 use shared::optimizer::Candidate;
 use shared::round::client::{Action, Client, Event, Part, StopReason};
@@ -25,8 +24,6 @@ use crate::gpu::GpuStep;
 use crate::renderer::{Choice, Hint, Wish};
 
 /// The Worker's `open`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Opening {
     /// The federation's id.
     pub federation: String,
@@ -39,8 +36,28 @@ pub struct Opening {
     /// Which backend.
     pub backend: Wish,
     /// What the Worker found out about the GPU.
-    #[serde(default)]
     pub gpu: Hint,
+}
+
+impl Opening {
+    /// From JSON; `None` if something is missing.
+    pub fn read(json: &str) -> Option<Self> {
+        let opening: Value = serde_json::from_slice(json.as_bytes()).ok()?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let gpu = &opening["gpu"];
+        Some(Self {
+            federation: text(&opening["federation"])?,
+            invite: text(&opening["invite"]),
+            aggregator: text(&opening["aggregator"])?,
+            model_url: text(&opening["modelUrl"]),
+            backend: Wish::named(opening["backend"].as_str()?)?,
+            gpu: Hint {
+                refusal: text(&gpu["refusal"]),
+                name: text(&gpu["name"]).unwrap_or_default(),
+                software: gpu["software"].as_bool().unwrap_or_default(),
+            },
+        })
+    }
 }
 
 /// One owner's client.

@@ -41,18 +41,13 @@ impl Session {
         data: Option<Vec<u8>>,
         host: Host,
     ) -> Option<Session> {
-        let opening: Opening = match serde_json::from_slice(opening.as_bytes()) {
-            Ok(opening) => opening,
-            Err(error) => {
-                let text = format!(
-                    "The page and its Worker do not understand each other ({error}). Reload the page."
-                );
-                report::trouble(
-                    &host,
-                    &Trouble::new(Place::Open, "bad_opening", "The page is out of date", text),
-                );
-                return None;
-            }
+        let Some(opening) = Opening::read(&opening) else {
+            let text = "The page and its Worker do not understand each other. Reload the page.";
+            report::trouble(
+                &host,
+                &Trouble::new(Place::Open, "bad_opening", "The page is out of date", text),
+            );
+            return None;
         };
         let aggregator = Aggregator::new(&opening.aggregator, &opening.federation);
         let detail = detail(&aggregator, &host).await?;

@@ -3,6 +3,7 @@
 use super::MAX_FILES;
 use super::files::FileKind;
 use crate::image::ImageError;
+use crate::text::Short;
 
 /// A fault in an owner's data. The text names the file, the row or byte, the cause, and what to do.
 ///
@@ -101,7 +102,8 @@ pub enum DataError {
     },
     /// A pixel value outside the range of the file.
     #[error(
-        "{file}, row {row}, column {column}: the value {value} lies outside {low}..{high}; pixel values may run over 0..1, 0..16 or 0..255"
+        "{file}, row {row}, column {column}: the value {} lies outside {}..{}; pixel values may run over 0..1, 0..16 or 0..255",
+        Short((*value).into()), Short((*low).into()), Short((*high).into())
     )]
     OutOfRange {
         /// The file's name.

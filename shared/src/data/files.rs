@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use super::labels::Labels;
 use super::{DataError, MAX_FILES};
+use crate::sort::sort;
 
 /// What to do with each file of a choice, in the order of their paths.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +106,7 @@ pub fn plan(
 ) -> Result<Plan, DataError> {
     let labels = Labels::new(known);
     let mut sorted: Vec<&str> = paths.to_vec();
-    sorted.sort_unstable();
+    sort(&mut sorted);
     let partners = idx_partners(&sorted);
     let classify = |path: &str| classify(path, &labels, table, &partners);
 
@@ -161,11 +162,11 @@ pub fn plan(
 
 /// Sampling may have taken one half of an IDX pair: it is of no use alone.
 fn drop_halves(files: &mut Vec<PlannedFile>) {
-    let present: std::collections::BTreeSet<String> =
-        files.iter().map(|file| file.path.clone()).collect();
+    // The files are in the order of their paths.
+    let present: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
     files.retain(|file| match &file.kind {
         PlannedKind::IdxImages(partner) | PlannedKind::IdxLabels(partner) => {
-            present.contains(partner)
+            present.binary_search(partner).is_ok()
         }
         _ => true,
     });
@@ -189,7 +190,11 @@ fn classify(
     if parts.iter().any(|part| is_hidden(part)) {
         return (false, Skip(SkipReason::Hidden));
     }
-    let name = parts.last().copied().unwrap_or_default().to_lowercase();
+    let name = parts
+        .last()
+        .copied()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let (name, gzip) = match name.strip_suffix(".gz") {
         Some(inner) => (inner, true),
         None => (&name[..], false),
@@ -274,7 +279,7 @@ fn idx_partners<'a>(paths: &[&'a str]) -> BTreeMap<&'a str, Half<'a>> {
         if components(path).any(is_hidden) {
             continue;
         }
-        let name = path.to_lowercase();
+        let name = path.to_ascii_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         let file = components(name).last().unwrap_or_default();
         let is_idx = ["idx1", "idx3", "idx4"]

@@ -2,12 +2,13 @@
 
 use super::DataError;
 use super::error::LISTED;
+use crate::text::folded;
 
 /// The federation's labels, in the order of its task file.
 #[derive(Debug, Clone)]
 pub struct Labels {
     known: Vec<String>,
-    /// The same in lower case, and as numbers: worked out once for thousands of look-ups.
+    /// The same without case, and as numbers: worked out once for thousands of look-ups.
     folded: Vec<String>,
     numbers: Vec<Option<u64>>,
 }
@@ -27,10 +28,7 @@ impl Labels {
     pub fn new(known: &[String]) -> Self {
         Self {
             known: known.to_vec(),
-            folded: known
-                .iter()
-                .map(|known| known.trim().to_lowercase())
-                .collect(),
+            folded: known.iter().map(|known| fold(known.trim())).collect(),
             numbers: known.iter().map(|known| whole(known.trim())).collect(),
         }
     }
@@ -41,7 +39,7 @@ impl Labels {
         &self.known
     }
 
-    /// Index of the label that `text` means: exactly; else without regard to case and outer blanks;
+    /// Index of the label that `text` means: exactly; else without regard to case ([`folded`]) and outer blanks;
     /// else as a whole number (`"00003"`, `"3"` and `"3.0"` are the same). `None` if unknown.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<usize> {
@@ -49,7 +47,7 @@ impl Labels {
         let exact = self.known.iter().position(|known| known == text);
         exact
             .or_else(|| {
-                let text = text.to_lowercase();
+                let text = fold(text);
                 self.folded.iter().position(|known| *known == text)
             })
             .or_else(|| {
@@ -120,6 +118,10 @@ impl Labels {
     }
 }
 
+fn fold(text: &str) -> String {
+    text.chars().map(folded).collect()
+}
+
 /// The whole number that a text stands for, with leading zeros or zeros after the point.
 fn whole(text: &str) -> Option<u64> {
     let text = match text.split_once('.') {
@@ -146,6 +148,8 @@ mod tests {
         assert_eq!(labels.find("00003"), Some(1));
         assert_eq!(labels.find(" 3.00 "), Some(1));
         assert_eq!(labels.find("cAT"), Some(2));
+        assert_eq!(self::labels(&["Bär", "ЁЖ"]).find(" BÄR "), Some(0));
+        assert_eq!(self::labels(&["Bär", "ЁЖ"]).find("ёж"), Some(1));
         for foreign in [
             "",
             ".",

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::rng::{Stream, purpose};
+use crate::sort::{sort, sort_by};
 
 /// How examples are split among participants.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -127,7 +128,7 @@ impl Partition {
             Self::Dirichlet(alpha) => by_dirichlet(labels, participants, alpha, &mut stream),
             Self::Shards(_) => by_shards(labels, participants, per_head, &mut stream),
         };
-        parts.iter_mut().for_each(|part| part.sort_unstable());
+        parts.iter_mut().for_each(|part| sort(part));
         Ok(parts)
     }
 }
@@ -197,11 +198,12 @@ fn by_dirichlet(
 
 /// The indices of each class, in the order of the classes.
 fn by_class(labels: &[usize]) -> Vec<Vec<usize>> {
-    let mut classes = std::collections::BTreeMap::<usize, Vec<usize>>::new();
-    for (index, &label) in labels.iter().enumerate() {
-        classes.entry(label).or_default().push(index);
-    }
-    classes.into_values().collect()
+    let mut order: Vec<usize> = (0..labels.len()).collect();
+    sort_by(&mut order, |a, b| (labels[*a], a).cmp(&(labels[*b], b)));
+    order
+        .chunk_by(|a, b| labels[*a] == labels[*b])
+        .map(<[usize]>::to_vec)
+        .collect()
 }
 
 /// A point of the simplex from the symmetric Dirichlet distribution: `count` shares with sum 1.
@@ -257,7 +259,7 @@ pub fn split_holdout(labels: &[usize], fraction: f64, seed: u64) -> (Vec<usize>,
     let fraction = if fraction.is_nan() {
         0.0
     } else {
-        fraction.clamp(0.0, 1.0)
+        fraction.max(0.0).min(1.0)
     };
     let mut stream = Stream::new(seed, purpose::HOLDOUT);
     let (mut train, mut held) = (Vec::new(), Vec::new());
@@ -278,8 +280,8 @@ pub fn split_holdout(labels: &[usize], fraction: f64, seed: u64) -> (Vec<usize>,
         held.extend(out);
         train.extend(stay);
     }
-    train.sort_unstable();
-    held.sort_unstable();
+    sort(&mut train);
+    sort(&mut held);
     (train, held)
 }
 

@@ -2,6 +2,9 @@
 
 use crate::fault::Reader;
 use base64::Engine as _;
+
+use crate::sort::sort_by;
+use crate::text::bounded;
 use serde_json::Value;
 
 /// Rows that are scalar-multiplied with the raster minus its mean.
@@ -130,7 +133,7 @@ impl Basis {
 /// Bilinear sample of an s×s raster at (u, v) in \[0,1\].
 fn sample(raster: &[f32], s: usize, u: f32, v: f32) -> f32 {
     let at = |t: f32| {
-        let position = (t * s as f32 - 0.5).clamp(0.0, (s - 1) as f32);
+        let position = bounded(t * s as f32 - 0.5, 0.0, (s - 1) as f32);
         let first = (position as usize).min(s.saturating_sub(2));
         (first, position - first as f32)
     };
@@ -181,7 +184,9 @@ fn dct(count: usize) -> Vec<f32> {
     let s = DCT_SIZE;
     let mut frequencies: Vec<(usize, usize)> =
         (0..s).flat_map(|v| (0..s).map(move |u| (u, v))).collect();
-    frequencies.sort_by_key(|&(u, v)| (u + v, v));
+    sort_by(&mut frequencies, |&(u, v), &(x, y)| {
+        (u + v, v).cmp(&(x + y, y))
+    });
     let wave = |k: usize, x: usize| {
         let amplitude = if k == 0 {
             libm::sqrtf(1.0 / s as f32)

@@ -9,6 +9,7 @@ pub mod statistic;
 
 use crate::fault::{Fault, Faults, Reader};
 use crate::optimizer::Candidate;
+use crate::text::bounded;
 use serde_json::Value;
 
 /// The model input that a generator works on: planar RGB u8, H×W.
@@ -103,12 +104,22 @@ pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
     let chosen = reader.choice("kind", &names, Some("statistic"));
     let generator = registry()[chosen].1(&mut reader, shape);
     reader.finish();
-    if faults.is_empty() { Ok(generator) } else { Err(Faults(faults)) }
+    if faults.is_empty() {
+        Ok(generator)
+    } else {
+        Err(Faults(faults))
+    }
 }
 
 /// Renders a whole step on the CPU: candidate by candidate, image by image, 3·H·W bytes each, in the order
 /// in which the WebGPU kernel writes them.
-pub fn render(generator: &dyn Generator, theta: &[f32], candidates: &[Candidate], batch: &[&Prepared], out: &mut Vec<u8>) {
+pub fn render(
+    generator: &dyn Generator,
+    theta: &[f32],
+    candidates: &[Candidate],
+    batch: &[&Prepared],
+    out: &mut Vec<u8>,
+) {
     let bytes = batch.first().map_or(0, |p| p.image.len());
     out.resize(candidates.len() * batch.len() * bytes, 0);
     let mut scratch = Scratch::default();
@@ -127,5 +138,5 @@ pub fn render(generator: &dyn Generator, theta: &[f32], candidates: &[Candidate]
 #[inline]
 #[must_use]
 pub fn quantise(level: f32) -> u8 {
-    (level.clamp(0.0, 255.0) + 0.5) as u8
+    (bounded(level, 0.0, 255.0) + 0.5) as u8
 }

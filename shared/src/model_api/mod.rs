@@ -8,6 +8,8 @@ mod tensor_data;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::Short;
+
 pub use error::{ModelApiError, Retry};
 pub use scores::Scores;
 pub use tensor_data::TensorData;
@@ -288,7 +290,8 @@ pub fn spec_faults(spec: &ModelSpec) -> Vec<String> {
         input.low.is_finite() && input.high.is_finite() && input.low != input.high,
         format!(
             "input.low is {} and input.high is {}, but they must be two different finite numbers",
-            input.low, input.high
+            Short(input.low.into()),
+            Short(input.high.into())
         ),
     );
     check(

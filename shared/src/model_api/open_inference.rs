@@ -14,12 +14,11 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
-
 use super::{
     Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec, Request,
     Response, Scores,
 };
+use crate::text::quote;
 
 /// Lower-case name of the header that says how many bytes of the body are JSON.
 const HEADER_LENGTH: &str = "inference-header-content-length";
@@ -69,28 +68,27 @@ impl Dialect for OpenInference {
             Layout::Nhwc => [count, input.height, input.width, 3],
         };
         let bytes = images.len() * input.datatype.size();
-        let header = InferHeader {
-            inputs: [InputTensor {
-                name: &input.name,
-                shape,
-                datatype: input.datatype.name(),
-                parameters: BinarySize {
-                    binary_data_size: bytes,
-                },
-            }],
-            // Said twice: some servers read only the request's parameter, others only the output's.
-            outputs: [OutputTensor {
-                name: &self.spec.output.name,
-                parameters: BinaryWanted { binary_data: true },
-            }],
-            parameters: BinaryOutput {
-                binary_data_output: true,
-            },
+        let quoted = |name: &str| {
+            let mut text = String::new();
+            quote(name, &mut text);
+            text
         };
-        let mut body = Vec::with_capacity(bytes + 512);
-        // Unwrap safety: strings and numbers always become JSON, and a Vec takes any bytes.
-        #[allow(clippy::expect_used)]
-        serde_json::to_writer(&mut body, &header).expect("plain data");
+        // The key `binary_data` is said twice: some servers read only the request's parameter, others only
+        // the output's.
+        let header = format!(
+            "{{\"inputs\":[{{\"name\":{},\"shape\":[{},{},{},{}],\"datatype\":\"{}\",\"parameters\":{{\"binary_data_size\":{bytes}}}}}],\
+             \"outputs\":[{{\"name\":{},\"parameters\":{{\"binary_data\":true}}}}],\
+             \"parameters\":{{\"binary_data_output\":true}}}}",
+            quoted(&input.name),
+            shape[0],
+            shape[1],
+            shape[2],
+            shape[3],
+            input.datatype.name(),
+            quoted(&self.spec.output.name),
+        );
+        let mut body = Vec::with_capacity(header.len() + bytes);
+        body.extend_from_slice(header.as_bytes());
         let header_length = body.len();
         encode(input, images, &mut body);
         Ok(Request {
@@ -108,43 +106,6 @@ impl Dialect for OpenInference {
         status::check(response, &self.spec.name)?;
         answer::read(&self.spec.output, response, count)
     }
-}
-
-/// The JSON in front of the bytes. Structs, so that the order of the keys is always the same.
-#[derive(Serialize)]
-struct InferHeader<'a> {
-    inputs: [InputTensor<'a>; 1],
-    outputs: [OutputTensor<'a>; 1],
-    parameters: BinaryOutput,
-}
-
-#[derive(Serialize)]
-struct InputTensor<'a> {
-    name: &'a str,
-    shape: [usize; 4],
-    datatype: &'static str,
-    parameters: BinarySize,
-}
-
-#[derive(Serialize)]
-struct BinarySize {
-    binary_data_size: usize,
-}
-
-#[derive(Serialize)]
-struct OutputTensor<'a> {
-    name: &'a str,
-    parameters: BinaryWanted,
-}
-
-#[derive(Serialize)]
-struct BinaryWanted {
-    binary_data: bool,
-}
-
-#[derive(Serialize)]
-struct BinaryOutput {
-    binary_data_output: bool,
 }
 
 /// Appends planar RGB bytes in the layout and datatype that the model takes.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+use serde_json::Value;
 
 /// Deserialises the numbers of a JSON tensor into one flat list. The protocol allows both a flat
 /// list and lists nested like the shape; both give the same. `null`, which some servers write for
@@ -16,6 +17,26 @@ impl<'de> Deserialize<'de> for TensorData {
         let mut values = Vec::new();
         List(&mut values).deserialize(deserializer)?;
         Ok(Self(values))
+    }
+}
+
+impl TensorData {
+    /// The same from JSON that was parsed already; `None` if it is not that.
+    #[must_use]
+    pub fn from_value(data: &Value) -> Option<Self> {
+        fn take(item: &Value, values: &mut Vec<f64>) -> Option<()> {
+            match item {
+                Value::Array(items) => items.iter().try_for_each(|item| take(item, values))?,
+                Value::Null => values.push(f64::NAN),
+                Value::Bool(value) => values.push(f64::from(u8::from(*value))),
+                Value::Number(number) => values.push(number.as_f64()?),
+                Value::String(_) | Value::Object(_) => return None,
+            }
+            Some(())
+        }
+        let mut values = Vec::new();
+        data.is_array().then(|| take(data, &mut values))??;
+        Some(Self(values))
     }
 }
 
@@ -92,6 +113,28 @@ mod tests {
         assert_eq!(flat, parse("[[1, -2], [3.5, 4]]").unwrap());
         assert_eq!(flat.0, [1.0, -2.0, 3.5, 4.0]);
         assert!(parse("[null]").unwrap().0[0].is_nan());
+    }
+
+    #[test]
+    fn parsed_json_reads_the_same() {
+        for text in [
+            "[1, -2, 3.5, 4]",
+            "[[1, true], [[], [-0.0]]]",
+            "[]",
+            "7",
+            "{}",
+            r#"["1"]"#,
+            r#"[{"a":1}]"#,
+        ] {
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(TensorData::from_value(&value), parse(text).ok(), "{text}");
+        }
+        assert!(
+            TensorData::from_value(&serde_json::json!([null]))
+                .unwrap()
+                .0[0]
+                .is_nan()
+        );
     }
 
     #[test]

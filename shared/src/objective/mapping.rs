@@ -230,7 +230,9 @@ impl Frequencies {
             .flat_map(|l| (0..classes).map(move |c| (l, c)))
             .map(|(l, c)| (rank(l, c), l, c))
             .collect();
-        pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+        crate::sort::sort_by(&mut pairs, |a, b| {
+            b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2))
+        });
         let mut groups = vec![Vec::new(); labels];
         let mut taken = vec![false; classes];
         for (_, label, class) in pairs {

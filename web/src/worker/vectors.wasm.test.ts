@@ -1,7 +1,8 @@
-/** The frozen vectors inside the built wasm module: the same cases as natively. */
+/** The frozen vectors inside wasm: the same cases as natively. */
 import { readFile, readdir } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { initSync, measureStep, selfTest } from '../../wasm/client_wasm.js';
+import { initSync, measureStep } from '../../wasm/client_wasm.js';
+import { initSync as initVectors, selfTest } from '../../wasm-test/vectors.js';
 
 const root = new URL('../../../', import.meta.url);
 const folder = new URL('shared/vectors/', root);
@@ -9,6 +10,7 @@ const files = (await readdir(folder)).filter((name) => name.endsWith('.json'));
 
 beforeAll(async () => {
   initSync({ module: await readFile(new URL('web/wasm/client_wasm_bg.wasm', root)) });
+  initVectors({ module: await readFile(new URL('web/wasm-test/vectors_bg.wasm', root)) });
 });
 
 describe('vectors', () => {

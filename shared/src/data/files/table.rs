@@ -13,7 +13,12 @@ use super::components;
 pub fn find_label_table<'a>(paths: &[&'a str]) -> Option<&'a str> {
     const PICTURES: [&str; 7] = [".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp"];
     const TABLES: [&str; 4] = ["labels.csv", "labels.tsv", "label.csv", "label.tsv"];
-    let name = |path: &str| components(path).last().unwrap_or_default().to_lowercase();
+    let name = |path: &str| {
+        components(path)
+            .last()
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+    };
     let hidden = |path: &str| components(path).any(super::is_hidden);
     paths
         .iter()

@@ -1,36 +1,66 @@
 //! Reads the scores from an inference answer.
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::super::{OutputKind, OutputSpec, TensorData};
 use super::{HEADER_LENGTH, ModelApiError, Response, Scores, status};
+use crate::text::Short;
 
-#[derive(Deserialize)]
 struct Answer {
     outputs: Option<Vec<Tensor>>,
-    error: Option<serde_json::Value>,
+    failed: bool,
 }
 
-#[derive(Deserialize)]
 struct Tensor {
     name: String,
     datatype: String,
     shape: Vec<u64>,
-    parameters: Option<Parameters>,
+    binary_size: Option<u64>,
     data: Option<TensorData>,
 }
 
-impl Tensor {
-    fn binary_size(&self) -> Option<u64> {
-        self.parameters
-            .as_ref()
-            .and_then(|parameters| parameters.binary_data_size)
+impl Answer {
+    /// The error says what is not as the protocol wants it.
+    fn read(answer: &Value) -> Result<Self, &'static str> {
+        if !answer.is_object() {
+            return Err("it is not a JSON object");
+        }
+        let outputs = match &answer["outputs"] {
+            Value::Null => None,
+            Value::Array(outputs) => {
+                Some(outputs.iter().map(Tensor::read).collect::<Result<_, _>>()?)
+            }
+            _ => return Err("`outputs` is not a list"),
+        };
+        Ok(Self {
+            outputs,
+            failed: !answer["error"].is_null(),
+        })
     }
 }
 
-#[derive(Deserialize)]
-struct Parameters {
-    binary_data_size: Option<u64>,
+impl Tensor {
+    fn read(tensor: &Value) -> Result<Self, &'static str> {
+        let text = |key: &str| tensor[key].as_str().map(str::to_owned);
+        let shape = tensor["shape"].as_array();
+        let shape = shape.and_then(|shape| shape.iter().map(Value::as_u64).collect());
+        let size = &tensor["parameters"]["binary_data_size"];
+        let binary_size = size.as_u64();
+        if binary_size.is_none() && !size.is_null() {
+            return Err("`binary_data_size` is not a whole number");
+        }
+        let data = match &tensor["data"] {
+            Value::Null => None,
+            data => Some(TensorData::from_value(data).ok_or("`data` is not a list of numbers")?),
+        };
+        Ok(Self {
+            name: text("name").ok_or("a tensor has no name")?,
+            datatype: text("datatype").ok_or("a tensor has no datatype")?,
+            shape: shape.ok_or("a tensor has no shape")?,
+            binary_size,
+            data,
+        })
+    }
 }
 
 /// Slack for probabilities, whose sums and roundings differ between runtimes.
@@ -45,15 +75,16 @@ pub(super) fn read(
     let (answer, binary) = split(response)?;
     let Some(outputs) = answer.outputs else {
         let detail = status::detail(response.body);
-        return Err(match answer.error {
-            Some(_) => ModelApiError::BadRequest { detail },
-            None => ModelApiError::NotThisProtocol {
+        return Err(if answer.failed {
+            ModelApiError::BadRequest { detail }
+        } else {
+            ModelApiError::NotThisProtocol {
                 detail: "its JSON has no `outputs`".into(),
-            },
+            }
         });
     };
     let announced = outputs.iter().try_fold(0_u64, |sum, tensor| {
-        sum.checked_add(tensor.binary_size().unwrap_or(0))
+        sum.checked_add(tensor.binary_size.unwrap_or(0))
     });
     if announced != Some(binary.len() as u64) {
         return Err(malformed(format!(
@@ -66,10 +97,10 @@ pub(super) fn read(
     let mut at = 0_usize;
     for tensor in &outputs {
         // Lossless: the sum of all sizes is the length of a slice.
-        let size = usize::try_from(tensor.binary_size().unwrap_or(0)).unwrap_or(usize::MAX);
+        let size = usize::try_from(tensor.binary_size.unwrap_or(0)).unwrap_or(usize::MAX);
         let raw = binary.get(at..at.saturating_add(size)).unwrap_or_default();
         if tensor.name == spec.name {
-            let values = match (tensor.binary_size(), &tensor.data) {
+            let values = match (tensor.binary_size, &tensor.data) {
                 (Some(_), None) => binary_values(tensor, raw)?,
                 (None, Some(data)) => json_values(tensor, data)?,
                 _ => {
@@ -138,31 +169,28 @@ fn split<'a>(response: &Response<'a>) -> Result<(Answer, &'a [u8]), ModelApiErro
 
 /// Parses the JSON object at the start of `bytes`; also returns where it ends.
 fn parse(bytes: &[u8]) -> Result<(Answer, usize), ModelApiError> {
-    fn first(bytes: &[u8]) -> Result<(Answer, usize), serde_json::Error> {
+    fn first(bytes: &[u8]) -> Result<(Value, usize), String> {
         let mut stream = serde_json::Deserializer::from_slice(bytes).into_iter();
         match stream.next() {
-            Some(answer) => Ok((answer?, stream.byte_offset())),
-            None => Err(serde::de::Error::custom("it is empty")),
+            Some(Ok(answer)) => Ok((answer, stream.byte_offset())),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("it is empty".into()),
         }
     }
-    first(bytes).or_else(|error| {
-        if let Some(clean) = nulls_for_words(bytes)
-            && let Ok((answer, end)) = first(&clean.bytes)
-        {
-            return Ok((answer, clean.original(end)));
-        }
+    let other = |why: &str| ModelApiError::NotThisProtocol {
+        detail: format!("its answer is not an inference answer ({why})"),
+    };
+    let read = first(bytes).or_else(|error| {
+        let clean = nulls_for_words(bytes).ok_or(error.clone())?;
+        let (answer, end) = first(&clean.bytes).map_err(|_| error)?;
+        Ok((answer, clean.original(end)))
+    });
+    let (answer, end) = read.map_err(|error: String| match bytes.trim_ascii_start().first() {
         // JSON of another kind, and anything that does not even begin as an object, is not damage.
-        if error.is_data()
-            || bytes
-                .trim_ascii_start()
-                .first()
-                .is_some_and(|&byte| byte != b'{')
-        {
-            let detail = format!("its answer is not an inference answer ({error})");
-            return Err(ModelApiError::NotThisProtocol { detail });
-        }
-        Err(malformed(format!("its JSON cannot be read ({error})")))
-    })
+        Some(byte) if *byte != b'{' => other(&error),
+        _ => malformed(format!("its JSON cannot be read ({error})")),
+    })?;
+    Ok((Answer::read(&answer).map_err(other)?, end))
 }
 
 /// Bytes in which some words were replaced.
@@ -300,9 +328,10 @@ fn check_kind(spec: &OutputSpec, scores: Scores) -> Result<Scores, ModelApiError
     match scores.values().iter().find(|value| !range.contains(*value)) {
         Some(value) if spec.kind == OutputKind::Probabilities => Err(ModelApiError::Disagrees {
             faults: vec![format!(
-                "the task says that `{}` holds probabilities, the model answers {value}; \
+                "the task says that `{}` holds probabilities, the model answers {}; \
                  say `kind = \"logits\"` if it answers logits",
-                spec.name
+                spec.name,
+                Short((*value).into())
             )],
         }),
         _ => Ok(scores),

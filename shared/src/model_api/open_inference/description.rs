@@ -1,48 +1,54 @@
 //! Compares a model's metadata with the task file.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::{Datatype, Description, InputSpec, Layout, ModelSpec};
 use super::{ModelApiError, status};
+use crate::text::Short;
 
-#[derive(Deserialize)]
-struct Metadata {
-    #[serde(default)]
-    platform: String,
-    inputs: Option<Vec<Tensor>>,
-    outputs: Option<Vec<Tensor>>,
-    #[serde(default)]
-    parameters: ModelParameters,
-}
+// Read by hand from the parsed JSON, as the answers are: derived readers of these few fields would be larger
+// than all else that the browser's module has for this protocol.
 
-/// `fed-bbpt model-api` states these; the protocol leaves `parameters` to the server.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ModelParameters {
-    max_batch_size: Value,
-    labels: Value,
-}
-
-#[derive(Deserialize)]
-struct Tensor {
-    name: String,
-    datatype: String,
+struct Tensor<'a> {
+    name: &'a str,
+    datatype: &'a str,
     /// Negative for dimensions of any size.
     shape: Vec<i64>,
-    #[serde(default)]
-    parameters: TensorParameters,
+    /// An addition of `fed-bbpt model-api`: `datatypes`, every type that is taken, not only the preferred
+    /// one; `low` and `high`, what black and white are for FP32.
+    parameters: &'a Value,
 }
 
-/// Likewise an addition of `fed-bbpt model-api`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct TensorParameters {
-    /// Every type that is taken, not only the preferred one.
-    datatypes: Value,
-    /// What black and white are for FP32.
-    low: Value,
-    high: Value,
+/// The tensors of `inputs` or `outputs`, if there is such a list.
+fn tensors<'a>(metadata: &'a Value, key: &str) -> Result<Option<Vec<Tensor<'a>>>, ModelApiError> {
+    let list = &metadata[key];
+    if list.is_null() {
+        return Ok(None);
+    }
+    let read = |tensor: &'a Value| {
+        let shape = tensor["shape"].as_array()?.iter().map(Value::as_i64);
+        Some(Tensor {
+            name: tensor["name"].as_str()?,
+            datatype: tensor["datatype"].as_str()?,
+            shape: shape.collect::<Option<_>>()?,
+            parameters: &tensor["parameters"],
+        })
+    };
+    match list
+        .as_array()
+        .and_then(|list| list.iter().map(read).collect())
+    {
+        Some(tensors) => Ok(Some(tensors)),
+        None => Err(no_model(&format!(
+            "`{key}` is not a list of tensors with name, datatype and shape"
+        ))),
+    }
+}
+
+fn no_model(why: &str) -> ModelApiError {
+    ModelApiError::NotThisProtocol {
+        detail: format!("it describes no model ({why})"),
+    }
 }
 
 /// Reads a 2xx answer. All disagreements are collected, so that one look at them is enough.
@@ -52,17 +58,23 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
             detail: status::detail(body),
         });
     }
-    let metadata: Metadata =
-        serde_json::from_slice(body).map_err(|error| ModelApiError::NotThisProtocol {
-            detail: format!("it describes no model ({error})"),
-        })?;
-    let (Some(inputs), Some(outputs)) = (&metadata.inputs, &metadata.outputs) else {
+    let metadata: Value =
+        serde_json::from_slice(body).map_err(|error| no_model(&error.to_string()))?;
+    if !metadata.is_object() {
+        return Err(no_model("it is not a JSON object"));
+    }
+    let parameters = &metadata["parameters"];
+    let (inputs, outputs) = (
+        tensors(&metadata, "inputs")?,
+        tensors(&metadata, "outputs")?,
+    );
+    let (Some(inputs), Some(outputs)) = (&inputs, &outputs) else {
         let detail = "its description of the model has no `inputs` or no `outputs`".into();
         return Err(ModelApiError::NotThisProtocol { detail });
     };
 
     let mut faults = Vec::new();
-    let mut max_batch = number(&metadata.parameters.max_batch_size).filter(|&limit| limit > 0);
+    let mut max_batch = number(&parameters["max_batch_size"]).filter(|&limit| limit > 0);
     match inputs.iter().find(|tensor| tensor.name == spec.input.name) {
         None => faults.push(missing("input", &spec.input.name, inputs)),
         Some(tensor) => {
@@ -86,7 +98,7 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
         None => faults.push(missing("output", &spec.output.name, outputs)),
         Some(tensor) => check_classes(spec.output.classes, tensor, &mut faults),
     }
-    let labels = strings(&metadata.parameters.labels);
+    let labels = strings(&parameters["labels"]);
     if !labels.is_empty() && labels.len() != spec.output.classes {
         faults.push(format!(
             "the task says {} classes, the model names {}",
@@ -98,16 +110,16 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
         Ok(Description {
             max_batch,
             labels,
-            platform: metadata.platform,
+            platform: metadata["platform"].as_str().unwrap_or_default().to_owned(),
         })
     } else {
         Err(ModelApiError::Disagrees { faults })
     }
 }
 
-fn check_type(spec: &InputSpec, tensor: &Tensor, faults: &mut Vec<String>) {
+fn check_type(spec: &InputSpec, tensor: &Tensor<'_>, faults: &mut Vec<String>) {
     let wanted = spec.datatype.name();
-    let accepted = strings(&tensor.parameters.datatypes);
+    let accepted = strings(&tensor.parameters["datatypes"]);
     if tensor.datatype != wanted && !accepted.iter().any(|accepted| accepted == wanted) {
         faults.push(format!(
             "the task sends `{}` as {wanted}, the model takes {}",
@@ -116,14 +128,16 @@ fn check_type(spec: &InputSpec, tensor: &Tensor, faults: &mut Vec<String>) {
     }
     if spec.datatype == Datatype::Fp32 {
         for (field, said, stated) in [
-            ("low", spec.low, &tensor.parameters.low),
-            ("high", spec.high, &tensor.parameters.high),
+            ("low", spec.low, &tensor.parameters["low"]),
+            ("high", spec.high, &tensor.parameters["high"]),
         ] {
             if let Some(stated) = stated.as_f64()
                 && (stated - f64::from(said)).abs() > 1e-6
             {
                 faults.push(format!(
-                    "the task says input.{field} = {said}, the model {stated}"
+                    "the task says input.{field} = {}, the model {}",
+                    Short(said.into()),
+                    Short(stated)
                 ));
             }
         }
@@ -132,7 +146,7 @@ fn check_type(spec: &InputSpec, tensor: &Tensor, faults: &mut Vec<String>) {
 
 fn check_image_shape(
     spec: &InputSpec,
-    tensor: &Tensor,
+    tensor: &Tensor<'_>,
     max_batch: &mut Option<usize>,
     faults: &mut Vec<String>,
 ) {
@@ -173,7 +187,7 @@ fn check_image_shape(
     }
 }
 
-fn check_classes(classes: usize, tensor: &Tensor, faults: &mut Vec<String>) {
+fn check_classes(classes: usize, tensor: &Tensor<'_>, faults: &mut Vec<String>) {
     let fits = match tensor.shape.as_slice() {
         [_, stated, rest @ ..] => {
             (*stated < 0 || *stated as u64 == classes as u64) && rest.iter().all(|&d| d == 1)
@@ -188,7 +202,7 @@ fn check_classes(classes: usize, tensor: &Tensor, faults: &mut Vec<String>) {
     }
 }
 
-fn missing(what: &str, name: &str, tensors: &[Tensor]) -> String {
+fn missing(what: &str, name: &str, tensors: &[Tensor<'_>]) -> String {
     let names: Vec<_> = tensors
         .iter()
         .map(|tensor| format!("`{}`", tensor.name))

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{ModelApiError, Response};
+use crate::text::json_for_people;
 
 /// Longest wait that a server may ask for; beyond that the number is a mistake.
 const MAX_RETRY_AFTER_MS: u64 = 3_600_000;
@@ -42,12 +43,22 @@ pub(super) fn check(response: &Response<'_>, model: &str) -> Result<(), ModelApi
 /// with the server's, and is treated like a missing one, as is anything unreadable.
 fn retry_after_ms(response: &Response<'_>) -> Option<u64> {
     let value = response.header("retry-after")?;
-    let plain = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let seconds: f64 = plain.then(|| value.parse().ok()).flatten()?;
-    // The cast saturates.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let milliseconds = (seconds * 1000.0).ceil() as u64;
-    Some(milliseconds.min(MAX_RETRY_AFTER_MS))
+    let (whole, part) = value.split_once('.').unwrap_or((value, ""));
+    let digits = || whole.bytes().chain(part.bytes());
+    if digits().next().is_none() || !digits().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let thousandths = part.bytes().chain(std::iter::repeat(b'0')).take(3);
+    let milliseconds = whole.bytes().chain(thousandths).fold(0, |sum: u64, digit| {
+        sum.saturating_mul(10).saturating_add((digit - b'0').into())
+    });
+    // Rounded up: never come too early.
+    let more = part.bytes().skip(3).any(|digit| digit != b'0');
+    Some(
+        milliseconds
+            .saturating_add(more.into())
+            .min(MAX_RETRY_AFTER_MS),
+    )
 }
 
 /// Whether `body` is a web page.
@@ -70,7 +81,7 @@ pub(super) fn detail(body: &[u8]) -> String {
             .find_map(|key| object.get(*key))
         {
             Some(Value::String(message)) => message.clone(),
-            Some(other) => other.to_string(),
+            Some(other) => json_for_people(other),
             None => "a JSON object without a message".to_owned(),
         }
     } else {

@@ -1,4 +1,4 @@
-//! What tests call: the vectors, and a step's time, inside wasm.
+//! A step's time inside wasm, for tests and benchmarks of the module that visitors load.
 
 use serde_json::json;
 use shared::generator::{self, Shape};
@@ -6,14 +6,9 @@ use shared::optimizer::Candidate;
 use shared::rng::{Direction, Distribution};
 use wasm_bindgen::prelude::*;
 
+use super::report::text_of;
 use super::timer::now;
 use crate::renderer::{self, Hint, Wish, Workload};
-
-/// Checks a file of `shared/vectors` by its name without `.json`: the number of cases in it.
-#[wasm_bindgen(js_name = selfTest)]
-pub fn self_test(name: &str, text: &str) -> Result<usize, String> {
-    crate::vectors::check(name, text)
-}
 
 /// Measures one step (K directions, both signs, generator `statistic`) on CPU and GPU and says which would be
 /// used: `Backend` of `protocol.ts` as JSON. `wish` is `auto`, `cpu` or `webgpu`.
@@ -24,12 +19,7 @@ pub async fn measure_step(
     images: usize,
     directions: u32,
 ) -> Result<String, String> {
-    let wish = match &wish[..] {
-        "auto" => Wish::Auto,
-        "cpu" => Wish::Cpu,
-        "webgpu" => Wish::WebGpu,
-        _ => return Err("the wish is auto, cpu or webgpu".to_owned()),
-    };
+    let wish = Wish::named(&wish).ok_or("the wish is auto, cpu or webgpu")?;
     let shape = Shape {
         height: side,
         width: side,
@@ -53,5 +43,5 @@ pub async fn measure_step(
         images,
     };
     let (_, choice) = renderer::choose(wish, &Hint::default(), &work, now).await;
-    serde_json::to_string(&choice).map_err(|error| error.to_string())
+    Ok(text_of(&json!(choice)))
 }
