@@ -65,7 +65,16 @@ impl Failure {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let level = [if matches!(cli.command, Command::Demo(_)) { "warn" } else { "warn,aggregator=info,model_api=info" }, "info", "debug", "trace"][usize::from(cli.verbose.min(3))];
+    let level = [
+        if matches!(cli.command, Command::Demo(_)) {
+            "warn"
+        } else {
+            "warn,aggregator=info,model_api=info"
+        },
+        "info",
+        "debug",
+        "trace",
+    ][usize::from(cli.verbose.min(3))];
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(

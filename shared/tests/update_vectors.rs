@@ -35,7 +35,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
+        .collect()
 }
 
 fn anew() -> Vectors {
@@ -51,13 +54,23 @@ fn anew() -> Vectors {
         theta: theta_hash(&[0.5, -0.25]),
         examples: 160,
         delta: vec![0.5, -0.25, 0.0, 1e-3, -1e6],
-        metrics: Metrics { correct: 31, total: 40, loss: 17.375, queries: 1_360 },
+        metrics: Metrics {
+            correct: 31,
+            total: 40,
+            loss: 17.375,
+            queries: 1_360,
+        },
     };
     let large = Update {
         round: u32::MAX,
         examples: u32::MAX,
         delta: vec![f32::MIN_POSITIVE, f32::MAX, f32::MIN],
-        metrics: Metrics { correct: u32::MAX, total: u32::MAX, loss: -0.5, queries: u32::MAX },
+        metrics: Metrics {
+            correct: u32::MAX,
+            total: u32::MAX,
+            loss: -0.5,
+            queries: u32::MAX,
+        },
         ..usual.clone()
     };
     let bytes = encode(&usual);
@@ -81,8 +94,18 @@ fn anew() -> Vectors {
         with(&|b| b.splice(1..3, [0xff; 10]).for_each(drop)),
     ];
     Vectors {
-        positive: [small, usual.clone(), large].map(|message| Positive { bytes: hex(&encode(&message)), message }).into(),
-        negative: negative.map(|b| Negative { error: decode::<Update>(&b).unwrap_err().to_string(), bytes: hex(&b) }).into(),
+        positive: [small, usual.clone(), large]
+            .map(|message| Positive {
+                bytes: hex(&encode(&message)),
+                message,
+            })
+            .into(),
+        negative: negative
+            .map(|b| Negative {
+                error: decode::<Update>(&b).unwrap_err().to_string(),
+                bytes: hex(&b),
+            })
+            .into(),
     }
 }
 
@@ -100,7 +123,10 @@ fn the_vectors_hold() {
     let vectors: Vectors = serde_json::from_str(&std::fs::read_to_string(PATH).unwrap()).unwrap();
     assert!(!vectors.positive.is_empty() && !vectors.negative.is_empty());
     for case in &vectors.positive {
-        assert_eq!(decode::<Update>(&unhex(&case.bytes)).as_ref(), Ok(&case.message));
+        assert_eq!(
+            decode::<Update>(&unhex(&case.bytes)).as_ref(),
+            Ok(&case.message)
+        );
         assert_eq!(hex(&encode(&case.message)), case.bytes);
     }
     for case in &vectors.negative {

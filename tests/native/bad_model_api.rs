@@ -21,11 +21,21 @@ impl Federation {
         let home = tempfile::tempdir().unwrap();
         let (process, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
         let set = [
-            "federation.rounds=1", "federation.local_steps=1", "federation.batch=2", "optimizer.directions=1",
-            "federation.open.count_min=1", "federation.upload.count_min=1",
+            "federation.rounds=1",
+            "federation.local_steps=1",
+            "federation.batch=2",
+            "optimizer.directions=1",
+            "federation.open.count_min=1",
+            "federation.upload.count_min=1",
         ];
         let (id, link) = create(&server, model, &set);
-        Self { home, _process: process, server, id, link }
+        Self {
+            home,
+            _process: process,
+            server,
+            id,
+            link,
+        }
     }
 
     fn state(&self) -> PathBuf {
@@ -35,7 +45,18 @@ impl Federation {
     fn join(&self, model: &str) -> Ended {
         let state = self.state();
         let state = state.to_str().unwrap();
-        run(&["join", &self.link, "--builtin", "1", "--count", "12", "--state", state, "--model-url", model])
+        run(&[
+            "join",
+            &self.link,
+            "--builtin",
+            "1",
+            "--count",
+            "12",
+            "--state",
+            state,
+            "--model-url",
+            model,
+        ])
     }
 }
 
@@ -47,18 +68,29 @@ fn spent(state: &Path) -> u64 {
 #[test]
 fn what_passes_is_waited_for() {
     let busy = Answer::Status(429, "retry-after: 1\r\n", "");
-    let first = vec![busy, Answer::Status(500, "", "{\"error\":\"out of luck\"}"), Answer::Good, Answer::Cut];
+    let first = vec![
+        busy,
+        Answer::Status(500, "", "{\"error\":\"out of luck\"}"),
+        Answer::Good,
+        Answer::Cut,
+    ];
     let model = BadModel::start(first, Answer::Good);
     let federation = Federation::new(&model.url);
     let ended = federation.join(&model.url);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let times = model.times();
-    assert!(times[1] - times[0] >= Duration::from_secs(1), "Retry-After was not respected: {times:?}");
+    assert!(
+        times[1] - times[0] >= Duration::from_secs(1),
+        "Retry-After was not respected: {times:?}"
+    );
     let detail = show(&federation.server, &federation.id);
     assert_eq!(detail["summary"]["status"], "finished");
     // Three calls were asked again. They cost the model, but they are not counted as answers.
     let metrics = &detail["rounds"][0]["metrics"];
-    assert!(metrics["queries"].as_u64().unwrap() < spent(&federation.state()), "the last measurement is not reported: {metrics}");
+    assert!(
+        metrics["queries"].as_u64().unwrap() < spent(&federation.state()),
+        "the last measurement is not reported: {metrics}"
+    );
     assert!(model.asked() >= 4 + 3, "{}", model.asked());
 }
 
@@ -66,28 +98,48 @@ fn what_passes_is_waited_for() {
 fn what_does_not_pass_is_named_and_the_same_command_goes_on() {
     let good = BadModel::start(Vec::new(), Answer::Good);
     let federation = Federation::new(&good.url);
-    let html = Answer::Status(200, "content-type: text/html\r\n", "<html><title>Log in</title></html>");
+    let html = Answer::Status(
+        200,
+        "content-type: text/html\r\n",
+        "<html><title>Log in</title></html>",
+    );
     let cases: [(Answer, &[&str]); 6] = [
         (html, &["Open Inference Protocol", "address"]),
         (Answer::WrongShape, &["10", "9"]),
         (Answer::NotANumber, &["NaN or infinity"]),
         (Answer::Status(401, "", ""), &["key"]),
-        (Answer::Status(404, "", "{\"error\":\"unknown\"}"), &["does not know the model `printed-digits`"]),
-        (Answer::Status(400, "", "{\"error\":\"too blue\"}"), &["too blue"]),
+        (
+            Answer::Status(404, "", "{\"error\":\"unknown\"}"),
+            &["does not know the model `printed-digits`"],
+        ),
+        (
+            Answer::Status(400, "", "{\"error\":\"too blue\"}"),
+            &["too blue"],
+        ),
     ];
     for (answer, texts) in cases {
         let bad = BadModel::start(Vec::new(), answer.clone());
         let ended = federation.join(&bad.url);
         ended.expect(1, texts);
         // At most one round of pipelined calls, and none of them again.
-        assert!((1..=4).contains(&bad.asked()), "{answer:?}: {} calls", bad.asked());
+        assert!(
+            (1..=4).contains(&bad.asked()),
+            "{answer:?}: {} calls",
+            bad.asked()
+        );
         assert_eq!(spent(&federation.state()), 0, "{answer:?} was paid for");
     }
     // A participant who was stopped by a model goes on once it works; nobody had to join again.
     let ended = federation.join(&good.url);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let detail = show(&federation.server, &federation.id);
-    assert_eq!((&detail["summary"]["status"], &detail["summary"]["participants"]), (&"finished".into(), &1.into()));
+    assert_eq!(
+        (
+            &detail["summary"]["status"],
+            &detail["summary"]["participants"]
+        ),
+        (&"finished".into(), &1.into())
+    );
 }
 
 #[test]
@@ -96,5 +148,7 @@ fn a_model_that_is_not_there_is_named_with_its_address() {
     let nowhere = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let federation = Federation::new(&nowhere);
-    federation.join(&nowhere).expect(1, &["does not answer", &nowhere, "refused"]);
+    federation
+        .join(&nowhere)
+        .expect(1, &["does not answer", &nowhere, "refused"]);
 }

@@ -30,8 +30,16 @@ fn a_bad_task_file_is_told_all_of_its_faults_at_once() {
     std::fs::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
     let faults = [
-        "name", "colour", "model.url", "model.name", "model.input.height", "model.input.width", "model.output.classes",
-        "data.labels", "federation.rounds", "federation.open.count_max",
+        "name",
+        "colour",
+        "model.url",
+        "model.name",
+        "model.input.height",
+        "model.input.width",
+        "model.output.classes",
+        "data.labels",
+        "federation.rounds",
+        "federation.open.count_max",
     ];
     run(&["federation", "check", path]).expect(2, &faults);
     // Before any server is asked.
@@ -47,7 +55,17 @@ fn a_bad_task_file_is_told_all_of_its_faults_at_once() {
 #[test]
 fn settings_on_the_command_line_are_checked_too() {
     let server = nowhere();
-    let set = |item: &str| run(&["federation", "--server", &server, "create", "handwriting", "--set", item]);
+    let set = |item: &str| {
+        run(&[
+            "federation",
+            "--server",
+            &server,
+            "create",
+            "handwriting",
+            "--set",
+            item,
+        ])
+    };
     set("federation.rounds=0").expect(2, &["federation.rounds"]);
     set("federation.colour=1").expect(2, &["federation.colour"]);
     set("rounds").expect(2, &["--set rounds", "PATH=VALUE"]);
@@ -62,7 +80,15 @@ fn a_server_that_is_not_there_is_code_1_and_a_bad_link_code_2() {
     let gone: &[&str] = &["does not answer", &server, "refused"];
     run(&["federation", "--server", &server, "list"]).expect(1, gone);
     run(&["federation", "--server", &server, "create", "handwriting"]).expect(1, gone);
-    run(&["export", "--server", &server, "x", "--output", "never-written.safetensors"]).expect(1, gone);
+    run(&[
+        "export",
+        "--server",
+        &server,
+        "x",
+        "--output",
+        "never-written.safetensors",
+    ])
+    .expect(1, gone);
     let link = format!("{server}/f/abc/#invite=0f");
     run(&["join", &link, "--builtin", "1", "--state", state]).expect(1, gone);
     for bad in ["", "abc", &server, "ftp://h/f/x/#invite=1", "http://h/f/x"] {
@@ -70,11 +96,19 @@ fn a_server_that_is_not_there_is_code_1_and_a_bad_link_code_2() {
     }
     run(&["join", &link]).expect(2, &["--data"]);
     std::fs::write(state, "{}").unwrap();
-    run(&["join", &link, "--builtin", "1", "--state", state]).expect(2, &["not a state file", "--state"]);
+    run(&["join", &link, "--builtin", "1", "--state", state])
+        .expect(2, &["not a state file", "--state"]);
     run(&["frobnicate"]).expect(2, &["frobnicate"]);
     run(&["serve", "--listen", "nowhere"]).expect(2, &["listen"]);
     run(&["model-api", "--listen", "nowhere"]).expect(2, &["listen"]);
-    run(&["model-api", "--model", "no-such-file.onnx", "--listen", "127.0.0.1:0"]).expect(2, &["no-such-file.onnx"]);
+    run(&[
+        "model-api",
+        "--model",
+        "no-such-file.onnx",
+        "--listen",
+        "127.0.0.1:0",
+    ])
+    .expect(2, &["no-such-file.onnx"]);
 }
 
 #[test]
@@ -82,25 +116,43 @@ fn a_federation_from_creation_to_closing() {
     let home = tempfile::tempdir().unwrap();
     let (_process, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
     let federation = |more: &[&str]| run(&[&["federation", "--server", &server], more].concat());
-    assert_eq!(federation(&["--json", "list"]).json(), Value::Array(Vec::new()));
+    assert_eq!(
+        federation(&["--json", "list"]).json(),
+        Value::Array(Vec::new())
+    );
 
     let model = nowhere();
     let (id, link) = create(&server, &model, &["federation.rounds=7", "name=Seven"]);
     let list = federation(&["--json", "list"]).json();
-    assert_eq!((list.as_array().unwrap().len(), &list[0]["id"]), (1, &Value::from(id.clone())));
+    assert_eq!(
+        (list.as_array().unwrap().len(), &list[0]["id"]),
+        (1, &Value::from(id.clone()))
+    );
     let words = federation(&["list"]);
-    assert!(words.out.contains(&id) && words.out.contains("0/7 updates") && words.out.contains("Seven"), "{words:?}");
+    assert!(
+        words.out.contains(&id) && words.out.contains("0/7 updates") && words.out.contains("Seven"),
+        "{words:?}"
+    );
     let detail = federation(&["--json", "show", &id]).json();
-    assert_eq!((&detail["summary"]["status"], &detail["summary"]["steps"]), (&"running".into(), &7.into()));
+    assert_eq!(
+        (&detail["summary"]["status"], &detail["summary"]["steps"]),
+        (&"running".into(), &7.into())
+    );
     assert_eq!(detail["task"]["model"]["url"], model);
     assert!(federation(&["show", &id]).out.contains("Seven"));
     federation(&["show", "nothing"]).expect(1, &["no such thing"]);
 
     let more = federation(&["--json", "invite", &id]).json();
     assert_eq!(more["federation"], id);
-    assert!(!link.ends_with(more["invite"].as_str().unwrap()), "an invite was given twice");
+    assert!(
+        !link.ends_with(more["invite"].as_str().unwrap()),
+        "an invite was given twice"
+    );
     let words = federation(&["invite", &id]);
-    assert!(words.out.starts_with(&format!("{server}/f/{id}/#invite=")), "{words:?}");
+    assert!(
+        words.out.starts_with(&format!("{server}/f/{id}/#invite=")),
+        "{words:?}"
+    );
     federation(&["--admin-token", "not-the-organisers", "invite", &id]).expect(1, &["token"]);
     federation(&["--admin-token", "not-the-organisers", "close", &id]).expect(1, &["token"]);
 
@@ -109,17 +161,60 @@ fn a_federation_from_creation_to_closing() {
     let state = state.to_str().unwrap();
     let wrong = link.replace("#invite=", "#invite=00");
     run(&["join", &wrong, "--builtin", "1", "--state", state]).expect(1, &["invite"]);
-    let join = || run(&["join", &link, "--builtin", "1", "--count", "20", "--state", state]);
-    let with_key = run(&["join", &link, "--builtin", "1", "--count", "20", "--state", state, "--model-url", "ftp://x"]);
+    let join = || {
+        run(&[
+            "join",
+            &link,
+            "--builtin",
+            "1",
+            "--count",
+            "20",
+            "--state",
+            state,
+        ])
+    };
+    let with_key = run(&[
+        "join",
+        &link,
+        "--builtin",
+        "1",
+        "--count",
+        "20",
+        "--state",
+        state,
+        "--model-url",
+        "ftp://x",
+    ]);
     with_key.expect(2, &["model.url"]);
 
-    assert_eq!(federation(&["--json", "close", &id]).json()["status"], "closed");
-    assert_eq!(federation(&["--json", "show", &id]).json()["summary"]["status"], "closed");
+    assert_eq!(
+        federation(&["--json", "close", &id]).json()["status"],
+        "closed"
+    );
+    assert_eq!(
+        federation(&["--json", "show", &id]).json()["summary"]["status"],
+        "closed"
+    );
     join().expect(1, &["closed"]);
     // What was decided stays to be seen.
     let out = home.path().join("out.safetensors");
-    let ended = run(&["export", "--server", &server, &id, "--output", out.to_str().unwrap()]);
+    let ended = run(&[
+        "export",
+        "--server",
+        &server,
+        &id,
+        "--output",
+        out.to_str().unwrap(),
+    ]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let nowhere = home.path().join("no/such/folder/out.safetensors");
-    run(&["export", "--server", &server, &id, "--output", nowhere.to_str().unwrap()]).expect(1, &["cannot write"]);
+    run(&[
+        "export",
+        "--server",
+        &server,
+        &id,
+        "--output",
+        nowhere.to_str().unwrap(),
+    ])
+    .expect(1, &["cannot write"]);
 }

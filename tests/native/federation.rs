@@ -19,7 +19,17 @@ const SMALL: [&str; 7] = [
 
 fn join(link: &str, state: &Path, seed: usize) -> Process {
     let (state, seed) = (state.to_str().unwrap(), seed.to_string());
-    Process::start(&["join", link, "--builtin", &seed, "--count", "24", "--state", state, "--json"])
+    Process::start(&[
+        "join",
+        link,
+        "--builtin",
+        &seed,
+        "--count",
+        "24",
+        "--state",
+        state,
+        "--json",
+    ])
 }
 
 fn number_of(state: &Path) -> Value {
@@ -33,18 +43,38 @@ fn check_records(detail: &Value, rounds: usize, states: &[std::path::PathBuf]) {
     let done = done_rounds(detail);
     assert_eq!(done.len(), rounds);
     for (step, record) in done.iter().enumerate() {
-        assert_eq!((&record["step"], &record["delivered"], &record["cohort"]), (&step.into(), &3.into(), &3.into()), "{record}");
+        assert_eq!(
+            (&record["step"], &record["delivered"], &record["cohort"]),
+            (&step.into(), &3.into(), &3.into()),
+            "{record}"
+        );
         // A quarter of 24 examples is held out by each of the three.
-        assert_eq!(record["metrics"]["total"], done[0]["metrics"]["total"], "{record}");
+        assert_eq!(
+            record["metrics"]["total"], done[0]["metrics"]["total"],
+            "{record}"
+        );
     }
-    assert_eq!(detail["summary"]["participants"], 3, "somebody joined twice");
-    let reported: u64 = done.iter().map(|r| r["metrics"]["queries"].as_u64().unwrap()).sum();
+    assert_eq!(
+        detail["summary"]["participants"], 3,
+        "somebody joined twice"
+    );
+    let reported: u64 = done
+        .iter()
+        .map(|r| r["metrics"]["queries"].as_u64().unwrap())
+        .sum();
     let spent: u64 = states
         .iter()
-        .map(|s| serde_json::from_slice::<Value>(&std::fs::read(s).unwrap()).unwrap()["client"]["spent"].as_u64().unwrap())
+        .map(|s| {
+            serde_json::from_slice::<Value>(&std::fs::read(s).unwrap()).unwrap()["client"]["spent"]
+                .as_u64()
+                .unwrap()
+        })
         .sum();
     // All but the last measurement is reported; an upload whose answer was lost may have gone unreported.
-    assert!(reported <= spent && reported > spent / 2, "{reported} of {spent} queries were counted");
+    assert!(
+        reported <= spent && reported > spent / 2,
+        "{reported} of {spent} queries were counted"
+    );
 }
 
 #[test]
@@ -55,26 +85,45 @@ fn a_killed_participant_goes_on_where_it_was_and_the_result_can_be_exported() {
     let (_aggregator, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
     let rounds = format!("federation.rounds={ROUNDS}");
     let (id, link) = create(&server, &model, &[&SMALL[..], &[&rounds]].concat());
-    let states: Vec<_> = (0..3).map(|i| home.path().join(format!("{i}.json"))).collect();
-    let mut processes: Vec<_> = states.iter().enumerate().map(|(i, s)| join(&link, s, i + 1)).collect();
+    let states: Vec<_> = (0..3)
+        .map(|i| home.path().join(format!("{i}.json")))
+        .collect();
+    let mut processes: Vec<_> = states
+        .iter()
+        .enumerate()
+        .map(|(i, s)| join(&link, s, i + 1))
+        .collect();
 
     // In the middle: a line is said for each θ.
     let mut victim = processes.remove(0);
     victim.line("an update was delivered", |l| {
-        serde_json::from_str::<Value>(l).ok().filter(|v| v["delivered"].as_u64() >= Some(1)).map(drop)
+        serde_json::from_str::<Value>(l)
+            .ok()
+            .filter(|v| v["delivered"].as_u64() >= Some(1))
+            .map(drop)
     });
     let number = number_of(&states[0]);
     victim.kill();
-    assert_ne!(show(&server, &id)["summary"]["status"], "finished", "killed too late to test anything");
+    assert_ne!(
+        show(&server, &id)["summary"]["status"],
+        "finished",
+        "killed too late to test anything"
+    );
     // Without the third nothing goes on, so its return is what finishes the federation.
     let again = join(&link, &states[0], 1);
 
     for process in processes.into_iter().chain([again]) {
         let (code, said) = process.end();
         assert_eq!(code, Some(0), "{said:#?}");
-        assert!(said.iter().any(|l| l.starts_with("all rounds are done")), "{said:#?}");
+        assert!(
+            said.iter().any(|l| l.starts_with("all rounds are done")),
+            "{said:#?}"
+        );
         for line in said.iter().filter(|l| l.starts_with('{')) {
-            assert!(serde_json::from_str::<Value>(line).unwrap()["queries"].is_u64(), "{line}");
+            assert!(
+                serde_json::from_str::<Value>(line).unwrap()["queries"].is_u64(),
+                "{line}"
+            );
         }
     }
     assert_eq!(number_of(&states[0]), number, "the same participant");
@@ -86,32 +135,60 @@ fn a_killed_participant_goes_on_where_it_was_and_the_result_can_be_exported() {
     assert_eq!(code, Some(0), "{said:#?}");
     // And other data than before are noticed.
     let state = states[1].to_str().unwrap();
-    run(&["join", &link, "--builtin", "2", "--count", "30", "--state", state]).expect(2, &["24 examples", "30", "--state"]);
+    run(&[
+        "join",
+        &link,
+        "--builtin",
+        "2",
+        "--count",
+        "30",
+        "--state",
+        state,
+    ])
+    .expect(2, &["24 examples", "30", "--state"]);
 
     export(&home.path().join("out.safetensors"), &server, &id, &detail);
 }
 
 /// The exported files agree with each other, with the aggregator's record, and with their hashes.
 fn export(file: &Path, server: &str, id: &str, detail: &Value) {
-    let ended = run(&["export", "--server", server, id, "--output", file.to_str().unwrap()]);
+    let ended = run(&[
+        "export",
+        "--server",
+        server,
+        id,
+        "--output",
+        file.to_str().unwrap(),
+    ]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let bytes = std::fs::read(file).unwrap();
-    let card: Value = serde_json::from_slice(&std::fs::read(file.with_extension("json")).unwrap()).unwrap();
+    let card: Value =
+        serde_json::from_slice(&std::fs::read(file.with_extension("json")).unwrap()).unwrap();
     assert_eq!(card["safetensors_sha256"], sha256_hex(&bytes));
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let theta = tensors.tensor("theta").unwrap();
     let dim = detail["summary"]["dim"].as_u64().unwrap() as usize;
-    assert_eq!((theta.dtype(), theta.shape()), (safetensors::Dtype::F32, &[dim][..]));
+    assert_eq!(
+        (theta.dtype(), theta.shape()),
+        (safetensors::Dtype::F32, &[dim][..])
+    );
     let hash = theta_hash(&theta_from_bytes(theta.data(), dim).unwrap());
     assert_eq!(card["theta_hash"], hash);
-    assert_eq!(detail["rounds"].as_array().unwrap().last().unwrap()["theta"], hash);
+    assert_eq!(
+        detail["rounds"].as_array().unwrap().last().unwrap()["theta"],
+        hash
+    );
     let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     let metadata = metadata.metadata().clone().unwrap();
     assert_eq!(metadata["theta_hash"], hash);
     assert_eq!(card["task_hash"], metadata["task_hash"].as_str());
     assert_eq!(card["task_hash"], detail["summary"]["task_hash"]);
     let task = shared::task::Task::from_value(card["task"].clone()).unwrap();
-    assert_eq!(card["task_hash"], task.hash(), "the card's task is not the one that its hash names");
+    assert_eq!(
+        card["task_hash"],
+        task.hash(),
+        "the card's task is not the one that its hash names"
+    );
 }
 
 #[test]
@@ -123,8 +200,14 @@ fn a_killed_aggregator_goes_on_and_participants_need_no_help() {
     let (aggregator, server) = serve(&database, "127.0.0.1:0");
     let rounds = format!("federation.rounds={ROUNDS}");
     let (id, link) = create(&server, &model, &[&SMALL[..], &[&rounds]].concat());
-    let states: Vec<_> = (0..3).map(|i| home.path().join(format!("{i}.json"))).collect();
-    let processes: Vec<_> = states.iter().enumerate().map(|(i, s)| join(&link, s, i + 1)).collect();
+    let states: Vec<_> = (0..3)
+        .map(|i| home.path().join(format!("{i}.json")))
+        .collect();
+    let processes: Vec<_> = states
+        .iter()
+        .enumerate()
+        .map(|(i, s)| join(&link, s, i + 1))
+        .collect();
     let before = eventually("a first round", || {
         let detail = show(&server, &id);
         (!done_rounds(&detail).is_empty()).then_some(detail)
@@ -140,7 +223,10 @@ fn a_killed_aggregator_goes_on_and_participants_need_no_help() {
     let detail = show(&server, &id);
     check_records(&detail, ROUNDS, &states);
     // What was recorded before is as it was.
-    let (old, new) = (before["rounds"].as_array().unwrap(), detail["rounds"].as_array().unwrap());
+    let (old, new) = (
+        before["rounds"].as_array().unwrap(),
+        detail["rounds"].as_array().unwrap(),
+    );
     assert!(old.len() < new.len(), "killed too late to test anything");
     assert_eq!(old[..], new[..old.len()]);
 }

@@ -7,7 +7,10 @@ use std::path::Path;
 use tests::process::{Ended, run};
 
 /// The embedded model's file.
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/model-api/models/printed-digits/printed-digits.onnx");
+const MODEL: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../server/model-api/models/printed-digits/printed-digits.onnx"
+);
 
 /// Digits drawn by built-in owners, as a table: the label, then the pixels.
 fn table(path: &Path) {
@@ -23,8 +26,25 @@ fn table(path: &Path) {
 fn simulate(data: &Path, more: &[&str]) -> Ended {
     let data = data.to_str().unwrap();
     let small = [
-        "simulate", "--task", "handwriting", "--data", data, "--train", "60", "--clients", "3", "--rounds", "2",
-        "--eval-every", "1", "--model-file", MODEL, "--set", "optimizer.directions=2", "--set", "federation.local_steps=2",
+        "simulate",
+        "--task",
+        "handwriting",
+        "--data",
+        data,
+        "--train",
+        "60",
+        "--clients",
+        "3",
+        "--rounds",
+        "2",
+        "--eval-every",
+        "1",
+        "--model-file",
+        MODEL,
+        "--set",
+        "optimizer.directions=2",
+        "--set",
+        "federation.local_steps=2",
         "--json",
     ];
     run(&[&small[..], more].concat())
@@ -42,7 +62,11 @@ fn the_same_seed_gives_the_same_report() {
         assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), printed);
         written
     };
-    let (one, again, other) = (report("1.json", "1"), report("2.json", "1"), report("3.json", "2"));
+    let (one, again, other) = (
+        report("1.json", "1"),
+        report("2.json", "1"),
+        report("3.json", "2"),
+    );
     assert!(one == again, "the same seed gave two reports");
     assert!(one != other, "two seeds gave the same report");
 }
@@ -54,9 +78,33 @@ fn what_cannot_be_simulated_says_why() {
     table(&data);
     simulate(&data, &["--train", "90"]).expect(2, &["cannot be used multiple times"]);
     let (good, bad) = (data.to_str().unwrap(), home.path().join("bad.csv"));
-    run(&["simulate", "--task", "handwriting", "--data", good, "--train", "90", "--model-file", MODEL]).expect(2, &["--train 90", "90 examples"]);
-    run(&["simulate", "--task", "nothing", "--data", good, "--train", "60"]).expect(2, &["nothing", "built-in task"]);
-    run(&["simulate", "--task", "handwriting", "--data", "nowhere.csv"]).expect(2, &["nowhere.csv"]);
+    run(&[
+        "simulate",
+        "--task",
+        "handwriting",
+        "--data",
+        good,
+        "--train",
+        "90",
+        "--model-file",
+        MODEL,
+    ])
+    .expect(2, &["--train 90", "90 examples"]);
+    run(&[
+        "simulate", "--task", "nothing", "--data", good, "--train", "60",
+    ])
+    .expect(2, &["nothing", "built-in task"]);
+    run(&["simulate", "--task", "handwriting", "--data", "nowhere.csv"])
+        .expect(2, &["nowhere.csv"]);
     std::fs::write(&bad, "label,a,b,c,d\n1,2,3,4,5\n1,2,3\n").unwrap();
-    run(&["simulate", "--task", "handwriting", "--data", bad.to_str().unwrap(), "--train", "1"]).expect(2, &["bad.csv", "3"]);
+    run(&[
+        "simulate",
+        "--task",
+        "handwriting",
+        "--data",
+        bad.to_str().unwrap(),
+        "--train",
+        "1",
+    ])
+    .expect(2, &["bad.csv", "3"]);
 }

@@ -45,11 +45,15 @@ impl BadModel {
     pub fn start(first: Vec<Answer>, then: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it listens"));
-        let (asked, times) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (asked, times) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(Mutex::new(Vec::new())),
+        );
         let (count, log) = (asked.clone(), times.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (first, then, count, log) = (first.clone(), then.clone(), count.clone(), log.clone());
+                let (first, then, count, log) =
+                    (first.clone(), then.clone(), count.clone(), log.clone());
                 // A client that goes away is none of the server's business.
                 std::thread::spawn(move || drop(serve(stream, &first, &then, &count, &log)));
             }
@@ -73,7 +77,13 @@ impl BadModel {
     }
 }
 
-fn serve(mut stream: TcpStream, first: &[Answer], then: &Answer, count: &AtomicUsize, log: &Mutex<Vec<Instant>>) -> std::io::Result<()> {
+fn serve(
+    mut stream: TcpStream,
+    first: &[Answer],
+    then: &Answer,
+    count: &AtomicUsize,
+    log: &Mutex<Vec<Instant>>,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut head, mut length, mut json_length) = (String::new(), 0, 0);
     loop {
@@ -82,7 +92,11 @@ fn serve(mut stream: TcpStream, first: &[Answer], then: &Answer, count: &AtomicU
             break;
         }
         let lower = line.to_ascii_lowercase();
-        let number = |name: &str| lower.strip_prefix(name).and_then(|v| v.trim().parse::<usize>().ok());
+        let number = |name: &str| {
+            lower
+                .strip_prefix(name)
+                .and_then(|v| v.trim().parse::<usize>().ok())
+        };
         length = number("content-length:").unwrap_or(length);
         json_length = number("inference-header-content-length:").unwrap_or(json_length);
         if head.is_empty() {
@@ -97,13 +111,22 @@ fn serve(mut stream: TcpStream, first: &[Answer], then: &Answer, count: &AtomicU
             "inputs": [{ "name": "image", "datatype": "UINT8", "shape": [-1, 3, 32, 32] }],
             "outputs": [{ "name": "logits", "datatype": "FP32", "shape": [-1, CLASSES] }],
         });
-        return write(&mut stream, 200, "content-type: application/json\r\n", description.to_string().as_bytes());
+        return write(
+            &mut stream,
+            200,
+            "content-type: application/json\r\n",
+            description.to_string().as_bytes(),
+        );
     }
     let number = count.fetch_add(1, Ordering::SeqCst);
     if let Ok(mut log) = log.lock() {
         log.push(Instant::now());
     }
-    let json_length = if json_length == 0 { length } else { json_length };
+    let json_length = if json_length == 0 {
+        length
+    } else {
+        json_length
+    };
     let images = serde_json::from_slice::<serde_json::Value>(&body[..json_length])
         .ok()
         .and_then(|v| v["inputs"][0]["shape"][0].as_u64())
@@ -117,15 +140,27 @@ fn serve(mut stream: TcpStream, first: &[Answer], then: &Answer, count: &AtomicU
     let json = "content-type: application/json\r\n";
     match first.get(number).unwrap_or(then) {
         Answer::Good => write(&mut stream, 200, json, answer(CLASSES, "0.5").as_bytes()),
-        Answer::WrongShape => write(&mut stream, 200, json, answer(CLASSES - 1, "0.5").as_bytes()),
+        Answer::WrongShape => write(
+            &mut stream,
+            200,
+            json,
+            answer(CLASSES - 1, "0.5").as_bytes(),
+        ),
         Answer::NotANumber => write(&mut stream, 200, json, answer(CLASSES, "NaN").as_bytes()),
-        Answer::Status(status, headers, body) => write(&mut stream, *status, headers, body.as_bytes()),
-        Answer::Cut => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n{\"outputs\":"),
+        Answer::Status(status, headers, body) => {
+            write(&mut stream, *status, headers, body.as_bytes())
+        }
+        Answer::Cut => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n{\"outputs\":")
+        }
     }
 }
 
 fn write(stream: &mut TcpStream, status: u16, headers: &str, body: &[u8]) -> std::io::Result<()> {
-    let head = format!("HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)
 }

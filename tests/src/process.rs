@@ -21,19 +21,34 @@ pub const ADMIN: &str = "the-organisers-token";
 #[must_use]
 pub fn binary() -> PathBuf {
     let name = format!("fed-bbpt{}", std::env::consts::EXE_SUFFIX);
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug").join(name);
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/debug")
+        .join(name);
     let path = std::env::var_os("FED_BBPT").map_or(built, PathBuf::from);
-    assert!(path.is_file(), "{} is not there: run `cargo xtask build` first, or let FED_BBPT point to it", path.display());
+    assert!(
+        path.is_file(),
+        "{} is not there: run `cargo xtask build` first, or let FED_BBPT point to it",
+        path.display()
+    );
     path
 }
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     // Nothing from outside decides what happens here.
-    for name in ["RUST_LOG", "http_proxy", "HTTP_PROXY", "FED_BBPT_MODEL_API_KEY"] {
+    for name in [
+        "RUST_LOG",
+        "http_proxy",
+        "HTTP_PROXY",
+        "FED_BBPT_MODEL_API_KEY",
+    ] {
         command.env_remove(name);
     }
-    command.args(arguments).env("FED_BBPT_ADMIN_TOKEN", ADMIN).env("NO_PROXY", "*").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env("FED_BBPT_ADMIN_TOKEN", ADMIN)
+        .env("NO_PROXY", "*")
+        .stdin(Stdio::null());
     command
 }
 
@@ -43,7 +58,13 @@ fn command(arguments: &[&str]) -> Command {
 /// If it cannot be started.
 #[must_use]
 pub fn run(arguments: &[&str]) -> Ended {
-    let Output { status, stdout, stderr } = command(arguments).output().expect("fed-bbpt can be started");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command(arguments)
+        .output()
+        .expect("fed-bbpt can be started");
     Ended {
         code: status.code(),
         out: String::from_utf8_lossy(&stdout).into_owned(),
@@ -101,11 +122,16 @@ impl Process {
     /// If it cannot be started.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child =
-            command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("fed-bbpt can be started");
+        let mut child = command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("fed-bbpt can be started");
         let (sender, lines) = channel();
-        let outputs: [Option<Box<dyn std::io::Read + Send>>; 2] =
-            [child.stdout.take().map(|o| Box::new(o) as _), child.stderr.take().map(|e| Box::new(e) as _)];
+        let outputs: [Option<Box<dyn std::io::Read + Send>>; 2] = [
+            child.stdout.take().map(|o| Box::new(o) as _),
+            child.stderr.take().map(|e| Box::new(e) as _),
+        ];
         for output in outputs.into_iter().flatten() {
             let sender = sender.clone();
             std::thread::spawn(move || {
@@ -115,7 +141,11 @@ impl Process {
                 }
             });
         }
-        Self { child, lines, said: Vec::new() }
+        Self {
+            child,
+            lines,
+            said: Vec::new(),
+        }
     }
 
     /// Waits for a line that `pick` takes.
@@ -125,7 +155,8 @@ impl Process {
     pub fn line<T>(&mut self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
         loop {
             let line = self.lines.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|e| panic!("{what} was not said ({e}): {:#?}", self.said));
+            let line =
+                line.unwrap_or_else(|e| panic!("{what} was not said ({e}): {:#?}", self.said));
             let picked = pick(&line);
             self.said.push(line);
             if let Some(picked) = picked {
@@ -154,7 +185,9 @@ impl Process {
         let said = std::mem::take(&mut self.said);
         let status = self.child.try_wait().expect("it can be asked");
         // Its outputs are closed, so it is ending; but a process that hangs would make us hang.
-        let status = crate::eventually(&format!("the end of {said:#?}"), || status.or_else(|| self.child.try_wait().ok()?));
+        let status = crate::eventually(&format!("the end of {said:#?}"), || {
+            status.or_else(|| self.child.try_wait().ok()?)
+        });
         (status.code(), said)
     }
 }
@@ -175,8 +208,12 @@ impl Drop for Process {
 pub fn serve(database: &Path, listen: &str) -> (Process, String) {
     let database = database.to_str().expect("a plain path");
     let mut process = Process::start(&["serve", "--listen", listen, "--database", database]);
-    let url = process.line("the aggregator's address", |l| l.strip_prefix("aggregator at ").map(str::to_owned));
-    crate::eventually("the aggregator answers", || (run(&["federation", "--server", &url, "list"]).code == Some(0)).then_some(()));
+    let url = process.line("the aggregator's address", |l| {
+        l.strip_prefix("aggregator at ").map(str::to_owned)
+    });
+    crate::eventually("the aggregator answers", || {
+        (run(&["federation", "--server", &url, "list"]).code == Some(0)).then_some(())
+    });
     (process, url)
 }
 
@@ -187,7 +224,10 @@ pub fn serve(database: &Path, listen: &str) -> (Process, String) {
 #[must_use]
 pub fn model_api() -> (Process, String) {
     let mut process = Process::start(&["model-api", "--listen", "127.0.0.1:0"]);
-    let url = process.line("the model API's address", |l| l.split_once(" at http://").map(|(_, rest)| format!("http://{rest}")));
+    let url = process.line("the model API's address", |l| {
+        l.split_once(" at http://")
+            .map(|(_, rest)| format!("http://{rest}"))
+    });
     (process, url)
 }
 
@@ -199,11 +239,29 @@ pub fn model_api() -> (Process, String) {
 #[must_use]
 pub fn create(server: &str, model: &str, set: &[&str]) -> (String, String) {
     let url = format!("model.url={model}");
-    let mut arguments = vec!["federation", "--server", server, "--json", "create", "handwriting", "--set", &url];
+    let mut arguments = vec![
+        "federation",
+        "--server",
+        server,
+        "--json",
+        "create",
+        "handwriting",
+        "--set",
+        &url,
+    ];
     set.iter().for_each(|s| arguments.extend(["--set", s]));
     let invite = run(&arguments).json();
-    let text = |name: &str| invite[name].as_str().expect("an invite holds texts").to_owned();
-    let link = format!("{server}/f/{}/#invite={}", text("federation"), text("invite"));
+    let text = |name: &str| {
+        invite[name]
+            .as_str()
+            .expect("an invite holds texts")
+            .to_owned()
+    };
+    let link = format!(
+        "{server}/f/{}/#invite={}",
+        text("federation"),
+        text("invite")
+    );
     (text("federation"), link)
 }
 
@@ -213,5 +271,13 @@ pub fn create(server: &str, model: &str, set: &[&str]) -> (String, String) {
 /// If the aggregator does not answer.
 #[must_use]
 pub fn show(server: &str, federation: &str) -> Value {
-    run(&["federation", "--server", server, "--json", "show", federation]).json()
+    run(&[
+        "federation",
+        "--server",
+        server,
+        "--json",
+        "show",
+        federation,
+    ])
+    .json()
 }

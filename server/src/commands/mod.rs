@@ -20,7 +20,9 @@ pub fn say(line: &str) {
 
 /// Runs a future on a fresh runtime of all cores.
 pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
-    tokio::runtime::Runtime::new().map_err(Failure::failed).map(|runtime| runtime.block_on(future))
+    tokio::runtime::Runtime::new()
+        .map_err(Failure::failed)
+        .map(|runtime| runtime.block_on(future))
 }
 
 /// Ctrl-C, or SIGTERM from a service manager.

@@ -32,7 +32,9 @@ pub enum ModelError {
     #[error("--range: {0}")]
     Range(String),
     /// It does not fit the task.
-    #[error("the model takes {height}×{width} images and has {classes} classes, but the task says otherwise")]
+    #[error(
+        "the model takes {height}×{width} images and has {classes} classes, but the task says otherwise"
+    )]
     Disagrees {
         /// Its input.
         height: usize,
@@ -62,22 +64,54 @@ pub fn cores() -> usize {
 
 impl Model {
     /// The file if one is given; else the embedded model if the task names it; else the task's model API.
-    pub fn open(task: &Task, file: Option<&Path>, range: &str, output: Option<&str>) -> Result<Self, ModelError> {
+    pub fn open(
+        task: &Task,
+        file: Option<&Path>,
+        range: &str,
+        output: Option<&str>,
+    ) -> Result<Self, ModelError> {
         let bytes = match file {
-            Some(path) => std::fs::read(path).map_err(|cause| ModelError::Read { path: path.to_owned(), cause })?,
+            Some(path) => std::fs::read(path).map_err(|cause| ModelError::Read {
+                path: path.to_owned(),
+                cause,
+            })?,
             None if task.model.name == "printed-digits" => PRINTED_DIGITS.to_vec(),
             None => {
                 let runtime = tokio::runtime::Runtime::new().map_err(ModelError::Runtime)?;
-                return Ok(Self::Remote(Box::new(HttpCaller::new(task, None)?), runtime));
+                return Ok(Self::Remote(
+                    Box::new(HttpCaller::new(task, None)?),
+                    runtime,
+                ));
             }
         };
-        let range: PixelRange = range.parse().map_err(|e| ModelError::Range(format!("{e}")))?;
+        let range: PixelRange = range
+            .parse()
+            .map_err(|e| ModelError::Range(format!("{e}")))?;
         // As many runs at once as there are cores; with one thread in its pool they would wait for each other.
-        let options = ClassifierOptions { range, output: output.map(str::to_owned), threads: cores(), ..ClassifierOptions::default() };
+        let options = ClassifierOptions {
+            range,
+            output: output.map(str::to_owned),
+            threads: cores(),
+            ..ClassifierOptions::default()
+        };
         let classifier = Classifier::load(bytes, &options)?;
-        let (height, width, classes) = (classifier.height(), classifier.width(), classifier.classes());
-        if (height, width, classes) != (task.model.input.height, task.model.input.width, task.model.output.classes) {
-            return Err(ModelError::Disagrees { height, width, classes });
+        let (height, width, classes) = (
+            classifier.height(),
+            classifier.width(),
+            classifier.classes(),
+        );
+        if (height, width, classes)
+            != (
+                task.model.input.height,
+                task.model.input.width,
+                task.model.output.classes,
+            )
+        {
+            return Err(ModelError::Disagrees {
+                height,
+                width,
+                classes,
+            });
         }
         Ok(Self::Local(Box::new(classifier)))
     }
@@ -88,12 +122,19 @@ impl Model {
         let mut values = Vec::with_capacity(count * task.model.output.classes);
         for chunk in images.chunks(CHUNK * size) {
             let scores = match self {
-                Self::Local(classifier) => classifier.run(chunk).map_err(|e| ModelError::Run(e.to_string()))?,
-                Self::Remote(caller, runtime) => runtime.block_on(caller.ask(chunk.to_vec(), chunk.len() / size))?,
+                Self::Local(classifier) => classifier
+                    .run(chunk)
+                    .map_err(|e| ModelError::Run(e.to_string()))?,
+                Self::Remote(caller, runtime) => {
+                    runtime.block_on(caller.ask(chunk.to_vec(), chunk.len() / size))?
+                }
             };
             (0..scores.rows()).for_each(|i| values.extend_from_slice(scores.row(i)));
         }
-        debug_assert!(matches!(task.model.output.kind, OutputKind::Logits | OutputKind::Probabilities));
+        debug_assert!(matches!(
+            task.model.output.kind,
+            OutputKind::Logits | OutputKind::Probabilities
+        ));
         Scores::new(task.model.output.classes, values).map_err(|e| ModelError::Run(e.to_string()))
     }
 }

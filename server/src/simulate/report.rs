@@ -92,13 +92,21 @@ pub struct Report {
 #[must_use]
 pub fn table(report: &Report) -> String {
     let mut lines = vec![
-        format!("{} · {} participants · {} · seed {}", report.task, report.clients, report.partition, report.seed),
-        format!("{:<28}{:>10}{:>14}{:>12}{:>12}", "", "accuracy", "queries each", "up each", "down each"),
+        format!(
+            "{} · {} participants · {} · seed {}",
+            report.task, report.clients, report.partition, report.seed
+        ),
+        format!(
+            "{:<28}{:>10}{:>14}{:>12}{:>12}",
+            "", "accuracy", "queries each", "up each", "down each"
+        ),
         format!("{:<28}{:>9.1}%", "zero-shot", 100.0 * report.zero_shot),
     ];
     for o in &report.outcomes {
         let name = match (o.setting, o.range) {
-            (Setting::Local, Some((low, high))) => format!("local-only ({:.1}–{:.1})", 100.0 * low, 100.0 * high),
+            (Setting::Local, Some((low, high))) => {
+                format!("local-only ({:.1}–{:.1})", 100.0 * low, 100.0 * high)
+            }
             (Setting::Local, None) => "local-only".to_owned(),
             (Setting::Federated, _) => "federated".to_owned(),
             (Setting::Centralised, _) => "centralised".to_owned(),

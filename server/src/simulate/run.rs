@@ -38,13 +38,25 @@ struct Context<'a> {
 pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     let begun = Instant::now();
     let task = task_source::load(&args.task, &overrides(args))?;
-    let model = Model::open(&task, args.model_file.as_deref(), &args.range, args.output.as_deref())?;
+    let model = Model::open(
+        &task,
+        args.model_file.as_deref(),
+        &args.range,
+        args.output.as_deref(),
+    )?;
     let (training, test) = split(args, &task)?;
     let labels: Vec<usize> = training.iter().map(|e| e.label).collect();
     let parts = args.partition.split(&labels, args.clients, args.seed)?;
-    let of = |indices: &[usize]| -> Vec<Labelled> { indices.iter().map(|i| training[*i].clone()).collect() };
+    let of = |indices: &[usize]| -> Vec<Labelled> {
+        indices.iter().map(|i| training[*i].clone()).collect()
+    };
     let bench = Workbench::new(task.clone(), 0, Vec::new(), test)?;
-    let context = Context { task: &task, model: &model, test: &bench, args };
+    let context = Context {
+        task: &task,
+        model: &model,
+        test: &bench,
+        args,
+    };
 
     let theta = task.generator()?.initial();
     let mut outcomes = Vec::new();
@@ -71,7 +83,12 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         outcomes.extend(mean_of(each));
     }
     if chosen(Setting::Centralised) {
-        outcomes.push(federate(&context, &mapping, vec![training.clone()], Setting::Centralised)?);
+        outcomes.push(federate(
+            &context,
+            &mapping,
+            vec![training.clone()],
+            Setting::Centralised,
+        )?);
     }
     Ok(Report {
         task: task.name.clone(),
@@ -84,7 +101,10 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         parameters: theta.len(),
         zero_shot,
         outcomes,
-        timings: args.timings.then(|| Timings { seconds: begun.elapsed().as_secs_f64(), peak_memory_kib: peak_memory() }),
+        timings: args.timings.then(|| Timings {
+            seconds: begun.elapsed().as_secs_f64(),
+            peak_memory_kib: peak_memory(),
+        }),
     })
 }
 
@@ -96,7 +116,10 @@ fn overrides(args: &SimulateArgs) -> Vec<String> {
     set
 }
 
-fn split(args: &SimulateArgs, task: &Task) -> Result<(Vec<Labelled>, Vec<Labelled>), SimulateError> {
+fn split(
+    args: &SimulateArgs,
+    task: &Task,
+) -> Result<(Vec<Labelled>, Vec<Labelled>), SimulateError> {
     let mut examples = load(&args.data, task)?;
     if let Some(test) = &args.test {
         return Ok((examples, load(test, task)?));
@@ -113,27 +136,44 @@ fn split(args: &SimulateArgs, task: &Task) -> Result<(Vec<Labelled>, Vec<Labelle
 
 fn load(path: &std::path::Path, task: &Task) -> Result<Vec<Labelled>, SimulateError> {
     let loaded = data::load(path, task)?;
-    loaded.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    loaded
+        .notes
+        .iter()
+        .for_each(|note| tracing::warn!("{note}"));
     Ok(loaded.examples)
 }
 
 fn fit_mapping(context: &Context<'_>, training: &[Labelled]) -> Result<Mapping, SimulateError> {
     use shared::objective::mapping::{Frequencies, MappingSpec};
     let task = context.task;
-    let MappingSpec::Frequency { per_label, lift } = task.mapping else { return Ok(Mapping::Identity) };
+    let MappingSpec::Frequency { per_label, lift } = task.mapping else {
+        return Ok(Mapping::Identity);
+    };
     let mut counts = Frequencies::new(task.labels.len(), task.model.output.classes);
-    let images: Vec<u8> = training.iter().flat_map(|e| e.image.iter().copied()).collect();
+    let images: Vec<u8> = training
+        .iter()
+        .flat_map(|e| e.image.iter().copied())
+        .collect();
     let labels: Vec<usize> = training.iter().map(|e| e.label).collect();
     let answers = context.model.ask(&images, training.len(), task)?;
-    (0..answers.rows()).zip(labels).for_each(|(i, label)| counts.count(answers.row(i), label, task.model.output.kind));
+    (0..answers.rows())
+        .zip(labels)
+        .for_each(|(i, label)| counts.count(answers.row(i), label, task.model.output.kind));
     Ok(counts.fit(per_label, lift))
 }
 
 /// Accuracy and mean loss on the test data, prompted by θ.
-fn measure(context: &Context<'_>, mapping: &Mapping, client: Option<&Client>, theta: &[f32]) -> Result<(f64, f64), SimulateError> {
+fn measure(
+    context: &Context<'_>,
+    mapping: &Mapping,
+    client: Option<&Client>,
+    theta: &[f32],
+) -> Result<(f64, f64), SimulateError> {
     use shared::round::client::{Evaluation, Part, Purpose};
     let own = client.and_then(|c| c.mapping(context.task));
-    let objective: Objective = context.task.objective(own.unwrap_or_else(|| mapping.clone()));
+    let objective: Objective = context
+        .task
+        .objective(own.unwrap_or_else(|| mapping.clone()));
     let size = context.test.environment().holdout as u32;
     let starts: Vec<u32> = (0..size).step_by(256).collect();
     let answers = parallel(&starts, |&start| {
@@ -145,8 +185,12 @@ fn measure(context: &Context<'_>, mapping: &Mapping, client: Option<&Client>, th
             examples: (start..size.min(start + 256)).collect(),
         };
         let mut images = Vec::new();
-        context.test.render(&evaluation, 0..evaluation.examples.len(), &mut images);
-        let scores = context.model.ask(&images, evaluation.examples.len(), context.task)?;
+        context
+            .test
+            .render(&evaluation, 0..evaluation.examples.len(), &mut images);
+        let scores = context
+            .model
+            .ask(&images, evaluation.examples.len(), context.task)?;
         Ok((context.test.labels(&evaluation), scores))
     })?;
     // Summed in the order of the examples: the sum depends on it in its last bits.
@@ -161,10 +205,18 @@ fn measure(context: &Context<'_>, mapping: &Mapping, client: Option<&Client>, th
 }
 
 /// One federation of these participants from θ₀ to the end.
-fn federate(context: &Context<'_>, mapping: &Mapping, owners: Vec<Vec<Labelled>>, setting: Setting) -> Result<Outcome, SimulateError> {
+fn federate(
+    context: &Context<'_>,
+    mapping: &Mapping,
+    owners: Vec<Vec<Labelled>>,
+    setting: Setting,
+) -> Result<Outcome, SimulateError> {
     // Here all are present from the start: a task for many, run by fewer or by one alone, would wait for ever.
     let mut task = context.task.clone();
-    for limits in [&mut task.federation.policy.open, &mut task.federation.policy.upload] {
+    for limits in [
+        &mut task.federation.policy.open,
+        &mut task.federation.policy.upload,
+    ] {
         limits.count_min = limits.count_min.min(owners.len() as u32);
     }
     let task = &task;
@@ -176,16 +228,30 @@ fn federate(context: &Context<'_>, mapping: &Mapping, owners: Vec<Vec<Labelled>>
         let bench = Workbench::new(task.clone(), number, training, Vec::new())?;
         let mut client = Client::new(number);
         let action = client.step(&bench.environment(), Event::Start);
-        participants.push(Participant { number, bench, client, action, bytes_up: 0, bytes_down: 0 });
+        participants.push(Participant {
+            number,
+            bench,
+            client,
+            action,
+            bytes_up: 0,
+            bytes_down: 0,
+        });
     }
     let bar = match setting {
         // Several of these run at once, and share one bar.
         Setting::Local => ProgressBar::hidden(),
-        Setting::Federated | Setting::Centralised => progress(&format!("{setting:?}"), "round", task.federation.rounds.into()),
+        Setting::Federated | Setting::Centralised => progress(
+            &format!("{setting:?}"),
+            "round",
+            task.federation.rounds.into(),
+        ),
     };
     let mut curve = Vec::new();
     let mut seen = 0;
-    while participants.iter().any(|p| !matches!(p.action, Action::Stop(_))) {
+    while participants
+        .iter()
+        .any(|p| !matches!(p.action, Action::Stop(_)))
+    {
         now += 1;
         work(context, &mut participants)?;
         for participant in &mut participants {
@@ -205,7 +271,13 @@ fn federate(context: &Context<'_>, mapping: &Mapping, owners: Vec<Vec<Labelled>>
         }
     }
     bar.finish_and_clear();
-    let last = point(context, mapping, &hub, &participants, task.federation.rounds)?;
+    let last = point(
+        context,
+        mapping,
+        &hub,
+        &participants,
+        task.federation.rounds,
+    )?;
     let most = |f: fn(&Participant) -> u64| participants.iter().map(f).max().unwrap_or(0);
     curve.push(last.clone());
     Ok(Outcome {
@@ -216,15 +288,34 @@ fn federate(context: &Context<'_>, mapping: &Mapping, owners: Vec<Vec<Labelled>>
         queries_per_participant: last.queries_per_participant,
         bytes_up_per_participant: most(|p| p.bytes_up),
         bytes_down_per_participant: most(|p| p.bytes_down),
-        curve: if setting == Setting::Local { Vec::new() } else { curve },
+        curve: if setting == Setting::Local {
+            Vec::new()
+        } else {
+            curve
+        },
         theta: (setting != Setting::Local).then(|| shared::task::theta_hash(hub.theta())),
     })
 }
 
-fn point(context: &Context<'_>, mapping: &Mapping, hub: &Hub, participants: &[Participant], step: u32) -> Result<Point, SimulateError> {
+fn point(
+    context: &Context<'_>,
+    mapping: &Mapping,
+    hub: &Hub,
+    participants: &[Participant],
+    step: u32,
+) -> Result<Point, SimulateError> {
     let (test_accuracy, test_loss) = measure(context, mapping, None, hub.theta())?;
-    let queries_per_participant = participants.iter().map(|p| p.client.spent()).max().unwrap_or(0);
-    Ok(Point { step, test_accuracy, test_loss, queries_per_participant })
+    let queries_per_participant = participants
+        .iter()
+        .map(|p| p.client.spent())
+        .max()
+        .unwrap_or(0);
+    Ok(Point {
+        step,
+        test_accuracy,
+        test_loss,
+        queries_per_participant,
+    })
 }
 
 /// Everyone computes, on all cores; nobody sees anybody else.
@@ -258,7 +349,10 @@ where
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(at) else { break };
                     let result = f(item);
-                    found.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+                    found
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((at, result));
                 }
             });
         }
@@ -274,12 +368,18 @@ fn compute(context: &Context<'_>, participant: &mut Participant) -> Result<(), S
     while let Action::Evaluate(evaluation) = &participant.action {
         let mut answers = Vec::new();
         for request in Workbench::requests(evaluation, 2 * REQUEST_IMAGES) {
-            participant.bench.render(evaluation, request.clone(), &mut images);
+            participant
+                .bench
+                .render(evaluation, request.clone(), &mut images);
             answers.push(context.model.ask(&images, request.len(), context.task)?);
         }
-        let event = participant.bench.event(&participant.client, evaluation, &answers);
+        let event = participant
+            .bench
+            .event(&participant.client, evaluation, &answers);
         let event = event.map_err(|e| SimulateError::Inconsistent(e.to_string()))?;
-        participant.action = participant.client.step(&participant.bench.environment(), event);
+        participant.action = participant
+            .client
+            .step(&participant.bench.environment(), event);
     }
     Ok(())
 }
@@ -288,23 +388,29 @@ fn compute(context: &Context<'_>, participant: &mut Participant) -> Result<(), S
 fn talk(hub: &mut Hub, task: &Task, participant: &mut Participant, now: u64) {
     let number = participant.number;
     let event = match &participant.action {
-        Action::Sync { .. } => hub.view(task, number, now).map_or_else(Event::Refused, Event::View),
+        Action::Sync { .. } => hub
+            .view(task, number, now)
+            .map_or_else(Event::Refused, Event::View),
         Action::Load { .. } => {
             participant.bytes_down += 4 * hub.theta().len() as u64;
             Event::Theta(hub.theta().to_vec())
         }
         Action::Enrol { round, body } => {
             participant.bytes_up += serde_json::to_vec(body).map_or(0, |b| b.len() as u64);
-            hub.enrol(task, number, now, *round, body).map_or_else(Event::Refused, |()| Event::Accepted)
+            hub.enrol(task, number, now, *round, body)
+                .map_or_else(Event::Refused, |()| Event::Accepted)
         }
         Action::Upload(update) => {
             participant.bytes_up += wire::encode(update).len() as u64;
-            hub.deliver(task, number, now, update.clone()).map_or_else(Event::Refused, |()| Event::Accepted)
+            hub.deliver(task, number, now, update.clone())
+                .map_or_else(Event::Refused, |()| Event::Accepted)
         }
         Action::Evaluate(_) | Action::Rest | Action::Stop(_) => return,
     };
     hub.conclude(task);
-    participant.action = participant.client.step(&participant.bench.environment(), event);
+    participant.action = participant
+        .client
+        .step(&participant.bench.environment(), event);
 }
 
 fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
@@ -313,7 +419,10 @@ fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
     Some(Outcome {
         test_accuracy: accuracies().sum::<f64>() / n,
         test_loss: each.iter().map(|o| o.test_loss).sum::<f64>() / n,
-        range: Some((accuracies().fold(f64::INFINITY, f64::min), accuracies().fold(0.0, f64::max))),
+        range: Some((
+            accuracies().fold(f64::INFINITY, f64::min),
+            accuracies().fold(0.0, f64::max),
+        )),
         queries_per_participant: each.iter().map(|o| o.queries_per_participant).max()?,
         bytes_up_per_participant: 0,
         bytes_down_per_participant: 0,
@@ -323,7 +432,9 @@ fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
 
 fn progress(message: &str, unit: &str, length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template(&format!("{{msg:12}} {{bar:40}} {unit} {{pos}}/{{len}} {{eta}} left")) {
+    if let Ok(style) = ProgressStyle::with_template(&format!(
+        "{{msg:12}} {{bar:40}} {unit} {{pos}}/{{len}} {{eta}} left"
+    )) {
         bar.set_style(style);
     }
     bar.set_message(message.to_owned());
@@ -333,5 +444,11 @@ fn progress(message: &str, unit: &str, length: u64) -> ProgressBar {
 /// Highest resident memory of this process in KiB, where the system tells (Linux).
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+    status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmHWM:"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }

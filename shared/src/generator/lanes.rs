@@ -13,7 +13,11 @@ pub(super) fn blend(row: &mut [f32], above: &[f32], below: &[f32], weight: f32) 
     let done = simd::blend(row, above, below, weight);
     #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     let done = 0;
-    for ((v, a), b) in row[done..].iter_mut().zip(&above[done..]).zip(&below[done..]) {
+    for ((v, a), b) in row[done..]
+        .iter_mut()
+        .zip(&above[done..])
+        .zip(&below[done..])
+    {
         *v = a + (b - a) * weight;
     }
 }
@@ -21,11 +25,21 @@ pub(super) fn blend(row: &mut [f32], above: &[f32], below: &[f32], weight: f32) 
 /// `out = quantise(image + levels)`, all of one length.
 #[inline]
 pub(super) fn add_quantised(out: &mut [u8], image: &[u8], levels: &[f32]) {
-    #[cfg(any(all(target_arch = "wasm32", target_feature = "simd128"), all(target_arch = "x86_64", target_feature = "sse2")))]
+    #[cfg(any(
+        all(target_arch = "wasm32", target_feature = "simd128"),
+        all(target_arch = "x86_64", target_feature = "sse2")
+    ))]
     let done = simd::add_quantised(out, image, levels);
-    #[cfg(not(any(all(target_arch = "wasm32", target_feature = "simd128"), all(target_arch = "x86_64", target_feature = "sse2"))))]
+    #[cfg(not(any(
+        all(target_arch = "wasm32", target_feature = "simd128"),
+        all(target_arch = "x86_64", target_feature = "sse2")
+    )))]
     let done = 0;
-    for ((o, x), h) in out[done..].iter_mut().zip(&image[done..]).zip(&levels[done..]) {
+    for ((o, x), h) in out[done..]
+        .iter_mut()
+        .zip(&image[done..])
+        .zip(&levels[done..])
+    {
         *o = quantise(f32::from(*x) + h);
     }
 }
@@ -61,13 +75,22 @@ mod simd {
             unsafe {
                 let bytes = v128_load(image.as_ptr().add(at).cast());
                 let levels: *const v128 = levels.as_ptr().add(at).cast();
-                let (low, high) = (u16x8_extend_low_u8x16(bytes), u16x8_extend_high_u8x16(bytes));
+                let (low, high) = (
+                    u16x8_extend_low_u8x16(bytes),
+                    u16x8_extend_high_u8x16(bytes),
+                );
                 let first = quantised(u32x4_extend_low_u16x8(low), v128_load(levels));
                 let second = quantised(u32x4_extend_high_u16x8(low), v128_load(levels.add(1)));
                 let third = quantised(u32x4_extend_low_u16x8(high), v128_load(levels.add(2)));
                 let fourth = quantised(u32x4_extend_high_u16x8(high), v128_load(levels.add(3)));
-                let (left, right) = (i16x8_narrow_i32x4(first, second), i16x8_narrow_i32x4(third, fourth));
-                v128_store(out.as_mut_ptr().add(at).cast(), u8x16_narrow_i16x8(left, right));
+                let (left, right) = (
+                    i16x8_narrow_i32x4(first, second),
+                    i16x8_narrow_i32x4(third, fourth),
+                );
+                v128_store(
+                    out.as_mut_ptr().add(at).cast(),
+                    u8x16_narrow_i16x8(left, right),
+                );
             }
             at += 16;
         }
@@ -98,13 +121,23 @@ mod simd {
                 let zero = _mm_setzero_si128();
                 let bytes = _mm_loadu_si128(image.as_ptr().add(at).cast());
                 let levels = levels.as_ptr().add(at);
-                let (low, high) = (_mm_unpacklo_epi8(bytes, zero), _mm_unpackhi_epi8(bytes, zero));
+                let (low, high) = (
+                    _mm_unpacklo_epi8(bytes, zero),
+                    _mm_unpackhi_epi8(bytes, zero),
+                );
                 let first = quantised(_mm_unpacklo_epi16(low, zero), _mm_loadu_ps(levels));
                 let second = quantised(_mm_unpackhi_epi16(low, zero), _mm_loadu_ps(levels.add(4)));
                 let third = quantised(_mm_unpacklo_epi16(high, zero), _mm_loadu_ps(levels.add(8)));
-                let fourth = quantised(_mm_unpackhi_epi16(high, zero), _mm_loadu_ps(levels.add(12)));
-                let (left, right) = (_mm_packs_epi32(first, second), _mm_packs_epi32(third, fourth));
-                _mm_storeu_si128(out.as_mut_ptr().add(at).cast(), _mm_packus_epi16(left, right));
+                let fourth =
+                    quantised(_mm_unpackhi_epi16(high, zero), _mm_loadu_ps(levels.add(12)));
+                let (left, right) = (
+                    _mm_packs_epi32(first, second),
+                    _mm_packs_epi32(third, fourth),
+                );
+                _mm_storeu_si128(
+                    out.as_mut_ptr().add(at).cast(),
+                    _mm_packus_epi16(left, right),
+                );
             }
             at += 16;
         }
@@ -131,7 +164,9 @@ mod tests {
     fn every_length_and_every_edge() {
         for length in 0..40 {
             let image: Vec<u8> = (0..length).map(|i| (i * 37 % 256) as u8).collect();
-            let levels: Vec<f32> = (0..length).map(|i| [0.0, -300.0, 300.0, 0.5, -0.5, f32::NAN, 17.25][i % 7]).collect();
+            let levels: Vec<f32> = (0..length)
+                .map(|i| [0.0, -300.0, 300.0, 0.5, -0.5, f32::NAN, 17.25][i % 7])
+                .collect();
             let mut out = vec![1; length];
             add_quantised(&mut out, &image, &levels);
             for i in 0..length {

@@ -24,13 +24,21 @@ impl Outcome {
     /// Mean loss, 0 for no answers.
     #[must_use]
     pub fn mean_loss(&self) -> f32 {
-        if self.total == 0 { 0.0 } else { (self.loss / f64::from(self.total)) as f32 }
+        if self.total == 0 {
+            0.0
+        } else {
+            (self.loss / f64::from(self.total)) as f32
+        }
     }
 
     /// Share of right answers, 0 for none.
     #[must_use]
     pub fn accuracy(&self) -> f32 {
-        if self.total == 0 { 0.0 } else { self.correct as f32 / self.total as f32 }
+        if self.total == 0 {
+            0.0
+        } else {
+            self.correct as f32 / self.total as f32
+        }
     }
 
     /// Adds another batch's.
@@ -60,7 +68,14 @@ impl Objective {
         let kind = reader.choice("kind", &["cross-entropy", "margin"], Some("cross-entropy"));
         let margin = reader.number("margin", 0.0..=100.0, Some(0.0));
         let temperature = reader.number("temperature", 1e-3..=1e3, Some(1.0));
-        (if kind == 0 { Loss::CrossEntropy } else { Loss::Margin { margin } }, temperature)
+        (
+            if kind == 0 {
+                Loss::CrossEntropy
+            } else {
+                Loss::Margin { margin }
+            },
+            temperature,
+        )
     }
 
     /// One answer as scores of the labels, on the scale of logits.

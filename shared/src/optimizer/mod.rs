@@ -23,7 +23,10 @@ pub struct Candidate {
 
 impl Candidate {
     /// θ as it is.
-    pub const BASE: Self = Self { direction: None, scale: 0.0 };
+    pub const BASE: Self = Self {
+        direction: None,
+        scale: 0.0,
+    };
 
     /// Writes the point's coordinates into `out`.
     pub fn apply(&self, theta: &[f32], out: &mut Vec<f32>) {
@@ -61,7 +64,12 @@ impl State {
     /// The beginning of a round at `theta`.
     #[must_use]
     pub fn new(theta: Vec<f32>, round: u32) -> Self {
-        Self { theta, round, step: 0, moments: Vec::new() }
+        Self {
+            theta,
+            round,
+            step: 0,
+            moments: Vec::new(),
+        }
     }
 }
 
@@ -79,7 +87,10 @@ impl Plan {
     /// so a participant who joins late is where everybody is.
     #[must_use]
     pub fn steps_before(&self, state: &State) -> u32 {
-        state.round.saturating_mul(self.local_steps).saturating_add(state.step)
+        state
+            .round
+            .saturating_mul(self.local_steps)
+            .saturating_add(state.step)
     }
 
     /// What is left of the run, from 1 to (almost) 0.
@@ -124,7 +135,10 @@ pub trait Optimizer: Send + Sync {
 /// Checks what every `tell` must check.
 pub(crate) fn check_losses(asked: usize, losses: &[f32]) -> Result<(), TellError> {
     if losses.len() != asked {
-        return Err(TellError::Count { asked, got: losses.len() });
+        return Err(TellError::Count {
+            asked,
+            got: losses.len(),
+        });
     }
     match losses.iter().position(|l| !l.is_finite()) {
         Some(index) => Err(TellError::NotFinite { index }),
@@ -133,8 +147,17 @@ pub(crate) fn check_losses(asked: usize, losses: &[f32]) -> Result<(), TellError
 }
 
 /// The direction number `index` of the state's step.
-pub(crate) fn direction(identity: Identity, state: &State, index: u32, distribution: Distribution) -> Direction {
-    Direction { key: identity.key, counter: [index, state.step, state.round], distribution }
+pub(crate) fn direction(
+    identity: Identity,
+    state: &State,
+    index: u32,
+    distribution: Distribution,
+) -> Direction {
+    Direction {
+        key: identity.key,
+        counter: [index, state.step, state.round],
+        distribution,
+    }
 }
 
 type Build = fn(&mut Reader<'_>, Identity, Plan) -> Box<dyn Optimizer>;
@@ -142,7 +165,11 @@ type Build = fn(&mut Reader<'_>, Identity, Plan) -> Box<dyn Optimizer>;
 /// All optimisers by the name that a task file uses. One line each.
 #[must_use]
 pub fn registry() -> &'static [(&'static str, Build)] {
-    &[("zo-adam", zo_adam::build), ("zo-sgd", zo_sgd::build), ("spsa-gc", spsa_gc::build)]
+    &[
+        ("zo-adam", zo_adam::build),
+        ("zo-sgd", zo_sgd::build),
+        ("spsa-gc", spsa_gc::build),
+    ]
 }
 
 /// Builds what a task file's `[optimizer]` table asks for; all faults at once.
@@ -153,7 +180,11 @@ pub fn build(spec: &Value, identity: Identity, plan: Plan) -> Result<Box<dyn Opt
     let chosen = reader.choice("kind", &names, Some("zo-adam"));
     let optimizer = registry()[chosen].1(&mut reader, identity, plan);
     reader.finish();
-    if faults.is_empty() { Ok(optimizer) } else { Err(Faults(faults)) }
+    if faults.is_empty() {
+        Ok(optimizer)
+    } else {
+        Err(Faults(faults))
+    }
 }
 
 #[cfg(test)]
@@ -171,7 +202,10 @@ mod tests {
             json!({ "kind": "spsa-gc", "a": 0.01, "c": 0.01 }),
         ];
         for spec in specs {
-            let plan = Plan { rounds: 1, local_steps: 400 };
+            let plan = Plan {
+                rounds: 1,
+                local_steps: 400,
+            };
             let optimizer = build(&spec, Identity { key: [1, 2] }, plan).unwrap();
             let mut state = State::new(vec![0.0; 20], 0);
             let loss = |point: &[f32]| point.iter().map(|t| (t - 1.0) * (t - 1.0)).sum::<f32>();
@@ -195,15 +229,29 @@ mod tests {
     #[test]
     fn bad_losses_change_nothing() {
         for (name, _) in registry() {
-            let optimizer = build(&json!({ "kind": name }), Identity { key: [1, 2] }, Plan { rounds: 1, local_steps: 1 }).unwrap();
+            let optimizer = build(
+                &json!({ "kind": name }),
+                Identity { key: [1, 2] },
+                Plan {
+                    rounds: 1,
+                    local_steps: 1,
+                },
+            )
+            .unwrap();
             let before = State::new(vec![0.5; 3], 0);
             let mut state = before.clone();
             let asked = optimizer.ask(&state).len();
             assert_eq!(asked, optimizer.batches_per_step());
-            assert_eq!(optimizer.tell(&mut state, &[]), Err(TellError::Count { asked, got: 0 }));
+            assert_eq!(
+                optimizer.tell(&mut state, &[]),
+                Err(TellError::Count { asked, got: 0 })
+            );
             let mut losses = vec![1.0; asked];
             losses[asked - 1] = f32::NAN;
-            assert_eq!(optimizer.tell(&mut state, &losses), Err(TellError::NotFinite { index: asked - 1 }));
+            assert_eq!(
+                optimizer.tell(&mut state, &losses),
+                Err(TellError::NotFinite { index: asked - 1 })
+            );
             assert_eq!(state, before);
         }
     }

@@ -322,7 +322,10 @@ impl Client {
             Event::Leave => self.stage = Stage::Stopped(StopReason::Left),
             Event::View(view) => self.take_view(env, view),
             Event::Theta(theta) => self.take_theta(env, theta),
-            Event::Evaluated { outcomes, frequencies } => self.take_answers(env, &outcomes, frequencies),
+            Event::Evaluated {
+                outcomes,
+                frequencies,
+            } => self.take_answers(env, &outcomes, frequencies),
             Event::Accepted => match self.stage {
                 Stage::Enrolling => self.stage = Stage::AwaitingCohort,
                 Stage::Uploading => self.delivered_update(),
@@ -335,11 +338,18 @@ impl Client {
 
     fn take_view(&mut self, env: &Environment<'_>, view: RoundView) {
         // Answers may overtake each other on the way here.
-        if self.view.as_ref().is_some_and(|old| old.version > view.version) {
+        if self
+            .view
+            .as_ref()
+            .is_some_and(|old| old.version > view.version)
+        {
             return;
         }
         // A round that moved θ by nothing is still another one, with other directions and examples.
-        let stale = self.work.as_ref().is_none_or(|w| w.hash != view.theta || w.step != view.step);
+        let stale = self
+            .work
+            .as_ref()
+            .is_none_or(|w| w.hash != view.theta || w.step != view.step);
         let (status, phase, standing) = (view.status, view.phase, view.standing);
         self.view = Some(view);
         if status == FederationStatus::Closed {
@@ -366,7 +376,10 @@ impl Client {
 
     /// The model is being asked: nothing that the aggregator answers belongs to this.
     fn is_evaluating(&self) -> bool {
-        matches!(self.stage, Stage::Fitting | Stage::Baseline | Stage::Measuring | Stage::Training { .. })
+        matches!(
+            self.stage,
+            Stage::Fitting | Stage::Baseline | Stage::Measuring | Stage::Training { .. }
+        )
     }
 
     fn update_is_ready(&self) -> bool {
@@ -374,17 +387,25 @@ impl Client {
     }
 
     fn finished(&self) -> bool {
-        self.view.as_ref().is_some_and(|v| v.status == FederationStatus::Finished)
+        self.view
+            .as_ref()
+            .is_some_and(|v| v.status == FederationStatus::Finished)
     }
 
     fn take_theta(&mut self, env: &Environment<'_>, theta: Vec<f32>) {
-        let (Stage::Loading, Some(view)) = (&self.stage, &self.view) else { return };
+        let (Stage::Loading, Some(view)) = (&self.stage, &self.view) else {
+            return;
+        };
         let hash = theta_hash(&theta);
         if theta.len() != env.dim || hash != view.theta {
             // Either θ moved on since the view, or the two contradict each other: look again.
             self.mismatches += 1;
             let enough = self.mismatches >= MISMATCHES;
-            self.stage = if enough { Stage::Stopped(StopReason::Inconsistent) } else { Stage::Syncing };
+            self.stage = if enough {
+                Stage::Stopped(StopReason::Inconsistent)
+            } else {
+                Stage::Syncing
+            };
             return;
         }
         self.mismatches = 0;
@@ -394,7 +415,15 @@ impl Client {
             self.unreported = 0;
         }
         let step = view.step;
-        self.work = Some(Work { hash, step, theta, measured: None, delta: None, train_loss: 0.0, offered: false });
+        self.work = Some(Work {
+            hash,
+            step,
+            theta,
+            measured: None,
+            delta: None,
+            train_loss: 0.0,
+            offered: false,
+        });
         self.prepare_to_train(env);
     }
 
@@ -417,16 +446,27 @@ impl Client {
         if self.finished() {
             self.stage = Stage::Stopped(StopReason::Finished);
         } else if let Some(work) = &self.work {
-            self.stage = Stage::Training { state: State::new(work.theta.clone(), work.step) };
+            self.stage = Stage::Training {
+                state: State::new(work.theta.clone(), work.step),
+            };
         }
     }
 
-    fn take_answers(&mut self, env: &Environment<'_>, outcomes: &[Outcome], frequencies: Option<Frequencies>) {
-        let Some(evaluation) = self.evaluation(env) else { return };
+    fn take_answers(
+        &mut self,
+        env: &Environment<'_>,
+        outcomes: &[Outcome],
+        frequencies: Option<Frequencies>,
+    ) {
+        let Some(evaluation) = self.evaluation(env) else {
+            return;
+        };
         let queries = evaluation.queries();
         match (&mut self.stage, &env.task.mapping) {
             (Stage::Fitting, MappingSpec::Frequency { per_label, lift }) => {
-                let Some(frequencies) = frequencies else { return };
+                let Some(frequencies) = frequencies else {
+                    return;
+                };
                 self.mapping = Some(frequencies.fit(*per_label, *lift));
                 self.prepare_to_train(env);
             }
@@ -456,7 +496,14 @@ impl Client {
                 if let Some(work) = self.work.as_mut() {
                     work.train_loss = losses.iter().sum::<f32>() / losses.len().max(1) as f32;
                     if state.step >= env.task.federation.local_steps {
-                        work.delta = Some(state.theta.iter().zip(&work.theta).map(|(new, old)| new - old).collect());
+                        work.delta = Some(
+                            state
+                                .theta
+                                .iter()
+                                .zip(&work.theta)
+                                .map(|(new, old)| new - old)
+                                .collect(),
+                        );
                         self.stage = Stage::Syncing;
                     }
                 }
@@ -481,11 +528,14 @@ impl Client {
             }
             (Refusal::Duplicate, Stage::Enrolling) => Stage::AwaitingCohort,
             (Refusal::FederationClosed, _) => Stage::Stopped(StopReason::Closed),
-            (Refusal::Unauthorized | Refusal::NotFound, _) => Stage::Stopped(StopReason::Unauthorized),
-            // Our own update is refused for what it is: another try would be refused again.
-            (Refusal::Malformed | Refusal::NotFinite | Refusal::OutOfRange | Refusal::TooLarge, Stage::Uploading | Stage::Enrolling) => {
-                Stage::Stopped(StopReason::Inconsistent)
+            (Refusal::Unauthorized | Refusal::NotFound, _) => {
+                Stage::Stopped(StopReason::Unauthorized)
             }
+            // Our own update is refused for what it is: another try would be refused again.
+            (
+                Refusal::Malformed | Refusal::NotFinite | Refusal::OutOfRange | Refusal::TooLarge,
+                Stage::Uploading | Stage::Enrolling,
+            ) => Stage::Stopped(StopReason::Inconsistent),
             // It answers a message of before the open evaluation.
             _ if self.is_evaluating() => return,
             // Finished, wrong round, too late, no place in the cohort: look where the round is now.
@@ -542,7 +592,11 @@ impl Client {
             let budget = env.task.federation.query_budget;
             if budget > 0 && self.spent + u64::from(evaluation.queries()) > budget {
                 // The final θ is good also where nothing is left to measure it with.
-                let reason = if self.finished() { StopReason::Finished } else { StopReason::BudgetSpent };
+                let reason = if self.finished() {
+                    StopReason::Finished
+                } else {
+                    StopReason::BudgetSpent
+                };
                 self.stage = Stage::Stopped(reason);
                 return Action::Stop(reason);
             }
@@ -550,10 +604,15 @@ impl Client {
         }
         let version = self.view.as_ref().map(|v| v.version);
         match (&self.stage, &self.view, &self.work) {
-            (Stage::Loading, Some(view), _) => Action::Load { theta: view.theta.clone() },
-            (Stage::Enrolling, Some(view), Some(work)) => {
-                Action::Enrol { round: view.round, body: Enrolment { theta: work.hash.clone() } }
-            }
+            (Stage::Loading, Some(view), _) => Action::Load {
+                theta: view.theta.clone(),
+            },
+            (Stage::Enrolling, Some(view), Some(work)) => Action::Enrol {
+                round: view.round,
+                body: Enrolment {
+                    theta: work.hash.clone(),
+                },
+            },
             (Stage::Uploading, Some(view), Some(work)) => Action::Upload(Update {
                 round: view.round,
                 theta: work.hash.clone(),
@@ -561,21 +620,35 @@ impl Client {
                 delta: work.delta.clone().unwrap_or_default(),
                 metrics: self.metrics(work),
             }),
-            (Stage::AwaitingCohort | Stage::AwaitingResult, _, _) => Action::Sync { after: version },
+            (Stage::AwaitingCohort | Stage::AwaitingResult, _, _) => {
+                Action::Sync { after: version }
+            }
             _ => Action::Sync { after: None },
         }
     }
 
     fn metrics(&self, work: &Work) -> Metrics {
         let measured = work.measured.unwrap_or_default();
-        Metrics { correct: measured.correct, total: measured.total, loss: measured.loss, queries: self.unreported }
+        Metrics {
+            correct: measured.correct,
+            total: measured.total,
+            loss: measured.loss,
+            queries: self.unreported,
+        }
     }
 }
 
 /// The examples of one step: drawn without replacement, a function of (seed, participant, θ's number, step)
 /// alone, so that a repeated step asks the same.
 fn batch(task: &Task, participant: u32, state: &State, training: usize) -> Vec<u32> {
-    let key = derive_key(&[task.seed as u32, (task.seed >> 32) as u32, purpose::BATCH, participant, state.round, state.step]);
+    let key = derive_key(&[
+        task.seed as u32,
+        (task.seed >> 32) as u32,
+        purpose::BATCH,
+        participant,
+        state.round,
+        state.step,
+    ]);
     let mut stream = Stream::with_key(key);
     let mut indices: Vec<u32> = (0..training as u32).collect();
     let size = (task.federation.batch as usize).min(training);

@@ -115,7 +115,10 @@ impl Metrics {
     /// Sums must be finite and possible.
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        self.correct <= self.total && self.loss.abs() <= MAX_LOSS && self.total <= MAX_EXAMPLES && self.queries <= MAX_QUERIES
+        self.correct <= self.total
+            && self.loss.abs() <= MAX_LOSS
+            && self.total <= MAX_EXAMPLES
+            && self.queries <= MAX_QUERIES
     }
 
     /// Adds another participant's.
@@ -163,7 +166,11 @@ impl Update {
             return Err(Refusal::NotFinite);
         }
         let in_range = self.delta.iter().all(|d| d.abs() <= MAX_ENTRY);
-        if !in_range || !self.metrics.is_valid() || self.examples == 0 || self.examples > MAX_EXAMPLES {
+        if !in_range
+            || !self.metrics.is_valid()
+            || self.examples == 0
+            || self.examples > MAX_EXAMPLES
+        {
             return Err(Refusal::OutOfRange);
         }
         Ok(())

@@ -81,7 +81,15 @@ impl Round {
     /// A fresh round.
     #[must_use]
     pub fn open(number: u32) -> Self {
-        Self { number, phase: Phase::Open, since: None, enrolled: 0, cohort: 0, delivered: 0, gone: 0 }
+        Self {
+            number,
+            phase: Phase::Open,
+            since: None,
+            enrolled: 0,
+            cohort: 0,
+            delivered: 0,
+            gone: 0,
+        }
     }
 
     /// When the phase ends in any case (ms since 1970); nothing while its clock stands.
@@ -104,11 +112,19 @@ impl Round {
             _ => return None,
         };
         let since = self.since?;
-        [limits.time_min_ms, limits.time_max_ms].into_iter().map(|t| since.saturating_add(t)).find(|t| *t > now)
+        [limits.time_min_ms, limits.time_max_ms]
+            .into_iter()
+            .map(|t| since.saturating_add(t))
+            .find(|t| *t > now)
     }
 
     /// Takes an event at time `now` (ms since 1970; may jump either way). On a refusal nothing has changed.
-    pub fn step(&mut self, policy: &Policy, now: u64, event: Event) -> Result<Vec<Action>, Refusal> {
+    pub fn step(
+        &mut self,
+        policy: &Policy,
+        now: u64,
+        event: Event,
+    ) -> Result<Vec<Action>, Refusal> {
         let mut next = self.clone();
         let actions = next.take(policy, now, event)?;
         *self = next;
@@ -160,7 +176,9 @@ impl Round {
     fn enrol(&mut self, policy: &Policy, now: u64, standing: Standing) -> Result<(), Refusal> {
         match (self.phase, standing) {
             (Phase::Open, Standing::Idle) => {}
-            (_, Standing::Enrolled | Standing::InCohort | Standing::Delivered) => return Err(Refusal::Duplicate),
+            (_, Standing::Enrolled | Standing::InCohort | Standing::Delivered) => {
+                return Err(Refusal::Duplicate);
+            }
             _ => return Err(Refusal::TooLate),
         }
         if self.enrolled >= policy.open.count_max {
@@ -189,10 +207,18 @@ impl Round {
         if self.phase == Phase::Open && self.since.is_some() {
             // A cohort that could not suffice is not frozen: it would be aborted as soon as all delivered, and the
             // same participants would enrol again at once, round after round.
-            let open = Limits { count_min: policy.open.count_min.max(policy.upload.count_min), ..policy.open };
+            let open = Limits {
+                count_min: policy.open.count_min.max(policy.upload.count_min),
+                ..policy.open
+            };
             match open.verdict(self.enrolled, live.max(self.enrolled), elapsed) {
                 Verdict::Go => {
-                    *self = Self { phase: Phase::Upload, since: Some(now), cohort: self.enrolled, ..self.clone() };
+                    *self = Self {
+                        phase: Phase::Upload,
+                        since: Some(now),
+                        cohort: self.enrolled,
+                        ..self.clone()
+                    };
                     actions.push(Action::Freeze);
                 }
                 Verdict::TooFew => {
@@ -202,7 +228,10 @@ impl Round {
                 Verdict::Wait => {}
             }
         } else if self.phase == Phase::Upload {
-            match policy.upload.verdict(self.delivered, self.cohort - self.gone, elapsed) {
+            match policy
+                .upload
+                .verdict(self.delivered, self.cohort - self.gone, elapsed)
+            {
                 Verdict::Go => {
                     self.phase = Phase::Done;
                     actions.push(Action::Aggregate);
@@ -227,44 +256,84 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const OPEN: Limits = Limits { count_min: 2, count_max: 4, time_min_ms: 100, time_max_ms: 1_000 };
-    const UPLOAD: Limits = Limits { count_min: 2, count_max: 4, time_min_ms: 50, time_max_ms: 500 };
-    const POLICY: Policy = Policy { open: OPEN, upload: UPLOAD, lease_ms: 10_000 };
+    const OPEN: Limits = Limits {
+        count_min: 2,
+        count_max: 4,
+        time_min_ms: 100,
+        time_max_ms: 1_000,
+    };
+    const UPLOAD: Limits = Limits {
+        count_min: 2,
+        count_max: 4,
+        time_min_ms: 50,
+        time_max_ms: 500,
+    };
+    const POLICY: Policy = Policy {
+        open: OPEN,
+        upload: UPLOAD,
+        lease_ms: 10_000,
+    };
 
     fn enrol(live: u32) -> Event {
-        Event::Enrol { standing: Standing::Idle, live }
+        Event::Enrol {
+            standing: Standing::Idle,
+            live,
+        }
     }
 
     fn deliver() -> Event {
-        Event::Deliver { standing: Standing::InCohort }
+        Event::Deliver {
+            standing: Standing::InCohort,
+        }
     }
 
     /// A round whose cohort of `n` was frozen at time 0.
     fn frozen(n: u32) -> Round {
-        Round { phase: Phase::Upload, since: Some(0), enrolled: n, cohort: n, ..Round::open(7) }
+        Round {
+            phase: Phase::Upload,
+            since: Some(0),
+            enrolled: n,
+            cohort: n,
+            ..Round::open(7)
+        }
     }
 
     #[test]
     fn all_who_live_enrol_and_deliver() {
         let mut round = Round::open(0);
         assert_eq!(round.step(&POLICY, 10, enrol(2)), Ok(vec![Action::Enrol]));
-        assert_eq!(round.step(&POLICY, 11, enrol(2)), Ok(vec![Action::Enrol, Action::Freeze]));
-        assert_eq!((round.phase, round.cohort, round.since), (Phase::Upload, 2, Some(11)));
+        assert_eq!(
+            round.step(&POLICY, 11, enrol(2)),
+            Ok(vec![Action::Enrol, Action::Freeze])
+        );
+        assert_eq!(
+            (round.phase, round.cohort, round.since),
+            (Phase::Upload, 2, Some(11))
+        );
         assert_eq!(round.step(&POLICY, 12, deliver()), Ok(vec![Action::Store]));
-        assert_eq!(round.step(&POLICY, 13, deliver()), Ok(vec![Action::Store, Action::Aggregate]));
+        assert_eq!(
+            round.step(&POLICY, 13, deliver()),
+            Ok(vec![Action::Store, Action::Aggregate])
+        );
         assert_eq!(round.phase, Phase::Done);
     }
 
     #[test]
     fn the_clock_stands_until_somebody_enrols_and_again_when_all_withdraw() {
         let mut round = Round::open(0);
-        assert_eq!(round.step(&POLICY, 1 << 40, Event::Tick { live: 9 }), Ok(vec![]));
+        assert_eq!(
+            round.step(&POLICY, 1 << 40, Event::Tick { live: 9 }),
+            Ok(vec![])
+        );
         assert_eq!(round.deadline(&POLICY), None);
         round.step(&POLICY, 500, enrol(9)).unwrap();
         assert_eq!(round.deadline(&POLICY), Some(1_500));
         assert_eq!(round.wake_at(&POLICY, 500), Some(600));
         assert_eq!(round.wake_at(&POLICY, 600), Some(1_500));
-        let leave = Event::Leave { standing: Standing::Enrolled, live: 8 };
+        let leave = Event::Leave {
+            standing: Standing::Enrolled,
+            live: 8,
+        };
         assert_eq!(round.step(&POLICY, 600, leave), Ok(vec![Action::Withdraw]));
         assert_eq!(round, Round::open(0));
     }
@@ -276,27 +345,54 @@ mod tests {
         let mut alone = round.clone();
         round.step(&POLICY, 0, enrol(9)).unwrap();
         assert_eq!(round.step(&POLICY, 99, Event::Tick { live: 9 }), Ok(vec![]));
-        assert_eq!(round.step(&POLICY, 100, Event::Tick { live: 9 }), Ok(vec![Action::Freeze]));
-        assert_eq!(alone.step(&POLICY, 999, Event::Tick { live: 9 }), Ok(vec![]));
+        assert_eq!(
+            round.step(&POLICY, 100, Event::Tick { live: 9 }),
+            Ok(vec![Action::Freeze])
+        );
+        assert_eq!(
+            alone.step(&POLICY, 999, Event::Tick { live: 9 }),
+            Ok(vec![])
+        );
         let abort = Action::Abort(AbortReason::TooFewEnrolled);
-        assert_eq!(alone.step(&POLICY, 1_000, Event::Tick { live: 9 }), Ok(vec![abort]));
+        assert_eq!(
+            alone.step(&POLICY, 1_000, Event::Tick { live: 9 }),
+            Ok(vec![abort])
+        );
     }
 
     #[test]
     fn a_cohort_that_could_not_suffice_is_not_frozen() {
-        let policy = Policy { open: Limits { count_min: 1, ..OPEN }, ..POLICY };
+        let policy = Policy {
+            open: Limits {
+                count_min: 1,
+                ..OPEN
+            },
+            ..POLICY
+        };
         let mut round = Round::open(0);
         // All who live, and enough for the phase; but two are needed in the next.
         assert_eq!(round.step(&policy, 0, enrol(1)), Ok(vec![Action::Enrol]));
-        assert_eq!(round.step(&policy, 500, Event::Tick { live: 1 }), Ok(vec![]));
-        assert_eq!(round.clone().step(&policy, 600, enrol(2)), Ok(vec![Action::Enrol, Action::Freeze]));
+        assert_eq!(
+            round.step(&policy, 500, Event::Tick { live: 1 }),
+            Ok(vec![])
+        );
+        assert_eq!(
+            round.clone().step(&policy, 600, enrol(2)),
+            Ok(vec![Action::Enrol, Action::Freeze])
+        );
         let abort = Action::Abort(AbortReason::TooFewEnrolled);
-        assert_eq!(round.step(&policy, 1_000, Event::Tick { live: 1 }), Ok(vec![abort]));
+        assert_eq!(
+            round.step(&policy, 1_000, Event::Tick { live: 1 }),
+            Ok(vec![abort])
+        );
     }
 
     #[test]
     fn nobody_waits_for_the_gone() {
-        let leave = Event::Leave { standing: Standing::InCohort, live: 2 };
+        let leave = Event::Leave {
+            standing: Standing::InCohort,
+            live: 2,
+        };
         let mut round = frozen(3);
         round.step(&POLICY, 1, deliver()).unwrap();
         round.step(&POLICY, 2, deliver()).unwrap();
@@ -313,22 +409,70 @@ mod tests {
         let cases = [
             (Round::open(0), enrol(1), None),
             (Round::open(0), deliver(), Some(Refusal::TooEarly)),
-            (Round::open(0), Event::Enrol { standing: Standing::Enrolled, live: 1 }, Some(Refusal::Duplicate)),
+            (
+                Round::open(0),
+                Event::Enrol {
+                    standing: Standing::Enrolled,
+                    live: 1,
+                },
+                Some(Refusal::Duplicate),
+            ),
             (frozen(2), enrol(1), Some(Refusal::TooLate)),
-            (frozen(2), Event::Deliver { standing: Standing::Idle }, Some(Refusal::NotInCohort)),
-            (frozen(2), Event::Deliver { standing: Standing::Delivered }, Some(Refusal::Duplicate)),
-            (Round { phase: Phase::Done, ..frozen(2) }, deliver(), Some(Refusal::TooLate)),
-            (Round { phase: Phase::Done, ..frozen(2) }, Event::Close, Some(Refusal::FederationClosed)),
-            (Round { enrolled: 4, since: Some(0), ..Round::open(0) }, enrol(9), Some(Refusal::CohortFull)),
+            (
+                frozen(2),
+                Event::Deliver {
+                    standing: Standing::Idle,
+                },
+                Some(Refusal::NotInCohort),
+            ),
+            (
+                frozen(2),
+                Event::Deliver {
+                    standing: Standing::Delivered,
+                },
+                Some(Refusal::Duplicate),
+            ),
+            (
+                Round {
+                    phase: Phase::Done,
+                    ..frozen(2)
+                },
+                deliver(),
+                Some(Refusal::TooLate),
+            ),
+            (
+                Round {
+                    phase: Phase::Done,
+                    ..frozen(2)
+                },
+                Event::Close,
+                Some(Refusal::FederationClosed),
+            ),
+            (
+                Round {
+                    enrolled: 4,
+                    since: Some(0),
+                    ..Round::open(0)
+                },
+                enrol(9),
+                Some(Refusal::CohortFull),
+            ),
         ];
         for (mut round, event, refusal) in cases {
-            assert_eq!(round.step(&POLICY, 1, event).err(), refusal, "{event:?} in {round:?}");
+            assert_eq!(
+                round.step(&POLICY, 1, event).err(),
+                refusal,
+                "{event:?} in {round:?}"
+            );
         }
     }
 
     #[test]
     fn a_refusal_leaves_even_the_clock_alone() {
-        let mut round = Round { since: Some(500), ..frozen(2) };
+        let mut round = Round {
+            since: Some(500),
+            ..frozen(2)
+        };
         let before = round.clone();
         // The clock has jumped back.
         assert_eq!(round.step(&POLICY, 100, enrol(9)), Err(Refusal::TooLate));
@@ -346,7 +490,12 @@ mod tests {
     impl Driver {
         fn new(participants: usize) -> Self {
             let standings = vec![Standing::Idle; participants];
-            Self { round: Round::open(0), standings, departed: vec![false; participants], stored: 0 }
+            Self {
+                round: Round::open(0),
+                standings,
+                departed: vec![false; participants],
+                stored: 0,
+            }
         }
 
         fn live(&self) -> u32 {
@@ -354,18 +503,34 @@ mod tests {
         }
 
         fn count(&self, standing: Standing) -> u32 {
-            self.standings.iter().zip(&self.departed).filter(|(s, d)| **s == standing && !**d).count() as u32
+            self.standings
+                .iter()
+                .zip(&self.departed)
+                .filter(|(s, d)| **s == standing && !**d)
+                .count() as u32
         }
 
         /// One event of participant `who`; checks everything that must always hold.
-        fn event(&mut self, policy: &Policy, now: u64, who: usize, kind: u8) -> Result<(), TestCaseError> {
+        fn event(
+            &mut self,
+            policy: &Policy,
+            now: u64,
+            who: usize,
+            kind: u8,
+        ) -> Result<(), TestCaseError> {
             let standing = self.standings[who];
             let event = match kind {
-                0 | 1 => Event::Enrol { standing, live: self.live() },
+                0 | 1 => Event::Enrol {
+                    standing,
+                    live: self.live(),
+                },
                 2 | 3 => Event::Deliver { standing },
                 4 => {
                     self.departed[who] = true;
-                    Event::Leave { standing, live: self.live() }
+                    Event::Leave {
+                        standing,
+                        live: self.live(),
+                    }
                 }
                 _ => Event::Tick { live: self.live() },
             };
@@ -422,11 +587,13 @@ mod tests {
     }
 
     fn limits() -> impl Strategy<Value = Limits> {
-        (1..5_u32, 0..5_u32, 0..300_u64, 0..700_u64).prop_map(|(min, more, time_min_ms, longer)| Limits {
-            count_min: min,
-            count_max: min + more,
-            time_min_ms,
-            time_max_ms: 100_u64.max(time_min_ms + longer),
+        (1..5_u32, 0..5_u32, 0..300_u64, 0..700_u64).prop_map(|(min, more, time_min_ms, longer)| {
+            Limits {
+                count_min: min,
+                count_max: min + more,
+                time_min_ms,
+                time_max_ms: 100_u64.max(time_min_ms + longer),
+            }
         })
     }
 

@@ -33,16 +33,26 @@ fn without_faults_all_rounds_are_done_at_once() {
     world.heal_and_finish();
     let records = world.records();
     assert_eq!(records.len(), scenario.rounds as usize, "{records:?}");
-    assert!(records.iter().all(|r| r.delivered == scenario.participants), "{records:?}");
+    assert!(
+        records.iter().all(|r| r.delivered == scenario.participants),
+        "{records:?}"
+    );
     assert!(world.elapsed() < 60_000, "took {} ms", world.elapsed());
 }
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let noise = [
-        Op::Network { loss: 25, duplicate: 25, delay: 900 },
+        Op::Network {
+            loss: 25,
+            duplicate: 25,
+            delay: 900,
+        },
         Op::Pass { ms: 9_000 },
-        Op::Crash { who: 0, moment: ops::Moment::Now },
+        Op::Crash {
+            who: 0,
+            moment: ops::Moment::Now,
+        },
         Op::Pass { ms: 3_000 },
     ];
     let run = || {
@@ -65,5 +75,8 @@ proptest! {
 }
 
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_500)
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1_500)
 }

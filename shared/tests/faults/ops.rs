@@ -111,14 +111,26 @@ pub enum Op {
 }
 
 fn moment() -> impl Strategy<Value = Moment> {
-    prop::sample::select(vec![Moment::Now, Moment::BeforeStoring, Moment::AfterStoring])
+    prop::sample::select(vec![
+        Moment::Now,
+        Moment::BeforeStoring,
+        Moment::AfterStoring,
+    ])
 }
 
 fn forgery() -> impl Strategy<Value = Forgery> {
     use Forgery::*;
     prop::sample::select(vec![
-        WrongLength, NotANumber, Infinite, TooLarge, NoExamples, ImpossibleMetrics, HugeLoss, ForeignRound,
-        ForeignTheta, Stranger,
+        WrongLength,
+        NotANumber,
+        Infinite,
+        TooLarge,
+        NoExamples,
+        ImpossibleMetrics,
+        HugeLoss,
+        ForeignRound,
+        ForeignTheta,
+        Stranger,
     ])
 }
 

@@ -32,7 +32,17 @@ pub struct Participant {
 
 impl Participant {
     pub fn new(json: bool) -> Self {
-        Self { bench: None, machine: None, disk: None, json, open: None, crash: None, up: true, gone: false, asked: 0 }
+        Self {
+            bench: None,
+            machine: None,
+            disk: None,
+            json,
+            open: None,
+            crash: None,
+            up: true,
+            gone: false,
+            asked: 0,
+        }
     }
 
     /// Has a number now, and stores that before anything else.
@@ -66,14 +76,21 @@ impl Participant {
         let before = machine.clone();
         let action = machine.step(&bench.environment(), event);
         let again = machine.clone().step(&bench.environment(), Event::Start);
-        assert_eq!(again, action, "a restart would not go on with the open action; before: {before:?}");
+        assert_eq!(
+            again, action,
+            "a restart would not go on with the open action; before: {before:?}"
+        );
         if self.crash == Some(Moment::BeforeStoring) {
             self.crash();
             return None;
         }
         let bytes = write(machine, self.json);
         let stored: Client = read(&bytes, self.json);
-        assert_eq!(essence(&stored, bench, self.json), essence(machine, bench, self.json), "the state does not survive the disk");
+        assert_eq!(
+            essence(&stored, bench, self.json),
+            essence(machine, bench, self.json),
+            "the state does not survive the disk"
+        );
         self.disk = Some(bytes);
         if self.crash == Some(Moment::AfterStoring) {
             self.crash();
@@ -84,7 +101,9 @@ impl Participant {
 
     /// The model's answers to an evaluation.
     pub fn ask(&mut self, scenario: &Scenario, evaluation: &Evaluation) -> Event {
-        let (Some(machine), Some(bench)) = (&self.machine, &self.bench) else { return Event::Start };
+        let (Some(machine), Some(bench)) = (&self.machine, &self.bench) else {
+            return Event::Start;
+        };
         self.asked += u64::from(evaluation.queries());
         let mut answers = Vec::new();
         for request in Workbench::requests(evaluation, 5) {
@@ -92,12 +111,16 @@ impl Participant {
             bench.render(evaluation, request, &mut images);
             answers.push(scenario.model(&images, count));
         }
-        bench.event(machine, evaluation, &answers).expect("as many answers as images")
+        bench
+            .event(machine, evaluation, &answers)
+            .expect("as many answers as images")
     }
 
     /// The state as it is, or as the disk has it.
     pub fn state(&self) -> Option<Client> {
-        self.machine.clone().or_else(|| self.disk.as_deref().map(|bytes| read(bytes, self.json)))
+        self.machine
+            .clone()
+            .or_else(|| self.disk.as_deref().map(|bytes| read(bytes, self.json)))
     }
 
     /// Why the machine stopped, if it did.
@@ -112,20 +135,37 @@ impl Participant {
 
 /// What must survive the disk: everything. But JSON as it is read here may lose the last bit of an f64, which
 /// only sums of losses have; f32 survive, because an f64 in between has bits to spare.
-fn essence(client: &Client, bench: &Workbench, json: bool) -> (Option<Client>, Action, u64, Option<Vec<f32>>) {
+fn essence(
+    client: &Client,
+    bench: &Workbench,
+    json: bool,
+) -> (Option<Client>, Action, u64, Option<Vec<f32>>) {
     let mut action = client.clone().step(&bench.environment(), Event::Start);
     if let (Action::Upload(update), true) = (&mut action, json) {
         update.metrics.loss = (1e9 * update.metrics.loss).round();
     }
-    ((!json).then(|| client.clone()), action, client.spent(), client.theta().map(<[f32]>::to_vec))
+    (
+        (!json).then(|| client.clone()),
+        action,
+        client.spent(),
+        client.theta().map(<[f32]>::to_vec),
+    )
 }
 
 /// What goes to a disk.
 pub fn write<T: Serialize>(state: &T, json: bool) -> Vec<u8> {
-    if json { serde_json::to_vec(state).expect("the state is JSON") } else { wire::encode(state) }
+    if json {
+        serde_json::to_vec(state).expect("the state is JSON")
+    } else {
+        wire::encode(state)
+    }
 }
 
 /// And comes back.
 pub fn read<T: DeserializeOwned>(bytes: &[u8], json: bool) -> T {
-    if json { serde_json::from_slice(bytes).expect("the state parses") } else { wire::decode(bytes).expect("the state parses") }
+    if json {
+        serde_json::from_slice(bytes).expect("the state parses")
+    } else {
+        wire::decode(bytes).expect("the state parses")
+    }
 }

@@ -19,7 +19,13 @@ fn a_theta_that_does_not_move_ends_all_the_same() {
         ..Scenario::default()
     };
     survive(&scenario, &[]);
-    survive(&Scenario { rounds: 4, ..scenario }, &[]);
+    survive(
+        &Scenario {
+            rounds: 4,
+            ..scenario
+        },
+        &[],
+    );
 }
 
 /// The update was taken and its round ended, but the answer came too late; the second try was refused, and
@@ -35,13 +41,23 @@ fn queries_of_an_update_whose_answer_was_late() {
         ..Scenario::default()
     };
     let ops = [
-        Op::Crash { who: 2, moment: Moment::Now },
+        Op::Crash {
+            who: 2,
+            moment: Moment::Now,
+        },
         Op::Leave { who: 6 },
         Op::Pass { ms: 55 },
         Op::Pass { ms: 548 },
         Op::Leave { who: 3 },
-        Op::HubCrash { moment: Moment::Now, down: 156 },
-        Op::Network { loss: 0, duplicate: 0, delay: 1_911 },
+        Op::HubCrash {
+            moment: Moment::Now,
+            down: 156,
+        },
+        Op::Network {
+            loss: 0,
+            duplicate: 0,
+            delay: 1_911,
+        },
         Op::Pass { ms: 48 },
         Op::Resume { who: 0 },
         Op::Pass { ms: 2_757 },
@@ -63,9 +79,16 @@ fn a_loss_so_large_that_the_sum_overflows() {
         ..Scenario::default()
     };
     let ops = [
-        Op::Network { loss: 0, duplicate: 0, delay: 32 },
+        Op::Network {
+            loss: 0,
+            duplicate: 0,
+            delay: 32,
+        },
         Op::Pass { ms: 200 },
-        Op::Forge { who: 0, forgery: Forgery::HugeLoss },
+        Op::Forge {
+            who: 0,
+            forgery: Forgery::HugeLoss,
+        },
     ];
     survive(&scenario, &ops);
 }

@@ -60,26 +60,47 @@ fn limits() -> impl Strategy<Value = (u32, u64, u64)> {
 pub fn scenario() -> impl Strategy<Value = Scenario> {
     let flags = (any::<bool>(), prop::bool::weighted(0.15), any::<bool>());
     let rule = prop::sample::select(vec!["sgd", "momentum", "adam"]);
-    (any::<u64>(), 1..6_u32, 1..5_u32, limits(), limits(), rule, flags).prop_map(
-        |(seed, participants, rounds, open, upload, rule, (learnt_mapping, deaf_model, holdout))| Scenario {
-            seed,
-            participants,
-            rounds,
-            open,
-            upload,
-            rule,
-            learnt_mapping,
-            deaf_model,
-            holdout,
-        },
+    (
+        any::<u64>(),
+        1..6_u32,
+        1..5_u32,
+        limits(),
+        limits(),
+        rule,
+        flags,
     )
+        .prop_map(
+            |(
+                seed,
+                participants,
+                rounds,
+                open,
+                upload,
+                rule,
+                (learnt_mapping, deaf_model, holdout),
+            )| Scenario {
+                seed,
+                participants,
+                rounds,
+                open,
+                upload,
+                rule,
+                learnt_mapping,
+                deaf_model,
+                holdout,
+            },
+        )
 }
 
 impl Scenario {
     /// The task file.
     pub fn task(&self) -> Task {
         let limits = |(count_min, time_min_ms, time_max_ms): (u32, u64, u64)| json!({ "count_min": count_min, "time_min_ms": time_min_ms, "time_max_ms": time_max_ms });
-        let mapping = if self.learnt_mapping { json!({ "kind": "frequency" }) } else { json!({ "kind": "identity" }) };
+        let mapping = if self.learnt_mapping {
+            json!({ "kind": "frequency" })
+        } else {
+            json!({ "kind": "identity" })
+        };
         Task::from_value(json!({
             "name": "faults",
             // JSON numbers above 2⁵³ are for nobody.
@@ -111,13 +132,18 @@ impl Scenario {
         let mut stream = Stream::new(self.seed ^ u64::from(number), purpose::HANDWRITING);
         let mut some = |n: usize| -> Vec<Labelled> {
             let mut one = |label| Labelled {
-                image: (0..3 * SIDE * SIDE).map(|_| stream.below(256) as u8).collect(),
+                image: (0..3 * SIDE * SIDE)
+                    .map(|_| stream.below(256) as u8)
+                    .collect(),
                 label,
             };
             (0..n).map(|i| one(i % CLASSES)).collect()
         };
         // Different weights, or a mean without weights would pass.
-        let (training, holdout) = (some(3 + number as usize % 4), some(if self.holdout { 2 } else { 0 }));
+        let (training, holdout) = (
+            some(3 + number as usize % 4),
+            some(if self.holdout { 2 } else { 0 }),
+        );
         Workbench::new(task.clone(), number, training, holdout).expect("the data fit the task")
     }
 
@@ -127,10 +153,18 @@ impl Scenario {
             if self.deaf_model {
                 return vec![0.0; CLASSES];
             }
-            let mean = |part: &[u8]| part.iter().map(|p| f32::from(*p)).sum::<f32>() / (255.0 * part.len() as f32);
-            image.chunks(image.len() / CLASSES).map(|part| 4.0 * mean(part)).collect()
+            let mean = |part: &[u8]| {
+                part.iter().map(|p| f32::from(*p)).sum::<f32>() / (255.0 * part.len() as f32)
+            };
+            image
+                .chunks(image.len() / CLASSES)
+                .map(|part| 4.0 * mean(part))
+                .collect()
         };
-        let values = images.chunks(images.len() / count.max(1)).flat_map(row).collect();
+        let values = images
+            .chunks(images.len() / count.max(1))
+            .flat_map(row)
+            .collect();
         Scores::new(CLASSES, values).expect("the model answers finite rows")
     }
 }

@@ -7,7 +7,9 @@ use super::scenario::Scenario;
 use shared::rng::{Stream, purpose};
 use shared::round::client::{Action, Evaluation, Event, Purpose, StopReason};
 use shared::round::hub::Hub;
-use shared::round::messages::{Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, Update};
+use shared::round::messages::{
+    Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, Update,
+};
 use shared::round::phase::Phase;
 use shared::round::refusal::Refusal;
 use shared::task::{Task, theta_hash};
@@ -47,12 +49,28 @@ enum Answer {
 /// Something on its way.
 #[derive(Clone, Debug)]
 enum Packet {
-    ToHub { from: usize, number: u32, id: u64, request: Request },
-    ToParticipant { to: usize, id: u64, answer: Answer },
+    ToHub {
+        from: usize,
+        number: u32,
+        id: u64,
+        request: Request,
+    },
+    ToParticipant {
+        to: usize,
+        id: u64,
+        answer: Answer,
+    },
     /// The model has answered.
-    Evaluated { to: usize, id: u64, evaluation: Evaluation },
+    Evaluated {
+        to: usize,
+        id: u64,
+        evaluation: Evaluation,
+    },
     /// No answer came.
-    TimeOut { to: usize, id: u64 },
+    TimeOut {
+        to: usize,
+        id: u64,
+    },
     Tick,
     HubStarts,
 }
@@ -63,7 +81,11 @@ struct Network {
     delay: u32,
 }
 
-const CALM: Network = Network { loss: 0, duplicate: 0, delay: 0 };
+const CALM: Network = Network {
+    loss: 0,
+    duplicate: 0,
+    delay: 0,
+};
 
 /// Everything.
 pub struct World {
@@ -154,9 +176,17 @@ impl World {
     fn request(&mut self, who: usize, action: Action, request: Request) {
         self.sent += 1;
         let id = self.sent;
-        let number = self.participants[who].machine.as_ref().map_or(u32::MAX, |m| m.participant());
+        let number = self.participants[who]
+            .machine
+            .as_ref()
+            .map_or(u32::MAX, |m| m.participant());
         self.participants[who].open = Some((id, action));
-        self.send(&Packet::ToHub { from: who, number, id, request });
+        self.send(&Packet::ToHub {
+            from: who,
+            number,
+            id,
+            request,
+        });
         self.schedule(TIME_OUT_MS, Packet::TimeOut { to: who, id });
     }
 
@@ -168,7 +198,17 @@ impl World {
     pub fn apply(&mut self, op: &Op) {
         match *op {
             Op::Pass { ms } => self.pass(ms),
-            Op::Network { loss, duplicate, delay } => self.network = Network { loss, duplicate, delay },
+            Op::Network {
+                loss,
+                duplicate,
+                delay,
+            } => {
+                self.network = Network {
+                    loss,
+                    duplicate,
+                    delay,
+                }
+            }
             Op::Crash { who, moment } => {
                 let participant = self.who(who);
                 match moment {
@@ -186,7 +226,12 @@ impl World {
                 let who = self.who(who);
                 self.participants[who].gone = true;
                 if let Some(machine) = &self.participants[who].machine {
-                    let packet = Packet::ToHub { from: who, number: machine.participant(), id: 0, request: Request::Leave };
+                    let packet = Packet::ToHub {
+                        from: who,
+                        number: machine.participant(),
+                        id: 0,
+                        request: Request::Leave,
+                    };
                     self.send(&packet);
                     self.event(who, Event::Leave);
                 }
@@ -194,7 +239,10 @@ impl World {
             Op::Join => self.join(),
             Op::Pause { who } => self.event(self.who(who), Event::Pause),
             Op::Resume { who } => self.event(self.who(who), Event::Resume),
-            Op::HubCrash { moment: Moment::Now, down } => self.hub_dies(down),
+            Op::HubCrash {
+                moment: Moment::Now,
+                down,
+            } => self.hub_dies(down),
             Op::HubCrash { moment, down } => self.hub_crash = Some((moment, down)),
             Op::ClockJump { ms } => {
                 self.jumped += ms;
@@ -211,7 +259,11 @@ impl World {
             return;
         }
         participant.restart();
-        if participant.machine.is_some() { self.event(who, Event::Start) } else { self.ask_to_join(who) }
+        if participant.machine.is_some() {
+            self.event(who, Event::Start)
+        } else {
+            self.ask_to_join(who)
+        }
     }
 
     /// Time passes, and what is due arrives.
@@ -227,7 +279,12 @@ impl World {
 
     fn arrive(&mut self, packet: Packet) {
         match packet {
-            Packet::ToHub { from, number, id, request } => self.hub_takes(from, number, id, &request),
+            Packet::ToHub {
+                from,
+                number,
+                id,
+                request,
+            } => self.hub_takes(from, number, id, &request),
             Packet::ToParticipant { to, id, answer } => self.participant_takes(to, id, answer),
             Packet::Evaluated { to, id, evaluation } => {
                 if self.awaits(to, id) {
@@ -237,7 +294,11 @@ impl World {
             }
             Packet::TimeOut { to, id } => {
                 if self.awaits(to, id) {
-                    if self.participants[to].machine.is_some() { self.event(to, Event::Start) } else { self.ask_to_join(to) }
+                    if self.participants[to].machine.is_some() {
+                        self.event(to, Event::Start)
+                    } else {
+                        self.ask_to_join(to)
+                    }
                 }
             }
             Packet::Tick => {
@@ -256,7 +317,11 @@ impl World {
 
     fn awaits(&self, who: usize, id: u64) -> bool {
         let participant = &self.participants[who];
-        participant.up && participant.open.as_ref().is_some_and(|(open, _)| *open == id)
+        participant.up
+            && participant
+                .open
+                .as_ref()
+                .is_some_and(|(open, _)| *open == id)
     }
 
     // ---- participants
@@ -287,10 +352,16 @@ impl World {
 
     fn event(&mut self, who: usize, event: Event) {
         let unprompted_view = matches!(event, Event::View(_));
-        let Some(action) = self.participants[who].step(event) else { return };
+        let Some(action) = self.participants[who].step(event) else {
+            return;
+        };
         let open = &self.participants[who].open;
         // An unasked view that changes nothing does not make a driver give up what is under way.
-        if unprompted_view && open.as_ref().is_some_and(|(_, same)| *same == action && !matches!(action, Action::Sync { .. })) {
+        if unprompted_view
+            && open
+                .as_ref()
+                .is_some_and(|(_, same)| *same == action && !matches!(action, Action::Sync { .. }))
+        {
             return;
         }
         self.carry_out(who, action);
@@ -304,9 +375,20 @@ impl World {
                 // Stands for the long poll.
                 self.sent += 1;
                 let id = self.sent;
-                let number = self.participants[who].machine.as_ref().map_or(u32::MAX, |m| m.participant());
+                let number = self.participants[who]
+                    .machine
+                    .as_ref()
+                    .map_or(u32::MAX, |m| m.participant());
                 self.participants[who].open = Some((id, action));
-                self.schedule(SYNC_MS, Packet::ToHub { from: who, number, id, request: Request::View });
+                self.schedule(
+                    SYNC_MS,
+                    Packet::ToHub {
+                        from: who,
+                        number,
+                        id,
+                        request: Request::View,
+                    },
+                );
                 self.schedule(TIME_OUT_MS + SYNC_MS, Packet::TimeOut { to: who, id });
                 return;
             }
@@ -318,7 +400,14 @@ impl World {
                 let (id, evaluation) = (self.sent, evaluation.clone());
                 self.participants[who].open = Some((id, action));
                 let time = EVALUATE_MS + u64::from(self.dice.below(40));
-                self.schedule(time, Packet::Evaluated { to: who, id, evaluation });
+                self.schedule(
+                    time,
+                    Packet::Evaluated {
+                        to: who,
+                        id,
+                        evaluation,
+                    },
+                );
                 return;
             }
             Action::Rest | Action::Stop(_) => {
@@ -332,21 +421,48 @@ impl World {
     /// What holds of every participant at every moment.
     fn check_client(&self, who: usize, action: &Action) {
         let participant = &self.participants[who];
-        let Some(machine) = &participant.machine else { return };
-        assert!(machine.spent() <= participant.asked, "{} of {} queries", machine.spent(), participant.asked);
-        let reported = self.oracle.reported.get(&machine.participant()).copied().unwrap_or(0);
-        assert!(reported <= participant.asked, "participant {who} asked {} but {reported} were counted", participant.asked);
+        let Some(machine) = &participant.machine else {
+            return;
+        };
+        assert!(
+            machine.spent() <= participant.asked,
+            "{} of {} queries",
+            machine.spent(),
+            participant.asked
+        );
+        let reported = self
+            .oracle
+            .reported
+            .get(&machine.participant())
+            .copied()
+            .unwrap_or(0);
+        assert!(
+            reported <= participant.asked,
+            "participant {who} asked {} but {reported} were counted",
+            participant.asked
+        );
         if let Action::Stop(reason) = action {
-            let fine = matches!(reason, StopReason::Finished | StopReason::Left) || participant.gone;
+            let fine =
+                matches!(reason, StopReason::Finished | StopReason::Left) || participant.gone;
             assert!(fine, "participant {who} stopped: {reason:?}");
         }
         if let Action::Evaluate(evaluation) = action
             && !(evaluation.purpose == Purpose::Measure && evaluation.candidates.is_empty())
         {
-            let (Some(theta), Some(view)) = (machine.theta(), machine.view()) else { panic!("no θ to evaluate") };
+            let (Some(theta), Some(view)) = (machine.theta(), machine.view()) else {
+                panic!("no θ to evaluate")
+            };
             let hash = theta_hash(theta);
-            assert_eq!(hash, view.theta, "participant {who} works with a θ that was not announced");
-            assert_eq!(self.oracle.hashes.get(view.step as usize), Some(&hash), "step {}", view.step);
+            assert_eq!(
+                hash, view.theta,
+                "participant {who} works with a θ that was not announced"
+            );
+            assert_eq!(
+                self.oracle.hashes.get(view.step as usize),
+                Some(&hash),
+                "step {}",
+                view.step
+            );
         }
     }
 
@@ -367,12 +483,20 @@ impl World {
         hub.conclude(task);
         let after = write(hub, false);
         // A tick that changes nothing is no event.
-        let crash = if after == before { None } else { self.hub_crash.take() };
+        let crash = if after == before {
+            None
+        } else {
+            self.hub_crash.take()
+        };
         if let Some((Moment::BeforeStoring, down)) = crash {
             self.hub_dies(down);
             return None;
         }
-        assert_eq!(&read::<Hub>(&after, false), hub, "the aggregator's state does not survive the disk");
+        assert_eq!(
+            &read::<Hub>(&after, false),
+            hub,
+            "the aggregator's state does not survive the disk"
+        );
         self.hub_disk = after;
         match crash {
             Some((_, down)) => {
@@ -388,16 +512,26 @@ impl World {
         let hub: Hub = read(&self.hub_disk, false);
         self.oracle.check(&self.task, &hub);
         let round = hub.round();
-        assert!(!round.phase.is_terminal(), "an ended round stays: {round:?}");
-        assert!(round.delivered + round.gone <= round.cohort || round.phase == Phase::Open, "{round:?}");
+        assert!(
+            !round.phase.is_terminal(),
+            "an ended round stays: {round:?}"
+        );
+        assert!(
+            round.delivered + round.gone <= round.cohort || round.phase == Phase::Open,
+            "{round:?}"
+        );
     }
 
     fn hub_takes(&mut self, from: usize, number: u32, id: u64, request: &Request) {
         let (now, task) = (self.clock(), self.task.clone());
-        let accepted = |outcome: Result<(), Refusal>| outcome.map_or_else(Answer::Refused, |()| Answer::Accepted);
+        let accepted = |outcome: Result<(), Refusal>| {
+            outcome.map_or_else(Answer::Refused, |()| Answer::Accepted)
+        };
         let done = self.hub_does(|hub| match request {
             Request::Join => Answer::Joined(hub.join(&task, now)),
-            Request::View => hub.view(&task, number, now).map_or_else(Answer::Refused, Answer::View),
+            Request::View => hub
+                .view(&task, number, now)
+                .map_or_else(Answer::Refused, Answer::View),
             Request::Theta => Answer::Theta(hub.theta().to_vec()),
             Request::Enrol(round, body) => accepted(hub.enrol(&task, number, now, *round, body)),
             Request::Deliver(update) => accepted(hub.deliver(&task, number, now, update.clone())),
@@ -409,7 +543,11 @@ impl World {
         }
         self.check_hub();
         if alive {
-            self.send(&Packet::ToParticipant { to: from, id, answer });
+            self.send(&Packet::ToParticipant {
+                to: from,
+                id,
+                answer,
+            });
         }
     }
 
@@ -425,13 +563,19 @@ impl World {
         self.running_for.1 += TICK_MS;
         let policy = self.task.federation.policy;
         let most = policy.open.time_max_ms + policy.upload.time_max_ms + 3 * TICK_MS;
-        assert!(self.running_for.1 <= most, "round {} does not end: {round:?}", round.number);
+        assert!(
+            self.running_for.1 <= most,
+            "round {} does not end: {round:?}",
+            round.number
+        );
     }
 
     /// Rubbish, straight to the aggregator: it must be refused for what it is, and change nothing but a lease.
     fn forge(&mut self, who: usize, forgery: Forgery) {
         let (now, task) = (self.clock(), self.task.clone());
-        let Some(number) = self.participants[who].state().map(|m| m.participant()) else { return };
+        let Some(number) = self.participants[who].state().map(|m| m.participant()) else {
+            return;
+        };
         let Some(hub) = self.hub.as_mut() else { return };
         // Whoever left is a stranger, too; a federation that is over refuses everything.
         if hub.view(&task, number, now).is_err() || hub.status() != FederationStatus::Running {
@@ -444,24 +588,79 @@ impl World {
             theta: theta_hash(hub.theta()),
             examples: 1,
             delta: vec![0.5; dim],
-            metrics: Metrics { correct: 1, total: 1, loss: 0.5, queries: 1 },
+            metrics: Metrics {
+                correct: 1,
+                total: 1,
+                loss: 0.5,
+                queries: 1,
+            },
         };
-        let entry = |value: f32| Update { delta: vec![value; dim], ..good.clone() };
-        let metrics = |metrics: Metrics| Update { metrics, ..good.clone() };
+        let entry = |value: f32| Update {
+            delta: vec![value; dim],
+            ..good.clone()
+        };
+        let metrics = |metrics: Metrics| Update {
+            metrics,
+            ..good.clone()
+        };
         let (update, refusal) = match forgery {
-            Forgery::WrongLength => (Update { delta: vec![0.0; dim + 1], ..good }, Refusal::Malformed),
+            Forgery::WrongLength => (
+                Update {
+                    delta: vec![0.0; dim + 1],
+                    ..good
+                },
+                Refusal::Malformed,
+            ),
             Forgery::NotANumber => (entry(f32::NAN), Refusal::NotFinite),
             Forgery::Infinite => (entry(f32::NEG_INFINITY), Refusal::NotFinite),
             Forgery::TooLarge => (entry(2e6), Refusal::OutOfRange),
-            Forgery::NoExamples => (Update { examples: 0, ..good }, Refusal::OutOfRange),
-            Forgery::ImpossibleMetrics => (metrics(Metrics { correct: 2, ..good.metrics }), Refusal::OutOfRange),
-            Forgery::HugeLoss => (metrics(Metrics { loss: f64::MAX, ..good.metrics }), Refusal::OutOfRange),
-            Forgery::ForeignRound => (Update { round: good.round + 1, ..good }, Refusal::WrongRound),
-            Forgery::ForeignTheta => (Update { theta: "0".repeat(64), ..good }, Refusal::WrongTheta),
+            Forgery::NoExamples => (
+                Update {
+                    examples: 0,
+                    ..good
+                },
+                Refusal::OutOfRange,
+            ),
+            Forgery::ImpossibleMetrics => (
+                metrics(Metrics {
+                    correct: 2,
+                    ..good.metrics
+                }),
+                Refusal::OutOfRange,
+            ),
+            Forgery::HugeLoss => (
+                metrics(Metrics {
+                    loss: f64::MAX,
+                    ..good.metrics
+                }),
+                Refusal::OutOfRange,
+            ),
+            Forgery::ForeignRound => (
+                Update {
+                    round: good.round + 1,
+                    ..good
+                },
+                Refusal::WrongRound,
+            ),
+            Forgery::ForeignTheta => (
+                Update {
+                    theta: "0".repeat(64),
+                    ..good
+                },
+                Refusal::WrongTheta,
+            ),
             Forgery::Stranger => (good, Refusal::Unauthorized),
         };
-        let sender = if forgery == Forgery::Stranger { u32::MAX } else { number };
-        assert_eq!(hub.deliver(&task, sender, now, update), Err(refusal), "{forgery:?}");
+        let sender = if forgery == Forgery::Stranger {
+            u32::MAX
+        } else {
+            number
+        };
+        assert_eq!(
+            hub.deliver(&task, sender, now, update),
+            Err(refusal),
+            "{forgery:?}"
+        );
         assert_eq!(hub, &before, "a refused message changed something");
     }
 
@@ -474,12 +673,17 @@ impl World {
         for who in 0..self.participants.len() {
             self.participants[who].crash = None;
             self.restart(who);
-            if self.participants[who].machine.as_ref().is_some_and(|m| m.is_paused()) {
+            if self.participants[who]
+                .machine
+                .as_ref()
+                .is_some_and(|m| m.is_paused())
+            {
                 self.event(who, Event::Resume);
             }
         }
         // Enough to make a round.
-        while self.participants.iter().filter(|p| !p.gone).count() < self.scenario.least() as usize {
+        while self.participants.iter().filter(|p| !p.gone).count() < self.scenario.least() as usize
+        {
             self.join();
         }
         let policy = self.task.federation.policy;
@@ -490,16 +694,40 @@ impl World {
         while self.now < until && !self.is_over() {
             self.pass(200);
         }
-        let stuck: Vec<_> = self.participants.iter().filter(|p| !p.gone && p.stopped().is_none()).filter_map(Participant::state).collect();
+        let stuck: Vec<_> = self
+            .participants
+            .iter()
+            .filter(|p| !p.gone && p.stopped().is_none())
+            .filter_map(Participant::state)
+            .collect();
         let hub = self.hub.as_ref().expect("the aggregator is up again");
-        assert_eq!(hub.status(), FederationStatus::Finished, "after {most} ms; {hub:?}; participants: {stuck:?}");
-        assert!(stuck.is_empty(), "the federation is over, but these go on: {stuck:?}");
-        assert_eq!(self.records().iter().filter(|r| r.phase == Phase::Done).count(), self.scenario.rounds as usize);
+        assert_eq!(
+            hub.status(),
+            FederationStatus::Finished,
+            "after {most} ms; {hub:?}; participants: {stuck:?}"
+        );
+        assert!(
+            stuck.is_empty(),
+            "the federation is over, but these go on: {stuck:?}"
+        );
+        assert_eq!(
+            self.records()
+                .iter()
+                .filter(|r| r.phase == Phase::Done)
+                .count(),
+            self.scenario.rounds as usize
+        );
         self.check_hub();
     }
 
     fn is_over(&self) -> bool {
-        let over = self.hub.as_ref().is_some_and(|h| h.status() == FederationStatus::Finished);
-        over && self.participants.iter().all(|p| p.gone || p.stopped().is_some())
+        let over = self
+            .hub
+            .as_ref()
+            .is_some_and(|h| h.status() == FederationStatus::Finished);
+        over && self
+            .participants
+            .iter()
+            .all(|p| p.gone || p.stopped().is_some())
     }
 }

@@ -3,4 +3,4 @@
 /**
  * Why a round ended without a new θ.
  */
-export type AbortReason = "too-few-enrolled" | "too-few-updates" | "closed";
+export type AbortReason = "too-few-enrolled" | "too-few-updates" | "overflow" | "closed";

@@ -29,7 +29,12 @@ impl Fixture {
         }))
         .unwrap();
         let theta = task.generator().unwrap().initial();
-        Self { optimizer: task.optimizer(0).unwrap(), task, theta, holdout: HOLDOUT }
+        Self {
+            optimizer: task.optimizer(0).unwrap(),
+            task,
+            theta,
+            holdout: HOLDOUT,
+        }
     }
 
     fn env(&self) -> Environment<'_> {
@@ -47,7 +52,14 @@ impl Fixture {
         self.theta.iter().map(|t| t + step as f32).collect()
     }
 
-    fn view(&self, version: u64, step: u32, round: u32, phase: Phase, standing: Standing) -> RoundView {
+    fn view(
+        &self,
+        version: u64,
+        step: u32,
+        round: u32,
+        phase: Phase,
+        standing: Standing,
+    ) -> RoundView {
         RoundView {
             version,
             status: FederationStatus::Running,
@@ -72,9 +84,19 @@ impl Fixture {
     fn answer(&self, client: &mut Client, evaluation: &Evaluation) -> Action {
         let total = evaluation.examples.len() as u32;
         let outcomes = (0..evaluation.candidates.len().max(1))
-            .map(|i| Outcome { loss: f64::from(total) * (1.0 + i as f64), correct: 1, total })
+            .map(|i| Outcome {
+                loss: f64::from(total) * (1.0 + i as f64),
+                correct: 1,
+                total,
+            })
             .collect();
-        client.step(&self.env(), Event::Evaluated { outcomes, frequencies: None })
+        client.step(
+            &self.env(),
+            Event::Evaluated {
+                outcomes,
+                frequencies: None,
+            },
+        )
     }
 
     /// Answers all evaluations until something else is to be done.
@@ -98,58 +120,112 @@ impl Fixture {
     fn uploading(&self) -> (Client, Update) {
         let mut client = self.trained();
         let view = self.view(5, 0, 0, Phase::Upload, Standing::InCohort);
-        let Action::Upload(update) = client.step(&self.env(), Event::View(view)) else { panic!("no upload") };
+        let Action::Upload(update) = client.step(&self.env(), Event::View(view)) else {
+            panic!("no upload")
+        };
         (client, update)
     }
 }
 
 fn queries(action: &Action) -> u32 {
-    if let Action::Upload(update) = action { update.metrics.queries } else { panic!("{action:?}") }
+    if let Action::Upload(update) = action {
+        update.metrics.queries
+    } else {
+        panic!("{action:?}")
+    }
 }
 
 #[test]
 fn a_round_from_the_first_view_to_the_next_theta() {
     let f = Fixture::new("identity", 0);
     let (env, mut client) = (f.env(), Client::new(0));
-    assert_eq!(client.step(&env, Event::Start), Action::Sync { after: None });
+    assert_eq!(
+        client.step(&env, Event::Start),
+        Action::Sync { after: None }
+    );
     assert_eq!(client.activity(&f.task), ("syncing", 0, 2));
-    assert_eq!(client.step(&env, f.open(1, 0, 0)), Action::Load { theta: theta_hash(&f.theta) });
+    assert_eq!(
+        client.step(&env, f.open(1, 0, 0)),
+        Action::Load {
+            theta: theta_hash(&f.theta)
+        }
+    );
     assert_eq!(client.activity(&f.task).0, "loading");
 
     // Unprompted accuracy, once in a life.
-    let Action::Evaluate(baseline) = client.step(&env, Event::Theta(f.theta.clone())) else { panic!() };
-    assert_eq!((baseline.purpose, baseline.part, baseline.candidates.len()), (Purpose::Measure, Part::Holdout, 0));
-    let Action::Evaluate(measure) = f.answer(&mut client, &baseline) else { panic!() };
-    assert_eq!((measure.purpose, &measure.candidates[..]), (Purpose::Measure, &[Candidate::BASE][..]));
+    let Action::Evaluate(baseline) = client.step(&env, Event::Theta(f.theta.clone())) else {
+        panic!()
+    };
+    assert_eq!(
+        (baseline.purpose, baseline.part, baseline.candidates.len()),
+        (Purpose::Measure, Part::Holdout, 0)
+    );
+    let Action::Evaluate(measure) = f.answer(&mut client, &baseline) else {
+        panic!()
+    };
+    assert_eq!(
+        (measure.purpose, &measure.candidates[..]),
+        (Purpose::Measure, &[Candidate::BASE][..])
+    );
     assert_eq!(client.before().unwrap().total, 2);
-    let Action::Evaluate(first) = f.answer(&mut client, &measure) else { panic!() };
-    assert_eq!((first.purpose, first.part, first.queries()), (Purpose::Step, Part::Training, STEP as u32));
+    let Action::Evaluate(first) = f.answer(&mut client, &measure) else {
+        panic!()
+    };
+    assert_eq!(
+        (first.purpose, first.part, first.queries()),
+        (Purpose::Step, Part::Training, STEP as u32)
+    );
     assert_eq!(client.curve().len(), 1);
     assert_eq!(client.activity(&f.task), ("training", 0, 2));
-    let Action::Evaluate(second) = f.answer(&mut client, &first) else { panic!() };
+    let Action::Evaluate(second) = f.answer(&mut client, &first) else {
+        panic!()
+    };
     assert_ne!(second.theta, first.theta, "the step moved nothing");
     assert_eq!(client.activity(&f.task), ("training", 1, 2));
     assert_eq!(f.answer(&mut client, &second), Action::Sync { after: None });
     assert_eq!(client.spent(), 2 + 2 + 2 * STEP);
 
-    let body = Enrolment { theta: theta_hash(&f.theta) };
-    assert_eq!(client.step(&env, f.open(1, 0, 0)), Action::Enrol { round: 0, body });
-    assert_eq!(client.step(&env, Event::Accepted), Action::Sync { after: Some(1) });
+    let body = Enrolment {
+        theta: theta_hash(&f.theta),
+    };
+    assert_eq!(
+        client.step(&env, f.open(1, 0, 0)),
+        Action::Enrol { round: 0, body }
+    );
+    assert_eq!(
+        client.step(&env, Event::Accepted),
+        Action::Sync { after: Some(1) }
+    );
     assert_eq!(client.activity(&f.task).0, "waiting");
     let cohort = f.view(3, 0, 0, Phase::Upload, Standing::InCohort);
-    let Action::Upload(update) = client.step(&env, Event::View(cohort)) else { panic!() };
-    assert_eq!((update.round, update.examples, update.metrics.queries), (0, TRAINING as u32, 12));
+    let Action::Upload(update) = client.step(&env, Event::View(cohort)) else {
+        panic!()
+    };
+    assert_eq!(
+        (update.round, update.examples, update.metrics.queries),
+        (0, TRAINING as u32, 12)
+    );
     assert_eq!((update.metrics.correct, update.metrics.total), (1, 2));
     assert_eq!(update.validate(f.theta.len()), Ok(()));
     assert!(update.delta.iter().any(|d| *d != 0.0));
     assert_eq!(client.activity(&f.task).0, "uploading");
-    assert_eq!(client.step(&env, Event::Accepted), Action::Sync { after: Some(3) });
+    assert_eq!(
+        client.step(&env, Event::Accepted),
+        Action::Sync { after: Some(3) }
+    );
     assert_eq!(client.delivered(), 1);
 
     // The next θ: no baseline again, and only new queries are reported.
-    assert_eq!(client.step(&env, f.open(4, 1, 1)), Action::Load { theta: theta_hash(&f.theta_at(1)) });
+    assert_eq!(
+        client.step(&env, f.open(4, 1, 1)),
+        Action::Load {
+            theta: theta_hash(&f.theta_at(1))
+        }
+    );
     let action = client.step(&env, Event::Theta(f.theta_at(1)));
-    let Action::Evaluate(measure) = &action else { panic!() };
+    let Action::Evaluate(measure) = &action else {
+        panic!()
+    };
     assert_eq!(measure.candidates, [Candidate::BASE]);
     assert_eq!(f.work(&mut client, action), Action::Sync { after: None });
     let cohort = f.view(6, 1, 1, Phase::Upload, Standing::InCohort);
@@ -162,8 +238,13 @@ fn a_learnt_mapping_comes_first_and_only_once() {
     let f = Fixture::new("frequency", 0);
     let (env, mut client) = (f.env(), Client::new(0));
     client.step(&env, f.open(1, 0, 0));
-    let Action::Evaluate(fit) = client.step(&env, Event::Theta(f.theta.clone())) else { panic!() };
-    assert_eq!((fit.purpose, fit.part, fit.examples.len()), (Purpose::Mapping, Part::Training, TRAINING));
+    let Action::Evaluate(fit) = client.step(&env, Event::Theta(f.theta.clone())) else {
+        panic!()
+    };
+    assert_eq!(
+        (fit.purpose, fit.part, fit.examples.len()),
+        (Purpose::Mapping, Part::Training, TRAINING)
+    );
     assert_eq!(client.mapping(&f.task), None);
     // Without counts nothing is learnt, and nothing is paid for.
     assert_eq!(f.answer(&mut client, &fit), Action::Evaluate(fit.clone()));
@@ -171,20 +252,32 @@ fn a_learnt_mapping_comes_first_and_only_once() {
     let mut counts = Frequencies::new(2, 2);
     counts.count(&[0.0, 5.0], 0, crate::model_api::OutputKind::Logits);
     counts.count(&[5.0, 0.0], 1, crate::model_api::OutputKind::Logits);
-    let event = Event::Evaluated { outcomes: Vec::new(), frequencies: Some(counts) };
-    let Action::Evaluate(baseline) = client.step(&env, event) else { panic!() };
+    let event = Event::Evaluated {
+        outcomes: Vec::new(),
+        frequencies: Some(counts),
+    };
+    let Action::Evaluate(baseline) = client.step(&env, event) else {
+        panic!()
+    };
     assert_eq!(baseline.purpose, Purpose::Measure);
     assert_eq!(client.spent(), TRAINING as u64);
-    let Some(Mapping::Groups { groups, .. }) = client.mapping(&f.task) else { panic!() };
+    let Some(Mapping::Groups { groups, .. }) = client.mapping(&f.task) else {
+        panic!()
+    };
     assert_eq!(groups, [[1], [0]]);
 }
 
 #[test]
 fn without_held_out_examples_training_begins_at_once() {
-    let f = Fixture { holdout: 0, ..Fixture::new("identity", 0) };
+    let f = Fixture {
+        holdout: 0,
+        ..Fixture::new("identity", 0)
+    };
     let mut client = Client::new(0);
     client.step(&f.env(), f.open(1, 0, 0));
-    let Action::Evaluate(step) = client.step(&f.env(), Event::Theta(f.theta.clone())) else { panic!() };
+    let Action::Evaluate(step) = client.step(&f.env(), Event::Theta(f.theta.clone())) else {
+        panic!()
+    };
     assert_eq!(step.purpose, Purpose::Step);
 }
 
@@ -194,14 +287,26 @@ fn a_theta_that_was_not_announced_is_never_used() {
     for wrong in [f.theta_at(7), Vec::new(), vec![0.0; 1]] {
         let mut client = Client::new(0);
         client.step(&f.env(), f.open(1, 0, 0));
-        assert_eq!(client.step(&f.env(), Event::Theta(wrong.clone())), Action::Sync { after: None });
+        assert_eq!(
+            client.step(&f.env(), Event::Theta(wrong.clone())),
+            Action::Sync { after: None }
+        );
         assert_eq!(client.theta(), None);
-        assert!(matches!(client.step(&f.env(), f.open(1, 0, 0)), Action::Load { .. }));
-        assert!(matches!(client.step(&f.env(), Event::Theta(f.theta.clone())), Action::Evaluate(_)));
+        assert!(matches!(
+            client.step(&f.env(), f.open(1, 0, 0)),
+            Action::Load { .. }
+        ));
+        assert!(matches!(
+            client.step(&f.env(), Event::Theta(f.theta.clone())),
+            Action::Evaluate(_)
+        ));
     }
     // Not asked for: ignored.
     let mut client = Client::new(0);
-    assert_eq!(client.step(&f.env(), Event::Theta(f.theta.clone())), Action::Sync { after: None });
+    assert_eq!(
+        client.step(&f.env(), Event::Theta(f.theta.clone())),
+        Action::Sync { after: None }
+    );
 }
 
 #[test]
@@ -210,10 +315,16 @@ fn an_aggregator_that_keeps_contradicting_itself_is_left() {
     let mut client = Client::new(0);
     for _ in 0..MISMATCHES - 1 {
         client.step(&f.env(), f.open(1, 0, 0));
-        assert_eq!(client.step(&f.env(), Event::Theta(f.theta_at(7))), Action::Sync { after: None });
+        assert_eq!(
+            client.step(&f.env(), Event::Theta(f.theta_at(7))),
+            Action::Sync { after: None }
+        );
     }
     client.step(&f.env(), f.open(1, 0, 0));
-    assert_eq!(client.step(&f.env(), Event::Theta(f.theta_at(7))), Action::Stop(StopReason::Inconsistent));
+    assert_eq!(
+        client.step(&f.env(), Event::Theta(f.theta_at(7))),
+        Action::Stop(StopReason::Inconsistent)
+    );
 }
 
 #[test]
@@ -222,7 +333,10 @@ fn stale_views_change_nothing() {
     let (mut client, update) = f.uploading();
     let before = client.clone();
     let old = f.view(4, 0, 0, Phase::Open, Standing::Enrolled);
-    assert_eq!(client.step(&f.env(), Event::View(old)), Action::Upload(update));
+    assert_eq!(
+        client.step(&f.env(), Event::View(old)),
+        Action::Upload(update)
+    );
     assert_eq!(client, before);
 }
 
@@ -233,14 +347,23 @@ fn a_theta_that_did_not_move_is_still_another_round() {
     client.step(&f.env(), Event::Accepted);
     let mut view = f.view(6, 1, 1, Phase::Open, Standing::Idle);
     view.theta = theta_hash(&f.theta);
-    assert!(matches!(client.step(&f.env(), Event::View(view.clone())), Action::Load { .. }));
-    assert!(matches!(client.step(&f.env(), Event::Theta(f.theta.clone())), Action::Evaluate(_)));
+    assert!(matches!(
+        client.step(&f.env(), Event::View(view.clone())),
+        Action::Load { .. }
+    ));
+    assert!(matches!(
+        client.step(&f.env(), Event::Theta(f.theta.clone())),
+        Action::Evaluate(_)
+    ));
     // And the last one ends the federation also then.
     view.status = FederationStatus::Finished;
     (view.version, view.step) = (9, 3);
     client.step(&f.env(), Event::View(view));
     let action = client.step(&f.env(), Event::Theta(f.theta.clone()));
-    assert_eq!(f.work(&mut client, action), Action::Stop(StopReason::Finished));
+    assert_eq!(
+        f.work(&mut client, action),
+        Action::Stop(StopReason::Finished)
+    );
 }
 
 #[test]
@@ -273,17 +396,40 @@ fn answers_that_do_not_fit_are_not_taken() {
     let mut client = Client::new(0);
     client.step(&f.env(), f.open(1, 0, 0));
     let baseline = client.step(&f.env(), Event::Theta(f.theta.clone()));
-    let one = Outcome { loss: 1.0, correct: 1, total: 2 };
-    let two = || Event::Evaluated { outcomes: vec![one, one], frequencies: None };
+    let one = Outcome {
+        loss: 1.0,
+        correct: 1,
+        total: 2,
+    };
+    let two = || Event::Evaluated {
+        outcomes: vec![one, one],
+        frequencies: None,
+    };
     assert_eq!(client.step(&f.env(), two()), baseline);
-    let Action::Evaluate(evaluation) = &baseline else { panic!() };
+    let Action::Evaluate(evaluation) = &baseline else {
+        panic!()
+    };
     let measure = f.answer(&mut client, evaluation);
-    let Action::Evaluate(evaluation) = &measure else { panic!() };
+    let Action::Evaluate(evaluation) = &measure else {
+        panic!()
+    };
     let step = f.answer(&mut client, evaluation);
     let spent = client.spent();
-    let nan = Outcome { loss: f64::NAN, ..one };
+    let nan = Outcome {
+        loss: f64::NAN,
+        ..one
+    };
     for outcomes in [vec![], vec![one], vec![one, nan], vec![one; 3]] {
-        assert_eq!(client.step(&f.env(), Event::Evaluated { outcomes, frequencies: None }), step);
+        assert_eq!(
+            client.step(
+                &f.env(),
+                Event::Evaluated {
+                    outcomes,
+                    frequencies: None
+                }
+            ),
+            step
+        );
     }
     assert_eq!(client.spent(), spent);
 }
@@ -303,12 +449,19 @@ fn refusals_of_an_enrolment() {
         (Refusal::FederationFinished, sync.clone()),
         (Refusal::WrongTheta, sync),
         (Refusal::FederationClosed, Action::Stop(StopReason::Closed)),
-        (Refusal::Unauthorized, Action::Stop(StopReason::Unauthorized)),
+        (
+            Refusal::Unauthorized,
+            Action::Stop(StopReason::Unauthorized),
+        ),
         (Refusal::NotFound, Action::Stop(StopReason::Unauthorized)),
         (Refusal::Malformed, Action::Stop(StopReason::Inconsistent)),
     ] {
         let mut client = enrolling.clone();
-        assert_eq!(client.step(&f.env(), Event::Refused(refusal)), action, "{refusal:?}");
+        assert_eq!(
+            client.step(&f.env(), Event::Refused(refusal)),
+            action,
+            "{refusal:?}"
+        );
         assert_eq!(client.delivered(), 0);
     }
 }
@@ -324,13 +477,29 @@ fn refusals_of_an_update() {
         (Refusal::WrongRound, sync.clone(), 0),
         (Refusal::TooLate, sync.clone(), 0),
         (Refusal::NotInCohort, sync, 0),
-        (Refusal::NotFinite, Action::Stop(StopReason::Inconsistent), 0),
-        (Refusal::OutOfRange, Action::Stop(StopReason::Inconsistent), 0),
+        (
+            Refusal::NotFinite,
+            Action::Stop(StopReason::Inconsistent),
+            0,
+        ),
+        (
+            Refusal::OutOfRange,
+            Action::Stop(StopReason::Inconsistent),
+            0,
+        ),
         (Refusal::TooLarge, Action::Stop(StopReason::Inconsistent), 0),
-        (Refusal::FederationClosed, Action::Stop(StopReason::Closed), 0),
+        (
+            Refusal::FederationClosed,
+            Action::Stop(StopReason::Closed),
+            0,
+        ),
     ] {
         let mut client = uploading.clone();
-        assert_eq!(client.step(&f.env(), Event::Refused(refusal)), action, "{refusal:?}");
+        assert_eq!(
+            client.step(&f.env(), Event::Refused(refusal)),
+            action,
+            "{refusal:?}"
+        );
         assert_eq!(client.delivered(), delivered, "{refusal:?}");
     }
 }
@@ -340,9 +509,14 @@ fn an_aborted_round_is_tried_again_with_the_same_update() {
     let f = Fixture::new("identity", 0);
     let (mut client, first) = f.uploading();
     client.step(&f.env(), Event::Accepted);
-    let Action::Enrol { round, .. } = client.step(&f.env(), f.open(7, 0, 1)) else { panic!() };
+    let Action::Enrol { round, .. } = client.step(&f.env(), f.open(7, 0, 1)) else {
+        panic!()
+    };
     assert_eq!(round, 1);
-    let again = client.step(&f.env(), Event::View(f.view(8, 0, 1, Phase::Upload, Standing::InCohort)));
+    let again = client.step(
+        &f.env(),
+        Event::View(f.view(8, 0, 1, Phase::Upload, Standing::InCohort)),
+    );
     // What the aborted round threw away is counted now.
     assert_eq!(again, Action::Upload(Update { round: 1, ..first }));
 }
@@ -357,7 +531,10 @@ fn queries_whose_upload_has_an_unknown_fate_are_not_reported_twice() {
     client.step(&f.env(), f.open(8, 1, 1));
     let action = client.step(&f.env(), Event::Theta(f.theta_at(1)));
     f.work(&mut client, action);
-    let upload = client.step(&f.env(), Event::View(f.view(9, 1, 1, Phase::Upload, Standing::InCohort)));
+    let upload = client.step(
+        &f.env(),
+        Event::View(f.view(9, 1, 1, Phase::Upload, Standing::InCohort)),
+    );
     assert_eq!(queries(&upload), 10);
 }
 
@@ -369,7 +546,10 @@ fn queries_that_were_never_offered_are_reported_later() {
     client.step(&f.env(), f.open(8, 1, 1));
     let action = client.step(&f.env(), Event::Theta(f.theta_at(1)));
     f.work(&mut client, action);
-    let upload = client.step(&f.env(), Event::View(f.view(9, 1, 1, Phase::Upload, Standing::InCohort)));
+    let upload = client.step(
+        &f.env(),
+        Event::View(f.view(9, 1, 1, Phase::Upload, Standing::InCohort)),
+    );
     assert_eq!(queries(&upload), 22);
 }
 
@@ -387,7 +567,11 @@ fn the_budget_covers_every_query() {
             action = client.step(&f.env(), Event::Theta(f.theta_at(1)));
             action = f.work(&mut client, action);
         }
-        let expected = if budget >= 22 { Action::Sync { after: None } } else { Action::Stop(StopReason::BudgetSpent) };
+        let expected = if budget >= 22 {
+            Action::Sync { after: None }
+        } else {
+            Action::Stop(StopReason::BudgetSpent)
+        };
         assert_eq!(action, expected, "budget {budget}");
         assert!(client.spent() <= budget, "{} of {budget}", client.spent());
     }
@@ -399,15 +583,32 @@ fn the_final_theta_is_measured_and_then_it_is_over() {
     let mut client = f.trained();
     let mut last = f.view(9, 3, 3, Phase::Open, Standing::Idle);
     last.status = FederationStatus::Finished;
-    assert!(matches!(client.step(&f.env(), Event::View(last.clone())), Action::Load { .. }));
-    let Action::Evaluate(measure) = client.step(&f.env(), Event::Theta(f.theta_at(3))) else { panic!() };
+    assert!(matches!(
+        client.step(&f.env(), Event::View(last.clone())),
+        Action::Load { .. }
+    ));
+    let Action::Evaluate(measure) = client.step(&f.env(), Event::Theta(f.theta_at(3))) else {
+        panic!()
+    };
     assert_eq!(measure.candidates, [Candidate::BASE]);
-    assert_eq!(f.answer(&mut client, &measure), Action::Stop(StopReason::Finished));
+    assert_eq!(
+        f.answer(&mut client, &measure),
+        Action::Stop(StopReason::Finished)
+    );
     assert_eq!(client.curve().last().unwrap().step, 3);
     assert_eq!(client.theta(), Some(&f.theta_at(3)[..]));
     // What is over stays over.
-    for event in [Event::Start, Event::Resume, Event::Accepted, Event::View(last), Event::Refused(Refusal::WrongRound)] {
-        assert_eq!(client.step(&f.env(), event), Action::Stop(StopReason::Finished));
+    for event in [
+        Event::Start,
+        Event::Resume,
+        Event::Accepted,
+        Event::View(last),
+        Event::Refused(Refusal::WrongRound),
+    ] {
+        assert_eq!(
+            client.step(&f.env(), event),
+            Action::Stop(StopReason::Finished)
+        );
     }
     // With nothing left to measure it with, it is over all the same.
     let f = Fixture::new("identity", 12);
@@ -415,7 +616,10 @@ fn the_final_theta_is_measured_and_then_it_is_over() {
     let mut last = f.view(9, 3, 3, Phase::Open, Standing::Idle);
     last.status = FederationStatus::Finished;
     client.step(&f.env(), Event::View(last));
-    assert_eq!(client.step(&f.env(), Event::Theta(f.theta_at(3))), Action::Stop(StopReason::Finished));
+    assert_eq!(
+        client.step(&f.env(), Event::Theta(f.theta_at(3))),
+        Action::Stop(StopReason::Finished)
+    );
 }
 
 #[test]
@@ -424,7 +628,10 @@ fn closing_stops_at_once() {
     let (mut client, _) = f.uploading();
     let mut view = f.view(9, 0, 0, Phase::Aborted, Standing::InCohort);
     view.status = FederationStatus::Closed;
-    assert_eq!(client.step(&f.env(), Event::View(view)), Action::Stop(StopReason::Closed));
+    assert_eq!(
+        client.step(&f.env(), Event::View(view)),
+        Action::Stop(StopReason::Closed)
+    );
 }
 
 #[test]
@@ -434,11 +641,21 @@ fn pausing_keeps_everything_and_leaving_ends_it() {
     assert_eq!(client.step(&f.env(), Event::Pause), Action::Rest);
     assert!(client.is_paused());
     assert_eq!(client.activity(&f.task).0, "paused");
-    assert_eq!(client.step(&f.env(), Event::Start), Action::Rest, "a restart does not resume");
+    assert_eq!(
+        client.step(&f.env(), Event::Start),
+        Action::Rest,
+        "a restart does not resume"
+    );
     assert_eq!(client.step(&f.env(), Event::Resume), Action::Upload(update));
     assert_eq!(client.step(&f.env(), Event::Pause), Action::Rest);
-    assert_eq!(client.step(&f.env(), Event::Leave), Action::Stop(StopReason::Left));
-    assert_eq!(client.step(&f.env(), Event::Resume), Action::Stop(StopReason::Left));
+    assert_eq!(
+        client.step(&f.env(), Event::Leave),
+        Action::Stop(StopReason::Left)
+    );
+    assert_eq!(
+        client.step(&f.env(), Event::Resume),
+        Action::Stop(StopReason::Left)
+    );
     assert_eq!(client.activity(&f.task).0, "stopped");
 }
 
@@ -448,7 +665,12 @@ fn a_view_while_paused_is_taken_and_acted_on_later() {
     let mut client = f.trained();
     client.step(&f.env(), Event::Pause);
     assert_eq!(client.step(&f.env(), f.open(8, 1, 1)), Action::Rest);
-    assert_eq!(client.step(&f.env(), Event::Resume), Action::Load { theta: theta_hash(&f.theta_at(1)) });
+    assert_eq!(
+        client.step(&f.env(), Event::Resume),
+        Action::Load {
+            theta: theta_hash(&f.theta_at(1))
+        }
+    );
 }
 
 #[test]
@@ -481,7 +703,18 @@ fn batches_are_a_function_of_the_step_alone() {
     assert_eq!(a, again);
     assert_eq!(a.len(), 2);
     assert_ne!(a[0], a[1]);
-    let others = [batch(&f.task, 1, &state, 50), batch(&f.task, 0, &State { round: 2, ..state.clone() }, 50)];
+    let others = [
+        batch(&f.task, 1, &state, 50),
+        batch(
+            &f.task,
+            0,
+            &State {
+                round: 2,
+                ..state.clone()
+            },
+            50,
+        ),
+    ];
     assert!(others.iter().all(|b| *b != a), "{a:?} {others:?}");
     assert_eq!(batch(&f.task, 0, &state, 1), [0]);
     assert!(batch(&f.task, 0, &state, 0).is_empty());
