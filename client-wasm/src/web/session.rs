@@ -138,11 +138,13 @@ impl Session {
         let token = owner.token();
         // From now on nothing is saved: the loop's last state must not outlive the deletion.
         owner.left.set(true);
+        // Deleted first: when the page says that the owner has left, nothing is there any more.
+        let forgotten = owner.host.forget().await;
         self.tell(Event::Leave);
         *owner.membership.borrow_mut() = None;
         *owner.examples.borrow_mut() = None;
         owner.model.set_key(None);
-        if owner.host.forget().await.is_err() {
+        if forgotten.is_err() {
             let text = "What this browser stored could not be deleted. Delete this site's data in the browser's settings.";
             owner.trouble(&Trouble::new(
                 Place::Storage,
