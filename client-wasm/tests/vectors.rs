@@ -3,6 +3,8 @@
 //! `WRITE_VECTORS=1 cargo test -p client-wasm --test vectors` writes `directions.json` and `prompted.json`
 //! anew. They are frozen: a change that alters them breaks every federation that is under way.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
+
 use std::path::PathBuf;
 
 use client_wasm::vectors;

@@ -3,6 +3,8 @@
 //! `WRITE_VECTORS=1 cargo test -p shared --test update_vectors` writes it anew. It is frozen: a change that
 //! alters it means that an older page can no longer deliver, and needs another version byte.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
+
 use serde::{Deserialize, Serialize};
 use shared::round::messages::{Metrics, Update};
 use shared::round::wire::{DecodeError, decode, encode};

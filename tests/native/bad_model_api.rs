@@ -1,6 +1,8 @@
 //! A model API that misbehaves: `fed-bbpt join` asks again where that is safe, and otherwise ends with code 1,
 //! naming the cause. Nothing is lost: the same command goes on.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

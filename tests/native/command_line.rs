@@ -1,5 +1,7 @@
 //! Exit codes and messages: 2 for what the caller can mend, 1 for what failed on the way; `--json` is JSON.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
+
 use serde_json::Value;
 use std::net::TcpListener;
 use tests::process::{create, run, serve};

@@ -1,5 +1,7 @@
 //! Participants without a browser, a real aggregator, a real model API, and SIGKILL.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
+
 use serde_json::Value;
 use shared::task::{sha256_hex, theta_from_bytes, theta_hash};
 use std::path::Path;

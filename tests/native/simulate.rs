@@ -1,5 +1,7 @@
 //! `fed-bbpt simulate`: the same seed gives the same report, byte by byte.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
+
 use serde_json::Value;
 use shared::data::handwriting;
 use std::fmt::Write as _;

@@ -4,7 +4,7 @@ use super::{block_on, interrupted, say};
 use crate::data;
 use crate::participant::aggregator::Aggregator;
 use crate::participant::caller::HttpCaller;
-use crate::participant::driver::Driver;
+use crate::participant::driver::{Driver, OnStep};
 use crate::participant::state::Saved;
 use crate::{Failure, data::LoadError};
 use clap::Args;
@@ -215,7 +215,7 @@ fn words(reason: StopReason) -> &'static str {
 }
 
 /// Shows each new θ: a progress bar on a terminal, plain lines elsewhere, JSON where asked for.
-fn reporter(json: bool, rounds: u32) -> Box<dyn FnMut(&Saved, &Workbench) + Send + Sync> {
+fn reporter(json: bool, rounds: u32) -> OnStep {
     let bar = (!json && std::io::stderr().is_terminal()).then(|| {
         let style = ProgressStyle::with_template("{bar:30} update {pos}/{len} {msg}");
         let bar = ProgressBar::new(u64::from(rounds));

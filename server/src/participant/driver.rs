@@ -45,6 +45,9 @@ pub struct Leisure {
     pub pause: Duration,
 }
 
+/// Called after every step with the machine's state.
+pub type OnStep = Box<dyn FnMut(&Saved, &Workbench) + Send + Sync>;
+
 /// A participant under way.
 pub struct Driver {
     bench: Workbench,
@@ -55,8 +58,7 @@ pub struct Driver {
     most_images: usize,
     last_contact: Instant,
     leisure: Option<Leisure>,
-    /// Called after every step with the machine's state.
-    on_step: Box<dyn FnMut(&Saved, &Workbench) + Send + Sync>,
+    on_step: OnStep,
 }
 
 impl Driver {
@@ -67,7 +69,7 @@ impl Driver {
         path: Option<PathBuf>,
         aggregator: Aggregator,
         model: HttpCaller,
-        on_step: Box<dyn FnMut(&Saved, &Workbench) + Send + Sync>,
+        on_step: OnStep,
     ) -> Self {
         Self {
             bench,

@@ -84,9 +84,7 @@ impl Model {
                 ));
             }
         };
-        let range: PixelRange = range
-            .parse()
-            .map_err(|e| ModelError::Range(format!("{e}")))?;
+        let range: PixelRange = range.parse().map_err(ModelError::Range)?;
         // As many runs at once as there are cores; with one thread in its pool they would wait for each other.
         let options = ClassifierOptions {
             range,

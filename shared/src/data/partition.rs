@@ -256,10 +256,12 @@ fn open_uniform(stream: &mut Stream) -> f64 {
 #[must_use]
 pub fn split_holdout(labels: &[usize], fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     // A fraction that is not a number holds nothing out.
-    let fraction = if fraction.is_nan() {
-        0.0
+    let fraction = if fraction > 1.0 {
+        1.0
+    } else if fraction > 0.0 {
+        fraction
     } else {
-        fraction.max(0.0).min(1.0)
+        0.0
     };
     let mut stream = Stream::new(seed, purpose::HOLDOUT);
     let (mut train, mut held) = (Vec::new(), Vec::new());

@@ -5,6 +5,8 @@
 //! The real machines run here ([`shared::round::client`], [`shared::round::hub`]); only the network, the disks
 //! and the clock are simulated. [`world::World`] checks what must hold after every single message.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
+
 mod ops;
 mod oracle;
 mod participant;

@@ -163,7 +163,7 @@ impl World {
     }
 
     fn join(&mut self) {
-        let json = self.participants.len() % 2 == 0;
+        let json = self.participants.len().is_multiple_of(2);
         self.participants.push(Participant::new(json));
         self.ask_to_join(self.participants.len() - 1);
     }

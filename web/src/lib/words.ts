@@ -16,6 +16,7 @@ export const ABORTED: Record<AbortReason, string> = {
   'too-few-enrolled': 'too few had an update ready in time',
   'too-few-updates': 'too few updates arrived in time',
   closed: 'the organiser closed the federation',
+  overflow: 'the updates added up to numbers too large to use',
 };
 
 export const ACTIVITY: Record<TrainingProgress['activity'], string> = {
