@@ -2,7 +2,7 @@
 
 use crate::participant::caller::{CallError, HttpCaller};
 use model_api::{Classifier, ClassifierOptions, PRINTED_DIGITS, PixelRange};
-use shared::model_api::{OutputKind, Scores};
+use shared::model_api::Scores;
 use shared::task::Task;
 use std::path::{Path, PathBuf};
 
@@ -129,10 +129,6 @@ impl Model {
             };
             (0..scores.rows()).for_each(|i| values.extend_from_slice(scores.row(i)));
         }
-        debug_assert!(matches!(
-            task.model.output.kind,
-            OutputKind::Logits | OutputKind::Probabilities
-        ));
         Scores::new(task.model.output.classes, values).map_err(|e| ModelError::Run(e.to_string()))
     }
 }

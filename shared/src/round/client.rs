@@ -180,7 +180,6 @@ struct Work {
     theta: Vec<f32>,
     measured: Option<Outcome>,
     delta: Option<Vec<f32>>,
-    train_loss: f32,
     /// An update was handed out for sending, with all queries unreported until then. Whether it counted is
     /// known only from θ: an aborted round leaves θ as it was and counts nothing.
     offered: bool,
@@ -421,7 +420,6 @@ impl Client {
             theta,
             measured: None,
             delta: None,
-            train_loss: 0.0,
             offered: false,
         });
         self.prepare_to_train(env);
@@ -493,19 +491,11 @@ impl Client {
                 if env.optimizer.tell(state, &losses).is_err() {
                     return;
                 }
-                if let Some(work) = self.work.as_mut() {
-                    work.train_loss = losses.iter().sum::<f32>() / losses.len().max(1) as f32;
-                    if state.step >= env.task.federation.local_steps {
-                        work.delta = Some(
-                            state
-                                .theta
-                                .iter()
-                                .zip(&work.theta)
-                                .map(|(new, old)| new - old)
-                                .collect(),
-                        );
-                        self.stage = Stage::Syncing;
-                    }
+                let done = state.step >= env.task.federation.local_steps;
+                if let Some(work) = self.work.as_mut().filter(|_| done) {
+                    let moved = state.theta.iter().zip(&work.theta);
+                    work.delta = Some(moved.map(|(new, old)| new - old).collect());
+                    self.stage = Stage::Syncing;
                 }
             }
             _ => return,
