@@ -94,6 +94,9 @@ pub struct Federation {
     pub local_steps: u32,
     /// Examples in a batch.
     pub batch: u32,
+    /// Each step but a round's first is asked from θ as it was before the step before it (a gradient delayed by
+    /// one step), so that its images are prepared while answers are awaited.
+    pub ask_ahead: bool,
     /// Queries that one participant may spend in all; 0 = no limit.
     pub query_budget: u64,
     /// What happens to the mean update.
@@ -393,6 +396,7 @@ fn read_federation(r: &mut Reader<'_>) -> Federation {
     let rounds = r.whole("rounds", 1..=100_000, Some(50)) as u32;
     let local_steps = r.whole("local_steps", 1..=1000, Some(5)) as u32;
     let batch = r.whole("batch", 1..=4096, Some(32)) as u32;
+    let ask_ahead = r.flag("ask_ahead", true);
     let query_budget = r.whole("query_budget", 0..=u64::MAX, Some(0));
     let server = r.table("server", ServerOptimizer::read);
     let open = r.table("open", |r| Limits::read(r, 2_000, 120_000));
@@ -408,6 +412,7 @@ fn read_federation(r: &mut Reader<'_>) -> Federation {
         rounds,
         local_steps,
         batch,
+        ask_ahead,
         query_budget,
         server,
         policy: Policy {

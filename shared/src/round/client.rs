@@ -164,7 +164,12 @@ enum Stage {
     Fitting,
     Baseline,
     Measuring,
-    Training { state: State },
+    Training {
+        state: State,
+        /// Where the open step was asked from, if that is the state before the last step
+        /// ([`crate::task::Federation::ask_ahead`]).
+        behind: Option<State>,
+    },
     Enrolling,
     AwaitingCohort,
     Uploading,
@@ -301,7 +306,7 @@ impl Client {
             Stage::Loading => ("loading", 0, of),
             Stage::Fitting => ("fitting", 0, of),
             Stage::Baseline | Stage::Measuring => ("measuring", 0, of),
-            Stage::Training { state } => ("training", state.step, of),
+            Stage::Training { state, .. } => ("training", state.step, of),
             Stage::Enrolling | Stage::AwaitingCohort => ("waiting", of, of),
             Stage::Uploading => ("uploading", of, of),
             Stage::AwaitingResult => ("waiting", of, of),
@@ -446,6 +451,7 @@ impl Client {
         } else if let Some(work) = &self.work {
             self.stage = Stage::Training {
                 state: State::new(work.theta.clone(), work.step),
+                behind: None,
             };
         }
     }
@@ -486,11 +492,16 @@ impl Client {
                 }
                 self.prepare_to_train(env);
             }
-            (Stage::Training { state }, _) => {
+            (Stage::Training { state, behind }, _) => {
                 let losses: Vec<f32> = outcomes.iter().map(Outcome::mean_loss).collect();
+                let before = env.task.federation.ask_ahead.then(|| state.clone());
                 if env.optimizer.tell(state, &losses).is_err() {
                     return;
                 }
+                *behind = before.map(|before| State {
+                    step: state.step,
+                    ..before
+                });
                 let done = state.step >= env.task.federation.local_steps;
                 if let Some(work) = self.work.as_mut().filter(|_| done) {
                     let moved = state.theta.iter().zip(&work.theta);
@@ -560,15 +571,47 @@ impl Client {
                 part: Part::Holdout,
                 examples: all(env.holdout),
             },
-            Stage::Training { state } => Evaluation {
-                purpose: Purpose::Step,
-                theta: state.theta.clone(),
-                candidates: env.optimizer.ask(state),
-                part: Part::Training,
-                examples: batch(env.task, self.participant, state, env.training),
-            },
+            Stage::Training { state, behind } => {
+                self.training_step(env, behind.as_ref().unwrap_or(state))
+            }
             _ => return None,
         })
+    }
+
+    fn training_step(&self, env: &Environment<'_>, asked_from: &State) -> Evaluation {
+        Evaluation {
+            purpose: Purpose::Step,
+            theta: asked_from.theta.clone(),
+            candidates: env.optimizer.ask(asked_from),
+            part: Part::Training,
+            examples: batch(env.task, self.participant, asked_from, env.training),
+        }
+    }
+
+    /// What will be asked next whatever the open evaluation's answers are, so that its images can be prepared
+    /// while those are awaited: after measuring θ_t the first step from it, and, where steps are asked ahead,
+    /// the next step.
+    #[must_use]
+    pub fn upcoming(&self, env: &Environment<'_>) -> Option<Evaluation> {
+        if self.paused {
+            return None;
+        }
+        match (&self.stage, &self.work) {
+            (Stage::Measuring, Some(work)) if !self.finished() => {
+                Some(self.training_step(env, &State::new(work.theta.clone(), work.step)))
+            }
+            (Stage::Training { state, .. }, _)
+                if env.task.federation.ask_ahead
+                    && state.step + 1 < env.task.federation.local_steps =>
+            {
+                let next = State {
+                    step: state.step + 1,
+                    ..state.clone()
+                };
+                Some(self.training_step(env, &next))
+            }
+            _ => None,
+        }
     }
 
     fn open_action(&mut self, env: &Environment<'_>) -> Action {
