@@ -3,14 +3,14 @@
 //! `docs/task-file.md` lists every setting. A task travels as JSON; people write it as TOML.
 
 use crate::fault::{Fault, Faults, Reader};
-use crate::federation::server_optimizer::ServerOptimizer;
+pub use crate::federation::settings::{Federation, Rule};
 use crate::generator::{self, Generator, Shape};
 use crate::image::Fit;
 use crate::model_api::{Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec};
 use crate::objective::{Objective, loss::Loss, mapping::MappingSpec};
 use crate::optimizer::{self, Identity, Optimizer, Plan};
 use crate::rng::{derive_key, purpose};
-use crate::round::policy::{Limits, Policy};
+use crate::round::contribution::Contribution;
 use crate::sort::sort;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -83,26 +83,9 @@ pub struct Task {
     pub federation: Federation,
     /// Seed of everything random that all must agree on.
     pub seed: u64,
-}
-
-/// The `[federation]` section.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Federation {
-    /// θ is updated this many times.
-    pub rounds: u32,
-    /// Optimiser steps of each participant in each round.
-    pub local_steps: u32,
-    /// Examples in a batch.
-    pub batch: u32,
-    /// Each step but a round's first is asked from θ as it was before the step before it (a gradient delayed by
-    /// one step), so that its images are prepared while answers are awaited.
-    pub ask_ahead: bool,
-    /// Queries that one participant may spend in all; 0 = no limit.
-    pub query_budget: u64,
-    /// What happens to the mean update.
-    pub server: ServerOptimizer,
-    /// When phases end.
-    pub policy: Policy,
+    dim: usize,
+    length: usize,
+    contribution: Option<Contribution>,
 }
 
 impl Task {
@@ -127,30 +110,52 @@ impl Task {
     /// From JSON, as it travels.
     pub fn from_value(source: Value) -> Result<Self, Faults> {
         let mut faults = Vec::new();
-        let task = Self::read(&source, &mut faults);
+        let mut task = Self::read(&source, &mut faults);
         // A generator or an optimiser is read where it is built; here to see its faults.
         let shape = Shape {
             height: task.model.input.height,
             width: task.model.input.width,
         };
         let empty = Value::Object(serde_json::Map::new());
-        if let Err(Faults(more)) =
-            generator::build(source.get("generator").unwrap_or(&empty), shape)
-        {
-            faults.extend(more);
+        match generator::build(source.get("generator").unwrap_or(&empty), shape) {
+            Ok(generator) => task.dim = generator.dim(),
+            Err(Faults(more)) => faults.extend(more),
         }
-        let plan = task.plan();
-        if let Err(Faults(more)) = optimizer::build(
-            source.get("optimizer").unwrap_or(&empty),
-            Identity { key: [0, 0] },
-            plan,
-        ) {
-            faults.extend(more);
+        let identity = Identity { key: [0, 0] };
+        let optimizer = source.get("optimizer").unwrap_or(&empty);
+        match optimizer::build(optimizer, identity, task.plan()) {
+            Ok(optimizer) => task.measure_updates(&*optimizer, &mut faults),
+            Err(Faults(more)) => faults.extend(more),
         }
         if faults.is_empty() {
             Ok(Self { source, ..task })
         } else {
             Err(Faults(faults))
+        }
+    }
+
+    /// How long an update is, and how it is summed.
+    fn measure_updates(&mut self, optimizer: &dyn Optimizer, faults: &mut Vec<Fault>) {
+        let mut fault = |path: &str, message: String| {
+            faults.push(Fault {
+                path: path.to_owned(),
+                message,
+            });
+        };
+        self.length = match (self.federation.rule, optimizer.scalars_per_step()) {
+            (Rule::FedAvg, _) => self.dim,
+            (Rule::Scalars, Some(each)) => each * self.federation.local_steps as usize,
+            (Rule::Scalars, None) => {
+                let message = "\"scalars\" needs an optimiser whose steps are sums of its directions: zo-sgd";
+                fault("federation.rule", message.to_owned());
+                0
+            }
+        };
+        if self.length > 0 {
+            match Contribution::new(&self.federation, self.length) {
+                Ok(contribution) => self.contribution = contribution,
+                Err(error) => fault("federation.secure_sum", error.to_string()),
+            }
         }
     }
 
@@ -172,7 +177,7 @@ impl Task {
             MappingSpec::read(r, labels.len(), model.output.classes)
         });
         let (loss, temperature) = r.table("loss", Objective::read_loss);
-        let federation = r.table("federation", read_federation);
+        let federation = r.table("federation", Federation::read);
         let _ = (r.raw("generator"), r.raw("optimizer"));
         r.finish();
         Self {
@@ -188,7 +193,28 @@ impl Task {
             temperature,
             federation,
             seed,
+            dim: 0,
+            length: 0,
+            contribution: None,
         }
+    }
+
+    /// Parameters d.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions in a round.
+    #[must_use]
+    pub fn update_length(&self) -> usize {
+        self.length
+    }
+
+    /// How an update is encoded for a secure sum; nothing where updates are sent as they are.
+    #[must_use]
+    pub fn contribution(&self) -> Option<&Contribution> {
+        self.contribution.as_ref()
     }
 
     /// The task as JSON.
@@ -200,8 +226,14 @@ impl Task {
     /// Identifies the task: the hash of its JSON with sorted keys.
     #[must_use]
     pub fn hash(&self) -> Hash {
+        Self::hash_of(&self.source)
+    }
+
+    /// The same of a task's JSON, valid or not.
+    #[must_use]
+    pub fn hash_of(source: &Value) -> Hash {
         let mut text = String::new();
-        canonical(&self.source, &mut text);
+        canonical(source, &mut text);
         sha256_hex(text.as_bytes())
     }
 
@@ -240,8 +272,13 @@ impl Task {
         )
     }
 
-    /// The optimiser of participant number `participant`; each has directions of its own.
+    /// The optimiser of participant number `participant`. Each has directions of its own, but for
+    /// [`Rule::Scalars`], under which all share them.
     pub fn optimizer(&self, participant: u32) -> Result<Box<dyn Optimizer>, Faults> {
+        let participant = match self.federation.rule {
+            Rule::FedAvg => participant,
+            Rule::Scalars => u32::MAX,
+        };
         let key = derive_key(&[
             self.seed as u32,
             (self.seed >> 32) as u32,
@@ -389,38 +426,6 @@ fn read_data(r: &mut Reader<'_>, input: &InputSpec) -> (Vec<String>, Fit, f32) {
         keep_aspect: r.flag("keep_aspect", true),
     };
     (labels, fit, r.number("holdout", 0.0..=0.9, Some(0.2)))
-}
-
-fn read_federation(r: &mut Reader<'_>) -> Federation {
-    r.choice("rule", &["fedavg"], Some("fedavg"));
-    let rounds = r.whole("rounds", 1..=100_000, Some(50)) as u32;
-    let local_steps = r.whole("local_steps", 1..=1000, Some(5)) as u32;
-    let batch = r.whole("batch", 1..=4096, Some(32)) as u32;
-    let ask_ahead = r.flag("ask_ahead", true);
-    let query_budget = r.whole("query_budget", 0..=u64::MAX, Some(0));
-    let server = r.table("server", ServerOptimizer::read);
-    let open = r.table("open", |r| Limits::read(r, 2_000, 120_000));
-    let upload = r.table("upload", |r| Limits::read(r, 20_000, 60_000));
-    if upload.count_min > open.count_max {
-        r.fault(
-            "upload.count_min",
-            "exceeds open.count_max: no round could end",
-        );
-    }
-    let lease_ms = r.whole("lease_seconds", 5..=3600, Some(120)) * 1000;
-    Federation {
-        rounds,
-        local_steps,
-        batch,
-        ask_ahead,
-        query_budget,
-        server,
-        policy: Policy {
-            open,
-            upload,
-            lease_ms,
-        },
-    }
 }
 
 /// JSON with sorted keys and no space, whatever the map type of the build.

@@ -6,7 +6,7 @@
 
 use super::{Candidate, Identity, State, TellError, check_losses, direction};
 use crate::fault::Reader;
-use crate::rng::Distribution;
+use crate::rng::{Direction, Distribution};
 
 /// How a gradient is estimated.
 #[derive(Clone, Debug)]
@@ -53,9 +53,33 @@ impl Estimator {
         base.into_iter().chain(rest).collect()
     }
 
-    /// ĝ of the losses of exactly the points asked for.
-    pub fn gradient(&self, state: &State, losses: &[f32]) -> Result<Vec<f32>, TellError> {
+    /// Directions K of a step.
+    pub fn directions(&self) -> usize {
+        self.directions as usize
+    }
+
+    /// Adds Σ_k `scalars`_k Δ_k over a round's directions, step by step.
+    pub fn replay(&self, round: u32, scalars: &[f32], out: &mut [f32]) {
+        for (number, scalar) in scalars.iter().enumerate() {
+            let step = (number / self.directions()) as u32;
+            let counter = [(number % self.directions()) as u32, step, round];
+            let direction = Direction {
+                key: self.identity.key,
+                counter,
+                distribution: Distribution::Rademacher,
+            };
+            direction.for_each(out.len(), |i, delta| out[i] += scalar * delta);
+        }
+    }
+
+    /// ĝ of the losses of exactly the points asked for, and its factors: ĝ = Σ_k share_k Δ_k.
+    pub fn gradient(
+        &self,
+        state: &State,
+        losses: &[f32],
+    ) -> Result<(Vec<f32>, Vec<f32>), TellError> {
         check_losses(self.batches(), losses)?;
+        let mut shares = Vec::with_capacity(self.directions());
         let mut gradient = vec![0f32; state.theta.len()];
         for k in 0..self.directions {
             let i = k as usize;
@@ -65,6 +89,7 @@ impl Estimator {
                 (losses[2 * i] - losses[2 * i + 1]) / (2.0 * self.perturbation)
             };
             let share = slope / self.directions as f32;
+            shares.push(share);
             direction(self.identity, state, k, Distribution::Rademacher)
                 .for_each(gradient.len(), |i, delta| gradient[i] += share * delta);
         }
@@ -78,8 +103,9 @@ impl Estimator {
             if norm > limit {
                 let factor = (limit / norm) as f32;
                 gradient.iter_mut().for_each(|g| *g *= factor);
+                shares.iter_mut().for_each(|s| *s *= factor);
             }
         }
-        Ok(gradient)
+        Ok((gradient, shares))
     }
 }

@@ -58,6 +58,10 @@ pub struct State {
     pub step: u32,
     /// Running averages, as many as the optimiser keeps.
     pub moments: Vec<Vec<f32>>,
+    /// How far θ went along each direction of this round, in the order of asking: what is uploaded instead of
+    /// θ's difference under the rule `scalars`. Only of optimisers whose steps are such sums.
+    #[serde(default)]
+    pub scalars: Vec<f32>,
 }
 
 impl State {
@@ -69,6 +73,7 @@ impl State {
             round,
             step: 0,
             moments: Vec::new(),
+            scalars: Vec::new(),
         }
     }
 }
@@ -130,6 +135,16 @@ pub trait Optimizer: Send + Sync {
 
     /// Queries of one step are this many batches.
     fn batches_per_step(&self) -> usize;
+
+    /// How many numbers say where a step went, if a step is a sum of its directions with factors
+    /// ([`State::scalars`]); nothing for others.
+    fn scalars_per_step(&self) -> Option<usize> {
+        None
+    }
+
+    /// Adds to `out` (d entries) the sum of a round's directions with these factors: the steps again, from
+    /// [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR 2025).
+    fn replay(&self, _round: u32, _scalars: &[f32], _out: &mut [f32]) {}
 }
 
 /// Checks what every `tell` must check.

@@ -36,7 +36,7 @@ impl Optimizer for ZoAdam {
     }
 
     fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError> {
-        let gradient = self.estimator.gradient(state, losses)?;
+        let (gradient, _) = self.estimator.gradient(state, losses)?;
         let rate = self.learning_rate
             * if self.decay {
                 self.plan.remaining(state)

@@ -29,7 +29,7 @@ impl Optimizer for ZoSgd {
     }
 
     fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError> {
-        let gradient = self.estimator.gradient(state, losses)?;
+        let (gradient, shares) = self.estimator.gradient(state, losses)?;
         let rate = self.learning_rate
             * if self.decay {
                 self.plan.remaining(state)
@@ -39,11 +39,20 @@ impl Optimizer for ZoSgd {
         for (theta, g) in state.theta.iter_mut().zip(&gradient) {
             *theta -= rate * g;
         }
+        state.scalars.extend(shares.iter().map(|s| -rate * s));
         state.step += 1;
         Ok(())
     }
 
     fn batches_per_step(&self) -> usize {
         self.estimator.batches()
+    }
+
+    fn scalars_per_step(&self) -> Option<usize> {
+        Some(self.estimator.directions())
+    }
+
+    fn replay(&self, round: u32, scalars: &[f32], out: &mut [f32]) {
+        self.estimator.replay(round, scalars, out);
     }
 }

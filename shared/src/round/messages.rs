@@ -2,6 +2,9 @@
 
 use super::phase::{AbortReason, Phase};
 use super::refusal::Refusal;
+use crate::secure_sum::messages::{
+    Inbox, Masked, RoundKeys, Roster, Shares, Survivors, Unmask,
+};
 use crate::task::Hash;
 use serde::{Deserialize, Serialize};
 
@@ -51,10 +54,12 @@ pub enum Standing {
     Idle,
     /// They have an update and wait for the cohort.
     Enrolled,
-    /// They are in the cohort and owe an update.
+    /// They are in the cohort and owe this phase's message.
     InCohort,
-    /// Their update was taken.
+    /// This phase's message of theirs was taken.
     Delivered,
+    /// They were in the cohort, but did not deliver in an earlier phase of this round.
+    Dropped,
 }
 
 /// `GET /v1/federations/{id}/round`: all that a client needs to know what to do next.
@@ -74,13 +79,17 @@ pub struct RoundView {
     pub phase: Phase,
     /// Hash of θ_t.
     pub theta: Hash,
+    /// Lines of the federation's record so far.
+    pub lines: u32,
+    /// Hash of the last of them: what everybody who takes part must agree on.
+    pub record: Hash,
     /// The asking participant's.
     pub standing: Standing,
     /// Enrolled in this round.
     pub enrolled: u32,
-    /// In the cohort, once it is frozen.
+    /// Waited for in this phase, once the cohort is frozen.
     pub cohort: u32,
-    /// Updates taken.
+    /// Those of them whose message was taken.
     pub delivered: u32,
     /// Participants heard of lately.
     pub live: u32,
@@ -177,6 +186,55 @@ impl Update {
     }
 }
 
+/// A cohort member's message in one phase of a secure sum, binary: `POST …/rounds/{round}/{phase}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SumMessage {
+    /// In [`Phase::Keys`].
+    Keys(RoundKeys),
+    /// In [`Phase::Shares`].
+    Shares(Shares),
+    /// In [`Phase::Masked`].
+    Masked(Masked),
+    /// In [`Phase::Unmask`].
+    Unmask(Unmask),
+}
+
+impl SumMessage {
+    /// The phase that it belongs to.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Keys(_) => Phase::Keys,
+            Self::Shares(_) => Phase::Shares,
+            Self::Masked(_) => Phase::Masked,
+            Self::Unmask(_) => Phase::Unmask,
+        }
+    }
+}
+
+/// What a cohort member needs for its message, binary: `GET …/rounds/{round}/{phase}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SumInput {
+    /// For [`Phase::Shares`].
+    Roster(Roster),
+    /// For [`Phase::Masked`].
+    Inbox(Inbox),
+    /// For [`Phase::Unmask`].
+    Survivors(Survivors),
+}
+
+impl SumInput {
+    /// The phase that it is for.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Roster(_) => Phase::Shares,
+            Self::Inbox(_) => Phase::Masked,
+            Self::Survivors(_) => Phase::Unmask,
+        }
+    }
+}
+
 /// One finished round, for dashboards and records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
@@ -197,6 +255,9 @@ pub struct RoundRecord {
     pub metrics: Metrics,
     /// Hash of the θ that came out.
     pub theta: Hash,
+    /// ε that all rounds so far may have cost a participant, at the task's δ; nothing without noise.
+    #[serde(default)]
+    pub epsilon: Option<f64>,
     /// Bytes of updates that came in.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
     pub bytes_up: u64,
@@ -234,6 +295,24 @@ pub struct FederationSummary {
     pub created_at: u64,
     /// Hash of the task.
     pub task_hash: Hash,
+    /// Updates are summed under masks.
+    #[serde(default)]
+    pub secure: bool,
+    /// What all rounds so far may have cost a participant; nothing without noise.
+    #[serde(default)]
+    pub privacy: Option<PrivacySpent>,
+}
+
+/// The ledger of a federation, or of one participant.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct PrivacySpent {
+    /// ε so far.
+    pub epsilon: f64,
+    /// No round begins that would bring it above this.
+    pub limit: f64,
+    /// At this δ.
+    pub delta: f64,
 }
 
 /// `GET /v1/federations/{id}`
@@ -292,8 +371,44 @@ pub struct CreateFederation {
 pub struct Invite {
     /// The federation.
     pub federation: String,
+    /// Names the invite in the organiser's list; no secret.
+    pub id: String,
     /// The invite's secret; it goes into a link's fragment, which browsers do not send.
     pub invite: String,
+}
+
+/// `POST /v1/federations/{id}/invites` (organiser). Without a body, the invite is for anybody and for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct CreateInvite {
+    /// How long it can be joined with, in seconds from now.
+    #[serde(default)]
+    #[cfg_attr(feature = "typescript", ts(type = "number | null"))]
+    pub expires_in_seconds: Option<u64>,
+    /// How many participants may join with it.
+    #[serde(default)]
+    pub uses: Option<u32>,
+}
+
+/// One line of `GET /v1/federations/{id}/invites` (organiser). The secret is shown only when it is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct InviteSummary {
+    /// In addresses.
+    pub id: String,
+    /// Milliseconds since 1970.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub created_at: u64,
+    /// Milliseconds since 1970; nothing if it does not expire.
+    #[cfg_attr(feature = "typescript", ts(type = "number | null"))]
+    pub expires_at: Option<u64>,
+    /// Participants who may join with it; nothing for any number.
+    pub uses: Option<u32>,
+    /// Participants who have.
+    pub used: u32,
+    /// Taken back by the organiser.
+    pub revoked: bool,
 }
 
 /// `GET /v1/federations/{id}/events`: server-sent events named `progress` carry this.

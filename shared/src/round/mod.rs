@@ -2,6 +2,7 @@
 //! machines, [`server`] and [`client`], as pure functions of (state, event, time).
 
 pub mod client;
+pub mod contribution;
 pub mod hub;
 pub mod messages;
 pub mod phase;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Where a round is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 pub enum Phase {
@@ -29,6 +29,24 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// The next phase, where one follows when enough are in.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        Some(match self {
+            Self::Keys => Self::Shares,
+            Self::Shares => Self::Masked,
+            Self::Masked => Self::Unmask,
+            Self::Upload | Self::Unmask => Self::Done,
+            Self::Open | Self::Done | Self::Aborted => return None,
+        })
+    }
+
+    /// The cohort owes a message in it.
+    #[must_use]
+    pub fn collects(self) -> bool {
+        self.next().is_some()
+    }
+
     /// No further transition.
     #[must_use]
     pub fn is_terminal(self) -> bool {
@@ -45,6 +63,16 @@ pub enum AbortReason {
     TooFewEnrolled,
     /// Fewer than `upload.count_min` delivered in time.
     TooFewUpdates,
+    /// Too few published their round keys in time (secure sums).
+    TooFewKeys,
+    /// Too few sent their shares in time (secure sums).
+    TooFewShares,
+    /// Too few sent their masked updates in time (secure sums).
+    TooFewMasked,
+    /// Too few helped to take the masks off: the sum is lost, and nobody's update was seen (secure sums).
+    TooFewUnmasked,
+    /// The shares that came do not open the sum: somebody sent false ones (secure sums).
+    FalseShares,
     /// The new θ would have held a number that is not finite.
     Overflow,
     /// The organiser closed the federation.

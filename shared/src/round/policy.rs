@@ -3,6 +3,7 @@
 //! A phase ends well as soon as `count_max` are in, or everyone who could be in is; else once `time_min` has
 //! passed and `count_min` are in. At `time_max` it ends in any case: well with `count_min`, else as an abort.
 
+use super::phase::Phase;
 use crate::fault::Reader;
 use serde::{Deserialize, Serialize};
 
@@ -69,15 +70,64 @@ pub enum Verdict {
     TooFew,
 }
 
+/// The bounds of a secure sum's phases.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecurePhases {
+    /// The cohort publishes its round keys.
+    pub keys: Limits,
+    /// It exchanges shares.
+    pub shares: Limits,
+    /// It sends masked updates.
+    pub masked: Limits,
+    /// The survivors help to take the masks off.
+    pub unmask: Limits,
+    /// More than this part of those with keys must still be there at the end.
+    pub threshold: f32,
+}
+
+impl SecurePhases {
+    /// So many of `members` must be there at the end.
+    #[must_use]
+    pub fn needed(&self, members: u32) -> u32 {
+        (f64::from(members) * f64::from(self.threshold)) as u32 + 1
+    }
+}
+
 /// The bounds of all phases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     /// Everyone trains; who has an update enrols. Its clock starts with the first who enrols.
     pub open: Limits,
     /// The cohort delivers.
     pub upload: Limits,
+    /// Instead of `upload`, where updates are summed under masks.
+    pub secure: Option<SecurePhases>,
     /// A participant who was not heard of for this long is taken for gone, until heard of again.
     pub lease_ms: u64,
+}
+
+impl Policy {
+    /// The bounds of a phase in which something is waited for. `members` have published their keys.
+    #[must_use]
+    pub fn limits(&self, phase: Phase, members: u32) -> Option<Limits> {
+        let at_least = |limits: Limits, least: u32| Limits {
+            count_min: limits.count_min.max(least),
+            ..limits
+        };
+        let needed = |secure: &SecurePhases| secure.needed(members);
+        Some(match (phase, &self.secure) {
+            // A cohort that could not suffice is not frozen: it would be aborted as soon as all delivered, and
+            // the same participants would enrol again at once, round after round.
+            (Phase::Open, None) => at_least(self.open, self.upload.count_min),
+            (Phase::Open, Some(secure)) => at_least(self.open, secure.keys.count_min),
+            (Phase::Upload, None) => self.upload,
+            (Phase::Keys, Some(secure)) => secure.keys,
+            (Phase::Shares, Some(secure)) => at_least(secure.shares, needed(secure)),
+            (Phase::Masked, Some(secure)) => at_least(secure.masked, needed(secure)),
+            (Phase::Unmask, Some(secure)) => at_least(secure.unmask, needed(secure)),
+            _ => return None,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 //! The machine sees counts and the standing of whoever speaks, never a list of participants: one message costs
 //! the same with ten as with ten thousand. Whoever drives it keeps the standings and carries out the actions
 //! in the same transaction in which the new state is stored.
+//!
+//! A secure sum narrows the cohort from phase to phase, each set nested in the one before: who enrolled; U1, who
+//! published keys; U2, who sent shares; U3, who sent a masked update; and those of U3 who help to open the sum.
 
 use super::messages::Standing;
 use super::phase::{AbortReason, Phase};
@@ -21,12 +24,14 @@ pub struct Round {
     pub since: Option<u64>,
     /// Enrolled so far.
     pub enrolled: u32,
-    /// The frozen cohort's size.
+    /// Those who are waited for in this phase, when it began.
     pub cohort: u32,
-    /// Updates taken.
+    /// Their messages taken in this phase.
     pub delivered: u32,
-    /// Cohort members who left before they delivered.
+    /// Those of them who left before they delivered.
     pub gone: u32,
+    /// |U1|: participants with round keys (secure sums).
+    pub members: u32,
 }
 
 /// What happens to a round.
@@ -39,10 +44,12 @@ pub enum Event {
         /// Participants heard of lately, the speaker included.
         live: u32,
     },
-    /// A cohort member's update, already validated.
+    /// A cohort member's message, already validated.
     Deliver {
         /// The speaker's.
         standing: Standing,
+        /// The phase that the message belongs to.
+        phase: Phase,
     },
     /// A participant leaves for good, or is taken for gone.
     Leave {
@@ -69,9 +76,12 @@ pub enum Action {
     Withdraw,
     /// All enrolled are now the cohort.
     Freeze,
-    /// Store the speaker's update; they have now delivered.
+    /// Store the speaker's message; they have now delivered.
     Store,
-    /// Sum what was delivered, apply it, record the round as done, open the next one.
+    /// Those who delivered are now the cohort of the next phase; the others of the cohort are dropped.
+    Narrow,
+    /// Sum what was delivered, apply it, record the round as done, open the next one. Where masks cannot be taken
+    /// off, record it as aborted.
     Aggregate,
     /// Record the round as aborted; open the next one, unless closed.
     Abort(AbortReason),
@@ -89,28 +99,21 @@ impl Round {
             cohort: 0,
             delivered: 0,
             gone: 0,
+            members: 0,
         }
     }
 
     /// When the phase ends in any case (ms since 1970); nothing while its clock stands.
     #[must_use]
     pub fn deadline(&self, policy: &Policy) -> Option<u64> {
-        let limit = match self.phase {
-            Phase::Open => policy.open.time_max_ms,
-            Phase::Upload => policy.upload.time_max_ms,
-            _ => return None,
-        };
-        self.since.map(|s| s.saturating_add(limit))
+        let limits = policy.limits(self.phase, self.members)?;
+        self.since.map(|s| s.saturating_add(limits.time_max_ms))
     }
 
     /// When somebody must look at the round although no message came.
     #[must_use]
     pub fn wake_at(&self, policy: &Policy, now: u64) -> Option<u64> {
-        let limits = match self.phase {
-            Phase::Open => policy.open,
-            Phase::Upload => policy.upload,
-            _ => return None,
-        };
+        let limits = policy.limits(self.phase, self.members)?;
         let since = self.since?;
         [limits.time_min_ms, limits.time_max_ms]
             .into_iter()
@@ -143,8 +146,8 @@ impl Round {
                 actions.push(Action::Enrol);
                 live
             }
-            Event::Deliver { standing } => {
-                self.deliver(standing)?;
+            Event::Deliver { standing, phase } => {
+                self.deliver(standing, phase)?;
                 actions.push(Action::Store);
                 0
             }
@@ -155,7 +158,7 @@ impl Round {
                         self.since = None;
                     }
                     actions.push(Action::Withdraw);
-                } else if self.phase == Phase::Upload && standing == Standing::InCohort {
+                } else if self.phase.collects() && standing == Standing::InCohort {
                     self.gone += 1;
                 }
                 live
@@ -176,7 +179,10 @@ impl Round {
     fn enrol(&mut self, policy: &Policy, now: u64, standing: Standing) -> Result<(), Refusal> {
         match (self.phase, standing) {
             (Phase::Open, Standing::Idle) => {}
-            (_, Standing::Enrolled | Standing::InCohort | Standing::Delivered) => {
+            (
+                _,
+                Standing::Enrolled | Standing::InCohort | Standing::Delivered | Standing::Dropped,
+            ) => {
                 return Err(Refusal::Duplicate);
             }
             _ => return Err(Refusal::TooLate),
@@ -189,36 +195,43 @@ impl Round {
         Ok(())
     }
 
-    fn deliver(&mut self, standing: Standing) -> Result<(), Refusal> {
-        match (self.phase, standing) {
-            (Phase::Upload, Standing::InCohort) => {
-                self.delivered += 1;
-                Ok(())
-            }
-            (_, Standing::Delivered) => Err(Refusal::Duplicate),
-            (Phase::Upload, _) => Err(Refusal::NotInCohort),
-            (Phase::Open, _) => Err(Refusal::TooEarly),
-            _ => Err(Refusal::TooLate),
+    fn deliver(&mut self, standing: Standing, phase: Phase) -> Result<(), Refusal> {
+        if phase == self.phase && phase.collects() {
+            return match standing {
+                Standing::InCohort => {
+                    self.delivered += 1;
+                    Ok(())
+                }
+                Standing::Delivered => Err(Refusal::Duplicate),
+                _ => Err(Refusal::NotInCohort),
+            };
         }
+        Err(match standing {
+            Standing::Delivered if self.phase.is_terminal() => Refusal::Duplicate,
+            _ if self.phase.is_terminal() => Refusal::TooLate,
+            _ if self.phase == Phase::Open || phase > self.phase => Refusal::TooEarly,
+            Standing::Idle | Standing::Enrolled => Refusal::NotInCohort,
+            // Whoever is still in has delivered in every earlier phase.
+            Standing::InCohort | Standing::Delivered => Refusal::Duplicate,
+            Standing::Dropped => Refusal::TooLate,
+        })
     }
 
     fn advance(&mut self, policy: &Policy, now: u64, live: u32, actions: &mut Vec<Action>) {
-        let elapsed = self.since.map_or(0, |s| now - s);
-        if self.phase == Phase::Open && self.since.is_some() {
-            // A cohort that could not suffice is not frozen: it would be aborted as soon as all delivered, and the
-            // same participants would enrol again at once, round after round.
-            let open = Limits {
-                count_min: policy.open.count_min.max(policy.upload.count_min),
-                ..policy.open
-            };
-            match open.verdict(self.enrolled, live.max(self.enrolled), elapsed) {
+        let (Some(since), Some(limits)) = (self.since, policy.limits(self.phase, self.members))
+        else {
+            return;
+        };
+        let elapsed = now - since;
+        if self.phase == Phase::Open {
+            match limits.verdict(self.enrolled, live.max(self.enrolled), elapsed) {
                 Verdict::Go => {
-                    *self = Self {
-                        phase: Phase::Upload,
-                        since: Some(now),
-                        cohort: self.enrolled,
-                        ..self.clone()
+                    let phase = if policy.secure.is_some() {
+                        Phase::Keys
+                    } else {
+                        Phase::Upload
                     };
+                    self.begin(phase, now, self.enrolled);
                     actions.push(Action::Freeze);
                 }
                 Verdict::TooFew => {
@@ -227,33 +240,52 @@ impl Round {
                 }
                 Verdict::Wait => {}
             }
-        } else if self.phase == Phase::Upload {
-            match policy
-                .upload
-                .verdict(self.delivered, self.cohort - self.gone, elapsed)
-            {
-                Verdict::Go => {
+            return;
+        }
+        let left = self.cohort - self.gone;
+        match limits.verdict(self.delivered, left, elapsed) {
+            Verdict::Go => match self.phase.next() {
+                Some(Phase::Done) | None => {
                     self.phase = Phase::Done;
                     actions.push(Action::Aggregate);
                 }
-                Verdict::TooFew => {
-                    self.phase = Phase::Aborted;
-                    actions.push(Action::Abort(AbortReason::TooFewUpdates));
+                Some(next) => {
+                    if self.phase == Phase::Keys {
+                        self.members = self.delivered;
+                    }
+                    self.begin(next, now, self.delivered);
+                    actions.push(Action::Narrow);
                 }
-                // All who are left are in and still too few: nobody else will come.
-                Verdict::Wait if self.delivered + self.gone >= self.cohort => {
-                    self.phase = Phase::Aborted;
-                    actions.push(Action::Abort(AbortReason::TooFewUpdates));
-                }
-                Verdict::Wait => {}
+            },
+            // All who are left are in and still too few: nobody else will come.
+            Verdict::Wait if self.delivered < left => {}
+            Verdict::Wait | Verdict::TooFew => {
+                let reason = match self.phase {
+                    Phase::Keys => AbortReason::TooFewKeys,
+                    Phase::Shares => AbortReason::TooFewShares,
+                    Phase::Masked => AbortReason::TooFewMasked,
+                    Phase::Unmask => AbortReason::TooFewUnmasked,
+                    _ => AbortReason::TooFewUpdates,
+                };
+                self.phase = Phase::Aborted;
+                actions.push(Action::Abort(reason));
             }
         }
+    }
+
+    fn begin(&mut self, phase: Phase, now: u64, cohort: u32) {
+        self.phase = phase;
+        self.since = Some(now);
+        self.cohort = cohort;
+        self.delivered = 0;
+        self.gone = 0;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::round::policy::SecurePhases;
     use proptest::prelude::*;
 
     const OPEN: Limits = Limits {
@@ -271,6 +303,7 @@ mod tests {
     const POLICY: Policy = Policy {
         open: OPEN,
         upload: UPLOAD,
+        secure: None,
         lease_ms: 10_000,
     };
 
@@ -284,6 +317,7 @@ mod tests {
     fn deliver() -> Event {
         Event::Deliver {
             standing: Standing::InCohort,
+            phase: Phase::Upload,
         }
     }
 
@@ -422,6 +456,7 @@ mod tests {
                 frozen(2),
                 Event::Deliver {
                     standing: Standing::Idle,
+                    phase: Phase::Upload,
                 },
                 Some(Refusal::NotInCohort),
             ),
@@ -429,6 +464,7 @@ mod tests {
                 frozen(2),
                 Event::Deliver {
                     standing: Standing::Delivered,
+                    phase: Phase::Upload,
                 },
                 Some(Refusal::Duplicate),
             ),
@@ -524,7 +560,10 @@ mod tests {
                     standing,
                     live: self.live(),
                 },
-                2 | 3 => Event::Deliver { standing },
+                2 | 3 => Event::Deliver {
+                    standing,
+                    phase: self.round.phase,
+                },
                 4 => {
                     self.departed[who] = true;
                     Event::Leave {
@@ -537,11 +576,48 @@ mod tests {
             if kind < 4 && self.departed[who] {
                 return Ok(());
             }
+            self.step(policy, now, who, event)?;
+            // Whoever left after a message is in the next phase's cohort, and missed there.
+            while let Some(gone) = (0..self.standings.len())
+                .find(|p| self.departed[*p] && self.standings[*p] == Standing::InCohort)
+            {
+                let live = self.live();
+                let standing = Standing::InCohort;
+                self.step(policy, now, gone, Event::Leave { standing, live })?;
+            }
+            let round = &self.round;
+            prop_assert_eq!(round.delivered, self.stored);
+            prop_assert!(round.delivered + round.gone <= round.cohort);
+            prop_assert!(round.enrolled <= policy.open.count_max);
+            if round.phase == Phase::Open {
+                prop_assert_eq!(round.enrolled, self.count(Standing::Enrolled));
+                prop_assert_eq!(round.since.is_some(), round.enrolled > 0);
+            } else if round.phase.collects() {
+                let waited_for = round.cohort - round.gone - round.delivered;
+                prop_assert_eq!(waited_for, self.count(Standing::InCohort));
+            }
+            Ok(())
+        }
+
+        fn step(
+            &mut self,
+            policy: &Policy,
+            now: u64,
+            who: usize,
+            event: Event,
+        ) -> Result<(), TestCaseError> {
             let before = self.round.clone();
             let Ok(actions) = self.round.step(policy, now, event) else {
                 prop_assert_eq!(&self.round, &before, "a refusal changed the round");
                 return Ok(());
             };
+            if let Event::Leave {
+                standing: Standing::InCohort,
+                ..
+            } = event
+            {
+                self.standings[who] = Standing::Dropped;
+            }
             for action in actions {
                 match action {
                     Action::Enrol => self.standings[who] = Standing::Enrolled,
@@ -556,31 +632,28 @@ mod tests {
                         self.standings[who] = Standing::Delivered;
                         self.stored += 1;
                     }
+                    Action::Narrow => {
+                        // Each set lies in the one before.
+                        prop_assert_eq!(self.stored, self.round.cohort);
+                        self.stored = 0;
+                        for standing in &mut self.standings {
+                            *standing = match *standing {
+                                Standing::Delivered => Standing::InCohort,
+                                Standing::InCohort => Standing::Dropped,
+                                other => other,
+                            };
+                        }
+                    }
                     Action::Aggregate => {
                         prop_assert_eq!(self.round.phase, Phase::Done);
-                        prop_assert!(self.stored >= policy.upload.count_min);
+                        let least = match &policy.secure {
+                            Some(secure) => secure.needed(self.round.members),
+                            None => policy.upload.count_min,
+                        };
+                        prop_assert!(self.stored >= least);
                     }
                     Action::Abort(_) => prop_assert_eq!(self.round.phase, Phase::Aborted),
                 }
-            }
-            if kind == 4 {
-                // A leaver is not asked again.
-                self.standings[who] = Standing::Idle;
-            }
-            let round = &self.round;
-            prop_assert_eq!(round.delivered, self.stored);
-            prop_assert!(round.delivered + round.gone <= round.cohort);
-            prop_assert!(round.enrolled <= policy.open.count_max);
-            match round.phase {
-                Phase::Open => {
-                    prop_assert_eq!(round.enrolled, self.count(Standing::Enrolled));
-                    prop_assert_eq!(round.since.is_some(), round.enrolled > 0);
-                }
-                Phase::Upload => {
-                    let waited_for = round.cohort - round.gone - round.delivered;
-                    prop_assert_eq!(waited_for, self.count(Standing::InCohort));
-                }
-                _ => {}
             }
             Ok(())
         }
@@ -602,10 +675,18 @@ mod tests {
         fn counts_agree_and_every_round_ends(
             open in limits(),
             upload in limits(),
+            secure in prop::option::of((limits(), limits(), limits(), limits(), 0.5_f32..0.95)),
             participants in 1..8_usize,
-            events in prop::collection::vec((0..8_usize, 0..7_u8, 0..200_u64, any::<bool>()), 0..60),
+            events in prop::collection::vec((0..8_usize, 0..7_u8, 0..200_u64, any::<bool>()), 0..100),
         ) {
-            let policy = Policy { open, upload, lease_ms: 1_000 };
+            let secure = secure.map(|(keys, shares, masked, unmask, threshold)| SecurePhases {
+                keys,
+                shares,
+                masked,
+                unmask,
+                threshold,
+            });
+            let policy = Policy { open, upload, secure, lease_ms: 1_000 };
             let mut driver = Driver::new(participants);
             let mut now = 1_000_000;
             for (who, kind, time, back) in events {
@@ -618,8 +699,8 @@ mod tests {
             if let Some(who) = someone.filter(|_| driver.round.phase == Phase::Open) {
                 driver.event(&policy, now, who, 0)?;
             }
-            for _ in 0..2 {
-                now += policy.open.time_max_ms.max(policy.upload.time_max_ms);
+            for _ in 0..5 {
+                now += 1_500;
                 driver.event(&policy, now, 0, 6)?;
             }
             let idle = driver.round.phase == Phase::Open && driver.round.enrolled == 0;

@@ -1,0 +1,204 @@
+//! The `[federation]` section of a task file.
+
+use super::combine::Combine;
+use super::server_optimizer::ServerOptimizer;
+use crate::fault::Reader;
+use crate::round::policy::{Limits, Policy, SecurePhases};
+use crate::secure_sum::SumPolicy;
+
+/// No cohort of a secure sum is larger.
+const LARGEST_SECURE_COHORT: u64 = 10_000;
+
+/// What participants send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// θ's difference (McMahan et al., AISTATS 2017).
+    FedAvg,
+    /// How far to go along each of the directions that all share (DeComFL, ICLR 2025).
+    Scalars,
+}
+
+/// The section.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Federation {
+    /// What participants send.
+    pub rule: Rule,
+    /// θ is updated this many times.
+    pub rounds: u32,
+    /// Optimiser steps of each participant in each round.
+    pub local_steps: u32,
+    /// Examples in a batch.
+    pub batch: u32,
+    /// Each step but a round's first is asked from θ as it was before the step before it (a gradient delayed by
+    /// one step), so that its images are prepared while answers are awaited.
+    pub ask_ahead: bool,
+    /// Queries that one participant may spend in all; 0 = no limit.
+    pub query_budget: u64,
+    /// What happens to the mean update.
+    pub server: ServerOptimizer,
+    /// No update is longer than this (L2); 0 = no bound.
+    pub clip: f32,
+    /// How groups, or without masks participants, are combined.
+    pub combine: Combine,
+    /// Updates are summed under masks.
+    pub secure: Option<Secure>,
+    /// And carry noise.
+    pub privacy: Option<Privacy>,
+    /// When phases end.
+    pub policy: Policy,
+}
+
+/// `[federation.secure_sum]`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Secure {
+    /// Who exchanges shares with whom.
+    pub policy: SumPolicy,
+    /// A participant with more examples weighs as if they had so many.
+    pub max_examples: u32,
+    /// Off only in simulations: the same numbers are added without masks, which cancel anyway.
+    pub masks: bool,
+}
+
+/// `[federation.privacy]`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Privacy {
+    /// No participant spends more than this ε.
+    pub epsilon: f64,
+    /// δ of that ε.
+    pub delta: f64,
+    /// The sum's noise in units of its sensitivity; nothing: as little as lets all rounds fit into ε.
+    pub noise_multiplier: Option<f64>,
+}
+
+impl Federation {
+    pub(crate) fn read(r: &mut Reader<'_>) -> Self {
+        let rule = [Rule::FedAvg, Rule::Scalars]
+            [r.choice("rule", &["fedavg", "scalars"], Some("fedavg"))];
+        let rounds = r.whole("rounds", 1..=100_000, Some(50)) as u32;
+        let local_steps = r.whole("local_steps", 1..=1000, Some(5)) as u32;
+        let batch = r.whole("batch", 1..=4096, Some(32)) as u32;
+        let ask_ahead = r.flag("ask_ahead", true);
+        let query_budget = r.whole("query_budget", 0..=u64::MAX, Some(0));
+        let server = r.table("server", ServerOptimizer::read);
+        let has_secure = r.has("secure_sum");
+        let has_privacy = r.has("privacy");
+        // Under masks the ring's size follows from it.
+        let clip = r.number("clip", 0.0..=1e6, Some(if has_secure { 10.0 } else { 0.0 }));
+        let trim = r.number("trim", 0.0..=0.49, Some(0.2));
+        let combine = [Combine::Mean, Combine::Median, Combine::TrimmedMean(trim)]
+            [r.choice("combine", &["mean", "median", "trimmed-mean"], Some("mean"))];
+        let mut open = r.table("open", |r| Limits::read(r, 2_000, 120_000));
+        let upload = r.table("upload", |r| Limits::read(r, 20_000, 60_000));
+        let lease_ms = r.whole("lease_seconds", 5..=3600, Some(120)) * 1000;
+        if upload.count_min > open.count_max {
+            r.fault(
+                "upload.count_min",
+                "exceeds open.count_max: no round could end",
+            );
+        }
+        let mut phases = None;
+        let secure = has_secure.then(|| {
+            let (secure, limits) = r.table("secure_sum", |r| Secure::read(r, &open));
+            phases = Some(limits);
+            // As many as the ring was chosen for.
+            open.count_max = open.count_max.min(limits.keys.count_max);
+            open.count_min = open.count_min.max(limits.keys.count_min).min(open.count_max);
+            secure
+        });
+        let privacy = has_privacy.then(|| r.table("privacy", Privacy::read));
+        if privacy.is_some() {
+            let groups = secure.map_or(0, |s: Secure| s.policy.groups);
+            if groups != 1 {
+                r.fault(
+                    "privacy",
+                    "needs [federation.secure_sum] with groups = 1: only its participants add the noise together",
+                );
+            }
+        }
+        if secure.is_some() && clip == 0.0 {
+            r.fault("clip", "must be above 0 where updates are summed under masks");
+        }
+        Self {
+            rule,
+            rounds,
+            local_steps,
+            batch,
+            ask_ahead,
+            query_budget,
+            server,
+            clip,
+            combine,
+            secure,
+            privacy,
+            policy: Policy {
+                open,
+                upload,
+                secure: phases,
+                lease_ms,
+            },
+        }
+    }
+}
+
+impl Secure {
+    fn read(r: &mut Reader<'_>, open: &Limits) -> (Self, SecurePhases) {
+        let threshold = r.number("threshold", 0.5..=0.95, Some(0.5));
+        let degree = r.whole("degree", 4..=253, Some(100)) as u32;
+        let groups = r.whole("groups", 1..=1000, Some(1)) as u32;
+        let cohort_max = r.whole("cohort_max", 3..=LARGEST_SECURE_COHORT, Some(300)) as u32;
+        let least = 3 * groups;
+        let cohort_min = r.whole(
+            "cohort_min",
+            u64::from(least)..=LARGEST_SECURE_COHORT,
+            Some(u64::from(least.max(open.count_min))),
+        ) as u32;
+        if cohort_min > cohort_max {
+            r.fault("cohort_min", "exceeds cohort_max");
+        }
+        let max_examples = r.whole("max_examples", 1..=1_000_000, Some(1_000)) as u32;
+        let masks = r.flag("masks", true);
+        // Long enough for a tab in the background, whose timers run once a minute.
+        let mut limits = |key| {
+            r.table(key, |r| Limits {
+                count_min: cohort_min,
+                count_max: cohort_max,
+                time_min_ms: r.whole("time_min_ms", 0..=86_400_000, Some(90_000)),
+                time_max_ms: r.whole("time_max_ms", 100..=7 * 86_400_000, Some(150_000)),
+            })
+        };
+        let phases = SecurePhases {
+            keys: limits("keys"),
+            shares: limits("shares"),
+            masked: limits("masked"),
+            unmask: Limits {
+                // As many as can open the sum, which follows from the threshold.
+                count_min: 2,
+                ..limits("unmask")
+            },
+            threshold,
+        };
+        let secure = Self {
+            policy: SumPolicy {
+                cohort_min,
+                threshold,
+                degree,
+                groups,
+            },
+            max_examples,
+            masks,
+        };
+        (secure, phases)
+    }
+}
+
+impl Privacy {
+    fn read(r: &mut Reader<'_>) -> Self {
+        let given = r.has("noise_multiplier");
+        let noise = f64::from(r.number("noise_multiplier", 1e-3..=1e4, Some(1.0)));
+        Self {
+            epsilon: f64::from(r.number("epsilon", 1e-3..=1e4, Some(8.0))),
+            delta: f64::from(r.number("delta", 1e-12..=0.1, Some(1e-5))),
+            noise_multiplier: given.then_some(noise),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What one participant adds to a secure sum, as integers, and what the sum means.
+//!
+//! Without noise: the update clipped to the norm C, times w = min(n, N)/N for n of at most N examples, in fixed
+//! point; and counters, which stay exact: examples, the metrics' sums, and who was clipped. The mean is
+//! Σ w_i Δ_i / Σ w_i.
+//!
+//! With noise (participant-level differential privacy) all weigh the same, accuracy and loss become two more
+//! coordinates, and everything together has the norm C·√(1 + 2μ²) at most. Counters that would tell about the
+//! data are left out.
+
+use super::messages::Metrics;
+use crate::federation::combine::bound_norm;
+use crate::federation::settings::{Federation, Privacy};
+use crate::privacy::mechanism::{Mechanism, MechanismError, conditional_round};
+use crate::privacy::calibrate;
+use crate::privacy::gaussian::DiscreteGaussian;
+use crate::secure_sum::Bytes32;
+use crate::secure_sum::encoding::{EncodingError, FixedPoint, Layout, RingVector};
+use crate::secure_sum::keystream::Keystream;
+
+/// μ: how much of the clip norm accuracy and loss take each.
+const METRICS_SHARE: f64 = 0.25;
+/// Losses are reported from 0 to this under noise.
+const LOSS_RANGE: f64 = 10.0;
+/// Noisy metrics are told as of so many examples per participant.
+const METRICS_EXAMPLES: u32 = 1_000;
+/// Exact loss sums are told in units of 2⁻¹⁶, up to 2⁴⁰ of them.
+const LOSS_UNIT: f64 = 65_536.0;
+const LOSS_MOST: f64 = 1_099_511_627_776.0;
+/// Standard deviations of noise that the ring has room for.
+const NOISE_ROOM: f64 = 14.0;
+/// Counters behind the entries.
+const COUNTERS: usize = 6;
+
+/// Why an update cannot be encoded.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ContributionError {
+    /// The ring.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
+    /// The noise.
+    #[error(transparent)]
+    Mechanism(#[from] MechanismError),
+    /// NaN or infinity in the update.
+    #[error("the update holds a number that is not finite")]
+    NotFinite,
+    /// The noise would not fit beside the updates.
+    #[error(
+        "so much noise does not fit into the ring: raise epsilon, or lower rounds or cohort_max"
+    )]
+    NoRoom,
+}
+
+/// How updates of one task are encoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contribution {
+    length: usize,
+    clip: f32,
+    max_examples: u32,
+    layout: Layout,
+    fixed: FixedPoint,
+    noise: Option<Noise>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Noise {
+    mechanism: Mechanism,
+    multiplier: f64,
+    /// Norm of everything that one participant contributes, before noise.
+    sensitivity: f64,
+    limits: Privacy,
+}
+
+/// What a sum means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// The mean update.
+    pub mean: Vec<f32>,
+    /// Its weight: examples; under noise, participants.
+    pub weight: f64,
+    /// The metrics' sums.
+    pub metrics: Metrics,
+    /// Updates that were longer than the norm bound; unknown (0) under noise.
+    pub clipped: u32,
+}
+
+impl Contribution {
+    /// Of updates with `length` numbers; nothing where updates are sent as they are.
+    pub fn new(federation: &Federation, length: usize) -> Result<Option<Self>, ContributionError> {
+        let (Some(secure), Some(phases)) = (&federation.secure, &federation.policy.secure) else {
+            return Ok(None);
+        };
+        let cohort_max = phases.keys.count_max;
+        let clip = federation.clip;
+        let (entries, fixed, noise) = match federation.privacy {
+            None => (length, FixedPoint::choose(cohort_max, clip, 0)?, None),
+            Some(limits) => {
+                let entries = length + 2;
+                let least = phases.masked.count_min;
+                let (fixed, noise) = Noise::new(
+                    limits,
+                    clip,
+                    entries,
+                    (least, cohort_max),
+                    federation.rounds,
+                )?;
+                (entries, fixed, Some(noise))
+            }
+        };
+        Ok(Some(Self {
+            length,
+            clip,
+            max_examples: secure.max_examples,
+            layout: Layout {
+                ring: fixed.ring,
+                entries,
+                tail: COUNTERS,
+            },
+            fixed,
+            noise,
+        }))
+    }
+
+    /// How the sum's vector is laid out.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// ρ that one sum costs (zCDP); 0 without noise, which is no promise at all.
+    #[must_use]
+    pub fn rho(&self) -> f64 {
+        self.noise.as_ref().map_or(0.0, |n| n.mechanism.rho())
+    }
+
+    /// The sum's noise in units of its sensitivity.
+    #[must_use]
+    pub fn noise_multiplier(&self) -> Option<f64> {
+        self.noise.as_ref().map(|n| n.multiplier)
+    }
+
+    /// ε and δ that must not be exceeded.
+    #[must_use]
+    pub fn limits(&self) -> Option<Privacy> {
+        self.noise.as_ref().map(|n| n.limits)
+    }
+
+    /// Encodes an update. Rounding and noise follow from the seed, so that a repeated message is the same.
+    pub fn encode(
+        &self,
+        update: &[f32],
+        examples: u32,
+        metrics: &Metrics,
+        seed: &Bytes32,
+    ) -> Result<RingVector, ContributionError> {
+        if !update.iter().all(|x| x.is_finite()) {
+            return Err(ContributionError::NotFinite);
+        }
+        let mut update = update.to_vec();
+        let clipped = bound_norm(&mut update, self.clip);
+        let mut rng = Keystream::new(seed, b"rounding");
+        let mut integers = Vec::with_capacity(self.layout.entries + COUNTERS);
+        match &self.noise {
+            None => {
+                let examples = examples.min(self.max_examples);
+                let weight = f64::from(examples) / f64::from(self.max_examples);
+                for x in &update {
+                    integers.push(self.fixed.quantise(weight * f64::from(*x), &mut rng)?);
+                }
+                let loss = (metrics.loss * LOSS_UNIT).clamp(-LOSS_MOST, LOSS_MOST);
+                integers.extend([
+                    i64::from(examples),
+                    i64::from(metrics.correct),
+                    i64::from(metrics.total),
+                    loss as i64,
+                    i64::from(metrics.queries),
+                    i64::from(clipped),
+                ]);
+            }
+            Some(noise) => {
+                let total = f64::from(metrics.total.max(1));
+                let share = METRICS_SHARE * f64::from(self.clip);
+                let mut values: Vec<f64> = update.iter().map(|x| f64::from(*x)).collect();
+                values.push(share * f64::from(metrics.correct) / total);
+                values.push(share * (metrics.loss / total).clamp(0.0, LOSS_RANGE) / LOSS_RANGE);
+                let rounded = conditional_round(
+                    &values,
+                    self.fixed.scale(),
+                    noise.sensitivity,
+                    &mut || rng.next_u64(),
+                )?;
+                let gaussian = DiscreteGaussian::new(noise.mechanism.share_variance())?;
+                let mut rng = Keystream::new(seed, b"noise");
+                integers.extend(
+                    rounded
+                        .iter()
+                        .map(|x| x + gaussian.sample(&mut || rng.next_u64())),
+                );
+                integers.extend([1, 0, 0, 0, 0, 0]);
+            }
+        }
+        Ok(RingVector::from_integers(self.layout, &integers)?)
+    }
+
+    /// Reads a sum of `contributors` participants' vectors. Nothing if nobody contributed an example, or the
+    /// counters are beyond any sense (somebody sent false ones).
+    #[must_use]
+    pub fn decode(&self, sum: &[i64], contributors: u32) -> Option<Decoded> {
+        let entries = sum.get(..self.layout.entries)?;
+        let counters = sum.get(self.layout.entries..)?;
+        let &[weight, correct, total, loss, queries, clipped] = counters else {
+            return None;
+        };
+        let unit = match &self.noise {
+            None if weight > 0 => f64::from(self.max_examples) / weight as f64,
+            Some(_) if contributors > 0 => 1.0 / f64::from(contributors),
+            _ => return None,
+        };
+        let value = |x: i64| self.fixed.decode(x) * unit;
+        let mean: Vec<f32> = entries[..self.length]
+            .iter()
+            .map(|x| value(*x) as f32)
+            .collect();
+        let (weight, metrics) = if self.noise.is_none() {
+            let metrics = Metrics {
+                correct: u32::try_from(correct).ok()?,
+                total: u32::try_from(total).ok()?,
+                loss: loss as f64 / LOSS_UNIT,
+                queries: u32::try_from(queries).unwrap_or(0),
+            };
+            (weight as f64, metrics)
+        } else {
+            let &[accuracy, loss] = &entries[self.length..] else {
+                return None;
+            };
+            let part = |x: i64| value(x) / (METRICS_SHARE * f64::from(self.clip));
+            let total = METRICS_EXAMPLES.saturating_mul(contributors);
+            let metrics = Metrics {
+                correct: (part(accuracy).clamp(0.0, 1.0) * f64::from(total)) as u32,
+                total,
+                loss: part(loss).clamp(0.0, 1.0) * LOSS_RANGE * f64::from(total),
+                queries: 0,
+            };
+            (f64::from(contributors), metrics)
+        };
+        (metrics.is_valid() && mean.iter().all(|x| x.is_finite())).then_some(Decoded {
+            mean,
+            weight,
+            metrics,
+            clipped: u32::try_from(clipped).unwrap_or(0),
+        })
+    }
+}
+
+impl Noise {
+    fn new(
+        limits: Privacy,
+        clip: f32,
+        entries: usize,
+        (least, most): (u32, u32),
+        rounds: u32,
+    ) -> Result<(FixedPoint, Self), ContributionError> {
+        let sensitivity = f64::from(clip) * (1.0 + 2.0 * METRICS_SHARE * METRICS_SHARE).sqrt();
+        let multiplier = |scale: f64| match limits.noise_multiplier {
+            Some(multiplier) => Ok(multiplier),
+            None => calibrate::noise_multiplier(
+                limits.epsilon,
+                limits.delta,
+                rounds,
+                sensitivity,
+                scale,
+                entries,
+                least,
+            ),
+        };
+        // The scale leaves room for the noise, and the noise depends a little on the scale: once around.
+        let rough = multiplier(65_536.0 / sensitivity)?;
+        let spread = (f64::from(most) / f64::from(least.max(1))).sqrt();
+        let room = sensitivity * (1.1 + NOISE_ROOM * rough * spread / f64::from(most));
+        let fixed = FixedPoint::choose(most, room as f32, 0)?;
+        let multiplier = multiplier(fixed.scale())?;
+        let mechanism = Mechanism::new(sensitivity, fixed.scale(), entries, least, multiplier)?;
+        let largest = f64::from(most) * (sensitivity * fixed.scale() + 1.0)
+            + mechanism.noise_bound(most) as f64;
+        if largest >= fixed.ring.half() {
+            return Err(ContributionError::NoRoom);
+        }
+        let noise = Self {
+            mechanism,
+            multiplier,
+            sensitivity,
+            limits,
+        };
+        Ok((fixed, noise))
+    }
+}

@@ -1,0 +1,416 @@
+//! Computing everything that a record claims again.
+
+use super::{Cohort, Entry, Line, RoundEntry, nothing, unhex};
+use crate::fault::Faults;
+use crate::federation::advance::{Sums, advance};
+use crate::federation::server_optimizer::ServerState;
+use crate::privacy::accountant::Ledger;
+use crate::round::phase::AbortReason;
+use crate::secure_sum::messages::hash_senders;
+use crate::secure_sum::{Context, identity, messages};
+use crate::task::{Hash, Task, theta_hash};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Whether the contributors' signatures are checked too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commitments {
+    /// An auditor does.
+    Check,
+    /// A participant has checked those of its own cohorts when it mattered, and spares the time.
+    Trust,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum What {
+    /// No JSON of this form.
+    #[error("it does not parse")]
+    Malformed,
+    /// It names another line as the one before.
+    #[error("it does not follow the line before it: the record was cut or altered")]
+    Previous,
+    /// The first line is of another federation or task.
+    #[error("it begins another task than this one")]
+    Task,
+    /// A beginning in the middle, or none at the beginning.
+    #[error("it is out of place")]
+    Place,
+    /// Round or step do not count on.
+    #[error("its round or step is not the next one")]
+    Number,
+    /// θ.
+    #[error("its θ does not follow from its sums")]
+    Theta,
+    /// ε.
+    #[error("its ε is not what the rounds so far have cost")]
+    Epsilon,
+    /// More than the task allows.
+    #[error("it spends more ε than the task allows")]
+    Budget,
+    /// Members of a sum.
+    #[error("the members of its sums are not its contributors")]
+    Members,
+    /// A contributor.
+    #[error("a contributor's signature does not fit")]
+    Signature,
+    /// A number changed hands.
+    #[error("a participant's identity is not the one it had before")]
+    Identity,
+}
+
+/// Where a record first differs from what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the record is wrong: {what}")]
+pub struct Difference {
+    /// Counted from 1.
+    pub line: u32,
+    /// What is wrong.
+    pub what: What,
+}
+
+/// A record that was read so far. Serialisable: a participant goes on where it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    federation: String,
+    state: ServerState,
+    theta: Hash,
+    step: u32,
+    round: u32,
+    lines: u32,
+    head: Hash,
+    ledger: Ledger,
+    identities: BTreeMap<u32, Hash>,
+}
+
+impl Replay {
+    /// Nothing read yet.
+    ///
+    /// # Errors
+    /// The task's generator cannot be built.
+    pub fn new(task: &Task) -> Result<Self, Faults> {
+        let theta = task.generator()?.initial();
+        Ok(Self {
+            federation: String::new(),
+            theta: theta_hash(&theta),
+            state: ServerState::new(theta),
+            step: 0,
+            round: 0,
+            lines: 0,
+            head: nothing(),
+            ledger: Ledger::default(),
+            identities: BTreeMap::new(),
+        })
+    }
+
+    /// θ so far.
+    #[must_use]
+    pub fn parameters(&self) -> &[f32] {
+        &self.state.theta
+    }
+
+    /// Its hash.
+    #[must_use]
+    pub fn theta(&self) -> &Hash {
+        &self.theta
+    }
+
+    /// θ updates.
+    #[must_use]
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// Rounds, aborted ones too.
+    #[must_use]
+    pub fn rounds(&self) -> u32 {
+        self.round
+    }
+
+    /// Lines read.
+    #[must_use]
+    pub fn lines(&self) -> u32 {
+        self.lines
+    }
+
+    /// Hash of the last one.
+    #[must_use]
+    pub fn head(&self) -> &Hash {
+        &self.head
+    }
+
+    /// The federation, once the first line is read.
+    #[must_use]
+    pub fn federation(&self) -> &str {
+        &self.federation
+    }
+
+    /// What all rounds so far may have cost a participant who was in each of them.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What keys and signatures of the next round are bound to.
+    #[must_use]
+    pub fn context(&self, task: &Task, round: u32) -> Option<Context> {
+        Some(Context {
+            federation: self.federation.clone(),
+            task: unhex(&task.hash())?,
+            round,
+            theta: unhex(&self.theta)?,
+            record: unhex(&self.head)?,
+        })
+    }
+
+    /// Reads a line. On a difference nothing has changed.
+    pub fn take(
+        &mut self,
+        task: &Task,
+        line: &str,
+        commitments: Commitments,
+    ) -> Result<Option<RoundEntry>, Difference> {
+        let mut next = self.clone();
+        match next.read(task, line, commitments) {
+            Ok(entry) => {
+                next.lines += 1;
+                next.head = super::hash(line);
+                *self = next;
+                Ok(entry)
+            }
+            Err(what) => Err(Difference {
+                line: self.lines + 1,
+                what,
+            }),
+        }
+    }
+
+    fn read(
+        &mut self,
+        task: &Task,
+        line: &str,
+        commitments: Commitments,
+    ) -> Result<Option<RoundEntry>, What> {
+        let Line { previous, entry } = serde_json::from_str(line).map_err(|_| What::Malformed)?;
+        if previous != self.head {
+            return Err(What::Previous);
+        }
+        match (entry, self.lines) {
+            (
+                Entry::Opened {
+                    format: 1,
+                    federation,
+                    task: source,
+                    theta,
+                },
+                0,
+            ) => {
+                if Task::hash_of(&source) != task.hash() {
+                    return Err(What::Task);
+                }
+                if theta != self.theta {
+                    return Err(What::Theta);
+                }
+                self.federation = federation;
+                Ok(None)
+            }
+            (Entry::Round(entry), 1..) => self.round(task, &entry, commitments).map(|()| Some(entry)),
+            _ => Err(What::Place),
+        }
+    }
+
+    fn round(
+        &mut self,
+        task: &Task,
+        entry: &RoundEntry,
+        commitments: Commitments,
+    ) -> Result<(), What> {
+        if entry.round != self.round || entry.step != self.step {
+            return Err(What::Number);
+        }
+        if let Some(cohort) = &entry.cohort {
+            self.cohort(task, entry, cohort, commitments)?;
+            self.spend(task)?;
+        }
+        let told = self.epsilon(task);
+        let same = match (told, entry.epsilon) {
+            (None, None) => true,
+            (Some(ours), Some(theirs)) => (ours - theirs).abs() < 2e-3,
+            _ => false,
+        };
+        if !same {
+            return Err(What::Epsilon);
+        }
+        match (&entry.sums, entry.aborted) {
+            (Some(sums), None) => {
+                self.members(entry.cohort.as_ref(), sums)?;
+                advance(task, &mut self.state, self.step, sums).map_err(|_| What::Theta)?;
+                self.theta = theta_hash(&self.state.theta);
+                self.step += 1;
+            }
+            (None, Some(_)) => {}
+            _ => return Err(What::Malformed),
+        }
+        if entry.theta != self.theta {
+            return Err(What::Theta);
+        }
+        self.round += 1;
+        Ok(())
+    }
+
+    /// What all rounds so far cost, as the record tells it.
+    #[must_use]
+    pub fn epsilon(&self, task: &Task) -> Option<f64> {
+        let limits = task.contribution()?.limits()?;
+        Some(super::rounded(self.ledger.epsilon(limits.delta)))
+    }
+
+    fn spend(&mut self, task: &Task) -> Result<(), What> {
+        let Some((contribution, limits)) = task
+            .contribution()
+            .and_then(|c| c.limits().map(|limits| (c, limits)))
+        else {
+            return Ok(());
+        };
+        let rho = contribution.rho();
+        if self.ledger.would_exceed(rho, limits.epsilon, limits.delta) {
+            return Err(What::Budget);
+        }
+        self.ledger.compose(rho);
+        Ok(())
+    }
+
+    fn members(&self, cohort: Option<&Cohort>, sums: &Sums) -> Result<(), What> {
+        let Sums::Secure { groups } = sums else {
+            return if cohort.is_none() {
+                Ok(())
+            } else {
+                Err(What::Members)
+            };
+        };
+        let mut members: Vec<u32> = groups.iter().flat_map(|g| g.members.clone()).collect();
+        crate::sort::sort(&mut members);
+        let contributors = cohort.map(|c| c.contributors.iter().map(|c| c.participant));
+        if contributors.is_some_and(|c| c.eq(members)) {
+            Ok(())
+        } else {
+            Err(What::Members)
+        }
+    }
+
+    fn cohort(
+        &mut self,
+        task: &Task,
+        entry: &RoundEntry,
+        cohort: &Cohort,
+        commitments: Commitments,
+    ) -> Result<(), What> {
+        let context = self
+            .context(task, entry.round)
+            .ok_or(What::Malformed)?
+            .digest();
+        let senders = hash_senders(&cohort.senders);
+        for contributor in &cohort.contributors {
+            let known = self
+                .identities
+                .entry(contributor.participant)
+                .or_insert_with(|| contributor.identity.clone());
+            if *known != contributor.identity {
+                return Err(What::Identity);
+            }
+            if commitments == Commitments::Trust {
+                continue;
+            }
+            let signed = |vector, signature: [u8; 64], public| {
+                let message = messages::commitment(
+                    &context,
+                    contributor.participant,
+                    &senders,
+                    &vector,
+                );
+                identity::verify(&public, &message, &signature)
+            };
+            let parts = (
+                unhex::<32>(&contributor.vector),
+                unhex::<64>(&contributor.signature),
+                unhex::<32>(&contributor.identity),
+            );
+            let (Some(vector), Some(signature), Some(public)) = parts else {
+                return Err(What::Malformed);
+            };
+            if !signed(vector, signature, public) {
+                return Err(What::Signature);
+            }
+        }
+        Ok(())
+    }
+
+    /// The line of a round that has just ended, from the aggregator's side: computes what it claims. On an error of
+    /// the sums the round is aborted, which is told in the entry.
+    pub fn conclude(
+        &mut self,
+        task: &Task,
+        round: u32,
+        outcome: Result<Sums, AbortReason>,
+        cohort: Option<Cohort>,
+    ) -> (RoundEntry, String, crate::round::messages::Metrics) {
+        let mut metrics = crate::round::messages::Metrics::default();
+        let step = self.step;
+        if cohort.is_some() {
+            // It was asked before the round began.
+            let _ = self.spend(task);
+        }
+        let outcome = outcome.and_then(|sums| {
+            match advance(task, &mut self.state, step, &sums) {
+                Ok(sum) => metrics = sum,
+                Err(crate::federation::advance::AdvanceError::Empty) => {
+                    return Err(AbortReason::TooFewUpdates);
+                }
+                Err(crate::federation::advance::AdvanceError::Overflow) => {
+                    return Err(AbortReason::Overflow);
+                }
+            }
+            self.theta = theta_hash(&self.state.theta);
+            self.step += 1;
+            Ok(sums)
+        });
+        let entry = RoundEntry {
+            round,
+            step,
+            aborted: outcome.as_ref().err().copied(),
+            cohort,
+            sums: outcome.ok(),
+            theta: self.theta.clone(),
+            epsilon: self.epsilon(task),
+        };
+        self.round = round + 1;
+        let line = super::write(&self.head, Entry::Round(entry.clone()));
+        self.lines += 1;
+        self.head = super::hash(&line);
+        (entry, line, metrics)
+    }
+
+    /// The first line, from the aggregator's side.
+    pub fn open(&mut self, task: &Task, federation: &str) -> String {
+        federation.clone_into(&mut self.federation);
+        let entry = Entry::Opened {
+            format: 1,
+            federation: federation.to_owned(),
+            task: task.source().clone(),
+            theta: self.theta.clone(),
+        };
+        let line = super::write(&self.head, entry);
+        self.lines = 1;
+        self.head = super::hash(&line);
+        line
+    }
+
+    /// Would another round bring ε above what the task allows?
+    #[must_use]
+    pub fn is_spent(&self, task: &Task) -> bool {
+        task.contribution().is_some_and(|c| {
+            c.limits()
+                .is_some_and(|l| self.ledger.would_exceed(c.rho(), l.epsilon, l.delta))
+        })
+    }
+}
