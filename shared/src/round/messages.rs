@@ -6,12 +6,33 @@ use crate::task::Hash;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/federations/{id}/participants`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 pub struct JoinRequest {
     /// From the invite link.
     pub invite: String,
+    /// The participant's long-term Ed25519 public key, 64 hexadecimal digits. Who joins again with it gets the
+    /// same number and a fresh token. Empty for somebody whom the federation need not know again.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub identity: String,
+    /// The identity's signature over [`join_statement`], 128 hexadecimal digits; empty without an identity.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub proof: String,
+}
+
+/// What an identity signs to join: no signature from elsewhere, nor one for another federation or invite, can
+/// stand for it. The invite's hash stands in it and not the secret, so that a statement gives nothing away.
+#[must_use]
+pub fn join_statement(federation: &str, invite: &str) -> Vec<u8> {
+    let invite = crate::task::sha256_hex(invite.as_bytes());
+    [
+        b"fed-bbpt join v1\0",
+        federation.as_bytes(),
+        b"\0",
+        invite.as_bytes(),
+    ]
+    .concat()
 }
 
 /// Its answer.
@@ -292,8 +313,44 @@ pub struct CreateFederation {
 pub struct Invite {
     /// The federation.
     pub federation: String,
+    /// Names the invite in the organiser's list; no secret.
+    pub id: String,
     /// The invite's secret; it goes into a link's fragment, which browsers do not send.
     pub invite: String,
+}
+
+/// `POST /v1/federations/{id}/invites` (organiser). Without a body, the invite is for anybody and for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct CreateInvite {
+    /// How long it can be joined with, in seconds from now.
+    #[serde(default)]
+    #[cfg_attr(feature = "typescript", ts(type = "number | null"))]
+    pub expires_in_seconds: Option<u64>,
+    /// How many participants may join with it.
+    #[serde(default)]
+    pub uses: Option<u32>,
+}
+
+/// One line of `GET /v1/federations/{id}/invites` (organiser). The secret is shown only when it is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub struct InviteSummary {
+    /// In addresses.
+    pub id: String,
+    /// Milliseconds since 1970.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub created_at: u64,
+    /// Milliseconds since 1970; nothing if it does not expire.
+    #[cfg_attr(feature = "typescript", ts(type = "number | null"))]
+    pub expires_at: Option<u64>,
+    /// Participants who may join with it; nothing for any number.
+    pub uses: Option<u32>,
+    /// Participants who have.
+    pub used: u32,
+    /// Taken back by the organiser.
+    pub revoked: bool,
 }
 
 /// `GET /v1/federations/{id}/events`: server-sent events named `progress` carry this.

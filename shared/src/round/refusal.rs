@@ -49,9 +49,21 @@ pub enum Refusal {
     /// No such federation, participant or round.
     #[error("there is no such thing here; check the address")]
     NotFound,
-    /// The invite is wrong or used up.
+    /// There is no such invite to this federation.
     #[error("this invite is not valid; ask the organiser for a new one")]
     BadInvite,
+    /// The invite's time is over.
+    #[error("this invite has expired; ask the organiser for a new one")]
+    InviteExpired,
+    /// The organiser took the invite back.
+    #[error("the organiser has revoked this invite; ask for a new one")]
+    InviteRevoked,
+    /// As many have joined with the invite as it was made for.
+    #[error("this invite is used up; ask the organiser for a new one")]
+    InviteUsedUp,
+    /// The identity's proof is missing, malformed or another's.
+    #[error("the identity's proof does not verify; join again from the invite link")]
+    BadIdentity,
     /// The federation takes no more participants.
     #[error("this federation takes no more participants")]
     Full,
@@ -65,7 +77,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 22] = [
         Self::WrongRound,
         Self::TooLate,
         Self::TooEarly,
@@ -81,6 +93,10 @@ impl Refusal {
         Self::Unauthorized,
         Self::NotFound,
         Self::BadInvite,
+        Self::InviteExpired,
+        Self::InviteRevoked,
+        Self::InviteUsedUp,
+        Self::BadIdentity,
         Self::Full,
         Self::TooLarge,
         Self::RateLimited,
@@ -116,7 +132,12 @@ impl Refusal {
             Self::Malformed | Self::NotFinite | Self::OutOfRange => 422,
             Self::FederationClosed | Self::FederationFinished => 410,
             Self::Unauthorized => 401,
-            Self::BadInvite | Self::Full => 403,
+            Self::BadInvite
+            | Self::InviteExpired
+            | Self::InviteRevoked
+            | Self::InviteUsedUp
+            | Self::BadIdentity
+            | Self::Full => 403,
             Self::NotFound => 404,
             Self::TooLarge => 413,
             Self::RateLimited => 429,
