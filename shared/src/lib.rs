@@ -3,7 +3,8 @@
 //!
 //! Where to look: how an input is changed, [`generator`]; how θ is found without gradients, [`optimizer`]
 //! (SPSA-GC is `optimizer/spsa_gc.rs`); what is minimised, [`objective`]; how updates become a new θ,
-//! [`federation`]; who says what to whom and when, [`round`]; what a federation is, [`task`].
+//! [`federation`]; who says what to whom and when, [`round`]; how sums hide their terms, [`secure_sum`]; what a
+//! federation is, [`task`].
 
 pub mod data;
 pub mod fault;

@@ -8,7 +8,7 @@
 
 mod replay;
 
-pub use replay::{Commitments, Difference, Replay, What};
+pub use replay::{Commitments, Difference, Place, Replay, What};
 
 use crate::federation::advance::Sums;
 use crate::round::phase::AbortReason;

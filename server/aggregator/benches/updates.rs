@@ -100,6 +100,7 @@ impl Server {
         let path = format!("/v1/federations/{}/participants", invite.federation);
         let body = JoinRequest {
             invite: invite.invite.clone(),
+            ..JoinRequest::default()
         };
         Ok(self
             .post(&path)

@@ -157,6 +157,7 @@ impl Aggregator {
             &format!("/federations/{federation}/participants"),
             &JoinRequest {
                 invite: invite.to_owned(),
+                ..JoinRequest::default()
             },
         ))
         .await

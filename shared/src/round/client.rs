@@ -5,14 +5,20 @@
 //! and answers with an [`Event`]. After a restart it sends [`Event::Start`] and gets the open action again:
 //! every action may be repeated without harm.
 
-use super::messages::{Enrolment, FederationStatus, Metrics, RoundView, Standing, Update};
+use super::messages::{
+    Enrolment, FederationStatus, Metrics, PrivacySpent, RoundView, Standing, SumInput, SumMessage,
+    Update,
+};
 use super::phase::Phase;
 use super::refusal::Refusal;
 use crate::objective::Outcome;
 use crate::objective::mapping::{Frequencies, Mapping, MappingSpec};
 use crate::optimizer::{Candidate, Optimizer, State};
 use crate::rng::{Stream, derive_key, purpose};
-use crate::task::{Hash, Task, theta_hash};
+use crate::secure_sum::identity::Identity;
+use crate::secure_sum::Bytes32;
+use crate::task::{Hash, Rule, Task};
+use crate::transcript::{Commitments, Entry, Replay};
 use serde::{Deserialize, Serialize};
 
 /// At most this many examples serve to fit a `frequency` mapping.
@@ -33,6 +39,16 @@ pub struct Environment<'a> {
     pub training: usize,
     /// Held-out examples.
     pub holdout: usize,
+    /// What a secure sum needs.
+    pub secrets: Option<&'a Secrets>,
+}
+
+/// A participant's long-term key, and where fresh secrets come from.
+pub struct Secrets {
+    /// Signs round keys and what goes into a sum.
+    pub identity: Identity,
+    /// 32 fresh random bytes; in the page and in the program from the operating system.
+    pub entropy: Box<dyn Fn() -> Bytes32 + Send + Sync>,
 }
 
 /// Which of the participant's examples.
@@ -88,10 +104,10 @@ pub enum Action {
         /// The version seen last.
         after: Option<u64>,
     },
-    /// Load the current θ.
-    Load {
-        /// The hash that it must have.
-        theta: Hash,
+    /// Read on in the federation's record: θ follows from it.
+    Read {
+        /// Lines read so far.
+        from: u32,
     },
     /// Ask the model.
     Evaluate(Evaluation),
@@ -104,6 +120,27 @@ pub enum Action {
     },
     /// Send the update.
     Upload(Update),
+    /// Send a vector for a sum without masks (in simulations).
+    Contribute {
+        /// The round.
+        round: u32,
+        /// [`crate::secure_sum::encoding::RingVector::to_bytes`].
+        vector: Vec<u8>,
+    },
+    /// Get what the next message of a secure sum needs.
+    Fetch {
+        /// The round.
+        round: u32,
+        /// The phase.
+        phase: Phase,
+    },
+    /// Send a message of a secure sum.
+    Send {
+        /// The round.
+        round: u32,
+        /// The message.
+        message: SumMessage,
+    },
     /// Wait for the owner.
     Rest,
     /// Nothing more to do.
@@ -125,8 +162,11 @@ pub enum StopReason {
     BudgetSpent,
     /// The aggregator does not know us any more.
     Unauthorized,
-    /// θ, or an answer, contradicted what was announced.
+    /// θ, or an answer, contradicted what was announced, or the aggregator asked for what would give away an
+    /// update: [`Client::suspicion`] says what.
     Inconsistent,
+    /// Another round would bring the participant's own ε above the task's.
+    PrivacySpent,
 }
 
 /// What happened.
@@ -136,8 +176,10 @@ pub enum Event {
     Start,
     /// Where the round is; welcome at any time.
     View(RoundView),
-    /// θ arrived.
-    Theta(Vec<f32>),
+    /// Lines of the record, from where [`Action::Read`] said.
+    Lines(Vec<String>),
+    /// What [`Action::Fetch`] asked for.
+    Input(SumInput),
     /// The answers to an evaluation: one outcome for each candidate, or the counts for a mapping.
     Evaluated {
         /// For each candidate.
@@ -173,6 +215,8 @@ enum Stage {
     Enrolling,
     AwaitingCohort,
     Uploading,
+    /// A phase of a secure sum waits for our message.
+    Summing,
     AwaitingResult,
     Stopped(StopReason),
 }
@@ -219,6 +263,10 @@ pub struct Client {
     before: Option<Outcome>,
     curve: Vec<OwnPoint>,
     mismatches: u32,
+    record: Option<Replay>,
+    sum: Option<Sum>,
+    sums: Sums,
+    suspicion: Option<String>,
 }
 
 impl Client {
@@ -238,6 +286,10 @@ impl Client {
             before: None,
             curve: Vec::new(),
             mismatches: 0,
+            record: None,
+            sum: None,
+            sums: Sums::default(),
+            suspicion: None,
         }
     }
 
@@ -308,7 +360,7 @@ impl Client {
             Stage::Baseline | Stage::Measuring => ("measuring", 0, of),
             Stage::Training { state, .. } => ("training", state.step, of),
             Stage::Enrolling | Stage::AwaitingCohort => ("waiting", of, of),
-            Stage::Uploading => ("uploading", of, of),
+            Stage::Uploading | Stage::Summing => ("uploading", of, of),
             Stage::AwaitingResult => ("waiting", of, of),
         }
     }
@@ -325,7 +377,8 @@ impl Client {
             Event::Resume => self.paused = false,
             Event::Leave => self.stage = Stage::Stopped(StopReason::Left),
             Event::View(view) => self.take_view(env, view),
-            Event::Theta(theta) => self.take_theta(env, theta),
+            Event::Lines(lines) => self.take_lines(env, &lines),
+            Event::Input(input) => self.take_input(env, &input),
             Event::Evaluated {
                 outcomes,
                 frequencies,
@@ -333,6 +386,7 @@ impl Client {
             Event::Accepted => match self.stage {
                 Stage::Enrolling => self.stage = Stage::AwaitingCohort,
                 Stage::Uploading => self.delivered_update(),
+                Stage::Summing => self.message_taken(),
                 _ => {}
             },
             Event::Refused(refusal) => self.take_refusal(refusal),
@@ -363,6 +417,9 @@ impl Client {
             self.stage = Stage::Loading;
         } else if status == FederationStatus::Running && self.update_is_ready() {
             self.stage = match (phase, standing) {
+                (Phase::Open, Standing::Idle) if self.sums.is_spent(env) => {
+                    Stage::Stopped(StopReason::PrivacySpent)
+                }
                 (Phase::Open, Standing::Idle) => Stage::Enrolling,
                 (Phase::Upload, Standing::InCohort) => {
                     if let Some(work) = self.work.as_mut() {
@@ -370,6 +427,7 @@ impl Client {
                     }
                     Stage::Uploading
                 }
+                (phase, Standing::InCohort) if self.joins_sum(env, phase) => Stage::Summing,
                 (_, Standing::Delivered) => Stage::AwaitingResult,
                 _ => Stage::AwaitingCohort,
             };
@@ -396,20 +454,46 @@ impl Client {
             .is_some_and(|v| v.status == FederationStatus::Finished)
     }
 
-    fn take_theta(&mut self, env: &Environment<'_>, theta: Vec<f32>) {
-        let (Stage::Loading, Some(view)) = (&self.stage, &self.view) else {
+    fn take_lines(&mut self, env: &Environment<'_>, lines: &[String]) {
+        let Stage::Loading = &self.stage else {
             return;
         };
-        let hash = theta_hash(&theta);
-        if theta.len() != env.dim || hash != view.theta {
+        if self.record.is_none() {
+            // The task was read; its generator can be built.
+            self.record = Replay::new(env.task).ok();
+        }
+        let (Some(record), Some(view)) = (self.record.as_mut(), &self.view) else {
+            return;
+        };
+        for line in lines {
+            match record.take(env.task, line, Commitments::Trust) {
+                Ok(entry) => {
+                    let betrayed = entry.and_then(|entry| {
+                        let seen = self.sums.check(self.participant, &entry);
+                        seen.err()
+                    });
+                    if let Some(why) = betrayed {
+                        return self.suspect(why.to_string());
+                    }
+                }
+                Err(difference) => return self.suspect(difference.to_string()),
+            }
+        }
+        if record.lines() < view.lines && !lines.is_empty() {
+            // There is more of it.
+            return;
+        }
+        let agrees = record.step() == view.step
+            && *record.theta() == view.theta
+            && (record.lines() != view.lines || *record.head() == view.record);
+        if !agrees {
             // Either θ moved on since the view, or the two contradict each other: look again.
             self.mismatches += 1;
-            let enough = self.mismatches >= MISMATCHES;
-            self.stage = if enough {
-                Stage::Stopped(StopReason::Inconsistent)
+            if self.mismatches >= MISMATCHES {
+                self.suspect("the θ that is announced is not the one that the record leads to".into());
             } else {
-                Stage::Syncing
-            };
+                self.stage = Stage::Syncing;
+            }
             return;
         }
         self.mismatches = 0;
@@ -418,16 +502,21 @@ impl Client {
             // not report those queries at all than twice.
             self.unreported = 0;
         }
-        let step = view.step;
         self.work = Some(Work {
-            hash,
-            step,
-            theta,
+            hash: record.theta().clone(),
+            step: record.step(),
+            theta: record.parameters().to_vec(),
             measured: None,
             delta: None,
             offered: false,
         });
         self.prepare_to_train(env);
+    }
+
+    /// Stops, loudly.
+    fn suspect(&mut self, why: String) {
+        self.suspicion = Some(why);
+        self.stage = Stage::Stopped(StopReason::Inconsistent);
     }
 
     /// What has to be known before training from the θ just loaded: the mapping and the unprompted accuracy
@@ -505,7 +594,10 @@ impl Client {
                 let done = state.step >= env.task.federation.local_steps;
                 if let Some(work) = self.work.as_mut().filter(|_| done) {
                     let moved = state.theta.iter().zip(&work.theta);
-                    work.delta = Some(moved.map(|(new, old)| new - old).collect());
+                    work.delta = Some(match env.task.federation.rule {
+                        Rule::FedAvg => moved.map(|(new, old)| new - old).collect(),
+                        Rule::Scalars => std::mem::take(&mut state.scalars),
+                    });
                     self.stage = Stage::Syncing;
                 }
             }
@@ -527,6 +619,10 @@ impl Client {
                 self.delivered_update();
                 return;
             }
+            (Refusal::Duplicate, Stage::Summing) => {
+                self.message_taken();
+                return;
+            }
             (Refusal::Duplicate, Stage::Enrolling) => Stage::AwaitingCohort,
             (Refusal::FederationClosed, _) => Stage::Stopped(StopReason::Closed),
             (Refusal::Unauthorized | Refusal::NotFound, _) => {
@@ -535,7 +631,7 @@ impl Client {
             // Our own update is refused for what it is: another try would be refused again.
             (
                 Refusal::Malformed | Refusal::NotFinite | Refusal::OutOfRange | Refusal::TooLarge,
-                Stage::Uploading | Stage::Enrolling,
+                Stage::Uploading | Stage::Enrolling | Stage::Summing,
             ) => Stage::Stopped(StopReason::Inconsistent),
             // It answers a message of before the open evaluation.
             _ if self.is_evaluating() => return,
@@ -637,15 +733,19 @@ impl Client {
         }
         let version = self.view.as_ref().map(|v| v.version);
         match (&self.stage, &self.view, &self.work) {
-            (Stage::Loading, Some(view), _) => Action::Load {
-                theta: view.theta.clone(),
+            (Stage::Loading, ..) => Action::Read {
+                from: self.record.as_ref().map_or(0, Replay::lines),
             },
+            (Stage::Summing, Some(view), _) => self.sum_action(view),
             (Stage::Enrolling, Some(view), Some(work)) => Action::Enrol {
                 round: view.round,
                 body: Enrolment {
                     theta: work.hash.clone(),
                 },
             },
+            (Stage::Uploading, Some(view), _) if env.task.contribution().is_some() => {
+                self.contribution(env, view.round)
+            }
             (Stage::Uploading, Some(view), Some(work)) => Action::Upload(Update {
                 round: view.round,
                 theta: work.hash.clone(),
@@ -693,5 +793,8 @@ fn batch(task: &Task, participant: u32, state: &State, training: usize) -> Vec<u
     indices
 }
 
+mod sum;
 #[cfg(test)]
 mod tests;
+
+use sum::{Sum, Sums};

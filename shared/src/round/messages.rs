@@ -9,12 +9,33 @@ use crate::task::Hash;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/federations/{id}/participants`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 pub struct JoinRequest {
     /// From the invite link.
     pub invite: String,
+    /// The participant's long-term Ed25519 public key, 64 hexadecimal digits. Who joins again with it gets the
+    /// same number and a fresh token. Empty for somebody whom the federation need not know again.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub identity: String,
+    /// The identity's signature over [`join_statement`], 128 hexadecimal digits; empty without an identity.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub proof: String,
+}
+
+/// What an identity signs to join: no signature from elsewhere, nor one for another federation or invite, can
+/// stand for it. The invite's hash stands in it and not the secret, so that a statement gives nothing away.
+#[must_use]
+pub fn join_statement(federation: &str, invite: &str) -> Vec<u8> {
+    let invite = crate::task::sha256_hex(invite.as_bytes());
+    [
+        b"fed-bbpt join v1\0",
+        federation.as_bytes(),
+        b"\0",
+        invite.as_bytes(),
+    ]
+    .concat()
 }
 
 /// Its answer.

@@ -61,6 +61,9 @@ pub enum Refusal {
     /// As many have joined with the invite as it was made for.
     #[error("this invite is used up; ask the organiser for a new one")]
     InviteUsedUp,
+    /// The identity's proof is missing, malformed or another's.
+    #[error("the identity's proof does not verify; join again from the invite link")]
+    BadIdentity,
     /// The federation takes no more participants.
     #[error("this federation takes no more participants")]
     Full,
@@ -74,7 +77,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::WrongRound,
         Self::TooLate,
         Self::TooEarly,
@@ -93,6 +96,7 @@ impl Refusal {
         Self::InviteExpired,
         Self::InviteRevoked,
         Self::InviteUsedUp,
+        Self::BadIdentity,
         Self::Full,
         Self::TooLarge,
         Self::RateLimited,
@@ -132,6 +136,7 @@ impl Refusal {
             | Self::InviteExpired
             | Self::InviteRevoked
             | Self::InviteUsedUp
+            | Self::BadIdentity
             | Self::Full => 403,
             Self::NotFound => 404,
             Self::TooLarge => 413,

@@ -414,3 +414,44 @@ impl Replay {
         })
     }
 }
+
+/// What an aggregator keeps of its place in the record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// The federation.
+    pub federation: String,
+    /// θ_t and the server optimiser's moments.
+    pub state: ServerState,
+    /// θ updates.
+    pub step: u32,
+    /// Lines so far.
+    pub lines: u32,
+    /// Hash of the last.
+    pub head: Hash,
+    /// ρ of all rounds so far.
+    pub rho: f64,
+}
+
+impl From<Place> for Replay {
+    fn from(place: Place) -> Self {
+        Self {
+            federation: place.federation,
+            theta: theta_hash(&place.state.theta),
+            state: place.state,
+            step: place.step,
+            round: 0,
+            lines: place.lines,
+            head: place.head,
+            ledger: Ledger { rho: place.rho },
+            identities: BTreeMap::new(),
+        }
+    }
+}
+
+impl Replay {
+    /// θ and the moments so far.
+    #[must_use]
+    pub fn state(&self) -> &ServerState {
+        &self.state
+    }
+}

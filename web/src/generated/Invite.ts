@@ -9,6 +9,10 @@ export type Invite = {
  */
 federation: string, 
 /**
+ * Names the invite in the organiser's list; no secret.
+ */
+id: string, 
+/**
  * The invite's secret; it goes into a link's fragment, which browsers do not send.
  */
 invite: string, };

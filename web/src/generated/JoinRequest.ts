@@ -7,4 +7,13 @@ export type JoinRequest = {
 /**
  * From the invite link.
  */
-invite: string, };
+invite: string, 
+/**
+ * The participant's long-term Ed25519 public key, 64 hexadecimal digits. Who joins again with it gets the
+ * same number and a fresh token. Empty for somebody whom the federation need not know again.
+ */
+identity?: string, 
+/**
+ * The identity's signature over [`join_statement`], 128 hexadecimal digits; empty without an identity.
+ */
+proof?: string, };

@@ -91,7 +91,25 @@ pub(super) async fn json<T: DeserializeOwned>(
 ) -> Result<T, Failure> {
     require_type(request, &["application/json"])?;
     let body = read(app, request, payload, limit).await?;
-    serde_json::from_slice(&body)
+    parse(&body)
+}
+
+/// A JSON body, or its type's default if there is no body.
+pub(super) async fn optional_json<T: DeserializeOwned + Default>(
+    app: &App,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<T, Failure> {
+    let body = read(app, request, payload, JSON_LIMIT).await?;
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    require_type(request, &["application/json"])?;
+    parse(&body)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body)
         .map_err(|e| Failure::BadRequest(format!("the body is not what this route takes: {e}")))
 }
 

@@ -41,6 +41,7 @@ pub(super) fn document() -> OpenApi {
         "RoundView",
         "Progress",
         "Invite",
+        "InviteSummary",
         "Joined",
         "Health",
     ] {
@@ -51,6 +52,7 @@ pub(super) fn document() -> OpenApi {
     }
     components = components
         .schema("CreateFederation", fields("Either the task file's text or the task as JSON.", &[], &[("task_toml", Type::String), ("task", Type::Object)]))
+        .schema("CreateInvite", fields("May be left out: then the invite is for anybody and for ever.", &[], &[("expires_in_seconds", Type::Integer), ("uses", Type::Integer)]))
         .schema("JoinRequest", fields("An invite.", &["invite"], &[("invite", Type::String)]))
         .schema("Enrolment", fields("The θ that the update starts from.", &["theta"], &[("theta", Type::String)]))
         .schema("Update", object("Binary: one version byte, then postcard of Update in shared/src/round/messages.rs."));

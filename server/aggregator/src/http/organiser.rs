@@ -1,15 +1,16 @@
-//! What the organiser says: create, invite, close.
+//! What the organiser says: create, invite, list and revoke invites, close.
 
 use super::{auth, body};
 use crate::app::App;
 use crate::engine::{self, Effects, Message};
 use crate::failure::Failure;
 use crate::secret::{Secret, random_hex};
-use crate::store::{federations, participants, rounds};
+use crate::store::{federations, invites, rounds};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use shared::fault::{Fault, Faults};
-use shared::round::messages::{CreateFederation, Invite};
+use shared::round::messages::{CreateFederation, CreateInvite, Invite};
+use shared::round::refusal::Refusal;
 use shared::round::server::{Event, Round};
 use shared::task::{Task, origin_of};
 
@@ -17,6 +18,14 @@ use shared::task::{Task, origin_of};
 const MOST_PARAMETERS: usize = 8_000_000;
 /// Of a federation's name in addresses, in random bytes.
 const ID_BYTES: usize = 10;
+/// Of an invite's.
+const INVITE_ID_BYTES: usize = 8;
+/// Longest life of an invite that has an end: ten years.
+const LONGEST_LIFE_SECONDS: u64 = 10 * 365 * 24 * 3600;
+/// Most uses of an invite that counts them.
+const MOST_USES: u32 = 1_000_000;
+/// Most invites of one federation, so that its list stays a list.
+const MOST_INVITES: u32 = 10_000;
 
 pub(super) async fn check(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, Failure> {
     auth::organiser(&app, &request)?;
@@ -51,6 +60,7 @@ pub(super) async fn create(
         }])));
     }
     let (id, invite) = (random_hex(ID_BYTES)?, Secret::random()?);
+    let invite_id = random_hex(INVITE_ID_BYTES)?;
     let (theta, now) = (generator.initial(), app.clock.now_ms());
     let origin = origin_of(&task.model.url).unwrap_or_default();
     app.store
@@ -64,12 +74,21 @@ pub(super) async fn create(
             };
             federations::insert(tx, &new).await?;
             rounds::store(tx, &id, &Round::open(0)).await?;
-            participants::insert_invite(tx, &id, &invite.hash(), now).await
+            let first = invites::New {
+                federation: &id,
+                id: &invite_id,
+                hash: &invite.hash(),
+                now,
+                expires_at: None,
+                uses: None,
+            };
+            invites::insert(tx, &first).await
         })
         .await?;
     tracing::info!(federation = id, "created");
     Ok(HttpResponse::Created().json(Invite {
         federation: id,
+        id: invite_id,
         invite: invite.reveal().to_owned(),
     }))
 }
@@ -81,19 +100,77 @@ pub(super) async fn invite(
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
     auth::organiser(&app, &request)?;
-    body::none(&app, &request, payload).await?;
-    let (invite, now) = (Secret::random()?, app.clock.now_ms());
+    let wish: CreateInvite = body::optional_json(&app, &request, payload).await?;
+    let in_range = |value: u64, most: u64, name: &str| {
+        if (1..=most).contains(&value) {
+            return Ok(());
+        }
+        Err(Failure::BadRequest(format!(
+            "{name} must be a whole number from 1 to {most}, or left out"
+        )))
+    };
+    if let Some(seconds) = wish.expires_in_seconds {
+        in_range(seconds, LONGEST_LIFE_SECONDS, "expires_in_seconds")?;
+    }
+    if let Some(uses) = wish.uses {
+        in_range(u64::from(uses), u64::from(MOST_USES), "uses")?;
+    }
+    let (secret, invite_id) = (Secret::random()?, random_hex(INVITE_ID_BYTES)?);
+    let now = app.clock.now_ms();
     app.store
         .run_tx("invite", async |tx| {
             engine::require_running(federations::head(&mut **tx, &id).await?.status)?;
-            participants::insert_invite(tx, &id, &invite.hash(), now).await
+            if invites::count(tx, &id).await? >= MOST_INVITES {
+                return Err(Failure::RefusedBecause(
+                    Refusal::Full,
+                    format!("it has {MOST_INVITES} invites already"),
+                ));
+            }
+            let new = invites::New {
+                federation: &id,
+                id: &invite_id,
+                hash: &secret.hash(),
+                now,
+                // No overflow: the seconds are within ten years.
+                expires_at: wish.expires_in_seconds.map(|s| now + 1_000 * s),
+                uses: wish.uses,
+            };
+            invites::insert(tx, &new).await
         })
         .await?;
-    let invite = Invite {
+    Ok(HttpResponse::Created().json(Invite {
         federation: id.into_inner(),
-        invite: invite.reveal().to_owned(),
-    };
-    Ok(HttpResponse::Created().json(invite))
+        id: invite_id,
+        invite: secret.reveal().to_owned(),
+    }))
+}
+
+pub(super) async fn invites(
+    app: Data<App>,
+    request: HttpRequest,
+    id: Path<String>,
+) -> Result<HttpResponse, Failure> {
+    auth::organiser(&app, &request)?;
+    auth::federation(&app, &id).await?;
+    Ok(HttpResponse::Ok().json(invites::list(&app.store.readers, &id).await?))
+}
+
+pub(super) async fn revoke(
+    app: Data<App>,
+    request: HttpRequest,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Failure> {
+    auth::organiser(&app, &request)?;
+    let (id, invite) = path.into_inner();
+    let now = app.clock.now_ms();
+    let revoked = app
+        .store
+        .run_tx("revoke", async |tx| {
+            invites::revoke(tx, &id, &invite, now).await
+        })
+        .await?;
+    tracing::info!(federation = id, invite, "revoked");
+    Ok(HttpResponse::Ok().json(revoked))
 }
 
 pub(super) async fn close(

@@ -6,7 +6,7 @@ use crate::engine::{self, Effects, Known, Message};
 use crate::failure::Failure;
 use crate::secret::Secret;
 use crate::store::rounds::Place;
-use crate::store::{federations, participants, rounds};
+use crate::store::{federations, invites, participants, rounds};
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -34,16 +34,27 @@ pub(super) async fn join(
     let number = app
         .store
         .run_tx("join", async |tx| {
-            if !participants::invite_exists(tx, &id, &invite).await? {
-                return Err(Refusal::BadInvite.into());
-            }
+            let found = invites::by_hash(tx, &id, &invite)
+                .await?
+                .ok_or(Refusal::BadInvite)?;
             let head = federations::head(&mut **tx, &id).await?;
             engine::require_running(head.status)?;
+            found.admit(now)?;
             if head.participants >= app.config.max_participants {
                 return Err(Refusal::Full.into());
             }
             let number = head.participants;
-            participants::insert(tx, &id, number, &token.hash(), now, lease_until).await?;
+            let new = participants::New {
+                federation: &id,
+                number,
+                token_hash: &token.hash(),
+                identity: None,
+                invite: &invite,
+                now,
+                lease_until,
+            };
+            participants::insert(tx, &new).await?;
+            invites::count_use(tx, &invite).await?;
             federations::bump(tx, &id).await?;
             Ok(number)
         })

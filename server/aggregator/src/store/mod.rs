@@ -2,6 +2,7 @@
 //! process was faster. The SQL is the part of the language that every database speaks.
 
 pub(crate) mod federations;
+pub(crate) mod invites;
 pub(crate) mod lease;
 pub(crate) mod participants;
 pub(crate) mod rounds;
@@ -125,11 +126,18 @@ fn migrator() -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations(vec![migration(
-        1,
-        "initial",
-        include_str!("../../migrations/0001_initial.sql"),
-    )])
+    Migrator::with_migrations(vec![
+        migration(
+            1,
+            "initial",
+            include_str!("../../migrations/0001_initial.sql"),
+        ),
+        migration(
+            2,
+            "invites_and_identities",
+            include_str!("../../migrations/0002_invites_and_identities.sql"),
+        ),
+    ])
 }
 
 /// Reads what an enum's serde name says.

@@ -1,69 +1,43 @@
-//! Invites, participants and their leases.
+//! Participants, their tokens and their leases.
 
 use super::{Tx, unsigned};
 use crate::failure::Failure;
 use sqlx::SqliteExecutor;
 
-/// Adds an invite.
-pub(crate) async fn insert_invite(
-    tx: &mut Tx,
-    federation: &str,
-    hash: &str,
-    now: u64,
-) -> Result<(), Failure> {
-    sqlx::query(
-        "-- invite_insert\nINSERT INTO invite (hash, federation, created_at) VALUES ($1, $2, $3)",
-    )
-    .bind(hash)
-    .bind(federation)
-    .bind(now as i64)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+/// Somebody about to join.
+pub(crate) struct New<'a> {
+    pub(crate) federation: &'a str,
+    pub(crate) number: u32,
+    pub(crate) token_hash: &'a str,
+    /// An Ed25519 public key in hexadecimal, if they have one.
+    pub(crate) identity: Option<&'a str>,
+    /// Hash of the invite that they come with.
+    pub(crate) invite: &'a str,
+    pub(crate) now: u64,
+    pub(crate) lease_until: u64,
 }
 
-/// Is there such an invite to this federation?
-pub(crate) async fn invite_exists(
-    tx: &mut Tx,
-    federation: &str,
-    hash: &str,
-) -> Result<bool, Failure> {
-    let found: Option<i64> = sqlx::query_scalar(
-        "-- invite_exists\nSELECT created_at FROM invite WHERE hash = $1 AND federation = $2",
-    )
-    .bind(hash)
-    .bind(federation)
-    .fetch_optional(&mut **tx)
-    .await?;
-    Ok(found.is_some())
-}
-
-/// Adds participant number `number`.
-pub(crate) async fn insert(
-    tx: &mut Tx,
-    federation: &str,
-    number: u32,
-    token_hash: &str,
-    now: u64,
-    lease_until: u64,
-) -> Result<(), Failure> {
+/// Adds a participant.
+pub(crate) async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<(), Failure> {
     sqlx::query(
         "-- participant_insert\n\
-         INSERT INTO participant (federation, number, token_hash, joined_at, lease_until, departed) \
-         VALUES ($1, $2, $3, $4, $5, 0)",
+         INSERT INTO participant (federation, number, token_hash, joined_at, lease_until, departed, identity, \
+         invite) VALUES ($1, $2, $3, $4, $5, 0, $6, $7)",
     )
-    .bind(federation)
-    .bind(i64::from(number))
-    .bind(token_hash)
-    .bind(now as i64)
-    .bind(lease_until as i64)
+    .bind(new.federation)
+    .bind(i64::from(new.number))
+    .bind(new.token_hash)
+    .bind(new.now as i64)
+    .bind(new.lease_until as i64)
+    .bind(new.identity)
+    .bind(new.invite)
     .execute(&mut **tx)
     .await?;
     sqlx::query(
         "-- federation_count_participant\n\
          UPDATE federation SET participants = participants + 1 WHERE id = $1",
     )
-    .bind(federation)
+    .bind(new.federation)
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -155,6 +155,8 @@ async fn tokens() {
     let organiser = [
         (Method::POST, "/v1/federations".to_owned()),
         (Method::POST, member.path("invites")),
+        (Method::GET, member.path("invites")),
+        (Method::DELETE, member.path(&format!("invites/{}", one.id))),
         (Method::POST, member.path("close")),
         (Method::GET, "/v1/admin/check".to_owned()),
     ];
@@ -422,11 +424,14 @@ async fn every_route_is_in_the_openapi_document() {
         .unwrap();
     let document: utoipa::openapi::OpenApi = serde_json::from_str(&text).unwrap();
     let document_json: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(document.paths.paths.len(), 17);
+    assert_eq!(document.paths.paths.len(), 18);
     // Each documented address exists, answers its methods, and refuses all others: so what is registered is
     // what is documented.
     for (path, item) in document_json["paths"].as_object().unwrap() {
-        let path = path.replace("{federation}", "none").replace("{round}", "0");
+        let path = path
+            .replace("{federation}", "none")
+            .replace("{round}", "0")
+            .replace("{invite}", "none");
         for method in [
             Method::GET,
             Method::POST,

@@ -199,6 +199,7 @@ impl Api {
         self.post(&path)
             .json(&JoinRequest {
                 invite: invite.to_owned(),
+                ..JoinRequest::default()
             })
             .send()
             .await
