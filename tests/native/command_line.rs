@@ -156,6 +156,33 @@ fn a_federation_from_creation_to_closing() {
         "{words:?}"
     );
     federation(&["--admin-token", "not-the-organisers", "invite", &id]).expect(1, &["token"]);
+    let bounded = federation(&["--json", "invite", &id, "--expires", "7d", "--uses", "2"]).json();
+    federation(&["invite", &id, "--expires", "7"]).expect(2, &["7d"]);
+    federation(&["invite", &id, "--uses", "0"]).expect(2, &["--uses"]);
+    let name = bounded["id"].as_str().unwrap();
+    let words = federation(&["invites", &id]).out;
+    let line = words.lines().find(|l| l.starts_with(name)).unwrap();
+    assert!(
+        line.contains("0 of 2 uses") && line.contains("expires in 6d 23h"),
+        "{line}"
+    );
+    assert!(
+        !words.contains(bounded["invite"].as_str().unwrap()),
+        "{words}"
+    );
+    assert_eq!(words.lines().count(), 4);
+    assert!(federation(&["revoke", &id, name]).out.contains("revoked"));
+    federation(&["revoke", &id, "nothing"]).expect(1, &["no such thing"]);
+    assert!(
+        federation(&["invites", &id])
+            .out
+            .lines()
+            .any(|l| l.starts_with(name) && l.ends_with("revoked"))
+    );
+    let spoilt = format!(
+        "{server}/f/{id}/#invite={}",
+        bounded["invite"].as_str().unwrap()
+    );
     federation(&["--admin-token", "not-the-organisers", "close", &id]).expect(1, &["token"]);
 
     // The model is not there: nobody can train, and it is said before anybody does.
@@ -163,6 +190,7 @@ fn a_federation_from_creation_to_closing() {
     let state = state.to_str().unwrap();
     let wrong = link.replace("#invite=", "#invite=00");
     run(&["join", &wrong, "--builtin", "1", "--state", state]).expect(1, &["invite"]);
+    run(&["join", &spoilt, "--builtin", "1", "--state", state]).expect(1, &["revoked this invite"]);
     let join = || {
         run(&[
             "join",

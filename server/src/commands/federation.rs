@@ -6,7 +6,8 @@ use crate::participant::aggregator::{Aggregator, ApiError};
 use crate::task_source;
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use shared::round::messages::{CreateFederation, Invite};
+use shared::round::messages::{CreateFederation, CreateInvite, Invite, InviteSummary};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What `fed-bbpt federation` takes.
 #[derive(Args)]
@@ -55,6 +56,24 @@ enum What {
     Invite {
         /// Its id.
         id: String,
+        /// How long it can be joined with: 90s, 30m, 12h, 7d [default: for ever].
+        #[arg(long, value_name = "TIME", value_parser = parse_span)]
+        expires: Option<u64>,
+        /// How many participants may join with it [default: any number].
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        uses: Option<u32>,
+    },
+    /// List its invites: ids and how they stand, never the secrets.
+    Invites {
+        /// Its id.
+        id: String,
+    },
+    /// Take an invite back. Who has joined with it stays.
+    Revoke {
+        /// The federation's id.
+        id: String,
+        /// The invite's id, as `invites` lists it.
+        invite: String,
     },
     /// Close one: the round under way ends, nobody can join.
     Close {
@@ -111,8 +130,26 @@ pub fn run(args: FederationArgs) -> Result<(), Failure> {
                     .collect::<Vec<_>>()
                     .join("\n")
             }),
-            What::Invite { id } => show(&args, aggregator.invite(id).await, |i| {
-                link(&args.server, i)
+            What::Invite { id, expires, uses } => {
+                let wish = CreateInvite {
+                    expires_in_seconds: *expires,
+                    uses: *uses,
+                };
+                show(&args, aggregator.invite(id, &wish).await, |i| {
+                    link(&args.server, i)
+                })
+            }
+            What::Invites { id } => {
+                let now = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .map_or(0, |d| d.as_millis() as u64);
+                show(&args, aggregator.invites(id).await, |list| {
+                    let lines: Vec<_> = list.iter().map(|i| standing(i, now)).collect();
+                    lines.join("\n")
+                })
+            }
+            What::Revoke { id, invite } => show(&args, aggregator.revoke(id, invite).await, |i| {
+                format!("{} is revoked; {} had joined with it", i.id, i.used)
             }),
             What::Close { id } => show(&args, aggregator.close(id).await, |s| {
                 format!("{} is {:?}", s.id, s.status)
@@ -130,6 +167,52 @@ fn link(server: &str, invite: &Invite) -> String {
     )
 }
 
+/// One invite in a line.
+fn standing(invite: &InviteSummary, now: u64) -> String {
+    let used = match invite.uses {
+        Some(uses) => format!("{} of {uses} uses", invite.used),
+        None => format!("{} uses", invite.used),
+    };
+    let end = match invite.expires_at {
+        Some(at) if at <= now => "expired".to_owned(),
+        Some(at) => format!("expires in {}", span((at - now).div_ceil(1_000))),
+        None => "does not expire".to_owned(),
+    };
+    let end = if invite.revoked { "revoked" } else { &end };
+    format!("{}  {used}  {end}", invite.id)
+}
+
+/// Units of a span of time, largest first, in seconds.
+const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+/// `7d` → seconds.
+fn parse_span(text: &str) -> Result<u64, String> {
+    let parse = || {
+        let unit = text.chars().last()?;
+        let (_, seconds) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
+        let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        count.checked_mul(seconds).filter(|span| *span > 0)
+    };
+    parse().ok_or_else(|| "give a number and a unit: 90s, 30m, 12h or 7d".to_owned())
+}
+
+/// Seconds → `6d 23h`: the largest unit and the next.
+fn span(seconds: u64) -> String {
+    let mut parts = Vec::new();
+    let mut rest = seconds;
+    for (name, unit) in UNITS {
+        if rest >= unit || !parts.is_empty() {
+            parts.push((rest / unit, name));
+            rest %= unit;
+        }
+    }
+    let shown = parts.into_iter().take(2).filter(|(count, _)| *count > 0);
+    let words: Vec<_> = shown
+        .map(|(count, name)| format!("{count}{name}"))
+        .collect();
+    words.join(" ")
+}
+
 fn show<T: Serialize>(
     args: &FederationArgs,
     answer: Result<T, ApiError>,
@@ -139,4 +222,69 @@ fn show<T: Serialize>(
     let json = || serde_json::to_string_pretty(&answer).map_err(Failure::failed);
     say(&if args.json { json()? } else { words(&answer) });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_time() {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("30m", 1_800),
+            ("12h", 43_200),
+            ("7d", 604_800),
+        ] {
+            assert_eq!(parse_span(text), Ok(seconds));
+        }
+        for bad in [
+            "",
+            "7",
+            "d",
+            "0d",
+            "-1d",
+            "7w",
+            "1.5h",
+            "7 d",
+            "999999999999999999d",
+            "7ä",
+        ] {
+            assert!(parse_span(bad).is_err(), "{bad}");
+        }
+        for (seconds, text) in [
+            (59, "59s"),
+            (60, "1m"),
+            (3_661, "1h 1m"),
+            (604_799, "6d 23h"),
+            (86_405, "1d"),
+        ] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+
+    #[test]
+    fn an_invite_in_a_line() {
+        let invite = InviteSummary {
+            id: "0a".to_owned(),
+            created_at: 0,
+            expires_at: Some(61_000),
+            uses: Some(3),
+            used: 1,
+            revoked: false,
+        };
+        assert_eq!(standing(&invite, 1_000), "0a  1 of 3 uses  expires in 1m");
+        assert_eq!(standing(&invite, 61_000), "0a  1 of 3 uses  expired");
+        let open = InviteSummary {
+            expires_at: None,
+            uses: None,
+            ..invite
+        };
+        assert_eq!(standing(&open, 0), "0a  1 uses  does not expire");
+        let revoked = InviteSummary {
+            revoked: true,
+            ..open
+        };
+        assert_eq!(standing(&revoked, 0), "0a  1 uses  revoked");
+    }
 }

@@ -5,8 +5,8 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::round::messages::{
-    CreateFederation, Enrolment, FederationDetail, FederationSummary, Invite, JoinRequest, Joined,
-    Problem, RoundView, Update,
+    CreateFederation, CreateInvite, Enrolment, FederationDetail, FederationSummary, Invite,
+    InviteSummary, JoinRequest, Joined, Problem, RoundView, Update,
 };
 use shared::round::refusal::Refusal;
 use shared::round::wire;
@@ -232,9 +232,21 @@ impl Aggregator {
     }
 
     /// Makes one more invite (organiser).
-    pub async fn invite(&self, federation: &str) -> Result<Invite, ApiError> {
-        self.json(self.request(Method::POST, &format!("/federations/{federation}/invites")))
+    pub async fn invite(&self, federation: &str, wish: &CreateInvite) -> Result<Invite, ApiError> {
+        self.json(self.post(&format!("/federations/{federation}/invites"), wish))
             .await
+    }
+
+    /// All invites, without their secrets (organiser).
+    pub async fn invites(&self, federation: &str) -> Result<Vec<InviteSummary>, ApiError> {
+        self.json(self.request(Method::GET, &format!("/federations/{federation}/invites")))
+            .await
+    }
+
+    /// Takes an invite back (organiser).
+    pub async fn revoke(&self, federation: &str, invite: &str) -> Result<InviteSummary, ApiError> {
+        let path = format!("/federations/{federation}/invites/{invite}");
+        self.json(self.request(Method::DELETE, &path)).await
     }
 
     /// Closes a federation (organiser).

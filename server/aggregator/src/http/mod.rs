@@ -4,6 +4,7 @@
 mod auth;
 mod body;
 mod events;
+mod identity;
 mod openapi;
 mod organiser;
 mod pages;
@@ -102,7 +103,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint!(get "/v1/admin/check" Organiser organiser::check, "Is this the organiser's token?",
         query: [], request: None, response: NOTHING),
     endpoint!(post "/v1/federations/{federation}/participants" Anybody participant::join,
-        "Joins with an invite. The token in the answer is shown only here.",
+        "Joins with an invite. The token in the answer is shown only here. An identity that joins again gets its \
+        number back and a fresh token; the old one is void then.",
         query: [], request: Some((JSON, "JoinRequest")), response: (201, JSON, "Joined")),
     endpoint!(get "/v1/federations/{federation}/round" Participant participant::round,
         "What this participant needs to know next. With `after`, waits for a change.",

@@ -53,7 +53,7 @@ pub(super) fn document() -> OpenApi {
     components = components
         .schema("CreateFederation", fields("Either the task file's text or the task as JSON.", &[], &[("task_toml", Type::String), ("task", Type::Object)]))
         .schema("CreateInvite", fields("May be left out: then the invite is for anybody and for ever.", &[], &[("expires_in_seconds", Type::Integer), ("uses", Type::Integer)]))
-        .schema("JoinRequest", fields("An invite.", &["invite"], &[("invite", Type::String)]))
+        .schema("JoinRequest", fields("An invite, and perhaps an identity that signs join_statement in shared/src/round/messages.rs.", &["invite"], &[("invite", Type::String), ("identity", Type::String), ("proof", Type::String)]))
         .schema("Enrolment", fields("The θ that the update starts from.", &["theta"], &[("theta", Type::String)]))
         .schema("Update", object("Binary: one version byte, then postcard of Update in shared/src/round/messages.rs."));
     OpenApiBuilder::new()

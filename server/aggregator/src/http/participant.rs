@@ -1,6 +1,6 @@
 //! What participants say: join, look, enrol, deliver, stay, leave.
 
-use super::{auth, body};
+use super::{auth, body, identity};
 use crate::app::App;
 use crate::engine::{self, Effects, Known, Message};
 use crate::failure::Failure;
@@ -27,6 +27,7 @@ pub(super) async fn join(
 ) -> Result<HttpResponse, Failure> {
     let known = auth::federation(&app, &id).await?;
     let join: JoinRequest = body::json(&app, &request, payload, body::JSON_LIMIT).await?;
+    let identity = identity::proven(&join, &id)?;
     let invite = Secret::new(join.invite).hash();
     let token = Secret::random()?;
     let now = app.clock.now_ms();
@@ -39,7 +40,20 @@ pub(super) async fn join(
                 .ok_or(Refusal::BadInvite)?;
             let head = federations::head(&mut **tx, &id).await?;
             engine::require_running(head.status)?;
-            found.admit(now)?;
+            let known = match &identity {
+                Some(identity) => participants::by_identity(tx, &id, identity).await?,
+                None => None,
+            };
+            match &known {
+                Some(member) if member.invite == invite => found.readmit()?,
+                _ => found.admit(now)?,
+            }
+            if let Some(member) = known {
+                // Whoever holds the key is the participant; a token that was lost or taken is worth nothing now.
+                participants::readmit(tx, &id, member.number, &token.hash(), lease_until).await?;
+                federations::bump(tx, &id).await?;
+                return Ok(member.number);
+            }
             if head.participants >= app.config.max_participants {
                 return Err(Refusal::Full.into());
             }
@@ -48,7 +62,7 @@ pub(super) async fn join(
                 federation: &id,
                 number,
                 token_hash: &token.hash(),
-                identity: None,
+                identity: identity.as_deref(),
                 invite: &invite,
                 now,
                 lease_until,

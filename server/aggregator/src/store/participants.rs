@@ -43,6 +43,58 @@ pub(crate) async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Somebody who joined before.
+pub(crate) struct Member {
+    pub(crate) number: u32,
+    /// Hash of the invite that they first came with.
+    pub(crate) invite: String,
+}
+
+/// Who has this identity, whether they are still there or have left.
+pub(crate) async fn by_identity(
+    tx: &mut Tx,
+    federation: &str,
+    identity: &str,
+) -> Result<Option<Member>, Failure> {
+    let row: Option<(i64, Option<String>)> = sqlx::query_as(
+        "-- participant_by_identity\n\
+         SELECT number, invite FROM participant WHERE federation = $1 AND identity = $2",
+    )
+    .bind(federation)
+    .bind(identity)
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(|(number, invite)| {
+        Ok(Member {
+            number: unsigned(number)?,
+            invite: invite.unwrap_or_default(),
+        })
+    })
+    .transpose()
+}
+
+/// They are back, with a new token instead of the old one.
+pub(crate) async fn readmit(
+    tx: &mut Tx,
+    federation: &str,
+    number: u32,
+    token_hash: &str,
+    lease_until: u64,
+) -> Result<(), Failure> {
+    sqlx::query(
+        "-- participant_readmit\n\
+         UPDATE participant SET token_hash = $3, lease_until = $4, departed = 0 \
+         WHERE federation = $1 AND number = $2",
+    )
+    .bind(federation)
+    .bind(i64::from(number))
+    .bind(token_hash)
+    .bind(lease_until as i64)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// A participant who may speak.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Speaker {

@@ -3,6 +3,8 @@
 // Here `unwrap` is the assertion; clippy's exemption for tests does not reach the helpers beside them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod identities;
+mod invites;
 mod kill;
 mod live;
 mod pages;

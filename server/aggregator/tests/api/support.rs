@@ -4,10 +4,11 @@ use aggregator::{AggregatorConfig, Clock, RealClock, RunError, Secret, run};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use shared::round::messages::{
-    Enrolment, FederationDetail, FederationSummary, Invite, JoinRequest, Joined, Metrics, Problem,
-    RoundView, Update,
+    Enrolment, FederationDetail, FederationSummary, Invite, InviteSummary, JoinRequest, Joined,
+    Metrics, Problem, RoundView, Update, join_statement,
 };
 use shared::round::wire;
+use shared::secure_sum::identity::Identity;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -206,6 +207,58 @@ impl Api {
             .unwrap()
     }
 
+    /// With an identity of this seed.
+    pub async fn try_join_as(&self, seed: u8, federation: &str, invite: &str) -> Response {
+        self.post(&format!("/v1/federations/{federation}/participants"))
+            .json(&join_as(seed, federation, invite))
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub async fn join_as(&self, seed: u8, invite: &Invite) -> Member {
+        let response = self
+            .try_join_as(seed, &invite.federation, &invite.invite)
+            .await;
+        assert_eq!(response.status(), 201);
+        let joined: Joined = response.json().await.unwrap();
+        Member {
+            api: self.clone(),
+            federation: invite.federation.clone(),
+            number: joined.participant,
+            token: joined.token,
+        }
+    }
+
+    /// One more invite of the organiser's.
+    pub async fn try_invite(&self, federation: &str, wish: Value) -> Response {
+        self.post(&format!("/v1/federations/{federation}/invites"))
+            .bearer_auth(ADMIN)
+            .json(&wish)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub async fn invite(&self, federation: &str, wish: Value) -> Invite {
+        let response = self.try_invite(federation, wish).await;
+        assert_eq!(response.status(), 201);
+        response.json().await.unwrap()
+    }
+
+    pub async fn invites(&self, federation: &str) -> Vec<InviteSummary> {
+        let path = format!("/v1/federations/{federation}/invites");
+        let response = self.get(&path).bearer_auth(ADMIN).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.json().await.unwrap()
+    }
+
+    pub async fn revoke(&self, federation: &str, id: &str) -> Response {
+        let path = format!("/v1/federations/{federation}/invites/{id}");
+        let request = self.request(Method::DELETE, &path).bearer_auth(ADMIN);
+        request.send().await.unwrap()
+    }
+
     pub async fn members(&self, invite: &Invite, count: usize) -> Vec<Member> {
         let mut members = Vec::new();
         for _ in 0..count {
@@ -306,6 +359,17 @@ impl Member {
             .await;
         assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
         response.json().await.unwrap()
+    }
+}
+
+/// What somebody sends to join who has the identity of this seed.
+pub fn join_as(seed: u8, federation: &str, invite: &str) -> JoinRequest {
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let identity = Identity::from_seed([seed; 32]);
+    JoinRequest {
+        invite: invite.to_owned(),
+        identity: hex(&identity.public()),
+        proof: hex(&identity.sign(&join_statement(federation, invite))),
     }
 }
 

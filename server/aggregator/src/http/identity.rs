@@ -1,0 +1,121 @@
+//! Who joins, beyond their token: an Ed25519 key that proves itself.
+
+use crate::failure::Failure;
+use shared::round::messages::{JoinRequest, join_statement};
+use shared::round::refusal::Refusal;
+use shared::secure_sum::identity::verify;
+
+/// The identity of a join request in lower-case hexadecimal, once its proof was verified; nothing if it names
+/// none.
+pub(super) fn proven(join: &JoinRequest, federation: &str) -> Result<Option<String>, Failure> {
+    if join.identity.is_empty() && join.proof.is_empty() {
+        return Ok(None);
+    }
+    let refuse = |why: &str| Failure::RefusedBecause(Refusal::BadIdentity, format!("the {why}"));
+    let public: [u8; 32] =
+        unhex(&join.identity).ok_or_else(|| refuse("identity must be 64 hexadecimal digits"))?;
+    let proof: [u8; 64] =
+        unhex(&join.proof).ok_or_else(|| refuse("proof must be 128 hexadecimal digits"))?;
+    if !verify(&public, &join_statement(federation, &join.invite), &proof) {
+        return Err(refuse(
+            "proof is not this identity's signature for this federation and invite",
+        ));
+    }
+    // One spelling, so that one key is one participant.
+    Ok(Some(join.identity.to_ascii_lowercase()))
+}
+
+/// Exactly `2 * N` hexadecimal digits.
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let digit = |d: u8| {
+        char::from(d)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::secure_sum::identity::Identity;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    fn request(seed: u8, federation: &str, invite: &str) -> JoinRequest {
+        let identity = Identity::from_seed([seed; 32]);
+        JoinRequest {
+            invite: invite.to_owned(),
+            identity: hex(&identity.public()),
+            proof: hex(&identity.sign(&join_statement(federation, invite))),
+        }
+    }
+
+    #[test]
+    fn hexadecimal_is_read_exactly() {
+        assert_eq!(unhex("0aFf"), Some([10, 255]));
+        for bad in [
+            "", "0", "0a", "0aff0", "0aff00", "0a+f", "0ag0", " aff", "é0",
+        ] {
+            assert_eq!(unhex::<2>(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_identity_must_prove_itself_for_this_federation_and_invite() {
+        let good = request(1, "f", "i");
+        assert_eq!(proven(&good, "f").unwrap(), Some(good.identity.clone()));
+        let capitals = JoinRequest {
+            identity: good.identity.to_ascii_uppercase(),
+            proof: good.proof.to_ascii_uppercase(),
+            ..good.clone()
+        };
+        assert_eq!(proven(&capitals, "f").unwrap(), Some(good.identity.clone()));
+        let nobody = JoinRequest {
+            invite: "i".to_owned(),
+            ..JoinRequest::default()
+        };
+        assert_eq!(proven(&nobody, "f").unwrap(), None);
+
+        let other = request(2, "f", "i");
+        let change = |identity: &str, proof: &str| JoinRequest {
+            invite: "i".to_owned(),
+            identity: identity.to_owned(),
+            proof: proof.to_owned(),
+        };
+        for bad in [
+            request(1, "g", "i"),
+            JoinRequest {
+                invite: "j".to_owned(),
+                ..good.clone()
+            },
+            change(&other.identity, &good.proof),
+            change(&good.identity, &other.proof),
+            change(&good.identity, ""),
+            change("", &good.proof),
+            change(&good.identity[2..], &good.proof),
+            change(&good.identity, &good.proof[2..]),
+            // A key of order 4, under which anybody could sign.
+            change(&"00".repeat(32), &good.proof),
+        ] {
+            assert!(
+                matches!(
+                    proven(&bad, "f"),
+                    Err(Failure::RefusedBecause(Refusal::BadIdentity, _))
+                ),
+                "{bad:?}"
+            );
+        }
+    }
+}
