@@ -146,7 +146,8 @@ impl Task {
             (Rule::FedAvg, _) => self.dim,
             (Rule::Scalars, Some(each)) => each * self.federation.local_steps as usize,
             (Rule::Scalars, None) => {
-                let message = "\"scalars\" needs an optimiser whose steps are sums of its directions: zo-sgd";
+                let message =
+                    "\"scalars\" needs an optimiser whose steps are sums of its directions: zo-sgd";
                 fault("federation.rule", message.to_owned());
                 0
             }

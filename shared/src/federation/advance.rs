@@ -74,7 +74,10 @@ pub fn advance(
                 parts.push((group.weight, group.mean));
             }
             (
-                federation.combine.apply(&parts).ok_or(AdvanceError::Empty)?,
+                federation
+                    .combine
+                    .apply(&parts)
+                    .ok_or(AdvanceError::Empty)?,
                 metrics,
             )
         }

@@ -95,8 +95,14 @@ mod tests {
     fn rules() {
         let weighted = [(3.0, vec![1.0]), (1.0, vec![-1.0])];
         assert_eq!(Combine::Mean.apply(&weighted), Some(vec![0.5]));
-        assert_eq!(Combine::Median.apply(&parts(&[5.0, 1.0, 900.0])), Some(vec![5.0, -5.0]));
-        assert_eq!(Combine::Median.apply(&parts(&[5.0, 1.0])), Some(vec![3.0, -3.0]));
+        assert_eq!(
+            Combine::Median.apply(&parts(&[5.0, 1.0, 900.0])),
+            Some(vec![5.0, -5.0])
+        );
+        assert_eq!(
+            Combine::Median.apply(&parts(&[5.0, 1.0])),
+            Some(vec![3.0, -3.0])
+        );
         let trimmed = Combine::TrimmedMean(0.25).apply(&parts(&[-900.0, 1.0, 2.0, 900.0]));
         assert_eq!(trimmed, Some(vec![1.5, -1.5]));
         for rule in [Combine::Mean, Combine::Median, Combine::TrimmedMean(0.49)] {

@@ -23,13 +23,18 @@ macro_rules! packed {
             ///
             /// # Errors
             /// No base64, or not of whole numbers.
-            pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<$number>, D::Error> {
+            pub fn deserialize<'de, D: Deserializer<'de>>(
+                from: D,
+            ) -> Result<Vec<$number>, D::Error> {
                 let bytes = STANDARD
                     .decode(String::deserialize(from)?)
                     .map_err(|_| D::Error::custom("not base64"))?;
                 let (numbers, rest) = bytes.as_chunks::<SIZE>();
                 if rest.is_empty() {
-                    Ok(numbers.iter().map(|n| <$number>::from_le_bytes(*n)).collect())
+                    Ok(numbers
+                        .iter()
+                        .map(|n| <$number>::from_le_bytes(*n))
+                        .collect())
                 } else {
                     Err(D::Error::custom("cut off"))
                 }

@@ -53,6 +53,10 @@ pub struct Federation {
 pub struct Secure {
     /// Who exchanges shares with whom.
     pub policy: SumPolicy,
+    /// No larger cohort is formed: the ring is chosen for so many.
+    pub cohort_max: u32,
+    /// No sum of fewer is opened: so many carry the noise.
+    pub survivors_min: u32,
     /// A participant with more examples weighs as if they had so many.
     pub max_examples: u32,
     /// Off only in simulations: the same numbers are added without masks, which cancel anyway.
@@ -72,8 +76,8 @@ pub struct Privacy {
 
 impl Federation {
     pub(crate) fn read(r: &mut Reader<'_>) -> Self {
-        let rule = [Rule::FedAvg, Rule::Scalars]
-            [r.choice("rule", &["fedavg", "scalars"], Some("fedavg"))];
+        let rule =
+            [Rule::FedAvg, Rule::Scalars][r.choice("rule", &["fedavg", "scalars"], Some("fedavg"))];
         let rounds = r.whole("rounds", 1..=100_000, Some(50)) as u32;
         let local_steps = r.whole("local_steps", 1..=1000, Some(5)) as u32;
         let batch = r.whole("batch", 1..=4096, Some(32)) as u32;
@@ -88,7 +92,7 @@ impl Federation {
         let combine = [Combine::Mean, Combine::Median, Combine::TrimmedMean(trim)]
             [r.choice("combine", &["mean", "median", "trimmed-mean"], Some("mean"))];
         let mut open = r.table("open", |r| Limits::read(r, 2_000, 120_000));
-        let upload = r.table("upload", |r| Limits::read(r, 20_000, 60_000));
+        let mut upload = r.table("upload", |r| Limits::read(r, 20_000, 60_000));
         let lease_ms = r.whole("lease_seconds", 5..=3600, Some(120)) * 1000;
         if upload.count_min > open.count_max {
             r.fault(
@@ -99,10 +103,16 @@ impl Federation {
         let mut phases = None;
         let secure = has_secure.then(|| {
             let (secure, limits) = r.table("secure_sum", |r| Secure::read(r, &open));
-            phases = Some(limits);
-            // As many as the ring was chosen for.
-            open.count_max = open.count_max.min(limits.keys.count_max);
-            open.count_min = open.count_min.max(limits.keys.count_min).min(open.count_max);
+            open.count_max = open.count_max.min(secure.cohort_max);
+            open.count_min = open
+                .count_min
+                .max(secure.policy.cohort_min)
+                .min(open.count_max);
+            if secure.masks {
+                phases = Some(limits);
+            } else {
+                upload.count_min = upload.count_min.max(secure.survivors_min);
+            }
             secure
         });
         let privacy = has_privacy.then(|| r.table("privacy", Privacy::read));
@@ -116,7 +126,10 @@ impl Federation {
             }
         }
         if secure.is_some() && clip == 0.0 {
-            r.fault("clip", "must be above 0 where updates are summed under masks");
+            r.fault(
+                "clip",
+                "must be above 0 where updates are summed under masks",
+            );
         }
         Self {
             rule,
@@ -155,6 +168,15 @@ impl Secure {
         if cohort_min > cohort_max {
             r.fault("cohort_min", "exceeds cohort_max");
         }
+        let least = least.max(2 * cohort_min / 3);
+        let survivors_min = r.whole(
+            "survivors_min",
+            2..=LARGEST_SECURE_COHORT,
+            Some(u64::from(least)),
+        ) as u32;
+        if survivors_min > cohort_min {
+            r.fault("survivors_min", "exceeds cohort_min");
+        }
         let max_examples = r.whole("max_examples", 1..=1_000_000, Some(1_000)) as u32;
         let masks = r.flag("masks", true);
         // Long enough for a tab in the background, whose timers run once a minute.
@@ -169,7 +191,10 @@ impl Secure {
         let phases = SecurePhases {
             keys: limits("keys"),
             shares: limits("shares"),
-            masked: limits("masked"),
+            masked: Limits {
+                count_min: survivors_min,
+                ..limits("masked")
+            },
             unmask: Limits {
                 // As many as can open the sum, which follows from the threshold.
                 count_min: 2,
@@ -184,6 +209,8 @@ impl Secure {
                 degree,
                 groups,
             },
+            cohort_max,
+            survivors_min,
             max_examples,
             masks,
         };

@@ -6,8 +6,7 @@
 //! every action may be repeated without harm.
 
 use super::messages::{
-    Enrolment, FederationStatus, Metrics, PrivacySpent, RoundView, Standing, SumInput, SumMessage,
-    Update,
+    Enrolment, FederationStatus, Metrics, RoundView, Standing, SumInput, SumMessage, Update,
 };
 use super::phase::Phase;
 use super::refusal::Refusal;
@@ -15,10 +14,10 @@ use crate::objective::Outcome;
 use crate::objective::mapping::{Frequencies, Mapping, MappingSpec};
 use crate::optimizer::{Candidate, Optimizer, State};
 use crate::rng::{Stream, derive_key, purpose};
-use crate::secure_sum::identity::Identity;
 use crate::secure_sum::Bytes32;
+use crate::secure_sum::identity::Identity;
 use crate::task::{Hash, Rule, Task};
-use crate::transcript::{Commitments, Entry, Replay};
+use crate::transcript::{Commitments, Replay};
 use serde::{Deserialize, Serialize};
 
 /// At most this many examples serve to fit a `frequency` mapping.
@@ -409,11 +408,13 @@ impl Client {
             .as_ref()
             .is_none_or(|w| w.hash != view.theta || w.step != view.step);
         let (status, phase, standing) = (view.status, view.phase, view.standing);
+        // An aborted round leaves θ as it was, but the record goes on: round keys are bound to its last line.
+        let unread = self.record.as_ref().is_none_or(|r| r.lines() < view.lines);
         self.view = Some(view);
         if status == FederationStatus::Closed {
             self.stage = Stage::Stopped(StopReason::Closed);
-        } else if stale {
-            // Also the final θ is loaded and measured.
+        } else if stale || (unread && !self.is_evaluating()) {
+            // Also the final θ is read and measured.
             self.stage = Stage::Loading;
         } else if status == FederationStatus::Running && self.update_is_ready() {
             self.stage = match (phase, standing) {
@@ -490,13 +491,24 @@ impl Client {
             // Either θ moved on since the view, or the two contradict each other: look again.
             self.mismatches += 1;
             if self.mismatches >= MISMATCHES {
-                self.suspect("the θ that is announced is not the one that the record leads to".into());
+                self.suspect(
+                    "the θ that is announced is not the one that the record leads to".into(),
+                );
             } else {
                 self.stage = Stage::Syncing;
             }
             return;
         }
         self.mismatches = 0;
+        let same = |w: &Work| w.hash == *record.theta() && w.step == record.step();
+        if self.work.as_ref().is_some_and(same) {
+            if self.update_is_ready() {
+                self.stage = Stage::Syncing;
+            } else {
+                self.prepare_to_train(env);
+            }
+            return;
+        }
         if self.work.as_ref().is_some_and(|w| w.offered) {
             // θ moved on, perhaps with that update in it: its answer may be the one that was lost. Rather
             // not report those queries at all than twice.

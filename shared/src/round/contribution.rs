@@ -11,9 +11,7 @@
 use super::messages::Metrics;
 use crate::federation::combine::bound_norm;
 use crate::federation::settings::{Federation, Privacy};
-use crate::privacy::mechanism::{Mechanism, MechanismError, conditional_round};
-use crate::privacy::calibrate;
-use crate::privacy::gaussian::DiscreteGaussian;
+use crate::privacy::{Mechanism, PrivacyError, l2_clip, noise_multiplier};
 use crate::secure_sum::Bytes32;
 use crate::secure_sum::encoding::{EncodingError, FixedPoint, Layout, RingVector};
 use crate::secure_sum::keystream::Keystream;
@@ -27,8 +25,6 @@ const METRICS_EXAMPLES: u32 = 1_000;
 /// Exact loss sums are told in units of 2⁻¹⁶, up to 2⁴⁰ of them.
 const LOSS_UNIT: f64 = 65_536.0;
 const LOSS_MOST: f64 = 1_099_511_627_776.0;
-/// Standard deviations of noise that the ring has room for.
-const NOISE_ROOM: f64 = 14.0;
 /// Counters behind the entries.
 const COUNTERS: usize = 6;
 
@@ -40,15 +36,10 @@ pub enum ContributionError {
     Encoding(#[from] EncodingError),
     /// The noise.
     #[error(transparent)]
-    Mechanism(#[from] MechanismError),
+    Privacy(#[from] PrivacyError),
     /// NaN or infinity in the update.
     #[error("the update holds a number that is not finite")]
     NotFinite,
-    /// The noise would not fit beside the updates.
-    #[error(
-        "so much noise does not fit into the ring: raise epsilon, or lower rounds or cohort_max"
-    )]
-    NoRoom,
 }
 
 /// How updates of one task are encoded.
@@ -67,7 +58,7 @@ struct Noise {
     mechanism: Mechanism,
     multiplier: f64,
     /// Norm of everything that one participant contributes, before noise.
-    sensitivity: f64,
+    sensitivity: f32,
     limits: Privacy,
 }
 
@@ -87,16 +78,16 @@ pub struct Decoded {
 impl Contribution {
     /// Of updates with `length` numbers; nothing where updates are sent as they are.
     pub fn new(federation: &Federation, length: usize) -> Result<Option<Self>, ContributionError> {
-        let (Some(secure), Some(phases)) = (&federation.secure, &federation.policy.secure) else {
+        let Some(secure) = &federation.secure else {
             return Ok(None);
         };
-        let cohort_max = phases.keys.count_max;
+        let cohort_max = secure.cohort_max;
         let clip = federation.clip;
         let (entries, fixed, noise) = match federation.privacy {
             None => (length, FixedPoint::choose(cohort_max, clip, 0)?, None),
             Some(limits) => {
                 let entries = length + 2;
-                let least = phases.masked.count_min;
+                let least = secure.survivors_min;
                 let (fixed, noise) = Noise::new(
                     limits,
                     clip,
@@ -180,22 +171,13 @@ impl Contribution {
             Some(noise) => {
                 let total = f64::from(metrics.total.max(1));
                 let share = METRICS_SHARE * f64::from(self.clip);
-                let mut values: Vec<f64> = update.iter().map(|x| f64::from(*x)).collect();
-                values.push(share * f64::from(metrics.correct) / total);
-                values.push(share * (metrics.loss / total).clamp(0.0, LOSS_RANGE) / LOSS_RANGE);
-                let rounded = conditional_round(
-                    &values,
-                    self.fixed.scale(),
-                    noise.sensitivity,
-                    &mut || rng.next_u64(),
-                )?;
-                let gaussian = DiscreteGaussian::new(noise.mechanism.share_variance())?;
-                let mut rng = Keystream::new(seed, b"noise");
-                integers.extend(
-                    rounded
-                        .iter()
-                        .map(|x| x + gaussian.sample(&mut || rng.next_u64())),
-                );
+                let loss = (metrics.loss / total).clamp(0.0, LOSS_RANGE) / LOSS_RANGE;
+                update.push((share * f64::from(metrics.correct) / total) as f32);
+                update.push((share * loss) as f32);
+                // It is within the bound but for what f32 rounds.
+                l2_clip(&mut update, noise.sensitivity)?;
+                let mut words = || rng.next_u64();
+                integers.extend(noise.mechanism.contribution(&update, &mut words)?);
                 integers.extend([1, 0, 0, 0, 0, 0]);
             }
         }
@@ -260,31 +242,35 @@ impl Noise {
         (least, most): (u32, u32),
         rounds: u32,
     ) -> Result<(FixedPoint, Self), ContributionError> {
-        let sensitivity = f64::from(clip) * (1.0 + 2.0 * METRICS_SHARE * METRICS_SHARE).sqrt();
-        let multiplier = |scale: f64| match limits.noise_multiplier {
-            Some(multiplier) => Ok(multiplier),
-            None => calibrate::noise_multiplier(
-                limits.epsilon,
-                limits.delta,
-                rounds,
-                sensitivity,
-                scale,
-                entries,
-                least,
-            ),
+        let together = f64::from(clip) * (1.0 + 2.0 * METRICS_SHARE * METRICS_SHARE).sqrt();
+        // Upwards, so that a clipped update is never shortened for its metrics' sake.
+        let sensitivity = (together * (1.0 + 1e-6)) as f32;
+        let mechanism = |scale: f64| {
+            let clip = f64::from(sensitivity);
+            let multiplier = match limits.noise_multiplier {
+                Some(multiplier) => multiplier,
+                None => noise_multiplier(
+                    limits.epsilon,
+                    limits.delta,
+                    rounds,
+                    clip,
+                    scale,
+                    entries,
+                    least,
+                )?,
+            };
+            Ok((
+                Mechanism::new(clip, scale, entries, least, multiplier)?,
+                multiplier,
+            ))
         };
-        // The scale leaves room for the noise, and the noise depends a little on the scale: once around.
-        let rough = multiplier(65_536.0 / sensitivity)?;
-        let spread = (f64::from(most) / f64::from(least.max(1))).sqrt();
-        let room = sensitivity * (1.1 + NOISE_ROOM * rough * spread / f64::from(most));
-        let fixed = FixedPoint::choose(most, room as f32, 0)?;
-        let multiplier = multiplier(fixed.scale())?;
-        let mechanism = Mechanism::new(sensitivity, fixed.scale(), entries, least, multiplier)?;
-        let largest = f64::from(most) * (sensitivity * fixed.scale() + 1.0)
-            + mechanism.noise_bound(most) as f64;
-        if largest >= fixed.ring.half() {
-            return Err(ContributionError::NoRoom);
-        }
+        let room = |scale| {
+            let made: Result<_, PrivacyError> = mechanism(scale);
+            // What cannot be made fits nowhere.
+            made.map_or(u64::MAX, |(made, _)| made.noise_bound(most))
+        };
+        let fixed = FixedPoint::choose_with(most, sensitivity, room)?;
+        let (mechanism, multiplier) = mechanism(fixed.scale())?;
         let noise = Self {
             mechanism,
             multiplier,

@@ -2,48 +2,76 @@
 //! or a database. Simulations run on it, and the fault-injecting tests compare against it.
 
 use super::messages::{
-    Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, Standing, Update,
+    Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, Standing, SumInput, SumMessage,
+    Update,
 };
 use super::phase::{AbortReason, Phase};
 use super::refusal::Refusal;
 use super::server::{Action, Event, Round};
+use super::sums::{self, Frozen, Opening};
 use crate::fault::Faults;
+use crate::federation::advance::Sums;
+use crate::federation::combine::{Combine, bound_norm};
 use crate::federation::fedavg::WeightedMean;
-use crate::federation::server_optimizer::ServerState;
-use crate::task::{Hash, Task, theta_hash};
+use crate::secure_sum::Bytes32;
+use crate::secure_sum::encoding::RingVector;
+use crate::secure_sum::messages::{Masked, Member, Roster, RoundKeys, Shares, Survivors, Unmask};
+use crate::task::Task;
+use crate::transcript::{Cohort, Replay};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// All that an aggregator must not forget. Serialise it and a restart goes on where it was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hub {
-    server: ServerState,
-    hash: Hash,
-    step: u32,
+    record: Replay,
+    lines: Vec<String>,
     version: u64,
     status: FederationStatus,
     round: Round,
     standings: BTreeMap<u32, Standing>,
     leases: BTreeMap<u32, u64>,
     updates: BTreeMap<u32, Update>,
+    messages: Messages,
+    identities: BTreeMap<u32, Bytes32>,
     records: Vec<RoundRecord>,
     joined: u32,
+}
+
+/// The current round's messages of a secure sum.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Messages {
+    keys: BTreeMap<u32, RoundKeys>,
+    shares: BTreeMap<u32, Shares>,
+    masked: BTreeMap<u32, Masked>,
+    unmask: BTreeMap<u32, Unmask>,
+    /// Vectors without masks, as bytes.
+    open: BTreeMap<u32, Vec<u8>>,
+}
+
+/// What a participant sent.
+enum Body {
+    Update(Update),
+    Sum(SumMessage),
+    Vector(Vec<u8>),
 }
 
 impl Hub {
     /// A federation that begins at the generator's θ₀.
     pub fn new(task: &Task) -> Result<Self, Faults> {
-        let theta = task.generator()?.initial();
+        let mut record = Replay::new(task)?;
+        let first = record.open(task, "hub");
         Ok(Self {
-            hash: theta_hash(&theta),
-            server: ServerState::new(theta),
-            step: 0,
+            record,
+            lines: vec![first],
             version: 1,
             status: FederationStatus::Running,
             round: Round::open(0),
             standings: BTreeMap::new(),
             leases: BTreeMap::new(),
             updates: BTreeMap::new(),
+            messages: Messages::default(),
+            identities: BTreeMap::new(),
             records: Vec::new(),
             joined: 0,
         })
@@ -52,7 +80,7 @@ impl Hub {
     /// θ_t.
     #[must_use]
     pub fn theta(&self) -> &[f32] {
-        &self.server.theta
+        self.record.parameters()
     }
 
     /// Finished rounds, oldest first.
@@ -73,10 +101,23 @@ impl Hub {
         &self.round
     }
 
-    /// A new participant's number.
-    pub fn join(&mut self, task: &Task, now: u64) -> u32 {
+    /// Lines of the record, from number `from` (counted from 0).
+    #[must_use]
+    pub fn lines(&self, from: u32) -> &[String] {
+        self.lines.get(from as usize..).unwrap_or_default()
+    }
+
+    /// The record as far as it goes.
+    #[must_use]
+    pub fn record(&self) -> &Replay {
+        &self.record
+    }
+
+    /// A new participant's number; with the public key that they will sign with.
+    pub fn join(&mut self, task: &Task, now: u64, identity: Option<Bytes32>) -> u32 {
         let number = self.joined;
         self.joined += 1;
+        self.identities.extend(identity.map(|key| (number, key)));
         self.renew(task, number, now);
         number
     }
@@ -121,10 +162,12 @@ impl Hub {
         Ok(RoundView {
             version: self.version,
             status: self.status,
-            step: self.step,
+            step: self.record.step(),
             round: self.round.number,
             phase: self.round.phase,
-            theta: self.hash.clone(),
+            theta: self.record.theta().clone(),
+            lines: self.record.lines(),
+            record: self.record.head().clone(),
             standing: self.standing(participant),
             enrolled: self.round.enrolled,
             cohort: self.round.cohort,
@@ -151,7 +194,7 @@ impl Hub {
         if round != self.round.number {
             return Err(Refusal::WrongRound);
         }
-        if body.theta != self.hash {
+        if body.theta != *self.record.theta() {
             return Err(Refusal::WrongTheta);
         }
         let event = Event::Enrol {
@@ -174,14 +217,163 @@ impl Hub {
         if update.round != self.round.number {
             return Err(Refusal::WrongRound);
         }
-        if update.theta != self.hash {
+        if update.theta != *self.record.theta() {
             return Err(Refusal::WrongTheta);
         }
-        update.validate(self.server.theta.len())?;
+        update.validate(task.update_length())?;
+        if task.contribution().is_some() {
+            return Err(Refusal::Malformed);
+        }
         let event = Event::Deliver {
             standing: self.standing(participant),
+            phase: Phase::Upload,
         };
-        self.drive(task, now, event, Some(participant), Some(update))
+        self.drive(
+            task,
+            now,
+            event,
+            Some(participant),
+            Some(Body::Update(update)),
+        )
+    }
+
+    /// A participant's vector for a sum without masks.
+    pub fn contribute(
+        &mut self,
+        task: &Task,
+        participant: u32,
+        now: u64,
+        round: u32,
+        vector: Vec<u8>,
+    ) -> Result<(), Refusal> {
+        self.known(task, participant, now)?;
+        self.running()?;
+        if round != self.round.number {
+            return Err(Refusal::WrongRound);
+        }
+        let contribution = task.contribution().ok_or(Refusal::Malformed)?;
+        RingVector::from_bytes(contribution.layout(), &vector).map_err(|_| Refusal::Malformed)?;
+        let event = Event::Deliver {
+            standing: self.standing(participant),
+            phase: Phase::Upload,
+        };
+        self.drive(
+            task,
+            now,
+            event,
+            Some(participant),
+            Some(Body::Vector(vector)),
+        )
+    }
+
+    /// A participant's message of a secure sum.
+    pub fn send(
+        &mut self,
+        task: &Task,
+        participant: u32,
+        now: u64,
+        round: u32,
+        message: SumMessage,
+    ) -> Result<(), Refusal> {
+        self.known(task, participant, now)?;
+        self.running()?;
+        if round != self.round.number {
+            return Err(Refusal::WrongRound);
+        }
+        let event = Event::Deliver {
+            standing: self.standing(participant),
+            phase: message.phase(),
+        };
+        // The round's state first: a message that comes again, or too late, is judged by that alone.
+        self.round
+            .clone()
+            .step(&task.federation.policy, now, event)?;
+        let identity = self
+            .identities
+            .get(&participant)
+            .ok_or(Refusal::BadIdentity)?;
+        let context = self
+            .record
+            .context(task, round)
+            .ok_or(Refusal::WrongTheta)?;
+        sums::check(
+            task,
+            &context,
+            &self.frozen(),
+            participant,
+            identity,
+            &message,
+        )?;
+        self.drive(
+            task,
+            now,
+            event,
+            Some(participant),
+            Some(Body::Sum(message)),
+        )
+    }
+
+    /// What a cohort member needs for its message in a phase.
+    pub fn input(
+        &mut self,
+        task: &Task,
+        participant: u32,
+        now: u64,
+        round: u32,
+        phase: Phase,
+    ) -> Result<SumInput, Refusal> {
+        self.known(task, participant, now)?;
+        if round != self.round.number {
+            return Err(Refusal::WrongRound);
+        }
+        let reached = |phase| self.round.phase >= phase && !self.round.phase.is_terminal();
+        if !self.messages.keys.contains_key(&participant) {
+            return Err(Refusal::NotInCohort);
+        }
+        if !reached(phase) {
+            return Err(Refusal::TooEarly);
+        }
+        let frozen = self.frozen();
+        match phase {
+            Phase::Shares => Ok(SumInput::Roster(frozen.roster)),
+            Phase::Masked => sums::inboxes(&self.messages.shares)
+                .remove(&participant)
+                .map(SumInput::Inbox)
+                .ok_or(Refusal::NotInCohort),
+            Phase::Unmask => Ok(SumInput::Survivors(Survivors {
+                members: frozen.survivors,
+            })),
+            _ => Err(Refusal::Malformed),
+        }
+    }
+
+    /// The sets that are frozen: a phase's messages are, once it is over.
+    fn frozen(&self) -> Frozen {
+        let over = |phase| self.round.phase > phase;
+        let members = self.messages.keys.iter().filter_map(|(number, keys)| {
+            Some(Member {
+                participant: *number,
+                identity: *self.identities.get(number)?,
+                keys: keys.clone(),
+            })
+        });
+        Frozen {
+            roster: if over(Phase::Keys) {
+                sums::roster(members)
+            } else {
+                Roster::default()
+            },
+            senders: if over(Phase::Shares) {
+                self.messages.shares.keys().copied().collect()
+            } else {
+                Vec::new()
+            },
+            survivors: if over(Phase::Masked) {
+                self.messages.masked.keys().copied().collect()
+            } else {
+                Vec::new()
+            },
+        }
     }
 
     /// A participant leaves for good.
@@ -216,10 +408,10 @@ impl Hub {
         now: u64,
         event: Event,
         speaker: Option<u32>,
-        update: Option<Update>,
+        body: Option<Body>,
     ) -> Result<(), Refusal> {
         let actions = self.round.step(&task.federation.policy, now, event)?;
-        let mut update = update;
+        let mut body = body;
         for action in actions {
             self.version += 1;
             match (action, speaker) {
@@ -233,15 +425,33 @@ impl Hub {
                     .standings
                     .values_mut()
                     .for_each(|s| *s = Standing::InCohort),
+                (Action::Narrow, _) => {
+                    for standing in self.standings.values_mut() {
+                        *standing = match standing {
+                            Standing::Delivered => Standing::InCohort,
+                            _ => Standing::Dropped,
+                        };
+                    }
+                }
                 (Action::Store, Some(p)) => {
                     self.standings.insert(p, Standing::Delivered);
-                    if let Some(update) = update.take() {
-                        self.updates.insert(p, update);
+                    match body.take() {
+                        Some(Body::Update(update)) => {
+                            self.updates.insert(p, update);
+                        }
+                        Some(Body::Vector(vector)) => {
+                            self.messages.open.insert(p, vector);
+                        }
+                        Some(Body::Sum(message)) => self.messages.store(p, message),
+                        None => {}
                     }
                 }
                 (Action::Aggregate, _) => self.aggregate(task, now),
                 (Action::Abort(reason), _) => {
-                    self.finish_round(now, Some(reason), Metrics::default(), 0)
+                    // Once masked vectors were sent, their noise is spent.
+                    let sent = self.round_reached_masked();
+                    let cohort = sent.then(|| self.open_sum(task).1).flatten();
+                    self.end_round(task, now, Err(reason), cohort);
                 }
                 (Action::Enrol | Action::Withdraw | Action::Store, None) => {}
             }
@@ -250,63 +460,182 @@ impl Hub {
     }
 
     fn aggregate(&mut self, task: &Task, now: u64) {
-        let mut mean = WeightedMean::new(self.server.theta.len());
-        let mut metrics = Metrics::default();
-        let mut bytes = 0;
-        for update in self.updates.values() {
-            mean.add(&update.delta, u64::from(update.examples));
-            metrics.add(&update.metrics);
-            bytes += 4 * update.delta.len() as u64;
-        }
-        let mut next = self.server.clone();
-        if let Some(mean) = mean.mean() {
-            task.federation
-                .server
-                .apply(&mut next, &mean, self.step, task.federation.rounds);
-        }
-        if next.theta.iter().any(|t| !t.is_finite()) {
-            self.finish_round(now, Some(AbortReason::Overflow), Metrics::default(), bytes);
-            return;
-        }
-        self.hash = theta_hash(&next.theta);
-        self.server = next;
-        self.finish_round(now, None, metrics, bytes);
+        let (outcome, cohort) = if task.federation.policy.secure.is_some() {
+            self.open_sum(task)
+        } else if task.contribution().is_some() {
+            (self.add_up(task), Some(self.contributors()))
+        } else {
+            (self.combine(task), None)
+        };
+        self.end_round(task, now, outcome, cohort);
     }
 
-    fn finish_round(
+    /// Updates that came as they are.
+    fn combine(&self, task: &Task) -> Result<Sums, AbortReason> {
+        let federation = &task.federation;
+        let bounded = |update: &Update| {
+            let mut delta = update.delta.clone();
+            if federation.clip > 0.0 {
+                bound_norm(&mut delta, federation.clip);
+            }
+            delta
+        };
+        let mut metrics = Metrics::default();
+        self.updates.values().for_each(|u| metrics.add(&u.metrics));
+        let mean = if federation.combine == Combine::Mean {
+            let mut mean = WeightedMean::new(task.update_length());
+            for update in self.updates.values() {
+                mean.add(&bounded(update), u64::from(update.examples));
+            }
+            mean.mean()
+        } else {
+            let parts = self
+                .updates
+                .values()
+                .map(|u| (f64::from(u.examples), bounded(u)));
+            federation.combine.apply(&parts.collect::<Vec<_>>())
+        };
+        let mean = mean.ok_or(AbortReason::TooFewUpdates)?;
+        Ok(Sums::Plain { mean, metrics })
+    }
+
+    fn open_sum(&self, task: &Task) -> (Result<Sums, AbortReason>, Option<Cohort>) {
+        let frozen = Frozen {
+            roster: sums::roster(self.messages.keys.iter().filter_map(|(number, keys)| {
+                Some(Member {
+                    participant: *number,
+                    identity: *self.identities.get(number)?,
+                    keys: keys.clone(),
+                })
+            })),
+            senders: self.messages.shares.keys().copied().collect(),
+            survivors: self.messages.masked.keys().copied().collect(),
+        };
+        let context = self.record.context(task, self.round.number);
+        let Some(Ok(mut opening)) = context
+            .as_ref()
+            .map(|context| Opening::new(task, context, &frozen))
+        else {
+            return (Err(AbortReason::FalseShares), None);
+        };
+        for (from, masked) in &self.messages.masked {
+            if opening.add(*from, masked).is_err() {
+                return (Err(AbortReason::FalseShares), Some(opening.cohort()));
+            }
+        }
+        let cohort = opening.cohort();
+        let unmasks = self.messages.unmask.iter().map(|(p, u)| (*p, u.clone()));
+        (opening.open(&unmasks.collect::<Vec<_>>()), Some(cohort))
+    }
+
+    fn add_up(&self, task: &Task) -> Result<Sums, AbortReason> {
+        let layout = task
+            .contribution()
+            .map(super::contribution::Contribution::layout)
+            .ok_or(AbortReason::TooFewUpdates)?;
+        let vectors =
+            self.messages.open.iter().filter_map(|(from, bytes)| {
+                Some((*from, RingVector::from_bytes(layout, bytes).ok()?))
+            });
+        sums::plain(task, &vectors.collect())
+    }
+
+    /// Without masks nobody signs.
+    fn contributors(&self) -> Cohort {
+        let contributor = |participant: &u32| crate::transcript::Commitment {
+            participant: *participant,
+            identity: String::new(),
+            vector: String::new(),
+            signature: String::new(),
+        };
+        Cohort {
+            roster: String::new(),
+            senders: Vec::new(),
+            contributors: self.messages.open.keys().map(contributor).collect(),
+        }
+    }
+
+    fn end_round(
         &mut self,
+        task: &Task,
         now: u64,
-        reason: Option<AbortReason>,
-        metrics: Metrics,
-        bytes_up: u64,
+        outcome: Result<Sums, AbortReason>,
+        cohort: Option<Cohort>,
     ) {
+        let contributors = cohort.as_ref().map(|c| c.contributors.len() as u32);
+        let bytes_up = 4 * self
+            .updates
+            .values()
+            .map(|u| u.delta.len() as u64)
+            .sum::<u64>()
+            + self.messages.bytes();
+        let (entry, line, metrics) = self
+            .record
+            .conclude(task, self.round.number, outcome, cohort);
+        self.lines.push(line);
         self.records.push(RoundRecord {
             round: self.round.number,
-            step: self.step,
-            phase: if reason.is_some() {
+            step: entry.step,
+            phase: if entry.aborted.is_some() {
                 Phase::Aborted
             } else {
                 Phase::Done
             },
-            reason,
-            cohort: self.round.cohort,
-            delivered: self.round.delivered,
+            reason: entry.aborted,
+            cohort: self.round.enrolled,
+            delivered: contributors.unwrap_or(self.round.delivered),
             metrics,
-            theta: self.hash.clone(),
+            theta: entry.theta,
+            epsilon: entry.epsilon,
             bytes_up,
             finished_at: now,
         });
-        self.step += u32::from(reason.is_none());
         self.standings.clear();
         self.updates.clear();
+        self.messages = Messages::default();
         self.round = Round::open(self.round.number + 1);
+        if self.record.is_spent(task) && self.status == FederationStatus::Running {
+            // The round is not even begun.
+            self.status = FederationStatus::Finished;
+        }
+    }
+
+    fn round_reached_masked(&self) -> bool {
+        !self.messages.masked.is_empty()
     }
 
     /// Marks the federation as finished once all rounds are done. Call after every message.
     pub fn conclude(&mut self, task: &Task) {
-        if self.status == FederationStatus::Running && self.step >= task.federation.rounds {
+        if self.status == FederationStatus::Running && self.record.step() >= task.federation.rounds
+        {
             self.status = FederationStatus::Finished;
             self.version += 1;
         }
+    }
+}
+
+impl Messages {
+    fn store(&mut self, from: u32, message: SumMessage) {
+        match message {
+            SumMessage::Keys(keys) => {
+                self.keys.insert(from, keys);
+            }
+            SumMessage::Shares(shares) => {
+                self.shares.insert(from, shares);
+            }
+            SumMessage::Masked(masked) => {
+                self.masked.insert(from, masked);
+            }
+            SumMessage::Unmask(unmask) => {
+                self.unmask.insert(from, unmask);
+            }
+        }
+    }
+
+    /// Of the vectors that came.
+    fn bytes(&self) -> u64 {
+        let masked = self.masked.values().map(|m| m.vector.len());
+        let open = self.open.values().map(Vec::len);
+        masked.chain(open).map(|b| b as u64).sum()
     }
 }

@@ -2,9 +2,7 @@
 
 use super::phase::{AbortReason, Phase};
 use super::refusal::Refusal;
-use crate::secure_sum::messages::{
-    Inbox, Masked, RoundKeys, Roster, Shares, Survivors, Unmask,
-};
+use crate::secure_sum::messages::{Inbox, Masked, Roster, RoundKeys, Shares, Survivors, Unmask};
 use crate::task::Hash;
 use serde::{Deserialize, Serialize};
 

@@ -9,5 +9,6 @@ pub mod phase;
 pub mod policy;
 pub mod refusal;
 pub mod server;
+pub mod sums;
 pub mod wire;
 pub mod workbench;

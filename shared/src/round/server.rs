@@ -9,7 +9,7 @@
 
 use super::messages::Standing;
 use super::phase::{AbortReason, Phase};
-use super::policy::{Limits, Policy, Verdict};
+use super::policy::{Policy, Verdict};
 use super::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
@@ -285,7 +285,7 @@ impl Round {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::round::policy::SecurePhases;
+    use crate::round::policy::{Limits, SecurePhases};
     use proptest::prelude::*;
 
     const OPEN: Limits = Limits {

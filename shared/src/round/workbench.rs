@@ -3,7 +3,7 @@
 //!
 //! The browser, `fed-bbpt join` and the simulation differ in how they send; all of them use this.
 
-use super::client::{Client, Environment, Evaluation, Event, Part, Purpose};
+use super::client::{Client, Environment, Evaluation, Event, Part, Purpose, Secrets};
 use crate::fault::Faults;
 use crate::generator::{Generator, Prepared, Scratch, render};
 use crate::model_api::Scores;
@@ -39,6 +39,7 @@ pub struct Workbench {
     optimizer: Box<dyn Optimizer>,
     training: Vec<Item>,
     holdout: Vec<Item>,
+    secrets: Option<Secrets>,
 }
 
 impl Workbench {
@@ -66,7 +67,15 @@ impl Workbench {
             optimizer,
             training,
             holdout,
+            secrets: None,
         })
+    }
+
+    /// What secure sums need.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = Some(secrets);
+        self
     }
 
     /// The task.
@@ -90,6 +99,7 @@ impl Workbench {
             dim: self.generator.dim(),
             training: self.training.len(),
             holdout: self.holdout.len(),
+            secrets: self.secrets.as_ref(),
         }
     }
 

@@ -39,9 +39,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub mod encoding;
+pub mod graph;
 pub mod identity;
+pub mod keys;
 pub mod keystream;
 pub mod messages;
+pub mod participant;
+mod secret;
+pub mod shamir;
 
 /// A hash, a key, a seed, a share.
 pub type Bytes32 = [u8; 32];
@@ -252,3 +257,4 @@ mod tests {
         }
     }
 }
+pub mod opening;

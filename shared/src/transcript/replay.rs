@@ -4,7 +4,7 @@ use super::{Cohort, Entry, Line, RoundEntry, nothing, unhex};
 use crate::fault::Faults;
 use crate::federation::advance::{Sums, advance};
 use crate::federation::server_optimizer::ServerState;
-use crate::privacy::accountant::Ledger;
+use crate::privacy::Ledger;
 use crate::round::phase::AbortReason;
 use crate::secure_sum::messages::hash_senders;
 use crate::secure_sum::{Context, identity, messages};
@@ -214,7 +214,9 @@ impl Replay {
                 self.federation = federation;
                 Ok(None)
             }
-            (Entry::Round(entry), 1..) => self.round(task, &entry, commitments).map(|()| Some(entry)),
+            (Entry::Round(entry), 1..) => {
+                self.round(task, &entry, commitments).map(|()| Some(entry))
+            }
             _ => Err(What::Place),
         }
     }
@@ -276,8 +278,7 @@ impl Replay {
         if self.ledger.would_exceed(rho, limits.epsilon, limits.delta) {
             return Err(What::Budget);
         }
-        self.ledger.compose(rho);
-        Ok(())
+        self.ledger.compose(rho).map_err(|_| What::Budget)
     }
 
     fn members(&self, cohort: Option<&Cohort>, sums: &Sums) -> Result<(), What> {
@@ -322,12 +323,8 @@ impl Replay {
                 continue;
             }
             let signed = |vector, signature: [u8; 64], public| {
-                let message = messages::commitment(
-                    &context,
-                    contributor.participant,
-                    &senders,
-                    &vector,
-                );
+                let message =
+                    messages::commitment(&context, contributor.participant, &senders, &vector);
                 identity::verify(&public, &message, &signature)
             };
             let parts = (
@@ -434,6 +431,9 @@ pub struct Place {
 
 impl From<Place> for Replay {
     fn from(place: Place) -> Self {
+        let mut ledger = Ledger::new();
+        // A stored ρ was finite.
+        let _ = ledger.compose(place.rho);
         Self {
             federation: place.federation,
             theta: theta_hash(&place.state.theta),
@@ -442,7 +442,7 @@ impl From<Place> for Replay {
             round: 0,
             lines: place.lines,
             head: place.head,
-            ledger: Ledger { rho: place.rho },
+            ledger,
             identities: BTreeMap::new(),
         }
     }
