@@ -101,6 +101,12 @@ impl Client {
         self.suspicion.as_deref()
     }
 
+    /// The federation's record as far as it was read and computed again, once it was begun.
+    #[must_use]
+    pub fn record(&self) -> Option<&crate::transcript::Replay> {
+        self.record.as_ref()
+    }
+
     /// What this participant's own updates have cost so far; nothing where they carry no noise.
     #[must_use]
     pub fn privacy(&self, task: &Task) -> Option<PrivacySpent> {
