@@ -4,10 +4,14 @@
 use std::cell::Cell;
 
 use serde_json::{Value, json};
-use shared::round::messages::{Enrolment, FederationStatus, RoundView, Standing, Update};
+use shared::round::messages::{
+    Enrolment, FederationStatus, RoundView, Standing, SumInput, SumMessage, Update, join_statement,
+};
 use shared::round::phase::Phase;
 use shared::round::refusal::Refusal;
 use shared::round::wire;
+use shared::secure_sum::identity::Identity;
+use shared::transcript::hex;
 
 use super::http::{self, Answer, Call, NoAnswer};
 use super::report::text_of;
@@ -27,13 +31,12 @@ pub struct Detail {
     pub task: Value,
     /// The task's hash.
     pub task_hash: String,
-    /// The hash of the current θ.
-    pub theta: String,
 }
 
 /// The aggregator of one federation.
 pub struct Aggregator {
     base: String,
+    federation: String,
     /// Bytes of bodies sent.
     pub sent: Cell<u64>,
     /// Bytes of bodies received.
@@ -52,9 +55,10 @@ pub enum Failure {
 impl Aggregator {
     /// The federation `id` at the aggregator of that origin.
     pub fn new(origin: &str, id: &str) -> Self {
-        let id = String::from(js_sys::encode_uri_component(id));
+        let name = String::from(js_sys::encode_uri_component(id));
         Self {
-            base: format!("{}/v1/federations/{id}", origin.trim_end_matches('/')),
+            base: format!("{}/v1/federations/{name}", origin.trim_end_matches('/')),
+            federation: id.to_owned(),
             sent: Cell::new(0),
             received: Cell::new(0),
         }
@@ -66,15 +70,18 @@ impl Aggregator {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(Detail {
             task_hash: text(&detail["summary"]["task_hash"]),
-            theta: text(&detail["current"]["theta"]),
             task: detail["task"].clone(),
             summary: detail["summary"].clone(),
         })
     }
 
-    /// Joins: our number and our token.
-    pub async fn join(&self, invite: &str) -> Result<(u32, String), Failure> {
-        let body = text_of(&json!({ "invite": invite }));
+    /// Joins: our number and our token. With an identity that joined before, the number that it had.
+    pub async fn join(&self, invite: &str, identity: &Identity) -> Result<(u32, String), Failure> {
+        let body = text_of(&json!({
+            "invite": invite,
+            "identity": hex(&identity.public()),
+            "proof": hex(&identity.sign(&join_statement(&self.federation, invite))),
+        }));
         let answer = self
             .send(
                 "POST",
@@ -105,12 +112,45 @@ impl Aggregator {
         self.view(&self.send("GET", &path, Some(token), None, limit).await?)
     }
 
-    /// θ's bytes.
-    pub async fn theta(&self, hash: &str) -> Result<Vec<u8>, Failure> {
-        Ok(self
-            .send("GET", &format!("/theta?hash={hash}"), None, None, LIMIT_MS)
-            .await?
-            .body)
+    /// Lines of the record from that number on, as many as one answer holds.
+    pub async fn record(&self, from: u32) -> Result<Vec<String>, Failure> {
+        let path = format!("/record?from={from}");
+        let answer = self.send("GET", &path, None, None, LIMIT_MS).await?;
+        lines(&answer.body).ok_or_else(|| foreign(&answer))
+    }
+
+    /// What the next message of a secure sum needs.
+    pub async fn input(&self, token: &str, round: u32, phase: Phase) -> Result<SumInput, Failure> {
+        let phase = match phase {
+            Phase::Shares => "shares",
+            Phase::Masked => "masked",
+            _ => "unmask",
+        };
+        let path = format!("/rounds/{round}/sum?phase={phase}");
+        let answer = self.send("GET", &path, Some(token), None, LIMIT_MS).await?;
+        wire::decode(&answer.body).map_err(|_| foreign(&answer))
+    }
+
+    /// Sends a message of a secure sum.
+    pub async fn sum(
+        &self,
+        token: &str,
+        round: u32,
+        message: &SumMessage,
+    ) -> Result<RoundView, Failure> {
+        let body = wire::encode(message);
+        let path = format!("/rounds/{round}/sum");
+        self.view(
+            &self
+                .send(
+                    "POST",
+                    &path,
+                    Some(token),
+                    Some((wire::CONTENT_TYPE, &body)),
+                    LIMIT_MS,
+                )
+                .await?,
+        )
     }
 
     /// Enrols.
@@ -224,6 +264,16 @@ fn foreign(answer: &Answer) -> Failure {
     ))
 }
 
+/// Each line with its end; nothing where the last one has none, and so was cut, or where it is no text.
+fn lines(body: &[u8]) -> Option<Vec<String>> {
+    let text = std::str::from_utf8(body).ok()?;
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    let whole = text.strip_suffix('\n')?;
+    Some(whole.split('\n').map(str::to_owned).collect())
+}
+
 /// By hand: the derived reader is ten times as large.
 fn view(value: &Value) -> Option<RoundView> {
     let count = |key: &str| value[key].as_u64().and_then(|count| count.try_into().ok());
@@ -249,11 +299,14 @@ fn view(value: &Value) -> Option<RoundView> {
             _ => return None,
         },
         theta: value["theta"].as_str()?.to_owned(),
+        lines: count("lines")?,
+        record: value["record"].as_str()?.to_owned(),
         standing: match value["standing"].as_str()? {
             "idle" => Standing::Idle,
             "enrolled" => Standing::Enrolled,
             "in-cohort" => Standing::InCohort,
             "delivered" => Standing::Delivered,
+            "dropped" => Standing::Dropped,
             _ => return None,
         },
         enrolled: count("enrolled")?,

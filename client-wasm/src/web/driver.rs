@@ -6,7 +6,6 @@ use std::rc::Rc;
 use shared::round::client::{Action, Event};
 use shared::round::messages::RoundView;
 use shared::round::refusal::Refusal;
-use shared::task::theta_from_bytes;
 
 use super::aggregator::Failure;
 use super::owner::Owner;
@@ -30,7 +29,13 @@ pub async fn run(owner: Rc<Owner>) {
         if let Action::Stop(reason) = action {
             owner.stop.set(Some(reason));
         }
-        owner.save_state().await;
+        // Before anything is sent: after a reload the same bytes must be sent again. Other shares or another
+        // vector for the same sum would give the update away.
+        let stored = owner.save_state().await;
+        if !stored && matches!(action, Action::Send { .. }) {
+            owner.trouble(&unstored());
+            action = owner.step(Event::Pause);
+        }
         owner.progress(true);
         if matches!(action, Action::Stop(_)) {
             break;
@@ -57,15 +62,11 @@ impl Owner {
                 Ok(view) => Event::View(view),
                 Err(refusal) => Event::Refused(refusal),
             },
-            Action::Load { theta } => match self
-                .persist(async || self.aggregator.theta(theta).await)
+            Action::Read { from } => match self
+                .persist(async || self.aggregator.record(*from).await)
                 .await
             {
-                Ok(bytes) => match theta_from_bytes(&bytes, self.generator.dim()) {
-                    Ok(theta) => Event::Theta(theta),
-                    // The machine looks again; a wrong hash is treated the same.
-                    Err(_) => Event::Theta(Vec::new()),
-                },
+                Ok(lines) => Event::Lines(lines),
                 Err(refusal) => Event::Refused(refusal),
             },
             Action::Evaluate(evaluation) => {
@@ -92,6 +93,25 @@ impl Owner {
                         .await,
                 )
             }
+            Action::Fetch { round, phase } => {
+                let token = self.token();
+                match self
+                    .persist(async || self.aggregator.input(&token, *round, *phase).await)
+                    .await
+                {
+                    Ok(input) => Event::Input(input),
+                    Err(refusal) => Event::Refused(refusal),
+                }
+            }
+            Action::Send { round, message } => {
+                let token = self.token();
+                self.accepted(
+                    self.persist(async || self.aggregator.sum(&token, *round, message).await)
+                        .await,
+                )
+            }
+            // Tasks that sum without masks are not opened here.
+            Action::Contribute { .. } => Event::Refused(Refusal::Malformed),
             // Somebody raises `changed`.
             Action::Rest | Action::Stop(_) => std::future::pending().await,
         }
@@ -161,6 +181,16 @@ impl Owner {
             self.progress(false);
         }
     }
+}
+
+/// A secure sum's message would be sent, but the state that it belongs to is kept nowhere.
+fn unstored() -> Trouble {
+    Trouble::new(
+        Place::Storage,
+        "sum_not_stored",
+        "Paused: this browser could not store what belongs to the secure sum",
+        "Nothing was sent. If this tab were reloaded now, it could not go on with the same sum, and beginning it twice could give your change away. Free some disk space or allow this site to store data, then press Resume.",
+    )
 }
 
 /// The aggregator does not answer.

@@ -12,6 +12,7 @@
 //! | [`examples`], [`loader`] | the owner's data |
 //! | [`pictures`] | before and after, to look at |
 //! | [`saved`] | what survives a reload |
+//! | [`random`] | secrets |
 //! | [`report`] | messages to the page, and errors in words |
 //! | [`measure`] | a step's time, for tests and benchmarks |
 
@@ -26,6 +27,7 @@ mod loader;
 mod measure;
 mod owner;
 mod pictures;
+mod random;
 mod report;
 mod saved;
 mod session;

@@ -7,9 +7,10 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 use shared::generator::Generator;
 use shared::optimizer::Candidate;
-use shared::round::client::{Action, Client, Event, Part, StopReason};
+use shared::round::client::{Action, Client, Event, Part, Secrets, StopReason};
 use shared::round::wire;
 use shared::round::workbench::Workbench;
+use shared::secure_sum::identity::Identity;
 use shared::task::Task;
 
 use super::aggregator::Aggregator;
@@ -17,6 +18,7 @@ use super::ask::ModelApi;
 use super::evaluate::{Partial, no_data};
 use super::examples::Examples;
 use super::host::Host;
+use super::random;
 use super::report::{self, Place, Trouble};
 use super::saved::{self, Membership, State, record};
 use super::timer::{Signal, now};
@@ -70,6 +72,8 @@ pub struct Owner {
     pub aggregator: Aggregator,
     pub model: ModelApi,
     pub examples: RefCell<Option<Rc<Examples>>>,
+    /// The key that we join and sign with, once there is one.
+    pub identity: RefCell<Option<Identity>>,
     pub membership: RefCell<Option<Membership>>,
     /// There once we are a member and have examples.
     pub bench: RefCell<Option<Rc<Workbench>>>,
@@ -151,8 +155,27 @@ impl Owner {
                 )
             },
         )?;
+        let bench = match self.identity.borrow().clone() {
+            Some(identity) => bench.with_secrets(Secrets {
+                identity,
+                entropy: Box::new(random::more),
+            }),
+            None => bench,
+        };
         *self.bench.borrow_mut() = Some(Rc::new(bench));
         Ok(())
+    }
+
+    /// The key that we join with: made once for this browser and federation, and stored before it is used.
+    pub async fn identity(&self) -> Result<Identity, Trouble> {
+        if let Some(identity) = self.identity.borrow().clone() {
+            return Ok(identity);
+        }
+        let seed = random::seed()?;
+        self.save(record::IDENTITY, &seed).await;
+        let identity = Identity::from_seed(seed);
+        *self.identity.borrow_mut() = Some(identity.clone());
+        Ok(identity)
     }
 
     /// The candidates of a step, whoever asks: only their number and kind matter.
@@ -164,10 +187,12 @@ impl Owner {
             .unwrap_or_default()
     }
 
-    /// Saves the state. The first failure is told; the training goes on without.
-    pub async fn save_state(&self) {
-        let Some(state) = self.state() else { return };
-        self.save(record::STATE, &wire::encode(&state)).await;
+    /// Saves the state; whether it is on disk. The first failure is told.
+    pub async fn save_state(&self) -> bool {
+        match self.state() {
+            Some(state) => self.save(record::STATE, &wire::encode(&state)).await,
+            None => false,
+        }
     }
 
     fn state(&self) -> Option<State> {
@@ -202,13 +227,13 @@ impl Owner {
         *self.client.borrow_mut() = Some(state.client);
     }
 
-    /// Saves a record.
-    pub async fn save(&self, key: &str, bytes: &[u8]) {
+    /// Saves a record; whether it is on disk.
+    pub async fn save(&self, key: &str, bytes: &[u8]) -> bool {
         if self.left.get() {
-            return;
+            return false;
         }
         let Err(error) = saved::save(&self.host, key, bytes).await else {
-            return;
+            return true;
         };
         if !self.storage_failed.replace(true) {
             self.trouble(&Trouble::new(
@@ -220,6 +245,7 @@ impl Owner {
                 ),
             ));
         }
+        false
     }
 
     /// Shows an error.
@@ -260,6 +286,12 @@ impl Owner {
                 "bytesToAggregator": self.aggregator.sent.get(),
                 "bytesFromAggregator": self.aggregator.received.get(),
                 "stopped": self.stop.get(),
+                "suspicion": client.suspicion(),
+                "privacy": client.privacy(&self.task),
+                "record": client.record().map(|record| json!({
+                    "lines": record.lines(),
+                    "head": record.head(),
+                })),
                 "renderMs": self.render_ms.get(),
                 "askMs": self.ask_ms.get(),
             }}),

@@ -5,7 +5,6 @@ use shared::generator::{self, Prepared};
 use shared::objective::Objective;
 use shared::optimizer::Candidate;
 use shared::round::client::Part;
-use shared::task::theta_from_bytes;
 
 use super::evaluate::no_data;
 use super::examples::Examples;
@@ -29,7 +28,7 @@ impl Owner {
             &examples,
             count.min(MOST).min(self.model.images_per_request()),
         );
-        let (theta, objective) = (self.theta_now().await, self.objective_now()?);
+        let (theta, objective) = (self.theta_now(), self.objective_now()?);
         let prepared: Vec<Prepared> = indices
             .iter()
             .map(|index| self.generator.prepare(examples.image(*index)))
@@ -88,25 +87,13 @@ impl Owner {
         Ok(())
     }
 
-    /// The θ in use; before the first one was loaded, the federation's current one.
-    async fn theta_now(&self) -> Vec<f32> {
-        let loaded = self
-            .client
+    /// The θ in use; before the record was read, the first one.
+    fn theta_now(&self) -> Vec<f32> {
+        self.client
             .borrow()
             .as_ref()
-            .and_then(|client| client.theta().map(<[f32]>::to_vec));
-        if let Some(theta) = loaded {
-            return theta;
-        }
-        let current = async {
-            let hash = self.aggregator.detail().await.ok()?.theta;
-            theta_from_bytes(
-                &self.aggregator.theta(&hash).await.ok()?,
-                self.generator.dim(),
-            )
-            .ok()
-        };
-        current.await.unwrap_or_else(|| self.generator.initial())
+            .and_then(|client| client.theta().map(<[f32]>::to_vec))
+            .unwrap_or_else(|| self.generator.initial())
     }
 
     fn objective_now(&self) -> Result<Objective, Trouble> {

@@ -1,9 +1,10 @@
-//! What survives a reload, in three records: who we are (once), the data (once), the state (after each step).
-//! Keys of APIs are never among them.
+//! What survives a reload, in four records: the key that we sign with and who we are (once each), the data
+//! (once), the state (after each step). Keys of APIs are never among them.
 
 use serde::{Deserialize, Serialize};
 use shared::round::client::Client;
 use shared::round::wire;
+use shared::secure_sum::identity::Identity;
 
 use super::host::Host;
 
@@ -11,6 +12,8 @@ use super::host::Host;
 pub mod record {
     /// [`super::Membership`].
     pub const MEMBERSHIP: &str = "membership";
+    /// The seed of our [`Identity`](shared::secure_sum::identity::Identity).
+    pub const IDENTITY: &str = "identity";
     /// [`super::State`].
     pub const STATE: &str = "state";
     /// [`super::super::examples::Examples`].
@@ -42,6 +45,8 @@ pub struct State {
 /// What was found in the storage.
 #[derive(Default)]
 pub struct Found {
+    /// The key that we joined with.
+    pub identity: Option<Identity>,
     /// The membership, if it is of this task.
     pub membership: Option<Membership>,
     /// The state.
@@ -53,19 +58,27 @@ pub struct Found {
 impl Found {
     /// Reads the records. What does not parse (an older version of this page wrote it) is as if it were not
     /// there, but for data, which stay usable without a membership.
+    ///
+    /// A membership without the key that it was made with is none: its rounds could not be signed.
     pub fn read(
+        identity: Option<Vec<u8>>,
         membership: Option<Vec<u8>>,
         state: Option<Vec<u8>>,
         data: Option<Vec<u8>>,
         task_hash: &str,
     ) -> Self {
+        let identity = identity
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Identity::from_seed);
         let membership = membership
+            .filter(|_| identity.is_some())
             .and_then(|bytes| wire::decode::<Membership>(&bytes).ok())
             .filter(|m| m.task_hash == task_hash);
         let state = state
             .filter(|_| membership.is_some())
             .and_then(|bytes| wire::decode(&bytes).ok());
         Self {
+            identity,
             membership,
             state,
             data,

@@ -33,9 +33,10 @@ pub struct Session {
 impl Session {
     /// Opens a federation and posts `opened`, or shows what is in the way and gives nothing.
     ///
-    /// `opening` is the Worker's `open` message as JSON; the three records are what was saved before.
+    /// `opening` is the Worker's `open` message as JSON; the four records are what was saved before.
     pub async fn open(
         opening: String,
+        identity: Option<Vec<u8>>,
         membership: Option<Vec<u8>>,
         state: Option<Vec<u8>>,
         data: Option<Vec<u8>>,
@@ -51,7 +52,7 @@ impl Session {
         };
         let aggregator = Aggregator::new(&opening.aggregator, &opening.federation);
         let detail = detail(&aggregator, &host).await?;
-        let found = Found::read(membership, state, data, &detail.task_hash);
+        let found = Found::read(identity, membership, state, data, &detail.task_hash);
         match Self::build(opening, aggregator, &detail, found, host).await {
             Ok(session) => {
                 session.show_opened(&detail);
@@ -142,6 +143,7 @@ impl Session {
         let forgotten = owner.host.forget().await;
         self.tell(Event::Leave);
         *owner.membership.borrow_mut() = None;
+        *owner.identity.borrow_mut() = None;
         *owner.examples.borrow_mut() = None;
         owner.model.set_key(None);
         if forgotten.is_err() {
@@ -216,6 +218,7 @@ impl Session {
             aggregator,
             model,
             examples: RefCell::new(examples),
+            identity: RefCell::new(found.identity),
             membership: RefCell::default(),
             bench: RefCell::default(),
             client: RefCell::default(),
@@ -283,7 +286,16 @@ impl Session {
                 "participant": participant,
                 "trainingQueries": owner.task.training_queries().unwrap_or(0),
                 "bytesPerQuery": owner.model.bytes_per_image(),
-                "bytesPerUpdate": update_bytes(owner.generator.dim()),
+                "bytesPerUpdate": update_bytes(&owner.task),
+                "sum": owner.task.federation.secure.map(|secure| json!({
+                    "people": secure.policy.contributors_min(),
+                    "cohort": secure.policy.cohort_min,
+                    "groups": secure.policy.groups,
+                })),
+                "noise": owner.task.federation.privacy.map(|privacy| json!({
+                    "epsilon": privacy.epsilon,
+                    "delta": privacy.delta,
+                })),
             }),
         );
         if let Some(examples) = examples {
@@ -293,9 +305,15 @@ impl Session {
     }
 }
 
-/// θ's change, and what stands around it: hash, numbers, lengths.
-fn update_bytes(dim: usize) -> usize {
-    4 * dim + 100
+/// What a round's messages come to: θ's change, and what stands around it. Under masks also keys, and for each
+/// of the others an envelope and a share, reckoned for the smallest cohort.
+fn update_bytes(task: &Task) -> usize {
+    match (task.contribution(), task.federation.secure) {
+        (Some(contribution), Some(secure)) => {
+            contribution.layout().bytes() + 300 + 130 * secure.policy.cohort_min as usize
+        }
+        _ => 4 * task.update_length() + 100,
+    }
 }
 
 type Parts = (Task, Box<dyn shared::generator::Generator>, ModelApi);
@@ -323,6 +341,11 @@ fn parts(opening: &Opening, source: Value) -> Result<Parts, Trouble> {
             )
         })?,
     };
+    if task.federation.secure.is_some_and(|secure| !secure.masks) {
+        return Err(bad(
+            "its sums have no masks, which is for simulations only".to_owned()
+        ));
+    }
     let generator = task.generator().map_err(|faults| bad(faults.to_string()))?;
     let model =
         ModelApi::new(&task, &opening.aggregator).map_err(|error| bad(error.to_string()))?;
@@ -372,10 +395,11 @@ async fn join(owner: &Rc<Owner>) -> Result<(), Trouble> {
             text,
         ));
     };
+    let identity = owner.identity().await?;
     let (participant, token) =
         owner
             .aggregator
-            .join(&invite)
+            .join(&invite, &identity)
             .await
             .map_err(|failure| match failure {
                 Failure::Refused(refusal, text) => {
