@@ -1,14 +1,14 @@
 /** One federation, live, for everybody. */
 import type { FederationDetail } from '../generated/FederationDetail';
-import { generatorPath } from '../lib/api';
+import { generatorPath, recordPath } from '../lib/api';
 import { Chart } from '../lib/charts';
 import { align, federationCurve } from '../lib/curves';
 import { byId, find, h, setText } from '../lib/dom';
-import { count, moment, percent, plural } from '../lib/format';
+import { count, fingerprint, moment, percent, plural } from '../lib/format';
 import type { ApiError } from '../lib/problem';
 import { FederationFeed, type Connection } from '../lib/sse';
 import { taskInWords } from '../lib/task';
-import { phase, phaseShare, STATUS } from '../lib/words';
+import { phase, phaseShare, spent, STATUS } from '../lib/words';
 import { troubleBox } from '../lib/trouble';
 import { RoundsTable } from './rounds';
 
@@ -42,6 +42,7 @@ export class Dashboard {
       (connection, error) => this.connection(connection, error),
     );
     byId('download-generator', HTMLAnchorElement).href = generatorPath(id);
+    byId('record-download', HTMLAnchorElement).href = recordPath(id);
     feed.start();
   }
 
@@ -69,9 +70,25 @@ export class Dashboard {
     byId('rounds-bar', HTMLProgressElement).value = summary.steps > 0 ? Math.min(1, summary.step / summary.steps) : 0;
     put('round-phase', summary.status === 'running' ? phase(current) : 'No round is on');
     byId('phase-bar', HTMLProgressElement).value = summary.status === 'running' ? phaseShare(current) : 1;
+    this.trust(detail);
     this.curves(detail);
     this.rounds.set(detail.rounds);
     this.task(detail);
+  }
+
+  private trust({ summary: { secure, privacy }, current }: FederationDetail): void {
+    put('secure', secure ? 'Changes are hidden under random masks that cancel out in their sum: the organiser sees only sums.' : 'The organiser adds up the changes of all who take part, and could look at each of them.', Number(secure));
+    byId('ledger', HTMLElement).hidden = privacy === null;
+    if (privacy !== null) {
+      const meter = byId('ledger-meter', HTMLMeterElement);
+      meter.max = privacy.limit;
+      meter.high = 0.8 * privacy.limit;
+      meter.value = privacy.epsilon;
+      put('privacy', spent(privacy), privacy.epsilon);
+    }
+    put('record-lines', plural(current.lines, 'line'), current.lines);
+    put('record-fingerprint', fingerprint(current.record));
+    find(document, '#dashboard [data-testid="record-fingerprint"]', HTMLElement).dataset['value'] = current.record;
   }
 
   private curves(detail: FederationDetail): void {

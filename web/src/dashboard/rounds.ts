@@ -23,6 +23,7 @@ function row(record: RoundRecord): HTMLElement {
     cell(metrics.total > 0 ? (metrics.loss / metrics.total).toFixed(2) : '–'),
     cell(count(metrics.queries)),
     cell(bytes(record.bytes_up)),
+    cell(record.epsilon === null ? '–' : record.epsilon.toFixed(2)),
     cell(moment(record.finished_at)),
   );
 }
@@ -47,7 +48,7 @@ export class RoundsTable {
   private draw(): void {
     const newestFirst = [...this.rounds].reverse();
     const shown = this.all ? newestFirst : newestFirst.slice(0, FEW);
-    const none = h('tr', {}, h('td', { colspan: 8 }, 'No round has ended yet.'));
+    const none = h('tr', {}, h('td', { colspan: 9 }, 'No round has ended yet.'));
     byId('rounds', HTMLTableSectionElement).replaceChildren(...(shown.length === 0 ? [none] : shown.map(row)));
     byId('rounds-more', HTMLElement).hidden = this.all || newestFirst.length <= FEW;
   }

@@ -15,9 +15,9 @@ const accuracy = (n) => 0.14 + 0.66 * (1 - Math.exp(-n / 14)) + 0.015 * Math.sin
 function record(n, aborted = false) {
   const total = 412;
   return {
-    round: n, step: n, phase: aborted ? 'aborted' : 'done', reason: aborted ? 'too-few-updates' : null, cohort: 5, delivered: aborted ? 1 : 5,
+    round: n, step: n, phase: aborted ? 'aborted' : 'done', reason: aborted ? 'too-few-unmasked' : null, cohort: 5, delivered: aborted ? 1 : 5,
     metrics: aborted ? { correct: 0, total: 0, loss: 0, queries: 0 } : { correct: Math.round(accuracy(n) * total), total, loss: total * (2.9 * Math.exp(-n / 12) + 0.6), queries: 6400 },
-    theta: hash(n), bytes_up: 12_400, finished_at: STARTED - (STEPS - n) * ROUND_MS,
+    theta: hash(n), epsilon: 0.4 * Math.sqrt(n + 1), bytes_up: 12_400, finished_at: STARTED - (STEPS - n) * ROUND_MS,
   };
 }
 
@@ -26,7 +26,7 @@ function current() {
   const into = ((Date.now() - STARTED) % ROUND_MS) / ROUND_MS;
   const upload = into > 0.6;
   return {
-    version: n * 100 + Math.floor(into * 10), status: n >= STEPS ? 'finished' : 'running', step: n, round: n, phase: upload ? 'upload' : 'open', theta: hash(n),
+    version: n * 100 + Math.floor(into * 10), status: n >= STEPS ? 'finished' : 'running', step: n, round: n, phase: upload ? 'masked' : 'open', theta: hash(n), lines: n + 1, record: hash(n + 99),
     standing: 'idle', enrolled: Math.floor(into * 7), cohort: upload ? 5 : 0, delivered: upload ? Math.floor((into - 0.6) * 12) : 0, live: 6, deadline_ms: 42_000,
   };
 }
@@ -37,13 +37,13 @@ function summary(id) {
     id, name: closed ? 'Leaf diseases from phone photographs' : 'Read handwritten digits',
     description: closed ? 'An earlier federation.' : 'A model that has only ever seen printed digits learns to read handwriting: a pattern is found that, laid over each picture, lets the model recognise what people write by hand.',
     status: closed ? 'closed' : current().status, step: closed ? 31 : step(), steps: STEPS, participants: closed ? 12 : 7, live: closed ? 0 : 6, dim: 576,
-    model_origin: 'http://127.0.0.1:8701', created_at: STARTED - 3_600_000, task_hash: hash(7),
+    model_origin: 'http://127.0.0.1:8701', created_at: STARTED - 3_600_000, task_hash: hash(7), secure: !closed, privacy: closed ? null : { epsilon: 0.4 * Math.sqrt(step()), limit: 8, delta: 1e-5 },
   };
 }
 
 const task = {
   name: 'Read handwritten digits', model: { url: 'http://127.0.0.1:8701', name: 'printed-digits', input: { height: 32, width: 32 }, output: { classes: 10 } },
-  data: { labels: [...'0123456789'], inner: [24, 24] }, generator: { kind: 'statistic' }, optimizer: { kind: 'zo-sgd', directions: 2 }, federation: { rounds: 50, local_steps: 5, batch: 32, server: { kind: 'adam' } },
+  data: { labels: [...'0123456789'], inner: [24, 24] }, generator: { kind: 'statistic' }, optimizer: { kind: 'zo-sgd', directions: 2 }, federation: { rounds: 50, local_steps: 5, batch: 32, server: { kind: 'adam' }, secure_sum: { cohort_min: 5 }, privacy: { epsilon: 8, delta: 1e-5 } },
 };
 
 function detail(id) {

@@ -1,17 +1,18 @@
 /**
  * An invented Worker for looking at the page: speaks the protocol, computes nothing. Its federation id chooses
  * what happens: `?` in the page's own address is not seen here, so the invite does: `fatal`, `elsewhere`,
- * `resumable`, `model-down`, `no-open`.
+ * `resumable`, `model-down`, `no-open`, `inconsistent`, `spent`, `plain` (no secure sums), `quiet` (no noise).
  */
 import type { Backend, DataReport, FromWorker, Picture, ToWorker, TrainingProgress } from '../worker/protocol';
 
+const HEAD = '5c0f1e72aa9d340b'.repeat(4);
 const LABELS = [...'0123456789'];
 const backend: Backend = { name: 'cpu', reason: 'no graphics adapter was found, so the processor computes', cpuMs: 3.4, webgpuMs: null, adapter: null };
 let mode = '';
 let running: ReturnType<typeof setInterval> | undefined;
 const progress: TrainingProgress = {
   activity: 'syncing', localStep: 0, localSteps: 5, view: null, before: 0.11, curve: [], delivered: 0, queries: 0, queryBudget: 0, bytesToModel: 0, bytesFromModel: 0,
-  bytesToAggregator: 0, bytesFromAggregator: 0, stopped: null, renderMs: 2.1, askMs: 38,
+  bytesToAggregator: 0, bytesFromAggregator: 0, stopped: null, suspicion: null, privacy: null, record: null, renderMs: 2.1, askMs: 38,
 };
 let tick = 0;
 
@@ -43,6 +44,7 @@ function report(total: number): DataReport {
 function step(): void {
   tick += 1;
   const n = Math.floor(tick / 8);
+  const phase = mode === 'plain' ? (tick % 8 > 5 ? 'upload' : 'open') : (['open', 'open', 'open', 'open', 'keys', 'shares', 'masked', 'unmask'] as const)[tick % 8] ?? 'open';
   const activities = ['measuring', 'training', 'training', 'training', 'training', 'waiting', 'uploading', 'waiting'] as const;
   progress.activity = activities[tick % 8] ?? 'training';
   progress.localStep = Math.min(5, tick % 8);
@@ -53,13 +55,17 @@ function step(): void {
   progress.bytesFromAggregator = n * 2900;
   progress.delivered = n;
   progress.view = {
-    version: tick, status: 'running', step: n, round: n, phase: tick % 8 > 5 ? 'upload' : 'open', theta: '00', standing: 'in-cohort', enrolled: tick % 6, cohort: tick % 8 > 5 ? 5 : 0,
+    version: tick, status: 'running', step: n, round: n, phase, theta: '00', lines: n + 1, record: HEAD, standing: 'in-cohort', enrolled: tick % 6, cohort: phase === 'open' ? 0 : 5,
     delivered: tick % 5, live: 6, deadline_ms: 41_000,
   };
+  progress.record = { lines: n + 1, head: HEAD };
+  if (mode !== 'plain' && mode !== 'quiet') progress.privacy = { epsilon: 1.9 * Math.sqrt(n), limit: 8, delta: 1e-5 };
   if (tick % 8 === 1) progress.curve = [...progress.curve, { step: n, accuracy: 0.12 + 0.68 * (1 - Math.exp(-n / 9)), loss: 2.8 * Math.exp(-n / 10) + 0.5, total: 40 }];
-  if (n >= 50) {
+  const ended = mode === 'inconsistent' && n > 3 ? 'inconsistent' : mode === 'spent' && n > 16 ? 'privacy-spent' : n >= 50 ? 'finished' : null;
+  if (ended !== null) {
     progress.activity = 'stopped';
-    progress.stopped = 'finished';
+    progress.stopped = ended;
+    progress.suspicion = ended === 'inconsistent' ? 'line 4 of the record is wrong: its θ does not follow from its sums' : null;
     clearInterval(running);
   }
   say({ type: 'progress', progress: structuredClone(progress) });
@@ -84,7 +90,7 @@ onmessage = ({ data }: MessageEvent<ToWorker>): void => {
         .then((response) => response.json())
         .then(({ summary, task }: { summary: Extract<FromWorker, { type: 'opened' }>['summary']; task: unknown }) => {
           const modelUrl = data.modelUrl ?? summary.model_origin;
-          say({ type: 'opened', summary, task, labels: LABELS, modelUrl, modelOrigin: new URL(modelUrl).origin, backend, resumable: mode === 'resumable' || mode === 'fatal', participant: null, trainingQueries: 32_000, bytesPerQuery: 3100, bytesPerUpdate: 2400 });
+          say({ type: 'opened', summary, task, labels: LABELS, modelUrl, modelOrigin: new URL(modelUrl).origin, backend, resumable: mode === 'resumable' || mode === 'fatal', participant: null, trainingQueries: 32_000, bytesPerQuery: 3100, bytesPerUpdate: 2400, sum: mode === 'plain' ? null : { people: 4, cohort: 5, groups: 1 }, noise: mode === 'plain' || mode === 'quiet' ? null : { epsilon: 8, delta: 1e-5 } });
         });
       return;
     case 'check-model':

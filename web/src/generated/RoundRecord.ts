@@ -40,6 +40,10 @@ metrics: Metrics,
  */
 theta: string, 
 /**
+ * ε that all rounds so far may have cost a participant, at the task's δ; nothing without noise.
+ */
+epsilon: number | null, 
+/**
  * Bytes of updates that came in.
  */
 bytes_up: number, 

@@ -32,6 +32,14 @@ phase: Phase,
  */
 theta: string, 
 /**
+ * Lines of the federation's record so far.
+ */
+lines: number, 
+/**
+ * Hash of the last of them: what everybody who takes part must agree on.
+ */
+record: string, 
+/**
  * The asking participant's.
  */
 standing: Standing, 

@@ -3,4 +3,4 @@
 /**
  * Where a participant is in the current round.
  */
-export type Standing = "idle" | "enrolled" | "in-cohort" | "delivered";
+export type Standing = "idle" | "enrolled" | "in-cohort" | "delivered" | "dropped";

@@ -1,9 +1,10 @@
 /** Step 2: what is sent where, an own model API, and settings. */
 import { byId, show } from '../lib/dom';
-import { count, host } from '../lib/format';
+import { host } from '../lib/format';
 import { inviteFragment, joinPath, normaliseModelUrl, type JoinAddress } from '../lib/links';
 import type { BackendChoice, FromWorker } from '../worker/protocol';
 import { modelAmount, organiserAmount } from './amounts';
+import { terms } from './terms';
 
 type Opened = Extract<FromWorker, { type: 'opened' }>;
 
@@ -12,7 +13,12 @@ export function showHosts(opened: Opened): void {
   const { summary } = opened;
   show(document, 'model-host', host(opened.modelOrigin));
   show(document, 'organiser-host', location.host);
-  show(document, 'dim', count(summary.dim));
+  const { promise, gets, learns, never, open } = terms(opened.sum, opened.noise, summary.dim);
+  show(document, 'promise', promise);
+  show(document, 'organiser-gets', gets);
+  show(document, 'organiser-learns', learns);
+  show(document, 'organiser-never', never);
+  show(document, 'open-terms', open);
   show(document, 'model-amount', modelAmount(opened.trainingQueries, opened.bytesPerQuery));
   show(document, 'organiser-amount', organiserAmount(summary.steps, opened.bytesPerUpdate));
 }

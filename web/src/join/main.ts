@@ -1,6 +1,6 @@
 /** The data owner's page: opens the federation in a Worker, lets the person choose and agree, then shows. */
 import type { FederationDetail } from '../generated/FederationDetail';
-import { generatorPath } from '../lib/api';
+import { generatorPath, recordPath } from '../lib/api';
 import { byId, confirmWith, find, setText, show, wireDialog } from '../lib/dom';
 import { percent, plural } from '../lib/format';
 import { dashboardPath, parseInvite, parseJoinPath } from '../lib/links';
@@ -87,6 +87,7 @@ class JoinPage {
     const { federation } = this.address;
     for (const id of ['dashboard-link', 'finish-dashboard']) byId(id, HTMLAnchorElement).href = dashboardPath(federation);
     byId('finish-download', HTMLAnchorElement).href = generatorPath(federation);
+    for (const id of ['finish-record', 'record-download']) byId(id, HTMLAnchorElement).href = recordPath(federation);
     wireSettings(this.address, this.invite);
     const click = (id: string, run: () => void): void => byId(id, HTMLButtonElement).addEventListener('click', run);
     click('start', () => this.start());
@@ -306,6 +307,7 @@ class JoinPage {
   private finish(): void {
     const stopped = this.last?.stopped ?? 'finished';
     const words = STOPPED[stopped];
+    this.alarm(stopped === 'inconsistent');
     setText(byId('finish-title', HTMLElement), words.title);
     setText(byId('finish-detail', HTMLElement), words.detail);
     const own = this.running.ownNow;
@@ -319,6 +321,20 @@ class JoinPage {
     setText(byId('status-title', HTMLElement), 'The result');
     for (const id of ['pause', 'resume']) byId(id, HTMLButtonElement).hidden = true;
     this.troubles.clear('model', 'training');
+  }
+
+  /** What does not add up is said at once, and neither the pattern nor any thanks beside it. */
+  private alarm(loud: boolean): void {
+    const finish = byId('finish', HTMLElement);
+    finish.classList.toggle('alarm', loud);
+    if (loud) finish.setAttribute('role', 'alert');
+    else finish.removeAttribute('role');
+    const suspicion = byId('finish-suspicion', HTMLElement);
+    const found = this.last?.suspicion ?? null;
+    setText(suspicion, found === null ? '' : `What this browser found: ${found}.`);
+    suspicion.hidden = !loud || found === null;
+    byId('finish-download', HTMLElement).hidden = loud;
+    byId('finish-record', HTMLElement).hidden = !loud;
   }
 
   private leave(): void {

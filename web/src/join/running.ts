@@ -3,8 +3,8 @@ import type { FederationDetail } from '../generated/FederationDetail';
 import { Chart } from '../lib/charts';
 import { align, federationCurve, ownCurve, type Point } from '../lib/curves';
 import { byId, find, setText } from '../lib/dom';
-import { bytes, count, duration, percent, plural, span } from '../lib/format';
-import { ACTIVITY, cohort, phase, phaseShare } from '../lib/words';
+import { bytes, count, duration, fingerprint, percent, plural, span } from '../lib/format';
+import { activity, cohort, phase, phaseShare, spent } from '../lib/words';
 import type { Backend, TrainingProgress } from '../worker/protocol';
 
 /** Announcements to screen readers are at least this far apart. */
@@ -55,7 +55,7 @@ export class RunningView {
   }
 
   progress(p: TrainingProgress, steps: number): void {
-    setText(byId('status-title', HTMLElement), ACTIVITY[p.activity]);
+    setText(byId('status-title', HTMLElement), activity(p));
     byId('status-title', HTMLElement).dataset['value'] = p.activity;
     this.steps(p);
     if (p.view !== null) this.round(p.view, steps);
@@ -67,6 +67,7 @@ export class RunningView {
     put('accuracy-now', percent(ends?.now), ends?.now ?? null);
     const measured = p.curve.at(-1)?.total;
     if (measured !== undefined) setText(byId('own-basis', HTMLElement), `on ${plural(measured, 'picture')} kept aside to measure with`);
+    this.trust(p);
     this.costs(p);
     this.curves();
     this.announce(p.view?.step ?? 0);
@@ -110,6 +111,23 @@ export class RunningView {
   private tick(): void {
     const left = this.deadline === null ? 0 : this.deadline - Date.now();
     setText(byId('round-detail', HTMLElement), left > 0 ? `${this.totals}; the round goes on in ${span(left)} at the latest.` : this.totals === '' ? '–' : `${this.totals}.`);
+  }
+
+  /** The own ledger, and how far the record was read. */
+  private trust({ privacy, record }: TrainingProgress): void {
+    byId('ledger', HTMLElement).hidden = privacy === null;
+    if (privacy !== null) {
+      const meter = byId('ledger-meter', HTMLMeterElement);
+      meter.max = privacy.limit;
+      meter.high = 0.8 * privacy.limit;
+      meter.value = privacy.epsilon;
+      put('privacy', spent(privacy), privacy.epsilon);
+    }
+    if (record !== null) {
+      put('record-lines', plural(record.lines, 'line'), record.lines);
+      put('record-fingerprint', fingerprint(record.head));
+      find(document, '#running [data-testid="record-fingerprint"]', HTMLElement).dataset['value'] = record.head;
+    }
   }
 
   private costs(p: TrainingProgress): void {

@@ -35,6 +35,9 @@ export const eventsPath = (id: string): string => `${federation(id)}/events`;
 /** Where the generator of the current θ is downloaded from. */
 export const generatorPath = (id: string): string => `${federation(id)}/generator`;
 
+/** Where the whole record is downloaded from. */
+export const recordPath = (id: string): string => `${federation(id)}/record`;
+
 export function listFederations(): Promise<FederationSummary[]> {
   return json('/v1/federations');
 }

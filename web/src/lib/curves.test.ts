@@ -3,7 +3,7 @@ import type { RoundRecord } from '../generated/RoundRecord';
 import { accuracyOf, align, federationCurve, ownCurve, withRound } from './curves';
 
 function record(round: number, step: number, correct: number, total: number, loss = total): RoundRecord {
-  return { round, step, phase: total > 0 ? 'done' : 'aborted', reason: null, cohort: 2, delivered: 2, metrics: { correct, total, loss, queries: 0 }, theta: '', bytes_up: 0, finished_at: 0 };
+  return { round, step, phase: total > 0 ? 'done' : 'aborted', reason: null, cohort: 2, delivered: 2, metrics: { correct, total, loss, queries: 0 }, theta: '', epsilon: null, bytes_up: 0, finished_at: 0 };
 }
 
 it('accuracy of nothing is nothing', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bytes, count, duration, host, percent, plural, span } from './format';
+import { bytes, count, duration, fingerprint, host, percent, plural, probability, span } from './format';
 
 describe('percent', () => {
   it('has no decimals and says nothing of nothing', () => {
@@ -48,4 +48,17 @@ it('durations', () => {
 it('hosts, with a fallback for what is no address', () => {
   expect(host('https://api.example.org:8443/v2')).toBe('api.example.org:8443');
   expect(host('nonsense')).toBe('nonsense');
+});
+
+it('a small probability is a power of ten', () => {
+  expect(probability(1e-5)).toBe('10⁻⁵');
+  expect(probability(2.5e-12)).toBe('2.5 · 10⁻¹²');
+  expect(probability(0.01)).toBe('0.01');
+  expect(probability(0)).toBe('0');
+  expect(probability(Number.NaN)).toBe('–');
+});
+
+it('a fingerprint is four groups of four', () => {
+  expect(fingerprint('0123456789abcdef'.repeat(4))).toBe('0123 4567 89ab cdef');
+  expect(fingerprint('')).toBe('–');
 });

@@ -52,6 +52,20 @@ export function duration(milliseconds: number | null): string {
   return `${(milliseconds / 1000).toFixed(1)} s`;
 }
 
+/** A small probability: 0.00001 → "10⁻⁵", 0.00002 → "2 · 10⁻⁵", 0.01 → "0.01". */
+export function probability(value: number): string {
+  if (!Number.isFinite(value) || value <= 0 || value >= 0.001) return Number.isFinite(value) ? String(value) : '–';
+  const [digits = '', exponent = ''] = value.toExponential().split('e-');
+  const raised = [...exponent].map((digit) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(digit)] ?? '').join('');
+  const factor = String(Number(Number(digits).toPrecision(3)));
+  return `${factor === '1' ? '' : `${factor} · `}10⁻${raised}`;
+}
+
+/** What people compare aloud: the first 16 hexadecimal digits of a hash, in groups of four. */
+export function fingerprint(hash: string): string {
+  return hash.slice(0, 16).match(/.{1,4}/g)?.join(' ') ?? '–';
+}
+
 /** A point in time, in the reader's own time zone. */
 export function moment(millisecondsSince1970: number): string {
   return new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' }).format(millisecondsSince1970);

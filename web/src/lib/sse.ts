@@ -12,8 +12,12 @@ export function applyProgress(detail: FederationDetail, progress: Progress): Fed
   const rounds = progress.finished === null ? detail.rounds : withRound(detail.rounds, progress.finished);
   const newer = progress.current.version >= detail.current.version;
   const current = newer ? progress.current : detail.current;
+  const { privacy } = detail.summary;
+  const epsilon = rounds.at(-1)?.epsilon ?? null;
   const summary = {
     ...detail.summary,
+    // The ledger never runs backwards.
+    privacy: privacy === null || epsilon === null ? privacy : { ...privacy, epsilon: Math.max(privacy.epsilon, epsilon) },
     status: current.status,
     step: current.step,
     live: current.live,

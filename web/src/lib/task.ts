@@ -1,5 +1,5 @@
 /** A task, which travels as JSON, in words. Total: a task of a newer version shows less, not an error. */
-import { count, host } from './format';
+import { count, host, probability } from './format';
 
 function at(value: unknown, ...path: string[]): unknown {
   let current = value;
@@ -28,6 +28,11 @@ const SERVERS: Record<string, string> = {
   adam: 'the weighted mean of all changes, through Adam',
 };
 
+const COMBINED: Record<string, string> = {
+  median: 'the median, number by number',
+  'trimmed-mean': 'the mean without the largest and the smallest, number by number',
+};
+
 /** Rows of term and description. */
 export function taskInWords(task: unknown, dim: number): [term: string, description: string][] {
   const text = (...path: string[]): string | null => {
@@ -54,6 +59,18 @@ export function taskInWords(task: unknown, dim: number): [term: string, descript
   const optimizer = text('optimizer', 'kind') ?? 'zo-adam';
   const directions = number('optimizer', 'directions') ?? 5;
   rows.push(['Each participant', `${OPTIMIZERS[optimizer] ?? optimizer}; ${count(directions)} directions a step`]);
+  const rule = text('federation', 'rule') ?? 'fedavg';
+  rows.push(['Each sends', rule === 'scalars' ? 'how far to go along each direction; all try the same directions' : 'the change of all numbers']);
+  const hidden = at(task, 'federation', 'secure_sum');
+  if (typeof hidden === 'object' && hidden !== null) {
+    const groups = number('federation', 'secure_sum', 'groups') ?? 1;
+    rows.push(['Hidden', groups > 1 ? `under masks; only the sums of ${count(groups)} groups are seen` : 'under masks; only the sum is seen']);
+  }
+  const noise = at(task, 'federation', 'privacy');
+  if (typeof noise === 'object' && noise !== null) {
+    rows.push(['Noise', `as much as bounds ε by ${number('federation', 'privacy', 'epsilon') ?? 8}, at δ = ${probability(number('federation', 'privacy', 'delta') ?? 1e-5)}`]);
+  }
+  rows.push(['Against bad changes', COMBINED[text('federation', 'combine') ?? 'mean'] ?? null]);
   const server = text('federation', 'server', 'kind') ?? 'sgd';
   rows.push(['Together', SERVERS[server] ?? server]);
   const [rounds, steps, batch] = [number('federation', 'rounds') ?? 50, number('federation', 'local_steps') ?? 5, number('federation', 'batch') ?? 32];

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import type { AbortReason } from '../generated/AbortReason';
 import type { Phase } from '../generated/Phase';
 import type { RoundView } from '../generated/RoundView';
 import { taskInWords } from './task';
-import { cohort, phase, phaseShare } from './words';
+import { ABORTED, activity, cohort, phase, phaseShare, spent, STOPPED } from './words';
 
 const view = (over: Partial<RoundView>): RoundView => ({
-  version: 1, status: 'running', step: 0, round: 0, phase: 'open', theta: '', standing: 'idle', enrolled: 0, cohort: 0, delivered: 0, live: 0, deadline_ms: null, ...over,
+  version: 1, status: 'running', step: 0, round: 0, phase: 'open', theta: '', lines: 1, record: '', standing: 'idle', enrolled: 0, cohort: 0, delivered: 0, live: 0, deadline_ms: null, ...over,
 });
 
 describe('a round in words', () => {
@@ -30,6 +31,38 @@ describe('a round in words', () => {
   });
 });
 
+describe('a secure sum in words', () => {
+  it('has words of its own for each step, what is done and how far all are', () => {
+    const steps: Phase[] = ['keys', 'shares', 'masked', 'unmask'];
+    const doing = steps.map((each) => activity({ activity: 'uploading', view: view({ phase: each }) }));
+    expect(new Set(doing).size).toBe(4);
+    expect(doing[2]).toContain('hidden');
+    expect(activity({ activity: 'uploading', view: view({ phase: 'upload' }) })).toBe('Sending the suggested change');
+    expect(activity({ activity: 'training', view: view({ phase: 'masked' }) })).toContain('Trying');
+    for (const each of steps) expect(phase(view({ phase: each, delivered: 3, cohort: 5 }))).toContain('3 of 5');
+    const shares = steps.map((each) => phaseShare(view({ phase: each, delivered: 1, cohort: 2 })));
+    expect([...shares].sort((a, b) => a - b)).toEqual(shares);
+  });
+  it('says so to whom it goes on without', () => {
+    expect(cohort(view({ phase: 'masked', cohort: 4, standing: 'dropped' }))).toContain('too late');
+  });
+  it('has words for each way to be given up, and for each end', () => {
+    const reasons: AbortReason[] = ['too-few-enrolled', 'too-few-updates', 'too-few-keys', 'too-few-shares', 'too-few-masked', 'too-few-unmasked', 'false-shares', 'overflow', 'closed'];
+    expect(Object.keys(ABORTED).sort()).toEqual([...reasons].sort());
+    expect(new Set(Object.values(ABORTED)).size).toBe(reasons.length);
+    expect(STOPPED['privacy-spent'].title).toContain('limit');
+    expect(STOPPED.inconsistent.title).toContain('safety');
+  });
+});
+
+describe('the ledger in words', () => {
+  it('never says less than was spent', () => {
+    expect(spent({ epsilon: 1.2301, limit: 8, delta: 1e-5 })).toBe('ε = 1.24 of 8, at δ = 10⁻⁵');
+    expect(spent({ epsilon: 0, limit: 0.5, delta: 1e-6 })).toBe('ε = 0 of 0.5, at δ = 10⁻⁶');
+    expect(spent({ epsilon: 7.99, limit: 8, delta: 0.01 })).toBe('ε = 7.99 of 8, at δ = 0.01');
+  });
+});
+
 describe('a task in words', () => {
   it('fills in the defaults that the task leaves out', () => {
     const rows = new Map(taskInWords({ name: 'X', model: { url: 'http://h:1', name: 'm', input: { height: 32, width: 24 } }, data: { labels: ['a', 'b'] } }, 576));
@@ -38,6 +71,17 @@ describe('a task in words', () => {
     expect(rows.get('Labels')).toBe('a, b');
     expect(rows.get('Length')).toBe('50 rounds of 5 steps, 32 pictures each');
     expect(rows.get('Pattern')).toContain('576 numbers');
+  });
+  it('says what is hidden, and how', () => {
+    const rows = (federation: object): Map<string, string> => new Map(taskInWords({ federation }, 1));
+    expect(rows({}).has('Hidden')).toBe(false);
+    expect(rows({}).has('Against bad changes')).toBe(false);
+    const noisy = rows({ rule: 'scalars', secure_sum: {}, privacy: { epsilon: 4, delta: 1e-6 }, combine: 'median' });
+    expect(noisy.get('Hidden')).toContain('only the sum is seen');
+    expect(noisy.get('Noise')).toBe('as much as bounds ε by 4, at δ = 10⁻⁶');
+    expect(noisy.get('Each sends')).toContain('direction');
+    expect(noisy.get('Against bad changes')).toContain('median');
+    expect(rows({ secure_sum: { groups: 3 } }).get('Hidden')).toContain('3 groups');
   });
   it('survives anything', () => {
     for (const odd of [null, undefined, 3, [], { model: 'x', data: { labels: {} }, generator: { kind: 'of tomorrow' } }]) expect(taskInWords(odd, 1).length).toBeGreaterThan(0);

@@ -1,10 +1,11 @@
 /** States in words that need no explanation. */
 import type { AbortReason } from '../generated/AbortReason';
 import type { FederationStatus } from '../generated/FederationStatus';
+import type { PrivacySpent } from '../generated/PrivacySpent';
 import type { RoundView } from '../generated/RoundView';
 import type { StopReason } from '../generated/StopReason';
 import type { TrainingProgress } from '../worker/protocol';
-import { count, plural } from './format';
+import { count, plural, probability } from './format';
 
 export const STATUS: Record<FederationStatus, string> = {
   running: 'Running',
@@ -15,6 +16,11 @@ export const STATUS: Record<FederationStatus, string> = {
 export const ABORTED: Record<AbortReason, string> = {
   'too-few-enrolled': 'too few had an update ready in time',
   'too-few-updates': 'too few updates arrived in time',
+  'too-few-keys': 'too few agreed on keys in time',
+  'too-few-shares': 'too few exchanged shares in time',
+  'too-few-masked': 'too few hidden changes arrived in time',
+  'too-few-unmasked': 'too few were left to open the sum; nobody’s change was seen',
+  'false-shares': 'the sum could not be opened, because somebody sent false shares',
   closed: 'the organiser closed the federation',
   overflow: 'the updates added up to numbers too large to use',
 };
@@ -22,7 +28,7 @@ export const ABORTED: Record<AbortReason, string> = {
 export const ACTIVITY: Record<TrainingProgress['activity'], string> = {
   paused: 'Paused',
   syncing: 'Asking the organiser where things stand',
-  loading: 'Fetching the current pattern',
+  loading: 'Reading the record and computing the pattern from it',
   fitting: 'Finding out which of the model’s answers stands for which label',
   measuring: 'Measuring on the pictures that are kept aside',
   training: 'Trying small changes of the pattern on the model',
@@ -30,6 +36,19 @@ export const ACTIVITY: Record<TrainingProgress['activity'], string> = {
   uploading: 'Sending the suggested change',
   stopped: 'Stopped',
 };
+
+/** A secure sum's steps, as this browser takes them. */
+const SUMMING: Partial<Record<RoundView['phase'], string>> = {
+  keys: 'Agreeing on keys with the others',
+  shares: 'Exchanging sealed shares with the others',
+  masked: 'Sending the suggested change, hidden under masks',
+  unmask: 'Helping to open the sum',
+};
+
+/** What is being done now. */
+export function activity({ activity: doing, view }: Pick<TrainingProgress, 'activity' | 'view'>): string {
+  return (doing === 'uploading' && view !== null ? SUMMING[view.phase] : undefined) ?? ACTIVITY[doing];
+}
 
 /** Why taking part ended: a headline and a sentence. */
 export const STOPPED: Record<StopReason, { title: string; detail: string }> = {
@@ -46,7 +65,11 @@ export const STOPPED: Record<StopReason, { title: string; detail: string }> = {
   },
   inconsistent: {
     title: 'Stopped for safety: the organiser’s answers contradict each other',
-    detail: 'What arrived is not what had been announced, so nothing more is computed or sent. Please tell the organiser.',
+    detail: 'Nothing more is computed or sent from this browser. Tell the organiser and the others, and keep the record below: it shows what this browser was told.',
+  },
+  'privacy-spent': {
+    title: 'Your privacy limit is reached. Thank you!',
+    detail: 'One more change of yours could tell more about your pictures than this federation allows, so this browser sends no more. What you contributed counts.',
   },
 };
 
@@ -56,13 +79,15 @@ export function phase(view: RoundView): string {
     case 'open':
       return view.enrolled === 0 ? 'Everyone works out a change of the pattern' : `${count(view.enrolled)} of ${count(Math.max(view.live, view.enrolled))} have a change ready`;
     case 'keys':
+      return `Agreeing on keys: ${count(view.delivered)} of ${count(view.cohort)} are there`;
     case 'shares':
-      return 'Preparing the secure sum';
+      return `Exchanging sealed shares: ${count(view.delivered)} of ${count(view.cohort)} are there`;
     case 'masked':
+      return `${count(view.delivered)} of ${count(view.cohort)} hidden changes have arrived`;
     case 'upload':
       return `${count(view.delivered)} of ${count(view.cohort)} changes have arrived`;
     case 'unmask':
-      return 'Opening the sum';
+      return `Opening the sum: ${count(view.delivered)} of ${count(view.cohort)} have helped`;
     case 'done':
       return 'The changes are added up';
     case 'aborted':
@@ -77,11 +102,14 @@ export function phaseShare(view: RoundView): number {
     case 'open':
       return 0.5 * of(view.enrolled, Math.max(view.live, view.enrolled));
     case 'keys':
+      return 0.5 + 0.1 * of(view.delivered, view.cohort);
     case 'shares':
-      return 0.5;
+      return 0.6 + 0.1 * of(view.delivered, view.cohort);
     case 'masked':
-    case 'upload':
+      return 0.7 + 0.2 * of(view.delivered, view.cohort);
     case 'unmask':
+      return 0.9 + 0.1 * of(view.delivered, view.cohort);
+    case 'upload':
       return 0.5 + 0.5 * of(view.delivered, view.cohort);
     case 'done':
     case 'aborted':
@@ -91,5 +119,18 @@ export function phaseShare(view: RoundView): number {
 
 /** Who is in the round. */
 export function cohort(view: RoundView): string {
+  if (view.standing === 'dropped') return 'This browser was too late for a step of this round; the next round takes it again';
   return view.cohort > 0 ? `${plural(view.cohort, 'participant')} in this round` : `${plural(view.live, 'participant')} at work`;
+}
+
+/** ε to two places, and never less than it is. */
+function epsilon(value: number): string {
+  return twoPlaces.format(Math.max(0, Math.ceil(value * 100 - 1e-9) / 100));
+}
+
+const twoPlaces = new Intl.NumberFormat('en', { maximumFractionDigits: 2 });
+
+/** The ledger in figures: "ε = 1.25 of 8, at δ = 10⁻⁵". */
+export function spent(privacy: PrivacySpent): string {
+  return `ε = ${epsilon(privacy.epsilon)} of ${epsilon(privacy.limit)}, at δ = ${probability(privacy.delta)}`;
 }

@@ -17,6 +17,8 @@ export interface Field {
   wide?: boolean;
   /** Shown and sent only if the field at this path has one of these values. */
   when?: readonly [path: string, ...values: string[]];
+  /** Chooses among the other fields; no setting of its own, and not sent. */
+  formOnly?: boolean;
 }
 
 export interface Group {
@@ -53,9 +55,20 @@ export const GROUPS: readonly Group[] = [
     title: 'Rounds',
     fields: [
       { path: 'federation.rounds', label: 'Rounds', kind: 'whole', value: '100' },
-      { path: 'federation.open.count_min', label: 'Participants at least', kind: 'whole', value: '3', help: 'A round waits until this many have an update ready. The fewer, the more a sum says about each of them.' },
-      { path: 'federation.upload.count_min', label: 'Updates at least', kind: 'whole', value: '2', help: 'Fewer in time, and the round is given up. At most the number of participants.' },
+      { path: 'federation.open.count_min', label: 'Participants at least', kind: 'whole', value: '3', help: 'A round waits until this many have an update ready. The fewer, the more a sum says about each of them.', when: ['form.secure', 'false'] },
+      { path: 'federation.upload.count_min', label: 'Updates at least', kind: 'whole', value: '2', help: 'Fewer in time, and the round is given up. At most the number of participants.', when: ['form.secure', 'false'] },
       { path: 'federation.query_budget', label: 'Queries per participant at most', kind: 'whole', value: '0', help: '0 means no limit.' },
+    ],
+  },
+  {
+    title: 'What you get to see',
+    fields: [
+      { path: 'form.secure', label: 'Secure sums: only sums, no single update', kind: 'flag', value: 'true', formOnly: true, help: 'Updates are hidden under masks that cancel out in the sum. Costs each round some seconds, and one is given up if too many leave within it.', wide: true },
+      { path: 'federation.secure_sum.cohort_min', label: 'People in a sum at least', kind: 'whole', value: '5', help: 'No sum of fewer begins, and it is opened only with more than half of them. Ten hide each much better than three.', when: ['form.secure', 'true'] },
+      { path: 'federation.clip', label: 'Longest update (L2)', kind: 'number', value: '10', help: 'A longer one is shortened. With noise, a small bound needs less of it.', when: ['form.secure', 'true'] },
+      { path: 'form.privacy', label: 'Differential privacy: noise in the sums', kind: 'flag', value: 'false', formOnly: true, help: 'Bounds what sums tell about one participant. Needs many participants: with a few, the noise drowns what they learn.', when: ['form.secure', 'true'], wide: true },
+      { path: 'federation.privacy.epsilon', label: 'ε at most', kind: 'number', value: '8', help: '1 is strong, 8 is weak. No round begins that would exceed it.', when: ['form.privacy', 'true'] },
+      { path: 'federation.privacy.delta', label: 'δ', kind: 'number', value: '0.00001', help: 'Well below one in the number of participants.', when: ['form.privacy', 'true'] },
     ],
   },
   {
@@ -104,13 +117,22 @@ export const GROUPS: readonly Group[] = [
     ],
   },
   {
+    title: 'Against bad updates',
+    more: true,
+    fields: [
+      { path: 'federation.secure_sum.groups', label: 'Groups', kind: 'whole', value: '1', help: 'Each is summed by itself, so that a bad one can be outvoted; you see each group’s sum. At least three people in each. Noise needs one group.', when: ['form.secure', 'true'] },
+      { path: 'federation.combine', label: 'Put together by', kind: 'choice', value: 'mean', options: [['mean', 'the mean'], ['median', 'the median'], ['trimmed-mean', 'the mean without the extremes']], help: 'Of the groups; without secure sums, of the participants.' },
+      { path: 'federation.trim', label: 'Left out at each end', kind: 'number', value: '0.2', help: '0 to 0.49', when: ['federation.combine', 'trimmed-mean'] },
+    ],
+  },
+  {
     title: 'Waiting',
     more: true,
     fields: [
       { path: 'federation.open.time_min_ms', label: 'Wait for more participants, ms', kind: 'whole', value: '1500' },
       { path: 'federation.open.time_max_ms', label: '… but no longer than, ms', kind: 'whole', value: '120000' },
-      { path: 'federation.upload.time_min_ms', label: 'Wait for all updates, ms', kind: 'whole', value: '8000' },
-      { path: 'federation.upload.time_max_ms', label: '… but no longer than, ms', kind: 'whole', value: '20000' },
+      { path: 'federation.upload.time_min_ms', label: 'Wait for all updates, ms', kind: 'whole', value: '8000', when: ['form.secure', 'false'] },
+      { path: 'federation.upload.time_max_ms', label: '… but no longer than, ms', kind: 'whole', value: '20000', when: ['form.secure', 'false'] },
       { path: 'federation.lease_seconds', label: 'Gone after silence of, s', kind: 'whole', value: '120', help: 'Background tabs report about once a minute.' },
     ],
   },

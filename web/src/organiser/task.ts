@@ -1,7 +1,7 @@
 /** From the form's texts to a task, and from a task's faults back to the fields. Pure. */
 import type { CreateFederation } from '../generated/CreateFederation';
 import type { Fault } from '../generated/Fault';
-import type { Field } from './fields';
+import { FIELDS, type Field } from './fields';
 
 export type Json = string | number | boolean | Json[] | { [key: string]: Json };
 
@@ -43,18 +43,19 @@ export function fieldValue(field: Field, typed: string): Json | null {
   }
 }
 
-/** Does this field's condition hold? */
+/** Does this field's condition hold, and that of the field that it depends on? */
 export function applies(field: Field, valueOf: (path: string) => string): boolean {
   if (field.when === undefined) return true;
   const [path, ...values] = field.when;
-  return values.includes(valueOf(path));
+  const on = FIELDS.get(path);
+  return values.includes(valueOf(path)) && (on === undefined || applies(on, valueOf));
 }
 
 /** The task: each field's value at its path. Fields whose condition does not hold are left out. */
 export function buildTask(fields: Iterable<Field>, valueOf: (path: string) => string): { [key: string]: Json } {
   const task: { [key: string]: Json } = { format: 1 };
   for (const field of fields) {
-    if (!applies(field, valueOf)) continue;
+    if (field.formOnly === true || !applies(field, valueOf)) continue;
     const value = fieldValue(field, valueOf(field.path));
     if (value === null) continue;
     const keys = field.path.split('.');

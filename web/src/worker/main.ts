@@ -31,7 +31,7 @@ async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   navigator.storage?.persist?.().catch(() => undefined);
   const { type: _, ...opening } = message;
   const host = new Host(post, storage);
-  session = await Session.open(JSON.stringify({ ...opening, gpu }), found?.membership, found?.state, found?.data, host);
+  session = await Session.open(JSON.stringify({ ...opening, gpu }), found?.identity, found?.membership, found?.state, found?.data, host);
 }
 
 async function load(source: DataSource): Promise<void> {

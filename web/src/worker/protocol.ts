@@ -6,6 +6,7 @@
  */
 import type { FederationSummary } from '../generated/FederationSummary';
 import type { OwnPoint } from '../generated/OwnPoint';
+import type { PrivacySpent } from '../generated/PrivacySpent';
 import type { RoundView } from '../generated/RoundView';
 import type { StopReason } from '../generated/StopReason';
 
@@ -64,6 +65,22 @@ export interface DataReport {
   samples: { label: string; width: number; height: number; rgba: Uint8ClampedArray }[];
 }
 
+/** Changes are summed under masks: what this browser itself insists on. */
+export interface SumTerms {
+  /** No sum of fewer people can be opened. */
+  people: number;
+  /** No fewer begin one. */
+  cohort: number;
+  /** As many sums in each round, each of some of the people. */
+  groups: number;
+}
+
+/** Changes carry noise: no participant spends more. */
+export interface NoiseTerms {
+  epsilon: number;
+  delta: number;
+}
+
 export interface Picture {
   label: string;
   width: number;
@@ -95,6 +112,12 @@ export interface TrainingProgress {
   bytesToAggregator: number;
   bytesFromAggregator: number;
   stopped: StopReason | null;
+  /** With `inconsistent`: what does not add up. */
+  suspicion: string | null;
+  /** What the own changes may have told, where they carry noise. */
+  privacy: PrivacySpent | null;
+  /** The federation's record as far as this browser has read and checked it. */
+  record: { lines: number; head: string } | null;
   /** Milliseconds of the last step: rendering and asking. */
   renderMs: number | null;
   askMs: number | null;
@@ -116,6 +139,8 @@ export type FromWorker =
       trainingQueries: number;
       bytesPerQuery: number;
       bytesPerUpdate: number;
+      sum: SumTerms | null;
+      noise: NoiseTerms | null;
     }
   | { type: 'model-checked'; name: string; milliseconds: number }
   | { type: 'data-progress'; done: number; total: number }

@@ -6,7 +6,7 @@
 const DATABASE = 'fed-bbpt';
 const STORE = 'records';
 /** All record keys; `forget` deletes exactly these. */
-const KEYS = ['membership', 'state', 'data'] as const;
+const KEYS = ['identity', 'membership', 'state', 'data'] as const;
 
 export type RecordKey = (typeof KEYS)[number];
 export type Records = Record<RecordKey, Uint8Array | undefined>;
@@ -20,9 +20,9 @@ export class Storage {
   }
 
   async read(): Promise<Records> {
-    const [membership, state, data] = await this.#run('readonly', (store) => KEYS.map((key) => store.get(this.#name(key))));
+    const found = await this.#run('readonly', (store) => KEYS.map((key) => store.get(this.#name(key))));
     const bytes = (value: unknown): Uint8Array | undefined => (value instanceof Uint8Array ? value : undefined);
-    return { membership: bytes(membership), state: bytes(state), data: bytes(data) };
+    return Object.fromEntries(KEYS.map((key, at) => [key, bytes(found[at])])) as Records;
   }
 
   async save(key: string, bytes: Uint8Array): Promise<void> {

@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest';
+import { terms } from './terms';
+
+const sum = { people: 4, cohort: 5, groups: 1 };
+
+describe('what the organiser learns', () => {
+  it('is each update without secure sums, and says so', () => {
+    const plain = terms(null, null, 576);
+    expect(plain.gets).toContain('a list of 576 numbers');
+    expect(plain.gets).not.toContain('mask');
+    expect(plain.promise).toContain('could look at your numbers');
+    expect(plain.never).not.toContain('your own numbers');
+  });
+  it('is only a sum with them, over as many people as the machine insists on', () => {
+    const secure = terms(sum, null, 576);
+    expect(secure.promise).toContain('only the sum over at least 4 people');
+    expect(secure.learns).toContain('only the sum over at least 4 people');
+    expect(secure.learns).toContain('of how many pictures, and');
+    expect(secure.never).toContain('your own numbers');
+    // No noise, no promise about the sum itself.
+    expect(secure.learns).toContain('carries no noise');
+    expect(secure.open).toContain('public key');
+  });
+  it('names the number of sums where there are groups', () => {
+    expect(terms({ ...sum, groups: 3 }, null, 1).promise).toContain('only 3 sums a round, each over at least 4 people');
+  });
+  it('has a bound with noise, and no counts of pictures', () => {
+    const noisy = terms(sum, { epsilon: 8, delta: 1e-5 }, 576);
+    expect(noisy.learns).toContain('ε at most 8, at δ = 10⁻⁵');
+    expect(noisy.learns).not.toContain('no noise');
+    expect(noisy.learns).not.toContain('of how many pictures, and');
+  });
+});
