@@ -59,9 +59,9 @@ mod tests {
 
     #[test]
     fn short_vectors_stay_and_long_ones_keep_their_direction() {
-        let mut values = [0.3, -0.4];
+        let mut values = [0.3, -0.375];
         assert_eq!(l2_clip(&mut values, 0.5), Ok(false));
-        assert_eq!(values, [0.3, -0.4]);
+        assert_eq!(values, [0.3, -0.375]);
         let mut values = [3.0, -4.0];
         assert_eq!(l2_clip(&mut values, 0.5), Ok(true));
         assert!((values[0] - 0.3).abs() < 1e-6 && (values[1] + 0.4).abs() < 1e-6);

@@ -7,6 +7,7 @@
 use super::keystream::Keystream;
 use super::messages::Roster;
 use super::{Bytes32, SumPolicy, labelled};
+use crate::sort::sort;
 use std::collections::BTreeMap;
 
 /// The groups, each in its pseudo-random order. `members`: strictly increasing. Needs as many members as
@@ -48,13 +49,14 @@ pub fn holders(group: &[u32], member: u32, policy: &SumPolicy) -> Vec<u32> {
         let ring = group.iter().cycle().skip(at + n - reach);
         ring.take(2 * reach + 1).copied().collect()
     };
-    holders.sort_unstable();
+    sort(&mut holders);
     holders
 }
 
 /// The graph of a whole roster.
 #[derive(Clone, Debug)]
 pub struct Graph {
+    roster: Bytes32,
     groups: Vec<Vec<u32>>,
     /// The group of each, and its holders.
     places: BTreeMap<u32, (usize, Vec<u32>)>,
@@ -64,13 +66,24 @@ impl Graph {
     /// Of a roster that is sorted.
     #[must_use]
     pub fn new(roster: &Roster, policy: &SumPolicy) -> Self {
-        let groups = groups(&roster.hash(), &roster.participants(), policy);
+        let hash = roster.hash();
+        let groups = groups(&hash, &roster.participants(), policy);
         let place = |(number, group): (usize, &Vec<u32>)| -> Vec<(u32, (usize, Vec<u32>))> {
             let of = |&member: &u32| (member, (number, holders(group, member, policy)));
             group.iter().map(of).collect()
         };
         let places = groups.iter().enumerate().flat_map(place).collect();
-        Self { groups, places }
+        Self {
+            roster: hash,
+            groups,
+            places,
+        }
+    }
+
+    /// Hash of the roster.
+    #[must_use]
+    pub fn roster(&self) -> Bytes32 {
+        self.roster
     }
 
     /// The groups.
@@ -128,7 +141,7 @@ mod tests {
     #[test]
     fn more_groups_than_members_are_as_many_as_members() {
         assert_eq!(groups(&[1; 32], &[1, 2], &policy(4, u32::MAX)).len(), 2);
-        assert_eq!(groups(&[1; 32], &[], &policy(4, 7)), [vec![]]);
+        assert_eq!(groups(&[1; 32], &[], &policy(4, 7)), [Vec::<u32>::new()]);
     }
 
     proptest! {

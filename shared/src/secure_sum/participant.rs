@@ -16,6 +16,7 @@ use super::messages::{
 use super::secret::Secret;
 use super::shamir;
 use super::{Bytes32, Context, SumPolicy, digest, labelled};
+use crate::sort::{sort, sort_by};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
@@ -361,7 +362,7 @@ impl Participant {
                 masking: member.keys.masking,
             })
             .collect();
-        group.sort_unstable();
+        sort(&mut group);
         Ok(Formed {
             roster: hash,
             members,
@@ -529,7 +530,7 @@ impl Participant {
         if inbox.envelopes.len() + 1 != held.len() {
             return Err(Suspicion::Malformed);
         }
-        held.sort_unstable_by_key(|held| held.of);
+        sort_by(&mut held, |a, b| a.of.cmp(&b.of));
         Ok(held)
     }
 
@@ -620,7 +621,7 @@ impl Formed {
     fn holders(&self, me: u32) -> Vec<u32> {
         let mut holders: Vec<u32> = self.peers.iter().map(|peer| peer.participant).collect();
         holders.push(me);
-        holders.sort_unstable();
+        sort(&mut holders);
         holders
     }
 
@@ -660,7 +661,7 @@ fn judge_keys(roster: &Roster) -> Result<(), Suspicion> {
 }
 
 fn has_duplicate(keys: &mut [Bytes32]) -> bool {
-    keys.sort_unstable();
+    sort(keys);
     keys.windows(2).any(|pair| pair[0] == pair[1])
 }
 
@@ -672,4 +673,20 @@ fn hash_inbox(inbox: &Inbox) -> Bytes32 {
         bytes.extend_from_slice(&envelope.sealed);
     }
     digest("inbox", &[&hash_senders(&inbox.senders), &bytes])
+}
+
+#[cfg(test)]
+impl Participant {
+    /// Everything that must never be printed: the seed apart, what is derived from it and what is held.
+    pub(super) fn secrets_for_tests(&self) -> Vec<Vec<u8>> {
+        let derived = [
+            self.encryption_key(),
+            self.masking_key(),
+            self.self_mask_seed(),
+        ];
+        let held = self.sent.iter().flat_map(|sent| &sent.held);
+        let shares = held.flat_map(|held| [held.self_mask.0, held.masking_key.0]);
+        let derived = derived.iter().map(|secret| secret.to_vec());
+        derived.chain(shares.map(|share| share.to_vec())).collect()
+    }
 }

@@ -175,7 +175,7 @@ mod tests {
 
     fn shares(secret: &Bytes32, t: u8, n: u8) -> Vec<(u8, Bytes32)> {
         let shares = split(secret, t, n, &mut Keystream::new(&[9; 32], b"shares")).unwrap();
-        (1..).zip(shares).collect()
+        (1..=255).zip(shares).collect()
     }
 
     #[test]
