@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::hub::{self, Hub};
 use crate::metrics::Metrics;
 use crate::store::{Store, federations};
-use crate::{driver, http, secret};
+use crate::{driver, http, secret, upgrade};
 use actix_web::{HttpServer, web};
 use shared::task::{Task, origin_of};
 use std::collections::HashMap;
@@ -93,6 +93,12 @@ impl App {
     /// Counts what a committed transaction did and wakes who waits for it.
     pub(crate) async fn after(&self, id: &str, effects: &Effects) {
         self.metrics.updates.inc_by(u64::from(effects.stored));
+        for phase in &effects.messages {
+            self.metrics.message(phase);
+        }
+        for (phase, took) in &effects.phases {
+            self.metrics.phase(phase, Duration::from_millis(*took));
+        }
         for outcome in &effects.ended {
             self.metrics.round(outcome);
             tracing::info!(federation = id, outcome, "round ended");
@@ -180,6 +186,7 @@ async fn serve(
         streams: AtomicUsize::new(0),
         known: Mutex::default(),
     });
+    upgrade::records(&app).await.map_err(|e| internal(&e))?;
     driver::recover(&app).await.map_err(|e| internal(&e))?;
     let shared = app.clone();
     let server = HttpServer::new(move || http::service(shared.clone()))

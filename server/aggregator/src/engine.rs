@@ -1,11 +1,13 @@
 //! Drives the round machine: loads it, steps it, carries out its actions and stores it, all within the
 //! caller's transaction. Nothing is kept in memory between two calls.
 
+mod ending;
+pub(crate) mod sums;
+
 use crate::failure::Failure;
-use crate::store::rounds::{self, Place, Totals};
-use crate::store::{Tx, federations, participants};
-use shared::federation::fedavg::WeightedMean;
-use shared::round::messages::{FederationStatus, Metrics, RoundRecord, Standing, Update};
+use crate::store::rounds::{self, Place};
+use crate::store::{Tx, federations, participants, word};
+use shared::round::messages::{FederationStatus, Standing, SumMessage, Update};
 use shared::round::phase::{AbortReason, Phase};
 use shared::round::refusal::Refusal;
 use shared::round::server::{Action, Event, Round};
@@ -25,9 +27,13 @@ pub(crate) struct Known {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effects {
     /// Outcomes of rounds that ended: `done` or the reason of an abort.
-    pub(crate) ended: Vec<&'static str>,
-    /// Updates stored.
+    pub(crate) ended: Vec<String>,
+    /// Phases that ended, and how long they took in milliseconds, as far as their clocks ran.
+    pub(crate) phases: Vec<(String, u64)>,
+    /// Updates stored, masked ones too.
     pub(crate) stored: u32,
+    /// Messages of secure sums stored, by their phases.
+    pub(crate) messages: Vec<String>,
     /// A view may look different now.
     pub(crate) changed: bool,
 }
@@ -37,8 +43,17 @@ pub(crate) struct Effects {
 pub(crate) struct Message<'a> {
     /// The participant's number.
     pub(crate) speaker: Option<u32>,
-    /// The update and the size of its body in bytes.
-    pub(crate) update: Option<(&'a Update, usize)>,
+    /// What they sent, if anything.
+    pub(crate) body: Option<Body<'a>>,
+}
+
+/// What a message carries.
+#[derive(Clone, Copy)]
+pub(crate) enum Body<'a> {
+    /// An update, and the size of its body in bytes.
+    Update(&'a Update, usize),
+    /// A message of a secure sum, already judged, and its body.
+    Sum(&'a SumMessage, &'a [u8]),
 }
 
 /// Refuses what comes after the end.
@@ -89,18 +104,29 @@ pub(crate) async fn apply(
                 }
             }
             Action::Store => {
-                let (update, bytes) = message
-                    .update
-                    .ok_or_else(|| Failure::Internal("there is no update to store".into()))?;
-                rounds::insert_update(tx, id, speaker()?, update, bytes).await?;
+                match message.body {
+                    Some(Body::Update(update, bytes)) => {
+                        rounds::insert_update(tx, id, speaker()?, update, bytes).await?;
+                        effects.stored += 1;
+                    }
+                    Some(Body::Sum(sum, body)) => {
+                        sums::store(tx, known, round.number, speaker()?, sum, body).await?;
+                        effects.stored += u32::from(sum.phase() == Phase::Masked);
+                        effects.messages.push(word(sum.phase())?);
+                    }
+                    None => return Err(Failure::Internal("there is nothing to store".into())),
+                }
                 let place = Place::Known(Standing::Delivered);
                 rounds::set_place(tx, id, round.number, speaker()?, place).await?;
-                effects.stored += 1;
             }
-            Action::Aggregate => ended = Some(aggregate(tx, known, &mut round, now).await?),
+            Action::Narrow => sums::narrow(tx, known, &round).await?,
+            Action::Aggregate => {
+                let outcome = ending::aggregate(tx, known, &round).await?;
+                ended = Some(ending::conclude(tx, known, &round, outcome, now).await?);
+            }
             Action::Abort(reason) => {
-                abort(tx, known, &round, reason, now).await?;
-                ended = Some(End::Aborted(reason));
+                let outcome = ending::abort(tx, known, &round, reason).await?;
+                ended = Some(ending::conclude(tx, known, &round, outcome, now).await?);
             }
         }
     }
@@ -111,16 +137,25 @@ pub(crate) async fn apply(
     {
         rounds::set_place(tx, id, before.number, speaker()?, Place::Gone).await?;
     }
+    if round.phase != before.phase
+        && let Some(since) = before.since
+    {
+        let took = now.saturating_sub(since);
+        effects.phases.push((word(before.phase)?, took));
+    }
     if let Some(end) = ended {
-        effects.ended.push(end.word());
-        match end {
-            End::Done { last: true } => {
-                federations::set_status(tx, id, FederationStatus::Finished).await?;
-            }
-            End::Aborted(AbortReason::Closed) => {
-                federations::set_status(tx, id, FederationStatus::Closed).await?;
-            }
-            End::Done { last: false } | End::Aborted(_) => round = Round::open(round.number + 1),
+        let outcome = end.aborted.map_or(Ok("done".to_owned()), word)?;
+        effects.ended.push(outcome);
+        if end.aborted.is_some() {
+            // Masks may turn out to stay on, or θ not to be finite, when all has been delivered.
+            round.phase = Phase::Aborted;
+        }
+        if end.aborted == Some(AbortReason::Closed) {
+            federations::set_status(tx, id, FederationStatus::Closed).await?;
+        } else if end.last {
+            federations::set_status(tx, id, FederationStatus::Finished).await?;
+        } else {
+            round = Round::open(round.number + 1);
         }
     }
     if round != before {
@@ -129,105 +164,6 @@ pub(crate) async fn apply(
         effects.changed = true;
     }
     Ok(())
-}
-
-/// How a round ended.
-#[derive(Clone, Copy)]
-enum End {
-    Done { last: bool },
-    Aborted(AbortReason),
-}
-
-impl End {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Done { .. } => "done",
-            Self::Aborted(AbortReason::TooFewEnrolled) => "too-few-enrolled",
-            Self::Aborted(AbortReason::TooFewUpdates) => "too-few-updates",
-            Self::Aborted(AbortReason::Overflow) => "overflow",
-            Self::Aborted(AbortReason::Closed) => "closed",
-        }
-    }
-}
-
-/// Sums what was delivered, applies it, records the round. If the new θ (or a moment of it) would not be
-/// finite, nothing is applied and the round is aborted.
-async fn aggregate(
-    tx: &mut Tx,
-    known: &Known,
-    round: &mut Round,
-    now: u64,
-) -> Result<End, Failure> {
-    let id = &known.id[..];
-    let federation = &known.task.federation;
-    let step = federations::head(&mut **tx, id).await?.step;
-    let mut mean = WeightedMean::new(known.dim);
-    let totals = rounds::for_each_update(tx, id, round.number, known.dim, |delta, examples| {
-        mean.add(delta, examples);
-    })
-    .await?;
-    let Some(mean) = mean.mean() else {
-        round.phase = Phase::Aborted;
-        abort(tx, known, round, AbortReason::TooFewUpdates, now).await?;
-        return Ok(End::Aborted(AbortReason::TooFewUpdates));
-    };
-    let mut state = federations::state(tx, id, known.dim).await?;
-    federation
-        .server
-        .apply(&mut state, &mean, step, federation.rounds);
-    if ![&state.theta, &state.first, &state.second]
-        .into_iter()
-        .flatten()
-        .all(|x| x.is_finite())
-    {
-        round.phase = Phase::Aborted;
-        abort(tx, known, round, AbortReason::Overflow, now).await?;
-        return Ok(End::Aborted(AbortReason::Overflow));
-    }
-    let theta = federations::advance(tx, id, &state).await?;
-    let record = record(round, step, None, theta, totals, now);
-    rounds::finish(tx, id, &record).await?;
-    Ok(End::Done {
-        last: step + 1 >= federation.rounds,
-    })
-}
-
-async fn abort(
-    tx: &mut Tx,
-    known: &Known,
-    round: &Round,
-    reason: AbortReason,
-    now: u64,
-) -> Result<(), Failure> {
-    let head = federations::head(&mut **tx, &known.id).await?;
-    let mut totals =
-        rounds::for_each_update(tx, &known.id, round.number, known.dim, |_, _| {}).await?;
-    // Participants report the same queries again with the next update that counts.
-    totals.metrics = Metrics::default();
-    let record = record(round, head.step, Some(reason), head.theta_hash, totals, now);
-    rounds::finish(tx, &known.id, &record).await
-}
-
-fn record(
-    round: &Round,
-    step: u32,
-    reason: Option<AbortReason>,
-    theta: String,
-    totals: Totals,
-    now: u64,
-) -> RoundRecord {
-    RoundRecord {
-        round: round.number,
-        step,
-        phase: round.phase,
-        reason,
-        cohort: round.cohort,
-        delivered: round.delivered,
-        metrics: totals.metrics,
-        theta,
-        bytes_up: totals.bytes,
-        finished_at: now,
-    }
 }
 
 /// A participant leaves for good.
@@ -264,7 +200,7 @@ async fn take_for_gone(
     let event = Event::Leave { standing, live };
     let message = Message {
         speaker: Some(number),
-        update: None,
+        body: None,
     };
     apply(tx, known, now, event, message, effects).await
 }

@@ -20,6 +20,7 @@ mod metrics;
 pub mod secret;
 mod start;
 mod store;
+mod upgrade;
 
 pub use app::{RunError, run};
 pub use clock::{Clock, RealClock, TestClock};

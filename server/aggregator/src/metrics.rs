@@ -13,6 +13,8 @@ pub(crate) struct Metrics {
     transactions: HistogramVec,
     retries: IntCounterVec,
     rounds: IntCounterVec,
+    phases: HistogramVec,
+    messages: IntCounterVec,
     refusals: IntCounterVec,
     /// Set when `/metrics` is read, from the database.
     pub(crate) live: IntGaugeVec,
@@ -47,11 +49,19 @@ impl Metrics {
         )?;
         let rounds = counters(
             "aggregator_rounds_total",
-            "Rounds that ended.",
+            "Rounds that ended, well or why not.",
             &["outcome"],
         )?;
+        let messages = counters(
+            "aggregator_sum_messages_total",
+            "Messages of secure sums accepted.",
+            &["phase"],
+        )?;
         let refusals = counters("aggregator_refusals_total", "Requests refused.", &["code"])?;
-        let updates = counter("aggregator_updates_total", "Updates accepted.")?;
+        let updates = counter(
+            "aggregator_updates_total",
+            "Updates accepted, masked ones too.",
+        )?;
         let bytes_in = counter(
             "aggregator_received_bytes_total",
             "Bytes of request bodies read.",
@@ -68,6 +78,17 @@ impl Metrics {
             &["name", "outcome"],
         )?;
         registry.register(Box::new(transactions.clone()))?;
+        let phases = HistogramVec::new(
+            HistogramOpts::new(
+                "aggregator_phase_seconds",
+                "Duration of a round's phases, from the start of their clocks.",
+            )
+            .buckets(vec![
+                0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0,
+            ]),
+            &["phase"],
+        )?;
+        registry.register(Box::new(phases.clone()))?;
         let live = IntGaugeVec::new(
             Opts::new(
                 "aggregator_live_participants",
@@ -82,6 +103,8 @@ impl Metrics {
             transactions,
             retries,
             rounds,
+            phases,
+            messages,
             refusals,
             live,
             updates,
@@ -107,6 +130,16 @@ impl Metrics {
 
     pub(crate) fn round(&self, outcome: &str) {
         self.rounds.with_label_values(&[outcome]).inc();
+    }
+
+    pub(crate) fn phase(&self, name: &str, took: Duration) {
+        self.phases
+            .with_label_values(&[name])
+            .observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn message(&self, phase: &str) {
+        self.messages.with_label_values(&[phase]).inc();
     }
 
     pub(crate) fn refusal(&self, code: &str) {

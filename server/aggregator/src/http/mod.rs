@@ -10,6 +10,8 @@ mod organiser;
 mod pages;
 mod participant;
 mod public;
+mod record;
+mod sums;
 mod telemetry;
 
 use crate::app::App;
@@ -82,6 +84,11 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         "The current θ as little-endian f32. ETag is its hash, X-Theta-Step the number of updates.",
         query: [("hash", "Refuse with wrong_theta unless the current θ has this hash.")],
         request: None, response: (200, BYTES, "binary")),
+    endpoint!(get "/v1/federations/{federation}/record" Anybody record::record,
+        "The record, from which every θ follows: one line of JSON for the beginning and one for every round that \
+        ended. Without `from` all of it for download, with it as many lines as make about 1 MiB, but at least one.",
+        query: [("from", "The number of the first line, counted from 0.")],
+        request: None, response: (200, "text/plain", "text")),
     endpoint!(get "/v1/federations/{federation}/generator" Anybody public::generator,
         "The prompt generator for download: θ as safetensors with its task and generator as metadata.",
         query: [], request: None, response: (200, BYTES, "binary")),
@@ -117,6 +124,15 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint!(post "/v1/federations/{federation}/rounds/{round}/update" Participant participant::update,
         "Delivers the update. It is stored durably before the answer, and never counted twice.",
         query: [], request: Some((shared::round::wire::CONTENT_TYPE, "Update")), response: (200, JSON, "RoundView")),
+    endpoint!(get "/v1/federations/{federation}/rounds/{round}/sum" Participant sums::input,
+        "What a member of the cohort needs for its next message of a secure sum.",
+        query: [("phase", "For which: `shares` (the roster), `masked` (the shares that were dealt to this participant) \
+        or `unmask` (the survivors).")],
+        request: None, response: (200, shared::round::wire::CONTENT_TYPE, "SumInput")),
+    endpoint!(post "/v1/federations/{federation}/rounds/{round}/sum" Participant sums::send,
+        "A message of a secure sum: round keys, shares, the masked update, or what takes the masks off. It is stored \
+        durably before the answer, and never counted twice.",
+        query: [], request: Some((shared::round::wire::CONTENT_TYPE, "SumMessage")), response: (200, JSON, "RoundView")),
     endpoint!(post "/v1/federations/{federation}/heartbeat" Participant participant::heartbeat,
         "Says that this participant is still there.",
         query: [], request: None, response: NOTHING),

@@ -55,7 +55,9 @@ pub(super) fn document() -> OpenApi {
         .schema("CreateInvite", fields("May be left out: then the invite is for anybody and for ever.", &[], &[("expires_in_seconds", Type::Integer), ("uses", Type::Integer)]))
         .schema("JoinRequest", fields("An invite, and perhaps an identity that signs join_statement in shared/src/round/messages.rs.", &["invite"], &[("invite", Type::String), ("identity", Type::String), ("proof", Type::String)]))
         .schema("Enrolment", fields("The θ that the update starts from.", &["theta"], &[("theta", Type::String)]))
-        .schema("Update", object("Binary: one version byte, then postcard of Update in shared/src/round/messages.rs."));
+        .schema("Update", binary("Update"))
+        .schema("SumMessage", binary("SumMessage"))
+        .schema("SumInput", binary("SumInput"));
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -120,7 +122,7 @@ fn parameter(name: &str, place: ParameterIn, meaning: &str) -> Parameter {
     } else {
         Required::False
     };
-    let number = matches!(name, "round" | "after" | "wait_ms");
+    let number = matches!(name, "round" | "after" | "wait_ms" | "from");
     let kind = if number { Type::Integer } else { Type::String };
     ParameterBuilder::new()
         .name(name)
@@ -150,6 +152,12 @@ fn schema_of(name: &str) -> RefOr<Schema> {
             _ => RefOr::Ref(Ref::from_schema_name(name)),
         },
     }
+}
+
+fn binary(name: &str) -> RefOr<Schema> {
+    object(&format!(
+        "Binary: one version byte, then postcard of {name} in shared/src/round/messages.rs."
+    ))
 }
 
 fn object(description: &str) -> RefOr<Schema> {

@@ -2,10 +2,10 @@
 
 use super::{auth, body};
 use crate::app::App;
-use crate::engine::{self, Effects, Message};
+use crate::engine::{self, Effects, Message, sums};
 use crate::failure::Failure;
 use crate::secret::{Secret, random_hex};
-use crate::store::{federations, invites, rounds};
+use crate::store::{federations, invites, lines, rounds};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use shared::fault::{Fault, Faults};
@@ -13,6 +13,7 @@ use shared::round::messages::{CreateFederation, CreateInvite, Invite};
 use shared::round::refusal::Refusal;
 use shared::round::server::{Event, Round};
 use shared::task::{Task, origin_of};
+use shared::transcript::Replay;
 
 /// More parameters would not fit the largest update.
 const MOST_PARAMETERS: usize = 8_000_000;
@@ -49,19 +50,11 @@ pub(super) async fn create(
             ));
         }
     };
-    let generator = task.generator()?;
-    if generator.dim() > MOST_PARAMETERS {
-        return Err(Failure::BadTask(Faults(vec![Fault {
-            path: "generator".to_owned(),
-            message: format!(
-                "has {} parameters; at most {MOST_PARAMETERS} can be sent in one update",
-                generator.dim()
-            ),
-        }])));
-    }
+    let mut record = Replay::new(&task)?;
+    suits(&app, &task, &record)?;
     let (id, invite) = (random_hex(ID_BYTES)?, Secret::random()?);
     let invite_id = random_hex(INVITE_ID_BYTES)?;
-    let (theta, now) = (generator.initial(), app.clock.now_ms());
+    let (line, now) = (record.open(&task, &id), app.clock.now_ms());
     let origin = origin_of(&task.model.url).unwrap_or_default();
     app.store
         .run_tx("create", async |tx| {
@@ -69,10 +62,11 @@ pub(super) async fn create(
                 id: &id,
                 task: &task,
                 model_origin: &origin,
-                theta: &theta,
+                record: &record,
                 now,
             };
             federations::insert(tx, &new).await?;
+            lines::append(tx, &id, 0, &line).await?;
             rounds::store(tx, &id, &Round::open(0)).await?;
             let first = invites::New {
                 federation: &id,
@@ -91,6 +85,52 @@ pub(super) async fn create(
         id: invite_id,
         invite: invite.reveal().to_owned(),
     }))
+}
+
+/// A task that is right in itself may still be none for this aggregator.
+fn suits(app: &App, task: &Task, record: &Replay) -> Result<(), Faults> {
+    let mut faults = Vec::new();
+    let mut fault = |path: &str, message: String| {
+        faults.push(Fault {
+            path: path.to_owned(),
+            message,
+        });
+    };
+    if task.dim() > MOST_PARAMETERS {
+        fault(
+            "generator",
+            format!(
+                "has {} parameters; at most {MOST_PARAMETERS} can be sent in one update",
+                task.dim()
+            ),
+        );
+    }
+    if task.federation.secure.is_some_and(|secure| !secure.masks) {
+        fault(
+            "federation.secure_sum.masks",
+            "can be off only in simulations".to_owned(),
+        );
+    }
+    let most = app.config.max_body;
+    if sums::largest_message(task).is_some_and(|bytes| bytes > most) {
+        fault(
+            "federation.secure_sum",
+            format!(
+                "its largest message does not fit into {most} bytes, the most that is taken here"
+            ),
+        );
+    }
+    if record.is_spent(task) {
+        fault(
+            "federation.privacy",
+            "even the first round would cost more than epsilon".to_owned(),
+        );
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Faults(faults))
+    }
 }
 
 pub(super) async fn invite(

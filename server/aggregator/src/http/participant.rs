@@ -2,7 +2,7 @@
 
 use super::{auth, body, identity};
 use crate::app::App;
-use crate::engine::{self, Effects, Known, Message};
+use crate::engine::{self, Body, Effects, Known, Message};
 use crate::failure::Failure;
 use crate::secret::Secret;
 use crate::store::rounds::Place;
@@ -11,6 +11,7 @@ use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use shared::round::messages::{Enrolment, JoinRequest, Joined, RoundView, Standing, Update};
+use shared::round::phase::Phase;
 use shared::round::refusal::Refusal;
 use shared::round::server::Event;
 use shared::round::wire;
@@ -28,6 +29,12 @@ pub(super) async fn join(
     let known = auth::federation(&app, &id).await?;
     let join: JoinRequest = body::json(&app, &request, payload, body::JSON_LIMIT).await?;
     let identity = identity::proven(&join, &id)?;
+    if identity.is_none() && known.task.federation.policy.secure.is_some() {
+        return Err(Failure::RefusedBecause(
+            Refusal::BadIdentity,
+            "updates are summed under masks here: join with an identity and its proof".to_owned(),
+        ));
+    }
     let invite = Secret::new(join.invite).hash();
     let token = Secret::random()?;
     let now = app.clock.now_ms();
@@ -160,7 +167,7 @@ pub(super) async fn enrol(
             let event = Event::Enrol { standing, live };
             let message = Message {
                 speaker: Some(speaker.number),
-                update: None,
+                body: None,
             };
             engine::apply(tx, &known, now, event, message, &mut effects).await?;
             Ok(effects)
@@ -179,7 +186,14 @@ pub(super) async fn update(
     let (id, number) = path.into_inner();
     let (known, speaker) = auth::participant(&app, &request, &id).await?;
     body::require_type(&request, &[wire::CONTENT_TYPE, "application/octet-stream"])?;
-    let limit = update_limit(known.dim, app.config.max_body);
+    if known.task.contribution().is_some() {
+        return Err(Failure::RefusedBecause(
+            Refusal::Malformed,
+            "this federation's updates are summed under masks; send them to …/sum".to_owned(),
+        ));
+    }
+    let length = known.task.update_length();
+    let limit = update_limit(length, app.config.max_body);
     let body = body::read(&app, &request, payload, limit).await?;
     let update: Update = wire::decode(&body)
         .map_err(|e| Failure::RefusedBecause(Refusal::Malformed, e.to_string()))?;
@@ -210,17 +224,18 @@ pub(super) async fn update(
             if round.number != number {
                 return Err(Refusal::WrongRound.into());
             }
-            update.validate(known.dim)?;
+            update.validate(length)?;
             if update.theta != head.theta_hash {
                 return Err(Refusal::WrongTheta.into());
             }
             let mut effects = Effects::default();
             let event = Event::Deliver {
                 standing: place.standing(),
+                phase: Phase::Upload,
             };
             let message = Message {
                 speaker: Some(speaker.number),
-                update: Some((&update, body.len())),
+                body: Some(Body::Update(&update, body.len())),
             };
             engine::apply(tx, &known, now, event, message, &mut effects).await?;
             Ok(effects)
@@ -230,10 +245,10 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json(view(&app, &known, speaker.number).await?))
 }
 
-/// Four bytes for each parameter and some for the rest; as much again, so that an update of the wrong length
+/// Four bytes for each number and some for the rest; as much again, so that an update of the wrong length
 /// is told so (`malformed`) unless it is far too long (`too_large`).
-fn update_limit(dim: usize, most: usize) -> usize {
-    (1024 + 8 * dim).min(most)
+fn update_limit(length: usize, most: usize) -> usize {
+    (1024 + 8 * length).min(most)
 }
 
 pub(super) async fn heartbeat(
@@ -266,7 +281,7 @@ pub(super) async fn leave(
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn view(app: &App, known: &Known, participant: u32) -> Result<RoundView, Failure> {
+pub(super) async fn view(app: &App, known: &Known, participant: u32) -> Result<RoundView, Failure> {
     let policy = &known.task.federation.policy;
     rounds::view(
         &app.store.readers,

@@ -3,9 +3,10 @@
 use super::{parse_word, unsigned, word};
 use crate::failure::Failure;
 use shared::federation::server_optimizer::ServerState;
-use shared::round::messages::{FederationStatus, FederationSummary};
+use shared::round::messages::{FederationStatus, FederationSummary, PrivacySpent};
 use shared::round::refusal::Refusal;
-use shared::task::{Hash, Task, theta_bytes, theta_from_bytes, theta_hash};
+use shared::task::{Hash, Task, theta_bytes, theta_from_bytes};
+use shared::transcript::{Place, Replay};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteExecutor};
 
@@ -16,6 +17,10 @@ pub(crate) struct Head {
     pub(crate) step: u32,
     pub(crate) theta_hash: Hash,
     pub(crate) participants: u32,
+    /// Lines of the record.
+    pub(crate) lines: u32,
+    /// Hash of the last of them.
+    pub(crate) record: Hash,
 }
 
 /// A federation about to exist.
@@ -23,17 +28,20 @@ pub(crate) struct New<'a> {
     pub(crate) id: &'a str,
     pub(crate) task: &'a Task,
     pub(crate) model_origin: &'a str,
-    pub(crate) theta: &'a [f32],
+    /// At θ₀, with its first line written.
+    pub(crate) record: &'a Replay,
     pub(crate) now: u64,
 }
 
-/// Adds a federation and its θ₀; its first round is for `rounds::store`.
+/// Adds a federation and its θ₀; its first round is for `rounds::store`, its first line for `lines::append`.
 pub(crate) async fn insert(tx: &mut super::Tx, new: &New<'_>) -> Result<(), Failure> {
+    let theta = new.record.parameters();
+    let limits = new.task.contribution().and_then(|c| c.limits());
     sqlx::query(
         "-- federation_insert\n\
          INSERT INTO federation (id, task, task_hash, name, description, model_origin, dim, steps, status, step, \
-         version, theta_hash, participants, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 1, $10, 0, $11)",
+         version, theta_hash, participants, created_at, lines, record, epsilon, epsilon_limit, delta, secure) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 1, $10, 0, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(new.id)
     .bind(new.task.source().to_string())
@@ -41,11 +49,17 @@ pub(crate) async fn insert(tx: &mut super::Tx, new: &New<'_>) -> Result<(), Fail
     .bind(&new.task.name)
     .bind(&new.task.description)
     .bind(new.model_origin)
-    .bind(new.theta.len() as i64)
+    .bind(theta.len() as i64)
     .bind(i64::from(new.task.federation.rounds))
     .bind(word(FederationStatus::Running)?)
-    .bind(theta_hash(new.theta))
+    .bind(new.record.theta())
     .bind(new.now as i64)
+    .bind(i64::from(new.record.lines()))
+    .bind(new.record.head())
+    .bind(new.record.epsilon(new.task))
+    .bind(limits.map(|l| l.epsilon))
+    .bind(limits.map(|l| l.delta))
+    .bind(i64::from(new.task.federation.secure.is_some()))
     .execute(&mut **tx)
     .await?;
     sqlx::query(
@@ -53,29 +67,41 @@ pub(crate) async fn insert(tx: &mut super::Tx, new: &New<'_>) -> Result<(), Fail
          INSERT INTO model (federation, theta, moment1, moment2, updates) VALUES ($1, $2, $3, $3, 0)",
     )
     .bind(new.id)
-    .bind(theta_bytes(new.theta))
+    .bind(theta_bytes(theta))
     .bind(Vec::new())
     .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
-/// Status, step, θ's hash.
+/// Status, step, θ's hash, where the record stands.
 pub(crate) async fn head(db: impl SqliteExecutor<'_>, id: &str) -> Result<Head, Failure> {
-    let row: Option<(String, i64, String, i64)> = sqlx::query_as(
+    let row: Option<(String, i64, String, i64, i64, String)> = sqlx::query_as(
         "-- federation_head\n\
-         SELECT status, step, theta_hash, participants FROM federation WHERE id = $1",
+         SELECT status, step, theta_hash, participants, lines, record FROM federation WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(db)
     .await?;
-    let (status, step, theta_hash, participants) = row.ok_or(Refusal::NotFound)?;
+    let (status, step, theta_hash, participants, lines, record) = row.ok_or(Refusal::NotFound)?;
     Ok(Head {
         status: parse_word(status)?,
         step: unsigned(step)?,
         theta_hash,
         participants: unsigned(participants)?,
+        lines: unsigned(lines)?,
+        record,
     })
+}
+
+/// Federations without a line: from before there were records.
+pub(crate) async fn unrecorded(db: impl SqliteExecutor<'_>) -> Result<Vec<String>, Failure> {
+    Ok(sqlx::query_scalar(
+        "-- federation_unrecorded\nSELECT id FROM federation WHERE lines = 0 AND status = $1",
+    )
+    .bind(word(FederationStatus::Running)?)
+    .fetch_all(db)
+    .await?)
 }
 
 /// The task's JSON, if there is such a federation.
@@ -159,59 +185,75 @@ pub(crate) async fn theta(db: impl SqliteExecutor<'_>, id: &str) -> Result<Store
     })
 }
 
-/// θ and the moments.
-pub(crate) async fn state(
-    tx: &mut super::Tx,
-    id: &str,
-    dim: usize,
-) -> Result<ServerState, Failure> {
-    let (theta, first, second, updates): (Vec<u8>, Vec<u8>, Vec<u8>, i64) = sqlx::query_as(
-        "-- model_state\n\
-         SELECT theta, moment1, moment2, updates FROM model WHERE federation = $1",
+/// Where the record stands: θ_t and the moments, and what the next line follows from.
+pub(crate) async fn place(tx: &mut super::Tx, id: &str, dim: usize) -> Result<Place, Failure> {
+    let row = sqlx::query(
+        "-- federation_place\n\
+         SELECT m.theta, m.moment1, m.moment2, m.updates, f.step, f.lines, f.record, f.rho FROM federation f \
+         JOIN model m ON m.federation = f.id WHERE f.id = $1",
     )
     .bind(id)
     .fetch_one(&mut **tx)
     .await?;
-    let parse = |bytes: &[u8]| {
+    let parse = |name| {
+        let bytes: Vec<u8> = row.try_get(name)?;
         // A moment that no update has filled yet is empty.
         let dim = if bytes.is_empty() { 0 } else { dim };
-        theta_from_bytes(bytes, dim).map_err(Failure::Internal)
+        theta_from_bytes(&bytes, dim).map_err(Failure::Internal)
     };
-    Ok(ServerState {
-        theta: theta_from_bytes(&theta, dim).map_err(Failure::Internal)?,
-        first: parse(&first)?,
-        second: parse(&second)?,
-        updates: unsigned(updates)?,
+    let theta: Vec<u8> = row.try_get("theta")?;
+    Ok(Place {
+        federation: id.to_owned(),
+        state: ServerState {
+            theta: theta_from_bytes(&theta, dim).map_err(Failure::Internal)?,
+            first: parse("moment1")?,
+            second: parse("moment2")?,
+            updates: unsigned(row.try_get("updates")?)?,
+        },
+        step: unsigned(row.try_get("step")?)?,
+        lines: unsigned(row.try_get("lines")?)?,
+        head: row.try_get("record")?,
+        rho: row.try_get("rho")?,
     })
 }
 
-/// θ_{t+1} and its moments; counts the step. Gives θ's hash.
+/// Where the record stands after a line more; `moved`: with another θ.
 pub(crate) async fn advance(
     tx: &mut super::Tx,
     id: &str,
-    state: &ServerState,
-) -> Result<Hash, Failure> {
-    sqlx::query(
-        "-- model_advance\n\
-         UPDATE model SET theta = $2, moment1 = $3, moment2 = $4, updates = $5 WHERE federation = $1",
-    )
-    .bind(id)
-    .bind(theta_bytes(&state.theta))
-    .bind(theta_bytes(&state.first))
-    .bind(theta_bytes(&state.second))
-    .bind(i64::from(state.updates))
-    .execute(&mut **tx)
-    .await?;
-    let hash = theta_hash(&state.theta);
+    task: &Task,
+    record: &Replay,
+    moved: bool,
+) -> Result<(), Failure> {
+    if moved {
+        let state = record.state();
+        sqlx::query(
+            "-- model_advance\n\
+             UPDATE model SET theta = $2, moment1 = $3, moment2 = $4, updates = $5 WHERE federation = $1",
+        )
+        .bind(id)
+        .bind(theta_bytes(&state.theta))
+        .bind(theta_bytes(&state.first))
+        .bind(theta_bytes(&state.second))
+        .bind(i64::from(state.updates))
+        .execute(&mut **tx)
+        .await?;
+    }
     sqlx::query(
         "-- federation_advance\n\
-         UPDATE federation SET step = step + 1, theta_hash = $2 WHERE id = $1",
+         UPDATE federation SET step = $2, theta_hash = $3, lines = $4, record = $5, rho = $6, epsilon = $7 \
+         WHERE id = $1",
     )
     .bind(id)
-    .bind(&hash)
+    .bind(i64::from(record.step()))
+    .bind(record.theta())
+    .bind(i64::from(record.lines()))
+    .bind(record.head())
+    .bind(record.ledger().rho())
+    .bind(record.epsilon(task))
     .execute(&mut **tx)
     .await?;
-    Ok(hash)
+    Ok(())
 }
 
 fn read_summary(row: &SqliteRow) -> Result<FederationSummary, Failure> {
@@ -228,7 +270,36 @@ fn read_summary(row: &SqliteRow) -> Result<FederationSummary, Failure> {
         model_origin: row.try_get("model_origin")?,
         created_at: unsigned(row.try_get("created_at")?)?,
         task_hash: row.try_get("task_hash")?,
+        secure: row.try_get::<i64, _>("secure")? != 0,
+        privacy: match (
+            row.try_get("epsilon")?,
+            row.try_get("epsilon_limit")?,
+            row.try_get("delta")?,
+        ) {
+            (Some(epsilon), Some(limit), Some(delta)) => Some(PrivacySpent {
+                epsilon,
+                limit,
+                delta,
+            }),
+            _ => None,
+        },
     })
+}
+
+/// What [`read_summary`] reads.
+macro_rules! select_summary {
+    ($name:literal, $now:literal, $rest:literal) => {
+        concat!(
+            "-- ",
+            $name,
+            "\nSELECT f.id, f.name, f.description, f.status, f.step, f.steps, f.participants, f.dim, \
+             f.model_origin, f.created_at, f.task_hash, f.secure, f.epsilon, f.epsilon_limit, f.delta, \
+             (SELECT COUNT(*) FROM participant p WHERE p.federation = f.id AND p.lease_until > ",
+            $now,
+            ") AS live FROM federation f ",
+            $rest
+        )
+    };
 }
 
 /// One line of the list.
@@ -237,12 +308,11 @@ pub(crate) async fn summary(
     id: &str,
     now: u64,
 ) -> Result<FederationSummary, Failure> {
-    let row = sqlx::query(
-        "-- federation_summary\n\
-         SELECT f.id, f.name, f.description, f.status, f.step, f.steps, f.participants, f.dim, f.model_origin, \
-         f.created_at, f.task_hash, (SELECT COUNT(*) FROM participant p WHERE p.federation = f.id AND \
-         p.lease_until > $2) AS live FROM federation f WHERE f.id = $1",
-    )
+    let row = sqlx::query(select_summary!(
+        "federation_summary",
+        "$2",
+        "WHERE f.id = $1"
+    ))
     .bind(id)
     .bind(now as i64)
     .fetch_optional(db)
@@ -255,12 +325,11 @@ pub(crate) async fn summaries(
     db: impl SqliteExecutor<'_>,
     now: u64,
 ) -> Result<Vec<FederationSummary>, Failure> {
-    let rows = sqlx::query(
-        "-- federation_summaries\n\
-         SELECT f.id, f.name, f.description, f.status, f.step, f.steps, f.participants, f.dim, f.model_origin, \
-         f.created_at, f.task_hash, (SELECT COUNT(*) FROM participant p WHERE p.federation = f.id AND \
-         p.lease_until > $1) AS live FROM federation f ORDER BY f.created_at DESC, f.id LIMIT 1000",
-    )
+    let rows = sqlx::query(select_summary!(
+        "federation_summaries",
+        "$1",
+        "ORDER BY f.created_at DESC, f.id LIMIT 1000"
+    ))
     .bind(now as i64)
     .fetch_all(db)
     .await?;

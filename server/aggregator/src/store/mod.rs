@@ -4,6 +4,8 @@
 pub(crate) mod federations;
 pub(crate) mod invites;
 pub(crate) mod lease;
+pub(crate) mod lines;
+pub(crate) mod messages;
 pub(crate) mod participants;
 pub(crate) mod rounds;
 
@@ -136,6 +138,11 @@ fn migrator() -> Migrator {
             2,
             "invites_and_identities",
             include_str!("../../migrations/0002_invites_and_identities.sql"),
+        ),
+        migration(
+            3,
+            "record_and_sums",
+            include_str!("../../migrations/0003_record_and_sums.sql"),
         ),
     ])
 }

@@ -2,6 +2,8 @@
 
 use super::{Tx, unsigned};
 use crate::failure::Failure;
+use shared::secure_sum::Bytes32;
+use shared::transcript::unhex;
 use sqlx::SqliteExecutor;
 
 /// Somebody about to join.
@@ -71,6 +73,24 @@ pub(crate) async fn by_identity(
         })
     })
     .transpose()
+}
+
+/// The public key of a participant, if they have one.
+pub(crate) async fn identity(
+    db: impl SqliteExecutor<'_>,
+    federation: &str,
+    number: u32,
+) -> Result<Option<Bytes32>, Failure> {
+    let identity: Option<String> = sqlx::query_scalar(
+        "-- participant_identity\n\
+         SELECT identity FROM participant WHERE federation = $1 AND number = $2",
+    )
+    .bind(federation)
+    .bind(i64::from(number))
+    .fetch_optional(db)
+    .await?
+    .flatten();
+    Ok(identity.as_deref().and_then(unhex))
 }
 
 /// They are back, with a new token instead of the old one.

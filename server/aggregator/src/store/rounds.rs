@@ -55,6 +55,7 @@ fn read_round(row: &SqliteRow) -> Result<Round, Failure> {
         cohort: unsigned(row.try_get("cohort")?)?,
         delivered: unsigned(row.try_get("delivered")?)?,
         gone: unsigned(row.try_get("gone")?)?,
+        members: unsigned(row.try_get("members")?)?,
     })
 }
 
@@ -62,7 +63,8 @@ fn read_round(row: &SqliteRow) -> Result<Round, Failure> {
 pub(crate) async fn load(db: impl SqliteExecutor<'_>, federation: &str) -> Result<Round, Failure> {
     let row = sqlx::query(
         "-- round_load\n\
-         SELECT number, phase, since, enrolled, cohort, delivered, gone FROM round WHERE federation = $1",
+         SELECT number, phase, since, enrolled, cohort, delivered, gone, members FROM round \
+         WHERE federation = $1",
     )
     .bind(federation)
     .fetch_one(db)
@@ -74,11 +76,11 @@ pub(crate) async fn load(db: impl SqliteExecutor<'_>, federation: &str) -> Resul
 pub(crate) async fn store(tx: &mut Tx, federation: &str, round: &Round) -> Result<(), Failure> {
     sqlx::query(
         "-- round_store\n\
-         INSERT INTO round (federation, number, phase, since, enrolled, cohort, delivered, gone) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+         INSERT INTO round (federation, number, phase, since, enrolled, cohort, delivered, gone, members) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
          ON CONFLICT (federation) DO UPDATE SET number = excluded.number, phase = excluded.phase, \
          since = excluded.since, enrolled = excluded.enrolled, cohort = excluded.cohort, \
-         delivered = excluded.delivered, gone = excluded.gone",
+         delivered = excluded.delivered, gone = excluded.gone, members = excluded.members",
     )
     .bind(federation)
     .bind(i64::from(round.number))
@@ -88,6 +90,7 @@ pub(crate) async fn store(tx: &mut Tx, federation: &str, round: &Round) -> Resul
     .bind(i64::from(round.cohort))
     .bind(i64::from(round.delivered))
     .bind(i64::from(round.gone))
+    .bind(i64::from(round.members))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -165,6 +168,37 @@ pub(crate) async fn freeze(tx: &mut Tx, federation: &str, round: u32) -> Result<
     Ok(done.rows_affected())
 }
 
+/// Those who delivered are now the cohort of the next phase; the others of the cohort are dropped. Gives the number
+/// of those who stay.
+pub(crate) async fn narrow(tx: &mut Tx, federation: &str, round: u32) -> Result<u64, Failure> {
+    // In this order, else the second would take back what the first did.
+    let mut moved = 0;
+    for (statement, from, to) in [
+        (
+            "-- standing_drop\n\
+             UPDATE standing SET standing = $3 WHERE federation = $1 AND round = $2 AND standing <> $4",
+            Standing::Delivered,
+            Standing::Dropped,
+        ),
+        (
+            "-- standing_narrow\n\
+             UPDATE standing SET standing = $3 WHERE federation = $1 AND round = $2 AND standing = $4",
+            Standing::Delivered,
+            Standing::InCohort,
+        ),
+    ] {
+        let done = sqlx::query(statement)
+            .bind(federation)
+            .bind(i64::from(round))
+            .bind(word(to)?)
+            .bind(word(from)?)
+            .execute(&mut **tx)
+            .await?;
+        moved = done.rows_affected();
+    }
+    Ok(moved)
+}
+
 /// Those whom the round still waits for although their lease ran out, by number.
 pub(crate) async fn expired(
     db: impl SqliteExecutor<'_>,
@@ -225,14 +259,14 @@ pub(crate) struct Totals {
     pub(crate) bytes: u64,
 }
 
-/// Hands the round's updates one by one to `add`, in the order of participants so that the sum is the same bit
-/// by bit whoever computes it. Only one is in memory at a time.
+/// Hands the round's updates, `dim` numbers each, one by one to `add`, in the order of participants so that the sum
+/// is the same bit by bit whoever computes it.
 pub(crate) async fn for_each_update(
     tx: &mut Tx,
     federation: &str,
     round: u32,
     dim: usize,
-    mut add: impl FnMut(&[f32], u64),
+    mut add: impl FnMut(Vec<f32>, u32),
 ) -> Result<Totals, Failure> {
     let mut totals = Totals::default();
     let mut rows = sqlx::query_as::<_, (i64, Vec<u8>, String, i64)>(
@@ -245,7 +279,7 @@ pub(crate) async fn for_each_update(
     .fetch(&mut **tx);
     while let Some((examples, delta, metrics, bytes)) = rows.try_next().await? {
         let delta = theta_from_bytes(&delta, dim).map_err(Failure::Internal)?;
-        add(&delta, unsigned(examples)?);
+        add(delta, unsigned(examples)?);
         let metrics: Metrics =
             serde_json::from_str(&metrics).map_err(|e| Failure::Internal(e.to_string()))?;
         totals.metrics.add(&metrics);
@@ -254,7 +288,7 @@ pub(crate) async fn for_each_update(
     Ok(totals)
 }
 
-/// Ends a round: its record stays, its updates go.
+/// Ends a round: what is shown of it stays, its updates go.
 pub(crate) async fn finish(
     tx: &mut Tx,
     federation: &str,
@@ -306,8 +340,8 @@ pub(crate) async fn records(
 pub(crate) async fn ticking(db: impl SqliteExecutor<'_>) -> Result<Vec<(String, Round)>, Failure> {
     let rows = sqlx::query(
         "-- round_ticking\n\
-         SELECT r.federation, r.number, r.phase, r.since, r.enrolled, r.cohort, r.delivered, r.gone \
-         FROM round r JOIN federation f ON f.id = r.federation WHERE f.status = $1 AND r.since IS NOT NULL",
+         SELECT r.federation, r.number, r.phase, r.since, r.enrolled, r.cohort, r.delivered, r.gone, \
+         r.members FROM round r JOIN federation f ON f.id = r.federation WHERE f.status = $1 AND r.since IS NOT NULL",
     )
     .bind(word(FederationStatus::Running)?)
     .fetch_all(db)
@@ -337,8 +371,8 @@ pub(crate) async fn view(
 ) -> Result<RoundView, Failure> {
     let row = sqlx::query(
         "-- round_view\n\
-         SELECT f.version, f.status, f.step, f.theta_hash, r.number, r.phase, r.since, r.enrolled, r.cohort, \
-         r.delivered, r.gone, (SELECT COUNT(*) FROM participant p WHERE p.federation = f.id AND \
+         SELECT f.version, f.status, f.step, f.theta_hash, f.lines, f.record, r.number, r.phase, r.since, \
+         r.enrolled, r.cohort, r.delivered, r.gone, r.members, (SELECT COUNT(*) FROM participant p WHERE p.federation = f.id AND \
          p.lease_until > $3) AS live, s.standing FROM federation f JOIN round r ON r.federation = f.id \
          LEFT JOIN standing s ON s.federation = f.id AND s.round = r.number AND s.participant = $2 \
          WHERE f.id = $1",
@@ -358,6 +392,8 @@ pub(crate) async fn view(
         round: round.number,
         phase: round.phase,
         theta: row.try_get("theta_hash")?,
+        lines: unsigned(row.try_get("lines")?)?,
+        record: row.try_get("record")?,
         standing: Place::read(row.try_get("standing")?)?.standing(),
         enrolled: round.enrolled,
         cohort: round.cohort,

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// The aggregator as a process of its own; killed when dropped.
-struct Process {
+pub struct Process {
     child: Child,
-    api: Api,
+    pub api: Api,
 }
 
 impl Process {
-    async fn start(home: &Home) -> Self {
+    pub async fn start(home: &Home) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_aggregator-only"))
             .args(["--listen", "127.0.0.1:0", "--database"])
             .arg(home.database())
@@ -36,7 +36,7 @@ impl Process {
     }
 
     /// SIGKILL.
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -6,9 +6,14 @@
 mod identities;
 mod invites;
 mod kill;
+mod kill_sums;
 mod live;
 mod pages;
+mod player;
+mod record;
 mod refusals;
 mod rounds;
+mod secure;
+mod sum_refusals;
 mod support;
 mod time;

@@ -1,0 +1,99 @@
+//! `kill -9` in every phase of a secure sum, and a restart over the same file.
+
+use crate::kill::Process;
+use crate::player::*;
+use crate::secure::{audited, secure_task};
+use crate::support::*;
+use serde_json::json;
+use shared::round::client::Action;
+use shared::round::phase::Phase;
+use shared::round::wire;
+use shared::task::Task;
+
+const PLAYERS: u32 = 6;
+
+/// Rounds that end only when all have delivered.
+fn patient_task() -> serde_json::Value {
+    let mut task = secure_task(2, PLAYERS, PLAYERS, 3);
+    let phase = json!({ "time_min_ms": 600_000, "time_max_ms": 600_000 });
+    for name in ["keys", "shares", "masked", "unmask"] {
+        task["federation"]["secure_sum"][name] = phase.clone();
+    }
+    task["federation"]["open"] = json!({
+        "count_min": PLAYERS, "count_max": PLAYERS, "time_min_ms": 600_000, "time_max_ms": 600_000,
+    });
+    task
+}
+
+fn sends(action: &Action, phase: Phase) -> bool {
+    matches!(action, Action::Send { message, .. } if message.phase() == phase)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_goes_on_whenever_the_server_is_killed() {
+    let source = patient_task();
+    let task = Task::from_value(source.clone()).unwrap();
+    let home = Home::new();
+    let mut process = Process::start(&home).await;
+    let invite = process.api.create(source).await;
+    let id = &invite.federation;
+    let mut players = Player::many(&task, PLAYERS);
+    let mut live = Live::join(&process.api, &invite, &players).await;
+    for phase in [Phase::Keys, Phase::Shares, Phase::Masked, Phase::Unmask] {
+        // Everybody is about to send.
+        for _ in 0..60 {
+            for player in &mut players {
+                if !sends(&player.open(), phase) {
+                    player.turn(&mut live).await;
+                }
+            }
+        }
+        // Half of them are answered.
+        let (first, rest) = players.split_at_mut(PLAYERS as usize / 2);
+        for player in first.iter_mut() {
+            assert!(sends(&player.turn(&mut live).await, phase));
+        }
+        // Of the others nobody knows whether they were heard.
+        let mut sending = Vec::new();
+        for player in rest.iter_mut() {
+            let Action::Send { round, message } = player.open() else {
+                panic!("{phase:?}")
+            };
+            let member = &live.members[player.number as usize];
+            let request = member.sum_request(round, wire::encode(&message));
+            sending.push(tokio::spawn(request.send()));
+        }
+        process.kill();
+        for request in sending {
+            let _ = request.await.unwrap();
+        }
+        process = Process::start(&home).await;
+        live = live.at(&process.api);
+        let view = live.members[0].view().await;
+        let moved_on = view.phase != phase;
+        assert!(moved_on || view.delivered >= PLAYERS / 2, "{view:?}");
+        // Who had an answer may say it again: it is there, and not counted twice.
+        let before = live.members[0].view().await;
+        let member = &live.members[0];
+        let repeated = players[0].repeated(before.round, phase);
+        if let Some(body) = repeated {
+            expect(member.send_sum(before.round, body).await, 409, "duplicate").await;
+            assert_eq!(live.members[0].view().await.version, before.version);
+        }
+    }
+    play(&mut live, &mut players, u32::MAX).await;
+
+    // As if nothing had happened.
+    let mut twins = Player::many(&task, PLAYERS);
+    let mut memory = InMemory::join(&task, &twins);
+    play(&mut memory, &mut twins, u32::MAX).await;
+    let (record, _) = audited(&process.api, id, &task).await;
+    assert_eq!((record.step(), record.rounds()), (2, 2));
+    assert_eq!(record.parameters(), memory.hub.theta());
+    let rounds = process.api.detail(id).await.rounds;
+    for (round, twin) in rounds.iter().zip(memory.hub.records()) {
+        assert_eq!(round.metrics, twin.metrics);
+        assert_eq!((round.delivered, round.reason), (PLAYERS, None));
+    }
+    process.kill();
+}

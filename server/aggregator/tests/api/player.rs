@@ -1,0 +1,405 @@
+//! Participants' machines without a model: the answers are made up, everything else is what a page does. They play
+//! against the server, or against the aggregator in memory, which must come to the same.
+
+use crate::support::*;
+use aggregator::TestClock;
+use reqwest::{Method, Response};
+use shared::objective::Outcome;
+use shared::optimizer::Optimizer;
+use shared::round::client::{Action, Client, Environment, Evaluation, Event, Secrets, StopReason};
+use shared::round::hub::Hub;
+use shared::round::messages::{Invite, RoundView, SumInput, SumMessage};
+use shared::round::phase::Phase;
+use shared::round::refusal::Refusal;
+use shared::round::wire;
+use shared::secure_sum::identity::Identity;
+use shared::task::Task;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+/// Held-out examples of each.
+pub const HOLDOUT: usize = 2;
+/// Of all phases: both the least and the most.
+pub const PHASE_MS: u64 = 1_000;
+
+/// Who answers the players, and makes time pass.
+pub trait World {
+    async fn answer(&mut self, number: u32, action: &Action) -> Event;
+    /// The current round's number.
+    async fn round(&mut self) -> u32;
+    /// The current phase's time is up.
+    async fn pass(&mut self);
+}
+
+/// A participant.
+pub struct Player {
+    pub number: u32,
+    pub client: Client,
+    pub task: Task,
+    optimizer: Box<dyn Optimizer>,
+    secrets: Secrets,
+    event: Option<Event>,
+    /// The last message of a sum that was sent.
+    sent: Option<(u32, SumMessage)>,
+    /// In these rounds, nothing is heard of them from this phase on.
+    pub silent: BTreeMap<u32, Phase>,
+    fell_silent: Option<u32>,
+}
+
+impl Player {
+    pub fn new(task: &Task, number: u32) -> Self {
+        let counter = AtomicU32::new(0);
+        let entropy = move || {
+            let call = counter.fetch_add(1, Ordering::SeqCst);
+            let seed = format!("{number} {call}");
+            shared::transcript::unhex(&shared::task::sha256_hex(seed.as_bytes())).unwrap()
+        };
+        Self {
+            number,
+            client: Client::new(number),
+            optimizer: task.optimizer(number).unwrap(),
+            task: task.clone(),
+            secrets: Secrets {
+                identity: Identity::from_seed([seed_of(number); 32]),
+                entropy: Box::new(entropy),
+            },
+            event: None,
+            sent: None,
+            silent: BTreeMap::new(),
+            fell_silent: None,
+        }
+    }
+
+    pub fn many(task: &Task, count: u32) -> Vec<Self> {
+        (0..count).map(|number| Self::new(task, number)).collect()
+    }
+
+    /// Training examples: everybody has another number of them.
+    pub fn training(&self) -> usize {
+        5 + self.number as usize
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.secrets.identity
+    }
+
+    /// The open action, once what happened last was told.
+    pub fn open(&mut self) -> Action {
+        let event = self.event.take().unwrap_or(Event::Start);
+        let env = Environment {
+            task: &self.task,
+            optimizer: &*self.optimizer,
+            dim: self.task.dim(),
+            training: self.training(),
+            holdout: HOLDOUT,
+            secrets: Some(&self.secrets),
+        };
+        self.client.step(&env, event)
+    }
+
+    /// What happened.
+    pub fn tell(&mut self, event: Event) {
+        self.event = Some(event);
+    }
+
+    /// Carries out the open action, and gives it.
+    pub async fn turn(&mut self, world: &mut impl World) -> Action {
+        let action = self.open();
+        let event = match &action {
+            Action::Evaluate(evaluation) => self.made_up(evaluation),
+            Action::Rest | Action::Stop(_) => Event::Start,
+            Action::Send { round, message }
+                if self
+                    .silent
+                    .get(round)
+                    .is_some_and(|phase| message.phase() >= *phase) =>
+            {
+                self.fell_silent = Some(*round);
+                Event::Start
+            }
+            other => {
+                if let Action::Send { round, message } = other {
+                    self.sent = Some((*round, message.clone()));
+                }
+                world.answer(self.number, other).await
+            }
+        };
+        self.tell(event);
+        action
+    }
+
+    /// Carries out actions until one is open that is wished for, which is not carried out.
+    pub async fn until(
+        &mut self,
+        world: &mut impl World,
+        wish: impl Fn(&Action) -> bool,
+    ) -> Action {
+        for _ in 0..200 {
+            let action = self.open();
+            if wish(&action) {
+                return action;
+            }
+            self.turn(world).await;
+        }
+        panic!("{} does not come to it: {:?}", self.number, self.open());
+    }
+
+    /// Carries out actions until nothing is left but to wait. False if there was nothing at all to do.
+    async fn settle(&mut self, world: &mut impl World) -> bool {
+        let mut moved = false;
+        for _ in 0..500 {
+            let version = self.client.view().map(|v| v.version);
+            match self.turn(world).await {
+                Action::Stop(_) => return moved,
+                Action::Send { round, .. } if self.fell_silent == Some(round) => return moved,
+                Action::Sync { .. } => {
+                    let waits =
+                        matches!(&self.event, Some(Event::View(v)) if Some(v.version) == version);
+                    // The machine may have something to do with the view that it knows.
+                    let idle = waits && matches!(self.open(), Action::Sync { .. });
+                    if idle {
+                        return moved;
+                    }
+                    moved |= !waits;
+                }
+                _ => moved = true,
+            }
+        }
+        panic!("{} goes in circles: {:?}", self.number, self.open());
+    }
+
+    fn made_up(&self, evaluation: &Evaluation) -> Event {
+        let total = evaluation.examples.len() as u32;
+        let shift = f64::from(self.number) * 0.01 + evaluation.theta.len() as f64 * 1e-6;
+        let outcomes = (0..evaluation.candidates.len().max(1))
+            .map(|i| Outcome {
+                loss: f64::from(total) * (1.0 + shift + 0.125 * i as f64),
+                correct: total / 2,
+                total,
+            })
+            .collect();
+        Event::Evaluated {
+            outcomes,
+            frequencies: None,
+        }
+    }
+
+    /// The last message that was sent, if it was of this phase, as a body.
+    pub fn repeated(&self, round: u32, phase: Phase) -> Option<Vec<u8>> {
+        let (of, message) = self.sent.as_ref()?;
+        (*of == round && message.phase() == phase).then(|| wire::encode(message))
+    }
+
+    pub fn stopped(&mut self) -> Option<StopReason> {
+        match self.open() {
+            Action::Stop(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// Of a participant's identity; what [`Api::join_as`] takes.
+pub fn seed_of(number: u32) -> u8 {
+    100 + number as u8
+}
+
+/// Everybody does what there is to do, then a phase's time is up, and so on until all have stopped, or until the
+/// round has this number.
+pub async fn play(world: &mut impl World, players: &mut [Player], until: u32) {
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < PATIENCE, "the federation does not end");
+        let mut moved = false;
+        let mut all_stopped = true;
+        for player in players.iter_mut() {
+            let round = world.round().await;
+            if round >= until {
+                return;
+            }
+            if player.fell_silent.is_some_and(|fell| fell == round) {
+                all_stopped = false;
+                continue;
+            }
+            player.fell_silent = None;
+            moved |= player.settle(world).await;
+            all_stopped &= player.stopped().is_some();
+        }
+        if all_stopped {
+            return;
+        }
+        if !moved {
+            world.pass().await;
+        }
+    }
+}
+
+/// A live server with a clock that stands.
+pub struct Live {
+    pub members: Vec<Member>,
+    pub clock: Option<Arc<TestClock>>,
+}
+
+impl Live {
+    /// Members with the players' identities.
+    pub async fn join(api: &Api, invite: &Invite, players: &[Player]) -> Self {
+        let mut members = Vec::new();
+        for player in players {
+            let member = api.join_as(seed_of(player.number), invite).await;
+            assert_eq!(member.number, player.number);
+            members.push(member);
+        }
+        Self {
+            members,
+            clock: None,
+        }
+    }
+
+    pub fn with(mut self, clock: &Arc<TestClock>) -> Self {
+        self.clock = Some(Arc::clone(clock));
+        self
+    }
+
+    /// The same members at another address.
+    pub fn at(&self, api: &Api) -> Self {
+        let members = self.members.iter().map(|member| Member {
+            api: api.clone(),
+            ..member.clone()
+        });
+        Self {
+            members: members.collect(),
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+pub async fn taken(response: Response) -> Event {
+    if response.status().is_success() {
+        return Event::Accepted;
+    }
+    let problem = problem(response).await;
+    Event::Refused(Refusal::from_code(&problem.code).unwrap_or_else(|| panic!("{problem:?}")))
+}
+
+impl World for Live {
+    async fn answer(&mut self, number: u32, action: &Action) -> Event {
+        let member = &self.members[number as usize];
+        match action {
+            Action::Sync { .. } => Event::View(member.view().await),
+            Action::Read { from } => {
+                let text = lines_from(&member.api, &member.federation, *from).await;
+                Event::Lines(text.lines().map(str::to_owned).collect())
+            }
+            Action::Enrol { round, body } => {
+                taken(member.try_enrol(*round, &body.theta).await).await
+            }
+            Action::Upload(update) => taken(member.send(update).await).await,
+            Action::Fetch { round, phase } => {
+                let response = member.fetch(*round, *phase).await;
+                if !response.status().is_success() {
+                    return taken(response).await;
+                }
+                assert_eq!(response.headers()["content-type"], wire::CONTENT_TYPE);
+                let body = response.bytes().await.unwrap();
+                Event::Input(wire::decode::<SumInput>(&body).unwrap())
+            }
+            Action::Send { round, message } => {
+                taken(member.send_sum(*round, wire::encode(message)).await).await
+            }
+            other => panic!("nothing to answer: {other:?}"),
+        }
+    }
+
+    async fn round(&mut self) -> u32 {
+        self.members[0].view().await.round
+    }
+
+    async fn pass(&mut self) {
+        let before: RoundView = self.members[0].view().await;
+        self.clock.as_ref().expect("a clock").advance(PHASE_MS);
+        self.members[0].until(|v| v.version > before.version).await;
+    }
+}
+
+/// The aggregator in memory.
+pub struct InMemory {
+    pub hub: Hub,
+    task: Task,
+    now: u64,
+}
+
+impl InMemory {
+    pub fn join(task: &Task, players: &[Player]) -> Self {
+        let mut hub = Hub::new(task).unwrap();
+        for player in players {
+            let number = hub.join(task, 0, Some(player.identity().public()));
+            assert_eq!(number, player.number);
+        }
+        Self {
+            hub,
+            task: task.clone(),
+            now: 0,
+        }
+    }
+}
+
+impl World for InMemory {
+    async fn answer(&mut self, number: u32, action: &Action) -> Event {
+        let (hub, task, now) = (&mut self.hub, &self.task, self.now);
+        let outcome = match action {
+            Action::Sync { .. } => hub.view(task, number, now).map(Event::View),
+            Action::Read { from } => Ok(Event::Lines(hub.lines(*from).to_vec())),
+            Action::Enrol { round, body } => hub
+                .enrol(task, number, now, *round, body)
+                .map(|()| Event::Accepted),
+            Action::Upload(update) => hub
+                .deliver(task, number, now, update.clone())
+                .map(|()| Event::Accepted),
+            Action::Fetch { round, phase } => hub
+                .input(task, number, now, *round, *phase)
+                .map(Event::Input),
+            Action::Send { round, message } => hub
+                .send(task, number, now, *round, message.clone())
+                .map(|()| Event::Accepted),
+            other => panic!("nothing to answer: {other:?}"),
+        };
+        hub.conclude(task);
+        outcome.unwrap_or_else(Event::Refused)
+    }
+
+    async fn round(&mut self) -> u32 {
+        self.hub.round().number
+    }
+
+    async fn pass(&mut self) {
+        self.now += PHASE_MS;
+        self.hub.tick(&self.task, self.now);
+        self.hub.conclude(&self.task);
+    }
+}
+
+pub async fn lines_from(api: &Api, id: &str, from: u32) -> String {
+    let path = format!("/v1/federations/{id}/record?from={from}");
+    let response = api.get(&path).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.text().await.unwrap()
+}
+
+impl Member {
+    pub async fn fetch(&self, round: u32, phase: Phase) -> Response {
+        let word = serde_json::to_value(phase).unwrap();
+        let rest = format!("rounds/{round}/sum?phase={}", word.as_str().unwrap());
+        self.request(Method::GET, &rest).send().await.unwrap()
+    }
+
+    pub async fn send_sum(&self, round: u32, body: Vec<u8>) -> Response {
+        self.sum_request(round, body).send().await.unwrap()
+    }
+
+    pub fn sum_request(&self, round: u32, body: Vec<u8>) -> reqwest::RequestBuilder {
+        self.request(Method::POST, &format!("rounds/{round}/sum"))
+            .header("content-type", wire::CONTENT_TYPE)
+            .body(body)
+    }
+}
