@@ -37,6 +37,8 @@ enum Command {
     Simulate(Box<simulate::SimulateArgs>),
     /// Download a federation's prompt generator.
     Export(commands::export::ExportArgs),
+    /// Compute everything again that a federation's record claims.
+    Audit(commands::audit::AuditArgs),
     /// Create, list, inspect and close federations.
     Federation(commands::federation::FederationArgs),
 }
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Command::Join(args) => commands::join::run(args),
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Export(args) => commands::export::run(&args),
+        Command::Audit(args) => commands::audit::run(&args),
         Command::Federation(args) => commands::federation::run(args),
     };
     let (code, text) = match outcome {

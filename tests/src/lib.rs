@@ -5,6 +5,9 @@ pub mod bad_model;
 pub mod process;
 
 use serde_json::Value;
+use shared::data::handwriting;
+use std::fmt::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Nothing takes this long unless it hangs.
@@ -35,4 +38,21 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 pub fn done_rounds(detail: &Value) -> Vec<&Value> {
     let rounds = detail["rounds"].as_array().expect("details hold rounds");
     rounds.iter().filter(|r| r["phase"] == "done").collect()
+}
+
+/// Writes digits drawn by built-in owners as a table: the label, then the pixels.
+///
+/// # Panics
+/// If the disk says no.
+#[allow(clippy::expect_used)]
+pub fn digits_table(path: &Path) {
+    let mut text = String::from("label");
+    // Writing into a text cannot fail.
+    let mut put = |part: std::fmt::Arguments<'_>| text.write_fmt(part).expect("there is memory");
+    (0..handwriting::SIZE * handwriting::SIZE).for_each(|i| put(format_args!(",p{i}")));
+    for (grey, digit) in (1..4).flat_map(|owner| handwriting::owner(owner, 30, None)) {
+        put(format_args!("\n{digit}"));
+        grey.iter().for_each(|p| put(format_args!(",{p}")));
+    }
+    std::fs::write(path, text + "\n").expect("a file can be written");
 }

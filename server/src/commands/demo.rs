@@ -7,6 +7,7 @@ use crate::Failure;
 use crate::participant::aggregator::Aggregator;
 use crate::participant::caller::HttpCaller;
 use crate::participant::driver::{Driver, Leisure};
+use crate::participant::identity;
 use crate::participant::state::Saved;
 use crate::task_source;
 use aggregator::{AggregatorConfig, RealClock, Secret};
@@ -18,6 +19,7 @@ use shared::round::client::{Client, StopReason};
 use shared::round::messages::{CreateFederation, FederationDetail, Invite, Metrics, RoundRecord};
 use shared::round::phase::Phase;
 use shared::task::Task;
+use shared::transcript::hex;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -200,19 +202,23 @@ impl Demo<'_> {
 
     async fn owner(&self, task: &Task, invite: &Invite, seed: u64) -> Result<Driver, Failure> {
         let aggregator = Aggregator::new(&self.url, None).map_err(Failure::failed)?;
+        let identity = identity::fresh().map_err(Failure::failed)?;
+        let public = hex(&identity.public());
         let joined = aggregator
-            .join(&invite.federation, &invite.invite)
+            .join(&invite.federation, &invite.invite, &identity)
             .await
             .map_err(Failure::failed)?;
         let bench = workbench(
             task.clone(),
             joined.participant,
             built_in(task, seed, EXAMPLES)?,
-        )?;
+        )?
+        .with_secrets(identity::secrets(identity));
         let saved = Saved {
             aggregator: self.url.clone(),
             federation: invite.federation.clone(),
             token: joined.token.clone(),
+            identity: public,
             task: joined.task,
             examples: EXAMPLES,
             client: Client::new(joined.participant),

@@ -58,6 +58,7 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
         "task": detail.task,
         "task_hash": detail.summary.task_hash,
         "theta_hash": detail.current.theta,
+        "record": { "lines": detail.current.lines, "head": detail.current.record },
         "updates": detail.summary.step,
         "parameters": dim,
         "rounds": detail.rounds,

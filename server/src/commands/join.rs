@@ -5,6 +5,7 @@ use crate::data;
 use crate::participant::aggregator::Aggregator;
 use crate::participant::caller::HttpCaller;
 use crate::participant::driver::{Driver, OnStep};
+use crate::participant::identity::{self, IdentityError};
 use crate::participant::state::Saved;
 use crate::{Failure, data::LoadError};
 use clap::Args;
@@ -16,6 +17,7 @@ use shared::round::client::{Client, StopReason};
 use shared::round::messages::FederationStatus;
 use shared::round::workbench::{Labelled, Workbench};
 use shared::task::Task;
+use shared::transcript::hex;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
@@ -36,6 +38,10 @@ pub struct JoinArgs {
     /// Where the state is kept, so that a later run goes on.
     #[arg(long, default_value = "fed-bbpt-participant.json")]
     state: PathBuf,
+    /// Long-term key: 64 hexadecimal digits, made where there is none. Who joins with it again is the same
+    /// participant [default: beside the state file].
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
     /// Ask this model API instead of the task's (the same model, run by yourself).
     #[arg(long)]
     model_url: Option<String>,
@@ -122,12 +128,19 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         Failure::usage("the link must look like http://HOST/f/FEDERATION/#invite=SECRET")
     })?;
     let known = Saved::read(&args.state).map_err(Failure::usage)?;
+    let beside = || args.state.with_extension("identity");
+    let key = args.identity.clone().unwrap_or_else(beside);
+    let identity = identity::load_or_create(&key).map_err(Failure::usage)?;
+    let public = hex(&identity.public());
     let mut saved = match known.filter(|s| s.aggregator == base && s.federation == federation) {
+        Some(saved) if !saved.identity.is_empty() && saved.identity != public => {
+            return Err(Failure::usage(IdentityError::Another { path: key }));
+        }
         Some(saved) => saved,
         None => {
             let joined = Aggregator::new(&base, None)
                 .map_err(Failure::failed)?
-                .join(&federation, &invite)
+                .join(&federation, &invite, &identity)
                 .await
                 .map_err(Failure::failed)?;
             let client = Client::new(joined.participant);
@@ -135,6 +148,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
                 aggregator: base.clone(),
                 federation,
                 token: joined.token,
+                identity: public,
                 task: joined.task,
                 examples: 0,
                 client,
@@ -170,7 +184,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     let model = HttpCaller::new(&task, args.model_key.clone()).map_err(Failure::usage)?;
     model.describe().await.map_err(Failure::failed)?;
     let rounds = task.federation.rounds;
-    let bench = workbench(task, number, examples)?;
+    let bench = workbench(task, number, examples)?.with_secrets(identity::secrets(identity));
     say(&format!(
         "participant {number}: pictures go to {}, updates and counts to {base}; nothing else leaves this machine",
         bench.task().model.url
@@ -191,15 +205,21 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         words(reason)
     ));
     match reason {
-        StopReason::Finished | StopReason::Closed | StopReason::Left | StopReason::BudgetSpent => {
-            Ok(())
-        }
+        StopReason::Finished
+        | StopReason::Closed
+        | StopReason::Left
+        | StopReason::BudgetSpent
+        | StopReason::PrivacySpent => Ok(()),
         StopReason::Unauthorized => Err(Failure::failed(
             "the aggregator does not know this participant any more; delete the state file and join again",
         )),
-        StopReason::Inconsistent => Err(Failure::failed(
-            "the aggregator contradicts itself; tell the organiser",
-        )),
+        StopReason::Inconsistent => {
+            let why = driver.client().suspicion();
+            Err(Failure::failed(format!(
+                "the aggregator is not to be trusted: {}; nothing more was sent; tell the others who take part",
+                why.unwrap_or("it contradicts itself")
+            )))
+        }
     }
 }
 
@@ -211,6 +231,7 @@ fn words(reason: StopReason) -> &'static str {
         StopReason::BudgetSpent => "the query budget is spent",
         StopReason::Unauthorized => "no longer known to the aggregator",
         StopReason::Inconsistent => "stopped by a contradiction",
+        StopReason::PrivacySpent => "another update would spend more privacy than the task allows",
     }
 }
 

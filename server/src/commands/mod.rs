@@ -1,5 +1,6 @@
 //! One file for each command (or two that are alike).
 
+pub mod audit;
 pub mod demo;
 pub mod export;
 pub mod federation;

@@ -10,6 +10,8 @@ pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
         | SimulateError::NoTask(_)
         | SimulateError::NoTest { .. }
         | SimulateError::Partition(_)
+        | SimulateError::TooFew { .. }
+        | SimulateError::MaskedAttack
         | SimulateError::Data(_) => Failure::usage(error),
         other => Failure::failed(other),
     })?;

@@ -6,10 +6,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::round::messages::{
     CreateFederation, CreateInvite, Enrolment, FederationDetail, FederationSummary, Invite,
-    InviteSummary, JoinRequest, Joined, Problem, RoundView, Update,
+    InviteSummary, JoinRequest, Joined, Problem, RoundView, SumInput, SumMessage, Update,
+    join_statement,
 };
+use shared::round::phase::Phase;
 use shared::round::refusal::Refusal;
 use shared::round::wire;
+use shared::secure_sum::identity::Identity;
+use shared::transcript::hex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -151,13 +155,35 @@ impl Aggregator {
             .body(bytes)
     }
 
-    /// Joins with an invite.
-    pub async fn join(&self, federation: &str, invite: &str) -> Result<Joined, ApiError> {
+    fn post_binary<T: Serialize>(&self, path: &str, body: &T) -> RequestBuilder {
+        let bytes = wire::encode(body);
+        self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.request(Method::POST, path)
+            .header("content-type", wire::CONTENT_TYPE)
+            .body(bytes)
+    }
+
+    fn not_an_aggregator(&self, detail: &dyn std::fmt::Display) -> ApiError {
+        ApiError::NotAnAggregator {
+            url: self.base.clone(),
+            detail: detail.to_string(),
+        }
+    }
+
+    /// Joins with an invite, as somebody whom the federation knows again by this key.
+    pub async fn join(
+        &self,
+        federation: &str,
+        invite: &str,
+        identity: &Identity,
+    ) -> Result<Joined, ApiError> {
+        let proof = identity.sign(&join_statement(federation, invite));
         self.json(self.post(
             &format!("/federations/{federation}/participants"),
             &JoinRequest {
                 invite: invite.to_owned(),
-                ..JoinRequest::default()
+                identity: hex(&identity.public()),
+                proof: hex(&proof),
             },
         ))
         .await
@@ -195,15 +221,46 @@ impl Aggregator {
 
     /// Sends an update.
     pub async fn update(&self, federation: &str, update: &Update) -> Result<RoundView, ApiError> {
-        let bytes = wire::encode(update);
-        self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let path = format!("/federations/{federation}/rounds/{}/update", update.round);
-        self.json(
-            self.request(Method::POST, &path)
-                .header("content-type", wire::CONTENT_TYPE)
-                .body(bytes),
-        )
-        .await
+        self.json(self.post_binary(&path, update)).await
+    }
+
+    /// Sends a message of a secure sum.
+    pub async fn sum_message(
+        &self,
+        federation: &str,
+        round: u32,
+        message: &SumMessage,
+    ) -> Result<RoundView, ApiError> {
+        let path = format!("/federations/{federation}/rounds/{round}/sum");
+        self.json(self.post_binary(&path, message)).await
+    }
+
+    /// What the message of a phase of a secure sum needs.
+    pub async fn sum_input(
+        &self,
+        federation: &str,
+        round: u32,
+        phase: Phase,
+    ) -> Result<SumInput, ApiError> {
+        let phase = match phase {
+            Phase::Shares => "shares",
+            Phase::Masked => "masked",
+            // No other phase's message needs anything.
+            _ => "unmask",
+        };
+        let path = format!("/federations/{federation}/rounds/{round}/sum?phase={phase}");
+        let body = self.send(self.request(Method::GET, &path)).await?;
+        wire::decode(&body).map_err(|e| self.not_an_aggregator(&e))
+    }
+
+    /// Lines of the federation's record from number `from`, counted from 0; as many as the aggregator gives at
+    /// once, none where there are no more.
+    pub async fn record(&self, federation: &str, from: u32) -> Result<Vec<String>, ApiError> {
+        let path = format!("/federations/{federation}/record?from={from}");
+        let body = self.send(self.request(Method::GET, &path)).await?;
+        let text = String::from_utf8(body).map_err(|e| self.not_an_aggregator(&e))?;
+        Ok(text.split_terminator('\n').map(str::to_owned).collect())
     }
 
     /// Still here.

@@ -4,10 +4,10 @@ use super::aggregator::{Aggregator, ApiError};
 use super::caller::{CallError, HttpCaller};
 use super::state::{Saved, StateError};
 use futures::StreamExt as _;
-use shared::round::client::{Action, Evaluation, Event, StopReason};
+use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
 use shared::round::messages::RoundView;
+use shared::round::phase::Phase;
 use shared::round::workbench::{AnswerCount, REQUEST_IMAGES, Workbench};
-use shared::task::theta_from_bytes;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -34,6 +34,11 @@ pub enum DriveError {
     /// The aggregator answers, but not as one.
     #[error(transparent)]
     Aggregator(#[from] ApiError),
+    /// The task is for simulations.
+    #[error(
+        "this federation sums updates without the masks, which only simulations may do; nothing was sent"
+    )]
+    NoMasks,
 }
 
 /// What a built-in owner of a demonstration does while no visitor is there: take its time.
@@ -112,14 +117,31 @@ impl Driver {
                     self.persist(async |a, f| a.round(f, after).await, Event::View)
                         .await?
                 }
-                Action::Load { .. } => {
-                    let dim = self.bench.environment().dim;
-                    // A θ that does not parse is answered like one with another hash: the machine looks again.
-                    let read = |bytes: Vec<u8>| {
-                        Event::Theta(theta_from_bytes(&bytes, dim).unwrap_or_default())
-                    };
-                    self.persist(async |a, f| a.theta(f).await, read).await?
+                Action::Read { from } => {
+                    self.persist(async |a, f| a.record(f, from).await, Event::Lines)
+                        .await?
                 }
+                Action::Fetch { round, phase } => {
+                    self.persist(
+                        async |a, f| a.sum_input(f, round, phase).await,
+                        Event::Input,
+                    )
+                    .await?
+                }
+                Action::Send { round, message } => {
+                    let last = message.phase() == Phase::Unmask;
+                    let event = self
+                        .persist(
+                            async |a, f| a.sum_message(f, round, &message).await,
+                            |_: RoundView| Event::Accepted,
+                        )
+                        .await?;
+                    if last {
+                        self.rest().await;
+                    }
+                    event
+                }
+                Action::Contribute { .. } => return Err(DriveError::NoMasks),
                 Action::Enrol { round, body } => {
                     self.persist(
                         async |a, f| a.enrol(f, round, &body).await,
@@ -139,6 +161,11 @@ impl Driver {
                 }
             };
         }
+    }
+
+    /// The machine.
+    pub fn client(&self) -> &Client {
+        &self.saved.client
     }
 
     /// Bytes to and from the model API, then to and from the aggregator.

@@ -3,4 +3,5 @@
 pub mod aggregator;
 pub mod caller;
 pub mod driver;
+pub mod identity;
 pub mod state;

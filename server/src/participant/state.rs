@@ -13,6 +13,9 @@ pub struct Saved {
     pub federation: String,
     /// Proves who we are.
     pub token: String,
+    /// The public key that it joined with, in hexadecimal; empty in a file of before there were any.
+    #[serde(default)]
+    pub identity: String,
     /// The task as JSON.
     pub task: serde_json::Value,
     /// Its number of examples: another data set needs a fresh start.

@@ -2,10 +2,16 @@
 //!
 //! Compared at equal queries for each participant: zero-shot, federated, local-only (mean over participants),
 //! and centralised (one participant who holds the union). Same seed, same report.
+//!
+//! Where updates are summed under masks, the simulation adds the same vectors without them: masks cancel, and the
+//! result is the same bit by bit (`--masks` shows it). Only the federation is bounded, summed and noisy: whoever
+//! trains alone tells nobody anything, so the local-only and centralised baselines carry neither clip nor noise.
 
+mod attack;
 mod model;
 mod report;
 mod run;
+mod secrets;
 
 pub use model::ModelError;
 pub use report::table;
@@ -62,6 +68,18 @@ pub struct SimulateArgs {
     /// Write the report here as JSON.
     #[arg(long)]
     pub report: Option<PathBuf>,
+    /// Add the masks of secure sums too: the same result, more slowly, with all messages' bytes counted.
+    #[arg(long)]
+    pub masks: bool,
+    /// This part of the participants (0 to 1, drawn with the seed) sends bad updates.
+    #[arg(long, value_name = "FRACTION", requires = "attack", value_parser = fraction)]
+    pub bad: Option<f64>,
+    /// What they send: sign-flip | scale:FACTOR
+    #[arg(long, requires = "bad")]
+    pub attack: Option<attack::Attack>,
+    /// Write the federation's record here, for `fed-bbpt audit` (with --masks, so that it is signed).
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Put wall time and peak memory into the report; it then differs from run to run.
     #[arg(long)]
     pub timings: bool,
@@ -71,6 +89,13 @@ pub struct SimulateArgs {
     /// Replace a setting of the task: `optimizer.learning_rate=0.02` (repeatable; the value is JSON or a text).
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    number
+        .filter(|n| (0.0..=1.0).contains(n))
+        .ok_or_else(|| format!("{text} is not a number from 0 to 1"))
 }
 
 /// Why a simulation could not be run.
@@ -107,6 +132,25 @@ pub enum SimulateError {
         /// Why.
         cause: std::io::Error,
     },
+    /// No cohort can be formed.
+    #[error(
+        "the task sums the updates of {cohort_min} participants or more, but there are {clients}; see --clients, or set federation.secure_sum.cohort_min"
+    )]
+    TooFew {
+        /// The least.
+        cohort_min: u32,
+        /// There.
+        clients: usize,
+    },
+    /// Under masks nobody's vector can be changed from outside.
+    #[error("--bad changes what is sent, which masks hide: leave --masks out")]
+    MaskedAttack,
+    /// It would go on for ever.
+    #[error("{0} rounds in a row were aborted, the last one as {1:?}")]
+    Stuck(u32, Option<shared::round::phase::AbortReason>),
+    /// A participant gave up.
+    #[error("participant {0} stopped: {1}")]
+    Stopped(u32, String),
     /// Our own mistake.
     #[error("the simulation contradicts itself: {0}")]
     Inconsistent(String),

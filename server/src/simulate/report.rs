@@ -1,5 +1,6 @@
 //! What a simulation found, as JSON and as a table.
 
+use super::attack::AttackReport;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,8 @@ pub struct Point {
 pub struct Outcome {
     /// Who trained.
     pub setting: Setting,
+    /// Updates of θ; fewer than the task's rounds where privacy is spent earlier.
+    pub updates: u32,
     /// Final accuracy on the test data; for `local`, the mean over participants.
     pub test_accuracy: f64,
     /// Final mean loss on the test data.
@@ -41,14 +44,58 @@ pub struct Outcome {
     pub range: Option<(f64, f64)>,
     /// Queries of the participant who spent most.
     pub queries_per_participant: u64,
-    /// Bytes of updates and other messages that a participant sends in all.
+    /// Bytes of updates and other messages that a participant sends in all; of secure sums without masks those
+    /// of the vectors alone.
     pub bytes_up_per_participant: u64,
-    /// Bytes of θ that a participant loads in all.
+    /// Bytes of the record, from which θ follows, and of what secure sums need, that a participant loads in all.
     pub bytes_down_per_participant: u64,
     /// The curve (not for `local`).
     pub curve: Vec<Point>,
     /// SHA-256 of the final θ (not for `local`).
     pub theta: Option<String>,
+}
+
+/// How updates are summed under masks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecureReport {
+    /// Each group has a sum of its own.
+    pub groups: u32,
+    /// The masks were added; without, the same vectors were.
+    pub masks: bool,
+}
+
+/// What the federation cost a participant who was in every round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PrivacyReport {
+    /// ε in the end.
+    pub epsilon: f64,
+    /// At this δ.
+    pub delta: f64,
+    /// No round begins that would exceed it.
+    pub limit: f64,
+    /// Standard deviation of a sum's noise in units of its sensitivity.
+    pub noise_multiplier: f64,
+    /// ε after each round.
+    pub epsilon_by_round: Vec<f64>,
+}
+
+/// How the federation's updates become one; the baselines have one participant each, and neither bound nor noise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleReport {
+    /// `fedavg` or `scalars`.
+    pub rule: String,
+    /// Numbers in one participant's update.
+    pub update_length: usize,
+    /// No update is longer than this (L2); 0 without bound.
+    pub clip: f32,
+    /// How participants, or groups, are combined: `mean`, `median` or `trimmed-mean`.
+    pub combine: String,
+    /// Under masks.
+    pub secure: Option<SecureReport>,
+    /// With noise.
+    pub privacy: Option<PrivacyReport>,
+    /// Bad participants.
+    pub attack: Option<AttackReport>,
 }
 
 /// Seconds and memory of a run; differs from run to run.
@@ -79,6 +126,8 @@ pub struct Report {
     pub test_examples: usize,
     /// Number of parameters.
     pub parameters: usize,
+    /// How the federation combines updates.
+    pub federation: RuleReport,
     /// Accuracy without a prompt.
     pub zero_shot: f64,
     /// What each setting reached.
@@ -120,7 +169,46 @@ pub fn table(report: &Report) -> String {
             bytes(o.bytes_down_per_participant),
         ));
     }
+    lines.extend(notes(report));
     lines.join("\n")
+}
+
+/// What the federation does beyond averaging plain updates.
+fn notes(report: &Report) -> Vec<String> {
+    let rule = &report.federation;
+    let mut notes = Vec::new();
+    if rule.rule != "fedavg" || rule.combine != "mean" || rule.clip > 0.0 {
+        notes.push(format!(
+            "rule {} ({} numbers an update), {}, norm bound {}",
+            rule.rule, rule.update_length, rule.combine, rule.clip
+        ));
+    }
+    if let Some(secure) = &rule.secure {
+        let masks = if secure.masks {
+            "with masks"
+        } else {
+            "masks left out, as they cancel"
+        };
+        notes.push(format!(
+            "secure sums in {} group(s), {masks}",
+            secure.groups
+        ));
+    }
+    if let Some(privacy) = &rule.privacy {
+        notes.push(format!(
+            "federated: ε {:.2} of {} at δ {:e}, noise multiplier {:.2}; local-only and centralised carry no noise",
+            privacy.epsilon, privacy.limit, privacy.delta, privacy.noise_multiplier
+        ));
+    }
+    if let Some(attack) = &rule.attack {
+        notes.push(format!(
+            "federated: {} of {} participants send bad updates: {}",
+            attack.participants.len(),
+            report.clients,
+            attack.attack
+        ));
+    }
+    notes
 }
 
 fn bytes(n: u64) -> String {

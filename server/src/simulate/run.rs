@@ -1,19 +1,26 @@
 //! The simulation itself: participants take turns in a fixed order, so the result does not depend on threads.
 
+use super::attack::{self, Attack, AttackReport};
 use super::model::{Model, cores};
-use super::report::{Outcome, Point, Report, Setting, Timings};
+use super::report::{
+    Outcome, Point, PrivacyReport, Report, RuleReport, SecureReport, Setting, Timings,
+};
+use super::secrets::{self, Clock};
 use super::{SimulateArgs, SimulateError};
 use crate::{data, task_source};
 use indicatif::{ProgressBar, ProgressStyle};
+use shared::federation::combine::Combine;
 use shared::objective::mapping::Mapping;
 use shared::objective::{self, Objective};
 use shared::optimizer::Candidate;
 use shared::rng::{Stream, purpose};
-use shared::round::client::{Action, Client, Event};
+use shared::round::client::{Action, Client, Event, StopReason};
 use shared::round::hub::Hub;
+use shared::round::messages::RoundRecord;
+use shared::round::phase::Phase;
 use shared::round::wire;
 use shared::round::workbench::{Labelled, REQUEST_IMAGES, Workbench};
-use shared::task::Task;
+use shared::task::{Rule, Task};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -23,12 +30,19 @@ struct Participant {
     bench: Workbench,
     client: Client,
     action: Action,
+    /// Sends bad updates.
+    attack: Option<Attack>,
     bytes_up: u64,
     bytes_down: u64,
 }
 
 struct Context<'a> {
+    /// The federation's.
     task: &'a Task,
+    /// Of whoever trains alone: nothing is summed, bounded or noisy.
+    alone: &'a Task,
+    /// Who is bad.
+    bad: &'a [u32],
     model: &'a Model,
     test: &'a Workbench,
     args: &'a SimulateArgs,
@@ -37,7 +51,9 @@ struct Context<'a> {
 /// Runs all settings that the arguments ask for.
 pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     let begun = Instant::now();
-    let task = task_source::load(&args.task, &overrides(args))?;
+    let task = load_task(args)?;
+    let alone = alone(&task)?;
+    let bad = attack::draw(args.bad.unwrap_or(0.0), args.clients, args.seed);
     let model = Model::open(
         &task,
         args.model_file.as_deref(),
@@ -53,6 +69,8 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     let bench = Workbench::new(task.clone(), 0, Vec::new(), test)?;
     let context = Context {
         task: &task,
+        alone: &alone,
+        bad: &bad,
         model: &model,
         test: &bench,
         args,
@@ -68,27 +86,33 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     }
     let mapping = mapping.unwrap_or(Mapping::Identity);
     let (zero_shot, _) = measure(&context, &mapping, None, &theta)?;
+    let mut hub = None;
     if chosen(Setting::Federated) {
         let benches = parts.iter().map(|p| of(p)).collect();
-        outcomes.push(federate(&context, &mapping, benches, Setting::Federated)?);
+        let run = federate(&context, &mapping, benches, Setting::Federated)?;
+        outcomes.push(run.outcome);
+        hub = Some(run.hub);
+    }
+    if let (Some(path), Some(hub)) = (&args.record, &hub) {
+        let lines: Vec<String> = hub.lines(0).iter().map(|l| format!("{l}\n")).collect();
+        std::fs::write(path, lines.concat()).map_err(|cause| SimulateError::Write {
+            path: path.clone(),
+            cause,
+        })?;
     }
     if chosen(Setting::Local) {
         let bar = progress("Local", "participant", parts.len() as u64);
         let each = parallel(&parts, |part| {
-            let alone = federate(&context, &mapping, vec![of(part)], Setting::Local);
+            let run = federate(&context, &mapping, vec![of(part)], Setting::Local);
             bar.inc(1);
-            alone
+            run.map(|run| run.outcome)
         })?;
         bar.finish_and_clear();
         outcomes.extend(mean_of(each));
     }
     if chosen(Setting::Centralised) {
-        outcomes.push(federate(
-            &context,
-            &mapping,
-            vec![training.clone()],
-            Setting::Centralised,
-        )?);
+        let union = vec![training.clone()];
+        outcomes.push(federate(&context, &mapping, union, Setting::Centralised)?.outcome);
     }
     Ok(Report {
         task: task.name.clone(),
@@ -99,6 +123,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         examples: parts.iter().map(Vec::len).collect(),
         test_examples: bench.environment().holdout,
         parameters: theta.len(),
+        federation: rules(&context, hub.as_ref()),
         zero_shot,
         outcomes,
         timings: args.timings.then(|| Timings {
@@ -106,6 +131,78 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
             peak_memory_kib: peak_memory(),
         }),
     })
+}
+
+fn load_task(args: &SimulateArgs) -> Result<Task, SimulateError> {
+    let mut set = overrides(args);
+    let task = task_source::load(&args.task, &set)?;
+    let Some(secure) = &task.federation.secure else {
+        return Ok(task);
+    };
+    let cohort_min = secure.policy.cohort_min;
+    if (args.clients as u64) < u64::from(cohort_min) {
+        return Err(SimulateError::TooFew {
+            cohort_min,
+            clients: args.clients,
+        });
+    }
+    if args.masks && args.bad.is_some_and(|part| part > 0.0) {
+        return Err(SimulateError::MaskedAttack);
+    }
+    set.push(format!("federation.secure_sum.masks={}", args.masks));
+    task_source::load(&args.task, &set)
+}
+
+/// The same task for one participant alone.
+fn alone(task: &Task) -> Result<Task, SimulateError> {
+    let mut source = task.source().clone();
+    if let Some(federation) = source["federation"].as_object_mut() {
+        for protection in ["secure_sum", "privacy", "clip"] {
+            federation.remove(protection);
+        }
+    }
+    Ok(Task::from_value(source)?)
+}
+
+fn rules(context: &Context<'_>, hub: Option<&Hub>) -> RuleReport {
+    let (task, federation) = (context.task, &context.task.federation);
+    let by_round = || hub.into_iter().flat_map(Hub::records);
+    let privacy = task.contribution().and_then(|contribution| {
+        let limits = contribution.limits()?;
+        let epsilon_by_round: Vec<f64> = by_round().filter_map(|r| r.epsilon).collect();
+        Some(PrivacyReport {
+            epsilon: epsilon_by_round.last().copied().unwrap_or(0.0),
+            delta: limits.delta,
+            limit: limits.epsilon,
+            noise_multiplier: contribution.noise_multiplier()?,
+            epsilon_by_round,
+        })
+    });
+    let attack = context.args.attack.map(|attack| AttackReport {
+        attack: attack.to_string(),
+        participants: context.bad.to_vec(),
+    });
+    RuleReport {
+        rule: match federation.rule {
+            Rule::FedAvg => "fedavg",
+            Rule::Scalars => "scalars",
+        }
+        .to_owned(),
+        update_length: task.update_length(),
+        clip: federation.clip,
+        combine: match federation.combine {
+            Combine::Mean => "mean",
+            Combine::Median => "median",
+            Combine::TrimmedMean(_) => "trimmed-mean",
+        }
+        .to_owned(),
+        secure: federation.secure.map(|secure| SecureReport {
+            groups: secure.policy.groups,
+            masks: secure.masks,
+        }),
+        privacy,
+        attack,
+    }
 }
 
 /// The task's settings that a simulation replaces. Everything is trained on: the test data does the measuring.
@@ -204,15 +301,51 @@ fn measure(
     Ok((f64::from(sum.correct) / total, sum.loss / total))
 }
 
+/// A federation that has ended.
+struct Run {
+    outcome: Outcome,
+    hub: Hub,
+}
+
+/// Aborted rounds leave θ as it was, and so does another like them: after so many in a row nothing will change.
+const ABORTED_IN_A_ROW: u32 = 20;
+
+/// Nothing goes on for ever, and nobody stops unseen.
+fn check(records: &[RoundRecord], participants: &[Participant]) -> Result<(), SimulateError> {
+    let failed = |r: &&RoundRecord| r.phase == Phase::Aborted;
+    let aborted = records.iter().rev().take_while(failed).count() as u32;
+    if aborted >= ABORTED_IN_A_ROW {
+        let reason = records.last().and_then(|r| r.reason);
+        return Err(SimulateError::Stuck(aborted, reason));
+    }
+    for participant in participants {
+        let Action::Stop(reason @ (StopReason::Inconsistent | StopReason::Unauthorized)) =
+            participant.action
+        else {
+            continue;
+        };
+        // What somebody bad sends may be beyond what is taken at all: then they are out.
+        if participant.attack.is_none() {
+            let why = participant.client.suspicion();
+            let why = why.map_or_else(|| format!("{reason:?}"), str::to_owned);
+            return Err(SimulateError::Stopped(participant.number, why));
+        }
+    }
+    Ok(())
+}
+
 /// One federation of these participants from θ₀ to the end.
 fn federate(
     context: &Context<'_>,
     mapping: &Mapping,
     owners: Vec<Vec<Labelled>>,
     setting: Setting,
-) -> Result<Outcome, SimulateError> {
+) -> Result<Run, SimulateError> {
     // Here all are present from the start: a task for many, run by fewer or by one alone, would wait for ever.
-    let mut task = context.task.clone();
+    let mut task = match setting {
+        Setting::Federated => context.task.clone(),
+        Setting::Local | Setting::Centralised => context.alone.clone(),
+    };
     for limits in [
         &mut task.federation.policy.open,
         &mut task.federation.policy.upload,
@@ -221,11 +354,15 @@ fn federate(
     }
     let task = &task;
     let mut hub = Hub::new(task)?;
-    let mut now = 0;
+    let (mut now, clock) = (0, Clock::default());
     let mut participants = Vec::new();
     for training in owners {
-        let number = hub.join(task, now);
+        let number = participants.len() as u32;
+        let secrets = secrets::secrets(context.args.seed, number, &clock);
+        let number = hub.join(task, now, Some(secrets.identity.public()));
         let bench = Workbench::new(task.clone(), number, training, Vec::new())?;
+        let bench = bench.with_secrets(secrets);
+        let is_bad = setting == Setting::Federated && context.bad.contains(&number);
         let mut client = Client::new(number);
         let action = client.step(&bench.environment(), Event::Start);
         participants.push(Participant {
@@ -233,6 +370,7 @@ fn federate(
             bench,
             client,
             action,
+            attack: context.args.attack.filter(|_| is_bad),
             bytes_up: 0,
             bytes_down: 0,
         });
@@ -255,6 +393,7 @@ fn federate(
         now += 1;
         work(context, &mut participants)?;
         for participant in &mut participants {
+            clock.store(hub.round().number, Ordering::Relaxed);
             talk(&mut hub, task, participant, now);
         }
         hub.tick(task, now);
@@ -262,6 +401,7 @@ fn federate(
         let done = hub.records().len();
         if done > seen {
             seen = done;
+            check(hub.records(), &participants)?;
             let step = hub.records().last().map_or(0, |r| r.step + 1);
             bar.set_position(u64::from(step));
             let due = step % context.args.eval_every.max(1) == 0 && setting != Setting::Local;
@@ -271,17 +411,17 @@ fn federate(
         }
     }
     bar.finish_and_clear();
-    let last = point(
-        context,
-        mapping,
-        &hub,
-        &participants,
-        task.federation.rounds,
-    )?;
+    check(hub.records(), &participants)?;
+    let updates = hub.record().step();
+    let last = point(context, mapping, &hub, &participants, updates)?;
+    if curve.last().is_some_and(|p: &Point| p.step == updates) {
+        curve.pop();
+    }
     let most = |f: fn(&Participant) -> u64| participants.iter().map(f).max().unwrap_or(0);
     curve.push(last.clone());
-    Ok(Outcome {
+    let outcome = Outcome {
         setting,
+        updates,
         test_accuracy: last.test_accuracy,
         test_loss: last.test_loss,
         range: None,
@@ -294,7 +434,8 @@ fn federate(
             curve
         },
         theta: (setting != Setting::Local).then(|| shared::task::theta_hash(hub.theta())),
-    })
+    };
+    Ok(Run { outcome, hub })
 }
 
 fn point(
@@ -391,9 +532,10 @@ fn talk(hub: &mut Hub, task: &Task, participant: &mut Participant, now: u64) {
         Action::Sync { .. } => hub
             .view(task, number, now)
             .map_or_else(Event::Refused, Event::View),
-        Action::Load { .. } => {
-            participant.bytes_down += 4 * hub.theta().len() as u64;
-            Event::Theta(hub.theta().to_vec())
+        Action::Read { from } => {
+            let lines = hub.lines(*from).to_vec();
+            participant.bytes_down += lines.iter().map(|l| l.len() as u64 + 1).sum::<u64>();
+            Event::Lines(lines)
         }
         Action::Enrol { round, body } => {
             participant.bytes_up += serde_json::to_vec(body).map_or(0, |b| b.len() as u64);
@@ -401,8 +543,34 @@ fn talk(hub: &mut Hub, task: &Task, participant: &mut Participant, now: u64) {
                 .map_or_else(Event::Refused, |()| Event::Accepted)
         }
         Action::Upload(update) => {
-            participant.bytes_up += wire::encode(update).len() as u64;
-            hub.deliver(task, number, now, update.clone())
+            let mut update = update.clone();
+            if let Some(attack) = participant.attack {
+                attack.spoil_update(&mut update);
+            }
+            participant.bytes_up += wire::encode(&update).len() as u64;
+            hub.deliver(task, number, now, update)
+                .map_or_else(Event::Refused, |()| Event::Accepted)
+        }
+        Action::Contribute { round, vector } => {
+            participant.bytes_up += vector.len() as u64;
+            let spoilt = participant
+                .attack
+                .zip(task.contribution())
+                .and_then(|(attack, c)| attack.spoil_vector(c.layout(), vector));
+            let vector = spoilt.unwrap_or_else(|| vector.clone());
+            hub.contribute(task, number, now, *round, vector)
+                .map_or_else(Event::Refused, |()| Event::Accepted)
+        }
+        Action::Fetch { round, phase } => match hub.input(task, number, now, *round, *phase) {
+            Ok(input) => {
+                participant.bytes_down += wire::encode(&input).len() as u64;
+                Event::Input(input)
+            }
+            Err(refusal) => Event::Refused(refusal),
+        },
+        Action::Send { round, message } => {
+            participant.bytes_up += wire::encode(message).len() as u64;
+            hub.send(task, number, now, *round, message.clone())
                 .map_or_else(Event::Refused, |()| Event::Accepted)
         }
         Action::Evaluate(_) | Action::Rest | Action::Stop(_) => return,
