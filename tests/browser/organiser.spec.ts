@@ -25,16 +25,21 @@ test('create from the form, invite, watch and close', async ({ house, page, cont
   await organiser.field('name').fill('Digits of the form');
   await organiser.field('model.url').fill(house.model);
   await organiser.field('federation.rounds').fill('3');
-  await organiser.field('federation.open.count_min').fill('1');
-  await organiser.field('federation.upload.count_min').fill('1');
 
   const link = await test.step('a fault stands beside its field', async () => {
     await organiser.field('federation.rounds').fill('many');
+    await organiser.field('federation.secure_sum.cohort_min').fill('2');
     await organiser.id('create').click();
-    await expect(organiser.field('federation.rounds')).toHaveAttribute('aria-invalid', 'true');
-    await expect(page.locator('#task-federation-rounds-fault')).not.toBeEmpty();
+    for (const path of ['federation.rounds', 'federation.secure_sum.cohort_min']) {
+      await expect(organiser.field(path)).toHaveAttribute('aria-invalid', 'true');
+      await expect(page.locator(`#task-${path.replaceAll('.', '-')}-fault`)).not.toBeEmpty();
+    }
     await expect(organiser.id('created')).toBeHidden();
     await organiser.field('federation.rounds').fill('3');
+    // One alone is no sum.
+    await organiser.field('form.secure').uncheck();
+    await organiser.field('federation.open.count_min').fill('1');
+    await organiser.field('federation.upload.count_min').fill('1');
     await organiser.id('create').click();
     return organiser.createdLink();
   });
@@ -59,6 +64,28 @@ test('create from the form, invite, watch and close', async ({ house, page, cont
     await expect(watch.locator('[data-testid="rounds"] tr[data-phase="done"]')).toHaveCount(3);
     await watch.close();
   });
+});
+
+test('secure sums and noise are switched by keyboard, and bring their settings with them', async ({ house, page }) => {
+  const organiser = new OrganiserPage(page);
+  await organiser.signIn(house.aggregator, ADMIN_TOKEN);
+  const [secure, privacy, cohort, epsilon] = ['form.secure', 'form.privacy', 'federation.secure_sum.cohort_min', 'federation.privacy.epsilon'].map((path) => organiser.field(path));
+  if (!secure || !privacy || !cohort || !epsilon) throw new Error('a field is missing');
+  await expect(secure).toBeChecked();
+  await expect(cohort).toBeVisible();
+  await expect(epsilon).toBeHidden();
+  await privacy.focus();
+  await page.keyboard.press('Space');
+  await expect(epsilon).toBeVisible();
+  await secure.focus();
+  await page.keyboard.press('Space');
+  for (const field of [cohort, privacy, epsilon]) await expect(field).toBeHidden();
+  await page.keyboard.press('Space');
+  await expect(epsilon).toBeVisible();
+  await organiser.field('model.url').fill(house.model);
+  await organiser.id('create').click();
+  const id = federationOf(await organiser.createdLink());
+  expect((await house.detail(id)).summary).toMatchObject({ secure: true, privacy: { limit: 8, delta: 1e-5 } });
 });
 
 test('the dashboard follows live, and closing ends the federation for those who take part', async ({ house, page, context, browser, join }) => {

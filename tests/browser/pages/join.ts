@@ -95,4 +95,26 @@ export class JoinPage {
       `${federation}/membership`,
     );
   }
+
+  /** Deletes records that the Worker stored, as a browser that loses a part of its data does. Ends the page's Worker. */
+  async forget(federation: string, keys: string[]): Promise<void> {
+    await this.page.goto(new URL('/favicon.ico', this.page.url()).href);
+    await this.page.evaluate(
+      (names) =>
+        new Promise<void>((resolve, reject) => {
+          const open = indexedDB.open('fed-bbpt');
+          open.onerror = () => reject(open.error);
+          open.onsuccess = () => {
+            const transaction = open.result.transaction('records', 'readwrite');
+            for (const name of names) transaction.objectStore('records').delete(name);
+            transaction.onerror = () => reject(transaction.error);
+            transaction.oncomplete = () => {
+              open.result.close();
+              resolve();
+            };
+          };
+        }),
+      keys.map((key) => `${federation}/${key}`),
+    );
+  }
 }

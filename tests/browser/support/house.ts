@@ -33,7 +33,7 @@ export interface Federation {
 
 /** What the aggregator tells everybody about a federation; only what tests read. */
 export interface Detail {
-  summary: { id: string; status: string; step: number; steps: number; live: number; participants: number };
+  summary: { id: string; status: string; step: number; steps: number; live: number; participants: number; secure: boolean; privacy: { epsilon: number; limit: number; delta: number } | null };
   rounds: { round: number; phase: string; delivered: number; cohort: number; metrics: { correct: number; total: number; queries: number } }[];
 }
 
