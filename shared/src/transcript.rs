@@ -6,8 +6,10 @@
 //! vector that they sent, and round keys are signed together with the hash of the record's last line: members of one
 //! cohort have seen the same record.
 
+mod read;
 mod replay;
 
+pub use read::read;
 pub use replay::{Commitments, Difference, Place, Replay, What};
 
 use crate::federation::advance::Sums;

@@ -19,6 +19,16 @@ macro_rules! packed {
                 to.serialize_str(&STANDARD.encode(bytes))
             }
 
+            /// Text → numbers; nothing if it is no base64, or not of whole numbers.
+            #[must_use]
+            pub fn unpack(text: &str) -> Option<Vec<$number>> {
+                let bytes = STANDARD.decode(text).ok()?;
+                let (numbers, rest) = bytes.as_chunks::<SIZE>();
+                let number = |n: &[u8; SIZE]| <$number>::from_le_bytes(*n);
+                rest.is_empty()
+                    .then(|| numbers.iter().map(number).collect())
+            }
+
             /// Text → numbers.
             ///
             /// # Errors
@@ -26,18 +36,8 @@ macro_rules! packed {
             pub fn deserialize<'de, D: Deserializer<'de>>(
                 from: D,
             ) -> Result<Vec<$number>, D::Error> {
-                let bytes = STANDARD
-                    .decode(String::deserialize(from)?)
-                    .map_err(|_| D::Error::custom("not base64"))?;
-                let (numbers, rest) = bytes.as_chunks::<SIZE>();
-                if rest.is_empty() {
-                    Ok(numbers
-                        .iter()
-                        .map(|n| <$number>::from_le_bytes(*n))
-                        .collect())
-                } else {
-                    Err(D::Error::custom("cut off"))
-                }
+                unpack(&String::deserialize(from)?)
+                    .ok_or_else(|| D::Error::custom("no packed numbers"))
             }
         }
     };
@@ -45,3 +45,70 @@ macro_rules! packed {
 
 packed!(f32s, f32);
 packed!(i64s, i64);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Both {
+        #[serde(with = "super::f32s")]
+        floats: Vec<f32>,
+        #[serde(with = "super::i64s")]
+        integers: Vec<i64>,
+    }
+
+    fn there_and_back(both: &Both) -> Both {
+        serde_json::from_str(&serde_json::to_string(both).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn known_text() {
+        let both = Both {
+            floats: vec![1.0, -2.5],
+            integers: vec![-1, 258],
+        };
+        let text = json!({ "floats": "AACAPwAAIMA=", "integers": "//////////8CAQAAAAAAAA==" });
+        assert_eq!(serde_json::to_value(&both).unwrap(), text);
+        assert_eq!(there_and_back(&both), both);
+        let none = Both {
+            floats: Vec::new(),
+            integers: Vec::new(),
+        };
+        assert_eq!(there_and_back(&none), none);
+    }
+
+    #[test]
+    fn what_is_no_list_of_numbers_is_refused() {
+        for floats in [
+            json!("AACAPw"),
+            json!("AACA"),
+            json!("AACAPwAA"),
+            json!("AACAPw==="),
+            json!("AACA Pw=="),
+            json!("AACAP*=="),
+            json!([1.0]),
+            json!(1.0),
+            json!(null),
+        ] {
+            let value = json!({ "floats": floats, "integers": "" });
+            assert!(
+                serde_json::from_value::<Both>(value.clone()).is_err(),
+                "{value}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_bit_survives(bits in prop::collection::vec(any::<u32>(), 0..20), integers in prop::collection::vec(any::<i64>(), 0..20)) {
+            // NaN and −0 too.
+            let both = Both { floats: bits.iter().map(|b| f32::from_bits(*b)).collect(), integers };
+            let back = there_and_back(&both);
+            prop_assert_eq!(back.floats.iter().map(|f| f.to_bits()).collect::<Vec<_>>(), bits);
+            prop_assert_eq!(back.integers, both.integers);
+        }
+    }
+}
