@@ -33,5 +33,7 @@ export const TEST_IDS = {
     create: ['tab-form', 'tab-file', 'task-file', 'task-example', 'task-text', 'create', 'create-toml', 'faults', 'trouble'],
     created: ['created', 'invite-link', 'copy-invite'],
     manage: ['federations', 'federation-row', 'new-invite', 'close', 'close-yes', 'close-no'],
+    /** Behind each federation's disclosure; a row has its id in `data-invite` and in `data-good` whether it can be joined with. */
+    invites: ['invites', 'invite-expires', 'invite-uses', 'invite-list', 'invite-row', 'revoke-invite', 'revoke-yes', 'revoke-no'],
   },
 } as const;
