@@ -14,6 +14,7 @@ pub mod image;
 pub mod model_api;
 pub mod objective;
 pub mod optimizer;
+pub mod privacy;
 pub mod rng;
 pub mod round;
 pub mod secure_sum;
