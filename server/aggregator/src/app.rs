@@ -5,6 +5,7 @@ use crate::config::AggregatorConfig;
 use crate::engine::{Effects, Known};
 use crate::failure::Failure;
 use crate::hub::{self, Hub};
+use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
 use crate::store::{Store, federations};
 use crate::{driver, http, secret};
@@ -52,6 +53,7 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) hub: Hub,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
     /// Names this process in leases.
     pub(crate) holder: String,
     /// Turns true when the server ends; waiting requests answer then.
@@ -170,6 +172,7 @@ async fn serve(
     let (stop, stopping) = watch::channel(false);
     let period = config.poll;
     let app = web::Data::new(App {
+        limits: Limits::new(config.quotas),
         config,
         clock,
         store,
@@ -209,8 +212,17 @@ async fn serve(
         () = end => Ok(()),
         () = driver::drive(&app, period) => Ok(()),
         () = hub::watch(&app.hub, &app.store, period) => Ok(()),
+        () = sweep(&app.limits) => Ok(()),
     };
     driver::release(&app).await;
     app.store.close().await;
     Ok(outcome?)
+}
+
+/// Never returns.
+async fn sweep(limits: &Limits) {
+    loop {
+        tokio::time::sleep(limits::SWEEP).await;
+        limits.sweep();
+    }
 }

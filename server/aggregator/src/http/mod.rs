@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod events;
 mod identity;
+mod limit;
 mod openapi;
 mod organiser;
 mod pages;
@@ -65,6 +66,8 @@ macro_rules! endpoint {
 /// All of the API. The pages are apart, in `pages`.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint!(get "/v1/health" Anybody public::health, "Is the aggregator up?",
+        query: [], request: None, response: (200, JSON, "Health")),
+    endpoint!(get "/healthz" Anybody public::health, "The same, where machines look for it.",
         query: [], request: None, response: (200, JSON, "Health")),
     endpoint!(get "/v1/openapi.json" Anybody public::openapi, "This document.",
         query: [], request: None, response: (200, JSON, "object")),
@@ -147,6 +150,8 @@ pub(crate) fn service(
             web::QueryConfig::default()
                 .error_handler(|e, _| Failure::BadRequest(format!("the query: {e}")).into()),
         )
+        // The last one is the outermost.
+        .wrap(actix_web::middleware::from_fn(limit::requests))
         .wrap(actix_web::middleware::from_fn(telemetry::observe))
         .wrap(tracing_actix_web::TracingLogger::<telemetry::Spans>::new())
         .configure(routes)

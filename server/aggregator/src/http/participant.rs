@@ -1,6 +1,6 @@
 //! What participants say: join, look, enrol, deliver, stay, leave.
 
-use super::{auth, body, identity};
+use super::{auth, body, identity, limit};
 use crate::app::App;
 use crate::engine::{self, Effects, Known, Message};
 use crate::failure::Failure;
@@ -25,9 +25,12 @@ pub(super) async fn join(
     id: Path<String>,
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
+    let address = limit::sender(&request);
+    app.limits.join(address)?;
     let known = auth::federation(&app, &id).await?;
     let join: JoinRequest = body::json(&app, &request, payload, body::JSON_LIMIT).await?;
-    let identity = identity::proven(&join, &id)?;
+    let identity =
+        identity::proven(&join, &id).map_err(|refusal| app.limits.failed(address, refusal))?;
     let invite = Secret::new(join.invite).hash();
     let token = Secret::random()?;
     let now = app.clock.now_ms();
@@ -72,7 +75,11 @@ pub(super) async fn join(
             federations::bump(tx, &id).await?;
             Ok(number)
         })
-        .await?;
+        .await
+        .map_err(|failure| match failure {
+            Failure::Refused(Refusal::BadInvite) => app.limits.failed(address, failure),
+            other => other,
+        })?;
     app.after(
         &id,
         &Effects {

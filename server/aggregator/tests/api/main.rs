@@ -6,6 +6,7 @@
 mod identities;
 mod invites;
 mod kill;
+mod limits;
 mod live;
 mod pages;
 mod refusals;
