@@ -47,7 +47,7 @@ test('create from the form, invite, watch and close', async ({ house, page, cont
     await expect(join.page.getByRole('heading', { level: 1 })).toHaveText('Digits of the form');
     await join.chooseBuiltin(13, 60);
     await join.start();
-    await expect(join.id('finished')).toBeVisible({ timeout: 40_000 });
+    await expect(join.id('finished')).toBeVisible({ timeout: 90_000 });
     await other.close();
   });
 
