@@ -99,14 +99,14 @@ pub fn epsilon_of(rho: f64, delta: f64) -> f64 {
         if x <= low || x >= high {
             break;
         }
-        if rho * x * x < log - libm::log1p(x) {
+        if rho * x * x < log - libm::log(1.0 + x) {
             low = x;
         } else {
             high = x;
         }
     }
     let x = high;
-    let epsilon = (1.0 + x) * rho + (log - libm::log1p(x)) / x - libm::log1p(1.0 / x);
+    let epsilon = (1.0 + x) * rho + (log - libm::log(1.0 + x)) / x - libm::log(1.0 + 1.0 / x);
     // A ρ at the end of f64's range leaves no x to divide by.
     if epsilon.is_nan() {
         f64::INFINITY

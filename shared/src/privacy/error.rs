@@ -19,7 +19,7 @@ pub enum PrivacyError {
     #[error("the clipping bound must be a positive finite number")]
     Clip,
     /// The scale is not a positive finite number, or clip·scale is above [`Mechanism::RADIUS_MAX`](super::Mechanism::RADIUS_MAX).
-    #[error("the fixed-point scale must be positive, and clip times scale at most 2^40")]
+    #[error("the fixed-point scale must be positive, and clip times scale at most 2^31")]
     Scale,
     /// No entries, or more than `u32::MAX`.
     #[error("the number of entries must be between 1 and 2^32 - 1")]

@@ -13,8 +13,9 @@ use super::PrivacyError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiscreteGaussian {
     variance: u64,
-    /// t = ⌊σ⌋ + 1, the scale of the proposal.
-    proposal: u64,
+    /// The scale t of the proposal is 2 to this power, the one nearest to σ. Algorithm 3 takes ⌊σ⌋ + 1; any t gives the
+    /// same distribution, as the proposal's exp(−|y|/t) cancels, and this one needs no division.
+    shift: u32,
 }
 
 impl DiscreteGaussian {
@@ -29,8 +30,8 @@ impl DiscreteGaussian {
         if !(1..=Self::VARIANCE_MAX).contains(&variance) {
             return Err(PrivacyError::Variance);
         }
-        let proposal = variance.isqrt() + 1;
-        Ok(Self { variance, proposal })
+        let shift = variance.ilog2().div_ceil(2);
+        Ok(Self { variance, shift })
     }
 
     /// σ².
@@ -39,23 +40,24 @@ impl DiscreteGaussian {
         self.variance
     }
 
-    /// One draw from uniform `words`. About 25 words on average; never ends on a source that repeats itself for ever.
+    /// One draw from uniform `words`. About 17 words on average; never ends on a source that repeats itself for ever.
     ///
     /// A magnitude beyond i64 (its probability is below exp(−2³⁰) at the largest σ²) is drawn anew.
     pub fn sample(&self, words: &mut impl FnMut() -> u64) -> i64 {
-        let (variance, t) = (u128::from(self.variance), u128::from(self.proposal));
+        let variance = u128::from(self.variance);
         loop {
-            let (negative, magnitude) = laplace(t, words);
+            let (negative, magnitude) = laplace(self.shift, words);
             // Accepted with probability exp(−(|y| − σ²/t)²/2σ²) = exp(−m²/2σ²t²), m = | |y|·t − σ² |. m² has more
             // than 128 bits; with m = h·t + l it is three coins: h²/2σ², h·l/σ²t and l²/2σ²t².
-            let m = (magnitude * t).abs_diff(variance);
-            let (h, l) = (m / t, m % t);
+            let m = (magnitude << self.shift).abs_diff(variance);
+            let h = m >> self.shift;
+            let l = m ^ h << self.shift;
             let Some(h_squared) = h.checked_mul(h) else {
                 continue;
             };
             if exp_coin(h_squared, 2 * variance, words)
-                && exp_coin(h * l, variance * t, words)
-                && exp_coin(l * l, 2 * variance * t * t, words)
+                && exp_coin(h * l, variance << self.shift, words)
+                && exp_coin(l * l, variance << (2 * self.shift + 1), words)
                 && let Ok(magnitude) = i64::try_from(magnitude)
             {
                 return if negative { -magnitude } else { magnitude };
@@ -64,8 +66,9 @@ impl DiscreteGaussian {
     }
 }
 
-/// Algorithm 2 with scale `t` (s = 1): P(y) ∝ exp(−|y|/t). Sign and magnitude; zero has one sign only.
-fn laplace(t: u128, words: &mut impl FnMut() -> u64) -> (bool, u128) {
+/// Algorithm 2 with scale t = 2^`shift` (and s = 1): P(y) ∝ exp(−|y|/t). Sign and magnitude; zero has one sign only.
+fn laplace(shift: u32, words: &mut impl FnMut() -> u64) -> (bool, u128) {
+    let t = 1_u128 << shift;
     loop {
         let low = below(t, words);
         if !exp_coin_to_one(low, t, words) {
@@ -75,8 +78,8 @@ fn laplace(t: u128, words: &mut impl FnMut() -> u64) -> (bool, u128) {
         while exp_coin_to_one(1, 1, words) {
             high += 1;
         }
-        // t < 2³², so that 2⁶⁴·t and, in the caller, 2⁶⁴·t² still fit.
-        let magnitude = low + t * u128::from(high);
+        // t is at most 2³¹, so that 2⁶⁴·t and, in the caller, 2⁶⁴·t² still fit.
+        let magnitude = low | u128::from(high) << shift;
         let negative = words() & 1 == 1;
         if !(negative && magnitude == 0) {
             return (negative, magnitude);
@@ -85,9 +88,15 @@ fn laplace(t: u128, words: &mut impl FnMut() -> u64) -> (bool, u128) {
 }
 
 /// Algorithm 1: true with probability exp(−p/q).
-fn exp_coin(p: u128, q: u128, words: &mut impl FnMut() -> u64) -> bool {
-    // Each whole part of the exponent is a coin of its own; the first that fails ends it.
-    (0..p / q).all(|_| exp_coin_to_one(1, 1, words)) && exp_coin_to_one(p % q, q, words)
+fn exp_coin(mut p: u128, q: u128, words: &mut impl FnMut() -> u64) -> bool {
+    // Each whole part of the exponent is a coin of its own; the first that fails ends it, so that the loop is short.
+    while p > q {
+        if !exp_coin_to_one(1, 1, words) {
+            return false;
+        }
+        p -= q;
+    }
+    exp_coin_to_one(p, q, words)
 }
 
 /// Algorithm 1 for p ≤ q: the first k at which a coin of probability p/qk fails is odd with probability exp(−p/q).

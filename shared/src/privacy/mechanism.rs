@@ -18,12 +18,12 @@ pub struct Mechanism {
     dim: usize,
     contributors_min: u32,
     noise: DiscreteGaussian,
-    norm_squared: u128,
+    norm_squared: u64,
 }
 
 impl Mechanism {
-    /// The largest clip·scale: 2⁴⁰ units.
-    pub const RADIUS_MAX: f64 = (1_u64 << 40) as f64;
+    /// The largest clip·scale, 2³¹ units: squared norms then fit into u64.
+    pub const RADIUS_MAX: f64 = (1_u64 << 31) as f64;
 
     /// For vectors of `dim` entries and L2 norm up to `clip`, rounded to multiples of 1/`scale`.
     ///
@@ -47,12 +47,19 @@ impl Mechanism {
         // Checks everything else first.
         let least = Self::with_share(clip, scale, dim, contributors_min, 1)?;
         let sigma = noise_multiplier * clip * scale;
-        // The conversion saturates: what does not fit into u128 does not fit into a share either.
-        let variance = (sigma * sigma).ceil() as u128;
-        let share = variance.div_ceil(u128::from(contributors_min)).max(1);
-        let share = u64::try_from(share).map_err(|_| PrivacyError::Variance)?;
+        let variance = sigma * sigma;
+        let quotient = variance / f64::from(contributors_min);
+        if quotient > DiscreteGaussian::VARIANCE_MAX as f64 {
+            return Err(PrivacyError::Variance);
+        }
+        // From just below the quotient, which is rounded, to the first integer that is enough: exactly, and
+        // without a 128-bit division, which is much code in wasm.
+        let mut share = (quotient * (1.0 - f64::EPSILON)) as u64;
+        while u128::from(share) * u128::from(contributors_min) < variance.ceil() as u128 {
+            share += 1;
+        }
         Ok(Self {
-            noise: DiscreteGaussian::new(share)?,
+            noise: DiscreteGaussian::new(share.max(1))?,
             ..least
         })
     }
@@ -102,7 +109,7 @@ impl Mechanism {
 
     /// The largest squared L2 norm of one participant's rounded vector, in units².
     #[must_use]
-    pub fn norm_squared(&self) -> u128 {
+    pub fn norm_squared(&self) -> u64 {
         self.norm_squared
     }
 
@@ -217,7 +224,7 @@ mod tests {
             let (dim, n) = (k.dim, k.contributors_min);
             let mechanism = Mechanism::new(k.clip, k.scale, dim, n, k.noise_multiplier).unwrap();
             assert_eq!(mechanism.share_variance(), k.share_variance);
-            assert_eq!(mechanism.norm_squared(), u128::from(k.norm_squared));
+            assert_eq!(mechanism.norm_squared(), k.norm_squared);
             assert!(
                 (mechanism.rho() / k.rho - 1.0).abs() < 1e-12,
                 "{mechanism:?}"
@@ -364,7 +371,7 @@ mod tests {
             assert_eq!(refused(1.0, 1.0, 1, 1, bad), PrivacyError::NoiseMultiplier);
         }
         assert_eq!(
-            refused(2.0, 2.0_f64.powi(40), 1, 1, 1.0),
+            refused(2.0, 2.0_f64.powi(31), 1, 1, 1.0),
             PrivacyError::Scale
         );
         assert_eq!(refused(1e-200, 1e-200, 1, 1, 1.0), PrivacyError::Scale);

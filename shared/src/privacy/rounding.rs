@@ -15,19 +15,20 @@ const ENTRY_MAX: f64 = 4.611_686_018_427_388e18;
 /// The largest squared norm of a conditionally rounded vector of `dim` entries whose norm before was at most
 /// `radius` = clip·scale: ⌊min{(r + √d)², r² + d/4 + r + √d/2}⌋, Theorem 1 of Kairouz et al. with β = e^(−1/2), where √(2 ln 1/β) = 1.
 ///
-/// This integer is both what the rounding enforces and what ρ is computed from. `radius` must be finite and not negative.
+/// This integer is both what the rounding enforces and what ρ is computed from. `radius` lies between 0 and
+/// [`Mechanism::RADIUS_MAX`](super::Mechanism::RADIUS_MAX); beyond, the result ends at `u64::MAX`, which bounds nothing.
 #[must_use]
-pub fn rounded_norm_squared(radius: f64, dim: usize) -> u128 {
+pub fn rounded_norm_squared(radius: f64, dim: usize) -> u64 {
     let d = dim as f64;
     let always = (radius + d.sqrt()) * (radius + d.sqrt());
     let mostly = radius * radius + d / 4.0 + radius + d.sqrt() / 2.0;
-    always.min(mostly) as u128
+    always.min(mostly) as u64
 }
 
 /// Rounds `values`·`scale` to integers at random, each entry up or down with its own value as the mean, again and
 /// again until the squared norm is at most `norm_squared`. Zero stays zero.
 ///
-/// After 128 attempts, which a clipped vector does not need, it rounds towards zero.
+/// A bound of `u64::MAX` is none. After 128 attempts, which a clipped vector does not need, it rounds towards zero.
 ///
 /// # Errors
 /// [`PrivacyError::NotFinite`] for NaN or infinity, [`PrivacyError::Scale`] for a scale that is no positive finite
@@ -36,7 +37,7 @@ pub fn rounded_norm_squared(radius: f64, dim: usize) -> u128 {
 pub fn conditional_round(
     values: &[f32],
     scale: f64,
-    norm_squared: u128,
+    norm_squared: u64,
     words: &mut impl FnMut() -> u64,
 ) -> Result<Vec<i64>, PrivacyError> {
     if !(scale > 0.0 && scale.is_finite()) {
@@ -75,11 +76,11 @@ fn stochastic(value: f64, word: u64) -> i64 {
     floor as i64 + i64::from(((word >> 11) as f64) * UNIT < value - floor)
 }
 
-/// The squared L2 norm, exactly up to u128.
-fn squared(values: &[i64]) -> u128 {
-    values.iter().fold(0_u128, |sum, value| {
-        let magnitude = u128::from(value.unsigned_abs());
-        sum.saturating_add(magnitude * magnitude)
+/// The squared L2 norm, or `u64::MAX` if it is larger.
+fn squared(values: &[i64]) -> u64 {
+    values.iter().fold(0, |sum: u64, value| {
+        let magnitude = value.unsigned_abs();
+        sum.saturating_add(magnitude.saturating_mul(magnitude))
     })
 }
 
@@ -102,7 +103,7 @@ mod tests {
         let n = 100_000;
         let mut sums = [0_i64; 6];
         for _ in 0..n {
-            let rounded = conditional_round(&values, 1.0, u128::MAX, &mut words).unwrap();
+            let rounded = conditional_round(&values, 1.0, u64::MAX, &mut words).unwrap();
             sums.iter_mut().zip(rounded).for_each(|(s, r)| *s += r);
         }
         for (sum, value) in sums.iter().zip(values) {
@@ -157,8 +158,8 @@ mod tests {
 
     #[test]
     fn faults_are_told() {
-        let mut round = |values: &[f32], scale| {
-            conditional_round(values, scale, u128::MAX, &mut seeded(4)).unwrap_err()
+        let round = |values: &[f32], scale| {
+            conditional_round(values, scale, u64::MAX, &mut seeded(4)).unwrap_err()
         };
         assert_eq!(round(&[f32::NAN], 1.0), PrivacyError::NotFinite);
         assert_eq!(round(&[f32::INFINITY], 1.0), PrivacyError::NotFinite);
@@ -169,7 +170,7 @@ mod tests {
         }
         // The largest entries still fit, and their squares are compared without overflow.
         let most = 2.0_f64.powi(61);
-        let rounded = conditional_round(&[1.0, -1.0], most, u128::MAX, &mut seeded(4));
+        let rounded = conditional_round(&[1.0, -1.0], most, u64::MAX, &mut seeded(4));
         assert_eq!(rounded, Ok(vec![1 << 61, -(1 << 61)]));
     }
 
