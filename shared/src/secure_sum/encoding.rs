@@ -5,7 +5,7 @@
 
 use super::keystream::Keystream;
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize as _, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
 /// Integers modulo a power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -46,6 +46,12 @@ impl std::fmt::Debug for Identity {
     }
 }
 
+/// May a public key be used? Not if it is no point, or one of small order.
+#[must_use]
+pub fn is_acceptable(public: &Bytes32) -> bool {
+    VerifyingKey::from_bytes(public).is_ok_and(|key| !key.is_weak())
+}
+
 /// Is this a signature of `message` under this public key? Keys of small order, under which one signature
 /// would fit many messages, and signatures that are not canonical are refused.
 #[must_use]
@@ -109,6 +115,10 @@ mod tests {
         minus_one[0] = 0xec;
         minus_one[31] = 0x7f;
         assert!(!verify(&minus_one, b"anything", &signature));
+        for weak in [neutral, [0; 32], minus_one] {
+            assert!(!is_acceptable(&weak));
+        }
+        assert!(is_acceptable(&Identity::from_seed([1; 32]).public()));
     }
 
     #[test]
@@ -117,7 +127,7 @@ mod tests {
         // y = 2 is not on the curve.
         let mut off = [0; 32];
         off[0] = 2;
-        assert!(!verify(&off, b"m", &signature));
+        assert!(!verify(&off, b"m", &signature) && !is_acceptable(&off));
         assert!(!verify(&[0xff; 32], b"m", &signature));
     }
 

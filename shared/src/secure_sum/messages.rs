@@ -71,18 +71,23 @@ impl Member {
     /// Are the keys signed by the identity, for this sum?
     #[must_use]
     pub fn is_signed(&self, context: &Context) -> bool {
+        self.is_signed_in(&context.digest())
+    }
+
+    /// The same with [`Context::digest`], where many are checked.
+    pub(crate) fn is_signed_in(&self, context: &Bytes32) -> bool {
         let RoundKeys {
             encryption,
             masking,
             signature,
         } = &self.keys;
-        let signed = RoundKeys::signed(&context.digest(), self.participant, encryption, masking);
+        let signed = RoundKeys::signed(context, self.participant, encryption, masking);
         identity::verify(&self.identity, &signed, &signature.0)
     }
 }
 
 /// U1: who takes part, frozen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roster {
     /// By participant, strictly increasing.
     pub members: Vec<Member>,

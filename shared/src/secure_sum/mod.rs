@@ -28,10 +28,12 @@
 //!
 //! * The sum itself, and what follows from it: noise ([`crate::privacy`] where it is used) is for that.
 //! * Anything, once [`SumPolicy::threshold_of`] holders of a participant collude with the server.
-//! * There is no round in which participants compare the survivors that they were told. A server that tells
-//!   them different ones cannot open a single vector as long as t > m/2 of m holders are honest about it
-//!   (nobody's two secrets both reach t shares), but by excluding other members for other holders it may open
-//!   the sum of as few as m·(2t − m)/t members instead of t. A threshold of ⅔ keeps that at m/2.
+//! * Anything to a server that lies about U2 and U3, telling different participants different sets, beyond this:
+//!   nobody's two secrets both reach t shares, since t > m/2 of m holders. There is no round in which
+//!   participants compare what they were told (Bonawitz's consistency check), so by having some members
+//!   excluded by some holders and others by others, such a server can open the sum of about
+//!   t − m·(m − t)/t members instead of t: m/6 of them at a threshold of ⅔, and a single one below 0.62. Against
+//!   a server that is not merely curious the threshold must be ⅔ or more.
 //! * The order of [`graph`] comes from the roster's hash, so a server that chooses the roster can try many of
 //!   them. Up to [`SumPolicy::degree`] + 1 members the graph is complete and there is nothing to choose.
 
@@ -39,9 +41,22 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub mod encoding;
+pub mod graph;
 pub mod identity;
+pub mod keys;
 pub mod keystream;
 pub mod messages;
+pub mod opening;
+pub mod participant;
+mod secret;
+pub mod shamir;
+
+#[cfg(test)]
+mod cohort;
+#[cfg(test)]
+mod malicious;
+#[cfg(test)]
+mod sums;
 
 /// A hash, a key, a seed, a share.
 pub type Bytes32 = [u8; 32];
