@@ -6,11 +6,11 @@ import { ALONE } from './support/house.ts';
 import { errorsOf, expect, test } from './support/test.ts';
 
 /**
- * Handwritings that can be learned in few rounds, and pictures enough that no single one of the held-out decides:
- * the two that stay reach 80% and more together, whoever else was there at first, and in whichever rounds.
+ * Handwritings that the model reads badly and that are learned quickly, and pictures enough that no single one of
+ * those held out decides: unprompted 11–14%, in the end 80% and more, whoever was there in whichever rounds.
  */
-const OWNERS = [7, 8, 1];
-const PICTURES = 300;
+const OWNERS = [13, 14, 1];
+const PICTURES = 400;
 
 test('three tabs train until accuracy has risen; one reloads, one closes for good', async ({ house, browser }) => {
   test.setTimeout(400_000);
@@ -19,7 +19,6 @@ test('three tabs train until accuracy has risen; one reloads, one closes for goo
     'federation.lease_seconds': 15,
     'federation.open.time_min_ms': 500,
     'federation.open.count_max': OWNERS.length,
-    'federation.rounds': 80,
   });
   const contexts: BrowserContext[] = [];
   const errors: string[][] = [];

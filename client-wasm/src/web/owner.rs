@@ -13,6 +13,7 @@ use shared::round::workbench::Workbench;
 use shared::task::Task;
 
 use super::aggregator::Aggregator;
+use super::ahead::Ahead;
 use super::ask::ModelApi;
 use super::evaluate::{Partial, no_data};
 use super::examples::Examples;
@@ -35,6 +36,8 @@ pub struct Opening {
     pub model_url: Option<String>,
     /// Which backend.
     pub backend: Wish,
+    /// Whether images are rendered before they are asked. Nothing but the time depends on it.
+    pub prepare: bool,
     /// What the Worker found out about the GPU.
     pub gpu: Hint,
 }
@@ -51,6 +54,7 @@ impl Opening {
             aggregator: text(&opening["aggregator"])?,
             model_url: text(&opening["modelUrl"]),
             backend: Wish::named(opening["backend"].as_str()?)?,
+            prepare: opening["prepare"].as_bool()?,
             gpu: Hint {
                 refusal: text(&gpu["refusal"]),
                 name: text(&gpu["name"]).unwrap_or_default(),
@@ -86,6 +90,10 @@ pub struct Owner {
     pub visible: Signal,
     /// Answers of an evaluation that was broken off.
     pub partial: RefCell<Option<Partial>>,
+    /// Images of the evaluation that is expected next.
+    pub ahead: RefCell<Option<Ahead>>,
+    /// Images that were ready when they were asked.
+    pub prepared: Cell<u32>,
     /// Queries for pictures and checks.
     pub other_queries: Cell<u64>,
     /// Milliseconds of the last step.
@@ -125,6 +133,7 @@ impl Owner {
     pub fn take_examples(&self, examples: Rc<Examples>) {
         *self.examples.borrow_mut() = Some(examples);
         *self.partial.borrow_mut() = None;
+        *self.ahead.borrow_mut() = None;
         *self.bench.borrow_mut() = None;
     }
 
@@ -260,6 +269,7 @@ impl Owner {
                 "bytesToAggregator": self.aggregator.sent.get(),
                 "bytesFromAggregator": self.aggregator.received.get(),
                 "stopped": self.stop.get(),
+                "prepared": self.prepared.get(),
                 "renderMs": self.render_ms.get(),
                 "askMs": self.ask_ms.get(),
             }}),
