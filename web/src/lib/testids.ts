@@ -17,7 +17,7 @@ export const TEST_IDS = {
     running: ['activity', 'pause', 'resume', 'leave', 'leave-yes', 'leave-no', 'local-step', 'round-phase', 'round-step'],
     /** `accuracy-…` is the own held-out part, `federation-…` everybody's. */
     results: ['accuracy-before', 'accuracy-now', 'federation-before', 'federation-accuracy', 'chart-accuracy', 'chart-loss', 'pictures'],
-    costs: ['queries', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend'],
+    costs: ['queries', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend', 'prepared'],
     /** The end, and states instead of it. */
     ends: ['finished', 'download-generator', 'left', 'elsewhere', 'resume-session', 'resume-api-key', 'forget-session'],
     /** Each error; its `data-code` is the stable code, `data-where` the part of the page. Made by script. */
