@@ -25,7 +25,7 @@ mod store;
 mod tls;
 
 pub use address::Proxies;
-pub use app::{RunError, run};
+pub use app::{Listeners, RunError, run};
 pub use clock::{Clock, RealClock, TestClock};
 pub use config::{AggregatorConfig, ConfigFaults, Quotas, Resolved, ServeArgs};
 pub use secret::Secret;

@@ -247,10 +247,8 @@ pub(super) async fn heartbeat(
     app: Data<App>,
     request: HttpRequest,
     id: Path<String>,
-    payload: Payload,
 ) -> Result<HttpResponse, Failure> {
     auth::participant(&app, &request, &id).await?;
-    body::none(&app, &request, payload).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -3,13 +3,17 @@
 // Here `unwrap` is the assertion; clippy's exemption for tests does not reach the helpers beside them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin;
+mod headers;
 mod identities;
 mod invites;
 mod kill;
 mod limits;
 mod live;
+mod logs;
 mod pages;
 mod refusals;
 mod rounds;
 mod support;
 mod time;
+mod tls;
