@@ -122,9 +122,12 @@ impl<C: Clock + Clone> Limits<C> {
     }
 }
 
+/// Of [`governor`], over a locked map.
+type Limiter<K, C> = RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
 /// Buckets of one size, one for each key; none if there is no limit.
 struct Buckets<K: Clone + Eq + Hash, C: Clock + Clone> {
-    limiter: Option<RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<C::Instant>>>,
+    limiter: Option<Limiter<K, C>>,
     clock: C,
 }
 
