@@ -172,7 +172,9 @@ impl Task {
             MappingSpec::read(r, labels.len(), model.output.classes)
         });
         let (loss, temperature) = r.table("loss", Objective::read_loss);
-        let federation = r.table("federation", read_federation);
+        // SPSA-GC is compared as it was released: in step, unless the file says otherwise.
+        let in_step = source["optimizer"]["kind"] == "spsa-gc";
+        let federation = r.table("federation", |r| read_federation(r, !in_step));
         let _ = (r.raw("generator"), r.raw("optimizer"));
         r.finish();
         Self {
@@ -391,12 +393,12 @@ fn read_data(r: &mut Reader<'_>, input: &InputSpec) -> (Vec<String>, Fit, f32) {
     (labels, fit, r.number("holdout", 0.0..=0.9, Some(0.2)))
 }
 
-fn read_federation(r: &mut Reader<'_>) -> Federation {
+fn read_federation(r: &mut Reader<'_>, ask_ahead: bool) -> Federation {
     r.choice("rule", &["fedavg"], Some("fedavg"));
     let rounds = r.whole("rounds", 1..=100_000, Some(50)) as u32;
     let local_steps = r.whole("local_steps", 1..=1000, Some(5)) as u32;
     let batch = r.whole("batch", 1..=4096, Some(32)) as u32;
-    let ask_ahead = r.flag("ask_ahead", true);
+    let ask_ahead = r.flag("ask_ahead", ask_ahead);
     let query_budget = r.whole("query_budget", 0..=u64::MAX, Some(0));
     let server = r.table("server", ServerOptimizer::read);
     let open = r.table("open", |r| Limits::read(r, 2_000, 120_000));
@@ -474,6 +476,25 @@ mod tests {
         assert_eq!(task.generator().unwrap().dim(), 576);
         assert_eq!(task.hash().len(), 64);
         assert_eq!(Task::from_value(task.source().clone()).unwrap(), task);
+    }
+
+    #[test]
+    fn steps_are_asked_ahead_but_for_spsa_gc() {
+        let ahead = |change: Value| {
+            let mut value = minimal();
+            for (key, section) in change.as_object().unwrap() {
+                value[key] = section.clone();
+            }
+            Task::from_value(value).unwrap().federation.ask_ahead
+        };
+        let released = json!({ "kind": "spsa-gc" });
+        assert!(ahead(json!({})));
+        assert!(ahead(json!({ "optimizer": { "kind": "zo-sgd" } })));
+        assert!(!ahead(json!({ "federation": { "ask_ahead": false } })));
+        assert!(!ahead(json!({ "optimizer": released })));
+        assert!(ahead(
+            json!({ "optimizer": released, "federation": { "ask_ahead": true } })
+        ));
     }
 
     #[test]
