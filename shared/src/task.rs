@@ -178,7 +178,9 @@ impl Task {
             MappingSpec::read(r, labels.len(), model.output.classes)
         });
         let (loss, temperature) = r.table("loss", Objective::read_loss);
-        let federation = r.table("federation", Federation::read);
+        // SPSA-GC is compared as it was released: in step, unless the file says otherwise.
+        let in_step = source["optimizer"]["kind"] == "spsa-gc";
+        let federation = r.table("federation", |r| Federation::read(r, !in_step));
         let _ = (r.raw("generator"), r.raw("optimizer"));
         r.finish();
         Self {
@@ -480,6 +482,25 @@ mod tests {
         assert_eq!(task.generator().unwrap().dim(), 576);
         assert_eq!(task.hash().len(), 64);
         assert_eq!(Task::from_value(task.source().clone()).unwrap(), task);
+    }
+
+    #[test]
+    fn steps_are_asked_ahead_but_for_spsa_gc() {
+        let ahead = |change: Value| {
+            let mut value = minimal();
+            for (key, section) in change.as_object().unwrap() {
+                value[key] = section.clone();
+            }
+            Task::from_value(value).unwrap().federation.ask_ahead
+        };
+        let released = json!({ "kind": "spsa-gc" });
+        assert!(ahead(json!({})));
+        assert!(ahead(json!({ "optimizer": { "kind": "zo-sgd" } })));
+        assert!(!ahead(json!({ "federation": { "ask_ahead": false } })));
+        assert!(!ahead(json!({ "optimizer": released })));
+        assert!(ahead(
+            json!({ "optimizer": released, "federation": { "ask_ahead": true } })
+        ));
     }
 
     #[test]

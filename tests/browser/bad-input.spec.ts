@@ -110,7 +110,7 @@ const FAULTS: { fault: Fault; code: string; says: RegExp }[] = [
 ];
 
 test('a model API that fails on the way pauses the training, and nothing is lost', async ({ house, join }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(360_000);
   const model = await FaultyModel.open(house.model);
   const federation = await house.federation({ ...ALONE, 'model.url': model.url });
   await join.takePart(federation.link, 12, 60);
@@ -120,7 +120,7 @@ test('a model API that fails on the way pauses the training, and nothing is lost
     await test.step(fault, async () => {
       await model.set(fault);
       const trouble = join.trouble();
-      await expect(trouble).toBeVisible({ timeout: 40_000 });
+      await expect(trouble).toBeVisible({ timeout: 90_000 });
       await expect.soft(trouble).toHaveAttribute('data-code', code);
       await expect.soft(trouble).toContainText(says);
       expect(await join.announced(trouble)).toBe(true);

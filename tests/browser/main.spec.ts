@@ -5,24 +5,32 @@ import { JoinPage } from './pages/join.ts';
 import { ALONE } from './support/house.ts';
 import { errorsOf, expect, test } from './support/test.ts';
 
+/**
+ * Handwritings that the model reads badly and that are learned quickly, and pictures enough that no single one of
+ * those held out decides: unprompted 11–14%, in the end 80% and more, whoever was there in whichever rounds.
+ */
+const OWNERS = [13, 14, 1];
+const PICTURES = 400;
+
 test('three tabs train until accuracy has risen; one reloads, one closes for good', async ({ house, browser }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(400_000);
   const federation = await house.federation({
     // Whoever closed is missed only for so long.
     'federation.lease_seconds': 15,
-    'federation.open.time_min_ms': 700,
+    'federation.open.time_min_ms': 500,
+    'federation.open.count_max': OWNERS.length,
   });
   const contexts: BrowserContext[] = [];
   const errors: string[][] = [];
   // Contexts of their own: different people's browsers share no storage.
   const tabs = await Promise.all(
-    [1, 2, 3].map(async (owner) => {
+    OWNERS.map(async (owner) => {
       const context = await browser.newContext();
       contexts.push(context);
       const page = await context.newPage();
       errors.push(errorsOf(page));
       const tab = new JoinPage(page);
-      await tab.takePart(federation.link, owner, 160);
+      await tab.takePart(federation.link, owner, PICTURES);
       return tab;
     }),
   );
@@ -34,7 +42,8 @@ test('three tabs train until accuracy has risen; one reloads, one closes for goo
     expect((await house.detail(federation.id)).summary.participants).toBe(3);
   });
 
-  await test.step('one closes for good', async () => {
+  await test.step('one closes for good, once more than half is read', async () => {
+    await stays.reaches('federation-accuracy', 0.5);
     await closes.page.close();
     const { step } = (await house.detail(federation.id)).summary;
     // The round that it was part of ends, and so do the following ones.
@@ -58,7 +67,7 @@ test('three tabs train until accuracy has risen; one reloads, one closes for goo
   });
 
   await test.step('accuracy rises above 70%', async () => {
-    await stays.above('federation-accuracy', 0.7, 180_000);
+    await stays.reaches('federation-accuracy', 0.7);
     expect(await stays.value('accuracy-now')).toBeGreaterThan(await stays.value('accuracy-before'));
     await expect(stays.page.getByTestId('pictures').locator('canvas').first()).toBeVisible();
   });
@@ -99,7 +108,7 @@ test('three clicks lead from the invite link to training', async ({ house, join,
 test('a federation that is done says so and offers its generator', async ({ house, join, page }) => {
   const federation = await house.federation({ ...ALONE, 'federation.rounds': 2 });
   await join.takePart(federation.link, 4, 60);
-  await expect(join.id('finished')).toBeVisible({ timeout: 30_000 });
+  await expect(join.id('finished')).toBeVisible({ timeout: 90_000 });
   expect((await house.detail(federation.id)).summary).toMatchObject({ status: 'finished', step: 2 });
   await expect(join.running('delivered')).toHaveAttribute('data-value', '2');
   const download = page.waitForEvent('download');
@@ -121,7 +130,8 @@ test('pausing stops the queries, leaving deletes what was stored', async ({ hous
   // Silence has no event to wait for: as long as a round takes, thrice, shall nothing be asked.
   const asked = page.waitForRequest((request) => request.url().endsWith('/infer'), { timeout: 1500 });
   await expect(asked).rejects.toThrow('Timeout');
-  expect((await house.detail(federation.id)).summary.step).toBe(step);
+  // An update that was under way when the pause came may still have counted.
+  expect((await house.detail(federation.id)).summary.step).toBeLessThanOrEqual(step + 1);
   await join.id('resume').click();
   await join.above('queries', queries);
   await join.id('leave').click();

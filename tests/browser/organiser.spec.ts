@@ -52,7 +52,7 @@ test('create from the form, invite, watch and close', async ({ house, page, cont
     await expect(join.page.getByRole('heading', { level: 1 })).toHaveText('Digits of the form');
     await join.chooseBuiltin(13, 60);
     await join.start();
-    await expect(join.id('finished')).toBeVisible({ timeout: 40_000 });
+    await expect(join.id('finished')).toBeVisible({ timeout: 90_000 });
     await other.close();
   });
 
@@ -119,6 +119,41 @@ test('the dashboard follows live, and closing ends the federation for those who 
   const late = new JoinPage(await other.newPage());
   await late.page.goto(invite);
   await expect(late.trouble('federation_closed')).toContainText('Nobody can join any more');
+  await other.close();
+});
+
+test('an invite is bounded, listed without its secret, and taken back', async ({ house, page, browser }) => {
+  const federation = await house.federation(ALONE);
+  const organiser = new OrganiserPage(page);
+  await organiser.signIn(house.aggregator, ADMIN_TOKEN);
+  const row = organiser.row(federation.id);
+  await row.getByTestId('invites').locator('summary').click();
+  await expect(row.getByTestId('invite-row')).toHaveCount(1);
+  await row.getByTestId('invite-uses').fill('none');
+  await row.getByTestId('new-invite').click();
+  await expect(row.getByTestId('invite-uses')).toHaveAttribute('aria-invalid', 'true');
+  await row.getByTestId('invite-uses').fill('2');
+  await row.getByTestId('invite-expires').selectOption('604800');
+  await row.getByTestId('new-invite').click();
+  const link = await row.getByTestId('invite-link').inputValue();
+  const line = row.getByTestId('invite-row').filter({ hasText: '0 of 2 participants joined' });
+  await expect(line).toContainText('ends in 16');
+  await expect(row.getByTestId('invite-list')).not.toContainText(link.replace(/.*invite=/, ''));
+
+  await line.getByTestId('revoke-invite').click();
+  await organiser.id('revoke-no').click();
+  await expect(line).toHaveAttribute('data-good', 'true');
+  await line.getByTestId('revoke-invite').click();
+  await organiser.id('revoke-yes').click();
+  await expect(line).toHaveAttribute('data-good', 'false');
+  await expect(line).toContainText('revoked');
+
+  const other = await browser.newContext();
+  const late = new JoinPage(await other.newPage());
+  await late.open(link);
+  await late.chooseBuiltin(16, 60);
+  await late.id('start').click();
+  await expect(late.trouble('invite_revoked')).toContainText('revoked this invite');
   await other.close();
 });
 

@@ -44,7 +44,7 @@ test.describe('at phone width', () => {
     await join.above('delivered', 0);
     await expect(join.id('pictures').locator('canvas').first()).toBeVisible();
     expect(await overflow(page), 'running').toEqual([]);
-    await expect(join.id('finished')).toBeVisible({ timeout: 30_000 });
+    await expect(join.id('finished')).toBeVisible({ timeout: 90_000 });
     expect(await overflow(page), 'finished').toEqual([]);
 
     await page.goto(`${house.aggregator}/`);

@@ -36,7 +36,7 @@ test('the same participant computes the same with either backend', async ({ hous
     const context = await browser.newContext();
     const join = new JoinPage(await context.newPage());
     await join.takePart(withSearch(federation.link, `?backend=${backend}`), 10, 60);
-    await expect(join.id('finished')).toBeVisible({ timeout: 30_000 });
+    await expect(join.id('finished')).toBeVisible({ timeout: 90_000 });
     await expect(join.running('backend')).toHaveAttribute('data-value', backend);
     const theta = await fetch(`${house.aggregator}/v1/federations/${federation.id}/theta`);
     results.push([...new Float32Array(await theta.arrayBuffer())]);

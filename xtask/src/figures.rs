@@ -4,6 +4,7 @@
 //! `figures/NAME.rs` with a `pub const FIGURE: Figure` and put it into [`FIGURES`].
 
 mod aggregator;
+mod ask_ahead;
 mod digits;
 mod optimisers;
 mod simulation;
@@ -23,6 +24,7 @@ use crate::workspace::Profile;
 const FIGURES: &[Figure] = &[
     digits::LIGHT_ON_DARK,
     digits::DARK_ON_LIGHT,
+    ask_ahead::FIGURE,
     optimisers::FIGURE,
     step::FIGURE,
     aggregator::FIGURE,

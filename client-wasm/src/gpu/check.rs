@@ -60,19 +60,19 @@ pub async fn known_answers(step: &GpuStep) -> Result<(), GpuError> {
             .queue
             .write_buffer(&step.buffers.candidates, 0, &questions);
         let bytes = some.len() as u64 * 16;
-        step.dispatch(
-            &step.pipelines.known_answers,
-            [some.len() as u32, 1, 1],
-            bytes,
-        )
-        .await?;
-        let view = step.mapped(bytes)?;
+        let mapped = step
+            .dispatch(
+                &step.pipelines.known_answers,
+                [some.len() as u32, 1, 1],
+                bytes,
+            )
+            .await?;
+        let view = mapped.view()?;
         let words: Vec<u32> = view
             .chunks_exact(4)
             .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect();
         drop(view);
-        step.buffers.readback.unmap();
         if words
             .chunks_exact(4)
             .zip(some)

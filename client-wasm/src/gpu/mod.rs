@@ -434,7 +434,8 @@ impl GpuStep {
         self.gpu.destroy();
     }
 
-    /// Renders like [`shared::generator::render`], into the same order. `out` is resized.
+    /// Renders like [`shared::generator::render`], into the same order. `out` is resized. One call at a time; a
+    /// call whose future is dropped leaves the buffers usable.
     ///
     /// # Errors
     /// [`GpuError::Failed`] when the device is lost or reports an error, and [`GpuError::TooLarge`] for more
@@ -474,12 +475,12 @@ impl GpuStep {
                 self.size.words as u64 * 4,
                 self.size.limits,
             ) {
-                self.run(pass).await?;
+                let mapped = self.run(pass).await?;
                 let place = Place {
                     all: batch.len(),
                     first: part * self.size.images,
                 };
-                self.collect(pass, place, out)?;
+                self.collect(&mapped, pass, place, out)?;
             }
         }
         self.gpu.failure.check()
@@ -508,7 +509,7 @@ impl GpuStep {
         );
     }
 
-    async fn run(&self, pass: Pass) -> Result<(), GpuError> {
+    async fn run(&self, pass: Pass) -> Result<Mapped<'_>, GpuError> {
         let params = layout::params(
             self.shape,
             pass,
@@ -537,7 +538,7 @@ impl GpuStep {
         pipeline: &wgpu::ComputePipeline,
         groups: [u32; 3],
         bytes: u64,
-    ) -> Result<(), GpuError> {
+    ) -> Result<Mapped<'_>, GpuError> {
         let device = &self.gpu.device;
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor {
             label: Some("step"),
@@ -557,6 +558,11 @@ impl GpuStep {
                 // Nobody listens any more when the step was abandoned.
                 let _ = sender.send(result);
             });
+        // From here on it is unmapped whatever happens, also when this future is dropped.
+        let mapping = Mapped {
+            readback: &self.buffers.readback,
+            bytes,
+        };
         // In the browser the callback comes from the event loop and this does nothing.
         device
             .poll(wgpu::PollType::wait_indefinitely())
@@ -565,13 +571,20 @@ impl GpuStep {
             .await
             .map_err(|_| GpuError::Failed("the result was never given".to_owned()))?;
         mapped.map_err(|error| GpuError::Failed(error.to_string()))?;
-        self.gpu.failure.check()
+        self.gpu.failure.check()?;
+        Ok(mapping)
     }
 
-    /// Copies a mapped pass to its place in the whole and unmaps.
-    fn collect(&self, pass: Pass, place: Place, out: &mut [u8]) -> Result<(), GpuError> {
+    /// Copies a mapped pass to its place in the whole.
+    fn collect(
+        &self,
+        mapped: &Mapped<'_>,
+        pass: Pass,
+        place: Place,
+        out: &mut [u8],
+    ) -> Result<(), GpuError> {
         let bytes = self.shape.bytes();
-        let view = self.mapped(self.pass_bytes(pass))?;
+        let view = mapped.view()?;
         let mut images = view.chunks_exact(self.size.words * 4);
         for candidate in pass.candidates.iter() {
             let start = (candidate * place.all + place.first + pass.images.start) * bytes;
@@ -582,16 +595,27 @@ impl GpuStep {
                 slot.copy_from_slice(&image[..bytes]);
             }
         }
-        drop(view);
-        self.buffers.readback.unmap();
         Ok(())
     }
+}
 
-    fn mapped(&self, bytes: u64) -> Result<wgpu::BufferView, GpuError> {
-        self.buffers
-            .readback
-            .get_mapped_range(0..bytes)
+/// A result that is mapped, or about to be. A buffer that stays mapped could not be written again.
+struct Mapped<'a> {
+    readback: &'a wgpu::Buffer,
+    bytes: u64,
+}
+
+impl Mapped<'_> {
+    fn view(&self) -> Result<wgpu::BufferView, GpuError> {
+        self.readback
+            .get_mapped_range(0..self.bytes)
             .map_err(|error| GpuError::Failed(error.to_string()))
+    }
+}
+
+impl Drop for Mapped<'_> {
+    fn drop(&mut self) {
+        self.readback.unmap();
     }
 }
 

@@ -1,24 +1,29 @@
 //! An evaluation: images → prompted images → model API → losses.
 //!
 //! While some requests are under way the next one's images are rendered (on the GPU all of them were, in one
-//! dispatch). What a failed evaluation had already been answered is kept: queries cost money.
+//! dispatch), and after them those of the evaluation that comes next ([`super::ahead`]). What a failed evaluation
+//! had already been answered is kept: queries cost money.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::pin::pin;
 
+use futures::future::{Either, select};
 use futures::stream::{self, StreamExt as _};
 use shared::generator::Prepared;
 use shared::model_api::Scores;
 use shared::round::client::{Evaluation, Event, Purpose};
 use shared::round::workbench::Workbench;
 
+use super::ahead::Ahead;
 use super::owner::Owner;
 use super::report::{Place, Trouble};
-use super::timer::now;
+use super::timer::{Signal, now};
 use crate::renderer::Choice;
 
 /// Requests under way at the same time.
-const CONCURRENCY: usize = 5;
+pub const CONCURRENCY: usize = 5;
 
 /// The answers so far of an evaluation, by request.
 pub struct Partial {
@@ -37,6 +42,9 @@ impl Owner {
             return Err(no_data());
         };
         let most = self.model.images_per_request();
+        let ahead = self.ahead.take();
+        let ready = ahead.filter(|ahead| ahead.is_of(evaluation, most));
+        let upcoming = self.upcoming(&bench);
         let requests = Workbench::requests(evaluation, most);
         let mut answers = match self.partial.borrow_mut().take() {
             Some(partial) if partial.of == *evaluation && partial.most == most => partial.answers,
@@ -47,10 +55,36 @@ impl Owner {
             .enumerate()
             .filter(|(number, _)| !answers.contains_key(number))
             .collect();
-        if let Err(trouble) = self
-            .ask_all(&bench, evaluation, missing, &mut answers)
-            .await
-        {
+        let begun = upcoming.map(|next| RefCell::new(Ahead::new(next, most)));
+        let (renderer, number) = (Signal::default(), missing.len());
+        let free = renderer.wait();
+        let asked = {
+            let asking = pin!(self.ask_all(
+                &bench,
+                evaluation,
+                missing,
+                ready.unwrap_or_default(),
+                &renderer,
+                &mut answers
+            ));
+            let preparing = pin!(async {
+                if let Some(begun) = begun.as_ref().filter(|_| number > 0) {
+                    self.prepare(&bench, begun, free).await;
+                }
+            });
+            match select(asking, preparing).await {
+                // What the GPU has begun is wanted next; the CPU stops where it is.
+                Either::Left((asked, preparing)) => {
+                    if asked.is_ok() && self.gpu.borrow().is_some() {
+                        preparing.await;
+                    }
+                    asked
+                }
+                Either::Right(((), asking)) => asking.await,
+            }
+        };
+        *self.ahead.borrow_mut() = begun.map(RefCell::into_inner);
+        if let Err(trouble) = asked {
             *self.partial.borrow_mut() = Some(Partial {
                 of: evaluation.clone(),
                 most,
@@ -76,36 +110,58 @@ impl Owner {
         }
     }
 
+    /// Asks what is missing. `renderer` is raised when it has nothing more to do for this evaluation.
     async fn ask_all(
         &self,
         bench: &Workbench,
         evaluation: &Evaluation,
         missing: Vec<(usize, Range<usize>)>,
+        ready: Ahead,
+        renderer: &Signal,
         answers: &mut BTreeMap<usize, Scores>,
     ) -> Result<(), Trouble> {
         if missing.is_empty() {
             return Ok(());
         }
         let started = now();
-        let on_gpu = self.render_on_gpu(bench, evaluation).await;
+        let on_gpu = match ready.step {
+            Some(step) => {
+                self.prepared
+                    .set(self.prepared.get() + evaluation.queries());
+                Some(step)
+            }
+            None => self.render_on_gpu(bench, evaluation).await,
+        };
+        if on_gpu.is_some() {
+            renderer.raise();
+        }
         let mut render_ms = now() - started;
         let bytes = self.task.shape().bytes();
         let mut buffer = Vec::new();
         {
+            let left = Cell::new(missing.len());
             // Pulled by `buffer_unordered` whenever a place is free: rendered then, and sent at once.
             let requests = missing.into_iter().map(|(number, images)| {
                 let before = now();
                 let count = images.len();
-                let request = match &on_gpu {
-                    Some(rendered) => self
+                let request = match (&on_gpu, ready.requests.get(number)) {
+                    (Some(step), _) => self
                         .model
-                        .ask(&rendered[images.start * bytes..images.end * bytes], count),
-                    None => {
+                        .ask(&step[images.start * bytes..images.end * bytes], count),
+                    (None, Some(images)) => {
+                        self.prepared.set(self.prepared.get() + count as u32);
+                        self.model.ask(images, count)
+                    }
+                    (None, None) => {
                         bench.render(evaluation, images, &mut buffer);
                         self.model.ask(&buffer, count)
                     }
                 };
                 render_ms += now() - before;
+                left.set(left.get() - 1);
+                if left.get() == 0 {
+                    renderer.raise();
+                }
                 async move { request.await.map(|scores| (number, scores)) }
             });
             let mut requests = stream::iter(requests).buffer_unordered(CONCURRENCY);
@@ -119,7 +175,8 @@ impl Owner {
             *self.rendered.borrow_mut() = rendered;
         }
         if evaluation.purpose == Purpose::Step {
-            self.render_ms.set(Some(render_ms));
+            // All that was computed for this step, whenever; and what was waited for besides.
+            self.render_ms.set(Some(ready.milliseconds + render_ms));
             self.ask_ms.set(Some(now() - started - render_ms));
         }
         Ok(())
@@ -127,7 +184,11 @@ impl Owner {
 
     /// All images of a step by the GPU, if it is used. When it fails it is not used again, and the step is
     /// rendered on the CPU from the same counters.
-    async fn render_on_gpu(&self, bench: &Workbench, evaluation: &Evaluation) -> Option<Vec<u8>> {
+    pub async fn render_on_gpu(
+        &self,
+        bench: &Workbench,
+        evaluation: &Evaluation,
+    ) -> Option<Vec<u8>> {
         if evaluation.purpose != Purpose::Step {
             return None;
         }

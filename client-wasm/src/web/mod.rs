@@ -6,6 +6,7 @@
 //! | [`owner`] | what the object holds |
 //! | [`driver`] | the training loop: carries out each action of the client machine |
 //! | [`evaluate`] | images → model API → losses, several requests at a time |
+//! | [`ahead`] | the next evaluation's images, while answers are awaited |
 //! | [`ask`] | one request to the model API, with its retries |
 //! | [`aggregator`] | requests to the aggregator |
 //! | [`http`], [`timer`], [`host`] | `fetch`, `setTimeout`, and what the Worker does for us |
@@ -17,6 +18,7 @@
 //! | [`measure`] | a step's time, for tests and benchmarks |
 
 mod aggregator;
+mod ahead;
 mod ask;
 mod driver;
 mod evaluate;

@@ -14,6 +14,7 @@ use shared::secure_sum::identity::Identity;
 use shared::task::Task;
 
 use super::aggregator::Aggregator;
+use super::ahead::Ahead;
 use super::ask::ModelApi;
 use super::evaluate::{Partial, no_data};
 use super::examples::Examples;
@@ -37,6 +38,8 @@ pub struct Opening {
     pub model_url: Option<String>,
     /// Which backend.
     pub backend: Wish,
+    /// Whether images are rendered before they are asked. Nothing but the time depends on it.
+    pub prepare: bool,
     /// What the Worker found out about the GPU.
     pub gpu: Hint,
 }
@@ -53,6 +56,7 @@ impl Opening {
             aggregator: text(&opening["aggregator"])?,
             model_url: text(&opening["modelUrl"]),
             backend: Wish::named(opening["backend"].as_str()?)?,
+            prepare: opening["prepare"].as_bool()?,
             gpu: Hint {
                 refusal: text(&gpu["refusal"]),
                 name: text(&gpu["name"]).unwrap_or_default(),
@@ -90,6 +94,10 @@ pub struct Owner {
     pub visible: Signal,
     /// Answers of an evaluation that was broken off.
     pub partial: RefCell<Option<Partial>>,
+    /// Images of the evaluation that is expected next.
+    pub ahead: RefCell<Option<Ahead>>,
+    /// Images that were ready when they were asked.
+    pub prepared: Cell<u32>,
     /// Queries for pictures and checks.
     pub other_queries: Cell<u64>,
     /// Milliseconds of the last step.
@@ -129,6 +137,7 @@ impl Owner {
     pub fn take_examples(&self, examples: Rc<Examples>) {
         *self.examples.borrow_mut() = Some(examples);
         *self.partial.borrow_mut() = None;
+        *self.ahead.borrow_mut() = None;
         *self.bench.borrow_mut() = None;
     }
 
@@ -292,6 +301,7 @@ impl Owner {
                     "lines": record.lines(),
                     "head": record.head(),
                 })),
+                "prepared": self.prepared.get(),
                 "renderMs": self.render_ms.get(),
                 "askMs": self.ask_ms.get(),
             }}),

@@ -229,6 +229,8 @@ impl Session {
             changed: Signal::default(),
             visible: Signal::default(),
             partial: RefCell::default(),
+            ahead: RefCell::default(),
+            prepared: Cell::new(0),
             other_queries: Cell::new(0),
             render_ms: Cell::new(None),
             ask_ms: Cell::new(None),
@@ -412,6 +414,7 @@ async fn join(owner: &Rc<Owner>) -> Result<(), Trouble> {
     owner.left.set(false);
     owner.stop.set(None);
     *owner.bench.borrow_mut() = None;
+    *owner.ahead.borrow_mut() = None;
     let membership = Membership {
         participant,
         token,

@@ -42,6 +42,10 @@ impl Server {
             .arg(home.path().join("bench.sqlite"))
             .env("FED_BBPT_ADMIN_TOKEN", ADMIN)
             .env("RUST_LOG", "error")
+            // What is measured is the server, not its patience with one address.
+            .env("FED_BBPT_ADDRESS_REQUESTS_PER_SECOND", "0")
+            .env("FED_BBPT_PARTICIPANT_REQUESTS_PER_SECOND", "0")
+            .env("FED_BBPT_JOINS_PER_MINUTE", "0")
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().ok_or("no output")?;

@@ -4,11 +4,15 @@ use crate::clock::Clock;
 use crate::config::AggregatorConfig;
 use crate::engine::{Effects, Known};
 use crate::failure::Failure;
+use crate::http::Side;
 use crate::hub::{self, Hub};
+use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
 use crate::store::{Store, federations};
 use crate::{driver, http, secret, upgrade};
+use actix_web::dev::Server;
 use actix_web::{HttpServer, web};
+use futures::future::join_all;
 use shared::task::{Task, origin_of};
 use std::collections::HashMap;
 use std::future::Future;
@@ -52,6 +56,7 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) hub: Hub,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
     /// Names this process in leases.
     pub(crate) holder: String,
     /// Turns true when the server ends; waiting requests answer then.
@@ -112,18 +117,37 @@ impl App {
     }
 }
 
-/// Serves `listener` until `shutdown` completes, then lets running requests end. The database is opened, and
+/// Where a server is reached.
+#[derive(Debug)]
+pub struct Listeners {
+    /// By everybody.
+    pub public: TcpListener,
+    /// By the organiser; without it, where everybody is answered.
+    pub admin: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(public: TcpListener) -> Self {
+        Self {
+            public,
+            admin: None,
+        }
+    }
+}
+
+/// Serves `listeners` until `shutdown` completes, then lets running requests end. The database is opened, and
 /// its tables brought up to date, before the first request is answered. Runs in threads of its own: the
 /// returned future may be awaited anywhere, and dropping it ends the server too.
 ///
 /// # Errors
 /// [`RunError`]; its text says what to do.
 pub async fn run(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     config: AggregatorConfig,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
+    let listeners = listeners.into();
     let (stop, stopped) = oneshot::channel::<()>();
     let (done, mut ended) = oneshot::channel();
     std::thread::Builder::new()
@@ -135,7 +159,7 @@ pub async fn run(
             let outcome = match runtime {
                 Ok(runtime) => {
                     let local = tokio::task::LocalSet::new();
-                    local.block_on(&runtime, serve(listener, config, clock, stopped))
+                    local.block_on(&runtime, serve(listeners, config, clock, stopped))
                 }
                 Err(error) => Err(RunError::Io(error)),
             };
@@ -153,7 +177,7 @@ pub async fn run(
 }
 
 async fn serve(
-    listener: TcpListener,
+    listeners: Listeners,
     config: AggregatorConfig,
     clock: Arc<dyn Clock>,
     stopped: oneshot::Receiver<()>,
@@ -176,6 +200,7 @@ async fn serve(
     let (stop, stopping) = watch::channel(false);
     let period = config.poll;
     let app = web::Data::new(App {
+        limits: Limits::new(config.quotas),
         config,
         clock,
         store,
@@ -188,8 +213,48 @@ async fn serve(
     });
     upgrade::records(&app).await.map_err(|e| internal(&e))?;
     driver::recover(&app).await.map_err(|e| internal(&e))?;
+    let public = match listeners.admin {
+        Some(_) => Side::Public,
+        None => Side::Whole,
+    };
+    let server = listen(&app, listeners.public, public)?;
+    let admin = listeners
+        .admin
+        .map(|listener| listen(&app, listener, Side::Whole))
+        .transpose()?;
+    let handles = [Some(server.handle()), admin.as_ref().map(Server::handle)];
+    let admin = async {
+        match admin {
+            Some(server) => server.await,
+            None => std::future::pending().await,
+        }
+    };
+    let end = async {
+        // An error means that the caller dropped its side: the same wish.
+        let _ = stopped.await;
+        // First the waiting requests, else the orderly end would wait for them.
+        let _ = stop.send(true);
+        join_all(handles.iter().flatten().map(|handle| handle.stop(true))).await;
+        // The servers complete now, and with them everything.
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        outcome = server => outcome,
+        outcome = admin => outcome,
+        () = end => Ok(()),
+        () = driver::drive(&app, period) => Ok(()),
+        () = hub::watch(&app.hub, &app.store, period) => Ok(()),
+        () = sweep(&app.limits) => Ok(()),
+    };
+    driver::release(&app).await;
+    app.store.close().await;
+    Ok(outcome?)
+}
+
+/// One listener's server, with worker threads of its own.
+fn listen(app: &web::Data<App>, listener: TcpListener, side: Side) -> std::io::Result<Server> {
     let shared = app.clone();
-    let server = HttpServer::new(move || http::service(shared.clone()))
+    let server = HttpServer::new(move || http::service(shared.clone(), side))
         .workers(
             std::thread::available_parallelism()
                 .map_or(2, usize::from)
@@ -198,26 +263,18 @@ async fn serve(
         // Slow senders: a head must be there within this time, a body within its own (see `http::body`).
         .client_request_timeout(Duration::from_secs(10))
         .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals()
-        .listen(listener)?
-        .run();
-    let handle = server.handle();
-    let end = async {
-        // An error means that the caller dropped its side: the same wish.
-        let _ = stopped.await;
-        // First the waiting requests, else the orderly end would wait for them.
-        let _ = stop.send(true);
-        handle.stop(true).await;
-        // `server` completes now, and with it everything.
-        std::future::pending::<()>().await;
+        .disable_signals();
+    let server = match &app.config.tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls.config())?,
+        None => server.listen(listener)?,
     };
-    let outcome = tokio::select! {
-        outcome = server => outcome,
-        () = end => Ok(()),
-        () = driver::drive(&app, period) => Ok(()),
-        () = hub::watch(&app.hub, &app.store, period) => Ok(()),
-    };
-    driver::release(&app).await;
-    app.store.close().await;
-    Ok(outcome?)
+    Ok(server.run())
+}
+
+/// Never returns.
+async fn sweep(limits: &Limits) {
+    loop {
+        tokio::time::sleep(limits::SWEEP).await;
+        limits.sweep();
+    }
 }

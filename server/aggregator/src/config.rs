@@ -3,7 +3,9 @@
 //! [`ServeArgs`] are the raw flags; [`ServeArgs::resolve`] makes of all four layers a [`Resolved`], which is
 //! what the server runs with. Nothing after that looks at flags or the environment again.
 
+use crate::address::Proxies;
 use crate::secret::Secret;
+use crate::tls::{Tls, TlsError};
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::{Figment, Provider as _};
 use shared::fault::Fault;
@@ -12,8 +14,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Every setting's name, as in a file; in the environment in capitals after [`PREFIX`], as a flag with dashes.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 16] = [
     "listen",
+    "admin_listen",
+    "tls_cert",
+    "tls_key",
+    "trusted_proxies",
+    "address_requests_per_second",
+    "participant_requests_per_second",
+    "joins_per_minute",
+    "failures_per_minute",
     "database",
     "web",
     "admin_token",
@@ -43,6 +53,47 @@ pub struct AggregatorConfig {
     pub max_streams: usize,
     /// How late another process's changes are seen at most.
     pub poll: Duration,
+    /// How often anybody may ask.
+    pub quotas: Quotas,
+    /// Whose word about a request's sender is taken.
+    pub proxies: Proxies,
+    /// Without it, HTTP is spoken in the clear: on one's own machine, or behind a proxy that has the certificate.
+    pub tls: Option<Tls>,
+}
+
+/// How often anybody may ask before they must wait; 0 is no limit. The defaults are wide: 300 participants behind
+/// one address go through rounds as fast as the server can answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// Requests of one address in a second, ten seconds' worth at once.
+    pub address_requests_per_second: u32,
+    /// Requests of one participant in a second, ten seconds' worth at once.
+    pub participant_requests_per_second: u32,
+    /// Attempts of one address to join in a minute, a minute's worth at once.
+    pub joins_per_minute: u32,
+    /// Wrong tokens, invites and identities of one address in a minute, a minute's worth at once.
+    pub failures_per_minute: u32,
+}
+
+impl Quotas {
+    /// For benchmarks.
+    pub const UNLIMITED: Self = Self {
+        address_requests_per_second: 0,
+        participant_requests_per_second: 0,
+        joins_per_minute: 0,
+        failures_per_minute: 0,
+    };
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            address_requests_per_second: 2_000,
+            participant_requests_per_second: 100,
+            joins_per_minute: 1_000,
+            failures_per_minute: 120,
+        }
+    }
 }
 
 impl AggregatorConfig {
@@ -57,6 +108,9 @@ impl AggregatorConfig {
             max_participants: 100_000,
             max_streams: 256,
             poll: Duration::from_millis(500),
+            quotas: Quotas::default(),
+            proxies: Proxies::default(),
+            tls: None,
         }
     }
 }
@@ -86,6 +140,19 @@ pub struct ServeArgs {
     /// Most dashboards that follow live at once [default: 256]
     #[arg(long, value_name = "N")]
     pub max_streams: Option<u32>,
+    /// A second address and port: the organiser's page, the organiser's API and /metrics answer only there then
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub admin_listen: Option<String>,
+    /// The certificate chain (PEM), to speak HTTPS without a proxy in front; needs --tls-key
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Reverse proxies whose X-Forwarded-For is believed, as addresses or networks with commas between
+    /// [default: none]. Rate limits have their own settings, see docs/deploy.md
+    #[arg(long, value_name = "ADDRESSES")]
+    pub trusted_proxies: Option<String>,
     /// Settings file (TOML), with the names of these flags and underscores for dashes
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -100,6 +167,8 @@ fn parse_secret(text: &str) -> Result<Secret, std::convert::Infallible> {
 pub struct Resolved {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where the organiser is answered, if apart.
+    pub admin_listen: Option<SocketAddr>,
     /// The address for links, without a slash at its end.
     pub public_url: String,
     /// The rest.
@@ -137,6 +206,21 @@ impl ServeArgs {
             .merge(Serialized::default("max_participants", 100_000))
             .merge(Serialized::default("max_streams", 256))
             .merge(Serialized::default("poll_ms", 500));
+        let quotas = Quotas::default();
+        for (key, value) in [
+            (
+                "address_requests_per_second",
+                quotas.address_requests_per_second,
+            ),
+            (
+                "participant_requests_per_second",
+                quotas.participant_requests_per_second,
+            ),
+            ("joins_per_minute", quotas.joins_per_minute),
+            ("failures_per_minute", quotas.failures_per_minute),
+        ] {
+            layers = layers.merge(Serialized::default(key, value));
+        }
         if let Some(path) = &self.config {
             match std::fs::read_to_string(path) {
                 Ok(text) => layers = layers.merge(Toml::string(&text)),
@@ -152,6 +236,10 @@ impl ServeArgs {
         layers = flag(layers, "listen", self.listen.clone());
         layers = flag(layers, "database", self.database.as_ref().map(path));
         layers = flag(layers, "web", self.web.as_ref().map(path));
+        layers = flag(layers, "admin_listen", self.admin_listen.clone());
+        layers = flag(layers, "tls_cert", self.tls_cert.as_ref().map(path));
+        layers = flag(layers, "tls_key", self.tls_key.as_ref().map(path));
+        layers = flag(layers, "trusted_proxies", self.trusted_proxies.clone());
         layers = flag(
             layers,
             "admin_token",
@@ -210,16 +298,65 @@ impl ServeArgs {
         let max_participants = whole("max_participants", 1, 1_000_000, &mut fault) as u32;
         let max_streams = whole("max_streams", 0, 100_000, &mut fault) as usize;
         let poll = Duration::from_millis(whole("poll_ms", 10, 1_000, &mut fault));
-        let listen = text("listen", &mut fault).unwrap_or_default();
-        let listen: SocketAddr = listen.parse().unwrap_or_else(|_| {
-            fault(
-                "listen",
-                format!("{listen:?} must be an address and port, such as 127.0.0.1:8700"),
-            );
-            SocketAddr::from(([127, 0, 0, 1], 8700))
+        let mut rate = |key: &str| whole(key, 0, 1_000_000, &mut fault) as u32;
+        let quotas = Quotas {
+            address_requests_per_second: rate("address_requests_per_second"),
+            participant_requests_per_second: rate("participant_requests_per_second"),
+            joins_per_minute: rate("joins_per_minute"),
+            failures_per_minute: rate("failures_per_minute"),
+        };
+        let address = |key: &str, fault: &mut dyn FnMut(&str, String)| {
+            text(key, fault).map(|text| {
+                text.parse::<SocketAddr>().unwrap_or_else(|_| {
+                    fault(
+                        key,
+                        format!("{text:?} must be an address and port, such as 127.0.0.1:8700"),
+                    );
+                    SocketAddr::from(([127, 0, 0, 1], 0))
+                })
+            })
+        };
+        let listen = address("listen", &mut fault)
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8700)));
+        let admin_listen = address("admin_listen", &mut fault);
+        if admin_listen.is_some_and(|admin| admin == listen && admin.port() != 0) {
+            fault("admin_listen", "must differ from listen".to_owned());
+        }
+        let proxies = match layers.extract_inner::<Vec<String>>("trusted_proxies") {
+            Ok(list) => Some(list.join(",")),
+            Err(_) => text("trusted_proxies", &mut fault),
+        };
+        let proxies = proxies.unwrap_or_default().parse().unwrap_or_else(|e| {
+            let e: crate::address::BadProxy = e;
+            fault("trusted_proxies", e.to_string());
+            Proxies::default()
         });
+        let certificate = text("tls_cert", &mut fault).map(PathBuf::from);
+        let tls = match (certificate, text("tls_key", &mut fault).map(PathBuf::from)) {
+            (None, None) => None,
+            (Some(_), None) => {
+                fault("tls_key", "is needed with tls_cert".to_owned());
+                None
+            }
+            (None, Some(_)) => {
+                fault("tls_cert", "is needed with tls_key".to_owned());
+                None
+            }
+            (Some(certificate), Some(key)) => match Tls::load(&certificate, &key) {
+                Ok(tls) => Some(tls),
+                Err(error) => {
+                    let key = match error {
+                        TlsError::Certificate(_) => "tls_cert",
+                        TlsError::Key(_) => "tls_key",
+                    };
+                    fault(key, error.to_string());
+                    None
+                }
+            },
+        };
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let public_url =
-            text("public_url", &mut fault).unwrap_or_else(|| format!("http://{listen}"));
+            text("public_url", &mut fault).unwrap_or_else(|| format!("{scheme}://{listen}"));
         if shared::task::origin_of(&public_url).is_none() {
             fault(
                 "public_url",
@@ -269,12 +406,16 @@ impl ServeArgs {
         };
         Ok(Resolved {
             listen,
+            admin_listen,
             public_url: public_url.trim_end_matches('/').to_owned(),
             aggregator: AggregatorConfig {
                 web,
                 max_participants,
                 max_streams,
                 poll,
+                quotas,
+                proxies,
+                tls,
                 ..AggregatorConfig::new(database, admin_token)
             },
             token_file,
@@ -392,7 +533,7 @@ mod tests {
         let file = dir.path().join("settings.toml");
         std::fs::write(
             &file,
-            "colour = 1\nmax_participants = \"many\"\npoll_ms = 5\n",
+            "colour = 1\nmax_participants = \"many\"\npoll_ms = 5\njoins_per_minute = -1\n",
         )
         .unwrap();
         let args = ServeArgs {
@@ -400,6 +541,9 @@ mod tests {
             database: Some(dir.path().join("nowhere/a.sqlite")),
             web: Some(dir.path().to_owned()),
             public_url: Some("ftp://x".to_owned()),
+            admin_listen: Some("there".to_owned()),
+            tls_cert: Some(dir.path().join("no.pem")),
+            trusted_proxies: Some("127.0.0.1,localhost".to_owned()),
             admin_token: Some(Secret::new("short")),
             config: Some(file),
             ..ServeArgs::default()
@@ -408,17 +552,64 @@ mod tests {
         let mut paths: Vec<_> = faults.iter().map(|f| f.path.as_str()).collect();
         paths.sort_unstable();
         let expected = [
+            "admin_listen",
             "admin_token",
             "colour",
             "database",
+            "joins_per_minute",
             "listen",
             "max_participants",
             "poll_ms",
             "public_url",
+            "tls_key",
+            "trusted_proxies",
             "web",
         ];
         assert_eq!(paths, expected);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_concerns_the_network() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("settings.toml");
+        std::fs::write(
+            &file,
+            "trusted_proxies = [\"10.0.0.0/8\", \"::1\"]\njoins_per_minute = 0\nfailures_per_minute = 5\n",
+        )
+        .unwrap();
+        let args = ServeArgs {
+            database: Some(dir.path().join("a.sqlite")),
+            config: Some(file),
+            admin_listen: Some("127.0.0.1:8702".to_owned()),
+            ..ServeArgs::default()
+        };
+        let resolved = args.clone().resolve_in(no_env()).unwrap();
+        assert_eq!(resolved.admin_listen.unwrap().port(), 8702);
+        assert_eq!(
+            resolved.aggregator.proxies,
+            "10.0.0.0/8,::1".parse().unwrap()
+        );
+        let quotas = Quotas {
+            joins_per_minute: 0,
+            failures_per_minute: 5,
+            ..Quotas::default()
+        };
+        assert_eq!(resolved.aggregator.quotas, quotas);
+        let more = ServeArgs {
+            trusted_proxies: Some("127.0.0.1".to_owned()),
+            listen: Some("127.0.0.1:8702".to_owned()),
+            ..args
+        };
+        let ConfigFaults(faults) = more.clone().resolve_in(no_env()).unwrap_err();
+        assert_eq!(faults[0].path, "admin_listen");
+        let apart = ServeArgs {
+            admin_listen: None,
+            listen: None,
+            ..more
+        };
+        let proxies = apart.resolve_in(no_env()).unwrap().aggregator.proxies;
+        assert_eq!(proxies, "127.0.0.1".parse().unwrap());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, ResponseError};
 use shared::fault::{Fault, Faults};
 use shared::round::messages::Problem;
 use shared::round::refusal::Refusal;
+use std::time::Duration;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,9 @@ pub(crate) enum Failure {
     /// The protocol says no, and there is more to say.
     #[error("{0}: {1}")]
     RefusedBecause(Refusal, String),
+    /// Too many requests; the next is welcome after this time.
+    #[error("{}", Refusal::RateLimited)]
+    TooMany(Duration),
     /// A task file with mistakes.
     #[error("the task file has mistakes:\n{0}")]
     BadTask(Faults),
@@ -71,6 +75,12 @@ impl Failure {
                 &refusal.code(),
                 &refusal.to_string(),
                 Some(detail.clone()),
+                Vec::new(),
+            ),
+            Self::TooMany(wait) => make(
+                &Refusal::RateLimited.code(),
+                &Refusal::RateLimited.to_string(),
+                Some(format!("the next one is welcome in {} s", seconds(*wait))),
                 Vec::new(),
             ),
             Self::BadTask(Faults(faults)) => make(
@@ -134,6 +144,7 @@ impl ResponseError for Failure {
             Self::Refused(refusal) | Self::RefusedBecause(refusal, _) => {
                 StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST)
             }
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BadTask(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -149,14 +160,27 @@ impl ResponseError for Failure {
         }
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
-        if self.status_code() == StatusCode::SERVICE_UNAVAILABLE
-            || matches!(self, Self::Refused(Refusal::RateLimited))
-        {
-            response.insert_header((header::RETRY_AFTER, "1"));
+        let retry_after = match self {
+            Self::TooMany(wait) => Some(seconds(*wait)),
+            Self::Refused(Refusal::RateLimited) => Some(1),
+            _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => Some(1),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
         }
-        if matches!(self, Self::Refused(Refusal::Unauthorized)) {
+        if self.status_code() == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
         response.body(serde_json::to_vec(&self.problem()).unwrap_or_default())
     }
+}
+
+/// In whole seconds, as `Retry-After` has it: rounded up, so that who waits so long is not refused again.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_millis()
+        .div_ceil(1_000)
+        .try_into()
+        .unwrap_or(u64::MAX)
+        .max(1)
 }

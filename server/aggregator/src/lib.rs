@@ -8,6 +8,7 @@
 //! its actions, store it. A killed process loses nothing that was answered with success, and several processes
 //! may serve one database.
 
+mod address;
 mod app;
 pub mod clock;
 pub mod config;
@@ -16,14 +17,18 @@ mod engine;
 mod failure;
 mod http;
 mod hub;
+mod limits;
 mod metrics;
 pub mod secret;
 mod start;
 mod store;
+mod tls;
 mod upgrade;
 
-pub use app::{RunError, run};
+pub use address::Proxies;
+pub use app::{Listeners, RunError, run};
 pub use clock::{Clock, RealClock, TestClock};
-pub use config::{AggregatorConfig, ConfigFaults, Resolved, ServeArgs};
+pub use config::{AggregatorConfig, ConfigFaults, Quotas, Resolved, ServeArgs};
 pub use secret::Secret;
 pub use start::{ServeError, serve};
+pub use tls::{Tls, TlsError};

@@ -3,8 +3,8 @@
 
 use subtle::ConstantTimeEq as _;
 
-/// A text that no log shows.
-#[derive(Clone, PartialEq, Eq)]
+/// A text that no log shows. It cannot be compared with `==`, which would tell by its time how much is right.
+#[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
@@ -28,7 +28,8 @@ impl Secret {
         &self.0
     }
 
-    /// What the database keeps.
+    /// What the database keeps, and looks for: how long that takes depends on the hash, which tells nothing
+    /// about the secret.
     #[must_use]
     pub fn hash(&self) -> String {
         shared::task::sha256_hex(self.0.as_bytes())

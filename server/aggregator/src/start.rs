@@ -1,10 +1,10 @@
 //! `serve` from its flags to its end.
 
-use crate::app::{RunError, run};
+use crate::app::{Listeners, RunError, run};
 use crate::clock::Clock;
 use crate::config::{ConfigFaults, ServeArgs};
 use std::future::Future;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 /// Why `serve` ended badly.
@@ -14,7 +14,7 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigFaults),
     /// The address is taken, or not ours.
-    #[error("cannot listen on {address}: {reason}; choose another with --listen")]
+    #[error("cannot listen on {address}: {reason}; choose another with --listen or --admin-listen")]
     Listen {
         /// Address and port.
         address: String,
@@ -39,16 +39,25 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let named_url = args.public_url.is_some();
     let resolved = args.resolve()?;
-    let listen = |reason| ServeError::Listen {
-        address: resolved.listen.to_string(),
-        reason,
+    let bind = |address: SocketAddr| {
+        let listen = |reason| ServeError::Listen {
+            address: address.to_string(),
+            reason,
+        };
+        let listener = TcpListener::bind(address).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok::<_, ServeError>((listener, address))
     };
-    let listener = TcpListener::bind(resolved.listen).map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let (public, address) = bind(resolved.listen)?;
+    let admin = resolved.admin_listen.map(bind).transpose()?;
+    let scheme = match resolved.aggregator.tls {
+        Some(_) => "https",
+        None => "http",
+    };
     // With port 0 the default address for links was made before the port was known.
     let guessed = !named_url && resolved.listen.port() == 0;
     let url = if guessed {
-        format!("http://{address}")
+        format!("{scheme}://{address}")
     } else {
         resolved.public_url
     };
@@ -56,5 +65,14 @@ pub async fn serve(
         announce(&format!("organiser's token in {}", path.display()));
     }
     announce(&format!("aggregator at {url}"));
-    Ok(run(listener, resolved.aggregator, clock, shutdown).await?)
+    if let Some((_, address)) = &admin {
+        announce(&format!(
+            "organiser's part at {scheme}://{address}/organiser"
+        ));
+    }
+    let listeners = Listeners {
+        public,
+        admin: admin.map(|(listener, _)| listener),
+    };
+    Ok(run(listeners, resolved.aggregator, clock, shutdown).await?)
 }

@@ -201,8 +201,9 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     let reason = driver.run().await.map_err(Failure::failed)?;
     let [to_model, from_model, to_aggregator, from_aggregator] = driver.bytes();
     say(&format!(
-        "{}; model API: {to_model} B sent, {from_model} B received; aggregator: {to_aggregator} B sent, {from_aggregator} B received",
-        words(reason)
+        "{}; model API: {to_model} B sent, {from_model} B received; aggregator: {to_aggregator} B sent, {from_aggregator} B received; {} images were ready before they were asked",
+        words(reason),
+        driver.prepared()
     ));
     match reason {
         StopReason::Finished

@@ -1,19 +1,24 @@
 //! Carries out the client machine's actions over HTTP until it stops.
 
 use super::aggregator::{Aggregator, ApiError};
+use super::ahead::{Ahead, Images, Preparation};
 use super::caller::{CallError, HttpCaller};
 use super::state::{Saved, StateError};
 use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
+use shared::model_api::Scores;
 use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
 use shared::round::messages::RoundView;
 use shared::round::phase::Phase;
 use shared::round::workbench::{AnswerCount, REQUEST_IMAGES, Workbench};
+use std::convert::Infallible;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Requests of one evaluation that are under way at once.
-const IN_FLIGHT: usize = 4;
+pub(super) const IN_FLIGHT: usize = 4;
 /// The lease is renewed at least this often while computing.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Longest pause between tries to reach the aggregator.
@@ -55,7 +60,7 @@ pub type OnStep = Box<dyn FnMut(&Saved, &Workbench) + Send + Sync>;
 
 /// A participant under way.
 pub struct Driver {
-    bench: Workbench,
+    bench: Arc<Workbench>,
     saved: Saved,
     path: Option<PathBuf>,
     aggregator: Aggregator,
@@ -64,6 +69,9 @@ pub struct Driver {
     last_contact: Instant,
     leisure: Option<Leisure>,
     on_step: OnStep,
+    prepares: bool,
+    ahead: Option<Ahead>,
+    prepared: u64,
 }
 
 impl Driver {
@@ -77,7 +85,7 @@ impl Driver {
         on_step: OnStep,
     ) -> Self {
         Self {
-            bench,
+            bench: Arc::new(bench),
             saved,
             path,
             aggregator,
@@ -86,6 +94,9 @@ impl Driver {
             last_contact: Instant::now(),
             leisure: None,
             on_step,
+            prepares: true,
+            ahead: None,
+            prepared: 0,
         }
     }
 
@@ -94,6 +105,19 @@ impl Driver {
     pub fn at_leisure(mut self, leisure: Leisure) -> Self {
         self.leisure = Some(leisure);
         self
+    }
+
+    /// Whether images are prepared before they are asked. Nothing but the time depends on it.
+    #[cfg(test)]
+    #[must_use]
+    pub fn preparing(mut self, prepares: bool) -> Self {
+        self.prepares = prepares;
+        self
+    }
+
+    /// Images so far that were ready when they were asked.
+    pub fn prepared(&self) -> u64 {
+        self.prepared
     }
 
     /// Runs until the machine stops. Dropping the future at any point loses at most the step under way.
@@ -215,32 +239,177 @@ impl Driver {
     }
 
     async fn evaluate(&mut self, evaluation: &Evaluation) -> Result<Event, DriveError> {
-        let heartbeat = async {
-            // Another machine may take long to answer; the lease must not run out meanwhile.
-            loop {
-                tokio::time::sleep_until(self.last_contact + HEARTBEAT).await;
-                if let Err(error) = self.aggregator.heartbeat(&self.saved.federation).await {
-                    tracing::debug!(%error, "heartbeat");
-                }
-                sleep(HEARTBEAT).await;
+        let ready = self
+            .ahead
+            .take()
+            .map_or_else(Vec::new, |ahead| ahead.images_of(evaluation));
+        self.prepared += ready.iter().map(|images| images.count as u64).sum::<u64>();
+        let upcoming = self.saved.client.upcoming(&self.bench.environment());
+        let upcoming = upcoming.filter(|_| self.prepares);
+        let (answers, ahead) = tokio::select! {
+            done = self.ask(evaluation, ready, upcoming) => done?,
+            never = self.heartbeats() => match never {},
+        };
+        self.ahead = ahead;
+        Ok(self.bench.event(&self.saved.client, evaluation, &answers)?)
+    }
+
+    /// Another machine may take long to answer; the lease must not run out meanwhile.
+    async fn heartbeats(&self) -> Infallible {
+        loop {
+            tokio::time::sleep_until(self.last_contact + HEARTBEAT).await;
+            if let Err(error) = self.aggregator.heartbeat(&self.saved.federation).await {
+                tracing::debug!(%error, "heartbeat");
+            }
+            sleep(HEARTBEAT).await;
+        }
+    }
+
+    /// The answers to all requests, in order, and what was prepared while the last of them were awaited.
+    async fn ask(
+        &self,
+        evaluation: &Evaluation,
+        ready: Vec<Images>,
+        mut upcoming: Option<Evaluation>,
+    ) -> Result<(Vec<Scores>, Option<Ahead>), DriveError> {
+        let mut ready = ready.into_iter();
+        let mut requests = Workbench::requests(evaluation, self.most_images).into_iter();
+        let mut under_way = FuturesOrdered::new();
+        let mut answers = Vec::with_capacity(requests.len());
+        let mut preparation = None;
+        loop {
+            // Rendered one by one as places come free, while the others' answers are awaited.
+            while under_way.len() < IN_FLIGHT
+                && let Some(request) = requests.next()
+            {
+                let images = ready
+                    .next()
+                    .unwrap_or_else(|| Images::render(&self.bench, evaluation, request));
+                under_way.push_back(self.model.ask(images.bytes, images.count));
+            }
+            if requests.len() == 0
+                && let Some(next) = upcoming.take()
+            {
+                preparation = Some(Preparation::begin(&self.bench, next, self.most_images));
+            }
+            match under_way.next().await {
+                Some(answer) => answers.push(answer?),
+                None => break,
+            }
+        }
+        let ahead = match preparation {
+            Some(preparation) => preparation.end().await,
+            None => None,
+        };
+        Ok((answers, ahead))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test may panic: that is how it fails.
+mod tests {
+    use super::*;
+    use crate::commands::join::{built_in, workbench};
+    use crate::task_source;
+    use ::aggregator::{AggregatorConfig, RealClock, Secret};
+    use model_api::ModelApiConfig;
+    use shared::round::client::Client;
+    use shared::round::messages::CreateFederation;
+    use std::future::pending;
+    use std::net::TcpListener;
+
+    /// Two rounds of three steps of 64 images each.
+    const SETTINGS: [&str; 7] = [
+        "federation.rounds=2",
+        "federation.local_steps=3",
+        "federation.ask_ahead=true",
+        "federation.open.count_min=1",
+        "federation.upload.count_min=1",
+        "federation.open.time_min_ms=0",
+        "federation.upload.time_min_ms=0",
+    ];
+
+    fn listen() -> (TcpListener, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        (listener, url)
+    }
+
+    /// One participant's whole federation: θ, images that were ready, queries.
+    async fn take_part(prepares: bool) -> (Vec<u8>, u64, u64) {
+        // As the program does; a second test's call changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let ((page, url), (model, model_url)) = (listen(), listen());
+        let token = Secret::random().unwrap();
+        let serve = AggregatorConfig::new(folder.path().join("test.sqlite"), token.clone());
+        let serving = [
+            tokio::spawn(async move {
+                ::aggregator::run(page, serve, Arc::new(RealClock), pending::<()>())
+                    .await
+                    .unwrap();
+            }),
+            tokio::spawn(async move {
+                model_api::run(model, ModelApiConfig::default(), pending::<()>())
+                    .await
+                    .unwrap();
+            }),
+        ];
+        let mut set = vec![format!("model.url={model_url}")];
+        set.extend(SETTINGS.map(str::to_owned));
+        let task = task_source::load("handwriting", &set).unwrap();
+        let body = CreateFederation {
+            task_toml: None,
+            task: Some(task.source().clone()),
+        };
+        let organiser = Aggregator::new(&url, Some(token.reveal().to_owned())).unwrap();
+        let invite = loop {
+            // The server is only just starting.
+            match organiser.create(&body).await {
+                Ok(invite) => break invite,
+                Err(ApiError::Unreachable { .. }) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
             }
         };
-        // Rendered one by one as places come free, while the others' answers are awaited.
-        let requests = Workbench::requests(evaluation, self.most_images)
-            .into_iter()
-            .map(|request| {
-                let (mut images, count) = (Vec::new(), request.len());
-                self.bench.render(evaluation, request, &mut images);
-                self.model.ask(images, count)
-            });
-        let answers = futures::stream::iter(requests)
-            .buffered(IN_FLIGHT)
-            .collect::<Vec<_>>();
-        let answers = tokio::select! {
-            answers = answers => answers,
-            () = heartbeat => Vec::new(),
+        let joined = organiser
+            .join(&invite.federation, &invite.invite)
+            .await
+            .unwrap();
+        let examples = built_in(&task, 3, 40).unwrap_or_else(|_| panic!("digits"));
+        let bench = workbench(task.clone(), joined.participant, examples)
+            .unwrap_or_else(|_| panic!("a bench"));
+        let saved = Saved {
+            aggregator: url.clone(),
+            federation: invite.federation.clone(),
+            token: joined.token.clone(),
+            task: joined.task,
+            examples: 40,
+            client: Client::new(joined.participant),
         };
-        let answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(self.bench.event(&self.saved.client, evaluation, &answers)?)
+        let mut driver = Driver::new(
+            bench,
+            saved,
+            None,
+            Aggregator::new(&url, Some(joined.token)).unwrap(),
+            HttpCaller::new(&task, None).unwrap(),
+            Box::new(|_, _| {}),
+        )
+        .preparing(prepares);
+        assert_eq!(driver.run().await.unwrap(), StopReason::Finished);
+        let theta = organiser.theta(&invite.federation).await.unwrap();
+        serving.iter().for_each(tokio::task::JoinHandle::abort);
+        (theta, driver.prepared(), driver.saved.client.spent())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn images_are_ready_before_they_are_asked_and_change_nothing() {
+        let (theta, prepared, queries) = take_part(true).await;
+        let (theta_without, prepared_without, queries_without) = take_part(false).await;
+        // At least one request of each step and at most all: the model's answers decide how many.
+        assert!((6 * 32..=6 * 64).contains(&prepared), "{prepared}");
+        assert_eq!(prepared_without, 0);
+        assert!(theta.iter().any(|byte| *byte != 0));
+        assert_eq!(theta, theta_without);
+        assert_eq!(queries, queries_without);
     }
 }

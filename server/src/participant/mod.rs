@@ -1,6 +1,7 @@
 //! The native client: the same state machine as the browser's, over HTTP.
 
 pub mod aggregator;
+mod ahead;
 pub mod caller;
 pub mod driver;
 pub mod identity;

@@ -75,13 +75,14 @@ pub struct Privacy {
 }
 
 impl Federation {
-    pub(crate) fn read(r: &mut Reader<'_>) -> Self {
+    /// `ask_ahead` is the default of that setting.
+    pub(crate) fn read(r: &mut Reader<'_>, ask_ahead: bool) -> Self {
         let rule =
             [Rule::FedAvg, Rule::Scalars][r.choice("rule", &["fedavg", "scalars"], Some("fedavg"))];
         let rounds = r.whole("rounds", 1..=100_000, Some(50)) as u32;
         let local_steps = r.whole("local_steps", 1..=1000, Some(5)) as u32;
         let batch = r.whole("batch", 1..=4096, Some(32)) as u32;
-        let ask_ahead = r.flag("ask_ahead", true);
+        let ask_ahead = r.flag("ask_ahead", ask_ahead);
         let query_budget = r.whole("query_budget", 0..=u64::MAX, Some(0));
         let server = r.table("server", ServerOptimizer::read);
         let has_secure = r.has("secure_sum");

@@ -190,6 +190,8 @@ mod tests {
     use super::*;
     use crate::privacy::l2_clip;
     use crate::rng::Stream;
+    use crate::secure_sum::encoding::{FixedPoint, Layout, RingVector};
+    use crate::secure_sum::keystream::Keystream;
     use proptest::prelude::*;
     use serde::Deserialize;
 
@@ -340,6 +342,38 @@ mod tests {
         assert!((sigma / (z * clip) - 1.0).abs() < 0.015, "{sigma}");
         assert!((mean / count).abs() < 5.0 * sigma / count.sqrt());
         assert!((mechanism.standard_deviation(n) / sigma - 1.0).abs() < 0.015);
+    }
+
+    #[test]
+    fn noise_from_a_keystream_fits_into_the_ring() {
+        let (dim, clip, cohort_max) = (300, 0.5_f32, 20);
+        let at = |scale| Mechanism::new(f64::from(clip), scale, dim, 5, 2.0).unwrap();
+        let bound = |scale: f64| at(scale).noise_bound(cohort_max);
+        let encoding = FixedPoint::choose_with(cohort_max, clip, bound).unwrap();
+        let mechanism = at(encoding.scale());
+        let layout = Layout {
+            ring: encoding.ring,
+            entries: dim,
+            tail: 0,
+        };
+        let mut total = RingVector::zero(layout);
+        let mut plain = vec![0_i64; dim];
+        for participant in 0..cohort_max as u8 {
+            let mut keystream = Keystream::new(&[participant; 32], b"noise");
+            let mut words = || keystream.next_u64();
+            // The longest vectors there are, all in one direction.
+            let mut values = vec![0.0; dim];
+            values[7] = clip;
+            let integers = mechanism.contribution(&values, &mut words).unwrap();
+            plain.iter_mut().zip(&integers).for_each(|(p, x)| *p += x);
+            total
+                .add(&RingVector::from_integers(layout, &integers).unwrap())
+                .unwrap();
+        }
+        assert_eq!(total.integers(), plain);
+        let mean = encoding.decode(plain[7]) / f64::from(cohort_max);
+        let sigma = mechanism.standard_deviation(cohort_max) / f64::from(cohort_max);
+        assert!((mean - f64::from(clip)).abs() < 5.0 * sigma, "{mean}");
     }
 
     #[test]

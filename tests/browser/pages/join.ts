@@ -56,6 +56,18 @@ export class JoinPage {
     return value;
   }
 
+  /** Waits until a figure has passed a number, for as long as the federation lasts: its end decides, not a clock. */
+  async reaches(testId: string, bound: number): Promise<void> {
+    let value = NaN;
+    const decided = async (): Promise<boolean> => {
+      const finished = await this.id('finished').isVisible();
+      value = await this.value(testId);
+      return finished || value > bound;
+    };
+    await expect.poll(decided, { message: `${testId} above ${bound}, or the end`, timeout: 300_000, intervals: [100, 250] }).toBe(true);
+    expect(value, testId).toBeGreaterThan(bound);
+  }
+
   /** The visible error of a part of the page. */
   trouble(code?: string): Locator {
     return this.page.locator(`[data-testid="trouble"]${code === undefined ? '' : `[data-code="${code}"]`}`);

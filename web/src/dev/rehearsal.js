@@ -64,12 +64,15 @@ function answer(request, response, body) {
   if (url.pathname === '/v1/admin/check') return admin ? send(204, null) : problem(401, 'unauthorized', 'The token is missing or wrong');
   if (url.pathname === '/v1/federations' && request.method === 'GET') return send(200, [summary('digits'), summary('leaves')]);
   if (url.pathname === '/v1/federations') {
-    if (JSON.stringify(body).includes('0.0.0.0')) return send(201, { federation: 'digits', invite: 'k3J-0aQx7Zt' });
+    if (JSON.stringify(body).includes('0.0.0.0')) return send(201, { federation: 'digits', id: '4f2a9c0d11e37b58', invite: 'k3J-0aQx7Zt' });
     return problem(422, 'bad_task', 'The task has 3 faults', { faults: [
       { path: 'model.url', message: 'must be an http:// or https:// address with a host, such as http://127.0.0.1:8701' },
       { path: 'data.inner', message: 'must be [height, width] within the model’s 32×32' }, { path: 'federation.epochs', message: 'is not a setting; known here: rounds, local_steps' } ] });
   }
-  if (url.pathname.endsWith('/invites')) return send(201, { federation: id, invite: 'p0-9ZyWq' });
+  const invite = (name, more) => ({ id: name, created_at: Date.now() - 3_600_000, expires_at: null, uses: null, used: 2, revoked: false, ...more });
+  if (url.pathname.includes('/invites/')) return send(200, invite('4f2a9c0d11e37b58', { revoked: true }));
+  if (url.pathname.endsWith('/invites') && request.method === 'GET') return send(200, [invite('4f2a9c0d11e37b58'), invite('90b1', { expires_at: Date.now() + 9e7, uses: 5 }), invite('77ce', { uses: 2 })]);
+  if (url.pathname.endsWith('/invites')) return send(201, { federation: id, id: '90b1', invite: 'p0-9ZyWq' });
   if (url.pathname.endsWith('/close')) return send(200, { ...summary(id), status: 'closed' });
   if (url.pathname.endsWith('/events')) {
     response.writeHead(200, { 'content-type': 'text/event-stream' });

@@ -35,6 +35,11 @@ export function backendOf(search: string): BackendChoice {
   return asked === 'cpu' || asked === 'webgpu' ? asked : 'auto';
 }
 
+/** Pictures are computed ahead of time unless the address says `?prepare=off`: for comparing, results are the same. */
+export function preparesOf(search: string): boolean {
+  return new URLSearchParams(search).get('prepare') !== 'off';
+}
+
 /** Wires the address field of an own model API and the backend's choice; both load the page anew. */
 export function wireSettings(address: JoinAddress, invite: string | null): void {
   const field = byId('own-model-url', HTMLInputElement);

@@ -8,7 +8,7 @@ import { FederationFeed } from '../lib/sse';
 import type { Remedy } from '../lib/trouble';
 import { STOPPED } from '../lib/words';
 import type { DataSource, FromWorker, TrainingProgress, Trouble } from '../worker/protocol';
-import { apiKey, backendOf, showHosts, wireSettings } from './agree';
+import { apiKey, backendOf, preparesOf, showHosts, wireSettings } from './agree';
 import { Chooser } from './choose';
 import { PictureClock, SHOWN, showPictures } from './pictures';
 import { showReport } from './report';
@@ -58,6 +58,7 @@ class JoinPage {
         aggregator: location.origin,
         modelUrl: this.address.modelUrl,
         backend: backendOf(location.search),
+        prepare: preparesOf(location.search),
       }),
       {
         message: (message) => this.receive(message),

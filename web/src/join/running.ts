@@ -135,6 +135,7 @@ export class RunningView {
     put('bytes-model', `${bytes(p.bytesToModel)} (${bytes(p.bytesFromModel)} back)`, p.bytesToModel);
     put('bytes-aggregator', `${bytes(p.bytesToAggregator)} (${bytes(p.bytesFromAggregator)} back)`, p.bytesToAggregator);
     put('delivered', count(p.delivered), p.delivered);
+    put('prepared', plural(p.prepared, 'picture'), p.prepared);
     if (p.renderMs !== null || p.askMs !== null) setText(byId('timing', HTMLElement), `${duration(p.renderMs)} to compute, ${duration(p.askMs)} to ask`);
   }
 

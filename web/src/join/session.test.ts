@@ -18,7 +18,7 @@ class FakeWorker implements WorkerLike {
   }
 }
 
-const open: ToWorker = { type: 'open', federation: 'x', invite: null, aggregator: 'http://a', modelUrl: null, backend: 'auto' };
+const open: ToWorker = { type: 'open', federation: 'x', invite: null, aggregator: 'http://a', modelUrl: null, backend: 'auto', prepare: true };
 let workers: FakeWorker[];
 let log: string[];
 let session: Session;

@@ -1,8 +1,10 @@
 /** The aggregator's HTTP interface, as far as pages use it. Participants' requests are the Worker's. */
 import type { CreateFederation } from '../generated/CreateFederation';
+import type { CreateInvite } from '../generated/CreateInvite';
 import type { FederationDetail } from '../generated/FederationDetail';
 import type { FederationSummary } from '../generated/FederationSummary';
 import type { Invite } from '../generated/Invite';
+import type { InviteSummary } from '../generated/InviteSummary';
 import { ApiError, parseProblem, unreachable } from './problem';
 
 /** No answer within this time counts as none. */
@@ -59,13 +61,25 @@ export class Organiser {
     await request('/v1/admin/check', { headers: this.headers() });
   }
 
-  create(body: CreateFederation): Promise<Invite> {
+  private post<T>(path: string, body: unknown): Promise<T> {
     const headers = { ...this.headers(), 'content-type': 'application/json' };
-    return json('/v1/federations', { method: 'POST', headers, body: JSON.stringify(body) });
+    return json(path, { method: 'POST', headers, body: JSON.stringify(body) });
   }
 
-  invite(id: string): Promise<Invite> {
-    return json(`${federation(id)}/invites`, { method: 'POST', headers: this.headers() });
+  create(body: CreateFederation): Promise<Invite> {
+    return this.post('/v1/federations', body);
+  }
+
+  invite(id: string, wish: CreateInvite): Promise<Invite> {
+    return this.post(`${federation(id)}/invites`, wish);
+  }
+
+  invites(id: string): Promise<InviteSummary[]> {
+    return json(`${federation(id)}/invites`, { headers: this.headers() });
+  }
+
+  revoke(id: string, invite: string): Promise<InviteSummary> {
+    return json(`${federation(id)}/invites/${encodeURIComponent(invite)}`, { method: 'DELETE', headers: this.headers() });
   }
 
   close(id: string): Promise<FederationSummary> {

@@ -19,7 +19,7 @@ export const TEST_IDS = {
     results: ['accuracy-before', 'accuracy-now', 'federation-before', 'federation-accuracy', 'chart-accuracy', 'chart-loss', 'pictures'],
     /** What is hidden; the own ε; the record. `record-fingerprint` has the whole hash in `data-value`. */
     trust: ['secure', 'privacy', 'record-lines', 'record-fingerprint', 'download-record'],
-    costs: ['queries', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend'],
+    costs: ['queries', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend', 'prepared'],
     /** The end, and states instead of it. */
     ends: ['finished', 'suspicion', 'download-generator', 'left', 'elsewhere', 'resume-session', 'resume-api-key', 'forget-session'],
     /** Each error; its `data-code` is the stable code, `data-where` the part of the page. Made by script. */
@@ -36,5 +36,7 @@ export const TEST_IDS = {
     create: ['tab-form', 'tab-file', 'task-file', 'task-example', 'task-text', 'create', 'create-toml', 'faults', 'trouble'],
     created: ['created', 'invite-link', 'copy-invite'],
     manage: ['federations', 'federation-row', 'new-invite', 'close', 'close-yes', 'close-no'],
+    /** Behind each federation's disclosure; a row has its id in `data-invite` and in `data-good` whether it can be joined with. */
+    invites: ['invites', 'invite-expires', 'invite-uses', 'invite-list', 'invite-row', 'revoke-invite', 'revoke-yes', 'revoke-no'],
   },
 } as const;

@@ -27,6 +27,7 @@ class OrganiserPage {
   constructor() {
     new Tabs(byId('create-tabs', HTMLElement), () => this.faults.replaceChildren()).select('tab-form');
     wireDialog(byId('close-dialog', HTMLDialogElement));
+    wireDialog(byId('revoke-dialog', HTMLDialogElement));
     byId('token-form', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault();
       void this.signIn(byId('admin-token', HTMLInputElement).value.trim());

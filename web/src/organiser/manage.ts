@@ -1,4 +1,4 @@
-/** The organiser's federations: more invites, watching, closing, downloading. */
+/** The organiser's federations: their invites, watching, closing, downloading. */
 import type { FederationSummary } from '../generated/FederationSummary';
 import { generatorPath, listFederations, type Organiser } from '../lib/api';
 import { byId, confirmWith, h } from '../lib/dom';
@@ -6,11 +6,20 @@ import { count, plural } from '../lib/format';
 import { dashboardPath } from '../lib/links';
 import { STATUS } from '../lib/words';
 import { inviteBox } from './invite';
+import { Invites } from './invites';
 
 const REFRESH_MS = 5000;
 
+interface Parts {
+  row: HTMLElement;
+  head: HTMLElement;
+  close: HTMLButtonElement;
+  invite: HTMLButtonElement;
+  invites: Invites;
+}
+
 export class Manager {
-  private readonly rows = new Map<string, { row: HTMLElement; head: HTMLElement; close: HTMLButtonElement; invite: HTMLButtonElement }>();
+  private readonly rows = new Map<string, Parts>();
   private timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(
@@ -55,14 +64,17 @@ export class Manager {
       h('p', { class: 'small' }, `${count(step)} of ${plural(steps, 'round')} · ${count(live)} at work, ${plural(participants, 'participant')} until now · `, h('code', {}, summary.id)),
     );
     parts.close.hidden = parts.invite.hidden = status !== 'running';
+    parts.invites.running = status === 'running';
+    void parts.invites.refresh();
   }
 
-  private make(summary: FederationSummary): { row: HTMLElement; head: HTMLElement; close: HTMLButtonElement; invite: HTMLButtonElement } {
+  private make(summary: FederationSummary): Parts {
     const { id, name } = summary;
     const head = h('div');
     const place = h('div');
     const invite = h('button', { type: 'button', 'data-testid': 'new-invite', 'aria-label': `New invite link for ${name}` }, 'New invite link');
-    invite.addEventListener('click', () => void this.invite(id, invite, place));
+    const invites = new Invites(this.organiser, id, name, this.onError);
+    invite.addEventListener('click', () => void this.invite(id, invite, place, invites));
     const close = h('button', { type: 'button', class: 'quiet-button', 'data-testid': 'close', 'aria-label': `Close ${name}` }, 'Close');
     close.addEventListener('click', () => void this.close(summary));
     const actions = h(
@@ -73,14 +85,17 @@ export class Manager {
       h('a', { class: 'button', href: generatorPath(id), download: true, 'aria-label': `Download the generator of ${name}` }, 'Download generator'),
       close,
     );
-    return { row: h('li', { 'data-testid': 'federation-row', 'data-federation': id }, head, actions, place), head, close, invite };
+    return { row: h('li', { 'data-testid': 'federation-row', 'data-federation': id }, head, actions, place, invites.element), head, close, invite, invites };
   }
 
-  private async invite(id: string, button: HTMLButtonElement, place: HTMLElement): Promise<void> {
+  private async invite(id: string, button: HTMLButtonElement, place: HTMLElement, invites: Invites): Promise<void> {
+    const wish = invites.wish();
+    if (wish === null) return;
     button.disabled = true;
     try {
-      place.replaceChildren(inviteBox(await this.organiser.invite(id)));
+      place.replaceChildren(inviteBox(await this.organiser.invite(id, wish)));
       place.querySelector<HTMLButtonElement>('button')?.focus();
+      await invites.refresh();
     } catch (thrown) {
       this.onError(thrown);
     } finally {

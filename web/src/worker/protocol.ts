@@ -20,7 +20,7 @@ export type BackendChoice = 'auto' | 'cpu' | 'webgpu';
 
 export type ToWorker =
   /** First message. The aggregator is the page's own origin; the model URL replaces the task's when given. */
-  | { type: 'open'; federation: string; invite: string | null; aggregator: string; modelUrl: string | null; backend: BackendChoice }
+  | { type: 'open'; federation: string; invite: string | null; aggregator: string; modelUrl: string | null; backend: BackendChoice; prepare: boolean }
   /** Asks the model API for its description and one harmless answer. */
   | { type: 'check-model'; apiKey: string | null }
   | { type: 'load-data'; source: DataSource }
@@ -118,6 +118,8 @@ export interface TrainingProgress {
   privacy: PrivacySpent | null;
   /** The federation's record as far as this browser has read and checked it. */
   record: { lines: number; head: string } | null;
+  /** Pictures that were ready when they were asked. */
+  prepared: number;
   /** Milliseconds of the last step: rendering and asking. */
   renderMs: number | null;
   askMs: number | null;

@@ -1,5 +1,6 @@
 //! Who is asking.
 
+use super::limit;
 use crate::app::App;
 use crate::engine::Known;
 use crate::failure::Failure;
@@ -24,14 +25,21 @@ fn bearer(request: &HttpRequest) -> Option<Secret> {
         .then(|| Secret::new(token.trim()))
 }
 
-/// Only the organiser passes.
+/// Only the organiser passes. Whoever has failed too often from this address waits first: this token may be one
+/// that somebody made up.
 pub(super) fn organiser(app: &App, request: &HttpRequest) -> Result<(), Failure> {
-    match bearer(request) {
-        Some(token) if token.matches(&app.config.admin_token) => Ok(()),
-        _ => Err(Failure::RefusedBecause(
+    let address = limit::sender(request);
+    app.limits.not_barred(address)?;
+    let refusal = || {
+        Failure::RefusedBecause(
             Refusal::Unauthorized,
             "this needs the organiser's token".to_owned(),
-        )),
+        )
+    };
+    match bearer(request) {
+        Some(token) if token.matches(&app.config.admin_token) => Ok(()),
+        Some(_) => Err(app.limits.failed(address, refusal())),
+        None => Err(refusal()),
     }
 }
 
@@ -48,9 +56,15 @@ pub(super) async fn participant(
 ) -> Result<(Arc<Known>, Speaker), Failure> {
     let known = federation(app, id).await?;
     let token = bearer(request).ok_or(Refusal::Unauthorized)?;
+    // A wrong one is counted, but does not bar the right ones: nobody guesses 32 random bytes, and a whole house
+    // may be behind one address.
     let speaker = participants::by_token(&app.store.readers, id, &token.hash())
         .await?
-        .ok_or(Refusal::Unauthorized)?;
+        .ok_or_else(|| {
+            app.limits
+                .failed(limit::sender(request), Refusal::Unauthorized.into())
+        })?;
+    app.limits.participant(id, speaker.number)?;
     let now = app.clock.now_ms();
     let lease_ms = known.task.federation.policy.lease_ms;
     if speaker.lease_until < now + lease_ms - lease_ms / 4 {

@@ -1,11 +1,16 @@
 //! Bodies, never without a limit.
 
+use super::Side;
 use crate::app::App;
 use crate::failure::Failure;
-use actix_web::HttpRequest;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
 use actix_web::http::header;
-use actix_web::web::{Bytes, BytesMut, Payload};
-use futures::StreamExt as _;
+use actix_web::middleware::Next;
+use actix_web::web::{Bytes, BytesMut, Data, Payload};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
+use futures::{Stream, StreamExt as _};
 use serde::de::DeserializeOwned;
 use shared::round::refusal::Refusal;
 use std::time::Duration;
@@ -24,7 +29,7 @@ const DRAIN: usize = 1 << 20;
 pub(super) async fn read(
     app: &App,
     request: &HttpRequest,
-    mut payload: Payload,
+    mut payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     limit: usize,
 ) -> Result<Bytes, Failure> {
     let too_large = || {
@@ -73,13 +78,32 @@ pub(super) async fn read(
     Ok(body)
 }
 
-/// For routes that take no body: anything small is ignored.
-pub(super) async fn none(
-    app: &App,
-    request: &HttpRequest,
-    payload: Payload,
-) -> Result<(), Failure> {
-    read(app, request, payload, JSON_LIMIT).await.map(|_| ())
+/// For all that takes no body, pages and unknown addresses included: what comes nevertheless is thrown away, and
+/// too much of it refused. Without this, a server that never asks for a body would have to read it, however
+/// long, before the next request on the same connection.
+pub(super) async fn without<B: MessageBody>(
+    app: Data<App>,
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let pattern = request.match_pattern().unwrap_or_default();
+    let side = request.app_data().copied().unwrap_or(Side::Public);
+    let takes_one = super::ENDPOINTS.iter().any(|e| {
+        e.request.is_some()
+            && e.is_on(side)
+            && e.path == pattern
+            && e.method.eq_ignore_ascii_case(request.method().as_str())
+    });
+    if !takes_one {
+        let payload = request.take_payload();
+        if !matches!(payload, actix_web::dev::Payload::None)
+            && let Err(failure) = read(&app, request.request(), payload, JSON_LIMIT).await
+        {
+            let response = request.into_response(HttpResponse::from_error(failure));
+            return Ok(response.map_into_right_body());
+        }
+    }
+    Ok(next.call(request).await?.map_into_left_body())
 }
 
 /// A JSON body.

@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod events;
 mod identity;
+mod limit;
 mod openapi;
 mod organiser;
 mod pages;
@@ -29,6 +30,15 @@ pub(crate) enum Caller {
     Participant,
 }
 
+/// Which part of the service a listener gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Everything: the only listener, or the organiser's.
+    Whole,
+    /// What participants and visitors need: nothing of the organiser's is there.
+    Public,
+}
+
 /// One method of one address.
 pub(crate) struct Endpoint {
     pub(crate) method: &'static str,
@@ -45,6 +55,14 @@ pub(crate) struct Endpoint {
     route: fn() -> Route,
 }
 
+impl Endpoint {
+    /// Where there is a listener for the organiser, counters are not everybody's business either.
+    fn is_on(&self, side: Side) -> bool {
+        side == Side::Whole || !(self.caller == Caller::Organiser || self.path == METRICS)
+    }
+}
+
+const METRICS: &str = "/metrics";
 const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 const NOTHING: (u16, &str, &str) = (204, "", "");
@@ -67,6 +85,8 @@ macro_rules! endpoint {
 /// All of the API. The pages are apart, in `pages`.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint!(get "/v1/health" Anybody public::health, "Is the aggregator up?",
+        query: [], request: None, response: (200, JSON, "Health")),
+    endpoint!(get "/healthz" Anybody public::health, "The same, where machines look for it.",
         query: [], request: None, response: (200, JSON, "Health")),
     endpoint!(get "/v1/openapi.json" Anybody public::openapi, "This document.",
         query: [], request: None, response: (200, JSON, "object")),
@@ -144,6 +164,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
 /// The whole service, once for each worker thread.
 pub(crate) fn service(
     app: web::Data<App>,
+    side: Side,
 ) -> actix_web::App<
     impl ServiceFactory<
         ServiceRequest,
@@ -155,6 +176,7 @@ pub(crate) fn service(
 > {
     actix_web::App::new()
         .app_data(app)
+        .app_data(side)
         .app_data(
             web::PathConfig::default()
                 .error_handler(|_, _| Failure::from(Refusal::NotFound).into()),
@@ -163,21 +185,38 @@ pub(crate) fn service(
             web::QueryConfig::default()
                 .error_handler(|e, _| Failure::BadRequest(format!("the query: {e}")).into()),
         )
+        // The last one is the outermost.
+        .wrap(actix_web::middleware::from_fn(body::without))
+        .wrap(actix_web::middleware::from_fn(limit::requests))
         .wrap(actix_web::middleware::from_fn(telemetry::observe))
         .wrap(tracing_actix_web::TracingLogger::<telemetry::Spans>::new())
-        .configure(routes)
-        .configure(pages::routes)
+        .configure(|service| routes(service, side))
+        .configure(|service| pages::routes(service, side))
         .default_service(web::to(unknown))
 }
 
-fn routes(service: &mut web::ServiceConfig) {
+fn routes(service: &mut web::ServiceConfig, side: Side) {
     let mut paths: Vec<&str> = ENDPOINTS.iter().map(|e| e.path).collect();
     paths.sort_unstable();
     paths.dedup();
     for path in paths {
+        let (here, elsewhere): (Vec<_>, Vec<_>) = ENDPOINTS
+            .iter()
+            .filter(|e| e.path == path)
+            .partition(|e| e.is_on(side));
+        if here.is_empty() {
+            continue;
+        }
         let mut resource = web::resource(path).default_service(web::to(wrong_method));
-        for endpoint in ENDPOINTS.iter().filter(|e| e.path == path) {
+        for endpoint in here {
             resource = resource.route((endpoint.route)());
+        }
+        for endpoint in elsewhere {
+            resource = resource.route(match endpoint.method {
+                "post" => web::post().to(unknown),
+                "delete" => web::delete().to(unknown),
+                _ => web::get().to(unknown),
+            });
         }
         service.service(resource);
     }
@@ -190,9 +229,10 @@ async fn unknown() -> Result<actix_web::HttpResponse, Failure> {
 async fn wrong_method(request: HttpRequest) -> actix_web::HttpResponse {
     use actix_web::ResponseError as _;
     let pattern = request.match_pattern().unwrap_or_default();
+    let side = request.app_data().copied().unwrap_or(Side::Public);
     let methods: Vec<_> = ENDPOINTS
         .iter()
-        .filter(|e| e.path == pattern)
+        .filter(|e| e.path == pattern && e.is_on(side))
         .map(|e| e.method.to_ascii_uppercase())
         .collect();
     let allow = if methods.is_empty() {

@@ -217,10 +217,8 @@ pub(super) async fn close(
     app: Data<App>,
     request: HttpRequest,
     id: Path<String>,
-    payload: Payload,
 ) -> Result<HttpResponse, Failure> {
     auth::organiser(&app, &request)?;
-    body::none(&app, &request, payload).await?;
     let known = auth::federation(&app, &id).await?;
     let now = app.clock.now_ms();
     let effects = app

@@ -2,7 +2,7 @@
 //! Content-Security-Policy: everything below `/f/{id}/` (the Worker's script too, for a Worker obeys the header
 //! of its own script) may talk to this aggregator and to that federation's model API, and to nobody else.
 
-use super::auth;
+use super::{Side, auth};
 use crate::app::App;
 use crate::failure::Failure;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -21,12 +21,14 @@ const PERMISSIONS: (HeaderName, HeaderValue) = (
     ),
 );
 
-pub(super) fn routes(service: &mut web::ServiceConfig) {
+pub(super) fn routes(service: &mut web::ServiceConfig, side: Side) {
     let get =
         |path: &str| web::resource(path.to_owned()).default_service(web::to(super::wrong_method));
+    if side == Side::Whole {
+        service.service(get("/organiser").route(web::get().to(organiser)));
+    }
     service
         .service(get("/").route(web::get().to(index)))
-        .service(get("/organiser").route(web::get().to(organiser)))
         .service(get("/assets/{file:.*}").route(web::get().to(asset)))
         .service(get("/f/{id}").route(web::get().to(add_slash)))
         .service(get("/f/{id}/").route(web::get().to(join)))
@@ -78,12 +80,12 @@ async fn join(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure>
     }
 }
 
-/// For a link to a federation that is not here: a page without scripts, styles or anything to connect to.
+/// For a link to a federation that is not here: a page without scripts, styles or anything to connect to, under
+/// the policy of answers that have none of their own.
 fn unknown() -> HttpResponse {
     HttpResponse::NotFound()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'"))
         .body(
             "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width\">\
@@ -169,7 +171,6 @@ async fn file(app: &App, name: &str, model_origin: Option<&str>) -> Result<HttpR
         .content_type(kind)
         .insert_header((header::CACHE_CONTROL, caching))
         .insert_header((header::CONTENT_SECURITY_POLICY, policy(model_origin)))
-        .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"))
         .insert_header(PERMISSIONS)
         .body(bytes))
 }

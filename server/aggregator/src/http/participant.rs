@@ -1,6 +1,6 @@
 //! What participants say: join, look, enrol, deliver, stay, leave.
 
-use super::{auth, body, identity};
+use super::{auth, body, identity, limit};
 use crate::app::App;
 use crate::engine::{self, Body, Effects, Known, Message};
 use crate::failure::Failure;
@@ -26,9 +26,12 @@ pub(super) async fn join(
     id: Path<String>,
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
+    let address = limit::sender(&request);
+    app.limits.join(address)?;
     let known = auth::federation(&app, &id).await?;
     let join: JoinRequest = body::json(&app, &request, payload, body::JSON_LIMIT).await?;
-    let identity = identity::proven(&join, &id)?;
+    let identity =
+        identity::proven(&join, &id).map_err(|refusal| app.limits.failed(address, refusal))?;
     if identity.is_none() && known.task.federation.policy.secure.is_some() {
         return Err(Failure::RefusedBecause(
             Refusal::BadIdentity,
@@ -79,7 +82,11 @@ pub(super) async fn join(
             federations::bump(tx, &id).await?;
             Ok(number)
         })
-        .await?;
+        .await
+        .map_err(|failure| match failure {
+            Failure::Refused(Refusal::BadInvite) => app.limits.failed(address, failure),
+            other => other,
+        })?;
     app.after(
         &id,
         &Effects {
@@ -255,10 +262,8 @@ pub(super) async fn heartbeat(
     app: Data<App>,
     request: HttpRequest,
     id: Path<String>,
-    payload: Payload,
 ) -> Result<HttpResponse, Failure> {
     auth::participant(&app, &request, &id).await?;
-    body::none(&app, &request, payload).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -11,7 +11,7 @@ use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
 /// Headers of every answer that does not say otherwise.
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -24,8 +24,20 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
         header::CROSS_ORIGIN_OPENER_POLICY,
         HeaderValue::from_static("same-origin"),
     ),
+    // The page and its Worker come from here too; nobody else has a reason to embed any of this.
+    (
+        header::CROSS_ORIGIN_RESOURCE_POLICY,
+        HeaderValue::from_static("same-origin"),
+    ),
+    // An answer that is no page loads nothing, and is nobody's frame.
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
+/// Only where TLS is ours: in the clear it means nothing, and a proxy that has the certificate says so itself.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 pub(super) async fn observe(
     app: web::Data<App>,
@@ -50,6 +62,10 @@ pub(super) async fn observe(
         if !response.headers().contains_key(&name) {
             response.headers_mut().insert(name, value);
         }
+    }
+    if app.config.tls.is_some() {
+        let headers = response.headers_mut();
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     Ok(response)
 }

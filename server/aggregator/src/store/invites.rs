@@ -84,7 +84,7 @@ pub(crate) async fn by_hash(
     federation: &str,
     hash: &str,
 ) -> Result<Option<Invite>, Failure> {
-    let row: Option<(Option<i64>, Option<i64>, i64, Option<i64>)> = sqlx::query_as(
+    let row: Option<State> = sqlx::query_as(
         "-- invite_by_hash\n\
          SELECT expires_at, uses, used, revoked_at FROM invite WHERE hash = $1 AND federation = $2",
     )
@@ -102,6 +102,9 @@ pub(crate) async fn by_hash(
     })
     .transpose()
 }
+
+/// expires_at, uses, used, revoked_at
+type State = (Option<i64>, Option<i64>, i64, Option<i64>);
 
 /// Somebody new has joined with it.
 pub(crate) async fn count_use(tx: &mut Tx, hash: &str) -> Result<(), Failure> {

@@ -27,7 +27,8 @@ async fn who_comes_again_is_the_same_participant_with_a_fresh_token() {
     let view = again.view().await;
     assert_eq!((view.standing, view.live), (Standing::Enrolled, 1));
     assert_eq!(api.detail(&id).await.summary.participants, 1);
-    let line = &api.invites(&id).await[0];
+    let listed = api.invites(&id).await;
+    let line = listed.iter().find(|i| i.id == one.id).unwrap();
     assert_eq!((line.used, line.uses), (1, Some(1)));
     // The invite is theirs alone now.
     expect(

@@ -3,11 +3,15 @@
 // Here `unwrap` is the assertion; clippy's exemption for tests does not reach the helpers beside them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin;
+mod headers;
 mod identities;
 mod invites;
 mod kill;
 mod kill_sums;
+mod limits;
 mod live;
+mod logs;
 mod pages;
 mod player;
 mod record;
@@ -17,3 +21,4 @@ mod secure;
 mod sum_refusals;
 mod support;
 mod time;
+mod tls;

@@ -295,55 +295,65 @@ async fn every_body_has_a_limit() {
     let invite = api.create(task(1, 1)).await;
     let member = api.join(&invite).await;
     let json_limit = 64 << 10;
-    let cases = [
-        (api.post("/v1/federations").bearer_auth(ADMIN), 1 << 20),
-        (
-            api.post(&member.path("invites")).bearer_auth(ADMIN),
-            json_limit,
-        ),
-        (
-            api.post(&member.path("close")).bearer_auth(ADMIN),
-            json_limit,
-        ),
-        (api.post(&member.path("participants")), json_limit),
-        (member.request(Method::POST, "rounds/0/enrol"), json_limit),
-        (
-            member.request(Method::POST, "rounds/0/update"),
-            1024 + 8 * DIM,
-        ),
-        (member.request(Method::POST, "heartbeat"), json_limit),
-    ];
-    for (request, limit) in cases {
-        let kind = if limit == 1024 + 8 * DIM {
-            shared::round::wire::CONTENT_TYPE
-        } else {
-            "application/json"
-        };
-        let clone = |body: reqwest::Body| {
-            request
-                .try_clone()
-                .unwrap()
-                .header("content-type", kind)
-                .body(body)
-                .send()
-        };
-        expect(
-            clone(vec![b' '; limit + 1].into()).await.unwrap(),
-            413,
-            "too_large",
-        )
-        .await;
-        // Without a declared length, in pieces.
+    let mut cases: Vec<_> = api
+        .documented()
+        .await
+        .iter()
+        .map(|route| {
+            let (kind, limit) = match (&route.path[..], route.takes_body) {
+                ("/v1/federations", true) => ("application/json", 1 << 20),
+                (path, true) if path.ends_with("/update") => {
+                    (shared::round::wire::CONTENT_TYPE, 1024 + 8 * DIM)
+                }
+                _ => ("application/json", json_limit),
+            };
+            let what = format!("{} {}", route.method, route.path);
+            (
+                what,
+                route.request(&member).header("content-type", kind),
+                limit,
+            )
+        })
+        .collect();
+    // And what the document does not know: pages, other methods, other addresses.
+    let page = format!("/f/{}/", invite.federation);
+    for (method, path) in [
+        (Method::GET, "/"),
+        (Method::GET, "/organiser"),
+        (Method::GET, "/assets/a.js"),
+        (Method::GET, &page[..]),
+        (Method::PUT, "/v1/federations"),
+        (Method::OPTIONS, "/v1/federations"),
+        (Method::POST, "/nothing"),
+    ] {
+        let what = format!("{method} {path}");
+        cases.push((what, api.request(method, path), json_limit));
+    }
+    for (what, request, limit) in cases {
+        let send = |body: reqwest::Body| request.try_clone().unwrap().body(body);
         let pieces = futures::stream::iter(
             (0..=limit / 1024).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1024])),
         );
-        expect(
-            clone(reqwest::Body::wrap_stream(pieces)).await.unwrap(),
-            413,
-            "too_large",
-        )
-        .await;
+        let one_more = || send(vec![b' '; limit + 1].into());
+        for request in [
+            one_more(),
+            // Without a declared length, in pieces. (The client sends none with GET unless told to.)
+            send(reqwest::Body::wrap_stream(pieces)).header("transfer-encoding", "chunked"),
+            // The connection is as good as before.
+            one_more(),
+        ] {
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), 413, "{what}");
+            expect(response, 413, "too_large").await;
+        }
+        // So long that nobody reads it: the connection may close before the answer is seen.
+        let endless = send(vec![b' '; limit + (4 << 20)].into());
+        if let Ok(response) = endless.send().await {
+            assert_eq!(response.status(), 413, "{what}");
+        }
     }
+    // None of them was carried out.
+    assert_eq!(member.view().await.live, 1);
     server.stop().await;
 }
 
@@ -426,7 +436,7 @@ async fn every_route_is_in_the_openapi_document() {
         .unwrap();
     let document: utoipa::openapi::OpenApi = serde_json::from_str(&text).unwrap();
     let document_json: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(document.paths.paths.len(), 20);
+    assert_eq!(document.paths.paths.len(), 21);
     // Each documented address exists, answers its methods, and refuses all others: so what is registered is
     // what is documented.
     for (path, item) in document_json["paths"].as_object().unwrap() {

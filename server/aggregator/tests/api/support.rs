@@ -1,7 +1,7 @@
 //! A server on a free port, and clients that speak to it as browsers do.
 
-use aggregator::{AggregatorConfig, Clock, RealClock, RunError, Secret, run};
-use reqwest::{Client, Method, RequestBuilder, Response};
+use aggregator::{AggregatorConfig, Clock, Listeners, RealClock, RunError, Secret, run};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use shared::round::messages::{
     Enrolment, FederationDetail, FederationSummary, Invite, InviteSummary, JoinRequest, Joined,
@@ -9,6 +9,7 @@ use shared::round::messages::{
 };
 use shared::round::wire;
 use shared::secure_sum::identity::Identity;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -55,13 +56,22 @@ pub struct Server {
 
 impl Server {
     pub async fn start(config: AggregatorConfig, clock: Arc<dyn Clock>) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (listener, address) = free_port();
+        let api = Api::new(format!("http://{address}"));
+        Self::over(listener.into(), config, clock, api).await
+    }
+
+    /// Over these listeners, the first of which `api` speaks to.
+    pub async fn over(
+        listeners: Listeners,
+        config: AggregatorConfig,
+        clock: Arc<dyn Clock>,
+        api: Api,
+    ) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let ended = tokio::spawn(run(listener, config, clock, async {
+        let ended = tokio::spawn(run(listeners, config, clock, async {
             let _ = stopped.await;
         }));
-        let api = Api::new(url);
         api.wait_until_healthy().await;
         Self {
             api,
@@ -88,6 +98,13 @@ impl Server {
     }
 }
 
+/// A listener and its address.
+pub fn free_port() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
 #[derive(Clone)]
 pub struct Api {
     pub url: String,
@@ -102,13 +119,23 @@ impl Api {
                 .install_default()
                 .unwrap();
         });
-        let client = Client::builder()
+        let client = Self::client().build().unwrap();
+        Self { url, client }
+    }
+
+    /// That believes only this authority.
+    pub fn with_authority(url: String, pem: &str) -> Self {
+        let plain = Self::new(url);
+        let authority = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
+        let client = Self::client().tls_certs_only([authority]).build().unwrap();
+        Self { client, ..plain }
+    }
+
+    fn client() -> ClientBuilder {
+        Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
-            .build()
-            .unwrap();
-        Self { url, client }
     }
 
     pub async fn wait_until_healthy(&self) {
@@ -370,6 +397,55 @@ pub fn join_as(seed: u8, federation: &str, invite: &str) -> JoinRequest {
         invite: invite.to_owned(),
         identity: hex(&identity.public()),
         proof: hex(&identity.sign(&join_statement(federation, invite))),
+    }
+}
+
+/// A documented method of a documented address.
+pub struct Documented {
+    pub method: Method,
+    /// With its parameters in braces.
+    pub path: String,
+    /// `organiser`, `participant`, or nothing.
+    pub caller: String,
+    pub takes_body: bool,
+}
+
+impl Documented {
+    /// Of this member's federation, with whatever it takes to be let in.
+    pub fn request(&self, member: &Member) -> RequestBuilder {
+        let path = self
+            .path
+            .replace("{federation}", &member.federation)
+            .replace("{round}", "0")
+            .replace("{invite}", "none");
+        let request = member.api.request(self.method.clone(), &path);
+        match &self.caller[..] {
+            "organiser" => request.bearer_auth(ADMIN),
+            "participant" => request.bearer_auth(&member.token),
+            _ => request,
+        }
+    }
+}
+
+impl Api {
+    /// All of the API, from its own document.
+    pub async fn documented(&self) -> Vec<Documented> {
+        let document = self.get("/v1/openapi.json").send().await.unwrap();
+        let document: Value = document.json().await.unwrap();
+        let mut all = Vec::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let scheme = operation["security"][0].as_object();
+                all.push(Documented {
+                    method: method.to_ascii_uppercase().parse().unwrap(),
+                    path: path.clone(),
+                    caller: scheme.map_or_else(String::new, |s| s.keys().cloned().collect()),
+                    takes_body: operation.get("requestBody").is_some(),
+                });
+            }
+        }
+        assert!(all.len() > 20);
+        all
     }
 }
 

@@ -1,0 +1,95 @@
+//! Images of the evaluation that comes next, rendered while the open one's answers are awaited.
+//!
+//! They are used if the next evaluation is the one that was expected, and dropped otherwise. Nothing is sent
+//! before the machine asks: no query is spent on a guess.
+
+use std::cell::RefCell;
+use std::future::Future;
+
+use shared::round::client::Evaluation;
+use shared::round::workbench::Workbench;
+
+use super::evaluate::CONCURRENCY;
+use super::owner::Owner;
+use super::timer::{now, sleep};
+
+/// No more memory is taken for a step that nobody has asked for yet.
+const MOST_BYTES: usize = 256 << 20;
+
+/// What is ready of an evaluation.
+#[derive(Default)]
+pub struct Ahead {
+    of: Option<Evaluation>,
+    most: usize,
+    /// All images, by the GPU.
+    pub step: Option<Vec<u8>>,
+    /// Those of the first requests, by the CPU.
+    pub requests: Vec<Vec<u8>>,
+    /// What they took.
+    pub milliseconds: f64,
+}
+
+impl Ahead {
+    /// Nothing yet; `most` images go into one request.
+    pub fn new(of: Evaluation, most: usize) -> Self {
+        Self {
+            of: Some(of),
+            most,
+            ..Self::default()
+        }
+    }
+
+    /// Whether this is what is asked now.
+    pub fn is_of(&self, evaluation: &Evaluation, most: usize) -> bool {
+        self.of.as_ref() == Some(evaluation) && self.most == most
+    }
+}
+
+impl Owner {
+    /// What will be asked next, as far as it is certain; nothing if the owner wants no preparation.
+    pub fn upcoming(&self, bench: &Workbench) -> Option<Evaluation> {
+        let client = self.client.borrow();
+        let client = client.as_ref().filter(|_| self.opening.prepare)?;
+        client.upcoming(&bench.environment())
+    }
+
+    /// Renders ahead once the renderer is `free`: on the GPU the whole step, on the CPU as many requests as are
+    /// under way at once.
+    pub async fn prepare(
+        &self,
+        bench: &Workbench,
+        ahead: &RefCell<Ahead>,
+        free: impl Future<Output = ()>,
+    ) {
+        let (of, most) = {
+            let ahead = ahead.borrow();
+            (ahead.of.clone(), ahead.most)
+        };
+        let Some(of) = of else { return };
+        free.await;
+        let bytes = self.task.shape().bytes();
+        if self.gpu.borrow().is_some() {
+            if of.queries() as usize * bytes <= MOST_BYTES {
+                let before = now();
+                let step = self.render_on_gpu(bench, &of).await;
+                let mut ahead = ahead.borrow_mut();
+                ahead.step = step;
+                ahead.milliseconds = now() - before;
+            }
+            return;
+        }
+        // Requests are small: [`super::ask`] bounds their bytes.
+        let requests = Workbench::requests(&of, most).into_iter();
+        for (number, request) in requests.take(CONCURRENCY).enumerate() {
+            if number > 0 {
+                // Answers come first.
+                sleep(0.0).await;
+            }
+            let (before, mut images) = (now(), Vec::new());
+            bench.render(&of, request, &mut images);
+            let mut ahead = ahead.borrow_mut();
+            ahead.requests.push(images);
+            ahead.milliseconds += now() - before;
+        }
+    }
+}

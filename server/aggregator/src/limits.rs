@@ -1,0 +1,283 @@
+//! How often anybody may ask. Token buckets ([`governor`]'s GCRA) by address and by participant, narrower ones for
+//! joining and for tokens that are none. They are this process's own and forgotten when it ends: a limit
+//! protects the server from its callers, nothing more.
+
+use crate::address::Address;
+use crate::config::Quotas;
+use crate::failure::Failure;
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Buckets of one kind. Whoever comes when there are as many shares one with all others who do.
+const MOST_BUCKETS: usize = 100_000;
+/// Of a quota per second: so many seconds' worth may come at once.
+const BURST_SECONDS: u32 = 10;
+/// How often [`Limits::sweep`] should run.
+pub(crate) const SWEEP: Duration = Duration::from_secs(10);
+
+/// A participant's number in a federation.
+type Participant = (String, u32);
+
+/// All buckets of one server.
+pub(crate) struct Limits<C: Clock + Clone = DefaultClock> {
+    addresses: Buckets<Address, C>,
+    participants: Buckets<Participant, C>,
+    joins: Buckets<Address, C>,
+    failures: Buckets<Address, C>,
+    /// Who has used up their failures, and until when.
+    barred: Mutex<HashMap<Address, C::Instant>>,
+    clock: C,
+}
+
+impl Limits {
+    pub(crate) fn new(quotas: Quotas) -> Self {
+        Self::with_clock(quotas, DefaultClock::default())
+    }
+}
+
+impl<C: Clock + Clone> Limits<C> {
+    fn with_clock(quotas: Quotas, clock: C) -> Self {
+        let per_second = |rate: u32| {
+            let burst = NonZeroU32::new(rate.saturating_mul(BURST_SECONDS))?;
+            Some(Quota::per_second(NonZeroU32::new(rate)?).allow_burst(burst))
+        };
+        // A minute's worth at once.
+        let per_minute = |rate: u32| NonZeroU32::new(rate).map(Quota::per_minute);
+        Self {
+            addresses: Buckets::new(per_second(quotas.address_requests_per_second), &clock),
+            participants: Buckets::new(per_second(quotas.participant_requests_per_second), &clock),
+            joins: Buckets::new(per_minute(quotas.joins_per_minute), &clock),
+            failures: Buckets::new(per_minute(quotas.failures_per_minute), &clock),
+            barred: Mutex::default(),
+            clock,
+        }
+    }
+
+    /// Any request.
+    pub(crate) fn request(&self, address: Address) -> Result<(), Failure> {
+        self.addresses
+            .take(address, Address::OTHERS)
+            .map_err(Failure::TooMany)
+    }
+
+    /// Any request of somebody whose token was right.
+    pub(crate) fn participant(&self, federation: &str, number: u32) -> Result<(), Failure> {
+        let others = (String::new(), 0);
+        self.participants
+            .take((federation.to_owned(), number), others)
+            .map_err(Failure::TooMany)
+    }
+
+    /// A wish to join, successful or not.
+    pub(crate) fn join(&self, address: Address) -> Result<(), Failure> {
+        self.joins
+            .take(address, Address::OTHERS)
+            .map_err(Failure::TooMany)
+    }
+
+    /// A token, invite or identity that was none. Gives what to answer: `refusal`, or that there were too many.
+    pub(crate) fn failed(&self, address: Address, refusal: Failure) -> Failure {
+        let Err(wait) = self.failures.take(address, Address::OTHERS) else {
+            return refusal;
+        };
+        let mut barred = self.barred.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = if barred.len() < MOST_BUCKETS {
+            address
+        } else {
+            Address::OTHERS
+        };
+        barred.insert(address, self.clock.now() + wait.into());
+        Failure::TooMany(wait)
+    }
+
+    /// Before a secret that people choose is compared: nobody guesses faster than failures are allowed.
+    pub(crate) fn not_barred(&self, address: Address) -> Result<(), Failure> {
+        let barred = self.barred.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        match barred.get(&address) {
+            Some(until) if *until > now => Err(Failure::TooMany(
+                governor::clock::Reference::duration_since(until, now).into(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets all who have been quiet for long enough to start afresh.
+    pub(crate) fn sweep(&self) {
+        self.addresses.sweep();
+        self.participants.sweep();
+        self.joins.sweep();
+        self.failures.sweep();
+        let now = self.clock.now();
+        let mut barred = self.barred.lock().unwrap_or_else(PoisonError::into_inner);
+        barred.retain(|_, until| *until > now);
+        barred.shrink_to_fit();
+    }
+}
+
+/// Of [`governor`], over a locked map.
+type Limiter<K, C> = RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
+/// Buckets of one size, one for each key; none if there is no limit.
+struct Buckets<K: Clone + Eq + Hash, C: Clock + Clone> {
+    limiter: Option<Limiter<K, C>>,
+    clock: C,
+}
+
+impl<K: Clone + Eq + Hash, C: Clock + Clone> Buckets<K, C> {
+    fn new(quota: Option<Quota>, clock: &C) -> Self {
+        Self {
+            limiter: quota
+                .map(|quota| RateLimiter::new(quota, HashMapStateStore::default(), clock.clone())),
+            clock: clock.clone(),
+        }
+    }
+
+    /// Takes one out of the bucket of `key`; else says how long to wait for it.
+    fn take(&self, key: K, others: K) -> Result<(), Duration> {
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
+        };
+        let key = if limiter.len() < MOST_BUCKETS {
+            key
+        } else {
+            others
+        };
+        limiter
+            .check_key(&key)
+            .map_err(|refused| refused.wait_time_from(self.clock.now()))
+    }
+
+    fn sweep(&self) {
+        if let Some(limiter) = &self.limiter {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use governor::clock::FakeRelativeClock;
+    use shared::round::refusal::Refusal;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn limits(quotas: Quotas) -> (FakeRelativeClock, Limits<FakeRelativeClock>) {
+        let clock = FakeRelativeClock::default();
+        (clock.clone(), Limits::with_clock(quotas, clock))
+    }
+
+    fn address(number: u32) -> Address {
+        IpAddr::V4(Ipv4Addr::from_bits(number)).into()
+    }
+
+    fn wait(outcome: Result<(), Failure>) -> Duration {
+        match outcome {
+            Err(Failure::TooMany(wait)) => wait,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_burst_then_the_rate() {
+        let quotas = Quotas {
+            address_requests_per_second: 2,
+            ..Quotas::default()
+        };
+        let (clock, limits) = limits(quotas);
+        for _ in 0..20 {
+            limits.request(address(1)).unwrap();
+        }
+        assert_eq!(wait(limits.request(address(1))), Duration::from_millis(500));
+        // Others are others.
+        limits.request(address(2)).unwrap();
+        clock.advance(Duration::from_millis(499));
+        wait(limits.request(address(1)));
+        clock.advance(Duration::from_millis(1));
+        limits.request(address(1)).unwrap();
+        wait(limits.request(address(1)));
+    }
+
+    #[test]
+    fn participants_behind_one_address_have_their_own() {
+        let quotas = Quotas {
+            participant_requests_per_second: 1,
+            ..Quotas::default()
+        };
+        let (_clock, limits) = limits(quotas);
+        for _ in 0..10 {
+            limits.participant("f", 1).unwrap();
+        }
+        wait(limits.participant("f", 1));
+        limits.participant("f", 2).unwrap();
+        limits.participant("g", 1).unwrap();
+    }
+
+    #[test]
+    fn who_fails_too_often_is_barred_until_the_next_try_is_due() {
+        let quotas = Quotas {
+            failures_per_minute: 3,
+            ..Quotas::default()
+        };
+        let (clock, limits) = limits(quotas);
+        let fail = |number| limits.failed(address(number), Refusal::Unauthorized.into());
+        for _ in 0..3 {
+            assert!(matches!(fail(1), Failure::Refused(Refusal::Unauthorized)));
+            limits.not_barred(address(1)).unwrap();
+        }
+        assert_eq!(wait(Err(fail(1))), Duration::from_secs(20));
+        assert_eq!(wait(limits.not_barred(address(1))), Duration::from_secs(20));
+        limits.not_barred(address(2)).unwrap();
+        clock.advance(Duration::from_secs(19));
+        limits.sweep();
+        assert_eq!(wait(limits.not_barred(address(1))), Duration::from_secs(1));
+        clock.advance(Duration::from_secs(1));
+        limits.not_barred(address(1)).unwrap();
+        assert!(matches!(fail(1), Failure::Refused(Refusal::Unauthorized)));
+        wait(Err(fail(1)));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let (_clock, limits) = limits(Quotas::UNLIMITED);
+        for _ in 0..100_000 {
+            limits.request(address(1)).unwrap();
+            limits.join(address(1)).unwrap();
+            limits.participant("f", 1).unwrap();
+        }
+        let failed = limits.failed(address(1), Refusal::Unauthorized.into());
+        assert!(matches!(failed, Failure::Refused(Refusal::Unauthorized)));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_comes_back() {
+        let quotas = Quotas {
+            joins_per_minute: 1,
+            ..Quotas::default()
+        };
+        let (clock, limits) = limits(quotas);
+        for number in 0..MOST_BUCKETS as u32 {
+            limits.join(address(number)).unwrap();
+        }
+        // From here on, newcomers share one bucket.
+        limits.join(address(1 << 30)).unwrap();
+        wait(limits.join(address(1 << 31)));
+        let buckets = |limits: &Limits<_>| limits.joins.limiter.as_ref().unwrap().len();
+        assert_eq!(buckets(&limits), MOST_BUCKETS + 1);
+        limits.sweep();
+        assert_eq!(buckets(&limits), MOST_BUCKETS + 1);
+        // One period longer than it must: the limiter counts from the end of the first.
+        clock.advance(Duration::from_secs(121));
+        limits.sweep();
+        assert_eq!(buckets(&limits), 0);
+        limits.join(address(1 << 31)).unwrap();
+    }
+}

@@ -1,0 +1,139 @@
+//! Images of the evaluation that comes next, rendered while the open one's answers are awaited.
+//!
+//! They are used if the next evaluation is the one that was expected, and dropped otherwise. Nothing is sent
+//! before the machine asks: no query is spent on a guess.
+
+use super::driver::IN_FLIGHT;
+use shared::round::client::Evaluation;
+use shared::round::workbench::Workbench;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::task::JoinHandle;
+
+/// One request's images.
+pub struct Images {
+    /// `[count][3·H·W]`
+    pub bytes: Vec<u8>,
+    /// How many.
+    pub count: usize,
+}
+
+impl Images {
+    /// Renders the images of one request.
+    pub fn render(bench: &Workbench, evaluation: &Evaluation, request: Range<usize>) -> Self {
+        let (mut bytes, count) = (Vec::new(), request.len());
+        bench.render(evaluation, request, &mut bytes);
+        Self { bytes, count }
+    }
+}
+
+/// The first requests of an evaluation that nobody has asked for yet.
+pub struct Ahead {
+    of: Evaluation,
+    images: Vec<Images>,
+}
+
+impl Ahead {
+    /// What is there for this evaluation: all, or nothing if another one was expected.
+    pub fn images_of(self, evaluation: &Evaluation) -> Vec<Images> {
+        if self.of == *evaluation {
+            self.images
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// Rendering ahead, on a thread of its own.
+pub struct Preparation {
+    enough: Arc<AtomicBool>,
+    thread: JoinHandle<Ahead>,
+}
+
+impl Preparation {
+    /// Begins with the first request, cut as the driver will cut it, and renders no more of them than are under
+    /// way at once: that bounds the memory.
+    pub fn begin(bench: &Arc<Workbench>, of: Evaluation, most_images: usize) -> Self {
+        let enough = Arc::new(AtomicBool::new(false));
+        let (bench, stop) = (Arc::clone(bench), Arc::clone(&enough));
+        let thread = tokio::task::spawn_blocking(move || {
+            let requests = Workbench::requests(&of, most_images).into_iter();
+            let mut images = Vec::new();
+            for request in requests.take(IN_FLIGHT) {
+                images.push(Images::render(&bench, &of, request));
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            Ahead { of, images }
+        });
+        Self { enough, thread }
+    }
+
+    /// Ends it with the request that is being rendered; the driver would have to wait for that one anyway.
+    pub async fn end(mut self) -> Option<Ahead> {
+        self.enough.store(true, Ordering::Relaxed);
+        (&mut self.thread).await.ok()
+    }
+}
+
+impl Drop for Preparation {
+    /// Given up: nobody wants the rest.
+    fn drop(&mut self) {
+        self.enough.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test may panic: that is how it fails.
+mod tests {
+    use super::*;
+    use crate::commands::join::built_in;
+    use crate::task_source;
+    use shared::optimizer::Candidate;
+    use shared::round::client::{Part, Purpose};
+
+    /// 40 examples under one candidate, cut into requests of 3.
+    fn bench_and_evaluation() -> (Arc<Workbench>, Evaluation) {
+        let task = task_source::load("handwriting", &[]).unwrap();
+        let theta = vec![0.25; task.generator().unwrap().dim()];
+        let examples = built_in(&task, 1, 40).unwrap_or_else(|_| panic!("digits"));
+        let bench = Workbench::new(task, 0, examples, Vec::new()).unwrap();
+        let evaluation = Evaluation {
+            purpose: Purpose::Step,
+            theta,
+            candidates: vec![Candidate::BASE],
+            part: Part::Training,
+            examples: (0..40).collect(),
+        };
+        (Arc::new(bench), evaluation)
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_is_what_would_be_rendered_and_its_amount_is_bounded() {
+        let (bench, evaluation) = bench_and_evaluation();
+        let preparation = Preparation::begin(&bench, evaluation.clone(), 3);
+        while !preparation.thread.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        let images = preparation.end().await.unwrap().images_of(&evaluation);
+        assert_eq!(images.len(), IN_FLIGHT);
+        let requests = Workbench::requests(&evaluation, 3);
+        for (images, request) in images.iter().zip(requests) {
+            let asked = Images::render(&bench, &evaluation, request);
+            assert_eq!((images.count, &images.bytes), (3, &asked.bytes));
+        }
+    }
+
+    #[tokio::test]
+    async fn for_another_evaluation_nothing_is_ready() {
+        let (bench, evaluation) = bench_and_evaluation();
+        let ahead = Preparation::begin(&bench, evaluation.clone(), 3)
+            .end()
+            .await;
+        let mut other = evaluation;
+        other.theta[0] = 0.5;
+        assert!(ahead.unwrap().images_of(&other).is_empty());
+    }
+}
