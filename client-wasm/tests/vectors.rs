@@ -51,9 +51,15 @@ fn prompted() {
 
 #[test]
 fn the_others() {
-    ["philox", "handwriting", "partition", "open_inference"]
-        .into_iter()
-        .for_each(check);
+    [
+        "philox",
+        "handwriting",
+        "partition",
+        "open_inference",
+        "secure_sum",
+    ]
+    .into_iter()
+    .for_each(check);
 }
 
 #[test]

@@ -21,7 +21,7 @@
 //! never both: with both, y_i would be x_i.
 //!
 //! Everything is deterministic given the participant's seed, does no IO, and every message from outside is
-//! judged before it is used: a participant answers with a [`participant::Suspicion`], the aggregator with
+//! judged before it is used: a participant answers with a [`suspicion::Suspicion`], the aggregator with
 //! `false` or an [`opening::OpenError`].
 //!
 //! # What this does not hide
@@ -50,6 +50,8 @@ pub mod opening;
 pub mod participant;
 mod secret;
 pub mod shamir;
+pub mod suspicion;
+pub mod vectors;
 
 #[cfg(test)]
 mod cohort;

@@ -200,7 +200,7 @@ pub fn open(
     let members = roster.participants();
     let sets = [&members, senders, survivors];
     if !policy.is_valid()
-        || !sets.into_iter().all(|set| is_strictly_increasing(set))
+        || !sets.into_iter().all(is_strictly_increasing)
         || !is_subset(senders, &members)
         || !is_subset(survivors, senders)
     {

@@ -15,6 +15,7 @@ use super::messages::{
 };
 use super::secret::Secret;
 use super::shamir;
+pub use super::suspicion::Suspicion;
 use super::{Bytes32, Context, SumPolicy, digest, labelled};
 use crate::sort::{sort, sort_by};
 use serde::{Deserialize, Serialize};
@@ -27,121 +28,6 @@ pub const MEMBERS_MAX: usize = 10_000;
 pub const NUMBERS_MAX: usize = 1 << 24;
 /// Fewer members in a group have no secrets from each other.
 const GROUP_MIN: usize = 3;
-
-/// Why a participant does not answer: what it was sent would harm it, or is nonsense. The round is over for
-/// it; its vector was not sent, or stays masked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "kebab-case")]
-pub enum Suspicion {
-    /// A number of the policy is outside its range.
-    #[error("the policy of secure sums is not one that protects")]
-    BadPolicy,
-    /// Something is asked for that needs an earlier step.
-    #[error("a step of the secure sum was left out")]
-    OutOfOrder,
-    /// The message is about another roster, or has parts that nobody asked for.
-    #[error("the message does not belong here")]
-    Malformed,
-    /// The roster, or the vector, is larger than any sum.
-    #[error("the cohort or the vector is too large")]
-    TooLarge,
-    /// I am not in the roster.
-    #[error("this participant's keys are missing in the cohort")]
-    OwnKeyMissing,
-    /// The roster has other keys for me than mine.
-    #[error("this participant's keys were changed")]
-    OwnKeyChanged,
-    /// One public key twice in the roster.
-    #[error("one key appears twice in the cohort")]
-    DuplicateKey,
-    /// One participant or one identity twice.
-    #[error("one participant appears twice")]
-    DuplicateMember,
-    /// A list that must be strictly increasing is not.
-    #[error("a list of participants is not sorted")]
-    NotSorted,
-    /// A member's keys are not signed by its identity for this sum.
-    #[error("a member's keys are not signed for this sum")]
-    BadSignature,
-    /// A member's identity is another one than before.
-    #[error("a member's identity is not the one seen before")]
-    IdentityChanged,
-    /// The cohort, my group, or those in it who dealt shares are too few.
-    #[error("the cohort is too small")]
-    TooFewMembers,
-    /// U2 ⊄ U1 or U3 ⊄ U2.
-    #[error("a later list names someone whom the earlier one did not")]
-    NotASubset,
-    /// I did my part, but the list leaves me out.
-    #[error("the list leaves this participant out although it answered")]
-    Excluded,
-    /// Someone dealt shares, but mine are not there.
-    #[error("a member's shares for this participant are missing")]
-    SharesMissing,
-    /// An envelope does not open: its sender, or the server, is malicious.
-    #[error("a member's shares do not open")]
-    BadEnvelope,
-    /// So few survivors that their sum would say too much.
-    #[error("too few survivors to open the sum")]
-    TooFewSurvivors,
-    /// The same step was asked for before, with another input.
-    #[error("a second request of this round differs from the first")]
-    SecondRequest,
-    /// A public key of small order, or in an encoding that is not the usual one.
-    #[error("a member's key is of no use")]
-    WeakKey,
-}
-
-impl Suspicion {
-    /// All of them.
-    pub const ALL: [Self; 19] = [
-        Self::BadPolicy,
-        Self::OutOfOrder,
-        Self::Malformed,
-        Self::TooLarge,
-        Self::OwnKeyMissing,
-        Self::OwnKeyChanged,
-        Self::DuplicateKey,
-        Self::DuplicateMember,
-        Self::NotSorted,
-        Self::BadSignature,
-        Self::IdentityChanged,
-        Self::TooFewMembers,
-        Self::NotASubset,
-        Self::Excluded,
-        Self::SharesMissing,
-        Self::BadEnvelope,
-        Self::TooFewSurvivors,
-        Self::SecondRequest,
-        Self::WeakKey,
-    ];
-
-    /// The stable code, as it is serialised.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::BadPolicy => "bad-policy",
-            Self::OutOfOrder => "out-of-order",
-            Self::Malformed => "malformed",
-            Self::TooLarge => "too-large",
-            Self::OwnKeyMissing => "own-key-missing",
-            Self::OwnKeyChanged => "own-key-changed",
-            Self::DuplicateKey => "duplicate-key",
-            Self::DuplicateMember => "duplicate-member",
-            Self::NotSorted => "not-sorted",
-            Self::BadSignature => "bad-signature",
-            Self::IdentityChanged => "identity-changed",
-            Self::TooFewMembers => "too-few-members",
-            Self::NotASubset => "not-a-subset",
-            Self::Excluded => "excluded",
-            Self::SharesMissing => "shares-missing",
-            Self::BadEnvelope => "bad-envelope",
-            Self::TooFewSurvivors => "too-few-survivors",
-            Self::SecondRequest => "second-request",
-            Self::WeakKey => "weak-key",
-        }
-    }
-}
 
 /// One participant in one sum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -194,6 +80,9 @@ struct Held {
     self_mask: Secret,
     masking_key: Secret,
 }
+
+/// A holder, and both shares for it.
+type Dealt = (u32, Zeroizing<[u8; CONTENT]>);
 
 impl Held {
     fn new(of: u32, content: &[u8; CONTENT]) -> Self {
@@ -384,7 +273,7 @@ impl Participant {
     }
 
     /// Both secrets' shares for each holder, in the holders' order.
-    fn split(&self, formed: &Formed) -> Result<Vec<(u32, Zeroizing<[u8; CONTENT]>)>, Suspicion> {
+    fn split(&self, formed: &Formed) -> Result<Vec<Dealt>, Suspicion> {
         let holders = formed.holders(self.me);
         let share = |secret: &Bytes32, purpose: &str| {
             let t = u8::try_from(self.policy.threshold_of(holders.len()));

@@ -47,9 +47,9 @@ fn bytes(elements: &Elements) -> Bytes32 {
 /// sum += factor · value, for eight elements at once.
 fn multiply_add(sum: &mut u64, mut value: u64, factor: u8) {
     for bit in 0..8 {
-        *sum ^= value & u64::from(factor >> bit & 1).wrapping_neg();
-        let carries = value >> 7 & 0x0101_0101_0101_0101;
-        value = (value & 0x7f7f_7f7f_7f7f_7f7f) << 1 ^ carries * 0x1b;
+        *sum ^= value & u64::from((factor >> bit) & 1).wrapping_neg();
+        let carries = (value >> 7) & 0x0101_0101_0101_0101;
+        value = ((value & 0x7f7f_7f7f_7f7f_7f7f) << 1) ^ (carries * 0x1b);
     }
 }
 

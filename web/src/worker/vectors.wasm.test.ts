@@ -14,8 +14,8 @@ beforeAll(async () => {
 });
 
 describe('vectors', () => {
-  it('all six files are there', () => {
-    for (const name of ['philox', 'directions', 'prompted', 'handwriting', 'partition', 'open_inference']) {
+  it('all files are there', () => {
+    for (const name of ['philox', 'directions', 'prompted', 'handwriting', 'partition', 'open_inference', 'secure_sum']) {
       expect(files).toContain(`${name}.json`);
     }
   });
