@@ -4,8 +4,12 @@
 //! `figures/NAME.rs` with a `pub const FIGURE: Figure` and put it into [`FIGURES`].
 
 mod aggregator;
+mod byzantine;
 mod digits;
+mod dropouts;
+mod epsilon;
 mod optimisers;
+mod rules;
 mod simulation;
 pub mod sizes;
 mod step;
@@ -24,6 +28,10 @@ const FIGURES: &[Figure] = &[
     digits::LIGHT_ON_DARK,
     digits::DARK_ON_LIGHT,
     optimisers::FIGURE,
+    rules::FIGURE,
+    epsilon::FIGURE,
+    byzantine::FIGURE,
+    dropouts::FIGURE,
     step::FIGURE,
     aggregator::FIGURE,
     sizes::FIGURE,
@@ -42,6 +50,8 @@ pub struct Figure {
 /// What a figure may need from the caller.
 pub struct Inputs {
     data: Option<PathBuf>,
+    /// Only to see that it runs.
+    quick: bool,
 }
 
 impl Inputs {
@@ -76,6 +86,9 @@ pub struct Arguments {
     /// The folder that holds `digits`, for figures that need real data.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Simulate two rounds only, to see that the figure runs: its numbers then mean nothing.
+    #[arg(long)]
+    quick: bool,
 }
 
 /// The names, so that `--help` lists them with what they measure.
@@ -104,7 +117,11 @@ pub fn command(arguments: &Arguments) -> Result<()> {
         .as_ref()
         .map(std::path::absolute)
         .transpose()?;
-    println!("{}", (figure.run)(&Inputs { data })?);
+    let inputs = Inputs {
+        data,
+        quick: arguments.quick,
+    };
+    println!("{}", (figure.run)(&inputs)?);
     Ok(())
 }
 
