@@ -47,7 +47,8 @@ pub fn load(name: &str, overrides: &[String]) -> Result<Task, SimulateError> {
             serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         let mut place = &mut source;
         for key in path.split('.') {
-            if !place.is_object() {
+            // A table that is not there yet is made.
+            if !place.is_object() && !place.is_null() {
                 return Err(SimulateError::NoTask(format!(
                     "--set {item}: {path} is not a setting"
                 )));

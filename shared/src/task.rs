@@ -9,6 +9,7 @@ use crate::image::Fit;
 use crate::model_api::{Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec};
 use crate::objective::{Objective, loss::Loss, mapping::MappingSpec};
 use crate::optimizer::{self, Identity, Optimizer, Plan};
+use crate::privacy::Ledger;
 use crate::rng::{derive_key, purpose};
 use crate::round::contribution::Contribution;
 use crate::sort::sort;
@@ -154,7 +155,16 @@ impl Task {
         };
         if self.length > 0 {
             match Contribution::new(&self.federation, self.length) {
-                Ok(contribution) => self.contribution = contribution,
+                Ok(contribution) => {
+                    let rho = contribution.as_ref().map_or(0.0, Contribution::rho);
+                    let limits = contribution.as_ref().and_then(Contribution::limits);
+                    if limits.is_some_and(|l| Ledger::new().would_exceed(rho, l.epsilon, l.delta)) {
+                        let message =
+                            "is so little that a single round would cost more than epsilon";
+                        fault("federation.privacy.noise_multiplier", message.to_owned());
+                    }
+                    self.contribution = contribution;
+                }
                 Err(error) => fault("federation.secure_sum", error.to_string()),
             }
         }

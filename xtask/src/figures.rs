@@ -5,8 +5,12 @@
 
 mod aggregator;
 mod ask_ahead;
+mod byzantine;
 mod digits;
+mod dropouts;
+mod epsilon;
 mod optimisers;
+mod rules;
 mod simulation;
 pub mod sizes;
 mod step;
@@ -26,6 +30,10 @@ const FIGURES: &[Figure] = &[
     digits::DARK_ON_LIGHT,
     ask_ahead::FIGURE,
     optimisers::FIGURE,
+    rules::FIGURE,
+    epsilon::FIGURE,
+    byzantine::FIGURE,
+    dropouts::FIGURE,
     step::FIGURE,
     aggregator::FIGURE,
     sizes::FIGURE,
@@ -44,6 +52,8 @@ pub struct Figure {
 /// What a figure may need from the caller.
 pub struct Inputs {
     data: Option<PathBuf>,
+    /// Only to see that it runs.
+    quick: bool,
 }
 
 impl Inputs {
@@ -78,6 +88,9 @@ pub struct Arguments {
     /// The folder that holds `digits`, for figures that need real data.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Simulate two rounds only, to see that the figure runs: its numbers then mean nothing.
+    #[arg(long)]
+    quick: bool,
 }
 
 /// The names, so that `--help` lists them with what they measure.
@@ -106,7 +119,11 @@ pub fn command(arguments: &Arguments) -> Result<()> {
         .as_ref()
         .map(std::path::absolute)
         .transpose()?;
-    println!("{}", (figure.run)(&Inputs { data })?);
+    let inputs = Inputs {
+        data,
+        quick: arguments.quick,
+    };
+    println!("{}", (figure.run)(&inputs)?);
     Ok(())
 }
 

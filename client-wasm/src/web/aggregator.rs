@@ -4,9 +4,8 @@
 use std::cell::Cell;
 
 use serde_json::{Value, json};
-use shared::round::messages::{
-    Enrolment, FederationStatus, RoundView, Standing, SumInput, SumMessage, Update, join_statement,
-};
+use shared::round::client::{Action, Event};
+use shared::round::messages::{FederationStatus, RoundView, Standing, join_statement};
 use shared::round::phase::Phase;
 use shared::round::refusal::Refusal;
 use shared::round::wire;
@@ -50,6 +49,93 @@ pub enum Failure {
     Refused(Refusal, String),
     /// It does not answer, or not as it should. It may later.
     Outage(String),
+}
+
+/// A request that one of the machine's actions needs. One type for all, so that what sends it again and again
+/// is in the module once.
+pub struct Request {
+    path: String,
+    /// Content type and bytes of a POST; a GET has none.
+    body: Option<(&'static str, Vec<u8>)>,
+    answer: Kind,
+}
+
+/// What the answer to a request is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    View,
+    Lines,
+    Input,
+}
+
+impl Request {
+    fn get(path: String, answer: Kind) -> Self {
+        Self {
+            path,
+            body: None,
+            answer,
+        }
+    }
+
+    fn post(path: String, body: (&'static str, Vec<u8>)) -> Self {
+        Self {
+            path,
+            body: Some(body),
+            answer: Kind::View,
+        }
+    }
+
+    /// Where the round is; after a version, waits a while for a change.
+    pub fn look(after: Option<u64>) -> Self {
+        let path = match after {
+            Some(version) => format!("/round?after={version}&wait_ms={WAIT_MS}"),
+            None => "/round".to_owned(),
+        };
+        Self::get(path, Kind::View)
+    }
+
+    /// What carries an action out; nothing where that is not a request.
+    pub fn of(action: &Action) -> Option<Self> {
+        let binary = wire::CONTENT_TYPE;
+        Some(match action {
+            Action::Sync { after } => Self::look(*after),
+            Action::Read { from } => Self::get(format!("/record?from={from}"), Kind::Lines),
+            Action::Fetch { round, phase } => {
+                let phase = match phase {
+                    Phase::Shares => "shares",
+                    Phase::Masked => "masked",
+                    _ => "unmask",
+                };
+                Self::get(
+                    format!("/rounds/{round}/sum?phase={phase}"),
+                    Kind::Input,
+                )
+            }
+            Action::Enrol { round, body } => {
+                let body = text_of(&json!({ "theta": body.theta })).into_bytes();
+                Self::post(format!("/rounds/{round}/enrol"), (JSON, body))
+            }
+            Action::Upload(update) => Self::post(
+                format!("/rounds/{}/update", update.round),
+                (binary, wire::encode(update)),
+            ),
+            Action::Send { round, message } => Self::post(
+                format!("/rounds/{round}/sum"),
+                (binary, wire::encode(message)),
+            ),
+            _ => return None,
+        })
+    }
+
+    /// A message of ours: its answer says that it was taken.
+    pub fn is_message(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// The aggregator may wait before it answers.
+    pub fn holds_back(&self) -> bool {
+        self.path.contains("&wait_ms=")
+    }
 }
 
 impl Aggregator {
@@ -100,95 +186,27 @@ impl Aggregator {
         }
     }
 
-    /// Where the round is; after a version, waits a while for a change.
-    pub async fn round(&self, token: &str, after: Option<u64>) -> Result<RoundView, Failure> {
-        let (path, limit) = match after {
-            Some(version) => (
-                format!("/round?after={version}&wait_ms={WAIT_MS}"),
-                LIMIT_MS + f64::from(WAIT_MS),
-            ),
-            None => ("/round".to_owned(), LIMIT_MS),
+    /// Asks once. The answer is what the machine waits for.
+    pub async fn ask(&self, token: &str, request: &Request) -> Result<Event, Failure> {
+        let body = request.body.as_ref().map(|(kind, body)| (*kind, &body[..]));
+        let limit = match request.holds_back() {
+            true => LIMIT_MS + f64::from(WAIT_MS),
+            false => LIMIT_MS,
         };
-        self.view(&self.send("GET", &path, Some(token), None, limit).await?)
-    }
-
-    /// Lines of the record from that number on, as many as one answer holds.
-    pub async fn record(&self, from: u32) -> Result<Vec<String>, Failure> {
-        let path = format!("/record?from={from}");
-        let answer = self.send("GET", &path, None, None, LIMIT_MS).await?;
-        lines(&answer.body).ok_or_else(|| foreign(&answer))
-    }
-
-    /// What the next message of a secure sum needs.
-    pub async fn input(&self, token: &str, round: u32, phase: Phase) -> Result<SumInput, Failure> {
-        let phase = match phase {
-            Phase::Shares => "shares",
-            Phase::Masked => "masked",
-            _ => "unmask",
-        };
-        let path = format!("/rounds/{round}/sum?phase={phase}");
-        let answer = self.send("GET", &path, Some(token), None, LIMIT_MS).await?;
-        wire::decode(&answer.body).map_err(|_| foreign(&answer))
-    }
-
-    /// Sends a message of a secure sum.
-    pub async fn sum(
-        &self,
-        token: &str,
-        round: u32,
-        message: &SumMessage,
-    ) -> Result<RoundView, Failure> {
-        let body = wire::encode(message);
-        let path = format!("/rounds/{round}/sum");
-        self.view(
-            &self
-                .send(
-                    "POST",
-                    &path,
-                    Some(token),
-                    Some((wire::CONTENT_TYPE, &body)),
-                    LIMIT_MS,
-                )
-                .await?,
-        )
-    }
-
-    /// Enrols.
-    pub async fn enrol(
-        &self,
-        token: &str,
-        round: u32,
-        body: &Enrolment,
-    ) -> Result<RoundView, Failure> {
-        let body = text_of(&json!({ "theta": body.theta }));
-        self.view(
-            &self
-                .send(
-                    "POST",
-                    &format!("/rounds/{round}/enrol"),
-                    Some(token),
-                    Some((JSON, body.as_bytes())),
-                    LIMIT_MS,
-                )
-                .await?,
-        )
-    }
-
-    /// Uploads.
-    pub async fn upload(&self, token: &str, update: &Update) -> Result<RoundView, Failure> {
-        let body = wire::encode(update);
-        let path = format!("/rounds/{}/update", update.round);
-        self.view(
-            &self
-                .send(
-                    "POST",
-                    &path,
-                    Some(token),
-                    Some((wire::CONTENT_TYPE, &body)),
-                    LIMIT_MS,
-                )
-                .await?,
-        )
+        let method = if body.is_some() { "POST" } else { "GET" };
+        let answer = self
+            .send(method, &request.path, Some(token), body, limit)
+            .await?;
+        match request.answer {
+            Kind::View => self
+                .read(&answer)
+                .ok()
+                .and_then(|value| view(&value))
+                .map(Event::View),
+            Kind::Lines => lines(&answer.body).map(Event::Lines),
+            Kind::Input => wire::decode(&answer.body).ok().map(Event::Input),
+        }
+        .ok_or_else(|| foreign(&answer))
     }
 
     /// Leaves.
@@ -252,9 +270,6 @@ impl Aggregator {
         serde_json::from_slice(&answer.body).map_err(|_| foreign(answer))
     }
 
-    fn view(&self, answer: &Answer) -> Result<RoundView, Failure> {
-        view(&self.read(answer)?).ok_or_else(|| foreign(answer))
-    }
 }
 
 fn foreign(answer: &Answer) -> Failure {

@@ -4,10 +4,9 @@
 use std::rc::Rc;
 
 use shared::round::client::{Action, Event};
-use shared::round::messages::RoundView;
 use shared::round::refusal::Refusal;
 
-use super::aggregator::Failure;
+use super::aggregator::{Failure, Request};
 use super::owner::Owner;
 use super::report::{Place, Trouble};
 use super::timer::{back_off, first, sleep};
@@ -57,18 +56,13 @@ pub async fn run(owner: Rc<Owner>) {
 
 impl Owner {
     async fn carry_out(&self, action: &Action) -> Event {
+        if let Some(request) = Request::of(action) {
+            return match self.persist(request).await {
+                Ok(event) => event,
+                Err(refusal) => Event::Refused(refusal),
+            };
+        }
         match action {
-            Action::Sync { after } => match self.persist(async || self.look(*after).await).await {
-                Ok(view) => Event::View(view),
-                Err(refusal) => Event::Refused(refusal),
-            },
-            Action::Read { from } => match self
-                .persist(async || self.aggregator.record(*from).await)
-                .await
-            {
-                Ok(lines) => Event::Lines(lines),
-                Err(refusal) => Event::Refused(refusal),
-            },
             Action::Evaluate(evaluation) => {
                 match first(self.evaluate(evaluation), self.heartbeats(action)).await {
                     Ok(Ok(event)) => event,
@@ -79,73 +73,38 @@ impl Owner {
                     Err(()) => Event::Start,
                 }
             }
-            Action::Enrol { round, body } => {
-                let token = self.token();
-                self.accepted(
-                    self.persist(async || self.aggregator.enrol(&token, *round, body).await)
-                        .await,
-                )
-            }
-            Action::Upload(update) => {
-                let token = self.token();
-                self.accepted(
-                    self.persist(async || self.aggregator.upload(&token, update).await)
-                        .await,
-                )
-            }
-            Action::Fetch { round, phase } => {
-                let token = self.token();
-                match self
-                    .persist(async || self.aggregator.input(&token, *round, *phase).await)
-                    .await
-                {
-                    Ok(input) => Event::Input(input),
-                    Err(refusal) => Event::Refused(refusal),
-                }
-            }
-            Action::Send { round, message } => {
-                let token = self.token();
-                self.accepted(
-                    self.persist(async || self.aggregator.sum(&token, *round, message).await)
-                        .await,
-                )
-            }
             // Tasks that sum without masks are not opened here.
             Action::Contribute { .. } => Event::Refused(Refusal::Malformed),
             // Somebody raises `changed`.
-            Action::Rest | Action::Stop(_) => std::future::pending().await,
-        }
-    }
-
-    /// What came back is news of the round as well.
-    fn accepted(&self, result: Result<RoundView, Refusal>) -> Event {
-        match result {
-            Ok(view) => {
-                self.step(Event::Accepted);
-                Event::View(view)
-            }
-            Err(refusal) => Event::Refused(refusal),
-        }
-    }
-
-    /// Where the round is. A tab that becomes visible does not wait for a change any longer.
-    async fn look(&self, after: Option<u64>) -> Result<RoundView, Failure> {
-        let token = self.token();
-        match first(self.aggregator.round(&token, after), self.visible.wait()).await {
-            Ok(result) => result,
-            Err(()) => self.aggregator.round(&token, None).await,
+            _ => std::future::pending().await,
         }
     }
 
     /// Tries until the aggregator answers yes or no.
-    async fn persist<T>(
-        &self,
-        mut request: impl AsyncFnMut() -> Result<T, Failure>,
-    ) -> Result<T, Refusal> {
+    async fn persist(&self, mut request: Request) -> Result<Event, Refusal> {
         let mut tries = 0;
         loop {
-            match request().await {
-                Ok(answer) => return Ok(answer),
+            let token = self.token();
+            let asked = self.aggregator.ask(&token, &request);
+            let answer = match first(asked, self.visible.wait()).await {
+                Ok(answer) => answer,
+                // A tab that becomes visible does not wait for a change any longer; whatever else was asked is
+                // asked again, which does no harm.
+                Err(()) => {
+                    if request.holds_back() {
+                        request = Request::look(None);
+                    }
+                    continue;
+                }
+            };
+            match answer {
+                Ok(event) => {
+                    if request.is_message() {
+                        // It was taken; what came back is news of the round as well.
+                        self.step(Event::Accepted);
+                    }
+                    return Ok(event);
+                }
                 Err(Failure::Refused(refusal, _)) => return Err(refusal),
                 Err(Failure::Outage(why)) => {
                     if tries == QUIET_TRIES {
@@ -164,8 +123,8 @@ impl Owner {
         loop {
             let _ = first(sleep(HEARTBEAT_MS), self.visible.wait()).await;
             let token = self.token();
-            let event = match self.aggregator.round(&token, None).await {
-                Ok(view) => Event::View(view),
+            let event = match self.aggregator.ask(&token, &Request::look(None)).await {
+                Ok(event) => event,
                 Err(Failure::Refused(
                     refusal @ (Refusal::Unauthorized
                     | Refusal::NotFound

@@ -57,8 +57,9 @@ struct Summary {
     /// Participants whose vectors are in a sum; without secure sums a record does not tell.
     contributors: Option<usize>,
     epsilon: Option<f64>,
-    epsilon_limit: Option<f64>,
-    delta: Option<f64>,
+    /// As the task says it.
+    epsilon_limit: Option<f32>,
+    delta: Option<f32>,
     theta: String,
     head: String,
     fingerprint: String,
@@ -216,8 +217,8 @@ impl Audit {
             aborted: self.aborted,
             contributors: task.contribution().map(|_| self.contributors.len()),
             epsilon: replay.epsilon(&task),
-            epsilon_limit: limits.map(|l| l.epsilon),
-            delta: limits.map(|l| l.delta),
+            epsilon_limit: limits.map(|l| l.epsilon as f32),
+            delta: limits.map(|l| l.delta as f32),
             theta: replay.theta().clone(),
             fingerprint: spaced(&head),
             head,

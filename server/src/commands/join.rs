@@ -185,8 +185,16 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     model.describe().await.map_err(Failure::failed)?;
     let rounds = task.federation.rounds;
     let bench = workbench(task, number, examples)?.with_secrets(identity::secrets(identity));
+    let masked = bench
+        .task()
+        .federation
+        .secure
+        .map_or_else(String::new, |s| {
+            let least = s.survivors_min;
+            format!(" under masks, so that it learns only sums over {least} participants or more")
+        });
     say(&format!(
-        "participant {number}: pictures go to {}, updates and counts to {base}; nothing else leaves this machine",
+        "participant {number}: pictures go to {}, updates and counts to {base}{masked}; nothing else leaves this machine",
         bench.task().model.url
     ));
     let aggregator = Aggregator::new(&base, Some(saved.token.clone())).map_err(Failure::failed)?;
@@ -244,7 +252,8 @@ fn reporter(json: bool, rounds: u32) -> OnStep {
         style.map_or(bar.clone(), |style| bar.with_style(style))
     });
     let mut seen = None;
-    Box::new(move |saved, _| {
+    Box::new(move |saved, bench| {
+        let privacy = saved.client.privacy(bench.task());
         let Some(view) = saved.client.view() else {
             return;
         };
@@ -262,10 +271,13 @@ fn reporter(json: bool, rounds: u32) -> OnStep {
         let before = saved.client.before().map(|b| b.accuracy());
         if json {
             say(&json!({ "update": view.step, "round": view.round, "finished": view.status == FederationStatus::Finished,
-                "own_accuracy": accuracy, "own_accuracy_before": before, "queries": saved.client.spent(), "delivered": saved.client.delivered() }).to_string());
+                "own_accuracy": accuracy, "own_accuracy_before": before, "queries": saved.client.spent(), "delivered": saved.client.delivered(), "epsilon": privacy.map(|p| p.epsilon) }).to_string());
         } else {
+            let epsilon = privacy.map_or_else(String::new, |p| {
+                format!(", own ε {:.2} of {:.2}", p.epsilon, p.limit)
+            });
             let text = format!(
-                "own held-out accuracy {:.0}%, {} queries, {} live",
+                "own held-out accuracy {:.0}%, {} queries, {} live{epsilon}",
                 100.0 * accuracy,
                 saved.client.spent(),
                 view.live

@@ -69,10 +69,10 @@ pub struct SecureReport {
 pub struct PrivacyReport {
     /// ε in the end.
     pub epsilon: f64,
-    /// At this δ.
-    pub delta: f64,
+    /// At this δ, as the task says it.
+    pub delta: f32,
     /// No round begins that would exceed it.
-    pub limit: f64,
+    pub limit: f32,
     /// Standard deviation of a sum's noise in units of its sensitivity.
     pub noise_multiplier: f64,
     /// ε after each round.

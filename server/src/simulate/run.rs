@@ -172,8 +172,8 @@ fn rules(context: &Context<'_>, hub: Option<&Hub>) -> RuleReport {
         let epsilon_by_round: Vec<f64> = by_round().filter_map(|r| r.epsilon).collect();
         Some(PrivacyReport {
             epsilon: epsilon_by_round.last().copied().unwrap_or(0.0),
-            delta: limits.delta,
-            limit: limits.epsilon,
+            delta: limits.delta as f32,
+            limit: limits.epsilon as f32,
             noise_multiplier: contribution.noise_multiplier()?,
             epsilon_by_round,
         })

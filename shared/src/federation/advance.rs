@@ -115,3 +115,6 @@ fn decode(task: &Task, group: &GroupSum) -> Option<Decoded> {
     task.contribution()?
         .decode(&group.sum, group.members.len() as u32)
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,11 +182,26 @@ impl Secure {
         let masks = r.flag("masks", true);
         // Long enough for a tab in the background, whose timers run once a minute.
         let mut limits = |key| {
-            r.table(key, |r| Limits {
-                count_min: cohort_min,
-                count_max: cohort_max,
-                time_min_ms: r.whole("time_min_ms", 0..=86_400_000, Some(90_000)),
-                time_max_ms: r.whole("time_max_ms", 100..=7 * 86_400_000, Some(150_000)),
+            r.table(key, |r| {
+                let given = r.has("time_min_ms");
+                let mut time_min_ms = r.whole("time_min_ms", 0..=86_400_000, Some(90_000));
+                let time_max_ms = r.whole(
+                    "time_max_ms",
+                    100..=7 * 86_400_000,
+                    Some(150_000.max(time_min_ms + 100)),
+                );
+                if time_max_ms < time_min_ms {
+                    if given {
+                        r.fault("time_max_ms", "is less than time_min_ms");
+                    }
+                    time_min_ms = time_max_ms;
+                }
+                Limits {
+                    count_min: cohort_min,
+                    count_max: cohort_max,
+                    time_min_ms,
+                    time_max_ms,
+                }
             })
         };
         let phases = SecurePhases {
@@ -230,3 +245,6 @@ impl Privacy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,3 +56,97 @@ impl Optimizer for ZoSgd {
         self.estimator.replay(round, scalars, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Reader;
+    use crate::rng::{Stream, purpose};
+    use serde_json::json;
+
+    /// Steps of a round, and the same from their factors alone.
+    fn both(settings: &serde_json::Value, dim: usize, size: f32) -> (Vec<f32>, Vec<f32>) {
+        let mut faults = Vec::new();
+        let mut reader = Reader::new("", settings, &mut faults);
+        let plan = Plan {
+            rounds: 10,
+            local_steps: 5,
+        };
+        let optimizer = build(&mut reader, Identity { key: [7, 9] }, plan);
+        assert!(faults.is_empty(), "{faults:?}");
+        let mut dice = Stream::new(3, purpose::FAULT);
+        let theta: Vec<f32> = (0..dim).map(|i| (i as f32 * 0.37).cos()).collect();
+        let mut state = State::new(theta.clone(), 4);
+        for _ in 0..5 {
+            let losses: Vec<f32> = optimizer
+                .ask(&state)
+                .iter()
+                .map(|_| size * dice.below(1_000) as f32 / 1_000.0)
+                .collect();
+            optimizer.tell(&mut state, &losses).unwrap();
+        }
+        assert_eq!(
+            Some(state.scalars.len()),
+            optimizer.scalars_per_step().map(|each| 5 * each)
+        );
+        let mut again = vec![0.0; dim];
+        optimizer.replay(4, &state.scalars, &mut again);
+        let moved = state.theta.iter().zip(&theta).map(|(new, old)| new - old);
+        (moved.collect(), again)
+    }
+
+    #[test]
+    fn the_factors_alone_give_the_same_movement() {
+        for (settings, size) in [
+            (json!({ "directions": 1, "learning_rate": 0.01 }), 1.0),
+            (json!({ "directions": 5, "learning_rate": 0.01 }), 1.0),
+            (
+                json!({ "directions": 3, "differences": "forward", "learning_rate": 0.005 }),
+                1.0,
+            ),
+            (
+                json!({ "directions": 4, "learning_rate": 0.02, "decay": "linear" }),
+                1.0,
+            ),
+            // So steep that the estimate is clipped.
+            (json!({ "directions": 2, "learning_rate": 0.01 }), 1_000.0),
+            (
+                json!({ "directions": 2, "learning_rate": 1e-5, "clip": false }),
+                1_000.0,
+            ),
+        ] {
+            for dim in [1, 8, 576] {
+                let (moved, again) = both(&settings, dim, size);
+                assert!(
+                    moved.iter().any(|m| m.abs() > 1e-4),
+                    "{settings}: {moved:?}"
+                );
+                let off = moved.iter().zip(&again).map(|(a, b)| (a - b).abs());
+                let most = off.fold(0.0, f32::max);
+                assert!(most <= 1e-6, "{settings} {dim}: {most}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_round_goes_along_other_directions() {
+        let (mut faults, settings) = (Vec::new(), json!({}));
+        let mut reader = Reader::new("", &settings, &mut faults);
+        let plan = Plan {
+            rounds: 10,
+            local_steps: 5,
+        };
+        let optimizer = build(&mut reader, Identity { key: [7, 9] }, plan);
+        let replayed = |round, scalars: &[f32]| {
+            let mut out = vec![0.0; 64];
+            optimizer.replay(round, scalars, &mut out);
+            out
+        };
+        assert_ne!(replayed(0, &[1.0; 5]), replayed(1, &[1.0; 5]));
+        // It adds to what is there, and fewer factors are fewer directions.
+        let mut twice = replayed(0, &[1.0]);
+        optimizer.replay(0, &[1.0], &mut twice);
+        assert_eq!(twice, replayed(0, &[2.0]));
+        assert_eq!(replayed(0, &[]), [0.0; 64]);
+    }
+}

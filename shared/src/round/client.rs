@@ -259,6 +259,8 @@ pub struct Client {
     spent: u64,
     unreported: u32,
     delivered: u32,
+    /// The round of the last of them.
+    taken: Option<u32>,
     before: Option<Outcome>,
     curve: Vec<OwnPoint>,
     mismatches: u32,
@@ -282,6 +284,7 @@ impl Client {
             spent: 0,
             unreported: 0,
             delivered: 0,
+            taken: None,
             before: None,
             curve: Vec::new(),
             mismatches: 0,
@@ -409,7 +412,11 @@ impl Client {
             .is_none_or(|w| w.hash != view.theta || w.step != view.step);
         let (status, phase, standing) = (view.status, view.phase, view.standing);
         // An aborted round leaves θ as it was, but the record goes on: round keys are bound to its last line.
-        let unread = self.record.as_ref().is_none_or(|r| r.lines() < view.lines);
+        let secure = env.task.federation.policy.secure.is_some();
+        let unread = self.record.as_ref().is_none_or(|r| {
+            (secure && r.lines() < view.lines)
+                || (r.lines() == view.lines && *r.head() != view.record)
+        });
         self.view = Some(view);
         if status == FederationStatus::Closed {
             self.stage = Stage::Stopped(StopReason::Closed);
@@ -422,13 +429,16 @@ impl Client {
                     Stage::Stopped(StopReason::PrivacySpent)
                 }
                 (Phase::Open, Standing::Idle) => Stage::Enrolling,
-                (Phase::Upload, Standing::InCohort) => {
-                    if let Some(work) = self.work.as_mut() {
-                        work.offered = true;
+                (Phase::Upload, Standing::InCohort) => match self.upload(env) {
+                    Ok(stage) => stage,
+                    Err(why) => return self.suspect(why.to_owned()),
+                },
+                (phase, Standing::InCohort) if phase.collects() => {
+                    match self.join_sum(env, phase) {
+                        Ok(stage) => stage,
+                        Err(why) => return self.suspect(why.to_owned()),
                     }
-                    Stage::Uploading
                 }
-                (phase, Standing::InCohort) if self.joins_sum(env, phase) => Stage::Summing,
                 (_, Standing::Delivered) => Stage::AwaitingResult,
                 _ => Stage::AwaitingCohort,
             };
@@ -486,6 +496,7 @@ impl Client {
         }
         let agrees = record.step() == view.step
             && *record.theta() == view.theta
+            && record.lines() >= view.lines
             && (record.lines() != view.lines || *record.head() == view.record);
         if !agrees {
             // Either θ moved on since the view, or the two contradict each other: look again.
@@ -621,7 +632,12 @@ impl Client {
 
     fn delivered_update(&mut self) {
         self.stage = Stage::AwaitingResult;
-        self.delivered += 1;
+        let round = self.view.as_ref().map(|v| v.round);
+        // A view of before the answer makes the message go out again; it was counted.
+        if self.taken != round {
+            self.taken = round;
+            self.delivered += 1;
+        }
     }
 
     fn take_refusal(&mut self, refusal: Refusal) {
@@ -755,9 +771,7 @@ impl Client {
                     theta: work.hash.clone(),
                 },
             },
-            (Stage::Uploading, Some(view), _) if env.task.contribution().is_some() => {
-                self.contribution(env, view.round)
-            }
+            (Stage::Uploading, ..) if env.task.contribution().is_some() => self.contribution(env),
             (Stage::Uploading, Some(view), Some(work)) => Action::Upload(Update {
                 round: view.round,
                 theta: work.hash.clone(),
@@ -805,6 +819,8 @@ fn batch(task: &Task, participant: u32, state: &State, training: usize) -> Vec<u
     indices
 }
 
+#[cfg(test)]
+mod malicious;
 mod sum;
 #[cfg(test)]
 mod tests;

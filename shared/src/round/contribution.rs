@@ -225,12 +225,15 @@ impl Contribution {
             };
             (f64::from(contributors), metrics)
         };
-        (metrics.is_valid() && mean.iter().all(|x| x.is_finite())).then_some(Decoded {
-            mean,
-            weight,
-            metrics,
-            clipped: u32::try_from(clipped).unwrap_or(0),
-        })
+        // Sums may be larger than what one participant may report.
+        (metrics.correct <= metrics.total && mean.iter().all(|x| x.is_finite())).then_some(
+            Decoded {
+                mean,
+                weight,
+                metrics,
+                clipped: u32::try_from(clipped).unwrap_or(0),
+            },
+        )
     }
 }
 
@@ -280,3 +283,6 @@ impl Noise {
         Ok((fixed, noise))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,11 +113,18 @@ impl Hub {
         &self.record
     }
 
-    /// A new participant's number; with the public key that they will sign with.
+    /// A new participant's number; with the public key that they will sign with. Whoever joins again with the
+    /// same key gets the same number.
     pub fn join(&mut self, task: &Task, now: u64, identity: Option<Bytes32>) -> u32 {
-        let number = self.joined;
-        self.joined += 1;
-        self.identities.extend(identity.map(|key| (number, key)));
+        let known = identity.and_then(|key| {
+            let known = self.identities.iter().find(|(_, known)| **known == key);
+            known.map(|(number, _)| *number)
+        });
+        let number = known.unwrap_or(self.joined);
+        if known.is_none() {
+            self.joined += 1;
+            self.identities.extend(identity.map(|key| (number, key)));
+        }
         self.renew(task, number, now);
         number
     }
@@ -304,6 +311,11 @@ impl Hub {
             identity,
             &message,
         )?;
+        if let SumMessage::Keys(keys) = &message
+            && !sums::are_fresh(keys, self.messages.keys.values())
+        {
+            return Err(Refusal::BadIdentity);
+        }
         self.drive(
             task,
             now,
@@ -391,8 +403,20 @@ impl Hub {
         self.drive(task, now, event, Some(participant), None)
     }
 
-    /// Time passes.
+    /// Time passes: whoever left after their message is missed in the next phase, and phases end.
     pub fn tick(&mut self, task: &Task, now: u64) {
+        let number = self.round.number;
+        while self.status == FederationStatus::Running
+            && self.round.number == number
+            && let Some(gone) = self.gone()
+        {
+            let event = Event::Leave {
+                standing: Standing::InCohort,
+                live: self.live(now),
+            };
+            // A leaver is never refused.
+            let _ = self.drive(task, now, event, Some(gone), None);
+        }
         if self.status == FederationStatus::Running {
             let event = Event::Tick {
                 live: self.live(now),
@@ -400,6 +424,15 @@ impl Hub {
             // A tick is never refused.
             let _ = self.drive(task, now, event, None, None);
         }
+    }
+
+    /// Somebody who is waited for although they left.
+    fn gone(&self) -> Option<u32> {
+        let mut cohort = self.standings.iter();
+        let gone = cohort.find(|(number, standing)| {
+            **standing == Standing::InCohort && !self.leases.contains_key(number)
+        });
+        gone.map(|(number, _)| *number)
     }
 
     fn drive(
@@ -411,6 +444,16 @@ impl Hub {
         body: Option<Body>,
     ) -> Result<(), Refusal> {
         let actions = self.round.step(&task.federation.policy, now, event)?;
+        if let (
+            Event::Leave {
+                standing: Standing::InCohort,
+                ..
+            },
+            Some(p),
+        ) = (event, speaker)
+        {
+            self.standings.insert(p, Standing::Dropped);
+        }
         let mut body = body;
         for action in actions {
             self.version += 1;
@@ -582,7 +625,12 @@ impl Hub {
                 Phase::Done
             },
             reason: entry.aborted,
-            cohort: self.round.enrolled,
+            // All who were frozen into it, whoever was missed later.
+            cohort: if self.round.cohort > 0 {
+                self.round.enrolled
+            } else {
+                0
+            },
             delivered: contributors.unwrap_or(self.round.delivered),
             metrics,
             theta: entry.theta,
@@ -639,3 +687,6 @@ impl Messages {
         masked.chain(open).map(|b| b as u64).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ pub mod messages;
 pub mod phase;
 pub mod policy;
 pub mod refusal;
+#[cfg(test)]
+pub(crate) mod rehearsal;
 pub mod server;
 pub mod sums;
 pub mod wire;

@@ -6,7 +6,9 @@ use super::phase::AbortReason;
 use super::refusal::Refusal;
 use crate::federation::advance::{GroupSum, Sums};
 use crate::secure_sum::encoding::{Layout, RingVector};
-use crate::secure_sum::messages::{Inbox, Masked, Member, Roster, Shares, Unmask, hash_vector};
+use crate::secure_sum::messages::{
+    Inbox, Masked, Member, Roster, RoundKeys, Shares, Unmask, hash_vector,
+};
 use crate::secure_sum::opening::{self, OpenError};
 use crate::secure_sum::{Bytes32, Context, SumPolicy};
 use crate::task::Task;
@@ -72,6 +74,17 @@ pub fn check(
         ),
     };
     if good { Ok(()) } else { Err(refusal) }
+}
+
+/// Are these keys nobody else's in the sum? A roster with one key twice is refused by everybody in it, so that two
+/// who share a key could stop a federation.
+#[must_use]
+pub fn are_fresh<'a>(keys: &RoundKeys, taken: impl IntoIterator<Item = &'a RoundKeys>) -> bool {
+    let new = [&keys.encryption, &keys.masking];
+    new[0] != new[1]
+        && taken
+            .into_iter()
+            .all(|old| !new.contains(&&old.encryption) && !new.contains(&&old.masking))
 }
 
 /// The roster of those whose keys were taken.

@@ -6,7 +6,7 @@ use crate::federation::advance::{Sums, advance};
 use crate::federation::server_optimizer::ServerState;
 use crate::privacy::Ledger;
 use crate::round::phase::AbortReason;
-use crate::secure_sum::messages::hash_senders;
+use crate::secure_sum::messages::{hash_senders, is_strictly_increasing, is_subset};
 use crate::secure_sum::{Context, identity, messages};
 use crate::task::{Hash, Task, theta_hash};
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ pub enum What {
     #[error("it spends more ε than the task allows")]
     Budget,
     /// Members of a sum.
-    #[error("the members of its sums are not its contributors")]
+    #[error("its sums are not of its contributors, or not of as many as the task demands")]
     Members,
     /// A contributor.
     #[error("a contributor's signature does not fit")]
@@ -191,7 +191,7 @@ impl Replay {
         line: &str,
         commitments: Commitments,
     ) -> Result<Option<RoundEntry>, What> {
-        let Line { previous, entry } = serde_json::from_str(line).map_err(|_| What::Malformed)?;
+        let Line { previous, entry } = super::read(line).ok_or(What::Malformed)?;
         if previous != self.head {
             return Err(What::Previous);
         }
@@ -245,7 +245,7 @@ impl Replay {
         }
         match (&entry.sums, entry.aborted) {
             (Some(sums), None) => {
-                self.members(entry.cohort.as_ref(), sums)?;
+                self.members(task, entry.cohort.as_ref(), sums)?;
                 advance(task, &mut self.state, self.step, sums).map_err(|_| What::Theta)?;
                 self.theta = theta_hash(&self.state.theta);
                 self.step += 1;
@@ -281,18 +281,17 @@ impl Replay {
         self.ledger.compose(rho).map_err(|_| What::Budget)
     }
 
-    fn members(&self, cohort: Option<&Cohort>, sums: &Sums) -> Result<(), What> {
-        let Sums::Secure { groups } = sums else {
-            return if cohort.is_none() {
-                Ok(())
-            } else {
-                Err(What::Members)
-            };
+    fn members(&self, task: &Task, cohort: Option<&Cohort>, sums: &Sums) -> Result<(), What> {
+        let (groups, cohort, secure) = match (sums, cohort, &task.federation.secure) {
+            (Sums::Plain { .. }, None, None) => return Ok(()),
+            (Sums::Secure { groups }, Some(cohort), Some(secure)) => (groups, cohort, secure),
+            // Nor can a mean in which nobody's commitment is stand for a sum under masks.
+            _ => return Err(What::Members),
         };
         let mut members: Vec<u32> = groups.iter().flat_map(|g| g.members.clone()).collect();
         crate::sort::sort(&mut members);
-        let contributors = cohort.map(|c| c.contributors.iter().map(|c| c.participant));
-        if contributors.is_some_and(|c| c.eq(members)) {
+        let contributors = cohort.contributors.iter().map(|c| c.participant);
+        if contributors.eq(members) && cohort.contributors.len() >= secure.survivors_min as usize {
             Ok(())
         } else {
             Err(What::Members)
@@ -310,6 +309,14 @@ impl Replay {
             .context(task, entry.round)
             .ok_or(What::Malformed)?
             .digest();
+        let secure = task.federation.secure.ok_or(What::Members)?;
+        let contributors: Vec<u32> = cohort.contributors.iter().map(|c| c.participant).collect();
+        // U2 ⊇ U3, and nobody twice. Without masks nobody sends shares, nor signs.
+        let nested =
+            is_strictly_increasing(&cohort.senders) && is_subset(&contributors, &cohort.senders);
+        if !is_strictly_increasing(&contributors) || (secure.masks && !nested) {
+            return Err(What::Members);
+        }
         let senders = hash_senders(&cohort.senders);
         for contributor in &cohort.contributors {
             let known = self
@@ -319,7 +326,7 @@ impl Replay {
             if *known != contributor.identity {
                 return Err(What::Identity);
             }
-            if commitments == Commitments::Trust {
+            if commitments == Commitments::Trust || !secure.masks {
                 continue;
             }
             let signed = |vector, signature: [u8; 64], public| {
@@ -455,3 +462,6 @@ impl Replay {
         &self.state
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,9 @@ mod reproductions;
 mod scenario;
 mod world;
 
-use ops::{Op, ops};
+use ops::{Op, ops, secure_ops};
 use proptest::prelude::*;
-use scenario::{Scenario, scenario};
+use scenario::{Scenario, Secure, scenario, secure_scenario};
 use world::World;
 
 /// Runs the faults, then lets everything heal; the federation must come to its end.
@@ -43,6 +43,33 @@ fn without_faults_all_rounds_are_done_at_once() {
 }
 
 #[test]
+fn without_faults_all_sums_are_opened_at_once() {
+    for (groups, privacy, scalars) in [
+        (1, None, false),
+        (2, None, true),
+        (1, Some((8.0, None)), false),
+    ] {
+        let scenario = Scenario {
+            participants: 7,
+            secure: Some(Secure {
+                cohort: (6, 8),
+                groups,
+                privacy,
+                scalars,
+                ..Secure::default()
+            }),
+            ..Scenario::default()
+        };
+        let mut world = World::new(&scenario);
+        world.heal_and_finish();
+        let records = world.records();
+        assert_eq!(records.len(), scenario.rounds as usize, "{records:?}");
+        assert!(records.iter().all(|r| r.delivered == 7), "{records:?}");
+        assert!(world.elapsed() < 60_000, "took {} ms", world.elapsed());
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run() {
     let noise = [
         Op::Network {
@@ -57,13 +84,18 @@ fn the_same_seed_gives_the_same_run() {
         },
         Op::Pass { ms: 3_000 },
     ];
-    let run = || {
-        let mut world = World::new(&Scenario::default());
-        noise.iter().for_each(|op| world.apply(op));
-        world.heal_and_finish();
-        (world.records().to_vec(), world.elapsed())
-    };
-    assert_eq!(run(), run());
+    for secure in [None, Some(Secure::default())] {
+        let run = || {
+            let mut world = World::new(&Scenario {
+                secure: secure.clone(),
+                ..Scenario::default()
+            });
+            noise.iter().for_each(|op| world.apply(op));
+            world.heal_and_finish();
+            (world.records().to_vec(), world.record(), world.elapsed())
+        };
+        assert_eq!(run(), run());
+    }
 }
 
 proptest! {
@@ -72,6 +104,16 @@ proptest! {
 
     #[test]
     fn every_round_ends_and_nothing_is_counted_twice(scenario in scenario(), ops in ops()) {
+        survive(&scenario, &ops);
+    }
+}
+
+proptest! {
+    // A round of these costs a hundred times as much: keys are agreed on, messages signed.
+    #![proptest_config(ProptestConfig { cases: cases() / 10, max_shrink_iters: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_secure_sum_ends_and_what_is_opened_is_the_sum(scenario in secure_scenario(), ops in secure_ops()) {
         survive(&scenario, &ops);
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong, and when.
 
 use proptest::prelude::*;
+use shared::round::phase::Phase;
 
 /// When a crash happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,17 @@ pub enum Moment {
     BeforeStoring,
     /// After the new state was stored, before anything is done about it.
     AfterStoring,
+}
+
+/// What happens to a participant when it has made its message of one phase of a secure sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// A crash, at that moment.
+    Crash(Moment),
+    /// Gone for good; the message was stored, but is not sent.
+    Vanish,
+    /// Gone for good as soon as the message is on its way.
+    SendAndVanish,
 }
 
 /// A message that no honest client sends.
@@ -36,6 +48,8 @@ pub enum Forgery {
     ForeignTheta,
     /// By somebody unknown.
     Stranger,
+    /// Of a secure sum, and worth nothing.
+    FalseSum,
 }
 
 /// One thing that happens. Numbers of participants are taken modulo how many there are.
@@ -101,6 +115,15 @@ pub enum Op {
         /// Forwards, or back.
         ms: i64,
     },
+    /// A participant is struck when it next makes the message of a phase.
+    Trap {
+        /// Who.
+        who: usize,
+        /// In which phase.
+        phase: Phase,
+        /// How.
+        trap: Trap,
+    },
     /// Somebody sends rubbish.
     Forge {
         /// In whose name.
@@ -131,7 +154,16 @@ fn forgery() -> impl Strategy<Value = Forgery> {
         ForeignRound,
         ForeignTheta,
         Stranger,
+        FalseSum,
     ])
+}
+
+fn trap() -> impl Strategy<Value = Trap> {
+    prop_oneof![
+        moment().prop_map(Trap::Crash),
+        Just(Trap::Vanish),
+        Just(Trap::SendAndVanish),
+    ]
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -150,6 +182,19 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (-20_000..20_000_i64).prop_map(|ms| Op::ClockJump { ms }),
         2 => (who, forgery()).prop_map(|(who, forgery)| Op::Forge { who, forgery }),
     ]
+}
+
+/// A history of them, with strokes in the middle of secure sums.
+pub fn secure_ops() -> impl Strategy<Value = Vec<Op>> {
+    let phase = prop::sample::select(vec![
+        Phase::Keys,
+        Phase::Shares,
+        Phase::Masked,
+        Phase::Unmask,
+    ]);
+    let trap =
+        (0..8_usize, phase, trap()).prop_map(|(who, phase, trap)| Op::Trap { who, phase, trap });
+    prop::collection::vec(prop_oneof![4 => op(), 1 => trap], 0..50)
 }
 
 /// A history of them.

@@ -1,16 +1,27 @@
 //! What must be true, kept apart from the aggregator: which updates it accepted, and what follows from them.
 
+use shared::federation::advance::Sums;
 use shared::federation::server_optimizer::ServerState;
+use shared::privacy::Ledger;
 use shared::round::hub::Hub;
-use shared::round::messages::{Metrics, Update};
+use shared::round::messages::{Metrics, RoundRecord, SumMessage, Update};
 use shared::round::phase::Phase;
+use shared::secure_sum::encoding::RingVector;
+use shared::secure_sum::messages::hash_vector;
 use shared::task::{Task, theta_hash};
+use shared::transcript::{Commitments, Replay, RoundEntry, hex};
 use std::collections::BTreeMap;
 
 /// The independent account.
 pub struct Oracle {
     state: ServerState,
     accepted: BTreeMap<(u32, u32), Update>,
+    /// By round and phase.
+    sums: BTreeMap<(u32, Phase), BTreeMap<u32, Part>>,
+    /// What anybody computes from the record alone, every signature checked.
+    replay: Replay,
+    /// In how many sums of the record each participant's vector is.
+    contributions: BTreeMap<u32, u32>,
     seen: usize,
     /// Hash of θ_t by t.
     pub hashes: Vec<String>,
@@ -18,16 +29,96 @@ pub struct Oracle {
     pub reported: BTreeMap<u32, u64>,
 }
 
+/// An accepted message of a secure sum: for a masked vector its hash, and what it hides.
+struct Part {
+    vector: String,
+    bytes: u64,
+    plain: Option<(RingVector, Metrics)>,
+}
+
 impl Oracle {
-    pub fn new(theta: Vec<f32>) -> Self {
+    pub fn new(task: &Task, hub: &Hub) -> Self {
+        let theta = hub.theta().to_vec();
         let hashes = vec![theta_hash(&theta)];
+        let mut replay = Replay::new(task).expect("the task has a generator");
+        let first = replay.take(task, &hub.lines(0)[0], Commitments::Check);
+        assert_eq!(first, Ok(None));
         Self {
             state: ServerState::new(theta),
             accepted: BTreeMap::new(),
+            sums: BTreeMap::new(),
+            replay,
+            contributions: BTreeMap::new(),
             seen: 0,
             hashes,
             reported: BTreeMap::new(),
         }
+    }
+
+    /// Updates of a participant that were ever taken.
+    pub fn taken(&self, participant: u32) -> u32 {
+        let plain = self.accepted.keys().filter(|(_, p)| *p == participant);
+        let masked = self.sums.iter().filter(|((_, phase), parts)| {
+            *phase == Phase::Masked && parts.contains_key(&participant)
+        });
+        (plain.count() + masked.count()) as u32
+    }
+
+    /// ε that the sums with a participant's vector have cost, by the record.
+    pub fn epsilon(&self, task: &Task, participant: u32) -> f64 {
+        let contribution = task.contribution().expect("secure sums");
+        let limits = contribution.limits().expect("noise");
+        let sums = self.contributions.get(&participant).copied().unwrap_or(0);
+        let mut ledger = Ledger::new();
+        (0..sums).for_each(|_| ledger.compose(contribution.rho()).expect("a cost"));
+        ledger.epsilon(limits.delta)
+    }
+
+    /// The aggregator has taken a message of a secure sum, and has stored it. `plain`: what a masked vector hides.
+    pub fn accept_sum(
+        &mut self,
+        participant: u32,
+        round: u32,
+        message: &SumMessage,
+        plain: Option<(RingVector, Metrics)>,
+    ) {
+        let phase = message.phase();
+        let earlier = match phase {
+            Phase::Keys => None,
+            Phase::Shares => Some(Phase::Keys),
+            Phase::Masked => Some(Phase::Shares),
+            _ => Some(Phase::Masked),
+        };
+        if let Some(earlier) = earlier {
+            let earlier = self.sums.get(&(round, earlier));
+            assert!(
+                earlier.is_some_and(|set| set.contains_key(&participant)),
+                "participant {participant} is in {phase:?} of round {round}, but was not in the phase before"
+            );
+        }
+        let (vector, bytes) = match message {
+            SumMessage::Masked(masked) => (
+                hex(&hash_vector(&masked.vector)),
+                masked.vector.len() as u64,
+            ),
+            _ => (String::new(), 0),
+        };
+        let part = Part {
+            vector,
+            bytes,
+            plain: plain.filter(|_| phase == Phase::Masked),
+        };
+        let set = self.sums.entry((round, phase)).or_default();
+        let before = set.insert(participant, part);
+        assert!(
+            before.is_none(),
+            "participant {participant} was taken twice in {phase:?} of round {round}"
+        );
+    }
+
+    fn set(&self, round: u32, phase: Phase) -> Vec<u32> {
+        let set = self.sums.get(&(round, phase));
+        set.map_or(Vec::new(), |set| set.keys().copied().collect())
     }
 
     /// The aggregator has said yes, and has stored it.
@@ -44,9 +135,15 @@ impl Oracle {
         );
     }
 
-    /// Compares every round that ended with the sum of exactly the accepted updates.
-    pub fn check(&mut self, task: &Task, hub: &Hub) {
+    /// Compares every round that ended with the sum of exactly the accepted updates. Says whether one has.
+    pub fn check(&mut self, task: &Task, hub: &Hub) -> bool {
         let records = hub.records();
+        assert_eq!(
+            hub.lines(0).len(),
+            records.len() + 1,
+            "the record has a line for each round"
+        );
+        let ended = records.len() > self.seen;
         assert!(records.len() >= self.seen, "the aggregator forgot a round");
         for record in &records[self.seen..] {
             let step = self.hashes.len() as u32 - 1;
@@ -56,6 +153,22 @@ impl Oracle {
                 "rounds are out of order"
             );
             self.seen += 1;
+            let line = &hub.lines(self.seen as u32)[0];
+            let entry = self.replay.take(task, line, Commitments::Check);
+            let entry = entry.expect("the record replays").expect("a round");
+            assert_eq!(
+                (entry.round, entry.step, entry.aborted, entry.epsilon),
+                (record.round, record.step, record.reason, record.epsilon)
+            );
+            if task.federation.secure.is_some() {
+                self.check_sum(task, record, &entry);
+                self.state = self.replay.state().clone();
+                if record.phase == Phase::Done {
+                    self.hashes.push(self.replay.theta().clone());
+                }
+                assert_eq!(Some(&record.theta), self.hashes.last());
+                continue;
+            }
             let updates: Vec<(u32, &Update)> = self
                 .accepted
                 .iter()
@@ -120,6 +233,94 @@ impl Oracle {
             self.state.theta,
             "θ is not what the accepted updates make it"
         );
+        assert_eq!(
+            hub.theta(),
+            self.replay.parameters(),
+            "θ is not what the record makes it"
+        );
+        ended
+    }
+
+    /// A round with a secure sum: the record names exactly those whose vectors were taken, and what was opened is the
+    /// sum of what they hid, entry by entry.
+    fn check_sum(&mut self, task: &Task, record: &RoundRecord, entry: &RoundEntry) {
+        let round = record.round;
+        let [senders, masked, opened] =
+            [Phase::Shares, Phase::Masked, Phase::Unmask].map(|phase| self.set(round, phase));
+        let members = self.set(round, Phase::Keys).len() as u32;
+        let phases = task.federation.policy.secure.expect("secure sums");
+        assert!(members <= record.cohort, "{record:?}");
+        let none = BTreeMap::new();
+        let parts = self.sums.get(&(round, Phase::Masked)).unwrap_or(&none);
+        assert_eq!(
+            record.bytes_up,
+            parts.values().map(|p| p.bytes).sum::<u64>()
+        );
+        let Some(cohort) = &entry.cohort else {
+            assert!(masked.is_empty(), "taken vectors are not in the record");
+            assert_eq!(record.phase, Phase::Aborted);
+            assert_eq!(record.metrics, Metrics::default());
+            return;
+        };
+        assert_eq!(cohort.senders, senders, "U2");
+        let contributors = cohort.contributors.iter();
+        assert_eq!(
+            contributors
+                .map(|c| (c.participant, &c.vector))
+                .collect::<Vec<_>>(),
+            parts
+                .iter()
+                .map(|(p, part)| (*p, &part.vector))
+                .collect::<Vec<_>>(),
+            "U3"
+        );
+        assert_eq!(record.delivered as usize, masked.len());
+        for participant in &masked {
+            *self.contributions.entry(*participant).or_default() += 1;
+        }
+        if record.phase == Phase::Aborted {
+            assert!(record.reason.is_some() && entry.sums.is_none());
+            assert_eq!(
+                record.metrics,
+                Metrics::default(),
+                "an aborted round counts nothing"
+            );
+            return;
+        }
+        let least = phases.needed(members).max(phases.masked.count_min);
+        assert!(masked.len() as u32 >= least, "{record:?}");
+        assert!(opened.len() as u32 >= phases.needed(members), "{record:?}");
+        let Some(Sums::Secure { groups }) = &entry.sums else {
+            panic!("no sums: {entry:?}")
+        };
+        let layout = task.contribution().expect("secure sums").layout();
+        let mut summed: Vec<u32> = Vec::new();
+        let mut metrics = Metrics::default();
+        for group in groups {
+            let mut sum = RingVector::zero(layout);
+            for member in &group.members {
+                let plain = parts.get(member).and_then(|part| part.plain.as_ref());
+                let (vector, theirs) = plain.expect("what a member's vector hides");
+                sum.add(vector).expect("the same layout");
+                metrics.add(theirs);
+                *self.reported.entry(*member).or_default() += u64::from(theirs.queries);
+            }
+            assert_eq!(
+                group.sum,
+                sum.integers(),
+                "what was opened is not the sum of {:?}",
+                group.members
+            );
+            summed.extend(&group.members);
+        }
+        summed.sort_unstable();
+        assert_eq!(summed, masked, "everybody is in one sum");
+        if task.federation.privacy.is_none() {
+            let exact = |m: &Metrics| (m.correct, m.total, m.queries);
+            assert_eq!(exact(&record.metrics), exact(&metrics));
+            let close = f64::from(metrics.total + masked.len() as u32) / 65_536.0;
+            assert!((record.metrics.loss - metrics.loss).abs() <= close);
+        }
     }
 }
 

@@ -1,12 +1,17 @@
 //! One participant's process: the real machine, a disk, and a driver that does one thing at a time.
 
-use super::ops::Moment;
+use super::ops::{Moment, Trap};
 use super::scenario::Scenario;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
+use shared::round::messages::{Metrics, SumMessage};
+use shared::round::phase::Phase;
 use shared::round::wire;
 use shared::round::workbench::Workbench;
+use shared::secure_sum::encoding::RingVector;
+use std::collections::BTreeMap;
 
 /// Whoever acts: their number is their place in the world's list. The aggregator may know them by another.
 pub struct Participant {
@@ -22,12 +27,16 @@ pub struct Participant {
     pub open: Option<(u64, Action)>,
     /// A crash that is to happen at the next event.
     pub crash: Option<Moment>,
+    /// What is to happen when the message of a phase is made.
+    pub trap: Option<(Phase, Trap)>,
     /// Wants to be up.
     pub up: bool,
     /// Never comes back.
     pub gone: bool,
     /// All queries that the model was ever asked, also those whose answers a crash lost.
     pub asked: u64,
+    /// What its masked vectors hide, by round.
+    pub plain: BTreeMap<u32, (RingVector, Metrics)>,
 }
 
 impl Participant {
@@ -39,9 +48,11 @@ impl Participant {
             json,
             open: None,
             crash: None,
+            trap: None,
             up: true,
             gone: false,
             asked: 0,
+            plain: BTreeMap::new(),
         }
     }
 
@@ -75,6 +86,20 @@ impl Participant {
         let (machine, bench) = (self.machine.as_mut()?, self.bench.as_ref()?);
         let before = machine.clone();
         let action = machine.step(&bench.environment(), event);
+        if let Action::Send { round, message } = &action {
+            let fresh = before.clone().step(&bench.environment(), Event::Start) != action;
+            if fresh && matches!(message, SumMessage::Masked(_)) {
+                self.plain.insert(*round, plain_vector(machine, bench));
+            }
+            if let Some((_, trap)) = self.trap.take_if(|(phase, _)| *phase == message.phase()) {
+                match trap {
+                    Trap::Crash(Moment::Now) => self.crash = Some(Moment::BeforeStoring),
+                    Trap::Crash(moment) => self.crash = Some(moment),
+                    Trap::Vanish => (self.crash, self.gone) = (Some(Moment::AfterStoring), true),
+                    Trap::SendAndVanish => self.gone = true,
+                }
+            }
+        }
         let again = machine.clone().step(&bench.environment(), Event::Start);
         assert_eq!(
             again, action,
@@ -131,6 +156,36 @@ impl Participant {
             _ => None,
         }
     }
+}
+
+/// What the masked vector just made hides, encoded again from the machine's state.
+fn plain_vector(machine: &Client, bench: &Workbench) -> (RingVector, Metrics) {
+    // Straight from the numbers: no text, so not a bit is lost.
+    let state = serde_json::to_value(machine).expect("the state is JSON");
+    let (work, measured) = (&state["work"], &state["work"]["measured"]);
+    let whole = |value: &Value| value.as_u64().unwrap_or(0) as u32;
+    let metrics = Metrics {
+        correct: whole(&measured["correct"]),
+        total: whole(&measured["total"]),
+        loss: measured["loss"].as_f64().unwrap_or(0.0),
+        queries: whole(&state["unreported"]),
+    };
+    let list = |value: &Value| value.as_array().expect("a list").clone();
+    let delta: Vec<f32> = list(&work["delta"])
+        .iter()
+        .map(|d| d.as_f64().expect("a number") as f32)
+        .collect();
+    let seed: Vec<u8> = list(&state["sum"]["seed"])
+        .iter()
+        .map(|b| whole(b) as u8)
+        .collect();
+    let seed = seed.try_into().expect("32 bytes");
+    let environment = bench.environment();
+    let contribution = environment.task.contribution().expect("secure sums");
+    let vector = contribution
+        .encode(&delta, environment.training as u32, &metrics, &seed)
+        .expect("an update that can be encoded");
+    (vector, metrics)
 }
 
 /// What must survive the disk: everything. But JSON as it is read here may lose the last bit of an f64, which

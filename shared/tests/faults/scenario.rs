@@ -5,8 +5,13 @@ use proptest::prelude::*;
 use serde_json::json;
 use shared::model_api::Scores;
 use shared::rng::{Stream, purpose};
+use shared::round::client::Secrets;
 use shared::round::workbench::{Labelled, Workbench};
+use shared::secure_sum::Bytes32;
+use shared::secure_sum::identity::Identity;
+use shared::secure_sum::keystream::Keystream;
 use shared::task::Task;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Pixels of one side.
 const SIDE: usize = 8;
@@ -34,6 +39,31 @@ pub struct Scenario {
     pub deaf_model: bool,
     /// Whether held-out examples exist.
     pub holdout: bool,
+    /// Updates are summed under masks.
+    pub secure: Option<Secure>,
+}
+
+/// `[federation.secure_sum]`, and what goes with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Secure {
+    /// The cohort's least and largest size.
+    pub cohort: (u32, u32),
+    /// No sum of fewer is opened.
+    pub survivors_min: u32,
+    /// Sums in each round.
+    pub groups: u32,
+    /// Of holders.
+    pub threshold: f64,
+    /// Neighbours of each.
+    pub degree: u32,
+    /// (time_min_ms, time_max_ms) of the four phases.
+    pub phases: [(u64, u64); 4],
+    /// ε, and the noise multiplier if it is not worked out from ε.
+    pub privacy: Option<(f64, Option<f64>)>,
+    /// Numbers along shared directions instead of θ's difference.
+    pub scalars: bool,
+    /// How groups become one.
+    pub combine: &'static str,
 }
 
 impl Default for Scenario {
@@ -48,6 +78,23 @@ impl Default for Scenario {
             learnt_mapping: false,
             deaf_model: false,
             holdout: true,
+            secure: None,
+        }
+    }
+}
+
+impl Default for Secure {
+    fn default() -> Self {
+        Self {
+            cohort: (3, 8),
+            survivors_min: 2,
+            groups: 1,
+            threshold: 0.5,
+            degree: 100,
+            phases: [(1_000, 4_000); 4],
+            privacy: None,
+            scalars: false,
+            combine: "mean",
         }
     }
 }
@@ -88,6 +135,70 @@ pub fn scenario() -> impl Strategy<Value = Scenario> {
                 learnt_mapping,
                 deaf_model,
                 holdout,
+                secure: None,
+            },
+        )
+}
+
+/// All kinds of them with secure sums.
+pub fn secure_scenario() -> impl Strategy<Value = Scenario> {
+    let cohort = (1..3_u32).prop_flat_map(|groups| {
+        let least = 3 * groups;
+        (Just(groups), (least..7.max(least + 1)), 0..3_u32, 0..3_u32)
+    });
+    let phase = (0..2_000_u64, 1_500..5_000_u64);
+    let privacy = prop_oneof![
+        3 => Just(None),
+        1 => Just(Some((8.0, None))),
+        // Enough for two rounds or three.
+        1 => Just(Some((5.0, Some(2.0)))),
+    ];
+    let kind = (
+        prop::sample::select(vec![0.5, 2.0 / 3.0, 0.8]),
+        prop::sample::select(vec![4, 100_u32]),
+        any::<bool>(),
+        prop::sample::select(vec!["mean", "median", "trimmed-mean"]),
+    );
+    (
+        scenario(),
+        cohort,
+        prop::array::uniform4(phase),
+        privacy,
+        kind,
+        0..3_u32,
+    )
+        .prop_map(
+            |(
+                scenario,
+                (groups, cohort_min, more, fewer),
+                phases,
+                privacy,
+                (threshold, degree, scalars, combine),
+                others,
+            )| {
+                // Where the first to deliver may be all of one group, or of one neighbourhood, everyone is waited
+                // for: else round after round could be lost to that.
+                let patience = if groups > 1 || degree < 8 { 500 } else { 0 };
+                let privacy = privacy.filter(|_| groups == 1);
+                Scenario {
+                    participants: cohort_min - 1 + others,
+                    open: (scenario.open.0, scenario.open.1, scenario.open.1 + 2_000),
+                    secure: Some(Secure {
+                        cohort: (cohort_min, cohort_min + more),
+                        survivors_min: (cohort_min - fewer.min(cohort_min - 2)).max(2),
+                        groups,
+                        threshold,
+                        degree,
+                        phases: phases.map(|(min, more)| {
+                            let min = min.max(patience);
+                            (min, min + more)
+                        }),
+                        privacy,
+                        scalars,
+                        combine: if groups > 1 { combine } else { "mean" },
+                    }),
+                    ..scenario
+                }
             },
         )
 }
@@ -101,7 +212,7 @@ impl Scenario {
         } else {
             json!({ "kind": "identity" })
         };
-        Task::from_value(json!({
+        let mut task = json!({
             "name": "faults",
             // JSON numbers above 2⁵³ are for nobody.
             "seed": self.seed >> 12,
@@ -118,17 +229,37 @@ impl Scenario {
                 "server": { "kind": self.rule },
                 "open": limits(self.open), "upload": limits(self.upload),
             },
-        }))
-        .expect("the scenario's task is valid")
+        });
+        if let Some(secure) = &self.secure {
+            secure.write(&mut task["federation"]);
+        }
+        Task::from_value(task).expect("the scenario's task is valid")
     }
 
     /// How many participants a round cannot do without.
     pub fn least(&self) -> u32 {
-        self.open.0.max(self.upload.0)
+        match &self.secure {
+            Some(secure) => self.open.0.max(secure.cohort.0).min(secure.cohort.1),
+            None => self.open.0.max(self.upload.0),
+        }
     }
 
-    /// The data of participant `number`, ready for use.
-    pub fn bench(&self, task: &Task, number: u32) -> Workbench {
+    /// No round takes longer once its clock runs, in ms.
+    pub fn longest_round(&self) -> u64 {
+        let phases = match &self.secure {
+            Some(secure) => secure.phases.iter().map(|(_, max)| max).sum(),
+            None => self.upload.2,
+        };
+        self.open.2 + phases
+    }
+
+    /// The key that whoever is number `who` in the world's list signs with.
+    pub fn identity(&self, who: usize) -> Identity {
+        Identity::from_seed(secret(self.seed, who, u64::MAX))
+    }
+
+    /// The data and the secrets of participant `number`, who is `who` in the world's list, ready for use.
+    pub fn bench(&self, task: &Task, number: u32, who: usize) -> Workbench {
         let mut stream = Stream::new(self.seed ^ u64::from(number), purpose::HANDWRITING);
         let mut some = |n: usize| -> Vec<Labelled> {
             let mut one = |label| Labelled {
@@ -144,7 +275,17 @@ impl Scenario {
             some(3 + number as usize % 4),
             some(if self.holdout { 2 } else { 0 }),
         );
-        Workbench::new(task.clone(), number, training, holdout).expect("the data fit the task")
+        let bench =
+            Workbench::new(task.clone(), number, training, holdout).expect("the data fit the task");
+        if self.secure.is_none() {
+            return bench;
+        }
+        // Never the same twice, in a process that is started again neither; and the same in every run.
+        let (seed, drawn) = (self.seed, AtomicU64::new(0));
+        bench.with_secrets(Secrets {
+            identity: self.identity(who),
+            entropy: Box::new(move || secret(seed, who, drawn.fetch_add(1, Ordering::Relaxed))),
+        })
     }
 
     /// The black box: `count` images' scores.
@@ -167,4 +308,40 @@ impl Scenario {
             .collect();
         Scores::new(CLASSES, values).expect("the model answers finite rows")
     }
+}
+
+impl Secure {
+    fn write(&self, federation: &mut serde_json::Value) {
+        let [keys, shares, masked, unmask] = self
+            .phases
+            .map(|(min, max)| json!({ "time_min_ms": min, "time_max_ms": max }));
+        federation["rule"] = json!(if self.scalars { "scalars" } else { "fedavg" });
+        federation["combine"] = json!(self.combine);
+        federation["clip"] = json!(0.75);
+        federation["secure_sum"] = json!({
+            "cohort_min": self.cohort.0, "cohort_max": self.cohort.1,
+            "survivors_min": self.survivors_min, "groups": self.groups,
+            "threshold": self.threshold, "degree": self.degree,
+            // Some participants have more.
+            "max_examples": 5,
+            "keys": keys, "shares": shares, "masked": masked, "unmask": unmask,
+        });
+        if let Some((epsilon, noise)) = self.privacy {
+            federation["privacy"] = json!({ "epsilon": epsilon });
+            if let Some(noise) = noise {
+                federation["privacy"]["noise_multiplier"] = json!(noise);
+            }
+        }
+    }
+}
+
+/// 32 bytes that stand for fresh random ones.
+fn secret(seed: u64, who: usize, number: u64) -> Bytes32 {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&(who as u64).to_le_bytes());
+    key[16..24].copy_from_slice(&number.to_le_bytes());
+    let mut bytes = [0; 32];
+    Keystream::new(&key, b"faults").fill(&mut bytes);
+    bytes
 }

@@ -4,14 +4,17 @@ use super::ops::{Forgery, Moment, Op};
 use super::oracle::Oracle;
 use super::participant::{Participant, read, write};
 use super::scenario::Scenario;
+use shared::privacy::Ledger;
 use shared::rng::{Stream, purpose};
-use shared::round::client::{Action, Evaluation, Event, Purpose, StopReason};
+use shared::round::client::{Action, Client, Evaluation, Event, Purpose, StopReason};
 use shared::round::hub::Hub;
 use shared::round::messages::{
-    Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, Update,
+    Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, SumInput, SumMessage, Update,
 };
 use shared::round::phase::Phase;
 use shared::round::refusal::Refusal;
+use shared::secure_sum::Bytes32;
+use shared::secure_sum::messages::{Masked, RoundKeys, Shares, Signature, Unmask};
 use shared::task::{Task, theta_hash};
 use std::collections::BTreeMap;
 
@@ -23,17 +26,21 @@ const TIME_OUT_MS: u64 = 2_500;
 const SYNC_MS: u64 = 150;
 /// One evaluation.
 const EVALUATE_MS: u64 = 80;
+/// Lines of the record in one answer.
+const LINES: usize = 2;
 /// The aggregator's clock at the start.
 const EPOCH: u64 = 1_800_000_000_000;
 
 /// What is asked of the aggregator.
 #[derive(Clone, Debug)]
 enum Request {
-    Join,
+    Join(Option<Bytes32>),
     View,
-    Theta,
+    Read(u32),
     Enrol(u32, Enrolment),
     Deliver(Update),
+    Fetch(u32, Phase),
+    Send(u32, SumMessage),
     Leave,
 }
 
@@ -41,7 +48,8 @@ enum Request {
 enum Answer {
     Joined(u32),
     View(RoundView),
-    Theta(Vec<f32>),
+    Lines(Vec<String>),
+    Input(SumInput),
     Accepted,
     Refused(Refusal),
 }
@@ -112,7 +120,7 @@ impl World {
         let task = scenario.task();
         let hub = Hub::new(&task).expect("the task has a generator");
         let mut world = Self {
-            oracle: Oracle::new(hub.theta().to_vec()),
+            oracle: Oracle::new(&task, &hub),
             hub_disk: write(&hub, false),
             hub: Some(hub),
             task,
@@ -135,6 +143,13 @@ impl World {
     /// Finished rounds.
     pub fn records(&self) -> &[RoundRecord] {
         self.hub.as_ref().map_or(&[], Hub::records)
+    }
+
+    /// The federation's record, line by line.
+    pub fn record(&self) -> Vec<String> {
+        self.hub
+            .as_ref()
+            .map_or(Vec::new(), |h| h.lines(0).to_vec())
     }
 
     /// True time since the start, in ms.
@@ -169,7 +184,9 @@ impl World {
     }
 
     fn ask_to_join(&mut self, who: usize) {
-        self.request(who, Action::Rest, Request::Join);
+        let identity = self.scenario.secure.as_ref();
+        let identity = identity.map(|_| self.scenario.identity(who).public());
+        self.request(who, Action::Rest, Request::Join(identity));
     }
 
     /// Sends a request whose answer the participant waits for from now on.
@@ -248,6 +265,10 @@ impl World {
                 self.jumped += ms;
                 // A phase's clock may begin again then, but never more than that.
                 self.running_for.1 = 0;
+            }
+            Op::Trap { who, phase, trap } => {
+                let who = self.who(who);
+                self.participants[who].trap = Some((phase, trap));
             }
             Op::Forge { who, forgery } => self.forge(self.who(who), forgery),
         }
@@ -331,7 +352,7 @@ impl World {
         let event = match answer {
             Answer::Joined(number) => {
                 if expected && self.participants[to].machine.is_none() {
-                    let bench = self.scenario.bench(&self.task, number);
+                    let bench = self.scenario.bench(&self.task, number, to);
                     self.participants[to].joined(bench, number);
                     self.event(to, Event::Start);
                 }
@@ -341,7 +362,8 @@ impl World {
             Answer::View(view) => Event::View(view),
             // Anything else belongs to its request: HTTP drops the answer with the connection.
             _ if !expected => return,
-            Answer::Theta(theta) => Event::Theta(theta),
+            Answer::Lines(lines) => Event::Lines(lines),
+            Answer::Input(input) => Event::Input(input),
             Answer::Accepted => Event::Accepted,
             Answer::Refused(refusal) => Event::Refused(refusal),
         };
@@ -392,9 +414,12 @@ impl World {
                 self.schedule(TIME_OUT_MS + SYNC_MS, Packet::TimeOut { to: who, id });
                 return;
             }
-            Action::Load { .. } => Request::Theta,
+            Action::Read { from } => Request::Read(*from),
             Action::Enrol { round, body } => Request::Enrol(*round, body.clone()),
             Action::Upload(update) => Request::Deliver(update.clone()),
+            Action::Fetch { round, phase } => Request::Fetch(*round, *phase),
+            Action::Send { round, message } => Request::Send(*round, message.clone()),
+            Action::Contribute { .. } => panic!("an update without masks"),
             Action::Evaluate(evaluation) => {
                 self.sent += 1;
                 let (id, evaluation) = (self.sent, evaluation.clone());
@@ -416,6 +441,10 @@ impl World {
             }
         };
         self.request(who, action, request);
+        // The message is on its way; whoever sent it may be gone.
+        if self.participants[who].gone {
+            self.participants[who].crash();
+        }
     }
 
     /// What holds of every participant at every moment.
@@ -442,10 +471,25 @@ impl World {
             participant.asked
         );
         if let Action::Stop(reason) = action {
-            let fine =
-                matches!(reason, StopReason::Finished | StopReason::Left) || participant.gone;
-            assert!(fine, "participant {who} stopped: {reason:?}");
+            let spent = *reason == StopReason::PrivacySpent && self.has_spent(machine);
+            let fine = matches!(reason, StopReason::Finished | StopReason::Left)
+                || participant.gone
+                || spent;
+            assert!(
+                fine,
+                "participant {who} stopped: {reason:?}: {:?}",
+                machine.suspicion()
+            );
         }
+        if let Some(privacy) = machine.privacy(&self.task) {
+            assert!(privacy.epsilon <= privacy.limit, "{privacy:?}");
+        }
+        let taken = self.oracle.taken(machine.participant());
+        assert!(
+            machine.delivered() <= taken,
+            "participant {who} counts {} of {taken} updates",
+            machine.delivered()
+        );
         if let Action::Evaluate(evaluation) = action
             && !(evaluation.purpose == Purpose::Measure && evaluation.candidates.is_empty())
         {
@@ -464,6 +508,22 @@ impl World {
                 view.step
             );
         }
+    }
+
+    /// Would one more update be one too many for the participant's own ε?
+    fn has_spent(&self, machine: &Client) -> bool {
+        let contribution = self.task.contribution();
+        let (Some(spent), Some(contribution)) = (machine.privacy(&self.task), contribution) else {
+            return false;
+        };
+        // The ledger adds the same number again and again: how often it did shows in ε.
+        let epsilon = |sums: u32| {
+            let mut ledger = Ledger::new();
+            (0..sums).for_each(|_| ledger.compose(contribution.rho()).expect("a cost"));
+            ledger.epsilon(spent.delta)
+        };
+        let sums = (0..1_000).find(|n| epsilon(*n) >= spent.epsilon);
+        epsilon(sums.expect("so many sums") + 1) > spent.limit
     }
 
     // ---- the aggregator
@@ -510,7 +570,9 @@ impl World {
     /// Compares the stored state with the oracle's.
     fn check_hub(&mut self) {
         let hub: Hub = read(&self.hub_disk, false);
-        self.oracle.check(&self.task, &hub);
+        if self.oracle.check(&self.task, &hub) {
+            self.check_ledgers();
+        }
         let round = hub.round();
         assert!(
             !round.phase.is_terminal(),
@@ -522,24 +584,57 @@ impl World {
         );
     }
 
+    /// Nobody's own ledger says less than what the record says of them.
+    fn check_ledgers(&self) {
+        let machines = self.participants.iter().filter_map(Participant::state);
+        for machine in machines {
+            let Some(spent) = machine.privacy(&self.task) else {
+                return;
+            };
+            let told = self.oracle.epsilon(&self.task, machine.participant());
+            assert!(
+                spent.epsilon >= told,
+                "participant {}: own ε {}, by the record {told}",
+                machine.participant(),
+                spent.epsilon
+            );
+        }
+    }
+
     fn hub_takes(&mut self, from: usize, number: u32, id: u64, request: &Request) {
         let (now, task) = (self.clock(), self.task.clone());
         let accepted = |outcome: Result<(), Refusal>| {
             outcome.map_or_else(Answer::Refused, |()| Answer::Accepted)
         };
         let done = self.hub_does(|hub| match request {
-            Request::Join => Answer::Joined(hub.join(&task, now)),
+            Request::Join(identity) => Answer::Joined(hub.join(&task, now, *identity)),
             Request::View => hub
                 .view(&task, number, now)
                 .map_or_else(Answer::Refused, Answer::View),
-            Request::Theta => Answer::Theta(hub.theta().to_vec()),
+            Request::Read(from) => {
+                let lines = hub.lines(*from);
+                Answer::Lines(lines[..lines.len().min(LINES)].to_vec())
+            }
             Request::Enrol(round, body) => accepted(hub.enrol(&task, number, now, *round, body)),
             Request::Deliver(update) => accepted(hub.deliver(&task, number, now, update.clone())),
+            Request::Fetch(round, phase) => hub
+                .input(&task, number, now, *round, *phase)
+                .map_or_else(Answer::Refused, Answer::Input),
+            Request::Send(round, message) => {
+                accepted(hub.send(&task, number, now, *round, message.clone()))
+            }
             Request::Leave => accepted(hub.leave(&task, number, now)),
         });
         let Some((answer, alive)) = done else { return };
-        if let (Request::Deliver(update), Answer::Accepted) = (request, &answer) {
-            self.oracle.accept(number, update.clone());
+        match (request, &answer) {
+            (Request::Deliver(update), Answer::Accepted) => {
+                self.oracle.accept(number, update.clone());
+            }
+            (Request::Send(round, message), Answer::Accepted) => {
+                let plain = self.participants[from].plain.get(round).cloned();
+                self.oracle.accept_sum(number, *round, message, plain);
+            }
+            _ => {}
         }
         self.check_hub();
         if alive {
@@ -561,8 +656,8 @@ impl World {
             return;
         }
         self.running_for.1 += TICK_MS;
-        let policy = self.task.federation.policy;
-        let most = policy.open.time_max_ms + policy.upload.time_max_ms + 3 * TICK_MS;
+        // A tick at the end of each phase.
+        let most = self.scenario.longest_round() + 6 * TICK_MS;
         assert!(
             self.running_for.1 <= most,
             "round {} does not end: {round:?}",
@@ -582,7 +677,41 @@ impl World {
             return;
         }
         let before = hub.clone();
-        let dim = hub.theta().len();
+        if forgery == Forgery::FalseSum {
+            let round = hub.round().number;
+            let layout = task.contribution().map(|c| c.layout().bytes());
+            let bytes = vec![0; layout.unwrap_or(64)];
+            let signature = Signature([1; 64]);
+            let rubbish = [
+                SumMessage::Keys(RoundKeys {
+                    encryption: [9; 32],
+                    masking: [8; 32],
+                    signature,
+                }),
+                SumMessage::Shares(Shares {
+                    roster: [0; 32],
+                    envelopes: Vec::new(),
+                }),
+                SumMessage::Masked(Masked {
+                    senders: [0; 32],
+                    vector: bytes.clone(),
+                    signature,
+                }),
+                SumMessage::Unmask(Unmask {
+                    survivors: [0; 32],
+                    shares: Vec::new(),
+                }),
+            ];
+            for message in rubbish {
+                let answer = hub.send(&task, number, now, round, message.clone());
+                assert!(answer.is_err(), "{message:?} was taken");
+            }
+            let answer = hub.contribute(&task, number, now, round, bytes);
+            assert!(answer.is_err(), "a vector without masks was taken");
+            assert_eq!(hub, &before, "a refused message changed something");
+            return;
+        }
+        let dim = task.update_length();
         let good = Update {
             round: hub.round().number,
             theta: theta_hash(hub.theta()),
@@ -649,7 +778,7 @@ impl World {
                 },
                 Refusal::WrongTheta,
             ),
-            Forgery::Stranger => (good, Refusal::Unauthorized),
+            Forgery::Stranger | Forgery::FalseSum => (good, Refusal::Unauthorized),
         };
         let sender = if forgery == Forgery::Stranger {
             u32::MAX
@@ -672,6 +801,7 @@ impl World {
         self.hub_crash = None;
         for who in 0..self.participants.len() {
             self.participants[who].crash = None;
+            self.participants[who].trap = None;
             self.restart(who);
             if self.participants[who]
                 .machine
@@ -681,17 +811,12 @@ impl World {
                 self.event(who, Event::Resume);
             }
         }
-        // Enough to make a round.
-        while self.participants.iter().filter(|p| !p.gone).count() < self.scenario.least() as usize
-        {
-            self.join();
-        }
-        let policy = self.task.federation.policy;
-        let round = policy.open.time_max_ms + policy.upload.time_max_ms + 10_000;
+        let round = self.scenario.longest_round() + 10_000;
         // A round may be spoilt by what happened before, and the next by who came too late for it.
         let most = (u64::from(self.scenario.rounds) + 3) * round + 30_000;
         let until = self.now + most;
         while self.now < until && !self.is_over() {
+            self.make_up_numbers();
             self.pass(200);
         }
         let stuck: Vec<_> = self
@@ -710,14 +835,32 @@ impl World {
             stuck.is_empty(),
             "the federation is over, but these go on: {stuck:?}"
         );
-        assert_eq!(
-            self.records()
-                .iter()
-                .filter(|r| r.phase == Phase::Done)
-                .count(),
-            self.scenario.rounds as usize
-        );
+        let done = self.records().iter().filter(|r| r.phase == Phase::Done);
+        let (done, rounds) = (done.count(), self.scenario.rounds as usize);
+        // Without ε left there is no further round.
+        let spent = hub.record().is_spent(&self.task) && done < rounds;
+        assert!(done == rounds || spent, "{done} of {rounds} rounds");
         self.check_hub();
+    }
+
+    /// Enough to make a round: others come for those who are gone, or have no ε left.
+    fn make_up_numbers(&mut self) {
+        let status = self.hub.as_ref().map(Hub::status);
+        if status == Some(FederationStatus::Finished) {
+            return;
+        }
+        let private = self
+            .scenario
+            .secure
+            .as_ref()
+            .is_some_and(|s| s.privacy.is_some());
+        let can = |p: &&Participant| {
+            !p.gone && !(private && p.stopped() == Some(StopReason::PrivacySpent))
+        };
+        let count = self.participants.iter().filter(can).count();
+        for _ in count..self.scenario.least() as usize {
+            self.join();
+        }
     }
 
     fn is_over(&self) -> bool {

@@ -319,7 +319,7 @@ class JoinPage {
       delivered === 0 ? '' : `You gave ${plural(delivered, 'change')}${others > 0 ? `, together with ${plural(others, 'other')}` : ''}.`,
     ];
     setText(byId('finish-numbers', HTMLElement), parts.filter((part) => part !== '').join(' '));
-    setText(byId('status-title', HTMLElement), 'The result');
+    setText(byId('status-title', HTMLElement), stopped === 'inconsistent' ? 'Until then' : 'The result');
     for (const id of ['pause', 'resume']) byId(id, HTMLButtonElement).hidden = true;
     this.troubles.clear('model', 'training');
   }
@@ -334,6 +334,7 @@ class JoinPage {
     const found = this.last?.suspicion ?? null;
     setText(suspicion, found === null ? '' : `What this browser found: ${found}.`);
     suspicion.hidden = !loud || found === null;
+    byId('finish-numbers', HTMLElement).hidden = loud;
     byId('finish-download', HTMLElement).hidden = loud;
     byId('finish-record', HTMLElement).hidden = !loud;
   }

@@ -65,7 +65,7 @@ export const STOPPED: Record<StopReason, { title: string; detail: string }> = {
   },
   inconsistent: {
     title: 'Stopped for safety: the organiser’s answers contradict each other',
-    detail: 'Nothing more is computed or sent from this browser. Tell the organiser and the others, and keep the record below: it shows what this browser was told.',
+    detail: 'Nothing more is computed or sent from this browser. Tell the organiser and the others, and compare with them how many lines of the record you have seen, and the fingerprint below.',
   },
   'privacy-spent': {
     title: 'Your privacy limit is reached. Thank you!',

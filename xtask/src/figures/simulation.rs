@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::run::{seconds, show};
 use crate::workspace::root;
 
-/// One simulation: 10 participants, 1,000 training examples split with Dirichlet 0.5, the rest is the test.
+/// One simulation, of 10 participants unless said otherwise: 1,000 training examples split with Dirichlet 0.5, the rest is the test.
 pub struct Simulation<'a> {
     pub task: &'a str,
     /// The folder of the digits' CSV.
@@ -23,13 +23,18 @@ pub struct Simulation<'a> {
 impl Simulation<'_> {
     /// Runs it and gives its report; says on stdout what runs and how long it took.
     pub fn run(&self, binary: &Path) -> Result<Value> {
-        let seed = self.seed.to_string();
+        self.run_with(binary, 10)
+    }
+
+    /// The same with another number of participants.
+    pub fn run_with(&self, binary: &Path, clients: usize) -> Result<Value> {
+        let (seed, clients) = (self.seed.to_string(), clients.to_string());
         let mut command = Command::new(binary);
         command
             .current_dir(root())
             .args(["simulate", "--task", self.task, "--data"])
             .arg(self.digits)
-            .args(["--train", "1000", "--clients", "10"])
+            .args(["--train", "1000", "--clients", &clients])
             .args(["--partition", "dirichlet:0.5", "--seed", &seed, "--json"])
             .args(self.further);
         println!("{}", show(&command));

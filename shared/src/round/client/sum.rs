@@ -1,6 +1,6 @@
 //! The participant's part in secure sums: one [`Sum`] at a time, and what outlasts it.
 
-use super::{Action, Client, Environment, Secrets, Stage};
+use super::{Action, Client, Environment, Secrets, Stage, StopReason};
 use crate::privacy::Ledger;
 use crate::round::messages::{PrivacySpent, RoundView, SumInput, SumMessage};
 use crate::round::phase::Phase;
@@ -45,6 +45,8 @@ pub(super) struct Sums {
     committed: Option<Committed>,
     /// A round that somebody else's message made impossible.
     sat_out: Option<u32>,
+    /// The round of the last vector without masks, and its seed (in simulations).
+    open: Option<(u32, Seed)>,
 }
 
 /// The last masked vector.
@@ -118,27 +120,72 @@ impl Client {
         })
     }
 
+    /// The cohort delivers as it is. Not where updates are summed under masks.
+    pub(super) fn upload(&mut self, env: &Environment<'_>) -> Result<Stage, &'static str> {
+        if env.task.federation.policy.secure.is_some() {
+            return Err("the aggregator asks for an update without the masks that were agreed on");
+        }
+        if let Some(contribution) = env.task.contribution() {
+            let (Some(view), Some(secrets)) = (&self.view, env.secrets) else {
+                return Ok(Stage::AwaitingCohort);
+            };
+            let round = view.round;
+            if self
+                .sums
+                .open
+                .as_ref()
+                .is_none_or(|(open, _)| *open != round)
+            {
+                if self.sums.is_spent(env) {
+                    return Ok(Stage::Stopped(StopReason::PrivacySpent));
+                }
+                // It would not be spent if this could fail.
+                let _ = self.sums.ledger.compose(contribution.rho());
+                self.sums.open = Some((round, Seed((secrets.entropy)())));
+            }
+        }
+        if let Some(work) = self.work.as_mut() {
+            work.offered = true;
+        }
+        Ok(Stage::Uploading)
+    }
+
     /// Can we send this phase's message? Begins a sum where one begins.
-    pub(super) fn joins_sum(&mut self, env: &Environment<'_>, phase: Phase) -> bool {
+    pub(super) fn join_sum(
+        &mut self,
+        env: &Environment<'_>,
+        phase: Phase,
+    ) -> Result<Stage, &'static str> {
         let (Some(view), Some(secrets), Some(secure)) =
             (&self.view, env.secrets, &env.task.federation.secure)
         else {
-            return false;
+            return Ok(Stage::AwaitingCohort);
         };
-        if self.sums.sat_out == Some(view.round) {
-            return false;
+        let round = view.round;
+        if self.sums.sat_out == Some(round) {
+            return Ok(Stage::AwaitingCohort);
         }
-        if self.sum.as_ref().is_some_and(|s| s.round == view.round) {
-            return true;
+        if self.sum.as_ref().is_some_and(|s| s.round == round) {
+            return Ok(Stage::Summing);
         }
-        let context = self
-            .record
-            .as_ref()
-            .and_then(|r| r.context(env.task, view.round));
-        // With the state of another device, or a lost one, nothing can be sent after the first phase.
-        let (Phase::Keys, Some(context)) = (phase, context) else {
-            return false;
+        // With the state of another device, or a lost one, nothing can be sent after the first phase. Nor where
+        // the record is already further than the view.
+        let (Phase::Keys, Some(record)) = (phase, &self.record) else {
+            return Ok(Stage::AwaitingCohort);
         };
+        if record.rounds() < round {
+            return Err(
+                "the aggregator begins a round although the record does not tell how the one before ended",
+            );
+        }
+        let context = record.context(env.task, round);
+        let Some(context) = context.filter(|_| record.rounds() == round) else {
+            return Ok(Stage::AwaitingCohort);
+        };
+        // Asked when we enrolled, but a cohort can also be claimed.
+        if self.sums.is_spent(env) {
+            return Ok(Stage::Stopped(StopReason::PrivacySpent));
+        }
         let machine = Participant::new(
             context,
             self.participant,
@@ -146,12 +193,12 @@ impl Client {
             (secrets.entropy)(),
         );
         self.sum = Some(Sum {
-            round: view.round,
+            round,
             message: Some(SumMessage::Keys(machine.keys(&secrets.identity))),
             machine,
             seed: Seed((secrets.entropy)()),
         });
-        true
+        Ok(Stage::Summing)
     }
 
     /// What the aggregator waits for.
@@ -225,39 +272,49 @@ impl Client {
                 };
                 let masked = sum.machine.masked(&secrets.identity, inbox, vector)?;
                 let (round, vector) = (sum.round, hex(&hash_vector(&masked.vector)));
-                self.sums.committed = Some(Committed {
-                    round,
-                    vector,
-                    taken: false,
-                });
-                if self.sums.ledger.compose(contribution.rho()).is_err() {
-                    return Ok(None);
+                let again = |c: &Committed| c.round == round && c.vector == vector;
+                if !self.sums.committed.as_ref().is_some_and(again) {
+                    if self.sums.ledger.compose(contribution.rho()).is_err() {
+                        return Ok(None);
+                    }
+                    self.sums.committed = Some(Committed {
+                        round,
+                        vector,
+                        taken: false,
+                    });
                 }
                 if let Some(work) = self.work.as_mut() {
                     work.offered = true;
                 }
                 SumMessage::Masked(masked)
             }
-            SumInput::Survivors(survivors) => SumMessage::Unmask(sum.machine.unmask(survivors)?),
+            SumInput::Survivors(survivors) => {
+                // The noise is shared out among so many, which the threshold alone does not make sure of.
+                let least = env.task.federation.secure.map_or(0, |s| s.survivors_min);
+                if survivors.members.len() < least as usize {
+                    return Err(Suspicion::TooFewSurvivors);
+                }
+                SumMessage::Unmask(sum.machine.unmask(survivors)?)
+            }
         }))
     }
 
     /// The open message was taken.
     pub(super) fn message_taken(&mut self) {
-        self.stage = Stage::AwaitingResult;
         let message = self.sum.as_ref().and_then(|s| s.message.as_ref());
         if let Some(SumMessage::Masked(_)) = message {
-            self.delivered += 1;
             if let Some(committed) = self.sums.committed.as_mut() {
                 committed.taken = true;
             }
+            self.delivered_update();
         }
+        self.stage = Stage::AwaitingResult;
     }
 
     /// The same vector without masks, for simulations.
-    pub(super) fn contribution(&self, env: &Environment<'_>, round: u32) -> Action {
-        let (Some(contribution), Some(work), Some(secrets)) =
-            (env.task.contribution(), &self.work, env.secrets)
+    pub(super) fn contribution(&self, env: &Environment<'_>) -> Action {
+        let (Some(contribution), Some(work), Some((round, seed))) =
+            (env.task.contribution(), &self.work, &self.sums.open)
         else {
             return Action::Sync { after: None };
         };
@@ -265,10 +322,10 @@ impl Client {
             work.delta.as_deref().unwrap_or_default(),
             env.training as u32,
             &self.metrics(work),
-            &(secrets.entropy)(),
+            &seed.0,
         );
         Action::Contribute {
-            round,
+            round: *round,
             vector: vector.map_or_else(|_| Vec::new(), |v| v.to_bytes()),
         }
     }

@@ -1,7 +1,10 @@
 //! Every transition of the participant's machine, and what it makes of answers that come late, twice or wrong.
 
 use super::*;
+use crate::federation::advance::Sums;
+use crate::round::phase::AbortReason;
 use crate::round::wire;
+use crate::task::theta_hash;
 use serde_json::json;
 
 const TRAINING: usize = 5;
@@ -14,6 +17,8 @@ struct Fixture {
     optimizer: Box<dyn Optimizer>,
     theta: Vec<f32>,
     holdout: usize,
+    /// How far every done round moves each entry of θ.
+    moves: f32,
 }
 
 impl Fixture {
@@ -25,15 +30,20 @@ impl Fixture {
             "mapping": { "kind": mapping },
             "generator": { "kind": "statistic", "grid": 2, "statistics": 0 },
             "optimizer": { "kind": "zo-sgd", "directions": 1 },
-            "federation": { "rounds": 3, "local_steps": 2, "batch": 2, "query_budget": budget },
+            "federation": { "rounds": 3, "local_steps": 2, "batch": 2, "query_budget": budget, "ask_ahead": false },
         }))
         .unwrap();
+        Self::of(task)
+    }
+
+    fn of(task: Task) -> Self {
         let theta = task.generator().unwrap().initial();
         Self {
             optimizer: task.optimizer(0).unwrap(),
             task,
             theta,
             holdout: HOLDOUT,
+            moves: 1.0,
         }
     }
 
@@ -44,12 +54,45 @@ impl Fixture {
             dim: self.theta.len(),
             training: TRAINING,
             holdout: self.holdout,
+            secrets: None,
         }
+    }
+
+    /// The record before round `round`: the first `step` rounds are done, those after them were aborted.
+    fn record(&self, step: u32, round: u32) -> (Replay, Vec<String>) {
+        let mut record = Replay::new(&self.task).unwrap();
+        let mut lines = vec![record.open(&self.task, "f")];
+        for number in 0..round {
+            let outcome = if number < step {
+                Ok(Sums::Plain {
+                    mean: vec![self.moves; self.theta.len()],
+                    metrics: Metrics::default(),
+                })
+            } else {
+                Err(AbortReason::TooFewUpdates)
+            };
+            lines.push(record.conclude(&self.task, number, outcome, None).1);
+        }
+        assert_eq!(record.step(), step);
+        (record, lines)
     }
 
     /// θ_t in this test.
     fn theta_at(&self, step: u32) -> Vec<f32> {
-        self.theta.iter().map(|t| t + step as f32).collect()
+        self.record(step, step).0.parameters().to_vec()
+    }
+
+    /// What the aggregator answers when the record is read on from `from`.
+    fn lines(&self, from: u32, step: u32, round: u32) -> Event {
+        Event::Lines(self.record(step, round).1.split_off(from as usize))
+    }
+
+    /// Answers the open [`Action::Read`].
+    fn read(&self, client: &mut Client, step: u32, round: u32) -> Action {
+        let Action::Read { from } = client.step(&self.env(), Event::Start) else {
+            panic!("the record is not wanted")
+        };
+        client.step(&self.env(), self.lines(from, step, round))
     }
 
     fn view(
@@ -60,13 +103,16 @@ impl Fixture {
         phase: Phase,
         standing: Standing,
     ) -> RoundView {
+        let (record, _) = self.record(step, round);
         RoundView {
             version,
             status: FederationStatus::Running,
             step,
             round,
             phase,
-            theta: theta_hash(&self.theta_at(step)),
+            theta: record.theta().clone(),
+            lines: record.lines(),
+            record: record.head().clone(),
             standing,
             enrolled: 0,
             cohort: 0,
@@ -111,7 +157,7 @@ impl Fixture {
     fn trained(&self) -> Client {
         let mut client = Client::new(0);
         client.step(&self.env(), self.open(1, 0, 0));
-        let action = client.step(&self.env(), Event::Theta(self.theta_at(0)));
+        let action = self.read(&mut client, 0, 0);
         assert_eq!(self.work(&mut client, action), Action::Sync { after: None });
         client
     }
@@ -144,16 +190,11 @@ fn a_round_from_the_first_view_to_the_next_theta() {
         Action::Sync { after: None }
     );
     assert_eq!(client.activity(&f.task), ("syncing", 0, 2));
-    assert_eq!(
-        client.step(&env, f.open(1, 0, 0)),
-        Action::Load {
-            theta: theta_hash(&f.theta)
-        }
-    );
+    assert_eq!(client.step(&env, f.open(1, 0, 0)), Action::Read { from: 0 });
     assert_eq!(client.activity(&f.task).0, "loading");
 
     // Unprompted accuracy, once in a life.
-    let Action::Evaluate(baseline) = client.step(&env, Event::Theta(f.theta.clone())) else {
+    let Action::Evaluate(baseline) = client.step(&env, f.lines(0, 0, 0)) else {
         panic!()
     };
     assert_eq!(
@@ -216,13 +257,8 @@ fn a_round_from_the_first_view_to_the_next_theta() {
     assert_eq!(client.delivered(), 1);
 
     // The next θ: no baseline again, and only new queries are reported.
-    assert_eq!(
-        client.step(&env, f.open(4, 1, 1)),
-        Action::Load {
-            theta: theta_hash(&f.theta_at(1))
-        }
-    );
-    let action = client.step(&env, Event::Theta(f.theta_at(1)));
+    assert_eq!(client.step(&env, f.open(4, 1, 1)), Action::Read { from: 1 });
+    let action = f.read(&mut client, 1, 1);
     let Action::Evaluate(measure) = &action else {
         panic!()
     };
@@ -234,11 +270,39 @@ fn a_round_from_the_first_view_to_the_next_theta() {
 }
 
 #[test]
+fn a_step_asked_ahead_is_known_before_the_one_before_it_is_answered() {
+    let mut source = Fixture::new("identity", 0).task.source().clone();
+    source["federation"]["ask_ahead"] = json!(true);
+    source["federation"]["local_steps"] = json!(4);
+    let f = Fixture::of(Task::from_value(source).unwrap());
+    let mut client = Client::new(0);
+    client.step(&f.env(), f.open(1, 0, 0));
+    let mut action = f.read(&mut client, 0, 0);
+    let mut asked: Vec<Evaluation> = Vec::new();
+    while let Action::Evaluate(evaluation) = action {
+        let upcoming = client.upcoming(&f.env());
+        action = f.answer(&mut client, &evaluation);
+        match upcoming {
+            Some(upcoming) => assert_eq!(action, Action::Evaluate(upcoming)),
+            // Before θ_t is measured it is not; and after the last step nothing is.
+            None => assert!(asked.is_empty() || matches!(action, Action::Sync { .. })),
+        }
+        if evaluation.purpose == Purpose::Step {
+            asked.push(evaluation);
+        }
+    }
+    assert_eq!(asked.len(), 4);
+    assert_eq!(asked[0].theta, asked[1].theta);
+    assert_ne!(asked[1].theta, asked[2].theta);
+    assert_ne!(asked[0].candidates, asked[1].candidates);
+}
+
+#[test]
 fn a_learnt_mapping_comes_first_and_only_once() {
     let f = Fixture::new("frequency", 0);
     let (env, mut client) = (f.env(), Client::new(0));
     client.step(&env, f.open(1, 0, 0));
-    let Action::Evaluate(fit) = client.step(&env, Event::Theta(f.theta.clone())) else {
+    let Action::Evaluate(fit) = client.step(&env, f.lines(0, 0, 0)) else {
         panic!()
     };
     assert_eq!(
@@ -275,7 +339,7 @@ fn without_held_out_examples_training_begins_at_once() {
     };
     let mut client = Client::new(0);
     client.step(&f.env(), f.open(1, 0, 0));
-    let Action::Evaluate(step) = client.step(&f.env(), Event::Theta(f.theta.clone())) else {
+    let Action::Evaluate(step) = f.read(&mut client, 0, 0) else {
         panic!()
     };
     assert_eq!(step.purpose, Purpose::Step);
@@ -284,47 +348,103 @@ fn without_held_out_examples_training_begins_at_once() {
 #[test]
 fn a_theta_that_was_not_announced_is_never_used() {
     let f = Fixture::new("identity", 0);
-    for wrong in [f.theta_at(7), Vec::new(), vec![0.0; 1]] {
+    let good = f.view(1, 0, 0, Phase::Open, Standing::Idle);
+    for wrong in [
+        RoundView {
+            theta: theta_hash(&f.theta_at(7)),
+            ..good.clone()
+        },
+        RoundView {
+            step: 1,
+            ..good.clone()
+        },
+        RoundView {
+            record: "0".repeat(64),
+            ..good.clone()
+        },
+        // A line that nobody can read.
+        RoundView {
+            lines: 2,
+            ..good.clone()
+        },
+    ] {
         let mut client = Client::new(0);
-        client.step(&f.env(), f.open(1, 0, 0));
-        assert_eq!(
-            client.step(&f.env(), Event::Theta(wrong.clone())),
-            Action::Sync { after: None }
-        );
+        client.step(&f.env(), Event::View(wrong.clone()));
+        let mut action = client.step(&f.env(), f.lines(0, 0, 0));
+        if let Action::Read { from } = action {
+            // There might be more.
+            action = client.step(&f.env(), f.lines(from, 0, 0));
+        }
+        assert_eq!(action, Action::Sync { after: None }, "{wrong:?}");
         assert_eq!(client.theta(), None);
-        assert!(matches!(
+        assert_eq!(
             client.step(&f.env(), f.open(1, 0, 0)),
-            Action::Load { .. }
-        ));
+            Action::Read { from: 1 }
+        );
         assert!(matches!(
-            client.step(&f.env(), Event::Theta(f.theta.clone())),
+            client.step(&f.env(), f.lines(1, 0, 0)),
             Action::Evaluate(_)
         ));
     }
     // Not asked for: ignored.
     let mut client = Client::new(0);
     assert_eq!(
-        client.step(&f.env(), Event::Theta(f.theta.clone())),
+        client.step(&f.env(), f.lines(0, 0, 0)),
         Action::Sync { after: None }
     );
+    assert_eq!(client, Client::new(0));
 }
 
 #[test]
 fn an_aggregator_that_keeps_contradicting_itself_is_left() {
     let f = Fixture::new("identity", 0);
-    let mut client = Client::new(0);
-    for _ in 0..MISMATCHES - 1 {
-        client.step(&f.env(), f.open(1, 0, 0));
-        assert_eq!(
-            client.step(&f.env(), Event::Theta(f.theta_at(7))),
-            Action::Sync { after: None }
-        );
+    let good = f.view(1, 0, 0, Phase::Open, Standing::Idle);
+    let foreign = RoundView {
+        theta: theta_hash(&f.theta_at(7)),
+        ..good.clone()
+    };
+    let withheld = RoundView { lines: 2, ..good };
+    for view in [foreign, withheld] {
+        let mut client = Client::new(0);
+        client.step(&f.env(), Event::View(view.clone()));
+        client.step(&f.env(), f.lines(0, 0, 0));
+        let mut looks = 0;
+        let stop = loop {
+            let action = match client.step(&f.env(), Event::Start) {
+                Action::Read { from } => client.step(&f.env(), f.lines(from, 0, 0)),
+                _ => client.step(&f.env(), Event::View(view.clone())),
+            };
+            if let Action::Stop(reason) = action {
+                break reason;
+            }
+            assert_eq!(client.theta(), None);
+            looks += 1;
+            assert!(looks <= 3 * MISMATCHES, "{view:?}");
+        };
+        assert_eq!(stop, StopReason::Inconsistent);
+        assert!(client.suspicion().is_some());
     }
+}
+
+#[test]
+fn a_record_that_ran_ahead_of_the_view_is_no_contradiction() {
+    let f = Fixture::new("identity", 0);
+    // Between the two answers a round was aborted.
+    let mut client = Client::new(0);
     client.step(&f.env(), f.open(1, 0, 0));
-    assert_eq!(
-        client.step(&f.env(), Event::Theta(f.theta_at(7))),
-        Action::Stop(StopReason::Inconsistent)
-    );
+    assert!(matches!(f.read(&mut client, 0, 1), Action::Evaluate(_)));
+    // Or θ moved on: then the next view fits.
+    let mut client = f.trained();
+    for step in (1..2 * MISMATCHES).step_by(2) {
+        let version = u64::from(step);
+        client.step(&f.env(), f.open(version, step, step));
+        let ahead = f.read(&mut client, step + 1, step + 1);
+        assert_eq!(ahead, Action::Sync { after: None });
+        client.step(&f.env(), f.open(version + 1, step + 1, step + 1));
+        let action = f.read(&mut client, step + 1, step + 1);
+        assert!(matches!(action, Action::Evaluate(_)), "{action:?}");
+        assert_eq!(f.work(&mut client, action), Action::Sync { after: None });
+    }
 }
 
 #[test]
@@ -342,24 +462,25 @@ fn stale_views_change_nothing() {
 
 #[test]
 fn a_theta_that_did_not_move_is_still_another_round() {
-    let f = Fixture::new("identity", 0);
+    let f = Fixture {
+        moves: 0.0,
+        ..Fixture::new("identity", 0)
+    };
     let (mut client, _) = f.uploading();
     client.step(&f.env(), Event::Accepted);
-    let mut view = f.view(6, 1, 1, Phase::Open, Standing::Idle);
-    view.theta = theta_hash(&f.theta);
-    assert!(matches!(
-        client.step(&f.env(), Event::View(view.clone())),
-        Action::Load { .. }
-    ));
-    assert!(matches!(
-        client.step(&f.env(), Event::Theta(f.theta.clone())),
-        Action::Evaluate(_)
-    ));
+    let view = f.view(6, 1, 1, Phase::Open, Standing::Idle);
+    assert_eq!(view.theta, theta_hash(&f.theta));
+    assert_eq!(
+        client.step(&f.env(), Event::View(view)),
+        Action::Read { from: 1 }
+    );
+    assert!(matches!(f.read(&mut client, 1, 1), Action::Evaluate(_)));
     // And the last one ends the federation also then.
+    let mut view = f.view(9, 3, 3, Phase::Open, Standing::Idle);
+    assert_eq!(view.theta, theta_hash(&f.theta));
     view.status = FederationStatus::Finished;
-    (view.version, view.step) = (9, 3);
     client.step(&f.env(), Event::View(view));
-    let action = client.step(&f.env(), Event::Theta(f.theta.clone()));
+    let action = f.read(&mut client, 3, 3);
     assert_eq!(
         f.work(&mut client, action),
         Action::Stop(StopReason::Finished)
@@ -371,7 +492,7 @@ fn late_answers_do_not_disturb_an_evaluation() {
     let f = Fixture::new("identity", 0);
     let mut client = Client::new(0);
     client.step(&f.env(), f.open(1, 0, 0));
-    let mut action = client.step(&f.env(), Event::Theta(f.theta.clone()));
+    let mut action = f.read(&mut client, 0, 0);
     while let Action::Evaluate(evaluation) = &action {
         let before = client.clone();
         for event in [
@@ -379,7 +500,8 @@ fn late_answers_do_not_disturb_an_evaluation() {
             Event::Refused(Refusal::WrongRound),
             Event::Refused(Refusal::Duplicate),
             Event::Refused(Refusal::TooLarge),
-            Event::Theta(f.theta_at(1)),
+            f.lines(0, 1, 1),
+            f.lines(1, 1, 1),
             Event::Start,
             f.open(1, 0, 0),
         ] {
@@ -395,7 +517,7 @@ fn answers_that_do_not_fit_are_not_taken() {
     let f = Fixture::new("identity", 0);
     let mut client = Client::new(0);
     client.step(&f.env(), f.open(1, 0, 0));
-    let baseline = client.step(&f.env(), Event::Theta(f.theta.clone()));
+    let baseline = f.read(&mut client, 0, 0);
     let one = Outcome {
         loss: 1.0,
         correct: 1,
@@ -529,7 +651,7 @@ fn queries_whose_upload_has_an_unknown_fate_are_not_reported_twice() {
     // It arrived and the round ended; the answer was lost, the second try came too late.
     client.step(&f.env(), Event::Refused(Refusal::WrongRound));
     client.step(&f.env(), f.open(8, 1, 1));
-    let action = client.step(&f.env(), Event::Theta(f.theta_at(1)));
+    let action = f.read(&mut client, 1, 1);
     f.work(&mut client, action);
     let upload = client.step(
         &f.env(),
@@ -544,7 +666,7 @@ fn queries_that_were_never_offered_are_reported_later() {
     let mut client = f.trained();
     // The others went on without us.
     client.step(&f.env(), f.open(8, 1, 1));
-    let action = client.step(&f.env(), Event::Theta(f.theta_at(1)));
+    let action = f.read(&mut client, 1, 1);
     f.work(&mut client, action);
     let upload = client.step(
         &f.env(),
@@ -559,12 +681,12 @@ fn the_budget_covers_every_query() {
         let f = Fixture::new("identity", budget);
         let mut client = Client::new(0);
         client.step(&f.env(), f.open(1, 0, 0));
-        let mut action = client.step(&f.env(), Event::Theta(f.theta_at(0)));
+        let mut action = f.read(&mut client, 0, 0);
         action = f.work(&mut client, action);
         if budget >= 12 {
             assert_eq!(action, Action::Sync { after: None }, "budget {budget}");
             client.step(&f.env(), f.open(2, 1, 1));
-            action = client.step(&f.env(), Event::Theta(f.theta_at(1)));
+            action = f.read(&mut client, 1, 1);
             action = f.work(&mut client, action);
         }
         let expected = if budget >= 22 {
@@ -585,9 +707,9 @@ fn the_final_theta_is_measured_and_then_it_is_over() {
     last.status = FederationStatus::Finished;
     assert!(matches!(
         client.step(&f.env(), Event::View(last.clone())),
-        Action::Load { .. }
+        Action::Read { .. }
     ));
-    let Action::Evaluate(measure) = client.step(&f.env(), Event::Theta(f.theta_at(3))) else {
+    let Action::Evaluate(measure) = f.read(&mut client, 3, 3) else {
         panic!()
     };
     assert_eq!(measure.candidates, [Candidate::BASE]);
@@ -617,7 +739,7 @@ fn the_final_theta_is_measured_and_then_it_is_over() {
     last.status = FederationStatus::Finished;
     client.step(&f.env(), Event::View(last));
     assert_eq!(
-        client.step(&f.env(), Event::Theta(f.theta_at(3))),
+        f.read(&mut client, 3, 3),
         Action::Stop(StopReason::Finished)
     );
 }
@@ -667,9 +789,7 @@ fn a_view_while_paused_is_taken_and_acted_on_later() {
     assert_eq!(client.step(&f.env(), f.open(8, 1, 1)), Action::Rest);
     assert_eq!(
         client.step(&f.env(), Event::Resume),
-        Action::Load {
-            theta: theta_hash(&f.theta_at(1))
-        }
+        Action::Read { from: 1 }
     );
 }
 
@@ -686,7 +806,7 @@ fn every_state_survives_the_disk() {
             assert_eq!(restored.step(&f.env(), Event::Start), action);
         }
         action = match &action {
-            Action::Load { .. } => client.step(&f.env(), Event::Theta(f.theta.clone())),
+            Action::Read { from } => client.step(&f.env(), f.lines(*from, 0, 0)),
             Action::Evaluate(evaluation) => f.answer(&mut client, evaluation),
             Action::Sync { .. } => client.step(&f.env(), f.open(1, 0, 0)),
             Action::Enrol { .. } => client.step(&f.env(), Event::Refused(Refusal::TooLate)),
