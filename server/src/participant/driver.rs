@@ -371,8 +371,9 @@ mod tests {
                 Err(error) => panic!("{error}"),
             }
         };
+        let identity = shared::secure_sum::identity::Identity::from_seed([7; 32]);
         let joined = organiser
-            .join(&invite.federation, &invite.invite)
+            .join(&invite.federation, &invite.invite, &identity)
             .await
             .unwrap();
         let examples = built_in(&task, 3, 40).unwrap_or_else(|_| panic!("digits"));
@@ -382,6 +383,7 @@ mod tests {
             aggregator: url.clone(),
             federation: invite.federation.clone(),
             token: joined.token.clone(),
+            identity: String::new(),
             task: joined.task,
             examples: 40,
             client: Client::new(joined.participant),
