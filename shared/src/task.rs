@@ -125,7 +125,9 @@ impl Task {
         let identity = Identity { key: [0, 0] };
         let optimizer = source.get("optimizer").unwrap_or(&empty);
         match optimizer::build(optimizer, identity, task.plan()) {
-            Ok(optimizer) => task.measure_updates(&*optimizer, &mut faults),
+            // Of settings that hold something else than was meant, nothing follows.
+            Ok(optimizer) if faults.is_empty() => task.measure_updates(&*optimizer, &mut faults),
+            Ok(_) => {}
             Err(Faults(more)) => faults.extend(more),
         }
         if faults.is_empty() {

@@ -88,7 +88,8 @@ impl Federation {
         let has_secure = r.has("secure_sum");
         let has_privacy = r.has("privacy");
         // Under masks the ring's size follows from it.
-        let clip = r.number("clip", 0.0..=1e6, Some(if has_secure { 10.0 } else { 0.0 }));
+        let (least, default) = if has_secure { (1e-6, 10.0) } else { (0.0, 0.0) };
+        let clip = r.number("clip", least..=1e6, Some(default));
         let trim = r.number("trim", 0.0..=0.49, Some(0.2));
         let combine = [Combine::Mean, Combine::Median, Combine::TrimmedMean(trim)]
             [r.choice("combine", &["mean", "median", "trimmed-mean"], Some("mean"))];
@@ -125,12 +126,6 @@ impl Federation {
                     "needs [federation.secure_sum] with groups = 1: only its participants add the noise together",
                 );
             }
-        }
-        if secure.is_some() && clip == 0.0 {
-            r.fault(
-                "clip",
-                "must be above 0 where updates are summed under masks",
-            );
         }
         Self {
             rule,

@@ -50,7 +50,7 @@ fn only(entry: usize, value: f32) -> Vec<f32> {
 fn close(theta: &[f32], expected: &[f32]) {
     let off = theta.iter().zip(expected).map(|(a, b)| (a - b).abs());
     let most = off.fold(0.0, f32::max);
-    assert!(most < 1e-5, "{theta:?} {expected:?}");
+    assert!(most < 1e-4, "{theta:?} {expected:?}");
 }
 
 #[test]

@@ -149,7 +149,7 @@ fn cohort(entry: &mut RoundEntry) -> &mut Cohort {
 
 #[test]
 fn an_altered_line_stops_everybody_who_reads_it() {
-    let cast = reading(cast());
+    let original = reading(cast());
     type Change = fn(&mut RoundEntry);
     let changes: [(Change, &str); 9] = [
         (|e| e.round = 1, "round or step"),
@@ -178,19 +178,19 @@ fn an_altered_line_stops_everybody_who_reads_it() {
         ),
     ];
     for (change, why) in changes {
-        let mut cast = reading_again(&cast);
+        let mut cast = reading_again(&original);
         let line = altered(&cast, change);
         let action = cast.tell(0, Event::Lines(vec![line]));
         stopped(&cast, 0, &action, why);
         let suspicion = cast.clients[0].suspicion().unwrap();
         assert!(suspicion.contains("line 2"), "{suspicion}");
     }
-    let mut cast = reading_again(&cast);
+    let mut cast = reading_again(&original);
     let line = cast.hub.lines(1)[0].replace("\"previous\":\"", "\"previous\":\"0");
     let action = cast.tell(0, Event::Lines(vec![line]));
     stopped(&cast, 0, &action, "does not follow the line before");
     // The unaltered one is fine.
-    let mut cast = reading_again(&cast);
+    let mut cast = reading_again(&original);
     let line = altered(&cast, |_| {});
     assert_eq!(line, cast.hub.lines(1)[0]);
     let action = cast.tell(0, Event::Lines(vec![line]));

@@ -286,7 +286,7 @@ fn noise_has_the_variance_that_was_promised() {
 #[test]
 fn under_noise_counters_say_nothing_and_all_weigh_the_same() {
     let contribution = noisy(
-        json!({ "epsilon": 1e4, "noise_multiplier": 1e-3 }),
+        json!({ "epsilon": 1e4, "noise_multiplier": 0.01 }),
         (3, 300),
         2,
     );
@@ -333,7 +333,7 @@ fn under_noise_counters_say_nothing_and_all_weigh_the_same() {
 fn metrics_do_not_lengthen_what_one_participant_contributes() {
     // As long as an update may be, every answer right, and losses beyond the range.
     let contribution = noisy(
-        json!({ "epsilon": 1e4, "noise_multiplier": 1e-3 }),
+        json!({ "epsilon": 1e4, "noise_multiplier": 0.01 }),
         (3, 10),
         3,
     );
