@@ -165,6 +165,16 @@ impl<'a> Reader<'a> {
         range: std::ops::RangeInclusive<f64>,
         default: Option<f64>,
     ) -> f32 {
+        self.exact_number(key, range, default) as f32
+    }
+
+    /// The same in full precision.
+    pub fn exact_number(
+        &mut self,
+        key: &'a str,
+        range: std::ops::RangeInclusive<f64>,
+        default: Option<f64>,
+    ) -> f64 {
         let what = format!(
             "a number from {} to {}",
             Short(*range.start()),
@@ -174,7 +184,7 @@ impl<'a> Reader<'a> {
         self.typed(key, default, &what, |v| {
             v.as_f64().filter(|n| n.is_finite() && range.contains(n))
         })
-        .unwrap_or(start) as f32
+        .unwrap_or(start)
     }
 
     /// true or false.

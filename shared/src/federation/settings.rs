@@ -232,10 +232,10 @@ impl Secure {
 impl Privacy {
     fn read(r: &mut Reader<'_>) -> Self {
         let given = r.has("noise_multiplier");
-        let noise = f64::from(r.number("noise_multiplier", 1e-3..=1e4, Some(1.0)));
+        let noise = r.exact_number("noise_multiplier", 1e-3..=1e4, Some(1.0));
         Self {
-            epsilon: f64::from(r.number("epsilon", 1e-3..=1e4, Some(8.0))),
-            delta: f64::from(r.number("delta", 1e-12..=0.1, Some(1e-5))),
+            epsilon: r.exact_number("epsilon", 1e-3..=1e4, Some(8.0)),
+            delta: r.exact_number("delta", 1e-12..=0.1, Some(1e-5)),
             noise_multiplier: given.then_some(noise),
         }
     }

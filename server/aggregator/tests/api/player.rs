@@ -172,6 +172,13 @@ impl Player {
         panic!("{} goes in circles: {open:?}", self.number);
     }
 
+    /// The round in which they fell silent is over: whatever they send for it is late.
+    fn speak_again(&mut self) {
+        if let Some(over) = self.fell_silent.take() {
+            self.silent.remove(&over);
+        }
+    }
+
     fn made_up(&self, evaluation: &Evaluation) -> Event {
         let total = evaluation.examples.len() as u32;
         let shift = f64::from(self.number) * 0.01 + evaluation.theta.len() as f64 * 1e-6;
@@ -214,22 +221,27 @@ pub async fn play(world: &mut impl World, players: &mut [Player], until: u32) {
     loop {
         assert!(begun.elapsed() < PATIENCE, "the federation does not end");
         let mut moved = false;
-        let mut all_stopped = true;
+        let (mut stopped, mut silent) = (0, 0);
         for player in players.iter_mut() {
             let round = world.round().await;
             if round >= until {
                 return;
             }
             if player.fell_silent.is_some_and(|fell| fell == round) {
-                all_stopped = false;
+                silent += 1;
                 continue;
             }
-            player.fell_silent = None;
+            player.speak_again();
             moved |= player.settle(world).await;
-            all_stopped &= player.stopped().is_some();
+            stopped += usize::from(player.stopped().is_some());
         }
-        if all_stopped {
+        if stopped == players.len() {
             return;
+        }
+        if stopped + silent == players.len() {
+            // It was the last round.
+            players.iter_mut().for_each(Player::speak_again);
+            continue;
         }
         if !moved {
             world.pass().await;
