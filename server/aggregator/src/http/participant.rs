@@ -186,15 +186,15 @@ pub(super) async fn update(
     let (id, number) = path.into_inner();
     let (known, speaker) = auth::participant(&app, &request, &id).await?;
     body::require_type(&request, &[wire::CONTENT_TYPE, "application/octet-stream"])?;
+    let length = known.task.update_length();
+    let limit = update_limit(length, app.config.max_body);
+    let body = body::read(&app, &request, payload, limit).await?;
     if known.task.contribution().is_some() {
         return Err(Failure::RefusedBecause(
             Refusal::Malformed,
             "this federation's updates are summed under masks; send them to …/sum".to_owned(),
         ));
     }
-    let length = known.task.update_length();
-    let limit = update_limit(length, app.config.max_body);
-    let body = body::read(&app, &request, payload, limit).await?;
     let update: Update = wire::decode(&body)
         .map_err(|e| Failure::RefusedBecause(Refusal::Malformed, e.to_string()))?;
     if update.round != number {

@@ -50,10 +50,10 @@ pub(super) async fn send(
 ) -> Result<HttpResponse, Failure> {
     let (id, number) = path.into_inner();
     let (known, speaker) = auth::participant(&app, &request, &id).await?;
+    let limit = sums::largest_message(&known.task).unwrap_or(body::JSON_LIMIT);
+    let body = body::read(&app, &request, payload, limit.min(app.config.max_body)).await?;
     sums::require_secure(&known.task)?;
     body::require_type(&request, &[wire::CONTENT_TYPE, "application/octet-stream"])?;
-    let limit = sums::largest_message(&known.task).unwrap_or(0);
-    let body = body::read(&app, &request, payload, limit.min(app.config.max_body)).await?;
     let message: SumMessage = wire::decode(&body)
         .map_err(|e| Failure::RefusedBecause(Refusal::Malformed, e.to_string()))?;
     let (from, now) = (speaker.number, app.clock.now_ms());

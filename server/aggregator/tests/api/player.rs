@@ -143,7 +143,8 @@ impl Player {
             }
             self.turn(world).await;
         }
-        panic!("{} does not come to it: {:?}", self.number, self.open());
+        let open = self.open();
+        panic!("{} does not come to it: {open:?}", self.number);
     }
 
     /// Carries out actions until nothing is left but to wait. False if there was nothing at all to do.
@@ -167,7 +168,8 @@ impl Player {
                 _ => moved = true,
             }
         }
-        panic!("{} goes in circles: {:?}", self.number, self.open());
+        let open = self.open();
+        panic!("{} goes in circles: {open:?}", self.number);
     }
 
     fn made_up(&self, evaluation: &Evaluation) -> Event {

@@ -309,6 +309,7 @@ async fn what_a_sum_needs_is_asked_for_in_words_that_exist() {
     stranger.token = "0".repeat(64);
     expect(stranger.fetch(0, Phase::Shares).await, 401, "unauthorized").await;
     expect(ann.fetch(1, Phase::Shares).await, 409, "wrong_round").await;
+    let body = wire::encode(&table.message(0));
     table.send(0..5).await;
     assert_eq!(ann.fetch(0, Phase::Shares).await.status(), 200);
     let closed = table.server.api.close(&table.invite.federation).await;
@@ -316,7 +317,6 @@ async fn what_a_sum_needs_is_asked_for_in_words_that_exist() {
     table
         .fetch(&ann, Phase::Shares, 410, "federation_closed")
         .await;
-    let body = wire::encode(&table.message(0));
     expect(ann.send_sum(0, body).await, 410, "federation_closed").await;
     table.server.stop().await;
 }
