@@ -106,10 +106,7 @@ impl Request {
                     Phase::Masked => "masked",
                     _ => "unmask",
                 };
-                Self::get(
-                    format!("/rounds/{round}/sum?phase={phase}"),
-                    Kind::Input,
-                )
+                Self::get(format!("/rounds/{round}/sum?phase={phase}"), Kind::Input)
             }
             Action::Enrol { round, body } => {
                 let body = text_of(&json!({ "theta": body.theta })).into_bytes();
@@ -189,10 +186,8 @@ impl Aggregator {
     /// Asks once. The answer is what the machine waits for.
     pub async fn ask(&self, token: &str, request: &Request) -> Result<Event, Failure> {
         let body = request.body.as_ref().map(|(kind, body)| (*kind, &body[..]));
-        let limit = match request.holds_back() {
-            true => LIMIT_MS + f64::from(WAIT_MS),
-            false => LIMIT_MS,
-        };
+        let held = if request.holds_back() { WAIT_MS } else { 0 };
+        let limit = LIMIT_MS + f64::from(held);
         let method = if body.is_some() { "POST" } else { "GET" };
         let answer = self
             .send(method, &request.path, Some(token), body, limit)
@@ -269,7 +264,6 @@ impl Aggregator {
     fn read(&self, answer: &Answer) -> Result<Value, Failure> {
         serde_json::from_slice(&answer.body).map_err(|_| foreign(answer))
     }
-
 }
 
 fn foreign(answer: &Answer) -> Failure {

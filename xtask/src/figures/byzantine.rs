@@ -21,19 +21,19 @@ const ATTACKS: [&str; 2] = ["sign-flip", "scale:100"];
 
 /// Fewer rounds than the task's: there are three times as many participants.
 const COMMON: [&str; 3] = [
-    "federation.rounds=40",
-    "federation.local_steps=3",
-    "federation.server.learning_rate=0.08",
+    "federation.rounds=25",
+    "federation.local_steps=2",
+    "federation.server.learning_rate=0.2",
 ];
 
 /// Name in the JSON, and settings.
 const DEFENCES: [(&str, &[&str]); 4] = [
     ("none", &[]),
-    ("norm_bound", &["federation.clip=0.5"]),
+    ("norm_bound", &["federation.clip=0.1"]),
     (
         "groups_median",
         &[
-            "federation.clip=0.5",
+            "federation.clip=0.1",
             "federation.combine=median",
             "federation.secure_sum.cohort_min=30",
             "federation.secure_sum.groups=10",
@@ -41,7 +41,7 @@ const DEFENCES: [(&str, &[&str]); 4] = [
     ),
     (
         "median",
-        &["federation.clip=0.5", "federation.combine=median"],
+        &["federation.clip=0.1", "federation.combine=median"],
     ),
 ];
 

@@ -25,18 +25,18 @@ const EPSILONS: [(&str, Option<u32>); 4] = [
 
 /// For all: few rounds of many queries, as the noise of each costs.
 const COMMON: [&str; 3] = [
-    "federation.rounds=12",
-    "federation.local_steps=8",
+    "federation.rounds=20",
+    "federation.local_steps=2",
     "federation.server.learning_rate=0.2",
 ];
 
 /// Name in the JSON, and settings. Every update is as long as `clip`: then the noise is, too, what it must be and
 /// no more.
 const RULES: [(&str, &[&str]); 2] = [
-    ("fedavg", &["federation.clip=0.1"]),
+    ("fedavg", &["federation.clip=0.05"]),
     (
         "scalars",
-        &["federation.rule=scalars", "federation.clip=0.01"],
+        &["federation.rule=scalars", "federation.clip=0.0025"],
     ),
 ];
 

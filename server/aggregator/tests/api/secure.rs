@@ -438,7 +438,11 @@ async fn no_round_begins_that_would_cost_more_than_epsilon() {
     }
     let privacy = detail.summary.privacy.unwrap();
     assert_eq!(privacy.epsilon, spent[2]);
-    assert_eq!((privacy.limit, privacy.delta), (limit, 1e-5));
+    let limits = task.contribution().unwrap().limits().unwrap();
+    assert_eq!(
+        (privacy.limit, privacy.delta),
+        (limits.epsilon, limits.delta)
+    );
     assert!(privacy.epsilon <= privacy.limit);
     let listed: Vec<shared::round::messages::FederationSummary> = server
         .api
