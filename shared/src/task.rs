@@ -64,6 +64,8 @@ pub fn theta_from_bytes(bytes: &[u8], dim: usize) -> Result<Vec<f32>, String> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     source: Value,
+    /// The hash of the announced task, where this is the same with another address.
+    announced: Option<Hash>,
     /// A line for people.
     pub name: String,
     /// A paragraph for data owners: what this is for.
@@ -197,6 +199,7 @@ impl Task {
         r.finish();
         Self {
             source: Value::Null,
+            announced: None,
             name,
             description,
             model,
@@ -241,7 +244,10 @@ impl Task {
     /// Identifies the task: the hash of its JSON with sorted keys.
     #[must_use]
     pub fn hash(&self) -> Hash {
-        Self::hash_of(&self.source)
+        match &self.announced {
+            Some(hash) => hash.clone(),
+            None => Self::hash_of(&self.source),
+        }
     }
 
     /// The same of a task's JSON, valid or not.
@@ -252,11 +258,15 @@ impl Task {
         sha256_hex(text.as_bytes())
     }
 
-    /// The same task with another model API address: an owner may run the model themselves.
+    /// The same task with another model API address: an owner may run the model themselves. It is still known by
+    /// the announced task's hash, to which the record and all keys are bound.
     pub fn with_model_url(&self, url: &str) -> Result<Self, Faults> {
         let mut source = self.source.clone();
         source["model"]["url"] = Value::String(url.to_owned());
-        Self::from_value(source)
+        Ok(Self {
+            announced: Some(self.hash()),
+            ..Self::from_value(source)?
+        })
     }
 
     /// The model input's size.

@@ -249,7 +249,7 @@ fn a_forged_chain_is_found_out_by_what_it_says() {
         c.identity = other.identity;
         put(e, 3, c);
     });
-    check(3, "are not its contributors", &|e| {
+    check(3, "are not of its contributors", &|e| {
         let cohort = round(e, 3).cohort.as_mut().unwrap();
         cohort.contributors.pop();
     });
