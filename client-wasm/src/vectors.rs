@@ -9,6 +9,7 @@ use shared::model_api::{
     Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec, Response, dialect,
 };
 use shared::optimizer::Candidate;
+use shared::privacy::epsilon_of;
 use shared::rng::{Direction, Distribution, Stream, philox4x32};
 use shared::round::messages::Update;
 use shared::round::wire;
@@ -32,6 +33,7 @@ pub fn check(name: &str, text: &str) -> Result<usize, String> {
         "prompted" => all(&file, prompted),
         "open_inference" => all(&file, open_inference),
         "handwriting" => all(&file["owners"], owner),
+        "epsilon" => all(&file["gaussian"], epsilon),
         "update" => all(&file["positive"], update),
         "partition" => Ok(all(&file["splits"], split)? + all(&file["holdouts"], holdout)?),
         _ => Err(format!("there is no check for vectors named {name}")),
@@ -46,6 +48,20 @@ fn update(case: &Value) -> Checked {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     same("the message's bytes", &hex.into(), &case["bytes"])
+}
+
+/// ε of so many Gaussian sums, beside what Google's dp-accounting says: within 2% of its RDP accountant, and never
+/// below its tighter one.
+fn epsilon(case: &Value) -> Checked {
+    let number = |name: &str| case[name].as_f64().ok_or("a number is missing");
+    let (noise, delta) = (number("noise_multiplier")?, number("delta")?);
+    let ours = epsilon_of(0.5 / (noise * noise) * number("sums")?, delta);
+    let (rdp, pld) = (number("rdp")?, number("pld")?);
+    if (ours / rdp - 1.0).abs() < 0.02 && ours >= pld {
+        Ok(())
+    } else {
+        Err("another epsilon".to_owned())
+    }
 }
 
 fn all(cases: &Value, check: fn(&Value) -> Checked) -> Result<usize, String> {

@@ -79,3 +79,8 @@ fn a_wrong_answer_is_found() {
             .contains("case 0")
     );
 }
+
+#[test]
+fn epsilon() {
+    check("epsilon");
+}
