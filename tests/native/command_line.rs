@@ -164,7 +164,9 @@ fn a_federation_from_creation_to_closing() {
     let line = words.lines().find(|l| l.starts_with(name)).unwrap();
     assert!(
         line.contains("0 of 2 uses")
-            && ["expires in 7d", "expires in 6d 23h"].iter().any(|left| line.contains(left)),
+            && ["expires in 7d", "expires in 6d 23h"]
+                .iter()
+                .any(|left| line.contains(left)),
         "{line}"
     );
     assert!(

@@ -330,7 +330,10 @@ fn aborted_rounds_cost_too_and_nothing_is_spent_beyond_the_budget() {
     assert!(told.windows(3).step_by(2).all(|w| w[1] == w[2]), "{told:?}");
     assert!(*told.last().unwrap() <= rounded(4.0));
     let again = read(&task, &lines).unwrap();
-    assert_eq!((again.head(), again.ledger()), (record.head(), record.ledger()));
+    assert_eq!(
+        (again.head(), again.ledger()),
+        (record.head(), record.ledger())
+    );
     // One more.
     let cohort = Some(sent(&task, &record, round));
     let (_, line, _) = record.conclude(&task, round, Err(AbortReason::Overflow), cohort);
