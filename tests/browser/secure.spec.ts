@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import type { Browser, BrowserContext, Page } from '@playwright/test';
+import type { Browser, BrowserContext, Page, Route } from '@playwright/test';
 import { JoinPage } from './pages/join.ts';
 import { FED_BBPT } from './support/paths.ts';
 import { counters, kindOf, KINDS, onSums, Record, secure, type Kind } from './support/sums.ts';
@@ -58,9 +58,12 @@ test('five tabs make a sum; two vanish within it, one is in the background; the 
   // Its masked update is about to leave, and stays where it is.
   let atTheDoor = (): void => undefined;
   const held = new Promise<void>((resolve) => (atTheDoor = resolve));
+  const door: Route[] = [];
   await onSums(before.page, async (kind, route) => {
-    if (kind === 'masked') atTheDoor();
-    else await route.continue();
+    if (kind === 'masked') {
+      door.push(route);
+      atTheDoor();
+    } else await route.continue();
   });
   await hidden.page.addInitScript(() => {
     // Headless Chromium shows every tab; to the page, this one is in the background from the start.
@@ -84,6 +87,8 @@ test('five tabs make a sum; two vanish within it, one is in the background; the 
   });
   const contributors = [stays, after, hidden, third];
   const parts = await Promise.all(contributors.map(shown));
+  // A browser lets go of what it holds when its page closes: not of what has failed.
+  await Promise.all(door.map((route) => route.abort()));
   await before.page.close();
   await after.page.close();
 
