@@ -3,8 +3,8 @@ import { JoinPage } from './pages/join.ts';
 import { ALONE, House } from './support/house.ts';
 import { errorsOf, expect, test } from './support/test.ts';
 
-/** Enough to be killed in the middle: each lasts a second and a half at least. */
-const ROUNDS = 12;
+/** So many that the second is far from the end. */
+const ROUNDS = 40;
 
 test('the aggregator is killed and started again; nothing is lost and nothing counted twice', async ({ page }) => {
   test.setTimeout(240_000);
