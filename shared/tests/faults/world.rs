@@ -855,7 +855,7 @@ impl World {
             .as_ref()
             .is_some_and(|s| s.privacy.is_some());
         let can = |p: &&Participant| {
-            !p.gone && !(private && p.stopped() == Some(StopReason::PrivacySpent))
+            !(p.gone || private && p.stopped() == Some(StopReason::PrivacySpent))
         };
         let count = self.participants.iter().filter(can).count();
         for _ in count..self.scenario.least() as usize {

@@ -48,11 +48,11 @@ standing: Standing,
  */
 enrolled: number, 
 /**
- * In the cohort, once it is frozen.
+ * Waited for in this phase, once the cohort is frozen.
  */
 cohort: number, 
 /**
- * Updates taken.
+ * Those of them whose message was taken.
  */
 delivered: number, 
 /**

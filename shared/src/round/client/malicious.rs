@@ -225,7 +225,8 @@ fn forged(cast: &Rehearsal, change: impl FnOnce(&mut RoundEntry)) -> String {
 #[test]
 fn an_update_that_was_replaced_or_left_out_is_missed() {
     let first = reading(cast());
-    let cases: [(fn(&mut RoundEntry), &str); 2] = [
+    type Change = fn(&mut RoundEntry);
+    let cases: [(Change, &str); 2] = [
         (
             |e| cohort(e).contributors[0].vector = "5".repeat(64),
             "another vector in our name",
