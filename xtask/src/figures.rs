@@ -10,19 +10,23 @@ mod digits;
 mod dropouts;
 mod epsilon;
 mod optimisers;
+mod python;
 mod rules;
+mod secure_sum_cost;
 mod simulation;
 pub mod sizes;
 mod step;
 
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::Value;
 
 use crate::build;
-use crate::workspace::Profile;
+use crate::run::show;
+use crate::workspace::{Profile, root};
 
 /// The figures, in the order in which they are listed.
 const FIGURES: &[Figure] = &[
@@ -33,6 +37,7 @@ const FIGURES: &[Figure] = &[
     rules::FIGURE,
     epsilon::FIGURE,
     byzantine::FIGURE,
+    secure_sum_cost::FIGURE,
     dropouts::FIGURE,
     step::FIGURE,
     aggregator::FIGURE,
@@ -140,6 +145,23 @@ fn last_json_line(output: &str) -> Result<Value> {
         .context("the program printed nothing")?;
     serde_json::from_str(line)
         .with_context(|| format!("the program's last line is not JSON: {line}"))
+}
+
+/// Runs `command` in the project's root and reads its last line; what it writes to stderr is shown.
+fn measured(command: &mut Command) -> Result<Value> {
+    let shown = show(command);
+    let output = command
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    if !output.status.success() {
+        bail!("`{shown}` failed ({})", output.status);
+    }
+    let line = last_json_line(&String::from_utf8_lossy(&output.stdout))?;
+    println!("  {line}");
+    Ok(line)
 }
 
 #[cfg(test)]

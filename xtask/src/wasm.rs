@@ -37,6 +37,13 @@ const VECTORS: Module = Module {
     folder: "wasm-test",
 };
 
+/// What the figure `secure-sum-cost` times.
+const SECURE_SUM: Module = Module {
+    selection: &["--example", "secure_sum"],
+    compiled: "examples/secure_sum",
+    folder: "wasm-bench",
+};
+
 /// The client's bound module.
 pub fn module() -> PathBuf {
     CLIENT.bound()
@@ -50,6 +57,11 @@ pub fn build() -> Result<()> {
 /// Builds `web/wasm-test/`.
 pub fn build_vectors() -> Result<()> {
     VECTORS.build()
+}
+
+/// Builds `web/wasm-bench/`.
+pub fn build_secure_sum() -> Result<()> {
+    SECURE_SUM.build()
 }
 
 /// Builds those that were never built, for their types.

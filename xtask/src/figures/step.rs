@@ -4,16 +4,16 @@
 //! ratios of times of one run, in which the programs take turns; the CPU's and NumPy's use one thread each.
 
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::simulation::number;
-use super::{Figure, Inputs, last_json_line};
-use crate::run::{find_in_path, quietly, show, step};
+use super::{Figure, Inputs, measured, python};
+use crate::run::{quietly, step};
 use crate::workspace::{cargo, root, target};
 use crate::{setup, wasm};
 
@@ -35,7 +35,7 @@ const COPIED: usize = 256 << 20;
 fn run(_: &Inputs) -> Result<Value> {
     setup::for_building()?;
     wasm::build()?;
-    let python = virtual_environment()?;
+    let python = python::environment("figures", &[NUMPY], "numpy")?;
     let native = native()?;
     let mut turns = Vec::new();
     for turn in 0..TURNS {
@@ -126,23 +126,6 @@ fn copy_ms() -> f64 {
     median(times.collect())
 }
 
-/// Runs `command` and reads its last line; what it writes to stderr is shown.
-fn measured(command: &mut Command) -> Result<Value> {
-    let shown = show(command);
-    let output = command
-        .current_dir(root())
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot start `{shown}`"))?;
-    if !output.status.success() {
-        bail!("`{shown}` failed ({})", output.status);
-    }
-    let line = last_json_line(&String::from_utf8_lossy(&output.stdout))?;
-    println!("  {line}");
-    Ok(line)
-}
-
 /// Builds the native program and gives its path.
 fn native() -> Result<PathBuf> {
     let arguments = [
@@ -158,52 +141,6 @@ fn native() -> Result<PathBuf> {
     })?;
     let name = format!("release/examples/step{}", std::env::consts::EXE_SUFFIX);
     Ok(target().join(name))
-}
-
-/// Makes `target/figures` a Python environment with NumPy; gives its python.
-fn virtual_environment() -> Result<PathBuf> {
-    let folder = target().join("figures");
-    let python = folder.join(if cfg!(windows) {
-        "Scripts/python.exe"
-    } else {
-        "bin/python"
-    });
-    if has_numpy(&python) {
-        return Ok(python);
-    }
-    let Some(system_python) = find_in_path("python3") else {
-        bail!(
-            "python3 is missing: install Python 3.11 or newer with its venv module (`apt-get install python3-venv`)"
-        );
-    };
-    step("python3 -m venv", || {
-        quietly(
-            Command::new(system_python)
-                .args(["-m", "venv"])
-                .arg(&folder),
-        )
-    })?;
-    step("pip install numpy", || {
-        let arguments = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            NUMPY,
-        ];
-        quietly(Command::new(&python).args(arguments))
-    })?;
-    Ok(python)
-}
-
-fn has_numpy(python: &Path) -> bool {
-    python.is_file()
-        && Command::new(python)
-            .args(["-c", "import numpy"])
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]
