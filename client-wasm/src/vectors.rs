@@ -375,6 +375,7 @@ pub fn write_prompted() -> Result<String, String> {
             39,
         ),
         (json!({ "kind": "frame", "inner": 6 }), 9, 11),
+        (json!({ "kind": "coordinator" }), 32, 64),
     ];
     let mut cases = Vec::new();
     for (generator, height, width) in specs {

@@ -13,13 +13,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::channel::oneshot;
-use shared::generator::{Generator, Kernel, Prepared, Shape};
+use shared::generator::{Generator, Kernel, Prepared, Shape, Work};
 use shared::optimizer::Candidate;
 
 use layout::{CANDIDATE_BYTES, PARAMS_BYTES};
 use passes::{Limits, Pass};
 
-/// Invocations of a workgroup times words that each writes: as in `step.wgsl`.
+/// Invocations of a workgroup times words that each writes: as in `levels.wgsl`.
 const WORDS_PER_GROUP: u32 = 256 * 16;
 
 /// Why the GPU is not used, or no longer.
@@ -331,6 +331,14 @@ impl Buffers {
     }
 }
 
+/// The part of the text that says how the work is cut.
+fn cut(kernel: &Kernel) -> &'static str {
+    match kernel.work {
+        Work::Levels => include_str!("levels.wgsl"),
+        Work::Cells { .. } => include_str!("cells.wgsl"),
+    }
+}
+
 struct Pipelines {
     step: wgpu::ComputePipeline,
     known_answers: wgpu::ComputePipeline,
@@ -342,7 +350,13 @@ impl Pipelines {
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some("step"),
             source: wgpu::ShaderSource::Wgsl(
-                format!("{}\n{}", include_str!("step.wgsl"), kernel.wgsl).into(),
+                format!(
+                    "{}\n{}\n{}",
+                    include_str!("step.wgsl"),
+                    cut(kernel),
+                    kernel.wgsl
+                )
+                .into(),
             ),
         });
         let types = [
@@ -519,8 +533,14 @@ impl GpuStep {
         self.gpu
             .queue
             .write_buffer(&self.buffers.params, 0, &params);
+        let pieces = match self.kernel.work {
+            Work::Levels => (self.size.words as u32).div_ceil(WORDS_PER_GROUP),
+            Work::Cells { side } => {
+                (self.shape.height * self.shape.width) as u32 / (side * side).max(1)
+            }
+        };
         let groups = [
-            (self.size.words as u32).div_ceil(WORDS_PER_GROUP),
+            pieces,
             pass.images.len() as u32,
             pass.candidates.len() as u32,
         ];

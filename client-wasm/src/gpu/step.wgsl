@@ -2,21 +2,11 @@
 // prompted image as bytes, ready for the request. θ + scale·Δ is never written anywhere: whoever needs
 // parameter i asks for `perturbed_theta(i)`, which draws Δ_i from the counter-based generator.
 //
-// A prompt generator's own text is put after this file. It must define
-//
-//   fn prepare(lane: u32)
-//       Called once by all WORKGROUP invocations together, before any `level`; may fill `var<workgroup>`
-//       memory of its own (at most 12 KiB) and may use workgroupBarrier(). The caller adds a barrier.
-//   fn level(c: u32, y: u32, x: u32, original: f32) -> f32
-//       The prompted value of channel c, row y, column x on the scale 0..255, before clipping. `original` is
-//       the prepared image's value there.
-//
-// and may call `perturbed_theta(i)`, `statistic(i)` (of the workgroup's image), `shape_of(i)` (the kernel's
-// integers), `constants[i]`, and read `params.height`, `params.width`.
+// After this file comes how the work is cut (levels.wgsl or cells.wgsl, which say what a prompt generator's text must
+// define), then the generator's own text. It may call `perturbed_theta(i)`, `statistic(i)` (of the workgroup's image),
+// `shape_of(i)` (the kernel's integers), `constants[i]`, and read `params.height`, `params.width`.
 
 const WORKGROUP: u32 = 256u;
-// Words of output that one invocation writes; more of them share the work of `prepare`.
-const WORDS_EACH: u32 = 16u;
 
 struct Params {
   height: u32,
@@ -120,37 +110,6 @@ fn shape_of(i: u32) -> u32 {
 // Clipped, then rounded half up, as `quantise` in shared/src/generator/mod.rs.
 fn quantised(value: f32) -> u32 {
   return u32(clamp(value, 0.0, 255.0) + 0.5);
-}
-
-// x: pieces of an image; y: images; z: candidates.
-@compute @workgroup_size(WORKGROUP)
-fn render_step(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  candidate = candidates[params.first_candidate + group.z];
-  image = params.first_image + group.y;
-  block_number = 0xffffffffu;
-  prepare(lane);
-  workgroupBarrier();
-  let plane = params.height * params.width;
-  let slot = (group.z * params.images + group.y) * params.words;
-  for (var turn = 0u; turn < WORDS_EACH; turn++) {
-    let word = (group.x * WORDS_EACH + turn) * WORKGROUP + lane;
-    if word < params.words {
-      let original = pixels[image * params.words + word];
-      var packed = 0u;
-      for (var k = 0u; k < 4u; k++) {
-        let at = word * 4u + k;
-        // An image's last word may reach beyond its last byte.
-        if at < params.bytes {
-          let c = at / plane;
-          let rest = at - c * plane;
-          let y = rest / params.width;
-          let value = level(c, y, rest - y * params.width, f32((original >> (8u * k)) & 0xffu));
-          packed |= quantised(value) << (8u * k);
-        }
-      }
-      output[slot + word] = packed;
-    }
-  }
 }
 
 // The generator alone, for the known answers: candidate i holds a counter (counter, round, distribution) and

@@ -4,7 +4,7 @@
 //! padding prompt of VP (Bahng et al., 2022). 3·(H·W − inner) parameters, too many for few queries; it is
 //! here to compare with.
 
-use super::{Generator, Kernel, Prepared, Scratch, Shape, quantise};
+use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, quantise};
 use crate::fault::Reader;
 use crate::image::{Fit, Image};
 
@@ -100,6 +100,7 @@ impl Generator for Frame {
     fn kernel(&self) -> Option<Kernel> {
         Some(Kernel {
             wgsl: include_str!("frame.wgsl"),
+            work: Work::Levels,
             integers: [
                 self.left,
                 self.top,

@@ -22,6 +22,18 @@ pub(super) fn blend(row: &mut [f32], above: &[f32], below: &[f32], weight: f32) 
     }
 }
 
+/// `sums += factor·row`, both of one length.
+#[inline]
+pub(super) fn add_scaled(sums: &mut [f32], row: &[f32], factor: f32) {
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    let done = simd::add_scaled(sums, row, factor);
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+    let done = 0;
+    for (s, r) in sums[done..].iter_mut().zip(&row[done..]) {
+        *s += factor * r;
+    }
+}
+
 /// `out = quantise(image + levels)`, all of one length.
 #[inline]
 pub(super) fn add_quantised(out: &mut [u8], image: &[u8], levels: &[f32]) {
@@ -61,6 +73,22 @@ mod simd {
                 let b = v128_load(below.as_ptr().add(at).cast());
                 let blended = f32x4_add(a, f32x4_mul(f32x4_sub(b, a), weight));
                 v128_store(row.as_mut_ptr().add(at).cast(), blended);
+            }
+            at += 4;
+        }
+        at
+    }
+
+    pub fn add_scaled(sums: &mut [f32], row: &[f32], factor: f32) -> usize {
+        let length = sums.len().min(row.len());
+        let factor = f32x4_splat(factor);
+        let mut at = 0;
+        while at + 4 <= length {
+            // SAFETY: both slices reach to at + 4; loads and stores need no alignment.
+            unsafe {
+                let place = sums.as_mut_ptr().add(at).cast();
+                let scaled = f32x4_mul(factor, v128_load(row.as_ptr().add(at).cast()));
+                v128_store(place, f32x4_add(v128_load(place), scaled));
             }
             at += 4;
         }

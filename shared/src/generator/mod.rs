@@ -3,6 +3,7 @@
 //! To add one: write its file with a `build` function and put its name into the list in [`registry`].
 
 mod basis;
+pub mod coordinator;
 pub mod frame;
 mod lanes;
 pub mod statistic;
@@ -38,13 +39,28 @@ pub struct Prepared {
     pub statistics: Vec<f32>,
 }
 
+/// How a kernel's work is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// The text gives single values: `client-wasm/src/gpu/levels.wgsl` says how.
+    Levels,
+    /// The text does a whole cell of `side`×`side` pixels in one workgroup: it defines
+    /// `fn render_cell(lane: u32, cell: u32, slot: u32)`, as `client-wasm/src/gpu/cells.wgsl` says.
+    Cells {
+        /// Pixels; a multiple of 4 that divides height and width.
+        side: u32,
+    },
+}
+
 /// The part of the fused WebGPU kernel that belongs to one generator.
 ///
-/// `client-wasm/src/gpu/step.wgsl` documents which functions the text must define and which it may call.
+/// `client-wasm/src/gpu/step.wgsl` documents what the text may call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
     /// WGSL text.
     pub wgsl: &'static str,
+    /// What the text must define.
+    pub work: Work,
     /// Integers that the text reads as `shape_of(i)`.
     pub integers: Vec<u32>,
     /// Numbers that the text reads as `constants[i]`.
@@ -93,7 +109,11 @@ type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
 /// All generators by the name that a task file uses. One line each.
 #[must_use]
 pub fn registry() -> &'static [(&'static str, Build)] {
-    &[("statistic", statistic::build), ("frame", frame::build)]
+    &[
+        ("statistic", statistic::build),
+        ("frame", frame::build),
+        ("coordinator", coordinator::build),
+    ]
 }
 
 /// Builds what a task file's `[generator]` table asks for; all faults at once.

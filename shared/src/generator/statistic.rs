@@ -9,7 +9,7 @@
 //! tanh comes before the upsampling: r² instead of H·W evaluations for each candidate and image.
 
 use super::basis::Basis;
-use super::{Generator, Kernel, Prepared, Scratch, Shape, lanes};
+use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, lanes};
 use crate::fault::Reader;
 use crate::image::grey_raster;
 use crate::text::bounded;
@@ -183,6 +183,7 @@ impl Generator for Statistic {
     fn kernel(&self) -> Option<Kernel> {
         Some(Kernel {
             wgsl: include_str!("statistic.wgsl"),
+            work: Work::Levels,
             integers: vec![
                 self.grid as u32,
                 self.channels as u32,

@@ -100,7 +100,7 @@ export const GROUPS: readonly Group[] = [
     title: 'Pattern and search',
     more: true,
     fields: [
-      { path: 'generator.kind', label: 'Pattern', kind: 'choice', value: 'statistic', options: [['statistic', 'smooth, depends on the picture'], ['frame', 'a frame around the picture']] },
+      { path: 'generator.kind', label: 'Pattern', kind: 'choice', value: 'statistic', options: [['statistic', 'smooth, depends on the picture'], ['frame', 'a frame around the picture'], ['coordinator', 'drawn by a small network']] },
       { path: 'generator.statistics', label: 'Statistics of the picture', kind: 'whole', value: '8', help: '0: one pattern for all pictures', when: ['generator.kind', 'statistic'] },
       { path: 'generator.grid', label: 'Grid of the pattern', kind: 'whole', value: '5', when: ['generator.kind', 'statistic'] },
       { path: 'generator.inner', label: 'Picture inside the frame, pixels', kind: 'whole', value: '24', when: ['generator.kind', 'frame'] },
