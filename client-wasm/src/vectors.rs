@@ -127,6 +127,7 @@ fn read_direction(value: &Value) -> Result<Direction, String> {
     let distribution = match text(&value["distribution"])? {
         "rademacher" => Distribution::Rademacher,
         "segmented-uniform" => Distribution::SegmentedUniform,
+        "gumbel" => Distribution::Gumbel,
         other => return Err(format!("no distribution is called {other}")),
     };
     let (key, counter) = (words(&value["key"])?, words(&value["counter"])?);
@@ -335,6 +336,7 @@ pub fn write_directions() -> Result<String, String> {
     let distributions = [
         (Distribution::Rademacher, 300),
         (Distribution::SegmentedUniform, 21),
+        (Distribution::Gumbel, 21),
     ];
     let mut cases = Vec::new();
     for (distribution, dim) in distributions {

@@ -147,6 +147,30 @@ pub enum Distribution {
     Rademacher,
     /// ±U\[½, 1), the "segmented uniform" of BlackVIP's released code.
     SegmentedUniform,
+    /// Standard Gumbel noise G on logits θ. The largest of θ_j + G_j is a draw from softmax(θ) (E. J. Gumbel,
+    /// 1954; the "Gumbel-max trick"), so that drawing categories is one more perturbation.
+    Gumbel,
+    /// The same on ln θ: for θ that are probabilities themselves. [`Direction::perturb`] takes the logarithm.
+    GumbelOfLog,
+}
+
+impl Distribution {
+    /// Entries that one Philox block gives.
+    fn per_block(self) -> usize {
+        match self {
+            Self::Rademacher => 128,
+            Self::SegmentedUniform | Self::Gumbel | Self::GumbelOfLog => 4,
+        }
+    }
+
+    /// Entry `i` of the block that holds it.
+    fn entry(self, block: [u32; 4], i: usize) -> f32 {
+        match self {
+            Self::Rademacher => sign_of(block[(i / 32) % 4] >> (i % 32)),
+            Self::SegmentedUniform => segmented(block[i % 4]),
+            Self::Gumbel | Self::GumbelOfLog => gumbel(block[i % 4]),
+        }
+    }
 }
 
 /// The name of one perturbation direction: which bits it is made of. Nothing but the name ever travels.
@@ -164,47 +188,33 @@ impl Direction {
     /// Entry `i` alone. The GPU kernels do exactly this, once per parameter.
     #[must_use]
     pub fn entry(&self, i: usize) -> f32 {
-        let at = |block: usize| {
-            philox4x32(
-                [
-                    block as u32,
-                    self.counter[0],
-                    self.counter[1],
-                    self.counter[2],
-                ],
-                self.key,
-            )
-        };
-        match self.distribution {
-            Distribution::Rademacher => sign_of(at(i / 128)[(i / 32) % 4] >> (i % 32)),
-            Distribution::SegmentedUniform => segmented(at(i / 4)[i % 4]),
-        }
+        let [a, b, c] = self.counter;
+        let block = (i / self.distribution.per_block()) as u32;
+        self.distribution
+            .entry(philox4x32([block, a, b, c], self.key), i)
     }
 
     /// Calls `visit(i, Δ_i)` for all `dim` entries in order.
     pub fn for_each(&self, dim: usize, mut visit: impl FnMut(usize, f32)) {
-        let per_block = match self.distribution {
-            Distribution::Rademacher => 128,
-            Distribution::SegmentedUniform => 4,
-        };
+        let per_block = self.distribution.per_block();
         let [a, b, c] = self.counter;
         for start in (0..dim).step_by(per_block) {
             let words = philox4x32([(start / per_block) as u32, a, b, c], self.key);
             for i in start..dim.min(start + per_block) {
-                let value = match self.distribution {
-                    Distribution::Rademacher => sign_of(words[(i / 32) % 4] >> (i % 32)),
-                    Distribution::SegmentedUniform => segmented(words[i % 4]),
-                };
-                visit(i, value);
+                visit(i, self.distribution.entry(words, i));
             }
         }
     }
 
-    /// θ + scale·Δ into `out` (same length as θ).
+    /// θ + scale·Δ into `out` (same length as θ); of [`Distribution::GumbelOfLog`], ln θ + scale·Δ, where what
+    /// is not positive counts as 0 and can never be drawn.
     pub fn perturb(&self, theta: &[f32], scale: f32, out: &mut Vec<f32>) {
         out.clear();
         out.extend_from_slice(theta);
-        self.for_each(theta.len(), |i, delta| out[i] = theta[i] + scale * delta);
+        if self.distribution == Distribution::GumbelOfLog {
+            out.iter_mut().for_each(|t| *t = libm::logf(t.max(0.0)));
+        }
+        self.for_each(theta.len(), |i, delta| out[i] += scale * delta);
     }
 }
 
@@ -219,6 +229,15 @@ fn segmented(word: u32) -> f32 {
     } else {
         -magnitude
     }
+}
+
+/// −ln(−ln u), u = (k + ½)/2²³ for the upper 23 bits k: the middles of equal intervals, exact in f32 and never
+/// 0 or 1, so that the result is finite (−2.8 to 16.6). Through `libm`, for the same bits everywhere. Out of line,
+/// or every loop over a direction would hold a copy.
+#[inline(never)]
+fn gumbel(word: u32) -> f32 {
+    let u = ((word >> 9) as f32 + 0.5) * (1.0 / 8_388_608.0);
+    -libm::logf(-libm::logf(u))
 }
 
 #[cfg(test)]
@@ -245,7 +264,12 @@ mod tests {
 
     #[test]
     fn entry_and_for_each_agree() {
-        for distribution in [Distribution::Rademacher, Distribution::SegmentedUniform] {
+        for (distribution, low, high) in [
+            (Distribution::Rademacher, 0.5, 1.0),
+            (Distribution::SegmentedUniform, 0.5, 1.0),
+            (Distribution::Gumbel, 0.0, 16.7),
+            (Distribution::GumbelOfLog, 0.0, 16.7),
+        ] {
             let direction = Direction {
                 key: [7, 9],
                 counter: [1, 2, 3],
@@ -254,7 +278,7 @@ mod tests {
             let mut seen = 0;
             direction.for_each(1000, |i, value| {
                 assert_eq!(value, direction.entry(i));
-                assert!((0.5..=1.0).contains(&value.abs()));
+                assert!((low..=high).contains(&value.abs()));
                 seen += 1;
             });
             assert_eq!(seen, 1000);
@@ -271,6 +295,56 @@ mod tests {
         let mut sum = 0.0;
         direction.for_each(100_000, |_, v| sum += v);
         assert!(f32::abs(sum) < 1_500.0, "{sum}");
+    }
+
+    #[test]
+    fn gumbel_noise_is_finite_and_standard() {
+        assert!(gumbel(0) > -2.82 && gumbel(u32::MAX) < 16.64);
+        let direction = Direction {
+            key: [1, 2],
+            counter: [0, 0, 0],
+            distribution: Distribution::Gumbel,
+        };
+        let (mut sum, mut squares) = (0.0, 0.0);
+        direction.for_each(100_000, |_, v| {
+            sum += f64::from(v);
+            squares += f64::from(v) * f64::from(v);
+        });
+        let mean = sum / 1e5;
+        // Euler's constant and π²/6.
+        assert!((mean - 0.577_216).abs() < 0.02, "{mean}");
+        let variance = squares / 1e5 - mean * mean;
+        assert!((variance - 1.644_934).abs() < 0.05, "{variance}");
+    }
+
+    /// The largest of θ + G is a draw from softmax(θ), and the largest of ln p + G one from p.
+    #[test]
+    fn the_largest_is_a_draw_from_the_softmax() {
+        let logits = [0.0, 1.0, -1.0, 2.0f32];
+        let sum: f32 = logits.iter().map(|t| t.exp()).sum();
+        let p: Vec<f32> = logits.iter().map(|t| t.exp() / sum).collect();
+        // A category that has no probability is never drawn.
+        let p_and_nothing = [&p[..], &[0.0]].concat();
+        for (distribution, theta) in [
+            (Distribution::Gumbel, &logits[..]),
+            (Distribution::GumbelOfLog, &p_and_nothing),
+        ] {
+            let (mut counts, mut point) = ([0u32; 5], Vec::new());
+            for draw in 0..20_000 {
+                let direction = Direction {
+                    key: [3, 4],
+                    counter: [draw, 0, 0],
+                    distribution,
+                };
+                direction.perturb(theta, 1.0, &mut point);
+                counts[crate::objective::loss::argmax(&point)] += 1;
+            }
+            for (count, p) in counts.iter().zip(&p) {
+                let share = *count as f32 / 20_000.0;
+                assert!((share - p).abs() < 0.012, "{distribution:?} {counts:?}");
+            }
+            assert_eq!(counts[4], 0);
+        }
     }
 
     #[test]

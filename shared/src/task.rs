@@ -2,19 +2,22 @@
 //!
 //! `docs/task-file.md` lists every setting. A task travels as JSON; people write it as TOML.
 
+pub mod text;
+
 use crate::fault::{Fault, Faults, Reader};
 pub use crate::federation::settings::{Federation, Rule};
-use crate::generator::{self, Generator, Shape};
+use crate::generator::{self, Generator, Shape, TextGenerator};
 use crate::image::Fit;
 use crate::model_api::{Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec};
 use crate::objective::{Objective, loss::Loss, mapping::MappingSpec};
-use crate::optimizer::{self, Identity, Optimizer, Plan};
+use crate::optimizer::{self, Identity, Optimizer, Plan, Space};
 use crate::privacy::Ledger;
 use crate::rng::{derive_key, purpose};
 use crate::round::contribution::Contribution;
 use crate::sort::sort;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use text::{Tensors, TextTask};
 
 /// A SHA-256 in lower-case hexadecimal.
 pub type Hash = String;
@@ -74,7 +77,9 @@ pub struct Task {
     pub model: ModelSpec,
     /// The task's labels, in order.
     pub labels: Vec<String>,
-    /// How an owner's image becomes the model's input.
+    /// What only a task of texts has; nothing where the inputs are images.
+    pub text: Option<TextTask>,
+    /// How an owner's image becomes the model's input; of no size in a task of texts.
     pub fit: Fit,
     /// Share of each owner's examples that is only measured with.
     pub holdout: f32,
@@ -87,6 +92,7 @@ pub struct Task {
     /// Seed of everything random that all must agree on.
     pub seed: u64,
     dim: usize,
+    space: Space,
     length: usize,
     contribution: Option<Contribution>,
 }
@@ -115,18 +121,23 @@ impl Task {
         let mut faults = Vec::new();
         let mut task = Self::read(&source, &mut faults);
         // A generator or an optimiser is read where it is built; here to see its faults.
-        let shape = Shape {
-            height: task.model.input.height,
-            width: task.model.input.width,
-        };
         let empty = Value::Object(serde_json::Map::new());
-        match generator::build(source.get("generator").unwrap_or(&empty), shape) {
-            Ok(generator) => task.dim = generator.dim(),
-            Err(Faults(more)) => faults.extend(more),
+        let spec = source.get("generator").unwrap_or(&empty);
+        let measured = match &task.text {
+            None => generator::build(spec, task.shape()).map(|g| (g.dim(), None)),
+            Some(text) => generator::build_text(spec, text).map(|g| (g.dim(), g.columns())),
+        };
+        match measured {
+            Ok((dim, columns)) => (task.dim, task.space) = (dim, Space { columns }),
+            Err(Faults(more)) => {
+                faults.extend(more);
+                // So that the optimiser's faults are its own.
+                task.space.columns = task.text.is_some().then_some(2);
+            }
         }
         let identity = Identity { key: [0, 0] };
         let optimizer = source.get("optimizer").unwrap_or(&empty);
-        match optimizer::build(optimizer, identity, task.plan()) {
+        match optimizer::build(optimizer, identity, task.plan(), task.space) {
             // Of settings that hold something else than was meant, nothing follows.
             Ok(optimizer) if faults.is_empty() => task.measure_updates(&*optimizer, &mut faults),
             Ok(_) => {}
@@ -157,6 +168,12 @@ impl Task {
                 0
             }
         };
+        if optimizer.draws_categories() && self.federation.ask_ahead {
+            // Which categories were drawn follows from the θ that was asked from.
+            let message =
+                "must be false: policy-gradient learns from draws at the very θ that it moves";
+            fault("federation.ask_ahead", message.to_owned());
+        }
         if self.length > 0 {
             match Contribution::new(&self.federation, self.length) {
                 Ok(contribution) => {
@@ -186,14 +203,29 @@ impl Task {
             r.fault("description", "may be at most 4,000 characters");
         }
         let seed = r.whole("seed", 0..=u64::MAX, Some(0));
-        let model = r.table("model", read_model);
-        let (labels, fit, holdout) = r.table("data", |r| read_data(r, &model.input));
+        let (mut model, tensors) = r.table("model", read_model);
+        let (labels, fit, holdout) =
+            r.table("data", |r| read_data(r, &model.input, tensors.is_some()));
+        if tensors.is_some() && model.output.classes == 0 {
+            model.output.classes = labels.len();
+        }
         let mapping = r.table("mapping", |r| {
             MappingSpec::read(r, labels.len(), model.output.classes)
         });
+        if tensors.is_some() && mapping != MappingSpec::Identity {
+            r.fault(
+                "mapping.kind",
+                "must be \"identity\": a text model scores the labels themselves",
+            );
+        }
+        let text = tensors.map(|tensors| r.table("text", |r| TextTask::read(r, tensors, &labels)));
         let (loss, temperature) = r.table("loss", Objective::read_loss);
-        // SPSA-GC is compared as it was released: in step, unless the file says otherwise.
-        let in_step = source["optimizer"]["kind"] == "spsa-gc";
+        // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws cannot be asked
+        // ahead; they are what texts have by default.
+        let in_step = match source["optimizer"]["kind"].as_str() {
+            Some(kind) => kind == "spsa-gc" || kind == "policy-gradient",
+            None => text.is_some(),
+        };
         let federation = r.table("federation", |r| Federation::read(r, !in_step));
         let _ = (r.raw("generator"), r.raw("optimizer"));
         r.finish();
@@ -204,6 +236,7 @@ impl Task {
             description,
             model,
             labels,
+            text,
             fit,
             holdout,
             mapping,
@@ -212,6 +245,7 @@ impl Task {
             federation,
             seed,
             dim: 0,
+            space: Space::default(),
             length: 0,
             contribution: None,
         }
@@ -287,14 +321,40 @@ impl Task {
         }
     }
 
-    /// The prompt generator.
+    fn section(&self, name: &str) -> Value {
+        let section = self.source.get(name).cloned();
+        section.unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    }
+
+    /// The prompt generator of a task of images.
+    ///
+    /// # Errors
+    /// Of a task of texts: there is another, [`Task::text_generator`].
     pub fn generator(&self) -> Result<Box<dyn Generator>, Faults> {
-        generator::build(
-            self.source
-                .get("generator")
-                .unwrap_or(&Value::Object(serde_json::Map::new())),
-            self.shape(),
-        )
+        if self.text.is_some() {
+            return Err(wrong_kind("this task's inputs are texts"));
+        }
+        generator::build(&self.section("generator"), self.shape())
+    }
+
+    /// The prompt generator of a task of texts.
+    ///
+    /// # Errors
+    /// Of a task of images: there is another, [`Task::generator`].
+    pub fn text_generator(&self) -> Result<Box<dyn TextGenerator>, Faults> {
+        match &self.text {
+            Some(text) => generator::build_text(&self.section("generator"), text),
+            None => Err(wrong_kind("this task's inputs are images")),
+        }
+    }
+
+    /// θ₀ of a run.
+    pub fn initial(&self) -> Result<Vec<f32>, Faults> {
+        let initial = match &self.text {
+            Some(_) => self.text_generator()?.initial(),
+            None => self.generator()?.initial(),
+        };
+        Ok(self.optimizer(0)?.start(initial))
     }
 
     /// The optimiser of participant number `participant`. Each has directions of its own, but for
@@ -310,12 +370,8 @@ impl Task {
             purpose::DIRECTION,
             participant,
         ]);
-        let spec = self
-            .source
-            .get("optimizer")
-            .cloned()
-            .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-        optimizer::build(&spec, Identity { key }, self.plan())
+        let spec = self.section("optimizer");
+        optimizer::build(&spec, Identity { key }, self.plan(), self.space)
     }
 
     /// The objective, given the mapping in use.
@@ -342,7 +398,15 @@ impl Task {
     }
 }
 
-fn read_model(r: &mut Reader<'_>) -> ModelSpec {
+fn wrong_kind(message: &str) -> Faults {
+    Faults(vec![Fault {
+        path: "model.input.kind".to_owned(),
+        message: message.to_owned(),
+    }])
+}
+
+/// `[model]`, and the tensors of a model of texts.
+fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
     let dialects = ["open-inference"];
     let dialect = dialects[r.choice("dialect", &dialects, Some(dialects[0]))].to_owned();
     let url = r.text("url", None).trim_end_matches('/').to_owned();
@@ -362,29 +426,53 @@ fn read_model(r: &mut Reader<'_>) -> ModelSpec {
     {
         r.fault("name", "must be 1 to 200 letters, digits, or - _ . : @");
     }
-    let input = r.table("input", |r| InputSpec {
-        name: r.text("name", Some("image")),
-        datatype: [Datatype::Uint8, Datatype::Fp32]
-            [r.choice("datatype", &["UINT8", "FP32"], Some("UINT8"))],
-        layout: [Layout::Nchw, Layout::Nhwc][r.choice("layout", &["nchw", "nhwc"], Some("nchw"))],
-        height: r.whole("height", 4..=1024, None) as usize,
-        width: r.whole("width", 4..=1024, None) as usize,
-        low: r.number("low", -1e4..=1e4, Some(0.0)),
-        high: r.number("high", -1e4..=1e4, Some(1.0)),
-    });
+    let (input, tensors) = r.table("input", read_input);
+    let is_text = tensors.is_some();
     let output = r.table("output", |r| OutputSpec {
         name: r.text("name", Some("logits")),
         kind: [OutputKind::Logits, OutputKind::Probabilities]
             [r.choice("kind", &["logits", "probabilities"], Some("logits"))],
-        classes: r.whole("classes", 2..=100_000, None) as usize,
+        // A model of texts scores whatever labels it is given.
+        classes: r.whole("classes", 2..=100_000, is_text.then_some(0)) as usize,
     });
-    ModelSpec {
+    let model = ModelSpec {
         dialect,
         url,
         name,
         input,
         output,
+    };
+    (model, tensors)
+}
+
+fn read_input(r: &mut Reader<'_>) -> (InputSpec, Option<Tensors>) {
+    let image = |name, height, width| InputSpec {
+        name,
+        datatype: Datatype::Uint8,
+        layout: Layout::Nchw,
+        height,
+        width,
+        low: 0.0,
+        high: 1.0,
+    };
+    if r.choice("kind", &["image", "text"], Some("image")) == 1 {
+        let tensors = Tensors::read(r);
+        return (image(tensors.text.clone(), 0, 0), Some(tensors));
     }
+    let name = r.text("name", Some("image"));
+    let input = InputSpec {
+        datatype: [Datatype::Uint8, Datatype::Fp32]
+            [r.choice("datatype", &["UINT8", "FP32"], Some("UINT8"))],
+        layout: [Layout::Nchw, Layout::Nhwc][r.choice("layout", &["nchw", "nhwc"], Some("nchw"))],
+        low: r.number("low", -1e4..=1e4, Some(0.0)),
+        high: r.number("high", -1e4..=1e4, Some(1.0)),
+        ..image(
+            name,
+            r.whole("height", 4..=1024, None) as usize,
+            r.whole("width", 4..=1024, None) as usize,
+        )
+    };
+    (input, None)
 }
 
 /// `scheme://host[:port]` of an http(s) address; nothing for anything else. Small on purpose: the browser
@@ -401,7 +489,7 @@ pub fn origin_of(url: &str) -> Option<String> {
     has_host.then(|| format!("{scheme}://{authority}").to_ascii_lowercase())
 }
 
-fn read_data(r: &mut Reader<'_>, input: &InputSpec) -> (Vec<String>, Fit, f32) {
+fn read_data(r: &mut Reader<'_>, input: &InputSpec, is_text: bool) -> (Vec<String>, Fit, f32) {
     let labels = r.list("labels", None, "texts", |v| {
         v.as_str().map(|s| s.trim().to_owned())
     });
@@ -419,6 +507,10 @@ fn read_data(r: &mut Reader<'_>, input: &InputSpec) -> (Vec<String>, Fit, f32) {
                 "must hold 2 to 10,000 different, non-empty labels",
             );
         }
+    }
+    if is_text {
+        let holdout = r.number("holdout", 0.0..=0.9, Some(0.2));
+        return (labels, NO_FIT, holdout);
     }
     let inner = r.list(
         "inner",
@@ -452,6 +544,17 @@ fn read_data(r: &mut Reader<'_>, input: &InputSpec) -> (Vec<String>, Fit, f32) {
     };
     (labels, fit, r.number("holdout", 0.0..=0.9, Some(0.2)))
 }
+
+/// Of a task without images.
+const NO_FIT: Fit = Fit {
+    width: 0,
+    height: 0,
+    inner_width: 0,
+    inner_height: 0,
+    background: 0,
+    invert: false,
+    keep_aspect: true,
+};
 
 /// JSON with sorted keys and no space, whatever the map type of the build.
 fn canonical(value: &Value, out: &mut String) {
@@ -523,6 +626,80 @@ mod tests {
         assert!(ahead(
             json!({ "optimizer": released, "federation": { "ask_ahead": true } })
         ));
+    }
+
+    fn topics() -> Value {
+        json!({
+            "name": "Topics",
+            "model": { "url": "http://127.0.0.1:8701", "name": "minilm", "input": { "kind": "text" } },
+            "data": { "labels": ["1", "2"] },
+            "text": { "template": "This is about {}.", "words": ["sport", "money"] },
+            "generator": { "candidates": ["", "news", "all"], "positions": 2 },
+        })
+    }
+
+    #[test]
+    fn the_least_task_of_texts_is_whole() {
+        let task = Task::from_value(topics()).unwrap();
+        assert_eq!((task.dim(), task.update_length()), (6, 6));
+        assert_eq!(task.model.output.classes, 2);
+        assert!(!task.federation.ask_ahead);
+        assert_eq!(task.initial().unwrap(), [0.0; 6]);
+        assert_eq!(task.training_queries().unwrap(), 50 * 5 * 20 * 32);
+        assert_eq!(Task::from_value(task.source().clone()).unwrap(), task);
+        let Err(Faults(faults)) = task.generator() else {
+            panic!("a generator of images")
+        };
+        assert_eq!(faults[0].path, "model.input.kind");
+        assert!(
+            Task::from_value(minimal())
+                .unwrap()
+                .text_generator()
+                .is_err()
+        );
+        let mut released = topics();
+        released["optimizer"] = json!({ "form": "released" });
+        let task = Task::from_value(released).unwrap();
+        assert_eq!(task.initial().unwrap(), [1.0 / 3.0; 6]);
+    }
+
+    #[test]
+    fn what_does_not_go_with_texts_is_told() {
+        for (key, section, path) in [
+            ("optimizer", json!({ "kind": "spsa-gc" }), "optimizer.kind"),
+            (
+                "federation",
+                json!({ "rule": "scalars" }),
+                "federation.rule",
+            ),
+            (
+                "federation",
+                json!({ "ask_ahead": true }),
+                "federation.ask_ahead",
+            ),
+            ("mapping", json!({ "kind": "frequency" }), "mapping.kind"),
+            (
+                "data",
+                json!({ "labels": ["1", "2"], "invert": true }),
+                "data.invert",
+            ),
+            ("generator", json!({ "kind": "frame" }), "generator.kind"),
+            ("text", json!({}), "text.template"),
+        ] {
+            let mut value = topics();
+            value[key] = section;
+            let Faults(faults) = Task::from_value(value).unwrap_err();
+            assert!(faults.iter().any(|f| f.path == path), "{path}: {faults:?}");
+        }
+        let mut value = topics();
+        value["model"]["output"] = json!({ "classes": 7 });
+        assert!(Task::from_value(value).is_err());
+        let mut image = minimal();
+        image["text"] = json!({ "template": "{}" });
+        image["optimizer"] = json!({ "kind": "policy-gradient" });
+        let Faults(faults) = Task::from_value(image).unwrap_err();
+        let paths: Vec<_> = faults.iter().map(|f| f.path.as_str()).collect();
+        assert_eq!(paths, ["text", "optimizer.kind"]);
     }
 
     #[test]

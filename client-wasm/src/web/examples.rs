@@ -66,10 +66,7 @@ impl Examples {
 
     /// What the training works with.
     pub fn labelled(&self, part: Part) -> Vec<Labelled> {
-        let one = |&index: &usize| Labelled {
-            image: self.image(index).to_vec(),
-            label: self.label(index),
-        };
+        let one = |&index: &usize| Labelled::image(self.image(index).to_vec(), self.label(index));
         self.part(part).iter().map(one).collect()
     }
 

@@ -348,6 +348,14 @@ fn parts(opening: &Opening, source: Value) -> Result<Parts, Trouble> {
             "its sums have no masks, which is for simulations only".to_owned()
         ));
     }
+    if task.text.is_some() {
+        return Err(Trouble::new(
+            Place::Open,
+            "text_task",
+            "This federation works with texts",
+            "This page takes part with pictures only. Take part from the command line: fed-bbpt join, with the link that you were sent.",
+        ));
+    }
     let generator = task.generator().map_err(|faults| bad(faults.to_string()))?;
     let model =
         ModelApi::new(&task, &opening.aggregator).map_err(|error| bad(error.to_string()))?;

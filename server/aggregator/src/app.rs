@@ -79,12 +79,11 @@ impl App {
         let broken = |what: String| Failure::Internal(format!("stored task of {id}: {what}"));
         let value = serde_json::from_str(&source).map_err(|e| broken(e.to_string()))?;
         let task = Task::from_value(value).map_err(|e| broken(e.to_string()))?;
-        let dim = task.generator().map_err(|e| broken(e.to_string()))?.dim();
         let known = Arc::new(Known {
             id: id.to_owned(),
             task_hash: task.hash(),
             model_origin: origin_of(&task.model.url).unwrap_or_default(),
-            dim,
+            dim: task.dim(),
             task,
         });
         let mut cache = lock();

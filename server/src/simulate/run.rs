@@ -76,7 +76,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         args,
     };
 
-    let theta = task.generator()?.initial();
+    let theta = task.initial()?;
     let mut outcomes = Vec::new();
     let chosen = |s: Setting| args.only.is_empty() || args.only.contains(&s);
     let mut mapping = task.mapping.fixed();

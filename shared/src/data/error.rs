@@ -127,6 +127,24 @@ pub enum DataError {
         /// Row, from 1.
         row: usize,
     },
+    /// A row without a text.
+    #[error("{file}, row {row}: the text is empty; fill it in or delete the row")]
+    NoText {
+        /// The file's name.
+        file: String,
+        /// Row, from 1.
+        row: usize,
+    },
+    /// A line that is not a JSON object.
+    #[error("{file}, row {row}: not a JSON object ({cause}); each line must hold one")]
+    JsonLine {
+        /// The file's name.
+        file: String,
+        /// Row, from 1.
+        row: usize,
+        /// The parser's words.
+        cause: String,
+    },
     /// A quoted cell that is never closed.
     #[error(
         "{file}, row {row}: a quotation mark is opened and never closed; add the closing one or delete it"

@@ -1,4 +1,4 @@
-//! What a data owner brings: labelled pictures, from files or drawn by the built-in generator.
+//! What a data owner brings: labelled pictures, from files or drawn by the built-in generator, or labelled texts.
 //!
 //! Everything here is pure: bytes in, typed values or a [`DataError`] out. Opening files, unpacking
 //! gzip and zip, and decoding pictures (PNG, JPEG, …) is the caller's part, because the browser and
@@ -8,10 +8,13 @@
 //! |---|---|
 //! | [`files`] | which of the chosen files is what, and which class does each picture belong to? |
 //! | [`csv`], [`idx`] | pictures stored as numbers |
+//! | [`texts`] | labelled texts in all the layouts that public corpora have |
+//! | [`candidates`] | which words of a corpus may stand in a prompt? |
 //! | [`labels`] | do the owner's labels fit the federation's? |
 //! | [`handwriting`] | a built-in owner with a handwriting of their own |
 //! | [`partition`] | who gets which examples (simulations), what is held out for testing |
 
+pub mod candidates;
 pub mod csv;
 mod error;
 pub mod files;
@@ -19,6 +22,7 @@ pub mod handwriting;
 pub mod idx;
 pub mod labels;
 pub mod partition;
+pub mod texts;
 
 pub use error::DataError;
 

@@ -1,15 +1,18 @@
 //! Prompt generators: θ ↦ how an input is changed before the black box sees it.
 //!
-//! To add one: write its file with a `build` function and put its name into the list in [`registry`].
+//! To add one: write its file with a `build` function and put its name into the list in [`registry`], or, for
+//! texts, in [`text_registry`].
 
 mod basis;
 pub mod coordinator;
+pub mod discrete;
 pub mod frame;
 mod lanes;
 pub mod statistic;
 
 use crate::fault::{Fault, Faults, Reader};
 use crate::optimizer::Candidate;
+use crate::task::text::{Prompt, TextTask};
 use crate::text::bounded;
 use serde_json::Value;
 
@@ -102,6 +105,46 @@ pub trait Generator: Send + Sync {
 
     /// The same on the GPU, if there is a kernel for it.
     fn kernel(&self) -> Option<Kernel>;
+}
+
+/// θ ↦ words before what is asked about a text.
+pub trait TextGenerator: Send + Sync {
+    /// Number of parameters d.
+    fn dim(&self) -> usize;
+
+    /// Where θ is a table of categories: how many there are in a row ([`crate::optimizer::Space`]).
+    fn columns(&self) -> Option<usize>;
+
+    /// θ₀.
+    fn initial(&self) -> Vec<f32> {
+        vec![0.0; self.dim()]
+    }
+
+    /// The prompt at a point, θ itself or a candidate. Total: any numbers, NaN too, give a prompt.
+    fn prompt(&self, point: &[f32]) -> Prompt;
+}
+
+type BuildText = fn(&mut Reader<'_>, &TextTask) -> Box<dyn TextGenerator>;
+
+/// All generators for texts by the name that a task file uses. One line each.
+#[must_use]
+pub fn text_registry() -> &'static [(&'static str, BuildText)] {
+    &[("discrete", discrete::build)]
+}
+
+/// As [`build`], for a task of texts.
+pub fn build_text(spec: &Value, text: &TextTask) -> Result<Box<dyn TextGenerator>, Faults> {
+    let mut faults: Vec<Fault> = Vec::new();
+    let mut reader = Reader::new("generator", spec, &mut faults);
+    let names: Vec<_> = text_registry().iter().map(|(name, _)| *name).collect();
+    let chosen = reader.choice("kind", &names, Some("discrete"));
+    let generator = text_registry()[chosen].1(&mut reader, text);
+    reader.finish();
+    if faults.is_empty() {
+        Ok(generator)
+    } else {
+        Err(Faults(faults))
+    }
 }
 
 type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;

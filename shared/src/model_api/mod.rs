@@ -8,13 +8,14 @@ mod tensor_data;
 
 use serde::{Deserialize, Serialize};
 
+use crate::task::Task;
 use crate::text::Short;
 
 pub use error::{ModelApiError, Retry};
 pub use scores::Scores;
 pub use tensor_data::TensorData;
 
-/// How the model takes images and what it answers: the `[model]` section of a task file.
+/// How the model takes its inputs and what it answers: the `[model]` section of a task file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 #[serde(deny_unknown_fields)]
@@ -31,7 +32,8 @@ pub struct ModelSpec {
     pub output: OutputSpec,
 }
 
-/// The image tensor: a batch of RGB images.
+/// The image tensor: a batch of RGB images. Of a task of texts only its name means anything, and its size is 0×0
+/// ([`crate::task::text::Tensors`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 #[serde(deny_unknown_fields)]
@@ -229,6 +231,56 @@ pub trait Dialect: Send + Sync {
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError>;
 }
 
+/// Texts to be scored together, prompts included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextQueries {
+    /// Whole model inputs.
+    pub texts: Vec<String>,
+    /// The label template of each text, in which `{}` stands for the label word; none at all for masked language
+    /// models, whose texts hold the mask.
+    pub templates: Vec<String>,
+}
+
+/// One protocol, configured for one model and a task of texts.
+pub trait TextDialect: Send + Sync {
+    /// Asks for the model's description.
+    fn describe_request(&self) -> Request;
+
+    /// Reads the answer to [`describe_request`](Self::describe_request) and compares it with the
+    /// task file.
+    ///
+    /// # Errors
+    /// [`ModelApiError::Disagrees`] with every disagreement, or whatever the answer says.
+    fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError>;
+
+    /// Asks for the scores of the task's label words for each text.
+    fn infer_request(&self, queries: &TextQueries) -> Request;
+
+    /// Reads the answer to an [`infer_request`](Self::infer_request) of `count` texts: `[count, labels]`.
+    /// Total: any bytes give scores or an error.
+    ///
+    /// # Errors
+    /// Whatever the answer says, or what is wrong with it.
+    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError>;
+}
+
+/// The dialect of a task of texts, ready for use.
+///
+/// # Errors
+/// [`ModelApiError::InvalidSpec`] with every fault of the `[model]` section, or where the task's inputs are images.
+pub fn text_dialect(task: &Task) -> Result<Box<dyn TextDialect>, ModelApiError> {
+    let (mut faults, spec) = (call_faults(&task.model), &task.model);
+    match &task.text {
+        Some(text) if faults.is_empty() => {
+            let dialect = open_inference::OpenInferenceText::new(spec.clone(), text.clone());
+            return Ok(Box::new(dialect));
+        }
+        Some(_) => {}
+        None => faults.push("input.kind is `image`, but texts are to be sent".to_owned()),
+    }
+    Err(ModelApiError::InvalidSpec { faults })
+}
+
 /// The dialect that `spec` names, ready for use.
 ///
 /// # Errors
@@ -249,6 +301,32 @@ const MAX_CLASSES: usize = 1 << 20;
 /// Everything that is wrong with `spec`; empty if it can be used.
 #[must_use]
 pub fn spec_faults(spec: &ModelSpec) -> Vec<String> {
+    let mut faults = call_faults(spec);
+    let mut check = |good: bool, fault: String| {
+        if !good {
+            faults.push(fault);
+        }
+    };
+    let input = &spec.input;
+    for (field, side) in [("height", input.height), ("width", input.width)] {
+        check(
+            (1..=MAX_SIDE).contains(&side),
+            format!("input.{field} is {side}, but must be from 1 to {MAX_SIDE}"),
+        );
+    }
+    check(
+        input.low.is_finite() && input.high.is_finite() && input.low != input.high,
+        format!(
+            "input.low is {} and input.high is {}, but they must be two different finite numbers",
+            Short(input.low.into()),
+            Short(input.high.into())
+        ),
+    );
+    faults
+}
+
+/// What is wrong with `spec` whatever its inputs are.
+fn call_faults(spec: &ModelSpec) -> Vec<String> {
     let mut faults = Vec::new();
     let mut check = |good: bool, fault: String| {
         if !good {
@@ -280,20 +358,6 @@ pub fn spec_faults(spec: &ModelSpec) -> Vec<String> {
     check(!name.is_empty(), "name is empty".into());
     check(!input.name.is_empty(), "input.name is empty".into());
     check(!output.name.is_empty(), "output.name is empty".into());
-    for (field, side) in [("height", input.height), ("width", input.width)] {
-        check(
-            (1..=MAX_SIDE).contains(&side),
-            format!("input.{field} is {side}, but must be from 1 to {MAX_SIDE}"),
-        );
-    }
-    check(
-        input.low.is_finite() && input.high.is_finite() && input.low != input.high,
-        format!(
-            "input.low is {} and input.high is {}, but they must be two different finite numbers",
-            Short(input.low.into()),
-            Short(input.high.into())
-        ),
-    );
     check(
         (1..=MAX_CLASSES).contains(&output.classes),
         format!(

@@ -13,6 +13,9 @@ mod description;
 mod status;
 #[cfg(test)]
 mod tests;
+mod text;
+
+pub(super) use text::OpenInferenceText;
 
 use super::{
     Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec, Request,
@@ -40,12 +43,7 @@ impl OpenInference {
 
 impl Dialect for OpenInference {
     fn describe_request(&self) -> Request {
-        Request {
-            method: Method::Get,
-            path: self.path.clone(),
-            headers: vec![("accept".into(), "application/json".into())],
-            body: Vec::new(),
-        }
+        metadata_request(&self.path)
     }
 
     fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
@@ -105,6 +103,16 @@ impl Dialect for OpenInference {
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
         status::check(response, &self.spec.name)?;
         answer::read(&self.spec.output, response, count)
+    }
+}
+
+/// Asks for the description of the model at `path`.
+fn metadata_request(path: &str) -> Request {
+    Request {
+        method: Method::Get,
+        path: path.to_owned(),
+        headers: vec![("accept".into(), "application/json".into())],
+        body: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! To add one: write its file with a `build` function and put its name into the list in [`registry`].
 
 mod estimate;
+pub mod policy_gradient;
 pub mod spsa_gc;
 pub mod zo_adam;
 pub mod zo_sgd;
@@ -106,6 +107,13 @@ impl Plan {
     }
 }
 
+/// What an optimiser must know of θ's meaning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// θ is a table of categories, row by row, with so many in each; nothing where θ are plain numbers.
+    pub columns: Option<usize>,
+}
+
 /// Why losses were not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TellError {
@@ -135,6 +143,16 @@ pub trait Optimizer: Send + Sync {
 
     /// Queries of one step are this many batches.
     fn batches_per_step(&self) -> usize;
+
+    /// Where a run starts, if not where the generator says ([`crate::task::Task::initial`]).
+    fn start(&self, initial: Vec<f32>) -> Vec<f32> {
+        initial
+    }
+
+    /// Whether it draws categories: needs a [`Space`] that has them, and only such a one.
+    fn draws_categories(&self) -> bool {
+        false
+    }
 
     /// How many numbers say where a step went, if a step is a sum of its directions with factors
     /// ([`State::scalars`]); nothing for others.
@@ -175,7 +193,7 @@ pub(crate) fn direction(
     }
 }
 
-type Build = fn(&mut Reader<'_>, Identity, Plan) -> Box<dyn Optimizer>;
+type Build = fn(&mut Reader<'_>, Identity, Plan, Space) -> Box<dyn Optimizer>;
 
 /// All optimisers by the name that a task file uses. One line each.
 #[must_use]
@@ -184,16 +202,38 @@ pub fn registry() -> &'static [(&'static str, Build)] {
         ("zo-adam", zo_adam::build),
         ("zo-sgd", zo_sgd::build),
         ("spsa-gc", spsa_gc::build),
+        ("policy-gradient", policy_gradient::build),
     ]
 }
 
-/// Builds what a task file's `[optimizer]` table asks for; all faults at once.
-pub fn build(spec: &Value, identity: Identity, plan: Plan) -> Result<Box<dyn Optimizer>, Faults> {
+/// Builds what a task file's `[optimizer]` table asks for, for parameters of that kind; all faults at once.
+pub fn build(
+    spec: &Value,
+    identity: Identity,
+    plan: Plan,
+    space: Space,
+) -> Result<Box<dyn Optimizer>, Faults> {
     let mut faults: Vec<Fault> = Vec::new();
     let mut reader = Reader::new("optimizer", spec, &mut faults);
     let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
-    let chosen = reader.choice("kind", &names, Some("zo-adam"));
-    let optimizer = registry()[chosen].1(&mut reader, identity, plan);
+    let default = if space.columns.is_some() {
+        "policy-gradient"
+    } else {
+        "zo-adam"
+    };
+    let chosen = reader.choice("kind", &names, Some(default));
+    let optimizer = registry()[chosen].1(&mut reader, identity, plan, space);
+    match (optimizer.draws_categories(), space.columns) {
+        (true, None) => reader.fault(
+            "kind",
+            "draws categories, of which the generator has none; it goes with discrete",
+        ),
+        (false, Some(_)) => reader.fault(
+            "kind",
+            "takes small steps in numbers, but the generator's parameters choose words; policy-gradient goes with it",
+        ),
+        _ => {}
+    }
     reader.finish();
     if faults.is_empty() {
         Ok(optimizer)
@@ -221,7 +261,7 @@ mod tests {
                 rounds: 1,
                 local_steps: 400,
             };
-            let optimizer = build(&spec, Identity { key: [1, 2] }, plan).unwrap();
+            let optimizer = build(&spec, Identity { key: [1, 2] }, plan, Space::default()).unwrap();
             let mut state = State::new(vec![0.0; 20], 0);
             let loss = |point: &[f32]| point.iter().map(|t| (t - 1.0) * (t - 1.0)).sum::<f32>();
             let mut point = Vec::new();
@@ -244,6 +284,7 @@ mod tests {
     #[test]
     fn bad_losses_change_nothing() {
         for (name, _) in registry() {
+            let columns = (*name == "policy-gradient").then_some(3);
             let optimizer = build(
                 &json!({ "kind": name }),
                 Identity { key: [1, 2] },
@@ -251,6 +292,7 @@ mod tests {
                     rounds: 1,
                     local_steps: 1,
                 },
+                Space { columns },
             )
             .unwrap();
             let before = State::new(vec![0.5; 3], 0);
@@ -269,5 +311,35 @@ mod tests {
             );
             assert_eq!(state, before);
         }
+    }
+
+    #[test]
+    fn numbers_and_categories_are_not_confused() {
+        let plan = Plan {
+            rounds: 1,
+            local_steps: 1,
+        };
+        for (name, _) in registry() {
+            for columns in [None, Some(4)] {
+                let built = build(
+                    &json!({ "kind": name }),
+                    Identity { key: [1, 2] },
+                    plan,
+                    Space { columns },
+                );
+                let fits = columns.is_some() == (*name == "policy-gradient");
+                assert_eq!(built.is_ok(), fits, "{name} {columns:?}");
+            }
+        }
+        let Err(Faults(faults)) = build(
+            &json!({ "kind": "zo-adam", "colour": 1 }),
+            Identity { key: [1, 2] },
+            plan,
+            Space { columns: Some(4) },
+        ) else {
+            panic!("accepted")
+        };
+        let paths: Vec<_> = faults.iter().map(|f| f.path.as_str()).collect();
+        assert_eq!(paths, ["optimizer.kind", "optimizer.colour"]);
     }
 }

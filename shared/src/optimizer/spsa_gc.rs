@@ -13,7 +13,9 @@
 //! The paper prints a look-ahead form; the code, and so this file, does not evaluate at the look-ahead point.
 //! There is no clipping and no weight decay.
 
-use super::{Candidate, Identity, Optimizer, Plan, State, TellError, check_losses, direction};
+use super::{
+    Candidate, Identity, Optimizer, Plan, Space, State, TellError, check_losses, direction,
+};
 use crate::fault::Reader;
 use crate::rng::Distribution;
 
@@ -32,7 +34,12 @@ pub struct SpsaGc {
 }
 
 /// Reads `directions` (SP_AVG), `o`, `a`, `c`, `alpha`, `gamma`, `beta`; defaults as for SVHN.
-pub(super) fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan) -> Box<dyn Optimizer> {
+pub(super) fn build(
+    reader: &mut Reader<'_>,
+    identity: Identity,
+    plan: Plan,
+    _: Space,
+) -> Box<dyn Optimizer> {
     Box::new(SpsaGc {
         identity,
         plan,

@@ -3,7 +3,7 @@
 //! The estimate is in `estimate.rs`. Adam: Kingma and Ba, ICLR 2015, with bias correction.
 
 use super::estimate::Estimator;
-use super::{Candidate, Identity, Optimizer, Plan, State, TellError};
+use super::{Candidate, Identity, Optimizer, Plan, Space, State, TellError};
 use crate::fault::Reader;
 
 /// Settings of the optimiser.
@@ -17,7 +17,12 @@ pub struct ZoAdam {
 }
 
 /// Reads the estimate's settings, `learning_rate`, `beta1`, `beta2`, `decay`.
-pub(super) fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan) -> Box<dyn Optimizer> {
+pub(super) fn build(
+    reader: &mut Reader<'_>,
+    identity: Identity,
+    plan: Plan,
+    _: Space,
+) -> Box<dyn Optimizer> {
     Box::new(ZoAdam {
         estimator: Estimator::read(reader, identity),
         plan,

@@ -1,7 +1,7 @@
 //! `zo-sgd`: plain steps along the estimate. The local optimiser of choice when the server keeps the moments.
 
 use super::estimate::Estimator;
-use super::{Candidate, Identity, Optimizer, Plan, State, TellError};
+use super::{Candidate, Identity, Optimizer, Plan, Space, State, TellError};
 use crate::fault::Reader;
 
 /// Settings of the optimiser.
@@ -14,7 +14,12 @@ pub struct ZoSgd {
 }
 
 /// Reads the estimate's settings, `learning_rate`, `decay`.
-pub(super) fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan) -> Box<dyn Optimizer> {
+pub(super) fn build(
+    reader: &mut Reader<'_>,
+    identity: Identity,
+    plan: Plan,
+    _: Space,
+) -> Box<dyn Optimizer> {
     Box::new(ZoSgd {
         estimator: Estimator::read(reader, identity),
         plan,
@@ -72,7 +77,12 @@ mod tests {
             rounds: 10,
             local_steps: 5,
         };
-        let optimizer = build(&mut reader, Identity { key: [7, 9] }, plan);
+        let optimizer = build(
+            &mut reader,
+            Identity { key: [7, 9] },
+            plan,
+            Space::default(),
+        );
         assert!(faults.is_empty(), "{faults:?}");
         let mut dice = Stream::new(3, purpose::FAULT);
         let theta: Vec<f32> = (0..dim).map(|i| (i as f32 * 0.37).cos()).collect();
@@ -136,7 +146,12 @@ mod tests {
             rounds: 10,
             local_steps: 5,
         };
-        let optimizer = build(&mut reader, Identity { key: [7, 9] }, plan);
+        let optimizer = build(
+            &mut reader,
+            Identity { key: [7, 9] },
+            plan,
+            Space::default(),
+        );
         let replayed = |round, scalars: &[f32]| {
             let mut out = vec![0.0; 64];
             optimizer.replay(round, scalars, &mut out);

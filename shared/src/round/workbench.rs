@@ -1,41 +1,111 @@
 //! What a participant works with: their examples, prepared for the generator, and the pure halves of an
-//! evaluation: which images go to the model, and what its answers mean.
+//! evaluation: which images or texts go to the model, and what its answers mean.
 //!
 //! The browser, `fed-bbpt join` and the simulation differ in how they send; all of them use this.
 
 use super::client::{Client, Environment, Evaluation, Event, Part, Purpose, Secrets};
+use crate::data::texts::Text;
 use crate::fault::Faults;
-use crate::generator::{Generator, Prepared, Scratch, render};
-use crate::model_api::Scores;
+use crate::generator::{Generator, Prepared, Scratch, TextGenerator, render};
+use crate::model_api::{Scores, TextQueries};
 use crate::objective::Outcome;
 use crate::objective::mapping::{Frequencies, Mapping};
 use crate::optimizer::{Candidate, Optimizer};
 use crate::task::Task;
+use crate::task::text::Prompt;
 use std::ops::Range;
 
-/// One example: 3·H·W planar bytes as the model takes them, and its label's number.
+/// An example's input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// 3·H·W planar bytes as the model takes them.
+    Image(Vec<u8>),
+    /// One text or a pair.
+    Text(Text),
+}
+
+/// One example, and its label's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labelled {
-    /// The image.
-    pub image: Vec<u8>,
+    /// Of the kind that the task has.
+    pub input: Input,
     /// Below `task.labels.len()`.
     pub label: usize,
 }
 
+impl Labelled {
+    /// An image with its label.
+    #[must_use]
+    pub fn image(image: Vec<u8>, label: usize) -> Self {
+        Self {
+            input: Input::Image(image),
+            label,
+        }
+    }
+}
+
+enum Content {
+    Image {
+        original: Vec<u8>,
+        prepared: Prepared,
+    },
+    Text(Text),
+}
+
 struct Item {
-    original: Vec<u8>,
-    prepared: Prepared,
+    content: Content,
     label: usize,
 }
 
-/// Images that one request holds where the model's server does not say less: enough to use a batch well, few
+impl Item {
+    /// Nothing of a text.
+    fn prepared(&self) -> Option<&Prepared> {
+        match &self.content {
+            Content::Image { prepared, .. } => Some(prepared),
+            Content::Text(_) => None,
+        }
+    }
+}
+
+/// The prompt generator of the task's kind of inputs.
+enum Prompter {
+    Images(Box<dyn Generator>),
+    Texts(Box<dyn TextGenerator>),
+}
+
+/// What one request asks: of images or of texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Queries {
+    /// `[count][3·H·W]` bytes.
+    Images {
+        /// The images, planar.
+        bytes: Vec<u8>,
+        /// How many.
+        count: usize,
+    },
+    /// Texts with their label templates.
+    Texts(TextQueries),
+}
+
+impl Queries {
+    /// How many inputs are asked.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Images { count, .. } => *count,
+            Self::Texts(queries) => queries.texts.len(),
+        }
+    }
+}
+
+/// Images, or texts, that one request holds where the model's server does not say less: enough to use a batch well, few
 /// enough that several requests are under way while the next is rendered.
 pub const REQUEST_IMAGES: usize = 32;
 
 /// A participant's task, tools and examples.
 pub struct Workbench {
     task: Task,
-    generator: Box<dyn Generator>,
+    prompter: Prompter,
     optimizer: Box<dyn Optimizer>,
     training: Vec<Item>,
     holdout: Vec<Item>,
@@ -43,27 +113,40 @@ pub struct Workbench {
 }
 
 impl Workbench {
-    /// Prepares everything once. Examples must have the task's size and labels.
+    /// Prepares everything once. Examples must have the task's kind, size and labels; those of the other kind are
+    /// left out.
     pub fn new(
         task: Task,
         participant: u32,
         training: Vec<Labelled>,
         holdout: Vec<Labelled>,
     ) -> Result<Self, Faults> {
-        let generator = task.generator()?;
+        let prompter = match task.text {
+            None => Prompter::Images(task.generator()?),
+            Some(_) => Prompter::Texts(task.text_generator()?),
+        };
         let optimizer = task.optimizer(participant)?;
         let prepare = |examples: Vec<Labelled>| -> Vec<Item> {
-            let prepare_one = |e: Labelled| Item {
-                prepared: generator.prepare(&e.image),
-                original: e.image,
-                label: e.label,
+            let prepare_one = |e: Labelled| {
+                let content = match (e.input, &prompter) {
+                    (Input::Image(original), Prompter::Images(generator)) => Content::Image {
+                        prepared: generator.prepare(&original),
+                        original,
+                    },
+                    (Input::Text(text), Prompter::Texts(_)) => Content::Text(text),
+                    _ => return None,
+                };
+                Some(Item {
+                    content,
+                    label: e.label,
+                })
             };
-            examples.into_iter().map(prepare_one).collect()
+            examples.into_iter().filter_map(prepare_one).collect()
         };
         let (training, holdout) = (prepare(training), prepare(holdout));
         Ok(Self {
             task,
-            generator,
+            prompter,
             optimizer,
             training,
             holdout,
@@ -84,19 +167,13 @@ impl Workbench {
         &self.task
     }
 
-    /// The prompt generator.
-    #[must_use]
-    pub fn generator(&self) -> &dyn Generator {
-        &*self.generator
-    }
-
     /// What the client's machine wants to know.
     #[must_use]
     pub fn environment(&self) -> Environment<'_> {
         Environment {
             task: &self.task,
             optimizer: &*self.optimizer,
-            dim: self.generator.dim(),
+            dim: self.task.dim(),
             training: self.training.len(),
             holdout: self.holdout.len(),
             secrets: self.secrets.as_ref(),
@@ -123,7 +200,7 @@ impl Workbench {
         &'a self,
         evaluation: &'a Evaluation,
     ) -> impl Iterator<Item = &'a Prepared> {
-        self.chosen(evaluation).map(|i| &i.prepared)
+        self.chosen(evaluation).filter_map(Item::prepared)
     }
 
     /// True label numbers of an evaluation's examples, in order.
@@ -132,13 +209,13 @@ impl Workbench {
         self.chosen(evaluation).map(|i| i.label).collect()
     }
 
-    /// How many groups of images an evaluation has: one for each candidate, or the originals.
+    /// How many groups of inputs an evaluation has: one for each candidate, or the originals.
     #[must_use]
     pub fn groups(evaluation: &Evaluation) -> usize {
         evaluation.candidates.len().max(1)
     }
 
-    /// Cuts an evaluation into requests of at most `most` images. A request is a range of images, counted
+    /// Cuts an evaluation into requests of at most `most` inputs. A request is a range of inputs, counted
     /// group by group, example by example.
     #[must_use]
     pub fn requests(evaluation: &Evaluation, most: usize) -> Vec<Range<usize>> {
@@ -152,34 +229,82 @@ impl Workbench {
             .collect()
     }
 
+    /// What a request asks.
+    #[must_use]
+    pub fn queries(&self, evaluation: &Evaluation, request: Range<usize>) -> Queries {
+        match &self.prompter {
+            Prompter::Images(_) => {
+                let (mut bytes, count) = (Vec::new(), request.len());
+                self.render(evaluation, request, &mut bytes);
+                Queries::Images { bytes, count }
+            }
+            Prompter::Texts(generator) => {
+                Queries::Texts(self.texts(&**generator, evaluation, request))
+            }
+        }
+    }
+
+    /// The texts of a request, group by group as [`Workbench::render`] has its images.
+    fn texts(
+        &self,
+        generator: &dyn TextGenerator,
+        evaluation: &Evaluation,
+        request: Range<usize>,
+    ) -> TextQueries {
+        let mut queries = TextQueries::default();
+        let items: Vec<&Item> = self.chosen(evaluation).collect();
+        let Some(wording) = self.task.text.as_ref().filter(|_| !items.is_empty()) else {
+            return queries;
+        };
+        let (mut point, mut begun, mut prompt) = (Vec::new(), None, Prompt::default());
+        for at in request {
+            let (group, item) = (at / items.len(), items[at % items.len()]);
+            // Without candidates the texts go without a prompt: to see what the model does alone.
+            if let Some(candidate) = evaluation.candidates.get(group)
+                && begun != Some(group)
+            {
+                candidate.apply(&evaluation.theta, &mut point);
+                prompt = generator.prompt(&point);
+                begun = Some(group);
+            }
+            if let Content::Text(text) = &item.content {
+                queries.texts.push(wording.input(text, &prompt));
+                queries.templates.extend(wording.template(&prompt));
+            }
+        }
+        queries
+    }
+
     /// Renders the images of a request on the CPU: [images][3·H·W] bytes, ready to be sent.
     pub fn render(&self, evaluation: &Evaluation, images: Range<usize>, out: &mut Vec<u8>) {
         let items: Vec<&Item> = self.chosen(evaluation).collect();
         let bytes = self.task.shape().bytes();
         out.resize(images.len() * bytes, 0);
-        if items.is_empty() {
+        let (Prompter::Images(generator), false) = (&self.prompter, items.is_empty()) else {
             return;
-        }
+        };
         let (mut scratch, mut point) = (Scratch::default(), Vec::new());
         let mut begun = None;
         for (image, slot) in images.zip(out.chunks_exact_mut(bytes)) {
             let (group, item) = (image / items.len(), items[image % items.len()]);
+            let Content::Image { original, prepared } = &item.content else {
+                continue;
+            };
             // The images as they are: for a mapping, or to see what the model does without a prompt.
             let Some(candidate) = evaluation.candidates.get(group) else {
-                slot.copy_from_slice(&item.original);
+                slot.copy_from_slice(original);
                 continue;
             };
             if begun != Some(group) {
                 candidate.apply(&evaluation.theta, &mut point);
-                self.generator.begin(&point, &mut scratch);
+                generator.begin(&point, &mut scratch);
                 begun = Some(group);
             }
-            self.generator
-                .prompt(&point, &item.prepared, &mut scratch, slot);
+            generator.prompt(&point, prepared, &mut scratch, slot);
         }
     }
 
-    /// One example of a part for showing: original and prompted bytes, and its label.
+    /// One image of a part for showing: original and prompted bytes, and its label. Nothing of a text.
     #[must_use]
     pub fn show(
         &self,
@@ -188,21 +313,26 @@ impl Workbench {
         theta: &[f32],
     ) -> Option<(Vec<u8>, Vec<u8>, usize)> {
         let item = self.items(part).get(index)?;
+        let (Content::Image { original, prepared }, Prompter::Images(generator)) =
+            (&item.content, &self.prompter)
+        else {
+            return None;
+        };
         let mut prompted = Vec::new();
         render(
-            &*self.generator,
+            &**generator,
             theta,
             &[Candidate::BASE],
-            &[&item.prepared],
+            &[prepared],
             &mut prompted,
         );
-        Some((item.original.clone(), prompted, item.label))
+        Some((original.clone(), prompted, item.label))
     }
 
     /// What the answers mean: the answers to all [`Workbench::requests`], in order.
     ///
     /// # Errors
-    /// Fewer or more answers than images.
+    /// Fewer or more answers than inputs.
     pub fn event(
         &self,
         client: &Client,
@@ -246,12 +376,101 @@ impl Workbench {
     }
 }
 
-/// A model API answered more or fewer images than were asked.
+/// A model API answered more or fewer inputs than were asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the model API answered {got} images where {expected} were asked")]
+#[error("the model API answered {got} inputs where {expected} were asked")]
 pub struct AnswerCount {
     /// Asked.
     pub expected: usize,
     /// Answered.
     pub got: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Direction, Distribution};
+    use serde_json::{Value, json};
+
+    fn bench(text: Value) -> Workbench {
+        let task = Task::from_value(json!({
+            "name": "Topics",
+            "model": { "url": "http://127.0.0.1:8701", "name": "encoder", "input": { "kind": "text" } },
+            "data": { "labels": ["1", "2"] },
+            "text": text,
+            "generator": { "candidates": ["", "x", "y"], "positions": 2 },
+        }))
+        .unwrap();
+        let example = |(label, first): (usize, &str)| Labelled {
+            input: Input::Text(Text {
+                first: first.to_owned(),
+                second: String::new(),
+            }),
+            label,
+        };
+        let training = [(0, "a"), (1, "b"), (0, "c")].map(example).to_vec();
+        // A picture among texts is nobody's example.
+        let holdout = vec![Labelled::image(vec![1, 2, 3], 0)];
+        Workbench::new(task, 0, training, holdout).unwrap()
+    }
+
+    fn evaluation(theta: Vec<f32>, candidates: Vec<Candidate>) -> Evaluation {
+        Evaluation {
+            purpose: Purpose::Step,
+            theta,
+            candidates,
+            part: Part::Training,
+            examples: vec![2, 0],
+        }
+    }
+
+    fn texts(bench: &Workbench, evaluation: &Evaluation, request: Range<usize>) -> TextQueries {
+        match bench.queries(evaluation, request) {
+            Queries::Texts(queries) => queries,
+            Queries::Images { .. } => panic!("images of texts"),
+        }
+    }
+
+    #[test]
+    fn texts_carry_the_prompts_of_their_candidates() {
+        let bench = bench(json!({ "template": "About {}." }));
+        assert_eq!(bench.environment().holdout, 0);
+        let theta = vec![0.0, 0.0, 1.0, 0.0, 2.0, 0.0];
+        let drawn = Candidate {
+            direction: Some(Direction {
+                key: [1, 2],
+                counter: [0, 0, 0],
+                distribution: Distribution::Gumbel,
+            }),
+            scale: 1.0,
+        };
+        let both = evaluation(theta.clone(), vec![Candidate::BASE, drawn]);
+        let asked = texts(&bench, &both, 0..4);
+        assert_eq!(asked.texts, ["c", "a", "c", "a"]);
+        assert_eq!(asked.templates[..2], ["y x About {}.", "y x About {}."]);
+        assert_eq!(asked.templates[2], asked.templates[3]);
+        // However it is cut, the same is asked.
+        for most in 1..4 {
+            let mut parts = TextQueries::default();
+            for request in Workbench::requests(&both, most) {
+                let part = texts(&bench, &both, request);
+                parts.texts.extend(part.texts);
+                parts.templates.extend(part.templates);
+            }
+            assert_eq!(parts, asked);
+        }
+        let bare = texts(&bench, &evaluation(theta, Vec::new()), 0..2);
+        assert_eq!(bare.templates, ["About {}.", "About {}."]);
+        assert_eq!(bench.labels(&both), [0, 0]);
+        assert!(bench.show(Part::Training, 0, &[0.0; 6]).is_none());
+    }
+
+    #[test]
+    fn masked_models_get_no_template() {
+        let bench = bench(json!({ "input": "{text}: <mask>" }));
+        let theta = vec![0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+        let asked = texts(&bench, &evaluation(theta, vec![Candidate::BASE]), 0..2);
+        assert_eq!(asked.texts, ["x y c: <mask>", "x y a: <mask>"]);
+        assert!(asked.templates.is_empty());
+    }
 }

@@ -89,7 +89,7 @@ impl Replay {
     /// # Errors
     /// The task's generator cannot be built.
     pub fn new(task: &Task) -> Result<Self, Faults> {
-        let theta = task.generator()?.initial();
+        let theta = task.initial()?;
         Ok(Self {
             federation: String::new(),
             theta: theta_hash(&theta),

@@ -262,11 +262,9 @@ impl Scenario {
     pub fn bench(&self, task: &Task, number: u32, who: usize) -> Workbench {
         let mut stream = Stream::new(self.seed ^ u64::from(number), purpose::HANDWRITING);
         let mut some = |n: usize| -> Vec<Labelled> {
-            let mut one = |label| Labelled {
-                image: (0..3 * SIDE * SIDE)
-                    .map(|_| stream.below(256) as u8)
-                    .collect(),
-                label,
+            let mut one = |label| {
+                let image = (0..3 * SIDE * SIDE).map(|_| stream.below(256) as u8);
+                Labelled::image(image.collect(), label)
             };
             (0..n).map(|i| one(i % CLASSES)).collect()
         };

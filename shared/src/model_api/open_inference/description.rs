@@ -9,9 +9,9 @@ use crate::text::Short;
 // Read by hand from the parsed JSON, as the answers are: derived readers of these few fields would be larger
 // than all else that the browser's module has for this protocol.
 
-struct Tensor<'a> {
-    name: &'a str,
-    datatype: &'a str,
+pub(super) struct Tensor<'a> {
+    pub name: &'a str,
+    pub datatype: &'a str,
     /// Negative for dimensions of any size.
     shape: Vec<i64>,
     /// An addition of `fed-bbpt model-api`: `datatypes`, every type that is taken, not only the preferred
@@ -20,7 +20,10 @@ struct Tensor<'a> {
 }
 
 /// The tensors of `inputs` or `outputs`, if there is such a list.
-fn tensors<'a>(metadata: &'a Value, key: &str) -> Result<Option<Vec<Tensor<'a>>>, ModelApiError> {
+pub(super) fn tensors<'a>(
+    metadata: &'a Value,
+    key: &str,
+) -> Result<Option<Vec<Tensor<'a>>>, ModelApiError> {
     let list = &metadata[key];
     if list.is_null() {
         return Ok(None);
@@ -45,7 +48,7 @@ fn tensors<'a>(metadata: &'a Value, key: &str) -> Result<Option<Vec<Tensor<'a>>>
     }
 }
 
-fn no_model(why: &str) -> ModelApiError {
+pub(super) fn no_model(why: &str) -> ModelApiError {
     ModelApiError::NotThisProtocol {
         detail: format!("it describes no model ({why})"),
     }
@@ -187,7 +190,7 @@ fn check_image_shape(
     }
 }
 
-fn check_classes(classes: usize, tensor: &Tensor<'_>, faults: &mut Vec<String>) {
+pub(super) fn check_classes(classes: usize, tensor: &Tensor<'_>, faults: &mut Vec<String>) {
     let fits = match tensor.shape.as_slice() {
         [_, stated, rest @ ..] => {
             (*stated < 0 || *stated as u64 == classes as u64) && rest.iter().all(|&d| d == 1)
@@ -202,7 +205,7 @@ fn check_classes(classes: usize, tensor: &Tensor<'_>, faults: &mut Vec<String>) 
     }
 }
 
-fn missing(what: &str, name: &str, tensors: &[Tensor<'_>]) -> String {
+pub(super) fn missing(what: &str, name: &str, tensors: &[Tensor<'_>]) -> String {
     let names: Vec<_> = tensors
         .iter()
         .map(|tensor| format!("`{}`", tensor.name))
@@ -215,14 +218,14 @@ fn missing(what: &str, name: &str, tensors: &[Tensor<'_>]) -> String {
     format!("the task names the {what} `{name}`, the model has {known}")
 }
 
-fn number(value: &Value) -> Option<usize> {
+pub(super) fn number(value: &Value) -> Option<usize> {
     value
         .as_u64()
         .and_then(|number| usize::try_from(number).ok())
 }
 
 /// The strings of a list; empty unless all are strings.
-fn strings(value: &Value) -> Vec<String> {
+pub(super) fn strings(value: &Value) -> Vec<String> {
     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
     let strings: Option<Vec<_>> = items
         .iter()

@@ -1,0 +1,122 @@
+//! Labelled texts, or pairs of texts, as their owners have them.
+//!
+//! Read without any option: CSV, tables separated by tabs (GLUE's), JSON lines, and lines of a label and a sentence
+//! (Stanford's sentiment treebank, TREC). Columns are known by name (`text`, `sentence`, `sentence1` and
+//! `sentence2`, `label`, …); in a table without such a header, the label is the column that holds nothing but the
+//! federation's labels, and the text what has more than one word (AG News: class, title, description).
+//!
+//! What is not UTF-8 is read as Latin-1, cell by cell: old corpora hold both.
+
+mod columns;
+mod json;
+mod lines;
+mod table;
+
+use super::DataError;
+use super::csv::records;
+use super::labels::Labels;
+use columns::Columns;
+
+/// One text, or a pair of them (title and body, premise and hypothesis).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Text {
+    /// The text; of a pair the first.
+    pub first: String,
+    /// The second of a pair, or empty.
+    pub second: String,
+}
+
+/// One labelled text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextExample {
+    /// The text.
+    pub text: Text,
+    /// The label as it stands in the file; see [`Labels`]. Empty only in files without labels.
+    pub label: String,
+}
+
+/// Characters that are read of one text: models read some hundreds of words, and a file whose quotation marks are
+/// broken should not be sent to an API as a whole.
+pub const LONGEST: usize = 10_000;
+
+/// A row of a table, or a line.
+struct Row {
+    /// From 1, as an editor counts.
+    number: usize,
+    cells: Vec<String>,
+}
+
+/// All examples of a file. `file` is its name, which errors show; `known` are the federation's labels. Without any
+/// (public text, to take words from) a file may be without labels, too.
+///
+/// # Errors
+/// [`DataError::WrongKind`] for what is no text; [`DataError::RaggedRow`], [`DataError::NoLabel`],
+/// [`DataError::NoText`], [`DataError::OpenQuote`], [`DataError::JsonLine`] with the row;
+/// [`DataError::NoSuchColumn`] where no column is the text or the label; [`DataError::Empty`].
+pub fn read(file: &str, bytes: &[u8], known: &[String]) -> Result<Vec<TextExample>, DataError> {
+    let bytes = records::text(file, bytes)?;
+    let labels = Labels::new(known);
+    let (rows, columns) = match form(file, bytes) {
+        Form::Json => json::read(file, bytes, &labels)?,
+        Form::Lines => lines::read(bytes, &labels),
+        Form::Table(separator) => {
+            let mut rows = table::read(file, bytes, separator)?;
+            let columns = Columns::of_table(file, &mut rows, &labels)?;
+            (rows, columns)
+        }
+    };
+    let examples: Vec<TextExample> = rows
+        .iter()
+        .map(|row| columns.example(file, row, &labels))
+        .collect::<Result<_, _>>()?;
+    if examples.is_empty() {
+        return Err(DataError::Empty {
+            file: file.to_owned(),
+        });
+    }
+    Ok(examples)
+}
+
+/// How a file is laid out.
+#[derive(Debug, PartialEq, Eq)]
+enum Form {
+    /// An object in each line, or one list of objects.
+    Json,
+    /// A label, a blank, a sentence.
+    Lines,
+    /// With cells; a tab means cells without quotation marks, as GLUE's.
+    Table(u8),
+}
+
+fn form(file: &str, bytes: &[u8]) -> Form {
+    let name = file.to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let first = bytes.trim_ascii_start().first();
+    if first == Some(&b'{') || (first == Some(&b'[') && name.contains(".json")) {
+        return Form::Json;
+    }
+    if name.ends_with(".tsv") {
+        return Form::Table(b'\t');
+    }
+    let separator = records::separator(bytes);
+    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    let is_header = || {
+        let cells = line.split(|b| *b == separator);
+        columns::is_header(cells.map(|cell| decode(cell.trim_ascii())))
+    };
+    if name.ends_with(".csv") || line.contains(&b'\t') || first == Some(&b'"') || is_header() {
+        return Form::Table(separator);
+    }
+    Form::Lines
+}
+
+/// UTF-8, or else Latin-1, whose bytes are the first 256 characters.
+fn decode(bytes: &[u8]) -> String {
+    match core::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().map(|b| char::from(*b)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
