@@ -1,7 +1,9 @@
-//! An owner's data from disk: a folder of images by class, a zip, CSV or IDX files, plain or gzipped.
+//! An owner's data from disk: a folder of images by class, a zip, CSV or IDX files, plain or gzipped; or texts.
 //!
 //! What each file is, is decided by `shared::data`, exactly as in the browser; this file only reads bytes and
 //! decodes pictures.
+
+pub mod texts;
 
 use flate2::read::GzDecoder;
 use shared::data::csv;
@@ -61,6 +63,9 @@ pub struct Loaded {
 
 /// Loads everything below `path` for `task`.
 pub fn load(path: &Path, task: &Task) -> Result<Loaded, LoadError> {
+    if let Some(text) = &task.text {
+        return texts::load(path, task, text);
+    }
     let mut notes = Vec::new();
     let examples = read_all(path, &task.labels, &mut notes)?;
     let resolved = Labels::new(&task.labels).resolve(examples.iter().map(|e| &*e.label))?;
@@ -68,10 +73,7 @@ pub fn load(path: &Path, task: &Task) -> Result<Loaded, LoadError> {
     let examples = examples
         .iter()
         .zip(resolved.classes)
-        .map(|(e, label)| Labelled {
-            image: task.fit.apply(&e.image).bytes().to_vec(),
-            label,
-        })
+        .map(|(e, label)| Labelled::image(task.fit.apply(&e.image).bytes().to_vec(), label))
         .collect();
     Ok(Loaded { examples, notes })
 }
@@ -82,11 +84,8 @@ enum Source {
     Memory(Vec<u8>),
 }
 
-fn read_all(
-    path: &Path,
-    known: &[String],
-    notes: &mut Vec<String>,
-) -> Result<Vec<Example>, LoadError> {
+/// The files below `path` by their names in it: of a folder or a zip, or the file itself.
+fn sources_of(path: &Path) -> Result<HashMap<String, Source>, LoadError> {
     let mut sources: HashMap<String, Source> = HashMap::new();
     if path.is_dir() {
         walk(path, path, &mut sources)?;
@@ -101,6 +100,15 @@ fn read_all(
             sources.insert(name, Source::Disk(path.to_owned()));
         }
     }
+    Ok(sources)
+}
+
+fn read_all(
+    path: &Path,
+    known: &[String],
+    notes: &mut Vec<String>,
+) -> Result<Vec<Example>, LoadError> {
+    let sources = sources_of(path)?;
     let mut paths: Vec<&str> = sources.keys().map(String::as_str).collect();
     paths.sort_unstable();
     let table = match find_label_table(&paths) {

@@ -35,6 +35,8 @@ enum Command {
     Join(commands::join::JoinArgs),
     /// Compare federated, local-only and centralised tuning in one process.
     Simulate(Box<simulate::SimulateArgs>),
+    /// Find words for text prompts in public text.
+    Candidates(commands::candidates::CandidatesArgs),
     /// Download a federation's prompt generator.
     Export(commands::export::ExportArgs),
     /// Compute everything again that a federation's record claims.
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Join(args) => commands::join::run(args),
         Command::Simulate(args) => commands::simulate::run(&args),
+        Command::Candidates(args) => commands::candidates::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
         Command::Federation(args) => commands::federation::run(args),

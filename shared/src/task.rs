@@ -17,7 +17,7 @@ use crate::round::contribution::Contribution;
 use crate::sort::sort;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use text::{Tensors, TextTask};
+use text::{Prompt, Tensors, TextTask};
 
 /// A SHA-256 in lower-case hexadecimal.
 pub type Hash = String;
@@ -346,6 +346,12 @@ impl Task {
             Some(text) => generator::build_text(&self.section("generator"), text),
             None => Err(wrong_kind("this task's inputs are images")),
         }
+    }
+
+    /// The words that θ stands for; nothing of a task of images.
+    #[must_use]
+    pub fn prompt(&self, theta: &[f32]) -> Option<Prompt> {
+        self.text_generator().ok().map(|g| g.prompt(theta))
     }
 
     /// θ₀ of a run.

@@ -3,6 +3,7 @@
 
 pub mod bad_model;
 pub mod process;
+pub mod toy_scorer;
 
 use serde_json::Value;
 use shared::data::handwriting;

@@ -238,6 +238,15 @@ pub fn model_api() -> (Process, String) {
 /// If the aggregator refuses.
 #[must_use]
 pub fn create(server: &str, model: &str, set: &[&str]) -> (String, String) {
+    create_task(server, "handwriting", model, set)
+}
+
+/// The same of any task.
+///
+/// # Panics
+/// If the aggregator refuses.
+#[must_use]
+pub fn create_task(server: &str, task: &str, model: &str, set: &[&str]) -> (String, String) {
     let url = format!("model.url={model}");
     let mut arguments = vec![
         "federation",
@@ -245,7 +254,7 @@ pub fn create(server: &str, model: &str, set: &[&str]) -> (String, String) {
         server,
         "--json",
         "create",
-        "handwriting",
+        task,
         "--set",
         &url,
     ];

@@ -5,7 +5,7 @@ use crate::Failure;
 use crate::participant::aggregator::Aggregator;
 use clap::Args;
 use serde_json::json;
-use shared::task::{sha256_hex, theta_from_bytes, theta_hash};
+use shared::task::{Task, sha256_hex, theta_from_bytes, theta_hash};
 use std::path::PathBuf;
 
 /// What `fed-bbpt export` takes.
@@ -52,7 +52,8 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
         .collect();
     let file =
         safetensors::serialize([("theta", view)], Some(metadata)).map_err(Failure::failed)?;
-    let card = json!({
+    let task = Task::from_value(detail.task.clone()).map_err(Failure::failed)?;
+    let mut card = json!({
         "name": detail.summary.name,
         "description": detail.summary.description,
         "task": detail.task,
@@ -64,6 +65,16 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
         "rounds": detail.rounds,
         "safetensors_sha256": sha256_hex(&file),
     });
+    // Words are what a person wants of a prompt made of words.
+    if let (Some(prompt), Some(text)) = (task.prompt(&theta), &task.text) {
+        card["prompt"] = json!({
+            "before_input": prompt.input,
+            "before_label": prompt.label,
+            "template": text.template(&prompt),
+            "words": text.words,
+        });
+        println!("prompt: {}", text.shown(&prompt));
+    }
     let card_path = args.output.with_extension("json");
     let card = serde_json::to_vec_pretty(&card).map_err(Failure::failed)?;
     for (path, content) in [(&args.output, &file), (&card_path, &card)] {

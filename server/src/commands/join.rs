@@ -26,7 +26,7 @@ use std::path::PathBuf;
 pub struct JoinArgs {
     /// The invite link: http://HOST/f/FEDERATION/#invite=SECRET
     link: String,
-    /// Own data: a folder of images by class, a zip, or CSV or IDX files.
+    /// Own data: a folder of images by class, a zip, or CSV or IDX files; for a federation of texts, tables of them.
     #[arg(long, required_unless_present = "builtin")]
     data: Option<PathBuf>,
     /// A built-in owner with this handwriting, instead of own data.
@@ -69,6 +69,11 @@ pub fn parse_link(link: &str) -> Option<(String, String, String)> {
 
 /// A built-in owner's examples as the task wants them.
 pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, Failure> {
+    if task.text.is_some() {
+        return Err(Failure::usage(
+            "the built-in owners draw digits, but this federation works with texts; use --data",
+        ));
+    }
     handwriting::owner(seed, count, None)
         .into_iter()
         .map(|(grey, digit)| {
@@ -76,7 +81,7 @@ pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, F
             let label = task
                 .label_index(&digit.to_string())
                 .ok_or_else(|| Failure::usage("the built-in owners write digits, but this federation's labels are others; use --data"))?;
-            Ok(Labelled { image: task.fit.apply(&image).bytes().to_vec(), label })
+            Ok(Labelled::image(task.fit.apply(&image).bytes().to_vec(), label))
         })
         .collect()
 }
@@ -182,8 +187,9 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     saved.examples = examples.len();
     let number = saved.client.participant();
     let model = HttpCaller::new(&task, args.model_key.clone()).map_err(Failure::usage)?;
-    model.describe().await.map_err(Failure::failed)?;
+    let described = model.describe().await.map_err(Failure::failed)?;
     let rounds = task.federation.rounds;
+    let task_of_prompt = task.clone();
     let bench = workbench(task, number, examples)?.with_secrets(identity::secrets(identity));
     let masked = bench
         .task()
@@ -193,8 +199,12 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             let least = s.survivors_min;
             format!(" under masks, so that it learns only sums over {least} participants or more")
         });
+    let what = match bench.task().text {
+        None => "pictures",
+        Some(_) => "texts",
+    };
     say(&format!(
-        "participant {number}: pictures go to {}, updates and counts to {base}{masked}; nothing else leaves this machine",
+        "participant {number}: {what} go to {}, updates and counts to {base}{masked}; nothing else leaves this machine",
         bench.task().model.url
     ));
     let aggregator = Aggregator::new(&base, Some(saved.token.clone())).map_err(Failure::failed)?;
@@ -205,14 +215,18 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         aggregator,
         model,
         reporter(args.json, rounds),
-    );
+    )
+    .limited_to(described.max_batch);
     let reason = driver.run().await.map_err(Failure::failed)?;
     let [to_model, from_model, to_aggregator, from_aggregator] = driver.bytes();
     say(&format!(
-        "{}; model API: {to_model} B sent, {from_model} B received; aggregator: {to_aggregator} B sent, {from_aggregator} B received; {} images were ready before they were asked",
+        "{}; model API: {to_model} B sent, {from_model} B received; aggregator: {to_aggregator} B sent, {from_aggregator} B received; {} inputs were ready before they were asked",
         words(reason),
         driver.prepared()
     ));
+    if let Some(prompt) = prompt(driver.client(), &task_of_prompt) {
+        say(&format!("prompt: {prompt}"));
+    }
     match reason {
         StopReason::Finished
         | StopReason::Closed
@@ -230,6 +244,12 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             )))
         }
     }
+}
+
+/// The prompt that the participant's θ stands for; nothing of a task of images.
+fn prompt(client: &Client, task: &Task) -> Option<String> {
+    let found = task.prompt(client.theta()?)?;
+    Some(task.text.as_ref()?.shown(&found))
 }
 
 fn words(reason: StopReason) -> &'static str {

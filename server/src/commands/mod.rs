@@ -1,6 +1,7 @@
 //! One file for each command (or two that are alike).
 
 pub mod audit;
+pub mod candidates;
 pub mod demo;
 pub mod export;
 pub mod federation;

@@ -9,6 +9,7 @@ pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
         SimulateError::Task(_)
         | SimulateError::NoTask(_)
         | SimulateError::NoTest { .. }
+        | SimulateError::TooFewShots { .. }
         | SimulateError::Partition(_)
         | SimulateError::TooFew { .. }
         | SimulateError::MaskedAttack

@@ -1,44 +1,26 @@
-//! Images of the evaluation that comes next, rendered while the open one's answers are awaited.
+//! Inputs of the evaluation that comes next, rendered while the open one's answers are awaited.
 //!
 //! They are used if the next evaluation is the one that was expected, and dropped otherwise. Nothing is sent
 //! before the machine asks: no query is spent on a guess.
 
 use super::driver::IN_FLIGHT;
 use shared::round::client::Evaluation;
-use shared::round::workbench::Workbench;
-use std::ops::Range;
+use shared::round::workbench::{Queries, Workbench};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 
-/// One request's images.
-pub struct Images {
-    /// `[count][3·H·W]`
-    pub bytes: Vec<u8>,
-    /// How many.
-    pub count: usize,
-}
-
-impl Images {
-    /// Renders the images of one request.
-    pub fn render(bench: &Workbench, evaluation: &Evaluation, request: Range<usize>) -> Self {
-        let (mut bytes, count) = (Vec::new(), request.len());
-        bench.render(evaluation, request, &mut bytes);
-        Self { bytes, count }
-    }
-}
-
 /// The first requests of an evaluation that nobody has asked for yet.
 pub struct Ahead {
     of: Evaluation,
-    images: Vec<Images>,
+    ready: Vec<Queries>,
 }
 
 impl Ahead {
     /// What is there for this evaluation: all, or nothing if another one was expected.
-    pub fn images_of(self, evaluation: &Evaluation) -> Vec<Images> {
+    pub fn queries_of(self, evaluation: &Evaluation) -> Vec<Queries> {
         if self.of == *evaluation {
-            self.images
+            self.ready
         } else {
             Vec::new()
         }
@@ -54,19 +36,19 @@ pub struct Preparation {
 impl Preparation {
     /// Begins with the first request, cut as the driver will cut it, and renders no more of them than are under
     /// way at once: that bounds the memory.
-    pub fn begin(bench: &Arc<Workbench>, of: Evaluation, most_images: usize) -> Self {
+    pub fn begin(bench: &Arc<Workbench>, of: Evaluation, most: usize) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let (bench, stop) = (Arc::clone(bench), Arc::clone(&enough));
         let thread = tokio::task::spawn_blocking(move || {
-            let requests = Workbench::requests(&of, most_images).into_iter();
-            let mut images = Vec::new();
+            let requests = Workbench::requests(&of, most).into_iter();
+            let mut ready = Vec::new();
             for request in requests.take(IN_FLIGHT) {
-                images.push(Images::render(&bench, &of, request));
+                ready.push(bench.queries(&of, request));
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
             }
-            Ahead { of, images }
+            Ahead { of, ready }
         });
         Self { enough, thread }
     }
@@ -117,12 +99,12 @@ mod tests {
         while !preparation.thread.is_finished() {
             tokio::task::yield_now().await;
         }
-        let images = preparation.end().await.unwrap().images_of(&evaluation);
-        assert_eq!(images.len(), IN_FLIGHT);
+        let ready = preparation.end().await.unwrap().queries_of(&evaluation);
+        assert_eq!(ready.len(), IN_FLIGHT);
         let requests = Workbench::requests(&evaluation, 3);
-        for (images, request) in images.iter().zip(requests) {
-            let asked = Images::render(&bench, &evaluation, request);
-            assert_eq!((images.count, &images.bytes), (3, &asked.bytes));
+        for (ready, request) in ready.iter().zip(requests) {
+            let asked = bench.queries(&evaluation, request);
+            assert_eq!((ready.count(), ready), (3, &asked));
         }
     }
 
@@ -134,6 +116,6 @@ mod tests {
             .await;
         let mut other = evaluation;
         other.theta[0] = 0.5;
-        assert!(ahead.unwrap().images_of(&other).is_empty());
+        assert!(ahead.unwrap().queries_of(&other).is_empty());
     }
 }

@@ -2,8 +2,10 @@
 
 use shared::model_api::{
     self, Description, Dialect, Method, ModelApiError, Request, Response, Retry, Scores,
+    TextDialect,
 };
 use shared::rng::{Stream, purpose};
+use shared::round::workbench::Queries;
 use shared::task::Task;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,15 +36,24 @@ pub enum CallError {
         /// Why.
         cause: String,
     },
+    /// Our own mistake.
+    #[error("images were to be sent to a model of texts, or texts to one of images")]
+    OtherKind,
     /// No HTTP client.
     #[error("cannot set up HTTP: {0}")]
     Setup(String),
 }
 
+/// How the API is spoken to about the task's kind of inputs.
+enum Speech {
+    Images(Box<dyn Dialect>),
+    Texts(Box<dyn TextDialect>),
+}
+
 /// A model API and a way to it.
 pub struct HttpCaller {
     http: reqwest::Client,
-    dialect: Box<dyn Dialect>,
+    speech: Speech,
     url: String,
     key: Option<String>,
     jitter: Mutex<Stream>,
@@ -59,7 +70,10 @@ impl HttpCaller {
             .map_err(|e| CallError::Setup(e.to_string()))?;
         Ok(Self {
             http,
-            dialect: model_api::dialect(&task.model)?,
+            speech: match task.text {
+                None => Speech::Images(model_api::dialect(&task.model)?),
+                Some(_) => Speech::Texts(model_api::text_dialect(task)?),
+            },
             url: task.model.url.clone(),
             key,
             jitter: Mutex::new(Stream::new(u64::from(std::process::id()), purpose::JITTER)),
@@ -78,19 +92,32 @@ impl HttpCaller {
 
     /// Checks that the model is the one that the task describes.
     pub async fn describe(&self) -> Result<Description, CallError> {
-        let request = self.dialect.describe_request();
-        self.call(&request, |response| {
-            self.dialect.check_description(response)
+        let request = match &self.speech {
+            Speech::Images(dialect) => dialect.describe_request(),
+            Speech::Texts(dialect) => dialect.describe_request(),
+        };
+        self.call(&request, |response| match &self.speech {
+            Speech::Images(dialect) => dialect.check_description(response),
+            Speech::Texts(dialect) => dialect.check_description(response),
         })
         .await
     }
 
-    /// Scores of `count` images (planar bytes).
-    pub async fn ask(&self, images: Vec<u8>, count: usize) -> Result<Scores, CallError> {
-        let request = self.dialect.infer_request(&images, count)?;
-        drop(images);
-        self.call(&request, |response| self.dialect.parse(response, count))
-            .await
+    /// Scores of all inputs, which must be of the task's kind.
+    pub async fn ask(&self, queries: Queries) -> Result<Scores, CallError> {
+        let count = queries.count();
+        let request = match (&self.speech, queries) {
+            (Speech::Images(dialect), Queries::Images { bytes, count }) => {
+                dialect.infer_request(&bytes, count)?
+            }
+            (Speech::Texts(dialect), Queries::Texts(queries)) => dialect.infer_request(&queries),
+            _ => return Err(CallError::OtherKind),
+        };
+        self.call(&request, |response| match &self.speech {
+            Speech::Images(dialect) => dialect.parse(response, count),
+            Speech::Texts(dialect) => dialect.parse(response, count),
+        })
+        .await
     }
 
     async fn call<T>(

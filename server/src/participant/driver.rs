@@ -1,7 +1,7 @@
 //! Carries out the client machine's actions over HTTP until it stops.
 
 use super::aggregator::{Aggregator, ApiError};
-use super::ahead::{Ahead, Images, Preparation};
+use super::ahead::{Ahead, Preparation};
 use super::caller::{CallError, HttpCaller};
 use super::state::{Saved, StateError};
 use futures::StreamExt as _;
@@ -10,7 +10,7 @@ use shared::model_api::Scores;
 use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
 use shared::round::messages::RoundView;
 use shared::round::phase::Phase;
-use shared::round::workbench::{AnswerCount, REQUEST_IMAGES, Workbench};
+use shared::round::workbench::{AnswerCount, Queries, REQUEST_IMAGES, Workbench};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub struct Driver {
     path: Option<PathBuf>,
     aggregator: Aggregator,
     model: HttpCaller,
-    most_images: usize,
+    most_inputs: usize,
     last_contact: Instant,
     leisure: Option<Leisure>,
     on_step: OnStep,
@@ -90,7 +90,7 @@ impl Driver {
             path,
             aggregator,
             model,
-            most_images: REQUEST_IMAGES,
+            most_inputs: REQUEST_IMAGES,
             last_contact: Instant::now(),
             leisure: None,
             on_step,
@@ -100,6 +100,13 @@ impl Driver {
         }
     }
 
+    /// No request holds more than the model's server says it takes.
+    #[must_use]
+    pub fn limited_to(mut self, max_batch: Option<usize>) -> Self {
+        self.most_inputs = self.most_inputs.min(max_batch.unwrap_or(usize::MAX).max(1));
+        self
+    }
+
     /// Slows the participant down while no visitor is there.
     #[must_use]
     pub fn at_leisure(mut self, leisure: Leisure) -> Self {
@@ -107,7 +114,7 @@ impl Driver {
         self
     }
 
-    /// Whether images are prepared before they are asked. Nothing but the time depends on it.
+    /// Whether inputs are prepared before they are asked. Nothing but the time depends on it.
     #[cfg(test)]
     #[must_use]
     pub fn preparing(mut self, prepares: bool) -> Self {
@@ -115,7 +122,7 @@ impl Driver {
         self
     }
 
-    /// Images so far that were ready when they were asked.
+    /// Inputs so far that were ready when they were asked.
     pub fn prepared(&self) -> u64 {
         self.prepared
     }
@@ -242,8 +249,11 @@ impl Driver {
         let ready = self
             .ahead
             .take()
-            .map_or_else(Vec::new, |ahead| ahead.images_of(evaluation));
-        self.prepared += ready.iter().map(|images| images.count as u64).sum::<u64>();
+            .map_or_else(Vec::new, |ahead| ahead.queries_of(evaluation));
+        self.prepared += ready
+            .iter()
+            .map(|queries| queries.count() as u64)
+            .sum::<u64>();
         let upcoming = self.saved.client.upcoming(&self.bench.environment());
         let upcoming = upcoming.filter(|_| self.prepares);
         let (answers, ahead) = tokio::select! {
@@ -269,11 +279,11 @@ impl Driver {
     async fn ask(
         &self,
         evaluation: &Evaluation,
-        ready: Vec<Images>,
+        ready: Vec<Queries>,
         mut upcoming: Option<Evaluation>,
     ) -> Result<(Vec<Scores>, Option<Ahead>), DriveError> {
         let mut ready = ready.into_iter();
-        let mut requests = Workbench::requests(evaluation, self.most_images).into_iter();
+        let mut requests = Workbench::requests(evaluation, self.most_inputs).into_iter();
         let mut under_way = FuturesOrdered::new();
         let mut answers = Vec::with_capacity(requests.len());
         let mut preparation = None;
@@ -282,15 +292,15 @@ impl Driver {
             while under_way.len() < IN_FLIGHT
                 && let Some(request) = requests.next()
             {
-                let images = ready
+                let queries = ready
                     .next()
-                    .unwrap_or_else(|| Images::render(&self.bench, evaluation, request));
-                under_way.push_back(self.model.ask(images.bytes, images.count));
+                    .unwrap_or_else(|| self.bench.queries(evaluation, request));
+                under_way.push_back(self.model.ask(queries));
             }
             if requests.len() == 0
                 && let Some(next) = upcoming.take()
             {
-                preparation = Some(Preparation::begin(&self.bench, next, self.most_images));
+                preparation = Some(Preparation::begin(&self.bench, next, self.most_inputs));
             }
             match under_way.next().await {
                 Some(answer) => answers.push(answer?),

@@ -12,6 +12,7 @@ mod model;
 mod report;
 mod run;
 mod secrets;
+mod split;
 
 pub use model::ModelError;
 pub use report::table;
@@ -29,7 +30,7 @@ pub struct SimulateArgs {
     /// The task file (TOML), or the name of a built-in task.
     #[arg(long)]
     pub task: String,
-    /// A folder of images by class, a zip, or CSV or IDX files.
+    /// A folder of images by class, a zip, or CSV or IDX files; for a task of texts, tables of them.
     #[arg(long)]
     pub data: PathBuf,
     /// Test data; without it, `--train` says how many of `--data` are trained on and the rest is the test.
@@ -38,6 +39,12 @@ pub struct SimulateArgs {
     /// Examples to train on when `--test` is not given (drawn with the seed).
     #[arg(long)]
     pub train: Option<usize>,
+    /// Train on so many examples of each class, drawn with the seed; without --test, the rest is the test.
+    #[arg(long, value_name = "K", conflicts_with = "train", value_parser = clap::value_parser!(u32).range(1..))]
+    pub shots: Option<u32>,
+    /// Test on so many examples at most, drawn with the seed.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub test_count: Option<u32>,
     /// Participants.
     #[arg(long, default_value_t = 10)]
     pub clients: usize,
@@ -56,6 +63,9 @@ pub struct SimulateArgs {
     /// An ONNX file to ask in this process, instead of the task's model API.
     #[arg(long)]
     pub model_file: Option<PathBuf>,
+    /// A folder with a text model to ask in this process, instead of the task's model API.
+    #[arg(long, value_name = "DIR", conflicts_with = "model_file")]
+    pub model_dir: Option<PathBuf>,
     /// What the ONNX file's pixels range over: 0:1 | -1:1 | 0:255 | imagenet.
     #[arg(long, default_value = "0:1")]
     pub range: String,
@@ -118,6 +128,16 @@ pub enum SimulateError {
     NoTest {
         /// Asked for.
         train: usize,
+        /// There.
+        have: usize,
+    },
+    /// Too few of a class.
+    #[error("--shots {shots}: there are only {have} examples with the label {label:?}")]
+    TooFewShots {
+        /// Asked for.
+        shots: u32,
+        /// The class.
+        label: String,
         /// There.
         have: usize,
     },

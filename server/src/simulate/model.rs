@@ -1,17 +1,37 @@
-//! The black box of a simulation: an ONNX model in this process, or the task's model API over HTTP.
+//! The black box of a simulation: a model in this process, or the task's model API over HTTP.
 
 use crate::participant::caller::{CallError, HttpCaller};
 use model_api::{Classifier, ClassifierOptions, PRINTED_DIGITS, PixelRange};
-use shared::model_api::Scores;
+use shared::model_api::{Scores, TextQueries};
+use shared::round::workbench::Queries;
 use shared::task::Task;
 use std::path::{Path, PathBuf};
 
-/// Answers images.
+/// A text model in this process.
+pub trait TextScorer: Send + Sync {
+    /// A row of scores, one for each of the label words, for each text.
+    ///
+    /// # Errors
+    /// The model's own words.
+    fn score(&self, queries: &TextQueries, words: &[String]) -> Result<Scores, String>;
+}
+
+/// Opens the text model in a folder.
+///
+/// # Errors
+/// Always as yet: the model API's text models are not in this program.
+fn open_texts(folder: &Path) -> Result<Box<dyn TextScorer>, ModelError> {
+    Err(ModelError::NoTextModel(folder.to_owned()))
+}
+
+/// Answers images, or texts.
 pub enum Model {
-    /// In this process.
+    /// Images, in this process.
     Local(Box<Classifier>),
-    /// Over HTTP.
-    Remote(Box<HttpCaller>, tokio::runtime::Runtime),
+    /// Texts, in this process.
+    Texts(Box<dyn TextScorer>),
+    /// Over HTTP, at most so many inputs at once.
+    Remote(Box<HttpCaller>, tokio::runtime::Runtime, usize),
 }
 
 /// Why it does not.
@@ -43,6 +63,14 @@ pub enum ModelError {
         /// Its output.
         classes: usize,
     },
+    /// `--model-dir`.
+    #[error(
+        "{0}: text models are asked over HTTP as yet; run one with `fed-bbpt model-api` and leave --model-dir out"
+    )]
+    NoTextModel(PathBuf),
+    /// A model of the other kind.
+    #[error("{0}")]
+    OtherKind(&'static str),
     /// A run failed.
     #[error("the model failed: {0}")]
     Run(String),
@@ -63,26 +91,36 @@ pub fn cores() -> usize {
 }
 
 impl Model {
-    /// The file if one is given; else the embedded model if the task names it; else the task's model API.
+    /// The file or folder if one is given; else the embedded model if the task names it; else the task's model API.
     pub fn open(
         task: &Task,
         file: Option<&Path>,
+        folder: Option<&Path>,
         range: &str,
         output: Option<&str>,
     ) -> Result<Self, ModelError> {
+        match (&task.text, file, folder) {
+            (Some(_), Some(_), _) => {
+                return Err(ModelError::OtherKind(
+                    "--model-file is for images, but this task's inputs are texts; see --model-dir",
+                ));
+            }
+            (None, _, Some(_)) => {
+                return Err(ModelError::OtherKind(
+                    "--model-dir is for texts, but this task's inputs are images; see --model-file",
+                ));
+            }
+            (Some(_), None, Some(folder)) => return Ok(Self::Texts(open_texts(folder)?)),
+            (Some(_), None, None) => return Self::remote(task),
+            (None, _, None) => {}
+        }
         let bytes = match file {
             Some(path) => std::fs::read(path).map_err(|cause| ModelError::Read {
                 path: path.to_owned(),
                 cause,
             })?,
             None if task.model.name == "printed-digits" => PRINTED_DIGITS.to_vec(),
-            None => {
-                let runtime = tokio::runtime::Runtime::new().map_err(ModelError::Runtime)?;
-                return Ok(Self::Remote(
-                    Box::new(HttpCaller::new(task, None)?),
-                    runtime,
-                ));
-            }
+            None => return Self::remote(task),
         };
         let range: PixelRange = range.parse().map_err(ModelError::Range)?;
         // As many runs at once as there are cores; with one thread in its pool they would wait for each other.
@@ -114,21 +152,73 @@ impl Model {
         Ok(Self::Local(Box::new(classifier)))
     }
 
-    /// Scores of `count` images (planar bytes).
-    pub fn ask(&self, images: &[u8], count: usize, task: &Task) -> Result<Scores, ModelError> {
-        let size = task.shape().bytes();
-        let mut values = Vec::with_capacity(count * task.model.output.classes);
-        for chunk in images.chunks(CHUNK * size) {
-            let scores = match self {
-                Self::Local(classifier) => classifier
-                    .run(chunk)
-                    .map_err(|e| ModelError::Run(e.to_string()))?,
-                Self::Remote(caller, runtime) => {
-                    runtime.block_on(caller.ask(chunk.to_vec(), chunk.len() / size))?
+    /// The task's model API. One of texts is asked for its description first: a model of another kind, or one that
+    /// takes fewer at once, would only be noticed by its refusals.
+    fn remote(task: &Task) -> Result<Self, ModelError> {
+        let runtime = tokio::runtime::Runtime::new().map_err(ModelError::Runtime)?;
+        let caller = Box::new(HttpCaller::new(task, None)?);
+        let mut most = CHUNK;
+        if task.text.is_some() {
+            let stated = runtime.block_on(caller.describe())?.max_batch;
+            most = most.min(stated.unwrap_or(CHUNK));
+        }
+        Ok(Self::Remote(caller, runtime, most.max(1)))
+    }
+
+    /// Scores of all inputs.
+    pub fn ask(&self, queries: Queries, task: &Task) -> Result<Scores, ModelError> {
+        let mut values = Vec::with_capacity(queries.count() * task.model.output.classes);
+        let mut take = |scores: Scores| values.extend_from_slice(scores.values());
+        match queries {
+            Queries::Images { bytes, .. } => {
+                let size = task.shape().bytes();
+                let most = self.most();
+                for chunk in bytes.chunks(most * size) {
+                    take(self.ask_images(chunk, chunk.len() / size)?);
                 }
-            };
-            (0..scores.rows()).for_each(|i| values.extend_from_slice(scores.row(i)));
+            }
+            Queries::Texts(TextQueries { texts, templates }) => {
+                let (most, words) = (self.most(), task.text.as_ref().map(|t| &t.words[..]));
+                let mut templates = templates.chunks(most);
+                for texts in texts.chunks(most) {
+                    let queries = TextQueries {
+                        texts: texts.to_vec(),
+                        templates: templates.next().unwrap_or_default().to_vec(),
+                    };
+                    take(self.ask_texts(queries, words.unwrap_or_default())?);
+                }
+            }
         }
         Scores::new(task.model.output.classes, values).map_err(|e| ModelError::Run(e.to_string()))
+    }
+
+    fn most(&self) -> usize {
+        match self {
+            Self::Local(_) | Self::Texts(_) => CHUNK,
+            Self::Remote(_, _, most) => *most,
+        }
+    }
+
+    fn ask_images(&self, images: &[u8], count: usize) -> Result<Scores, ModelError> {
+        match self {
+            Self::Local(classifier) => classifier
+                .run(images)
+                .map_err(|e| ModelError::Run(e.to_string())),
+            Self::Texts(_) => Err(ModelError::OtherKind("images cannot be scored as texts")),
+            Self::Remote(caller, runtime, _) => {
+                let bytes = images.to_vec();
+                Ok(runtime.block_on(caller.ask(Queries::Images { bytes, count }))?)
+            }
+        }
+    }
+
+    fn ask_texts(&self, queries: TextQueries, words: &[String]) -> Result<Scores, ModelError> {
+        match self {
+            Self::Local(_) => Err(ModelError::OtherKind("texts cannot be scored as images")),
+            Self::Texts(scorer) => scorer.score(&queries, words).map_err(ModelError::Run),
+            Self::Remote(caller, runtime, _) => {
+                Ok(runtime.block_on(caller.ask(Queries::Texts(queries)))?)
+            }
+        }
     }
 }

@@ -53,6 +53,9 @@ pub struct Outcome {
     pub curve: Vec<Point>,
     /// SHA-256 of the final θ (not for `local`).
     pub theta: Option<String>,
+    /// The prompt that was found, in words (of texts; not for `local`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prompt: Option<String>,
 }
 
 /// How updates are summed under masks.
@@ -156,9 +159,7 @@ pub fn table(report: &Report) -> String {
             (Setting::Local, Some((low, high))) => {
                 format!("local-only ({:.1}–{:.1})", 100.0 * low, 100.0 * high)
             }
-            (Setting::Local, None) => "local-only".to_owned(),
-            (Setting::Federated, _) => "federated".to_owned(),
-            (Setting::Centralised, _) => "centralised".to_owned(),
+            (setting, _) => name_of(setting).to_owned(),
         };
         lines.push(format!(
             "{:<28}{:>9.1}%{:>14}{:>12}{:>12}",
@@ -169,8 +170,21 @@ pub fn table(report: &Report) -> String {
             bytes(o.bytes_down_per_participant),
         ));
     }
+    for o in &report.outcomes {
+        if let Some(prompt) = &o.prompt {
+            lines.push(format!("prompt found, {}: {prompt}", name_of(o.setting)));
+        }
+    }
     lines.extend(notes(report));
     lines.join("\n")
+}
+
+fn name_of(setting: Setting) -> &'static str {
+    match setting {
+        Setting::Federated => "federated",
+        Setting::Local => "local-only",
+        Setting::Centralised => "centralised",
+    }
 }
 
 /// What the federation does beyond averaging plain updates.

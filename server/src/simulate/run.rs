@@ -6,20 +6,20 @@ use super::report::{
     Outcome, Point, PrivacyReport, Report, RuleReport, SecureReport, Setting, Timings,
 };
 use super::secrets::{self, Clock};
+use super::split::split;
 use super::{SimulateArgs, SimulateError};
-use crate::{data, task_source};
+use crate::task_source;
 use indicatif::{ProgressBar, ProgressStyle};
 use shared::federation::combine::Combine;
 use shared::objective::mapping::Mapping;
 use shared::objective::{self, Objective};
 use shared::optimizer::Candidate;
-use shared::rng::{Stream, purpose};
 use shared::round::client::{Action, Client, Event, StopReason};
 use shared::round::hub::Hub;
 use shared::round::messages::RoundRecord;
 use shared::round::phase::Phase;
 use shared::round::wire;
-use shared::round::workbench::{Labelled, REQUEST_IMAGES, Workbench};
+use shared::round::workbench::{Input, Labelled, Queries, REQUEST_IMAGES, Workbench};
 use shared::task::{Rule, Task};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -57,6 +57,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     let model = Model::open(
         &task,
         args.model_file.as_deref(),
+        args.model_dir.as_deref(),
         &args.range,
         args.output.as_deref(),
     )?;
@@ -85,7 +86,9 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         mapping = Some(fit_mapping(&context, &training)?);
     }
     let mapping = mapping.unwrap_or(Mapping::Identity);
-    let (zero_shot, _) = measure(&context, &mapping, None, &theta)?;
+    // Of images it is measured at θ₀: a frame, for one, is never without its border.
+    let first = task.text.is_none().then_some(&theta[..]);
+    let (zero_shot, _) = measure(&context, &mapping, first)?;
     let mut hub = None;
     if chosen(Setting::Federated) {
         let benches = parts.iter().map(|p| of(p)).collect();
@@ -213,33 +216,6 @@ fn overrides(args: &SimulateArgs) -> Vec<String> {
     set
 }
 
-fn split(
-    args: &SimulateArgs,
-    task: &Task,
-) -> Result<(Vec<Labelled>, Vec<Labelled>), SimulateError> {
-    let mut examples = load(&args.data, task)?;
-    if let Some(test) = &args.test {
-        return Ok((examples, load(test, task)?));
-    }
-    let have = examples.len();
-    let train = args.train.unwrap_or(have * 4 / 5);
-    if train == 0 || train >= have {
-        return Err(SimulateError::NoTest { train, have });
-    }
-    Stream::new(args.seed, purpose::HOLDOUT).shuffle(&mut examples);
-    let test = examples.split_off(train);
-    Ok((examples, test))
-}
-
-fn load(path: &std::path::Path, task: &Task) -> Result<Vec<Labelled>, SimulateError> {
-    let loaded = data::load(path, task)?;
-    loaded
-        .notes
-        .iter()
-        .for_each(|note| tracing::warn!("{note}"));
-    Ok(loaded.examples)
-}
-
 fn fit_mapping(context: &Context<'_>, training: &[Labelled]) -> Result<Mapping, SimulateError> {
     use shared::objective::mapping::{Frequencies, MappingSpec};
     let task = context.task;
@@ -247,47 +223,43 @@ fn fit_mapping(context: &Context<'_>, training: &[Labelled]) -> Result<Mapping, 
         return Ok(Mapping::Identity);
     };
     let mut counts = Frequencies::new(task.labels.len(), task.model.output.classes);
-    let images: Vec<u8> = training
-        .iter()
-        .flat_map(|e| e.image.iter().copied())
-        .collect();
+    let mut bytes = Vec::new();
+    for example in training {
+        if let Input::Image(image) = &example.input {
+            bytes.extend_from_slice(image);
+        }
+    }
     let labels: Vec<usize> = training.iter().map(|e| e.label).collect();
-    let answers = context.model.ask(&images, training.len(), task)?;
+    let count = training.len();
+    let answers = context.model.ask(Queries::Images { bytes, count }, task)?;
     (0..answers.rows())
         .zip(labels)
         .for_each(|(i, label)| counts.count(answers.row(i), label, task.model.output.kind));
     Ok(counts.fit(per_label, lift))
 }
 
-/// Accuracy and mean loss on the test data, prompted by θ.
+/// Accuracy and mean loss on the test data, prompted by θ or not prompted at all.
 fn measure(
     context: &Context<'_>,
     mapping: &Mapping,
-    client: Option<&Client>,
-    theta: &[f32],
+    theta: Option<&[f32]>,
 ) -> Result<(f64, f64), SimulateError> {
     use shared::round::client::{Evaluation, Part, Purpose};
-    let own = client.and_then(|c| c.mapping(context.task));
-    let objective: Objective = context
-        .task
-        .objective(own.unwrap_or_else(|| mapping.clone()));
+    let objective: Objective = context.task.objective(mapping.clone());
     let size = context.test.environment().holdout as u32;
     let starts: Vec<u32> = (0..size).step_by(256).collect();
     let answers = parallel(&starts, |&start| {
         let evaluation = Evaluation {
             purpose: Purpose::Measure,
-            theta: theta.to_vec(),
-            candidates: vec![Candidate::BASE],
+            theta: theta.unwrap_or_default().to_vec(),
+            candidates: theta.map(|_| Candidate::BASE).into_iter().collect(),
             part: Part::Holdout,
             examples: (start..size.min(start + 256)).collect(),
         };
-        let mut images = Vec::new();
-        context
+        let queries = context
             .test
-            .render(&evaluation, 0..evaluation.examples.len(), &mut images);
-        let scores = context
-            .model
-            .ask(&images, evaluation.examples.len(), context.task)?;
+            .queries(&evaluation, 0..evaluation.examples.len());
+        let scores = context.model.ask(queries, context.task)?;
         Ok((context.test.labels(&evaluation), scores))
     })?;
     // Summed in the order of the examples: the sum depends on it in its last bits.
@@ -434,6 +406,11 @@ fn federate(
             curve
         },
         theta: (setting != Setting::Local).then(|| shared::task::theta_hash(hub.theta())),
+        prompt: (setting != Setting::Local)
+            .then(|| task.prompt(hub.theta()))
+            .flatten()
+            .zip(task.text.as_ref())
+            .map(|(prompt, text)| text.shown(&prompt)),
     };
     Ok(Run { outcome, hub })
 }
@@ -445,7 +422,7 @@ fn point(
     participants: &[Participant],
     step: u32,
 ) -> Result<Point, SimulateError> {
-    let (test_accuracy, test_loss) = measure(context, mapping, None, hub.theta())?;
+    let (test_accuracy, test_loss) = measure(context, mapping, Some(hub.theta()))?;
     let queries_per_participant = participants
         .iter()
         .map(|p| p.client.spent())
@@ -505,14 +482,11 @@ where
 
 /// Evaluates until the participant wants to talk.
 fn compute(context: &Context<'_>, participant: &mut Participant) -> Result<(), SimulateError> {
-    let mut images = Vec::new();
     while let Action::Evaluate(evaluation) = &participant.action {
         let mut answers = Vec::new();
         for request in Workbench::requests(evaluation, 2 * REQUEST_IMAGES) {
-            participant
-                .bench
-                .render(evaluation, request.clone(), &mut images);
-            answers.push(context.model.ask(&images, request.len(), context.task)?);
+            let queries = participant.bench.queries(evaluation, request);
+            answers.push(context.model.ask(queries, context.task)?);
         }
         let event = participant
             .bench

@@ -4,6 +4,7 @@
 use crate::data::texts::Text;
 use crate::fault::Reader;
 use crate::sort::sort;
+use serde::Serialize;
 
 /// Names of a text model's input tensors; see [`crate::model_api::TextQueries`] for what they hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Tensors {
 }
 
 /// Words that a prompt generator puts before what is asked; empty ones change nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Prompt {
     /// Before the model's input text.
     pub input: String,
@@ -152,6 +153,21 @@ impl TextTask {
         before(&prompt.input, &input)
     }
 
+    /// A prompt for people: the label template under it, or, where the words stand before the input or there is no
+    /// template, the input with the names of its places.
+    #[must_use]
+    pub fn shown(&self, prompt: &Prompt) -> String {
+        let places = Text {
+            first: "{first}".to_owned(),
+            second: "{second}".to_owned(),
+        };
+        let template = self.template(prompt).filter(|_| prompt.input.is_empty());
+        template.unwrap_or_else(|| {
+            let shown = self.input(&places, prompt);
+            shown.replace("{first} {second}", "{text}")
+        })
+    }
+
     /// The label template under a prompt; nothing for models without one.
     #[must_use]
     pub fn template(&self, prompt: &Prompt) -> Option<String> {
@@ -243,6 +259,8 @@ mod tests {
         assert_eq!(task.input(&pair("x", ""), &prompt), "in x");
         let template = task.template(&prompt);
         assert_eq!(template.as_deref(), Some("news of This is about {}."));
+        assert_eq!(task.shown(&prompt), "in {text}");
+        assert_eq!(task.shown(&none), "This is about {}.");
     }
 
     #[test]

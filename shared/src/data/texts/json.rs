@@ -38,7 +38,10 @@ fn cell(value: Option<&Value>) -> String {
     }
 }
 
-fn objects(file: &str, bytes: &[u8]) -> Result<Vec<(usize, Map<String, Value>)>, DataError> {
+/// An object and its line.
+type Line = (usize, Map<String, Value>);
+
+fn objects(file: &str, bytes: &[u8]) -> Result<Vec<Line>, DataError> {
     let fault = |row: usize, cause: &str| DataError::JsonLine {
         file: file.to_owned(),
         row,

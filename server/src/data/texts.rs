@@ -1,0 +1,146 @@
+//! An owner's texts from disk: one file, a folder of them, or a zip, plain or gzipped. What a file holds is decided
+//! by `shared::data::texts`.
+
+use super::{LoadError, Loaded, Source, bytes_of, sources_of};
+use shared::data::DataError;
+use shared::data::labels::{Labels, Resolved};
+use shared::data::texts::{self, TextExample};
+use shared::round::workbench::{Input, Labelled};
+use shared::task::Task;
+use shared::task::text::TextTask;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Endings of files that are read from a folder or a zip; a single file may have any.
+const ENDINGS: [&str; 7] = ["csv", "tsv", "jsonl", "ndjson", "json", "txt", "all"];
+
+/// Loads the texts of `path` for a task of texts.
+pub fn load(path: &Path, task: &Task, text: &TextTask) -> Result<Loaded, LoadError> {
+    let mut notes = Vec::new();
+    let examples = read(path, &task.labels, &mut notes)?;
+    let resolved = resolve(&examples, task, text)?;
+    notes.extend(resolved.warning.map(|w| w.to_string()));
+    let examples = examples
+        .into_iter()
+        .zip(resolved.classes)
+        .map(|(e, label)| Labelled {
+            input: Input::Text(e.text),
+            label,
+        })
+        .collect();
+    Ok(Loaded { examples, notes })
+}
+
+/// By the task's labels, or, where a file writes them out, by their words.
+fn resolve(examples: &[TextExample], task: &Task, text: &TextTask) -> Result<Resolved, DataError> {
+    let labels = || examples.iter().map(|e| &*e.label);
+    let by_label = Labels::new(&task.labels).resolve(labels());
+    by_label.or_else(|fault| {
+        let by_word = Labels::new(&text.words).resolve(labels());
+        by_word.map_err(|_| fault)
+    })
+}
+
+/// All examples below `path`; `known` may be empty, for texts without labels.
+pub fn read(
+    path: &Path,
+    known: &[String],
+    notes: &mut Vec<String>,
+) -> Result<Vec<TextExample>, LoadError> {
+    let sources = sources_of(path)?;
+    let mut names: Vec<&str> = sources.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let mut examples = Vec::new();
+    for name in names {
+        let is_data = ENDINGS.contains(&ending(name)) && !is_hidden(name);
+        if sources.len() > 1 && !is_data {
+            notes.push(format!("{name} was left out: it is no table of texts"));
+            continue;
+        }
+        examples.extend(texts::read(name, &content(&sources, name)?, known)?);
+    }
+    if examples.is_empty() {
+        let file = path.display().to_string();
+        return Err(DataError::Empty { file }.into());
+    }
+    Ok(examples)
+}
+
+fn content(sources: &HashMap<String, Source>, name: &str) -> Result<Vec<u8>, LoadError> {
+    bytes_of(sources, name, name.to_ascii_lowercase().ends_with(".gz"))
+}
+
+fn ending(name: &str) -> &str {
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    name.rsplit_once('.').map_or("", |(_, ending)| ending)
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.split('/')
+        .any(|part| part.starts_with('.') || part == "__MACOSX")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test may panic: that is how it fails.
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::io::Write as _;
+
+    fn task() -> Task {
+        Task::from_value(json!({
+            "name": "Topics",
+            "model": { "url": "http://127.0.0.1:8701", "name": "encoder", "input": { "kind": "text" } },
+            "data": { "labels": ["1", "2"] },
+            "text": { "template": "About {}.", "words": ["World", "Sports"] },
+            "generator": { "candidates": ["", "x"] },
+        }))
+        .unwrap()
+    }
+
+    fn load_all(path: &Path) -> Result<Loaded, LoadError> {
+        let task = task();
+        super::load(path, &task, task.text.as_ref().unwrap())
+    }
+
+    #[test]
+    fn a_file_a_folder_and_a_packed_file_are_the_same() {
+        let home = tempfile::tempdir().unwrap();
+        let table = "2,The race,is on\n1,Fears for,a pension\n";
+        let (plain, packed) = (home.path().join("a.csv"), home.path().join("p/b.csv.gz"));
+        std::fs::write(&plain, table).unwrap();
+        std::fs::create_dir(home.path().join("p")).unwrap();
+        let file = std::fs::File::create(&packed).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        gzip.write_all(table.as_bytes()).unwrap();
+        gzip.finish().unwrap();
+        let one = load_all(&plain).unwrap().examples;
+        assert_eq!(one.iter().map(|e| e.label).collect::<Vec<_>>(), [1, 0]);
+        assert_eq!(load_all(&packed).unwrap().examples, one);
+        std::fs::write(home.path().join("licence.md"), "words").unwrap();
+        let folder = load_all(home.path()).unwrap();
+        assert_eq!((folder.examples.len(), folder.notes.len()), (4, 1));
+    }
+
+    #[test]
+    fn labels_may_be_written_out() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("a.csv");
+        std::fs::write(&file, "text,label\na b,sports\nc d,World\n").unwrap();
+        let labels: Vec<_> = load_all(&file)
+            .unwrap()
+            .examples
+            .iter()
+            .map(|e| e.label)
+            .collect();
+        assert_eq!(labels, [1, 0]);
+        std::fs::write(&file, "text,label\na b,sports\nc d,money\n").unwrap();
+        let fault = load_all(&file).err().unwrap();
+        assert!(
+            matches!(fault, LoadError::Data(DataError::UnknownLabels { .. })),
+            "{fault}"
+        );
+        std::fs::write(&file, "text,label\na b,1\n").unwrap();
+        assert_eq!(load_all(&file).unwrap().notes.len(), 1);
+    }
+}

@@ -1,0 +1,82 @@
+//! What is trained on and what is measured with.
+
+use super::{SimulateArgs, SimulateError};
+use crate::data;
+use shared::rng::{Stream, derive_key, purpose};
+use shared::round::workbench::Labelled;
+use shared::task::Task;
+use std::path::Path;
+
+/// Training and test examples, as the arguments say.
+pub fn split(
+    args: &SimulateArgs,
+    task: &Task,
+) -> Result<(Vec<Labelled>, Vec<Labelled>), SimulateError> {
+    let mut examples = load(&args.data, task)?;
+    let mut stream = Stream::new(args.seed, purpose::HOLDOUT);
+    let (training, mut test) = match (&args.test, args.shots) {
+        (Some(test), None) => (examples, load(test, task)?),
+        (Some(test), Some(shots)) => {
+            stream.shuffle(&mut examples);
+            (few(examples, shots, task)?.0, load(test, task)?)
+        }
+        (None, Some(shots)) => {
+            stream.shuffle(&mut examples);
+            let (train, have) = (shots as usize * task.labels.len(), examples.len());
+            let (training, test) = few(examples, shots, task)?;
+            if test.is_empty() {
+                return Err(SimulateError::NoTest { train, have });
+            }
+            (training, test)
+        }
+        (None, None) => {
+            let have = examples.len();
+            let train = args.train.unwrap_or(have * 4 / 5);
+            if train == 0 || train >= have {
+                return Err(SimulateError::NoTest { train, have });
+            }
+            stream.shuffle(&mut examples);
+            let test = examples.split_off(train);
+            (examples, test)
+        }
+    };
+    if let Some(count) = args.test_count.filter(|c| (*c as usize) < test.len()) {
+        // A stream of its own: the first examples of a file are seldom of all classes.
+        let seed = [args.seed as u32, (args.seed >> 32) as u32];
+        let key = derive_key(&[seed[0], seed[1], purpose::HOLDOUT, 1]);
+        Stream::with_key(key).shuffle(&mut test);
+        test.truncate(count as usize);
+    }
+    Ok((training, test))
+}
+
+/// The first `shots` examples of each class, and the others.
+fn few(
+    examples: Vec<Labelled>,
+    shots: u32,
+    task: &Task,
+) -> Result<(Vec<Labelled>, Vec<Labelled>), SimulateError> {
+    let mut counts = vec![0; task.labels.len()];
+    let (chosen, rest): (Vec<_>, Vec<_>) = examples.into_iter().partition(|example| {
+        let count = &mut counts[example.label];
+        *count += 1;
+        *count <= shots as usize
+    });
+    match counts.iter().position(|count| *count < shots as usize) {
+        None => Ok((chosen, rest)),
+        Some(label) => Err(SimulateError::TooFewShots {
+            shots,
+            label: task.labels[label].clone(),
+            have: counts[label],
+        }),
+    }
+}
+
+fn load(path: &Path, task: &Task) -> Result<Vec<Labelled>, SimulateError> {
+    let loaded = data::load(path, task)?;
+    loaded
+        .notes
+        .iter()
+        .for_each(|note| tracing::warn!("{note}"));
+    Ok(loaded.examples)
+}
