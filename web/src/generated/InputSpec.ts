@@ -3,7 +3,8 @@ import type { Datatype } from "./Datatype";
 import type { Layout } from "./Layout";
 
 /**
- * The image tensor: a batch of RGB images.
+ * The image tensor: a batch of RGB images. Of a task of texts only its name means anything, and its size is 0×0
+ * ([`crate::task::text::Tensors`]).
  */
 export type InputSpec = { 
 /**

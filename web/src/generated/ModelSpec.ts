@@ -3,7 +3,7 @@ import type { InputSpec } from "./InputSpec";
 import type { OutputSpec } from "./OutputSpec";
 
 /**
- * How the model takes images and what it answers: the `[model]` section of a task file.
+ * How the model takes its inputs and what it answers: the `[model]` section of a task file.
  */
 export type ModelSpec = { 
 /**
