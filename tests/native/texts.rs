@@ -96,7 +96,11 @@ fn a_prompt_is_found_and_the_same_seed_finds_it_again() {
         "{prompt}"
     );
     assert_eq!(simulate(&[&few[..], &["--json"]].concat()).json(), report);
-    simulate(&few).expect(0, &[&format!("prompt found, federated: {prompt}")]);
+    let said = simulate(&few).out;
+    assert!(
+        said.contains(&format!("prompt found, federated: {prompt}")),
+        "{said}"
+    );
 
     simulate(&["--shots", "41"]).expect(2, &["--shots 41", "40 examples"]);
     let no_file = ["--shots", "8", "--model-file", "x.onnx"];
@@ -155,7 +159,11 @@ fn owners_of_texts_take_part_and_the_words_are_exported() {
         "--output",
         out.to_str().unwrap(),
     ];
-    run(&export).expect(0, &["prompt: ", "12 parameters"]);
+    let said = run(&export).out;
+    assert!(
+        said.starts_with("prompt: ") && said.contains("12 parameters"),
+        "{said}"
+    );
     let card: Value = serde_json::from_slice(&std::fs::read(path("out.json")).unwrap()).unwrap();
     let prompt = &card["prompt"];
     let words = prompt["before_label"].as_str().unwrap();
@@ -184,8 +192,14 @@ fn candidates_come_from_public_text() {
     let line = "1,\"World cup: news of the world cup.\"\n2,\"New York, all New York\"\n";
     std::fs::write(&data, line.repeat(6)).unwrap();
     let data = data.to_str().unwrap();
-    run(&["candidates", "--data", data, "--count", "4"])
-        .expect(0, &["candidates = [\"\",\"", "\"york\""]);
+    let said = run(&["candidates", "--data", data, "--count", "4"]).out;
+    let words = said.strip_prefix("candidates = ").unwrap();
+    let words: Vec<String> = serde_json::from_str(words).unwrap();
+    assert_eq!(words.len(), 5, "{said}");
+    assert!(
+        words[0].is_empty() && words.iter().any(|word| word == "york"),
+        "{said}"
+    );
     run(&["candidates", "--data", data, "--min-count", "99"]).expect(2, &["--min-count"]);
     run(&["candidates", "--data", "nowhere.csv"]).expect(2, &["nowhere.csv"]);
 }

@@ -12,7 +12,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// Endings of files that are read from a folder or a zip; a single file may have any.
-const ENDINGS: [&str; 7] = ["csv", "tsv", "jsonl", "ndjson", "json", "txt", "all"];
+const TABLES: [&str; 5] = ["csv", "tsv", "jsonl", "ndjson", "json"];
+/// Without a table these are: beside one they are licences and lists of classes.
+const LINES: [&str; 2] = ["txt", "all"];
 
 /// Loads the texts of `path` for a task of texts.
 pub fn load(path: &Path, task: &Task, text: &TextTask) -> Result<Loaded, LoadError> {
@@ -50,10 +52,15 @@ pub fn read(
     let sources = sources_of(path)?;
     let mut names: Vec<&str> = sources.keys().map(String::as_str).collect();
     names.sort_unstable();
+    let of = |endings: &[&str], name: &&str| endings.contains(&ending(name)) && !is_hidden(name);
+    let endings = if names.iter().any(|name| of(&TABLES, name)) {
+        &TABLES[..]
+    } else {
+        &LINES
+    };
     let mut examples = Vec::new();
     for name in names {
-        let is_data = ENDINGS.contains(&ending(name)) && !is_hidden(name);
-        if sources.len() > 1 && !is_data {
+        if sources.len() > 1 && !of(endings, &name) {
             notes.push(format!("{name} was left out: it is no table of texts"));
             continue;
         }
@@ -118,8 +125,13 @@ mod tests {
         assert_eq!(one.iter().map(|e| e.label).collect::<Vec<_>>(), [1, 0]);
         assert_eq!(load_all(&packed).unwrap().examples, one);
         std::fs::write(home.path().join("licence.md"), "words").unwrap();
+        std::fs::write(home.path().join("classes.txt"), "World\nSports\n").unwrap();
         let folder = load_all(home.path()).unwrap();
-        assert_eq!((folder.examples.len(), folder.notes.len()), (4, 1));
+        assert_eq!((folder.examples.len(), folder.notes.len()), (4, 2));
+        std::fs::remove_file(&plain).unwrap();
+        std::fs::remove_file(&packed).unwrap();
+        std::fs::write(home.path().join("classes.txt"), "1 a text\n2 another\n").unwrap();
+        assert_eq!(load_all(home.path()).unwrap().examples.len(), 2);
     }
 
     #[test]
