@@ -134,6 +134,16 @@ fn owners_of_texts_take_part_and_the_words_are_exported() {
     ];
     let task = path("task.toml");
     let (id, link) = create_task(&server, task.to_str().unwrap(), &model, &set);
+    // A built-in owner draws digits.
+    run(&[
+        "join",
+        &link,
+        "--builtin",
+        "1",
+        "--state",
+        path("3.json").to_str().unwrap(),
+    ])
+    .expect(2, &["works with texts"]);
     corpus(&path("one.csv"), 24, 0);
     corpus(&path("two.csv"), 24, 100);
     let owners = [
@@ -173,16 +183,6 @@ fn owners_of_texts_take_part_and_the_words_are_exported() {
         format!("{words} This is about {{}}.").trim_start()
     );
     assert_eq!(prompt["words"][1], "sport");
-    // A built-in owner draws digits.
-    run(&[
-        "join",
-        &link,
-        "--builtin",
-        "1",
-        "--state",
-        path("3.json").to_str().unwrap(),
-    ])
-    .expect(2, &["works with texts"]);
 }
 
 #[test]

@@ -462,6 +462,8 @@ fn code(fault: &DataError) -> &'static str {
         DataError::NotANumber { .. } => "not_a_number",
         DataError::OutOfRange { .. } => "out_of_range",
         DataError::NoLabel { .. } => "no_label",
+        DataError::NoText { .. } => "no_text",
+        DataError::JsonLine { .. } => "json_line",
         DataError::OpenQuote { .. } => "open_quote",
         DataError::NotUtf8 { .. } => "not_utf8",
         DataError::NoShape { .. } => "no_shape",
