@@ -12,11 +12,14 @@ mod model;
 mod report;
 mod run;
 mod secrets;
+mod several;
+mod shift;
 mod split;
 
 pub use model::ModelError;
 pub use report::table;
 pub use run::run;
+pub use several::{lines, markdown, several};
 
 use crate::data;
 use clap::Args;
@@ -51,12 +54,18 @@ pub struct SimulateArgs {
     /// iid | dirichlet:ALPHA | shards:K
     #[arg(long, default_value = "dirichlet:0.5")]
     pub partition: Partition,
+    /// Change every image alike before anything sees it: contrast=0.6,field=0.6,seed=3
+    #[arg(long, value_name = "SETTINGS")]
+    pub shift: Option<shift::Shift>,
     /// Rounds, instead of the task's.
     #[arg(long)]
     pub rounds: Option<u32>,
     /// Seed of the split, the batches and the directions.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Several seeds, 0,1,2: mean and spread. With --report, seeds that the file holds already are not run again.
+    #[arg(long, value_delimiter = ',', conflicts_with_all = ["seed", "record"])]
+    pub seeds: Vec<u64>,
     /// Measure the test accuracy every so many rounds.
     #[arg(long, default_value_t = 10)]
     pub eval_every: u32,
@@ -96,6 +105,9 @@ pub struct SimulateArgs {
     /// Print the report as JSON instead of a table.
     #[arg(long)]
     pub json: bool,
+    /// Print the table of --seeds in Markdown.
+    #[arg(long, requires = "seeds", conflicts_with = "json")]
+    pub markdown: bool,
     /// Replace a setting of the task: `optimizer.learning_rate=0.02` (repeatable; the value is JSON or a text).
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,

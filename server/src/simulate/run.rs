@@ -86,9 +86,8 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         mapping = Some(fit_mapping(&context, &training)?);
     }
     let mapping = mapping.unwrap_or(Mapping::Identity);
-    // Of images it is measured at θ₀: a frame, for one, is never without its border.
-    let first = task.text.is_none().then_some(&theta[..]);
-    let (zero_shot, _) = measure(&context, &mapping, first)?;
+    // The model as it is, though some generators' first prompts are not nothing.
+    let (zero_shot, _) = measure(&context, &mapping, None)?;
     let mut hub = None;
     if chosen(Setting::Federated) {
         let benches = parts.iter().map(|p| of(p)).collect();

@@ -14,7 +14,7 @@ pub fn split(
 ) -> Result<(Vec<Labelled>, Vec<Labelled>), SimulateError> {
     let mut examples = load(&args.data, task)?;
     let mut stream = Stream::new(args.seed, purpose::HOLDOUT);
-    let (training, mut test) = match (&args.test, args.shots) {
+    let (mut training, mut test) = match (&args.test, args.shots) {
         (Some(test), None) => (examples, load(test, task)?),
         (Some(test), Some(shots)) => {
             stream.shuffle(&mut examples);
@@ -46,6 +46,10 @@ pub fn split(
         let key = derive_key(&[seed[0], seed[1], purpose::HOLDOUT, 1]);
         Stream::with_key(key).shuffle(&mut test);
         test.truncate(count as usize);
+    }
+    if let Some(shift) = args.shift {
+        shift.apply(&mut training, task.shape());
+        shift.apply(&mut test, task.shape());
     }
     Ok((training, test))
 }
