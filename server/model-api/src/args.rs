@@ -1,5 +1,6 @@
 //! `fed-bbpt model-api`: flags, and what they come to.
 
+mod folder;
 #[cfg(test)]
 mod tests;
 
@@ -14,10 +15,10 @@ use thiserror::Error;
 use url::Url;
 
 use crate::config::{cores, lines};
-use crate::{ClassifierOptions, ModelApiConfig, PixelRange};
+use crate::{ClassifierOptions, ModelApiConfig, PixelRange, TextKind};
 
-/// Serves an image classifier over the Open Inference Protocol. Without --model, a small network
-/// that has only ever seen printed digits.
+/// Serves an image classifier or a text model over the Open Inference Protocol. Without --model and
+/// --model-dir, a small network that has only ever seen printed digits.
 #[derive(Clone, Debug, Args)]
 pub struct ModelApiArgs {
     /// Where to listen, HOST:PORT; port 0 takes any free port
@@ -28,11 +29,32 @@ pub struct ModelApiArgs {
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
+    /// A text model: a folder with config.json, tokenizer.json and model.onnx (or onnx/model.onnx), as
+    /// the Hugging Face hub has them; a sentence encoder or a masked language model
+    #[arg(long, value_name = "DIR")]
+    pub model_dir: Option<PathBuf>,
+
+    /// What the text model is [default: found out from its files]
+    #[arg(long, value_enum)]
+    pub kind: Option<TextKind>,
+
+    /// Tokens that are kept of a text [default: what the model's files say]
+    #[arg(long, value_name = "TOKENS")]
+    pub max_tokens: Option<usize>,
+
+    /// What a sentence encoder's cosines are divided by [default: 0.05]
+    #[arg(long)]
+    pub temperature: Option<f32>,
+
+    /// Embeddings that a sentence encoder keeps [default: 16384]
+    #[arg(long, value_name = "EMBEDDINGS")]
+    pub cache: Option<usize>,
+
     /// Names of the model's classes, one a line, in order
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
 
-    /// The model's name in the protocol [default: the file's name]
+    /// The model's name in the protocol [default: the file's or folder's name]
     #[arg(long)]
     pub name: Option<String>,
 
@@ -58,12 +80,12 @@ pub struct ModelApiArgs {
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
 
-    /// Most images in one request and in one run of the model
-    #[arg(long, value_name = "IMAGES", default_value_t = 256)]
+    /// Most images or texts in one request and in one run of the model
+    #[arg(long, value_name = "COUNT", default_value_t = 256)]
     pub max_batch: usize,
 
-    /// Most images that wait; beyond them requests get 503 and Retry-After
-    #[arg(long, value_name = "IMAGES", default_value_t = 4096)]
+    /// Most images or texts that wait; beyond them requests get 503 and Retry-After
+    #[arg(long, value_name = "COUNT", default_value_t = 4096)]
     pub max_queue: usize,
 
     /// How long a request waits for others to share its run, in microseconds
@@ -133,8 +155,10 @@ impl ModelApiArgs {
             ));
         }
         let name = self.name(&mut faults);
+        let threads = self.threads.unwrap_or_else(cores);
+        let folder = self.folder(threads, &mut faults);
         let (model, mut classifier) = self.model(default, &mut faults);
-        classifier.threads = self.threads.unwrap_or_else(cores);
+        classifier.threads = threads;
         if !faults.is_empty() {
             return Err(ConfigFaults { faults });
         }
@@ -143,6 +167,7 @@ impl ModelApiArgs {
             name,
             model,
             classifier,
+            folder,
             allow_origins: self.allow_origin,
             max_batch: self.max_batch,
             max_queue: self.max_queue,
@@ -151,10 +176,11 @@ impl ModelApiArgs {
         })
     }
 
-    /// The model's name: as given, else the file's, else the embedded model's.
+    /// The model's name: as given, else the file's or folder's, else the embedded model's.
     fn name(&self, faults: &mut Vec<String>) -> String {
-        let stem = self.model.as_ref().and_then(|path| path.file_stem());
-        let name = match (&self.name, stem) {
+        let folder = self.model_dir.as_deref().and_then(Path::file_name);
+        let stem = self.model.as_deref().and_then(Path::file_stem);
+        let name = match (&self.name, folder.or(stem)) {
             (Some(name), _) => name.clone(),
             (None, Some(stem)) => stem.to_string_lossy().into_owned(),
             (None, None) => ModelApiConfig::default().name,
@@ -176,6 +202,9 @@ impl ModelApiArgs {
         faults: &mut Vec<String>,
     ) -> (Cow<'static, [u8]>, ClassifierOptions) {
         let Some(path) = &self.model else {
+            if self.model_dir.is_some() {
+                return (default.model, default.classifier);
+            }
             let useless = [
                 ("--labels", self.labels.is_some()),
                 ("--layout", self.layout.is_some()),

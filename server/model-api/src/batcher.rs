@@ -14,21 +14,36 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use actix_web::web::Bytes;
-use shared::model_api::Scores;
 use tokio::sync::oneshot;
 
 use crate::metrics::Metrics;
-use crate::{Classifier, Pixels, RunError};
+use crate::text::Prepared;
+use crate::{Classifier, Pixels, RunError, TextModel};
 
-/// What runs a batch. A trait so that tests can hold a run back until they are ready.
-pub(crate) trait Backend: Send + Sync + 'static {
-    /// Scores of all images of all parts, in order.
-    fn run(&self, parts: &[Pixels<'_>]) -> Result<Scores, RunError>;
+/// What runs a batch of requests. A trait so that tests can hold a run back until they are ready.
+pub(crate) trait Backend<W>: Send + Sync + 'static {
+    /// Scores of each request, in order: row-major, as many values for each of its items.
+    fn run(&self, parts: &[&W]) -> Result<Vec<Vec<f32>>, RunError>;
 }
 
-impl Backend for Classifier {
-    fn run(&self, parts: &[Pixels<'_>]) -> Result<Scores, RunError> {
-        self.run_batch(parts)
+impl Backend<Images> for Classifier {
+    fn run(&self, parts: &[&Images]) -> Result<Vec<Vec<f32>>, RunError> {
+        let pixels: Vec<_> = parts.iter().map(|images| images.pixels()).collect();
+        let scores = self.run_batch(&pixels)?;
+        let mut rest = scores.values();
+        let split = |pixels: &Pixels<'_>| {
+            let (own, others) =
+                rest.split_at(pixels.len() / self.image_len() * scores.classes());
+            rest = others;
+            own.to_vec()
+        };
+        Ok(pixels.iter().map(split).collect())
+    }
+}
+
+impl Backend<Prepared> for TextModel {
+    fn run(&self, parts: &[&Prepared]) -> Result<Vec<Vec<f32>>, RunError> {
+        Self::run(self, parts)
     }
 }
 
@@ -50,11 +65,12 @@ impl Images {
     }
 }
 
-/// Answer to one request: its images' scores, row-major.
+/// Answer to one request: its items' scores, row-major.
 pub(crate) type Answer = Result<Vec<f32>, RunError>;
 
-struct Job {
-    images: Images,
+struct Job<W> {
+    work: W,
+    /// Its items: images or texts.
     count: usize,
     arrived: Instant,
     reply: oneshot::Sender<Answer>,
@@ -63,7 +79,7 @@ struct Job {
 /// Why a request was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Too many images wait.
+    /// Too many items wait.
     Full,
     /// The server is stopping.
     Stopping,
@@ -77,37 +93,41 @@ pub(crate) struct Limits {
 }
 
 /// The queue and its workers. Dropping it without [`Batcher::stop`] leaves the workers waiting.
-pub(crate) struct Batcher {
-    queue: Arc<Queue>,
+pub(crate) struct Batcher<W> {
+    queue: Arc<Queue<W>>,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
-struct Queue {
+struct Queue<W> {
     limits: Limits,
     metrics: Arc<Metrics>,
-    state: Mutex<State>,
+    state: Mutex<State<W>>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Job>,
-    /// Images in `jobs`.
-    images: usize,
+struct State<W> {
+    jobs: VecDeque<Job<W>>,
+    /// Items in `jobs`.
+    items: usize,
     /// Whether a worker is waiting for more requests to share its run.
     collecting: bool,
     stopping: bool,
 }
 
-impl Batcher {
+impl<W: Send + 'static> Batcher<W> {
     /// Starts `workers` threads.
     pub(crate) fn start(
-        backend: Arc<dyn Backend>,
+        backend: Arc<dyn Backend<W>>,
         workers: usize,
         limits: Limits,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        let state = Mutex::default();
+        let state = Mutex::new(State {
+            jobs: VecDeque::new(),
+            items: 0,
+            collecting: false,
+            stopping: false,
+        });
         let queue = Arc::new(Queue {
             limits,
             metrics,
@@ -134,32 +154,32 @@ impl Batcher {
         Ok(batcher)
     }
 
-    /// Queues `count` images, at most `max_batch`. Dropping the receiver withdraws them.
+    /// Queues a request of `count` items, at most `max_batch`. Dropping the receiver withdraws it.
     pub(crate) fn submit(
         &self,
-        images: Images,
+        work: W,
         count: usize,
     ) -> Result<oneshot::Receiver<Answer>, Refused> {
         let mut state = self.queue.lock();
         if state.stopping {
             return Err(Refused::Stopping);
         }
-        if state.images + count > self.queue.limits.max_queue {
+        if state.items + count > self.queue.limits.max_queue {
             // Those who have gone away must not keep others out.
             self.queue.drop_abandoned(&mut state);
         }
-        if state.images + count > self.queue.limits.max_queue {
+        if state.items + count > self.queue.limits.max_queue {
             return Err(Refused::Full);
         }
         let (reply, answer) = oneshot::channel();
-        state.images += count;
+        state.items += count;
         state.jobs.push_back(Job {
-            images,
+            work,
             count,
             arrived: Instant::now(),
             reply,
         });
-        self.queue.metrics.queued(state.images);
+        self.queue.metrics.queued(state.items);
         drop(state);
         self.queue.changed.notify_all();
         Ok(answer)
@@ -183,20 +203,20 @@ impl Batcher {
     }
 }
 
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<W: 'static> Queue<W> {
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
         // No code under this lock panics half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, backend: &dyn Backend) {
+    fn work(&self, backend: &dyn Backend<W>) {
         while let Some(batch) = self.next_batch() {
             self.run(backend, batch);
         }
     }
 
     /// Waits for work; `None` once the queue is stopped and empty.
-    fn next_batch(&self) -> Option<Vec<Job>> {
+    fn next_batch(&self) -> Option<Vec<Job<W>>> {
         let mut state = self.lock();
         loop {
             self.drop_abandoned(&mut state);
@@ -211,7 +231,7 @@ impl Queue {
                 continue;
             };
             let waited = first.arrived.elapsed();
-            let full = state.images >= self.limits.max_batch || state.stopping;
+            let full = state.items >= self.limits.max_batch || state.stopping;
             if full || waited >= self.limits.max_delay {
                 break;
             }
@@ -222,56 +242,53 @@ impl Queue {
             state.collecting = false;
         }
         let mut batch = Vec::new();
-        let mut images = 0;
+        let mut items = 0;
         while let Some(job) = state.jobs.front() {
-            if images > 0 && images + job.count > self.limits.max_batch {
+            if items > 0 && items + job.count > self.limits.max_batch {
                 break;
             }
-            images += job.count;
+            items += job.count;
             batch.extend(state.jobs.pop_front());
         }
-        state.images -= images;
-        self.metrics.queued(state.images);
+        state.items -= items;
+        self.metrics.queued(state.items);
         drop(state);
         // What is left is for another worker.
         self.changed.notify_all();
         Some(batch)
     }
 
-    fn drop_abandoned(&self, state: &mut State) {
+    fn drop_abandoned(&self, state: &mut State<W>) {
         let before = state.jobs.len();
         state.jobs.retain(|job| !job.reply.is_closed());
         if state.jobs.len() < before {
-            state.images = state.jobs.iter().map(|job| job.count).sum();
+            state.items = state.jobs.iter().map(|job| job.count).sum();
             self.metrics.abandoned(before - state.jobs.len());
-            self.metrics.queued(state.images);
+            self.metrics.queued(state.items);
         }
     }
 
-    fn run(&self, backend: &dyn Backend, batch: Vec<Job>) {
+    fn run(&self, backend: &dyn Backend<W>, batch: Vec<Job<W>>) {
         let started = Instant::now();
-        let parts: Vec<_> = batch.iter().map(|job| job.images.pixels()).collect();
+        let parts: Vec<_> = batch.iter().map(|job| &job.work).collect();
         let count = batch.iter().map(|job| job.count).sum();
-        let scores = run_caught(backend, &parts);
+        let scores = run_caught(backend, &parts, count);
         drop(parts);
         self.metrics.ran(count, started.elapsed());
         match scores {
             Ok(scores) => {
-                let mut rows = scores.values();
-                for job in batch {
-                    let (own, rest) = rows.split_at(job.count * scores.classes());
-                    rows = rest;
+                for (job, own) in batch.into_iter().zip(scores) {
                     // An error means that the client has gone.
-                    let _ = job.reply.send(Ok(own.to_vec()));
+                    let _ = job.reply.send(Ok(own));
                 }
             }
             Err(error) if batch.len() == 1 => {
-                tracing::error!(%error, images = count, "the model failed");
+                tracing::error!(%error, items = count, "the model failed");
                 for job in batch {
                     let _ = job.reply.send(Err(error.clone()));
                 }
             }
-            // One request's images may have made the others fail.
+            // One request may have made the others fail.
             Err(_) => batch
                 .into_iter()
                 .for_each(|job| self.run(backend, vec![job])),
@@ -280,8 +297,11 @@ impl Queue {
 }
 
 /// A panic in the model's code fails one request, not the server.
-fn run_caught(backend: &dyn Backend, parts: &[Pixels<'_>]) -> Result<Scores, RunError> {
-    let count: usize = parts.iter().map(Pixels::len).sum();
+fn run_caught<W: 'static>(
+    backend: &dyn Backend<W>,
+    parts: &[&W],
+    count: usize,
+) -> Result<Vec<Vec<f32>>, RunError> {
     catch_unwind(AssertUnwindSafe(|| backend.run(parts)))
-        .unwrap_or_else(|_| Err(RunError::Model(format!("it panicked on {count} values"))))
+        .unwrap_or_else(|_| Err(RunError::Model(format!("it panicked on {count} inputs"))))
 }

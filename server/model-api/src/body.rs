@@ -57,15 +57,12 @@ pub(crate) async fn read(
     }
 }
 
-/// From here on JSON is parsed on a thread of the blocking pool.
-const LARGE_JSON: usize = 64 << 10;
-
-/// Runs `parse`, elsewhere if it will take long enough to hold up other connections.
+/// Runs `parse`, elsewhere if it is slow enough to hold up other connections.
 pub(crate) async fn parsed<T: Send + 'static>(
-    json_bytes: usize,
+    slow: bool,
     parse: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    if json_bytes < LARGE_JSON {
+    if !slow {
         return parse();
     }
     web::block(parse).await.map_err(|_| ApiError::Lost)?

@@ -189,6 +189,11 @@ impl Classifier {
         self.classes
     }
 
+    /// As in the metadata.
+    pub(crate) fn kind(&self) -> &'static str {
+        "classifier"
+    }
+
     /// Names of the classes in order; empty if unknown.
     #[must_use]
     pub fn labels(&self) -> &[String] {

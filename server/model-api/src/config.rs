@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ClassifierOptions;
+use crate::{ClassifierOptions, TextOptions};
 
 /// The model that is served if no other is given: reads printed digits, has never seen handwriting.
 /// ONNX; takes `image` (FP32, `[batch, 3, 32, 32]`, 0 to 1), answers `logits` (`[batch, 10]`).
@@ -13,6 +14,18 @@ pub const PRINTED_DIGITS: &[u8] = include_bytes!("../models/printed-digits/print
 
 /// The labels of [`PRINTED_DIGITS`], one a line.
 pub const PRINTED_DIGITS_LABELS: &str = include_str!("../models/printed-digits/labels.txt");
+
+/// A model in a folder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Served {
+    /// A sentence encoder or a masked language model.
+    Text {
+        /// Where `config.json`, `tokenizer.json` and `model.onnx` stand.
+        dir: PathBuf,
+        /// How to use them.
+        options: TextOptions,
+    },
+}
 
 /// What to serve, to whom, and within which limits. The default serves [`PRINTED_DIGITS`] to no page.
 #[derive(Clone, Debug)]
@@ -25,12 +38,14 @@ pub struct ModelApiConfig {
     pub model: Cow<'static, [u8]>,
     /// How to use them. `threads` here is how many threads run the model in total.
     pub classifier: ClassifierOptions,
+    /// A model in a folder, served instead of `model`.
+    pub folder: Option<Served>,
     /// Origins (`https://host`, without a path) whose pages may call; `*` allows all. Callers that
     /// are no browsers are not restricted by this.
     pub allow_origins: Vec<String>,
-    /// Most images in one request, and in one run of the model.
+    /// Most images or texts in one request, and in one run of the model.
     pub max_batch: usize,
-    /// Most images that wait; beyond them requests are refused with 503. At least `max_batch`.
+    /// Most images or texts that wait; beyond them requests are refused with 503. At least `max_batch`.
     pub max_queue: usize,
     /// How long the first waiting request waits for others to share its run.
     pub max_delay: Duration,
@@ -49,6 +64,7 @@ impl Default for ModelApiConfig {
                 threads: cores(),
                 ..ClassifierOptions::default()
             },
+            folder: None,
             allow_origins: Vec::new(),
             max_batch: 256,
             max_queue: 4096,

@@ -1,20 +1,25 @@
 //! The bodies of the Open Inference Protocol, version 2, with the binary tensor data extension:
-//! bytes in, checked images out; scores in, bytes out. No IO.
+//! bytes in, checked inputs out; scores in, bytes out. No IO.
 //!
 //! * <https://github.com/kserve/open-inference-protocol>
 //! * <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md>
 
+mod answer;
+mod image;
+mod text;
 #[cfg(test)]
 mod tests;
 
 use actix_web::web::Bytes;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use shared::model_api::{Layout, TensorData};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use crate::Classifier;
-use crate::batcher::Images;
 use crate::error::ApiError;
+
+pub(crate) use answer::{AnswerHead, answer};
+pub(crate) use image::{ModelInfo, parse as parse_images};
+pub(crate) use text::{LOGITS, TextInfo, parse as parse_texts};
 
 /// Says how many bytes of a body are JSON; the rest are raw tensors.
 pub(crate) const HEADER_LENGTH: &str = "inference-header-content-length";
@@ -22,94 +27,30 @@ pub(crate) const HEADER_LENGTH: &str = "inference-header-content-length";
 /// The one version of a model.
 pub(crate) const VERSION: &str = "1";
 
-/// What a client must know about the model, and what its requests are checked against.
-#[derive(Clone, Debug)]
-pub(crate) struct ModelInfo {
-    pub name: String,
-    pub input: String,
-    pub output: String,
-    pub layout: Layout,
-    /// Of one image, in `layout`.
-    pub image: [usize; 3],
-    pub classes: usize,
-    pub labels: Vec<String>,
-    pub max_batch: usize,
-}
-
-impl ModelInfo {
-    pub(crate) fn new(name: String, max_batch: usize, classifier: &Classifier) -> Self {
-        let [_, image @ ..] = classifier.input_shape(1);
-        Self {
-            name,
-            input: classifier.input_name().to_owned(),
-            output: classifier.output_name().to_owned(),
-            layout: classifier.layout(),
-            image,
-            classes: classifier.classes(),
-            labels: classifier.labels().to_vec(),
-            max_batch,
-        }
-    }
-
-    /// Values in one image.
-    pub(crate) fn image_len(&self) -> usize {
-        self.image.iter().product()
-    }
-
-    /// The answer to `GET /v2/models/NAME`. What the protocol has no field for stands in
-    /// `parameters`: that both datatypes are taken, what black and white are in FP32, the labels.
-    pub(crate) fn metadata(&self) -> Value {
-        let [a, b, c] = self.image;
-        json!({
-            "name": self.name,
-            "versions": [VERSION],
-            "platform": "onnx_rten",
-            "inputs": [{
-                "name": self.input,
-                "datatype": "UINT8",
-                "shape": [json!(-1), json!(a), json!(b), json!(c)],
-                "parameters": {
-                    "datatypes": ["UINT8", "FP32"],
-                    "layout": self.layout.name(),
-                    "low": 0.0,
-                    "high": 1.0,
-                },
-            }],
-            "outputs": [{
-                "name": self.output,
-                "datatype": "FP32",
-                "shape": [json!(-1), json!(self.classes)],
-            }],
-            "parameters": { "max_batch_size": self.max_batch, "labels": self.labels },
-        })
-    }
-}
-
-/// An inference request that fits the model.
-#[derive(Debug)]
-pub(crate) struct InferRequest {
-    pub id: Option<String>,
-    pub images: Images,
-    pub count: usize,
-    /// Whether the scores are sent as bytes behind the JSON.
-    pub binary_output: bool,
-}
-
+/// A request whose inputs hold data of the kind `D`.
 #[derive(Deserialize)]
-struct RawRequest {
+struct RawRequest<D> {
     id: Option<String>,
-    inputs: Vec<RawInput>,
+    inputs: Vec<RawInput<D>>,
     outputs: Option<Vec<RawOutput>>,
     parameters: Option<RawParameters>,
 }
 
 #[derive(Deserialize)]
-struct RawInput {
+struct RawInput<D> {
     name: String,
     shape: Vec<u64>,
     datatype: String,
     parameters: Option<RawParameters>,
-    data: Option<TensorData>,
+    data: Option<D>,
+}
+
+impl<D> RawInput<D> {
+    fn binary_size(&self) -> Option<u64> {
+        self.parameters
+            .as_ref()
+            .and_then(|parameters| parameters.binary_data_size)
+    }
 }
 
 #[derive(Deserialize)]
@@ -127,12 +68,12 @@ struct RawParameters {
     classification: Option<Value>,
 }
 
-/// Reads an inference request. `header_length` is the value of [`HEADER_LENGTH`], if it came.
-pub(crate) fn parse(
-    model: &ModelInfo,
+/// Splits a body into its JSON and the bytes behind it. `header_length` is the value of
+/// [`HEADER_LENGTH`], if it came.
+fn open<D: DeserializeOwned>(
     body: &Bytes,
     header_length: Option<&str>,
-) -> Result<InferRequest, ApiError> {
+) -> Result<(RawRequest<D>, Bytes), ApiError> {
     let json_length = match header_length {
         None => body.len(),
         Some(text) => text
@@ -148,149 +89,17 @@ pub(crate) fn parse(
                 ))
             })?,
     };
-    let binary = body.slice(json_length..);
-    let raw: RawRequest = serde_json::from_slice(&body[..json_length]).map_err(|error| {
+    let raw = serde_json::from_slice(&body[..json_length]).map_err(|error| {
         bad(format!(
             "the request's JSON is not an inference request: {error}"
         ))
     })?;
-    let [input] = <[RawInput; 1]>::try_from(raw.inputs).map_err(|inputs| {
-        bad(format!(
-            "{} inputs came, but the model takes one, `{}`",
-            inputs.len(),
-            model.input
-        ))
-    })?;
-    let binary_output = binary_output(model, raw.outputs.as_deref(), raw.parameters.as_ref())?;
-    let count = check_shape(model, &input)?;
-    let images = read_images(&input, count * model.image_len(), binary)?;
-    Ok(InferRequest {
-        id: raw.id,
-        images,
-        count,
-        binary_output,
-    })
-}
-
-/// The number of images, once name and shape fit.
-fn check_shape(model: &ModelInfo, input: &RawInput) -> Result<usize, ApiError> {
-    if input.name != model.input {
-        return Err(bad(format!(
-            "the model has no input `{}`; its input is `{}`",
-            input.name, model.input
-        )));
-    }
-    let [batch, ref image @ ..] = *input.shape else {
-        return Err(wrong_shape(model, &input.shape));
-    };
-    if !image
-        .iter()
-        .copied()
-        .eq(model.image.iter().map(|&side| side as u64))
-    {
-        return Err(wrong_shape(model, &input.shape));
-    }
-    match usize::try_from(batch) {
-        Ok(0) => Err(bad("there must be at least one image".into())),
-        Ok(batch) if batch <= model.max_batch => Ok(batch),
-        _ => Err(bad(format!(
-            "{batch} images are too many for one request; send at most {}",
-            model.max_batch
-        ))),
-    }
-}
-
-fn wrong_shape(model: &ModelInfo, shape: &[u64]) -> ApiError {
-    let [a, b, c] = model.image;
-    bad(format!(
-        "the shape of `{}` is {shape:?}, but must be [batch, {a}, {b}, {c}] ({})",
-        model.input,
-        model.layout.name()
-    ))
-}
-
-/// `len` values from where the request put them.
-fn read_images(input: &RawInput, len: usize, binary: Bytes) -> Result<Images, ApiError> {
-    let name = &input.name;
-    let size = input
-        .parameters
-        .as_ref()
-        .and_then(|parameters| parameters.binary_data_size);
-    if size.unwrap_or(0) != binary.len() as u64 {
-        return Err(bad(format!(
-            "{} bytes follow the JSON, but binary_data_size of `{name}` is {}; a binary body needs \
-             the header Inference-Header-Content-Length with the length of its JSON",
-            binary.len(),
-            size.map_or("missing".to_owned(), |size| size.to_string()),
-        )));
-    }
-    let wrong_length = |got: usize, unit: &str| {
-        bad(format!(
-            "`{name}` has {got} {unit}, but its shape {:?} needs {len} values",
-            input.shape
-        ))
-    };
-    match (input.datatype.as_str(), size, &input.data) {
-        (_, Some(_), Some(_)) | (_, None, None) => Err(bad(format!(
-            "`{name}` needs either `data` or `binary_data_size`"
-        ))),
-        ("UINT8", Some(_), None) if binary.len() == len => Ok(Images::Bytes(binary)),
-        ("UINT8", None, Some(data)) if data.0.len() == len => {
-            let bytes: Option<Vec<u8>> = data.0.iter().copied().map(to_byte).collect();
-            let bytes = bytes.ok_or_else(|| {
-                bad(format!(
-                    "`{name}` is UINT8, but its data holds other numbers than 0 to 255"
-                ))
-            })?;
-            Ok(Images::Bytes(bytes.into()))
-        }
-        ("FP32", Some(_), None) if binary.len() == 4 * len => {
-            let floats = binary
-                .as_chunks()
-                .0
-                .iter()
-                .map(|bytes| f32::from_le_bytes(*bytes));
-            check_floats(name, floats.collect())
-        }
-        ("FP32", None, Some(data)) if data.0.len() == len => {
-            // The protocol's FP32; NaN and what is out of range are refused next.
-            #[allow(clippy::cast_possible_truncation)]
-            check_floats(name, data.0.iter().map(|&value| value as f32).collect())
-        }
-        ("UINT8" | "FP32", Some(_), None) => Err(wrong_length(binary.len(), "bytes")),
-        ("UINT8" | "FP32", None, Some(data)) => Err(wrong_length(data.0.len(), "values")),
-        (other, ..) => Err(bad(format!(
-            "`{name}` is {other}, but must be UINT8 (0 to 255) or FP32 (0 to 1)"
-        ))),
-    }
-}
-
-/// Whole numbers from 0 to 255.
-fn to_byte(value: f64) -> Option<u8> {
-    // The cast is checked by the comparison.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let byte = value as u8;
-    (f64::from(byte) == value).then_some(byte)
-}
-
-/// Pixels must be from 0 to 1, give or take rounding; whoever sends 0 to 255 should hear of it
-/// instead of getting scores of white images.
-fn check_floats(name: &str, floats: Vec<f32>) -> Result<Images, ApiError> {
-    match floats
-        .iter()
-        .position(|value| !(-0.001..=1.001).contains(value))
-    {
-        None => Ok(Images::Floats(floats)),
-        Some(at) => Err(bad(format!(
-            "value {at} of `{name}` is {}, but FP32 pixels are from 0 (black) to 1 (white)",
-            floats[at]
-        ))),
-    }
+    Ok((raw, body.slice(json_length..)))
 }
 
 /// Whether the scores are wanted as bytes; refuses outputs that there are not.
 fn binary_output(
-    model: &ModelInfo,
+    wanted: &str,
     outputs: Option<&[RawOutput]>,
     parameters: Option<&RawParameters>,
 ) -> Result<bool, ApiError> {
@@ -298,10 +107,10 @@ fn binary_output(
         .and_then(|all| all.binary_data_output)
         .unwrap_or(false);
     for output in outputs.unwrap_or_default() {
-        if output.name != model.output {
+        if output.name != wanted {
             return Err(bad(format!(
-                "the model has no output `{}`; its output is `{}`",
-                output.name, model.output
+                "the model has no output `{}`; its output is `{wanted}`",
+                output.name
             )));
         }
         if let Some(parameters) = &output.parameters {
@@ -319,62 +128,4 @@ fn binary_output(
 
 fn bad(text: String) -> ApiError {
     ApiError::BadRequest(text)
-}
-
-#[derive(Serialize)]
-struct RawAnswer<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    model_name: &'a str,
-    model_version: &'static str,
-    outputs: [RawScores<'a>; 1],
-}
-
-#[derive(Serialize)]
-struct RawScores<'a> {
-    name: &'a str,
-    datatype: &'static str,
-    shape: [usize; 2],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<BinarySize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a [f32]>,
-}
-
-#[derive(Serialize)]
-struct BinarySize {
-    binary_data_size: usize,
-}
-
-/// The body of an answer, and the length of its JSON if bytes follow.
-pub(crate) fn answer(
-    model: &ModelInfo,
-    id: Option<&str>,
-    scores: &[f32],
-    binary: bool,
-) -> (Vec<u8>, Option<usize>) {
-    let size = size_of_val(scores);
-    let raw = RawAnswer {
-        id,
-        model_name: &model.name,
-        model_version: VERSION,
-        outputs: [RawScores {
-            name: &model.output,
-            datatype: "FP32",
-            shape: [scores.len() / model.classes, model.classes],
-            parameters: binary.then_some(BinarySize {
-                binary_data_size: size,
-            }),
-            data: (!binary).then_some(scores),
-        }],
-    };
-    let mut body = Vec::with_capacity(size + 256);
-    // Unwrap safety: strings and finite numbers always become JSON, and a Vec takes any bytes.
-    #[allow(clippy::expect_used)]
-    serde_json::to_writer(&mut body, &raw).expect("plain data");
-    let header_length = binary.then_some(body.len());
-    if binary {
-        body.extend(scores.iter().flat_map(|score| score.to_le_bytes()));
-    }
-    (body, header_length)
 }

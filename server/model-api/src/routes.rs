@@ -8,16 +8,15 @@ use actix_web::http::header::{self, ContentType};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde_json::json;
 
-use crate::batcher::{Batcher, Refused};
 use crate::body;
+use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
-use crate::protocol::{self, HEADER_LENGTH, ModelInfo, VERSION};
+use crate::protocol::{self, AnswerHead, HEADER_LENGTH, VERSION};
 
 /// What the routes share.
 pub(crate) struct Serving {
-    pub model: Arc<ModelInfo>,
-    pub batcher: Batcher,
+    pub model: Arc<dyn Endpoint>,
     pub metrics: Arc<Metrics>,
     pub max_body: usize,
 }
@@ -87,7 +86,10 @@ async fn health() -> HttpResponse {
 }
 
 async fn metrics(serving: web::Data<Serving>) -> HttpResponse {
-    serving.batcher.sweep();
+    serving.model.sweep();
+    if let Some(stats) = serving.model.stats() {
+        serving.metrics.encoded(stats);
+    }
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(serving.metrics.render())
@@ -97,7 +99,7 @@ async fn model_ready(
     request: HttpRequest,
     serving: web::Data<Serving>,
 ) -> Result<HttpResponse, ApiError> {
-    check_model(&request, &serving.model)?;
+    check_model(&request, &*serving.model)?;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -105,20 +107,20 @@ async fn model_metadata(
     request: HttpRequest,
     serving: web::Data<Serving>,
 ) -> Result<HttpResponse, ApiError> {
-    check_model(&request, &serving.model)?;
+    check_model(&request, &*serving.model)?;
     Ok(HttpResponse::Ok().json(serving.model.metadata()))
 }
 
 /// The path must name the model, and its version if it names one.
-fn check_model(request: &HttpRequest, model: &ModelInfo) -> Result<(), ApiError> {
+fn check_model(request: &HttpRequest, model: &dyn Endpoint) -> Result<(), ApiError> {
     let path = request.match_info();
-    let known = path.get("model") == Some(&model.name)
+    let known = path.get("model") == Some(model.name())
         && path.get("version").is_none_or(|version| version == VERSION);
     if known {
         Ok(())
     } else {
         Err(ApiError::UnknownModel {
-            name: model.name.clone(),
+            name: model.name().to_owned(),
         })
     }
 }
@@ -154,7 +156,7 @@ async fn try_infer(
 ) -> Result<HttpResponse, ApiError> {
     let body = body::read(request, payload, serving.max_body).await?;
     // After the body: an early answer to a body still on its way gets lost with the connection.
-    check_model(request, &serving.model)?;
+    check_model(request, &*serving.model)?;
     let header_length = request
         .headers()
         .get(HEADER_LENGTH)
@@ -164,23 +166,18 @@ async fn try_infer(
         None => body.len(),
     };
     let model = Arc::clone(&serving.model);
-    let parse = move || protocol::parse(&model, &body, header_length.as_deref());
-    let infer = body::parsed(json_bytes, parse).await?;
+    let slow = model.is_slow(json_bytes);
+    let accept = move || model.accept(&body, header_length.as_deref());
+    let waiting = body::parsed(slow, accept).await?;
+    let scores = waiting.answer.await.map_err(|_| ApiError::Lost)??;
 
-    let waiting = serving.batcher.submit(infer.images, infer.count);
-    // Dropped with this future when the client goes away, which withdraws the images.
-    let answer = waiting.map_err(|refused| match refused {
-        Refused::Full => ApiError::Full,
-        Refused::Stopping => ApiError::Stopping,
-    })?;
-    let scores = answer.await.map_err(|_| ApiError::Lost)??;
-
-    let (body, header_length) = protocol::answer(
-        &serving.model,
-        infer.id.as_deref(),
-        &scores,
-        infer.binary_output,
-    );
+    let head = AnswerHead {
+        model: serving.model.name(),
+        output: serving.model.output(),
+        classes: waiting.classes,
+        id: waiting.id.as_deref(),
+    };
+    let (body, header_length) = protocol::answer(head, &scores, waiting.binary_output);
     let mut response = HttpResponse::Ok();
     match header_length {
         Some(length) => response

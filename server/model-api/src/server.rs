@@ -12,11 +12,12 @@ use actix_web::{App, HttpServer, web};
 use futures::future::{Either, select};
 use thiserror::Error;
 
-use crate::batcher::{Backend, Batcher, Limits};
+use crate::batcher::Limits;
+use crate::endpoint::Service;
 use crate::metrics::Metrics;
-use crate::protocol::ModelInfo;
+use crate::protocol::{ModelInfo, TextInfo};
 use crate::routes::{self, Serving};
-use crate::{Classifier, LoadError, ModelApiConfig};
+use crate::{Classifier, LoadError, ModelApiConfig, Served, TextLoadError, TextModel};
 
 /// Why the server did not start, or stopped.
 #[derive(Debug, Error)]
@@ -25,6 +26,9 @@ pub enum ServeError {
     /// The model cannot be used.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The folder cannot be used.
+    #[error(transparent)]
+    LoadText(#[from] TextLoadError),
     /// The metrics cannot be set up.
     #[error("the metrics cannot be set up: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
@@ -53,39 +57,54 @@ pub async fn run(
     config: ModelApiConfig,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let (model, options) = (config.model.clone(), config.classifier.clone());
-    let loading = move || Classifier::load(model.into_owned(), &options);
-    let classifier = tokio::task::spawn_blocking(loading)
+    let loading = {
+        let config = config.clone();
+        move || load(config)
+    };
+    let service = tokio::task::spawn_blocking(loading)
         .await
         .map_err(|_| ServeError::LoadPanicked)??;
-    let model = ModelInfo::new(config.name.clone(), config.max_batch, &classifier);
-    serve(listener, config, model, Arc::new(classifier), shutdown).await
+    serve(listener, config, service, shutdown).await
+}
+
+fn load(config: ModelApiConfig) -> Result<Service, ServeError> {
+    let name = config.name;
+    match config.folder {
+        None => {
+            let classifier = Classifier::load(config.model.into_owned(), &config.classifier)?;
+            let model = ModelInfo::new(name, config.max_batch, &classifier);
+            Ok(Service::Images(model, Arc::new(classifier)))
+        }
+        Some(Served::Text { dir, options }) => {
+            let model = TextModel::load(&dir, &options)?;
+            let info = TextInfo::new(name, config.max_batch, &model);
+            Ok(Service::Texts(info, Arc::new(model)))
+        }
+    }
 }
 
 /// [`run`] over any backend.
 pub(crate) async fn serve(
     listener: TcpListener,
     config: ModelApiConfig,
-    model: ModelInfo,
-    backend: Arc<dyn Backend>,
+    service: Service,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let metrics = Arc::new(Metrics::new()?);
+    let metrics = Arc::new(Metrics::new(service.unit())?);
     let limits = Limits {
         max_batch: config.max_batch,
         max_queue: config.max_queue.max(config.max_batch),
         max_delay: config.max_delay,
     };
     let threads = config.classifier.threads;
-    let batcher = Batcher::start(backend, threads, limits, Arc::clone(&metrics))?;
+    let model = service.start(threads, limits, Arc::clone(&metrics))?;
     let address = listener.local_addr()?;
     tracing::info!(
-        %address, model = model.name, input = ?model.image, classes = model.classes,
+        %address, model = model.name(), metadata = %model.metadata()["parameters"],
         origins = ?config.allow_origins, threads, "the model API listens"
     );
     let serving = web::Data::new(Serving {
-        model: Arc::new(model),
-        batcher,
+        model,
         metrics: Arc::clone(&metrics),
         max_body: config.max_body,
     });
@@ -131,7 +150,7 @@ pub(crate) async fn serve(
         Either::Right((never, _)) => never,
     };
     // Joining threads blocks; requests still queued are answered or have been given up by now.
-    let stopped = tokio::task::spawn_blocking(move || serving.batcher.stop()).await;
+    let stopped = tokio::task::spawn_blocking(move || serving.model.stop()).await;
     if stopped.is_err() {
         tracing::error!("a worker could not be stopped");
     }

@@ -1,6 +1,7 @@
 use std::sync::mpsc;
 
 use super::*;
+use crate::metrics::Unit;
 
 /// Answers each image with its first value; every run waits for permission, and tells its size.
 pub(crate) struct Gated {
@@ -32,15 +33,17 @@ pub(crate) fn gated() -> (Arc<Gated>, Gate) {
     )
 }
 
-impl Backend for Gated {
-    fn run(&self, parts: &[Pixels<'_>]) -> Result<Scores, RunError> {
-        let mut values = Vec::new();
+impl Backend<Images> for Gated {
+    fn run(&self, parts: &[&Images]) -> Result<Vec<Vec<f32>>, RunError> {
+        let mut scores = Vec::new();
         for part in parts {
-            let Pixels::Bytes(bytes) = part else {
+            let Images::Bytes(bytes) = part else {
                 panic!("bytes only")
             };
-            values.extend(bytes.chunks(IMAGE).map(|image| f32::from(image[0])));
+            let firsts = bytes.chunks(IMAGE).map(|image| f32::from(image[0]));
+            scores.push(firsts.collect());
         }
+        let values: Vec<f32> = scores.concat();
         // Both fail only when the test has ended early.
         let _ = self.started.send(values.len());
         let _ = self.permits.lock().unwrap().recv();
@@ -48,18 +51,18 @@ impl Backend for Gated {
             return Err(RunError::Model("13".into()));
         }
         assert!(!values.contains(&66.0), "told to panic");
-        Ok(Scores::new(1, values)?)
+        Ok(scores)
     }
 }
 
-fn start(backend: &Arc<Gated>, max_batch: usize, max_queue: usize) -> (Batcher, Arc<Metrics>) {
-    let metrics = Arc::new(Metrics::new().unwrap());
+fn start(backend: &Arc<Gated>, max_batch: usize, max_queue: usize) -> (Batcher<Images>, Arc<Metrics>) {
+    let metrics = Arc::new(Metrics::new(Unit::Images).unwrap());
     let limits = Limits {
         max_batch,
         max_queue,
         max_delay: Duration::ZERO,
     };
-    let backend: Arc<dyn Backend> = Arc::<Gated>::clone(backend);
+    let backend: Arc<dyn Backend<Images>> = Arc::<Gated>::clone(backend);
     (
         Batcher::start(backend, 1, limits, Arc::clone(&metrics)).unwrap(),
         metrics,
@@ -76,7 +79,7 @@ fn images(firsts: &[u8]) -> Images {
     )
 }
 
-fn submit(batcher: &Batcher, firsts: &[u8]) -> oneshot::Receiver<Answer> {
+fn submit(batcher: &Batcher<Images>, firsts: &[u8]) -> oneshot::Receiver<Answer> {
     batcher.submit(images(firsts), firsts.len()).unwrap()
 }
 
@@ -169,7 +172,7 @@ fn one_bad_request_does_not_spoil_the_batch() {
 #[test]
 fn a_lone_request_waits_for_company_but_not_longer() {
     let (backend, gate) = gated();
-    let metrics = Arc::new(Metrics::new().unwrap());
+    let metrics = Arc::new(Metrics::new(Unit::Images).unwrap());
     // So long that the test would time out, were a full batch to wait for it.
     let limits = Limits {
         max_batch: 2,

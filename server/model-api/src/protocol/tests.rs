@@ -1,11 +1,18 @@
 use serde_json::json;
 
+use actix_web::web::Bytes;
+use serde_json::Value;
+use shared::model_api::Layout;
+
+use super::image::parse;
 use super::*;
+use crate::batcher::Images;
 
 /// Images of 1×2 pixels, three classes, at most four images.
 fn model() -> ModelInfo {
     ModelInfo {
         name: "tiny".into(),
+        kind: "classifier",
         input: "image".into(),
         output: "logits".into(),
         layout: Layout::Nchw,
@@ -209,12 +216,18 @@ fn binary_lengths_must_agree() {
 #[test]
 fn answers_are_what_the_dialect_of_the_clients_reads() {
     let scores = [0.5, -1.0, 3.25, 1e-9, 7.0, -0.1];
-    let (text, none) = answer(&model(), Some("a\"b"), &scores, false);
+    let head = AnswerHead {
+        model: "tiny",
+        output: "logits",
+        classes: 3,
+        id: Some("a\"b"),
+    };
+    let (text, none) = answer(head, &scores, false);
     let parsed: Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(parsed["id"], "a\"b");
     assert_eq!(parsed["outputs"][0]["shape"], json!([2, 3]));
     assert_eq!(none, None);
-    let (binary, length) = answer(&model(), None, &scores, true);
+    let (binary, length) = answer(AnswerHead { id: None, ..head }, &scores, true);
     let (header, raw) = binary.split_at(length.unwrap());
     let header: Value = serde_json::from_slice(header).unwrap();
     assert_eq!(header["outputs"][0]["parameters"]["binary_data_size"], 24);

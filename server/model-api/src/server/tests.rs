@@ -19,6 +19,7 @@ fn start() -> (Running, Gate) {
     let (backend, gate) = gated();
     let model = ModelInfo {
         name: "gated".into(),
+        kind: "classifier",
         input: "image".into(),
         output: "first".into(),
         layout: Layout::Nchw,
@@ -35,7 +36,7 @@ fn start() -> (Running, Gate) {
     config.max_delay = Duration::ZERO;
     config.classifier.threads = 1;
     let running = Running::start(move |listener, stop| {
-        serve(listener, config, model, backend, async {
+        serve(listener, config, Service::Images(model, backend), async {
             let _ = stop.await;
         })
     });

@@ -1,0 +1,196 @@
+//! Why a text model cannot be used or a text cannot be scored, and what to do about it.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::{LoadError, RunError};
+
+/// The folder cannot be used as a text model as asked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TextLoadError {
+    /// A file is missing.
+    #[error(
+        "{} has no {file}; the folder must hold {layout}, as `optimum-cli export onnx` writes it or the hub's ONNX repositories have it", .dir.display()
+    )]
+    Missing {
+        /// The folder.
+        dir: PathBuf,
+        /// The file.
+        file: String,
+        /// All that is needed.
+        layout: &'static str,
+    },
+    /// A file cannot be read.
+    #[error("{} cannot be read: {cause}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// A file is not what its name says.
+    #[error("{} is not usable: {cause}; download or export it again", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The ONNX file cannot be loaded.
+    #[error("{}: {cause}", .path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: LoadError,
+    },
+    /// An input that is not known.
+    #[error(
+        "the model has an input `{0}` that is not known; text models have input_ids, attention_mask and token_type_ids: export an encoder without a decoder or past keys and values"
+    )]
+    Input(String),
+    /// No input for tokens.
+    #[error("the model has no input for tokens (input_ids); its inputs are {}: this is no text model", .0.join(", "))]
+    NoIds(Vec<String>),
+    /// There is no such output.
+    #[error("the model has no output {wanted}; it has {}: choose one with --output", .outputs.join(", "))]
+    Output {
+        /// The output that was asked for.
+        wanted: String,
+        /// Those that there are.
+        outputs: Vec<String>,
+    },
+    /// The output has another shape than the kind of model needs.
+    #[error("the output `{name}` has the shape {shape:?} for one text, but {needs}; choose another with --output, or another --kind")]
+    OutputShape {
+        /// The output's name.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// What it should be.
+        needs: &'static str,
+    },
+    /// It is another kind of model.
+    #[error(
+        "config.json says {architecture}, which is neither a sentence encoder nor a masked language model; say --kind if it is one all the same"
+    )]
+    Architecture {
+        /// The first of config.json's `architectures`.
+        architecture: String,
+    },
+    /// A masked language model was exported without its head.
+    #[error(
+        "config.json says {0}, but the model answers hidden states, not a logit for each token; export it with `--task fill-mask`, or say --kind sentence-encoder"
+    )]
+    NoHead(String),
+    /// There is no mask token.
+    #[error(
+        "the tokenizer has no mask token; a masked language model needs `mask_token` in tokenizer_config.json or a token <mask> or [MASK] in tokenizer.json"
+    )]
+    NoMask,
+    /// The sentence encoder pools in a way that is not known.
+    #[error(
+        "1_Pooling/config.json asks for {0}, but only the mean over all tokens and the first token (CLS) are known; export the model with its pooling (output `sentence_embedding`)"
+    )]
+    Pooling(String),
+    /// The temperature is no positive number.
+    #[error("the temperature is {0}, but must be above 0")]
+    Temperature(f32),
+    /// Too few or too many tokens.
+    #[error("{asked} tokens are not possible: this model takes from {least} to {most}; change --max-tokens")]
+    MaxTokens {
+        /// What was asked for.
+        asked: usize,
+        /// The fewest.
+        least: usize,
+        /// The most.
+        most: usize,
+    },
+    /// The first run failed.
+    #[error(
+        "the model does not run on a text of {tokens} tokens: {cause}; try fewer --max-tokens, and check the model with onnxruntime"
+    )]
+    Trial {
+        /// The length that was tried.
+        tokens: usize,
+        /// Why.
+        cause: RunError,
+    },
+}
+
+/// The texts, templates or labels cannot be scored by this model.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// There is no text.
+    #[error("there must be at least one text")]
+    NoTexts,
+    /// Not two labels.
+    #[error("{0} labels leave nothing to choose; send at least 2")]
+    FewLabels(usize),
+    /// A label is empty.
+    #[error("label {0} is empty; each label must be a word or more")]
+    EmptyLabel(usize),
+    /// A template has no place for a label.
+    #[error("the template of text {text}, `{template}`, has no `{{}}`; put `{{}}` where the label belongs")]
+    NoPlace {
+        /// Whose template it is.
+        text: usize,
+        /// The template, shortened.
+        template: String,
+    },
+    /// Not exactly one mask.
+    #[error("text {text} has {found} masks, but must have exactly one; write `{mask}` once, where the label word belongs")]
+    Masks {
+        /// Which text.
+        text: usize,
+        /// How many it has.
+        found: usize,
+        /// The mask token.
+        mask: String,
+    },
+    /// The mask is cut off.
+    #[error("the mask of text {text} comes after the {max_tokens} tokens that the model reads; shorten the text before it")]
+    MaskCut {
+        /// Which text.
+        text: usize,
+        /// The model's limit.
+        max_tokens: usize,
+    },
+    /// A label word is no single token.
+    #[error("the label word `{word}` is not one token of this model but {}; choose a word that is one token", show(.tokens))]
+    Word {
+        /// The word.
+        word: String,
+        /// What it becomes.
+        tokens: Vec<String>,
+    },
+    /// The tokenizer failed.
+    #[error("text {text} cannot be split into tokens: {cause}")]
+    Tokenizer {
+        /// Which text.
+        text: usize,
+        /// Why.
+        cause: String,
+    },
+}
+
+fn show(tokens: &[String]) -> String {
+    match tokens {
+        [] => "none at all".to_owned(),
+        tokens => format!("{} (`{}`)", tokens.len(), tokens.join("` `")),
+    }
+}
+
+/// Texts could not be scored.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum TextError {
+    /// Because of what was asked.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// Because of the model.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
