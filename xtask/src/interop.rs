@@ -25,7 +25,6 @@ pub fn command(arguments: &Arguments) -> Result<()> {
     let scripts = scripts(arguments.name.as_deref())?;
     let python = virtual_environment()?;
     let binary = build::binary(Profile::Dev)?;
-    let server = Server::start(&binary)?;
 
     let (mut passed, mut failed) = (0, 0);
     for script in scripts {
@@ -33,6 +32,7 @@ pub fn command(arguments: &Arguments) -> Result<()> {
             "== {}",
             script.file_stem().unwrap_or_default().to_string_lossy()
         );
+        let server = Server::start(&binary, &flags(&std::fs::read_to_string(&script)?))?;
         let finished = aloud(
             Command::new(&python)
                 .current_dir(root())
@@ -49,7 +49,6 @@ pub fn command(arguments: &Arguments) -> Result<()> {
             script_failed
         };
     }
-    drop(server);
     println!("\n{passed} passed, {failed} failed");
     if failed > 0 {
         bail!("{failed} failed");
@@ -123,11 +122,13 @@ struct Server {
 }
 
 impl Server {
-    fn start(binary: &Path) -> Result<Self> {
+    /// With `flags` besides the address.
+    fn start(binary: &Path, flags: &[&str]) -> Result<Self> {
         let address = free_address()?;
         let child = Command::new(binary)
             .current_dir(root())
             .args(["model-api", "--listen", &address.to_string()])
+            .args(flags)
             .stdin(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
@@ -187,6 +188,16 @@ fn is_ready(address: SocketAddr) -> bool {
     ask().unwrap_or(false)
 }
 
+/// The flags of the model API that a script needs: the words of its line `# model-api: FLAGS`, if it has
+/// one. Paths in it are relative to the repository's root.
+fn flags(script: &str) -> Vec<&str> {
+    script
+        .lines()
+        .find_map(|line| line.strip_prefix("# model-api:"))
+        .map(|flags| flags.split_whitespace().collect())
+        .unwrap_or_default()
+}
+
 /// Reads a script's last `N passed, M failed`.
 fn closing_line(output: &str) -> Option<(u64, u64)> {
     output.lines().rev().find_map(|line| {
@@ -198,7 +209,14 @@ fn closing_line(output: &str) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::closing_line;
+    use super::{closing_line, flags};
+
+    #[test]
+    fn a_script_states_its_servers_flags() {
+        let script = "#!/usr/bin/env python3\n# model-api: --model-dir a/b --name words\nimport sys\n";
+        assert_eq!(flags(script), ["--model-dir", "a/b", "--name", "words"]);
+        assert!(flags("import sys\n").is_empty());
+    }
 
     #[test]
     fn reads_a_scripts_closing_line() {

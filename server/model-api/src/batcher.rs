@@ -32,8 +32,7 @@ impl Backend<Images> for Classifier {
         let scores = self.run_batch(&pixels)?;
         let mut rest = scores.values();
         let split = |pixels: &Pixels<'_>| {
-            let (own, others) =
-                rest.split_at(pixels.len() / self.image_len() * scores.classes());
+            let (own, others) = rest.split_at(pixels.len() / self.image_len() * scores.classes());
             rest = others;
             own.to_vec()
         };

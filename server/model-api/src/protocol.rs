@@ -6,9 +6,9 @@
 
 mod answer;
 mod image;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use actix_web::web::Bytes;
 use serde::Deserialize;

@@ -108,12 +108,12 @@ impl TextModel {
         }
         let folder = Folder::open(dir)?;
         let max_tokens = folder.max_tokens(options.max_tokens)?;
-        let words = Words::load(&folder, max_tokens)?;
+        let mut words = Words::load(&folder, max_tokens)?;
         let mut network = Network::load(&folder.onnx("model")?, options.threads, words.pad())?;
         let max_tokens = network
             .exact_length()
             .map_or(max_tokens, |exact| exact.min(max_tokens));
-        let words = words.with_max_tokens(max_tokens)?;
+        words.limit(max_tokens);
 
         let trial = |words: &Words, text: &str| {
             let tokens = words.tokens(text).map_err(|cause| TextLoadError::File {
@@ -122,7 +122,10 @@ impl TextModel {
             })?;
             Ok::<_, TextLoadError>(tokens.ids)
         };
-        let (short, long) = (trial(&words, "a trial")?, trial(&words, &"a trial ".repeat(max_tokens))?);
+        let (short, long) = (
+            trial(&words, "a trial")?,
+            trial(&words, &"a trial ".repeat(max_tokens))?,
+        );
         let failed = |tokens: usize| move |cause| TextLoadError::Trial { tokens, cause };
         let length = network.exact_length().unwrap_or(short.len());
         let outputs = network.outputs(&short).map_err(failed(short.len()))?;

@@ -55,7 +55,11 @@ impl Backend<Images> for Gated {
     }
 }
 
-fn start(backend: &Arc<Gated>, max_batch: usize, max_queue: usize) -> (Batcher<Images>, Arc<Metrics>) {
+fn start(
+    backend: &Arc<Gated>,
+    max_batch: usize,
+    max_queue: usize,
+) -> (Batcher<Images>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new(Unit::Images).unwrap());
     let limits = Limits {
         max_batch,

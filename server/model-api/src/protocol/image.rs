@@ -107,8 +107,11 @@ pub(crate) fn parse(
             model.input
         ))
     })?;
-    let binary_output =
-        super::binary_output(&model.output, raw.outputs.as_deref(), raw.parameters.as_ref())?;
+    let binary_output = super::binary_output(
+        &model.output,
+        raw.outputs.as_deref(),
+        raw.parameters.as_ref(),
+    )?;
     let count = check_shape(model, &input)?;
     let images = read_images(&input, count * model.image_len(), binary)?;
     Ok(InferRequest {

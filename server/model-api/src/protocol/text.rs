@@ -104,7 +104,9 @@ impl TextRequest {
     pub(crate) fn queries(&self) -> Vec<TextQuery<'_>> {
         let templates = self.templates.iter().cycle();
         let pairs = self.texts.iter().zip(templates);
-        pairs.map(|(text, template)| TextQuery { text, template }).collect()
+        pairs
+            .map(|(text, template)| TextQuery { text, template })
+            .collect()
     }
 }
 
@@ -131,10 +133,12 @@ pub(crate) fn parse(
                      of each text: write the prompt into `{TEXT}`"
                 )));
             }
-            other => return Err(bad(format!(
-                "the model has no input `{other}`; its inputs are `{TEXT}`, `{LABELS}`{}",
-                if encoder { " and `template`" } else { "" }
-            ))),
+            other => {
+                return Err(bad(format!(
+                    "the model has no input `{other}`; its inputs are `{TEXT}`, `{LABELS}`{}",
+                    if encoder { " and `template`" } else { "" }
+                )));
+            }
         };
         if place.is_some() {
             return Err(bad(format!("the input `{}` came twice", input.name)));
@@ -212,7 +216,9 @@ fn strings(
         }
         (None, Some(data)) => data.0,
         (Some(size), None) => {
-            let size = usize::try_from(size).ok().filter(|&size| size <= binary.len());
+            let size = usize::try_from(size)
+                .ok()
+                .filter(|&size| size <= binary.len());
             let size = size.ok_or_else(|| {
                 bad(format!(
                     "binary_data_size of `{name}` is more than the {} bytes that are left; a binary \

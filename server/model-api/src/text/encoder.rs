@@ -71,7 +71,11 @@ impl Encoder {
         options: &TextOptions,
     ) -> Result<Self, TextLoadError> {
         Ok(Self {
-            pooling: if shape.len() == 3 { pooling(folder)? } else { Pooling::Mean },
+            pooling: if shape.len() == 3 {
+                pooling(folder)?
+            } else {
+                Pooling::Mean
+            },
             width: shape.last().copied().unwrap_or(0),
             network,
             words,
@@ -82,6 +86,12 @@ impl Encoder {
 
     pub(super) fn stats(&self) -> TextStats {
         self.cache.stats()
+    }
+
+    /// Most texts in a run.
+    #[cfg(test)]
+    pub(super) fn batch(&self) -> usize {
+        self.network.batch()
     }
 
     /// Scores of each request, row-major.
@@ -119,7 +129,11 @@ impl Encoder {
         let mut found = self.cache.get(&keys);
         let mut places: HashMap<Key, usize> = HashMap::new();
         let mut new = Vec::new();
-        for (at, key) in keys.iter().enumerate().filter(|(at, _)| found[*at].is_none()) {
+        for (at, key) in keys
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| found[*at].is_none())
+        {
             places.entry(*key).or_insert_with(|| {
                 new.push(at);
                 new.len() - 1
@@ -143,15 +157,21 @@ impl Encoder {
             .map(|tokens| tokens.map(|tokens| tokens.ids).map_err(RunError::Model))
             .collect::<Result<_, _>>()?;
         let tokens: Vec<&[i32]> = tokens.iter().map(Vec::as_slice).collect();
-        self.network.run_all(&tokens, self.width, |view, row, text| {
-            let mut embedding = self.pool(view, row, tokens[text].len())?;
-            normalise(&mut embedding)?;
-            Ok(embedding.into())
-        })
+        self.network
+            .run_all(&tokens, self.width, |view, row, text| {
+                let mut embedding = self.pool(view, row, tokens[text].len())?;
+                normalise(&mut embedding)?;
+                Ok(embedding.into())
+            })
     }
 
     /// The vector of one text of `length` tokens.
-    fn pool(&self, view: &TensorView<'_, f32>, row: usize, length: usize) -> Result<Vec<f32>, RunError> {
+    fn pool(
+        &self,
+        view: &TensorView<'_, f32>,
+        row: usize,
+        length: usize,
+    ) -> Result<Vec<f32>, RunError> {
         let wrong = || RunError::Model(format!("its output has the shape {:?}", view.shape()));
         let shape = view.shape().to_vec();
         match *shape {

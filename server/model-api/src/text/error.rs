@@ -63,7 +63,9 @@ pub enum TextLoadError {
         outputs: Vec<String>,
     },
     /// The output has another shape than the kind of model needs.
-    #[error("the output `{name}` has the shape {shape:?} for one text, but {needs}; choose another with --output, or another --kind")]
+    #[error(
+        "the output `{name}` has the shape {shape:?} for one text, but {needs}; choose another with --output, or another --kind"
+    )]
     OutputShape {
         /// The output's name.
         name: String,
@@ -99,7 +101,9 @@ pub enum TextLoadError {
     #[error("the temperature is {0}, but must be above 0")]
     Temperature(f32),
     /// Too few or too many tokens.
-    #[error("{asked} tokens are not possible: this model takes from {least} to {most}; change --max-tokens")]
+    #[error(
+        "{asked} tokens are not possible: this model takes from {least} to {most}; change --max-tokens"
+    )]
     MaxTokens {
         /// What was asked for.
         asked: usize,
@@ -134,7 +138,9 @@ pub enum QueryError {
     #[error("label {0} is empty; each label must be a word or more")]
     EmptyLabel(usize),
     /// A template has no place for a label.
-    #[error("the template of text {text}, `{template}`, has no `{{}}`; put `{{}}` where the label belongs")]
+    #[error(
+        "the template of text {text}, `{template}`, has no `{{}}`; put `{{}}` where the label belongs"
+    )]
     NoPlace {
         /// Whose template it is.
         text: usize,
@@ -142,7 +148,9 @@ pub enum QueryError {
         template: String,
     },
     /// Not exactly one mask.
-    #[error("text {text} has {found} masks, but must have exactly one; write `{mask}` once, where the label word belongs")]
+    #[error(
+        "text {text} has {found} masks, but must have exactly one; write `{mask}` once, where the label word belongs"
+    )]
     Masks {
         /// Which text.
         text: usize,
@@ -152,7 +160,9 @@ pub enum QueryError {
         mask: String,
     },
     /// The mask is cut off.
-    #[error("the mask of text {text} comes after the {max_tokens} tokens that the model reads; shorten the text before it")]
+    #[error(
+        "the mask of text {text} comes after the {max_tokens} tokens that the model reads; shorten the text before it"
+    )]
     MaskCut {
         /// Which text.
         text: usize,

@@ -73,17 +73,23 @@ impl Folder {
 
     /// The tokens that are kept of a text: `asked`, or the smallest limit that the files state.
     pub(crate) fn max_tokens(&self, asked: Option<usize>) -> Result<usize, TextLoadError> {
-        let number = |value: &Value| value.as_u64().map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        let number = |value: &Value| {
+            value
+                .as_u64()
+                .map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+        };
         let text_config = &self.config["text_config"];
         let positions = [&self.config, text_config]
             .into_iter()
             .find_map(|config| config["max_position_embeddings"].as_u64());
         let offset = match self.config["model_type"].as_str() {
-            Some("roberta" | "xlm-roberta" | "camembert" | "mpnet" | "longformer") => ROBERTA_OFFSET,
+            Some("roberta" | "xlm-roberta" | "camembert" | "mpnet" | "longformer") => {
+                ROBERTA_OFFSET
+            }
             _ => 0,
         };
-        let positions = positions
-            .and_then(|positions| usize::try_from(positions.saturating_sub(offset)).ok());
+        let positions =
+            positions.and_then(|positions| usize::try_from(positions.saturating_sub(offset)).ok());
         let tokenizer: Value = serde_json::from_slice(&self.tokenizer).unwrap_or_default();
         let stated = [
             // Some files state 10^30 for "no limit", which is no whole number of 64 bits.

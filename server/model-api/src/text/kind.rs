@@ -94,11 +94,13 @@ pub(super) fn find<'a>(
     };
     let output = match kind {
         TextKind::MaskedLm => logits.ok_or_else(|| {
-            wrong(first, "a masked language model answers [1, tokens, vocabulary]")
+            wrong(
+                first,
+                "a masked language model answers [1, tokens, vocabulary]",
+            )
         })?,
-        TextKind::SentenceEncoder => embedding(&candidates, tokens).ok_or_else(|| {
-            wrong(first, "an encoder answers [1, width] or [1, tokens, width]")
-        })?,
+        TextKind::SentenceEncoder => embedding(&candidates, tokens)
+            .ok_or_else(|| wrong(first, "an encoder answers [1, width] or [1, tokens, width]"))?,
     };
     Ok(Found { kind, output })
 }

@@ -113,16 +113,25 @@ impl Masked {
             })
             .collect();
         let texts: Vec<&[i32]> = rows.iter().map(|(text, ..)| *text).collect();
-        let answers = self.network.run_all(&texts, self.width, |view, row, text| {
-            let (_, mask, words) = rows[text];
-            let shape = view.shape().to_vec();
-            if shape.len() != 3 || shape[0] <= row || shape[1] <= mask || shape[2] < self.width {
-                return Err(RunError::Model(format!("its output has the shape {shape:?}")));
-            }
-            let logits = view.slice((row, mask, ..));
-            Ok(words.iter().map(|&word| logits[[word]]).collect::<Vec<f32>>())
-        })?;
-        self.encodes.fetch_add(texts.len() as u64, Ordering::Relaxed);
+        let answers = self
+            .network
+            .run_all(&texts, self.width, |view, row, text| {
+                let (_, mask, words) = rows[text];
+                let shape = view.shape().to_vec();
+                if shape.len() != 3 || shape[0] <= row || shape[1] <= mask || shape[2] < self.width
+                {
+                    return Err(RunError::Model(format!(
+                        "its output has the shape {shape:?}"
+                    )));
+                }
+                let logits = view.slice((row, mask, ..));
+                Ok(words
+                    .iter()
+                    .map(|&word| logits[[word]])
+                    .collect::<Vec<f32>>())
+            })?;
+        self.encodes
+            .fetch_add(texts.len() as u64, Ordering::Relaxed);
         let mut answers = answers.into_iter();
         Ok(parts
             .iter()

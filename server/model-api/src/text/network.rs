@@ -54,10 +54,12 @@ impl Network {
         // Costs a copy of the weights, saves repacking them in every run.
         options.prepack_weights(true);
         // From the file, so that weights in a second file beside it are found.
-        let model = options.load_file(path).map_err(|error| TextLoadError::Onnx {
-            path: path.to_owned(),
-            cause: LoadError::from_rten(&error),
-        })?;
+        let model = options
+            .load_file(path)
+            .map_err(|error| TextLoadError::Onnx {
+                path: path.to_owned(),
+                cause: LoadError::from_rten(&error),
+            })?;
         let mut inputs = Vec::new();
         for &id in model.input_ids() {
             inputs.push((id, role(&name(&model, id))?));
@@ -132,9 +134,15 @@ impl Network {
             (None, None) => {
                 let alone = self.run(&[short], first)?;
                 let together = self.run(&[short, long], first)?;
-                let largest = alone.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+                let largest = alone
+                    .iter()
+                    .fold(0.0_f32, |most, value| most.max(value.abs()));
                 let same = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * largest;
-                if alone.iter().zip(&together).all(same) { usual } else { 1 }
+                if alone.iter().zip(&together).all(same) {
+                    usual
+                } else {
+                    1
+                }
             }
         }
         .max(1);
@@ -142,6 +150,7 @@ impl Network {
     }
 
     /// Most texts in a run.
+    #[cfg(test)]
     pub(crate) fn batch(&self) -> usize {
         self.batch
     }
@@ -178,12 +187,18 @@ impl Network {
             let group = groups[group];
             let parts: Vec<&[i32]> = group.iter().map(|&at| texts[at]).collect();
             self.run(&parts, |view| {
-                let read = group.iter().enumerate().map(|(row, &at)| read(&view, row, at));
+                let read = group
+                    .iter()
+                    .enumerate()
+                    .map(|(row, &at)| read(&view, row, at));
                 read.collect::<Result<Vec<T>, RunError>>()
             })?
         })?;
-        let mut sorted: Vec<(usize, T)> =
-            order.iter().copied().zip(answers.into_iter().flatten()).collect();
+        let mut sorted: Vec<(usize, T)> = order
+            .iter()
+            .copied()
+            .zip(answers.into_iter().flatten())
+            .collect();
         sorted.sort_unstable_by_key(|(at, _)| *at);
         Ok(sorted.into_iter().map(|(_, answer)| answer).collect())
     }
@@ -221,8 +236,8 @@ impl Network {
                 data.extend(text.iter().map(|&token| of_token(token)));
                 data.resize(data.len() + length - text.len(), of_padding);
             }
-            let tensor = Tensor::try_from_data(&[rows, length][..], data)
-                .map_err(|error| failed(&error))?;
+            let tensor =
+                Tensor::try_from_data(&[rows, length][..], data).map_err(|error| failed(&error))?;
             inputs.push((id, tensor.into()));
         }
         let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));

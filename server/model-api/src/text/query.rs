@@ -71,7 +71,9 @@ pub(super) fn prompts<'a>(
     template: &'a str,
     labels: &'a [&'a str],
 ) -> Option<impl Iterator<Item = String> + 'a> {
-    template
-        .contains(PLACE)
-        .then(|| labels.iter().map(move |label| template.replace(PLACE, label)))
+    template.contains(PLACE).then(|| {
+        labels
+            .iter()
+            .map(move |label| template.replace(PLACE, label))
+    })
 }

@@ -1,7 +1,7 @@
 //! From texts to tokens.
 
 use serde_json::Value;
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::Tokenizer;
 
 use super::error::{QueryError, TextLoadError};
 use super::folder::Folder;
@@ -11,6 +11,9 @@ pub(crate) struct Words {
     tokenizer: Tokenizer,
     pad: i32,
     unknown: Option<u32>,
+    max_tokens: usize,
+    /// Special tokens behind every text; they stay when a text is cut.
+    closing: usize,
     /// Whether a word inside a sentence begins with a space token, as in RoBERTa: `great` and
     /// ` great` are two tokens, and the second is the one that follows other words.
     space_first: bool,
@@ -35,7 +38,11 @@ impl Words {
             .as_u64()
             .and_then(|id| u32::try_from(id).ok())
             .or(stated)
-            .or_else(|| ["[PAD]", "<pad>"].iter().find_map(|pad| tokenizer.token_to_id(pad)))
+            .or_else(|| {
+                ["[PAD]", "<pad>"]
+                    .iter()
+                    .find_map(|pad| tokenizer.token_to_id(pad))
+            })
             .unwrap_or(0);
         let json: Value = serde_json::from_slice(&folder.tokenizer).unwrap_or_default();
         let unknown = json["model"]["unk_token"]
@@ -43,29 +50,26 @@ impl Words {
             .or_else(|| token_text(&folder.tokenizer_config["unk_token"]))
             .and_then(|token| tokenizer.token_to_id(token));
         tokenizer.with_padding(None);
-        Self {
+        // Texts are cut here, so that what is cut off is known.
+        let unlimited = tokenizer.with_truncation(None).map(|_| ());
+        let closing = unlimited.and_then(|()| closing(&tokenizer));
+        let closing = closing.map_err(|error| TextLoadError::File {
+            path: folder.path("tokenizer.json"),
+            cause: error.to_string(),
+        })?;
+        Ok(Self {
             tokenizer,
             pad: signed(pad),
             unknown,
+            max_tokens,
+            closing,
             space_first: needs_space(&json["pre_tokenizer"]),
-        }
-        .with_max_tokens(max_tokens)
+        })
     }
 
     /// Keeps at most `max_tokens` of each text.
-    pub(crate) fn with_max_tokens(mut self, max_tokens: usize) -> Result<Self, TextLoadError> {
-        let truncation = TruncationParams {
-            max_length: max_tokens,
-            ..TruncationParams::default()
-        };
-        match self.tokenizer.with_truncation(Some(truncation)) {
-            Ok(_) => Ok(self),
-            Err(_) => Err(TextLoadError::MaxTokens {
-                asked: max_tokens,
-                least: max_tokens + 1,
-                most: usize::MAX,
-            }),
-        }
+    pub(crate) fn limit(&mut self, max_tokens: usize) {
+        self.max_tokens = max_tokens;
     }
 
     /// What fills the shorter texts of a batch.
@@ -89,12 +93,14 @@ impl Words {
             // An empty text for a tokenizer without special tokens; networks want at least one.
             ids.push(self.pad);
         }
-        let cut = encoding.get_overflowing().iter();
-        let cut = cut.flat_map(|rest| rest.get_ids().iter().map(|&id| signed(id)));
-        Ok(Tokens {
-            ids,
-            cut: cut.collect(),
-        })
+        let end = ids.len().saturating_sub(self.closing);
+        let keep = self.max_tokens.saturating_sub(self.closing);
+        let cut = if end > keep {
+            ids.drain(keep..end).collect()
+        } else {
+            Vec::new()
+        };
+        Ok(Tokens { ids, cut })
     }
 
     /// The one token of a label word in the middle of a sentence.
@@ -131,6 +137,16 @@ impl Words {
                 Some((token.to_owned(), signed(id)))
             })
     }
+}
+
+/// How many tokens the tokenizer puts behind a text.
+fn closing(tokenizer: &Tokenizer) -> tokenizers::Result<usize> {
+    let (bare, framed) = (tokenizer.encode("a", false)?, tokenizer.encode("a", true)?);
+    let (bare, framed) = (bare.get_ids(), framed.get_ids());
+    let begin = framed
+        .windows(bare.len().max(1))
+        .position(|ids| ids == bare);
+    Ok(begin.map_or(0, |begin| framed.len() - begin - bare.len()))
 }
 
 /// Some files write a token as a string, others as an object.

@@ -1,0 +1,416 @@
+//! Text models over a live port, with the small models of `tests/text`.
+
+// The helpers of tests, unlike the tests, do not count as test code by themselves.
+#![allow(clippy::unwrap_used)]
+
+#[allow(dead_code)] // each user needs a part of it
+mod support;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::{Answer, Running};
+
+use model_api::{ModelApiConfig, Served, TextOptions};
+
+const INFER: &str = "/v2/models/words/infer";
+const HEADER_LENGTH: &str = "inference-header-content-length";
+
+fn start_with(folder: &str, change: impl FnOnce(&mut ModelApiConfig)) -> Running {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/text")
+        .join(folder);
+    let mut config = ModelApiConfig {
+        name: "words".into(),
+        folder: Some(Served::Text {
+            dir,
+            options: TextOptions::default(),
+        }),
+        max_batch: 8,
+        ..ModelApiConfig::default()
+    };
+    change(&mut config);
+    Running::start(move |listener, stop| {
+        model_api::run(listener, config, async {
+            let _ = stop.await;
+        })
+    })
+}
+
+fn start(folder: &str) -> Running {
+    start_with(folder, |_| {})
+}
+
+fn expected(folder: &str) -> Value {
+    let all: Value = serde_json::from_str(include_str!("text/expected.json")).unwrap();
+    all[folder].clone()
+}
+
+fn tensor(name: &str, data: &Value) -> Value {
+    let count = data.as_array().map_or(0, Vec::len);
+    json!({ "name": name, "datatype": "BYTES", "shape": [count], "data": data })
+}
+
+fn ask(server: &Running, inputs: &Value) -> Answer {
+    let body = json!({ "id": "seven", "inputs": inputs }).to_string();
+    server.post(
+        INFER,
+        &[("content-type", "application/json")],
+        body.as_bytes(),
+    )
+}
+
+fn assert_close(found: &[f32], expected: &Value, scale: f32) {
+    let expected: Vec<Vec<f32>> = serde_json::from_value(expected.clone()).unwrap();
+    let expected = expected.concat();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(
+            (found - expected * scale).abs() < 1e-3,
+            "{found} {expected}"
+        );
+    }
+}
+
+fn logits(answer: &Answer) -> Vec<f32> {
+    assert_eq!(
+        answer.status,
+        200,
+        "{}",
+        String::from_utf8_lossy(&answer.body)
+    );
+    serde_json::from_value(answer.json()["outputs"][0]["data"].clone()).unwrap()
+}
+
+/// Each element: its length, the lowest byte first, and its bytes.
+fn packed(elements: &[&[u8]]) -> Vec<u8> {
+    let length = |element: &[u8]| u32::try_from(element.len()).unwrap().to_le_bytes();
+    elements
+        .iter()
+        .flat_map(|element| [&length(element)[..], element].concat())
+        .collect()
+}
+
+/// A request whose tensors are all behind the JSON.
+fn ask_binary(server: &Running, inputs: &[(&str, Value, Vec<u8>)]) -> Answer {
+    let heads: Vec<Value> = inputs
+        .iter()
+        .map(|(name, shape, bytes)| {
+            json!({ "name": name, "datatype": "BYTES", "shape": shape,
+                "parameters": { "binary_data_size": bytes.len() } })
+        })
+        .collect();
+    let head = json!({ "inputs": heads, "parameters": { "binary_data_output": true } }).to_string();
+    let bytes = inputs.iter().flat_map(|(.., bytes)| bytes.clone());
+    let body: Vec<u8> = head.bytes().chain(bytes).collect();
+    server.post(INFER, &[(HEADER_LENGTH, &head.len().to_string())], &body)
+}
+
+#[test]
+fn the_metadata_describe_texts() {
+    let encoder = start("encoder").get("/v2/models/words").json();
+    let names: Vec<&str> = encoder["inputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|input| {
+            assert_eq!(
+                (&input["datatype"], &input["shape"]),
+                (&json!("BYTES"), &json!([-1]))
+            );
+            input["name"].as_str().unwrap()
+        })
+        .collect();
+    assert_eq!(names, ["text", "labels", "template"]);
+    assert_eq!(encoder["outputs"][0]["shape"], json!([-1, -1]));
+    let parameters = &encoder["parameters"];
+    assert_eq!(parameters["kind"], "sentence-encoder");
+    assert_eq!(
+        (&parameters["max_tokens"], &parameters["max_batch"]),
+        (&json!(24), &json!(8))
+    );
+
+    let masked = start("masked").get("/v2/models/words").json();
+    assert_eq!(masked["inputs"].as_array().unwrap().len(), 2);
+    let parameters = &masked["parameters"];
+    assert_eq!(parameters["kind"], "masked-lm");
+    assert_eq!(parameters["mask_token"], "<mask>");
+    assert_eq!(parameters["label_words"], "single-token");
+}
+
+#[test]
+fn an_encoder_scores_texts_in_json_and_in_bytes() {
+    let server = start("encoder");
+    let expected = expected("encoder");
+    let (texts, labels) = (&expected["texts"], &expected["labels"]);
+    let template = &expected["templates"][0];
+    let answer = ask(
+        &server,
+        &json!([
+            tensor("text", texts),
+            tensor("labels", labels),
+            tensor("template", &json!([template]))
+        ]),
+    );
+    assert_eq!(answer.json()["id"], "seven");
+    let output = &answer.json()["outputs"][0];
+    assert_eq!(
+        (&output["name"], &output["shape"]),
+        (&json!("logits"), &json!([4, 3]))
+    );
+    let scores = logits(&answer);
+    assert_close(&scores, &expected["cosines"][0], 20.0);
+
+    // Without a template it is the label alone; texts may stand in a column; inputs in any order.
+    let column: Vec<Value> = texts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| json!([text]))
+        .collect();
+    let mut column = tensor("text", &json!(column));
+    column["shape"] = json!([4, 1]);
+    let plain = logits(&ask(&server, &json!([tensor("labels", labels), column])));
+    assert_close(&plain, &expected["cosines"][1], 20.0);
+
+    let bytes = |list: &Value| {
+        let list = list.as_array().unwrap().iter();
+        packed(
+            &list
+                .map(|text| text.as_str().unwrap().as_bytes())
+                .collect::<Vec<_>>(),
+        )
+    };
+    let binary = ask_binary(
+        &server,
+        &[
+            (
+                "template",
+                json!([4]),
+                bytes(&json!([template, template, template, template])),
+            ),
+            ("text", json!([4, 1]), bytes(texts)),
+            ("labels", json!([3]), bytes(labels)),
+        ],
+    );
+    assert_eq!(
+        binary.status,
+        200,
+        "{}",
+        String::from_utf8_lossy(&binary.body)
+    );
+    let length: usize = binary.header(HEADER_LENGTH).unwrap().parse().unwrap();
+    let found: Vec<f32> = binary.body[length..]
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect();
+    assert_eq!(found, scores);
+
+    // 4 texts and 2 templates with 3 labels each; the third request knew everything.
+    assert!((server.metric("model_api_encodes_total") - 10.0).abs() < 0.1);
+    assert!((server.metric("model_api_cache_hits_total") - 11.0).abs() < 0.1);
+    assert!((server.metric("model_api_texts_total") - 12.0).abs() < 0.1);
+}
+
+#[test]
+fn a_masked_model_scores_label_words() {
+    let server = start("masked");
+    let expected = expected("masked");
+    let inputs =
+        |texts: &Value, labels: &Value| json!([tensor("text", texts), tensor("labels", labels)]);
+    let answer = ask(&server, &inputs(&expected["texts"], &expected["labels"]));
+    assert_close(&logits(&answer), &expected["logits"], 1.0);
+
+    let two = json!(["great", "bad"]);
+    let cases = [
+        (
+            ask(&server, &inputs(&json!(["no mask"]), &two)),
+            "text 0 has 0 masks",
+        ),
+        (
+            ask(&server, &inputs(&json!(["<mask>", "<mask><mask>"]), &two)),
+            "text 1 has 2 masks",
+        ),
+        (
+            ask(
+                &server,
+                &inputs(&json!(["<mask>"]), &json!(["great", "sophisticated"])),
+            ),
+            "`sophisticated` is not one token",
+        ),
+        (
+            ask(
+                &server,
+                &json!([
+                    tensor("text", &json!(["<mask>"])),
+                    tensor("labels", &two),
+                    tensor("template", &json!(["{}"]))
+                ]),
+            ),
+            "`template` is for sentence encoders",
+        ),
+    ];
+    for (answer, text) in cases {
+        assert_eq!(answer.status, 400, "{text}");
+        assert!(answer.error().contains(text), "{}", answer.error());
+    }
+}
+
+#[test]
+fn bad_requests_are_refused_and_named() {
+    let server = start("encoder");
+    let text = tensor("text", &json!(["a"]));
+    let labels = tensor("labels", &json!(["a", "b"]));
+    let changed = |mut input: Value, key: &str, value: Value| {
+        input[key] = value;
+        input
+    };
+    let json_cases = [
+        (json!([text]), "`labels` is missing"),
+        (json!([labels]), "`text` is missing"),
+        (json!([]), "`text` is missing"),
+        (json!([text, text, labels]), "came twice"),
+        (
+            json!([text, labels, tensor("prompt", &json!(["a"]))]),
+            "no input `prompt`",
+        ),
+        (
+            json!([changed(text.clone(), "datatype", json!("FP32")), labels]),
+            "is FP32, but must be BYTES",
+        ),
+        (
+            json!([changed(text.clone(), "shape", json!([1, 2])), labels]),
+            "[count] or [count, 1]",
+        ),
+        (
+            json!([changed(text.clone(), "shape", json!([2])), labels]),
+            "has 1 elements, but its shape says 2",
+        ),
+        (
+            json!([tensor("text", &json!([])), labels]),
+            "`text` is empty",
+        ),
+        (
+            json!([tensor("text", &json!(vec!["a"; 9])), labels]),
+            "at most 8",
+        ),
+        (
+            json!([changed(text.clone(), "shape", json!([u64::MAX])), labels]),
+            "at most 8",
+        ),
+        (json!([text, tensor("labels", &json!(["a"]))]), "1 labels"),
+        (
+            json!([text, tensor("labels", &json!(["a", ""]))]),
+            "label 1 is empty",
+        ),
+        (
+            json!([text, labels, tensor("template", &json!(["nothing"]))]),
+            "has no `{}`",
+        ),
+        (
+            json!([text, labels, tensor("template", &json!(["{}", "{}"]))]),
+            "must have one for all",
+        ),
+        (json!([tensor("text", &json!([7])), labels]), "strings"),
+        (
+            json!([tensor("text", &json!(["x".repeat(70_000)])), labels]),
+            "at most 65536",
+        ),
+    ];
+    for (inputs, needle) in &json_cases {
+        let answer = ask(&server, inputs);
+        assert_eq!(answer.status, 400, "{needle}");
+        assert!(
+            answer.error().contains(needle),
+            "`{needle}` is not in `{}`",
+            answer.error()
+        );
+    }
+
+    let labels = || ("labels", json!([2]), packed(&[b"a", b"b"]));
+    let text = |bytes: Vec<u8>| ("text", json!([1]), bytes);
+    let binary_cases = [
+        (
+            vec![text(packed(&[b"\xff"])), labels()],
+            "element 0 of `text` is not UTF-8",
+        ),
+        (vec![text(vec![9, 0, 0, 0, b'a']), labels()], "cut off"),
+        (vec![text(vec![1, 0]), labels()], "cut off"),
+        (vec![text(vec![255; 8]), labels()], "cut off"),
+        (
+            vec![text(packed(&[b"a", b"b"])), labels()],
+            "has 2 elements",
+        ),
+        (vec![text(packed(&[])), labels()], "has 0 elements"),
+    ];
+    for (inputs, needle) in &binary_cases {
+        let answer = ask_binary(&server, inputs);
+        assert_eq!(answer.status, 400, "{needle}");
+        assert!(
+            answer.error().contains(needle),
+            "`{needle}` is not in `{}`",
+            answer.error()
+        );
+    }
+    let total = (json_cases.len() + binary_cases.len()) as f64;
+    let refused = server.metric("model_api_rejected_total{reason=\"bad_request\"}");
+    assert!((refused - total).abs() < 0.1);
+    // And it still works.
+    assert_eq!(
+        ask_binary(&server, &[text(packed(&[b"a"])), labels()]).status,
+        200
+    );
+}
+
+#[test]
+fn limits_and_origins_are_those_of_images() {
+    let server = start_with("encoder", |config| {
+        config.max_body = 10_000;
+        config.allow_origins = vec!["https://a.example".into()];
+    });
+    let answer = server
+        .client()
+        .call("POST", INFER, &[], &vec![b' '; 50_000]);
+    assert_eq!(answer.status, 413);
+    let body =
+        json!({ "inputs": [tensor("text", &json!(["a"])), tensor("labels", &json!(["a", "b"]))] });
+    let answer = server.post(
+        INFER,
+        &[("origin", "https://a.example")],
+        body.to_string().as_bytes(),
+    );
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        Some("https://a.example")
+    );
+    assert_eq!(server.get("/v2/models/words/ready").status, 200);
+    assert_eq!(server.get("/v2/models/other").status, 404);
+}
+
+#[test]
+fn requests_at_the_same_time_share_a_run() {
+    let server = start_with("encoder", |config| {
+        config.classifier.threads = 1;
+        config.max_batch = 6;
+        // Long enough for all to arrive on a slow machine; the full batch does not wait for it.
+        config.max_delay = std::time::Duration::from_secs(20);
+    });
+    let mut clients: Vec<_> = (0..6).map(|_| server.client()).collect();
+    for (i, client) in clients.iter_mut().enumerate() {
+        // Each with labels of its own, even another number of them.
+        let labels: Vec<&str> = ["cat", "dog", "film", "money"][..2 + i % 3].to_vec();
+        let body = json!({ "inputs": [tensor("text", &json!(["a cat"])), tensor("labels", &json!(labels))] });
+        client.send("POST", INFER, &[], body.to_string().as_bytes());
+    }
+    let mut first = None;
+    for (i, client) in clients.iter_mut().enumerate() {
+        let scores = logits(&client.receive());
+        assert_eq!(scores.len(), 2 + i % 3);
+        assert_eq!(scores[..2], *first.get_or_insert(scores[..2].to_vec()));
+    }
+    assert!((server.metric("model_api_runs_total") - 1.0).abs() < 0.1);
+    assert!((server.metric("model_api_encodes_total") - 5.0).abs() < 0.1);
+}
