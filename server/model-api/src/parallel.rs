@@ -3,25 +3,25 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Results of `job(0)` to `job(count - 1)` in order, computed by at most `threads` threads, or the
-/// first error by index. Which thread takes which job changes nothing in the result.
+/// Results of `job(_, 0)` to `job(_, count - 1)` in order, computed by at most `threads` threads, or
+/// the first error by index. The job's first argument says which of the threads runs it.
 pub(crate) fn map<T: Send, E: Send>(
     threads: usize,
     count: usize,
-    job: impl Fn(usize) -> Result<T, E> + Sync,
+    job: impl Fn(usize, usize) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
     if threads.min(count) <= 1 {
-        return (0..count).map(job).collect();
+        return (0..count).map(|index| job(0, index)).collect();
     }
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(count));
-    let work = || {
+    let work = &|thread: usize| {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= count {
                 return;
             }
-            let result = job(index);
+            let result = job(thread, index);
             done.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push((index, result));
@@ -29,10 +29,10 @@ pub(crate) fn map<T: Send, E: Send>(
     };
     std::thread::scope(|scope| {
         // The caller's thread is one of them.
-        for _ in 1..threads.min(count) {
-            scope.spawn(work);
+        for thread in 1..threads.min(count) {
+            scope.spawn(move || work(thread));
         }
-        work();
+        work(0);
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_unstable_by_key(|(index, _)| *index);
@@ -46,11 +46,11 @@ mod tests {
     #[test]
     fn results_come_in_order_and_the_first_error_counts() {
         for threads in [1, 3, 50] {
-            let squares: Result<Vec<usize>, ()> = map(threads, 20, |i| Ok(i * i));
+            let squares: Result<Vec<usize>, ()> = map(threads, 20, |_, i| Ok(i * i));
             assert_eq!(squares, Ok((0..20).map(|i| i * i).collect()));
-            let failed = map(threads, 20, |i| if i > 6 { Err(i) } else { Ok(i) });
+            let failed = map(threads, 20, |_, i| if i > 6 { Err(i) } else { Ok(i) });
             assert_eq!(failed, Err(7));
-            assert_eq!(map(threads, 0, |_| Ok::<_, ()>(0)), Ok(vec![]));
+            assert_eq!(map(threads, 0, |_, _| Ok::<_, ()>(0)), Ok(vec![]));
         }
     }
 }

@@ -36,8 +36,10 @@ pub(crate) struct Output {
 /// A loaded network.
 pub(crate) struct Network {
     model: Model,
-    pool: Arc<ThreadPool>,
-    threads: usize,
+    /// All threads for one run: for less work than there are threads.
+    together: Arc<ThreadPool>,
+    /// A thread each for runs side by side: threads that never wait for each other get more done.
+    apart: Vec<Arc<ThreadPool>>,
     inputs: Vec<(NodeId, Role)>,
     outputs: Vec<NodeId>,
     pad: i32,
@@ -80,8 +82,10 @@ impl Network {
             exact_length: fixed(1),
             outputs: model.output_ids().to_vec(),
             model,
-            pool: Arc::new(ThreadPool::with_num_threads(threads)),
-            threads,
+            together: Arc::new(ThreadPool::with_num_threads(threads)),
+            apart: (0..threads)
+                .map(|_| Arc::new(ThreadPool::with_num_threads(1)))
+                .collect(),
             inputs,
             pad,
             batch: 1,
@@ -96,7 +100,7 @@ impl Network {
     /// Runs one text; the outputs of floats and their shapes.
     pub(crate) fn outputs(&self, text: &[i32]) -> Result<Vec<Output>, RunError> {
         let mut found = Vec::new();
-        let values = self.run_raw(&[text], &self.outputs)?;
+        let values = self.run_raw(&self.together, &[text], &self.outputs)?;
         for (&id, value) in self.outputs.iter().zip(&values) {
             if let Ok(view) = TensorView::<'_, f32>::try_from(value) {
                 found.push(Output {
@@ -127,13 +131,13 @@ impl Network {
             let width = view.shape().last().copied().unwrap_or(0);
             view.iter().take(width).copied().collect()
         };
-        self.run(&[long], |_| ())?;
+        self.run(&self.together, &[long], |_| ())?;
         self.batch = match (asked, self.exact_batch) {
             (asked, Some(exact)) => asked.unwrap_or(1).min(exact),
             (Some(asked), None) => asked,
             (None, None) => {
-                let alone = self.run(&[short], first)?;
-                let together = self.run(&[short, long], first)?;
+                let alone = self.run(&self.together, &[short], first)?;
+                let together = self.run(&self.together, &[short, long], first)?;
                 let largest = alone
                     .iter()
                     .fold(0.0_f32, |most, value| most.max(value.abs()));
@@ -183,10 +187,17 @@ impl Network {
             groups.push(group);
             rest = others;
         }
-        let answers = parallel::map(self.threads, groups.len(), |group| {
+        let side_by_side = groups.len() >= self.apart.len();
+        let threads = if side_by_side { self.apart.len() } else { 1 };
+        let answers = parallel::map(threads, groups.len(), |thread, group| {
+            let pool = if side_by_side {
+                &self.apart[thread]
+            } else {
+                &self.together
+            };
             let group = groups[group];
             let parts: Vec<&[i32]> = group.iter().map(|&at| texts[at]).collect();
-            self.run(&parts, |view| {
+            self.run(pool, &parts, |view| {
                 let read = group
                     .iter()
                     .enumerate()
@@ -206,10 +217,11 @@ impl Network {
     /// One run; what `read` makes of the chosen output.
     fn run<R>(
         &self,
+        pool: &Arc<ThreadPool>,
         texts: &[&[i32]],
         read: impl FnOnce(TensorView<'_, f32>) -> R,
     ) -> Result<R, RunError> {
-        let values = self.run_raw(texts, &self.outputs[..1])?;
+        let values = self.run_raw(pool, texts, &self.outputs[..1])?;
         let value = values
             .first()
             .ok_or_else(|| RunError::Model("it gave no output".into()))?;
@@ -218,7 +230,12 @@ impl Network {
         Ok(read(view))
     }
 
-    fn run_raw(&self, texts: &[&[i32]], outputs: &[NodeId]) -> Result<Vec<rten::Value>, RunError> {
+    fn run_raw(
+        &self,
+        pool: &Arc<ThreadPool>,
+        texts: &[&[i32]],
+        outputs: &[NodeId],
+    ) -> Result<Vec<rten::Value>, RunError> {
         let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
         let length = self.exact_length.unwrap_or(longest).max(longest);
         let rows = self.exact_batch.unwrap_or(texts.len()).max(texts.len());
@@ -240,7 +257,7 @@ impl Network {
                 Tensor::try_from_data(&[rows, length][..], data).map_err(|error| failed(&error))?;
             inputs.push((id, tensor.into()));
         }
-        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
+        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(pool)));
         self.model
             .run(inputs, outputs, Some(options))
             .map_err(|error| failed(&error))
