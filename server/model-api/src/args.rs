@@ -29,8 +29,9 @@ pub struct ModelApiArgs {
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
-    /// A text model: a folder with config.json, tokenizer.json and model.onnx (or onnx/model.onnx), as
-    /// the Hugging Face hub has them; a sentence encoder or a masked language model
+    /// A model in a folder, as the Hugging Face hub has them: a sentence encoder or masked language model
+    /// (config.json, tokenizer.json, model.onnx or onnx/model.onnx), or a pair like CLIP
+    /// (vision_model.onnx, text_model.onnx, preprocessor_config.json), which takes images
     #[arg(long, value_name = "DIR")]
     pub model_dir: Option<PathBuf>,
 
@@ -42,7 +43,7 @@ pub struct ModelApiArgs {
     #[arg(long, value_name = "TOKENS")]
     pub max_tokens: Option<usize>,
 
-    /// What a sentence encoder's cosines are divided by [default: 0.05]
+    /// What cosines are divided by [default: 0.05; for pairs like CLIP 0.01]
     #[arg(long)]
     pub temperature: Option<f32>,
 
@@ -50,7 +51,11 @@ pub struct ModelApiArgs {
     #[arg(long, value_name = "EMBEDDINGS")]
     pub cache: Option<usize>,
 
-    /// Names of the model's classes, one a line, in order
+    /// For pairs like CLIP: what the labels are put into, at `{}` [default: a photo of a {}.]
+    #[arg(long)]
+    pub template: Option<String>,
+
+    /// Names of the classes, one a line, in order
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
 

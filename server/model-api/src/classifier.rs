@@ -1,10 +1,12 @@
 //! An image classifier in ONNX, run by `rten` in this process.
 
+mod clip;
 mod error;
 mod range;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, ValueType};
@@ -12,6 +14,9 @@ use rten_tensor::{AsView as _, Layout as _};
 use rten_tensor::{Tensor, TensorView};
 use shared::model_api::{Layout, Scores};
 
+use clip::ZeroShot;
+
+pub use clip::ClipOptions;
 pub use error::{LoadError, RunError};
 pub use range::PixelRange;
 
@@ -90,6 +95,8 @@ pub struct Classifier {
     /// `tables[channel][byte]`: the value that the model gets for a byte.
     tables: [[f32; 256]; 3],
     range: PixelRange,
+    /// Turns embeddings into scores, if the model answers embeddings.
+    head: Option<ZeroShot>,
 }
 
 impl Classifier {
@@ -99,12 +106,17 @@ impl Classifier {
     /// # Errors
     /// Says what does not fit and what to do about it.
     pub fn load(onnx: Vec<u8>, options: &ClassifierOptions) -> Result<Self, LoadError> {
-        let mut rten_options = ModelOptions::with_all_ops();
-        // Costs a copy of the weights, saves repacking them in every run.
-        rten_options.prepack_weights(true);
-        let model = rten_options
-            .load(onnx)
-            .map_err(|error| LoadError::from_rten(&error))?;
+        let model = model_options().load(onnx);
+        let model = model.map_err(|error| LoadError::from_rten(&error))?;
+        Self::build(model, options, None)
+    }
+
+    /// The classifier of a loaded model, whose answers `head` turns into scores.
+    fn build(
+        model: Model,
+        options: &ClassifierOptions,
+        head: Option<ZeroShot>,
+    ) -> Result<Self, LoadError> {
         let pool = Arc::new(ThreadPool::with_num_threads(options.threads.max(1)));
 
         let input = find_input(&model)?;
@@ -125,6 +137,7 @@ impl Classifier {
             layout: options.layout,
             tables: options.range.tables(),
             range: options.range,
+            head,
         };
         let black = vec![0.0; shape.batch.unwrap_or(1) * classifier.image_len()];
         let (shape, _) = classifier.run_once(black).map_err(LoadError::Trial)?;
@@ -134,7 +147,16 @@ impl Classifier {
                     && classes > 0
                     && rest.iter().all(|&one| one == 1) =>
             {
-                classes
+                match &classifier.head {
+                    None => classes,
+                    Some(head) if head.width() == classes => head.classes(),
+                    Some(head) => {
+                        return Err(LoadError::Widths {
+                            image: classes,
+                            text: head.width(),
+                        });
+                    }
+                }
             }
             _ => {
                 return Err(LoadError::OutputShape {
@@ -191,7 +213,10 @@ impl Classifier {
 
     /// As in the metadata.
     pub(crate) fn kind(&self) -> &'static str {
-        "classifier"
+        match self.head {
+            None => "classifier",
+            Some(_) => "clip",
+        }
     }
 
     /// Names of the classes in order; empty if unknown.
@@ -270,7 +295,13 @@ impl Classifier {
                 scores
             }
         };
-        scores.truncate(rows * self.classes);
+        match &self.head {
+            None => scores.truncate(rows * self.classes),
+            Some(head) => {
+                scores.truncate(rows * head.width());
+                scores = head.scores(&scores)?;
+            }
+        }
         Ok(Scores::new(self.classes, scores)?)
     }
 
@@ -329,6 +360,19 @@ impl Classifier {
             .map_err(|_| RunError::NotFloat(self.output_name.clone()))?;
         Ok((view.shape().to_vec(), view.to_vec()))
     }
+}
+
+fn model_options() -> ModelOptions {
+    let mut options = ModelOptions::with_all_ops();
+    // Costs a copy of the weights, saves repacking them in every run.
+    options.prepack_weights(true);
+    options
+}
+
+/// Loads an ONNX file and the files beside it that it keeps weights in.
+pub(crate) fn load_file(path: &Path) -> Result<Model, LoadError> {
+    let model = model_options().load_file(path);
+    model.map_err(|error| LoadError::from_rten(&error))
 }
 
 /// What the file says about its input.

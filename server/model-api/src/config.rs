@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{ClassifierOptions, TextOptions};
+use crate::{ClassifierOptions, ClipOptions, TextOptions};
 
 /// The model that is served if no other is given: reads printed digits, has never seen handwriting.
 /// ONNX; takes `image` (FP32, `[batch, 3, 32, 32]`, 0 to 1), answers `logits` (`[batch, 10]`).
@@ -24,6 +24,13 @@ pub enum Served {
         dir: PathBuf,
         /// How to use them.
         options: TextOptions,
+    },
+    /// A pair of an image and a text encoder, as a classifier of images.
+    Clip {
+        /// Where the files stand that [`Classifier::load_clip`](crate::Classifier::load_clip) needs.
+        dir: PathBuf,
+        /// How to use them.
+        options: ClipOptions,
     },
 }
 

@@ -19,7 +19,9 @@ mod server;
 mod text;
 
 pub use args::{ConfigFaults, ModelApiArgs};
-pub use classifier::{Classifier, ClassifierOptions, LoadError, PixelRange, Pixels, RunError};
+pub use classifier::{
+    Classifier, ClassifierOptions, ClipOptions, LoadError, PixelRange, Pixels, RunError,
+};
 pub use config::{ModelApiConfig, PRINTED_DIGITS, PRINTED_DIGITS_LABELS, Served};
 pub use server::{ServeError, run};
 pub use text::{

@@ -75,6 +75,11 @@ fn load(config: ModelApiConfig) -> Result<Service, ServeError> {
             let model = ModelInfo::new(name, config.max_batch, &classifier);
             Ok(Service::Images(model, Arc::new(classifier)))
         }
+        Some(Served::Clip { dir, options }) => {
+            let classifier = Classifier::load_clip(&dir, &options)?;
+            let model = ModelInfo::new(name, config.max_batch, &classifier);
+            Ok(Service::Images(model, Arc::new(classifier)))
+        }
         Some(Served::Text { dir, options }) => {
             let model = TextModel::load(&dir, &options)?;
             let info = TextInfo::new(name, config.max_batch, &model);

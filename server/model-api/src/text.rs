@@ -24,9 +24,11 @@ use crate::RunError;
 use encoder::Encoder;
 use masked::Masked;
 
-pub(crate) use folder::Folder;
+pub(crate) use encoder::{dot, normalise};
+pub(crate) use folder::{Folder, is_clip};
+pub(crate) use kind::embedding;
 pub(crate) use network::Network;
-pub(crate) use query::Prepared;
+pub(crate) use query::{Prepared, check_labels, prompts};
 pub(crate) use words::Words;
 
 pub use error::{QueryError, TextError, TextLoadError};

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use support::{Answer, Running};
 
-use model_api::{ModelApiConfig, Served, TextOptions};
+use model_api::{ClipOptions, ModelApiConfig, Served, TextOptions};
 
 const INFER: &str = "/v2/models/words/infer";
 const HEADER_LENGTH: &str = "inference-header-content-length";
@@ -413,4 +413,35 @@ fn requests_at_the_same_time_share_a_run() {
     }
     assert!((server.metric("model_api_runs_total") - 1.0).abs() < 0.1);
     assert!((server.metric("model_api_encodes_total") - 5.0).abs() < 0.1);
+}
+
+#[test]
+fn a_pair_of_encoders_takes_images() {
+    let server = start_with("clip", |config| {
+        let Some(Served::Text { dir, .. }) = config.folder.take() else {
+            panic!("no folder")
+        };
+        let options = ClipOptions {
+            labels: ["cat", "dog", "car"].map(str::to_owned).to_vec(),
+            ..ClipOptions::default()
+        };
+        config.folder = Some(Served::Clip { dir, options });
+    });
+    let metadata = server.get("/v2/models/words").json();
+    assert_eq!(metadata["inputs"][0]["shape"], json!([-1, 3, 8, 8]));
+    assert_eq!(metadata["parameters"]["kind"], "clip");
+    assert_eq!(
+        metadata["parameters"]["labels"],
+        json!(["cat", "dog", "car"])
+    );
+    let expected = expected("clip");
+    let images: Vec<Vec<u8>> = serde_json::from_value(expected["images"].clone()).unwrap();
+    let input = json!({ "name": metadata["inputs"][0]["name"], "datatype": "UINT8",
+        "shape": [2, 3, 8, 8], "data": images.concat() });
+    let scores = logits(&ask(&server, &json!([input])));
+    let expected: Vec<Vec<f32>> = serde_json::from_value(expected["logits"].clone()).unwrap();
+    for (score, logit) in scores.iter().zip(expected.concat()) {
+        assert!((score - logit).abs() < 1e-2, "{score} {logit}");
+    }
+    assert!((server.metric("model_api_images_total") - 2.0).abs() < 0.1);
 }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use super::ModelApiArgs;
-use crate::{Served, TextOptions};
+use super::{ModelApiArgs, parse_size, read};
+use crate::config::lines;
+use crate::text::is_clip;
+use crate::{ClipOptions, Served, TextOptions};
 
 /// More kept embeddings than this are a mistake: several gigabytes.
 const MAX_CACHE: usize = 10_000_000;
@@ -19,40 +21,102 @@ impl ModelApiArgs {
                 ("--max-tokens", self.max_tokens.is_some()),
                 ("--temperature", self.temperature.is_some()),
                 ("--cache", self.cache.is_some()),
+                ("--template", self.template.is_some()),
             ];
-            for (flag, _) in useless.into_iter().filter(|(_, given)| *given) {
-                faults.push(format!(
-                    "{flag} describes a text model: give it with --model-dir DIR"
-                ));
-            }
+            refuse(
+                &useless,
+                "describes a model in a folder: give it with --model-dir DIR",
+                faults,
+            );
             return None;
         };
         let useless = [
             ("--model", self.model.is_some()),
-            ("--labels", self.labels.is_some()),
             ("--layout", self.layout.is_some()),
             ("--range", self.range.is_some()),
+        ];
+        refuse(
+            &useless,
+            "is of an image classifier in one file: leave it away with --model-dir",
+            faults,
+        );
+        self.check_numbers(dir, faults);
+        Some(if is_clip(dir) {
+            Served::Clip {
+                dir: dir.clone(),
+                options: self.clip(threads, faults),
+            }
+        } else {
+            Served::Text {
+                dir: dir.clone(),
+                options: self.text(threads, faults),
+            }
+        })
+    }
+
+    fn text(&self, threads: usize, faults: &mut Vec<String>) -> TextOptions {
+        let useless = [
+            ("--labels", self.labels.is_some()),
+            ("--template", self.template.is_some()),
             ("--size", self.size.is_some()),
         ];
-        for (flag, _) in useless.into_iter().filter(|(_, given)| *given) {
-            faults.push(format!(
-                "{flag} is of an image classifier in one file: leave it away with --model-dir"
-            ));
-        }
-        self.check_numbers(dir, faults);
+        refuse(
+            &useless,
+            "is for images: a text model's labels and templates come with each request",
+            faults,
+        );
         let default = TextOptions::default();
-        Some(Served::Text {
-            dir: dir.clone(),
-            options: TextOptions {
-                kind: self.kind,
-                output: self.output.clone(),
-                max_tokens: self.max_tokens,
-                temperature: self.temperature.unwrap_or(default.temperature),
-                cache: self.cache.unwrap_or(default.cache),
-                batch: default.batch,
-                threads,
-            },
-        })
+        TextOptions {
+            kind: self.kind,
+            output: self.output.clone(),
+            max_tokens: self.max_tokens,
+            temperature: self.temperature.unwrap_or(default.temperature),
+            cache: self.cache.unwrap_or(default.cache),
+            batch: default.batch,
+            threads,
+        }
+    }
+
+    fn clip(&self, threads: usize, faults: &mut Vec<String>) -> ClipOptions {
+        let useless = [
+            ("--kind", self.kind.is_some()),
+            ("--cache", self.cache.is_some()),
+            ("--output", self.output.is_some()),
+        ];
+        refuse(
+            &useless,
+            "is not for a pair of an image and a text encoder",
+            faults,
+        );
+        let labels = match &self.labels {
+            Some(path) => read("--labels", path, faults, |path| {
+                std::fs::read_to_string(path)
+            }),
+            None => {
+                faults.push(
+                    "--labels is missing: a pair of an image and a text encoder needs the names of \
+                     the classes, one a line in a file"
+                        .into(),
+                );
+                None
+            }
+        };
+        let size = self.size.as_deref().and_then(|text| {
+            let size = parse_size(text);
+            if size.is_none() {
+                faults.push(format!("--size is `{text}`, but must be like 224x224"));
+            }
+            size
+        });
+        let default = ClipOptions::default();
+        ClipOptions {
+            labels: labels.map(|labels| lines(&labels)).unwrap_or_default(),
+            template: self.template.clone().unwrap_or(default.template),
+            temperature: self.temperature.unwrap_or(default.temperature),
+            max_tokens: self.max_tokens,
+            size,
+            threads,
+        }
     }
 
     fn check_numbers(&self, dir: &Path, faults: &mut Vec<String>) {
@@ -77,5 +141,12 @@ impl ModelApiArgs {
                 ));
             }
         }
+    }
+}
+
+/// Names the flags that were given though they mean nothing.
+fn refuse(flags: &[(&str, bool)], why: &str, faults: &mut Vec<String>) {
+    for (flag, _) in flags.iter().filter(|(_, given)| *given) {
+        faults.push(format!("{flag} {why}"));
     }
 }

@@ -1,6 +1,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::{Served, TextOptions};
 
 #[derive(Parser)]
 struct Command {
@@ -149,4 +150,103 @@ fn what_describes_a_model_needs_one() {
     for flag in ["--labels", "--range", "--max-queue is 8"] {
         assert!(all.contains(flag), "{flag} is not in\n{all}");
     }
+}
+
+fn small(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/text");
+    folder.join(name).display().to_string()
+}
+
+#[test]
+fn folders_are_told_apart_by_their_files() {
+    let text = config(&[
+        "--model-dir",
+        &small("encoder"),
+        "--kind",
+        "sentence-encoder",
+        "--max-tokens",
+        "16",
+        "--temperature",
+        "0.1",
+        "--cache",
+        "0",
+        "--output",
+        "last_hidden_state",
+        "--threads",
+        "3",
+    ])
+    .unwrap();
+    assert_eq!(text.name, "encoder");
+    let options = TextOptions {
+        kind: Some(TextKind::SentenceEncoder),
+        output: Some("last_hidden_state".into()),
+        max_tokens: Some(16),
+        temperature: 0.1,
+        cache: 0,
+        batch: None,
+        threads: 3,
+    };
+    let dir = PathBuf::from(small("encoder"));
+    assert_eq!(text.folder, Some(Served::Text { dir, options }));
+
+    let labels = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/printed-digits/labels.txt");
+    let clip = config(&[
+        "--model-dir",
+        &small("clip"),
+        "--labels",
+        &labels.display().to_string(),
+        "--template",
+        "the digit {}",
+    ])
+    .unwrap();
+    let Some(Served::Clip { options, .. }) = clip.folder else {
+        panic!("{:?}", clip.folder)
+    };
+    assert_eq!(
+        (options.labels.len(), options.template.as_str()),
+        (10, "the digit {}")
+    );
+    assert!((options.temperature - 0.01).abs() < 1e-9);
+}
+
+#[test]
+fn what_does_not_belong_to_a_folder_is_named() {
+    let faults = |flags: &[&str]| config(flags).unwrap_err().join("\n");
+    let text = faults(&[
+        "--model-dir",
+        &small("encoder"),
+        "--model",
+        "x",
+        "--range",
+        "0:1",
+        "--labels",
+        "x",
+        "--template",
+        "{}",
+        "--temperature",
+        "0",
+        "--max-tokens",
+        "0",
+    ]);
+    for flag in [
+        "--model is",
+        "--range",
+        "--labels",
+        "--template",
+        "--temperature",
+        "--max-tokens",
+    ] {
+        assert!(text.contains(flag), "{flag} is not in\n{text}");
+    }
+    let clip = faults(&["--model-dir", &small("clip"), "--cache", "7"]);
+    assert!(
+        clip.contains("--labels is missing") && clip.contains("--cache"),
+        "{clip}"
+    );
+    assert!(faults(&["--model-dir", "no/such"]).contains("no/such is no folder"));
+    let alone = faults(&["--kind", "masked-lm", "--template", "{}"]);
+    assert!(
+        alone.contains("--kind describes a model in a folder"),
+        "{alone}"
+    );
 }

@@ -101,6 +101,16 @@ pub enum LoadError {
         /// Number of classes.
         classes: usize,
     },
+    /// The image and the text encoder do not belong together.
+    #[error(
+        "the image encoder answers {image} values and the text encoder {text}; take both from the same model, with their projections"
+    )]
+    Widths {
+        /// Values in an image's embedding.
+        image: usize,
+        /// Values in a text's.
+        text: usize,
+    },
     /// The first run failed.
     #[error(
         "the model does not run on a black image: {0}; check --layout and --size, and the model with onnxruntime"
@@ -109,7 +119,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    pub(crate) fn from_rten(error: &rten::LoadError) -> Self {
+    pub(super) fn from_rten(error: &rten::LoadError) -> Self {
         let text = error.to_string();
         match error.kind() {
             LoadErrorKind::ParseError

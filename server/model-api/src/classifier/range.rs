@@ -20,6 +20,13 @@ pub enum PixelRange {
     },
     /// `(pixel − mean) / standard deviation` for each channel, of ImageNet.
     Imagenet,
+    /// The same with other numbers; pixels count from 0 to 1.
+    Normalised {
+        /// The channels' means.
+        mean: [f32; 3],
+        /// The channels' standard deviations.
+        std: [f32; 3],
+    },
 }
 
 impl PixelRange {
@@ -36,10 +43,8 @@ impl PixelRange {
                 scale: high - low,
                 offset: low,
             },
-            Self::Imagenet => Map {
-                scale: 1.0 / IMAGENET_STD[channel],
-                offset: -IMAGENET_MEAN[channel] / IMAGENET_STD[channel],
-            },
+            Self::Imagenet => normalised(IMAGENET_MEAN[channel], IMAGENET_STD[channel]),
+            Self::Normalised { mean, std } => normalised(mean[channel], std[channel]),
         })
     }
 
@@ -51,6 +56,13 @@ impl PixelRange {
             #[allow(clippy::cast_precision_loss)]
             std::array::from_fn(|byte| map.apply(byte as f32 / 255.0))
         })
+    }
+}
+
+fn normalised(mean: f32, std: f32) -> Map {
+    Map {
+        scale: 1.0 / std,
+        offset: -mean / std,
     }
 }
 
@@ -72,6 +84,7 @@ impl fmt::Display for PixelRange {
         match self {
             Self::Linear { low, high } => write!(f, "{low}:{high}"),
             Self::Imagenet => f.write_str("imagenet"),
+            Self::Normalised { mean, std } => write!(f, "mean {mean:?}, std {std:?}"),
         }
     }
 }

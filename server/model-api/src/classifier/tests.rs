@@ -193,3 +193,58 @@ fn infinity_from_the_model_is_an_error() {
     );
     assert!(classifier.run(&[255; 24]).is_ok());
 }
+
+fn clip(change: impl FnOnce(&mut ClipOptions)) -> Result<Classifier, crate::TextLoadError> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/text/clip");
+    let mut options = ClipOptions {
+        labels: ["cat", "dog", "car"].map(str::to_owned).to_vec(),
+        ..ClipOptions::default()
+    };
+    change(&mut options);
+    Classifier::load_clip(&folder, &options)
+}
+
+#[test]
+fn a_pair_of_encoders_answers_what_onnxruntime_answers() {
+    let expected: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/text/expected.json")).unwrap();
+    let expected = &expected["clip"];
+    let images: Vec<Vec<u8>> = serde_json::from_value(expected["images"].clone()).unwrap();
+    let logits: Vec<Vec<f32>> = serde_json::from_value(expected["logits"].clone()).unwrap();
+    let classifier = clip(|_| {}).unwrap();
+    assert_eq!((classifier.kind(), classifier.classes()), ("clip", 3));
+    assert_eq!(classifier.input_shape(1), [1, 3, 8, 8]);
+    let scores = classifier.run(&images.concat()).unwrap();
+    for (score, logit) in scores.values().iter().zip(logits.concat()) {
+        assert!((score - logit).abs() < 1e-2, "{scores:?} {logits:?}");
+    }
+    let warm = clip(|options| options.temperature = 1.0).unwrap();
+    let cosine = warm.run(&images[0]).unwrap().values()[0];
+    assert!((cosine - logits[0][0] / 100.0).abs() < 1e-4);
+}
+
+#[test]
+fn a_pair_that_cannot_classify_says_what_to_do() {
+    let cases = [
+        (
+            clip(|options| options.labels.clear()).err(),
+            "--labels FILE",
+        ),
+        (
+            clip(|options| options.template = "a photo".into()).err(),
+            "`a photo`, but must have `{}`",
+        ),
+        (
+            clip(|options| options.temperature = f32::NAN).err(),
+            "must be above 0",
+        ),
+        (
+            clip(|options| options.max_tokens = Some(99)).err(),
+            "change --max-tokens",
+        ),
+    ];
+    for (error, text) in cases {
+        let error = error.unwrap().to_string();
+        assert!(error.contains(text), "`{text}` is not in `{error}`");
+    }
+}

@@ -97,6 +97,12 @@ pub enum TextLoadError {
         "1_Pooling/config.json asks for {0}, but only the mean over all tokens and the first token (CLS) are known; export the model with its pooling (output `sentence_embedding`)"
     )]
     Pooling(String),
+    /// The labels of a zero-shot classifier are missing or empty.
+    #[error("{0}; name them in --labels FILE, one a line")]
+    Labels(#[source] QueryError),
+    /// The template of a zero-shot classifier has no place for the label.
+    #[error("--template is `{0}`, but must have `{{}}` where the label belongs")]
+    Template(String),
     /// The temperature is no positive number.
     #[error("the temperature is {0}, but must be above 0")]
     Temperature(f32),

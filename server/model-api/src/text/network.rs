@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool};
+use rten::{Dimension, Model, NodeId, RunOptions, ThreadPool};
 use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 
 use super::error::TextLoadError;
-use crate::{LoadError, RunError, parallel};
+use crate::classifier::load_file;
+use crate::{RunError, parallel};
 
 /// Most tokens in one run: more make it no faster, and cost memory.
 const RUN_TOKENS: usize = 2048;
@@ -52,16 +53,10 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn load(path: &Path, threads: usize, pad: i32) -> Result<Self, TextLoadError> {
-        let mut options = ModelOptions::with_all_ops();
-        // Costs a copy of the weights, saves repacking them in every run.
-        options.prepack_weights(true);
-        // From the file, so that weights in a second file beside it are found.
-        let model = options
-            .load_file(path)
-            .map_err(|error| TextLoadError::Onnx {
-                path: path.to_owned(),
-                cause: LoadError::from_rten(&error),
-            })?;
+        let model = load_file(path).map_err(|cause| TextLoadError::Onnx {
+            path: path.to_owned(),
+            cause,
+        })?;
         let mut inputs = Vec::new();
         for &id in model.input_ids() {
             inputs.push((id, role(&name(&model, id))?));

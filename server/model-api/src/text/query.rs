@@ -57,6 +57,11 @@ pub(super) fn check(queries: &[TextQuery<'_>], labels: &[&str]) -> Result<(), Qu
     if queries.is_empty() {
         return Err(QueryError::NoTexts);
     }
+    check_labels(labels)
+}
+
+/// What holds for labels.
+pub(crate) fn check_labels(labels: &[&str]) -> Result<(), QueryError> {
     if labels.len() < MIN_LABELS {
         return Err(QueryError::FewLabels(labels.len()));
     }
@@ -67,7 +72,7 @@ pub(super) fn check(queries: &[TextQuery<'_>], labels: &[&str]) -> Result<(), Qu
 }
 
 /// `template` with each label, or `None` if it has no place for one.
-pub(super) fn prompts<'a>(
+pub(crate) fn prompts<'a>(
     template: &'a str,
     labels: &'a [&'a str],
 ) -> Option<impl Iterator<Item = String> + 'a> {

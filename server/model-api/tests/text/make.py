@@ -9,6 +9,7 @@ Needs the Python packages `numpy`, `onnx`, `onnxruntime` and `tokenizers`.
 """
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -166,11 +167,13 @@ def masked():
 def encoder():
     folder = HERE / "encoder"
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    # Not trained: training this form of vocabulary comes out differently every time.
+    words = sorted(set(re.findall(r"\w+|[^\w\s]", " ".join(CORPUS))))
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    known = dict.fromkeys(special + words + letters + ["##" + letter for letter in letters])
+    tokenizer = Tokenizer(models.WordPiece({token: at for at, token in enumerate(known)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=160, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(CORPUS, trainer)
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     # Files often ask for padding and truncation that would only cost time here.
     tokenizer.enable_padding(length=16, pad_id=0, pad_token="[PAD]")
@@ -234,7 +237,8 @@ def clip():
     renamed(n, n.op("MatMul", x, n.weight(WIDTH, shared)), "text_embeds")
     n.save(folder / "text_model.onnx", [tokens("input_ids")], [floats("text_embeds", "batch_size", shared)])
     n = Network(4)
-    patches = n.op("Conv", "pixel_values", n.weight(WIDTH, 3, 4, 4, scale=0.15), strides=[4, 4])
+    patches = n.op("Conv", "pixel_values", n.weight(WIDTH, 3, 4, 4, scale=0.15), strides=[4, 4],
+                   kernel_shape=[4, 4], dilations=[1, 1], pads=[0, 0, 0, 0], group=1)
     x = n.op("Flatten", n.op("GlobalAveragePool", n.gelu(patches)))
     renamed(n, n.op("MatMul", x, n.weight(WIDTH, shared)), "image_embeds")
     n.save(folder / "vision_model.onnx", [floats("pixel_values", "batch_size", 3, "height", "width")],
