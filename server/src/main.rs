@@ -27,7 +27,7 @@ struct Cli {
 enum Command {
     /// Run the aggregator: federations, rounds, and the page that owners open.
     Serve(Box<aggregator::ServeArgs>),
-    /// Run a model API over an ONNX image classifier.
+    /// Run a model API over an image classifier or a text model in ONNX.
     ModelApi(Box<model_api::ModelApiArgs>),
     /// Run everything at once on this machine, with built-in owners.
     Demo(commands::demo::DemoArgs),
