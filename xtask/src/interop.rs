@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_script_states_its_servers_flags() {
-        let script = "#!/usr/bin/env python3\n# model-api: --model-dir a/b --name words\nimport sys\n";
+        let script =
+            "#!/usr/bin/env python3\n# model-api: --model-dir a/b --name words\nimport sys\n";
         assert_eq!(flags(script), ["--model-dir", "a/b", "--name", "words"]);
         assert!(flags("import sys\n").is_empty());
     }

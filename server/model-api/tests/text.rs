@@ -9,6 +9,8 @@ mod support;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use shared::model_api::{Response, TextQueries, text_dialect};
+use shared::task::Task;
 use support::{Answer, Running};
 
 use model_api::{ClipOptions, ModelApiConfig, Served, TextOptions};
@@ -444,4 +446,63 @@ fn a_pair_of_encoders_takes_images() {
         assert!((score - logit).abs() < 1e-2, "{score} {logit}");
     }
     assert!((server.metric("model_api_images_total") - 2.0).abs() < 0.1);
+}
+
+/// The client's dialect and the server agree, over the wire, for both kinds of text model.
+#[test]
+fn the_clients_dialect_drives_it() {
+    let drive = |folder: &str, text: Value, words: &Value, texts: &Value, templates: &[&str]| {
+        let server = start(folder);
+        let task = Task::from_value(json!({
+            "name": "Words",
+            "model": { "url": "http://127.0.0.1:8701", "name": "words", "input": { "kind": "text" } },
+            "data": { "labels": words },
+            "text": text,
+            "generator": { "candidates": ["", "a"] },
+        }))
+        .unwrap();
+        let dialect = text_dialect(&task).unwrap();
+        let response = |answer: &Answer| {
+            let response = Response {
+                status: answer.status,
+                headers: &answer.headers,
+                body: &answer.body,
+            };
+            (
+                dialect.check_description(&response).ok(),
+                dialect.parse(&response, 4).ok(),
+            )
+        };
+        let description = response(&server.get(&dialect.describe_request().path)).0;
+        assert_eq!(description.unwrap().max_batch, Some(8));
+        let queries = TextQueries {
+            texts: serde_json::from_value(texts.clone()).unwrap(),
+            templates: templates.iter().map(|&text| text.to_owned()).collect(),
+        };
+        let request = dialect.infer_request(&queries);
+        let headers: Vec<_> = request
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let answer = server.post(&request.path, &headers, &request.body);
+        assert_eq!(
+            answer.status,
+            200,
+            "{}",
+            String::from_utf8_lossy(&answer.body)
+        );
+        response(&answer).1.unwrap().into_values()
+    };
+    let encoder = expected("encoder");
+    let words = &encoder["labels"];
+    let template = encoder["templates"][0].as_str().unwrap();
+    let text = json!({ "template": "this text is about {}", "words": words });
+    let scores = drive("encoder", text, words, &encoder["texts"], &[template; 4]);
+    assert_close(&scores, &encoder["cosines"][0], 20.0);
+    let masked = expected("masked");
+    let words = &masked["labels"];
+    let text = json!({ "input": "{text} it was <mask>", "words": words });
+    let scores = drive("masked", text, words, &masked["texts"], &[]);
+    assert_close(&scores, &masked["logits"], 1.0);
 }
