@@ -53,6 +53,7 @@ const VECTORS: Module = Module {
 const SECURE_SUM: Module = Module {
     selection: &["--example", "secure_sum"],
     compiled: "examples/secure_sum",
+    name: "secure_sum",
     folder: "wasm-bench",
 };
 
