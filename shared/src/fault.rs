@@ -32,7 +32,10 @@ pub struct Faults(pub Vec<Fault>);
 /// what nobody asked for (a misspelt key would otherwise pass in silence).
 pub struct Reader<'a> {
     path: String,
+    /// None where there is none, or something else in its place.
     table: Option<&'a Map<String, Value>>,
+    /// What is missing in it is a fault; what is missing in something else is not one more.
+    is_table: bool,
     known: Vec<&'a str>,
     faults: &'a mut Vec<Fault>,
 }
@@ -49,6 +52,7 @@ impl<'a> Reader<'a> {
         Self {
             path: path.to_owned(),
             table: value.as_object(),
+            is_table: value.is_object(),
             known: Vec::new(),
             faults,
         }
@@ -56,15 +60,19 @@ impl<'a> Reader<'a> {
 
     /// Notes a fault at `key` of this table.
     pub fn fault(&mut self, key: &str, message: impl Into<String>) {
-        let path = if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        };
+        let path = self.path_of(key);
         self.faults.push(Fault {
             path,
             message: message.into(),
         });
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            [&self.path, ".", key].concat()
+        }
     }
 
     /// Is there such an entry?
@@ -81,17 +89,26 @@ impl<'a> Reader<'a> {
 
     /// A nested table; without one, an empty table, so that its defaults apply.
     pub fn table<T>(&mut self, key: &'a str, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
-        let empty = Value::Object(Map::new());
-        let value = self.raw(key).unwrap_or(&empty);
-        let path = if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        };
-        let mut inner = Reader::new(&path, value, self.faults);
+        let mut inner = self.enter(key);
         let result = read(&mut inner);
         inner.finish();
         result
+    }
+
+    /// What [`Reader::table`] does whatever is read, so that it is compiled once.
+    #[inline(never)]
+    fn enter(&mut self, key: &'a str) -> Reader<'_> {
+        let path = self.path_of(key);
+        match self.raw(key) {
+            Some(value) => Reader::new(&path, value, self.faults),
+            None => Reader {
+                path,
+                table: None,
+                is_table: true,
+                known: Vec::new(),
+                faults: self.faults,
+            },
+        }
     }
 
     fn typed<T>(
@@ -110,7 +127,7 @@ impl<'a> Reader<'a> {
                 converted
             }
             None => {
-                if default.is_none() && self.table.is_some() {
+                if default.is_none() && self.is_table {
                     self.fault(key, format!("is missing: {what} is needed"));
                 }
                 default
@@ -217,13 +234,14 @@ impl<'a> Reader<'a> {
             table,
             known,
             faults,
+            ..
         } = self;
         for key in table.into_iter().flat_map(Map::keys) {
             if !known.contains(&key.as_str()) {
                 let full = if path.is_empty() {
                     key.clone()
                 } else {
-                    format!("{path}.{key}")
+                    [&path, ".", &key[..]].concat()
                 };
                 let hint = if known.is_empty() {
                     String::new()

@@ -14,7 +14,9 @@ use crate::optimizer::{self, Identity, Optimizer, Plan, Space};
 use crate::privacy::Ledger;
 use crate::rng::{derive_key, purpose};
 use crate::round::contribution::Contribution;
+use crate::secure_sum::BUILT;
 use crate::sort::sort;
+use crate::text::position;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use text::{Prompt, Tensors, TextTask};
@@ -266,7 +268,7 @@ impl Task {
     /// How an update is encoded for a secure sum; nothing where updates are sent as they are.
     #[must_use]
     pub fn contribution(&self) -> Option<&Contribution> {
-        self.contribution.as_ref()
+        self.contribution.as_ref().filter(|_| BUILT)
     }
 
     /// The task as JSON.
@@ -428,7 +430,7 @@ fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
             || name.len() > 200
             || !name
                 .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_.:@".contains(c)))
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '@')))
     {
         r.fault("name", "must be 1 to 200 letters, digits, or - _ . : @");
     }
@@ -485,11 +487,12 @@ fn read_input(r: &mut Reader<'_>) -> (InputSpec, Option<Tensors>) {
 /// and the native client parse the whole address again with libraries.
 #[must_use]
 pub fn origin_of(url: &str) -> Option<String> {
-    let (scheme, rest) = url
-        .split_once("://")
-        .filter(|(s, _)| *s == "http" || *s == "https")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    let (scheme, rest) = url.split_at_checked(position(url, "://")?)?;
+    if scheme != "http" && scheme != "https" {
+        return None;
+    }
+    let authority = rest[3..].split(['/', '?', '#']).next()?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     let has_host =
         !authority.is_empty() && !authority.starts_with(':') && authority.chars().all(allowed);
     has_host.then(|| format!("{scheme}://{authority}").to_ascii_lowercase())
@@ -567,7 +570,7 @@ fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {
             let mut keys: Vec<_> = map.keys().collect();
-            keys.sort_unstable();
+            sort(&mut keys);
             out.push('{');
             for (i, key) in keys.into_iter().enumerate() {
                 if i > 0 {

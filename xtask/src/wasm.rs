@@ -20,20 +20,32 @@ struct Module {
     selection: &'static [&'static str],
     /// Below the profile's folder, without `.wasm`.
     compiled: &'static str,
+    /// What the bound files begin with.
+    name: &'static str,
     folder: &'static str,
 }
 
 /// What visitors load: `client_wasm.js`, `client_wasm.d.ts`, `client_wasm_bg.wasm`.
 const CLIENT: Module = Module {
+    selection: &["--lib", "--no-default-features"],
+    compiled: "client_wasm",
+    name: "client_wasm",
+    folder: "wasm",
+};
+
+/// The same with secure sums: what visitors of a federation that has them load instead.
+const SECURE: Module = Module {
     selection: &["--lib"],
     compiled: "client_wasm",
-    folder: "wasm",
+    name: "client_wasm_secure",
+    folder: "wasm-secure",
 };
 
 /// What tests load: the vectors (`vectors.js` and so on).
 const VECTORS: Module = Module {
     selection: &["--example", "vectors"],
     compiled: "examples/vectors",
+    name: "vectors",
     folder: "wasm-test",
 };
 
@@ -41,6 +53,7 @@ const VECTORS: Module = Module {
 const SECURE_SUM: Module = Module {
     selection: &["--example", "secure_sum"],
     compiled: "examples/secure_sum",
+    name: "secure_sum",
     folder: "wasm-bench",
 };
 
@@ -49,9 +62,15 @@ pub fn module() -> PathBuf {
     CLIENT.bound()
 }
 
-/// Builds `web/wasm/`.
+/// The bound module with secure sums.
+pub fn secure_module() -> PathBuf {
+    SECURE.bound()
+}
+
+/// Builds `web/wasm/` and `web/wasm-secure/`.
 pub fn build() -> Result<()> {
-    CLIENT.build()
+    CLIENT.build()?;
+    SECURE.build()
 }
 
 /// Builds `web/wasm-test/`.
@@ -66,7 +85,7 @@ pub fn build_secure_sum() -> Result<()> {
 
 /// Builds those that were never built, for their types.
 pub fn build_missing() -> Result<()> {
-    [CLIENT, VECTORS]
+    [CLIENT, SECURE, VECTORS]
         .iter()
         .filter(|module| !module.bound().is_file())
         .try_for_each(Module::build)
@@ -77,16 +96,12 @@ impl Module {
         web().join(self.folder)
     }
 
-    fn name(&self) -> &'static str {
-        self.compiled.rsplit('/').next().unwrap_or(self.compiled)
-    }
-
     fn bound(&self) -> PathBuf {
-        self.destination().join(format!("{}_bg.wasm", self.name()))
+        self.destination().join(format!("{}_bg.wasm", self.name))
     }
 
     fn build(&self) -> Result<()> {
-        step(&format!("cargo build {} ({TARGET})", self.name()), || {
+        step(&format!("cargo build {} ({TARGET})", self.name), || {
             quietly(
                 cargo()
                     .args(["build", "--package", "client-wasm"])
@@ -136,6 +151,7 @@ impl Module {
         fs::create_dir_all(&folder)?;
         Bindgen::new()
             .input_path(compiled)
+            .out_name(self.name)
             .web(true)?
             .typescript(true)
             // `init()` without arguments finds the module beside the script, also after bundling.

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::channel::oneshot;
 use shared::generator::{Generator, Kernel, Prepared, Shape, Work};
 use shared::optimizer::Candidate;
+use shared::text::position;
 
 use layout::{CANDIDATE_BYTES, PARAMS_BYTES};
 use passes::{Limits, Pass};
@@ -136,7 +137,7 @@ impl Gpu {
         let software = info.device_type == wgpu::DeviceType::Cpu
             || ["swiftshader", "llvmpipe", "lavapipe", "basic render"]
                 .iter()
-                .any(|known| name.contains(known));
+                .any(|known| position(&name, known).is_some());
         Ok(Self {
             device,
             queue,

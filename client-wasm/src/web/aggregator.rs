@@ -9,7 +9,9 @@ use shared::round::messages::{FederationStatus, RoundView, Standing, join_statem
 use shared::round::phase::Phase;
 use shared::round::refusal::Refusal;
 use shared::round::wire;
+use shared::secure_sum::BUILT;
 use shared::secure_sum::identity::Identity;
+use shared::text::position;
 use shared::transcript::hex;
 
 use super::http::{self, Answer, Call, NoAnswer};
@@ -116,7 +118,7 @@ impl Request {
                 format!("/rounds/{}/update", update.round),
                 (binary, wire::encode(update)),
             ),
-            Action::Send { round, message } => Self::post(
+            Action::Send { round, message } if BUILT => Self::post(
                 format!("/rounds/{round}/sum"),
                 (binary, wire::encode(message)),
             ),
@@ -131,7 +133,7 @@ impl Request {
 
     /// The aggregator may wait before it answers.
     pub fn holds_back(&self) -> bool {
-        self.path.contains("&wait_ms=")
+        position(&self.path, "&wait_ms=").is_some()
     }
 }
 
@@ -149,13 +151,15 @@ impl Aggregator {
 
     /// What everybody may know. It is mostly handed on to the page as it is.
     pub async fn detail(&self) -> Result<Detail, Failure> {
-        let detail = self.read(&self.send("GET", "", None, None, LIMIT_MS).await?)?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Ok(Detail {
-            task_hash: text(&detail["summary"]["task_hash"]),
-            task: detail["task"].clone(),
-            summary: detail["summary"].clone(),
-        })
+        let answer = self.send("GET", "", None, None, LIMIT_MS).await?;
+        Ok(detail(&self.read(&answer)?))
+    }
+
+    /// The same from an answer that came already.
+    pub fn announced(&self, text: &str) -> Option<Detail> {
+        let answer: Value = serde_json::from_slice(text.as_bytes()).ok()?;
+        self.received.set(self.received.get() + text.len() as u64);
+        Some(detail(&answer))
     }
 
     /// Joins: our number and our token. With an identity that joined before, the number that it had.
@@ -199,7 +203,8 @@ impl Aggregator {
                 .and_then(|value| view(&value))
                 .map(Event::View),
             Kind::Lines => lines(&answer.body).map(Event::Lines),
-            Kind::Input => wire::decode(&answer.body).ok().map(Event::Input),
+            Kind::Input if BUILT => wire::decode(&answer.body).ok().map(Event::Input),
+            Kind::Input => None,
         }
         .ok_or_else(|| foreign(&answer))
     }
@@ -263,6 +268,15 @@ impl Aggregator {
 
     fn read(&self, answer: &Answer) -> Result<Value, Failure> {
         serde_json::from_slice(&answer.body).map_err(|_| foreign(answer))
+    }
+}
+
+fn detail(answer: &Value) -> Detail {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Detail {
+        task_hash: text(&answer["summary"]["task_hash"]),
+        task: answer["task"].clone(),
+        summary: answer["summary"].clone(),
     }
 }
 

@@ -5,7 +5,6 @@
 //! had already been answered is kept: queries cost money.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::pin::pin;
 
@@ -29,7 +28,7 @@ pub const CONCURRENCY: usize = 5;
 pub struct Partial {
     of: Evaluation,
     most: usize,
-    answers: BTreeMap<usize, Scores>,
+    answers: Vec<Option<Scores>>,
 }
 
 impl Owner {
@@ -48,12 +47,12 @@ impl Owner {
         let requests = Workbench::requests(evaluation, most);
         let mut answers = match self.partial.borrow_mut().take() {
             Some(partial) if partial.of == *evaluation && partial.most == most => partial.answers,
-            _ => BTreeMap::new(),
+            _ => vec![None; requests.len()],
         };
         let missing: Vec<(usize, Range<usize>)> = requests
             .into_iter()
             .enumerate()
-            .filter(|(number, _)| !answers.contains_key(number))
+            .filter(|(number, _)| answers[*number].is_none())
             .collect();
         let begun = upcoming.map(|next| RefCell::new(Ahead::new(next, most)));
         let (renderer, number) = (Signal::default(), missing.len());
@@ -92,7 +91,7 @@ impl Owner {
             });
             return Err(trouble);
         }
-        let answers: Vec<Scores> = answers.into_values().collect();
+        let answers: Vec<Scores> = answers.into_iter().flatten().collect();
         let client = self.client.borrow();
         let event = client
             .as_ref()
@@ -118,7 +117,7 @@ impl Owner {
         missing: Vec<(usize, Range<usize>)>,
         ready: Ahead,
         renderer: &Signal,
-        answers: &mut BTreeMap<usize, Scores>,
+        answers: &mut [Option<Scores>],
     ) -> Result<(), Trouble> {
         if missing.is_empty() {
             return Ok(());
@@ -167,7 +166,7 @@ impl Owner {
             let mut requests = stream::iter(requests).buffer_unordered(CONCURRENCY);
             while let Some(answer) = requests.next().await {
                 let (number, scores) = answer?;
-                answers.insert(number, scores);
+                answers[number] = Some(scores);
                 self.progress(false);
             }
         }

@@ -33,9 +33,11 @@ pub struct Session {
 impl Session {
     /// Opens a federation and posts `opened`, or shows what is in the way and gives nothing.
     ///
-    /// `opening` is the Worker's `open` message as JSON; the four records are what was saved before.
+    /// `opening` is the Worker's `open` message as JSON, `announced` the aggregator's answer about the federation
+    /// where the Worker has it; the four records are what was saved before.
     pub async fn open(
         opening: String,
+        announced: Option<String>,
         identity: Option<Vec<u8>>,
         membership: Option<Vec<u8>>,
         state: Option<Vec<u8>>,
@@ -51,7 +53,10 @@ impl Session {
             return None;
         };
         let aggregator = Aggregator::new(&opening.aggregator, &opening.federation);
-        let detail = detail(&aggregator, &host).await?;
+        let detail = match announced.and_then(|text| aggregator.announced(&text)) {
+            Some(detail) => detail,
+            None => detail(&aggregator, &host).await?,
+        };
         let found = Found::read(identity, membership, state, data, &detail.task_hash);
         match Self::build(opening, aggregator, &detail, found, host).await {
             Ok(session) => {

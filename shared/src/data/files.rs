@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use super::labels::Labels;
 use super::{DataError, MAX_FILES};
 use crate::sort::sort;
+use crate::text::position;
 
 /// What to do with each file of a choice, in the order of their paths.
 #[derive(Debug, Clone, PartialEq)]
@@ -282,20 +283,21 @@ fn idx_partners<'a>(paths: &[&'a str]) -> BTreeMap<&'a str, Half<'a>> {
         let name = path.to_ascii_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         let file = components(name).last().unwrap_or_default();
-        let is_idx = ["idx1", "idx3", "idx4"]
-            .iter()
-            .any(|mark| file.contains(mark))
+        let has = |part: &str| position(file, part).is_some();
+        let is_idx = ["idx1", "idx3", "idx4"].iter().any(|mark| has(mark))
             || file.ends_with("-ubyte")
             || file.ends_with(".ubyte")
             || file.ends_with(".idx");
         if !is_idx {
             continue;
         }
-        let labels = file.contains("label") || (file.contains("idx1") && !file.contains("image"));
+        let labels = has("label") || (has("idx1") && !has("image"));
         let folder = &name[..name.len() - file.len()];
         let mut key = file.to_owned();
         for mark in ["images", "labels", "image", "label", "idx1", "idx3", "idx4"] {
-            key = key.replace(mark, "*");
+            while let Some(at) = position(&key, mark) {
+                key.replace_range(at..at + mark.len(), "*");
+            }
         }
         let pair = pairs.entry(format!("{folder}{key}")).or_default();
         let slot = &mut pair[usize::from(labels)];

@@ -1,8 +1,7 @@
 //! The basis in which the `statistic` generator sees an image: s×s grey raster → q numbers.
 
 use crate::fault::Reader;
-use base64::Engine as _;
-
+use crate::federation::packed;
 use crate::sort::sort_by;
 use crate::text::bounded;
 use serde_json::Value;
@@ -144,16 +143,7 @@ fn sample(raster: &[f32], s: usize, u: f32, v: f32) -> f32 {
 
 fn numbers(value: Option<&Value>, name: &str) -> Result<Vec<f32>, String> {
     let numbers: Option<Vec<f32>> = match value {
-        Some(Value::String(text)) => base64::engine::general_purpose::STANDARD
-            .decode(text)
-            .ok()
-            .filter(|bytes| bytes.len() % 4 == 0)
-            .map(|bytes| {
-                bytes
-                    .chunks_exact(4)
-                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                    .collect()
-            }),
+        Some(Value::String(text)) => packed::f32s::unpack(text),
         Some(Value::Array(_)) => value.and_then(flatten),
         _ => None,
     };
@@ -233,7 +223,7 @@ mod tests {
             .iter()
             .flat_map(|v| v.to_le_bytes())
             .collect();
-        let text = Value::String(base64::engine::general_purpose::STANDARD.encode(bytes));
+        let text = Value::String(packed::encode(&bytes));
         assert_eq!(numbers(Some(&list), "x"), numbers(Some(&text), "x"));
         assert!(numbers(Some(&Value::String("AA".into())), "x").is_err());
     }

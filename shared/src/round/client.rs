@@ -265,7 +265,9 @@ pub struct Client {
     curve: Vec<OwnPoint>,
     mismatches: u32,
     record: Option<Replay>,
+    #[cfg_attr(not(feature = "secure-sums"), serde(skip))]
     sum: Option<Sum>,
+    #[cfg_attr(not(feature = "secure-sums"), serde(skip))]
     sums: Sums,
     suspicion: Option<String>,
 }

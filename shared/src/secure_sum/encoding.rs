@@ -248,13 +248,13 @@ impl RingVector {
         let mut bytes = Vec::with_capacity(self.layout().bytes());
         match &self.entries {
             Entries::U32(entries) => {
-                bytes.extend(entries.iter().flat_map(|e| e.to_le_bytes()));
+                for entry in entries {
+                    bytes.extend_from_slice(&entry.to_le_bytes());
+                }
             }
-            Entries::U64(entries) => {
-                bytes.extend(entries.iter().flat_map(|e| e.to_le_bytes()));
-            }
+            Entries::U64(entries) => write_wide(&mut bytes, entries),
         }
-        bytes.extend(self.tail.iter().flat_map(|e| e.to_le_bytes()));
+        write_wide(&mut bytes, &self.tail);
         bytes
     }
 
@@ -286,6 +286,12 @@ impl RingVector {
 fn wide(bytes: &[u8]) -> Vec<u64> {
     let words = bytes.as_chunks().0.iter();
     words.map(|w| u64::from_le_bytes(*w)).collect()
+}
+
+fn write_wide(bytes: &mut Vec<u8>, entries: &[u64]) {
+    for entry in entries {
+        bytes.extend_from_slice(&entry.to_le_bytes());
+    }
 }
 
 fn mask_wide(entries: &mut [u64], stream: &mut Keystream, add: bool, bytes: &mut [u8]) {
@@ -344,31 +350,38 @@ impl FixedPoint {
         if cohort_max == 0 {
             return Err(EncodingError::NoRoom);
         }
-        let fits = |this: &Self| this.fits(cohort_max, noise_bound(this.scale()));
-        let narrow = |bits| Self {
-            ring: Ring::U32,
-            bits,
-            clip,
-        };
-        let accurate = |this: &Self| this.largest() >= f64::from(1_u32 << NARROW_BITS);
-        // Beyond 2³¹ nothing fits; a step of one bit doubles clip·scale.
-        let chosen = (0..=BITS_MAX)
-            .map(narrow)
-            .skip_while(|this| !accurate(this))
-            .take_while(fits)
-            .last();
+        let mut chosen = None;
+        for bits in 0..=BITS_MAX {
+            let narrow = Self {
+                ring: Ring::U32,
+                bits,
+                clip,
+            };
+            if narrow.largest() < f64::from(1_u32 << NARROW_BITS) {
+                continue;
+            }
+            // With one bit more, clip · scale is twice as large.
+            if !narrow.fits(cohort_max, noise_bound(narrow.scale())) {
+                break;
+            }
+            chosen = Some(narrow);
+        }
         if let Some(chosen) = chosen {
             return Ok(chosen);
         }
-        let chosen = (0..=BITS_MAX)
-            .map(|bits| Self {
+        for bits in 0..=BITS_MAX {
+            let wide = Self {
                 ring: Ring::U64,
-                ..narrow(bits)
-            })
-            .take_while(|this| this.largest() <= f64::from(1_u32 << WIDE_BITS))
-            .last()
-            .ok_or(EncodingError::Clip)?;
-        if !fits(&chosen) {
+                bits,
+                clip,
+            };
+            if wide.largest() > f64::from(1_u32 << WIDE_BITS) {
+                break;
+            }
+            chosen = Some(wide);
+        }
+        let chosen = chosen.ok_or(EncodingError::Clip)?;
+        if !chosen.fits(cohort_max, noise_bound(chosen.scale())) {
             return Err(EncodingError::NoRoom);
         }
         Ok(chosen)
@@ -377,16 +390,18 @@ impl FixedPoint {
     /// Is there room for the sum of so many participants' numbers, each rounded up, and the noise?
     #[must_use]
     pub fn fits(&self, cohort_max: u32, noise_bound: u64) -> bool {
-        let largest = self.largest().ceil();
+        let largest = libm::ceil(self.largest());
         // 2⁶² and more fit nowhere; below, the conversion is exact.
         if !(0.0..4_611_686_018_427_387_904.0).contains(&largest) {
             return false;
         }
-        let sum = u128::from(cohort_max) * (largest as u128 + 1) + u128::from(noise_bound);
-        sum < match self.ring {
+        let limit = match self.ring {
             Ring::U32 => 1 << 31,
             Ring::U64 => 1 << 63,
-        }
+        };
+        let sum = u64::from(cohort_max).checked_mul(largest as u64 + 1);
+        let sum = sum.and_then(|sum| sum.checked_add(noise_bound));
+        sum.is_some_and(|sum| sum < limit)
     }
 
     /// 2^bits.

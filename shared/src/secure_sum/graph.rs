@@ -24,14 +24,14 @@ pub fn groups(roster_hash: &Bytes32, members: &[u32], policy: &SumPolicy) -> Vec
     // More groups than members are as many empty ones; nobody needs to count them.
     let groups = (policy.groups.max(1) as usize).min(order.len().max(1));
     let (size, larger) = (order.len() / groups, order.len() % groups);
+    let mut cut = Vec::with_capacity(groups);
     let mut rest = order.as_slice();
-    (0..groups)
-        .map(|group| {
-            let (these, others) = rest.split_at(size + usize::from(group < larger));
-            rest = others;
-            these.to_vec()
-        })
-        .collect()
+    for group in 0..groups {
+        let (these, others) = rest.split_at(size + usize::from(group < larger));
+        cut.push(these.to_vec());
+        rest = others;
+    }
+    cut
 }
 
 /// Who holds shares of `member`: itself and its neighbours, strictly increasing. Empty if it is not in `group`,
@@ -41,14 +41,13 @@ pub fn holders(group: &[u32], member: u32, policy: &SumPolicy) -> Vec<u32> {
     let Some(at) = group.iter().position(|&m| m == member) else {
         return Vec::new();
     };
-    let reach = policy.degree.div_ceil(2) as usize;
     let n = group.len();
-    let mut holders: Vec<u32> = if n <= 2 * reach + 1 {
-        group.to_vec()
-    } else {
-        let ring = group.iter().cycle().skip(at + n - reach);
-        ring.take(2 * reach + 1).copied().collect()
-    };
+    let reach = n.min(policy.degree.div_ceil(2) as usize);
+    let mut holders = group.to_vec();
+    if n > 2 * reach + 1 {
+        holders.rotate_left((at + n - reach) % n);
+        holders.truncate(2 * reach + 1);
+    }
     sort(&mut holders);
     holders
 }

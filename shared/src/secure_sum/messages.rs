@@ -111,7 +111,11 @@ impl Roster {
     /// The members' numbers.
     #[must_use]
     pub fn participants(&self) -> Vec<u32> {
-        self.members.iter().map(|m| m.participant).collect()
+        let mut participants = Vec::with_capacity(self.members.len());
+        for member in &self.members {
+            participants.push(member.participant);
+        }
+        participants
     }
 
     /// One member, if the roster is sorted.
@@ -212,7 +216,10 @@ pub struct Unmask {
 /// The hash of a set, for `label`.
 #[must_use]
 pub fn hash_members(label: &str, members: &[u32]) -> Bytes32 {
-    let bytes: Vec<u8> = members.iter().flat_map(|m| m.to_le_bytes()).collect();
+    let mut bytes = Vec::with_capacity(4 * members.len());
+    for member in members {
+        bytes.extend_from_slice(&member.to_le_bytes());
+    }
     digest(label, &[&bytes])
 }
 

@@ -94,18 +94,20 @@ pub fn split(
         }
         *coefficient = elements(&drawn);
     }
-    // Horner, from the highest power.
-    let share = |x: u8| {
-        let value = polynomial.iter().rev().fold([0; 4], |value, coefficient| {
+    let mut shares = Vec::with_capacity(usize::from(n));
+    for x in 1..=n {
+        // Horner, from the highest power.
+        let mut value = [0; 4];
+        for coefficient in polynomial.iter().rev() {
             let mut next = *coefficient;
             for (next, value) in next.iter_mut().zip(value) {
                 multiply_add(next, value, x);
             }
-            next
-        });
-        bytes(&value)
-    };
-    Ok((1..=n).map(share).collect())
+            value = next;
+        }
+        shares.push(bytes(&value));
+    }
+    Ok(shares)
 }
 
 /// The secret from at least t shares (x, share). More than t must agree with each other.

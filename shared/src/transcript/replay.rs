@@ -7,10 +7,9 @@ use crate::federation::server_optimizer::ServerState;
 use crate::privacy::Ledger;
 use crate::round::phase::AbortReason;
 use crate::secure_sum::messages::{hash_senders, is_strictly_increasing, is_subset};
-use crate::secure_sum::{Context, identity, messages};
+use crate::secure_sum::{BUILT, Context, identity, messages};
 use crate::task::{Hash, Task, theta_hash};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Whether the contributors' signatures are checked too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +79,8 @@ pub struct Replay {
     lines: u32,
     head: Hash,
     ledger: Ledger,
-    identities: BTreeMap<u32, Hash>,
+    /// By participant, increasing.
+    identities: Vec<(u32, Hash)>,
 }
 
 impl Replay {
@@ -99,7 +99,7 @@ impl Replay {
             lines: 0,
             head: nothing(),
             ledger: Ledger::default(),
-            identities: BTreeMap::new(),
+            identities: Vec::new(),
         })
     }
 
@@ -309,7 +309,8 @@ impl Replay {
             .context(task, entry.round)
             .ok_or(What::Malformed)?
             .digest();
-        let secure = task.federation.secure.ok_or(What::Members)?;
+        let secure = task.federation.secure.filter(|_| BUILT);
+        let secure = secure.ok_or(What::Members)?;
         let contributors: Vec<u32> = cohort.contributors.iter().map(|c| c.participant).collect();
         // U2 ⊇ U3, and nobody twice. Without masks nobody sends shares, nor signs.
         let nested =
@@ -319,12 +320,14 @@ impl Replay {
         }
         let senders = hash_senders(&cohort.senders);
         for contributor in &cohort.contributors {
-            let known = self
+            let (number, identity) = (contributor.participant, &contributor.identity);
+            match self
                 .identities
-                .entry(contributor.participant)
-                .or_insert_with(|| contributor.identity.clone());
-            if *known != contributor.identity {
-                return Err(What::Identity);
+                .binary_search_by_key(&number, |known| known.0)
+            {
+                Ok(at) if self.identities[at].1 != *identity => return Err(What::Identity),
+                Ok(_) => {}
+                Err(at) => self.identities.insert(at, (number, identity.clone())),
             }
             if commitments == Commitments::Trust || !secure.masks {
                 continue;
@@ -450,7 +453,7 @@ impl From<Place> for Replay {
             lines: place.lines,
             head: place.head,
             ledger,
-            identities: BTreeMap::new(),
+            identities: Vec::new(),
         }
     }
 }

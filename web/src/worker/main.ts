@@ -2,7 +2,8 @@
  * The module Worker: owns the wasm, the owner's data and the API key. Messages in, messages out
  * (`protocol.ts`); everything that is decided is decided in the wasm.
  */
-import init, { Loader, Session } from '../../wasm/client_wasm';
+import type { Loader, Session } from '../../wasm/client_wasm';
+import { choose, type Module } from './module';
 import { loadFiles } from './files';
 import { lookAtGpu } from './gpu';
 import { Host, type Post } from './host';
@@ -12,6 +13,7 @@ import { Storage } from './storage';
 
 const post: Post = (message, transfer = []) => self.postMessage(message, { transfer });
 let session: Session | undefined;
+let wasm: Module | undefined;
 
 /** The wasm instance is dead, or never lived; the page starts a new Worker. */
 function fatal(error: unknown): void {
@@ -23,7 +25,8 @@ self.addEventListener('unhandledrejection', (event) => fatal(event.reason));
 
 async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   await holdAlone(message.federation, () => post({ type: 'elsewhere' }));
-  const [gpu] = await Promise.all([lookAtGpu(message.backend), init()]);
+  const [gpu, { module, detail }] = await Promise.all([lookAtGpu(message.backend), choose(message, post)]);
+  wasm = module;
   const storage = new Storage(message.federation);
   // A browser that stores nothing says so when something is to be saved.
   const found = await storage.read().catch(() => undefined);
@@ -31,14 +34,14 @@ async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   navigator.storage?.persist?.().catch(() => undefined);
   const { type: _, ...opening } = message;
   const host = new Host(post, storage);
-  session = await Session.open(JSON.stringify({ ...opening, gpu }), found?.identity, found?.membership, found?.state, found?.data, host);
+  session = await module.Session.open(JSON.stringify({ ...opening, gpu }), detail, found?.identity, found?.membership, found?.state, found?.data, host);
 }
 
 async function load(source: DataSource): Promise<void> {
-  if (session === undefined) {
+  if (session === undefined || wasm === undefined) {
     return;
   }
-  const loader = new Loader(session);
+  const loader: Loader = new wasm.Loader(session);
   try {
     switch (source.kind) {
       case 'builtin':

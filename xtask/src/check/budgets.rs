@@ -4,9 +4,10 @@ use anyhow::{Result, bail};
 
 use crate::figures::sizes;
 
-/// Bytes of the WebAssembly module, gzipped. The aim is 250,000 again: secure sums would have to become a module of
-/// their own, loaded where a federation has them.
-const WASM: u64 = 300_000;
+/// Bytes of the WebAssembly module, gzipped.
+const WASM: u64 = 250_000;
+/// The same of the module that is loaded instead where a federation has secure sums.
+const WASM_SECURE: u64 = 300_000;
 /// Bytes of everything that the first page load fetches, gzipped.
 const PAGE: u64 = 450_000;
 
@@ -16,6 +17,11 @@ pub fn check() -> Result<()> {
     let mut over = Vec::new();
     for (what, is, allowed) in [
         ("the WebAssembly module", sizes.wasm_gzip_bytes, WASM),
+        (
+            "the WebAssembly module with secure sums",
+            sizes.wasm_secure_gzip_bytes,
+            WASM_SECURE,
+        ),
         ("the first page load", sizes.page_gzip_bytes, PAGE),
     ] {
         println!("  {what}: {is} bytes gzipped of {allowed}");

@@ -16,7 +16,15 @@ impl Cell<'_> {
     pub fn text(&self) -> String {
         let text = String::from_utf8_lossy(self.raw);
         if self.quoted {
-            text.replace("\"\"", "\"")
+            let mut plain = String::with_capacity(text.len());
+            let mut letters = text.chars().peekable();
+            while let Some(letter) = letters.next() {
+                plain.push(letter);
+                if letter == '"' {
+                    letters.next_if_eq(&'"');
+                }
+            }
+            plain
         } else {
             text.into_owned()
         }

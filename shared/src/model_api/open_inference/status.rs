@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{ModelApiError, Response};
-use crate::text::json_for_people;
+use crate::text::{json_for_people, position};
 
 /// Longest wait that a server may ask for; beyond that the number is a mistake.
 const MAX_RETRY_AFTER_MS: u64 = 3_600_000;
@@ -102,8 +102,8 @@ pub(super) fn detail(body: &[u8]) -> String {
 fn title(page: &str) -> Option<&str> {
     // ASCII lower-casing keeps every byte offset.
     let lower = page.to_ascii_lowercase();
-    let start = lower.find("<title>")? + "<title>".len();
-    let end = start + lower[start..].find("</title>")?;
+    let start = position(&lower, "<title>")? + "<title>".len();
+    let end = start + position(&lower[start..], "</title>")?;
     let title = page[start..end].trim();
     (!title.is_empty()).then_some(title)
 }

@@ -1,0 +1,71 @@
+/**
+ * Which wasm module a federation needs: the one with secure sums is larger, and only those who take part in some
+ * load it. The announced task decides, before either is loaded.
+ */
+import init, * as plain from '../../wasm/client_wasm';
+import type { Post } from './host';
+import type { ToWorker } from './protocol';
+
+/** Both modules have the same surface. */
+export type Module = typeof plain;
+
+export interface Choice {
+  module: Module;
+  /** The aggregator's answer, so that it is not asked twice; nothing where it refused: the module says so in words. */
+  detail: string | undefined;
+}
+
+const LIMIT_MS = 20_000;
+const LONGEST_WAIT_MS = 30_000;
+
+/** The module for the federation, instantiated. Waits for the aggregator as long as it takes. */
+export async function choose(message: ToWorker & { type: 'open' }, post: Post): Promise<Choice> {
+  const detail = await announced(message, post);
+  if (detail === undefined || !needsSecureSums(detail)) {
+    await init();
+    return { module: plain, detail };
+  }
+  const secure = await import('../../wasm-secure/client_wasm_secure');
+  await secure.default();
+  // Two builds of one crate: the same classes, but of private fields, which TypeScript tells apart.
+  return { module: secure as unknown as Module, detail };
+}
+
+/** Does the task of this `FederationDetail` have secure sums? */
+export function needsSecureSums(detail: string): boolean {
+  const { task } = JSON.parse(detail) as { task?: { federation?: { secure_sum?: unknown } } };
+  return task?.federation?.secure_sum !== undefined;
+}
+
+/** The aggregator's answer; nothing if it says no. */
+async function announced(message: ToWorker & { type: 'open' }, post: Post): Promise<string | undefined> {
+  const url = `${message.aggregator.replace(/\/+$/, '')}/v1/federations/${encodeURIComponent(message.federation)}`;
+  for (let tries = 0; ; tries += 1) {
+    try {
+      const answer = await fetch(url, { credentials: 'omit', cache: 'no-store', signal: AbortSignal.timeout(LIMIT_MS) });
+      const text = await answer.text();
+      const { code } = JSON.parse(text) as { code?: unknown };
+      if (answer.ok) {
+        return text;
+      }
+      // A proxy's error, or an aggregator that starts, may pass.
+      if (answer.status < 500 && answer.status !== 429 && typeof code === 'string') {
+        return undefined;
+      }
+    } catch {
+      // Not reached, or not an aggregator's answer.
+    }
+    if (tries === 1) {
+      post({
+        type: 'trouble',
+        trouble: {
+          code: 'aggregator_unreachable',
+          title: "The federation's server does not answer",
+          detail: 'This page keeps trying by itself, and nothing is lost.',
+          where: 'open',
+        },
+      });
+    }
+    await new Promise((resolve) => setTimeout(resolve, Math.min(LONGEST_WAIT_MS, 1_000 * 2 ** tries)));
+  }
+}
