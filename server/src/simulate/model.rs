@@ -1,35 +1,21 @@
 //! The black box of a simulation: a model in this process, or the task's model API over HTTP.
 
 use crate::participant::caller::{CallError, HttpCaller};
-use model_api::{Classifier, ClassifierOptions, PRINTED_DIGITS, PixelRange};
+use model_api::{
+    Classifier, ClassifierOptions, PRINTED_DIGITS, PixelRange, TextKind, TextModel, TextOptions,
+    TextQuery,
+};
 use shared::model_api::{Scores, TextQueries};
 use shared::round::workbench::Queries;
 use shared::task::Task;
 use std::path::{Path, PathBuf};
-
-/// A text model in this process.
-pub trait TextScorer: Send + Sync {
-    /// A row of scores, one for each of the label words, for each text.
-    ///
-    /// # Errors
-    /// The model's own words.
-    fn score(&self, queries: &TextQueries, words: &[String]) -> Result<Scores, String>;
-}
-
-/// Opens the text model in a folder.
-///
-/// # Errors
-/// Always as yet: the model API's text models are not in this program.
-fn open_texts(folder: &Path) -> Result<Box<dyn TextScorer>, ModelError> {
-    Err(ModelError::NoTextModel(folder.to_owned()))
-}
 
 /// Answers images, or texts.
 pub enum Model {
     /// Images, in this process.
     Local(Box<Classifier>),
     /// Texts, in this process.
-    Texts(Box<dyn TextScorer>),
+    Texts(Box<TextModel>),
     /// Over HTTP, at most so many inputs at once.
     Remote(Box<HttpCaller>, tokio::runtime::Runtime, usize),
 }
@@ -64,10 +50,8 @@ pub enum ModelError {
         classes: usize,
     },
     /// `--model-dir`.
-    #[error(
-        "{0}: text models are asked over HTTP as yet; run one with `fed-bbpt model-api` and leave --model-dir out"
-    )]
-    NoTextModel(PathBuf),
+    #[error(transparent)]
+    Folder(#[from] model_api::TextLoadError),
     /// A model of the other kind.
     #[error("{0}")]
     OtherKind(&'static str),
@@ -110,7 +94,9 @@ impl Model {
                     "--model-dir is for texts, but this task's inputs are images; see --model-file",
                 ));
             }
-            (Some(_), None, Some(folder)) => return Ok(Self::Texts(open_texts(folder)?)),
+            (Some(text), None, Some(folder)) => {
+                return Self::texts(folder, text.has_template());
+            }
             (Some(_), None, None) => return Self::remote(task),
             (None, _, None) => {}
         }
@@ -150,6 +136,20 @@ impl Model {
             });
         }
         Ok(Self::Local(Box::new(classifier)))
+    }
+
+    fn texts(folder: &Path, has_template: bool) -> Result<Self, ModelError> {
+        let options = TextOptions {
+            threads: cores(),
+            ..TextOptions::default()
+        };
+        let model = TextModel::load(folder, &options)?;
+        if (model.kind() == TextKind::SentenceEncoder) != has_template {
+            return Err(ModelError::OtherKind(
+                "the task has text.template for a sentence encoder, or leaves it out for a masked language model, and --model-dir is the other one",
+            ));
+        }
+        Ok(Self::Texts(Box::new(model)))
     }
 
     /// The task's model API. One of texts is asked for its description first: a model of another kind, or one that
@@ -215,7 +215,18 @@ impl Model {
     fn ask_texts(&self, queries: TextQueries, words: &[String]) -> Result<Scores, ModelError> {
         match self {
             Self::Local(_) => Err(ModelError::OtherKind("texts cannot be scored as images")),
-            Self::Texts(scorer) => scorer.score(&queries, words).map_err(ModelError::Run),
+            Self::Texts(model) => {
+                let templates = queries.templates.iter().map(String::as_str);
+                // A masked language model has none, and looks at none.
+                let templates = templates.chain(std::iter::repeat(TextQuery::LABEL_ALONE));
+                let texts = queries.texts.iter().zip(templates);
+                let asked: Vec<TextQuery<'_>> = texts
+                    .map(|(text, template)| TextQuery { text, template })
+                    .collect();
+                model
+                    .score(&asked, words)
+                    .map_err(|e| ModelError::Run(e.to_string()))
+            }
             Self::Remote(caller, runtime, _) => {
                 Ok(runtime.block_on(caller.ask(Queries::Texts(queries)))?)
             }
