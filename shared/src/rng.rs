@@ -4,6 +4,7 @@
 //! are those of Random123. A counter-based generator has no state to carry along: block `c` of key `k` is a
 //! pure function, so a GPU thread, a wasm client and a replaying auditor get the same bits in any order.
 
+use crate::task::text::BUILT;
 use serde::{Deserialize, Serialize};
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
@@ -168,7 +169,9 @@ impl Distribution {
         match self {
             Self::Rademacher => sign_of(block[(i / 32) % 4] >> (i % 32)),
             Self::SegmentedUniform => segmented(block[i % 4]),
-            Self::Gumbel | Self::GumbelOfLog => gumbel(block[i % 4]),
+            Self::Gumbel | Self::GumbelOfLog if BUILT => gumbel(block[i % 4]),
+            // Never asked for without texts.
+            Self::Gumbel | Self::GumbelOfLog => 0.0,
         }
     }
 }
@@ -211,7 +214,7 @@ impl Direction {
     pub fn perturb(&self, theta: &[f32], scale: f32, out: &mut Vec<f32>) {
         out.clear();
         out.extend_from_slice(theta);
-        if self.distribution == Distribution::GumbelOfLog {
+        if BUILT && self.distribution == Distribution::GumbelOfLog {
             out.iter_mut().for_each(|t| *t = libm::logf(t.max(0.0)));
         }
         self.for_each(theta.len(), |i, delta| out[i] += scale * delta);

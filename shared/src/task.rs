@@ -126,8 +126,10 @@ impl Task {
         let empty = Value::Object(serde_json::Map::new());
         let spec = source.get("generator").unwrap_or(&empty);
         let measured = match &task.text {
-            None => generator::build(spec, task.shape()).map(|g| (g.dim(), None)),
-            Some(text) => generator::build_text(spec, text).map(|g| (g.dim(), g.columns())),
+            Some(text) if text::BUILT => {
+                generator::build_text(spec, text).map(|g| (g.dim(), g.columns()))
+            }
+            _ => generator::build(spec, task.shape()).map(|g| (g.dim(), None)),
         };
         match measured {
             Ok((dim, columns)) => (task.dim, task.space) = (dim, Space { columns }),
@@ -170,7 +172,7 @@ impl Task {
                 0
             }
         };
-        if optimizer.draws_categories() && self.federation.ask_ahead {
+        if text::BUILT && optimizer.draws_categories() && self.federation.ask_ahead {
             // Which categories were drawn follows from the θ that was asked from.
             let message =
                 "must be false: policy-gradient learns from draws at the very θ that it moves";
@@ -206,6 +208,8 @@ impl Task {
         }
         let seed = r.whole("seed", 0..=u64::MAX, Some(0));
         let (mut model, tensors) = r.table("model", read_model);
+        // What the compiler cannot see by itself: without texts in the build there are none.
+        let tensors = tensors.filter(|_| text::BUILT);
         let (labels, fit, holdout) =
             r.table("data", |r| read_data(r, &model.input, tensors.is_some()));
         if tensors.is_some() && model.output.classes == 0 {
@@ -333,7 +337,7 @@ impl Task {
     /// # Errors
     /// Of a task of texts: there is another, [`Task::text_generator`].
     pub fn generator(&self) -> Result<Box<dyn Generator>, Faults> {
-        if self.text.is_some() {
+        if text::BUILT && self.text.is_some() {
             return Err(wrong_kind("this task's inputs are texts"));
         }
         generator::build(&self.section("generator"), self.shape())
@@ -345,8 +349,8 @@ impl Task {
     /// Of a task of images: there is another, [`Task::generator`].
     pub fn text_generator(&self) -> Result<Box<dyn TextGenerator>, Faults> {
         match &self.text {
-            Some(text) => generator::build_text(&self.section("generator"), text),
-            None => Err(wrong_kind("this task's inputs are images")),
+            Some(text) if text::BUILT => generator::build_text(&self.section("generator"), text),
+            _ => Err(wrong_kind("this task's inputs are images")),
         }
     }
 
@@ -435,7 +439,7 @@ fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
         r.fault("name", "must be 1 to 200 letters, digits, or - _ . : @");
     }
     let (input, tensors) = r.table("input", read_input);
-    let is_text = tensors.is_some();
+    let is_text = text::BUILT && tensors.is_some();
     let output = r.table("output", |r| OutputSpec {
         name: r.text("name", Some("logits")),
         kind: [OutputKind::Logits, OutputKind::Probabilities]
@@ -464,6 +468,10 @@ fn read_input(r: &mut Reader<'_>) -> (InputSpec, Option<Tensors>) {
         high: 1.0,
     };
     if r.choice("kind", &["image", "text"], Some("image")) == 1 {
+        if !text::BUILT {
+            r.fault("kind", "\"text\" is not in this build");
+            return (image(String::new(), 32, 32), None);
+        }
         let tensors = Tensors::read(r);
         return (image(tensors.text.clone(), 0, 0), Some(tensors));
     }

@@ -33,12 +33,13 @@ const CLIENT: Module = Module {
     folder: "wasm",
 };
 
-/// The same with secure sums: what visitors of a federation that has them load instead.
-const SECURE: Module = Module {
+/// The same with secure sums, texts and every generator: what visitors of a federation that has one of them load
+/// instead.
+const FULL: Module = Module {
     selection: &["--lib"],
     compiled: "client_wasm",
-    name: "client_wasm_secure",
-    folder: "wasm-secure",
+    name: "client_wasm_full",
+    folder: "wasm-full",
 };
 
 /// What tests load: the vectors (`vectors.js` and so on).
@@ -62,15 +63,15 @@ pub fn module() -> PathBuf {
     CLIENT.bound()
 }
 
-/// The bound module with secure sums.
-pub fn secure_module() -> PathBuf {
-    SECURE.bound()
+/// The larger bound module.
+pub fn full_module() -> PathBuf {
+    FULL.bound()
 }
 
-/// Builds `web/wasm/` and `web/wasm-secure/`.
+/// Builds `web/wasm/` and `web/wasm-full/`.
 pub fn build() -> Result<()> {
     CLIENT.build()?;
-    SECURE.build()
+    FULL.build()
 }
 
 /// Builds `web/wasm-test/`.
@@ -85,7 +86,7 @@ pub fn build_secure_sum() -> Result<()> {
 
 /// Builds those that were never built, for their types.
 pub fn build_missing() -> Result<()> {
-    [CLIENT, SECURE, VECTORS]
+    [CLIENT, FULL, VECTORS]
         .iter()
         .filter(|module| !module.bound().is_file())
         .try_for_each(Module::build)

@@ -335,8 +335,10 @@ impl Buffers {
 /// The part of the text that says how the work is cut.
 fn cut(kernel: &Kernel) -> &'static str {
     match kernel.work {
-        Work::Levels => include_str!("levels.wgsl"),
-        Work::Cells { .. } => include_str!("cells.wgsl"),
+        Work::Cells { .. } if cfg!(feature = "generators") => {
+            include_str!(concat!(env!("OUT_DIR"), "/cells.wgsl"))
+        }
+        _ => include_str!(concat!(env!("OUT_DIR"), "/levels.wgsl")),
     }
 }
 
@@ -353,7 +355,7 @@ impl Pipelines {
             source: wgpu::ShaderSource::Wgsl(
                 format!(
                     "{}\n{}\n{}",
-                    include_str!("step.wgsl"),
+                    include_str!(concat!(env!("OUT_DIR"), "/step.wgsl")),
                     cut(kernel),
                     kernel.wgsl
                 )

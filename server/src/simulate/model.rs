@@ -141,6 +141,8 @@ impl Model {
     fn texts(folder: &Path, has_template: bool) -> Result<Self, ModelError> {
         let options = TextOptions {
             threads: cores(),
+            // Alone a text's scores are the same whatever else is asked: same seed, same report.
+            batch: Some(1),
             ..TextOptions::default()
         };
         let model = TextModel::load(folder, &options)?;

@@ -294,7 +294,7 @@ impl Generator for Coordinator {
 
     fn kernel(&self) -> Option<Kernel> {
         Some(Kernel {
-            wgsl: include_str!("coordinator.wgsl"),
+            wgsl: include_str!(concat!(env!("OUT_DIR"), "/coordinator.wgsl")),
             work: Work::Cells { side: CELL as u32 },
             integers: vec![self.cells() as u32, self.trigger() as u32],
             constants: vec![255.0 * self.epsilon],

@@ -99,7 +99,7 @@ impl Generator for Frame {
 
     fn kernel(&self) -> Option<Kernel> {
         Some(Kernel {
-            wgsl: include_str!("frame.wgsl"),
+            wgsl: include_str!(concat!(env!("OUT_DIR"), "/frame.wgsl")),
             work: Work::Levels,
             integers: [
                 self.left,

@@ -4,8 +4,10 @@
 //! texts, in [`text_registry`].
 
 mod basis;
+#[cfg(feature = "generators")]
 pub mod coordinator;
 pub mod discrete;
+#[cfg(feature = "generators")]
 pub mod frame;
 mod lanes;
 pub mod statistic;
@@ -154,7 +156,9 @@ type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
 pub fn registry() -> &'static [(&'static str, Build)] {
     &[
         ("statistic", statistic::build),
+        #[cfg(feature = "generators")]
         ("frame", frame::build),
+        #[cfg(feature = "generators")]
         ("coordinator", coordinator::build),
     ]
 }

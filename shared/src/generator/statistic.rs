@@ -182,7 +182,7 @@ impl Generator for Statistic {
 
     fn kernel(&self) -> Option<Kernel> {
         Some(Kernel {
-            wgsl: include_str!("statistic.wgsl"),
+            wgsl: include_str!(concat!(env!("OUT_DIR"), "/statistic.wgsl")),
             work: Work::Levels,
             integers: vec![
                 self.grid as u32,

@@ -10,6 +10,7 @@ pub mod zo_sgd;
 
 use crate::fault::{Fault, Faults, Reader};
 use crate::rng::{Direction, Distribution};
+use crate::task::text::BUILT;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -198,12 +199,14 @@ type Build = fn(&mut Reader<'_>, Identity, Plan, Space) -> Box<dyn Optimizer>;
 /// All optimisers by the name that a task file uses. One line each.
 #[must_use]
 pub fn registry() -> &'static [(&'static str, Build)] {
-    &[
+    const ALL: &[(&str, Build)] = &[
         ("zo-adam", zo_adam::build),
         ("zo-sgd", zo_sgd::build),
         ("spsa-gc", spsa_gc::build),
+        #[cfg(feature = "texts")]
         ("policy-gradient", policy_gradient::build),
-    ]
+    ];
+    ALL
 }
 
 /// Builds what a task file's `[optimizer]` table asks for, for parameters of that kind; all faults at once.
@@ -216,7 +219,7 @@ pub fn build(
     let mut faults: Vec<Fault> = Vec::new();
     let mut reader = Reader::new("optimizer", spec, &mut faults);
     let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
-    let default = if space.columns.is_some() {
+    let default = if BUILT && space.columns.is_some() {
         "policy-gradient"
     } else {
         "zo-adam"
@@ -224,11 +227,11 @@ pub fn build(
     let chosen = reader.choice("kind", &names, Some(default));
     let optimizer = registry()[chosen].1(&mut reader, identity, plan, space);
     match (optimizer.draws_categories(), space.columns) {
-        (true, None) => reader.fault(
+        (true, None) if BUILT => reader.fault(
             "kind",
             "draws categories, of which the generator has none; it goes with discrete",
         ),
-        (false, Some(_)) => reader.fault(
+        (false, Some(_)) if BUILT => reader.fault(
             "kind",
             "takes small steps in numbers, but the generator's parameters choose words; policy-gradient goes with it",
         ),

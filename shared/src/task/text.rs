@@ -6,6 +6,9 @@ use crate::fault::Reader;
 use crate::sort::sort;
 use serde::Serialize;
 
+/// Whether this build has tasks of texts: a constant, so that without them the compiler leaves their code out.
+pub const BUILT: bool = cfg!(feature = "texts");
+
 /// Names of a text model's input tensors; see [`crate::model_api::TextQueries`] for what they hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensors {

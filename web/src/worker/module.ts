@@ -1,6 +1,6 @@
 /**
- * Which wasm module a federation needs: the one with secure sums is larger, and only those who take part in some
- * load it. The announced task decides, before either is loaded.
+ * Which wasm module a federation needs: the one with secure sums, texts and every generator is larger, and only those
+ * whose task has one of them load it. The announced task decides, before either is loaded.
  */
 import init, * as plain from '../../wasm/client_wasm';
 import type { Post } from './host';
@@ -21,20 +21,28 @@ const LONGEST_WAIT_MS = 30_000;
 /** The module for the federation, instantiated. Waits for the aggregator as long as it takes. */
 export async function choose(message: ToWorker & { type: 'open' }, post: Post): Promise<Choice> {
   const detail = await announced(message, post);
-  if (detail === undefined || !needsSecureSums(detail)) {
+  if (detail === undefined || !needsLarger(detail)) {
     await init();
     return { module: plain, detail };
   }
-  const secure = await import('../../wasm-secure/client_wasm_secure');
-  await secure.default();
+  const larger = await import('../../wasm-full/client_wasm_full');
+  await larger.default();
   // Two builds of one crate: the same classes, but of private fields, which TypeScript tells apart.
-  return { module: secure as unknown as Module, detail };
+  return { module: larger as unknown as Module, detail };
 }
 
-/** Does the task of this `FederationDetail` have secure sums? */
-export function needsSecureSums(detail: string): boolean {
-  const { task } = JSON.parse(detail) as { task?: { federation?: { secure_sum?: unknown } } };
-  return task?.federation?.secure_sum !== undefined;
+interface Announced {
+  task?: { federation?: { secure_sum?: unknown }; generator?: { kind?: unknown }; model?: { input?: { kind?: unknown } } };
+}
+
+/** Does the task of this `FederationDetail` have secure sums, texts, or another generator than the default? */
+export function needsLarger(detail: string): boolean {
+  const { task } = JSON.parse(detail) as Announced;
+  return (
+    task?.federation?.secure_sum !== undefined ||
+    task?.model?.input?.kind === 'text' ||
+    (task?.generator?.kind ?? 'statistic') !== 'statistic'
+  );
 }
 
 /** The aggregator's answer; nothing if it says no. */

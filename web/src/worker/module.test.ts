@@ -1,0 +1,23 @@
+import { describe, expect, it, vi } from 'vitest';
+
+// The wasm itself is not needed to choose.
+vi.mock('../../wasm/client_wasm', () => ({ default: () => undefined }));
+const { needsLarger } = await import('./module');
+
+const detail = (task: unknown) => JSON.stringify({ summary: {}, task });
+
+describe('the module that a federation needs', () => {
+  it('is the small one for pictures that are summed as they are', () => {
+    expect(needsLarger(detail({ federation: {}, model: { input: { height: 32 } } }))).toBe(false);
+    expect(needsLarger(detail({ model: { input: { kind: 'image' } } }))).toBe(false);
+    expect(needsLarger(detail(undefined))).toBe(false);
+  });
+
+  it('is the larger one for secure sums, texts and further generators', () => {
+    expect(needsLarger(detail({ federation: { secure_sum: {} } }))).toBe(true);
+    expect(needsLarger(detail({ federation: {}, model: { input: { kind: 'text' } } }))).toBe(true);
+    expect(needsLarger(detail({ generator: { kind: 'coordinator' } }))).toBe(true);
+    expect(needsLarger(detail({ generator: { kind: 'frame' } }))).toBe(true);
+    expect(needsLarger(detail({ generator: { kind: 'statistic' } }))).toBe(false);
+  });
+});
