@@ -3,6 +3,7 @@
 //! To add one: write its file with a `build` function and put its name into the list in [`registry`].
 
 mod estimate;
+#[cfg(feature = "texts")]
 pub mod policy_gradient;
 pub mod spsa_gc;
 pub mod zo_adam;
