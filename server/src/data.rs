@@ -5,6 +5,7 @@
 //! known here alone.
 
 mod listed;
+pub mod mnist;
 pub mod split;
 pub mod texts;
 
@@ -73,6 +74,12 @@ pub enum LoadError {
         wanted: Split,
         /// What there is instead.
         there: String,
+    },
+    /// IDX files of something else.
+    #[error("{file} does not hold digits from 0 to 9 of 28×28 pixels, as MNIST's files do")]
+    NoDigits {
+        /// Which file.
+        file: String,
     },
     /// SVHN's original form.
     #[error(
