@@ -172,7 +172,7 @@ pub struct BlackVip {
     pub a: f32,
 }
 
-/// Published for BDPL with RoBERTa-large.
+/// Published for BDPL with RoBERTa-large: its `run.sh` and its code's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bdpl {
@@ -190,6 +190,8 @@ pub struct Bdpl {
     pub epochs: u32,
     /// Examples of a batch.
     pub batch: u32,
+    /// Published for this very set: `run.sh` is for MRPC alone.
+    pub confirmed: bool,
 }
 
 /// Published for BBT: CMA-ES over a soft prompt, which a model behind an API of texts does not take.
@@ -264,7 +266,8 @@ impl Recipe {
     pub fn methods(&self) -> Vec<&'static str> {
         let all = [
             ("BlackVIP", self.blackvip.is_some()),
-            ("BDPL", self.bdpl.is_some()),
+            ("BDPL", self.bdpl.is_some_and(|b| b.confirmed)),
+            ("BDPL (MRPC's)", self.bdpl.is_some_and(|b| !b.confirmed)),
             ("BBT", self.bbt.is_some()),
         ];
         all.into_iter().filter(|m| m.1).map(|m| m.0).collect()

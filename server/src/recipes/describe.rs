@@ -123,19 +123,25 @@ fn unpublished(recipe: &Recipe) -> impl Iterator<Item = &str> {
 }
 
 fn published(recipes: &Recipes, recipe: &Recipe, lines: &mut Vec<String>) {
-    let mut add = |key: &str, text: String| {
+    let mut add = |key: &str, confirmed: bool, text: String| {
         let source = recipes.source(key);
         lines.push(format!(
             "\nHyper-parameters of {} ({})",
             paper(recipes, key),
-            mark(source.is_some_and(|s| s.confirmed))
+            mark(confirmed && source.is_some_and(|s| s.confirmed))
         ));
         lines.push(format!("  {text}"));
         lines.extend(source.map(|source| format!("  read in {}", source.place)));
+        if !confirmed {
+            lines.push(
+                "  there for MRPC alone; whether this set had the same is not published".to_owned(),
+            );
+        }
     };
     if let Some(b) = &recipe.blackvip {
         add(
             "blackvip",
+            true,
             format!(
                 "{} epochs, beta {}, gamma {}, c {}, epsilon {}, alpha {}, a {}, o 1, 5 directions, batch 128, CLIP ViT-B/16",
                 b.epochs, b.beta, b.gamma, b.c, b.epsilon, b.alpha, b.a
@@ -145,6 +151,7 @@ fn published(recipes: &Recipes, recipe: &Recipe, lines: &mut Vec<String>) {
     if let Some(b) = &recipe.bdpl {
         add(
             "bdpl",
+            b.confirmed,
             format!(
                 "{} epochs, learning rate {}, weight decay {}, {} draws, {} words of {} candidates, batch {}, RoBERTa-large",
                 b.epochs,
@@ -160,6 +167,7 @@ fn published(recipes: &Recipes, recipe: &Recipe, lines: &mut Vec<String>) {
     if let Some(b) = &recipe.bbt {
         add(
             "bbt",
+            true,
             format!(
                 "{} calls, {} dimensions, {} soft tokens, population {}, RoBERTa-large (a soft prompt: not for an API of texts, and not in the task file)",
                 b.budget, b.dimension, b.tokens, b.population

@@ -193,9 +193,15 @@ fn released(published: &Bdpl) -> String {
         candidates: count,
         epochs,
         batch,
+        confirmed,
     } = published;
+    let whose = if *confirmed {
+        ""
+    } else {
+        "# \"Published\" below means for MRPC: whether this set had the same settings is not published.\n\n"
+    };
     format!(
-        "# Published: {positions} words of {count} candidates, which are frequent in the training texts. The list is the data's, so\n# these few are placeholders of ours: `fed-bbpt candidates --data PUBLIC_TEXT --count {count}` prints a line for here.\n[generator]\nkind = \"discrete\"\npositions = {positions}\ncandidates = {}\n\n# Published, all of it. Without `form` and what follows it, this repository's own form learns faster.\n[optimizer]\nkind = \"policy-gradient\"\ndraws = {draws}\nform = \"released\"\nlearning_rate = {learning_rate}\nweight_decay = {weight_decay}\n\n# {epochs} epochs of one batch of {batch} or fewer are published, for one owner. How many owners, rounds and local steps\n# Fed-BBPT takes is not: one step in a round is ours.\n[federation]\nrounds = {epochs}\nlocal_steps = 1\nbatch = {batch}\n",
+        "{whose}# Published: {positions} words of {count} candidates, which are frequent in the training texts. The list is the data's, so\n# these few are placeholders of ours: `fed-bbpt candidates --data PUBLIC_TEXT --count {count}` prints a line for here.\n[generator]\nkind = \"discrete\"\npositions = {positions}\ncandidates = {}\n\n# Published, all of it. Without `form` and what follows it, this repository's own form learns faster.\n[optimizer]\nkind = \"policy-gradient\"\ndraws = {draws}\nform = \"released\"\nlearning_rate = {learning_rate}\nweight_decay = {weight_decay}\n\n# {epochs} epochs of one batch of {batch} or fewer are published, for one owner. How many owners, rounds and local steps\n# Fed-BBPT takes is not: one step in a round is ours.\n[federation]\nrounds = {epochs}\nlocal_steps = 1\nbatch = {batch}\n",
         candidates(),
     )
 }

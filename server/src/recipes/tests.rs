@@ -4,6 +4,8 @@ use super::*;
 use shared::task::Task;
 use std::collections::BTreeSet;
 
+mod texts;
+
 fn recipes() -> Recipes {
     Recipes::load().unwrap()
 }

@@ -15,9 +15,14 @@ struct Raw {
     test: Vec<(String, u32, String)>,
 }
 
-/// `split_*.json` in the folder itself.
+/// `split_zhou_*.json`, or `split_mlai_*.json` as BlackVIP's code writes it, in the folder itself.
 pub(super) fn files(names: &[&str]) -> Vec<(Option<Split>, String)> {
-    let is_split = |name: &&&str| name.starts_with("split_") && name.ends_with(".json");
+    let is_split = |name: &&&str| {
+        ["split_zhou_", "split_mlai_"]
+            .iter()
+            .any(|start| name.starts_with(start))
+            && name.ends_with(".json")
+    };
     let all = names.iter().filter(is_split);
     all.map(|name| (None, (*name).to_owned())).collect()
 }

@@ -143,7 +143,7 @@ fn hostile_splits_are_refused() {
         fault_of(&inside, r#"{"train": [["images/7.png", 0, "cat"]]}"#),
         ListFault::NoPictures { count: 1, .. }
     ));
-    fs::write(inside.join("split_other.json"), "{}").unwrap();
+    fs::write(inside.join("split_mlai_Other.json"), "{}").unwrap();
     let fault = fault_of(&inside, "{}");
     assert!(
         matches!(fault, ListFault::Several(_) | ListFault::Empty),
