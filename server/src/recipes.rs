@@ -7,7 +7,7 @@ pub mod describe;
 pub mod make;
 mod task;
 
-pub use task::{TaskError, task_file};
+pub use task::task_file;
 
 use serde::{Deserialize, Serialize};
 
@@ -159,17 +159,17 @@ pub struct BlackVip {
     /// Passes over the few-shot training data.
     pub epochs: u32,
     /// Momentum.
-    pub beta: f32,
+    pub beta: f64,
     /// c_t = c / t^γ.
-    pub gamma: f32,
+    pub gamma: f64,
     /// c.
-    pub c: f32,
+    pub c: f64,
     /// Strength of the prompt, in CLIP's normalised units.
-    pub epsilon: f32,
+    pub epsilon: f64,
     /// a_t = a / (t + o)^α.
-    pub alpha: f32,
+    pub alpha: f64,
     /// a.
-    pub a: f32,
+    pub a: f64,
 }
 
 /// Published for BDPL with RoBERTa-large: its `run.sh` and its code's defaults.
@@ -177,9 +177,9 @@ pub struct BlackVip {
 #[serde(deny_unknown_fields)]
 pub struct Bdpl {
     /// AdamW's.
-    pub learning_rate: f32,
+    pub learning_rate: f64,
     /// AdamW's.
-    pub weight_decay: f32,
+    pub weight_decay: f64,
     /// Prompts a step, I.
     pub draws: u32,
     /// Words of a prompt, n.

@@ -1,7 +1,7 @@
 //! `fed-bbpt recipes`: the papers' data sets, as task files.
 
 use crate::recipes::make::{Make, make};
-use crate::recipes::{Recipe, Recipes, describe, task_file};
+use crate::recipes::{Modality, Recipe, Recipes, describe, task_file};
 use crate::{Failure, data};
 use clap::Args;
 use serde_json::Value;
@@ -96,10 +96,13 @@ pub fn run(args: &RecipesArgs) -> Result<(), Failure> {
 
 fn task(recipe: &Recipe, args: &RecipesArgs, json: bool) -> Result<String, Failure> {
     let found = match &args.data {
+        // Refused below, whatever lies there.
+        Some(_) if recipe.modality == Modality::Text => Some(Vec::new()),
         Some(path) => Some(data::classes(path).map_err(Failure::usage)?),
         None => None,
     };
-    if let Some(found) = found.as_ref().filter(|found| found.len() != recipe.classes) {
+    let text = task_file(recipe, found.as_deref()).map_err(Failure::usage)?;
+    if let Some(found) = found.filter(|found| found.len() != recipe.classes) {
         eprintln!(
             "the data has {} classes, {} has {}: the task file has those of the data",
             found.len(),
@@ -107,7 +110,6 @@ fn task(recipe: &Recipe, args: &RecipesArgs, json: bool) -> Result<String, Failu
             recipe.classes
         );
     }
-    let text = task_file(recipe, found.as_deref()).map_err(Failure::usage)?;
     if json {
         return pretty(Task::from_toml(&text).map_err(Failure::failed)?.source());
     }

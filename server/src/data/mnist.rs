@@ -19,8 +19,11 @@ pub struct Digit {
     pub pixels: Vec<u8>,
 }
 
+/// Digits, and which part of MNIST they are.
+pub type Parts = Vec<(Option<Split>, Vec<Digit>)>;
+
 /// The digits below `path`, and which part of MNIST each pair of files is.
-pub fn digits(path: &Path) -> Result<Vec<(Option<Split>, Vec<Digit>)>, LoadError> {
+pub fn digits(path: &Path) -> Result<Parts, LoadError> {
     let sources = sources_of(path)?;
     let mut names: Vec<&str> = sources.keys().map(String::as_str).collect();
     names.sort_unstable();

@@ -7,7 +7,7 @@ mod located;
 
 use super::Recipe;
 use crate::data::LoadError;
-use crate::data::mnist::{Digit, digits};
+use crate::data::mnist::{Digit, Parts, digits};
 use crate::data::split::Split;
 use image::DynamicImage;
 use shared::rng::{Stream, derive_key};
@@ -121,7 +121,7 @@ fn fault(path: &Path, cause: impl std::fmt::Display) -> MakeError {
     }
 }
 
-fn parts_of(files: Vec<(Option<Split>, Vec<Digit>)>) -> [Vec<Digit>; 2] {
+fn parts_of(files: Parts) -> [Vec<Digit>; 2] {
     let mut parts = [Vec::new(), Vec::new()];
     for (split, digits) in files {
         parts[usize::from(split == Some(Split::Test))].extend(digits);

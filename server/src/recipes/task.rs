@@ -2,13 +2,15 @@
 //! a comment that says so.
 
 use super::{Bdpl, BlackVip, LabelsFrom, Recipe, Setup};
+use shared::data::labels::Labels;
 use shared::fault::Faults;
 use shared::task::Task;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// CLIP divides pixels by their standard deviation, 0.2686 on average over the channels; the Coordinator here adds to
 /// pixels from 0 to 1.
-const CLIP_DEVIATION: f32 = 0.2686;
+const CLIP_DEVIATION: f64 = 0.2686;
 
 /// Common words to start from where nobody can know the domain's.
 const CANDIDATES: [&str; 24] = [
@@ -100,6 +102,8 @@ fn head(recipe: &Recipe) -> String {
 /// Labels from the data, from the recipe, or as numbers until the data is there.
 fn labels(recipe: &Recipe, found: Option<&[String]>) -> (Vec<String>, &'static str) {
     match (found, recipe.labels_from) {
+        // The same classes: their order is the model's.
+        (Some(found), None) if same(found, &recipe.labels) => (recipe.labels.clone(), ""),
         (Some(found), _) => (found.to_vec(), ""),
         (None, None) => (recipe.labels.clone(), ""),
         (None, Some(from)) => (
@@ -114,6 +118,12 @@ fn labels(recipe: &Recipe, found: Option<&[String]>) -> (Vec<String>, &'static s
             },
         ),
     }
+}
+
+fn same(found: &[String], known: &[String]) -> bool {
+    let labels = Labels::new(known);
+    let all: BTreeSet<usize> = found.iter().filter_map(|name| labels.find(name)).collect();
+    found.len() == known.len() && all.len() == known.len()
 }
 
 fn clip(recipe: &Recipe, found: Option<&[String]>) -> String {

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)] // A test may panic: that is how it fails.
 
+use super::task::TaskError;
 use super::*;
 use shared::task::Task;
 use std::collections::BTreeSet;
@@ -112,7 +113,7 @@ fn every_task_file_is_valid_and_holds_what_was_published() {
                 ("gamma", published.gamma),
                 ("beta", published.beta),
             ] {
-                let written = optimizer[key].as_f64().unwrap() as f32;
+                let written = optimizer[key].as_f64().unwrap();
                 assert!((written - value).abs() < 1e-6, "{} {key}", recipe.name);
             }
         }
@@ -134,6 +135,16 @@ fn labels_come_from_the_data() {
         task_file(imagenet, Some(&found[..1])),
         Err(TaskError::Task(_))
     ));
+    // Folders of the known classes, in another order: the model's order stays.
+    let cifar = recipes.find("cifar10").unwrap();
+    let folders: Vec<String> = cifar
+        .labels
+        .iter()
+        .rev()
+        .map(|l| l.to_uppercase())
+        .collect();
+    let task = Task::from_toml(&task_file(cifar, Some(&folders)).unwrap()).unwrap();
+    assert_eq!(task.labels, cifar.labels);
     let fixed = task_file(recipes.find("sst2").unwrap(), Some(&found));
     assert!(matches!(fixed, Err(TaskError::FixedLabels(_))));
 }
