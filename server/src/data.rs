@@ -1,11 +1,16 @@
 //! An owner's data from disk: a folder of images by class, a zip, CSV or IDX files, plain or gzipped; or texts.
 //!
 //! What each file is, is decided by `shared::data`, exactly as in the browser; this file only reads bytes and
-//! decodes pictures.
+//! decodes pictures. Public image sets with lists of their own ([`listed`]), and sets cut into parts ([`split`]), are
+//! known here alone.
 
+mod listed;
+pub mod mnist;
+pub mod split;
 pub mod texts;
 
 use flate2::read::GzDecoder;
+pub use listed::ListFault;
 use shared::data::csv;
 use shared::data::files::{
     FileKind, LabelTable, PlannedKind, check_kind, find_label_table, kind_of, plan,
@@ -13,10 +18,11 @@ use shared::data::files::{
 use shared::data::idx;
 use shared::data::labels::Labels;
 use shared::data::{DataError, Example, check_size};
-use shared::image::Image;
+use shared::image::{Fit, Image};
 use shared::round::workbench::Labelled;
 use shared::task::Task;
-use std::collections::HashMap;
+use split::Split;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
@@ -51,6 +57,38 @@ pub enum LoadError {
         /// Which file.
         path: PathBuf,
     },
+    /// A list of pictures and labels that cannot be used.
+    #[error("{file} {cause}")]
+    List {
+        /// Which list.
+        file: String,
+        /// Why.
+        cause: ListFault,
+    },
+    /// No such part.
+    #[error("{path} has no part {wanted}; there is {there}")]
+    NoSplit {
+        /// Which folder.
+        path: PathBuf,
+        /// Asked for.
+        wanted: Split,
+        /// What there is instead.
+        there: String,
+    },
+    /// IDX files of something else.
+    #[error("{file} does not hold digits from 0 to 9 of 28×28 pixels, as MNIST's files do")]
+    NoDigits {
+        /// Which file.
+        file: String,
+    },
+    /// SVHN's original form.
+    #[error(
+        "{file} is a MATLAB file, which is not read here: write its pictures into folders train/0, …, train/9, test/0, … (docs/recipes.md has a script)"
+    )]
+    Matlab {
+        /// Which file.
+        file: String,
+    },
 }
 
 /// What was loaded, and what the owner should know about it.
@@ -63,19 +101,59 @@ pub struct Loaded {
 
 /// Loads everything below `path` for `task`.
 pub fn load(path: &Path, task: &Task) -> Result<Loaded, LoadError> {
+    load_split(path, task, None)
+}
+
+/// Loads one part of what is below `path`, or all of it.
+pub fn load_split(path: &Path, task: &Task, wanted: Option<Split>) -> Result<Loaded, LoadError> {
     if let Some(text) = &task.text {
-        return texts::load(path, task, text);
+        return texts::load(path, task, text, wanted);
     }
     let mut notes = Vec::new();
-    let examples = read_all(path, &task.labels, &mut notes)?;
+    let examples = read_all(path, task, wanted, &mut notes)?;
     let resolved = Labels::new(&task.labels).resolve(examples.iter().map(|e| &*e.label))?;
     notes.extend(resolved.warning.map(|w| w.to_string()));
     let examples = examples
-        .iter()
+        .into_iter()
         .zip(resolved.classes)
-        .map(|(e, label)| Labelled::image(task.fit.apply(&e.image).bytes().to_vec(), label))
+        .map(|(e, label)| Labelled::image(e.bytes, label))
         .collect();
     Ok(Loaded { examples, notes })
+}
+
+/// The classes of an image set, in order: as its list numbers them, or the folders of its pictures.
+pub fn classes(path: &Path) -> Result<Vec<String>, LoadError> {
+    let sources = sources_of(path)?;
+    if let Some(list) = listed::find(&sources)? {
+        return Ok(list.classes());
+    }
+    let folders: BTreeSet<(Option<u64>, &str)> = sources
+        .keys()
+        .filter(|name| split::is_picture(name) && !name.split('/').any(|p| p.starts_with('.')))
+        .filter_map(|name| name.rsplit('/').nth(1))
+        .map(|folder| (folder.parse().ok(), folder))
+        .collect();
+    if folders.is_empty() {
+        let file = path.display().to_string();
+        return Err(DataError::Empty { file }.into());
+    }
+    Ok(folders
+        .into_iter()
+        .map(|(_, name)| name.to_owned())
+        .collect())
+}
+
+/// A picture as the model takes it. Ten thousand photographs in their own size would not fit into memory.
+struct Fitted {
+    bytes: Vec<u8>,
+    label: String,
+}
+
+fn fitted(example: &Example, fit: &Fit) -> Fitted {
+    Fitted {
+        bytes: fit.apply(&example.image).bytes().to_vec(),
+        label: example.label.clone(),
+    }
 }
 
 /// Where a file's bytes come from.
@@ -105,10 +183,31 @@ fn sources_of(path: &Path) -> Result<HashMap<String, Source>, LoadError> {
 
 fn read_all(
     path: &Path,
-    known: &[String],
+    task: &Task,
+    wanted: Option<Split>,
     notes: &mut Vec<String>,
-) -> Result<Vec<Example>, LoadError> {
-    let sources = sources_of(path)?;
+) -> Result<Vec<Fitted>, LoadError> {
+    let (known, fit) = (&task.labels, &task.fit);
+    let mut sources = sources_of(path)?;
+    let mut examples = Vec::new();
+    if let Some(list) = listed::find(&sources)? {
+        for (name, label) in list.pictures(wanted, known, &sources, path, notes)? {
+            match picture(&sources, &name, false, fit, &label)? {
+                Ok(example) => examples.push(example),
+                Err(error) => notes.push(error),
+            }
+        }
+        return some(examples, path);
+    }
+    if let Some(file) = sources.keys().find(|name| name.ends_with("_32x32.mat"))
+        && !sources.keys().any(|name| split::is_picture(name))
+    {
+        let file = file.clone();
+        return Err(LoadError::Matlab { file });
+    }
+    if let Some(wanted) = wanted {
+        split::keep(&mut sources, wanted, path)?;
+    }
     let mut paths: Vec<&str> = sources.keys().map(String::as_str).collect();
     paths.sort_unstable();
     let table = match find_label_table(&paths) {
@@ -117,30 +216,22 @@ fn read_all(
     };
     let plan = plan(&paths, known, table.as_ref())?;
     notes.extend(plan.warnings.iter().map(ToString::to_string));
-    let mut examples = Vec::new();
     for file in &plan.files {
         let name = file.path.as_str();
         match &file.kind {
-            PlannedKind::Image(label) => {
-                match decode(name, &bytes_of(&sources, name, file.gzip)?) {
-                    Ok(image) => examples.push(Example {
-                        image,
-                        label: label.clone(),
-                    }),
-                    // One bad picture among many is left out and said; it does not spoil the rest.
-                    Err(error) => notes.push(error.to_string()),
-                }
-            }
+            PlannedKind::Image(label) => match picture(&sources, name, file.gzip, fit, label)? {
+                Ok(example) => examples.push(example),
+                // One bad picture among many is left out and said; it does not spoil the rest.
+                Err(error) => notes.push(error),
+            },
             PlannedKind::Csv => {
                 let options = csv::Options {
-                    known: known.to_vec(),
+                    known: known.clone(),
                     ..csv::Options::default()
                 };
-                examples.extend(csv::read(
-                    name,
-                    &bytes_of(&sources, name, file.gzip)?,
-                    &options,
-                )?);
+                let bytes = bytes_of(&sources, name, file.gzip)?;
+                let read = csv::read(name, &bytes, &options)?;
+                examples.extend(read.iter().map(|example| fitted(example, fit)));
             }
             PlannedKind::IdxImages(partner) => {
                 let gzip = partner.to_ascii_lowercase().ends_with(".gz");
@@ -149,18 +240,33 @@ fn read_all(
                     bytes_of(&sources, partner, gzip)?,
                 );
                 for example in idx::Pair::new(name, &images, partner, &labels)?.iter() {
-                    examples.push(example?);
+                    examples.push(fitted(&example?, fit));
                 }
             }
             PlannedKind::IdxLabels(_) | PlannedKind::LabelTable => {}
             PlannedKind::Skip(reason) => notes.push(format!("{name} was left out: {reason}")),
         }
     }
+    some(examples, path)
+}
+
+/// A picture, or why it is none.
+fn picture(
+    sources: &HashMap<String, Source>,
+    name: &str,
+    gzip: bool,
+    fit: &Fit,
+    label: &str,
+) -> Result<Result<Fitted, String>, LoadError> {
+    let image = decode(name, &bytes_of(sources, name, gzip)?);
+    let label = label.to_owned();
+    Ok(image.map(|image| fitted(&Example { image, label }, fit)))
+}
+
+fn some(examples: Vec<Fitted>, path: &Path) -> Result<Vec<Fitted>, LoadError> {
     if examples.is_empty() {
-        return Err(DataError::Empty {
-            file: path.display().to_string(),
-        }
-        .into());
+        let file = path.display().to_string();
+        return Err(DataError::Empty { file }.into());
     }
     Ok(examples)
 }

@@ -6,6 +6,7 @@
 mod commands;
 mod data;
 mod participant;
+mod recipes;
 mod simulate;
 mod task_source;
 
@@ -35,6 +36,8 @@ enum Command {
     Join(commands::join::JoinArgs),
     /// Compare federated, local-only and centralised tuning in one process.
     Simulate(Box<simulate::SimulateArgs>),
+    /// Data sets of the papers as ready-made task files.
+    Recipes(commands::recipes::RecipesArgs),
     /// Find words for text prompts in public text.
     Candidates(commands::candidates::CandidatesArgs),
     /// Download a federation's prompt generator.
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Join(args) => commands::join::run(args),
         Command::Simulate(args) => commands::simulate::run(&args),
+        Command::Recipes(args) => commands::recipes::run(&args),
         Command::Candidates(args) => commands::candidates::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Audit(args) => commands::audit::run(&args),

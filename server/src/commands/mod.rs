@@ -6,6 +6,7 @@ pub mod demo;
 pub mod export;
 pub mod federation;
 pub mod join;
+pub mod recipes;
 pub mod serve;
 pub mod simulate;
 

@@ -42,6 +42,7 @@ fn failure(error: SimulateError) -> Failure {
         | SimulateError::NoTask(_)
         | SimulateError::NoTest { .. }
         | SimulateError::TooFewShots { .. }
+        | SimulateError::SameSplit(_)
         | SimulateError::Partition(_)
         | SimulateError::TooFew { .. }
         | SimulateError::MaskedAttack

@@ -1,6 +1,7 @@
 //! An owner's texts from disk: one file, a folder of them, or a zip, plain or gzipped. What a file holds is decided
 //! by `shared::data::texts`.
 
+use super::split::{self, Split};
 use super::{LoadError, Loaded, Source, bytes_of, sources_of};
 use shared::data::DataError;
 use shared::data::labels::{Labels, Resolved};
@@ -14,12 +15,28 @@ use std::path::Path;
 /// Endings of files that are read from a folder or a zip; a single file may have any.
 const TABLES: [&str; 5] = ["csv", "tsv", "jsonl", "ndjson", "json"];
 /// Without a table these are: beside one they are licences and lists of classes.
-const LINES: [&str; 2] = ["txt", "all"];
+const LINES: [&str; 5] = ["txt", "all", "train", "dev", "test"];
 
-/// Loads the texts of `path` for a task of texts.
-pub fn load(path: &Path, task: &Task, text: &TextTask) -> Result<Loaded, LoadError> {
+/// Loads the texts of `path`, or of one part of it, for a task of texts.
+pub fn load(
+    path: &Path,
+    task: &Task,
+    text: &TextTask,
+    wanted: Option<Split>,
+) -> Result<Loaded, LoadError> {
     let mut notes = Vec::new();
-    let examples = read(path, &task.labels, &mut notes)?;
+    let mut examples = read_split(path, &task.labels, wanted, &mut notes)?;
+    // SNLI's mark of texts whose annotators did not agree.
+    if !task.labels.iter().any(|label| label == "-") {
+        let before = examples.len();
+        examples.retain(|example| example.label != "-");
+        let left_out = before - examples.len();
+        if left_out > 0 {
+            notes.push(format!(
+                "{left_out} texts with the label \"-\" were left out"
+            ));
+        }
+    }
     let resolved = resolve(&examples, task, text)?;
     notes.extend(resolved.warning.map(|w| w.to_string()));
     let examples = examples
@@ -49,7 +66,19 @@ pub fn read(
     known: &[String],
     notes: &mut Vec<String>,
 ) -> Result<Vec<TextExample>, LoadError> {
-    let sources = sources_of(path)?;
+    read_split(path, known, None, notes)
+}
+
+fn read_split(
+    path: &Path,
+    known: &[String],
+    wanted: Option<Split>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<TextExample>, LoadError> {
+    let mut sources = sources_of(path)?;
+    if let Some(wanted) = wanted {
+        split::keep(&mut sources, wanted, path)?;
+    }
     let mut names: Vec<&str> = sources.keys().map(String::as_str).collect();
     names.sort_unstable();
     let of = |endings: &[&str], name: &&str| endings.contains(&ending(name)) && !is_hidden(name);
@@ -107,7 +136,7 @@ mod tests {
 
     fn load_all(path: &Path) -> Result<Loaded, LoadError> {
         let task = task();
-        super::load(path, &task, task.text.as_ref().unwrap())
+        super::load(path, &task, task.text.as_ref().unwrap(), None)
     }
 
     #[test]

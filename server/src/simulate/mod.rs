@@ -22,6 +22,7 @@ pub use run::run;
 pub use several::{lines, markdown, several};
 
 use crate::data;
+use crate::data::split::Split;
 use clap::Args;
 use shared::data::partition::Partition;
 use shared::fault::Faults;
@@ -39,6 +40,12 @@ pub struct SimulateArgs {
     /// Test data; without it, `--train` says how many of `--data` are trained on and the rest is the test.
     #[arg(long)]
     pub test: Option<PathBuf>,
+    /// Of `--data`, which part to train on: where a set is cut into parts by folders, files or a list.
+    #[arg(long, value_name = "PART", value_enum)]
+    pub split: Option<Split>,
+    /// Of `--test` (without it, of `--data`), which part to measure with.
+    #[arg(long, value_name = "PART", value_enum)]
+    pub test_split: Option<Split>,
     /// Examples to train on when `--test` is not given (drawn with the seed).
     #[arg(long)]
     pub train: Option<usize>,
@@ -143,6 +150,11 @@ pub enum SimulateError {
         /// There.
         have: usize,
     },
+    /// Nothing new to measure with.
+    #[error(
+        "--split {0} and --test-split {0} of the same data: what is trained on cannot be measured with"
+    )]
+    SameSplit(Split),
     /// Too few of a class.
     #[error("--shots {shots}: there are only {have} examples with the label {label:?}")]
     TooFewShots {

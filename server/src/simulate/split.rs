@@ -2,6 +2,7 @@
 
 use super::{SimulateArgs, SimulateError};
 use crate::data;
+use crate::data::split::Split;
 use shared::rng::{Stream, derive_key, purpose};
 use shared::round::workbench::Labelled;
 use shared::task::Task;
@@ -12,13 +13,15 @@ pub fn split(
     args: &SimulateArgs,
     task: &Task,
 ) -> Result<(Vec<Labelled>, Vec<Labelled>), SimulateError> {
-    let mut examples = load(&args.data, task)?;
+    let test = test_of(args)?;
+    let mut examples = load(&args.data, task, test.training)?;
     let mut stream = Stream::new(args.seed, purpose::HOLDOUT);
-    let (mut training, mut test) = match (&args.test, args.shots) {
-        (Some(test), None) => (examples, load(test, task)?),
-        (Some(test), Some(shots)) => {
+    let (mut training, mut test) = match (test.path, args.shots) {
+        (Some(path), None) => (examples, load(path, task, test.split)?),
+        (Some(path), Some(shots)) => {
             stream.shuffle(&mut examples);
-            (few(examples, shots, task)?.0, load(test, task)?)
+            let training = few(examples, shots, task)?.0;
+            (training, load(path, task, test.split)?)
         }
         (None, Some(shots)) => {
             stream.shuffle(&mut examples);
@@ -54,6 +57,32 @@ pub fn split(
     Ok((training, test))
 }
 
+/// What to measure with, and which part to train on.
+struct Test<'a> {
+    /// Nothing where the rest of the training data is the test.
+    path: Option<&'a Path>,
+    split: Option<Split>,
+    training: Option<Split>,
+}
+
+/// Of one folder, the part `train` is trained on and `test` measured with, unless the arguments name others.
+fn test_of(args: &SimulateArgs) -> Result<Test<'_>, SimulateError> {
+    let in_data = args.test_split.map(|_| args.data.as_path());
+    let path = args.test.as_deref().or(in_data);
+    let (mut split, mut training) = (args.test_split, args.split);
+    if path == Some(args.data.as_path()) {
+        (split, training) = (split.or(Some(Split::Test)), training.or(Some(Split::Train)));
+        if let (Some(split), true) = (split, split == training) {
+            return Err(SimulateError::SameSplit(split));
+        }
+    }
+    Ok(Test {
+        path,
+        split,
+        training,
+    })
+}
+
 /// The first `shots` examples of each class, and the others.
 fn few(
     examples: Vec<Labelled>,
@@ -76,8 +105,8 @@ fn few(
     }
 }
 
-fn load(path: &Path, task: &Task) -> Result<Vec<Labelled>, SimulateError> {
-    let loaded = data::load(path, task)?;
+fn load(path: &Path, task: &Task, split: Option<Split>) -> Result<Vec<Labelled>, SimulateError> {
+    let loaded = data::load_split(path, task, split)?;
     loaded
         .notes
         .iter()

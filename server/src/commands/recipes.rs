@@ -1,0 +1,126 @@
+//! `fed-bbpt recipes`: the papers' data sets, as task files.
+
+use crate::recipes::make::{Make, make};
+use crate::recipes::{Modality, Recipe, Recipes, describe, task_file};
+use crate::{Failure, data};
+use clap::Args;
+use serde_json::Value;
+use shared::task::Task;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// What `fed-bbpt recipes` takes.
+#[derive(Args)]
+pub struct RecipesArgs {
+    /// A data set; without it all are listed.
+    name: Option<String>,
+    /// Print its task file.
+    #[arg(long, requires = "name")]
+    task: bool,
+    /// Take the labels from the data that lies here.
+    #[arg(long, value_name = "DIR", requires = "task")]
+    data: Option<PathBuf>,
+    /// JSON, for scripts.
+    #[arg(long)]
+    json: bool,
+    /// Make it (biased_mnist, loc_mnist_1_1, loc_mnist_1_4) in this new folder.
+    #[arg(long, value_name = "DIR", requires_all = ["name", "from"], conflicts_with = "task")]
+    make: Option<PathBuf>,
+    /// MNIST's IDX files.
+    #[arg(long, value_name = "DIR", requires = "make")]
+    from: Option<PathBuf>,
+    /// Of biased_mnist: the share of each class's training images that have the class's own colour.
+    #[arg(long, default_value_t = 0.8, value_parser = share)]
+    rho: f64,
+    /// The same of the test images; 1 - RHO by default.
+    #[arg(long, value_parser = share)]
+    test_rho: Option<f64>,
+    /// Seed of what is drawn.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    number
+        .filter(|n| (0.0..=1.0).contains(n))
+        .ok_or_else(|| format!("{text} is not a number from 0 to 1"))
+}
+
+/// Lists, describes, prints or makes.
+pub fn run(args: &RecipesArgs) -> Result<(), Failure> {
+    let recipes = Recipes::load().map_err(Failure::failed)?;
+    let Some(name) = &args.name else {
+        let json = || {
+            recipes
+                .all
+                .iter()
+                .map(|r| describe::to_json(&recipes, r))
+                .collect()
+        };
+        let text = if args.json {
+            pretty(&json())?
+        } else {
+            describe::table(&recipes)
+        };
+        print(&text);
+        return Ok(());
+    };
+    let recipe = recipes.find(name).map_err(Failure::usage)?;
+    if let (Some(into), Some(from)) = (&args.make, &args.from) {
+        let rest = ((1.0 - args.rho) * 1e6).round() / 1e6;
+        let rho = [args.rho, args.test_rho.unwrap_or(rest)];
+        let seed = args.seed;
+        let what = Make {
+            recipe,
+            into,
+            from,
+            rho,
+            seed,
+        };
+        let [train, test] = make(&what).map_err(Failure::usage)?;
+        print(&format!(
+            "{}: {train} pictures in train, {test} in test",
+            into.display()
+        ));
+        return Ok(());
+    }
+    let text = match (args.task, args.json) {
+        (true, json) => task(recipe, args, json)?,
+        (false, true) => pretty(&describe::to_json(&recipes, recipe))?,
+        (false, false) => describe::describe(&recipes, recipe),
+    };
+    print(text.trim_end());
+    Ok(())
+}
+
+fn task(recipe: &Recipe, args: &RecipesArgs, json: bool) -> Result<String, Failure> {
+    let found = match &args.data {
+        // Refused below, whatever lies there.
+        Some(_) if recipe.modality == Modality::Text => Some(Vec::new()),
+        Some(path) => Some(data::classes(path).map_err(Failure::usage)?),
+        None => None,
+    };
+    let text = task_file(recipe, found.as_deref()).map_err(Failure::usage)?;
+    if let Some(found) = found.filter(|found| found.len() != recipe.classes) {
+        eprintln!(
+            "the data has {} classes, {} has {}: the task file has those of the data",
+            found.len(),
+            recipe.name,
+            recipe.classes
+        );
+    }
+    if json {
+        return pretty(Task::from_toml(&text).map_err(Failure::failed)?.source());
+    }
+    Ok(text)
+}
+
+fn pretty(value: &Value) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value).map_err(Failure::failed)
+}
+
+fn print(text: &str) {
+    // A closed pipe is the reader's choice.
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
