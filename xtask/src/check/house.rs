@@ -51,9 +51,18 @@ fn own_versions(manifest: &Table) -> Vec<String> {
         .flatten()
         .filter(|(_, dependency)| {
             dependency.get("workspace").and_then(Value::as_bool) != Some(true)
+                && !turns_off_features_of_our_own(dependency)
         })
         .map(|(name, _)| name.clone())
         .collect()
+}
+
+/// A crate of this workspace without its default features: what is inherited cannot turn them off, and there is no
+/// version.
+fn turns_off_features_of_our_own(dependency: &Value) -> bool {
+    dependency.get("path").is_some()
+        && dependency.get("version").is_none()
+        && dependency.get("default-features").and_then(Value::as_bool) == Some(false)
 }
 
 /// No tracked text names a folder of the machine that it was written on.
@@ -142,11 +151,13 @@ mod tests {
             d.workspace = true
             [dev-dependencies]
             e = { path = "../e" }
+            g = { path = "../g", default-features = false }
+            h = { path = "../h", version = "1", default-features = false }
             [target.'cfg(unix)'.dependencies]
             f = "3"
         "#;
         let mut found = own_versions(&manifest.parse().unwrap());
         found.sort();
-        assert_eq!(found, ["b", "c", "e", "f"]);
+        assert_eq!(found, ["b", "c", "e", "f", "h"]);
     }
 }
