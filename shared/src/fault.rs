@@ -40,6 +40,23 @@ pub struct Reader<'a> {
     faults: &'a mut Vec<Fault>,
 }
 
+/// Reads the whole table `value`, found at `path`: what `read` makes of it, or all of its faults at once.
+pub(crate) fn section<T>(
+    path: &str,
+    value: &Value,
+    read: impl FnOnce(&mut Reader<'_>) -> T,
+) -> Result<T, Faults> {
+    let mut faults = Vec::new();
+    let mut reader = Reader::new(path, value, &mut faults);
+    let result = read(&mut reader);
+    reader.finish();
+    if faults.is_empty() {
+        Ok(result)
+    } else {
+        Err(Faults(faults))
+    }
+}
+
 impl<'a> Reader<'a> {
     /// Reads `value`, found at `path`; anything but a table is a fault.
     pub fn new(path: &str, value: &'a Value, faults: &'a mut Vec<Fault>) -> Self {

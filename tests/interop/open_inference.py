@@ -6,21 +6,13 @@
 Ends with `N passed, M failed` and the exit code 0 only if nothing failed.
 """
 
-import argparse
-import sys
-import traceback
 import urllib.parse
 
 import numpy as np
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-CHECKS = []
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
+from lib.checks import check, run
 
 
 class Api:
@@ -157,25 +149,5 @@ def wrong_requests_are_refused(api):
     api.scores(images)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--model", default="printed-digits")
-    arguments = parser.parse_args()
-    api = Api(arguments.url, arguments.model)
-    failed = 0
-    for function in CHECKS:
-        name = function.__name__.replace("_", " ")
-        try:
-            function(api)
-            print(f"ok      {name}")
-        except Exception:
-            failed += 1
-            print(f"FAILED  {name}")
-            traceback.print_exc()
-    print(f"{len(CHECKS) - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, Api, "printed-digits")

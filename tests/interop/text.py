@@ -7,10 +7,7 @@
 Ends with `N passed, M failed` and the exit code 0 only if nothing failed.
 """
 
-import argparse
 import json
-import sys
-import traceback
 import urllib.parse
 from pathlib import Path
 
@@ -18,14 +15,9 @@ import numpy as np
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
+from lib.checks import check, run
+
 EXPECTED = Path(__file__).parents[2] / "server/model-api/tests/text/expected.json"
-CHECKS = []
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
-
 
 class Api:
     def __init__(self, url, model):
@@ -91,25 +83,5 @@ def wrong_requests_are_refused(api):
     api.scores(["a"], ["one", "two"])
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--model", default="words")
-    arguments = parser.parse_args()
-    api = Api(arguments.url, arguments.model)
-    failed = 0
-    for function in CHECKS:
-        name = function.__name__.replace("_", " ")
-        try:
-            function(api)
-            print(f"ok      {name}")
-        except Exception:
-            failed += 1
-            print(f"FAILED  {name}")
-            traceback.print_exc()
-    print(f"{len(CHECKS) - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, Api, "words")

@@ -1,11 +1,12 @@
-//! A model API that answers what a test tells it to. Small on purpose: HTTP/1.1, one request a connection.
+//! A model API that answers what a test tells it to.
 
 // A helper of tests: what cannot be done fails the test.
 #![allow(clippy::expect_used)]
 
+use crate::http::{self, Asked};
 use serde_json::json;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -43,21 +44,12 @@ impl BadModel {
     /// If no port is free.
     #[must_use]
     pub fn start(first: Vec<Answer>, then: Answer) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("it listens"));
         let (asked, times) = (
             Arc::new(AtomicUsize::new(0)),
             Arc::new(Mutex::new(Vec::new())),
         );
         let (count, log) = (asked.clone(), times.clone());
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (first, then, count, log) =
-                    (first.clone(), then.clone(), count.clone(), log.clone());
-                // A client that goes away is none of the server's business.
-                std::thread::spawn(move || drop(serve(stream, &first, &then, &count, &log)));
-            }
-        });
+        let url = http::listen(move |stream| serve(stream, &first, &then, &count, &log));
         Self { url, asked, times }
     }
 
@@ -84,34 +76,18 @@ fn serve(
     count: &AtomicUsize,
     log: &Mutex<Vec<Instant>>,
 ) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let (mut head, mut length, mut json_length) = (String::new(), 0, 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? <= 2 {
-            break;
-        }
-        let lower = line.to_ascii_lowercase();
-        let number = |name: &str| {
-            lower
-                .strip_prefix(name)
-                .and_then(|v| v.trim().parse::<usize>().ok())
-        };
-        length = number("content-length:").unwrap_or(length);
-        json_length = number("inference-header-content-length:").unwrap_or(json_length);
-        if head.is_empty() {
-            head = line;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
+    let Asked {
+        head,
+        body,
+        json_length,
+    } = http::read(&stream)?;
     if !head.contains("/infer") {
         let description = json!({
             "name": "printed-digits", "platform": "test",
             "inputs": [{ "name": "image", "datatype": "UINT8", "shape": [-1, 3, 32, 32] }],
             "outputs": [{ "name": "logits", "datatype": "FP32", "shape": [-1, CLASSES] }],
         });
-        return write(
+        return http::write(
             &mut stream,
             200,
             "content-type: application/json\r\n",
@@ -123,7 +99,7 @@ fn serve(
         log.push(Instant::now());
     }
     let json_length = if json_length == 0 {
-        length
+        body.len()
     } else {
         json_length
     };
@@ -139,28 +115,21 @@ fn serve(
     };
     let json = "content-type: application/json\r\n";
     match first.get(number).unwrap_or(then) {
-        Answer::Good => write(&mut stream, 200, json, answer(CLASSES, "0.5").as_bytes()),
-        Answer::WrongShape => write(
+        Answer::Good => http::write(&mut stream, 200, json, answer(CLASSES, "0.5").as_bytes()),
+        Answer::WrongShape => http::write(
             &mut stream,
             200,
             json,
             answer(CLASSES - 1, "0.5").as_bytes(),
         ),
-        Answer::NotANumber => write(&mut stream, 200, json, answer(CLASSES, "NaN").as_bytes()),
+        Answer::NotANumber => {
+            http::write(&mut stream, 200, json, answer(CLASSES, "NaN").as_bytes())
+        }
         Answer::Status(status, headers, body) => {
-            write(&mut stream, *status, headers, body.as_bytes())
+            http::write(&mut stream, *status, headers, body.as_bytes())
         }
         Answer::Cut => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n{\"outputs\":")
         }
     }
-}
-
-fn write(stream: &mut TcpStream, status: u16, headers: &str, body: &[u8]) -> std::io::Result<()> {
-    let head = format!(
-        "HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body)
 }

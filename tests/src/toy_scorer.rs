@@ -1,12 +1,9 @@
 //! A model API of texts whose scores a person can follow: a label word that stands in the text counts, and much more
-//! so under a template that holds the word "good". Small on purpose: HTTP/1.1, one request a connection.
+//! so under a template that holds the word "good".
 
-// A helper of tests: what cannot be done fails the test.
-#![allow(clippy::expect_used)]
-
+use crate::http::{self, Asked};
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
 /// Texts of one request at most.
 pub const MAX_BATCH: usize = 16;
@@ -17,39 +14,15 @@ pub const MAX_BATCH: usize = 16;
 /// If no port is free.
 #[must_use]
 pub fn start() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("it listens"));
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            // A client that goes away is none of the server's business.
-            std::thread::spawn(move || drop(serve(stream)));
-        }
-    });
-    url
+    http::listen(serve)
 }
 
 fn serve(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let (mut head, mut length, mut json_length) = (String::new(), 0, 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? <= 2 {
-            break;
-        }
-        let lower = line.to_ascii_lowercase();
-        let number = |name: &str| {
-            lower
-                .strip_prefix(name)
-                .and_then(|v| v.trim().parse::<usize>().ok())
-        };
-        length = number("content-length:").unwrap_or(length);
-        json_length = number("inference-header-content-length:").unwrap_or(json_length);
-        if head.is_empty() {
-            head = line;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
+    let Asked {
+        head,
+        body,
+        json_length,
+    } = http::read(&stream)?;
     let answer = if head.starts_with("POST /v2/models/toy/infer ") {
         infer(&body, json_length)
     } else {
@@ -62,12 +35,12 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
             json!({ "error": "not by the wire contract" }).to_string(),
         ),
     };
-    let head = format!(
-        "HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body.as_bytes())
+    http::write(
+        &mut stream,
+        status,
+        "content-type: application/json\r\n",
+        body.as_bytes(),
+    )
 }
 
 fn description() -> Value {

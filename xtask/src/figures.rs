@@ -10,7 +10,6 @@ mod digits;
 mod dropouts;
 mod epsilon;
 mod optimisers;
-mod python;
 mod rules;
 mod secure_sum_cost;
 mod simulation;

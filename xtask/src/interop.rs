@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::build;
-use crate::run::{aloud, find_in_path, quietly, step};
-use crate::workspace::{Profile, root, target, tests};
+use crate::python;
+use crate::run::aloud;
+use crate::workspace::{Profile, root, tests};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -75,44 +76,13 @@ fn scripts(name: Option<&str>) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Makes `target/interop` a Python environment with the required packages; gives its python.
+/// `target/interop` with what `requirements.txt` lists; its python.
 fn virtual_environment() -> Result<PathBuf> {
-    let Some(system_python) = find_in_path("python3") else {
-        bail!(
-            "python3 is missing: install Python 3.9 or newer with its venv module (`apt-get install python3-venv`)"
-        );
-    };
-    let folder = target().join("interop");
-    let python = folder.join("bin/python");
     let requirements = tests().join("interop/requirements.txt");
     let wanted = std::fs::read_to_string(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
-    let stamp = folder.join("installed-requirements.txt");
-    if python.is_file()
-        && std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
-    {
-        return Ok(python);
-    }
-    step("python3 -m venv", || {
-        quietly(
-            Command::new(system_python)
-                .args(["-m", "venv"])
-                .arg(&folder),
-        )
-    })?;
-    step("pip install", || {
-        let arguments = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--requirement",
-        ];
-        quietly(Command::new(&python).args(arguments).arg(&requirements))
-    })?;
-    std::fs::write(stamp, wanted)?;
-    Ok(python)
+    let packages: Vec<&str> = wanted.lines().filter(|line| !line.is_empty()).collect();
+    python::environment("interop", &packages)
 }
 
 /// A running `fed-bbpt model-api`; dropped, it is ended.

@@ -10,6 +10,7 @@ mod figures;
 mod generate;
 mod gzip;
 mod interop;
+mod python;
 mod run;
 mod setup;
 mod test;

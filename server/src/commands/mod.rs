@@ -16,9 +16,9 @@ use std::io::Write as _;
 
 /// A line for whoever started us; pipes get it at once.
 pub fn say(line: &str) {
-    println!("{line}");
+    let mut out = std::io::stdout().lock();
     // A closed pipe is the reader's choice.
-    let _ = std::io::stdout().flush();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// Runs a future on a fresh runtime of all cores.

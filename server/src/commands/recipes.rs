@@ -1,12 +1,13 @@
 //! `fed-bbpt recipes`: the papers' data sets, as task files.
 
+use super::say;
 use crate::recipes::make::{Make, make};
 use crate::recipes::{Modality, Recipe, Recipes, describe, task_file};
+use crate::simulate::fraction;
 use crate::{Failure, data};
 use clap::Args;
 use serde_json::Value;
 use shared::task::Task;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// What `fed-bbpt recipes` takes.
@@ -30,21 +31,14 @@ pub struct RecipesArgs {
     #[arg(long, value_name = "DIR", requires = "make")]
     from: Option<PathBuf>,
     /// Of biased_mnist: the share of each class's training images that have the class's own colour.
-    #[arg(long, default_value_t = 0.8, value_parser = share)]
+    #[arg(long, default_value_t = 0.8, value_parser = fraction)]
     rho: f64,
     /// The same of the test images; 1 - RHO by default.
-    #[arg(long, value_parser = share)]
+    #[arg(long, value_parser = fraction)]
     test_rho: Option<f64>,
     /// Seed of what is drawn.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let number: Option<f64> = text.parse().ok();
-    number
-        .filter(|n| (0.0..=1.0).contains(n))
-        .ok_or_else(|| format!("{text} is not a number from 0 to 1"))
 }
 
 /// Lists, describes, prints or makes.
@@ -63,7 +57,7 @@ pub fn run(args: &RecipesArgs) -> Result<(), Failure> {
         } else {
             describe::table(&recipes)
         };
-        print(&text);
+        say(&text);
         return Ok(());
     };
     let recipe = recipes.find(name).map_err(Failure::usage)?;
@@ -79,7 +73,7 @@ pub fn run(args: &RecipesArgs) -> Result<(), Failure> {
             seed,
         };
         let [train, test] = make(&what).map_err(Failure::usage)?;
-        print(&format!(
+        say(&format!(
             "{}: {train} pictures in train, {test} in test",
             into.display()
         ));
@@ -90,7 +84,7 @@ pub fn run(args: &RecipesArgs) -> Result<(), Failure> {
         (false, true) => pretty(&describe::to_json(&recipes, recipe))?,
         (false, false) => describe::describe(&recipes, recipe),
     };
-    print(text.trim_end());
+    say(text.trim_end());
     Ok(())
 }
 
@@ -118,9 +112,4 @@ fn task(recipe: &Recipe, args: &RecipesArgs, json: bool) -> Result<String, Failu
 
 fn pretty(value: &Value) -> Result<String, Failure> {
     serde_json::to_string_pretty(value).map_err(Failure::failed)
-}
-
-fn print(text: &str) {
-    // A closed pipe is the reader's choice.
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }

@@ -106,6 +106,17 @@ pub(super) fn find(sources: &HashMap<String, Source>) -> Result<Option<List>, Lo
     Ok(None)
 }
 
+/// The files among these that hold one part each.
+fn of_splits(
+    names: &[&str],
+    split_of: impl Fn(&str) -> Option<Split>,
+) -> Vec<(Option<Split>, String)> {
+    names
+        .iter()
+        .filter_map(|name| Some((Some(split_of(name)?), (*name).to_owned())))
+        .collect()
+}
+
 /// Adds a file's examples to a list; the part is the one that the file's name says, if any.
 type Reader = fn(&mut List, Option<Split>, &str, &[u8]) -> Result<(), ListFault>;
 

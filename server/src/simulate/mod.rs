@@ -120,7 +120,8 @@ pub struct SimulateArgs {
     pub set: Vec<String>,
 }
 
-fn fraction(text: &str) -> Result<f64, String> {
+/// A share, as flags take it.
+pub(crate) fn fraction(text: &str) -> Result<f64, String> {
     let number: Option<f64> = text.parse().ok();
     number
         .filter(|n| (0.0..=1.0).contains(n))

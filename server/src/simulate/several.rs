@@ -134,45 +134,43 @@ fn write(path: &Path, several: &Several) -> Result<(), SimulateError> {
     std::fs::rename(&beside, path).map_err(failed)
 }
 
+const COLUMNS: [&str; 6] = ["", "accuracy", "±", "worst", "best", "queries each"];
+
+impl Row {
+    fn cells(&self) -> [String; 6] {
+        [
+            self.setting.replace('_', "-"),
+            format!("{:.1}%", 100.0 * self.mean),
+            format!("{:.1}", 100.0 * self.deviation),
+            format!("{:.1}%", 100.0 * self.lowest),
+            format!("{:.1}%", 100.0 * self.highest),
+            format!("{:.0}", self.queries_per_participant),
+        ]
+    }
+}
+
 /// As a table in Markdown.
 #[must_use]
 pub fn markdown(several: &Several) -> String {
     let mut lines = vec![
-        "| | accuracy | ± | worst | best | queries each |".to_owned(),
+        format!("|{} |", COLUMNS.join(" | ")),
         "|---|---|---|---|---|---|".to_owned(),
     ];
-    for row in &several.summary {
-        lines.push(format!(
-            "| {} | {:.1}% | {:.1} | {:.1}% | {:.1}% | {:.0} |",
-            row.setting.replace('_', "-"),
-            100.0 * row.mean,
-            100.0 * row.deviation,
-            100.0 * row.lowest,
-            100.0 * row.highest,
-            row.queries_per_participant
-        ));
-    }
+    let row = |row: &Row| format!("| {} |", row.cells().join(" | "));
+    lines.extend(several.summary.iter().map(row));
     lines.join("\n")
 }
 
 /// As a table for a terminal.
 #[must_use]
 pub fn lines(several: &Several) -> String {
-    let mut lines = vec![format!(
-        "{:<16}{:>10}{:>7}{:>9}{:>9}{:>14}",
-        "", "accuracy", "±", "worst", "best", "queries each"
-    )];
-    for row in &several.summary {
-        lines.push(format!(
-            "{:<16}{:>9.1}%{:>7.1}{:>8.1}%{:>8.1}%{:>14.0}",
-            row.setting.replace('_', "-"),
-            100.0 * row.mean,
-            100.0 * row.deviation,
-            100.0 * row.lowest,
-            100.0 * row.highest,
-            row.queries_per_participant
-        ));
-    }
+    let line = |cells: [&str; 6]| {
+        let [name, mean, deviation, worst, best, queries] = cells;
+        format!("{name:<16}{mean:>10}{deviation:>7}{worst:>9}{best:>9}{queries:>14}")
+    };
+    let mut lines = vec![line(COLUMNS)];
+    let row = |row: &Row| line(row.cells().each_ref().map(String::as_str));
+    lines.extend(several.summary.iter().map(row));
     lines.push(format!("{} seeds", several.runs.len()));
     lines.join("\n")
 }

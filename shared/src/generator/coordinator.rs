@@ -313,6 +313,13 @@ mod tests {
         build_any(&json!({ "kind": "coordinator" }), Shape { height, width }).unwrap()
     }
 
+    /// The image prompted by θ itself.
+    fn rendered(generator: &dyn Generator, theta: &[f32], image: &[u8]) -> Vec<u8> {
+        let (prepared, mut out) = (generator.prepare(image), Vec::new());
+        render(generator, theta, &[Candidate::BASE], &[&prepared], &mut out);
+        out
+    }
+
     #[test]
     fn has_the_released_number_of_parameters() {
         let generator = coordinator(224, 224);
@@ -408,16 +415,8 @@ mod tests {
         let image: Vec<u8> = (0..3 * height * width)
             .map(|_| stream.below(256) as u8)
             .collect();
-        let prepared = generator.prepare(&image);
-        let mut out = Vec::new();
-        render(
-            &*generator,
-            &theta,
-            &[Candidate::BASE],
-            &[&prepared],
-            &mut out,
-        );
-        let prompt = plainly(&theta, &prepared.statistics, 2, 1);
+        let out = rendered(&*generator, &theta, &image);
+        let prompt = plainly(&theta, &generator.prepare(&image).statistics, 2, 1);
         let mut moved = 0;
         for ((got, x), h) in out.iter().zip(&image).zip(prompt) {
             let expected = (f32::from(*x) + 255.0 * 0.3 * h).clamp(0.0, 255.0);
@@ -445,15 +444,7 @@ mod tests {
         let cut = theta.len() - PIXELS;
         theta[cut..].fill(0.0);
         let image: Vec<u8> = (0..3 * 32 * 32).map(|i| (i % 256) as u8).collect();
-        let prepared = generator.prepare(&image);
-        let mut out = Vec::new();
-        render(
-            &*generator,
-            &theta,
-            &[Candidate::BASE],
-            &[&prepared],
-            &mut out,
-        );
+        let out = rendered(&*generator, &theta, &image);
         assert_eq!(out, image);
     }
 }

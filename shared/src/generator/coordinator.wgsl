@@ -3,11 +3,13 @@
 // itself, two pixels of the 16×16 map and so 4×2 pixels of the image.
 // shape_of: 0 cells of an image, 1 parameters of the trigger. constants: 255·ε.
 
-var<workgroup> seed: array<f32, 32>;
-// 2×2 pixels of 64 channels; 4×4 of 32; 8×8 of 32: first the sums, for the norm, then the values.
-var<workgroup> first: array<f32, 256>;
-var<workgroup> second: array<f32, 512>;
-var<workgroup> third: array<f32, 2048>;
+// The cell's maps, one after the other: a pixel of 32 channels, 2×2 of 64, 4×4 of 32, 8×8 of 32.
+var<workgroup> maps: array<f32, 2848>;
+
+const MAP_0: u32 = 0u;
+const MAP_1: u32 = 32u;
+const MAP_2: u32 = 288u;
+const MAP_3: u32 = 800u;
 
 // Where a stage's parameters begin, after the trigger.
 const STAGE_1: u32 = 0u;
@@ -28,11 +30,59 @@ fn factor_of(variance: f32) -> f32 {
   return 1.0 / sqrt(variance + 1e-5);
 }
 
+// Makes the map at `to` of the one at `from`, which has side² pixels: all invocations together, a value of the new map
+// for each at a time. Its values are as many as 1 to 8 times WORKGROUP; first the sums, for the norm, then the values.
+fn stage(lane: u32, weights: u32, from_map: u32, to_map: u32, side: u32, input: u32, middle: u32, outputs: u32) {
+  let count = 4u * side * side * outputs;
+  var sums: array<f32, 8>;
+  for (var turn = 0u; turn * WORKGROUP < count; turn++) {
+    let value = turn * WORKGROUP + lane;
+    let pixel = value / outputs;
+    let o = value % outputs;
+    let y = pixel / (2u * side);
+    let x = pixel % (2u * side);
+    let below = from_map + ((y / 2u) * side + x / 2u) * input;
+    let place = 2u * (y % 2u) + x % 2u;
+    var sum = 0.0;
+    for (var i = 0u; i < middle; i++) {
+      let mixed = perturbed_theta(weights + 4u * i + place) * maps[below + i * input / middle]
+        + perturbed_theta(weights + 4u * middle + i);
+      sum += mixed * perturbed_theta(weights + 5u * middle + o * middle + i);
+    }
+    maps[to_map + value] = sum;
+    sums[turn] = sum;
+  }
+  workgroupBarrier();
+  let norm = weights + 5u * middle + outputs * middle;
+  for (var turn = 0u; turn * WORKGROUP < count; turn++) {
+    let value = turn * WORKGROUP + lane;
+    let o = value % outputs;
+    let start = to_map + value - o;
+    var mean = 0.0;
+    for (var i = 0u; i < outputs; i++) {
+      mean += maps[start + i];
+    }
+    mean /= f32(outputs);
+    var variance = 0.0;
+    for (var i = 0u; i < outputs; i++) {
+      let away = maps[start + i] - mean;
+      variance += away * away;
+    }
+    let scaled = (sums[turn] - mean) * factor_of(variance / f32(outputs)) * perturbed_theta(norm + o);
+    sums[turn] = gelu(scaled + perturbed_theta(norm + outputs + o));
+  }
+  workgroupBarrier();
+  for (var turn = 0u; turn * WORKGROUP < count; turn++) {
+    maps[to_map + turn * WORKGROUP + lane] = sums[turn];
+  }
+  workgroupBarrier();
+}
+
 // What stage 4 makes of one pixel of the 8×8 map, at one of its four places.
 fn fourth(pixel: u32, place: u32, weights: u32) -> array<f32, 16> {
   var mixed: array<f32, 32>;
   for (var i = 0u; i < 32u; i++) {
-    mixed[i] = perturbed_theta(weights + 4u * i + place) * third[pixel * 32u + i];
+    mixed[i] = perturbed_theta(weights + 4u * i + place) * maps[MAP_3 + pixel * 32u + i];
   }
   for (var i = 0u; i < 32u; i++) {
     mixed[i] += perturbed_theta(weights + 128u + i);
@@ -66,133 +116,16 @@ fn render_cell(lane: u32, cell: u32, slot: u32) {
   if lane < 32u {
     let at = lane * cells + cell;
     if at < params.statistics {
-      seed[lane] = statistic(at);
+      maps[MAP_0 + lane] = statistic(at);
     } else {
-      seed[lane] = perturbed_theta(at - params.statistics);
+      maps[MAP_0 + lane] = perturbed_theta(at - params.statistics);
     }
   }
   workgroupBarrier();
 
-  // Stage 1: 4 pixels of 64 channels, a value for each invocation. Sums, then (after all have read them) values.
-  {
-    let place = lane / 64u;
-    let o = lane % 64u;
-    let weights = trigger + STAGE_1;
-    var sum = 0.0;
-    for (var i = 0u; i < 64u; i++) {
-      let mixed = perturbed_theta(weights + 4u * i + place) * seed[i / 2u] + perturbed_theta(weights + 256u + i);
-      sum += mixed * perturbed_theta(weights + 320u + o * 64u + i);
-    }
-    first[lane] = sum;
-    workgroupBarrier();
-    var mean = 0.0;
-    for (var i = 0u; i < 64u; i++) {
-      mean += first[place * 64u + i];
-    }
-    mean /= 64.0;
-    var variance = 0.0;
-    for (var i = 0u; i < 64u; i++) {
-      let away = first[place * 64u + i] - mean;
-      variance += away * away;
-    }
-    let scaled = (sum - mean) * factor_of(variance / 64.0) * perturbed_theta(weights + 4416u + o);
-    workgroupBarrier();
-    // Pixel (place / 2, place % 2) of a map of 2×2 is number `place`.
-    first[lane] = gelu(scaled + perturbed_theta(weights + 4480u + o));
-  }
-  workgroupBarrier();
-
-  // Stage 2: 16 pixels of 32 channels, two values for each invocation.
-  {
-    let weights = trigger + STAGE_2;
-    var sums: array<f32, 2>;
-    for (var turn = 0u; turn < 2u; turn++) {
-      let value = turn * WORKGROUP + lane;
-      let pixel = value / 32u;
-      let o = value % 32u;
-      let y = pixel / 4u;
-      let x = pixel % 4u;
-      let below = (y / 2u) * 2u + x / 2u;
-      let place = 2u * (y % 2u) + x % 2u;
-      var sum = 0.0;
-      for (var i = 0u; i < 64u; i++) {
-        let mixed = perturbed_theta(weights + 4u * i + place) * first[below * 64u + i]
-          + perturbed_theta(weights + 256u + i);
-        sum += mixed * perturbed_theta(weights + 320u + o * 64u + i);
-      }
-      second[value] = sum;
-      sums[turn] = sum;
-    }
-    workgroupBarrier();
-    for (var turn = 0u; turn < 2u; turn++) {
-      let value = turn * WORKGROUP + lane;
-      let start = value / 32u * 32u;
-      let o = value % 32u;
-      var mean = 0.0;
-      for (var i = 0u; i < 32u; i++) {
-        mean += second[start + i];
-      }
-      mean /= 32.0;
-      var variance = 0.0;
-      for (var i = 0u; i < 32u; i++) {
-        let away = second[start + i] - mean;
-        variance += away * away;
-      }
-      let scaled = (sums[turn] - mean) * factor_of(variance / 32.0) * perturbed_theta(weights + 2368u + o);
-      sums[turn] = gelu(scaled + perturbed_theta(weights + 2400u + o));
-    }
-    workgroupBarrier();
-    for (var turn = 0u; turn < 2u; turn++) {
-      second[turn * WORKGROUP + lane] = sums[turn];
-    }
-  }
-  workgroupBarrier();
-
-  // Stage 3: 64 pixels of 32 channels, eight values for each invocation.
-  {
-    let weights = trigger + STAGE_3;
-    var sums: array<f32, 8>;
-    for (var turn = 0u; turn < 8u; turn++) {
-      let value = turn * WORKGROUP + lane;
-      let pixel = value / 32u;
-      let o = value % 32u;
-      let y = pixel / 8u;
-      let x = pixel % 8u;
-      let below = (y / 2u) * 4u + x / 2u;
-      let place = 2u * (y % 2u) + x % 2u;
-      var sum = 0.0;
-      for (var i = 0u; i < 32u; i++) {
-        let mixed = perturbed_theta(weights + 4u * i + place) * second[below * 32u + i]
-          + perturbed_theta(weights + 128u + i);
-        sum += mixed * perturbed_theta(weights + 160u + o * 32u + i);
-      }
-      third[value] = sum;
-      sums[turn] = sum;
-    }
-    workgroupBarrier();
-    for (var turn = 0u; turn < 8u; turn++) {
-      let value = turn * WORKGROUP + lane;
-      let start = value / 32u * 32u;
-      let o = value % 32u;
-      var mean = 0.0;
-      for (var i = 0u; i < 32u; i++) {
-        mean += third[start + i];
-      }
-      mean /= 32.0;
-      var variance = 0.0;
-      for (var i = 0u; i < 32u; i++) {
-        let away = third[start + i] - mean;
-        variance += away * away;
-      }
-      let scaled = (sums[turn] - mean) * factor_of(variance / 32.0) * perturbed_theta(weights + 1184u + o);
-      sums[turn] = gelu(scaled + perturbed_theta(weights + 1216u + o));
-    }
-    workgroupBarrier();
-    for (var turn = 0u; turn < 8u; turn++) {
-      third[turn * WORKGROUP + lane] = sums[turn];
-    }
-  }
-  workgroupBarrier();
+  stage(lane, trigger + STAGE_1, MAP_0, MAP_1, 1u, 32u, 64u, 64u);
+  stage(lane, trigger + STAGE_2, MAP_1, MAP_2, 2u, 64u, 64u, 32u);
+  stage(lane, trigger + STAGE_3, MAP_2, MAP_3, 4u, 32u, 32u, 32u);
 
   // Stages 4 and 5: half of the invocations, each two neighbours of the 16×16 map, which are 4×2 pixels of the image.
   if lane < 128u {

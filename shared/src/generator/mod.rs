@@ -12,7 +12,7 @@ pub mod frame;
 mod lanes;
 pub mod statistic;
 
-use crate::fault::{Fault, Faults, Reader};
+use crate::fault::{Faults, Reader, section};
 use crate::optimizer::Candidate;
 use crate::task::text::{Prompt, TextTask};
 use crate::text::bounded;
@@ -136,17 +136,11 @@ pub fn text_registry() -> &'static [(&'static str, BuildText)] {
 
 /// As [`build`], for a task of texts.
 pub fn build_text(spec: &Value, text: &TextTask) -> Result<Box<dyn TextGenerator>, Faults> {
-    let mut faults: Vec<Fault> = Vec::new();
-    let mut reader = Reader::new("generator", spec, &mut faults);
-    let names: Vec<_> = text_registry().iter().map(|(name, _)| *name).collect();
-    let chosen = reader.choice("kind", &names, Some("discrete"));
-    let generator = text_registry()[chosen].1(&mut reader, text);
-    reader.finish();
-    if faults.is_empty() {
-        Ok(generator)
-    } else {
-        Err(Faults(faults))
-    }
+    section("generator", spec, |reader| {
+        let names: Vec<_> = text_registry().iter().map(|(name, _)| *name).collect();
+        let chosen = reader.choice("kind", &names, Some("discrete"));
+        text_registry()[chosen].1(reader, text)
+    })
 }
 
 type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
@@ -165,17 +159,11 @@ pub fn registry() -> &'static [(&'static str, Build)] {
 
 /// Builds what a task file's `[generator]` table asks for; all faults at once.
 pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
-    let mut faults: Vec<Fault> = Vec::new();
-    let mut reader = Reader::new("generator", spec, &mut faults);
-    let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
-    let chosen = reader.choice("kind", &names, Some("statistic"));
-    let generator = registry()[chosen].1(&mut reader, shape);
-    reader.finish();
-    if faults.is_empty() {
-        Ok(generator)
-    } else {
-        Err(Faults(faults))
-    }
+    section("generator", spec, |reader| {
+        let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
+        let chosen = reader.choice("kind", &names, Some("statistic"));
+        registry()[chosen].1(reader, shape)
+    })
 }
 
 /// Renders a whole step on the CPU: candidate by candidate, image by image, 3·H·W bytes each, in the order

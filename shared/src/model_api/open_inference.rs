@@ -89,15 +89,7 @@ impl Dialect for OpenInference {
         body.extend_from_slice(header.as_bytes());
         let header_length = body.len();
         encode(input, images, &mut body);
-        Ok(Request {
-            method: Method::Post,
-            path: format!("{}/infer", self.path),
-            headers: vec![
-                ("content-type".into(), "application/octet-stream".into()),
-                (HEADER_LENGTH.into(), header_length.to_string()),
-            ],
-            body,
-        })
+        Ok(infer_request(&self.path, body, header_length))
     }
 
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
@@ -113,6 +105,19 @@ fn metadata_request(path: &str) -> Request {
         path: path.to_owned(),
         headers: vec![("accept".into(), "application/json".into())],
         body: Vec::new(),
+    }
+}
+
+/// Asks the model at `path` for answers; `body`: a JSON header of so many bytes, and the tensors' bytes.
+fn infer_request(path: &str, body: Vec<u8>, header_length: usize) -> Request {
+    Request {
+        method: Method::Post,
+        path: format!("{path}/infer"),
+        headers: vec![
+            ("content-type".into(), "application/octet-stream".into()),
+            (HEADER_LENGTH.into(), header_length.to_string()),
+        ],
+        body,
     }
 }
 

@@ -9,7 +9,7 @@ pub mod spsa_gc;
 pub mod zo_adam;
 pub mod zo_sgd;
 
-use crate::fault::{Fault, Faults, Reader};
+use crate::fault::{Faults, Reader, section};
 use crate::rng::{Direction, Distribution};
 use crate::task::text::BUILT;
 use serde::{Deserialize, Serialize};
@@ -217,33 +217,28 @@ pub fn build(
     plan: Plan,
     space: Space,
 ) -> Result<Box<dyn Optimizer>, Faults> {
-    let mut faults: Vec<Fault> = Vec::new();
-    let mut reader = Reader::new("optimizer", spec, &mut faults);
-    let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
-    let default = if BUILT && space.columns.is_some() {
-        "policy-gradient"
-    } else {
-        "zo-adam"
-    };
-    let chosen = reader.choice("kind", &names, Some(default));
-    let optimizer = registry()[chosen].1(&mut reader, identity, plan, space);
-    match (optimizer.draws_categories(), space.columns) {
-        (true, None) if BUILT => reader.fault(
-            "kind",
-            "draws categories, of which the generator has none; it goes with discrete",
-        ),
-        (false, Some(_)) if BUILT => reader.fault(
-            "kind",
-            "takes small steps in numbers, but the generator's parameters choose words; policy-gradient goes with it",
-        ),
-        _ => {}
-    }
-    reader.finish();
-    if faults.is_empty() {
-        Ok(optimizer)
-    } else {
-        Err(Faults(faults))
-    }
+    section("optimizer", spec, |reader| {
+        let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
+        let default = if BUILT && space.columns.is_some() {
+            "policy-gradient"
+        } else {
+            "zo-adam"
+        };
+        let chosen = reader.choice("kind", &names, Some(default));
+        let optimizer = registry()[chosen].1(reader, identity, plan, space);
+        match (optimizer.draws_categories(), space.columns) {
+            (true, None) if BUILT => reader.fault(
+                "kind",
+                "draws categories, of which the generator has none; it goes with discrete",
+            ),
+            (false, Some(_)) if BUILT => reader.fault(
+                "kind",
+                "takes small steps in numbers, but the generator's parameters choose words; policy-gradient goes with it",
+            ),
+            _ => {}
+        }
+        optimizer
+    })
 }
 
 #[cfg(test)]

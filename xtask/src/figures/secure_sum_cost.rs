@@ -7,10 +7,10 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::simulation::number;
-use super::{Figure, Inputs, measured, python};
+use super::{Figure, Inputs, measured};
 use crate::run::{quietly, step};
 use crate::workspace::{cargo, root, target};
-use crate::{setup, wasm};
+use crate::{python, setup, wasm};
 
 pub const FIGURE: Figure = Figure {
     name: "secure-sum-cost",
@@ -27,7 +27,7 @@ const FLOWER: &str = "flwr==1.41.0";
 fn run(inputs: &Inputs) -> Result<Value> {
     setup::for_building()?;
     wasm::build_secure_sum()?;
-    let python = python::environment("flower", &[FLOWER], "flwr.client.mod")?;
+    let python = python::environment("flower", &[FLOWER])?;
     step("cargo build secure_sum_cost (release)", || {
         let mut build = cargo();
         build.args(["build", "--release", "--package", "shared"]);

@@ -12,10 +12,10 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::simulation::number;
-use super::{Figure, Inputs, measured, python};
+use super::{Figure, Inputs, measured};
 use crate::run::{quietly, step};
 use crate::workspace::{cargo, root, target};
-use crate::{setup, wasm};
+use crate::{python, setup, wasm};
 
 pub const FIGURE: Figure = Figure {
     name: "step",
@@ -35,7 +35,7 @@ const COPIED: usize = 256 << 20;
 fn run(_: &Inputs) -> Result<Value> {
     setup::for_building()?;
     wasm::build()?;
-    let python = python::environment("figures", &[NUMPY], "numpy")?;
+    let python = python::environment("figures", &[NUMPY])?;
     let native = native()?;
     let mut turns = Vec::new();
     for turn in 0..TURNS {

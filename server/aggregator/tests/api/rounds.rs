@@ -199,15 +199,7 @@ async fn who_leaves_is_not_waited_for_and_has_no_token_any_more() {
         "unauthorized",
     )
     .await;
-    assert_eq!(
-        server
-            .api
-            .detail(&invite.federation)
-            .await
-            .summary
-            .participants,
-        3
-    );
+    assert_eq!(server.api.participants(&invite.federation).await, 3);
     server.stop().await;
 }
 

@@ -183,6 +183,10 @@ impl Api {
         response.json().await.unwrap()
     }
 
+    pub async fn participants(&self, id: &str) -> u32 {
+        self.detail(id).await.summary.participants
+    }
+
     pub async fn theta(&self, id: &str) -> Vec<f32> {
         let response = self
             .get(&format!("/v1/federations/{id}/theta"))

@@ -1,7 +1,7 @@
 //! FGVC Aircraft (Maji et al., 2013): `images_variant_train.txt`, `_val`, `_trainval` and `_test` with lines such as
 //! `1025794 707-320`, beside `images/1025794.jpg`.
 
-use super::{Item, List, ListFault, Split};
+use super::{Item, List, ListFault, Split, of_splits};
 
 /// The lists, in the folder itself or in `data/`, as the archive has it.
 pub(super) fn files(names: &[&str]) -> Vec<(Option<Split>, String)> {
@@ -15,10 +15,7 @@ pub(super) fn files(names: &[&str]) -> Vec<(Option<Split>, String)> {
             _ => None,
         }
     };
-    names
-        .iter()
-        .filter_map(|name| Some((Some(split_of(name)?), (*name).to_owned())))
-        .collect()
+    of_splits(names, split_of)
 }
 
 /// Adds the lines of one list.

@@ -1,7 +1,7 @@
 //! CLEVR (Johnson et al., CVPR 2017) as a task of counting: the label is the number of objects in
 //! `scenes/CLEVR_train_scenes.json` and `_val_`, the picture lies in `images/train/` or `images/val/`.
 
-use super::{Item, List, ListFault, Split};
+use super::{Item, List, ListFault, Split, of_splits};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -24,12 +24,9 @@ pub(super) fn files(names: &[&str]) -> Vec<(Option<Split>, String)> {
         "CLEVR_val_scenes.json" => Some(Split::Val),
         _ => None,
     };
-    let is_scenes = |name: &&&str| name.contains("scenes/");
-    names
-        .iter()
-        .filter(is_scenes)
-        .filter_map(|name| Some((Some(split_of(name)?), (*name).to_owned())))
-        .collect()
+    of_splits(names, |name| {
+        split_of(name).filter(|_| name.contains("scenes/"))
+    })
 }
 
 /// Adds the scenes of one file.

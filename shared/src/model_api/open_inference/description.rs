@@ -20,10 +20,7 @@ pub(super) struct Tensor<'a> {
 }
 
 /// The tensors of `inputs` or `outputs`, if there is such a list.
-pub(super) fn tensors<'a>(
-    metadata: &'a Value,
-    key: &str,
-) -> Result<Option<Vec<Tensor<'a>>>, ModelApiError> {
+fn tensors<'a>(metadata: &'a Value, key: &str) -> Result<Option<Vec<Tensor<'a>>>, ModelApiError> {
     let list = &metadata[key];
     if list.is_null() {
         return Ok(None);
@@ -48,14 +45,14 @@ pub(super) fn tensors<'a>(
     }
 }
 
-pub(super) fn no_model(why: &str) -> ModelApiError {
+fn no_model(why: &str) -> ModelApiError {
     ModelApiError::NotThisProtocol {
         detail: format!("it describes no model ({why})"),
     }
 }
 
-/// Reads a 2xx answer. All disagreements are collected, so that one look at them is enough.
-pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelApiError> {
+/// The JSON of a 2xx answer.
+pub(super) fn read(body: &[u8]) -> Result<Value, ModelApiError> {
     if status::is_html(body) {
         return Err(ModelApiError::NotThisProtocol {
             detail: status::detail(body),
@@ -66,20 +63,28 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
     if !metadata.is_object() {
         return Err(no_model("it is not a JSON object"));
     }
-    let parameters = &metadata["parameters"];
-    let (inputs, outputs) = (
-        tensors(&metadata, "inputs")?,
-        tensors(&metadata, "outputs")?,
-    );
-    let (Some(inputs), Some(outputs)) = (&inputs, &outputs) else {
-        let detail = "its description of the model has no `inputs` or no `outputs`".into();
-        return Err(ModelApiError::NotThisProtocol { detail });
-    };
+    Ok(metadata)
+}
 
+/// Its inputs and outputs.
+pub(super) fn both(metadata: &Value) -> Result<(Vec<Tensor<'_>>, Vec<Tensor<'_>>), ModelApiError> {
+    match (tensors(metadata, "inputs")?, tensors(metadata, "outputs")?) {
+        (Some(inputs), Some(outputs)) => Ok((inputs, outputs)),
+        _ => Err(ModelApiError::NotThisProtocol {
+            detail: "its description of the model has no `inputs` or no `outputs`".into(),
+        }),
+    }
+}
+
+/// Compares a 2xx answer with the task. All disagreements are collected, so that one look at them is enough.
+pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelApiError> {
+    let metadata = read(body)?;
+    let parameters = &metadata["parameters"];
+    let (inputs, outputs) = both(&metadata)?;
     let mut faults = Vec::new();
     let mut max_batch = number(&parameters["max_batch_size"]).filter(|&limit| limit > 0);
     match inputs.iter().find(|tensor| tensor.name == spec.input.name) {
-        None => faults.push(missing("input", &spec.input.name, inputs)),
+        None => faults.push(missing("input", &spec.input.name, &inputs)),
         Some(tensor) => {
             check_type(&spec.input, tensor, &mut faults);
             check_image_shape(&spec.input, tensor, &mut max_batch, &mut faults);
@@ -98,7 +103,7 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
         .iter()
         .find(|tensor| tensor.name == spec.output.name)
     {
-        None => faults.push(missing("output", &spec.output.name, outputs)),
+        None => faults.push(missing("output", &spec.output.name, &outputs)),
         Some(tensor) => check_classes(spec.output.classes, tensor, &mut faults),
     }
     let labels = strings(&parameters["labels"]);

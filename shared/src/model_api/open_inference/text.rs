@@ -7,10 +7,10 @@
 
 use serde_json::{Value, json};
 
-use super::description::{check_classes, missing, no_model, number, strings, tensors};
+use super::description::{self, both, check_classes, missing, number, strings};
 use super::{
-    Description, HEADER_LENGTH, Method, ModelApiError, ModelSpec, Request, Response, Scores,
-    answer, escape, metadata_request, status,
+    Description, ModelApiError, ModelSpec, Request, Response, Scores, answer, escape,
+    infer_request, metadata_request, status,
 };
 use crate::model_api::{TextDialect, TextQueries};
 use crate::task::text::TextTask;
@@ -37,14 +37,8 @@ impl TextDialect for OpenInferenceText {
 
     fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
         status::check(response, &self.spec.name)?;
-        let metadata: Value =
-            serde_json::from_slice(response.body).map_err(|error| no_model(&error.to_string()))?;
-        let (Some(inputs), Some(outputs)) = (
-            tensors(&metadata, "inputs")?,
-            tensors(&metadata, "outputs")?,
-        ) else {
-            return Err(no_model("it has no `inputs` or no `outputs`"));
-        };
+        let metadata = description::read(response.body)?;
+        let (inputs, outputs) = both(&metadata)?;
         let mut faults = Vec::new();
         let tensors = &self.task.tensors;
         let wanted = [
@@ -115,15 +109,7 @@ impl TextDialect for OpenInferenceText {
         let mut body = header.to_string().into_bytes();
         let header_length = body.len();
         body.append(&mut raw);
-        Request {
-            method: Method::Post,
-            path: format!("{}/infer", self.path),
-            headers: vec![
-                ("content-type".into(), "application/octet-stream".into()),
-                (HEADER_LENGTH.into(), header_length.to_string()),
-            ],
-            body,
-        }
+        infer_request(&self.path, body, header_length)
     }
 
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
@@ -157,6 +143,7 @@ impl OpenInferenceText {
 
 #[cfg(test)]
 mod tests {
+    use super::super::HEADER_LENGTH;
     use super::*;
     use crate::model_api::text_dialect;
     use crate::task::Task;

@@ -1,23 +1,27 @@
-//! Python environments for what figures are compared with.
+//! Python environments for what we are measured against and driven by.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::run::{find_in_path, quietly, step};
 use crate::workspace::target;
 
-/// Makes `target/NAME` a Python environment with these packages, unless `module` can be imported there already;
+/// Makes `target/NAME` a Python environment with these packages, each with its version, unless it is one already;
 /// gives its python.
-pub fn environment(name: &str, packages: &[&str], module: &str) -> Result<PathBuf> {
+pub fn environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let folder = target().join(name);
     let python = folder.join(if cfg!(windows) {
         "Scripts/python.exe"
     } else {
         "bin/python"
     });
-    if imports(&python, module) {
+    let stamp = folder.join("installed-requirements.txt");
+    let wanted = packages.join("\n");
+    if python.is_file()
+        && std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
+    {
         return Ok(python);
     }
     let Some(system_python) = find_in_path("python3") else {
@@ -40,14 +44,6 @@ pub fn environment(name: &str, packages: &[&str], module: &str) -> Result<PathBu
                 .args(packages),
         )
     })?;
+    std::fs::write(stamp, wanted)?;
     Ok(python)
-}
-
-fn imports(python: &Path, module: &str) -> bool {
-    python.is_file()
-        && Command::new(python)
-            .args(["-c", &format!("import {module}")])
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
 }

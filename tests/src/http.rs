@@ -1,0 +1,88 @@
+//! HTTP for model APIs that tests play. Small on purpose: HTTP/1.1, one request a connection.
+
+// A helper of tests: what cannot be done fails the test.
+#![allow(clippy::expect_used)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+
+/// One request.
+pub struct Asked {
+    /// Its first line.
+    pub head: String,
+    /// Its whole body.
+    pub body: Vec<u8>,
+    /// Bytes of the body that are JSON, with tensors behind them; 0 where it does not say.
+    pub json_length: usize,
+}
+
+/// Serves every connection on a free port, each in a thread of its own, until the test's process ends: where it
+/// listens.
+///
+/// # Panics
+/// If no port is free.
+pub fn listen(serve: impl Fn(TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it listens"));
+    let serve = Arc::new(serve);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = Arc::clone(&serve);
+            // A client that goes away is none of the server's business.
+            std::thread::spawn(move || drop(serve(stream)));
+        }
+    });
+    url
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// What the connection says.
+pub fn read(stream: &TcpStream) -> std::io::Result<Asked> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut head, mut length, mut json_length) = (String::new(), 0, 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? <= 2 {
+            break;
+        }
+        let lower = line.to_ascii_lowercase();
+        let number = |name: &str| {
+            lower
+                .strip_prefix(name)
+                .and_then(|v| v.trim().parse::<usize>().ok())
+        };
+        length = number("content-length:").unwrap_or(length);
+        json_length = number("inference-header-content-length:").unwrap_or(json_length);
+        if head.is_empty() {
+            head = line;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Asked {
+        head,
+        body,
+        json_length,
+    })
+}
+
+/// Writes an answer; `headers` are whole lines.
+///
+/// # Errors
+/// What the connection says.
+pub fn write(
+    stream: &mut TcpStream,
+    status: u16,
+    headers: &str,
+    body: &[u8],
+) -> std::io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)
+}
