@@ -135,12 +135,12 @@ impl Participant {
             };
             event = Event::Evaluated {
                 outcomes: evaluation.candidates.iter().map(|_| draw()).collect(),
-                frequencies: None,
+                means: None,
             };
             if evaluation.candidates.is_empty() {
                 event = Event::Evaluated {
                     outcomes: vec![draw()],
-                    frequencies: None,
+                    means: None,
                 };
             }
         }

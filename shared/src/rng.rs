@@ -61,6 +61,10 @@ pub mod purpose {
     pub const FAULT: u32 = 7;
     /// Jitter of retries.
     pub const JITTER: u32 = 8;
+    /// Who trains in a round.
+    pub const DRAW: u32 = 9;
+    /// Which examples a mapping is learnt from.
+    pub const COUNTS: u32 = 10;
 }
 
 /// A sequence of random numbers read off consecutive Philox blocks.

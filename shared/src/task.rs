@@ -9,11 +9,14 @@ pub use crate::federation::settings::{Federation, Rule};
 use crate::generator::{self, Generator, Shape, TextGenerator};
 use crate::image::Fit;
 use crate::model_api::{Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec};
-use crate::objective::{Objective, loss::Loss, mapping::MappingSpec};
+use crate::objective::mapping::{Kind, Learnt, Mapping, MappingSpec};
+use crate::objective::{Objective, counts, loss::Loss};
 use crate::optimizer::{self, Identity, Optimizer, Plan, Space};
 use crate::privacy::Ledger;
 use crate::rng::{derive_key, purpose};
 use crate::round::contribution::Contribution;
+use crate::round::phase::RoundKind;
+use crate::round::policy::Policy;
 use crate::secure_sum::BUILT;
 use crate::sort::sort;
 use crate::text::position;
@@ -97,6 +100,7 @@ pub struct Task {
     space: Space,
     length: usize,
     contribution: Option<Contribution>,
+    counting: Option<Contribution>,
 }
 
 impl Task {
@@ -178,6 +182,17 @@ impl Task {
                 "must be false: policy-gradient learns from draws at the very θ that it moves";
             fault("federation.ask_ahead", message.to_owned());
         }
+        self.plan_for_budget(optimizer, &mut fault);
+        if let Some(learnt) = self.learnt_together() {
+            if self.federation.privacy.is_some() {
+                let message = "\"together\" cannot be had with [federation.privacy]: counts carry no noise; choose \"alone\"";
+                fault("mapping.learn", message.to_owned());
+            }
+            match Contribution::counting(&self.federation, self.counts_length(learnt)) {
+                Ok(counting) => self.counting = counting,
+                Err(error) => fault("federation.secure_sum", error.to_string()),
+            }
+        }
         if self.length > 0 {
             match Contribution::new(&self.federation, self.length) {
                 Ok(contribution) => {
@@ -192,6 +207,26 @@ impl Task {
                 }
                 Err(error) => fault("federation.secure_sum", error.to_string()),
             }
+        }
+    }
+
+    /// Where the query budget does not cover all rounds, there are as many as it covers: schedules end with the last of
+    /// them, and nobody stops on the way. Where few are drawn to train, nobody knows how often anyone is.
+    fn plan_for_budget(&mut self, optimizer: &dyn Optimizer, fault: &mut dyn FnMut(&str, String)) {
+        let federation = &mut self.federation;
+        if federation.query_budget == 0 || federation.policy.active > 0 {
+            return;
+        }
+        let learning = self.mapping.learnt.map_or(0, |l| u64::from(l.examples));
+        let round = federation.training_queries(optimizer);
+        let covered = federation.query_budget.saturating_sub(learning) / round.max(1);
+        if covered == 0 {
+            let message = format!(
+                "does not cover a single round: that is {round} queries, and {learning} for the mapping"
+            );
+            fault("federation.query_budget", message);
+        } else if covered < u64::from(federation.rounds) {
+            federation.rounds = covered as u32;
         }
     }
 
@@ -218,7 +253,7 @@ impl Task {
         let mapping = r.table("mapping", |r| {
             MappingSpec::read(r, labels.len(), model.output.classes)
         });
-        if tensors.is_some() && mapping != MappingSpec::Identity {
+        if tensors.is_some() && mapping.kind != Kind::Identity {
             r.fault(
                 "mapping.kind",
                 "must be \"identity\": a text model scores the labels themselves",
@@ -254,6 +289,7 @@ impl Task {
             space: Space::default(),
             length: 0,
             contribution: None,
+            counting: None,
         }
     }
 
@@ -273,6 +309,57 @@ impl Task {
     #[must_use]
     pub fn contribution(&self) -> Option<&Contribution> {
         self.contribution.as_ref().filter(|_| BUILT)
+    }
+
+    /// How the mapping is learnt, if the federation begins with a counting round for it.
+    #[must_use]
+    pub fn learnt_together(&self) -> Option<Learnt> {
+        let together = |l: &Learnt| counts::BUILT && l.together;
+        self.mapping.learnt.filter(together)
+    }
+
+    /// Numbers that one participant counts.
+    fn counts_length(&self, learnt: Learnt) -> usize {
+        let classes = self.model.output.classes;
+        learnt.counted.length(self.labels.len(), classes)
+    }
+
+    /// When the phases of a round of this kind end: nobody is drawn to count, all do.
+    #[must_use]
+    pub fn policy_of(&self, kind: RoundKind) -> Policy {
+        let policy = self.federation.policy;
+        match kind {
+            RoundKind::Training => policy,
+            RoundKind::Counting => Policy {
+                active: 0,
+                ..policy
+            },
+        }
+    }
+
+    /// Numbers in one participant's message of a round of this kind.
+    #[must_use]
+    pub fn length_of(&self, kind: RoundKind) -> usize {
+        match (kind, self.learnt_together()) {
+            (RoundKind::Counting, Some(learnt)) => self.counts_length(learnt),
+            _ => self.length,
+        }
+    }
+
+    /// How a message of such a round is encoded for a secure sum; nothing where it is sent as it is.
+    #[must_use]
+    pub fn contribution_of(&self, kind: RoundKind) -> Option<&Contribution> {
+        match kind {
+            RoundKind::Counting if counts::BUILT => self.counting.as_ref().filter(|_| BUILT),
+            _ => self.contribution(),
+        }
+    }
+
+    /// The mapping that follows from the means of what was counted.
+    #[must_use]
+    pub fn fit_mapping(&self, means: &[f32]) -> Mapping {
+        let classes = self.model.output.classes;
+        self.mapping.fit(means, self.labels.len(), classes)
     }
 
     /// The task as JSON.
@@ -388,7 +475,7 @@ impl Task {
 
     /// The objective, given the mapping in use.
     #[must_use]
-    pub fn objective(&self, mapping: crate::objective::mapping::Mapping) -> Objective {
+    pub fn objective(&self, mapping: Mapping) -> Objective {
         Objective {
             mapping,
             loss: self.loss,
@@ -399,8 +486,8 @@ impl Task {
 
     /// Queries that one participant spends if they train in every round (measuring comes on top).
     pub fn training_queries(&self) -> Result<u64, Faults> {
-        let steps = u64::from(self.federation.rounds) * u64::from(self.federation.local_steps);
-        Ok(steps * self.optimizer(0)?.batches_per_step() as u64 * u64::from(self.federation.batch))
+        let round = self.federation.training_queries(&*self.optimizer(0)?);
+        Ok(u64::from(self.federation.rounds) * round)
     }
 
     /// The number of the label called `label`.

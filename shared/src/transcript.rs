@@ -10,7 +10,7 @@ mod read;
 mod replay;
 
 pub use read::read;
-pub use replay::{Commitments, Difference, Place, Replay, What};
+pub use replay::{Commitments, Difference, Patience, Place, Replay, What};
 
 use crate::federation::advance::Sums;
 use crate::round::phase::AbortReason;
@@ -57,7 +57,7 @@ pub enum Entry {
 pub struct RoundEntry {
     /// Its number, counting aborted rounds.
     pub round: u32,
-    /// θ updates before it.
+    /// θ updates before it. A counting round moves θ by nothing and counts for none.
     pub step: u32,
     /// Why there is no new θ, if there is none.
     pub aborted: Option<AbortReason>,

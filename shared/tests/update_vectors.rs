@@ -61,6 +61,7 @@ fn anew() -> Vectors {
             total: 40,
             loss: 17.375,
             queries: 1_360,
+            unprompted: Some(29),
         },
     };
     let large = Update {
@@ -72,6 +73,7 @@ fn anew() -> Vectors {
             total: u32::MAX,
             loss: -0.5,
             queries: u32::MAX,
+            unprompted: None,
         },
         ..usual.clone()
     };
@@ -84,7 +86,7 @@ fn anew() -> Vectors {
     let negative = [
         Vec::new(),
         with(&|b| b[0] = 0),
-        with(&|b| b[0] = 2),
+        with(&|b| b[0] = 1),
         with(&|b| b.push(0)),
         with(&|b| b.extend_from_within(..)),
         with(&|b| b.truncate(1)),

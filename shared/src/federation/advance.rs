@@ -1,11 +1,12 @@
 //! From the sums of a round to the next θ: the one function that the aggregator, a simulation, every participant
 //! and an auditor run, and that must give all of them the same bits.
 
-use super::combine::bound_norm;
+use super::combine::{Combine, bound_norm};
 use super::server_optimizer::ServerState;
 use super::settings::Rule;
 use crate::round::contribution::Decoded;
 use crate::round::messages::Metrics;
+use crate::round::phase::RoundKind;
 use crate::task::Task;
 use serde::{Deserialize, Serialize};
 
@@ -57,34 +58,7 @@ pub fn advance(
     sums: &Sums,
 ) -> Result<Metrics, AdvanceError> {
     let federation = &task.federation;
-    let (mean, metrics) = match sums {
-        Sums::Plain { mean, metrics } => (mean.clone(), *metrics),
-        Sums::Secure { groups } => {
-            let mut metrics = Metrics::default();
-            let mut parts = Vec::with_capacity(groups.len());
-            for group in groups {
-                let Some(mut group) = decode(task, group) else {
-                    continue;
-                };
-                // A mean of updates that keep the bound keeps it too; noise of an honest group may not.
-                if federation.privacy.is_none() {
-                    bound_norm(&mut group.mean, federation.clip);
-                }
-                metrics.add(&group.metrics);
-                parts.push((group.weight, group.mean));
-            }
-            (
-                federation
-                    .combine
-                    .apply(&parts)
-                    .ok_or(AdvanceError::Empty)?,
-                metrics,
-            )
-        }
-    };
-    if mean.len() != task.update_length() {
-        return Err(AdvanceError::Empty);
-    }
+    let (mean, metrics) = combined(task, RoundKind::Training, sums)?;
     let mean = match federation.rule {
         Rule::FedAvg => mean,
         Rule::Scalars => {
@@ -111,8 +85,72 @@ pub fn advance(
     Ok(metrics)
 }
 
-fn decode(task: &Task, group: &GroupSum) -> Option<Decoded> {
-    task.contribution()?
+/// What a counting round came to: the means of what was counted, from which the mapping follows. θ stays.
+pub fn count(task: &Task, sums: &Sums) -> Result<(Vec<f32>, Metrics), AdvanceError> {
+    let (means, metrics) = combined(task, RoundKind::Counting, sums)?;
+    if means.iter().all(|mean| mean.is_finite()) {
+        Ok((means, metrics))
+    } else {
+        Err(AdvanceError::Overflow)
+    }
+}
+
+fn combined(
+    task: &Task,
+    kind: RoundKind,
+    sums: &Sums,
+) -> Result<(Vec<f32>, Metrics), AdvanceError> {
+    let federation = &task.federation;
+    let (mean, metrics) = match sums {
+        Sums::Plain { mean, metrics } => (mean.clone(), *metrics),
+        Sums::Secure { groups } => {
+            let mut metrics = Metrics::default();
+            let mut parts = Vec::with_capacity(groups.len());
+            for group in groups {
+                let Some(mut group) = decode(task, kind, group) else {
+                    continue;
+                };
+                // A mean of updates that keep the bound keeps it too; noise of an honest group may not.
+                if kind == RoundKind::Training && federation.privacy.is_none() {
+                    bound_norm(&mut group.mean, federation.clip);
+                }
+                metrics.add(&group.metrics);
+                parts.push((group.weight, group.mean));
+            }
+            let mean = combine_of(task, kind).apply(&parts);
+            (mean.ok_or(AdvanceError::Empty)?, metrics)
+        }
+    };
+    if mean.len() == task.length_of(kind) {
+        Ok((mean, metrics))
+    } else {
+        Err(AdvanceError::Empty)
+    }
+}
+
+/// One participant's message within the bounds of its kind of round: a norm for updates, ±1 for every mean of counts.
+pub fn bound(task: &Task, kind: RoundKind, numbers: &mut [f32]) {
+    match kind {
+        RoundKind::Counting => numbers.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0)),
+        RoundKind::Training if task.federation.clip > 0.0 => {
+            bound_norm(numbers, task.federation.clip);
+        }
+        RoundKind::Training => {}
+    }
+}
+
+/// How parts become one in a round of this kind. Counts are always added up: the median of what groups with different
+/// labels count says nothing.
+#[must_use]
+pub fn combine_of(task: &Task, kind: RoundKind) -> Combine {
+    match kind {
+        RoundKind::Training => task.federation.combine,
+        RoundKind::Counting => Combine::Mean,
+    }
+}
+
+fn decode(task: &Task, kind: RoundKind, group: &GroupSum) -> Option<Decoded> {
+    task.contribution_of(kind)?
         .decode(&group.sum, group.members.len() as u32)
 }
 

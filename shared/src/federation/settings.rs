@@ -3,6 +3,8 @@
 use super::combine::Combine;
 use super::server_optimizer::ServerOptimizer;
 use crate::fault::Reader;
+use crate::optimizer::Optimizer;
+use crate::round::draw;
 use crate::round::policy::{Limits, Policy, SecurePhases};
 use crate::secure_sum::SumPolicy;
 
@@ -32,6 +34,10 @@ pub struct Federation {
     /// Each step but a round's first is asked from θ as it was before the step before it (a gradient delayed by
     /// one step), so that its images are prepared while answers are awaited.
     pub ask_ahead: bool,
+    /// Rounds that the file asks for; `rounds` are fewer where the query budget does not cover so many.
+    pub rounds_wanted: u32,
+    /// The federation ends when the held-out loss has not improved for so many rounds; 0 = never before the last.
+    pub patience: u32,
     /// Queries that one participant may spend in all; 0 = no limit.
     pub query_budget: u64,
     /// What happens to the mean update.
@@ -75,6 +81,13 @@ pub struct Privacy {
 }
 
 impl Federation {
+    /// Queries of one participant's training in one round.
+    #[must_use]
+    pub fn training_queries(&self, optimizer: &dyn Optimizer) -> u64 {
+        let batches = u64::from(self.local_steps) * optimizer.batches_per_step() as u64;
+        batches * u64::from(self.batch)
+    }
+
     /// `ask_ahead` is the default of that setting.
     pub(crate) fn read(r: &mut Reader<'_>, ask_ahead: bool) -> Self {
         let rule =
@@ -84,6 +97,8 @@ impl Federation {
         let batch = r.whole("batch", 1..=4096, Some(32)) as u32;
         let ask_ahead = r.flag("ask_ahead", ask_ahead);
         let query_budget = r.whole("query_budget", 0..=u64::MAX, Some(0));
+        let patience = r.whole("patience", 0..=100_000, Some(0)) as u32;
+        let active = r.whole("active", 0..=1_000_000, Some(0)) as u32;
         let server = r.table("server", ServerOptimizer::read);
         let has_secure = r.has("secure_sum");
         let has_privacy = r.has("privacy");
@@ -93,9 +108,17 @@ impl Federation {
         let trim = r.number("trim", 0.0..=0.49, Some(0.2));
         let combine = [Combine::Mean, Combine::Median, Combine::TrimmedMean(trim)]
             [r.choice("combine", &["mean", "median", "trimmed-mean"], Some("mean"))];
-        let mut open = r.table("open", |r| Limits::read(r, 2_000, 120_000));
+        // Where few train, the clock may run from the beginning of their training.
+        let longest = if active > 0 { 600_000 } else { 120_000 };
+        let mut open = r.table("open", |r| Limits::read(r, 2_000, longest));
         let mut upload = r.table("upload", |r| Limits::read(r, 20_000, 60_000));
         let lease_ms = r.whole("lease_seconds", 5..=3600, Some(120)) * 1000;
+        if active > 0 && !draw::BUILT {
+            r.fault("active", "is not in this build");
+        }
+        if active > 0 && u64::from(active) > u64::from(open.count_max) {
+            r.fault("active", "exceeds open.count_max: no round takes so many");
+        }
         if upload.count_min > open.count_max {
             r.fault(
                 "upload.count_min",
@@ -130,6 +153,8 @@ impl Federation {
         Self {
             rule,
             rounds,
+            rounds_wanted: rounds,
+            patience,
             local_steps,
             batch,
             ask_ahead,
@@ -143,6 +168,7 @@ impl Federation {
                 open,
                 upload,
                 secure: phases,
+                active,
                 lease_ms,
             },
         }

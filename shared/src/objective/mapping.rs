@@ -3,95 +3,214 @@
 //! Measured on real models, the choice of the mapping moves accuracy more than any prompt does on clean data,
 //! so it is a part of the task and never an afterthought.
 
-use super::loss::softmax;
+use super::counts::{BUILT, Counted, LOGIT_MOST};
 use crate::fault::Reader;
 use crate::model_api::OutputKind;
 use serde::{Deserialize, Serialize};
 
 /// What a task file asks for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum MappingSpec {
+#[derive(Clone, Debug, PartialEq)]
+pub struct MappingSpec {
+    /// From which classes to which labels.
+    pub kind: Kind,
+    /// What of it is learnt; nothing if it is stated whole.
+    pub learnt: Option<Learnt>,
+}
+
+/// From which classes to which labels.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
     /// Class i is label i.
     Identity,
-    /// The classes of each label, stated.
-    Groups {
-        /// `groups[label]` = model classes.
-        groups: Vec<Vec<usize>>,
-    },
-    /// Learnt from which classes answer to which labels on unprompted training examples.
-    Frequency {
-        /// Classes for each label.
-        per_label: usize,
-        /// Rank by (class mean − grand mean)/sd of the logits instead of by mean probability; also calibrates.
-        lift: bool,
-    },
+    /// `[label]` = its model classes, stated.
+    Groups(Vec<Vec<usize>>),
+    /// Learnt: so many classes for each label, those that answer most to its examples.
+    Frequency(usize),
 }
+
+/// How a mapping is learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learnt {
+    /// From what.
+    pub counted: Counted,
+    /// By all in the federation's first concluded round; else by each participant alone.
+    pub together: bool,
+    /// Training examples that a participant asks for it, at most.
+    pub examples: u32,
+}
+
+/// So many numbers go into one message at most.
+const MOST_COUNTS: usize = 4_000_000;
 
 impl MappingSpec {
     /// Reads `[mapping]`.
     pub(crate) fn read(reader: &mut Reader<'_>, labels: usize, classes: usize) -> Self {
-        match reader.choice(
-            "kind",
-            &["identity", "groups", "frequency"],
-            Some("identity"),
-        ) {
-            1 => {
-                let groups = reader.list("groups", None, "lists of class numbers", |v| {
-                    v.as_array()?
-                        .iter()
-                        .map(|c| c.as_u64().map(|c| c as usize))
-                        .collect::<Option<Vec<_>>>()
-                });
-                if groups.len() != labels {
-                    reader.fault(
-                        "groups",
-                        format!(
-                            "must hold one list for each of the {labels} labels, but holds {}",
-                            groups.len()
-                        ),
-                    );
-                }
-                if groups.iter().any(Vec::is_empty)
-                    || groups.iter().flatten().any(|c| *c >= classes)
-                {
-                    reader.fault(
-                        "groups",
-                        format!("each list must hold at least one class number below {classes}"),
-                    );
-                }
-                Self::Groups { groups }
-            }
+        let kinds = ["identity", "groups", "frequency"];
+        let kind = match reader.choice("kind", &kinds, Some(kinds[0])) {
+            1 => Kind::Groups(read_groups(reader, labels, classes)),
             2 => {
                 let per_label = reader.whole("per_label", 1..=1000, Some(1)) as usize;
                 if per_label * labels > classes {
                     reader.fault("per_label", format!("{labels} labels × {per_label} classes exceed the model's {classes} classes"));
                 }
-                let lift =
-                    reader.choice("rank", &["probability", "lift"], Some("probability")) == 1;
-                Self::Frequency { per_label, lift }
+                Kind::Frequency(per_label)
             }
             _ => {
                 if labels != classes {
                     reader.fault("kind", format!("\"identity\" needs as many labels as the model has classes, but there are {labels} labels and {classes} classes"));
                 }
-                Self::Identity
+                Kind::Identity
             }
+        };
+        let counted = match kind {
+            Kind::Frequency(_) => {
+                let ranks = ["probability", "lift"];
+                let counted = [Counted::Probabilities, Counted::Logits];
+                Some(counted[reader.choice("rank", &ranks, Some(ranks[0]))])
+            }
+            _ => reader.flag("calibrate", false).then_some(Counted::Means),
+        };
+        if counted.is_some_and(|c| c.length(labels, classes) > MOST_COUNTS) {
+            reader.fault("kind", format!("learns from more numbers than the {MOST_COUNTS} that are counted at most: too many labels × classes"));
         }
+        if counted.is_some() && !BUILT {
+            reader.fault("kind", "a mapping that is learnt is not in this build");
+        }
+        let learnt = counted.filter(|_| BUILT).map(|counted| Learnt {
+            counted,
+            together: reader.choice("learn", &["together", "alone"], Some("together")) == 0,
+            examples: reader.whole("examples", 1..=100_000, Some(512)) as u32,
+        });
+        Self { kind, learnt }
     }
 
     /// The mapping, where it needs no learning.
     #[must_use]
     pub fn fixed(&self) -> Option<Mapping> {
-        match self {
-            Self::Identity => Some(Mapping::Identity),
-            Self::Groups { groups } => Some(Mapping::Groups {
+        match &self.kind {
+            _ if self.learnt.is_some() => None,
+            Kind::Identity => Some(Mapping::Identity),
+            Kind::Groups(groups) => Some(Mapping::Groups {
                 groups: groups.clone(),
                 offset: Vec::new(),
                 scale: Vec::new(),
             }),
-            Self::Frequency { .. } => None,
+            Kind::Frequency(_) => None,
         }
+    }
+
+    /// The mapping that follows from the means of what was counted ([`Counted`]). Total: whatever the numbers are, there
+    /// is one, and the same one everywhere.
+    #[must_use]
+    pub fn fit(&self, means: &[f32], labels: usize, classes: usize) -> Mapping {
+        let counted = self.learnt.filter(|_| BUILT).map(|l| l.counted);
+        let Some(counted) = counted.filter(|c| c.length(labels, classes) == means.len()) else {
+            return Mapping::Identity;
+        };
+        let per_label = match &self.kind {
+            Kind::Frequency(per_label) => *per_label,
+            // Bias calibration: each class's mean logit is subtracted.
+            stated => {
+                let groups = match stated {
+                    Kind::Groups(groups) => groups.clone(),
+                    _ => (0..classes).map(|c| vec![c]).collect(),
+                };
+                return Mapping::Groups {
+                    groups,
+                    offset: means.iter().map(|m| m * LOGIT_MOST).collect(),
+                    scale: Vec::new(),
+                };
+            }
+        };
+        frequency(means, labels, classes, per_label, counted)
+    }
+}
+
+fn read_groups(reader: &mut Reader<'_>, labels: usize, classes: usize) -> Vec<Vec<usize>> {
+    let groups = reader.list("groups", None, "lists of class numbers", |v| {
+        v.as_array()?
+            .iter()
+            .map(|c| c.as_u64().map(|c| c as usize))
+            .collect::<Option<Vec<_>>>()
+    });
+    if groups.len() != labels {
+        reader.fault(
+            "groups",
+            format!(
+                "must hold one list for each of the {labels} labels, but holds {}",
+                groups.len()
+            ),
+        );
+    }
+    if groups.iter().any(Vec::is_empty) || groups.iter().flatten().any(|c| *c >= classes) {
+        reader.fault(
+            "groups",
+            format!("each list must hold at least one class number below {classes}"),
+        );
+    }
+    groups
+}
+
+/// Greedy: the best (label, class) pair first, each class given once, `per_label` classes for each label. The rank of a
+/// pair is the class's mean probability on the label's examples, or its *lift*: (mean logit on them − mean logit) / sd,
+/// by which the logits are then standardised too.
+fn frequency(
+    means: &[f32],
+    labels: usize,
+    classes: usize,
+    per_label: usize,
+    counted: Counted,
+) -> Mapping {
+    let (by_label, rest) = means.split_at(labels);
+    let (cells, squares) = rest.split_at(labels * classes);
+    let lift = counted == Counted::Logits;
+    let grand: Vec<f64> = (0..classes)
+        .map(|c| (0..labels).map(|l| f64::from(cells[l * classes + c])).sum())
+        .collect();
+    let sd: Vec<f64> = squares
+        .iter()
+        .zip(&grand)
+        .map(|(square, grand)| (f64::from(*square) - grand * grand).max(1e-12).sqrt())
+        .collect();
+    let rank = |label: usize, class: usize| {
+        let share = f64::from(by_label[label]);
+        // Of a label without examples all cells are 0.
+        let mean =
+            f64::from(cells[label * classes + class]) / if share > 0.0 { share } else { 1.0 };
+        if lift {
+            (mean - grand[class]) / sd[class]
+        } else {
+            mean
+        }
+    };
+    let mut pairs: Vec<(f64, usize, usize)> = (0..labels)
+        .flat_map(|l| (0..classes).map(move |c| (l, c)))
+        .map(|(l, c)| (rank(l, c), l, c))
+        .collect();
+    crate::sort::sort_by(&mut pairs, |a, b| {
+        b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2))
+    });
+    let mut groups = vec![Vec::new(); labels];
+    let mut taken = vec![false; classes];
+    for (_, label, class) in pairs {
+        if groups[label].len() < per_label && !taken[class] {
+            groups[label].push(class);
+            taken[class] = true;
+        }
+    }
+    let logits = |v: Vec<f64>| {
+        let logit = |x| (x * f64::from(LOGIT_MOST)) as f32;
+        v.into_iter().map(logit).collect()
+    };
+    let (offset, scale) = if lift {
+        (logits(grand), logits(sd))
+    } else {
+        (Vec::new(), Vec::new())
+    };
+    Mapping::Groups {
+        groups,
+        offset,
+        scale,
     }
 }
 
@@ -112,7 +231,7 @@ pub enum Mapping {
 }
 
 /// Probabilities below this count as this: log must stay finite.
-const FLOOR: f32 = 1e-12;
+pub(super) const FLOOR: f32 = 1e-12;
 
 impl Mapping {
     /// Scores of the labels, as logits.
@@ -139,118 +258,27 @@ impl Mapping {
                     .map(|g| g.iter().map(|&c| logit(c)).sum::<f32>() / g.len().max(1) as f32)
                     .collect()
             }
-            (Self::Groups { groups, .. }, OutputKind::Probabilities) => groups
-                .iter()
-                .map(|g| log(g.iter().filter_map(|&c| row.get(c)).sum()))
-                .collect(),
-        }
-    }
-}
-
-/// Sums from which a `frequency` mapping is fitted. They add up over batches and over participants.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Frequencies {
-    classes: usize,
-    examples: Vec<f64>,
-    probability: Vec<f64>,
-    logit: Vec<f64>,
-    logit_squared: Vec<f64>,
-}
-
-impl Frequencies {
-    /// Nothing counted yet.
-    #[must_use]
-    pub fn new(labels: usize, classes: usize) -> Self {
-        let cells = vec![0.0; labels * classes];
-        Self {
-            classes,
-            examples: vec![0.0; labels],
-            probability: cells.clone(),
-            logit: cells,
-            logit_squared: vec![0.0; classes],
-        }
-    }
-
-    /// Counts the answer to one unprompted example.
-    pub fn count(&mut self, row: &[f32], label: usize, output: OutputKind) {
-        let logits: Vec<f32> = match output {
-            OutputKind::Logits => row.to_vec(),
-            OutputKind::Probabilities => row.iter().map(|p| libm::logf(p.max(FLOOR))).collect(),
-        };
-        self.examples[label] += 1.0;
-        for (c, (p, l)) in softmax(&logits).iter().zip(&logits).enumerate() {
-            self.probability[label * self.classes + c] += f64::from(*p);
-            self.logit[label * self.classes + c] += f64::from(*l);
-            self.logit_squared[c] += f64::from(*l) * f64::from(*l);
-        }
-    }
-
-    /// Adds another participant's sums.
-    pub fn add(&mut self, other: &Self) {
-        let pairs = [
-            (&mut self.examples, &other.examples),
-            (&mut self.probability, &other.probability),
-            (&mut self.logit, &other.logit),
-            (&mut self.logit_squared, &other.logit_squared),
-        ];
-        for (mine, theirs) in pairs {
-            mine.iter_mut().zip(theirs).for_each(|(a, b)| *a += b);
-        }
-    }
-
-    /// Greedy: the best (label, class) pair first, each class given once, `per_label` classes for each label.
-    #[must_use]
-    pub fn fit(&self, per_label: usize, lift: bool) -> Mapping {
-        let (labels, classes) = (self.examples.len(), self.classes);
-        let total: f64 = self.examples.iter().sum::<f64>().max(1.0);
-        let grand: Vec<f64> = (0..classes)
-            .map(|c| {
-                (0..labels)
-                    .map(|l| self.logit[l * classes + c])
-                    .sum::<f64>()
-                    / total
-            })
-            .collect();
-        let sd: Vec<f64> = (0..classes)
-            .map(|c| {
-                (self.logit_squared[c] / total - grand[c] * grand[c])
-                    .max(1e-12)
-                    .sqrt()
-            })
-            .collect();
-        let rank = |label: usize, class: usize| {
-            let (n, cell) = (self.examples[label].max(1.0), label * classes + class);
-            if lift {
-                (self.logit[cell] / n - grand[class]) / sd[class]
-            } else {
-                self.probability[cell] / n
+            (
+                Self::Groups {
+                    groups,
+                    offset,
+                    scale,
+                },
+                OutputKind::Probabilities,
+            ) => {
+                let probability = |c: usize| {
+                    let p = row.get(c).copied().unwrap_or(0.0);
+                    match offset.get(c) {
+                        // Calibrated. Standardised log-probabilities would not be probabilities of anything.
+                        Some(offset) if BUILT && scale.is_empty() => p * libm::expf(-offset),
+                        _ => p,
+                    }
+                };
+                groups
+                    .iter()
+                    .map(|g| log(g.iter().map(|&c| probability(c)).sum()))
+                    .collect()
             }
-        };
-        let mut pairs: Vec<(f64, usize, usize)> = (0..labels)
-            .flat_map(|l| (0..classes).map(move |c| (l, c)))
-            .map(|(l, c)| (rank(l, c), l, c))
-            .collect();
-        crate::sort::sort_by(&mut pairs, |a, b| {
-            b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2))
-        });
-        let mut groups = vec![Vec::new(); labels];
-        let mut taken = vec![false; classes];
-        for (_, label, class) in pairs {
-            if groups[label].len() < per_label && !taken[class] {
-                groups[label].push(class);
-                taken[class] = true;
-            }
-        }
-        let as_f32 = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
-        let (offset, scale) = if lift {
-            (as_f32(grand), as_f32(sd))
-        } else {
-            (Vec::new(), Vec::new())
-        };
-        Mapping::Groups {
-            groups,
-            offset,
-            scale,
         }
     }
 }
@@ -258,6 +286,8 @@ impl Frequencies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::counts::Counts;
+    use serde_json::json;
 
     #[test]
     fn groups_average_logits_and_add_probabilities() {
@@ -274,40 +304,124 @@ mod tests {
         assert!((p[0] - p[1]).abs() < 1e-6);
     }
 
+    fn spec(source: serde_json::Value) -> MappingSpec {
+        let spec = crate::fault::section("mapping", &source, |r| MappingSpec::read(r, 3, 4));
+        spec.unwrap()
+    }
+
     #[test]
     fn frequency_finds_the_permutation() {
         // The model calls label 0 class 2, label 1 class 0, label 2 class 1.
-        let mut counts = Frequencies::new(3, 4);
-        for (label, class) in [(0, 2), (1, 0), (2, 1), (0, 2), (1, 0), (2, 3)] {
-            let mut row = [0.0; 4];
-            row[class] = 4.0;
-            counts.count(&row, label, OutputKind::Logits);
-        }
-        for lift in [false, true] {
-            let Mapping::Groups { groups, .. } = counts.fit(1, lift) else {
+        for rank in ["probability", "lift"] {
+            let spec = spec(json!({ "kind": "frequency", "rank": rank }));
+            let mut counts = Counts::new(spec.learnt.unwrap().counted, 3, 4);
+            for (label, class) in [(0, 2), (1, 0), (2, 1), (0, 2), (1, 0), (2, 3)] {
+                let mut row = [0.0; 4];
+                row[class] = 4.0;
+                counts.count(&row, label, OutputKind::Logits);
+            }
+            let Mapping::Groups {
+                groups,
+                offset,
+                scale,
+            } = spec.fit(&counts.means(), 3, 4)
+            else {
                 panic!()
             };
             assert_eq!((groups[0][0], groups[1][0]), (2, 0));
             assert!(groups[2][0] == 1 || groups[2][0] == 3);
+            if rank == "lift" {
+                assert!((offset[0] - 8.0 / 6.0).abs() < 1e-4, "{offset:?}");
+                // Of 4 twice and 0 four times.
+                assert!((scale[0] - (32.0_f32 / 9.0).sqrt()).abs() < 1e-4);
+            }
         }
     }
 
     #[test]
-    fn sums_of_participants_are_the_sums_of_the_union() {
-        let (mut a, mut b, mut union) = (
-            Frequencies::new(2, 2),
-            Frequencies::new(2, 2),
-            Frequencies::new(2, 2),
+    fn a_label_that_one_participant_lacks_is_mapped_together() {
+        // Each has seen one label only. Alone, either would give the other's class away.
+        let spec = spec(json!({ "kind": "frequency" }));
+        let of = |label: usize, row: [f32; 4]| {
+            let mut counts = Counts::new(Counted::Probabilities, 3, 4);
+            counts.count(&row, label, OutputKind::Logits);
+            counts.means()
+        };
+        let (a, b, c) = (
+            of(0, [1.0, 9.0, 0.0, 0.0]),
+            of(1, [9.0, 0.0, 0.0, 0.0]),
+            of(2, [0.0, 1.0, 0.0, 9.0]),
         );
-        for (i, row) in [[3.0, 1.0], [0.0, 3.0], [-2.0, 1.0], [0.0, -2.0]]
-            .iter()
-            .enumerate()
-        {
-            let mine = if i < 2 { &mut a } else { &mut b };
-            mine.count(row, i % 2, OutputKind::Logits);
-            union.count(row, i % 2, OutputKind::Logits);
+        let all: Vec<f32> = (0..a.len()).map(|i| (a[i] + b[i] + c[i]) / 3.0).collect();
+        let Mapping::Groups { groups, .. } = spec.fit(&all, 3, 4) else {
+            panic!()
+        };
+        assert_eq!(groups, [[1], [0], [3]]);
+    }
+
+    #[test]
+    fn calibration_subtracts_what_every_class_gets_anyway() {
+        let spec = MappingSpec {
+            kind: Kind::Identity,
+            learnt: Some(Learnt {
+                counted: Counted::Means,
+                together: true,
+                examples: 8,
+            }),
+        };
+        let mut counts = Counts::new(Counted::Means, 2, 2);
+        counts.count(&[5.0, 1.0], 0, OutputKind::Logits);
+        counts.count(&[3.0, 1.0], 1, OutputKind::Logits);
+        let mapping = spec.fit(&counts.means(), 2, 2);
+        let scores = mapping.apply(&[4.5, 1.0], OutputKind::Logits);
+        assert!((scores[0] - 0.5).abs() < 1e-4 && scores[1].abs() < 1e-4);
+        // Of probabilities the logarithm's.
+        let mut counts = Counts::new(Counted::Means, 2, 2);
+        counts.count(&[0.8, 0.2], 0, OutputKind::Probabilities);
+        let mapping = spec.fit(&counts.means(), 2, 2);
+        let scores = mapping.apply(&[0.8, 0.2], OutputKind::Probabilities);
+        assert!(
+            scores[0].abs() < 1e-3 && scores[1].abs() < 1e-3,
+            "{scores:?}"
+        );
+    }
+
+    #[test]
+    fn any_numbers_give_a_mapping() {
+        let spec = spec(json!({ "kind": "frequency", "rank": "lift" }));
+        let length = Counted::Logits.length(3, 4);
+        for number in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            let Mapping::Groups { groups, .. } = spec.fit(&vec![number; length], 3, 4) else {
+                panic!()
+            };
+            assert!(groups.iter().all(|g| g.len() == 1));
         }
-        a.add(&b);
-        assert_eq!(a, union);
+        assert_eq!(spec.fit(&[], 3, 4), Mapping::Identity);
+    }
+
+    #[test]
+    fn settings_of_what_is_learnt() {
+        let learnt = |source| spec(source).learnt;
+        let together = Learnt {
+            counted: Counted::Probabilities,
+            together: true,
+            examples: 512,
+        };
+        assert_eq!(learnt(json!({ "kind": "frequency" })), Some(together));
+        let source =
+            json!({ "kind": "frequency", "rank": "lift", "learn": "alone", "examples": 9 });
+        assert_eq!(
+            learnt(source),
+            Some(Learnt {
+                counted: Counted::Logits,
+                together: false,
+                examples: 9
+            })
+        );
+        let groups = json!({ "kind": "groups", "groups": [[0], [1], [2, 3]] });
+        assert_eq!(learnt(groups.clone()), None);
+        let mut calibrated = groups;
+        calibrated["calibrate"] = json!(true);
+        assert_eq!(learnt(calibrated).map(|l| l.counted), Some(Counted::Means));
     }
 }

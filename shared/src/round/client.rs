@@ -5,13 +5,15 @@
 //! and answers with an [`Event`]. After a restart it sends [`Event::Start`] and gets the open action again:
 //! every action may be repeated without harm.
 
+use super::draw::{BUILT, is_drawn};
 use super::messages::{
     Enrolment, FederationStatus, Metrics, RoundView, Standing, SumInput, SumMessage, Update,
 };
-use super::phase::Phase;
+use super::phase::{Phase, RoundKind};
 use super::refusal::Refusal;
-use crate::objective::Outcome;
-use crate::objective::mapping::{Frequencies, Mapping, MappingSpec};
+use crate::federation::choice::Choice;
+use crate::objective::mapping::Mapping;
+use crate::objective::{Outcome, counts};
 use crate::optimizer::{Candidate, Optimizer, State};
 use crate::rng::{Stream, derive_key, purpose};
 use crate::secure_sum::Bytes32;
@@ -20,8 +22,6 @@ use crate::task::{Hash, Rule, Task};
 use crate::transcript::{Commitments, Replay};
 use serde::{Deserialize, Serialize};
 
-/// At most this many examples serve to fit a `frequency` mapping.
-const MAPPING_EXAMPLES: usize = 512;
 /// After so many θ in a row that are not the announced one, the aggregator contradicts itself: that θ moved on
 /// between two answers explains one or two.
 const MISMATCHES: u32 = 20;
@@ -64,7 +64,7 @@ pub enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
-    /// Counting which classes answer to which labels, unprompted.
+    /// Counting what a mapping is learnt from, prompted by θ₀: some generators' first prompt is not nothing.
     Mapping,
     /// Accuracy and loss at θ_t; without candidates, those of the model with no prompt at all.
     Measure,
@@ -79,7 +79,7 @@ pub struct Evaluation {
     pub purpose: Purpose,
     /// θ.
     pub theta: Vec<f32>,
-    /// The points; for each, all examples are asked. For [`Purpose::Mapping`] the images go as they are.
+    /// The points; for each, all examples are asked. Without any, they go as they are.
     pub candidates: Vec<Candidate>,
     /// Which examples.
     pub part: Part,
@@ -183,8 +183,8 @@ pub enum Event {
     Evaluated {
         /// For each candidate.
         outcomes: Vec<Outcome>,
-        /// For [`Purpose::Mapping`].
-        frequencies: Option<Frequencies>,
+        /// For [`Purpose::Mapping`]: [`counts::Counts::means`].
+        means: Option<Vec<f32>>,
     },
     /// An enrolment or an update was taken.
     Accepted,
@@ -202,6 +202,8 @@ pub enum Event {
 enum Stage {
     Syncing,
     Loading,
+    /// Others were drawn to train: the aggregator is told that we are there.
+    Waiting,
     Fitting,
     Baseline,
     Measuring,
@@ -225,6 +227,8 @@ enum Stage {
 struct Work {
     hash: Hash,
     step: u32,
+    /// What the round sums. A counting round leaves θ and step as they are.
+    kind: RoundKind,
     theta: Vec<f32>,
     measured: Option<Outcome>,
     delta: Option<Vec<f32>>,
@@ -261,6 +265,8 @@ pub struct Client {
     delivered: u32,
     /// The round of the last of them.
     taken: Option<u32>,
+    /// The round in which the aggregator knows that we are there, and were not drawn.
+    waits: Option<u32>,
     before: Option<Outcome>,
     curve: Vec<OwnPoint>,
     mismatches: u32,
@@ -287,6 +293,7 @@ impl Client {
             unreported: 0,
             delivered: 0,
             taken: None,
+            waits: None,
             before: None,
             curve: Vec::new(),
             mismatches: 0,
@@ -345,6 +352,12 @@ impl Client {
         self.mapping.clone().or_else(|| task.mapping.fixed())
     }
 
+    /// What the federation's record says is to be kept; nothing as long as it tells of no held-out examples.
+    #[must_use]
+    pub fn choice(&self) -> Option<Choice> {
+        self.record.as_ref().and_then(Replay::choice)
+    }
+
     /// Paused by the owner or the driver.
     #[must_use]
     pub fn is_paused(&self) -> bool {
@@ -360,9 +373,11 @@ impl Client {
             _ if self.paused => ("paused", 0, of),
             Stage::Syncing => ("syncing", 0, of),
             Stage::Loading => ("loading", 0, of),
+            Stage::Waiting => ("resting", 0, of),
             Stage::Fitting => ("fitting", 0, of),
             Stage::Baseline | Stage::Measuring => ("measuring", 0, of),
             Stage::Training { state, .. } => ("training", state.step, of),
+            Stage::AwaitingCohort if !self.update_is_ready() => ("resting", 0, of),
             Stage::Enrolling | Stage::AwaitingCohort => ("waiting", of, of),
             Stage::Uploading | Stage::Summing => ("uploading", of, of),
             Stage::AwaitingResult => ("waiting", of, of),
@@ -383,12 +398,10 @@ impl Client {
             Event::View(view) => self.take_view(env, view),
             Event::Lines(lines) => self.take_lines(env, &lines),
             Event::Input(input) => self.take_input(env, &input),
-            Event::Evaluated {
-                outcomes,
-                frequencies,
-            } => self.take_answers(env, &outcomes, frequencies),
+            Event::Evaluated { outcomes, means } => self.take_answers(env, &outcomes, means),
             Event::Accepted => match self.stage {
                 Stage::Enrolling => self.stage = Stage::AwaitingCohort,
+                Stage::Waiting => self.is_known_to_wait(),
                 Stage::Uploading => self.delivered_update(),
                 Stage::Summing => self.message_taken(),
                 _ => {}
@@ -413,10 +426,12 @@ impl Client {
             .as_ref()
             .is_none_or(|w| w.hash != view.theta || w.step != view.step);
         let (status, phase, standing) = (view.status, view.phase, view.standing);
-        // An aborted round leaves θ as it was, but the record goes on: round keys are bound to its last line.
+        // An aborted round leaves θ as it was, but the record goes on: round keys are bound to its last line. And a
+        // counting round leaves it, too.
         let secure = env.task.federation.policy.secure.is_some();
         let unread = self.record.as_ref().is_none_or(|r| {
-            (secure && r.lines() < view.lines)
+            let news = secure || r.kind(env.task) == RoundKind::Counting;
+            (news && r.lines() < view.lines)
                 || (r.lines() == view.lines && *r.head() != view.record)
         });
         self.view = Some(view);
@@ -430,7 +445,8 @@ impl Client {
                 (Phase::Open, Standing::Idle) if self.sums.is_spent(env) => {
                     Stage::Stopped(StopReason::PrivacySpent)
                 }
-                (Phase::Open, Standing::Idle) => Stage::Enrolling,
+                (Phase::Open, Standing::Idle) if self.is_drawn(env) => Stage::Enrolling,
+                (Phase::Open, Standing::Idle) => self.waiting(),
                 (Phase::Upload, Standing::InCohort) => match self.upload(env) {
                     Ok(stage) => stage,
                     Err(why) => return self.suspect(why.to_owned()),
@@ -455,6 +471,31 @@ impl Client {
             self.stage,
             Stage::Fitting | Stage::Baseline | Stage::Measuring | Stage::Training { .. }
         )
+    }
+
+    /// Whether we train from the θ that was announced last.
+    fn is_drawn(&self, env: &Environment<'_>) -> bool {
+        let kind = self.work.as_ref().map_or(RoundKind::Training, |w| w.kind);
+        let policy = env.task.policy_of(kind);
+        self.view.as_ref().is_none_or(|view| {
+            let round = (view.registered, view.attempt);
+            is_drawn(&policy, env.task.seed, view.step, round, self.participant)
+        })
+    }
+
+    /// Nothing to do in this round but to say so, once.
+    fn waiting(&self) -> Stage {
+        match &self.view {
+            Some(view) if BUILT && view.phase == Phase::Open && self.waits != Some(view.round) => {
+                Stage::Waiting
+            }
+            _ => Stage::AwaitingCohort,
+        }
+    }
+
+    fn is_known_to_wait(&mut self) {
+        self.waits = self.view.as_ref().map(|v| v.round);
+        self.stage = Stage::AwaitingCohort;
     }
 
     fn update_is_ready(&self) -> bool {
@@ -513,7 +554,9 @@ impl Client {
             return;
         }
         self.mismatches = 0;
-        let same = |w: &Work| w.hash == *record.theta() && w.step == record.step();
+        let kind = record.kind(env.task);
+        let same =
+            |w: &Work| w.hash == *record.theta() && w.step == record.step() && w.kind == kind;
         if self.work.as_ref().is_some_and(same) {
             if self.update_is_ready() {
                 self.stage = Stage::Syncing;
@@ -530,6 +573,7 @@ impl Client {
         self.work = Some(Work {
             hash: record.theta().clone(),
             step: record.step(),
+            kind,
             theta: record.parameters().to_vec(),
             measured: None,
             delta: None,
@@ -545,18 +589,41 @@ impl Client {
     }
 
     /// What has to be known before training from the θ just loaded: the mapping and the unprompted accuracy
-    /// once in a life, the accuracy at θ for every θ.
+    /// once in a life, the accuracy at θ for every θ. Whoever is not drawn asks nothing. The last θ is everybody's.
     fn prepare_to_train(&mut self, env: &Environment<'_>) {
-        let measured = self.work.as_ref().is_some_and(|w| w.measured.is_some());
-        if matches!(env.task.mapping, MappingSpec::Frequency { .. }) && self.mapping.is_none() {
-            self.stage = Stage::Fitting;
-        } else if self.before.is_none() && env.holdout > 0 {
-            self.stage = Stage::Baseline;
-        } else if !measured && env.holdout > 0 {
-            self.stage = Stage::Measuring;
-        } else {
-            self.begin_training();
+        let Some(work) = &self.work else { return };
+        let (measured, counting) = (work.measured.is_some(), work.kind == RoundKind::Counting);
+        if counts::BUILT && self.mapping.is_none() {
+            let means = self.record.as_ref().and_then(Replay::means);
+            self.mapping = means.map(|means| env.task.fit_mapping(means));
         }
+        self.stage = if !(self.finished() || self.is_drawn(env)) {
+            self.waiting()
+        } else if counts::BUILT && (counting || self.mapping(env.task).is_none()) {
+            Stage::Fitting
+        } else if self.before.is_none() && env.holdout > 0 && self.can_measure(env, 2) {
+            Stage::Baseline
+        } else if !measured && self.before.is_some() && self.can_measure(env, 1) {
+            Stage::Measuring
+        } else {
+            return self.begin_training();
+        };
+    }
+
+    /// Are so many measurements within the budget, with the training of all rounds that are planned still paid for?
+    /// Training goes first: a participant who is there from the beginning is there to the end.
+    fn can_measure(&self, env: &Environment<'_>, times: u64) -> bool {
+        let federation = &env.task.federation;
+        let Some(work) = self.work.as_ref().filter(|_| federation.query_budget > 0) else {
+            return true;
+        };
+        let left = u64::from(federation.rounds.saturating_sub(work.step));
+        let training = left.saturating_mul(federation.training_queries(env.optimizer));
+        let measuring = times * env.holdout as u64;
+        // Where few are drawn nobody knows how often anyone trains; and in the end there is nothing to train.
+        let open_ended = federation.policy.active > 0 || self.finished();
+        let needed = if open_ended { 0 } else { training };
+        self.spent + measuring + needed <= federation.query_budget
     }
 
     fn begin_training(&mut self) {
@@ -574,26 +641,31 @@ impl Client {
         &mut self,
         env: &Environment<'_>,
         outcomes: &[Outcome],
-        frequencies: Option<Frequencies>,
+        means: Option<Vec<f32>>,
     ) {
         let Some(evaluation) = self.evaluation(env) else {
             return;
         };
         let queries = evaluation.queries();
-        match (&mut self.stage, &env.task.mapping) {
-            (Stage::Fitting, MappingSpec::Frequency { per_label, lift }) => {
-                let Some(frequencies) = frequencies else {
+        match &mut self.stage {
+            Stage::Fitting if counts::BUILT => {
+                let (Some(means), Some(work)) = (means, self.work.as_mut()) else {
                     return;
                 };
-                self.mapping = Some(frequencies.fit(*per_label, *lift));
-                self.prepare_to_train(env);
+                if work.kind == RoundKind::Counting {
+                    work.delta = Some(means);
+                    self.stage = Stage::Syncing;
+                } else {
+                    self.mapping = Some(env.task.fit_mapping(&means));
+                    self.prepare_to_train(env);
+                }
             }
-            (Stage::Baseline, _) => {
+            Stage::Baseline => {
                 let [outcome] = outcomes else { return };
                 self.before = Some(*outcome);
                 self.prepare_to_train(env);
             }
-            (Stage::Measuring, _) => {
+            Stage::Measuring => {
                 let [outcome] = outcomes else { return };
                 if let Some(work) = self.work.as_mut() {
                     work.measured = Some(*outcome);
@@ -606,7 +678,7 @@ impl Client {
                 }
                 self.prepare_to_train(env);
             }
-            (Stage::Training { state, behind }, _) => {
+            Stage::Training { state, behind } => {
                 let losses: Vec<f32> = outcomes.iter().map(Outcome::mean_loss).collect();
                 let before = env.task.federation.ask_ahead.then(|| state.clone());
                 if env.optimizer.tell(state, &losses).is_err() {
@@ -654,6 +726,11 @@ impl Client {
                 return;
             }
             (Refusal::Duplicate, Stage::Enrolling) => Stage::AwaitingCohort,
+            // The round is past the point where it matters.
+            (Refusal::TooLate, Stage::Waiting) => {
+                self.is_known_to_wait();
+                return;
+            }
             (Refusal::FederationClosed, _) => Stage::Stopped(StopReason::Closed),
             (Refusal::Unauthorized | Refusal::NotFound, _) => {
                 Stage::Stopped(StopReason::Unauthorized)
@@ -661,7 +738,7 @@ impl Client {
             // Our own update is refused for what it is: another try would be refused again.
             (
                 Refusal::Malformed | Refusal::NotFinite | Refusal::OutOfRange | Refusal::TooLarge,
-                Stage::Uploading | Stage::Enrolling | Stage::Summing,
+                Stage::Uploading | Stage::Enrolling | Stage::Waiting | Stage::Summing,
             ) => Stage::Stopped(StopReason::Inconsistent),
             // It answers a message of before the open evaluation.
             _ if self.is_evaluating() => return,
@@ -676,12 +753,18 @@ impl Client {
         let work = self.work.as_ref()?;
         let all = |n: usize| (0..n as u32).collect::<Vec<_>>();
         Some(match &self.stage {
-            Stage::Fitting => Evaluation {
+            Stage::Fitting if counts::BUILT => Evaluation {
                 purpose: Purpose::Mapping,
-                theta: work.theta.clone(),
-                candidates: Vec::new(),
+                // The task was read; its generator can be built.
+                theta: env.task.initial().unwrap_or_default(),
+                candidates: vec![Candidate::BASE],
                 part: Part::Training,
-                examples: all(env.training.min(MAPPING_EXAMPLES)),
+                examples: {
+                    let most = env.task.mapping.learnt.map_or(0, |l| l.examples);
+                    // Files are often sorted by label: the first ones would not do.
+                    let words = [purpose::COUNTS, self.participant];
+                    sample(env.task, &words, env.training, most)
+                },
             },
             Stage::Baseline => Evaluation {
                 purpose: Purpose::Measure,
@@ -771,6 +854,14 @@ impl Client {
                 round: view.round,
                 body: Enrolment {
                     theta: work.hash.clone(),
+                    waits: false,
+                },
+            },
+            (Stage::Waiting, Some(view), _) if BUILT => Action::Enrol {
+                round: view.round,
+                body: Enrolment {
+                    theta: view.theta.clone(),
+                    waits: true,
                 },
             },
             (Stage::Uploading, ..) if env.task.contribution().is_some() => self.contribution(env),
@@ -795,6 +886,11 @@ impl Client {
             total: measured.total,
             loss: measured.loss,
             queries: self.unreported,
+            // Of the same examples; where they were not measured with θ_t, they count on neither side.
+            unprompted: match work.measured {
+                Some(_) => self.before.map(|before| before.correct),
+                None => Some(0),
+            },
         }
     }
 }
@@ -802,17 +898,16 @@ impl Client {
 /// The examples of one step: drawn without replacement, a function of (seed, participant, θ's number, step)
 /// alone, so that a repeated step asks the same.
 fn batch(task: &Task, participant: u32, state: &State, training: usize) -> Vec<u32> {
-    let key = derive_key(&[
-        task.seed as u32,
-        (task.seed >> 32) as u32,
-        purpose::BATCH,
-        participant,
-        state.round,
-        state.step,
-    ]);
-    let mut stream = Stream::with_key(key);
+    let words = [purpose::BATCH, participant, state.round, state.step];
+    sample(task, &words, training, task.federation.batch)
+}
+
+/// At most `most` of the training examples, drawn without replacement: a function of the task's seed and `words`.
+fn sample(task: &Task, words: &[u32], training: usize, most: u32) -> Vec<u32> {
+    let seed = [task.seed as u32, (task.seed >> 32) as u32];
+    let mut stream = Stream::with_key(derive_key(&[&seed, words].concat()));
     let mut indices: Vec<u32> = (0..training as u32).collect();
-    let size = (task.federation.batch as usize).min(training);
+    let size = (most as usize).min(training);
     for i in 0..size {
         let j = i + stream.below((training - i) as u32) as usize;
         indices.swap(i, j);

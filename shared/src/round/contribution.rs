@@ -7,6 +7,9 @@
 //! With noise (participant-level differential privacy) all weigh the same, accuracy and loss become two more
 //! coordinates, and everything together has the norm C·√(1 + 2μ²) at most. Counters that would tell about the
 //! data are left out.
+//!
+//! In a counting round ([`crate::objective::counts`]) the vector is a list of means in [−1, 1] instead: weighted in the
+//! same way, bounded entry by entry, so that no accepted cohort's sum leaves the ring, and never with noise.
 
 use super::messages::Metrics;
 use crate::federation::combine::bound_norm;
@@ -26,7 +29,7 @@ const METRICS_EXAMPLES: u32 = 1_000;
 const LOSS_UNIT: f64 = 65_536.0;
 const LOSS_MOST: f64 = 1_099_511_627_776.0;
 /// Counters behind the entries.
-const COUNTERS: usize = 6;
+const COUNTERS: usize = 7;
 
 /// Why an update cannot be encoded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -54,6 +57,8 @@ pub struct Contribution {
     layout: Layout,
     fixed: FixedPoint,
     noise: Option<Noise>,
+    /// Every entry is bounded by `clip`, not the norm.
+    entrywise: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +120,25 @@ impl Contribution {
             },
             fixed,
             noise,
+            entrywise: false,
         }))
+    }
+
+    /// Of what is counted for a mapping, `length` numbers; nothing where counts are sent as they are.
+    pub fn counting(
+        federation: &Federation,
+        length: usize,
+    ) -> Result<Option<Self>, ContributionError> {
+        let plain = Federation {
+            clip: 1.0,
+            privacy: None,
+            ..federation.clone()
+        };
+        let entrywise = |made: Self| Self {
+            entrywise: true,
+            ..made
+        };
+        Ok(Self::new(&plain, length)?.map(entrywise))
     }
 
     /// How the sum's vector is laid out.
@@ -154,7 +177,14 @@ impl Contribution {
             return Err(ContributionError::NotFinite);
         }
         let mut update = update.to_vec();
-        let clipped = bound_norm(&mut update, self.clip);
+        let clipped = if self.entrywise {
+            let (least, most) = (-self.clip, self.clip);
+            let outside = update.iter().any(|x| *x < least || *x > most);
+            update.iter_mut().for_each(|x| *x = x.clamp(least, most));
+            outside
+        } else {
+            bound_norm(&mut update, self.clip)
+        };
         let mut rng = Keystream::new(seed, b"rounding");
         let mut integers = Vec::with_capacity(self.layout.entries + COUNTERS);
         match &self.noise {
@@ -172,6 +202,7 @@ impl Contribution {
                     loss as i64,
                     i64::from(metrics.queries),
                     i64::from(clipped),
+                    metrics.unprompted.map_or(0, i64::from),
                 ]);
             }
             Some(noise) => {
@@ -184,7 +215,7 @@ impl Contribution {
                 l2_clip(&mut update, noise.sensitivity)?;
                 let mut words = || rng.next_u64();
                 integers.extend(noise.mechanism.contribution(&update, &mut words)?);
-                integers.extend([1, 0, 0, 0, 0, 0]);
+                integers.extend([1, 0, 0, 0, 0, 0, 0]);
             }
         }
         Ok(RingVector::from_integers(self.layout, &integers)?)
@@ -196,7 +227,17 @@ impl Contribution {
     pub fn decode(&self, sum: &[i64], contributors: u32) -> Option<Decoded> {
         let entries = sum.get(..self.layout.entries)?;
         let counters = sum.get(self.layout.entries..)?;
-        let &[weight, correct, total, loss, queries, clipped] = counters else {
+        // The last one is missing in records from before it was counted.
+        let &[
+            weight,
+            correct,
+            total,
+            loss,
+            queries,
+            clipped,
+            ref rest @ ..,
+        ] = counters
+        else {
             return None;
         };
         let unit = match &self.noise {
@@ -215,6 +256,10 @@ impl Contribution {
                 total: u32::try_from(total).ok()?,
                 loss: loss as f64 / LOSS_UNIT,
                 queries: u32::try_from(queries).unwrap_or(0),
+                unprompted: match rest.first() {
+                    Some(right) => Some(u32::try_from(*right).ok()?),
+                    None => None,
+                },
             };
             (weight as f64, metrics)
         } else {
@@ -228,18 +273,21 @@ impl Contribution {
                 total,
                 loss: part(loss).clamp(0.0, 1.0) * LOSS_RANGE * f64::from(total),
                 queries: 0,
+                unprompted: None,
             };
             (f64::from(contributors), metrics)
         };
         // Sums may be larger than what one participant may report.
-        (metrics.correct <= metrics.total && mean.iter().all(|x| x.is_finite())).then_some(
-            Decoded {
-                mean,
-                weight,
-                metrics,
-                clipped: u32::try_from(clipped).unwrap_or(0),
-            },
-        )
+        let possible = metrics.correct <= metrics.total
+            && metrics
+                .unprompted
+                .is_none_or(|right| right <= metrics.total);
+        (possible && mean.iter().all(|x| x.is_finite())).then_some(Decoded {
+            mean,
+            weight,
+            metrics,
+            clipped: u32::try_from(clipped).unwrap_or(0),
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The aggregator in memory: the same round machine and the same arithmetic as the server's, without a network
 //! or a database. Simulations run on it, and the fault-injecting tests compare against it.
 
+use super::draw::is_drawn;
 use super::messages::{
     Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, Standing, SumInput, SumMessage,
     Update,
@@ -10,8 +11,8 @@ use super::refusal::Refusal;
 use super::server::{Action, Event, Round};
 use super::sums::{self, Frozen, Opening};
 use crate::fault::Faults;
-use crate::federation::advance::Sums;
-use crate::federation::combine::{Combine, bound_norm};
+use crate::federation::advance::{Sums, bound, combine_of};
+use crate::federation::combine::Combine;
 use crate::federation::fedavg::WeightedMean;
 use crate::secure_sum::Bytes32;
 use crate::secure_sum::encoding::RingVector;
@@ -175,6 +176,8 @@ impl Hub {
             theta: self.record.theta().clone(),
             lines: self.record.lines(),
             record: self.record.head().clone(),
+            registered: self.round.registered,
+            attempt: self.round.attempt,
             standing: self.standing(participant),
             enrolled: self.round.enrolled,
             cohort: self.round.cohort,
@@ -204,11 +207,24 @@ impl Hub {
         if body.theta != *self.record.theta() {
             return Err(Refusal::WrongTheta);
         }
-        let event = Event::Enrol {
-            standing: self.standing(participant),
-            live: self.live(now),
+        let live = self.live(now);
+        let event = if body.waits {
+            Event::Wait { live }
+        } else if self.is_drawn(task, participant) {
+            let standing = self.standing(participant);
+            Event::Enrol { standing, live }
+        } else {
+            return Err(Refusal::NotDrawn);
         };
         self.drive(task, now, event, Some(participant), None)
+    }
+
+    /// All count; so many train as the task says.
+    fn is_drawn(&self, task: &Task, participant: u32) -> bool {
+        let policy = task.policy_of(self.record.kind(task));
+        let (step, round) = (self.record.step(), &self.round);
+        let draw = (round.registered, round.attempt);
+        is_drawn(&policy, task.seed, step, draw, participant)
     }
 
     /// A participant's update.
@@ -227,7 +243,7 @@ impl Hub {
         if update.theta != *self.record.theta() {
             return Err(Refusal::WrongTheta);
         }
-        update.validate(task.update_length())?;
+        update.validate(task.length_of(self.record.kind(task)))?;
         if task.contribution().is_some() {
             return Err(Refusal::Malformed);
         }
@@ -258,7 +274,8 @@ impl Hub {
         if round != self.round.number {
             return Err(Refusal::WrongRound);
         }
-        let contribution = task.contribution().ok_or(Refusal::Malformed)?;
+        let contribution = task.contribution_of(self.record.kind(task));
+        let contribution = contribution.ok_or(Refusal::Malformed)?;
         RingVector::from_bytes(contribution.layout(), &vector).map_err(|_| Refusal::Malformed)?;
         let event = Event::Deliver {
             standing: self.standing(participant),
@@ -305,6 +322,7 @@ impl Hub {
             .ok_or(Refusal::WrongTheta)?;
         sums::check(
             task,
+            self.record.kind(task),
             &context,
             &self.frozen(),
             participant,
@@ -443,7 +461,8 @@ impl Hub {
         speaker: Option<u32>,
         body: Option<Body>,
     ) -> Result<(), Refusal> {
-        let actions = self.round.step(&task.federation.policy, now, event)?;
+        let policy = task.policy_of(self.record.kind(task));
+        let actions = self.round.step(&policy, now, event)?;
         if let (
             Event::Leave {
                 standing: Standing::InCohort,
@@ -515,18 +534,17 @@ impl Hub {
 
     /// Updates that came as they are.
     fn combine(&self, task: &Task) -> Result<Sums, AbortReason> {
-        let federation = &task.federation;
+        let kind = self.record.kind(task);
+        let combine = combine_of(task, kind);
         let bounded = |update: &Update| {
             let mut delta = update.delta.clone();
-            if federation.clip > 0.0 {
-                bound_norm(&mut delta, federation.clip);
-            }
+            bound(task, kind, &mut delta);
             delta
         };
         let mut metrics = Metrics::default();
         self.updates.values().for_each(|u| metrics.add(&u.metrics));
-        let mean = if federation.combine == Combine::Mean {
-            let mut mean = WeightedMean::new(task.update_length());
+        let mean = if combine == Combine::Mean {
+            let mut mean = WeightedMean::new(task.length_of(kind));
             for update in self.updates.values() {
                 mean.add(&bounded(update), u64::from(update.examples));
             }
@@ -536,7 +554,7 @@ impl Hub {
                 .updates
                 .values()
                 .map(|u| (f64::from(u.examples), bounded(u)));
-            federation.combine.apply(&parts.collect::<Vec<_>>())
+            combine.apply(&parts.collect::<Vec<_>>())
         };
         let mean = mean.ok_or(AbortReason::TooFewUpdates)?;
         Ok(Sums::Plain { mean, metrics })
@@ -557,7 +575,7 @@ impl Hub {
         let context = self.record.context(task, self.round.number);
         let Some(Ok(mut opening)) = context
             .as_ref()
-            .map(|context| Opening::new(task, context, &frozen))
+            .map(|context| Opening::new(task, self.record.kind(task), context, &frozen))
         else {
             return (Err(AbortReason::FalseShares), None);
         };
@@ -572,15 +590,16 @@ impl Hub {
     }
 
     fn add_up(&self, task: &Task) -> Result<Sums, AbortReason> {
+        let kind = self.record.kind(task);
         let layout = task
-            .contribution()
+            .contribution_of(kind)
             .map(super::contribution::Contribution::layout)
             .ok_or(AbortReason::TooFewUpdates)?;
         let vectors =
             self.messages.open.iter().filter_map(|(from, bytes)| {
                 Some((*from, RingVector::from_bytes(layout, bytes).ok()?))
             });
-        sums::plain(task, &vectors.collect())
+        sums::plain(task, kind, &vectors.collect())
     }
 
     /// Without masks nobody signs.
@@ -605,6 +624,7 @@ impl Hub {
         outcome: Result<Sums, AbortReason>,
         cohort: Option<Cohort>,
     ) {
+        let kind = self.record.kind(task);
         let contributors = cohort.as_ref().map(|c| c.contributors.len() as u32);
         let bytes_up = 4 * self
             .updates
@@ -619,6 +639,7 @@ impl Hub {
         self.records.push(RoundRecord {
             round: self.round.number,
             step: entry.step,
+            kind,
             phase: if entry.aborted.is_some() {
                 Phase::Aborted
             } else {
@@ -641,7 +662,8 @@ impl Hub {
         self.standings.clear();
         self.updates.clear();
         self.messages = Messages::default();
-        self.round = Round::open(self.round.number + 1);
+        let moved = entry.aborted.is_none();
+        self.round = self.round.next(self.joined, moved);
         if self.record.is_spent(task) && self.status == FederationStatus::Running {
             // The round is not even begun.
             self.status = FederationStatus::Finished;
@@ -654,8 +676,7 @@ impl Hub {
 
     /// Marks the federation as finished once all rounds are done. Call after every message.
     pub fn conclude(&mut self, task: &Task) {
-        if self.status == FederationStatus::Running && self.record.step() >= task.federation.rounds
-        {
+        if self.status == FederationStatus::Running && self.record.is_over(task) {
             self.status = FederationStatus::Finished;
             self.version += 1;
         }

@@ -1,7 +1,8 @@
 //! What client and aggregator say to each other. JSON, but for [`Update`], which is binary ([`super::wire`]).
 
-use super::phase::{AbortReason, Phase};
+use super::phase::{AbortReason, Phase, RoundKind};
 use super::refusal::Refusal;
+use crate::federation::choice::Choice;
 use crate::secure_sum::messages::{Inbox, Masked, Roster, RoundKeys, Shares, Survivors, Unmask};
 use crate::task::Hash;
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,11 @@ pub struct RoundView {
     pub lines: u32,
     /// Hash of the last of them: what everybody who takes part must agree on.
     pub record: Hash,
+    /// Who had joined when the training from this θ_t began, and how many rounds from it were aborted: what the draw of
+    /// those who train follows from (`federation.active`).
+    pub registered: u32,
+    /// Likewise.
+    pub attempt: u32,
     /// The asking participant's.
     pub standing: Standing,
     /// Enrolled in this round.
@@ -123,10 +129,14 @@ pub struct RoundView {
 pub struct Enrolment {
     /// Hash of the θ that the update is computed from.
     pub theta: Hash,
+    /// There is no update: the participant was not drawn (`federation.active`) and only says that it is there, so that
+    /// the round's clock runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
 }
 
 /// Sums over one participant's examples. They add up over participants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 pub struct Metrics {
     /// Held-out examples that θ_t gets right.
@@ -137,6 +147,23 @@ pub struct Metrics {
     pub loss: f64,
     /// Queries spent since the last delivered update, measuring included.
     pub queries: u32,
+    /// Held-out examples, the same ones, that the model gets right without a prompt. Nothing where that is not told:
+    /// under noise.
+    #[serde(default)]
+    pub unprompted: Option<u32>,
+}
+
+impl Default for Metrics {
+    /// Of nobody: what sums begin with.
+    fn default() -> Self {
+        Self {
+            correct: 0,
+            total: 0,
+            loss: 0.0,
+            queries: 0,
+            unprompted: Some(0),
+        }
+    }
 }
 
 impl Metrics {
@@ -144,6 +171,7 @@ impl Metrics {
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.correct <= self.total
+            && self.unprompted.is_none_or(|right| right <= self.total)
             && self.loss.abs() <= MAX_LOSS
             && self.total <= MAX_EXAMPLES
             && self.queries <= MAX_QUERIES
@@ -155,6 +183,8 @@ impl Metrics {
         self.total = self.total.saturating_add(other.total);
         self.loss += other.loss;
         self.queries = self.queries.saturating_add(other.queries);
+        let both = self.unprompted.zip(other.unprompted);
+        self.unprompted = both.map(|(a, b)| a.saturating_add(b));
     }
 }
 
@@ -262,6 +292,9 @@ pub struct RoundRecord {
     pub round: u32,
     /// θ updates before it.
     pub step: u32,
+    /// What it summed, or would have.
+    #[serde(default)]
+    pub kind: RoundKind,
     /// `Done` or `Aborted`.
     pub phase: Phase,
     /// Why it was aborted.
@@ -345,6 +378,9 @@ pub struct FederationDetail {
     pub task: serde_json::Value,
     /// Finished rounds, oldest first (the last 2,000).
     pub rounds: Vec<RoundRecord>,
+    /// What these rounds say is to be kept; nothing as long as no held-out examples were measured.
+    #[serde(default)]
+    pub choice: Option<Choice>,
     /// The current round as an outsider sees it.
     pub current: RoundView,
 }

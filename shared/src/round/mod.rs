@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod contribution;
+pub mod draw;
 pub mod hub;
 pub mod messages;
 pub mod phase;

@@ -5,6 +5,19 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What a round sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+pub enum RoundKind {
+    /// Updates of θ.
+    #[default]
+    Training,
+    /// What the mapping is learnt from ([`crate::objective::counts`]); θ stays. A federation whose mapping is learnt
+    /// together begins with one of these that is concluded.
+    Counting,
+}
+
 /// Where a round is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

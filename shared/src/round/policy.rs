@@ -102,11 +102,23 @@ pub struct Policy {
     pub upload: Limits,
     /// Instead of `upload`, where updates are summed under masks.
     pub secure: Option<SecurePhases>,
+    /// So many are drawn to train from each θ_t, at least; 0: nobody is drawn, all train.
+    pub active: u32,
     /// A participant who was not heard of for this long is taken for gone, until heard of again.
     pub lease_ms: u64,
 }
 
 impl Policy {
+    /// How many are drawn to train (FedOne, ICML 2025, draws one): as many as `Open` needs at least, and twice as many
+    /// with each round from the same θ_t that was aborted, so that those who never come cannot hold the federation up.
+    /// Nothing where all train.
+    #[must_use]
+    pub fn drawn(&self, attempt: u32) -> Option<u32> {
+        let least = self.limits(Phase::Open, 0)?.count_min.max(self.active);
+        let widened = u64::from(least) << attempt.min(31);
+        (self.active > 0).then(|| u32::try_from(widened).unwrap_or(u32::MAX))
+    }
+
     /// The bounds of a phase in which something is waited for. `members` have published their keys.
     #[must_use]
     pub fn limits(&self, phase: Phase, members: u32) -> Option<Limits> {

@@ -28,6 +28,9 @@ pub enum Refusal {
     /// It was computed from another θ.
     #[error("this update was computed from another θ than this round's; load the current one")]
     WrongTheta,
+    /// Others were drawn to train (`federation.active`).
+    #[error("others were drawn to train in this round; wait for the next one")]
+    NotDrawn,
     /// Its length, or the bytes around it, are wrong.
     #[error("the message is malformed: it has the wrong length or does not parse")]
     Malformed,
@@ -77,7 +80,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::WrongRound,
         Self::TooLate,
         Self::TooEarly,
@@ -85,6 +88,7 @@ impl Refusal {
         Self::NotInCohort,
         Self::CohortFull,
         Self::WrongTheta,
+        Self::NotDrawn,
         Self::Malformed,
         Self::NotFinite,
         Self::OutOfRange,
@@ -128,7 +132,8 @@ impl Refusal {
             | Self::Duplicate
             | Self::NotInCohort
             | Self::CohortFull
-            | Self::WrongTheta => 409,
+            | Self::WrongTheta
+            | Self::NotDrawn => 409,
             Self::Malformed | Self::NotFinite | Self::OutOfRange => 422,
             Self::FederationClosed | Self::FederationFinished => 410,
             Self::Unauthorized => 401,

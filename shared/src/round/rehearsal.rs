@@ -1,10 +1,10 @@
 //! A federation in one test: real client machines over the aggregator in memory, taking turns. The model is played,
 //! and the test may alter whatever the aggregator answers.
 
-use super::client::{Action, Client, Environment, Evaluation, Event, Secrets};
+use super::client::{Action, Client, Environment, Evaluation, Event, Purpose, Secrets};
 use super::hub::Hub;
 use super::messages::{RoundView, SumMessage};
-use super::phase::Phase;
+use super::phase::{Phase, RoundKind};
 use super::wire;
 use crate::objective::Outcome;
 use crate::optimizer::Optimizer;
@@ -155,7 +155,7 @@ impl Rehearsal {
             Action::Send { round, message } => {
                 accepted(hub.send(task, number, NOW, *round, message.clone()))
             }
-            Action::Evaluate(evaluation) => played(number, evaluation),
+            Action::Evaluate(evaluation) => played(&self.task, number, evaluation),
             Action::Rest | Action::Stop(_) => return None,
         };
         self.hub.conclude(&self.task);
@@ -217,7 +217,7 @@ impl Rehearsal {
 }
 
 /// The played model: other losses for every participant, candidate and step.
-fn played(number: u32, evaluation: &Evaluation) -> Event {
+fn played(task: &Task, number: u32, evaluation: &Evaluation) -> Event {
     let total = evaluation.examples.len() as u32;
     let spread: f64 = evaluation.theta.iter().map(|t| f64::from(*t)).sum();
     let outcomes = (0..evaluation.candidates.len().max(1))
@@ -230,6 +230,9 @@ fn played(number: u32, evaluation: &Evaluation) -> Event {
         .collect();
     Event::Evaluated {
         outcomes,
-        frequencies: None,
+        means: (evaluation.purpose == Purpose::Mapping).then(|| {
+            let length = task.length_of(RoundKind::Counting);
+            vec![1.0 / (2.0 + number as f32); length]
+        }),
     }
 }

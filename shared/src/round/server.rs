@@ -32,6 +32,12 @@ pub struct Round {
     pub gone: u32,
     /// |U1|: participants with round keys (secure sums).
     pub members: u32,
+    /// Participants who had joined when the training from this θ_t began.
+    pub registered: u32,
+    /// Rounds from this θ_t that were aborted.
+    pub attempt: u32,
+    /// Somebody who was not drawn waits: the clock of `Open` runs though nobody has enrolled.
+    pub waiting: bool,
 }
 
 /// What happens to a round.
@@ -41,6 +47,11 @@ pub enum Event {
     Enrol {
         /// The speaker's.
         standing: Standing,
+        /// Participants heard of lately, the speaker included.
+        live: u32,
+    },
+    /// Somebody who was not drawn to train is there, and waits for the round to end.
+    Wait {
         /// Participants heard of lately, the speaker included.
         live: u32,
     },
@@ -100,6 +111,25 @@ impl Round {
             delivered: 0,
             gone: 0,
             members: 0,
+            registered: 0,
+            attempt: 0,
+            waiting: false,
+        }
+    }
+
+    /// The round after this one; `joined` participants have joined by now. `moved`: this one was concluded, and another
+    /// draw is made; else the same draw is widened.
+    #[must_use]
+    pub fn next(&self, joined: u32, moved: bool) -> Self {
+        let (registered, attempt) = if moved {
+            (joined, 0)
+        } else {
+            (self.registered, self.attempt.saturating_add(1))
+        };
+        Self {
+            registered,
+            attempt,
+            ..Self::open(self.number + 1)
         }
     }
 
@@ -146,6 +176,14 @@ impl Round {
                 actions.push(Action::Enrol);
                 live
             }
+            Event::Wait { live } => {
+                if self.phase != Phase::Open {
+                    return Err(Refusal::TooLate);
+                }
+                self.waiting = true;
+                self.since.get_or_insert(now);
+                live
+            }
             Event::Deliver { standing, phase } => {
                 self.deliver(standing, phase)?;
                 actions.push(Action::Store);
@@ -154,7 +192,7 @@ impl Round {
             Event::Leave { standing, live } => {
                 if self.phase == Phase::Open && standing == Standing::Enrolled {
                     self.enrolled -= 1;
-                    if self.enrolled == 0 {
+                    if self.enrolled == 0 && !self.waiting {
                         self.since = None;
                     }
                     actions.push(Action::Withdraw);
@@ -191,7 +229,10 @@ impl Round {
             return Err(Refusal::CohortFull);
         }
         self.enrolled += 1;
-        self.since.get_or_insert(now);
+        if self.enrolled == 1 {
+            // Also where the clock ran for those who wait: the others who were drawn are about to be done, too.
+            self.since = Some(now);
+        }
         Ok(())
     }
 
@@ -224,7 +265,9 @@ impl Round {
         };
         let elapsed = now - since;
         if self.phase == Phase::Open {
-            match limits.verdict(self.enrolled, live.max(self.enrolled), elapsed) {
+            let drawn = policy.drawn(self.attempt).unwrap_or(live);
+            let possible = live.min(drawn).max(self.enrolled);
+            match limits.verdict(self.enrolled, possible, elapsed) {
                 Verdict::Go => {
                     let phase = if policy.secure.is_some() {
                         Phase::Keys
@@ -304,6 +347,7 @@ mod tests {
         open: OPEN,
         upload: UPLOAD,
         secure: None,
+        active: 0,
         lease_ms: 10_000,
     };
 
@@ -392,6 +436,59 @@ mod tests {
             alone.step(&POLICY, 1_000, Event::Tick { live: 9 }),
             Ok(vec![abort])
         );
+    }
+
+    #[test]
+    fn who_waits_makes_the_clock_run_and_the_draw_widens() {
+        let policy = Policy {
+            active: 2,
+            ..POLICY
+        };
+        let mut round = Round::open(3);
+        let wait = Event::Wait { live: 5 };
+        assert_eq!(round.step(&policy, 10, wait), Ok(vec![]));
+        // Again, and whoever enrols and leaves, change nothing about that.
+        assert_eq!(round.step(&policy, 20, wait), Ok(vec![]));
+        round.step(&policy, 30, enrol(5)).unwrap();
+        assert_eq!(round.since, Some(30));
+        let leave = Event::Leave {
+            standing: Standing::Enrolled,
+            live: 5,
+        };
+        assert_eq!(round.step(&policy, 40, leave), Ok(vec![Action::Withdraw]));
+        assert_eq!(round.since, Some(30));
+        let abort = Action::Abort(AbortReason::TooFewEnrolled);
+        let tick = Event::Tick { live: 5 };
+        assert_eq!(round.step(&policy, 1_030, tick), Ok(vec![abort]));
+        let mut round = round.next(7, false);
+        assert_eq!((round.registered, round.attempt), (0, 1));
+        assert_eq!(policy.drawn(round.attempt), Some(4));
+        // As soon as all who were drawn are in, nobody else is waited for.
+        for _ in 0..3 {
+            assert_eq!(
+                round.step(&policy, 5_000, enrol(9)),
+                Ok(vec![Action::Enrol])
+            );
+        }
+        assert_eq!(
+            round.step(&policy, 5_000, enrol(9)),
+            Ok(vec![Action::Enrol, Action::Freeze])
+        );
+        assert_eq!(round.step(&policy, 5_000, wait), Err(Refusal::TooLate));
+        let round = round.next(7, true);
+        assert_eq!((round.number, round.registered, round.attempt), (5, 7, 0));
+    }
+
+    #[test]
+    fn as_many_are_drawn_as_a_round_needs() {
+        assert_eq!(POLICY.drawn(0), None);
+        let policy = Policy {
+            active: 1,
+            ..POLICY
+        };
+        assert_eq!(policy.drawn(0), Some(2));
+        assert_eq!(policy.drawn(3), Some(16));
+        assert_eq!(policy.drawn(u32::MAX), Some(u32::MAX));
     }
 
     #[test]
@@ -571,6 +668,7 @@ mod tests {
                         live: self.live(),
                     }
                 }
+                5 => Event::Wait { live: self.live() },
                 _ => Event::Tick { live: self.live() },
             };
             if kind < 4 && self.departed[who] {
@@ -591,7 +689,7 @@ mod tests {
             prop_assert!(round.enrolled <= policy.open.count_max);
             if round.phase == Phase::Open {
                 prop_assert_eq!(round.enrolled, self.count(Standing::Enrolled));
-                prop_assert_eq!(round.since.is_some(), round.enrolled > 0);
+                prop_assert_eq!(round.since.is_some(), round.enrolled > 0 || round.waiting);
             } else if round.phase.collects() {
                 let waited_for = round.cohort - round.gone - round.delivered;
                 prop_assert_eq!(waited_for, self.count(Standing::InCohort));
@@ -676,6 +774,7 @@ mod tests {
             open in limits(),
             upload in limits(),
             secure in prop::option::of((limits(), limits(), limits(), limits(), 0.5_f32..0.95)),
+            active in 0..4_u32,
             participants in 1..8_usize,
             events in prop::collection::vec((0..8_usize, 0..7_u8, 0..200_u64, any::<bool>()), 0..100),
         ) {
@@ -686,7 +785,7 @@ mod tests {
                 unmask,
                 threshold,
             });
-            let policy = Policy { open, upload, secure, lease_ms: 1_000 };
+            let policy = Policy { open, upload, secure, active, lease_ms: 1_000 };
             let mut driver = Driver::new(participants);
             let mut now = 1_000_000;
             for (who, kind, time, back) in events {
@@ -703,7 +802,7 @@ mod tests {
                 now += 1_500;
                 driver.event(&policy, now, 0, 6)?;
             }
-            let idle = driver.round.phase == Phase::Open && driver.round.enrolled == 0;
+            let idle = driver.round.phase == Phase::Open && driver.round.since.is_none();
             prop_assert!(driver.round.phase.is_terminal() || idle, "{:?}", driver.round);
             // What is over stays over.
             let after = driver.round.clone();

@@ -2,7 +2,7 @@
 //! keeps the messages ([`super::hub`] in memory, the server in its database) calls these.
 
 use super::messages::SumMessage;
-use super::phase::AbortReason;
+use super::phase::{AbortReason, RoundKind};
 use super::refusal::Refusal;
 use crate::federation::advance::{GroupSum, Sums};
 use crate::secure_sum::encoding::{Layout, RingVector};
@@ -26,8 +26,8 @@ pub struct Frozen {
     pub survivors: Vec<u32>,
 }
 
-fn parts(task: &Task) -> Result<(SumPolicy, Layout), Refusal> {
-    match (&task.federation.secure, task.contribution()) {
+fn parts(task: &Task, kind: RoundKind) -> Result<(SumPolicy, Layout), Refusal> {
+    match (&task.federation.secure, task.contribution_of(kind)) {
         (Some(secure), Some(contribution)) => Ok((secure.policy, contribution.layout())),
         // This federation's updates are not summed under masks.
         _ => Err(Refusal::TooEarly),
@@ -37,13 +37,14 @@ fn parts(task: &Task) -> Result<(SumPolicy, Layout), Refusal> {
 /// Judges a message of participant `from` by itself and by the sets frozen before it.
 pub fn check(
     task: &Task,
+    kind: RoundKind,
     context: &Context,
     frozen: &Frozen,
     from: u32,
     identity: &Bytes32,
     message: &SumMessage,
 ) -> Result<(), Refusal> {
-    let (policy, layout) = parts(task)?;
+    let (policy, layout) = parts(task, kind)?;
     let (good, refusal) = match message {
         SumMessage::Keys(keys) => {
             let member = Member {
@@ -139,8 +140,13 @@ impl<'a> Opening<'a> {
     ///
     /// # Errors
     /// The task has no secure sums.
-    pub fn new(task: &'a Task, context: &'a Context, frozen: &'a Frozen) -> Result<Self, Refusal> {
-        let (policy, layout) = parts(task)?;
+    pub fn new(
+        task: &'a Task,
+        kind: RoundKind,
+        context: &'a Context,
+        frozen: &'a Frozen,
+    ) -> Result<Self, Refusal> {
+        let (policy, layout) = parts(task, kind)?;
         Ok(Self {
             groups: opening::group_of(&frozen.roster, &policy),
             sums: vec![RingVector::zero(layout); policy.groups as usize],
@@ -213,8 +219,12 @@ impl<'a> Opening<'a> {
 }
 
 /// The sums of vectors without masks, in the groups that masks would have put them into: for simulations.
-pub fn plain(task: &Task, vectors: &BTreeMap<u32, RingVector>) -> Result<Sums, AbortReason> {
-    let (policy, layout) = parts(task).map_err(|_| AbortReason::TooFewUpdates)?;
+pub fn plain(
+    task: &Task,
+    kind: RoundKind,
+    vectors: &BTreeMap<u32, RingVector>,
+) -> Result<Sums, AbortReason> {
+    let (policy, layout) = parts(task, kind).map_err(|_| AbortReason::TooFewUpdates)?;
     let count = policy.groups as usize;
     let mut sums = vec![RingVector::zero(layout); count];
     let mut groups = BTreeMap::new();

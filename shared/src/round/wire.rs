@@ -5,7 +5,8 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Content type of such bodies.
 pub const CONTENT_TYPE: &str = "application/vnd.fed-bbpt.v1+postcard";
 
-const VERSION: u8 = 1;
+/// 2: with what the unprompted model gets right ([`super::messages::Metrics::unprompted`]).
+const VERSION: u8 = 2;
 
 /// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +16,7 @@ pub enum DecodeError {
     Empty,
     /// Written by another version.
     #[error(
-        "the message is of version {0}; this side speaks version 1: reload the page or update the program"
+        "the message is of version {0}; this side speaks version 2: reload the page or update the program"
     )]
     Version(u8),
     /// Not what it should be.
@@ -61,6 +62,7 @@ mod tests {
             total: 7,
             loss: 1.25,
             queries: 300,
+            unprompted: Some(2),
         };
         Update {
             round: 2,
@@ -77,7 +79,7 @@ mod tests {
         assert_eq!(decode::<Update>(&bytes), Ok(update()));
         assert_eq!(decode::<Update>(&[]), Err(DecodeError::Empty));
         assert_eq!(decode::<Update>(&[VERSION]), Err(DecodeError::Malformed));
-        for version in [0, 2, 255] {
+        for version in [0, 1, 255] {
             let other: Vec<u8> = std::iter::once(version)
                 .chain(bytes[1..].iter().copied())
                 .collect();
@@ -134,7 +136,7 @@ mod tests {
 
         #[test]
         fn messages_round_trip(round in any::<u32>(), examples in any::<u32>(), delta in prop::collection::vec(-1e6_f32..1e6, 0..50), loss in -1e9_f64..1e9, queries in any::<u32>()) {
-            let metrics = Metrics { correct: 1, total: 2, loss, queries };
+            let metrics = Metrics { correct: 1, total: 2, loss, queries, unprompted: (queries > 9).then_some(1) };
             let sent = Update { round, theta: "00".repeat(32), examples, delta, metrics };
             prop_assert_eq!(decode::<Update>(&encode(&sent)), Ok(sent));
         }

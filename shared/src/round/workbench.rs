@@ -9,7 +9,8 @@ use crate::fault::Faults;
 use crate::generator::{Generator, Prepared, Scratch, TextGenerator, render};
 use crate::model_api::{Scores, TextQueries};
 use crate::objective::Outcome;
-use crate::objective::mapping::{Frequencies, Mapping};
+use crate::objective::counts::{self, Counts};
+use crate::objective::mapping::Mapping;
 use crate::optimizer::{Candidate, Optimizer};
 use crate::task::Task;
 use crate::task::text::Prompt;
@@ -290,7 +291,7 @@ impl Workbench {
             let Content::Image { original, prepared } = &item.content else {
                 continue;
             };
-            // The images as they are: for a mapping, or to see what the model does without a prompt.
+            // The images as they are: to see what the model does without a prompt.
             let Some(candidate) = evaluation.candidates.get(group) else {
                 slot.copy_from_slice(original);
                 continue;
@@ -348,15 +349,16 @@ impl Workbench {
             return Err(AnswerCount { expected, got });
         }
         let mut rows = answers.iter().flat_map(|a| (0..a.rows()).map(|i| a.row(i)));
-        if evaluation.purpose == Purpose::Mapping {
-            let mut frequencies =
-                Frequencies::new(self.task.labels.len(), self.task.model.output.classes);
-            rows.zip(&labels).for_each(|(row, label)| {
-                frequencies.count(row, *label, self.task.model.output.kind)
-            });
+        if let (Purpose::Mapping, true, Some(learnt)) =
+            (evaluation.purpose, counts::BUILT, self.task.mapping.learnt)
+        {
+            let output = &self.task.model.output;
+            let mut counts = Counts::new(learnt.counted, self.task.labels.len(), output.classes);
+            rows.zip(&labels)
+                .for_each(|(row, label)| counts.count(row, *label, output.kind));
             return Ok(Event::Evaluated {
                 outcomes: Vec::new(),
-                frequencies: Some(frequencies),
+                means: Some(counts.means()),
             });
         }
         let objective = self
@@ -371,7 +373,7 @@ impl Workbench {
         }
         Ok(Event::Evaluated {
             outcomes,
-            frequencies: None,
+            means: None,
         })
     }
 }

@@ -83,6 +83,7 @@ fn metrics(value: &Value) -> Option<Metrics> {
         total: whole(value.get("total")?)?,
         loss: value.get("loss")?.as_f64()?,
         queries: whole(value.get("queries")?)?,
+        unprompted: optional(value, "unprompted", whole)?,
     })
 }
 
@@ -187,6 +188,7 @@ mod tests {
                         total: 4,
                         loss: 1.25,
                         queries: u32::MAX,
+                        unprompted: Some(2),
                     },
                 });
             }),

@@ -2,10 +2,13 @@
 
 use super::{Cohort, Entry, Line, RoundEntry, nothing, unhex};
 use crate::fault::Faults;
-use crate::federation::advance::{Sums, advance};
+use crate::federation::advance::{AdvanceError, Sums, advance, count};
+use crate::federation::choice::{Choice, Keep, Measured, Tally};
 use crate::federation::server_optimizer::ServerState;
+use crate::objective::mapping::Mapping;
 use crate::privacy::Ledger;
-use crate::round::phase::AbortReason;
+use crate::round::messages::Metrics;
+use crate::round::phase::{AbortReason, RoundKind};
 use crate::secure_sum::messages::{hash_senders, is_strictly_increasing, is_subset};
 use crate::secure_sum::{BUILT, Context, identity, messages};
 use crate::task::{Hash, Task, theta_hash};
@@ -81,6 +84,40 @@ pub struct Replay {
     ledger: Ledger,
     /// By participant, increasing.
     identities: Vec<(u32, Hash)>,
+    /// The counting round is concluded.
+    counted: bool,
+    /// What it came to.
+    means: Vec<f32>,
+    patience: Patience,
+    tally: Tally,
+    /// The θ with the best measurement so far.
+    best: Vec<f32>,
+}
+
+/// How long the held-out loss has not improved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Patience {
+    /// The least mean loss so far. An f32, which also survives being stored as JSON to the last bit.
+    pub least: Option<f32>,
+    /// Concluded rounds since then in which something was measured.
+    pub rounds: u32,
+}
+
+impl Patience {
+    fn take(&mut self, metrics: &Metrics) {
+        if metrics.total == 0 {
+            return;
+        }
+        let loss = (metrics.loss / f64::from(metrics.total)) as f32;
+        if self.least.is_none_or(|least| loss < least) {
+            *self = Self {
+                least: Some(loss),
+                rounds: 0,
+            };
+        } else {
+            self.rounds = self.rounds.saturating_add(1);
+        }
+    }
 }
 
 impl Replay {
@@ -100,6 +137,11 @@ impl Replay {
             head: nothing(),
             ledger: Ledger::default(),
             identities: Vec::new(),
+            counted: false,
+            means: Vec::new(),
+            patience: Patience::default(),
+            tally: Tally::default(),
+            best: Vec::new(),
         })
     }
 
@@ -246,9 +288,7 @@ impl Replay {
         match (&entry.sums, entry.aborted) {
             (Some(sums), None) => {
                 self.members(task, entry.cohort.as_ref(), sums)?;
-                advance(task, &mut self.state, self.step, sums).map_err(|_| What::Theta)?;
-                self.theta = theta_hash(&self.state.theta);
-                self.step += 1;
+                self.advance(task, sums).map_err(|_| What::Theta)?;
             }
             (None, Some(_)) => {}
             _ => return Err(What::Malformed),
@@ -258,6 +298,79 @@ impl Replay {
         }
         self.round += 1;
         Ok(())
+    }
+
+    /// What the next round sums.
+    #[must_use]
+    pub fn kind(&self, task: &Task) -> RoundKind {
+        if !self.counted && task.learnt_together().is_some() {
+            RoundKind::Counting
+        } else {
+            RoundKind::Training
+        }
+    }
+
+    /// From a round's sums to the next θ, or to the mapping. On an error nothing has changed.
+    fn advance(&mut self, task: &Task, sums: &Sums) -> Result<Metrics, AdvanceError> {
+        if self.kind(task) == RoundKind::Counting {
+            let (means, metrics) = count(task, sums)?;
+            (self.counted, self.means) = (true, means);
+            return Ok(metrics);
+        }
+        let before = self.state.theta.clone();
+        let metrics = advance(task, &mut self.state, self.step, sums)?;
+        if Measured::of(self.step, &metrics).is_some_and(|m| self.tally.take(m)) {
+            self.best = before;
+        }
+        self.patience.take(&metrics);
+        self.theta = theta_hash(&self.state.theta);
+        self.step += 1;
+        Ok(metrics)
+    }
+
+    /// What the counting round came to; nothing before it is concluded, or without one.
+    #[must_use]
+    pub fn means(&self) -> Option<&[f32]> {
+        (self.counted && !self.means.is_empty()).then_some(&self.means)
+    }
+
+    /// The mapping that all share, where there is one so far.
+    #[must_use]
+    pub fn mapping(&self, task: &Task) -> Option<Mapping> {
+        let learnt = self.means().map(|means| task.fit_mapping(means));
+        learnt.or_else(|| task.mapping.fixed())
+    }
+
+    /// How long the held-out loss has not improved.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// No other round follows: all are done, the held-out loss has not improved for as long as the task waits, or
+    /// another round would cost more ε than the task allows.
+    #[must_use]
+    pub fn is_over(&self, task: &Task) -> bool {
+        let patience = task.federation.patience;
+        self.step >= task.federation.rounds
+            || (patience > 0 && self.patience.rounds >= patience)
+            || self.is_spent(task)
+    }
+
+    /// What the rounds so far say is to be kept; nothing as long as nothing was measured.
+    #[must_use]
+    pub fn choice(&self) -> Option<Choice> {
+        self.tally.choose()
+    }
+
+    /// The θ to keep; nothing where no prompt is. Without a choice it is the last.
+    #[must_use]
+    pub fn kept(&self) -> Option<&[f32]> {
+        match self.choice().map(|choice| choice.keep) {
+            Some(Keep::Unprompted) => None,
+            Some(Keep::Earlier) => Some(&self.best),
+            Some(Keep::Last) | None => Some(&self.state.theta),
+        }
     }
 
     /// What all rounds so far cost, as the record tells it.
@@ -360,25 +473,19 @@ impl Replay {
         round: u32,
         outcome: Result<Sums, AbortReason>,
         cohort: Option<Cohort>,
-    ) -> (RoundEntry, String, crate::round::messages::Metrics) {
-        let mut metrics = crate::round::messages::Metrics::default();
+    ) -> (RoundEntry, String, Metrics) {
+        let mut metrics = Metrics::default();
         let step = self.step;
         if cohort.is_some() {
             // It was asked before the round began.
             let _ = self.spend(task);
         }
         let outcome = outcome.and_then(|sums| {
-            match advance(task, &mut self.state, step, &sums) {
+            match self.advance(task, &sums) {
                 Ok(sum) => metrics = sum,
-                Err(crate::federation::advance::AdvanceError::Empty) => {
-                    return Err(AbortReason::TooFewUpdates);
-                }
-                Err(crate::federation::advance::AdvanceError::Overflow) => {
-                    return Err(AbortReason::Overflow);
-                }
+                Err(AdvanceError::Empty) => return Err(AbortReason::TooFewUpdates),
+                Err(AdvanceError::Overflow) => return Err(AbortReason::Overflow),
             }
-            self.theta = theta_hash(&self.state.theta);
-            self.step += 1;
             Ok(sums)
         });
         let entry = RoundEntry {
@@ -437,6 +544,10 @@ pub struct Place {
     pub head: Hash,
     /// ρ of all rounds so far.
     pub rho: f64,
+    /// The counting round is concluded.
+    pub counted: bool,
+    /// How long the held-out loss has not improved.
+    pub patience: Patience,
 }
 
 impl From<Place> for Replay {
@@ -454,11 +565,23 @@ impl From<Place> for Replay {
             head: place.head,
             ledger,
             identities: Vec::new(),
+            counted: place.counted,
+            patience: place.patience,
+            // For whoever reads the record; an aggregator maps nothing and keeps nothing.
+            means: Vec::new(),
+            tally: Tally::default(),
+            best: Vec::new(),
         }
     }
 }
 
 impl Replay {
+    /// The counting round is concluded.
+    #[must_use]
+    pub fn has_counted(&self) -> bool {
+        self.counted
+    }
+
     /// θ and the moments so far.
     #[must_use]
     pub fn state(&self) -> &ServerState {

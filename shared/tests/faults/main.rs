@@ -43,6 +43,50 @@ fn without_faults_all_rounds_are_done_at_once() {
 }
 
 #[test]
+fn without_faults_all_count_and_those_who_are_drawn_train() {
+    let secure = Secure {
+        cohort: (3, 8),
+        ..Secure::default()
+    };
+    for secure in [None, Some(secure)] {
+        let least = if secure.is_some() { 3 } else { 2 };
+        let scenario = Scenario {
+            participants: 7,
+            rounds: 4,
+            mapping: "together",
+            active: 2,
+            secure,
+            ..Scenario::default()
+        };
+        let mut world = World::new(&scenario);
+        world.heal_and_finish();
+        let records = world.records();
+        let delivered: Vec<u32> = records.iter().map(|r| r.delivered).collect();
+        assert_eq!(delivered, [7, least, least, least, least], "{records:?}");
+        assert!(world.elapsed() < 60_000, "took {} ms", world.elapsed());
+    }
+}
+
+/// All who were drawn are gone for good before they did anything: the draw widens, and the others go on.
+#[test]
+fn a_draw_of_those_who_are_gone_does_not_hold_the_others_up() {
+    let scenario = Scenario {
+        participants: 6,
+        rounds: 6,
+        active: 1,
+        ..Scenario::default()
+    };
+    let mut world = World::new(&scenario);
+    for who in [0, 2, 3, 5] {
+        world.apply(&Op::Vanish { who });
+        world.apply(&Op::Pass { ms: 4_000 });
+    }
+    world.heal_and_finish();
+    let aborted = world.records().iter().filter(|r| r.reason.is_some());
+    assert!(aborted.count() > 0, "{:?}", world.records());
+}
+
+#[test]
 fn without_faults_all_sums_are_opened_at_once() {
     for (groups, privacy, scalars) in [
         (1, None, false),

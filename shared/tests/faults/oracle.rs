@@ -5,7 +5,7 @@ use shared::federation::server_optimizer::ServerState;
 use shared::privacy::Ledger;
 use shared::round::hub::Hub;
 use shared::round::messages::{Metrics, RoundRecord, SumMessage, Update};
-use shared::round::phase::Phase;
+use shared::round::phase::{Phase, RoundKind};
 use shared::secure_sum::encoding::RingVector;
 use shared::secure_sum::messages::hash_vector;
 use shared::task::{Task, theta_hash};
@@ -163,7 +163,7 @@ impl Oracle {
             if task.federation.secure.is_some() {
                 self.check_sum(task, record, &entry);
                 self.state = self.replay.state().clone();
-                if record.phase == Phase::Done {
+                if record.phase == Phase::Done && record.kind == RoundKind::Training {
                     self.hashes.push(self.replay.theta().clone());
                 }
                 assert_eq!(Some(&record.theta), self.hashes.last());
@@ -203,7 +203,11 @@ impl Oracle {
                         *self.reported.entry(*participant).or_default() +=
                             u64::from(update.metrics.queries);
                     }
-                    let mean = mean(&updates, self.state.theta.len());
+                    let mean = mean(&updates, task.length_of(record.kind));
+                    if record.kind == RoundKind::Counting {
+                        assert_eq!(self.replay.means(), Some(&mean[..]), "the counts");
+                        continue;
+                    }
                     task.federation.server.apply(
                         &mut self.state,
                         &mean,
@@ -293,7 +297,8 @@ impl Oracle {
         let Some(Sums::Secure { groups }) = &entry.sums else {
             panic!("no sums: {entry:?}")
         };
-        let layout = task.contribution().expect("secure sums").layout();
+        let contribution = task.contribution_of(record.kind).expect("secure sums");
+        let layout = contribution.layout();
         let mut summed: Vec<u32> = Vec::new();
         let mut metrics = Metrics::default();
         for group in groups {
@@ -316,7 +321,7 @@ impl Oracle {
         summed.sort_unstable();
         assert_eq!(summed, masked, "everybody is in one sum");
         if task.federation.privacy.is_none() {
-            let exact = |m: &Metrics| (m.correct, m.total, m.queries);
+            let exact = |m: &Metrics| (m.correct, m.total, m.queries, m.unprompted);
             assert_eq!(exact(&record.metrics), exact(&metrics));
             let close = f64::from(metrics.total + masked.len() as u32) / 65_536.0;
             assert!((record.metrics.loss - metrics.loss).abs() <= close);

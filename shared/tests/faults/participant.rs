@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
 use shared::round::messages::{Metrics, SumMessage};
-use shared::round::phase::Phase;
+use shared::round::phase::{Phase, RoundKind};
 use shared::round::wire;
 use shared::round::workbench::Workbench;
 use shared::secure_sum::encoding::RingVector;
@@ -164,7 +164,12 @@ fn plain_vector(machine: &Client, bench: &Workbench) -> (RingVector, Metrics) {
     let state = serde_json::to_value(machine).expect("the state is JSON");
     let (work, measured) = (&state["work"], &state["work"]["measured"]);
     let whole = |value: &Value| value.as_u64().unwrap_or(0) as u32;
+    let unprompted = match measured.is_null() {
+        true => Some(0),
+        false => state["before"]["correct"].as_u64().map(|n| n as u32),
+    };
     let metrics = Metrics {
+        unprompted,
         correct: whole(&measured["correct"]),
         total: whole(&measured["total"]),
         loss: measured["loss"].as_f64().unwrap_or(0.0),
@@ -181,7 +186,8 @@ fn plain_vector(machine: &Client, bench: &Workbench) -> (RingVector, Metrics) {
         .collect();
     let seed = seed.try_into().expect("32 bytes");
     let environment = bench.environment();
-    let contribution = environment.task.contribution().expect("secure sums");
+    let kind: RoundKind = serde_json::from_value(work["kind"].clone()).expect("a kind");
+    let contribution = environment.task.contribution_of(kind).expect("secure sums");
     let vector = contribution
         .encode(&delta, environment.training as u32, &metrics, &seed)
         .expect("an update that can be encoded");

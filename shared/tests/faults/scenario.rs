@@ -33,8 +33,13 @@ pub struct Scenario {
     pub upload: (u32, u64, u64),
     /// The server's rule.
     pub rule: &'static str,
-    /// Whether the mapping is learnt, which costs an evaluation more.
-    pub learnt_mapping: bool,
+    /// `identity`, or how the mapping is learnt, which costs an evaluation more: `alone`, or in a counting round
+    /// `together`, or as `calibrate`.
+    pub mapping: &'static str,
+    /// So many are drawn to train; 0: all.
+    pub active: u32,
+    /// Rounds without an improvement after which it ends; 0: never.
+    pub patience: u32,
     /// The model says the same to everything: θ never moves.
     pub deaf_model: bool,
     /// Whether held-out examples exist.
@@ -75,7 +80,9 @@ impl Default for Scenario {
             open: (1, 500, 5_000),
             upload: (1, 1_000, 4_000),
             rule: "sgd",
-            learnt_mapping: false,
+            mapping: "identity",
+            active: 0,
+            patience: 0,
             deaf_model: false,
             holdout: true,
             secure: None,
@@ -105,7 +112,14 @@ fn limits() -> impl Strategy<Value = (u32, u64, u64)> {
 
 /// All kinds of them.
 pub fn scenario() -> impl Strategy<Value = Scenario> {
-    let flags = (any::<bool>(), prop::bool::weighted(0.15), any::<bool>());
+    let mappings = vec!["identity", "alone", "together", "calibrate"];
+    let flags = (
+        prop::sample::select(mappings),
+        prop_oneof![2 => Just(0), 1 => 1..4_u32],
+        prop_oneof![4 => Just(0), 1 => 1..3_u32],
+        prop::bool::weighted(0.15),
+        any::<bool>(),
+    );
     let rule = prop::sample::select(vec!["sgd", "momentum", "adam"]);
     (
         any::<u64>(),
@@ -124,7 +138,7 @@ pub fn scenario() -> impl Strategy<Value = Scenario> {
                 open,
                 upload,
                 rule,
-                (learnt_mapping, deaf_model, holdout),
+                (mapping, active, patience, deaf_model, holdout),
             )| Scenario {
                 seed,
                 participants,
@@ -132,7 +146,9 @@ pub fn scenario() -> impl Strategy<Value = Scenario> {
                 open,
                 upload,
                 rule,
-                learnt_mapping,
+                mapping,
+                active,
+                patience,
                 deaf_model,
                 holdout,
                 secure: None,
@@ -180,7 +196,13 @@ pub fn secure_scenario() -> impl Strategy<Value = Scenario> {
                 // for: else round after round could be lost to that.
                 let patience = if groups > 1 || degree < 8 { 500 } else { 0 };
                 let privacy = privacy.filter(|_| groups == 1);
+                // Counts carry no noise.
+                let mapping = match privacy {
+                    Some(_) => "alone",
+                    None => scenario.mapping,
+                };
                 Scenario {
+                    mapping,
                     participants: cohort_min - 1 + others,
                     open: (scenario.open.0, scenario.open.1, scenario.open.1 + 2_000),
                     secure: Some(Secure {
@@ -207,10 +229,10 @@ impl Scenario {
     /// The task file.
     pub fn task(&self) -> Task {
         let limits = |(count_min, time_min_ms, time_max_ms): (u32, u64, u64)| json!({ "count_min": count_min, "time_min_ms": time_min_ms, "time_max_ms": time_max_ms });
-        let mapping = if self.learnt_mapping {
-            json!({ "kind": "frequency" })
-        } else {
-            json!({ "kind": "identity" })
+        let mapping = match self.mapping {
+            "identity" => json!({}),
+            "calibrate" => json!({ "calibrate": true }),
+            learn => json!({ "kind": "frequency", "learn": learn, "examples": 3 }),
         };
         let mut task = json!({
             "name": "faults",
@@ -226,6 +248,7 @@ impl Scenario {
             "optimizer": { "kind": "zo-sgd", "directions": 1, "learning_rate": 0.5 },
             "federation": {
                 "rounds": self.rounds, "local_steps": 2, "batch": 2, "lease_seconds": 5,
+                "active": self.active, "patience": self.patience,
                 "server": { "kind": self.rule },
                 "open": limits(self.open), "upload": limits(self.upload),
             },

@@ -7,11 +7,12 @@ use super::scenario::Scenario;
 use shared::privacy::Ledger;
 use shared::rng::{Stream, purpose};
 use shared::round::client::{Action, Client, Evaluation, Event, Purpose, StopReason};
+use shared::round::draw::is_drawn;
 use shared::round::hub::Hub;
 use shared::round::messages::{
     Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, SumInput, SumMessage, Update,
 };
-use shared::round::phase::Phase;
+use shared::round::phase::{Phase, RoundKind};
 use shared::round::refusal::Refusal;
 use shared::secure_sum::Bytes32;
 use shared::secure_sum::messages::{Masked, RoundKeys, Shares, Signature, Unmask};
@@ -112,7 +113,7 @@ pub struct World {
     network: Network,
     dice: Stream,
     /// Of the current round: its number, and for how long its clock has run while somebody could look at it.
-    running_for: (u32, u64),
+    running_for: ((u32, bool), u64),
 }
 
 impl World {
@@ -132,7 +133,7 @@ impl World {
             jumped: 0,
             network: CALM,
             dice: Stream::new(scenario.seed, purpose::FAULT),
-            running_for: (0, 0),
+            running_for: ((0, false), 0),
             scenario: scenario.clone(),
         };
         world.schedule(TICK_MS, Packet::Tick);
@@ -490,6 +491,17 @@ impl World {
             "participant {who} counts {} of {taken} updates",
             machine.delivered()
         );
+        if let (Action::Evaluate(evaluation), Some(view)) = (action, machine.view())
+            && evaluation.purpose != Purpose::Mapping
+            && view.status == FederationStatus::Running
+        {
+            let round = (view.registered, view.attempt);
+            let (policy, number) = (&self.task.federation.policy, machine.participant());
+            assert!(
+                is_drawn(policy, self.task.seed, view.step, round, number),
+                "participant {who} asks although others were drawn"
+            );
+        }
         if let Action::Evaluate(evaluation) = action
             && !(evaluation.purpose == Purpose::Measure && evaluation.candidates.is_empty())
         {
@@ -651,8 +663,10 @@ impl World {
         self.check_hub();
         let Some(hub) = &self.hub else { return };
         let round = hub.round();
-        if round.number != self.running_for.0 || round.since.is_none() {
-            self.running_for = (round.number, 0);
+        // It begins again when the first enrols where it ran for those who wait.
+        let now = (round.number, round.enrolled > 0);
+        if now != self.running_for.0 || round.since.is_none() {
+            self.running_for = (now, 0);
             return;
         }
         self.running_for.1 += TICK_MS;
@@ -679,7 +693,8 @@ impl World {
         let before = hub.clone();
         if forgery == Forgery::FalseSum {
             let round = hub.round().number;
-            let layout = task.contribution().map(|c| c.layout().bytes());
+            let kind = hub.record().kind(&task);
+            let layout = task.contribution_of(kind).map(|c| c.layout().bytes());
             let bytes = vec![0; layout.unwrap_or(64)];
             let signature = Signature([1; 64]);
             let rubbish = [
@@ -711,7 +726,7 @@ impl World {
             assert_eq!(hub, &before, "a refused message changed something");
             return;
         }
-        let dim = task.update_length();
+        let dim = task.length_of(hub.record().kind(&task));
         let good = Update {
             round: hub.round().number,
             theta: theta_hash(hub.theta()),
@@ -722,6 +737,7 @@ impl World {
                 total: 1,
                 loss: 0.5,
                 queries: 1,
+                unprompted: Some(1),
             },
         };
         let entry = |value: f32| Update {
@@ -813,7 +829,9 @@ impl World {
         }
         let round = self.scenario.longest_round() + 10_000;
         // A round may be spoilt by what happened before, and the next by who came too late for it.
-        let most = (u64::from(self.scenario.rounds) + 3) * round + 30_000;
+        // A draw of those who are gone is widened three times at most, until it holds everybody.
+        let attempts = if self.scenario.active > 0 { 5 } else { 1 };
+        let most = (attempts * u64::from(self.scenario.rounds) + 4) * round + 30_000;
         let until = self.now + most;
         while self.now < until && !self.is_over() {
             self.make_up_numbers();
@@ -835,11 +853,28 @@ impl World {
             stuck.is_empty(),
             "the federation is over, but these go on: {stuck:?}"
         );
-        let done = self.records().iter().filter(|r| r.phase == Phase::Done);
+        let records = self.records().iter();
+        let done = records.filter(|r| r.phase == Phase::Done && r.kind == RoundKind::Training);
         let (done, rounds) = (done.count(), self.scenario.rounds as usize);
-        // Without ε left there is no further round.
-        let spent = hub.record().is_spent(&self.task) && done < rounds;
-        assert!(done == rounds || spent, "{done} of {rounds} rounds");
+        // Without ε left there is no further round, nor without patience.
+        let early = hub.record().is_over(&self.task) && done < rounds;
+        let may = self.scenario.patience > 0 || hub.record().is_spent(&self.task);
+        assert!(
+            done == rounds || (early && may),
+            "{done} of {rounds} rounds"
+        );
+        // All who are there know the same mapping, that of the record, and would keep the same.
+        for machine in self.participants.iter().filter(|p| !p.gone) {
+            let machine = machine.state().expect("it joined");
+            if self.task.learnt_together().is_some() && machine.theta().is_some() {
+                let mapping = hub.record().mapping(&self.task);
+                assert_eq!(machine.mapping(&self.task), mapping);
+            }
+            let finished = machine
+                .record()
+                .is_some_and(|r| r.head() == hub.record().head());
+            assert!(!finished || machine.choice() == hub.record().choice());
+        }
         self.check_hub();
     }
 

@@ -23,6 +23,7 @@ fn metrics(correct: u32) -> Metrics {
         total: 10,
         loss: 2.0,
         queries: 100,
+        unprompted: Some(1),
     }
 }
 

@@ -258,8 +258,8 @@ impl Client {
                 SumMessage::Shares(shares)
             }
             SumInput::Inbox(inbox) => {
-                let (Some(contribution), Some(delta)) = (env.task.contribution(), &work.delta)
-                else {
+                let contribution = env.task.contribution_of(work.kind);
+                let (Some(contribution), Some(delta)) = (contribution, &work.delta) else {
                     return Ok(None);
                 };
                 let metrics = self.metrics(work);
@@ -313,9 +313,10 @@ impl Client {
 
     /// The same vector without masks, for simulations.
     pub(super) fn contribution(&self, env: &Environment<'_>) -> Action {
-        let (Some(contribution), Some(work), Some((round, seed))) =
-            (env.task.contribution(), &self.work, &self.sums.open)
-        else {
+        let (Some(work), Some((round, seed))) = (&self.work, &self.sums.open) else {
+            return Action::Sync { after: None };
+        };
+        let Some(contribution) = env.task.contribution_of(work.kind) else {
             return Action::Sync { after: None };
         };
         let vector = contribution.encode(

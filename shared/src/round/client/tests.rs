@@ -27,7 +27,7 @@ impl Fixture {
             "name": "t",
             "model": { "url": "http://127.0.0.1:1", "name": "m", "input": { "height": 8, "width": 8 }, "output": { "classes": 2 } },
             "data": { "labels": ["a", "b"] },
-            "mapping": { "kind": mapping },
+            "mapping": if mapping == "identity" { json!({}) } else { json!({ "kind": mapping, "learn": "alone" }) },
             "generator": { "kind": "statistic", "grid": 2, "statistics": 0 },
             "optimizer": { "kind": "zo-sgd", "directions": 1 },
             "federation": { "rounds": 3, "local_steps": 2, "batch": 2, "query_budget": budget, "ask_ahead": false },
@@ -113,6 +113,8 @@ impl Fixture {
             theta: record.theta().clone(),
             lines: record.lines(),
             record: record.head().clone(),
+            registered: 0,
+            attempt: 0,
             standing,
             enrolled: 0,
             cohort: 0,
@@ -140,7 +142,7 @@ impl Fixture {
             &self.env(),
             Event::Evaluated {
                 outcomes,
-                frequencies: None,
+                means: None,
             },
         )
     }
@@ -228,6 +230,7 @@ fn a_round_from_the_first_view_to_the_next_theta() {
 
     let body = Enrolment {
         theta: theta_hash(&f.theta),
+        waits: false,
     };
     assert_eq!(
         client.step(&env, f.open(1, 0, 0)),
@@ -313,12 +316,12 @@ fn a_learnt_mapping_comes_first_and_only_once() {
     // Without counts nothing is learnt, and nothing is paid for.
     assert_eq!(f.answer(&mut client, &fit), Action::Evaluate(fit.clone()));
     assert_eq!(client.spent(), 0);
-    let mut counts = Frequencies::new(2, 2);
+    let mut counts = counts::Counts::new(counts::Counted::Probabilities, 2, 2);
     counts.count(&[0.0, 5.0], 0, crate::model_api::OutputKind::Logits);
     counts.count(&[5.0, 0.0], 1, crate::model_api::OutputKind::Logits);
     let event = Event::Evaluated {
         outcomes: Vec::new(),
-        frequencies: Some(counts),
+        means: Some(counts.means()),
     };
     let Action::Evaluate(baseline) = client.step(&env, event) else {
         panic!()
@@ -525,7 +528,7 @@ fn answers_that_do_not_fit_are_not_taken() {
     };
     let two = || Event::Evaluated {
         outcomes: vec![one, one],
-        frequencies: None,
+        means: None,
     };
     assert_eq!(client.step(&f.env(), two()), baseline);
     let Action::Evaluate(evaluation) = &baseline else {
@@ -547,7 +550,7 @@ fn answers_that_do_not_fit_are_not_taken() {
                 &f.env(),
                 Event::Evaluated {
                     outcomes,
-                    frequencies: None
+                    means: None
                 }
             ),
             step
@@ -675,28 +678,73 @@ fn queries_that_were_never_offered_are_reported_later() {
     assert_eq!(queries(&upload), 22);
 }
 
+/// A round's training is 8 queries; the measurements are 2 each, one more of them than rounds.
 #[test]
-fn the_budget_covers_every_query() {
-    for budget in 1..24 {
+fn the_budget_covers_the_rounds_that_are_announced() {
+    for budget in 8..40 {
         let f = Fixture::new("identity", budget);
+        let rounds = f.task.federation.rounds;
+        assert_eq!(u64::from(rounds), (budget / 8).min(3), "budget {budget}");
+        assert_eq!(
+            (f.task.plan().rounds, f.task.federation.rounds_wanted),
+            (rounds, 3)
+        );
         let mut client = Client::new(0);
-        client.step(&f.env(), f.open(1, 0, 0));
-        let mut action = f.read(&mut client, 0, 0);
-        action = f.work(&mut client, action);
-        if budget >= 12 {
+        for round in 0..rounds {
+            client.step(&f.env(), f.open(u64::from(round) + 1, round, round));
+            let action = f.read(&mut client, round, round);
+            let action = f.work(&mut client, action);
             assert_eq!(action, Action::Sync { after: None }, "budget {budget}");
-            client.step(&f.env(), f.open(2, 1, 1));
-            action = f.read(&mut client, 1, 1);
-            action = f.work(&mut client, action);
         }
-        let expected = if budget >= 22 {
-            Action::Sync { after: None }
-        } else {
-            Action::Stop(StopReason::BudgetSpent)
-        };
-        assert_eq!(action, expected, "budget {budget}");
         assert!(client.spent() <= budget, "{} of {budget}", client.spent());
+        // Measured as long as that leaves enough for the training, and never without the baseline.
+        let measured = client.curve().len() as u64;
+        let spare = budget - 8 * u64::from(rounds);
+        let expected = (spare / 2).saturating_sub(1).min(u64::from(rounds));
+        assert_eq!(measured, expected, "budget {budget}");
+        assert_eq!(client.before().is_some(), spare >= 4);
     }
+    let mut source = Fixture::new("identity", 8).task.source().clone();
+    source["federation"]["query_budget"] = json!(7);
+    let crate::fault::Faults(faults) = Task::from_value(source).unwrap_err();
+    assert_eq!(faults[0].path, "federation.query_budget");
+}
+
+/// What a view says of a participant who is, or is not, drawn.
+#[test]
+fn whoever_is_not_drawn_says_so_once_and_asks_nothing() {
+    let mut source = Fixture::new("identity", 0).task.source().clone();
+    source["federation"]["active"] = json!(1);
+    let f = Fixture::of(Task::from_value(source).unwrap());
+    let policy = f.task.federation.policy;
+    let drawn = |number, attempt| is_drawn(&policy, 0, 0, (4, attempt), number);
+    let number = (0..4).find(|n| !drawn(*n, 0) && drawn(*n, 1)).unwrap();
+    let mut client = Client::new(number);
+    let view = |version, round, attempt| {
+        let mut view = f.view(version, 0, round, Phase::Open, Standing::Idle);
+        (view.registered, view.attempt) = (4, attempt);
+        Event::View(view)
+    };
+    client.step(&f.env(), view(1, 0, 0));
+    let told = f.read(&mut client, 0, 0);
+    let body = Enrolment {
+        theta: theta_hash(&f.theta),
+        waits: true,
+    };
+    assert_eq!(told, Action::Enrol { round: 0, body });
+    assert_eq!(client.activity(&f.task).0, "resting");
+    // A lost answer: said again. Then not any more, however often the view comes.
+    assert_eq!(client.step(&f.env(), Event::Start), told);
+    let wait = Action::Sync { after: Some(1) };
+    assert_eq!(client.step(&f.env(), Event::Accepted), wait);
+    assert_eq!(client.step(&f.env(), view(1, 0, 0)), wait);
+    // Nobody came: the draw is wider.
+    let mut action = client.step(&f.env(), view(2, 1, 1));
+    if let Action::Read { .. } = action {
+        action = f.read(&mut client, 0, 1);
+    }
+    assert!(matches!(action, Action::Evaluate(_)), "{action:?}");
+    assert_eq!(client.spent(), 0);
 }
 
 #[test]
@@ -733,7 +781,7 @@ fn the_final_theta_is_measured_and_then_it_is_over() {
         );
     }
     // With nothing left to measure it with, it is over all the same.
-    let f = Fixture::new("identity", 12);
+    let f = Fixture::new("identity", 13);
     let mut client = f.trained();
     let mut last = f.view(9, 3, 3, Phase::Open, Standing::Idle);
     last.status = FederationStatus::Finished;

@@ -32,6 +32,7 @@ const METRICS: Metrics = Metrics {
     total: 4,
     loss: 2.5,
     queries: 70,
+    unprompted: Some(2),
 };
 
 fn norm(vector: &[f32]) -> f64 {
@@ -146,6 +147,7 @@ fn no_cohort_overflows() {
             total: u32::MAX,
             loss: 1e300,
             queries: u32::MAX,
+            unprompted: Some(u32::MAX),
         };
         for sign in [1.0, -1.0] {
             let update = [sign * clip as f32 * 100.0, 0.0];
@@ -158,7 +160,7 @@ fn no_cohort_overflows() {
                 .unwrap();
             // In the ring, and without one.
             let mut sum = RingVector::zero(contribution.layout());
-            let mut wide = [0_i128; 8];
+            let mut wide = [0_i128; 9];
             for _ in 0..cohort_max {
                 sum.add(&one).unwrap();
                 wide.iter_mut()
@@ -172,6 +174,37 @@ fn no_cohort_overflows() {
     }
     // A small cohort needs half the bytes.
     assert_eq!(exact(1.0, 300, 1_000, 2).layout().ring, Ring::U32);
+}
+
+#[test]
+fn counts_are_bounded_one_by_one_and_add_up() {
+    let federation = federation(json!({
+        "clip": 1e-3,
+        "secure_sum": { "cohort_min": 3, "cohort_max": 10_000, "max_examples": 100 },
+    }));
+    let contribution = Contribution::counting(&federation, 3).unwrap().unwrap();
+    let encode = |means: [f32; 3], examples| {
+        contribution.encode(&means, examples, &Metrics::default(), &[5; 32])
+    };
+    let sum = |vectors: &[RingVector]| {
+        let count = vectors.len() as u32;
+        contribution.decode(&add_up(&contribution, vectors), count)
+    };
+    // Whatever the norm bound of updates; but no more than 1 each.
+    let (a, b) = (
+        encode([1.0, 0.5, -1.0], 10).unwrap(),
+        encode([0.0, 7.0, -9.0], 30).unwrap(),
+    );
+    let decoded = sum(&[a, b]).unwrap();
+    assert_eq!((decoded.weight, decoded.clipped), (40.0, 1));
+    for (mean, expected) in decoded.mean.iter().zip([0.25, 0.875, -1.0]) {
+        assert!((mean - expected).abs() < 1e-3, "{:?}", decoded.mean);
+    }
+    // As many as a cohort may have, each as large as may be.
+    let most = encode([1.0, -1.0, 1.0], 100).unwrap();
+    let decoded = sum(&vec![most; 10_000]).unwrap();
+    assert_eq!(decoded.mean, [1.0, -1.0, 1.0]);
+    assert!(encode([f32::NAN, 0.0, 0.0], 1).is_err());
 }
 
 #[test]
@@ -204,6 +237,7 @@ fn sums_of_many_participants_metrics_are_still_read() {
         total: 20_000,
         loss: 12_345.5,
         queries: 100_000,
+        unprompted: Some(8_000),
     };
     let vector = contribution.encode(&[0.5], 10, &one, &[0; 32]).unwrap();
     let sum: Vec<i64> = vector.integers().iter().map(|x| 5_000 * x).collect();
@@ -212,25 +246,32 @@ fn sums_of_many_participants_metrics_are_still_read() {
     assert_eq!(decoded.metrics.total, 100_000_000);
     assert_eq!(decoded.metrics.loss, 5_000.0 * 12_345.5);
     assert_eq!(decoded.metrics.queries, 500_000_000);
+    assert_eq!(decoded.metrics.unprompted, Some(40_000_000));
 }
 
 #[test]
 fn counters_beyond_sense_are_no_sum() {
     let contribution = exact(1.0, 10, 100, 1);
-    let sum = |counters: [i64; 6]| [&[5][..], &counters].concat();
-    assert!(contribution.decode(&sum([10, 3, 4, 0, 0, 0]), 2).is_some());
+    let sum = |counters: [i64; 7]| [&[5][..], &counters].concat();
+    let good = sum([10, 3, 4, 0, 0, 0, 4]);
+    assert!(contribution.decode(&good, 2).is_some());
+    // As it was written before the unprompted model was counted.
+    let earlier = contribution.decode(&good[..7], 2).unwrap();
+    assert_eq!(earlier.metrics.unprompted, None);
     for counters in [
-        [0, 3, 4, 0, 0, 0],
-        [-5, 3, 4, 0, 0, 0],
-        [10, -1, 4, 0, 0, 0],
-        [10, 5, 4, 0, 0, 0],
-        [10, 3, i64::MAX, 0, 0, 0],
-        [10, i64::MIN, 4, 0, 0, 0],
+        [0, 3, 4, 0, 0, 0, 0],
+        [-5, 3, 4, 0, 0, 0, 0],
+        [10, -1, 4, 0, 0, 0, 0],
+        [10, 5, 4, 0, 0, 0, 0],
+        [10, 3, i64::MAX, 0, 0, 0, 0],
+        [10, i64::MIN, 4, 0, 0, 0, 0],
+        [10, 3, 4, 0, 0, 0, 5],
+        [10, 3, 4, 0, 0, 0, -1],
     ] {
         assert_eq!(contribution.decode(&sum(counters), 2), None, "{counters:?}");
     }
     // Nor is another number of numbers.
-    for length in [0, 1, 6, 8] {
+    for length in [0, 1, 6] {
         assert_eq!(contribution.decode(&vec![1; length], 2), None);
     }
 }
@@ -297,6 +338,7 @@ fn under_noise_counters_say_nothing_and_all_weigh_the_same() {
             total: 400,
             loss: 4_000.0,
             queries: 9,
+            unprompted: Some(7),
         },
         Metrics::default(),
     ];
@@ -311,7 +353,7 @@ fn under_noise_counters_say_nothing_and_all_weigh_the_same() {
         })
         .collect();
     for vector in &vectors {
-        assert_eq!(vector.integers()[4..], [1, 0, 0, 0, 0, 0]);
+        assert_eq!(vector.integers()[4..], [1, 0, 0, 0, 0, 0, 0]);
     }
     let sum = add_up(&contribution, &vectors);
     let decoded = contribution.decode(&sum, 300).unwrap();
@@ -326,6 +368,7 @@ fn under_noise_counters_say_nothing_and_all_weigh_the_same() {
     let loss = decoded.metrics.loss / total;
     assert!((loss - 10.625 / 3.0).abs() < 0.1, "{loss}");
     assert_eq!(decoded.metrics.queries, 0);
+    assert_eq!(decoded.metrics.unprompted, None);
     assert_eq!(contribution.decode(&sum, 0), None);
 }
 
@@ -343,6 +386,7 @@ fn metrics_do_not_lengthen_what_one_participant_contributes() {
         total: 10,
         loss: 1e9,
         queries: 0,
+        unprompted: Some(10),
     };
     let scale = contribution.fixed.scale();
     for seed in 0..20 {
@@ -395,7 +439,7 @@ proptest! {
         let (mut sum, mut weight, mut clipped) = ([0.0_f64; 5], 0.0_f64, 0);
         for (direction, length, examples, seed, correct, loss) in &participants {
             let update: Vec<f32> = direction.iter().map(|x| clip * length * x).collect();
-            let theirs = Metrics { correct: *correct, total: correct + 7, loss: *loss, queries: 3 * correct };
+            let theirs = Metrics { correct: *correct, total: correct + 7, loss: *loss, queries: 3 * correct, unprompted: Some(correct / 2) };
             vectors.push(contribution.encode(&update, *examples, &theirs, seed).unwrap());
             metrics.add(&theirs);
             let factor = (f64::from(contribution.clip) / norm(&update)).min(1.0);
@@ -408,7 +452,7 @@ proptest! {
         let decoded = contribution.decode(&add_up(&contribution, &vectors), count).unwrap();
         prop_assert_eq!(decoded.weight, weight);
         prop_assert_eq!(decoded.clipped, clipped);
-        let exactly = |m: &Metrics| (m.correct, m.total, m.queries);
+        let exactly = |m: &Metrics| (m.correct, m.total, m.queries, m.unprompted);
         prop_assert_eq!(exactly(&decoded.metrics), exactly(&metrics));
         prop_assert!((decoded.metrics.loss - metrics.loss).abs() <= f64::from(count) / LOSS_UNIT + 1e-6);
         // Every participant's entry is at most one unit off; the unit is that of w·Δ with w ≤ 1.

@@ -383,6 +383,8 @@ fn an_aggregator_that_goes_on_from_its_place_writes_the_same() {
         lines: here.lines(),
         head: here.head().clone(),
         rho: here.ledger().rho(),
+        counted: here.has_counted(),
+        patience: here.patience(),
     };
     let mut stored = Replay::from(place);
     assert_eq!(
@@ -427,4 +429,119 @@ proptest! {
         prop_assert_eq!(unhex::<31>(&hex(&bytes)), None);
         prop_assert_eq!(unhex::<32>(&hex(&bytes).replace(['a', '1'], "g")).is_none(), hex(&bytes).contains(['a', '1']));
     }
+}
+
+/// Everybody's mapping is learnt together, as `[mapping]` says.
+fn counting_task(federation: Value, mapping: Value) -> Task {
+    let mut source = task(federation).source().clone();
+    source["mapping"] = mapping;
+    Task::from_value(source).unwrap()
+}
+
+#[test]
+fn a_counting_round_comes_first_and_gives_everybody_the_same_mapping() {
+    let secure = json!({ "clip": 1.0, "secure_sum": { "cohort_min": 3 } });
+    for federation in [json!({}), secure, json!({ "combine": "median" })] {
+        let mapping = json!({ "kind": "frequency", "rank": "lift" });
+        let mut cast = Rehearsal::new(counting_task(federation, mapping), 4);
+        cast.play_out();
+        let records = cast.hub.records();
+        assert_eq!(records.len(), 5, "{records:?}");
+        let kinds: Vec<RoundKind> = records.iter().map(|r| r.kind).collect();
+        assert_eq!(kinds[0], RoundKind::Counting);
+        assert_eq!(kinds[1..], [RoundKind::Training; 4]);
+        // θ did not move, and nothing was measured; the queries are told.
+        assert_eq!((records[0].step, records[1].step), (0, 0));
+        assert_eq!(records[0].metrics.total, 0);
+        assert_eq!(records[0].metrics.queries, 3 + 4 + 5 + 6);
+        let initial = theta_hash(&cast.task.initial().unwrap());
+        assert_eq!(records[0].theta, initial);
+
+        let record = read(&cast.task, cast.hub.lines(0)).unwrap();
+        let means = record.means().unwrap();
+        assert_eq!(means.len(), cast.task.length_of(RoundKind::Counting));
+        let mapping = record.mapping(&cast.task);
+        for client in &cast.clients {
+            assert_eq!(client.mapping(&cast.task), mapping);
+        }
+        // The mean of what the four told, each as one of so many examples.
+        let told = |who: f32| 1.0 / (2.0 + who);
+        let expected =
+            (3.0 * told(0.0) + 4.0 * told(1.0) + 5.0 * told(2.0) + 6.0 * told(3.0)) / 18.0;
+        assert!(
+            means.iter().all(|m| (m - expected).abs() < 1e-4),
+            "{means:?} {expected}"
+        );
+    }
+}
+
+#[test]
+fn an_aborted_counting_round_is_tried_again() {
+    let task = counting_task(json!({}), json!({ "calibrate": true }));
+    let mut record = Replay::new(&task).unwrap();
+    record.open(&task, "f");
+    let abort = Err(AbortReason::TooFewEnrolled);
+    record.conclude(&task, 0, abort, None);
+    assert_eq!(record.kind(&task), RoundKind::Counting);
+    // Another number of numbers, or what is none, is no count.
+    for mean in [vec![0.5; 8], vec![f32::NAN; 2]] {
+        let metrics = Metrics::default();
+        let (entry, ..) = record.conclude(&task, 1, Ok(Sums::Plain { mean, metrics }), None);
+        assert!(entry.aborted.is_some());
+        record.round = 1;
+    }
+    let sums = Sums::Plain {
+        mean: vec![0.5, 0.25],
+        metrics: Metrics::default(),
+    };
+    record.conclude(&task, 1, Ok(sums), None);
+    assert_eq!(
+        (record.step(), record.kind(&task)),
+        (0, RoundKind::Training)
+    );
+    let mapping = record.mapping(&task).unwrap();
+    let scores = mapping.apply(&[64.0, 32.0], crate::model_api::OutputKind::Logits);
+    assert_eq!(scores, [0.0, 0.0]);
+}
+
+#[test]
+fn patience_ends_a_federation_and_the_best_is_kept() {
+    let task = task(json!({ "rounds": 50, "patience": 3 }));
+    let mut record = Replay::new(&task).unwrap();
+    record.open(&task, "f");
+    let mut last = Vec::new();
+    // Better to step 2, then worse: (right of 100 with θ_t, mean loss).
+    let course = [
+        (20, 2.0),
+        (50, 1.0),
+        (90, 0.5),
+        (40, 0.7),
+        (30, 0.5),
+        (20, 0.9),
+    ];
+    for (round, (correct, loss)) in course.into_iter().enumerate() {
+        assert!(!record.is_over(&task), "round {round}");
+        if round == 2 {
+            last = record.parameters().to_vec();
+        }
+        let metrics = Metrics {
+            correct,
+            total: 100,
+            loss: 100.0 * loss,
+            queries: 0,
+            unprompted: Some(20),
+        };
+        let sums = Sums::Plain {
+            mean: vec![0.1; task.dim()],
+            metrics,
+        };
+        record.conclude(&task, round as u32, Ok(sums), None);
+        // Stored as JSON and read again it decides alike.
+        record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+    }
+    assert!(record.is_over(&task));
+    assert_eq!(record.choice().unwrap().keep, Keep::Earlier);
+    assert_eq!(record.choice().unwrap().measured.step, 2);
+    assert_eq!(record.kept(), Some(&last[..]));
+    assert_ne!(record.parameters(), last);
 }
