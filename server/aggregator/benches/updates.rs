@@ -240,6 +240,7 @@ async fn updates_per_second(height: usize, width: usize, generator: Value) -> Re
     };
     let enrolment = serde_json::to_vec(&Enrolment {
         theta: view.theta.clone(),
+        waits: false,
     })?;
     all(size, post("rounds/0/enrol", "application/json", enrolment)).await?;
     let update = wire::encode(&Update {

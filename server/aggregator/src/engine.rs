@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::store::rounds::{self, Place};
 use crate::store::{Tx, federations, participants, word};
 use shared::round::messages::{FederationStatus, Standing, SumMessage, Update};
-use shared::round::phase::{AbortReason, Phase};
+use shared::round::phase::{AbortReason, Phase, RoundKind};
 use shared::round::refusal::Refusal;
 use shared::round::server::{Action, Event, Round};
 use shared::task::Task;
@@ -77,7 +77,11 @@ pub(crate) async fn apply(
     let id = &known.id[..];
     let mut round = rounds::load(&mut **tx, id).await?;
     let before = round.clone();
-    let actions = round.step(&known.task.federation.policy, now, event)?;
+    let kind = match known.task.learnt_together() {
+        Some(_) => federations::head(&mut **tx, id).await?.kind(&known.task),
+        None => RoundKind::Training,
+    };
+    let actions = round.step(&known.task.policy_of(kind), now, event)?;
     let speaker = || {
         message
             .speaker
@@ -155,7 +159,7 @@ pub(crate) async fn apply(
         } else if end.last {
             federations::set_status(tx, id, FederationStatus::Finished).await?;
         } else {
-            round = Round::open(round.number + 1);
+            round = round.next(end.joined, end.aborted.is_none());
         }
     }
     if round != before {

@@ -3,11 +3,11 @@
 use super::Known;
 use crate::failure::Failure;
 use crate::store::{Tx, federations, lines, messages, rounds};
-use shared::federation::advance::Sums;
-use shared::federation::combine::{Combine, bound_norm};
+use shared::federation::advance::{Sums, bound, combine_of};
+use shared::federation::combine::Combine;
 use shared::federation::fedavg::WeightedMean;
 use shared::round::messages::{RoundRecord, SumMessage};
-use shared::round::phase::{AbortReason, Phase};
+use shared::round::phase::{AbortReason, Phase, RoundKind};
 use shared::round::server::Round;
 use shared::round::sums::Opening;
 use shared::transcript::{Cohort, Replay};
@@ -25,8 +25,11 @@ pub(super) struct Outcome {
 pub(super) struct End {
     /// Why there is no new θ.
     pub(super) aborted: Option<AbortReason>,
-    /// No other round begins: all are done, or another would cost more ε than the task allows.
+    /// No other round begins: all are done, the held-out loss has not improved for as long as the task waits, or
+    /// another would cost more ε than the task allows.
     pub(super) last: bool,
+    /// All who have joined by now.
+    pub(super) joined: u32,
 }
 
 /// Everything is in.
@@ -52,7 +55,7 @@ pub(super) async fn abort(
     if known.task.federation.policy.secure.is_some() {
         return open(tx, known, round, Some(reason)).await;
     }
-    let length = known.task.update_length();
+    let length = known.task.length_of(kind(tx, known).await?);
     let totals = rounds::for_each_update(tx, &known.id, round.number, length, |_, _| {}).await?;
     Ok(Outcome {
         sums: Err(reason),
@@ -63,25 +66,23 @@ pub(super) async fn abort(
 
 /// Updates that came as they are. For a mean only one is in memory at a time.
 async fn combine(tx: &mut Tx, known: &Known, round: &Round) -> Result<Outcome, Failure> {
-    let federation = &known.task.federation;
-    let length = known.task.update_length();
+    let (task, kind) = (&known.task, kind(tx, known).await?);
+    let (length, rule) = (task.length_of(kind), combine_of(task, kind));
     let (mut mean, mut parts) = (WeightedMean::new(length), Vec::new());
     let totals = rounds::for_each_update(tx, &known.id, round.number, length, |delta, examples| {
         let mut delta = delta;
-        if federation.clip > 0.0 {
-            bound_norm(&mut delta, federation.clip);
-        }
-        if federation.combine == Combine::Mean {
+        bound(task, kind, &mut delta);
+        if rule == Combine::Mean {
             mean.add(&delta, u64::from(examples));
         } else {
             parts.push((f64::from(examples), delta));
         }
     })
     .await?;
-    let mean = if federation.combine == Combine::Mean {
+    let mean = if rule == Combine::Mean {
         mean.mean()
     } else {
-        federation.combine.apply(&parts)
+        rule.apply(&parts)
     };
     let sums = mean
         .ok_or(AbortReason::TooFewUpdates)
@@ -118,7 +119,7 @@ async fn open(
     }
     let head = federations::head(&mut **tx, id).await?;
     let context = super::sums::context(known, &head, round.number)?;
-    let mut opening = Opening::new(&known.task, &context, &frozen)
+    let mut opening = Opening::new(&known.task, head.kind(&known.task), &context, &frozen)
         .map_err(|refusal| Failure::Internal(format!("no sum of this task: {refusal}")))?;
     let (mut bytes, mut sound) = (0, true);
     messages::for_each(
@@ -171,7 +172,7 @@ pub(super) async fn conclude(
     let (id, task) = (&known.id[..], &known.task);
     let contributors = outcome.cohort.as_ref().map(|c| c.contributors.len() as u32);
     let mut record = Replay::from(federations::place(tx, id, known.dim).await?);
-    let number = record.lines();
+    let (number, kind) = (record.lines(), record.kind(task));
     let (entry, line, metrics) = record.conclude(task, round.number, outcome.sums, outcome.cohort);
     lines::append(tx, id, number, &line).await?;
     federations::advance(tx, id, task, &record, entry.aborted.is_none()).await?;
@@ -182,6 +183,7 @@ pub(super) async fn conclude(
     let shown = RoundRecord {
         round: round.number,
         step: entry.step,
+        kind,
         phase,
         reason: entry.aborted,
         // A cohort that was never formed has no members.
@@ -197,6 +199,13 @@ pub(super) async fn conclude(
     messages::clear(tx, id).await?;
     Ok(End {
         aborted: entry.aborted,
-        last: record.step() >= task.federation.rounds || record.is_spent(task),
+        last: record.is_over(task),
+        joined: federations::head(&mut **tx, id).await?.participants,
     })
+}
+
+/// What the current round sums.
+async fn kind(tx: &mut Tx, known: &Known) -> Result<RoundKind, Failure> {
+    let head = federations::head(&mut **tx, &known.id).await?;
+    Ok(head.kind(&known.task))
 }

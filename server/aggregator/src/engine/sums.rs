@@ -6,7 +6,7 @@ use crate::store::federations::Head;
 use crate::store::rounds::Place;
 use crate::store::{Tx, federations, messages, participants, rounds};
 use shared::round::messages::{Standing, SumInput, SumMessage};
-use shared::round::phase::Phase;
+use shared::round::phase::{Phase, RoundKind};
 use shared::round::refusal::Refusal;
 use shared::round::server::{Event, Round};
 use shared::round::sums::{self, Frozen};
@@ -28,6 +28,7 @@ pub(crate) struct Bench {
     frozen: Frozen,
     identity: Bytes32,
     pub(crate) standing: Standing,
+    kind: RoundKind,
 }
 
 impl Bench {
@@ -40,6 +41,7 @@ impl Bench {
     ) -> Result<(), Refusal> {
         sums::check(
             &known.task,
+            self.kind,
             &self.context,
             &self.frozen,
             from,
@@ -63,14 +65,13 @@ pub(crate) fn require_secure(task: &Task) -> Result<(), Failure> {
 /// The largest message of a sum, and as much again, so that one of the wrong length is told so (`malformed`)
 /// unless it is far too long (`too_large`). Nothing where updates are sent as they are.
 pub(crate) fn largest_message(task: &Task) -> Option<usize> {
-    let (secure, contribution) = (task.federation.secure?, task.contribution()?);
+    let secure = task.federation.secure?;
+    let vector = |kind| Some(task.contribution_of(kind)?.layout().bytes());
+    let longest = vector(RoundKind::Training)?.max(vector(RoundKind::Counting).unwrap_or(0));
     let holders = secure
         .cohort_max
         .min(secure.policy.degree.saturating_add(2));
-    let most = contribution
-        .layout()
-        .bytes()
-        .max(PER_HOLDER * holders as usize);
+    let most = longest.max(PER_HOLDER * holders as usize);
     Some(1024 + 2 * most)
 }
 
@@ -125,6 +126,7 @@ pub(crate) async fn admit(
         frozen: messages::frozen(&mut *db, id).await?,
         identity,
         standing,
+        kind: head.kind(&known.task),
     })
 }
 

@@ -10,8 +10,9 @@ use crate::store::{federations, invites, participants, rounds};
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
+use shared::round::draw::is_drawn;
 use shared::round::messages::{Enrolment, JoinRequest, Joined, RoundView, Standing, Update};
-use shared::round::phase::Phase;
+use shared::round::phase::{Phase, RoundKind};
 use shared::round::refusal::Refusal;
 use shared::round::server::Event;
 use shared::round::wire;
@@ -171,7 +172,16 @@ pub(super) async fn enrol(
                 .standing();
             let live = participants::live(&mut **tx, &id, now).await?;
             let mut effects = Effects::default();
-            let event = Event::Enrol { standing, live };
+            let draw = (round.registered, round.attempt);
+            let task = &known.task;
+            let policy = task.policy_of(head.kind(task));
+            let event = if enrolment.waits {
+                Event::Wait { live }
+            } else if is_drawn(&policy, task.seed, head.step, draw, speaker.number) {
+                Event::Enrol { standing, live }
+            } else {
+                return Err(Refusal::NotDrawn.into());
+            };
             let message = Message {
                 speaker: Some(speaker.number),
                 body: None,
@@ -193,8 +203,8 @@ pub(super) async fn update(
     let (id, number) = path.into_inner();
     let (known, speaker) = auth::participant(&app, &request, &id).await?;
     body::require_type(&request, &[wire::CONTENT_TYPE, "application/octet-stream"])?;
-    let length = known.task.update_length();
-    let limit = update_limit(length, app.config.max_body);
+    let lengths = [RoundKind::Training, RoundKind::Counting].map(|k| known.task.length_of(k));
+    let limit = update_limit(lengths[0].max(lengths[1]), app.config.max_body);
     let body = body::read(&app, &request, payload, limit).await?;
     if known.task.contribution().is_some() {
         return Err(Failure::RefusedBecause(
@@ -231,7 +241,7 @@ pub(super) async fn update(
             if round.number != number {
                 return Err(Refusal::WrongRound.into());
             }
-            update.validate(length)?;
+            update.validate(known.task.length_of(head.kind(&known.task)))?;
             if update.theta != head.theta_hash {
                 return Err(Refusal::WrongTheta.into());
             }

@@ -9,6 +9,7 @@ use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, Responder};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
+use shared::federation::choice::choose;
 use shared::round::messages::FederationDetail;
 use shared::round::refusal::Refusal;
 use std::collections::HashMap;
@@ -54,10 +55,12 @@ pub(super) async fn detail(app: Data<App>, id: Path<String>) -> Result<HttpRespo
     let policy = &known.task.federation.policy;
     // One snapshot for all three.
     let mut tx = app.store.readers.begin().await?;
+    let rounds = rounds::records(&mut *tx, &id, SHOWN_ROUNDS).await?;
     let detail = FederationDetail {
         summary: federations::summary(&mut *tx, &id, now).await?,
         task: known.task.source().clone(),
-        rounds: rounds::records(&mut *tx, &id, SHOWN_ROUNDS).await?,
+        choice: choose(rounds.iter().map(|round| (round.step, &round.metrics))),
+        rounds,
         current: rounds::view(&mut *tx, &id, None, policy, now).await?,
     };
     tx.commit().await?;

@@ -4,9 +4,10 @@ use super::{parse_word, unsigned, word};
 use crate::failure::Failure;
 use shared::federation::server_optimizer::ServerState;
 use shared::round::messages::{FederationStatus, FederationSummary, PrivacySpent};
+use shared::round::phase::RoundKind;
 use shared::round::refusal::Refusal;
 use shared::task::{Hash, Task, theta_bytes, theta_from_bytes};
-use shared::transcript::{Place, Replay};
+use shared::transcript::{Patience, Place, Replay};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteExecutor};
 
@@ -21,6 +22,19 @@ pub(crate) struct Head {
     pub(crate) lines: u32,
     /// Hash of the last of them.
     pub(crate) record: Hash,
+    /// The counting round is concluded.
+    pub(crate) counted: bool,
+}
+
+impl Head {
+    /// What the current round sums.
+    pub(crate) fn kind(&self, task: &Task) -> RoundKind {
+        if !self.counted && task.learnt_together().is_some() {
+            RoundKind::Counting
+        } else {
+            RoundKind::Training
+        }
+    }
 }
 
 /// A federation about to exist.
@@ -76,14 +90,15 @@ pub(crate) async fn insert(tx: &mut super::Tx, new: &New<'_>) -> Result<(), Fail
 
 /// Status, step, θ's hash, where the record stands.
 pub(crate) async fn head(db: impl SqliteExecutor<'_>, id: &str) -> Result<Head, Failure> {
-    let row: Option<(String, i64, String, i64, i64, String)> = sqlx::query_as(
+    let row: Option<(String, i64, String, i64, i64, String, i64)> = sqlx::query_as(
         "-- federation_head\n\
-         SELECT status, step, theta_hash, participants, lines, record FROM federation WHERE id = $1",
+         SELECT status, step, theta_hash, participants, lines, record, counted FROM federation WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(db)
     .await?;
-    let (status, step, theta_hash, participants, lines, record) = row.ok_or(Refusal::NotFound)?;
+    let (status, step, theta_hash, participants, lines, record, counted) =
+        row.ok_or(Refusal::NotFound)?;
     Ok(Head {
         status: parse_word(status)?,
         step: unsigned(step)?,
@@ -91,6 +106,7 @@ pub(crate) async fn head(db: impl SqliteExecutor<'_>, id: &str) -> Result<Head, 
         participants: unsigned(participants)?,
         lines: unsigned(lines)?,
         record,
+        counted: counted != 0,
     })
 }
 
@@ -189,7 +205,8 @@ pub(crate) async fn theta(db: impl SqliteExecutor<'_>, id: &str) -> Result<Store
 pub(crate) async fn place(tx: &mut super::Tx, id: &str, dim: usize) -> Result<Place, Failure> {
     let row = sqlx::query(
         "-- federation_place\n\
-         SELECT m.theta, m.moment1, m.moment2, m.updates, f.step, f.lines, f.record, f.rho FROM federation f \
+         SELECT m.theta, m.moment1, m.moment2, m.updates, f.step, f.lines, f.record, f.rho, \
+         f.counted, f.least_loss, f.patience_spent FROM federation f \
          JOIN model m ON m.federation = f.id WHERE f.id = $1",
     )
     .bind(id)
@@ -214,6 +231,14 @@ pub(crate) async fn place(tx: &mut super::Tx, id: &str, dim: usize) -> Result<Pl
         lines: unsigned(row.try_get("lines")?)?,
         head: row.try_get("record")?,
         rho: row.try_get("rho")?,
+        counted: row.try_get::<i64, _>("counted")? != 0,
+        patience: Patience {
+            // It was an f32.
+            least: row
+                .try_get::<Option<f64>, _>("least_loss")?
+                .map(|loss| loss as f32),
+            rounds: unsigned(row.try_get("patience_spent")?)?,
+        },
     })
 }
 
@@ -241,8 +266,8 @@ pub(crate) async fn advance(
     }
     sqlx::query(
         "-- federation_advance\n\
-         UPDATE federation SET step = $2, theta_hash = $3, lines = $4, record = $5, rho = $6, epsilon = $7 \
-         WHERE id = $1",
+         UPDATE federation SET step = $2, theta_hash = $3, lines = $4, record = $5, rho = $6, epsilon = $7, \
+         counted = $8, least_loss = $9, patience_spent = $10 WHERE id = $1",
     )
     .bind(id)
     .bind(i64::from(record.step()))
@@ -251,6 +276,9 @@ pub(crate) async fn advance(
     .bind(record.head())
     .bind(record.ledger().rho())
     .bind(record.epsilon(task))
+    .bind(i64::from(record.has_counted()))
+    .bind(record.patience().least.map(f64::from))
+    .bind(i64::from(record.patience().rounds))
     .execute(&mut **tx)
     .await?;
     Ok(())

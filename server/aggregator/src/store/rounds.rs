@@ -56,6 +56,9 @@ fn read_round(row: &SqliteRow) -> Result<Round, Failure> {
         delivered: unsigned(row.try_get("delivered")?)?,
         gone: unsigned(row.try_get("gone")?)?,
         members: unsigned(row.try_get("members")?)?,
+        registered: unsigned(row.try_get("registered")?)?,
+        attempt: unsigned(row.try_get("attempt")?)?,
+        waiting: row.try_get::<i64, _>("waiting")? != 0,
     })
 }
 
@@ -63,7 +66,7 @@ fn read_round(row: &SqliteRow) -> Result<Round, Failure> {
 pub(crate) async fn load(db: impl SqliteExecutor<'_>, federation: &str) -> Result<Round, Failure> {
     let row = sqlx::query(
         "-- round_load\n\
-         SELECT number, phase, since, enrolled, cohort, delivered, gone, members FROM round \
+         SELECT number, phase, since, enrolled, cohort, delivered, gone, members, registered, attempt, waiting FROM round \
          WHERE federation = $1",
     )
     .bind(federation)
@@ -76,11 +79,12 @@ pub(crate) async fn load(db: impl SqliteExecutor<'_>, federation: &str) -> Resul
 pub(crate) async fn store(tx: &mut Tx, federation: &str, round: &Round) -> Result<(), Failure> {
     sqlx::query(
         "-- round_store\n\
-         INSERT INTO round (federation, number, phase, since, enrolled, cohort, delivered, gone, members) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         INSERT INTO round (federation, number, phase, since, enrolled, cohort, delivered, gone, members, registered, \
+         attempt, waiting) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (federation) DO UPDATE SET number = excluded.number, phase = excluded.phase, \
          since = excluded.since, enrolled = excluded.enrolled, cohort = excluded.cohort, \
-         delivered = excluded.delivered, gone = excluded.gone, members = excluded.members",
+         delivered = excluded.delivered, gone = excluded.gone, members = excluded.members, \
+         registered = excluded.registered, attempt = excluded.attempt, waiting = excluded.waiting",
     )
     .bind(federation)
     .bind(i64::from(round.number))
@@ -91,6 +95,9 @@ pub(crate) async fn store(tx: &mut Tx, federation: &str, round: &Round) -> Resul
     .bind(i64::from(round.delivered))
     .bind(i64::from(round.gone))
     .bind(i64::from(round.members))
+    .bind(i64::from(round.registered))
+    .bind(i64::from(round.attempt))
+    .bind(i64::from(round.waiting))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -341,7 +348,7 @@ pub(crate) async fn ticking(db: impl SqliteExecutor<'_>) -> Result<Vec<(String, 
     let rows = sqlx::query(
         "-- round_ticking\n\
          SELECT r.federation, r.number, r.phase, r.since, r.enrolled, r.cohort, r.delivered, r.gone, \
-         r.members FROM round r JOIN federation f ON f.id = r.federation WHERE f.status = $1 AND r.since IS NOT NULL",
+         r.members, r.registered, r.attempt, r.waiting FROM round r JOIN federation f ON f.id = r.federation WHERE f.status = $1 AND r.since IS NOT NULL",
     )
     .bind(word(FederationStatus::Running)?)
     .fetch_all(db)
@@ -372,8 +379,8 @@ pub(crate) async fn view(
     let row = sqlx::query(
         "-- round_view\n\
          SELECT f.version, f.status, f.step, f.theta_hash, f.lines, f.record, r.number, r.phase, r.since, \
-         r.enrolled, r.cohort, r.delivered, r.gone, r.members, (SELECT COUNT(*) FROM participant p WHERE p.federation = f.id AND \
-         p.lease_until > $3) AS live, s.standing FROM federation f JOIN round r ON r.federation = f.id \
+         r.enrolled, r.cohort, r.delivered, r.gone, r.members, r.registered, r.attempt, r.waiting, \
+         (SELECT COUNT(*) FROM participant p WHERE p.federation = f.id AND p.lease_until > $3) AS live, s.standing FROM federation f JOIN round r ON r.federation = f.id \
          LEFT JOIN standing s ON s.federation = f.id AND s.round = r.number AND s.participant = $2 \
          WHERE f.id = $1",
     )
@@ -394,6 +401,8 @@ pub(crate) async fn view(
         theta: row.try_get("theta_hash")?,
         lines: unsigned(row.try_get("lines")?)?,
         record: row.try_get("record")?,
+        registered: round.registered,
+        attempt: round.attempt,
         standing: Place::read(row.try_get("standing")?)?.standing(),
         enrolled: round.enrolled,
         cohort: round.cohort,

@@ -6,10 +6,12 @@ use aggregator::TestClock;
 use reqwest::{Method, Response};
 use shared::objective::Outcome;
 use shared::optimizer::Optimizer;
-use shared::round::client::{Action, Client, Environment, Evaluation, Event, Secrets, StopReason};
+use shared::round::client::{
+    Action, Client, Environment, Evaluation, Event, Purpose, Secrets, StopReason,
+};
 use shared::round::hub::Hub;
 use shared::round::messages::{Invite, RoundView, SumInput, SumMessage};
-use shared::round::phase::Phase;
+use shared::round::phase::{Phase, RoundKind};
 use shared::round::refusal::Refusal;
 use shared::round::wire;
 use shared::secure_sum::identity::Identity;
@@ -191,7 +193,12 @@ impl Player {
             .collect();
         Event::Evaluated {
             outcomes,
-            frequencies: None,
+            means: (evaluation.purpose == Purpose::Mapping).then(|| {
+                let length = self.task.length_of(RoundKind::Counting);
+                (0..length)
+                    .map(|i| 1.0 / (2 + i as u32 + self.number) as f32)
+                    .collect()
+            }),
         }
     }
 
@@ -305,9 +312,7 @@ impl World for Live {
                 let text = lines_from(&member.api, &member.federation, *from).await;
                 Event::Lines(text.lines().map(str::to_owned).collect())
             }
-            Action::Enrol { round, body } => {
-                taken(member.try_enrol(*round, &body.theta).await).await
-            }
+            Action::Enrol { round, body } => taken(member.try_enrolment(*round, body).await).await,
             Action::Upload(update) => taken(member.send(update).await).await,
             Action::Fetch { round, phase } => {
                 let response = member.fetch(*round, *phase).await;

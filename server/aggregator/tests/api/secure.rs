@@ -65,7 +65,7 @@ pub async fn audited(api: &Api, id: &str, task: &Task) -> (Replay, Vec<Entry>) {
 }
 
 /// What does not depend on who sums: a server or the aggregator in memory.
-fn essence(records: &[RoundRecord]) -> Vec<Value> {
+pub fn essence(records: &[RoundRecord]) -> Vec<Value> {
     let shown = |record: &RoundRecord| {
         let mut value = serde_json::to_value(record).unwrap();
         let fields = value.as_object_mut().unwrap();
@@ -89,7 +89,7 @@ pub struct Played {
 }
 
 /// Who says nothing in which round, from which phase on.
-type Silence<'a> = &'a [(u32, u32, Phase)];
+pub type Silence<'a> = &'a [(u32, u32, Phase)];
 
 fn players(task: &Task, count: u32, silence: Silence<'_>) -> Vec<Player> {
     let mut players = Player::many(task, count);
@@ -120,7 +120,7 @@ async fn played(source: Value, count: u32, silence: Silence<'_>) -> Played {
 
 /// Plays on a server and in memory, which must come to the same. (With one group only: which participants make one
 /// follows from their keys, which are bound to the federation.)
-async fn played_twice(source: Value, count: u32, silence: Silence<'_>) -> Played {
+pub async fn played_twice(source: Value, count: u32, silence: Silence<'_>) -> Played {
     let played = played(source, count, silence).await;
     let mut twins = players(&played.task, count, silence);
     let mut memory = InMemory::join(&played.task, &twins);
@@ -144,7 +144,7 @@ fn counters(entry: &Entry) -> (Vec<u32>, [i64; 3]) {
     let [group] = &groups[..] else {
         panic!("{groups:?}")
     };
-    let tail = &group.sum[group.sum.len() - 6..];
+    let tail = &group.sum[group.sum.len() - 7..];
     (group.members.clone(), [tail[0], tail[1], tail[2]])
 }
 

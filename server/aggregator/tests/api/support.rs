@@ -358,9 +358,14 @@ impl Member {
     pub async fn try_enrol(&self, round: u32, theta: &str) -> Response {
         let body = Enrolment {
             theta: theta.to_owned(),
+            waits: false,
         };
+        self.try_enrolment(round, &body).await
+    }
+
+    pub async fn try_enrolment(&self, round: u32, body: &Enrolment) -> Response {
         self.request(Method::POST, &format!("rounds/{round}/enrol"))
-            .json(&body)
+            .json(body)
             .send()
             .await
             .unwrap()
@@ -467,6 +472,7 @@ pub fn update(view: &RoundView, value: f32, examples: u32) -> Update {
             total: 4,
             loss: 0.5,
             queries: 10,
+            unprompted: Some(2),
         },
     }
 }
