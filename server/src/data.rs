@@ -17,6 +17,7 @@ use shared::data::files::{
 };
 use shared::data::idx;
 use shared::data::labels::Labels;
+use shared::data::partition::split_holdout;
 use shared::data::{DataError, Example, check_size};
 use shared::image::{Fit, Image};
 use shared::round::workbench::Labelled;
@@ -25,6 +26,28 @@ use split::Split;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
+
+/// Examples split into those trained on and those held out, as the task says.
+#[must_use]
+pub fn hold_out(
+    task: &Task,
+    participant: u32,
+    examples: Vec<Labelled>,
+) -> (Vec<Labelled>, Vec<Labelled>) {
+    let labels: Vec<usize> = examples.iter().map(|e| e.label).collect();
+    let part = f64::from(task.holdout);
+    let (_, held) = split_holdout(&labels, part, task.seed ^ u64::from(participant));
+    let (mut training, mut holdout) = (Vec::new(), Vec::new());
+    for (i, example) in examples.into_iter().enumerate() {
+        let side = if held.binary_search(&i).is_ok() {
+            &mut holdout
+        } else {
+            &mut training
+        };
+        side.push(example);
+    }
+    (training, holdout)
+}
 
 /// No file is unpacked to more than this.
 const MAX_UNPACKED: u64 = 1 << 30;

@@ -6,6 +6,7 @@ use crate::participant::aggregator::Aggregator;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
+use shared::federation::choice::Choice;
 use shared::task::Task;
 use shared::transcript::{Commitments, Difference, Entry, Line, Replay, What};
 use std::collections::BTreeSet;
@@ -54,6 +55,10 @@ struct Summary {
     rounds: u32,
     updates: u32,
     aborted: u32,
+    /// Rounds in which the mapping was learnt.
+    counted: u32,
+    /// What is to be kept, by the held-out examples that the record tells of.
+    choice: Option<Choice>,
     /// Participants whose vectors are in a sum; without secure sums a record does not tell.
     contributors: Option<usize>,
     epsilon: Option<f64>,
@@ -215,6 +220,8 @@ impl Audit {
             rounds: replay.rounds(),
             updates: replay.step(),
             aborted: self.aborted,
+            counted: u32::from(replay.means().is_some()),
+            choice: replay.choice(),
             contributors: task.contribution().map(|_| self.contributors.len()),
             epsilon: replay.epsilon(&task),
             epsilon_limit: limits.map(|l| l.epsilon as f32),
@@ -253,6 +260,15 @@ fn words(summary: &Summary) -> String {
             summary.rounds, summary.updates, summary.aborted
         ),
     ];
+    if summary.counted > 0 {
+        lines.push(format!(
+            "mapping      learnt in {} of them",
+            summary.counted
+        ));
+    }
+    if let Some(choice) = &summary.choice {
+        lines.push(format!("held out     {}", super::choice::words(choice)));
+    }
     if let Some(contributors) = summary.contributors {
         lines.push(format!("contributors {contributors}"));
     }

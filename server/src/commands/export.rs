@@ -1,11 +1,14 @@
 //! `fed-bbpt export`: θ as safetensors, with a JSON card beside it.
+//!
+//! Everything is computed from the federation's record: θ, the mapping that was learnt, and which θ is to be kept.
 
 use super::block_on;
 use crate::Failure;
 use crate::participant::aggregator::Aggregator;
 use clap::Args;
 use serde_json::json;
-use shared::task::{Task, sha256_hex, theta_from_bytes, theta_hash};
+use shared::task::{Task, sha256_hex, theta_bytes, theta_from_bytes, theta_hash};
+use shared::transcript::{Commitments, Replay};
 use std::path::PathBuf;
 
 /// What `fed-bbpt export` takes.
@@ -19,31 +22,57 @@ pub struct ExportArgs {
     /// Where to: FILE.safetensors; the card goes to FILE.json.
     #[arg(long, short)]
     output: PathBuf,
+    /// Export the last θ, whatever the held-out examples say is to be kept.
+    #[arg(long)]
+    last: bool,
 }
 
 /// Downloads, checks, writes both files.
 pub fn run(args: &ExportArgs) -> Result<(), Failure> {
-    let (detail, bytes) = block_on(async {
+    let (detail, bytes, lines) = block_on(async {
         let aggregator = Aggregator::new(&args.server, None)?;
-        Ok::<_, crate::participant::aggregator::ApiError>((
-            aggregator.detail(&args.federation).await?,
-            aggregator.theta(&args.federation).await?,
-        ))
+        let detail = aggregator.detail(&args.federation).await?;
+        let bytes = aggregator.theta(&args.federation).await?;
+        let mut lines = Vec::new();
+        loop {
+            let more = aggregator.record(&args.federation, lines.len() as u32);
+            let more = more.await?;
+            if more.is_empty() {
+                break;
+            }
+            lines.extend(more);
+        }
+        Ok::<_, crate::participant::aggregator::ApiError>((detail, bytes, lines))
     })?
     .map_err(Failure::failed)?;
     let dim = detail.summary.dim as usize;
-    let theta = theta_from_bytes(&bytes, dim).map_err(Failure::failed)?;
-    if theta_hash(&theta) != detail.current.theta {
+    let last = theta_from_bytes(&bytes, dim).map_err(Failure::failed)?;
+    let task = Task::from_value(detail.task.clone()).map_err(Failure::failed)?;
+    let mut record = Replay::new(&task).map_err(Failure::failed)?;
+    for line in &lines {
+        record
+            .take(&task, line, Commitments::Trust)
+            .map_err(Failure::failed)?;
+    }
+    // A federation of before there were records has none.
+    let recorded = record.lines() > 0;
+    if theta_hash(&last) != detail.current.theta
+        || (recorded && record.theta() != &detail.current.theta)
+    {
         return Err(Failure::failed(
             "θ moved on while it was being loaded; try again",
         ));
     }
+    let choice = record.choice();
+    let kept = record.kept().filter(|_| recorded && !args.last);
+    let theta = kept.map_or(last, <[f32]>::to_vec);
+    let bytes = theta_bytes(&theta);
     let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![dim], &bytes)
         .map_err(Failure::failed)?;
     let metadata = [
         ("format", "fed-bbpt prompt generator 1".to_owned()),
         ("task_hash", detail.summary.task_hash.clone()),
-        ("theta_hash", detail.current.theta.clone()),
+        ("theta_hash", theta_hash(&theta)),
         ("generator", detail.task["generator"].to_string()),
     ];
     let metadata = metadata
@@ -52,13 +81,14 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
         .collect();
     let file =
         safetensors::serialize([("theta", view)], Some(metadata)).map_err(Failure::failed)?;
-    let task = Task::from_value(detail.task.clone()).map_err(Failure::failed)?;
     let mut card = json!({
         "name": detail.summary.name,
         "description": detail.summary.description,
         "task": detail.task,
         "task_hash": detail.summary.task_hash,
-        "theta_hash": detail.current.theta,
+        "theta_hash": theta_hash(&theta),
+        "choice": choice,
+        "mapping": record.mapping(&task),
         "record": { "lines": detail.current.lines, "head": detail.current.record },
         "updates": detail.summary.step,
         "parameters": dim,
@@ -80,6 +110,9 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     for (path, content) in [(&args.output, &file), (&card_path, &card)] {
         std::fs::write(path, content)
             .map_err(|e| Failure::failed(format!("cannot write {}: {e}", path.display())))?;
+    }
+    if let Some(choice) = choice {
+        println!("{}", super::choice::words(&choice));
     }
     println!(
         "{} ({dim} parameters after {} updates) and {}",

@@ -11,13 +11,13 @@ use crate::{Failure, data::LoadError};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use shared::data::{handwriting, partition::split_holdout};
+use shared::data::handwriting;
 use shared::image::Image;
 use shared::round::client::{Client, StopReason};
 use shared::round::messages::FederationStatus;
 use shared::round::workbench::{Labelled, Workbench};
 use shared::task::Task;
-use shared::transcript::hex;
+use shared::transcript::{Replay, hex};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
@@ -92,21 +92,7 @@ pub fn workbench(
     participant: u32,
     examples: Vec<Labelled>,
 ) -> Result<Workbench, Failure> {
-    let labels: Vec<usize> = examples.iter().map(|e| e.label).collect();
-    let (_, held) = split_holdout(
-        &labels,
-        f64::from(task.holdout),
-        task.seed ^ u64::from(participant),
-    );
-    let (mut training, mut holdout) = (Vec::new(), Vec::new());
-    for (i, example) in examples.into_iter().enumerate() {
-        let side = if held.binary_search(&i).is_ok() {
-            &mut holdout
-        } else {
-            &mut training
-        };
-        side.push(example);
-    }
+    let (training, holdout) = data::hold_out(&task, participant, examples);
     if training.is_empty() {
         return Err(Failure::usage(
             "there is no example to train on; choose more data",
@@ -207,6 +193,13 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         "participant {number}: {what} go to {}, updates and counts to {base}{masked}; nothing else leaves this machine",
         bench.task().model.url
     ));
+    let federation = &bench.task().federation;
+    if rounds < federation.rounds_wanted {
+        say(&format!(
+            "{} queries each cover {rounds} of {} rounds: the federation has so many",
+            federation.query_budget, federation.rounds_wanted
+        ));
+    }
     let aggregator = Aggregator::new(&base, Some(saved.token.clone())).map_err(Failure::failed)?;
     let mut driver = Driver::new(
         bench,
@@ -224,6 +217,9 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         words(reason),
         driver.prepared()
     ));
+    if let Some(choice) = driver.client().choice() {
+        say(&super::choice::words(&choice));
+    }
     if let Some(prompt) = prompt(driver.client(), &task_of_prompt) {
         say(&format!("prompt: {prompt}"));
     }
@@ -246,9 +242,10 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     }
 }
 
-/// The prompt that the participant's θ stands for; nothing of a task of images.
+/// The prompt that the θ to keep stands for, or the last one if none is to be kept; nothing of a task of images.
 fn prompt(client: &Client, task: &Task) -> Option<String> {
-    let found = task.prompt(client.theta()?)?;
+    let kept = client.record().and_then(Replay::kept);
+    let found = task.prompt(kept.or(client.theta())?)?;
     Some(task.text.as_ref()?.shown(&found))
 }
 
@@ -291,7 +288,7 @@ fn reporter(json: bool, rounds: u32) -> OnStep {
         let before = saved.client.before().map(|b| b.accuracy());
         if json {
             say(&json!({ "update": view.step, "round": view.round, "finished": view.status == FederationStatus::Finished,
-                "own_accuracy": accuracy, "own_accuracy_before": before, "queries": saved.client.spent(), "delivered": saved.client.delivered(), "epsilon": privacy.map(|p| p.epsilon) }).to_string());
+                "own_accuracy": accuracy, "own_accuracy_before": before, "queries": saved.client.spent(), "delivered": saved.client.delivered(), "epsilon": privacy.map(|p| p.epsilon), "choice": saved.client.choice() }).to_string());
         } else {
             let epsilon = privacy.map_or_else(String::new, |p| {
                 format!(", own ε {:.2} of {:.2}", p.epsilon, p.limit)

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod candidates;
+mod choice;
 pub mod demo;
 pub mod export;
 pub mod federation;

@@ -64,6 +64,9 @@ pub struct SimulateArgs {
     /// Change every image alike before anything sees it: contrast=0.6,field=0.6,seed=3
     #[arg(long, value_name = "SETTINGS")]
     pub shift: Option<shift::Shift>,
+    /// Hold this part of everybody's examples out: then the report also tells what they say is to be kept.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
+    pub holdout: f64,
     /// Rounds, instead of the task's.
     #[arg(long)]
     pub rounds: Option<u32>,

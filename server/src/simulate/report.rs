@@ -3,6 +3,7 @@
 use super::attack::AttackReport;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use shared::federation::choice::{Choice, Keep};
 
 /// Who trains with whose data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -40,6 +41,9 @@ pub struct Outcome {
     pub test_accuracy: f64,
     /// Final mean loss on the test data.
     pub test_loss: f64,
+    /// With what the held-out part says is to be kept; nothing without a held-out part.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub chosen: Option<Chosen>,
     /// The worst and the best participant (`local` only).
     pub range: Option<(f64, f64)>,
     /// Queries of the participant who spent most.
@@ -56,6 +60,15 @@ pub struct Outcome {
     /// The prompt that was found, in words (of texts; not for `local`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prompt: Option<String>,
+}
+
+/// What the held-out part chose: no prompt, an earlier θ or the last.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Its accuracy on the test data; for `local`, the mean over participants.
+    pub test_accuracy: f64,
+    /// What, and why (not for `local`).
+    pub choice: Option<Choice>,
 }
 
 /// How updates are summed under masks.
@@ -168,6 +181,20 @@ pub fn table(report: &Report) -> String {
             o.queries_per_participant,
             bytes(o.bytes_up_per_participant),
             bytes(o.bytes_down_per_participant),
+        ));
+    }
+    for o in &report.outcomes {
+        let Some(chosen) = o.chosen else { continue };
+        let kept = match chosen.choice.map(|c| (c.keep, c.measured.step)) {
+            None => "each its own".to_owned(),
+            Some((Keep::Unprompted, _)) => "the unprompted model".to_owned(),
+            Some((Keep::Earlier, step)) => format!("θ after {step} updates"),
+            Some((Keep::Last, _)) => "the last θ".to_owned(),
+        };
+        lines.push(format!(
+            "{:<28}{:>9.1}%  kept by the held-out part: {kept}",
+            format!("chosen, {}", name_of(o.setting)),
+            100.0 * chosen.test_accuracy
         ));
     }
     for o in &report.outcomes {

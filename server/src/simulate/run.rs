@@ -3,14 +3,17 @@
 use super::attack::{self, Attack, AttackReport};
 use super::model::{Model, cores};
 use super::report::{
-    Outcome, Point, PrivacyReport, Report, RuleReport, SecureReport, Setting, Timings,
+    Chosen, Outcome, Point, PrivacyReport, Report, RuleReport, SecureReport, Setting, Timings,
 };
 use super::secrets::{self, Clock};
 use super::split::split;
 use super::{SimulateArgs, SimulateError};
+use crate::data::hold_out;
 use crate::task_source;
 use indicatif::{ProgressBar, ProgressStyle};
 use shared::federation::combine::Combine;
+use shared::model_api::TextQueries;
+use shared::objective::counts::Counts;
 use shared::objective::mapping::Mapping;
 use shared::objective::{self, Objective};
 use shared::optimizer::Candidate;
@@ -18,8 +21,10 @@ use shared::round::client::{Action, Client, Event, StopReason};
 use shared::round::hub::Hub;
 use shared::round::messages::RoundRecord;
 use shared::round::phase::Phase;
+use shared::round::server::Round;
 use shared::round::wire;
 use shared::round::workbench::{Input, Labelled, Queries, REQUEST_IMAGES, Workbench};
+use shared::task::text::Prompt;
 use shared::task::{Rule, Task};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -34,6 +39,8 @@ struct Participant {
     attack: Option<Attack>,
     bytes_up: u64,
     bytes_down: u64,
+    /// Spent their queries, and said so.
+    left: bool,
 }
 
 struct Context<'a> {
@@ -41,6 +48,9 @@ struct Context<'a> {
     task: &'a Task,
     /// Of whoever trains alone: nothing is summed, bounded or noisy.
     alone: &'a Task,
+    /// What the model as it is is measured with, and participants who have each learnt a mapping alone: that of
+    /// everybody's answers without a prompt.
+    mapping: &'a Mapping,
     /// Who is bad.
     bad: &'a [u32],
     model: &'a Model,
@@ -68,30 +78,28 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         indices.iter().map(|i| training[*i].clone()).collect()
     };
     let bench = Workbench::new(task.clone(), 0, Vec::new(), test)?;
+    let theta = task.initial()?;
+    let mut outcomes = Vec::new();
+    let chosen = |s: Setting| args.only.is_empty() || args.only.contains(&s);
+    let mapping = match task.mapping.fixed() {
+        Some(mapping) => mapping,
+        None => fit_mapping(&task, &model, &training)?,
+    };
     let context = Context {
         task: &task,
         alone: &alone,
+        mapping: &mapping,
         bad: &bad,
         model: &model,
         test: &bench,
         args,
     };
-
-    let theta = task.initial()?;
-    let mut outcomes = Vec::new();
-    let chosen = |s: Setting| args.only.is_empty() || args.only.contains(&s);
-    let mut mapping = task.mapping.fixed();
-    if mapping.is_none() {
-        // One mapping measures all settings: fitted on the union, as the sum of the participants' counts.
-        mapping = Some(fit_mapping(&context, &training)?);
-    }
-    let mapping = mapping.unwrap_or(Mapping::Identity);
     // The model as it is, though some generators' first prompts are not nothing.
     let (zero_shot, _) = measure(&context, &mapping, None)?;
     let mut hub = None;
     if chosen(Setting::Federated) {
         let benches = parts.iter().map(|p| of(p)).collect();
-        let run = federate(&context, &mapping, benches, Setting::Federated)?;
+        let run = federate(&context, benches, Setting::Federated)?;
         outcomes.push(run.outcome);
         hub = Some(run.hub);
     }
@@ -105,7 +113,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     if chosen(Setting::Local) {
         let bar = progress("Local", "participant", parts.len() as u64);
         let each = parallel(&parts, |part| {
-            let run = federate(&context, &mapping, vec![of(part)], Setting::Local);
+            let run = federate(&context, vec![of(part)], Setting::Local);
             bar.inc(1);
             run.map(|run| run.outcome)
         })?;
@@ -114,7 +122,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     }
     if chosen(Setting::Centralised) {
         let union = vec![training.clone()];
-        outcomes.push(federate(&context, &mapping, union, Setting::Centralised)?.outcome);
+        outcomes.push(federate(&context, union, Setting::Centralised)?.outcome);
     }
     Ok(Report {
         task: task.name.clone(),
@@ -159,7 +167,7 @@ fn load_task(args: &SimulateArgs) -> Result<Task, SimulateError> {
 fn alone(task: &Task) -> Result<Task, SimulateError> {
     let mut source = task.source().clone();
     if let Some(federation) = source["federation"].as_object_mut() {
-        for protection in ["secure_sum", "privacy", "clip"] {
+        for protection in ["secure_sum", "privacy", "clip", "active"] {
             federation.remove(protection);
         }
     }
@@ -207,34 +215,60 @@ fn rules(context: &Context<'_>, hub: Option<&Hub>) -> RuleReport {
     }
 }
 
-/// The task's settings that a simulation replaces. Everything is trained on: the test data does the measuring.
+/// The task's settings that a simulation replaces. Everything is trained on, unless `--holdout` says otherwise: the test
+/// data does the measuring.
 fn overrides(args: &SimulateArgs) -> Vec<String> {
-    let mut set = vec!["data.holdout=0".to_owned(), format!("seed={}", args.seed)];
+    let mut set = vec![
+        format!("data.holdout={}", args.holdout),
+        format!("seed={}", args.seed),
+    ];
     set.extend(args.rounds.map(|r| format!("federation.rounds={r}")));
     set.extend(args.set.iter().cloned());
     set
 }
 
-fn fit_mapping(context: &Context<'_>, training: &[Labelled]) -> Result<Mapping, SimulateError> {
-    use shared::objective::mapping::{Frequencies, MappingSpec};
-    let task = context.task;
-    let MappingSpec::Frequency { per_label, lift } = task.mapping else {
+/// The mapping that all training examples give as they are, without a prompt.
+fn fit_mapping(
+    task: &Task,
+    model: &Model,
+    training: &[Labelled],
+) -> Result<Mapping, SimulateError> {
+    let Some(learnt) = task.mapping.learnt else {
         return Ok(Mapping::Identity);
     };
-    let mut counts = Frequencies::new(task.labels.len(), task.model.output.classes);
-    let mut bytes = Vec::new();
-    for example in training {
-        if let Input::Image(image) = &example.input {
-            bytes.extend_from_slice(image);
+    let output = &task.model.output;
+    let mut counts = Counts::new(learnt.counted, task.labels.len(), output.classes);
+    let parts: Vec<&[Labelled]> = training.chunks(256).collect();
+    let answers = parallel(&parts, |part| Ok(model.ask(unprompted(task, part), task)?))?;
+    for (part, answers) in parts.iter().zip(answers) {
+        for (i, example) in part.iter().enumerate() {
+            counts.count(answers.row(i), example.label, output.kind);
         }
     }
-    let labels: Vec<usize> = training.iter().map(|e| e.label).collect();
-    let count = training.len();
-    let answers = context.model.ask(Queries::Images { bytes, count }, task)?;
-    (0..answers.rows())
-        .zip(labels)
-        .for_each(|(i, label)| counts.count(answers.row(i), label, task.model.output.kind));
-    Ok(counts.fit(per_label, lift))
+    Ok(task.fit_mapping(&counts.means()))
+}
+
+/// Examples as they are.
+fn unprompted(task: &Task, examples: &[Labelled]) -> Queries {
+    let (mut bytes, mut texts) = (Vec::new(), TextQueries::default());
+    let none = Prompt::default();
+    for example in examples {
+        match (&example.input, &task.text) {
+            (Input::Image(image), _) => bytes.extend_from_slice(image),
+            (Input::Text(text), Some(wording)) => {
+                texts.texts.push(wording.input(text, &none));
+                texts.templates.extend(wording.template(&none));
+            }
+            (Input::Text(_), None) => {}
+        }
+    }
+    match task.text {
+        Some(_) => Queries::Texts(texts),
+        None => Queries::Images {
+            bytes,
+            count: examples.len(),
+        },
+    }
 }
 
 /// Accuracy and mean loss on the test data, prompted by θ or not prompted at all.
@@ -308,7 +342,6 @@ fn check(records: &[RoundRecord], participants: &[Participant]) -> Result<(), Si
 /// One federation of these participants from θ₀ to the end.
 fn federate(
     context: &Context<'_>,
-    mapping: &Mapping,
     owners: Vec<Vec<Labelled>>,
     setting: Setting,
 ) -> Result<Run, SimulateError> {
@@ -323,15 +356,20 @@ fn federate(
     ] {
         limits.count_min = limits.count_min.min(owners.len() as u32);
     }
+    if let (Setting::Centralised, Some(learnt)) = (setting, task.mapping.learnt.as_mut()) {
+        // As many examples as all participants together.
+        learnt.examples = learnt.examples.saturating_mul(context.args.clients as u32);
+    }
     let task = &task;
     let mut hub = Hub::new(task)?;
     let (mut now, clock) = (0, Clock::default());
     let mut participants = Vec::new();
-    for training in owners {
+    for examples in owners {
         let number = participants.len() as u32;
         let secrets = secrets::secrets(context.args.seed, number, &clock);
         let number = hub.join(task, now, Some(secrets.identity.public()));
-        let bench = Workbench::new(task.clone(), number, training, Vec::new())?;
+        let (training, holdout) = hold_out(task, number, examples);
+        let bench = Workbench::new(task.clone(), number, training, holdout)?;
         let bench = bench.with_secrets(secrets);
         let is_bad = setting == Setting::Federated && context.bad.contains(&number);
         let mut client = Client::new(number);
@@ -344,6 +382,7 @@ fn federate(
             attack: context.args.attack.filter(|_| is_bad),
             bytes_up: 0,
             bytes_down: 0,
+            left: false,
         });
     }
     let bar = match setting {
@@ -355,13 +394,21 @@ fn federate(
             task.federation.rounds.into(),
         ),
     };
-    let mut curve = Vec::new();
-    let mut seen = 0;
+    let (mut curve, mut before) = (Vec::new(), None);
+    let (mut seen, mut measured) = (0, 0);
     while participants
         .iter()
         .any(|p| !matches!(p.action, Action::Stop(_)))
     {
-        now += 1;
+        // Where all wait for time to pass, it passes at once.
+        now = if waits(&participants, &hub, before.as_ref()) {
+            hub.round()
+                .wake_at(&task.federation.policy, now)
+                .unwrap_or(now + 1)
+        } else {
+            now + 1
+        };
+        before = Some(hub.round().clone());
         work(context, &mut participants)?;
         for participant in &mut participants {
             clock.store(hub.round().number, Ordering::Relaxed);
@@ -373,18 +420,28 @@ fn federate(
         if done > seen {
             seen = done;
             check(hub.records(), &participants)?;
-            let step = hub.records().last().map_or(0, |r| r.step + 1);
+            let step = hub.record().step();
             bar.set_position(u64::from(step));
             let due = step % context.args.eval_every.max(1) == 0 && setting != Setting::Local;
-            if due && step < task.federation.rounds {
-                curve.push(point(context, mapping, &hub, &participants, step)?);
+            if due && step > measured && step < task.federation.rounds {
+                measured = step;
+                let mapping = mapping_of(context, task, &hub, &participants);
+                curve.push(point(context, &mapping, &hub, &participants, step)?);
             }
         }
     }
     bar.finish_and_clear();
     check(hub.records(), &participants)?;
     let updates = hub.record().step();
-    let last = point(context, mapping, &hub, &participants, updates)?;
+    let mapping = mapping_of(context, task, &hub, &participants);
+    let last = point(context, &mapping, &hub, &participants, updates)?;
+    let chosen = match hub.record().choice() {
+        Some(choice) => Some(Chosen {
+            test_accuracy: measure(context, &mapping, hub.record().kept())?.0,
+            choice: (setting != Setting::Local).then_some(choice),
+        }),
+        None => None,
+    };
     if curve.last().is_some_and(|p: &Point| p.step == updates) {
         curve.pop();
     }
@@ -395,6 +452,7 @@ fn federate(
         updates,
         test_accuracy: last.test_accuracy,
         test_loss: last.test_loss,
+        chosen,
         range: None,
         queries_per_participant: last.queries_per_participant,
         bytes_up_per_participant: most(|p| p.bytes_up),
@@ -412,6 +470,29 @@ fn federate(
             .map(|(prompt, text)| text.shown(&prompt)),
     };
     Ok(Run { outcome, hub })
+}
+
+/// The mapping that a federation measures with: that of its record, where it was learnt together; that of the only
+/// participant; that of everybody's answers, where each has one of their own.
+fn mapping_of(
+    context: &Context<'_>,
+    task: &Task,
+    hub: &Hub,
+    participants: &[Participant],
+) -> Mapping {
+    let own = || match participants {
+        [alone] => alone.client.mapping(task),
+        _ => None,
+    };
+    let learnt = hub.record().mapping(task).or_else(own);
+    learnt.unwrap_or_else(|| context.mapping.clone())
+}
+
+/// Nobody has anything to do but to ask again, and nothing has happened since `before`.
+fn waits(participants: &[Participant], hub: &Hub, before: Option<&Round>) -> bool {
+    let idle =
+        |p: &Participant| matches!(p.action, Action::Sync { after: Some(_) } | Action::Stop(_));
+    before == Some(hub.round()) && participants.iter().all(idle)
 }
 
 fn point(
@@ -528,7 +609,7 @@ fn talk(hub: &mut Hub, task: &Task, participant: &mut Participant, now: u64) {
             participant.bytes_up += vector.len() as u64;
             let spoilt = participant
                 .attack
-                .zip(task.contribution())
+                .zip(task.contribution_of(hub.record().kind(task)))
                 .and_then(|(attack, c)| attack.spoil_vector(c.layout(), vector));
             let vector = spoilt.unwrap_or_else(|| vector.clone());
             hub.contribute(task, number, now, *round, vector)
@@ -546,6 +627,13 @@ fn talk(hub: &mut Hub, task: &Task, participant: &mut Participant, now: u64) {
             hub.send(task, number, now, *round, message.clone())
                 .map_or_else(Event::Refused, |()| Event::Accepted)
         }
+        Action::Stop(StopReason::BudgetSpent) if !participant.left => {
+            participant.left = true;
+            // Nobody waits for them any more. They are members, so it is not refused.
+            let _ = hub.leave(task, number, now);
+            hub.conclude(task);
+            return;
+        }
         Action::Evaluate(_) | Action::Rest | Action::Stop(_) => return,
     };
     hub.conclude(task);
@@ -560,6 +648,14 @@ fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
     Some(Outcome {
         test_accuracy: accuracies().sum::<f64>() / n,
         test_loss: each.iter().map(|o| o.test_loss).sum::<f64>() / n,
+        chosen: each
+            .iter()
+            .map(|o| Some(o.chosen?.test_accuracy))
+            .sum::<Option<f64>>()
+            .map(|sum| Chosen {
+                test_accuracy: sum / n,
+                choice: None,
+            }),
         range: Some((
             accuracies().fold(f64::INFINITY, f64::min),
             accuracies().fold(0.0, f64::max),

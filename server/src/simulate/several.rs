@@ -9,7 +9,8 @@ use std::path::Path;
 /// What one setting reached over the seeds, as fractions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// `zero_shot`, `federated`, `local` or `centralised`.
+    /// `zero_shot`, `federated`, `local` or `centralised`; and, with a held-out part, each with `_chosen`: with what that
+    /// part says is to be kept.
     pub setting: String,
     /// Mean accuracy on the test data.
     pub mean: f64,
@@ -95,6 +96,15 @@ fn summarised(fingerprint: &str, runs: &[Report]) -> Several {
         if !reached.is_empty() {
             summary.push(row(name, &reached));
         }
+        let chosen: Vec<(f64, f64)> = runs
+            .iter()
+            .flat_map(|r| &r.outcomes)
+            .filter(|o| o.setting == setting)
+            .filter_map(|o| Some((o.chosen?.test_accuracy, o.queries_per_participant as f64)))
+            .collect();
+        if !chosen.is_empty() {
+            summary.push(row(&format!("{name}_chosen"), &chosen));
+        }
     }
     Several {
         fingerprint: fingerprint.to_owned(),
@@ -166,7 +176,7 @@ pub fn markdown(several: &Several) -> String {
 pub fn lines(several: &Several) -> String {
     let line = |cells: [&str; 6]| {
         let [name, mean, deviation, worst, best, queries] = cells;
-        format!("{name:<16}{mean:>10}{deviation:>7}{worst:>9}{best:>9}{queries:>14}")
+        format!("{name:<20}{mean:>10}{deviation:>7}{worst:>9}{best:>9}{queries:>14}")
     };
     let mut lines = vec![line(COLUMNS)];
     let row = |row: &Row| line(row.cells().each_ref().map(String::as_str));
