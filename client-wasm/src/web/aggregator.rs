@@ -324,6 +324,8 @@ fn view(value: &Value) -> Option<RoundView> {
         theta: value["theta"].as_str()?.to_owned(),
         lines: count("lines")?,
         record: value["record"].as_str()?.to_owned(),
+        registered: count("registered")?,
+        attempt: count("attempt")?,
         standing: match value["standing"].as_str()? {
             "idle" => Standing::Idle,
             "enrolled" => Standing::Enrolled,

@@ -297,6 +297,7 @@ impl Owner {
                 "stopped": self.stop.get(),
                 "suspicion": client.suspicion(),
                 "privacy": client.privacy(&self.task),
+                "choice": client.choice(),
                 "record": client.record().map(|record| json!({
                     "lines": record.lines(),
                     "head": record.head(),

@@ -8,7 +8,7 @@ import { count, fingerprint, moment, percent, plural } from '../lib/format';
 import type { ApiError } from '../lib/problem';
 import { FederationFeed, type Connection } from '../lib/sse';
 import { taskInWords } from '../lib/task';
-import { phase, phaseShare, spent, STATUS } from '../lib/words';
+import { kept, phase, phaseShare, spent, STATUS } from '../lib/words';
 import { troubleBox } from '../lib/trouble';
 import { RoundsTable } from './rounds';
 
@@ -70,6 +70,8 @@ export class Dashboard {
     byId('rounds-bar', HTMLProgressElement).value = summary.steps > 0 ? Math.min(1, summary.step / summary.steps) : 0;
     put('round-phase', summary.status === 'running' ? phase(current) : 'No round is on');
     byId('phase-bar', HTMLProgressElement).value = summary.status === 'running' ? phaseShare(current) : 1;
+    byId('kept', HTMLElement).hidden = detail.choice === null;
+    if (detail.choice !== null) put('kept', kept(detail.choice));
     this.trust(detail);
     this.curves(detail);
     this.rounds.set(detail.rounds);

@@ -11,7 +11,7 @@ const FEW = 12;
 function row(record: RoundRecord): HTMLElement {
   const { metrics, reason } = record;
   const aborted = record.phase === 'aborted';
-  const outcome = aborted ? `given up${reason === null ? '' : `: ${ABORTED[reason]}`}` : 'done';
+  const outcome = aborted ? `given up${reason === null ? '' : `: ${ABORTED[reason]}`}` : record.kind === 'counting' ? 'answers counted for the labels' : 'done';
   const cell = (text: string): HTMLElement => h('td', {}, text);
   return h(
     'tr',

@@ -19,4 +19,9 @@ loss: number,
 /**
  * Queries spent since the last delivered update, measuring included.
  */
-queries: number, };
+queries: number, 
+/**
+ * Held-out examples, the same ones, that the model gets right without a prompt. Nothing where that is not told:
+ * under noise.
+ */
+unprompted: number | null, };

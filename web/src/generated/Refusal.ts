@@ -3,4 +3,4 @@
 /**
  * Why the aggregator did not take a message.
  */
-export type Refusal = "wrong_round" | "too_late" | "too_early" | "duplicate" | "not_in_cohort" | "cohort_full" | "wrong_theta" | "malformed" | "not_finite" | "out_of_range" | "federation_closed" | "federation_finished" | "unauthorized" | "not_found" | "bad_invite" | "invite_expired" | "invite_revoked" | "invite_used_up" | "bad_identity" | "full" | "too_large" | "rate_limited";
+export type Refusal = "wrong_round" | "too_late" | "too_early" | "duplicate" | "not_in_cohort" | "cohort_full" | "wrong_theta" | "not_drawn" | "malformed" | "not_finite" | "out_of_range" | "federation_closed" | "federation_finished" | "unauthorized" | "not_found" | "bad_invite" | "invite_expired" | "invite_revoked" | "invite_used_up" | "bad_identity" | "full" | "too_large" | "rate_limited";

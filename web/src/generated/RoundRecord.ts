@@ -2,6 +2,7 @@
 import type { AbortReason } from "./AbortReason";
 import type { Metrics } from "./Metrics";
 import type { Phase } from "./Phase";
+import type { RoundKind } from "./RoundKind";
 
 /**
  * One finished round, for dashboards and records.
@@ -15,6 +16,10 @@ round: number,
  * θ updates before it.
  */
 step: number, 
+/**
+ * What it summed, or would have.
+ */
+kind: RoundKind, 
 /**
  * `Done` or `Aborted`.
  */

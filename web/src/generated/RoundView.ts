@@ -40,6 +40,15 @@ lines: number,
  */
 record: string, 
 /**
+ * Who had joined when the training from this θ_t began, and how many rounds from it were aborted: what the draw of
+ * those who train follows from (`federation.active`).
+ */
+registered: number, 
+/**
+ * Likewise.
+ */
+attempt: number, 
+/**
  * The asking participant's.
  */
 standing: Standing, 

@@ -4,7 +4,7 @@ import { Chart } from '../lib/charts';
 import { align, federationCurve, ownCurve, type Point } from '../lib/curves';
 import { byId, find, setText } from '../lib/dom';
 import { bytes, count, duration, fingerprint, percent, plural, span } from '../lib/format';
-import { activity, cohort, phase, phaseShare, spent } from '../lib/words';
+import { activity, cohort, kept, phase, phaseShare, spent } from '../lib/words';
 import type { Backend, TrainingProgress } from '../worker/protocol';
 
 /** Announcements to screen readers are at least this far apart. */
@@ -67,6 +67,11 @@ export class RunningView {
     put('accuracy-now', percent(ends?.now), ends?.now ?? null);
     const measured = p.curve.at(-1)?.total;
     if (measured !== undefined) setText(byId('own-basis', HTMLElement), `on ${plural(measured, 'picture')} kept aside to measure with`);
+    byId('kept', HTMLElement).hidden = p.choice === null;
+    if (p.choice !== null) {
+      put('kept', kept(p.choice));
+      byId('kept', HTMLElement).dataset['value'] = p.choice.keep;
+    }
     this.trust(p);
     this.costs(p);
     this.curves();

@@ -3,12 +3,12 @@ import type { RoundRecord } from '../generated/RoundRecord';
 import { accuracyOf, align, federationCurve, ownCurve, withRound } from './curves';
 
 function record(round: number, step: number, correct: number, total: number, loss = total): RoundRecord {
-  return { round, step, phase: total > 0 ? 'done' : 'aborted', reason: null, cohort: 2, delivered: 2, metrics: { correct, total, loss, queries: 0 }, theta: '', epsilon: null, bytes_up: 0, finished_at: 0 };
+  return { round, step, kind: 'training', phase: total > 0 ? 'done' : 'aborted', reason: null, cohort: 2, delivered: 2, metrics: { correct, total, loss, queries: 0, unprompted: 0 }, theta: '', epsilon: null, bytes_up: 0, finished_at: 0 };
 }
 
 it('accuracy of nothing is nothing', () => {
-  expect(accuracyOf({ correct: 0, total: 0, loss: 0, queries: 0 })).toBeNull();
-  expect(accuracyOf({ correct: 3, total: 4, loss: 0, queries: 0 })).toBe(0.75);
+  expect(accuracyOf({ correct: 0, total: 0, loss: 0, queries: 0, unprompted: 0 })).toBeNull();
+  expect(accuracyOf({ correct: 3, total: 4, loss: 0, queries: 0, unprompted: 0 })).toBe(0.75);
 });
 
 describe('the federation’s curve', () => {

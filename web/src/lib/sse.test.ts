@@ -5,15 +5,16 @@ import type { RoundView } from '../generated/RoundView';
 import { applyProgress, hasGap } from './sse';
 
 const view = (version: number, round: number): RoundView => ({
-  version, status: 'running', step: round, round, phase: 'open', theta: '', lines: round + 1, record: '', standing: 'idle', enrolled: 0, cohort: 0, delivered: 0, live: 3, deadline_ms: null,
+  version, status: 'running', step: round, round, phase: 'open', theta: '', lines: round + 1, record: '', registered: 0, attempt: 0, standing: 'idle', enrolled: 0, cohort: 0, delivered: 0, live: 3, deadline_ms: null,
 });
 const record = (round: number): RoundRecord => ({
-  round, step: round, phase: 'done', reason: null, cohort: 1, delivered: 1, metrics: { correct: 1, total: 2, loss: 1, queries: 4 }, theta: '', epsilon: 0.5 * round, bytes_up: 0, finished_at: 0,
+  round, step: round, kind: 'training', phase: 'done', reason: null, cohort: 1, delivered: 1, metrics: { correct: 1, total: 2, loss: 1, queries: 4, unprompted: 1 }, theta: '', epsilon: 0.5 * round, bytes_up: 0, finished_at: 0,
 });
 const known: FederationDetail = {
   summary: { id: 'x', name: 'X', description: '', status: 'running', step: 1, steps: 9, participants: 2, live: 2, dim: 4, model_origin: 'http://m', created_at: 0, task_hash: '', secure: true, privacy: { epsilon: 0, limit: 8, delta: 1e-5 } },
   task: {},
   rounds: [record(0)],
+  choice: null,
   current: view(10, 1),
 };
 

@@ -16,7 +16,7 @@ export const TEST_IDS = {
     /** While it runs. `activity` is what is being done now; `round-step` is "round 3 of 50". */
     running: ['activity', 'pause', 'resume', 'leave', 'leave-yes', 'leave-no', 'local-step', 'round-phase', 'round-step'],
     /** `accuracy-…` is the own held-out part, `federation-…` everybody's. */
-    results: ['accuracy-before', 'accuracy-now', 'federation-before', 'federation-accuracy', 'chart-accuracy', 'chart-loss', 'pictures'],
+    results: ['accuracy-before', 'accuracy-now', 'federation-before', 'federation-accuracy', 'kept', 'chart-accuracy', 'chart-loss', 'pictures'],
     /** What is hidden; the own ε; the record. `record-fingerprint` has the whole hash in `data-value`. */
     trust: ['secure', 'privacy', 'record-lines', 'record-fingerprint', 'download-record'],
     costs: ['queries', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend', 'prepared'],
@@ -27,7 +27,7 @@ export const TEST_IDS = {
   },
   index: {
     list: ['federation-list', 'federation-card'],
-    dashboard: ['dashboard', 'status', 'connection', 'federation-accuracy', 'federation-before', 'live', 'participants', 'round-step', 'round-phase', 'chart-accuracy', 'chart-loss', 'rounds', 'download-generator', 'download-task', 'trouble'],
+    dashboard: ['dashboard', 'status', 'connection', 'federation-accuracy', 'federation-before', 'kept', 'live', 'participants', 'round-step', 'round-phase', 'chart-accuracy', 'chart-loss', 'rounds', 'download-generator', 'download-task', 'trouble'],
     trust: ['secure', 'privacy', 'record-lines', 'record-fingerprint', 'download-record'],
   },
   organiser: {

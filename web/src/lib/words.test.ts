@@ -3,10 +3,17 @@ import type { AbortReason } from '../generated/AbortReason';
 import type { Phase } from '../generated/Phase';
 import type { RoundView } from '../generated/RoundView';
 import { taskInWords } from './task';
-import { ABORTED, activity, cohort, phase, phaseShare, spent, STOPPED } from './words';
+import { ABORTED, activity, cohort, kept, phase, phaseShare, spent, STOPPED } from './words';
 
 const view = (over: Partial<RoundView>): RoundView => ({
-  version: 1, status: 'running', step: 0, round: 0, phase: 'open', theta: '', lines: 1, record: '', standing: 'idle', enrolled: 0, cohort: 0, delivered: 0, live: 0, deadline_ms: null, ...over,
+  version: 1, status: 'running', step: 0, round: 0, phase: 'open', theta: '', lines: 1, record: '', registered: 0, attempt: 0, standing: 'idle', enrolled: 0, cohort: 0, delivered: 0, live: 0, deadline_ms: null, ...over,
+});
+
+it('says what is kept, and why', () => {
+  const measured = { step: 4, correct: 60, unprompted: 40, total: 100 };
+  expect(kept({ keep: 'last', measured })).toContain('newest pattern is kept: of 100 pictures that all kept aside, 40%');
+  expect(kept({ keep: 'earlier', measured })).toContain('pattern of round 5 is kept');
+  expect(kept({ keep: 'unprompted', measured: { ...measured, correct: 41 } })).toContain('Nothing is lost');
 });
 
 describe('a round in words', () => {

@@ -1,11 +1,12 @@
 /** States in words that need no explanation. */
 import type { AbortReason } from '../generated/AbortReason';
+import type { Choice } from '../generated/Choice';
 import type { FederationStatus } from '../generated/FederationStatus';
 import type { PrivacySpent } from '../generated/PrivacySpent';
 import type { RoundView } from '../generated/RoundView';
 import type { StopReason } from '../generated/StopReason';
 import type { TrainingProgress } from '../worker/protocol';
-import { count, plural, probability } from './format';
+import { count, percent, plural, probability } from './format';
 
 export const STATUS: Record<FederationStatus, string> = {
   running: 'Running',
@@ -30,6 +31,7 @@ export const ACTIVITY: Record<TrainingProgress['activity'], string> = {
   syncing: 'Asking the organiser where things stand',
   loading: 'Reading the record and computing the pattern from it',
   fitting: 'Finding out which of the model’s answers stands for which label',
+  resting: 'Others were drawn for this round: nothing is asked here',
   measuring: 'Measuring on the pictures that are kept aside',
   training: 'Trying small changes of the pattern on the model',
   waiting: 'Waiting for the others',
@@ -72,6 +74,20 @@ export const STOPPED: Record<StopReason, { title: string; detail: string }> = {
     detail: 'One more change of yours could tell more about your pictures than this federation allows, so this browser sends no more. What you contributed counts.',
   },
 };
+
+/** Which model is kept in the end, and why. */
+export function kept({ keep, measured }: Choice): string {
+  const share = (right: number): string => percent(right / measured.total);
+  const basis = `of ${plural(measured.total, 'picture')} that all kept aside, ${share(measured.unprompted)} come out right without a pattern and ${share(measured.correct)} with it`;
+  switch (keep) {
+    case 'unprompted':
+      return `The model is kept as it is, without a pattern: ${basis}, which is no gain beyond chance. Nothing is lost.`;
+    case 'earlier':
+      return `The pattern of round ${count(measured.step + 1)} is kept, better than the newest one by more than chance: ${basis}.`;
+    case 'last':
+      return `The newest pattern is kept: ${basis}.`;
+  }
+}
 
 /** The round's phase as one sentence. */
 export function phase(view: RoundView): string {

@@ -57,7 +57,9 @@ export const GROUPS: readonly Group[] = [
       { path: 'federation.rounds', label: 'Rounds', kind: 'whole', value: '100' },
       { path: 'federation.open.count_min', label: 'Participants at least', kind: 'whole', value: '3', help: 'A round waits until this many have an update ready. The fewer, the more a sum says about each of them.', when: ['form.secure', 'false'] },
       { path: 'federation.upload.count_min', label: 'Updates at least', kind: 'whole', value: '2', help: 'Fewer in time, and the round is given up. At most the number of participants.', when: ['form.secure', 'false'] },
-      { path: 'federation.query_budget', label: 'Queries per participant at most', kind: 'whole', value: '0', help: '0 means no limit.' },
+      { path: 'federation.query_budget', label: 'Queries per participant at most', kind: 'whole', value: '0', help: '0 means no limit. Where it does not cover all rounds, there are as many as it covers.' },
+      { path: 'federation.active', label: 'Participants drawn to train in a round', kind: 'whole', value: '0', help: '0 means all of them. Whoever is not drawn asks the model nothing in that round.' },
+      { path: 'federation.patience', label: 'Rounds without progress until it ends', kind: 'whole', value: '0', help: '0 means that all rounds are done.' },
     ],
   },
   {

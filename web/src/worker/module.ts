@@ -1,6 +1,6 @@
 /**
- * Which wasm module a federation needs: the one with secure sums, texts and every generator is larger, and only those
- * whose task has one of them load it. The announced task decides, before either is loaded.
+ * Which wasm module a federation needs: the one with secure sums, draws, texts, learnt mappings and every generator is larger, and
+ * only those whose task has one of them load it. The announced task decides, before either is loaded.
  */
 import init, * as plain from '../../wasm/client_wasm';
 import type { Post } from './host';
@@ -32,15 +32,23 @@ export async function choose(message: ToWorker & { type: 'open' }, post: Post): 
 }
 
 interface Announced {
-  task?: { federation?: { secure_sum?: unknown }; generator?: { kind?: unknown }; model?: { input?: { kind?: unknown } } };
+  task?: {
+    federation?: { secure_sum?: unknown; active?: unknown };
+    generator?: { kind?: unknown };
+    mapping?: { kind?: unknown; calibrate?: unknown };
+    model?: { input?: { kind?: unknown } };
+  };
 }
 
-/** Does the task of this `FederationDetail` have secure sums, texts, or another generator than the default? */
+/** Does the task of this `FederationDetail` have secure sums, draws, texts, a mapping to learn, or another generator than the default? */
 export function needsLarger(detail: string): boolean {
   const { task } = JSON.parse(detail) as Announced;
   return (
     task?.federation?.secure_sum !== undefined ||
+    (task?.federation?.active ?? 0) !== 0 ||
     task?.model?.input?.kind === 'text' ||
+    task?.mapping?.kind === 'frequency' ||
+    task?.mapping?.calibrate === true ||
     (task?.generator?.kind ?? 'statistic') !== 'statistic'
   );
 }

@@ -4,6 +4,7 @@
  * The Worker owns the wasm, the owner's data and the API key; the page only shows. Nothing here carries a
  * raw data set back to the page, only the few pictures that it shows.
  */
+import type { Choice } from '../generated/Choice';
 import type { FederationSummary } from '../generated/FederationSummary';
 import type { OwnPoint } from '../generated/OwnPoint';
 import type { PrivacySpent } from '../generated/PrivacySpent';
@@ -96,7 +97,7 @@ export interface Picture {
 }
 
 export interface TrainingProgress {
-  activity: 'paused' | 'syncing' | 'loading' | 'fitting' | 'measuring' | 'training' | 'waiting' | 'uploading' | 'stopped';
+  activity: 'paused' | 'syncing' | 'loading' | 'fitting' | 'resting' | 'measuring' | 'training' | 'waiting' | 'uploading' | 'stopped';
   localStep: number;
   localSteps: number;
   view: RoundView | null;
@@ -116,6 +117,8 @@ export interface TrainingProgress {
   suspicion: string | null;
   /** What the own changes may have told, where they carry noise. */
   privacy: PrivacySpent | null;
+  /** What the record says is to be kept; nothing as long as it tells of no pictures kept aside. */
+  choice: Choice | null;
   /** The federation's record as far as this browser has read and checked it. */
   record: { lines: number; head: string } | null;
   /** Pictures that were ready when they were asked. */
