@@ -9,11 +9,14 @@ mod byzantine;
 mod digits;
 mod dropouts;
 mod epsilon;
+mod images;
 mod optimisers;
+mod plot;
 mod rules;
 mod secure_sum_cost;
 mod simulation;
 pub mod sizes;
+mod spsa_gc;
 mod step;
 
 use std::path::PathBuf;
@@ -33,6 +36,8 @@ const FIGURES: &[Figure] = &[
     digits::DARK_ON_LIGHT,
     ask_ahead::FIGURE,
     optimisers::FIGURE,
+    images::FIGURE,
+    spsa_gc::FIGURE,
     rules::FIGURE,
     epsilon::FIGURE,
     byzantine::FIGURE,
