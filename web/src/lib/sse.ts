@@ -64,7 +64,7 @@ export class FederationFeed {
     this.loading ??= getFederation(this.id)
       .then((detail) => {
         const current = this.detail;
-        this.detail = current !== null && current.current.version > detail.current.version ? { ...current, rounds: detail.rounds } : detail;
+        this.detail = current !== null && current.current.version > detail.current.version ? { ...current, rounds: detail.rounds, choice: detail.choice } : detail;
         if (!this.stopped) this.onDetail(this.detail);
       })
       .catch((thrown: unknown) => {
@@ -95,9 +95,11 @@ export class FederationFeed {
       const progress = JSON.parse(String(event.data)) as Progress;
       if (this.detail === null) return;
       const gap = hasGap(this.detail, progress);
+      // What is kept in the end stands in the whole only.
+      const over = this.detail.current.status === 'running' && progress.current.status !== 'running';
       this.detail = applyProgress(this.detail, progress);
       this.onDetail(this.detail);
-      if (gap) void this.load();
+      if (gap || over) void this.load();
     });
     source.addEventListener('error', () => {
       this.onConnection('lost', null);

@@ -66,7 +66,8 @@ fn read_round(row: &SqliteRow) -> Result<Round, Failure> {
 pub(crate) async fn load(db: impl SqliteExecutor<'_>, federation: &str) -> Result<Round, Failure> {
     let row = sqlx::query(
         "-- round_load\n\
-         SELECT number, phase, since, enrolled, cohort, delivered, gone, members, registered, attempt, waiting FROM round \
+         SELECT number, phase, since, enrolled, cohort, delivered, gone, members, registered, attempt, waiting \
+         FROM round \
          WHERE federation = $1",
     )
     .bind(federation)
@@ -380,7 +381,8 @@ pub(crate) async fn view(
         "-- round_view\n\
          SELECT f.version, f.status, f.step, f.theta_hash, f.lines, f.record, r.number, r.phase, r.since, \
          r.enrolled, r.cohort, r.delivered, r.gone, r.members, r.registered, r.attempt, r.waiting, \
-         (SELECT COUNT(*) FROM participant p WHERE p.federation = f.id AND p.lease_until > $3) AS live, s.standing FROM federation f JOIN round r ON r.federation = f.id \
+         (SELECT COUNT(*) FROM participant p WHERE p.federation = f.id AND p.lease_until > $3) AS live, s.standing \
+         FROM federation f JOIN round r ON r.federation = f.id \
          LEFT JOIN standing s ON s.federation = f.id AND s.round = r.number AND s.participant = $2 \
          WHERE f.id = $1",
     )
