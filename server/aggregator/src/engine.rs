@@ -10,7 +10,7 @@ use crate::store::{Tx, federations, participants, word};
 use shared::round::messages::{FederationStatus, Standing, SumMessage, Update};
 use shared::round::phase::{AbortReason, Phase, RoundKind};
 use shared::round::refusal::Refusal;
-use shared::round::server::{Action, Event, Round};
+use shared::round::server::{Action, Event};
 use shared::task::Task;
 
 /// A federation's task and what follows from it. It never changes, so every process may keep it.

@@ -144,6 +144,11 @@ fn migrator() -> Migrator {
             "record_and_sums",
             include_str!("../../migrations/0003_record_and_sums.sql"),
         ),
+        migration(
+            4,
+            "counting_and_draws",
+            include_str!("../../migrations/0004_counting_and_draws.sql"),
+        ),
     ])
 }
 
