@@ -9,6 +9,7 @@ mod byzantine;
 mod digits;
 mod dropouts;
 mod epsilon;
+mod instructions;
 mod optimisers;
 mod rules;
 mod secure_sum_cost;
@@ -34,6 +35,7 @@ const FIGURES: &[Figure] = &[
     ask_ahead::FIGURE,
     optimisers::FIGURE,
     rules::FIGURE,
+    instructions::FIGURE,
     epsilon::FIGURE,
     byzantine::FIGURE,
     secure_sum_cost::FIGURE,
@@ -56,6 +58,7 @@ pub struct Figure {
 /// What a figure may need from the caller.
 pub struct Inputs {
     data: Option<PathBuf>,
+    models: Option<PathBuf>,
     /// Only to see that it runs.
     quick: bool,
 }
@@ -82,6 +85,44 @@ impl Inputs {
         }
         Ok(folder)
     }
+
+    /// The folder with the public data sets of texts, which must hold all of these folders.
+    ///
+    /// # Errors
+    /// Says where to get the data when `--data` was not given or lacks one.
+    pub fn texts(&self, wanted: &[&str]) -> Result<PathBuf> {
+        let advice = "`fed-bbpt recipes NAME` says where each is from";
+        let names = wanted.join("`, `");
+        let Some(data) = &self.data else {
+            bail!("this figure needs --data DIR, the folder that holds `{names}`; {advice}");
+        };
+        if let Some(missing) = wanted.iter().find(|folder| !data.join(folder).exists()) {
+            bail!(
+                "{} has no `{missing}`: --data must be the folder that holds `{names}`; {advice}",
+                data.display()
+            );
+        }
+        Ok(data.clone())
+    }
+
+    /// The file or folder `wanted` of the folder that holds the pre-trained models.
+    ///
+    /// # Errors
+    /// Says what is needed when `--models` was not given or does not hold it.
+    pub fn models(&self, wanted: &str) -> Result<PathBuf> {
+        let advice = "models are as model-api takes them: docs/model-api.md";
+        let Some(models) = &self.models else {
+            bail!("this figure needs --models DIR, the folder that holds `{wanted}`; {advice}");
+        };
+        let found = models.join(wanted);
+        if !found.exists() {
+            bail!(
+                "{} does not exist: --models must be the folder that holds `{wanted}`; {advice}",
+                found.display()
+            );
+        }
+        Ok(found)
+    }
 }
 
 #[derive(clap::Args)]
@@ -92,6 +133,9 @@ pub struct Arguments {
     /// The folder that holds `digits`, for figures that need real data.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// The folder that holds `minilm`, for figures that need pre-trained models.
+    #[arg(long)]
+    models: Option<PathBuf>,
     /// Simulate two rounds only, to see that the figure runs: its numbers then mean nothing.
     #[arg(long)]
     quick: bool,
@@ -118,13 +162,10 @@ pub fn command(arguments: &Arguments) -> Result<()> {
         .find(|figure| figure.name == name)
         .with_context(|| format!("there is no figure named {name}"))?;
     // Relative to where the caller stands, not to the root in which programs are run.
-    let data = arguments
-        .data
-        .as_ref()
-        .map(std::path::absolute)
-        .transpose()?;
+    let absolute = |folder: &Option<PathBuf>| folder.as_ref().map(std::path::absolute).transpose();
     let inputs = Inputs {
-        data,
+        data: absolute(&arguments.data)?,
+        models: absolute(&arguments.models)?,
         quick: arguments.quick,
     };
     println!("{}", (figure.run)(&inputs)?);
