@@ -9,12 +9,15 @@ mod byzantine;
 mod digits;
 mod dropouts;
 mod epsilon;
+mod images;
 mod instructions;
 mod optimisers;
+mod plot;
 mod rules;
 mod secure_sum_cost;
 mod simulation;
 pub mod sizes;
+mod spsa_gc;
 mod step;
 
 use std::path::PathBuf;
@@ -34,6 +37,8 @@ const FIGURES: &[Figure] = &[
     digits::DARK_ON_LIGHT,
     ask_ahead::FIGURE,
     optimisers::FIGURE,
+    images::FIGURE,
+    spsa_gc::FIGURE,
     rules::FIGURE,
     instructions::FIGURE,
     epsilon::FIGURE,
@@ -86,42 +91,24 @@ impl Inputs {
         Ok(folder)
     }
 
-    /// The folder with the public data sets of texts, which must hold all of these folders.
-    ///
-    /// # Errors
-    /// Says where to get the data when `--data` was not given or lacks one.
-    pub fn texts(&self, wanted: &[&str]) -> Result<PathBuf> {
-        let advice = "`fed-bbpt recipes NAME` says where each is from";
-        let names = wanted.join("`, `");
-        let Some(data) = &self.data else {
-            bail!("this figure needs --data DIR, the folder that holds `{names}`; {advice}");
-        };
-        if let Some(missing) = wanted.iter().find(|folder| !data.join(folder).exists()) {
-            bail!(
-                "{} has no `{missing}`: --data must be the folder that holds `{names}`; {advice}",
-                data.display()
-            );
-        }
-        Ok(data.clone())
-    }
-
-    /// The file or folder `wanted` of the folder that holds the pre-trained models.
+    /// The file or folder `wanted` among the pre-trained models.
     ///
     /// # Errors
     /// Says what is needed when `--models` was not given or does not hold it.
     pub fn models(&self, wanted: &str) -> Result<PathBuf> {
-        let advice = "models are as model-api takes them: docs/model-api.md";
         let Some(models) = &self.models else {
-            bail!("this figure needs --models DIR, the folder that holds `{wanted}`; {advice}");
-        };
-        let found = models.join(wanted);
-        if !found.exists() {
             bail!(
-                "{} does not exist: --models must be the folder that holds `{wanted}`; {advice}",
-                found.display()
+                "this figure needs --models DIR, the folder that holds `{wanted}`: docs/figures.md says where it is from"
+            );
+        };
+        let path = models.join(wanted);
+        if !path.exists() {
+            bail!(
+                "{} does not exist: --models must be the folder that holds `{wanted}`; docs/figures.md says where it is from",
+                path.display()
             );
         }
-        Ok(found)
+        Ok(path)
     }
 }
 
@@ -133,7 +120,7 @@ pub struct Arguments {
     /// The folder that holds `digits`, for figures that need real data.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// The folder that holds `minilm`, for figures that need pre-trained models.
+    /// The folder that holds pre-trained models, for figures that need them.
     #[arg(long)]
     models: Option<PathBuf>,
     /// Simulate two rounds only, to see that the figure runs: its numbers then mean nothing.
@@ -162,10 +149,10 @@ pub fn command(arguments: &Arguments) -> Result<()> {
         .find(|figure| figure.name == name)
         .with_context(|| format!("there is no figure named {name}"))?;
     // Relative to where the caller stands, not to the root in which programs are run.
-    let absolute = |folder: &Option<PathBuf>| folder.as_ref().map(std::path::absolute).transpose();
+    let from_here = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
     let inputs = Inputs {
-        data: absolute(&arguments.data)?,
-        models: absolute(&arguments.models)?,
+        data: from_here(&arguments.data)?,
+        models: from_here(&arguments.models)?,
         quick: arguments.quick,
     };
     println!("{}", (figure.run)(&inputs)?);

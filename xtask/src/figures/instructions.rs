@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use super::simulation::{mean, number, rounded};
+use super::simulation::{mean, number, outcome, report, rounded};
 use super::{Figure, Inputs, build_release};
-use crate::run::show;
 use crate::workspace::root;
 
 pub const FIGURE: Figure = Figure {
@@ -16,9 +15,6 @@ pub const FIGURE: Figure = Figure {
     summary: "a label template out of sixteen on AG News, TREC and SST-2: first, mean, chosen alone and federatedly, best on test (needs --data, --models)",
     run,
 };
-
-/// Of the split, the batches and the data drawn.
-const SEEDS: &str = "0,1,2";
 
 struct Task {
     name: &'static str,
@@ -50,89 +46,51 @@ const REWARDS: [&str; 2] = ["accuracy", "loss"];
 
 fn run(inputs: &Inputs) -> Result<Value> {
     let model = inputs.models("minilm")?;
-    let data = inputs.texts(&["ag_news", "trec", "sst2"])?;
     let binary = build_release()?;
-    let mut result = Map::new();
-    println!(
-        "| task | reward | first | mean | alone | federated | centralised | best on test | queries each |\n|---|---|---|---|---|---|---|---|---|"
-    );
+    let (mut result, mut rows) = (Map::new(), Vec::new());
     for task in &TASKS {
         let mut of_task = Map::new();
         for reward in REWARDS {
-            let report = simulate(&binary, task, &data, &model, reward, inputs.quick)?;
-            let reached = reached(&report)?;
-            println!("{}", reached.row(task.name, reward));
+            let found = simulate(&binary, task, inputs, &model, reward)?;
+            let reached = reached(&found)?;
+            rows.push(reached.row(task.name, reward));
             reached.enter(reward, &mut of_task);
         }
         result.insert(task.name.to_owned(), of_task.into());
     }
-    result.insert("seeds".to_owned(), json!(SEEDS));
+    println!(
+        "\n| task | reward | first | mean | alone | federated | centralised | best on test | queries each |\n|---|---|---|---|---|---|---|---|---|\n{}\n",
+        rows.join("\n")
+    );
     Ok(Value::Object(result))
 }
 
 fn simulate(
     binary: &Path,
     task: &Task,
-    data: &Path,
+    inputs: &Inputs,
     model: &Path,
     reward: &str,
-    quick: bool,
 ) -> Result<Value> {
     let file = root().join(format!("xtask/src/figures/instructions/{}.toml", task.name));
     let mut command = Command::new(binary);
     command.args(["simulate", "--task"]).arg(file);
-    command.arg("--data").arg(data.join(task.train));
+    command.arg("--data").arg(inputs.data(task.train)?);
     if let Some(test) = task.test {
-        command.arg("--test").arg(data.join(test));
+        command.arg("--test").arg(inputs.data(test)?);
     }
     command.arg("--model-dir").arg(model);
-    command.args([
-        "--clients",
-        "10",
-        "--partition",
-        "dirichlet:0.5",
-        "--oracle",
-    ]);
-    command.args(["--eval-every", "1000", "--json", "--set"]);
-    command.arg(format!("optimizer.reward={reward}"));
-    let of_time = if quick {
-        // All sixteen at once, since there is no second round to halve them in.
-        [
-            "--shots",
-            "2",
-            "--test-count",
-            "20",
-            "--seeds",
-            "0",
-            "--rounds",
-            "2",
-            "--set",
-            "optimizer.arms=16",
-        ]
+    let mut further =
+        "--clients 10 --partition dirichlet:0.5 --oracle --eval-every 1000 --json".to_owned();
+    further += if inputs.quick {
+        // All sixteen at once, since there are no further rounds to halve them in.
+        " --shots 2 --test-count 20 --seeds 0 --rounds 2 --set optimizer.arms=16"
     } else {
-        [
-            "--shots",
-            "16",
-            "--test-count",
-            "1000",
-            "--seeds",
-            SEEDS,
-            "--rounds",
-            "12",
-            "--set",
-            "optimizer.arms=8",
-        ]
+        " --shots 16 --test-count 1000 --seeds 0,1,2 --rounds 12 --set optimizer.arms=8"
     };
-    command.args(of_time);
-    eprintln!("{}", show(&command));
-    let output = command
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot start {}", binary.display()))?;
-    if !output.status.success() {
-        bail!("`{}` failed ({})", show(&command), output.status);
-    }
-    serde_json::from_slice(&output.stdout).context("the simulation's report is not JSON")
+    command.args(further.split(' '));
+    command.args(["--set", &format!("optimizer.reward={reward}")]);
+    report(&mut command)
 }
 
 /// Means over the seeds.
@@ -165,7 +123,7 @@ fn reached(report: &Value) -> Result<Reached> {
         first.push(*tested.first().context("no instruction was measured")?);
         means.push(mean(&tested));
         best.push(tested.iter().copied().fold(0.0, f64::max));
-        let prompt = &super::simulation::outcome(run, "federated")?["prompt"];
+        let prompt = &outcome(run, "federated")?["prompt"];
         chosen.push(prompt.as_str().unwrap_or_default().to_owned());
     }
     Ok(Reached {
@@ -212,7 +170,7 @@ impl Reached {
             "federated": rounded(self.federated),
             "centralised": rounded(self.centralised),
             "queries_per_participant": self.queries.round(),
-            "chosen": self.chosen,
+            "chosen_by_seed": self.chosen,
         });
         into.insert(reward.to_owned(), by_reward);
     }
@@ -241,7 +199,7 @@ mod tests {
         found.enter("loss", &mut entered);
         assert_eq!(entered["mean"], 0.55);
         assert_eq!(entered["loss"]["alone"], 0.6);
-        assert_eq!(entered["loss"]["chosen"], json!(["a {}", "b {}"]));
+        assert_eq!(entered["loss"]["chosen_by_seed"], json!(["a {}", "b {}"]));
         assert!(reached(&json!({ "runs": [] })).is_err());
     }
 }
