@@ -65,6 +65,8 @@ pub mod purpose {
     pub const DRAW: u32 = 9;
     /// Which examples a mapping is learnt from.
     pub const COUNTS: u32 = 10;
+    /// Which instructions are tried in a round.
+    pub const ARMS: u32 = 11;
 }
 
 /// A sequence of random numbers read off consecutive Philox blocks.
@@ -157,6 +159,8 @@ pub enum Distribution {
     Gumbel,
     /// The same on ln θ: for θ that are probabilities themselves. [`Direction::perturb`] takes the logarithm.
     GumbelOfLog,
+    /// 1 at the entry whose number is the counter's first word, 0 elsewhere: a unit vector. Nothing is drawn.
+    Coordinate,
 }
 
 impl Distribution {
@@ -164,7 +168,7 @@ impl Distribution {
     fn per_block(self) -> usize {
         match self {
             Self::Rademacher => 128,
-            Self::SegmentedUniform | Self::Gumbel | Self::GumbelOfLog => 4,
+            Self::SegmentedUniform | Self::Gumbel | Self::GumbelOfLog | Self::Coordinate => 4,
         }
     }
 
@@ -176,6 +180,8 @@ impl Distribution {
             Self::Gumbel | Self::GumbelOfLog if BUILT => gumbel(block[i % 4]),
             // Never asked for without texts.
             Self::Gumbel | Self::GumbelOfLog => 0.0,
+            // Of no block: a direction knows by itself.
+            Self::Coordinate => 0.0,
         }
     }
 }
@@ -195,6 +201,13 @@ impl Direction {
     /// Entry `i` alone. The GPU kernels do exactly this, once per parameter.
     #[must_use]
     pub fn entry(&self, i: usize) -> f32 {
+        if BUILT && self.distribution == Distribution::Coordinate {
+            return if i == self.counter[0] as usize {
+                1.0
+            } else {
+                0.0
+            };
+        }
         let [a, b, c] = self.counter;
         let block = (i / self.distribution.per_block()) as u32;
         self.distribution
@@ -203,6 +216,9 @@ impl Direction {
 
     /// Calls `visit(i, Δ_i)` for all `dim` entries in order.
     pub fn for_each(&self, dim: usize, mut visit: impl FnMut(usize, f32)) {
+        if BUILT && self.distribution == Distribution::Coordinate {
+            return (0..dim).for_each(|i| visit(i, self.entry(i)));
+        }
         let per_block = self.distribution.per_block();
         let [a, b, c] = self.counter;
         for start in (0..dim).step_by(per_block) {
@@ -290,6 +306,21 @@ mod tests {
             });
             assert_eq!(seen, 1000);
         }
+    }
+
+    #[test]
+    fn a_coordinate_is_one_entry() {
+        let direction = Direction {
+            key: [0, 0],
+            counter: [5, 0, 0],
+            distribution: Distribution::Coordinate,
+        };
+        let mut point = Vec::new();
+        direction.perturb(&[0.5; 7], 2.0, &mut point);
+        assert_eq!(point, [0.5, 0.5, 0.5, 0.5, 0.5, 2.5, 0.5]);
+        assert_eq!((direction.entry(5), direction.entry(6)), (1.0, 0.0));
+        direction.perturb(&[0.5; 3], 2.0, &mut point);
+        assert_eq!(point, [0.5; 3]);
     }
 
     #[test]

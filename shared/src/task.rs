@@ -22,7 +22,7 @@ use crate::sort::sort;
 use crate::text::position;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use text::{Prompt, Tensors, TextTask};
+use text::{Prompt, Ranked, Tensors, TextTask};
 
 /// A SHA-256 in lower-case hexadecimal.
 pub type Hash = String;
@@ -130,17 +130,23 @@ impl Task {
         let empty = Value::Object(serde_json::Map::new());
         let spec = source.get("generator").unwrap_or(&empty);
         let measured = match &task.text {
-            Some(text) if text::BUILT => {
-                generator::build_text(spec, text).map(|g| (g.dim(), g.columns()))
-            }
-            _ => generator::build(spec, task.shape()).map(|g| (g.dim(), None)),
+            Some(text) if text::BUILT => generator::build_text(spec, text).map(|g| {
+                let (columns, arms) = (g.columns(), g.arms());
+                (g.dim(), Space { columns, arms })
+            }),
+            _ => generator::build(spec, task.shape()).map(|g| (g.dim(), Space::default())),
         };
         match measured {
-            Ok((dim, columns)) => (task.dim, task.space) = (dim, Space { columns }),
+            Ok(measured) => (task.dim, task.space) = measured,
             Err(Faults(more)) => {
                 faults.extend(more);
                 // So that the optimiser's faults are its own.
-                task.space.columns = task.text.is_some().then_some(2);
+                let some = task.text.is_some().then_some(2);
+                if text::BUILT && spec["kind"] == "instruction" {
+                    task.space.arms = some;
+                } else {
+                    task.space.columns = some;
+                }
             }
         }
         let identity = Identity { key: [0, 0] };
@@ -192,6 +198,10 @@ impl Task {
                 Ok(counting) => self.counting = counting,
                 Err(error) => fault("federation.secure_sum", error.to_string()),
             }
+        }
+        #[cfg(feature = "texts")]
+        if self.space.arms.is_some() {
+            optimizer::bandit::check(&self.federation, optimizer.batches_per_step(), &mut fault);
         }
         if self.length > 0 {
             match Contribution::new(&self.federation, self.length) {
@@ -264,7 +274,7 @@ impl Task {
         // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws cannot be asked
         // ahead; they are what texts have by default.
         let in_step = match source["optimizer"]["kind"].as_str() {
-            Some(kind) => kind == "spsa-gc" || kind == "policy-gradient",
+            Some(kind) => kind == "spsa-gc" || kind == "policy-gradient" || kind == "bandit",
             None => text.is_some(),
         };
         let federation = r.table("federation", |r| Federation::read(r, !in_step));
@@ -447,6 +457,13 @@ impl Task {
         self.text_generator().ok().map(|g| g.prompt(theta))
     }
 
+    /// What θ says of the instructions that it chooses among, the best first; nothing where there are none.
+    #[must_use]
+    pub fn ranking(&self, theta: &[f32]) -> Vec<Ranked> {
+        self.text_generator()
+            .map_or_else(|_| Vec::new(), |g| g.ranking(theta))
+    }
+
     /// θ₀ of a run.
     pub fn initial(&self) -> Result<Vec<f32>, Faults> {
         let initial = match &self.text {
@@ -457,11 +474,11 @@ impl Task {
     }
 
     /// The optimiser of participant number `participant`. Each has directions of its own, but for
-    /// [`Rule::Scalars`], under which all share them.
+    /// [`Rule::Scalars`], under which all share them, and for arms, which all try together.
     pub fn optimizer(&self, participant: u32) -> Result<Box<dyn Optimizer>, Faults> {
         let participant = match self.federation.rule {
-            Rule::FedAvg => participant,
-            Rule::Scalars => u32::MAX,
+            Rule::FedAvg if self.space.arms.is_none() => participant,
+            Rule::FedAvg | Rule::Scalars => u32::MAX,
         };
         let key = derive_key(&[
             self.seed as u32,

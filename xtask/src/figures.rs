@@ -10,6 +10,7 @@ mod digits;
 mod dropouts;
 mod epsilon;
 mod images;
+mod instructions;
 mod optimisers;
 mod plot;
 mod rules;
@@ -39,6 +40,7 @@ const FIGURES: &[Figure] = &[
     images::FIGURE,
     spsa_gc::FIGURE,
     rules::FIGURE,
+    instructions::FIGURE,
     epsilon::FIGURE,
     byzantine::FIGURE,
     secure_sum_cost::FIGURE,

@@ -105,6 +105,10 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
         });
         println!("prompt: {}", text.shown(&prompt));
     }
+    let ranking = task.ranking(&theta);
+    if !ranking.is_empty() {
+        card["instructions"] = json!(ranking);
+    }
     let card_path = args.output.with_extension("json");
     let card = serde_json::to_vec_pretty(&card).map_err(Failure::failed)?;
     for (path, content) in [(&args.output, &file), (&card_path, &card)] {

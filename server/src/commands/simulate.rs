@@ -46,6 +46,7 @@ fn failure(error: SimulateError) -> Failure {
         | SimulateError::Partition(_)
         | SimulateError::TooFew { .. }
         | SimulateError::MaskedAttack
+        | SimulateError::NoInstructions
         | SimulateError::Data(_) => Failure::usage(error),
         other => Failure::failed(other),
     }

@@ -112,6 +112,10 @@ pub struct SimulateArgs {
     /// Put wall time and peak memory into the report; it then differs from run to run.
     #[arg(long)]
     pub timings: bool,
+    /// Of a task with a list of instructions, also measure each of them on the test data: what could be chosen at
+    /// best, which no participant can know.
+    #[arg(long)]
+    pub oracle: bool,
     /// Print the report as JSON instead of a table.
     #[arg(long)]
     pub json: bool,
@@ -199,6 +203,11 @@ pub enum SimulateError {
     /// A participant gave up.
     #[error("participant {0} stopped: {1}")]
     Stopped(u32, String),
+    /// `--oracle` of another task.
+    #[error(
+        "--oracle measures a list of instructions, and the task has none: generator.kind = \"instruction\""
+    )]
+    NoInstructions,
     /// Our own mistake.
     #[error("the simulation contradicts itself: {0}")]
     Inconsistent(String),

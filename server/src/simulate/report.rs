@@ -4,6 +4,7 @@ use super::attack::AttackReport;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use shared::federation::choice::{Choice, Keep};
+use shared::task::text::Ranked;
 
 /// Who trains with whose data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -60,6 +61,18 @@ pub struct Outcome {
     /// The prompt that was found, in words (of texts; not for `local`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prompt: Option<String>,
+    /// The instructions that were to choose from, the best first, with what was found of them (not for `local`).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ranking: Vec<Ranked>,
+}
+
+/// An instruction and what it gets on the test data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OnTest {
+    /// The instruction.
+    pub instruction: String,
+    /// Accuracy.
+    pub test_accuracy: f64,
 }
 
 /// What the held-out part chose: no prompt, an earlier θ or the last.
@@ -146,6 +159,9 @@ pub struct Report {
     pub federation: RuleReport,
     /// Accuracy without a prompt.
     pub zero_shot: f64,
+    /// Each instruction on the test data, in the task's order (`--oracle`).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub oracle: Vec<OnTest>,
     /// What each setting reached.
     pub outcomes: Vec<Outcome>,
     /// Only with `--timings`.
@@ -202,6 +218,10 @@ pub fn table(report: &Report) -> String {
             lines.push(format!("prompt found, {}: {prompt}", name_of(o.setting)));
         }
     }
+    for o in &report.outcomes {
+        lines.extend(ranks(o));
+    }
+    lines.extend(on_test(&report.oracle));
     lines.extend(notes(report));
     lines.join("\n")
 }
@@ -212,6 +232,46 @@ fn name_of(setting: Setting) -> &'static str {
         Setting::Local => "local-only",
         Setting::Centralised => "centralised",
     }
+}
+
+/// So many instructions are listed in the table.
+const RANKS: usize = 5;
+
+/// The instructions that did best where they were tried.
+fn ranks(outcome: &Outcome) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !outcome.ranking.is_empty() {
+        let of = outcome.ranking.len();
+        let name = name_of(outcome.setting);
+        lines.push(format!(
+            "best of {of} instructions, {name} (posterior mean, rounds tried):"
+        ));
+    }
+    for ranked in outcome.ranking.iter().take(RANKS) {
+        let Ranked {
+            instruction,
+            mean,
+            tries,
+        } = ranked;
+        lines.push(format!("  {mean:.3} {tries:>4.0}  {instruction}"));
+    }
+    lines
+}
+
+/// The first, the mean and the best of all instructions on the test data.
+fn on_test(oracle: &[OnTest]) -> Option<String> {
+    let first = oracle.first()?.test_accuracy;
+    let mean = oracle.iter().map(|o| o.test_accuracy).sum::<f64>() / oracle.len() as f64;
+    let best = oracle
+        .iter()
+        .max_by(|a, b| a.test_accuracy.total_cmp(&b.test_accuracy))?;
+    Some(format!(
+        "on the test data: first instruction {:.1}%, mean {:.1}%, best {:.1}%: {}",
+        100.0 * first,
+        100.0 * mean,
+        100.0 * best.test_accuracy,
+        best.instruction
+    ))
 }
 
 /// What the federation does beyond averaging plain updates.

@@ -3,7 +3,7 @@
 use super::attack::{self, Attack, AttackReport};
 use super::model::{Model, cores};
 use super::report::{
-    Chosen, Outcome, Point, PrivacyReport, Report, RuleReport, SecureReport, Setting, Timings,
+    Chosen, OnTest, Outcome, Point, PrivacyReport, Report, RuleReport, SecureReport, Setting, Timings,
 };
 use super::secrets::{self, Clock};
 use super::split::split;
@@ -96,6 +96,11 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     };
     // The model as it is, though some generators' first prompts are not nothing.
     let (zero_shot, _) = measure(&context, &mapping, None)?;
+    let oracle = if args.oracle {
+        oracle(&context, &mapping)?
+    } else {
+        Vec::new()
+    };
     let mut hub = None;
     if chosen(Setting::Federated) {
         let benches = parts.iter().map(|p| of(p)).collect();
@@ -135,6 +140,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         parameters: theta.len(),
         federation: rules(&context, hub.as_ref()),
         zero_shot,
+        oracle,
         outcomes,
         timings: args.timings.then(|| Timings {
             seconds: begun.elapsed().as_secs_f64(),
@@ -306,6 +312,25 @@ fn measure(
     Ok((f64::from(sum.correct) / total, sum.loss / total))
 }
 
+/// Every instruction on the test data.
+fn oracle(context: &Context<'_>, mapping: &Mapping) -> Result<Vec<OnTest>, SimulateError> {
+    let dim = context.task.dim();
+    let mut found = Vec::new();
+    for arm in 0..dim / 2 {
+        // The arm's sum of rewards alone: then it is the best.
+        let mut theta = vec![0.0; dim];
+        theta[arm] = 1.0;
+        let best = context.task.ranking(&theta).into_iter().next();
+        let instruction = best.ok_or(SimulateError::NoInstructions)?.instruction;
+        let (test_accuracy, _) = measure(context, mapping, Some(&theta))?;
+        found.push(OnTest {
+            instruction,
+            test_accuracy,
+        });
+    }
+    Ok(found)
+}
+
 /// A federation that has ended.
 struct Run {
     outcome: Outcome,
@@ -468,6 +493,10 @@ fn federate(
             .flatten()
             .zip(task.text.as_ref())
             .map(|(prompt, text)| text.shown(&prompt)),
+        ranking: match setting {
+            Setting::Local => Vec::new(),
+            Setting::Federated | Setting::Centralised => task.ranking(hub.theta()),
+        },
     };
     Ok(Run { outcome, hub })
 }

@@ -108,7 +108,11 @@ impl TextGenerator for Discrete {
         } else {
             (words, String::new())
         };
-        Prompt { input, label }
+        Prompt {
+            input,
+            label,
+            ..Prompt::default()
+        }
     }
 }
 

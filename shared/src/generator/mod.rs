@@ -9,12 +9,14 @@ pub mod coordinator;
 pub mod discrete;
 #[cfg(feature = "generators")]
 pub mod frame;
+#[cfg(feature = "texts")]
+pub mod instruction;
 mod lanes;
 pub mod statistic;
 
 use crate::fault::{Faults, Reader, section};
 use crate::optimizer::Candidate;
-use crate::task::text::{Prompt, TextTask};
+use crate::task::text::{Prompt, Ranked, TextTask};
 use crate::text::bounded;
 use serde_json::Value;
 
@@ -117,6 +119,16 @@ pub trait TextGenerator: Send + Sync {
     /// Where θ is a table of categories: how many there are in a row ([`crate::optimizer::Space`]).
     fn columns(&self) -> Option<usize>;
 
+    /// Where θ counts how well whole prompts did: how many there are ([`crate::optimizer::Space`]).
+    fn arms(&self) -> Option<usize> {
+        None
+    }
+
+    /// What θ says of those prompts, the best first.
+    fn ranking(&self, _theta: &[f32]) -> Vec<Ranked> {
+        Vec::new()
+    }
+
     /// θ₀.
     fn initial(&self) -> Vec<f32> {
         vec![0.0; self.dim()]
@@ -131,7 +143,11 @@ type BuildText = fn(&mut Reader<'_>, &TextTask) -> Box<dyn TextGenerator>;
 /// All generators for texts by the name that a task file uses. One line each.
 #[must_use]
 pub fn text_registry() -> &'static [(&'static str, BuildText)] {
-    &[("discrete", discrete::build)]
+    &[
+        ("discrete", discrete::build),
+        #[cfg(feature = "texts")]
+        ("instruction", instruction::build),
+    ]
 }
 
 /// As [`build`], for a task of texts.

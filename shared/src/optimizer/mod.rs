@@ -2,6 +2,8 @@
 //!
 //! To add one: write its file with a `build` function and put its name into the list in [`registry`].
 
+#[cfg(feature = "texts")]
+pub mod bandit;
 mod estimate;
 #[cfg(feature = "texts")]
 pub mod policy_gradient;
@@ -10,6 +12,8 @@ pub mod zo_adam;
 pub mod zo_sgd;
 
 use crate::fault::{Faults, Reader, section};
+#[cfg(feature = "texts")]
+use crate::objective::Outcome;
 use crate::rng::{Direction, Distribution};
 use crate::task::text::BUILT;
 use serde::{Deserialize, Serialize};
@@ -59,7 +63,7 @@ pub struct State {
     pub round: u32,
     /// Steps done in this round.
     pub step: u32,
-    /// Running averages, as many as the optimiser keeps.
+    /// What the optimiser keeps within a round: running averages, or where the round began.
     pub moments: Vec<Vec<f32>>,
     /// How far θ went along each direction of this round, in the order of asking: what is uploaded instead of
     /// θ's difference under the rule `scalars`. Only of optimisers whose steps are such sums.
@@ -114,6 +118,8 @@ impl Plan {
 pub struct Space {
     /// θ is a table of categories, row by row, with so many in each; nothing where θ are plain numbers.
     pub columns: Option<usize>,
+    /// θ counts how well each of so many whole prompts did ([`crate::generator::instruction`]).
+    pub arms: Option<usize>,
 }
 
 /// Why losses were not taken.
@@ -142,6 +148,12 @@ pub trait Optimizer: Send + Sync {
 
     /// Takes the losses of exactly those points and moves θ. On an error the state is as before.
     fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError>;
+
+    /// What [`Optimizer::tell`] takes of a point's answers.
+    #[cfg(feature = "texts")]
+    fn cost(&self, outcome: &Outcome) -> f32 {
+        outcome.mean_loss()
+    }
 
     /// Queries of one step are this many batches.
     fn batches_per_step(&self) -> usize;
@@ -206,6 +218,8 @@ pub fn registry() -> &'static [(&'static str, Build)] {
         ("spsa-gc", spsa_gc::build),
         #[cfg(feature = "texts")]
         ("policy-gradient", policy_gradient::build),
+        #[cfg(feature = "texts")]
+        ("bandit", bandit::build),
     ];
     ALL
 }
@@ -219,7 +233,9 @@ pub fn build(
 ) -> Result<Box<dyn Optimizer>, Faults> {
     section("optimizer", spec, |reader| {
         let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
-        let default = if BUILT && space.columns.is_some() {
+        let default = if BUILT && space.arms.is_some() {
+            "bandit"
+        } else if BUILT && space.columns.is_some() {
             "policy-gradient"
         } else {
             "zo-adam"
@@ -236,6 +252,12 @@ pub fn build(
                 "takes small steps in numbers, but the generator's parameters choose words; policy-gradient goes with it",
             ),
             _ => {}
+        }
+        if BUILT && space.arms.is_some() != (names[chosen] == "bandit") {
+            reader.fault(
+                "kind",
+                "\"bandit\" goes with the generator \"instruction\", and only with it: it counts how well each does",
+            );
         }
         optimizer
     })
@@ -280,10 +302,18 @@ mod tests {
         }
     }
 
+    /// What the optimiser works in.
+    fn space_of(name: &str) -> Space {
+        Space {
+            columns: (name == "policy-gradient").then_some(3),
+            arms: (name == "bandit").then_some(3),
+        }
+    }
+
     #[test]
     fn bad_losses_change_nothing() {
         for (name, _) in registry() {
-            let columns = (*name == "policy-gradient").then_some(3);
+            let space = space_of(name);
             let optimizer = build(
                 &json!({ "kind": name }),
                 Identity { key: [1, 2] },
@@ -291,10 +321,10 @@ mod tests {
                     rounds: 1,
                     local_steps: 1,
                 },
-                Space { columns },
+                space,
             )
             .unwrap();
-            let before = State::new(vec![0.5; 3], 0);
+            let before = State::new(vec![0.5; 6], 0);
             let mut state = before.clone();
             let asked = optimizer.ask(&state).len();
             assert_eq!(asked, optimizer.batches_per_step());
@@ -319,22 +349,22 @@ mod tests {
             local_steps: 1,
         };
         for (name, _) in registry() {
-            for columns in [None, Some(4)] {
+            for other in ["zo-adam", "policy-gradient", "bandit"] {
+                let space = space_of(other);
                 let built = build(
                     &json!({ "kind": name }),
                     Identity { key: [1, 2] },
                     plan,
-                    Space { columns },
+                    space,
                 );
-                let fits = columns.is_some() == (*name == "policy-gradient");
-                assert_eq!(built.is_ok(), fits, "{name} {columns:?}");
+                assert_eq!(built.is_ok(), space == space_of(name), "{name} {space:?}");
             }
         }
         let Err(Faults(faults)) = build(
             &json!({ "kind": "zo-adam", "colour": 1 }),
             Identity { key: [1, 2] },
             plan,
-            Space { columns: Some(4) },
+            space_of("policy-gradient"),
         ) else {
             panic!("accepted")
         };

@@ -679,7 +679,11 @@ impl Client {
                 self.prepare_to_train(env);
             }
             Stage::Training { state, behind } => {
-                let losses: Vec<f32> = outcomes.iter().map(Outcome::mean_loss).collect();
+                #[cfg(feature = "texts")]
+                let cost = |outcome: &Outcome| env.optimizer.cost(outcome);
+                #[cfg(not(feature = "texts"))]
+                let cost = Outcome::mean_loss;
+                let losses: Vec<f32> = outcomes.iter().map(cost).collect();
                 let before = env.task.federation.ask_ahead.then(|| state.clone());
                 if env.optimizer.tell(state, &losses).is_err() {
                     return;

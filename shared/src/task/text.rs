@@ -4,7 +4,7 @@
 use crate::data::texts::Text;
 use crate::fault::Reader;
 use crate::sort::sort;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Whether this build has tasks of texts: a constant, so that without them the compiler leaves their code out.
 pub const BUILT: bool = cfg!(feature = "texts");
@@ -48,6 +48,19 @@ pub struct Prompt {
     pub input: String,
     /// Before the label template.
     pub label: String,
+    /// In place of the task's label template, with `{}` once.
+    pub template: Option<String>,
+}
+
+/// One of the instructions that a generator chooses among, and what the participants found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ranked {
+    /// The instruction, as the task file has it.
+    pub instruction: String,
+    /// Posterior mean of its reward, from 0 to 1.
+    pub mean: f32,
+    /// Rounds in which it was tried.
+    pub tries: f32,
 }
 
 /// A piece of the `input` setting.
@@ -174,7 +187,11 @@ impl TextTask {
     /// The label template under a prompt; nothing for models without one.
     #[must_use]
     pub fn template(&self, prompt: &Prompt) -> Option<String> {
-        self.template.as_ref().map(|t| before(&prompt.label, t))
+        let template = self.template.as_ref()?;
+        Some(before(
+            &prompt.label,
+            prompt.template.as_ref().unwrap_or(template),
+        ))
     }
 }
 
@@ -258,12 +275,19 @@ mod tests {
         let prompt = Prompt {
             input: "in".into(),
             label: "news of".into(),
+            ..Prompt::default()
         };
         assert_eq!(task.input(&pair("x", ""), &prompt), "in x");
         let template = task.template(&prompt);
         assert_eq!(template.as_deref(), Some("news of This is about {}."));
         assert_eq!(task.shown(&prompt), "in {text}");
         assert_eq!(task.shown(&none), "This is about {}.");
+        let whole = Prompt {
+            template: Some("{}, then".into()),
+            ..Prompt::default()
+        };
+        assert_eq!(task.template(&whole).as_deref(), Some("{}, then"));
+        assert_eq!(task.shown(&whole), "{}, then");
     }
 
     #[test]

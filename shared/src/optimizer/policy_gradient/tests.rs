@@ -13,6 +13,7 @@ fn optimizer(settings: &Value, columns: usize, key: u32) -> Box<dyn Optimizer> {
     let mut reader = Reader::new("", settings, &mut faults);
     let space = Space {
         columns: Some(columns),
+        arms: None,
     };
     let built = build(&mut reader, Identity { key: [key, 5] }, PLAN, space);
     reader.finish();
