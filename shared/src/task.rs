@@ -96,6 +96,7 @@ pub struct Task {
     dim: usize,
     space: Space,
     length: usize,
+    searches: bool,
     contribution: Option<Contribution>,
 }
 
@@ -127,16 +128,22 @@ impl Task {
         let spec = source.get("generator").unwrap_or(&empty);
         let measured = match &task.text {
             Some(text) if text::BUILT => {
-                generator::build_text(spec, text).map(|g| (g.dim(), g.columns()))
+                generator::build_text(spec, text).map(|g| (g.dim(), g.columns(), g.soft()))
             }
-            _ => generator::build(spec, task.shape()).map(|g| (g.dim(), None)),
+            _ => generator::build(spec, task.shape()).map(|g| (g.dim(), None, None)),
         };
         match measured {
-            Ok((dim, columns)) => (task.dim, task.space) = (dim, Space { columns }),
+            Ok((dim, columns, soft)) => {
+                (task.dim, task.space) = (dim, Space { columns });
+                if let Some(text) = &mut task.text {
+                    text.soft = soft;
+                }
+            }
             Err(Faults(more)) => {
                 faults.extend(more);
                 // So that the optimiser's faults are its own.
-                task.space.columns = task.text.is_some().then_some(2);
+                let words = task.text.is_some() && spec["kind"] != "soft";
+                task.space.columns = words.then_some(2);
             }
         }
         let identity = Identity { key: [0, 0] };
@@ -162,16 +169,33 @@ impl Task {
                 message,
             });
         };
+        #[cfg(feature = "cma-es")]
+        if let Some(cma) = optimizer.cma_es() {
+            self.searches = self.federation.rule != Rule::FedAvg;
+            if let Some(message) = cma.refuses(self.dim) {
+                fault("optimizer.covariance", message);
+            }
+        }
+        #[cfg(feature = "cma-es")]
+        for (path, message) in self.federation.search_faults(optimizer.cma_es().is_some()) {
+            fault(path, message.to_owned());
+        }
         self.length = match (self.federation.rule, optimizer.scalars_per_step()) {
             (Rule::FedAvg, _) => self.dim,
+            (Rule::FedBpt, _) => self.dim + 2,
             (Rule::Scalars, Some(each)) => each * self.federation.local_steps as usize,
             (Rule::Scalars, None) => {
-                let message =
-                    "\"scalars\" needs an optimiser whose steps are sums of its directions: zo-sgd";
+                let message = "\"scalars\" needs an optimiser whose steps are sums of its directions, zo-sgd, or that is told nothing but losses, cma-es";
                 fault("federation.rule", message.to_owned());
                 0
             }
         };
+        #[cfg(feature = "cma-es")]
+        if optimizer.cma_es().is_some() && self.federation.ask_ahead {
+            let message =
+                "must be false: cma-es asks around the mean that the step before has moved";
+            fault("federation.ask_ahead", message.to_owned());
+        }
         if text::BUILT && optimizer.draws_categories() && self.federation.ask_ahead {
             // Which categories were drawn follows from the θ that was asked from.
             let message =
@@ -229,7 +253,7 @@ impl Task {
         // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws cannot be asked
         // ahead; they are what texts have by default.
         let in_step = match source["optimizer"]["kind"].as_str() {
-            Some(kind) => kind == "spsa-gc" || kind == "policy-gradient",
+            Some(kind) => matches!(kind, "spsa-gc" | "policy-gradient" | "cma-es"),
             None => text.is_some(),
         };
         let federation = r.table("federation", |r| Federation::read(r, !in_step));
@@ -253,8 +277,15 @@ impl Task {
             dim: 0,
             space: Space::default(),
             length: 0,
+            searches: false,
             contribution: None,
         }
+    }
+
+    /// Whether all participants share one search of CMA-ES, which moves θ in place of the server's optimiser.
+    #[must_use]
+    pub fn searches(&self) -> bool {
+        optimizer::SEARCHES && self.searches
     }
 
     /// Parameters d.
@@ -263,7 +294,8 @@ impl Task {
         self.dim
     }
 
-    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions in a round.
+    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions, or points, in a round; for
+    /// [`Rule::FedBpt`] d + 2.
     #[must_use]
     pub fn update_length(&self) -> usize {
         self.length
@@ -373,7 +405,7 @@ impl Task {
     /// [`Rule::Scalars`], under which all share them.
     pub fn optimizer(&self, participant: u32) -> Result<Box<dyn Optimizer>, Faults> {
         let participant = match self.federation.rule {
-            Rule::FedAvg => participant,
+            Rule::FedAvg | Rule::FedBpt => participant,
             Rule::Scalars => u32::MAX,
         };
         let key = derive_key(&[

@@ -152,7 +152,9 @@ impl TextModel {
             })
             .filter(|limits| limits.max_tokens > 0);
         if soft.is_none() {
-            tracing::info!("soft prompts are not taken: the model's word embeddings were not found");
+            tracing::info!(
+                "soft prompts are not taken: the model's word embeddings were not found"
+            );
         }
         let shape = &found.output.shape;
         let model = match found.kind {

@@ -9,7 +9,7 @@ mod support;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use shared::model_api::{Response, TextQueries, text_dialect};
+use shared::model_api::{Response, SoftQueries, TextQueries, text_dialect};
 use shared::task::Task;
 use support::{Answer, Running};
 
@@ -303,10 +303,7 @@ fn soft_prompts_are_told_apart() {
     );
     let second = numbers("text_prompt", "INT32", &[1], &json!([1]));
     let first = numbers("template_prompt", "INT32", &[4], &json!([0, 0, 0, 0]));
-    let both = logits(&ask(
-        &server,
-        &inputs(json!([second, embeddings, first])),
-    ));
+    let both = logits(&ask(&server, &inputs(json!([second, embeddings, first]))));
     assert_close(&both, &expected["soft"]["both"], 20.0);
     // One prompt stands before every text if nothing else is said.
     let one = numbers(
@@ -318,8 +315,14 @@ fn soft_prompts_are_told_apart() {
     let text = logits(&ask(&server, &inputs(json!([one]))));
     assert_close(&text, &expected["soft"]["text"], 20.0);
     // Before some texts, and in bytes.
-    let bytes: Vec<u8> = soft_prompts().iter().flat_map(|x| x.to_le_bytes()).collect();
-    let index: Vec<u8> = [-1_i32, 0, 1, -1].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let bytes: Vec<u8> = soft_prompts()
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .collect();
+    let index: Vec<u8> = [-1_i32, 0, 1, -1]
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .collect();
     let elements = |key: &Value| -> Vec<u8> {
         let list: Vec<String> = serde_json::from_value(key.clone()).unwrap();
         packed(&list.iter().map(String::as_bytes).collect::<Vec<_>>())
@@ -332,35 +335,122 @@ fn soft_prompts_are_told_apart() {
         tensor("template", &json!([expected["templates"][0]])),
     ]);
     let head = json!({ "inputs": heads }).to_string();
-    let body = [head.as_bytes(), &elements(&expected["texts"]), &bytes, &index].concat();
+    let body = [
+        head.as_bytes(),
+        &elements(&expected["texts"]),
+        &bytes,
+        &index,
+    ]
+    .concat();
     let some = logits(&server.post(INFER, &[(HEADER_LENGTH, &head.len().to_string())], &body));
     assert_close(&some[..3], &json!([expected["cosines"][0][0]]), 20.0);
     assert_close(&some[3..6], &json!([expected["soft"]["text"][1]]), 20.0);
     assert_close(&some[9..], &json!([expected["cosines"][0][3]]), 20.0);
 
-    let embeddings = |shape: &[usize], data: Value| {
-        numbers("prompt_embeddings", "FP32", shape, &data)
-    };
+    let embeddings =
+        |shape: &[usize], data: Value| numbers("prompt_embeddings", "FP32", shape, &data);
     let good = || embeddings(&[2, 3, 24], json!(soft_prompts()));
     for (soft, needle) in [
         (json!([good()]), "say with `text_prompt`"),
-        (json!([embeddings(&[1, 24], json!(["x"]))]), "must hold numbers"),
-        (json!([embeddings(&[2, 12], json!(vec![0; 24]))]), "or [tokens, 24]"),
-        (json!([embeddings(&[17, 24], json!(vec![0; 17 * 24]))]), "1 to 16 tokens"),
-        (json!([embeddings(&[1, 24], json!([1e300].repeat(24)))]), "not finite"),
+        (
+            json!([embeddings(&[1, 24], json!(["x"]))]),
+            "must hold numbers",
+        ),
+        (
+            json!([embeddings(&[2, 12], json!(vec![0; 24]))]),
+            "or [tokens, 24]",
+        ),
+        (
+            json!([embeddings(&[17, 24], json!(vec![0; 17 * 24]))]),
+            "1 to 16 tokens",
+        ),
+        (
+            json!([embeddings(&[1, 24], json!([1e300].repeat(24)))]),
+            "not finite",
+        ),
         (json!([embeddings(&[1, 24], json!([0]))]), "has 1 elements"),
-        (json!([embeddings(&[9, 1, 24], json!(vec![0; 216]))]), "at most 8"),
-        (json!([numbers("text_prompt", "INT32", &[1], &json!([0]))]), "which is missing"),
-        (json!([good(), numbers("text_prompt", "INT32", &[1], &json!([2]))]), "there are 2"),
-        (json!([good(), numbers("text_prompt", "INT32", &[1], &json!([0.5]))]), "there are 2"),
-        (json!([good(), numbers("text_prompt", "INT32", &[2], &json!([0, 0]))]), "one for each of the 4"),
-        (json!([good(), numbers("text_prompt", "INT64", &[1], &json!([0]))]), "must be INT32"),
+        (
+            json!([embeddings(&[9, 1, 24], json!(vec![0; 216]))]),
+            "at most 8",
+        ),
+        (
+            json!([numbers("text_prompt", "INT32", &[1], &json!([0]))]),
+            "which is missing",
+        ),
+        (
+            json!([good(), numbers("text_prompt", "INT32", &[1], &json!([2]))]),
+            "there are 2",
+        ),
+        (
+            json!([good(), numbers("text_prompt", "INT32", &[1], &json!([0.5]))]),
+            "there are 2",
+        ),
+        (
+            json!([
+                good(),
+                numbers("text_prompt", "INT32", &[2], &json!([0, 0]))
+            ]),
+            "one for each of the 4",
+        ),
+        (
+            json!([good(), numbers("text_prompt", "INT64", &[1], &json!([0]))]),
+            "must be INT32",
+        ),
         (json!([good(), good()]), "came twice"),
     ] {
         let answer = ask(&server, &inputs(soft));
         assert_eq!(answer.status, 400, "{needle}");
-        assert!(answer.error().contains(needle), "`{needle}` is not in `{}`", answer.error());
+        assert!(
+            answer.error().contains(needle),
+            "`{needle}` is not in `{}`",
+            answer.error()
+        );
     }
+}
+
+#[test]
+fn the_clients_dialect_sends_soft_prompts() {
+    let (server, expected) = (start("encoder"), expected("encoder"));
+    let task = |hidden: usize| {
+        Task::from_value(json!({
+            "name": "Words",
+            "model": { "url": "http://127.0.0.1:8701", "name": "words", "input": { "kind": "text" } },
+            "data": { "labels": expected["labels"] },
+            "text": { "template": expected["templates"][0] },
+            "generator": { "kind": "soft", "tokens": 3, "hidden": hidden, "deviation": 0.5, "place": "input" },
+            "optimizer": { "kind": "cma-es" },
+        }))
+        .unwrap()
+    };
+    let dialect = text_dialect(&task(24)).unwrap();
+    let answer = server.get(&dialect.describe_request().path);
+    let response = |answer: &Answer| Response {
+        status: answer.status,
+        headers: &answer.headers,
+        body: &answer.body,
+    };
+    assert!(dialect.check_description(&response(&answer)).is_ok());
+    let other = text_dialect(&task(25)).unwrap();
+    assert!(other.check_description(&response(&answer)).is_err());
+    let queries = TextQueries {
+        texts: serde_json::from_value(expected["texts"].clone()).unwrap(),
+        templates: vec![expected["templates"][0].as_str().unwrap().to_owned(); 4],
+        soft: Some(SoftQueries {
+            embeddings: soft_prompts(),
+            tokens: 3,
+            hidden: 24,
+            of_text: vec![0; 4],
+            before_label: false,
+        }),
+    };
+    let request = dialect.infer_request(&queries);
+    let headers = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let answer = server.post(&request.path, &headers.collect::<Vec<_>>(), &request.body);
+    let scores = dialect.parse(&response(&answer), 4).unwrap();
+    assert_close(scores.values(), &expected["soft"]["text"], 20.0);
 }
 
 #[test]
@@ -581,6 +671,7 @@ fn the_clients_dialect_drives_it() {
         let queries = TextQueries {
             texts: serde_json::from_value(texts.clone()).unwrap(),
             templates: templates.iter().map(|&text| text.to_owned()).collect(),
+            soft: None,
         };
         let request = dialect.infer_request(&queries);
         let headers: Vec<_> = request

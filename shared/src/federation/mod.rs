@@ -3,6 +3,8 @@
 pub mod advance;
 pub mod combine;
 pub mod fedavg;
+#[cfg(feature = "cma-es")]
+pub mod individual;
 pub mod packed;
 pub mod server_optimizer;
 pub mod settings;

@@ -10,11 +10,13 @@ pub mod discrete;
 #[cfg(feature = "generators")]
 pub mod frame;
 mod lanes;
+#[cfg(feature = "texts")]
+pub mod soft;
 pub mod statistic;
 
 use crate::fault::{Faults, Reader, section};
 use crate::optimizer::Candidate;
-use crate::task::text::{Prompt, TextTask};
+use crate::task::text::{Prompt, SoftShape, TextTask};
 use crate::text::bounded;
 use serde_json::Value;
 
@@ -109,7 +111,7 @@ pub trait Generator: Send + Sync {
     fn kernel(&self) -> Option<Kernel>;
 }
 
-/// θ ↦ words before what is asked about a text.
+/// θ ↦ words, or embeddings, before what is asked about a text.
 pub trait TextGenerator: Send + Sync {
     /// Number of parameters d.
     fn dim(&self) -> usize;
@@ -122,6 +124,11 @@ pub trait TextGenerator: Send + Sync {
         vec![0.0; self.dim()]
     }
 
+    /// The size of its prompts where they are embeddings and not words.
+    fn soft(&self) -> Option<SoftShape> {
+        None
+    }
+
     /// The prompt at a point, θ itself or a candidate. Total: any numbers, NaN too, give a prompt.
     fn prompt(&self, point: &[f32]) -> Prompt;
 }
@@ -131,7 +138,11 @@ type BuildText = fn(&mut Reader<'_>, &TextTask) -> Box<dyn TextGenerator>;
 /// All generators for texts by the name that a task file uses. One line each.
 #[must_use]
 pub fn text_registry() -> &'static [(&'static str, BuildText)] {
-    &[("discrete", discrete::build)]
+    &[
+        ("discrete", discrete::build),
+        #[cfg(feature = "texts")]
+        ("soft", soft::build),
+    ]
 }
 
 /// As [`build`], for a task of texts.

@@ -13,6 +13,8 @@ use crate::fault::Faults;
 use crate::federation::advance::Sums;
 use crate::federation::combine::{Combine, bound_norm};
 use crate::federation::fedavg::WeightedMean;
+#[cfg(feature = "cma-es")]
+use crate::federation::individual::Individual;
 use crate::secure_sum::Bytes32;
 use crate::secure_sum::encoding::RingVector;
 use crate::secure_sum::messages::{Masked, Member, Roster, RoundKeys, Shares, Survivors, Unmask};
@@ -525,6 +527,17 @@ impl Hub {
         };
         let mut metrics = Metrics::default();
         self.updates.values().for_each(|u| metrics.add(&u.metrics));
+        #[cfg(feature = "cma-es")]
+        if federation.rule == crate::task::Rule::FedBpt {
+            let updates = self.updates.values().map(|u| Individual {
+                examples: u.examples,
+                update: u.delta.clone(),
+            });
+            return Ok(Sums::Individual {
+                updates: updates.collect(),
+                metrics,
+            });
+        }
         let mean = if federation.combine == Combine::Mean {
             let mut mean = WeightedMean::new(task.update_length());
             for update in self.updates.values() {

@@ -13,10 +13,11 @@ describe('the module that a federation needs', () => {
     expect(needsLarger(detail(undefined))).toBe(false);
   });
 
-  it('is the larger one for secure sums, texts and further generators', () => {
+  it('is the larger one for secure sums, texts, CMA-ES and further generators', () => {
     expect(needsLarger(detail({ federation: { secure_sum: {} } }))).toBe(true);
     expect(needsLarger(detail({ federation: {}, model: { input: { kind: 'text' } } }))).toBe(true);
     expect(needsLarger(detail({ generator: { kind: 'coordinator' } }))).toBe(true);
+    expect(needsLarger(detail({ optimizer: { kind: 'cma-es' } }))).toBe(true);
     expect(needsLarger(detail({ generator: { kind: 'frame' } }))).toBe(true);
     expect(needsLarger(detail({ generator: { kind: 'statistic' } }))).toBe(false);
   });

@@ -32,15 +32,16 @@ export async function choose(message: ToWorker & { type: 'open' }, post: Post): 
 }
 
 interface Announced {
-  task?: { federation?: { secure_sum?: unknown }; generator?: { kind?: unknown }; model?: { input?: { kind?: unknown } } };
+  task?: { federation?: { secure_sum?: unknown }; generator?: { kind?: unknown }; optimizer?: { kind?: unknown }; model?: { input?: { kind?: unknown } } };
 }
 
-/** Does the task of this `FederationDetail` have secure sums, texts, or another generator than the default? */
+/** Does the task of this `FederationDetail` have secure sums, texts, CMA-ES, or another generator than the default? */
 export function needsLarger(detail: string): boolean {
   const { task } = JSON.parse(detail) as Announced;
   return (
     task?.federation?.secure_sum !== undefined ||
     task?.model?.input?.kind === 'text' ||
+    task?.optimizer?.kind === 'cma-es' ||
     (task?.generator?.kind ?? 'statistic') !== 'statistic'
   );
 }

@@ -262,7 +262,6 @@ pub(super) fn twice(name: &str) -> ApiError {
     bad(format!("the input `{name}` came twice"))
 }
 
-
 /// The strings of one input, taken from its JSON or from the front of `binary`.
 fn strings(
     input: super::RawInput<TextData>,
@@ -294,7 +293,9 @@ fn strings(
     let found = match content(&input, binary)? {
         Content::Json(TextData::Texts(texts)) => texts.clone(),
         Content::Json(TextData::Numbers(_)) => {
-            return Err(bad(format!("`{name}` holds numbers, but must hold strings")));
+            return Err(bad(format!(
+                "`{name}` holds numbers, but must hold strings"
+            )));
         }
         Content::Binary(bytes) => elements(name, &bytes, count)?,
     };

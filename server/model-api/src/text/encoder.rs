@@ -183,12 +183,11 @@ impl Encoder {
             soft: piece.soft.as_ref().map(|soft| (at, &soft.embeddings[..])),
         });
         let rows: Vec<Row<'_>> = rows.collect();
-        self.network
-            .run_all(&rows, self.width, |view, row, text| {
-                let mut embedding = self.pool(view, row, tokens[text].len())?;
-                normalise(&mut embedding)?;
-                Ok(embedding.into())
-            })
+        self.network.run_all(&rows, self.width, |view, row, text| {
+            let mut embedding = self.pool(view, row, tokens[text].len())?;
+            normalise(&mut embedding)?;
+            Ok(embedding.into())
+        })
     }
 
     /// The vector of one text of `length` tokens.

@@ -94,7 +94,10 @@ impl SoftPrompts {
         if embeddings.is_empty() {
             return Ok(None);
         }
-        let Some(SoftLimits { hidden, max_tokens, .. }) = self.limits else {
+        let Some(SoftLimits {
+            hidden, max_tokens, ..
+        }) = self.limits
+        else {
             return Err(QueryError::NoSoftPrompts);
         };
         // Queries that share a prompt share its memory.

@@ -393,7 +393,10 @@ fn soft_prompts_of_another_size_are_refused() {
     let model = load("encoder", |_| {}).unwrap();
     for (soft, cause) in [
         (vec![0.5; 23], "must have 24 for each of 1 to 16 tokens"),
-        (vec![0.5; 24 * 17], "must have 24 for each of 1 to 16 tokens"),
+        (
+            vec![0.5; 24 * 17],
+            "must have 24 for each of 1 to 16 tokens",
+        ),
         (vec![f32::NAN; 24], "not finite"),
     ] {
         let query = TextQuery {

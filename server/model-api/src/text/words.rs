@@ -174,9 +174,7 @@ fn frame(tokenizer: &Tokenizer) -> tokenizers::Result<(usize, usize)> {
     let begin = framed
         .windows(bare.len().max(1))
         .position(|ids| ids == bare);
-    Ok(begin.map_or((0, 0), |begin| {
-        (begin, framed.len() - begin - bare.len())
-    }))
+    Ok(begin.map_or((0, 0), |begin| (begin, framed.len() - begin - bare.len())))
 }
 
 /// Some files write a token as a string, others as an object.
