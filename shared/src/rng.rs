@@ -67,6 +67,8 @@ pub mod purpose {
     pub const COUNTS: u32 = 10;
     /// Which instructions are tried in a round.
     pub const ARMS: u32 = 11;
+    /// The random projection of soft prompts.
+    pub const PROJECTION: u32 = 12;
 }
 
 /// A sequence of random numbers read off consecutive Philox blocks.

@@ -99,6 +99,7 @@ pub struct Task {
     dim: usize,
     space: Space,
     length: usize,
+    searches: bool,
     contribution: Option<Contribution>,
     counting: Option<Contribution>,
 }
@@ -132,20 +133,25 @@ impl Task {
         let measured = match &task.text {
             Some(text) if text::BUILT => generator::build_text(spec, text).map(|g| {
                 let (columns, arms) = (g.columns(), g.arms());
-                (g.dim(), Space { columns, arms })
+                (g.dim(), Space { columns, arms }, g.soft())
             }),
-            _ => generator::build(spec, task.shape()).map(|g| (g.dim(), Space::default())),
+            _ => generator::build(spec, task.shape()).map(|g| (g.dim(), Space::default(), None)),
         };
         match measured {
-            Ok(measured) => (task.dim, task.space) = measured,
+            Ok((dim, space, soft)) => {
+                (task.dim, task.space) = (dim, space);
+                if let Some(text) = &mut task.text {
+                    text.soft = soft;
+                }
+            }
             Err(Faults(more)) => {
                 faults.extend(more);
                 // So that the optimiser's faults are its own.
                 let some = task.text.is_some().then_some(2);
-                if text::BUILT && spec["kind"] == "instruction" {
-                    task.space.arms = some;
-                } else {
-                    task.space.columns = some;
+                match spec["kind"].as_str() {
+                    Some("instruction") if text::BUILT => task.space.arms = some,
+                    Some("soft") if text::BUILT => {}
+                    _ => task.space.columns = some,
                 }
             }
         }
@@ -172,16 +178,33 @@ impl Task {
                 message,
             });
         };
+        #[cfg(feature = "cma-es")]
+        if let Some(cma) = optimizer.cma_es() {
+            self.searches = self.federation.rule != Rule::FedAvg;
+            if let Some(message) = cma.refuses(self.dim) {
+                fault("optimizer.covariance", message);
+            }
+        }
+        #[cfg(feature = "cma-es")]
+        for (path, message) in self.federation.search_faults(optimizer.cma_es().is_some()) {
+            fault(path, message.to_owned());
+        }
         self.length = match (self.federation.rule, optimizer.scalars_per_step()) {
             (Rule::FedAvg, _) => self.dim,
+            (Rule::FedBpt, _) => self.dim + 2,
             (Rule::Scalars, Some(each)) => each * self.federation.local_steps as usize,
             (Rule::Scalars, None) => {
-                let message =
-                    "\"scalars\" needs an optimiser whose steps are sums of its directions: zo-sgd";
+                let message = "\"scalars\" needs an optimiser whose steps are sums of its directions, zo-sgd, or that is told nothing but losses, cma-es";
                 fault("federation.rule", message.to_owned());
                 0
             }
         };
+        #[cfg(feature = "cma-es")]
+        if optimizer.cma_es().is_some() && self.federation.ask_ahead {
+            let message =
+                "must be false: cma-es asks around the mean that the step before has moved";
+            fault("federation.ask_ahead", message.to_owned());
+        }
         if text::BUILT && optimizer.draws_categories() && self.federation.ask_ahead {
             // Which categories were drawn follows from the θ that was asked from.
             let message =
@@ -274,7 +297,7 @@ impl Task {
         // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws cannot be asked
         // ahead; they are what texts have by default.
         let in_step = match source["optimizer"]["kind"].as_str() {
-            Some(kind) => kind == "spsa-gc" || kind == "policy-gradient" || kind == "bandit",
+            Some(kind) => matches!(kind, "spsa-gc" | "policy-gradient" | "bandit" | "cma-es"),
             None => text.is_some(),
         };
         let federation = r.table("federation", |r| Federation::read(r, !in_step));
@@ -298,9 +321,16 @@ impl Task {
             dim: 0,
             space: Space::default(),
             length: 0,
+            searches: false,
             contribution: None,
             counting: None,
         }
+    }
+
+    /// Whether all participants share one search of CMA-ES, which moves θ in place of the server's optimiser.
+    #[must_use]
+    pub fn searches(&self) -> bool {
+        optimizer::SEARCHES && self.searches
     }
 
     /// Parameters d.
@@ -309,7 +339,8 @@ impl Task {
         self.dim
     }
 
-    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions in a round.
+    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions, or points, in a round; for
+    /// [`Rule::FedBpt`] d + 2.
     #[must_use]
     pub fn update_length(&self) -> usize {
         self.length
@@ -477,8 +508,8 @@ impl Task {
     /// [`Rule::Scalars`], under which all share them, and for arms, which all try together.
     pub fn optimizer(&self, participant: u32) -> Result<Box<dyn Optimizer>, Faults> {
         let participant = match self.federation.rule {
-            Rule::FedAvg if self.space.arms.is_none() => participant,
-            Rule::FedAvg | Rule::Scalars => u32::MAX,
+            Rule::FedAvg | Rule::FedBpt if self.space.arms.is_none() => participant,
+            Rule::FedAvg | Rule::FedBpt | Rule::Scalars => u32::MAX,
         };
         let key = derive_key(&[
             self.seed as u32,

@@ -188,7 +188,8 @@ impl Owner {
         bench: &Workbench,
         evaluation: &Evaluation,
     ) -> Option<Vec<u8>> {
-        if evaluation.purpose != Purpose::Step {
+        // The GPU derives directions, and takes no points that have none.
+        if evaluation.purpose != Purpose::Step || !evaluation.points.is_empty() {
             return None;
         }
         let gpu = self.gpu.borrow().clone()?;

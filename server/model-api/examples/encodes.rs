@@ -27,10 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let model = TextModel::load(&folder, &options)?;
     let texts: Vec<String> = (0..256).map(text).collect();
-    let query = |text| TextQuery {
-        text,
-        template: "it is about {}",
-    };
+    let query = |text| TextQuery::new(text, "it is about {}");
     let labels = ["cinema", "sport"];
     for (what, rounds) in [("new", 1), ("known", 20)] {
         let started = Instant::now();

@@ -25,5 +25,6 @@ pub use classifier::{
 pub use config::{ModelApiConfig, PRINTED_DIGITS, PRINTED_DIGITS_LABELS, Served};
 pub use server::{ServeError, run};
 pub use text::{
-    QueryError, TextError, TextKind, TextLoadError, TextModel, TextOptions, TextQuery, TextStats,
+    QueryError, SoftLimits, TextError, TextKind, TextLoadError, TextModel, TextOptions, TextQuery,
+    TextStats,
 };

@@ -6,6 +6,7 @@
 
 mod answer;
 mod image;
+mod soft;
 #[cfg(test)]
 mod tests;
 mod text;

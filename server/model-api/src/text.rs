@@ -4,6 +4,7 @@
 //! `tokenizer.json`, and `model.onnx` or `onnx/model.onnx`.
 
 mod cache;
+mod embeddings;
 mod encoder;
 mod error;
 mod folder;
@@ -27,13 +28,13 @@ use masked::Masked;
 pub(crate) use encoder::{dot, normalise};
 pub(crate) use folder::{Folder, is_clip};
 pub(crate) use kind::embedding;
-pub(crate) use network::Network;
+pub(crate) use network::{Network, Row};
 pub(crate) use query::{Prepared, check_labels, prompts};
 pub(crate) use words::Words;
 
 pub use error::{QueryError, TextError, TextLoadError};
 pub use kind::TextKind;
-pub use query::TextQuery;
+pub use query::{SoftLimits, TextQuery};
 
 /// How to use a folder as a text model.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +92,7 @@ pub struct TextStats {
 pub struct TextModel {
     model: Model,
     max_tokens: usize,
+    soft: Option<SoftLimits>,
 }
 
 enum Model {
@@ -139,6 +141,21 @@ impl TextModel {
         network
             .choose_batch(options.batch, TextOptions::DEFAULT_BATCH, &short, &long)
             .map_err(failed(long.len()))?;
+        let soft = network
+            .find_embeddings(&short, folder.vocabulary().unwrap_or(vocabulary))
+            .map_err(failed(short.len()))?
+            .map(|(hidden, spread)| SoftLimits {
+                hidden,
+                max_tokens: words.most_soft(),
+                mean: spread.mean,
+                deviation: spread.deviation,
+            })
+            .filter(|limits| limits.max_tokens > 0);
+        if soft.is_none() {
+            tracing::info!(
+                "soft prompts are not taken: the model's word embeddings were not found"
+            );
+        }
         let shape = &found.output.shape;
         let model = match found.kind {
             TextKind::SentenceEncoder => {
@@ -148,7 +165,17 @@ impl TextModel {
                 Model::Masked(Masked::new(&folder, network, words, shape, max_tokens)?)
             }
         };
-        Ok(Self { model, max_tokens })
+        Ok(Self {
+            model,
+            max_tokens,
+            soft,
+        })
+    }
+
+    /// What soft prompts must be; `None` if this model takes none.
+    #[must_use]
+    pub fn soft_prompts(&self) -> Option<SoftLimits> {
+        self.soft
     }
 
     /// What the model is.
@@ -189,7 +216,9 @@ impl TextModel {
     ///
     /// A sentence encoder answers the cosine between the text and its template with the label put
     /// into every `{}`, divided by the [temperature](TextOptions::temperature). A masked language
-    /// model ignores templates; it answers the label word's logit at the text's one mask.
+    /// model ignores templates; it answers the label word's logit at the text's one mask. Soft prompts
+    /// stand behind the first special token ([CLS], <s>); the text gives way to them where both are too
+    /// long, and an encoder that takes the mean over tokens takes it over theirs too.
     ///
     /// # Errors
     /// [`TextError::Query`] if the texts, templates or labels cannot be scored by this model,
@@ -213,8 +242,8 @@ impl TextModel {
     ) -> Result<Prepared, QueryError> {
         query::check(queries, labels)?;
         match &self.model {
-            Model::Encoder(_) => encoder::prepare(queries, labels),
-            Model::Masked(masked) => masked.prepare(queries, labels),
+            Model::Encoder(_) => encoder::prepare(queries, labels, self.soft),
+            Model::Masked(masked) => masked.prepare(queries, labels, self.soft),
         }
     }
 

@@ -9,7 +9,7 @@ mod support;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use shared::model_api::{Response, TextQueries, text_dialect};
+use shared::model_api::{Response, SoftQueries, TextQueries, text_dialect};
 use shared::task::Task;
 use support::{Answer, Running};
 
@@ -116,24 +116,35 @@ fn the_metadata_describe_texts() {
         .unwrap()
         .iter()
         .map(|input| {
-            assert_eq!(
-                (&input["datatype"], &input["shape"]),
-                (&json!("BYTES"), &json!([-1]))
-            );
-            input["name"].as_str().unwrap()
+            let name = input["name"].as_str().unwrap();
+            let expected = match name {
+                "prompt_embeddings" => json!(["FP32", [-1, -1, 24]]),
+                "text_prompt" | "template_prompt" => json!(["INT32", [-1]]),
+                _ => json!(["BYTES", [-1]]),
+            };
+            assert_eq!(json!([input["datatype"], input["shape"]]), expected);
+            name
         })
         .collect();
-    assert_eq!(names, ["text", "labels", "template"]);
+    let soft = ["prompt_embeddings", "text_prompt", "template_prompt"];
+    assert_eq!(names[..3], ["text", "labels", "template"]);
+    assert_eq!(names[3..], soft);
     assert_eq!(encoder["outputs"][0]["shape"], json!([-1, -1]));
     let parameters = &encoder["parameters"];
     assert_eq!(parameters["kind"], "sentence-encoder");
+    let soft = &parameters["soft_prompts"];
+    assert_eq!(
+        (&soft["hidden"], &soft["max_tokens"]),
+        (&json!(24), &json!(16))
+    );
+    assert!((soft["embedding_deviation"].as_f64().unwrap() - 0.5).abs() < 0.02);
     assert_eq!(
         (&parameters["max_tokens"], &parameters["max_batch"]),
         (&json!(24), &json!(8))
     );
 
     let masked = start("masked").get("/v2/models/words").json();
-    assert_eq!(masked["inputs"].as_array().unwrap().len(), 2);
+    assert_eq!(masked["inputs"].as_array().unwrap().len(), 4);
     let parameters = &masked["parameters"];
     assert_eq!(parameters["kind"], "masked-lm");
     assert_eq!(parameters["mask_token"], "<mask>");
@@ -258,6 +269,188 @@ fn a_masked_model_scores_label_words() {
         assert_eq!(answer.status, 400, "{text}");
         assert!(answer.error().contains(text), "{}", answer.error());
     }
+}
+
+/// A tensor of numbers, in JSON.
+fn numbers(name: &str, datatype: &str, shape: &[usize], data: &Value) -> Value {
+    json!({ "name": name, "datatype": datatype, "shape": shape, "data": data })
+}
+
+/// As `prompts` of tests/text/soft.py, two of three tokens.
+fn soft_prompts() -> Vec<f32> {
+    let number = |k: usize| 0.5 * ((k * 7919 % 1000) as f32 / 500.0 - 1.0);
+    (0..2 * 3 * 24).map(number).collect()
+}
+
+#[test]
+fn soft_prompts_are_told_apart() {
+    let server = start("encoder");
+    let expected = expected("encoder");
+    let inputs = |soft: Value| {
+        let mut inputs = vec![
+            tensor("text", &expected["texts"]),
+            tensor("labels", &expected["labels"]),
+            tensor("template", &json!([expected["templates"][0]])),
+        ];
+        inputs.extend(soft.as_array().unwrap().clone());
+        json!(inputs)
+    };
+    let embeddings = numbers(
+        "prompt_embeddings",
+        "FP32",
+        &[2, 3, 24],
+        &json!(soft_prompts()),
+    );
+    let second = numbers("text_prompt", "INT32", &[1], &json!([1]));
+    let first = numbers("template_prompt", "INT32", &[4], &json!([0, 0, 0, 0]));
+    let both = logits(&ask(&server, &inputs(json!([second, embeddings, first]))));
+    assert_close(&both, &expected["soft"]["both"], 20.0);
+    // One prompt stands before every text if nothing else is said.
+    let one = numbers(
+        "prompt_embeddings",
+        "FP32",
+        &[3, 24],
+        &json!(soft_prompts()[..72]),
+    );
+    let text = logits(&ask(&server, &inputs(json!([one]))));
+    assert_close(&text, &expected["soft"]["text"], 20.0);
+    // Before some texts, and in bytes.
+    let bytes: Vec<u8> = soft_prompts()
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .collect();
+    let index: Vec<u8> = [-1_i32, 0, 1, -1]
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .collect();
+    let elements = |key: &Value| -> Vec<u8> {
+        let list: Vec<String> = serde_json::from_value(key.clone()).unwrap();
+        packed(&list.iter().map(String::as_bytes).collect::<Vec<_>>())
+    };
+    let heads = json!([
+        { "name": "text", "datatype": "BYTES", "shape": [4], "parameters": { "binary_data_size": elements(&expected["texts"]).len() } },
+        { "name": "prompt_embeddings", "datatype": "FP32", "shape": [2, 3, 24], "parameters": { "binary_data_size": bytes.len() } },
+        { "name": "text_prompt", "datatype": "INT32", "shape": [4, 1], "parameters": { "binary_data_size": index.len() } },
+        tensor("labels", &expected["labels"]),
+        tensor("template", &json!([expected["templates"][0]])),
+    ]);
+    let head = json!({ "inputs": heads }).to_string();
+    let body = [
+        head.as_bytes(),
+        &elements(&expected["texts"]),
+        &bytes,
+        &index,
+    ]
+    .concat();
+    let some = logits(&server.post(INFER, &[(HEADER_LENGTH, &head.len().to_string())], &body));
+    assert_close(&some[..3], &json!([expected["cosines"][0][0]]), 20.0);
+    assert_close(&some[3..6], &json!([expected["soft"]["text"][1]]), 20.0);
+    assert_close(&some[9..], &json!([expected["cosines"][0][3]]), 20.0);
+
+    let embeddings =
+        |shape: &[usize], data: Value| numbers("prompt_embeddings", "FP32", shape, &data);
+    let good = || embeddings(&[2, 3, 24], json!(soft_prompts()));
+    for (soft, needle) in [
+        (json!([good()]), "say with `text_prompt`"),
+        (
+            json!([embeddings(&[1, 24], json!(["x"]))]),
+            "must hold numbers",
+        ),
+        (
+            json!([embeddings(&[2, 12], json!(vec![0; 24]))]),
+            "or [tokens, 24]",
+        ),
+        (
+            json!([embeddings(&[17, 24], json!(vec![0; 17 * 24]))]),
+            "1 to 16 tokens",
+        ),
+        (
+            json!([embeddings(&[1, 24], json!([1e300].repeat(24)))]),
+            "not finite",
+        ),
+        (json!([embeddings(&[1, 24], json!([0]))]), "has 1 elements"),
+        (
+            json!([embeddings(&[9, 1, 24], json!(vec![0; 216]))]),
+            "at most 8",
+        ),
+        (
+            json!([numbers("text_prompt", "INT32", &[1], &json!([0]))]),
+            "which is missing",
+        ),
+        (
+            json!([good(), numbers("text_prompt", "INT32", &[1], &json!([2]))]),
+            "there are 2",
+        ),
+        (
+            json!([good(), numbers("text_prompt", "INT32", &[1], &json!([0.5]))]),
+            "there are 2",
+        ),
+        (
+            json!([
+                good(),
+                numbers("text_prompt", "INT32", &[2], &json!([0, 0]))
+            ]),
+            "one for each of the 4",
+        ),
+        (
+            json!([good(), numbers("text_prompt", "INT64", &[1], &json!([0]))]),
+            "must be INT32",
+        ),
+        (json!([good(), good()]), "came twice"),
+    ] {
+        let answer = ask(&server, &inputs(soft));
+        assert_eq!(answer.status, 400, "{needle}");
+        assert!(
+            answer.error().contains(needle),
+            "`{needle}` is not in `{}`",
+            answer.error()
+        );
+    }
+}
+
+#[test]
+fn the_clients_dialect_sends_soft_prompts() {
+    let (server, expected) = (start("encoder"), expected("encoder"));
+    let task = |hidden: usize| {
+        Task::from_value(json!({
+            "name": "Words",
+            "model": { "url": "http://127.0.0.1:8701", "name": "words", "input": { "kind": "text" } },
+            "data": { "labels": expected["labels"] },
+            "text": { "template": expected["templates"][0] },
+            "generator": { "kind": "soft", "tokens": 3, "hidden": hidden, "deviation": 0.5, "place": "input" },
+            "optimizer": { "kind": "cma-es" },
+        }))
+        .unwrap()
+    };
+    let dialect = text_dialect(&task(24)).unwrap();
+    let answer = server.get(&dialect.describe_request().path);
+    let response = |answer: &Answer| Response {
+        status: answer.status,
+        headers: &answer.headers,
+        body: &answer.body,
+    };
+    assert!(dialect.check_description(&response(&answer)).is_ok());
+    let other = text_dialect(&task(25)).unwrap();
+    assert!(other.check_description(&response(&answer)).is_err());
+    let queries = TextQueries {
+        texts: serde_json::from_value(expected["texts"].clone()).unwrap(),
+        templates: vec![expected["templates"][0].as_str().unwrap().to_owned(); 4],
+        soft: Some(SoftQueries {
+            embeddings: soft_prompts(),
+            tokens: 3,
+            hidden: 24,
+            of_text: vec![0; 4],
+            before_label: false,
+        }),
+    };
+    let request = dialect.infer_request(&queries);
+    let headers = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let answer = server.post(&request.path, &headers.collect::<Vec<_>>(), &request.body);
+    let scores = dialect.parse(&response(&answer), 4).unwrap();
+    assert_close(scores.values(), &expected["soft"]["text"], 20.0);
 }
 
 #[test]
@@ -478,6 +671,7 @@ fn the_clients_dialect_drives_it() {
         let queries = TextQueries {
             texts: serde_json::from_value(texts.clone()).unwrap(),
             templates: templates.iter().map(|&text| text.to_owned()).collect(),
+            soft: None,
         };
         let request = dialect.infer_request(&queries);
         let headers: Vec<_> = request

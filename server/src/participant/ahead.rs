@@ -86,6 +86,7 @@ mod tests {
             purpose: Purpose::Step,
             theta,
             candidates: vec![Candidate::BASE],
+            points: shared::optimizer::points::Points::default(),
             part: Part::Training,
             examples: (0..40).collect(),
         };

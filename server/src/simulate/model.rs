@@ -8,6 +8,7 @@ use model_api::{
 use shared::model_api::{Scores, TextQueries};
 use shared::round::workbench::Queries;
 use shared::task::Task;
+use shared::task::text::SoftShape;
 use std::path::{Path, PathBuf};
 
 /// Answers images, or texts.
@@ -55,6 +56,17 @@ pub enum ModelError {
     /// A model of the other kind.
     #[error("{0}")]
     OtherKind(&'static str),
+    /// It takes no soft prompts, or of another size.
+    #[error(
+        "the task's soft prompts have {} tokens of {} numbers, but the model takes {}", .wanted.0, .wanted.1,
+        .limits.map_or("none".to_owned(), |(tokens, hidden)| format!("up to {tokens} of {hidden}"))
+    )]
+    SoftPrompts {
+        /// Tokens and numbers of a token, in the task.
+        wanted: (usize, usize),
+        /// And at most, in the model.
+        limits: Option<(usize, usize)>,
+    },
     /// A run failed.
     #[error("the model failed: {0}")]
     Run(String),
@@ -95,7 +107,7 @@ impl Model {
                 ));
             }
             (Some(text), None, Some(folder)) => {
-                return Self::texts(folder, text.has_template());
+                return Self::texts(folder, text.has_template(), text.soft);
             }
             (Some(_), None, None) => return Self::remote(task),
             (None, _, None) => {}
@@ -138,7 +150,11 @@ impl Model {
         Ok(Self::Local(Box::new(classifier)))
     }
 
-    fn texts(folder: &Path, has_template: bool) -> Result<Self, ModelError> {
+    fn texts(
+        folder: &Path,
+        has_template: bool,
+        soft: Option<SoftShape>,
+    ) -> Result<Self, ModelError> {
         let options = TextOptions {
             threads: cores(),
             // Alone a text's scores are the same whatever else is asked: same seed, same report.
@@ -146,6 +162,15 @@ impl Model {
             ..TextOptions::default()
         };
         let model = TextModel::load(folder, &options)?;
+        if let Some(wanted) = soft {
+            let limits = model.soft_prompts();
+            if limits.is_none_or(|l| l.hidden != wanted.hidden || l.max_tokens < wanted.tokens) {
+                return Err(ModelError::SoftPrompts {
+                    wanted: (wanted.tokens, wanted.hidden),
+                    limits: limits.map(|l| (l.max_tokens, l.hidden)),
+                });
+            }
+        }
         if (model.kind() == TextKind::SentenceEncoder) != has_template {
             return Err(ModelError::OtherKind(
                 "the task has text.template for a sentence encoder, or leaves it out for a masked language model, and --model-dir is the other one",
@@ -179,15 +204,12 @@ impl Model {
                     take(self.ask_images(chunk, chunk.len() / size)?);
                 }
             }
-            Queries::Texts(TextQueries { texts, templates }) => {
+            Queries::Texts(queries) => {
                 let (most, words) = (self.most(), task.text.as_ref().map(|t| &t.words[..]));
-                let mut templates = templates.chunks(most);
-                for texts in texts.chunks(most) {
-                    let queries = TextQueries {
-                        texts: texts.to_vec(),
-                        templates: templates.next().unwrap_or_default().to_vec(),
-                    };
-                    take(self.ask_texts(queries, words.unwrap_or_default())?);
+                let count = queries.texts.len();
+                for start in (0..count).step_by(most) {
+                    let part = queries.part(start..count.min(start + most));
+                    take(self.ask_texts(part, words.unwrap_or_default())?);
                 }
             }
         }
@@ -221,9 +243,22 @@ impl Model {
                 let templates = queries.templates.iter().map(String::as_str);
                 // A masked language model has none, and looks at none.
                 let templates = templates.chain(std::iter::repeat(TextQuery::LABEL_ALONE));
-                let texts = queries.texts.iter().zip(templates);
+                let texts = queries.texts.iter().zip(templates).enumerate();
                 let asked: Vec<TextQuery<'_>> = texts
-                    .map(|(text, template)| TextQuery { text, template })
+                    .map(|(at, (text, template))| {
+                        let soft = queries.soft.as_ref();
+                        let prompt = soft.map_or(&[][..], |soft| soft.prompt(at));
+                        let (soft_text, soft_template) = match soft {
+                            Some(soft) if soft.before_label => (&[][..], prompt),
+                            _ => (prompt, &[][..]),
+                        };
+                        TextQuery {
+                            text,
+                            template,
+                            soft_text,
+                            soft_template,
+                        }
+                    })
                     .collect();
                 model
                     .score(&asked, words)

@@ -17,6 +17,7 @@ use shared::objective::counts::Counts;
 use shared::objective::mapping::Mapping;
 use shared::objective::{self, Objective};
 use shared::optimizer::Candidate;
+use shared::optimizer::points::Points;
 use shared::round::client::{Action, Client, Event, StopReason};
 use shared::round::hub::Hub;
 use shared::round::messages::RoundRecord;
@@ -292,6 +293,7 @@ fn measure(
             purpose: Purpose::Measure,
             theta: theta.unwrap_or_default().to_vec(),
             candidates: theta.map(|_| Candidate::BASE).into_iter().collect(),
+            points: Points::default(),
             part: Part::Holdout,
             examples: (start..size.min(start + 256)).collect(),
         };

@@ -27,6 +27,14 @@ pub enum Sums {
         /// Groups in which anybody contributed.
         groups: Vec<GroupSum>,
     },
+    /// Not summed at all: updates one by one, for [`Rule::FedBpt`].
+    #[cfg(feature = "cma-es")]
+    Individual {
+        /// In the order of the participants' numbers.
+        updates: Vec<super::individual::Individual>,
+        /// The sums of the metrics.
+        metrics: Metrics,
+    },
 }
 
 /// The opened sum of one group.
@@ -58,9 +66,20 @@ pub fn advance(
     sums: &Sums,
 ) -> Result<Metrics, AdvanceError> {
     let federation = &task.federation;
+    #[cfg(feature = "cma-es")]
+    if let Sums::Individual { updates, metrics } = sums {
+        search(task, state, step, |cma, state| cma.combine(state, updates))?;
+        return Ok(*metrics);
+    }
     let (mean, metrics) = combined(task, RoundKind::Training, sums)?;
     let mean = match federation.rule {
         Rule::FedAvg => mean,
+        Rule::FedBpt => return Err(AdvanceError::Empty),
+        #[cfg(feature = "cma-es")]
+        Rule::Scalars if task.searches() => {
+            search(task, state, step, |cma, state| cma.tell_all(state, &mean))?;
+            return Ok(metrics);
+        }
         Rule::Scalars => {
             let mut dense = vec![0.0; task.dim()];
             // Building it cannot fail: the task was read.
@@ -83,6 +102,27 @@ pub fn advance(
     }
     *state = next;
     Ok(metrics)
+}
+
+/// Moves the search that all share: whatever `learn` says of its state, which becomes the aggregator's.
+#[cfg(feature = "cma-es")]
+fn search(
+    task: &Task,
+    state: &mut ServerState,
+    step: u32,
+    learn: impl FnOnce(&crate::optimizer::cma_es::CmaEs, &mut crate::optimizer::State) -> bool,
+) -> Result<(), AdvanceError> {
+    // Building it cannot fail: the task was read.
+    let optimizer = task.optimizer(0).map_err(|_| AdvanceError::Empty)?;
+    let cma = optimizer.cma_es().ok_or(AdvanceError::Empty)?;
+    let mut next =
+        crate::optimizer::State::new(state.theta.clone(), step).with_search(state.search.clone());
+    if !learn(cma, &mut next) {
+        return Err(AdvanceError::Overflow);
+    }
+    state.updates += 1;
+    (state.theta, state.search) = (next.theta, next.search);
+    Ok(())
 }
 
 /// What a counting round came to: the means of what was counted, from which the mapping follows. θ stays.

@@ -4,6 +4,8 @@ pub mod advance;
 pub mod choice;
 pub mod combine;
 pub mod fedavg;
+#[cfg(feature = "cma-es")]
+pub mod individual;
 pub mod packed;
 pub mod server_optimizer;
 pub mod settings;

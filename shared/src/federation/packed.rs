@@ -97,6 +97,8 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 packed!(f32s, f32);
+#[cfg(feature = "cma-es")]
+packed!(f64s, f64);
 packed!(i64s, i64);
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! linearly to zero over the federation's rounds.
 
 use crate::fault::Reader;
+use crate::optimizer::Search;
 use serde::{Deserialize, Serialize};
 
 /// Which rule.
@@ -47,6 +48,13 @@ pub struct ServerState {
     pub second: Vec<f32>,
     /// Updates taken.
     pub updates: u32,
+    /// What CMA-ES knows, where all share one search.
+    #[cfg_attr(
+        feature = "cma-es",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    #[cfg_attr(not(feature = "cma-es"), serde(skip))]
+    pub search: Option<Search>,
 }
 
 impl ServerState {
@@ -58,6 +66,7 @@ impl ServerState {
             first: Vec::new(),
             second: Vec::new(),
             updates: 0,
+            search: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::combine::Combine;
 use super::server_optimizer::ServerOptimizer;
 use crate::fault::Reader;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, SEARCHES};
 use crate::round::draw;
 use crate::round::policy::{Limits, Policy, SecurePhases};
 use crate::secure_sum::SumPolicy;
@@ -16,8 +16,11 @@ const LARGEST_SECURE_COHORT: u64 = 10_000;
 pub enum Rule {
     /// θ's difference (McMahan et al., AISTATS 2017).
     FedAvg,
-    /// How far to go along each of the directions that all share (DeComFL, ICLR 2025).
+    /// How far to go along each of the directions that all share (DeComFL, ICLR 2025); for CMA-ES, the losses of the
+    /// population that all share.
     Scalars,
+    /// What their own searches found, one by one (FedBPT, ICML 2024).
+    FedBpt,
 }
 
 /// The section.
@@ -90,8 +93,13 @@ impl Federation {
 
     /// `ask_ahead` is the default of that setting.
     pub(crate) fn read(r: &mut Reader<'_>, ask_ahead: bool) -> Self {
+        let names: &[&str] = if SEARCHES {
+            &["fedavg", "scalars", "fedbpt"]
+        } else {
+            &["fedavg", "scalars"]
+        };
         let rule =
-            [Rule::FedAvg, Rule::Scalars][r.choice("rule", &["fedavg", "scalars"], Some("fedavg"))];
+            [Rule::FedAvg, Rule::Scalars, Rule::FedBpt][r.choice("rule", names, Some("fedavg"))];
         let rounds = r.whole("rounds", 1..=100_000, Some(50)) as u32;
         let local_steps = r.whole("local_steps", 1..=1000, Some(5)) as u32;
         let batch = r.whole("batch", 1..=4096, Some(32)) as u32;
@@ -172,6 +180,52 @@ impl Federation {
                 lease_ms,
             },
         }
+    }
+}
+
+#[cfg(feature = "cma-es")]
+impl Federation {
+    /// What does not go with one search of CMA-ES that all share, or with the rule `fedbpt`: settings and why not.
+    pub(crate) fn search_faults(&self, is_cma_es: bool) -> Vec<(&'static str, &'static str)> {
+        let fedbpt = self.rule == Rule::FedBpt;
+        let shared = is_cma_es && self.rule != Rule::FedAvg;
+        let plain = self.server.rule == super::server_optimizer::Rule::Sgd
+            && self.server.learning_rate == 1.0
+            && !self.server.decay;
+        let checks = [
+            (
+                fedbpt && !is_cma_es,
+                "federation.rule",
+                "\"fedbpt\" needs optimizer.kind = \"cma-es\": its updates are what searches found",
+            ),
+            (
+                fedbpt && self.secure.is_some(),
+                "federation.secure_sum",
+                "does not go with rule = \"fedbpt\", which ranks participants by their losses and so needs every update by itself; rule = \"scalars\" with cma-es needs sums only",
+            ),
+            (
+                fedbpt && self.clip > 0.0,
+                "federation.clip",
+                "does not go with rule = \"fedbpt\", whose updates hold a loss and a step size, too",
+            ),
+            (
+                fedbpt && self.combine != Combine::Mean,
+                "federation.combine",
+                "does not go with rule = \"fedbpt\", which takes the better half",
+            ),
+            (
+                shared && self.rule == Rule::Scalars && self.local_steps != 1,
+                "federation.local_steps",
+                "must be 1 for cma-es with rule = \"scalars\": the next population follows from everybody's losses",
+            ),
+            (
+                shared && !plain,
+                "federation.server",
+                "has no part here: θ is the mean of the search that all share",
+            ),
+        ];
+        let found = checks.into_iter().filter(|(wrong, ..)| *wrong);
+        found.map(|(_, path, message)| (path, message)).collect()
     }
 }
 

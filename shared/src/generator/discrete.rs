@@ -33,6 +33,15 @@ pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGen
     if reader.has("candidates") {
         check(reader, &candidates, positions);
     }
+    Box::new(Discrete {
+        positions,
+        candidates,
+        before_label: place(reader, text),
+    })
+}
+
+/// Reads `place`: whether a prompt stands before the label template.
+pub(super) fn place(reader: &mut Reader<'_>, text: &TextTask) -> bool {
     let default = if text.has_template() {
         "label"
     } else {
@@ -45,11 +54,7 @@ pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGen
             "\"label\" needs text.template; masked language models have \"input\" alone",
         );
     }
-    Box::new(Discrete {
-        positions,
-        candidates,
-        before_label,
-    })
+    before_label
 }
 
 fn check(reader: &mut Reader<'_>, candidates: &[String], positions: usize) {

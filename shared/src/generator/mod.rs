@@ -12,11 +12,13 @@ pub mod frame;
 #[cfg(feature = "texts")]
 pub mod instruction;
 mod lanes;
+#[cfg(feature = "texts")]
+pub mod soft;
 pub mod statistic;
 
 use crate::fault::{Faults, Reader, section};
 use crate::optimizer::Candidate;
-use crate::task::text::{Prompt, Ranked, TextTask};
+use crate::task::text::{Prompt, Ranked, SoftShape, TextTask};
 use crate::text::bounded;
 use serde_json::Value;
 
@@ -111,7 +113,7 @@ pub trait Generator: Send + Sync {
     fn kernel(&self) -> Option<Kernel>;
 }
 
-/// θ ↦ words before what is asked about a text.
+/// θ ↦ words, or embeddings, before what is asked about a text.
 pub trait TextGenerator: Send + Sync {
     /// Number of parameters d.
     fn dim(&self) -> usize;
@@ -134,6 +136,11 @@ pub trait TextGenerator: Send + Sync {
         vec![0.0; self.dim()]
     }
 
+    /// The size of its prompts where they are embeddings and not words.
+    fn soft(&self) -> Option<SoftShape> {
+        None
+    }
+
     /// The prompt at a point, θ itself or a candidate. Total: any numbers, NaN too, give a prompt.
     fn prompt(&self, point: &[f32]) -> Prompt;
 }
@@ -147,6 +154,8 @@ pub fn text_registry() -> &'static [(&'static str, BuildText)] {
         ("discrete", discrete::build),
         #[cfg(feature = "texts")]
         ("instruction", instruction::build),
+        #[cfg(feature = "texts")]
+        ("soft", soft::build),
     ]
 }
 

@@ -231,14 +231,62 @@ pub trait Dialect: Send + Sync {
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError>;
 }
 
+/// The soft prompts of some texts, and whose they are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SoftQueries {
+    /// [prompts, tokens, hidden], row by row.
+    pub embeddings: Vec<f32>,
+    /// Tokens of one.
+    pub tokens: usize,
+    /// Numbers of a token.
+    pub hidden: usize,
+    /// Which prompt each text has.
+    pub of_text: Vec<u32>,
+    /// They stand before the label templates instead of before the texts.
+    pub before_label: bool,
+}
+
 /// Texts to be scored together, prompts included.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TextQueries {
     /// Whole model inputs.
     pub texts: Vec<String>,
     /// The label template of each text, in which `{}` stands for the label word; none at all for masked language
     /// models, whose texts hold the mask.
     pub templates: Vec<String>,
+    /// Soft prompts, where the task has them.
+    pub soft: Option<SoftQueries>,
+}
+
+impl SoftQueries {
+    /// The embeddings before text number `text`; empty if there are none.
+    #[must_use]
+    pub fn prompt(&self, text: usize) -> &[f32] {
+        let size = self.tokens * self.hidden;
+        let begin = self.of_text.get(text).map(|prompt| *prompt as usize * size);
+        begin
+            .and_then(|begin| self.embeddings.get(begin..begin + size))
+            .unwrap_or_default()
+    }
+}
+
+impl TextQueries {
+    /// A part of them, with all soft prompts.
+    #[must_use]
+    pub fn part(&self, range: std::ops::Range<usize>) -> Self {
+        Self {
+            texts: self.texts[range.clone()].to_vec(),
+            templates: self
+                .templates
+                .get(range.clone())
+                .unwrap_or_default()
+                .to_vec(),
+            soft: self.soft.as_ref().map(|soft| SoftQueries {
+                of_text: soft.of_text[range].to_vec(),
+                ..soft.clone()
+            }),
+        }
+    }
 }
 
 /// One protocol, configured for one model and a task of texts.

@@ -4,9 +4,14 @@
 
 #[cfg(feature = "texts")]
 pub mod bandit;
+#[cfg(feature = "cma-es")]
+pub mod cma_es;
 mod estimate;
+pub mod points;
 #[cfg(feature = "texts")]
 pub mod policy_gradient;
+#[cfg(feature = "cma-es")]
+pub mod search;
 pub mod spsa_gc;
 pub mod zo_adam;
 pub mod zo_sgd;
@@ -16,8 +21,20 @@ use crate::fault::{Faults, Reader, section};
 use crate::objective::Outcome;
 use crate::rng::{Direction, Distribution};
 use crate::task::text::BUILT;
+use points::Points;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+#[cfg(feature = "cma-es")]
+pub use search::Search;
+
+/// A build without `cma-es` has no searches.
+#[cfg(not(feature = "cma-es"))]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Search {}
+
+/// Whether this build has CMA-ES.
+pub const SEARCHES: bool = cfg!(feature = "cma-es");
 
 /// A point θ + scale·Δ at which the loss is wanted. θ itself has no direction.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +86,13 @@ pub struct State {
     /// θ's difference under the rule `scalars`. Only of optimisers whose steps are such sums.
     #[serde(default)]
     pub scalars: Vec<f32>,
+    /// What CMA-ES knows besides θ, its mean; nothing before its first step, and for all others.
+    #[cfg_attr(
+        feature = "cma-es",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    #[cfg_attr(not(feature = "cma-es"), serde(skip))]
+    pub search: Option<Search>,
 }
 
 impl State {
@@ -81,7 +105,14 @@ impl State {
             step: 0,
             moments: Vec::new(),
             scalars: Vec::new(),
+            search: None,
         }
+    }
+
+    /// The same with what is known of the landscape.
+    #[must_use]
+    pub fn with_search(self, search: Option<Search>) -> Self {
+        Self { search, ..self }
     }
 }
 
@@ -177,6 +208,22 @@ pub trait Optimizer: Send + Sync {
     /// Adds to `out` (d entries) the sum of a round's directions with these factors: the steps again, from
     /// [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR 2025).
     fn replay(&self, _round: u32, _scalars: &[f32], _out: &mut [f32]) {}
+
+    /// Coordinates of the points that [`Optimizer::ask`] names, where no direction names them.
+    fn points(&self, _state: &State) -> Points {
+        Points::default()
+    }
+
+    /// What is uploaded besides θ's movement under the rule `fedbpt`.
+    fn report(&self, _state: &State) -> [f32; 2] {
+        [0.0; 2]
+    }
+
+    /// The optimiser, if it is CMA-ES.
+    #[cfg(feature = "cma-es")]
+    fn cma_es(&self) -> Option<&cma_es::CmaEs> {
+        None
+    }
 }
 
 /// Checks what every `tell` must check.
@@ -216,6 +263,8 @@ pub fn registry() -> &'static [(&'static str, Build)] {
         ("zo-adam", zo_adam::build),
         ("zo-sgd", zo_sgd::build),
         ("spsa-gc", spsa_gc::build),
+        #[cfg(feature = "cma-es")]
+        ("cma-es", cma_es::build),
         #[cfg(feature = "texts")]
         ("policy-gradient", policy_gradient::build),
         #[cfg(feature = "texts")]

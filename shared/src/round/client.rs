@@ -14,7 +14,8 @@ use super::refusal::Refusal;
 use crate::federation::choice::Choice;
 use crate::objective::mapping::Mapping;
 use crate::objective::{Outcome, counts};
-use crate::optimizer::{Candidate, Optimizer, State};
+use crate::optimizer::points::Points;
+use crate::optimizer::{Candidate, Optimizer, SEARCHES, State};
 use crate::rng::{Stream, derive_key, purpose};
 use crate::secure_sum::Bytes32;
 use crate::secure_sum::identity::Identity;
@@ -81,6 +82,8 @@ pub struct Evaluation {
     pub theta: Vec<f32>,
     /// The points; for each, all examples are asked. Without any, they go as they are.
     pub candidates: Vec<Candidate>,
+    /// Coordinates of the points that no direction names.
+    pub points: Points,
     /// Which examples.
     pub part: Part,
     /// Their numbers in that part.
@@ -88,6 +91,18 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// Writes the coordinates of a candidate's point into `out`; says no if there is no such candidate.
+    pub fn point(&self, candidate: usize, out: &mut Vec<f32>) -> bool {
+        let Some(named) = self.candidates.get(candidate) else {
+            return false;
+        };
+        match self.points.get(candidate) {
+            Some(point) => point.clone_into(out),
+            None => named.apply(&self.theta, out),
+        }
+        true
+    }
+
     /// Queries that it costs.
     #[must_use]
     pub fn queries(&self) -> u32 {
@@ -631,10 +646,16 @@ impl Client {
             self.stage = Stage::Stopped(StopReason::Finished);
         } else if let Some(work) = &self.work {
             self.stage = Stage::Training {
-                state: State::new(work.theta.clone(), work.step),
+                state: self.beginning(work),
                 behind: None,
             };
         }
+    }
+
+    /// Where the round's training starts: at θ_t, with what everybody knows of the search that all share.
+    fn beginning(&self, work: &Work) -> State {
+        let search = self.record.as_ref().and_then(|r| r.state().search.clone());
+        State::new(work.theta.clone(), work.step).with_search(search)
     }
 
     fn take_answers(
@@ -695,9 +716,13 @@ impl Client {
                 let done = state.step >= env.task.federation.local_steps;
                 if let Some(work) = self.work.as_mut().filter(|_| done) {
                     let moved = state.theta.iter().zip(&work.theta);
+                    let moved = moved.map(|(new, old)| new - old);
                     work.delta = Some(match env.task.federation.rule {
-                        Rule::FedAvg => moved.map(|(new, old)| new - old).collect(),
                         Rule::Scalars => std::mem::take(&mut state.scalars),
+                        Rule::FedBpt if SEARCHES => {
+                            moved.chain(env.optimizer.report(state)).collect()
+                        }
+                        _ => moved.collect(),
                     });
                     self.stage = Stage::Syncing;
                 }
@@ -762,6 +787,7 @@ impl Client {
                 // The task was read; its generator can be built.
                 theta: env.task.initial().unwrap_or_default(),
                 candidates: vec![Candidate::BASE],
+                points: Points::default(),
                 part: Part::Training,
                 examples: {
                     let most = env.task.mapping.learnt.map_or(0, |l| l.examples);
@@ -774,6 +800,7 @@ impl Client {
                 purpose: Purpose::Measure,
                 theta: Vec::new(),
                 candidates: Vec::new(),
+                points: Points::default(),
                 part: Part::Holdout,
                 examples: all(env.holdout),
             },
@@ -781,6 +808,7 @@ impl Client {
                 purpose: Purpose::Measure,
                 theta: work.theta.clone(),
                 candidates: vec![Candidate::BASE],
+                points: Points::default(),
                 part: Part::Holdout,
                 examples: all(env.holdout),
             },
@@ -796,6 +824,7 @@ impl Client {
             purpose: Purpose::Step,
             theta: asked_from.theta.clone(),
             candidates: env.optimizer.ask(asked_from),
+            points: env.optimizer.points(asked_from),
             part: Part::Training,
             examples: batch(env.task, self.participant, asked_from, env.training),
         }
@@ -811,7 +840,7 @@ impl Client {
         }
         match (&self.stage, &self.work) {
             (Stage::Measuring, Some(work)) if !self.finished() => {
-                Some(self.training_step(env, &State::new(work.theta.clone(), work.step)))
+                Some(self.training_step(env, &self.beginning(work)))
             }
             (Stage::Training { state, .. }, _)
                 if env.task.federation.ask_ahead

@@ -14,6 +14,8 @@ use crate::fault::Faults;
 use crate::federation::advance::{Sums, bound, combine_of};
 use crate::federation::combine::Combine;
 use crate::federation::fedavg::WeightedMean;
+#[cfg(feature = "cma-es")]
+use crate::federation::individual::Individual;
 use crate::secure_sum::Bytes32;
 use crate::secure_sum::encoding::RingVector;
 use crate::secure_sum::messages::{Masked, Member, Roster, RoundKeys, Shares, Survivors, Unmask};
@@ -543,6 +545,17 @@ impl Hub {
         };
         let mut metrics = Metrics::default();
         self.updates.values().for_each(|u| metrics.add(&u.metrics));
+        #[cfg(feature = "cma-es")]
+        if kind == RoundKind::Training && task.federation.rule == crate::task::Rule::FedBpt {
+            let updates = self.updates.values().map(|u| Individual {
+                examples: u.examples,
+                update: u.delta.clone(),
+            });
+            return Ok(Sums::Individual {
+                updates: updates.collect(),
+                metrics,
+            });
+        }
         let mean = if combine == Combine::Mean {
             let mut mean = WeightedMean::new(task.length_of(kind));
             for update in self.updates.values() {

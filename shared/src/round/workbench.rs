@@ -75,7 +75,7 @@ enum Prompter {
 }
 
 /// What one request asks: of images or of texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Queries {
     /// `[count][3·H·W]` bytes.
     Images {
@@ -261,16 +261,24 @@ impl Workbench {
         for at in request {
             let (group, item) = (at / items.len(), items[at % items.len()]);
             // Without candidates the texts go without a prompt: to see what the model does alone.
-            if let Some(candidate) = evaluation.candidates.get(group)
-                && begun != Some(group)
-            {
-                candidate.apply(&evaluation.theta, &mut point);
+            if begun != Some(group) && evaluation.point(group, &mut point) {
                 prompt = generator.prompt(&point);
                 begun = Some(group);
+                if let Some(new) = prompt.soft.take() {
+                    let soft = queries.soft.get_or_insert_default();
+                    (soft.tokens, soft.hidden) = (new.shape.tokens, new.shape.hidden);
+                    soft.before_label = new.before_label;
+                    soft.embeddings.extend(new.embeddings);
+                }
             }
             if let Content::Text(text) = &item.content {
                 queries.texts.push(wording.input(text, &prompt));
                 queries.templates.extend(wording.template(&prompt));
+                if let Some(soft) = &mut queries.soft {
+                    // The one that was put in last.
+                    let prompts = soft.embeddings.len() / (soft.tokens * soft.hidden).max(1);
+                    soft.of_text.push(prompts.saturating_sub(1) as u32);
+                }
             }
         }
         queries
@@ -292,12 +300,11 @@ impl Workbench {
                 continue;
             };
             // The images as they are: to see what the model does without a prompt.
-            let Some(candidate) = evaluation.candidates.get(group) else {
+            if begun != Some(group) && !evaluation.point(group, &mut point) {
                 slot.copy_from_slice(original);
                 continue;
-            };
+            }
             if begun != Some(group) {
-                candidate.apply(&evaluation.theta, &mut point);
                 generator.begin(&point, &mut scratch);
                 begun = Some(group);
             }
@@ -421,6 +428,7 @@ mod tests {
             purpose: Purpose::Step,
             theta,
             candidates,
+            points: crate::optimizer::points::Points::default(),
             part: Part::Training,
             examples: vec![2, 0],
         }

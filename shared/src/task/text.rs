@@ -41,8 +41,28 @@ impl Tensors {
     }
 }
 
-/// Words that a prompt generator puts before what is asked; empty ones change nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+/// How large a soft prompt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SoftShape {
+    /// Tokens n.
+    pub tokens: usize,
+    /// Numbers in one token's embedding.
+    pub hidden: usize,
+}
+
+/// Embeddings that stand where words could.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SoftPrompt {
+    /// n and H.
+    pub shape: SoftShape,
+    /// [n, H], row by row.
+    pub embeddings: Vec<f32>,
+    /// Before the label template instead of before the input.
+    pub before_label: bool,
+}
+
+/// Words, or embeddings, that a prompt generator puts before what is asked; empty ones change nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Prompt {
     /// Before the model's input text.
     pub input: String,
@@ -50,6 +70,9 @@ pub struct Prompt {
     pub label: String,
     /// In place of the task's label template, with `{}` once.
     pub template: Option<String>,
+    /// Embeddings; nothing of a generator of words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft: Option<SoftPrompt>,
 }
 
 /// One of the instructions that a generator chooses among, and what the participants found.
@@ -82,6 +105,8 @@ pub struct TextTask {
     pub tensors: Tensors,
     /// One word, or a few, for each label, in the order of the labels.
     pub words: Vec<String>,
+    /// What the generator's prompts are, if they are embeddings.
+    pub soft: Option<SoftShape>,
     template: Option<String>,
     input: Vec<Piece>,
 }
@@ -130,6 +155,7 @@ impl TextTask {
         Self {
             tensors,
             words,
+            soft: None,
             template,
             input,
         }
@@ -169,7 +195,7 @@ impl TextTask {
         before(&prompt.input, &input)
     }
 
-    /// A prompt for people: the label template under it, or, where the words stand before the input or there is no
+    /// A prompt for people, embeddings as their number: the label template under it, or, where the words stand before the input or there is no
     /// template, the input with the names of its places.
     #[must_use]
     pub fn shown(&self, prompt: &Prompt) -> String {
@@ -177,11 +203,17 @@ impl TextTask {
             first: "{first}".to_owned(),
             second: "{second}".to_owned(),
         };
-        let template = self.template(prompt).filter(|_| prompt.input.is_empty());
-        template.unwrap_or_else(|| {
+        let soft = prompt.soft.as_ref();
+        let on_input = !prompt.input.is_empty() || soft.is_some_and(|soft| !soft.before_label);
+        let template = self.template(prompt).filter(|_| !on_input);
+        let shown = template.unwrap_or_else(|| {
             let shown = self.input(&places, prompt);
             shown.replace("{first} {second}", "{text}")
-        })
+        });
+        match soft {
+            None => shown,
+            Some(soft) => format!("[{} soft tokens] {shown}", soft.shape.tokens),
+        }
     }
 
     /// The label template under a prompt; nothing for models without one.
@@ -288,6 +320,19 @@ mod tests {
         };
         assert_eq!(task.template(&whole).as_deref(), Some("{}, then"));
         assert_eq!(task.shown(&whole), "{}, then");
+        let soft = |before_label| Prompt {
+            soft: Some(SoftPrompt {
+                shape: SoftShape {
+                    tokens: 2,
+                    hidden: 1,
+                },
+                embeddings: vec![0.5, 1.0],
+                before_label,
+            }),
+            ..Prompt::default()
+        };
+        assert_eq!(task.shown(&soft(true)), "[2 soft tokens] This is about {}.");
+        assert_eq!(task.shown(&soft(false)), "[2 soft tokens] {text}");
     }
 
     #[test]

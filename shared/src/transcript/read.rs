@@ -68,6 +68,19 @@ fn sums(value: &Value) -> Option<Sums> {
             metrics: metrics(plain.get("metrics")?)?,
         });
     }
+    #[cfg(feature = "cma-es")]
+    if let Some(individual) = value.get("individual") {
+        let updates = list(individual.get("updates")?, |value| {
+            Some(crate::federation::individual::Individual {
+                examples: whole(value.get("examples")?)?,
+                update: f32s::unpack(value.get("update")?.as_str()?)?,
+            })
+        });
+        return Some(Sums::Individual {
+            updates: updates?,
+            metrics: metrics(individual.get("metrics")?)?,
+        });
+    }
     let groups = list(value.get("secure")?.get("groups")?, |value| {
         Some(GroupSum {
             members: list(value.get("members")?, whole)?,
@@ -190,6 +203,17 @@ mod tests {
                         queries: u32::MAX,
                         unprompted: Some(2),
                     },
+                });
+            }),
+            #[cfg(feature = "cma-es")]
+            round(|e| {
+                let update = |examples| crate::federation::individual::Individual {
+                    examples,
+                    update: vec![0.5, f32::MIN_POSITIVE, -7.0],
+                };
+                e.sums = Some(Sums::Individual {
+                    updates: vec![update(3), update(u32::MAX)],
+                    metrics: Metrics::default(),
                 });
             }),
             round(|e| {

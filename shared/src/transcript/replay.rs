@@ -396,6 +396,8 @@ impl Replay {
 
     fn members(&self, task: &Task, cohort: Option<&Cohort>, sums: &Sums) -> Result<(), What> {
         let (groups, cohort, secure) = match (sums, cohort, &task.federation.secure) {
+            #[cfg(feature = "cma-es")]
+            (Sums::Individual { .. }, None, None) => return Ok(()),
             (Sums::Plain { .. }, None, None) => return Ok(()),
             (Sums::Secure { groups }, Some(cohort), Some(secure)) => (groups, cohort, secure),
             // Nor can a mean in which nobody's commitment is stand for a sum under masks.

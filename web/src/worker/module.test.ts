@@ -13,7 +13,7 @@ describe('the module that a federation needs', () => {
     expect(needsLarger(detail(undefined))).toBe(false);
   });
 
-  it('is the larger one for secure sums, draws, texts, learnt mappings and further generators', () => {
+  it('is the larger one for secure sums, draws, texts, CMA-ES, learnt mappings and further generators', () => {
     expect(needsLarger(detail({ federation: { secure_sum: {} } }))).toBe(true);
     expect(needsLarger(detail({ federation: {}, model: { input: { kind: 'text' } } }))).toBe(true);
     expect(needsLarger(detail({ federation: { active: 2 } }))).toBe(true);
@@ -22,6 +22,7 @@ describe('the module that a federation needs', () => {
     expect(needsLarger(detail({ mapping: { kind: 'identity', calibrate: true } }))).toBe(true);
     expect(needsLarger(detail({ mapping: { kind: 'groups' } }))).toBe(false);
     expect(needsLarger(detail({ generator: { kind: 'coordinator' } }))).toBe(true);
+    expect(needsLarger(detail({ optimizer: { kind: 'cma-es' } }))).toBe(true);
     expect(needsLarger(detail({ generator: { kind: 'frame' } }))).toBe(true);
     expect(needsLarger(detail({ generator: { kind: 'statistic' } }))).toBe(false);
   });

@@ -36,11 +36,12 @@ interface Announced {
     federation?: { secure_sum?: unknown; active?: unknown };
     generator?: { kind?: unknown };
     mapping?: { kind?: unknown; calibrate?: unknown };
+    optimizer?: { kind?: unknown };
     model?: { input?: { kind?: unknown } };
   };
 }
 
-/** Does the task of this `FederationDetail` have secure sums, draws, texts, a mapping to learn, or another generator than the default? */
+/** Does the task of this `FederationDetail` have secure sums, draws, texts, CMA-ES, a mapping to learn, or another generator than the default? */
 export function needsLarger(detail: string): boolean {
   const { task } = JSON.parse(detail) as Announced;
   return (
@@ -49,6 +50,7 @@ export function needsLarger(detail: string): boolean {
     task?.model?.input?.kind === 'text' ||
     task?.mapping?.kind === 'frequency' ||
     task?.mapping?.calibrate === true ||
+    task?.optimizer?.kind === 'cma-es' ||
     (task?.generator?.kind ?? 'statistic') !== 'statistic'
   );
 }

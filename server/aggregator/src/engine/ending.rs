@@ -6,10 +6,12 @@ use crate::store::{Tx, federations, lines, messages, rounds};
 use shared::federation::advance::{Sums, bound, combine_of};
 use shared::federation::combine::Combine;
 use shared::federation::fedavg::WeightedMean;
+use shared::federation::individual::Individual;
 use shared::round::messages::{RoundRecord, SumMessage};
 use shared::round::phase::{AbortReason, Phase, RoundKind};
 use shared::round::server::Round;
 use shared::round::sums::Opening;
+use shared::task::Rule;
 use shared::transcript::{Cohort, Replay};
 
 /// What a round came to.
@@ -67,6 +69,9 @@ pub(super) async fn abort(
 /// Updates that came as they are. For a mean only one is in memory at a time.
 async fn combine(tx: &mut Tx, known: &Known, round: &Round) -> Result<Outcome, Failure> {
     let (task, kind) = (&known.task, kind(tx, known).await?);
+    if kind == RoundKind::Training && task.federation.rule == Rule::FedBpt {
+        return one_by_one(tx, known, round).await;
+    }
     let (length, rule) = (task.length_of(kind), combine_of(task, kind));
     let (mut mean, mut parts) = (WeightedMean::new(length), Vec::new());
     let totals = rounds::for_each_update(tx, &known.id, round.number, length, |delta, examples| {
@@ -92,6 +97,19 @@ async fn combine(tx: &mut Tx, known: &Known, round: &Round) -> Result<Outcome, F
         });
     Ok(Outcome {
         sums,
+        cohort: None,
+        bytes: totals.bytes,
+    })
+}
+
+/// Updates that the rule needs by themselves.
+async fn one_by_one(tx: &mut Tx, known: &Known, round: &Round) -> Result<Outcome, Failure> {
+    let (length, mut updates) = (known.task.update_length(), Vec::new());
+    let take = |update, examples| updates.push(Individual { examples, update });
+    let totals = rounds::for_each_update(tx, &known.id, round.number, length, take).await?;
+    let metrics = totals.metrics;
+    Ok(Outcome {
+        sums: Ok(Sums::Individual { updates, metrics }),
         cohort: None,
         bytes: totals.bytes,
     })

@@ -205,7 +205,7 @@ pub(crate) async fn theta(db: impl SqliteExecutor<'_>, id: &str) -> Result<Store
 pub(crate) async fn place(tx: &mut super::Tx, id: &str, dim: usize) -> Result<Place, Failure> {
     let row = sqlx::query(
         "-- federation_place\n\
-         SELECT m.theta, m.moment1, m.moment2, m.updates, f.step, f.lines, f.record, f.rho, \
+         SELECT m.theta, m.moment1, m.moment2, m.updates, m.search, f.step, f.lines, f.record, f.rho, \
          f.counted, f.least_loss, f.patience_spent FROM federation f \
          JOIN model m ON m.federation = f.id WHERE f.id = $1",
     )
@@ -219,6 +219,7 @@ pub(crate) async fn place(tx: &mut super::Tx, id: &str, dim: usize) -> Result<Pl
         theta_from_bytes(&bytes, dim).map_err(Failure::Internal)
     };
     let theta: Vec<u8> = row.try_get("theta")?;
+    let search: Option<String> = row.try_get("search")?;
     Ok(Place {
         federation: id.to_owned(),
         state: ServerState {
@@ -226,6 +227,10 @@ pub(crate) async fn place(tx: &mut super::Tx, id: &str, dim: usize) -> Result<Pl
             first: parse("moment1")?,
             second: parse("moment2")?,
             updates: unsigned(row.try_get("updates")?)?,
+            search: search
+                .map(|text| serde_json::from_str(&text))
+                .transpose()
+                .map_err(|e| Failure::Internal(e.to_string()))?,
         },
         step: unsigned(row.try_get("step")?)?,
         lines: unsigned(row.try_get("lines")?)?,
@@ -252,15 +257,19 @@ pub(crate) async fn advance(
 ) -> Result<(), Failure> {
     if moved {
         let state = record.state();
+        let search = state.search.as_ref().map(serde_json::to_string).transpose();
+        let search = search.map_err(|e| Failure::Internal(e.to_string()))?;
         sqlx::query(
             "-- model_advance\n\
-             UPDATE model SET theta = $2, moment1 = $3, moment2 = $4, updates = $5 WHERE federation = $1",
+             UPDATE model SET theta = $2, moment1 = $3, moment2 = $4, updates = $5, search = $6 \
+             WHERE federation = $1",
         )
         .bind(id)
         .bind(theta_bytes(&state.theta))
         .bind(theta_bytes(&state.first))
         .bind(theta_bytes(&state.second))
         .bind(i64::from(state.updates))
+        .bind(search)
         .execute(&mut **tx)
         .await?;
     }

@@ -10,7 +10,7 @@ use shared::model_api::Layout;
 
 use super::{Classifier, ClassifierOptions, PixelRange, load_file};
 use crate::text::{
-    Folder, Network, TextLoadError, Words, check_labels, dot, embedding, normalise, prompts,
+    Folder, Network, Row, TextLoadError, Words, check_labels, dot, embedding, normalise, prompts,
 };
 use crate::{LoadError, RunError};
 
@@ -146,7 +146,8 @@ fn embed(folder: &Folder, options: &ClipOptions) -> Result<ZeroShot, TextLoadErr
     network.choose(output);
     let width = output.shape.last().copied().unwrap_or(0);
     // One text in a run: the label's embedding must not depend on the other labels.
-    let prompts = network.run_all(&tokens, width, |view, row, _| {
+    let rows: Vec<Row<'_>> = tokens.iter().map(|ids| Row::from(*ids)).collect();
+    let prompts = network.run_all(&rows, width, |view, row, _| {
         let mut embedding = row_of(view, row)?;
         normalise(&mut embedding)?;
         Ok(embedding)

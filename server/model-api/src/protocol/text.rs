@@ -1,6 +1,6 @@
-//! Requests to a text model: `text`, `labels` and for sentence encoders `template`, all `BYTES`.
+//! Requests to a text model: `text`, `labels` and for sentence encoders `template`, all `BYTES`; with soft prompts
+//! also `prompt_embeddings` (FP32), and `text_prompt` and `template_prompt` (INT32), which say whose they are.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use actix_web::web::Bytes;
@@ -8,13 +8,17 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
+use super::soft::SoftInputs;
 use super::{VERSION, bad};
 use crate::error::ApiError;
-use crate::{TextKind, TextModel, TextQuery};
+use crate::{SoftLimits, TextKind, TextModel, TextQuery};
 
 const TEXT: &str = "text";
 const LABELS: &str = "labels";
 const TEMPLATE: &str = "template";
+pub(super) const EMBEDDINGS: &str = "prompt_embeddings";
+pub(super) const TEXT_PROMPT: &str = "text_prompt";
+pub(super) const TEMPLATE_PROMPT: &str = "template_prompt";
 /// The one output.
 pub(crate) const LOGITS: &str = "logits";
 
@@ -33,6 +37,7 @@ pub(crate) struct TextInfo {
     pub max_tokens: usize,
     pub mask_token: Option<String>,
     pub max_batch: usize,
+    pub soft: Option<SoftLimits>,
 }
 
 impl TextInfo {
@@ -43,19 +48,21 @@ impl TextInfo {
             max_tokens: model.max_tokens(),
             mask_token: model.mask_token().map(str::to_owned),
             max_batch,
+            soft: model.soft_prompts(),
         }
     }
 
     /// The answer to `GET /v2/models/NAME`. `parameters` say what the protocol has no field for.
     pub(crate) fn metadata(&self) -> Value {
-        let input = |name: &str, optional: bool| {
+        let any = |name: &str, datatype: &str, shape: &[i64], optional: bool| {
             json!({
                 "name": name,
-                "datatype": "BYTES",
-                "shape": [-1],
+                "datatype": datatype,
+                "shape": shape,
                 "parameters": { "optional": optional },
             })
         };
+        let input = |name: &str, optional: bool| any(name, "BYTES", &[-1], optional);
         let mut inputs = vec![input(TEXT, false), input(LABELS, false)];
         let mut parameters = json!({
             "kind": self.kind.name(),
@@ -76,6 +83,20 @@ impl TextInfo {
                 parameters["label_words"] = json!("single-token");
             }
         }
+        if let Some(soft) = self.soft {
+            let hidden = i64::try_from(soft.hidden).unwrap_or(-1);
+            inputs.push(any(EMBEDDINGS, "FP32", &[-1, -1, hidden], true));
+            inputs.push(any(TEXT_PROMPT, "INT32", &[-1], true));
+            if self.kind == TextKind::SentenceEncoder {
+                inputs.push(any(TEMPLATE_PROMPT, "INT32", &[-1], true));
+            }
+            parameters["soft_prompts"] = json!({
+                "hidden": soft.hidden,
+                "max_tokens": soft.max_tokens,
+                "embedding_mean": soft.mean,
+                "embedding_deviation": soft.deviation,
+            });
+        }
         json!({
             "name": self.name,
             "versions": [VERSION],
@@ -88,13 +109,21 @@ impl TextInfo {
 }
 
 /// An inference request of the right form.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct TextRequest {
     pub id: Option<String>,
     pub texts: Vec<String>,
     pub labels: Vec<String>,
     /// One for each text, or one for all.
     pub templates: Vec<String>,
+    /// [prompts, tokens, hidden]; empty without soft prompts.
+    pub embeddings: Vec<f32>,
+    /// Numbers of one soft prompt.
+    pub prompt_length: usize,
+    /// Whose soft prompt stands before each text, or one for all.
+    pub text_prompts: Vec<Option<usize>>,
+    /// And before each template, likewise.
+    pub template_prompts: Vec<Option<usize>>,
     /// Whether the scores are sent as bytes behind the JSON.
     pub binary_output: bool,
 }
@@ -102,11 +131,24 @@ pub(crate) struct TextRequest {
 impl TextRequest {
     /// The texts with their templates.
     pub(crate) fn queries(&self) -> Vec<TextQuery<'_>> {
+        let soft = |prompt: &Option<usize>| -> &[f32] {
+            let range = prompt.map(|prompt| prompt * self.prompt_length);
+            let range = range.map(|begin| begin..begin + self.prompt_length);
+            range
+                .and_then(|range| self.embeddings.get(range))
+                .unwrap_or_default()
+        };
         let templates = self.templates.iter().cycle();
-        let pairs = self.texts.iter().zip(templates);
-        pairs
-            .map(|(text, template)| TextQuery { text, template })
-            .collect()
+        let softs = self.text_prompts.iter().cycle();
+        let softs = softs.zip(self.template_prompts.iter().cycle());
+        let each = self.texts.iter().zip(templates).zip(softs);
+        each.map(|((text, template), (before, before_template))| TextQuery {
+            text,
+            template,
+            soft_text: soft(before),
+            soft_template: soft(before_template),
+        })
+        .collect()
     }
 }
 
@@ -121,27 +163,46 @@ pub(crate) fn parse(
     let binary_output =
         super::binary_output(LOGITS, raw.outputs.as_deref(), raw.parameters.as_ref())?;
     let (mut texts, mut labels, mut templates) = (None, None, None);
+    let mut soft = SoftInputs::default();
     for input in raw.inputs {
         let encoder = model.kind == TextKind::SentenceEncoder;
-        let (place, most) = match input.name.as_str() {
-            TEXT => (&mut texts, model.max_batch),
-            LABELS => (&mut labels, MAX_LABELS),
-            TEMPLATE if encoder => (&mut templates, model.max_batch),
-            TEMPLATE => {
+        let place = match input.name.as_str() {
+            EMBEDDINGS | TEXT_PROMPT | TEMPLATE_PROMPT if model.soft.is_none() => {
                 return Err(bad(format!(
-                    "`{TEMPLATE}` is for sentence encoders; this model scores label words at the mask \
-                     of each text: write the prompt into `{TEXT}`"
+                    "`{}` is for models that take soft prompts, and this one does not; its metadata would say \
+                     `soft_prompts`",
+                    input.name
                 )));
             }
+            TEMPLATE | TEMPLATE_PROMPT if !encoder => {
+                return Err(bad(format!(
+                    "`{}` is for sentence encoders; this model scores label words at the mask \
+                     of each text: write the prompt into `{TEXT}`",
+                    input.name
+                )));
+            }
+            EMBEDDINGS | TEXT_PROMPT | TEMPLATE_PROMPT => {
+                soft.take(input, model.max_batch, &mut binary)?;
+                continue;
+            }
+            TEXT => (&mut texts, model.max_batch),
+            LABELS => (&mut labels, MAX_LABELS),
+            TEMPLATE => (&mut templates, model.max_batch),
             other => {
                 return Err(bad(format!(
-                    "the model has no input `{other}`; its inputs are `{TEXT}`, `{LABELS}`{}",
-                    if encoder { " and `template`" } else { "" }
+                    "the model has no input `{other}`; its inputs are `{TEXT}`, `{LABELS}`{}{}",
+                    if encoder { " and `template`" } else { "" },
+                    if model.soft.is_some() {
+                        ", and for soft prompts those that its metadata name"
+                    } else {
+                        ""
+                    }
                 )));
             }
         };
+        let (place, most) = place;
         if place.is_some() {
-            return Err(bad(format!("the input `{}` came twice", input.name)));
+            return Err(twice(&input.name));
         }
         *place = Some(strings(input, most, &mut binary)?);
     }
@@ -163,21 +224,42 @@ pub(crate) fn parse(
             texts.len()
         )));
     }
-    let different = templates.iter().collect::<HashSet<_>>().len();
-    if different * labels.len() > MAX_PROMPTS {
-        return Err(bad(format!(
-            "{different} different templates for {} labels are too many for one request; send at \
-             most {MAX_PROMPTS} prompts",
-            labels.len()
-        )));
-    }
-    Ok(TextRequest {
+    let mut request = TextRequest {
         id: raw.id,
         texts,
         labels,
         templates,
+        embeddings: Vec::new(),
+        prompt_length: 0,
+        text_prompts: vec![None],
+        template_prompts: vec![None],
         binary_output,
-    })
+    };
+    if let Some(limits) = model.soft {
+        soft.put(&mut request, limits)?;
+    }
+    let mut prompts: Vec<_> = request.queries().iter().map(prompt_of).collect();
+    prompts.sort_unstable();
+    prompts.dedup();
+    if prompts.len() * request.labels.len() > MAX_PROMPTS {
+        return Err(bad(format!(
+            "{} different templates and soft prompts for {} labels are too many for one request; send at \
+             most {MAX_PROMPTS} prompts",
+            prompts.len(),
+            request.labels.len()
+        )));
+    }
+    Ok(request)
+}
+
+/// What makes one prompt differ from another: its template, and where its soft prompt stands.
+fn prompt_of<'a>(query: &TextQuery<'a>) -> (&'a str, usize) {
+    let place = query.soft_template.first().map(std::ptr::from_ref);
+    (query.template, place.map_or(0, |place| place.addr()))
+}
+
+pub(super) fn twice(name: &str) -> ApiError {
+    bad(format!("the input `{name}` came twice"))
 }
 
 /// The strings of one input, taken from its JSON or from the front of `binary`.
@@ -208,26 +290,14 @@ fn strings(
             )));
         }
     };
-    let found = match (input.binary_size(), input.data) {
-        (Some(_), Some(_)) | (None, None) => {
+    let found = match content(&input, binary)? {
+        Content::Json(TextData::Texts(texts)) => texts.clone(),
+        Content::Json(TextData::Numbers(_)) => {
             return Err(bad(format!(
-                "`{name}` needs either `data` or `binary_data_size`"
+                "`{name}` holds numbers, but must hold strings"
             )));
         }
-        (None, Some(data)) => data.0,
-        (Some(size), None) => {
-            let size = usize::try_from(size)
-                .ok()
-                .filter(|&size| size <= binary.len());
-            let size = size.ok_or_else(|| {
-                bad(format!(
-                    "binary_data_size of `{name}` is more than the {} bytes that are left; a binary \
-                     body needs the header Inference-Header-Content-Length with the length of its JSON",
-                    binary.len()
-                ))
-            })?;
-            elements(name, &binary.split_to(size), count)?
-        }
+        Content::Binary(bytes) => elements(name, &bytes, count)?,
     };
     if found.len() != count {
         return Err(bad(format!(
@@ -242,6 +312,39 @@ fn strings(
              model reads only its beginning anyway",
             found[at].len()
         ))),
+    }
+}
+
+/// Where the elements of an input stand.
+pub(super) enum Content<'a> {
+    Json(&'a TextData),
+    Binary(Bytes),
+}
+
+/// Its JSON, or its bytes, taken from the front of `binary`.
+pub(super) fn content<'a>(
+    input: &'a super::RawInput<TextData>,
+    binary: &mut Bytes,
+) -> Result<Content<'a>, ApiError> {
+    let name = &input.name;
+    match (input.binary_size(), &input.data) {
+        (Some(_), Some(_)) | (None, None) => Err(bad(format!(
+            "`{name}` needs either `data` or `binary_data_size`"
+        ))),
+        (None, Some(data)) => Ok(Content::Json(data)),
+        (Some(size), None) => {
+            let size = usize::try_from(size)
+                .ok()
+                .filter(|&size| size <= binary.len());
+            let size = size.ok_or_else(|| {
+                bad(format!(
+                    "binary_data_size of `{name}` is more than the {} bytes that are left; a binary \
+                     body needs the header Inference-Header-Content-Length with the length of its JSON",
+                    binary.len()
+                ))
+            })?;
+            Ok(Content::Binary(binary.split_to(size)))
+        }
     }
 }
 
@@ -267,35 +370,57 @@ fn elements(name: &str, mut bytes: &[u8], count: usize) -> Result<Vec<String>, A
     Ok(found)
 }
 
-/// The strings of a JSON tensor, flat or nested like its shape.
+/// The strings, or the numbers, of a JSON tensor, flat or nested like its shape.
 #[derive(Debug)]
-struct TextData(Vec<String>);
+pub(super) enum TextData {
+    Texts(Vec<String>),
+    Numbers(Vec<f64>),
+}
 
 impl<'de> Deserialize<'de> for TextData {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Texts;
+        struct Elements;
 
-        impl<'de> Visitor<'de> for Texts {
+        impl<'de> Visitor<'de> for Elements {
             type Value = TextData;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("strings, or lists of strings")
+                f.write_str("strings or numbers, or lists of only one of them")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<TextData, E> {
-                Ok(TextData(vec![text.to_owned()]))
+                Ok(TextData::Texts(vec![text.to_owned()]))
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<TextData, E> {
+                Ok(TextData::Numbers(vec![number]))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<TextData, E> {
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<TextData, E> {
+                self.visit_f64(number as f64)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<TextData, A::Error> {
-                let mut all = Vec::new();
-                while let Some(TextData(mut texts)) = seq.next_element()? {
-                    all.append(&mut texts);
+                let (mut texts, mut numbers) = (Vec::new(), Vec::new());
+                while let Some(element) = seq.next_element()? {
+                    match element {
+                        TextData::Texts(mut more) => texts.append(&mut more),
+                        TextData::Numbers(mut more) => numbers.append(&mut more),
+                    }
                 }
-                Ok(TextData(all))
+                match (texts.is_empty(), numbers.is_empty()) {
+                    (_, true) => Ok(TextData::Texts(texts)),
+                    (true, false) => Ok(TextData::Numbers(numbers)),
+                    (false, false) => Err(A::Error::custom("strings and numbers are mixed")),
+                }
             }
         }
 
         // Depth is bounded by the JSON parser.
-        deserializer.deserialize_any(Texts)
+        deserializer.deserialize_any(Elements)
     }
 }

@@ -22,8 +22,16 @@ pub(super) struct Cache {
     hits: AtomicU64,
 }
 
-pub(super) fn key(text: &str) -> Key {
-    Sha256::digest(text.as_bytes()).into()
+/// Of a text behind the soft prompt with this digest, if there is one.
+pub(super) fn key(text: &str, soft: Option<&Key>) -> Key {
+    let mut hash = Sha256::new();
+    if let Some(digest) = soft {
+        // No text begins with this byte.
+        hash.update([0xFF]);
+        hash.update(digest);
+    }
+    hash.update(text.as_bytes());
+    hash.finalize().into()
 }
 
 impl Cache {
@@ -75,7 +83,7 @@ mod tests {
     fn what_was_used_last_stays() {
         let cache = Cache::new(2);
         let embedding: Embedding = vec![1.0].into();
-        let keys = ["a", "b", "c"].map(key);
+        let keys = ["a", "b", "c"].map(|text| key(text, None));
         cache.put(keys[..2].iter().map(|&key| (key, &embedding)));
         assert!(cache.get(&keys[..1])[0].is_some());
         cache.put(keys[2..].iter().map(|&key| (key, &embedding)));
@@ -92,8 +100,8 @@ mod tests {
     fn none_at_all_is_possible() {
         let cache = Cache::new(0);
         let embedding: Embedding = vec![1.0].into();
-        cache.put([(key("a"), &embedding)].into_iter());
-        assert_eq!(cache.get(&[key("a")]), [None]);
+        cache.put([(key("a", None), &embedding)].into_iter());
+        assert_eq!(cache.get(&[key("a", None)]), [None]);
         assert_eq!(cache.stats().encodes, 1);
     }
 }

@@ -9,8 +9,8 @@ use rten_tensor::prelude::*;
 use super::cache::{self, Cache, Embedding, Key};
 use super::error::{QueryError, TextLoadError};
 use super::folder::Folder;
-use super::network::Network;
-use super::query::{self, Embed, Prepared, TextQuery};
+use super::network::{Network, Row};
+use super::query::{self, Embed, Piece, Prepared, SoftLimits, SoftPrompts, TextQuery};
 use super::words::Words;
 use super::{TextOptions, TextStats};
 use crate::RunError;
@@ -34,28 +34,45 @@ enum Pooling {
 }
 
 /// One request's strings and what to compare with what.
-pub(super) fn prepare(queries: &[TextQuery<'_>], labels: &[&str]) -> Result<Prepared, QueryError> {
-    let mut strings: Vec<String> = queries.iter().map(|query| query.text.to_owned()).collect();
+pub(super) fn prepare(
+    queries: &[TextQuery<'_>],
+    labels: &[&str],
+    limits: Option<SoftLimits>,
+) -> Result<Prepared, QueryError> {
+    let mut soft_prompts = SoftPrompts::new(limits);
+    let mut pieces = Vec::with_capacity(queries.len());
+    for (text, query) in queries.iter().enumerate() {
+        pieces.push(Piece {
+            text: query.text.to_owned(),
+            soft: soft_prompts.take(text, query.soft_text)?,
+        });
+    }
     let mut begins = HashMap::new();
     let mut prompts = Vec::with_capacity(queries.len());
     for (text, query) in queries.iter().enumerate() {
-        let begin = match begins.get(query.template) {
+        let soft = soft_prompts.take(text, query.soft_template)?;
+        let key = (query.template, soft.as_ref().map(|soft| soft.digest));
+        let begin = match begins.get(&key) {
             Some(&begin) => begin,
             None => {
-                let begin = strings.len();
+                let begin = pieces.len();
                 let new = query::prompts(query.template, labels);
-                strings.extend(new.ok_or_else(|| QueryError::NoPlace {
+                let new = new.ok_or_else(|| QueryError::NoPlace {
                     text,
                     template: query.template.chars().take(80).collect(),
-                })?);
-                begins.insert(query.template, begin);
+                })?;
+                pieces.extend(new.map(|text| Piece {
+                    text,
+                    soft: soft.clone(),
+                }));
+                begins.insert(key, begin);
                 begin
             }
         };
         prompts.push(begin);
     }
     Ok(Prepared::Embed(Embed {
-        strings,
+        pieces,
         prompts,
         labels: labels.len(),
     }))
@@ -103,15 +120,12 @@ impl Encoder {
                 Prepared::Fill(_) => None,
             })
             .collect();
-        let strings: Vec<&str> = parts
-            .iter()
-            .flat_map(|part| part.strings.iter().map(String::as_str))
-            .collect();
-        let embeddings = self.embed(&strings)?;
+        let pieces: Vec<&Piece> = parts.iter().flat_map(|part| &part.pieces).collect();
+        let embeddings = self.embed(&pieces)?;
         let mut rest = embeddings.as_slice();
         let mut scores = Vec::with_capacity(parts.len());
         for part in parts {
-            let (own, others) = rest.split_at(part.strings.len());
+            let (own, others) = rest.split_at(part.pieces.len());
             rest = others;
             let rows = part.prompts.iter().zip(own).flat_map(|(&begin, text)| {
                 own[begin..begin + part.labels]
@@ -124,8 +138,12 @@ impl Encoder {
     }
 
     /// Embeddings of length 1, from the cache where they are known.
-    pub(super) fn embed(&self, texts: &[&str]) -> Result<Vec<Embedding>, RunError> {
-        let keys: Vec<Key> = texts.iter().map(|text| cache::key(text)).collect();
+    pub(super) fn embed(&self, texts: &[&Piece]) -> Result<Vec<Embedding>, RunError> {
+        let key = |piece: &&Piece| {
+            let soft = piece.soft.as_ref().map(|soft| &soft.digest);
+            cache::key(&piece.text, soft)
+        };
+        let keys: Vec<Key> = texts.iter().map(key).collect();
         let mut found = self.cache.get(&keys);
         let mut places: HashMap<Key, usize> = HashMap::new();
         let mut new = Vec::new();
@@ -139,7 +157,7 @@ impl Encoder {
                 new.len() - 1
             });
         }
-        let missing: Vec<&str> = new.iter().map(|&at| texts[at]).collect();
+        let missing: Vec<&Piece> = new.iter().map(|&at| texts[at]).collect();
         let encoded = self.encode(&missing)?;
         self.cache.put(new.iter().map(|&at| keys[at]).zip(&encoded));
         for (place, key) in found.iter_mut().zip(&keys) {
@@ -151,18 +169,25 @@ impl Encoder {
         Ok(found.into_iter().flatten().collect())
     }
 
-    fn encode(&self, texts: &[&str]) -> Result<Vec<Embedding>, RunError> {
-        let tokens = texts.iter().map(|text| self.words.tokens(text));
+    fn encode(&self, texts: &[&Piece]) -> Result<Vec<Embedding>, RunError> {
+        let tokens = texts.iter().map(|piece| {
+            let soft = piece.soft.as_ref().map_or(0, |soft| soft.tokens);
+            self.words.tokens_around(&piece.text, soft)
+        });
         let tokens: Vec<Vec<i32>> = tokens
             .map(|tokens| tokens.map(|tokens| tokens.ids).map_err(RunError::Model))
             .collect::<Result<_, _>>()?;
-        let tokens: Vec<&[i32]> = tokens.iter().map(Vec::as_slice).collect();
-        self.network
-            .run_all(&tokens, self.width, |view, row, text| {
-                let mut embedding = self.pool(view, row, tokens[text].len())?;
-                normalise(&mut embedding)?;
-                Ok(embedding.into())
-            })
+        let at = self.words.soft_at();
+        let rows = tokens.iter().zip(texts).map(|(ids, piece)| Row {
+            ids,
+            soft: piece.soft.as_ref().map(|soft| (at, &soft.embeddings[..])),
+        });
+        let rows: Vec<Row<'_>> = rows.collect();
+        self.network.run_all(&rows, self.width, |view, row, text| {
+            let mut embedding = self.pool(view, row, tokens[text].len())?;
+            normalise(&mut embedding)?;
+            Ok(embedding.into())
+        })
     }
 
     /// The vector of one text of `length` tokens.

@@ -54,6 +54,11 @@ pub enum TextLoadError {
     /// No input for tokens.
     #[error("the model has no input for tokens (input_ids); its inputs are {}: this is no text model", .0.join(", "))]
     NoIds(Vec<String>),
+    /// The model takes embeddings, and the table of them is missing.
+    #[error(
+        "the model takes inputs_embeds, whose table must stand beside it as {} (tokens in, [batch, tokens, hidden] out); export it too, or a model that takes input_ids", .0.display()
+    )]
+    NoTable(PathBuf),
     /// There is no such output.
     #[error("the model has no output {wanted}; it has {}: choose one with --output", .outputs.join(", "))]
     Output {
@@ -183,6 +188,26 @@ pub enum QueryError {
         /// What it becomes.
         tokens: Vec<String>,
     },
+    /// Soft prompts cannot be put into this model.
+    #[error("this model takes no soft prompts; its metadata have no `soft_prompts`")]
+    NoSoftPrompts,
+    /// A soft prompt has another size than the model needs.
+    #[error(
+        "the soft prompt of text {text} has {values} numbers, but must have {hidden} for each of 1 to {most} tokens"
+    )]
+    SoftPrompt {
+        /// Which text.
+        text: usize,
+        /// How many numbers it has.
+        values: usize,
+        /// How many a token needs.
+        hidden: usize,
+        /// Most tokens.
+        most: usize,
+    },
+    /// NaN or infinity in a soft prompt.
+    #[error("the soft prompt of text {0} holds a number that is not finite")]
+    SoftNotFinite(usize),
     /// The tokenizer failed.
     #[error("text {text} cannot be split into tokens: {cause}")]
     Tokenizer {

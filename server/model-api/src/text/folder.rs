@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::error::TextLoadError;
 
 /// Fewer tokens have no room beside the special ones.
-const LEAST_TOKENS: usize = 8;
+pub(super) const LEAST_TOKENS: usize = 8;
 /// If no file states a limit; nearly all encoders stop there.
 const USUAL_TOKENS: usize = 512;
 /// RoBERTa's positions begin behind the padding token's, so two of them are never used.
@@ -69,6 +69,11 @@ impl Folder {
         } else {
             Ok(Value::Null)
         }
+    }
+
+    /// Rows of the table of word embeddings, if the files say.
+    pub(crate) fn vocabulary(&self) -> Option<usize> {
+        usize::try_from(self.config["vocab_size"].as_u64()?).ok()
     }
 
     /// The tokens that are kept of a text: `asked`, or the smallest limit that the files state.

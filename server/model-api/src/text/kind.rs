@@ -66,9 +66,7 @@ pub(super) fn find<'a>(
             outputs: names(),
         });
     };
-    let stated = folder.config["vocab_size"]
-        .as_u64()
-        .and_then(|size| usize::try_from(size).ok());
+    let stated = folder.vocabulary();
     let is_logits = |output: &&&Output| {
         matches!(*output.shape, [_, length, width] if length == tokens
             && (output.name == LOGITS || Some(width) == stated || width == vocabulary))

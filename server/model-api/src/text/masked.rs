@@ -7,8 +7,8 @@ use rten_tensor::prelude::*;
 use super::TextStats;
 use super::error::{QueryError, TextLoadError};
 use super::folder::Folder;
-use super::network::Network;
-use super::query::{Fill, Prepared, TextQuery};
+use super::network::{Network, Row};
+use super::query::{Fill, Prepared, SoftLimits, SoftPrompts, TextQuery};
 use super::words::Words;
 use crate::RunError;
 
@@ -57,6 +57,7 @@ impl Masked {
         &self,
         queries: &[TextQuery<'_>],
         labels: &[&str],
+        limits: Option<SoftLimits>,
     ) -> Result<Prepared, QueryError> {
         let mut words = Vec::with_capacity(labels.len());
         for label in labels {
@@ -69,10 +70,14 @@ impl Masked {
             }
             words.push(id);
         }
-        let (mut texts, mut masks) = (Vec::new(), Vec::new());
+        let mut soft_prompts = SoftPrompts::new(limits);
+        let (mut texts, mut soft, mut masks) = (Vec::new(), Vec::new(), Vec::new());
         for (text, query) in queries.iter().enumerate() {
-            let tokens = self.words.tokens(query.text);
+            let prompt = soft_prompts.take(text, query.soft_text)?;
+            let places = prompt.as_ref().map_or(0, |prompt| prompt.tokens);
+            let tokens = self.words.tokens_around(query.text, places);
             let tokens = tokens.map_err(|cause| QueryError::Tokenizer { text, cause })?;
+            soft.push(prompt);
             let is_mask = |id: &&i32| **id == self.mask.1;
             let found = tokens.ids.iter().chain(&tokens.cut).filter(is_mask).count();
             if found != 1 {
@@ -91,6 +96,7 @@ impl Masked {
         }
         Ok(Prepared::Fill(Fill {
             texts,
+            soft,
             masks,
             words,
         }))
@@ -105,18 +111,23 @@ impl Masked {
                 Prepared::Embed(_) => None,
             })
             .collect();
-        let rows: Vec<(&[i32], usize, &[usize])> = parts
+        let rows: Vec<(usize, &[usize])> = parts
             .iter()
-            .flat_map(|part| {
-                let rows = part.texts.iter().zip(&part.masks);
-                rows.map(|(text, &mask)| (text.as_slice(), mask, part.words.as_slice()))
+            .flat_map(|part| part.masks.iter().map(|&mask| (mask, part.words.as_slice())))
+            .collect();
+        let at = self.words.soft_at();
+        let texts: Vec<Row<'_>> = parts
+            .iter()
+            .flat_map(|part| part.texts.iter().zip(&part.soft))
+            .map(|(ids, soft)| Row {
+                ids,
+                soft: soft.as_ref().map(|soft| (at, &soft.embeddings[..])),
             })
             .collect();
-        let texts: Vec<&[i32]> = rows.iter().map(|(text, ..)| *text).collect();
         let answers = self
             .network
             .run_all(&texts, self.width, |view, row, text| {
-                let (_, mask, words) = rows[text];
+                let (mask, words) = rows[text];
                 let shape = view.shape().to_vec();
                 if shape.len() != 3 || shape[0] <= row || shape[1] <= mask || shape[2] < self.width
                 {

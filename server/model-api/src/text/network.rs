@@ -7,6 +7,7 @@ use rten::{Dimension, Model, NodeId, RunOptions, ThreadPool};
 use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 
+use super::embeddings::{Spread, WordEmbeddings};
 use super::error::TextLoadError;
 use crate::classifier::load_file;
 use crate::{RunError, parallel};
@@ -20,6 +21,8 @@ const RUN_VALUES: usize = 1 << 24;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Ids,
+    /// The tokens' embeddings, in place of the tokens.
+    Embeds,
     /// 1 for tokens, 0 for padding.
     Mask,
     /// Which of two sentences; always the first.
@@ -34,9 +37,26 @@ pub(crate) struct Output {
     pub shape: Vec<usize>,
 }
 
+/// A text as the network gets it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    /// Its tokens, with any token in the place of each token of the prompt.
+    pub ids: &'a [i32],
+    /// Where the soft prompt begins among them, and its embeddings, [tokens, hidden].
+    pub soft: Option<(usize, &'a [f32])>,
+}
+
+impl<'a> From<&'a [i32]> for Row<'a> {
+    fn from(ids: &'a [i32]) -> Self {
+        Self { ids, soft: None }
+    }
+}
+
 /// A loaded network.
 pub(crate) struct Network {
     model: Model,
+    /// Nothing where they cannot be reached.
+    embeddings: Option<WordEmbeddings>,
     /// All threads for one run: for less work than there are threads.
     together: Arc<ThreadPool>,
     /// A thread each for runs side by side: threads that never wait for each other get more done.
@@ -61,7 +81,9 @@ impl Network {
         for &id in model.input_ids() {
             inputs.push((id, role(&name(&model, id))?));
         }
-        let Some(&(ids, _)) = inputs.iter().find(|(_, role)| *role == Role::Ids) else {
+        let tokens = |(_, role): &&(NodeId, Role)| matches!(role, Role::Ids | Role::Embeds);
+        let mut found = inputs.iter().filter(tokens);
+        let (Some(&(ids, kind)), None) = (found.next(), found.next()) else {
             let names = model.input_ids().iter().map(|&id| name(&model, id));
             return Err(TextLoadError::NoIds(names.collect()));
         };
@@ -72,12 +94,18 @@ impl Network {
             _ => None,
         };
         let threads = threads.max(1);
+        let together = Arc::new(ThreadPool::with_num_threads(threads));
+        let embeddings = match kind {
+            Role::Embeds => Some(table(path, ids, &together)?),
+            _ => None,
+        };
         Ok(Self {
             exact_batch: fixed(0),
             exact_length: fixed(1),
             outputs: model.output_ids().to_vec(),
             model,
-            together: Arc::new(ThreadPool::with_num_threads(threads)),
+            embeddings,
+            together,
             apart: (0..threads)
                 .map(|_| Arc::new(ThreadPool::with_num_threads(1)))
                 .collect(),
@@ -95,7 +123,7 @@ impl Network {
     /// Runs one text; the outputs of floats and their shapes.
     pub(crate) fn outputs(&self, text: &[i32]) -> Result<Vec<Output>, RunError> {
         let mut found = Vec::new();
-        let values = self.run_raw(&self.together, &[text], &self.outputs)?;
+        let values = self.run_raw(&self.together, &[text.into()], &self.outputs)?;
         for (&id, value) in self.outputs.iter().zip(&values) {
             if let Ok(view) = TensorView::<'_, f32>::try_from(value) {
                 found.push(Output {
@@ -126,6 +154,7 @@ impl Network {
             let width = view.shape().last().copied().unwrap_or(0);
             view.iter().take(width).copied().collect()
         };
+        let (short, long) = (Row::from(short), Row::from(long));
         self.run(&self.together, &[long], |_| ())?;
         self.batch = match (asked, self.exact_batch) {
             (asked, Some(exact)) => asked.unwrap_or(1).min(exact),
@@ -148,6 +177,53 @@ impl Network {
         Ok(())
     }
 
+    /// Finds out whether soft prompts can be put in: values in a token's embedding and the table's spread, or nothing.
+    /// `text` begins with two different tokens and is tried; there are `vocabulary` tokens.
+    pub(crate) fn find_embeddings(
+        &mut self,
+        text: &[i32],
+        vocabulary: usize,
+    ) -> Result<Option<(usize, Spread)>, RunError> {
+        let &[a, b, ..] = text else {
+            return Ok(None);
+        };
+        if self.embeddings.is_none()
+            && let Some(&(ids, _)) = self.inputs.iter().find(|(_, role)| *role == Role::Ids)
+            // A probe of four tokens does not go into a network of another size.
+            && self.exact_batch.is_none_or(|batch| batch == 1)
+            && self.exact_length.is_none()
+        {
+            self.embeddings = WordEmbeddings::inside(&self.model, ids, [a, b], &self.together);
+        }
+        let Some(embeddings) = &self.embeddings else {
+            return Ok(None);
+        };
+        // What is put in must matter, and what was taken out must change nothing.
+        let hidden = embeddings.hidden;
+        let own = embeddings.of(&self.model, &text[1..2], 1, &self.together);
+        let all = |row| self.run(&self.together, &[row], |view| view.to_vec());
+        let plain = all(text.into())?;
+        let (same, other) = match own {
+            Ok(own) => {
+                let other = vec![0.0; hidden];
+                let with = |soft| {
+                    all(Row {
+                        ids: text,
+                        soft: Some((1, soft)),
+                    })
+                };
+                (with(&own)?, with(&other)?)
+            }
+            Err(_) => (Vec::new(), plain.clone()),
+        };
+        if same != plain || other == plain {
+            self.embeddings = self.embeddings.take().filter(WordEmbeddings::is_before);
+            return Ok(None);
+        }
+        let spread = embeddings.spread(&self.model, vocabulary, &self.together)?;
+        Ok(Some((hidden, spread)))
+    }
+
     /// Most texts in a run.
     #[cfg(test)]
     pub(crate) fn batch(&self) -> usize {
@@ -160,19 +236,19 @@ impl Network {
     /// `width` is how many values the network answers for a token.
     pub(crate) fn run_all<T: Send>(
         &self,
-        texts: &[&[i32]],
+        texts: &[Row<'_>],
         width: usize,
         read: impl Fn(&TensorView<'_, f32>, usize, usize) -> Result<T, RunError> + Sync,
     ) -> Result<Vec<T>, RunError> {
         let mut order: Vec<usize> = (0..texts.len()).collect();
         // Stable, so that the same texts are always grouped in the same way.
-        order.sort_by_key(|&at| texts[at].len());
+        order.sort_by_key(|&at| texts[at].ids.len());
         let mut groups: Vec<&[usize]> = Vec::new();
         let mut rest = order.as_slice();
         while !rest.is_empty() {
             let fits = |count: usize| {
                 // Sorted: the last of a group is its longest.
-                let tokens = count * texts[rest[count - 1]].len();
+                let tokens = count * texts[rest[count - 1]].ids.len();
                 count <= self.batch
                     && tokens <= RUN_TOKENS
                     && tokens.saturating_mul(width) <= RUN_VALUES
@@ -191,7 +267,7 @@ impl Network {
                 &self.together
             };
             let group = groups[group];
-            let parts: Vec<&[i32]> = group.iter().map(|&at| texts[at]).collect();
+            let parts: Vec<Row<'_>> = group.iter().map(|&at| texts[at]).collect();
             self.run(pool, &parts, |view| {
                 let read = group
                     .iter()
@@ -213,7 +289,7 @@ impl Network {
     fn run<R>(
         &self,
         pool: &Arc<ThreadPool>,
-        texts: &[&[i32]],
+        texts: &[Row<'_>],
         read: impl FnOnce(TensorView<'_, f32>) -> R,
     ) -> Result<R, RunError> {
         let values = self.run_raw(pool, texts, &self.outputs[..1])?;
@@ -228,29 +304,53 @@ impl Network {
     fn run_raw(
         &self,
         pool: &Arc<ThreadPool>,
-        texts: &[&[i32]],
+        texts: &[Row<'_>],
         outputs: &[NodeId],
     ) -> Result<Vec<rten::Value>, RunError> {
-        let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+        let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
         let length = self.exact_length.unwrap_or(longest).max(longest);
         let rows = self.exact_batch.unwrap_or(texts.len()).max(texts.len());
         let failed = |error: &dyn std::fmt::Display| RunError::Model(error.to_string());
-        let mut inputs = Vec::with_capacity(self.inputs.len());
-        for &(id, role) in &self.inputs {
-            let (of_token, of_padding): (fn(i32) -> i32, i32) = match role {
-                Role::Ids => (|token| token, self.pad),
-                Role::Mask => (|_| 1, 0),
-                Role::Types => (|_| 0, 0),
-            };
+        // A row without any token would be divided by zero; what fills the batch is a copy.
+        let texts = || texts.iter().chain(std::iter::repeat(&texts[0])).take(rows);
+        let filled = |of_token: fn(i32) -> i32, of_padding| {
             let mut data = Vec::with_capacity(rows * length);
-            // A row without any token would be divided by zero; what fills the batch is a copy.
-            for text in texts.iter().chain(std::iter::repeat(&texts[0])).take(rows) {
-                data.extend(text.iter().map(|&token| of_token(token)));
-                data.resize(data.len() + length - text.len(), of_padding);
+            for text in texts() {
+                data.extend(text.ids.iter().map(|&token| of_token(token)));
+                data.resize(data.len() + length - text.ids.len(), of_padding);
             }
+            data
+        };
+        let mut inputs = Vec::with_capacity(self.inputs.len() + 1);
+        for &(id, role) in &self.inputs {
+            let data = match role {
+                Role::Ids => filled(|token| token, self.pad),
+                Role::Mask => filled(|_| 1, 0),
+                Role::Types => filled(|_| 0, 0),
+                Role::Embeds => continue,
+            };
             let tensor =
                 Tensor::try_from_data(&[rows, length][..], data).map_err(|error| failed(&error))?;
             inputs.push((id, tensor.into()));
+        }
+        if let Some(embeddings) = self.embeddings.as_ref()
+            && (embeddings.is_before() || texts().any(|text| text.soft.is_some()))
+        {
+            let ids = filled(|token| token, self.pad);
+            let mut data = embeddings.of(&self.model, &ids, length, pool)?;
+            let hidden = embeddings.hidden;
+            for (row, text) in texts().enumerate() {
+                let Some((at, soft)) = text.soft else {
+                    continue;
+                };
+                let begin = (row * length + at) * hidden;
+                data.get_mut(begin..begin + soft.len())
+                    .ok_or_else(|| RunError::Model("a soft prompt is longer than its text".into()))?
+                    .copy_from_slice(soft);
+            }
+            let tensor = Tensor::try_from_data(&[rows, length, hidden][..], data)
+                .map_err(|error| failed(&error))?;
+            inputs.push((embeddings.input, tensor.into()));
         }
         let options = RunOptions::default().with_thread_pool(Some(Arc::clone(pool)));
         self.model
@@ -259,9 +359,29 @@ impl Network {
     }
 }
 
+/// The word embeddings of a network in `path` that takes them at `input`: `embed_tokens.onnx` beside it.
+fn table(
+    path: &Path,
+    input: NodeId,
+    pool: &Arc<ThreadPool>,
+) -> Result<WordEmbeddings, TextLoadError> {
+    let path = path.with_file_name("embed_tokens.onnx");
+    if !path.is_file() {
+        return Err(TextLoadError::NoTable(path));
+    }
+    let model = load_file(&path).map_err(|cause| TextLoadError::Onnx {
+        path: path.clone(),
+        cause,
+    })?;
+    // Any two tokens will do.
+    WordEmbeddings::before(model, input, [0, 1], pool).ok_or(TextLoadError::NoTable(path))
+}
+
 fn role(name: &str) -> Result<Role, TextLoadError> {
     let lower = name.to_ascii_lowercase();
-    if lower.contains("type") || lower.contains("segment") {
+    if lower.contains("embeds") {
+        Ok(Role::Embeds)
+    } else if lower.contains("type") || lower.contains("segment") {
         Ok(Role::Types)
     } else if lower.contains("position") || lower.contains("decoder") {
         Err(TextLoadError::Input(name.to_owned()))

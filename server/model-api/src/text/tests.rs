@@ -28,7 +28,7 @@ fn list<T: serde::de::DeserializeOwned>(value: &Value) -> T {
 fn queries<'a>(texts: &'a [String], template: &'a str) -> Vec<TextQuery<'a>> {
     texts
         .iter()
-        .map(|text| TextQuery { text, template })
+        .map(|text| TextQuery::new(text, template))
         .collect()
 }
 
@@ -104,10 +104,7 @@ fn company_and_threads_do_not_change_an_answer() {
     let one_by_one: Vec<f32> = texts
         .iter()
         .flat_map(|text| {
-            let query = TextQuery {
-                text,
-                template: "a {}",
-            };
+            let query = TextQuery::new(text, "a {}");
             alone.score(&[query], &labels).unwrap().into_values()
         })
         .collect();
@@ -148,14 +145,8 @@ fn what_is_known_is_not_encoded_again() {
     assert_eq!(model.stats().encodes, 4);
     // A mixture of templates is the rows of each.
     let mixed = [
-        TextQuery {
-            text: "a cat",
-            template: "the {}",
-        },
-        TextQuery {
-            text: "a dog",
-            template: "a {}",
-        },
+        TextQuery::new("a cat", "the {}"),
+        TextQuery::new("a dog", "a {}"),
     ];
     let mixed = model.score(&mixed, &labels).unwrap();
     assert_eq!(mixed.row(1), first.row(1));
@@ -165,10 +156,7 @@ fn what_is_known_is_not_encoded_again() {
 #[test]
 fn a_cosine_with_itself_is_one() {
     let model = load("encoder", |options| options.temperature = 0.5).unwrap();
-    let query = TextQuery {
-        text: "a great film",
-        template: "a great {}",
-    };
+    let query = TextQuery::new("a great film", "a great {}");
     let scores = model.score(&[query], &["film", "money"]).unwrap();
     assert!((scores.row(0)[0] - 2.0).abs() < 1e-5);
     assert!(scores.row(0)[1] < 2.0);
@@ -181,7 +169,7 @@ fn what_cannot_be_scored_is_named() {
         load("masked", |_| {}).unwrap(),
     );
     let refused = |model: &TextModel, text: &str, template: &str, labels: &[&str]| {
-        let query = TextQuery { text, template };
+        let query = TextQuery::new(text, template);
         match model.score(&[query], labels).unwrap_err() {
             TextError::Query(error) => error.to_string(),
             TextError::Run(error) => panic!("{error}"),
@@ -326,4 +314,131 @@ fn minilm_answers_what_onnxruntime_answers() {
         panic!("no encoder")
     };
     assert_eq!(encoder.batch(), 1);
+}
+
+/// As `prompts` of tests/text/soft.py.
+fn soft_prompts(count: usize, tokens: usize, hidden: usize, scale: f32) -> Vec<Vec<f32>> {
+    let number = |k: usize| scale * ((k * 7919 % 1000) as f32 / 500.0 - 1.0);
+    let values: Vec<f32> = (0..count * tokens * hidden).map(number).collect();
+    values
+        .chunks_exact(tokens * hidden)
+        .map(<[f32]>::to_vec)
+        .collect()
+}
+
+#[test]
+fn soft_prompts_stand_before_masked_texts() {
+    let expected = &json("expected.json")["masked"];
+    let texts: Vec<String> = list(&expected["texts"]);
+    let labels: Vec<String> = list(&expected["labels"]);
+    let logits: Vec<Vec<Vec<f32>>> = list(&expected["soft"]);
+    let model = load("masked", |options| options.threads = 2).unwrap();
+    let limits = model.soft_prompts().unwrap();
+    assert_eq!((limits.hidden, limits.max_tokens), (24, 24));
+    assert!((limits.deviation - 0.5).abs() < 0.02, "{limits:?}");
+    let prompts = soft_prompts(2, 3, 24, 0.5);
+    let soft = |text, soft_text| TextQuery {
+        soft_text,
+        ..TextQuery::new(text, "{}")
+    };
+    // Several prompts in one request, among them none.
+    let queries: Vec<TextQuery<'_>> = prompts
+        .iter()
+        .map(Vec::as_slice)
+        .chain([&[][..]])
+        .flat_map(|prompt| texts.iter().map(move |text| soft(text, prompt)))
+        .collect();
+    let scores = model.score(&queries, &labels).unwrap();
+    let plain: Vec<Vec<f32>> = list(&expected["logits"]);
+    assert_close(&scores, &[logits.concat(), plain].concat(), 1e-4);
+}
+
+#[test]
+fn soft_prompts_stand_before_texts_and_templates() {
+    let expected = &json("expected.json")["encoder"];
+    let texts: Vec<String> = list(&expected["texts"]);
+    let labels: Vec<String> = list(&expected["labels"]);
+    let template = expected["templates"][0].as_str().unwrap();
+    let prompts = soft_prompts(2, 3, 24, 0.5);
+    // The same network, once with its table inside and once without.
+    for folder in ["encoder", "embeds"] {
+        let model = load(folder, |options| options.max_tokens = Some(24)).unwrap();
+        let asked = |before: usize, template_too: bool| -> Vec<TextQuery<'_>> {
+            let query = |text| TextQuery {
+                soft_text: &prompts[before],
+                soft_template: if template_too { &prompts[0] } else { &[] },
+                ..TextQuery::new(text, template)
+            };
+            texts.iter().map(|text| query(text)).collect()
+        };
+        let divided = |cosines: &Value| -> Vec<Vec<f32>> {
+            let cosines: Vec<Vec<f32>> = list(cosines);
+            let row = |row: Vec<f32>| row.into_iter().map(|cosine| cosine / 0.05).collect();
+            cosines.into_iter().map(row).collect()
+        };
+        let scores = model.score(&asked(0, false), &labels).unwrap();
+        assert_close(&scores, &divided(&expected["soft"]["text"]), 1e-3);
+        let scores = model.score(&asked(1, true), &labels).unwrap();
+        assert_close(&scores, &divided(&expected["soft"]["both"]), 1e-3);
+        // Known ones are not computed again, and are not taken for those without a prompt.
+        let encodes = model.stats().encodes;
+        assert_eq!(model.score(&asked(1, true), &labels).unwrap(), scores);
+        assert_eq!(model.stats().encodes, encodes);
+        assert_cosines(&model, expected, 1e-5);
+    }
+}
+
+#[test]
+fn soft_prompts_of_another_size_are_refused() {
+    let model = load("encoder", |_| {}).unwrap();
+    for (soft, cause) in [
+        (vec![0.5; 23], "must have 24 for each of 1 to 16 tokens"),
+        (
+            vec![0.5; 24 * 17],
+            "must have 24 for each of 1 to 16 tokens",
+        ),
+        (vec![f32::NAN; 24], "not finite"),
+    ] {
+        let query = TextQuery {
+            soft_text: &soft,
+            ..TextQuery::new("a", "{}")
+        };
+        let error = model.score(&[query], &["a", "b"]).unwrap_err().to_string();
+        assert!(error.contains(cause), "{error}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["model.onnx", "config.json", "tokenizer.json"] {
+        std::fs::copy(folder("embeds").join(file), dir.path().join(file)).unwrap();
+    }
+    let missing = TextModel::load(dir.path(), &TextOptions::default()).err();
+    let missing = missing.unwrap().to_string();
+    assert!(missing.contains("embed_tokens.onnx"), "{missing}");
+}
+
+#[test]
+fn minilm_takes_soft_prompts_as_onnxruntime_does() {
+    let Some(folder) = minilm() else { return };
+    let reference = json("minilm.json");
+    let model = TextModel::load(&folder, &TextOptions::default()).unwrap();
+    let limits = model.soft_prompts().unwrap();
+    assert_eq!((limits.hidden, limits.max_tokens), (384, 120));
+    let stated = |key: &str| reference[key].as_f64().unwrap();
+    assert!((limits.mean - stated("embedding_mean")).abs() < 1e-6);
+    assert!((limits.deviation - stated("embedding_deviation")).abs() < 1e-6);
+    let prompts = soft_prompts(1, 4, 384, 0.05);
+    let texts: Vec<String> = list(&reference["texts"]);
+    let labels: Vec<String> = list(&reference["labels"]);
+    let template = reference["templates"][1].as_str().unwrap();
+    let cosines: Vec<Vec<f32>> = list(&reference["soft"]);
+    let query = |text| TextQuery {
+        soft_text: &prompts[0],
+        ..TextQuery::new(text, template)
+    };
+    let queries: Vec<TextQuery<'_>> = texts[..cosines.len()].iter().map(|t| query(t)).collect();
+    let scores = model.score(&queries, &labels).unwrap();
+    let divided: Vec<Vec<f32>> = cosines
+        .iter()
+        .map(|row| row.iter().map(|cosine| cosine / 0.05).collect())
+        .collect();
+    assert_close(&scores, &divided, 0.01 / 0.05);
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use super::error::{QueryError, TextLoadError};
-use super::folder::Folder;
+use super::folder::{Folder, LEAST_TOKENS};
 
 /// A model's tokenizer.
 pub(crate) struct Words {
@@ -12,6 +12,8 @@ pub(crate) struct Words {
     pad: i32,
     unknown: Option<u32>,
     max_tokens: usize,
+    /// Special tokens before every text; soft prompts stand behind the first of them.
+    opening: usize,
     /// Special tokens behind every text; they stay when a text is cut.
     closing: usize,
     /// Whether a word inside a sentence begins with a space token, as in RoBERTa: `great` and
@@ -52,8 +54,8 @@ impl Words {
         tokenizer.with_padding(None);
         // Texts are cut here, so that what is cut off is known.
         let unlimited = tokenizer.with_truncation(None).map(|_| ());
-        let closing = unlimited.and_then(|()| closing(&tokenizer));
-        let closing = closing.map_err(|error| TextLoadError::File {
+        let frame = unlimited.and_then(|()| frame(&tokenizer));
+        let (opening, closing) = frame.map_err(|error| TextLoadError::File {
             path: folder.path("tokenizer.json"),
             cause: error.to_string(),
         })?;
@@ -62,6 +64,7 @@ impl Words {
             pad: signed(pad),
             unknown,
             max_tokens,
+            opening,
             closing,
             space_first: needs_space(&json["pre_tokenizer"]),
         })
@@ -84,6 +87,11 @@ impl Words {
 
     /// A text's tokens, special ones included; never none.
     pub(crate) fn tokens(&self, text: &str) -> Result<Tokens, String> {
+        self.tokens_beside(text, 0)
+    }
+
+    /// The same, with room for so many tokens of a soft prompt, which are not among them.
+    fn tokens_beside(&self, text: &str, soft: usize) -> Result<Tokens, String> {
         let encoding = self
             .tokenizer
             .encode_fast(text, true)
@@ -94,13 +102,33 @@ impl Words {
             ids.push(self.pad);
         }
         let end = ids.len().saturating_sub(self.closing);
-        let keep = self.max_tokens.saturating_sub(self.closing);
+        let keep = self.max_tokens.saturating_sub(self.closing + soft);
         let cut = if end > keep {
             ids.drain(keep..end).collect()
         } else {
             Vec::new()
         };
         Ok(Tokens { ids, cut })
+    }
+
+    /// Where a soft prompt stands: behind the first special token, [CLS] or <s>.
+    pub(crate) fn soft_at(&self) -> usize {
+        self.opening.min(1)
+    }
+
+    /// Most tokens of a soft prompt, so that something is left for the text.
+    pub(crate) fn most_soft(&self) -> usize {
+        self.max_tokens.saturating_sub(LEAST_TOKENS)
+    }
+
+    /// A text's tokens with `soft` places for a soft prompt at [`Words::soft_at`]. What stands there is never looked up;
+    /// networks that count positions over tokens must not take it for padding.
+    pub(crate) fn tokens_around(&self, text: &str, soft: usize) -> Result<Tokens, String> {
+        let mut tokens = self.tokens_beside(text, soft)?;
+        let place = self.unknown.map_or(tokens.ids[0], signed);
+        let at = self.soft_at();
+        tokens.ids.splice(at..at, std::iter::repeat_n(place, soft));
+        Ok(tokens)
     }
 
     /// The one token of a label word in the middle of a sentence.
@@ -139,14 +167,14 @@ impl Words {
     }
 }
 
-/// How many tokens the tokenizer puts behind a text.
-fn closing(tokenizer: &Tokenizer) -> tokenizers::Result<usize> {
+/// How many tokens the tokenizer puts before and behind a text.
+fn frame(tokenizer: &Tokenizer) -> tokenizers::Result<(usize, usize)> {
     let (bare, framed) = (tokenizer.encode("a", false)?, tokenizer.encode("a", true)?);
     let (bare, framed) = (bare.get_ids(), framed.get_ids());
     let begin = framed
         .windows(bare.len().max(1))
         .position(|ids| ids == bare);
-    Ok(begin.map_or(0, |begin| framed.len() - begin - bare.len()))
+    Ok(begin.map_or((0, 0), |begin| (begin, framed.len() - begin - bare.len())))
 }
 
 /// Some files write a token as a string, others as an object.

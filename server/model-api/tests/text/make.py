@@ -4,6 +4,7 @@
 * masked/   a masked language model in RoBERTa's form: byte-level BPE, positions behind the padding's
 * encoder/  a sentence encoder in BERT's form: WordPiece, answers last_hidden_state, in onnx/
 * clip/     a pair of an image and a text encoder in CLIP's form
+* embeds/   the sentence encoder as it is exported for `inputs_embeds`, its table in embed_tokens.onnx
 
 Needs the Python packages `numpy`, `onnx`, `onnxruntime` and `tokenizers`.
 """
@@ -17,6 +18,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from soft import Cut, prompts
 
 HERE = Path(__file__).parent
 WIDTH, HEADS, INNER, POSITIONS = 24, 2, 48, 34
@@ -161,7 +164,11 @@ def masked():
         at = encoded.ids.index(tokenizer.token_to_id("<mask>"))
         answer = session.run(None, feed)[0][0, at]
         logits.append([float(answer[one[0]]) for one in ids])
-    return {"texts": texts, "labels": [label.strip() for label in labels], "logits": logits}
+    table = next(node.output[0] for node in n.nodes if node.op_type == "Gather" and node.input[1] == "input_ids")
+    cut = Cut(folder / "model.onnx", "input_ids", table)
+    soft = [[[float(cut.run(encoded.ids, prompt)[encoded.ids.index(tokenizer.token_to_id("<mask>")) + len(prompt), one[0]])
+              for one in ids] for encoded in map(tokenizer.encode, texts)] for prompt in prompts(2, 3, WIDTH, 0.5)]
+    return {"texts": texts, "labels": [label.strip() for label in labels], "logits": logits, "soft": soft}
 
 
 def encoder():
@@ -211,7 +218,48 @@ def encoder():
     templates = ["this text is about {}", "{}"]
     cosines = [[[float(embed(text) @ embed(template.replace("{}", label))) for label in labels] for text in texts]
                for template in templates]
-    return {"texts": texts, "labels": labels, "templates": templates, "cosines": cosines}
+    table = next(node.output[0] for node in n.nodes if node.op_type == "Gather" and node.input[1] == "input_ids")
+    cut = Cut(folder / "onnx/model.onnx", "input_ids", table)
+    embeds()
+
+    def behind(prompt, text):
+        ids = tokenizer.encode(text).ids
+        # The text gives way to the prompt where both are too long.
+        ids = ids[: 24 - len(prompt)] if len(ids) + len(prompt) <= 24 else ids[: 23 - len(prompt)] + ids[-1:]
+        vector = cut.run(ids, prompt).mean(0)
+        return vector / np.linalg.norm(vector)
+
+    first, second = prompts(2, 3, WIDTH, 0.5)
+    before_text = [[float(behind(first, text) @ embed(templates[0].replace("{}", label))) for label in labels]
+                   for text in texts]
+    before_both = [[float(behind(second, text) @ behind(first, templates[0].replace("{}", label))) for label in labels]
+                   for text in texts]
+    return {"texts": texts, "labels": labels, "templates": templates, "cosines": cosines,
+            "soft": {"text": before_text, "both": before_both}}
+
+
+def embeds():
+    source, folder = HERE / "encoder", HERE / "embeds"
+    folder.mkdir(exist_ok=True)
+    model = onnx.load(source / "onnx/model.onnx")
+    table = next(node.output[0] for node in model.graph.node if node.op_type == "Gather" and node.input[1] == "input_ids")
+    cut = Cut(source / "onnx/model.onnx", "input_ids", table)
+    for node in cut.back_model.graph.node:
+        # The length is told by the mask, as there are no tokens.
+        node.input[:] = ["attention_mask" if name == "input_ids" else "inputs_embeds" if name == table else name
+                         for name in node.input]
+    kept = {name for node in cut.back_model.graph.node for name in node.input}
+    for one in [one for one in cut.back_model.graph.initializer if one.name not in kept]:
+        cut.back_model.graph.initializer.remove(one)
+    inputs = cut.back_model.graph.input
+    for one in [one for one in inputs if one.name in ("input_ids", table)]:
+        inputs.remove(one)
+    inputs.append(floats("inputs_embeds", "batch_size", "sequence_length", WIDTH))
+    onnx.checker.check_model(cut.back_model, full_check=True)
+    onnx.save(cut.back_model, folder / "model.onnx")
+    onnx.save(cut.front_model, folder / "embed_tokens.onnx")
+    for name in ["config.json", "tokenizer.json"]:
+        (folder / name).write_bytes((source / name).read_bytes())
 
 
 def clip():

@@ -1,8 +1,9 @@
 //! Texts over the Open Inference Protocol: `BYTES` tensors, each element its length in four bytes, little-endian,
 //! and then its bytes.
 //!
-//! Inputs: the texts [B], the label words [C], and for sentence encoders the label templates [B]. Output: scores
-//! [B, C]. A model's kind, its largest batch and its mask token stand in the `parameters` of its description, as
+//! Inputs: the texts [B], the label words [C], and for sentence encoders the label templates [B]; for soft prompts
+//! also `prompt_embeddings` (FP32 [P, tokens, hidden]) and `text_prompt` or `template_prompt` (INT32 [B]), which
+//! name the prompt of each text or template: additions of `fed-bbpt model-api`. Output: scores [B, C]. A model's kind, its largest batch and its mask token stand in the `parameters` of its description, as
 //! `fed-bbpt model-api` writes them; other servers may leave them out.
 
 use serde_json::{Value, json};
@@ -65,6 +66,7 @@ impl TextDialect for OpenInferenceText {
         }
         let parameters = &metadata["parameters"];
         faults.extend(self.kind_fault(parameters));
+        faults.extend(self.soft_fault(parameters));
         if faults.is_empty() {
             let limit = |key: &str| number(&parameters[key]).filter(|limit| *limit > 0);
             Ok(Description {
@@ -87,6 +89,25 @@ impl TextDialect for OpenInferenceText {
             inputs.push((&tensors.template, &queries.templates));
         }
         let (mut described, mut raw) = (Vec::new(), Vec::new());
+        if let Some(soft) = &queries.soft {
+            let size = (soft.tokens * soft.hidden).max(1);
+            let shape = [soft.embeddings.len() / size, soft.tokens, soft.hidden];
+            described.push(json!({
+                "name": "prompt_embeddings",
+                "shape": shape,
+                "datatype": "FP32",
+                "parameters": { "binary_data_size": 4 * soft.embeddings.len() },
+            }));
+            raw.extend(soft.embeddings.iter().flat_map(|x| x.to_le_bytes()));
+            let whose = ["text_prompt", "template_prompt"][usize::from(soft.before_label)];
+            described.push(json!({
+                "name": whose,
+                "shape": [soft.of_text.len()],
+                "datatype": "INT32",
+                "parameters": { "binary_data_size": 4 * soft.of_text.len() },
+            }));
+            raw.extend(soft.of_text.iter().flat_map(|x| x.to_le_bytes()));
+        }
         for (name, elements) in inputs {
             let before = raw.len();
             for element in elements {
@@ -119,6 +140,25 @@ impl TextDialect for OpenInferenceText {
 }
 
 impl OpenInferenceText {
+    /// Whether soft prompts of the task's size can be put into the model.
+    fn soft_fault(&self, parameters: &Value) -> Option<String> {
+        let wanted = self.task.soft?;
+        let stated = &parameters["soft_prompts"];
+        let (Some(hidden), Some(most)) = (number(&stated["hidden"]), number(&stated["max_tokens"]))
+        else {
+            return Some(
+                "the task has soft prompts, which this model does not take (its metadata have no `soft_prompts`); generator.kind = \"discrete\" needs none"
+                    .to_owned(),
+            );
+        };
+        (hidden != wanted.hidden || wanted.tokens > most).then(|| {
+            format!(
+                "the task's soft prompts have {} tokens of {} numbers, the model takes up to {most} of {hidden}",
+                wanted.tokens, wanted.hidden
+            )
+        })
+    }
+
     /// What the model says of itself, and the task was not written for.
     fn kind_fault(&self, parameters: &Value) -> Option<String> {
         let template = self.task.has_template();
@@ -192,6 +232,7 @@ mod tests {
         let queries = TextQueries {
             texts: vec!["a text".into(), String::new()],
             templates: vec!["About {}.".into(), "news About {}.".into()],
+            soft: None,
         };
         let request = encoder().infer_request(&queries);
         assert_eq!(request.path, "/v2/models/mini-lm/infer");
@@ -225,8 +266,77 @@ mod tests {
         let masked = dialect(json!({ "input": "{text} <mask>" })).infer_request(&TextQueries {
             texts: vec!["x <mask>".into()],
             templates: Vec::new(),
+            soft: None,
         });
         assert!(!String::from_utf8_lossy(&masked.body).contains("template"));
+    }
+
+    #[test]
+    fn soft_prompts_come_first_and_are_named() {
+        let task = Task::from_value(json!({
+            "name": "Topics",
+            "model": { "url": "http://127.0.0.1:8701", "name": "mini-lm", "input": { "kind": "text" } },
+            "data": { "labels": ["1", "2"] },
+            "text": { "template": "About {}." },
+            "generator": { "kind": "soft", "tokens": 2, "hidden": 3, "deviation": 0.1 },
+            "optimizer": { "kind": "cma-es" },
+        }))
+        .unwrap();
+        let dialect = text_dialect(&task).unwrap();
+        let soft = crate::model_api::SoftQueries {
+            embeddings: (0..12).map(|i| i as f32).collect(),
+            tokens: 2,
+            hidden: 3,
+            of_text: vec![1, 0, 1],
+            before_label: true,
+        };
+        assert_eq!(soft.prompt(0), [6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);
+        let queries = TextQueries {
+            texts: vec!["a".into(), "b".into(), "c".into()],
+            templates: vec!["About {}.".into(); 3],
+            soft: Some(soft),
+        };
+        let part = queries.part(1..3);
+        assert_eq!(
+            (part.texts.len(), part.soft.unwrap().of_text),
+            (2, vec![0, 1])
+        );
+        let request = dialect.infer_request(&queries);
+        let length = request
+            .headers
+            .iter()
+            .find(|(name, _)| name == HEADER_LENGTH);
+        let (header, raw) = request.body.split_at(length.unwrap().1.parse().unwrap());
+        let header: Value = serde_json::from_slice(header).unwrap();
+        let tensor = |at: usize| &header["inputs"][at];
+        assert_eq!(
+            (&tensor(0)["name"], &tensor(0)["shape"]),
+            (&json!("prompt_embeddings"), &json!([2, 2, 3]))
+        );
+        assert_eq!(
+            (&tensor(1)["name"], &tensor(1)["shape"]),
+            (&json!("template_prompt"), &json!([3]))
+        );
+        assert_eq!(raw[4..8], 1.0_f32.to_le_bytes());
+        assert_eq!(raw[48..60], [1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
+
+        let faults = |parameters: Value| match dialect
+            .check_description(&answer(&description(parameters)))
+        {
+            Err(ModelApiError::Disagrees { faults }) => faults.len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(faults(json!({})), 1);
+        assert_eq!(
+            faults(json!({ "soft_prompts": { "hidden": 4, "max_tokens": 9 } })),
+            1
+        );
+        assert_eq!(
+            faults(json!({ "soft_prompts": { "hidden": 3, "max_tokens": 1 } })),
+            1
+        );
+        let good = description(json!({ "soft_prompts": { "hidden": 3, "max_tokens": 2 } }));
+        assert!(dialect.check_description(&answer(&good)).is_ok());
     }
 
     fn description(parameters: Value) -> Vec<u8> {

@@ -1,0 +1,176 @@
+//! `soft`: embeddings before the text or before the label template, for model APIs that take them.
+//!
+//! The prompt of Black-Box Tuning (Sun et al., ICML 2022): θ is z ∈ R^d, and n tokens of H numbers each are A·z. A has
+//! nH·d entries ±a with a = α σ_emb/(√d σ_z), of the federation's counter RNG: mean 0 and variance a², as BBT's normal
+//! ones have, so that each of the prompt's numbers has the deviation α σ_emb where z ~ N(0, σ_z² I) (random signs
+//! project as well as normal numbers do: Achlioptas, JCSS 2003), and no table has to be kept: signs are drawn as
+//! they are needed, with the same bits everywhere.
+//!
+//! z = 0 are n tokens whose word embedding is zero, which is not quite no prompt at all.
+
+use super::TextGenerator;
+use crate::fault::Reader;
+use crate::rng::{Direction, Distribution, derive_key, purpose};
+use crate::task::text::{Prompt, SoftPrompt, SoftShape, TextTask};
+
+/// Most numbers of a prompt: a mistyped size should not fill the memory.
+const MOST: usize = 1 << 20;
+
+/// The projection and where the prompt stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Soft {
+    dimensions: usize,
+    shape: SoftShape,
+    /// a.
+    scale: f32,
+    key: [u32; 2],
+    before_label: bool,
+}
+
+/// Reads `tokens` n, `hidden` H, `dimensions` d, `deviation` σ_emb, `alpha` α, `sigma` σ_z, `seed`, `place`.
+pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
+    let tokens = reader.whole("tokens", 1..=512, Some(5)) as usize;
+    let hidden = reader.whole("hidden", 1..=65_536, None) as usize;
+    if tokens.saturating_mul(hidden) > MOST {
+        let message = format!("{tokens} tokens of {hidden} numbers are more than {MOST}");
+        reader.fault("tokens", message);
+    }
+    let dimensions = reader.whole("dimensions", 1..=100_000, Some(500)) as usize;
+    let deviation = reader.exact_number("deviation", 1e-9..=1e3, None);
+    let alpha = reader.exact_number("alpha", 1e-6..=1e6, Some(1.0));
+    let sigma = reader.exact_number("sigma", 1e-6..=1e6, Some(1.0));
+    let seed = reader.whole("seed", 0..=u64::MAX, Some(0));
+    let before_label = super::discrete::place(reader, text);
+    Box::new(Soft {
+        dimensions,
+        shape: SoftShape { tokens, hidden },
+        scale: (alpha * deviation / ((dimensions as f64).sqrt() * sigma)) as f32,
+        key: derive_key(&[seed as u32, (seed >> 32) as u32, purpose::PROJECTION]),
+        before_label,
+    })
+}
+
+impl TextGenerator for Soft {
+    fn dim(&self) -> usize {
+        self.dimensions
+    }
+
+    fn columns(&self) -> Option<usize> {
+        None
+    }
+
+    fn soft(&self) -> Option<SoftShape> {
+        Some(self.shape)
+    }
+
+    fn prompt(&self, point: &[f32]) -> Prompt {
+        let mut embeddings = vec![0.0; self.shape.tokens * self.shape.hidden];
+        for (column, z) in point.iter().enumerate() {
+            let signs = Direction {
+                key: self.key,
+                counter: [column as u32, 0, 0],
+                distribution: Distribution::Rademacher,
+            };
+            // A prompt of numbers that are not finite would be refused by the model.
+            let z = if z.is_finite() { z * self.scale } else { 0.0 };
+            signs.for_each(embeddings.len(), |i, sign| embeddings[i] += sign * z);
+        }
+        let finite = |x: &mut f32| *x = x.clamp(-f32::MAX, f32::MAX);
+        embeddings.iter_mut().for_each(finite);
+        Prompt {
+            soft: Some(SoftPrompt {
+                shape: self.shape,
+                embeddings,
+                before_label: self.before_label,
+            }),
+            ..Prompt::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fault::Faults;
+    use crate::task::Task;
+    use serde_json::{Value, json};
+
+    fn task(generator: Value, text: Value) -> Result<Task, Faults> {
+        Task::from_value(json!({
+            "name": "Topics",
+            "model": { "url": "http://127.0.0.1:8701", "name": "encoder", "input": { "kind": "text" } },
+            "data": { "labels": ["1", "2"] },
+            "text": text,
+            "generator": generator,
+            "optimizer": { "kind": "cma-es" },
+        }))
+    }
+
+    #[test]
+    fn the_projection_has_the_stated_variance() {
+        let settings = json!({ "kind": "soft", "tokens": 3, "hidden": 64, "dimensions": 500, "deviation": 0.05, "alpha": 2.0 });
+        let task = task(settings, json!({ "template": "About {}." })).unwrap();
+        assert_eq!(task.dim(), 500);
+        let soft = task.text.as_ref().unwrap().soft.unwrap();
+        assert_eq!((soft.tokens, soft.hidden), (3, 64));
+        let generator = task.text_generator().unwrap();
+        let mut dice = crate::rng::Stream::new(1, 0);
+        let z: Vec<f32> = (0..500).map(|_| dice.normal()).collect();
+        let prompt = generator.prompt(&z).soft.unwrap();
+        assert!(prompt.before_label);
+        assert_eq!(prompt.embeddings.len(), 192);
+        let squares: f32 = prompt.embeddings.iter().map(|x| x * x).sum();
+        let deviation = (squares / 192.0).sqrt();
+        assert!((deviation - 0.1).abs() < 0.015, "{deviation}");
+        // Linear.
+        let twice: Vec<f32> = z.iter().map(|z| 2.0 * z).collect();
+        let twice = generator.prompt(&twice).soft.unwrap();
+        assert_eq!(twice.embeddings[7], 2.0 * prompt.embeddings[7]);
+        assert!(
+            generator
+                .prompt(&generator.initial())
+                .soft
+                .unwrap()
+                .embeddings
+                .iter()
+                .all(|x| *x == 0.0)
+        );
+        let odd = generator
+            .prompt(&[f32::NAN, f32::MAX, f32::INFINITY])
+            .soft
+            .unwrap();
+        assert!(odd.embeddings.iter().all(|x| x.is_finite()));
+        // The signs by another implementation of Philox.
+        let one = generator.prompt(&[1.0]).soft.unwrap().embeddings;
+        let signs: Vec<bool> = one[..12].iter().map(|x| *x > 0.0).collect();
+        let known = [
+            true, false, true, true, false, true, true, false, true, true, false, true,
+        ];
+        assert_eq!(signs, known);
+    }
+
+    #[test]
+    fn every_fault_is_told() {
+        let template = json!({ "template": "About {}." });
+        for (generator, text, paths) in [
+            (
+                json!({ "kind": "soft" }),
+                &template,
+                vec!["generator.hidden", "generator.deviation"],
+            ),
+            (
+                json!({ "kind": "soft", "hidden": 65536, "tokens": 512, "deviation": 1 }),
+                &template,
+                vec!["generator.tokens"],
+            ),
+            (
+                json!({ "kind": "soft", "hidden": 8, "deviation": 1, "place": "label" }),
+                &json!({ "input": "{text} <mask>" }),
+                vec!["generator.place"],
+            ),
+        ] {
+            let Faults(faults) = task(generator, text.clone()).unwrap_err();
+            let found: Vec<&str> = faults.iter().map(|f| f.path.as_str()).collect();
+            assert_eq!(found, paths);
+        }
+    }
+}
