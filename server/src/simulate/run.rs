@@ -7,7 +7,7 @@ use super::report::{
 };
 use super::secrets::{self, Clock};
 use super::split::split;
-use super::{SimulateArgs, SimulateError};
+use super::{SimulateArgs, SimulateError, templates};
 use crate::task_source;
 use indicatif::{ProgressBar, ProgressStyle};
 use shared::federation::combine::Combine;
@@ -19,7 +19,7 @@ use shared::round::hub::Hub;
 use shared::round::messages::RoundRecord;
 use shared::round::phase::Phase;
 use shared::round::wire;
-use shared::round::workbench::{Input, Labelled, Queries, REQUEST_IMAGES, Workbench};
+use shared::round::workbench::{Input, Labelled, Queries, Workbench};
 use shared::task::{Rule, Task};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -51,8 +51,7 @@ struct Context<'a> {
 /// Runs all settings that the arguments ask for.
 pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     let begun = Instant::now();
-    let task = load_task(args)?;
-    let alone = alone(&task)?;
+    let mut task = load_task(args, args.templates.first().map(String::as_str))?;
     let bad = attack::draw(args.bad.unwrap_or(0.0), args.clients, args.seed);
     let model = Model::open(
         &task,
@@ -62,6 +61,12 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         args.output.as_deref(),
     )?;
     let (training, test) = split(args, &task)?;
+    let load = |template: &str| load_task(args, Some(template));
+    let templates = templates::compare(args, &model, &training, &test, load)?;
+    if let Some(taken) = templates.iter().find(|t| t.taken) {
+        task = load(&taken.template)?;
+    }
+    let alone = alone(&task)?;
     let labels: Vec<usize> = training.iter().map(|e| e.label).collect();
     let parts = args.partition.split(&labels, args.clients, args.seed)?;
     let of = |indices: &[usize]| -> Vec<Labelled> {
@@ -87,7 +92,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     }
     let mapping = mapping.unwrap_or(Mapping::Identity);
     // The model as it is, though some generators' first prompts are not nothing.
-    let (zero_shot, _) = measure(&context, &mapping, None)?;
+    let (zero_shot, _) = measure(&model, &bench, &mapping, None)?;
     let mut hub = None;
     if chosen(Setting::Federated) {
         let benches = parts.iter().map(|p| of(p)).collect();
@@ -126,6 +131,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         test_examples: bench.environment().holdout,
         parameters: theta.len(),
         federation: rules(&context, hub.as_ref()),
+        templates,
         zero_shot,
         outcomes,
         timings: args.timings.then(|| Timings {
@@ -135,8 +141,10 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     })
 }
 
-fn load_task(args: &SimulateArgs) -> Result<Task, SimulateError> {
+/// The task as the arguments change it, with one of their templates where they have some.
+fn load_task(args: &SimulateArgs, template: Option<&str>) -> Result<Task, SimulateError> {
     let mut set = overrides(args);
+    set.extend(template.map(templates::setting));
     let task = task_source::load(&args.task, &set)?;
     let Some(secure) = &task.federation.secure else {
         return Ok(task);
@@ -237,15 +245,16 @@ fn fit_mapping(context: &Context<'_>, training: &[Labelled]) -> Result<Mapping, 
     Ok(counts.fit(per_label, lift))
 }
 
-/// Accuracy and mean loss on the test data, prompted by θ or not prompted at all.
-fn measure(
-    context: &Context<'_>,
+/// Accuracy and mean loss on the held-out examples of `bench`, prompted by θ or not prompted at all.
+pub(super) fn measure(
+    model: &Model,
+    bench: &Workbench,
     mapping: &Mapping,
     theta: Option<&[f32]>,
 ) -> Result<(f64, f64), SimulateError> {
     use shared::round::client::{Evaluation, Part, Purpose};
-    let objective: Objective = context.task.objective(mapping.clone());
-    let size = context.test.environment().holdout as u32;
+    let objective: Objective = bench.task().objective(mapping.clone());
+    let size = bench.environment().holdout as u32;
     let starts: Vec<u32> = (0..size).step_by(256).collect();
     let answers = parallel(&starts, |&start| {
         let evaluation = Evaluation {
@@ -255,11 +264,9 @@ fn measure(
             part: Part::Holdout,
             examples: (start..size.min(start + 256)).collect(),
         };
-        let queries = context
-            .test
-            .queries(&evaluation, 0..evaluation.examples.len());
-        let scores = context.model.ask(queries, context.task)?;
-        Ok((context.test.labels(&evaluation), scores))
+        let queries = bench.queries(&evaluation, 0..evaluation.examples.len());
+        let scores = model.ask(queries, bench.task())?;
+        Ok((bench.labels(&evaluation), scores))
     })?;
     // Summed in the order of the examples: the sum depends on it in its last bits.
     let mut sum = objective::Outcome::default();
@@ -421,7 +428,8 @@ fn point(
     participants: &[Participant],
     step: u32,
 ) -> Result<Point, SimulateError> {
-    let (test_accuracy, test_loss) = measure(context, mapping, Some(hub.theta()))?;
+    let (test_accuracy, test_loss) =
+        measure(context.model, context.test, mapping, Some(hub.theta()))?;
     let queries_per_participant = participants
         .iter()
         .map(|p| p.client.spent())
@@ -483,7 +491,7 @@ where
 fn compute(context: &Context<'_>, participant: &mut Participant) -> Result<(), SimulateError> {
     while let Action::Evaluate(evaluation) = &participant.action {
         let mut answers = Vec::new();
-        for request in Workbench::requests(evaluation, 2 * REQUEST_IMAGES) {
+        for request in Workbench::requests(evaluation, context.model.request()) {
             let queries = participant.bench.queries(evaluation, request);
             answers.push(context.model.ask(queries, context.task)?);
         }
