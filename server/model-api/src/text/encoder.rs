@@ -35,28 +35,33 @@ enum Pooling {
 
 /// One request's strings and what to compare with what.
 pub(super) fn prepare(queries: &[TextQuery<'_>], labels: &[&str]) -> Result<Prepared, QueryError> {
-    let mut strings: Vec<String> = queries.iter().map(|query| query.text.to_owned()).collect();
-    let mut begins = HashMap::new();
-    let mut prompts = Vec::with_capacity(queries.len());
-    for (text, query) in queries.iter().enumerate() {
+    let mut strings: Vec<String> = Vec::new();
+    // A step asks the same texts under every prompt: one entry for each saves copying and hashing.
+    let (mut texts, mut begins) = (HashMap::new(), HashMap::new());
+    let mut pairs = Vec::with_capacity(queries.len());
+    for (number, query) in queries.iter().enumerate() {
+        let text = *texts.entry(query.text).or_insert_with(|| {
+            strings.push(query.text.to_owned());
+            strings.len() - 1
+        });
         let begin = match begins.get(query.template) {
             Some(&begin) => begin,
             None => {
                 let begin = strings.len();
                 let new = query::prompts(query.template, labels);
                 strings.extend(new.ok_or_else(|| QueryError::NoPlace {
-                    text,
+                    text: number,
                     template: query.template.chars().take(80).collect(),
                 })?);
                 begins.insert(query.template, begin);
                 begin
             }
         };
-        prompts.push(begin);
+        pairs.push((text, begin));
     }
     Ok(Prepared::Embed(Embed {
         strings,
-        prompts,
+        pairs,
         labels: labels.len(),
     }))
 }
@@ -113,10 +118,10 @@ impl Encoder {
         for part in parts {
             let (own, others) = rest.split_at(part.strings.len());
             rest = others;
-            let rows = part.prompts.iter().zip(own).flat_map(|(&begin, text)| {
+            let rows = part.pairs.iter().flat_map(|&(text, begin)| {
                 own[begin..begin + part.labels]
                     .iter()
-                    .map(|prompt| dot(text, prompt) / self.temperature)
+                    .map(move |prompt| dot(&own[text], prompt) / self.temperature)
             });
             scores.push(rows.collect());
         }
