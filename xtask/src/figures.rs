@@ -10,11 +10,14 @@ mod digits;
 mod dropouts;
 mod epsilon;
 mod optimisers;
+mod rloo_vs_bdpl;
 mod rules;
 mod secure_sum_cost;
 mod simulation;
 pub mod sizes;
 mod step;
+mod text;
+mod text_data;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -39,6 +42,8 @@ const FIGURES: &[Figure] = &[
     secure_sum_cost::FIGURE,
     dropouts::FIGURE,
     step::FIGURE,
+    text::FIGURE,
+    rloo_vs_bdpl::FIGURE,
     aggregator::FIGURE,
     sizes::FIGURE,
 ];
