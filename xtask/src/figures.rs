@@ -9,12 +9,15 @@ mod byzantine;
 mod digits;
 mod dropouts;
 mod epsilon;
+mod images;
 mod optimisers;
+mod plot;
 mod rloo_vs_bdpl;
 mod rules;
 mod secure_sum_cost;
 mod simulation;
 pub mod sizes;
+mod spsa_gc;
 mod step;
 mod text;
 mod text_data;
@@ -36,6 +39,8 @@ const FIGURES: &[Figure] = &[
     digits::DARK_ON_LIGHT,
     ask_ahead::FIGURE,
     optimisers::FIGURE,
+    images::FIGURE,
+    spsa_gc::FIGURE,
     rules::FIGURE,
     epsilon::FIGURE,
     byzantine::FIGURE,
