@@ -102,6 +102,26 @@ fn a_prompt_is_found_and_the_same_seed_finds_it_again() {
         "{said}"
     );
 
+    // The scorer is sharper under a template with the word "good": the training examples say so.
+    let two = [
+        "--template",
+        "This is about {}.",
+        "--template",
+        "A good {}.",
+    ];
+    let chosen = simulate(&[&few[..], &two, &["--rounds", "1", "--json"]].concat()).json();
+    let templates = chosen["templates"].as_array().unwrap();
+    assert_eq!(
+        (&templates[0]["taken"], &templates[1]["taken"]),
+        (&false.into(), &true.into())
+    );
+    assert_eq!(templates[0]["test_accuracy"], zero_shot);
+    assert_eq!(templates[1]["test_accuracy"], chosen["zero_shot"]);
+    assert!(templates[1]["train_loss"].as_f64() < templates[0]["train_loss"].as_f64());
+    let prompt = chosen["outcomes"][0]["prompt"].as_str().unwrap();
+    assert!(prompt.ends_with("A good {}."), "{prompt}");
+    simulate(&["--shots", "8", "--template", "no place"]).expect(2, &["text.template"]);
+
     simulate(&["--shots", "41"]).expect(2, &["--shots 41", "40 examples"]);
     let no_file = ["--shots", "8", "--model-file", "x.onnx"];
     simulate(&no_file).expect(1, &["--model-file is for images"]);

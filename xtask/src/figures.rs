@@ -13,12 +13,15 @@ mod images;
 mod instructions;
 mod optimisers;
 mod plot;
+mod rloo_vs_bdpl;
 mod rules;
 mod secure_sum_cost;
 mod simulation;
 pub mod sizes;
 mod spsa_gc;
 mod step;
+mod text;
+mod text_data;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -46,6 +49,8 @@ const FIGURES: &[Figure] = &[
     secure_sum_cost::FIGURE,
     dropouts::FIGURE,
     step::FIGURE,
+    text::FIGURE,
+    rloo_vs_bdpl::FIGURE,
     aggregator::FIGURE,
     sizes::FIGURE,
 ];

@@ -83,7 +83,7 @@ impl Default for TextOptions {
 pub struct TextStats {
     /// Texts that went through the network.
     pub encodes: u64,
-    /// Texts whose embeddings were known already.
+    /// Texts whose embeddings were known already; what a request holds several times counts once.
     pub cache_hits: u64,
 }
 

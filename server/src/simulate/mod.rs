@@ -15,6 +15,7 @@ mod secrets;
 mod several;
 mod shift;
 mod split;
+mod templates;
 
 pub use model::ModelError;
 pub use report::table;
@@ -94,6 +95,10 @@ pub struct SimulateArgs {
     /// Only this: federated | local | centralised (repeatable). All by default.
     #[arg(long)]
     pub only: Vec<report::Setting>,
+    /// Of these label templates take the one with the least loss on the training data, without a prompt (repeatable;
+    /// of texts with a sentence encoder).
+    #[arg(long = "template", value_name = "TEMPLATE")]
+    pub templates: Vec<String>,
     /// Write the report here as JSON.
     #[arg(long)]
     pub report: Option<PathBuf>,

@@ -6,7 +6,7 @@ use model_api::{
     TextQuery,
 };
 use shared::model_api::{Scores, TextQueries};
-use shared::round::workbench::Queries;
+use shared::round::workbench::{Queries, REQUEST_IMAGES};
 use shared::task::Task;
 use shared::task::text::SoftShape;
 use std::path::{Path, PathBuf};
@@ -80,6 +80,11 @@ pub enum ModelError {
 
 /// The largest batch that is run at once: bounds the memory of a measurement on thousands of images.
 const CHUNK: usize = 128;
+/// Texts that are scored in one go in this process: a whole step, so that all its prompts share the cores.
+const TEXTS: usize = 8192;
+/// Embeddings that a simulation keeps (some 200 MB at 384 numbers each): no text is ever encoded twice for the many
+/// prompts that are tried between two measurements.
+const EMBEDDINGS: usize = 1 << 17;
 
 /// Threads that a simulation computes with.
 pub fn cores() -> usize {
@@ -159,6 +164,7 @@ impl Model {
             threads: cores(),
             // Alone a text's scores are the same whatever else is asked: same seed, same report.
             batch: Some(1),
+            cache: EMBEDDINGS,
             ..TextOptions::default()
         };
         let model = TextModel::load(folder, &options)?;
@@ -216,9 +222,18 @@ impl Model {
         Scores::new(task.model.output.classes, values).map_err(|e| ModelError::Run(e.to_string()))
     }
 
+    /// Inputs that a participant should ask at once.
+    pub fn request(&self) -> usize {
+        match self {
+            Self::Local(_) | Self::Remote(..) => 2 * REQUEST_IMAGES,
+            Self::Texts(_) => TEXTS,
+        }
+    }
+
     fn most(&self) -> usize {
         match self {
-            Self::Local(_) | Self::Texts(_) => CHUNK,
+            Self::Local(_) => CHUNK,
+            Self::Texts(_) => TEXTS,
             Self::Remote(_, _, most) => *most,
         }
     }

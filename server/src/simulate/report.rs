@@ -1,6 +1,7 @@
 //! What a simulation found, as JSON and as a table.
 
 use super::attack::AttackReport;
+use super::templates::TemplateReport;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use shared::federation::choice::{Choice, Keep};
@@ -157,6 +158,9 @@ pub struct Report {
     pub parameters: usize,
     /// How the federation combines updates.
     pub federation: RuleReport,
+    /// Label templates that were compared without a prompt.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub templates: Vec<TemplateReport>,
     /// Accuracy without a prompt.
     pub zero_shot: f64,
     /// Each instruction on the test data, in the task's order (`--oracle`).
@@ -197,6 +201,16 @@ pub fn table(report: &Report) -> String {
             o.queries_per_participant,
             bytes(o.bytes_up_per_participant),
             bytes(o.bytes_down_per_participant),
+        ));
+    }
+    for t in &report.templates {
+        lines.push(format!(
+            "template {:?}: loss {:.4} and {:.1}% on the training data, {:.1}% on the test data{}",
+            t.template,
+            t.train_loss,
+            100.0 * t.train_accuracy,
+            100.0 * t.test_accuracy,
+            if t.taken { " (taken)" } else { "" }
         ));
     }
     for o in &report.outcomes {

@@ -7,7 +7,7 @@ use super::report::{
 };
 use super::secrets::{self, Clock};
 use super::split::split;
-use super::{SimulateArgs, SimulateError};
+use super::{SimulateArgs, SimulateError, templates};
 use crate::data::hold_out;
 use crate::task_source;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,7 +24,7 @@ use shared::round::messages::RoundRecord;
 use shared::round::phase::Phase;
 use shared::round::server::Round;
 use shared::round::wire;
-use shared::round::workbench::{Input, Labelled, Queries, REQUEST_IMAGES, Workbench};
+use shared::round::workbench::{Input, Labelled, Queries, Workbench};
 use shared::task::text::Prompt;
 use shared::task::{Rule, Task};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,8 +62,7 @@ struct Context<'a> {
 /// Runs all settings that the arguments ask for.
 pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     let begun = Instant::now();
-    let task = load_task(args)?;
-    let alone = alone(&task)?;
+    let mut task = load_task(args, args.templates.first().map(String::as_str))?;
     let bad = attack::draw(args.bad.unwrap_or(0.0), args.clients, args.seed);
     let model = Model::open(
         &task,
@@ -73,6 +72,12 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         args.output.as_deref(),
     )?;
     let (training, test) = split(args, &task)?;
+    let load = |template: &str| load_task(args, Some(template));
+    let templates = templates::compare(args, &model, &training, &test, load)?;
+    if let Some(taken) = templates.iter().find(|t| t.taken) {
+        task = load(&taken.template)?;
+    }
+    let alone = alone(&task)?;
     let labels: Vec<usize> = training.iter().map(|e| e.label).collect();
     let parts = args.partition.split(&labels, args.clients, args.seed)?;
     let of = |indices: &[usize]| -> Vec<Labelled> {
@@ -96,7 +101,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         args,
     };
     // The model as it is, though some generators' first prompts are not nothing.
-    let (zero_shot, _) = measure(&context, &mapping, None)?;
+    let (zero_shot, _) = measure(&model, &bench, &mapping, None)?;
     let oracle = if args.oracle {
         oracle(&context, &mapping)?
     } else {
@@ -140,6 +145,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         test_examples: bench.environment().holdout,
         parameters: theta.len(),
         federation: rules(&context, hub.as_ref()),
+        templates,
         zero_shot,
         oracle,
         outcomes,
@@ -150,8 +156,10 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     })
 }
 
-fn load_task(args: &SimulateArgs) -> Result<Task, SimulateError> {
+/// The task as the arguments change it, with one of their templates where they have some.
+fn load_task(args: &SimulateArgs, template: Option<&str>) -> Result<Task, SimulateError> {
     let mut set = overrides(args);
+    set.extend(template.map(templates::setting));
     let task = task_source::load(&args.task, &set)?;
     let Some(secure) = &task.federation.secure else {
         return Ok(task);
@@ -278,15 +286,16 @@ fn unprompted(task: &Task, examples: &[Labelled]) -> Queries {
     }
 }
 
-/// Accuracy and mean loss on the test data, prompted by θ or not prompted at all.
-fn measure(
-    context: &Context<'_>,
+/// Accuracy and mean loss on the held-out examples of `bench`, prompted by θ or not prompted at all.
+pub(super) fn measure(
+    model: &Model,
+    bench: &Workbench,
     mapping: &Mapping,
     theta: Option<&[f32]>,
 ) -> Result<(f64, f64), SimulateError> {
     use shared::round::client::{Evaluation, Part, Purpose};
-    let objective: Objective = context.task.objective(mapping.clone());
-    let size = context.test.environment().holdout as u32;
+    let objective: Objective = bench.task().objective(mapping.clone());
+    let size = bench.environment().holdout as u32;
     let starts: Vec<u32> = (0..size).step_by(256).collect();
     let answers = parallel(&starts, |&start| {
         let evaluation = Evaluation {
@@ -297,11 +306,9 @@ fn measure(
             part: Part::Holdout,
             examples: (start..size.min(start + 256)).collect(),
         };
-        let queries = context
-            .test
-            .queries(&evaluation, 0..evaluation.examples.len());
-        let scores = context.model.ask(queries, context.task)?;
-        Ok((context.test.labels(&evaluation), scores))
+        let queries = bench.queries(&evaluation, 0..evaluation.examples.len());
+        let scores = model.ask(queries, bench.task())?;
+        Ok((bench.labels(&evaluation), scores))
     })?;
     // Summed in the order of the examples: the sum depends on it in its last bits.
     let mut sum = objective::Outcome::default();
@@ -324,7 +331,7 @@ fn oracle(context: &Context<'_>, mapping: &Mapping) -> Result<Vec<OnTest>, Simul
         theta[arm] = 1.0;
         let best = context.task.ranking(&theta).into_iter().next();
         let instruction = best.ok_or(SimulateError::NoInstructions)?.instruction;
-        let (test_accuracy, _) = measure(context, mapping, Some(&theta))?;
+        let (test_accuracy, _) = measure(context.model, context.test, mapping, Some(&theta))?;
         found.push(OnTest {
             instruction,
             test_accuracy,
@@ -464,7 +471,7 @@ fn federate(
     let last = point(context, &mapping, &hub, &participants, updates)?;
     let chosen = match hub.record().choice() {
         Some(choice) => Some(Chosen {
-            test_accuracy: measure(context, &mapping, hub.record().kept())?.0,
+            test_accuracy: measure(context.model, context.test, &mapping, hub.record().kept())?.0,
             choice: (setting != Setting::Local).then_some(choice),
         }),
         None => None,
@@ -533,7 +540,8 @@ fn point(
     participants: &[Participant],
     step: u32,
 ) -> Result<Point, SimulateError> {
-    let (test_accuracy, test_loss) = measure(context, mapping, Some(hub.theta()))?;
+    let (test_accuracy, test_loss) =
+        measure(context.model, context.test, mapping, Some(hub.theta()))?;
     let queries_per_participant = participants
         .iter()
         .map(|p| p.client.spent())
@@ -595,7 +603,7 @@ where
 fn compute(context: &Context<'_>, participant: &mut Participant) -> Result<(), SimulateError> {
     while let Action::Evaluate(evaluation) = &participant.action {
         let mut answers = Vec::new();
-        for request in Workbench::requests(evaluation, 2 * REQUEST_IMAGES) {
+        for request in Workbench::requests(evaluation, context.model.request()) {
             let queries = participant.bench.queries(evaluation, request);
             answers.push(context.model.ask(queries, context.task)?);
         }

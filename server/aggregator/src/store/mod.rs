@@ -149,6 +149,11 @@ fn migrator() -> Migrator {
             "counting_and_draws",
             include_str!("../../migrations/0004_counting_and_draws.sql"),
         ),
+        migration(
+            5,
+            "search",
+            include_str!("../../migrations/0005_search.sql"),
+        ),
     ])
 }
 

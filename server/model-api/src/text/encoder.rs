@@ -40,17 +40,21 @@ pub(super) fn prepare(
     limits: Option<SoftLimits>,
 ) -> Result<Prepared, QueryError> {
     let mut soft_prompts = SoftPrompts::new(limits);
-    let mut pieces = Vec::with_capacity(queries.len());
-    for (text, query) in queries.iter().enumerate() {
-        pieces.push(Piece {
-            text: query.text.to_owned(),
-            soft: soft_prompts.take(text, query.soft_text)?,
+    let mut pieces: Vec<Piece> = Vec::new();
+    // A step asks the same texts under every prompt: one entry for each saves copying and hashing.
+    let (mut texts, mut begins) = (HashMap::new(), HashMap::new());
+    let mut pairs = Vec::with_capacity(queries.len());
+    for (number, query) in queries.iter().enumerate() {
+        let soft = soft_prompts.take(number, query.soft_text)?;
+        let key = (query.text, soft.as_ref().map(|soft| soft.digest));
+        let text = *texts.entry(key).or_insert_with(|| {
+            pieces.push(Piece {
+                text: query.text.to_owned(),
+                soft,
+            });
+            pieces.len() - 1
         });
-    }
-    let mut begins = HashMap::new();
-    let mut prompts = Vec::with_capacity(queries.len());
-    for (text, query) in queries.iter().enumerate() {
-        let soft = soft_prompts.take(text, query.soft_template)?;
+        let soft = soft_prompts.take(number, query.soft_template)?;
         let key = (query.template, soft.as_ref().map(|soft| soft.digest));
         let begin = match begins.get(&key) {
             Some(&begin) => begin,
@@ -58,7 +62,7 @@ pub(super) fn prepare(
                 let begin = pieces.len();
                 let new = query::prompts(query.template, labels);
                 let new = new.ok_or_else(|| QueryError::NoPlace {
-                    text,
+                    text: number,
                     template: query.template.chars().take(80).collect(),
                 })?;
                 pieces.extend(new.map(|text| Piece {
@@ -69,11 +73,11 @@ pub(super) fn prepare(
                 begin
             }
         };
-        prompts.push(begin);
+        pairs.push((text, begin));
     }
     Ok(Prepared::Embed(Embed {
         pieces,
-        prompts,
+        pairs,
         labels: labels.len(),
     }))
 }
@@ -127,10 +131,10 @@ impl Encoder {
         for part in parts {
             let (own, others) = rest.split_at(part.pieces.len());
             rest = others;
-            let rows = part.prompts.iter().zip(own).flat_map(|(&begin, text)| {
+            let rows = part.pairs.iter().flat_map(|&(text, begin)| {
                 own[begin..begin + part.labels]
                     .iter()
-                    .map(|prompt| dot(text, prompt) / self.temperature)
+                    .map(move |prompt| dot(&own[text], prompt) / self.temperature)
             });
             scores.push(rows.collect());
         }
