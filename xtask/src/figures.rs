@@ -9,6 +9,7 @@ mod byzantine;
 mod digits;
 mod dropouts;
 mod epsilon;
+mod memory;
 mod optimisers;
 mod rules;
 mod secure_sum_cost;
@@ -41,6 +42,7 @@ const FIGURES: &[Figure] = &[
     step::FIGURE,
     aggregator::FIGURE,
     sizes::FIGURE,
+    memory::FIGURE,
 ];
 
 /// One figure that can be recomputed.
