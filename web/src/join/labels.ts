@@ -6,8 +6,14 @@ export function asksForDigits(labels: readonly string[]): boolean {
 /** More are not listed. */
 const LISTED = 40;
 
-/** The labels, each with the word that stands for it where that is another; the first of many. */
+/** A label with the word that stands for it, where that is another: "1 (World)". */
+export function labelNames(labels: readonly string[], words: readonly string[]): (label: string) => string {
+  const names = new Map(labels.map((label, i) => [label, (words[i] ?? label) === label ? label : `${label} (${words[i] ?? ''})`]));
+  return (label) => names.get(label) ?? label;
+}
+
+/** The labels with their words; the first of many. */
 export function labelList(labels: readonly string[], words: readonly string[]): string {
-  const named = labels.map((label, i) => ((words[i] ?? label) === label ? label : `${label} (${words[i] ?? ''})`));
+  const named = labels.map(labelNames(labels, words));
   return named.length > LISTED ? `${named.slice(0, LISTED).join(', ')} … (${named.length} in all)` : named.join(', ');
 }

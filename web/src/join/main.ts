@@ -11,6 +11,7 @@ import { ended } from '../lib/words';
 import type { DataSource, FromWorker, TrainingProgress, Trouble } from '../worker/protocol';
 import { apiKey, backendOf, preparesOf, showHosts, showModelAmount, wireSettings } from './agree';
 import { Chooser } from './choose';
+import { labelNames } from './labels';
 import { PictureClock, SHOWN, showPictures, showTexts } from './pictures';
 import { showReport } from './report';
 import { RunningView } from './running';
@@ -40,6 +41,8 @@ class JoinPage {
   private view: View = 'loading';
   private opened: Opened | null = null;
   private inputs: Inputs = 'images';
+  /** A label as people read it. */
+  private nameOf = (label: string): string => label;
   private detail: FederationDetail | null = null;
   private source: DataSource | null = null;
   private wish: Wish = { agreed: false, paused: false };
@@ -161,7 +164,7 @@ class JoinPage {
         showPictures(message.pictures);
         break;
       case 'texts':
-        showTexts(message.texts);
+        showTexts(message.texts, this.nameOf);
         break;
       case 'trouble':
         this.onTrouble(message.trouble);
@@ -182,6 +185,7 @@ class JoinPage {
     if (opened.summary.description !== '') show(document, 'description', opened.summary.description);
     if (!this.wish.agreed) document.title = `${opened.summary.name} – Fed-BBPT`;
     this.inputs = inputsOf(opened.task);
+    this.nameOf = labelNames(opened.labels, opened.text?.words ?? []);
     showInputs(document, this.inputs);
     showHosts(opened, this.inputs);
     this.running.about(this.inputs);
@@ -241,7 +245,7 @@ class JoinPage {
     byId('data-progress', HTMLElement).hidden = true;
     this.troubles.clear('data');
     const place = byId('data-report', HTMLElement);
-    showReport(place, report, this.inputs);
+    showReport(place, report, this.inputs, this.nameOf);
     if (this.opened !== null && report.bytesPerQuery !== undefined) showModelAmount(this.opened, this.inputs, report.bytesPerQuery);
     this.ready(true, `${plural(report.total, this.said('{item}'))} ready. This sends ${this.inputs === 'texts' ? 'them' : 'copies of them'} to ${this.opened?.modelOrigin ?? 'the model'}.`);
     // After a crash before anything was stored: the person had already agreed.

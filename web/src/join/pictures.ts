@@ -43,8 +43,9 @@ export function showPictures(pictures: readonly Picture[]): void {
   if (pictures.length > 0) byId('pictures', HTMLElement).replaceChildren(...pictures.map(example));
 }
 
-export function showTexts(texts: readonly AnsweredText[]): void {
-  if (texts.length > 0) byId('pictures', HTMLElement).replaceChildren(...texts.map(answeredText));
+export function showTexts(texts: readonly AnsweredText[], nameOf: (label: string) => string): void {
+  const named = texts.map((text) => ({ ...text, label: nameOf(text.label), answerBefore: nameOf(text.answerBefore), answerNow: nameOf(text.answerNow) }));
+  if (named.length > 0) byId('pictures', HTMLElement).replaceChildren(...named.map(answeredText));
 }
 
 /** Asks for new pictures when θ is a new one, but not too often and not for nobody. */

@@ -35,7 +35,9 @@ function skippedList(report: DataReport): HTMLElement {
 }
 
 /** Fills the report's place. */
-export function showReport(place: HTMLElement, report: DataReport, inputs: Inputs): void {
+export function showReport(place: HTMLElement, given: DataReport, inputs: Inputs, nameOf: (label: string) => string): void {
+  const named = <T extends { label: string }>(one: T): T => ({ ...one, label: nameOf(one.label) });
+  const report = { ...given, counts: given.counts.map(named), samples: given.samples.map(named) };
   const training = report.counts.reduce((sum, c) => sum + c.training, 0);
   const holdout = report.counts.reduce((sum, c) => sum + c.holdout, 0);
   const labels = report.counts.filter((c) => c.training + c.holdout > 0).length;

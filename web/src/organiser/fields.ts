@@ -74,7 +74,7 @@ export const GROUPS: readonly Group[] = [
     fields: texts(
       { path: 'generator.candidates', label: 'Words that it may be made of', kind: 'candidates', value: 'news, stories, report, world, national, market, game, software', help: 'Separated by commas or lines; no word at all is always one of the choices, and the start. Everybody can read this list: do not take it from data owners’ texts.', wide: true },
       { path: 'generator.positions', label: 'Words in it at most', kind: 'whole', value: '4' },
-      { path: 'generator.place', label: 'They stand', kind: 'choice', value: '', options: [['', 'where the model takes them best'], ['label', 'before the sentence for a label'], ['input', 'before the text']], help: 'Best: before the sentence, if there is one.' },
+      { path: 'generator.place', label: 'They stand', kind: 'choice', value: '', options: [['', 'where it fits best'], ['label', 'before the sentence for a label'], ['input', 'before the text']], help: 'Best: before the sentence, if there is one.' },
       { path: 'optimizer.draws', label: 'Prompts tried in a step', kind: 'whole', value: '20', help: 'Each with every text of the step.' },
     ),
   },
