@@ -2,11 +2,4 @@
 import { defineConfig } from '@playwright/test';
 import tests from './playwright.config.ts';
 
-const launch = tests.use?.launchOptions;
-
-export default defineConfig({
-  ...tests,
-  testDir: 'figures',
-  timeout: 300_000,
-  use: { ...tests.use, launchOptions: { ...launch, args: [...(launch?.args ?? []), '--enable-precise-memory-info'] } },
-});
+export default defineConfig({ ...tests, testDir: 'figures', timeout: 300_000 });

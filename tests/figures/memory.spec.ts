@@ -2,13 +2,14 @@
  * Peak memory of a browser participant: one tab in a browser of its own takes part in a few rounds, for each prompt
  * generator. Writes `FIGURE_OUT`, a JSON object by generator; the numbers are MiB.
  */
-import { readFile, writeFile } from 'node:fs/promises';
-import { chromium, type Browser, type Page } from '@playwright/test';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium, expect, test, type Browser, type Page } from '@playwright/test';
 import { JoinPage } from '../browser/pages/join.ts';
 import { House, type Federation, type Settings } from '../browser/support/house.ts';
 import { file } from '../browser/support/pictures.ts';
-import { CHROMIUM } from '../browser/support/paths.ts';
-import { expect, test } from '../browser/support/test.ts';
+import { CHROMIUM, WEB } from '../browser/support/paths.ts';
 import config from '../figures.config.ts';
 
 const MIB = 1 << 20;
@@ -17,12 +18,12 @@ const SAMPLE_MS = 50;
 
 const ROUNDS: Settings = { 'federation.rounds': 4, 'federation.open.count_min': 1, 'federation.upload.count_min': 1, 'federation.open.time_min_ms': 0, 'federation.upload.time_min_ms': 0 };
 
-/** Steps of the size that the built-in tasks have: 4 pictures, 15 directions forward; of texts 16 and 20 draws. */
+/** Steps of the size that the built-in tasks have: 4 pictures, 15 directions forward; of texts 16 and 20 draws, whose steps are larger, so that there are fewer. */
 const GENERATORS: Record<string, (house: House) => Promise<Federation>> = {
   statistic: (house) => house.federation(ROUNDS),
   frame: (house) => house.federation({ ...ROUNDS, generator: '{"kind":"frame"}' }),
   coordinator: (house) => house.federation({ ...ROUNDS, generator: '{"kind":"coordinator"}' }),
-  discrete: (house) => house.reviews({ ...ROUNDS, 'optimizer.draws': 20, 'federation.batch': 16, 'federation.local_steps': 5 }),
+  discrete: (house) => house.reviews({ ...ROUNDS, 'optimizer.draws': 20, 'federation.batch': 16, 'federation.local_steps': 2 }),
 };
 
 interface Peak {
@@ -36,8 +37,11 @@ interface Peak {
   empty_tab_mib: number | null;
 }
 
-/** Lets the Worker's script note the wasm module's memory when it is instantiated. */
-async function noteMemory(page: Page): Promise<void> {
+/**
+ * A copy of the built pages whose scripts note the wasm module's memory when it is instantiated. Scripts that Playwright
+ * answers itself come from no address, and the browser keeps such a Worker from asking servers on this machine.
+ */
+async function notingPages(folder: string): Promise<void> {
   const note = `for (const name of ['instantiate', 'instantiateStreaming']) {
     const original = WebAssembly[name];
     WebAssembly[name] = async (...given) => {
@@ -46,17 +50,38 @@ async function noteMemory(page: Page): Promise<void> {
       return made;
     };
   }\n`;
-  await page.route('**/*.js', async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, body: note + (await response.text()) });
-  });
+  await cp(WEB, folder, { recursive: true });
+  for (const name of await readdir(folder, { recursive: true })) {
+    if (name.endsWith('.js')) await writeFile(join(folder, name), note + (await readFile(join(folder, name), 'utf8')));
+  }
 }
 
-/** Used JavaScript memory and wasm memory of the page or of its Worker, in bytes. */
-function used(): [js: number, wasm: number] {
-  const { memory } = performance as unknown as { memory: { usedJSHeapSize: number } };
-  const { wasmMemory } = globalThis as unknown as { wasmMemory?: WebAssembly.Memory };
-  return [memory.usedJSHeapSize, wasmMemory?.buffer.byteLength ?? 0];
+/** Asks how much JavaScript the page and its Worker use, in bytes, by the debugger's protocol. */
+async function heapOf(page: Page): Promise<() => Promise<number>> {
+  const session = await page.context().newCDPSession(page);
+  let worker: string | null = null;
+  let told: (used: number) => void = () => undefined;
+  session.on('Target.attachedToTarget', ({ sessionId, targetInfo }) => {
+    if (targetInfo.type === 'worker') worker = sessionId;
+  });
+  session.on('Target.receivedMessageFromTarget', ({ message }) => {
+    const { result } = JSON.parse(message) as { result?: { usedSize?: number } };
+    told(result?.usedSize ?? 0);
+  });
+  // Not flattened: Playwright's sessions cannot speak to a Worker's own.
+  await session.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false });
+  return async () => {
+    const { usedSize } = await session.send('Runtime.getHeapUsage');
+    if (worker === null) return usedSize;
+    const answer = new Promise<number>((resolve) => (told = resolve));
+    await session.send('Target.sendMessageToTarget', { sessionId: worker, message: JSON.stringify({ id: 1, method: 'Runtime.getHeapUsage' }) });
+    return usedSize + (await answer);
+  };
+}
+
+/** Bytes of the wasm module's memory, in the Worker. */
+function wasmMemory(): number {
+  return (globalThis as unknown as { wasmMemory?: WebAssembly.Memory }).wasmMemory?.buffer.byteLength ?? 0;
 }
 
 /** Peak resident memory of the largest renderer process, in MiB. */
@@ -73,11 +98,11 @@ async function renderer(browser: Browser): Promise<number | null> {
   return Number.isFinite(largest) ? largest : null;
 }
 
-async function load(join: JoinPage, generator: string): Promise<void> {
-  if (generator !== 'discrete') return join.chooseBuiltin(1, EXAMPLES);
-  const lines = Array.from({ length: EXAMPLES }, (_, i) => `${i % 2 ? 'positive' : 'negative'}: film ${i} had a plot and some acting`);
-  await join.files(file('reviews.txt', lines.join('\n').replaceAll(': ', ' ')));
-  await expect(join.id('data-report')).toBeVisible();
+async function load(owner: JoinPage, generator: string): Promise<void> {
+  if (generator !== 'discrete') return owner.chooseBuiltin(1, EXAMPLES);
+  const lines = Array.from({ length: EXAMPLES }, (_, i) => `${i % 2 ? 'positive' : 'negative'}: film ${i} had a plot`);
+  await owner.files(file('reviews.txt', lines.join('\n').replaceAll(': ', ' ')));
+  await expect(owner.id('data-report')).toBeVisible();
 }
 
 async function measure(house: House, generator: string, make: (house: House) => Promise<Federation>): Promise<Peak> {
@@ -87,16 +112,15 @@ async function measure(house: House, generator: string, make: (house: House) => 
     const page = await browser.newPage();
     await page.goto(`${house.aggregator}/favicon.ico`);
     const empty = await renderer(browser);
-    await noteMemory(page);
-    const join = new JoinPage(page);
-    await join.open(federation.link);
-    await load(join, generator);
-    await join.start();
+    const heap = await heapOf(page);
+    const owner = new JoinPage(page);
+    await owner.open(federation.link);
+    await load(owner, generator);
+    await owner.start();
     let [js, wasm] = [0, 0];
-    while (!(await join.id('finished').isVisible())) {
-      const parts = await Promise.all([page.evaluate(used), ...page.workers().map((worker) => worker.evaluate(used))]);
-      js = Math.max(js, parts.reduce((sum, [own]) => sum + own, 0));
-      wasm = Math.max(wasm, ...parts.map(([, own]) => own));
+    while (!(await owner.id('finished').isVisible())) {
+      js = Math.max(js, await heap());
+      wasm = Math.max(wasm, ...(await Promise.all(page.workers().map((worker) => worker.evaluate(wasmMemory)))));
       await page.waitForTimeout(SAMPLE_MS);
     }
     expect(wasm, 'the wasm module was found').toBeGreaterThan(0);
@@ -107,12 +131,20 @@ async function measure(house: House, generator: string, make: (house: House) => 
   }
 }
 
-test('peak memory of a participant, by generator', async ({ house }) => {
+test('peak memory of a participant, by generator', async () => {
+  const pages = await mkdtemp(join(tmpdir(), 'fed-bbpt-figures-'));
+  await notingPages(pages);
+  const house = await House.open(pages);
   const peaks: Record<string, Record<string, number | null>> = {};
-  for (const [generator, make] of Object.entries(GENERATORS)) {
-    const peak = await measure(house, generator, make);
-    peaks[generator] = Object.fromEntries(Object.entries(peak).map(([key, value]) => [key, value === null ? null : Math.round(10 * Number(value)) / 10]));
-    console.log(generator, peaks[generator]);
+  try {
+    for (const [generator, make] of Object.entries(GENERATORS)) {
+      const peak = await measure(house, generator, make);
+      peaks[generator] = Object.fromEntries(Object.entries(peak).map(([key, value]) => [key, value === null ? null : Math.round(10 * Number(value)) / 10]));
+      console.log(generator, peaks[generator]);
+    }
+  } finally {
+    await house.close();
+    await rm(pages, { recursive: true });
   }
   await writeFile(process.env['FIGURE_OUT'] ?? test.info().outputPath('memory.json'), JSON.stringify(peaks));
 });

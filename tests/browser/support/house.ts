@@ -74,21 +74,22 @@ export class House {
 
   private constructor(
     private readonly folder: string,
+    private readonly web: string,
     private aggregatorProcess: Child,
     private readonly modelProcess: Child,
   ) {}
 
-  /** Both servers on free ports; the aggregator first, because the model API must allow its origin. */
-  static async open(): Promise<House> {
+  /** Both servers on free ports, with the pages in `web`; the aggregator first, because the model API must allow its origin. */
+  static async open(web: string = WEB): Promise<House> {
     checkPaths();
     const folder = await mkdtemp(join(tmpdir(), 'fed-bbpt-browser-'));
-    const aggregator = await House.aggregator(folder, '127.0.0.1:0');
+    const aggregator = await House.aggregator(folder, web, '127.0.0.1:0');
     const model = await Child.start(FED_BBPT, ['model-api', '--listen', '127.0.0.1:0', '--allow-origin', aggregator.url]);
-    return new House(folder, aggregator, model);
+    return new House(folder, web, aggregator, model);
   }
 
-  private static aggregator(folder: string, listen: string): Promise<Child> {
-    return Child.start(FED_BBPT, ['serve', '--listen', listen, '--database', join(folder, 'tests.sqlite'), '--web', WEB], { FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN });
+  private static aggregator(folder: string, web: string, listen: string): Promise<Child> {
+    return Child.start(FED_BBPT, ['serve', '--listen', listen, '--database', join(folder, 'tests.sqlite'), '--web', web], { FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN });
   }
 
   /** The aggregator dies without warning; what it gives starts it again on the same port and database. */
@@ -96,7 +97,7 @@ export class House {
     const { host } = new URL(this.aggregator);
     await this.aggregatorProcess.kill();
     return async () => {
-      this.aggregatorProcess = await House.aggregator(this.folder, host);
+      this.aggregatorProcess = await House.aggregator(this.folder, this.web, host);
     };
   }
 
