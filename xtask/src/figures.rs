@@ -11,6 +11,7 @@ mod dropouts;
 mod epsilon;
 mod images;
 mod instructions;
+mod memory;
 mod optimisers;
 mod plot;
 mod rloo_vs_bdpl;
@@ -53,6 +54,7 @@ const FIGURES: &[Figure] = &[
     rloo_vs_bdpl::FIGURE,
     aggregator::FIGURE,
     sizes::FIGURE,
+    memory::FIGURE,
 ];
 
 /// One figure that can be recomputed.

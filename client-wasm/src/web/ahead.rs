@@ -48,6 +48,10 @@ impl Ahead {
 impl Owner {
     /// What will be asked next, as far as it is certain; nothing if the owner wants no preparation.
     pub fn upcoming(&self, bench: &Workbench) -> Option<Evaluation> {
+        // Wording texts takes no time.
+        if shared::task::text::BUILT && self.task.text.is_some() {
+            return None;
+        }
         let client = self.client.borrow();
         let client = client.as_ref().filter(|_| self.opening.prepare)?;
         client.upcoming(&bench.environment())

@@ -6,6 +6,8 @@ use std::future::Future;
 use shared::model_api::{
     Description, Dialect, Method, ModelApiError, Request, Response, Retry, Scores, dialect,
 };
+#[cfg(feature = "texts")]
+use shared::model_api::{TextDialect, TextQueries, text_dialect};
 use shared::round::workbench::REQUEST_IMAGES;
 use shared::task::{Task, origin_of};
 
@@ -26,12 +28,69 @@ const MOST_BODY: usize = 8 << 20;
 /// Nor does one hold more images: several smaller ones are answered sooner.
 const MOST_IMAGES: usize = REQUEST_IMAGES;
 
+/// How the API is spoken to about the task's kind of inputs.
+enum Speech {
+    Images(Box<dyn Dialect>),
+    #[cfg(feature = "texts")]
+    Texts(Box<dyn TextDialect>),
+}
+
+impl Speech {
+    fn new(task: &Task) -> Result<Self, ModelApiError> {
+        #[cfg(feature = "texts")]
+        if task.text.is_some() {
+            return text_dialect(task).map(Self::Texts);
+        }
+        dialect(&task.model).map(Self::Images)
+    }
+
+    fn describe_request(&self) -> Request {
+        match self {
+            Self::Images(dialect) => dialect.describe_request(),
+            #[cfg(feature = "texts")]
+            Self::Texts(dialect) => dialect.describe_request(),
+        }
+    }
+
+    fn check_description(&self, answer: &Response<'_>) -> Result<Description, ModelApiError> {
+        match self {
+            Self::Images(dialect) => dialect.check_description(answer),
+            #[cfg(feature = "texts")]
+            Self::Texts(dialect) => dialect.check_description(answer),
+        }
+    }
+
+    /// Texts have another way in: nobody asks a model of texts about images.
+    fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError> {
+        match self {
+            Self::Images(dialect) => dialect.infer_request(images, count),
+            #[cfg(feature = "texts")]
+            Self::Texts(_) => Err(other_kind()),
+        }
+    }
+
+    fn parse(&self, answer: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
+        match self {
+            Self::Images(dialect) => dialect.parse(answer, count),
+            #[cfg(feature = "texts")]
+            Self::Texts(dialect) => dialect.parse(answer, count),
+        }
+    }
+}
+
+#[cfg(feature = "texts")]
+fn other_kind() -> ModelApiError {
+    ModelApiError::InvalidSpec {
+        faults: vec!["input.kind is not that of what is to be sent".to_owned()],
+    }
+}
+
 /// The model API as one owner uses it.
 pub struct ModelApi {
     url: String,
     /// The page's own origin, which the server must allow.
     page: String,
-    dialect: Box<dyn Dialect>,
+    speech: Speech,
     image_bytes: usize,
     key: RefCell<Option<String>>,
     description: RefCell<Description>,
@@ -53,7 +112,7 @@ impl ModelApi {
         Ok(Self {
             url: task.model.url.trim_end_matches('/').to_owned(),
             page: page.to_owned(),
-            dialect: dialect(&task.model)?,
+            speech: Speech::new(task)?,
             image_bytes: task.shape().bytes() * task.model.input.datatype.size(),
             key: RefCell::default(),
             description: RefCell::default(),
@@ -72,7 +131,7 @@ impl ModelApi {
         *self.key.borrow_mut() = key.filter(|key| !key.is_empty());
     }
 
-    /// Images that one request may hold.
+    /// Images, or texts, that one request may hold.
     pub fn images_per_request(&self) -> usize {
         let most = (MOST_BODY / self.image_bytes.max(1)).clamp(1, MOST_IMAGES);
         self.description
@@ -88,12 +147,12 @@ impl ModelApi {
 
     /// Reads the model's description and compares it with the task.
     pub async fn describe(&self) -> Result<Description, Trouble> {
-        let request = self.dialect.describe_request();
+        let request = self.speech.describe_request();
         let mut tries = 0;
         let description = loop {
             let result = self.send(&request).await.map_err(Failure::Silent);
             let read = result.and_then(|answer| {
-                self.dialect
+                self.speech
                     .check_description(&view(&answer))
                     .map_err(Failure::Api)
             });
@@ -113,7 +172,27 @@ impl ModelApi {
         images: &[u8],
         count: usize,
     ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
-        let request = self.dialect.infer_request(images, count);
+        self.ask_with(self.speech.infer_request(images, count), count)
+    }
+
+    /// The same about texts.
+    #[cfg(feature = "texts")]
+    pub fn ask_texts<'a>(
+        &'a self,
+        queries: &TextQueries,
+    ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
+        let request = match &self.speech {
+            Speech::Images(_) => Err(other_kind()),
+            Speech::Texts(dialect) => Ok(dialect.infer_request(queries)),
+        };
+        self.ask_with(request, queries.texts.len())
+    }
+
+    fn ask_with<'a>(
+        &'a self,
+        request: Result<Request, ModelApiError>,
+        count: usize,
+    ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
         let first = request.as_ref().ok().map(|request| self.send(request));
         async move {
             let request = request.map_err(|error| self.api_trouble(&error))?;
@@ -127,7 +206,7 @@ impl ModelApi {
                 let scores = result.map_err(Failure::Silent).and_then(|answer| {
                     self.received
                         .set(self.received.get() + answer.body.len() as u64);
-                    self.dialect
+                    self.speech
                         .parse(&view(&answer), count)
                         .map_err(Failure::Api)
                 });

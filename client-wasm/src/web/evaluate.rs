@@ -1,4 +1,4 @@
-//! An evaluation: images → prompted images → model API → losses.
+//! An evaluation: images → prompted images → model API → losses; texts go the way of [`super::texts`].
 //!
 //! While some requests are under way the next one's images are rendered (on the GPU all of them were, in one
 //! dispatch), and after them those of the evaluation that comes next ([`super::ahead`]). What a failed evaluation
@@ -121,6 +121,12 @@ impl Owner {
     ) -> Result<(), Trouble> {
         if missing.is_empty() {
             return Ok(());
+        }
+        #[cfg(feature = "texts")]
+        if self.task.text.is_some() {
+            return self
+                .ask_about_texts(bench, evaluation, missing, answers)
+                .await;
         }
         let started = now();
         let on_gpu = match ready.step {

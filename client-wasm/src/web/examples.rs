@@ -1,27 +1,63 @@
-//! The owner's examples, fitted to the model's input, and their split.
+//! The owner's examples, as the model takes them, and their split.
 
+use serde_json::{Value, json};
 use shared::data::partition::split_holdout;
+#[cfg(feature = "texts")]
+use shared::data::texts::Text;
 use shared::round::client::Part;
+#[cfg(feature = "texts")]
+use shared::round::wire;
+#[cfg(feature = "texts")]
+use shared::round::workbench::Input;
 use shared::round::workbench::Labelled;
 use shared::task::Task;
 
-/// Labelled images and their split.
+use super::report::Buffers;
+
+/// Labelled inputs and their split.
 pub struct Examples {
-    bytes: usize,
-    images: Vec<u8>,
+    content: Content,
     labels: Vec<u32>,
     training: Vec<usize>,
     holdout: Vec<usize>,
 }
 
+enum Content {
+    Images {
+        /// Of one.
+        bytes: usize,
+        images: Vec<u8>,
+    },
+    #[cfg(feature = "texts")]
+    Texts(Vec<Text>),
+}
+
+/// Letters of a text that are shown.
+#[cfg(feature = "texts")]
+const SHOWN: usize = 400;
+
 impl Examples {
     /// `images` hold 3·H·W bytes for each label. The split is a function of the task and the labels.
     pub fn new(task: &Task, images: Vec<u8>, labels: Vec<u32>) -> Option<Self> {
         let bytes = task.shape().bytes();
+        let fits = images.len() == labels.len() * bytes;
+        fits.then(|| Content::Images { bytes, images })
+            .and_then(|content| Self::split(task, content, labels))
+    }
+
+    /// A text for each label.
+    #[cfg(feature = "texts")]
+    pub fn of_texts(task: &Task, texts: Vec<Text>, labels: Vec<u32>) -> Option<Self> {
+        let fits = texts.len() == labels.len();
+        fits.then(|| Content::Texts(texts))
+            .and_then(|content| Self::split(task, content, labels))
+    }
+
+    fn split(task: &Task, content: Content, labels: Vec<u32>) -> Option<Self> {
         let known = labels
             .iter()
             .all(|label| (*label as usize) < task.labels.len());
-        if labels.is_empty() || images.len() != labels.len() * bytes || !known {
+        if labels.is_empty() || !known {
             return None;
         }
         let classes: Vec<usize> = labels.iter().map(|label| *label as usize).collect();
@@ -33,8 +69,7 @@ impl Examples {
             (training, holdout)
         };
         Some(Self {
-            bytes,
-            images,
+            content,
             labels,
             training,
             holdout,
@@ -54,9 +89,22 @@ impl Examples {
         self.labels.len()
     }
 
-    /// The image of an example, by its number among all.
+    /// The image of an example, by its number among all; of texts nothing.
     pub fn image(&self, index: usize) -> &[u8] {
-        &self.images[index * self.bytes..][..self.bytes]
+        match &self.content {
+            Content::Images { bytes, images } => &images[index * bytes..][..*bytes],
+            #[cfg(feature = "texts")]
+            Content::Texts(_) => &[],
+        }
+    }
+
+    /// The texts, if these are some.
+    #[cfg(feature = "texts")]
+    pub fn texts(&self) -> &[Text] {
+        match &self.content {
+            Content::Images { .. } => &[],
+            Content::Texts(texts) => texts,
+        }
     }
 
     /// Its label.
@@ -66,28 +114,91 @@ impl Examples {
 
     /// What the training works with.
     pub fn labelled(&self, part: Part) -> Vec<Labelled> {
-        let one = |&index: &usize| Labelled::image(self.image(index).to_vec(), self.label(index));
+        let one = |&index: &usize| match &self.content {
+            Content::Images { .. } => {
+                Labelled::image(self.image(index).to_vec(), self.label(index))
+            }
+            #[cfg(feature = "texts")]
+            Content::Texts(texts) => Labelled {
+                input: Input::Text(texts[index].clone()),
+                label: self.label(index),
+            },
+        };
         self.part(part).iter().map(one).collect()
     }
 
-    /// For the storage: the number of examples, their labels (both u32, little-endian), their images.
+    /// An example to look at.
+    pub fn sample(&self, task: &Task, index: usize, buffers: &mut Buffers) -> Value {
+        let label = &task.labels[self.label(index)];
+        match &self.content {
+            Content::Images { .. } => json!({
+                "label": label,
+                "width": task.shape().width,
+                "height": task.shape().height,
+                "rgba": buffers.add(self.image(index)),
+            }),
+            #[cfg(feature = "texts")]
+            Content::Texts(texts) => {
+                let [first, second] = shown(&texts[index]);
+                json!({ "label": label, "first": first, "second": second })
+            }
+        }
+    }
+
+    /// Bytes of a question about one of these texts, on the average; nothing of images.
+    #[cfg(feature = "texts")]
+    pub fn mean_bytes(&self, task: &Task) -> Option<usize> {
+        let (texts, wording) = (self.texts(), task.text.as_ref()?);
+        let none = shared::task::text::Prompt::default();
+        let inputs: usize = texts.iter().map(|t| wording.input(t, &none).len()).sum();
+        let template = wording.template(&none).map_or(0, |template| template.len());
+        Some(inputs / texts.len().max(1) + template)
+    }
+
+    /// For the storage: the number of examples, their labels (both u32, little-endian), their images or texts.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(4 + 4 * self.labels.len() + self.images.len());
+        let mut bytes = Vec::new();
         bytes.extend((self.labels.len() as u32).to_le_bytes());
         bytes.extend(self.labels.iter().flat_map(|label| label.to_le_bytes()));
-        bytes.extend(&self.images);
+        match &self.content {
+            Content::Images { images, .. } => bytes.extend(images),
+            #[cfg(feature = "texts")]
+            Content::Texts(texts) => {
+                let pairs: Vec<[&str; 2]> = texts.iter().map(|t| [&*t.first, &*t.second]).collect();
+                bytes.extend(wire::encode(&pairs));
+            }
+        }
         bytes
     }
 
     /// From the storage; nothing if the bytes do not belong to the task.
     pub fn from_bytes(task: &Task, bytes: &[u8]) -> Option<Self> {
         let (count, rest) = bytes.split_first_chunk::<4>()?;
-        let (labels, images) =
+        let (labels, content) =
             rest.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(4)?)?;
         let labels = labels
             .chunks_exact(4)
             .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect();
-        Self::new(task, images.to_vec(), labels)
+        #[cfg(feature = "texts")]
+        if task.text.is_some() {
+            let pairs: Vec<[String; 2]> = wire::decode(content).ok()?;
+            let text = |[first, second]: [String; 2]| Text { first, second };
+            return Self::of_texts(task, pairs.into_iter().map(text).collect(), labels);
+        }
+        Self::new(task, content.to_vec(), labels)
     }
+}
+
+/// The beginnings of both texts of a pair.
+#[cfg(feature = "texts")]
+pub fn shown(text: &Text) -> [String; 2] {
+    [&text.first, &text.second].map(|part| {
+        let mut letters = part.chars();
+        let mut shown: String = letters.by_ref().take(SHOWN).collect();
+        if letters.next().is_some() {
+            shown.push('…');
+        }
+        shown
+    })
 }

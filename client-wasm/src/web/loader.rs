@@ -1,7 +1,7 @@
-//! The owner's files become [`Examples`]. The Worker opens, unpacks and decodes (`web/src/worker/files.ts`);
+//! The owner's pictures become [`Examples`]. The Worker opens, unpacks and decodes (`web/src/worker/files.ts`);
 //! what is what, and what is wrong with it, is decided here and in [`shared::data`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
@@ -13,15 +13,14 @@ use shared::round::client::Part;
 use wasm_bindgen::prelude::*;
 
 use super::examples::Examples;
+use super::notes::{Notes, code, sentence, shortened};
 use super::owner::Owner;
-use super::report::{self, Buffers, Place, Trouble};
+use super::report::{self, Buffers};
 use super::saved::record;
 use super::session::Session;
 
 /// Images are kept up to so many bytes; of more an even sample is taken.
 const MOST_BYTES: usize = 128 << 20;
-/// So many skipped files are named.
-const NAMED: usize = 20;
 /// So many examples are shown.
 const SAMPLES: usize = 12;
 
@@ -34,11 +33,8 @@ pub struct Loader {
     plan: RefCell<Vec<PlannedFile>>,
     images: RefCell<Vec<u8>>,
     classes: RefCell<Vec<u32>>,
-    skipped: RefCell<Vec<(String, String)>>,
-    skipped_total: Cell<usize>,
     unknown: RefCell<Vec<String>>,
-    fault: RefCell<Option<DataError>>,
-    warnings: RefCell<Vec<String>>,
+    notes: Notes,
 }
 
 #[wasm_bindgen]
@@ -53,11 +49,8 @@ impl Loader {
             plan: RefCell::default(),
             images: RefCell::default(),
             classes: RefCell::default(),
-            skipped: RefCell::default(),
-            skipped_total: Cell::new(0),
             unknown: RefCell::default(),
-            fault: RefCell::default(),
-            warnings: RefCell::default(),
+            notes: Notes::default(),
         }
     }
 
@@ -83,9 +76,9 @@ impl Loader {
             .transpose()
             .and_then(|table| files::plan(&paths, &self.owner.task.labels, table.as_ref()));
         let planned = planned.map_err(|fault| self.remember(fault))?;
-        self.warnings
-            .borrow_mut()
-            .extend(planned.warnings.iter().map(ToString::to_string));
+        for warning in &planned.warnings {
+            self.notes.warn(warning.to_string());
+        }
         let mut out = Vec::new();
         for (number, file) in planned.files.iter().enumerate() {
             let (kind, partner) = match &file.kind {
@@ -106,8 +99,8 @@ impl Loader {
             .iter()
             .filter(|file| matches!(file.kind, PlannedKind::Skip(_)))
             .count();
-        self.skipped_total
-            .set(self.skipped_total.get() + planned.skipped.saturating_sub(named));
+        self.notes
+            .add_skipped(planned.skipped.saturating_sub(named));
         *self.plan.borrow_mut() = planned.files;
         Ok(report::text_of(&Value::Array(out)))
     }
@@ -207,16 +200,7 @@ impl Loader {
 
     /// Leaves a file out, with the reason.
     pub fn skip(&self, name: &str, reason: &str) {
-        self.skipped_total.set(self.skipped_total.get() + 1);
-        let mut skipped = self.skipped.borrow_mut();
-        if skipped.len() < NAMED {
-            // The reason often begins with the name, which the page shows beside it.
-            let reason = reason
-                .strip_prefix(name)
-                .and_then(|rest| rest.strip_prefix(": "))
-                .unwrap_or(reason);
-            skipped.push((name.to_owned(), reason.to_owned()));
-        }
+        self.notes.skip(name, reason);
     }
 
     /// Makes the collection the session's data, saves it, and reports it; or says why it cannot be used, and
@@ -225,27 +209,18 @@ impl Loader {
         let (images, classes) = (self.images.take(), self.classes.take());
         self.report_unknown();
         let Some(examples) = Examples::new(&self.owner.task, images, classes) else {
-            let fault = self.fault.take().unwrap_or(DataError::Empty {
-                file: "the chosen data".to_owned(),
-            });
             let known_only = self.unknown.borrow().is_empty();
-            let code = if known_only {
-                code(&fault)
-            } else {
-                "unknown_labels"
-            };
-            self.owner.trouble(&Trouble::new(
-                Place::Data,
-                code,
-                "These data cannot be used",
-                sentence(&fault.to_string()),
-            ));
+            self.notes.refuse(&self.owner, |fault| {
+                let code = if known_only {
+                    code(fault)
+                } else {
+                    "unknown_labels"
+                };
+                (code, sentence(&fault.to_string()))
+            });
             return false;
         };
-        let examples = Rc::new(examples);
-        self.owner.take_examples(Rc::clone(&examples));
-        self.owner.save(record::DATA, &examples.to_bytes()).await;
-        self.report(&examples);
+        take(&self.owner, examples, &self.notes).await;
         true
     }
 }
@@ -304,7 +279,7 @@ impl Loader {
             let text = format!(
                 "{path} holds {count} examples; {share} of them are used, spread evenly, because a browser tab's memory is small."
             );
-            self.warnings.borrow_mut().push(text);
+            self.notes.warn(text);
         }
         Ok(())
     }
@@ -335,11 +310,8 @@ impl Loader {
         self.classes.borrow_mut().push(class as u32);
     }
 
-    /// Keeps the first fault, for the case that nothing is usable; gives its text.
     fn remember(&self, fault: DataError) -> String {
-        let text = fault.to_string();
-        self.fault.borrow_mut().get_or_insert(fault);
-        text
+        self.notes.remember(fault)
     }
 
     fn report_unknown(&self) {
@@ -348,30 +320,18 @@ impl Loader {
             return;
         }
         if let Err(fault) = self.labels.resolve(unknown.iter().map(String::as_str)) {
-            self.warnings
-                .borrow_mut()
-                .push(sentence(&fault.to_string()));
-            self.fault.borrow_mut().get_or_insert(fault);
+            self.notes.warn(sentence(&fault.to_string()));
+            self.notes.remember(fault);
         }
     }
+}
 
-    fn report(&self, examples: &Examples) {
-        let skipped: Vec<Value> = self
-            .skipped
-            .borrow()
-            .iter()
-            .map(|(name, reason)| json!({ "name": name, "reason": reason }))
-            .collect();
-        let mut warnings = self.warnings.borrow().clone();
-        warnings.extend(advice(&self.owner, examples));
-        post_report(
-            &self.owner,
-            examples,
-            &skipped,
-            self.skipped_total.get(),
-            &warnings,
-        );
-    }
+/// Makes examples the session's, saves and reports them.
+pub async fn take(owner: &Owner, examples: Examples, notes: &Notes) {
+    let examples = Rc::new(examples);
+    owner.take_examples(Rc::clone(&examples));
+    owner.save(record::DATA, &examples.to_bytes()).await;
+    post_report(owner, &examples, notes);
 }
 
 fn advice(owner: &Owner, examples: &Examples) -> Option<String> {
@@ -382,20 +342,8 @@ fn advice(owner: &Owner, examples: &Examples) -> Option<String> {
         .map(|warning| sentence(&warning.to_string()))
 }
 
-/// Posts what the session's data are; after a reload too.
-pub fn report_stored(owner: &Owner, examples: &Examples) {
-    let warnings: Vec<String> = advice(owner, examples).into_iter().collect();
-    post_report(owner, examples, &[], 0, &warnings);
-}
-
-fn post_report(
-    owner: &Owner,
-    examples: &Examples,
-    skipped: &[Value],
-    skipped_total: usize,
-    warnings: &[String],
-) {
-    let shape = owner.task.shape();
+/// Posts what the session's data are, after a reload too.
+pub fn post_report(owner: &Owner, examples: &Examples, notes: &Notes) {
     let mut counts = vec![[0u32; 2]; owner.task.labels.len()];
     for (side, part) in [Part::Training, Part::Holdout].into_iter().enumerate() {
         examples
@@ -410,72 +358,23 @@ fn post_report(
         .zip(&counts)
         .map(|(label, [training, holdout])| json!({ "label": label, "training": training, "holdout": holdout }))
         .collect();
+    let mut report = notes.report(advice(owner, examples));
+    report["counts"] = counts.into();
+    report["total"] = examples.len().into();
     let mut buffers = Buffers::default();
     let shown = examples.len().min(SAMPLES);
-    let samples: Vec<Value> = (0..shown)
-        .map(|i| i * examples.len() / shown)
-        .map(|i| {
-            json!({
-                "label": owner.task.labels[examples.label(i)],
-                "width": shape.width,
-                "height": shape.height,
-                "rgba": buffers.add(examples.image(i)),
-            })
-        })
+    let samples = (0..shown).map(|i| i * examples.len() / shown);
+    let samples: Vec<Value> = samples
+        .map(|i| examples.sample(&owner.task, i, &mut buffers))
         .collect();
-    let report = json!({
-        "counts": counts,
-        "total": examples.len(),
-        "skipped": skipped,
-        "skippedTotal": skipped_total,
-        "warnings": warnings,
-        "samples": samples,
-    });
+    report["samples"] = samples.into();
+    #[cfg(feature = "texts")]
+    if let Some(bytes) = examples.mean_bytes(&owner.task) {
+        report["bytesPerQuery"] = bytes.into();
+    }
     report::post_with(
         &owner.host,
         &json!({ "type": "data-loaded", "report": report }),
         buffers,
     );
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(40).collect()
-}
-
-fn sentence(text: &str) -> String {
-    if text.ends_with('.') {
-        text.to_owned()
-    } else {
-        format!("{text}.")
-    }
-}
-
-/// Stable names of data faults.
-fn code(fault: &DataError) -> &'static str {
-    match fault {
-        DataError::WrongKind { .. } => "wrong_kind",
-        DataError::Truncated { .. } => "truncated",
-        DataError::TrailingBytes { .. } => "trailing_bytes",
-        DataError::IdxForm { .. } => "idx_form",
-        DataError::PairMismatch { .. } => "pair_mismatch",
-        DataError::RaggedRow { .. } => "ragged_row",
-        DataError::NotANumber { .. } => "not_a_number",
-        DataError::OutOfRange { .. } => "out_of_range",
-        DataError::NoLabel { .. } => "no_label",
-        DataError::NoText { .. } => "no_text",
-        DataError::JsonLine { .. } => "json_line",
-        DataError::OpenQuote { .. } => "open_quote",
-        DataError::NotUtf8 { .. } => "not_utf8",
-        DataError::NoShape { .. } => "no_shape",
-        DataError::ShapeMismatch { .. } => "shape_mismatch",
-        DataError::WhichLabel { .. } => "which_label",
-        DataError::NoSuchColumn { .. } => "no_such_column",
-        DataError::Empty { .. } => "empty_data",
-        DataError::Image { .. } => "image_size",
-        DataError::Picture { .. } => "undecodable_picture",
-        DataError::TooManyFiles { .. } => "too_many_files",
-        DataError::UnknownLabels { .. } => "unknown_labels",
-        DataError::OneClass { .. } => "one_class",
-        DataError::LabelTwice { .. } => "label_twice",
-    }
 }

@@ -10,8 +10,9 @@
 //! | [`ask`] | one request to the model API, with its retries |
 //! | [`aggregator`] | requests to the aggregator |
 //! | [`http`], [`timer`], [`host`] | `fetch`, `setTimeout`, and what the Worker does for us |
-//! | [`examples`], [`loader`] | the owner's data |
-//! | [`pictures`] | before and after, to look at |
+//! | [`examples`], [`loader`], `text_loader`, [`notes`] | the owner's data, and what there is to say about them |
+//! | [`pictures`], `texts` | before and after, to look at; what only a task of texts has |
+//! | `candidates` | words for a prompt, for the organiser |
 //! | [`saved`] | what survives a reload |
 //! | [`random`] | secrets |
 //! | [`report`] | messages to the page, and errors in words |
@@ -20,6 +21,8 @@
 mod aggregator;
 mod ahead;
 mod ask;
+#[cfg(feature = "texts")]
+mod candidates;
 mod driver;
 mod evaluate;
 mod examples;
@@ -27,17 +30,26 @@ mod host;
 mod http;
 mod loader;
 mod measure;
+mod notes;
 mod owner;
 mod pictures;
 mod random;
 mod report;
 mod saved;
 mod session;
+#[cfg(feature = "texts")]
+mod text_loader;
+#[cfg(feature = "texts")]
+mod texts;
 mod timer;
 
+#[cfg(feature = "texts")]
+pub use candidates::prompt_candidates;
 pub use loader::Loader;
 pub use measure::measure_step;
 pub use session::Session;
+#[cfg(feature = "texts")]
+pub use text_loader::TextLoader;
 
 use wasm_bindgen::prelude::*;
 

@@ -5,7 +5,6 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use serde_json::{Value, json};
-use shared::generator::Generator;
 use shared::optimizer::Candidate;
 use shared::round::client::{Action, Client, Event, Part, Secrets, StopReason};
 use shared::round::wire;
@@ -72,7 +71,6 @@ pub struct Owner {
     pub opening: Opening,
     pub task: Task,
     pub task_hash: String,
-    pub generator: Box<dyn Generator>,
     pub aggregator: Aggregator,
     pub model: ModelApi,
     pub examples: RefCell<Option<Rc<Examples>>>,
@@ -189,7 +187,7 @@ impl Owner {
 
     /// The candidates of a step, whoever asks: only their number and kind matter.
     pub fn candidates(&self) -> Vec<Candidate> {
-        let state = shared::optimizer::State::new(self.generator.initial(), 0);
+        let state = shared::optimizer::State::new(self.task.initial().unwrap_or_default(), 0);
         self.task
             .optimizer(0)
             .map(|optimizer| optimizer.ask(&state))
@@ -278,35 +276,38 @@ impl Owner {
         } else {
             "paused"
         };
-        report::post(
-            &self.host,
-            &json!({ "type": "progress", "progress": {
-                "activity": activity,
-                "localStep": done,
-                "localSteps": of,
-                "view": client.view(),
-                "before": client.before().map(|outcome| outcome.accuracy()),
-                "curve": client.curve(),
-                "delivered": client.delivered(),
-                "queries": client.spent() + self.other_queries.get(),
-                "queryBudget": self.task.federation.query_budget,
-                "bytesToModel": self.model.sent.get(),
-                "bytesFromModel": self.model.received.get(),
-                "bytesToAggregator": self.aggregator.sent.get(),
-                "bytesFromAggregator": self.aggregator.received.get(),
-                "stopped": self.stop.get(),
-                "suspicion": client.suspicion(),
-                "privacy": client.privacy(&self.task),
-                "choice": client.choice(),
-                "record": client.record().map(|record| json!({
-                    "lines": record.lines(),
-                    "head": record.head(),
-                })),
-                "prepared": self.prepared.get(),
-                "renderMs": self.render_ms.get(),
-                "askMs": self.ask_ms.get(),
-            }}),
-        );
+        #[cfg_attr(not(feature = "texts"), expect(unused_mut))]
+        let mut message = json!({ "type": "progress", "progress": {
+            "activity": activity,
+            "localStep": done,
+            "localSteps": of,
+            "view": client.view(),
+            "before": client.before().map(|outcome| outcome.accuracy()),
+            "curve": client.curve(),
+            "delivered": client.delivered(),
+            "queries": client.spent() + self.other_queries.get(),
+            "queryBudget": self.task.federation.query_budget,
+            "bytesToModel": self.model.sent.get(),
+            "bytesFromModel": self.model.received.get(),
+            "bytesToAggregator": self.aggregator.sent.get(),
+            "bytesFromAggregator": self.aggregator.received.get(),
+            "stopped": self.stop.get(),
+            "suspicion": client.suspicion(),
+            "privacy": client.privacy(&self.task),
+            "choice": client.choice(),
+            "record": client.record().map(|record| json!({
+                "lines": record.lines(),
+                "head": record.head(),
+            })),
+            "prepared": self.prepared.get(),
+            "renderMs": self.render_ms.get(),
+            "askMs": self.ask_ms.get(),
+        }});
+        #[cfg(feature = "texts")]
+        if let Some(prompt) = self.prompt(client) {
+            message["progress"]["prompt"] = prompt.into();
+        }
+        report::post(&self.host, &message);
     }
 
     /// Shows the backend.

@@ -29,14 +29,17 @@ impl Owner {
             count.min(MOST).min(self.model.images_per_request()),
         );
         let (theta, objective) = (self.theta_now(), self.objective_now()?);
+        let Ok(generator) = self.task.generator() else {
+            return Ok(());
+        };
         let prepared: Vec<Prepared> = indices
             .iter()
-            .map(|index| self.generator.prepare(examples.image(*index)))
+            .map(|index| generator.prepare(examples.image(*index)))
             .collect();
         let batch: Vec<&Prepared> = prepared.iter().collect();
         let mut prompted = Vec::new();
         generator::render(
-            &*self.generator,
+            &*generator,
             &theta,
             &[Candidate::BASE],
             &batch,
@@ -88,15 +91,15 @@ impl Owner {
     }
 
     /// The θ in use; before the record was read, the first one.
-    fn theta_now(&self) -> Vec<f32> {
+    pub fn theta_now(&self) -> Vec<f32> {
         self.client
             .borrow()
             .as_ref()
             .and_then(|client| client.theta().map(<[f32]>::to_vec))
-            .unwrap_or_else(|| self.generator.initial())
+            .unwrap_or_else(|| self.task.initial().unwrap_or_default())
     }
 
-    fn objective_now(&self) -> Result<Objective, Trouble> {
+    pub fn objective_now(&self) -> Result<Objective, Trouble> {
         let learnt = self
             .client
             .borrow()
@@ -115,7 +118,7 @@ impl Owner {
 }
 
 /// Evenly spread over the part, so that not all are of one class.
-fn chosen(examples: &Examples, count: usize) -> Vec<usize> {
+pub fn chosen(examples: &Examples, count: usize) -> Vec<usize> {
     let part = match examples.part(Part::Holdout) {
         [] => examples.part(Part::Training),
         holdout => holdout,
@@ -132,7 +135,7 @@ fn difference(original: &[u8], prompted: &[u8]) -> Vec<u8> {
 }
 
 /// The label with the largest score, and its share in the softmax.
-fn answer(objective: &Objective, row: &[f32]) -> (usize, f32) {
+pub fn answer(objective: &Objective, row: &[f32]) -> (usize, f32) {
     let scores = objective.label_scores(row);
     let best = shared::objective::loss::argmax(&scores);
     let largest = scores.get(best).copied().unwrap_or(0.0);

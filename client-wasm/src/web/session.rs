@@ -16,10 +16,13 @@ use super::driver;
 use super::evaluate::no_data;
 use super::examples::Examples;
 use super::host::Host;
-use super::loader::report_stored;
+use super::loader::post_report;
+use super::notes::Notes;
 use super::owner::{Opening, Owner};
 use super::report::{self, Place, Trouble};
 use super::saved::{Found, Membership, record};
+#[cfg(feature = "texts")]
+use super::texts;
 use super::timer::{Signal, back_off, now, sleep};
 use crate::renderer::{self, Workload};
 
@@ -79,6 +82,11 @@ impl Session {
             let started = now();
             let checked = async {
                 let description = owner.model.describe().await?;
+                #[cfg(feature = "texts")]
+                if owner.task.text.is_some() {
+                    owner.try_a_text().await?;
+                    return Ok(description);
+                }
                 // An even grey picture tells nobody anything.
                 let image = vec![128; owner.task.shape().bytes()];
                 owner.model.ask(&image, 1).await?;
@@ -171,11 +179,18 @@ impl Session {
         self.owner.visible.raise();
     }
 
-    /// Posts pictures of held-out examples before and now.
+    /// Posts held-out examples with the model's answers before and now.
     pub fn pictures(&self, count: usize) {
         let owner = Rc::clone(&self.owner);
         spawn_local(async move {
-            if let Err(trouble) = owner.pictures(count).await {
+            #[cfg(feature = "texts")]
+            let shown = match owner.task.text {
+                Some(_) => owner.answered_texts(count).await,
+                None => owner.pictures(count).await,
+            };
+            #[cfg(not(feature = "texts"))]
+            let shown = owner.pictures(count).await;
+            if let Err(trouble) = shown {
                 owner.trouble(&trouble);
             }
         });
@@ -202,7 +217,7 @@ impl Session {
         host: Host,
     ) -> Result<Session, (Host, Trouble)> {
         let parts = parts(&opening, detail.task.clone());
-        let (task, generator, model) = match parts {
+        let (task, model) = match parts {
             Ok(parts) => parts,
             Err(trouble) => return Err((host, trouble)),
         };
@@ -246,7 +261,6 @@ impl Session {
             rendered: RefCell::default(),
             opening,
             task,
-            generator,
         };
         if let Some(membership) = found.membership {
             match found.state {
@@ -255,17 +269,20 @@ impl Session {
             }
             *owner.membership.borrow_mut() = Some(membership);
         }
-        let candidates = owner.candidates();
-        let work = Workload {
-            generator: &*owner.generator,
-            shape: owner.task.shape(),
-            candidates: &candidates,
-            images: owner.task.federation.batch as usize,
-        };
-        let (gpu, choice) =
-            renderer::choose(owner.opening.backend, &owner.opening.gpu, &work, now).await;
-        *owner.gpu.borrow_mut() = gpu.map(Rc::new);
-        *owner.choice.borrow_mut() = choice;
+        // Nothing is rendered of texts, which have no such generator.
+        if let Ok(generator) = owner.task.generator() {
+            let candidates = owner.candidates();
+            let work = Workload {
+                generator: &*generator,
+                shape: owner.task.shape(),
+                candidates: &candidates,
+                images: owner.task.federation.batch as usize,
+            };
+            let (gpu, choice) =
+                renderer::choose(owner.opening.backend, &owner.opening.gpu, &work, now).await;
+            *owner.gpu.borrow_mut() = gpu.map(Rc::new);
+            *owner.choice.borrow_mut() = choice;
+        }
         Ok(Session {
             owner: Rc::new(owner),
         })
@@ -279,34 +296,37 @@ impl Session {
             .as_ref()
             .map(|membership| membership.participant);
         let examples = owner.examples.borrow().clone();
-        report::post(
-            &owner.host,
-            &json!({
-                "type": "opened",
-                "summary": detail.summary,
-                "task": owner.task.source(),
-                "labels": owner.task.labels,
-                "modelUrl": owner.task.model.url,
-                "modelOrigin": origin_of(&owner.task.model.url),
-                "backend": *owner.choice.borrow(),
-                "resumable": participant.is_some() && examples.is_some(),
-                "participant": participant,
-                "trainingQueries": owner.task.training_queries().unwrap_or(0),
-                "bytesPerQuery": owner.model.bytes_per_image(),
-                "bytesPerUpdate": update_bytes(&owner.task),
-                "sum": owner.task.federation.secure.map(|secure| json!({
-                    "people": secure.policy.contributors_min(),
-                    "cohort": secure.policy.cohort_min,
-                    "groups": secure.policy.groups,
-                })),
-                "noise": owner.task.federation.privacy.map(|privacy| json!({
-                    "epsilon": privacy.epsilon,
-                    "delta": privacy.delta,
-                })),
-            }),
-        );
+        #[cfg_attr(not(feature = "texts"), expect(unused_mut))]
+        let mut message = json!({
+            "type": "opened",
+            "summary": detail.summary,
+            "task": owner.task.source(),
+            "labels": owner.task.labels,
+            "modelUrl": owner.task.model.url,
+            "modelOrigin": origin_of(&owner.task.model.url),
+            "backend": *owner.choice.borrow(),
+            "resumable": participant.is_some() && examples.is_some(),
+            "participant": participant,
+            "trainingQueries": owner.task.training_queries().unwrap_or(0),
+            "bytesPerQuery": owner.model.bytes_per_image(),
+            "bytesPerUpdate": update_bytes(&owner.task),
+            "sum": owner.task.federation.secure.map(|secure| json!({
+                "people": secure.policy.contributors_min(),
+                "cohort": secure.policy.cohort_min,
+                "groups": secure.policy.groups,
+            })),
+            "noise": owner.task.federation.privacy.map(|privacy| json!({
+                "epsilon": privacy.epsilon,
+                "delta": privacy.delta,
+            })),
+        });
+        #[cfg(feature = "texts")]
+        if let Some(text) = &owner.task.text {
+            message["text"] = texts::described(text);
+        }
+        report::post(&owner.host, &message);
         if let Some(examples) = examples {
-            report_stored(owner, &examples);
+            post_report(owner, &examples, &Notes::default());
         }
         owner.progress(true);
     }
@@ -323,9 +343,7 @@ fn update_bytes(task: &Task) -> usize {
     }
 }
 
-type Parts = (Task, Box<dyn shared::generator::Generator>, ModelApi);
-
-fn parts(opening: &Opening, source: Value) -> Result<Parts, Trouble> {
+fn parts(opening: &Opening, source: Value) -> Result<(Task, ModelApi), Trouble> {
     let bad = |text: String| {
         Trouble::new(
             Place::Open,
@@ -353,19 +371,9 @@ fn parts(opening: &Opening, source: Value) -> Result<Parts, Trouble> {
             "its sums have no masks, which is for simulations only".to_owned()
         ));
     }
-    // Without texts in the build the task itself was at fault.
-    if shared::task::text::BUILT && task.text.is_some() {
-        return Err(Trouble::new(
-            Place::Open,
-            "text_task",
-            "This federation works with texts",
-            "This page takes part with pictures only. Take part from the command line: fed-bbpt join, with the link that you were sent.",
-        ));
-    }
-    let generator = task.generator().map_err(|faults| bad(faults.to_string()))?;
     let model =
         ModelApi::new(&task, &opening.aggregator).map_err(|error| bad(error.to_string()))?;
-    Ok((task, generator, model))
+    Ok((task, model))
 }
 
 /// The federation, waited for as long as it takes; nothing if there is none.

@@ -4,18 +4,12 @@
 use super::split::{self, Split};
 use super::{LoadError, Loaded, Source, bytes_of, sources_of};
 use shared::data::DataError;
-use shared::data::labels::{Labels, Resolved};
 use shared::data::texts::{self, TextExample};
 use shared::round::workbench::{Input, Labelled};
 use shared::task::Task;
 use shared::task::text::TextTask;
 use std::collections::HashMap;
 use std::path::Path;
-
-/// Endings of files that are read from a folder or a zip; a single file may have any.
-const TABLES: [&str; 5] = ["csv", "tsv", "jsonl", "ndjson", "json"];
-/// Without a table these are: beside one they are licences and lists of classes.
-const LINES: [&str; 5] = ["txt", "all", "train", "dev", "test"];
 
 /// Loads the texts of `path`, or of one part of it, for a task of texts.
 pub fn load(
@@ -26,18 +20,13 @@ pub fn load(
 ) -> Result<Loaded, LoadError> {
     let mut notes = Vec::new();
     let mut examples = read_split(path, &task.labels, wanted, &mut notes)?;
-    // SNLI's mark of texts whose annotators did not agree.
-    if !task.labels.iter().any(|label| label == "-") {
-        let before = examples.len();
-        examples.retain(|example| example.label != "-");
-        let left_out = before - examples.len();
-        if left_out > 0 {
-            notes.push(format!(
-                "{left_out} texts with the label \"-\" were left out"
-            ));
-        }
+    let left_out = texts::leave_out_disputed(&mut examples, &task.labels);
+    if left_out > 0 {
+        notes.push(format!(
+            "{left_out} texts with the label \"-\" were left out"
+        ));
     }
-    let resolved = resolve(&examples, task, text)?;
+    let resolved = texts::resolve(&examples, &task.labels, &text.words)?;
     notes.extend(resolved.warning.map(|w| w.to_string()));
     let examples = examples
         .into_iter()
@@ -48,16 +37,6 @@ pub fn load(
         })
         .collect();
     Ok(Loaded { examples, notes })
-}
-
-/// By the task's labels, or, where a file writes them out, by their words.
-fn resolve(examples: &[TextExample], task: &Task, text: &TextTask) -> Result<Resolved, DataError> {
-    let labels = || examples.iter().map(|e| &*e.label);
-    let by_label = Labels::new(&task.labels).resolve(labels());
-    by_label.or_else(|fault| {
-        let by_word = Labels::new(&text.words).resolve(labels());
-        by_word.map_err(|_| fault)
-    })
 }
 
 /// All examples below `path`; `known` may be empty, for texts without labels.
@@ -81,15 +60,9 @@ fn read_split(
     }
     let mut names: Vec<&str> = sources.keys().map(String::as_str).collect();
     names.sort_unstable();
-    let of = |endings: &[&str], name: &&str| endings.contains(&ending(name)) && !is_hidden(name);
-    let endings = if names.iter().any(|name| of(&TABLES, name)) {
-        &TABLES[..]
-    } else {
-        &LINES
-    };
     let mut examples = Vec::new();
-    for name in names {
-        if sources.len() > 1 && !of(endings, &name) {
+    for (name, taken) in names.iter().zip(texts::taken(&names)) {
+        if !taken {
             notes.push(format!("{name} was left out: it is no table of texts"));
             continue;
         }
@@ -104,16 +77,6 @@ fn read_split(
 
 fn content(sources: &HashMap<String, Source>, name: &str) -> Result<Vec<u8>, LoadError> {
     bytes_of(sources, name, name.to_ascii_lowercase().ends_with(".gz"))
-}
-
-fn ending(name: &str) -> &str {
-    let name = name.strip_suffix(".gz").unwrap_or(name);
-    name.rsplit_once('.').map_or("", |(_, ending)| ending)
-}
-
-fn is_hidden(name: &str) -> bool {
-    name.split('/')
-        .any(|part| part.starts_with('.') || part == "__MACOSX")
 }
 
 #[cfg(test)]

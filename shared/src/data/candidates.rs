@@ -6,6 +6,7 @@
 //! words, which every model has.
 
 use crate::sort::sort_by;
+use crate::text::folded;
 use std::collections::HashMap;
 
 /// What is taken.
@@ -106,7 +107,7 @@ fn runs(text: &str) -> Vec<Vec<String>> {
             && !word.contains(|c: char| c.is_control() || "{}<>\\".contains(c));
         let run = runs.last_mut().filter(|_| is_word);
         match run {
-            Some(run) => run.push(word.to_lowercase()),
+            Some(run) => run.push(word.chars().map(folded).collect()),
             None => runs.push(Vec::new()),
         }
         // What ends a sentence ends a group.

@@ -7,15 +7,20 @@
 //!
 //! What is not UTF-8 is read as Latin-1, cell by cell: old corpora hold both.
 
+mod choice;
 mod columns;
 mod json;
 mod lines;
+mod pasted;
 mod table;
 
 use super::DataError;
 use super::csv::records;
 use super::labels::Labels;
 use columns::Columns;
+
+pub use choice::{leave_out_disputed, naming, resolve, taken};
+pub use pasted::read_pasted;
 
 /// One text, or a pair of them (title and body, premise and hypothesis).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,8 +32,10 @@ pub struct Text {
 }
 
 /// One labelled text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextExample {
+    /// The line or record in which it begins, from 1, as an editor counts.
+    pub row: usize,
     /// The text.
     pub text: Text,
     /// The label as it stands in the file; see [`Labels`]. Empty only in files without labels.
@@ -55,19 +62,27 @@ struct Row {
 /// [`DataError::NoSuchColumn`] where no column is the text or the label; [`DataError::Empty`].
 pub fn read(file: &str, bytes: &[u8], known: &[String]) -> Result<Vec<TextExample>, DataError> {
     let bytes = records::text(file, bytes)?;
-    let labels = Labels::new(known);
-    let (rows, columns) = match form(file, bytes) {
-        Form::Json => json::read(file, bytes, &labels)?,
-        Form::Lines => lines::read(bytes, &labels),
+    read_as(file, bytes, form(file, bytes), &Labels::new(known))
+}
+
+fn read_as(
+    file: &str,
+    bytes: &[u8],
+    form: Form,
+    labels: &Labels,
+) -> Result<Vec<TextExample>, DataError> {
+    let (rows, columns) = match form {
+        Form::Json => json::read(file, bytes, labels)?,
+        Form::Lines => lines::read(bytes, labels),
         Form::Table(separator) => {
             let mut rows = table::read(file, bytes, separator)?;
-            let columns = Columns::of_table(file, &mut rows, &labels)?;
+            let columns = Columns::of_table(file, &mut rows, labels)?;
             (rows, columns)
         }
     };
     let examples: Vec<TextExample> = rows
         .iter()
-        .map(|row| columns.example(file, row, &labels))
+        .map(|row| columns.example(file, row, labels))
         .collect::<Result<_, _>>()?;
     if examples.is_empty() {
         return Err(DataError::Empty {

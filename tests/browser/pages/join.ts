@@ -88,6 +88,13 @@ export class JoinPage {
     await this.id('pick-files').setInputFiles(files);
   }
 
+  /** Types lines of labels and texts, as somebody without a file does. */
+  async paste(content: string): Promise<void> {
+    await this.id('tab-paste').click();
+    await this.id('paste-text').fill(content);
+    await this.id('paste-use').click();
+  }
+
   /** What the Worker stored: the participant's record, byte by byte. */
   async storedMembership(federation: string): Promise<number[]> {
     return this.page.evaluate(

@@ -1,11 +1,11 @@
 /** The aggregator and the model API that all tests of one Playwright worker share, and federations on them. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Child } from './child.ts';
-import { checkPaths, FED_BBPT, WEB } from './paths.ts';
+import { checkPaths, FED_BBPT, TEXT_MODEL, WEB } from './paths.ts';
 
 const run = promisify(execFile);
 
@@ -25,6 +25,37 @@ export const ALONE: Settings = {
   'federation.rounds': 100_000,
 };
 
+/** Reviews, and the small masked language model of random weights that the model API's own tests have. */
+const REVIEWS = `
+name = "Reviews"
+description = "Is a review good or bad?"
+
+[model]
+url = "http://127.0.0.1:1"
+name = "masked"
+input = { kind = "text" }
+
+[data]
+labels = ["positive", "negative"]
+holdout = 0.25
+
+[text]
+input = "{text} It was <mask>."
+words = ["great", "terrible"]
+
+[generator]
+positions = 2
+candidates = ["", "film", "acting", "plot", "all"]
+
+[optimizer]
+draws = 4
+
+[federation]
+rounds = 3
+local_steps = 2
+batch = 4
+`;
+
 export interface Federation {
   id: string;
   /** The invite link. */
@@ -38,23 +69,27 @@ export interface Detail {
 }
 
 export class House {
+  /** Started by the first test that needs it. */
+  private textProcess: Promise<Child> | null = null;
+
   private constructor(
     private readonly folder: string,
+    private readonly web: string,
     private aggregatorProcess: Child,
     private readonly modelProcess: Child,
   ) {}
 
-  /** Both servers on free ports; the aggregator first, because the model API must allow its origin. */
-  static async open(): Promise<House> {
+  /** Both servers on free ports, with the pages in `web`; the aggregator first, because the model API must allow its origin. */
+  static async open(web: string = WEB): Promise<House> {
     checkPaths();
     const folder = await mkdtemp(join(tmpdir(), 'fed-bbpt-browser-'));
-    const aggregator = await House.aggregator(folder, '127.0.0.1:0');
+    const aggregator = await House.aggregator(folder, web, '127.0.0.1:0');
     const model = await Child.start(FED_BBPT, ['model-api', '--listen', '127.0.0.1:0', '--allow-origin', aggregator.url]);
-    return new House(folder, aggregator, model);
+    return new House(folder, web, aggregator, model);
   }
 
-  private static aggregator(folder: string, listen: string): Promise<Child> {
-    return Child.start(FED_BBPT, ['serve', '--listen', listen, '--database', join(folder, 'tests.sqlite'), '--web', WEB], { FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN });
+  private static aggregator(folder: string, web: string, listen: string): Promise<Child> {
+    return Child.start(FED_BBPT, ['serve', '--listen', listen, '--database', join(folder, 'tests.sqlite'), '--web', web], { FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN });
   }
 
   /** The aggregator dies without warning; what it gives starts it again on the same port and database. */
@@ -62,7 +97,7 @@ export class House {
     const { host } = new URL(this.aggregator);
     await this.aggregatorProcess.kill();
     return async () => {
-      this.aggregatorProcess = await House.aggregator(this.folder, host);
+      this.aggregatorProcess = await House.aggregator(this.folder, this.web, host);
     };
   }
 
@@ -74,16 +109,33 @@ export class House {
     return this.modelProcess.url;
   }
 
+  /** The address of a model of texts. */
+  async textModel(): Promise<string> {
+    this.textProcess ??= Child.start(FED_BBPT, ['model-api', '--model-dir', TEXT_MODEL, '--listen', '127.0.0.1:0', '--allow-origin', this.aggregator]);
+    return (await this.textProcess).url;
+  }
+
   async close(): Promise<void> {
-    await Promise.all([this.modelProcess.stop(), this.aggregatorProcess.stop()]);
+    const text = await this.textProcess;
+    await Promise.all([text?.stop(), this.modelProcess.stop(), this.aggregatorProcess.stop()]);
     await rm(this.folder, { recursive: true, force: true });
   }
 
   /** Creates a federation of the built-in handwriting task, as an organiser does on the command line. */
   async federation(settings: Settings = {}): Promise<Federation> {
-    const all = { 'model.url': this.model, ...settings };
+    return this.create('handwriting', { 'model.url': this.model, ...settings });
+  }
+
+  /** Creates a federation of texts: reviews, `positive` or `negative`. */
+  async reviews(settings: Settings = {}): Promise<Federation> {
+    const file = join(this.folder, 'reviews.toml');
+    await writeFile(file, REVIEWS);
+    return this.create(file, { 'model.url': await this.textModel(), ...settings });
+  }
+
+  private async create(task: string, all: Settings): Promise<Federation> {
     const set = Object.entries(all).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
-    const args = ['federation', 'create', 'handwriting', ...set, '--server', this.aggregator, '--json'];
+    const args = ['federation', 'create', task, ...set, '--server', this.aggregator, '--json'];
     const { stdout } = await run(FED_BBPT, args, { env: { ...process.env, FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN } });
     const { federation, invite } = JSON.parse(stdout) as { federation: string; invite: string };
     return { id: federation, link: `${this.aggregator}/f/${federation}/#invite=${invite}` };

@@ -5,6 +5,7 @@ import { Chart } from '../lib/charts';
 import { align, federationCurve } from '../lib/curves';
 import { byId, find, h, setText } from '../lib/dom';
 import { count, fingerprint, moment, percent, plural } from '../lib/format';
+import { fill, inputsOf, showInputs } from '../lib/inputs';
 import type { ApiError } from '../lib/problem';
 import { FederationFeed, type Connection } from '../lib/sse';
 import { taskInWords } from '../lib/task';
@@ -68,10 +69,10 @@ export class Dashboard {
     put('participants', `${plural(summary.participants, 'participant')} until now`, summary.participants);
     put('round-step', `${count(summary.step)} of ${count(summary.steps)}`, summary.step);
     byId('rounds-bar', HTMLProgressElement).value = summary.steps > 0 ? Math.min(1, summary.step / summary.steps) : 0;
-    put('round-phase', summary.status === 'running' ? phase(current) : 'No round is on');
+    put('round-phase', summary.status === 'running' ? phase(current, inputsOf(detail.task)) : 'No round is on');
     byId('phase-bar', HTMLProgressElement).value = summary.status === 'running' ? phaseShare(current) : 1;
     byId('kept', HTMLElement).hidden = detail.choice === null;
-    if (detail.choice !== null) put('kept', kept(detail.choice));
+    if (detail.choice !== null) put('kept', kept(detail.choice, inputsOf(detail.task)));
     this.trust(detail);
     this.curves(detail);
     this.rounds.set(detail.rounds);
@@ -99,7 +100,7 @@ export class Dashboard {
     put('federation-before', percent(first?.accuracy), first?.accuracy ?? null);
     put('federation-accuracy', percent(last?.accuracy), last?.accuracy ?? null);
     const basis = detail.rounds.findLast((round) => round.metrics.total > 0)?.metrics.total;
-    if (basis !== undefined) setText(byId('basis', HTMLElement), `on ${plural(basis, 'held-out picture')}`);
+    if (basis !== undefined) setText(byId('basis', HTMLElement), `on ${plural(basis, fill('held-out {item}', inputsOf(detail.task)))}`);
     const key = JSON.stringify(curve);
     if (key === this.drawn) return;
     this.drawn = key;
@@ -116,6 +117,7 @@ export class Dashboard {
   private task({ summary, task }: FederationDetail): void {
     if (summary.task_hash === this.taskHash) return;
     this.taskHash = summary.task_hash;
+    showInputs(document, inputsOf(task));
     const rows: [string, string | Node][] = [
       ...taskInWords(task, summary.dim),
       ['Model’s address', h('span', { class: 'host' }, summary.model_origin)],

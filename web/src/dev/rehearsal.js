@@ -34,7 +34,7 @@ function current() {
 function summary(id) {
   const closed = id === 'leaves';
   return {
-    id, name: closed ? 'Leaf diseases from phone photographs' : 'Read handwritten digits',
+    id, name: closed ? 'Leaf diseases from phone photographs' : id === 'news' ? news.name : 'Read handwritten digits',
     description: closed ? 'An earlier federation.' : 'A model that has only ever seen printed digits learns to read handwriting: a pattern is found that, laid over each picture, lets the model recognise what people write by hand.',
     status: closed ? 'closed' : current().status, step: closed ? 31 : step(), steps: STEPS, participants: closed ? 12 : 7, live: closed ? 0 : 6, dim: 576,
     model_origin: 'http://127.0.0.1:8701', created_at: STARTED - 3_600_000, task_hash: hash(7), secure: !closed, privacy: closed ? null : { epsilon: 0.4 * Math.sqrt(step()), limit: 8, delta: 1e-5 },
@@ -46,9 +46,15 @@ const task = {
   data: { labels: [...'0123456789'], inner: [24, 24] }, generator: { kind: 'statistic' }, optimizer: { kind: 'zo-sgd', directions: 2 }, federation: { rounds: 50, local_steps: 5, batch: 32, server: { kind: 'adam' }, secure_sum: { cohort_min: 5 }, privacy: { epsilon: 8, delta: 1e-5 } },
 };
 
+const news = {
+  name: 'Sort news by topic', model: { url: 'http://127.0.0.1:8701', name: 'minilm', input: { kind: 'text' } },
+  data: { labels: ['1', '2', '3', '4'] }, text: { template: 'This text is about {}.', words: ['World', 'Sports', 'Business', 'Sci/Tech'] },
+  generator: { positions: 4, candidates: ['', 'news', 'stories', 'reuters'] }, optimizer: { draws: 20 }, federation: { rounds: 50, local_steps: 5, batch: 16 },
+};
+
 function detail(id) {
   const rounds = Array.from({ length: step() }, (_, n) => record(n, n === 5));
-  return { summary: summary(id), task, rounds, current: current() };
+  return { summary: summary(id), task: id === 'news' ? news : task, rounds, current: current() };
 }
 
 function answer(request, response, body) {
@@ -60,7 +66,7 @@ function answer(request, response, body) {
   const problem = (status, code, title, extra = {}) => send(status, { type: 'about:blank', status, code, title, ...extra }, 'application/problem+json');
   const admin = request.headers.authorization === `Bearer ${TOKEN}`;
   const id = /^\/v1\/federations\/([^/]+)/.exec(url.pathname)?.[1];
-  if (id !== undefined && !['digits', 'leaves'].includes(id)) return problem(404, 'not_found', 'There is no such federation here; check the address');
+  if (id !== undefined && !['digits', 'leaves', 'news'].includes(id)) return problem(404, 'not_found', 'There is no such federation here; check the address');
   if (url.pathname === '/v1/admin/check') return admin ? send(204, null) : problem(401, 'unauthorized', 'The token is missing or wrong');
   if (url.pathname === '/v1/federations' && request.method === 'GET') return send(200, [summary('digits'), summary('leaves')]);
   if (url.pathname === '/v1/federations') {

@@ -1,14 +1,16 @@
 /**
- * An invented Worker for looking at the page: speaks the protocol, computes nothing. Its federation id chooses
+ * An invented Worker for looking at the page: speaks the protocol, computes nothing. The federation `news` is one of
+ * texts. Its federation id chooses
  * what happens: `?` in the page's own address is not seen here, so the invite does: `fatal`, `elsewhere`,
  * `resumable`, `model-down`, `no-open`, `inconsistent`, `spent`, `plain` (no secure sums), `quiet` (no noise).
  */
-import type { Backend, DataReport, FromWorker, Picture, ToWorker, TrainingProgress } from '../worker/protocol';
+import type { AnsweredText, Backend, DataReport, FromWorker, Picture, ToWorker, TrainingProgress } from '../worker/protocol';
 
 const HEAD = '5c0f1e72aa9d340b'.repeat(4);
 const LABELS = [...'0123456789'];
 const backend: Backend = { name: 'cpu', reason: 'no graphics adapter was found, so the processor computes', cpuMs: 3.4, webgpuMs: null, adapter: null };
 let mode = '';
+let isText = false;
 let running: ReturnType<typeof setInterval> | undefined;
 const progress: TrainingProgress = {
   activity: 'syncing', localStep: 0, localSteps: 5, view: null, before: 0.11, curve: [], delivered: 0, queries: 0, queryBudget: 0, bytesToModel: 0, bytesFromModel: 0,
@@ -41,6 +43,19 @@ function report(total: number): DataReport {
   };
 }
 
+const TOPICS = ['1', '2', '3', '4'];
+const WORDS = ['World', 'Sports', 'Business', 'Sci/Tech'];
+const TITLES = ['Fears for T N pension after talks', 'The Race is On: Second Private Team Sets Launch Date for Human Spaceflight', 'Oil prices rise', 'Chip makers wait for the spring'];
+const BODY = 'Unions representing workers at Turner Newall say they are "disappointed" after talks with the stricken parent firm, and that nothing at all came of the many hours which they spent in a room without windows.';
+
+function newsReport(): DataReport {
+  return { ...report(160), counts: TOPICS.map((label, i) => ({ label, training: 32 + i, holdout: 8 })), total: 166, warnings: [], bytesPerQuery: 240, samples: TOPICS.map((label, i) => ({ label, first: TITLES[i] ?? '', second: i % 2 === 0 ? BODY : '' })) };
+}
+
+function texts(count: number): AnsweredText[] {
+  return Array.from({ length: count }, (_, i) => ({ label: TOPICS[i] ?? '1', first: TITLES[i] ?? '', second: i % 2 === 0 ? BODY : '', answerBefore: i === 1 ? '2' : '4', answerNow: TOPICS[i] ?? '1', scoreBefore: 0.41, scoreNow: 0.87 }));
+}
+
 function step(): void {
   tick += 1;
   const n = Math.floor(tick / 8);
@@ -68,6 +83,7 @@ function step(): void {
     progress.suspicion = ended === 'inconsistent' ? 'line 4 of the record is wrong: its θ does not follow from its sums' : null;
     clearInterval(running);
   }
+  if (isText) progress.prompt = n > 3 ? 'reuters news stories This text is about {}.' : 'This text is about {}.';
   say({ type: 'progress', progress: structuredClone(progress) });
   if (mode === 'fatal' && tick === 30) say({ type: 'fatal', message: 'unreachable executed' });
   if (tick === 40 && mode === 'slow') say({ type: 'trouble', trouble: { code: 'model_overloaded', title: 'The model is overloaded', detail: 'It answered 503. The next try is in 8 seconds; you need do nothing.', where: 'model' } });
@@ -90,7 +106,8 @@ onmessage = ({ data }: MessageEvent<ToWorker>): void => {
         .then((response) => response.json())
         .then(({ summary, task }: { summary: Extract<FromWorker, { type: 'opened' }>['summary']; task: unknown }) => {
           const modelUrl = data.modelUrl ?? summary.model_origin;
-          say({ type: 'opened', summary, task, labels: LABELS, modelUrl, modelOrigin: new URL(modelUrl).origin, backend, resumable: mode === 'resumable' || mode === 'fatal', participant: null, trainingQueries: 32_000, bytesPerQuery: 3100, bytesPerUpdate: 2400, sum: mode === 'plain' ? null : { people: 4, cohort: 5, groups: 1 }, noise: mode === 'plain' || mode === 'quiet' ? null : { epsilon: 8, delta: 1e-5 } });
+          isText = data.federation === 'news';
+          say({ type: 'opened', summary, task, labels: isText ? TOPICS : LABELS, modelUrl, modelOrigin: new URL(modelUrl).origin, backend, resumable: mode === 'resumable' || mode === 'fatal', participant: null, trainingQueries: 32_000, bytesPerQuery: 3100, bytesPerUpdate: 2400, sum: mode === 'plain' ? null : { people: 4, cohort: 5, groups: 1 }, noise: mode === 'plain' || mode === 'quiet' ? null : { epsilon: 8, delta: 1e-5 }, ...(isText ? { text: { words: WORDS, shown: 'This text is about {}.' } } : {}) });
         });
       return;
     case 'check-model':
@@ -100,7 +117,7 @@ onmessage = ({ data }: MessageEvent<ToWorker>): void => {
       return;
     case 'load-data':
       say({ type: 'data-progress', done: 1, total: 2 });
-      setTimeout(() => say(data.source.kind === 'files' && mode === 'bad-data' ? { type: 'trouble', trouble: { code: 'one_class', title: 'Only one label was found', detail: 'Choose pictures of at least two labels.', where: 'data' } } : { type: 'data-loaded', report: report(200) }), 400);
+      setTimeout(() => say(data.source.kind === 'files' && mode === 'bad-data' ? { type: 'trouble', trouble: { code: 'one_class', title: 'Only one label was found', detail: 'Choose pictures of at least two labels.', where: 'data' } } : { type: 'data-loaded', report: isText ? newsReport() : report(200) }), 400);
       return;
     case 'start':
     case 'resume':
@@ -117,7 +134,7 @@ onmessage = ({ data }: MessageEvent<ToWorker>): void => {
       progress.stopped = 'left';
       return say({ type: 'progress', progress: structuredClone(progress) });
     case 'pictures':
-      return say({ type: 'pictures', pictures: pictures(data.count) });
+      return say(isText ? { type: 'texts', texts: texts(data.count) } : { type: 'pictures', pictures: pictures(data.count) });
     case 'visible':
       return;
   }

@@ -1,6 +1,7 @@
 /** Step 2: what is sent where, an own model API, and settings. */
 import { byId, show } from '../lib/dom';
 import { host } from '../lib/format';
+import type { Inputs } from '../lib/inputs';
 import { inviteFragment, joinPath, normaliseModelUrl, type JoinAddress } from '../lib/links';
 import type { BackendChoice, FromWorker } from '../worker/protocol';
 import { modelAmount, organiserAmount } from './amounts';
@@ -8,18 +9,27 @@ import { terms } from './terms';
 
 type Opened = Extract<FromWorker, { type: 'opened' }>;
 
+/** What the model gets at most; of texts with their length, once there are some. */
+export function showModelAmount(opened: Opened, inputs: Inputs, bytesPerQuery: number | null): void {
+  show(document, 'model-amount', modelAmount(opened.trainingQueries, bytesPerQuery, inputs));
+}
+
 /** Fills in the two hosts. */
-export function showHosts(opened: Opened): void {
+export function showHosts(opened: Opened, inputs: Inputs): void {
   const { summary } = opened;
   show(document, 'model-host', host(opened.modelOrigin));
   show(document, 'organiser-host', location.host);
-  const { promise, gets, learns, never, open } = terms(opened.sum, opened.noise, summary.dim);
+  const { promise, gets, learns, never, open } = terms(opened.sum, opened.noise, summary.dim, inputs);
   show(document, 'promise', promise);
   show(document, 'organiser-gets', gets);
   show(document, 'organiser-learns', learns);
   show(document, 'organiser-never', never);
   show(document, 'open-terms', open);
-  show(document, 'model-amount', modelAmount(opened.trainingQueries, opened.bytesPerQuery));
+  showModelAmount(opened, inputs, inputs === 'texts' ? null : opened.bytesPerQuery);
+  if (opened.text !== undefined) {
+    show(document, 'label-words', opened.text.words.join(', '));
+    show(document, 'no-prompt', opened.text.shown);
+  }
   show(document, 'organiser-amount', organiserAmount(summary.steps, opened.bytesPerUpdate));
 }
 

@@ -1,8 +1,11 @@
 /** What taking part costs at most, in words. */
 import { bytes, count } from '../lib/format';
+import type { Inputs } from '../lib/inputs';
 
-export function modelAmount(queries: number, bytesPerQuery: number): string {
-  return `about ${count(queries)} copies, ${bytes(queries * bytesPerQuery)}, if you stay to the end; measuring adds some`;
+/** Without bytes where it is not known yet how long the texts are. */
+export function modelAmount(queries: number, bytesPerQuery: number | null, inputs: Inputs): string {
+  const size = bytesPerQuery === null ? '' : `, ${bytes(queries * bytesPerQuery)}`;
+  return `about ${count(queries)} ${inputs === 'texts' ? 'questions' : 'copies'}${size}, if you stay to the end; measuring adds some`;
 }
 
 export function organiserAmount(rounds: number, bytesPerUpdate: number): string {

@@ -1,11 +1,15 @@
-/** Step 1: where the pictures come from. Every way ends in one `DataSource`. */
+/** Step 1: where the pictures or texts come from. Every way ends in one `DataSource`. */
 import { byId, show } from '../lib/dom';
 import { plural } from '../lib/format';
+import type { Inputs } from '../lib/inputs';
 import { Tabs } from '../lib/tabs';
 import type { DataSource } from '../worker/protocol';
 import { DrawingBoard } from './draw';
 import { fromDrop, fromList, type PathedFile } from './dropped';
-import { asksForDigits } from './labels';
+import { asksForDigits, labelList } from './labels';
+
+/** Files that may hold texts. */
+const TEXT_FILES = '.csv,.tsv,.jsonl,.ndjson,.json,.txt,.gz,.zip,text/csv,text/plain,application/json,application/zip';
 
 /** A whole number from an input, within its bounds. */
 function bounded(input: HTMLInputElement, fallback: number): number {
@@ -23,15 +27,32 @@ export class Chooser {
     this.board = new DrawingBoard((drawings) => this.onSource({ kind: 'drawn', drawings }, `Reading ${plural(drawings.length, 'drawing')}…`));
     this.wireBuiltin();
     this.wireFiles();
+    this.wirePaste();
   }
 
-  /** The federation's labels decide what makes sense. */
-  setLabels(labels: readonly string[]): void {
-    show(document, 'labels', labels.length > 40 ? `${labels.slice(0, 40).join(', ')} … (${labels.length} in all)` : labels.join(', '));
+  /** The federation's kind of inputs and its labels decide what makes sense. */
+  offer(inputs: Inputs, labels: readonly string[], words: readonly string[]): void {
+    show(document, 'labels', labelList(labels, words));
+    if (inputs === 'texts') {
+      byId('pick-files', HTMLInputElement).accept = TEXT_FILES;
+      byId('paste-text', HTMLTextAreaElement).placeholder = labels.slice(0, 2).map((label) => `${label}: a text`).join('\n');
+      this.tabs.offer(['tab-files', 'tab-paste']);
+      this.tabs.select('tab-files');
+      return;
+    }
     this.board.setLabels(labels);
     const digits = asksForDigits(labels);
     this.tabs.offer(digits ? ['tab-builtin', 'tab-files', 'tab-draw'] : ['tab-files', 'tab-draw']);
     this.tabs.select(digits ? 'tab-builtin' : 'tab-files');
+  }
+
+  private wirePaste(): void {
+    const text = byId('paste-text', HTMLTextAreaElement);
+    byId('paste-form', HTMLFormElement).addEventListener('submit', (event) => {
+      event.preventDefault();
+      if (text.value.trim() === '') text.focus();
+      else this.onSource({ kind: 'pasted', content: text.value }, 'Reading what you pasted…');
+    });
   }
 
   private wireBuiltin(): void {

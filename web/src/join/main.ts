@@ -3,14 +3,16 @@ import type { FederationDetail } from '../generated/FederationDetail';
 import { generatorPath, recordPath } from '../lib/api';
 import { byId, confirmWith, find, setText, show, wireDialog } from '../lib/dom';
 import { percent, plural } from '../lib/format';
+import { fill, inputsOf, showInputs, type Inputs } from '../lib/inputs';
 import { dashboardPath, parseInvite, parseJoinPath } from '../lib/links';
 import { FederationFeed } from '../lib/sse';
 import type { Remedy } from '../lib/trouble';
-import { STOPPED } from '../lib/words';
+import { ended } from '../lib/words';
 import type { DataSource, FromWorker, TrainingProgress, Trouble } from '../worker/protocol';
-import { apiKey, backendOf, preparesOf, showHosts, wireSettings } from './agree';
+import { apiKey, backendOf, preparesOf, showHosts, showModelAmount, wireSettings } from './agree';
 import { Chooser } from './choose';
-import { PictureClock, SHOWN, showPictures } from './pictures';
+import { labelNames } from './labels';
+import { PictureClock, SHOWN, showPictures, showTexts } from './pictures';
 import { showReport } from './report';
 import { RunningView } from './running';
 import { Session, type WorkerLike } from './session';
@@ -38,6 +40,9 @@ class JoinPage {
 
   private view: View = 'loading';
   private opened: Opened | null = null;
+  private inputs: Inputs = 'images';
+  /** A label as people read it. */
+  private nameOf = (label: string): string => label;
   private detail: FederationDetail | null = null;
   private source: DataSource | null = null;
   private wish: Wish = { agreed: false, paused: false };
@@ -158,6 +163,9 @@ class JoinPage {
       case 'pictures':
         showPictures(message.pictures);
         break;
+      case 'texts':
+        showTexts(message.texts, this.nameOf);
+        break;
       case 'trouble':
         this.onTrouble(message.trouble);
         break;
@@ -176,9 +184,13 @@ class JoinPage {
     show(document, 'name', opened.summary.name);
     if (opened.summary.description !== '') show(document, 'description', opened.summary.description);
     if (!this.wish.agreed) document.title = `${opened.summary.name} – Fed-BBPT`;
-    showHosts(opened);
+    this.inputs = inputsOf(opened.task);
+    this.nameOf = labelNames(opened.labels, opened.text?.words ?? []);
+    showInputs(document, this.inputs);
+    showHosts(opened, this.inputs);
+    this.running.about(this.inputs);
     this.running.backend(opened.backend);
-    if (this.source === null) this.chooser.setLabels(opened.labels);
+    if (this.source === null) this.chooser.offer(this.inputs, opened.labels, opened.text?.words ?? []);
     if (!opened.resumable && !this.wish.agreed && this.closedDoor(opened)) return;
     switch (afterOpened(opened.resumable, this.wish, this.source !== null)) {
       case 'go-on':
@@ -217,7 +229,7 @@ class JoinPage {
     this.source = source;
     this.troubles.clear('data');
     byId('data-report', HTMLElement).hidden = true;
-    this.ready(false, 'Reading your pictures…');
+    this.ready(false, this.said('Reading your {items}…'));
     setText(byId('data-progress-text', HTMLElement), words);
     byId('data-progress-bar', HTMLProgressElement).removeAttribute('value');
     byId('data-progress', HTMLElement).hidden = false;
@@ -233,11 +245,17 @@ class JoinPage {
     byId('data-progress', HTMLElement).hidden = true;
     this.troubles.clear('data');
     const place = byId('data-report', HTMLElement);
-    showReport(place, report);
-    this.ready(true, `${plural(report.total, 'picture')} ready. This sends copies of them to ${this.opened?.modelOrigin ?? 'the model'}.`);
+    showReport(place, report, this.inputs, this.nameOf);
+    if (this.opened !== null && report.bytesPerQuery !== undefined) showModelAmount(this.opened, this.inputs, report.bytesPerQuery);
+    this.ready(true, `${plural(report.total, this.said('{item}'))} ready. This sends ${this.inputs === 'texts' ? 'them' : 'copies of them'} to ${this.opened?.modelOrigin ?? 'the model'}.`);
     // After a crash before anything was stored: the person had already agreed.
     if (this.wish.agreed) this.check();
     else place.focus({ preventScroll: true });
+  }
+
+  /** With the nouns of this federation. */
+  private said(words: string): string {
+    return fill(words, this.inputs);
   }
 
   private ready(ready: boolean, hint: string): void {
@@ -307,7 +325,7 @@ class JoinPage {
 
   private finish(): void {
     const stopped = this.last?.stopped ?? 'finished';
-    const words = STOPPED[stopped];
+    const words = ended(stopped, this.inputs);
     this.alarm(stopped === 'inconsistent');
     setText(byId('finish-title', HTMLElement), words.title);
     setText(byId('finish-detail', HTMLElement), words.detail);
@@ -315,7 +333,7 @@ class JoinPage {
     const delivered = this.last?.delivered ?? 0;
     const others = (this.detail?.summary.participants ?? 1) - 1;
     const parts = [
-      own === null ? '' : `On your pictures the model’s right answers went from ${percent(own.before)} to ${percent(own.now)}.`,
+      own === null ? '' : `On your ${this.said('{items}')} the model’s right answers went from ${percent(own.before)} to ${percent(own.now)}.`,
       delivered === 0 ? '' : `You gave ${plural(delivered, 'change')}${others > 0 ? `, together with ${plural(others, 'other')}` : ''}.`,
     ];
     setText(byId('finish-numbers', HTMLElement), parts.filter((part) => part !== '').join(' '));
@@ -363,7 +381,7 @@ class JoinPage {
       byId('data-progress', HTMLElement).hidden = true;
       // What could not be read is nothing to load again.
       this.source = null;
-      this.ready(false, 'First choose your pictures above.');
+      this.ready(false, this.said('First choose your {items} above.'));
     }
     const unchecked = this.checking && (trouble.where === 'model' || trouble.where === 'training');
     if (unchecked) {

@@ -1,15 +1,16 @@
-/** A few held-out pictures: as they are, the pattern, both together, and what the model answers. */
+/** A few held-out examples: of pictures as they are, the pattern, both together; and what the model answers. */
 import { byId, h } from '../lib/dom';
 import { percent } from '../lib/format';
 import { pixelCanvas } from '../lib/pixels';
-import type { Picture } from '../worker/protocol';
+import type { AnsweredText, Picture } from '../worker/protocol';
+import { answeredText } from './texts';
 
 /** At most this often: each refreshing costs queries. */
 const INTERVAL_MS = 6000;
 /** Pictures shown. */
 export const SHOWN = 4;
 
-function answer(title: string, given: string, score: number, label: string): HTMLElement {
+export function answer(title: string, given: string, score: number, label: string): HTMLElement {
   const right = given === label;
   return h(
     'p',
@@ -40,6 +41,11 @@ function example(picture: Picture): HTMLElement {
 
 export function showPictures(pictures: readonly Picture[]): void {
   if (pictures.length > 0) byId('pictures', HTMLElement).replaceChildren(...pictures.map(example));
+}
+
+export function showTexts(texts: readonly AnsweredText[], nameOf: (label: string) => string): void {
+  const named = texts.map((text) => ({ ...text, label: nameOf(text.label), answerBefore: nameOf(text.answerBefore), answerNow: nameOf(text.answerNow) }));
+  if (named.length > 0) byId('pictures', HTMLElement).replaceChildren(...named.map(answeredText));
 }
 
 /** Asks for new pictures when θ is a new one, but not too often and not for nobody. */

@@ -1,10 +1,12 @@
 /** What was read: counts by label, examples as the model will see them, what was left out and why. */
 import { h } from '../lib/dom';
 import { count, plural } from '../lib/format';
+import { fill, type Inputs } from '../lib/inputs';
 import { pixelCanvas } from '../lib/pixels';
 import type { DataReport } from '../worker/protocol';
+import { textBlock } from './texts';
 
-function countsList(report: DataReport): HTMLElement {
+function countsList(report: DataReport, inputs: Inputs): HTMLElement {
   const most = Math.max(1, ...report.counts.map((c) => c.training + c.holdout));
   const rows = report.counts.map(({ label, training, holdout }) => {
     const n = training + holdout;
@@ -16,11 +18,13 @@ function countsList(report: DataReport): HTMLElement {
       h('span', { class: 'n' }, count(n)),
     );
   });
-  return h('ul', { class: 'counts', 'aria-label': 'Pictures by label' }, ...rows);
+  return h('ul', { class: 'counts', 'aria-label': fill('{Items} by label', inputs) }, ...rows);
 }
 
 function samplesList(report: DataReport): HTMLElement {
-  const items = report.samples.map((s) => h('li', {}, pixelCanvas(s.width, s.height, s.rgba, `Example of ${s.label}`), s.label));
+  const items = report.samples.map((s) =>
+    'rgba' in s ? h('li', {}, pixelCanvas(s.width, s.height, s.rgba, `Example of ${s.label}`), s.label) : h('li', { class: 'of-text' }, h('strong', {}, s.label), textBlock(s)),
+  );
   return h('ul', { class: 'samples', 'aria-label': 'Examples, as the model will get them' }, ...items);
 }
 
@@ -31,7 +35,9 @@ function skippedList(report: DataReport): HTMLElement {
 }
 
 /** Fills the report's place. */
-export function showReport(place: HTMLElement, report: DataReport): void {
+export function showReport(place: HTMLElement, given: DataReport, inputs: Inputs, nameOf: (label: string) => string): void {
+  const named = <T extends { label: string }>(one: T): T => ({ ...one, label: nameOf(one.label) });
+  const report = { ...given, counts: given.counts.map(named), samples: given.samples.map(named) };
   const training = report.counts.reduce((sum, c) => sum + c.training, 0);
   const holdout = report.counts.reduce((sum, c) => sum + c.holdout, 0);
   const labels = report.counts.filter((c) => c.training + c.holdout > 0).length;
@@ -39,11 +45,11 @@ export function showReport(place: HTMLElement, report: DataReport): void {
     h(
       'p',
       { class: 'report-head' },
-      h('strong', {}, `${plural(report.total, 'picture')} with ${plural(labels, 'label')}: `),
+      h('strong', {}, `${plural(report.total, fill('{item}', inputs))} with ${plural(labels, 'label')}: `),
       `${count(training)} to learn from, ${count(holdout)} kept aside to measure with.`,
     ),
     ...report.warnings.map((warning) => h('p', { class: 'warning' }, warning)),
-    h('div', { class: 'report-grid' }, h('div', {}, h('h3', {}, 'By label'), countsList(report)), h('div', {}, h('h3', {}, 'As the model will see them'), samplesList(report))),
+    h('div', { class: 'report-grid' }, h('div', {}, h('h3', {}, 'By label'), countsList(report, inputs)), h('div', {}, h('h3', {}, inputs === 'texts' ? 'Some of them' : 'As the model will see them'), samplesList(report))),
     ...(report.skippedTotal > 0 ? [skippedList(report)] : []),
   );
   place.dataset['value'] = String(report.total);

@@ -4,6 +4,7 @@ import { Chart } from '../lib/charts';
 import { align, federationCurve, ownCurve, type Point } from '../lib/curves';
 import { byId, find, setText } from '../lib/dom';
 import { bytes, count, duration, fingerprint, percent, plural, span } from '../lib/format';
+import { fill, type Inputs } from '../lib/inputs';
 import { activity, cohort, kept, phase, phaseShare, spent } from '../lib/words';
 import type { Backend, TrainingProgress } from '../worker/protocol';
 
@@ -18,10 +19,11 @@ function put(id: string, text: string, value: number | null = null): void {
 }
 
 export class RunningView {
+  private inputs: Inputs = 'images';
   private readonly accuracy = new Chart(byId('chart-accuracy', HTMLElement), {
     title: 'Right answers by round',
     series: [
-      { label: 'Your pictures', colour: '--own' },
+      { label: 'Yours', colour: '--own' },
       { label: 'Everybody’s', colour: '--federation', dashed: true },
     ],
     format: percent,
@@ -30,7 +32,7 @@ export class RunningView {
   private readonly loss = new Chart(byId('chart-loss', HTMLElement), {
     title: 'Loss by round',
     series: [
-      { label: 'Your pictures', colour: '--own' },
+      { label: 'Yours', colour: '--own' },
       { label: 'Everybody’s', colour: '--federation', dashed: true },
     ],
     format: (value) => value.toFixed(value < 10 ? 2 : 0),
@@ -48,6 +50,11 @@ export class RunningView {
     setInterval(() => this.tick(), 1000);
   }
 
+  /** What the federation is about; said before anything is shown. */
+  about(inputs: Inputs): void {
+    this.inputs = inputs;
+  }
+
   /** The own accuracy without a pattern and with the newest one. */
   get ownNow(): { before: number; now: number } | null {
     const [first, last] = [this.own[0], this.own.at(-1)];
@@ -55,7 +62,7 @@ export class RunningView {
   }
 
   progress(p: TrainingProgress, steps: number): void {
-    setText(byId('status-title', HTMLElement), activity(p));
+    setText(byId('status-title', HTMLElement), activity(p, this.inputs));
     byId('status-title', HTMLElement).dataset['value'] = p.activity;
     this.steps(p);
     if (p.view !== null) this.round(p.view, steps);
@@ -66,12 +73,13 @@ export class RunningView {
     put('accuracy-before', percent(before), before);
     put('accuracy-now', percent(ends?.now), ends?.now ?? null);
     const measured = p.curve.at(-1)?.total;
-    if (measured !== undefined) setText(byId('own-basis', HTMLElement), `on ${plural(measured, 'picture')} kept aside to measure with`);
+    if (measured !== undefined) setText(byId('own-basis', HTMLElement), `on ${plural(measured, fill('{item}', this.inputs))} kept aside to measure with`);
     byId('kept', HTMLElement).hidden = p.choice === null;
     if (p.choice !== null) {
-      put('kept', kept(p.choice));
+      put('kept', kept(p.choice, this.inputs));
       byId('kept', HTMLElement).dataset['value'] = p.choice.keep;
     }
+    if (p.prompt !== undefined) put('prompt', p.prompt);
     this.trust(p);
     this.costs(p);
     this.curves();
@@ -104,7 +112,7 @@ export class RunningView {
 
   private round(view: NonNullable<TrainingProgress['view']>, steps: number): void {
     byId('round-bar', HTMLProgressElement).value = phaseShare(view);
-    put('round-phase', phase(view));
+    put('round-phase', phase(view, this.inputs));
     byId('federation-bar', HTMLProgressElement).value = steps > 0 ? Math.min(1, view.step / steps) : 0;
     const at = Math.min(view.step + 1, steps);
     put('round-step', view.status === 'finished' ? `all ${count(steps)} done` : `round ${count(at)} of ${count(steps)}`, view.step);
@@ -141,7 +149,8 @@ export class RunningView {
     put('bytes-aggregator', `${bytes(p.bytesToAggregator)} (${bytes(p.bytesFromAggregator)} back)`, p.bytesToAggregator);
     put('delivered', count(p.delivered), p.delivered);
     put('prepared', plural(p.prepared, 'picture'), p.prepared);
-    if (p.renderMs !== null || p.askMs !== null) setText(byId('timing', HTMLElement), `${duration(p.renderMs)} to compute, ${duration(p.askMs)} to ask`);
+    const took = [p.renderMs === null ? '' : `${duration(p.renderMs)} to compute`, p.askMs === null ? '' : `${duration(p.askMs)} to ask`].filter((part) => part !== '');
+    if (took.length > 0) setText(byId('timing', HTMLElement), took.join(', '));
   }
 
   private curves(): void {
@@ -160,6 +169,6 @@ export class RunningView {
     const ends = this.ownNow;
     if (step === this.announced.step || now - this.announced.at < ANNOUNCE_MS || ends === null) return;
     this.announced = { at: now, step };
-    setText(byId('announce', HTMLElement), `${plural(step, 'round')} done. ${percent(ends.now)} right on your pictures, ${percent(ends.before)} before.`);
+    setText(byId('announce', HTMLElement), `${plural(step, 'round')} done. ${percent(ends.now)} right on your ${fill('{items}', this.inputs)}, ${percent(ends.before)} before.`);
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TrainingProgress } from '../worker/protocol';
 import { modelAmount, organiserAmount } from './amounts';
-import { asksForDigits } from './labels';
+import { asksForDigits, labelList } from './labels';
 import { afterOpened, viewOf } from './state';
 
 const progress: TrainingProgress = {
@@ -42,6 +42,13 @@ it('the built-in writer is offered where digits are asked for', () => {
 });
 
 it('what taking part costs is said before', () => {
-  expect(modelAmount(32_000, 3100)).toContain('32,000 copies, 99 MB');
+  expect(modelAmount(32_000, 3100, 'images')).toContain('32,000 copies, 99 MB');
+  expect(modelAmount(32_000, null, 'texts')).toContain('32,000 questions, if you stay');
   expect(organiserAmount(50, 2400)).toBe('2.4 kB a round, 120 kB in all 50 rounds');
+});
+
+it('labels are listed with their words', () => {
+  expect(labelList(['1', 'b'], ['World', 'b'])).toBe('1 (World), b');
+  expect(labelList(['cat', 'dog'], [])).toBe('cat, dog');
+  expect(labelList(Array.from({ length: 41 }, (_, i) => `c${i}`), [])).toMatch(/c39 … \(41 in all\)$/);
 });

@@ -1,5 +1,6 @@
 /** A task, which travels as JSON, in words. Total: a task of a newer version shows less, not an error. */
 import { count, host, probability } from './format';
+import { fill, inputsOf } from './inputs';
 
 function at(value: unknown, ...path: string[]): unknown {
   let current = value;
@@ -14,12 +15,14 @@ const GENERATORS: Record<string, string> = {
   statistic: 'a smooth pattern that depends on a few statistics of each picture',
   frame: 'a frame around the shrunken picture',
   coordinator: 'a pattern drawn by a small network',
+  discrete: 'words from a list',
 };
 
 const OPTIMIZERS: Record<string, string> = {
   'zo-adam': 'random differences, then Adam',
   'zo-sgd': 'random differences, plain steps',
   'spsa-gc': 'SPSA with gradient correction',
+  'policy-gradient': 'draws prompts and learns from their scores',
 };
 
 const SERVERS: Record<string, string> = {
@@ -49,16 +52,22 @@ export function taskInWords(task: unknown, dim: number): [term: string, descript
   rows.push(['Model', url === null ? name : `${name ?? 'a model'} at ${host(url)}`]);
   const [height, width] = [number('model', 'input', 'height'), number('model', 'input', 'width')];
   rows.push(['Sees pictures of', height === null || width === null ? null : `${width}×${height} pixels`]);
+  const inputs = inputsOf(task);
+  const isText = inputs === 'texts';
+  rows.push(['Reads texts as', isText ? (text('text', 'input') ?? '{text}') : null]);
+  rows.push(['Scores labels as', text('text', 'template')]);
+  const words = at(task, 'text', 'words');
   const labels = at(task, 'data', 'labels');
   if (Array.isArray(labels)) {
     const shown = labels.slice(0, 24).map(String).join(', ');
     rows.push(['Labels', labels.length > 24 ? `${shown} … (${count(labels.length)} in all)` : shown]);
   }
-  const generator = text('generator', 'kind') ?? 'statistic';
-  rows.push(['Pattern', `${GENERATORS[generator] ?? generator}; ${count(dim)} numbers`]);
-  const optimizer = text('optimizer', 'kind') ?? 'zo-adam';
-  const directions = number('optimizer', 'directions') ?? 5;
-  rows.push(['Each participant', `${OPTIMIZERS[optimizer] ?? optimizer}; ${count(directions)} directions a step`]);
+  if (Array.isArray(words)) rows.push(['Their words', words.slice(0, 24).map(String).join(', ')]);
+  const generator = text('generator', 'kind') ?? (isText ? 'discrete' : 'statistic');
+  rows.push([isText ? 'Prompt' : 'Pattern', `${GENERATORS[generator] ?? generator}; ${count(dim)} numbers`]);
+  const optimizer = text('optimizer', 'kind') ?? (isText ? 'policy-gradient' : 'zo-adam');
+  const tries = optimizer === 'policy-gradient' ? `${count(number('optimizer', 'draws') ?? 20)} prompts` : `${count(number('optimizer', 'directions') ?? 5)} directions`;
+  rows.push(['Each participant', `${OPTIMIZERS[optimizer] ?? optimizer}; ${tries} a step`]);
   const rule = text('federation', 'rule') ?? 'fedavg';
   rows.push(['Each sends', rule === 'scalars' ? 'how far to go along each direction; all try the same directions' : 'the change of all numbers']);
   const hidden = at(task, 'federation', 'secure_sum');
@@ -74,6 +83,6 @@ export function taskInWords(task: unknown, dim: number): [term: string, descript
   const server = text('federation', 'server', 'kind') ?? 'sgd';
   rows.push(['Together', SERVERS[server] ?? server]);
   const [rounds, steps, batch] = [number('federation', 'rounds') ?? 50, number('federation', 'local_steps') ?? 5, number('federation', 'batch') ?? 32];
-  rows.push(['Length', `${count(rounds)} rounds of ${count(steps)} steps, ${count(batch)} pictures each`]);
+  rows.push(['Length', `${count(rounds)} rounds of ${count(steps)} steps, ${count(batch)} ${fill('{items}', inputs)} each`]);
   return rows.filter((row): row is [string, string] => row[1] !== null);
 }

@@ -8,15 +8,17 @@ export const TEST_IDS = {
   join: {
     /** Choosing data: tabs, the one-click owner, its number and size, file inputs, drawing. */
     choose: ['tab-builtin', 'tab-files', 'tab-draw', 'choose-builtin', 'builtin-owner', 'builtin-count', 'pick-folder', 'pick-files'],
+    /** Of texts instead: typed or pasted lines. */
+    paste: ['tab-paste', 'paste-text', 'paste-use'],
     draw: ['draw-canvas', 'draw-keep', 'draw-clear', 'draw-use'],
     /** The counts and samples after reading; hidden before. */
     report: ['data-report'],
     /** The two hosts; an own model API; the key; the backend. */
-    agree: ['host-model', 'host-organiser', 'own-model-url', 'own-model-go', 'api-key', 'backend-choice', 'organiser-learns', 'start'],
+    agree: ['host-model', 'host-organiser', 'own-model-url', 'own-model-go', 'api-key', 'backend-choice', 'organiser-learns', 'model-learns', 'start'],
     /** While it runs. `activity` is what is being done now; `round-step` is "round 3 of 50". */
     running: ['activity', 'pause', 'resume', 'leave', 'leave-yes', 'leave-no', 'local-step', 'round-phase', 'round-step'],
     /** `accuracy-…` is the own held-out part, `federation-…` everybody's. */
-    results: ['accuracy-before', 'accuracy-now', 'federation-before', 'federation-accuracy', 'kept', 'chart-accuracy', 'chart-loss', 'pictures'],
+    results: ['accuracy-before', 'accuracy-now', 'federation-before', 'federation-accuracy', 'kept', 'chart-accuracy', 'chart-loss', 'pictures', 'prompt'],
     /** What is hidden; the own ε; the record. `record-fingerprint` has the whole hash in `data-value`. */
     trust: ['secure', 'privacy', 'record-lines', 'record-fingerprint', 'download-record'],
     costs: ['queries', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend', 'prepared'],
@@ -34,6 +36,8 @@ export const TEST_IDS = {
     token: ['admin-token', 'sign-in', 'sign-out'],
     /** Each setting's field is `task-` and its path with dashes: `task-model-url`. */
     create: ['tab-form', 'tab-file', 'task-file', 'task-example', 'task-text', 'create', 'create-toml', 'faults', 'trouble'],
+    /** Beside the field of candidates. */
+    candidates: ['candidates-file'],
     created: ['created', 'invite-link', 'copy-invite'],
     manage: ['federations', 'federation-row', 'new-invite', 'close', 'close-yes', 'close-no'],
     /** Behind each federation's disclosure; a row has its id in `data-invite` and in `data-good` whether it can be joined with. */

@@ -3,7 +3,7 @@ import type { AbortReason } from '../generated/AbortReason';
 import type { Phase } from '../generated/Phase';
 import type { RoundView } from '../generated/RoundView';
 import { taskInWords } from './task';
-import { ABORTED, activity, cohort, kept, phase, phaseShare, spent, STOPPED } from './words';
+import { ABORTED, activity, cohort, ended, kept, phase, phaseShare, spent } from './words';
 
 const view = (over: Partial<RoundView>): RoundView => ({
   version: 1, status: 'running', step: 0, round: 0, phase: 'open', theta: '', lines: 1, record: '', registered: 0, attempt: 0, standing: 'idle', enrolled: 0, cohort: 0, delivered: 0, live: 0, deadline_ms: null, ...over,
@@ -11,16 +11,16 @@ const view = (over: Partial<RoundView>): RoundView => ({
 
 it('says what is kept, and why', () => {
   const measured = { step: 4, correct: 60, unprompted: 40, total: 100 };
-  expect(kept({ keep: 'last', measured })).toContain('newest pattern is kept: of 100 pictures that all kept aside, 40%');
-  expect(kept({ keep: 'earlier', measured })).toContain('pattern of round 5 is kept');
-  expect(kept({ keep: 'unprompted', measured: { ...measured, correct: 41 } })).toContain('Nothing is lost');
+  expect(kept({ keep: 'last', measured }, 'images')).toContain('newest pattern is kept: of 100 pictures that all kept aside, 40%');
+  expect(kept({ keep: 'earlier', measured }, 'images')).toContain('pattern of round 5 is kept');
+  expect(kept({ keep: 'unprompted', measured: { ...measured, correct: 41 } }, 'images')).toContain('Nothing is lost');
 });
 
 describe('a round in words', () => {
   it('counts who is ready, and never more than there are', () => {
-    expect(phase(view({ enrolled: 2, live: 5 }))).toBe('2 of 5 have a change ready');
-    expect(phase(view({ enrolled: 3, live: 1 }))).toBe('3 of 3 have a change ready');
-    expect(phase(view({ phase: 'upload', delivered: 1, cohort: 4 }))).toBe('1 of 4 changes have arrived');
+    expect(phase(view({ enrolled: 2, live: 5 }), 'images')).toBe('2 of 5 have a change ready');
+    expect(phase(view({ enrolled: 3, live: 1 }), 'images')).toBe('3 of 3 have a change ready');
+    expect(phase(view({ phase: 'upload', delivered: 1, cohort: 4 }), 'images')).toBe('1 of 4 changes have arrived');
     expect(cohort(view({ live: 1 }))).toBe('1 participant at work');
     expect(cohort(view({ cohort: 4 }))).toBe('4 participants in this round');
   });
@@ -32,7 +32,7 @@ describe('a round in words', () => {
         expect(share).toBeGreaterThanOrEqual(0);
         expect(share).toBeLessThanOrEqual(1);
       }
-      expect(phase(view({ phase: each }))).not.toBe('');
+      expect(phase(view({ phase: each }), 'images')).not.toBe('');
     }
     expect(phaseShare(view({ phase: 'upload', cohort: 4, delivered: 2 }))).toBe(0.75);
   });
@@ -41,14 +41,20 @@ describe('a round in words', () => {
 describe('a secure sum in words', () => {
   it('has words of its own for each step, what is done and how far all are', () => {
     const steps: Phase[] = ['keys', 'shares', 'masked', 'unmask'];
-    const doing = steps.map((each) => activity({ activity: 'uploading', view: view({ phase: each }) }));
+    const doing = steps.map((each) => activity({ activity: 'uploading', view: view({ phase: each }) }, 'images'));
     expect(new Set(doing).size).toBe(4);
     expect(doing[2]).toContain('hidden');
-    expect(activity({ activity: 'uploading', view: view({ phase: 'upload' }) })).toBe('Sending the suggested change');
-    expect(activity({ activity: 'training', view: view({ phase: 'masked' }) })).toContain('Trying');
-    for (const each of steps) expect(phase(view({ phase: each, delivered: 3, cohort: 5 }))).toContain('3 of 5');
+    expect(activity({ activity: 'uploading', view: view({ phase: 'upload' }) }, 'images')).toBe('Sending the suggested change');
+    expect(activity({ activity: 'training', view: view({ phase: 'masked' }) }, 'images')).toContain('Trying');
+    for (const each of steps) expect(phase(view({ phase: each, delivered: 3, cohort: 5 }), 'images')).toContain('3 of 5');
     const shares = steps.map((each) => phaseShare(view({ phase: each, delivered: 1, cohort: 2 })));
     expect([...shares].sort((a, b) => a - b)).toEqual(shares);
+  });
+  it('speaks of what the federation is about', () => {
+    expect(ended('finished', 'texts').detail).toContain('the prompt is final');
+    expect(ended('privacy-spent', 'images').detail).toContain('about your pictures');
+    expect(activity({ activity: 'training', view: null }, 'texts')).toBe('Trying small changes of the prompt on the model');
+    expect(phase(view({}), 'texts')).toContain('of the prompt');
   });
   it('says so to whom it goes on without', () => {
     expect(cohort(view({ phase: 'masked', cohort: 4, standing: 'dropped' }))).toContain('too late');
@@ -57,8 +63,8 @@ describe('a secure sum in words', () => {
     const reasons: AbortReason[] = ['too-few-enrolled', 'too-few-updates', 'too-few-keys', 'too-few-shares', 'too-few-masked', 'too-few-unmasked', 'false-shares', 'overflow', 'closed'];
     expect(Object.keys(ABORTED).sort()).toEqual([...reasons].sort());
     expect(new Set(Object.values(ABORTED)).size).toBe(reasons.length);
-    expect(STOPPED['privacy-spent'].title).toContain('limit');
-    expect(STOPPED.inconsistent.title).toContain('safety');
+    expect(ended('privacy-spent', 'images').title).toContain('limit');
+    expect(ended('inconsistent', 'images').title).toContain('safety');
   });
 });
 
@@ -78,6 +84,17 @@ describe('a task in words', () => {
     expect(rows.get('Labels')).toBe('a, b');
     expect(rows.get('Length')).toBe('50 rounds of 5 steps, 32 pictures each');
     expect(rows.get('Pattern')).toContain('576 numbers');
+  });
+  it('has the words of a task of texts', () => {
+    const task = { model: { input: { kind: 'text' } }, text: { template: 'About {}.', words: ['World', 'Sports'] }, data: { labels: ['1', '2'] }, federation: { batch: 4 } };
+    const rows = new Map(taskInWords(task, 24));
+    expect(rows.get('Reads texts as')).toBe('{text}');
+    expect(rows.get('Scores labels as')).toBe('About {}.');
+    expect(rows.get('Their words')).toBe('World, Sports');
+    expect(rows.get('Prompt')).toBe('words from a list; 24 numbers');
+    expect(rows.get('Each participant')).toContain('20 prompts a step');
+    expect(rows.get('Length')).toContain('4 texts each');
+    expect(rows.has('Sees pictures of')).toBe(false);
   });
   it('says what is hidden, and how', () => {
     const rows = (federation: object): Map<string, string> => new Map(taskInWords({ federation }, 1));

@@ -7,6 +7,7 @@ import type { RoundView } from '../generated/RoundView';
 import type { StopReason } from '../generated/StopReason';
 import type { TrainingProgress } from '../worker/protocol';
 import { count, percent, plural, probability } from './format';
+import { fill, type Inputs } from './inputs';
 
 export const STATUS: Record<FederationStatus, string> = {
   running: 'Running',
@@ -29,11 +30,11 @@ export const ABORTED: Record<AbortReason, string> = {
 export const ACTIVITY: Record<TrainingProgress['activity'], string> = {
   paused: 'Paused',
   syncing: 'Asking the organiser where things stand',
-  loading: 'Reading the record and computing the pattern from it',
+  loading: 'Reading the record and computing the {prompt} from it',
   fitting: 'Finding out which of the model’s answers stands for which label',
   resting: 'Others were drawn for this round: nothing is asked here',
-  measuring: 'Measuring on the pictures that are kept aside',
-  training: 'Trying small changes of the pattern on the model',
+  measuring: 'Measuring on the {items} that are kept aside',
+  training: 'Trying small changes of the {prompt} on the model',
   waiting: 'Waiting for the others',
   uploading: 'Sending the suggested change',
   stopped: 'Stopped',
@@ -48,13 +49,18 @@ const SUMMING: Partial<Record<RoundView['phase'], string>> = {
 };
 
 /** What is being done now. */
-export function activity({ activity: doing, view }: Pick<TrainingProgress, 'activity' | 'view'>): string {
-  return (doing === 'uploading' && view !== null ? SUMMING[view.phase] : undefined) ?? ACTIVITY[doing];
+export function activity({ activity: doing, view }: Pick<TrainingProgress, 'activity' | 'view'>, inputs: Inputs): string {
+  return (doing === 'uploading' && view !== null ? SUMMING[view.phase] : undefined) ?? fill(ACTIVITY[doing], inputs);
 }
 
 /** Why taking part ended: a headline and a sentence. */
-export const STOPPED: Record<StopReason, { title: string; detail: string }> = {
-  finished: { title: 'Done. Thank you!', detail: 'All rounds are complete and the pattern is final. You can close this tab.' },
+export function ended(reason: StopReason, inputs: Inputs): { title: string; detail: string } {
+  const { title, detail } = STOPPED[reason];
+  return { title, detail: fill(detail, inputs) };
+}
+
+const STOPPED: Record<StopReason, { title: string; detail: string }> = {
+  finished: { title: 'Done. Thank you!', detail: 'All rounds are complete and the {prompt} is final. You can close this tab.' },
   closed: { title: 'The organiser has closed this federation', detail: 'Nothing more is sent. What you contributed until now counts.' },
   left: { title: 'You have left', detail: 'Nothing more is sent, and everything that was stored in this browser has been deleted.' },
   'budget-spent': {
@@ -71,29 +77,29 @@ export const STOPPED: Record<StopReason, { title: string; detail: string }> = {
   },
   'privacy-spent': {
     title: 'Your privacy limit is reached. Thank you!',
-    detail: 'One more change of yours could tell more about your pictures than this federation allows, so this browser sends no more. What you contributed counts.',
+    detail: 'One more change of yours could tell more about your {items} than this federation allows, so this browser sends no more. What you contributed counts.',
   },
 };
 
 /** Which model is kept in the end, and why. */
-export function kept({ keep, measured }: Choice): string {
+export function kept({ keep, measured }: Choice, inputs: Inputs): string {
   const share = (right: number): string => percent(right / measured.total);
-  const basis = `of ${plural(measured.total, 'picture')} that all kept aside, ${share(measured.unprompted)} come out right without a pattern and ${share(measured.correct)} with it`;
+  const basis = `of ${plural(measured.total, fill('{item}', inputs))} that all kept aside, ${share(measured.unprompted)} come out right without a {prompt} and ${share(measured.correct)} with it`;
   switch (keep) {
     case 'unprompted':
-      return `The model is kept as it is, without a pattern: ${basis}, which is no gain beyond chance. Nothing is lost.`;
+      return fill(`The model is kept as it is, without a {prompt}: ${basis}, which is no gain beyond chance. Nothing is lost.`, inputs);
     case 'earlier':
-      return `The pattern of round ${count(measured.step + 1)} is kept, better than the newest one by more than chance: ${basis}.`;
+      return fill(`The {prompt} of round ${count(measured.step + 1)} is kept, better than the newest one by more than chance: ${basis}.`, inputs);
     case 'last':
-      return `The newest pattern is kept: ${basis}.`;
+      return fill(`The newest {prompt} is kept: ${basis}.`, inputs);
   }
 }
 
 /** The round's phase as one sentence. */
-export function phase(view: RoundView): string {
+export function phase(view: RoundView, inputs: Inputs): string {
   switch (view.phase) {
     case 'open':
-      return view.enrolled === 0 ? 'Everyone works out a change of the pattern' : `${count(view.enrolled)} of ${count(Math.max(view.live, view.enrolled))} have a change ready`;
+      return view.enrolled === 0 ? fill('Everyone works out a change of the {prompt}', inputs) : `${count(view.enrolled)} of ${count(Math.max(view.live, view.enrolled))} have a change ready`;
     case 'keys':
       return `Agreeing on keys: ${count(view.delivered)} of ${count(view.cohort)} are there`;
     case 'shares':

@@ -3,7 +3,8 @@
  * defaults in the task file's reader, or is written in a task file.
  */
 
-export type Kind = 'text' | 'paragraph' | 'list' | 'whole' | 'number' | 'flag' | 'choice' | 'size';
+/** An empty list is sent as one, but for `words`, which then has its default; `candidates` have the empty word on top. */
+export type Kind = 'text' | 'paragraph' | 'list' | 'words' | 'candidates' | 'whole' | 'number' | 'flag' | 'choice' | 'size';
 
 export interface Field {
   /** Where it stands in the task: `model.input.width`. A size stands for a list of height and width. */
@@ -12,6 +13,8 @@ export interface Field {
   kind: Kind;
   /** As it stands in the form. */
   value: string;
+  /** As it stands there instead in a task of texts. */
+  texts?: string;
   help?: string;
   options?: readonly (readonly [value: string, words: string])[];
   wide?: boolean;
@@ -28,33 +31,57 @@ export interface Group {
   fields: readonly Field[];
 }
 
-/** Defaults for the built-in model and handwritten digits. */
+/** The field that decides between images and texts. */
+export const INPUTS = 'model.input.kind';
+
+const images = (...fields: Field[]): Field[] => fields.map((field) => ({ when: [INPUTS, 'image'], ...field }));
+const texts = (...fields: Field[]): Field[] => fields.map((field) => ({ when: [INPUTS, 'text'], ...field }));
+
+/** Defaults for the built-in model and handwritten digits; of texts, for a sentence encoder and news. */
 export const GROUPS: readonly Group[] = [
   {
     title: 'What it is for',
     fields: [
-      { path: 'name', label: 'Name', kind: 'text', value: 'Read handwritten digits', help: 'The headline of the data owners’ page.', wide: true },
+      { path: INPUTS, label: 'Data owners have', kind: 'choice', value: 'image', options: [['image', 'pictures'], ['text', 'texts']], wide: true },
+      { path: 'name', label: 'Name', kind: 'text', value: 'Read handwritten digits', texts: 'Sort news by topic', help: 'The headline of the data owners’ page.', wide: true },
       {
         path: 'description', label: 'Description for data owners', kind: 'paragraph', wide: true, help: 'What this is for, in words that anybody understands.',
         value: 'A model that has only ever seen printed digits learns to read handwriting: a pattern is found that, laid over each picture, lets the model recognise what people write by hand.',
+        texts: 'A model tells what a piece of news is about by comparing it with a sentence for each topic. Together, a few words are found that make these sentences fit better.',
       },
-      { path: 'data.labels', label: 'Labels', kind: 'list', value: '0, 1, 2, 3, 4, 5, 6, 7, 8, 9', help: 'In the order of the model’s classes, separated by commas or lines.', wide: true },
+      { path: 'data.labels', label: 'Labels', kind: 'list', value: '0, 1, 2, 3, 4, 5, 6, 7, 8, 9', texts: 'World, Sports, Business, Sci/Tech', help: 'Separated by commas or lines. Of pictures in the order of the model’s classes, of texts as they stand in data owners’ files.', wide: true },
+      ...texts(
+        { path: 'text.words', label: 'A word for each label', kind: 'words', value: '', help: 'In the order of the labels; what the model scores. Empty: the labels themselves.', wide: true },
+        { path: 'text.template', label: 'Sentence for a label', kind: 'text', value: 'This text is about {}.', help: 'The word stands at {}. A sentence encoder needs it; leave it empty for a masked language model.', wide: true },
+        { path: 'text.input', label: 'What the model reads', kind: 'text', value: '', help: 'Empty: the text. With {text}, or {first} and {second} of a pair; for a masked language model with its mask: {text} It was <mask>.', wide: true },
+      ),
     ],
   },
   {
     title: 'The model’s API',
     fields: [
       { path: 'model.url', label: 'Address', kind: 'text', value: 'http://127.0.0.1:8701', help: 'Speaks the Open Inference Protocol. Data owners’ browsers must reach it, and it must allow this origin (CORS).', wide: true },
-      { path: 'model.name', label: 'Model name', kind: 'text', value: 'printed-digits' },
-      { path: 'model.output.classes', label: 'Classes it answers with', kind: 'whole', value: '10' },
-      { path: 'model.input.height', label: 'Input height, pixels', kind: 'whole', value: '32' },
-      { path: 'model.input.width', label: 'Input width, pixels', kind: 'whole', value: '32' },
+      { path: 'model.name', label: 'Model name', kind: 'text', value: 'printed-digits', texts: 'minilm' },
+      ...images(
+        { path: 'model.output.classes', label: 'Classes it answers with', kind: 'whole', value: '10' },
+        { path: 'model.input.height', label: 'Input height, pixels', kind: 'whole', value: '32' },
+        { path: 'model.input.width', label: 'Input width, pixels', kind: 'whole', value: '32' },
+      ),
     ],
+  },
+  {
+    title: 'The prompt',
+    fields: texts(
+      { path: 'generator.candidates', label: 'Words that it may be made of', kind: 'candidates', value: 'news, stories, report, world, national, market, game, software', help: 'Separated by commas or lines; no word at all is always one of the choices, and the start. Everybody can read this list: do not take it from data owners’ texts.', wide: true },
+      { path: 'generator.positions', label: 'Words in it at most', kind: 'whole', value: '4' },
+      { path: 'generator.place', label: 'They stand', kind: 'choice', value: '', options: [['', 'where it fits best'], ['label', 'before the sentence for a label'], ['input', 'before the text']], help: 'Best: before the sentence, if there is one.' },
+      { path: 'optimizer.draws', label: 'Prompts tried in a step', kind: 'whole', value: '20', help: 'Each with every text of the step.' },
+    ),
   },
   {
     title: 'Rounds',
     fields: [
-      { path: 'federation.rounds', label: 'Rounds', kind: 'whole', value: '100' },
+      { path: 'federation.rounds', label: 'Rounds', kind: 'whole', value: '100', texts: '20' },
       { path: 'federation.open.count_min', label: 'Participants at least', kind: 'whole', value: '3', help: 'A round waits until this many have an update ready. The fewer, the more a sum says about each of them.', when: ['form.secure', 'false'] },
       { path: 'federation.upload.count_min', label: 'Updates at least', kind: 'whole', value: '2', help: 'Fewer in time, and the round is given up. At most the number of participants.', when: ['form.secure', 'false'] },
       { path: 'federation.query_budget', label: 'Queries per participant at most', kind: 'whole', value: '0', help: '0 means no limit. Where it does not cover all rounds, there are as many as it covers.' },
@@ -77,44 +104,52 @@ export const GROUPS: readonly Group[] = [
     title: 'The model’s input and output',
     more: true,
     fields: [
-      { path: 'model.input.name', label: 'Input tensor', kind: 'text', value: 'image' },
-      { path: 'model.input.datatype', label: 'Its numbers', kind: 'choice', value: 'UINT8', options: [['UINT8', 'bytes, 0 to 255'], ['FP32', 'floating point']] },
-      { path: 'model.input.layout', label: 'Its layout', kind: 'choice', value: 'nchw', options: [['nchw', 'channels, height, width'], ['nhwc', 'height, width, channels']] },
-      { path: 'model.input.low', label: 'Number for black', kind: 'number', value: '0', when: ['model.input.datatype', 'FP32'] },
-      { path: 'model.input.high', label: 'Number for white', kind: 'number', value: '1', when: ['model.input.datatype', 'FP32'] },
+      ...images(
+        { path: 'model.input.name', label: 'Input tensor', kind: 'text', value: 'image' },
+        { path: 'model.input.datatype', label: 'Its numbers', kind: 'choice', value: 'UINT8', options: [['UINT8', 'bytes, 0 to 255'], ['FP32', 'floating point']] },
+        { path: 'model.input.layout', label: 'Its layout', kind: 'choice', value: 'nchw', options: [['nchw', 'channels, height, width'], ['nhwc', 'height, width, channels']] },
+        { path: 'model.input.low', label: 'Number for black', kind: 'number', value: '0', when: ['model.input.datatype', 'FP32'] },
+        { path: 'model.input.high', label: 'Number for white', kind: 'number', value: '1', when: ['model.input.datatype', 'FP32'] },
+      ),
       { path: 'model.output.name', label: 'Output tensor', kind: 'text', value: 'logits' },
       { path: 'model.output.kind', label: 'It holds', kind: 'choice', value: 'logits', options: [['logits', 'logits'], ['probabilities', 'probabilities']] },
-      { path: 'mapping.kind', label: 'Labels are', kind: 'choice', value: 'identity', options: [['identity', 'the model’s classes, in order'], ['frequency', 'learnt: the classes that answer most often']] },
+      ...images({ path: 'mapping.kind', label: 'Labels are', kind: 'choice', value: 'identity', options: [['identity', 'the model’s classes, in order'], ['frequency', 'learnt: the classes that answer most often']] }),
     ],
   },
   {
-    title: 'Data owners’ pictures',
+    title: 'Data owners’ data',
     more: true,
     fields: [
-      { path: 'data.inner', label: 'Size inside the input', kind: 'size', value: '32×32', help: 'Height×width that a picture is fitted into; the rest is background.' },
-      { path: 'data.background', label: 'Background, 0 (black) to 255', kind: 'whole', value: '0' },
+      ...images(
+        { path: 'data.inner', label: 'Size inside the input', kind: 'size', value: '32×32', help: 'Height×width that a picture is fitted into; the rest is background.' },
+        { path: 'data.background', label: 'Background, 0 (black) to 255', kind: 'whole', value: '0' },
+      ),
       { path: 'data.holdout', label: 'Share only measured with', kind: 'number', value: '0.2', help: '0 to 0.9' },
-      { path: 'data.invert', label: 'Swap light and dark', kind: 'flag', value: 'false' },
-      { path: 'data.keep_aspect', label: 'Keep proportions', kind: 'flag', value: 'true' },
+      ...images(
+        { path: 'data.invert', label: 'Swap light and dark', kind: 'flag', value: 'false' },
+        { path: 'data.keep_aspect', label: 'Keep proportions', kind: 'flag', value: 'true' },
+      ),
     ],
   },
   {
-    title: 'Pattern and search',
+    title: 'Search',
     more: true,
     fields: [
-      { path: 'generator.kind', label: 'Pattern', kind: 'choice', value: 'statistic', options: [['statistic', 'smooth, depends on the picture'], ['frame', 'a frame around the picture'], ['coordinator', 'drawn by a small network']] },
-      { path: 'generator.statistics', label: 'Statistics of the picture', kind: 'whole', value: '8', help: '0: one pattern for all pictures', when: ['generator.kind', 'statistic'] },
-      { path: 'generator.grid', label: 'Grid of the pattern', kind: 'whole', value: '5', when: ['generator.kind', 'statistic'] },
-      { path: 'generator.inner', label: 'Picture inside the frame, pixels', kind: 'whole', value: '24', when: ['generator.kind', 'frame'] },
-      { path: 'optimizer.kind', label: 'Search', kind: 'choice', value: 'zo-sgd', options: [['zo-sgd', 'random differences, plain steps'], ['zo-adam', 'random differences, Adam'], ['spsa-gc', 'SPSA with gradient correction']] },
-      { path: 'optimizer.directions', label: 'Directions in a step', kind: 'whole', value: '15' },
-      { path: 'optimizer.differences', label: 'Along each direction', kind: 'choice', value: 'forward', options: [['forward', 'one try'], ['two-sided', 'two tries, forth and back']], when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
-      { path: 'optimizer.perturbation', label: 'Size of a try', kind: 'number', value: '0.05', when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
-      { path: 'optimizer.learning_rate', label: 'Learning rate', kind: 'number', value: '0.02', when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
+      ...images(
+        { path: 'generator.kind', label: 'Pattern', kind: 'choice', value: 'statistic', options: [['statistic', 'smooth, depends on the picture'], ['frame', 'a frame around the picture'], ['coordinator', 'drawn by a small network']] },
+        { path: 'generator.statistics', label: 'Statistics of the picture', kind: 'whole', value: '8', help: '0: one pattern for all pictures', when: ['generator.kind', 'statistic'] },
+        { path: 'generator.grid', label: 'Grid of the pattern', kind: 'whole', value: '5', when: ['generator.kind', 'statistic'] },
+        { path: 'generator.inner', label: 'Picture inside the frame, pixels', kind: 'whole', value: '24', when: ['generator.kind', 'frame'] },
+        { path: 'optimizer.kind', label: 'Search', kind: 'choice', value: 'zo-sgd', options: [['zo-sgd', 'random differences, plain steps'], ['zo-adam', 'random differences, Adam'], ['spsa-gc', 'SPSA with gradient correction']] },
+        { path: 'optimizer.directions', label: 'Directions in a step', kind: 'whole', value: '15' },
+        { path: 'optimizer.differences', label: 'Along each direction', kind: 'choice', value: 'forward', options: [['forward', 'one try'], ['two-sided', 'two tries, forth and back']], when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
+        { path: 'optimizer.perturbation', label: 'Size of a try', kind: 'number', value: '0.05', when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
+        { path: 'optimizer.learning_rate', label: 'Learning rate', kind: 'number', value: '0.02', when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
+      ),
       { path: 'federation.local_steps', label: 'Steps in a round', kind: 'whole', value: '5' },
-      { path: 'federation.batch', label: 'Pictures in a step', kind: 'whole', value: '4' },
-      { path: 'federation.server.kind', label: 'Updates are combined by', kind: 'choice', value: 'adam', options: [['adam', 'their mean through Adam'], ['momentum', 'their mean with momentum'], ['sgd', 'their mean']] },
-      { path: 'federation.server.learning_rate', label: 'Learning rate of that', kind: 'number', value: '0.04', help: 'Empty: its default.' },
+      { path: 'federation.batch', label: 'Pictures or texts in a step', kind: 'whole', value: '4', texts: '16' },
+      { path: 'federation.server.kind', label: 'Updates are combined by', kind: 'choice', value: 'adam', texts: 'sgd', options: [['adam', 'their mean through Adam'], ['momentum', 'their mean with momentum'], ['sgd', 'their mean']] },
+      { path: 'federation.server.learning_rate', label: 'Learning rate of that', kind: 'number', value: '0.04', texts: '', help: 'Empty: its default.' },
       { path: 'seed', label: 'Seed', kind: 'whole', value: '0' },
     ],
   },

@@ -1,8 +1,9 @@
 /** The task's form: built from the list of fields; faults stand beside theirs. */
 import type { Fault } from '../generated/Fault';
 import { byId, h } from '../lib/dom';
-import { FIELDS, GROUPS, type Field, type Group } from './fields';
-import { applies, buildTask, faultsByField, type Json } from './task';
+import { fromPublicText } from './candidates';
+import { FIELDS, GROUPS, INPUTS, type Field, type Group } from './fields';
+import { applies, buildTask, faultsByField, valueFor, type Json } from './task';
 
 type Control = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
 
@@ -13,8 +14,10 @@ function control(field: Field): Control {
   const common = { id, name: field.path, 'data-testid': id, 'data-path': field.path, 'aria-describedby': `${id}-help ${id}-fault` };
   switch (field.kind) {
     case 'paragraph':
-    case 'list': {
-      const area = h('textarea', { ...common, rows: field.kind === 'list' ? 2 : 4 });
+    case 'list':
+    case 'words':
+    case 'candidates': {
+      const area = h('textarea', { ...common, rows: field.kind === 'paragraph' ? 4 : 2 });
       area.value = field.value;
       return area;
     }
@@ -39,6 +42,7 @@ function row(field: Field): HTMLElement {
     'div',
     { class: field.wide === true ? 'field wide' : 'field', 'data-field': field.path },
     label,
+    field.kind === 'candidates' && fromPublicText(input as HTMLTextAreaElement, `${id}-fault`),
     h('p', { class: 'small', id: `${id}-help` }, field.help ?? null),
     h('p', { class: 'fault', id: `${id}-fault` }),
   );
@@ -56,6 +60,7 @@ export class TaskForm {
   constructor(onSubmit: (task: Json) => void) {
     const submit = h('button', { type: 'submit', class: 'primary big', 'data-testid': 'create' }, 'Create the federation');
     this.form.append(...GROUPS.map(section), h('p', { class: 'actions create-row' }, submit));
+    this.control(INPUTS).addEventListener('change', () => this.otherInputs());
     this.form.addEventListener('input', () => this.conditions());
     this.form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -78,6 +83,17 @@ export class TaskForm {
       const row = this.control(field.path).closest<HTMLElement>('.field');
       if (row !== null) row.hidden = !applies(field, (path) => this.value(path));
     }
+    for (const group of this.form.querySelectorAll<HTMLElement>('fieldset.group, details')) group.hidden = group.querySelector('.field:not([hidden])') === null;
+  }
+
+  /** Pictures and texts have different examples to start from. */
+  private otherInputs(): void {
+    const isText = this.value(INPUTS) === 'text';
+    for (const field of FIELDS.values()) {
+      const input = this.control(field.path);
+      if (field.texts !== undefined) input.value = valueFor(field, isText, input.value);
+    }
+    this.conditions();
   }
 
   /** Puts each fault beside its field, opens what hides one, and gives those that belong to none. */

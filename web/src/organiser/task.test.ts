@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FIELDS, type Field } from './fields';
-import { buildTask, faultsByField, fieldValue, fileRequest, splitList } from './task';
+import { buildTask, faultsByField, fieldValue, fileRequest, splitList, valueFor } from './task';
 
 const field = (kind: Field['kind']): Field => ({ path: 'x', label: '', kind, value: '' });
 const defaults = (over: Record<string, string> = {}): ((path: string) => string) => (path) => over[path] ?? FIELDS.get(path)?.value ?? '';
@@ -51,6 +51,23 @@ describe('the form’s task', () => {
     for (const gone of ['secure_sum', 'privacy', 'clip']) expect(plain).not.toHaveProperty(gone);
     expect(made({ 'federation.combine': 'trimmed-mean' })).toMatchObject({ combine: 'trimmed-mean', trim: 0.2 });
   });
+  it('is one of texts where these are chosen, without what pictures have', () => {
+    const isText = { 'model.input.kind': 'text', 'text.words': 'World, Sports', 'data.labels': '1, 2' };
+    const task = buildTask(FIELDS.values(), defaults(isText));
+    expect(task).toMatchObject({
+      model: { input: { kind: 'text' } },
+      data: { labels: ['1', '2'], holdout: 0.2 },
+      text: { words: ['World', 'Sports'], template: 'This text is about {}.' },
+      generator: { positions: 4 },
+      optimizer: { draws: 20 },
+    });
+    expect(Object.keys(task['model'] as object)).toEqual(['input', 'url', 'name', 'output']);
+    expect(Object.keys(task['data'] as object)).toEqual(['labels', 'holdout']);
+    expect((task['generator'] as { candidates: string[] }).candidates.slice(0, 2)).toEqual(['', 'news']);
+    for (const gone of ['mapping', 'generator.kind', 'optimizer.kind', 'text.input', 'generator.place', 'model.input.height']) expect(task).not.toHaveProperty(gone);
+    const masked = buildTask(FIELDS.values(), defaults({ ...isText, 'text.words': '', 'text.template': '', 'text.input': '{text} It was <mask>.' }));
+    expect(masked['text']).toEqual({ input: '{text} It was <mask>.' });
+  });
   it('leaves out what does not apply', () => {
     const task = buildTask(FIELDS.values(), defaults({ 'generator.kind': 'frame', 'model.input.datatype': 'FP32' }));
     expect(task['generator']).toEqual({ kind: 'frame', inner: 24 });
@@ -58,6 +75,16 @@ describe('the form’s task', () => {
     expect(buildTask(FIELDS.values(), defaults())['model']).not.toHaveProperty('input.low');
     expect(buildTask(FIELDS.values(), defaults({ 'optimizer.kind': 'spsa-gc' }))['optimizer']).toEqual({ kind: 'spsa-gc', directions: 15 });
   });
+});
+
+it('another kind of inputs changes the examples, and nothing that was typed', () => {
+  const name = FIELDS.get('name');
+  if (name === undefined) throw new Error('no name');
+  expect(valueFor(name, true, name.value)).toBe('Sort news by topic');
+  expect(valueFor(name, false, 'Sort news by topic')).toBe(name.value);
+  expect(valueFor(name, true, 'My own')).toBe('My own');
+  expect(fieldValue(field('candidates'), 'a, b, a')).toEqual(['', 'a', 'b']);
+  expect(fieldValue(field('candidates'), ' ')).toBeNull();
 });
 
 it('faults find their fields, the nearest that there is', () => {

@@ -24,6 +24,14 @@ export function fieldValue(field: Field, typed: string): Json | null {
       return text === 'true';
     case 'list':
       return splitList(typed);
+    case 'words': {
+      const words = splitList(typed);
+      return words.length > 0 ? words : null;
+    }
+    case 'candidates': {
+      const words = splitList(typed).filter((word, i, all) => all.indexOf(word) === i);
+      return words.length > 0 ? ['', ...words] : null;
+    }
     case 'size': {
       if (text === '') return null;
       const parts = text.split(/\s*[×x*,]\s*/i).map(Number);
@@ -41,6 +49,16 @@ export function fieldValue(field: Field, typed: string): Json | null {
     case 'choice':
       return text === '' ? null : text;
   }
+}
+
+/**
+ * What a field shall hold after the kind of inputs was changed: its value for the new kind, unless somebody has typed
+ * another than the old kind's.
+ */
+export function valueFor(field: Field, isText: boolean, typed: string): string {
+  const [before, after] = [field.value, field.texts ?? field.value];
+  if (typed === before || typed === after) return isText ? after : before;
+  return typed;
 }
 
 /** Does this field's condition hold, and that of the field that it depends on? */

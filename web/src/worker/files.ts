@@ -1,5 +1,5 @@
 /**
- * Opens what the owner chose: unpacks, decodes, hands on. What each file is, and what is wrong with it, the
+ * Opens the pictures that the owner chose: unpacks, decodes, hands on. What each file is, and what is wrong with it, the
  * wasm decides (`client-wasm/src/web/loader.rs`).
  */
 import type { Loader } from '../../wasm/client_wasm';
@@ -11,7 +11,7 @@ const MOST_TABLE_BYTES = 512 * 1024 * 1024;
 /** Decoders read the type from the content, but want to be told one. */
 const TYPE = 'image/*';
 
-interface Chosen {
+export interface Chosen {
   path: string;
   file: Blob;
 }
@@ -77,7 +77,7 @@ async function loadOne(loader: Loader, files: ReadonlyMap<string, Blob>, plan: P
   }
 }
 
-async function opened(path: string, files: ReadonlyMap<string, Blob>, gzip: boolean): Promise<Blob> {
+export async function opened(path: string, files: ReadonlyMap<string, Blob>, gzip: boolean): Promise<Blob> {
   const file = files.get(path);
   if (file === undefined) {
     throw new ArchiveError(`${path}: the file is missing; choose it too`);
@@ -115,7 +115,7 @@ async function addPicture(loader: Loader, plan: Planned, content: Blob): Promise
 }
 
 /** Replaces each archive by its entries. Several archives keep apart by their names. */
-async function unpacked(loader: Loader, chosen: readonly Chosen[]): Promise<Chosen[]> {
+export async function unpacked(loader: Pick<Loader, 'skip'>, chosen: readonly Chosen[]): Promise<Chosen[]> {
   const all: Chosen[] = [];
   for (const { path, file } of chosen) {
     if (!path.toLowerCase().endsWith('.zip')) {
@@ -139,14 +139,14 @@ function useful(path: string): boolean {
   return !path.startsWith('__MACOSX/') && !path.split('/').some((part) => part.startsWith('.'));
 }
 
-async function bytesOf(blob: Blob, most: number): Promise<Uint8Array> {
+export async function bytesOf(blob: Blob, most: number): Promise<Uint8Array> {
   if (blob.size > most) {
     throw new ArchiveError(`larger than ${most >> 20} MiB; choose a smaller file`);
   }
   return new Uint8Array(await blob.arrayBuffer());
 }
 
-function textOf(error: unknown): string {
+export function textOf(error: unknown): string {
   if (typeof error === 'string') {
     return error;
   }

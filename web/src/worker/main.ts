@@ -3,17 +3,21 @@
  * (`protocol.ts`); everything that is decided is decided in the wasm.
  */
 import type { Loader, Session } from '../../wasm/client_wasm';
-import { choose, type Module } from './module';
-import { loadFiles } from './files';
+import type { TextLoader } from '../../wasm-full/client_wasm_full';
+import { loadFiles, type Progress } from './files';
 import { lookAtGpu } from './gpu';
 import { Host, type Post } from './host';
 import { holdAlone } from './lock';
+import { choose, type Module, type TextLoaderClass } from './module';
 import type { DataSource, ToWorker } from './protocol';
 import { Storage } from './storage';
+import { loadTexts } from './texts';
 
 const post: Post = (message, transfer = []) => self.postMessage(message, { transfer });
 let session: Session | undefined;
 let wasm: Module | undefined;
+/** In a federation of texts. */
+let Texts: TextLoaderClass | undefined;
 
 /** The wasm instance is dead, or never lived; the page starts a new Worker. */
 function fatal(error: unknown): void {
@@ -25,8 +29,9 @@ self.addEventListener('unhandledrejection', (event) => fatal(event.reason));
 
 async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   await holdAlone(message.federation, () => post({ type: 'elsewhere' }));
-  const [gpu, { module, detail }] = await Promise.all([lookAtGpu(message.backend), choose(message, post)]);
+  const [gpu, { module, detail, texts }] = await Promise.all([lookAtGpu(message.backend), choose(message, post)]);
   wasm = module;
+  Texts = texts;
   const storage = new Storage(message.federation);
   // A browser that stores nothing says so when something is to be saved.
   const found = await storage.read().catch(() => undefined);
@@ -41,29 +46,48 @@ async function load(source: DataSource): Promise<void> {
   if (session === undefined || wasm === undefined) {
     return;
   }
-  const loader: Loader = new wasm.Loader(session);
+  const progress = throttled((done, total) => post({ type: 'data-progress', done, total }));
+  const loader: Loader | TextLoader = Texts === undefined ? new wasm.Loader(session) : new Texts(session);
   try {
-    switch (source.kind) {
-      case 'builtin':
-        loader.addBuiltin(source.owner, source.count);
-        break;
-      case 'drawn':
-        for (const { label, width, height, rgba } of source.drawings) {
-          loader.addDrawing(label, width, height, new Uint8Array(rgba.buffer, rgba.byteOffset, rgba.length));
-        }
-        break;
-      case 'files':
-        await loadFiles(loader, source.files, throttled((done, total) => post({ type: 'data-progress', done, total })));
-        break;
-    }
+    await ('addPasted' in loader ? fillTexts(loader, source, progress) : fillPictures(loader, source, progress));
     await loader.finish();
   } finally {
     loader.free();
   }
 }
 
+async function fillTexts(loader: TextLoader, source: DataSource, progress: Progress): Promise<void> {
+  if (source.kind === 'files') {
+    await loadTexts(loader, source.files, progress);
+  } else if (source.kind === 'pasted') {
+    try {
+      loader.addPasted(source.content);
+    } catch {
+      // The loader keeps what was wrong and says it when it finishes without a text.
+    }
+  }
+}
+
+async function fillPictures(loader: Loader, source: DataSource, progress: Progress): Promise<void> {
+  switch (source.kind) {
+    case 'builtin':
+      loader.addBuiltin(source.owner, source.count);
+      break;
+    case 'drawn':
+      for (const { label, width, height, rgba } of source.drawings) {
+        loader.addDrawing(label, width, height, new Uint8Array(rgba.buffer, rgba.byteOffset, rgba.length));
+      }
+      break;
+    case 'files':
+      await loadFiles(loader, source.files, progress);
+      break;
+    case 'pasted':
+      break;
+  }
+}
+
 /** At most ten messages a second, and the last one. */
-function throttled(tell: (done: number, total: number) => void): (done: number, total: number) => void {
+function throttled(tell: Progress): Progress {
   let last = 0;
   return (done, total) => {
     const now = performance.now();

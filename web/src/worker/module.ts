@@ -3,16 +3,22 @@
  * only those whose task has one of them load it. The announced task decides, before either is loaded.
  */
 import init, * as plain from '../../wasm/client_wasm';
+import type { TextLoader } from '../../wasm-full/client_wasm_full';
+import { inputsOf } from '../lib/inputs';
 import type { Post } from './host';
 import type { ToWorker } from './protocol';
 
-/** Both modules have the same surface. */
+/** What both modules have. */
 export type Module = typeof plain;
+/** Reads texts; the larger module has it. */
+export type TextLoaderClass = new (session: plain.Session) => TextLoader;
 
 export interface Choice {
   module: Module;
   /** The aggregator's answer, so that it is not asked twice; nothing where it refused: the module says so in words. */
   detail: string | undefined;
+  /** In a federation of texts. */
+  texts: TextLoaderClass | undefined;
 }
 
 const LIMIT_MS = 20_000;
@@ -23,31 +29,34 @@ export async function choose(message: ToWorker & { type: 'open' }, post: Post): 
   const detail = await announced(message, post);
   if (detail === undefined || !needsLarger(detail)) {
     await init();
-    return { module: plain, detail };
+    return { module: plain, detail, texts: undefined };
   }
   const larger = await import('../../wasm-full/client_wasm_full');
   await larger.default();
   // Two builds of one crate: the same classes, but of private fields, which TypeScript tells apart.
-  return { module: larger as unknown as Module, detail };
+  const module = larger as unknown as Module & { TextLoader: TextLoaderClass };
+  return { module, detail, texts: inputsOf(taskOf(detail)) === 'texts' ? module.TextLoader : undefined };
 }
 
 interface Announced {
-  task?: {
-    federation?: { secure_sum?: unknown; active?: unknown };
-    generator?: { kind?: unknown };
-    mapping?: { kind?: unknown; calibrate?: unknown };
-    optimizer?: { kind?: unknown };
-    model?: { input?: { kind?: unknown } };
-  };
+  federation?: { secure_sum?: unknown; active?: unknown };
+  generator?: { kind?: unknown };
+  mapping?: { kind?: unknown; calibrate?: unknown };
+  optimizer?: { kind?: unknown };
+}
+
+/** The task of a `FederationDetail`. */
+function taskOf(detail: string): Announced | undefined {
+  return (JSON.parse(detail) as { task?: Announced }).task;
 }
 
 /** Does the task of this `FederationDetail` have secure sums, draws, texts, CMA-ES, a mapping to learn, or another generator than the default? */
 export function needsLarger(detail: string): boolean {
-  const { task } = JSON.parse(detail) as Announced;
+  const task = taskOf(detail);
   return (
     task?.federation?.secure_sum !== undefined ||
     (task?.federation?.active ?? 0) !== 0 ||
-    task?.model?.input?.kind === 'text' ||
+    inputsOf(task) === 'texts' ||
     task?.mapping?.kind === 'frequency' ||
     task?.mapping?.calibrate === true ||
     task?.optimizer?.kind === 'cma-es' ||

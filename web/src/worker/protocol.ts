@@ -2,7 +2,7 @@
  * What the page and its Worker say to each other.
  *
  * The Worker owns the wasm, the owner's data and the API key; the page only shows. Nothing here carries a
- * raw data set back to the page, only the few pictures that it shows.
+ * raw data set back to the page, only the few examples that it shows.
  */
 import type { Choice } from '../generated/Choice';
 import type { FederationSummary } from '../generated/FederationSummary';
@@ -15,6 +15,8 @@ import type { StopReason } from '../generated/StopReason';
 export type DataSource =
   | { kind: 'builtin'; owner: number; count: number }
   | { kind: 'files'; files: { path: string; file: File }[] }
+  /** Lines of labels and texts. */
+  | { kind: 'pasted'; content: string }
   | { kind: 'drawn'; drawings: { label: string; width: number; height: number; rgba: Uint8ClampedArray }[] };
 
 export type BackendChoice = 'auto' | 'cpu' | 'webgpu';
@@ -31,7 +33,7 @@ export type ToWorker =
   | { type: 'resume' }
   /** Leaves the federation and forgets everything stored here. */
   | { type: 'leave' }
-  /** Compares pictures of the held-out part, unprompted and prompted now. */
+  /** Compares examples of the held-out part, unprompted and prompted now. */
   | { type: 'pictures'; count: number }
   /** The tab became visible: sync at once. */
   | { type: 'visible' };
@@ -63,7 +65,32 @@ export interface DataReport {
   skippedTotal: number;
   warnings: string[];
   /** A few examples as the model will see them. */
-  samples: { label: string; width: number; height: number; rgba: Uint8ClampedArray }[];
+  samples: (PictureSample | TextSample)[];
+  /** Of texts, now that there are some: what a question about one is long, on the average. */
+  bytesPerQuery?: number;
+}
+
+export interface PictureSample {
+  label: string;
+  width: number;
+  height: number;
+  rgba: Uint8ClampedArray;
+}
+
+/** Long texts are cut. */
+export interface TextSample {
+  label: string;
+  first: string;
+  /** Of a pair; or empty. */
+  second: string;
+}
+
+/** A text of the held-out part, and the model's answers to it without a prompt and with the one in use. */
+export interface AnsweredText extends TextSample {
+  answerBefore: string;
+  answerNow: string;
+  scoreBefore: number;
+  scoreNow: number;
 }
 
 /** Changes are summed under masks: what this browser itself insists on. */
@@ -126,6 +153,8 @@ export interface TrainingProgress {
   /** Milliseconds of the last step: rendering and asking. */
   renderMs: number | null;
   askMs: number | null;
+  /** In a federation of texts: the prompt in use, as words. */
+  prompt?: string;
 }
 
 export type FromWorker =
@@ -146,6 +175,8 @@ export type FromWorker =
       bytesPerUpdate: number;
       sum: SumTerms | null;
       noise: NoiseTerms | null;
+      /** In a federation of texts: a word for each label, and what is asked without a prompt. */
+      text?: { words: string[]; shown: string };
     }
   | { type: 'model-checked'; name: string; milliseconds: number }
   | { type: 'data-progress'; done: number; total: number }
@@ -153,6 +184,7 @@ export type FromWorker =
   | { type: 'backend'; backend: Backend }
   | { type: 'progress'; progress: TrainingProgress }
   | { type: 'pictures'; pictures: Picture[] }
+  | { type: 'texts'; texts: AnsweredText[] }
   | { type: 'trouble'; trouble: Trouble }
   /** Another tab of this browser runs this federation (Web Locks). */
   | { type: 'elsewhere' }

@@ -93,6 +93,14 @@ impl Columns {
         }
     }
 
+    /// Of lines that were cut into a label, a text, and the second of a pair.
+    pub fn of_pasted() -> Self {
+        Self {
+            label: Some(0),
+            texts: vec![1, 2],
+        }
+    }
+
     /// Of JSON objects with these keys.
     pub fn of_keys(file: &str, keys: &[&str], known: &Labels) -> Result<Self, DataError> {
         let (label, texts) = (label_of(keys), texts_of(keys));
@@ -166,6 +174,7 @@ impl Columns {
             });
         }
         Ok(TextExample {
+            row: row.number,
             text,
             label: label.to_owned(),
         })

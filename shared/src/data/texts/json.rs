@@ -3,6 +3,7 @@
 use super::super::DataError;
 use super::super::labels::Labels;
 use super::{Columns, Row};
+use crate::text::json_for_people;
 use serde_json::{Map, Value};
 
 /// The objects as rows, each with the cells of the first object's keys.
@@ -29,11 +30,11 @@ pub(super) fn read(
     Ok((rows, columns))
 }
 
-/// A text as it is, a number as it is written, nothing for everything else.
+/// A text as it is, a number in full to six places, nothing for everything else.
 fn cell(value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => text.clone(),
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => json_for_people(value),
         _ => String::new(),
     }
 }
@@ -52,8 +53,12 @@ fn objects(file: &str, bytes: &[u8]) -> Result<Vec<Line>, DataError> {
         _ => Err(fault(row, "another value")),
     };
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        let list: Vec<Value> =
-            serde_json::from_slice(bytes).map_err(|e| fault(e.line(), &e.to_string()))?;
+        // As a value and not as a list: an error about another value holds floating-point numbers, and formatting
+        // these is kilobytes of the browser's module.
+        let value = serde_json::from_slice(bytes).map_err(|e| fault(e.line(), &e.to_string()))?;
+        let Value::Array(list) = value else {
+            return Err(fault(1, "another value"));
+        };
         return list
             .into_iter()
             .enumerate()

@@ -33,7 +33,7 @@ pub(super) fn read(bytes: &[u8], known: &Labels) -> (Vec<Row>, Columns) {
 }
 
 /// The label before the first blank; of TREC's `DESC:manner` the part before the colon, unless the whole is known.
-fn cut<'a>(line: &'a str, known: &Labels) -> (&'a str, &'a str) {
+pub(super) fn cut<'a>(line: &'a str, known: &Labels) -> (&'a str, &'a str) {
     let (label, text) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     let coarse = label.split_once(':').map_or(label, |(coarse, _)| coarse);
     if known.find(label).is_none() && (known.known().is_empty() || known.find(coarse).is_some()) {

@@ -1,0 +1,165 @@
+//! The owner's texts become [`Examples`]. The Worker opens and unpacks files (`web/src/worker/texts.ts`); what they
+//! hold, and what is wrong with it, is decided in [`shared::data::texts`].
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+use shared::data::texts::{self, TextExample};
+use shared::data::{DataError, MAX_FILES};
+use wasm_bindgen::prelude::*;
+
+use super::examples::Examples;
+use super::loader::take;
+use super::notes::{Notes, code, sentence, shortened};
+use super::owner::Owner;
+use super::report::text_of;
+use super::session::Session;
+
+/// More texts are not kept, an even sample is: each is sent to the model many times.
+const MOST: usize = MAX_FILES;
+/// What errors call that which was pasted.
+const PASTED: &str = "what was pasted";
+
+/// Collects texts for one session. Errors are thrown as texts for the person; the code is in
+/// [`finish`](Self::finish)'s trouble.
+#[wasm_bindgen]
+pub struct TextLoader {
+    owner: Rc<Owner>,
+    /// With the file that each is from.
+    examples: RefCell<Vec<(Rc<str>, TextExample)>>,
+    notes: Notes,
+}
+
+#[wasm_bindgen]
+impl TextLoader {
+    /// An empty collection.
+    #[wasm_bindgen(constructor)]
+    pub fn new(session: &Session) -> Self {
+        Self {
+            owner: session.owner(),
+            examples: RefCell::default(),
+            notes: Notes::default(),
+        }
+    }
+
+    /// The files to open: JSON list of `{path, gzip}`. The others are skipped.
+    pub fn plan(&self, paths: Vec<String>) -> String {
+        let names: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let mut out = Vec::new();
+        for (path, taken) in names.iter().zip(texts::taken(&names)) {
+            if taken {
+                let gzip = path.to_ascii_lowercase().ends_with(".gz");
+                out.push(json!({ "path": path, "gzip": gzip }));
+            } else {
+                self.notes.skip(path, "it is no table of texts");
+            }
+        }
+        text_of(&Value::Array(out))
+    }
+
+    /// A file's content. Either all of it can be read or nothing is taken.
+    #[wasm_bindgen(js_name = addFile)]
+    pub fn add_file(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
+        self.add(path, texts::read(path, bytes, &self.owner.task.labels))
+    }
+
+    /// Lines that the owner typed or pasted.
+    #[wasm_bindgen(js_name = addPasted)]
+    pub fn add_pasted(&self, content: &str) -> Result<(), String> {
+        let labels = &self.owner.task.labels;
+        self.add(
+            PASTED,
+            texts::read_pasted(PASTED, content, labels, self.words()),
+        )
+    }
+
+    /// Leaves a file out, with the reason.
+    pub fn skip(&self, name: &str, reason: &str) {
+        self.notes.skip(name, reason);
+    }
+
+    /// Makes the collection the session's data, saves it, and reports it; or says why it cannot be used, and
+    /// the data from before stay. True if it was taken.
+    pub async fn finish(&self) -> bool {
+        let (files, mut found): (Vec<Rc<str>>, Vec<TextExample>) =
+            self.examples.take().into_iter().unzip();
+        let task = &self.owner.task;
+        let names = texts::naming(&found, &task.labels, self.words());
+        let classes: Vec<Option<usize>> = found.iter().map(|e| names.find(&e.label)).collect();
+        let unknown = || {
+            let pairs = found.iter().zip(&classes);
+            pairs.filter_map(|(e, class)| class.is_none().then_some(&*e.label))
+        };
+        if let Err(fault) = names.resolve(unknown())
+            && unknown().next().is_some()
+        {
+            self.notes.warn(sentence(&fault.to_string()));
+            self.notes.remember(fault);
+        }
+        for ((file, example), class) in files.iter().zip(&found).zip(&classes) {
+            if class.is_none() {
+                let reason = format!(
+                    "row {}: its label {:?} is none of the federation's",
+                    example.row,
+                    shortened(&example.label)
+                );
+                self.notes.skip(file, &reason);
+            }
+        }
+        let mut known: Vec<(TextExample, u32)> = found
+            .drain(..)
+            .zip(classes)
+            .filter_map(|(example, class)| Some((example, class? as u32)))
+            .collect();
+        let count = known.len();
+        if count > MOST {
+            let mut at = 0;
+            known.retain(|_| {
+                at += 1;
+                at * MOST / count > (at - 1) * MOST / count
+            });
+            self.notes.warn(format!(
+                "{count} texts were chosen; {MOST} of them are used, spread evenly, because each is sent to the model many times."
+            ));
+        }
+        let (texts, labels) = known.into_iter().map(|(e, class)| (e.text, class)).unzip();
+        let Some(examples) = Examples::of_texts(task, texts, labels) else {
+            self.notes.refuse(&self.owner, |fault| {
+                let text = match fault {
+                    DataError::Empty { file } => format!(
+                        "{file}: no labelled text in it; choose CSV, TSV or JSON lines with a label and a text in each row, or lines of a label and a text"
+                    ),
+                    fault => fault.to_string(),
+                };
+                (code(fault), sentence(&text))
+            });
+            return false;
+        };
+        take(&self.owner, examples, &self.notes).await;
+        true
+    }
+}
+
+impl TextLoader {
+    fn words(&self) -> &[String] {
+        self.owner
+            .task
+            .text
+            .as_ref()
+            .map_or(&[], |text| &text.words)
+    }
+
+    fn add(&self, name: &str, read: Result<Vec<TextExample>, DataError>) -> Result<(), String> {
+        let mut examples = read.map_err(|fault| self.notes.remember(fault))?;
+        let disputed = texts::leave_out_disputed(&mut examples, &self.owner.task.labels);
+        if disputed > 0 {
+            let text = format!("{name}: {disputed} texts with the label \"-\" were left out.");
+            self.notes.warn(text);
+        }
+        let name: Rc<str> = name.into();
+        let named = examples.into_iter().map(|e| (Rc::clone(&name), e));
+        self.examples.borrow_mut().extend(named);
+        Ok(())
+    }
+}

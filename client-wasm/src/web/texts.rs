@@ -1,0 +1,127 @@
+//! What only a task of texts has: asking about them, the prompt in words, and examples with the model's answers.
+
+use std::ops::Range;
+
+use futures::stream::{self, StreamExt as _};
+use serde_json::{Value, json};
+use shared::data::texts::Text;
+use shared::model_api::{Scores, TextQueries};
+use shared::round::client::{Client, Evaluation, Purpose};
+use shared::round::workbench::{Queries, Workbench};
+use shared::task::text::{Prompt, TextTask};
+
+use super::evaluate::{CONCURRENCY, no_data};
+use super::examples::shown;
+use super::owner::Owner;
+use super::pictures::{answer, chosen};
+use super::report::{self, Trouble};
+use super::timer::now;
+
+impl Owner {
+    /// The `missing` requests of an evaluation, several at a time.
+    pub async fn ask_about_texts(
+        &self,
+        bench: &Workbench,
+        evaluation: &Evaluation,
+        missing: Vec<(usize, Range<usize>)>,
+        answers: &mut [Option<Scores>],
+    ) -> Result<(), Trouble> {
+        let started = now();
+        let requests = missing.into_iter().filter_map(|(number, range)| {
+            let Queries::Texts(queries) = bench.queries(evaluation, range) else {
+                return None;
+            };
+            let answer = self.model.ask_texts(&queries);
+            Some(async move { answer.await.map(|scores| (number, scores)) })
+        });
+        let mut requests = stream::iter(requests).buffer_unordered(CONCURRENCY);
+        while let Some(answer) = requests.next().await {
+            let (number, scores) = answer?;
+            answers[number] = Some(scores);
+            self.progress(false);
+        }
+        if evaluation.purpose == Purpose::Step {
+            self.ask_ms.set(Some(now() - started));
+        }
+        Ok(())
+    }
+
+    /// One question that tells nobody anything.
+    pub async fn try_a_text(&self) -> Result<(), Trouble> {
+        let word = || "Hello.".to_owned();
+        let text = Text {
+            first: word(),
+            second: word(),
+        };
+        let queries = self.queries(&[&text], &Prompt::default());
+        self.model.ask_texts(&queries).await.map(|_| ())
+    }
+
+    /// The prompt of a client's θ, for people; nothing in a task of images.
+    pub fn prompt(&self, client: &Client) -> Option<String> {
+        let text = self.task.text.as_ref()?;
+        let prompt = client.theta().and_then(|theta| self.task.prompt(theta))?;
+        Some(text.shown(&prompt))
+    }
+
+    /// Posts up to `count` texts of the held-out part (of the training part if nothing is held out) with what the
+    /// model says to them without a prompt and with the one in use. Costs two queries each.
+    ///
+    /// # Errors
+    /// The trouble to show.
+    pub async fn answered_texts(&self, count: usize) -> Result<(), Trouble> {
+        let Some(examples) = self.examples.borrow().clone() else {
+            return Err(no_data());
+        };
+        let indices = chosen(&examples, count.min(self.model.images_per_request()));
+        let texts: Vec<&Text> = indices.iter().map(|i| &examples.texts()[*i]).collect();
+        let objective = self.objective_now()?;
+        let prompt = self.task.prompt(&self.theta_now()).unwrap_or_default();
+        let before = self
+            .model
+            .ask_texts(&self.queries(&texts, &Prompt::default()));
+        let now = self.model.ask_texts(&self.queries(&texts, &prompt));
+        let (before, now) = futures::future::try_join(before, now).await?;
+        self.other_queries
+            .set(self.other_queries.get() + 2 * texts.len() as u64);
+        let shown: Vec<Value> = indices
+            .iter()
+            .enumerate()
+            .map(|(i, index)| {
+                let (answer_before, score_before) = answer(&objective, before.row(i));
+                let (answer_now, score_now) = answer(&objective, now.row(i));
+                let [first, second] = shown(texts[i]);
+                json!({
+                    "label": self.task.labels[examples.label(*index)],
+                    "first": first,
+                    "second": second,
+                    "answerBefore": self.task.labels.get(answer_before),
+                    "answerNow": self.task.labels.get(answer_now),
+                    "scoreBefore": score_before,
+                    "scoreNow": score_now,
+                })
+            })
+            .collect();
+        report::post(&self.host, &json!({ "type": "texts", "texts": shown }));
+        self.progress(true);
+        Ok(())
+    }
+
+    fn queries(&self, texts: &[&Text], prompt: &Prompt) -> TextQueries {
+        let Some(wording) = &self.task.text else {
+            return TextQueries::default();
+        };
+        TextQueries {
+            texts: texts.iter().map(|t| wording.input(t, prompt)).collect(),
+            templates: texts
+                .iter()
+                .filter_map(|_| wording.template(prompt))
+                .collect(),
+        }
+    }
+}
+
+/// What the page says of a task of texts before anything is asked.
+pub fn described(text: &TextTask) -> Value {
+    json!({ "words": text.words, "shown": text.shown(&Prompt::default()) })
+}

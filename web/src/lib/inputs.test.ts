@@ -1,0 +1,22 @@
+import { describe, expect, it } from 'vitest';
+import { fill, inputsOf } from './inputs';
+
+const pages = import.meta.glob<string>(['../../*.html'], { query: '?raw', import: 'default', eager: true });
+
+describe('the kind of inputs', () => {
+  it('is that of the task, and images where it says nothing', () => {
+    expect(inputsOf({ model: { input: { kind: 'text' } } })).toBe('texts');
+    for (const task of [{ model: { input: { kind: 'image' } } }, { model: { input: { height: 3 } } }, {}, null, undefined, 'x']) expect(inputsOf(task)).toBe('images');
+  });
+  it('gives things their names', () => {
+    expect(fill('the {prompt} on {items}', 'images')).toBe('the pattern on pictures');
+    expect(fill('the {prompt} on {items}', 'texts')).toBe('the prompt on texts');
+    expect(fill('{first} stays', 'texts')).toBe('{first} stays');
+  });
+  it('has a name for every noun of the pages', () => {
+    for (const html of Object.values(pages)) {
+      for (const [, noun = ''] of html.matchAll(/data-noun="([^"]*)"/g)) for (const inputs of ['images', 'texts'] as const) expect(fill(`{${noun}}`, inputs)).not.toContain('{');
+      for (const [, inputs] of html.matchAll(/data-inputs="([^"]*)"/g)) expect(['images', 'texts']).toContain(inputs);
+    }
+  });
+});
