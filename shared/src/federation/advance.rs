@@ -142,6 +142,9 @@ fn combined(
 ) -> Result<(Vec<f32>, Metrics), AdvanceError> {
     let federation = &task.federation;
     let (mean, metrics) = match sums {
+        // A training round's of another rule.
+        #[cfg(feature = "cma-es")]
+        Sums::Individual { .. } => return Err(AdvanceError::Empty),
         Sums::Plain { mean, metrics } => (mean.clone(), *metrics),
         Sums::Secure { groups } => {
             let mut metrics = Metrics::default();

@@ -6,7 +6,7 @@ use super::messages::{
     Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, Standing, SumInput, SumMessage,
     Update,
 };
-use super::phase::{AbortReason, Phase};
+use super::phase::{AbortReason, Phase, RoundKind};
 use super::refusal::Refusal;
 use super::server::{Action, Event, Round};
 use super::sums::{self, Frozen, Opening};
