@@ -14,7 +14,7 @@ let isText = false;
 let running: ReturnType<typeof setInterval> | undefined;
 const progress: TrainingProgress = {
   activity: 'syncing', localStep: 0, localSteps: 5, view: null, before: 0.11, curve: [], delivered: 0, queries: 0, queryBudget: 0, bytesToModel: 0, bytesFromModel: 0,
-  bytesToAggregator: 0, bytesFromAggregator: 0, stopped: null, suspicion: null, privacy: null, record: null, prepared: 64, renderMs: 2.1, askMs: 38,
+  bytesToAggregator: 0, bytesFromAggregator: 0, stopped: null, suspicion: null, privacy: null, choice: null, record: null, prepared: 64, renderMs: 2.1, askMs: 38,
 };
 let tick = 0;
 
@@ -70,7 +70,7 @@ function step(): void {
   progress.bytesFromAggregator = n * 2900;
   progress.delivered = n;
   progress.view = {
-    version: tick, status: 'running', step: n, round: n, phase, theta: '00', lines: n + 1, record: HEAD, standing: 'in-cohort', enrolled: tick % 6, cohort: phase === 'open' ? 0 : 5,
+    version: tick, status: 'running', step: n, round: n, phase, theta: '00', lines: n + 1, record: HEAD, registered: 0, attempt: 0, standing: 'in-cohort', enrolled: tick % 6, cohort: phase === 'open' ? 0 : 5,
     delivered: tick % 5, live: 6, deadline_ms: 41_000,
   };
   progress.record = { lines: n + 1, head: HEAD };
