@@ -9,12 +9,15 @@ mod byzantine;
 mod digits;
 mod dropouts;
 mod epsilon;
+mod images;
 mod memory;
 mod optimisers;
+mod plot;
 mod rules;
 mod secure_sum_cost;
 mod simulation;
 pub mod sizes;
+mod spsa_gc;
 mod step;
 
 use std::path::PathBuf;
@@ -34,6 +37,8 @@ const FIGURES: &[Figure] = &[
     digits::DARK_ON_LIGHT,
     ask_ahead::FIGURE,
     optimisers::FIGURE,
+    images::FIGURE,
+    spsa_gc::FIGURE,
     rules::FIGURE,
     epsilon::FIGURE,
     byzantine::FIGURE,
@@ -58,6 +63,7 @@ pub struct Figure {
 /// What a figure may need from the caller.
 pub struct Inputs {
     data: Option<PathBuf>,
+    models: Option<PathBuf>,
     /// Only to see that it runs.
     quick: bool,
 }
@@ -84,6 +90,26 @@ impl Inputs {
         }
         Ok(folder)
     }
+
+    /// The file or folder `wanted` among the pre-trained models.
+    ///
+    /// # Errors
+    /// Says what is needed when `--models` was not given or does not hold it.
+    pub fn models(&self, wanted: &str) -> Result<PathBuf> {
+        let Some(models) = &self.models else {
+            bail!(
+                "this figure needs --models DIR, the folder that holds `{wanted}`: docs/figures.md says where it is from"
+            );
+        };
+        let path = models.join(wanted);
+        if !path.exists() {
+            bail!(
+                "{} does not exist: --models must be the folder that holds `{wanted}`; docs/figures.md says where it is from",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
 }
 
 #[derive(clap::Args)]
@@ -94,6 +120,9 @@ pub struct Arguments {
     /// The folder that holds `digits`, for figures that need real data.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// The folder that holds pre-trained models, for figures that need them.
+    #[arg(long)]
+    models: Option<PathBuf>,
     /// Simulate two rounds only, to see that the figure runs: its numbers then mean nothing.
     #[arg(long)]
     quick: bool,
@@ -120,13 +149,10 @@ pub fn command(arguments: &Arguments) -> Result<()> {
         .find(|figure| figure.name == name)
         .with_context(|| format!("there is no figure named {name}"))?;
     // Relative to where the caller stands, not to the root in which programs are run.
-    let data = arguments
-        .data
-        .as_ref()
-        .map(std::path::absolute)
-        .transpose()?;
+    let from_here = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
     let inputs = Inputs {
-        data,
+        data: from_here(&arguments.data)?,
+        models: from_here(&arguments.models)?,
         quick: arguments.quick,
     };
     println!("{}", (figure.run)(&inputs)?);

@@ -126,7 +126,7 @@ const WAYS: &[Way] = &[
 ];
 
 /// Queries per participant and accuracy, in the order of the run.
-type Curve = Vec<(f64, f64)>;
+pub type Curve = Vec<(f64, f64)>;
 
 fn run(inputs: &Inputs) -> Result<Value> {
     let digits = inputs.data("digits")?;
@@ -154,7 +154,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
     summarise(&curves)
 }
 
-fn curve(report: &Value) -> Result<Curve> {
+pub fn curve(report: &Value) -> Result<Curve> {
     outcome(report, "federated")?["curve"]
         .as_array()
         .into_iter()
@@ -168,7 +168,7 @@ fn curve(report: &Value) -> Result<Curve> {
         .collect()
 }
 
-fn best(curve: &Curve) -> f64 {
+pub fn best(curve: &Curve) -> f64 {
     curve
         .iter()
         .map(|(_, accuracy)| *accuracy)
@@ -176,7 +176,7 @@ fn best(curve: &Curve) -> f64 {
 }
 
 /// Queries at the first measurement that is not below `accuracy`.
-fn queries_to(curve: &Curve, accuracy: f64) -> Option<f64> {
+pub fn queries_to(curve: &Curve, accuracy: f64) -> Option<f64> {
     curve
         .iter()
         .find(|(_, reached)| *reached >= accuracy)

@@ -31,26 +31,31 @@ impl Simulation<'_> {
         let (seed, clients) = (self.seed.to_string(), clients.to_string());
         let mut command = Command::new(binary);
         command
-            .current_dir(root())
             .args(["simulate", "--task", self.task, "--data"])
             .arg(self.digits)
             .args(["--train", "1000", "--clients", &clients])
             .args(["--partition", "dirichlet:0.5", "--seed", &seed, "--json"])
             .args(self.further);
-        println!("{}", show(&command));
-        let started = Instant::now();
-        // Progress and warnings go to stderr, straight to whoever waits.
-        let output = command
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
-        if !output.status.success() {
-            bail!("`{}` failed ({})", show(&command), output.status);
-        }
-        println!("  done in {}", seconds(started.elapsed()));
-        serde_json::from_slice(&output.stdout).context("the simulation's report is not JSON")
+        report(&mut command)
     }
+}
+
+/// Runs a `fed-bbpt simulate … --json` and gives its report; says on stdout what runs and how long it took.
+pub fn report(command: &mut Command) -> Result<Value> {
+    println!("{}", show(command));
+    let started = Instant::now();
+    // Progress and warnings go to stderr, straight to whoever waits.
+    let output = command
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{}`", show(command)))?;
+    if !output.status.success() {
+        bail!("`{}` failed ({})", show(command), output.status);
+    }
+    println!("  done in {}", seconds(started.elapsed()));
+    serde_json::from_slice(&output.stdout).context("the simulation's report is not JSON")
 }
 
 /// What `setting` (`federated`, `local`, `centralised`) reached.

@@ -1,0 +1,234 @@
+//! `images`: what prompts gain on pictures, with real pre-trained models as black boxes: where all inputs are shifted
+//! alike, and where they are clean.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+use super::simulation::{mean, number, outcome, report, rounded};
+use super::{Figure, Inputs, build_release};
+use crate::workspace::target;
+
+pub const FIGURE: Figure = Figure {
+    name: "images",
+    summary: "pictures through ResNet-8 and MobileNet, shifted and clean: every generator, with baselines (needs --data, --models)",
+    run,
+};
+
+const SEED: &str = "0";
+/// Seeds of the shift's field.
+const FIELDS: [u32; 3] = [3, 11, 12];
+/// Rounds of 256 queries for each participant: 6,144 and 19,968 in all.
+const ROUNDS: [(&str, u32); 2] = [("6144", 24), ("19968", 78)];
+
+/// Name in the JSON, and in the simulation's report.
+const SETTINGS: [(&str, &str); 3] = [
+    ("local_only", "local"),
+    ("centralised", "centralised"),
+    ("federated", "federated"),
+];
+
+/// A clean task: its file in `tasks/`, its folder of data, and how that is cut into training and test.
+const CLEAN: [(&str, &str, &[&str]); 3] = [
+    (
+        "mnist",
+        "mnist",
+        &["--train", "5000", "--test-count", "5000"],
+    ),
+    ("gtsrb", "gtsrb", &["--train", "400"]),
+    ("cifar10", "cifar10", &["--test-split", "test"]),
+];
+
+/// Mappings without any prompt.
+const MAPPINGS: [(&str, &[&str]); 3] = [
+    (
+        "frequency_1",
+        &["mapping.per_label=1", "mapping.rank=probability"],
+    ),
+    (
+        "frequency_3",
+        &["mapping.per_label=3", "mapping.rank=probability"],
+    ),
+    (
+        "calibrated_3",
+        &["mapping.per_label=3", "mapping.rank=lift"],
+    ),
+];
+
+const GENERATORS: [(&str, &str); 3] = [
+    (
+        "statistic",
+        r#"generator={"kind":"statistic","grid":5,"channels":1,"statistics":8}"#,
+    ),
+    ("frame", r#"generator={"kind":"frame","inner":96}"#),
+    ("coordinator", r#"generator={"kind":"coordinator"}"#),
+];
+
+fn run(inputs: &Inputs) -> Result<Value> {
+    let bench = Bench {
+        binary: build_release()?,
+        quick: inputs.quick,
+    };
+    let mut result = Map::new();
+    let cifar = inputs.data("cifar10")?;
+    let resnet = inputs.models("resnet8_cifar10.onnx")?;
+    for (name, rounds) in ROUNDS {
+        let shifted = shifted(&bench, &cifar, &resnet, rounds)?;
+        result.insert(format!("cifar10_shifted_{name}"), shifted);
+    }
+    let mobilenet = inputs.models("mobilenet_v1_0.25_128.onnx")?;
+    for (task, folder, cut) in CLEAN {
+        let mut data = inputs.data(folder)?;
+        if task == "gtsrb" {
+            data = ten_signs(&data)?;
+        }
+        result.insert(
+            task.to_owned(),
+            clean(&bench, task, &data, &mobilenet, cut)?,
+        );
+    }
+    Ok(Value::Object(result))
+}
+
+struct Bench {
+    binary: PathBuf,
+    quick: bool,
+}
+
+impl Bench {
+    /// Simulates ten participants, Dirichlet 0.5.
+    fn simulate(
+        &self,
+        task: &str,
+        data: &Path,
+        model: &Path,
+        further: &[&str],
+        set: &[&str],
+    ) -> Result<Value> {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(["simulate", "--task"])
+            .arg(format!("xtask/src/figures/tasks/{task}.toml"))
+            .arg("--data")
+            .arg(data)
+            .arg("--model-file")
+            .arg(model)
+            .args([
+                "--clients",
+                "10",
+                "--partition",
+                "dirichlet:0.5",
+                "--seed",
+                SEED,
+            ])
+            .args(["--eval-every", "1000", "--json"])
+            .args(further);
+        set.iter().for_each(|setting| {
+            command.args(["--set", setting]);
+        });
+        if self.quick {
+            command.args(["--rounds", "2"]);
+        }
+        report(&mut command)
+    }
+}
+
+fn shifted(bench: &Bench, cifar: &Path, resnet: &Path, rounds: u32) -> Result<Value> {
+    let rounds = format!("federation.rounds={rounds}");
+    let mut reports = Vec::new();
+    for field in FIELDS {
+        let shift = format!("contrast=0.6,field=0.6,seed={field}");
+        let further = [
+            "--test-split",
+            "test",
+            "--range",
+            "0:255",
+            "--shift",
+            &shift,
+        ];
+        reports.push(bench.simulate("cifar10-shifted", cifar, resnet, &further, &[&rounds])?);
+    }
+    let mut row = Map::new();
+    let mut shown = Vec::new();
+    let no_prompt = reports.iter().map(|r| number(r, "zero_shot"));
+    let mut columns = vec![("no_prompt", no_prompt.collect::<Result<Vec<f64>>>()?)];
+    for (key, setting) in SETTINGS {
+        let of = |report| number(outcome(report, setting)?, "test_accuracy");
+        columns.push((key, reports.iter().map(of).collect::<Result<_>>()?));
+    }
+    for (key, values) in columns {
+        let each: Vec<f64> = values.iter().copied().map(rounded).collect();
+        shown.push(format!("{key} {:.1}% {each:?}", 100.0 * mean(&values)));
+        row.insert(key.to_owned(), json!(rounded(mean(&values))));
+        row.insert(format!("{key}_by_field"), json!(each));
+    }
+    println!("\nshifted CIFAR-10: {}\n", shown.join(", "));
+    let federated = outcome(&reports[0], "federated")?;
+    row.insert(
+        "queries_each".to_owned(),
+        json!(number(federated, "queries_per_participant")?),
+    );
+    Ok(Value::Object(row))
+}
+
+fn clean(bench: &Bench, task: &str, data: &Path, model: &Path, cut: &[&str]) -> Result<Value> {
+    let file = format!("{task}-mobilenet");
+    let common = ["--range", "-1:1", "--output", "logits"];
+    let mut result = Map::new();
+    let mut without = Map::new();
+    for (name, set) in MAPPINGS {
+        let further = [cut, &common, &["--only", "centralised", "--rounds", "1"]].concat();
+        let report = bench.simulate(&file, data, model, &further, set)?;
+        without.insert(
+            name.to_owned(),
+            json!(rounded(number(&report, "zero_shot")?)),
+        );
+    }
+    println!("\n{task} without a prompt: {without:?}");
+    result.insert("no_prompt".to_owned(), Value::Object(without));
+    for (name, generator) in GENERATORS {
+        let further = [cut, &common, &["--holdout", "0.2"]].concat();
+        let report = bench.simulate(&file, data, model, &further, &[generator])?;
+        let mut row = Map::new();
+        row.insert(
+            "no_prompt".to_owned(),
+            json!(rounded(number(&report, "zero_shot")?)),
+        );
+        for (key, setting) in SETTINGS {
+            let outcome = outcome(&report, setting)?;
+            row.insert(
+                key.to_owned(),
+                json!(rounded(number(outcome, "test_accuracy")?)),
+            );
+        }
+        let federated = outcome(&report, "federated")?;
+        row.insert(
+            "queries_each".to_owned(),
+            json!(number(federated, "queries_per_participant")?),
+        );
+        println!("{task} {name}: {row:?}");
+        result.insert(name.to_owned(), Value::Object(row));
+    }
+    Ok(Value::Object(result))
+}
+
+/// The ten classes that the task names, of the 43 that are there: copies of their folders.
+fn ten_signs(all: &Path) -> Result<PathBuf> {
+    let some = target().join("figures").join("gtsrb");
+    std::fs::create_dir_all(&some)?;
+    for class in [
+        "00001", "00002", "00004", "00010", "00012", "00013", "00014", "00017", "00025", "00038",
+    ] {
+        let (from, to) = (all.join(class), some.join(class));
+        std::fs::create_dir_all(&to)?;
+        let files =
+            std::fs::read_dir(&from).with_context(|| format!("{} is missing", from.display()))?;
+        for file in files {
+            let file = file?;
+            std::fs::copy(file.path(), to.join(file.file_name()))?;
+        }
+    }
+    Ok(some)
+}
