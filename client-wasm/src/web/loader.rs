@@ -358,16 +358,22 @@ pub fn post_report(owner: &Owner, examples: &Examples, notes: &Notes) {
         .zip(&counts)
         .map(|(label, [training, holdout])| json!({ "label": label, "training": training, "holdout": holdout }))
         .collect();
-    let mut report = notes.report(advice(owner, examples));
-    report["counts"] = counts.into();
-    report["total"] = examples.len().into();
+    let mut warnings = notes.warnings();
+    warnings.extend(advice(owner, examples));
     let mut buffers = Buffers::default();
     let shown = examples.len().min(SAMPLES);
-    let samples = (0..shown).map(|i| i * examples.len() / shown);
-    let samples: Vec<Value> = samples
-        .map(|i| examples.sample(&owner.task, i, &mut buffers))
+    let samples: Vec<Value> = (0..shown)
+        .map(|i| examples.sample(&owner.task, i * examples.len() / shown, &mut buffers))
         .collect();
-    report["samples"] = samples.into();
+    #[cfg_attr(not(feature = "texts"), expect(unused_mut))]
+    let mut report = json!({
+        "counts": counts,
+        "total": examples.len(),
+        "skipped": notes.skipped(),
+        "skippedTotal": notes.skipped_total(),
+        "warnings": warnings,
+        "samples": samples,
+    });
     #[cfg(feature = "texts")]
     if let Some(bytes) = examples.mean_bytes(&owner.task) {
         report["bytesPerQuery"] = bytes.into();

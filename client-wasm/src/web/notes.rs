@@ -66,21 +66,23 @@ impl Notes {
         ));
     }
 
-    /// The part of a report that is about them, and `advice` on what was taken.
-    pub fn report(&self, advice: Option<String>) -> Value {
-        let skipped: Vec<Value> = self
-            .skipped
+    /// The named ones that are left out, for a report.
+    pub fn skipped(&self) -> Vec<Value> {
+        self.skipped
             .borrow()
             .iter()
             .map(|(name, reason)| json!({ "name": name, "reason": reason }))
-            .collect();
-        let mut warnings = self.warnings.borrow().clone();
-        warnings.extend(advice);
-        json!({
-            "skipped": skipped,
-            "skippedTotal": self.total.get(),
-            "warnings": warnings,
-        })
+            .collect()
+    }
+
+    /// How many are left out in all.
+    pub fn skipped_total(&self) -> usize {
+        self.total.get()
+    }
+
+    /// The advice there was.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.borrow().clone()
     }
 }
 

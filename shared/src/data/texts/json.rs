@@ -55,7 +55,8 @@ fn objects(file: &str, bytes: &[u8]) -> Result<Vec<Line>, DataError> {
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         // As a value and not as a list: an error about another value holds floating-point numbers, and formatting
         // these is kilobytes of the browser's module.
-        let value = serde_json::from_slice(bytes).map_err(|e| fault(e.line(), &e.to_string()))?;
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|e| fault(e.line(), &e.to_string()))?;
         let Value::Array(list) = value else {
             return Err(fault(1, "another value"));
         };
