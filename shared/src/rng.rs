@@ -61,6 +61,8 @@ pub mod purpose {
     pub const FAULT: u32 = 7;
     /// Jitter of retries.
     pub const JITTER: u32 = 8;
+    /// How a few trained parameters become a generator's own.
+    pub const REPARAMETRISATION: u32 = 9;
 }
 
 /// A sequence of random numbers read off consecutive Philox blocks.

@@ -166,12 +166,23 @@ impl Task {
             (Rule::FedAvg, _) => self.dim,
             (Rule::Scalars, Some(each)) => each * self.federation.local_steps as usize,
             (Rule::Scalars, None) => {
-                let message =
-                    "\"scalars\" needs an optimiser whose steps are sums of its directions: zo-sgd";
+                let message = "\"scalars\" needs an optimiser whose steps are sums of its directions: zo-sgd or hiso";
                 fault("federation.rule", message.to_owned());
                 0
             }
         };
+        #[cfg(feature = "generators")]
+        if optimizer.remembers() {
+            use crate::federation::server_optimizer::Rule as Server;
+            if self.federation.rule != Rule::Scalars {
+                let message = "must be \"scalars\": hiso learns from the movement that all replay";
+                fault("federation.rule", message.to_owned());
+            }
+            if self.federation.server.rule == Server::Adam {
+                let message = "must be \"sgd\" or \"momentum\": what hiso learns has the second moment's place";
+                fault("federation.server.kind", message.to_owned());
+            }
+        }
         if text::BUILT && optimizer.draws_categories() && self.federation.ask_ahead {
             // Which categories were drawn follows from the θ that was asked from.
             let message =
@@ -643,6 +654,23 @@ mod tests {
         assert!(ahead(
             json!({ "optimizer": released, "federation": { "ask_ahead": true } })
         ));
+    }
+
+    #[test]
+    #[cfg(feature = "generators")]
+    fn what_does_not_go_with_hiso_is_told() {
+        let paths = |federation: Value| {
+            let mut value = minimal();
+            value["optimizer"] = json!({ "kind": "hiso" });
+            value["federation"] = federation;
+            let faults = Task::from_value(value).err();
+            let paths = faults.into_iter().flat_map(|Faults(faults)| faults);
+            paths.map(|f| f.path).collect::<Vec<_>>()
+        };
+        assert!(paths(json!({ "rule": "scalars" })).is_empty());
+        assert_eq!(paths(json!({})), ["federation.rule"]);
+        let adam = json!({ "rule": "scalars", "server": { "kind": "adam" } });
+        assert_eq!(paths(adam), ["federation.server.kind"]);
     }
 
     fn topics() -> Value {

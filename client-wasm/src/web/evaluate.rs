@@ -191,6 +191,11 @@ impl Owner {
         if evaluation.purpose != Purpose::Step {
             return None;
         }
+        // The kernel takes directions as they are.
+        #[cfg(feature = "generators")]
+        if !evaluation.factors.is_empty() {
+            return None;
+        }
         let gpu = self.gpu.borrow().clone()?;
         let batch: Vec<&Prepared> = bench.prepared(evaluation).collect();
         let mut out = self.rendered.take();

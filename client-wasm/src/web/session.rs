@@ -262,8 +262,14 @@ impl Session {
             candidates: &candidates,
             images: owner.task.federation.batch as usize,
         };
-        let (gpu, choice) =
-            renderer::choose(owner.opening.backend, &owner.opening.gpu, &work, now).await;
+        #[cfg_attr(not(feature = "generators"), allow(unused_mut))]
+        let mut hint = owner.opening.gpu.clone();
+        #[cfg(feature = "generators")]
+        if owner.task.optimizer(0).is_ok_and(|o| o.remembers()) {
+            let why = "the optimiser lengthens directions, which the kernel takes as they are";
+            hint.refusal = Some(why.to_owned());
+        }
+        let (gpu, choice) = renderer::choose(owner.opening.backend, &hint, &work, now).await;
         *owner.gpu.borrow_mut() = gpu.map(Rc::new);
         *owner.choice.borrow_mut() = choice;
         Ok(Session {

@@ -86,6 +86,7 @@ mod tests {
             purpose: Purpose::Step,
             theta,
             candidates: vec![Candidate::BASE],
+            factors: Vec::new(),
             part: Part::Training,
             examples: (0..40).collect(),
         };

@@ -252,6 +252,7 @@ fn measure(
             purpose: Purpose::Measure,
             theta: theta.unwrap_or_default().to_vec(),
             candidates: theta.map(|_| Candidate::BASE).into_iter().collect(),
+            factors: Vec::new(),
             part: Part::Holdout,
             examples: (start..size.min(start + 256)).collect(),
         };

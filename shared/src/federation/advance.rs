@@ -85,18 +85,19 @@ pub fn advance(
     if mean.len() != task.update_length() {
         return Err(AdvanceError::Empty);
     }
+    let mut next = state.clone();
     let mean = match federation.rule {
         Rule::FedAvg => mean,
         Rule::Scalars => {
             let mut dense = vec![0.0; task.dim()];
             // Building it cannot fail: the task was read.
             if let Ok(optimizer) = task.optimizer(0) {
-                optimizer.replay(step, &mean, &mut dense);
+                // What it remembers has the place of a server optimiser's second moment: there is no Adam then.
+                optimizer.replay(step, &mean, &mut next.second, &mut dense);
             }
             dense
         }
     };
-    let mut next = state.clone();
     federation
         .server
         .apply(&mut next, &mean, step, federation.rounds);

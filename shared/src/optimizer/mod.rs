@@ -3,6 +3,8 @@
 //! To add one: write its file with a `build` function and put its name into the list in [`registry`].
 
 mod estimate;
+#[cfg(feature = "generators")]
+pub mod hiso;
 #[cfg(feature = "texts")]
 pub mod policy_gradient;
 pub mod spsa_gc;
@@ -40,6 +42,19 @@ impl Candidate {
                 out.extend_from_slice(theta);
             }
         }
+    }
+
+    /// The same with each entry of Δ multiplied by its own factor; without factors by nothing.
+    #[cfg(feature = "generators")]
+    pub fn apply_scaled(&self, theta: &[f32], factors: &[f32], out: &mut Vec<f32>) {
+        let Some(direction) = self.direction.filter(|_| factors.len() == theta.len()) else {
+            return self.apply(theta, out);
+        };
+        out.clear();
+        out.extend_from_slice(theta);
+        direction.for_each(theta.len(), |i, delta| {
+            out[i] += self.scale * factors[i] * delta
+        });
     }
 }
 
@@ -163,8 +178,22 @@ pub trait Optimizer: Send + Sync {
     }
 
     /// Adds to `out` (d entries) the sum of a round's directions with these factors: the steps again, from
-    /// [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR 2025).
-    fn replay(&self, _round: u32, _scalars: &[f32], _out: &mut [f32]) {}
+    /// [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR 2025). `memory` is what an
+    /// optimiser that [`Optimizer::remembers`] has learnt from all rounds before, and learns on; empty at first.
+    fn replay(&self, _round: u32, _scalars: &[f32], _memory: &mut Vec<f32>, _out: &mut [f32]) {}
+
+    /// Whether it learns from the federation's own movement: then a round's first [`State`] has as its only moment
+    /// what [`Optimizer::replay`] remembers, which is the same for the aggregator, every participant and an auditor.
+    #[cfg(feature = "generators")]
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// What each entry of the state's directions is multiplied by ([`Candidate::apply_scaled`]); empty: by nothing.
+    #[cfg(feature = "generators")]
+    fn factors(&self, _state: &State) -> Vec<f32> {
+        Vec::new()
+    }
 }
 
 /// Checks what every `tell` must check.
@@ -204,6 +233,8 @@ pub fn registry() -> &'static [(&'static str, Build)] {
         ("zo-adam", zo_adam::build),
         ("zo-sgd", zo_sgd::build),
         ("spsa-gc", spsa_gc::build),
+        #[cfg(feature = "generators")]
+        ("hiso", hiso::build),
         #[cfg(feature = "texts")]
         ("policy-gradient", policy_gradient::build),
     ];

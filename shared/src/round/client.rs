@@ -81,6 +81,9 @@ pub struct Evaluation {
     pub theta: Vec<f32>,
     /// The points; for each, all examples are asked. For [`Purpose::Mapping`] the images go as they are.
     pub candidates: Vec<Candidate>,
+    /// What their directions' entries are multiplied by, if by anything ([`Optimizer::factors`]).
+    #[cfg(feature = "generators")]
+    pub factors: Vec<f32>,
     /// Which examples.
     pub part: Part,
     /// Their numbers in that part.
@@ -92,6 +95,14 @@ impl Evaluation {
     #[must_use]
     pub fn queries(&self) -> u32 {
         (self.candidates.len().max(1) * self.examples.len()) as u32
+    }
+
+    /// Writes a candidate's coordinates into `out`.
+    pub fn point(&self, candidate: &Candidate, out: &mut Vec<f32>) {
+        #[cfg(feature = "generators")]
+        candidate.apply_scaled(&self.theta, &self.factors, out);
+        #[cfg(not(feature = "generators"))]
+        candidate.apply(&self.theta, out);
     }
 }
 
@@ -555,16 +566,31 @@ impl Client {
         } else if !measured && env.holdout > 0 {
             self.stage = Stage::Measuring;
         } else {
-            self.begin_training();
+            self.begin_training(env);
         }
     }
 
-    fn begin_training(&mut self) {
+    /// The optimiser's state in which a round begins.
+    fn first_state(&self, env: &Environment<'_>, work: &Work) -> State {
+        let state = State::new(work.theta.clone(), work.step);
+        #[cfg(feature = "generators")]
+        if let Some(record) = self.record.as_ref().filter(|_| env.optimizer.remembers()) {
+            return State {
+                moments: vec![record.state().second.clone()],
+                ..state
+            };
+        }
+        #[cfg(not(feature = "generators"))]
+        let _ = env;
+        state
+    }
+
+    fn begin_training(&mut self, env: &Environment<'_>) {
         if self.finished() {
             self.stage = Stage::Stopped(StopReason::Finished);
         } else if let Some(work) = &self.work {
             self.stage = Stage::Training {
-                state: State::new(work.theta.clone(), work.step),
+                state: self.first_state(env, work),
                 behind: None,
             };
         }
@@ -680,6 +706,8 @@ impl Client {
                 purpose: Purpose::Mapping,
                 theta: work.theta.clone(),
                 candidates: Vec::new(),
+                #[cfg(feature = "generators")]
+                factors: Vec::new(),
                 part: Part::Training,
                 examples: all(env.training.min(MAPPING_EXAMPLES)),
             },
@@ -687,6 +715,8 @@ impl Client {
                 purpose: Purpose::Measure,
                 theta: Vec::new(),
                 candidates: Vec::new(),
+                #[cfg(feature = "generators")]
+                factors: Vec::new(),
                 part: Part::Holdout,
                 examples: all(env.holdout),
             },
@@ -694,6 +724,8 @@ impl Client {
                 purpose: Purpose::Measure,
                 theta: work.theta.clone(),
                 candidates: vec![Candidate::BASE],
+                #[cfg(feature = "generators")]
+                factors: Vec::new(),
                 part: Part::Holdout,
                 examples: all(env.holdout),
             },
@@ -709,6 +741,8 @@ impl Client {
             purpose: Purpose::Step,
             theta: asked_from.theta.clone(),
             candidates: env.optimizer.ask(asked_from),
+            #[cfg(feature = "generators")]
+            factors: env.optimizer.factors(asked_from),
             part: Part::Training,
             examples: batch(env.task, self.participant, asked_from, env.training),
         }
@@ -724,7 +758,7 @@ impl Client {
         }
         match (&self.stage, &self.work) {
             (Stage::Measuring, Some(work)) if !self.finished() => {
-                Some(self.training_step(env, &State::new(work.theta.clone(), work.step)))
+                Some(self.training_step(env, &self.first_state(env, work)))
             }
             (Stage::Training { state, .. }, _)
                 if env.task.federation.ask_ahead

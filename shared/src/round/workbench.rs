@@ -263,7 +263,7 @@ impl Workbench {
             if let Some(candidate) = evaluation.candidates.get(group)
                 && begun != Some(group)
             {
-                candidate.apply(&evaluation.theta, &mut point);
+                evaluation.point(candidate, &mut point);
                 prompt = generator.prompt(&point);
                 begun = Some(group);
             }
@@ -283,6 +283,9 @@ impl Workbench {
         let (Prompter::Images(generator), false) = (&self.prompter, items.is_empty()) else {
             return;
         };
+        // All that are asked together, however the requests are cut.
+        #[cfg(feature = "generators")]
+        let batch: Vec<&Prepared> = items.iter().filter_map(|item| item.prepared()).collect();
         let (mut scratch, mut point) = (Scratch::default(), Vec::new());
         let mut begun = None;
         for (image, slot) in images.zip(out.chunks_exact_mut(bytes)) {
@@ -296,8 +299,10 @@ impl Workbench {
                 continue;
             };
             if begun != Some(group) {
-                candidate.apply(&evaluation.theta, &mut point);
+                evaluation.point(candidate, &mut point);
                 generator.begin(&point, &mut scratch);
+                #[cfg(feature = "generators")]
+                generator.gather(&point, &batch, &mut scratch);
                 begun = Some(group);
             }
             generator.prompt(&point, prepared, &mut scratch, slot);
@@ -419,6 +424,7 @@ mod tests {
             purpose: Purpose::Step,
             theta,
             candidates,
+            factors: Vec::new(),
             part: Part::Training,
             examples: vec![2, 0],
         }

@@ -32,16 +32,26 @@ export async function choose(message: ToWorker & { type: 'open' }, post: Post): 
 }
 
 interface Announced {
-  task?: { federation?: { secure_sum?: unknown }; generator?: { kind?: unknown }; model?: { input?: { kind?: unknown } } };
+  task?: {
+    federation?: { secure_sum?: unknown };
+    generator?: { kind?: unknown; reparametrisation?: unknown };
+    loss?: { kind?: unknown };
+    model?: { input?: { kind?: unknown } };
+    optimizer?: { decay?: unknown; kind?: unknown };
+  };
 }
 
-/** Does the task of this `FederationDetail` have secure sums, texts, or another generator than the default? */
+/** Does the task of this `FederationDetail` have secure sums, texts, or what only comes with further generators? */
 export function needsLarger(detail: string): boolean {
   const { task } = JSON.parse(detail) as Announced;
   return (
     task?.federation?.secure_sum !== undefined ||
     task?.model?.input?.kind === 'text' ||
-    (task?.generator?.kind ?? 'statistic') !== 'statistic'
+    (task?.generator?.kind ?? 'statistic') !== 'statistic' ||
+    task?.generator?.reparametrisation !== undefined ||
+    task?.loss?.kind === 'focal' ||
+    task?.optimizer?.kind === 'hiso' ||
+    task?.optimizer?.decay === 'polynomial'
   );
 }
 

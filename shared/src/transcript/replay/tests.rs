@@ -428,3 +428,41 @@ proptest! {
         prop_assert_eq!(unhex::<32>(&hex(&bytes).replace(['a', '1'], "g")).is_none(), hex(&bytes).contains(['a', '1']));
     }
 }
+
+/// What an optimiser learns from the movement of all is nowhere written down: whoever reads the record has it.
+#[test]
+#[cfg(feature = "generators")]
+fn what_hiso_learns_follows_from_the_record() {
+    use crate::round::client::{Action, Purpose};
+    for federation in [
+        json!({ "rule": "scalars" }),
+        json!({ "rule": "scalars", "clip": 1.0, "secure_sum": { "cohort_min": 3 } }),
+    ] {
+        let mut source = task(federation).source().clone();
+        source["optimizer"]["kind"] = json!("hiso");
+        let task = Task::from_value(source).unwrap();
+        let mut cast = Rehearsal::new(task, 3);
+        let step =
+            |action: &Action| matches!(action, Action::Evaluate(e) if e.purpose == Purpose::Step);
+        let Action::Evaluate(first) = cast.lead(0, step) else {
+            panic!("no step")
+        };
+        assert!(first.factors.is_empty());
+        cast.play_to(2, Phase::Open);
+        let record = read(&cast.task, cast.hub.lines(0)).unwrap();
+        assert!(record.state().second.iter().any(|h| *h != 1.0));
+        for who in 0..3 {
+            let Action::Evaluate(later) = cast.lead(who, step) else {
+                panic!("no step")
+            };
+            let expected = record.state().second.iter().map(|h| 1.0 / h.sqrt());
+            assert_eq!(later.factors, expected.collect::<Vec<_>>());
+        }
+        cast.play_out();
+        let record = read(&cast.task, cast.hub.lines(0)).unwrap();
+        assert_eq!((record.step(), record.state().second.len()), (4, 8));
+        // A restored aggregator has it from its own store.
+        let stored = record.state().clone();
+        assert_eq!(*cast.hub.record().state(), stored);
+    }
+}
