@@ -10,6 +10,7 @@ mod digits;
 mod dropouts;
 mod epsilon;
 mod images;
+mod norm;
 mod optimisers;
 mod plot;
 mod rules;
@@ -37,6 +38,7 @@ const FIGURES: &[Figure] = &[
     ask_ahead::FIGURE,
     optimisers::FIGURE,
     images::FIGURE,
+    norm::FIGURE,
     spsa_gc::FIGURE,
     rules::FIGURE,
     epsilon::FIGURE,
