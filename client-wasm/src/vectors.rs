@@ -378,6 +378,24 @@ pub fn write_prompted() -> Result<String, String> {
         ),
         (json!({ "kind": "frame", "inner": 6 }), 9, 11),
         (json!({ "kind": "coordinator" }), 32, 64),
+        (json!({ "kind": "frame", "form": "pad", "inner": 6 }), 9, 11),
+        (json!({ "kind": "frame", "inner": 6, "grid": 4 }), 12, 10),
+        (
+            json!({ "kind": "coordinator", "norm": "batch",
+                "reparametrisation": { "kind": "fastfood", "dimensions": 60 } }),
+            32,
+            32,
+        ),
+        (
+            json!({ "kind": "statistic", "reparametrisation": { "kind": "low-rank", "columns": 20 } }),
+            8,
+            16,
+        ),
+        (
+            json!({ "kind": "statistic", "reparametrisation": { "kind": "sparse", "share": 0.2 } }),
+            8,
+            16,
+        ),
     ];
     let mut cases = Vec::new();
     for (generator, height, width) in specs {

@@ -94,6 +94,11 @@ fn specs() -> Vec<(Value, usize, usize)> {
         ),
         (json!({ "kind": "statistic", "statistics": 0 }), 224, 224),
         (json!({ "kind": "frame", "inner": 20 }), 32, 32),
+        (
+            json!({ "kind": "frame", "form": "pad", "inner": 20 }),
+            32,
+            32,
+        ),
         (json!({ "kind": "coordinator" }), 64, 96),
         // 3·13·11 bytes fill no whole number of words.
         (json!({ "kind": "frame", "inner": 8 }), 13, 11),

@@ -69,6 +69,8 @@ pub mod purpose {
     pub const ARMS: u32 = 11;
     /// The random projection of soft prompts.
     pub const PROJECTION: u32 = 12;
+    /// How a few trained parameters become a generator's own.
+    pub const REPARAMETRISATION: u32 = 13;
 }
 
 /// A sequence of random numbers read off consecutive Philox blocks.

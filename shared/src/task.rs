@@ -194,7 +194,7 @@ impl Task {
             (Rule::FedBpt, _) => self.dim + 2,
             (Rule::Scalars, Some(each)) => each * self.federation.local_steps as usize,
             (Rule::Scalars, None) => {
-                let message = "\"scalars\" needs an optimiser whose steps are sums of its directions, zo-sgd, or that is told nothing but losses, cma-es";
+                let message = "\"scalars\" needs an optimiser whose steps are sums of its directions, zo-sgd or hiso, or that is told nothing but losses, cma-es";
                 fault("federation.rule", message.to_owned());
                 0
             }
@@ -204,6 +204,18 @@ impl Task {
             let message =
                 "must be false: cma-es asks around the mean that the step before has moved";
             fault("federation.ask_ahead", message.to_owned());
+        }
+        #[cfg(feature = "cma-es")]
+        if optimizer.remembers() {
+            use crate::federation::server_optimizer::Rule as Server;
+            if self.federation.rule != Rule::Scalars {
+                let message = "must be \"scalars\": hiso learns from the movement that all replay";
+                fault("federation.rule", message.to_owned());
+            }
+            if self.federation.server.rule == Server::Adam {
+                let message = "must be \"sgd\" or \"momentum\": what hiso learns has the second moment's place";
+                fault("federation.server.kind", message.to_owned());
+            }
         }
         if text::BUILT && optimizer.draws_categories() && self.federation.ask_ahead {
             // Which categories were drawn follows from the θ that was asked from.
@@ -778,6 +790,23 @@ mod tests {
         assert!(ahead(
             json!({ "optimizer": released, "federation": { "ask_ahead": true } })
         ));
+    }
+
+    #[test]
+    #[cfg(feature = "generators")]
+    fn what_does_not_go_with_hiso_is_told() {
+        let paths = |federation: Value| {
+            let mut value = minimal();
+            value["optimizer"] = json!({ "kind": "hiso" });
+            value["federation"] = federation;
+            let faults = Task::from_value(value).err();
+            let paths = faults.into_iter().flat_map(|Faults(faults)| faults);
+            paths.map(|f| f.path).collect::<Vec<_>>()
+        };
+        assert!(paths(json!({ "rule": "scalars" })).is_empty());
+        assert_eq!(paths(json!({})), ["federation.rule"]);
+        let adam = json!({ "rule": "scalars", "server": { "kind": "adam" } });
+        assert_eq!(paths(adam), ["federation.server.kind"]);
     }
 
     fn topics() -> Value {

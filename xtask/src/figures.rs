@@ -12,6 +12,7 @@ mod epsilon;
 mod images;
 mod instructions;
 mod memory;
+mod norm;
 mod optimisers;
 mod plot;
 mod rloo_vs_bdpl;
@@ -42,6 +43,7 @@ const FIGURES: &[Figure] = &[
     ask_ahead::FIGURE,
     optimisers::FIGURE,
     images::FIGURE,
+    norm::FIGURE,
     spsa_gc::FIGURE,
     rules::FIGURE,
     instructions::FIGURE,

@@ -72,6 +72,7 @@ pub fn advance(
         return Ok(*metrics);
     }
     let (mean, metrics) = combined(task, RoundKind::Training, sums)?;
+    let mut next = state.clone();
     let mean = match federation.rule {
         Rule::FedAvg => mean,
         Rule::FedBpt => return Err(AdvanceError::Empty),
@@ -84,12 +85,12 @@ pub fn advance(
             let mut dense = vec![0.0; task.dim()];
             // Building it cannot fail: the task was read.
             if let Ok(optimizer) = task.optimizer(0) {
-                optimizer.replay(step, &mean, &mut dense);
+                // What it remembers has the place of a server optimiser's second moment: there is no Adam then.
+                optimizer.replay(step, &mean, &mut next.second, &mut dense);
             }
             dense
         }
     };
-    let mut next = state.clone();
     federation
         .server
         .apply(&mut next, &mean, step, federation.rounds);

@@ -44,7 +44,8 @@ pub struct ServerState {
     pub theta: Vec<f32>,
     /// First moment, empty before the first update.
     pub first: Vec<f32>,
-    /// Second moment, likewise.
+    /// Second moment, likewise; or what a participants' optimiser remembers
+    /// ([`crate::optimizer::Optimizer::replay`]).
     pub second: Vec<f32>,
     /// Updates taken.
     pub updates: u32,

@@ -20,6 +20,10 @@
 //! channels are normalised (layer norm), with as many parameters. A kernel of 2×2 with stride 2 does not overlap, so
 //! a cell's pixels depend on the cell alone, and the whole is computed cell by cell.
 //!
+//! `norm = "batch"` is there to compare with: each channel by its mean and variance over the images that are asked
+//! together, as the released code has it while training. What an image becomes then depends on the others, also
+//! when measuring, where the release takes its running averages.
+//!
 //! θ: trigger, then the stages in order, each as dw (channel, row, column), its bias, pw (to, from), scale, shift; the
 //! last as (colour, row, column, from).
 
@@ -79,11 +83,14 @@ pub struct Coordinator {
     /// z is an image of so many pixels in each direction.
     side: usize,
     epsilon: f32,
+    /// Channels are normalised over the batch, not in each pixel.
+    by_batch: bool,
 }
 
-/// Reads `epsilon`: how strong the prompt is.
+/// Reads `epsilon`: how strong the prompt is; `norm`.
 pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
     let epsilon = reader.number("epsilon", 1e-3..=10.0, Some(0.3));
+    let by_batch = reader.choice("norm", &["layer", "batch"], Some("layer")) == 1;
     let Shape { height, width } = shape;
     if !height.is_multiple_of(CELL) || !width.is_multiple_of(CELL) || height == 0 || width == 0 {
         reader.fault(
@@ -101,6 +108,7 @@ pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator>
         shape,
         side,
         epsilon,
+        by_batch,
     })
 }
 
@@ -113,18 +121,49 @@ impl Coordinator {
         (SEED * self.cells()).saturating_sub(self.statistics())
     }
 
-    /// The prompt of one cell, `[row][column][colour]` in `to`. `weights`: θ after the trigger, as [`Coordinator::begin`]
-    /// leaves it.
-    fn decode(seed: [f32; SEED], weights: &[f32], from: &mut Vec<f32>, to: &mut Vec<f32>) {
+    /// What a cell begins with: its part of z ++ trigger.
+    fn seed(&self, prepared: &Prepared, trigger: &[f32], cell: usize) -> [f32; SEED] {
+        core::array::from_fn(|channel| {
+            let at = channel * self.cells() + cell;
+            let z = prepared.statistics.get(at).copied();
+            z.unwrap_or_else(|| trigger[at - prepared.statistics.len()])
+        })
+    }
+
+    /// Runs a cell through the first stages, `[row][column][channel]` in `from`; gives the side in pixels and the
+    /// weights that are left. `weights`: θ after the trigger, as [`Coordinator::begin`] leaves it. `moments`: of the
+    /// batch, stage by stage; of stages that have none yet, nothing is normalised.
+    fn run_stages<'a>(
+        &self,
+        stages: &[Stage],
+        weights: &'a [f32],
+        moments: &[f32],
+        from: &mut Vec<f32>,
+        to: &mut Vec<f32>,
+    ) -> (usize, &'a [f32]) {
+        let (mut rest, mut moments, mut side) = (weights, moments, 1);
+        for stage in stages {
+            let (own, after) = rest.split_at(stage.parameters());
+            let (stages, later) = moments.split_at(moments.len().min(2 * stage.output));
+            stage.run(own, from, side, self.by_batch.then_some(stages), to);
+            core::mem::swap(from, to);
+            (rest, moments, side) = (after, later, 2 * side);
+        }
+        (side, rest)
+    }
+
+    /// The prompt of one cell, `[row][column][colour]` in `to`.
+    fn decode(
+        &self,
+        seed: [f32; SEED],
+        weights: &[f32],
+        moments: &[f32],
+        from: &mut Vec<f32>,
+        to: &mut Vec<f32>,
+    ) {
         from.clear();
         from.extend(seed);
-        let (mut rest, mut side) = (weights, 1);
-        for stage in &STAGES {
-            let (own, after) = rest.split_at(stage.parameters());
-            stage.run(own, from, side, to);
-            core::mem::swap(from, to);
-            (rest, side) = (after, 2 * side);
-        }
+        let (side, rest) = self.run_stages(&STAGES, weights, moments, from, to);
         to.clear();
         to.resize(CELL * CELL * 3, 0.0);
         for (at, pixel) in from.chunks_exact(LAST).enumerate() {
@@ -139,8 +178,16 @@ impl Coordinator {
 }
 
 impl Stage {
-    /// side² pixels of `input` channels to (2·side)² pixels of `output` channels.
-    fn run(&self, weights: &[f32], from: &[f32], side: usize, to: &mut Vec<f32>) {
+    /// side² pixels of `input` channels to (2·side)² pixels of `output` channels. `moments`: each channel's mean and
+    /// 1/deviation over the batch, empty while they are not known; without them each pixel has its own.
+    fn run(
+        &self,
+        weights: &[f32],
+        from: &[f32],
+        side: usize,
+        moments: Option<&[f32]>,
+        to: &mut Vec<f32>,
+    ) {
         let (depthwise, rest) = weights.split_at(self.depthwise());
         let (kernels, bias) = depthwise.split_at(4 * self.middle);
         let (pointwise, norm) = rest.split_at(self.middle * self.output);
@@ -155,7 +202,10 @@ impl Stage {
                 for (i, row) in pointwise.chunks_exact(self.output).enumerate() {
                     lanes::add_scaled(out, row, kernels[4 * i + place] * pixel[i / each] + bias[i]);
                 }
-                normalise(out, scale, shift);
+                match moments {
+                    None => normalise(out, scale, shift),
+                    Some(moments) => normalise_by(moments, out, scale, shift),
+                }
             }
         }
     }
@@ -172,6 +222,14 @@ fn normalise(channels: &mut [f32], scale: &[f32], shift: &[f32]) {
     let factor = 1.0 / (variance + NORM_EPSILON).sqrt();
     for ((v, scale), shift) in channels.iter_mut().zip(scale).zip(shift) {
         *v = gelu((*v - mean) * factor * scale + shift);
+    }
+}
+
+/// Batch norm with known moments, then GELU; nothing where they are not known.
+fn normalise_by(moments: &[f32], channels: &mut [f32], scale: &[f32], shift: &[f32]) {
+    let known = moments.chunks_exact(2).zip(scale).zip(shift);
+    for (v, ((moments, scale), shift)) in channels.iter_mut().zip(known) {
+        *v = gelu((*v - moments[0]) * moments[1] * scale + shift);
     }
 }
 
@@ -263,23 +321,63 @@ impl Generator for Coordinator {
         }
     }
 
+    /// Moments of the batch, stage by stage: those of a stage need the stages before it normalised. Computed again
+    /// from the cells each time, so that no map of all images is kept.
+    fn gather(&self, _theta: &[f32], batch: &[&Prepared], scratch: &mut Scratch) {
+        if !self.by_batch {
+            return;
+        }
+        let Scratch {
+            candidate,
+            grid,
+            rows,
+            ..
+        } = scratch;
+        let (trigger, weights) = candidate.split_at(self.trigger());
+        let mut moments = Vec::new();
+        for (last, stage) in STAGES.iter().enumerate() {
+            let mut sums = vec![(0f64, 0f64); stage.output];
+            let mut count = 0f64;
+            for prepared in batch {
+                for cell in 0..self.cells() {
+                    grid.clear();
+                    grid.extend(self.seed(prepared, trigger, cell));
+                    self.run_stages(&STAGES[..=last], weights, &moments, grid, rows);
+                    for pixel in grid.chunks_exact(stage.output) {
+                        for ((sum, squares), v) in sums.iter_mut().zip(pixel) {
+                            let v = f64::from(*v);
+                            *sum += v;
+                            *squares += v * v;
+                        }
+                        count += 1.0;
+                    }
+                }
+            }
+            for (sum, squares) in sums {
+                let mean = sum / count.max(1.0);
+                let variance = (squares / count.max(1.0) - mean * mean).max(0.0);
+                let factor = 1.0 / (variance + f64::from(NORM_EPSILON)).sqrt();
+                moments.extend([mean as f32, factor as f32]);
+            }
+        }
+        candidate.extend(moments);
+    }
+
     fn prompt(&self, _theta: &[f32], prepared: &Prepared, scratch: &mut Scratch, out: &mut [u8]) {
         let Shape { height, width } = self.shape;
         let Scratch {
             candidate,
             grid,
             rows,
+            ..
         } = scratch;
         let (trigger, weights) = candidate.split_at(self.trigger());
-        let (cells, across) = (self.cells(), width / CELL);
+        let (weights, moments) = weights.split_at(self.dim() - self.trigger());
+        let across = width / CELL;
         let strength = 255.0 * self.epsilon;
-        for cell in 0..cells {
-            let seed = core::array::from_fn(|channel| {
-                let at = channel * cells + cell;
-                let z = prepared.statistics.get(at).copied();
-                z.unwrap_or_else(|| trigger[at - prepared.statistics.len()])
-            });
-            Self::decode(seed, weights, grid, rows);
+        for cell in 0..self.cells() {
+            let seed = self.seed(prepared, trigger, cell);
+            self.decode(seed, weights, moments, grid, rows);
             let (top, left) = (cell / across * CELL, cell % across * CELL);
             for (y, row) in rows.chunks_exact(CELL * 3).enumerate() {
                 for (x, pixel) in row.chunks_exact(3).enumerate() {
@@ -292,8 +390,9 @@ impl Generator for Coordinator {
         }
     }
 
+    /// None by batch: one cell would need all others.
     fn kernel(&self) -> Option<Kernel> {
-        Some(Kernel {
+        (!self.by_batch).then(|| Kernel {
             wgsl: include_str!(concat!(env!("OUT_DIR"), "/coordinator.wgsl")),
             work: Work::Cells { side: CELL as u32 },
             integers: vec![self.cells() as u32, self.trigger() as u32],
@@ -344,16 +443,24 @@ mod tests {
         assert!(faults.to_string().contains("28×32"));
     }
 
-    /// The network as it is written in the table, over whole maps and with nothing clever.
-    fn plainly(theta: &[f32], z: &[f32], cells_down: usize, cells_across: usize) -> Vec<f32> {
+    /// The network as it is written in the table, over whole maps and with nothing clever. By batch, of a batch of this
+    /// image alone.
+    fn plainly(
+        theta: &[f32],
+        z: &[f32],
+        (cells_down, cells_across): (usize, usize),
+        by_batch: bool,
+    ) -> Vec<f32> {
         let cells = cells_down * cells_across;
         let trigger = SEED * cells - z.len();
         // [channel][row][column]
         let mut map: Vec<f32> = z.iter().chain(&theta[..trigger]).copied().collect();
         let (mut height, mut width, mut at) = (cells_down, cells_across, trigger);
         for stage in &STAGES {
-            let mut next = vec![0.0; stage.output * 4 * height * width];
+            let pixels = 4 * height * width;
+            let mut sums = vec![0f64; stage.output * pixels];
             let weight = |i: usize| theta[at + i];
+            let first = stage.depthwise();
             for y in 0..2 * height {
                 for x in 0..2 * width {
                     let place = 2 * (y % 2) + x % 2;
@@ -365,28 +472,35 @@ mod tests {
                                 + weight(4 * stage.middle + m)
                         })
                         .collect();
-                    let first = stage.depthwise();
-                    let sums: Vec<f64> = (0..stage.output)
-                        .map(|o| {
-                            let row = first + o * stage.middle;
-                            (0..stage.middle)
-                                .map(|i| f64::from(weight(row + i)) * f64::from(mixed[i]))
-                                .sum()
-                        })
-                        .collect();
-                    let mean = sums.iter().sum::<f64>() / sums.len() as f64;
-                    let variance =
-                        sums.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / sums.len() as f64;
-                    let norm = first + stage.middle * stage.output;
-                    for (o, sum) in sums.iter().enumerate() {
-                        let v = (sum - mean) / (variance + 1e-5).sqrt()
-                            * f64::from(weight(norm + o))
-                            + f64::from(weight(norm + stage.output + o));
-                        let v = 0.5 * v * (1.0 + libm::erf(v / std::f64::consts::SQRT_2));
-                        next[(o * 2 * height + y) * 2 * width + x] = v as f32;
+                    for o in 0..stage.output {
+                        let row = first + o * stage.middle;
+                        sums[o * pixels + y * 2 * width + x] = (0..stage.middle)
+                            .map(|i| f64::from(weight(row + i)) * f64::from(mixed[i]))
+                            .sum();
                     }
                 }
             }
+            let moments = |values: &[f64]| {
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                let squares = values.iter().map(|s| (s - mean).powi(2)).sum::<f64>();
+                (mean, squares / values.len() as f64)
+            };
+            let norm = first + stage.middle * stage.output;
+            let next: Vec<f32> = (0..sums.len())
+                .map(|i| {
+                    let (o, pixel) = (i / pixels, i % pixels);
+                    let (mean, variance) = if by_batch {
+                        moments(&sums[o * pixels..][..pixels])
+                    } else {
+                        let channels = (0..stage.output).map(|o| sums[o * pixels + pixel]);
+                        moments(&channels.collect::<Vec<_>>())
+                    };
+                    let v = (sums[i] - mean) / (variance + 1e-5).sqrt()
+                        * f64::from(weight(norm + o))
+                        + f64::from(weight(norm + stage.output + o));
+                    (0.5 * v * (1.0 + libm::erf(v / std::f64::consts::SQRT_2))) as f32
+                })
+                .collect();
             at += stage.parameters();
             (map, height, width) = (next, 2 * height, 2 * width);
         }
@@ -407,26 +521,61 @@ mod tests {
     #[test]
     fn is_the_network_of_the_table() {
         let (height, width) = (64, 32);
-        let generator = coordinator(height, width);
-        let mut stream = Stream::with_key([3, 1]);
-        let theta: Vec<f32> = (0..generator.dim())
-            .map(|_| 0.3 * stream.normal())
-            .collect();
-        let image: Vec<u8> = (0..3 * height * width)
-            .map(|_| stream.below(256) as u8)
-            .collect();
-        let out = rendered(&*generator, &theta, &image);
-        let prompt = plainly(&theta, &generator.prepare(&image).statistics, 2, 1);
-        let mut moved = 0;
-        for ((got, x), h) in out.iter().zip(&image).zip(prompt) {
-            let expected = (f32::from(*x) + 255.0 * 0.3 * h).clamp(0.0, 255.0);
-            assert!(
-                (f32::from(*got) - expected).abs() < 0.51,
-                "{got} {expected}"
-            );
-            moved += usize::from(got != x);
+        for norm in ["layer", "batch"] {
+            let spec = json!({ "kind": "coordinator", "norm": norm });
+            let generator = build_any(&spec, Shape { height, width }).unwrap();
+            let mut stream = Stream::with_key([3, 1]);
+            let theta: Vec<f32> = (0..generator.dim())
+                .map(|_| 0.3 * stream.normal())
+                .collect();
+            let image: Vec<u8> = (0..3 * height * width)
+                .map(|_| stream.below(256) as u8)
+                .collect();
+            let out = rendered(&*generator, &theta, &image);
+            let statistics = generator.prepare(&image).statistics;
+            let prompt = plainly(&theta, &statistics, (2, 1), norm == "batch");
+            let mut moved = 0;
+            for ((got, x), h) in out.iter().zip(&image).zip(prompt) {
+                let expected = (f32::from(*x) + 255.0 * 0.3 * h).clamp(0.0, 255.0);
+                assert!(
+                    (f32::from(*got) - expected).abs() < 0.51,
+                    "{norm}: {got} {expected}"
+                );
+                moved += usize::from(got != x);
+            }
+            assert!(moved > out.len() / 2);
         }
-        assert!(moved > out.len() / 2);
+    }
+
+    #[test]
+    fn by_batch_an_image_depends_on_the_others_and_not_by_layer() {
+        let shape = Shape {
+            height: 32,
+            width: 32,
+        };
+        for (norm, depends) in [("layer", false), ("batch", true)] {
+            let spec = json!({ "kind": "coordinator", "norm": norm });
+            let generator = build_any(&spec, shape).unwrap();
+            assert_eq!(generator.kernel().is_none(), depends);
+            let theta = generator.initial();
+            let mut stream = Stream::with_key([3, 1]);
+            let mut prepared = || {
+                let image: Vec<u8> = (0..shape.bytes())
+                    .map(|_| stream.below(256) as u8)
+                    .collect();
+                generator.prepare(&image)
+            };
+            let (one, other, third) = (prepared(), prepared(), prepared());
+            let first = |batch: &[&Prepared]| {
+                let mut out = Vec::new();
+                render(&*generator, &theta, &[Candidate::BASE], batch, &mut out);
+                out.truncate(shape.bytes());
+                out
+            };
+            let with_other = first(&[&one, &other]);
+            assert_eq!(with_other != first(&[&one, &third]), depends, "{norm}");
+            assert_eq!(with_other, first(&[&one, &other]));
+        }
     }
 
     #[test]

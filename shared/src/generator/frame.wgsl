@@ -1,4 +1,5 @@
-// `frame` on the GPU: see frame.rs. shape_of: 0 left, 1 top, 2 inner width, 3 inner height of the image.
+// `frame` on the GPU: see frame.rs. shape_of: 0 left, 1 top, 2 inner width, 3 inner height of the image, 4 whether the
+// border is added to it.
 
 fn prepare(lane: u32) {
 }
@@ -21,5 +22,9 @@ fn level(c: u32, y: u32, x: u32, original: f32) -> f32 {
     number -= inner_width;
   }
   let border = params.height * params.width - inner_width * inner_height;
-  return 255.0 / (1.0 + exp(-perturbed_theta(c * border + number)));
+  let theta_here = perturbed_theta(c * border + number);
+  if shape_of(4u) == 1u {
+    return original + 255.0 * theta_here;
+  }
+  return 255.0 / (1.0 + exp(-theta_here));
 }

@@ -1,7 +1,8 @@
 //! Prompt generators: θ ↦ how an input is changed before the black box sees it.
 //!
 //! To add one: write its file with a `build` function and put its name into the list in [`registry`], or, for
-//! texts, in [`text_registry`].
+//! texts, in [`text_registry`]. Any generator for images can be trained in fewer parameters than it has:
+//! `reparametrisation/`.
 
 mod basis;
 #[cfg(feature = "generators")]
@@ -12,6 +13,8 @@ pub mod frame;
 #[cfg(feature = "texts")]
 pub mod instruction;
 mod lanes;
+#[cfg(feature = "generators")]
+pub mod reparametrisation;
 #[cfg(feature = "texts")]
 pub mod soft;
 pub mod statistic;
@@ -85,6 +88,9 @@ pub struct Scratch {
     pub grid: Vec<f32>,
     /// Values along rows.
     pub rows: Vec<f32>,
+    /// The parameters of the generator inside of a [`reparametrisation`].
+    #[cfg(feature = "generators")]
+    pub inner: Vec<f32>,
 }
 
 /// θ ↦ prompted image, `clip(x + ε·h_θ(x), 0, 1)` or whatever else the generator is.
@@ -105,6 +111,11 @@ pub trait Generator: Send + Sync {
 
     /// Whatever of a candidate θ does not depend on the image. Called once for each candidate.
     fn begin(&self, _theta: &[f32], _scratch: &mut Scratch) {}
+
+    /// Whatever depends on all images that are asked together. Called once for each candidate, after
+    /// [`Generator::begin`].
+    #[cfg(feature = "generators")]
+    fn gather(&self, _theta: &[f32], _batch: &[&Prepared], _scratch: &mut Scratch) {}
 
     /// The prompted image, quantised, into `out` (3·H·W planar bytes).
     fn prompt(&self, theta: &[f32], prepared: &Prepared, scratch: &mut Scratch, out: &mut [u8]);
@@ -187,7 +198,10 @@ pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
     section("generator", spec, |reader| {
         let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
         let chosen = reader.choice("kind", &names, Some("statistic"));
-        registry()[chosen].1(reader, shape)
+        let generator = registry()[chosen].1(reader, shape);
+        #[cfg(feature = "generators")]
+        let generator = reparametrisation::wrap(reader, generator);
+        generator
     })
 }
 
@@ -208,6 +222,8 @@ pub fn render(
     for candidate in candidates {
         candidate.apply(theta, &mut perturbed);
         generator.begin(&perturbed, &mut scratch);
+        #[cfg(feature = "generators")]
+        generator.gather(&perturbed, batch, &mut scratch);
         for (prepared, slot) in batch.iter().zip(&mut slots) {
             generator.prompt(&perturbed, prepared, &mut scratch, slot);
         }

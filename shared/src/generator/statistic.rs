@@ -67,7 +67,7 @@ pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator>
 
 /// For each of `to` pixels the grid node before it and the weight of the one after (half-pixel centres,
 /// clamped at the border).
-fn nodes(to: usize, grid: usize) -> Vec<(usize, f32)> {
+pub(super) fn nodes(to: usize, grid: usize) -> Vec<(usize, f32)> {
     (0..to)
         .map(|i| {
             let middle = (i as f32 + 0.5) * grid as f32 / to as f32 - 0.5;

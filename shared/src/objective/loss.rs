@@ -12,6 +12,13 @@ pub enum Loss {
         /// How far ahead the label must be.
         margin: f32,
     },
+    /// −(1 − p)^γ log p, p = softmax(scores)\[label\]: what is right already counts for little (Lin et al., ICCV 2017;
+    /// BAR's loss).
+    #[cfg(feature = "generators")]
+    Focal {
+        /// γ; 0 is cross-entropy.
+        gamma: f32,
+    },
 }
 
 impl Loss {
@@ -32,6 +39,12 @@ impl Loss {
                 } else {
                     (margin + best - scores[label]).max(0.0)
                 }
+            }
+            #[cfg(feature = "generators")]
+            Self::Focal { gamma } => {
+                let loss = Self::CrossEntropy.of(scores, label);
+                let rest = (1.0 - libm::expf(-loss)).max(0.0);
+                libm::powf(rest, gamma) * loss
             }
         }
     }
@@ -82,6 +95,23 @@ mod tests {
         assert_eq!(margin.of(&[1.0, 3.0, 2.0], 1), 0.0);
         assert_eq!(margin.of(&[1.0, 3.0, 2.0], 2), 1.5);
         assert_eq!(margin.of(&[1.0], 0), 0.0);
+    }
+
+    #[test]
+    #[cfg(feature = "generators")]
+    fn focal_by_hand() {
+        let even = Loss::Focal { gamma: 2.0 }.of(&[1.0, 1.0], 0);
+        assert!((even - 0.25 * core::f32::consts::LN_2).abs() < 1e-6);
+        let scores = [0.3, -1.0, 2.0];
+        let plain = Loss::CrossEntropy.of(&scores, 1);
+        assert_eq!(Loss::Focal { gamma: 0.0 }.of(&scores, 1), plain);
+        // Sure and right costs nothing, sure and wrong what it always costs.
+        for gamma in [0.5, 2.0, 5.0] {
+            let focal = Loss::Focal { gamma };
+            assert_eq!(focal.of(&[90.0, -90.0], 0), 0.0);
+            assert!((focal.of(&[90.0, -90.0], 1) - 180.0).abs() < 1e-3);
+            assert_eq!(focal.of(&[3.0], 0), 0.0);
+        }
     }
 
     #[test]

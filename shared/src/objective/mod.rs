@@ -64,19 +64,23 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// Reads `[loss]`: `kind`, `temperature`, `margin`.
+    /// Reads `[loss]`: `kind`, `temperature`, `margin`, `gamma`.
     pub(crate) fn read_loss(reader: &mut Reader<'_>) -> (Loss, f32) {
-        let kind = reader.choice("kind", &["cross-entropy", "margin"], Some("cross-entropy"));
         let margin = reader.number("margin", 0.0..=100.0, Some(0.0));
+        let losses = [
+            ("cross-entropy", Loss::CrossEntropy),
+            ("margin", Loss::Margin { margin }),
+            #[cfg(feature = "generators")]
+            (
+                "focal",
+                Loss::Focal {
+                    gamma: reader.number("gamma", 0.0..=10.0, Some(2.0)),
+                },
+            ),
+        ];
+        let kind = reader.choice("kind", &losses.map(|(name, _)| name), Some(losses[0].0));
         let temperature = reader.number("temperature", 1e-3..=1e3, Some(1.0));
-        (
-            if kind == 0 {
-                Loss::CrossEntropy
-            } else {
-                Loss::Margin { margin }
-            },
-            temperature,
-        )
+        (losses[kind].1, temperature)
     }
 
     /// One answer as scores of the labels, on the scale of logits.

@@ -1,4 +1,4 @@
-//! The zeroth-order gradient estimate that `zo-adam` and `zo-sgd` share.
+//! The zeroth-order gradient estimate that `zo-adam`, `zo-sgd` and `hiso` share.
 //!
 //! Two-sided: ĝ = 1/K Σ_k (L(θ+cΔ_k) − L(θ−cΔ_k)) / 2c · Δ_k, 2K batches.
 //! Forward: ĝ = 1/K Σ_k (L(θ+cΔ_k) − L(θ)) / c · Δ_k, K+1 batches, with a bias of order c.
@@ -60,12 +60,17 @@ impl Estimator {
 
     /// Adds Σ_k `scalars`_k Δ_k over a round's directions, step by step.
     pub fn replay(&self, round: u32, scalars: &[f32], out: &mut [f32]) {
+        for (step, scalars) in scalars.chunks(self.directions()).enumerate() {
+            self.replay_step(round, step as u32, scalars, out);
+        }
+    }
+
+    /// The same of one step.
+    pub fn replay_step(&self, round: u32, step: u32, scalars: &[f32], out: &mut [f32]) {
         for (number, scalar) in scalars.iter().enumerate() {
-            let step = (number / self.directions()) as u32;
-            let counter = [(number % self.directions()) as u32, step, round];
             let direction = Direction {
                 key: self.identity.key,
-                counter,
+                counter: [number as u32, step, round],
                 distribution: Distribution::Rademacher,
             };
             direction.for_each(out.len(), |i, delta| out[i] += scalar * delta);

@@ -7,6 +7,8 @@ pub mod bandit;
 #[cfg(feature = "cma-es")]
 pub mod cma_es;
 mod estimate;
+#[cfg(feature = "cma-es")]
+pub mod hiso;
 pub mod points;
 #[cfg(feature = "texts")]
 pub mod policy_gradient;
@@ -206,8 +208,16 @@ pub trait Optimizer: Send + Sync {
     }
 
     /// Adds to `out` (d entries) the sum of a round's directions with these factors: the steps again, from
-    /// [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR 2025).
-    fn replay(&self, _round: u32, _scalars: &[f32], _out: &mut [f32]) {}
+    /// [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR 2025). `memory` is what an
+    /// optimiser that [`Optimizer::remembers`] has learnt from all rounds before, and learns on; empty at first.
+    fn replay(&self, _round: u32, _scalars: &[f32], _memory: &mut Vec<f32>, _out: &mut [f32]) {}
+
+    /// Whether it learns from the federation's own movement: then a round's first [`State`] has as its only moment
+    /// what [`Optimizer::replay`] remembers, which is the same for the aggregator, every participant and an auditor.
+    #[cfg(feature = "cma-es")]
+    fn remembers(&self) -> bool {
+        false
+    }
 
     /// Coordinates of the points that [`Optimizer::ask`] names, where no direction names them.
     fn points(&self, _state: &State) -> Points {
@@ -265,6 +275,8 @@ pub fn registry() -> &'static [(&'static str, Build)] {
         ("spsa-gc", spsa_gc::build),
         #[cfg(feature = "cma-es")]
         ("cma-es", cma_es::build),
+        #[cfg(feature = "cma-es")]
+        ("hiso", hiso::build),
         #[cfg(feature = "texts")]
         ("policy-gradient", policy_gradient::build),
         #[cfg(feature = "texts")]

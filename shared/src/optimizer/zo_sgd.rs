@@ -11,6 +11,26 @@ pub struct ZoSgd {
     plan: Plan,
     learning_rate: f32,
     decay: bool,
+    #[cfg(feature = "generators")]
+    polynomial: Option<Polynomial>,
+}
+
+/// BAR's decay of the rate: from lr to `end`, as (1 − t/(`until`·T))^`power`, then `end`.
+#[cfg(feature = "generators")]
+#[derive(Clone, Copy, Debug)]
+struct Polynomial {
+    end: f32,
+    power: f32,
+    until: f32,
+}
+
+#[cfg(feature = "generators")]
+impl Polynomial {
+    /// `remaining` is what is left of the run, from 1 to 0.
+    fn rate(&self, start: f32, remaining: f32) -> f32 {
+        let left = (1.0 - (1.0 - remaining) / self.until).max(0.0);
+        (start - self.end) * libm::powf(left, self.power) + self.end
+    }
 }
 
 /// Reads the estimate's settings, `learning_rate`, `decay`.
@@ -20,12 +40,48 @@ pub(super) fn build(
     plan: Plan,
     _: Space,
 ) -> Box<dyn Optimizer> {
+    let estimator = Estimator::read(reader, identity);
+    let learning_rate = reader.number("learning_rate", 0.0..=100.0, Some(0.005));
+    let decays: &[&str] = &[
+        "linear",
+        "none",
+        #[cfg(feature = "generators")]
+        "polynomial",
+    ];
+    let decay = reader.choice("decay", decays, Some("none"));
+    #[cfg(feature = "generators")]
+    let polynomial = (decay == 2).then(|| Polynomial {
+        end: reader.number(
+            "learning_rate_end",
+            0.0..=100.0,
+            Some(f64::from(learning_rate) / 100.0),
+        ),
+        power: reader.number("decay_power", 0.1..=10.0, Some(0.9)),
+        until: reader.number("decay_until", 0.01..=1.0, Some(0.9)),
+    });
     Box::new(ZoSgd {
-        estimator: Estimator::read(reader, identity),
+        estimator,
         plan,
-        learning_rate: reader.number("learning_rate", 0.0..=100.0, Some(0.005)),
-        decay: reader.choice("decay", &["linear", "none"], Some("none")) == 0,
+        learning_rate,
+        decay: decay == 0,
+        #[cfg(feature = "generators")]
+        polynomial,
     })
+}
+
+impl ZoSgd {
+    fn rate(&self, state: &State) -> f32 {
+        #[cfg(feature = "generators")]
+        if let Some(polynomial) = self.polynomial {
+            return polynomial.rate(self.learning_rate, self.plan.remaining(state));
+        }
+        self.learning_rate
+            * if self.decay {
+                self.plan.remaining(state)
+            } else {
+                1.0
+            }
+    }
 }
 
 impl Optimizer for ZoSgd {
@@ -35,12 +91,7 @@ impl Optimizer for ZoSgd {
 
     fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError> {
         let (gradient, shares) = self.estimator.gradient(state, losses)?;
-        let rate = self.learning_rate
-            * if self.decay {
-                self.plan.remaining(state)
-            } else {
-                1.0
-            };
+        let rate = self.rate(state);
         for (theta, g) in state.theta.iter_mut().zip(&gradient) {
             *theta -= rate * g;
         }
@@ -57,7 +108,7 @@ impl Optimizer for ZoSgd {
         Some(self.estimator.directions())
     }
 
-    fn replay(&self, round: u32, scalars: &[f32], out: &mut [f32]) {
+    fn replay(&self, round: u32, scalars: &[f32], _: &mut Vec<f32>, out: &mut [f32]) {
         self.estimator.replay(round, scalars, out);
     }
 }
@@ -100,7 +151,7 @@ mod tests {
             optimizer.scalars_per_step().map(|each| 5 * each)
         );
         let mut again = vec![0.0; dim];
-        optimizer.replay(4, &state.scalars, &mut again);
+        optimizer.replay(4, &state.scalars, &mut Vec::new(), &mut again);
         let moved = state.theta.iter().zip(&theta).map(|(new, old)| new - old);
         (moved.collect(), again)
     }
@@ -116,6 +167,10 @@ mod tests {
             ),
             (
                 json!({ "directions": 4, "learning_rate": 0.02, "decay": "linear" }),
+                1.0,
+            ),
+            (
+                json!({ "directions": 4, "learning_rate": 0.02, "decay": "polynomial" }),
                 1.0,
             ),
             // So steep that the estimate is clipped.
@@ -154,14 +209,30 @@ mod tests {
         );
         let replayed = |round, scalars: &[f32]| {
             let mut out = vec![0.0; 64];
-            optimizer.replay(round, scalars, &mut out);
+            optimizer.replay(round, scalars, &mut Vec::new(), &mut out);
             out
         };
         assert_ne!(replayed(0, &[1.0; 5]), replayed(1, &[1.0; 5]));
         // It adds to what is there, and fewer factors are fewer directions.
         let mut twice = replayed(0, &[1.0]);
-        optimizer.replay(0, &[1.0], &mut twice);
+        optimizer.replay(0, &[1.0], &mut Vec::new(), &mut twice);
         assert_eq!(twice, replayed(0, &[2.0]));
         assert_eq!(replayed(0, &[]), [0.0; 64]);
+    }
+
+    /// The learning rates of BAR's release, 10 → 0.1, at the beginning, half-way, at nine tenths and after.
+    #[test]
+    #[cfg(feature = "generators")]
+    fn the_polynomial_decay_is_bars() {
+        let bar = Polynomial {
+            end: 0.1,
+            power: 0.9,
+            until: 0.9,
+        };
+        let rate = |done: f32| bar.rate(10.0, 1.0 - done);
+        assert_eq!(rate(0.0), 10.0);
+        let half = 9.9 * f32::powf(1.0 - 0.5 / 0.9, 0.9) + 0.1;
+        assert!((rate(0.5) - half).abs() < 1e-4, "{} {half}", rate(0.5));
+        assert!((rate(0.9) - 0.1).abs() < 1e-3 && rate(0.95) == 0.1 && rate(1.0) == 0.1);
     }
 }

@@ -621,7 +621,7 @@ impl Client {
         } else if !measured && self.before.is_some() && self.can_measure(env, 1) {
             Stage::Measuring
         } else {
-            return self.begin_training();
+            return self.begin_training(env);
         };
     }
 
@@ -641,21 +641,34 @@ impl Client {
         self.spent + measuring + needed <= federation.query_budget
     }
 
-    fn begin_training(&mut self) {
+    fn begin_training(&mut self, env: &Environment<'_>) {
         if self.finished() {
             self.stage = Stage::Stopped(StopReason::Finished);
         } else if let Some(work) = &self.work {
             self.stage = Stage::Training {
-                state: self.beginning(work),
+                state: self.beginning(env, work),
                 behind: None,
             };
         }
     }
 
-    /// Where the round's training starts: at θ_t, with what everybody knows of the search that all share.
-    fn beginning(&self, work: &Work) -> State {
-        let search = self.record.as_ref().and_then(|r| r.state().search.clone());
-        State::new(work.theta.clone(), work.step).with_search(search)
+    /// Where the round's training starts: at θ_t, with what everybody knows of the search that all share, or what the
+    /// optimiser remembers of all rounds before.
+    fn beginning(&self, env: &Environment<'_>, work: &Work) -> State {
+        let state = State::new(work.theta.clone(), work.step);
+        #[cfg(feature = "cma-es")]
+        if let Some(record) = self.record.as_ref().map(Replay::state) {
+            if env.optimizer.remembers() {
+                return State {
+                    moments: vec![record.second.clone()],
+                    ..state
+                };
+            }
+            return state.with_search(record.search.clone());
+        }
+        #[cfg(not(feature = "cma-es"))]
+        let _ = env;
+        state
     }
 
     fn take_answers(
@@ -840,7 +853,7 @@ impl Client {
         }
         match (&self.stage, &self.work) {
             (Stage::Measuring, Some(work)) if !self.finished() => {
-                Some(self.training_step(env, &self.beginning(work)))
+                Some(self.training_step(env, &self.beginning(env, work)))
             }
             (Stage::Training { state, .. }, _)
                 if env.task.federation.ask_ahead

@@ -292,6 +292,9 @@ impl Workbench {
         let (Prompter::Images(generator), false) = (&self.prompter, items.is_empty()) else {
             return;
         };
+        // All that are asked together, however the requests are cut.
+        #[cfg(feature = "generators")]
+        let batch: Vec<&Prepared> = items.iter().filter_map(|item| item.prepared()).collect();
         let (mut scratch, mut point) = (Scratch::default(), Vec::new());
         let mut begun = None;
         for (image, slot) in images.zip(out.chunks_exact_mut(bytes)) {
@@ -306,6 +309,8 @@ impl Workbench {
             }
             if begun != Some(group) {
                 generator.begin(&point, &mut scratch);
+                #[cfg(feature = "generators")]
+                generator.gather(&point, &batch, &mut scratch);
                 begun = Some(group);
             }
             generator.prompt(&point, prepared, &mut scratch, slot);

@@ -25,5 +25,10 @@ describe('the module that a federation needs', () => {
     expect(needsLarger(detail({ optimizer: { kind: 'cma-es' } }))).toBe(true);
     expect(needsLarger(detail({ generator: { kind: 'frame' } }))).toBe(true);
     expect(needsLarger(detail({ generator: { kind: 'statistic' } }))).toBe(false);
+    expect(needsLarger(detail({ generator: { reparametrisation: { kind: 'sparse' } } }))).toBe(true);
+    expect(needsLarger(detail({ optimizer: { kind: 'hiso' } }))).toBe(true);
+    expect(needsLarger(detail({ optimizer: { kind: 'zo-sgd', decay: 'polynomial' } }))).toBe(true);
+    expect(needsLarger(detail({ optimizer: { kind: 'zo-sgd', decay: 'linear' } }))).toBe(false);
+    expect(needsLarger(detail({ loss: { kind: 'focal' } }))).toBe(true);
   });
 });

@@ -40,9 +40,10 @@ export async function choose(message: ToWorker & { type: 'open' }, post: Post): 
 
 interface Announced {
   federation?: { secure_sum?: unknown; active?: unknown };
-  generator?: { kind?: unknown };
+  generator?: { kind?: unknown; reparametrisation?: unknown };
+  loss?: { kind?: unknown };
   mapping?: { kind?: unknown; calibrate?: unknown };
-  optimizer?: { kind?: unknown };
+  optimizer?: { decay?: unknown; kind?: unknown };
 }
 
 /** The task of a `FederationDetail`. */
@@ -50,7 +51,7 @@ function taskOf(detail: string): Announced | undefined {
   return (JSON.parse(detail) as { task?: Announced }).task;
 }
 
-/** Does the task of this `FederationDetail` have secure sums, draws, texts, CMA-ES, a mapping to learn, or another generator than the default? */
+/** Does the task of this `FederationDetail` have secure sums, draws, texts, a mapping to learn, or what only comes with further generators and optimisers? */
 export function needsLarger(detail: string): boolean {
   const task = taskOf(detail);
   return (
@@ -60,6 +61,10 @@ export function needsLarger(detail: string): boolean {
     task?.mapping?.kind === 'frequency' ||
     task?.mapping?.calibrate === true ||
     task?.optimizer?.kind === 'cma-es' ||
+    task?.optimizer?.kind === 'hiso' ||
+    task?.optimizer?.decay === 'polynomial' ||
+    task?.loss?.kind === 'focal' ||
+    task?.generator?.reparametrisation !== undefined ||
     (task?.generator?.kind ?? 'statistic') !== 'statistic'
   );
 }

@@ -545,3 +545,49 @@ fn patience_ends_a_federation_and_the_best_is_kept() {
     assert_eq!(record.kept(), Some(&last[..]));
     assert_ne!(record.parameters(), last);
 }
+
+/// What an optimiser learns from the movement of all is nowhere written down: whoever reads the record has it.
+#[test]
+#[cfg(feature = "cma-es")]
+fn what_hiso_learns_follows_from_the_record() {
+    use crate::round::client::{Action, Purpose};
+    for federation in [
+        json!({ "rule": "scalars" }),
+        json!({ "rule": "scalars", "clip": 1.0, "secure_sum": { "cohort_min": 3 } }),
+    ] {
+        let mut source = task(federation).source().clone();
+        source["optimizer"]["kind"] = json!("hiso");
+        let task = Task::from_value(source).unwrap();
+        let mut cast = Rehearsal::new(task, 3);
+        let step =
+            |action: &Action| matches!(action, Action::Evaluate(e) if e.purpose == Purpose::Step);
+        let Action::Evaluate(first) = cast.lead(0, step) else {
+            panic!("no step")
+        };
+        assert!(first.points.is_empty());
+        cast.play_to(2, Phase::Open);
+        let record = read(&cast.task, cast.hub.lines(0)).unwrap();
+        assert!(record.state().second.iter().any(|h| *h != 1.0));
+        for who in 0..3 {
+            let Action::Evaluate(later) = cast.lead(who, step) else {
+                panic!("no step")
+            };
+            let memory = &record.state().second;
+            for (number, candidate) in later.candidates.iter().enumerate() {
+                let mut expected = later.theta.clone();
+                if let Some(direction) = candidate.direction {
+                    direction.for_each(expected.len(), |i, delta| {
+                        expected[i] += candidate.scale * (1.0 / memory[i].sqrt()) * delta;
+                    });
+                }
+                assert_eq!(later.points.get(number), Some(&expected[..]));
+            }
+        }
+        cast.play_out();
+        let record = read(&cast.task, cast.hub.lines(0)).unwrap();
+        assert_eq!((record.step(), record.state().second.len()), (4, 8));
+        // A restored aggregator has it from its own store.
+        let stored = record.state().clone();
+        assert_eq!(*cast.hub.record().state(), stored);
+    }
+}
