@@ -9,6 +9,7 @@ mod byzantine;
 mod digits;
 mod dropouts;
 mod epsilon;
+mod federation_rules;
 mod images;
 mod instructions;
 mod memory;
@@ -16,7 +17,6 @@ mod norm;
 mod optimisers;
 mod plot;
 mod rloo_vs_bdpl;
-mod rules;
 mod secure_sum_cost;
 mod simulation;
 pub mod sizes;
@@ -45,7 +45,7 @@ const FIGURES: &[Figure] = &[
     images::FIGURE,
     norm::FIGURE,
     spsa_gc::FIGURE,
-    rules::FIGURE,
+    federation_rules::FIGURE,
     instructions::FIGURE,
     epsilon::FIGURE,
     byzantine::FIGURE,

@@ -112,7 +112,7 @@ pub struct PrivacyReport {
 /// How the federation's updates become one; the baselines have one participant each, and neither bound nor noise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleReport {
-    /// `fedavg` or `scalars`.
+    /// `fedavg`, `scalars` or `fedbpt`.
     pub rule: String,
     /// Numbers in one participant's update.
     pub update_length: usize,

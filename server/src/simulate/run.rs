@@ -3,7 +3,8 @@
 use super::attack::{self, Attack, AttackReport};
 use super::model::{Model, cores};
 use super::report::{
-    Chosen, OnTest, Outcome, Point, PrivacyReport, Report, RuleReport, SecureReport, Setting, Timings,
+    Chosen, OnTest, Outcome, Point, PrivacyReport, Report, RuleReport, SecureReport, Setting,
+    Timings,
 };
 use super::secrets::{self, Clock};
 use super::split::split;
@@ -211,6 +212,7 @@ fn rules(context: &Context<'_>, hub: Option<&Hub>) -> RuleReport {
         rule: match federation.rule {
             Rule::FedAvg => "fedavg",
             Rule::Scalars => "scalars",
+            Rule::FedBpt => "fedbpt",
         }
         .to_owned(),
         update_length: task.update_length(),

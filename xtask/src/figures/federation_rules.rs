@@ -1,4 +1,4 @@
-//! `rules`: a difference of θ, or one number for each direction that all share; as they are, and in secure sums.
+//! `federation-rules`: a difference of θ, or one number for each direction that all share; as they are, and in secure sums.
 
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
@@ -7,8 +7,8 @@ use super::simulation::{Simulation, number, outcome, rounded};
 use super::{Figure, Inputs, build_release};
 
 pub const FIGURE: Figure = Figure {
-    name: "rules",
-    summary: "fedavg and scalars at equal queries: accuracy and bytes per round, plain and in secure sums (needs --data)",
+    name: "federation-rules",
+    summary: "dense fedavg with distinct directions, and scalars along shared ones, at equal queries: accuracy and bytes per round, plain and in secure sums (needs --data)",
     run,
 };
 
