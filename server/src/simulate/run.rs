@@ -189,6 +189,7 @@ fn rules(context: &Context<'_>, hub: Option<&Hub>) -> RuleReport {
         rule: match federation.rule {
             Rule::FedAvg => "fedavg",
             Rule::Scalars => "scalars",
+            Rule::FedBpt => "fedbpt",
         }
         .to_owned(),
         update_length: task.update_length(),
