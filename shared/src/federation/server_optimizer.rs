@@ -50,10 +50,7 @@ pub struct ServerState {
     /// Updates taken.
     pub updates: u32,
     /// What CMA-ES knows, where all share one search.
-    #[cfg_attr(
-        feature = "cma-es",
-        serde(default, skip_serializing_if = "Option::is_none")
-    )]
+    #[cfg_attr(feature = "cma-es", serde(default))]
     #[cfg_attr(not(feature = "cma-es"), serde(skip))]
     pub search: Option<Search>,
 }

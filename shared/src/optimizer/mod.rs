@@ -89,10 +89,7 @@ pub struct State {
     #[serde(default)]
     pub scalars: Vec<f32>,
     /// What CMA-ES knows besides θ, its mean; nothing before its first step, and for all others.
-    #[cfg_attr(
-        feature = "cma-es",
-        serde(default, skip_serializing_if = "Option::is_none")
-    )]
+    #[cfg_attr(feature = "cma-es", serde(default))]
     #[cfg_attr(not(feature = "cma-es"), serde(skip))]
     pub search: Option<Search>,
 }
