@@ -61,14 +61,14 @@ pub mod purpose {
     pub const FAULT: u32 = 7;
     /// Jitter of retries.
     pub const JITTER: u32 = 8;
-    /// Who trains in a round.
-    pub const DRAW: u32 = 9;
+    /// The random projection of soft prompts.
+    pub const PROJECTION: u32 = 9;
     /// Which examples a mapping is learnt from.
     pub const COUNTS: u32 = 10;
     /// Which instructions are tried in a round.
     pub const ARMS: u32 = 11;
-    /// The random projection of soft prompts.
-    pub const PROJECTION: u32 = 12;
+    /// Who trains in a round.
+    pub const DRAW: u32 = 12;
     /// How a few trained parameters become a generator's own.
     pub const REPARAMETRISATION: u32 = 13;
 }

@@ -140,6 +140,7 @@ def context_digest(context):
 
 
 # Messages as they travel: a version byte, then postcard.
+VERSION = b"\2"
 
 
 def varint(n):
@@ -160,7 +161,7 @@ def wire_member(m):
 
 
 def wire_roster(members):
-    return b"\1" + sequence([wire_member(m) for m in members])
+    return VERSION + sequence([wire_member(m) for m in members])
 
 
 def wire_envelopes(envelopes):
@@ -168,26 +169,26 @@ def wire_envelopes(envelopes):
 
 
 def wire_shares(roster_hash, envelopes):
-    return b"\1" + roster_hash + wire_envelopes(envelopes)
+    return VERSION + roster_hash + wire_envelopes(envelopes)
 
 
 def wire_inbox(senders, envelopes):
-    return b"\1" + sequence([varint(s) for s in senders]) + wire_envelopes(envelopes)
+    return VERSION + sequence([varint(s) for s in senders]) + wire_envelopes(envelopes)
 
 
 def wire_masked(senders_hash, vector, signature):
-    return b"\1" + senders_hash + varint(len(vector)) + vector + signature
+    return VERSION + senders_hash + varint(len(vector)) + vector + signature
 
 
 def wire_survivors(members):
-    return b"\1" + sequence([varint(m) for m in members])
+    return VERSION + sequence([varint(m) for m in members])
 
 
 KINDS = {"self-mask": 0, "masking-key": 1}
 
 
 def wire_unmask(survivors_hash, shares):
-    return b"\1" + survivors_hash + sequence([varint(of) + varint(KINDS[kind]) + share for of, kind, share in shares])
+    return VERSION + survivors_hash + sequence([varint(of) + varint(KINDS[kind]) + share for of, kind, share in shares])
 
 
 def hash_members(label, members):

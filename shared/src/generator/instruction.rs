@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(shown(&theta), "On {}:");
         // Equals that were rounded under masks: still the first.
         assert_eq!(
-            shown(&[0.8, 4.799_97, 4.800_02, 1.0, 6.0, 6.000_01]),
+            shown(&[0.2, 4.799_97, 4.800_02, 1.0, 6.0, 6.000_01]),
             "On {}:"
         );
         let ranking = task.ranking(&theta);

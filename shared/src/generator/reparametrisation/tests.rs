@@ -108,9 +108,9 @@ fn the_numbers_are_frozen() {
     assert_eq!(
         hashes,
         [
-            "de82916c6b47c58a86dd0c8a72be5d736a6fbfa2d97b10d9ea1f2c0b8d283649",
-            "56bc2d86e941298c5a970fa76bdbfc6d40f9e2ca384a5ad45bca2923b37dfe1d",
-            "4109b5f5dec70848c7f7223bf11516712a6011b5284491180f395c7333aff2a6",
+            "34cc6e69bbba737bebb3a42401e112086c2788f94d55872279b91c8b78e48d4f",
+            "4d9e9f279e4cada03eb75e97f505681b081911667982f68e640e99bb5ce1d921",
+            "16db9db811b7587aae2eb811d1c0e67e02dc201ac95a973660a1eae46ab4fd0f",
         ]
     );
 }
