@@ -211,6 +211,12 @@ mod tests {
             optimizer.replay(number, &scalars, &mut memory, &mut moved);
         }
         let hashes = [&memory, &moved].map(|numbers| crate::task::theta_hash(numbers));
-        assert_eq!(hashes, ["MEMORY", "MOVED"]);
+        assert_eq!(
+            hashes,
+            [
+                "7db0d1a9a89d7574a33ba91f58e67b93b8e79d449c3acb02b82299c1d83c171e",
+                "374910e906782ab06063017477f2aa66059e4adf45f980a5e958b1b69b7b756d",
+            ]
+        );
     }
 }
