@@ -262,14 +262,17 @@ impl Session {
             candidates: &candidates,
             images: owner.task.federation.batch as usize,
         };
-        #[cfg_attr(not(feature = "generators"), allow(unused_mut))]
-        let mut hint = owner.opening.gpu.clone();
+        let hint = &owner.opening.gpu;
         #[cfg(feature = "generators")]
-        if owner.task.optimizer(0).is_ok_and(|o| o.remembers()) {
-            let why = "the optimiser lengthens directions, which the kernel takes as they are";
-            hint.refusal = Some(why.to_owned());
-        }
-        let (gpu, choice) = renderer::choose(owner.opening.backend, &hint, &work, now).await;
+        let hint = &renderer::Hint {
+            refusal: hint.refusal.clone().or_else(|| {
+                let scales = owner.task.optimizer(0).is_ok_and(|o| o.remembers());
+                let why = "the optimiser scales directions, which the kernel takes as they are";
+                scales.then(|| why.to_owned())
+            }),
+            ..hint.clone()
+        };
+        let (gpu, choice) = renderer::choose(owner.opening.backend, hint, &work, now).await;
         *owner.gpu.borrow_mut() = gpu.map(Rc::new);
         *owner.choice.borrow_mut() = choice;
         Ok(Session {
