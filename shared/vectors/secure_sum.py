@@ -579,12 +579,12 @@ def rejects(five):
     me = dict(five.by_number[21])
     me["masking"] = me["encryption"]
     me["signature"] = five.sign_keys(me, me["identity_seed"])
-    case("one key for two purposes", "keys", 21, b"\1" + wire_member(me))
+    case("one key for two purposes", "keys", 21, VERSION + wire_member(me))
     me = dict(five.by_number[21], participant=22)
-    case("keys of another participant", "keys", 22, b"\1" + wire_member(me))
+    case("keys of another participant", "keys", 22, VERSION + wire_member(me))
     me = dict(five.by_number[21], encryption=bytes(32))
     me["signature"] = five.sign_keys(me, me["identity_seed"])
-    case("a key of small order", "keys", 21, b"\1" + wire_member(me))
+    case("a key of small order", "keys", 21, VERSION + wire_member(me))
     return cases
 
 
