@@ -5,7 +5,7 @@ use std::ops::Range;
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use shared::data::texts::Text;
-use shared::model_api::{Scores, TextQueries};
+use shared::model_api::{Scores, SoftQueries, TextQueries};
 use shared::round::client::{Client, Evaluation, Purpose};
 use shared::round::workbench::{Queries, Workbench};
 use shared::task::text::{Prompt, TextTask};
@@ -117,6 +117,13 @@ impl Owner {
                 .iter()
                 .filter_map(|_| wording.template(prompt))
                 .collect(),
+            soft: prompt.soft.as_ref().map(|soft| SoftQueries {
+                embeddings: soft.embeddings.clone(),
+                tokens: soft.shape.tokens,
+                hidden: soft.shape.hidden,
+                of_text: vec![0; texts.len()],
+                before_label: soft.before_label,
+            }),
         }
     }
 }
