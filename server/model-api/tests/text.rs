@@ -424,11 +424,13 @@ fn the_clients_dialect_sends_soft_prompts() {
     };
     let dialect = text_dialect(&task(24)).unwrap();
     let answer = server.get(&dialect.describe_request().path);
-    let response = |answer: &Answer| Response {
-        status: answer.status,
-        headers: &answer.headers,
-        body: &answer.body,
-    };
+    fn response(answer: &Answer) -> Response<'_> {
+        Response {
+            status: answer.status,
+            headers: &answer.headers,
+            body: &answer.body,
+        }
+    }
     assert!(dialect.check_description(&response(&answer)).is_ok());
     let other = text_dialect(&task(25)).unwrap();
     assert!(other.check_description(&response(&answer)).is_err());
