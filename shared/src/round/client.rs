@@ -213,6 +213,8 @@ pub enum Event {
     Leave,
 }
 
+// There is one of it for each participant, and it is training most of the time.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Stage {
     Syncing,

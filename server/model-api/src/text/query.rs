@@ -106,7 +106,7 @@ impl SoftPrompts {
             return Ok(Some(Arc::clone(known)));
         }
         let tokens = embeddings.len() / hidden;
-        if embeddings.len() % hidden != 0 || tokens > max_tokens {
+        if !embeddings.len().is_multiple_of(hidden) || tokens > max_tokens {
             return Err(QueryError::SoftPrompt {
                 text,
                 values: embeddings.len(),
