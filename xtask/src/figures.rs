@@ -20,6 +20,7 @@ mod rloo_vs_bdpl;
 mod secure_sum_cost;
 mod simulation;
 pub mod sizes;
+mod soft;
 mod spsa_gc;
 mod step;
 mod text;
@@ -53,6 +54,7 @@ const FIGURES: &[Figure] = &[
     dropouts::FIGURE,
     step::FIGURE,
     text::FIGURE,
+    soft::FIGURE,
     rloo_vs_bdpl::FIGURE,
     aggregator::FIGURE,
     sizes::FIGURE,
