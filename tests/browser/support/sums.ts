@@ -84,5 +84,5 @@ export function counters(entry: RoundEntry): { examples: number; correct: number
   if (group === undefined) throw new Error('nothing was summed');
   const bytes = Buffer.from(group.sum, 'base64');
   const fromEnd = (place: number): number => Number(bytes.readBigInt64LE(bytes.length - 8 * place));
-  return { examples: fromEnd(6), correct: fromEnd(5), total: fromEnd(4) };
+  return { examples: fromEnd(7), correct: fromEnd(6), total: fromEnd(5) };
 }
