@@ -285,7 +285,7 @@ fn words(summary: &Summary) -> String {
         format!("fingerprint  {}", summary.fingerprint),
         match summary.contributors {
             Some(_) => "Every θ follows from its sums, every line from the one before it, and every contributor signed.",
-            None => "Every θ follows from its mean updates, and every line from the one before it. Without secure sums nobody signs what they sent.",
+            None => "Every θ follows from its updates, and every line from the one before it. Without secure sums nobody signs what they sent.",
         }
         .to_owned(),
     ]);
