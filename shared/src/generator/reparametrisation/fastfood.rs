@@ -117,7 +117,7 @@ mod tests {
     fn plainly(map: &Fastfood, phi: &[f32]) -> Vec<f32> {
         let length = map.signs.len();
         let h = |row: usize, column: usize| {
-            if (row & column).count_ones() % 2 == 0 {
+            if (row & column).count_ones().is_multiple_of(2) {
                 1.0
             } else {
                 -1.0
