@@ -41,7 +41,7 @@ impl Examples {
     pub fn new(task: &Task, images: Vec<u8>, labels: Vec<u32>) -> Option<Self> {
         let bytes = task.shape().bytes();
         let fits = images.len() == labels.len() * bytes;
-        fits.then(|| Content::Images { bytes, images })
+        fits.then_some(Content::Images { bytes, images })
             .and_then(|content| Self::split(task, content, labels))
     }
 
@@ -49,7 +49,7 @@ impl Examples {
     #[cfg(feature = "texts")]
     pub fn of_texts(task: &Task, texts: Vec<Text>, labels: Vec<u32>) -> Option<Self> {
         let fits = texts.len() == labels.len();
-        fits.then(|| Content::Texts(texts))
+        fits.then_some(Content::Texts(texts))
             .and_then(|content| Self::split(task, content, labels))
     }
 

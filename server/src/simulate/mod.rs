@@ -87,7 +87,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "model_file")]
     pub model_dir: Option<PathBuf>,
     /// What the ONNX file's pixels range over: 0:1 | -1:1 | 0:255 | imagenet.
-    #[arg(long, default_value = "0:1")]
+    #[arg(long, default_value = "0:1", allow_hyphen_values = true)]
     pub range: String,
     /// Which of the ONNX file's outputs holds the scores.
     #[arg(long)]
