@@ -10,7 +10,6 @@
 
 mod answer;
 mod description;
-mod status;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -19,7 +18,7 @@ pub(super) use text::OpenInferenceText;
 
 use super::{
     Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec, Request,
-    Response, Scores,
+    Response, Scores, escape, status,
 };
 use crate::text::quote;
 
@@ -36,7 +35,7 @@ pub(super) struct OpenInference {
 impl OpenInference {
     /// `spec` must be free of faults.
     pub(super) fn new(spec: ModelSpec) -> Self {
-        let path = format!("/v2/models/{}", escape(&spec.name));
+        let path = path_of(&spec);
         Self { spec, path }
     }
 }
@@ -98,6 +97,16 @@ impl Dialect for OpenInference {
     }
 }
 
+/// Where the model is: `/v2/models/NAME`, with its version if the task names one.
+fn path_of(spec: &ModelSpec) -> String {
+    let name = escape(&spec.name);
+    if spec.version.is_empty() {
+        format!("/v2/models/{name}")
+    } else {
+        format!("/v2/models/{name}/versions/{}", escape(&spec.version))
+    }
+}
+
 /// Asks for the description of the model at `path`.
 fn metadata_request(path: &str) -> Request {
     Request {
@@ -154,17 +163,4 @@ fn float_table(input: &InputSpec) -> [[u8; 4]; 256] {
         let unit = byte as f32 / 255.0;
         (input.low + unit * (input.high - input.low)).to_le_bytes()
     })
-}
-
-/// Percent-encodes a path segment: all but RFC 3986's unreserved characters.
-fn escape(segment: &str) -> String {
-    let mut escaped = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::{Datatype, Description, InputSpec, Layout, ModelSpec};
-use super::{ModelApiError, status};
+use super::super::{Datatype, Description, InputSpec, Layout, ModelSpec, status};
+use super::ModelApiError;
 use crate::text::Short;
 
 // Read by hand from the parsed JSON, as the answers are: derived readers of these few fields would be larger

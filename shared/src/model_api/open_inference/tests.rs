@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::{OutputKind, OutputSpec, Retry, dialect};
+use super::super::{Calls, OutputKind, OutputSpec, Own, Retry, Sent, dialect};
 use super::*;
 
 /// Two images of 1×2 pixels, three classes.
@@ -18,12 +18,18 @@ fn spec() -> ModelSpec {
             width: 2,
             low: 0.0,
             high: 1.0,
+            sent: Sent::default(),
         },
         output: OutputSpec {
             name: "logits".into(),
             kind: OutputKind::Logits,
             classes: 3,
+            words: Vec::new(),
         },
+        version: String::new(),
+        calls: Calls::default(),
+        price: None,
+        own: Own::default(),
     }
 }
 
