@@ -143,6 +143,14 @@ impl Task {
         match measured {
             Ok((dim, space, soft)) => {
                 (task.dim, task.space) = (dim, space);
+                if soft.is_some() && task.model.own.sends_files() {
+                    faults.push(Fault {
+                        path: "generator.kind".to_owned(),
+                        message:
+                            "must not be \"soft\": this dialect takes no embeddings beside a text"
+                                .to_owned(),
+                    });
+                }
                 if let Some(text) = &mut task.text {
                     text.soft = soft;
                 }
@@ -311,6 +319,9 @@ impl Task {
             );
         }
         let text = tensors.map(|tensors| r.table("text", |r| TextTask::read(r, tensors, &labels)));
+        if let Some((path, message)) = text.as_ref().and_then(|text| model.own.text_faults(text)) {
+            r.fault(path, message);
+        }
         let (loss, temperature) = r.table("loss", Objective::read_loss);
         // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws cannot be asked
         // ahead; they are what texts have by default.

@@ -10,6 +10,8 @@
 
 mod answer;
 mod description;
+#[cfg(feature = "dialects")]
+mod forms;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -17,8 +19,8 @@ mod text;
 pub(super) use text::OpenInferenceText;
 
 use super::{
-    Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec, Request,
-    Response, Scores, escape, status,
+    BUILT, Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec,
+    Request, Response, Scores, escape, status,
 };
 use crate::text::quote;
 
@@ -60,6 +62,10 @@ impl Dialect for OpenInference {
                 got: images.len(),
             });
         }
+        #[cfg(feature = "dialects")]
+        if input.sent != super::Sent::default() {
+            return forms::request(&self.spec, &self.path, images, count);
+        }
         let shape = match input.layout {
             Layout::Nchw => [count, 3, input.height, input.width],
             Layout::Nhwc => [count, input.height, input.width, 3],
@@ -93,7 +99,8 @@ impl Dialect for OpenInference {
 
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
         status::check(response, &self.spec.name)?;
-        answer::read(&self.spec.output, response, count)
+        let unbatched = BUILT && self.spec.input.sent.unbatched;
+        answer::read(&self.spec.output, response, count, unbatched)
     }
 }
 
@@ -142,6 +149,18 @@ fn encode(input: &InputSpec, images: &[u8], body: &mut Vec<u8>) {
         (Layout::Nhwc, Datatype::Fp32) => {
             let table = float_table(input);
             body.extend(interleaved(input, images).flat_map(|byte| table[usize::from(byte)]));
+        }
+    }
+}
+
+/// Appends the bytes of images of one channel in the datatype that the model takes.
+#[cfg(feature = "dialects")]
+fn encode_one_channel(input: &InputSpec, images: &[u8], body: &mut Vec<u8>) {
+    match input.datatype {
+        Datatype::Uint8 => body.extend_from_slice(images),
+        Datatype::Fp32 => {
+            let table = float_table(input);
+            body.extend(images.iter().flat_map(|&byte| table[usize::from(byte)]));
         }
     }
 }

@@ -383,3 +383,249 @@ impl Dialect for OpenAi {
         self.usage_of(response)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model_api::{Retry, dialect, text_dialect};
+    use crate::task::Task;
+
+    fn of_texts(own: Value) -> Box<dyn TextDialect> {
+        let task = json!({
+            "name": "Topics",
+            "model": {
+                "dialect": "openai", "url": "http://127.0.0.1:8000/v1", "name": "tiny", "input": { "kind": "text" },
+                "openai": own, "calls": { "batch": 8 },
+            },
+            "data": { "labels": ["1", "2"] },
+            "text": { "input": "{text}\nTopic:", "words": ["sport", "world"] },
+            "generator": { "candidates": ["", "a"] },
+        });
+        text_dialect(&Task::from_value(task).unwrap()).unwrap()
+    }
+
+    fn queries(texts: &[&str]) -> TextQueries {
+        TextQueries {
+            texts: texts.iter().map(|t| (*t).to_owned()).collect(),
+            ..TextQueries::default()
+        }
+    }
+
+    fn parse(own: Value, status: u16, body: Value, count: usize) -> Result<Scores, ModelApiError> {
+        let body = body.to_string();
+        let response = Response {
+            status,
+            headers: &[],
+            body: body.as_bytes(),
+        };
+        of_texts(own).parse(&response, count)
+    }
+
+    #[test]
+    fn a_chat_asks_for_one_token_and_its_likelihoods() {
+        let request = of_texts(json!({ "instruction": "Answer with a topic." }))
+            .infer_request(&queries(&["A match\nTopic:"]));
+        assert_eq!(request.path, "/chat/completions");
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(
+            body,
+            json!({
+                "model": "tiny", "max_tokens": 1, "temperature": 0, "logprobs": true, "top_logprobs": 20,
+                "messages": [
+                    { "role": "system", "content": "Answer with a topic." },
+                    { "role": "user", "content": "A match\nTopic:" },
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn several_prompts_are_one_completion_and_their_order_is_the_index() {
+        let own = json!({ "api": "completions" });
+        let body: Value = serde_json::from_slice(
+            &of_texts(own.clone())
+                .infer_request(&queries(&["a", "b"]))
+                .body,
+        )
+        .unwrap();
+        assert_eq!(
+            (&body["prompt"], &body["logprobs"]),
+            (&json!(["a", "b"]), &json!(5))
+        );
+        let choice = |index: u32, sport: f64| json!({ "index": index, "text": "x", "logprobs": { "top_logprobs": [{ " sport": sport, " world": -9.0 }] } });
+        let scores = parse(
+            own.clone(),
+            200,
+            json!({ "choices": [choice(1, -1.0), choice(0, -2.0)] }),
+            2,
+        )
+        .unwrap();
+        assert_eq!(scores.values(), [-2.0, -9.0, -1.0, -9.0]);
+        let twice = parse(
+            own,
+            200,
+            json!({ "choices": [choice(1, -1.0), choice(1, -2.0)] }),
+            2,
+        );
+        assert_eq!(twice.unwrap_err().code(), "model_malformed");
+    }
+
+    #[test]
+    fn images_go_as_the_address_of_a_file() {
+        let task = Task::from_value(json!({
+            "name": "Digits",
+            "model": {
+                "dialect": "openai", "url": "https://api.example.org/v1", "name": "sees",
+                "input": { "height": 4, "width": 4, "encoding": "png" },
+                "openai": { "instruction": "Which digit?" },
+            },
+            "data": { "labels": ["0", "1", "2"] },
+        }))
+        .unwrap();
+        assert_eq!(task.model.output.classes, 3);
+        let dialect = dialect(&task.model).unwrap();
+        let request = dialect.infer_request(&[7; 48], 1).unwrap();
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let content = &body["messages"][0]["content"];
+        assert_eq!(content[0]["text"], "Which digit?");
+        assert!(
+            content[1]["image_url"]["url"]
+                .as_str()
+                .unwrap()
+                .starts_with("data:image/png;base64,iVBOR")
+        );
+        assert!(dialect.infer_request(&[7; 96], 2).is_err());
+    }
+
+    /// As llama-cpp-python answers a chat.
+    #[test]
+    fn what_servers_answer_is_read() {
+        let top = json!([
+            { "token": " wor", "logprob": -3.5, "bytes": null },
+            { "token": "", "logprob": -3.9, "bytes": null },
+            { "token": "\u{14}", "logprob": -4.1, "bytes": null },
+        ]);
+        let answer = json!({
+            "choices": [{ "index": 0, "message": { "content": " wor" }, "finish_reason": "length",
+                "logprobs": { "content": [{ "token": " wor", "logprob": -3.5, "top_logprobs": top }], "refusal": null } }],
+            "usage": { "prompt_tokens": 18, "completion_tokens": 1, "total_tokens": 19 },
+        });
+        assert_eq!(
+            parse(json!({}), 200, answer.clone(), 1).unwrap().values(),
+            [-15.0, -3.5]
+        );
+        assert_eq!(
+            parse(json!({ "floor": -30 }), 200, answer.clone(), 1)
+                .unwrap()
+                .values(),
+            [-30.0, -3.5]
+        );
+        let body = answer.to_string();
+        let usage = of_texts(json!({})).usage(&Response {
+            status: 200,
+            headers: &[],
+            body: body.as_bytes(),
+        });
+        assert_eq!(
+            usage,
+            Some(Usage {
+                input_tokens: 18,
+                output_tokens: 1
+            })
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_scored_is_refused_with_the_reason() {
+        let code = |status, body| parse(json!({}), status, body, 1).unwrap_err();
+        let plain = json!({ "choices": [{ "index": 0, "message": { "content": "sport" }, "logprobs": null }] });
+        assert_eq!(code(200, plain).code(), "model_no_logprobs");
+        let thinking = json!({ "choices": [{ "index": 0, "message": { "reasoning_content": "Let me see" } }] });
+        assert!(code(200, thinking).to_string().contains("reasoning"));
+        let unsupported = json!({ "error": { "message": "This model does not support logprobs.", "param": "logprobs", "code": "unsupported_value" } });
+        assert!(
+            code(400, unsupported)
+                .to_string()
+                .contains("does not support")
+        );
+        let spent = code(
+            429,
+            json!({ "error": { "message": "You exceeded your quota", "code": "insufficient_quota" } }),
+        );
+        assert_eq!(
+            (spent.code(), spent.retry()),
+            ("model_out_of_quota", Retry::Never)
+        );
+        let busy = code(
+            429,
+            json!({ "error": { "message": "slow down", "code": "rate_limit_exceeded" } }),
+        );
+        assert!(matches!(busy.retry(), Retry::Safe { .. }));
+        assert_eq!(
+            code(401, json!({ "detail": "Invalid API key" })).code(),
+            "model_unauthorized"
+        );
+        assert_eq!(code(200, json!([])).code(), "model_not_this_protocol");
+    }
+
+    #[test]
+    fn the_list_of_models_tells_a_wrong_name() {
+        let check = |status, body: &str| {
+            of_texts(json!({})).check_description(&Response {
+                status,
+                headers: &[],
+                body: body.as_bytes(),
+            })
+        };
+        assert_eq!(
+            check(200, r#"{"data":[{"id":"tiny"}]}"#).unwrap().max_batch,
+            Some(1)
+        );
+        let wrong = check(200, r#"{"data":[{"id":"huge"}]}"#).unwrap_err();
+        assert!(wrong.to_string().contains("`huge`"), "{wrong}");
+        assert!(check(404, r#"{"detail":"Not Found"}"#).is_ok());
+        assert_eq!(
+            check(404, "<html></html>").unwrap_err().code(),
+            "model_not_this_protocol"
+        );
+        assert_eq!(check(401, "{}").unwrap_err().code(), "model_unauthorized");
+    }
+
+    #[test]
+    fn tasks_that_cannot_be_asked_say_so() {
+        let faults = |model: Value, text: Value| {
+            let mut task = json!({
+                "name": "Topics", "data": { "labels": ["1", "2"] }, "generator": { "candidates": ["", "a"] },
+                "model": { "dialect": "openai", "url": "http://127.0.0.1:8000/v1", "name": "tiny", "input": { "kind": "text" } },
+            });
+            for (key, value) in model.as_object().unwrap() {
+                task["model"][key] = value.clone();
+            }
+            task["text"] = text;
+            let faults = Task::from_value(task).unwrap_err().0;
+            faults
+                .into_iter()
+                .map(|fault| fault.path)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            faults(json!({}), json!({ "template": "About {}." })),
+            ["text.template"]
+        );
+        let own = json!({ "openai": { "api": "completions", "instruction": "x" } });
+        assert_eq!(
+            faults(own, json!({ "input": "{text}:" })),
+            ["model.openai.instruction"]
+        );
+        let kind = json!({ "output": { "kind": "probabilities" } });
+        assert_eq!(
+            faults(kind, json!({ "input": "{text}:" })),
+            ["model.output.kind"]
+        );
+        let strange = json!({ "huggingface": { "task": "fill-mask" } });
+        assert_eq!(
+            faults(strange, json!({ "input": "{text}:" })),
+            ["model.huggingface"]
+        );
+    }
+}

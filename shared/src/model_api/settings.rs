@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Reader;
+use crate::task::text::TextTask;
 
 /// Whether this build speaks other dialects than the Open Inference Protocol, sends images as files or in other forms
 /// than the default, and counts money: a constant, so that without them the compiler leaves their code out.
@@ -22,12 +23,14 @@ pub struct Sent {
     pub grey: bool,
     /// `[batch, channels · height · width]` instead of four dimensions: what models of tables of numbers take.
     pub flat: bool,
+    /// No batch dimension, and one image a request: models whose description states none.
+    pub unbatched: bool,
     /// Numbers as JSON, for servers without the protocol's binary extension.
     pub json: bool,
 }
 
 impl Sent {
-    /// Reads `encoding`, `quality`, `colour`, `flat`, `json` of `[model.input]`. `of_protocol`: the dialect sends
+    /// Reads `encoding`, `quality`, `colour`, `flat`, `unbatched`, `json` of `[model.input]`. `of_protocol`: the dialect sends
     /// tensors.
     pub(crate) fn read(r: &mut Reader<'_>, of_protocol: bool) -> Self {
         if !of_protocol {
@@ -41,6 +44,7 @@ impl Sent {
         Self {
             grey: r.choice("colour", &["rgb", "grey"], Some("rgb")) == 1,
             flat: r.flag("flat", false),
+            unbatched: r.flag("unbatched", false),
             json: r.flag("json", false),
             ..Self::default()
         }
@@ -207,6 +211,25 @@ impl Own {
                 r.fault("dialect", "is not in this build");
                 Self::OpenInference
             }
+        }
+    }
+
+    /// What of a task of texts this dialect cannot send: at which setting, and why.
+    #[must_use]
+    pub(crate) fn text_faults(&self, text: &TextTask) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::OpenInference => None,
+            #[cfg(feature = "dialects")]
+            Self::OpenAi(_) => text.has_template().then_some((
+                "text.template",
+                "must be left out: a language model goes on where text.input ends, such as \"{text}\\nTopic:\"",
+            )),
+            #[cfg(feature = "dialects")]
+            Self::HuggingFace(own) => match (own.task.has_template(), text.has_template()) {
+                (true, false) => Some(("text.template", "is missing: zero-shot-classification has a hypothesis template")),
+                (false, true) => Some(("text.template", "must be left out: only zero-shot-classification has one")),
+                _ => None,
+            },
         }
     }
 

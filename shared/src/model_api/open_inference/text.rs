@@ -135,7 +135,7 @@ impl TextDialect for OpenInferenceText {
 
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
         status::check(response, &self.spec.name)?;
-        answer::read(&self.spec.output, response, count)
+        answer::read(&self.spec.output, response, count, false)
     }
 }
 
