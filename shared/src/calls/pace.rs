@@ -2,10 +2,10 @@
 //!
 //! Additive increase, multiplicative decrease (D. Chiu, R. Jain: Analysis of the increase and decrease algorithms for
 //! congestion avoidance in computer networks, 1989), as TCP has it: the window grows by one a round trip, and doubles
-//! in each until the first refusal (slow start, V. Jacobson 1988). It does not grow while answers take much longer than the fastest
-//! one: then requests only queue somewhere, be it in the browser, which opens six connections to a server
-//! (TCP Vegas, L. Brakmo, L. Peterson 1995). A refusal for want of room or a missing answer halves it, once for
-//! all requests that were under way together.
+//! in each until the first refusal (slow start, V. Jacobson 1988). It shrinks by as much while answers take much longer
+//! than the fastest one: then requests only queue somewhere, be it in the browser, which opens six connections to a
+//! server (TCP Vegas, L. Brakmo, L. Peterson 1995). A refusal for want of room or a missing answer halves it, once
+//! for all requests that were under way together.
 
 use crate::model_api::Calls;
 
@@ -124,19 +124,18 @@ impl Pace {
     pub fn answered(&mut self, took_ms: f64, under_way: usize) {
         self.fastest_ms = (self.fastest_ms * FORGET).min(took_ms.max(0.0));
         let queued = took_ms > QUEUED * self.fastest_ms + SLACK_MS;
-        if queued {
-            self.starting = false;
-        }
         // Without enough work there is nothing to learn.
-        if queued || under_way < self.window() {
+        if under_way < self.window() {
             return;
         }
-        self.window += if self.starting {
-            1.0
-        } else {
-            1.0 / self.window
+        self.starting &= !queued;
+        let step = 1.0 / self.window;
+        self.window += match (queued, self.starting) {
+            (true, _) => -step,
+            (false, true) => 1.0,
+            (false, false) => step,
         };
-        self.window = self.window.min(self.most);
+        self.window = self.window.min(self.most).max(1.0);
     }
 
     /// The server had no room, or gave no answer in time; it may ask for a pause of all.
@@ -220,7 +219,7 @@ mod tests {
                 pace.answered(20.0 * (1 + at / 6) as f64, under_way);
             }
         }
-        assert!((6..=24).contains(&pace.window()), "{}", pace.window());
+        assert!((6..=30).contains(&pace.window()), "{}", pace.window());
     }
 
     #[test]
