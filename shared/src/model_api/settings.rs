@@ -217,6 +217,7 @@ impl Own {
     /// What of a task of texts this dialect cannot send: at which setting, and why.
     #[must_use]
     pub(crate) fn text_faults(&self, text: &TextTask) -> Option<(&'static str, &'static str)> {
+        let _ = text;
         match self {
             Self::OpenInference => None,
             #[cfg(feature = "dialects")]
