@@ -36,10 +36,24 @@ const CLIENT: Module = Module {
 /// The same with secure sums, texts and every generator: what visitors of a federation that has one of them load
 /// instead.
 const FULL: Module = Module {
-    selection: &["--lib"],
+    selection: &[
+        "--lib",
+        "--no-default-features",
+        "--features",
+        "cma-es,draws,generators,mappings,secure-sums,texts",
+    ],
     compiled: "client_wasm",
     name: "client_wasm_full",
     folder: "wasm-full",
+};
+
+/// The same with every dialect, images as files, prices and kept answers: for federations whose model is called
+/// otherwise than by tensors over the Open Inference Protocol.
+const ANY: Module = Module {
+    selection: &["--lib"],
+    compiled: "client_wasm",
+    name: "client_wasm_any",
+    folder: "wasm-any",
 };
 
 /// What tests load: the vectors (`vectors.js` and so on).
@@ -68,10 +82,14 @@ pub fn full_module() -> PathBuf {
     FULL.bound()
 }
 
-/// Builds `web/wasm/` and `web/wasm-full/`.
+/// The one that calls any model.
+pub fn any_module() -> PathBuf {
+    ANY.bound()
+}
+
+/// Builds `web/wasm/`, `web/wasm-full/` and `web/wasm-any/`.
 pub fn build() -> Result<()> {
-    CLIENT.build()?;
-    FULL.build()
+    [CLIENT, FULL, ANY].iter().try_for_each(Module::build)
 }
 
 /// Builds `web/wasm-test/`.
@@ -86,7 +104,7 @@ pub fn build_secure_sum() -> Result<()> {
 
 /// Builds those that were never built, for their types.
 pub fn build_missing() -> Result<()> {
-    [CLIENT, FULL, VECTORS]
+    [CLIENT, FULL, ANY, VECTORS]
         .iter()
         .filter(|module| !module.bound().is_file())
         .try_for_each(Module::build)

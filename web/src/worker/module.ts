@@ -1,6 +1,7 @@
 /**
  * Which wasm module a federation needs: the one with secure sums, draws, texts, learnt mappings and every generator is larger, and
- * only those whose task has one of them load it. The announced task decides, before either is loaded.
+ * only those whose task has one of them load it; larger still is the one that calls any model. The announced task decides, before
+ * any is loaded.
  */
 import init, * as plain from '../../wasm/client_wasm';
 import type { TextLoader } from '../../wasm-full/client_wasm_full';
@@ -8,7 +9,7 @@ import { inputsOf } from '../lib/inputs';
 import type { Post } from './host';
 import type { ToWorker } from './protocol';
 
-/** What both modules have. */
+/** What all modules have. */
 export type Module = typeof plain;
 /** Reads texts; the larger module has it. */
 export type TextLoaderClass = new (session: plain.Session) => TextLoader;
@@ -31,9 +32,9 @@ export async function choose(message: ToWorker & { type: 'open' }, post: Post): 
     await init();
     return { module: plain, detail, texts: undefined };
   }
-  const larger = await import('../../wasm-full/client_wasm_full');
+  const larger = callsOtherwise(taskOf(detail)?.model ?? {}) ? await import('../../wasm-any/client_wasm_any') : await import('../../wasm-full/client_wasm_full');
   await larger.default();
-  // Two builds of one crate: the same classes, but of private fields, which TypeScript tells apart.
+  // Builds of one crate: the same classes, but of private fields, which TypeScript tells apart.
   const module = larger as unknown as Module & { TextLoader: TextLoaderClass };
   return { module, detail, texts: inputsOf(taskOf(detail)) === 'texts' ? module.TextLoader : undefined };
 }
