@@ -13,8 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use actix_web::web::Bytes;
 use tokio::sync::oneshot;
+
+pub(crate) use inference::Images;
 
 use crate::metrics::Metrics;
 use crate::text::Prepared;
@@ -43,24 +44,6 @@ impl Backend<Images> for Classifier {
 impl Backend<Prepared> for TextModel {
     fn run(&self, parts: &[&Prepared]) -> Result<Vec<Vec<f32>>, RunError> {
         Self::run(self, parts)
-    }
-}
-
-/// The pixels of one request.
-#[derive(Debug)]
-pub(crate) enum Images {
-    /// 0 to 255
-    Bytes(Bytes),
-    /// 0 to 1
-    Floats(Vec<f32>),
-}
-
-impl Images {
-    fn pixels(&self) -> Pixels<'_> {
-        match self {
-            Self::Bytes(bytes) => Pixels::Bytes(bytes),
-            Self::Floats(floats) => Pixels::Floats(floats),
-        }
     }
 }
 

@@ -106,9 +106,7 @@ impl Classifier {
     /// # Errors
     /// Says what does not fit and what to do about it.
     pub fn load(onnx: Vec<u8>, options: &ClassifierOptions) -> Result<Self, LoadError> {
-        let model = model_options().load(onnx);
-        let model = model.map_err(|error| LoadError::from_rten(&error))?;
-        Self::build(model, options, None)
+        Self::build(load_bytes(onnx)?, options, None)
     }
 
     /// The classifier of a loaded model, whose answers `head` turns into scores.
@@ -372,6 +370,12 @@ fn model_options() -> ModelOptions {
 /// Loads an ONNX file and the files beside it that it keeps weights in.
 pub(crate) fn load_file(path: &Path) -> Result<Model, LoadError> {
     let model = model_options().load_file(path);
+    model.map_err(|error| LoadError::from_rten(&error))
+}
+
+/// Loads an ONNX file's bytes.
+pub(crate) fn load_bytes(onnx: Vec<u8>) -> Result<Model, LoadError> {
+    let model = model_options().load(onnx);
     model.map_err(|error| LoadError::from_rten(&error))
 }
 

@@ -26,15 +26,16 @@ use encoder::Encoder;
 use masked::Masked;
 
 pub(crate) use encoder::{dot, normalise};
-pub(crate) use folder::{Folder, is_clip};
+pub(crate) use folder::Folder;
 pub(crate) use kind::embedding;
 pub(crate) use network::{Network, Row};
-pub(crate) use query::{Prepared, check_labels, prompts};
+pub(crate) use query::{check_labels, prompts};
 pub(crate) use words::Words;
 
 pub use error::{QueryError, TextError, TextLoadError};
+pub use folder::{Files, is_clip};
 pub use kind::TextKind;
-pub use query::{SoftLimits, TextQuery};
+pub use query::{Prepared, SoftLimits, TextQuery};
 
 /// How to use a folder as a text model.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,13 +108,28 @@ impl TextModel {
     /// # Errors
     /// Says what does not fit and what to do about it.
     pub fn load(dir: &Path, options: &TextOptions) -> Result<Self, TextLoadError> {
+        Self::of(|| Folder::open(dir), options)
+    }
+
+    /// The same of a folder in memory. Weights in a second file are not found there.
+    ///
+    /// # Errors
+    /// Like [`load`](Self::load).
+    pub fn load_files(files: Files, options: &TextOptions) -> Result<Self, TextLoadError> {
+        Self::of(|| Folder::in_memory(files), options)
+    }
+
+    fn of(
+        open: impl FnOnce() -> Result<Folder, TextLoadError>,
+        options: &TextOptions,
+    ) -> Result<Self, TextLoadError> {
         if !(options.temperature.is_finite() && options.temperature > 0.0) {
             return Err(TextLoadError::Temperature(options.temperature));
         }
-        let folder = Folder::open(dir)?;
+        let folder = open()?;
         let max_tokens = folder.max_tokens(options.max_tokens)?;
         let mut words = Words::load(&folder, max_tokens)?;
-        let mut network = Network::load(&folder.onnx("model")?, options.threads, words.pad())?;
+        let mut network = Network::load(&folder, "model", options.threads, words.pad())?;
         let max_tokens = network
             .exact_length()
             .map_or(max_tokens, |exact| exact.min(max_tokens));
@@ -235,7 +251,10 @@ impl TextModel {
     }
 
     /// Checks what can be checked without running the network.
-    pub(crate) fn prepare(
+    ///
+    /// # Errors
+    /// What this model cannot score.
+    pub fn prepare(
         &self,
         queries: &[TextQuery<'_>],
         labels: &[&str],
@@ -248,7 +267,10 @@ impl TextModel {
     }
 
     /// Scores of several requests, each row-major, in one go.
-    pub(crate) fn run(&self, parts: &[&Prepared]) -> Result<Vec<Vec<f32>>, RunError> {
+    ///
+    /// # Errors
+    /// [`RunError::Model`] if the model fails, [`RunError::NotFinite`] if it answers NaN or infinity.
+    pub fn run(&self, parts: &[&Prepared]) -> Result<Vec<Vec<f32>>, RunError> {
         let scores = match &self.model {
             Model::Encoder(encoder) => encoder.run(parts),
             Model::Masked(masked) => masked.run(parts),
