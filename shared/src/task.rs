@@ -8,7 +8,9 @@ use crate::fault::{Fault, Faults, Reader};
 pub use crate::federation::settings::{Federation, Rule};
 use crate::generator::{self, Generator, Shape, TextGenerator};
 use crate::image::Fit;
-use crate::model_api::{Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec};
+#[cfg(feature = "on-device")]
+use crate::model_api::on_device::OnDevice;
+use crate::model_api::{DIALECTS, Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec};
 use crate::objective::mapping::{Kind, Learnt, Mapping, MappingSpec};
 use crate::objective::{Objective, counts, loss::Loss};
 use crate::optimizer::{self, Identity, Optimizer, Plan, Space};
@@ -80,6 +82,9 @@ pub struct Task {
     pub description: String,
     /// The black box.
     pub model: ModelSpec,
+    /// What is fetched and run here, where no API is called.
+    #[cfg(feature = "on-device")]
+    pub on_device: Option<OnDevice>,
     /// The task's labels, in order.
     pub labels: Vec<String>,
     /// What only a task of texts has; nothing where the inputs are images.
@@ -287,7 +292,16 @@ impl Task {
             r.fault("description", "may be at most 4,000 characters");
         }
         let seed = r.whole("seed", 0..=u64::MAX, Some(0));
-        let (mut model, tensors) = r.table("model", read_model);
+        #[cfg(feature = "on-device")]
+        let mut on_device = None;
+        let (mut model, tensors) = r.table("model", |r| {
+            let (model, tensors) = read_model(r);
+            #[cfg(feature = "on-device")]
+            {
+                on_device = OnDevice::read(r, &model, tensors.is_some());
+            }
+            (model, tensors)
+        });
         // What the compiler cannot see by itself: without texts in the build there are none.
         let tensors = tensors.filter(|_| text::BUILT);
         let (labels, fit, holdout) =
@@ -321,6 +335,8 @@ impl Task {
             name,
             description,
             model,
+            #[cfg(feature = "on-device")]
+            on_device,
             labels,
             text,
             fit,
@@ -566,8 +582,7 @@ fn wrong_kind(message: &str) -> Faults {
 
 /// `[model]`, and the tensors of a model of texts.
 fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
-    let dialects = ["open-inference"];
-    let dialect = dialects[r.choice("dialect", &dialects, Some(dialects[0]))].to_owned();
+    let dialect = DIALECTS[r.choice("dialect", DIALECTS, Some(DIALECTS[0]))].to_owned();
     let url = r.text("url", None).trim_end_matches('/').to_owned();
     if r.has("url") && origin_of(&url).is_none() {
         r.fault(

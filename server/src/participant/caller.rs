@@ -1,5 +1,6 @@
 //! Calls a model API over HTTP: retries where that can help, counts bytes, gives up with the cause.
 
+use super::on_device::{Device, DeviceError};
 use shared::model_api::{
     self, Description, Dialect, Method, ModelApiError, Request, Response, Retry, Scores,
     TextDialect,
@@ -7,6 +8,7 @@ use shared::model_api::{
 use shared::rng::{Stream, purpose};
 use shared::round::workbench::Queries;
 use shared::task::Task;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -36,6 +38,9 @@ pub enum CallError {
         /// Why.
         cause: String,
     },
+    /// The model is to run here, and cannot.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// Our own mistake.
     #[error("images were to be sent to a model of texts, or texts to one of images")]
     OtherKind,
@@ -53,6 +58,8 @@ enum Speech {
 /// A model API and a way to it.
 pub struct HttpCaller {
     http: reqwest::Client,
+    /// Asked instead of anybody, where the model runs here.
+    device: Option<Device>,
     speech: Speech,
     url: String,
     key: Option<String>,
@@ -70,6 +77,7 @@ impl HttpCaller {
             .map_err(|e| CallError::Setup(e.to_string()))?;
         Ok(Self {
             http,
+            device: Device::of(task),
             speech: match task.text {
                 None => Speech::Images(model_api::dialect(&task.model)?),
                 Some(_) => Speech::Texts(model_api::text_dialect(task)?),
@@ -80,6 +88,20 @@ impl HttpCaller {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
         })
+    }
+
+    /// Keeps a model that runs here in `folder`, so that it is fetched once.
+    #[must_use]
+    pub fn keeping_models_in(mut self, folder: PathBuf) -> Self {
+        if let Some(device) = &mut self.device {
+            device.keep_in(folder);
+        }
+        self
+    }
+
+    /// Whether the model runs here.
+    pub fn is_on_device(&self) -> bool {
+        self.device.is_some()
     }
 
     /// Bytes sent and received so far, bodies only.
@@ -125,6 +147,14 @@ impl HttpCaller {
         request: &Request,
         read: impl Fn(&Response<'_>) -> Result<T, ModelApiError>,
     ) -> Result<T, CallError> {
+        if let Some(device) = &self.device {
+            let answer = device.answer(request).await?;
+            return Ok(read(&Response {
+                status: answer.status,
+                headers: &answer.headers,
+                body: &answer.body,
+            })?);
+        }
         let mut pause = PAUSE_MS;
         let mut tries = 1;
         loop {

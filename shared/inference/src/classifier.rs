@@ -2,7 +2,6 @@
 
 mod clip;
 mod error;
-mod range;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +17,7 @@ use clip::ZeroShot;
 
 pub use clip::ClipOptions;
 pub use error::{LoadError, RunError};
-pub use range::PixelRange;
+pub use shared::model_api::PixelRange;
 
 /// How to use an ONNX file as a classifier of RGB images.
 #[derive(Clone, Debug, PartialEq)]

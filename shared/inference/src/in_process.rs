@@ -11,9 +11,6 @@ use crate::protocol::{
 };
 use crate::{Classifier, RequestError, RunError, TextModel};
 
-/// Most images or texts in one request.
-const MAX_BATCH: usize = 256;
-
 /// One model with its requests' form.
 pub enum InProcess {
     /// Takes images.
@@ -52,16 +49,16 @@ impl From<RunError> for Failure {
 }
 
 impl InProcess {
-    /// Answers about images under `name`.
+    /// Answers about images under `name`, at most `max_batch` in one request.
     #[must_use]
-    pub fn images(name: String, classifier: Classifier) -> Self {
-        Self::Images(ModelInfo::new(name, MAX_BATCH, &classifier), classifier)
+    pub fn images(name: String, max_batch: usize, classifier: Classifier) -> Self {
+        Self::Images(ModelInfo::new(name, max_batch, &classifier), classifier)
     }
 
-    /// Answers about texts under `name`.
+    /// Answers about texts under `name`, likewise.
     #[must_use]
-    pub fn texts(name: String, model: TextModel) -> Self {
-        Self::Texts(TextInfo::new(name, MAX_BATCH, &model), model)
+    pub fn texts(name: String, max_batch: usize, model: TextModel) -> Self {
+        Self::Texts(TextInfo::new(name, max_batch, &model), model)
     }
 
     /// Answers a request to `path` (`/v2/models/NAME` or `/v2/models/NAME/infer`); `header_length` is the value of
@@ -188,7 +185,7 @@ mod tests {
 
     fn digits() -> InProcess {
         let classifier = Classifier::load(DIGITS.to_vec(), &ClassifierOptions::default()).unwrap();
-        InProcess::images("digits.onnx".into(), classifier)
+        InProcess::images("digits.onnx".into(), 16, classifier)
     }
 
     fn status(model: &InProcess, path: &str) -> u16 {

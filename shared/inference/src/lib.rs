@@ -7,6 +7,7 @@
 mod classifier;
 mod images;
 mod in_process;
+pub mod on_device;
 mod parallel;
 pub mod protocol;
 pub mod text;

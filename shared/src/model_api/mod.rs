@@ -2,7 +2,11 @@
 //! and reads the bytes of an answer; whoever calls does the sending, the waiting and the repeating.
 
 mod error;
+#[cfg(feature = "on-device")]
+pub mod on_device;
 mod open_inference;
+#[cfg(feature = "on-device")]
+mod pixel_range;
 mod scores;
 mod tensor_data;
 
@@ -12,6 +16,8 @@ use crate::task::Task;
 use crate::text::Short;
 
 pub use error::{ModelApiError, Retry};
+#[cfg(feature = "on-device")]
+pub use pixel_range::PixelRange;
 pub use scores::Scores;
 pub use tensor_data::TensorData;
 
@@ -20,7 +26,7 @@ pub use tensor_data::TensorData;
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// The protocol; `open-inference` is the one there is.
+    /// The protocol: one of [`DIALECTS`].
     pub dialect: String,
     /// Where the model API lives, for example `http://127.0.0.1:8701`; a path prefix is allowed.
     pub url: String,
@@ -341,6 +347,13 @@ pub fn dialect(spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
     Ok(Box::new(open_inference::OpenInference::new(spec.clone())))
 }
 
+/// The dialects that this build speaks. On the device it is the same protocol, only nothing is sent.
+pub const DIALECTS: &[&str] = &[
+    "open-inference",
+    #[cfg(feature = "on-device")]
+    on_device::NAME,
+];
+
 /// Largest side of an image; larger ones are a mistake and would only exhaust memory.
 const MAX_SIDE: usize = 4096;
 /// Largest number of classes; ImageNet-21k has 21,841.
@@ -389,8 +402,11 @@ fn call_faults(spec: &ModelSpec) -> Vec<String> {
         output,
     } = spec;
     check(
-        dialect == "open-inference",
-        format!("dialect is `{dialect}`, but only `open-inference` is known"),
+        DIALECTS.contains(&&**dialect),
+        format!(
+            "dialect is `{dialect}`, but must be one of {}",
+            DIALECTS.join(", ")
+        ),
     );
     check(
         ["http://", "https://"].iter().any(|scheme| {
