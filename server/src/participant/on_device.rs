@@ -40,7 +40,6 @@ pub enum DeviceError {
 
 /// A model that is loaded when it is first asked.
 pub struct Device {
-    http: reqwest::Client,
     url: String,
     model: OnDevice,
     folder: Option<PathBuf>,
@@ -55,8 +54,6 @@ impl Device {
 
     fn new(url: String, model: OnDevice) -> Self {
         Self {
-            // Without a limit of time: models are large, and connections slow.
-            http: reqwest::Client::new(),
             url,
             model,
             folder: None,
@@ -137,7 +134,9 @@ impl Device {
             cause,
         };
         let unreachable = |error: reqwest::Error| failed(cause_of(&error));
-        let response = self.http.get(&url).send().await.map_err(unreachable)?;
+        // Without a limit of time: models are large, and connections slow.
+        let http = reqwest::Client::builder().build().map_err(unreachable)?;
+        let response = http.get(&url).send().await.map_err(unreachable)?;
         if !response.status().is_success() {
             return Err(failed(format!("it answers {}", response.status())));
         }
@@ -184,6 +183,8 @@ mod tests {
 
     /// Answers one request with `body`, and stops.
     async fn serve_once(body: &'static [u8]) -> String {
+        // Fails if another test has done it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {

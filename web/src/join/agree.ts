@@ -18,10 +18,13 @@ export function showModelAmount(opened: Opened, inputs: Inputs, bytesPerQuery: n
 /** Fills in the two hosts. */
 export function showHosts(opened: Opened, inputs: Inputs): void {
   const { summary } = opened;
-  showPlace(document, runsHere(opened.task));
+  const here = runsHere(opened.task);
+  showPlace(document, here);
+  // A model's files may stand where the page does.
+  if (here && opened.modelOrigin === location.origin) byId('addresses', HTMLElement).textContent = 'This page talks to exactly one address.';
   show(document, 'model-host', host(opened.modelOrigin));
   show(document, 'organiser-host', location.host);
-  const { promise, gets, learns, never, open } = terms(opened.sum, opened.noise, summary.dim, inputs);
+  const { promise, gets, learns, never, open } = terms(opened.sum, opened.noise, summary.dim, inputs, here);
   show(document, 'promise', promise);
   show(document, 'organiser-gets', gets);
   show(document, 'organiser-learns', learns);

@@ -165,7 +165,7 @@ class JoinPage {
         this.progress(message.progress);
         break;
       case 'pictures':
-        showPictures(message.pictures);
+        showPictures(message.pictures, runsHere(this.opened?.task) ? 'Asked' : 'Sent');
         break;
       case 'texts':
         showTexts(message.texts, this.nameOf);
