@@ -20,7 +20,7 @@ use crate::RequestError;
 
 pub use answer::{AnswerHead, answer};
 pub use image::{ModelInfo, parse as parse_images};
-pub use text::{LOGITS, TextInfo, parse as parse_texts};
+pub use text::{LOGITS, MAX_LABELS, MAX_TEXT_BYTES, TextInfo, parse as parse_texts};
 
 /// Says how many bytes of a body are JSON; the rest are raw tensors.
 pub const HEADER_LENGTH: &str = "inference-header-content-length";

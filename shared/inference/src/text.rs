@@ -25,17 +25,19 @@ use crate::RunError;
 use encoder::Encoder;
 use masked::Masked;
 
-pub(crate) use encoder::{dot, normalise};
+pub(crate) use cache::{Cache, Embedding, key as cache_key};
+pub(crate) use encoder::normalise;
 pub(crate) use folder::Folder;
 pub(crate) use kind::embedding;
 pub(crate) use network::{Network, Row};
-pub(crate) use query::{check_labels, prompts};
-pub(crate) use words::Words;
+pub(crate) use query::check_labels;
 
+pub use encoder::dot;
 pub use error::{QueryError, TextError, TextLoadError};
 pub use folder::{Files, is_clip};
 pub use kind::TextKind;
-pub use query::{Prepared, SoftLimits, TextQuery};
+pub use query::{Fill, Prepared, SoftLimits, TextQuery, prompts};
+pub use words::Words;
 
 /// How to use a folder as a text model.
 #[derive(Clone, Debug, PartialEq)]
@@ -263,6 +265,43 @@ impl TextModel {
         match &self.model {
             Model::Encoder(_) => encoder::prepare(queries, labels, self.soft),
             Model::Masked(masked) => masked.prepare(queries, labels, self.soft),
+        }
+    }
+
+    /// For a sentence encoder: the texts' embeddings themselves, [texts, [width](Self::width)], of length 1.
+    #[must_use]
+    pub fn prepare_embeddings(&self, texts: &[String]) -> Option<Prepared> {
+        match &self.model {
+            Model::Encoder(_) => Some(encoder::prepare_embeddings(texts)),
+            Model::Masked(_) => None,
+        }
+    }
+
+    /// For a masked language model: the logits of the whole vocabulary at each text's mask,
+    /// [texts, [width](Self::width)].
+    #[must_use]
+    pub fn prepare_vocabulary(&self, texts: &[String]) -> Option<Result<Fill, QueryError>> {
+        match &self.model {
+            Model::Encoder(_) => None,
+            Model::Masked(masked) => Some(masked.prepare_vocabulary(texts)),
+        }
+    }
+
+    /// Values in an embedding, or tokens that have logits.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match &self.model {
+            Model::Encoder(encoder) => encoder.width(),
+            Model::Masked(masked) => masked.width(),
+        }
+    }
+
+    /// Its tokenizer.
+    #[must_use]
+    pub fn words(&self) -> &Words {
+        match &self.model {
+            Model::Encoder(encoder) => encoder.words(),
+            Model::Masked(masked) => masked.words(),
         }
     }
 

@@ -151,6 +151,7 @@ pub struct Embed {
     pub pieces: Vec<Piece>,
     /// For each text, where in `pieces` it is, and where the prompts of its template begin.
     pub pairs: Vec<(usize, usize)>,
+    /// 0 asks for the embeddings of all pieces themselves.
     pub labels: usize,
 }
 
@@ -186,7 +187,7 @@ pub(crate) fn check_labels(labels: &[&str]) -> Result<(), QueryError> {
 }
 
 /// `template` with each label, or `None` if it has no place for one.
-pub(crate) fn prompts<'a>(
+pub fn prompts<'a>(
     template: &'a str,
     labels: &'a [&'a str],
 ) -> Option<impl Iterator<Item = String> + 'a> {

@@ -7,7 +7,7 @@ use super::error::{QueryError, TextLoadError};
 use super::folder::{Folder, LEAST_TOKENS};
 
 /// A model's tokenizer.
-pub(crate) struct Words {
+pub struct Words {
     tokenizer: Tokenizer,
     pad: i32,
     unknown: Option<u32>,
@@ -22,7 +22,7 @@ pub(crate) struct Words {
 }
 
 /// The tokens of a text.
-pub(crate) struct Tokens {
+pub struct Tokens {
     pub ids: Vec<i32>,
     /// Tokens beyond the limit.
     pub cut: Vec<i32>,
@@ -86,7 +86,7 @@ impl Words {
     }
 
     /// A text's tokens, special ones included; never none.
-    pub(crate) fn tokens(&self, text: &str) -> Result<Tokens, String> {
+    pub fn tokens(&self, text: &str) -> Result<Tokens, String> {
         self.tokens_beside(text, 0)
     }
 
@@ -151,6 +151,37 @@ impl Words {
                 _ => refused(encoding.get_tokens().to_vec()),
             },
             Err(_) => refused(Vec::new()),
+        }
+    }
+
+    /// The one token that is meant by `text`: the token of exactly this name, else what the text becomes.
+    pub fn token(&self, text: &str) -> Result<usize, QueryError> {
+        if let Some(id) = self.tokenizer.token_to_id(text) {
+            return Ok(id as usize);
+        }
+        let encoding = self.tokenizer.encode(text, false);
+        match encoding.as_ref().map(|encoding| encoding.get_ids()) {
+            Ok([id]) if Some(*id) != self.unknown => Ok(*id as usize),
+            _ => Err(QueryError::Word {
+                word: text.to_owned(),
+                tokens: encoding.map_or_else(|_| Vec::new(), |found| found.get_tokens().to_vec()),
+            }),
+        }
+    }
+
+    /// What tokens stand for, special ones left out; empty if they stand for nothing.
+    pub fn text(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, true).unwrap_or_default()
+    }
+
+    /// What one token stands for; its name if that is nothing, as of special tokens.
+    pub fn token_text(&self, token: usize) -> String {
+        let id = u32::try_from(token).unwrap_or(u32::MAX);
+        let text = self.text(&[id]);
+        if text.is_empty() {
+            self.tokenizer.id_to_token(id).unwrap_or_default()
+        } else {
+            text
         }
     }
 
