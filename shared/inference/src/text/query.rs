@@ -1,0 +1,199 @@
+//! What a text model is asked, checked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::error::QueryError;
+
+/// One text, and the template that its labels are put into.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TextQuery<'a> {
+    /// The whole input, prompt included; for a masked language model the mask token too.
+    pub text: &'a str,
+    /// For sentence encoders: `{}` stands for the label. [`TextQuery::LABEL_ALONE`] is the label
+    /// without anything around it.
+    pub template: &'a str,
+    /// A soft prompt before the text: embeddings, [tokens, hidden], row by row; empty for none.
+    pub soft_text: &'a [f32],
+    /// For sentence encoders: one before the template.
+    pub soft_template: &'a [f32],
+}
+
+impl<'a> TextQuery<'a> {
+    /// Without soft prompts.
+    #[must_use]
+    pub const fn new(text: &'a str, template: &'a str) -> Self {
+        Self {
+            text,
+            template,
+            soft_text: &[],
+            soft_template: &[],
+        }
+    }
+}
+
+impl TextQuery<'_> {
+    /// The template that is nothing but its label.
+    pub const LABEL_ALONE: &'static str = "{}";
+}
+
+/// Where labels go in a template.
+const PLACE: &str = "{}";
+
+/// Fewer labels leave nothing to choose.
+const MIN_LABELS: usize = 2;
+
+/// A request that the network can be run on.
+#[derive(Debug)]
+pub enum Prepared {
+    /// For a sentence encoder.
+    Embed(Embed),
+    /// For a masked language model.
+    Fill(Fill),
+}
+
+/// A text with what stands before it.
+#[derive(Debug)]
+pub struct Piece {
+    pub text: String,
+    pub soft: Option<Arc<SoftPrompt>>,
+}
+
+/// A soft prompt of the right size.
+#[derive(Debug)]
+pub struct SoftPrompt {
+    /// SHA-256 of its numbers.
+    pub digest: [u8; 32],
+    /// [tokens, hidden]
+    pub embeddings: Vec<f32>,
+    pub tokens: usize,
+}
+
+/// The soft prompts of one request, each once.
+pub(super) struct SoftPrompts {
+    limits: Option<SoftLimits>,
+    known: HashMap<(usize, usize), Arc<SoftPrompt>>,
+}
+
+impl SoftPrompts {
+    pub(super) fn new(limits: Option<SoftLimits>) -> Self {
+        Self {
+            limits,
+            known: HashMap::new(),
+        }
+    }
+
+    /// That of text number `text`, checked.
+    pub(super) fn take(
+        &mut self,
+        text: usize,
+        embeddings: &[f32],
+    ) -> Result<Option<Arc<SoftPrompt>>, QueryError> {
+        if embeddings.is_empty() {
+            return Ok(None);
+        }
+        let Some(SoftLimits {
+            hidden, max_tokens, ..
+        }) = self.limits
+        else {
+            return Err(QueryError::NoSoftPrompts);
+        };
+        // Queries that share a prompt share its memory.
+        let place = (embeddings.as_ptr().addr(), embeddings.len());
+        if let Some(known) = self.known.get(&place) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let tokens = embeddings.len() / hidden;
+        if !embeddings.len().is_multiple_of(hidden) || tokens > max_tokens {
+            return Err(QueryError::SoftPrompt {
+                text,
+                values: embeddings.len(),
+                hidden,
+                most: max_tokens,
+            });
+        }
+        if !embeddings.iter().all(|value| value.is_finite()) {
+            return Err(QueryError::SoftNotFinite(text));
+        }
+        let mut digest = Sha256::new();
+        embeddings
+            .iter()
+            .for_each(|value| digest.update(value.to_le_bytes()));
+        let new = Arc::new(SoftPrompt {
+            digest: digest.finalize().into(),
+            embeddings: embeddings.to_vec(),
+            tokens,
+        });
+        self.known.insert(place, Arc::clone(&new));
+        Ok(Some(new))
+    }
+}
+
+/// What a model's soft prompts must be, and what their generator should know.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SoftLimits {
+    /// Numbers in one token's embedding.
+    pub hidden: usize,
+    /// Most tokens of a prompt.
+    pub max_tokens: usize,
+    /// Mean of all entries of the table of word embeddings.
+    pub mean: f64,
+    /// Their standard deviation, which BBT scales its random projection by.
+    pub deviation: f64,
+}
+
+/// Texts to embed and what to compare with what.
+#[derive(Debug)]
+pub struct Embed {
+    /// Every different text of the request, and for each different template its prompts in the labels' order.
+    pub pieces: Vec<Piece>,
+    /// For each text, where in `pieces` it is, and where the prompts of its template begin.
+    pub pairs: Vec<(usize, usize)>,
+    /// 0 asks for the embeddings of all pieces themselves.
+    pub labels: usize,
+}
+
+/// Tokens with one mask each, and the words that are tried there.
+#[derive(Debug)]
+pub struct Fill {
+    pub texts: Vec<Vec<i32>>,
+    /// Each text's soft prompt, whose places are among its tokens.
+    pub soft: Vec<Option<Arc<SoftPrompt>>>,
+    /// For each text the position of its mask.
+    pub masks: Vec<usize>,
+    /// The labels' tokens.
+    pub words: Vec<usize>,
+}
+
+/// What holds for every kind of model.
+pub(super) fn check(queries: &[TextQuery<'_>], labels: &[&str]) -> Result<(), QueryError> {
+    if queries.is_empty() {
+        return Err(QueryError::NoTexts);
+    }
+    check_labels(labels)
+}
+
+/// What holds for labels.
+pub(crate) fn check_labels(labels: &[&str]) -> Result<(), QueryError> {
+    if labels.len() < MIN_LABELS {
+        return Err(QueryError::FewLabels(labels.len()));
+    }
+    match labels.iter().position(|label| label.trim().is_empty()) {
+        Some(at) => Err(QueryError::EmptyLabel(at)),
+        None => Ok(()),
+    }
+}
+
+/// `template` with each label, or `None` if it has no place for one.
+pub fn prompts<'a>(
+    template: &'a str,
+    labels: &'a [&'a str],
+) -> Option<impl Iterator<Item = String> + 'a> {
+    template.contains(PLACE).then(|| {
+        labels
+            .iter()
+            .map(move |label| template.replace(PLACE, label))
+    })
+}
