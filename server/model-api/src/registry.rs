@@ -109,10 +109,11 @@ impl Registry {
         }
     }
 
-    /// Of one model that is started already and never loaded again.
+    /// Of models that are started already and never loaded again.
     #[cfg(test)]
-    pub(crate) fn single(endpoint: Endpoint, metrics: Metrics) -> Self {
-        let slots = vec![Slot::new(endpoint, [0; 32])];
+    pub(crate) fn started(endpoints: Vec<Endpoint>, metrics: Metrics) -> Self {
+        let slots = endpoints.into_iter();
+        let slots = slots.map(|endpoint| Slot::new(endpoint, [0; 32])).collect();
         Self::of(Source::Given(Vec::new()), metrics, slots)
     }
 

@@ -8,6 +8,7 @@ mod support;
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -260,6 +261,35 @@ fn a_hangup_reads_models_and_keys_again() {
     hang_up();
     wait_for("the end of digits", &|| states(&server).len() == 1);
     embed();
+}
+
+#[test]
+fn no_request_is_lost_while_a_model_is_loaded_again() {
+    let desk = Desk::new();
+    let keys = desk.keys(&[ROOT]);
+    let server = desk.start(&["--keys", &keys], false);
+    let done = AtomicBool::new(false);
+    let statuses = std::thread::scope(|scope| {
+        let ask = || {
+            let mut client = server.client();
+            let mut statuses = Vec::new();
+            while !done.load(Ordering::Relaxed) {
+                statuses.push(client.call("POST", INFER, &ADMIN, &image()).status);
+            }
+            statuses
+        };
+        let clients: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+        for _ in 0..10 {
+            assert_eq!(admin(&server, "printed-digits/load").status, 200);
+        }
+        done.store(true, Ordering::Relaxed);
+        let statuses = clients.into_iter().map(|client| client.join().unwrap());
+        statuses.collect::<Vec<_>>().concat()
+    });
+    assert!(
+        !statuses.is_empty() && statuses.iter().all(|&status| status == 200),
+        "{statuses:?}"
+    );
 }
 
 const INFER: &str = "/v2/models/printed-digits/infer";
