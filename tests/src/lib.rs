@@ -2,7 +2,7 @@
 //! misbehaves. Browser tests stand in `browser/`, tests of processes in `native/`.
 
 pub mod bad_model;
-mod http;
+pub mod http;
 pub mod process;
 pub mod toy_scorer;
 

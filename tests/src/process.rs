@@ -41,6 +41,7 @@ fn command(arguments: &[&str]) -> Command {
         "http_proxy",
         "HTTP_PROXY",
         "FED_BBPT_MODEL_API_KEY",
+        "FED_BBPT_MODEL_KEY",
     ] {
         command.env_remove(name);
     }
@@ -122,7 +123,17 @@ impl Process {
     /// If it cannot be started.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_in(arguments, &[])
+    }
+
+    /// The same with variables in its environment.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start_in(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = command(arguments)
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -163,6 +174,18 @@ impl Process {
                 return picked;
             }
         }
+    }
+
+    /// SIGTERM, as a service manager sends it: time to tidy up.
+    ///
+    /// # Panics
+    /// If it is not ours to end.
+    #[cfg(unix)]
+    pub fn terminate(&self) {
+        let status = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(status.is_ok_and(|s| s.success()), "it cannot be ended");
     }
 
     /// SIGKILL: no chance to tidy up.
