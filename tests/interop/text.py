@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# requirements: triton
 # model-api: --model-dir server/model-api/tests/text/encoder --name words
 """The unmodified `tritonclient[http]` drives a running `fed-bbpt model-api` that serves texts.
 
