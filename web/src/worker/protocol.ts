@@ -155,6 +155,8 @@ export interface TrainingProgress {
   askMs: number | null;
   /** In a federation of texts: the prompt in use, as words. */
   prompt?: string;
+  /** Where calls cost money. */
+  spent?: { amount: number; budget: number; currency: string };
 }
 
 export type FromWorker =
@@ -178,7 +180,16 @@ export type FromWorker =
       /** In a federation of texts: a word for each label, and what is asked without a prompt. */
       text?: { words: string[]; shown: string };
     }
-  | { type: 'model-checked'; name: string; milliseconds: number }
+  | {
+      type: 'model-checked';
+      name: string;
+      milliseconds: number;
+      /** Of the harmless question alone. */
+      answerMs: number;
+      answer: { label: string | null; class: number; share: number };
+      /** What one request may hold, if the server says so. */
+      maxBatch: number | null;
+    }
   | { type: 'data-progress'; done: number; total: number }
   | { type: 'data-loaded'; report: DataReport }
   | { type: 'backend'; backend: Backend }
