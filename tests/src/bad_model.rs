@@ -80,6 +80,7 @@ fn serve(
         head,
         body,
         json_length,
+        ..
     } = http::read(&stream)?;
     if !head.contains("/infer") {
         let description = json!({

@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub struct Asked {
     /// Its first line.
     pub head: String,
+    /// Its other lines, in lower case.
+    pub headers: Vec<String>,
     /// Its whole body.
     pub body: Vec<u8>,
     /// Bytes of the body that are JSON, with tensors behind them; 0 where it does not say.
@@ -43,6 +45,7 @@ pub fn listen(serve: impl Fn(TcpStream) -> std::io::Result<()> + Send + Sync + '
 pub fn read(stream: &TcpStream) -> std::io::Result<Asked> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut head, mut length, mut json_length) = (String::new(), 0, 0);
+    let mut headers = Vec::new();
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? <= 2 {
@@ -58,12 +61,15 @@ pub fn read(stream: &TcpStream) -> std::io::Result<Asked> {
         json_length = number("inference-header-content-length:").unwrap_or(json_length);
         if head.is_empty() {
             head = line;
+        } else {
+            headers.push(lower.trim_end().to_owned());
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     Ok(Asked {
         head,
+        headers,
         body,
         json_length,
     })

@@ -123,7 +123,7 @@ impl Process {
     /// If it cannot be started.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
-        Self::start_in(arguments, &[])
+        Self::start_with(arguments, &[])
     }
 
     /// The same with variables in its environment.
@@ -131,9 +131,9 @@ impl Process {
     /// # Panics
     /// If it cannot be started.
     #[must_use]
-    pub fn start_in(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = command(arguments)
-            .envs(variables.iter().copied())
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -176,16 +176,19 @@ impl Process {
         }
     }
 
-    /// SIGTERM, as a service manager sends it: time to tidy up.
+    /// Sends it a signal: `-TERM`, as a service manager does, or `-HUP`.
     ///
     /// # Panics
-    /// If it is not ours to end.
+    /// If it is not ours to tell.
     #[cfg(unix)]
-    pub fn terminate(&self) {
+    pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([name, &self.child.id().to_string()])
             .status();
-        assert!(status.is_ok_and(|s| s.success()), "it cannot be ended");
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "it cannot be told"
+        );
     }
 
     /// SIGKILL: no chance to tidy up.

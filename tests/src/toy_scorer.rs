@@ -22,6 +22,7 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
         head,
         body,
         json_length,
+        ..
     } = http::read(&stream)?;
     let answer = if head.starts_with("POST /v2/models/toy/infer ") {
         infer(&body, json_length)

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use actix_web::web::Bytes;
 use tokio::sync::oneshot;
 
-use crate::metrics::Metrics;
+use crate::metrics::ModelMetrics;
 use crate::text::Prepared;
 use crate::{Classifier, Pixels, RunError, TextModel};
 
@@ -26,23 +26,36 @@ pub(crate) trait Backend<W>: Send + Sync + 'static {
     fn run(&self, parts: &[&W]) -> Result<Vec<Vec<f32>>, RunError>;
 }
 
-impl Backend<Images> for Classifier {
-    fn run(&self, parts: &[&Images]) -> Result<Vec<Vec<f32>>, RunError> {
-        let pixels: Vec<_> = parts.iter().map(|images| images.pixels()).collect();
-        let scores = self.run_batch(&pixels)?;
-        let mut rest = scores.values();
-        let split = |pixels: &Pixels<'_>| {
-            let (own, others) = rest.split_at(pixels.len() / self.image_len() * scores.classes());
-            rest = others;
-            own.to_vec()
-        };
-        Ok(pixels.iter().map(split).collect())
+impl Backend<ImageWork> for Classifier {
+    fn run(&self, parts: &[&ImageWork]) -> Result<Vec<Vec<f32>>, RunError> {
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|part| (part.images.pixels(), part.prompts.as_deref()))
+            .collect();
+        self.run_parts(&parts)
     }
 }
 
 impl Backend<Prepared> for TextModel {
     fn run(&self, parts: &[&Prepared]) -> Result<Vec<Vec<f32>>, RunError> {
         Self::run(self, parts)
+    }
+}
+
+/// One request to an image model.
+#[derive(Debug)]
+pub(crate) struct ImageWork {
+    pub images: Images,
+    /// What the images are compared with, in place of the model's own labels. Only for pairs like CLIP.
+    pub prompts: Option<Vec<String>>,
+}
+
+impl From<Images> for ImageWork {
+    fn from(images: Images) -> Self {
+        Self {
+            images,
+            prompts: None,
+        }
     }
 }
 
@@ -91,7 +104,7 @@ pub(crate) struct Limits {
     pub max_delay: Duration,
 }
 
-/// The queue and its workers. Dropping it without [`Batcher::stop`] leaves the workers waiting.
+/// The queue and its workers. Once it is dropped the workers finish what waits and end.
 pub(crate) struct Batcher<W> {
     queue: Arc<Queue<W>>,
     workers: Mutex<Vec<JoinHandle<()>>>,
@@ -99,7 +112,7 @@ pub(crate) struct Batcher<W> {
 
 struct Queue<W> {
     limits: Limits,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ModelMetrics>,
     state: Mutex<State<W>>,
     changed: Condvar,
 }
@@ -113,13 +126,26 @@ struct State<W> {
     stopping: bool,
 }
 
+impl<W> Drop for Batcher<W> {
+    fn drop(&mut self) {
+        let mut state = self
+            .queue
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        state.stopping = true;
+        drop(state);
+        self.queue.changed.notify_all();
+    }
+}
+
 impl<W: Send + 'static> Batcher<W> {
     /// Starts `workers` threads.
     pub(crate) fn start(
         backend: Arc<dyn Backend<W>>,
         workers: usize,
         limits: Limits,
-        metrics: Arc<Metrics>,
+        metrics: Arc<ModelMetrics>,
     ) -> std::io::Result<Self> {
         let state = Mutex::new(State {
             jobs: VecDeque::new(),

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut, Payload};
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, dev, web};
 use futures::StreamExt;
 
 use crate::error::ApiError;
 
 /// A body that takes longer belongs to a client that is stuck.
 const TIME: Duration = Duration::from_secs(60);
+
+/// The same for a body that is thrown away.
+const DISCARD_TIME: Duration = Duration::from_secs(10);
 
 /// The whole body, at most `limit` bytes.
 ///
@@ -55,6 +58,22 @@ pub(crate) async fn read(
         Ok(result) => result,
         Err(_) => Err(ApiError::TooSlow(TIME.as_secs())),
     }
+}
+
+/// Receives what is left of a body that nobody reads, within bounds of size and time, so that the answer is not lost with
+/// a broken connection.
+pub(crate) async fn discard(mut payload: dev::Payload, limit: usize) {
+    let reading = async {
+        let mut received = 0_usize;
+        while let Some(Ok(chunk)) = payload.next().await {
+            received = received.saturating_add(chunk.len());
+            if received > limit {
+                break;
+            }
+        }
+    };
+    // Who is slower has no right to more: there is no key, or no room for it.
+    let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
 }
 
 /// Runs `parse`, elsewhere if it is slow enough to hold up other connections.

@@ -219,6 +219,11 @@ impl Classifier {
         }
     }
 
+    /// What labels are put into, if this is a pair of an image and a text encoder.
+    pub(crate) fn template(&self) -> Option<&str> {
+        self.head.as_ref().map(ZeroShot::template)
+    }
+
     /// Names of the classes in order; empty if unknown.
     #[must_use]
     pub fn labels(&self) -> &[String] {
@@ -268,6 +273,48 @@ impl Classifier {
     /// # Errors
     /// Like [`run`](Self::run).
     pub fn run_batch(&self, parts: &[Pixels<'_>]) -> Result<Scores, RunError> {
+        let rows = self.run_rows(parts)?;
+        let scores = match &self.head {
+            None => rows,
+            Some(head) => head.scores(&rows, None)?,
+        };
+        Ok(Scores::new(self.classes, scores)?)
+    }
+
+    /// The same, each request's scores by themselves. A pair of an image and a text encoder scores a request that
+    /// brings prompts by these, in place of its own labels.
+    pub(crate) fn run_parts(
+        &self,
+        parts: &[(Pixels<'_>, Option<&[String]>)],
+    ) -> Result<Vec<Vec<f32>>, RunError> {
+        let pixels: Vec<_> = parts.iter().map(|(pixels, _)| *pixels).collect();
+        let rows = self.run_rows(&pixels)?;
+        let mut rest = rows.as_slice();
+        let split = |(pixels, prompts): &(Pixels<'_>, Option<&[String]>)| {
+            let images = pixels.len() / self.image_len();
+            let (own, others) = rest.split_at(images * self.row_len());
+            rest = others;
+            let scores = match (&self.head, prompts) {
+                (None, None) => own.to_vec(),
+                (None, Some(_)) => return Err(RunError::Model("it has no text encoder".into())),
+                (Some(head), prompts) => head.scores(own, *prompts)?,
+            };
+            if scores.iter().all(|score| score.is_finite()) {
+                Ok(scores)
+            } else {
+                Err(RunError::NotFinite)
+            }
+        };
+        parts.iter().map(split).collect()
+    }
+
+    /// Values that the network answers for an image.
+    fn row_len(&self) -> usize {
+        self.head.as_ref().map_or(self.classes, ZeroShot::width)
+    }
+
+    /// What the network answers, a row of [`row_len`](Self::row_len) for each image.
+    fn run_rows(&self, parts: &[Pixels<'_>]) -> Result<Vec<f32>, RunError> {
         let image_len = self.image_len();
         if let Some(wrong) = parts
             .iter()
@@ -283,26 +330,20 @@ impl Classifier {
             self.convert(*part, &mut values);
         }
         let rows = values.len() / image_len;
-        let mut scores = match self.exact_batch {
+        let mut answers = match self.exact_batch {
             None => self.run_once(values)?.1,
             Some(batch) => {
-                let mut scores = Vec::with_capacity(rows * self.classes);
+                let mut answers = Vec::with_capacity(rows * self.row_len());
                 for chunk in values.chunks(batch * image_len) {
                     let mut chunk = chunk.to_vec();
                     chunk.resize(batch * image_len, 0.0);
-                    scores.extend(self.run_once(chunk)?.1);
+                    answers.extend(self.run_once(chunk)?.1);
                 }
-                scores
+                answers
             }
         };
-        match &self.head {
-            None => scores.truncate(rows * self.classes),
-            Some(head) => {
-                scores.truncate(rows * head.width());
-                scores = head.scores(&scores)?;
-            }
-        }
-        Ok(Scores::new(self.classes, scores)?)
+        answers.truncate(rows * self.row_len());
+        Ok(answers)
     }
 
     /// Appends pixels as the model wants them.

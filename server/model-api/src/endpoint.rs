@@ -6,12 +6,13 @@ use actix_web::web::Bytes;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::batcher::{Answer, Backend, Batcher, Images, Limits, Refused};
+use crate::batcher::{Answer, Backend, Batcher, ImageWork, Images, Limits, Refused};
 use crate::error::ApiError;
-use crate::metrics::{Metrics, Unit};
+use crate::keys::Caller;
+use crate::metrics::{ModelMetrics, Unit};
 use crate::protocol::{self, ModelInfo, TextInfo};
-use crate::text::Prepared;
-use crate::{TextModel, TextStats};
+use crate::text::{Fill, Prepared, prompts};
+use crate::{QueryError, TextKind, TextModel, TextQuery, TextStats};
 
 /// A request that waits for its scores.
 pub(crate) struct Waiting {
@@ -20,35 +21,31 @@ pub(crate) struct Waiting {
     /// Whether the scores are sent as bytes behind the JSON.
     pub binary_output: bool,
     /// Dropped when the client goes away, which withdraws the request.
-    pub answer: oneshot::Receiver<Answer>,
+    pub answer: Reply,
 }
 
-/// One served model.
-pub(crate) trait Endpoint: Send + Sync {
-    fn name(&self) -> &str;
-    /// The name of its output.
-    fn output(&self) -> &str;
-    fn metadata(&self) -> Value;
-    /// Whether reading a body takes long enough to hold up other connections. `json` of its
-    /// bytes are JSON.
-    fn is_slow(&self, json: usize) -> bool;
-    /// Reads a request and queues it. `header_length` is the value of
-    /// [`HEADER_LENGTH`](protocol::HEADER_LENGTH), if it came.
-    fn accept(&self, body: &Bytes, header_length: Option<&str>) -> Result<Waiting, ApiError>;
-    /// Drops what nobody waits for any more.
-    fn sweep(&self);
-    /// Finishes what waits and takes no more. Blocks.
-    fn stop(&self);
-    /// What a text model has done so far.
-    fn stats(&self) -> Option<TextStats> {
-        None
-    }
+/// Where an answer will come.
+pub(crate) type Reply = oneshot::Receiver<Answer>;
+
+/// One served model. Once it is dropped, what waits is finished and its threads end.
+pub(crate) enum Endpoint {
+    Images(ImageEndpoint),
+    Texts(TextEndpoint),
 }
 
 /// A model that is not served yet.
 pub(crate) enum Service {
-    Images(ModelInfo, Arc<dyn Backend<Images>>),
-    Texts(TextInfo, Arc<TextModel>),
+    Images(ModelInfo, Arc<dyn Backend<ImageWork>>),
+    Texts(TextInfo, Arc<TextModel>, Defaults),
+}
+
+/// What texts are classified by where a request does not say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Defaults {
+    /// Empty if texts are not classified without labels of the request's own.
+    pub labels: Vec<String>,
+    /// See [`Served::Text`](crate::Served::Text).
+    pub template: Option<String>,
 }
 
 impl Service {
@@ -64,15 +61,16 @@ impl Service {
         self,
         workers: usize,
         limits: Limits,
-        metrics: Arc<Metrics>,
-    ) -> std::io::Result<Arc<dyn Endpoint>> {
+        metrics: Arc<ModelMetrics>,
+    ) -> std::io::Result<Endpoint> {
         Ok(match self {
-            Self::Images(model, backend) => Arc::new(ImageEndpoint {
-                model,
+            Self::Images(info, backend) => Endpoint::Images(ImageEndpoint {
+                info,
                 batcher: Batcher::start(backend, workers, limits, metrics)?,
             }),
-            Self::Texts(info, model) => Arc::new(TextEndpoint {
+            Self::Texts(info, model, defaults) => Endpoint::Texts(TextEndpoint {
                 info,
+                defaults,
                 batcher: Batcher::start(
                     Arc::clone(&model) as Arc<dyn Backend<Prepared>>,
                     workers,
@@ -85,107 +83,293 @@ impl Service {
     }
 }
 
-fn refused(refused: Refused) -> ApiError {
-    match refused {
-        Refused::Full => ApiError::Full,
-        Refused::Stopping => ApiError::Stopping,
-    }
-}
-
-struct ImageEndpoint {
-    model: ModelInfo,
-    batcher: Batcher<Images>,
-}
-
 /// From here on JSON of numbers is parsed on a thread of the blocking pool.
 const LARGE_JSON: usize = 64 << 10;
 
-impl Endpoint for ImageEndpoint {
-    fn name(&self) -> &str {
-        &self.model.name
+impl Endpoint {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Images(endpoint) => &endpoint.info.name,
+            Self::Texts(endpoint) => &endpoint.info.name,
+        }
     }
 
-    fn output(&self) -> &str {
-        &self.model.output
+    /// The name of its output.
+    pub(crate) fn output(&self) -> &str {
+        match self {
+            Self::Images(endpoint) => &endpoint.info.output,
+            Self::Texts(_) => protocol::LOGITS,
+        }
     }
 
-    fn metadata(&self) -> Value {
-        self.model.metadata()
+    pub(crate) fn metadata(&self) -> Value {
+        match self {
+            Self::Images(endpoint) => endpoint.info.metadata(),
+            Self::Texts(endpoint) => endpoint.info.metadata(),
+        }
     }
 
-    fn is_slow(&self, json: usize) -> bool {
-        json >= LARGE_JSON
+    /// Whether reading a body takes long enough to hold up other connections. `json` of its
+    /// bytes are JSON.
+    pub(crate) fn is_slow(&self, json: usize) -> bool {
+        match self {
+            Self::Images(_) => json >= LARGE_JSON,
+            // Tokenizing is slow even where reading is not.
+            Self::Texts(_) => true,
+        }
     }
 
-    fn accept(&self, body: &Bytes, header_length: Option<&str>) -> Result<Waiting, ApiError> {
-        let request = protocol::parse_images(&self.model, body, header_length)?;
-        let answer = self.batcher.submit(request.images, request.count);
-        Ok(Waiting {
-            id: request.id,
-            classes: self.model.classes,
-            binary_output: request.binary_output,
-            answer: answer.map_err(refused)?,
-        })
+    /// Reads a request and queues it. `header_length` is the value of
+    /// [`HEADER_LENGTH`](protocol::HEADER_LENGTH), if it came.
+    pub(crate) fn accept(
+        &self,
+        caller: &Caller,
+        body: &Bytes,
+        header_length: Option<&str>,
+    ) -> Result<Waiting, ApiError> {
+        match self {
+            Self::Images(endpoint) => {
+                let request = protocol::parse_images(&endpoint.info, body, header_length)?;
+                Ok(Waiting {
+                    id: request.id,
+                    classes: endpoint.info.classes,
+                    binary_output: request.binary_output,
+                    answer: endpoint.score(caller, request.images.into(), request.count)?,
+                })
+            }
+            Self::Texts(endpoint) => {
+                let request = protocol::parse_texts(&endpoint.info, body, header_length)?;
+                Ok(Waiting {
+                    classes: request.labels.len(),
+                    answer: endpoint.score(caller, &request.queries(), &request.labels)?,
+                    id: request.id,
+                    binary_output: request.binary_output,
+                })
+            }
+        }
     }
 
-    fn sweep(&self) {
-        self.batcher.sweep();
+    /// Drops what nobody waits for any more.
+    pub(crate) fn sweep(&self) {
+        match self {
+            Self::Images(endpoint) => endpoint.batcher.sweep(),
+            Self::Texts(endpoint) => endpoint.batcher.sweep(),
+        }
     }
 
-    fn stop(&self) {
-        self.batcher.stop();
+    /// Finishes what waits and takes no more. Blocks.
+    pub(crate) fn stop(&self) {
+        match self {
+            Self::Images(endpoint) => endpoint.batcher.stop(),
+            Self::Texts(endpoint) => endpoint.batcher.stop(),
+        }
+    }
+
+    /// What a text model has done so far.
+    pub(crate) fn stats(&self) -> Option<TextStats> {
+        match self {
+            Self::Images(_) => None,
+            Self::Texts(endpoint) => Some(endpoint.model.stats()),
+        }
     }
 }
 
-struct TextEndpoint {
-    info: TextInfo,
-    model: Arc<TextModel>,
+/// A classifier's number of classes, and some of them.
+pub(crate) type Columns = (usize, Vec<usize>);
+
+/// So many labels are named to who asked for another.
+const SHOWN_LABELS: usize = 20;
+
+/// Decoded images, and what they are compared with in place of the model's own labels.
+pub(crate) fn bytes(pixels: Vec<u8>, prompts: Option<Vec<String>>) -> ImageWork {
+    ImageWork {
+        images: Images::Bytes(pixels.into()),
+        prompts,
+    }
+}
+
+pub(crate) struct ImageEndpoint {
+    pub info: ModelInfo,
+    batcher: Batcher<ImageWork>,
+}
+
+impl ImageEndpoint {
+    /// Queues `count` images.
+    pub(crate) fn score(
+        &self,
+        caller: &Caller,
+        work: ImageWork,
+        count: usize,
+    ) -> Result<Reply, ApiError> {
+        submit(caller, &self.batcher, work, count)
+    }
+
+    /// The name of class `class`; without names, as Hugging Face's tools call it.
+    pub(crate) fn label(&self, class: usize) -> String {
+        let name = self.info.labels.get(class);
+        name.cloned().unwrap_or_else(|| format!("LABEL_{class}"))
+    }
+
+    /// How images are scored by these labels. For pairs like CLIP: the prompts they become, put into `template` or the
+    /// model's own. Else: the number of classes, and which of them the labels name.
+    pub(crate) fn candidates(
+        &self,
+        labels: &[String],
+        template: Option<&str>,
+    ) -> Result<(Option<Vec<String>>, Option<Columns>), ApiError> {
+        let bad = |text: String| Err(ApiError::BadRequest(text));
+        if let Some(own) = &self.info.template {
+            let template = template.unwrap_or(own);
+            if labels.iter().any(|label| label.trim().is_empty()) {
+                return bad("a label is empty; each must be a word or more".into());
+            }
+            if labels
+                .iter()
+                .any(|label| label.len() > protocol::MAX_TEXT_BYTES)
+            {
+                return bad("a label is longer than any model reads".into());
+            }
+            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+            return match prompts(template, &labels) {
+                Some(prompts) => Ok((Some(prompts.collect()), None)),
+                None => bad(format!(
+                    "the template `{template}` has no `{{}}`; put `{{}}` where the label belongs"
+                )),
+            };
+        }
+        let own = self.labels();
+        let places = labels
+            .iter()
+            .map(|label| own.iter().position(|own| own == label).ok_or(label));
+        match places.collect() {
+            Ok(columns) => Ok((None, Some((own.len(), columns)))),
+            Err(label) => {
+                let mut known = own;
+                known.truncate(SHOWN_LABELS);
+                bad(format!(
+                    "`{label}` is none of this classifier's labels, and it knows no others; they are {}{}",
+                    known.join(", "),
+                    if self.info.classes > SHOWN_LABELS {
+                        ", …"
+                    } else {
+                        ""
+                    }
+                ))
+            }
+        }
+    }
+
+    /// The names of all classes.
+    pub(crate) fn labels(&self) -> Vec<String> {
+        (0..self.info.classes)
+            .map(|class| self.label(class))
+            .collect()
+    }
+}
+
+pub(crate) struct TextEndpoint {
+    pub info: TextInfo,
+    pub defaults: Defaults,
+    pub model: Arc<TextModel>,
     batcher: Batcher<Prepared>,
 }
 
-impl Endpoint for TextEndpoint {
-    fn name(&self) -> &str {
-        &self.info.name
+impl TextEndpoint {
+    /// Queues texts to be scored by labels.
+    pub(crate) fn score(
+        &self,
+        caller: &Caller,
+        queries: &[TextQuery<'_>],
+        labels: &[String],
+    ) -> Result<Reply, ApiError> {
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let prepared = self.model.prepare(queries, &labels).map_err(bad)?;
+        submit(caller, &self.batcher, prepared, queries.len())
     }
 
-    fn output(&self) -> &str {
-        protocol::LOGITS
+    /// Queues plain texts to be scored by labels, put together as the [template](Defaults::template) says.
+    pub(crate) fn classify(
+        &self,
+        caller: &Caller,
+        texts: &[String],
+        labels: &[String],
+        template: Option<&str>,
+    ) -> Result<Reply, ApiError> {
+        let template = template.unwrap_or(TextQuery::LABEL_ALONE);
+        match self.model.kind() {
+            TextKind::SentenceEncoder => {
+                let queries: Vec<_> = texts
+                    .iter()
+                    .map(|text| TextQuery::new(text, template))
+                    .collect();
+                self.score(caller, &queries, labels)
+            }
+            TextKind::MaskedLm => {
+                let texts = filled(template, texts);
+                let queries: Vec<_> = texts
+                    .iter()
+                    .map(|text| TextQuery::new(text, TextQuery::LABEL_ALONE))
+                    .collect();
+                self.score(caller, &queries, labels)
+            }
+        }
     }
 
-    fn metadata(&self) -> Value {
-        self.info.metadata()
+    /// Queues texts whose embeddings are asked for.
+    pub(crate) fn embed(&self, caller: &Caller, texts: &[String]) -> Result<Reply, ApiError> {
+        let prepared = self.model.prepare_embeddings(texts);
+        let prepared = prepared.ok_or_else(|| self.not_for("embeddings", "sentence encoders"))?;
+        submit(caller, &self.batcher, prepared, texts.len())
     }
 
-    /// Tokenizing is slow even where reading is not.
-    fn is_slow(&self, _: usize) -> bool {
-        true
+    /// Tokens of texts with one mask each, for [`fill`](Self::fill).
+    pub(crate) fn masks(&self, texts: &[String]) -> Result<Fill, ApiError> {
+        match self.model.prepare_vocabulary(texts) {
+            Some(fill) => fill.map_err(bad),
+            None => Err(self.not_for("filling masks", "masked language models")),
+        }
     }
 
-    fn accept(&self, body: &Bytes, header_length: Option<&str>) -> Result<Waiting, ApiError> {
-        let request = protocol::parse_texts(&self.info, body, header_length)?;
-        let labels: Vec<&str> = request.labels.iter().map(String::as_str).collect();
-        let prepared = self
-            .model
-            .prepare(&request.queries(), &labels)
-            .map_err(|error| ApiError::BadRequest(error.to_string()))?;
-        let answer = self.batcher.submit(prepared, request.texts.len());
-        Ok(Waiting {
-            classes: labels.len(),
-            id: request.id,
-            binary_output: request.binary_output,
-            answer: answer.map_err(refused)?,
-        })
+    /// Queues texts whose masks the whole vocabulary is tried at.
+    pub(crate) fn fill(&self, caller: &Caller, fill: Fill) -> Result<Reply, ApiError> {
+        let count = fill.texts.len();
+        submit(caller, &self.batcher, Prepared::Fill(fill), count)
     }
 
-    fn sweep(&self) {
-        self.batcher.sweep();
+    /// Refuses what this kind of model does not do.
+    pub(crate) fn not_for(&self, task: &str, kinds: &str) -> ApiError {
+        ApiError::BadRequest(format!(
+            "{task} is for {kinds}, and `{}` is a {}",
+            self.info.name, self.info.kind
+        ))
     }
+}
 
-    fn stop(&self) {
-        self.batcher.stop();
-    }
+/// Texts put into a template at its `{}`.
+pub(crate) fn filled(template: &str, texts: &[String]) -> Vec<String> {
+    texts
+        .iter()
+        .map(|text| template.replacen("{}", text, 1))
+        .collect()
+}
 
-    fn stats(&self) -> Option<TextStats> {
-        Some(self.model.stats())
-    }
+fn bad(error: QueryError) -> ApiError {
+    ApiError::BadRequest(error.to_string())
+}
+
+/// Charges the caller and queues the work; what is not taken is not charged.
+fn submit<W: Send + 'static>(
+    caller: &Caller,
+    batcher: &Batcher<W>,
+    work: W,
+    count: usize,
+) -> Result<Reply, ApiError> {
+    caller.charge(count)?;
+    batcher.submit(work, count).map_err(|refused| {
+        caller.refund(count);
+        match refused {
+            Refused::Full => ApiError::Full,
+            Refused::Stopping => ApiError::Stopping,
+        }
+    })
 }

@@ -1,5 +1,6 @@
 //! The model provider's server: image classifiers and text models in ONNX, over HTTP in the
-//! [Open Inference Protocol](https://github.com/kserve/open-inference-protocol) version 2.
+//! [Open Inference Protocol](https://github.com/kserve/open-inference-protocol) version 2, and in the forms of Hugging
+//! Face's Inference API and of OpenAI's.
 //!
 //! It sees the (prompted) inputs of whoever calls it, and nothing else of a federation. [`run`] is the
 //! server; [`Classifier`] and [`TextModel`] are the models alone, for callers in the same process.
@@ -11,18 +12,30 @@ mod classifier;
 mod config;
 mod endpoint;
 mod error;
+mod hub;
+mod huggingface;
+mod keys;
+mod load;
 mod metrics;
+mod openai;
 mod parallel;
+mod picture;
+mod probability;
 mod protocol;
+mod registry;
 mod routes;
 mod server;
 mod text;
 
-pub use args::{ConfigFaults, ModelApiArgs};
+pub use args::{ConfigFaults, LayoutArg, ModelApiArgs, ModelArgs};
 pub use classifier::{
     Classifier, ClassifierOptions, ClipOptions, LoadError, PixelRange, Pixels, RunError,
 };
-pub use config::{ModelApiConfig, PRINTED_DIGITS, PRINTED_DIGITS_LABELS, Served};
+pub use config::{
+    ModelApiConfig, ModelConfig, ModelSource, PRINTED_DIGITS, PRINTED_DIGITS_LABELS, Served,
+};
+pub use load::ModelError;
+pub use registry::ModelFaults;
 pub use server::{ServeError, run};
 pub use text::{
     QueryError, SoftLimits, TextError, TextKind, TextLoadError, TextModel, TextOptions, TextQuery,

@@ -1,6 +1,7 @@
 //! What `/metrics` shows. The recorder belongs to one server, so that several servers in one process
-//! do not mix their numbers.
+//! do not mix their numbers; what belongs to a model has its name as the label `model`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram, with_local_recorder};
@@ -17,6 +18,7 @@ const ENCODES: &str = "model_api_encodes_total";
 const CACHE_HITS: &str = "model_api_cache_hits_total";
 const REQUEST_SECONDS: &str = "model_api_request_seconds";
 const RUN_SECONDS: &str = "model_api_run_seconds";
+const MODEL: &str = "model";
 
 /// Bounds of the buckets, in seconds.
 const SECONDS: [f64; 14] = [
@@ -35,16 +37,36 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
+    const ALL: [Self; 2] = [Self::Images, Self::Texts];
+
     fn name(self) -> &'static str {
         match self {
             Self::Images => "images",
             Self::Texts => "texts",
         }
     }
+
+    fn done(self) -> String {
+        format!("model_api_{}_total", self.name())
+    }
+
+    fn waiting(self) -> String {
+        format!("model_api_queue_{}", self.name())
+    }
+
+    fn in_run(self) -> String {
+        format!("model_api_batch_{}", self.name())
+    }
 }
 
+/// All numbers of one server.
+#[derive(Clone)]
 pub(crate) struct Metrics {
-    recorder: PrometheusRecorder,
+    recorder: Arc<PrometheusRecorder>,
+}
+
+/// Those of one model.
+pub(crate) struct ModelMetrics {
     items: Counter,
     encodes: Counter,
     cache_hits: Counter,
@@ -52,74 +74,93 @@ pub(crate) struct Metrics {
     abandoned: Counter,
     queue: Gauge,
     batch: Histogram,
-    request_seconds: Histogram,
     run_seconds: Histogram,
 }
 
 impl Metrics {
-    pub(crate) fn new(unit: Unit) -> Result<Self, BuildError> {
-        let what = unit.name();
-        let done = format!("model_api_{what}_total");
-        let waiting = format!("model_api_queue_{what}");
-        let in_run = format!("model_api_batch_{what}");
-        let recorder = PrometheusBuilder::new()
-            .set_buckets(&SECONDS)?
-            .set_buckets_for_metric(Matcher::Full(in_run.clone()), &ITEMS)?
-            .build_recorder();
+    pub(crate) fn new() -> Result<Self, BuildError> {
+        let mut builder = PrometheusBuilder::new().set_buckets(&SECONDS)?;
+        for unit in Unit::ALL {
+            builder = builder.set_buckets_for_metric(Matcher::Full(unit.in_run()), &ITEMS)?;
+        }
+        let recorder = builder.build_recorder();
         with_local_recorder(&recorder, || {
             describe_counter!(REQUESTS, "Inference requests answered, by HTTP status");
             describe_counter!(REJECTED, "Inference requests refused, by reason");
-            describe_counter!(done.clone(), format!("{what} that the model has answered"));
-            if unit == Unit::Texts {
-                describe_counter!(ENCODES, "Texts that went through the network");
-                describe_counter!(CACHE_HITS, "Texts whose embeddings were known");
+            for unit in Unit::ALL {
+                let what = unit.name();
+                describe_counter!(unit.done(), format!("{what} that the model has answered"));
+                describe_gauge!(unit.waiting(), format!("{what} that wait for a run"));
+                describe_histogram!(unit.in_run(), format!("{what} in a run"));
             }
+            describe_counter!(ENCODES, "Texts that went through the network");
+            describe_counter!(CACHE_HITS, "Texts whose embeddings were known");
             describe_counter!(RUNS, "Runs of the model");
             describe_counter!(ABANDONED, "Requests whose client left the queue");
-            describe_gauge!(waiting.clone(), format!("{what} that wait for a run"));
-            describe_histogram!(in_run.clone(), format!("{what} in a run"));
             describe_histogram!(
                 REQUEST_SECONDS,
                 "Seconds from the request's head to its answer"
             );
             describe_histogram!(RUN_SECONDS, "Seconds that a run takes");
         });
-        let with = |name: &str| with_local_recorder(&recorder, || counter!(name.to_owned()));
-        let (items, runs, abandoned) = (with(&done), with(RUNS), with(ABANDONED));
-        let (encodes, cache_hits) = match unit {
-            Unit::Texts => (with(ENCODES), with(CACHE_HITS)),
-            Unit::Images => (Counter::noop(), Counter::noop()),
-        };
-        let queue = with_local_recorder(&recorder, || gauge!(waiting));
-        let with = |name: &str| with_local_recorder(&recorder, || histogram!(name.to_owned()));
-        let (batch, request_seconds, run_seconds) =
-            (with(&in_run), with(REQUEST_SECONDS), with(RUN_SECONDS));
         Ok(Self {
-            recorder,
-            items,
-            encodes,
-            cache_hits,
-            runs,
-            abandoned,
-            queue,
-            batch,
-            request_seconds,
-            run_seconds,
+            recorder: Arc::new(recorder),
         })
     }
 
-    /// An inference request was answered.
-    pub(crate) fn answered(&self, status: u16, took: Duration) {
-        let labels = vec![Label::new("status", status.to_string())];
-        with_local_recorder(&self.recorder, || counter!(REQUESTS, labels)).increment(1);
-        self.request_seconds.record(took);
+    /// Those of the model `name`. Asked for again (after the model was loaded anew), they go on where they were.
+    pub(crate) fn model(&self, name: &str, unit: Unit) -> Arc<ModelMetrics> {
+        let labels = || vec![Label::new(MODEL, name.to_owned())];
+        with_local_recorder(&*self.recorder, || {
+            let (encodes, cache_hits) = match unit {
+                Unit::Texts => (counter!(ENCODES, labels()), counter!(CACHE_HITS, labels())),
+                Unit::Images => (Counter::noop(), Counter::noop()),
+            };
+            Arc::new(ModelMetrics {
+                items: counter!(unit.done(), labels()),
+                encodes,
+                cache_hits,
+                runs: counter!(RUNS, labels()),
+                abandoned: counter!(ABANDONED, labels()),
+                queue: gauge!(unit.waiting(), labels()),
+                batch: histogram!(unit.in_run(), labels()),
+                run_seconds: histogram!(RUN_SECONDS, labels()),
+            })
+        })
     }
 
-    /// An inference request was refused.
-    pub(crate) fn rejected(&self, reason: &'static str) {
-        with_local_recorder(&self.recorder, || counter!(REJECTED, "reason" => reason)).increment(1);
+    /// An inference request was answered. `model` is empty if it named none that there is.
+    pub(crate) fn answered(&self, model: &str, status: u16, took: Duration) {
+        let model = Label::new(MODEL, model.to_owned());
+        let labels = vec![model.clone(), Label::new("status", status.to_string())];
+        with_local_recorder(&*self.recorder, || {
+            counter!(REQUESTS, labels).increment(1);
+            histogram!(REQUEST_SECONDS, vec![model]).record(took);
+        });
     }
 
+    /// An inference request was refused. `model` as in [`answered`](Self::answered).
+    pub(crate) fn rejected(&self, model: &str, reason: &'static str) {
+        let labels = vec![
+            Label::new(MODEL, model.to_owned()),
+            Label::new("reason", reason),
+        ];
+        with_local_recorder(&*self.recorder, || counter!(REJECTED, labels)).increment(1);
+    }
+
+    /// In Prometheus's text format.
+    pub(crate) fn render(&self) -> String {
+        self.recorder.handle().render()
+    }
+
+    /// Moves recorded samples into their histograms; without it they pile up until the next
+    /// [`render`](Self::render).
+    pub(crate) fn upkeep(&self) {
+        self.recorder.handle().run_upkeep();
+    }
+}
+
+impl ModelMetrics {
     /// Clients of `requests` queued requests have gone.
     pub(crate) fn abandoned(&self, requests: usize) {
         self.abandoned.increment(requests as u64);
@@ -140,21 +181,10 @@ impl Metrics {
         self.run_seconds.record(took);
     }
 
-    /// What a text model has done so far.
+    /// What a text model has done since the server started.
     pub(crate) fn encoded(&self, stats: TextStats) {
         self.encodes.absolute(stats.encodes);
         self.cache_hits.absolute(stats.cache_hits);
-    }
-
-    /// In Prometheus's text format.
-    pub(crate) fn render(&self) -> String {
-        self.recorder.handle().render()
-    }
-
-    /// Moves recorded samples into their histograms; without it they pile up until the next
-    /// [`render`](Self::render).
-    pub(crate) fn upkeep(&self) {
-        self.recorder.handle().run_upkeep();
     }
 }
 
@@ -163,50 +193,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_servers_do_not_share_numbers() {
-        let (one, other) = (
-            Metrics::new(Unit::Images).unwrap(),
-            Metrics::new(Unit::Texts).unwrap(),
-        );
-        one.ran(3, Duration::from_millis(2));
-        one.answered(200, Duration::from_millis(3));
-        other.rejected("full");
-        assert!(
-            one.render().contains("model_api_images_total 3"),
-            "{}",
-            one.render()
-        );
-        assert!(
-            one.render()
-                .contains("model_api_requests_total{status=\"200\"} 1")
-        );
-        assert!(
-            one.render()
-                .contains("model_api_batch_images_bucket{le=\"4\"} 1")
-        );
-        assert!(!one.render().contains("reason=\"full\""));
-        assert!(
-            other
-                .render()
-                .contains("model_api_rejected_total{reason=\"full\"} 1")
-        );
-        assert!(!other.render().contains("model_api_images_total 3"));
+    fn neither_servers_nor_models_share_numbers() {
+        let (one, other) = (Metrics::new().unwrap(), Metrics::new().unwrap());
+        let (first, second) = (one.model("a", Unit::Images), one.model("b", Unit::Images));
+        first.ran(3, Duration::from_millis(2));
+        second.ran(5, Duration::from_millis(2));
+        // As after a reload.
+        one.model("a", Unit::Images)
+            .ran(1, Duration::from_millis(2));
+        one.answered("a", 200, Duration::from_millis(3));
+        other.rejected("", "full");
+        let text = one.render();
+        for line in [
+            "model_api_images_total{model=\"a\"} 4",
+            "model_api_images_total{model=\"b\"} 5",
+            "model_api_requests_total{model=\"a\",status=\"200\"} 1",
+            "model_api_request_seconds_count{model=\"a\"} 1",
+            "model_api_batch_images_bucket{model=\"a\",le=\"4\"} 2",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("reason=\"full\""));
+        let text = other.render();
+        assert!(text.contains("model_api_rejected_total{model=\"\",reason=\"full\"} 1"));
+        assert!(!text.contains("model_api_images_total{"));
     }
 
     #[test]
     fn texts_have_their_own_names() {
-        let metrics = Metrics::new(Unit::Texts).unwrap();
+        let all = Metrics::new().unwrap();
+        let metrics = all.model("a", Unit::Texts);
         metrics.ran(3, Duration::from_millis(2));
         metrics.encoded(TextStats {
             encodes: 5,
             cache_hits: 7,
         });
-        let text = metrics.render();
+        let text = all.render();
         for line in [
-            "model_api_texts_total 3",
-            "model_api_batch_texts_bucket{le=\"4\"} 1",
-            "model_api_encodes_total 5",
-            "model_api_cache_hits_total 7",
+            "model_api_texts_total{model=\"a\"} 3",
+            "model_api_batch_texts_bucket{model=\"a\",le=\"4\"} 1",
+            "model_api_encodes_total{model=\"a\"} 5",
+            "model_api_cache_hits_total{model=\"a\"} 7",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -20,7 +20,7 @@ use crate::error::ApiError;
 
 pub(crate) use answer::{AnswerHead, answer};
 pub(crate) use image::{ModelInfo, parse as parse_images};
-pub(crate) use text::{LOGITS, TextInfo, parse as parse_texts};
+pub(crate) use text::{LOGITS, MAX_LABELS, MAX_TEXT_BYTES, TextInfo, parse as parse_texts};
 
 /// Says how many bytes of a body are JSON; the rest are raw tensors.
 pub(crate) const HEADER_LENGTH: &str = "inference-header-content-length";

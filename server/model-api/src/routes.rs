@@ -1,42 +1,63 @@
-//! The protocol's routes.
+//! The routes: what they have in common, and those of the Open Inference Protocol.
 
-use std::sync::Arc;
+mod access;
+mod huggingface;
+mod openai;
+mod repository;
+
+use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 use actix_cors::Cors;
 use actix_web::http::header::{self, ContentType};
-use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use crate::body;
 use crate::endpoint::Endpoint;
-use crate::error::ApiError;
+use crate::error::{ApiError, Dialect};
+use crate::keys::{Caller, Keys};
 use crate::metrics::Metrics;
 use crate::protocol::{self, AnswerHead, HEADER_LENGTH, VERSION};
+use crate::registry::Registry;
+
+pub(crate) use access::access;
 
 /// What the routes share.
 pub(crate) struct Serving {
-    pub model: Arc<dyn Endpoint>,
-    pub metrics: Arc<Metrics>,
+    pub registry: Arc<Registry>,
+    pub metrics: Metrics,
+    /// Without keys everybody may call.
+    pub keys: Option<RwLock<Arc<Keys>>>,
     pub max_body: usize,
 }
 
 /// Registers every route.
 pub(crate) fn register(app: &mut web::ServiceConfig) {
-    let get = |path: &str| web::resource(path.to_owned()).default_service(web::to(method));
-    app.service(get("/v2").route(web::get().to(server_metadata)))
-        .service(get("/v2/health/live").route(web::get().to(health)))
-        .service(get("/v2/health/ready").route(web::get().to(health)))
-        .service(get("/metrics").route(web::get().to(metrics)));
+    app.service(resource("/v2").route(web::get().to(server_metadata)))
+        .service(resource(LIVE).route(web::get().to(health)))
+        .service(resource(READY).route(web::get().to(health)))
+        .service(resource("/metrics").route(web::get().to(metrics)));
     for prefix in [
         "/v2/models/{model}",
         "/v2/models/{model}/versions/{version}",
     ] {
-        app.service(get(prefix).route(web::get().to(model_metadata)))
-            .service(get(&format!("{prefix}/ready")).route(web::get().to(model_ready)))
-            .service(get(&format!("{prefix}/infer")).route(web::post().to(infer)));
+        app.service(resource(prefix).route(web::get().to(model_metadata)))
+            .service(resource(&format!("{prefix}/ready")).route(web::get().to(model_ready)))
+            .service(resource(&format!("{prefix}/infer")).route(web::post().to(infer)));
     }
+    repository::register(app);
+    huggingface::register(app);
+    openai::register(app);
     app.default_service(web::to(unknown));
+}
+
+const LIVE: &str = "/v2/health/live";
+const READY: &str = "/v2/health/ready";
+
+/// A path that refuses every method but those it is given.
+fn resource(path: &str) -> actix_web::Resource {
+    web::resource(path.to_owned()).default_service(web::to(method))
 }
 
 /// Pages of which origins may call. Browsers hide the header that splits JSON from bytes unless it
@@ -64,32 +85,29 @@ pub(crate) fn cors(origins: &[String]) -> Cors {
         .fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
-async fn unknown() -> HttpResponse {
-    ApiError::UnknownRoute.error_response()
+async fn unknown(request: HttpRequest) -> HttpResponse {
+    ApiError::UnknownRoute.response(Dialect::of(request.path()))
 }
 
 async fn method(request: HttpRequest) -> HttpResponse {
-    ApiError::Method(request.method().to_string()).error_response()
+    ApiError::Method(request.method().to_string()).response(Dialect::of(request.path()))
 }
 
 async fn server_metadata() -> HttpResponse {
     HttpResponse::Ok().json(json!({
         "name": "fed-bbpt model-api",
         "version": env!("CARGO_PKG_VERSION"),
-        "extensions": ["binary_tensor_data"],
+        "extensions": ["binary_tensor_data", "model_repository"],
     }))
 }
 
-/// The model is loaded and tried before the server listens, so live, ready and model ready are one.
+/// Models are loaded and tried before the server listens, so live, ready and model ready are one.
 async fn health() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
 async fn metrics(serving: web::Data<Serving>) -> HttpResponse {
-    serving.model.sweep();
-    if let Some(stats) = serving.model.stats() {
-        serving.metrics.encoded(stats);
-    }
+    serving.registry.count();
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(serving.metrics.render())
@@ -99,7 +117,7 @@ async fn model_ready(
     request: HttpRequest,
     serving: web::Data<Serving>,
 ) -> Result<HttpResponse, ApiError> {
-    check_model(&request, &*serving.model)?;
+    find(&request, &serving)?;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -107,22 +125,25 @@ async fn model_metadata(
     request: HttpRequest,
     serving: web::Data<Serving>,
 ) -> Result<HttpResponse, ApiError> {
-    check_model(&request, &*serving.model)?;
-    Ok(HttpResponse::Ok().json(serving.model.metadata()))
+    let model = find(&request, &serving)?;
+    Ok(HttpResponse::Ok().json(model.metadata()))
 }
 
-/// The path must name the model, and its version if it names one.
-fn check_model(request: &HttpRequest, model: &dyn Endpoint) -> Result<(), ApiError> {
+/// The model that the path names, and whose version is right if the path names one.
+fn find(request: &HttpRequest, serving: &Serving) -> Result<Arc<Endpoint>, ApiError> {
     let path = request.match_info();
-    let known = path.get("model") == Some(model.name())
-        && path.get("version").is_none_or(|version| version == VERSION);
-    if known {
-        Ok(())
-    } else {
-        Err(ApiError::UnknownModel {
-            name: model.name().to_owned(),
-        })
-    }
+    let version = path.get("version").is_none_or(|version| version == VERSION);
+    // No model has an empty name.
+    let name = path.get("model").filter(|_| version).unwrap_or_default();
+    let model = serving.registry.get(name)?;
+    caller(request).asks(model.name());
+    Ok(model)
+}
+
+/// Whose request it is.
+fn caller(request: &HttpRequest) -> Arc<Caller> {
+    let known = request.extensions().get::<Arc<Caller>>().map(Arc::clone);
+    known.unwrap_or_default()
 }
 
 async fn infer(
@@ -130,33 +151,47 @@ async fn infer(
     payload: web::Payload,
     serving: web::Data<Serving>,
 ) -> HttpResponse {
+    answered(&request, &serving, try_infer(&request, payload, &serving)).await
+}
+
+/// The answer to an inference request, counted.
+async fn answered(
+    request: &HttpRequest,
+    serving: &Serving,
+    answer: impl Future<Output = Result<HttpResponse, ApiError>>,
+) -> HttpResponse {
     let started = Instant::now();
-    let response = match try_infer(&request, payload, &serving).await {
+    let answer = answer.await;
+    let caller = caller(request);
+    let response = match answer {
         Ok(response) => response,
         Err(error) => {
             if let Some(reason) = error.reason() {
-                serving.metrics.rejected(reason);
+                serving.metrics.rejected(caller.model(), reason);
                 tracing::debug!(%error, reason, "refused");
             } else {
                 tracing::error!(%error, "failed");
             }
-            error.error_response()
+            error.response(Dialect::of(request.path()))
         }
     };
-    serving
-        .metrics
-        .answered(response.status().as_u16(), started.elapsed());
+    serving.metrics.answered(
+        caller.model(),
+        response.status().as_u16(),
+        started.elapsed(),
+    );
     response
 }
 
 async fn try_infer(
     request: &HttpRequest,
     payload: web::Payload,
-    serving: &web::Data<Serving>,
+    serving: &Serving,
 ) -> Result<HttpResponse, ApiError> {
     let body = body::read(request, payload, serving.max_body).await?;
     // After the body: an early answer to a body still on its way gets lost with the connection.
-    check_model(request, &*serving.model)?;
+    let model = find(request, serving)?;
+    let caller = caller(request);
     let header_length = request
         .headers()
         .get(HEADER_LENGTH)
@@ -165,15 +200,17 @@ async fn try_infer(
         Some(length) => length.parse().unwrap_or(body.len()),
         None => body.len(),
     };
-    let model = Arc::clone(&serving.model);
     let slow = model.is_slow(json_bytes);
-    let accept = move || model.accept(&body, header_length.as_deref());
+    let accept = {
+        let model = Arc::clone(&model);
+        move || model.accept(&caller, &body, header_length.as_deref())
+    };
     let waiting = body::parsed(slow, accept).await?;
     let scores = waiting.answer.await.map_err(|_| ApiError::Lost)??;
 
     let head = AnswerHead {
-        model: serving.model.name(),
-        output: serving.model.output(),
+        model: model.name(),
+        output: model.output(),
         classes: waiting.classes,
         id: waiting.id.as_deref(),
     };

@@ -5,38 +5,39 @@ mod tests;
 
 use std::future::Future;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use futures::future::{Either, select};
+use futures::future::{Either, join, select};
 use thiserror::Error;
 
-use crate::batcher::Limits;
-use crate::endpoint::Service;
+use crate::keys::{self, Keys};
 use crate::metrics::Metrics;
-use crate::protocol::{ModelInfo, TextInfo};
+use crate::registry::{ModelFaults, Registry};
 use crate::routes::{self, Serving};
-use crate::{Classifier, LoadError, ModelApiConfig, Served, TextLoadError, TextModel};
+use crate::{ConfigFaults, ModelApiConfig};
 
 /// Why the server did not start, or stopped.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The model cannot be used.
+    /// Models cannot be used.
     #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The folder cannot be used.
+    Models(#[from] ModelFaults),
+    /// The file of keys cannot be used.
     #[error(transparent)]
-    LoadText(#[from] TextLoadError),
+    Keys(#[from] ConfigFaults),
     /// The metrics cannot be set up.
     #[error("the metrics cannot be set up: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
     /// The operating system refuses a thread or the listener.
     #[error("the server cannot run: {0}")]
     Io(#[from] std::io::Error),
-    /// Loading the model panicked.
-    #[error("loading the model failed unexpectedly; check the file with onnx.checker")]
+    /// Loading the models panicked.
+    #[error("loading the models failed unexpectedly")]
     LoadPanicked,
 }
 
@@ -48,80 +49,80 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How often samples are moved into the histograms.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Serves the model until `shutdown` is ready; requests in flight are then finished.
+/// Serves the models until `shutdown` is ready; requests in flight are then finished.
 ///
 /// # Errors
-/// See [`ServeError`]. The model is loaded and tried before the first connection is taken.
+/// See [`ServeError`]. The models are loaded and tried before the first connection is taken.
 pub async fn run(
     listener: TcpListener,
-    config: ModelApiConfig,
+    mut config: ModelApiConfig,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let metrics = Metrics::new()?;
+    let (models, source) = (std::mem::take(&mut config.models), config.source.take());
+    let workers = models.iter().map(|model| model.threads).max();
     let loading = {
-        let config = config.clone();
-        move || load(config)
+        let metrics = metrics.clone();
+        move || Registry::load(models, source, metrics)
     };
-    let service = tokio::task::spawn_blocking(loading)
+    let registry = tokio::task::spawn_blocking(loading)
         .await
         .map_err(|_| ServeError::LoadPanicked)??;
-    serve(listener, config, service, shutdown).await
+    serve(
+        listener,
+        config,
+        registry,
+        metrics,
+        workers.unwrap_or(1),
+        shutdown,
+    )
+    .await
 }
 
-fn load(config: ModelApiConfig) -> Result<Service, ServeError> {
-    let name = config.name;
-    match config.folder {
-        None => {
-            let classifier = Classifier::load(config.model.into_owned(), &config.classifier)?;
-            let model = ModelInfo::new(name, config.max_batch, &classifier);
-            Ok(Service::Images(model, Arc::new(classifier)))
-        }
-        Some(Served::Clip { dir, options }) => {
-            let classifier = Classifier::load_clip(&dir, &options)?;
-            let model = ModelInfo::new(name, config.max_batch, &classifier);
-            Ok(Service::Images(model, Arc::new(classifier)))
-        }
-        Some(Served::Text { dir, options }) => {
-            let model = TextModel::load(&dir, &options)?;
-            let info = TextInfo::new(name, config.max_batch, &model);
-            Ok(Service::Texts(info, Arc::new(model)))
-        }
-    }
-}
-
-/// [`run`] over any backend.
+/// [`run`] over models that are loaded.
 pub(crate) async fn serve(
     listener: TcpListener,
     config: ModelApiConfig,
-    service: Service,
+    registry: Registry,
+    metrics: Metrics,
+    workers: usize,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let metrics = Arc::new(Metrics::new(service.unit())?);
-    let limits = Limits {
-        max_batch: config.max_batch,
-        max_queue: config.max_queue.max(config.max_batch),
-        max_delay: config.max_delay,
+    let keys = match &config.keys {
+        Some(path) => Some(Keys::new(keys::read(path)?, &Keys::default())),
+        None => None,
     };
-    let threads = config.classifier.threads;
-    let model = service.start(threads, limits, Arc::clone(&metrics))?;
+    let registry = Arc::new(registry);
     let address = listener.local_addr()?;
+    for model in registry.all() {
+        tracing::info!(model = model.name(), metadata = %model.metadata()["parameters"], "loaded");
+    }
     tracing::info!(
-        %address, model = model.name(), metadata = %model.metadata()["parameters"],
-        origins = ?config.allow_origins, threads, "the model API listens"
+        %address, origins = ?config.allow_origins, keys = keys.is_some(), workers, "the model API listens"
     );
     let serving = web::Data::new(Serving {
-        model,
-        metrics: Arc::clone(&metrics),
+        registry: Arc::clone(&registry),
+        metrics: metrics.clone(),
+        keys: keys.map(|keys| RwLock::new(Arc::new(keys))),
         max_body: config.max_body,
     });
+    // Before the first connection: who can ask can also be sure that the signal is heard.
+    let hangup = if config.reload_on_hangup {
+        hangups()?
+    } else {
+        None
+    };
     let for_app = serving.clone();
     let origins = config.allow_origins;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(for_app.clone())
+            .wrap(from_fn(routes::access))
+            // The outermost: a page can read refusals too.
             .wrap(routes::cors(&origins))
             .configure(routes::register)
     })
-    .workers(threads)
+    .workers(workers)
     .keep_alive(KEEP_ALIVE)
     // A client that closes its end has gone away: its request is dropped, not run.
     .h1_allow_half_closed(false)
@@ -135,6 +136,7 @@ pub(crate) async fn serve(
         shutdown.await;
         handle.stop(true).await;
     };
+    let reloading = reload(hangup, &serving, config.keys.as_deref());
     let upkeep = async {
         let mut interval = tokio::time::interval(UPKEEP);
         loop {
@@ -149,15 +151,65 @@ pub(crate) async fn serve(
             Either::Right(((), server)) => server.await,
         }
     };
-    let (serve, upkeep) = (std::pin::pin!(serve), std::pin::pin!(upkeep));
-    let result = match select(serve, upkeep).await {
+    let beside = join(upkeep, reloading);
+    let (serve, beside) = (std::pin::pin!(serve), std::pin::pin!(beside));
+    let result = match select(serve, beside).await {
         Either::Left((result, _)) => result,
-        Either::Right((never, _)) => never,
+        Either::Right((never, _)) => match never.1 {},
     };
     // Joining threads blocks; requests still queued are answered or have been given up by now.
-    let stopped = tokio::task::spawn_blocking(move || serving.model.stop()).await;
-    if stopped.is_err() {
+    let stopping = move || registry.all().iter().for_each(|model| model.stop());
+    if tokio::task::spawn_blocking(stopping).await.is_err() {
         tracing::error!("a worker could not be stopped");
     }
     Ok(result?)
+}
+
+#[cfg(unix)]
+type Hangups = tokio::signal::unix::Signal;
+#[cfg(not(unix))]
+type Hangups = std::convert::Infallible;
+
+#[cfg(unix)]
+fn hangups() -> std::io::Result<Option<Hangups>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    signal(SignalKind::hangup()).map(Some)
+}
+
+/// There is no such signal; the routes are left.
+#[cfg(not(unix))]
+fn hangups() -> std::io::Result<Option<Hangups>> {
+    Ok(None)
+}
+
+/// At every hangup reads models and keys again. What has faults stays as it is, and they are logged.
+async fn reload(
+    hangups: Option<Hangups>,
+    serving: &Serving,
+    keys: Option<&Path>,
+) -> std::convert::Infallible {
+    #[cfg(unix)]
+    if let Some(mut hangups) = hangups {
+        while hangups.recv().await.is_some() {
+            if let (Some(path), Some(known)) = (keys, &serving.keys) {
+                reload_keys(path, known);
+            }
+            serving.registry.reload().await;
+            tracing::info!("read again");
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (hangups, serving, keys);
+    std::future::pending().await
+}
+
+#[cfg(unix)]
+fn reload_keys(path: &Path, known: &RwLock<Arc<Keys>>) {
+    match keys::read(path) {
+        Ok(specs) => {
+            let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+            *known = Arc::new(Keys::new(specs, &known));
+        }
+        Err(faults) => tracing::error!(%faults, "the keys have faults; they stay as they are"),
+    }
 }

@@ -25,11 +25,12 @@ use crate::RunError;
 use encoder::Encoder;
 use masked::Masked;
 
+pub(crate) use cache::{Cache, Embedding, key as cache_key};
 pub(crate) use encoder::{dot, normalise};
 pub(crate) use folder::{Folder, is_clip};
 pub(crate) use kind::embedding;
 pub(crate) use network::{Network, Row};
-pub(crate) use query::{Prepared, check_labels, prompts};
+pub(crate) use query::{Fill, Prepared, check_labels, prompts};
 pub(crate) use words::Words;
 
 pub use error::{QueryError, TextError, TextLoadError};
@@ -244,6 +245,39 @@ impl TextModel {
         match &self.model {
             Model::Encoder(_) => encoder::prepare(queries, labels, self.soft),
             Model::Masked(masked) => masked.prepare(queries, labels, self.soft),
+        }
+    }
+
+    /// For a sentence encoder: the texts' embeddings themselves, [texts, [width](Self::width)], of length 1.
+    pub(crate) fn prepare_embeddings(&self, texts: &[String]) -> Option<Prepared> {
+        match &self.model {
+            Model::Encoder(_) => Some(encoder::prepare_embeddings(texts)),
+            Model::Masked(_) => None,
+        }
+    }
+
+    /// For a masked language model: the logits of the whole vocabulary at each text's mask,
+    /// [texts, [width](Self::width)].
+    pub(crate) fn prepare_vocabulary(&self, texts: &[String]) -> Option<Result<Fill, QueryError>> {
+        match &self.model {
+            Model::Encoder(_) => None,
+            Model::Masked(masked) => Some(masked.prepare_vocabulary(texts)),
+        }
+    }
+
+    /// Values in an embedding, or tokens that have logits.
+    pub(crate) fn width(&self) -> usize {
+        match &self.model {
+            Model::Encoder(encoder) => encoder.width(),
+            Model::Masked(masked) => masked.width(),
+        }
+    }
+
+    /// Its tokenizer.
+    pub(crate) fn words(&self) -> &Words {
+        match &self.model {
+            Model::Encoder(encoder) => encoder.words(),
+            Model::Masked(masked) => masked.words(),
         }
     }
 

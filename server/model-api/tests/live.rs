@@ -13,7 +13,7 @@ use shared::model_api::{
 };
 use support::{Answer, Running};
 
-use model_api::{Classifier, ClassifierOptions, ModelApiConfig};
+use model_api::{Classifier, ClassifierOptions, ModelApiConfig, PRINTED_DIGITS};
 
 const IMAGE: usize = 3 * 32 * 32;
 const INFER: &str = "/v2/models/printed-digits/infer";
@@ -104,9 +104,8 @@ fn close(one: &[f32], other: &[f32]) -> bool {
 #[test]
 fn the_model_answers_what_onnxruntime_answers() {
     let (images, logits) = frozen();
-    let config = ModelApiConfig::default();
     let classifier =
-        Classifier::load(config.model.into_owned(), &ClassifierOptions::default()).unwrap();
+        Classifier::load(PRINTED_DIGITS.to_vec(), &ClassifierOptions::default()).unwrap();
     let scores = classifier.run(&images).unwrap();
     for (row, expected) in logits.iter().enumerate() {
         assert!(
@@ -139,7 +138,7 @@ fn health_metadata_and_unknown_routes() {
     }
     assert_eq!(
         server.get("/v2").json()["extensions"],
-        json!(["binary_tensor_data"])
+        json!(["binary_tensor_data", "model_repository"])
     );
     let metadata = server.get("/v2/models/printed-digits");
     assert_eq!(
@@ -303,7 +302,7 @@ fn bad_requests_are_refused_and_named() {
     }
     let encoded = server.post(INFER, &[("content-encoding", "gzip")], b"{}");
     assert_eq!(encoded.status, 415);
-    let refused = "model_api_rejected_total{reason=\"bad_request\"}";
+    let refused = "model_api_rejected_total{model=\"printed-digits\",reason=\"bad_request\"}";
     assert!((server.metric(refused) - 7.0).abs() < 0.1);
 }
 
@@ -405,10 +404,11 @@ fn a_star_allows_everyone_and_nothing_allows_no_one() {
 #[test]
 fn requests_at_the_same_time_share_a_run() {
     let server = start_with(|config| {
-        config.classifier.threads = 1;
-        config.max_batch = 8;
+        let model = &mut config.models[0];
+        model.threads = 1;
+        model.max_batch = 8;
         // Long enough for all eight to arrive on a slow machine; the full batch does not wait for it.
-        config.max_delay = std::time::Duration::from_secs(20);
+        model.max_delay = std::time::Duration::from_secs(20);
     });
     let (images, logits) = frozen();
     let body = json_body("UINT8", &json!([1, 3, 32, 32]), &json!(images[..IMAGE]));
@@ -421,7 +421,11 @@ fn requests_at_the_same_time_share_a_run() {
             serde_json::from_value(client.receive().json()["outputs"][0]["data"].clone()).unwrap();
         assert!(close(&scores, &logits[0]));
     }
-    assert!((server.metric("model_api_images_total") - 8.0).abs() < 0.1);
-    assert!((server.metric("model_api_runs_total") - 1.0).abs() < 0.1);
-    assert!((server.metric("model_api_requests_total{status=\"200\"}") - 8.0).abs() < 0.1);
+    assert!((server.metric("model_api_images_total{model=\"printed-digits\"}") - 8.0).abs() < 0.1);
+    assert!((server.metric("model_api_runs_total{model=\"printed-digits\"}") - 1.0).abs() < 0.1);
+    assert!(
+        (server.metric("model_api_requests_total{model=\"printed-digits\",status=\"200\"}") - 8.0)
+            .abs()
+            < 0.1
+    );
 }

@@ -13,7 +13,7 @@ use shared::model_api::{Response, SoftQueries, TextQueries, text_dialect};
 use shared::task::Task;
 use support::{Answer, Running};
 
-use model_api::{ClipOptions, ModelApiConfig, Served, TextOptions};
+use model_api::{ClipOptions, ModelApiConfig, ModelConfig, Served, TextOptions};
 
 const INFER: &str = "/v2/models/words/infer";
 const HEADER_LENGTH: &str = "inference-header-content-length";
@@ -22,13 +22,19 @@ fn start_with(folder: &str, change: impl FnOnce(&mut ModelApiConfig)) -> Running
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/text")
         .join(folder);
-    let mut config = ModelApiConfig {
+    let model = ModelConfig {
         name: "words".into(),
-        folder: Some(Served::Text {
+        served: Served::Text {
             dir,
             options: TextOptions::default(),
-        }),
+            labels: Vec::new(),
+            template: None,
+        },
         max_batch: 8,
+        ..ModelConfig::default()
+    };
+    let mut config = ModelApiConfig {
+        models: vec![model],
         ..ModelApiConfig::default()
     };
     change(&mut config);
@@ -222,9 +228,9 @@ fn an_encoder_scores_texts_in_json_and_in_bytes() {
     assert_eq!(found, scores);
 
     // 4 texts and 2 templates with 3 labels each; the third request knew everything.
-    assert!((server.metric("model_api_encodes_total") - 10.0).abs() < 0.1);
-    assert!((server.metric("model_api_cache_hits_total") - 11.0).abs() < 0.1);
-    assert!((server.metric("model_api_texts_total") - 12.0).abs() < 0.1);
+    assert!((server.metric("model_api_encodes_total{model=\"words\"}") - 10.0).abs() < 0.1);
+    assert!((server.metric("model_api_cache_hits_total{model=\"words\"}") - 11.0).abs() < 0.1);
+    assert!((server.metric("model_api_texts_total{model=\"words\"}") - 12.0).abs() < 0.1);
 }
 
 #[test]
@@ -552,7 +558,7 @@ fn bad_requests_are_refused_and_named() {
         );
     }
     let total = (json_cases.len() + binary_cases.len()) as f64;
-    let refused = server.metric("model_api_rejected_total{reason=\"bad_request\"}");
+    let refused = server.metric("model_api_rejected_total{model=\"words\",reason=\"bad_request\"}");
     assert!((refused - total).abs() < 0.1);
     // And it still works.
     assert_eq!(
@@ -590,10 +596,11 @@ fn limits_and_origins_are_those_of_images() {
 #[test]
 fn requests_at_the_same_time_share_a_run() {
     let server = start_with("encoder", |config| {
-        config.classifier.threads = 1;
-        config.max_batch = 6;
+        let model = &mut config.models[0];
+        model.threads = 1;
+        model.max_batch = 6;
         // Long enough for all to arrive on a slow machine; the full batch does not wait for it.
-        config.max_delay = std::time::Duration::from_secs(20);
+        model.max_delay = std::time::Duration::from_secs(20);
     });
     let mut clients: Vec<_> = (0..6).map(|_| server.client()).collect();
     for (i, client) in clients.iter_mut().enumerate() {
@@ -608,21 +615,21 @@ fn requests_at_the_same_time_share_a_run() {
         assert_eq!(scores.len(), 2 + i % 3);
         assert_eq!(scores[..2], *first.get_or_insert(scores[..2].to_vec()));
     }
-    assert!((server.metric("model_api_runs_total") - 1.0).abs() < 0.1);
-    assert!((server.metric("model_api_encodes_total") - 5.0).abs() < 0.1);
+    assert!((server.metric("model_api_runs_total{model=\"words\"}") - 1.0).abs() < 0.1);
+    assert!((server.metric("model_api_encodes_total{model=\"words\"}") - 5.0).abs() < 0.1);
 }
 
 #[test]
 fn a_pair_of_encoders_takes_images() {
     let server = start_with("clip", |config| {
-        let Some(Served::Text { dir, .. }) = config.folder.take() else {
+        let Served::Text { dir, .. } = config.models[0].served.clone() else {
             panic!("no folder")
         };
         let options = ClipOptions {
             labels: ["cat", "dog", "car"].map(str::to_owned).to_vec(),
             ..ClipOptions::default()
         };
-        config.folder = Some(Served::Clip { dir, options });
+        config.models[0].served = Served::Clip { dir, options };
     });
     let metadata = server.get("/v2/models/words").json();
     assert_eq!(metadata["inputs"][0]["shape"], json!([-1, 3, 8, 8]));
@@ -640,7 +647,7 @@ fn a_pair_of_encoders_takes_images() {
     for (score, logit) in scores.iter().zip(expected.concat()) {
         assert!((score - logit).abs() < 1e-2, "{score} {logit}");
     }
-    assert!((server.metric("model_api_images_total") - 2.0).abs() < 0.1);
+    assert!((server.metric("model_api_images_total{model=\"words\"}") - 2.0).abs() < 0.1);
 }
 
 /// The client's dialect and the server agree, over the wire, for both kinds of text model.

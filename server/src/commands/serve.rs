@@ -31,9 +31,10 @@ pub fn model_api(args: ModelApiArgs) -> Result<(), Failure> {
         ))
     })?;
     let address = listener.local_addr().map_err(Failure::failed)?;
+    let names: Vec<&str> = config.models.iter().map(|model| &*model.name).collect();
     say(&format!(
         "model API for {} at http://{address}",
-        config.name
+        names.join(", ")
     ));
     block_on(model_api::run(listener, config, interrupted()))?.map_err(Failure::failed)
 }

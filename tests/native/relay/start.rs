@@ -46,7 +46,7 @@ fn a_key_that_cannot_be_one_is_not_shown() {
             "--listen",
             "127.0.0.1:0",
         ];
-        let process = Process::start_in(&arguments, &[("FED_BBPT_MODEL_KEY", bad)]);
+        let process = Process::start_with(&arguments, &[("FED_BBPT_MODEL_KEY", bad)]);
         let (code, said) = process.end();
         assert_eq!(code, Some(2), "{said:?}");
         assert!(

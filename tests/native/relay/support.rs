@@ -218,7 +218,7 @@ impl Relay {
             "127.0.0.1:0",
             "-vvv",
         ];
-        let mut process = Process::start_in(
+        let mut process = Process::start_with(
             &[&arguments[..], more].concat(),
             &[
                 ("FED_BBPT_MODEL_KEY", KEY),
@@ -267,7 +267,7 @@ impl Relay {
     }
 
     pub fn signal(&self) {
-        self.process.terminate();
+        self.process.signal("-TERM");
     }
 
     /// Waits for lines of the log that say this.
@@ -278,7 +278,7 @@ impl Relay {
 
     /// Ends it, and searches all that it said.
     pub fn end(self) -> Vec<String> {
-        self.process.terminate();
+        self.process.signal("-TERM");
         self.ended()
     }
 

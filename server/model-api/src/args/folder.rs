@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::{ModelApiArgs, parse_size, read};
-use crate::config::lines;
+use super::ModelArgs;
 use crate::text::is_clip;
 use crate::{ClipOptions, Served, TextOptions};
 
@@ -12,7 +11,7 @@ const MAX_CACHE: usize = 10_000_000;
 /// No encoder reads as much.
 const MAX_TOKENS: usize = 1 << 20;
 
-impl ModelApiArgs {
+impl ModelArgs {
     /// What `--model-dir` and its companions say.
     pub(super) fn folder(&self, threads: usize, faults: &mut Vec<String>) -> Option<Served> {
         let Some(dir) = &self.model_dir else {
@@ -50,21 +49,19 @@ impl ModelApiArgs {
             Served::Text {
                 dir: dir.clone(),
                 options: self.text(threads, faults),
+                labels: self.label_names(faults).unwrap_or_default(),
+                template: self.template.clone(),
             }
         })
     }
 
     fn text(&self, threads: usize, faults: &mut Vec<String>) -> TextOptions {
-        let useless = [
-            ("--labels", self.labels.is_some()),
-            ("--template", self.template.is_some()),
-            ("--size", self.size.is_some()),
-        ];
-        refuse(
-            &useless,
-            "is for images: a text model's labels and templates come with each request",
-            faults,
-        );
+        refuse(&[("--size", self.size.is_some())], "is for images", faults);
+        if self.template.is_some() && self.labels.is_none() {
+            faults.push(
+                "--template is put together with the labels of --labels, which is missing".into(),
+            );
+        }
         let default = TextOptions::default();
         TextOptions {
             kind: self.kind,
@@ -88,29 +85,18 @@ impl ModelApiArgs {
             "is not for a pair of an image and a text encoder",
             faults,
         );
-        let labels = match &self.labels {
-            Some(path) => read("--labels", path, faults, |path| {
-                std::fs::read_to_string(path)
-            }),
-            None => {
-                faults.push(
-                    "--labels is missing: a pair of an image and a text encoder needs the names of \
-                     the classes, one a line in a file"
-                        .into(),
-                );
-                None
-            }
-        };
-        let size = self.size.as_deref().and_then(|text| {
-            let size = parse_size(text);
-            if size.is_none() {
-                faults.push(format!("--size is `{text}`, but must be like 224x224"));
-            }
-            size
-        });
+        if self.labels.is_none() {
+            faults.push(
+                "--labels is missing: a pair of an image and a text encoder needs the names of \
+                 the classes, one a line in a file"
+                    .into(),
+            );
+        }
+        let labels = self.label_names(faults);
+        let size = self.image_size(faults);
         let default = ClipOptions::default();
         ClipOptions {
-            labels: labels.map(|labels| lines(&labels)).unwrap_or_default(),
+            labels: labels.unwrap_or_default(),
             template: self.template.clone().unwrap_or(default.template),
             temperature: self.temperature.unwrap_or(default.temperature),
             max_tokens: self.max_tokens,

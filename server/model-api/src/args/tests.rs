@@ -1,7 +1,12 @@
 use clap::Parser;
 
+use std::path::Path;
+use std::time::Duration;
+
+use shared::model_api::Layout;
+
 use super::*;
-use crate::{Served, TextOptions};
+use crate::{ClassifierOptions, ModelConfig, PixelRange, Served, TextKind, TextOptions};
 
 #[derive(Parser)]
 struct Command {
@@ -15,14 +20,20 @@ fn config(flags: &[&str]) -> Result<ModelApiConfig, Vec<String>> {
     command.args.into_config().map_err(|faults| faults.faults)
 }
 
+/// The one model that the flags describe.
+fn model(flags: &[&str]) -> ModelConfig {
+    let [model] = <[ModelConfig; 1]>::try_from(config(flags).unwrap().models).unwrap();
+    model
+}
+
 #[test]
 fn nothing_at_all_serves_printed_digits() {
     let config = config(&[]).unwrap();
-    assert_eq!(config.name, "printed-digits");
     assert_eq!(config.listen.to_string(), "127.0.0.1:8701");
-    assert_eq!(config.classifier.labels.len(), 10);
-    assert!(config.allow_origins.is_empty());
-    assert!(config.max_queue >= config.max_batch);
+    assert!(config.allow_origins.is_empty() && config.keys.is_none());
+    assert_eq!(config.models, [ModelConfig::default()]);
+    assert_eq!(config.models[0].name, "printed-digits");
+    assert!(config.models[0].max_queue >= config.models[0].max_batch);
 }
 
 #[test]
@@ -60,7 +71,10 @@ fn flags_reach_the_configuration() {
         "2048",
     ])
     .unwrap();
-    assert_eq!(config.name, "printed-digits");
+    let [model] = &config.models[..] else {
+        panic!("{:?}", config.models)
+    };
+    assert_eq!(model.name, "printed-digits");
     let expected = ClassifierOptions {
         layout: Layout::Nhwc,
         range: PixelRange::Linear {
@@ -72,13 +86,17 @@ fn flags_reach_the_configuration() {
         size: Some((32, 48)),
         threads: 3,
     };
-    assert_eq!(config.classifier, expected);
+    assert!(
+        matches!(&model.served, Served::Classifier { options, .. } if *options == expected),
+        "{:?}",
+        model.served
+    );
     assert_eq!(config.allow_origins.len(), 2);
     assert_eq!(
-        (config.max_batch, config.max_queue, config.max_body),
+        (model.max_batch, model.max_queue, config.max_body),
         (8, 8, 2048)
     );
-    assert_eq!(config.max_delay, Duration::ZERO);
+    assert_eq!(model.max_delay, Duration::ZERO);
     assert_eq!(config.listen.to_string(), "127.0.0.1:0");
 }
 
@@ -159,7 +177,7 @@ fn small(name: &str) -> String {
 
 #[test]
 fn folders_are_told_apart_by_their_files() {
-    let text = config(&[
+    let text = model(&[
         "--model-dir",
         &small("encoder"),
         "--kind",
@@ -174,8 +192,7 @@ fn folders_are_told_apart_by_their_files() {
         "last_hidden_state",
         "--threads",
         "3",
-    ])
-    .unwrap();
+    ]);
     assert_eq!(text.name, "encoder");
     let options = TextOptions {
         kind: Some(TextKind::SentenceEncoder),
@@ -187,20 +204,20 @@ fn folders_are_told_apart_by_their_files() {
         threads: 3,
     };
     let dir = PathBuf::from(small("encoder"));
-    assert_eq!(text.folder, Some(Served::Text { dir, options }));
+    let served = |labels: &[&str], template: Option<&str>| Served::Text {
+        dir: dir.clone(),
+        options: options.clone(),
+        labels: labels.iter().map(|&label| label.to_owned()).collect(),
+        template: template.map(str::to_owned),
+    };
+    assert_eq!(text.served, served(&[], None));
 
     let labels = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/printed-digits/labels.txt");
-    let clip = config(&[
-        "--model-dir",
-        &small("clip"),
-        "--labels",
-        &labels.display().to_string(),
-        "--template",
-        "the digit {}",
-    ])
-    .unwrap();
-    let Some(Served::Clip { options, .. }) = clip.folder else {
-        panic!("{:?}", clip.folder)
+    let labels = labels.display().to_string();
+    let clip = ["--model-dir", &small("clip"), "--labels", &labels];
+    let clip = model(&[&clip[..], &["--template", "the digit {}"]].concat());
+    let Served::Clip { options, .. } = clip.served else {
+        panic!("{:?}", clip.served)
     };
     assert_eq!(
         (options.labels.len(), options.template.as_str()),
@@ -219,8 +236,8 @@ fn what_does_not_belong_to_a_folder_is_named() {
         "x",
         "--range",
         "0:1",
-        "--labels",
-        "x",
+        "--size",
+        "2x2",
         "--template",
         "{}",
         "--temperature",
@@ -231,8 +248,8 @@ fn what_does_not_belong_to_a_folder_is_named() {
     for flag in [
         "--model is",
         "--range",
-        "--labels",
-        "--template",
+        "--size",
+        "--template is put together with the labels",
         "--temperature",
         "--max-tokens",
     ] {
@@ -249,4 +266,103 @@ fn what_does_not_belong_to_a_folder_is_named() {
         alone.contains("--kind describes a model in a folder"),
         "{alone}"
     );
+}
+
+#[test]
+fn a_file_describes_several_models() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    write("words.txt", "good\nbad\n");
+    let models = write(
+        "models.toml",
+        &format!(
+            r#"
+            [[model]]
+            name = "digits"
+            max_batch = 8
+            max_queue = 16
+            max_delay_us = 5
+            threads = 2
+
+            [[model]]
+            model_dir = "{}"
+            kind = "sentence-encoder"
+            temperature = 0.1
+            labels = "words.txt"
+            template = "it is {{}}"
+            "#,
+            small("encoder")
+        ),
+    );
+    let config = config(&["--config", &models]).unwrap();
+    let [digits, encoder] = &config.models[..] else {
+        panic!("{:?}", config.models)
+    };
+    assert_eq!((&*digits.name, &*encoder.name), ("digits", "encoder"));
+    assert_eq!(
+        (digits.max_batch, digits.max_queue, digits.threads),
+        (8, 16, 2)
+    );
+    assert_eq!(digits.max_delay, Duration::from_micros(5));
+    let Served::Text {
+        labels,
+        template,
+        options,
+        ..
+    } = &encoder.served
+    else {
+        panic!("{:?}", encoder.served)
+    };
+    assert_eq!(labels, &["good", "bad"]);
+    assert_eq!(template.as_deref(), Some("it is {}"));
+    assert!((options.temperature - 0.1).abs() < 1e-6);
+    // It can be read again, and then says what stands there now.
+    std::fs::write(&models, "[[model]]\nname = \"other\"\n").unwrap();
+    let again = config.source.unwrap().read().unwrap();
+    assert_eq!(again[0].name, "other");
+}
+
+#[test]
+fn all_faults_of_a_file_are_reported_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("models.toml");
+    let text = r#"
+        other = 1
+        [[model]]
+        max_batch = 0
+        [[model]]
+        name = "printed-digits"
+        [[model]]
+        [[model]]
+        model = "no/such.onnx"
+        [[model]]
+        model_dir = 3
+        typo = true
+        kind = "poem"
+    "#;
+    std::fs::write(&path, text).unwrap();
+    let path = path.display().to_string();
+    let flags = ["--config", &path, "--name", "x", "--keys", "no/such.toml"];
+    let all = config(&flags).unwrap_err().join("\n");
+    for fault in [
+        "other: is not a setting",
+        "model[0]: max_batch is 0",
+        "model[2].name: there is another",
+        "model[3]: model: ",
+        "model[4].model_dir: must be a text",
+        "model[4].typo: is not",
+        "model[4].kind: must be one of",
+        "--name describes one model",
+        "--keys: no/such.toml",
+    ] {
+        assert!(all.contains(fault), "{fault} is not in\n{all}");
+    }
+    let empty = dir.path().join("empty.toml");
+    std::fs::write(&empty, "").unwrap();
+    let all = config(&["--config", &empty.display().to_string()]).unwrap_err();
+    assert!(all[0].contains("[[model]]"), "{all:?}");
 }

@@ -1,7 +1,7 @@
 use std::sync::mpsc;
 
 use super::*;
-use crate::metrics::Unit;
+use crate::metrics::{Metrics, Unit};
 
 /// Answers each image with its first value; every run waits for permission, and tells its size.
 pub(crate) struct Gated {
@@ -33,11 +33,11 @@ pub(crate) fn gated() -> (Arc<Gated>, Gate) {
     )
 }
 
-impl Backend<Images> for Gated {
-    fn run(&self, parts: &[&Images]) -> Result<Vec<Vec<f32>>, RunError> {
+impl Backend<ImageWork> for Gated {
+    fn run(&self, parts: &[&ImageWork]) -> Result<Vec<Vec<f32>>, RunError> {
         let mut scores = Vec::new();
         for part in parts {
-            let Images::Bytes(bytes) = part else {
+            let Images::Bytes(bytes) = &part.images else {
                 panic!("bytes only")
             };
             let firsts = bytes.chunks(IMAGE).map(|image| f32::from(image[0]));
@@ -59,31 +59,26 @@ fn start(
     backend: &Arc<Gated>,
     max_batch: usize,
     max_queue: usize,
-) -> (Batcher<Images>, Arc<Metrics>) {
-    let metrics = Arc::new(Metrics::new(Unit::Images).unwrap());
+) -> (Batcher<ImageWork>, Metrics) {
+    let metrics = Metrics::new().unwrap();
     let limits = Limits {
         max_batch,
         max_queue,
         max_delay: Duration::ZERO,
     };
-    let backend: Arc<dyn Backend<Images>> = Arc::<Gated>::clone(backend);
+    let backend: Arc<dyn Backend<ImageWork>> = Arc::<Gated>::clone(backend);
     (
-        Batcher::start(backend, 1, limits, Arc::clone(&metrics)).unwrap(),
+        Batcher::start(backend, 1, limits, metrics.model("gated", Unit::Images)).unwrap(),
         metrics,
     )
 }
 
-fn images(firsts: &[u8]) -> Images {
-    Images::Bytes(
-        firsts
-            .iter()
-            .flat_map(|&first| [first, 0])
-            .collect::<Vec<_>>()
-            .into(),
-    )
+fn images(firsts: &[u8]) -> ImageWork {
+    let bytes = firsts.iter().flat_map(|&first| [first, 0]);
+    Images::Bytes(bytes.collect::<Vec<_>>().into()).into()
 }
 
-fn submit(batcher: &Batcher<Images>, firsts: &[u8]) -> oneshot::Receiver<Answer> {
+fn submit(batcher: &Batcher<ImageWork>, firsts: &[u8]) -> oneshot::Receiver<Answer> {
     batcher.submit(images(firsts), firsts.len()).unwrap()
 }
 
@@ -114,9 +109,18 @@ fn what_waits_is_merged_up_to_the_limit_and_each_gets_its_own() {
     assert_eq!(fourth.blocking_recv().unwrap(), Ok(vec![5.0, 6.0]));
     batcher.stop();
     let text = metrics.render();
-    assert!(text.contains("model_api_images_total 6"), "{text}");
-    assert!(text.contains("model_api_runs_total 3"), "{text}");
-    assert!(text.contains("model_api_queue_images 0"), "{text}");
+    assert!(
+        text.contains("model_api_images_total{model=\"gated\"} 6"),
+        "{text}"
+    );
+    assert!(
+        text.contains("model_api_runs_total{model=\"gated\"} 3"),
+        "{text}"
+    );
+    assert!(
+        text.contains("model_api_queue_images{model=\"gated\"} 0"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -141,7 +145,9 @@ fn a_full_queue_refuses_until_someone_leaves() {
     assert_eq!(late.blocking_recv().unwrap(), Ok(vec![4.0]));
     batcher.stop();
     assert!(
-        metrics.render().contains("model_api_abandoned_total 1"),
+        metrics
+            .render()
+            .contains("model_api_abandoned_total{model=\"gated\"} 1"),
         "{}",
         metrics.render()
     );
@@ -176,7 +182,7 @@ fn one_bad_request_does_not_spoil_the_batch() {
 #[test]
 fn a_lone_request_waits_for_company_but_not_longer() {
     let (backend, gate) = gated();
-    let metrics = Arc::new(Metrics::new(Unit::Images).unwrap());
+    let metrics = Metrics::new().unwrap().model("gated", Unit::Images);
     // So long that the test would time out, were a full batch to wait for it.
     let limits = Limits {
         max_batch: 2,

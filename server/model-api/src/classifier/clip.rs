@@ -10,7 +10,8 @@ use shared::model_api::Layout;
 
 use super::{Classifier, ClassifierOptions, PixelRange, load_file};
 use crate::text::{
-    Folder, Network, Row, TextLoadError, Words, check_labels, dot, embedding, normalise, prompts,
+    Cache, Embedding, Folder, Network, Row, TextLoadError, Words, cache_key, check_labels, dot,
+    embedding, normalise, prompts,
 };
 use crate::{LoadError, RunError};
 
@@ -46,13 +47,20 @@ impl Default for ClipOptions {
     }
 }
 
-/// The embedded labels.
+/// Prompts whose embeddings are kept for requests that bring labels of their own.
+const KNOWN_PROMPTS: usize = 4096;
+
+/// The embedded labels, and the text encoder for others.
 pub(super) struct ZeroShot {
     /// Of length 1, one for each label.
-    prompts: Vec<Vec<f32>>,
+    prompts: Vec<Embedding>,
     /// Values in an embedding.
     width: usize,
     temperature: f32,
+    template: String,
+    words: Words,
+    network: Network,
+    known: Cache,
 }
 
 impl ZeroShot {
@@ -60,20 +68,54 @@ impl ZeroShot {
         self.width
     }
 
+    pub(super) fn template(&self) -> &str {
+        &self.template
+    }
+
     pub(super) fn classes(&self) -> usize {
         self.prompts.len()
     }
 
-    /// Scores of images from their embeddings, row-major both.
-    pub(super) fn scores(&self, embeddings: &[f32]) -> Result<Vec<f32>, RunError> {
-        let mut scores = Vec::with_capacity(embeddings.len() / self.width * self.classes());
+    /// Scores of images from their embeddings, row-major both: for the labels, or for `prompts` if there are any.
+    pub(super) fn scores(
+        &self,
+        embeddings: &[f32],
+        prompts: Option<&[String]>,
+    ) -> Result<Vec<f32>, RunError> {
+        let others = prompts.map(|prompts| self.embed(prompts)).transpose()?;
+        let prompts = others.as_deref().unwrap_or(&self.prompts);
+        let mut scores = Vec::with_capacity(embeddings.len() / self.width * prompts.len());
         for image in embeddings.chunks_exact(self.width) {
             let mut image = image.to_vec();
             normalise(&mut image)?;
-            let cosines = self.prompts.iter().map(|prompt| dot(&image, prompt));
+            let cosines = prompts.iter().map(|prompt| dot(&image, prompt));
             scores.extend(cosines.map(|cosine| cosine / self.temperature));
         }
         Ok(scores)
+    }
+
+    /// Embeddings of length 1, kept where they are known.
+    fn embed(&self, prompts: &[String]) -> Result<Vec<Embedding>, RunError> {
+        let keys: Vec<_> = prompts.iter().map(|text| cache_key(text, None)).collect();
+        let mut found = self.known.get(&keys);
+        let missing: Vec<usize> = (0..keys.len()).filter(|&at| found[at].is_none()).collect();
+        let tokens: Vec<Vec<i32>> = missing
+            .iter()
+            .map(|&at| self.words.tokens(&prompts[at]).map(|tokens| tokens.ids))
+            .collect::<Result<_, _>>()
+            .map_err(RunError::Model)?;
+        let rows: Vec<Row<'_>> = tokens.iter().map(|ids| Row::from(ids.as_slice())).collect();
+        let new = self.network.run_all(&rows, self.width, |view, row, _| {
+            let mut embedding = row_of(view, row)?;
+            normalise(&mut embedding)?;
+            Ok(Embedding::from(embedding))
+        })?;
+        self.known.put(missing.iter().map(|&at| keys[at]).zip(&new));
+        for (&at, new) in missing.iter().zip(new) {
+            found[at] = Some(new);
+        }
+        // Each was known or has just been encoded, so that nothing is lost here.
+        Ok(found.into_iter().flatten().collect())
     }
 }
 
@@ -121,15 +163,13 @@ fn embed(folder: &Folder, options: &ClipOptions) -> Result<ZeroShot, TextLoadErr
     if let Some(exact) = network.exact_length() {
         words.limit(exact.min(max_tokens));
     }
-    let tokens: Result<Vec<Vec<i32>>, String> = texts
-        .map(|text| words.tokens(&text).map(|tokens| tokens.ids))
-        .collect();
-    let tokens = tokens.map_err(|cause| TextLoadError::File {
+    let texts: Vec<String> = texts.collect();
+    let first = texts.first().map_or("", String::as_str);
+    let first = words.tokens(first).map_err(|cause| TextLoadError::File {
         path: folder.path("tokenizer.json"),
         cause,
     })?;
-    let tokens: Vec<&[i32]> = tokens.iter().map(Vec::as_slice).collect();
-    let first = tokens.first().copied().unwrap_or_default();
+    let first = first.ids.as_slice();
     let failed = |cause| TextLoadError::Trial {
         tokens: first.len(),
         cause,
@@ -145,18 +185,18 @@ fn embed(folder: &Folder, options: &ClipOptions) -> Result<ZeroShot, TextLoadErr
     })?;
     network.choose(output);
     let width = output.shape.last().copied().unwrap_or(0);
-    // One text in a run: the label's embedding must not depend on the other labels.
-    let rows: Vec<Row<'_>> = tokens.iter().map(|ids| Row::from(*ids)).collect();
-    let prompts = network.run_all(&rows, width, |view, row, _| {
-        let mut embedding = row_of(view, row)?;
-        normalise(&mut embedding)?;
-        Ok(embedding)
-    });
-    Ok(ZeroShot {
-        prompts: prompts.map_err(failed)?,
+    // One text in a run (the network's default): a label's embedding must not depend on the other labels.
+    let mut head = ZeroShot {
+        prompts: Vec::new(),
         width,
         temperature: options.temperature,
-    })
+        template: options.template.clone(),
+        words,
+        network,
+        known: Cache::new(KNOWN_PROMPTS),
+    };
+    head.prompts = head.embed(&texts).map_err(failed)?;
+    Ok(head)
 }
 
 fn row_of(view: &rten_tensor::TensorView<'_, f32>, row: usize) -> Result<Vec<f32>, RunError> {

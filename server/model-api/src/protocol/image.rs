@@ -24,6 +24,8 @@ pub(crate) struct ModelInfo {
     pub image: [usize; 3],
     pub classes: usize,
     pub labels: Vec<String>,
+    /// What labels are put into; only of pairs like CLIP.
+    pub template: Option<String>,
     pub max_batch: usize,
 }
 
@@ -39,6 +41,7 @@ impl ModelInfo {
             image,
             classes: classifier.classes(),
             labels: classifier.labels().to_vec(),
+            template: classifier.template().map(str::to_owned),
             max_batch,
         }
     }

@@ -19,6 +19,7 @@ fn model() -> ModelInfo {
         image: [3, 1, 2],
         classes: 3,
         labels: vec![],
+        template: None,
         max_batch: 4,
     }
 }

@@ -23,9 +23,9 @@ pub(super) const TEMPLATE_PROMPT: &str = "template_prompt";
 pub(crate) const LOGITS: &str = "logits";
 
 /// Most bytes in one text. Far more than any model reads, and little enough to tokenize.
-const MAX_TEXT_BYTES: usize = 64 << 10;
+pub(crate) const MAX_TEXT_BYTES: usize = 64 << 10;
 /// Most labels.
-const MAX_LABELS: usize = 1024;
+pub(crate) const MAX_LABELS: usize = 1024;
 /// Most prompts: different templates times labels. Each is as much work as a text.
 const MAX_PROMPTS: usize = 4096;
 

@@ -6,7 +6,10 @@ use serde_json::json;
 use shared::model_api::Layout;
 
 use super::*;
+use crate::batcher::Limits;
 use crate::batcher::tests::{Gate, gated};
+use crate::endpoint::Service;
+use crate::protocol::ModelInfo;
 
 #[allow(dead_code)] // each user needs a part of it
 #[path = "../../tests/support/mod.rs"]
@@ -26,17 +29,22 @@ fn start() -> (Running, Gate) {
         image: [2, 1, 1],
         classes: 1,
         labels: vec![],
+        template: None,
         max_batch: 2,
     };
-    let mut config = ModelApiConfig {
+    let limits = Limits {
         max_batch: 2,
         max_queue: 3,
-        ..ModelApiConfig::default()
+        max_delay: Duration::ZERO,
     };
-    config.max_delay = Duration::ZERO;
-    config.classifier.threads = 1;
     let running = Running::start(move |listener, stop| {
-        serve(listener, config, Service::Images(model, backend), async {
+        let metrics = Metrics::new().unwrap();
+        let service = Service::Images(model, backend);
+        let of_model = metrics.model("gated", service.unit());
+        let endpoint = service.start(1, limits, of_model).unwrap();
+        let registry = Registry::single(endpoint, metrics.clone());
+        let config = ModelApiConfig::default();
+        serve(listener, config, registry, metrics, 1, async {
             let _ = stop.await;
         })
     });
@@ -61,7 +69,7 @@ fn wait_for(running: &Running, metric: &str, value: f64) {
     }
 }
 
-const QUEUE: &str = "model_api_queue_images";
+const QUEUE: &str = "model_api_queue_images{model=\"gated\"}";
 
 #[test]
 fn a_full_queue_says_when_to_come_again() {
@@ -79,7 +87,11 @@ fn a_full_queue_says_when_to_come_again() {
     assert_eq!(refused.status, 503);
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert!(refused.error().contains("full"), "{}", refused.error());
-    assert!((running.metric("model_api_rejected_total{reason=\"queue_full\"}") - 1.0).abs() < 0.1);
+    assert!(
+        (running.metric("model_api_rejected_total{model=\"gated\",reason=\"queue_full\"}") - 1.0)
+            .abs()
+            < 0.1
+    );
 
     for _ in 0..3 {
         gate.permit.send(()).unwrap();
@@ -107,7 +119,7 @@ fn who_goes_away_is_not_run() {
     leaver.send("POST", INFER, &[], &body(&[2, 2]));
     wait_for(&running, QUEUE, 2.0);
     leaver.leave();
-    wait_for(&running, "model_api_abandoned_total", 1.0);
+    wait_for(&running, "model_api_abandoned_total{model=\"gated\"}", 1.0);
     wait_for(&running, QUEUE, 0.0);
     let mut late = running.client();
     late.send("POST", INFER, &[], &body(&[3]));

@@ -10,20 +10,20 @@ use sha2::{Digest, Sha256};
 use super::TextStats;
 
 /// A text's SHA-256: bounded memory however long texts are, and no text is kept in it.
-pub(super) type Key = [u8; 32];
+pub(crate) type Key = [u8; 32];
 
 /// An embedding of length 1.
-pub(super) type Embedding = Arc<[f32]>;
+pub(crate) type Embedding = Arc<[f32]>;
 
 /// Keeps the embeddings that were used last, and counts.
-pub(super) struct Cache {
+pub(crate) struct Cache {
     known: Option<Mutex<LruCache<Key, Embedding>>>,
     encodes: AtomicU64,
     hits: AtomicU64,
 }
 
 /// Of a text behind the soft prompt with this digest, if there is one.
-pub(super) fn key(text: &str, soft: Option<&Key>) -> Key {
+pub(crate) fn key(text: &str, soft: Option<&Key>) -> Key {
     let mut hash = Sha256::new();
     if let Some(digest) = soft {
         // No text begins with this byte.
@@ -36,7 +36,7 @@ pub(super) fn key(text: &str, soft: Option<&Key>) -> Key {
 
 impl Cache {
     /// Keeps at most `capacity`.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             known: NonZeroUsize::new(capacity).map(|size| Mutex::new(LruCache::new(size))),
             encodes: AtomicU64::new(0),
@@ -45,7 +45,7 @@ impl Cache {
     }
 
     /// What is known of each of `keys`.
-    pub(super) fn get(&self, keys: &[Key]) -> Vec<Option<Embedding>> {
+    pub(crate) fn get(&self, keys: &[Key]) -> Vec<Option<Embedding>> {
         let Some(known) = &self.known else {
             return vec![None; keys.len()];
         };
@@ -57,7 +57,7 @@ impl Cache {
     }
 
     /// Remembers new embeddings.
-    pub(super) fn put<'a>(&self, new: impl ExactSizeIterator<Item = (Key, &'a Embedding)>) {
+    pub(crate) fn put<'a>(&self, new: impl ExactSizeIterator<Item = (Key, &'a Embedding)>) {
         self.encodes.fetch_add(new.len() as u64, Ordering::Relaxed);
         if let Some(known) = &self.known {
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +67,7 @@ impl Cache {
         }
     }
 
-    pub(super) fn stats(&self) -> TextStats {
+    pub(crate) fn stats(&self) -> TextStats {
         TextStats {
             encodes: self.encodes.load(Ordering::Relaxed),
             cache_hits: self.hits.load(Ordering::Relaxed),

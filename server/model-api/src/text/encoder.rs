@@ -82,6 +82,19 @@ pub(super) fn prepare(
     }))
 }
 
+/// Texts whose embeddings themselves are asked for: nothing is compared.
+pub(super) fn prepare_embeddings(texts: &[String]) -> Prepared {
+    let piece = |text: &String| Piece {
+        text: text.clone(),
+        soft: None,
+    };
+    Prepared::Embed(Embed {
+        pieces: texts.iter().map(piece).collect(),
+        pairs: Vec::new(),
+        labels: 0,
+    })
+}
+
 impl Encoder {
     /// `shape` is that of the network's output for one text.
     pub(super) fn new(
@@ -103,6 +116,14 @@ impl Encoder {
             temperature: options.temperature,
             cache: Cache::new(options.cache),
         })
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(super) fn words(&self) -> &Words {
+        &self.words
     }
 
     pub(super) fn stats(&self) -> TextStats {
@@ -131,6 +152,10 @@ impl Encoder {
         for part in parts {
             let (own, others) = rest.split_at(part.pieces.len());
             rest = others;
+            if part.labels == 0 {
+                scores.push(own.iter().flat_map(|own| own.iter().copied()).collect());
+                continue;
+            }
             let rows = part.pairs.iter().flat_map(|&(text, begin)| {
                 own[begin..begin + part.labels]
                     .iter()

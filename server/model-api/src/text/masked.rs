@@ -52,6 +52,23 @@ impl Masked {
         }
     }
 
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(super) fn words(&self) -> &Words {
+        &self.words
+    }
+
+    /// Tokens of every text; every token of the vocabulary is tried at its mask.
+    pub(super) fn prepare_vocabulary(&self, texts: &[String]) -> Result<Fill, QueryError> {
+        let queries: Vec<_> = texts
+            .iter()
+            .map(|text| TextQuery::new(text, TextQuery::LABEL_ALONE))
+            .collect();
+        self.fill(&queries, (0..self.width).collect(), None)
+    }
+
     /// Tokens of every text, and of every label word one.
     pub(super) fn prepare(
         &self,
@@ -70,6 +87,16 @@ impl Masked {
             }
             words.push(id);
         }
+        self.fill(queries, words, limits).map(Prepared::Fill)
+    }
+
+    /// Tokens of every text, with one mask each.
+    fn fill(
+        &self,
+        queries: &[TextQuery<'_>],
+        words: Vec<usize>,
+        limits: Option<SoftLimits>,
+    ) -> Result<Fill, QueryError> {
         let mut soft_prompts = SoftPrompts::new(limits);
         let (mut texts, mut soft, mut masks) = (Vec::new(), Vec::new(), Vec::new());
         for (text, query) in queries.iter().enumerate() {
@@ -94,12 +121,12 @@ impl Masked {
             })?);
             texts.push(tokens.ids);
         }
-        Ok(Prepared::Fill(Fill {
+        Ok(Fill {
             texts,
             soft,
             masks,
             words,
-        }))
+        })
     }
 
     /// Scores of each request, row-major.

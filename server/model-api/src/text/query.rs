@@ -151,6 +151,7 @@ pub(crate) struct Embed {
     pub pieces: Vec<Piece>,
     /// For each text, where in `pieces` it is, and where the prompts of its template begin.
     pub pairs: Vec<(usize, usize)>,
+    /// 0 asks for the embeddings of all pieces themselves.
     pub labels: usize,
 }
 

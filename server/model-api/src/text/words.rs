@@ -154,6 +154,37 @@ impl Words {
         }
     }
 
+    /// The one token that is meant by `text`: the token of exactly this name, else what the text becomes.
+    pub(crate) fn token(&self, text: &str) -> Result<usize, QueryError> {
+        if let Some(id) = self.tokenizer.token_to_id(text) {
+            return Ok(id as usize);
+        }
+        let encoding = self.tokenizer.encode(text, false);
+        match encoding.as_ref().map(|encoding| encoding.get_ids()) {
+            Ok([id]) if Some(*id) != self.unknown => Ok(*id as usize),
+            _ => Err(QueryError::Word {
+                word: text.to_owned(),
+                tokens: encoding.map_or_else(|_| Vec::new(), |found| found.get_tokens().to_vec()),
+            }),
+        }
+    }
+
+    /// What tokens stand for, special ones left out; empty if they stand for nothing.
+    pub(crate) fn text(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, true).unwrap_or_default()
+    }
+
+    /// What one token stands for; its name if that is nothing, as of special tokens.
+    pub(crate) fn token_text(&self, token: usize) -> String {
+        let id = u32::try_from(token).unwrap_or(u32::MAX);
+        let text = self.text(&[id]);
+        if text.is_empty() {
+            self.tokenizer.id_to_token(id).unwrap_or_default()
+        } else {
+            text
+        }
+    }
+
     /// The mask token and its number.
     pub(crate) fn mask(&self, folder: &Folder) -> Option<(String, i32)> {
         let stated = token_text(&folder.tokenizer_config["mask_token"]);

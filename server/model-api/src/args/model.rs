@@ -1,0 +1,347 @@
+//! The flags that describe one model; in a file of several models, the settings of each.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use shared::model_api::Layout;
+
+use super::ConfigFaults;
+use crate::config::{cores, lines};
+use crate::hub::Hub;
+use crate::{ClassifierOptions, ModelConfig, PixelRange, Served, TextKind};
+
+/// What describes one model.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ModelArgs {
+    /// The model: an image classifier in ONNX, in one file
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+
+    /// A model in a folder, as the Hugging Face hub has them: a sentence encoder or masked language model
+    /// (config.json, tokenizer.json, model.onnx or onnx/model.onnx), or a pair like CLIP
+    /// (vision_model.onnx, text_model.onnx, preprocessor_config.json), which takes images
+    #[arg(long, value_name = "DIR")]
+    pub model_dir: Option<PathBuf>,
+
+    /// A model of the Hugging Face hub by name, like Xenova/all-MiniLM-L6-v2: its files are fetched into --cache-dir, and
+    /// used as with --model-dir. HF_TOKEN and HF_ENDPOINT in the environment count
+    #[arg(long, value_name = "NAME")]
+    pub hub: Option<String>,
+
+    /// Branch, tag or commit of --hub [default: main]
+    #[arg(long)]
+    pub revision: Option<String>,
+
+    /// Where files of --hub are kept, and found again where there is no network [default: $HF_HOME/hub, or
+    /// ~/.cache/huggingface/hub]
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// What the text model is [default: found out from its files]
+    #[arg(long, value_enum)]
+    pub kind: Option<TextKind>,
+
+    /// Tokens that are kept of a text [default: what the model's files say]
+    #[arg(long, value_name = "TOKENS")]
+    pub max_tokens: Option<usize>,
+
+    /// What cosines are divided by [default: 0.05; for pairs like CLIP 0.01]
+    #[arg(long)]
+    pub temperature: Option<f32>,
+
+    /// Embeddings that a sentence encoder keeps [default: 16384]
+    #[arg(long, value_name = "EMBEDDINGS")]
+    pub cache: Option<usize>,
+
+    /// What labels are put into, at `{}` [default: a photo of a {}. for pairs like CLIP, {} for sentence encoders].
+    /// For masked language models: what a text is put into, with the mask, before --labels are tried there
+    #[arg(long)]
+    pub template: Option<String>,
+
+    /// Names of the classes, one a line, in order. For text models: the labels of their text-classification, which
+    /// is not offered without
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+
+    /// The model's name in the protocol [default: the file's or folder's name]
+    #[arg(long)]
+    pub name: Option<String>,
+
+    /// Order of the dimensions of the model's input, and of the images sent [default: nchw]
+    #[arg(long, value_enum)]
+    pub layout: Option<LayoutArg>,
+
+    /// What the model wants black and white to be: 0:1, -1:1, 0:255, any LOW:HIGH, or imagenet
+    /// [default: 0:1]
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    pub range: Option<String>,
+
+    /// The model's output that holds the scores [default: its first]
+    #[arg(long)]
+    pub output: Option<String>,
+
+    /// Height and width of an image, if the model leaves them open
+    #[arg(long, value_name = "HEIGHTxWIDTH")]
+    pub size: Option<String>,
+
+    /// Most images or texts in one request and in one run of the model [default: 256]
+    #[arg(long, value_name = "COUNT")]
+    pub max_batch: Option<usize>,
+
+    /// Most images or texts that wait; beyond them requests get 503 and Retry-After [default: 4096]
+    #[arg(long, value_name = "COUNT")]
+    pub max_queue: Option<usize>,
+
+    /// How long a request waits for others to share its run, in microseconds [default: 1000]
+    #[arg(long, value_name = "MICROSECONDS")]
+    pub max_delay_us: Option<u64>,
+
+    /// Threads that run the model [default: the processor's cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+/// `--layout`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LayoutArg {
+    /// batch, channel, row, column
+    Nchw,
+    /// batch, row, column, channel
+    Nhwc,
+}
+
+/// Longest time that a request may be made to wait for others.
+const MAX_DELAY: Duration = Duration::from_secs(1);
+/// More images than this in one run only cost memory.
+const MAX_BATCH: usize = 65_536;
+/// More threads than this are a mistake.
+const MAX_THREADS: usize = 1024;
+
+impl ModelArgs {
+    /// Checks the settings and reads the files.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub(crate) fn read(&self) -> Result<ModelConfig, ConfigFaults> {
+        let mut faults = Vec::new();
+        if let Some(args) = self.fetched(&mut faults) {
+            return args.read();
+        }
+        let default = ModelConfig::default();
+        let max_batch = self.max_batch.unwrap_or(default.max_batch);
+        let max_queue = match self.max_queue {
+            Some(stated) => stated,
+            None => default.max_queue.max(max_batch),
+        };
+        let mut limit = |flag: &str, value: usize, low: usize, high: usize| {
+            if !(low..=high).contains(&value) {
+                faults.push(format!(
+                    "{flag} is {value}, but must be from {low} to {high}"
+                ));
+            }
+        };
+        limit("--max-batch", max_batch, 1, MAX_BATCH);
+        limit("--max-queue", max_queue, max_batch, usize::MAX);
+        limit("--threads", self.threads.unwrap_or(1), 1, MAX_THREADS);
+        let max_delay = self
+            .max_delay_us
+            .map_or(default.max_delay, Duration::from_micros);
+        if max_delay > MAX_DELAY {
+            faults.push(format!(
+                "--max-delay-us is {}, but must be at most {}",
+                max_delay.as_micros(),
+                MAX_DELAY.as_micros()
+            ));
+        }
+        let name = self.name(&mut faults);
+        let threads = self.threads.unwrap_or_else(cores);
+        let folder = self.folder(threads, &mut faults);
+        let served = folder.unwrap_or_else(|| self.file(threads, &mut faults));
+        if !faults.is_empty() {
+            return Err(ConfigFaults { faults });
+        }
+        Ok(ModelConfig {
+            name,
+            served,
+            threads,
+            max_batch,
+            max_queue,
+            max_delay,
+        })
+    }
+
+    /// With `--hub`, the same of the folder that its files stand in. Faults if they cannot be had.
+    fn fetched(&self, faults: &mut Vec<String>) -> Option<Self> {
+        let companions = [
+            ("--revision", self.revision.is_some()),
+            ("--cache-dir", self.cache_dir.is_some()),
+        ];
+        let Some(name) = &self.hub else {
+            for (flag, _) in companions.into_iter().filter(|(_, given)| *given) {
+                faults.push(format!(
+                    "{flag} is of a model of the hub: give it with --hub NAME"
+                ));
+            }
+            return None;
+        };
+        if self.model.is_some() || self.model_dir.is_some() {
+            faults.push("--hub says where the model is: leave --model and --model-dir away".into());
+            return None;
+        }
+        let hub = Hub::from_env(self.cache_dir.clone());
+        match hub.fetch(name, self.revision.as_deref()) {
+            Ok(dir) => Some(Self {
+                // The folder is named by its commit.
+                name: self.name.clone().or_else(|| {
+                    let last = name.rsplit('/').next();
+                    last.map(str::to_owned)
+                }),
+                model_dir: Some(dir),
+                hub: None,
+                revision: None,
+                cache_dir: None,
+                ..self.clone()
+            }),
+            Err(fault) => {
+                faults.push(format!("--hub: {fault}"));
+                None
+            }
+        }
+    }
+
+    /// The flags that were given.
+    pub(super) fn given(&self) -> Vec<&'static str> {
+        let flags = [
+            ("--model", self.model.is_some()),
+            ("--model-dir", self.model_dir.is_some()),
+            ("--hub", self.hub.is_some()),
+            ("--revision", self.revision.is_some()),
+            ("--cache-dir", self.cache_dir.is_some()),
+            ("--kind", self.kind.is_some()),
+            ("--max-tokens", self.max_tokens.is_some()),
+            ("--temperature", self.temperature.is_some()),
+            ("--cache", self.cache.is_some()),
+            ("--template", self.template.is_some()),
+            ("--labels", self.labels.is_some()),
+            ("--name", self.name.is_some()),
+            ("--layout", self.layout.is_some()),
+            ("--range", self.range.is_some()),
+            ("--output", self.output.is_some()),
+            ("--size", self.size.is_some()),
+            ("--max-batch", self.max_batch.is_some()),
+            ("--max-queue", self.max_queue.is_some()),
+            ("--max-delay-us", self.max_delay_us.is_some()),
+            ("--threads", self.threads.is_some()),
+        ];
+        let given = flags.into_iter().filter(|(_, given)| *given);
+        given.map(|(flag, _)| flag).collect()
+    }
+
+    /// The model's name: as given, else the file's or folder's, else the embedded model's.
+    fn name(&self, faults: &mut Vec<String>) -> String {
+        let folder = self.model_dir.as_deref().and_then(Path::file_name);
+        let stem = self.model.as_deref().and_then(Path::file_stem);
+        let name = match (&self.name, folder.or(stem)) {
+            (Some(name), _) => name.clone(),
+            (None, Some(stem)) => stem.to_string_lossy().into_owned(),
+            (None, None) => ModelConfig::default().name,
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        // The name is a segment of the path; `.` and `..` would be read as steps.
+        if name.is_empty() || !name.chars().all(plain) || name.chars().all(|c| c == '.') {
+            faults.push(format!(
+                "--name is `{name}`, but must be of letters, digits, `-`, `.` and `_`"
+            ));
+        }
+        name
+    }
+
+    /// The image classifier in one file, or the embedded one.
+    fn file(&self, threads: usize, faults: &mut Vec<String>) -> Served {
+        let Some(path) = &self.model else {
+            let useless = [
+                ("--labels", self.labels.is_some()),
+                ("--layout", self.layout.is_some()),
+                ("--range", self.range.is_some()),
+                ("--output", self.output.is_some()),
+                ("--size", self.size.is_some()),
+            ];
+            for (flag, _) in useless.into_iter().filter(|(_, given)| *given) {
+                faults.push(format!(
+                    "{flag} describes a model: give it with --model FILE"
+                ));
+            }
+            return Served::printed_digits(threads);
+        };
+        let model = read("--model", path, faults, |path| std::fs::read(path)).unwrap_or_default();
+        let labels = self.label_names(faults).unwrap_or_default();
+        let range = self.range.as_deref().unwrap_or("0:1").parse::<PixelRange>();
+        let range = range.unwrap_or_else(|fault| {
+            faults.push(format!("--range: {fault}"));
+            PixelRange::UNIT
+        });
+        let size = self.image_size(faults);
+        let options = ClassifierOptions {
+            layout: match self.layout {
+                Some(LayoutArg::Nhwc) => Layout::Nhwc,
+                Some(LayoutArg::Nchw) | None => Layout::Nchw,
+            },
+            range,
+            output: self.output.clone(),
+            labels,
+            size,
+            threads,
+        };
+        Served::Classifier {
+            onnx: Cow::Owned(model),
+            options,
+        }
+    }
+
+    /// The lines of `--labels`.
+    pub(super) fn label_names(&self, faults: &mut Vec<String>) -> Option<Vec<String>> {
+        let path = self.labels.as_ref()?;
+        let labels = read("--labels", path, faults, |path| {
+            std::fs::read_to_string(path)
+        })?;
+        if labels.trim().is_empty() {
+            faults.push(format!("--labels: {} is empty", path.display()));
+        }
+        Some(lines(&labels))
+    }
+
+    /// `--size`
+    pub(super) fn image_size(&self, faults: &mut Vec<String>) -> Option<(usize, usize)> {
+        let text = self.size.as_deref()?;
+        let size = parse_size(text);
+        if size.is_none() {
+            faults.push(format!("--size is `{text}`, but must be like 224x224"));
+        }
+        size
+    }
+}
+
+fn read<T>(
+    flag: &str,
+    path: &Path,
+    faults: &mut Vec<String>,
+    read: impl FnOnce(&Path) -> std::io::Result<T>,
+) -> Option<T> {
+    read(path)
+        .map_err(|error| {
+            faults.push(format!(
+                "{flag}: {} cannot be read: {error}",
+                path.display()
+            ));
+        })
+        .ok()
+}
+
+/// `HEIGHTxWIDTH`
+fn parse_size(text: &str) -> Option<(usize, usize)> {
+    let side = |text: &str| text.parse().ok().filter(|side| (1..=4096).contains(side));
+    let (height, width) = text.split_once('x')?;
+    Some((side(height)?, side(width)?))
+}

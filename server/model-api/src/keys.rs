@@ -1,0 +1,419 @@
+//! Who may call, and how much: API keys, each with a pace and a quota of its own.
+//!
+//! The file holds keys' SHA-256 only. What was used today is this process's knowledge: it is kept when the file is read
+//! again, and forgotten when the process ends.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use shared::fault::{Fault, Reader};
+
+use crate::args::{ConfigFaults, tables, toml_file};
+use crate::error::ApiError;
+
+type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One line of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeySpec {
+    pub name: String,
+    /// Of the key's bytes.
+    pub sha256: [u8; 32],
+    pub requests_per_minute: Option<NonZeroU32>,
+    pub queries_per_minute: Option<NonZeroU32>,
+    /// From midnight to midnight, UTC.
+    pub queries_per_day: Option<u64>,
+    /// Whether it may load and unload models.
+    pub admin: bool,
+}
+
+/// A key and what it has used.
+pub(crate) struct Key<C: Clock = DefaultClock> {
+    pub spec: KeySpec,
+    requests: Option<Limiter<C>>,
+    queries: Option<Limiter<C>>,
+    used: Mutex<Used>,
+    clock: C,
+}
+
+/// Queries of one day.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    /// Since 1970, UTC.
+    day: u64,
+    queries: u64,
+}
+
+/// All keys, by their SHA-256.
+#[derive(Default)]
+pub(crate) struct Keys {
+    known: HashMap<[u8; 32], Arc<Key>>,
+}
+
+impl Keys {
+    /// The keys of a file. Those that `before` had too, unchanged, go on with what they have used.
+    pub(crate) fn new(specs: Vec<KeySpec>, before: &Self) -> Self {
+        let keep = |spec: KeySpec| {
+            let known = before.known.get(&spec.sha256);
+            let key = match known.filter(|known| known.spec == spec) {
+                Some(known) => Arc::clone(known),
+                None => {
+                    let key = Key::new(spec, DefaultClock::default());
+                    if let Some(known) = known {
+                        *key.lock() = *known.lock();
+                    }
+                    Arc::new(key)
+                }
+            };
+            (key.spec.sha256, key)
+        };
+        Self {
+            known: specs.into_iter().map(keep).collect(),
+        }
+    }
+
+    /// The key of an `Authorization` header. What is compared are digests, whose bytes nobody can choose one by one.
+    pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<Arc<Key>> {
+        let value = authorization?;
+        let (scheme, key) = value.split_at_checked(7)?;
+        if !scheme.eq_ignore_ascii_case(b"bearer ") {
+            return None;
+        }
+        let digest: [u8; 32] = Sha256::digest(key.trim_ascii()).into();
+        self.known.get(&digest).map(Arc::clone)
+    }
+}
+
+impl<C: Clock + Clone> Key<C> {
+    fn new(spec: KeySpec, clock: C) -> Self {
+        let limiter = |rate: Option<NonZeroU32>| {
+            // A minute's worth may come at once.
+            rate.map(|rate| RateLimiter::direct_with_clock(Quota::per_minute(rate), clock.clone()))
+        };
+        Self {
+            requests: limiter(spec.requests_per_minute),
+            queries: limiter(spec.queries_per_minute),
+            used: Mutex::default(),
+            spec,
+            clock,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One request more.
+    pub(crate) fn request(&self) -> Result<(), ApiError> {
+        let Some(limiter) = &self.requests else {
+            return Ok(());
+        };
+        limiter.check().map_err(|refused| ApiError::TooFast {
+            what: "requests",
+            wait: refused.wait_time_from(self.clock.now()),
+        })
+    }
+
+    /// `queries` more, at the time `now` since 1970.
+    fn query(&self, queries: usize, now: Duration) -> Result<(), ApiError> {
+        let count = u64::try_from(queries).unwrap_or(u64::MAX);
+        let day = now.as_secs() / DAY.as_secs();
+        let mut used = self.lock();
+        if used.day != day {
+            *used = Used { day, queries: 0 };
+        }
+        let after = used.queries.saturating_add(count);
+        if let Some(quota) = self.spec.queries_per_day
+            && after > quota
+        {
+            let today = Duration::from_secs(now.as_secs() % DAY.as_secs());
+            return Err(ApiError::UsedUp {
+                quota,
+                wait: DAY - today,
+            });
+        }
+        if let (Some(limiter), Some(most)) = (&self.queries, self.spec.queries_per_minute) {
+            let asked = u32::try_from(queries).ok().and_then(NonZeroU32::new);
+            let asked = asked.unwrap_or(NonZeroU32::MIN);
+            match limiter.check_n(asked) {
+                Ok(Ok(())) => {}
+                Ok(Err(refused)) => {
+                    return Err(ApiError::TooFast {
+                        what: "queries",
+                        wait: refused.wait_time_from(self.clock.now()),
+                    });
+                }
+                Err(_) => {
+                    return Err(ApiError::BadRequest(format!(
+                        "{queries} queries in one request are more than this key's {most} a minute; send fewer"
+                    )));
+                }
+            }
+        }
+        used.queries = after;
+        Ok(())
+    }
+
+    /// Gives back queries of today that were not answered.
+    fn give_back(&self, queries: usize) {
+        let mut used = self.lock();
+        used.queries = used.queries.saturating_sub(queries as u64);
+    }
+}
+
+/// What is known of one request while it is answered: whose it is, which model it is for, and how much it asks.
+#[derive(Default)]
+pub(crate) struct Caller {
+    key: Option<Arc<Key>>,
+    model: OnceLock<String>,
+    queries: AtomicUsize,
+}
+
+impl Caller {
+    pub(crate) fn new(key: Option<Arc<Key>>) -> Self {
+        Self {
+            key,
+            ..Self::default()
+        }
+    }
+
+    /// The key's name.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.key.as_ref().map(|key| key.spec.name.as_str())
+    }
+
+    pub(crate) fn is_admin(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| key.spec.admin)
+    }
+
+    /// The request is for this model, which exists.
+    pub(crate) fn asks(&self, model: &str) {
+        // The first one counts; there is no second.
+        let _ = self.model.set(model.to_owned());
+    }
+
+    /// The model, empty if it is not known or does not exist.
+    pub(crate) fn model(&self) -> &str {
+        self.model.get().map_or("", String::as_str)
+    }
+
+    /// Queries that were let through.
+    pub(crate) fn queries(&self) -> usize {
+        self.queries.load(Ordering::Relaxed)
+    }
+
+    /// Charges `queries`: images or texts.
+    pub(crate) fn charge(&self, queries: usize) -> Result<(), ApiError> {
+        if let Some(key) = &self.key {
+            // A clock before 1970 counts from there.
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            key.query(queries, now.unwrap_or_default())?;
+        }
+        self.queries.fetch_add(queries, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What was charged was not taken.
+    pub(crate) fn refund(&self, queries: usize) {
+        if let Some(key) = &self.key {
+            key.give_back(queries);
+        }
+        self.queries.fetch_sub(queries, Ordering::Relaxed);
+    }
+}
+
+/// Reads a file of keys.
+///
+/// # Errors
+/// All faults at once.
+pub(crate) fn read(path: &Path) -> Result<Vec<KeySpec>, ConfigFaults> {
+    let value = toml_file("--keys", path)?;
+    let mut faults = Vec::new();
+    let specs = parse(&value, &mut faults);
+    if faults.is_empty() {
+        return Ok(specs);
+    }
+    let text = |fault: &Fault| format!("{}: {fault}", path.display());
+    Err(ConfigFaults {
+        faults: faults.iter().map(text).collect(),
+    })
+}
+
+fn parse(value: &Value, faults: &mut Vec<Fault>) -> Vec<KeySpec> {
+    let mut specs: Vec<KeySpec> = Vec::new();
+    for (at, entry) in tables("key", value, faults).iter().enumerate() {
+        let mut reader = Reader::new(&format!("key[{at}]"), entry, faults);
+        let spec = key(&mut reader);
+        if specs.iter().any(|known| known.name == spec.name) {
+            reader.fault("name", "is another key's name too");
+        }
+        if specs.iter().any(|known| known.sha256 == spec.sha256) {
+            reader.fault("sha256", "is another key's too");
+        }
+        reader.finish();
+        specs.push(spec);
+    }
+    specs
+}
+
+fn key(reader: &mut Reader<'_>) -> KeySpec {
+    let name = reader.text("name", None);
+    // It stands in the log, one line for a request.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._@".contains(c);
+    if reader.has("name") && (name.is_empty() || !name.chars().all(plain)) {
+        reader.fault("name", "must be of letters, digits, `-`, `.`, `_` and `@`");
+    }
+    let given = reader.has("sha256");
+    let sha256 = digest(&reader.text("sha256", None));
+    if given && sha256.is_none() {
+        // The value is not shown: somebody may have written the key itself.
+        reader.fault(
+            "sha256",
+            "must be the key's SHA-256, 64 hexadecimal digits: printf %s \"$KEY\" | sha256sum",
+        );
+    }
+    let mut rate = |key: &'static str| {
+        let given = reader.has(key);
+        let rate = reader.whole(key, 1..=u64::from(u32::MAX), Some(1));
+        let rate = u32::try_from(rate).ok().and_then(NonZeroU32::new);
+        rate.filter(|_| given)
+    };
+    let (requests_per_minute, queries_per_minute) =
+        (rate("requests_per_minute"), rate("queries_per_minute"));
+    let limited = reader.has("queries_per_day");
+    let queries_per_day = reader.whole("queries_per_day", 1..=u64::MAX, Some(1));
+    KeySpec {
+        name,
+        sha256: sha256.unwrap_or_default(),
+        requests_per_minute,
+        queries_per_minute,
+        queries_per_day: limited.then_some(queries_per_day),
+        admin: reader.flag("admin", false),
+    }
+}
+
+fn digest(text: &str) -> Option<[u8; 32]> {
+    shared::transcript::unhex(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec() -> KeySpec {
+        KeySpec {
+            name: "clinic".into(),
+            sha256: Sha256::digest(b"secret").into(),
+            requests_per_minute: NonZeroU32::new(2),
+            queries_per_minute: NonZeroU32::new(10),
+            queries_per_day: Some(15),
+            admin: false,
+        }
+    }
+
+    const NOON: Duration = Duration::from_secs(20_000 * 86_400 + 43_200);
+
+    #[test]
+    fn pace_and_quota_are_kept_and_say_how_long_to_wait() {
+        let clock = FakeRelativeClock::default();
+        let key = Key::new(spec(), clock.clone());
+        key.request().unwrap();
+        key.request().unwrap();
+        let Err(ApiError::TooFast { what, wait }) = key.request() else {
+            panic!("a third request was let through")
+        };
+        assert_eq!((what, wait.as_secs()), ("requests", 30));
+
+        key.query(10, NOON).unwrap();
+        let refused = key.query(1, NOON).unwrap_err();
+        assert!(
+            matches!(refused, ApiError::TooFast { what: "queries", wait } if wait.as_secs() == 6)
+        );
+        assert!(matches!(
+            key.query(11, NOON),
+            Err(ApiError::UsedUp { quota: 15, wait }) if wait.as_secs() == 43_200
+        ));
+        clock.advance(Duration::from_secs(60));
+        // What was refused was not counted: five are left of today's.
+        key.query(5, NOON).unwrap();
+        assert!(matches!(key.query(1, NOON), Err(ApiError::UsedUp { .. })));
+        key.give_back(1);
+        key.query(1, NOON).unwrap();
+        clock.advance(Duration::from_secs(60));
+        key.query(10, NOON + DAY).unwrap();
+        // More than a minute's worth never fits.
+        let mut wide = spec();
+        wide.queries_per_day = None;
+        let key = Key::new(wide, clock);
+        assert!(matches!(key.query(11, NOON), Err(ApiError::BadRequest(_))));
+    }
+
+    #[test]
+    fn keys_are_found_by_their_digest_and_keep_what_they_used() {
+        let keys = Keys::new(vec![spec()], &Keys::default());
+        assert!(keys.find(Some(b"Bearer secret")).is_some());
+        assert!(keys.find(Some(b"bearer secret ")).is_some());
+        for wrong in ["Bearer Secret", "Basic secret", "secret", "", "Bearer "] {
+            assert!(keys.find(Some(wrong.as_bytes())).is_none(), "{wrong}");
+        }
+        assert!(keys.find(None).is_none());
+        keys.find(Some(b"Bearer secret"))
+            .unwrap()
+            .query(9, NOON)
+            .unwrap();
+        let mut changed = spec();
+        changed.queries_per_minute = None;
+        let again = Keys::new(vec![changed], &keys);
+        let key = again.find(Some(b"Bearer secret")).unwrap();
+        key.query(6, NOON).unwrap();
+        assert!(matches!(key.query(1, NOON), Err(ApiError::UsedUp { .. })));
+    }
+
+    #[test]
+    fn all_faults_of_a_file_are_named_and_no_key_is_shown() {
+        let digest = "00".repeat(32);
+        let value = json!({ "key": [
+            { "name": "a", "sha256": digest, "queries_per_day": 5, "admin": true },
+            { "name": "a", "sha256": "my-secret", "requests_per_minute": 0 },
+            { "name": "a b", "sha256": digest, "typo": 1 },
+            { },
+        ], "other": 1 });
+        let mut faults = Vec::new();
+        let specs = parse(&value, &mut faults);
+        assert!(specs[0].admin && specs[0].queries_per_day == Some(5));
+        let all: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        let all = all.join("\n");
+        for fault in [
+            "other: is not",
+            "key[1].name",
+            "key[1].sha256: must be",
+            "key[1].requests_per_minute",
+            "key[2].name",
+            "key[2].sha256: is another",
+            "key[2].typo",
+            "key[3].name: is missing",
+            "key[3].sha256: is missing",
+        ] {
+            assert!(all.contains(fault), "{fault} is not in\n{all}");
+        }
+        assert!(!all.contains("my-secret"), "{all}");
+        let mut none = Vec::new();
+        assert!(parse(&json!({}), &mut none).is_empty());
+        assert!(none[0].to_string().contains("[[key]]"));
+    }
+}

@@ -1,0 +1,180 @@
+//! What is answered.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::endpoint::{Columns, Endpoint};
+use crate::probability::{log_softmax, top};
+
+/// What the columns of the scores are called.
+pub(crate) enum Names {
+    Labels(Vec<String>),
+    /// The tokens of a masked language model.
+    Vocabulary,
+}
+
+/// Answers of one token each.
+pub(crate) struct Tokens {
+    pub(super) names: Names,
+    /// Which of the model's classes the labels are, if they are not all of them in order.
+    pub(super) columns: Option<Columns>,
+    /// How many alternatives are answered; none if no log-probabilities are.
+    pub(super) top: Option<usize>,
+    pub(super) prompt_tokens: usize,
+}
+
+/// A token and ln of its probability among all that were possible.
+type Token = (String, f64);
+
+impl Tokens {
+    pub(super) fn chat(&self, endpoint: &Endpoint, scores: &[f32]) -> Value {
+        let entry = |(token, logprob): &Token| json!({ "token": token, "logprob": logprob, "bytes": token.as_bytes() });
+        let choice = |(index, (chosen, others)): (usize, (Token, Vec<Token>))| {
+            let logprobs = self.top.map(|_| {
+                let mut content = entry(&chosen);
+                content["top_logprobs"] = others.iter().map(entry).collect();
+                json!({ "content": [content], "refusal": null })
+            });
+            json!({
+                "index": index,
+                "message": { "role": "assistant", "content": chosen.0, "refusal": null },
+                "logprobs": logprobs,
+                "finish_reason": "stop",
+            })
+        };
+        let choices: Vec<Value> = self
+            .rows(endpoint, scores)
+            .enumerate()
+            .map(choice)
+            .collect();
+        self.whole("chatcmpl", "chat.completion", endpoint, choices)
+    }
+
+    pub(super) fn completion(&self, endpoint: &Endpoint, scores: &[f32]) -> Value {
+        let choice = |(index, (chosen, others)): (usize, (Token, Vec<Token>))| {
+            let logprobs = self.top.map(|_| {
+                let mut alternatives = Map::new();
+                for (token, logprob) in &others {
+                    // Tokens that read alike: the likeliest stands for all.
+                    alternatives.entry(token).or_insert_with(|| json!(logprob));
+                }
+                json!({
+                    "tokens": [chosen.0],
+                    "token_logprobs": [chosen.1],
+                    "top_logprobs": [alternatives],
+                    "text_offset": [0],
+                })
+            });
+            json!({
+                "index": index,
+                "text": chosen.0,
+                "logprobs": logprobs,
+                "finish_reason": "stop",
+            })
+        };
+        let choices: Vec<Value> = self
+            .rows(endpoint, scores)
+            .enumerate()
+            .map(choice)
+            .collect();
+        self.whole("cmpl", "text_completion", endpoint, choices)
+    }
+
+    fn whole(&self, prefix: &str, object: &str, endpoint: &Endpoint, choices: Vec<Value>) -> Value {
+        let (created, id) = (now(), id(prefix));
+        let completion_tokens = choices.len();
+        json!({
+            "id": id,
+            "object": object,
+            "created": created,
+            "model": endpoint.name(),
+            "choices": choices,
+            "usage": {
+                "prompt_tokens": self.prompt_tokens,
+                "completion_tokens": completion_tokens,
+                "total_tokens": self.prompt_tokens + completion_tokens,
+            },
+        })
+    }
+
+    /// For each row of scores the likeliest token, and the likeliest alternatives, itself among them.
+    fn rows<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        scores: &'a [f32],
+    ) -> impl Iterator<Item = (Token, Vec<Token>)> + 'a {
+        let width = match (&self.columns, &self.names, endpoint) {
+            (Some((all, _)), ..) => *all,
+            (None, Names::Labels(labels), _) => labels.len(),
+            (None, Names::Vocabulary, Endpoint::Texts(texts)) => texts.model.width(),
+            (None, Names::Vocabulary, Endpoint::Images(images)) => images.info.classes,
+        };
+        scores.chunks_exact(width.max(1)).map(move |row| {
+            let chosen = self.columns.as_ref();
+            let chosen = chosen.map(|(_, at)| at.iter().map(|&at| row[at]).collect::<Vec<f32>>());
+            let logs = log_softmax(chosen.as_deref().unwrap_or(row));
+            let token = |at: usize| (self.name(endpoint, at), logs[at]);
+            let best = top(&logs, self.top.unwrap_or(0).max(1));
+            let likeliest = best.first().copied().unwrap_or(0);
+            let others = best.into_iter().take(self.top.unwrap_or(0));
+            (token(likeliest), others.map(token).collect())
+        })
+    }
+
+    fn name(&self, endpoint: &Endpoint, at: usize) -> String {
+        match (&self.names, endpoint) {
+            (Names::Labels(labels), _) => labels[at].clone(),
+            (Names::Vocabulary, Endpoint::Texts(texts)) => texts.model.words().token_text(at),
+            (Names::Vocabulary, Endpoint::Images(images)) => images.label(at),
+        }
+    }
+}
+
+/// The answer to `POST /v1/embeddings`.
+pub(super) fn embeddings(
+    model: &str,
+    values: &[f32],
+    width: usize,
+    base64: bool,
+    tokens: usize,
+) -> Value {
+    let entry = |(index, row): (usize, &[f32])| {
+        let embedding = if base64 {
+            let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+            json!(STANDARD.encode(bytes))
+        } else {
+            json!(row)
+        };
+        json!({ "object": "embedding", "index": index, "embedding": embedding })
+    };
+    let data: Vec<Value> = values
+        .chunks_exact(width.max(1))
+        .enumerate()
+        .map(entry)
+        .collect();
+    json!({
+        "object": "list",
+        "data": data,
+        "model": model,
+        "usage": { "prompt_tokens": tokens, "total_tokens": tokens },
+    })
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
+}
+
+/// Different in one process, and hardly ever the same in two.
+fn id(prefix: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanos = nanos.map_or(0, |now| now.as_nanos());
+    format!("{prefix}-{nanos:x}{next:x}")
+}

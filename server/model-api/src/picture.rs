@@ -1,0 +1,238 @@
+//! From PNG, JPEG or WebP to the pixels that a model takes.
+
+use std::borrow::Cow;
+use std::io::Cursor;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
+use shared::model_api::Layout;
+
+use crate::error::ApiError;
+use crate::protocol::ModelInfo;
+
+/// Longest side of an image that is taken.
+const MAX_SIDE: u32 = 8192;
+/// Most memory that decoding may take.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Whether these bytes begin like an image of a kind that is taken.
+pub(crate) fn is_image(bytes: &[u8]) -> bool {
+    image::guess_format(bytes).is_ok()
+}
+
+/// The image in a text: base64, bare or as a data URL.
+pub(crate) fn from_text(text: &str, info: &ModelInfo) -> Result<Vec<u8>, ApiError> {
+    let base64 = match text.strip_prefix("data:") {
+        None if text.starts_with("http://") || text.starts_with("https://") => {
+            return Err(bad(
+                "the image is an address, but this server fetches nothing; send its bytes: base64, or a data URL",
+            ));
+        }
+        None => text,
+        Some(url) => url
+            .split_once(',')
+            .filter(|(head, _)| head.ends_with(";base64"))
+            .map(|(_, data)| data)
+            .ok_or_else(|| bad("the data URL of the image must be like data:image/png;base64,…"))?,
+    };
+    // Mail and shells break lines.
+    let base64: Cow<'_, str> = if base64.contains(['\n', '\r']) {
+        base64.replace(['\n', '\r'], "").into()
+    } else {
+        base64.into()
+    };
+    let bytes = STANDARD
+        .decode(base64.as_bytes())
+        .map_err(|error| bad(&format!("the image is no base64: {error}")))?;
+    pixels(&bytes, info)
+}
+
+/// The pixels of an image in the model's size and layout. It is turned as its EXIF says; what shines through is
+/// painted as it is stored; grey becomes three equal channels.
+///
+/// An image of another size: of pairs like CLIP, the largest middle part of the model's proportions, by bicubic
+/// interpolation, as their preprocessors do; else the whole image, by bilinear interpolation.
+pub(crate) fn pixels(bytes: &[u8], info: &ModelInfo) -> Result<Vec<u8>, ApiError> {
+    let (height, width) = match (info.layout, info.image) {
+        (Layout::Nchw, [_, height, width]) | (Layout::Nhwc, [height, width, _]) => (height, width),
+    };
+    let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+    let image = decode(bytes)
+        .map_err(|error| bad(&format!("the image cannot be read: {error}; PNG, JPEG and WebP are taken, up to {MAX_SIDE} pixels a side")))?
+        .into_rgb8();
+    let image = fit(image, side(width), side(height), info.template.is_some());
+    Ok(match info.layout {
+        Layout::Nhwc => image.into_raw(),
+        Layout::Nchw => {
+            let raw = image.as_raw();
+            (0..3)
+                .flat_map(|channel| raw.iter().skip(channel).step_by(3).copied())
+                .collect()
+        }
+    })
+}
+
+fn decode(bytes: &[u8]) -> image::ImageResult<DynamicImage> {
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_BYTES);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder()?;
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+fn fit(image: RgbImage, width: u32, height: u32, crop: bool) -> RgbImage {
+    if image.dimensions() == (width, height) {
+        return image;
+    }
+    if !crop {
+        return imageops::resize(&image, width, height, FilterType::Triangle);
+    }
+    let (has_width, has_height) = image.dimensions();
+    // The largest part of the proportions width : height.
+    let part = |has: u32, other: u32, of: u32, to: u32| {
+        let fits = u64::from(other) * u64::from(of) / u64::from(to).max(1);
+        has.min(u32::try_from(fits).unwrap_or(u32::MAX)).max(1)
+    };
+    let part_width = part(has_width, has_height, width, height);
+    let part_height = part(has_height, has_width, height, width);
+    let (left, top) = ((has_width - part_width) / 2, (has_height - part_height) / 2);
+    let middle = imageops::crop_imm(&image, left, top, part_width, part_height).to_image();
+    imageops::resize(&middle, width, height, FilterType::CatmullRom)
+}
+
+fn bad(text: &str) -> ApiError {
+    ApiError::BadRequest(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{ImageFormat, Rgb};
+
+    use super::*;
+
+    fn info(layout: Layout, kind: &'static str) -> ModelInfo {
+        ModelInfo {
+            name: "a".into(),
+            kind,
+            input: "image".into(),
+            output: "logits".into(),
+            layout,
+            image: match layout {
+                Layout::Nchw => [3, 2, 4],
+                Layout::Nhwc => [2, 4, 3],
+            },
+            classes: 2,
+            labels: vec![],
+            template: (kind == "clip").then(|| "{}".into()),
+            max_batch: 2,
+        }
+    }
+
+    fn encoded(image: &RgbImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        image
+            .write_to(&mut Cursor::new(&mut bytes), format)
+            .unwrap();
+        bytes
+    }
+
+    fn ramp(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| {
+            Rgb([10 * x as u8, 100 + (y % 2) as u8, 200])
+        })
+    }
+
+    #[test]
+    fn an_image_of_the_right_size_is_not_touched() {
+        let image = ramp(4, 2);
+        let interleaved = image.as_raw().clone();
+        let planar = [
+            [0, 10, 20, 30, 0, 10, 20, 30],
+            [100, 100, 100, 100, 101, 101, 101, 101],
+            [200; 8],
+        ]
+        .concat();
+        for format in [ImageFormat::Png, ImageFormat::WebP] {
+            let bytes = encoded(&image, format);
+            assert!(is_image(&bytes));
+            for kind in ["classifier", "clip"] {
+                assert_eq!(
+                    pixels(&bytes, &info(Layout::Nhwc, kind)).unwrap(),
+                    interleaved
+                );
+                assert_eq!(pixels(&bytes, &info(Layout::Nchw, kind)).unwrap(), planar);
+            }
+            let text = STANDARD.encode(&bytes);
+            let url = format!("data:image/png;base64,{text}");
+            for text in [text, url] {
+                assert_eq!(
+                    from_text(&text, &info(Layout::Nchw, "clip")).unwrap(),
+                    planar
+                );
+            }
+        }
+        let jpeg = pixels(
+            &encoded(&image, ImageFormat::Jpeg),
+            &info(Layout::Nhwc, "clip"),
+        )
+        .unwrap();
+        assert_eq!(jpeg.len(), interleaved.len());
+    }
+
+    #[test]
+    fn others_are_squeezed_or_cut() {
+        // Left half black, right half white, twice as high as the model wants it.
+        let image = RgbImage::from_fn(8, 8, |x, _| Rgb([if x < 4 { 0 } else { 255 }; 3]));
+        let bytes = encoded(&image, ImageFormat::Png);
+        let squeezed = pixels(&bytes, &info(Layout::Nchw, "classifier")).unwrap();
+        assert_eq!(squeezed.len(), 24);
+        assert!(squeezed[0] < 40 && squeezed[3] > 215, "{squeezed:?}");
+        // Top and bottom quarters red: only the middle is left.
+        let striped = RgbImage::from_fn(8, 8, |_, y| {
+            Rgb(if (2..6).contains(&y) {
+                [0, 255, 0]
+            } else {
+                [255, 0, 0]
+            })
+        });
+        let cut = pixels(
+            &encoded(&striped, ImageFormat::Png),
+            &info(Layout::Nchw, "clip"),
+        )
+        .unwrap();
+        assert!(cut[..8].iter().all(|&red| red < 30), "{cut:?}");
+        // Far from the model's proportions nothing overflows.
+        let thin = encoded(&ramp(1, 300), ImageFormat::Png);
+        assert_eq!(
+            pixels(&thin, &info(Layout::Nchw, "clip")).unwrap().len(),
+            24
+        );
+    }
+
+    #[test]
+    fn what_is_no_image_is_named() {
+        let info = info(Layout::Nchw, "classifier");
+        let wide = encoded(&RgbImage::new(MAX_SIDE + 1, 1), ImageFormat::Png);
+        for (result, text) in [
+            (pixels(b"GIF89a", &info), "cannot be read"),
+            (pixels(&wide, &info), "cannot be read"),
+            (
+                from_text("https://example.org/a.png", &info),
+                "fetches nothing",
+            ),
+            (from_text("data:image/png,abc", &info), "must be like data:"),
+            (from_text("?", &info), "no base64"),
+        ] {
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains(text), "`{text}` is not in `{error}`");
+        }
+    }
+}

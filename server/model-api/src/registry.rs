@@ -1,0 +1,312 @@
+//! The models that are served, by name, and how one takes another's place.
+//!
+//! A new model is loaded and tried beside the old one, which goes on answering. Then it takes its place at once; who has
+//! asked the old one is answered by it, and with the last of them it ends.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::endpoint::Endpoint;
+use crate::error::ApiError;
+use crate::load::{self, ModelError};
+use crate::metrics::{Metrics, Unit};
+use crate::protocol::VERSION;
+use crate::{ConfigFaults, ModelConfig, ModelSource, TextStats};
+
+/// Models that cannot be served, at least one.
+#[derive(Debug, Error)]
+#[error("{}", .0.iter().map(|(name, cause)| format!("the model `{name}` cannot be served: {cause}")).collect::<Vec<_>>().join("\n"))]
+pub struct ModelFaults(pub Vec<(String, ModelError)>);
+
+/// All models of one server.
+pub(crate) struct Registry {
+    source: Source,
+    metrics: Metrics,
+    slots: RwLock<Vec<Slot>>,
+    /// One change at a time: two loads of a large model would take its memory three times.
+    changing: AsyncMutex<()>,
+}
+
+/// Where descriptions come from when models are loaded anew.
+enum Source {
+    Described(ModelSource),
+    Given(Vec<ModelConfig>),
+}
+
+struct Slot {
+    name: String,
+    state: State,
+    fingerprint: [u8; 32],
+    /// What its forerunners have done, so that its counters never fall.
+    before: Mutex<TextStats>,
+}
+
+enum State {
+    Ready(Arc<Endpoint>),
+    /// And why.
+    Unavailable(String),
+}
+
+impl Slot {
+    fn ready(&self) -> Option<&Arc<Endpoint>> {
+        match &self.state {
+            State::Ready(endpoint) => Some(endpoint),
+            State::Unavailable(_) => None,
+        }
+    }
+
+    /// Puts `state` in the place of the old one, and counts on from there.
+    fn replace(&mut self, state: State) {
+        let done = self.ready().and_then(|endpoint| endpoint.stats());
+        if let Some(done) = done {
+            let before = self
+                .before
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner);
+            before.encodes += done.encodes;
+            before.cache_hits += done.cache_hits;
+        }
+        self.state = state;
+    }
+}
+
+impl Registry {
+    /// Loads all models. Blocks.
+    pub(crate) fn load(
+        models: Vec<ModelConfig>,
+        source: Option<ModelSource>,
+        metrics: Metrics,
+    ) -> Result<Self, ModelFaults> {
+        let source = source.map_or_else(|| Source::Given(models.clone()), Source::Described);
+        let mut faults = Vec::new();
+        let mut slots = Vec::new();
+        for config in models {
+            let (name, fingerprint) = (config.name.clone(), load::fingerprint(&config));
+            match load::start(config, &metrics) {
+                Ok(endpoint) => slots.push(Slot::new(endpoint, fingerprint)),
+                Err(cause) => faults.push((name, cause)),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(ModelFaults(faults));
+        }
+        Ok(Self::of(source, metrics, slots))
+    }
+
+    fn of(source: Source, metrics: Metrics, slots: Vec<Slot>) -> Self {
+        Self {
+            source,
+            metrics,
+            slots: RwLock::new(slots),
+            changing: AsyncMutex::new(()),
+        }
+    }
+
+    /// Of one model that is started already and never loaded again.
+    #[cfg(test)]
+    pub(crate) fn single(endpoint: Endpoint, metrics: Metrics) -> Self {
+        let slots = vec![Slot::new(endpoint, [0; 32])];
+        Self::of(Source::Given(Vec::new()), metrics, slots)
+    }
+
+    /// The model `name`, if it is served now.
+    pub(crate) fn get(&self, name: &str) -> Result<Arc<Endpoint>, ApiError> {
+        let slots = self.slots();
+        let found = slots.iter().find(|slot| slot.name == name);
+        let found = found.and_then(Slot::ready).map(Arc::clone);
+        found.ok_or_else(|| ApiError::UnknownModel {
+            known: slots
+                .iter()
+                .filter(|slot| slot.ready().is_some())
+                .map(|slot| slot.name.clone())
+                .collect(),
+        })
+    }
+
+    /// All that are served now.
+    pub(crate) fn all(&self) -> Vec<Arc<Endpoint>> {
+        let slots = self.slots();
+        slots
+            .iter()
+            .filter_map(Slot::ready)
+            .map(Arc::clone)
+            .collect()
+    }
+
+    /// The answer to `POST /v2/repository/index`.
+    pub(crate) fn index(&self, only_ready: bool) -> Value {
+        let entry = |slot: &Slot| {
+            let (state, reason) = match &slot.state {
+                State::Ready(_) => ("READY", ""),
+                State::Unavailable(reason) => ("UNAVAILABLE", reason.as_str()),
+            };
+            json!({ "name": slot.name, "version": VERSION, "state": state, "reason": reason })
+        };
+        let slots = self.slots();
+        let listed = slots.iter();
+        listed
+            .filter(|slot| !only_ready || slot.ready().is_some())
+            .map(entry)
+            .collect()
+    }
+
+    /// Brings the queues' lengths and the text models' counters up to date.
+    pub(crate) fn count(&self) {
+        for slot in self.slots().iter() {
+            let Some(endpoint) = slot.ready() else {
+                continue;
+            };
+            endpoint.sweep();
+            if let Some(done) = endpoint.stats() {
+                let before = slot.before.lock().unwrap_or_else(PoisonError::into_inner);
+                let stats = TextStats {
+                    encodes: before.encodes + done.encodes,
+                    cache_hits: before.cache_hits + done.cache_hits,
+                };
+                self.metrics.model(&slot.name, Unit::Texts).encoded(stats);
+            }
+        }
+    }
+
+    /// Loads the model `name` anew as it is described now, and puts it into its place. What is served stays where that
+    /// fails.
+    pub(crate) async fn load_one(self: &Arc<Self>, name: &str) -> Result<(), ApiError> {
+        let _alone = self.changing.lock().await;
+        let (registry, name) = (Arc::clone(self), name.to_owned());
+        let loading = tokio::task::spawn_blocking(move || {
+            let not_loaded = |cause: String| ApiError::NotLoaded {
+                name: name.clone(),
+                cause,
+            };
+            let models = registry
+                .described()
+                .map_err(|faults| not_loaded(faults.to_string()))?;
+            let known: Vec<String> = models.iter().map(|model| model.name.clone()).collect();
+            let Some(config) = models.into_iter().find(|model| model.name == name) else {
+                return Err(ApiError::UnknownModel { known });
+            };
+            registry
+                .take(config)
+                .map_err(|cause| not_loaded(cause.to_string()))
+        });
+        loading.await.map_err(|_| ApiError::Lost)?
+    }
+
+    /// Serves the model `name` no more.
+    pub(crate) async fn unload(&self, name: &str) -> Result<(), ApiError> {
+        let _alone = self.changing.lock().await;
+        self.get(name)?;
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        for slot in slots.iter_mut().filter(|slot| slot.name == name) {
+            slot.replace(State::Unavailable("unloaded".into()));
+        }
+        tracing::info!(model = name, "unloaded");
+        Ok(())
+    }
+
+    /// Reads the descriptions again: loads what is new or has changed, and drops what is described no more. Faults
+    /// are logged, and what they concern stays as it is.
+    pub(crate) async fn reload(self: &Arc<Self>) {
+        let _alone = self.changing.lock().await;
+        let registry = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || registry.reload_now()).await;
+        if done.is_err() {
+            tracing::error!("reading the models again failed unexpectedly; all stay as they are");
+        }
+    }
+
+    fn reload_now(&self) {
+        let models = match self.described() {
+            Ok(models) => models,
+            Err(faults) => {
+                tracing::error!(%faults, "the models' description has faults; all stay as they are");
+                return;
+            }
+        };
+        let names: Vec<String> = models.iter().map(|model| model.name.clone()).collect();
+        for config in models {
+            let fingerprint = load::fingerprint(&config);
+            let same = |slot: &Slot| slot.name == config.name && slot.fingerprint == fingerprint;
+            // One that was unloaded by hand stays so until it changes or is loaded by hand.
+            if !self.slots().iter().any(same) {
+                let name = config.name.clone();
+                if let Err(cause) = self.take(config) {
+                    tracing::error!(model = name, %cause, "not loaded; what was served before still is");
+                }
+            }
+        }
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|slot| {
+            let stays = names.contains(&slot.name);
+            if !stays {
+                tracing::info!(model = slot.name, "described no more, so served no more");
+            }
+            stays
+        });
+    }
+
+    /// Loads a model and puts it into its place. Blocks.
+    fn take(&self, config: ModelConfig) -> Result<(), ModelError> {
+        let (name, fingerprint) = (config.name.clone(), load::fingerprint(&config));
+        let loaded = load::start(config, &self.metrics);
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.iter_mut().find(|slot| slot.name == name);
+        let (endpoint, slot) = match (loaded, slot) {
+            (Ok(endpoint), slot) => (endpoint, slot),
+            (Err(cause), slot) => {
+                // The index says why one is not there; of one that is, the old is served.
+                match slot {
+                    Some(slot) if slot.ready().is_none() => {
+                        slot.state = State::Unavailable(cause.to_string());
+                    }
+                    Some(_) => {}
+                    None => slots.push(Slot {
+                        name,
+                        state: State::Unavailable(cause.to_string()),
+                        fingerprint: [0; 32],
+                        before: Mutex::default(),
+                    }),
+                }
+                return Err(cause);
+            }
+        };
+        tracing::info!(model = name, metadata = %endpoint.metadata()["parameters"], "loaded");
+        match slot {
+            Some(slot) => {
+                slot.replace(State::Ready(Arc::new(endpoint)));
+                slot.fingerprint = fingerprint;
+            }
+            None => slots.push(Slot::new(endpoint, fingerprint)),
+        }
+        Ok(())
+    }
+
+    fn described(&self) -> Result<Vec<ModelConfig>, ConfigFaults> {
+        match &self.source {
+            Source::Described(source) => source.read(),
+            Source::Given(models) => Ok(models.clone()),
+        }
+    }
+
+    fn slots(&self) -> std::sync::RwLockReadGuard<'_, Vec<Slot>> {
+        // No code under this lock panics half-way through a change.
+        self.slots.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    fn new(endpoint: Endpoint, fingerprint: [u8; 32]) -> Self {
+        Self {
+            name: endpoint.name().to_owned(),
+            state: State::Ready(Arc::new(endpoint)),
+            fingerprint,
+            before: Mutex::default(),
+        }
+    }
+}

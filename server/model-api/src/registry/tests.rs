@@ -1,0 +1,68 @@
+use super::*;
+use crate::batcher::Limits;
+use crate::batcher::tests::gated;
+use crate::batcher::{ImageWork, Images};
+use crate::endpoint::{Endpoint, Service};
+use crate::keys::Caller;
+use crate::protocol::ModelInfo;
+use shared::model_api::Layout;
+use std::time::Duration;
+
+/// Who asked the old model is answered by it, though another has taken its place meanwhile.
+#[tokio::test]
+async fn requests_in_flight_end_on_the_old_model() {
+    let (backend, gate) = gated();
+    let info = ModelInfo {
+        name: "printed-digits".into(),
+        kind: "classifier",
+        input: "image".into(),
+        output: "first".into(),
+        layout: Layout::Nchw,
+        image: [2, 1, 1],
+        classes: 1,
+        labels: vec![],
+        template: None,
+        max_batch: 2,
+    };
+    let metrics = Metrics::new().unwrap();
+    let limits = Limits {
+        max_batch: 2,
+        max_queue: 4,
+        max_delay: Duration::ZERO,
+    };
+    let service = Service::Images(info, backend);
+    let of_model = metrics.model("printed-digits", service.unit());
+    let endpoint = service.start(1, limits, of_model).unwrap();
+    let source = Source::Given(vec![ModelConfig::default()]);
+    let slots = vec![Slot::new(endpoint, [0; 32])];
+    let registry = Arc::new(Registry::of(source, metrics, slots));
+
+    let old = registry.get("printed-digits").unwrap();
+    let submit = |first: u8| {
+        let Endpoint::Images(images) = &*old else {
+            panic!("no images")
+        };
+        let work = ImageWork::from(Images::Bytes(vec![first, 0].into()));
+        images.score(&Caller::default(), work, 1).unwrap()
+    };
+    let running = submit(1);
+    gate.started.recv().unwrap();
+    let waiting = submit(2);
+    registry.load_one("printed-digits").await.unwrap();
+    let new = registry.get("printed-digits").unwrap();
+    assert_eq!(new.metadata()["outputs"][0]["shape"][1], 10);
+    // Who found the old one before may still ask it.
+    let late = submit(3);
+    let weak = Arc::downgrade(&old);
+    for _ in 0..3 {
+        // The worker may take several in one run, and is then gone before it needs all of them.
+        let _ = gate.permit.send(());
+    }
+    for (reply, score) in [(running, 1.0), (waiting, 2.0), (late, 3.0)] {
+        assert_eq!(reply.await.unwrap(), Ok(vec![score]));
+    }
+    drop(old);
+    assert!(weak.upgrade().is_none(), "nobody keeps the old one");
+    // Its threads end by themselves, and with them its sender of runs.
+    while gate.started.recv().is_ok() {}
+}
