@@ -102,7 +102,9 @@ def masks_are_filled(api):
     text = expected["texts"][0]
     free = client.fill_mask(text, top_k=3)
     assert len(free) == 3 and all(each.sequence and each.token_str for each in free), free
-    found = {each.token_str.strip(): each.score for each in client.fill_mask(text, targets=["great", "terrible"])}
+    # A word inside a sentence is a token with its blank.
+    targets = client.fill_mask(text, targets=[" great", " terrible"])
+    found = {each.token_str.strip(): each.score for each in targets}
     assert sorted(found) == ["great", "terrible"], found
     # Both are probabilities among the whole vocabulary: their ratio is that of the logits.
     great, terrible, _ = expected["logits"][0]
@@ -129,10 +131,10 @@ def chats_are_answered(api):
 @check
 def what_cannot_be_done_is_refused(api):
     refused(lambda: api.client("printed-digits").image_classification(b"not a picture"), "image")
-    refused(lambda: api.client("words").fill_mask("no <mask>"), "words")
+    refused(lambda: api.client("masked").fill_mask("it was <mask>.", targets=["greatest"]), "greatest")
     refused(lambda: api.client("masked").fill_mask("no mask at all"), "mask")
     gone = InferenceClient(model=f"{api.urls['words']}/models/another", token="none")
-    refused(lambda: gone.text_classification("a film"), "another")
+    refused(lambda: gone.text_classification("a film"), "unknown model")
 
 
 def main():

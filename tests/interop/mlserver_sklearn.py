@@ -20,8 +20,10 @@ from lib.checks import check, report
 from lib.third_party import Client, Server, arguments, ask, free_port
 
 VECTORS = pathlib.Path(__file__).parents[2] / "shared/vectors/open_inference_servers.json"
-# Trained on the first, tried on the others.
-TRAINED = 1000
+# The model is trained on the first, a prompt on those up to here, and the others are the test.
+TRAINED, TESTED = 1000, 1400
+# Paler, and lit unevenly.
+SHIFT = "contrast=0.5,field=0.7,seed=3"
 
 
 class Api:
@@ -30,7 +32,7 @@ class Api:
         self.images, self.labels = images, labels
         self.infer = server.url + "/v2/models/digits/infer"
 
-    def task(self, invert=False, rounds=1, steps=1, name="digits"):
+    def task(self, rounds=1, steps=1, name="digits"):
         # An image of 16 grey levels becomes bytes, and on its way numbers from 0 to 16 again.
         return f"""
 format = 1
@@ -52,7 +54,6 @@ flat = true
 json = true
 [data]
 labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
-invert = {str(invert).lower()}
 [generator]
 kind = "statistic"
 grid = 4
@@ -112,21 +113,17 @@ def it_still_refuses_as_our_vectors_record(api):
 
 @check
 def our_client_scores_as_scikit_learn_does(api):
+    expected = api.model.score(api.images, api.labels)
     for name in ("digits", "silent"):
-        found = api.client.simulate(
-            name, api.task(name=name), "--data", api.data, "--train", "100", "--clients", "2", "--only", "federated",
-            "--test-count", "300",
-        )
-        # Which 300 is drawn; the model is right on all but a few of any.
-        assert found["zero_shot"] > 0.93, found["zero_shot"]
+        found = api.client.simulate(name, api.task(name=name), *api.data, "--clients", "2")
+        # An image or two may lie so close between two classes that the way through bytes decides.
+        assert abs(found["zero_shot"] - expected) < 3 / len(api.labels), (found["zero_shot"], expected)
 
 
 @check
-def a_prompt_is_learnt_for_a_model_that_sees_negatives(api):
-    found = api.client.simulate(
-        "negatives", api.task(invert=True, rounds=12, steps=5), "--data", api.data, "--train", "400", "--clients", "4",
-        "--only", "federated", "--test-count", "300",
-    )
+def a_prompt_is_learnt_for_shifted_images(api):
+    task = api.task(rounds=12, steps=5)
+    found = api.client.simulate("shifted", task, *api.data, "--clients", "4", "--shift", SHIFT)
     before, after = found["zero_shot"], found["outcomes"][0]["test_accuracy"]
     print(f"        {before:.1%} without a prompt, {after:.1%} with it")
     assert after > before + 0.05, (before, after)
@@ -135,9 +132,9 @@ def a_prompt_is_learnt_for_a_model_that_sees_negatives(api):
 @check
 def what_it_does_not_take_is_said(api):
     binary = api.task().replace("json = true", "json = false")
-    ended = api.client.try_simulate("binary", binary, "--data", api.data, "--train", "100", "--clients", "2")
+    ended = api.client.try_simulate("binary", binary, *api.data, "--clients", "2")
     assert ended.returncode == 1 and "Traceback" not in ended.stderr, ended
-    missing = api.client.try_simulate("missing", api.task(name="nope"), "--data", api.data, "--train", "100", "--clients", "2")
+    missing = api.client.try_simulate("missing", api.task(name="nope"), *api.data, "--clients", "2")
     assert missing.returncode == 1 and "nope" in missing.stderr, missing
 
 
@@ -167,14 +164,18 @@ def main():
     settings = dict(zip(("http_port", "grpc_port", "metrics_port"), ports))
     settings |= {"host": "127.0.0.1", "parallel_workers": 0, "debug": False}
     (folder / "settings.json").write_text(json.dumps(settings))
-    # What it was not trained on, in the form of scikit-learn's own file.
-    data = given.scratch / "digits.csv"
-    rows = np.column_stack([images, labels])[TRAINED:].astype(int)
-    data.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    # What it was not trained on, in the form of scikit-learn's own file: for a prompt to be learnt from, and for the test.
+    rows = np.column_stack([images, labels]).astype(int)
+    files = {"--data": rows[TRAINED:TESTED], "--test": rows[TESTED:]}
+    flags = ["--only", "federated"]
+    for flag, part in files.items():
+        path = given.scratch / f"digits{flag}.csv"
+        path.write_text("".join(",".join(map(str, row)) + "\n" for row in part))
+        flags += [flag, path]
     program = pathlib.Path(sys.executable).parent / "mlserver"
     url = f"http://127.0.0.1:{ports[0]}"
     with Server([program, "start", folder], url, "/v2/health/ready", given.scratch / "mlserver.log") as server:
-        report(Api(server, Client(given.fed_bbpt, given.scratch), model, images, labels, data))
+        report(Api(server, Client(given.fed_bbpt, given.scratch), model, images[TESTED:], labels[TESTED:], flags))
 
 
 if __name__ == "__main__":

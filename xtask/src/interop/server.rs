@@ -26,7 +26,10 @@ impl Server {
         let mut command = Command::new(binary);
         command
             .args(["model-api", "--listen", &address.to_string()])
-            .args(flags);
+            .args(flags)
+            // A line for each request would hide what the script says.
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::null());
         Self::start(&mut command, address)
     }
 
