@@ -76,7 +76,8 @@ class Encoder:
         texts, labels, (template,) = (strings(tensors[name][1]) for name in ("text", "labels", "template"))
         prompts = tuple(template.replace("{}", label) for label in labels)
         if prompts not in self.kept:
-            self.kept[prompts] = self.embed(list(prompts))
+            # Each alone, for an int8 model rounds by what else is in its batch; they are computed once.
+            self.kept[prompts] = np.concatenate([self.embed([prompt]) for prompt in prompts])
         return self.embed(texts) @ self.kept[prompts].T / np.float32(TEMPERATURE)
 
 

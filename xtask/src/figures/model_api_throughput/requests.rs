@@ -127,6 +127,7 @@ mod tests {
     fn requests_hold_what_they_say() {
         let images = Images {
             model: "m",
+            input: "x",
             side: 4,
         };
         let request = images.request(1, 2);
