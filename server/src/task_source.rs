@@ -5,8 +5,12 @@ use serde_json::Value;
 use shared::task::Task;
 
 /// Tasks that need no file, by name.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 4] = [
     ("handwriting", include_str!("../tasks/handwriting.toml")),
+    (
+        "handwriting-on-device",
+        include_str!("../tasks/handwriting-on-device.toml"),
+    ),
     (
         "digits-light-on-dark",
         include_str!("../tasks/digits-light-on-dark.toml"),

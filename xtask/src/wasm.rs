@@ -16,7 +16,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// One module: what cargo compiles, and the folder in `web/` that it is bound in. Built, never committed.
 struct Module {
-    /// What follows `cargo build --package client-wasm`.
+    package: &'static str,
+    /// What follows `cargo build --package PACKAGE`.
     selection: &'static [&'static str],
     /// Below the profile's folder, without `.wasm`.
     compiled: &'static str,
@@ -27,6 +28,7 @@ struct Module {
 
 /// What visitors load: `client_wasm.js`, `client_wasm.d.ts`, `client_wasm_bg.wasm`.
 const CLIENT: Module = Module {
+    package: "client-wasm",
     selection: &["--lib", "--no-default-features"],
     compiled: "client_wasm",
     name: "client_wasm",
@@ -36,14 +38,40 @@ const CLIENT: Module = Module {
 /// The same with secure sums, texts and every generator: what visitors of a federation that has one of them load
 /// instead.
 const FULL: Module = Module {
-    selection: &["--lib"],
+    package: "client-wasm",
+    selection: &[
+        "--lib",
+        "--no-default-features",
+        "--features",
+        "cma-es,draws,generators,mappings,on-device,secure-sums,texts",
+    ],
     compiled: "client_wasm",
     name: "client_wasm_full",
     folder: "wasm-full",
 };
 
+/// The same with every dialect, images as files, prices and kept answers: for federations whose model is called
+/// otherwise than by tensors over the Open Inference Protocol.
+const ANY: Module = Module {
+    package: "client-wasm",
+    selection: &["--lib"],
+    compiled: "client_wasm",
+    name: "client_wasm_any",
+    folder: "wasm-any",
+};
+
+/// What runs a model where a federation's model is on the device: loaded besides, in Workers of its own.
+const ON_DEVICE: Module = Module {
+    package: "on-device",
+    selection: &["--lib"],
+    compiled: "on_device",
+    name: "on_device",
+    folder: "wasm-on-device",
+};
+
 /// What tests load: the vectors (`vectors.js` and so on).
 const VECTORS: Module = Module {
+    package: "client-wasm",
     selection: &["--example", "vectors"],
     compiled: "examples/vectors",
     name: "vectors",
@@ -52,6 +80,7 @@ const VECTORS: Module = Module {
 
 /// What the figure `secure-sum-cost` times.
 const SECURE_SUM: Module = Module {
+    package: "client-wasm",
     selection: &["--example", "secure_sum"],
     compiled: "examples/secure_sum",
     name: "secure_sum",
@@ -68,10 +97,21 @@ pub fn full_module() -> PathBuf {
     FULL.bound()
 }
 
-/// Builds `web/wasm/` and `web/wasm-full/`.
+/// The one that calls any model.
+pub fn any_module() -> PathBuf {
+    ANY.bound()
+}
+
+/// The bound module of models on the device.
+pub fn on_device_module() -> PathBuf {
+    ON_DEVICE.bound()
+}
+
+/// Builds `web/wasm/`, `web/wasm-full/`, `web/wasm-any/` and `web/wasm-on-device/`.
 pub fn build() -> Result<()> {
-    CLIENT.build()?;
-    FULL.build()
+    [CLIENT, FULL, ANY, ON_DEVICE]
+        .iter()
+        .try_for_each(Module::build)
 }
 
 /// Builds `web/wasm-test/`.
@@ -86,7 +126,7 @@ pub fn build_secure_sum() -> Result<()> {
 
 /// Builds those that were never built, for their types.
 pub fn build_missing() -> Result<()> {
-    [CLIENT, FULL, VECTORS]
+    [CLIENT, FULL, ANY, ON_DEVICE, VECTORS]
         .iter()
         .filter(|module| !module.bound().is_file())
         .try_for_each(Module::build)
@@ -105,7 +145,7 @@ impl Module {
         step(&format!("cargo build {} ({TARGET})", self.name), || {
             quietly(
                 cargo()
-                    .args(["build", "--package", "client-wasm"])
+                    .args(["build", "--package", self.package])
                     .args(self.selection)
                     .args(["--target", TARGET, "--profile", "wasm"])
                     .args(["--config", &without_machine_paths()]),
@@ -117,7 +157,8 @@ impl Module {
             .join(format!("{}.wasm", self.compiled));
         if !compiled.is_file() {
             bail!(
-                "client-wasm built no {}: its Cargo.toml needs `crate-type` with \"cdylib\" for it",
+                "{} built no {}: its Cargo.toml needs `crate-type` with \"cdylib\" for it",
+                self.package,
                 compiled.display()
             );
         }
@@ -160,7 +201,7 @@ impl Module {
             .remove_producers_section(true)
             .remove_name_section(true)
             .generate(&folder)
-            .context("wasm-bindgen cannot bind client-wasm (is wasm-bindgen's version in Cargo.lock that of wasm-bindgen-cli-support?)")
+            .with_context(|| format!("wasm-bindgen cannot bind {} (is wasm-bindgen's version in Cargo.lock that of wasm-bindgen-cli-support?)", self.package))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 
+#[cfg(any(feature = "dialects", feature = "on-device"))]
+use futures::future::Either;
 #[cfg(feature = "dialects")]
 use shared::calls::cache::Cache;
 use shared::calls::pace::{Pace, Ticket};
@@ -19,10 +21,10 @@ use shared::round::workbench::REQUEST_IMAGES;
 use shared::task::{Task, origin_of};
 
 use super::http::{self, Answer, Call, NoAnswer};
+#[cfg(feature = "on-device")]
+use super::on_device;
 use super::report::{Place, Trouble};
 use super::timer::{back_off, now, sleep};
-#[cfg(feature = "dialects")]
-use futures::future::Either;
 #[cfg(feature = "dialects")]
 use shared::model_api::Usage;
 #[cfg(feature = "dialects")]
@@ -493,13 +495,21 @@ impl ModelApi {
             .collect();
         headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
         self.sent.set(self.sent.get() + request.body.len() as u64);
-        http::send(&Call {
+        let call = Call {
             method: request.method.name(),
             url: format!("{}{}", self.url, request.path),
             headers,
             body: (request.method == Method::Post).then_some(&request.body[..]),
             limit_ms: self.limit_ms,
-        })
+        };
+        #[cfg(feature = "on-device")]
+        if on_device::is_used() {
+            return Either::Left(on_device::send(&call));
+        }
+        #[cfg(feature = "on-device")]
+        return Either::Right(http::send(&call));
+        #[cfg(not(feature = "on-device"))]
+        http::send(&call)
     }
 
     /// Waits before the next try, or says why there is none.

@@ -9,6 +9,7 @@
 //! | [`ahead`] | the next evaluation's images, while answers are awaited |
 //! | [`ask`] | one request to the model API, with its retries |
 //! | [`aggregator`] | requests to the aggregator |
+//! | `on_device` | requests to a model that runs in this browser |
 //! | [`http`], [`timer`], [`host`] | `fetch`, `setTimeout`, and what the Worker does for us |
 //! | [`examples`], [`loader`], `text_loader`, [`notes`] | the owner's data, and what there is to say about them |
 //! | [`pictures`], `texts` | before and after, to look at; what only a task of texts has |
@@ -31,6 +32,8 @@ mod http;
 mod loader;
 mod measure;
 mod notes;
+#[cfg(feature = "on-device")]
+mod on_device;
 mod owner;
 mod pictures;
 mod random;
@@ -47,6 +50,8 @@ mod timer;
 pub use candidates::prompt_candidates;
 pub use loader::Loader;
 pub use measure::measure_step;
+#[cfg(feature = "on-device")]
+pub use on_device::use_device;
 pub use session::Session;
 #[cfg(feature = "texts")]
 pub use text_loader::TextLoader;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Every setting's name, as in a file; in the environment in capitals after [`PREFIX`], as a flag with dashes.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "listen",
     "admin_listen",
     "tls_cert",
@@ -26,6 +26,7 @@ const KEYS: [&str; 16] = [
     "failures_per_minute",
     "database",
     "web",
+    "models",
     "admin_token",
     "public_url",
     "max_participants",
@@ -43,6 +44,8 @@ pub struct AggregatorConfig {
     pub database: PathBuf,
     /// The built page; without it only the API is served.
     pub web: Option<PathBuf>,
+    /// Models that run on participants' devices, for everybody.
+    pub models: Option<PathBuf>,
     /// Whoever has it is the organiser.
     pub admin_token: Secret,
     /// Largest body of an update in bytes, whatever the number of parameters.
@@ -103,6 +106,7 @@ impl AggregatorConfig {
         Self {
             database: database.into(),
             web: None,
+            models: None,
             admin_token,
             max_body: 64 << 20,
             max_participants: 100_000,
@@ -127,6 +131,10 @@ pub struct ServeArgs {
     /// Folder with the built page; without it only the API is served
     #[arg(long, value_name = "DIR")]
     pub web: Option<PathBuf>,
+    /// Folder with models (ONNX, JSON and txt files) for tasks whose model runs on the participants' devices: everybody
+    /// may fetch them below /models/, where printed-digits.onnx always is
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
     /// The organiser's token, at least 16 characters; without it a random one is kept in a file beside the
     /// database. Better in the environment than here, where other users can see it
     #[arg(long, value_name = "TOKEN", env = "FED_BBPT_ADMIN_TOKEN", hide_env_values = true, value_parser = parse_secret)]
@@ -236,6 +244,7 @@ impl ServeArgs {
         layers = flag(layers, "listen", self.listen.clone());
         layers = flag(layers, "database", self.database.as_ref().map(path));
         layers = flag(layers, "web", self.web.as_ref().map(path));
+        layers = flag(layers, "models", self.models.as_ref().map(path));
         layers = flag(layers, "admin_listen", self.admin_listen.clone());
         layers = flag(layers, "tls_cert", self.tls_cert.as_ref().map(path));
         layers = flag(layers, "tls_key", self.tls_key.as_ref().map(path));
@@ -383,6 +392,10 @@ impl ServeArgs {
                 ),
             );
         }
+        let models = text("models", &mut fault).map(PathBuf::from);
+        if let Some(models) = models.as_ref().filter(|models| !models.is_dir()) {
+            fault("models", format!("{} is no folder", models.display()));
+        }
         let given = text("admin_token", &mut fault).map(Secret::new);
         if let Some(token) = &given {
             check_token(token).unwrap_or_else(|why| fault("admin_token", why));
@@ -410,6 +423,7 @@ impl ServeArgs {
             public_url: public_url.trim_end_matches('/').to_owned(),
             aggregator: AggregatorConfig {
                 web,
+                models,
                 max_participants,
                 max_streams,
                 poll,
@@ -540,6 +554,7 @@ mod tests {
             listen: Some("here".to_owned()),
             database: Some(dir.path().join("nowhere/a.sqlite")),
             web: Some(dir.path().to_owned()),
+            models: Some(dir.path().join("no-models")),
             public_url: Some("ftp://x".to_owned()),
             admin_listen: Some("there".to_owned()),
             tls_cert: Some(dir.path().join("no.pem")),
@@ -559,6 +574,7 @@ mod tests {
             "joins_per_minute",
             "listen",
             "max_participants",
+            "models",
             "poll_ms",
             "public_url",
             "tls_key",

@@ -13,12 +13,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use actix_web::web::Bytes;
 use tokio::sync::oneshot;
+
+pub(crate) use inference::Images;
 
 use crate::metrics::ModelMetrics;
 use crate::text::Prepared;
-use crate::{Classifier, Pixels, RunError, TextModel};
+use crate::{Classifier, RunError, TextModel};
 
 /// What runs a batch of requests. A trait so that tests can hold a run back until they are ready.
 pub(crate) trait Backend<W>: Send + Sync + 'static {
@@ -55,24 +56,6 @@ impl From<Images> for ImageWork {
         Self {
             images,
             prompts: None,
-        }
-    }
-}
-
-/// The pixels of one request.
-#[derive(Debug)]
-pub(crate) enum Images {
-    /// 0 to 255
-    Bytes(Bytes),
-    /// 0 to 1
-    Floats(Vec<f32>),
-}
-
-impl Images {
-    fn pixels(&self) -> Pixels<'_> {
-        match self {
-            Self::Bytes(bytes) => Pixels::Bytes(bytes),
-            Self::Floats(floats) => Pixels::Floats(floats),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
+use inference::RequestError;
 use serde_json::json;
 use thiserror::Error;
 
@@ -50,6 +51,12 @@ pub(crate) enum ApiError {
     Run(#[from] RunError),
     #[error("the request was lost inside the server")]
     Lost,
+}
+
+impl From<RequestError> for ApiError {
+    fn from(RequestError(text): RequestError) -> Self {
+        Self::BadRequest(text)
+    }
 }
 
 /// The queue holds a few seconds' work at most, so the shortest wait that the header can say is enough.

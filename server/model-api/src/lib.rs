@@ -3,12 +3,12 @@
 //! Face's Inference API and of OpenAI's.
 //!
 //! It sees the (prompted) inputs of whoever calls it, and nothing else of a federation. [`run`] is the
-//! server; [`Classifier`] and [`TextModel`] are the models alone, for callers in the same process.
+//! server; [`Classifier`] and [`TextModel`] are the models alone, for callers in the same process (`inference`, which
+//! browsers have too).
 
 mod args;
 mod batcher;
 mod body;
-mod classifier;
 mod config;
 mod endpoint;
 mod error;
@@ -18,26 +18,23 @@ mod keys;
 mod load;
 mod metrics;
 mod openai;
-mod parallel;
 mod picture;
 mod probability;
-mod protocol;
 mod registry;
 mod routes;
 mod server;
-mod text;
+
+use inference::{protocol, text};
 
 pub use args::{ConfigFaults, LayoutArg, ModelApiArgs, ModelArgs};
-pub use classifier::{
-    Classifier, ClassifierOptions, ClipOptions, LoadError, PixelRange, Pixels, RunError,
-};
 pub use config::{
     ModelApiConfig, ModelConfig, ModelSource, PRINTED_DIGITS, PRINTED_DIGITS_LABELS, Served,
+};
+pub use inference::{
+    Classifier, ClassifierOptions, ClipOptions, LoadError, PixelRange, Pixels, QueryError,
+    RunError, SoftLimits, TextError, TextKind, TextLoadError, TextModel, TextOptions, TextQuery,
+    TextStats,
 };
 pub use load::ModelError;
 pub use registry::ModelFaults;
 pub use server::{ServeError, run};
-pub use text::{
-    QueryError, SoftLimits, TextError, TextKind, TextLoadError, TextModel, TextOptions, TextQuery,
-    TextStats,
-};

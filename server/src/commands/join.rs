@@ -174,7 +174,9 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     }
     saved.examples = examples.len();
     let number = saved.client.participant();
-    let model = HttpCaller::new(&task, args.model_key.clone()).map_err(Failure::usage)?;
+    let model = HttpCaller::new(&task, args.model_key.clone())
+        .map_err(Failure::usage)?
+        .keeping_models_in(args.state.with_file_name("fed-bbpt-models"));
     model.resume_tally(saved.tally);
     model.describe().await.map_err(Failure::failed)?;
     let rounds = task.federation.rounds;
@@ -192,9 +194,16 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         None => "pictures",
         Some(_) => "texts",
     };
+    let whereto = if model.is_on_device() {
+        format!(
+            "stay here, where the model from {} runs",
+            bench.task().model.url
+        )
+    } else {
+        format!("go to {}", bench.task().model.url)
+    };
     say(&format!(
-        "participant {number}: {what} go to {}, updates and counts to {base}{masked}; nothing else leaves this machine",
-        bench.task().model.url
+        "participant {number}: {what} {whereto}, updates and counts to {base}{masked}; nothing else leaves this machine"
     ));
     let federation = &bench.task().federation;
     if rounds < federation.rounds_wanted {

@@ -1,6 +1,7 @@
 //! Calls a model API over HTTP, at the pace that its answers allow: retries where that can help, counts bytes and
 //! money, gives up with the cause.
 
+use super::on_device::{Device, DeviceError};
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use shared::calls::cache::Cache;
@@ -13,6 +14,7 @@ use shared::model_api::{
 use shared::rng::{Stream, purpose};
 use shared::round::workbench::{Queries, REQUEST_IMAGES};
 use shared::task::Task;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -54,6 +56,9 @@ pub enum CallError {
         /// Of both.
         currency: String,
     },
+    /// The model is to run here, and cannot.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// Our own mistake.
     #[error("images were to be sent to a model of texts, or texts to one of images")]
     OtherKind,
@@ -71,6 +76,8 @@ enum Speech {
 /// A model API and a way to it.
 pub struct HttpCaller {
     http: reqwest::Client,
+    /// Asked instead of anybody, where the model runs here.
+    device: Option<Device>,
     speech: Speech,
     url: String,
     key: Option<String>,
@@ -96,6 +103,7 @@ impl HttpCaller {
             .map_err(|e| CallError::Setup(e.to_string()))?;
         Ok(Self {
             http,
+            device: Device::of(task),
             speech: match task.text {
                 None => Speech::Images(model_api::dialect(&task.model)?),
                 Some(_) => Speech::Texts(model_api::text_dialect(task)?),
@@ -116,6 +124,20 @@ impl HttpCaller {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
         })
+    }
+
+    /// Keeps a model that runs here in `folder`, so that it is fetched once.
+    #[must_use]
+    pub fn keeping_models_in(mut self, folder: PathBuf) -> Self {
+        if let Some(device) = &mut self.device {
+            device.keep_in(folder);
+        }
+        self
+    }
+
+    /// Whether the model runs here.
+    pub fn is_on_device(&self) -> bool {
+        self.device.is_some()
     }
 
     /// Bytes sent and received so far, bodies only.
@@ -267,6 +289,14 @@ impl HttpCaller {
         queries: usize,
         read: impl Fn(&Response<'_>) -> Result<T, ModelApiError>,
     ) -> Result<T, CallError> {
+        if let Some(device) = &self.device {
+            let answer = device.answer(request).await?;
+            return Ok(read(&Response {
+                status: answer.status,
+                headers: &answer.headers,
+                body: &answer.body,
+            })?);
+        }
         let mut pause = PAUSE_MS;
         let mut tries = 1;
         loop {

@@ -5,4 +5,5 @@ mod ahead;
 pub mod caller;
 pub mod driver;
 pub mod identity;
+mod on_device;
 pub mod state;

@@ -4,11 +4,15 @@
 mod error;
 #[cfg(feature = "dialects")]
 mod huggingface;
+#[cfg(feature = "on-device")]
+pub mod on_device;
 mod open_inference;
 #[cfg(feature = "dialects")]
 mod openai;
 #[cfg(feature = "dialects")]
 mod picture;
+#[cfg(feature = "on-device")]
+mod pixel_range;
 mod scores;
 mod settings;
 mod status;
@@ -22,6 +26,8 @@ use crate::task::Task;
 use crate::text::Short;
 
 pub use error::{ModelApiError, Retry};
+#[cfg(feature = "on-device")]
+pub use pixel_range::PixelRange;
 pub use scores::Scores;
 pub use settings::{BUILT, Calls, Encoding, Own, Price, Sent};
 pub use tensor_data::TensorData;
@@ -31,7 +37,7 @@ pub use tensor_data::TensorData;
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// The protocol: one of [`Own::NAMES`].
+    /// The protocol: one of [`DIALECTS`].
     pub dialect: String,
     /// Where the model API lives, for example `http://127.0.0.1:8701`; a path prefix is allowed.
     pub url: String,
@@ -423,6 +429,17 @@ pub fn dialect(spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
     })
 }
 
+/// The dialects that this build speaks. On the device it is the same protocol, only nothing is sent.
+pub const DIALECTS: &[&str] = &[
+    "open-inference",
+    #[cfg(feature = "on-device")]
+    on_device::NAME,
+    #[cfg(feature = "dialects")]
+    openai::NAME,
+    #[cfg(feature = "dialects")]
+    huggingface::NAME,
+];
+
 /// Largest side of an image; larger ones are a mistake and would only exhaust memory.
 const MAX_SIDE: usize = 4096;
 /// Largest number of classes; ImageNet-21k has 21,841.
@@ -472,10 +489,10 @@ fn call_faults(spec: &ModelSpec) -> Vec<String> {
         ..
     } = spec;
     check(
-        Own::NAMES.contains(&&**dialect),
+        DIALECTS.contains(&&**dialect),
         format!(
             "dialect is `{dialect}`, but must be one of {}",
-            Own::NAMES.join(", ")
+            DIALECTS.join(", ")
         ),
     );
     check(

@@ -1,11 +1,12 @@
 /** The aggregator and the model API that all tests of one Playwright worker share, and federations on them. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Child } from './child.ts';
-import { checkPaths, FED_BBPT, TEXT_MODEL, WEB } from './paths.ts';
+import { checkPaths, FED_BBPT, TEXT_MODEL, TEXT_MODELS, WEB } from './paths.ts';
 
 const run = promisify(execFile);
 
@@ -89,7 +90,7 @@ export class House {
   }
 
   private static aggregator(folder: string, web: string, listen: string): Promise<Child> {
-    return Child.start(FED_BBPT, ['serve', '--listen', listen, '--database', join(folder, 'tests.sqlite'), '--web', web], { FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN });
+    return Child.start(FED_BBPT, ['serve', '--listen', listen, '--database', join(folder, 'tests.sqlite'), '--web', web, '--models', TEXT_MODELS], { FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN });
   }
 
   /** The aggregator dies without warning; what it gives starts it again on the same port and database. */
@@ -126,11 +127,25 @@ export class House {
     return this.create('handwriting', { 'model.url': this.model, ...settings });
   }
 
+  /** The same, and the model runs on the owners' devices. */
+  async onDevice(settings: Settings = {}): Promise<Federation> {
+    return this.create('handwriting-on-device', { 'model.url': `${this.aggregator}/models`, ...settings });
+  }
+
+  /** Reviews whose model runs on the owners' devices. */
+  async reviewsOnDevice(settings: Settings = {}): Promise<Federation> {
+    const names = ['config.json', 'model.onnx', 'tokenizer.json', 'tokenizer_config.json'];
+    const hashed = names.map(async (name) => [name, createHash('sha256').update(await readFile(join(TEXT_MODEL, name))).digest('hex')] as const);
+    const files = JSON.stringify(Object.fromEntries(await Promise.all(hashed)));
+    return this.reviews({ 'model.dialect': 'on-device', 'model.url': `${this.aggregator}/models`, 'model.on_device.files': files, ...settings });
+  }
+
   /** Creates a federation of texts: reviews, `positive` or `negative`. */
   async reviews(settings: Settings = {}): Promise<Federation> {
     const file = join(this.folder, 'reviews.toml');
     await writeFile(file, REVIEWS);
-    return this.create(file, { 'model.url': await this.textModel(), ...settings });
+    const url = settings['model.url'] ?? (await this.textModel());
+    return this.create(file, { ...settings, 'model.url': url });
   }
 
   private async create(task: string, all: Settings): Promise<Federation> {

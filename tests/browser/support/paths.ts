@@ -10,7 +10,9 @@ export const FED_BBPT = process.env['FED_BBPT'] ?? `${root}target/debug/fed-bbpt
 /** The built page. */
 export const WEB = process.env['FED_BBPT_WEB'] ?? `${root}web/dist`;
 
-/** A masked language model of random weights, in the layout of the Hugging Face hub. */
+/** Small models of texts of random weights, each in a folder in the layout of the Hugging Face hub. */
+export const TEXT_MODELS = `${root}server/model-api/tests/text`;
+/** The masked language model among them. */
 export const TEXT_MODEL = `${root}server/model-api/tests/text/masked`;
 
 /** A Chromium of the system; Playwright's own is not downloaded. */

@@ -1,7 +1,7 @@
 /** Step 2: what is sent where, an own model API, and settings. */
 import { byId, show } from '../lib/dom';
 import { host } from '../lib/format';
-import type { Inputs } from '../lib/inputs';
+import { runsHere, showPlace, type Inputs } from '../lib/inputs';
 import { inviteFragment, joinPath, normaliseModelUrl, type JoinAddress } from '../lib/links';
 import type { BackendChoice, FromWorker } from '../worker/protocol';
 import { modelAmount, organiserAmount } from './amounts';
@@ -11,15 +11,20 @@ type Opened = Extract<FromWorker, { type: 'opened' }>;
 
 /** What the model gets at most; of texts with their length, once there are some. */
 export function showModelAmount(opened: Opened, inputs: Inputs, bytesPerQuery: number | null): void {
-  show(document, 'model-amount', modelAmount(opened.trainingQueries, bytesPerQuery, inputs));
+  // On this device nothing is sent, so no bytes count.
+  show(document, 'model-amount', modelAmount(opened.trainingQueries, runsHere(opened.task) ? null : bytesPerQuery, inputs));
 }
 
 /** Fills in the two hosts. */
 export function showHosts(opened: Opened, inputs: Inputs): void {
   const { summary } = opened;
+  const here = runsHere(opened.task);
+  showPlace(document, here);
+  // A model's files may stand where the page does.
+  if (here && opened.modelOrigin === location.origin) byId('addresses', HTMLElement).textContent = 'This page talks to exactly one address.';
   show(document, 'model-host', host(opened.modelOrigin));
   show(document, 'organiser-host', location.host);
-  const { promise, gets, learns, never, open } = terms(opened.sum, opened.noise, summary.dim, inputs);
+  const { promise, gets, learns, never, open } = terms(opened.sum, opened.noise, summary.dim, inputs, here);
   show(document, 'promise', promise);
   show(document, 'organiser-gets', gets);
   show(document, 'organiser-learns', learns);

@@ -2,8 +2,8 @@
 import type { FederationDetail } from '../generated/FederationDetail';
 import { generatorPath, recordPath } from '../lib/api';
 import { byId, confirmWith, find, setText, show, wireDialog } from '../lib/dom';
-import { percent, plural } from '../lib/format';
-import { fill, inputsOf, showInputs, type Inputs } from '../lib/inputs';
+import { bytes, percent, plural } from '../lib/format';
+import { fill, inputsOf, runsHere, showInputs, type Inputs } from '../lib/inputs';
 import { dashboardPath, parseInvite, parseJoinPath } from '../lib/links';
 import { FederationFeed } from '../lib/sse';
 import type { Remedy } from '../lib/trouble';
@@ -151,7 +151,11 @@ class JoinPage {
       case 'opened':
         this.onOpened(message);
         break;
+      case 'model-progress':
+        this.modelProgress(message.done, message.total);
+        break;
       case 'model-checked':
+        this.modelProgress(0, -1);
         if (this.checking) this.begin();
         else if (this.connect.open) this.connect.checked(message);
         break;
@@ -168,7 +172,7 @@ class JoinPage {
         this.progress(message.progress);
         break;
       case 'pictures':
-        showPictures(message.pictures);
+        showPictures(message.pictures, runsHere(this.opened?.task) ? 'Asked' : 'Sent');
         break;
       case 'texts':
         showTexts(message.texts, this.nameOf);
@@ -248,13 +252,27 @@ class JoinPage {
     if (total > 0) bar.value = Math.min(1, done / total);
   }
 
+  /** How much of a model for this device has come; a total below 0 ends it. */
+  private modelProgress(done: number, total: number): void {
+    for (const place of document.querySelectorAll<HTMLElement>('.model-progress')) {
+      place.hidden = total < 0;
+      setText(find(place, '.model-progress-text', HTMLElement), total > 0 ? `${bytes(done)} of ${bytes(total)}` : bytes(done));
+      const bar = find(place, 'progress', HTMLProgressElement);
+      if (total > 0) bar.value = Math.min(1, done / total);
+      else bar.removeAttribute('value');
+    }
+  }
+
   private dataLoaded(report: Extract<FromWorker, { type: 'data-loaded' }>['report']): void {
     byId('data-progress', HTMLElement).hidden = true;
     this.troubles.clear('data');
     const place = byId('data-report', HTMLElement);
     showReport(place, report, this.inputs, this.nameOf);
     if (this.opened !== null && report.bytesPerQuery !== undefined) showModelAmount(this.opened, this.inputs, report.bytesPerQuery);
-    this.ready(true, `${plural(report.total, this.said('{item}'))} ready. This sends ${this.inputs === 'texts' ? 'them' : 'copies of them'} to ${this.opened?.modelOrigin ?? 'the model'}.`);
+    const whereTo = runsHere(this.opened?.task)
+      ? 'They stay on this device: the model comes to them.'
+      : `This sends ${this.inputs === 'texts' ? 'them' : 'copies of them'} to ${this.opened?.modelOrigin ?? 'the model'}.`;
+    this.ready(true, `${plural(report.total, this.said('{item}'))} ready. ${whereTo}`);
     // After a crash before anything was stored: the person had already agreed.
     if (this.wish.agreed) this.check();
     else place.focus({ preventScroll: true });
@@ -388,6 +406,7 @@ class JoinPage {
       return;
     }
     this.trouble = { at: Date.now(), queries: this.last?.queries ?? 0 };
+    if (trouble.where === 'model') this.modelProgress(0, -1);
     if (trouble.where === 'data') {
       byId('data-progress', HTMLElement).hidden = true;
       // What could not be read is nothing to load again.

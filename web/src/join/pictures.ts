@@ -21,14 +21,14 @@ export function answer(title: string, given: string, score: number, label: strin
   );
 }
 
-function example(picture: Picture): HTMLElement {
+function example(picture: Picture, last: string): HTMLElement {
   const { width, height, label } = picture;
   const part = (pixels: Uint8ClampedArray, caption: string): HTMLElement => h('figure', {}, pixelCanvas(width, height, pixels, `${caption} of a ${label}`), h('figcaption', {}, caption));
   const sign = (text: string): HTMLElement => h('span', { class: 'sign', 'aria-hidden': 'true' }, text);
   return h(
     'article',
     { class: 'example', 'aria-label': `Example: ${label}` },
-    h('div', { class: 'trio' }, part(picture.original, 'Picture'), sign('+'), part(picture.prompt, 'Pattern'), sign('='), part(picture.prompted, 'Sent')),
+    h('div', { class: 'trio' }, part(picture.original, 'Picture'), sign('+'), part(picture.prompt, 'Pattern'), sign('='), part(picture.prompted, last)),
     h(
       'div',
       { class: 'answers' },
@@ -39,8 +39,9 @@ function example(picture: Picture): HTMLElement {
   );
 }
 
-export function showPictures(pictures: readonly Picture[]): void {
-  if (pictures.length > 0) byId('pictures', HTMLElement).replaceChildren(...pictures.map(example));
+/** `last`: what the model gets, in a word. */
+export function showPictures(pictures: readonly Picture[], last: string): void {
+  if (pictures.length > 0) byId('pictures', HTMLElement).replaceChildren(...pictures.map((picture) => example(picture, last)));
 }
 
 export function showTexts(texts: readonly AnsweredText[], nameOf: (label: string) => string): void {

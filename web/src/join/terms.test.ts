@@ -10,6 +10,8 @@ describe('what the organiser learns', () => {
     expect(plain.gets).not.toContain('mask');
     expect(plain.promise).toContain('could look at your numbers');
     expect(plain.never).not.toContain('your own numbers');
+    expect(plain.never).toContain('your key for the model');
+    expect(terms(null, null, 576, 'images', true).never).not.toContain('key');
   });
   it('is only a sum with them, over as many people as the machine insists on', () => {
     const secure = terms(sum, null, 576, 'images');

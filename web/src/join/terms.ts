@@ -13,20 +13,20 @@ export interface Terms {
   open: string;
 }
 
-/** The terms of a federation whose updates are `dim` numbers. */
-export function terms(sum: SumTerms | null, noise: NoiseTerms | null, dim: number, inputs: Inputs): Terms {
-  const told = worded(sum, noise, dim);
+/** The terms of a federation whose updates are `dim` numbers. A model that runs `here` asks for no key. */
+export function terms(sum: SumTerms | null, noise: NoiseTerms | null, dim: number, inputs: Inputs, here = false): Terms {
+  const told = worded(sum, noise, dim, here ? '' : ', your key for the model');
   return Object.fromEntries(Object.entries(told).map(([key, words]) => [key, fill(words, inputs)])) as unknown as Terms;
 }
 
-function worded(sum: SumTerms | null, noise: NoiseTerms | null, dim: number): Terms {
+function worded(sum: SumTerms | null, noise: NoiseTerms | null, dim: number, key: string): Terms {
   const record = 'Everybody can read the record of this federation: what each round added up, and the {prompt} that came out. This browser computes the {prompt} from it again and stops if they differ.';
   if (sum === null) {
     return {
       promise: 'The organiser could look at your numbers before adding them up. They are no {items}, but could hint at what yours are like.',
       gets: `each round, a list of ${count(dim)} numbers: your suggested change of the {prompt}; how many {items} you have, and how many were answered right`,
       learns: 'those numbers, and that this browser takes part. Numbers like these could hint at what the {items} are like, but are no {items}.',
-      never: 'your {items}, your labels, the model’s answers, your key for the model',
+      never: `your {items}, your labels, the model’s answers${key}`,
       open: record,
     };
   }
@@ -39,7 +39,7 @@ function worded(sum: SumTerms | null, noise: NoiseTerms | null, dim: number): Te
     promise: `The organiser sees only ${people}, you among them. Your own numbers stay hidden under random masks that cancel out in the sum. ${told}`,
     gets: `each round, your list of ${count(dim)} numbers hidden under random masks, and sealed messages that it passes on to the others`,
     learns: `only ${people}, you among them: of the changes, ${noise === null ? 'of how many {items}, and of how many were answered right' : 'and of the share answered right'}. And that this browser takes part. ${told}`,
-    never: 'your own numbers, how many {items} you have or how many of them were answered right; your {items}, your labels, the model’s answers, your key for the model',
+    never: `your own numbers, how many {items} you have or how many of them were answered right; your {items}, your labels, the model’s answers${key}`,
     open: `${record} It also names who was in each sum: a number and a public key, no name.`,
   };
 }

@@ -1,4 +1,4 @@
-/** What a federation's inputs are, and what they, their prompt and what is sent of them are called on the pages. */
+/** What a federation's inputs are, what they, their prompt and what is sent of them are called on the pages, and whether they are sent at all. */
 
 export type Inputs = 'images' | 'texts';
 
@@ -11,6 +11,17 @@ const NOUNS = {
 export function inputsOf(task: unknown): Inputs {
   const { model } = (task ?? {}) as { model?: { input?: { kind?: unknown } } };
   return model?.input?.kind === 'text' ? 'texts' : 'images';
+}
+
+/** Whether a task's model runs where the data are, so that they are sent to nobody. Total, like `inputsOf`. */
+export function runsHere(task: unknown): boolean {
+  const { model } = (task ?? {}) as { model?: { dialect?: unknown } };
+  return model?.dialect === 'on-device';
+}
+
+/** Shows of `data-runs` below `root` what holds for a model on this device (`here`) or behind an API (`there`). */
+export function showPlace(root: ParentNode, here: boolean): void {
+  for (const element of root.querySelectorAll<HTMLElement>('[data-runs]')) element.hidden = (element.dataset['runs'] === 'here') !== here;
 }
 
 /** Puts the nouns in: "on the {items} kept aside" → "on the texts kept aside". */

@@ -1,6 +1,6 @@
 /** A task, which travels as JSON, in words. Total: a task of a newer version shows less, not an error. */
 import { count, host, probability } from './format';
-import { fill, inputsOf } from './inputs';
+import { fill, inputsOf, runsHere } from './inputs';
 
 function at(value: unknown, ...path: string[]): unknown {
   let current = value;
@@ -49,7 +49,8 @@ export function taskInWords(task: unknown, dim: number): [term: string, descript
   const rows: [string, string | null][] = [];
   const url = text('model', 'url');
   const name = text('model', 'name');
-  rows.push(['Model', url === null ? name : `${name ?? 'a model'} at ${host(url)}`]);
+  const where = runsHere(task) ? 'on each device, fetched from' : 'at';
+  rows.push(['Model', url === null ? name : `${name ?? 'a model'} ${where} ${host(url)}`]);
   const [height, width] = [number('model', 'input', 'height'), number('model', 'input', 'width')];
   rows.push(['Sees pictures of', height === null || width === null ? null : `${width}×${height} pixels`]);
   const inputs = inputsOf(task);

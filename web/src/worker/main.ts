@@ -4,12 +4,14 @@
  */
 import type { Loader, Session } from '../../wasm/client_wasm';
 import type { TextLoader } from '../../wasm-full/client_wasm_full';
+import type { DevicePool } from '../device/pool';
+import type { DeviceModel } from '../device/protocol';
 import { loadFiles, type Progress } from './files';
 import { lookAtGpu } from './gpu';
 import { Host, type Post } from './host';
 import { holdAlone } from './lock';
 import { choose, type Module, type TextLoaderClass } from './module';
-import type { DataSource, ToWorker } from './protocol';
+import type { DataSource, ToWorker, Trouble } from './protocol';
 import { Storage } from './storage';
 import { loadTexts } from './texts';
 
@@ -18,6 +20,8 @@ let session: Session | undefined;
 let wasm: Module | undefined;
 /** In a federation of texts. */
 let Texts: TextLoaderClass | undefined;
+/** Where the model runs on this device. */
+let device: DevicePool | undefined;
 
 /** The wasm instance is dead, or never lived; the page starts a new Worker. */
 function fatal(error: unknown): void {
@@ -29,7 +33,7 @@ self.addEventListener('unhandledrejection', (event) => fatal(event.reason));
 
 async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   await holdAlone(message.federation, () => post({ type: 'elsewhere' }));
-  const [gpu, { module, detail, texts }] = await Promise.all([lookAtGpu(message.backend), choose(message, post)]);
+  const [gpu, { module, detail, texts, onDevice }] = await Promise.all([lookAtGpu(message.backend), choose(message, post)]);
   wasm = module;
   Texts = texts;
   const storage = new Storage(message.federation);
@@ -40,6 +44,32 @@ async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   const { type: _, ...opening } = message;
   const host = new Host(post, storage);
   session = await module.Session.open(JSON.stringify({ ...opening, gpu }), detail, found?.identity, found?.membership, found?.state, found?.data, host);
+  const model = session === undefined ? undefined : onDevice?.modelOf(session);
+  if (model !== undefined) {
+    // Only those who need it load it.
+    const { DevicePool, startWorker } = await import('../device/pool');
+    device = new DevicePool(JSON.parse(model) as DeviceModel, navigator.hardwareConcurrency ?? 1, startWorker);
+    onDevice?.useDevice(device);
+  }
+}
+
+/** A first answer of the model, which on this device must be there before. Whoever leaves meanwhile does not wait for it. */
+async function checkModel(apiKey: string | undefined): Promise<void> {
+  try {
+    await device?.ready(
+      throttled((done, total) => post({ type: 'model-progress', done, total })),
+      (trouble) => post({ type: 'trouble', trouble }),
+    );
+  } catch (trouble) {
+    post({ type: 'trouble', trouble: trouble as Trouble });
+    return;
+  }
+  session?.checkModel(apiKey);
+}
+
+async function leave(): Promise<void> {
+  await device?.forget();
+  await session?.leave();
 }
 
 async function load(source: DataSource): Promise<void> {
@@ -103,7 +133,8 @@ async function take(message: ToWorker): Promise<void> {
     case 'open':
       return open(message);
     case 'check-model':
-      return session?.checkModel(message.apiKey ?? undefined);
+      checkModel(message.apiKey ?? undefined).catch(fatal);
+      return;
     case 'load-data':
       return load(message.source);
     case 'start':
@@ -113,7 +144,7 @@ async function take(message: ToWorker): Promise<void> {
     case 'resume':
       return session?.resume();
     case 'leave':
-      return session?.leave();
+      return leave();
     case 'pictures':
       return session?.pictures(message.count);
     case 'visible':

@@ -13,9 +13,11 @@ describe('the module that a federation needs', () => {
     expect(needsLarger(detail(undefined))).toBe(false);
   });
 
-  it('is the larger one for secure sums, draws, texts, CMA-ES, learnt mappings and further generators', () => {
+  it('is the larger one for secure sums, draws, texts, models on this device, CMA-ES, learnt mappings and further generators', () => {
     expect(needsLarger(detail({ federation: { secure_sum: {} } }))).toBe(true);
     expect(needsLarger(detail({ federation: {}, model: { input: { kind: 'text' } } }))).toBe(true);
+    expect(needsLarger(detail({ model: { dialect: 'on-device' } }))).toBe(true);
+    expect(needsLarger(detail({ model: { dialect: 'open-inference' } }))).toBe(false);
     expect(needsLarger(detail({ federation: { active: 2 } }))).toBe(true);
     expect(needsLarger(detail({ federation: { active: 0 } }))).toBe(false);
     expect(needsLarger(detail({ mapping: { kind: 'frequency' } }))).toBe(true);

@@ -1,17 +1,26 @@
 /**
- * Which wasm module a federation needs: the one with secure sums, draws, texts, learnt mappings and every generator is larger, and
- * only those whose task has one of them load it. The announced task decides, before either is loaded.
+ * Which wasm module a federation needs: the one with secure sums, draws, texts, models on this device, learnt mappings and every
+ * generator is larger, and only those whose task has one of them load it; larger still is the one that calls any model. The announced
+ * task decides, before any is loaded.
  */
 import init, * as plain from '../../wasm/client_wasm';
-import type { TextLoader } from '../../wasm-full/client_wasm_full';
-import { inputsOf } from '../lib/inputs';
+import type { Session as LargerSession, TextLoader } from '../../wasm-full/client_wasm_full';
+import type { Answer } from '../device/protocol';
+import { inputsOf, runsHere } from '../lib/inputs';
 import type { Post } from './host';
 import type { ToWorker } from './protocol';
 
-/** What both modules have. */
+/** What all modules have. */
 export type Module = typeof plain;
 /** Reads texts; the larger module has it. */
 export type TextLoaderClass = new (session: plain.Session) => TextLoader;
+
+/** What the larger module has for a model on this device. */
+export interface OnDevice {
+  useDevice(device: { ask(url: string, headerLength: string | undefined, body: Uint8Array<ArrayBuffer>, cancelled: AbortSignal): Promise<Answer> }): void;
+  /** The JSON of a `DeviceModel`. */
+  modelOf(session: plain.Session): string | undefined;
+}
 
 export interface Choice {
   module: Module;
@@ -19,6 +28,8 @@ export interface Choice {
   detail: string | undefined;
   /** In a federation of texts. */
   texts: TextLoaderClass | undefined;
+  /** Where the model runs on this device. */
+  onDevice: OnDevice | undefined;
 }
 
 const LIMIT_MS = 20_000;
@@ -29,13 +40,20 @@ export async function choose(message: ToWorker & { type: 'open' }, post: Post): 
   const detail = await announced(message, post);
   if (detail === undefined || !needsLarger(detail)) {
     await init();
-    return { module: plain, detail, texts: undefined };
+    return { module: plain, detail, texts: undefined, onDevice: undefined };
   }
-  const larger = await import('../../wasm-full/client_wasm_full');
+  const larger = callsOtherwise(taskOf(detail)?.model ?? {}) ? await import('../../wasm-any/client_wasm_any') : await import('../../wasm-full/client_wasm_full');
   await larger.default();
-  // Two builds of one crate: the same classes, but of private fields, which TypeScript tells apart.
+  // Builds of one crate: the same classes, but of private fields, which TypeScript tells apart.
   const module = larger as unknown as Module & { TextLoader: TextLoaderClass };
-  return { module, detail, texts: inputsOf(taskOf(detail)) === 'texts' ? module.TextLoader : undefined };
+  const task = taskOf(detail);
+  const modelOf = (session: plain.Session) => (session as unknown as LargerSession).deviceModel();
+  return {
+    module,
+    detail,
+    texts: inputsOf(task) === 'texts' ? module.TextLoader : undefined,
+    onDevice: runsHere(task) ? { useDevice: larger.useDevice, modelOf } : undefined,
+  };
 }
 
 interface Announced {
@@ -52,13 +70,13 @@ function taskOf(detail: string): Announced | undefined {
   return (JSON.parse(detail) as { task?: Announced }).task;
 }
 
-/** Forms of images that only the larger module sends. */
+/** Forms of images that only the largest module sends. */
 const FORMS = ['colour', 'encoding', 'flat', 'json', 'quality', 'unbatched'];
 
 /** Is the model called in another way than by tensors over the Open Inference Protocol, free of charge? */
 function callsOtherwise(model: NonNullable<Announced['model']>): boolean {
   return (
-    (model.dialect ?? 'open-inference') !== 'open-inference' ||
+    !['open-inference', 'on-device'].includes(String(model.dialect ?? 'open-inference')) ||
     model.price !== undefined ||
     model.version !== undefined ||
     model.calls?.cache !== undefined ||
@@ -66,7 +84,10 @@ function callsOtherwise(model: NonNullable<Announced['model']>): boolean {
   );
 }
 
-/** Does the task of this `FederationDetail` have secure sums, draws, texts, another way of calling the model, a mapping to learn, or what only comes with further generators and optimisers? */
+/**
+ * Does the task of this `FederationDetail` have secure sums, draws, texts, a model on this device, another way of calling it, a mapping to
+ * learn, or what only comes with further generators and optimisers?
+ */
 export function needsLarger(detail: string): boolean {
   const task = taskOf(detail);
   return (
@@ -74,6 +95,7 @@ export function needsLarger(detail: string): boolean {
     (task?.federation?.active ?? 0) !== 0 ||
     inputsOf(task) === 'texts' ||
     callsOtherwise(task?.model ?? {}) ||
+    runsHere(task) ||
     task?.mapping?.kind === 'frequency' ||
     task?.mapping?.calibrate === true ||
     task?.optimizer?.kind === 'cma-es' ||

@@ -180,6 +180,8 @@ export type FromWorker =
       /** In a federation of texts: a word for each label, and what is asked without a prompt. */
       text?: { words: string[]; shown: string };
     }
+  /** A model on this device is being fetched; bytes, the total 0 if it is not known. */
+  | { type: 'model-progress'; done: number; total: number }
   | {
       type: 'model-checked';
       name: string;

@@ -46,7 +46,7 @@ const CONCURRENCIES: [usize; 3] = [1, 4, 16];
 /// One cell, warming up included.
 const SECONDS: u64 = 5;
 /// So far apart may the two servers' scores be, cosines divided by 0.05: each rounds an int8 model in its own way.
-const APART: f32 = 0.25;
+const APART: f32 = 0.4;
 
 /// A model and how both servers are told to serve it.
 struct Model {

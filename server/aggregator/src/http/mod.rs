@@ -6,6 +6,7 @@ mod body;
 mod events;
 mod identity;
 mod limit;
+mod models;
 mod openapi;
 mod organiser;
 mod pages;
@@ -191,6 +192,7 @@ pub(crate) fn service(
         .wrap(actix_web::middleware::from_fn(telemetry::observe))
         .wrap(tracing_actix_web::TracingLogger::<telemetry::Spans>::new())
         .configure(|service| routes(service, side))
+        .configure(models::routes)
         .configure(|service| pages::routes(service, side))
         .default_service(web::to(unknown))
 }

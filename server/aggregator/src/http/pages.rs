@@ -176,7 +176,7 @@ async fn file(app: &App, name: &str, model_origin: Option<&str>) -> Result<HttpR
 }
 
 /// A path that stays below its root: plain names only.
-fn safe(name: &str) -> Option<PathBuf> {
+pub(super) fn safe(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(name);
     let plain = |part: Component<'_>| match part {
         Component::Normal(name) => name.to_str().is_some_and(|n| {

@@ -13,6 +13,7 @@ mod kill_sums;
 mod limits;
 mod live;
 mod logs;
+mod models;
 mod pages;
 mod player;
 mod record;

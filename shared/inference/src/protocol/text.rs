@@ -3,14 +3,14 @@
 
 use std::fmt;
 
-use actix_web::web::Bytes;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
 use super::soft::SoftInputs;
 use super::{VERSION, bad};
-use crate::error::ApiError;
+use crate::RequestError;
 use crate::{SoftLimits, TextKind, TextModel, TextQuery};
 
 const TEXT: &str = "text";
@@ -20,18 +20,18 @@ pub(super) const EMBEDDINGS: &str = "prompt_embeddings";
 pub(super) const TEXT_PROMPT: &str = "text_prompt";
 pub(super) const TEMPLATE_PROMPT: &str = "template_prompt";
 /// The one output.
-pub(crate) const LOGITS: &str = "logits";
+pub const LOGITS: &str = "logits";
 
 /// Most bytes in one text. Far more than any model reads, and little enough to tokenize.
-pub(crate) const MAX_TEXT_BYTES: usize = 64 << 10;
+pub const MAX_TEXT_BYTES: usize = 64 << 10;
 /// Most labels.
-pub(crate) const MAX_LABELS: usize = 1024;
+pub const MAX_LABELS: usize = 1024;
 /// Most prompts: different templates times labels. Each is as much work as a text.
 const MAX_PROMPTS: usize = 4096;
 
 /// What a client must know about the model.
 #[derive(Clone, Debug)]
-pub(crate) struct TextInfo {
+pub struct TextInfo {
     pub name: String,
     pub kind: TextKind,
     pub max_tokens: usize,
@@ -41,7 +41,7 @@ pub(crate) struct TextInfo {
 }
 
 impl TextInfo {
-    pub(crate) fn new(name: String, max_batch: usize, model: &TextModel) -> Self {
+    pub fn new(name: String, max_batch: usize, model: &TextModel) -> Self {
         Self {
             name,
             kind: model.kind(),
@@ -53,7 +53,7 @@ impl TextInfo {
     }
 
     /// The answer to `GET /v2/models/NAME`. `parameters` say what the protocol has no field for.
-    pub(crate) fn metadata(&self) -> Value {
+    pub fn metadata(&self) -> Value {
         let any = |name: &str, datatype: &str, shape: &[i64], optional: bool| {
             json!({
                 "name": name,
@@ -110,7 +110,7 @@ impl TextInfo {
 
 /// An inference request of the right form.
 #[derive(Debug, PartialEq)]
-pub(crate) struct TextRequest {
+pub struct TextRequest {
     pub id: Option<String>,
     pub texts: Vec<String>,
     pub labels: Vec<String>,
@@ -130,7 +130,7 @@ pub(crate) struct TextRequest {
 
 impl TextRequest {
     /// The texts with their templates.
-    pub(crate) fn queries(&self) -> Vec<TextQuery<'_>> {
+    pub fn queries(&self) -> Vec<TextQuery<'_>> {
         let soft = |prompt: &Option<usize>| -> &[f32] {
             let range = prompt.map(|prompt| prompt * self.prompt_length);
             let range = range.map(|begin| begin..begin + self.prompt_length);
@@ -154,11 +154,11 @@ impl TextRequest {
 
 /// Reads an inference request. `header_length` is the value of [`HEADER_LENGTH`](super::HEADER_LENGTH),
 /// if it came.
-pub(crate) fn parse(
+pub fn parse(
     model: &TextInfo,
     body: &Bytes,
     header_length: Option<&str>,
-) -> Result<TextRequest, ApiError> {
+) -> Result<TextRequest, RequestError> {
     let (raw, mut binary) = super::open::<TextData>(body, header_length)?;
     let binary_output =
         super::binary_output(LOGITS, raw.outputs.as_deref(), raw.parameters.as_ref())?;
@@ -258,7 +258,7 @@ fn prompt_of<'a>(query: &TextQuery<'a>) -> (&'a str, usize) {
     (query.template, place.map_or(0, |place| place.addr()))
 }
 
-pub(super) fn twice(name: &str) -> ApiError {
+pub(super) fn twice(name: &str) -> RequestError {
     bad(format!("the input `{name}` came twice"))
 }
 
@@ -267,7 +267,7 @@ fn strings(
     input: super::RawInput<TextData>,
     most: usize,
     binary: &mut Bytes,
-) -> Result<Vec<String>, ApiError> {
+) -> Result<Vec<String>, RequestError> {
     let name = &input.name;
     if input.datatype != "BYTES" {
         return Err(bad(format!(
@@ -325,7 +325,7 @@ pub(super) enum Content<'a> {
 pub(super) fn content<'a>(
     input: &'a super::RawInput<TextData>,
     binary: &mut Bytes,
-) -> Result<Content<'a>, ApiError> {
+) -> Result<Content<'a>, RequestError> {
     let name = &input.name;
     match (input.binary_size(), &input.data) {
         (Some(_), Some(_)) | (None, None) => Err(bad(format!(
@@ -349,7 +349,7 @@ pub(super) fn content<'a>(
 }
 
 /// Each element is its length in 4 bytes, the lowest first, and that many bytes of UTF-8.
-fn elements(name: &str, mut bytes: &[u8], count: usize) -> Result<Vec<String>, ApiError> {
+fn elements(name: &str, mut bytes: &[u8], count: usize) -> Result<Vec<String>, RequestError> {
     let mut found = Vec::with_capacity(count);
     while !bytes.is_empty() && found.len() <= count {
         let at = found.len();

@@ -2,7 +2,6 @@
 
 mod clip;
 mod error;
-mod range;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +17,7 @@ use clip::ZeroShot;
 
 pub use clip::ClipOptions;
 pub use error::{LoadError, RunError};
-pub use range::PixelRange;
+pub use shared::model_api::PixelRange;
 
 /// How to use an ONNX file as a classifier of RGB images.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,9 +105,7 @@ impl Classifier {
     /// # Errors
     /// Says what does not fit and what to do about it.
     pub fn load(onnx: Vec<u8>, options: &ClassifierOptions) -> Result<Self, LoadError> {
-        let model = model_options().load(onnx);
-        let model = model.map_err(|error| LoadError::from_rten(&error))?;
-        Self::build(model, options, None)
+        Self::build(load_bytes(onnx)?, options, None)
     }
 
     /// The classifier of a loaded model, whose answers `head` turns into scores.
@@ -220,7 +217,8 @@ impl Classifier {
     }
 
     /// What labels are put into, if this is a pair of an image and a text encoder.
-    pub(crate) fn template(&self) -> Option<&str> {
+    #[must_use]
+    pub fn template(&self) -> Option<&str> {
         self.head.as_ref().map(ZeroShot::template)
     }
 
@@ -283,7 +281,10 @@ impl Classifier {
 
     /// The same, each request's scores by themselves. A pair of an image and a text encoder scores a request that
     /// brings prompts by these, in place of its own labels.
-    pub(crate) fn run_parts(
+    ///
+    /// # Errors
+    /// Like [`run`](Self::run).
+    pub fn run_parts(
         &self,
         parts: &[(Pixels<'_>, Option<&[String]>)],
     ) -> Result<Vec<Vec<f32>>, RunError> {
@@ -413,6 +414,12 @@ fn model_options() -> ModelOptions {
 /// Loads an ONNX file and the files beside it that it keeps weights in.
 pub(crate) fn load_file(path: &Path) -> Result<Model, LoadError> {
     let model = model_options().load_file(path);
+    model.map_err(|error| LoadError::from_rten(&error))
+}
+
+/// Loads an ONNX file's bytes.
+pub(crate) fn load_bytes(onnx: Vec<u8>) -> Result<Model, LoadError> {
+    let model = model_options().load(onnx);
     model.map_err(|error| LoadError::from_rten(&error))
 }
 

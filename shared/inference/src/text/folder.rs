@@ -1,10 +1,17 @@
-//! A folder in the layout of the Hugging Face hub.
+//! A folder in the layout of the Hugging Face hub, on the disk or in memory.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use rten::Model;
 use serde_json::Value;
 
 use super::error::TextLoadError;
+use crate::classifier;
+
+/// Files by their path in a folder, with `/`: `onnx/model.onnx`.
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// Fewer tokens have no room beside the special ones.
 pub(super) const LEAST_TOKENS: usize = 8;
@@ -15,7 +22,10 @@ const ROBERTA_OFFSET: u64 = 2;
 
 /// The files of one model.
 pub(crate) struct Folder {
+    /// Nothing in front of the paths of files in memory.
     dir: PathBuf,
+    /// Networks are taken out when they are loaded: they are large.
+    memory: Option<RefCell<Files>>,
     layout: &'static str,
     /// `config.json`
     pub config: Value,
@@ -27,6 +37,14 @@ pub(crate) struct Folder {
 
 impl Folder {
     pub(crate) fn open(dir: &Path) -> Result<Self, TextLoadError> {
+        Self::read(dir, None)
+    }
+
+    pub(crate) fn in_memory(files: Files) -> Result<Self, TextLoadError> {
+        Self::read(Path::new(""), Some(RefCell::new(files)))
+    }
+
+    fn read(dir: &Path, memory: Option<RefCell<Files>>) -> Result<Self, TextLoadError> {
         let layout = if is_clip(dir) {
             "config.json, tokenizer.json, preprocessor_config.json, and vision_model.onnx and text_model.onnx (there or in onnx/)"
         } else {
@@ -34,6 +52,7 @@ impl Folder {
         };
         let mut folder = Self {
             dir: dir.to_owned(),
+            memory,
             layout,
             config: Value::Null,
             tokenizer_config: Value::Null,
@@ -42,13 +61,68 @@ impl Folder {
         folder.config = folder.json("config.json")?;
         folder.tokenizer_config = folder.optional_json("tokenizer_config.json")?;
         let path = folder.existing("tokenizer.json")?;
-        folder.tokenizer = read(&path)?;
+        folder.tokenizer = folder.bytes(&path)?;
         Ok(folder)
     }
 
     /// Where `NAME.onnx` stands: in the folder or in `onnx/`.
     pub(crate) fn onnx(&self, name: &str) -> Result<PathBuf, TextLoadError> {
-        find_onnx(&self.dir, name).ok_or_else(|| self.missing(&format!("{name}.onnx")))
+        onnx_places(&self.dir, name)
+            .into_iter()
+            .find(|path| self.has(path))
+            .ok_or_else(|| self.missing(&format!("{name}.onnx")))
+    }
+
+    /// Loads a network of it, once.
+    pub(crate) fn network(&self, path: &Path) -> Result<Model, TextLoadError> {
+        let model = match &self.memory {
+            None => classifier::load_file(path),
+            Some(_) => classifier::load_bytes(self.bytes(path)?),
+        };
+        model.map_err(|cause| TextLoadError::Onnx {
+            path: path.to_owned(),
+            cause,
+        })
+    }
+
+    /// Whether there is such a file.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        match (&self.memory, path.to_str()) {
+            (None, _) => path.is_file(),
+            (Some(files), Some(name)) => files.borrow().contains_key(name),
+            (Some(_), None) => false,
+        }
+    }
+
+    /// A file's content. One in memory is moved out.
+    fn bytes(&self, path: &Path) -> Result<Vec<u8>, TextLoadError> {
+        let taken = match (&self.memory, path.to_str()) {
+            (None, _) => std::fs::read(path),
+            (Some(files), Some(name)) if files.borrow().contains_key(name) => {
+                Ok(files.borrow_mut().remove(name).unwrap_or_default())
+            }
+            (Some(_), _) => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        taken.map_err(|cause| TextLoadError::Read {
+            path: path.to_owned(),
+            cause,
+        })
+    }
+
+    fn parse(&self, path: &Path) -> Result<Value, TextLoadError> {
+        let borrowed = self.memory.as_ref().map(RefCell::borrow);
+        let kept = borrowed
+            .as_ref()
+            .zip(path.to_str())
+            .and_then(|(files, name)| files.get(name));
+        let parsed = match kept {
+            Some(bytes) => serde_json::from_slice(bytes),
+            None => serde_json::from_slice(&self.bytes(path)?),
+        };
+        parsed.map_err(|error| TextLoadError::File {
+            path: path.to_owned(),
+            cause: error.to_string(),
+        })
     }
 
     /// Any file of it.
@@ -58,14 +132,14 @@ impl Folder {
 
     /// A JSON file that must be there.
     pub(crate) fn json(&self, name: &str) -> Result<Value, TextLoadError> {
-        parse(&self.existing(name)?)
+        self.parse(&self.existing(name)?)
     }
 
     /// A JSON file, or null if it is not there.
     pub(crate) fn optional_json(&self, name: &str) -> Result<Value, TextLoadError> {
         let path = self.path(name);
-        if path.is_file() {
-            parse(&path)
+        if self.has(&path) {
+            self.parse(&path)
         } else {
             Ok(Value::Null)
         }
@@ -120,7 +194,7 @@ impl Folder {
 
     fn existing(&self, name: &str) -> Result<PathBuf, TextLoadError> {
         let path = self.path(name);
-        if path.is_file() {
+        if self.has(&path) {
             Ok(path)
         } else {
             Err(self.missing(name))
@@ -137,27 +211,16 @@ impl Folder {
 }
 
 /// Whether the folder holds a pair of an image and a text encoder.
-pub(crate) fn is_clip(dir: &Path) -> bool {
-    find_onnx(dir, "vision_model").is_some() || find_onnx(dir, "text_model").is_some()
+#[must_use]
+pub fn is_clip(dir: &Path) -> bool {
+    ["vision_model", "text_model"]
+        .iter()
+        .flat_map(|name| onnx_places(dir, name))
+        .any(|path| path.is_file())
 }
 
-fn find_onnx(dir: &Path, name: &str) -> Option<PathBuf> {
+/// Where `NAME.onnx` may stand.
+fn onnx_places(dir: &Path, name: &str) -> [PathBuf; 2] {
     let file = format!("{name}.onnx");
     [dir.join(&file), dir.join("onnx").join(&file)]
-        .into_iter()
-        .find(|path| path.is_file())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TextLoadError> {
-    std::fs::read(path).map_err(|cause| TextLoadError::Read {
-        path: path.to_owned(),
-        cause,
-    })
-}
-
-fn parse(path: &Path) -> Result<Value, TextLoadError> {
-    serde_json::from_slice(&read(path)?).map_err(|error| TextLoadError::File {
-        path: path.to_owned(),
-        cause: error.to_string(),
-    })
 }

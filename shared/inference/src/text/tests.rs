@@ -6,7 +6,7 @@ use super::*;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/text")
+        .join("../../server/model-api/tests/text")
         .join(name)
 }
 

@@ -1,12 +1,12 @@
 use serde_json::json;
 
-use actix_web::web::Bytes;
+use bytes::Bytes;
 use serde_json::Value;
 use shared::model_api::Layout;
 
 use super::image::parse;
 use super::*;
-use crate::batcher::Images;
+use crate::Images;
 
 /// Images of 1×2 pixels, three classes, at most four images.
 fn model() -> ModelInfo {

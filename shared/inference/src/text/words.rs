@@ -7,7 +7,7 @@ use super::error::{QueryError, TextLoadError};
 use super::folder::{Folder, LEAST_TOKENS};
 
 /// A model's tokenizer.
-pub(crate) struct Words {
+pub struct Words {
     tokenizer: Tokenizer,
     pad: i32,
     unknown: Option<u32>,
@@ -22,7 +22,7 @@ pub(crate) struct Words {
 }
 
 /// The tokens of a text.
-pub(crate) struct Tokens {
+pub struct Tokens {
     pub ids: Vec<i32>,
     /// Tokens beyond the limit.
     pub cut: Vec<i32>,
@@ -86,7 +86,7 @@ impl Words {
     }
 
     /// A text's tokens, special ones included; never none.
-    pub(crate) fn tokens(&self, text: &str) -> Result<Tokens, String> {
+    pub fn tokens(&self, text: &str) -> Result<Tokens, String> {
         self.tokens_beside(text, 0)
     }
 
@@ -155,7 +155,7 @@ impl Words {
     }
 
     /// The one token that is meant by `text`: the token of exactly this name, else what the text becomes.
-    pub(crate) fn token(&self, text: &str) -> Result<usize, QueryError> {
+    pub fn token(&self, text: &str) -> Result<usize, QueryError> {
         if let Some(id) = self.tokenizer.token_to_id(text) {
             return Ok(id as usize);
         }
@@ -170,12 +170,12 @@ impl Words {
     }
 
     /// What tokens stand for, special ones left out; empty if they stand for nothing.
-    pub(crate) fn text(&self, ids: &[u32]) -> String {
+    pub fn text(&self, ids: &[u32]) -> String {
         self.tokenizer.decode(ids, true).unwrap_or_default()
     }
 
     /// What one token stands for; its name if that is nothing, as of special tokens.
-    pub(crate) fn token_text(&self, token: usize) -> String {
+    pub fn token_text(&self, token: usize) -> String {
         let id = u32::try_from(token).unwrap_or(u32::MAX);
         let text = self.text(&[id]);
         if text.is_empty() {

@@ -1,19 +1,19 @@
 //! Requests to an image classifier: one input, `UINT8` or `FP32`.
 
-use actix_web::web::Bytes;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use shared::model_api::{Layout, TensorData};
 
 use super::{VERSION, bad};
 use crate::Classifier;
-use crate::batcher::Images;
-use crate::error::ApiError;
+use crate::Images;
+use crate::RequestError;
 
 type RawInput = super::RawInput<TensorData>;
 
 /// What a client must know about the model, and what its requests are checked against.
 #[derive(Clone, Debug)]
-pub(crate) struct ModelInfo {
+pub struct ModelInfo {
     pub name: String,
     /// `classifier` or `clip`.
     pub kind: &'static str,
@@ -30,7 +30,7 @@ pub(crate) struct ModelInfo {
 }
 
 impl ModelInfo {
-    pub(crate) fn new(name: String, max_batch: usize, classifier: &Classifier) -> Self {
+    pub fn new(name: String, max_batch: usize, classifier: &Classifier) -> Self {
         let [_, image @ ..] = classifier.input_shape(1);
         Self {
             name,
@@ -47,13 +47,13 @@ impl ModelInfo {
     }
 
     /// Values in one image.
-    pub(crate) fn image_len(&self) -> usize {
+    pub fn image_len(&self) -> usize {
         self.image.iter().product()
     }
 
     /// The answer to `GET /v2/models/NAME`. What the protocol has no field for stands in
     /// `parameters`: that both datatypes are taken, what black and white are in FP32, the labels.
-    pub(crate) fn metadata(&self) -> Value {
+    pub fn metadata(&self) -> Value {
         let [a, b, c] = self.image;
         json!({
             "name": self.name,
@@ -87,7 +87,7 @@ impl ModelInfo {
 
 /// An inference request that fits the model.
 #[derive(Debug)]
-pub(crate) struct InferRequest {
+pub struct InferRequest {
     pub id: Option<String>,
     pub images: Images,
     pub count: usize,
@@ -97,11 +97,11 @@ pub(crate) struct InferRequest {
 
 /// Reads an inference request. `header_length` is the value of [`HEADER_LENGTH`](super::HEADER_LENGTH),
 /// if it came.
-pub(crate) fn parse(
+pub fn parse(
     model: &ModelInfo,
     body: &Bytes,
     header_length: Option<&str>,
-) -> Result<InferRequest, ApiError> {
+) -> Result<InferRequest, RequestError> {
     let (raw, binary) = super::open::<TensorData>(body, header_length)?;
     let [input] = <[RawInput; 1]>::try_from(raw.inputs).map_err(|inputs| {
         bad(format!(
@@ -126,7 +126,7 @@ pub(crate) fn parse(
 }
 
 /// The number of images, once name and shape fit.
-fn check_shape(model: &ModelInfo, input: &RawInput) -> Result<usize, ApiError> {
+fn check_shape(model: &ModelInfo, input: &RawInput) -> Result<usize, RequestError> {
     if input.name != model.input {
         return Err(bad(format!(
             "the model has no input `{}`; its input is `{}`",
@@ -153,7 +153,7 @@ fn check_shape(model: &ModelInfo, input: &RawInput) -> Result<usize, ApiError> {
     }
 }
 
-fn wrong_shape(model: &ModelInfo, shape: &[u64]) -> ApiError {
+fn wrong_shape(model: &ModelInfo, shape: &[u64]) -> RequestError {
     let [a, b, c] = model.image;
     bad(format!(
         "the shape of `{}` is {shape:?}, but must be [batch, {a}, {b}, {c}] ({})",
@@ -163,7 +163,7 @@ fn wrong_shape(model: &ModelInfo, shape: &[u64]) -> ApiError {
 }
 
 /// `len` values from where the request put them.
-fn read_images(input: &RawInput, len: usize, binary: Bytes) -> Result<Images, ApiError> {
+fn read_images(input: &RawInput, len: usize, binary: Bytes) -> Result<Images, RequestError> {
     let name = &input.name;
     let size = input.binary_size();
     if size.unwrap_or(0) != binary.len() as u64 {
@@ -225,7 +225,7 @@ fn to_byte(value: f64) -> Option<u8> {
 
 /// Pixels must be from 0 to 1, give or take rounding; whoever sends 0 to 255 should hear of it
 /// instead of getting scores of white images.
-fn check_floats(name: &str, floats: Vec<f32>) -> Result<Images, ApiError> {
+fn check_floats(name: &str, floats: Vec<f32>) -> Result<Images, RequestError> {
     match floats
         .iter()
         .position(|value| !(-0.001..=1.001).contains(value))

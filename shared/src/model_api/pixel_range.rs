@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde_json::Value;
+
 /// Mean and standard deviation of ImageNet's training pixels (R, G, B; 0 is black, 1 is white), as
 /// torchvision's models use them.
 const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -37,7 +39,8 @@ impl PixelRange {
     };
 
     /// For each channel, the map from a pixel in 0..1.
-    pub(super) fn maps(self) -> [Map; 3] {
+    #[must_use]
+    pub fn maps(self) -> [Map; 3] {
         std::array::from_fn(|channel| match self {
             Self::Linear { low, high } => Map {
                 scale: high - low,
@@ -50,7 +53,8 @@ impl PixelRange {
 
     /// For each channel and byte, the model's input. Equals [`maps`](Self::maps) of `byte / 255`, so
     /// that bytes and floats give the same answer.
-    pub(super) fn tables(self) -> [[f32; 256]; 3] {
+    #[must_use]
+    pub fn tables(self) -> [[f32; 256]; 3] {
         self.maps().map(|map| {
             // Lossless: at most 255.
             #[allow(clippy::cast_precision_loss)]
@@ -67,14 +71,16 @@ fn normalised(mean: f32, std: f32) -> Map {
 }
 
 /// `value · scale + offset`
-#[derive(Clone, Copy)]
-pub(super) struct Map {
+#[derive(Clone, Copy, Debug)]
+pub struct Map {
     scale: f32,
     offset: f32,
 }
 
 impl Map {
-    pub(super) fn apply(self, value: f32) -> f32 {
+    /// The pixel as the model wants it.
+    #[must_use]
+    pub fn apply(self, value: f32) -> f32 {
         value * self.scale + self.offset
     }
 }
@@ -96,11 +102,13 @@ impl FromStr for PixelRange {
         if text == "imagenet" {
             return Ok(Self::Imagenet);
         }
+        // The browser's module has no other reader of numbers than that of JSON.
         let number = |text: &str| {
-            text.trim()
-                .parse()
-                .ok()
-                .filter(|value: &f32| value.is_finite())
+            let value: Value = serde_json::from_slice(text.trim().as_bytes()).ok()?;
+            // The models' own precision.
+            #[allow(clippy::cast_possible_truncation)]
+            let value = value.as_f64()? as f32;
+            value.is_finite().then_some(value)
         };
         text.split_once(':')
             .and_then(|(low, high)| Some((number(low)?, number(high)?)))

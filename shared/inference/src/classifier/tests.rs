@@ -1,5 +1,8 @@
 use super::*;
-use crate::PRINTED_DIGITS;
+
+/// The model that `fed-bbpt model-api` serves if no other is given.
+const PRINTED_DIGITS: &[u8] =
+    include_bytes!("../../../../server/model-api/models/printed-digits/printed-digits.onnx");
 
 fn load(change: impl FnOnce(&mut ClassifierOptions)) -> Result<Classifier, LoadError> {
     let mut options = ClassifierOptions::default();
@@ -98,7 +101,8 @@ fn bytes_and_floats_are_the_same_and_the_range_counts() {
 
 /// A tiny model of the folder `tests/models`: 2 rows, 4 columns, answers the mean of every channel.
 fn tiny(name: &str, change: impl FnOnce(&mut ClassifierOptions)) -> Result<Classifier, LoadError> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../server/model-api/tests/models");
     let mut options = ClassifierOptions::default();
     change(&mut options);
     Classifier::load(
@@ -195,7 +199,8 @@ fn infinity_from_the_model_is_an_error() {
 }
 
 fn clip(change: impl FnOnce(&mut ClipOptions)) -> Result<Classifier, crate::TextLoadError> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/text/clip");
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../server/model-api/tests/text/clip");
     let mut options = ClipOptions {
         labels: ["cat", "dog", "car"].map(str::to_owned).to_vec(),
         ..ClipOptions::default()
@@ -206,8 +211,10 @@ fn clip(change: impl FnOnce(&mut ClipOptions)) -> Result<Classifier, crate::Text
 
 #[test]
 fn a_pair_of_encoders_answers_what_onnxruntime_answers() {
-    let expected: serde_json::Value =
-        serde_json::from_str(include_str!("../../tests/text/expected.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(include_str!(
+        "../../../../server/model-api/tests/text/expected.json"
+    ))
+    .unwrap();
     let expected = &expected["clip"];
     let images: Vec<Vec<u8>> = serde_json::from_value(expected["images"].clone()).unwrap();
     let logits: Vec<Vec<f32>> = serde_json::from_value(expected["logits"].clone()).unwrap();

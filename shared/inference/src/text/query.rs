@@ -47,7 +47,7 @@ const MIN_LABELS: usize = 2;
 
 /// A request that the network can be run on.
 #[derive(Debug)]
-pub(crate) enum Prepared {
+pub enum Prepared {
     /// For a sentence encoder.
     Embed(Embed),
     /// For a masked language model.
@@ -56,14 +56,14 @@ pub(crate) enum Prepared {
 
 /// A text with what stands before it.
 #[derive(Debug)]
-pub(crate) struct Piece {
+pub struct Piece {
     pub text: String,
     pub soft: Option<Arc<SoftPrompt>>,
 }
 
 /// A soft prompt of the right size.
 #[derive(Debug)]
-pub(crate) struct SoftPrompt {
+pub struct SoftPrompt {
     /// SHA-256 of its numbers.
     pub digest: [u8; 32],
     /// [tokens, hidden]
@@ -146,7 +146,7 @@ pub struct SoftLimits {
 
 /// Texts to embed and what to compare with what.
 #[derive(Debug)]
-pub(crate) struct Embed {
+pub struct Embed {
     /// Every different text of the request, and for each different template its prompts in the labels' order.
     pub pieces: Vec<Piece>,
     /// For each text, where in `pieces` it is, and where the prompts of its template begin.
@@ -157,7 +157,7 @@ pub(crate) struct Embed {
 
 /// Tokens with one mask each, and the words that are tried there.
 #[derive(Debug)]
-pub(crate) struct Fill {
+pub struct Fill {
     pub texts: Vec<Vec<i32>>,
     /// Each text's soft prompt, whose places are among its tokens.
     pub soft: Vec<Option<Arc<SoftPrompt>>>,
@@ -187,7 +187,7 @@ pub(crate) fn check_labels(labels: &[&str]) -> Result<(), QueryError> {
 }
 
 /// `template` with each label, or `None` if it has no place for one.
-pub(crate) fn prompts<'a>(
+pub fn prompts<'a>(
     template: &'a str,
     labels: &'a [&'a str],
 ) -> Option<impl Iterator<Item = String> + 'a> {

@@ -277,6 +277,6 @@ pub(crate) fn normalise(vector: &mut [f32]) -> Result<(), RunError> {
     Ok(())
 }
 
-pub(crate) fn dot(one: &[f32], other: &[f32]) -> f32 {
+pub fn dot(one: &[f32], other: &[f32]) -> f32 {
     one.iter().zip(other).map(|(a, b)| a * b).sum()
 }

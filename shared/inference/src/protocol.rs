@@ -11,22 +11,22 @@ mod soft;
 mod tests;
 mod text;
 
-use actix_web::web::Bytes;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::ApiError;
+use crate::RequestError;
 
-pub(crate) use answer::{AnswerHead, answer};
-pub(crate) use image::{ModelInfo, parse as parse_images};
-pub(crate) use text::{LOGITS, MAX_LABELS, MAX_TEXT_BYTES, TextInfo, parse as parse_texts};
+pub use answer::{AnswerHead, answer};
+pub use image::{ModelInfo, parse as parse_images};
+pub use text::{LOGITS, MAX_LABELS, MAX_TEXT_BYTES, TextInfo, parse as parse_texts};
 
 /// Says how many bytes of a body are JSON; the rest are raw tensors.
-pub(crate) const HEADER_LENGTH: &str = "inference-header-content-length";
+pub const HEADER_LENGTH: &str = "inference-header-content-length";
 
 /// The one version of a model.
-pub(crate) const VERSION: &str = "1";
+pub const VERSION: &str = "1";
 
 /// A request whose inputs hold data of the kind `D`.
 #[derive(Deserialize)]
@@ -74,7 +74,7 @@ struct RawParameters {
 fn open<D: DeserializeOwned>(
     body: &Bytes,
     header_length: Option<&str>,
-) -> Result<(RawRequest<D>, Bytes), ApiError> {
+) -> Result<(RawRequest<D>, Bytes), RequestError> {
     let json_length = match header_length {
         None => body.len(),
         Some(text) => text
@@ -103,7 +103,7 @@ fn binary_output(
     wanted: &str,
     outputs: Option<&[RawOutput]>,
     parameters: Option<&RawParameters>,
-) -> Result<bool, ApiError> {
+) -> Result<bool, RequestError> {
     let mut binary = parameters
         .and_then(|all| all.binary_data_output)
         .unwrap_or(false);
@@ -127,6 +127,6 @@ fn binary_output(
     Ok(binary)
 }
 
-fn bad(text: String) -> ApiError {
-    ApiError::BadRequest(text)
+fn bad(text: String) -> RequestError {
+    RequestError(text)
 }

@@ -7,7 +7,8 @@ use super::folder::Folder;
 use super::network::Output;
 
 /// What a text model does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum TextKind {
     /// Answers a text's embedding.
     SentenceEncoder,

@@ -6,7 +6,7 @@ use super::VERSION;
 
 /// What stands in every answer of a model to one request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AnswerHead<'a> {
+pub struct AnswerHead<'a> {
     pub model: &'a str,
     pub output: &'a str,
     pub classes: usize,
@@ -40,11 +40,7 @@ struct BinarySize {
 }
 
 /// The body of an answer, and the length of its JSON if bytes follow.
-pub(crate) fn answer(
-    head: AnswerHead<'_>,
-    scores: &[f32],
-    binary: bool,
-) -> (Vec<u8>, Option<usize>) {
+pub fn answer(head: AnswerHead<'_>, scores: &[f32], binary: bool) -> (Vec<u8>, Option<usize>) {
     let size = size_of_val(scores);
     let raw = RawAnswer {
         id: head.id,

@@ -26,16 +26,18 @@ use encoder::Encoder;
 use masked::Masked;
 
 pub(crate) use cache::{Cache, Embedding, key as cache_key};
-pub(crate) use encoder::{dot, normalise};
-pub(crate) use folder::{Folder, is_clip};
+pub(crate) use encoder::normalise;
+pub(crate) use folder::Folder;
 pub(crate) use kind::embedding;
 pub(crate) use network::{Network, Row};
-pub(crate) use query::{Fill, Prepared, check_labels, prompts};
-pub(crate) use words::Words;
+pub(crate) use query::check_labels;
 
+pub use encoder::dot;
 pub use error::{QueryError, TextError, TextLoadError};
+pub use folder::{Files, is_clip};
 pub use kind::TextKind;
-pub use query::{SoftLimits, TextQuery};
+pub use query::{Fill, Prepared, SoftLimits, TextQuery, prompts};
+pub use words::Words;
 
 /// How to use a folder as a text model.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,13 +110,28 @@ impl TextModel {
     /// # Errors
     /// Says what does not fit and what to do about it.
     pub fn load(dir: &Path, options: &TextOptions) -> Result<Self, TextLoadError> {
+        Self::of(|| Folder::open(dir), options)
+    }
+
+    /// The same of a folder in memory. Weights in a second file are not found there.
+    ///
+    /// # Errors
+    /// Like [`load`](Self::load).
+    pub fn load_files(files: Files, options: &TextOptions) -> Result<Self, TextLoadError> {
+        Self::of(|| Folder::in_memory(files), options)
+    }
+
+    fn of(
+        open: impl FnOnce() -> Result<Folder, TextLoadError>,
+        options: &TextOptions,
+    ) -> Result<Self, TextLoadError> {
         if !(options.temperature.is_finite() && options.temperature > 0.0) {
             return Err(TextLoadError::Temperature(options.temperature));
         }
-        let folder = Folder::open(dir)?;
+        let folder = open()?;
         let max_tokens = folder.max_tokens(options.max_tokens)?;
         let mut words = Words::load(&folder, max_tokens)?;
-        let mut network = Network::load(&folder.onnx("model")?, options.threads, words.pad())?;
+        let mut network = Network::load(&folder, "model", options.threads, words.pad())?;
         let max_tokens = network
             .exact_length()
             .map_or(max_tokens, |exact| exact.min(max_tokens));
@@ -236,7 +253,10 @@ impl TextModel {
     }
 
     /// Checks what can be checked without running the network.
-    pub(crate) fn prepare(
+    ///
+    /// # Errors
+    /// What this model cannot score.
+    pub fn prepare(
         &self,
         queries: &[TextQuery<'_>],
         labels: &[&str],
@@ -249,7 +269,8 @@ impl TextModel {
     }
 
     /// For a sentence encoder: the texts' embeddings themselves, [texts, [width](Self::width)], of length 1.
-    pub(crate) fn prepare_embeddings(&self, texts: &[String]) -> Option<Prepared> {
+    #[must_use]
+    pub fn prepare_embeddings(&self, texts: &[String]) -> Option<Prepared> {
         match &self.model {
             Model::Encoder(_) => Some(encoder::prepare_embeddings(texts)),
             Model::Masked(_) => None,
@@ -258,7 +279,8 @@ impl TextModel {
 
     /// For a masked language model: the logits of the whole vocabulary at each text's mask,
     /// [texts, [width](Self::width)].
-    pub(crate) fn prepare_vocabulary(&self, texts: &[String]) -> Option<Result<Fill, QueryError>> {
+    #[must_use]
+    pub fn prepare_vocabulary(&self, texts: &[String]) -> Option<Result<Fill, QueryError>> {
         match &self.model {
             Model::Encoder(_) => None,
             Model::Masked(masked) => Some(masked.prepare_vocabulary(texts)),
@@ -266,7 +288,8 @@ impl TextModel {
     }
 
     /// Values in an embedding, or tokens that have logits.
-    pub(crate) fn width(&self) -> usize {
+    #[must_use]
+    pub fn width(&self) -> usize {
         match &self.model {
             Model::Encoder(encoder) => encoder.width(),
             Model::Masked(masked) => masked.width(),
@@ -274,7 +297,8 @@ impl TextModel {
     }
 
     /// Its tokenizer.
-    pub(crate) fn words(&self) -> &Words {
+    #[must_use]
+    pub fn words(&self) -> &Words {
         match &self.model {
             Model::Encoder(encoder) => encoder.words(),
             Model::Masked(masked) => masked.words(),
@@ -282,7 +306,10 @@ impl TextModel {
     }
 
     /// Scores of several requests, each row-major, in one go.
-    pub(crate) fn run(&self, parts: &[&Prepared]) -> Result<Vec<Vec<f32>>, RunError> {
+    ///
+    /// # Errors
+    /// [`RunError::Model`] if the model fails, [`RunError::NotFinite`] if it answers NaN or infinity.
+    pub fn run(&self, parts: &[&Prepared]) -> Result<Vec<Vec<f32>>, RunError> {
         let scores = match &self.model {
             Model::Encoder(encoder) => encoder.run(parts),
             Model::Masked(masked) => masked.run(parts),

@@ -9,7 +9,7 @@ use rten_tensor::{Tensor, TensorView};
 
 use super::embeddings::{Spread, WordEmbeddings};
 use super::error::TextLoadError;
-use crate::classifier::load_file;
+use super::folder::Folder;
 use crate::{RunError, parallel};
 
 /// Most tokens in one run: more make it no faster, and cost memory.
@@ -72,11 +72,15 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn load(path: &Path, threads: usize, pad: i32) -> Result<Self, TextLoadError> {
-        let model = load_file(path).map_err(|cause| TextLoadError::Onnx {
-            path: path.to_owned(),
-            cause,
-        })?;
+    /// The one in `NAME.onnx` of the folder.
+    pub(crate) fn load(
+        folder: &Folder,
+        file: &str,
+        threads: usize,
+        pad: i32,
+    ) -> Result<Self, TextLoadError> {
+        let path = folder.onnx(file)?;
+        let model = folder.network(&path)?;
         let mut inputs = Vec::new();
         for &id in model.input_ids() {
             inputs.push((id, role(&name(&model, id))?));
@@ -96,7 +100,7 @@ impl Network {
         let threads = threads.max(1);
         let together = Arc::new(ThreadPool::with_num_threads(threads));
         let embeddings = match kind {
-            Role::Embeds => Some(table(path, ids, &together)?),
+            Role::Embeds => Some(table(folder, &path, ids, &together)?),
             _ => None,
         };
         Ok(Self {
@@ -361,18 +365,16 @@ impl Network {
 
 /// The word embeddings of a network in `path` that takes them at `input`: `embed_tokens.onnx` beside it.
 fn table(
+    folder: &Folder,
     path: &Path,
     input: NodeId,
     pool: &Arc<ThreadPool>,
 ) -> Result<WordEmbeddings, TextLoadError> {
     let path = path.with_file_name("embed_tokens.onnx");
-    if !path.is_file() {
+    if !folder.has(&path) {
         return Err(TextLoadError::NoTable(path));
     }
-    let model = load_file(&path).map_err(|cause| TextLoadError::Onnx {
-        path: path.clone(),
-        cause,
-    })?;
+    let model = folder.network(&path)?;
     // Any two tokens will do.
     WordEmbeddings::before(model, input, [0, 1], pool).ok_or(TextLoadError::NoTable(path))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 use shared::model_api::Layout;
 
-use super::{Classifier, ClassifierOptions, PixelRange, load_file};
+use super::{Classifier, ClassifierOptions, PixelRange};
 use crate::text::{
     Cache, Embedding, Folder, Network, Row, TextLoadError, Words, cache_key, check_labels, dot,
     embedding, normalise, prompts,
@@ -134,7 +134,7 @@ impl Classifier {
             path: path.clone(),
             cause,
         };
-        let model = load_file(&path).map_err(failed)?;
+        let model = folder.network(&path)?;
         let known = super::outputs(&model);
         let preprocessor = folder.json("preprocessor_config.json")?;
         let options = ClassifierOptions {
@@ -159,7 +159,7 @@ fn embed(folder: &Folder, options: &ClipOptions) -> Result<ZeroShot, TextLoadErr
         .ok_or_else(|| TextLoadError::Template(options.template.clone()))?;
     let max_tokens = folder.max_tokens(options.max_tokens)?;
     let mut words = Words::load(folder, max_tokens)?;
-    let mut network = Network::load(&folder.onnx("text_model")?, options.threads, words.pad())?;
+    let mut network = Network::load(&folder, "text_model", options.threads, words.pad())?;
     if let Some(exact) = network.exact_length() {
         words.limit(exact.min(max_tokens));
     }

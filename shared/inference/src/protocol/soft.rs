@@ -1,13 +1,13 @@
 //! The inputs of soft prompts: the prompts of a request, and which of them stands before which text and template.
 
-use actix_web::web::Bytes;
+use bytes::Bytes;
 
 use super::text::{
     Content, EMBEDDINGS, TEMPLATE_PROMPT, TEXT_PROMPT, TextData, TextRequest, content, twice,
 };
 use super::{RawInput, bad};
+use crate::RequestError;
 use crate::SoftLimits;
-use crate::error::ApiError;
 
 /// What came of them.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl SoftInputs {
         input: RawInput<TextData>,
         most: usize,
         binary: &mut Bytes,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), RequestError> {
         let name = input.name.as_str();
         let place = match name {
             EMBEDDINGS => {
@@ -63,7 +63,11 @@ impl SoftInputs {
     }
 
     /// Checks them against the texts, and puts them into the request.
-    pub(super) fn put(self, request: &mut TextRequest, limits: SoftLimits) -> Result<(), ApiError> {
+    pub(super) fn put(
+        self,
+        request: &mut TextRequest,
+        limits: SoftLimits,
+    ) -> Result<(), RequestError> {
         let Some((shape, embeddings)) = self.embeddings else {
             return match self.texts.or(self.templates) {
                 None => Ok(()),
@@ -133,7 +137,7 @@ fn numbers<T: Copy>(
     binary: &mut Bytes,
     of_bytes: impl Fn([u8; 4]) -> T,
     of_json: impl Fn(f64) -> T,
-) -> Result<Vec<T>, ApiError> {
+) -> Result<Vec<T>, RequestError> {
     let name = &input.name;
     if input.datatype != datatype {
         return Err(bad(format!(

@@ -1,0 +1,114 @@
+//! What JavaScript sees.
+
+use bytes::Bytes;
+use inference::InProcess;
+use inference::on_device::{Fetched, OnDeviceError};
+use inference::protocol::HEADER_LENGTH;
+use wasm_bindgen::prelude::*;
+
+/// Inputs in one request: few, so that several Workers have something to do, and none is long in coming.
+const MAX_BATCH: usize = 16;
+
+#[wasm_bindgen]
+extern "C" {
+    /// Fires the Worker's `error` event. Not in Node, hence `catch`.
+    #[wasm_bindgen(catch, js_name = reportError)]
+    fn report_error(error: &js_sys::Error) -> Result<(), JsValue>;
+}
+
+/// A panic ends the instance; its words shall reach the page, not only "unreachable".
+#[wasm_bindgen(start)]
+fn start() {
+    std::panic::set_hook(Box::new(|info| {
+        // Nothing is left that could handle a failure to report a failure.
+        let _ = report_error(&js_sys::Error::new(&info.to_string()));
+    }));
+}
+
+/// Files on their way into a model.
+#[wasm_bindgen]
+pub struct Files(Fetched);
+
+/// A loaded model.
+#[wasm_bindgen]
+pub struct Model(InProcess);
+
+/// What a server would answer.
+#[wasm_bindgen]
+pub struct Answer {
+    status: u16,
+    /// Name, value, name, value.
+    headers: Vec<String>,
+    body: Vec<u8>,
+}
+
+#[wasm_bindgen]
+impl Files {
+    /// `model` is the JSON of `shared::model_api::on_device::OnDevice`, as the client made it of the task.
+    #[wasm_bindgen(constructor)]
+    pub fn new(model: &str) -> Result<Files, JsError> {
+        Ok(Self(Fetched::new(serde_json::from_str(model)?)))
+    }
+
+    /// Checks the hash of file number `at` of the model and takes the bytes. Throws an `Error` whose `name` is the code.
+    pub fn add(&mut self, at: usize, bytes: Vec<u8>) -> Result<(), js_sys::Error> {
+        self.0.add(at, bytes).map_err(|error| thrown(&error))
+    }
+
+    /// Loads the model and tries it.
+    pub fn load(self) -> Result<Model, js_sys::Error> {
+        // What runs is a Worker: threads of its own it has none.
+        self.0
+            .load(1, MAX_BATCH)
+            .map(Model)
+            .map_err(|error| thrown(&error))
+    }
+}
+
+#[wasm_bindgen]
+impl Model {
+    /// Answers a request to `path` (`/v2/models/NAME…`), with `Inference-Header-Content-Length` if it has one.
+    pub fn answer(&self, path: &str, header_length: Option<String>, body: Vec<u8>) -> Answer {
+        let body = Bytes::from(body);
+        let answer = self.0.answer(path, header_length.as_deref(), &body);
+        let headers = answer.headers.into_iter();
+        Answer {
+            status: answer.status,
+            headers: headers.flat_map(|(name, value)| [name, value]).collect(),
+            body: answer.body,
+        }
+    }
+
+    /// The one header of requests that means anything.
+    #[wasm_bindgen(js_name = headerLength)]
+    pub fn header_length() -> String {
+        HEADER_LENGTH.to_owned()
+    }
+}
+
+#[wasm_bindgen]
+impl Answer {
+    /// HTTP status.
+    #[wasm_bindgen(getter)]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Name, value, name, value.
+    #[wasm_bindgen(getter)]
+    pub fn headers(&self) -> Vec<String> {
+        self.headers.clone()
+    }
+
+    /// The body, moved out: a second call gives nothing.
+    #[wasm_bindgen(js_name = takeBody)]
+    pub fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.body)
+    }
+}
+
+fn thrown(error: &OnDeviceError) -> js_sys::Error {
+    let thrown = js_sys::Error::new(&error.to_string());
+    thrown.set_name(error.code());
+    thrown
+}

@@ -1,0 +1,109 @@
+//! Requests to a model that runs in this browser: what [`super::http`] is for one behind an address.
+//!
+//! The Worker sets the device before it checks the model; from then on nothing is asked of the network.
+
+use std::cell::RefCell;
+use std::future::Future;
+
+use serde_json::json;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use super::http::{Answer, Call, NoAnswer};
+use super::session::Session;
+
+#[wasm_bindgen]
+extern "C" {
+    /// Implemented in `web/src/device/pool.ts`.
+    pub type Device;
+
+    #[wasm_bindgen(method)]
+    fn ask(
+        this: &Device,
+        url: &str,
+        header_length: Option<String>,
+        body: js_sys::Uint8Array,
+        cancelled: &web_sys::AbortSignal,
+    ) -> js_sys::Promise;
+
+    /// What it answers.
+    type Found;
+    #[wasm_bindgen(method, getter, structural)]
+    fn status(this: &Found) -> u16;
+    #[wasm_bindgen(method, getter, structural)]
+    fn headers(this: &Found) -> Vec<String>;
+    #[wasm_bindgen(method, getter, structural)]
+    fn body(this: &Found) -> js_sys::Uint8Array;
+}
+
+thread_local! {
+    /// One Worker has one federation, and that one model.
+    static DEVICE: RefCell<Option<Device>> = const { RefCell::new(None) };
+}
+
+/// The name of the one header that says something to the model.
+const HEADER_LENGTH: &str = "inference-header-content-length";
+
+/// From now on the model is asked here.
+#[wasm_bindgen(js_name = useDevice)]
+pub fn use_device(device: Device) {
+    DEVICE.set(Some(device));
+}
+
+#[wasm_bindgen]
+impl Session {
+    /// What is to be fetched and run, as JSON (`web/src/device/protocol.ts`, `DeviceModel`); nothing where the task's
+    /// model is behind an API.
+    #[wasm_bindgen(js_name = deviceModel)]
+    pub fn device_model(&self) -> Option<String> {
+        let owner = self.owner();
+        let model = owner.task.on_device.as_ref()?;
+        Some(json!({ "url": owner.task.model.url, "model": model }).to_string())
+    }
+}
+
+/// Whether the model runs here.
+pub fn is_used() -> bool {
+    DEVICE.with_borrow(Option::is_some)
+}
+
+struct Cancel(Option<web_sys::AbortController>);
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.0 {
+            controller.abort();
+        }
+    }
+}
+
+/// Asks at once, before the future is polled. There is no limit of time: what is computed here comes to an end, however
+/// slow the device is. Dropping the future takes back what has not begun.
+pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> + use<> {
+    let cancel = Cancel(web_sys::AbortController::new().ok());
+    let length = call.headers.iter().find(|(name, _)| *name == HEADER_LENGTH);
+    let answer = cancel.0.as_ref().and_then(|controller| {
+        DEVICE.with_borrow(|device| {
+            Some(device.as_ref()?.ask(
+                &call.url,
+                length.map(|(_, value)| (*value).to_owned()),
+                js_sys::Uint8Array::from(call.body.unwrap_or_default()),
+                &controller.signal(),
+            ))
+        })
+    });
+    async move {
+        let _cancel = cancel;
+        let answer = JsFuture::from(answer.ok_or(NoAnswer::Broken)?);
+        // The pool makes an answer of everything.
+        let found: Found = answer.await.map_err(|_| NoAnswer::Broken)?.unchecked_into();
+        let headers = found.headers();
+        let (pairs, _) = headers.as_chunks();
+        let pairs = pairs.iter().cloned().map(|[name, value]| (name, value));
+        Ok(Answer {
+            status: found.status(),
+            headers: pairs.collect(),
+            body: found.body().to_vec(),
+        })
+    }
+}

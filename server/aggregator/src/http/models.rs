@@ -1,0 +1,130 @@
+//! Models that run on participants' devices: the files of one folder, for everybody, and the embedded model of printed
+//! digits. Read-only, and nothing but what models consist of.
+
+use super::pages::safe;
+use crate::app::App;
+use crate::failure::Failure;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{self, Bytes, Data, Path};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use futures::stream;
+use shared::round::refusal::Refusal;
+use shared::task::sha256_hex;
+use std::sync::LazyLock;
+use std::time::UNIX_EPOCH;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+
+/// Always offered, so that a first federation needs no file.
+const EMBEDDED: (&str, &[u8]) = (
+    "printed-digits.onnx",
+    include_bytes!("../../../model-api/models/printed-digits/printed-digits.onnx"),
+);
+static EMBEDDED_TAG: LazyLock<String> = LazyLock::new(|| format!("\"{}\"", sha256_hex(EMBEDDED.1)));
+/// Bytes read from the disk at once.
+const CHUNK: usize = 256 << 10;
+
+pub(super) fn routes(service: &mut web::ServiceConfig) {
+    service.service(
+        web::resource("/models/{file:.*}")
+            .default_service(web::to(super::wrong_method))
+            .route(web::get().to(model))
+            .route(web::head().to(model)),
+    );
+}
+
+async fn model(
+    request: HttpRequest,
+    app: Data<App>,
+    name: Path<String>,
+) -> Result<HttpResponse, Failure> {
+    let relative = safe(&name).ok_or(Refusal::NotFound)?;
+    let kind = match relative.extension().and_then(|e| e.to_str()) {
+        Some("onnx") => "application/octet-stream",
+        Some("json") => "application/json",
+        Some("txt") => "text/plain; charset=utf-8",
+        _ => return Err(Refusal::NotFound.into()),
+    };
+    if let Some(root) = app.config.models.clone() {
+        // A link in the folder must not lead out of it.
+        let found = web::block(move || {
+            let root = root.canonicalize()?;
+            let path = root.join(relative).canonicalize()?;
+            let metadata = path.metadata()?;
+            if !path.starts_with(&root) || !metadata.is_file() {
+                return Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+            }
+            let modified = metadata.modified()?.duration_since(UNIX_EPOCH);
+            let stamp = modified.map_or(0, |time| time.as_nanos());
+            let file = std::fs::File::open(path)?;
+            Ok((
+                file,
+                metadata.len(),
+                format!("\"{:x}-{stamp:x}\"", metadata.len()),
+            ))
+        })
+        .await
+        .map_err(|e| Failure::Internal(e.to_string()))?;
+        if let Ok((file, length, tag)) = found {
+            return Ok(match answer(&request, kind, &tag) {
+                Err(unchanged) => unchanged,
+                Ok(mut answer) => answer
+                    .no_chunking(length)
+                    .streaming(chunks(File::from_std(file), length)),
+            });
+        }
+    }
+    if *name != EMBEDDED.0 {
+        return Err(Refusal::NotFound.into());
+    }
+    Ok(match answer(&request, kind, &EMBEDDED_TAG) {
+        Err(unchanged) => unchanged,
+        Ok(mut answer) => answer.body(EMBEDDED.1),
+    })
+}
+
+/// The head of an answer, or all of one that says that nothing has changed.
+fn answer(
+    request: &HttpRequest,
+    kind: &'static str,
+    tag: &str,
+) -> Result<HttpResponseBuilder, HttpResponse> {
+    let known = request.headers().get(header::IF_NONE_MATCH);
+    let unchanged = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let mut answer = if unchanged {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
+    answer
+        .content_type(kind)
+        .insert_header((header::ETAG, tag))
+        // A task names the file's hash; browsers keep it under that, not under its address.
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        // Models here are open: pages of any origin may fetch them, and only read.
+        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .insert_header((
+            header::CROSS_ORIGIN_RESOURCE_POLICY,
+            HeaderValue::from_static("cross-origin"),
+        ));
+    if unchanged {
+        Err(answer.finish())
+    } else {
+        Ok(answer)
+    }
+}
+
+/// `length` bytes of a file. One that becomes shorter meanwhile ends the connection.
+fn chunks(file: File, length: u64) -> impl stream::Stream<Item = std::io::Result<Bytes>> {
+    stream::unfold((file, length), |(mut file, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        let size = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
+        let mut chunk = vec![0; size];
+        let read = file.read_exact(&mut chunk).await;
+        // After an error the file is not read on.
+        let left = if read.is_ok() { left - size as u64 } else { 0 };
+        Some((read.map(|_| Bytes::from(chunk)), (file, left)))
+    })
+}

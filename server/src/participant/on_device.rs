@@ -1,0 +1,250 @@
+//! The model of a task whose dialect is `on-device`: fetched once, checked, kept in a folder, and run in this process.
+//! It is asked as a model API is, through the bytes of the protocol; nothing of that is sent.
+
+use super::caller::cause_of;
+use inference::on_device::{Fetched, OnDeviceError};
+use inference::{Answer, InProcess};
+use model_api::PRINTED_DIGITS;
+use shared::model_api::Request;
+use shared::model_api::on_device::{ModelFile, OnDevice};
+use shared::task::{Task, sha256_hex};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+/// Inputs in one request: what is asked at once in this process need not be small.
+const MAX_BATCH: usize = 256;
+/// The header that says where a body's JSON ends.
+const HEADER_LENGTH: &str = inference::protocol::HEADER_LENGTH;
+
+/// Why the model cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// No answer, or not the file.
+    #[error(
+        "{url} cannot be fetched: {cause}; check model.url and model.name of the task, and that the file is there"
+    )]
+    Fetch {
+        /// The file's address.
+        url: String,
+        /// Why.
+        cause: String,
+    },
+    /// Another file, or no such model.
+    #[error(transparent)]
+    Model(#[from] OnDeviceError),
+    /// Running it failed in an unexpected way.
+    #[error("the model stopped unexpectedly; check its file with onnxruntime")]
+    Lost,
+}
+
+/// A model that is loaded when it is first asked.
+pub struct Device {
+    url: String,
+    model: OnDevice,
+    folder: Option<PathBuf>,
+    loaded: OnceCell<Arc<InProcess>>,
+}
+
+impl Device {
+    /// That of the task; nothing where its model is behind an API.
+    pub fn of(task: &Task) -> Option<Self> {
+        Some(Self::new(task.model.url.clone(), task.on_device.clone()?))
+    }
+
+    fn new(url: String, model: OnDevice) -> Self {
+        Self {
+            url,
+            model,
+            folder: None,
+            loaded: OnceCell::new(),
+        }
+    }
+
+    /// Keeps the files in `folder`, under their hashes.
+    pub fn keep_in(&mut self, folder: PathBuf) {
+        self.folder = Some(folder);
+    }
+
+    /// What a server would answer.
+    pub async fn answer(&self, request: &Request) -> Result<Answer, DeviceError> {
+        let model = self.loaded.get_or_try_init(|| self.load()).await?;
+        let (model, path) = (Arc::clone(model), request.path.clone());
+        let mut headers = request.headers.iter();
+        let length = headers.find(|(name, _)| name == HEADER_LENGTH);
+        let length = length.map(|(_, value)| value.clone());
+        let body = request.body.clone().into();
+        let run = move || model.answer(&path, length.as_deref(), &body);
+        tokio::task::spawn_blocking(run)
+            .await
+            .map_err(|_| DeviceError::Lost)
+    }
+
+    async fn load(&self) -> Result<Arc<InProcess>, DeviceError> {
+        let mut fetched = Fetched::new(self.model.clone());
+        for (at, file) in self.model.files.iter().enumerate() {
+            if let Some(known) = self.known(file) {
+                // What was kept may be broken; then it is fetched anew.
+                if fetched.add(at, known).is_ok() {
+                    continue;
+                }
+            }
+            let bytes = self.fetch(file).await?;
+            fetched.add(at, bytes.clone())?;
+            self.keep(file, &bytes);
+        }
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        tokio::task::spawn_blocking(move || fetched.load(threads, MAX_BATCH))
+            .await
+            .map_err(|_| DeviceError::Lost)?
+            .map(Arc::new)
+            .map_err(DeviceError::Model)
+    }
+
+    /// What needs no network: the embedded model, and what was fetched before.
+    fn known(&self, file: &ModelFile) -> Option<Vec<u8>> {
+        if file.sha256 == sha256_hex(PRINTED_DIGITS) {
+            return Some(PRINTED_DIGITS.to_vec());
+        }
+        std::fs::read(self.place(file)?).ok()
+    }
+
+    fn place(&self, file: &ModelFile) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(&file.sha256))
+    }
+
+    /// Without a place for it, it is fetched again next time.
+    fn keep(&self, file: &ModelFile, bytes: &[u8]) {
+        let (Some(folder), Some(place)) = (&self.folder, self.place(file)) else {
+            return;
+        };
+        let half = place.with_extension(std::process::id().to_string());
+        let kept = std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&half, bytes))
+            .and_then(|()| std::fs::rename(&half, &place));
+        if let Err(error) = kept {
+            tracing::warn!(%error, folder = %folder.display(), "the model cannot be kept, and will be fetched again");
+        }
+    }
+
+    async fn fetch(&self, file: &ModelFile) -> Result<Vec<u8>, DeviceError> {
+        let url = format!("{}/{}", self.url, file.address);
+        let failed = |cause: String| DeviceError::Fetch {
+            url: url.clone(),
+            cause,
+        };
+        let unreachable = |error: reqwest::Error| failed(cause_of(&error));
+        // Without a limit of time: models are large, and connections slow.
+        let http = reqwest::Client::builder().build().map_err(unreachable)?;
+        let response = http.get(&url).send().await.map_err(unreachable)?;
+        if !response.status().is_success() {
+            return Err(failed(format!("it answers {}", response.status())));
+        }
+        let bytes = response.bytes().await.map_err(unreachable)?;
+        tracing::info!(%url, bytes = bytes.len(), "the model's file was fetched");
+        Ok(bytes.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use shared::model_api::on_device::Takes;
+    use shared::model_api::{Layout, Method};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// Images of 2×4, answers the mean of every channel.
+    const MEANS: &[u8] = include_bytes!("../../model-api/tests/models/exact_batch.onnx");
+
+    fn device(url: String, bytes: &[u8], size: (usize, usize), output: &str) -> Device {
+        let model = OnDevice {
+            name: "means.onnx".into(),
+            files: vec![ModelFile {
+                path: "means.onnx".into(),
+                address: "means.onnx".into(),
+                sha256: sha256_hex(bytes),
+            }],
+            takes: Takes::Images {
+                layout: Layout::Nchw,
+                height: size.0,
+                width: size.1,
+                range: "0:1".into(),
+                output: output.into(),
+            },
+        };
+        Device::new(url, model)
+    }
+
+    fn means(url: &str) -> Device {
+        device(url.to_owned(), MEANS, (2, 4), "means")
+    }
+
+    /// Answers one request with `body`, and stops.
+    async fn serve_once(body: &'static [u8]) -> String {
+        // Fails if another test has done it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).await.unwrap();
+            assert!(head.starts_with(b"GET /models/means.onnx HTTP/1.1\r\n"));
+            let start = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all(start.as_bytes()).await.unwrap();
+            stream.write_all(body).await.unwrap();
+        });
+        format!("http://{address}/models")
+    }
+
+    async fn described(device: &Device) -> Result<Value, DeviceError> {
+        let request = Request {
+            method: Method::Get,
+            path: "/v2/models/means.onnx".into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        let answer = device.answer(&request).await?;
+        assert_eq!(answer.status, 200);
+        Ok(serde_json::from_slice(&answer.body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_file_is_fetched_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let models = folder.path().join("models");
+        let url = serve_once(MEANS).await;
+        // The second one would find nobody who answers.
+        for _ in 0..2 {
+            let mut device = means(&url);
+            device.keep_in(models.clone());
+            assert_eq!(described(&device).await.unwrap()["name"], "means.onnx");
+        }
+        assert_eq!(std::fs::read_dir(models).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn another_file_is_refused_and_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut device = means(&serve_once(b"something else").await);
+        device.keep_in(folder.path().to_owned());
+        let error = described(&device).await.unwrap_err();
+        assert!(error.to_string().contains("another file"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let gone = described(&device).await.unwrap_err();
+        assert!(gone.to_string().contains("cannot be fetched"), "{gone}");
+    }
+
+    #[tokio::test]
+    async fn the_embedded_model_needs_no_network() {
+        let nobody = "http://127.0.0.1:1".to_owned();
+        let device = device(nobody, PRINTED_DIGITS, (32, 32), "logits");
+        let described = described(&device).await.unwrap();
+        assert_eq!(
+            described["outputs"][0]["shape"],
+            serde_json::json!([-1, 10])
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! Models in ONNX that answer in this process, and the Open Inference Protocol's bodies: bytes of a request in, bytes of
+//! an answer out. No sockets and no threads of its own, so that it runs in a browser too.
+//!
+//! [`Classifier`] and [`TextModel`] are the models, [`protocol`] reads requests and writes answers, and
+//! [`InProcess`] is both together: a model API without HTTP.
+
+mod classifier;
+mod images;
+mod in_process;
+pub mod on_device;
+mod parallel;
+pub mod protocol;
+pub mod text;
+
+use thiserror::Error;
+
+pub use classifier::{
+    Classifier, ClassifierOptions, ClipOptions, LoadError, PixelRange, Pixels, RunError,
+};
+pub use images::Images;
+pub use in_process::{Answer, InProcess};
+pub use text::{
+    QueryError, SoftLimits, TextError, TextKind, TextLoadError, TextModel, TextOptions, TextQuery,
+    TextStats,
+};
+
+/// A request that does not fit the model or the protocol: what is wrong, and what to do.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct RequestError(pub String);

@@ -1,0 +1,251 @@
+//! From a task's fetched files to a model that answers.
+
+use shared::model_api::on_device::{OnDevice, Takes};
+use shared::task::sha256_hex;
+use thiserror::Error;
+
+use crate::text::Files;
+use crate::{
+    Classifier, ClassifierOptions, InProcess, LoadError, TextLoadError, TextModel, TextOptions,
+};
+
+/// The fetched files are not the model that the task needs.
+#[derive(Debug, Error)]
+pub enum OnDeviceError {
+    /// A file is missing.
+    #[error("{0} is missing; fetch it again")]
+    Missing(String),
+    /// A file is another one than the organiser chose.
+    #[error(
+        "{path} is another file than the task names: its SHA-256 is {got}, not {wanted}. The organiser must publish the \
+         file that the task was written for, or a task with the new file's sha256"
+    )]
+    Hash {
+        /// The file.
+        path: String,
+        /// Its hash.
+        got: String,
+        /// The task's.
+        wanted: String,
+    },
+    /// The range cannot be read.
+    #[error("model.on_device.range: {0}")]
+    Range(String),
+    /// It is no classifier of such images.
+    #[error("{}", in_task(.0))]
+    Classifier(#[from] LoadError),
+    /// It is no text model.
+    #[error("{}", in_task(.0))]
+    Texts(#[from] TextLoadError),
+}
+
+impl OnDeviceError {
+    /// For programs: `model_missing`, `model_hash`, or `model_unusable`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "model_missing",
+            Self::Hash { .. } => "model_hash",
+            Self::Range(_) | Self::Classifier(_) | Self::Texts(_) => "model_unusable",
+        }
+    }
+}
+
+/// What is wrong with a model is said to people with a command line; here it is the task's settings that cure it.
+fn in_task(error: &dyn std::fmt::Display) -> String {
+    let settings = [
+        ("--layout", "model.input.layout"),
+        ("--size", "model.input.height and width"),
+        ("--range", "model.on_device.range"),
+        ("--max-tokens", "model.on_device.max_tokens"),
+    ];
+    let text = settings
+        .into_iter()
+        .fold(error.to_string(), |text, (flag, setting)| {
+            text.replace(flag, setting)
+        });
+    // A classifier's scores are named with what the model answers.
+    text.replace("--output", "model.output.name or model.on_device.output")
+}
+
+/// A task's files on their way into a model, each checked.
+pub struct Fetched {
+    model: OnDevice,
+    files: Files,
+}
+
+impl Fetched {
+    /// None yet.
+    #[must_use]
+    pub fn new(model: OnDevice) -> Self {
+        Self {
+            model,
+            files: Files::new(),
+        }
+    }
+
+    /// Takes the bytes of file number `at` of the task's list; there is nothing to do with further ones.
+    ///
+    /// # Errors
+    /// [`OnDeviceError::Hash`] if the task names another file.
+    pub fn add(&mut self, at: usize, bytes: Vec<u8>) -> Result<(), OnDeviceError> {
+        let Some(file) = self.model.files.get(at) else {
+            return Ok(());
+        };
+        let got = sha256_hex(&bytes);
+        if got != file.sha256 {
+            return Err(OnDeviceError::Hash {
+                path: file.path.clone(),
+                got,
+                wanted: file.sha256.clone(),
+            });
+        }
+        self.files.insert(file.path.clone(), bytes);
+        Ok(())
+    }
+
+    /// Loads the model and tries it. `threads` run it; a request holds at most `max_batch` inputs.
+    ///
+    /// # Errors
+    /// What is missing or does not fit.
+    pub fn load(mut self, threads: usize, max_batch: usize) -> Result<InProcess, OnDeviceError> {
+        let wanted = self.model.files.iter();
+        if let Some(file) = wanted.clone().find(|f| !self.files.contains_key(&f.path)) {
+            return Err(OnDeviceError::Missing(file.path.clone()));
+        }
+        let name = self.model.name;
+        match self.model.takes {
+            Takes::Images {
+                layout,
+                height,
+                width,
+                range,
+                output,
+            } => {
+                let onnx = self.files.remove(&name);
+                let onnx = onnx.ok_or_else(|| OnDeviceError::Missing(name.clone()))?;
+                let options = ClassifierOptions {
+                    layout,
+                    range: range.parse().map_err(OnDeviceError::Range)?,
+                    output: Some(output),
+                    labels: Vec::new(),
+                    size: Some((height, width)),
+                    threads,
+                };
+                let classifier = Classifier::load(onnx, &options)?;
+                Ok(InProcess::images(name, max_batch, classifier))
+            }
+            Takes::Texts {
+                output,
+                max_tokens,
+                temperature,
+            } => {
+                let options = TextOptions {
+                    output,
+                    max_tokens,
+                    temperature,
+                    threads,
+                    ..TextOptions::default()
+                };
+                let model = TextModel::load_files(self.files, &options)?;
+                Ok(InProcess::texts(name, max_batch, model))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use shared::model_api::Layout;
+    use shared::model_api::on_device::ModelFile;
+
+    use super::*;
+
+    const DIGITS: &[u8] =
+        include_bytes!("../../../server/model-api/models/printed-digits/printed-digits.onnx");
+
+    fn digits(size: usize) -> OnDevice {
+        OnDevice {
+            name: "digits.onnx".into(),
+            files: vec![ModelFile {
+                path: "digits.onnx".into(),
+                address: "digits.onnx".into(),
+                sha256: sha256_hex(DIGITS),
+            }],
+            takes: Takes::Images {
+                layout: Layout::Nchw,
+                height: size,
+                width: size,
+                range: "0:1".into(),
+                output: "logits".into(),
+            },
+        }
+    }
+
+    fn load(model: OnDevice, files: &[&[u8]]) -> Result<InProcess, OnDeviceError> {
+        let mut fetched = Fetched::new(model);
+        for (at, bytes) in files.iter().enumerate() {
+            fetched.add(at, bytes.to_vec())?;
+        }
+        fetched.load(1, 16)
+    }
+
+    #[test]
+    fn what_is_not_the_tasks_model_is_refused_with_the_cure() {
+        assert!(load(digits(32), &[DIGITS]).is_ok());
+        let refusal = |model: OnDevice, files: &[&[u8]]| load(model, files).err().unwrap();
+        assert_eq!(refusal(digits(32), &[]).code(), "model_missing");
+        let other = refusal(digits(32), &[&DIGITS[1..]]);
+        assert_eq!(other.code(), "model_hash");
+        assert!(other.to_string().contains(&sha256_hex(DIGITS)), "{other}");
+        let size = refusal(digits(64), &[DIGITS]);
+        assert_eq!(size.code(), "model_unusable");
+        assert!(size.to_string().contains("model.input.height"), "{size}");
+        let mut text = digits(32);
+        text.files[0].sha256 = sha256_hex(b"hello");
+        let no_onnx = refusal(text, &[b"hello"]);
+        assert!(no_onnx.to_string().contains("no ONNX model"), "{no_onnx}");
+    }
+
+    #[test]
+    fn a_folder_in_memory_is_a_text_model() {
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../server/model-api/tests/text/encoder");
+        let paths = [
+            "onnx/model.onnx",
+            "config.json",
+            "tokenizer.json",
+            "1_Pooling/config.json",
+        ];
+        let files = paths.map(|path| std::fs::read(folder.join(path)).unwrap());
+        let named = paths.iter().zip(&files);
+        let model = OnDevice {
+            name: "encoder".into(),
+            files: named
+                .map(|(path, bytes)| ModelFile {
+                    path: (*path).to_owned(),
+                    address: format!("encoder/{path}"),
+                    sha256: sha256_hex(bytes),
+                })
+                .collect(),
+            takes: Takes::Texts {
+                output: None,
+                max_tokens: None,
+                temperature: 0.05,
+            },
+        };
+        let in_memory = load(model, &files.each_ref().map(Vec::as_slice)).unwrap();
+        let InProcess::Texts(_, in_memory) = in_memory else {
+            panic!("not of texts")
+        };
+        let on_disk = TextModel::load(&folder, &TextOptions::default()).unwrap();
+        let query = [crate::TextQuery::new("a good film", "it is {}")];
+        let labels = ["good", "bad"];
+        assert_eq!(
+            in_memory.score(&query, &labels).unwrap(),
+            on_disk.score(&query, &labels).unwrap()
+        );
+    }
+}

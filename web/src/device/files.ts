@@ -1,0 +1,129 @@
+/**
+ * The model's files: fetched once, then kept in the browser's cache under their hash, so that a reload needs no network
+ * and another federation with the same model none either.
+ */
+import type { ModelFile } from './protocol';
+
+const CACHE = 'fed-bbpt-models';
+
+/** What is used of the browser. */
+export interface Browser {
+  fetch: (url: string) => Promise<Response>;
+  /** Nothing where pages may keep nothing, as on plain http. */
+  open: () => Promise<Cache | undefined>;
+}
+
+export const BROWSER: Browser = {
+  fetch: (url) => fetch(url, { credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer' }),
+  open: async () => (typeof caches === 'undefined' ? undefined : caches.open(CACHE)),
+};
+
+/** Why a file did not come. */
+export class FetchError extends Error {
+  constructor(
+    readonly code: 'model_fetch' | 'model_status',
+    readonly url: string,
+    readonly status: number,
+  ) {
+    super(`${url}: ${status === 0 ? 'no answer' : status}`);
+  }
+}
+
+/** Keys are addresses; nothing is ever asked at this one. */
+function key({ sha256 }: ModelFile): string {
+  return new URL(`/fed-bbpt-models/${sha256}`, self.location.origin).href;
+}
+
+export interface Fetched {
+  blob: Blob;
+  /** From the cache. */
+  kept: boolean;
+}
+
+export class ModelFiles {
+  constructor(
+    private readonly base: string,
+    private readonly files: ModelFile[],
+    private readonly browser: Browser = BROWSER,
+  ) {}
+
+  /** All files in order. `progress` gets bytes of all that is to be fetched; a total of 0 is one not known yet. */
+  async get(progress: (done: number, total: number) => void): Promise<Fetched[]> {
+    const cache = await this.cache();
+    const found = await Promise.all(this.files.map((file) => cache?.match(key(file)).catch(() => undefined)));
+    const [done, totals] = [new Map<ModelFile, number>(), new Map<ModelFile, number>()];
+    const missing = this.files.filter((_, at) => found[at] === undefined);
+    const tell = (): void => {
+      const sum = (map: Map<ModelFile, number>): number => [...map.values()].reduce((a, b) => a + b, 0);
+      const known = missing.every((file) => (totals.get(file) ?? 0) > 0);
+      progress(sum(done), known ? sum(totals) : 0);
+    };
+    return Promise.all(
+      this.files.map(async (file, at) => {
+        const kept = await found[at]?.blob();
+        if (kept !== undefined) return { blob: kept, kept: true };
+        const blob = await this.fetch(file, (bytes, total) => {
+          done.set(file, bytes);
+          totals.set(file, total);
+          tell();
+        });
+        return { blob, kept: false };
+      }),
+    );
+  }
+
+  /** Keeps what was fetched and turned out right. `false` if the browser has no room, or keeps nothing. */
+  async keep(fetched: readonly Fetched[]): Promise<boolean> {
+    try {
+      const cache = await this.browser.open();
+      if (cache === undefined) return false;
+      for (const [at, file] of this.files.entries()) {
+        const one = fetched[at];
+        if (one !== undefined && !one.kept) await cache.put(key(file), new Response(one.blob));
+      }
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Forgets the files. */
+  async forget(): Promise<void> {
+    const cache = await this.cache();
+    await Promise.all(this.files.map((file) => cache?.delete(key(file))));
+  }
+
+  /** A cache that cannot be opened is none. */
+  private async cache(): Promise<Cache | undefined> {
+    return this.browser.open().catch(() => undefined);
+  }
+
+  private async fetch(file: ModelFile, progress: (done: number, total: number) => void): Promise<Blob> {
+    const url = `${this.base}/${file.address}`;
+    let status = 0;
+    try {
+      const answer = await this.browser.fetch(url);
+      status = answer.status;
+      if (answer.ok && answer.body !== null) {
+        // Compressed on the way, the length would be another one than that of the bytes that arrive.
+        const total = answer.headers.has('content-encoding') ? 0 : Number(answer.headers.get('content-length') ?? 0);
+        return await collect(answer.body, (done) => progress(done, total));
+      }
+    } catch {
+      status = 0;
+    }
+    throw new FetchError(status === 0 ? 'model_fetch' : 'model_status', url, status);
+  }
+}
+
+async function collect(body: ReadableStream<Uint8Array<ArrayBuffer>>, progress: (done: number) => void): Promise<Blob> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  const reader = body.getReader();
+  for (let done = 0; ; ) {
+    const { value, done: ended } = await reader.read();
+    if (ended) return new Blob(parts);
+    parts.push(value);
+    done += value.length;
+    progress(done);
+  }
+}

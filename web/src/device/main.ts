@@ -1,0 +1,61 @@
+/**
+ * A Worker that runs the model: one of several beside the training Worker, whose own work must not wait for it. Owns
+ * an instance of the on-device module; what it is asked goes nowhere.
+ */
+import init, { Files, type Model } from '../../wasm-on-device/on_device';
+import type { FromDevice, Request, ToDevice } from './protocol';
+
+const post = (message: FromDevice, transfer: Transferable[] = []): void => self.postMessage(message, { transfer });
+let model: Model | undefined;
+/** What a panic said before it ended the instance. */
+let last = '';
+
+self.addEventListener('error', (event) => {
+  last = event.message;
+  event.preventDefault();
+});
+
+async function load(message: ToDevice & { type: 'load' }): Promise<void> {
+  const started = performance.now();
+  await init();
+  const files = new Files(message.model);
+  for (const [at, file] of message.files.entries()) {
+    files.add(at, new Uint8Array(await file.arrayBuffer()));
+  }
+  model = files.load();
+  post({ type: 'loaded', milliseconds: performance.now() - started });
+}
+
+function answer({ path, headerLength, body }: Request): void {
+  if (model === undefined) return;
+  const found = model.answer(path, headerLength, body);
+  const bytes = found.takeBody() as Uint8Array<ArrayBuffer>;
+  post({ type: 'answer', answer: { status: found.status, headers: found.headers, body: bytes } }, [bytes.buffer]);
+  found.free();
+}
+
+/** The instance is dead, or never lived. */
+function failed(error: unknown): void {
+  const code = error instanceof Error && error.name.startsWith('model_') ? error.name : whyDead(error);
+  const message = last !== '' ? last : error instanceof Error ? error.message : String(error);
+  post({ type: 'failed', code, message });
+}
+
+/** A wasm that cannot grow traps without a word; a buffer that cannot be had is a RangeError. */
+function whyDead(error: unknown): string {
+  const silent = error instanceof WebAssembly.RuntimeError && last === '';
+  return silent || error instanceof RangeError ? 'model_memory' : 'model_failed';
+}
+
+self.addEventListener('message', (event: MessageEvent<ToDevice>) => {
+  const { data } = event;
+  if (data.type === 'load') {
+    load(data).catch(failed);
+    return;
+  }
+  try {
+    answer(data.request);
+  } catch (error) {
+    failed(error);
+  }
+});

@@ -1,0 +1,220 @@
+/** The model on this device: fetches it, runs it in Workers of its own, and hands them what the client asks. */
+import type { Trouble } from '../worker/protocol';
+import { FetchError, ModelFiles, type Fetched } from './files';
+import type { Answer, DeviceModel, FromDevice, Request, ToDevice } from './protocol';
+
+/** What is used of a `Worker`. */
+export interface DeviceWorker {
+  postMessage(message: ToDevice, transfer: Transferable[]): void;
+  terminate(): void;
+  onmessage: ((event: MessageEvent<FromDevice>) => void) | null;
+  onerror: ((event: ErrorEvent) => void) | null;
+}
+
+/** A Worker of the browser. */
+export function startWorker(): DeviceWorker {
+  return new Worker(new URL('./main.ts', import.meta.url), { type: 'module', name: 'fed-bbpt model' }) as unknown as DeviceWorker;
+}
+
+/** Instances beyond these gain little, and each holds the model. */
+const MOST_WORKERS = 4;
+/** A loaded model takes about three times its file (file, weights, weights in the order of the arithmetic). */
+const MOST_BYTES = 256 << 20;
+
+interface Job {
+  request: Request;
+  resolve: (answer: Answer) => void;
+}
+
+interface Place {
+  worker: DeviceWorker;
+  job: Job | null;
+}
+
+/** Why the model does not run, in words. */
+class Unusable extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export class DevicePool {
+  private readonly files: ModelFiles;
+  private readonly places: Place[] = [];
+  /** Those that do not have the model yet. */
+  private readonly starting = new Set<DeviceWorker>();
+  private readonly waiting: Job[] = [];
+  private loading: Promise<void> | null = null;
+
+  constructor(
+    private readonly model: DeviceModel,
+    private readonly cores: number,
+    private readonly create: () => DeviceWorker,
+    files?: ModelFiles,
+  ) {
+    this.files = files ?? new ModelFiles(model.url, model.model.files);
+  }
+
+  /**
+   * Fetches and starts the model unless that was done. What is in the way is thrown as a `Trouble`; what only is a pity
+   * is told.
+   */
+  async ready(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
+    this.loading ??= this.load(progress, pity).catch((error: unknown) => {
+      this.end();
+      throw this.trouble(error);
+    });
+    return this.loading;
+  }
+
+  /** Asks; whatever happens is an answer, as of a server. `cancelled` before its turn, it is not computed. */
+  async ask(path: string, headerLength: string | undefined, body: Uint8Array<ArrayBuffer>, cancelled: AbortSignal): Promise<Answer> {
+    return new Promise((resolve) => {
+      const job = { request: { path: path.slice(this.model.url.length), headerLength, body }, resolve };
+      cancelled.addEventListener('abort', () => {
+        const at = this.waiting.indexOf(job);
+        if (at >= 0) this.waiting.splice(at, 1);
+      });
+      this.waiting.push(job);
+      this.next();
+    });
+  }
+
+  /** Ends the Workers and deletes what was kept. */
+  async forget(): Promise<void> {
+    this.end();
+    await this.files.forget();
+  }
+
+  private end(): void {
+    this.loading = null;
+    for (const worker of this.starting) worker.terminate();
+    this.starting.clear();
+    for (const { worker, job } of this.places.splice(0)) {
+      worker.terminate();
+      job?.resolve(ended('the model was stopped'));
+    }
+    for (const job of this.waiting.splice(0)) job.resolve(ended('the model was stopped'));
+  }
+
+  private async load(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
+    let fetched = await this.files.get(progress);
+    try {
+      await this.start(fetched);
+    } catch (error) {
+      // What was kept may be broken; what has just come is what there is.
+      if (!(error instanceof Unusable && error.code === 'model_hash' && fetched.some(({ kept }) => kept))) throw error;
+      await this.files.forget();
+      fetched = await this.files.get(progress);
+      await this.start(fetched);
+    }
+    if (fetched.some(({ kept }) => !kept) && !(await this.files.keep(fetched))) pity(this.notKept());
+    const bytes = fetched.reduce((sum, { blob }) => sum + blob.size, 0);
+    const workers = Math.max(1, Math.min(this.cores - 1, MOST_WORKERS, Math.floor(MOST_BYTES / Math.max(1, 3 * bytes))));
+    // The first one is enough to begin with; without the others it only takes longer.
+    for (let more = 1; more < workers; more += 1) this.start(fetched).catch(() => undefined);
+  }
+
+  /** One more Worker, once it has the model. */
+  private async start(fetched: readonly Fetched[]): Promise<void> {
+    const worker = this.create();
+    this.starting.add(worker);
+    return new Promise((resolve, reject) => {
+      const dead = (code: string, message: string): void => {
+        worker.terminate();
+        this.starting.delete(worker);
+        reject(new Unusable(code, message));
+        this.lost(worker, message);
+      };
+      worker.onmessage = ({ data }) => {
+        switch (data.type) {
+          case 'loaded':
+            this.starting.delete(worker);
+            this.places.push({ worker, job: null });
+            this.next();
+            resolve();
+            break;
+          case 'failed':
+            dead(data.code, data.message);
+            break;
+          case 'answer':
+            this.answered(worker, data.answer);
+            break;
+        }
+      };
+      worker.onerror = (event) => {
+        event.preventDefault();
+        dead('model_failed', event.message || 'its Worker could not be started');
+      };
+      worker.postMessage({ type: 'load', model: JSON.stringify(this.model.model), files: fetched.map(({ blob }) => blob) }, []);
+    });
+  }
+
+  private next(): void {
+    for (const place of this.places) {
+      if (place.job !== null) continue;
+      const job = this.waiting.shift();
+      if (job === undefined) return;
+      place.job = job;
+      place.worker.postMessage({ type: 'ask', request: job.request }, [job.request.body.buffer]);
+    }
+  }
+
+  private answered(worker: DeviceWorker, answer: Answer): void {
+    const place = this.places.find((one) => one.worker === worker);
+    const job = place?.job;
+    if (place !== undefined) place.job = null;
+    job?.resolve(answer);
+    this.next();
+  }
+
+  /** A Worker that died takes its question with it; without any other, the next try loads the model anew. */
+  private lost(worker: DeviceWorker, message: string): void {
+    const at = this.places.findIndex((one) => one.worker === worker);
+    if (at < 0) return;
+    const [place] = this.places.splice(at, 1);
+    place?.job?.resolve(ended(message));
+    if (this.places.length === 0) this.end();
+  }
+
+  private notKept(): Trouble {
+    return {
+      code: 'model_not_kept',
+      title: 'The model could not be kept in this browser',
+      detail: 'It runs all the same, but is fetched again when this page is opened again: the browser has no room for it, or keeps nothing for this address (private windows, or a page that is not https). Nothing else is lost.',
+      where: 'storage',
+    };
+  }
+
+  private trouble(error: unknown): Trouble {
+    const { url, model } = this.model;
+    const trouble = (code: string, title: string, detail: string): Trouble => ({ code, title, detail, where: 'model' });
+    if (error instanceof FetchError) {
+      const title = `The model cannot be fetched from ${new URL(url).host}`;
+      return error.status === 0
+        ? trouble(error.code, title, `No answer can be read at ${error.url}. Either nothing runs there, or it does not allow this page: whoever runs it must send “Access-Control-Allow-Origin: ${self.location.origin}” (or *) with the model’s files, as fed-bbpt serve does.`)
+        : trouble(error.code, title, `${error.url} answers ${error.status}. Ask the organiser whether model.url and model.name of the task are right and the file is there.`);
+    }
+    const message = error instanceof Error ? error.message : String(error);
+    const code = error instanceof Unusable ? error.code : 'model_failed';
+    switch (code) {
+      case 'model_hash':
+        return trouble(code, 'This is not the model that the organiser chose', `${message}. Nothing was computed with it.`);
+      case 'model_unusable':
+      case 'model_missing':
+        return trouble(code, `The model ${model.name} cannot be used on this device`, `${message}. Tell the organiser.`);
+      case 'model_memory':
+        return trouble(code, 'The model is too large for this browser', 'Its memory is full. Close other tabs and try again, or take part with a computer that has more memory.');
+      default:
+        return trouble(code, 'The model stopped unexpectedly', `${message}\nTry again; if it fails once more, try another browser.`);
+    }
+  }
+}
+
+/** What a server that fails would answer; it is not asked again, for it would fail again. */
+function ended(message: string): Answer {
+  return { status: 500, headers: ['content-type', 'application/json'], body: new TextEncoder().encode(JSON.stringify({ error: message })) };
+}
