@@ -212,8 +212,8 @@ fn compare(model: &Model, ours: &Server, theirs: &Server) -> Result<()> {
         let theirs = scores(&ask(theirs.address(), &request)?)?;
         let pairs = ours.iter().zip(&theirs);
         let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // No number is larger than what is none.
-        if ours.is_empty() || ours.len() != theirs.len() || !(apart <= APART) {
+        let numbers = ours.iter().chain(&theirs).all(|score| score.is_finite());
+        if ours.is_empty() || ours.len() != theirs.len() || !numbers || apart > APART {
             bail!(
                 "the servers do not do the same work on {}: {} and {} scores, {apart} apart",
                 model.name,
