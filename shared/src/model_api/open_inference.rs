@@ -12,6 +12,8 @@ mod answer;
 mod description;
 #[cfg(feature = "dialects")]
 mod forms;
+#[cfg(all(test, feature = "dialects"))]
+mod servers;
 #[cfg(test)]
 mod tests;
 mod text;
