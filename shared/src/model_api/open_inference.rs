@@ -12,7 +12,8 @@ mod answer;
 mod description;
 #[cfg(feature = "dialects")]
 mod forms;
-#[cfg(all(test, feature = "dialects"))]
+#[cfg(test)]
+#[cfg(feature = "dialects")]
 mod servers;
 #[cfg(test)]
 mod tests;
