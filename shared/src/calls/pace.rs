@@ -2,7 +2,7 @@
 //!
 //! Additive increase, multiplicative decrease (D. Chiu, R. Jain: Analysis of the increase and decrease algorithms for
 //! congestion avoidance in computer networks, 1989), as TCP has it: the window grows by one a round trip, and doubles
-//! in each until the first refusal (slow start, V. Jacobson 1988). It shrinks by as much while answers take much longer
+//! in each until the first refusal (slow start, V. Jacobson 1988). It shrinks by twice as much while answers take much longer
 //! than the fastest one: then requests only queue somewhere, be it in the browser, which opens six connections to a
 //! server (TCP Vegas, L. Brakmo, L. Peterson 1995). A refusal for want of room or a missing answer halves it, once
 //! for all requests that were under way together.
@@ -12,11 +12,11 @@ use crate::model_api::Calls;
 /// Requests under way before anything is known.
 const FIRST: f32 = 4.0;
 /// An answer that takes so many times as long as the fastest has queued.
-const QUEUED: f64 = 2.5;
+const QUEUED: f64 = 2.0;
 /// And so many milliseconds more: below, the differences are the clock's.
 const SLACK_MS: f64 = 8.0;
 /// The fastest answer is forgotten slowly, by this factor with each answer: a server's pace changes.
-const FORGET: f64 = 1.005;
+const FORGET: f64 = 1.001;
 /// Requests that a token bucket lets through at once after a pause.
 const BURST: f64 = 4.0;
 
@@ -131,7 +131,7 @@ impl Pace {
         self.starting &= !queued;
         let step = 1.0 / self.window;
         self.window += match (queued, self.starting) {
-            (true, _) => -step,
+            (true, _) => -2.0 * step,
             (false, true) => 1.0,
             (false, false) => step,
         };
