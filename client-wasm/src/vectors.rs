@@ -6,7 +6,8 @@ use shared::data::handwriting;
 use shared::data::partition::{Partition, split_holdout};
 use shared::generator::{self, Shape};
 use shared::model_api::{
-    Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec, Response, dialect,
+    Calls, Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec, Own, Response, Sent,
+    dialect,
 };
 use shared::optimizer::Candidate;
 use shared::privacy::epsilon_of;
@@ -239,6 +240,7 @@ fn read_spec(value: &Value) -> Result<ModelSpec, String> {
             width: number(&input["width"])? as usize,
             low: level(&input["low"])?,
             high: level(&input["high"])?,
+            sent: Sent::default(),
         },
         output: OutputSpec {
             name: owned(&output["name"])?,
@@ -248,7 +250,12 @@ fn read_spec(value: &Value) -> Result<ModelSpec, String> {
                 OutputKind::Probabilities
             },
             classes: number(&output["classes"])? as usize,
+            words: Vec::new(),
         },
+        version: String::new(),
+        calls: Calls::default(),
+        price: None,
+        own: Own::default(),
     })
 }
 

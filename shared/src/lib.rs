@@ -4,8 +4,9 @@
 //! Where to look: how an input is changed, [`generator`]; how θ is found without gradients, [`optimizer`]
 //! (SPSA-GC is `optimizer/spsa_gc.rs`); what is minimised, [`objective`]; how updates become a new θ,
 //! [`federation`]; who says what to whom and when, [`round`]; how sums hide their terms, [`secure_sum`]; what a
-//! federation is, [`task`].
+//! federation is, [`task`]; how a model API is spoken to, [`model_api`], and called well, [`calls`].
 
+pub mod calls;
 pub mod data;
 pub mod fault;
 pub mod federation;

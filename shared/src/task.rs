@@ -10,7 +10,10 @@ use crate::generator::{self, Generator, Shape, TextGenerator};
 use crate::image::Fit;
 #[cfg(feature = "on-device")]
 use crate::model_api::on_device::OnDevice;
-use crate::model_api::{DIALECTS, Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec};
+use crate::model_api::{
+    BUILT as DIALECTS, Calls, Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec, Own,
+    Price, Sent,
+};
 use crate::objective::mapping::{Kind, Learnt, Mapping, MappingSpec};
 use crate::objective::{Objective, counts, loss::Loss};
 use crate::optimizer::{self, Identity, Optimizer, Plan, Space};
@@ -145,6 +148,14 @@ impl Task {
         match measured {
             Ok((dim, space, soft)) => {
                 (task.dim, task.space) = (dim, space);
+                if soft.is_some() && task.model.own.sends_files() {
+                    faults.push(Fault {
+                        path: "generator.kind".to_owned(),
+                        message:
+                            "must not be \"soft\": this dialect takes no embeddings beside a text"
+                                .to_owned(),
+                    });
+                }
                 if let Some(text) = &mut task.text {
                     text.soft = soft;
                 }
@@ -309,6 +320,9 @@ impl Task {
         if tensors.is_some() && model.output.classes == 0 {
             model.output.classes = labels.len();
         }
+        if model.own.sends_files() && tensors.is_none() {
+            name_classes(&mut r, &mut model.output, &labels);
+        }
         let mapping = r.table("mapping", |r| {
             MappingSpec::read(r, labels.len(), model.output.classes)
         });
@@ -319,6 +333,9 @@ impl Task {
             );
         }
         let text = tensors.map(|tensors| r.table("text", |r| TextTask::read(r, tensors, &labels)));
+        if let Some((path, message)) = text.as_ref().and_then(|text| model.own.text_faults(text)) {
+            r.fault(path, message);
+        }
         let (loss, temperature) = r.table("loss", Objective::read_loss);
         // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws cannot be asked
         // ahead; they are what texts have by default.
@@ -582,7 +599,8 @@ fn wrong_kind(message: &str) -> Faults {
 
 /// `[model]`, and the tensors of a model of texts.
 fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
-    let dialect = DIALECTS[r.choice("dialect", DIALECTS, Some(DIALECTS[0]))].to_owned();
+    let dialects = Own::NAMES;
+    let dialect = dialects[r.choice("dialect", &dialects, Some(dialects[0]))].to_owned();
     let url = r.text("url", None).trim_end_matches('/').to_owned();
     if r.has("url") && origin_of(&url).is_none() {
         r.fault(
@@ -594,32 +612,86 @@ fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
     if r.has("name")
         && (name.is_empty()
             || name.len() > 200
-            || !name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '@')))
+            || !name.chars().all(|c| {
+                c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '@' | '/')
+            }))
     {
-        r.fault("name", "must be 1 to 200 letters, digits, or - _ . : @");
+        r.fault("name", "must be 1 to 200 letters, digits, or - _ . : @ /");
     }
-    let (input, tensors) = r.table("input", read_input);
+    let of_protocol = Own::is_of_protocol(&dialect);
+    let (input, tensors) = r.table("input", |r| read_input(r, of_protocol));
     let is_text = text::BUILT && tensors.is_some();
-    let output = r.table("output", |r| OutputSpec {
-        name: r.text("name", Some("logits")),
-        kind: [OutputKind::Logits, OutputKind::Probabilities]
-            [r.choice("kind", &["logits", "probabilities"], Some("logits"))],
-        // A model of texts scores whatever labels it is given.
-        classes: r.whole("classes", 2..=100_000, is_text.then_some(0)) as usize,
-    });
+    let own = Own::read(r, &dialect, is_text);
+    let output = r.table("output", |r| read_output(r, is_text, &own));
+    let version = if DIALECTS && of_protocol {
+        r.text("version", Some(""))
+    } else {
+        String::new()
+    };
+    // Where calls cost money, and where a search asks the same again and again.
+    let cache = if own.sends_files() || is_text {
+        16_384
+    } else {
+        0
+    };
     let model = ModelSpec {
         dialect,
         url,
         name,
         input,
         output,
+        version,
+        calls: r.table("calls", |r| Calls::read(r, cache)),
+        price: (DIALECTS && r.has("price")).then(|| r.table("price", Price::read)),
+        own,
     };
     (model, tensors)
 }
 
-fn read_input(r: &mut Reader<'_>) -> (InputSpec, Option<Tensors>) {
+/// What an API that is asked about words is asked: the labels, if the task says nothing else.
+fn name_classes(r: &mut Reader<'_>, output: &mut OutputSpec, labels: &[String]) {
+    if output.words.is_empty() {
+        output.words = labels.to_vec();
+    }
+    if output.classes == 0 {
+        output.classes = output.words.len();
+    }
+    if output.words.len() != output.classes {
+        let (words, classes) = (output.words.len(), output.classes);
+        let message = format!("holds {words} words, but model.output.classes says {classes}");
+        r.fault("model.output.words", message);
+    }
+}
+
+fn read_output(r: &mut Reader<'_>, is_text: bool, own: &Own) -> OutputSpec {
+    let name = r.text("name", Some("logits"));
+    let kinds = [OutputKind::Logits, OutputKind::Probabilities];
+    let kind = kinds[r.choice("kind", &["logits", "probabilities"], Some("logits"))];
+    if own.answers_logs() && kind == OutputKind::Probabilities {
+        r.fault(
+            "kind",
+            "must be \"logits\": this dialect's answers are made into logarithms of probabilities",
+        );
+    }
+    let words = if own.sends_files() && !is_text {
+        r.list("words", Some(Vec::new()), "texts", |v| {
+            v.as_str().map(|s| s.trim().to_owned())
+        })
+    } else {
+        Vec::new()
+    };
+    // A model of texts scores whatever labels it is given, and so does one that is asked about words.
+    let free = is_text || own.sends_files();
+    let classes = r.whole("classes", 2..=100_000, free.then_some(words.len() as u64)) as usize;
+    OutputSpec {
+        name,
+        kind,
+        classes,
+        words,
+    }
+}
+
+fn read_input(r: &mut Reader<'_>, of_protocol: bool) -> (InputSpec, Option<Tensors>) {
     let image = |name, height, width| InputSpec {
         name,
         datatype: Datatype::Uint8,
@@ -628,6 +700,7 @@ fn read_input(r: &mut Reader<'_>) -> (InputSpec, Option<Tensors>) {
         width,
         low: 0.0,
         high: 1.0,
+        sent: Sent::default(),
     };
     if r.choice("kind", &["image", "text"], Some("image")) == 1 {
         if !text::BUILT {
@@ -644,6 +717,11 @@ fn read_input(r: &mut Reader<'_>) -> (InputSpec, Option<Tensors>) {
         layout: [Layout::Nchw, Layout::Nhwc][r.choice("layout", &["nchw", "nhwc"], Some("nchw"))],
         low: r.number("low", -1e4..=1e4, Some(0.0)),
         high: r.number("high", -1e4..=1e4, Some(1.0)),
+        sent: if DIALECTS {
+            Sent::read(r, of_protocol)
+        } else {
+            Sent::default()
+        },
         ..image(
             name,
             r.whole("height", 4..=1024, None) as usize,

@@ -9,7 +9,6 @@ use std::future::Future;
 use shared::round::client::Evaluation;
 use shared::round::workbench::Workbench;
 
-use super::evaluate::CONCURRENCY;
 use super::owner::Owner;
 use super::timer::{now, sleep};
 
@@ -84,7 +83,7 @@ impl Owner {
         }
         // Requests are small: [`super::ask`] bounds their bytes.
         let requests = Workbench::requests(&of, most).into_iter();
-        for (number, request) in requests.take(CONCURRENCY).enumerate() {
+        for (number, request) in requests.take(self.model.window()).enumerate() {
             if number > 0 {
                 // Answers come first.
                 sleep(0.0).await;

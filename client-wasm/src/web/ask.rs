@@ -1,15 +1,20 @@
-//! One request to the model API, repeated where repeating can help.
+//! Requests to the model API, at the pace that its answers allow, and repeated where repeating can help.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 
-#[cfg(feature = "on-device")]
-use futures::future::Either;
+#[cfg(feature = "dialects")]
+use shared::calls::cache::Cache;
+use shared::calls::pace::{Pace, Ticket};
+#[cfg(feature = "dialects")]
+use shared::calls::tally::Tally;
 use shared::model_api::{
     Description, Dialect, Method, ModelApiError, Request, Response, Retry, Scores, dialect,
 };
 #[cfg(feature = "texts")]
 use shared::model_api::{TextDialect, TextQueries, text_dialect};
+#[cfg(feature = "dialects")]
+use shared::round::workbench::Queries;
 use shared::round::workbench::REQUEST_IMAGES;
 use shared::task::{Task, origin_of};
 
@@ -17,10 +22,14 @@ use super::http::{self, Answer, Call, NoAnswer};
 #[cfg(feature = "on-device")]
 use super::on_device;
 use super::report::{Place, Trouble};
-use super::timer::{back_off, sleep};
+use super::timer::{back_off, now, sleep};
+#[cfg(any(feature = "dialects", feature = "on-device"))]
+use futures::future::Either;
+#[cfg(feature = "dialects")]
+use shared::model_api::Usage;
+#[cfg(feature = "dialects")]
+use shared::text::Short;
 
-/// Milliseconds until a request is given up.
-const LIMIT_MS: f64 = 30_000.0;
 /// So many tries when the server answers that it cannot just now.
 const TRIES: u32 = 6;
 /// And so many when there is no answer at all: more would only hide the cause.
@@ -29,8 +38,8 @@ const SILENT_TRIES: u32 = 3;
 const LONGEST_PAUSE_MS: f64 = 60_000.0;
 /// No request's body is made larger (servers limit bodies), unless a single image is.
 const MOST_BODY: usize = 8 << 20;
-/// Nor does one hold more images: several smaller ones are answered sooner.
-const MOST_IMAGES: usize = REQUEST_IMAGES;
+/// Nor does one hold more images, however well the server answers.
+const MOST_IMAGES: usize = 256;
 
 /// How the API is spoken to about the task's kind of inputs.
 enum Speech {
@@ -82,7 +91,18 @@ impl Speech {
     }
 }
 
-#[cfg(feature = "texts")]
+#[cfg(feature = "dialects")]
+impl Speech {
+    fn usage(&self, answer: &Response<'_>) -> Option<Usage> {
+        match self {
+            Self::Images(dialect) => dialect.usage(answer),
+            #[cfg(feature = "texts")]
+            Self::Texts(dialect) => dialect.usage(answer),
+        }
+    }
+}
+
+#[cfg(any(feature = "texts", feature = "dialects"))]
 fn other_kind() -> ModelApiError {
     ModelApiError::InvalidSpec {
         faults: vec!["input.kind is not that of what is to be sent".to_owned()],
@@ -97,11 +117,42 @@ pub struct ModelApi {
     speech: Speech,
     image_bytes: usize,
     key: RefCell<Option<String>>,
-    description: RefCell<Description>,
+    pace: RefCell<Pace>,
+    /// Requests under way.
+    under_way: Cell<usize>,
+    limit_ms: f64,
+    #[cfg(feature = "dialects")]
+    paid: Paid,
     /// Bytes of bodies sent.
     pub sent: Cell<u64>,
     /// Bytes of bodies received.
     pub received: Cell<u64>,
+}
+
+/// What only matters where calls cost money, or where the same is asked again.
+#[cfg(feature = "dialects")]
+struct Paid {
+    price: Option<shared::model_api::Price>,
+    tally: Cell<Tally>,
+    /// Nothing where no answers are kept.
+    cache: Option<RefCell<Cache>>,
+    classes: usize,
+}
+
+/// A request under way, as long as this lives: one that is dropped is none any more.
+struct Counted<'a>(&'a Cell<usize>);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 /// Why there are no scores.
@@ -113,13 +164,28 @@ enum Failure {
 impl ModelApi {
     /// The API that the task names.
     pub fn new(task: &Task, page: &str) -> Result<Self, ModelApiError> {
+        let calls = &task.model.calls;
+        let image_bytes = task.shape().bytes() * task.model.input.datatype.size();
+        let most = (MOST_BODY / image_bytes.max(1)).clamp(1, MOST_IMAGES);
         Ok(Self {
             url: task.model.url.trim_end_matches('/').to_owned(),
             page: page.to_owned(),
             speech: Speech::new(task)?,
-            image_bytes: task.shape().bytes() * task.model.input.datatype.size(),
+            image_bytes,
             key: RefCell::default(),
-            description: RefCell::default(),
+            pace: RefCell::new(Pace::new(calls, REQUEST_IMAGES, most)),
+            under_way: Cell::default(),
+            limit_ms: calls.time_out_ms.into(),
+            #[cfg(feature = "dialects")]
+            paid: Paid {
+                price: task.model.price.clone(),
+                tally: Cell::default(),
+                cache: match calls.cache {
+                    0 => None,
+                    most => Some(RefCell::new(Cache::new(most as usize))),
+                },
+                classes: task.model.output.classes,
+            },
             sent: Cell::new(0),
             received: Cell::new(0),
         })
@@ -137,11 +203,22 @@ impl ModelApi {
 
     /// Images, or texts, that one request may hold.
     pub fn images_per_request(&self) -> usize {
-        let most = (MOST_BODY / self.image_bytes.max(1)).clamp(1, MOST_IMAGES);
-        self.description
-            .borrow()
-            .max_batch
-            .map_or(most, |stated| most.min(stated.max(1)))
+        self.pace.borrow().batch()
+    }
+
+    /// Requests that may be under way now.
+    pub fn window(&self) -> usize {
+        self.pace.borrow().window()
+    }
+
+    /// An evaluation took so many requests; the size of the next ones' follows from it.
+    pub fn evaluated(&self, requests: usize) {
+        self.pace.borrow_mut().evaluated(requests);
+    }
+
+    /// A request was too large; whether smaller ones are left to try.
+    pub fn too_large(&self) -> bool {
+        self.pace.borrow_mut().too_large()
     }
 
     /// Bytes that one image costs.
@@ -165,18 +242,40 @@ impl ModelApi {
                 Err(failure) => self.pause_or_give_up(failure, &mut tries).await?,
             }
         };
-        *self.description.borrow_mut() = description.clone();
+        if let Some(most) = description.max_batch {
+            self.pace.borrow_mut().limit_batch(most);
+        }
         Ok(description)
     }
 
     /// Asks for the scores of `count` images (3·H·W bytes each). The request leaves before the future is
-    /// polled.
+    /// polled, if it may leave now.
     pub fn ask<'a>(
         &'a self,
         images: &[u8],
         count: usize,
     ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
-        self.ask_with(self.speech.infer_request(images, count), count)
+        #[cfg(feature = "dialects")]
+        if self.paid.cache.is_some() {
+            let bytes = images.to_vec();
+            return Either::Left(self.ask_new(&Queries::Images { bytes, count }));
+        }
+        let answer = self.ask_with(self.speech.infer_request(images, count), count);
+        #[cfg(feature = "dialects")]
+        let answer = Either::Right(answer);
+        answer
+    }
+
+    /// Any number of images, in as many requests as it takes, one after the other.
+    pub async fn ask_all(&self, images: &[u8], count: usize) -> Result<Scores, Trouble> {
+        let size = images.len() / count.max(1);
+        let (mut values, mut classes) = (Vec::new(), 1);
+        for part in images.chunks(size.max(1) * self.images_per_request()) {
+            let scores = self.ask(part, part.len() / size.max(1)).await?;
+            classes = scores.classes();
+            values.extend_from_slice(scores.values());
+        }
+        Scores::new(classes, values).map_err(|error| self.api_trouble(&error))
     }
 
     /// The same about texts.
@@ -185,11 +284,75 @@ impl ModelApi {
         &'a self,
         queries: &TextQueries,
     ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
-        let request = match &self.speech {
+        #[cfg(feature = "dialects")]
+        if self.paid.cache.is_some() {
+            return Either::Left(self.ask_new(&Queries::Texts(queries.clone())));
+        }
+        let answer = self.ask_with(self.texts_request(queries), queries.texts.len());
+        #[cfg(feature = "dialects")]
+        let answer = Either::Right(answer);
+        answer
+    }
+
+    /// Any number of texts, in as many requests as it takes, one after the other.
+    #[cfg(feature = "texts")]
+    pub async fn ask_all_texts(&self, queries: &TextQueries) -> Result<Scores, Trouble> {
+        let (count, mut next) = (queries.texts.len(), 0);
+        let (mut values, mut classes) = (Vec::new(), 1);
+        while next < count {
+            let end = count.min(next + self.images_per_request());
+            let scores = self.ask_texts(&queries.part(next..end)).await?;
+            classes = scores.classes();
+            values.extend_from_slice(scores.values());
+            next = end;
+        }
+        Scores::new(classes, values).map_err(|error| self.api_trouble(&error))
+    }
+
+    #[cfg(feature = "texts")]
+    fn texts_request(&self, queries: &TextQueries) -> Result<Request, ModelApiError> {
+        match &self.speech {
             Speech::Images(_) => Err(other_kind()),
             Speech::Texts(dialect) => Ok(dialect.infer_request(queries)),
-        };
-        self.ask_with(request, queries.texts.len())
+        }
+    }
+
+    /// Asks only what is not known yet.
+    #[cfg(feature = "dialects")]
+    fn ask_new<'a>(
+        &'a self,
+        queries: &Queries,
+    ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
+        let asked = self
+            .paid
+            .cache
+            .as_ref()
+            .map(|cache| cache.borrow().split(queries));
+        let missing = asked.as_ref().and_then(|asked| asked.missing.as_ref());
+        let answer = missing.map(|missing| {
+            let request = match missing {
+                Queries::Images { bytes, count } => self.speech.infer_request(bytes, *count),
+                #[cfg(feature = "texts")]
+                Queries::Texts(texts) => self.texts_request(texts),
+                #[cfg(not(feature = "texts"))]
+                Queries::Texts(_) => Err(other_kind()),
+            };
+            self.ask_with(request, missing.count())
+        });
+        async move {
+            let answer = match answer {
+                Some(answer) => Some(answer.await?),
+                None => None,
+            };
+            let joined = match (&self.paid.cache, asked) {
+                (Some(cache), Some(asked)) => {
+                    let classes = self.paid.classes;
+                    cache.borrow_mut().join(asked, answer.as_ref(), classes)
+                }
+                _ => Scores::new(1, Vec::new()),
+            };
+            joined.map_err(|error| self.api_trouble(&error))
+        }
     }
 
     fn ask_with<'a>(
@@ -197,29 +360,126 @@ impl ModelApi {
         request: Result<Request, ModelApiError>,
         count: usize,
     ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
-        let first = request.as_ref().ok().map(|request| self.send(request));
+        let first = request.as_ref().ok().and_then(|request| {
+            let ticket = self.may_leave(count).ok()?.ok()?;
+            Some(self.attempt(ticket, request))
+        });
         async move {
             let request = request.map_err(|error| self.api_trouble(&error))?;
             let mut tries = 0;
             let mut attempt = first;
             loop {
-                let result = match attempt.take() {
-                    Some(first) => first.await,
-                    None => self.send(&request).await,
+                let (ticket, sent, counted, answer) = match attempt.take() {
+                    Some(first) => first,
+                    None => self.attempt(self.leave(count).await?, &request),
                 };
+                let result = answer.await;
+                let under_way = counted.0.get();
+                drop(counted);
                 let scores = result.map_err(Failure::Silent).and_then(|answer| {
                     self.received
                         .set(self.received.get() + answer.body.len() as u64);
+                    self.pay(&answer, count);
                     self.speech
                         .parse(&view(&answer), count)
                         .map_err(Failure::Api)
                 });
-                match scores {
-                    Ok(scores) => return Ok(scores),
-                    Err(failure) => self.pause_or_give_up(failure, &mut tries).await?,
+                let failure = match scores {
+                    Ok(scores) => {
+                        let mut pace = self.pace.borrow_mut();
+                        pace.answered(now() - sent, under_way);
+                        return Ok(scores);
+                    }
+                    Err(failure) => failure,
+                };
+                let pushed_back = match &failure {
+                    Failure::Silent(_) => Some(None),
+                    Failure::Api(ModelApiError::Busy { retry_after_ms }) => Some(*retry_after_ms),
+                    Failure::Api(_) => None,
+                };
+                if let Some(after_ms) = pushed_back {
+                    let after_ms = after_ms.map(|ms| ms.min(LONGEST_PAUSE_MS as u64));
+                    self.pace.borrow_mut().pushed_back(ticket, now(), after_ms);
                 }
+                self.pause_or_give_up(failure, &mut tries).await?;
             }
         }
+    }
+
+    fn attempt<'a>(
+        &'a self,
+        ticket: Ticket,
+        request: &Request,
+    ) -> (
+        Ticket,
+        f64,
+        Counted<'a>,
+        impl Future<Output = Result<Answer, NoAnswer>> + use<>,
+    ) {
+        let counted = Counted::new(&self.under_way);
+        (ticket, now(), counted, self.send(request))
+    }
+
+    /// Whether a request of `count` inputs may leave now: its ticket, or how long to wait.
+    fn may_leave(&self, count: usize) -> Result<Result<Ticket, f64>, Trouble> {
+        #[cfg(feature = "dialects")]
+        self.check_budget(count)?;
+        let _ = count;
+        Ok(self.pace.borrow_mut().take(now()))
+    }
+
+    /// Waits until it may.
+    async fn leave(&self, count: usize) -> Result<Ticket, Trouble> {
+        loop {
+            match self.may_leave(count)? {
+                Ok(ticket) => return Ok(ticket),
+                Err(wait) => sleep(wait).await,
+            }
+        }
+    }
+
+    #[cfg(feature = "dialects")]
+    fn check_budget(&self, count: usize) -> Result<(), Trouble> {
+        let Some(price) = &self.paid.price else {
+            return Ok(());
+        };
+        let tally = self.paid.tally.get();
+        if tally.covers(price, count, self.under_way.get()) {
+            return Ok(());
+        }
+        let currency = &price.currency;
+        let (spent, budget) = (Short(tally.cost(price)), Short(price.budget));
+        Err(Trouble::new(
+            Place::Model,
+            "model_budget",
+            format!("The budget of {budget} {currency} for the model is spent"),
+            format!(
+                "Asking the model has cost {spent} {currency} so far, and the next question would go over the limit of this federation. Nothing more is asked. What you contributed stays; the organiser can start another federation with a higher limit."
+            ),
+        ))
+    }
+
+    /// Notes what an answer cost.
+    fn pay(&self, answer: &Answer, count: usize) {
+        #[cfg(feature = "dialects")]
+        if (200..300).contains(&answer.status) {
+            let mut tally = self.paid.tally.get();
+            tally.add(count, self.speech.usage(&view(answer)));
+            self.paid.tally.set(tally);
+        }
+        let _ = (answer, count);
+    }
+
+    /// Calls so far.
+    #[cfg(feature = "dialects")]
+    pub fn tally(&self) -> Tally {
+        self.paid.tally.get()
+    }
+
+    /// Goes on counting from there.
+    #[cfg(feature = "dialects")]
+    pub fn resume_tally(&self, tally: Tally) {
+        self.paid.tally.set(tally);
     }
 
     fn send(&self, request: &Request) -> impl Future<Output = Result<Answer, NoAnswer>> + use<> {
@@ -240,7 +500,7 @@ impl ModelApi {
             url: format!("{}{}", self.url, request.path),
             headers,
             body: (request.method == Method::Post).then_some(&request.body[..]),
-            limit_ms: LIMIT_MS,
+            limit_ms: self.limit_ms,
         };
         #[cfg(feature = "on-device")]
         if on_device::is_used() {

@@ -5,11 +5,12 @@
 //! had already been answered is kept: queries cost money.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::ops::Range;
 use std::pin::pin;
 
 use futures::future::{Either, select};
-use futures::stream::{self, StreamExt as _};
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use shared::generator::Prepared;
 use shared::model_api::Scores;
 use shared::round::client::{Evaluation, Event, Purpose};
@@ -20,9 +21,6 @@ use super::owner::Owner;
 use super::report::{Place, Trouble};
 use super::timer::{Signal, now};
 use crate::renderer::Choice;
-
-/// Requests under way at the same time.
-pub const CONCURRENCY: usize = 5;
 
 /// The answers so far of an evaluation, by request.
 pub struct Partial {
@@ -84,6 +82,10 @@ impl Owner {
         };
         *self.ahead.borrow_mut() = begun.map(RefCell::into_inner);
         if let Err(trouble) = asked {
+            if trouble.code == "model_too_large" && self.model.too_large() {
+                // In smaller requests.
+                return Box::pin(self.evaluate(evaluation)).await;
+            }
             *self.partial.borrow_mut() = Some(Partial {
                 of: evaluation.clone(),
                 most,
@@ -91,6 +93,7 @@ impl Owner {
             });
             return Err(trouble);
         }
+        self.model.evaluated(answers.len());
         let answers: Vec<Scores> = answers.into_iter().flatten().collect();
         let client = self.client.borrow();
         let event = client
@@ -145,7 +148,7 @@ impl Owner {
         let mut buffer = Vec::new();
         {
             let left = Cell::new(missing.len());
-            // Pulled by `buffer_unordered` whenever a place is free: rendered then, and sent at once.
+            // Pulled whenever a place is free: rendered then, and sent at once.
             let requests = missing.into_iter().map(|(number, images)| {
                 let before = now();
                 let count = images.len();
@@ -169,12 +172,7 @@ impl Owner {
                 }
                 async move { request.await.map(|scores| (number, scores)) }
             });
-            let mut requests = stream::iter(requests).buffer_unordered(CONCURRENCY);
-            while let Some(answer) = requests.next().await {
-                let (number, scores) = answer?;
-                answers[number] = Some(scores);
-                self.progress(false);
-            }
+            self.gather(requests, answers).await?;
         }
         if let Some(rendered) = on_gpu {
             *self.rendered.borrow_mut() = rendered;
@@ -185,6 +183,28 @@ impl Owner {
             self.ask_ms.set(Some(now() - started - render_ms));
         }
         Ok(())
+    }
+
+    /// Takes the answers to requests, as many of which are under way as the model's pace allows.
+    pub async fn gather<F: Future<Output = Result<(usize, Scores), Trouble>>>(
+        &self,
+        mut requests: impl Iterator<Item = F>,
+        answers: &mut [Option<Scores>],
+    ) -> Result<(), Trouble> {
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < self.model.window()
+                && let Some(request) = requests.next()
+            {
+                under_way.push(request);
+            }
+            let Some(answer) = under_way.next().await else {
+                return Ok(());
+            };
+            let (number, scores) = answer?;
+            answers[number] = Some(scores);
+            self.progress(false);
+        }
     }
 
     /// All images of a step by the GPU, if it is used. When it fails it is not used again, and the step is

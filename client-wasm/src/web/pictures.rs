@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use shared::generator::{self, Prepared};
+use shared::model_api::OutputKind;
 use shared::objective::Objective;
 use shared::optimizer::Candidate;
 use shared::round::client::Part;
@@ -15,6 +16,29 @@ use super::report::{self, Buffers, Place, Trouble};
 const MOST: usize = 24;
 
 impl Owner {
+    /// What the model says to one input, for people, before anything is learnt: its likeliest class by the name that
+    /// the server (`stated`) or the task gives it, and how likely.
+    pub fn named(&self, row: &[f32], stated: &[String]) -> Value {
+        let best = shared::objective::loss::argmax(row);
+        let largest = row.get(best).copied().unwrap_or(0.0);
+        let share = match self.task.model.output.kind {
+            OutputKind::Logits => {
+                1.0 / row
+                    .iter()
+                    .map(|s| (s - largest).exp())
+                    .sum::<f32>()
+                    .max(1.0)
+            }
+            OutputKind::Probabilities => largest,
+        };
+        let names = match () {
+            () if self.task.model.output.classes == stated.len() => stated,
+            () if self.task.model.output.classes == self.task.labels.len() => &self.task.labels[..],
+            () => &[],
+        };
+        json!({ "label": names.get(best), "class": best, "share": share })
+    }
+
     /// Posts up to `count` pictures of the held-out part (of the training part if nothing is held out). Costs
     /// two queries each.
     ///
@@ -24,10 +48,7 @@ impl Owner {
         let Some(examples) = self.examples.borrow().clone() else {
             return Err(no_data());
         };
-        let indices = chosen(
-            &examples,
-            count.min(MOST).min(self.model.images_per_request()),
-        );
+        let indices = chosen(&examples, count.min(MOST));
         let (theta, objective) = (self.theta_now(), self.objective_now()?);
         let Ok(generator) = self.task.generator() else {
             return Ok(());
@@ -50,8 +71,8 @@ impl Owner {
             .flat_map(|index| examples.image(*index))
             .copied()
             .collect();
-        let before = self.model.ask(&original, indices.len());
-        let now = self.model.ask(&prompted, indices.len());
+        let before = self.model.ask_all(&original, indices.len());
+        let now = self.model.ask_all(&prompted, indices.len());
         let (before, now) = futures::future::try_join(before, now).await?;
         self.other_queries
             .set(self.other_queries.get() + 2 * indices.len() as u64);

@@ -2,6 +2,7 @@
 //! (once), the state (after each step). Keys of APIs are never among them.
 
 use serde::{Deserialize, Serialize};
+use shared::calls::tally::Tally;
 use shared::round::client::Client;
 use shared::round::wire;
 use shared::secure_sum::identity::Identity;
@@ -38,6 +39,8 @@ pub struct State {
     pub client: Client,
     /// Queries that the machine does not know of (pictures, checks).
     pub other_queries: u64,
+    /// What calling the model has cost so far.
+    pub tally: Tally,
     /// Bytes to and from the model, to and from the aggregator.
     pub bytes: [u64; 4],
 }

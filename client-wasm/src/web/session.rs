@@ -82,18 +82,18 @@ impl Session {
             let started = now();
             let checked = async {
                 let description = owner.model.describe().await?;
+                let described = now();
                 #[cfg(feature = "texts")]
                 if owner.task.text.is_some() {
-                    owner.try_a_text().await?;
-                    return Ok(description);
+                    return Ok((description, described, owner.try_a_text().await?));
                 }
                 // An even grey picture tells nobody anything.
                 let image = vec![128; owner.task.shape().bytes()];
-                owner.model.ask(&image, 1).await?;
-                Ok::<_, Trouble>(description)
+                let scores = owner.model.ask(&image, 1).await?;
+                Ok::<_, Trouble>((description, described, scores))
             };
             match checked.await {
-                Ok(description) => {
+                Ok((description, described, scores)) => {
                     owner.other_queries.set(owner.other_queries.get() + 1);
                     let name = match &description.platform[..] {
                         "" => owner.task.model.name.clone(),
@@ -101,7 +101,14 @@ impl Session {
                     };
                     report::post(
                         &owner.host,
-                        &json!({ "type": "model-checked", "name": name, "milliseconds": now() - started }),
+                        &json!({
+                            "type": "model-checked",
+                            "name": name,
+                            "milliseconds": now() - started,
+                            "answerMs": now() - described,
+                            "answer": owner.named(scores.row(0), &description.labels),
+                            "maxBatch": description.max_batch,
+                        }),
                     );
                 }
                 Err(trouble) => owner.trouble(&trouble),

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use shared::data::texts::Text;
 use shared::model_api::{Scores, SoftQueries, TextQueries};
@@ -10,7 +9,7 @@ use shared::round::client::{Client, Evaluation, Purpose};
 use shared::round::workbench::{Queries, Workbench};
 use shared::task::text::{Prompt, TextTask};
 
-use super::evaluate::{CONCURRENCY, no_data};
+use super::evaluate::no_data;
 use super::examples::shown;
 use super::owner::Owner;
 use super::pictures::{answer, chosen};
@@ -34,12 +33,7 @@ impl Owner {
             let answer = self.model.ask_texts(&queries);
             Some(async move { answer.await.map(|scores| (number, scores)) })
         });
-        let mut requests = stream::iter(requests).buffer_unordered(CONCURRENCY);
-        while let Some(answer) = requests.next().await {
-            let (number, scores) = answer?;
-            answers[number] = Some(scores);
-            self.progress(false);
-        }
+        self.gather(requests, answers).await?;
         if evaluation.purpose == Purpose::Step {
             self.ask_ms.set(Some(now() - started));
         }
@@ -47,14 +41,14 @@ impl Owner {
     }
 
     /// One question that tells nobody anything.
-    pub async fn try_a_text(&self) -> Result<(), Trouble> {
+    pub async fn try_a_text(&self) -> Result<Scores, Trouble> {
         let word = || "Hello.".to_owned();
         let text = Text {
             first: word(),
             second: word(),
         };
         let queries = self.queries(&[&text], &Prompt::default());
-        self.model.ask_texts(&queries).await.map(|_| ())
+        self.model.ask_texts(&queries).await
     }
 
     /// The prompt of a client's θ, for people; nothing in a task of images.
@@ -73,14 +67,14 @@ impl Owner {
         let Some(examples) = self.examples.borrow().clone() else {
             return Err(no_data());
         };
-        let indices = chosen(&examples, count.min(self.model.images_per_request()));
+        let indices = chosen(&examples, count);
         let texts: Vec<&Text> = indices.iter().map(|i| &examples.texts()[*i]).collect();
         let objective = self.objective_now()?;
         let prompt = self.task.prompt(&self.theta_now()).unwrap_or_default();
-        let before = self
-            .model
-            .ask_texts(&self.queries(&texts, &Prompt::default()));
-        let now = self.model.ask_texts(&self.queries(&texts, &prompt));
+        let bare = self.queries(&texts, &Prompt::default());
+        let before = self.model.ask_all_texts(&bare);
+        let prompted = self.queries(&texts, &prompt);
+        let now = self.model.ask_all_texts(&prompted);
         let (before, now) = futures::future::try_join(before, now).await?;
         self.other_queries
             .set(self.other_queries.get() + 2 * texts.len() as u64);

@@ -8,7 +8,8 @@ mod support;
 
 use serde_json::{Value, json};
 use shared::model_api::{
-    Datatype, InputSpec, Layout, Method, ModelSpec, OutputKind, OutputSpec, Response, dialect,
+    Calls, Datatype, InputSpec, Layout, Method, ModelSpec, OutputKind, OutputSpec, Own, Response,
+    Sent, dialect,
 };
 use support::{Answer, Running};
 
@@ -66,12 +67,18 @@ fn spec(datatype: Datatype) -> ModelSpec {
             width: 32,
             low: 0.0,
             high: 1.0,
+            sent: Sent::default(),
         },
         output: OutputSpec {
             name: "logits".into(),
             kind: OutputKind::Logits,
             classes: 10,
+            words: Vec::new(),
         },
+        version: String::new(),
+        calls: Calls::default(),
+        price: None,
+        own: Own::default(),
     }
 }
 

@@ -15,6 +15,7 @@ use clap::Args;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use model_api::ModelApiConfig;
+use shared::calls::tally::Tally;
 use shared::round::client::{Client, StopReason};
 use shared::round::messages::{CreateFederation, FederationDetail, Invite, Metrics, RoundRecord};
 use shared::round::phase::Phase;
@@ -221,6 +222,7 @@ impl Demo<'_> {
             identity: public,
             task: joined.task,
             examples: EXAMPLES,
+            tally: Tally::default(),
             client: Client::new(joined.participant),
         };
         let model = HttpCaller::new(task, None).map_err(Failure::failed)?;

@@ -11,6 +11,7 @@ use crate::{Failure, data::LoadError};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
+use shared::calls::tally::Tally;
 use shared::data::handwriting;
 use shared::image::Image;
 use shared::round::client::{Client, StopReason};
@@ -142,6 +143,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
                 identity: public,
                 task: joined.task,
                 examples: 0,
+                tally: Tally::default(),
                 client,
             }
         }
@@ -175,7 +177,8 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     let model = HttpCaller::new(&task, args.model_key.clone())
         .map_err(Failure::usage)?
         .keeping_models_in(args.state.with_file_name("fed-bbpt-models"));
-    let described = model.describe().await.map_err(Failure::failed)?;
+    model.resume_tally(saved.tally);
+    model.describe().await.map_err(Failure::failed)?;
     let rounds = task.federation.rounds;
     let task_of_prompt = task.clone();
     let bench = workbench(task, number, examples)?.with_secrets(identity::secrets(identity));
@@ -217,15 +220,18 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         aggregator,
         model,
         reporter(args.json, rounds),
-    )
-    .limited_to(described.max_batch);
+    );
     let reason = driver.run().await.map_err(Failure::failed)?;
+    let spent = driver.spent();
     let [to_model, from_model, to_aggregator, from_aggregator] = driver.bytes();
     say(&format!(
         "{}; model API: {to_model} B sent, {from_model} B received; aggregator: {to_aggregator} B sent, {from_aggregator} B received; {} inputs were ready before they were asked",
         words(reason),
         driver.prepared()
     ));
+    if let Some(spent) = spent {
+        say(&spent);
+    }
     if let Some(choice) = driver.client().choice() {
         say(&super::choice::words(&choice));
     }

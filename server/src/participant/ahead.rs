@@ -3,7 +3,6 @@
 //! They are used if the next evaluation is the one that was expected, and dropped otherwise. Nothing is sent
 //! before the machine asks: no query is spent on a guess.
 
-use super::driver::IN_FLIGHT;
 use shared::round::client::Evaluation;
 use shared::round::workbench::{Queries, Workbench};
 use std::sync::Arc;
@@ -13,13 +12,15 @@ use tokio::task::JoinHandle;
 /// The first requests of an evaluation that nobody has asked for yet.
 pub struct Ahead {
     of: Evaluation,
+    /// Inputs in a request.
+    most: usize,
     ready: Vec<Queries>,
 }
 
 impl Ahead {
-    /// What is there for this evaluation: all, or nothing if another one was expected.
-    pub fn queries_of(self, evaluation: &Evaluation) -> Vec<Queries> {
-        if self.of == *evaluation {
+    /// What is there for this evaluation in requests of `most` inputs: all, or nothing if another one was expected.
+    pub fn queries_of(self, evaluation: &Evaluation, most: usize) -> Vec<Queries> {
+        if self.of == *evaluation && self.most == most {
             self.ready
         } else {
             Vec::new()
@@ -34,21 +35,21 @@ pub struct Preparation {
 }
 
 impl Preparation {
-    /// Begins with the first request, cut as the driver will cut it, and renders no more of them than are under
-    /// way at once: that bounds the memory.
-    pub fn begin(bench: &Arc<Workbench>, of: Evaluation, most: usize) -> Self {
+    /// Begins with the first request, cut as the driver will cut it, and renders no more of them than the `window`
+    /// that are under way at once: that bounds the memory.
+    pub fn begin(bench: &Arc<Workbench>, of: Evaluation, most: usize, window: usize) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let (bench, stop) = (Arc::clone(bench), Arc::clone(&enough));
         let thread = tokio::task::spawn_blocking(move || {
             let requests = Workbench::requests(&of, most).into_iter();
             let mut ready = Vec::new();
-            for request in requests.take(IN_FLIGHT) {
+            for request in requests.take(window) {
                 ready.push(bench.queries(&of, request));
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
             }
-            Ahead { of, ready }
+            Ahead { of, most, ready }
         });
         Self { enough, thread }
     }
@@ -96,12 +97,22 @@ mod tests {
     #[tokio::test]
     async fn what_is_ready_is_what_would_be_rendered_and_its_amount_is_bounded() {
         let (bench, evaluation) = bench_and_evaluation();
-        let preparation = Preparation::begin(&bench, evaluation.clone(), 3);
+        let preparation = Preparation::begin(&bench, evaluation.clone(), 3, 4);
         while !preparation.thread.is_finished() {
             tokio::task::yield_now().await;
         }
-        let ready = preparation.end().await.unwrap().queries_of(&evaluation);
-        assert_eq!(ready.len(), IN_FLIGHT);
+        let ready = preparation.end().await.unwrap();
+        assert!(
+            Ahead {
+                of: ready.of.clone(),
+                most: 3,
+                ready: Vec::new()
+            }
+            .queries_of(&evaluation, 4)
+            .is_empty()
+        );
+        let ready = ready.queries_of(&evaluation, 3);
+        assert_eq!(ready.len(), 4);
         let requests = Workbench::requests(&evaluation, 3);
         for (ready, request) in ready.iter().zip(requests) {
             let asked = bench.queries(&evaluation, request);
@@ -112,11 +123,11 @@ mod tests {
     #[tokio::test]
     async fn for_another_evaluation_nothing_is_ready() {
         let (bench, evaluation) = bench_and_evaluation();
-        let ahead = Preparation::begin(&bench, evaluation.clone(), 3)
+        let ahead = Preparation::begin(&bench, evaluation.clone(), 3, 4)
             .end()
             .await;
         let mut other = evaluation;
         other.theta[0] = 0.5;
-        assert!(ahead.unwrap().queries_of(&other).is_empty());
+        assert!(ahead.unwrap().queries_of(&other, 3).is_empty());
     }
 }

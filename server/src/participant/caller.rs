@@ -1,20 +1,26 @@
-//! Calls a model API over HTTP: retries where that can help, counts bytes, gives up with the cause.
+//! Calls a model API over HTTP, at the pace that its answers allow: retries where that can help, counts bytes and
+//! money, gives up with the cause.
 
 use super::on_device::{Device, DeviceError};
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
+use shared::calls::cache::Cache;
+use shared::calls::pace::{Pace, Ticket};
+use shared::calls::tally::Tally;
 use shared::model_api::{
-    self, Description, Dialect, Method, ModelApiError, Request, Response, Retry, Scores,
-    TextDialect,
+    self, Description, Dialect, Method, ModelApiError, Price, Request, Response, Retry, Scores,
+    TextDialect, Usage,
 };
 use shared::rng::{Stream, purpose};
-use shared::round::workbench::Queries;
+use shared::round::workbench::{Queries, REQUEST_IMAGES};
 use shared::task::Task;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// One call, its retries not included, takes at most this long.
-const TIME_OUT: Duration = Duration::from_secs(30);
+/// Inputs of one request where the server states no limit.
+const MOST_INPUTS: usize = 256;
 /// Tries of one call.
 const TRIES: u32 = 6;
 /// First pause between tries; doubles.
@@ -41,6 +47,18 @@ pub enum CallError {
     /// The model is to run here, and cannot.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The money is spent.
+    #[error(
+        "the budget of {budget} {currency} for the model API is spent ({spent:.4} {currency} so far); nothing more is asked; raise model.price.budget in the task file, or stop here"
+    )]
+    Budget {
+        /// So far.
+        spent: f64,
+        /// At most.
+        budget: f64,
+        /// Of both.
+        currency: String,
+    },
     /// Our own mistake.
     #[error("images were to be sent to a model of texts, or texts to one of images")]
     OtherKind,
@@ -63,6 +81,14 @@ pub struct HttpCaller {
     speech: Speech,
     url: String,
     key: Option<String>,
+    classes: usize,
+    price: Option<Price>,
+    begun: Instant,
+    pace: Mutex<Pace>,
+    tally: Mutex<Tally>,
+    /// Nothing where none is kept.
+    cache: Option<Mutex<Cache>>,
+    under_way: AtomicUsize,
     jitter: Mutex<Stream>,
     sent: AtomicU64,
     received: AtomicU64,
@@ -72,7 +98,7 @@ impl HttpCaller {
     /// For the task's model API. The key goes into an `Authorization: Bearer` header and nowhere else.
     pub fn new(task: &Task, key: Option<String>) -> Result<Self, CallError> {
         let http = reqwest::Client::builder()
-            .timeout(TIME_OUT)
+            .timeout(Duration::from_millis(task.model.calls.time_out_ms.into()))
             .build()
             .map_err(|e| CallError::Setup(e.to_string()))?;
         Ok(Self {
@@ -84,6 +110,16 @@ impl HttpCaller {
             },
             url: task.model.url.clone(),
             key,
+            classes: task.model.output.classes,
+            price: task.model.price.clone(),
+            begun: Instant::now(),
+            pace: Mutex::new(Pace::new(&task.model.calls, REQUEST_IMAGES, MOST_INPUTS)),
+            tally: Mutex::default(),
+            cache: match task.model.calls.cache {
+                0 => None,
+                most => Some(Mutex::new(Cache::new(most as usize))),
+            },
+            under_way: AtomicUsize::new(0),
             jitter: Mutex::new(Stream::new(u64::from(std::process::id()), purpose::JITTER)),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -112,68 +148,195 @@ impl HttpCaller {
         )
     }
 
-    /// Checks that the model is the one that the task describes.
+    /// Requests that may be under way now.
+    pub fn window(&self) -> usize {
+        locked(&self.pace).window()
+    }
+
+    /// Inputs that the next requests should hold.
+    pub fn batch(&self) -> usize {
+        locked(&self.pace).batch()
+    }
+
+    /// An evaluation took so many requests; the size of the next ones' follows from it.
+    pub fn evaluated(&self, requests: usize) {
+        locked(&self.pace).evaluated(requests);
+    }
+
+    /// A request was too large; whether smaller ones are left to try.
+    pub fn too_large(&self) -> bool {
+        locked(&self.pace).too_large()
+    }
+
+    /// What was called so far.
+    pub fn tally(&self) -> Tally {
+        *locked(&self.tally)
+    }
+
+    /// Goes on counting from there.
+    pub fn resume_tally(&self, tally: Tally) {
+        *locked(&self.tally) = tally;
+    }
+
+    /// Checks that the model is the one that the task describes, and learns how much it takes at once.
     pub async fn describe(&self) -> Result<Description, CallError> {
         let request = match &self.speech {
             Speech::Images(dialect) => dialect.describe_request(),
             Speech::Texts(dialect) => dialect.describe_request(),
         };
-        self.call(&request, |response| match &self.speech {
+        let read = |response: &Response<'_>| match &self.speech {
             Speech::Images(dialect) => dialect.check_description(response),
             Speech::Texts(dialect) => dialect.check_description(response),
-        })
-        .await
+        };
+        let description = self.call(&request, 0, read).await?;
+        if let Some(most) = description.max_batch {
+            locked(&self.pace).limit_batch(most);
+        }
+        Ok(description)
     }
 
-    /// Scores of all inputs, which must be of the task's kind.
+    /// Scores of all inputs, which must be of the task's kind and fit into one request. What was answered before is
+    /// not asked again.
     pub async fn ask(&self, queries: Queries) -> Result<Scores, CallError> {
+        let Some(cache) = &self.cache else {
+            return self.ask_api(&queries).await;
+        };
+        let asked = locked(cache).split(&queries);
+        let answer = match &asked.missing {
+            Some(missing) => Some(self.ask_api(missing).await?),
+            None => None,
+        };
+        Ok(locked(cache).join(asked, answer.as_ref(), self.classes)?)
+    }
+
+    /// Scores of any number of inputs, asked in as many requests as it takes.
+    pub async fn ask_all(&self, queries: &Queries) -> Result<Scores, CallError> {
+        let count = queries.count();
+        let (mut next, mut values) = (0, Vec::with_capacity(count * self.classes));
+        let mut under_way = FuturesOrdered::new();
+        loop {
+            while next < count && under_way.len() < self.window() {
+                let end = count.min(next + self.batch());
+                under_way.push_back(self.ask(queries.part(next..end)));
+                next = end;
+            }
+            match under_way.next().await {
+                Some(scores) => values.extend_from_slice(scores?.values()),
+                None => break,
+            }
+        }
+        Ok(Scores::new(self.classes, values)?)
+    }
+
+    async fn ask_api(&self, queries: &Queries) -> Result<Scores, CallError> {
         let count = queries.count();
         let request = match (&self.speech, queries) {
             (Speech::Images(dialect), Queries::Images { bytes, count }) => {
-                dialect.infer_request(&bytes, count)?
+                dialect.infer_request(bytes, *count)?
             }
-            (Speech::Texts(dialect), Queries::Texts(queries)) => dialect.infer_request(&queries),
+            (Speech::Texts(dialect), Queries::Texts(queries)) => dialect.infer_request(queries),
             _ => return Err(CallError::OtherKind),
         };
-        self.call(&request, |response| match &self.speech {
+        self.call(&request, count, |response| match &self.speech {
             Speech::Images(dialect) => dialect.parse(response, count),
             Speech::Texts(dialect) => dialect.parse(response, count),
         })
         .await
     }
 
+    fn usage(&self, response: &Response<'_>) -> Option<Usage> {
+        match &self.speech {
+            Speech::Images(dialect) => dialect.usage(response),
+            Speech::Texts(dialect) => dialect.usage(response),
+        }
+    }
+
+    /// Waits until a request may leave: for the rate, and for pauses that the server asked for.
+    async fn leave(&self, queries: usize) -> Result<Ticket, CallError> {
+        loop {
+            self.check_budget(queries)?;
+            let taken = locked(&self.pace).take(self.now_ms());
+            match taken {
+                Ok(ticket) => return Ok(ticket),
+                Err(wait) => tokio::time::sleep(Duration::from_secs_f64(wait / 1000.0)).await,
+            }
+        }
+    }
+
+    fn check_budget(&self, queries: usize) -> Result<(), CallError> {
+        let Some(price) = &self.price else {
+            return Ok(());
+        };
+        let tally = locked(&self.tally);
+        if tally.covers(price, queries, self.under_way.load(Ordering::Relaxed)) {
+            return Ok(());
+        }
+        Err(CallError::Budget {
+            spent: tally.cost(price),
+            budget: price.budget,
+            currency: price.currency.clone(),
+        })
+    }
+
+    fn now_ms(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64() * 1000.0
+    }
+
+    /// `queries`: how many inputs the request holds.
     async fn call<T>(
         &self,
         request: &Request,
+        queries: usize,
         read: impl Fn(&Response<'_>) -> Result<T, ModelApiError>,
     ) -> Result<T, CallError> {
         if let Some(device) = &self.device {
             let answer = device.answer(request).await?;
-            return Ok(read(&Response {
+            let value = read(&Response {
                 status: answer.status,
                 headers: &answer.headers,
                 body: &answer.body,
-            })?);
+            })?;
+            locked(&self.tally).add(queries, None);
+            return Ok(value);
         }
         let mut pause = PAUSE_MS;
         let mut tries = 1;
         loop {
-            let (error, wait) = match self.once(request).await {
+            let ticket = self.leave(queries).await?;
+            let (sent, counted) = (Instant::now(), Counted::new(&self.under_way));
+            let result = self.once(request).await;
+            let under_way = counted.end();
+            let (error, wait) = match result {
                 Ok((status, headers, body)) => {
                     let response = Response {
                         status,
                         headers: &headers,
                         body: &body,
                     };
+                    if (200..300).contains(&status) {
+                        locked(&self.tally).add(queries, self.usage(&response));
+                    }
                     match read(&response) {
-                        Ok(value) => return Ok(value),
+                        Ok(value) => {
+                            let took = sent.elapsed().as_secs_f64() * 1000.0;
+                            locked(&self.pace).answered(took, under_way);
+                            return Ok(value);
+                        }
                         Err(error) => match error.retry() {
-                            Retry::Safe { after_ms } => (CallError::from(error), after_ms),
+                            Retry::Safe { after_ms } => {
+                                if matches!(error, ModelApiError::Busy { .. }) {
+                                    self.push_back(ticket, after_ms);
+                                }
+                                (CallError::from(error), after_ms)
+                            }
                             Retry::Never => return Err(error.into()),
                         },
                     }
                 }
-                Err(error) => (error, None),
+                Err(error) => {
+                    self.push_back(ticket, None);
+                    (error, None)
+                }
             };
             if tries == TRIES {
                 return Err(error);
@@ -186,6 +349,11 @@ impl HttpCaller {
             pause *= 2;
             tries += 1;
         }
+    }
+
+    fn push_back(&self, ticket: Ticket, after_ms: Option<u64>) {
+        let after_ms = after_ms.map(|ms| ms.min(LONGEST_PAUSE_MS));
+        locked(&self.pace).pushed_back(ticket, self.now_ms(), after_ms);
     }
 
     async fn once(
@@ -225,6 +393,32 @@ impl HttpCaller {
             .fetch_add(body.len() as u64, Ordering::Relaxed);
         Ok((status, headers, body))
     }
+}
+
+/// A request under way, as long as this lives: a call that is dropped is none any more.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+
+    /// Ends it; how many were under way, this one included.
+    fn end(self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a panic elsewhere left half done is only numbers for the pace and the count.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The innermost cause: "connection refused" says more than "error sending request".

@@ -6,19 +6,17 @@ use super::caller::{CallError, HttpCaller};
 use super::state::{Saved, StateError};
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
-use shared::model_api::Scores;
+use shared::model_api::{ModelApiError, Scores};
 use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
 use shared::round::messages::RoundView;
 use shared::round::phase::Phase;
-use shared::round::workbench::{AnswerCount, Queries, REQUEST_IMAGES, Workbench};
+use shared::round::workbench::{AnswerCount, Queries, Workbench};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Requests of one evaluation that are under way at once.
-pub(super) const IN_FLIGHT: usize = 4;
 /// The lease is renewed at least this often while computing.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Longest pause between tries to reach the aggregator.
@@ -65,7 +63,6 @@ pub struct Driver {
     path: Option<PathBuf>,
     aggregator: Aggregator,
     model: HttpCaller,
-    most_inputs: usize,
     last_contact: Instant,
     leisure: Option<Leisure>,
     on_step: OnStep,
@@ -90,7 +87,6 @@ impl Driver {
             path,
             aggregator,
             model,
-            most_inputs: REQUEST_IMAGES,
             last_contact: Instant::now(),
             leisure: None,
             on_step,
@@ -98,13 +94,6 @@ impl Driver {
             ahead: None,
             prepared: 0,
         }
-    }
-
-    /// No request holds more than the model's server says it takes.
-    #[must_use]
-    pub fn limited_to(mut self, max_batch: Option<usize>) -> Self {
-        self.most_inputs = self.most_inputs.min(max_batch.unwrap_or(usize::MAX).max(1));
-        self
     }
 
     /// Slows the participant down while no visitor is there.
@@ -199,6 +188,23 @@ impl Driver {
         &self.saved.client
     }
 
+    /// What calling the model has cost, in words; nothing where it has no price.
+    pub fn spent(&self) -> Option<String> {
+        let price = self.bench.task().model.price.as_ref()?;
+        let tally = self.model.tally();
+        let budget = match price.budget {
+            budget if budget > 0.0 => format!(" of {budget}"),
+            _ => String::new(),
+        };
+        Some(format!(
+            "spent {:.4}{budget} {} in {} calls of {} queries",
+            tally.cost(price),
+            price.currency,
+            tally.calls,
+            tally.queries
+        ))
+    }
+
     /// Bytes to and from the model API, then to and from the aggregator.
     pub fn bytes(&self) -> [u64; 4] {
         let ((a, b), (c, d)) = (self.model.bytes(), self.aggregator.bytes());
@@ -246,10 +252,11 @@ impl Driver {
     }
 
     async fn evaluate(&mut self, evaluation: &Evaluation) -> Result<Event, DriveError> {
+        let most = self.model.batch();
         let ready = self
             .ahead
             .take()
-            .map_or_else(Vec::new, |ahead| ahead.queries_of(evaluation));
+            .map_or_else(Vec::new, |ahead| ahead.queries_of(evaluation, most));
         self.prepared += ready
             .iter()
             .map(|queries| queries.count() as u64)
@@ -257,9 +264,16 @@ impl Driver {
         let upcoming = self.saved.client.upcoming(&self.bench.environment());
         let upcoming = upcoming.filter(|_| self.prepares);
         let (answers, ahead) = tokio::select! {
-            done = self.ask(evaluation, ready, upcoming) => done?,
+            done = self.ask(evaluation, ready, upcoming, most) => match done {
+                Err(DriveError::Model(CallError::Model(ModelApiError::TooLarge { .. }))) if self.model.too_large() => {
+                    // In smaller requests.
+                    return Box::pin(self.evaluate(evaluation)).await;
+                }
+                done => done?,
+            },
             never = self.heartbeats() => match never {},
         };
+        self.saved.tally = self.model.tally();
         self.ahead = ahead;
         Ok(self.bench.event(&self.saved.client, evaluation, &answers)?)
     }
@@ -281,15 +295,17 @@ impl Driver {
         evaluation: &Evaluation,
         ready: Vec<Queries>,
         mut upcoming: Option<Evaluation>,
+        most: usize,
     ) -> Result<(Vec<Scores>, Option<Ahead>), DriveError> {
         let mut ready = ready.into_iter();
-        let mut requests = Workbench::requests(evaluation, self.most_inputs).into_iter();
+        let mut requests = Workbench::requests(evaluation, most).into_iter();
+        let number = requests.len();
         let mut under_way = FuturesOrdered::new();
         let mut answers = Vec::with_capacity(requests.len());
         let mut preparation = None;
         loop {
             // Rendered one by one as places come free, while the others' answers are awaited.
-            while under_way.len() < IN_FLIGHT
+            while under_way.len() < self.model.window()
                 && let Some(request) = requests.next()
             {
                 let queries = ready
@@ -300,13 +316,19 @@ impl Driver {
             if requests.len() == 0
                 && let Some(next) = upcoming.take()
             {
-                preparation = Some(Preparation::begin(&self.bench, next, self.most_inputs));
+                preparation = Some(Preparation::begin(
+                    &self.bench,
+                    next,
+                    most,
+                    self.model.window(),
+                ));
             }
             match under_way.next().await {
                 Some(answer) => answers.push(answer?),
                 None => break,
             }
         }
+        self.model.evaluated(number);
         let ahead = match preparation {
             Some(preparation) => preparation.end().await,
             None => None,
@@ -323,6 +345,7 @@ mod tests {
     use crate::task_source;
     use ::aggregator::{AggregatorConfig, RealClock, Secret};
     use model_api::ModelApiConfig;
+    use shared::calls::tally::Tally;
     use shared::round::client::Client;
     use shared::round::messages::CreateFederation;
     use std::future::pending;
@@ -396,6 +419,7 @@ mod tests {
             identity: String::new(),
             task: joined.task,
             examples: 40,
+            tally: Tally::default(),
             client: Client::new(joined.participant),
         };
         let mut driver = Driver::new(

@@ -1,6 +1,7 @@
 //! What `fed-bbpt join` keeps on disk between runs: who it is and where it was.
 
 use serde::{Deserialize, Serialize};
+use shared::calls::tally::Tally;
 use shared::round::client::Client;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,9 @@ pub struct Saved {
     pub identity: String,
     /// The task as JSON.
     pub task: serde_json::Value,
+    /// What calling the model has cost so far.
+    #[serde(default)]
+    pub tally: Tally,
     /// Its number of examples: another data set needs a fresh start.
     pub examples: usize,
     /// The machine.

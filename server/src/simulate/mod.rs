@@ -92,6 +92,9 @@ pub struct SimulateArgs {
     /// Which of the ONNX file's outputs holds the scores.
     #[arg(long)]
     pub output: Option<String>,
+    /// Key for the task's model API, where that is called.
+    #[arg(long, env = "FED_BBPT_MODEL_API_KEY", hide_env_values = true)]
+    pub model_key: Option<String>,
     /// Only this: federated | local | centralised (repeatable). All by default.
     #[arg(long)]
     pub only: Vec<report::Setting>,

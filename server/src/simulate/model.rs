@@ -17,8 +17,8 @@ pub enum Model {
     Local(Box<Classifier>),
     /// Texts, in this process.
     Texts(Box<TextModel>),
-    /// Over HTTP, at most so many inputs at once.
-    Remote(Box<HttpCaller>, tokio::runtime::Runtime, usize),
+    /// Over HTTP.
+    Remote(Box<HttpCaller>, tokio::runtime::Runtime),
 }
 
 /// Why it does not.
@@ -99,6 +99,7 @@ impl Model {
         folder: Option<&Path>,
         range: &str,
         output: Option<&str>,
+        key: Option<String>,
     ) -> Result<Self, ModelError> {
         match (&task.text, file, folder) {
             (Some(_), Some(_), _) => {
@@ -114,7 +115,7 @@ impl Model {
             (Some(text), None, Some(folder)) => {
                 return Self::texts(folder, text.has_template(), text.soft);
             }
-            (Some(_), None, None) => return Self::remote(task),
+            (Some(_), None, None) => return Self::remote(task, key),
             (None, _, None) => {}
         }
         let bytes = match file {
@@ -123,7 +124,7 @@ impl Model {
                 cause,
             })?,
             None if task.model.name == "printed-digits" => PRINTED_DIGITS.to_vec(),
-            None => return Self::remote(task),
+            None => return Self::remote(task, key),
         };
         let range: PixelRange = range.parse().map_err(ModelError::Range)?;
         // As many runs at once as there are cores; with one thread in its pool they would wait for each other.
@@ -185,21 +186,20 @@ impl Model {
         Ok(Self::Texts(Box::new(model)))
     }
 
-    /// The task's model API. One of texts is asked for its description first: a model of another kind, or one that
-    /// takes fewer at once, would only be noticed by its refusals.
-    fn remote(task: &Task) -> Result<Self, ModelError> {
+    /// The task's model API. It is asked for its description first: a model of another kind, or one that takes fewer at
+    /// once, would only be noticed by its refusals.
+    fn remote(task: &Task, key: Option<String>) -> Result<Self, ModelError> {
         let runtime = tokio::runtime::Runtime::new().map_err(ModelError::Runtime)?;
-        let caller = Box::new(HttpCaller::new(task, None)?);
-        let mut most = CHUNK;
-        if task.text.is_some() {
-            let stated = runtime.block_on(caller.describe())?.max_batch;
-            most = most.min(stated.unwrap_or(CHUNK));
-        }
-        Ok(Self::Remote(caller, runtime, most.max(1)))
+        let caller = Box::new(HttpCaller::new(task, key)?);
+        runtime.block_on(caller.describe())?;
+        Ok(Self::Remote(caller, runtime))
     }
 
     /// Scores of all inputs.
     pub fn ask(&self, queries: Queries, task: &Task) -> Result<Scores, ModelError> {
+        if let Self::Remote(caller, runtime) = self {
+            return Ok(runtime.block_on(caller.ask_all(&queries))?);
+        }
         let mut values = Vec::with_capacity(queries.count() * task.model.output.classes);
         let mut take = |scores: Scores| values.extend_from_slice(scores.values());
         match queries {
@@ -207,7 +207,7 @@ impl Model {
                 let size = task.shape().bytes();
                 let most = self.most();
                 for chunk in bytes.chunks(most * size) {
-                    take(self.ask_images(chunk, chunk.len() / size)?);
+                    take(self.ask_images(chunk)?);
                 }
             }
             Queries::Texts(queries) => {
@@ -234,20 +234,17 @@ impl Model {
         match self {
             Self::Local(_) => CHUNK,
             Self::Texts(_) => TEXTS,
-            Self::Remote(_, _, most) => *most,
+            Self::Remote(..) => usize::MAX,
         }
     }
 
-    fn ask_images(&self, images: &[u8], count: usize) -> Result<Scores, ModelError> {
+    fn ask_images(&self, images: &[u8]) -> Result<Scores, ModelError> {
         match self {
             Self::Local(classifier) => classifier
                 .run(images)
                 .map_err(|e| ModelError::Run(e.to_string())),
             Self::Texts(_) => Err(ModelError::OtherKind("images cannot be scored as texts")),
-            Self::Remote(caller, runtime, _) => {
-                let bytes = images.to_vec();
-                Ok(runtime.block_on(caller.ask(Queries::Images { bytes, count }))?)
-            }
+            Self::Remote(..) => Err(ModelError::OtherKind("a remote model is asked as a whole")),
         }
     }
 
@@ -279,9 +276,7 @@ impl Model {
                     .score(&asked, words)
                     .map_err(|e| ModelError::Run(e.to_string()))
             }
-            Self::Remote(caller, runtime, _) => {
-                Ok(runtime.block_on(caller.ask(Queries::Texts(queries)))?)
-            }
+            Self::Remote(..) => Err(ModelError::OtherKind("a remote model is asked as a whole")),
         }
     }
 }

@@ -71,6 +71,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         args.model_dir.as_deref(),
         &args.range,
         args.output.as_deref(),
+        args.model_key.clone(),
     )?;
     let (training, test) = split(args, &task)?;
     let load = |template: &str| load_task(args, Some(template));

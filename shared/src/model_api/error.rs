@@ -49,6 +49,30 @@ pub enum ModelApiError {
         /// The name that was asked for.
         model: String,
     },
+    /// 413: the body is larger than the server takes.
+    #[error(
+        "the model API takes no request as large as this: {detail}; set model.calls.batch lower, or raise the server's limit on bodies"
+    )]
+    TooLarge {
+        /// What the server says.
+        detail: String,
+    },
+    /// The account behind the key has nothing left.
+    #[error(
+        "the model API says that this key's quota is used up: {detail}; waiting does not help, the account's limits do"
+    )]
+    OutOfQuota {
+        /// What the server says.
+        detail: String,
+    },
+    /// The API does not tell how likely its tokens are.
+    #[error(
+        "the model gives no log-probabilities, without which its answers cannot be scored: {detail}; choose a model, or a server, that answers `logprobs`"
+    )]
+    NoLogProbs {
+        /// What is missing.
+        detail: String,
+    },
     /// Any other 4xx: the server does not accept the request as sent.
     #[error(
         "the model API refuses the request: {detail}; compare the task's [model] section with the model's own description"
@@ -69,7 +93,7 @@ pub enum ModelApiError {
     },
     /// The answer is of another protocol, for example a web page.
     #[error(
-        "the address does not speak the Open Inference Protocol: {detail}; check the model API's address (scheme, host, port, path)"
+        "the address does not speak the protocol that the task names: {detail}; check the model API's address (scheme, host, port, path)"
     )]
     NotThisProtocol {
         /// What came instead.
@@ -140,6 +164,9 @@ impl ModelApiError {
             | Self::WrongPixels { .. }
             | Self::Unauthorized
             | Self::NotFound { .. }
+            | Self::TooLarge { .. }
+            | Self::OutOfQuota { .. }
+            | Self::NoLogProbs { .. }
             | Self::BadRequest { .. }
             | Self::NotThisProtocol { .. }
             | Self::WrongShape { .. }
@@ -157,6 +184,9 @@ impl ModelApiError {
             Self::Busy { .. } => "model_busy",
             Self::Unauthorized => "model_unauthorized",
             Self::NotFound { .. } => "model_not_found",
+            Self::TooLarge { .. } => "model_too_large",
+            Self::OutOfQuota { .. } => "model_out_of_quota",
+            Self::NoLogProbs { .. } => "model_no_logprobs",
             Self::BadRequest { .. } => "model_bad_request",
             Self::ServerError { .. } => "model_server_error",
             Self::NotThisProtocol { .. } => "model_not_this_protocol",

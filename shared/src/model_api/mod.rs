@@ -2,13 +2,23 @@
 //! and reads the bytes of an answer; whoever calls does the sending, the waiting and the repeating.
 
 mod error;
+#[cfg(feature = "dialects")]
+mod huggingface;
 #[cfg(feature = "on-device")]
 pub mod on_device;
 mod open_inference;
+#[cfg(feature = "dialects")]
+mod openai;
+#[cfg(feature = "dialects")]
+mod picture;
 #[cfg(feature = "on-device")]
 mod pixel_range;
 mod scores;
+mod settings;
+mod status;
 mod tensor_data;
+#[cfg(feature = "dialects")]
+mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +29,7 @@ pub use error::{ModelApiError, Retry};
 #[cfg(feature = "on-device")]
 pub use pixel_range::PixelRange;
 pub use scores::Scores;
+pub use settings::{BUILT, Calls, Encoding, Own, Price, Sent};
 pub use tensor_data::TensorData;
 
 /// How the model takes its inputs and what it answers: the `[model]` section of a task file.
@@ -26,7 +37,7 @@ pub use tensor_data::TensorData;
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// The protocol: one of [`DIALECTS`].
+    /// The protocol: one of [`Own::NAMES`].
     pub dialect: String,
     /// Where the model API lives, for example `http://127.0.0.1:8701`; a path prefix is allowed.
     pub url: String,
@@ -36,6 +47,18 @@ pub struct ModelSpec {
     pub input: InputSpec,
     /// What the model answers.
     pub output: OutputSpec,
+    /// The model's version in the Open Inference Protocol; empty leaves it to the server.
+    #[serde(default)]
+    pub version: String,
+    /// Within which limits it is called.
+    #[serde(default)]
+    pub calls: Calls,
+    /// What a call costs.
+    #[serde(default)]
+    pub price: Option<Price>,
+    /// What only its dialect is told.
+    #[serde(skip)]
+    pub own: Own,
 }
 
 /// The image tensor: a batch of RGB images. Of a task of texts only its name means anything, and its size is 0×0
@@ -60,6 +83,9 @@ pub struct InputSpec {
     /// What white (byte 255) is sent as; FP32 only.
     #[serde(default = "one")]
     pub high: f32,
+    /// How an image travels otherwise.
+    #[serde(default)]
+    pub sent: Sent,
 }
 
 fn one() -> f32 {
@@ -77,6 +103,9 @@ pub struct OutputSpec {
     pub kind: OutputKind,
     /// How many there are for each image.
     pub classes: usize,
+    /// What the classes of images are called, for APIs that are asked about words.
+    #[serde(default)]
+    pub words: Vec<String>,
 }
 
 /// Type of the elements of the image tensor.
@@ -211,6 +240,15 @@ pub struct Description {
     pub platform: String,
 }
 
+/// Tokens that an API counted for one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Of what was sent.
+    pub input_tokens: u64,
+    /// Of what was answered.
+    pub output_tokens: u64,
+}
+
 /// One protocol, configured for one model.
 pub trait Dialect: Send + Sync {
     /// Asks for the model's description.
@@ -235,6 +273,12 @@ pub trait Dialect: Send + Sync {
     /// # Errors
     /// Whatever the answer says, or what is wrong with it.
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError>;
+
+    /// What an answer says that it cost.
+    fn usage(&self, response: &Response<'_>) -> Option<Usage> {
+        let _ = response;
+        None
+    }
 }
 
 /// The soft prompts of some texts, and whose they are.
@@ -316,6 +360,12 @@ pub trait TextDialect: Send + Sync {
     /// # Errors
     /// Whatever the answer says, or what is wrong with it.
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError>;
+
+    /// What an answer says that it cost.
+    fn usage(&self, response: &Response<'_>) -> Option<Usage> {
+        let _ = response;
+        None
+    }
 }
 
 /// The dialect of a task of texts, ready for use.
@@ -326,8 +376,22 @@ pub fn text_dialect(task: &Task) -> Result<Box<dyn TextDialect>, ModelApiError> 
     let (mut faults, spec) = (call_faults(&task.model), &task.model);
     match &task.text {
         Some(text) if faults.is_empty() => {
-            let dialect = open_inference::OpenInferenceText::new(spec.clone(), text.clone());
-            return Ok(Box::new(dialect));
+            let (spec, words) = (spec.clone(), text.words.clone());
+            let _ = &words;
+            return Ok(match spec.own.clone() {
+                Own::OpenInference => {
+                    Box::new(open_inference::OpenInferenceText::new(spec, text.clone()))
+                }
+                #[cfg(feature = "dialects")]
+                Own::OpenAi(own) => Box::new(openai::OpenAi::new(spec, own, words)),
+                #[cfg(feature = "dialects")]
+                Own::HuggingFace(own) => Box::new(huggingface::HuggingFace::new(
+                    spec,
+                    own,
+                    words,
+                    text.harmless(),
+                )),
+            });
         }
         Some(_) => {}
         None => faults.push("input.kind is `image`, but texts are to be sent".to_owned()),
@@ -344,15 +408,26 @@ pub fn dialect(spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
     if !faults.is_empty() {
         return Err(ModelApiError::InvalidSpec { faults });
     }
-    Ok(Box::new(open_inference::OpenInference::new(spec.clone())))
+    let spec = spec.clone();
+    Ok(match spec.own.clone() {
+        Own::OpenInference => Box::new(open_inference::OpenInference::new(spec)),
+        #[cfg(feature = "dialects")]
+        Own::OpenAi(own) => {
+            let words = spec.output.words.clone();
+            Box::new(openai::OpenAi::new(spec, own, words))
+        }
+        #[cfg(feature = "dialects")]
+        Own::HuggingFace(own) => {
+            let words = spec.output.words.clone();
+            Box::new(huggingface::HuggingFace::new(
+                spec,
+                own,
+                words,
+                String::new(),
+            ))
+        }
+    })
 }
-
-/// The dialects that this build speaks. On the device it is the same protocol, only nothing is sent.
-pub const DIALECTS: &[&str] = &[
-    "open-inference",
-    #[cfg(feature = "on-device")]
-    on_device::NAME,
-];
 
 /// Largest side of an image; larger ones are a mistake and would only exhaust memory.
 const MAX_SIDE: usize = 4096;
@@ -400,12 +475,21 @@ fn call_faults(spec: &ModelSpec) -> Vec<String> {
         name,
         input,
         output,
+        ..
     } = spec;
     check(
-        DIALECTS.contains(&&**dialect),
+        Own::NAMES.contains(&&**dialect),
         format!(
             "dialect is `{dialect}`, but must be one of {}",
-            DIALECTS.join(", ")
+            Own::NAMES.join(", ")
+        ),
+    );
+    check(
+        output.words.is_empty() || output.words.len() == output.classes,
+        format!(
+            "output.words holds {}, but there are {} classes",
+            output.words.len(),
+            output.classes
         ),
     );
     check(
@@ -432,6 +516,19 @@ fn call_faults(spec: &ModelSpec) -> Vec<String> {
     faults
 }
 
+/// Percent-encodes a path segment: all but RFC 3986's unreserved characters.
+fn escape(segment: &str) -> String {
+    let mut escaped = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -450,12 +547,18 @@ mod tests {
                 width: 1 << 20,
                 low: f32::NAN,
                 high: 1.0,
+                sent: Sent::default(),
             },
             output: OutputSpec {
                 name: String::new(),
                 kind: OutputKind::Logits,
                 classes: 0,
+                words: Vec::new(),
             },
+            version: String::new(),
+            calls: Calls::default(),
+            price: None,
+            own: Own::default(),
         };
         let Err(ModelApiError::InvalidSpec { faults }) = dialect(&spec) else {
             panic!("accepted");

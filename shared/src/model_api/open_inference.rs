@@ -10,7 +10,8 @@
 
 mod answer;
 mod description;
-mod status;
+#[cfg(feature = "dialects")]
+mod forms;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -18,8 +19,8 @@ mod text;
 pub(super) use text::OpenInferenceText;
 
 use super::{
-    Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec, Request,
-    Response, Scores,
+    BUILT, Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec,
+    Request, Response, Scores, escape, status,
 };
 use crate::text::quote;
 
@@ -36,7 +37,7 @@ pub(super) struct OpenInference {
 impl OpenInference {
     /// `spec` must be free of faults.
     pub(super) fn new(spec: ModelSpec) -> Self {
-        let path = format!("/v2/models/{}", escape(&spec.name));
+        let path = path_of(&spec);
         Self { spec, path }
     }
 }
@@ -60,6 +61,10 @@ impl Dialect for OpenInference {
                 per_image,
                 got: images.len(),
             });
+        }
+        #[cfg(feature = "dialects")]
+        if input.sent != super::Sent::default() {
+            return forms::request(&self.spec, &self.path, images, count);
         }
         let shape = match input.layout {
             Layout::Nchw => [count, 3, input.height, input.width],
@@ -94,7 +99,18 @@ impl Dialect for OpenInference {
 
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
         status::check(response, &self.spec.name)?;
-        answer::read(&self.spec.output, response, count)
+        let unbatched = BUILT && self.spec.input.sent.unbatched;
+        answer::read(&self.spec.output, response, count, unbatched)
+    }
+}
+
+/// Where the model is: `/v2/models/NAME`, with its version if the task names one.
+fn path_of(spec: &ModelSpec) -> String {
+    let name = escape(&spec.name);
+    if spec.version.is_empty() {
+        format!("/v2/models/{name}")
+    } else {
+        format!("/v2/models/{name}/versions/{}", escape(&spec.version))
     }
 }
 
@@ -137,6 +153,18 @@ fn encode(input: &InputSpec, images: &[u8], body: &mut Vec<u8>) {
     }
 }
 
+/// Appends the bytes of images of one channel in the datatype that the model takes.
+#[cfg(feature = "dialects")]
+fn encode_one_channel(input: &InputSpec, images: &[u8], body: &mut Vec<u8>) {
+    match input.datatype {
+        Datatype::Uint8 => body.extend_from_slice(images),
+        Datatype::Fp32 => {
+            let table = float_table(input);
+            body.extend(images.iter().flat_map(|&byte| table[usize::from(byte)]));
+        }
+    }
+}
+
 /// The bytes of planar images in the order pixel by pixel, R G B.
 fn interleaved<'a>(input: &InputSpec, images: &'a [u8]) -> impl Iterator<Item = u8> + 'a {
     let plane = input.height * input.width;
@@ -154,17 +182,4 @@ fn float_table(input: &InputSpec) -> [[u8; 4]; 256] {
         let unit = byte as f32 / 255.0;
         (input.low + unit * (input.high - input.low)).to_le_bytes()
     })
-}
-
-/// Percent-encodes a path segment: all but RFC 3986's unreserved characters.
-fn escape(segment: &str) -> String {
-    let mut escaped = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }

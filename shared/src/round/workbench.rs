@@ -97,6 +97,21 @@ impl Queries {
             Self::Texts(queries) => queries.texts.len(),
         }
     }
+
+    /// A part of them.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Self {
+        match self {
+            Self::Images { bytes, count } => {
+                let size = bytes.len() / (*count).max(1);
+                Self::Images {
+                    bytes: bytes[range.start * size..range.end * size].to_vec(),
+                    count: range.len(),
+                }
+            }
+            Self::Texts(queries) => Self::Texts(queries.part(range)),
+        }
+    }
 }
 
 /// Images, or texts, that one request holds where the model's server does not say less: enough to use a batch well, few

@@ -195,6 +195,17 @@ impl TextTask {
         before(&prompt.input, &input)
     }
 
+    /// A model input that says nothing about anybody.
+    #[must_use]
+    pub fn harmless(&self) -> String {
+        let word = || "A text.".to_owned();
+        let text = Text {
+            first: word(),
+            second: word(),
+        };
+        self.input(&text, &Prompt::default())
+    }
+
     /// A prompt for people, embeddings as their number: the label template under it, or, where the words stand before the input or there is no
     /// template, the input with the names of its places.
     #[must_use]

@@ -11,6 +11,7 @@ import { ended } from '../lib/words';
 import type { DataSource, FromWorker, TrainingProgress, Trouble } from '../worker/protocol';
 import { apiKey, backendOf, preparesOf, showHosts, showModelAmount, wireSettings } from './agree';
 import { Chooser } from './choose';
+import { ConnectDialog } from './connect';
 import { labelNames } from './labels';
 import { PictureClock, SHOWN, showPictures, showTexts } from './pictures';
 import { showReport } from './report';
@@ -35,6 +36,11 @@ class JoinPage {
   private readonly running = new RunningView();
   private readonly pictures = new PictureClock();
   private readonly chooser = new Chooser((source, words) => this.load(source, words));
+  private readonly connect = new ConnectDialog(
+    (key) => this.session.send({ type: 'check-model', apiKey: key }),
+    () => this.opened,
+    () => this.inputs,
+  );
   private readonly session: Session;
   private readonly feed: FederationFeed;
 
@@ -151,6 +157,7 @@ class JoinPage {
       case 'model-checked':
         this.modelProgress(0, -1);
         if (this.checking) this.begin();
+        else if (this.connect.open) this.connect.checked(message);
         break;
       case 'data-progress':
         this.dataProgress(message.done, message.total);
@@ -394,6 +401,10 @@ class JoinPage {
   }
 
   private onTrouble(trouble: Trouble): void {
+    if (this.connect.open && trouble.where === 'model') {
+      void this.connect.failed(trouble);
+      return;
+    }
     this.trouble = { at: Date.now(), queries: this.last?.queries ?? 0 };
     if (trouble.where === 'model') this.modelProgress(0, -1);
     if (trouble.where === 'data') {
@@ -427,6 +438,8 @@ class JoinPage {
   private remedy(trouble: Trouble, unchecked: boolean): Remedy | null {
     if (trouble.where === 'open') return { label: 'Try again', run: () => this.reopen() };
     if (unchecked && this.view === 'running') return { label: 'Try again', run: () => this.check() };
+    // What may cure a model API cures no model on this device: its troubles say all that can be done.
+    if (trouble.where === 'model' && trouble.code !== 'model_budget' && !runsHere(this.opened?.task)) return { label: 'What may cure it', run: () => this.connect.explain(trouble) };
     return null;
   }
 

@@ -3,7 +3,7 @@ import type { FederationDetail } from '../generated/FederationDetail';
 import { Chart } from '../lib/charts';
 import { align, federationCurve, ownCurve, type Point } from '../lib/curves';
 import { byId, find, setText } from '../lib/dom';
-import { bytes, count, duration, fingerprint, percent, plural, span } from '../lib/format';
+import { bytes, count, duration, fingerprint, money, percent, plural, span } from '../lib/format';
 import { fill, type Inputs } from '../lib/inputs';
 import { activity, cohort, kept, phase, phaseShare, spent } from '../lib/words';
 import type { Backend, TrainingProgress } from '../worker/protocol';
@@ -145,6 +145,9 @@ export class RunningView {
 
   private costs(p: TrainingProgress): void {
     put('queries', p.queryBudget > 0 ? `${count(p.queries)} of ${count(p.queryBudget)}` : count(p.queries), p.queries);
+    const paid = p.spent;
+    byId('money', HTMLElement).hidden = paid === undefined;
+    if (paid !== undefined) put('money-spent', `${money(paid.amount)} ${paid.currency}${paid.budget > 0 ? ` of ${money(paid.budget)}` : ''}`, paid.amount);
     put('bytes-model', `${bytes(p.bytesToModel)} (${bytes(p.bytesFromModel)} back)`, p.bytesToModel);
     put('bytes-aggregator', `${bytes(p.bytesToAggregator)} (${bytes(p.bytesFromAggregator)} back)`, p.bytesToAggregator);
     put('delivered', count(p.delivered), p.delivered);

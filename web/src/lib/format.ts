@@ -79,3 +79,8 @@ export function host(url: string): string {
     return url;
   }
 }
+
+/** Money as people write it: two digits, more where it is little. */
+export function money(sum: number): string {
+  return sum >= 0.1 || sum === 0 ? sum.toFixed(2) : sum.toPrecision(2);
+}

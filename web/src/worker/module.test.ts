@@ -32,5 +32,7 @@ describe('the module that a federation needs', () => {
     expect(needsLarger(detail({ optimizer: { kind: 'zo-sgd', decay: 'polynomial' } }))).toBe(true);
     expect(needsLarger(detail({ optimizer: { kind: 'zo-sgd', decay: 'linear' } }))).toBe(false);
     expect(needsLarger(detail({ loss: { kind: 'focal' } }))).toBe(true);
+    expect(needsLarger(detail({ model: { dialect: 'open-inference', calls: { concurrency: 4 } } }))).toBe(false);
+    for (const model of [{ dialect: 'openai' }, { price: {} }, { version: '2' }, { calls: { cache: 9 } }, { input: { flat: true } }]) expect(needsLarger(detail({ model }))).toBe(true);
   });
 });

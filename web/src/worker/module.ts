@@ -60,6 +60,7 @@ interface Announced {
   generator?: { kind?: unknown; reparametrisation?: unknown };
   loss?: { kind?: unknown };
   mapping?: { kind?: unknown; calibrate?: unknown };
+  model?: { calls?: { cache?: unknown }; dialect?: unknown; input?: Record<string, unknown>; price?: unknown; version?: unknown };
   optimizer?: { decay?: unknown; kind?: unknown };
 }
 
@@ -68,14 +69,28 @@ function taskOf(detail: string): Announced | undefined {
   return (JSON.parse(detail) as { task?: Announced }).task;
 }
 
-/** Does the task of this `FederationDetail` have secure sums, draws, texts, a model on this device, a mapping to learn, or what only comes with further generators and optimisers? */
+/** Forms of images that only the larger module sends. */
+const FORMS = ['colour', 'encoding', 'flat', 'json', 'quality', 'unbatched'];
+
+/** Is the model called in another way than by tensors over the Open Inference Protocol, free of charge? */
+function callsOtherwise(model: NonNullable<Announced['model']>): boolean {
+  return (
+    (model.dialect ?? 'open-inference') !== 'open-inference' ||
+    model.price !== undefined ||
+    model.version !== undefined ||
+    model.calls?.cache !== undefined ||
+    FORMS.some((form) => model.input?.[form] !== undefined)
+  );
+}
+
+/** Does the task of this `FederationDetail` have secure sums, draws, texts, another way of calling the model, a mapping to learn, or what only comes with further generators and optimisers? */
 export function needsLarger(detail: string): boolean {
   const task = taskOf(detail);
   return (
     task?.federation?.secure_sum !== undefined ||
     (task?.federation?.active ?? 0) !== 0 ||
     inputsOf(task) === 'texts' ||
-    runsHere(task) ||
+    callsOtherwise(task?.model ?? {}) ||
     task?.mapping?.kind === 'frequency' ||
     task?.mapping?.calibrate === true ||
     task?.optimizer?.kind === 'cma-es' ||

@@ -155,6 +155,8 @@ export interface TrainingProgress {
   askMs: number | null;
   /** In a federation of texts: the prompt in use, as words. */
   prompt?: string;
+  /** Where calls cost money. */
+  spent?: { amount: number; budget: number; currency: string };
 }
 
 export type FromWorker =
@@ -180,7 +182,16 @@ export type FromWorker =
     }
   /** A model on this device is being fetched; bytes, the total 0 if it is not known. */
   | { type: 'model-progress'; done: number; total: number }
-  | { type: 'model-checked'; name: string; milliseconds: number }
+  | {
+      type: 'model-checked';
+      name: string;
+      milliseconds: number;
+      /** Of the harmless question alone. */
+      answerMs: number;
+      answer: { label: string | null; class: number; share: number };
+      /** What one request may hold, if the server says so. */
+      maxBatch: number | null;
+    }
   | { type: 'data-progress'; done: number; total: number }
   | { type: 'data-loaded'; report: DataReport }
   | { type: 'backend'; backend: Backend }

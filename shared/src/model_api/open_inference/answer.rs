@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::{OutputKind, OutputSpec, TensorData};
-use super::{HEADER_LENGTH, ModelApiError, Response, Scores, status};
+use super::super::{OutputKind, OutputSpec, TensorData, status};
+use super::{HEADER_LENGTH, ModelApiError, Response, Scores};
 use crate::text::Short;
 
 struct Answer {
@@ -66,11 +66,12 @@ impl Tensor {
 /// Slack for probabilities, whose sums and roundings differ between runtimes.
 const PROBABILITY_SLACK: f32 = 1e-3;
 
-/// The scores of `count` images from a 2xx answer.
+/// The scores of `count` images from a 2xx answer; `unbatched`: of one, and without a batch dimension.
 pub(super) fn read(
     spec: &OutputSpec,
     response: &Response<'_>,
     count: usize,
+    unbatched: bool,
 ) -> Result<Scores, ModelApiError> {
     let (answer, binary) = split(response)?;
     let Some(outputs) = answer.outputs else {
@@ -109,7 +110,7 @@ pub(super) fn read(
                     ));
                 }
             };
-            check_shape(spec, tensor, count, values.len())?;
+            check_shape(spec, tensor, count, values.len(), unbatched)?;
             return check_kind(spec, Scores::new(spec.classes, values)?);
         }
         at = at.saturating_add(size);
@@ -301,11 +302,12 @@ fn check_shape(
     tensor: &Tensor,
     count: usize,
     values: usize,
+    unbatched: bool,
 ) -> Result<(), ModelApiError> {
     let expected = [count as u64, spec.classes as u64];
     let fits = tensor
         .shape
-        .strip_prefix(&expected)
+        .strip_prefix(&expected[usize::from(unbatched)..])
         .is_some_and(|rest| rest.iter().all(|&d| d == 1));
     if !fits {
         return Err(ModelApiError::WrongShape {

@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
-use super::super::{Datatype, Description, InputSpec, Layout, ModelSpec};
-use super::{ModelApiError, status};
+#[cfg(feature = "dialects")]
+use super::super::Sent;
+use super::super::{BUILT, Datatype, Description, InputSpec, Layout, ModelSpec, status};
+use super::ModelApiError;
 use crate::text::Short;
 
 // Read by hand from the parsed JSON, as the answers are: derived readers of these few fields would be larger
@@ -26,7 +28,9 @@ fn tensors<'a>(metadata: &'a Value, key: &str) -> Result<Option<Vec<Tensor<'a>>>
         return Ok(None);
     }
     let read = |tensor: &'a Value| {
-        let shape = tensor["shape"].as_array()?.iter().map(Value::as_i64);
+        // KServe's ModelMesh writes its numbers as texts.
+        let side = |side: &Value| side.as_i64().or_else(|| side.as_str()?.parse().ok());
+        let shape = tensor["shape"].as_array()?.iter().map(side);
         Some(Tensor {
             name: tensor["name"].as_str()?,
             datatype: tensor["datatype"].as_str()?,
@@ -84,10 +88,12 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
     let mut faults = Vec::new();
     let mut max_batch = number(&parameters["max_batch_size"]).filter(|&limit| limit > 0);
     match inputs.iter().find(|tensor| tensor.name == spec.input.name) {
+        // MLServer, of a model whose settings declare nothing.
+        None if inputs.is_empty() => {}
         None => faults.push(missing("input", &spec.input.name, &inputs)),
         Some(tensor) => {
             check_type(&spec.input, tensor, &mut faults);
-            check_image_shape(&spec.input, tensor, &mut max_batch, &mut faults);
+            check_image_shape(spec, tensor, &mut max_batch, &mut faults);
         }
     }
     for other in inputs
@@ -103,7 +109,9 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
         .iter()
         .find(|tensor| tensor.name == spec.output.name)
     {
+        None if outputs.is_empty() => {}
         None => faults.push(missing("output", &spec.output.name, &outputs)),
+        Some(_) if BUILT && spec.input.sent.unbatched => {}
         Some(tensor) => check_classes(spec.output.classes, tensor, &mut faults),
     }
     let labels = strings(&parameters["labels"]);
@@ -153,11 +161,19 @@ fn check_type(spec: &InputSpec, tensor: &Tensor<'_>, faults: &mut Vec<String>) {
 }
 
 fn check_image_shape(
-    spec: &InputSpec,
+    model: &ModelSpec,
     tensor: &Tensor<'_>,
     max_batch: &mut Option<usize>,
     faults: &mut Vec<String>,
 ) {
+    let spec = &model.input;
+    #[cfg(feature = "dialects")]
+    if spec.sent != Sent::default() {
+        if spec.sent.unbatched {
+            *max_batch = Some(1);
+        }
+        return check_form(model, tensor, faults);
+    }
     let image = match spec.layout {
         Layout::Nchw => [3, spec.height, spec.width],
         Layout::Nhwc => [spec.height, spec.width, 3],
@@ -192,6 +208,24 @@ fn check_image_shape(
             "the model takes only batches of exactly {exact} images; export it with a free batch size"
         )),
         Err(_) => {} // negative: any
+    }
+}
+
+/// The shape where the task says more about the form of images.
+#[cfg(feature = "dialects")]
+fn check_form(model: &ModelSpec, tensor: &Tensor<'_>, faults: &mut Vec<String>) {
+    let shape = super::forms::shape(model, 1).unwrap_or_default();
+    let fits = shape.len() == tensor.shape.len()
+        && tensor
+            .shape
+            .iter()
+            .zip(&shape)
+            .all(|(&stated, said)| stated < 0 || stated as u64 == *said as u64);
+    if !fits {
+        faults.push(format!(
+            "the task sends `{}` as {shape:?}, one image of a batch, the model takes {:?}; see input.colour, input.flat, input.unbatched and input.layout",
+            tensor.name, tensor.shape
+        ));
     }
 }
 

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::description::{self, both, check_classes, missing, number, strings};
 use super::{
-    Description, ModelApiError, ModelSpec, Request, Response, Scores, answer, escape,
-    infer_request, metadata_request, status,
+    Description, ModelApiError, ModelSpec, Request, Response, Scores, answer, infer_request,
+    metadata_request, path_of,
 };
-use crate::model_api::{TextDialect, TextQueries};
+use crate::model_api::{TextDialect, TextQueries, status};
 use crate::task::text::TextTask;
 
 /// The dialect, configured for one model and one task.
@@ -26,7 +26,7 @@ pub(in crate::model_api) struct OpenInferenceText {
 impl OpenInferenceText {
     /// `spec` must be free of faults.
     pub(in crate::model_api) fn new(spec: ModelSpec, task: TextTask) -> Self {
-        let path = format!("/v2/models/{}", escape(&spec.name));
+        let path = path_of(&spec);
         Self { spec, task, path }
     }
 }
@@ -135,7 +135,7 @@ impl TextDialect for OpenInferenceText {
 
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
         status::check(response, &self.spec.name)?;
-        answer::read(&self.spec.output, response, count)
+        answer::read(&self.spec.output, response, count, false)
     }
 }
 

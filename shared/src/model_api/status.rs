@@ -11,7 +11,10 @@ const MAX_RETRY_AFTER_MS: u64 = 3_600_000;
 const MAX_DETAIL: usize = 300;
 
 /// Passes a 2xx answer; turns any other status into its error.
-pub(super) fn check(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
+pub(in crate::model_api) fn check(
+    response: &Response<'_>,
+    model: &str,
+) -> Result<(), ModelApiError> {
     let status = response.status;
     Err(match status {
         200..=299 => return Ok(()),
@@ -25,6 +28,9 @@ pub(super) fn check(response: &Response<'_>, model: &str) -> Result<(), ModelApi
         },
         408 | 425 | 429 | 503 => ModelApiError::Busy {
             retry_after_ms: retry_after_ms(response),
+        },
+        413 => ModelApiError::TooLarge {
+            detail: detail(response.body),
         },
         400..=499 => ModelApiError::BadRequest {
             detail: format!("status {status}, {}", detail(response.body)),
@@ -62,13 +68,13 @@ fn retry_after_ms(response: &Response<'_>) -> Option<u64> {
 }
 
 /// Whether `body` is a web page.
-pub(super) fn is_html(body: &[u8]) -> bool {
+pub(in crate::model_api) fn is_html(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'<')
 }
 
 /// What a body that is no answer says, short and printable: the message of an error object
 /// (`error`, `detail` or `message`), the title of a web page, or the text itself.
-pub(super) fn detail(body: &[u8]) -> String {
+pub(in crate::model_api) fn detail(body: &[u8]) -> String {
     let text = if is_html(body) {
         let page = String::from_utf8_lossy(&body[..body.len().min(16_384)]).into_owned();
         match title(&page) {
@@ -81,7 +87,10 @@ pub(super) fn detail(body: &[u8]) -> String {
             .find_map(|key| object.get(*key))
         {
             Some(Value::String(message)) => message.clone(),
-            Some(other) => json_for_people(other),
+            Some(other) => match &other["message"] {
+                Value::String(message) => message.clone(),
+                _ => json_for_people(other),
+            },
             None => "a JSON object without a message".to_owned(),
         }
     } else {

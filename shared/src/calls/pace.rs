@@ -1,0 +1,284 @@
+//! How many requests may be under way at the same time, and how large they are, learnt from the server's answers.
+//!
+//! Additive increase, multiplicative decrease (D. Chiu, R. Jain: Analysis of the increase and decrease algorithms for
+//! congestion avoidance in computer networks, 1989), as TCP has it: the window grows by one a round trip, and doubles
+//! in each until the first refusal (slow start, V. Jacobson 1988). It shrinks by as much while answers take much longer
+//! than the fastest one: then requests only queue somewhere, be it in the browser, which opens six connections to a
+//! server (TCP Vegas, L. Brakmo, L. Peterson 1995). A refusal for want of room or a missing answer halves it, once
+//! for all requests that were under way together.
+
+use crate::model_api::Calls;
+
+/// Requests under way before anything is known.
+const FIRST: f32 = 4.0;
+/// An answer that takes so many times as long as the fastest has queued.
+const QUEUED: f64 = 2.5;
+/// And so many milliseconds more: below, the differences are the clock's.
+const SLACK_MS: f64 = 8.0;
+/// The fastest answer is forgotten slowly, by this factor with each answer: a server's pace changes.
+const FORGET: f64 = 1.005;
+/// Requests that a token bucket lets through at once after a pause.
+const BURST: f64 = 4.0;
+
+/// A request under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// The pace of one participant's calls. Times are milliseconds of any clock that does not run backwards.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    window: f32,
+    most: f32,
+    starting: bool,
+    fastest_ms: f64,
+    sent: u64,
+    /// A refusal of an older request is one with the last.
+    decreased_at: u64,
+    not_before: f64,
+    /// Requests a millisecond, and how many are saved up, as of when.
+    bucket: Option<(f64, f64, f64)>,
+    batch: usize,
+    batch_most: usize,
+}
+
+impl Pace {
+    /// Within the task's limits; requests hold `batch` inputs at first, and never more than `batch_most`.
+    #[must_use]
+    pub fn new(calls: &Calls, batch: usize, batch_most: usize) -> Self {
+        let most = calls.concurrency.max(1) as f32;
+        let stated = |size: usize| match calls.batch {
+            0 => size,
+            stated => size.min(stated as usize),
+        };
+        let batch_most = stated(batch_most).max(1);
+        let per_ms = f64::from(calls.per_second) / 1000.0;
+        Self {
+            window: FIRST.min(most),
+            most,
+            starting: true,
+            fastest_ms: f64::INFINITY,
+            sent: 0,
+            decreased_at: 0,
+            not_before: 0.0,
+            bucket: (per_ms > 0.0).then_some((per_ms, BURST, 0.0)),
+            batch: batch.clamp(1, batch_most),
+            batch_most,
+        }
+    }
+
+    /// Requests that may be under way now, at least 1.
+    #[must_use]
+    pub fn window(&self) -> usize {
+        self.window as usize
+    }
+
+    /// Inputs that the next requests hold.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// The server, or what is known of it, allows no more inputs in a request.
+    pub fn limit_batch(&mut self, most: usize) {
+        self.batch_most = self.batch_most.min(most).max(1);
+        self.batch = self.batch.min(self.batch_most);
+    }
+
+    /// A request was too large. Whether smaller ones are left to try.
+    pub fn too_large(&mut self) -> bool {
+        let smaller = self.batch > 1;
+        self.limit_batch(
+            self.batch
+                .div_ceil(2)
+                .min(self.batch - usize::from(smaller))
+                .max(1),
+        );
+        smaller
+    }
+
+    /// After `requests` that made one evaluation: many more than may be under way are better asked in larger ones.
+    pub fn evaluated(&mut self, requests: usize) {
+        if requests > 2 * self.window() {
+            self.batch = (2 * self.batch).min(self.batch_most);
+        }
+    }
+
+    /// Milliseconds until a request may leave; 0: it leaves now, and is counted.
+    pub fn take(&mut self, now: f64) -> Result<Ticket, f64> {
+        if now < self.not_before {
+            return Err(self.not_before - now);
+        }
+        if let Some((per_ms, saved, at)) = &mut self.bucket {
+            *saved = (*saved + (now - *at).max(0.0) * *per_ms).min(BURST);
+            *at = now;
+            if *saved < 1.0 {
+                return Err((1.0 - *saved) / *per_ms);
+            }
+            *saved -= 1.0;
+        }
+        self.sent += 1;
+        Ok(Ticket(self.sent))
+    }
+
+    /// An answer came after `took_ms`, with `under_way` requests (this one included) before it.
+    pub fn answered(&mut self, took_ms: f64, under_way: usize) {
+        self.fastest_ms = (self.fastest_ms * FORGET).min(took_ms.max(0.0));
+        let queued = took_ms > QUEUED * self.fastest_ms + SLACK_MS;
+        // Without enough work there is nothing to learn.
+        if under_way < self.window() {
+            return;
+        }
+        self.starting &= !queued;
+        let step = 1.0 / self.window;
+        self.window += match (queued, self.starting) {
+            (true, _) => -step,
+            (false, true) => 1.0,
+            (false, false) => step,
+        };
+        self.window = self.window.min(self.most).max(1.0);
+    }
+
+    /// The server had no room, or gave no answer in time; it may ask for a pause of all.
+    pub fn pushed_back(&mut self, ticket: Ticket, now: f64, retry_after_ms: Option<u64>) {
+        if let Some(pause) = retry_after_ms {
+            self.not_before = self.not_before.max(now + pause as f64);
+        }
+        self.starting = false;
+        if ticket.0 > self.decreased_at {
+            self.decreased_at = self.sent;
+            self.window = (self.window / 2.0).max(1.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(calls: Calls) -> Pace {
+        Pace::new(&calls, 32, 256)
+    }
+
+    /// A server that takes `room` requests at once, each in `each_ms`, and refuses the others.
+    fn against(pace: &mut Pace, room: usize, each_ms: f64, rounds: usize) -> Vec<usize> {
+        let mut windows = Vec::new();
+        let mut now = 0.0;
+        for _ in 0..rounds {
+            let under_way = pace.window();
+            let tickets: Vec<_> = (0..under_way).filter_map(|_| pace.take(now).ok()).collect();
+            now += each_ms;
+            for (at, ticket) in tickets.into_iter().enumerate() {
+                if at < room {
+                    pace.answered(each_ms, under_way);
+                } else {
+                    pace.pushed_back(ticket, now, None);
+                }
+            }
+            windows.push(pace.window());
+        }
+        windows
+    }
+
+    #[test]
+    fn it_finds_the_servers_room_and_stays_around_it() {
+        let mut pace = pace(Calls::default());
+        let windows = against(&mut pace, 20, 50.0, 200);
+        let late = &windows[50..];
+        assert!(late.iter().all(|w| (9..=21).contains(w)), "{late:?}");
+        let mean = late.iter().sum::<usize>() as f64 / late.len() as f64;
+        assert!(mean > 13.0, "{mean}");
+    }
+
+    #[test]
+    fn one_refused_burst_halves_once() {
+        let mut pace = pace(Calls::default());
+        against(&mut pace, 100, 50.0, 3);
+        let before = pace.window();
+        let tickets: Vec<_> = (0..before).map(|_| pace.take(0.0).unwrap()).collect();
+        tickets
+            .into_iter()
+            .for_each(|ticket| pace.pushed_back(ticket, 1.0, None));
+        assert_eq!(pace.window(), before / 2);
+        let ticket = pace.take(2.0).unwrap();
+        pace.pushed_back(ticket, 3.0, None);
+        assert_eq!(pace.window(), before / 4);
+        (0..20).for_each(|_| {
+            let ticket = pace.take(4.0).unwrap();
+            pace.pushed_back(ticket, 5.0, None);
+        });
+        assert_eq!(pace.window(), 1);
+    }
+
+    #[test]
+    fn answers_that_queue_do_not_widen_the_window() {
+        let mut pace = pace(Calls::default());
+        // Six connections: the more are asked, the longer each waits.
+        for _ in 0..100 {
+            let under_way = pace.window();
+            for at in 0..under_way {
+                pace.answered(20.0 * (1 + at / 6) as f64, under_way);
+            }
+        }
+        assert!((6..=30).contains(&pace.window()), "{}", pace.window());
+    }
+
+    #[test]
+    fn nothing_is_learnt_without_work() {
+        let mut pace = pace(Calls::default());
+        (0..100).for_each(|_| pace.answered(10.0, 1));
+        assert_eq!(pace.window(), 4);
+    }
+
+    #[test]
+    fn limits_hold() {
+        let mut few = pace(Calls {
+            concurrency: 3,
+            batch: 8,
+            ..Calls::default()
+        });
+        against(&mut few, 100, 10.0, 50);
+        assert_eq!((few.window(), few.batch()), (3, 8));
+    }
+
+    #[test]
+    fn a_rate_is_kept_over_time() {
+        let mut pace = pace(Calls {
+            per_second: 10.0,
+            ..Calls::default()
+        });
+        let (mut now, mut sent) = (0.0, 0);
+        while now < 10_000.0 {
+            match pace.take(now) {
+                Ok(_) => sent += 1,
+                Err(wait) => now += wait.max(1e-6),
+            }
+        }
+        assert!((100..=104).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn a_pause_that_is_asked_for_is_everyones() {
+        let mut pace = pace(Calls::default());
+        let ticket = pace.take(0.0).unwrap();
+        pace.pushed_back(ticket, 100.0, Some(2_000));
+        assert_eq!(pace.take(600.0), Err(1_500.0));
+        assert!(pace.take(2_100.0).is_ok());
+    }
+
+    #[test]
+    fn batches_shrink_when_refused_and_grow_with_the_work() {
+        let mut pace = pace(Calls::default());
+        pace.evaluated(8);
+        assert_eq!(pace.batch(), 32);
+        (0..9).for_each(|_| pace.evaluated(100));
+        assert_eq!(pace.batch(), 256);
+        assert!(pace.too_large());
+        assert_eq!(pace.batch(), 128);
+        (0..9).for_each(|_| pace.evaluated(100));
+        assert_eq!(pace.batch(), 128);
+        while pace.too_large() {}
+        assert_eq!(pace.batch(), 1);
+        pace.limit_batch(0);
+        assert_eq!(pace.batch(), 1);
+    }
+}

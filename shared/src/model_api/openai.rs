@@ -1,0 +1,631 @@
+//! OpenAI's completions and chat completions, as OpenAI, vLLM, llama.cpp, Ollama and many others serve them.
+//!
+//! The model is asked for one token, and for the logarithms of the probabilities of the likeliest ones
+//! ([`words::scores`]): so a language model is a classifier whose classes are the label words. Reasoning models, which
+//! write many tokens before they answer, and APIs that keep these numbers to themselves cannot be used, and are
+//! refused with that reason.
+//!
+//! * chat: <https://platform.openai.com/docs/api-reference/chat/create>
+//! * completions: <https://platform.openai.com/docs/api-reference/completions/create>
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Description, Dialect, Method, ModelApiError, ModelSpec, Request, Response, Scores, TextDialect,
+    TextQueries, Usage, picture, status, words,
+};
+use crate::fault::Reader;
+
+/// `[model.openai]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Which route.
+    pub api: Api,
+    /// For chats: what the model is told before the input. With images it is the question.
+    pub instruction: String,
+    /// How many tokens are to be listed.
+    pub top_logprobs: u32,
+    /// What a label word gets that is not among them.
+    pub floor: f32,
+}
+
+/// The route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// `/chat/completions`
+    Chat,
+    /// `/completions`
+    Completions,
+}
+
+/// What a label word that is not listed gets.
+const FLOOR: f64 = -15.0;
+
+impl Settings {
+    pub(super) fn read(r: &mut Reader<'_>, of_texts: bool) -> Self {
+        let api =
+            [Api::Chat, Api::Completions][r.choice("api", &["chat", "completions"], Some("chat"))];
+        let instruction = r.text("instruction", Some(""));
+        if api == Api::Completions && !of_texts {
+            r.fault("api", "must be \"chat\": completions take no images");
+        }
+        if api == Api::Completions && !instruction.is_empty() {
+            r.fault(
+                "instruction",
+                "belongs to chats; with completions put it into text.input",
+            );
+        }
+        if !of_texts && instruction.is_empty() {
+            r.fault(
+                "instruction",
+                "is missing: with images the model is asked something, such as \"Which digit is this? Answer with one digit.\"",
+            );
+        }
+        // OpenAI lists 20 in chats and 5 in completions.
+        let most = if api == Api::Chat { 20 } else { 5 };
+        Self {
+            api,
+            instruction,
+            top_logprobs: r.whole("top_logprobs", 1..=1000, Some(most)) as u32,
+            floor: r.number("floor", -1000.0..=-1.0, Some(FLOOR)),
+        }
+    }
+}
+
+/// The dialect, configured for one model and one task.
+pub(super) struct OpenAi {
+    spec: ModelSpec,
+    own: Settings,
+    words: Vec<String>,
+}
+
+impl OpenAi {
+    /// `spec` must be free of faults; `words`: what the classes are called.
+    pub(super) fn new(spec: ModelSpec, own: Settings, words: Vec<String>) -> Self {
+        Self { spec, own, words }
+    }
+
+    fn describe(&self) -> Request {
+        Request {
+            method: Method::Get,
+            path: "/models".into(),
+            headers: vec![("accept".into(), "application/json".into())],
+            body: Vec::new(),
+        }
+    }
+
+    /// The list of models, where there is one, must hold ours. Servers without such a list are believed.
+    fn check(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
+        let described = Description {
+            max_batch: Some(self.batch()),
+            labels: Vec::new(),
+            platform: "openai".to_owned(),
+        };
+        if matches!(response.status, 404 | 405) && !status::is_html(response.body) {
+            return Ok(described);
+        }
+        self.check_status(response)?;
+        let list = read(response.body)?;
+        let Some(models) = list["data"].as_array() else {
+            return Err(other("its list of models has no `data`"));
+        };
+        let ids: Vec<&str> = models
+            .iter()
+            .filter_map(|model| model["id"].as_str())
+            .collect();
+        if ids.is_empty() || ids.contains(&&*self.spec.name) {
+            return Ok(described);
+        }
+        let some: Vec<String> = ids.iter().take(12).map(|id| format!("`{id}`")).collect();
+        Err(ModelApiError::Disagrees {
+            faults: vec![format!(
+                "the API has no model `{}`, but {}{}",
+                self.spec.name,
+                some.join(", "),
+                if ids.len() > some.len() {
+                    " and others"
+                } else {
+                    ""
+                }
+            )],
+        })
+    }
+
+    /// Inputs in one request: several prompts are one completion request, a chat is one.
+    fn batch(&self) -> usize {
+        match self.own.api {
+            Api::Chat => 1,
+            // Not every server takes a list of prompts.
+            Api::Completions => (self.spec.calls.batch as usize).max(1),
+        }
+    }
+
+    fn post(&self, path: &str, mut body: Map<String, Value>) -> Request {
+        body.insert("model".into(), json!(self.spec.name));
+        body.insert("max_tokens".into(), json!(1));
+        body.insert("temperature".into(), json!(0));
+        Request {
+            method: Method::Post,
+            path: path.to_owned(),
+            headers: vec![
+                ("content-type".into(), "application/json".into()),
+                ("accept".into(), "application/json".into()),
+            ],
+            body: Value::Object(body).to_string().into_bytes(),
+        }
+    }
+
+    fn chat(&self, messages: Value) -> Request {
+        let mut body = Map::new();
+        body.insert("messages".into(), messages);
+        body.insert("logprobs".into(), json!(true));
+        body.insert("top_logprobs".into(), json!(self.own.top_logprobs));
+        self.post("/chat/completions", body)
+    }
+
+    fn ask(&self, queries: &TextQueries) -> Request {
+        match (self.own.api, &queries.texts[..]) {
+            (Api::Chat, texts) => {
+                let mut messages = Vec::new();
+                if !self.own.instruction.is_empty() {
+                    messages.push(json!({ "role": "system", "content": self.own.instruction }));
+                }
+                messages.extend(
+                    texts
+                        .iter()
+                        .map(|text| json!({ "role": "user", "content": text })),
+                );
+                self.chat(Value::Array(messages))
+            }
+            (Api::Completions, texts) => {
+                let mut body = Map::new();
+                let prompt = match texts {
+                    [one] => json!(one),
+                    several => json!(several),
+                };
+                body.insert("prompt".into(), prompt);
+                body.insert("logprobs".into(), json!(self.own.top_logprobs));
+                self.post("/completions", body)
+            }
+        }
+    }
+
+    /// What a status means, with OpenAI's own words for some.
+    fn check_status(&self, response: &Response<'_>) -> Result<(), ModelApiError> {
+        let error = match status::check(response, &self.spec.name) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let said: Value = serde_json::from_slice(response.body).unwrap_or_default();
+        let (code, param) = (&said["error"]["code"], &said["error"]["param"]);
+        let detail = status::detail(response.body);
+        Err(match error {
+            // Waiting does not help.
+            ModelApiError::Busy { .. } if code == "insufficient_quota" => {
+                ModelApiError::OutOfQuota { detail }
+            }
+            ModelApiError::BadRequest { .. }
+                if param == "logprobs"
+                    || param == "top_logprobs"
+                    || detail.contains("logprobs") =>
+            {
+                ModelApiError::NoLogProbs { detail }
+            }
+            ModelApiError::BadRequest { .. } if detail.contains("max_completion_tokens") => {
+                ModelApiError::NoLogProbs {
+                    detail: "it is a reasoning model, which writes many tokens before it answers"
+                        .to_owned(),
+                }
+            }
+            other => other,
+        })
+    }
+
+    fn read(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
+        self.check_status(response)?;
+        let answer = read(response.body)?;
+        let Some(choices) = answer["choices"].as_array() else {
+            return Err(other("its answer has no `choices`"));
+        };
+        if choices.len() != count {
+            return Err(ModelApiError::WrongShape {
+                expected: format!("{count} answers"),
+                got: format!("{}", choices.len()),
+            });
+        }
+        let thought = answer["usage"]["completion_tokens_details"]["reasoning_tokens"].as_u64();
+        let mut rows = vec![Vec::new(); count];
+        for (at, choice) in choices.iter().enumerate() {
+            let message = &choice["message"];
+            let thinks = ["reasoning", "reasoning_content"]
+                .iter()
+                .any(|key| message[*key].as_str().is_some_and(|t| !t.is_empty()));
+            if thinks || thought.unwrap_or(0) > 0 {
+                return Err(ModelApiError::NoLogProbs {
+                    detail: "it is a reasoning model, which writes many tokens before it answers"
+                        .to_owned(),
+                });
+            }
+            let listed = listed(choice)?;
+            let index = choice["index"].as_u64().map_or(at, |index| index as usize);
+            let scores = words::scores(&self.words, &listed, self.own.floor.into());
+            match rows.get_mut(index) {
+                Some(row) if row.is_empty() => *row = scores,
+                _ => return Err(malformed(&format!("it numbers an answer {index}"))),
+            }
+        }
+        Scores::new(self.words.len(), rows.concat())
+    }
+
+    fn usage_of(&self, response: &Response<'_>) -> Option<Usage> {
+        let answer: Value = serde_json::from_slice(response.body).ok()?;
+        let tokens = |key: &str| answer["usage"][key].as_u64();
+        Some(Usage {
+            input_tokens: tokens("prompt_tokens")?,
+            output_tokens: tokens("completion_tokens").unwrap_or(0),
+        })
+    }
+}
+
+/// The tokens listed for the first place, and their logarithms.
+fn listed(choice: &Value) -> Result<Vec<(String, f64)>, ModelApiError> {
+    let logs = &choice["logprobs"];
+    if logs.is_null() {
+        return Err(ModelApiError::NoLogProbs {
+            detail: "its answer holds no `logprobs`".to_owned(),
+        });
+    }
+    // Servers write minus infinity as null.
+    let log = |value: &Value| value.as_f64().unwrap_or(f64::NEG_INFINITY);
+    let found: Option<Vec<(String, f64)>> = match (&logs["content"], &logs["top_logprobs"]) {
+        // Chats, and what llama.cpp answers to both.
+        (Value::Array(places), _) => places.first().and_then(|place| {
+            let mut found: Vec<(String, f64)> = Vec::new();
+            for entry in place["top_logprobs"].as_array()? {
+                found.push((entry["token"].as_str()?.to_owned(), log(&entry["logprob"])));
+            }
+            if found.is_empty() {
+                found.push((place["token"].as_str()?.to_owned(), log(&place["logprob"])));
+            }
+            Some(found)
+        }),
+        // Completions: a map for each place.
+        (_, Value::Array(places)) => places.first().and_then(|place| {
+            let place = place.as_object()?;
+            Some(
+                place
+                    .iter()
+                    .map(|(token, value)| (token.clone(), log(value)))
+                    .collect(),
+            )
+        }),
+        _ => None,
+    };
+    match found {
+        Some(found) if !found.is_empty() => Ok(found),
+        _ => Err(ModelApiError::NoLogProbs {
+            detail: "its `logprobs` list no tokens: the answer is empty, or `top_logprobs` is not supported".to_owned(),
+        }),
+    }
+}
+
+fn read(body: &[u8]) -> Result<Value, ModelApiError> {
+    if status::is_html(body) {
+        return Err(other(&status::detail(body)));
+    }
+    match serde_json::from_slice(body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(other("its answer is not a JSON object")),
+        Err(error) => Err(malformed(&format!("its JSON cannot be read ({error})"))),
+    }
+}
+
+fn other(why: &str) -> ModelApiError {
+    ModelApiError::NotThisProtocol {
+        detail: format!("{why} (expected OpenAI's)"),
+    }
+}
+
+fn malformed(detail: &str) -> ModelApiError {
+    ModelApiError::Malformed {
+        detail: detail.to_owned(),
+    }
+}
+
+impl TextDialect for OpenAi {
+    fn describe_request(&self) -> Request {
+        self.describe()
+    }
+
+    fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
+        self.check(response)
+    }
+
+    fn infer_request(&self, queries: &TextQueries) -> Request {
+        self.ask(queries)
+    }
+
+    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
+        self.read(response, count)
+    }
+
+    fn usage(&self, response: &Response<'_>) -> Option<Usage> {
+        self.usage_of(response)
+    }
+}
+
+impl Dialect for OpenAi {
+    fn describe_request(&self) -> Request {
+        self.describe()
+    }
+
+    fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
+        self.check(response)
+    }
+
+    fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError> {
+        let file = picture::only(&self.spec, images, count)?;
+        let url = picture::data_url(self.spec.input.sent.encoding, &file);
+        Ok(self.chat(json!([{
+            "role": "user",
+            "content": [
+                { "type": "text", "text": self.own.instruction },
+                { "type": "image_url", "image_url": { "url": url } },
+            ],
+        }])))
+    }
+
+    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
+        self.read(response, count)
+    }
+
+    fn usage(&self, response: &Response<'_>) -> Option<Usage> {
+        self.usage_of(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model_api::{Retry, dialect, text_dialect};
+    use crate::task::Task;
+
+    fn of_texts(own: Value) -> Box<dyn TextDialect> {
+        let task = json!({
+            "name": "Topics",
+            "model": {
+                "dialect": "openai", "url": "http://127.0.0.1:8000/v1", "name": "tiny", "input": { "kind": "text" },
+                "openai": own, "calls": { "batch": 8 },
+            },
+            "data": { "labels": ["1", "2"] },
+            "text": { "input": "{text}\nTopic:", "words": ["sport", "world"] },
+            "generator": { "candidates": ["", "a"] },
+        });
+        text_dialect(&Task::from_value(task).unwrap()).unwrap()
+    }
+
+    fn queries(texts: &[&str]) -> TextQueries {
+        TextQueries {
+            texts: texts.iter().map(|t| (*t).to_owned()).collect(),
+            ..TextQueries::default()
+        }
+    }
+
+    fn parse(own: Value, status: u16, body: Value, count: usize) -> Result<Scores, ModelApiError> {
+        let body = body.to_string();
+        let response = Response {
+            status,
+            headers: &[],
+            body: body.as_bytes(),
+        };
+        of_texts(own).parse(&response, count)
+    }
+
+    #[test]
+    fn a_chat_asks_for_one_token_and_its_likelihoods() {
+        let request = of_texts(json!({ "instruction": "Answer with a topic." }))
+            .infer_request(&queries(&["A match\nTopic:"]));
+        assert_eq!(request.path, "/chat/completions");
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(
+            body,
+            json!({
+                "model": "tiny", "max_tokens": 1, "temperature": 0, "logprobs": true, "top_logprobs": 20,
+                "messages": [
+                    { "role": "system", "content": "Answer with a topic." },
+                    { "role": "user", "content": "A match\nTopic:" },
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn several_prompts_are_one_completion_and_their_order_is_the_index() {
+        let own = json!({ "api": "completions" });
+        let body: Value = serde_json::from_slice(
+            &of_texts(own.clone())
+                .infer_request(&queries(&["a", "b"]))
+                .body,
+        )
+        .unwrap();
+        assert_eq!(
+            (&body["prompt"], &body["logprobs"]),
+            (&json!(["a", "b"]), &json!(5))
+        );
+        let choice = |index: u32, sport: f64| json!({ "index": index, "text": "x", "logprobs": { "top_logprobs": [{ " sport": sport, " world": -9.0 }] } });
+        let scores = parse(
+            own.clone(),
+            200,
+            json!({ "choices": [choice(1, -1.0), choice(0, -2.0)] }),
+            2,
+        )
+        .unwrap();
+        assert_eq!(scores.values(), [-2.0, -9.0, -1.0, -9.0]);
+        let twice = parse(
+            own,
+            200,
+            json!({ "choices": [choice(1, -1.0), choice(1, -2.0)] }),
+            2,
+        );
+        assert_eq!(twice.unwrap_err().code(), "model_malformed");
+    }
+
+    #[test]
+    fn images_go_as_the_address_of_a_file() {
+        let task = Task::from_value(json!({
+            "name": "Digits",
+            "model": {
+                "dialect": "openai", "url": "https://api.example.org/v1", "name": "sees",
+                "input": { "height": 4, "width": 4, "encoding": "png" },
+                "openai": { "instruction": "Which digit?" },
+            },
+            "data": { "labels": ["0", "1", "2"] },
+        }))
+        .unwrap();
+        assert_eq!(task.model.output.classes, 3);
+        let dialect = dialect(&task.model).unwrap();
+        let request = dialect.infer_request(&[7; 48], 1).unwrap();
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let content = &body["messages"][0]["content"];
+        assert_eq!(content[0]["text"], "Which digit?");
+        assert!(
+            content[1]["image_url"]["url"]
+                .as_str()
+                .unwrap()
+                .starts_with("data:image/png;base64,iVBOR")
+        );
+        assert!(dialect.infer_request(&[7; 96], 2).is_err());
+    }
+
+    /// As llama-cpp-python answers a chat.
+    #[test]
+    fn what_servers_answer_is_read() {
+        let top = json!([
+            { "token": " wor", "logprob": -3.5, "bytes": null },
+            { "token": "", "logprob": -3.9, "bytes": null },
+            { "token": "\u{14}", "logprob": -4.1, "bytes": null },
+        ]);
+        let answer = json!({
+            "choices": [{ "index": 0, "message": { "content": " wor" }, "finish_reason": "length",
+                "logprobs": { "content": [{ "token": " wor", "logprob": -3.5, "top_logprobs": top }], "refusal": null } }],
+            "usage": { "prompt_tokens": 18, "completion_tokens": 1, "total_tokens": 19 },
+        });
+        assert_eq!(
+            parse(json!({}), 200, answer.clone(), 1).unwrap().values(),
+            [-15.0, -3.5]
+        );
+        assert_eq!(
+            parse(json!({ "floor": -30 }), 200, answer.clone(), 1)
+                .unwrap()
+                .values(),
+            [-30.0, -3.5]
+        );
+        let body = answer.to_string();
+        let usage = of_texts(json!({})).usage(&Response {
+            status: 200,
+            headers: &[],
+            body: body.as_bytes(),
+        });
+        assert_eq!(
+            usage,
+            Some(Usage {
+                input_tokens: 18,
+                output_tokens: 1
+            })
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_scored_is_refused_with_the_reason() {
+        let code = |status, body| parse(json!({}), status, body, 1).unwrap_err();
+        let plain = json!({ "choices": [{ "index": 0, "message": { "content": "sport" }, "logprobs": null }] });
+        assert_eq!(code(200, plain).code(), "model_no_logprobs");
+        let thinking = json!({ "choices": [{ "index": 0, "message": { "reasoning_content": "Let me see" } }] });
+        assert!(code(200, thinking).to_string().contains("reasoning"));
+        let unsupported = json!({ "error": { "message": "This model does not support logprobs.", "param": "logprobs", "code": "unsupported_value" } });
+        assert!(
+            code(400, unsupported)
+                .to_string()
+                .contains("does not support")
+        );
+        let spent = code(
+            429,
+            json!({ "error": { "message": "You exceeded your quota", "code": "insufficient_quota" } }),
+        );
+        assert_eq!(
+            (spent.code(), spent.retry()),
+            ("model_out_of_quota", Retry::Never)
+        );
+        let busy = code(
+            429,
+            json!({ "error": { "message": "slow down", "code": "rate_limit_exceeded" } }),
+        );
+        assert!(matches!(busy.retry(), Retry::Safe { .. }));
+        assert_eq!(
+            code(401, json!({ "detail": "Invalid API key" })).code(),
+            "model_unauthorized"
+        );
+        assert_eq!(code(200, json!([])).code(), "model_not_this_protocol");
+    }
+
+    #[test]
+    fn the_list_of_models_tells_a_wrong_name() {
+        let check = |status, body: &str| {
+            of_texts(json!({})).check_description(&Response {
+                status,
+                headers: &[],
+                body: body.as_bytes(),
+            })
+        };
+        assert_eq!(
+            check(200, r#"{"data":[{"id":"tiny"}]}"#).unwrap().max_batch,
+            Some(1)
+        );
+        let wrong = check(200, r#"{"data":[{"id":"huge"}]}"#).unwrap_err();
+        assert!(wrong.to_string().contains("`huge`"), "{wrong}");
+        assert!(check(404, r#"{"detail":"Not Found"}"#).is_ok());
+        assert_eq!(
+            check(404, "<html></html>").unwrap_err().code(),
+            "model_not_this_protocol"
+        );
+        assert_eq!(check(401, "{}").unwrap_err().code(), "model_unauthorized");
+    }
+
+    #[test]
+    fn tasks_that_cannot_be_asked_say_so() {
+        let faults = |model: Value, text: Value| {
+            let mut task = json!({
+                "name": "Topics", "data": { "labels": ["1", "2"] }, "generator": { "candidates": ["", "a"] },
+                "model": { "dialect": "openai", "url": "http://127.0.0.1:8000/v1", "name": "tiny", "input": { "kind": "text" } },
+            });
+            for (key, value) in model.as_object().unwrap() {
+                task["model"][key] = value.clone();
+            }
+            task["text"] = text;
+            let faults = Task::from_value(task).unwrap_err().0;
+            faults
+                .into_iter()
+                .map(|fault| fault.path)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            faults(json!({}), json!({ "template": "About {}." })),
+            ["text.template"]
+        );
+        let own = json!({ "openai": { "api": "completions", "instruction": "x" } });
+        assert_eq!(
+            faults(own, json!({ "input": "{text}:" })),
+            ["model.openai.instruction"]
+        );
+        let kind = json!({ "output": { "kind": "probabilities" } });
+        assert_eq!(
+            faults(kind, json!({ "input": "{text}:" })),
+            ["model.output.kind"]
+        );
+        let strange = json!({ "huggingface": { "task": "fill-mask" } });
+        assert_eq!(
+            faults(strange, json!({ "input": "{text}:" })),
+            ["model.huggingface"]
+        );
+    }
+}

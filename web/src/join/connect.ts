@@ -1,0 +1,134 @@
+/** The connect dialog: tries the model with one harmless question and shows what came of it, or which setting cures it. */
+import { byId, h, setText } from '../lib/dom';
+import { count, money, plural } from '../lib/format';
+import type { Inputs } from '../lib/inputs';
+import type { FromWorker, Trouble } from '../worker/protocol';
+import { cures, type Situation } from './cures';
+
+type Opened = Extract<FromWorker, { type: 'opened' }>;
+type Checked = Extract<FromWorker, { type: 'model-checked' }>;
+
+/** Of the task, what concerns calling. */
+interface Called {
+  model?: { dialect?: string; name?: string; price?: Partial<Price> };
+}
+
+interface Price {
+  currency: string;
+  per_call: number;
+  per_query: number;
+  per_million_input_tokens: number;
+  per_million_output_tokens: number;
+  budget: number;
+}
+
+/** What it costs, in words; nothing where the task names no price. */
+export function costInWords(price: Partial<Price> | undefined, queries: number, batch: number): string | null {
+  if (price === undefined) return null;
+  const currency = price.currency ?? 'USD';
+  const calls = Math.ceil(queries / Math.max(1, batch));
+  const known = (price.per_call ?? 0) * calls + (price.per_query ?? 0) * queries;
+  const tokens = (price.per_million_input_tokens ?? 0) + (price.per_million_output_tokens ?? 0) > 0;
+  const parts = [known > 0 ? `at most ${money(known)} ${currency} for ${count(queries)} questions` : null, tokens ? 'and what the provider charges for tokens' : null];
+  const limit = (price.budget ?? 0) > 0 ? `This browser stops before ${money(price.budget ?? 0)} ${currency} are spent.` : 'There is no limit to what may be spent.';
+  const said = parts.filter((part) => part !== null).join(' ');
+  return said === '' ? limit : `${said.charAt(0).toUpperCase()}${said.slice(1)}. ${limit}`;
+}
+
+export class ConnectDialog {
+  private readonly dialog = byId('connect-dialog', HTMLDialogElement);
+  private readonly steps = byId('connect-steps', HTMLElement);
+  private readonly cures = byId('connect-cures', HTMLElement);
+  private readonly again = byId('connect-again', HTMLButtonElement);
+
+  /** `check` asks the Worker to try the model with the key given. */
+  constructor(
+    private readonly check: (key: string | null) => void,
+    private readonly opened: () => Opened | null,
+    private readonly inputs: () => Inputs,
+  ) {
+    const key = byId('connect-key', HTMLInputElement);
+    byId('try-model', HTMLButtonElement).addEventListener('click', () => {
+      key.value = byId('api-key', HTMLInputElement).value;
+      this.dialog.showModal();
+      this.run();
+    });
+    byId('connect-form', HTMLFormElement).addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.run();
+    });
+    // One key, two fields: what is typed here is what training uses.
+    key.addEventListener('input', () => (byId('api-key', HTMLInputElement).value = key.value));
+    byId('connect-close', HTMLButtonElement).addEventListener('click', () => this.dialog.close());
+  }
+
+  /** Whether answers to the Worker's check belong here. */
+  get open(): boolean {
+    return this.dialog.open;
+  }
+
+  private run(): void {
+    this.again.disabled = true;
+    this.cures.replaceChildren();
+    const question = this.inputs() === 'texts' ? 'the text “Hello.”' : 'an even grey picture';
+    this.steps.replaceChildren(h('li', { class: 'busy' }, `Asking ${this.opened()?.modelOrigin ?? 'the model'} about ${question}…`));
+    this.check(byId('connect-key', HTMLInputElement).value.trim() || null);
+  }
+
+  /** It answered. */
+  checked(checked: Checked): void {
+    this.again.disabled = false;
+    const opened = this.opened();
+    const { label, class: number, share } = checked.answer;
+    const queries = opened?.trainingQueries ?? 0;
+    const batch = checked.maxBatch ?? 32;
+    const cost = costInWords((opened?.task as Called | undefined)?.model?.price, queries, batch);
+    const lines = [
+      `It answers, and allows this page: ${checked.name}.`,
+      `To a harmless question it said “${label ?? `class ${number}`}” (${Math.round(100 * share)}%).`,
+      `That took ${Math.round(checked.answerMs)} ms; one request may hold ${plural(batch, this.inputs() === 'texts' ? 'text' : 'picture')}${checked.maxBatch === null ? ' or more' : ''}.`,
+      `Taking part asks it up to ${count(queries)} times.`,
+      ...(cost === null ? [] : [cost]),
+    ];
+    this.steps.replaceChildren(...lines.map((line) => h('li', { class: 'good' }, line)));
+    this.steps.dataset['state'] = 'good';
+  }
+
+  /** Shows a trouble that came otherwise than by trying, with what may cure it. */
+  explain(trouble: Trouble): void {
+    byId('connect-key', HTMLInputElement).value = byId('api-key', HTMLInputElement).value;
+    if (!this.dialog.open) this.dialog.showModal();
+    void this.failed(trouble);
+  }
+
+  /** It did not. */
+  async failed(trouble: Trouble): Promise<void> {
+    this.again.disabled = false;
+    this.steps.replaceChildren(h('li', { class: 'bad', 'data-code': trouble.code }, h('strong', {}, trouble.title), h('span', {}, trouble.detail)));
+    this.steps.dataset['state'] = 'bad';
+    const opened = this.opened();
+    const task = opened?.task as Called | undefined;
+    const found = cures({
+      code: trouble.code,
+      dialect: task?.model?.dialect ?? 'open-inference',
+      url: opened?.modelUrl ?? '',
+      page: location.origin,
+      model: task?.model?.name ?? '',
+      localNetwork: await localNetwork(),
+    });
+    this.cures.replaceChildren(
+      ...found.map((cure) => h('div', { class: 'cure' }, h('dt', {}, cure.who), h('dd', {}, cure.what, cure.setting === undefined ? null : h('code', {}, cure.setting)))),
+    );
+    setText(byId('connect-heard', HTMLElement), `${trouble.title}. ${plural(found.length, 'possible cure')} below.`);
+  }
+}
+
+/** What the browser says about requests to the own device and network; nothing where it knows no such permission. */
+async function localNetwork(): Promise<Situation['localNetwork']> {
+  try {
+    const status = await navigator.permissions.query({ name: 'local-network-access' as PermissionName });
+    return status.state;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,148 @@
+/** Why a model API cannot be used, as a setting that someone can change: by the error's code and the server that it may be. Pure. */
+
+export interface Situation {
+  /** The trouble's stable code. */
+  code: string;
+  /** `openai`, `huggingface`, `open-inference`, … */
+  dialect: string;
+  /** The model API's address. */
+  url: string;
+  /** This page's origin. */
+  page: string;
+  /** The model's name in the task. */
+  model: string;
+  /** What the browser says about requests to this device or its network; nothing where it does not know such a permission. */
+  localNetwork: 'granted' | 'denied' | 'prompt' | null;
+}
+
+export interface Cure {
+  /** Whom it concerns: a server, or the browser. */
+  who: string;
+  what: string;
+  /** To be typed or pasted, if anything. */
+  setting?: string;
+}
+
+/** Servers by the port that they listen on if nobody says otherwise. */
+const PORTS: Record<string, string> = { '11434': 'Ollama', '8000': 'vLLM', '8701': 'fed-bbpt model-api' };
+
+/** The cures, likeliest first. */
+export function cures(situation: Situation): Cure[] {
+  switch (situation.code) {
+    case 'model_cors':
+    case 'model_unreachable':
+      return unreachable(situation);
+    case 'model_slow':
+      return [{ who: 'Whoever runs the model', what: 'Look whether it is overloaded, or still loading. A slow model needs more time in the task:', setting: 'model.calls.time_out_ms = 120000' }];
+    case 'model_unauthorized':
+      return [{ who: 'You', what: 'Check the key for blanks before and behind it, for another provider’s key, and whether it may use this model. Local servers without keys want none.' }];
+    case 'model_not_found':
+    case 'model_disagrees':
+      return [
+        { who: 'The organiser', what: `The task asks for “${situation.model}”. The server’s own list says what it is called there:`, setting: listing(situation) },
+        ...(situation.dialect === 'open-inference' ? [{ who: 'The organiser', what: 'Where sizes or names differ, the model’s own description is what model.input and model.output in the task must say. Models of tables of numbers need', setting: 'model.input = { flat = true, colour = "grey", datatype = "FP32" }' }] : []),
+      ];
+    case 'model_not_this_protocol':
+      return [
+        situation.dialect === 'openai'
+          ? { who: 'The organiser', what: 'The address of an OpenAI-compatible server ends with its version:', setting: withVersion(situation.url) }
+          : { who: 'The organiser', what: `The task says the dialect “${situation.dialect}”. Another server needs another one:`, setting: 'model.dialect = "openai"   # or "huggingface", "open-inference", "on-device"' },
+      ];
+    case 'model_server_error':
+      return situation.dialect === 'open-inference' ? [{ who: 'MLServer', what: 'It takes no binary tensors. In the task:', setting: 'model.input.json = true' }] : [];
+    case 'model_no_logprobs':
+      return [
+        { who: 'Ollama', what: 'It answers log-probabilities since version 0.12.11:', setting: 'ollama --version' },
+        { who: 'vLLM', what: 'Allow as many as the task asks for:', setting: 'vllm serve … --max-logprobs 20' },
+        { who: 'OpenAI', what: 'Models that reason before they answer have none. Take one that does not, such as gpt-4o-mini or gpt-4.1-mini.' },
+      ];
+    case 'model_busy':
+      return [{ who: 'The organiser', what: 'The provider limits how often it is asked. Stay below that in the task:', setting: 'model.calls.per_second = 5' }];
+    case 'model_too_large':
+      return [{ who: 'The organiser', what: 'Smaller requests, in the task:', setting: 'model.calls.batch = 8' }];
+    case 'model_out_of_quota':
+      return [{ who: 'You', what: 'The account behind the key has no credit left. Add some at the provider, or use another key.' }];
+    case 'model_wrong_shape':
+      return [{ who: 'The organiser', what: 'The model answers another number of classes than the task says:', setting: 'model.output.classes = …' }];
+    default:
+      return [];
+  }
+}
+
+function unreachable(situation: Situation): Cure[] {
+  const { url, page, code, localNetwork } = situation;
+  const [model, own] = [parsed(url), parsed(page)];
+  const found: Cure[] = [];
+  if (model === null) return found;
+  const near = isNear(model.hostname);
+  if (own?.protocol === 'https:' && model.protocol === 'http:' && !isLoopback(model.hostname)) {
+    found.push({ who: 'Your browser', what: 'This page came over https, so browsers refuse to call an http address from it (mixed content). Give the model an https address, or run the relay on this device and use its address:', setting: `fed-bbpt relay --upstream ${url} --allow-origin ${page}` });
+  }
+  if (near && own !== null && !isNear(own.hostname) && localNetwork !== 'granted') {
+    found.push({
+      who: 'Your browser',
+      what:
+        localNetwork === 'denied'
+          ? 'It was told not to let this page reach your own network. Allow it again: the icon left of the address, Site settings, Local network access.'
+          : 'It asks whether this page may reach devices on your own network. Answer “Allow”, then try again.',
+    });
+  }
+  if (code === 'model_unreachable') {
+    found.push({ who: 'The server', what: 'See whether it runs: open its address in another tab.', setting: model.origin });
+    if (model.protocol === 'https:') found.push({ who: 'The certificate', what: 'If that tab warns of an unsafe connection, the server’s certificate is not one that browsers trust. It needs one, for example from Let’s Encrypt.' });
+  }
+  found.push(...allowing(situation, model));
+  return found;
+}
+
+/** How each server is told that this page may call it; the one that listens on this port first. */
+function allowing({ dialect, page, url }: Situation, model: URL): Cure[] {
+  const relay: Cure = { who: 'Any other, or one you cannot change', what: 'Put the relay between, on this device, and use the address that it prints:', setting: `fed-bbpt relay --upstream ${url} --allow-origin ${page}` };
+  const openai: Cure[] = [
+    { who: 'Ollama', what: 'Start it anew with', setting: `OLLAMA_ORIGINS=${page} ollama serve` },
+    { who: 'vLLM', what: 'Start it with', setting: `vllm serve … --allowed-origins '["${page}"]'` },
+    { who: 'llama.cpp', what: 'llama-server and llama-cpp-python allow every page by themselves: look at address and port, and at a proxy before it', setting: 'llama-server --host 127.0.0.1 --port 8080' },
+  ];
+  const inference: Cure[] = [
+    { who: 'fed-bbpt model-api', what: 'Start it with', setting: `fed-bbpt model-api --allow-origin ${page}` },
+    { who: 'MLServer', what: 'In its settings.json', setting: `"cors_settings": { "allow_origins": ["${page}"], "allow_methods": ["GET", "POST"], "allow_headers": ["content-type", "authorization", "inference-header-content-length"] }` },
+    { who: 'OpenVINO Model Server', what: 'Start it with', setting: `--allowed_origins ${page} --allowed_headers content-type,authorization,inference-header-content-length` },
+    { who: 'Triton', what: 'It has no such setting: put a proxy that adds the headers before it, or the relay' },
+  ];
+  const servers = dialect === 'openai' ? openai : inference;
+  const likely = PORTS[model.port];
+  return [...servers.filter((cure) => cure.who === likely), ...servers.filter((cure) => cure.who !== likely), relay];
+}
+
+function listing({ dialect, url, model }: Situation): string {
+  switch (dialect) {
+    case 'openai':
+      return `curl ${url}/models`;
+    case 'huggingface':
+      return `https://huggingface.co/${model}`;
+    default:
+      return `curl ${url}/v2/models/${model}`;
+  }
+}
+
+function withVersion(url: string): string {
+  return url.endsWith('/v1') ? url : `model.url = "${url.replace(/\/+$/, '')}/v1"`;
+}
+
+function parsed(url: string): URL | null {
+  try {
+    return new URL(url);
+  } catch {
+    return null;
+  }
+}
+
+/** This device itself: browsers trust it over http, too. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\./.test(host);
+}
+
+/** This device or its network: what the browser's permission is about. */
+export function isNear(host: string): boolean {
+  return isLoopback(host) || host.endsWith('.local') || /^10\.|^192\.168\.|^172\.(1[6-9]|2\d|3[01])\.|^169\.254\./.test(host) || /^\[f[cde]/.test(host);
+}
