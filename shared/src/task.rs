@@ -11,8 +11,8 @@ use crate::image::Fit;
 #[cfg(feature = "on-device")]
 use crate::model_api::on_device::OnDevice;
 use crate::model_api::{
-    BUILT as DIALECTS, Calls, Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec, Own,
-    Price, Sent,
+    BUILT as OTHERWISE, Calls, DIALECTS, Datatype, InputSpec, Layout, ModelSpec, OutputKind,
+    OutputSpec, Own, Price, Sent,
 };
 use crate::objective::mapping::{Kind, Learnt, Mapping, MappingSpec};
 use crate::objective::{Objective, counts, loss::Loss};
@@ -599,8 +599,7 @@ fn wrong_kind(message: &str) -> Faults {
 
 /// `[model]`, and the tensors of a model of texts.
 fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
-    let dialects = Own::NAMES;
-    let dialect = dialects[r.choice("dialect", &dialects, Some(dialects[0]))].to_owned();
+    let dialect = DIALECTS[r.choice("dialect", DIALECTS, Some(DIALECTS[0]))].to_owned();
     let url = r.text("url", None).trim_end_matches('/').to_owned();
     if r.has("url") && origin_of(&url).is_none() {
         r.fault(
@@ -618,12 +617,12 @@ fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
     {
         r.fault("name", "must be 1 to 200 letters, digits, or - _ . : @ /");
     }
-    let of_protocol = Own::is_of_protocol(&dialect);
+    let of_protocol = matches!(&*dialect, "open-inference" | "on-device");
     let (input, tensors) = r.table("input", |r| read_input(r, of_protocol));
     let is_text = text::BUILT && tensors.is_some();
     let own = Own::read(r, &dialect, is_text);
     let output = r.table("output", |r| read_output(r, is_text, &own));
-    let version = if DIALECTS && of_protocol {
+    let version = if OTHERWISE && of_protocol {
         r.text("version", Some(""))
     } else {
         String::new()
@@ -642,7 +641,7 @@ fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
         output,
         version,
         calls: r.table("calls", |r| Calls::read(r, cache)),
-        price: (DIALECTS && r.has("price")).then(|| r.table("price", Price::read)),
+        price: (OTHERWISE && r.has("price")).then(|| r.table("price", Price::read)),
         own,
     };
     (model, tensors)
@@ -717,7 +716,7 @@ fn read_input(r: &mut Reader<'_>, of_protocol: bool) -> (InputSpec, Option<Tenso
         layout: [Layout::Nchw, Layout::Nhwc][r.choice("layout", &["nchw", "nhwc"], Some("nchw"))],
         low: r.number("low", -1e4..=1e4, Some(0.0)),
         high: r.number("high", -1e4..=1e4, Some(1.0)),
-        sent: if DIALECTS {
+        sent: if OTHERWISE {
             Sent::read(r, of_protocol)
         } else {
             Sent::default()

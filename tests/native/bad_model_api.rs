@@ -106,7 +106,7 @@ fn what_does_not_pass_is_named_and_the_same_command_goes_on() {
         "<html><title>Log in</title></html>",
     );
     let cases: [(Answer, &[&str]); 6] = [
-        (html, &["Open Inference Protocol", "address"]),
+        (html, &["the protocol that the task names", "address"]),
         (Answer::WrongShape, &["10", "9"]),
         (Answer::NotANumber, &["NaN or infinity"]),
         (Answer::Status(401, "", ""), &["key"]),

@@ -39,10 +39,25 @@ const CLIENT: Module = Module {
 /// instead.
 const FULL: Module = Module {
     package: "client-wasm",
-    selection: &["--lib"],
+    selection: &[
+        "--lib",
+        "--no-default-features",
+        "--features",
+        "cma-es,draws,generators,mappings,on-device,secure-sums,texts",
+    ],
     compiled: "client_wasm",
     name: "client_wasm_full",
     folder: "wasm-full",
+};
+
+/// The same with every dialect, images as files, prices and kept answers: for federations whose model is called
+/// otherwise than by tensors over the Open Inference Protocol.
+const ANY: Module = Module {
+    package: "client-wasm",
+    selection: &["--lib"],
+    compiled: "client_wasm",
+    name: "client_wasm_any",
+    folder: "wasm-any",
 };
 
 /// What runs a model where a federation's model is on the device: loaded besides, in Workers of its own.
@@ -82,16 +97,21 @@ pub fn full_module() -> PathBuf {
     FULL.bound()
 }
 
+/// The one that calls any model.
+pub fn any_module() -> PathBuf {
+    ANY.bound()
+}
+
 /// The bound module of models on the device.
 pub fn on_device_module() -> PathBuf {
     ON_DEVICE.bound()
 }
 
-/// Builds `web/wasm/`, `web/wasm-full/` and `web/wasm-on-device/`.
+/// Builds `web/wasm/`, `web/wasm-full/`, `web/wasm-any/` and `web/wasm-on-device/`.
 pub fn build() -> Result<()> {
-    CLIENT.build()?;
-    FULL.build()?;
-    ON_DEVICE.build()
+    [CLIENT, FULL, ANY, ON_DEVICE]
+        .iter()
+        .try_for_each(Module::build)
 }
 
 /// Builds `web/wasm-test/`.
@@ -106,7 +126,7 @@ pub fn build_secure_sum() -> Result<()> {
 
 /// Builds those that were never built, for their types.
 pub fn build_missing() -> Result<()> {
-    [CLIENT, FULL, ON_DEVICE, VECTORS]
+    [CLIENT, FULL, ANY, ON_DEVICE, VECTORS]
         .iter()
         .filter(|module| !module.bound().is_file())
         .try_for_each(Module::build)

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 
+#[cfg(any(feature = "dialects", feature = "on-device"))]
+use futures::future::Either;
 #[cfg(feature = "dialects")]
 use shared::calls::cache::Cache;
 use shared::calls::pace::{Pace, Ticket};
@@ -23,8 +25,6 @@ use super::http::{self, Answer, Call, NoAnswer};
 use super::on_device;
 use super::report::{Place, Trouble};
 use super::timer::{back_off, now, sleep};
-#[cfg(any(feature = "dialects", feature = "on-device"))]
-use futures::future::Either;
 #[cfg(feature = "dialects")]
 use shared::model_api::Usage;
 #[cfg(feature = "dialects")]
@@ -194,15 +194,6 @@ impl ModelApi {
     /// The origin, for people.
     pub fn origin(&self) -> String {
         origin_of(&self.url).unwrap_or_else(|| self.url.clone())
-    }
-
-    /// What is asked, for people.
-    fn called(&self) -> String {
-        #[cfg(feature = "on-device")]
-        if on_device::is_used() {
-            return "The model on this device".to_owned();
-        }
-        format!("The model API at {}", self.origin())
     }
 
     /// Sets the owner's key. It stays in memory.
@@ -543,7 +534,7 @@ impl ModelApi {
         Trouble::new(
             Place::Model,
             error.code(),
-            format!("{} cannot be used", self.called()),
+            format!("The model API at {} cannot be used", self.origin()),
             format!("{}.", capitalised(&error.to_string())),
         )
     }

@@ -77,12 +77,6 @@ impl Task {
     }
 }
 
-/// A request that waits for its scores.
-pub(crate) struct Pending {
-    pub reply: Reply,
-    pub form: Form,
-}
-
 /// What becomes of the scores.
 pub(crate) enum Form {
     Labelled(Labelled),
@@ -118,7 +112,7 @@ pub(crate) fn accept(
     caller: &Caller,
     body: &[u8],
     task: Option<Task>,
-) -> Result<Pending, ApiError> {
+) -> Result<(Form, Reply), ApiError> {
     // Clients state no content type for bytes, so the bytes themselves must tell.
     if let Endpoint::Images(images) = endpoint
         && picture::is_image(body)
@@ -183,7 +177,7 @@ fn classify(
     pixels: Vec<u8>,
     count: usize,
     request: &Request,
-) -> Result<Pending, ApiError> {
+) -> Result<(Form, Reply), ApiError> {
     let form = Form::Labelled(Labelled {
         labels: images.labels(),
         columns: None,
@@ -192,21 +186,21 @@ fn classify(
         lone: request.inputs.is_lone(),
     });
     let reply = images.score(caller, crate::endpoint::bytes(pixels, None), count)?;
-    Ok(Pending { reply, form })
+    Ok((form, reply))
 }
 
 fn zero_shot_images(
     images: &ImageEndpoint,
     caller: &Caller,
     request: &Request,
-) -> Result<Pending, ApiError> {
+) -> Result<(Form, Reply), ApiError> {
     let labels = candidates(&request.parameters)?;
     let (pixels, count) = decoded(images, &request.inputs)?;
     let template = request.parameters.hypothesis_template.as_deref();
     let (prompts, columns) = images.candidates(&labels, template)?;
     let reply = images.score(caller, crate::endpoint::bytes(pixels, prompts), count)?;
     let form = Form::Labelled(Labelled::all(labels, columns, request.inputs.is_lone()));
-    Ok(Pending { reply, form })
+    Ok((form, reply))
 }
 
 fn candidates(parameters: &Parameters) -> Result<Vec<String>, ApiError> {
@@ -229,7 +223,7 @@ fn zero_shot_texts(
     texts: &TextEndpoint,
     caller: &Caller,
     request: &Request,
-) -> Result<Pending, ApiError> {
+) -> Result<(Form, Reply), ApiError> {
     if texts.model.kind() != TextKind::SentenceEncoder {
         return Err(texts.not_for("zero-shot-classification", "sentence encoders"));
     }
@@ -250,14 +244,14 @@ fn zero_shot_texts(
         Some(template.unwrap_or(HYPOTHESIS)),
     )?;
     let form = Form::Labelled(Labelled::all(labels, None, request.inputs.is_lone()));
-    Ok(Pending { reply, form })
+    Ok((form, reply))
 }
 
 fn classify_texts(
     texts: &TextEndpoint,
     caller: &Caller,
     request: &Request,
-) -> Result<Pending, ApiError> {
+) -> Result<(Form, Reply), ApiError> {
     let defaults = &texts.defaults;
     if defaults.labels.is_empty() {
         return Err(bad(format!(
@@ -280,13 +274,17 @@ fn classify_texts(
         // A single text's answer has the list around it too.
         ..Labelled::all(defaults.labels.clone(), None, false)
     });
-    Ok(Pending { reply, form })
+    Ok((form, reply))
 }
 
 /// Most tokens that are answered if the request does not say, as in `transformers`.
 const TOP_TOKENS: usize = 5;
 
-fn fill(texts: &TextEndpoint, caller: &Caller, request: &Request) -> Result<Pending, ApiError> {
+fn fill(
+    texts: &TextEndpoint,
+    caller: &Caller,
+    request: &Request,
+) -> Result<(Form, Reply), ApiError> {
     let inputs = request
         .inputs
         .list("inputs", texts.info.max_batch, MAX_TEXT_BYTES)?;
@@ -322,10 +320,14 @@ fn fill(texts: &TextEndpoint, caller: &Caller, request: &Request) -> Result<Pend
         lone: request.inputs.is_lone(),
     });
     let reply = texts.fill(caller, fill)?;
-    Ok(Pending { reply, form })
+    Ok((form, reply))
 }
 
-fn embed(texts: &TextEndpoint, caller: &Caller, request: &Request) -> Result<Pending, ApiError> {
+fn embed(
+    texts: &TextEndpoint,
+    caller: &Caller,
+    request: &Request,
+) -> Result<(Form, Reply), ApiError> {
     let width = texts.model.width();
     request.check_features(width)?;
     let inputs = request
@@ -334,10 +336,14 @@ fn embed(texts: &TextEndpoint, caller: &Caller, request: &Request) -> Result<Pen
     let reply = texts.embed(caller, inputs)?;
     let lone = request.inputs.is_lone();
     let form = Form::Vectors { width, lone };
-    Ok(Pending { reply, form })
+    Ok((form, reply))
 }
 
-fn similar(texts: &TextEndpoint, caller: &Caller, request: &Request) -> Result<Pending, ApiError> {
+fn similar(
+    texts: &TextEndpoint,
+    caller: &Caller,
+    request: &Request,
+) -> Result<(Form, Reply), ApiError> {
     let Inputs::Similar {
         source_sentence,
         sentences,
@@ -355,7 +361,7 @@ fn similar(texts: &TextEndpoint, caller: &Caller, request: &Request) -> Result<P
     let reply = texts.embed(caller, &all)?;
     let width = texts.model.width();
     let form = Form::Similarities { width };
-    Ok(Pending { reply, form })
+    Ok((form, reply))
 }
 
 fn bad(text: impl Into<String>) -> ApiError {

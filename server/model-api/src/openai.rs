@@ -22,12 +22,6 @@ use request::{Chat, Completion, Embedding, Message};
 pub(crate) use answer::now;
 pub(crate) use request::model;
 
-/// A request that waits for its scores.
-pub(crate) struct Pending {
-    pub reply: Reply,
-    pub form: Form,
-}
-
 /// What becomes of the scores.
 pub(crate) enum Form {
     Chat(Tokens),
@@ -60,7 +54,11 @@ pub(crate) fn entry(endpoint: &Endpoint, created: u64) -> Value {
 }
 
 /// `POST /v1/chat/completions`
-pub(crate) fn chat(endpoint: &Endpoint, caller: &Caller, body: &[u8]) -> Result<Pending, ApiError> {
+pub(crate) fn chat(
+    endpoint: &Endpoint,
+    caller: &Caller,
+    body: &[u8],
+) -> Result<(Form, Reply), ApiError> {
     let chat: Chat = request::parse(body)?;
     chat.options.check()?;
     let top = chat.top()?;
@@ -73,7 +71,7 @@ pub(crate) fn chat(endpoint: &Endpoint, caller: &Caller, body: &[u8]) -> Result<
         }
     };
     let form = Form::Chat(tokens);
-    Ok(Pending { reply, form })
+    Ok((form, reply))
 }
 
 /// `POST /v1/completions`
@@ -81,7 +79,7 @@ pub(crate) fn complete(
     endpoint: &Endpoint,
     caller: &Caller,
     body: &[u8],
-) -> Result<Pending, ApiError> {
+) -> Result<(Form, Reply), ApiError> {
     let completion: Completion = request::parse(body)?;
     completion.options.check()?;
     let top = completion.top()?;
@@ -95,7 +93,7 @@ pub(crate) fn complete(
     let prompts = completion.prompt.list(texts.info.max_batch)?;
     let (reply, tokens) = read(texts, caller, prompts, choices, top)?;
     let form = Form::Completion(tokens);
-    Ok(Pending { reply, form })
+    Ok((form, reply))
 }
 
 /// `POST /v1/embeddings`
@@ -103,7 +101,7 @@ pub(crate) fn embed(
     endpoint: &Endpoint,
     caller: &Caller,
     body: &[u8],
-) -> Result<Pending, ApiError> {
+) -> Result<(Form, Reply), ApiError> {
     let embedding: Embedding = request::parse(body)?;
     let Endpoint::Texts(texts) = endpoint else {
         return Err(bad(format!(
@@ -125,7 +123,7 @@ pub(crate) fn embed(
         base64,
         tokens: count_tokens(texts, inputs),
     };
-    Ok(Pending { reply, form })
+    Ok((form, reply))
 }
 
 /// A classifier's answer to the one image of the messages.

@@ -43,21 +43,22 @@ struct Slot {
     name: String,
     state: State,
     fingerprint: [u8; 32],
+    /// Why its newest description is not what is served.
+    fault: Option<String>,
     /// What its forerunners have done, so that its counters never fall.
     before: Mutex<TextStats>,
 }
 
 enum State {
     Ready(Arc<Endpoint>),
-    /// And why.
-    Unavailable(String),
+    Unavailable,
 }
 
 impl Slot {
     fn ready(&self) -> Option<&Arc<Endpoint>> {
         match &self.state {
             State::Ready(endpoint) => Some(endpoint),
-            State::Unavailable(_) => None,
+            State::Unavailable => None,
         }
     }
 
@@ -108,10 +109,11 @@ impl Registry {
         }
     }
 
-    /// Of one model that is started already and never loaded again.
+    /// Of models that are started already and never loaded again.
     #[cfg(test)]
-    pub(crate) fn single(endpoint: Endpoint, metrics: Metrics) -> Self {
-        let slots = vec![Slot::new(endpoint, [0; 32])];
+    pub(crate) fn started(endpoints: Vec<Endpoint>, metrics: Metrics) -> Self {
+        let slots = endpoints.into_iter();
+        let slots = slots.map(|endpoint| Slot::new(endpoint, [0; 32])).collect();
         Self::of(Source::Given(Vec::new()), metrics, slots)
     }
 
@@ -142,10 +144,11 @@ impl Registry {
     /// The answer to `POST /v2/repository/index`.
     pub(crate) fn index(&self, only_ready: bool) -> Value {
         let entry = |slot: &Slot| {
-            let (state, reason) = match &slot.state {
-                State::Ready(_) => ("READY", ""),
-                State::Unavailable(reason) => ("UNAVAILABLE", reason.as_str()),
+            let state = match &slot.state {
+                State::Ready(_) => "READY",
+                State::Unavailable => "UNAVAILABLE",
             };
+            let reason = slot.fault.as_deref().unwrap_or_default();
             json!({ "name": slot.name, "version": VERSION, "state": state, "reason": reason })
         };
         let slots = self.slots();
@@ -204,7 +207,8 @@ impl Registry {
         self.get(name)?;
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         for slot in slots.iter_mut().filter(|slot| slot.name == name) {
-            slot.replace(State::Unavailable("unloaded".into()));
+            slot.replace(State::Unavailable);
+            slot.fault = Some("unloaded".into());
         }
         tracing::info!(model = name, "unloaded");
         Ok(())
@@ -260,16 +264,14 @@ impl Registry {
         let (endpoint, slot) = match (loaded, slot) {
             (Ok(endpoint), slot) => (endpoint, slot),
             (Err(cause), slot) => {
-                // The index says why one is not there; of one that is, the old is served.
+                let fault = Some(cause.to_string());
                 match slot {
-                    Some(slot) if slot.ready().is_none() => {
-                        slot.state = State::Unavailable(cause.to_string());
-                    }
-                    Some(_) => {}
+                    Some(slot) => slot.fault = fault,
                     None => slots.push(Slot {
                         name,
-                        state: State::Unavailable(cause.to_string()),
+                        state: State::Unavailable,
                         fingerprint: [0; 32],
+                        fault,
                         before: Mutex::default(),
                     }),
                 }
@@ -281,6 +283,7 @@ impl Registry {
             Some(slot) => {
                 slot.replace(State::Ready(Arc::new(endpoint)));
                 slot.fingerprint = fingerprint;
+                slot.fault = None;
             }
             None => slots.push(Slot::new(endpoint, fingerprint)),
         }
@@ -306,6 +309,7 @@ impl Slot {
             name: endpoint.name().to_owned(),
             state: State::Ready(Arc::new(endpoint)),
             fingerprint,
+            fault: None,
             before: Mutex::default(),
         }
     }

@@ -11,10 +11,11 @@ use std::time::Instant;
 use actix_cors::Cors;
 use actix_web::http::header::{self, ContentType};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::body;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Reply};
 use crate::error::{ApiError, Dialect};
 use crate::keys::{Caller, Keys};
 use crate::metrics::Metrics;
@@ -30,6 +31,29 @@ pub(crate) struct Serving {
     /// Without keys everybody may call.
     pub keys: Option<RwLock<Arc<Keys>>>,
     pub max_body: usize,
+    /// Who reads a request that may hold images: a few at a time, for a decoded image is large.
+    pub reading: Semaphore,
+}
+
+/// Scores beyond this number become an answer on a thread of the blocking pool.
+const MANY_SCORES: usize = 16 << 10;
+
+impl Serving {
+    /// Reads a request with `accept`, and makes of the scores that it waits for an answer with `form`.
+    async fn converse<P: Send + 'static>(
+        &self,
+        accept: impl FnOnce() -> Result<(P, Reply), ApiError> + Send + 'static,
+        form: impl FnOnce(P, &[f32]) -> Value + Send + 'static,
+    ) -> Result<HttpResponse, ApiError> {
+        let permit = self.reading.acquire().await.map_err(|_| ApiError::Lost)?;
+        // Images are decoded and texts split into tokens.
+        let (pending, reply) = body::parsed(true, accept).await?;
+        drop(permit);
+        let scores = reply.await.map_err(|_| ApiError::Lost)??;
+        let many = scores.len() > MANY_SCORES;
+        let answer = body::parsed(many, move || Ok(form(pending, &scores))).await?;
+        Ok(HttpResponse::Ok().json(answer))
+    }
 }
 
 /// Registers every route.

@@ -13,6 +13,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use futures::future::{Either, join, select};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::keys::{self, Keys};
 use crate::metrics::Metrics;
@@ -105,6 +106,7 @@ pub(crate) async fn serve(
         metrics: metrics.clone(),
         keys: keys.map(|keys| RwLock::new(Arc::new(keys))),
         max_body: config.max_body,
+        reading: Semaphore::new(workers + 1),
     });
     // Before the first connection: who can ask can also be sure that the signal is heard.
     let hangup = if config.reload_on_hangup {

@@ -237,6 +237,12 @@ fn hugging_face_classifies_texts() {
         let logits: Vec<f32> = cosines.iter().map(|cosine| cosine / 0.05).collect();
         assert_scores(row, &labels, &softmax(&logits));
     }
+    let nothing = post(
+        &server,
+        "/models/encoder",
+        &json!({ "inputs": texts, "parameters": null }),
+    );
+    assert_eq!(ok(&nothing).as_array().unwrap().len(), texts.len());
     let lone = json!({ "inputs": texts[0], "parameters": parameters });
     assert_eq!(ok(&post(&server, "/models/encoder", &lone)), answer[0]);
 

@@ -8,6 +8,7 @@ mod support;
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -64,9 +65,12 @@ impl Desk {
         self.write("keys.toml", text)
     }
 
-    fn start(&self, flags: &[&str]) -> Running {
+    /// The signal reaches every server of the process, so only the one test that sends it listens to it.
+    fn start(&self, flags: &[&str], hear_hangups: bool) -> Running {
         let flags = std::iter::once("model-api").chain(flags.iter().copied());
-        let config = Command::parse_from(flags).args.into_config().unwrap();
+        let mut config = Command::parse_from(flags).args.into_config().unwrap();
+        assert!(config.reload_on_hangup);
+        config.reload_on_hangup = hear_hangups;
         Running::start(move |listener, stop| {
             model_api::run(listener, config, async {
                 let _ = stop.await;
@@ -124,7 +128,7 @@ fn models_stand_side_by_side_and_are_loaded_and_unloaded() {
         file("digits", &model, ""),
     ]);
     let keys = desk.keys(&[ROOT, ("other", "")]);
-    let server = desk.start(&["--config", &models, "--keys", &keys]);
+    let server = desk.start(&["--config", &models, "--keys", &keys], false);
     let ready = |name: &str| (name.to_owned(), "READY".to_owned());
     assert_eq!(states(&server), ["masked", "encoder", "digits"].map(ready));
     assert_eq!(classes(&server, "digits"), json!(10));
@@ -159,6 +163,9 @@ fn models_stand_side_by_side_and_are_loaded_and_unloaded() {
     );
     assert_eq!(states(&server)[2].1, "READY");
     assert_eq!(classes(&server, "digits"), json!(10));
+    let index = server.post("/v2/repository/index", &ADMIN, b"").json();
+    let reason = index[2]["reason"].as_str().unwrap();
+    assert!(reason.contains("no ONNX model"), "{reason}");
 
     // Another file and other settings take its place.
     std::fs::copy(package("tests/models/nhwc.onnx"), &model).unwrap();
@@ -169,10 +176,11 @@ fn models_stand_side_by_side_and_are_loaded_and_unloaded() {
     let loaded = admin(&server, "digits/load");
     let said = String::from_utf8_lossy(&loaded.body).into_owned();
     assert_eq!(loaded.status, 200, "{said}");
-    assert_ne!(classes(&server, "digits"), json!(10));
+    assert_eq!(classes(&server, "digits"), json!(3));
+    let index = server.post("/v2/repository/index", &ADMIN, b"").json();
+    assert_eq!(index[2]["reason"], "");
 }
 
-/// The signal reaches the whole process, so what it does is one test.
 #[cfg(unix)]
 #[test]
 fn a_hangup_reads_models_and_keys_again() {
@@ -181,7 +189,7 @@ fn a_hangup_reads_models_and_keys_again() {
     let model = desk.write("model.onnx", &digits);
     let models = desk.models(&[folder("encoder"), file("digits", &model, "")]);
     let keys = desk.keys(&[ROOT]);
-    let server = desk.start(&["--config", &models, "--keys", &keys]);
+    let server = desk.start(&["--config", &models, "--keys", &keys], true);
     let encodes = "model_api_encodes_total{model=\"encoder\"}";
     let metric = |name: &str| {
         let text = server.client().call("GET", "/metrics", &ADMIN, b"").body;
@@ -255,6 +263,35 @@ fn a_hangup_reads_models_and_keys_again() {
     embed();
 }
 
+#[test]
+fn no_request_is_lost_while_a_model_is_loaded_again() {
+    let desk = Desk::new();
+    let keys = desk.keys(&[ROOT]);
+    let server = desk.start(&["--keys", &keys], false);
+    let done = AtomicBool::new(false);
+    let statuses = std::thread::scope(|scope| {
+        let ask = || {
+            let mut client = server.client();
+            let mut statuses = Vec::new();
+            while !done.load(Ordering::Relaxed) {
+                statuses.push(client.call("POST", INFER, &ADMIN, &image()).status);
+            }
+            statuses
+        };
+        let clients: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+        for _ in 0..10 {
+            assert_eq!(admin(&server, "printed-digits/load").status, 200);
+        }
+        done.store(true, Ordering::Relaxed);
+        let statuses = clients.into_iter().map(|client| client.join().unwrap());
+        statuses.collect::<Vec<_>>().concat()
+    });
+    assert!(
+        !statuses.is_empty() && statuses.iter().all(|&status| status == 200),
+        "{statuses:?}"
+    );
+}
+
 const INFER: &str = "/v2/models/printed-digits/infer";
 
 fn image() -> Vec<u8> {
@@ -272,7 +309,10 @@ fn keys_are_needed_and_have_limits() {
         ("paced", "queries_per_minute = 3"),
         ("free", ""),
     ]);
-    let server = desk.start(&["--keys", &keys, "--allow-origin", "https://a.example"]);
+    let server = desk.start(
+        &["--keys", &keys, "--allow-origin", "https://a.example"],
+        false,
+    );
     let bearer = |key: &str| format!("Bearer {key}");
     let call = |key: &str, path: &str, body: &[u8]| {
         let header = bearer(key);

@@ -44,9 +44,6 @@ pub enum CallError {
         /// Why.
         cause: String,
     },
-    /// The model is to run here, and cannot.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
     /// The money is spent.
     #[error(
         "the budget of {budget} {currency} for the model API is spent ({spent:.4} {currency} so far); nothing more is asked; raise model.price.budget in the task file, or stop here"
@@ -59,6 +56,9 @@ pub enum CallError {
         /// Of both.
         currency: String,
     },
+    /// The model is to run here, and cannot.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// Our own mistake.
     #[error("images were to be sent to a model of texts, or texts to one of images")]
     OtherKind,
@@ -291,13 +291,11 @@ impl HttpCaller {
     ) -> Result<T, CallError> {
         if let Some(device) = &self.device {
             let answer = device.answer(request).await?;
-            let value = read(&Response {
+            return Ok(read(&Response {
                 status: answer.status,
                 headers: &answer.headers,
                 body: &answer.body,
-            })?;
-            locked(&self.tally).add(queries, None);
-            return Ok(value);
+            })?);
         }
         let mut pause = PAUSE_MS;
         let mut tries = 1;

@@ -13,6 +13,9 @@ use super::{
 };
 use crate::fault::Reader;
 
+/// The dialect's name in a task file.
+pub const NAME: &str = "huggingface";
+
 /// `[model.huggingface]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

@@ -37,7 +37,7 @@ pub use tensor_data::TensorData;
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// The protocol: one of [`Own::NAMES`].
+    /// The protocol: one of [`DIALECTS`].
     pub dialect: String,
     /// Where the model API lives, for example `http://127.0.0.1:8701`; a path prefix is allowed.
     pub url: String,
@@ -429,6 +429,17 @@ pub fn dialect(spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
     })
 }
 
+/// The dialects that this build speaks. On the device it is the same protocol, only nothing is sent.
+pub const DIALECTS: &[&str] = &[
+    "open-inference",
+    #[cfg(feature = "on-device")]
+    on_device::NAME,
+    #[cfg(feature = "dialects")]
+    openai::NAME,
+    #[cfg(feature = "dialects")]
+    huggingface::NAME,
+];
+
 /// Largest side of an image; larger ones are a mistake and would only exhaust memory.
 const MAX_SIDE: usize = 4096;
 /// Largest number of classes; ImageNet-21k has 21,841.
@@ -478,10 +489,10 @@ fn call_faults(spec: &ModelSpec) -> Vec<String> {
         ..
     } = spec;
     check(
-        Own::NAMES.contains(&&**dialect),
+        DIALECTS.contains(&&**dialect),
         format!(
             "dialect is `{dialect}`, but must be one of {}",
-            Own::NAMES.join(", ")
+            DIALECTS.join(", ")
         ),
     );
     check(

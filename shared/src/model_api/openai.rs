@@ -16,6 +16,9 @@ use super::{
 };
 use crate::fault::Reader;
 
+/// The dialect's name in a task file.
+pub const NAME: &str = "openai";
+
 /// `[model.openai]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {

@@ -191,32 +191,19 @@ pub enum Own {
 }
 
 impl Own {
-    /// The dialects' names in a task file.
-    pub const NAMES: [&'static str; 4] = ["open-inference", "openai", "huggingface", "on-device"];
-
-    /// Whether requests are those of the Open Inference Protocol: on the device too, where nothing is sent.
-    #[must_use]
-    pub(crate) fn is_of_protocol(dialect: &str) -> bool {
-        matches!(dialect, "open-inference" | "on-device")
-    }
-
     /// Reads the section of the dialect named. `of_texts`: the task's inputs are texts.
     pub(crate) fn read(r: &mut Reader<'_>, dialect: &str, of_texts: bool) -> Self {
         match dialect {
             #[cfg(feature = "dialects")]
-            "openai" => {
+            super::openai::NAME => {
                 Self::OpenAi(r.table("openai", |r| super::openai::Settings::read(r, of_texts)))
             }
             #[cfg(feature = "dialects")]
-            "huggingface" => Self::HuggingFace(r.table("huggingface", |r| {
+            super::huggingface::NAME => Self::HuggingFace(r.table("huggingface", |r| {
                 super::huggingface::Settings::read(r, of_texts)
             })),
-            "open-inference" => Self::OpenInference,
-            // What it is told more stands in the task, for it is no matter of requests.
-            "on-device" if cfg!(feature = "on-device") => Self::OpenInference,
             _ => {
-                let _ = of_texts;
-                r.fault("dialect", "is not in this build");
+                let _ = (r, of_texts);
                 Self::OpenInference
             }
         }

@@ -20,6 +20,8 @@ export interface Field {
   wide?: boolean;
   /** Shown and sent only if the field at this path has one of these values. */
   when?: readonly [path: string, ...values: string[]];
+  /** The same of a second field. */
+  and?: readonly [path: string, ...values: string[]];
   /** Chooses among the other fields; no setting of its own, and not sent. */
   formOnly?: boolean;
 }
@@ -52,7 +54,7 @@ export const GROUPS: readonly Group[] = [
       { path: 'data.labels', label: 'Labels', kind: 'list', value: '0, 1, 2, 3, 4, 5, 6, 7, 8, 9', texts: 'World, Sports, Business, Sci/Tech', help: 'Separated by commas or lines. Of pictures in the order of the model’s classes, of texts as they stand in data owners’ files.', wide: true },
       ...texts(
         { path: 'text.words', label: 'A word for each label', kind: 'words', value: '', help: 'In the order of the labels; what the model scores. Empty: the labels themselves.', wide: true },
-        { path: 'text.template', label: 'Sentence for a label', kind: 'text', value: 'This text is about {}.', help: 'The word stands at {}. A sentence encoder needs it; leave it empty for a masked language model.', wide: true },
+        { path: 'text.template', label: 'Sentence for a label', kind: 'text', value: 'This text is about {}.', help: 'The word stands at {}. A sentence encoder needs it; leave it empty for a masked language model.', wide: true, and: ['model.dialect', 'open-inference', 'huggingface', 'on-device'] },
         { path: 'text.input', label: 'What the model reads', kind: 'text', value: '', help: 'Empty: the text. With {text}, or {first} and {second} of a pair; for a masked language model with its mask: {text} It was <mask>.', wide: true },
       ),
     ],
@@ -60,7 +62,26 @@ export const GROUPS: readonly Group[] = [
   {
     title: 'The model’s API',
     fields: [
-      { path: 'model.url', label: 'Address', kind: 'text', value: 'http://127.0.0.1:8701', help: 'Speaks the Open Inference Protocol. Data owners’ browsers must reach it, and it must allow this origin (CORS).', wide: true },
+      {
+        path: 'model.dialect', label: 'It speaks', kind: 'choice', value: 'open-inference', wide: true,
+        options: [
+          ['open-inference', 'the Open Inference Protocol: fed-bbpt model-api, Triton, MLServer, OpenVINO'],
+          ['openai', 'OpenAI’s form: OpenAI, vLLM, llama.cpp, Ollama and many others'],
+          ['huggingface', 'Hugging Face’s inference tasks'],
+          ['on-device', 'nothing: an open model that runs in the data owners’ browsers'],
+        ],
+      },
+      { path: 'model.url', label: 'Address', kind: 'text', value: 'http://127.0.0.1:8701', help: 'Data owners’ browsers must reach it, and it must allow this origin (CORS). Of OpenAI’s form with its /v1; of a model in the browsers the folder where its file stands.', wide: true },
+      { path: 'model.openai.api', label: 'Route', kind: 'choice', value: 'chat', options: [['chat', 'chat completions'], ['completions', 'completions']], when: ['model.dialect', 'openai'] },
+      { path: 'model.openai.instruction', label: 'What it is told', kind: 'paragraph', value: '', help: 'Before the text, or with the picture: “Which digit is this? Answer with one digit.” The sentence for a label stays empty; what the model reads ends where its answer begins: {text} Topic:', when: ['model.dialect', 'openai'], wide: true },
+      { path: 'model.huggingface.task', label: 'Task', kind: 'choice', value: 'zero-shot-image-classification', texts: 'zero-shot-classification', options: [['zero-shot-image-classification', 'zero-shot image classification'], ['zero-shot-classification', 'zero-shot classification of texts'], ['text-classification', 'text classification'], ['fill-mask', 'fill mask']], when: ['model.dialect', 'huggingface'] },
+      { path: 'model.on_device.sha256', label: 'SHA-256 of its file', kind: 'text', value: '', help: 'Nothing else is run: sha256sum model.onnx', when: ['model.dialect', 'on-device'], wide: true },
+      { path: 'form.price', label: 'Calls cost money', kind: 'flag', value: 'false', formOnly: true, help: 'Each browser counts what its owner spends, shows it, and stops at the limit.', wide: true },
+      { path: 'model.price.currency', label: 'Currency', kind: 'text', value: 'USD', when: ['form.price', 'true'] },
+      { path: 'model.price.budget', label: 'One participant spends at most', kind: 'number', value: '1', when: ['form.price', 'true'] },
+      { path: 'model.price.per_call', label: 'Price of a call', kind: 'number', value: '0', when: ['form.price', 'true'] },
+      { path: 'model.price.per_million_input_tokens', label: 'Price of a million tokens sent', kind: 'number', value: '0', when: ['form.price', 'true'] },
+      { path: 'model.price.per_million_output_tokens', label: 'Price of a million tokens answered', kind: 'number', value: '0', when: ['form.price', 'true'] },
       { path: 'model.name', label: 'Model name', kind: 'text', value: 'printed-digits', texts: 'minilm' },
       ...images(
         { path: 'model.output.classes', label: 'Classes it answers with', kind: 'whole', value: '10' },
@@ -105,6 +126,7 @@ export const GROUPS: readonly Group[] = [
     more: true,
     fields: [
       ...images(
+        { path: 'model.input.encoding', label: 'Pictures go as', kind: 'choice', value: 'png', options: [['png', 'PNG: without loss'], ['jpeg', 'JPEG: smaller, but the model sees other pixels than the pattern has'], ['webp', 'WebP: without loss']], and: ['model.dialect', 'openai', 'huggingface'] },
         { path: 'model.input.name', label: 'Input tensor', kind: 'text', value: 'image' },
         { path: 'model.input.datatype', label: 'Its numbers', kind: 'choice', value: 'UINT8', options: [['UINT8', 'bytes, 0 to 255'], ['FP32', 'floating point']] },
         { path: 'model.input.layout', label: 'Its layout', kind: 'choice', value: 'nchw', options: [['nchw', 'channels, height, width'], ['nhwc', 'height, width, channels']] },

@@ -61,12 +61,23 @@ describe('the form’s task', () => {
       generator: { positions: 4 },
       optimizer: { draws: 20 },
     });
-    expect(Object.keys(task['model'] as object)).toEqual(['input', 'url', 'name', 'output']);
+    expect(Object.keys(task['model'] as object)).toEqual(['input', 'dialect', 'url', 'name', 'output']);
     expect(Object.keys(task['data'] as object)).toEqual(['labels', 'holdout']);
     expect((task['generator'] as { candidates: string[] }).candidates.slice(0, 2)).toEqual(['', 'news']);
     for (const gone of ['mapping', 'generator.kind', 'optimizer.kind', 'text.input', 'generator.place', 'model.input.height']) expect(task).not.toHaveProperty(gone);
     const masked = buildTask(FIELDS.values(), defaults({ ...isText, 'text.words': '', 'text.template': '', 'text.input': '{text} It was <mask>.' }));
     expect(masked['text']).toEqual({ input: '{text} It was <mask>.' });
+  });
+  it('has of a dialect only what is its own', () => {
+    const made = (over: Record<string, string>) => buildTask(FIELDS.values(), defaults(over)) as { model: Record<string, unknown>; text?: Record<string, unknown> };
+    const chat = made({ 'model.input.kind': 'text', 'model.dialect': 'openai', 'text.input': '{text} Topic:' });
+    expect(chat.model).toMatchObject({ dialect: 'openai', openai: { api: 'chat', instruction: '' } });
+    expect(chat.model['input']).toEqual({ kind: 'text' });
+    expect(chat.text).not.toHaveProperty('template');
+    expect(made({ 'model.dialect': 'huggingface' }).model).toMatchObject({ huggingface: { task: 'zero-shot-image-classification' }, input: { encoding: 'png' } });
+    expect(made({ 'model.dialect': 'on-device', 'model.on_device.sha256': 'ab' }).model).toMatchObject({ on_device: { sha256: 'ab' } });
+    expect(made({}).model).not.toHaveProperty('price');
+    expect(made({ 'form.price': 'true', 'model.price.per_call': '0.01' }).model['price']).toMatchObject({ currency: 'USD', budget: 1, per_call: 0.01 });
   });
   it('leaves out what does not apply', () => {
     const task = buildTask(FIELDS.values(), defaults({ 'generator.kind': 'frame', 'model.input.datatype': 'FP32' }));

@@ -63,10 +63,12 @@ export function valueFor(field: Field, isText: boolean, typed: string): string {
 
 /** Does this field's condition hold, and that of the field that it depends on? */
 export function applies(field: Field, valueOf: (path: string) => string): boolean {
-  if (field.when === undefined) return true;
-  const [path, ...values] = field.when;
-  const on = FIELDS.get(path);
-  return values.includes(valueOf(path)) && (on === undefined || applies(on, valueOf));
+  return [field.when, field.and].every((condition) => {
+    if (condition === undefined) return true;
+    const [path, ...values] = condition;
+    const on = FIELDS.get(path);
+    return values.includes(valueOf(path)) && (on === undefined || applies(on, valueOf));
+  });
 }
 
 /** The task: each field's value at its path. Fields whose condition does not hold are left out. */

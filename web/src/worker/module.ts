@@ -1,6 +1,7 @@
 /**
- * Which wasm module a federation needs: the one with secure sums, draws, texts, models on this device, learnt mappings and every generator is larger, and
- * only those whose task has one of them load it. The announced task decides, before either is loaded.
+ * Which wasm module a federation needs: the one with secure sums, draws, texts, models on this device, learnt mappings and every
+ * generator is larger, and only those whose task has one of them load it; larger still is the one that calls any model. The announced
+ * task decides, before any is loaded.
  */
 import init, * as plain from '../../wasm/client_wasm';
 import type { Session as LargerSession, TextLoader } from '../../wasm-full/client_wasm_full';
@@ -9,7 +10,7 @@ import { inputsOf, runsHere } from '../lib/inputs';
 import type { Post } from './host';
 import type { ToWorker } from './protocol';
 
-/** What both modules have. */
+/** What all modules have. */
 export type Module = typeof plain;
 /** Reads texts; the larger module has it. */
 export type TextLoaderClass = new (session: plain.Session) => TextLoader;
@@ -41,9 +42,9 @@ export async function choose(message: ToWorker & { type: 'open' }, post: Post): 
     await init();
     return { module: plain, detail, texts: undefined, onDevice: undefined };
   }
-  const larger = await import('../../wasm-full/client_wasm_full');
+  const larger = callsOtherwise(taskOf(detail)?.model ?? {}) ? await import('../../wasm-any/client_wasm_any') : await import('../../wasm-full/client_wasm_full');
   await larger.default();
-  // Two builds of one crate: the same classes, but of private fields, which TypeScript tells apart.
+  // Builds of one crate: the same classes, but of private fields, which TypeScript tells apart.
   const module = larger as unknown as Module & { TextLoader: TextLoaderClass };
   const task = taskOf(detail);
   const modelOf = (session: plain.Session) => (session as unknown as LargerSession).deviceModel();
@@ -69,13 +70,13 @@ function taskOf(detail: string): Announced | undefined {
   return (JSON.parse(detail) as { task?: Announced }).task;
 }
 
-/** Forms of images that only the larger module sends. */
+/** Forms of images that only the largest module sends. */
 const FORMS = ['colour', 'encoding', 'flat', 'json', 'quality', 'unbatched'];
 
 /** Is the model called in another way than by tensors over the Open Inference Protocol, free of charge? */
 function callsOtherwise(model: NonNullable<Announced['model']>): boolean {
   return (
-    (model.dialect ?? 'open-inference') !== 'open-inference' ||
+    !['open-inference', 'on-device'].includes(String(model.dialect ?? 'open-inference')) ||
     model.price !== undefined ||
     model.version !== undefined ||
     model.calls?.cache !== undefined ||
@@ -83,7 +84,10 @@ function callsOtherwise(model: NonNullable<Announced['model']>): boolean {
   );
 }
 
-/** Does the task of this `FederationDetail` have secure sums, draws, texts, another way of calling the model, a mapping to learn, or what only comes with further generators and optimisers? */
+/**
+ * Does the task of this `FederationDetail` have secure sums, draws, texts, a model on this device, another way of calling it, a mapping to
+ * learn, or what only comes with further generators and optimisers?
+ */
 export function needsLarger(detail: string): boolean {
   const task = taskOf(detail);
   return (
@@ -91,6 +95,7 @@ export function needsLarger(detail: string): boolean {
     (task?.federation?.active ?? 0) !== 0 ||
     inputsOf(task) === 'texts' ||
     callsOtherwise(task?.model ?? {}) ||
+    runsHere(task) ||
     task?.mapping?.kind === 'frequency' ||
     task?.mapping?.calibrate === true ||
     task?.optimizer?.kind === 'cma-es' ||

@@ -22,6 +22,7 @@ fn run(_: &Inputs) -> Result<Value> {
     Ok(json!({
         "wasm_gzip_bytes": sizes.wasm_gzip_bytes,
         "wasm_full_gzip_bytes": sizes.wasm_full_gzip_bytes,
+        "wasm_any_gzip_bytes": sizes.wasm_any_gzip_bytes,
         "wasm_on_device_gzip_bytes": sizes.wasm_on_device_gzip_bytes,
         "page_gzip_bytes": sizes.page_gzip_bytes,
         "ms_to_first_query": ms_to_first_query(),
@@ -45,6 +46,8 @@ pub struct Sizes {
     pub wasm_gzip_bytes: u64,
     /// The module that is loaded instead where a federation has secure sums, texts, or another than the default generator.
     pub wasm_full_gzip_bytes: u64,
+    /// The same of the one that calls any model.
+    pub wasm_any_gzip_bytes: u64,
     /// The module that is loaded besides where the model runs on the device.
     pub wasm_on_device_gzip_bytes: u64,
     /// Every file that the first load of the heaviest page fetches, the module among them.
@@ -78,6 +81,7 @@ pub fn measure() -> Result<Sizes> {
     Ok(Sizes {
         wasm_gzip_bytes: gzip::size(&wasm::module())?,
         wasm_full_gzip_bytes: gzip::size(&wasm::full_module())?,
+        wasm_any_gzip_bytes: gzip::size(&wasm::any_module())?,
         wasm_on_device_gzip_bytes: gzip::size(&wasm::on_device_module())?,
         page_gzip_bytes: heaviest,
     })

@@ -136,18 +136,11 @@ fn model(reader: &mut Reader<'_>, base: &Path) -> ModelArgs {
 
 /// A flag's fault, told of the setting: `--max-batch is 0` becomes `model[1]: max_batch is 0`.
 fn as_setting(place: &str, fault: &str) -> String {
-    let mut text = format!("{place}: ");
-    let mut rest = fault;
-    while let Some(at) = rest.find("--") {
-        let (before, flag) = rest.split_at(at);
-        let flag = &flag[2..];
-        let end = flag
-            .find(|c: char| !(c.is_ascii_lowercase() || c == '-'))
-            .unwrap_or(flag.len());
-        text.push_str(before);
-        text.push_str(&flag[..end].replace('-', "_"));
-        rest = &flag[end..];
-    }
-    text.push_str(rest);
-    text
+    // Whole words only: a path may hold dashes too.
+    let setting = |word: &str| match word.strip_prefix("--") {
+        Some(flag) => flag.replace('-', "_"),
+        None => word.to_owned(),
+    };
+    let words: Vec<String> = fault.split(' ').map(setting).collect();
+    format!("{place}: {}", words.join(" "))
 }

@@ -338,7 +338,7 @@ fn all_faults_of_a_file_are_reported_at_once() {
         name = "printed-digits"
         [[model]]
         [[model]]
-        model = "no/such.onnx"
+        model = "no/such--file.onnx"
         [[model]]
         model_dir = 3
         typo = true
@@ -352,6 +352,7 @@ fn all_faults_of_a_file_are_reported_at_once() {
         "other: is not a setting",
         "model[0]: max_batch is 0",
         "model[2].name: there is another",
+        "such--file.onnx cannot be read",
         "model[3]: model: ",
         "model[4].model_dir: must be a text",
         "model[4].typo: is not",

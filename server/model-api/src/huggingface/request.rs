@@ -1,6 +1,6 @@
 //! What is asked.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::bad;
 use crate::error::ApiError;
@@ -9,7 +9,7 @@ use crate::error::ApiError;
 #[derive(Default, Deserialize)]
 pub(super) struct Request {
     pub inputs: Inputs,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub parameters: Parameters,
     // Feature extraction's parameters stand at the root.
     normalize: Option<bool>,
@@ -42,6 +42,11 @@ pub(super) struct Parameters {
     pub targets: Option<Labels>,
     pub top_k: Option<usize>,
     pub function_to_apply: Option<String>,
+}
+
+/// Some clients send null for what they leave away.
+fn or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Parameters, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A list, or as older clients send it one text with commas.

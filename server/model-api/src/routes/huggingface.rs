@@ -37,12 +37,11 @@ async fn try_ask(
         })?),
     };
     let caller = caller(request);
-    let accept = {
-        let model = Arc::clone(&model);
-        move || huggingface::accept(&model, &caller, &body, task)
-    };
-    // Images are decoded and texts split into tokens.
-    let pending = body::parsed(true, accept).await?;
-    let scores = pending.reply.await.map_err(|_| ApiError::Lost)??;
-    Ok(HttpResponse::Ok().json(pending.form.answer(&model, &scores)))
+    let asked = Arc::clone(&model);
+    serving
+        .converse(
+            move || huggingface::accept(&asked, &caller, &body, task),
+            move |form, scores| form.answer(&model, scores),
+        )
+        .await
 }

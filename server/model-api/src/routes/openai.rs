@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::{Serving, answered, caller, find, resource};
 use crate::body;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Reply};
 use crate::error::{ApiError, Dialect};
 use crate::keys::Caller;
-use crate::openai::{self, Pending};
+use crate::openai::{self, Form};
 
 pub(super) fn register(app: &mut web::ServiceConfig) {
     app.service(resource("/v1/models").route(web::get().to(models)))
@@ -41,7 +41,7 @@ async fn model(request: HttpRequest, serving: web::Data<Serving>) -> HttpRespons
 }
 
 /// What reads a body and queues it.
-type Accept = fn(&Endpoint, &Caller, &[u8]) -> Result<Pending, ApiError>;
+type Accept = fn(&Endpoint, &Caller, &[u8]) -> Result<(Form, Reply), ApiError>;
 
 async fn chat(
     request: HttpRequest,
@@ -86,11 +86,11 @@ async fn ask(
         caller.asks(model.name());
         model
     };
-    let accept = {
-        let model = Arc::clone(&model);
-        move || accept(&model, &caller, &body)
-    };
-    let pending = body::parsed(true, accept).await?;
-    let scores = pending.reply.await.map_err(|_| ApiError::Lost)??;
-    Ok(HttpResponse::Ok().json(pending.form.answer(&model, &scores)))
+    let asked = Arc::clone(&model);
+    serving
+        .converse(
+            move || accept(&asked, &caller, &body),
+            move |form, scores| form.answer(&model, scores),
+        )
+        .await
 }

@@ -17,38 +17,51 @@ mod support;
 
 use support::Running;
 
-/// One thread, at most two images in a run and three in the queue.
+/// One model, `gated`.
 fn start() -> (Running, Gate) {
-    let (backend, gate) = gated();
-    let model = ModelInfo {
-        name: "gated".into(),
-        kind: "classifier",
-        input: "image".into(),
-        output: "first".into(),
-        layout: Layout::Nchw,
-        image: [2, 1, 1],
-        classes: 1,
-        labels: vec![],
-        template: None,
-        max_batch: 2,
-    };
-    let limits = Limits {
-        max_batch: 2,
-        max_queue: 3,
-        max_delay: Duration::ZERO,
-    };
+    let (running, [gate]) = start_all(["gated"]);
+    (running, gate)
+}
+
+/// Each with one thread, at most two images in a run and three in the queue.
+fn start_all<const N: usize>(names: [&'static str; N]) -> (Running, [Gate; N]) {
+    let (backends, gates): (Vec<_>, Vec<_>) = names.iter().map(|_| gated()).unzip();
     let running = Running::start(move |listener, stop| {
         let metrics = Metrics::new().unwrap();
-        let service = Service::Images(model, backend);
-        let of_model = metrics.model("gated", service.unit());
-        let endpoint = service.start(1, limits, of_model).unwrap();
-        let registry = Registry::single(endpoint, metrics.clone());
+        let endpoint = |(name, backend): (&str, _)| {
+            let info = ModelInfo {
+                name: name.into(),
+                kind: "classifier",
+                input: "image".into(),
+                output: "first".into(),
+                layout: Layout::Nchw,
+                image: [2, 1, 1],
+                classes: 1,
+                labels: vec![],
+                template: None,
+                max_batch: 2,
+            };
+            let limits = Limits {
+                max_batch: 2,
+                max_queue: 3,
+                max_delay: Duration::ZERO,
+            };
+            let service = Service::Images(info, backend);
+            let of_model = metrics.model(name, service.unit());
+            service.start(1, limits, of_model).unwrap()
+        };
+        let backends = backends.into_iter().map(|backend| backend as _);
+        let endpoints = names.into_iter().zip(backends).map(endpoint).collect();
+        let registry = Registry::started(endpoints, metrics.clone());
         let config = ModelApiConfig::default();
         serve(listener, config, registry, metrics, 1, async {
             let _ = stop.await;
         })
     });
-    (running, gate)
+    let Ok(gates) = gates.try_into() else {
+        panic!("one gate for each")
+    };
+    (running, gates)
 }
 
 fn body(firsts: &[u8]) -> Vec<u8> {
@@ -107,6 +120,30 @@ fn a_full_queue_says_when_to_come_again() {
             (200, &data)
         );
     }
+}
+
+#[test]
+fn one_models_full_queue_is_nobody_elses() {
+    let (running, [busy, idle]) = start_all(["busy", "idle"]);
+    let mut clients: Vec<_> = (0..3).map(|_| running.client()).collect();
+    let infer = |name: &str| format!("/v2/models/{name}/infer");
+    clients[0].send("POST", &infer("busy"), &[], &body(&[1]));
+    assert_eq!(busy.started.recv().unwrap(), 1);
+    clients[1].send("POST", &infer("busy"), &[], &body(&[2, 2]));
+    clients[2].send("POST", &infer("busy"), &[], &body(&[3]));
+    wait_for(&running, "model_api_queue_images{model=\"busy\"}", 3.0);
+    assert_eq!(running.post(&infer("busy"), &[], &body(&[4])).status, 503);
+    idle.permit.send(()).unwrap();
+    let answer = running.post(&infer("idle"), &[], &body(&[5]));
+    assert_eq!(answer.json()["outputs"][0]["data"], json!([5.0]));
+    for _ in 0..3 {
+        busy.permit.send(()).unwrap();
+    }
+    assert!(
+        clients
+            .iter_mut()
+            .all(|client| client.receive().status == 200)
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::future::Future;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -190,7 +190,13 @@ impl Client {
 
     fn fill(&mut self) {
         let mut chunk = [0; 65536];
-        let got = self.stream.read(&mut chunk).unwrap();
+        let got = loop {
+            match self.stream.read(&mut chunk) {
+                // By a signal that a test sends to the whole process.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result.unwrap(),
+            }
+        };
         assert!(
             got > 0,
             "the server closed the connection: {:?}",
