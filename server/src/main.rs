@@ -7,6 +7,7 @@ mod commands;
 mod data;
 mod participant;
 mod recipes;
+mod relay;
 mod simulate;
 mod task_source;
 
@@ -30,6 +31,8 @@ enum Command {
     Serve(Box<aggregator::ServeArgs>),
     /// Run a model API over an image classifier or a text model in ONNX.
     ModelApi(Box<model_api::ModelApiArgs>),
+    /// Ask a model API for a page that it refuses, with a key that the page never sees.
+    Relay(Box<commands::relay::RelayArgs>),
     /// Run everything at once on this machine, with built-in owners.
     Demo(commands::demo::DemoArgs),
     /// Take part in a federation without a browser.
@@ -47,6 +50,9 @@ enum Command {
     /// Create, list, inspect and close federations.
     Federation(commands::federation::FederationArgs),
 }
+
+/// What the relay logs: what it says itself, and nothing of the libraries under it.
+const RELAY_LOG: &str = "off,fed_bbpt::relay=info";
 
 /// How a command ended badly.
 pub enum Failure {
@@ -73,10 +79,10 @@ impl Failure {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = [
-        if matches!(cli.command, Command::Demo(_)) {
-            "warn"
-        } else {
-            "warn,aggregator=info,model_api=info"
+        match cli.command {
+            Command::Demo(_) => "warn",
+            Command::Relay(_) => RELAY_LOG,
+            _ => "warn,aggregator=info,model_api=info",
         },
         "info",
         "debug",
@@ -84,16 +90,19 @@ fn main() -> ExitCode {
     ][usize::from(cli.verbose.min(3))];
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
+        .with_env_filter(match cli.command {
+            // Whatever is asked for: others' logs of a request may hold its address, and with it the token.
+            Command::Relay(_) => tracing_subscriber::EnvFilter::new(RELAY_LOG),
+            _ => tracing_subscriber::EnvFilter::try_from_default_env()
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level)),
-        )
+        })
         .init();
     // Fails only if a provider was installed before, and nobody did.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = match cli.command {
         Command::Serve(args) => commands::serve::serve(*args),
         Command::ModelApi(args) => commands::serve::model_api(*args),
+        Command::Relay(args) => commands::relay::run(*args),
         Command::Demo(args) => commands::demo::run(&args),
         Command::Join(args) => commands::join::run(args),
         Command::Simulate(args) => commands::simulate::run(&args),

@@ -1,4 +1,6 @@
 #!/usr/bin/env python3
+# requirements: triton
+# model-api:
 """The unmodified `tritonclient[http]` drives a running `fed-bbpt model-api`.
 
     python open_inference.py --url http://127.0.0.1:8701

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# requirements: triton
 # model-api: --model-dir server/model-api/tests/text/encoder --name words
 """The unmodified `tritonclient[http]` drives a running `fed-bbpt model-api` that serves texts.
 
@@ -44,7 +45,10 @@ class Api:
 def the_metadata_describe_texts(api):
     metadata = api.client.get_model_metadata(api.model)
     inputs = {each["name"]: (each["datatype"], each["shape"]) for each in metadata["inputs"]}
-    assert inputs == dict.fromkeys(["text", "labels", "template"], ("BYTES", [-1])), inputs
+    texts = {name: inputs[name] for name in ("text", "labels", "template")}
+    assert texts == dict.fromkeys(texts, ("BYTES", [-1])), inputs
+    # Soft prompts, which no request needs.
+    assert inputs.keys() - texts.keys() == {"prompt_embeddings", "text_prompt", "template_prompt"}, inputs
     assert metadata["outputs"][0]["shape"] == [-1, -1]
 
 

@@ -204,18 +204,11 @@ fn the_log_has_one_line_for_a_request_and_no_secrets_and_the_end_is_orderly() {
     process.line("the other request", |line| {
         line.contains("404").then_some(())
     });
-    let pid = process.id().to_string();
-    let signal = |name: &str| {
-        let done = std::process::Command::new("kill")
-            .args([name, &pid])
-            .status();
-        assert!(done.unwrap().success());
-    };
-    signal("-HUP");
+    process.signal("-HUP");
     process.line("the reload", |line| {
         line.contains("read again").then_some(())
     });
-    signal("-TERM");
+    process.signal("-TERM");
     let (code, said) = process.end();
     assert_eq!(code, Some(0), "{said:?}");
     let said = said.join("\n");

@@ -41,6 +41,7 @@ fn command(arguments: &[&str]) -> Command {
         "http_proxy",
         "HTTP_PROXY",
         "FED_BBPT_MODEL_API_KEY",
+        "FED_BBPT_MODEL_KEY",
     ] {
         command.env_remove(name);
     }
@@ -175,10 +176,19 @@ impl Process {
         }
     }
 
-    /// Its number, for signals.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// Sends it a signal: `-TERM`, as a service manager does, or `-HUP`.
+    ///
+    /// # Panics
+    /// If it is not ours to tell.
+    #[cfg(unix)]
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([name, &self.child.id().to_string()])
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "it cannot be told"
+        );
     }
 
     /// SIGKILL: no chance to tidy up.

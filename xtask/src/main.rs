@@ -46,7 +46,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Recomputes a figure that README or docs show; lists the figures when none is named.
     Figures(figures::Arguments),
-    /// Drives `fed-bbpt model-api` with third-party clients from PyPI (needs python3 and the network).
+    /// Drives our model API with third-party clients, and third-party servers with our client: from PyPI (needs
+    /// python3, the network, and for llama-cpp-python a C++ compiler).
     Interop(interop::Arguments),
 }
 

@@ -11,6 +11,15 @@ use crate::workspace::target;
 /// Makes `target/NAME` a Python environment with these packages, each with its version, unless it is one already;
 /// gives its python.
 pub fn environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    environment_with(name, packages, &[])
+}
+
+/// The same, with variables for what has to be compiled.
+pub fn environment_with(
+    name: &str,
+    packages: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<PathBuf> {
     let folder = target().join(name);
     let python = folder.join(if cfg!(windows) {
         "Scripts/python.exe"
@@ -41,7 +50,8 @@ pub fn environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
             Command::new(&python)
                 .args(["-m", "pip", "install", "--quiet"])
                 .arg("--disable-pip-version-check")
-                .args(packages),
+                .args(packages)
+                .envs(variables.iter().copied()),
         )
     })?;
     std::fs::write(stamp, wanted)?;

@@ -8,6 +8,7 @@ pub mod export;
 pub mod federation;
 pub mod join;
 pub mod recipes;
+pub mod relay;
 pub mod serve;
 pub mod simulate;
 

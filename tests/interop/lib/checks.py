@@ -20,16 +20,20 @@ def run(description, api, model):
     parser.add_argument("--url", required=True)
     parser.add_argument("--model", default=model)
     arguments = parser.parse_args()
-    opened = api(arguments.url, arguments.model)
+    report(api(arguments.url, arguments.model))
+
+
+def report(opened):
+    """Runs all that are marked with `opened`, and ends the process."""
     failed = 0
     for function in CHECKS:
         name = function.__name__.replace("_", " ")
         try:
             function(opened)
-            print(f"ok      {name}")
+            print(f"ok      {name}", flush=True)
         except Exception:
             failed += 1
-            print(f"FAILED  {name}")
+            print(f"FAILED  {name}", flush=True)
             traceback.print_exc()
     print(f"{len(CHECKS) - failed} passed, {failed} failed")
     sys.exit(1 if failed else 0)

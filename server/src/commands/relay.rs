@@ -1,0 +1,83 @@
+//! `fed-bbpt relay`: asks a model API for a page that it refuses.
+
+use super::{block_on, interrupted, say};
+use crate::Failure;
+use crate::relay::upstream::Upstream;
+use crate::relay::{Origin, Relay, Settings, key, listen, serve};
+use clap::Args;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+/// What `fed-bbpt relay` takes.
+#[derive(Args)]
+pub struct RelayArgs {
+    /// The model API's base address, as the page would need it: https://api.example.com/v1
+    #[arg(long, value_name = "URL")]
+    upstream: String,
+    /// The environment variable that holds the key.
+    #[arg(long, value_name = "NAME", default_value = "FED_BBPT_MODEL_KEY")]
+    key_env: String,
+    /// Take the key from the operating system's keyring instead: the entry NAME of `fed-bbpt`.
+    #[arg(long, value_name = "NAME", conflicts_with = "key_env")]
+    keyring: Option<String>,
+    /// The upstream needs no key.
+    #[arg(long, conflicts_with_all = ["key_env", "keyring", "key_header"])]
+    no_key: bool,
+    /// Put the key into this header, as it is [default: Authorization, as `Bearer KEY`].
+    #[arg(long, value_name = "NAME")]
+    key_header: Option<String>,
+    /// The page that may ask, as its origin: http://127.0.0.1:8700 [default: the first that knows the address].
+    #[arg(long, value_name = "ORIGIN", value_parser = Origin::parse)]
+    allow_origin: Option<Origin>,
+    /// Where to listen: an address of this machine only.
+    #[arg(long, default_value = "127.0.0.1:8702", value_parser = listen::loopback)]
+    listen: SocketAddr,
+    /// Most bytes of a body, in each direction.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    max_body: u64,
+    /// Longest wait for the upstream, and for each piece of a body.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+    /// Send key and inputs without TLS, to an upstream that is not this machine.
+    #[arg(long)]
+    allow_plain_http: bool,
+}
+
+/// The relay until Ctrl-C.
+pub fn run(args: RelayArgs) -> Result<(), Failure> {
+    let upstream = Upstream::parse(&args.upstream, args.allow_plain_http)
+        .map_err(|fault| Failure::usage(format!("--upstream: {fault}")))?;
+    let key = match (&args.keyring, args.no_key) {
+        (_, true) => None,
+        (Some(name), _) => Some(key::from_keyring(name)),
+        (None, _) => Some(key::from_environment(&args.key_env)),
+    };
+    let key = key.transpose().map_err(Failure::usage)?;
+    let key = key
+        .map(|key| key::header(&key, args.key_header.as_deref()).map(|header| (key, header)))
+        .transpose()
+        .map_err(Failure::usage)?;
+    let listener = TcpListener::bind(args.listen).map_err(|e| {
+        Failure::failed(format!(
+            "cannot listen on {}: {e}; choose another with --listen",
+            args.listen
+        ))
+    })?;
+    let address = listener.local_addr().map_err(Failure::failed)?;
+    let page = match &args.allow_origin {
+        Some(page) => page.as_str().to_owned(),
+        None => "the first page that uses it".to_owned(),
+    };
+    let name = upstream.address().to_owned();
+    let settings = Settings {
+        upstream,
+        key,
+        page: args.allow_origin,
+        max_body: args.max_body,
+        patience: Duration::from_secs(args.timeout),
+    };
+    let relay = Relay::new(settings, address).map_err(Failure::failed)?;
+    say(&format!("relay to {name} for {page}"));
+    say(&format!("the model's address on the page: {}", relay.url()));
+    block_on(serve(listener, relay, interrupted()))?.map_err(Failure::failed)
+}

@@ -1,0 +1,167 @@
+//! The upstream's key: where it comes from, and the header that carries it.
+
+use aggregator::Secret;
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+
+/// What the entry's application is called in the system's keyring; the name that the person gives is its user.
+pub const SERVICE: &str = "fed-bbpt";
+
+/// Headers that are no place for a key: they decide how the message is read, or are set by others.
+const NOT_FOR_KEYS: [&str; 13] = [
+    "accept",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "inference-header-content-length",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The environment has no such variable.
+    #[error(
+        "{0} is not set: put the key into it, name another variable with --key-env, take it from the keyring with \
+         --keyring NAME, or say --no-key"
+    )]
+    NotSet(String),
+    /// The keyring says no.
+    #[error(
+        "the keyring gives no key for `{name}` of `{SERVICE}`: {cause}; store it there first (see docs/relay.md), or \
+         use --key-env"
+    )]
+    Keyring {
+        /// The entry.
+        name: String,
+        /// Why.
+        cause: keyring::Error,
+    },
+    /// What was found cannot travel in a header.
+    #[error(
+        "the key is empty or holds characters that no key has (spaces, line breaks, letters beyond ASCII)"
+    )]
+    Malformed,
+    /// `--key-header`.
+    #[error("`{0}` is not a header that can carry a key")]
+    Header(String),
+}
+
+/// The key from the environment variable `name`.
+///
+/// # Errors
+/// It is not set, or is no key.
+pub fn from_environment(name: &str) -> Result<Secret, KeyError> {
+    let text = std::env::var(name).map_err(|_| KeyError::NotSet(name.to_owned()))?;
+    checked(&text)
+}
+
+/// The key that the system's keyring holds for `name`.
+///
+/// # Errors
+/// There is no keyring, it is locked, or it has no such entry; or what it has is no key.
+pub fn from_keyring(name: &str) -> Result<Secret, KeyError> {
+    let failed = |cause| KeyError::Keyring {
+        name: name.to_owned(),
+        cause,
+    };
+    // The status says why there is no store; the entry alone would only say that there is none.
+    if let Err(cause) = keyring::Entry::store_status() {
+        return Err(failed(keyring::Error::NoStorageAccess(
+            cause.to_string().into(),
+        )));
+    }
+    let entry = keyring::Entry::new(SERVICE, name).map_err(failed)?;
+    checked(&entry.get_password().map_err(failed)?)
+}
+
+/// Files and prompts leave line breaks behind; nothing else is forgiven.
+fn checked(text: &str) -> Result<Secret, KeyError> {
+    let key = text.trim_end_matches(['\r', '\n']);
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(KeyError::Malformed);
+    }
+    Ok(Secret::new(key))
+}
+
+/// The header with the key: `Authorization: Bearer KEY`, or `NAME: KEY`. Marked as sensitive: nothing prints it.
+///
+/// # Errors
+/// The name is none, or belongs to something else.
+pub fn header(key: &Secret, name: Option<&str>) -> Result<(HeaderName, HeaderValue), KeyError> {
+    let (name, value) = match name {
+        None => (AUTHORIZATION, format!("Bearer {}", key.reveal())),
+        Some(text) => {
+            let name = HeaderName::from_bytes(text.as_bytes())
+                .ok()
+                .filter(|name| !NOT_FOR_KEYS.contains(&name.as_str()))
+                .ok_or_else(|| KeyError::Header(text.to_owned()))?;
+            (name, key.reveal().to_owned())
+        }
+    };
+    let mut value = HeaderValue::from_str(&value).map_err(|_| KeyError::Malformed)?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_word() {
+        assert_eq!(checked("sk-abc\r\n").unwrap().reveal(), "sk-abc");
+        for bad in [
+            "",
+            "\n",
+            "a b",
+            "a\nb",
+            "a\r\nx-evil: 1",
+            "schlüssel",
+            "a\0",
+        ] {
+            assert!(matches!(checked(bad), Err(KeyError::Malformed)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_header_does_not_show_it() {
+        let key = Secret::new("sk-abc");
+        let (name, value) = header(&key, None).unwrap();
+        assert_eq!(
+            (name.as_str(), value.as_bytes()),
+            ("authorization", &b"Bearer sk-abc"[..])
+        );
+        assert!(!format!("{value:?}").contains("sk-abc"));
+        let (name, value) = header(&key, Some("X-Api-Key")).unwrap();
+        assert_eq!(
+            (name.as_str(), value.as_bytes()),
+            ("x-api-key", &b"sk-abc"[..])
+        );
+        for bad in [
+            "",
+            "a b",
+            "Host",
+            "content-length",
+            "Transfer-Encoding",
+            "x:y",
+        ] {
+            assert!(
+                matches!(header(&key, Some(bad)), Err(KeyError::Header(_))),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_set_is_named() {
+        let error = from_environment("FED_BBPT_NO_SUCH_VARIABLE").unwrap_err();
+        assert!(error.to_string().contains("FED_BBPT_NO_SUCH_VARIABLE"));
+    }
+}

@@ -1,0 +1,98 @@
+//! What the relay says itself, instead of passing an answer on.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde_json::json;
+use std::time::Duration;
+
+/// Why a request is not passed on, or its answer not passed back. The texts reach the page (where it may read them)
+/// and the log; none repeats what the request held.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// `Host` is missing, twice there, or another's.
+    #[error("this machine was called by a name that is not its own")]
+    Host,
+    /// The path.
+    #[error("{0}")]
+    Target(&'static str),
+    /// No token, or a wrong one.
+    #[error(
+        "there is no such address; enter the whole address that the relay printed when it started (each start has a new one)"
+    )]
+    Token,
+    /// No `Origin`: not a page, or one of this relay's own origin.
+    #[error("only a page may ask: the request has no Origin header")]
+    NoOrigin,
+    /// Another page than the relay is bound to.
+    #[error(
+        "the relay serves another page; start it again for this one, with --allow-origin and the page's origin"
+    )]
+    OtherOrigin,
+    /// Neither GET nor POST.
+    #[error("only GET and POST are passed on")]
+    Method,
+    /// A header that must not be there, or not so.
+    #[error("the header {0} cannot be passed on")]
+    Header(&'static str),
+    /// The request's body.
+    #[error(
+        "the request's body is larger than {0} bytes; send smaller batches, or start the relay with a larger --max-body"
+    )]
+    TooLarge(u64),
+    /// The request's body stopped coming.
+    #[error("the request's body did not come within {0:?}")]
+    Slow(Duration),
+    /// The request's body broke off.
+    #[error("the request's body broke off")]
+    Broken,
+    /// No connection, or a broken one.
+    #[error("the upstream does not answer: {0}")]
+    Unreachable(String),
+    /// Nothing within the time.
+    #[error(
+        "the upstream did not answer within {0:?}; start the relay with a larger --timeout if that is normal"
+    )]
+    Late(Duration),
+    /// A 3xx.
+    #[error(
+        "the upstream sends to another address ({0}), which the relay does not follow; if it is right, start the relay with it as --upstream"
+    )]
+    Redirected(String),
+    /// The answer's body.
+    #[error(
+        "the upstream's answer is larger than {0} bytes; start the relay with a larger --max-body if that is right"
+    )]
+    AnswerTooLarge(u64),
+    /// An encoding that was not asked for, in which the key could not be hidden.
+    #[error("the upstream's answer is compressed, though that was not asked for")]
+    Compressed,
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Host => StatusCode::MISDIRECTED_REQUEST,
+            Self::Target(_) | Self::Header(_) | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Token => StatusCode::NOT_FOUND,
+            Self::NoOrigin | Self::OtherOrigin => StatusCode::FORBIDDEN,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Unreachable(_)
+            | Self::Redirected(_)
+            | Self::AnswerTooLarge(_)
+            | Self::Compressed => StatusCode::BAD_GATEWAY,
+            Self::Late(_) => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The answer, without CORS headers.
+    pub fn response(&self) -> HttpResponseBuilder {
+        HttpResponse::build(self.status())
+    }
+
+    /// The answer's body, in the form of the protocols' own errors.
+    pub fn body(&self) -> serde_json::Value {
+        json!({ "error": format!("relay: {self}") })
+    }
+}

@@ -1,0 +1,97 @@
+"""Somebody else's server, started here, and our client that asks it."""
+
+import argparse
+import json
+import pathlib
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+READY_WITHIN = 120
+
+
+def arguments(description):
+    """What `cargo xtask interop` gives a script that drives our client."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--fed-bbpt", type=pathlib.Path, required=True, help="our binary")
+    parser.add_argument("--scratch", type=pathlib.Path, required=True, help="a folder for whatever is written")
+    return parser.parse_args()
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Server:
+    """A running server; ended with the `with` block."""
+
+    def __init__(self, command, url, ready, log, **more):
+        self.url, self.log = url, pathlib.Path(log)
+        with open(self.log, "wb") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, **more)
+        deadline = time.monotonic() + READY_WITHIN
+        while not self._answers(ready):
+            # Another program's start gives no event to wait for.
+            time.sleep(0.1)
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.end()
+                raise RuntimeError(f"{command[0]} did not come up:\n{self.log.read_text()[-2000:]}")
+
+    def _answers(self, path):
+        try:
+            return urllib.request.urlopen(self.url + path, timeout=2).status == 200
+        except OSError:
+            return False
+
+    def end(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+
+def ask(url, body=None, headers=()):
+    """Status and body (as JSON where it is) of a GET, or of a POST of `body`."""
+    data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json", **dict(headers)})
+    try:
+        answer = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        answer = error
+    text = answer.read()
+    try:
+        return answer.status, json.loads(text)
+    except ValueError:
+        return answer.status, text.decode(errors="replace")
+
+
+class Client:
+    """Our own client, as a process."""
+
+    def __init__(self, fed_bbpt, scratch):
+        self.fed_bbpt, self.scratch = fed_bbpt, scratch
+
+    def simulate(self, name, task, *more):
+        """The report of `fed-bbpt simulate` with a task file of that text. It must succeed."""
+        ended = self.try_simulate(name, task, *more)
+        if ended.returncode != 0:
+            raise AssertionError(f"fed-bbpt simulate ended with {ended.returncode}: {ended.stderr}")
+        return json.loads(ended.stdout)
+
+    def try_simulate(self, name, task, *more):
+        path = self.scratch / f"{name}.toml"
+        path.write_text(task)
+        command = [self.fed_bbpt, "simulate", "--task", path, "--json", *more]
+        return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=600)
