@@ -59,11 +59,21 @@ fn command(arguments: &[&str]) -> Command {
 /// If it cannot be started.
 #[must_use]
 pub fn run(arguments: &[&str]) -> Ended {
+    run_with(arguments, &[])
+}
+
+/// The same with variables in its environment.
+///
+/// # Panics
+/// If it cannot be started.
+#[must_use]
+pub fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
     let Output {
         status,
         stdout,
         stderr,
     } = command(arguments)
+        .envs(environment.iter().copied())
         .output()
         .expect("fed-bbpt can be started");
     Ended {
@@ -198,6 +208,20 @@ impl Process {
     pub fn kill(mut self) {
         self.child.kill().expect("the process can be killed");
         self.child.wait().expect("it was running");
+    }
+
+    /// SIGKILL; gives all that was said.
+    ///
+    /// # Panics
+    /// If it is not ours to kill.
+    #[must_use]
+    pub fn killed(mut self) -> Vec<String> {
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("it was running");
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.said.push(line);
+        }
+        std::mem::take(&mut self.said)
     }
 
     /// Waits for its end; gives the exit code and all that was said.

@@ -5,7 +5,10 @@
 
 mod aggregator;
 mod ask_ahead;
+mod browser;
 mod byzantine;
+mod client_throughput;
+mod dialects;
 mod digits;
 mod dropouts;
 mod epsilon;
@@ -59,6 +62,8 @@ const FIGURES: &[Figure] = &[
     aggregator::FIGURE,
     sizes::FIGURE,
     memory::FIGURE,
+    dialects::FIGURE,
+    client_throughput::FIGURE,
 ];
 
 /// One figure that can be recomputed.

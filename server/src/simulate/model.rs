@@ -123,7 +123,9 @@ impl Model {
                 path: path.to_owned(),
                 cause,
             })?,
-            None if task.model.name == "printed-digits" => PRINTED_DIGITS.to_vec(),
+            None if task.model.name == "printed-digits" && !task.model.own.sends_files() => {
+                PRINTED_DIGITS.to_vec()
+            }
             None => return Self::remote(task, key),
         };
         let range: PixelRange = range.parse().map_err(ModelError::Range)?;

@@ -1,7 +1,7 @@
 /** The aggregator and the model API that all tests of one Playwright worker share, and federations on them. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -154,6 +154,12 @@ export class House {
     const { stdout } = await run(FED_BBPT, args, { env: { ...process.env, FED_BBPT_ADMIN_TOKEN: ADMIN_TOKEN } });
     const { federation, invite } = JSON.parse(stdout) as { federation: string; invite: string };
     return { id: federation, link: `${this.aggregator}/f/${federation}/#invite=${invite}` };
+  }
+
+  /** Every file that the aggregator has written. */
+  async stored(): Promise<Buffer[]> {
+    const names = (await readdir(this.folder)).filter((name) => name.startsWith('tests.sqlite'));
+    return Promise.all(names.map((name) => readFile(join(this.folder, name))));
   }
 
   async detail(id: string): Promise<Detail> {

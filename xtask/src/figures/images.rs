@@ -207,10 +207,11 @@ fn clean(bench: &Bench, task: &str, data: &Path, model: &Path, cut: &[&str]) -> 
         );
         for (key, setting) in SETTINGS {
             let outcome = outcome(&report, setting)?;
-            row.insert(
-                key.to_owned(),
-                json!(rounded(number(outcome, "test_accuracy")?)),
-            );
+            let last = number(outcome, "test_accuracy")?;
+            // What the held-out examples say is to be kept: the unprompted model, where the prompt is no better.
+            let kept = outcome["chosen"]["test_accuracy"].as_f64();
+            row.insert(key.to_owned(), json!(rounded(kept.unwrap_or(last))));
+            row.insert(format!("{key}_last"), json!(rounded(last)));
         }
         let federated = outcome(&report, "federated")?;
         row.insert(

@@ -1,0 +1,101 @@
+//! A model API in OpenAI's form whose log-probabilities a person can follow: a label word that stands in the prompt is
+//! likely, and more so after the word "good". It wants a key, and counts what it is asked.
+
+use crate::http::{self, Asked};
+use serde_json::{Value, json};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The key that it wants.
+pub const KEY: &str = "sk-toy-0123456789abcdef";
+
+/// The words that it knows.
+const WORDS: [&str; 3] = ["world", "sport", "money"];
+
+/// What it was asked so far.
+#[derive(Clone, Default)]
+pub struct Heard(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Heard {
+    /// The bodies of all requests that were answered.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Starts the server, whose thread ends with the test's process: where it listens, and what it hears.
+///
+/// # Panics
+/// If no port is free.
+#[must_use]
+pub fn start() -> (String, Heard) {
+    let heard = Heard::default();
+    let hears = heard.clone();
+    (http::listen(move |stream| serve(stream, &hears)), heard)
+}
+
+fn serve(mut stream: TcpStream, heard: &Heard) -> std::io::Result<()> {
+    let Asked {
+        head,
+        headers,
+        body,
+        ..
+    } = http::read(&stream)?;
+    let bearer = format!("authorization: bearer {KEY}");
+    let (status, answer) = if !headers.contains(&bearer) {
+        let error = json!({ "message": "Incorrect API key provided", "code": "invalid_api_key" });
+        (401, json!({ "error": error }))
+    } else if head.starts_with("GET /v1/models ") {
+        (200, json!({ "object": "list", "data": [{ "id": "toy" }] }))
+    } else if head.starts_with("POST /v1/chat/completions ") {
+        match serde_json::from_slice(&body) {
+            Ok(asked) => {
+                heard
+                    .0
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(body);
+                (200, chat(&asked))
+            }
+            Err(_) => (400, json!({ "error": { "message": "not JSON" } })),
+        }
+    } else {
+        (404, json!({ "detail": "Not Found" }))
+    };
+    let body = answer.to_string();
+    http::write(
+        &mut stream,
+        status,
+        "content-type: application/json\r\n",
+        body.as_bytes(),
+    )
+}
+
+fn chat(asked: &Value) -> Value {
+    let text = asked["messages"][0]["content"].as_str().unwrap_or_default();
+    let strength = if text.contains("good") { 6.0 } else { 0.3 };
+    let logits = WORDS.map(|word| {
+        if text.contains(word) {
+            strength
+        } else {
+            0.0_f64
+        }
+    });
+    let sum = logits.iter().map(|l| l.exp()).sum::<f64>();
+    let top: Vec<Value> = WORDS
+        .iter()
+        .zip(logits)
+        .map(|(word, l)| json!({ "token": format!(" {word}"), "logprob": l - sum.ln(), "bytes": null }))
+        .collect();
+    let place =
+        json!({ "token": top[0]["token"], "logprob": top[0]["logprob"], "top_logprobs": top });
+    json!({
+        "object": "chat.completion",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": "…" }, "logprobs": { "content": [place] } }],
+        "usage": { "prompt_tokens": text.split(' ').count(), "completion_tokens": 1 },
+    })
+}
