@@ -16,6 +16,7 @@ mod federation_rules;
 mod images;
 mod instructions;
 mod memory;
+mod model_api_throughput;
 mod norm;
 mod optimisers;
 mod plot;
@@ -60,6 +61,7 @@ const FIGURES: &[Figure] = &[
     soft::FIGURE,
     rloo_vs_bdpl::FIGURE,
     aggregator::FIGURE,
+    model_api_throughput::FIGURE,
     sizes::FIGURE,
     memory::FIGURE,
     dialects::FIGURE,

@@ -6,7 +6,7 @@ use std::future::Future;
 #[cfg(any(feature = "dialects", feature = "on-device"))]
 use futures::future::Either;
 #[cfg(feature = "dialects")]
-use shared::calls::cache::Cache;
+use shared::calls::cache::{Asked, Cache};
 use shared::calls::pace::{Pace, Ticket};
 #[cfg(feature = "dialects")]
 use shared::calls::tally::Tally;
@@ -24,6 +24,8 @@ use super::http::{self, Answer, Call, NoAnswer};
 #[cfg(feature = "on-device")]
 use super::on_device;
 use super::report::{Place, Trouble};
+#[cfg(feature = "dialects")]
+use super::timer::Signal;
 use super::timer::{back_off, now, sleep};
 #[cfg(feature = "dialects")]
 use shared::model_api::Usage;
@@ -136,7 +138,23 @@ struct Paid {
     tally: Cell<Tally>,
     /// Nothing where no answers are kept.
     cache: Option<RefCell<Cache>>,
+    /// What was under way has ended, one way or the other.
+    ended: Signal,
     classes: usize,
+}
+
+/// Inputs under way that others may wait for, as long as this lives; given up where no answer came.
+#[cfg(feature = "dialects")]
+struct UnderWay<'a>(&'a Paid, shared::calls::cache::Ticket);
+
+#[cfg(feature = "dialects")]
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(cache) = &self.0.cache {
+            cache.borrow_mut().give_up(&self.1);
+        }
+        self.0.ended.raise();
+    }
 }
 
 /// A request under way, as long as this lives: one that is dropped is none any more.
@@ -184,6 +202,7 @@ impl ModelApi {
                     0 => None,
                     most => Some(RefCell::new(Cache::new(most as usize))),
                 },
+                ended: Signal::default(),
                 classes: task.model.output.classes,
             },
             sent: Cell::new(0),
@@ -267,7 +286,7 @@ impl ModelApi {
         #[cfg(feature = "dialects")]
         if self.paid.cache.is_some() {
             let bytes = images.to_vec();
-            return Either::Left(self.ask_new(&Queries::Images { bytes, count }));
+            return Either::Left(self.ask_new(Queries::Images { bytes, count }));
         }
         let answer = self.ask_with(self.speech.infer_request(images, count), count);
         #[cfg(feature = "dialects")]
@@ -295,7 +314,7 @@ impl ModelApi {
     ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
         #[cfg(feature = "dialects")]
         if self.paid.cache.is_some() {
-            return Either::Left(self.ask_new(&Queries::Texts(queries.clone())));
+            return Either::Left(self.ask_new(Queries::Texts(queries.clone())));
         }
         let answer = self.ask_with(self.texts_request(queries), queries.texts.len());
         #[cfg(feature = "dialects")]
@@ -326,19 +345,52 @@ impl ModelApi {
         }
     }
 
-    /// Asks only what is not known yet.
+    /// Asks only what is not known yet, and not what is being asked already.
     #[cfg(feature = "dialects")]
     fn ask_new<'a>(
         &'a self,
-        queries: &Queries,
+        queries: Queries,
     ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
-        let asked = self
-            .paid
-            .cache
-            .as_ref()
-            .map(|cache| cache.borrow().split(queries));
-        let missing = asked.as_ref().and_then(|asked| asked.missing.as_ref());
-        let answer = missing.map(|missing| {
+        // At once, where nobody else is asking the same.
+        let mut first = self.split(&queries);
+        async move {
+            let (asked, under_way, answer) = loop {
+                let ended = self.paid.ended.wait();
+                match first.take().or_else(|| self.split(&queries)) {
+                    Some(found) => break found,
+                    None => ended.await,
+                }
+            };
+            let answer = match answer {
+                Some(answer) => Some(answer.await?),
+                None => None,
+            };
+            let joined = match &self.paid.cache {
+                Some(cache) => {
+                    let classes = self.paid.classes;
+                    cache.borrow_mut().join(asked, answer.as_ref(), classes)
+                }
+                None => Scores::new(1, Vec::new()),
+            };
+            drop(under_way);
+            joined.map_err(|error| self.api_trouble(&error))
+        }
+    }
+
+    /// What is not known of some queries, and the answer to that, which is asked for at once.
+    #[cfg(feature = "dialects")]
+    #[allow(clippy::type_complexity)] // The future has no name.
+    fn split<'a>(
+        &'a self,
+        queries: &Queries,
+    ) -> Option<(
+        Asked,
+        UnderWay<'a>,
+        Option<impl Future<Output = Result<Scores, Trouble>> + use<'a>>,
+    )> {
+        let asked = self.paid.cache.as_ref()?.borrow_mut().split(queries)?;
+        let under_way = UnderWay(&self.paid, asked.ticket());
+        let answer = asked.missing.as_ref().map(|missing| {
             let request = match missing {
                 Queries::Images { bytes, count } => self.speech.infer_request(bytes, *count),
                 #[cfg(feature = "texts")]
@@ -348,20 +400,7 @@ impl ModelApi {
             };
             self.ask_with(request, missing.count())
         });
-        async move {
-            let answer = match answer {
-                Some(answer) => Some(answer.await?),
-                None => None,
-            };
-            let joined = match (&self.paid.cache, asked) {
-                (Some(cache), Some(asked)) => {
-                    let classes = self.paid.classes;
-                    cache.borrow_mut().join(asked, answer.as_ref(), classes)
-                }
-                _ => Scores::new(1, Vec::new()),
-            };
-            joined.map_err(|error| self.api_trouble(&error))
-        }
+        Some((asked, under_way, answer))
     }
 
     fn ask_with<'a>(

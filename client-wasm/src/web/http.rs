@@ -78,7 +78,10 @@ pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> +
     let init = web_sys::RequestInit::new();
     init.set_method(call.method);
     init.set_credentials(web_sys::RequestCredentials::Omit);
-    init.set_cache(web_sys::RequestCache::NoStore);
+    if call.body.is_none() {
+        // Answers to POST are not kept anyway, and Chromium would ask for leave (CORS preflight) before each one again.
+        init.set_cache(web_sys::RequestCache::NoStore);
+    }
     // The address of the page names the federation: nobody else's business.
     init.set_referrer_policy(web_sys::ReferrerPolicy::NoReferrer);
     init.set_signal(

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// Inputs of one request where the server states no limit.
 const MOST_INPUTS: usize = 256;
@@ -88,6 +89,8 @@ pub struct HttpCaller {
     tally: Mutex<Tally>,
     /// Nothing where none is kept.
     cache: Option<Mutex<Cache>>,
+    /// What was under way has ended, one way or the other.
+    ended: Notify,
     under_way: AtomicUsize,
     jitter: Mutex<Stream>,
     sent: AtomicU64,
@@ -119,6 +122,7 @@ impl HttpCaller {
                 0 => None,
                 most => Some(Mutex::new(Cache::new(most as usize))),
             },
+            ended: Notify::new(),
             under_way: AtomicUsize::new(0),
             jitter: Mutex::new(Stream::new(u64::from(std::process::id()), purpose::JITTER)),
             sent: AtomicU64::new(0),
@@ -201,12 +205,28 @@ impl HttpCaller {
         let Some(cache) = &self.cache else {
             return self.ask_api(&queries).await;
         };
-        let asked = locked(cache).split(&queries);
+        let asked = loop {
+            // Before looking: what ends in between is not missed.
+            let ended = self.ended.notified();
+            let split = locked(cache).split(&queries);
+            match split {
+                Some(asked) => break asked,
+                None => ended.await,
+            }
+        };
+        // Also where this future is dropped: others wait for it.
+        let mut under_way = UnderWay {
+            caller: self,
+            ticket: Some(asked.ticket()),
+        };
         let answer = match &asked.missing {
             Some(missing) => Some(self.ask_api(missing).await?),
             None => None,
         };
-        Ok(locked(cache).join(asked, answer.as_ref(), self.classes)?)
+        under_way.ticket = None;
+        let joined = locked(cache).join(asked, answer.as_ref(), self.classes);
+        drop(under_way);
+        Ok(joined?)
     }
 
     /// Scores of any number of inputs, asked in as many requests as it takes.
@@ -392,6 +412,21 @@ impl HttpCaller {
         self.received
             .fetch_add(body.len() as u64, Ordering::Relaxed);
         Ok((status, headers, body))
+    }
+}
+
+/// Inputs under way that others may wait for; given up where no answer came.
+struct UnderWay<'a> {
+    caller: &'a HttpCaller,
+    ticket: Option<shared::calls::cache::Ticket>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let (Some(cache), Some(ticket)) = (&self.caller.cache, &self.ticket) {
+            locked(cache).give_up(ticket);
+        }
+        self.caller.ended.notify_waiters();
     }
 }
 

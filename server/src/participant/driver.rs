@@ -132,7 +132,15 @@ impl Driver {
                     return Ok(reason);
                 }
                 Action::Rest => Event::Resume,
-                Action::Evaluate(evaluation) => self.evaluate(&evaluation).await?,
+                Action::Evaluate(evaluation) => {
+                    let evaluated = self.evaluate(&evaluation).await;
+                    self.saved.tally = self.model.tally();
+                    if evaluated.is_err() {
+                        // What was paid for is paid for.
+                        self.save()?;
+                    }
+                    evaluated?
+                }
                 Action::Sync { after } => {
                     self.persist(async |a, f| a.round(f, after).await, Event::View)
                         .await?
@@ -273,7 +281,6 @@ impl Driver {
             },
             never = self.heartbeats() => match never {},
         };
-        self.saved.tally = self.model.tally();
         self.ahead = ahead;
         Ok(self.bench.event(&self.saved.client, evaluation, &answers)?)
     }

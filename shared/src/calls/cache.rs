@@ -1,6 +1,6 @@
 //! Answers that are known already: the same input is never paid for twice.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sha2::{Digest as _, Sha256};
 
@@ -16,6 +16,8 @@ pub struct Cache {
     rows: BTreeMap<Key, Vec<f32>>,
     order: VecDeque<Key>,
     most: usize,
+    /// What somebody is asking just now.
+    under_way: BTreeSet<Key>,
 }
 
 /// What of some queries has to be asked.
@@ -30,6 +32,18 @@ pub struct Asked {
     known: BTreeMap<Key, Vec<f32>>,
 }
 
+/// What is under way of some queries, to be given up.
+#[derive(Clone, Debug)]
+pub struct Ticket(Vec<Key>);
+
+impl Asked {
+    /// For [`Cache::give_up`].
+    #[must_use]
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.asked.clone())
+    }
+}
+
 impl Cache {
     /// At most so many answers are kept; 0 keeps none.
     #[must_use]
@@ -40,24 +54,35 @@ impl Cache {
         }
     }
 
-    /// What is not known of `queries`.
+    /// What is not known of `queries`, which is from now on under way, until [`Cache::join`] or [`Cache::give_up`];
+    /// nothing where some of it is under way already: to be tried again when that has ended.
     #[must_use]
-    pub fn split(&self, queries: &Queries) -> Asked {
+    pub fn split(&mut self, queries: &Queries) -> Option<Asked> {
         let keys = keys_of(queries);
         let (mut asked, mut at, mut known) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (number, key) in keys.iter().enumerate() {
             if let Some(row) = self.rows.get(key) {
                 known.insert(*key, row.clone());
+            } else if self.under_way.contains(key) {
+                return None;
             } else if !asked.contains(key) {
                 asked.push(*key);
                 at.push(number);
             }
         }
-        Asked {
+        self.under_way.extend(&asked);
+        Some(Asked {
             missing: (!at.is_empty()).then(|| part(queries, &at)),
             keys,
             asked,
             known,
+        })
+    }
+
+    /// No answer came to what was asked: it is under way no more.
+    pub fn give_up(&mut self, ticket: &Ticket) {
+        for key in &ticket.0 {
+            self.under_way.remove(key);
         }
     }
 
@@ -72,6 +97,7 @@ impl Cache {
         answer: Option<&Scores>,
         classes: usize,
     ) -> Result<Scores, ModelApiError> {
+        self.give_up(&asked.ticket());
         let rows = answer.map_or(0, Scores::rows);
         let fits = rows == asked.asked.len() && answer.is_none_or(|a| a.classes() == classes);
         let wrong = || ModelApiError::WrongShape {
@@ -209,15 +235,15 @@ mod tests {
     fn only_what_is_new_is_asked_and_all_is_answered() {
         let mut cache = Cache::new(10);
         let first = texts(&[("a", "{}"), ("bb", "{}"), ("a", "{}"), ("a", "x {}")]);
-        let asked = cache.split(&first);
+        let asked = cache.split(&first).unwrap();
         let missing = asked.missing.clone().unwrap();
         assert_eq!(missing, texts(&[("a", "{}"), ("bb", "{}"), ("a", "x {}")]));
         let scores = cache.join(asked, Some(&answer(&missing)), 2).unwrap();
         assert_eq!(scores, answer(&first));
 
-        let again = cache.split(&texts(&[("bb", "{}"), ("ccc", "{}")]));
+        let again = cache.split(&texts(&[("bb", "{}"), ("ccc", "{}")])).unwrap();
         assert_eq!(again.missing, Some(texts(&[("ccc", "{}")])));
-        let known = cache.split(&first);
+        let known = cache.split(&first).unwrap();
         assert_eq!(known.missing, None);
         assert_eq!(cache.join(known, None, 2).unwrap(), answer(&first));
     }
@@ -226,16 +252,37 @@ mod tests {
     fn the_oldest_is_forgotten() {
         let mut cache = Cache::new(2);
         for text in ["a", "b", "c"] {
-            let asked = cache.split(&texts(&[(text, "{}")]));
+            let asked = cache.split(&texts(&[(text, "{}")])).unwrap();
             let missing = asked.missing.clone().unwrap();
             cache.join(asked, Some(&answer(&missing)), 2).unwrap();
         }
-        assert!(cache.split(&texts(&[("a", "{}")])).missing.is_some());
+        let oldest = cache.split(&texts(&[("a", "{}")])).unwrap();
+        assert!(oldest.missing.is_some());
         assert!(
             cache
                 .split(&texts(&[("b", "{}"), ("c", "{}")]))
+                .unwrap()
                 .missing
                 .is_none()
+        );
+    }
+
+    #[test]
+    fn what_is_under_way_is_waited_for() {
+        let mut cache = Cache::new(10);
+        let first = cache.split(&texts(&[("a", "{}"), ("b", "{}")])).unwrap();
+        let other = texts(&[("b", "{}"), ("c", "{}")]);
+        assert!(cache.split(&other).is_none());
+        assert!(cache.split(&texts(&[("c", "{}")])).is_some());
+        let missing = first.missing.clone().unwrap();
+        cache.join(first, Some(&answer(&missing)), 2).unwrap();
+        // Now "b" is known, and "c" is under way.
+        assert!(cache.split(&other).is_none());
+        let again = Cache::new(10).split(&other).unwrap();
+        cache.give_up(&again.ticket());
+        assert_eq!(
+            cache.split(&other).unwrap().missing,
+            Some(texts(&[("c", "{}")]))
         );
     }
 
@@ -246,7 +293,7 @@ mod tests {
             bytes: vec![1, 1, 2, 2, 1, 1],
             count: 3,
         };
-        let asked = cache.split(&queries);
+        let asked = cache.split(&queries).unwrap();
         assert_eq!(
             asked.missing,
             Some(Queries::Images {
@@ -264,7 +311,7 @@ mod tests {
     #[test]
     fn an_answer_to_something_else_is_refused() {
         let mut cache = Cache::new(2);
-        let asked = cache.split(&texts(&[("a", "{}"), ("b", "{}")]));
+        let asked = cache.split(&texts(&[("a", "{}"), ("b", "{}")])).unwrap();
         let one = Scores::new(2, vec![0.0, 0.0]).unwrap();
         assert!(cache.join(asked.clone(), Some(&one), 2).is_err());
         assert!(cache.join(asked, None, 2).is_err());

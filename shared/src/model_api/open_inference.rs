@@ -13,6 +13,9 @@ mod description;
 #[cfg(feature = "dialects")]
 mod forms;
 #[cfg(test)]
+#[cfg(feature = "dialects")]
+mod servers;
+#[cfg(test)]
 mod tests;
 mod text;
 

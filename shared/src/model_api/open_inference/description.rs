@@ -111,7 +111,9 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
     {
         None if outputs.is_empty() => {}
         None => faults.push(missing("output", &spec.output.name, &outputs)),
-        Some(_) if BUILT && spec.input.sent.unbatched => {}
+        Some(tensor) if BUILT && spec.input.sent.unbatched => {
+            check_only_row(spec.output.classes, tensor, &mut faults);
+        }
         Some(tensor) => check_classes(spec.output.classes, tensor, &mut faults),
     }
     let labels = strings(&parameters["labels"]);
@@ -169,7 +171,8 @@ fn check_image_shape(
     let spec = &model.input;
     #[cfg(feature = "dialects")]
     if spec.sent != Sent::default() {
-        if spec.sent.unbatched {
+        // No batch dimension, or one that is fixed.
+        if spec.sent.unbatched || tensor.shape.first() == Some(&1) {
             *max_batch = Some(1);
         }
         return check_form(model, tensor, faults);
@@ -239,6 +242,23 @@ pub(super) fn check_classes(classes: usize, tensor: &Tensor<'_>, faults: &mut Ve
     if !fits {
         faults.push(format!(
             "the task expects [batch, {classes}] from `{}`, the model answers {:?}",
+            tensor.name, tensor.shape
+        ));
+    }
+}
+
+/// Of a model without a batch dimension, whose answer may have one all the same: `[classes]`, `[1, classes]`,
+/// `[1, classes, 1, 1]`.
+fn check_only_row(classes: usize, tensor: &Tensor<'_>, faults: &mut Vec<String>) {
+    let mut sides = tensor.shape.iter().filter(|side| **side != 1);
+    let fits = match (sides.next(), sides.next()) {
+        (None, _) => classes == 1,
+        (Some(stated), None) => *stated < 0 || *stated as u64 == classes as u64,
+        _ => false,
+    };
+    if !fits {
+        faults.push(format!(
+            "the task expects [{classes}] from `{}`, the model answers {:?}",
             tensor.name, tensor.shape
         ));
     }
