@@ -215,6 +215,15 @@ impl ModelApi {
         origin_of(&self.url).unwrap_or_else(|| self.url.clone())
     }
 
+    /// What is asked, for people.
+    fn called(&self) -> String {
+        #[cfg(feature = "on-device")]
+        if on_device::is_used() {
+            return "The model on this device".to_owned();
+        }
+        format!("The model API at {}", self.origin())
+    }
+
     /// Sets the owner's key. It stays in memory.
     pub fn set_key(&self, key: Option<String>) {
         *self.key.borrow_mut() = key.filter(|key| !key.is_empty());
@@ -573,7 +582,7 @@ impl ModelApi {
         Trouble::new(
             Place::Model,
             error.code(),
-            format!("The model API at {} cannot be used", self.origin()),
+            format!("{} cannot be used", self.called()),
             format!("{}.", capitalised(&error.to_string())),
         )
     }

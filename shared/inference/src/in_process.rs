@@ -14,9 +14,9 @@ use crate::{Classifier, RequestError, RunError, TextModel};
 /// One model with its requests' form.
 pub enum InProcess {
     /// Takes images.
-    Images(ModelInfo, Classifier),
+    Images(ModelInfo, Box<Classifier>),
     /// Takes texts.
-    Texts(TextInfo, TextModel),
+    Texts(TextInfo, Box<TextModel>),
 }
 
 /// What a server would answer.
@@ -52,13 +52,15 @@ impl InProcess {
     /// Answers about images under `name`, at most `max_batch` in one request.
     #[must_use]
     pub fn images(name: String, max_batch: usize, classifier: Classifier) -> Self {
-        Self::Images(ModelInfo::new(name, max_batch, &classifier), classifier)
+        let info = ModelInfo::new(name, max_batch, &classifier);
+        Self::Images(info, Box::new(classifier))
     }
 
     /// Answers about texts under `name`, likewise.
     #[must_use]
     pub fn texts(name: String, max_batch: usize, model: TextModel) -> Self {
-        Self::Texts(TextInfo::new(name, max_batch, &model), model)
+        let info = TextInfo::new(name, max_batch, &model);
+        Self::Texts(info, Box::new(model))
     }
 
     /// Answers a request to `path` (`/v2/models/NAME` or `/v2/models/NAME/infer`); `header_length` is the value of

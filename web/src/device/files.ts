@@ -8,13 +8,13 @@ const CACHE = 'fed-bbpt-models';
 
 /** What is used of the browser. */
 export interface Browser {
-  fetch: (url: string) => Promise<Response>;
+  fetch: (url: string, signal: AbortSignal) => Promise<Response>;
   /** Nothing where pages may keep nothing, as on plain http. */
   open: () => Promise<Cache | undefined>;
 }
 
 export const BROWSER: Browser = {
-  fetch: (url) => fetch(url, { credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer' }),
+  fetch: (url, signal) => fetch(url, { credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer', signal }),
   open: async () => (typeof caches === 'undefined' ? undefined : caches.open(CACHE)),
 };
 
@@ -48,7 +48,7 @@ export class ModelFiles {
   ) {}
 
   /** All files in order. `progress` gets bytes of all that is to be fetched; a total of 0 is one not known yet. */
-  async get(progress: (done: number, total: number) => void): Promise<Fetched[]> {
+  async get(progress: (done: number, total: number) => void, signal: AbortSignal): Promise<Fetched[]> {
     const cache = await this.cache();
     const found = await Promise.all(this.files.map((file) => cache?.match(key(file)).catch(() => undefined)));
     const [done, totals] = [new Map<ModelFile, number>(), new Map<ModelFile, number>()];
@@ -62,7 +62,7 @@ export class ModelFiles {
       this.files.map(async (file, at) => {
         const kept = await found[at]?.blob();
         if (kept !== undefined) return { blob: kept, kept: true };
-        const blob = await this.fetch(file, (bytes, total) => {
+        const blob = await this.fetch(file, signal, (bytes, total) => {
           done.set(file, bytes);
           totals.set(file, total);
           tell();
@@ -98,11 +98,11 @@ export class ModelFiles {
     return this.browser.open().catch(() => undefined);
   }
 
-  private async fetch(file: ModelFile, progress: (done: number, total: number) => void): Promise<Blob> {
+  private async fetch(file: ModelFile, signal: AbortSignal, progress: (done: number, total: number) => void): Promise<Blob> {
     const url = `${this.base}/${file.address}`;
     let status = 0;
     try {
-      const answer = await this.browser.fetch(url);
+      const answer = await this.browser.fetch(url, signal);
       status = answer.status;
       if (answer.ok && answer.body !== null) {
         // Compressed on the way, the length would be another one than that of the bytes that arrive.

@@ -116,6 +116,20 @@ describe('a model on this device', () => {
     expect(pities).toEqual(['model_not_kept']);
   });
 
+  it('is not kept where its owner left meanwhile', async () => {
+    let arrive = nothing;
+    const browser = new Memory(() => new Response('model'));
+    const slow = browser.fetch;
+    const waiting = new Promise<void>((resolve) => (arrive = resolve));
+    const { pool: device, workers } = pool(Object.assign(browser, { fetch: async () => waiting.then(slow) }));
+    const ready = device.ready(nothing, nothing).catch(nothing);
+    await device.forget();
+    arrive();
+    await ready;
+    expect(browser.kept.size).toBe(0);
+    expect(workers.every(({ ended }) => ended)).toBe(true);
+  });
+
   it('that cannot be fetched is told apart', async () => {
     const refused = new Memory(() => {
       throw new TypeError('Failed to fetch');

@@ -48,6 +48,8 @@ export class DevicePool {
   private readonly starting = new Set<DeviceWorker>();
   private readonly waiting: Job[] = [];
   private loading: Promise<void> | null = null;
+  /** The person left: nothing is fetched or kept any more. */
+  private readonly left = new AbortController();
 
   constructor(
     private readonly model: DeviceModel,
@@ -85,6 +87,7 @@ export class DevicePool {
 
   /** Ends the Workers and deletes what was kept. */
   async forget(): Promise<void> {
+    this.left.abort();
     this.end();
     await this.files.forget();
   }
@@ -101,16 +104,17 @@ export class DevicePool {
   }
 
   private async load(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
-    let fetched = await this.files.get(progress);
+    let fetched = await this.files.get(progress, this.left.signal);
     try {
       await this.start(fetched);
     } catch (error) {
       // What was kept may be broken; what has just come is what there is.
       if (!(error instanceof Unusable && error.code === 'model_hash' && fetched.some(({ kept }) => kept))) throw error;
       await this.files.forget();
-      fetched = await this.files.get(progress);
+      fetched = await this.files.get(progress, this.left.signal);
       await this.start(fetched);
     }
+    if (this.left.signal.aborted) return this.end();
     if (fetched.some(({ kept }) => !kept) && !(await this.files.keep(fetched))) pity(this.notKept());
     const bytes = fetched.reduce((sum, { blob }) => sum + blob.size, 0);
     const workers = Math.max(1, Math.min(this.cores - 1, MOST_WORKERS, Math.floor(MOST_BYTES / Math.max(1, 3 * bytes))));

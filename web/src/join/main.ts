@@ -438,7 +438,8 @@ class JoinPage {
   private remedy(trouble: Trouble, unchecked: boolean): Remedy | null {
     if (trouble.where === 'open') return { label: 'Try again', run: () => this.reopen() };
     if (unchecked && this.view === 'running') return { label: 'Try again', run: () => this.check() };
-    if (trouble.where === 'model' && trouble.code !== 'model_budget') return { label: 'What may cure it', run: () => this.connect.explain(trouble) };
+    // What may cure a model API cures no model on this device: its troubles say all that can be done.
+    if (trouble.where === 'model' && trouble.code !== 'model_budget' && !runsHere(this.opened?.task)) return { label: 'What may cure it', run: () => this.connect.explain(trouble) };
     return null;
   }
 

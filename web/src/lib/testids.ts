@@ -14,14 +14,16 @@ export const TEST_IDS = {
     /** The counts and samples after reading; hidden before. */
     report: ['data-report'],
     /** The two hosts; an own model API; the key; the backend. */
-    agree: ['host-model', 'host-organiser', 'own-model-url', 'own-model-go', 'api-key', 'backend-choice', 'organiser-learns', 'model-learns', 'start'],
+    agree: ['host-model', 'host-organiser', 'own-model-url', 'own-model-go', 'api-key', 'backend-choice', 'organiser-learns', 'model-learns', 'device-terms', 'start'],
+    /** Trying the model before taking part. */
+    connect: ['try-model', 'connect-dialog', 'connect-steps', 'connect-cures', 'connect-key', 'connect-again', 'connect-close'],
     /** While it runs. `activity` is what is being done now; `round-step` is "round 3 of 50". */
     running: ['activity', 'pause', 'resume', 'leave', 'leave-yes', 'leave-no', 'local-step', 'round-phase', 'round-step'],
     /** `accuracy-…` is the own held-out part, `federation-…` everybody's. */
     results: ['accuracy-before', 'accuracy-now', 'federation-before', 'federation-accuracy', 'kept', 'chart-accuracy', 'chart-loss', 'pictures', 'prompt'],
     /** What is hidden; the own ε; the record. `record-fingerprint` has the whole hash in `data-value`. */
     trust: ['secure', 'privacy', 'record-lines', 'record-fingerprint', 'download-record'],
-    costs: ['queries', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend', 'prepared'],
+    costs: ['queries', 'money-spent', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend', 'prepared'],
     /** The end, and states instead of it. */
     ends: ['finished', 'suspicion', 'download-generator', 'left', 'elsewhere', 'resume-session', 'resume-api-key', 'forget-session'],
     /** Each error; its `data-code` is the stable code, `data-where` the part of the page. Made by script. */

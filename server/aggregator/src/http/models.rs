@@ -66,29 +66,29 @@ async fn model(
         .await
         .map_err(|e| Failure::Internal(e.to_string()))?;
         if let Ok((file, length, tag)) = found {
-            return Ok(match answer(&request, kind, &tag) {
-                Err(unchanged) => unchanged,
-                Ok(mut answer) => answer
+            let (mut answer, unchanged) = head(&request, kind, &tag);
+            return Ok(if unchanged {
+                answer.finish()
+            } else {
+                answer
                     .no_chunking(length)
-                    .streaming(chunks(File::from_std(file), length)),
+                    .streaming(chunks(File::from_std(file), length))
             });
         }
     }
     if *name != EMBEDDED.0 {
         return Err(Refusal::NotFound.into());
     }
-    Ok(match answer(&request, kind, &EMBEDDED_TAG) {
-        Err(unchanged) => unchanged,
-        Ok(mut answer) => answer.body(EMBEDDED.1),
+    let (mut answer, unchanged) = head(&request, kind, &EMBEDDED_TAG);
+    Ok(if unchanged {
+        answer.finish()
+    } else {
+        answer.body(EMBEDDED.1)
     })
 }
 
-/// The head of an answer, or all of one that says that nothing has changed.
-fn answer(
-    request: &HttpRequest,
-    kind: &'static str,
-    tag: &str,
-) -> Result<HttpResponseBuilder, HttpResponse> {
+/// The head of an answer, and whether it is all of it, because the caller has the file.
+fn head(request: &HttpRequest, kind: &'static str, tag: &str) -> (HttpResponseBuilder, bool) {
     let known = request.headers().get(header::IF_NONE_MATCH);
     let unchanged = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut answer = if unchanged {
@@ -107,11 +107,7 @@ fn answer(
             header::CROSS_ORIGIN_RESOURCE_POLICY,
             HeaderValue::from_static("cross-origin"),
         ));
-    if unchanged {
-        Err(answer.finish())
-    } else {
-        Ok(answer)
-    }
+    (answer, unchanged)
 }
 
 /// `length` bytes of a file. One that becomes shorter meanwhile ends the connection.

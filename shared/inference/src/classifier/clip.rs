@@ -159,7 +159,7 @@ fn embed(folder: &Folder, options: &ClipOptions) -> Result<ZeroShot, TextLoadErr
         .ok_or_else(|| TextLoadError::Template(options.template.clone()))?;
     let max_tokens = folder.max_tokens(options.max_tokens)?;
     let mut words = Words::load(folder, max_tokens)?;
-    let mut network = Network::load(&folder, "text_model", options.threads, words.pad())?;
+    let mut network = Network::load(folder, "text_model", options.threads, words.pad())?;
     if let Some(exact) = network.exact_length() {
         words.limit(exact.min(max_tokens));
     }
