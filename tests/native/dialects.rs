@@ -117,7 +117,7 @@ fn a_key_reaches_the_model_and_nobody_else_and_nothing_is_asked_twice() {
     let detail = show(&federation.server, &federation.id);
     assert_eq!(detail["summary"]["status"], "finished");
     assert!(
-        ended.err.contains("EUR in"),
+        ended.out.contains("EUR in"),
         "what it cost is said: {ended:?}"
     );
 
