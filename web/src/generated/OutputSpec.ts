@@ -16,4 +16,8 @@ kind: OutputKind,
 /**
  * How many there are for each image.
  */
-classes: number, };
+classes: number, 
+/**
+ * What the classes of images are called, for APIs that are asked about words.
+ */
+words: Array<string>, };
