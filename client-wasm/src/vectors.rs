@@ -33,6 +33,9 @@ pub fn check(name: &str, text: &str) -> Result<usize, String> {
         "directions" => all(&file, direction),
         "prompted" => all(&file, prompted),
         "open_inference" => all(&file, open_inference),
+        "open_inference_servers" => {
+            Ok(all(&file["metadata"], described)? + all(&file["answers"], answered)?)
+        }
         "handwriting" => all(&file["owners"], owner),
         "epsilon" => all(&file["gaussian"], epsilon),
         "update" => all(&file["positive"], update),
@@ -291,6 +294,85 @@ fn open_inference(case: &Value) -> Checked {
         .parse(&response, count)
         .map_err(|error| error.to_string())?;
     same("the scores", &json!(scores.values()), &case["scores"])
+}
+
+/// A task's model that fits what is recorded of another server.
+fn recorded_spec(case: &Value, input: &Value, output: &Value) -> Result<ModelSpec, String> {
+    let or = |name: &str, other: Value| match &case[name] {
+        Value::Null => other,
+        stated => stated.clone(),
+    };
+    let mut spec = read_spec(&json!({
+        "dialect": "open-inference", "url": "http://127.0.0.1:8000", "name": "model",
+        "input": {
+            "name": input, "datatype": "FP32", "layout": or("layout", json!("nchw")), "low": 0.0, "high": 1.0,
+            "height": or("height", json!(1)), "width": or("width", json!(1)),
+        },
+        "output": { "name": output, "kind": "logits", "classes": case["classes"] },
+    }))?;
+    spec.input.sent = Sent {
+        grey: case["channels"] == 1,
+        flat: case["flat"] == true,
+        unbatched: case["unbatched"] == true,
+        ..Sent::default()
+    };
+    Ok(spec)
+}
+
+/// What another server says about its model.
+fn described(case: &Value) -> Checked {
+    let body = &case["body"];
+    let named = |list: &str| match &body[list][0]["name"] {
+        Value::Null => json!("image"),
+        name => name.clone(),
+    };
+    let output = match &case["output"] {
+        Value::Null => named("outputs"),
+        stated => stated.clone(),
+    };
+    let spec = recorded_spec(case, &named("inputs"), &output)?;
+    let text = body.to_string();
+    let response = Response {
+        status: 200,
+        headers: &[],
+        body: text.as_bytes(),
+    };
+    let dialect = dialect(&spec).map_err(|error| error.to_string())?;
+    let described = dialect
+        .check_description(&response)
+        .map_err(|error| error.to_string())?;
+    same(
+        "the largest batch",
+        &json!(described.max_batch),
+        &case["max_batch"],
+    )
+}
+
+/// What another server answers.
+fn answered(case: &Value) -> Checked {
+    let mut body = case["header"].to_string().into_bytes();
+    let mut headers = Vec::new();
+    if !case["binary"].is_null() {
+        let length = body.len().to_string();
+        headers.push(("inference-header-content-length".to_owned(), length));
+        body.extend(unhex(&case["binary"])?);
+    }
+    let spec = recorded_spec(case, &json!("image"), &case["output"])?;
+    let response = Response {
+        status: 200,
+        headers: &headers,
+        body: &body,
+    };
+    let scores = dialect(&spec)
+        .and_then(|dialect| dialect.parse(&response, case["batch"].as_u64().unwrap_or(0) as usize))
+        .map_err(|error| error.to_string())?;
+    let expected: Option<Vec<f64>> = list(&case["scores"])?.iter().map(Value::as_f64).collect();
+    let found: Vec<f64> = scores
+        .values()
+        .iter()
+        .map(|score| f64::from(*score))
+        .collect();
+    same("the scores", &json!(found), &json!(expected))
 }
 
 fn owner(case: &Value) -> Checked {

@@ -192,7 +192,9 @@ impl HttpCaller {
             Speech::Images(dialect) => dialect.check_description(response),
             Speech::Texts(dialect) => dialect.check_description(response),
         };
-        let description = self.call(&request, 0, read).await?;
+        // A dialect without a description asks about one harmless input.
+        let asked = usize::from(request.method == Method::Post);
+        let description = self.call(&request, asked, read).await?;
         if let Some(most) = description.max_batch {
             locked(&self.pace).limit_batch(most);
         }
@@ -333,7 +335,7 @@ impl HttpCaller {
                         headers: &headers,
                         body: &body,
                     };
-                    if (200..300).contains(&status) {
+                    if (200..300).contains(&status) && queries > 0 {
                         locked(&self.tally).add(queries, self.usage(&response));
                     }
                     match read(&response) {
