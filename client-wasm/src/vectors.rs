@@ -366,13 +366,13 @@ fn answered(case: &Value) -> Checked {
     let scores = dialect(&spec)
         .and_then(|dialect| dialect.parse(&response, case["batch"].as_u64().unwrap_or(0) as usize))
         .map_err(|error| error.to_string())?;
-    let expected: Option<Vec<f64>> = list(&case["scores"])?.iter().map(Value::as_f64).collect();
-    let found: Vec<f64> = scores
-        .values()
-        .iter()
-        .map(|score| f64::from(*score))
-        .collect();
-    same("the scores", &json!(found), &json!(expected))
+    let single = |value: &Value| value.as_f64().map(|score| score as f32);
+    let expected: Option<Vec<f32>> = list(&case["scores"])?.iter().map(single).collect();
+    same(
+        "the scores",
+        &json!(scores.values()),
+        &json!(expected.unwrap_or_default()),
+    )
 }
 
 fn owner(case: &Value) -> Checked {
