@@ -8,7 +8,7 @@ describe('what it costs', () => {
   });
 
   it('counts requests and questions', () => {
-    expect(costInWords({ currency: 'EUR', per_call: 0.01, per_query: 0.001, budget: 3 }, 1000, 32)).toBe('At most 1.32 EUR for 1,000 questions. This browser stops before 3.00 EUR are spent.');
+    expect(costInWords({ currency: 'EUR', per_call: 0.01, per_query: 0.001, budget: 3 }, 1000, 32)).toBe('About 1.32 EUR for 1,000 questions. This browser stops before 3.00 EUR are spent.');
   });
 
   it('says what is not known beforehand', () => {

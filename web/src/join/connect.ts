@@ -8,6 +8,9 @@ import { cures, type Situation } from './cures';
 type Opened = Extract<FromWorker, { type: 'opened' }>;
 type Checked = Extract<FromWorker, { type: 'model-checked' }>;
 
+/** Questions that a request usually holds: training asks few at a time. */
+const USUAL = 32;
+
 /** Of the task, what concerns calling. */
 interface Called {
   model?: { dialect?: string; name?: string; price?: Partial<Price> };
@@ -29,7 +32,7 @@ export function costInWords(price: Partial<Price> | undefined, queries: number, 
   const calls = Math.ceil(queries / Math.max(1, batch));
   const known = (price.per_call ?? 0) * calls + (price.per_query ?? 0) * queries;
   const tokens = (price.per_million_input_tokens ?? 0) + (price.per_million_output_tokens ?? 0) > 0;
-  const parts = [known > 0 ? `at most ${money(known)} ${currency} for ${count(queries)} questions` : null, tokens ? 'and what the provider charges for tokens' : null];
+  const parts = [known > 0 ? `about ${money(known)} ${currency} for ${count(queries)} questions` : null, tokens ? 'and what the provider charges for tokens' : null];
   const limit = (price.budget ?? 0) > 0 ? `This browser stops before ${money(price.budget ?? 0)} ${currency} are spent.` : 'There is no limit to what may be spent.';
   const said = parts.filter((part) => part !== null).join(' ');
   return said === '' ? limit : `${said.charAt(0).toUpperCase()}${said.slice(1)}. ${limit}`;
@@ -81,8 +84,8 @@ export class ConnectDialog {
     const opened = this.opened();
     const { label, class: number, share } = checked.answer;
     const queries = opened?.trainingQueries ?? 0;
-    const batch = checked.maxBatch ?? 32;
-    const cost = costInWords((opened?.task as Called | undefined)?.model?.price, queries, batch);
+    const batch = checked.maxBatch ?? USUAL;
+    const cost = costInWords((opened?.task as Called | undefined)?.model?.price, queries, Math.min(batch, USUAL));
     const lines = [
       `It answers, and allows this page: ${checked.name}.`,
       `To a harmless question it said “${label ?? `class ${number}`}” (${Math.round(100 * share)}%).`,
