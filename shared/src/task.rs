@@ -607,6 +607,14 @@ fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
             "must be an http:// or https:// address with a host, such as http://127.0.0.1:8701",
         );
     }
+    // People are shown commands with it: nothing that a shell would take for its own.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/%:@[]+,=".contains(c);
+    if !url.chars().all(plain) {
+        r.fault(
+            "url",
+            "may hold letters, digits and - . _ ~ / % : @ [ ] + , = only, without a query or fragment",
+        );
+    }
     let name = r.text("name", None);
     if r.has("name")
         && (name.is_empty()
@@ -644,6 +652,15 @@ fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
         price: (OTHERWISE && r.has("price")).then(|| r.table("price", Price::read)),
         own,
     };
+    let by_tokens = |price: &Price| {
+        price.per_million_input_tokens > 0.0 || price.per_million_output_tokens > 0.0
+    };
+    if model.price.as_ref().is_some_and(by_tokens) && model.dialect != "openai" {
+        r.fault(
+            "price.per_million_input_tokens",
+            "can only be counted with the dialect \"openai\", whose answers name their tokens; use per_call or per_query",
+        );
+    }
     (model, tensors)
 }
 

@@ -36,8 +36,10 @@ use shared::text::Short;
 const TRIES: u32 = 6;
 /// And so many when there is no answer at all: more would only hide the cause.
 const SILENT_TRIES: u32 = 3;
+/// And so many when it has no room: limits of a minute must pass.
+const BUSY_TRIES: u32 = 12;
 /// A server may ask for a pause; not for a longer one than this.
-const LONGEST_PAUSE_MS: f64 = 60_000.0;
+const LONGEST_PAUSE_MS: f64 = 600_000.0;
 /// No request's body is made larger (servers limit bodies), unless a single image is.
 const MOST_BODY: usize = 8 << 20;
 /// Nor does one hold more images, however well the server answers.
@@ -257,6 +259,10 @@ impl ModelApi {
     /// Reads the model's description and compares it with the task.
     pub async fn describe(&self) -> Result<Description, Trouble> {
         let request = self.speech.describe_request();
+        #[cfg(feature = "dialects")]
+        if request.method == Method::Post {
+            self.check_budget(1)?;
+        }
         let mut tries = 0;
         let description = loop {
             let result = self.send(&request).await.map_err(Failure::Silent);
@@ -439,7 +445,7 @@ impl ModelApi {
                 let failure = match scores {
                     Ok(scores) => {
                         let mut pace = self.pace.borrow_mut();
-                        pace.answered(now() - sent, under_way);
+                        pace.answered(now() - sent, under_way, count);
                         return Ok(scores);
                     }
                     Err(failure) => failure,
@@ -485,7 +491,7 @@ impl ModelApi {
         loop {
             match self.may_leave(count)? {
                 Ok(ticket) => return Ok(ticket),
-                Err(wait) => sleep(wait).await,
+                Err(wait) => sleep(wait.min(LONGEST_PAUSE_MS)).await,
             }
         }
     }
@@ -496,7 +502,12 @@ impl ModelApi {
             return Ok(());
         };
         let tally = self.paid.tally.get();
-        if tally.covers(price, count, self.under_way.get()) {
+        if tally.covers(
+            price,
+            count,
+            self.under_way.get(),
+            self.images_per_request(),
+        ) {
             return Ok(());
         }
         let currency = &price.currency;
@@ -571,7 +582,13 @@ impl ModelApi {
             Failure::Silent(_) if *tries < SILENT_TRIES => back_off(*tries, 500.0, 5_000.0),
             Failure::Silent(reason) => return Err(self.silence(reason).await),
             Failure::Api(error) => match error.retry() {
-                Retry::Safe { after_ms } if *tries < TRIES => {
+                Retry::Safe { after_ms }
+                    if *tries
+                        < match error {
+                            ModelApiError::Busy { .. } => BUSY_TRIES,
+                            _ => TRIES,
+                        } =>
+                {
                     let asked = after_ms.map_or(0.0, |ms| (ms as f64).min(LONGEST_PAUSE_MS));
                     asked + back_off(*tries, 250.0, 15_000.0)
                 }

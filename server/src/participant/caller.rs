@@ -26,8 +26,14 @@ const MOST_INPUTS: usize = 256;
 const TRIES: u32 = 6;
 /// First pause between tries; doubles.
 const PAUSE_MS: u64 = 200;
-/// Longest pause, also where the server asks for more.
+/// Tries of a call that the server has no room for: limits of a minute must pass.
+const BUSY_TRIES: u32 = 12;
+/// Longest pause that is chosen here.
 const LONGEST_PAUSE_MS: u64 = 30_000;
+/// Longest pause where the server asks for one.
+const LONGEST_ASKED_MS: u64 = 600_000;
+/// After so long it is looked again whether a request may leave.
+const LONGEST_WAIT_MS: f64 = 60_000.0;
 
 /// Why a call was given up.
 #[derive(Debug, thiserror::Error)]
@@ -235,6 +241,7 @@ impl HttpCaller {
     pub async fn ask_all(&self, queries: &Queries) -> Result<Scores, CallError> {
         let count = queries.count();
         let (mut next, mut values) = (0, Vec::with_capacity(count * self.classes));
+        let mut requests = 0;
         let mut under_way = FuturesOrdered::new();
         loop {
             while next < count && under_way.len() < self.window() {
@@ -243,10 +250,17 @@ impl HttpCaller {
                 next = end;
             }
             match under_way.next().await {
+                Some(Err(CallError::Model(ModelApiError::TooLarge { .. }))) if self.too_large() => {
+                    drop(under_way);
+                    // In smaller requests.
+                    return Box::pin(self.ask_all(queries)).await;
+                }
                 Some(scores) => values.extend_from_slice(scores?.values()),
                 None => break,
             }
+            requests += 1;
         }
+        self.evaluated(requests);
         Ok(Scores::new(self.classes, values)?)
     }
 
@@ -280,17 +294,22 @@ impl HttpCaller {
             let taken = locked(&self.pace).take(self.now_ms());
             match taken {
                 Ok(ticket) => return Ok(ticket),
-                Err(wait) => tokio::time::sleep(Duration::from_secs_f64(wait / 1000.0)).await,
+                Err(wait) => {
+                    let wait = wait.min(LONGEST_WAIT_MS);
+                    tokio::time::sleep(Duration::from_secs_f64(wait / 1000.0)).await;
+                }
             }
         }
     }
 
     fn check_budget(&self, queries: usize) -> Result<(), CallError> {
-        let Some(price) = &self.price else {
+        // Who only wants to know what the model is pays nothing.
+        let Some(price) = self.price.as_ref().filter(|_| queries > 0) else {
             return Ok(());
         };
         let tally = locked(&self.tally);
-        if tally.covers(price, queries, self.under_way.load(Ordering::Relaxed)) {
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        if tally.covers(price, queries, under_way, self.batch()) {
             return Ok(());
         }
         Err(CallError::Budget {
@@ -328,6 +347,7 @@ impl HttpCaller {
             let (sent, counted) = (Instant::now(), Counted::new(&self.under_way));
             let result = self.once(request).await;
             let under_way = counted.end();
+            let mut most = TRIES;
             let (error, wait) = match result {
                 Ok((status, headers, body)) => {
                     let response = Response {
@@ -341,13 +361,14 @@ impl HttpCaller {
                     match read(&response) {
                         Ok(value) => {
                             let took = sent.elapsed().as_secs_f64() * 1000.0;
-                            locked(&self.pace).answered(took, under_way);
+                            locked(&self.pace).answered(took, under_way, queries);
                             return Ok(value);
                         }
                         Err(error) => match error.retry() {
                             Retry::Safe { after_ms } => {
                                 if matches!(error, ModelApiError::Busy { .. }) {
-                                    self.push_back(ticket, after_ms);
+                                    most = BUSY_TRIES;
+                                    self.push_back(ticket, after_ms.or(Some(pause)));
                                 }
                                 (CallError::from(error), after_ms)
                             }
@@ -360,21 +381,24 @@ impl HttpCaller {
                     (error, None)
                 }
             };
-            if tries == TRIES {
+            if tries >= most {
                 return Err(error);
             }
             let jitter = self.jitter.lock().map_or(0.5, |mut s| s.uniform());
-            let wait = wait.unwrap_or(pause).min(LONGEST_PAUSE_MS);
+            let wait = match wait {
+                Some(asked) => asked.min(LONGEST_ASKED_MS),
+                None => pause.min(LONGEST_PAUSE_MS),
+            };
             let wait = Duration::from_millis(wait + (wait as f32 * 0.5 * jitter) as u64);
             tracing::debug!(tries, ?wait, %error, "asking the model again");
             tokio::time::sleep(wait).await;
-            pause *= 2;
+            pause = (2 * pause).min(LONGEST_PAUSE_MS);
             tries += 1;
         }
     }
 
     fn push_back(&self, ticket: Ticket, after_ms: Option<u64>) {
-        let after_ms = after_ms.map(|ms| ms.min(LONGEST_PAUSE_MS));
+        let after_ms = after_ms.map(|ms| ms.min(LONGEST_ASKED_MS));
         locked(&self.pace).pushed_back(ticket, self.now_ms(), after_ms);
     }
 

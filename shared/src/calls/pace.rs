@@ -81,7 +81,7 @@ impl Pace {
     /// The server, or what is known of it, allows no more inputs in a request.
     pub fn limit_batch(&mut self, most: usize) {
         self.batch_most = self.batch_most.min(most).max(1);
-        self.batch = self.batch.min(self.batch_most);
+        self.resize(self.batch.min(self.batch_most));
     }
 
     /// A request was too large. Whether smaller ones are left to try.
@@ -99,7 +99,14 @@ impl Pace {
     /// After `requests` that made one evaluation: many more than may be under way are better asked in larger ones.
     pub fn evaluated(&mut self, requests: usize) {
         if requests > 2 * self.window() {
-            self.batch = (2 * self.batch).min(self.batch_most);
+            self.resize((2 * self.batch).min(self.batch_most));
+        }
+    }
+
+    /// Requests of another size take another time.
+    fn resize(&mut self, batch: usize) {
+        if batch != self.batch {
+            (self.batch, self.fastest_ms) = (batch, f64::INFINITY);
         }
     }
 
@@ -120,8 +127,12 @@ impl Pace {
         Ok(Ticket(self.sent))
     }
 
-    /// An answer came after `took_ms`, with `under_way` requests (this one included) before it.
-    pub fn answered(&mut self, took_ms: f64, under_way: usize) {
+    /// An answer to `inputs` came after `took_ms`, with `under_way` requests (this one included) before it. Only full
+    /// requests teach anything: smaller ones are answered sooner.
+    pub fn answered(&mut self, took_ms: f64, under_way: usize, inputs: usize) {
+        if inputs < self.batch {
+            return;
+        }
         self.fastest_ms = (self.fastest_ms * FORGET).min(took_ms.max(0.0));
         let queued = took_ms > QUEUED * self.fastest_ms + SLACK_MS;
         // Without enough work there is nothing to learn.
@@ -169,7 +180,7 @@ mod tests {
             now += each_ms;
             for (at, ticket) in tickets.into_iter().enumerate() {
                 if at < room {
-                    pace.answered(each_ms, under_way);
+                    pace.answered(each_ms, under_way, 32);
                 } else {
                     pace.pushed_back(ticket, now, None);
                 }
@@ -216,7 +227,7 @@ mod tests {
         for _ in 0..100 {
             let under_way = pace.window();
             for at in 0..under_way {
-                pace.answered(20.0 * (1 + at / 6) as f64, under_way);
+                pace.answered(20.0 * (1 + at / 6) as f64, under_way, 32);
             }
         }
         assert!((6..=30).contains(&pace.window()), "{}", pace.window());
@@ -225,7 +236,9 @@ mod tests {
     #[test]
     fn nothing_is_learnt_without_work() {
         let mut pace = pace(Calls::default());
-        (0..100).for_each(|_| pace.answered(10.0, 1));
+        (0..100).for_each(|_| pace.answered(10.0, 1, 32));
+        // Nor from requests that are smaller than others.
+        (0..100).for_each(|_| pace.answered(0.1, 9, 1));
         assert_eq!(pace.window(), 4);
     }
 

@@ -43,10 +43,10 @@ impl Tally {
             + of(self.output_tokens, price.per_million_output_tokens / 1e6)
     }
 
-    /// Whether the budget covers another request of `queries` inputs while `under_way` others are unanswered. What one
-    /// costs in tokens is taken from those before it.
+    /// Whether the budget covers another request of `queries` inputs, each of those `under_way` being as large as the
+    /// `largest`. What one costs in tokens is taken from those before it; the first are let through.
     #[must_use]
-    pub fn covers(&self, price: &Price, queries: usize, under_way: usize) -> bool {
+    pub fn covers(&self, price: &Price, queries: usize, under_way: usize, largest: usize) -> bool {
         if price.budget <= 0.0 {
             return true;
         }
@@ -55,8 +55,9 @@ impl Tally {
         } else {
             self.cost(price) / self.calls as f64
         };
-        let next = (price.per_call + price.per_query * queries as f64).max(mean);
-        self.cost(price) + next * (1 + under_way) as f64 <= price.budget * (1.0 + 1e-12)
+        let of = |queries: usize| (price.per_call + price.per_query * queries as f64).max(mean);
+        let next = of(queries) + of(largest) * under_way as f64;
+        self.cost(price) + next <= price.budget * (1.0 + 1e-12)
     }
 }
 
@@ -93,21 +94,22 @@ mod tests {
     fn the_budget_is_never_exceeded_by_what_is_under_way() {
         let (price, mut tally) = (price(), Tally::default());
         let mut sent = 0;
-        while tally.covers(&price, 1, 0) {
+        while tally.covers(&price, 1, 0, 1) {
             tally.add(1, None);
             sent += 1;
         }
         assert_eq!(sent, 4);
         let fresh = Tally::default();
-        assert!(fresh.covers(&price, 1, 3));
-        assert!(!fresh.covers(&price, 1, 4));
+        assert!(fresh.covers(&price, 1, 3, 1));
+        assert!(!fresh.covers(&price, 1, 4, 1));
         assert!(fresh.covers(
             &Price {
                 budget: 0.0,
                 ..price
             },
             1,
-            1000
+            1000,
+            1
         ));
     }
 
@@ -127,7 +129,7 @@ mod tests {
             }),
         );
         // 0.02 each: one more and a second would be 0.06.
-        assert!(tally.covers(&price, 1, 0));
-        assert!(!tally.covers(&price, 1, 1));
+        assert!(tally.covers(&price, 1, 0, 1));
+        assert!(!tally.covers(&price, 1, 1, 1));
     }
 }

@@ -125,10 +125,14 @@ impl Default for Calls {
 
 impl Calls {
     pub(crate) fn read(r: &mut Reader<'_>, cache: u64) -> Self {
+        let per_second = r.number("per_second", 0.0..=1e5, Some(0.0));
+        if per_second > 0.0 && per_second < 0.001 {
+            r.fault("per_second", "must be 0, for no limit, or at least 0.001");
+        }
         Self {
             concurrency: r.whole("concurrency", 1..=1024, Some(CONCURRENCY.into())) as u32,
             batch: r.whole("batch", 0..=4096, Some(0)) as u32,
-            per_second: r.number("per_second", 0.0..=1e5, Some(0.0)),
+            per_second,
             time_out_ms: r.whole("time_out_ms", 100..=600_000, Some(30_000)) as u32,
             cache: if BUILT {
                 r.whole("cache", 0..=1_000_000, Some(cache)) as u32

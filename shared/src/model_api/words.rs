@@ -1,5 +1,8 @@
 //! What the most likely next tokens of a language model say for each label word.
 
+/// At most this, a logarithm stands for nothing at all.
+const IMPOSSIBLE: f64 = -1000.0;
+
 /// The natural logarithm of the probability that the answer begins like each word, from the tokens that the API lists
 /// with theirs. Blanks before a token, and the marks that stand for them in vocabularies, do not count, nor does
 /// case. A token that is a word is that word's; one that is only the beginning of words is counted for each of them:
@@ -16,7 +19,10 @@ pub fn scores(words: &[String], listed: &[(String, f64)], floor: f64) -> Vec<f32
     let mut sums = vec![0.0_f64; words.len()];
     let mut least = floor;
     for (token, log) in listed {
-        least = least.min(*log);
+        // Servers write minus infinity, or a number that stands for it, for what cannot come.
+        if *log > IMPOSSIBLE {
+            least = least.min(*log);
+        }
         let token = plain(token);
         if token.is_empty() {
             continue;
@@ -28,7 +34,13 @@ pub fn scores(words: &[String], listed: &[(String, f64)], floor: f64) -> Vec<f32
             }
         }
     }
-    let log = |sum: &f64| if *sum > 0.0 { libm::log(*sum) } else { least };
+    let log = |sum: &f64| {
+        if *sum > 0.0 {
+            libm::log(*sum).max(IMPOSSIBLE)
+        } else {
+            least
+        }
+    };
     sums.iter().map(|sum| log(sum) as f32).collect()
 }
 
@@ -71,7 +83,15 @@ mod tests {
         assert_eq!(of(&["a", "b"], &[("a", -0.1)]), [-0.1, -15.0]);
         assert_eq!(of(&["a", "b"], &[("a", -0.1), ("z", -20.0)]), [-0.1, -20.0]);
         assert_eq!(of(&["a", "b"], &[("", -0.1), ("  ", -0.2)]), [-15.0, -15.0]);
-        // minus infinity, as some servers list it
-        assert_eq!(of(&["a"], &[("a", f64::NEG_INFINITY)]).len(), 1);
+        // Minus infinity, as some servers list it, and what OpenAI lists instead.
+        for impossible in [f64::NEG_INFINITY, -9999.0] {
+            assert_eq!(
+                of(
+                    &["a", "b"],
+                    &[("a", -0.1), ("b", impossible), ("z", impossible)]
+                ),
+                [-0.1, -15.0]
+            );
+        }
     }
 }

@@ -74,6 +74,8 @@ export class DevicePool {
 
   /** Asks; whatever happens is an answer, as of a server. `cancelled` before its turn, it is not computed. */
   async ask(path: string, headerLength: string | undefined, body: Uint8Array<ArrayBuffer>, cancelled: AbortSignal): Promise<Answer> {
+    // Nothing runs and nothing is being started: waiting would never end. 501 is not asked again.
+    if (this.loading === null && this.places.length === 0) return { ...ended('the model stopped on this device, perhaps for want of memory; reload the page to start it again'), status: 501 };
     return new Promise((resolve) => {
       const job = { request: { path: path.slice(this.model.url.length), headerLength, body }, resolve };
       cancelled.addEventListener('abort', () => {
