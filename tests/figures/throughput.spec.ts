@@ -21,7 +21,7 @@ const PAGE_SECONDS = QUICK ? 3 : 20;
 /** Until the pace has settled. */
 const SETTLE_SECONDS = QUICK ? 2 : 8;
 /** Images in a request, and connections. */
-const SHAPES = [32, 64, 128, 256].flatMap((batch) => [4, 8, 16, 32].map((connections) => ({ batch, connections })));
+const SHAPES = [32, 128, 256].flatMap((batch) => [8, 32].map((connections) => ({ batch, connections })));
 /**
  * Steps large enough that the delay between two of them, which no client can fill because the next step's images follow from
  * this one's answers, is little: 64 images under 16 points each.

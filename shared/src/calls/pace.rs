@@ -17,6 +17,8 @@ const QUEUED: f64 = 2.0;
 const SLACK_MS: f64 = 8.0;
 /// The fastest answer is forgotten slowly, by this factor with each answer: a server's pace changes.
 const FORGET: f64 = 1.001;
+/// So many connections to a server browsers open over HTTP/1.1: what is asked in no more of them takes one round trip.
+const TOGETHER: usize = 6;
 /// Requests that a token bucket lets through at once after a pause.
 const BURST: f64 = 4.0;
 
@@ -96,9 +98,9 @@ impl Pace {
         smaller
     }
 
-    /// After `requests` that made one evaluation: many more than may be under way are better asked in larger ones.
+    /// After `requests` that made one evaluation: more than go out together are better asked in larger ones.
     pub fn evaluated(&mut self, requests: usize) {
-        if requests > 2 * self.window() {
+        if requests > TOGETHER {
             self.resize((2 * self.batch).min(self.batch_most));
         }
     }
@@ -281,7 +283,7 @@ mod tests {
     #[test]
     fn batches_shrink_when_refused_and_grow_with_the_work() {
         let mut pace = pace(Calls::default());
-        pace.evaluated(8);
+        pace.evaluated(6);
         assert_eq!(pace.batch(), 32);
         (0..9).for_each(|_| pace.evaluated(100));
         assert_eq!(pace.batch(), 256);
