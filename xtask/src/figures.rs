@@ -92,10 +92,15 @@ impl Inputs {
     /// # Errors
     /// Says where to get the data when `--data` was not given or has no folder `wanted`.
     pub fn data(&self, wanted: &str) -> Result<PathBuf> {
-        let advice = "the handwritten digits are public: scikit-learn's sklearn.datasets.load_digits (its file \
-                      sklearn/datasets/data/digits.csv.gz will do as it is), originally UCI's optical recognition of \
-                      handwritten digits, https://archive.ics.uci.edu/dataset/80; as CSV, each row is 64 values of \
-                      0 to 16, then the label";
+        let advice = match wanted {
+            "digits" => {
+                "the handwritten digits are public: scikit-learn's sklearn.datasets.load_digits (its file \
+                 sklearn/datasets/data/digits.csv.gz will do as it is), originally UCI's optical recognition of \
+                 handwritten digits, https://archive.ics.uci.edu/dataset/80; as CSV, each row is 64 values of \
+                 0 to 16, then the label"
+            }
+            _ => "docs/figures.md and docs/figures-text.md say where it is from",
+        };
         let Some(data) = &self.data else {
             bail!("this figure needs --data DIR, the folder that holds `{wanted}`; {advice}");
         };

@@ -11,13 +11,12 @@ use shared::calls::pace::{Pace, Ticket};
 #[cfg(feature = "dialects")]
 use shared::calls::tally::Tally;
 use shared::model_api::{
-    Description, Dialect, Method, ModelApiError, Request, Response, Retry, Scores, dialect,
+    Description, Dialect, Method, ModelApiError, Protocol, Request, Response, Retry, Scores,
+    dialect,
 };
 #[cfg(feature = "texts")]
 use shared::model_api::{TextDialect, TextQueries, text_dialect};
-#[cfg(feature = "dialects")]
-use shared::round::workbench::Queries;
-use shared::round::workbench::REQUEST_IMAGES;
+use shared::round::workbench::{Queries, REQUEST_IMAGES};
 use shared::task::{Task, origin_of};
 
 use super::http::{self, Answer, Call, NoAnswer};
@@ -27,8 +26,6 @@ use super::report::{Place, Trouble};
 #[cfg(feature = "dialects")]
 use super::timer::Signal;
 use super::timer::{back_off, now, sleep};
-#[cfg(feature = "dialects")]
-use shared::model_api::Usage;
 #[cfg(feature = "dialects")]
 use shared::text::Short;
 
@@ -61,19 +58,12 @@ impl Speech {
         dialect(&task.model).map(Self::Images)
     }
 
-    fn describe_request(&self) -> Request {
+    /// What holds whatever the inputs are.
+    fn protocol(&self) -> &dyn Protocol {
         match self {
-            Self::Images(dialect) => dialect.describe_request(),
+            Self::Images(dialect) => &**dialect,
             #[cfg(feature = "texts")]
-            Self::Texts(dialect) => dialect.describe_request(),
-        }
-    }
-
-    fn check_description(&self, answer: &Response<'_>) -> Result<Description, ModelApiError> {
-        match self {
-            Self::Images(dialect) => dialect.check_description(answer),
-            #[cfg(feature = "texts")]
-            Self::Texts(dialect) => dialect.check_description(answer),
+            Self::Texts(dialect) => &**dialect,
         }
     }
 
@@ -85,28 +75,8 @@ impl Speech {
             Self::Texts(_) => Err(other_kind()),
         }
     }
-
-    fn parse(&self, answer: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
-        match self {
-            Self::Images(dialect) => dialect.parse(answer, count),
-            #[cfg(feature = "texts")]
-            Self::Texts(dialect) => dialect.parse(answer, count),
-        }
-    }
 }
 
-#[cfg(feature = "dialects")]
-impl Speech {
-    fn usage(&self, answer: &Response<'_>) -> Option<Usage> {
-        match self {
-            Self::Images(dialect) => dialect.usage(answer),
-            #[cfg(feature = "texts")]
-            Self::Texts(dialect) => dialect.usage(answer),
-        }
-    }
-}
-
-#[cfg(any(feature = "texts", feature = "dialects"))]
 fn other_kind() -> ModelApiError {
     ModelApiError::InvalidSpec {
         faults: vec!["input.kind is not that of what is to be sent".to_owned()],
@@ -258,7 +228,7 @@ impl ModelApi {
 
     /// Reads the model's description and compares it with the task.
     pub async fn describe(&self) -> Result<Description, Trouble> {
-        let request = self.speech.describe_request();
+        let request = self.speech.protocol().describe_request();
         #[cfg(feature = "dialects")]
         if request.method == Method::Post {
             self.check_budget(1)?;
@@ -272,6 +242,7 @@ impl ModelApi {
                     self.pay(&answer, 1);
                 }
                 self.speech
+                    .protocol()
                     .check_description(&view(&answer))
                     .map_err(Failure::Api)
             });
@@ -304,14 +275,22 @@ impl ModelApi {
         answer
     }
 
-    /// Any number of images, in as many requests as it takes, one after the other.
-    pub async fn ask_all(&self, images: &[u8], count: usize) -> Result<Scores, Trouble> {
-        let size = images.len() / count.max(1);
+    /// Any number of inputs, in as many requests as it takes, one after the other.
+    pub async fn ask_all(&self, queries: &Queries) -> Result<Scores, Trouble> {
+        let (count, mut next) = (queries.count(), 0);
         let (mut values, mut classes) = (Vec::new(), 1);
-        for part in images.chunks(size.max(1) * self.images_per_request()) {
-            let scores = self.ask(part, part.len() / size.max(1)).await?;
+        while next < count {
+            let end = count.min(next + self.images_per_request());
+            let scores = match queries.part(next..end) {
+                Queries::Images { bytes, count } => self.ask(&bytes, count).await?,
+                #[cfg(feature = "texts")]
+                Queries::Texts(texts) => self.ask_texts(&texts).await?,
+                #[cfg(not(feature = "texts"))]
+                Queries::Texts(_) => return Err(self.api_trouble(&other_kind())),
+            };
             classes = scores.classes();
             values.extend_from_slice(scores.values());
+            next = end;
         }
         Scores::new(classes, values).map_err(|error| self.api_trouble(&error))
     }
@@ -330,21 +309,6 @@ impl ModelApi {
         #[cfg(feature = "dialects")]
         let answer = Either::Right(answer);
         answer
-    }
-
-    /// Any number of texts, in as many requests as it takes, one after the other.
-    #[cfg(feature = "texts")]
-    pub async fn ask_all_texts(&self, queries: &TextQueries) -> Result<Scores, Trouble> {
-        let (count, mut next) = (queries.texts.len(), 0);
-        let (mut values, mut classes) = (Vec::new(), 1);
-        while next < count {
-            let end = count.min(next + self.images_per_request());
-            let scores = self.ask_texts(&queries.part(next..end)).await?;
-            classes = scores.classes();
-            values.extend_from_slice(scores.values());
-            next = end;
-        }
-        Scores::new(classes, values).map_err(|error| self.api_trouble(&error))
     }
 
     #[cfg(feature = "texts")]
@@ -439,6 +403,7 @@ impl ModelApi {
                         .set(self.received.get() + answer.body.len() as u64);
                     self.pay(&answer, count);
                     self.speech
+                        .protocol()
                         .parse(&view(&answer), count)
                         .map_err(Failure::Api)
                 });
@@ -527,7 +492,7 @@ impl ModelApi {
         #[cfg(feature = "dialects")]
         if (200..300).contains(&answer.status) {
             let mut tally = self.paid.tally.get();
-            tally.add(count, self.speech.usage(&view(answer)));
+            tally.add(count, self.speech.protocol().usage(&view(answer)));
             self.paid.tally.set(tally);
         }
         let _ = (answer, count);

@@ -6,6 +6,7 @@ use shared::model_api::OutputKind;
 use shared::objective::Objective;
 use shared::optimizer::Candidate;
 use shared::round::client::Part;
+use shared::round::workbench::Queries;
 
 use super::evaluate::no_data;
 use super::examples::Examples;
@@ -71,8 +72,11 @@ impl Owner {
             .flat_map(|index| examples.image(*index))
             .copied()
             .collect();
-        let before = self.model.ask_all(&original, indices.len());
-        let now = self.model.ask_all(&prompted, indices.len());
+        let count = indices.len();
+        let [bare, with_prompt] =
+            [original, prompted.clone()].map(|bytes| Queries::Images { bytes, count });
+        let before = self.model.ask_all(&bare);
+        let now = self.model.ask_all(&with_prompt);
         let (before, now) = futures::future::try_join(before, now).await?;
         self.other_queries
             .set(self.other_queries.get() + 2 * indices.len() as u64);

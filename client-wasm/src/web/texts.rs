@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 use shared::data::texts::Text;
-use shared::model_api::{Scores, SoftQueries, TextQueries};
+use shared::model_api::{Scores, TextQueries};
 use shared::round::client::{Client, Evaluation, Purpose};
 use shared::round::workbench::{Queries, Workbench};
 use shared::task::text::{Prompt, TextTask};
@@ -71,10 +71,10 @@ impl Owner {
         let texts: Vec<&Text> = indices.iter().map(|i| &examples.texts()[*i]).collect();
         let objective = self.objective_now()?;
         let prompt = self.task.prompt(&self.theta_now()).unwrap_or_default();
-        let bare = self.queries(&texts, &Prompt::default());
-        let before = self.model.ask_all_texts(&bare);
-        let prompted = self.queries(&texts, &prompt);
-        let now = self.model.ask_all_texts(&prompted);
+        let bare = Queries::Texts(self.queries(&texts, &Prompt::default()));
+        let prompted = Queries::Texts(self.queries(&texts, &prompt));
+        let before = self.model.ask_all(&bare);
+        let now = self.model.ask_all(&prompted);
         let (before, now) = futures::future::try_join(before, now).await?;
         self.other_queries
             .set(self.other_queries.get() + 2 * texts.len() as u64);
@@ -105,20 +105,7 @@ impl Owner {
         let Some(wording) = &self.task.text else {
             return TextQueries::default();
         };
-        TextQueries {
-            texts: texts.iter().map(|t| wording.input(t, prompt)).collect(),
-            templates: texts
-                .iter()
-                .filter_map(|_| wording.template(prompt))
-                .collect(),
-            soft: prompt.soft.as_ref().map(|soft| SoftQueries {
-                embeddings: soft.embeddings.clone(),
-                tokens: soft.shape.tokens,
-                hidden: soft.shape.hidden,
-                of_text: vec![0; texts.len()],
-                before_label: soft.before_label,
-            }),
-        }
+        wording.queries(texts.iter().copied(), prompt)
     }
 }
 

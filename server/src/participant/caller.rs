@@ -8,8 +8,8 @@ use shared::calls::cache::Cache;
 use shared::calls::pace::{Pace, Ticket};
 use shared::calls::tally::Tally;
 use shared::model_api::{
-    self, Description, Dialect, Method, ModelApiError, Price, Request, Response, Retry, Scores,
-    TextDialect, Usage,
+    self, Description, Dialect, Method, ModelApiError, Price, Protocol, Request, Response, Retry,
+    Scores, TextDialect,
 };
 use shared::rng::{Stream, purpose};
 use shared::round::workbench::{Queries, REQUEST_IMAGES};
@@ -78,6 +78,16 @@ pub enum CallError {
 enum Speech {
     Images(Box<dyn Dialect>),
     Texts(Box<dyn TextDialect>),
+}
+
+impl Speech {
+    /// What holds whatever the inputs are.
+    fn protocol(&self) -> &dyn Protocol {
+        match self {
+            Self::Images(dialect) => &**dialect,
+            Self::Texts(dialect) => &**dialect,
+        }
+    }
 }
 
 /// A model API and a way to it.
@@ -190,14 +200,9 @@ impl HttpCaller {
 
     /// Checks that the model is the one that the task describes, and learns how much it takes at once.
     pub async fn describe(&self) -> Result<Description, CallError> {
-        let request = match &self.speech {
-            Speech::Images(dialect) => dialect.describe_request(),
-            Speech::Texts(dialect) => dialect.describe_request(),
-        };
-        let read = |response: &Response<'_>| match &self.speech {
-            Speech::Images(dialect) => dialect.check_description(response),
-            Speech::Texts(dialect) => dialect.check_description(response),
-        };
+        let protocol = self.speech.protocol();
+        let request = protocol.describe_request();
+        let read = |response: &Response<'_>| protocol.check_description(response);
         // A dialect without a description asks about one harmless input.
         let asked = usize::from(request.method == Method::Post);
         let description = self.call(&request, asked, read).await?;
@@ -273,18 +278,9 @@ impl HttpCaller {
             (Speech::Texts(dialect), Queries::Texts(queries)) => dialect.infer_request(queries),
             _ => return Err(CallError::OtherKind),
         };
-        self.call(&request, count, |response| match &self.speech {
-            Speech::Images(dialect) => dialect.parse(response, count),
-            Speech::Texts(dialect) => dialect.parse(response, count),
-        })
-        .await
-    }
-
-    fn usage(&self, response: &Response<'_>) -> Option<Usage> {
-        match &self.speech {
-            Speech::Images(dialect) => dialect.usage(response),
-            Speech::Texts(dialect) => dialect.usage(response),
-        }
+        let protocol = self.speech.protocol();
+        self.call(&request, count, |response| protocol.parse(response, count))
+            .await
     }
 
     /// Waits until a request may leave: for the rate, and for pauses that the server asked for.
@@ -356,7 +352,7 @@ impl HttpCaller {
                         body: &body,
                     };
                     if (200..300).contains(&status) && queries > 0 {
-                        locked(&self.tally).add(queries, self.usage(&response));
+                        locked(&self.tally).add(queries, self.speech.protocol().usage(&response));
                     }
                     match read(&response) {
                         Ok(value) => {

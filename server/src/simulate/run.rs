@@ -13,7 +13,6 @@ use crate::data::hold_out;
 use crate::task_source;
 use indicatif::{ProgressBar, ProgressStyle};
 use shared::federation::combine::Combine;
-use shared::model_api::TextQueries;
 use shared::objective::counts::Counts;
 use shared::objective::mapping::Mapping;
 use shared::objective::{self, Objective};
@@ -268,24 +267,21 @@ fn fit_mapping(
 
 /// Examples as they are.
 fn unprompted(task: &Task, examples: &[Labelled]) -> Queries {
-    let (mut bytes, mut texts) = (Vec::new(), TextQueries::default());
-    let none = Prompt::default();
-    for example in examples {
-        match (&example.input, &task.text) {
-            (Input::Image(image), _) => bytes.extend_from_slice(image),
-            (Input::Text(text), Some(wording)) => {
-                texts.texts.push(wording.input(text, &none));
-                texts.templates.extend(wording.template(&none));
-            }
-            (Input::Text(_), None) => {}
-        }
+    let inputs = examples.iter().map(|example| &example.input);
+    if let Some(wording) = &task.text {
+        let texts = inputs.filter_map(|input| match input {
+            Input::Text(text) => Some(text),
+            Input::Image(_) => None,
+        });
+        return Queries::Texts(wording.queries(texts, &Prompt::default()));
     }
-    match task.text {
-        Some(_) => Queries::Texts(texts),
-        None => Queries::Images {
-            bytes,
-            count: examples.len(),
-        },
+    let images = inputs.filter_map(|input| match input {
+        Input::Image(image) => Some(&image[..]),
+        Input::Text(_) => None,
+    });
+    Queries::Images {
+        bytes: images.collect::<Vec<_>>().concat(),
+        count: examples.len(),
     }
 }
 

@@ -72,15 +72,15 @@ pub fn advance(
         return Ok(*metrics);
     }
     let (mean, metrics) = combined(task, RoundKind::Training, sums)?;
+    #[cfg(feature = "cma-es")]
+    if federation.rule == Rule::Scalars && task.searches() {
+        search(task, state, step, |cma, state| cma.tell_all(state, &mean))?;
+        return Ok(metrics);
+    }
     let mut next = state.clone();
     let mean = match federation.rule {
         Rule::FedAvg => mean,
         Rule::FedBpt => return Err(AdvanceError::Empty),
-        #[cfg(feature = "cma-es")]
-        Rule::Scalars if task.searches() => {
-            search(task, state, step, |cma, state| cma.tell_all(state, &mean))?;
-            return Ok(metrics);
-        }
         Rule::Scalars => {
             let mut dense = vec![0.0; task.dim()];
             // Building it cannot fail: the task was read.

@@ -124,18 +124,13 @@ impl TextGenerator for Discrete {
 #[cfg(test)]
 mod tests {
     use crate::fault::Faults;
+    use crate::generator::fixture;
     use crate::task::Task;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
     fn task(text: Value, generator: Value) -> Result<Task, Faults> {
-        Task::from_value(json!({
-            "name": "Topics",
-            "model": { "url": "http://127.0.0.1:8701", "name": "encoder", "input": { "kind": "text" } },
-            "data": { "labels": ["1", "2"] },
-            "text": text,
-            "generator": generator,
-        }))
+        Task::from_value(fixture::task(text, generator))
     }
 
     fn about(generator: Value) -> Result<Task, Faults> {

@@ -212,6 +212,7 @@ impl<'a> Evidence<'a> {
 mod tests {
     use super::*;
     use crate::fault::Faults;
+    use crate::generator::fixture;
     use crate::task::Task;
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -219,13 +220,7 @@ mod tests {
     fn task(text: Value, generator: Value) -> Result<Task, Faults> {
         let mut generator = generator;
         generator["kind"] = "instruction".into();
-        Task::from_value(json!({
-            "name": "Topics",
-            "model": { "url": "http://127.0.0.1:8701", "name": "encoder", "input": { "kind": "text" } },
-            "data": { "labels": ["1", "2"] },
-            "text": text,
-            "generator": generator,
-        }))
+        Task::from_value(fixture::task(text, generator))
     }
 
     fn about(generator: Value) -> Result<Task, Faults> {

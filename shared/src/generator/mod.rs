@@ -8,6 +8,8 @@ mod basis;
 #[cfg(feature = "generators")]
 pub mod coordinator;
 pub mod discrete;
+#[cfg(all(test, feature = "texts"))]
+mod fixture;
 #[cfg(feature = "generators")]
 pub mod frame;
 #[cfg(feature = "texts")]

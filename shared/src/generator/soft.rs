@@ -91,18 +91,14 @@ impl TextGenerator for Soft {
 #[cfg(test)]
 mod tests {
     use crate::fault::Faults;
+    use crate::generator::fixture;
     use crate::task::Task;
     use serde_json::{Value, json};
 
     fn task(generator: Value, text: Value) -> Result<Task, Faults> {
-        Task::from_value(json!({
-            "name": "Topics",
-            "model": { "url": "http://127.0.0.1:8701", "name": "encoder", "input": { "kind": "text" } },
-            "data": { "labels": ["1", "2"] },
-            "text": text,
-            "generator": generator,
-            "optimizer": { "kind": "cma-es" },
-        }))
+        let mut source = fixture::task(text, generator);
+        source["optimizer"] = json!({ "kind": "cma-es" });
+        Task::from_value(source)
     }
 
     #[test]

@@ -8,8 +8,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Description, Dialect, Method, ModelApiError, ModelSpec, Request, Response, Scores, TextDialect,
-    TextQueries, picture, status,
+    Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
+    TextDialect, TextQueries, picture, status,
 };
 use crate::fault::Reader;
 
@@ -81,15 +81,15 @@ impl HuggingFace {
     /// `spec` must be free of faults; `words`: what the classes are called; `harmless`: a text that says nothing about
     /// anybody, as a whole model input.
     pub(super) fn new(
-        spec: ModelSpec,
-        own: Settings,
-        words: Vec<String>,
+        spec: &ModelSpec,
+        own: &Settings,
+        words: &[String],
         harmless: String,
     ) -> Self {
         Self {
-            spec,
-            own,
-            words,
+            spec: spec.clone(),
+            own: own.clone(),
+            words: words.to_vec(),
             harmless,
         }
     }
@@ -125,7 +125,6 @@ impl HuggingFace {
         })
     }
 
-    /// There is no route that describes a model, so one harmless input is asked.
     fn check(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
         self.read(response, 1)?;
         Ok(Description {
@@ -238,12 +237,17 @@ fn other(why: &str) -> ModelApiError {
     }
 }
 
-impl TextDialect for HuggingFace {
+impl Protocol for HuggingFace {
+    /// There is no route that describes a model, so one input is asked that says nothing about anybody.
     fn describe_request(&self) -> Request {
+        if self.own.task == Kind::ZeroShotImage {
+            let grey = vec![128; 3 * self.spec.input.height * self.spec.input.width];
+            return Dialect::infer_request(self, &grey, 1)
+                .unwrap_or_else(|_| self.post(&Value::Null));
+        }
         self.ask(&TextQueries {
             texts: vec![self.harmless.clone()],
-            templates: Vec::new(),
-            soft: None,
+            ..TextQueries::default()
         })
     }
 
@@ -251,38 +255,19 @@ impl TextDialect for HuggingFace {
         self.check(response)
     }
 
-    fn infer_request(&self, queries: &TextQueries) -> Request {
-        self.ask(queries)
-    }
-
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
         self.read(response, count)
+    }
+}
+
+impl TextDialect for HuggingFace {
+    fn infer_request(&self, queries: &TextQueries) -> Request {
+        self.ask(queries)
     }
 }
 
 impl Dialect for HuggingFace {
-    fn describe_request(&self) -> Request {
-        // A grey image says nothing about anybody.
-        let grey = vec![128; 3 * self.spec.input.height * self.spec.input.width];
-        self.infer_request_of(&grey, 1)
-            .unwrap_or_else(|_| self.post(&Value::Null))
-    }
-
-    fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
-        self.check(response)
-    }
-
     fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError> {
-        self.infer_request_of(images, count)
-    }
-
-    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
-        self.read(response, count)
-    }
-}
-
-impl HuggingFace {
-    fn infer_request_of(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError> {
         let file = picture::only(&self.spec, images, count)?;
         Ok(self.post(&json!({
             "inputs": picture::base64(&file),

@@ -23,6 +23,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use crate::task::Task;
+use crate::task::text::Prompt;
 use crate::text::Short;
 
 pub use error::{ModelApiError, Retry};
@@ -249,8 +250,8 @@ pub struct Usage {
     pub output_tokens: u64,
 }
 
-/// One protocol, configured for one model.
-pub trait Dialect: Send + Sync {
+/// One protocol, configured for one model: what it has in common whatever the inputs are.
+pub trait Protocol: Send + Sync {
     /// Asks for the model's description.
     fn describe_request(&self) -> Request;
 
@@ -261,13 +262,7 @@ pub trait Dialect: Send + Sync {
     /// [`ModelApiError::Disagrees`] with every disagreement, or whatever the answer says.
     fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError>;
 
-    /// Asks for the scores of `count` images: `count × 3 × height × width` bytes, planar RGB.
-    ///
-    /// # Errors
-    /// [`ModelApiError::WrongPixels`] if `images` has another length or `count` is 0.
-    fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError>;
-
-    /// Reads the answer to an [`infer_request`](Self::infer_request) of `count` images.
+    /// Reads the answer to a question about `count` inputs: `[count, classes]`.
     /// Total: any bytes give scores or an error.
     ///
     /// # Errors
@@ -279,6 +274,15 @@ pub trait Dialect: Send + Sync {
         let _ = response;
         None
     }
+}
+
+/// A protocol that is asked about images.
+pub trait Dialect: Protocol {
+    /// Asks for the scores of `count` images: `count × 3 × height × width` bytes, planar RGB.
+    ///
+    /// # Errors
+    /// [`ModelApiError::WrongPixels`] if `images` has another length or `count` is 0.
+    fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError>;
 }
 
 /// The soft prompts of some texts, and whose they are.
@@ -321,6 +325,16 @@ impl SoftQueries {
 }
 
 impl TextQueries {
+    /// The texts that come next have the soft prompt of `prompt`, if it has one.
+    pub fn begin(&mut self, prompt: &Prompt) {
+        if let Some(new) = &prompt.soft {
+            let soft = self.soft.get_or_insert_default();
+            (soft.tokens, soft.hidden) = (new.shape.tokens, new.shape.hidden);
+            soft.before_label = new.before_label;
+            soft.embeddings.extend(&new.embeddings);
+        }
+    }
+
     /// A part of them, with all soft prompts.
     #[must_use]
     pub fn part(&self, range: std::ops::Range<usize>) -> Self {
@@ -339,33 +353,10 @@ impl TextQueries {
     }
 }
 
-/// One protocol, configured for one model and a task of texts.
-pub trait TextDialect: Send + Sync {
-    /// Asks for the model's description.
-    fn describe_request(&self) -> Request;
-
-    /// Reads the answer to [`describe_request`](Self::describe_request) and compares it with the
-    /// task file.
-    ///
-    /// # Errors
-    /// [`ModelApiError::Disagrees`] with every disagreement, or whatever the answer says.
-    fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError>;
-
+/// A protocol that is asked about texts: the scores of the task's label words for each.
+pub trait TextDialect: Protocol {
     /// Asks for the scores of the task's label words for each text.
     fn infer_request(&self, queries: &TextQueries) -> Request;
-
-    /// Reads the answer to an [`infer_request`](Self::infer_request) of `count` texts: `[count, labels]`.
-    /// Total: any bytes give scores or an error.
-    ///
-    /// # Errors
-    /// Whatever the answer says, or what is wrong with it.
-    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError>;
-
-    /// What an answer says that it cost.
-    fn usage(&self, response: &Response<'_>) -> Option<Usage> {
-        let _ = response;
-        None
-    }
 }
 
 /// The dialect of a task of texts, ready for use.
@@ -376,19 +367,18 @@ pub fn text_dialect(task: &Task) -> Result<Box<dyn TextDialect>, ModelApiError> 
     let (mut faults, spec) = (call_faults(&task.model), &task.model);
     match &task.text {
         Some(text) if faults.is_empty() => {
-            let (spec, words) = (spec.clone(), text.words.clone());
-            let _ = &words;
-            return Ok(match spec.own.clone() {
-                Own::OpenInference => {
-                    Box::new(open_inference::OpenInferenceText::new(spec, text.clone()))
-                }
+            return Ok(match &spec.own {
+                Own::OpenInference => Box::new(open_inference::OpenInferenceText::new(
+                    spec.clone(),
+                    text.clone(),
+                )),
                 #[cfg(feature = "dialects")]
-                Own::OpenAi(own) => Box::new(openai::OpenAi::new(spec, own, words)),
+                Own::OpenAi(own) => Box::new(openai::OpenAi::new(spec, own, &text.words)),
                 #[cfg(feature = "dialects")]
                 Own::HuggingFace(own) => Box::new(huggingface::HuggingFace::new(
                     spec,
                     own,
-                    words,
+                    &text.words,
                     text.harmless(),
                 )),
             });
@@ -408,24 +398,17 @@ pub fn dialect(spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
     if !faults.is_empty() {
         return Err(ModelApiError::InvalidSpec { faults });
     }
-    let spec = spec.clone();
-    Ok(match spec.own.clone() {
-        Own::OpenInference => Box::new(open_inference::OpenInference::new(spec)),
+    Ok(match &spec.own {
+        Own::OpenInference => Box::new(open_inference::OpenInference::new(spec.clone())),
         #[cfg(feature = "dialects")]
-        Own::OpenAi(own) => {
-            let words = spec.output.words.clone();
-            Box::new(openai::OpenAi::new(spec, own, words))
-        }
+        Own::OpenAi(own) => Box::new(openai::OpenAi::new(spec, own, &spec.output.words)),
         #[cfg(feature = "dialects")]
-        Own::HuggingFace(own) => {
-            let words = spec.output.words.clone();
-            Box::new(huggingface::HuggingFace::new(
-                spec,
-                own,
-                words,
-                String::new(),
-            ))
-        }
+        Own::HuggingFace(own) => Box::new(huggingface::HuggingFace::new(
+            spec,
+            own,
+            &spec.output.words,
+            String::new(),
+        )),
     })
 }
 

@@ -23,7 +23,7 @@ pub(super) use text::OpenInferenceText;
 
 use super::{
     BUILT, Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec,
-    Request, Response, Scores, escape, status,
+    Protocol, Request, Response, Scores, escape, status,
 };
 use crate::text::quote;
 
@@ -45,7 +45,7 @@ impl OpenInference {
     }
 }
 
-impl Dialect for OpenInference {
+impl Protocol for OpenInference {
     fn describe_request(&self) -> Request {
         metadata_request(&self.path)
     }
@@ -55,6 +55,14 @@ impl Dialect for OpenInference {
         description::check(&self.spec, response.body)
     }
 
+    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
+        status::check(response, &self.spec.name)?;
+        let unbatched = BUILT && self.spec.input.sent.unbatched;
+        answer::read(&self.spec.output, response, count, unbatched)
+    }
+}
+
+impl Dialect for OpenInference {
     fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError> {
         let input = &self.spec.input;
         let per_image = 3 * input.height * input.width;
@@ -98,12 +106,6 @@ impl Dialect for OpenInference {
         let header_length = body.len();
         encode(input, images, &mut body);
         Ok(infer_request(&self.path, body, header_length))
-    }
-
-    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
-        status::check(response, &self.spec.name)?;
-        let unbatched = BUILT && self.spec.input.sent.unbatched;
-        answer::read(&self.spec.output, response, count, unbatched)
     }
 }
 

@@ -11,8 +11,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Description, Dialect, Method, ModelApiError, ModelSpec, Request, Response, Scores, TextDialect,
-    TextQueries, Usage, picture, status, words,
+    Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
+    TextDialect, TextQueries, Usage, picture, status, words,
 };
 use crate::fault::Reader;
 
@@ -84,8 +84,12 @@ pub(super) struct OpenAi {
 
 impl OpenAi {
     /// `spec` must be free of faults; `words`: what the classes are called.
-    pub(super) fn new(spec: ModelSpec, own: Settings, words: Vec<String>) -> Self {
-        Self { spec, own, words }
+    pub(super) fn new(spec: &ModelSpec, own: &Settings, words: &[String]) -> Self {
+        Self {
+            spec: spec.clone(),
+            own: own.clone(),
+            words: words.to_vec(),
+        }
     }
 
     fn describe(&self) -> Request {
@@ -259,15 +263,6 @@ impl OpenAi {
         }
         Scores::new(self.words.len(), rows.concat())
     }
-
-    fn usage_of(&self, response: &Response<'_>) -> Option<Usage> {
-        let answer: Value = serde_json::from_slice(response.body).ok()?;
-        let tokens = |key: &str| answer["usage"][key].as_u64();
-        Some(Usage {
-            input_tokens: tokens("prompt_tokens")?,
-            output_tokens: tokens("completion_tokens").unwrap_or(0),
-        })
-    }
 }
 
 /// The tokens listed for the first place, and their logarithms.
@@ -335,17 +330,13 @@ fn malformed(detail: &str) -> ModelApiError {
     }
 }
 
-impl TextDialect for OpenAi {
+impl Protocol for OpenAi {
     fn describe_request(&self) -> Request {
         self.describe()
     }
 
     fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
         self.check(response)
-    }
-
-    fn infer_request(&self, queries: &TextQueries) -> Request {
-        self.ask(queries)
     }
 
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
@@ -353,19 +344,22 @@ impl TextDialect for OpenAi {
     }
 
     fn usage(&self, response: &Response<'_>) -> Option<Usage> {
-        self.usage_of(response)
+        let answer: Value = serde_json::from_slice(response.body).ok()?;
+        let tokens = |key: &str| answer["usage"][key].as_u64();
+        Some(Usage {
+            input_tokens: tokens("prompt_tokens")?,
+            output_tokens: tokens("completion_tokens").unwrap_or(0),
+        })
+    }
+}
+
+impl TextDialect for OpenAi {
+    fn infer_request(&self, queries: &TextQueries) -> Request {
+        self.ask(queries)
     }
 }
 
 impl Dialect for OpenAi {
-    fn describe_request(&self) -> Request {
-        self.describe()
-    }
-
-    fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
-        self.check(response)
-    }
-
     fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError> {
         let file = picture::only(&self.spec, images, count)?;
         let url = picture::data_url(self.spec.input.sent.encoding, &file);
@@ -376,14 +370,6 @@ impl Dialect for OpenAi {
                 { "type": "image_url", "image_url": { "url": url } },
             ],
         }])))
-    }
-
-    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
-        self.read(response, count)
-    }
-
-    fn usage(&self, response: &Response<'_>) -> Option<Usage> {
-        self.usage_of(response)
     }
 }
 

@@ -58,6 +58,15 @@ impl Estimator {
         self.directions as usize
     }
 
+    /// Moves θ by −`rate` along `gradient`, notes the factors of that movement, and counts the step.
+    pub fn descend(state: &mut State, gradient: &[f32], shares: &[f32], rate: f32) {
+        for (theta, g) in state.theta.iter_mut().zip(gradient) {
+            *theta -= rate * g;
+        }
+        state.scalars.extend(shares.iter().map(|s| -rate * s));
+        state.step += 1;
+    }
+
     /// Adds Σ_k `scalars`_k Δ_k over a round's directions, step by step.
     pub fn replay(&self, round: u32, scalars: &[f32], out: &mut [f32]) {
         for (step, scalars) in scalars.chunks(self.directions()).enumerate() {

@@ -45,12 +45,7 @@ impl HiSo {
             step,
             ..State::new(Vec::new(), round)
         };
-        self.learning_rate
-            * if self.decay {
-                self.plan.remaining(&at)
-            } else {
-                1.0
-            }
+        self.plan.rate(self.learning_rate, self.decay, &at)
     }
 }
 
@@ -77,11 +72,7 @@ impl Optimizer for HiSo {
         for (g, factor) in gradient.iter_mut().zip(learnt(state)) {
             *g *= factor;
         }
-        for (theta, g) in state.theta.iter_mut().zip(&gradient) {
-            *theta -= rate * g;
-        }
-        state.scalars.extend(shares.iter().map(|s| -rate * s));
-        state.step += 1;
+        Estimator::descend(state, &gradient, &shares, rate);
         Ok(())
     }
 

@@ -135,6 +135,12 @@ impl Plan {
             .saturating_add(state.step)
     }
 
+    /// The rate of a step: `start`, or what is left of it where it decays linearly.
+    #[must_use]
+    pub fn rate(&self, start: f32, decays: bool, state: &State) -> f32 {
+        start * if decays { self.remaining(state) } else { 1.0 }
+    }
+
     /// What is left of the run, from 1 to (almost) 0.
     #[must_use]
     pub fn remaining(&self, state: &State) -> f32 {

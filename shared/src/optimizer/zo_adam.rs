@@ -42,12 +42,7 @@ impl Optimizer for ZoAdam {
 
     fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError> {
         let (gradient, _) = self.estimator.gradient(state, losses)?;
-        let rate = self.learning_rate
-            * if self.decay {
-                self.plan.remaining(state)
-            } else {
-                1.0
-            };
+        let rate = self.plan.rate(self.learning_rate, self.decay, state);
         state.moments.resize(2, Vec::new());
         state
             .moments

@@ -75,12 +75,7 @@ impl ZoSgd {
         if let Some(polynomial) = self.polynomial {
             return polynomial.rate(self.learning_rate, self.plan.remaining(state));
         }
-        self.learning_rate
-            * if self.decay {
-                self.plan.remaining(state)
-            } else {
-                1.0
-            }
+        self.plan.rate(self.learning_rate, self.decay, state)
     }
 }
 
@@ -92,11 +87,7 @@ impl Optimizer for ZoSgd {
     fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError> {
         let (gradient, shares) = self.estimator.gradient(state, losses)?;
         let rate = self.rate(state);
-        for (theta, g) in state.theta.iter_mut().zip(&gradient) {
-            *theta -= rate * g;
-        }
-        state.scalars.extend(shares.iter().map(|s| -rate * s));
-        state.step += 1;
+        Estimator::descend(state, &gradient, &shares, rate);
         Ok(())
     }
 

@@ -279,21 +279,10 @@ impl Workbench {
             if begun != Some(group) && evaluation.point(group, &mut point) {
                 prompt = generator.prompt(&point);
                 begun = Some(group);
-                if let Some(new) = prompt.soft.take() {
-                    let soft = queries.soft.get_or_insert_default();
-                    (soft.tokens, soft.hidden) = (new.shape.tokens, new.shape.hidden);
-                    soft.before_label = new.before_label;
-                    soft.embeddings.extend(new.embeddings);
-                }
+                queries.begin(&prompt);
             }
             if let Content::Text(text) = &item.content {
-                queries.texts.push(wording.input(text, &prompt));
-                queries.templates.extend(wording.template(&prompt));
-                if let Some(soft) = &mut queries.soft {
-                    // The one that was put in last.
-                    let prompts = soft.embeddings.len() / (soft.tokens * soft.hidden).max(1);
-                    soft.of_text.push(prompts.saturating_sub(1) as u32);
-                }
+                wording.ask(&mut queries, text, &prompt);
             }
         }
         queries

@@ -3,6 +3,7 @@
 
 use crate::data::texts::Text;
 use crate::fault::Reader;
+use crate::model_api::TextQueries;
 use crate::sort::sort;
 use serde::{Deserialize, Serialize};
 
@@ -193,6 +194,31 @@ impl TextTask {
             }
         }
         before(&prompt.input, &input)
+    }
+
+    /// Some texts under one prompt, as the model is asked about them.
+    #[must_use]
+    pub fn queries<'a>(
+        &self,
+        texts: impl IntoIterator<Item = &'a Text>,
+        prompt: &Prompt,
+    ) -> TextQueries {
+        let mut queries = TextQueries::default();
+        queries.begin(prompt);
+        for text in texts {
+            self.ask(&mut queries, text, prompt);
+        }
+        queries
+    }
+
+    /// Adds a text under the prompt that was begun last ([`TextQueries::begin`]).
+    pub fn ask(&self, queries: &mut TextQueries, text: &Text, prompt: &Prompt) {
+        queries.texts.push(self.input(text, prompt));
+        queries.templates.extend(self.template(prompt));
+        if let Some(soft) = &mut queries.soft {
+            let prompts = soft.embeddings.len() / (soft.tokens * soft.hidden).max(1);
+            soft.of_text.push(prompts.saturating_sub(1) as u32);
+        }
     }
 
     /// A model input that says nothing about anybody.

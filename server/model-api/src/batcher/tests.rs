@@ -1,7 +1,10 @@
 use std::sync::mpsc;
 
+use shared::model_api::Layout;
+
 use super::*;
 use crate::metrics::{Metrics, Unit};
+use crate::protocol::ModelInfo;
 
 /// Answers each image with its first value; every run waits for permission, and tells its size.
 pub(crate) struct Gated {
@@ -31,6 +34,22 @@ pub(crate) fn gated() -> (Arc<Gated>, Gate) {
             started: runs,
         },
     )
+}
+
+/// What a gated backend takes, under a name.
+pub(crate) fn info(name: &str) -> ModelInfo {
+    ModelInfo {
+        name: name.into(),
+        kind: "classifier",
+        input: "image".into(),
+        output: "first".into(),
+        layout: Layout::Nchw,
+        image: [IMAGE, 1, 1],
+        classes: 1,
+        labels: vec![],
+        template: None,
+        max_batch: 2,
+    }
 }
 
 impl Backend<ImageWork> for Gated {

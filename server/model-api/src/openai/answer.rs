@@ -46,12 +46,7 @@ impl Tokens {
                 "finish_reason": "stop",
             })
         };
-        let choices: Vec<Value> = self
-            .rows(endpoint, scores)
-            .enumerate()
-            .map(choice)
-            .collect();
-        self.whole("chatcmpl", "chat.completion", endpoint, choices)
+        self.whole(["chatcmpl", "chat.completion"], endpoint, scores, choice)
     }
 
     pub(super) fn completion(&self, endpoint: &Endpoint, scores: &[f32]) -> Value {
@@ -76,15 +71,19 @@ impl Tokens {
                 "finish_reason": "stop",
             })
         };
-        let choices: Vec<Value> = self
-            .rows(endpoint, scores)
-            .enumerate()
-            .map(choice)
-            .collect();
-        self.whole("cmpl", "text_completion", endpoint, choices)
+        self.whole(["cmpl", "text_completion"], endpoint, scores, choice)
     }
 
-    fn whole(&self, prefix: &str, object: &str, endpoint: &Endpoint, choices: Vec<Value>) -> Value {
+    /// The whole answer, of whose form the id's prefix and the object's name stand first.
+    fn whole(
+        &self,
+        [prefix, object]: [&str; 2],
+        endpoint: &Endpoint,
+        scores: &[f32],
+        choice: impl FnMut((usize, (Token, Vec<Token>))) -> Value,
+    ) -> Value {
+        let rows = self.rows(endpoint, scores).enumerate();
+        let choices: Vec<Value> = rows.map(choice).collect();
         let (created, id) = (now(), id(prefix));
         let completion_tokens = choices.len();
         json!({

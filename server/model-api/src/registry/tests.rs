@@ -1,29 +1,16 @@
 use super::*;
 use crate::batcher::Limits;
-use crate::batcher::tests::gated;
+use crate::batcher::tests::{gated, info};
 use crate::batcher::{ImageWork, Images};
 use crate::endpoint::{Endpoint, Service};
 use crate::keys::Caller;
-use crate::protocol::ModelInfo;
-use shared::model_api::Layout;
 use std::time::Duration;
 
 /// Who asked the old model is answered by it, though another has taken its place meanwhile.
 #[tokio::test]
 async fn requests_in_flight_end_on_the_old_model() {
     let (backend, gate) = gated();
-    let info = ModelInfo {
-        name: "printed-digits".into(),
-        kind: "classifier",
-        input: "image".into(),
-        output: "first".into(),
-        layout: Layout::Nchw,
-        image: [2, 1, 1],
-        classes: 1,
-        labels: vec![],
-        template: None,
-        max_batch: 2,
-    };
+    let info = info("printed-digits");
     let metrics = Metrics::new().unwrap();
     let limits = Limits {
         max_batch: 2,

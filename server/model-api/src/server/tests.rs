@@ -3,13 +3,11 @@
 use std::time::Instant;
 
 use serde_json::json;
-use shared::model_api::Layout;
 
 use super::*;
 use crate::batcher::Limits;
-use crate::batcher::tests::{Gate, gated};
+use crate::batcher::tests::{Gate, gated, info};
 use crate::endpoint::Service;
-use crate::protocol::ModelInfo;
 
 #[allow(dead_code)] // each user needs a part of it
 #[path = "../../tests/support/mod.rs"]
@@ -29,18 +27,7 @@ fn start_all<const N: usize>(names: [&'static str; N]) -> (Running, [Gate; N]) {
     let running = Running::start(move |listener, stop| {
         let metrics = Metrics::new().unwrap();
         let endpoint = |(name, backend): (&str, _)| {
-            let info = ModelInfo {
-                name: name.into(),
-                kind: "classifier",
-                input: "image".into(),
-                output: "first".into(),
-                layout: Layout::Nchw,
-                image: [2, 1, 1],
-                classes: 1,
-                labels: vec![],
-                template: None,
-                max_batch: 2,
-            };
+            let info = info(name);
             let limits = Limits {
                 max_batch: 2,
                 max_queue: 3,

@@ -13,7 +13,7 @@ use super::{
     Description, ModelApiError, ModelSpec, Request, Response, Scores, answer, infer_request,
     metadata_request, path_of,
 };
-use crate::model_api::{TextDialect, TextQueries, status};
+use crate::model_api::{Protocol, TextDialect, TextQueries, status};
 use crate::task::text::TextTask;
 
 /// The dialect, configured for one model and one task.
@@ -31,7 +31,7 @@ impl OpenInferenceText {
     }
 }
 
-impl TextDialect for OpenInferenceText {
+impl Protocol for OpenInferenceText {
     fn describe_request(&self) -> Request {
         metadata_request(&self.path)
     }
@@ -79,6 +79,13 @@ impl TextDialect for OpenInferenceText {
         }
     }
 
+    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
+        status::check(response, &self.spec.name)?;
+        answer::read(&self.spec.output, response, count, false)
+    }
+}
+
+impl TextDialect for OpenInferenceText {
     fn infer_request(&self, queries: &TextQueries) -> Request {
         let tensors = &self.task.tensors;
         let mut inputs = vec![
@@ -131,11 +138,6 @@ impl TextDialect for OpenInferenceText {
         let header_length = body.len();
         body.append(&mut raw);
         infer_request(&self.path, body, header_length)
-    }
-
-    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
-        status::check(response, &self.spec.name)?;
-        answer::read(&self.spec.output, response, count, false)
     }
 }
 
