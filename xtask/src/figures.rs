@@ -59,6 +59,7 @@ const FIGURES: &[Figure] = &[
     dropouts::FIGURE,
     step::FIGURE,
     text::FIGURE,
+    text::KEPT,
     soft::FIGURE,
     rloo_vs_bdpl::FIGURE,
     aggregator::FIGURE,

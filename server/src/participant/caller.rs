@@ -3,7 +3,7 @@
 
 use super::on_device::{Device, DeviceError};
 use futures::StreamExt as _;
-use futures::stream::FuturesOrdered;
+use futures::stream::FuturesUnordered;
 use shared::calls::cache::Cache;
 use shared::calls::pace::{Pace, Ticket};
 use shared::calls::tally::Tally;
@@ -12,6 +12,7 @@ use shared::model_api::{
     Scores, TextDialect,
 };
 use shared::rng::{Stream, purpose};
+use shared::round::asking::Asking;
 use shared::round::workbench::{Queries, REQUEST_IMAGES};
 use shared::task::Task;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// Inputs of one request where the server states no limit.
-const MOST_INPUTS: usize = 256;
+const MOST_INPUTS: usize = 2048;
 /// Tries of one call.
 const TRIES: u32 = 6;
 /// First pause between tries; doubles.
@@ -173,14 +174,14 @@ impl HttpCaller {
         locked(&self.pace).window()
     }
 
-    /// Inputs that the next requests should hold.
-    pub fn batch(&self) -> usize {
+    /// Inputs that a request may hold now.
+    fn batch(&self) -> usize {
         locked(&self.pace).batch()
     }
 
-    /// An evaluation took so many requests; the size of the next ones' follows from it.
-    pub fn evaluated(&self, requests: usize) {
-        locked(&self.pace).evaluated(requests);
+    /// Inputs that the next request of an evaluation of `total` should hold.
+    pub fn cut(&self, total: usize) -> usize {
+        locked(&self.pace).cut(total)
     }
 
     /// A request was too large; whether smaller ones are left to try.
@@ -244,28 +245,30 @@ impl HttpCaller {
 
     /// Scores of any number of inputs, asked in as many requests as it takes.
     pub async fn ask_all(&self, queries: &Queries) -> Result<Scores, CallError> {
-        let count = queries.count();
-        let (mut next, mut values) = (0, Vec::with_capacity(count * self.classes));
-        let mut requests = 0;
-        let mut under_way = FuturesOrdered::new();
+        let mut asking = Asking::new(queries.count());
+        let mut under_way = FuturesUnordered::new();
         loop {
-            while next < count && under_way.len() < self.window() {
-                let end = count.min(next + self.batch());
-                under_way.push_back(self.ask(queries.part(next..end)));
-                next = end;
+            while under_way.len() < self.window()
+                && let Some(request) = asking.cut(self.cut(asking.total()))
+            {
+                let (first, answer) = (request.start, self.ask(queries.part(request)));
+                under_way.push(async move { (first, answer.await) });
             }
             match under_way.next().await {
-                Some(Err(CallError::Model(ModelApiError::TooLarge { .. }))) if self.too_large() => {
-                    drop(under_way);
-                    // In smaller requests.
-                    return Box::pin(self.ask_all(queries)).await;
+                Some((first, Ok(scores))) => asking.answered(first, scores),
+                Some((_, Err(CallError::Model(ModelApiError::TooLarge { .. }))))
+                    if self.too_large() =>
+                {
+                    // In smaller requests, what was not answered yet.
+                    under_way.clear();
+                    asking.again();
                 }
-                Some(scores) => values.extend_from_slice(scores?.values()),
+                Some((_, Err(error))) => return Err(error),
                 None => break,
             }
-            requests += 1;
         }
-        self.evaluated(requests);
+        let answers = asking.into_answers();
+        let values = answers.iter().flat_map(Scores::values).copied().collect();
         Ok(Scores::new(self.classes, values)?)
     }
 

@@ -5,13 +5,16 @@ use super::ahead::{Ahead, Preparation};
 use super::caller::{CallError, HttpCaller};
 use super::state::{Saved, StateError};
 use futures::StreamExt as _;
-use futures::stream::FuturesOrdered;
-use shared::model_api::{ModelApiError, Scores};
+use futures::stream::FuturesUnordered;
+use shared::model_api::ModelApiError;
+use shared::round::asking::Asking;
 use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
 use shared::round::messages::RoundView;
 use shared::round::phase::Phase;
 use shared::round::workbench::{AnswerCount, Queries, Workbench};
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -260,28 +263,34 @@ impl Driver {
     }
 
     async fn evaluate(&mut self, evaluation: &Evaluation) -> Result<Event, DriveError> {
-        let most = self.model.batch();
-        let ready = self
+        let mut ready = self
             .ahead
             .take()
-            .map_or_else(Vec::new, |ahead| ahead.queries_of(evaluation, most));
-        self.prepared += ready
-            .iter()
-            .map(|queries| queries.count() as u64)
-            .sum::<u64>();
+            .map_or_else(VecDeque::new, |ahead| ahead.of(evaluation));
         let upcoming = self.saved.client.upcoming(&self.bench.environment());
-        let upcoming = upcoming.filter(|_| self.prepares);
-        let (answers, ahead) = tokio::select! {
-            done = self.ask(evaluation, ready, upcoming, most) => match done {
-                Err(DriveError::Model(CallError::Model(ModelApiError::TooLarge { .. }))) if self.model.too_large() => {
-                    // In smaller requests.
-                    return Box::pin(self.evaluate(evaluation)).await;
+        let mut upcoming = upcoming.filter(|_| self.prepares);
+        let mut asking = Asking::new(evaluation.queries() as usize);
+        loop {
+            let done = tokio::select! {
+                done = self.ask(evaluation, &mut asking, &mut ready, &mut upcoming) => done,
+                never = self.heartbeats() => match never {},
+            };
+            match done {
+                Ok((ahead, prepared)) => {
+                    self.ahead = ahead;
+                    self.prepared += prepared;
+                    break;
                 }
-                done => done?,
-            },
-            never = self.heartbeats() => match never {},
-        };
-        self.ahead = ahead;
+                Err(DriveError::Model(CallError::Model(ModelApiError::TooLarge { .. })))
+                    if self.model.too_large() =>
+                {
+                    // In smaller requests, what was not answered yet.
+                    asking.again();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let answers = asking.into_answers();
         Ok(self.bench.event(&self.saved.client, evaluation, &answers)?)
     }
 
@@ -296,51 +305,57 @@ impl Driver {
         }
     }
 
-    /// The answers to all requests, in order, and what was prepared while the last of them were awaited.
+    /// Asks what is missing. What was prepared while the last answers were awaited, and how many of the inputs asked
+    /// were `ready`.
     async fn ask(
         &self,
         evaluation: &Evaluation,
-        ready: Vec<Queries>,
-        mut upcoming: Option<Evaluation>,
-        most: usize,
-    ) -> Result<(Vec<Scores>, Option<Ahead>), DriveError> {
-        let mut ready = ready.into_iter();
-        let mut requests = Workbench::requests(evaluation, most).into_iter();
-        let number = requests.len();
-        let mut under_way = FuturesOrdered::new();
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut preparation = None;
+        asking: &mut Asking,
+        ready: &mut VecDeque<(Range<usize>, Queries)>,
+        upcoming: &mut Option<Evaluation>,
+    ) -> Result<(Option<Ahead>, u64), DriveError> {
+        let mut under_way = FuturesUnordered::new();
+        let (mut preparation, mut prepared) = (None, 0);
         loop {
             // Rendered one by one as places come free, while the others' answers are awaited.
             while under_way.len() < self.model.window()
-                && let Some(request) = requests.next()
+                && let Some(request) = {
+                    // What is prepared comes in pieces of its own sizes.
+                    let piece = ready.front().map(|(request, _)| request.len());
+                    asking.cut(piece.unwrap_or_else(|| self.model.cut(asking.total())))
+                }
             {
-                let queries = ready
-                    .next()
-                    .unwrap_or_else(|| self.bench.queries(evaluation, request));
-                under_way.push_back(self.model.ask(queries));
+                let first = request.start;
+                let queries = match ready.pop_front() {
+                    Some((piece, queries)) if piece == request => {
+                        prepared += queries.count() as u64;
+                        queries
+                    }
+                    _ => self.bench.queries(evaluation, request),
+                };
+                let answer = self.model.ask(queries);
+                under_way.push(async move { answer.await.map(|scores| (first, scores)) });
             }
-            if requests.len() == 0
+            if !asking.is_more()
                 && let Some(next) = upcoming.take()
             {
-                preparation = Some(Preparation::begin(
-                    &self.bench,
-                    next,
-                    most,
-                    self.model.window(),
-                ));
+                let most = self.model.cut(next.queries() as usize);
+                let window = self.model.window();
+                preparation = Some(Preparation::begin(&self.bench, next, most, window));
             }
             match under_way.next().await {
-                Some(answer) => answers.push(answer?),
+                Some(answer) => {
+                    let (first, scores) = answer?;
+                    asking.answered(first, scores);
+                }
                 None => break,
             }
         }
-        self.model.evaluated(number);
         let ahead = match preparation {
             Some(preparation) => preparation.end().await,
             None => None,
         };
-        Ok((answers, ahead))
+        Ok((ahead, prepared))
     }
 }
 
