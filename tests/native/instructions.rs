@@ -397,6 +397,9 @@ fn what_goes_wrong_is_said() {
     ask(&llm, NAME, &["--place", "template"]).expect(2, &["generator.place"]);
     ask(&llm, NAME, &["--count", "3"]).expect(2, &["--count"]);
     ask(&llm, NAME, &["--examples", "nowhere.csv"]).expect(2, &["nowhere.csv"]);
+    std::fs::write(home.path("none.txt"), "\n").unwrap();
+    let none = home.text("none.txt");
+    ask(&llm, NAME, &["--like", &none]).expect(2, &["none.txt holds no instruction"]);
     run(&["candidates", "--propose", "2"]).expect(2, &["--task", "--llm-url"]);
     run(&["candidates", "--propose", "1001"]).expect(2, &["1001"]);
 }

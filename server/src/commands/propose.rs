@@ -98,7 +98,7 @@ impl ProposeArgs {
         let task = self.task.as_deref().unwrap_or_default();
         let (task, text, place) = task_of(task, place)?;
         let like = match &self.like {
-            Some(file) => read(file, place)?,
+            Some(file) => given(file, place)?,
             None => Vec::new(),
         };
         let examples = match &self.examples {
@@ -186,6 +186,19 @@ fn report(got: &Proposals, llm: &Llm) {
         got.repeated,
         got.refused.len()
     );
+}
+
+/// Instructions that are to be varied.
+fn given(file: &Path, place: Place) -> Result<Vec<String>, Failure> {
+    let given = read(file, place)?;
+    if given.is_empty() {
+        let text = format!(
+            "{} holds no instruction that could be varied",
+            file.display()
+        );
+        return Err(Failure::usage(text));
+    }
+    Ok(given)
 }
 
 /// The part of a task file that counts here, and the place of its instructions. What the file says about generators is left

@@ -17,6 +17,8 @@ pub const PLACE: &str = "[instruction]";
 pub const SHOWN: usize = 10;
 /// Letters of a text that are shown.
 const OF_TEXT: usize = 300;
+/// Label words that are named.
+const WORDS: usize = 300;
 /// Instructions of each kind that one request shows: given ones, and ones not to be repeated.
 const LISTED: usize = 60;
 
@@ -59,7 +61,12 @@ impl Subject {
         if !self.description.trim().is_empty() {
             parts.push(self.description.trim().to_owned());
         }
-        parts.push(format!("Its labels: {}", self.words.join(", ")));
+        let more = match self.words.len().saturating_sub(WORDS) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let words = &self.words[..self.words.len().min(WORDS)];
+        parts.push(format!("Its labels: {}{more}", words.join(", ")));
         let shown = SHOWN.min(self.examples.len());
         if shown > 0 {
             let examples = self
@@ -176,6 +183,14 @@ mod tests {
                 .question(7, 1, &known)
                 .contains(r#"repeat any of these: ["Which \"topic\"?"]"#)
         );
+    }
+
+    #[test]
+    fn of_very_many_labels_some_are_named() {
+        let mut subject = subject();
+        subject.words = (0..1000).map(|i| format!("w{i}")).collect();
+        let asked = subject.question(7, 0, &[]);
+        assert!(asked.contains(", w299, and 700 more\n"), "{asked}");
     }
 
     #[test]
