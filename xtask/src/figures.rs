@@ -48,6 +48,7 @@ const FIGURES: &[Figure] = &[
     ask_ahead::FIGURE,
     optimisers::FIGURE,
     images::FIGURE,
+    images::CLEAN_ALONE,
     norm::FIGURE,
     spsa_gc::FIGURE,
     federation_rules::FIGURE,
