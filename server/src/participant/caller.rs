@@ -213,6 +213,16 @@ impl HttpCaller {
         Ok(description)
     }
 
+    /// Sends a request of another kind than the task's questions to the same API: with the same repetitions, waits
+    /// and counts.
+    pub async fn converse<T>(
+        &self,
+        request: &Request,
+        read: impl Fn(&Response<'_>) -> Result<T, ModelApiError>,
+    ) -> Result<T, CallError> {
+        self.call(request, 1, read).await
+    }
+
     /// Scores of all inputs, which must be of the task's kind and fit into one request. What was answered before is
     /// not asked again.
     pub async fn ask(&self, queries: Queries) -> Result<Scores, CallError> {
