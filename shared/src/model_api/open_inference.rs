@@ -51,12 +51,12 @@ impl Protocol for OpenInference {
     }
 
     fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
-        status::check(response, &self.spec.name)?;
+        check_status(response, &self.spec.name)?;
         description::check(&self.spec, response.body)
     }
 
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
-        status::check(response, &self.spec.name)?;
+        check_status(response, &self.spec.name)?;
         let unbatched = BUILT && self.spec.input.sent.unbatched;
         answer::read(&self.spec.output, response, count, unbatched)
     }
@@ -106,6 +106,21 @@ impl Dialect for OpenInference {
         let header_length = body.len();
         encode(input, images, &mut body);
         Ok(infer_request(&self.path, body, header_length))
+    }
+}
+
+/// What a status means. Servers say of a model that they do not know what it is called; of a path that they do not know
+/// Triton, MLServer and KServe say these two words alone.
+fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
+    match status::check(response, model) {
+        Err(ModelApiError::NotFound { .. })
+            if BUILT && status::detail(response.body) == "Not Found" =>
+        {
+            Err(ModelApiError::NotThisProtocol {
+                detail: "it knows no path like /v2/models".to_owned(),
+            })
+        }
+        other => other,
     }
 }
 

@@ -188,14 +188,21 @@ fn check_image_shape(
         ));
         return;
     };
-    let fits = rest.len() == 3
-        && rest
-            .iter()
-            .zip(image)
-            .all(|(&stated, said)| stated < 0 || stated as u64 == said as u64);
-    if !fits {
+    let is_image = |sides: &[i64]| {
+        sides.len() == 3
+            && sides
+                .iter()
+                .zip(image)
+                .all(|(&stated, said)| stated < 0 || stated as u64 == said as u64)
+    };
+    if !is_image(rest) {
+        let advice = if BUILT && is_image(&tensor.shape) {
+            ", without a batch dimension: set input.unbatched = true"
+        } else {
+            ""
+        };
         faults.push(format!(
-            "the task sends `{}` as [batch, {}, {}, {}] ({}), the model takes {:?}",
+            "the task sends `{}` as [batch, {}, {}, {}] ({}), the model takes {:?}{advice}",
             tensor.name,
             image[0],
             image[1],

@@ -1,5 +1,5 @@
 //! Other servers of the protocol, as their documentation and their answers are recorded in
-//! `vectors/open_inference_servers.json`. (MLServer's are seen again by `cargo xtask interop`.)
+//! `vectors/open_inference_servers.json`. (MLServer's and Triton's own are seen again by `cargo xtask interop`.)
 
 use serde_json::{Value, json};
 
@@ -63,6 +63,12 @@ fn their_descriptions_fit_a_task_of_the_same_form_and_no_other() {
         if body["inputs"] == json!([]) {
             continue;
         }
+        if good.input.sent.unbatched {
+            let mut batched = good.clone();
+            batched.input.sent.unbatched = false;
+            let refused = check(&batched).unwrap_err().to_string();
+            assert!(refused.contains("input.unbatched = true"), "{refused}");
+        }
         let mut wide = good.clone();
         wide.input.width += 1;
         let mut coloured = good.clone();
@@ -123,7 +129,9 @@ fn their_refusals_are_understood() {
         let is = match error {
             ModelApiError::NotFound { .. } => "not_found",
             ModelApiError::BadRequest { .. } => "bad_request",
+            ModelApiError::TooLarge { .. } => "too_large",
             ModelApiError::ServerError { .. } => "server_error",
+            ModelApiError::NotThisProtocol { .. } => "not_this_protocol",
             other => panic!("{each}: {other}"),
         };
         assert_eq!(is, each["is"].as_str().unwrap(), "{each}");

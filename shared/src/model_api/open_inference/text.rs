@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::description::{self, both, check_classes, missing, number, strings};
 use super::{
-    Description, ModelApiError, ModelSpec, Request, Response, Scores, answer, infer_request,
-    metadata_request, path_of,
+    Description, ModelApiError, ModelSpec, Request, Response, Scores, answer, check_status,
+    infer_request, metadata_request, path_of,
 };
-use crate::model_api::{Protocol, TextDialect, TextQueries, status};
+use crate::model_api::{Protocol, TextDialect, TextQueries};
 use crate::task::text::TextTask;
 
 /// The dialect, configured for one model and one task.
@@ -37,7 +37,7 @@ impl Protocol for OpenInferenceText {
     }
 
     fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
-        status::check(response, &self.spec.name)?;
+        check_status(response, &self.spec.name)?;
         let metadata = description::read(response.body)?;
         let (inputs, outputs) = both(&metadata)?;
         let mut faults = Vec::new();
@@ -80,7 +80,7 @@ impl Protocol for OpenInferenceText {
     }
 
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
-        status::check(response, &self.spec.name)?;
+        check_status(response, &self.spec.name)?;
         answer::read(&self.spec.output, response, count, false)
     }
 }
