@@ -97,6 +97,12 @@ impl Script {
             &packages,
             &variables,
         )
+        .with_context(|| {
+            format!(
+                "its packages cannot be installed; {} says what they need",
+                file.display()
+            )
+        })
     }
 }
 
