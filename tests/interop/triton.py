@@ -245,7 +245,7 @@ def prepared(image):
 
 
 def libraries():
-    """Where the loader finds this Python's library: Triton runs its functions by a program of its own, one a version."""
+    """Where the loader finds this Python's library: Triton runs functions by a program of its own, one a version."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     programs = pathlib.Path(pytriton.__file__).parent / "tritonserver/python_backend_stubs"
     if not (programs / version).is_dir():

@@ -25,6 +25,11 @@ describe('cures', () => {
     for (const server of ['MLServer', 'Triton', 'OpenVINO', '--allow-origin https://fed.example.org']) expect(text).toContain(server);
   });
 
+  it('gives Triton, which lets no page in, the relay', () => {
+    const [first] = cures(at({ dialect: 'open-inference', url: 'http://127.0.0.1:8000', localNetwork: 'granted' }));
+    expect(first).toMatchObject({ who: 'Triton', setting: 'fed-bbpt relay --upstream http://127.0.0.1:8000 --no-key --allow-origin https://fed.example.org' });
+  });
+
   it('tells mixed content from loopback, which browsers trust', () => {
     expect(all(at({ url: 'http://models.example.org/v1' }))).toContain('mixed content');
     expect(all(at({}))).not.toContain('mixed content');

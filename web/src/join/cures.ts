@@ -24,7 +24,7 @@ export interface Cure {
 }
 
 /** Servers by the port that they listen on if nobody says otherwise. */
-const PORTS: Record<string, string> = { '11434': 'Ollama', '8000': 'vLLM', '8701': 'fed-bbpt model-api' };
+const PORTS: Record<string, readonly string[]> = { '11434': ['Ollama'], '8000': ['vLLM', 'Triton'], '8080': ['llama.cpp', 'MLServer'], '8701': ['fed-bbpt model-api'] };
 
 /** The cures, likeliest first. */
 export function cures(situation: Situation): Cure[] {
@@ -107,11 +107,11 @@ function allowing({ dialect, page, url }: Situation, model: URL): Cure[] {
     { who: 'fed-bbpt model-api', what: 'Start it with', setting: `fed-bbpt model-api --allow-origin ${page}` },
     { who: 'MLServer', what: 'In its settings.json', setting: `"cors_settings": { "allow_origins": ["${page}"], "allow_methods": ["GET", "POST"], "allow_headers": ["content-type", "authorization", "inference-header-content-length"] }` },
     { who: 'OpenVINO Model Server', what: 'Start it with', setting: `--allowed_origins ${page} --allowed_headers content-type,authorization,inference-header-content-length` },
-    { who: 'Triton', what: 'It has no such setting: put a proxy that adds the headers before it, or the relay' },
+    { who: 'Triton', what: 'It lets no page in (it refuses the question that browsers ask first) and has no setting for that. Put a proxy before it that answers and adds the headers, or the relay on this device, whose address is then the model’s:', setting: `fed-bbpt relay --upstream ${url} --no-key --allow-origin ${page}` },
   ];
   const servers = dialect === 'openai' ? openai : inference;
-  const likely = PORTS[model.port];
-  return [...servers.filter((cure) => cure.who === likely), ...servers.filter((cure) => cure.who !== likely), relay];
+  const likely = PORTS[model.port] ?? [];
+  return [...servers.filter((cure) => likely.includes(cure.who)), ...servers.filter((cure) => !likely.includes(cure.who)), relay];
 }
 
 function listing({ dialect, url, model }: Situation): string {
