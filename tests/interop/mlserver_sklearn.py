@@ -92,9 +92,10 @@ def it_still_says_what_our_vectors_record(api):
 
 @check
 def it_still_refuses_as_our_vectors_record(api):
-    unknown, output, broken = (
+    nowhere, unknown, output, broken = (
         each for each in json.loads(VECTORS.read_text())["refusals"] if each["server"] == "mlserver"
     )
+    assert ask(api.server.url + "/v1/v2/models/digits") == (nowhere["status"], nowhere["body"])
     assert ask(api.server.url + "/v2/models/nope") == (unknown["status"], unknown["body"])
     asked = {"inputs": [tensor(api.images[:2])], "outputs": [{"name": "logits"}]}
     assert ask(api.infer, asked) == (output["status"], output["body"])
