@@ -177,9 +177,9 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     let model = HttpCaller::new(&task, args.model_key.clone())
         .map_err(Failure::usage)?
         .keeping_models_in(args.state.with_file_name("fed-bbpt-models"));
-    model.resume_tally(saved.tally);
+    model.purse().resume(saved.tally);
     model.describe().await.map_err(Failure::failed)?;
-    saved.tally = model.tally();
+    saved.tally = model.purse().tally();
     let rounds = task.federation.rounds;
     let task_of_prompt = task.clone();
     let bench = workbench(task, number, examples)?.with_secrets(identity::secrets(identity));

@@ -3,10 +3,9 @@
 use super::aggregator::{Aggregator, ApiError};
 use super::ahead::{Ahead, Preparation};
 use super::caller::{CallError, HttpCaller};
+use super::partial::Partial;
 use super::state::{Saved, StateError};
-use futures::StreamExt as _;
-use futures::stream::FuturesOrdered;
-use shared::model_api::{ModelApiError, Scores};
+use shared::model_api::ModelApiError;
 use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
 use shared::round::messages::RoundView;
 use shared::round::phase::Phase;
@@ -134,7 +133,7 @@ impl Driver {
                 Action::Rest => Event::Resume,
                 Action::Evaluate(evaluation) => {
                     let evaluated = self.evaluate(&evaluation).await;
-                    self.saved.tally = self.model.tally();
+                    self.saved.tally = self.model.purse().tally();
                     if evaluated.is_err() {
                         // What was paid for is paid for.
                         self.save()?;
@@ -199,7 +198,7 @@ impl Driver {
     /// What calling the model has cost, in words; nothing where it has no price.
     pub fn spent(&self) -> Option<String> {
         let price = self.bench.task().model.price.as_ref()?;
-        let tally = self.model.tally();
+        let tally = self.model.purse().tally();
         let budget = match price.budget {
             budget if budget > 0.0 => format!(" of {budget}"),
             _ => String::new(),
@@ -260,6 +259,25 @@ impl Driver {
     }
 
     async fn evaluate(&mut self, evaluation: &Evaluation) -> Result<Event, DriveError> {
+        let mut partial = Partial::default();
+        loop {
+            match self.ask_missing(evaluation, &mut partial).await {
+                // The rest in smaller requests.
+                Err(CallError::Model(ModelApiError::TooLarge { .. })) if self.model.too_large() => {
+                }
+                asked => break asked?,
+            }
+        }
+        self.model.evaluated(partial.requests());
+        let answers = partial.in_order();
+        Ok(self.bench.event(&self.saved.client, evaluation, &answers)?)
+    }
+
+    async fn ask_missing(
+        &mut self,
+        evaluation: &Evaluation,
+        partial: &mut Partial,
+    ) -> Result<(), CallError> {
         let most = self.model.batch();
         let ready = self
             .ahead
@@ -271,18 +289,11 @@ impl Driver {
             .sum::<u64>();
         let upcoming = self.saved.client.upcoming(&self.bench.environment());
         let upcoming = upcoming.filter(|_| self.prepares);
-        let (answers, ahead) = tokio::select! {
-            done = self.ask(evaluation, ready, upcoming, most) => match done {
-                Err(DriveError::Model(CallError::Model(ModelApiError::TooLarge { .. }))) if self.model.too_large() => {
-                    // In smaller requests.
-                    return Box::pin(self.evaluate(evaluation)).await;
-                }
-                done => done?,
-            },
+        self.ahead = tokio::select! {
+            ahead = self.ask(evaluation, ready, upcoming, most, partial) => ahead?,
             never = self.heartbeats() => match never {},
         };
-        self.ahead = ahead;
-        Ok(self.bench.event(&self.saved.client, evaluation, &answers)?)
+        Ok(())
     }
 
     /// Another machine may take long to answer; the lease must not run out meanwhile.
@@ -296,51 +307,38 @@ impl Driver {
         }
     }
 
-    /// The answers to all requests, in order, and what was prepared while the last of them were awaited.
+    /// Asks what `partial` lacks; what was prepared while the last answers were awaited.
     async fn ask(
         &self,
         evaluation: &Evaluation,
         ready: Vec<Queries>,
-        mut upcoming: Option<Evaluation>,
+        upcoming: Option<Evaluation>,
         most: usize,
-    ) -> Result<(Vec<Scores>, Option<Ahead>), DriveError> {
-        let mut ready = ready.into_iter();
-        let mut requests = Workbench::requests(evaluation, most).into_iter();
-        let number = requests.len();
-        let mut under_way = FuturesOrdered::new();
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut preparation = None;
-        loop {
+        partial: &mut Partial,
+    ) -> Result<Option<Ahead>, CallError> {
+        let (mut ready, mut preparation) = (ready.into_iter(), None);
+        let count = Workbench::groups(evaluation) * evaluation.examples.len();
+        let asked = self.model.ask_missing(
+            self.model.purse(),
+            count,
+            || most,
             // Rendered one by one as places come free, while the others' answers are awaited.
-            while under_way.len() < self.model.window()
-                && let Some(request) = requests.next()
-            {
-                let queries = ready
-                    .next()
-                    .unwrap_or_else(|| self.bench.queries(evaluation, request));
-                under_way.push_back(self.model.ask(queries));
-            }
-            if requests.len() == 0
-                && let Some(next) = upcoming.take()
-            {
-                preparation = Some(Preparation::begin(
-                    &self.bench,
-                    next,
-                    most,
-                    self.model.window(),
-                ));
-            }
-            match under_way.next().await {
-                Some(answer) => answers.push(answer?),
-                None => break,
-            }
-        }
-        self.model.evaluated(number);
-        let ahead = match preparation {
+            |request| {
+                let made = || self.bench.queries(evaluation, request);
+                ready.next().unwrap_or_else(made)
+            },
+            || {
+                let window = self.model.window();
+                preparation =
+                    upcoming.map(|next| Preparation::begin(&self.bench, next, most, window));
+            },
+            partial,
+        );
+        asked.await?;
+        Ok(match preparation {
             Some(preparation) => preparation.end().await,
             None => None,
-        };
-        Ok((answers, ahead))
+        })
     }
 }
 

@@ -200,7 +200,7 @@ impl Model {
     /// Scores of all inputs.
     pub fn ask(&self, queries: Queries, task: &Task) -> Result<Scores, ModelError> {
         if let Self::Remote(caller, runtime) = self {
-            return Ok(runtime.block_on(caller.ask_all(&queries))?);
+            return Ok(runtime.block_on(caller.ask_all(caller.purse(), &queries))?);
         }
         let mut values = Vec::with_capacity(queries.count() * task.model.output.classes);
         let mut take = |scores: Scores| values.extend_from_slice(scores.values());
