@@ -156,15 +156,19 @@ fn no_more_is_spent_than_the_budget() {
     let federation = Federation::new(&format!("{url}/v1"), &set);
     federation
         .join(KEY)
-        .expect(1, &["budget of 0.2 EUR", "spent"]);
+        .expect(3, &["budget of 0.2 EUR", "spent", "left"]);
     let asked = heard.bodies().len();
     assert!(
         (15..=20).contains(&asked),
         "{asked} calls for the price of 20"
     );
+    // Nobody waits until its lease runs out.
+    let live = || show(&federation.server, &federation.id)["summary"]["live"].clone();
+    assert_eq!(live(), 0);
     // What was spent is remembered.
-    federation.join(KEY).expect(1, &["budget of 0.2 EUR"]);
-    assert!(heard.bodies().len() <= 20);
+    federation.join(KEY).expect(3, &["budget of 0.2 EUR"]);
+    assert_eq!(live(), 0);
+    assert_eq!(heard.bodies().len(), asked);
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl Driver {
             (self.on_step)(&self.saved, &self.bench);
             event = match action {
                 Action::Stop(reason) => {
-                    if matches!(reason, StopReason::Left | StopReason::BudgetSpent) {
+                    if reason.leaves() {
                         // The lease would run out anyway; this only spares the others the wait.
                         let _ = self.aggregator.leave(&self.saved.federation).await;
                     }
@@ -134,11 +134,15 @@ impl Driver {
                 Action::Evaluate(evaluation) => {
                     let evaluated = self.evaluate(&evaluation).await;
                     self.saved.tally = self.model.purse().tally();
-                    if evaluated.is_err() {
-                        // What was paid for is paid for.
-                        self.save()?;
+                    match evaluated {
+                        Err(DriveError::Model(CallError::Budget { .. })) => Event::MoneySpent,
+                        Err(error) => {
+                            // What was paid for is paid for.
+                            self.save()?;
+                            return Err(error);
+                        }
+                        Ok(event) => event,
                     }
-                    evaluated?
                 }
                 Action::Sync { after } => {
                     self.persist(async |a, f| a.round(f, after).await, Event::View)
@@ -193,6 +197,11 @@ impl Driver {
     /// The machine.
     pub fn client(&self) -> &Client {
         &self.saved.client
+    }
+
+    /// Why nothing more is asked once the money is spent.
+    pub fn out_of_money(&self) -> Option<CallError> {
+        self.model.purse().spent()
     }
 
     /// What calling the model has cost, in words; nothing where it has no price.

@@ -665,7 +665,7 @@ fn talk(hub: &mut Hub, task: &Task, participant: &mut Participant, now: u64) {
             hub.send(task, number, now, *round, message.clone())
                 .map_or_else(Event::Refused, |()| Event::Accepted)
         }
-        Action::Stop(StopReason::BudgetSpent) if !participant.left => {
+        Action::Stop(reason) if reason.leaves() && !participant.left => {
             participant.left = true;
             // Nobody waits for them any more. They are members, so it is not refused.
             let _ = hub.leave(task, number, now);
