@@ -111,6 +111,15 @@ fn what_was_answered_is_not_asked_again_where_the_rest_was_too_large() {
 }
 
 #[test]
+fn a_largest_batch_that_only_the_configuration_states_is_kept_to() {
+    let model = BadModel::start(Vec::new(), Answer::Stated(4));
+    let federation = Federation::new(&model.url);
+    let ended = federation.join(&model.url);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(model.answered() as u64, spent(&federation.state()));
+}
+
+#[test]
 fn what_does_not_pass_is_named_and_the_same_command_goes_on() {
     let good = BadModel::start(Vec::new(), Answer::Good);
     let federation = Federation::new(&good.url);

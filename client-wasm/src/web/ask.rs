@@ -253,10 +253,30 @@ impl ModelApi {
                 Err(failure) => self.pause_or_give_up(failure, &mut tries).await?,
             }
         };
+        #[cfg(feature = "dialects")]
+        let description = Description {
+            max_batch: match description.max_batch {
+                None => self.limit().await,
+                stated => stated,
+            },
+            ..description
+        };
         if let Some(most) = description.max_batch {
             self.pace.borrow_mut().limit_batch(most);
         }
         Ok(description)
+    }
+
+    /// The largest batch, where the server says it elsewhere. Most do not, and then no answer is no fault.
+    #[cfg(feature = "dialects")]
+    async fn limit(&self) -> Option<usize> {
+        #[cfg(feature = "on-device")]
+        if on_device::is_used() {
+            return None;
+        }
+        let protocol = self.speech.protocol();
+        let answer = self.send(&protocol.limit_request()?).await.ok()?;
+        protocol.limit(&view(&answer))
     }
 
     /// Asks for the scores of `count` images (3·H·W bytes each). The request leaves before the future is

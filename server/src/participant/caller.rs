@@ -209,11 +209,26 @@ impl HttpCaller {
         let read = |response: &Response<'_>| protocol.check_description(response);
         // A dialect without a description asks about one harmless input.
         let asked = usize::from(request.method == Method::Post);
-        let description = self.call(&self.purse, &request, asked, read).await?;
+        let mut description = self.call(&self.purse, &request, asked, read).await?;
+        if description.max_batch.is_none() {
+            description.max_batch = self.limit().await;
+        }
         if let Some(most) = description.max_batch {
             locked(&self.pace).limit_batch(most);
         }
         Ok(description)
+    }
+
+    /// The largest batch, where the server says it elsewhere. Most do not, and then no answer is no fault.
+    async fn limit(&self) -> Option<usize> {
+        let protocol = self.speech.protocol();
+        let request = protocol.limit_request().filter(|_| !self.is_on_device())?;
+        let (status, headers, body) = self.once(&request).await.ok()?;
+        protocol.limit(&Response {
+            status,
+            headers: &headers,
+            body: &body,
+        })
     }
 
     /// Scores of all inputs, which must be of the task's kind and fit into one request. What was answered before is

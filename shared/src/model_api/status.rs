@@ -32,6 +32,12 @@ pub(in crate::model_api) fn check(
         413 => ModelApiError::TooLarge {
             detail: detail(response.body),
         },
+        // Triton's words; other servers say 413.
+        400 if detail(response.body).contains("batch-size must be <= ") => {
+            ModelApiError::TooLarge {
+                detail: detail(response.body),
+            }
+        }
         400..=499 => ModelApiError::BadRequest {
             detail: format!("status {status}, {}", detail(response.body)),
         },
