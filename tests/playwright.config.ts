@@ -5,6 +5,10 @@
 import { defineConfig } from '@playwright/test';
 import { CHROMIUM } from './browser/support/paths.ts';
 
+/** `WEBGPU=hardware`: the machine's own graphics device, through Vulkan; else SwiftShader, which Chromium brings along. */
+export const HARDWARE = process.env['WEBGPU'] === 'hardware';
+const ADAPTER = HARDWARE ? ['--enable-features=Vulkan', '--use-angle=vulkan', '--disable-vulkan-surface', '--ignore-gpu-blocklist'] : ['--use-webgpu-adapter=swiftshader'];
+
 export default defineConfig({
   testDir: 'browser',
   outputDir: 'test-results',
@@ -32,7 +36,7 @@ export default defineConfig({
         // In containers the tests often run as root, where Chromium's sandbox does not start.
         '--no-sandbox',
         '--enable-unsafe-webgpu',
-        '--use-webgpu-adapter=swiftshader',
+        ...ADAPTER,
         '--disable-background-networking',
         '--disable-component-update',
         '--disable-default-apps',

@@ -1,11 +1,12 @@
 //! `fed-bbpt`: federated black-box prompt tuning from the command line.
 //!
 //! Exit codes: 0 after success or an orderly end; 1 when something failed on the way; 2 for wrong flags,
-//! settings or task files (nothing was started); 3 when a goal was not reached (`demo --once`).
+//! settings or task files (nothing was started); 3 when a goal was not reached (`demo --once`, `candidates --propose`).
 
 mod commands;
 mod data;
 mod participant;
+mod propose;
 mod recipes;
 mod relay;
 mod simulate;
@@ -41,7 +42,7 @@ enum Command {
     Simulate(Box<simulate::SimulateArgs>),
     /// Data sets of the papers as ready-made task files.
     Recipes(commands::recipes::RecipesArgs),
-    /// Find words for text prompts in public text.
+    /// Find words for text prompts in public text, or instructions: from a file, or proposed by an LLM.
     Candidates(commands::candidates::CandidatesArgs),
     /// Download a federation's prompt generator.
     Export(commands::export::ExportArgs),

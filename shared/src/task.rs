@@ -116,19 +116,27 @@ impl Task {
     /// From TOML, as people write it.
     #[cfg(feature = "toml")]
     pub fn from_toml(text: &str) -> Result<Self, Faults> {
+        Self::from_value(Self::value_of_toml(text)?)
+    }
+
+    /// What a task file holds, whether or not it is a task.
+    ///
+    /// # Errors
+    /// It is not TOML, or holds what JSON cannot.
+    #[cfg(feature = "toml")]
+    pub fn value_of_toml(text: &str) -> Result<Value, Faults> {
         let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
             Faults(vec![Fault {
                 path: "file".to_owned(),
                 message: format!("is not TOML: {e}"),
             }])
         })?;
-        let value = serde_json::to_value(table).map_err(|e| {
+        serde_json::to_value(table).map_err(|e| {
             Faults(vec![Fault {
                 path: "file".to_owned(),
                 message: format!("holds a value that a task cannot hold: {e}"),
             }])
-        })?;
-        Self::from_value(value)
+        })
     }
 
     /// From JSON, as it travels.

@@ -1,4 +1,8 @@
-/** WebGPU on SwiftShader, which Chromium brings along: slow, but the same shader and the same answers. */
+/**
+ * WebGPU on SwiftShader, which Chromium brings along: slow, but the same shader and the same answers. With
+ * `WEBGPU=hardware` on the machine's own graphics device.
+ */
+import { HARDWARE } from '../playwright.config.ts';
 import { JoinPage } from './pages/join.ts';
 import { ALONE } from './support/house.ts';
 import { expect, test } from './support/test.ts';
@@ -22,7 +26,19 @@ test('forced to WebGPU, the Worker passes the known answers and trains', async (
   expect((await house.detail(federation.id)).rounds[0]).toMatchObject({ phase: 'done', delivered: 1 });
 });
 
+test('by itself it takes the faster one of a real adapter and the processor', async ({ house, join }) => {
+  test.skip(!HARDWARE, 'the adapter is software');
+  const federation = await house.federation(ALONE);
+  await join.takePart(federation.link, 9, 60);
+  await join.above('delivered', 0);
+  const reason = join.page.locator('#backend-reason');
+  await expect(reason).toContainText('ms');
+  await expect(reason).not.toContainText('software');
+  console.log(await join.running('backend').getAttribute('data-value'), await reason.innerText());
+});
+
 test('by itself it takes the processor, because the adapter is software', async ({ house, join }) => {
+  test.skip(HARDWARE, 'the adapter is hardware');
   const federation = await house.federation(ALONE);
   await join.takePart(federation.link, 9, 60);
   await expect(join.running('backend')).toHaveAttribute('data-value', 'cpu');

@@ -1,16 +1,25 @@
 /**
  * How much of a model API's own limit one page makes use of: the page trains on the embedded model, directly and through a
- * proxy that delays every byte, and its queries are counted by the second. The limit is the most that plain requests with the
+ * proxy that delays every byte, and its queries are counted by the model API. The limit is the most that plain requests with the
  * same bytes get from the same server through the same proxy on the same machine, over several sizes and numbers of connections.
- * Writes `FIGURE_OUT`.
+ * The server has half of the cores, whoever asks it the others, as if they were two machines: on the same cores the more one
+ * asks, the less the other answers. Writes `FIGURE_OUT`.
+ *
+ * No developer tools are attached while the page is measured: they would see, and copy, every request.
  */
-import { writeFile } from 'node:fs/promises';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { chromium, expect, test } from '@playwright/test';
 import { JoinPage } from '../browser/pages/join.ts';
+import { Child } from '../browser/support/child.ts';
 import { House } from '../browser/support/house.ts';
-import { CHROMIUM } from '../browser/support/paths.ts';
+import { CHROMIUM, FED_BBPT } from '../browser/support/paths.ts';
 import config from '../figures.config.ts';
 
 const QUICK = process.env['FIGURE_QUICK'] !== undefined;
@@ -19,15 +28,22 @@ const DELAYS_MS = [0, 20, 200];
 const LIMIT_SECONDS = QUICK ? 1 : 4;
 const PAGE_SECONDS = QUICK ? 3 : 20;
 /** Until the pace has settled. */
-const SETTLE_SECONDS = QUICK ? 2 : 8;
-/** Images in a request, and connections. */
-const SHAPES = [32, 128, 256].flatMap((batch) => [8, 32].map((connections) => ({ batch, connections })));
+const SETTLE_SECONDS = QUICK ? 2 : 10;
+/** Images in a request, and connections: the API's limits decide, not a browser's. */
+const SHAPES = [32, 128, 256].flatMap((batch) => [8, 32, 64].map((connections) => ({ batch, connections })));
 /**
- * Steps large enough that the delay between two of them, which no client can fill because the next step's images follow from
- * this one's answers, is little: 64 images under 16 points each.
+ * The delay between two steps is filled by nobody, because the next step's images follow from this one's answers: the larger a
+ * step, the less it matters. So there are two: 1,024 queries (64 images under 16 points), and 32,768 (256 under 128).
  */
-const STEPS = { 'federation.batch': 64, 'federation.local_steps': 50, 'federation.rounds': 1000, 'federation.open.count_min': 1, 'federation.upload.count_min': 1, 'federation.open.time_min_ms': 0, 'federation.upload.time_min_ms': 0, 'data.holdout': 0.05 };
+const STEPS = { small: { 'federation.batch': 64 }, large: { 'federation.batch': 256, 'optimizer.differences': '"two-sided"', 'optimizer.directions': 64 } };
+const TASK = { 'federation.local_steps': 50, 'federation.rounds': 1000, 'federation.open.count_min': 1, 'federation.upload.count_min': 1, 'federation.open.time_min_ms': 0, 'federation.upload.time_min_ms': 0, 'data.holdout': 0.05 };
 const BYTES = 3 * 32 * 32;
+
+/** The server's cores and everybody else's, as `taskset` takes them; nothing where there is but one. */
+const CORES = availableParallelism();
+const SHARE = CORES < 2 ? null : { server: `0-${(CORES >> 1) - 1}`, others: `${CORES >> 1}-${CORES - 1}` };
+/** A program on those cores only. */
+const on = (cores: string | undefined, program: string, args: string[]): [string, string[]] => (cores === undefined ? [program, args] : ['taskset', ['-c', cores, program, ...args]]);
 
 /** A proxy that holds every byte back for half of `delay` in each direction; bandwidth is not limited. */
 async function delayed(target: URL, delay: number): Promise<{ url: string; close: () => void }> {
@@ -101,38 +117,88 @@ async function limit(url: string): Promise<number> {
   return best;
 }
 
+/** A browser to which nobody is attached for longer than it takes to start the training. */
+class Loose {
+  private constructor(
+    private readonly process: ChildProcess,
+    private readonly folder: string,
+    readonly endpoint: string,
+  ) {}
+
+  static async start(): Promise<Loose> {
+    const folder = await mkdtemp(join(tmpdir(), 'fed-bbpt-page-'));
+    const stated = config.use?.launchOptions?.args ?? [];
+    const [program, args] = on(SHARE?.others, CHROMIUM, [...stated, '--headless=new', '--remote-debugging-port=0', `--user-data-dir=${folder}`, '--no-first-run', 'about:blank']);
+    const process = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const endpoint = await new Promise<string>((resolve, reject) => {
+      process.once('exit', () => reject(new Error('the browser ended')));
+      createInterface(process.stderr).on('line', (line) => {
+        const found = /ws:\/\/\S+/.exec(line)?.[0];
+        if (found !== undefined) resolve(found);
+      });
+    });
+    return new Loose(process, folder, endpoint);
+  }
+
+  async close(): Promise<void> {
+    const ended = once(this.process, 'exit');
+    this.process.kill();
+    await ended;
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+const pause = (seconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+
+/** Images that the model API has answered. */
+async function answered(model: string): Promise<number> {
+  const metrics = await (await fetch(`${model}/metrics`)).text();
+  return Number(/^model_api_images_total\{.*\} (\d+)$/m.exec(metrics)?.[1]);
+}
+
 /** Queries per second of one page once its pace has settled. */
-async function page(house: House, url: string): Promise<number> {
-  const federation = await house.federation({ ...STEPS, 'model.url': url });
-  const browser = await chromium.launch({ ...config.use?.launchOptions, executablePath: CHROMIUM });
+async function page(house: House, model: string, url: string, step: object): Promise<number> {
+  const federation = await house.federation({ ...TASK, ...step, 'model.url': url });
+  const loose = await Loose.start();
   try {
-    const tab = new JoinPage(await browser.newPage());
+    const browser = await chromium.connectOverCDP(loose.endpoint);
+    const context = browser.contexts()[0] ?? (await browser.newContext());
+    const tab = new JoinPage(await context.newPage());
     await tab.takePart(federation.link, 1, 400);
     await tab.above('queries', 0);
-    await tab.page.waitForTimeout(1000 * SETTLE_SECONDS);
-    const [before, started] = [await tab.value('queries'), performance.now()];
-    await tab.page.waitForTimeout(1000 * PAGE_SECONDS);
-    return (1000 * ((await tab.value('queries')) - before)) / (performance.now() - started);
-  } finally {
     await browser.close();
+    await pause(SETTLE_SECONDS);
+    const [before, started] = [await answered(model), performance.now()];
+    await pause(PAGE_SECONDS);
+    return (1000 * ((await answered(model)) - before)) / (performance.now() - started);
+  } finally {
+    await loose.close();
   }
 }
 
 test('queries per second of a page against the limit of the model API', async () => {
   test.setTimeout(900_000);
+  if (SHARE !== null) execFileSync('taskset', ['-a', '-p', '-c', SHARE.others, String(process.pid)], { stdio: 'ignore' });
   const house = await House.open();
+  const model = await Child.start(...on(SHARE?.server, FED_BBPT, ['model-api', '--listen', '127.0.0.1:0', '--allow-origin', house.aggregator]));
   const found: Record<string, Record<string, number>> = {};
   try {
     for (const delay of DELAYS_MS) {
-      const proxy = await delayed(new URL(house.model), delay);
+      const proxy = delay === 0 ? { url: model.url, close: () => undefined } : await delayed(new URL(model.url), delay);
       const most = await limit(proxy.url);
-      const page_rate = await page(house, proxy.url);
-      expect(page_rate).toBeGreaterThan(0);
-      found[`${delay}_ms`] = { limit: Math.round(most), page: Math.round(page_rate), fraction_of_limit: Math.round((1000 * page_rate) / most) / 1000 };
-      console.log(`${delay} ms:`, found[`${delay}_ms`]);
+      const row: Record<string, number> = { limit: Math.round(most) };
+      for (const [name, step] of Object.entries(STEPS)) {
+        const rate = await page(house, model.url, proxy.url, step);
+        expect(rate).toBeGreaterThan(0);
+        row[`page_${name}_steps`] = Math.round(rate);
+        row[`fraction_of_limit_${name}_steps`] = Math.round((1000 * rate) / most) / 1000;
+      }
+      found[`${delay}_ms`] = row;
+      console.log(`${delay} ms:`, row);
       proxy.close();
     }
   } finally {
+    await model.stop();
     await house.close();
   }
   await writeFile(process.env['FIGURE_OUT'] ?? test.info().outputPath('throughput.json'), JSON.stringify(found));

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 # requirements: llama
 # drives: fed-bbpt
-"""`fed-bbpt simulate` drives llama-cpp-python's server, over completions and chats, with a tiny llama that is written here.
+"""`fed-bbpt simulate` and `fed-bbpt candidates --propose` drive llama-cpp-python's server with a tiny llama that is written here.
 
 Ends with `N passed, M failed` and the exit code 0 only if nothing failed.
 """
 
 import math
+import os
+import re
+import subprocess
 import sys
 
 from lib import tiny_gguf
@@ -111,6 +114,28 @@ def what_fails_is_said(api):
     assert ended.returncode == 1 and "another" in ended.stderr and "tiny" in ended.stderr, ended
 
 
+@check
+def instructions_are_asked_for(api):
+    # A llama of random weights proposes nothing sensible: its answers must be read as what they are.
+    ended = propose(api, KEY)
+    counted = re.search(r"(\d+) requests, (\d+) tokens sent, (\d+) answered: (\d+) proposals", ended.stderr)
+    assert counted, ended
+    requests, sent, answered, found = map(int, counted.groups())
+    assert 1 <= requests <= 3 and sent > 200 * requests and answered > 0, ended
+    assert ended.returncode == (0 if found == 2 else 1), ended
+    wrong = propose(api, "another")
+    assert wrong.returncode == 1 and "refuses the key" in wrong.stderr, wrong
+
+
+def propose(api, key):
+    path = api.client.scratch / "propose.toml"
+    path.write_text(api.task('api = "completions"'))
+    command = [api.client.fed_bbpt, "candidates", "--propose", "2", "--task", path, "--llm-url", f"{api.server.url}/v1"]
+    command += ["--llm-model", "tiny"]
+    variables = {**os.environ, "FED_BBPT_LLM_KEY": key}
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120, env=variables)
+
+
 def best(listed):
     """The label word that the listed tokens make likeliest: tokens that are it or only its beginning count for it."""
     chances = dict.fromkeys(LABELS, 0.0)
@@ -139,7 +164,7 @@ def main():
     flags += ["--only", "federated"]
     port = free_port()
     command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--model_alias", "tiny"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--n_ctx", "512", "--n_threads", "1"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--n_ctx", "4096", "--n_threads", "1"]
     command += ["--api_key", KEY]
     # Its documentation's page is the route that wants no key.
     with Server(command, f"http://127.0.0.1:{port}", "/docs", given.scratch / "llama.log") as server:

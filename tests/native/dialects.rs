@@ -5,7 +5,7 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
-use tests::process::{Ended, Process, create_task, run, run_with, serve, show};
+use tests::process::{Ended, Process, create_task, model_api_of, run, run_with, serve, show};
 use tests::toy_language_model::{self, KEY};
 
 const TASK: &str = r#"
@@ -221,11 +221,7 @@ fn in_a_simulation_each_participant_has_its_own_money() {
 #[test]
 fn every_dialect_hears_the_same_from_the_same_model() {
     // Another name than the embedded model's, which a simulation would run itself.
-    let mut process = Process::start(&["model-api", "--listen", "127.0.0.1:0", "--name", "digits"]);
-    let url = process.line("the model API's address", |l| {
-        l.split_once(" at http://")
-            .map(|(_, rest)| format!("http://{rest}"))
-    });
+    let (_process, url) = model_api_of(&["--name", "digits"]);
     let home = tempfile::tempdir().unwrap();
     let digits = home.path().join("digits.csv");
     // Eight rows of 64 values; what they show does not matter.

@@ -42,6 +42,7 @@ fn command(arguments: &[&str]) -> Command {
         "HTTP_PROXY",
         "FED_BBPT_MODEL_API_KEY",
         "FED_BBPT_MODEL_KEY",
+        "FED_BBPT_LLM_KEY",
     ] {
         command.env_remove(name);
     }
@@ -273,7 +274,16 @@ pub fn serve(database: &Path, listen: &str) -> (Process, String) {
 /// If it does not come up.
 #[must_use]
 pub fn model_api() -> (Process, String) {
-    let mut process = Process::start(&["model-api", "--listen", "127.0.0.1:0"]);
+    model_api_of(&[])
+}
+
+/// The same with the model that these flags describe.
+///
+/// # Panics
+/// If it does not come up.
+#[must_use]
+pub fn model_api_of(flags: &[&str]) -> (Process, String) {
+    let mut process = Process::start(&[&["model-api", "--listen", "127.0.0.1:0"], flags].concat());
     let url = process.line("the model API's address", |l| {
         l.split_once(" at http://")
             .map(|(_, rest)| format!("http://{rest}"))

@@ -25,6 +25,14 @@ impl Heard {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+
+    /// One more.
+    pub(crate) fn push(&self, body: Vec<u8>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(body);
+    }
 }
 
 /// Starts the server, whose thread ends with the test's process: where it listens, and what it hears.
@@ -54,11 +62,7 @@ fn serve(mut stream: TcpStream, heard: &Heard) -> std::io::Result<()> {
     } else if head.starts_with("POST /v1/chat/completions ") {
         match serde_json::from_slice(&body) {
             Ok(asked) => {
-                heard
-                    .0
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(body);
+                heard.push(body);
                 (200, chat(&asked))
             }
             Err(_) => (400, json!({ "error": { "message": "not JSON" } })),

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::ops::Range;
 
 use shared::round::client::Evaluation;
 use shared::round::workbench::Workbench;
@@ -16,31 +17,26 @@ use super::timer::{now, sleep};
 const MOST_BYTES: usize = 256 << 20;
 
 /// What is ready of an evaluation.
-#[derive(Default)]
 pub struct Ahead {
-    of: Option<Evaluation>,
-    most: usize,
+    /// Of this one.
+    pub of: Evaluation,
     /// All images, by the GPU.
     pub step: Option<Vec<u8>>,
     /// Those of the first requests, by the CPU.
-    pub requests: Vec<Vec<u8>>,
+    pub requests: Vec<(Range<usize>, Vec<u8>)>,
     /// What they took.
     pub milliseconds: f64,
 }
 
 impl Ahead {
-    /// Nothing yet; `most` images go into one request.
-    pub fn new(of: Evaluation, most: usize) -> Self {
+    /// Nothing yet.
+    pub fn new(of: Evaluation) -> Self {
         Self {
-            of: Some(of),
-            most,
-            ..Self::default()
+            of,
+            step: None,
+            requests: Vec::new(),
+            milliseconds: 0.0,
         }
-    }
-
-    /// Whether this is what is asked now.
-    pub fn is_of(&self, evaluation: &Evaluation, most: usize) -> bool {
-        self.of.as_ref() == Some(evaluation) && self.most == most
     }
 }
 
@@ -64,11 +60,7 @@ impl Owner {
         ahead: &RefCell<Ahead>,
         free: impl Future<Output = ()>,
     ) {
-        let (of, most) = {
-            let ahead = ahead.borrow();
-            (ahead.of.clone(), ahead.most)
-        };
-        let Some(of) = of else { return };
+        let of = ahead.borrow().of.clone();
         free.await;
         let bytes = self.task.shape().bytes();
         if self.gpu.borrow().is_some() {
@@ -82,6 +74,7 @@ impl Owner {
             return;
         }
         // Requests are small: [`super::ask`] bounds their bytes.
+        let most = self.model.cut(of.queries() as usize);
         let requests = Workbench::requests(&of, most).into_iter();
         for (number, request) in requests.take(self.model.window()).enumerate() {
             if number > 0 {
@@ -89,9 +82,9 @@ impl Owner {
                 sleep(0.0).await;
             }
             let (before, mut images) = (now(), Vec::new());
-            bench.render(&of, request, &mut images);
+            bench.render(&of, request.clone(), &mut images);
             let mut ahead = ahead.borrow_mut();
-            ahead.requests.push(images);
+            ahead.requests.push((request, images));
             ahead.milliseconds += now() - before;
         }
     }

@@ -40,7 +40,7 @@ const LONGEST_PAUSE_MS: f64 = 600_000.0;
 /// No request's body is made larger (servers limit bodies), unless a single image is.
 const MOST_BODY: usize = 8 << 20;
 /// Nor does one hold more images, however well the server answers.
-const MOST_IMAGES: usize = 256;
+const MOST_IMAGES: usize = 2048;
 
 /// How the API is spoken to about the task's kind of inputs.
 enum Speech {
@@ -213,9 +213,9 @@ impl ModelApi {
         self.pace.borrow().window()
     }
 
-    /// An evaluation took so many requests; the size of the next ones' follows from it.
-    pub fn evaluated(&self, requests: usize) {
-        self.pace.borrow_mut().evaluated(requests);
+    /// Inputs that the next request of an evaluation of `total` should hold.
+    pub fn cut(&self, total: usize) -> usize {
+        self.pace.borrow_mut().cut(total)
     }
 
     /// A request was too large; whether smaller ones are left to try.

@@ -1,18 +1,20 @@
 //! An evaluation: images → prompted images → model API → losses; texts go the way of [`super::texts`].
 //!
+//! Requests are cut as they leave: how large they are is learnt from the answers ([`shared::calls::pace`]).
+//!
 //! While some requests are under way the next one's images are rendered (on the GPU all of them were, in one
 //! dispatch), and after them those of the evaluation that comes next ([`super::ahead`]). What a failed evaluation
 //! had already been answered is kept: queries cost money.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
-use std::ops::Range;
 use std::pin::pin;
 
 use futures::future::{Either, select};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use shared::generator::Prepared;
 use shared::model_api::Scores;
+use shared::round::asking::Asking;
 use shared::round::client::{Evaluation, Event, Purpose};
 use shared::round::workbench::Workbench;
 
@@ -22,11 +24,10 @@ use super::report::{Place, Trouble};
 use super::timer::{Signal, now};
 use crate::renderer::Choice;
 
-/// The answers so far of an evaluation, by request.
+/// What was answered so far of an evaluation.
 pub struct Partial {
     of: Evaluation,
-    most: usize,
-    answers: Vec<Option<Scores>>,
+    asking: Asking,
 }
 
 impl Owner {
@@ -38,38 +39,23 @@ impl Owner {
         let Some(bench) = self.bench.borrow().clone() else {
             return Err(no_data());
         };
-        let most = self.model.images_per_request();
-        let ahead = self.ahead.take();
-        let ready = ahead.filter(|ahead| ahead.is_of(evaluation, most));
+        let ready = self.ahead.take().filter(|ahead| ahead.of == *evaluation);
         let upcoming = self.upcoming(&bench);
-        let requests = Workbench::requests(evaluation, most);
-        let mut answers = match self.partial.borrow_mut().take() {
-            Some(partial) if partial.of == *evaluation && partial.most == most => partial.answers,
-            _ => vec![None; requests.len()],
+        let mut asking = match self.partial.borrow_mut().take() {
+            Some(partial) if partial.of == *evaluation => partial.asking,
+            _ => Asking::new(evaluation.queries() as usize),
         };
-        let missing: Vec<(usize, Range<usize>)> = requests
-            .into_iter()
-            .enumerate()
-            .filter(|(number, _)| answers[*number].is_none())
-            .collect();
-        let begun = upcoming.map(|next| RefCell::new(Ahead::new(next, most)));
-        let (renderer, number) = (Signal::default(), missing.len());
+        let begun = upcoming.map(|next| RefCell::new(Ahead::new(next)));
+        let (renderer, is_more) = (Signal::default(), asking.is_more());
         let free = renderer.wait();
         let asked = {
-            let asking = pin!(self.ask_all(
-                &bench,
-                evaluation,
-                missing,
-                ready.unwrap_or_default(),
-                &renderer,
-                &mut answers
-            ));
+            let ask = self.ask_all(&bench, evaluation, ready, &renderer, &mut asking);
             let preparing = pin!(async {
-                if let Some(begun) = begun.as_ref().filter(|_| number > 0) {
+                if let Some(begun) = begun.as_ref().filter(|_| is_more) {
                     self.prepare(&bench, begun, free).await;
                 }
             });
-            match select(asking, preparing).await {
+            match select(pin!(ask), preparing).await {
                 // What the GPU has begun is wanted next; the CPU stops where it is.
                 Either::Left((asked, preparing)) => {
                     if asked.is_ok() && self.gpu.borrow().is_some() {
@@ -77,24 +63,23 @@ impl Owner {
                     }
                     asked
                 }
-                Either::Right(((), asking)) => asking.await,
+                Either::Right(((), ask)) => ask.await,
             }
         };
         *self.ahead.borrow_mut() = begun.map(RefCell::into_inner);
         if let Err(trouble) = asked {
-            if trouble.code == "model_too_large" && self.model.too_large() {
-                // In smaller requests.
-                return Box::pin(self.evaluate(evaluation)).await;
-            }
+            asking.again();
             *self.partial.borrow_mut() = Some(Partial {
                 of: evaluation.clone(),
-                most,
-                answers,
+                asking,
             });
+            if trouble.code == "model_too_large" && self.model.too_large() {
+                // In smaller requests, what was not answered yet.
+                return Box::pin(self.evaluate(evaluation)).await;
+            }
             return Err(trouble);
         }
-        self.model.evaluated(answers.len());
-        let answers: Vec<Scores> = answers.into_iter().flatten().collect();
+        let answers = asking.into_answers();
         let client = self.client.borrow();
         let event = client
             .as_ref()
@@ -117,22 +102,23 @@ impl Owner {
         &self,
         bench: &Workbench,
         evaluation: &Evaluation,
-        missing: Vec<(usize, Range<usize>)>,
-        ready: Ahead,
+        ready: Option<Ahead>,
         renderer: &Signal,
-        answers: &mut [Option<Scores>],
+        asking: &mut Asking,
     ) -> Result<(), Trouble> {
-        if missing.is_empty() {
+        if !asking.is_more() {
             return Ok(());
         }
         #[cfg(feature = "texts")]
         if self.task.text.is_some() {
-            return self
-                .ask_about_texts(bench, evaluation, missing, answers)
-                .await;
+            return self.ask_about_texts(bench, evaluation, asking).await;
         }
         let started = now();
-        let on_gpu = match ready.step {
+        let (step, mut ready, before_ms) = match ready {
+            Some(ahead) => (ahead.step, ahead.requests, ahead.milliseconds),
+            None => (None, Vec::new(), 0.0),
+        };
+        let on_gpu = match step {
             Some(step) => {
                 self.prepared
                     .set(self.prepared.get() + evaluation.queries());
@@ -146,63 +132,63 @@ impl Owner {
         let mut render_ms = now() - started;
         let bytes = self.task.shape().bytes();
         let mut buffer = Vec::new();
-        {
-            let left = Cell::new(missing.len());
-            // Pulled whenever a place is free: rendered then, and sent at once.
-            let requests = missing.into_iter().map(|(number, images)| {
-                let before = now();
-                let count = images.len();
-                let request = match (&on_gpu, ready.requests.get(number)) {
-                    (Some(step), _) => self
-                        .model
-                        .ask(&step[images.start * bytes..images.end * bytes], count),
-                    (None, Some(images)) => {
-                        self.prepared.set(self.prepared.get() + count as u32);
-                        self.model.ask(images, count)
-                    }
-                    (None, None) => {
-                        bench.render(evaluation, images, &mut buffer);
-                        self.model.ask(&buffer, count)
-                    }
-                };
-                render_ms += now() - before;
-                left.set(left.get() - 1);
-                if left.get() == 0 {
-                    renderer.raise();
-                }
-                async move { request.await.map(|scores| (number, scores)) }
-            });
-            self.gather(requests, answers).await?;
-        }
+        // Rendered when a place is free, and sent at once.
+        self.gather(asking, |asking| {
+            // What is prepared comes in pieces of its own sizes.
+            let most = match ready.first() {
+                Some((images, _)) => images.len(),
+                None => self.model.cut(asking.total()),
+            };
+            let images = asking.cut(most)?;
+            let before = now();
+            let (first, count) = (images.start, images.len());
+            let request = if let Some(step) = &on_gpu {
+                let images = &step[first * bytes..images.end * bytes];
+                self.model.ask(images, count)
+            } else if ready.first().is_some_and(|piece| piece.0 == images) {
+                self.prepared.set(self.prepared.get() + count as u32);
+                self.model.ask(&ready.remove(0).1, count)
+            } else {
+                bench.render(evaluation, images, &mut buffer);
+                self.model.ask(&buffer, count)
+            };
+            render_ms += now() - before;
+            if !asking.is_more() {
+                renderer.raise();
+            }
+            Some((first, request))
+        })
+        .await?;
         if let Some(rendered) = on_gpu {
             *self.rendered.borrow_mut() = rendered;
         }
         if evaluation.purpose == Purpose::Step {
             // All that was computed for this step, whenever; and what was waited for besides.
-            self.render_ms.set(Some(ready.milliseconds + render_ms));
+            self.render_ms.set(Some(before_ms + render_ms));
             self.ask_ms.set(Some(now() - started - render_ms));
         }
         Ok(())
     }
 
-    /// Takes the answers to requests, as many of which are under way as the model's pace allows.
-    pub async fn gather<F: Future<Output = Result<(usize, Scores), Trouble>>>(
+    /// Takes the answers to requests, as many of which are under way as the model's pace allows. `next` cuts and
+    /// sends one, and gives its first input.
+    pub async fn gather<F: Future<Output = Result<Scores, Trouble>>>(
         &self,
-        mut requests: impl Iterator<Item = F>,
-        answers: &mut [Option<Scores>],
+        asking: &mut Asking,
+        mut next: impl FnMut(&mut Asking) -> Option<(usize, F)>,
     ) -> Result<(), Trouble> {
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < self.model.window()
-                && let Some(request) = requests.next()
+                && let Some((first, request)) = next(asking)
             {
-                under_way.push(request);
+                under_way.push(async move { request.await.map(|scores| (first, scores)) });
             }
             let Some(answer) = under_way.next().await else {
                 return Ok(());
             };
-            let (number, scores) = answer?;
-            answers[number] = Some(scores);
+            let (first, scores) = answer?;
+            asking.answered(first, scores);
             self.progress(false);
         }
     }

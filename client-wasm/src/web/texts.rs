@@ -1,10 +1,9 @@
 //! What only a task of texts has: asking about them, the prompt in words, and examples with the model's answers.
 
-use std::ops::Range;
-
 use serde_json::{Value, json};
 use shared::data::texts::Text;
 use shared::model_api::{Scores, TextQueries};
+use shared::round::asking::Asking;
 use shared::round::client::{Client, Evaluation, Purpose};
 use shared::round::workbench::{Queries, Workbench};
 use shared::task::text::{Prompt, TextTask};
@@ -17,23 +16,23 @@ use super::report::{self, Trouble};
 use super::timer::now;
 
 impl Owner {
-    /// The `missing` requests of an evaluation, several at a time.
+    /// What is missing of an evaluation, several requests at a time.
     pub async fn ask_about_texts(
         &self,
         bench: &Workbench,
         evaluation: &Evaluation,
-        missing: Vec<(usize, Range<usize>)>,
-        answers: &mut [Option<Scores>],
+        asking: &mut Asking,
     ) -> Result<(), Trouble> {
         let started = now();
-        let requests = missing.into_iter().filter_map(|(number, range)| {
-            let Queries::Texts(queries) = bench.queries(evaluation, range) else {
+        self.gather(asking, |asking| {
+            let request = asking.cut(self.model.cut(asking.total()))?;
+            let first = request.start;
+            let Queries::Texts(queries) = bench.queries(evaluation, request) else {
                 return None;
             };
-            let answer = self.model.ask_texts(&queries);
-            Some(async move { answer.await.map(|scores| (number, scores)) })
-        });
-        self.gather(requests, answers).await?;
+            Some((first, self.model.ask_texts(&queries)))
+        })
+        .await?;
         if evaluation.purpose == Purpose::Step {
             self.ask_ms.set(Some(now() - started));
         }

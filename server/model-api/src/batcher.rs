@@ -51,6 +51,23 @@ pub(crate) struct ImageWork {
     pub prompts: Option<Vec<String>>,
 }
 
+impl ImageWork {
+    /// `count` images in parts of at most `most`, each with its number.
+    pub(crate) fn cut(self, count: usize, most: usize) -> Vec<(Self, usize)> {
+        if count <= most {
+            return vec![(self, count)];
+        }
+        let Self { images, prompts } = self;
+        let parts = images.cut(count, most).into_iter();
+        parts
+            .map(|(images, count)| {
+                let prompts = prompts.clone();
+                (Self { images, prompts }, count)
+            })
+            .collect()
+    }
+}
+
 impl From<Images> for ImageWork {
     fn from(images: Images) -> Self {
         Self {
@@ -162,12 +179,13 @@ impl<W: Send + 'static> Batcher<W> {
         Ok(batcher)
     }
 
-    /// Queues a request of `count` items, at most `max_batch`. Dropping the receiver withdraws it.
+    /// Queues the parts of a request, each with its number of items, at most `max_batch`: all of them or none. Dropping a
+    /// receiver withdraws its part.
     pub(crate) fn submit(
         &self,
-        work: W,
-        count: usize,
-    ) -> Result<oneshot::Receiver<Answer>, Refused> {
+        parts: Vec<(W, usize)>,
+    ) -> Result<Vec<oneshot::Receiver<Answer>>, Refused> {
+        let count: usize = parts.iter().map(|(_, count)| count).sum();
         let mut state = self.queue.lock();
         if state.stopping {
             return Err(Refused::Stopping);
@@ -179,18 +197,23 @@ impl<W: Send + 'static> Batcher<W> {
         if state.items + count > self.queue.limits.max_queue {
             return Err(Refused::Full);
         }
-        let (reply, answer) = oneshot::channel();
+        let arrived = Instant::now();
+        let queue = |(work, count)| {
+            let (reply, answer) = oneshot::channel();
+            state.jobs.push_back(Job {
+                work,
+                count,
+                arrived,
+                reply,
+            });
+            answer
+        };
+        let answers = parts.into_iter().map(queue).collect();
         state.items += count;
-        state.jobs.push_back(Job {
-            work,
-            count,
-            arrived: Instant::now(),
-            reply,
-        });
         self.queue.metrics.queued(state.items);
         drop(state);
         self.queue.changed.notify_all();
-        Ok(answer)
+        Ok(answers)
     }
 
     /// Drops what nobody waits for any more, so that the queue's length is the true one.

@@ -71,13 +71,23 @@ pub struct ModelConfig {
     pub served: Served,
     /// How many runs of it there may be side by side.
     pub threads: usize,
-    /// Most images or texts in one request, and in one run of the model.
+    /// Most images or texts in one run of the model.
     pub max_batch: usize,
-    /// Most images or texts that wait; beyond them requests are refused with 503. At least `max_batch`.
-    pub max_queue: usize,
+    /// Most images in one request, which may take several runs. Texts: as many as a run takes.
+    pub max_request: usize,
+    /// Most images or texts that wait; beyond them requests are refused with 503. At least a request's; unless stated
+    /// what the memory allows: 4096 texts; 16,384 images, or as many as fit into 1 GiB.
+    pub max_queue: Option<usize>,
     /// How long the first waiting request waits for others to share its run.
     pub max_delay: Duration,
 }
+
+/// Texts that may wait unless stated.
+pub(crate) const QUEUE: usize = 4096;
+/// Images that may wait unless stated, if so many fit into [`QUEUE_BYTES`] as the model takes them.
+pub(crate) const IMAGE_QUEUE: usize = 16_384;
+/// See [`IMAGE_QUEUE`].
+pub(crate) const QUEUE_BYTES: usize = 1 << 30;
 
 impl Default for ModelConfig {
     fn default() -> Self {
@@ -86,7 +96,8 @@ impl Default for ModelConfig {
             served: Served::printed_digits(cores()),
             threads: cores(),
             max_batch: 256,
-            max_queue: 4096,
+            max_request: 2048,
+            max_queue: None,
             max_delay: Duration::from_millis(1),
         }
     }

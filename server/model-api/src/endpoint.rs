@@ -24,8 +24,25 @@ pub(crate) struct Waiting {
     pub answer: Reply,
 }
 
-/// Where an answer will come.
-pub(crate) type Reply = oneshot::Receiver<Answer>;
+/// Where an answer will come, part by part.
+#[derive(Debug)]
+pub(crate) struct Reply(Vec<oneshot::Receiver<Answer>>);
+
+impl Reply {
+    /// Waits for all scores, row-major.
+    pub(crate) async fn scores(self) -> Result<Vec<f32>, ApiError> {
+        let mut scores = Vec::new();
+        for part in self.0 {
+            let part = part.await.map_err(|_| ApiError::Lost)??;
+            if scores.is_empty() {
+                scores = part;
+            } else {
+                scores.extend(part);
+            }
+        }
+        Ok(scores)
+    }
+}
 
 /// One served model. Once it is dropped, what waits is finished and its threads end.
 pub(crate) enum Endpoint {
@@ -66,6 +83,7 @@ impl Service {
         Ok(match self {
             Self::Images(info, backend) => Endpoint::Images(ImageEndpoint {
                 info,
+                run: limits.max_batch.max(1),
                 batcher: Batcher::start(backend, workers, limits, metrics)?,
             }),
             Self::Texts(info, model, defaults) => Endpoint::Texts(TextEndpoint {
@@ -190,18 +208,20 @@ pub(crate) fn bytes(pixels: Vec<u8>, prompts: Option<Vec<String>>) -> ImageWork 
 
 pub(crate) struct ImageEndpoint {
     pub info: ModelInfo,
+    /// Images in a run of the model.
+    run: usize,
     batcher: Batcher<ImageWork>,
 }
 
 impl ImageEndpoint {
-    /// Queues `count` images.
+    /// Queues `count` images, in parts where they are more than a run takes.
     pub(crate) fn score(
         &self,
         caller: &Caller,
         work: ImageWork,
         count: usize,
     ) -> Result<Reply, ApiError> {
-        submit(caller, &self.batcher, work, count)
+        submit(caller, &self.batcher, work.cut(count, self.run))
     }
 
     /// The name of class `class`; without names, as Hugging Face's tools call it.
@@ -284,7 +304,7 @@ impl TextEndpoint {
     ) -> Result<Reply, ApiError> {
         let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
         let prepared = self.model.prepare(queries, &labels).map_err(bad)?;
-        submit(caller, &self.batcher, prepared, queries.len())
+        submit(caller, &self.batcher, vec![(prepared, queries.len())])
     }
 
     /// Queues plain texts to be scored by labels, put together as the [template](Defaults::template) says.
@@ -319,7 +339,7 @@ impl TextEndpoint {
     pub(crate) fn embed(&self, caller: &Caller, texts: &[String]) -> Result<Reply, ApiError> {
         let prepared = self.model.prepare_embeddings(texts);
         let prepared = prepared.ok_or_else(|| self.not_for("embeddings", "sentence encoders"))?;
-        submit(caller, &self.batcher, prepared, texts.len())
+        submit(caller, &self.batcher, vec![(prepared, texts.len())])
     }
 
     /// Tokens of texts with one mask each, for [`fill`](Self::fill).
@@ -333,7 +353,7 @@ impl TextEndpoint {
     /// Queues texts whose masks the whole vocabulary is tried at.
     pub(crate) fn fill(&self, caller: &Caller, fill: Fill) -> Result<Reply, ApiError> {
         let count = fill.texts.len();
-        submit(caller, &self.batcher, Prepared::Fill(fill), count)
+        submit(caller, &self.batcher, vec![(Prepared::Fill(fill), count)])
     }
 
     /// Refuses what this kind of model does not do.
@@ -361,11 +381,11 @@ fn bad(error: QueryError) -> ApiError {
 fn submit<W: Send + 'static>(
     caller: &Caller,
     batcher: &Batcher<W>,
-    work: W,
-    count: usize,
+    parts: Vec<(W, usize)>,
 ) -> Result<Reply, ApiError> {
+    let count = parts.iter().map(|(_, count)| count).sum();
     caller.charge(count)?;
-    batcher.submit(work, count).map_err(|refused| {
+    batcher.submit(parts).map(Reply).map_err(|refused| {
         caller.refund(count);
         match refused {
             Refused::Full => ApiError::Full,

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::batcher::Limits;
+use crate::config::{IMAGE_QUEUE, QUEUE, QUEUE_BYTES};
 use crate::endpoint::{Defaults, Endpoint, Service, filled};
 use crate::metrics::Metrics;
 use crate::protocol::{ModelInfo, TextInfo};
@@ -43,15 +44,24 @@ pub enum ModelError {
 
 /// Loads and starts a model. Blocks.
 pub(crate) fn start(config: ModelConfig, metrics: &Metrics) -> Result<Endpoint, ModelError> {
-    let limits = Limits {
-        max_batch: config.max_batch,
-        max_queue: config.max_queue.max(config.max_batch),
-        max_delay: config.max_delay,
-    };
+    let (max_batch, max_delay) = (config.max_batch, config.max_delay);
+    let (max_request, max_queue) = (config.max_request, config.max_queue);
     let (name, threads) = (config.name.clone(), config.threads);
     let loading = catch_unwind(AssertUnwindSafe(|| load(config)));
     let service = loading.map_err(|_| ModelError::Panicked)??;
     let metrics = metrics.model(&name, service.unit());
+    let (most, default) = match &service {
+        Service::Images(info, _) => {
+            let bytes = size_of::<f32>() * info.image.iter().product::<usize>();
+            (max_request, IMAGE_QUEUE.min(QUEUE_BYTES / bytes.max(1)))
+        }
+        Service::Texts(..) => (max_batch, QUEUE),
+    };
+    let limits = Limits {
+        max_batch,
+        max_queue: max_queue.unwrap_or(default).max(most),
+        max_delay,
+    };
     Ok(service.start(threads, limits, metrics)?)
 }
 
@@ -60,17 +70,18 @@ fn load(config: ModelConfig) -> Result<Service, ModelError> {
         name,
         served,
         max_batch,
+        max_request,
         ..
     } = config;
     match served {
         Served::Classifier { onnx, options } => {
             let classifier = Classifier::load(onnx.into_owned(), &options)?;
-            let info = ModelInfo::new(name, max_batch, &classifier);
+            let info = ModelInfo::new(name, max_request, &classifier);
             Ok(Service::Images(info, Arc::new(classifier)))
         }
         Served::Clip { dir, options } => {
             let classifier = Classifier::load_clip(&dir, &options)?;
-            let info = ModelInfo::new(name, max_batch, &classifier);
+            let info = ModelInfo::new(name, max_request, &classifier);
             Ok(Service::Images(info, Arc::new(classifier)))
         }
         Served::Text {
@@ -123,11 +134,12 @@ pub(crate) fn fingerprint(config: &ModelConfig) -> [u8; 32] {
         served,
         threads,
         max_batch,
+        max_request,
         max_queue,
         max_delay,
     } = config;
     hash.update(format!(
-        "{name:?} {threads} {max_batch} {max_queue} {max_delay:?} "
+        "{name:?} {threads} {max_batch} {max_request} {max_queue:?} {max_delay:?} "
     ));
     match served {
         Served::Classifier { onnx, options } => {

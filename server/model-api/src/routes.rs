@@ -49,7 +49,7 @@ impl Serving {
         // Images are decoded and texts split into tokens.
         let (pending, reply) = body::parsed(true, accept).await?;
         drop(permit);
-        let scores = reply.await.map_err(|_| ApiError::Lost)??;
+        let scores = reply.scores().await?;
         let many = scores.len() > MANY_SCORES;
         let answer = body::parsed(many, move || Ok(form(pending, &scores))).await?;
         Ok(HttpResponse::Ok().json(answer))
@@ -230,7 +230,7 @@ async fn try_infer(
         move || model.accept(&caller, &body, header_length.as_deref())
     };
     let waiting = body::parsed(slow, accept).await?;
-    let scores = waiting.answer.await.map_err(|_| ApiError::Lost)??;
+    let scores = waiting.answer.scores().await?;
 
     let head = AnswerHead {
         model: model.name(),

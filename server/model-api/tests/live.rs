@@ -186,7 +186,7 @@ fn the_clients_dialect_drives_it() {
         let description = dialect.check_description(&response).unwrap();
         assert_eq!(
             (description.max_batch, description.labels.len()),
-            (Some(256), 10)
+            (Some(2048), 10)
         );
 
         let request = dialect.infer_request(&images, 2).unwrap();

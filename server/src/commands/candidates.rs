@@ -1,6 +1,7 @@
 //! `fed-bbpt candidates`: what a prompt may be made of, as lines for the task file: words from public text, or a list
-//! of whole instructions.
+//! of whole instructions, from a file or from an LLM (`propose.rs`).
 
+use super::propose::{self, ProposeArgs};
 use super::say;
 use crate::Failure;
 use crate::data;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 pub struct CandidatesArgs {
     /// Public text of the task's domain: CSV, TSV, JSON lines, or lines of text. Labels are not used.
-    #[arg(long, required_unless_present = "instructions")]
+    #[arg(long, required_unless_present_any = ["instructions", "propose"])]
     data: Option<PathBuf>,
     /// Words at most; the empty word comes on top.
     #[arg(long, default_value_t = 100)]
@@ -28,12 +29,18 @@ pub struct CandidatesArgs {
     #[arg(long)]
     groups: bool,
     /// Check a file of instructions, one in a line, and print them for the generator "instruction".
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "count", "min_count", "min_pmi", "groups"])]
+    #[arg(long, value_name = "FILE", group = "list", conflicts_with_all = WORDS)]
     instructions: Option<PathBuf>,
-    /// What the instructions are: label templates that hold {}, or words before the label template or the input.
-    #[arg(long, value_enum, default_value_t = Where::Template, requires = "instructions")]
-    place: Where,
+    /// What the instructions are: label templates that hold {}, or words before the label template or the input
+    /// [default: template; of --propose, input if the task has no text.template].
+    #[arg(long, value_enum, requires = "list")]
+    place: Option<Where>,
+    #[command(flatten)]
+    proposed: ProposeArgs,
 }
+
+/// The options of words.
+pub const WORDS: [&str; 5] = ["data", "count", "min_count", "min_pmi", "groups"];
 
 /// [`Place`] as an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -43,13 +50,27 @@ enum Where {
     Input,
 }
 
+impl From<Where> for Place {
+    fn from(place: Where) -> Self {
+        match place {
+            Where::Template => Self::Template,
+            Where::Label => Self::Label,
+            Where::Input => Self::Input,
+        }
+    }
+}
+
 /// Prints the candidates, which are those of the text whatever order its lines have; or the instructions.
 pub fn run(args: &CandidatesArgs) -> Result<(), Failure> {
-    match (&args.instructions, &args.data) {
-        (Some(file), _) => instructions(file, args.place),
-        (None, Some(data)) => words(args, data),
+    let place = args.place.map(Place::from);
+    match (&args.instructions, args.proposed.count(), &args.data) {
+        (Some(file), ..) => instructions(file, place.unwrap_or(Place::Template)),
+        (None, Some(count), _) => propose::run(&args.proposed, count, place),
+        (None, None, Some(data)) => words(args, data),
         // The argument parser asks for one of them.
-        (None, None) => Err(Failure::usage("--data or --instructions is needed")),
+        (None, None, None) => Err(Failure::usage(
+            "--data, --instructions or --propose is needed",
+        )),
     }
 }
 
@@ -83,26 +104,40 @@ fn words(args: &CandidatesArgs, data: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn instructions(file: &Path, place: Where) -> Result<(), Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))?;
-    let (name, place) = match place {
-        Where::Template => ("template", Place::Template),
-        Where::Label => ("label", Place::Label),
-        Where::Input => ("input", Place::Input),
-    };
-    let (listed, notes) = listed(&text, place)
-        .map_err(|faults| Failure::usage(format!("{}:\n{}", file.display(), faults.join("\n"))))?;
-    notes.iter().for_each(|note| eprintln!("{note}"));
+fn instructions(file: &Path, place: Place) -> Result<(), Failure> {
+    let listed = read(file, place)?;
+    if !(2..=instruction::MOST).contains(&listed.len()) {
+        return Err(Failure::usage(format!(
+            "{}: {} different instructions: 2 to {} are needed",
+            file.display(),
+            listed.len(),
+            instruction::MOST
+        )));
+    }
+    print(&listed, place)
+}
+
+/// The lines of `[generator]`.
+pub fn print(instructions: &[String], place: Place) -> Result<(), Failure> {
     say("kind = \"instruction\"");
-    say(&format!("place = \"{name}\""));
+    say(&format!("place = \"{}\"", place.name()));
     say("instructions = [");
-    for instruction in listed {
-        let text = serde_json::to_string(&instruction).map_err(Failure::failed)?;
+    for instruction in instructions {
+        let text = serde_json::to_string(instruction).map_err(Failure::failed)?;
         say(&format!("    {text},"));
     }
     say("]");
     Ok(())
+}
+
+/// The instructions of a file; repeated lines are told.
+pub fn read(file: &Path, place: Place) -> Result<Vec<String>, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))?;
+    let (listed, notes) = listed(&text, place)
+        .map_err(|faults| Failure::usage(format!("{}:\n{}", file.display(), faults.join("\n"))))?;
+    notes.iter().for_each(|note| eprintln!("{note}"));
+    Ok(listed)
 }
 
 /// The instructions of a text's lines, without empty lines and repetitions, of which the second list tells; or all
@@ -122,13 +157,6 @@ fn listed(text: &str, place: Place) -> Result<(Vec<String>, Vec<String>), Vec<St
             faults.push(format!("line {at} {message}"));
         }
         list.push((at, line));
-    }
-    if !(2..=instruction::MOST).contains(&list.len()) {
-        faults.push(format!(
-            "{} different instructions: 2 to {} are needed",
-            list.len(),
-            instruction::MOST
-        ));
     }
     if faults.is_empty() {
         let list = list.into_iter().map(|(_, line)| line.to_owned());
@@ -154,7 +182,7 @@ mod tests {
             "{faults:?}"
         );
         let faults = listed("none", Place::Template).unwrap_err();
-        assert_eq!(faults.len(), 2, "{faults:?}");
-        assert!(listed("", Place::Label).is_err());
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(listed("\n", Place::Label).unwrap().0, [""; 0]);
     }
 }

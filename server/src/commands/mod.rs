@@ -7,6 +7,7 @@ pub mod demo;
 pub mod export;
 pub mod federation;
 pub mod join;
+mod propose;
 pub mod recipes;
 pub mod relay;
 pub mod serve;

@@ -47,11 +47,7 @@ pub struct RelayArgs {
 pub fn run(args: RelayArgs) -> Result<(), Failure> {
     let upstream = Upstream::parse(&args.upstream, args.allow_plain_http)
         .map_err(|fault| Failure::usage(format!("--upstream: {fault}")))?;
-    let key = match (&args.keyring, args.no_key) {
-        (_, true) => None,
-        (Some(name), _) => Some(key::from_keyring(name)),
-        (None, _) => Some(key::from_environment(&args.key_env)),
-    };
+    let key = (!args.no_key).then(|| key::from_either(args.keyring.as_deref(), &args.key_env));
     let key = key.transpose().map_err(Failure::usage)?;
     let key = key
         .map(|key| key::header(&key, args.key_header.as_deref()).map(|header| (key, header)))

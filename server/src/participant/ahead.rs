@@ -5,6 +5,8 @@
 
 use shared::round::client::Evaluation;
 use shared::round::workbench::{Queries, Workbench};
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
@@ -12,18 +14,16 @@ use tokio::task::JoinHandle;
 /// The first requests of an evaluation that nobody has asked for yet.
 pub struct Ahead {
     of: Evaluation,
-    /// Inputs in a request.
-    most: usize,
-    ready: Vec<Queries>,
+    ready: VecDeque<(Range<usize>, Queries)>,
 }
 
 impl Ahead {
-    /// What is there for this evaluation in requests of `most` inputs: all, or nothing if another one was expected.
-    pub fn queries_of(self, evaluation: &Evaluation, most: usize) -> Vec<Queries> {
-        if self.of == *evaluation && self.most == most {
+    /// What is there for this evaluation: all, or nothing if another one was expected.
+    pub fn of(self, evaluation: &Evaluation) -> VecDeque<(Range<usize>, Queries)> {
+        if self.of == *evaluation {
             self.ready
         } else {
-            Vec::new()
+            VecDeque::new()
         }
     }
 }
@@ -35,21 +35,21 @@ pub struct Preparation {
 }
 
 impl Preparation {
-    /// Begins with the first request, cut as the driver will cut it, and renders no more of them than the `window`
-    /// that are under way at once: that bounds the memory.
+    /// Begins with the first request of at most `most` inputs, and renders no more of them than the `window` that are
+    /// under way at once: that bounds the memory.
     pub fn begin(bench: &Arc<Workbench>, of: Evaluation, most: usize, window: usize) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let (bench, stop) = (Arc::clone(bench), Arc::clone(&enough));
         let thread = tokio::task::spawn_blocking(move || {
             let requests = Workbench::requests(&of, most).into_iter();
-            let mut ready = Vec::new();
+            let mut ready = VecDeque::new();
             for request in requests.take(window) {
-                ready.push(bench.queries(&of, request));
+                ready.push_back((request.clone(), bench.queries(&of, request)));
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
             }
-            Ahead { of, most, ready }
+            Ahead { of, ready }
         });
         Self { enough, thread }
     }
@@ -102,21 +102,12 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let ready = preparation.end().await.unwrap();
-        assert!(
-            Ahead {
-                of: ready.of.clone(),
-                most: 3,
-                ready: Vec::new()
-            }
-            .queries_of(&evaluation, 4)
-            .is_empty()
-        );
-        let ready = ready.queries_of(&evaluation, 3);
+        let ready = ready.of(&evaluation);
         assert_eq!(ready.len(), 4);
         let requests = Workbench::requests(&evaluation, 3);
-        for (ready, request) in ready.iter().zip(requests) {
-            let asked = bench.queries(&evaluation, request);
-            assert_eq!((ready.count(), ready), (3, &asked));
+        for ((range, ready), request) in ready.iter().zip(requests) {
+            let asked = bench.queries(&evaluation, request.clone());
+            assert_eq!((range, ready.count(), ready), (&request, 3, &asked));
         }
     }
 
@@ -128,6 +119,6 @@ mod tests {
             .await;
         let mut other = evaluation;
         other.theta[0] = 0.5;
-        assert!(ahead.unwrap().queries_of(&other, 3).is_empty());
+        assert!(ahead.unwrap().of(&other).is_empty());
     }
 }

@@ -2,7 +2,6 @@
 //! money, gives up with the cause.
 
 use super::on_device::{Device, DeviceError};
-use super::partial::Partial;
 use super::purse::{Paying, Purse};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -14,9 +13,9 @@ use shared::model_api::{
     TextDialect, Usage,
 };
 use shared::rng::{Stream, purpose};
+use shared::round::asking::Asking;
 use shared::round::workbench::{Queries, REQUEST_IMAGES};
 use shared::task::Task;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +23,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// Inputs of one request where the server states no limit.
-const MOST_INPUTS: usize = 256;
+const MOST_INPUTS: usize = 2048;
 /// Tries of one call.
 const TRIES: u32 = 6;
 /// First pause between tries; doubles.
@@ -177,14 +176,14 @@ impl HttpCaller {
         locked(&self.pace).window()
     }
 
-    /// Inputs that the next requests should hold.
-    pub fn batch(&self) -> usize {
+    /// Inputs that a request may hold now.
+    fn batch(&self) -> usize {
         locked(&self.pace).batch()
     }
 
-    /// An evaluation took so many requests; the size of the next ones' follows from it.
-    pub fn evaluated(&self, requests: usize) {
-        locked(&self.pace).evaluated(requests);
+    /// Inputs that the next request of an evaluation of `total` should hold.
+    pub fn cut(&self, total: usize) -> usize {
+        locked(&self.pace).cut(total)
     }
 
     /// A request was too large; whether smaller ones are left to try.
@@ -231,6 +230,16 @@ impl HttpCaller {
         })
     }
 
+    /// Sends a request of another kind than the task's questions to the same API: with the same repetitions, waits
+    /// and counts.
+    pub async fn converse<T>(
+        &self,
+        request: &Request,
+        read: impl Fn(&Response<'_>) -> Result<T, ModelApiError>,
+    ) -> Result<T, CallError> {
+        self.call(&self.purse, request, 1, read).await
+    }
+
     /// Scores of all inputs, which must be of the task's kind and fit into one request. What was answered before is
     /// not asked again.
     async fn ask(&self, purse: &Purse, queries: Queries) -> Result<Scores, CallError> {
@@ -263,57 +272,53 @@ impl HttpCaller {
 
     /// Scores of any number of inputs, asked in as many requests as it takes, and paid for with `purse`.
     pub async fn ask_all(&self, purse: &Purse, queries: &Queries) -> Result<Scores, CallError> {
-        let mut partial = Partial::default();
+        let mut asking = Asking::new(queries.count());
         loop {
-            let most = || self.batch();
-            let part = |request| queries.part(request);
-            let asked = self.ask_missing(purse, queries.count(), most, part, || (), &mut partial);
-            match asked.await {
-                // The rest in smaller requests.
+            let next = |asking: &mut Asking| {
+                let request = asking.cut(self.cut(asking.total()))?;
+                Some((request.start, queries.part(request)))
+            };
+            match self.ask_missing(purse, &mut asking, next, || ()).await {
+                // In smaller requests, what was not answered yet.
                 Err(CallError::Model(ModelApiError::TooLarge { .. })) if self.too_large() => {}
                 asked => break asked?,
             }
         }
-        self.evaluated(partial.requests());
-        let answers = partial.in_order();
+        let answers = asking.into_answers();
         let values = answers.iter().flat_map(Scores::values).copied().collect();
         Ok(Scores::new(self.classes, values)?)
     }
 
-    /// Asks what `partial` lacks of `count` inputs, in requests of at most `most`, of which as many are under way as the
-    /// pace allows; `queries` makes one as its place comes free, and `all_sent` is called after the last.
+    /// Asks what `asking` has left, as many requests at a time as the pace allows: `next` cuts one off when its place comes
+    /// free, and gives its first input and what it asks; `all_sent` is called after the last.
     ///
     /// # Errors
-    /// Of the first request that gets no scores. Where it was too large those under way come to their end before. What
-    /// was answered is in `partial`.
+    /// Of the first request that gets no scores. Where it was too large those under way come to their end before, and
+    /// `asking` begins again with what was not answered.
     pub async fn ask_missing(
         &self,
         purse: &Purse,
-        count: usize,
-        most: impl Fn() -> usize,
-        mut queries: impl FnMut(Range<usize>) -> Queries,
+        asking: &mut Asking,
+        mut next: impl FnMut(&mut Asking) -> Option<(usize, Queries)>,
         all_sent: impl FnOnce(),
-        partial: &mut Partial,
     ) -> Result<(), CallError> {
-        let mut missing = partial.missing(count);
         let (mut all_sent, mut too_large) = (Some(all_sent), None);
         let mut under_way = FuturesUnordered::new();
         loop {
             while too_large.is_none()
                 && under_way.len() < self.window()
-                && let Some(request) = missing.next(most())
+                && let Some((first, queries)) = next(asking)
             {
-                let start = request.start;
-                let asked = self.ask(purse, queries(request));
-                under_way.push(async move { (start, asked.await) });
+                let answer = self.ask(purse, queries);
+                under_way.push(async move { (first, answer.await) });
             }
-            if missing.is_empty()
+            if !asking.is_more()
                 && let Some(all_sent) = all_sent.take()
             {
                 all_sent();
             }
             match under_way.next().await {
-                Some((start, Ok(scores))) => partial.take(start, scores),
+                Some((first, Ok(scores))) => asking.answered(first, scores),
                 Some((_, Err(error @ CallError::Model(ModelApiError::TooLarge { .. })))) => {
                     too_large = Some(error);
                 }
@@ -321,7 +326,13 @@ impl HttpCaller {
                 None => break,
             }
         }
-        too_large.map_or(Ok(()), Err)
+        match too_large {
+            Some(error) => {
+                asking.again();
+                Err(error)
+            }
+            None => Ok(()),
+        }
     }
 
     async fn ask_api(&self, purse: &Purse, queries: &Queries) -> Result<Scores, CallError> {

@@ -3,14 +3,16 @@
 use super::aggregator::{Aggregator, ApiError};
 use super::ahead::{Ahead, Preparation};
 use super::caller::{CallError, HttpCaller};
-use super::partial::Partial;
 use super::state::{Saved, StateError};
 use shared::model_api::ModelApiError;
+use shared::round::asking::Asking;
 use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
 use shared::round::messages::RoundView;
 use shared::round::phase::Phase;
 use shared::round::workbench::{AnswerCount, Queries, Workbench};
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -268,41 +270,32 @@ impl Driver {
     }
 
     async fn evaluate(&mut self, evaluation: &Evaluation) -> Result<Event, DriveError> {
-        let mut partial = Partial::default();
-        loop {
-            match self.ask_missing(evaluation, &mut partial).await {
-                // The rest in smaller requests.
-                Err(CallError::Model(ModelApiError::TooLarge { .. })) if self.model.too_large() => {
-                }
-                asked => break asked?,
-            }
-        }
-        self.model.evaluated(partial.requests());
-        let answers = partial.in_order();
-        Ok(self.bench.event(&self.saved.client, evaluation, &answers)?)
-    }
-
-    async fn ask_missing(
-        &mut self,
-        evaluation: &Evaluation,
-        partial: &mut Partial,
-    ) -> Result<(), CallError> {
-        let most = self.model.batch();
-        let ready = self
+        let mut ready = self
             .ahead
             .take()
-            .map_or_else(Vec::new, |ahead| ahead.queries_of(evaluation, most));
-        self.prepared += ready
-            .iter()
-            .map(|queries| queries.count() as u64)
-            .sum::<u64>();
+            .map_or_else(VecDeque::new, |ahead| ahead.of(evaluation));
         let upcoming = self.saved.client.upcoming(&self.bench.environment());
-        let upcoming = upcoming.filter(|_| self.prepares);
-        self.ahead = tokio::select! {
-            ahead = self.ask(evaluation, ready, upcoming, most, partial) => ahead?,
-            never = self.heartbeats() => match never {},
-        };
-        Ok(())
+        let mut upcoming = upcoming.filter(|_| self.prepares);
+        let mut asking = Asking::new(evaluation.queries() as usize);
+        loop {
+            let done = tokio::select! {
+                done = self.ask(evaluation, &mut asking, &mut ready, &mut upcoming) => done,
+                never = self.heartbeats() => match never {},
+            };
+            match done {
+                Ok((ahead, prepared)) => {
+                    self.ahead = ahead;
+                    self.prepared += prepared;
+                    break;
+                }
+                // In smaller requests, what was not answered yet.
+                Err(CallError::Model(ModelApiError::TooLarge { .. })) if self.model.too_large() => {
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let answers = asking.into_answers();
+        Ok(self.bench.event(&self.saved.client, evaluation, &answers)?)
     }
 
     /// Another machine may take long to answer; the lease must not run out meanwhile.
@@ -316,38 +309,48 @@ impl Driver {
         }
     }
 
-    /// Asks what `partial` lacks; what was prepared while the last answers were awaited.
+    /// Asks what is missing. What was prepared while the last answers were awaited, and how many of the inputs asked
+    /// were `ready`.
     async fn ask(
         &self,
         evaluation: &Evaluation,
-        ready: Vec<Queries>,
-        upcoming: Option<Evaluation>,
-        most: usize,
-        partial: &mut Partial,
-    ) -> Result<Option<Ahead>, CallError> {
-        let (mut ready, mut preparation) = (ready.into_iter(), None);
-        let count = Workbench::groups(evaluation) * evaluation.examples.len();
+        asking: &mut Asking,
+        ready: &mut VecDeque<(Range<usize>, Queries)>,
+        upcoming: &mut Option<Evaluation>,
+    ) -> Result<(Option<Ahead>, u64), CallError> {
+        let (mut preparation, mut prepared) = (None, 0);
         let asked = self.model.ask_missing(
             self.model.purse(),
-            count,
-            || most,
+            asking,
             // Rendered one by one as places come free, while the others' answers are awaited.
-            |request| {
-                let made = || self.bench.queries(evaluation, request);
-                ready.next().unwrap_or_else(made)
+            |asking| {
+                // What is prepared comes in pieces of its own sizes.
+                let piece = ready.front().map(|(request, _)| request.len());
+                let most = piece.unwrap_or_else(|| self.model.cut(asking.total()));
+                let request = asking.cut(most)?;
+                let first = request.start;
+                let queries = match ready.pop_front() {
+                    Some((piece, queries)) if piece == request => {
+                        prepared += queries.count() as u64;
+                        queries
+                    }
+                    _ => self.bench.queries(evaluation, request),
+                };
+                Some((first, queries))
             },
             || {
-                let window = self.model.window();
-                preparation =
-                    upcoming.map(|next| Preparation::begin(&self.bench, next, most, window));
+                preparation = upcoming.take().map(|next| {
+                    let most = self.model.cut(next.queries() as usize);
+                    Preparation::begin(&self.bench, next, most, self.model.window())
+                });
             },
-            partial,
         );
         asked.await?;
-        Ok(match preparation {
+        let ahead = match preparation {
             Some(preparation) => preparation.end().await,
             None => None,
-        })
+        };
+        Ok((ahead, prepared))
     }
 }
 

@@ -6,6 +6,5 @@ pub mod caller;
 pub mod driver;
 pub mod identity;
 mod on_device;
-mod partial;
 pub mod purse;
 pub mod state;

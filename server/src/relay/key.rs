@@ -57,7 +57,7 @@ pub enum KeyError {
 ///
 /// # Errors
 /// It is not set, or is no key.
-pub fn from_environment(name: &str) -> Result<Secret, KeyError> {
+fn from_environment(name: &str) -> Result<Secret, KeyError> {
     let text = std::env::var(name).map_err(|_| KeyError::NotSet(name.to_owned()))?;
     checked(&text)
 }
@@ -66,7 +66,7 @@ pub fn from_environment(name: &str) -> Result<Secret, KeyError> {
 ///
 /// # Errors
 /// There is no keyring, it is locked, or it has no such entry; or what it has is no key.
-pub fn from_keyring(name: &str) -> Result<Secret, KeyError> {
+fn from_keyring(name: &str) -> Result<Secret, KeyError> {
     let failed = |cause| KeyError::Keyring {
         name: name.to_owned(),
         cause,
@@ -79,6 +79,18 @@ pub fn from_keyring(name: &str) -> Result<Secret, KeyError> {
     }
     let entry = keyring::Entry::new(SERVICE, name).map_err(failed)?;
     checked(&entry.get_password().map_err(failed)?)
+}
+
+/// The key that the system's keyring holds for `keyring`, or, where that is nothing, of the environment variable
+/// `variable`.
+///
+/// # Errors
+/// As of the two.
+pub fn from_either(keyring: Option<&str>, variable: &str) -> Result<Secret, KeyError> {
+    match keyring {
+        Some(name) => from_keyring(name),
+        None => from_environment(variable),
+    }
 }
 
 /// Files and prompts leave line breaks behind; nothing else is forgiven.

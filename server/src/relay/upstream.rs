@@ -55,6 +55,11 @@ impl Upstream {
         self.0.scheme() == "http"
     }
 
+    /// Whether it is this machine.
+    pub fn is_here(&self) -> bool {
+        self.0.host_str().is_some_and(on_this_machine)
+    }
+
     /// The address, as it was given.
     pub fn address(&self) -> &str {
         self.0.as_str().trim_end_matches('/')

@@ -6,6 +6,9 @@
 //! than the fastest one: then requests only queue somewhere, be it in the browser, which opens six connections to a
 //! server (TCP Vegas, L. Brakmo, L. Peterson 1995). A refusal for want of room or a missing answer halves it, once
 //! for all requests that were under way together.
+//!
+//! Requests grow while there is more to ask than a browser's connections carry at once: where an answer is long on its
+//! way, only larger requests keep the server busy.
 
 use crate::model_api::Calls;
 
@@ -19,6 +22,8 @@ const SLACK_MS: f64 = 8.0;
 const FORGET: f64 = 1.001;
 /// So many connections to a server browsers open over HTTP/1.1: what is asked in no more of them takes one round trip.
 const TOGETHER: usize = 6;
+/// Requests whose answers take longer are large enough: the way is little of that.
+const LONG_MS: f64 = 1_000.0;
 /// Requests that a token bucket lets through at once after a pause.
 const BURST: f64 = 4.0;
 
@@ -39,8 +44,13 @@ pub struct Pace {
     not_before: f64,
     /// Requests a millisecond, and how many are saved up, as of when.
     bucket: Option<(f64, f64, f64)>,
+    /// Inputs in a request, at most; at first, and ever.
     batch: usize,
+    batch_first: usize,
     batch_most: usize,
+    /// As the last request was cut, and how many answers of `batch` inputs there were.
+    size: usize,
+    full: usize,
 }
 
 impl Pace {
@@ -53,6 +63,7 @@ impl Pace {
             stated => size.min(stated as usize),
         };
         let batch_most = stated(batch_most).max(1);
+        let batch = batch.clamp(1, batch_most);
         let per_ms = f64::from(calls.per_second) / 1000.0;
         Self {
             window: FIRST.min(most),
@@ -63,8 +74,11 @@ impl Pace {
             decreased_at: 0,
             not_before: 0.0,
             bucket: (per_ms > 0.0).then_some((per_ms, BURST, 0.0)),
-            batch: batch.clamp(1, batch_most),
+            batch,
+            batch_first: batch,
             batch_most,
+            size: batch,
+            full: 0,
         }
     }
 
@@ -74,10 +88,26 @@ impl Pace {
         self.window as usize
     }
 
-    /// Inputs that the next requests hold.
+    /// Inputs that a request may hold now.
     #[must_use]
     pub fn batch(&self) -> usize {
         self.batch
+    }
+
+    /// Inputs that the next request of an evaluation of `total` should hold: so many that all of them go out together if
+    /// they can, but no fewer than at first.
+    pub fn cut(&mut self, total: usize) -> usize {
+        let more = total > TOGETHER * self.batch;
+        if more && self.full >= TOGETHER && self.fastest_ms < LONG_MS {
+            self.resize((2 * self.batch).min(self.batch_most));
+        }
+        let size = total.div_ceil(TOGETHER).max(self.batch_first);
+        let size = size.min(self.batch);
+        if size != self.size {
+            // Requests of another size take another time.
+            (self.size, self.fastest_ms) = (size, f64::INFINITY);
+        }
+        size
     }
 
     /// The server, or what is known of it, allows no more inputs in a request.
@@ -88,27 +118,14 @@ impl Pace {
 
     /// A request was too large. Whether smaller ones are left to try.
     pub fn too_large(&mut self) -> bool {
-        let smaller = self.batch > 1;
-        self.limit_batch(
-            self.batch
-                .div_ceil(2)
-                .min(self.batch - usize::from(smaller))
-                .max(1),
-        );
-        smaller
+        let size = self.size.min(self.batch);
+        self.limit_batch(size / 2);
+        size > 1
     }
 
-    /// After `requests` that made one evaluation: more than go out together are better asked in larger ones.
-    pub fn evaluated(&mut self, requests: usize) {
-        if requests > TOGETHER {
-            self.resize((2 * self.batch).min(self.batch_most));
-        }
-    }
-
-    /// Requests of another size take another time.
     fn resize(&mut self, batch: usize) {
         if batch != self.batch {
-            (self.batch, self.fastest_ms) = (batch, f64::INFINITY);
+            (self.batch, self.full) = (batch, 0);
         }
     }
 
@@ -132,9 +149,10 @@ impl Pace {
     /// An answer to `inputs` came after `took_ms`, with `under_way` requests (this one included) before it. Only full
     /// requests teach anything: smaller ones are answered sooner.
     pub fn answered(&mut self, took_ms: f64, under_way: usize, inputs: usize) {
-        if inputs < self.batch {
+        if inputs < self.size {
             return;
         }
+        self.full += usize::from(inputs >= self.batch);
         self.fastest_ms = (self.fastest_ms * FORGET).min(took_ms.max(0.0));
         let queued = took_ms > QUEUED * self.fastest_ms + SLACK_MS;
         // Without enough work there is nothing to learn.
@@ -280,17 +298,60 @@ mod tests {
         assert!(pace.take(2_100.0).is_ok());
     }
 
+    /// Asks `total` inputs once, six requests at a time, each answered after `way_ms` and a millisecond for each input.
+    fn evaluation(pace: &mut Pace, total: usize, way_ms: f64) -> Vec<usize> {
+        let (mut left, mut sizes) = (total, Vec::new());
+        while left > 0 {
+            let together: Vec<_> = (0..6)
+                .map(|_| {
+                    let size = pace.cut(total).min(left);
+                    left -= size;
+                    size
+                })
+                .filter(|size| *size > 0)
+                .collect();
+            for size in &together {
+                pace.answered(way_ms + *size as f64, together.len(), *size);
+            }
+            sizes.extend(together);
+        }
+        sizes
+    }
+
     #[test]
-    fn batches_shrink_when_refused_and_grow_with_the_work() {
+    fn requests_grow_while_there_is_more_than_goes_out_together() {
         let mut pace = pace(Calls::default());
-        pace.evaluated(6);
+        // Little: two requests.
+        assert_eq!(evaluation(&mut pace, 64, 10.0), [32, 32]);
+        // Within one large evaluation, up to the limit.
+        let sizes = evaluation(&mut pace, 5_000, 10.0);
+        assert!(sizes[..sizes.len() - 1].is_sorted(), "{sizes:?}");
+        assert_eq!((sizes[0], pace.batch()), (32, 256));
+        // As many as go out together, of the same size; and again few for a small one.
+        assert_eq!(
+            evaluation(&mut pace, 1_024, 10.0),
+            [171, 171, 171, 171, 171, 169]
+        );
+        assert_eq!(evaluation(&mut pace, 64, 10.0), [32, 32]);
+    }
+
+    #[test]
+    fn requests_of_a_slow_model_stay_as_they_are() {
+        let mut pace = pace(Calls::default());
+        evaluation(&mut pace, 5_000, 2_000.0);
         assert_eq!(pace.batch(), 32);
-        (0..9).for_each(|_| pace.evaluated(100));
-        assert_eq!(pace.batch(), 256);
+    }
+
+    #[test]
+    fn batches_shrink_when_refused() {
+        let mut pace = pace(Calls::default());
+        evaluation(&mut pace, 5_000, 10.0);
+        // What was too large was a request of 100, not the most that there could have been.
+        assert_eq!(pace.cut(600), 100);
         assert!(pace.too_large());
-        assert_eq!(pace.batch(), 128);
-        (0..9).for_each(|_| pace.evaluated(100));
-        assert_eq!(pace.batch(), 128);
+        assert_eq!(pace.batch(), 50);
+        evaluation(&mut pace, 5_000, 10.0);
+        assert_eq!(pace.batch(), 50);
         while pace.too_large() {}
         assert_eq!(pace.batch(), 1);
         pace.limit_batch(0);

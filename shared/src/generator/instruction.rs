@@ -37,6 +37,12 @@ impl Place {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Template, Self::Label, Self::Input];
 
+    /// Its name in a task file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
     /// What is wrong with an instruction for this place, if anything.
     #[must_use]
     pub fn fault(self, instruction: &str) -> Option<String> {

@@ -1,6 +1,8 @@
 //! How a model API is spoken to, one file for each dialect. Pure: builds the bytes of a request
 //! and reads the bytes of an answer; whoever calls does the sending, the waiting and the repeating.
 
+#[cfg(feature = "dialects")]
+pub mod chat;
 mod error;
 #[cfg(feature = "dialects")]
 mod huggingface;

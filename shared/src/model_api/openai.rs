@@ -111,7 +111,7 @@ impl OpenAi {
         if matches!(response.status, 404 | 405) && !status::is_html(response.body) {
             return Ok(described);
         }
-        self.check_status(response)?;
+        check_status(response, &self.spec.name)?;
         let list = read(response.body)?;
         let Some(models) = list["data"].as_array() else {
             return Err(other("its list of models has no `data`"));
@@ -151,15 +151,7 @@ impl OpenAi {
         body.insert("model".into(), json!(self.spec.name));
         body.insert("max_tokens".into(), json!(1));
         body.insert("temperature".into(), json!(0));
-        Request {
-            method: Method::Post,
-            path: path.to_owned(),
-            headers: vec![
-                ("content-type".into(), "application/json".into()),
-                ("accept".into(), "application/json".into()),
-            ],
-            body: Value::Object(body).to_string().into_bytes(),
-        }
+        post(path, &Value::Object(body))
     }
 
     fn chat(&self, messages: Value) -> Request {
@@ -197,39 +189,8 @@ impl OpenAi {
         }
     }
 
-    /// What a status means, with OpenAI's own words for some.
-    fn check_status(&self, response: &Response<'_>) -> Result<(), ModelApiError> {
-        let error = match status::check(response, &self.spec.name) {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        let said: Value = serde_json::from_slice(response.body).unwrap_or_default();
-        let (code, param) = (&said["error"]["code"], &said["error"]["param"]);
-        let detail = status::detail(response.body);
-        Err(match error {
-            // Waiting does not help.
-            ModelApiError::Busy { .. } if code == "insufficient_quota" => {
-                ModelApiError::OutOfQuota { detail }
-            }
-            ModelApiError::BadRequest { .. }
-                if param == "logprobs"
-                    || param == "top_logprobs"
-                    || detail.contains("logprobs") =>
-            {
-                ModelApiError::NoLogProbs { detail }
-            }
-            ModelApiError::BadRequest { .. } if detail.contains("max_completion_tokens") => {
-                ModelApiError::NoLogProbs {
-                    detail: "it is a reasoning model, which writes many tokens before it answers"
-                        .to_owned(),
-                }
-            }
-            other => other,
-        })
-    }
-
     fn read(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
-        self.check_status(response)?;
+        check_status(response, &self.spec.name)?;
         let answer = read(response.body)?;
         let Some(choices) = answer["choices"].as_array() else {
             return Err(other("its answer has no `choices`"));
@@ -244,10 +205,7 @@ impl OpenAi {
         let mut rows = vec![Vec::new(); count];
         for (at, choice) in choices.iter().enumerate() {
             let message = &choice["message"];
-            let thinks = ["reasoning", "reasoning_content"]
-                .iter()
-                .any(|key| message[*key].as_str().is_some_and(|t| !t.is_empty()));
-            if thinks || thought.unwrap_or(0) > 0 {
+            if thinks(message) || thought.unwrap_or(0) > 0 {
                 return Err(ModelApiError::NoLogProbs {
                     detail: "it is a reasoning model, which writes many tokens before it answers"
                         .to_owned(),
@@ -263,6 +221,55 @@ impl OpenAi {
         }
         Scores::new(self.words.len(), rows.concat())
     }
+}
+
+/// Asks `path` with a JSON body.
+pub(super) fn post(path: &str, body: &Value) -> Request {
+    Request {
+        method: Method::Post,
+        path: path.to_owned(),
+        headers: vec![
+            ("content-type".into(), "application/json".into()),
+            ("accept".into(), "application/json".into()),
+        ],
+        body: body.to_string().into_bytes(),
+    }
+}
+
+/// What a status means, with OpenAI's own words for some.
+pub(super) fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
+    let error = match status::check(response, model) {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let said: Value = serde_json::from_slice(response.body).unwrap_or_default();
+    let (code, param) = (&said["error"]["code"], &said["error"]["param"]);
+    let detail = status::detail(response.body);
+    Err(match error {
+        // Waiting does not help.
+        ModelApiError::Busy { .. } if code == "insufficient_quota" => {
+            ModelApiError::OutOfQuota { detail }
+        }
+        ModelApiError::BadRequest { .. }
+            if param == "logprobs" || param == "top_logprobs" || detail.contains("logprobs") =>
+        {
+            ModelApiError::NoLogProbs { detail }
+        }
+        ModelApiError::BadRequest { .. } if detail.contains("max_completion_tokens") => {
+            ModelApiError::NoLogProbs {
+                detail: "it is a reasoning model, which writes many tokens before it answers"
+                    .to_owned(),
+            }
+        }
+        other => other,
+    })
+}
+
+/// Whether a message brings what a reasoning model wrote before it answered.
+pub(super) fn thinks(message: &Value) -> bool {
+    ["reasoning", "reasoning_content"]
+        .iter()
+        .any(|key| message[*key].as_str().is_some_and(|t| !t.is_empty()))
 }
 
 /// The tokens listed for the first place, and their logarithms.
@@ -307,7 +314,8 @@ fn listed(choice: &Value) -> Result<Vec<(String, f64)>, ModelApiError> {
     }
 }
 
-fn read(body: &[u8]) -> Result<Value, ModelApiError> {
+/// The answer's object.
+pub(super) fn read(body: &[u8]) -> Result<Value, ModelApiError> {
     if status::is_html(body) {
         return Err(other(&status::detail(body)));
     }
@@ -318,7 +326,7 @@ fn read(body: &[u8]) -> Result<Value, ModelApiError> {
     }
 }
 
-fn other(why: &str) -> ModelApiError {
+pub(super) fn other(why: &str) -> ModelApiError {
     ModelApiError::NotThisProtocol {
         detail: format!("{why} (expected OpenAI's)"),
     }

@@ -13,7 +13,7 @@ import pathlib
 import gguf
 import numpy as np
 
-WIDTH, LAYERS, HEADS, FEED_FORWARD, CONTEXT = 64, 2, 4, 128, 512
+WIDTH, LAYERS, HEADS, FEED_FORWARD, CONTEXT = 64, 2, 4, 128, 4096
 WORDS = ["great", "terrible", "positive", "negative", "yes", "no", "the", "a", "film", "it", "was", "and", "is", "Review"]
 CHAT = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:"
 

@@ -126,6 +126,7 @@ fn model(reader: &mut Reader<'_>, base: &Path) -> ModelArgs {
         output: text(reader, "output"),
         size: text(reader, "size"),
         max_batch: count(reader, "max_batch"),
+        max_request: count(reader, "max_request"),
         max_queue: count(reader, "max_queue"),
         max_delay_us: reader
             .has("max_delay_us")

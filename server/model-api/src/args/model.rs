@@ -86,11 +86,16 @@ pub struct ModelArgs {
     #[arg(long, value_name = "HEIGHTxWIDTH")]
     pub size: Option<String>,
 
-    /// Most images or texts in one request and in one run of the model [default: 256]
+    /// Most images or texts in one run of the model; and most texts in one request [default: 256]
     #[arg(long, value_name = "COUNT")]
     pub max_batch: Option<usize>,
 
-    /// Most images or texts that wait; beyond them requests get 503 and Retry-After [default: 4096]
+    /// Most images in one request; more than a run takes become several [default: 2048]
+    #[arg(long, value_name = "COUNT")]
+    pub max_request: Option<usize>,
+
+    /// Most images or texts that wait; beyond them requests get 503 and Retry-After [default: 4096 texts; 16384 images, or as
+    /// many as fit into 1 GiB]
     #[arg(long, value_name = "COUNT")]
     pub max_queue: Option<usize>,
 
@@ -131,9 +136,13 @@ impl ModelArgs {
         }
         let default = ModelConfig::default();
         let max_batch = self.max_batch.unwrap_or(default.max_batch);
-        let max_queue = match self.max_queue {
+        let max_request = match self.max_request {
             Some(stated) => stated,
-            None => default.max_queue.max(max_batch),
+            // No more than may wait.
+            None => default
+                .max_request
+                .min(self.max_queue.unwrap_or(usize::MAX))
+                .max(max_batch),
         };
         let mut limit = |flag: &str, value: usize, low: usize, high: usize| {
             if !(low..=high).contains(&value) {
@@ -143,7 +152,10 @@ impl ModelArgs {
             }
         };
         limit("--max-batch", max_batch, 1, MAX_BATCH);
-        limit("--max-queue", max_queue, max_batch, usize::MAX);
+        limit("--max-request", max_request, 1, MAX_BATCH);
+        if let Some(stated) = self.max_queue {
+            limit("--max-queue", stated, max_request, usize::MAX);
+        }
         limit("--threads", self.threads.unwrap_or(1), 1, MAX_THREADS);
         let max_delay = self
             .max_delay_us
@@ -167,7 +179,8 @@ impl ModelArgs {
             served,
             threads,
             max_batch,
-            max_queue,
+            max_request,
+            max_queue: self.max_queue,
             max_delay,
         })
     }
@@ -231,6 +244,7 @@ impl ModelArgs {
             ("--output", self.output.is_some()),
             ("--size", self.size.is_some()),
             ("--max-batch", self.max_batch.is_some()),
+            ("--max-request", self.max_request.is_some()),
             ("--max-queue", self.max_queue.is_some()),
             ("--max-delay-us", self.max_delay_us.is_some()),
             ("--threads", self.threads.is_some()),

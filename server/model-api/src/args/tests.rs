@@ -33,7 +33,6 @@ fn nothing_at_all_serves_printed_digits() {
     assert!(config.allow_origins.is_empty() && config.keys.is_none());
     assert_eq!(config.models, [ModelConfig::default()]);
     assert_eq!(config.models[0].name, "printed-digits");
-    assert!(config.models[0].max_queue >= config.models[0].max_batch);
 }
 
 #[test]
@@ -93,8 +92,13 @@ fn flags_reach_the_configuration() {
     );
     assert_eq!(config.allow_origins.len(), 2);
     assert_eq!(
-        (model.max_batch, model.max_queue, config.max_body),
-        (8, 8, 2048)
+        (
+            model.max_batch,
+            model.max_request,
+            model.max_queue,
+            config.max_body
+        ),
+        (8, 8, Some(8), 2048)
     );
     assert_eq!(model.max_delay, Duration::ZERO);
     assert_eq!(config.listen.to_string(), "127.0.0.1:0");
@@ -304,8 +308,13 @@ fn a_file_describes_several_models() {
     };
     assert_eq!((&*digits.name, &*encoder.name), ("digits", "encoder"));
     assert_eq!(
-        (digits.max_batch, digits.max_queue, digits.threads),
-        (8, 16, 2)
+        (
+            digits.max_batch,
+            digits.max_request,
+            digits.max_queue,
+            digits.threads
+        ),
+        (8, 16, Some(16), 2)
     );
     assert_eq!(digits.max_delay, Duration::from_micros(5));
     let Served::Text {

@@ -98,7 +98,8 @@ fn images(firsts: &[u8]) -> ImageWork {
 }
 
 fn submit(batcher: &Batcher<ImageWork>, firsts: &[u8]) -> oneshot::Receiver<Answer> {
-    batcher.submit(images(firsts), firsts.len()).unwrap()
+    let parts = vec![(images(firsts), firsts.len())];
+    batcher.submit(parts).unwrap().remove(0)
 }
 
 #[test]
@@ -149,7 +150,10 @@ fn a_full_queue_refuses_until_someone_leaves() {
     let running = submit(&batcher, &[1]);
     gate.started.recv().unwrap();
     let (leaver, stayer) = (submit(&batcher, &[2, 2]), submit(&batcher, &[3]));
-    assert_eq!(batcher.submit(images(&[4]), 1).unwrap_err(), Refused::Full);
+    assert_eq!(
+        batcher.submit(vec![(images(&[4]), 1)]).unwrap_err(),
+        Refused::Full
+    );
     drop(leaver);
     let late = submit(&batcher, &[4]);
     gate.permit.send(()).unwrap();
@@ -219,7 +223,7 @@ fn a_lone_request_waits_for_company_but_not_longer() {
     batcher.stop(); // does not wait for company either
     assert_eq!(last.blocking_recv().unwrap(), Ok(vec![3.0]));
     assert_eq!(
-        batcher.submit(images(&[4]), 1).unwrap_err(),
+        batcher.submit(vec![(images(&[4]), 1)]).unwrap_err(),
         Refused::Stopping
     );
 }

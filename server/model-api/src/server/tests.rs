@@ -8,6 +8,7 @@ use super::*;
 use crate::batcher::Limits;
 use crate::batcher::tests::{Gate, gated, info};
 use crate::endpoint::Service;
+use crate::protocol::ModelInfo;
 
 #[allow(dead_code)] // each user needs a part of it
 #[path = "../../tests/support/mod.rs"]
@@ -21,13 +22,16 @@ fn start() -> (Running, Gate) {
     (running, gate)
 }
 
-/// Each with one thread, at most two images in a run and three in the queue.
+/// Each with one thread, at most two images in a run, and three in a request and in the queue.
 fn start_all<const N: usize>(names: [&'static str; N]) -> (Running, [Gate; N]) {
     let (backends, gates): (Vec<_>, Vec<_>) = names.iter().map(|_| gated()).unzip();
     let running = Running::start(move |listener, stop| {
         let metrics = Metrics::new().unwrap();
         let endpoint = |(name, backend): (&str, _)| {
-            let info = info(name);
+            let info = ModelInfo {
+                max_batch: 3,
+                ..info(name)
+            };
             let limits = Limits {
                 max_batch: 2,
                 max_queue: 3,
@@ -156,6 +160,29 @@ fn who_goes_away_is_not_run() {
         "the two who left are not run"
     );
     assert_eq!(late.receive().json()["outputs"][0]["data"], json!([3.0]));
+}
+
+#[test]
+fn a_request_larger_than_a_run_takes_several_and_is_taken_whole_or_not_at_all() {
+    let (running, gate) = start();
+    let mut client = running.client();
+    client.send("POST", INFER, &[], &body(&[5, 6, 7]));
+    assert_eq!(gate.started.recv().unwrap(), 2);
+    // One waits; of these three, two would find room.
+    let refused = running.post(INFER, &[], &body(&[1, 2, 3]));
+    assert_eq!(refused.status, 503);
+    gate.permit.send(()).unwrap();
+    assert_eq!(gate.started.recv().unwrap(), 1, "nothing of the refused");
+    gate.permit.send(()).unwrap();
+    let data = &client.receive().json()["outputs"][0]["data"];
+    assert_eq!(*data, json!([5.0, 6.0, 7.0]));
+    // A part that fails fails the whole.
+    client.send("POST", INFER, &[], &body(&[1, 2, 13]));
+    for _ in 0..2 {
+        gate.started.recv().unwrap();
+        gate.permit.send(()).unwrap();
+    }
+    assert_eq!(client.receive().status, 500);
 }
 
 #[test]

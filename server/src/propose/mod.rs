@@ -1,0 +1,347 @@
+//! Instructions that an LLM proposes, before a federation begins.
+//!
+//! The organiser asks; no owner and no owner's data are involved. What the LLM is told stands in `prompts.rs`, how its
+//! answer is read in `answer.rs`.
+
+mod answer;
+pub mod prompts;
+
+use crate::participant::caller::{CallError, HttpCaller};
+use prompts::{SYSTEM, Subject};
+use serde_json::json;
+use shared::calls::tally::Tally;
+use shared::fault::Faults;
+use shared::model_api::ModelApiError;
+use shared::model_api::chat::{Answer, Limit, Question};
+use shared::task::Task;
+
+/// Instructions that one request asks for, at least and at most.
+const IN_REQUEST: (usize, usize) = (5, 20);
+/// Requests without anything new, one after the other, after which no more is asked.
+const IN_VAIN: usize = 3;
+/// Entries of an answer that are looked at.
+const ENTRIES: usize = 200;
+/// Letters of what an LLM says that are shown.
+const QUOTED: usize = 120;
+/// Longest wait for an answer: some hundreds of words, perhaps on a CPU.
+const PATIENCE_MS: u32 = 300_000;
+/// Tokens of an answer with so many instructions.
+fn tokens(instructions: usize) -> u32 {
+    256 + 64 * instructions as u32
+}
+/// What a reasoning model may think besides, where that counts.
+const THOUGHTS: u32 = 8192;
+
+/// Why an LLM gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// Address or name cannot be used.
+    #[error("{0}")]
+    Address(Faults),
+    /// 401 and the like.
+    #[error(
+        "the LLM's server refuses the key: put a valid one into the environment variable {variable}, or ask for access to the model"
+    )]
+    Key {
+        /// Where the key comes from.
+        variable: String,
+    },
+    /// It has no such model.
+    #[error("the LLM's server has no model `{model}`{known}: choose another with --llm-model")]
+    Model {
+        /// What was asked for.
+        model: String,
+        /// What it has, if it tells.
+        known: String,
+    },
+    /// It speaks something else.
+    #[error(
+        "{url} does not answer as chat completions do ({detail}): --llm-url is what stands before /chat/completions, such as https://api.example.com/v1"
+    )]
+    Form {
+        /// The address.
+        url: String,
+        /// What came.
+        detail: String,
+    },
+    /// It does not take the request.
+    #[error("the LLM's server does not take the request: {0}")]
+    Request(String),
+    /// Anything else.
+    #[error("asking the LLM: {0}")]
+    Call(CallError),
+}
+
+/// An LLM and a way to it.
+pub struct Llm {
+    caller: HttpCaller,
+    url: String,
+    model: String,
+    variable: String,
+    max_tokens: Option<u32>,
+}
+
+impl Llm {
+    /// `variable`: where the key comes from, for errors. `max_tokens`: of an answer, if not as many as it takes.
+    ///
+    /// # Errors
+    /// The address or the name cannot be used.
+    pub fn new(
+        url: &str,
+        model: &str,
+        key: Option<String>,
+        variable: &str,
+        max_tokens: Option<u32>,
+    ) -> Result<Self, ProposeError> {
+        // The client that asks model APIs is made for a task: this one has nothing but the LLM. One request at a time,
+        // and no answer is taken from a cache: the same question is asked for other answers.
+        let task = json!({
+            "name": "LLM",
+            "model": {
+                "dialect": "openai", "url": url, "name": model, "input": { "kind": "text" },
+                "calls": { "time_out_ms": PATIENCE_MS, "cache": 0, "concurrency": 1 },
+            },
+            "data": { "labels": ["a", "b"] },
+            "text": { "input": "{text}" },
+            "generator": { "kind": "instruction", "instructions": ["a", "b"] },
+        });
+        let task = Task::from_value(task).map_err(ProposeError::Address)?;
+        Ok(Self {
+            caller: HttpCaller::new(&task, key).map_err(ProposeError::Call)?,
+            url: url.to_owned(),
+            model: model.to_owned(),
+            variable: variable.to_owned(),
+            max_tokens,
+        })
+    }
+
+    /// Requests and tokens so far.
+    pub fn tally(&self) -> Tally {
+        self.caller.purse().tally()
+    }
+
+    async fn ask(&self, user: &str, limit: Limit) -> Result<Answer, ProposeError> {
+        let question = Question {
+            model: &self.model,
+            system: SYSTEM,
+            user,
+        };
+        let request = question.request(limit);
+        let asked = self
+            .caller
+            .converse(&request, |response| question.read(response));
+        match asked.await {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(self.explained(error).await),
+        }
+    }
+
+    /// Errors of a model API, as whoever chose an LLM can mend them.
+    async fn explained(&self, error: CallError) -> ProposeError {
+        let CallError::Model(cause) = error else {
+            return ProposeError::Call(error);
+        };
+        match cause {
+            ModelApiError::Unauthorized => ProposeError::Key {
+                variable: self.variable.clone(),
+            },
+            ModelApiError::NotFound { model } => ProposeError::Model {
+                model,
+                known: self.known().await,
+            },
+            ModelApiError::NotThisProtocol { detail } => ProposeError::Form {
+                url: self.url.clone(),
+                detail,
+            },
+            ModelApiError::BadRequest { detail } => ProposeError::Request(detail),
+            other => ProposeError::Call(CallError::Model(other)),
+        }
+    }
+
+    /// The models that the server lists instead of the one that was asked for.
+    async fn known(&self) -> String {
+        match self.caller.describe().await {
+            Err(CallError::Model(ModelApiError::Disagrees { faults })) => {
+                format!(" ({})", faults.join("; "))
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+/// What an LLM proposed.
+#[derive(Debug, Default)]
+pub struct Proposals {
+    /// All different, and different from those that were given.
+    pub found: Vec<String>,
+    /// Entries that the task file would refuse, and why.
+    pub refused: Vec<(String, String)>,
+    /// Entries that were there already.
+    pub repeated: usize,
+    /// Why there are not as many as were wanted.
+    pub trouble: Option<String>,
+}
+
+/// Asks until there are `wanted` instructions, or `most` requests were made, or nothing new comes any more.
+///
+/// # Errors
+/// A request failed before anything was found. Later, what was found is given with the reason.
+pub async fn propose(
+    llm: &Llm,
+    subject: &Subject,
+    wanted: usize,
+    most: usize,
+) -> Result<Proposals, ProposeError> {
+    let mut got = Proposals::default();
+    let (mut in_vain, mut whole, mut request) = (0, false, 0);
+    while got.found.len() < wanted {
+        if in_vain == IN_VAIN || request == most {
+            let why = || match request == most {
+                true => format!("{most} requests were not enough: allow more with --requests"),
+                false => "the LLM repeats itself, or proposes what cannot be used".to_owned(),
+            };
+            got.trouble = Some(got.trouble.take().unwrap_or_else(why));
+            return Ok(got);
+        }
+        let count = (wanted - got.found.len()).clamp(IN_REQUEST.0, IN_REQUEST.1);
+        let limit = match whole {
+            false => Limit::Answer(llm.max_tokens.unwrap_or(tokens(count))),
+            true => Limit::Whole(llm.max_tokens.unwrap_or(tokens(count) + THOUGHTS)),
+        };
+        let question = subject.question(count, request, &got.found);
+        let answer = match llm.ask(&question, limit).await {
+            Ok(answer) => answer,
+            Err(error) if got.found.is_empty() => return Err(error),
+            Err(error) => {
+                got.trouble = Some(error.to_string());
+                return Ok(got);
+            }
+        };
+        if answer == Answer::OtherLimit && !whole {
+            whole = true;
+            continue;
+        }
+        request += 1;
+        let before = got.found.len();
+        got.trouble = got.take(answer, subject, wanted);
+        in_vain = if got.found.len() > before {
+            0
+        } else {
+            in_vain + 1
+        };
+    }
+    got.trouble = None;
+    Ok(got)
+}
+
+impl Proposals {
+    /// Takes what is new of an answer; says why there is nothing in it at all.
+    fn take(&mut self, answer: Answer, subject: &Subject, wanted: usize) -> Option<String> {
+        let (text, cut) = match answer {
+            Answer::Text { text, cut } => (text, cut),
+            Answer::Refusal(said) => return Some(format!("the LLM refuses: {}", quoted(&said))),
+            Answer::ThoughtsOnly => {
+                return Some(
+                    "the LLM thinks until its answer has no room any more: give it more with --llm-max-tokens, or choose one \
+                     that does not reason"
+                        .to_owned(),
+                );
+            }
+            Answer::Nothing => return Some("the LLM answers nothing".to_owned()),
+            Answer::OtherLimit => {
+                return Some("the LLM's server takes no limit of an answer".to_owned());
+            }
+        };
+        let entries = answer::entries(&text, cut);
+        if entries.is_empty() {
+            return Some(format!("the LLM answers no list, but {}", quoted(&text)));
+        }
+        for entry in entries.into_iter().take(ENTRIES) {
+            match answer::instruction(&entry, subject.place) {
+                _ if self.found.len() == wanted => break,
+                Err(why) => self.refused.push((quoted(&entry), why)),
+                Ok(new) if self.has(&new, subject) => self.repeated += 1,
+                Ok(new) => self.found.push(new),
+            }
+        }
+        None
+    }
+
+    /// Whether it is there already; capital letters make no difference.
+    fn has(&self, instruction: &str, subject: &Subject) -> bool {
+        let same = |known: &String| known.to_lowercase() == instruction.to_lowercase();
+        self.found.iter().chain(&subject.like).any(same)
+    }
+}
+
+/// The beginning of what an LLM says, safe to print.
+fn quoted(said: &str) -> String {
+    let mut beginning: String = said.chars().take(QUOTED).collect();
+    if beginning.len() < said.len() {
+        beginning.push('…');
+    }
+    format!("{beginning:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::generator::instruction::Place;
+
+    fn subject() -> Subject {
+        Subject {
+            name: "News".to_owned(),
+            description: String::new(),
+            words: ["sport", "world"].map(str::to_owned).to_vec(),
+            place: Place::Template,
+            frame: String::new(),
+            examples: Vec::new(),
+            like: vec!["On {}.".to_owned()],
+        }
+    }
+
+    fn says(text: &str) -> Answer {
+        Answer::Text {
+            text: text.to_owned(),
+            cut: false,
+        }
+    }
+
+    #[test]
+    fn what_is_new_is_taken_and_the_rest_is_counted() {
+        let (mut got, subject) = (Proposals::default(), subject());
+        let list =
+            r#"["On {}.", "ON {}.", "This is {}.", "this is {}.", "nothing", "In {}:", "Of {}"]"#;
+        assert_eq!(got.take(says(list), &subject, 2), None);
+        assert_eq!(got.found, ["This is {}.", "In {}:"]);
+        assert_eq!((got.repeated, got.refused.len()), (3, 1));
+        assert_eq!(got.refused[0].0, "\"nothing\"");
+        assert!(got.refused[0].1.contains("{} once"));
+    }
+
+    #[test]
+    fn answers_without_a_list_say_why() {
+        let subject = subject();
+        for (answer, why) in [
+            (Answer::Nothing, "answers nothing"),
+            (Answer::ThoughtsOnly, "--llm-max-tokens"),
+            (Answer::OtherLimit, "no limit"),
+            (
+                Answer::Refusal("No.\u{1b}[2J".to_owned()),
+                "refuses: \"No.\\u{1b}[2J\"",
+            ),
+            (says("I cannot do that."), "no list, but \"I cannot"),
+        ] {
+            let mut got = Proposals::default();
+            let said = got.take(answer, &subject, 2).unwrap();
+            assert!(said.contains(why), "{said}");
+            assert!(got.found.is_empty());
+        }
+        // Long answers are neither kept nor printed whole.
+        let mut got = Proposals::default();
+        let lines = "bad line of words\n".repeat(100_000);
+        assert_eq!(got.take(says(&lines), &subject, 2), None);
+        assert_eq!(got.refused.len(), ENTRIES);
+        assert!(quoted(&"ü".repeat(1000)).chars().count() < 200);
+    }
+}
