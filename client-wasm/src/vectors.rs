@@ -33,9 +33,9 @@ pub fn check(name: &str, text: &str) -> Result<usize, String> {
         "directions" => all(&file, direction),
         "prompted" => all(&file, prompted),
         "open_inference" => all(&file, open_inference),
-        "open_inference_servers" => {
-            Ok(all(&file["metadata"], described)? + all(&file["answers"], answered)?)
-        }
+        "open_inference_servers" => Ok(all(&file["metadata"], described)?
+            + configurations(&file["configs"])?
+            + all(&file["answers"], answered)?),
         "handwriting" => all(&file["owners"], owner),
         "epsilon" => all(&file["gaussian"], epsilon),
         "update" => all(&file["positive"], update),
@@ -346,6 +346,32 @@ fn described(case: &Value) -> Checked {
         &json!(described.max_batch),
         &case["max_batch"],
     )
+}
+
+/// A module without the dialects does not ask for them.
+#[cfg(not(feature = "dialects"))]
+fn configurations(_: &Value) -> Result<usize, String> {
+    Ok(0)
+}
+
+#[cfg(feature = "dialects")]
+fn configurations(cases: &Value) -> Result<usize, String> {
+    all(cases, configured)
+}
+
+/// What another server says about a model's largest batch.
+#[cfg(feature = "dialects")]
+fn configured(case: &Value) -> Checked {
+    let spec = recorded_spec(&json!({ "classes": 10 }), &json!("image"), &json!("logits"))?;
+    let body = case["body"].to_string();
+    let response = Response {
+        status: number(&case["status"])? as u16,
+        headers: &[],
+        body: body.as_bytes(),
+    };
+    let dialect = dialect(&spec).map_err(|error| error.to_string())?;
+    let limit = dialect.limit(&response);
+    same("the largest batch", &json!(limit), &case["max_batch"])
 }
 
 /// What another server answers.

@@ -9,6 +9,7 @@ import { Child } from './support/child.ts';
 import { ALONE } from './support/house.ts';
 import { FED_BBPT } from './support/paths.ts';
 import { expect, test } from './support/test.ts';
+import { Wire } from './support/wire.ts';
 
 const KEY = 'sk-a-key-that-no-page-sees';
 
@@ -25,13 +26,17 @@ function relayTo(upstream: string, origin: string): Promise<{ address: string; s
   });
 }
 
-test('a page trains through the relay, and never sees the key', async ({ house, join, page }) => {
+test('a page trains through the relay; it never sees the key, and the aggregator neither key nor token', async ({ house, join, page }) => {
   const folder = await mkdtemp(path(tmpdir(), 'fed-bbpt-relay-'));
   const keys = path(folder, 'keys.toml');
   await writeFile(keys, `[[key]]\nname = "owner"\nsha256 = "${createHash('sha256').update(KEY).digest('hex')}"\n`);
   // No --allow-origin: no page may read what it answers.
   const model = await Child.start(FED_BBPT, ['model-api', '--listen', '127.0.0.1:0', '--keys', keys]);
-  const relay = await relayTo(model.url, house.aggregator);
+  // What does not pass here the aggregator can neither store nor log.
+  const wire = await Wire.to(house.aggregator);
+  const relay = await relayTo(model.url, wire.url);
+  const token = new URL(relay.address).pathname.slice(1);
+  expect(token).toHaveLength(64);
   const federation = await house.federation({ ...ALONE, 'model.url': 'http://127.0.0.1:9' });
 
   const asked: string[] = [];
@@ -41,18 +46,33 @@ test('a page trains through the relay, and never sees the key', async ({ house, 
     seen.push(JSON.stringify(request.headers()), request.url());
   });
   page.on('response', (response) => seen.push(JSON.stringify(response.headers())));
-  await join.open(federation.link);
+  await join.open(federation.link.replace(house.aggregator, wire.url));
   await page.locator('#own-model summary').click();
-  await join.id('own-model-url').fill(relay.address);
+  await join.id('own-model-url').fill(relay.address.replace(token, token.split('').reverse().join('')));
   await join.id('own-model-go').click();
   await page.waitForURL(/\/at\//);
+  await expect(page.locator('#setup')).toBeVisible();
+  // The token of an earlier start, say: the right one is another fragment of the same page.
+  await join.id('try-model').click();
+  await expect(join.id('connect-steps')).toHaveAttribute('data-state', 'bad', { timeout: 20_000 });
+  await join.id('connect-close').click();
+  await join.id('own-model-url').fill(relay.address);
+  const loaded = page.waitForEvent('load');
+  await join.id('own-model-go').click();
+  await loaded;
+  await expect(page.locator('#setup')).toBeVisible();
+  await page.reload();
   await expect(page.locator('#setup')).toBeVisible();
   await join.chooseBuiltin(13, 50);
   await join.start();
   await join.above('delivered', 0);
-  const hosts = new Set(asked.filter((origin) => origin !== house.aggregator));
+  const hosts = new Set(asked.filter((origin) => origin !== wire.url));
   expect([...hosts]).toEqual([new URL(relay.address).origin]);
   expect(seen.filter((text) => text.includes(KEY))).toEqual([]);
+  expect(wire.sent.includes(`GET /f/${federation.id}/at/`)).toBe(true);
+  const address = [relay.address, `/${token}`, token].map((text) => Buffer.from(text).toString('base64url'));
+  for (const secret of [KEY, token, token.slice(0, 12), ...address])
+    for (const bytes of [wire.sent, ...(await house.stored())]) expect(bytes.includes(secret), secret).toBe(false);
 
   // Another page on the same machine that knows the address gets nothing.
   const other = await page.context().newPage();
@@ -61,6 +81,7 @@ test('a page trains through the relay, and never sees the key', async ({ house, 
   expect(outcome).toBe('refused');
 
   relay.stop();
+  await wire.close();
   await model.stop();
   await rm(folder, { recursive: true, force: true });
 });

@@ -20,6 +20,10 @@ struct Federation {
 
 impl Federation {
     fn new(model: &str) -> Self {
+        Self::with(model, &[])
+    }
+
+    fn with(model: &str, more: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let (process, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
         let set = [
@@ -30,7 +34,7 @@ impl Federation {
             "federation.open.count_min=1",
             "federation.upload.count_min=1",
         ];
-        let (id, link) = create(&server, model, &set);
+        let (id, link) = create(&server, model, &[&set, more].concat());
         Self {
             home,
             _process: process,
@@ -94,6 +98,25 @@ fn what_passes_is_waited_for() {
         "the last measurement is not reported: {metrics}"
     );
     assert!(model.asked() >= 4 + 3, "{}", model.asked());
+}
+
+#[test]
+fn what_was_answered_is_not_asked_again_where_the_rest_was_too_large() {
+    let model = BadModel::start(Vec::new(), Answer::AtMost(3));
+    // A step's six images go out as four and two; the two are answered.
+    let federation = Federation::with(&model.url, &["model.calls.batch=4"]);
+    let ended = federation.join(&model.url);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(model.answered() as u64, spent(&federation.state()));
+}
+
+#[test]
+fn a_largest_batch_that_only_the_configuration_states_is_kept_to() {
+    let model = BadModel::start(Vec::new(), Answer::Stated(4));
+    let federation = Federation::new(&model.url);
+    let ended = federation.join(&model.url);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(model.answered() as u64, spent(&federation.state()));
 }
 
 #[test]

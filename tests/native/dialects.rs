@@ -156,15 +156,66 @@ fn no_more_is_spent_than_the_budget() {
     let federation = Federation::new(&format!("{url}/v1"), &set);
     federation
         .join(KEY)
-        .expect(1, &["budget of 0.2 EUR", "spent"]);
+        .expect(3, &["budget of 0.2 EUR", "spent", "left"]);
     let asked = heard.bodies().len();
     assert!(
         (15..=20).contains(&asked),
         "{asked} calls for the price of 20"
     );
+    // Nobody waits until its lease runs out.
+    let live = || show(&federation.server, &federation.id)["summary"]["live"].clone();
+    assert_eq!(live(), 0);
     // What was spent is remembered.
-    federation.join(KEY).expect(1, &["budget of 0.2 EUR"]);
-    assert!(heard.bodies().len() <= 20);
+    federation.join(KEY).expect(3, &["budget of 0.2 EUR"]);
+    assert_eq!(live(), 0);
+    assert_eq!(heard.bodies().len(), asked);
+}
+
+#[test]
+fn in_a_simulation_each_participant_has_its_own_money() {
+    let (url, heard) = toy_language_model::start();
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (task, data) = (path("task.toml"), path("test.csv"));
+    std::fs::write(&task, TASK).unwrap();
+    corpus(Path::new(&data), 60);
+    let simulate = |budget: f64| {
+        let set = [
+            format!("model.url={url}/v1"),
+            "model.price.per_call=0.01".to_owned(),
+            "model.price.per_million_input_tokens=0".to_owned(),
+            format!("model.price.budget={budget}"),
+        ];
+        let mut arguments = vec!["simulate", "--task", &task, "--data", &data];
+        arguments.extend(["--train", "40", "--clients", "2", "--partition", "iid"]);
+        arguments.extend(["--rounds", "1", "--only", "federated", "--json"]);
+        set.iter().for_each(|s| arguments.extend(["--set", s]));
+        let before = heard.bodies().len();
+        let report = run_with(&arguments, &[("FED_BBPT_MODEL_API_KEY", KEY)]).json();
+        let amount = |value: &Value| value.as_f64().unwrap();
+        let [all, measuring] = ["all", "measuring"].map(|name| amount(&report["cost"][name]));
+        assert_eq!(
+            (all * 100.0).round(),
+            (heard.bodies().len() - before) as f64
+        );
+        let each = amount(&report["outcomes"][0]["cost_per_participant"]);
+        (
+            each,
+            all - measuring,
+            report["outcomes"][0]["updates"].clone(),
+        )
+    };
+    let (each, both, updates) = simulate(0.0);
+    assert_eq!(updates, 1);
+    assert!(each < both && both <= 2.0 * each + 1e-9, "{each} {both}");
+    // Less than the cheaper one needs, and more than that for both.
+    let budget = ((both - each) * 75.0).floor() / 100.0;
+    let (each, both, updates) = simulate(budget);
+    assert_eq!(updates, 0);
+    assert!(
+        each <= budget + 1e-9 && both > budget,
+        "{each} {both} of {budget}"
+    );
 }
 
 #[test]

@@ -27,6 +27,10 @@ pub enum Answer {
     NotANumber,
     /// The connection breaks in the middle of the answer.
     Cut,
+    /// Logits of so many images at most, and 413 to more.
+    AtMost(usize),
+    /// The same, but the model's configuration says so before, as Triton's does, and more are a fault.
+    Stated(usize),
 }
 
 /// The server; its thread ends with the test's process.
@@ -34,6 +38,7 @@ pub struct BadModel {
     /// Where it listens.
     pub url: String,
     asked: Arc<AtomicUsize>,
+    answered: Arc<AtomicUsize>,
     times: Arc<Mutex<Vec<Instant>>>,
 }
 
@@ -44,19 +49,28 @@ impl BadModel {
     /// If no port is free.
     #[must_use]
     pub fn start(first: Vec<Answer>, then: Answer) -> Self {
-        let (asked, times) = (
-            Arc::new(AtomicUsize::new(0)),
-            Arc::new(Mutex::new(Vec::new())),
-        );
-        let (count, log) = (asked.clone(), times.clone());
-        let url = http::listen(move |stream| serve(stream, &first, &then, &count, &log));
-        Self { url, asked, times }
+        let (asked, answered) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let times = Arc::new(Mutex::new(Vec::new()));
+        let (count, images, log) = (asked.clone(), answered.clone(), times.clone());
+        let url = http::listen(move |stream| serve(stream, &first, &then, [&count, &images], &log));
+        Self {
+            url,
+            asked,
+            answered,
+            times,
+        }
     }
 
     /// Inference requests so far.
     #[must_use]
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Images that were answered by [`Answer::AtMost`] and [`Answer::Stated`].
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
     }
 
     /// When they came.
@@ -73,7 +87,7 @@ fn serve(
     mut stream: TcpStream,
     first: &[Answer],
     then: &Answer,
-    count: &AtomicUsize,
+    [count, answered]: [&AtomicUsize; 2],
     log: &Mutex<Vec<Instant>>,
 ) -> std::io::Result<()> {
     let Asked {
@@ -83,16 +97,17 @@ fn serve(
         ..
     } = http::read(&stream)?;
     if !head.contains("/infer") {
-        let description = json!({
-            "name": "printed-digits", "platform": "test",
-            "inputs": [{ "name": "image", "datatype": "UINT8", "shape": [-1, 3, 32, 32] }],
-            "outputs": [{ "name": "logits", "datatype": "FP32", "shape": [-1, CLASSES] }],
-        });
+        let config = head.contains("/config ");
+        let (status, body) = match then {
+            Answer::Stated(most) if config => (200, json!({ "max_batch_size": most })),
+            _ if config => (404, json!({ "detail": "Not Found" })),
+            _ => (200, description()),
+        };
         return http::write(
             &mut stream,
-            200,
+            status,
             "content-type: application/json\r\n",
-            description.to_string().as_bytes(),
+            body.to_string().as_bytes(),
         );
     }
     let number = count.fetch_add(1, Ordering::SeqCst);
@@ -116,6 +131,12 @@ fn serve(
     };
     let json = "content-type: application/json\r\n";
     match first.get(number).unwrap_or(then) {
+        Answer::AtMost(most) if images > *most => http::write(&mut stream, 413, "", b"too large"),
+        Answer::Stated(most) if images > *most => http::write(&mut stream, 400, "", b"too many"),
+        Answer::AtMost(_) | Answer::Stated(_) => {
+            answered.fetch_add(images, Ordering::SeqCst);
+            http::write(&mut stream, 200, json, answer(CLASSES, "0.5").as_bytes())
+        }
         Answer::Good => http::write(&mut stream, 200, json, answer(CLASSES, "0.5").as_bytes()),
         Answer::WrongShape => http::write(
             &mut stream,
@@ -133,4 +154,12 @@ fn serve(
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n{\"outputs\":")
         }
     }
+}
+
+fn description() -> serde_json::Value {
+    json!({
+        "name": "printed-digits", "platform": "test",
+        "inputs": [{ "name": "image", "datatype": "UINT8", "shape": [-1, 3, 32, 32] }],
+        "outputs": [{ "name": "logits", "datatype": "FP32", "shape": [-1, CLASSES] }],
+    })
 }

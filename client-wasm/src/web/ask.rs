@@ -130,18 +130,20 @@ impl Drop for UnderWay<'_> {
 }
 
 /// A request under way, as long as this lives: one that is dropped is none any more.
-struct Counted<'a>(&'a Cell<usize>);
+struct Counted<'a>(&'a ModelApi);
 
 impl<'a> Counted<'a> {
-    fn new(count: &'a Cell<usize>) -> Self {
-        count.set(count.get() + 1);
-        Self(count)
+    fn new(model: &'a ModelApi) -> Self {
+        model.under_way.set(model.under_way.get() + 1);
+        Self(model)
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.under_way.set(self.0.under_way.get() - 1);
+        #[cfg(feature = "dialects")]
+        self.0.paid.ended.raise();
     }
 }
 
@@ -251,10 +253,30 @@ impl ModelApi {
                 Err(failure) => self.pause_or_give_up(failure, &mut tries).await?,
             }
         };
+        #[cfg(feature = "dialects")]
+        let description = Description {
+            max_batch: match description.max_batch {
+                None => self.limit().await,
+                stated => stated,
+            },
+            ..description
+        };
         if let Some(most) = description.max_batch {
             self.pace.borrow_mut().limit_batch(most);
         }
         Ok(description)
+    }
+
+    /// The largest batch, where the server says it elsewhere. Most do not, and then no answer is no fault.
+    #[cfg(feature = "dialects")]
+    async fn limit(&self) -> Option<usize> {
+        #[cfg(feature = "on-device")]
+        if on_device::is_used() {
+            return None;
+        }
+        let protocol = self.speech.protocol();
+        let answer = self.send(&protocol.limit_request()?).await.ok()?;
+        protocol.limit(&view(&answer))
     }
 
     /// Asks for the scores of `count` images (3·H·W bytes each). The request leaves before the future is
@@ -396,7 +418,7 @@ impl ModelApi {
                     None => self.attempt(self.leave(count).await?, &request),
                 };
                 let result = answer.await;
-                let under_way = counted.0.get();
+                let under_way = self.under_way.get();
                 drop(counted);
                 let scores = result.map_err(Failure::Silent).and_then(|answer| {
                     self.received
@@ -439,7 +461,7 @@ impl ModelApi {
         Counted<'a>,
         impl Future<Output = Result<Answer, NoAnswer>> + use<>,
     ) {
-        let counted = Counted::new(&self.under_way);
+        let counted = Counted::new(self);
         (ticket, now(), counted, self.send(request))
     }
 
@@ -454,9 +476,15 @@ impl ModelApi {
     /// Waits until it may.
     async fn leave(&self, count: usize) -> Result<Ticket, Trouble> {
         loop {
-            match self.may_leave(count)? {
-                Ok(ticket) => return Ok(ticket),
-                Err(wait) => sleep(wait.min(LONGEST_PAUSE_MS)).await,
+            #[cfg(feature = "dialects")]
+            let ended = self.paid.ended.wait();
+            match self.may_leave(count) {
+                Ok(Ok(ticket)) => return Ok(ticket),
+                Ok(Err(wait)) => sleep(wait.min(LONGEST_PAUSE_MS)).await,
+                // What those under way will have cost is only known once they have ended.
+                #[cfg(feature = "dialects")]
+                Err(_) if self.under_way.get() > 0 => ended.await,
+                Err(trouble) => return Err(trouble),
             }
         }
     }

@@ -52,6 +52,14 @@ pub async fn run(owner: Rc<Owner>) {
         }
     }
     owner.running.set(false);
+    let token = owner.token();
+    if let Action::Stop(reason) = action
+        && reason.leaves()
+        && !token.is_empty()
+    {
+        // Without an answer the lease runs out by itself.
+        let _ = owner.aggregator.leave(&token).await;
+    }
 }
 
 impl Owner {
@@ -68,7 +76,11 @@ impl Owner {
                     Ok(Ok(event)) => event,
                     Ok(Err(trouble)) => {
                         self.trouble(&trouble);
-                        Event::Pause
+                        if trouble.code == "model_budget" {
+                            Event::MoneySpent
+                        } else {
+                            Event::Pause
+                        }
                     }
                     Err(()) => Event::Start,
                 }

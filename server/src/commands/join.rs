@@ -3,7 +3,7 @@
 use super::{block_on, interrupted, say};
 use crate::data;
 use crate::participant::aggregator::Aggregator;
-use crate::participant::caller::HttpCaller;
+use crate::participant::caller::{CallError, HttpCaller};
 use crate::participant::driver::{Driver, OnStep};
 use crate::participant::identity::{self, IdentityError};
 use crate::participant::state::Saved;
@@ -177,9 +177,20 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     let model = HttpCaller::new(&task, args.model_key.clone())
         .map_err(Failure::usage)?
         .keeping_models_in(args.state.with_file_name("fed-bbpt-models"));
-    model.resume_tally(saved.tally);
-    model.describe().await.map_err(Failure::failed)?;
-    saved.tally = model.tally();
+    model.purse().resume(saved.tally);
+    let described = model.describe().await;
+    saved.tally = model.purse().tally();
+    match described {
+        // Nor does it cover what the federation will ask: the driver leaves it.
+        Ok(_) | Err(CallError::Budget { .. }) => {}
+        Err(error) => {
+            if saved.tally != Tally::default() {
+                // What was paid for is paid for.
+                saved.write(&args.state).map_err(Failure::failed)?;
+            }
+            return Err(Failure::failed(error));
+        }
+    }
     let rounds = task.federation.rounds;
     let task_of_prompt = task.clone();
     let bench = workbench(task, number, examples)?.with_secrets(identity::secrets(identity));
@@ -245,6 +256,13 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         | StopReason::Left
         | StopReason::BudgetSpent
         | StopReason::PrivacySpent => Ok(()),
+        StopReason::MoneySpent => {
+            let why = driver.out_of_money();
+            Err(Failure::NotReached(format!(
+                "{}; this participant has left, so that the others do not wait for it",
+                why.map_or_else(|| words(reason).to_owned(), |why| why.to_string())
+            )))
+        }
         StopReason::Unauthorized => Err(Failure::failed(
             "the aggregator does not know this participant any more; delete the state file and join again",
         )),
@@ -270,7 +288,8 @@ fn words(reason: StopReason) -> &'static str {
         StopReason::Finished => "all rounds are done",
         StopReason::Closed => "the organiser closed the federation",
         StopReason::Left => "left",
-        StopReason::BudgetSpent => "the query budget is spent",
+        StopReason::BudgetSpent => "left, for the query budget is spent",
+        StopReason::MoneySpent => "left, for the money for the model API is spent",
         StopReason::Unauthorized => "no longer known to the aggregator",
         StopReason::Inconsistent => "stopped by a contradiction",
         StopReason::PrivacySpent => "another update would spend more privacy than the task allows",

@@ -2,14 +2,15 @@
 //! money, gives up with the cause.
 
 use super::on_device::{Device, DeviceError};
+use super::purse::{Paying, Purse};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use shared::calls::cache::Cache;
 use shared::calls::pace::{Pace, Ticket};
 use shared::calls::tally::Tally;
 use shared::model_api::{
-    self, Description, Dialect, Method, ModelApiError, Price, Protocol, Request, Response, Retry,
-    Scores, TextDialect,
+    self, Description, Dialect, Method, ModelApiError, Protocol, Request, Response, Retry, Scores,
+    TextDialect, Usage,
 };
 use shared::rng::{Stream, purpose};
 use shared::round::asking::Asking;
@@ -54,7 +55,7 @@ pub enum CallError {
     },
     /// The money is spent.
     #[error(
-        "the budget of {budget} {currency} for the model API is spent ({spent:.4} {currency} so far); nothing more is asked; raise model.price.budget in the task file, or stop here"
+        "the budget of {budget} {currency} for the model API (model.price.budget) is spent: {spent:.4} {currency} so far, and another question would exceed it"
     )]
     Budget {
         /// So far.
@@ -100,10 +101,11 @@ pub struct HttpCaller {
     url: String,
     key: Option<String>,
     classes: usize,
-    price: Option<Price>,
     begun: Instant,
     pace: Mutex<Pace>,
-    tally: Mutex<Tally>,
+    purse: Purse,
+    /// What was called by everybody, whoever paid.
+    all: Mutex<Tally>,
     /// Nothing where none is kept.
     cache: Option<Mutex<Cache>>,
     /// What was under way has ended, one way or the other.
@@ -131,10 +133,10 @@ impl HttpCaller {
             url: task.model.url.clone(),
             key,
             classes: task.model.output.classes,
-            price: task.model.price.clone(),
             begun: Instant::now(),
             pace: Mutex::new(Pace::new(&task.model.calls, REQUEST_IMAGES, MOST_INPUTS)),
-            tally: Mutex::default(),
+            purse: Purse::new(task.model.price.clone()),
+            all: Mutex::default(),
             cache: match task.model.calls.cache {
                 0 => None,
                 most => Some(Mutex::new(Cache::new(most as usize))),
@@ -189,14 +191,14 @@ impl HttpCaller {
         locked(&self.pace).too_large()
     }
 
-    /// What was called so far.
-    pub fn tally(&self) -> Tally {
-        *locked(&self.tally)
+    /// Whoever asks pays with this, unless it is somebody else's question.
+    pub fn purse(&self) -> &Purse {
+        &self.purse
     }
 
-    /// Goes on counting from there.
-    pub fn resume_tally(&self, tally: Tally) {
-        *locked(&self.tally) = tally;
+    /// What was called so far by everybody, whoever paid.
+    pub fn all(&self) -> Tally {
+        *locked(&self.all)
     }
 
     /// Checks that the model is the one that the task describes, and learns how much it takes at once.
@@ -206,11 +208,26 @@ impl HttpCaller {
         let read = |response: &Response<'_>| protocol.check_description(response);
         // A dialect without a description asks about one harmless input.
         let asked = usize::from(request.method == Method::Post);
-        let description = self.call(&request, asked, read).await?;
+        let mut description = self.call(&self.purse, &request, asked, read).await?;
+        if description.max_batch.is_none() {
+            description.max_batch = self.limit().await;
+        }
         if let Some(most) = description.max_batch {
             locked(&self.pace).limit_batch(most);
         }
         Ok(description)
+    }
+
+    /// The largest batch, where the server says it elsewhere. Most do not, and then no answer is no fault.
+    async fn limit(&self) -> Option<usize> {
+        let protocol = self.speech.protocol();
+        let request = protocol.limit_request().filter(|_| !self.is_on_device())?;
+        let (status, headers, body) = self.once(&request).await.ok()?;
+        protocol.limit(&Response {
+            status,
+            headers: &headers,
+            body: &body,
+        })
     }
 
     /// Sends a request of another kind than the task's questions to the same API: with the same repetitions, waits
@@ -220,14 +237,14 @@ impl HttpCaller {
         request: &Request,
         read: impl Fn(&Response<'_>) -> Result<T, ModelApiError>,
     ) -> Result<T, CallError> {
-        self.call(request, 1, read).await
+        self.call(&self.purse, request, 1, read).await
     }
 
     /// Scores of all inputs, which must be of the task's kind and fit into one request. What was answered before is
     /// not asked again.
-    pub async fn ask(&self, queries: Queries) -> Result<Scores, CallError> {
+    async fn ask(&self, purse: &Purse, queries: Queries) -> Result<Scores, CallError> {
         let Some(cache) = &self.cache else {
-            return self.ask_api(&queries).await;
+            return self.ask_api(purse, &queries).await;
         };
         let asked = loop {
             // Before looking: what ends in between is not missed.
@@ -244,7 +261,7 @@ impl HttpCaller {
             ticket: Some(asked.ticket()),
         };
         let answer = match &asked.missing {
-            Some(missing) => Some(self.ask_api(missing).await?),
+            Some(missing) => Some(self.ask_api(purse, missing).await?),
             None => None,
         };
         under_way.ticket = None;
@@ -253,28 +270,18 @@ impl HttpCaller {
         Ok(joined?)
     }
 
-    /// Scores of any number of inputs, asked in as many requests as it takes.
-    pub async fn ask_all(&self, queries: &Queries) -> Result<Scores, CallError> {
+    /// Scores of any number of inputs, asked in as many requests as it takes, and paid for with `purse`.
+    pub async fn ask_all(&self, purse: &Purse, queries: &Queries) -> Result<Scores, CallError> {
         let mut asking = Asking::new(queries.count());
-        let mut under_way = FuturesUnordered::new();
         loop {
-            while under_way.len() < self.window()
-                && let Some(request) = asking.cut(self.cut(asking.total()))
-            {
-                let (first, answer) = (request.start, self.ask(queries.part(request)));
-                under_way.push(async move { (first, answer.await) });
-            }
-            match under_way.next().await {
-                Some((first, Ok(scores))) => asking.answered(first, scores),
-                Some((_, Err(CallError::Model(ModelApiError::TooLarge { .. }))))
-                    if self.too_large() =>
-                {
-                    // In smaller requests, what was not answered yet.
-                    under_way.clear();
-                    asking.again();
-                }
-                Some((_, Err(error))) => return Err(error),
-                None => break,
+            let next = |asking: &mut Asking| {
+                let request = asking.cut(self.cut(asking.total()))?;
+                Some((request.start, queries.part(request)))
+            };
+            match self.ask_missing(purse, &mut asking, next, || ()).await {
+                // In smaller requests, what was not answered yet.
+                Err(CallError::Model(ModelApiError::TooLarge { .. })) if self.too_large() => {}
+                asked => break asked?,
             }
         }
         let answers = asking.into_answers();
@@ -282,7 +289,53 @@ impl HttpCaller {
         Ok(Scores::new(self.classes, values)?)
     }
 
-    async fn ask_api(&self, queries: &Queries) -> Result<Scores, CallError> {
+    /// Asks what `asking` has left, as many requests at a time as the pace allows: `next` cuts one off when its place comes
+    /// free, and gives its first input and what it asks; `all_sent` is called after the last.
+    ///
+    /// # Errors
+    /// Of the first request that gets no scores. Where it was too large those under way come to their end before, and
+    /// `asking` begins again with what was not answered.
+    pub async fn ask_missing(
+        &self,
+        purse: &Purse,
+        asking: &mut Asking,
+        mut next: impl FnMut(&mut Asking) -> Option<(usize, Queries)>,
+        all_sent: impl FnOnce(),
+    ) -> Result<(), CallError> {
+        let (mut all_sent, mut too_large) = (Some(all_sent), None);
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while too_large.is_none()
+                && under_way.len() < self.window()
+                && let Some((first, queries)) = next(asking)
+            {
+                let answer = self.ask(purse, queries);
+                under_way.push(async move { (first, answer.await) });
+            }
+            if !asking.is_more()
+                && let Some(all_sent) = all_sent.take()
+            {
+                all_sent();
+            }
+            match under_way.next().await {
+                Some((first, Ok(scores))) => asking.answered(first, scores),
+                Some((_, Err(error @ CallError::Model(ModelApiError::TooLarge { .. })))) => {
+                    too_large = Some(error);
+                }
+                Some((_, Err(error))) => return Err(error),
+                None => break,
+            }
+        }
+        match too_large {
+            Some(error) => {
+                asking.again();
+                Err(error)
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn ask_api(&self, purse: &Purse, queries: &Queries) -> Result<Scores, CallError> {
         let count = queries.count();
         let request = match (&self.speech, queries) {
             (Speech::Images(dialect), Queries::Images { bytes, count }) => {
@@ -292,17 +345,23 @@ impl HttpCaller {
             _ => return Err(CallError::OtherKind),
         };
         let protocol = self.speech.protocol();
-        self.call(&request, count, |response| protocol.parse(response, count))
-            .await
+        self.call(purse, &request, count, |response| {
+            protocol.parse(response, count)
+        })
+        .await
     }
 
-    /// Waits until a request may leave: for the rate, and for pauses that the server asked for.
-    async fn leave(&self, queries: usize) -> Result<Ticket, CallError> {
+    /// Waits until a request may leave: for the money, the rate, and pauses that the server asked for.
+    async fn leave<'a>(
+        &self,
+        purse: &'a Purse,
+        queries: usize,
+    ) -> Result<(Ticket, Paying<'a>), CallError> {
+        let paying = purse.pay(queries, self.batch()).await?;
         loop {
-            self.check_budget(queries)?;
             let taken = locked(&self.pace).take(self.now_ms());
             match taken {
-                Ok(ticket) => return Ok(ticket),
+                Ok(ticket) => return Ok((ticket, paying)),
                 Err(wait) => {
                     let wait = wait.min(LONGEST_WAIT_MS);
                     tokio::time::sleep(Duration::from_secs_f64(wait / 1000.0)).await;
@@ -311,30 +370,19 @@ impl HttpCaller {
         }
     }
 
-    fn check_budget(&self, queries: usize) -> Result<(), CallError> {
-        // Who only wants to know what the model is pays nothing.
-        let Some(price) = self.price.as_ref().filter(|_| queries > 0) else {
-            return Ok(());
-        };
-        let tally = locked(&self.tally);
-        let under_way = self.under_way.load(Ordering::Relaxed);
-        if tally.covers(price, queries, under_way, self.batch()) {
-            return Ok(());
-        }
-        Err(CallError::Budget {
-            spent: tally.cost(price),
-            budget: price.budget,
-            currency: price.currency.clone(),
-        })
-    }
-
     fn now_ms(&self) -> f64 {
         self.begun.elapsed().as_secs_f64() * 1000.0
+    }
+
+    fn count(&self, purse: &Purse, queries: usize, usage: Option<Usage>) {
+        purse.add(queries, usage);
+        locked(&self.all).add(queries, usage);
     }
 
     /// `queries`: how many inputs the request holds.
     async fn call<T>(
         &self,
+        purse: &Purse,
         request: &Request,
         queries: usize,
         read: impl Fn(&Response<'_>) -> Result<T, ModelApiError>,
@@ -346,13 +394,13 @@ impl HttpCaller {
                 headers: &answer.headers,
                 body: &answer.body,
             })?;
-            locked(&self.tally).add(queries, None);
+            self.count(purse, queries, None);
             return Ok(value);
         }
         let mut pause = PAUSE_MS;
         let mut tries = 1;
         loop {
-            let ticket = self.leave(queries).await?;
+            let (ticket, paying) = self.leave(purse, queries).await?;
             let (sent, counted) = (Instant::now(), Counted::new(&self.under_way));
             let result = self.once(request).await;
             let under_way = counted.end();
@@ -365,7 +413,7 @@ impl HttpCaller {
                         body: &body,
                     };
                     if (200..300).contains(&status) && queries > 0 {
-                        locked(&self.tally).add(queries, self.speech.protocol().usage(&response));
+                        self.count(purse, queries, self.speech.protocol().usage(&response));
                     }
                     match read(&response) {
                         Ok(value) => {
@@ -393,6 +441,7 @@ impl HttpCaller {
             if tries >= most {
                 return Err(error);
             }
+            drop(paying);
             let jitter = self.jitter.lock().map_or(0.5, |mut s| s.uniform());
             let wait = match wait {
                 Some(asked) => asked.min(LONGEST_ASKED_MS),
@@ -487,7 +536,7 @@ impl Drop for Counted<'_> {
 }
 
 /// What a panic elsewhere left half done is only numbers for the pace and the count.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -4,8 +4,6 @@ use super::aggregator::{Aggregator, ApiError};
 use super::ahead::{Ahead, Preparation};
 use super::caller::{CallError, HttpCaller};
 use super::state::{Saved, StateError};
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use shared::model_api::ModelApiError;
 use shared::round::asking::Asking;
 use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
@@ -128,7 +126,7 @@ impl Driver {
             (self.on_step)(&self.saved, &self.bench);
             event = match action {
                 Action::Stop(reason) => {
-                    if matches!(reason, StopReason::Left | StopReason::BudgetSpent) {
+                    if reason.leaves() {
                         // The lease would run out anyway; this only spares the others the wait.
                         let _ = self.aggregator.leave(&self.saved.federation).await;
                     }
@@ -137,12 +135,16 @@ impl Driver {
                 Action::Rest => Event::Resume,
                 Action::Evaluate(evaluation) => {
                     let evaluated = self.evaluate(&evaluation).await;
-                    self.saved.tally = self.model.tally();
-                    if evaluated.is_err() {
-                        // What was paid for is paid for.
-                        self.save()?;
+                    self.saved.tally = self.model.purse().tally();
+                    match evaluated {
+                        Err(DriveError::Model(CallError::Budget { .. })) => Event::MoneySpent,
+                        Err(error) => {
+                            // What was paid for is paid for.
+                            self.save()?;
+                            return Err(error);
+                        }
+                        Ok(event) => event,
                     }
-                    evaluated?
                 }
                 Action::Sync { after } => {
                     self.persist(async |a, f| a.round(f, after).await, Event::View)
@@ -199,10 +201,15 @@ impl Driver {
         &self.saved.client
     }
 
+    /// Why nothing more is asked once the money is spent.
+    pub fn out_of_money(&self) -> Option<CallError> {
+        self.model.purse().spent()
+    }
+
     /// What calling the model has cost, in words; nothing where it has no price.
     pub fn spent(&self) -> Option<String> {
         let price = self.bench.task().model.price.as_ref()?;
-        let tally = self.model.tally();
+        let tally = self.model.purse().tally();
         let budget = match price.budget {
             budget if budget > 0.0 => format!(" of {budget}"),
             _ => String::new(),
@@ -281,13 +288,10 @@ impl Driver {
                     self.prepared += prepared;
                     break;
                 }
-                Err(DriveError::Model(CallError::Model(ModelApiError::TooLarge { .. })))
-                    if self.model.too_large() =>
-                {
-                    // In smaller requests, what was not answered yet.
-                    asking.again();
+                // In smaller requests, what was not answered yet.
+                Err(CallError::Model(ModelApiError::TooLarge { .. })) if self.model.too_large() => {
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         let answers = asking.into_answers();
@@ -313,18 +317,17 @@ impl Driver {
         asking: &mut Asking,
         ready: &mut VecDeque<(Range<usize>, Queries)>,
         upcoming: &mut Option<Evaluation>,
-    ) -> Result<(Option<Ahead>, u64), DriveError> {
-        let mut under_way = FuturesUnordered::new();
+    ) -> Result<(Option<Ahead>, u64), CallError> {
         let (mut preparation, mut prepared) = (None, 0);
-        loop {
+        let asked = self.model.ask_missing(
+            self.model.purse(),
+            asking,
             // Rendered one by one as places come free, while the others' answers are awaited.
-            while under_way.len() < self.model.window()
-                && let Some(request) = {
-                    // What is prepared comes in pieces of its own sizes.
-                    let piece = ready.front().map(|(request, _)| request.len());
-                    asking.cut(piece.unwrap_or_else(|| self.model.cut(asking.total())))
-                }
-            {
+            |asking| {
+                // What is prepared comes in pieces of its own sizes.
+                let piece = ready.front().map(|(request, _)| request.len());
+                let most = piece.unwrap_or_else(|| self.model.cut(asking.total()));
+                let request = asking.cut(most)?;
                 let first = request.start;
                 let queries = match ready.pop_front() {
                     Some((piece, queries)) if piece == request => {
@@ -333,24 +336,16 @@ impl Driver {
                     }
                     _ => self.bench.queries(evaluation, request),
                 };
-                let answer = self.model.ask(queries);
-                under_way.push(async move { answer.await.map(|scores| (first, scores)) });
-            }
-            if !asking.is_more()
-                && let Some(next) = upcoming.take()
-            {
-                let most = self.model.cut(next.queries() as usize);
-                let window = self.model.window();
-                preparation = Some(Preparation::begin(&self.bench, next, most, window));
-            }
-            match under_way.next().await {
-                Some(answer) => {
-                    let (first, scores) = answer?;
-                    asking.answered(first, scores);
-                }
-                None => break,
-            }
-        }
+                Some((first, queries))
+            },
+            || {
+                preparation = upcoming.take().map(|next| {
+                    let most = self.model.cut(next.queries() as usize);
+                    Preparation::begin(&self.bench, next, most, self.model.window())
+                });
+            },
+        );
+        asked.await?;
         let ahead = match preparation {
             Some(preparation) => preparation.end().await,
             None => None,

@@ -6,4 +6,5 @@ pub mod caller;
 pub mod driver;
 pub mod identity;
 mod on_device;
+pub mod purse;
 pub mod state;

@@ -117,7 +117,7 @@ impl Llm {
 
     /// Requests and tokens so far.
     pub fn tally(&self) -> Tally {
-        self.caller.tally()
+        self.caller.purse().tally()
     }
 
     async fn ask(&self, user: &str, limit: Limit) -> Result<Answer, ProposeError> {

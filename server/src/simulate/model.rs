@@ -1,6 +1,7 @@
 //! The black box of a simulation: a model in this process, or the task's model API over HTTP.
 
 use crate::participant::caller::{CallError, HttpCaller};
+use crate::participant::purse::Purse;
 use model_api::{
     Classifier, ClassifierOptions, PRINTED_DIGITS, PixelRange, TextKind, TextModel, TextOptions,
     TextQuery,
@@ -10,6 +11,8 @@ use shared::round::workbench::{Queries, REQUEST_IMAGES};
 use shared::task::Task;
 use shared::task::text::SoftShape;
 use std::path::{Path, PathBuf};
+
+use super::report::Cost;
 
 /// Answers images, or texts.
 pub enum Model {
@@ -197,11 +200,41 @@ impl Model {
         Ok(Self::Remote(caller, runtime))
     }
 
-    /// Scores of all inputs.
+    /// Scores of all inputs, asked by whoever runs the simulation.
     pub fn ask(&self, queries: Queries, task: &Task) -> Result<Scores, ModelError> {
-        if let Self::Remote(caller, runtime) = self {
-            return Ok(runtime.block_on(caller.ask_all(&queries))?);
+        match self {
+            Self::Remote(caller, _) => self.ask_for(caller.purse(), queries, task),
+            Self::Local(_) | Self::Texts(_) => self.ask_here(queries, task),
         }
+    }
+
+    /// Scores of all inputs, paid for with `purse` where they cost anything.
+    pub fn ask_for(
+        &self,
+        purse: &Purse,
+        queries: Queries,
+        task: &Task,
+    ) -> Result<Scores, ModelError> {
+        match self {
+            Self::Remote(caller, runtime) => Ok(runtime.block_on(caller.ask_all(purse, &queries))?),
+            Self::Local(_) | Self::Texts(_) => self.ask_here(queries, task),
+        }
+    }
+
+    /// What asking has cost: whoever runs the simulation, and all together. Nothing without a price, or where nobody is
+    /// called.
+    pub fn cost(&self, task: &Task) -> Option<Cost> {
+        let (Self::Remote(caller, _), Some(price)) = (self, &task.model.price) else {
+            return None;
+        };
+        Some(Cost {
+            currency: price.currency.clone(),
+            measuring: caller.purse().tally().cost(price),
+            all: caller.all().cost(price),
+        })
+    }
+
+    fn ask_here(&self, queries: Queries, task: &Task) -> Result<Scores, ModelError> {
         let mut values = Vec::with_capacity(queries.count() * task.model.output.classes);
         let mut take = |scores: Scores| values.extend_from_slice(scores.values());
         match queries {

@@ -50,6 +50,9 @@ pub struct Outcome {
     pub range: Option<(f64, f64)>,
     /// Queries of the participant who spent most.
     pub queries_per_participant: u64,
+    /// What the participant who spent most has paid for queries; nothing without a price, or where no model API is called.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cost_per_participant: Option<f64>,
     /// Bytes of updates and other messages that a participant sends in all; of secure sums without masks those
     /// of the vectors alone.
     pub bytes_up_per_participant: u64,
@@ -65,6 +68,17 @@ pub struct Outcome {
     /// The instructions that were to choose from, the best first, with what was found of them (not for `local`).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ranking: Vec<Ranked>,
+}
+
+/// What calling the model API cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Of the amounts.
+    pub currency: String,
+    /// What no participant asked: measuring on the test data, with and without prompts.
+    pub measuring: f64,
+    /// That, and what all participants of all settings asked.
+    pub all: f64,
 }
 
 /// An instruction and what it gets on the test data.
@@ -168,6 +182,9 @@ pub struct Report {
     pub oracle: Vec<OnTest>,
     /// What each setting reached.
     pub outcomes: Vec<Outcome>,
+    /// What it cost, where a model API with a price is called.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cost: Option<Cost>,
     /// Only with `--timings`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub timings: Option<Timings>,
@@ -236,6 +253,7 @@ pub fn table(report: &Report) -> String {
         lines.extend(ranks(o));
     }
     lines.extend(on_test(&report.oracle));
+    lines.extend(costs(report));
     lines.extend(notes(report));
     lines.join("\n")
 }
@@ -285,6 +303,22 @@ fn on_test(oracle: &[OnTest]) -> Option<String> {
         100.0 * mean,
         100.0 * best.test_accuracy,
         best.instruction
+    ))
+}
+
+/// What was paid, and by whom.
+fn costs(report: &Report) -> Option<String> {
+    let cost = report.cost.as_ref()?;
+    let each = report.outcomes.iter().filter_map(|o| {
+        let most = o.cost_per_participant?;
+        Some(format!("{most:.4} each {}, ", name_of(o.setting)))
+    });
+    Some(format!(
+        "cost in {}: {}{:.4} for measuring, {:.4} in all",
+        cost.currency,
+        each.collect::<String>(),
+        cost.measuring,
+        cost.all
     ))
 }
 

@@ -1,7 +1,7 @@
 //! The simulation itself: participants take turns in a fixed order, so the result does not depend on threads.
 
 use super::attack::{self, Attack, AttackReport};
-use super::model::{Model, cores};
+use super::model::{Model, ModelError, cores};
 use super::report::{
     Chosen, OnTest, Outcome, Point, PrivacyReport, Report, RuleReport, SecureReport, Setting,
     Timings,
@@ -10,6 +10,8 @@ use super::secrets::{self, Clock};
 use super::split::split;
 use super::{SimulateArgs, SimulateError, templates};
 use crate::data::hold_out;
+use crate::participant::caller::CallError;
+use crate::participant::purse::Purse;
 use crate::task_source;
 use indicatif::{ProgressBar, ProgressStyle};
 use shared::federation::combine::Combine;
@@ -38,9 +40,11 @@ struct Participant {
     action: Action,
     /// Sends bad updates.
     attack: Option<Attack>,
+    /// Its own money for the model API.
+    purse: Purse,
     bytes_up: u64,
     bytes_down: u64,
-    /// Spent their queries, and said so.
+    /// Spent their queries or their money, and said so.
     left: bool,
 }
 
@@ -65,7 +69,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     let mut task = load_task(args, args.templates.first().map(String::as_str))?;
     let bad = attack::draw(args.bad.unwrap_or(0.0), args.clients, args.seed);
     let model = Model::open(
-        &task,
+        &with_all_budgets(&task, args.clients),
         args.model_file.as_deref(),
         args.model_dir.as_deref(),
         &args.range,
@@ -150,11 +154,22 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         zero_shot,
         oracle,
         outcomes,
+        cost: model.cost(&task),
         timings: args.timings.then(|| Timings {
             seconds: begun.elapsed().as_secs_f64(),
             peak_memory_kib: peak_memory(),
         }),
     })
+}
+
+/// What measuring on the test data may cost whoever runs the simulation: as much as all participants together, lest a
+/// test set that is too large for the money goes unnoticed.
+fn with_all_budgets(task: &Task, clients: usize) -> Task {
+    let mut task = task.clone();
+    if let Some(price) = &mut task.model.price {
+        price.budget *= clients as f64;
+    }
+    task
 }
 
 /// The task as the arguments change it, with one of their templates where they have some.
@@ -413,6 +428,7 @@ fn federate(
             client,
             action,
             attack: context.args.attack.filter(|_| is_bad),
+            purse: Purse::new(task.model.price.clone()),
             bytes_up: 0,
             bytes_down: 0,
             left: false,
@@ -488,6 +504,12 @@ fn federate(
         chosen,
         range: None,
         queries_per_participant: last.queries_per_participant,
+        cost_per_participant: context.model.cost(task).and_then(|_| {
+            participants
+                .iter()
+                .filter_map(|p| p.purse.cost())
+                .reduce(f64::max)
+        }),
         bytes_up_per_participant: most(|p| p.bytes_up),
         bytes_down_per_participant: most(|p| p.bytes_down),
         curve: if setting == Setting::Local {
@@ -601,15 +623,20 @@ where
 /// Evaluates until the participant wants to talk.
 fn compute(context: &Context<'_>, participant: &mut Participant) -> Result<(), SimulateError> {
     while let Action::Evaluate(evaluation) = &participant.action {
-        let mut answers = Vec::new();
-        for request in Workbench::requests(evaluation, context.model.request()) {
+        let requests = Workbench::requests(evaluation, context.model.request()).into_iter();
+        let asked = requests.map(|request| {
             let queries = participant.bench.queries(evaluation, request);
-            answers.push(context.model.ask(queries, context.task)?);
-        }
-        let event = participant
-            .bench
-            .event(&participant.client, evaluation, &answers);
-        let event = event.map_err(|e| SimulateError::Inconsistent(e.to_string()))?;
+            let model = context.model;
+            model.ask_for(&participant.purse, queries, context.task)
+        });
+        let event = match asked.collect::<Result<Vec<_>, _>>() {
+            Ok(answers) => participant
+                .bench
+                .event(&participant.client, evaluation, &answers)
+                .map_err(|e| SimulateError::Inconsistent(e.to_string()))?,
+            Err(ModelError::Call(CallError::Budget { .. })) => Event::MoneySpent,
+            Err(error) => return Err(error.into()),
+        };
         participant.action = participant
             .client
             .step(&participant.bench.environment(), event);
@@ -665,7 +692,7 @@ fn talk(hub: &mut Hub, task: &Task, participant: &mut Participant, now: u64) {
             hub.send(task, number, now, *round, message.clone())
                 .map_or_else(Event::Refused, |()| Event::Accepted)
         }
-        Action::Stop(StopReason::BudgetSpent) if !participant.left => {
+        Action::Stop(reason) if reason.leaves() && !participant.left => {
             participant.left = true;
             // Nobody waits for them any more. They are members, so it is not refused.
             let _ = hub.leave(task, number, now);
@@ -699,6 +726,10 @@ fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
             accuracies().fold(0.0, f64::max),
         )),
         queries_per_participant: each.iter().map(|o| o.queries_per_participant).max()?,
+        cost_per_participant: each
+            .iter()
+            .filter_map(|o| o.cost_per_participant)
+            .reduce(f64::max),
         bytes_up_per_participant: 0,
         bytes_down_per_participant: 0,
         ..each.into_iter().next()?

@@ -44,11 +44,15 @@ impl Tally {
     }
 
     /// Whether the budget covers another request of `queries` inputs, each of those `under_way` being as large as the
-    /// `largest`. What one costs in tokens is taken from those before it; the first are let through.
+    /// `largest`. What one costs in tokens is taken from those before it; the very first is let through, and alone.
     #[must_use]
     pub fn covers(&self, price: &Price, queries: usize, under_way: usize, largest: usize) -> bool {
         if price.budget <= 0.0 {
             return true;
+        }
+        let unknown = price.per_million_input_tokens + price.per_million_output_tokens > 0.0;
+        if self.calls == 0 && unknown && under_way > 0 {
+            return false;
         }
         let mean = if self.calls == 0 {
             price.per_call
@@ -100,6 +104,12 @@ mod tests {
         }
         assert_eq!(sent, 4);
         let fresh = Tally::default();
+        assert!(fresh.covers(&price, 1, 0, 1) && !fresh.covers(&price, 1, 1, 1));
+        let price = Price {
+            per_million_input_tokens: 0.0,
+            per_million_output_tokens: 0.0,
+            ..price
+        };
         assert!(fresh.covers(&price, 1, 3, 1));
         assert!(!fresh.covers(&price, 1, 4, 1));
         assert!(fresh.covers(

@@ -264,6 +264,20 @@ pub trait Protocol: Send + Sync {
     /// [`ModelApiError::Disagrees`] with every disagreement, or whatever the answer says.
     fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError>;
 
+    /// Asks for the most inputs that a request may hold, which the description may leave open; nothing where no server
+    /// of this protocol says it elsewhere. Whoever gets no answer does without.
+    #[cfg(feature = "dialects")]
+    fn limit_request(&self) -> Option<Request> {
+        None
+    }
+
+    /// Reads the answer to [`limit_request`](Self::limit_request); nothing from a server that has no such route.
+    #[cfg(feature = "dialects")]
+    fn limit(&self, response: &Response<'_>) -> Option<usize> {
+        let _ = response;
+        None
+    }
+
     /// Reads the answer to a question about `count` inputs: `[count, classes]`.
     /// Total: any bytes give scores or an error.
     ///

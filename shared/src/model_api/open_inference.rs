@@ -55,6 +55,16 @@ impl Protocol for OpenInference {
         description::check(&self.spec, response.body)
     }
 
+    #[cfg(feature = "dialects")]
+    fn limit_request(&self) -> Option<Request> {
+        Some(config_request(&self.path))
+    }
+
+    #[cfg(feature = "dialects")]
+    fn limit(&self, response: &Response<'_>) -> Option<usize> {
+        description::configured(response)
+    }
+
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
         check_status(response, &self.spec.name)?;
         let unbatched = BUILT && self.spec.input.sent.unbatched;
@@ -142,6 +152,13 @@ fn metadata_request(path: &str) -> Request {
         headers: vec![("accept".into(), "application/json".into())],
         body: Vec::new(),
     }
+}
+
+/// Asks for the configuration of the model at `path`. Triton alone has it, and only there the largest batch:
+/// <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md>
+#[cfg(feature = "dialects")]
+fn config_request(path: &str) -> Request {
+    metadata_request(&format!("{path}/config"))
 }
 
 /// Asks the model at `path` for answers; `body`: a JSON header of so many bytes, and the tensors' bytes.

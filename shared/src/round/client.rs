@@ -181,6 +181,17 @@ pub enum StopReason {
     Inconsistent,
     /// Another round would bring the participant's own ε above the task's.
     PrivacySpent,
+    /// The money for the model API does not cover another question.
+    MoneySpent,
+}
+
+impl StopReason {
+    /// Nothing more comes from this participant while the federation goes on: it leaves, so that the others do not wait
+    /// until its lease runs out.
+    #[must_use]
+    pub fn leaves(self) -> bool {
+        matches!(self, Self::Left | Self::BudgetSpent | Self::MoneySpent)
+    }
 }
 
 /// What happened.
@@ -211,6 +222,8 @@ pub enum Event {
     Resume,
     /// The owner leaves.
     Leave,
+    /// The open evaluation costs more money than there is left (which is the driver's to count).
+    MoneySpent,
 }
 
 // There is one of it for each participant, and it is training most of the time.
@@ -412,6 +425,9 @@ impl Client {
             Event::Pause => self.paused = true,
             Event::Resume => self.paused = false,
             Event::Leave => self.stage = Stage::Stopped(StopReason::Left),
+            Event::MoneySpent => {
+                self.cannot_ask(StopReason::MoneySpent);
+            }
             Event::View(view) => self.take_view(env, view),
             Event::Lines(lines) => self.take_lines(env, &lines),
             Event::Input(input) => self.take_input(env, &input),
@@ -871,6 +887,17 @@ impl Client {
         }
     }
 
+    /// Nothing more can be asked. The final θ is good also where nothing is left to measure it with.
+    fn cannot_ask(&mut self, why: StopReason) -> Action {
+        let reason = if self.finished() {
+            StopReason::Finished
+        } else {
+            why
+        };
+        self.stage = Stage::Stopped(reason);
+        Action::Stop(reason)
+    }
+
     fn open_action(&mut self, env: &Environment<'_>) -> Action {
         if let Stage::Stopped(reason) = self.stage {
             return Action::Stop(reason);
@@ -881,14 +908,7 @@ impl Client {
         if let Some(evaluation) = self.evaluation(env) {
             let budget = env.task.federation.query_budget;
             if budget > 0 && self.spent + u64::from(evaluation.queries()) > budget {
-                // The final θ is good also where nothing is left to measure it with.
-                let reason = if self.finished() {
-                    StopReason::Finished
-                } else {
-                    StopReason::BudgetSpent
-                };
-                self.stage = Stage::Stopped(reason);
-                return Action::Stop(reason);
+                return self.cannot_ask(StopReason::BudgetSpent);
             }
             return Action::Evaluate(evaluation);
         }

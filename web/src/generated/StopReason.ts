@@ -3,4 +3,4 @@
 /**
  * Why a participant is done.
  */
-export type StopReason = "finished" | "closed" | "left" | "budget-spent" | "unauthorized" | "inconsistent" | "privacy-spent";
+export type StopReason = "finished" | "closed" | "left" | "budget-spent" | "unauthorized" | "inconsistent" | "privacy-spent" | "money-spent";

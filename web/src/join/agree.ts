@@ -2,7 +2,7 @@
 import { byId, show } from '../lib/dom';
 import { host } from '../lib/format';
 import { runsHere, showPlace, type Inputs } from '../lib/inputs';
-import { inviteFragment, joinPath, normaliseModelUrl, type JoinAddress } from '../lib/links';
+import { joinAddress, normaliseModelUrl, type JoinAddress } from '../lib/links';
 import type { BackendChoice, FromWorker } from '../worker/protocol';
 import { modelAmount, organiserAmount } from './amounts';
 import { terms } from './terms';
@@ -59,7 +59,7 @@ export function preparesOf(search: string): boolean {
 export function wireSettings(address: JoinAddress, invite: string | null): void {
   const field = byId('own-model-url', HTMLInputElement);
   const fault = byId('own-model-fault', HTMLElement);
-  const go = (modelUrl: string | null): void => location.assign(joinPath({ federation: address.federation, modelUrl }) + location.search + inviteFragment(invite));
+  const go = (modelUrl: string | null): void => location.assign(joinAddress({ federation: address.federation, modelUrl }, invite, location.search));
 
   byId('own-model-form', HTMLFormElement).addEventListener('submit', (event) => {
     event.preventDefault();

@@ -4,7 +4,7 @@ import { generatorPath, recordPath } from '../lib/api';
 import { byId, confirmWith, find, setText, show, wireDialog } from '../lib/dom';
 import { bytes, percent, plural } from '../lib/format';
 import { fill, inputsOf, runsHere, showInputs, type Inputs } from '../lib/inputs';
-import { dashboardPath, parseInvite, parseJoinPath } from '../lib/links';
+import { dashboardPath, parseInvite, parseJoinAddress } from '../lib/links';
 import { FederationFeed } from '../lib/sse';
 import type { Remedy } from '../lib/trouble';
 import { ended } from '../lib/words';
@@ -27,7 +27,7 @@ const READABLE_MS = 4000;
 /** A Worker that does not confirm the leaving in this time is ended. */
 const LEAVE_MS = 5000;
 
-const federationOf = parseJoinPath(location.pathname);
+const federationOf = parseJoinAddress(location.pathname, location.hash);
 
 class JoinPage {
   private readonly address = federationOf ?? { federation: '', modelUrl: null };
@@ -111,10 +111,12 @@ class JoinPage {
     const dialog = byId('leave-dialog', HTMLDialogElement);
     wireDialog(dialog);
     for (const id of ['leave', 'forget-session']) click(id, () => void confirmWith(dialog).then((yes) => yes && this.leave()));
-    // A whole link pasted over one without its invite changes the fragment only; the browser stays on the page.
+    // A whole link pasted over one without its invite changes the fragment only, as does another path at the same model
+    // API (a relay's new token); the browser stays on the page.
     window.addEventListener('hashchange', () => {
       const invite = parseInvite(location.hash);
-      if (invite !== null && invite !== this.invite) location.reload();
+      const moved = parseJoinAddress(location.pathname, location.hash)?.modelUrl !== this.address.modelUrl;
+      if (moved || (invite !== null && invite !== this.invite)) location.reload();
     });
     // Followed as a link it would put itself in the invite's place in the address, and a reload would find none.
     find(document, '.skip', HTMLAnchorElement).addEventListener('click', (event) => {

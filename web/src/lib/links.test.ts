@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dashboardPath, fromBase64Url, inviteFragment, inviteLink, joinPath, normaliseModelUrl, parseInvite, parseJoinPath, toBase64Url } from './links';
+import { dashboardPath, fromBase64Url, inviteLink, joinAddress, normaliseModelUrl, parseInvite, parseJoinAddress, toBase64Url } from './links';
 
 describe('base64url', () => {
   it('is that of RFC 4648, without padding', () => {
@@ -16,16 +16,38 @@ describe('base64url', () => {
   });
 });
 
-describe('the path of a data owner’s page', () => {
+describe('the address of a data owner’s page', () => {
+  const LOCAL = '/f/digits/at/aHR0cDovL2xvY2FsaG9zdDo4NzAx/';
+
   it('names the federation and perhaps a model', () => {
-    expect(parseJoinPath('/f/digits/')).toEqual({ federation: 'digits', modelUrl: null });
-    expect(parseJoinPath('/f/digits/at/aHR0cDovL2xvY2FsaG9zdDo4NzAx/')).toEqual({ federation: 'digits', modelUrl: 'http://localhost:8701' });
+    expect(parseJoinAddress('/f/digits/', '#invite=x')).toEqual({ federation: 'digits', modelUrl: null });
+    expect(parseJoinAddress(LOCAL, '')).toEqual({ federation: 'digits', modelUrl: 'http://localhost:8701' });
+    expect(parseJoinAddress(LOCAL, '#invite=x&model=/a/b')).toEqual({ federation: 'digits', modelUrl: 'http://localhost:8701/a/b' });
   });
   it('comes back from what it was made of', () => {
-    for (const address of [{ federation: 'a b', modelUrl: null }, { federation: 'x', modelUrl: 'https://m.example/v2/ü' }]) expect(parseJoinPath(joinPath(address))).toEqual(address);
+    for (const address of [
+      { federation: 'a b', modelUrl: null },
+      { federation: 'x', modelUrl: 'http://127.0.0.1:8702' },
+      { federation: 'x', modelUrl: 'https://m.example/v2/%C3%BC&+' },
+    ])
+      for (const invite of [null, 'a+b&c=d%']) {
+        const url = new URL(joinAddress(address, invite, '?backend=cpu'), 'https://fed.example');
+        expect(parseJoinAddress(url.pathname, url.hash)).toEqual(address);
+        expect(parseInvite(url.hash)).toBe(invite);
+        expect(url.search).toBe('?backend=cpu');
+      }
+  });
+  it('tells the server the model’s origin and no more', () => {
+    const url = new URL(joinAddress({ federation: 'x', modelUrl: 'http://127.0.0.1:8702/a-relays-token' }, null), 'https://fed.example');
+    expect(url.pathname).toBe(`/f/x/at/${toBase64Url('http://127.0.0.1:8702')}/`);
+    expect(url.hash).toBe('#model=%2Fa-relays-token');
   });
   it('is nothing else', () => {
-    for (const path of ['/', '/f/', '/f//', '/f/x', '/f/x/y/', '/f/x/at/', '/f/x/at/!!/', '/f/%zz/', '/organiser']) expect(parseJoinPath(path), path).toBeNull();
+    for (const path of ['/', '/f/', '/f//', '/f/x', '/f/x/y/', '/f/x/at/', '/f/x/at/!!/', '/f/%zz/', '/organiser']) expect(parseJoinAddress(path, ''), path).toBeNull();
+  });
+  it('holds no whole address in its path, and leads to no other origin from there', () => {
+    for (const whole of ['http://localhost:8701/token', 'http://localhost:8701/', 'ftp://localhost', 'localhost']) expect(parseJoinAddress(`/f/x/at/${toBase64Url(whole)}/`, ''), whole).toBeNull();
+    for (const path of ['a', '@evil.example/', '.evil.example', ':1', '0', '/a/../b', '/a?b', '/a%23b#c']) expect(parseJoinAddress(LOCAL, `#model=${path}`), path).toBeNull();
   });
 });
 
@@ -39,8 +61,7 @@ describe('invites', () => {
   });
   it('survive signs with a meaning', () => {
     const secret = 'a+b&c=d%';
-    expect(parseInvite(inviteFragment(secret))).toBe(secret);
-    expect(inviteFragment(null)).toBe('');
+    expect(parseInvite(new URL(inviteLink('https://fed.example', 'x', secret)).hash)).toBe(secret);
   });
   it('lead back to a dashboard', () => {
     expect(dashboardPath('a&b')).toBe('/?f=a%26b');

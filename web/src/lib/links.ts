@@ -1,8 +1,9 @@
 /**
  * Addresses of this house: which federation a page is about, invites, and the owner's own model API.
  *
- * An invite's secret stands in the fragment, which browsers do not send. The model API's address stands in
- * the path, because the server writes it into the Content-Security-Policy of what lies below that path.
+ * Secrets stand in the fragment, which browsers do not send: an invite's, and the path of the model API's address,
+ * which of a relay is its token. The model API's origin stands in the path, because the server writes it into the
+ * Content-Security-Policy of what lies below that path.
  */
 
 /** Base64url without padding, of the text's UTF-8. */
@@ -29,8 +30,11 @@ export interface JoinAddress {
   modelUrl: string | null;
 }
 
-/** `/f/{id}/` or `/f/{id}/at/{base64url}/`; null for anything else. */
-export function parseJoinPath(pathname: string): JoinAddress | null {
+/**
+ * `/f/{id}/` or `/f/{id}/at/{base64url of the model API's origin}/`, with the rest of that address in the fragment's
+ * `model`; null for anything else.
+ */
+export function parseJoinAddress(pathname: string, fragment: string): JoinAddress | null {
   const match = /^\/f\/([^/]+)\/(?:at\/([^/]+)\/)?(?:index\.html|join\.html)?$/.exec(pathname);
   const id = match?.[1];
   if (id === undefined) return null;
@@ -42,30 +46,40 @@ export function parseJoinPath(pathname: string): JoinAddress | null {
   }
   const encoded = match?.[2];
   if (encoded === undefined) return { federation, modelUrl: null };
-  const modelUrl = fromBase64Url(encoded);
-  return modelUrl === null ? null : { federation, modelUrl };
+  const origin = fromBase64Url(encoded);
+  if (origin === null || normaliseModelUrl(origin) !== origin || new URL(origin).origin !== origin) return null;
+  const modelUrl = origin + (inFragment(fragment, 'model') ?? '');
+  // What could lead to another origin, which this page may not speak to, is no path.
+  return normaliseModelUrl(modelUrl) === modelUrl && new URL(modelUrl).origin === origin ? { federation, modelUrl } : null;
 }
 
-/** The page at which a data owner takes part. */
-export function joinPath(address: JoinAddress): string {
-  const base = `/f/${encodeURIComponent(address.federation)}/`;
-  return address.modelUrl === null ? base : `${base}at/${toBase64Url(address.modelUrl)}/`;
+/** The address, below this server, of the page at which a data owner takes part. */
+export function joinAddress({ federation, modelUrl }: JoinAddress, invite: string | null, search = ''): string {
+  const base = `/f/${encodeURIComponent(federation)}/`;
+  const secrets: string[] = invite === null ? [] : [`invite=${encodeURIComponent(invite)}`];
+  let path = base;
+  if (modelUrl !== null) {
+    const { origin, pathname } = new URL(modelUrl);
+    path = `${base}at/${toBase64Url(origin)}/`;
+    if (pathname !== '/') secrets.push(`model=${encodeURIComponent(pathname)}`);
+  }
+  return path + search + (secrets.length === 0 ? '' : `#${secrets.join('&')}`);
 }
 
 /** The secret of `#invite=SECRET`, if there is one. */
 export function parseInvite(fragment: string): string | null {
-  const secret = new URLSearchParams(fragment.replace(/^#/, '')).get('invite')?.trim();
-  return secret === undefined || secret === '' ? null : secret;
-}
-
-/** `#invite=SECRET`, or nothing. */
-export function inviteFragment(secret: string | null): string {
-  return secret === null ? '' : `#invite=${encodeURIComponent(secret)}`;
+  return inFragment(fragment, 'invite');
 }
 
 /** The link that an organiser gives away. */
 export function inviteLink(origin: string, federation: string, secret: string): string {
-  return origin + joinPath({ federation, modelUrl: null }) + inviteFragment(secret);
+  return origin + joinAddress({ federation, modelUrl: null }, secret);
+}
+
+/** The value of `name` in `#name=value&…`, if there is one. */
+function inFragment(fragment: string, name: string): string | null {
+  const value = new URLSearchParams(fragment.replace(/^#/, '')).get(name)?.trim();
+  return value === undefined || value === '' ? null : value;
 }
 
 /** The dashboard of a federation. */

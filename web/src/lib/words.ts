@@ -67,6 +67,10 @@ const STOPPED: Record<StopReason, { title: string; detail: string }> = {
     title: 'Your share of queries is spent. Thank you!',
     detail: 'This federation limits how many queries each participant spends, and another round would exceed it. What you contributed counts.',
   },
+  'money-spent': {
+    title: 'The budget for the model is spent. Thank you!',
+    detail: 'This federation limits what asking the model may cost each participant, and the next question would go over it. Nothing more is asked, and the others do not wait for you. What you contributed counts.',
+  },
   unauthorized: {
     title: 'The organiser does not know this browser any more',
     detail: 'The federation may have been restarted. Ask the organiser for a new invite link and open it here.',

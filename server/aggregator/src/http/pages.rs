@@ -117,12 +117,14 @@ async fn join_at_asset(
     file(&app, &format!("assets/{name}"), Some(&own_model(&model)?)).await
 }
 
-/// The origin of an owner's own model API, from the address's base64url. It goes into a header, so only what
-/// [`origin_of`] lets through is used.
+/// The origin of an owner's own model API, from its base64url. It goes into a header, so only what [`origin_of`] lets
+/// through is used. A whole address is refused: what follows the origin may be a secret (a relay's token), and stands
+/// in the page's fragment, which browsers keep to themselves.
 fn own_model(encoded: &str) -> Result<String, Failure> {
     let refuse = || {
         Failure::BadRequest(
-            "after /at/ the model API's http:// or https:// address is needed, in base64url without padding"
+            "after /at/ the model API's http:// or https:// origin is needed, in base64url without padding; the rest of \
+             its address belongs into the fragment, #model=/PATH"
                 .to_owned(),
         )
     };
@@ -130,7 +132,9 @@ fn own_model(encoded: &str) -> Result<String, Failure> {
         .decode(encoded)
         .map_err(|_| refuse())?;
     let url = String::from_utf8(bytes).map_err(|_| refuse())?;
-    origin_of(&url).ok_or_else(refuse)
+    origin_of(&url)
+        .filter(|origin| *origin == url)
+        .ok_or_else(refuse)
 }
 
 fn policy(model_origin: Option<&str>) -> String {
@@ -255,10 +259,18 @@ mod tests {
     fn an_owners_model_is_an_origin_or_refused() {
         let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
         assert_eq!(
-            own_model(&encode("http://localhost:8701/v2")).unwrap(),
+            own_model(&encode("http://localhost:8701")).unwrap(),
             "http://localhost:8701"
         );
-        for bad in ["ftp://x", "http://a; script-src *", "http://a b", ""] {
+        for bad in [
+            "ftp://x",
+            "http://a; script-src *",
+            "http://a b",
+            "",
+            "http://127.0.0.1:8702/a-relays-token",
+            "http://127.0.0.1:8702/",
+            "http://Host",
+        ] {
             assert!(own_model(&encode(bad)).is_err(), "{bad}");
         }
         assert!(own_model("***").is_err());

@@ -36,7 +36,7 @@ async fn pages_may_talk_to_the_aggregator_and_their_model_and_nobody_else() {
     let invite = server.api.create(task(1, 1)).await;
     let id = &invite.federation;
     let own =
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode("https://model.hospital:8443/v2");
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode("https://model.hospital:8443");
     let federations = "'self' http://127.0.0.1:8701";
     let cases = [
         ("/".to_owned(), "index.html", "'self'", "text/html"),
@@ -152,7 +152,8 @@ async fn nothing_outside_the_folder_is_served() {
         );
         assert!(!answer.contains("secret\""), "{path}");
     }
-    for model in ["***", "ZnRwOi8veA", "aHR0cDovL2E7c2NyaXB0LXNyYyAq"] {
+    let whole = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode("http://127.0.0.1:8702/a");
+    for model in ["***", "ZnRwOi8veA", "aHR0cDovL2E7c2NyaXB0LXNyYyAq", &whole] {
         let response = server
             .api
             .get(&format!("/f/{id}/at/{model}/"))

@@ -6,6 +6,8 @@ use serde_json::Value;
 use super::super::Sent;
 use super::super::{BUILT, Datatype, Description, InputSpec, Layout, ModelSpec, status};
 use super::ModelApiError;
+#[cfg(feature = "dialects")]
+use super::Response;
 use crate::text::Short;
 
 // Read by hand from the parsed JSON, as the answers are: derived readers of these few fields would be larger
@@ -288,6 +290,17 @@ pub(super) fn number(value: &Value) -> Option<usize> {
     value
         .as_u64()
         .and_then(|number| usize::try_from(number).ok())
+}
+
+/// The largest batch in a model's configuration; 0 there says that the server forms none itself, not how many inputs
+/// one may hold.
+#[cfg(feature = "dialects")]
+pub(super) fn configured(response: &Response<'_>) -> Option<usize> {
+    let good = (200..300).contains(&response.status);
+    let config: Value = serde_json::from_slice(response.body)
+        .ok()
+        .filter(|_| good)?;
+    number(&config["max_batch_size"]).filter(|limit| *limit > 0)
 }
 
 /// The strings of a list; empty unless all are strings.

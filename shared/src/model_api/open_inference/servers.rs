@@ -86,6 +86,27 @@ fn their_descriptions_fit_a_task_of_the_same_form_and_no_other() {
 }
 
 #[test]
+fn a_configuration_says_how_large_a_batch_may_be() {
+    for each in recorded("configs") {
+        let dialect = dialect(&spec("image", &json!("logits"), &json!(10), &each)).unwrap();
+        let asked = dialect.limit_request().unwrap();
+        assert_eq!(asked.path, "/v2/models/model/config");
+        let (status, body) = (each["status"].as_u64().unwrap(), each["body"].to_string());
+        let found = dialect.limit(&response(status as u16, &[], body.as_bytes()));
+        assert_eq!(json!(found), each["max_batch"], "{each}");
+    }
+    let dialect = dialect(&spec("image", &json!("logits"), &json!(10), &json!({}))).unwrap();
+    for body in [
+        "",
+        "[]",
+        r#"{"max_batch_size":"8"}"#,
+        r#"{"max_batch_size":-1}"#,
+    ] {
+        assert_eq!(dialect.limit(&response(200, &[], body.as_bytes())), None);
+    }
+}
+
+#[test]
 fn their_answers_are_read() {
     for each in recorded("answers") {
         let mut body = each["header"].to_string().into_bytes();

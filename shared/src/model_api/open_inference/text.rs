@@ -36,6 +36,16 @@ impl Protocol for OpenInferenceText {
         metadata_request(&self.path)
     }
 
+    #[cfg(feature = "dialects")]
+    fn limit_request(&self) -> Option<Request> {
+        Some(super::config_request(&self.path))
+    }
+
+    #[cfg(feature = "dialects")]
+    fn limit(&self, response: &Response<'_>) -> Option<usize> {
+        description::configured(response)
+    }
+
     fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
         check_status(response, &self.spec.name)?;
         let metadata = description::read(response.body)?;

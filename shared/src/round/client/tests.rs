@@ -710,6 +710,27 @@ fn the_budget_covers_the_rounds_that_are_announced() {
     assert_eq!(faults[0].path, "federation.query_budget");
 }
 
+#[test]
+fn where_the_money_is_spent_nothing_more_is_asked() {
+    let f = Fixture::new("identity", 0);
+    let mut client = Client::new(0);
+    client.step(&f.env(), f.open(1, 0, 0));
+    assert!(matches!(f.read(&mut client, 0, 0), Action::Evaluate(_)));
+    let stop = Action::Stop(StopReason::MoneySpent);
+    assert_eq!(client.step(&f.env(), Event::MoneySpent), stop);
+    assert_eq!(client.step(&f.env(), Event::Resume), stop);
+    assert!(StopReason::MoneySpent.leaves() && !StopReason::Finished.leaves());
+
+    // The final θ is good also where it cannot be measured.
+    let mut client = Client::new(0);
+    let mut view = f.view(9, 3, 3, Phase::Open, Standing::Idle);
+    view.status = FederationStatus::Finished;
+    client.step(&f.env(), Event::View(view));
+    assert!(matches!(f.read(&mut client, 3, 3), Action::Evaluate(_)));
+    let stop = Action::Stop(StopReason::Finished);
+    assert_eq!(client.step(&f.env(), Event::MoneySpent), stop);
+}
+
 /// What a view says of a participant who is, or is not, drawn.
 #[test]
 fn whoever_is_not_drawn_says_so_once_and_asks_nothing() {
