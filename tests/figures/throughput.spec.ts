@@ -33,9 +33,9 @@ const SETTLE_SECONDS = QUICK ? 2 : 10;
 const SHAPES = [32, 128, 256].flatMap((batch) => [8, 32, 64].map((connections) => ({ batch, connections })));
 /**
  * The delay between two steps is filled by nobody, because the next step's images follow from this one's answers: the larger a
- * step, the less it matters. So there are two: 1,024 queries (64 images under 16 points), and 32,768 (256 under 128).
+ * step, the less it matters. So there are two: 1,024 queries (64 images under 16 points), and 131,072 (1,024 under 128).
  */
-const STEPS = { small: { 'federation.batch': 64 }, large: { 'federation.batch': 256, 'optimizer.differences': '"two-sided"', 'optimizer.directions': 64 } };
+const STEPS = { small: { 'federation.batch': 64 }, large: { 'federation.batch': 1024, 'optimizer.differences': '"two-sided"', 'optimizer.directions': 64 } };
 const TASK = { 'federation.local_steps': 50, 'federation.rounds': 1000, 'federation.open.count_min': 1, 'federation.upload.count_min': 1, 'federation.open.time_min_ms': 0, 'federation.upload.time_min_ms': 0, 'data.holdout': 0.05 };
 const BYTES = 3 * 32 * 32;
 
@@ -164,7 +164,7 @@ async function page(house: House, model: string, url: string, step: object): Pro
     const browser = await chromium.connectOverCDP(loose.endpoint);
     const context = browser.contexts()[0] ?? (await browser.newContext());
     const tab = new JoinPage(await context.newPage());
-    await tab.takePart(federation.link, 1, 400);
+    await tab.takePart(federation.link, 1, 1200);
     await tab.above('queries', 0);
     await browser.close();
     await pause(SETTLE_SECONDS);

@@ -24,6 +24,9 @@ use super::report::{Place, Trouble};
 use super::timer::{Signal, now};
 use crate::renderer::Choice;
 
+/// The trouble's code where smaller requests help.
+const TOO_LARGE: &str = "model_too_large";
+
 /// What was answered so far of an evaluation.
 pub struct Partial {
     of: Evaluation,
@@ -73,7 +76,7 @@ impl Owner {
                 of: evaluation.clone(),
                 asking,
             });
-            if trouble.code == "model_too_large" && self.model.too_large() {
+            if trouble.code == TOO_LARGE && self.model.too_large() {
                 // In smaller requests, what was not answered yet.
                 return Box::pin(self.evaluate(evaluation)).await;
             }
@@ -177,19 +180,24 @@ impl Owner {
         asking: &mut Asking,
         mut next: impl FnMut(&mut Asking) -> Option<(usize, F)>,
     ) -> Result<(), Trouble> {
-        let mut under_way = FuturesUnordered::new();
+        let (mut under_way, mut failed) = (FuturesUnordered::new(), Ok(()));
         loop {
-            while under_way.len() < self.model.window()
+            while failed.is_ok()
+                && under_way.len() < self.model.window()
                 && let Some((first, request)) = next(asking)
             {
                 under_way.push(async move { request.await.map(|scores| (first, scores)) });
             }
-            let Some(answer) = under_way.next().await else {
-                return Ok(());
-            };
-            let (first, scores) = answer?;
-            asking.answered(first, scores);
-            self.progress(false);
+            match under_way.next().await {
+                Some(Ok((first, scores))) => {
+                    asking.answered(first, scores);
+                    self.progress(false);
+                }
+                // The others' answers are on their way, and paid for.
+                Some(Err(trouble)) if trouble.code == TOO_LARGE => failed = Err(trouble),
+                Some(Err(trouble)) => return Err(trouble),
+                None => return failed,
+            }
         }
     }
 
