@@ -36,6 +36,7 @@ pub fn check(name: &str, text: &str) -> Result<usize, String> {
         "open_inference_servers" => Ok(all(&file["metadata"], described)?
             + configurations(&file["configs"])?
             + all(&file["answers"], answered)?),
+        "openai_servers" => asked(&file),
         "handwriting" => all(&file["owners"], owner),
         "epsilon" => all(&file["gaussian"], epsilon),
         "update" => all(&file["positive"], update),
@@ -399,6 +400,72 @@ fn answered(case: &Value) -> Checked {
         &json!(scores.values()),
         &json!(expected.unwrap_or_default()),
     )
+}
+
+/// A module without the dialects does not ask for them.
+#[cfg(not(feature = "dialects"))]
+fn asked(_: &Value) -> Result<usize, String> {
+    Ok(0)
+}
+
+#[cfg(feature = "dialects")]
+fn asked(cases: &Value) -> Result<usize, String> {
+    all(cases, said)
+}
+
+/// What another server of OpenAI's form says: its models, scores of label words, or why there are none.
+#[cfg(feature = "dialects")]
+fn said(case: &Value) -> Checked {
+    let or = |name: &str, other: Value| match &case[name] {
+        Value::Null => other,
+        stated => stated.clone(),
+    };
+    let api = if case["api"] == "chat" {
+        "chat"
+    } else {
+        "completions"
+    };
+    let task = json!({
+        "name": "Films",
+        "model": {
+            "dialect": "openai", "url": "http://127.0.0.1:8000/v1", "name": "tiny", "input": { "kind": "text" },
+            "openai": { "api": api },
+        },
+        "data": { "labels": ["good", "bad"] },
+        "text": { "input": "{text} is", "words": or("words", json!(["great", "terrible"])) },
+        "generator": { "candidates": ["", "film"] },
+    });
+    let task = shared::task::Task::from_value(task).map_err(|faults| faults.to_string())?;
+    let dialect = shared::model_api::text_dialect(&task).map_err(|error| error.to_string())?;
+    let body = case["body"].to_string();
+    let response = Response {
+        status: number(&case["status"])? as u16,
+        headers: &[],
+        body: body.as_bytes(),
+    };
+    let expected = or("scores", json!([]));
+    let expected = list(&expected)?;
+    let found = if case["api"] == "models" {
+        dialect.check_description(&response).map(|_| Vec::new())
+    } else {
+        dialect
+            .parse(&response, (expected.len() / 2).max(1))
+            .map(|scores| scores.values().to_vec())
+    };
+    match found {
+        Err(error) => same("the error", &json!(error.code()), &case["code"]),
+        Ok(_) if !case["code"].is_null() => Err("it is no error".to_owned()),
+        Ok(scores) => {
+            let close = |(a, b): (&f32, &Value)| {
+                b.as_f64().is_some_and(|b| (f64::from(*a) - b).abs() < 1e-5)
+            };
+            if scores.len() == expected.len() && scores.iter().zip(expected).all(close) {
+                Ok(())
+            } else {
+                Err("other scores".to_owned())
+            }
+        }
+    }
 }
 
 fn owner(case: &Value) -> Checked {

@@ -67,7 +67,7 @@ pub enum ModelApiError {
     },
     /// The API does not tell how likely its tokens are.
     #[error(
-        "the model gives no log-probabilities, without which its answers cannot be scored: {detail}; choose a model, or a server, that answers `logprobs`"
+        "the model does not give the log-probabilities without which its answers cannot be scored: {detail}; choose a model, or a server, that answers `logprobs`"
     )]
     NoLogProbs {
         /// What is missing.

@@ -250,6 +250,20 @@ pub(super) fn check_status(response: &Response<'_>, model: &str) -> Result<(), M
         ModelApiError::Busy { .. } if code == "insufficient_quota" => {
             ModelApiError::OutOfQuota { detail }
         }
+        // vLLM and llama-cpp-python say these two words of a path, and name a model that they do not know.
+        ModelApiError::NotFound { .. } if detail == "Not Found" => {
+            other("it knows no path like /v1/chat/completions")
+        }
+        // vLLM's words for more than its `--max-logprobs`.
+        ModelApiError::BadRequest { .. }
+            if detail.contains("logprobs of") && detail.contains("max allowed") =>
+        {
+            ModelApiError::NoLogProbs {
+                detail: format!(
+                    "{detail}: set model.openai.top_logprobs lower, or let the server list more"
+                ),
+            }
+        }
         ModelApiError::BadRequest { .. }
             if param == "logprobs" || param == "top_logprobs" || detail.contains("logprobs") =>
         {
@@ -388,6 +402,10 @@ mod tests {
     use crate::task::Task;
 
     fn of_texts(own: Value) -> Box<dyn TextDialect> {
+        of_words(own, &[json!("sport"), json!("world")])
+    }
+
+    fn of_words(own: Value, words: &[Value]) -> Box<dyn TextDialect> {
         let task = json!({
             "name": "Topics",
             "model": {
@@ -395,7 +413,7 @@ mod tests {
                 "openai": own, "calls": { "batch": 8 },
             },
             "data": { "labels": ["1", "2"] },
-            "text": { "input": "{text}\nTopic:", "words": ["sport", "world"] },
+            "text": { "input": "{text}\nTopic:", "words": words },
             "generator": { "candidates": ["", "a"] },
         });
         text_dialect(&Task::from_value(task).unwrap()).unwrap()
@@ -529,6 +547,69 @@ mod tests {
                 input_tokens: 18,
                 output_tokens: 1
             })
+        );
+    }
+
+    /// What vLLM said; `cargo xtask interop vllm` sees it again.
+    #[test]
+    fn other_servers_are_read() {
+        let recorded: Vec<Value> =
+            serde_json::from_str(include_str!("../../vectors/openai_servers.json")).unwrap();
+        assert!(recorded.len() > 10);
+        for each in recorded {
+            let source = &each["source"];
+            let body = each["body"].to_string();
+            let response = Response {
+                status: each["status"].as_u64().unwrap() as u16,
+                headers: &[],
+                body: body.as_bytes(),
+            };
+            let api = if each["api"] == "chat" {
+                "chat"
+            } else {
+                "completions"
+            };
+            let mut asked = of_texts(json!({ "api": api }));
+            if let Some(words) = each["words"].as_array() {
+                asked = of_words(json!({ "api": api }), words);
+            }
+            if each["api"] == "models" {
+                let described = asked.check_description(&response);
+                match each["code"].as_str() {
+                    Some(code) => assert_eq!(described.unwrap_err().code(), code, "{source}"),
+                    None => assert_eq!(described.unwrap().max_batch, Some(8), "{source}"),
+                }
+                continue;
+            }
+            let scores = each["scores"].as_array();
+            let found = asked.parse(&response, scores.map_or(1, |scores| scores.len() / 2));
+            match (each["code"].as_str(), scores) {
+                (Some(code), None) => assert_eq!(found.unwrap_err().code(), code, "{source}"),
+                (None, Some(scores)) => {
+                    let found = found.unwrap();
+                    assert_eq!(found.values().len(), scores.len(), "{source}");
+                    for (a, b) in found.values().iter().zip(scores) {
+                        assert!(
+                            (f64::from(*a) - b.as_f64().unwrap()).abs() < 1e-5,
+                            "{source}"
+                        );
+                    }
+                }
+                _ => panic!("{source} has neither scores nor a code"),
+            }
+        }
+    }
+
+    #[test]
+    fn more_than_a_server_lists_is_told_from_none() {
+        let said = "Requested sample logprobs of 21, which is greater than max allowed: 20 (parameter=logprobs, value=21)";
+        let refused = json!({ "error": { "message": said, "param": "logprobs", "code": 400 } });
+        let error = parse(json!({}), 400, refused, 1).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("model.openai.top_logprobs lower"),
+            "{error}"
         );
     }
 

@@ -20,6 +20,13 @@ describe('cures', () => {
     expect(found.at(-1)?.setting).toContain('fed-bbpt relay --upstream http://127.0.0.1:11434/v1');
   });
 
+  it('knows that vLLM’s refusal of a wrong key looks like one of the page', () => {
+    const [first] = cures(at({ url: 'http://127.0.0.1:8000/v1', localNetwork: 'granted' }));
+    expect(first).toMatchObject({ who: 'vLLM', setting: `vllm serve … --allowed-origins '["https://fed.example.org"]'` });
+    expect(first?.what).toContain('the key');
+    expect(all(at({ code: 'model_no_logprobs' }))).toContain('model.openai.top_logprobs = 20');
+  });
+
   it('knows the servers of tensors', () => {
     const text = all(at({ dialect: 'open-inference', url: 'https://models.example.org' }));
     for (const server of ['MLServer', 'Triton', 'OpenVINO', '--allow-origin https://fed.example.org']) expect(text).toContain(server);

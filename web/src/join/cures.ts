@@ -53,7 +53,7 @@ export function cures(situation: Situation): Cure[] {
     case 'model_no_logprobs':
       return [
         { who: 'Ollama', what: 'It answers log-probabilities since version 0.12.11:', setting: 'ollama --version' },
-        { who: 'vLLM', what: 'Allow as many as the task asks for:', setting: 'vllm serve … --max-logprobs 20' },
+        { who: 'vLLM', what: 'It lists 20 at most unless it is told otherwise. In the task, at most that:', setting: 'model.openai.top_logprobs = 20' },
         { who: 'OpenAI', what: 'Models that reason before they answer have none. Take one that does not, such as gpt-4o-mini or gpt-4.1-mini.' },
       ];
     case 'model_busy':
@@ -100,7 +100,7 @@ function allowing({ dialect, page, url }: Situation, model: URL): Cure[] {
   const relay: Cure = { who: 'Any other, or one you cannot change', what: 'Put the relay between, on this device, and use the address that it prints:', setting: `fed-bbpt relay --upstream ${url} --allow-origin ${page}` };
   const openai: Cure[] = [
     { who: 'Ollama', what: 'Start it anew with', setting: `OLLAMA_ORIGINS=${page} ollama serve` },
-    { who: 'vLLM', what: 'Start it with', setting: `vllm serve … --allowed-origins '["${page}"]'` },
+    { who: 'vLLM', what: 'Check the key first: to a browser, vLLM’s refusal of a wrong one looks the same. Then start it with', setting: `vllm serve … --allowed-origins '["${page}"]'` },
     { who: 'llama.cpp', what: 'llama-server and llama-cpp-python allow every page by themselves: look at address and port, and at a proxy before it', setting: 'llama-server --host 127.0.0.1 --port 8080' },
   ];
   const inference: Cure[] = [
