@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes a llama of random weights in Hugging Face's layout: two layers, 64 numbers wide, a byte-level BPE tokenizer of a few words.
+"""Writes a llama of random weights in Hugging Face's layout: two layers, 64 numbers wide, byte-level BPE of a few words.
 
     python tiny_llama.py target/interop/tiny-llama
 
-It says nothing sensible. What it is good for: a real server loads and runs it, so that its answers have the real forms, and
-their numbers can be compared with what `transformers` computes. The same seed writes the same weights. The words and the
-chat template are those of `tiny_gguf.py`.
+It says nothing sensible. What it is good for: a real server loads and runs it, so that its answers have the real forms,
+and their numbers can be compared with what `transformers` computes. The same seed writes the same weights. The words and
+the chat template are those of `tiny_gguf.py`, which needs another environment.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 # Heads of 32: narrower ones vLLM does not run on a CPU.
 WIDTH, LAYERS, HEADS, FEED_FORWARD, CONTEXT = 64, 2, 2, 128, 512
-WORDS = ["great", "terrible", "positive", "negative", "yes", "no", "the", "a", "film", "it", "was", "and", "is", "Review"]
+WORDS = "great terrible positive negative yes no the a film it was and is Review".split()
 CHAT = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:"
 END = "<|endoftext|>"
 
