@@ -156,9 +156,10 @@ impl<C: Clock + Clone> Key<C> {
                     });
                 }
                 Err(_) => {
-                    return Err(ApiError::BadRequest(format!(
-                        "{queries} queries in one request are more than this key's {most} a minute; send fewer"
-                    )));
+                    return Err(ApiError::TooMany {
+                        queries,
+                        most: most.into(),
+                    });
                 }
             }
         }
