@@ -361,7 +361,13 @@ mod tests {
         let mut wide = spec();
         wide.queries_per_day = None;
         let key = Key::new(wide, clock);
-        assert!(matches!(key.query(11, NOON), Err(ApiError::BadRequest(_))));
+        assert!(matches!(
+            key.query(11, NOON),
+            Err(ApiError::TooMany {
+                queries: 11,
+                most: 10
+            })
+        ));
     }
 
     #[test]
