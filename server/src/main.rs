@@ -1,7 +1,8 @@
 //! `fed-bbpt`: federated black-box prompt tuning from the command line.
 //!
 //! Exit codes: 0 after success or an orderly end; 1 when something failed on the way; 2 for wrong flags,
-//! settings or task files (nothing was started); 3 when a goal was not reached (`demo --once`, `candidates --propose`).
+//! settings or task files (nothing was started); 3 when a goal was not reached (`demo --once`,
+//! `candidates --propose`) or the money of `join` is spent.
 
 mod commands;
 mod data;

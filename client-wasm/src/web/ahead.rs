@@ -15,6 +15,8 @@ use super::timer::{now, sleep};
 
 /// No more memory is taken for a step that nobody has asked for yet.
 const MOST_BYTES: usize = 256 << 20;
+/// The CPU renders less of it: only what goes out together.
+const MOST_BYTES_ON_CPU: usize = 64 << 20;
 
 /// What is ready of an evaluation.
 pub struct Ahead {
@@ -73,9 +75,9 @@ impl Owner {
             }
             return;
         }
-        // Requests are small: [`super::ask`] bounds their bytes.
-        let most = self.model.cut(of.queries() as usize);
+        let most = self.model.size_of(of.queries() as usize);
         let requests = Workbench::requests(&of, most).into_iter();
+        let mut left = MOST_BYTES_ON_CPU;
         for (number, request) in requests.take(self.model.window()).enumerate() {
             if number > 0 {
                 // Answers come first.
@@ -83,9 +85,13 @@ impl Owner {
             }
             let (before, mut images) = (now(), Vec::new());
             bench.render(&of, request.clone(), &mut images);
+            left = left.saturating_sub(images.len());
             let mut ahead = ahead.borrow_mut();
             ahead.requests.push((request, images));
             ahead.milliseconds += now() - before;
+            if left == 0 {
+                break;
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::future::Future;
 use futures::future::Either;
 #[cfg(feature = "dialects")]
 use shared::calls::cache::{Asked, Cache};
-use shared::calls::pace::{Pace, Ticket};
+use shared::calls::pace::{Pace, Ticket, most_inputs};
 #[cfg(feature = "dialects")]
 use shared::calls::tally::Tally;
 use shared::model_api::{
@@ -37,10 +37,6 @@ const SILENT_TRIES: u32 = 3;
 const BUSY_TRIES: u32 = 12;
 /// A server may ask for a pause; not for a longer one than this.
 const LONGEST_PAUSE_MS: f64 = 600_000.0;
-/// No request's body is made larger (servers limit bodies), unless a single image is.
-const MOST_BODY: usize = 8 << 20;
-/// Nor does one hold more images, however well the server answers.
-const MOST_IMAGES: usize = 2048;
 
 /// How the API is spoken to about the task's kind of inputs.
 enum Speech {
@@ -158,7 +154,7 @@ impl ModelApi {
     pub fn new(task: &Task, page: &str) -> Result<Self, ModelApiError> {
         let calls = &task.model.calls;
         let image_bytes = task.shape().bytes() * task.model.input.datatype.size();
-        let most = (MOST_BODY / image_bytes.max(1)).clamp(1, MOST_IMAGES);
+        let most = most_inputs(image_bytes);
         Ok(Self {
             url: task.model.url.trim_end_matches('/').to_owned(),
             page: page.to_owned(),
@@ -218,9 +214,21 @@ impl ModelApi {
         self.pace.borrow_mut().cut(total)
     }
 
-    /// A request was too large; whether smaller ones are left to try.
-    pub fn too_large(&self) -> bool {
-        self.pace.borrow_mut().too_large()
+    /// The same for requests that are only prepared.
+    pub fn size_of(&self, total: usize) -> usize {
+        self.pace.borrow().size_of(total)
+    }
+
+    /// A request of `inputs` failed. Whether smaller ones are to be tried.
+    pub fn too_large(&self, trouble: &Trouble, inputs: usize) -> bool {
+        let surely = match &trouble.code[..] {
+            "model_too_large" => true,
+            "model_bad_request" | "model_server_error" | "model_slow" | "model_unreachable" => {
+                false
+            }
+            _ => return false,
+        };
+        self.pace.borrow_mut().too_large(inputs, surely)
     }
 
     /// Bytes that one image costs.

@@ -8,6 +8,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::pin;
 
 use futures::future::{Either, select};
@@ -23,9 +24,6 @@ use super::owner::Owner;
 use super::report::{Place, Trouble};
 use super::timer::{Signal, now};
 use crate::renderer::Choice;
-
-/// The trouble's code where smaller requests help.
-const TOO_LARGE: &str = "model_too_large";
 
 /// What was answered so far of an evaluation.
 pub struct Partial {
@@ -76,10 +74,6 @@ impl Owner {
                 of: evaluation.clone(),
                 asking,
             });
-            if trouble.code == TOO_LARGE && self.model.too_large() {
-                // In smaller requests, what was not answered yet.
-                return Box::pin(self.evaluate(evaluation)).await;
-            }
             return Err(trouble);
         }
         let answers = asking.into_answers();
@@ -137,16 +131,21 @@ impl Owner {
         let mut buffer = Vec::new();
         // Rendered when a place is free, and sent at once.
         self.gather(asking, |asking| {
-            // What is prepared comes in pieces of its own sizes.
+            // What is prepared comes in pieces of its own sizes, unless such requests were too large.
             let most = match ready.first() {
-                Some((images, _)) => images.len(),
-                None => self.model.cut(asking.total()),
+                Some((images, _)) if images.len() <= self.model.images_per_request() => {
+                    images.len()
+                }
+                _ => {
+                    ready.clear();
+                    self.model.cut(asking.total())
+                }
             };
             let images = asking.cut(most)?;
             let before = now();
-            let (first, count) = (images.start, images.len());
+            let (range, count) = (images.clone(), images.len());
             let request = if let Some(step) = &on_gpu {
-                let images = &step[first * bytes..images.end * bytes];
+                let images = &step[images.start * bytes..images.end * bytes];
                 self.model.ask(images, count)
             } else if ready.first().is_some_and(|piece| piece.0 == images) {
                 self.prepared.set(self.prepared.get() + count as u32);
@@ -159,7 +158,7 @@ impl Owner {
             if !asking.is_more() {
                 renderer.raise();
             }
-            Some((first, request))
+            Some((range, request))
         })
         .await?;
         if let Some(rendered) = on_gpu {
@@ -174,29 +173,35 @@ impl Owner {
     }
 
     /// Takes the answers to requests, as many of which are under way as the model's pace allows. `next` cuts and
-    /// sends one, and gives its first input.
+    /// sends one. When one was too large, the others' answers, which are paid for, are awaited, and what was not answered is
+    /// cut again.
     pub async fn gather<F: Future<Output = Result<Scores, Trouble>>>(
         &self,
         asking: &mut Asking,
-        mut next: impl FnMut(&mut Asking) -> Option<(usize, F)>,
+        mut next: impl FnMut(&mut Asking) -> Option<(Range<usize>, F)>,
     ) -> Result<(), Trouble> {
-        let (mut under_way, mut failed) = (FuturesUnordered::new(), Ok(()));
+        let (mut under_way, mut too_large) = (FuturesUnordered::new(), false);
         loop {
-            while failed.is_ok()
+            while !too_large
                 && under_way.len() < self.model.window()
-                && let Some((first, request)) = next(asking)
+                && let Some((inputs, request)) = next(asking)
             {
-                under_way.push(async move { request.await.map(|scores| (first, scores)) });
+                under_way.push(async move { (inputs, request.await) });
             }
             match under_way.next().await {
-                Some(Ok((first, scores))) => {
-                    asking.answered(first, scores);
+                Some((inputs, Ok(scores))) => {
+                    asking.answered(inputs.start, scores);
                     self.progress(false);
                 }
-                // The others' answers are on their way, and paid for.
-                Some(Err(trouble)) if trouble.code == TOO_LARGE => failed = Err(trouble),
-                Some(Err(trouble)) => return Err(trouble),
-                None => return failed,
+                Some((inputs, Err(trouble))) if self.model.too_large(&trouble, inputs.len()) => {
+                    too_large = true;
+                }
+                Some((_, Err(trouble))) => return Err(trouble),
+                None if too_large => {
+                    too_large = false;
+                    asking.again();
+                }
+                None => return Ok(()),
             }
         }
     }

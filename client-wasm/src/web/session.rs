@@ -111,7 +111,14 @@ impl Session {
                         }),
                     );
                 }
-                Err(trouble) => owner.trouble(&trouble),
+                Err(trouble) => {
+                    owner.trouble(&trouble);
+                    let token = owner.token();
+                    if trouble.code == "model_budget" && !token.is_empty() {
+                        // Came back without money: the others need not wait. Without an answer the lease runs out by itself.
+                        let _ = owner.aggregator.leave(&token).await;
+                    }
+                }
             }
         });
     }

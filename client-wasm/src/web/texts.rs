@@ -26,11 +26,10 @@ impl Owner {
         let started = now();
         self.gather(asking, |asking| {
             let request = asking.cut(self.model.cut(asking.total()))?;
-            let first = request.start;
-            let Queries::Texts(queries) = bench.queries(evaluation, request) else {
+            let Queries::Texts(queries) = bench.queries(evaluation, request.clone()) else {
                 return None;
             };
-            Some((first, self.model.ask_texts(&queries)))
+            Some((request, self.model.ask_texts(&queries)))
         })
         .await?;
         if evaluation.purpose == Purpose::Step {

@@ -41,6 +41,10 @@ pub(crate) enum ApiError {
         "the body is larger than {limit} bytes; send fewer images in one request, or raise the server's --max-body"
     )]
     TooLarge { limit: usize },
+    #[error(
+        "{queries} queries in one request are more than this key's {most} a minute; send fewer"
+    )]
+    TooMany { queries: usize, most: u32 },
     #[error("Content-Encoding `{0}` is not supported; send the body as it is")]
     Encoding(String),
     #[error("the queue is full; try again in {RETRY_AFTER_SECONDS} s")]
@@ -70,7 +74,7 @@ impl ApiError {
             Self::UnknownModel { .. } => Some("unknown_model"),
             Self::UnknownRoute | Self::Method(_) => Some("unknown_route"),
             Self::TooSlow(_) => Some("too_slow"),
-            Self::TooLarge { .. } => Some("too_large"),
+            Self::TooLarge { .. } | Self::TooMany { .. } => Some("too_large"),
             Self::Encoding(_) => Some("encoding"),
             Self::Full => Some("queue_full"),
             Self::Stopping => Some("stopping"),
@@ -177,7 +181,7 @@ impl ResponseError for ApiError {
             Self::UnknownModel { .. } | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Full | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Run(_) | Self::Lost => StatusCode::INTERNAL_SERVER_ERROR,

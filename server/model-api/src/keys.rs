@@ -156,9 +156,10 @@ impl<C: Clock + Clone> Key<C> {
                     });
                 }
                 Err(_) => {
-                    return Err(ApiError::BadRequest(format!(
-                        "{queries} queries in one request are more than this key's {most} a minute; send fewer"
-                    )));
+                    return Err(ApiError::TooMany {
+                        queries,
+                        most: most.into(),
+                    });
                 }
             }
         }
@@ -360,7 +361,13 @@ mod tests {
         let mut wide = spec();
         wide.queries_per_day = None;
         let key = Key::new(wide, clock);
-        assert!(matches!(key.query(11, NOON), Err(ApiError::BadRequest(_))));
+        assert!(matches!(
+            key.query(11, NOON),
+            Err(ApiError::TooMany {
+                queries: 11,
+                most: 10
+            })
+        ));
     }
 
     #[test]

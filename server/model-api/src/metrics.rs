@@ -161,9 +161,9 @@ impl Metrics {
 }
 
 impl ModelMetrics {
-    /// Clients of `requests` queued requests have gone.
-    pub(crate) fn abandoned(&self, requests: usize) {
-        self.abandoned.increment(requests as u64);
+    /// Clients of `parts` in the queue have gone: of requests, or of runs' worth of large ones.
+    pub(crate) fn abandoned(&self, parts: usize) {
+        self.abandoned.increment(parts as u64);
     }
 
     /// That many items wait now.

@@ -283,8 +283,8 @@ fn bad_requests_are_refused_and_named() {
             "needs 6144",
         ),
         (
-            post_json(&server, "UINT8", &json!([257, 3, 32, 32]), &black),
-            "at most 256",
+            post_json(&server, "UINT8", &json!([2049, 3, 32, 32]), &black),
+            "at most 2048",
         ),
         (post_json(&server, "FP32", &one, &json!(broken)), "NaN"),
         (

@@ -82,6 +82,15 @@ impl ProposeArgs {
         self.propose.map(usize::from)
     }
 
+    /// Where the key belongs, for errors.
+    fn source(&self) -> String {
+        match &self.keyring {
+            Some(entry) => format!("the keyring's entry `{entry}` of `fed-bbpt`"),
+            None if self.no_key => "an environment variable, and leave --no-key away".to_owned(),
+            None => format!("the environment variable {}", self.key_env),
+        }
+    }
+
     fn key(&self, upstream: &Upstream) -> Result<Option<String>, Failure> {
         if self.no_key {
             return Ok(None);
@@ -136,7 +145,7 @@ pub fn run(args: &ProposeArgs, wanted: usize, place: Option<Place>) -> Result<()
         upstream.address(),
         model,
         key,
-        &args.key_env,
+        &args.source(),
         args.llm_max_tokens,
     )
     .map_err(Failure::usage)?;
@@ -144,8 +153,8 @@ pub fn run(args: &ProposeArgs, wanted: usize, place: Option<Place>) -> Result<()
         .requests
         .map_or(4 + 4 * wanted.div_ceil(20), usize::from);
     eprintln!(
-        "`{model}` at {} is told the task's name and description, {} label words, {given} given instructions and {} of \
-         the examples at a time; nothing else",
+        "`{model}` at {} is told what the task file says of the task (name, description, {} label words, what stands around an \
+         instruction), {given} given instructions, {} of the examples at a time, and its own proposals; nothing else",
         upstream.address(),
         subject.words.len(),
         subject.examples.len().min(SHOWN),

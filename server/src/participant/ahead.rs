@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 
+/// No more images are rendered for an evaluation that nobody has asked for yet.
+const MOST_BYTES: usize = 64 << 20;
+
 /// The first requests of an evaluation that nobody has asked for yet.
 pub struct Ahead {
     of: Evaluation,
@@ -43,9 +46,14 @@ impl Preparation {
         let thread = tokio::task::spawn_blocking(move || {
             let requests = Workbench::requests(&of, most).into_iter();
             let mut ready = VecDeque::new();
+            let mut left = MOST_BYTES;
             for request in requests.take(window) {
-                ready.push_back((request.clone(), bench.queries(&of, request)));
-                if stop.load(Ordering::Relaxed) {
+                let queries = bench.queries(&of, request.clone());
+                if let Queries::Images { bytes, .. } = &queries {
+                    left = left.saturating_sub(bytes.len());
+                }
+                ready.push_back((request, queries));
+                if left == 0 || stop.load(Ordering::Relaxed) {
                     break;
                 }
             }

@@ -6,7 +6,7 @@ use super::purse::{Paying, Purse};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use shared::calls::cache::Cache;
-use shared::calls::pace::{Pace, Ticket};
+use shared::calls::pace::{Pace, Ticket, most_inputs};
 use shared::calls::tally::Tally;
 use shared::model_api::{
     self, Description, Dialect, Method, ModelApiError, Protocol, Request, Response, Retry, Scores,
@@ -16,14 +16,13 @@ use shared::rng::{Stream, purpose};
 use shared::round::asking::Asking;
 use shared::round::workbench::{Queries, REQUEST_IMAGES};
 use shared::task::Task;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Inputs of one request where the server states no limit.
-const MOST_INPUTS: usize = 2048;
 /// Tries of one call.
 const TRIES: u32 = 6;
 /// First pause between tries; doubles.
@@ -134,7 +133,11 @@ impl HttpCaller {
             key,
             classes: task.model.output.classes,
             begun: Instant::now(),
-            pace: Mutex::new(Pace::new(&task.model.calls, REQUEST_IMAGES, MOST_INPUTS)),
+            pace: Mutex::new(Pace::new(
+                &task.model.calls,
+                REQUEST_IMAGES,
+                most_inputs(task.shape().bytes() * task.model.input.datatype.size()),
+            )),
             purse: Purse::new(task.model.price.clone()),
             all: Mutex::default(),
             cache: match task.model.calls.cache {
@@ -177,7 +180,7 @@ impl HttpCaller {
     }
 
     /// Inputs that a request may hold now.
-    fn batch(&self) -> usize {
+    pub fn batch(&self) -> usize {
         locked(&self.pace).batch()
     }
 
@@ -186,9 +189,22 @@ impl HttpCaller {
         locked(&self.pace).cut(total)
     }
 
-    /// A request was too large; whether smaller ones are left to try.
-    pub fn too_large(&self) -> bool {
-        locked(&self.pace).too_large()
+    /// The same for requests that are only prepared.
+    pub fn size_of(&self, total: usize) -> usize {
+        locked(&self.pace).size_of(total)
+    }
+
+    /// A request of `inputs` failed. Whether smaller ones are to be tried.
+    fn too_large(&self, error: &CallError, inputs: usize) -> bool {
+        let surely = match error {
+            CallError::Model(ModelApiError::TooLarge { .. }) => true,
+            CallError::Model(
+                ModelApiError::BadRequest { .. } | ModelApiError::ServerError { .. },
+            )
+            | CallError::Unreachable { .. } => false,
+            _ => return false,
+        };
+        locked(&self.pace).too_large(inputs, surely)
     }
 
     /// Whoever asks pays with this, unless it is somebody else's question.
@@ -273,44 +289,38 @@ impl HttpCaller {
     /// Scores of any number of inputs, asked in as many requests as it takes, and paid for with `purse`.
     pub async fn ask_all(&self, purse: &Purse, queries: &Queries) -> Result<Scores, CallError> {
         let mut asking = Asking::new(queries.count());
-        loop {
-            let next = |asking: &mut Asking| {
-                let request = asking.cut(self.cut(asking.total()))?;
-                Some((request.start, queries.part(request)))
-            };
-            match self.ask_missing(purse, &mut asking, next, || ()).await {
-                // In smaller requests, what was not answered yet.
-                Err(CallError::Model(ModelApiError::TooLarge { .. })) if self.too_large() => {}
-                asked => break asked?,
-            }
-        }
+        let next = |asking: &mut Asking| {
+            let request = asking.cut(self.cut(asking.total()))?;
+            Some((request.clone(), queries.part(request)))
+        };
+        self.ask_missing(purse, &mut asking, next, || ()).await?;
         let answers = asking.into_answers();
         let values = answers.iter().flat_map(Scores::values).copied().collect();
         Ok(Scores::new(self.classes, values)?)
     }
 
     /// Asks what `asking` has left, as many requests at a time as the pace allows: `next` cuts one off when its place comes
-    /// free, and gives its first input and what it asks; `all_sent` is called after the last.
+    /// free, and gives its inputs and what it asks; `all_sent` is called after the last. When one was too large, the others'
+    /// answers, which are paid for, are awaited, and what was not answered is cut again.
     ///
     /// # Errors
-    /// Of the first request that gets no scores. Where it was too large those under way come to their end before, and
-    /// `asking` begins again with what was not answered.
+    /// Of the first request that gets no scores.
     pub async fn ask_missing(
         &self,
         purse: &Purse,
         asking: &mut Asking,
-        mut next: impl FnMut(&mut Asking) -> Option<(usize, Queries)>,
+        mut next: impl FnMut(&mut Asking) -> Option<(Range<usize>, Queries)>,
         all_sent: impl FnOnce(),
     ) -> Result<(), CallError> {
-        let (mut all_sent, mut too_large) = (Some(all_sent), None);
+        let (mut all_sent, mut too_large) = (Some(all_sent), false);
         let mut under_way = FuturesUnordered::new();
         loop {
-            while too_large.is_none()
+            while !too_large
                 && under_way.len() < self.window()
-                && let Some((first, queries)) = next(asking)
+                && let Some((inputs, queries)) = next(asking)
             {
                 let answer = self.ask(purse, queries);
-                under_way.push(async move { (first, answer.await) });
+                under_way.push(async move { (inputs, answer.await) });
             }
             if !asking.is_more()
                 && let Some(all_sent) = all_sent.take()
@@ -318,20 +328,18 @@ impl HttpCaller {
                 all_sent();
             }
             match under_way.next().await {
-                Some((first, Ok(scores))) => asking.answered(first, scores),
-                Some((_, Err(error @ CallError::Model(ModelApiError::TooLarge { .. })))) => {
-                    too_large = Some(error);
+                Some((inputs, Ok(scores))) => asking.answered(inputs.start, scores),
+                Some((inputs, Err(error))) if self.too_large(&error, inputs.len()) => {
+                    tracing::debug!(%error, inputs = inputs.len(), "smaller requests are tried");
+                    too_large = true;
                 }
                 Some((_, Err(error))) => return Err(error),
-                None => break,
+                None if too_large => {
+                    too_large = false;
+                    asking.again();
+                }
+                None => return Ok(()),
             }
-        }
-        match too_large {
-            Some(error) => {
-                asking.again();
-                Err(error)
-            }
-            None => Ok(()),
         }
     }
 
@@ -448,7 +456,12 @@ impl HttpCaller {
                 None => pause.min(LONGEST_PAUSE_MS),
             };
             let wait = Duration::from_millis(wait + (wait as f32 * 0.5 * jitter) as u64);
-            tracing::debug!(tries, ?wait, %error, "asking the model again");
+            match &error {
+                CallError::Unreachable { .. } => {
+                    tracing::warn!(tries, ?wait, %error, "no answer of the model; it is asked again");
+                }
+                _ => tracing::debug!(tries, ?wait, %error, "asking the model again"),
+            }
             tokio::time::sleep(wait).await;
             pause = (2 * pause).min(LONGEST_PAUSE_MS);
             tries += 1;

@@ -4,7 +4,6 @@ use super::aggregator::{Aggregator, ApiError};
 use super::ahead::{Ahead, Preparation};
 use super::caller::{CallError, HttpCaller};
 use super::state::{Saved, StateError};
-use shared::model_api::ModelApiError;
 use shared::round::asking::Asking;
 use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
 use shared::round::messages::RoundView;
@@ -277,23 +276,13 @@ impl Driver {
         let upcoming = self.saved.client.upcoming(&self.bench.environment());
         let mut upcoming = upcoming.filter(|_| self.prepares);
         let mut asking = Asking::new(evaluation.queries() as usize);
-        loop {
-            let done = tokio::select! {
-                done = self.ask(evaluation, &mut asking, &mut ready, &mut upcoming) => done,
-                never = self.heartbeats() => match never {},
-            };
-            match done {
-                Ok((ahead, prepared)) => {
-                    self.ahead = ahead;
-                    self.prepared += prepared;
-                    break;
-                }
-                // In smaller requests, what was not answered yet.
-                Err(CallError::Model(ModelApiError::TooLarge { .. })) if self.model.too_large() => {
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let done = tokio::select! {
+            done = self.ask(evaluation, &mut asking, &mut ready, &mut upcoming) => done,
+            never = self.heartbeats() => match never {},
+        };
+        let (ahead, prepared) = done?;
+        self.ahead = ahead;
+        self.prepared += prepared;
         let answers = asking.into_answers();
         Ok(self.bench.event(&self.saved.client, evaluation, &answers)?)
     }
@@ -324,23 +313,27 @@ impl Driver {
             asking,
             // Rendered one by one as places come free, while the others' answers are awaited.
             |asking| {
-                // What is prepared comes in pieces of its own sizes.
-                let piece = ready.front().map(|(request, _)| request.len());
-                let most = piece.unwrap_or_else(|| self.model.cut(asking.total()));
+                // What is prepared comes in pieces of its own sizes, unless such requests were too large.
+                let most = match ready.front() {
+                    Some((piece, _)) if piece.len() <= self.model.batch() => piece.len(),
+                    _ => {
+                        ready.clear();
+                        self.model.cut(asking.total())
+                    }
+                };
                 let request = asking.cut(most)?;
-                let first = request.start;
                 let queries = match ready.pop_front() {
                     Some((piece, queries)) if piece == request => {
                         prepared += queries.count() as u64;
                         queries
                     }
-                    _ => self.bench.queries(evaluation, request),
+                    _ => self.bench.queries(evaluation, request.clone()),
                 };
-                Some((first, queries))
+                Some((request, queries))
             },
             || {
                 preparation = upcoming.take().map(|next| {
-                    let most = self.model.cut(next.queries() as usize);
+                    let most = self.model.size_of(next.queries() as usize);
                     Preparation::begin(&self.bench, next, most, self.model.window())
                 });
             },

@@ -40,11 +40,11 @@ pub enum ProposeError {
     Address(Faults),
     /// 401 and the like.
     #[error(
-        "the LLM's server refuses the key: put a valid one into the environment variable {variable}, or ask for access to the model"
+        "the LLM's server refuses the key: put a valid one into {place}, or ask for access to the model"
     )]
     Key {
         /// Where the key comes from.
-        variable: String,
+        place: String,
     },
     /// It has no such model.
     #[error("the LLM's server has no model `{model}`{known}: choose another with --llm-model")]
@@ -77,12 +77,12 @@ pub struct Llm {
     caller: HttpCaller,
     url: String,
     model: String,
-    variable: String,
+    key_place: String,
     max_tokens: Option<u32>,
 }
 
 impl Llm {
-    /// `variable`: where the key comes from, for errors. `max_tokens`: of an answer, if not as many as it takes.
+    /// `key_place`: where the key belongs, for errors. `max_tokens`: of an answer, if not as many as it takes.
     ///
     /// # Errors
     /// The address or the name cannot be used.
@@ -90,7 +90,7 @@ impl Llm {
         url: &str,
         model: &str,
         key: Option<String>,
-        variable: &str,
+        key_place: &str,
         max_tokens: Option<u32>,
     ) -> Result<Self, ProposeError> {
         // The client that asks model APIs is made for a task: this one has nothing but the LLM. One request at a time,
@@ -110,7 +110,7 @@ impl Llm {
             caller: HttpCaller::new(&task, key).map_err(ProposeError::Call)?,
             url: url.to_owned(),
             model: model.to_owned(),
-            variable: variable.to_owned(),
+            key_place: key_place.to_owned(),
             max_tokens,
         })
     }
@@ -143,7 +143,7 @@ impl Llm {
         };
         match cause {
             ModelApiError::Unauthorized => ProposeError::Key {
-                variable: self.variable.clone(),
+                place: self.key_place.clone(),
             },
             ModelApiError::NotFound { model } => ProposeError::Model {
                 model,

@@ -27,6 +27,17 @@ const LONG_MS: f64 = 1_000.0;
 /// Requests that a token bucket lets through at once after a pause.
 const BURST: f64 = 4.0;
 
+/// No request's body is made larger (servers limit bodies), unless a single input is.
+const MOST_BYTES: usize = 8 << 20;
+/// Nor does one hold more inputs, however well the server answers.
+const MOST_INPUTS: usize = 2048;
+
+/// Inputs of `bytes` each that a request holds at most where the server states no limit.
+#[must_use]
+pub fn most_inputs(bytes: usize) -> usize {
+    (MOST_BYTES / bytes.max(1)).clamp(1, MOST_INPUTS)
+}
+
 /// A request under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket(u64);
@@ -51,6 +62,8 @@ pub struct Pace {
     /// As the last request was cut, and how many answers of `batch` inputs there were.
     size: usize,
     full: usize,
+    /// The largest request that was ever answered.
+    proven: usize,
 }
 
 impl Pace {
@@ -79,6 +92,7 @@ impl Pace {
             batch_most,
             size: batch,
             full: 0,
+            proven: 0,
         }
     }
 
@@ -101,13 +115,19 @@ impl Pace {
         if more && self.full >= TOGETHER && self.fastest_ms < LONG_MS {
             self.resize((2 * self.batch).min(self.batch_most));
         }
-        let size = total.div_ceil(TOGETHER).max(self.batch_first);
-        let size = size.min(self.batch);
+        let size = self.size_of(total);
         if size != self.size {
             // Requests of another size take another time.
             (self.size, self.fastest_ms) = (size, f64::INFINITY);
         }
         size
+    }
+
+    /// The same by what is known now, for requests that are only prepared.
+    #[must_use]
+    pub fn size_of(&self, total: usize) -> usize {
+        let size = total.div_ceil(TOGETHER).max(self.batch_first);
+        size.min(self.batch)
     }
 
     /// The server, or what is known of it, allows no more inputs in a request.
@@ -116,11 +136,15 @@ impl Pace {
         self.resize(self.batch.min(self.batch_most));
     }
 
-    /// A request was too large. Whether smaller ones are left to try.
-    pub fn too_large(&mut self) -> bool {
-        let size = self.size.min(self.batch);
-        self.limit_batch(size / 2);
-        size > 1
+    /// A request of `inputs` failed: `surely` because it was too large; or else perhaps, for none so large was ever
+    /// answered, and smaller ones were. Servers say so in many ways. Whether smaller ones are to be tried.
+    pub fn too_large(&mut self, inputs: usize, surely: bool) -> bool {
+        let perhaps = self.proven > 0 && inputs > self.proven;
+        if inputs < 2 || !(surely || perhaps) {
+            return false;
+        }
+        self.limit_batch(if surely { inputs / 2 } else { self.proven });
+        true
     }
 
     fn resize(&mut self, batch: usize) {
@@ -149,6 +173,7 @@ impl Pace {
     /// An answer to `inputs` came after `took_ms`, with `under_way` requests (this one included) before it. Only full
     /// requests teach anything: smaller ones are answered sooner.
     pub fn answered(&mut self, took_ms: f64, under_way: usize, inputs: usize) {
+        self.proven = self.proven.max(inputs);
         if inputs < self.size {
             return;
         }
@@ -336,6 +361,27 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_undoes_what_was_only_tried() {
+        let mut pace = pace(Calls::default());
+        // The first of all failed: it is not its size.
+        assert!(!pace.too_large(32, false));
+        evaluation(&mut pace, 1_000, 10.0);
+        assert!(pace.batch() > 32);
+        let most = pace.proven;
+        assert!(!pace.too_large(most, false));
+        assert!(pace.too_large(most + 1, false));
+        assert_eq!(pace.batch(), most);
+    }
+
+    #[test]
+    fn preparing_changes_nothing() {
+        let mut pace = pace(Calls::default());
+        evaluation(&mut pace, 5_000, 10.0);
+        assert_eq!((pace.cut(1_024), pace.size_of(64)), (171, 32));
+        assert_eq!(pace.size, 171);
+    }
+
+    #[test]
     fn requests_of_a_slow_model_stay_as_they_are() {
         let mut pace = pace(Calls::default());
         evaluation(&mut pace, 5_000, 2_000.0);
@@ -346,13 +392,14 @@ mod tests {
     fn batches_shrink_when_refused() {
         let mut pace = pace(Calls::default());
         evaluation(&mut pace, 5_000, 10.0);
-        // What was too large was a request of 100, not the most that there could have been.
+        // What was too large was a request of 100, not the most that there could have been; of several that were under way
+        // together each is told.
         assert_eq!(pace.cut(600), 100);
-        assert!(pace.too_large());
+        assert!(pace.too_large(100, true) && pace.too_large(100, true));
         assert_eq!(pace.batch(), 50);
         evaluation(&mut pace, 5_000, 10.0);
         assert_eq!(pace.batch(), 50);
-        while pace.too_large() {}
+        while pace.too_large(pace.batch(), true) {}
         assert_eq!(pace.batch(), 1);
         pace.limit_batch(0);
         assert_eq!(pace.batch(), 1);
