@@ -136,14 +136,14 @@ impl Pace {
         self.resize(self.batch.min(self.batch_most));
     }
 
-    /// A request of `inputs` failed: `surely` because it was too large; or else perhaps, for none so large was ever
-    /// answered, and smaller ones were. Servers say so in many ways. Whether smaller ones are to be tried.
+    /// A request of `inputs` failed: `surely` because it was too large; or else perhaps, if it is one that has grown and
+    /// none so large was ever answered. Servers say so in many ways. Whether smaller ones are to be tried.
     pub fn too_large(&mut self, inputs: usize, surely: bool) -> bool {
-        let perhaps = self.proven > 0 && inputs > self.proven;
-        if inputs < 2 || !(surely || perhaps) {
+        let known = self.proven.max(self.batch_first);
+        if inputs < 2 || !(surely || inputs > known) {
             return false;
         }
-        self.limit_batch(if surely { inputs / 2 } else { self.proven });
+        self.limit_batch(if surely { inputs / 2 } else { known });
         true
     }
 
@@ -363,7 +363,8 @@ mod tests {
     #[test]
     fn a_failure_undoes_what_was_only_tried() {
         let mut pace = pace(Calls::default());
-        // The first of all failed: it is not its size.
+        // Nothing has grown yet: it is not the size, whatever was answered before.
+        pace.answered(1.0, 1, 1);
         assert!(!pace.too_large(32, false));
         evaluation(&mut pace, 1_000, 10.0);
         assert!(pace.batch() > 32);
