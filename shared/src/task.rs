@@ -557,6 +557,17 @@ impl Task {
         Ok(self.optimizer(0)?.start(initial))
     }
 
+    /// The θ at which a mapping is learnt: θ₀. Nothing where it is learnt from the images as they are, as a prompt's
+    /// beginning may be a disturbance, and the model without a prompt is judged by the same mapping.
+    #[must_use]
+    pub fn counted_at(&self) -> Option<Vec<f32>> {
+        let as_they_are = self.text.is_none() && !self.generator().is_ok_and(|g| g.reshapes());
+        if as_they_are {
+            return None;
+        }
+        self.initial().ok()
+    }
+
     /// The optimiser of participant number `participant`. Each has directions of its own, but for
     /// [`Rule::Scalars`], under which all share them, and for arms, which all try together.
     pub fn optimizer(&self, participant: u32) -> Result<Box<dyn Optimizer>, Faults> {

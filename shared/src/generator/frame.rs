@@ -151,6 +151,10 @@ impl Generator for Frame {
         0
     }
 
+    fn reshapes(&self) -> bool {
+        !self.pad
+    }
+
     fn prepare(&self, image: &[u8]) -> Prepared {
         if self.pad {
             return Prepared {

@@ -108,6 +108,12 @@ pub trait Generator: Send + Sync {
         vec![0.0; self.dim()]
     }
 
+    /// Whether the prompted image has another form than the image, whatever θ is, as in a frame that shrinks it. The
+    /// model's answers to the images as they are then say little of those to prompted ones.
+    fn reshapes(&self) -> bool {
+        false
+    }
+
     /// Everything about an image (3·H·W planar bytes) that θ does not touch.
     fn prepare(&self, image: &[u8]) -> Prepared;
 

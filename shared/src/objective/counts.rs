@@ -1,5 +1,6 @@
-//! What a mapping is learnt from: sums over the answers to labelled examples as they are asked at θ₀. They add up over
-//! participants, so a whole federation learns one mapping in a *counting round* and nobody sees another's counts.
+//! What a mapping is learnt from: sums over the answers to labelled examples without a prompt, or at θ₀
+//! ([`crate::task::Task::counted_at`]). They add up over participants, so a whole federation learns one mapping in a
+//! *counting round* and nobody sees another's counts.
 //!
 //! Only what the mapping's ranking needs is counted. Every number is a mean over examples and lies in [−1, 1]:
 //! probabilities as they are, logits within ±[`LOGIT_MOST`] and divided by it. So a weighted mean of participants'

@@ -813,20 +813,20 @@ impl Client {
         let work = self.work.as_ref()?;
         let all = |n: usize| (0..n as u32).collect::<Vec<_>>();
         Some(match &self.stage {
-            Stage::Fitting if counts::BUILT => Evaluation {
-                purpose: Purpose::Mapping,
-                // The task was read; its generator can be built.
-                theta: env.task.initial().unwrap_or_default(),
-                candidates: vec![Candidate::BASE],
-                points: Points::default(),
-                part: Part::Training,
-                examples: {
-                    let most = env.task.mapping.learnt.map_or(0, |l| l.examples);
-                    // Files are often sorted by label: the first ones would not do.
-                    let words = [purpose::COUNTS, self.participant];
-                    sample(env.task, &words, env.training, most)
-                },
-            },
+            Stage::Fitting if counts::BUILT => {
+                let at = env.task.counted_at();
+                let most = env.task.mapping.learnt.map_or(0, |l| l.examples);
+                // Files are often sorted by label: the first ones would not do.
+                let words = [purpose::COUNTS, self.participant];
+                Evaluation {
+                    purpose: Purpose::Mapping,
+                    candidates: at.iter().map(|_| Candidate::BASE).collect(),
+                    theta: at.unwrap_or_default(),
+                    points: Points::default(),
+                    part: Part::Training,
+                    examples: sample(env.task, &words, env.training, most),
+                }
+            }
             Stage::Baseline => Evaluation {
                 purpose: Purpose::Measure,
                 theta: Vec::new(),

@@ -105,6 +105,10 @@ impl Generator for Reparametrised {
         self.map.initial()
     }
 
+    fn reshapes(&self) -> bool {
+        self.inner.reshapes()
+    }
+
     fn prepare(&self, image: &[u8]) -> Prepared {
         self.inner.prepare(image)
     }

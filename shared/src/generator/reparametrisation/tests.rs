@@ -186,3 +186,17 @@ fn every_fault_is_told() {
         }
     }
 }
+
+#[test]
+fn only_a_frame_that_shrinks_images_has_its_mapping_learnt_from_prompted_ones() {
+    let reshapes = |spec: Value| build(&spec, SHAPE).unwrap().reshapes();
+    for kind in ["statistic", "coordinator"] {
+        assert!(!reshapes(json!({ "kind": kind })), "{kind}");
+    }
+    assert!(!reshapes(json!({ "kind": "frame", "form": "pad" })));
+    assert!(reshapes(json!({ "kind": "frame" })));
+    let fewer = json!({ "kind": "sparse" });
+    assert!(reshapes(
+        json!({ "kind": "frame", "reparametrisation": fewer })
+    ));
+}
