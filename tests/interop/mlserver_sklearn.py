@@ -17,7 +17,7 @@ import sklearn.datasets
 from sklearn.linear_model import LogisticRegression
 
 from lib.checks import check, report
-from lib.third_party import Client, Server, arguments, ask, free_port
+from lib.third_party import Client, Server, arguments, ask, free_port, learning
 
 VECTORS = pathlib.Path(__file__).parents[2] / "shared/vectors/open_inference_servers.json"
 # The model is trained on the first, a prompt on those up to here, and the others are the test.
@@ -54,19 +54,7 @@ flat = true
 json = true
 [data]
 labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
-[generator]
-kind = "statistic"
-grid = 4
-[optimizer]
-kind = "zo-sgd"
-directions = 7
-differences = "forward"
-learning_rate = 0.05
-[federation]
-rounds = {rounds}
-local_steps = {steps}
-batch = 8
-"""
+{learning(rounds, steps)}"""
 
 
 def tensor(images, **more):

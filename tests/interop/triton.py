@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import urllib.error
 import urllib.request
 
 import numpy as np
@@ -25,13 +24,15 @@ import sklearn.datasets
 from PIL import Image
 
 from lib.checks import check, report
-from lib.third_party import Client, Server, arguments, ask, free_port
+from lib.third_party import Client, Server, arguments, ask, free_port, learning, opened, preflight
 from lib.triton_digits import IMAGE, MOST
 
 ROOT = pathlib.Path(__file__).parents[2]
 VECTORS = ROOT / "shared/vectors/open_inference_servers.json"
 DIGITS = ROOT / "server/model-api/models/printed-digits/printed-digits.onnx"
 PAGE = "https://fed.example.org"
+# Headers of a page that sends tensors.
+SENT = "content-type,inference-header-content-length"
 # Paler, and lit unevenly.
 SHIFT = "contrast=0.5,field=0.7,seed=3"
 # A prompt is learnt from the first, and the last are the test.
@@ -72,19 +73,7 @@ labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
 inner = [24, 24]
 background = 0
 invert = true
-[generator]
-kind = "statistic"
-grid = 4
-[optimizer]
-kind = "zo-sgd"
-directions = 7
-differences = "forward"
-learning_rate = 0.05
-[federation]
-rounds = {rounds}
-local_steps = {steps}
-batch = 8
-"""
+{learning(rounds, steps)}"""
 
     def refusal(self, task):
         """What our client says where it ends in an error."""
@@ -108,28 +97,12 @@ def infer(base, model, images, tensor="image", output="logits", headers=(), path
     said = {"content-type": "application/octet-stream", "inference-header-content-length": str(len(header))}
     said |= dict(headers)
     request = urllib.request.Request(base + (path or f"/v2/models/{model}/infer"), header + raw, said)
-    try:
-        answer = urllib.request.urlopen(request, timeout=60)
-    except urllib.error.HTTPError as error:
-        return error.status, error.headers, json.loads(error.read())
+    answer = opened(request)
+    if answer.status != 200:
+        return answer.status, answer.headers, json.loads(answer.read())
     body, length = answer.read(), int(answer.headers["inference-header-content-length"])
     (described,) = json.loads(body[:length])["outputs"]
     return answer.status, answer.headers, np.frombuffer(body[length:], "<f4").reshape(described["shape"])
-
-
-def preflight(url):
-    """What a browser asks before a page may send tensors."""
-    asked = {
-        "Origin": PAGE,
-        "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "content-type,inference-header-content-length",
-    }
-    request = urllib.request.Request(url, headers=asked, method="OPTIONS")
-    try:
-        answer = urllib.request.urlopen(request, timeout=10)
-    except urllib.error.HTTPError as error:
-        answer = error
-    return answer.status, answer.headers
 
 
 @check
@@ -215,7 +188,7 @@ def what_is_wrong_is_said(api):
 @check
 def pages_need_the_relay(api):
     url, one = api.server.url, np.zeros((1, *IMAGE), np.uint8)
-    status, headers = preflight(url + "/v2/models/bytes/infer")
+    status, headers = preflight(url + "/v2/models/bytes/infer", PAGE, SENT)
     assert status == 405 and "access-control-allow-origin" not in headers, (status, headers)
     status, headers, expected = infer(url, "bytes", one, headers={"Origin": PAGE})
     assert status == 200 and "access-control-allow-origin" not in headers, headers
@@ -226,7 +199,7 @@ def pages_need_the_relay(api):
         try:
             said = [relay.stdout.readline() for _ in range(2)]
             base = said[1].rsplit(": ", 1)[1].strip()
-            status, headers = preflight(base + "/v2/models/bytes/infer")
+            status, headers = preflight(base + "/v2/models/bytes/infer", PAGE, SENT)
             assert status == 204 and headers["access-control-allow-origin"] == PAGE, (status, headers)
             status, headers, found = infer(base, "bytes", one, headers={"Origin": PAGE})
             assert status == 200 and headers["access-control-allow-origin"] == PAGE, (status, headers)

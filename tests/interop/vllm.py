@@ -14,7 +14,6 @@ import os
 import pathlib
 import random
 import sys
-import urllib.error
 import urllib.request
 
 import torch
@@ -22,11 +21,13 @@ import transformers
 
 from lib import tiny_llama
 from lib.checks import check, report
-from lib.third_party import Client, Server, arguments, ask, free_port
+from lib.third_party import Client, Server, arguments, ask, free_port, opened, preflight
 
 KEY = "a-key-of-the-tests"
 AUTHORIZED = [("authorization", f"Bearer {KEY}")]
 PAGE = "https://fed.example.org"
+# Headers of a page that sends a prompt with a key.
+SENT = "authorization,content-type"
 # Words of its vocabulary: each is one token, with and without a blank before it.
 LABELS = ["great", "terrible"]
 # Nearly the whole vocabulary (vLLM 0.32 ends where more is asked for than there is), and what it lists by itself.
@@ -123,24 +124,6 @@ def scores(listed, words=LABELS):
         chances = [math.exp(log) for token, log in listed if token.strip() and word.startswith(token.strip().lower())]
         found.append(math.log(sum(chances)) if chances else min(FLOOR, listed[-1][1]))
     return found
-
-
-def preflight(url):
-    """What a browser asks before a page may send a prompt with a key."""
-    asked = {
-        "Origin": PAGE,
-        "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization,content-type",
-    }
-    return answered(urllib.request.Request(url, headers=asked, method="OPTIONS"))
-
-
-def answered(request):
-    try:
-        answer = urllib.request.urlopen(request, timeout=10)
-    except urllib.error.HTTPError as error:
-        answer = error
-    return answer.status, answer.headers
 
 
 @check
@@ -241,9 +224,9 @@ def more_than_it_computes_at_once_waits(api):
 
 @check
 def pages_are_let_in_where_it_is_told_so(api):
-    status, headers = preflight(api.plain.url + "/v1/completions")
+    status, headers = preflight(api.plain.url + "/v1/completions", PAGE, SENT)
     assert status == 400 and "access-control-allow-origin" not in headers, (status, headers)
-    status, headers = preflight(api.server.url + "/v1/completions")
+    status, headers = preflight(api.server.url + "/v1/completions", PAGE, SENT)
     assert status == 200 and headers["access-control-allow-origin"] == PAGE, (status, headers)
     assert headers["access-control-allow-headers"] == "authorization,content-type", headers
     url = api.server.url + "/v1/models"
@@ -255,7 +238,8 @@ def pages_are_let_in_where_it_is_told_so(api):
 
 
 def seen(url, key):
-    return answered(urllib.request.Request(url, headers={"Origin": PAGE, "Authorization": f"Bearer {key}"}))
+    answer = opened(urllib.request.Request(url, headers={"Origin": PAGE, "Authorization": f"Bearer {key}"}), timeout=10)
+    return answer.status, answer.headers
 
 
 # Names and times, and a hash of how the server was started.

@@ -360,7 +360,7 @@ fn what_goes_wrong_is_said() {
     home.propose(&llm, "2", &["--llm-model", "other"])
         .expect(2, &["--llm-model"]);
     let task = home.text("task.toml");
-    let ask = |url: &str, name: &str, more: &[&str]| {
+    let ask_with = |url: &str, name: &str, more: &[&str], environment: &[(&str, &str)]| {
         let all = [
             "candidates",
             "--propose",
@@ -372,24 +372,12 @@ fn what_goes_wrong_is_said() {
             "--llm-model",
             name,
         ];
-        run(&[&all[..], more].concat())
+        run_with(&[&all[..], more].concat(), environment)
     };
+    let ask = |url: &str, name: &str, more: &[&str]| ask_with(url, name, more, &[]);
     // This machine is asked without a key, and says no.
     ask(&llm, NAME, &[]).expect(1, &["refuses the key", "FED_BBPT_LLM_KEY"]);
-    let wrong = run_with(
-        &[
-            "candidates",
-            "--propose",
-            "2",
-            "--task",
-            &task,
-            "--llm-url",
-            &llm,
-            "--llm-model",
-            "other",
-        ],
-        &[("FED_BBPT_LLM_KEY", KEY)],
-    );
+    let wrong = ask_with(&llm, "other", &[], &[("FED_BBPT_LLM_KEY", KEY)]);
     wrong.expect(1, &["no model `other`", &format!("`{NAME}`")]);
     assert_eq!(heard.bodies().len(), 1);
     ask("https://llm.example.org/v1", NAME, &[]).expect(2, &["FED_BBPT_LLM_KEY is not set"]);

@@ -43,10 +43,18 @@ impl Heard {
 pub fn start() -> (String, Heard) {
     let heard = Heard::default();
     let hears = heard.clone();
-    (http::listen(move |stream| serve(stream, &hears)), heard)
+    let url = http::listen(move |stream| serve(stream, "toy", &hears, |asked| (200, chat(asked))));
+    (url, heard)
 }
 
-fn serve(mut stream: TcpStream, heard: &Heard) -> std::io::Result<()> {
+/// Answers one request of OpenAI's form, whoever has the key: the list of models, which is `name` alone, and chat
+/// completions as `chat` does.
+pub(crate) fn serve(
+    mut stream: TcpStream,
+    name: &str,
+    heard: &Heard,
+    chat: impl FnOnce(&Value) -> (u16, Value),
+) -> std::io::Result<()> {
     let Asked {
         head,
         headers,
@@ -58,24 +66,23 @@ fn serve(mut stream: TcpStream, heard: &Heard) -> std::io::Result<()> {
         let error = json!({ "message": "Incorrect API key provided", "code": "invalid_api_key" });
         (401, json!({ "error": error }))
     } else if head.starts_with("GET /v1/models ") {
-        (200, json!({ "object": "list", "data": [{ "id": "toy" }] }))
+        (200, json!({ "object": "list", "data": [{ "id": name }] }))
     } else if head.starts_with("POST /v1/chat/completions ") {
         match serde_json::from_slice(&body) {
             Ok(asked) => {
                 heard.push(body);
-                (200, chat(&asked))
+                chat(&asked)
             }
             Err(_) => (400, json!({ "error": { "message": "not JSON" } })),
         }
     } else {
         (404, json!({ "detail": "Not Found" }))
     };
-    let body = answer.to_string();
     http::write(
         &mut stream,
         status,
-        "content-type: application/json\r\n",
-        body.as_bytes(),
+        "content-type: application/json\r\nretry-after: 0\r\n",
+        answer.to_string().as_bytes(),
     )
 }
 

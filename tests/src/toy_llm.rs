@@ -1,10 +1,9 @@
 //! An LLM's server in OpenAI's form that gives recorded answers, one after the other, to whoever has its key.
 
-use crate::http::{self, Asked};
-use crate::toy_language_model::{Heard, KEY};
+use crate::http;
+use crate::toy_language_model::{Heard, serve};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::net::TcpStream;
 use std::sync::{Mutex, PoisonError};
 
 /// The name of its model.
@@ -36,54 +35,24 @@ pub fn start(answers: impl IntoIterator<Item = (u16, Value)>) -> (String, Heard)
     let answers = Mutex::new(VecDeque::from_iter(answers));
     let heard = Heard::default();
     let hears = heard.clone();
-    let url = http::listen(move |stream| serve(stream, &answers, &hears));
+    let url =
+        http::listen(move |stream| serve(stream, NAME, &hears, |asked| next(asked, &answers)));
     (format!("{url}/v1"), heard)
 }
 
-fn serve(
-    mut stream: TcpStream,
-    answers: &Mutex<VecDeque<(u16, Value)>>,
-    heard: &Heard,
-) -> std::io::Result<()> {
-    let Asked {
-        head,
-        headers,
-        body,
-        ..
-    } = http::read(&stream)?;
-    let (status, answer) = if !headers.contains(&format!("authorization: bearer {KEY}")) {
-        (
-            401,
-            json!({ "error": { "message": "Incorrect API key provided", "code": "invalid_api_key" } }),
-        )
-    } else if head.starts_with("GET /v1/models ") {
-        (200, json!({ "object": "list", "data": [{ "id": NAME }] }))
-    } else if head.starts_with("POST /v1/chat/completions ") {
-        let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-        heard.push(body);
-        match &asked["model"] {
-            Value::String(name) if name == NAME => {
-                let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                let next = if answers.len() > 1 {
-                    answers.pop_front()
-                } else {
-                    answers.front().cloned()
-                };
-                next.unwrap_or((500, Value::Null))
-            }
-            other => (
-                404,
-                json!({ "error": { "message": format!("no {other}"), "code": "model_not_found" } }),
-            ),
-        }
+fn next(asked: &Value, answers: &Mutex<VecDeque<(u16, Value)>>) -> (u16, Value) {
+    if asked["model"] != NAME {
+        let message = format!("no {}", asked["model"]);
+        return (
+            404,
+            json!({ "error": { "message": message, "code": "model_not_found" } }),
+        );
+    }
+    let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+    let next = if answers.len() > 1 {
+        answers.pop_front()
     } else {
-        (404, json!({ "detail": "Not Found" }))
+        answers.front().cloned()
     };
-    let body = answer.to_string();
-    http::write(
-        &mut stream,
-        status,
-        "content-type: application/json\r\nretry-after: 0\r\n",
-        body.as_bytes(),
-    )
+    next.unwrap_or((500, Value::Null))
 }

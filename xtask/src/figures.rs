@@ -58,6 +58,7 @@ const FIGURES: &[Figure] = &[
     secure_sum_cost::FIGURE,
     dropouts::FIGURE,
     step::FIGURE,
+    step::GENERATORS,
     text::FIGURE,
     text::KEPT,
     soft::FIGURE,

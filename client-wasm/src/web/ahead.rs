@@ -5,8 +5,8 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::ops::Range;
 
+use shared::round::asking::Pieces;
 use shared::round::client::Evaluation;
 use shared::round::workbench::Workbench;
 
@@ -25,7 +25,7 @@ pub struct Ahead {
     /// All images, by the GPU.
     pub step: Option<Vec<u8>>,
     /// Those of the first requests, by the CPU.
-    pub requests: Vec<(Range<usize>, Vec<u8>)>,
+    pub requests: Pieces<Vec<u8>>,
     /// What they took.
     pub milliseconds: f64,
 }
@@ -36,7 +36,7 @@ impl Ahead {
         Self {
             of,
             step: None,
-            requests: Vec::new(),
+            requests: Pieces::default(),
             milliseconds: 0.0,
         }
     }
@@ -87,7 +87,7 @@ impl Owner {
             bench.render(&of, request.clone(), &mut images);
             left = left.saturating_sub(images.len());
             let mut ahead = ahead.borrow_mut();
-            ahead.requests.push((request, images));
+            ahead.requests.0.push((request, images));
             ahead.milliseconds += now() - before;
             if left == 0 {
                 break;

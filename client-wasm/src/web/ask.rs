@@ -38,6 +38,9 @@ const BUSY_TRIES: u32 = 12;
 /// A server may ask for a pause; not for a longer one than this.
 const LONGEST_PAUSE_MS: f64 = 600_000.0;
 
+/// The trouble's code where the budget does not cover another request.
+pub const OUT_OF_MONEY: &str = "model_budget";
+
 /// How the API is spoken to about the task's kind of inputs.
 enum Speech {
     Images(Box<dyn Dialect>),
@@ -515,7 +518,7 @@ impl ModelApi {
         let (spent, budget) = (Short(tally.cost(price)), Short(price.budget));
         Err(Trouble::new(
             Place::Model,
-            "model_budget",
+            OUT_OF_MONEY,
             format!("The budget of {budget} {currency} for the model is spent"),
             format!(
                 "Asking the model has cost {spent} {currency} so far, and the next question would go over the limit of this federation. Nothing more is asked. What you contributed stays; the organiser can start another federation with a higher limit."

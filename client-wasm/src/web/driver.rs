@@ -7,6 +7,7 @@ use shared::round::client::{Action, Event};
 use shared::round::refusal::Refusal;
 
 use super::aggregator::{Failure, Request};
+use super::ask::OUT_OF_MONEY;
 use super::owner::Owner;
 use super::report::{Place, Trouble};
 use super::timer::{back_off, first, sleep};
@@ -52,13 +53,10 @@ pub async fn run(owner: Rc<Owner>) {
         }
     }
     owner.running.set(false);
-    let token = owner.token();
     if let Action::Stop(reason) = action
         && reason.leaves()
-        && !token.is_empty()
     {
-        // Without an answer the lease runs out by itself.
-        let _ = owner.aggregator.leave(&token).await;
+        owner.give_up_lease(&owner.token()).await;
     }
 }
 
@@ -76,7 +74,7 @@ impl Owner {
                     Ok(Ok(event)) => event,
                     Ok(Err(trouble)) => {
                         self.trouble(&trouble);
-                        if trouble.code == "model_budget" {
+                        if trouble.code == OUT_OF_MONEY {
                             Event::MoneySpent
                         } else {
                             Event::Pause

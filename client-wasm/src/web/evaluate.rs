@@ -15,7 +15,7 @@ use futures::future::{Either, select};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use shared::generator::Prepared;
 use shared::model_api::Scores;
-use shared::round::asking::Asking;
+use shared::round::asking::{Asking, Pieces};
 use shared::round::client::{Evaluation, Event, Purpose};
 use shared::round::workbench::Workbench;
 
@@ -113,7 +113,7 @@ impl Owner {
         let started = now();
         let (step, mut ready, before_ms) = match ready {
             Some(ahead) => (ahead.step, ahead.requests, ahead.milliseconds),
-            None => (None, Vec::new(), 0.0),
+            None => (None, Pieces::default(), 0.0),
         };
         let on_gpu = match step {
             Some(step) => {
@@ -131,25 +131,16 @@ impl Owner {
         let mut buffer = Vec::new();
         // Rendered when a place is free, and sent at once.
         self.gather(asking, |asking| {
-            // What is prepared comes in pieces of its own sizes, unless such requests were too large.
-            let most = match ready.first() {
-                Some((images, _)) if images.len() <= self.model.images_per_request() => {
-                    images.len()
-                }
-                _ => {
-                    ready.clear();
-                    self.model.cut(asking.total())
-                }
-            };
-            let images = asking.cut(most)?;
+            let (allowed, size) = (self.model.images_per_request(), |all| self.model.cut(all));
+            let (images, prepared) = ready.cut(asking, allowed, size)?;
             let before = now();
             let (range, count) = (images.clone(), images.len());
             let request = if let Some(step) = &on_gpu {
                 let images = &step[images.start * bytes..images.end * bytes];
                 self.model.ask(images, count)
-            } else if ready.first().is_some_and(|piece| piece.0 == images) {
+            } else if let Some(prepared) = prepared {
                 self.prepared.set(self.prepared.get() + count as u32);
-                self.model.ask(&ready.remove(0).1, count)
+                self.model.ask(&prepared, count)
             } else {
                 bench.render(evaluation, images, &mut buffer);
                 self.model.ask(&buffer, count)

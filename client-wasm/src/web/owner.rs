@@ -131,6 +131,13 @@ impl Owner {
             .map_or_else(String::new, |membership| membership.token.clone())
     }
 
+    /// Nothing more comes from whoever has this token, so nobody need wait. Without an answer the lease runs out by itself.
+    pub async fn give_up_lease(&self, token: &str) {
+        if !token.is_empty() {
+            let _ = self.aggregator.leave(token).await;
+        }
+    }
+
     /// Takes new examples; what was answered for others is worth nothing now.
     pub fn take_examples(&self, examples: Rc<Examples>) {
         *self.examples.borrow_mut() = Some(examples);

@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::aggregator::{Aggregator, Detail, Failure};
-use super::ask::ModelApi;
+use super::ask::{ModelApi, OUT_OF_MONEY};
 use super::driver;
 use super::evaluate::no_data;
 use super::examples::Examples;
@@ -113,10 +113,9 @@ impl Session {
                 }
                 Err(trouble) => {
                     owner.trouble(&trouble);
-                    let token = owner.token();
-                    if trouble.code == "model_budget" && !token.is_empty() {
-                        // Came back without money: the others need not wait. Without an answer the lease runs out by itself.
-                        let _ = owner.aggregator.leave(&token).await;
+                    if trouble.code == OUT_OF_MONEY {
+                        // Came back without money: the others need not wait.
+                        owner.give_up_lease(&owner.token()).await;
                     }
                 }
             }
@@ -182,10 +181,7 @@ impl Session {
                 text,
             ));
         }
-        if !token.is_empty() {
-            // Without an answer the lease runs out by itself.
-            let _ = owner.aggregator.leave(&token).await;
-        }
+        owner.give_up_lease(&token).await;
     }
 
     /// The tab is visible again: timers slept, so look at once.

@@ -3,10 +3,9 @@
 //! They are used if the next evaluation is the one that was expected, and dropped otherwise. Nothing is sent
 //! before the machine asks: no query is spent on a guess.
 
+use shared::round::asking::Pieces;
 use shared::round::client::Evaluation;
 use shared::round::workbench::{Queries, Workbench};
-use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
@@ -17,16 +16,16 @@ const MOST_BYTES: usize = 64 << 20;
 /// The first requests of an evaluation that nobody has asked for yet.
 pub struct Ahead {
     of: Evaluation,
-    ready: VecDeque<(Range<usize>, Queries)>,
+    ready: Pieces<Queries>,
 }
 
 impl Ahead {
     /// What is there for this evaluation: all, or nothing if another one was expected.
-    pub fn of(self, evaluation: &Evaluation) -> VecDeque<(Range<usize>, Queries)> {
+    pub fn of(self, evaluation: &Evaluation) -> Pieces<Queries> {
         if self.of == *evaluation {
             self.ready
         } else {
-            VecDeque::new()
+            Pieces::default()
         }
     }
 }
@@ -45,14 +44,14 @@ impl Preparation {
         let (bench, stop) = (Arc::clone(bench), Arc::clone(&enough));
         let thread = tokio::task::spawn_blocking(move || {
             let requests = Workbench::requests(&of, most).into_iter();
-            let mut ready = VecDeque::new();
+            let mut ready = Pieces::default();
             let mut left = MOST_BYTES;
             for request in requests.take(window) {
                 let queries = bench.queries(&of, request.clone());
                 if let Queries::Images { bytes, .. } = &queries {
                     left = left.saturating_sub(bytes.len());
                 }
-                ready.push_back((request, queries));
+                ready.0.push((request, queries));
                 if left == 0 || stop.load(Ordering::Relaxed) {
                     break;
                 }
@@ -110,7 +109,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let ready = preparation.end().await.unwrap();
-        let ready = ready.of(&evaluation);
+        let ready = ready.of(&evaluation).0;
         assert_eq!(ready.len(), 4);
         let requests = Workbench::requests(&evaluation, 3);
         for ((range, ready), request) in ready.iter().zip(requests) {
@@ -127,6 +126,6 @@ mod tests {
             .await;
         let mut other = evaluation;
         other.theta[0] = 0.5;
-        assert!(ahead.unwrap().of(&other).is_empty());
+        assert!(ahead.unwrap().of(&other).0.is_empty());
     }
 }

@@ -4,14 +4,13 @@ use super::aggregator::{Aggregator, ApiError};
 use super::ahead::{Ahead, Preparation};
 use super::caller::{CallError, HttpCaller};
 use super::state::{Saved, StateError};
-use shared::round::asking::Asking;
+use shared::model_api::Scores;
+use shared::round::asking::{Asking, Pieces};
 use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
 use shared::round::messages::RoundView;
 use shared::round::phase::Phase;
 use shared::round::workbench::{AnswerCount, Queries, Workbench};
-use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -269,21 +268,16 @@ impl Driver {
     }
 
     async fn evaluate(&mut self, evaluation: &Evaluation) -> Result<Event, DriveError> {
-        let mut ready = self
-            .ahead
-            .take()
-            .map_or_else(VecDeque::new, |ahead| ahead.of(evaluation));
+        let ready = self.ahead.take().map(|ahead| ahead.of(evaluation));
         let upcoming = self.saved.client.upcoming(&self.bench.environment());
-        let mut upcoming = upcoming.filter(|_| self.prepares);
-        let mut asking = Asking::new(evaluation.queries() as usize);
+        let upcoming = upcoming.filter(|_| self.prepares);
         let done = tokio::select! {
-            done = self.ask(evaluation, &mut asking, &mut ready, &mut upcoming) => done,
+            done = self.ask(evaluation, ready.unwrap_or_default(), upcoming) => done,
             never = self.heartbeats() => match never {},
         };
-        let (ahead, prepared) = done?;
+        let (answers, ahead, prepared) = done?;
         self.ahead = ahead;
         self.prepared += prepared;
-        let answers = asking.into_answers();
         Ok(self.bench.event(&self.saved.client, evaluation, &answers)?)
     }
 
@@ -298,41 +292,30 @@ impl Driver {
         }
     }
 
-    /// Asks what is missing. What was prepared while the last answers were awaited, and how many of the inputs asked
-    /// were `ready`.
+    /// The answers, in order, what was prepared while the last of them were awaited, and how many of the inputs asked were
+    /// `ready`.
     async fn ask(
         &self,
         evaluation: &Evaluation,
-        asking: &mut Asking,
-        ready: &mut VecDeque<(Range<usize>, Queries)>,
-        upcoming: &mut Option<Evaluation>,
-    ) -> Result<(Option<Ahead>, u64), CallError> {
+        mut ready: Pieces<Queries>,
+        upcoming: Option<Evaluation>,
+    ) -> Result<(Vec<Scores>, Option<Ahead>, u64), CallError> {
+        let mut asking = Asking::new(evaluation.queries() as usize);
         let (mut preparation, mut prepared) = (None, 0);
         let asked = self.model.ask_missing(
             self.model.purse(),
-            asking,
+            &mut asking,
             // Rendered one by one as places come free, while the others' answers are awaited.
             |asking| {
-                // What is prepared comes in pieces of its own sizes, unless such requests were too large.
-                let most = match ready.front() {
-                    Some((piece, _)) if piece.len() <= self.model.batch() => piece.len(),
-                    _ => {
-                        ready.clear();
-                        self.model.cut(asking.total())
-                    }
-                };
-                let request = asking.cut(most)?;
-                let queries = match ready.pop_front() {
-                    Some((piece, queries)) if piece == request => {
-                        prepared += queries.count() as u64;
-                        queries
-                    }
-                    _ => self.bench.queries(evaluation, request.clone()),
-                };
+                let (allowed, size) = (self.model.batch(), |all| self.model.cut(all));
+                let (request, piece) = ready.cut(asking, allowed, size)?;
+                prepared += piece.as_ref().map_or(0, Queries::count) as u64;
+                let queries =
+                    piece.unwrap_or_else(|| self.bench.queries(evaluation, request.clone()));
                 Some((request, queries))
             },
             || {
-                preparation = upcoming.take().map(|next| {
+                preparation = upcoming.map(|next| {
                     let most = self.model.size_of(next.queries() as usize);
                     Preparation::begin(&self.bench, next, most, self.model.window())
                 });
@@ -343,7 +326,7 @@ impl Driver {
             Some(preparation) => preparation.end().await,
             None => None,
         };
-        Ok((ahead, prepared))
+        Ok((asking.into_answers(), ahead, prepared))
     }
 }
 

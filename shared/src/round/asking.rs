@@ -79,6 +79,41 @@ impl Asking {
     }
 }
 
+/// What was prepared of the first requests before they are asked, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pieces<T>(pub Vec<(Range<usize>, T)>);
+
+impl<T> Default for Pieces<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Pieces<T> {
+    /// The next request, and what is prepared of it. It has the size of the piece that is next; but where that is more than
+    /// the pace allows by now, or nothing is prepared, `size` says it of all inputs, and no piece is used any more.
+    pub fn cut(
+        &mut self,
+        asking: &mut Asking,
+        allowed: usize,
+        size: impl FnOnce(usize) -> usize,
+    ) -> Option<(Range<usize>, Option<T>)> {
+        let most = match self.0.first() {
+            Some((piece, _)) if piece.len() <= allowed => piece.len(),
+            _ => {
+                self.0.clear();
+                size(asking.total())
+            }
+        };
+        let request = asking.cut(most)?;
+        let prepared = match self.0.first() {
+            Some((piece, _)) if *piece == request => Some(self.0.remove(0).1),
+            _ => None,
+        };
+        Some((request, prepared))
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // A test may panic: that is how it fails.
 mod tests {
@@ -129,6 +164,26 @@ mod tests {
                 assert_eq!(rows, (0..total).map(|i| i as f32).collect::<Vec<_>>());
             }
         }
+    }
+
+    #[test]
+    fn what_is_prepared_is_asked_in_its_own_sizes_while_they_are_allowed() {
+        let mut pieces = Pieces(vec![(0..3, 'a'), (3..6, 'b'), (6..9, 'c')]);
+        let mut asking = Asking::new(12);
+        assert_eq!(pieces.cut(&mut asking, 3, |_| 9), Some((0..3, Some('a'))));
+        // Smaller ones are asked for by now: the rest is cut anew.
+        assert_eq!(
+            pieces.cut(&mut asking, 2, |total| total / 6),
+            Some((3..5, None))
+        );
+        assert_eq!(pieces.cut(&mut asking, 9, |_| 9), Some((5..12, None)));
+        assert_eq!(pieces.cut(&mut asking, 9, |_| 9), None);
+        // What does not begin where the next request does is not that request's.
+        let mut pieces = Pieces(vec![(0..3, 'a'), (3..6, 'b')]);
+        let mut asking = Asking::new(6);
+        answer(&mut asking, 0..2);
+        asking.again();
+        assert_eq!(pieces.cut(&mut asking, 3, |_| 9), Some((2..5, None)));
     }
 
     #[test]

@@ -62,14 +62,43 @@ class Server:
         self.end()
 
 
+def opened(request, timeout=60):
+    """The answer, also where it is an error."""
+    try:
+        return urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        return error
+
+
+def preflight(url, page, headers):
+    """Status and headers of the answer to what a browser asks before a page may send these `headers`."""
+    asked = {"Origin": page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": headers}
+    answer = opened(urllib.request.Request(url, headers=asked, method="OPTIONS"), timeout=10)
+    return answer.status, answer.headers
+
+
+def learning(rounds, steps):
+    """The end of a task file of images: how a prompt is learnt."""
+    return f"""[generator]
+kind = "statistic"
+grid = 4
+[optimizer]
+kind = "zo-sgd"
+directions = 7
+differences = "forward"
+learning_rate = 0.05
+[federation]
+rounds = {rounds}
+local_steps = {steps}
+batch = 8
+"""
+
+
 def ask(url, body=None, headers=()):
     """Status and body (as JSON where it is) of a GET, or of a POST of `body`."""
     data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"content-type": "application/json", **dict(headers)})
-    try:
-        answer = urllib.request.urlopen(request, timeout=60)
-    except urllib.error.HTTPError as error:
-        answer = error
+    answer = opened(request)
     text = answer.read()
     try:
         return answer.status, json.loads(text)

@@ -23,6 +23,16 @@ pub const FIGURE: Figure = Figure {
     run,
 };
 
+/// Needs a graphics device to say more than what the CPU takes.
+pub const GENERATORS: Figure = Figure {
+    name: "step-generators",
+    summary: "one client step of each generator on the CPU and on a Vulkan device of real hardware",
+    run: |_| {
+        setup::for_building()?;
+        measured(Command::new(native()?).arg("all"))
+    },
+};
+
 /// Times that all programs take a turn; each gives the median of several steps.
 const TURNS: usize = 3;
 
