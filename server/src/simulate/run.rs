@@ -15,19 +15,19 @@ use crate::participant::purse::Purse;
 use crate::task_source;
 use indicatif::{ProgressBar, ProgressStyle};
 use shared::federation::combine::Combine;
+use shared::model_api::Scores;
+use shared::objective;
 use shared::objective::counts::Counts;
-use shared::objective::mapping::Mapping;
-use shared::objective::{self, Objective};
+use shared::objective::mapping::{Mapping, Mappings};
 use shared::optimizer::Candidate;
 use shared::optimizer::points::Points;
-use shared::round::client::{Action, Client, Event, StopReason};
+use shared::round::client::{Action, Client, Evaluation, Event, Part, Purpose, StopReason};
 use shared::round::hub::Hub;
 use shared::round::messages::RoundRecord;
 use shared::round::phase::Phase;
 use shared::round::server::Round;
 use shared::round::wire;
-use shared::round::workbench::{Input, Labelled, Queries, Workbench};
-use shared::task::text::Prompt;
+use shared::round::workbench::{Labelled, Workbench};
 use shared::task::{Rule, Task};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -53,9 +53,9 @@ struct Context<'a> {
     task: &'a Task,
     /// Of whoever trains alone: nothing is summed, bounded or noisy.
     alone: &'a Task,
-    /// What the model as it is is measured with, and participants who have each learnt a mapping alone: that of
-    /// everybody's answers without a prompt.
-    mapping: &'a Mapping,
+    /// What the model as it is is measured with, and participants who have each learnt mappings alone: those of
+    /// everybody's answers.
+    mappings: &'a Mappings,
     /// Who is bad.
     bad: &'a [u32],
     model: &'a Model,
@@ -92,23 +92,23 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     let theta = task.initial()?;
     let mut outcomes = Vec::new();
     let chosen = |s: Setting| args.only.is_empty() || args.only.contains(&s);
-    let mapping = match task.mapping.fixed() {
-        Some(mapping) => mapping,
-        None => fit_mapping(&task, &model, &training)?,
+    let mappings = match task.mapping.fixed() {
+        Some(mappings) => mappings,
+        None => fit_mappings(&task, &model, &training)?,
     };
     let context = Context {
         task: &task,
         alone: &alone,
-        mapping: &mapping,
+        mappings: &mappings,
         bad: &bad,
         model: &model,
         test: &bench,
         args,
     };
     // The model as it is, though some generators' first prompts are not nothing.
-    let (zero_shot, _) = measure(&model, &bench, &mapping, None)?;
+    let (zero_shot, _) = measure(&model, &bench, &mappings, None)?;
     let oracle = if args.oracle {
-        oracle(&context, &mapping)?
+        oracle(&context)?
     } else {
         Vec::new()
     };
@@ -259,59 +259,42 @@ fn overrides(args: &SimulateArgs) -> Vec<String> {
     set
 }
 
-/// The mapping that all training examples give as they are, without a prompt.
-fn fit_mapping(
+/// The mappings that all training examples give.
+fn fit_mappings(
     task: &Task,
     model: &Model,
     training: &[Labelled],
-) -> Result<Mapping, SimulateError> {
+) -> Result<Mappings, SimulateError> {
     let Some(learnt) = task.mapping.learnt else {
-        return Ok(Mapping::Identity);
+        return Ok(Mapping::Identity.into());
     };
     let output = &task.model.output;
-    let mut counts = Counts::new(learnt.counted, task.labels.len(), output.classes);
-    let parts: Vec<&[Labelled]> = training.chunks(256).collect();
-    let answers = parallel(&parts, |part| Ok(model.ask(unprompted(task, part), task)?))?;
-    for (part, answers) in parts.iter().zip(answers) {
-        for (i, example) in part.iter().enumerate() {
-            counts.count(answers.row(i), example.label, output.kind);
+    let bench = Workbench::new(task.clone(), 0, Vec::new(), training.to_vec())?;
+    let count = |theta: Option<&[f32]>| {
+        let mut counts = Counts::new(learnt.counted, task.labels.len(), output.classes);
+        for (labels, scores) in answers(model, &bench, theta)? {
+            for (i, label) in labels.into_iter().enumerate() {
+                counts.count(scores.row(i), label, output.kind);
+            }
         }
+        Ok::<_, SimulateError>(counts.means())
+    };
+    let mut means = count(None)?;
+    if task.counts_twice() {
+        means.extend(count(Some(&task.initial()?))?);
     }
-    Ok(task.fit_mapping(&counts.means()))
+    Ok(task.fit_mappings(&means))
 }
 
-/// Examples as they are.
-fn unprompted(task: &Task, examples: &[Labelled]) -> Queries {
-    let inputs = examples.iter().map(|example| &example.input);
-    if let Some(wording) = &task.text {
-        let texts = inputs.filter_map(|input| match input {
-            Input::Text(text) => Some(text),
-            Input::Image(_) => None,
-        });
-        return Queries::Texts(wording.queries(texts, &Prompt::default()));
-    }
-    let images = inputs.filter_map(|input| match input {
-        Input::Image(image) => Some(&image[..]),
-        Input::Text(_) => None,
-    });
-    Queries::Images {
-        bytes: images.collect::<Vec<_>>().concat(),
-        count: examples.len(),
-    }
-}
-
-/// Accuracy and mean loss on the held-out examples of `bench`, prompted by θ or not prompted at all.
-pub(super) fn measure(
+/// The model's answers to the held-out examples of `bench`, and their labels, prompted by θ or not prompted at all.
+fn answers(
     model: &Model,
     bench: &Workbench,
-    mapping: &Mapping,
     theta: Option<&[f32]>,
-) -> Result<(f64, f64), SimulateError> {
-    use shared::round::client::{Evaluation, Part, Purpose};
-    let objective: Objective = bench.task().objective(mapping.clone());
+) -> Result<Vec<(Vec<usize>, Scores)>, SimulateError> {
     let size = bench.environment().holdout as u32;
     let starts: Vec<u32> = (0..size).step_by(256).collect();
-    let answers = parallel(&starts, |&start| {
+    parallel(&starts, |&start| {
         let evaluation = Evaluation {
             purpose: Purpose::Measure,
             theta: theta.unwrap_or_default().to_vec(),
@@ -323,10 +306,21 @@ pub(super) fn measure(
         let queries = bench.queries(&evaluation, 0..evaluation.examples.len());
         let scores = model.ask(queries, bench.task())?;
         Ok((bench.labels(&evaluation), scores))
-    })?;
+    })
+}
+
+/// Accuracy and mean loss on the held-out examples of `bench`, prompted by θ or not prompted at all.
+pub(super) fn measure(
+    model: &Model,
+    bench: &Workbench,
+    mappings: &Mappings,
+    theta: Option<&[f32]>,
+) -> Result<(f64, f64), SimulateError> {
+    let mapping = mappings.of(theta.is_some()).clone();
+    let objective = bench.task().objective(mapping);
     // Summed in the order of the examples: the sum depends on it in its last bits.
     let mut sum = objective::Outcome::default();
-    for (labels, scores) in answers {
+    for (labels, scores) in answers(model, bench, theta)? {
         for (i, label) in labels.into_iter().enumerate() {
             sum.add(&objective.score(scores.row(i), label));
         }
@@ -336,8 +330,8 @@ pub(super) fn measure(
 }
 
 /// Every instruction on the test data.
-fn oracle(context: &Context<'_>, mapping: &Mapping) -> Result<Vec<OnTest>, SimulateError> {
-    let dim = context.task.dim();
+fn oracle(context: &Context<'_>) -> Result<Vec<OnTest>, SimulateError> {
+    let (dim, mappings) = (context.task.dim(), context.mappings);
     let mut found = Vec::new();
     for arm in 0..dim / 2 {
         // The arm's sum of rewards alone: then it is the best.
@@ -345,7 +339,7 @@ fn oracle(context: &Context<'_>, mapping: &Mapping) -> Result<Vec<OnTest>, Simul
         theta[arm] = 1.0;
         let best = context.task.ranking(&theta).into_iter().next();
         let instruction = best.ok_or(SimulateError::NoInstructions)?.instruction;
-        let (test_accuracy, _) = measure(context.model, context.test, mapping, Some(&theta))?;
+        let (test_accuracy, _) = measure(context.model, context.test, mappings, Some(&theta))?;
         found.push(OnTest {
             instruction,
             test_accuracy,
@@ -474,19 +468,19 @@ fn federate(
             let due = step % context.args.eval_every.max(1) == 0 && setting != Setting::Local;
             if due && step > measured && step < task.federation.rounds {
                 measured = step;
-                let mapping = mapping_of(context, task, &hub, &participants);
-                curve.push(point(context, &mapping, &hub, &participants, step)?);
+                let mappings = mappings_of(context, task, &hub, &participants);
+                curve.push(point(context, &mappings, &hub, &participants, step)?);
             }
         }
     }
     bar.finish_and_clear();
     check(hub.records(), &participants)?;
     let updates = hub.record().step();
-    let mapping = mapping_of(context, task, &hub, &participants);
-    let last = point(context, &mapping, &hub, &participants, updates)?;
+    let mappings = mappings_of(context, task, &hub, &participants);
+    let last = point(context, &mappings, &hub, &participants, updates)?;
     let chosen = match hub.record().choice() {
         Some(choice) => Some(Chosen {
-            test_accuracy: measure(context.model, context.test, &mapping, hub.record().kept())?.0,
+            test_accuracy: measure(context.model, context.test, &mappings, hub.record().kept())?.0,
             choice: (setting != Setting::Local).then_some(choice),
         }),
         None => None,
@@ -531,20 +525,20 @@ fn federate(
     Ok(Run { outcome, hub })
 }
 
-/// The mapping that a federation measures with: that of its record, where it was learnt together; that of the only
-/// participant; that of everybody's answers, where each has one of their own.
-fn mapping_of(
+/// The mappings that a federation measures with: those of its record, where they were learnt together; those of the only
+/// participant; those of everybody's answers, where each has their own.
+fn mappings_of(
     context: &Context<'_>,
     task: &Task,
     hub: &Hub,
     participants: &[Participant],
-) -> Mapping {
+) -> Mappings {
     let own = || match participants {
-        [alone] => alone.client.mapping(task),
+        [alone] => alone.client.mappings(task),
         _ => None,
     };
-    let learnt = hub.record().mapping(task).or_else(own);
-    learnt.unwrap_or_else(|| context.mapping.clone())
+    let learnt = hub.record().mappings(task).or_else(own);
+    learnt.unwrap_or_else(|| context.mappings.clone())
 }
 
 /// Nobody has anything to do but to ask again, and nothing has happened since `before`.
@@ -556,13 +550,13 @@ fn waits(participants: &[Participant], hub: &Hub, before: Option<&Round>) -> boo
 
 fn point(
     context: &Context<'_>,
-    mapping: &Mapping,
+    mappings: &Mappings,
     hub: &Hub,
     participants: &[Participant],
     step: u32,
 ) -> Result<Point, SimulateError> {
     let (test_accuracy, test_loss) =
-        measure(context.model, context.test, mapping, Some(hub.theta()))?;
+        measure(context.model, context.test, mappings, Some(hub.theta()))?;
     let queries_per_participant = participants
         .iter()
         .map(|p| p.client.spent())

@@ -12,7 +12,7 @@ use super::messages::{
 use super::phase::{Phase, RoundKind};
 use super::refusal::Refusal;
 use crate::federation::choice::Choice;
-use crate::objective::mapping::Mapping;
+use crate::objective::mapping::Mappings;
 use crate::objective::{Outcome, counts};
 use crate::optimizer::points::Points;
 use crate::optimizer::{Candidate, Optimizer, SEARCHES, State};
@@ -65,7 +65,7 @@ pub enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
-    /// Counting what a mapping is learnt from, prompted by θ₀: some generators' first prompt is not nothing.
+    /// Counting what a mapping is learnt from ([`Task::counts_twice`]).
     Mapping,
     /// Accuracy and loss at θ_t; without candidates, those of the model with no prompt at all.
     Measure,
@@ -234,7 +234,10 @@ enum Stage {
     Loading,
     /// Others were drawn to train: the aggregator is told that we are there.
     Waiting,
-    Fitting,
+    Fitting {
+        /// The counts of inputs as they are, while those that θ₀ prompts are counted, too.
+        counted: Option<Vec<f32>>,
+    },
     Baseline,
     Measuring,
     Training {
@@ -289,7 +292,7 @@ pub struct Client {
     paused: bool,
     view: Option<RoundView>,
     work: Option<Work>,
-    mapping: Option<Mapping>,
+    mappings: Option<Mappings>,
     spent: u64,
     unreported: u32,
     delivered: u32,
@@ -318,7 +321,7 @@ impl Client {
             paused: false,
             view: None,
             work: None,
-            mapping: None,
+            mappings: None,
             spent: 0,
             unreported: 0,
             delivered: 0,
@@ -376,10 +379,10 @@ impl Client {
         self.work.as_ref().map(|w| &w.theta[..])
     }
 
-    /// The mapping in use, once it is known.
+    /// The mappings in use, once they are known.
     #[must_use]
-    pub fn mapping(&self, task: &Task) -> Option<Mapping> {
-        self.mapping.clone().or_else(|| task.mapping.fixed())
+    pub fn mappings(&self, task: &Task) -> Option<Mappings> {
+        self.mappings.clone().or_else(|| task.mapping.fixed())
     }
 
     /// What the federation's record says is to be kept; nothing as long as it tells of no held-out examples.
@@ -404,7 +407,7 @@ impl Client {
             Stage::Syncing => ("syncing", 0, of),
             Stage::Loading => ("loading", 0, of),
             Stage::Waiting => ("resting", 0, of),
-            Stage::Fitting => ("fitting", 0, of),
+            Stage::Fitting { .. } => ("fitting", 0, of),
             Stage::Baseline | Stage::Measuring => ("measuring", 0, of),
             Stage::Training { state, .. } => ("training", state.step, of),
             Stage::AwaitingCohort if !self.update_is_ready() => ("resting", 0, of),
@@ -502,7 +505,7 @@ impl Client {
     fn is_evaluating(&self) -> bool {
         matches!(
             self.stage,
-            Stage::Fitting | Stage::Baseline | Stage::Measuring | Stage::Training { .. }
+            Stage::Fitting { .. } | Stage::Baseline | Stage::Measuring | Stage::Training { .. }
         )
     }
 
@@ -626,14 +629,14 @@ impl Client {
     fn prepare_to_train(&mut self, env: &Environment<'_>) {
         let Some(work) = &self.work else { return };
         let (measured, counting) = (work.measured.is_some(), work.kind == RoundKind::Counting);
-        if counts::BUILT && self.mapping.is_none() {
+        if counts::BUILT && self.mappings.is_none() {
             let means = self.record.as_ref().and_then(Replay::means);
-            self.mapping = means.map(|means| env.task.fit_mapping(means));
+            self.mappings = means.map(|means| env.task.fit_mappings(means));
         }
         self.stage = if !(self.finished() || self.is_drawn(env)) {
             self.waiting()
-        } else if counts::BUILT && (counting || self.mapping(env.task).is_none()) {
-            Stage::Fitting
+        } else if counts::BUILT && (counting || self.mappings(env.task).is_none()) {
+            Stage::Fitting { counted: None }
         } else if self.before.is_none() && env.holdout > 0 && self.can_measure(env, 2) {
             Stage::Baseline
         } else if !measured && self.before.is_some() && self.can_measure(env, 1) {
@@ -700,16 +703,22 @@ impl Client {
         };
         let queries = evaluation.queries();
         match &mut self.stage {
-            Stage::Fitting if counts::BUILT => {
+            Stage::Fitting { counted } if counts::BUILT => {
                 let (Some(means), Some(work)) = (means, self.work.as_mut()) else {
                     return;
                 };
-                if work.kind == RoundKind::Counting {
-                    work.delta = Some(means);
-                    self.stage = Stage::Syncing;
+                let unprompted = counted.take();
+                if unprompted.is_none() && env.task.counts_twice() {
+                    *counted = Some(means);
                 } else {
-                    self.mapping = Some(env.task.fit_mapping(&means));
-                    self.prepare_to_train(env);
+                    let means = [unprompted.unwrap_or_default(), means].concat();
+                    if work.kind == RoundKind::Counting {
+                        work.delta = Some(means);
+                        self.stage = Stage::Syncing;
+                    } else {
+                        self.mappings = Some(env.task.fit_mappings(&means));
+                        self.prepare_to_train(env);
+                    }
                 }
             }
             Stage::Baseline => {
@@ -813,8 +822,8 @@ impl Client {
         let work = self.work.as_ref()?;
         let all = |n: usize| (0..n as u32).collect::<Vec<_>>();
         Some(match &self.stage {
-            Stage::Fitting if counts::BUILT => {
-                let at = env.task.counted_at();
+            Stage::Fitting { counted } if counts::BUILT => {
+                let at = counted.as_ref().and_then(|_| env.task.initial().ok());
                 let most = env.task.mapping.learnt.map_or(0, |l| l.examples);
                 // Files are often sorted by label: the first ones would not do.
                 let words = [purpose::COUNTS, self.participant];
