@@ -478,9 +478,14 @@ fn federate(
     let updates = hub.record().step();
     let mappings = mappings_of(context, task, &hub, &participants);
     let last = point(context, &mappings, &hub, &participants, updates)?;
+    let on_test = |theta: Option<&[f32]>| {
+        let measured = measure(context.model, context.test, &mappings, theta);
+        measured.map(|(accuracy, _)| accuracy)
+    };
     let chosen = match hub.record().choice() {
         Some(choice) => Some(Chosen {
-            test_accuracy: measure(context.model, context.test, &mappings, hub.record().kept())?.0,
+            test_accuracy: on_test(hub.record().kept())?,
+            unprompted_accuracy: on_test(None)?,
             choice: (setting != Setting::Local).then_some(choice),
         }),
         None => None,
@@ -709,10 +714,11 @@ fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
         test_loss: each.iter().map(|o| o.test_loss).sum::<f64>() / n,
         chosen: each
             .iter()
-            .map(|o| Some(o.chosen?.test_accuracy))
-            .sum::<Option<f64>>()
-            .map(|sum| Chosen {
-                test_accuracy: sum / n,
+            .map(|o| o.chosen)
+            .collect::<Option<Vec<Chosen>>>()
+            .map(|all| Chosen {
+                test_accuracy: all.iter().map(|c| c.test_accuracy).sum::<f64>() / n,
+                unprompted_accuracy: all.iter().map(|c| c.unprompted_accuracy).sum::<f64>() / n,
                 choice: None,
             }),
         range: Some((
