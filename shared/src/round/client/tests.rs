@@ -1,8 +1,10 @@
 //! Every transition of the participant's machine, and what it makes of answers that come late, twice or wrong.
 
+use super::asked::batch;
 use super::*;
 use crate::federation::advance::Sums;
 use crate::objective::mapping::Mapping;
+use crate::optimizer::Candidate;
 use crate::round::phase::AbortReason;
 use crate::round::wire;
 use crate::task::theta_hash;
