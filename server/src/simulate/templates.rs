@@ -1,6 +1,6 @@
 //! `--template`: which of several label templates is taken, by the training examples alone.
 
-use super::run::measure;
+use super::measure::measure;
 use super::{SimulateArgs, SimulateError, model::Model};
 use serde::{Deserialize, Serialize};
 use shared::objective::mapping::{Mapping, Mappings};
