@@ -5,13 +5,17 @@
 //! right without a prompt. The gain g = (right − right without)/examples compares rounds with different participants.
 //! The last θ was never measured: it stands on the round before it.
 //!
-//! The numbers are noisy, so a difference counts only if it exceeds one standard error. That of two accuracies p, q over
-//! n and m examples is √(p(1 − p)/n + q(1 − q)/m), as if the examples were others; they are the same, and answers go
-//! together, so the true one is smaller, and the rule errs towards what is there anyway: an earlier θ is kept only where
-//! it is better than the last by more than that, and a prompt only where it is better than none by more than that.
+//! The numbers are noisy. The standard error of the difference of two accuracies p, q over n and m examples is
+//! √(p(1 − p)/n + q(1 − q)/m), as if the examples were others; they are the same, and answers go together, so the true one is
+//! smaller. An earlier θ is kept where it is better than the last by more than one of them: neither is the worse mistake.
+//! A prompt is kept only where it is better than none by more than [`CERTAINTY`] of them: a gain that is not taken
+//! leaves the model as it was, one that was none makes it worse.
 
 use crate::round::messages::Metrics;
 use serde::{Deserialize, Serialize};
+
+/// The normal distribution's quantile of 95%: of prompts that gain nothing, one in twenty is kept at most.
+const CERTAINTY: f64 = 1.645;
 
 /// What a round tells of θ_t on held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +60,7 @@ fn variance(right: u32, total: u32) -> f64 {
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
 pub enum Keep {
-    /// The model as it is: no prompt was better by more than one standard error.
+    /// The model as it is: no prompt was better by more than chance.
     Unprompted,
     /// The θ of an earlier round.
     Earlier,
@@ -105,7 +109,7 @@ impl Tally {
         };
         let spread = variance(measured.correct, measured.total)
             + variance(measured.unprompted, measured.total);
-        let keep = if measured.gain() > spread.sqrt() {
+        let keep = if measured.gain() > CERTAINTY * spread.sqrt() {
             keep
         } else {
             Keep::Unprompted
@@ -156,12 +160,12 @@ mod tests {
         // A little better before: noise.
         let noise = [(62, 40, 100), (60, 40, 100)];
         assert_eq!(keeps(&noise), Some((Keep::Last, 1)));
-        // Worse than without a prompt, as good, or better by less than one standard error (0.07).
-        for right in [30, 40, 46] {
+        // Worse than without a prompt, as good, or better by less than 1.645 standard errors (of 0.07).
+        for right in [30, 40, 51] {
             let last = keeps(&[(40, 40, 100), (right, 40, 100)]).map(|c| c.0);
             assert_eq!(last, Some(Keep::Unprompted), "{right}");
         }
-        assert_eq!(keeps(&[(48, 40, 100)]), Some((Keep::Last, 0)));
+        assert_eq!(keeps(&[(52, 40, 100)]), Some((Keep::Last, 0)));
         // The same with a hundred times as many examples is no noise.
         let many = [(4600, 4000, 10_000)];
         assert_eq!(keeps(&many), Some((Keep::Last, 0)));
