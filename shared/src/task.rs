@@ -156,11 +156,11 @@ impl Task {
         match measured {
             Ok((dim, space, soft)) => {
                 (task.dim, task.space) = (dim, space);
-                if soft.is_some() && task.model.own.sends_files() {
+                if soft.is_some() && !task.model.own.takes_embeddings() {
                     faults.push(Fault {
                         path: "generator.kind".to_owned(),
                         message:
-                            "must not be \"soft\": this dialect takes no embeddings beside a text"
+                            "must not be \"soft\": this dialect takes no embeddings beside a text; \"openai\" takes them in its place, with [model.openai.prompt_embeds]"
                                 .to_owned(),
                     });
                 }
@@ -616,9 +616,8 @@ fn wrong_kind(message: &str) -> Faults {
     }])
 }
 
-/// `[model]`, and the tensors of a model of texts.
-fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
-    let dialect = DIALECTS[r.choice("dialect", DIALECTS, Some(DIALECTS[0]))].to_owned();
+/// Reads `url`: an address without a slash at its end.
+pub(crate) fn read_url(r: &mut Reader<'_>) -> String {
     let url = r.text("url", None).trim_end_matches('/').to_owned();
     if r.has("url") && origin_of(&url).is_none() {
         r.fault(
@@ -634,6 +633,13 @@ fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
             "may hold letters, digits and - . _ ~ / % : @ [ ] + , = only, without a query or fragment",
         );
     }
+    url
+}
+
+/// `[model]`, and the tensors of a model of texts.
+fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
+    let dialect = DIALECTS[r.choice("dialect", DIALECTS, Some(DIALECTS[0]))].to_owned();
+    let url = read_url(r);
     let name = r.text("name", None);
     if r.has("name")
         && (name.is_empty()

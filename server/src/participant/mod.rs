@@ -4,6 +4,8 @@ pub mod aggregator;
 mod ahead;
 pub mod caller;
 pub mod driver;
+mod embeddings;
+mod files;
 pub mod identity;
 mod on_device;
 pub mod purse;

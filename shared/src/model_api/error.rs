@@ -73,6 +73,28 @@ pub enum ModelApiError {
         /// What is missing.
         detail: String,
     },
+    /// It takes no embeddings in place of a prompt.
+    #[error(
+        "the model API takes no prompts as embeddings: {detail}; start vLLM with --enable-prompt-embeds (no other server is known to take them)"
+    )]
+    NoPromptEmbeds {
+        /// What the server says.
+        detail: String,
+    },
+    /// It answers otherwise to a text than to the text's embeddings.
+    #[error(
+        "the embeddings are not this model's: {detail}; check that tokenizer and table of [model.openai.prompt_embeds], and its `tensor`, are those of the model that the server runs"
+    )]
+    OtherEmbeddings {
+        /// What differs.
+        detail: String,
+    },
+    /// There are no embeddings to send.
+    #[error("the prompt cannot be made into embeddings: {detail}")]
+    NoEmbeddings {
+        /// Why.
+        detail: String,
+    },
     /// Any other 4xx: the server does not accept the request as sent.
     #[error(
         "the model API refuses the request: {detail}; compare the task's [model] section with the model's own description"
@@ -167,6 +189,9 @@ impl ModelApiError {
             | Self::TooLarge { .. }
             | Self::OutOfQuota { .. }
             | Self::NoLogProbs { .. }
+            | Self::NoPromptEmbeds { .. }
+            | Self::OtherEmbeddings { .. }
+            | Self::NoEmbeddings { .. }
             | Self::BadRequest { .. }
             | Self::NotThisProtocol { .. }
             | Self::WrongShape { .. }
@@ -187,6 +212,9 @@ impl ModelApiError {
             Self::TooLarge { .. } => "model_too_large",
             Self::OutOfQuota { .. } => "model_out_of_quota",
             Self::NoLogProbs { .. } => "model_no_logprobs",
+            Self::NoPromptEmbeds { .. } => "model_no_prompt_embeds",
+            Self::OtherEmbeddings { .. } => "model_other_embeddings",
+            Self::NoEmbeddings { .. } => "model_no_embeddings",
             Self::BadRequest { .. } => "model_bad_request",
             Self::ServerError { .. } => "model_server_error",
             Self::NotThisProtocol { .. } => "model_not_this_protocol",
