@@ -404,10 +404,10 @@ pub trait TextDialect: Protocol {
     fn read_trial(
         &self,
         response: &Response<'_>,
-        words: Option<&prompt_embeds::Listed>,
-    ) -> Result<prompt_embeds::Listed, ModelApiError> {
+        words: Option<&prompt_embeds::Tried>,
+    ) -> Result<prompt_embeds::Tried, ModelApiError> {
         let _ = (response, words);
-        Ok(Vec::new())
+        Ok(prompt_embeds::Tried::default())
     }
 }
 

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::prompt_embeds::{Listed, PromptEmbeds, compare};
+use super::prompt_embeds::{Listed, PromptEmbeds, Tried, compare};
 use super::torch_save::torch_save;
 use super::{
     Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
@@ -457,8 +457,8 @@ impl TextDialect for OpenAi {
     fn read_trial(
         &self,
         response: &Response<'_>,
-        words: Option<&Listed>,
-    ) -> Result<Listed, ModelApiError> {
+        words: Option<&Tried>,
+    ) -> Result<Tried, ModelApiError> {
         let checked = check_status(response, &self.spec.name);
         // It took the words, and the two requests differ in nothing else.
         checked.map_err(|error| match (error, words) {
@@ -467,7 +467,10 @@ impl TextDialect for OpenAi {
             }
             (error, _) => error,
         })?;
-        let found = listed(&read(response.body)?["choices"][0])?;
+        let found = Tried {
+            listed: listed(&read(response.body)?["choices"][0])?,
+            tokens: self.usage(response).map_or(0, |usage| usage.input_tokens),
+        };
         if let Some(words) = words {
             compare(words, &found)?;
         }
@@ -686,7 +689,7 @@ mod tests {
             [words, embeddings].map(|r| serde_json::from_slice::<Value>(&r.body).unwrap());
         assert_eq!(words["prompt"], "A text. A text.:");
         assert_eq!(sent(&embeddings["prompt_embeds"]).len(), 16);
-        let said = |status, body: Value, words: Option<&Listed>| {
+        let said = |status, body: Value, words: Option<&Tried>| {
             let body = body.to_string();
             let response = Response {
                 status,

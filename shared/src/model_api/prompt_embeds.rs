@@ -139,6 +139,15 @@ pub trait Embedder: Send + Sync {
 /// Logarithms of the probabilities of the likeliest tokens, as an answer lists them.
 pub type Listed = Vec<(String, f64)>;
 
+/// An answer to the harmless text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tried {
+    /// What comes next.
+    pub listed: Listed,
+    /// Tokens of the text, as the server counts them; 0 where it does not say.
+    pub tokens: u64,
+}
+
 /// Half of what two lists of probabilities differ by (their total variation distance), from 0 to 1. Rounding makes a few
 /// hundredths of it, in 16 bits; another table or tokenizer makes most of it.
 const MOST_APART: f64 = 0.1;
@@ -146,10 +155,18 @@ const MOST_APART: f64 = 0.1;
 /// Compares what a model answers to the same text as words and as embeddings.
 ///
 /// # Errors
-/// [`ModelApiError::OtherEmbeddings`] if they differ by more than rounding.
-pub(super) fn compare(words: &Listed, embeddings: &Listed) -> Result<(), ModelApiError> {
-    let apart = apart(words, embeddings);
-    if apart <= MOST_APART {
+/// [`ModelApiError::OtherEmbeddings`] if they differ by more than rounding, or in the number of tokens.
+pub(super) fn compare(words: &Tried, embeddings: &Tried) -> Result<(), ModelApiError> {
+    if words.tokens != embeddings.tokens && words.tokens > 0 && embeddings.tokens > 0 {
+        return Err(ModelApiError::OtherEmbeddings {
+            detail: format!(
+                "a harmless text is {} tokens to the model, and {} to the tokenizer",
+                words.tokens, embeddings.tokens
+            ),
+        });
+    }
+    let (words, embeddings) = (&words.listed, &embeddings.listed);
+    if apart(words, embeddings) <= MOST_APART {
         return Ok(());
     }
     let first = |listed: &Listed| {
@@ -254,8 +271,20 @@ mod tests {
         let words = listed(&[("a", 0.5), ("b", 0.3), ("c", 0.1)]);
         let rounded = listed(&[("a", 0.52), ("b", 0.29), ("d", 0.099)]);
         assert!(apart(&words, &rounded) < 0.02);
-        compare(&words, &rounded).unwrap();
-        let other = compare(&words, &listed(&[("x", 0.7), ("b", 0.2), ("c", 0.05)])).unwrap_err();
+        let tried = |listed: &Listed, tokens| Tried {
+            listed: listed.clone(),
+            tokens,
+        };
+        compare(&tried(&words, 7), &tried(&rounded, 7)).unwrap();
+        // Not every server counts.
+        compare(&tried(&words, 7), &tried(&rounded, 0)).unwrap();
+        let longer = compare(&tried(&words, 7), &tried(&words, 6)).unwrap_err();
+        assert!(
+            longer.to_string().contains("7 tokens to the model, and 6"),
+            "{longer}"
+        );
+        let other = listed(&[("x", 0.7), ("b", 0.2), ("c", 0.05)]);
+        let other = compare(&tried(&words, 7), &tried(&other, 7)).unwrap_err();
         assert_eq!(other.code(), "model_other_embeddings");
         assert!(other.to_string().contains("\"a\" with 50 %"), "{other}");
         // Nearly all of it is elsewhere.
