@@ -6,7 +6,6 @@
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
-use shared::task::sha256_hex;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -96,7 +95,7 @@ impl Federation {
         std::fs::write(home.path().join("task.toml"), task).unwrap();
         let line = |i: usize| {
             format!(
-                "{},Title some {}\n",
+                "{},Title {i} some {}\n",
                 i % 3 + 1,
                 ["world", "sport", "money"][i % 3]
             )
@@ -197,8 +196,9 @@ fn a_soft_prompt_is_learnt_with_what_is_fetched_once() {
 
 #[test]
 fn what_does_not_fit_is_refused_before_anything_is_asked() {
+    // As if "Topic" were "world".
     let (url, heard) = toy_embeddings::start(true);
-    let other = Federation::new(&format!("{url}/v1"), 3);
+    let other = Federation::new(&format!("{url}/v1"), 4);
     other.join("state.json").expect(
         1,
         &[

@@ -8,7 +8,7 @@ use inference::prompt_embeds::{Embeddings, Table};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
-use shared::model_api::prompt_embeds::{Element, Embedder as _};
+use shared::model_api::prompt_embeds::Embedder as _;
 use shared::task::sha256_hex;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -45,11 +45,7 @@ pub fn run(args: &EmbeddingsArgs) -> Result<(), Failure> {
     let table = Table::read(&path.display().to_string(), file.clone(), &args.tensor)
         .map_err(Failure::usage)?;
     let (rows, hidden, deviation) = (table.rows(), table.hidden(), table.deviation());
-    let kept = match table.element() {
-        Element::F32 => "F32",
-        Element::F16 => "F16",
-        Element::Bf16 => "BF16",
-    };
+    let kept = table.element().name();
     let name = folder.join("tokenizer.json").display().to_string();
     let both = Embeddings::new(&name, &tokenizer, table).map_err(Failure::usage)?;
     both.embed("A text.", &[]).map_err(Failure::usage)?;

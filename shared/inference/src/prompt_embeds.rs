@@ -2,7 +2,7 @@
 //! server takes whole prompts as embeddings (`shared::model_api::prompt_embeds`).
 
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
 use shared::model_api::prompt_embeds::{Element, Embedded, Embedder, PromptEmbeds};
 use thiserror::Error;
 use tokenizers::Tokenizer;
@@ -91,13 +91,12 @@ impl Table {
         let Some(info) = metadata.info(name) else {
             return Err(wrong(format!("it holds no tensor {name}")));
         };
-        let element = match info.dtype {
-            Dtype::F32 => Element::F32,
-            Dtype::F16 => Element::F16,
-            Dtype::BF16 => Element::Bf16,
-            other => {
+        let element = match Element::named(&info.dtype.to_string()) {
+            Some(element) => element,
+            None => {
                 return Err(wrong(format!(
-                    "{name} holds numbers of the type {other}, but F32, F16 or BF16 is needed (take the model that is not quantised)"
+                    "{name} holds numbers of the type {}, but F32, F16 or BF16 is needed (take the model that is not quantised)",
+                    info.dtype
                 )));
             }
         };
@@ -219,6 +218,12 @@ impl Embeddings {
             table,
         })
     }
+
+    /// The table.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
 }
 
 impl Embedder for Embeddings {
@@ -313,6 +318,7 @@ impl Fetched {
 
 #[cfg(test)]
 mod tests {
+    use safetensors::Dtype;
     use safetensors::tensor::TensorView;
     use shared::model_api::ModelFile;
     use shared::task::sha256_hex;

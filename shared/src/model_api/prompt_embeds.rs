@@ -96,6 +96,24 @@ pub enum Element {
 }
 
 impl Element {
+    const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
+
+    /// As safetensors files have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+        }
+    }
+
+    /// And back.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|element| element.name() == name)
+    }
+
     /// Bytes of one.
     #[must_use]
     pub fn size(self) -> usize {
