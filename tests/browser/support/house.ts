@@ -73,6 +73,7 @@ population = 4
 
 [federation]
 rule = "scalars"
+local_steps = 1
 batch = 4
 open = { time_min_ms = 0 }
 upload = { time_min_ms = 0 }
