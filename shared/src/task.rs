@@ -14,7 +14,7 @@ use crate::model_api::{
     BUILT as OTHERWISE, Calls, DIALECTS, Datatype, InputSpec, Layout, ModelSpec, OutputKind,
     OutputSpec, Own, Price, Sent,
 };
-use crate::objective::mapping::{Kind, Learnt, Mapping, MappingSpec};
+use crate::objective::mapping::{Kind, Learnt, Mapping, MappingSpec, Mappings};
 use crate::objective::{Objective, counts, loss::Loss};
 use crate::optimizer::{self, Identity, Optimizer, Plan, Space};
 use crate::privacy::Ledger;
@@ -108,6 +108,7 @@ pub struct Task {
     space: Space,
     length: usize,
     searches: bool,
+    counts_twice: bool,
     contribution: Option<Contribution>,
     counting: Option<Contribution>,
 }
@@ -149,13 +150,16 @@ impl Task {
         let measured = match &task.text {
             Some(text) if text::BUILT => generator::build_text(spec, text).map(|g| {
                 let (columns, arms) = (g.columns(), g.arms());
-                (g.dim(), Space { columns, arms }, g.soft())
+                let words = g.prompt(&g.initial()) != Prompt::default();
+                (g.dim(), Space { columns, arms }, g.soft(), words)
             }),
-            _ => generator::build(spec, task.shape()).map(|g| (g.dim(), Space::default(), None)),
+            _ => generator::build(spec, task.shape())
+                .map(|g| (g.dim(), Space::default(), None, g.reshapes())),
         };
         match measured {
-            Ok((dim, space, soft)) => {
+            Ok((dim, space, soft, begins_prompted)) => {
                 (task.dim, task.space) = (dim, space);
+                task.counts_twice = begins_prompted && task.mapping.learnt.is_some();
                 if soft.is_some() && !task.model.own.takes_embeddings() {
                     faults.push(Fault {
                         path: "generator.kind".to_owned(),
@@ -248,7 +252,17 @@ impl Task {
             fault("federation.ask_ahead", message.to_owned());
         }
         self.plan_for_budget(optimizer, &mut fault);
-        if let Some(learnt) = self.learnt_together() {
+        if let Some(learnt) = self.mapping.learnt
+            && self.counts_length(learnt) > counts::MOST
+        {
+            let most = counts::MOST;
+            fault(
+                "mapping.kind",
+                format!(
+                    "learns from more numbers than the {most} that are counted at most: too many labels × classes"
+                ),
+            );
+        } else if let Some(learnt) = self.learnt_together() {
             if self.federation.privacy.is_some() {
                 let message = "\"together\" cannot be had with [federation.privacy]: counts carry no noise; choose \"alone\"";
                 fault("mapping.learn", message.to_owned());
@@ -282,11 +296,11 @@ impl Task {
     /// Where the query budget does not cover all rounds, there are as many as it covers: schedules end with the last of
     /// them, and nobody stops on the way. Where few are drawn to train, nobody knows how often anyone is.
     fn plan_for_budget(&mut self, optimizer: &dyn Optimizer, fault: &mut dyn FnMut(&str, String)) {
+        let learning = self.counting_queries();
         let federation = &mut self.federation;
         if federation.query_budget == 0 || federation.policy.active > 0 {
             return;
         }
-        let learning = self.mapping.learnt.map_or(0, |l| u64::from(l.examples));
         let round = federation.training_queries(optimizer);
         let covered = federation.query_budget.saturating_sub(learning) / round.max(1);
         if covered == 0 {
@@ -375,6 +389,7 @@ impl Task {
             space: Space::default(),
             length: 0,
             searches: false,
+            counts_twice: false,
             contribution: None,
             counting: None,
         }
@@ -412,10 +427,30 @@ impl Task {
         self.mapping.learnt.filter(together)
     }
 
+    /// Whether there is a mapping to learn for prompted inputs besides that for inputs as they are. A prompt's beginning may
+    /// be a disturbance, and a mapping learnt from it would suit neither the model without a prompt nor the trained
+    /// prompt; but where even θ₀ makes something else of an input for good (a frame shrinks the image, texts get words),
+    /// prompted inputs have a mapping of their own, of what θ₀ makes of them.
+    #[must_use]
+    pub fn counts_twice(&self) -> bool {
+        counts::BUILT && self.counts_twice
+    }
+
+    /// Queries that one participant spends on the mapping, at most.
+    #[must_use]
+    pub fn counting_queries(&self) -> u64 {
+        let learnt = self.mapping.learnt;
+        learnt.map_or(0, |l| u64::from(l.examples) * self.times_counted() as u64)
+    }
+
+    fn times_counted(&self) -> usize {
+        1 + usize::from(self.counts_twice())
+    }
+
     /// Numbers that one participant counts.
     fn counts_length(&self, learnt: Learnt) -> usize {
         let classes = self.model.output.classes;
-        learnt.counted.length(self.labels.len(), classes)
+        learnt.counted.length(self.labels.len(), classes) * self.times_counted()
     }
 
     /// When the phases of a round of this kind end: nobody is drawn to count, all do.
@@ -449,11 +484,23 @@ impl Task {
         }
     }
 
-    /// The mapping that follows from the means of what was counted.
+    /// The mappings that follow from the means of what was counted: of inputs as they are, then, where it is
+    /// counted twice, of those that θ₀ prompts.
     #[must_use]
-    pub fn fit_mapping(&self, means: &[f32]) -> Mapping {
-        let classes = self.model.output.classes;
-        self.mapping.fit(means, self.labels.len(), classes)
+    pub fn fit_mappings(&self, means: &[f32]) -> Mappings {
+        let fit = |means| {
+            let classes = self.model.output.classes;
+            self.mapping.fit(means, self.labels.len(), classes)
+        };
+        if self.counts_twice() {
+            let (unprompted, prompted) = means.split_at(means.len() / 2);
+            Mappings {
+                unprompted: fit(unprompted),
+                prompted: fit(prompted),
+            }
+        } else {
+            fit(means).into()
+        }
     }
 
     /// The task as JSON.
@@ -555,17 +602,6 @@ impl Task {
             None => self.generator()?.initial(),
         };
         Ok(self.optimizer(0)?.start(initial))
-    }
-
-    /// The θ at which a mapping is learnt: θ₀. Nothing where it is learnt from the images as they are, as a prompt's
-    /// beginning may be a disturbance, and the model without a prompt is judged by the same mapping.
-    #[must_use]
-    pub fn counted_at(&self) -> Option<Vec<f32>> {
-        let as_they_are = self.text.is_none() && !self.generator().is_ok_and(|g| g.reshapes());
-        if as_they_are {
-            return None;
-        }
-        self.initial().ok()
     }
 
     /// The optimiser of participant number `participant`. Each has directions of its own, but for

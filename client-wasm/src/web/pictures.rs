@@ -50,7 +50,7 @@ impl Owner {
             return Err(no_data());
         };
         let indices = chosen(&examples, count.min(MOST));
-        let (theta, objective) = (self.theta_now(), self.objective_now()?);
+        let (theta, [bare, with_prompt]) = (self.theta_now(), self.objectives()?);
         let Ok(generator) = self.task.generator() else {
             return Ok(());
         };
@@ -73,10 +73,10 @@ impl Owner {
             .copied()
             .collect();
         let count = indices.len();
-        let [bare, with_prompt] =
+        let [as_they_are, with_it] =
             [original, prompted.clone()].map(|bytes| Queries::Images { bytes, count });
-        let before = self.model.ask_all(&bare);
-        let now = self.model.ask_all(&with_prompt);
+        let before = self.model.ask_all(&as_they_are);
+        let now = self.model.ask_all(&with_it);
         let (before, now) = futures::future::try_join(before, now).await?;
         self.other_queries
             .set(self.other_queries.get() + 2 * indices.len() as u64);
@@ -90,8 +90,8 @@ impl Owner {
             .map(|(i, index)| {
                 let (original, prompted) =
                     (examples.image(*index), &prompted[i * bytes..][..bytes]);
-                let (answer_before, score_before) = answer(&objective, before.row(i));
-                let (answer_now, score_now) = answer(&objective, now.row(i));
+                let (answer_before, score_before) = answer(&bare, before.row(i));
+                let (answer_now, score_now) = answer(&with_prompt, now.row(i));
                 json!({
                     "label": self.task.labels[examples.label(*index)],
                     "width": shape.width,
@@ -124,13 +124,14 @@ impl Owner {
             .unwrap_or_else(|| self.task.initial().unwrap_or_default())
     }
 
-    pub fn objective_now(&self) -> Result<Objective, Trouble> {
+    /// What an input as it is and a prompted one are judged by.
+    pub fn objectives(&self) -> Result<[Objective; 2], Trouble> {
         let learnt = self
             .client
             .borrow()
             .as_ref()
-            .and_then(|client| client.mapping(&self.task));
-        let mapping = learnt.or_else(|| self.task.mapping.fixed()).ok_or_else(|| {
+            .and_then(|client| client.mappings(&self.task));
+        let mappings = learnt.or_else(|| self.task.mapping.fixed()).ok_or_else(|| {
             Trouble::new(
                 Place::Training,
                 "no_mapping_yet",
@@ -138,7 +139,7 @@ impl Owner {
                 "This federation learns from your examples which of the model's classes stand for which label. Start taking part; then the pictures can be shown.",
             )
         })?;
-        Ok(self.task.objective(mapping))
+        Ok([mappings.unprompted, mappings.prompted].map(|m| self.task.objective(m)))
     }
 }
 

@@ -67,7 +67,7 @@ impl Owner {
         };
         let indices = chosen(&examples, count);
         let texts: Vec<&Text> = indices.iter().map(|i| &examples.texts()[*i]).collect();
-        let objective = self.objective_now()?;
+        let [without, with] = self.objectives()?;
         let prompt = self.task.prompt(&self.theta_now()).unwrap_or_default();
         let bare = Queries::Texts(self.queries(&texts, &Prompt::default()));
         let prompted = Queries::Texts(self.queries(&texts, &prompt));
@@ -80,8 +80,8 @@ impl Owner {
             .iter()
             .enumerate()
             .map(|(i, index)| {
-                let (answer_before, score_before) = answer(&objective, before.row(i));
-                let (answer_now, score_now) = answer(&objective, now.row(i));
+                let (answer_before, score_before) = answer(&without, before.row(i));
+                let (answer_now, score_now) = answer(&with, now.row(i));
                 let [first, second] = shown(texts[i]);
                 json!({
                     "label": self.task.labels[examples.label(*index)],

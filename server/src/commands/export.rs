@@ -88,7 +88,7 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
         "task_hash": detail.summary.task_hash,
         "theta_hash": theta_hash(&theta),
         "choice": choice,
-        "mapping": record.mapping(&task),
+        "mappings": record.mappings(&task),
         "record": { "lines": detail.current.lines, "head": detail.current.record },
         "updates": detail.summary.step,
         "parameters": dim,

@@ -1,5 +1,6 @@
 //! The aggregator's HTTP API as a participant and as an organiser use it.
 
+use super::body::{self, BodyError};
 use super::caller::cause_of;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -120,7 +121,16 @@ impl Aggregator {
         };
         let response: Response = builder.send().await.map_err(unreachable)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?.to_vec();
+        let body = match body::read(response, body::OF_AN_AGGREGATOR).await {
+            Ok(body) => body,
+            Err(BodyError::Broken(error)) => return Err(unreachable(error)),
+            Err(error @ BodyError::TooLarge { .. }) => {
+                return Err(ApiError::NotAnAggregator {
+                    url: self.base.clone(),
+                    detail: error.to_string(),
+                });
+            }
+        };
         self.received
             .fetch_add(body.len() as u64, Ordering::Relaxed);
         if status.is_success() {

@@ -1,6 +1,7 @@
 //! Calls a model API over HTTP, at the pace that its answers allow: retries where that can help, counts bytes and
 //! money, gives up with the cause.
 
+use super::body::{self, BodyError};
 use super::embeddings::{Loading, TableError};
 use super::on_device::{Device, DeviceError};
 use super::purse::{Paying, Purse};
@@ -544,7 +545,14 @@ impl HttpCaller {
             .iter()
             .filter_map(|(n, v)| Some((n.as_str().to_owned(), v.to_str().ok()?.to_owned())))
             .collect();
-        let body = response.bytes().await.map_err(unreachable)?.to_vec();
+        let body = match body::read(response, body::OF_A_MODEL).await {
+            Ok(body) => body,
+            Err(BodyError::Broken(error)) => return Err(unreachable(error)),
+            Err(error @ BodyError::TooLarge { .. }) => {
+                let detail = error.to_string();
+                return Err(ModelApiError::NotThisProtocol { detail }.into());
+            }
+        };
         self.received
             .fetch_add(body.len() as u64, Ordering::Relaxed);
         Ok((status, headers, body))

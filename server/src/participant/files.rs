@@ -1,5 +1,6 @@
 //! Files that a task names: fetched once, and kept in a folder under their hashes.
 
+use super::body::{self, BodyError};
 use super::caller::cause_of;
 use model_api::PRINTED_DIGITS;
 use shared::model_api::ModelFile;
@@ -98,8 +99,12 @@ impl ModelFiles {
         if !response.status().is_success() {
             return Err(failed(format!("it answers {}", response.status())));
         }
-        let bytes = response.bytes().await.map_err(unreachable)?;
+        let bytes = match body::read(response, body::OF_A_FILE).await {
+            Ok(bytes) => bytes,
+            Err(BodyError::Broken(error)) => return Err(unreachable(error)),
+            Err(error @ BodyError::TooLarge { .. }) => return Err(failed(error.to_string())),
+        };
         tracing::info!(%url, bytes = bytes.len(), "a model's file was fetched");
-        Ok(bytes.to_vec())
+        Ok(bytes)
     }
 }

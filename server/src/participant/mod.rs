@@ -2,6 +2,7 @@
 
 pub mod aggregator;
 mod ahead;
+mod body;
 pub mod caller;
 pub mod driver;
 mod embeddings;

@@ -8,6 +8,8 @@
 //! trains alone tells nobody anything, so the local-only and centralised baselines carry neither clip nor noise.
 
 mod attack;
+mod federate;
+mod measure;
 mod model;
 mod report;
 mod run;

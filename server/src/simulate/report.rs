@@ -95,6 +95,9 @@ pub struct OnTest {
 pub struct Chosen {
     /// Its accuracy on the test data; for `local`, the mean over participants.
     pub test_accuracy: f64,
+    /// The same without a prompt, by the mapping that this federation learnt, of what it does not hold out: what may not
+    /// be lost by taking part.
+    pub unprompted_accuracy: f64,
     /// What, and why (not for `local`).
     pub choice: Option<Choice>,
 }
@@ -239,9 +242,10 @@ pub fn table(report: &Report) -> String {
             Some((Keep::Last, _)) => "the last θ".to_owned(),
         };
         lines.push(format!(
-            "{:<28}{:>9.1}%  kept by the held-out part: {kept}",
+            "{:<28}{:>9.1}%  kept by the held-out part: {kept} ({:.1}% without a prompt)",
             format!("chosen, {}", name_of(o.setting)),
-            100.0 * chosen.test_accuracy
+            100.0 * chosen.test_accuracy,
+            100.0 * chosen.unprompted_accuracy
         ));
     }
     for o in &report.outcomes {

@@ -1,66 +1,35 @@
-//! The simulation itself: participants take turns in a fixed order, so the result does not depend on threads.
+//! What a simulation runs: the settings that are asked for, one after the other.
 
-use super::attack::{self, Attack, AttackReport};
-use super::model::{Model, ModelError, cores};
+use super::attack::{self, AttackReport};
+use super::federate::{federate, progress};
+use super::measure::{fit_mappings, measure, parallel};
+use super::model::Model;
 use super::report::{
-    Chosen, OnTest, Outcome, Point, PrivacyReport, Report, RuleReport, SecureReport, Setting,
-    Timings,
+    Chosen, OnTest, Outcome, PrivacyReport, Report, RuleReport, SecureReport, Setting, Timings,
 };
-use super::secrets::{self, Clock};
 use super::split::split;
 use super::{SimulateArgs, SimulateError, templates};
-use crate::data::hold_out;
-use crate::participant::caller::CallError;
-use crate::participant::purse::Purse;
 use crate::task_source;
-use indicatif::{ProgressBar, ProgressStyle};
 use shared::federation::combine::Combine;
-use shared::objective::counts::Counts;
-use shared::objective::mapping::Mapping;
-use shared::objective::{self, Objective};
-use shared::optimizer::Candidate;
-use shared::optimizer::points::Points;
-use shared::round::client::{Action, Client, Event, StopReason};
+use shared::objective::mapping::Mappings;
 use shared::round::hub::Hub;
-use shared::round::messages::RoundRecord;
-use shared::round::phase::Phase;
-use shared::round::server::Round;
-use shared::round::wire;
-use shared::round::workbench::{Input, Labelled, Queries, Workbench};
-use shared::task::text::Prompt;
+use shared::round::workbench::{Labelled, Workbench};
 use shared::task::{Rule, Task};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-struct Participant {
-    number: u32,
-    bench: Workbench,
-    client: Client,
-    action: Action,
-    /// Sends bad updates.
-    attack: Option<Attack>,
-    /// Its own money for the model API.
-    purse: Purse,
-    bytes_up: u64,
-    bytes_down: u64,
-    /// Spent their queries or their money, and said so.
-    left: bool,
-}
-
-struct Context<'a> {
+pub(super) struct Context<'a> {
     /// The federation's.
-    task: &'a Task,
+    pub task: &'a Task,
     /// Of whoever trains alone: nothing is summed, bounded or noisy.
-    alone: &'a Task,
-    /// What the model as it is is measured with, and participants who have each learnt a mapping alone: that of
-    /// everybody's answers without a prompt.
-    mapping: &'a Mapping,
+    pub alone: &'a Task,
+    /// What the model as it is is measured with, and participants who have each learnt mappings alone: those of
+    /// everybody's answers.
+    pub mappings: &'a Mappings,
     /// Who is bad.
-    bad: &'a [u32],
-    model: &'a Model,
-    test: &'a Workbench,
-    args: &'a SimulateArgs,
+    pub bad: &'a [u32],
+    pub model: &'a Model,
+    pub test: &'a Workbench,
+    pub args: &'a SimulateArgs,
 }
 
 /// Runs all settings that the arguments ask for.
@@ -92,23 +61,23 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     let theta = task.initial()?;
     let mut outcomes = Vec::new();
     let chosen = |s: Setting| args.only.is_empty() || args.only.contains(&s);
-    let mapping = match task.mapping.fixed() {
-        Some(mapping) => mapping,
-        None => fit_mapping(&task, &model, &training)?,
+    let mappings = match task.mapping.fixed() {
+        Some(mappings) => mappings,
+        None => fit_mappings(&task, &model, &training)?,
     };
     let context = Context {
         task: &task,
         alone: &alone,
-        mapping: &mapping,
+        mappings: &mappings,
         bad: &bad,
         model: &model,
         test: &bench,
         args,
     };
     // The model as it is, though some generators' first prompts are not nothing.
-    let (zero_shot, _) = measure(&model, &bench, &mapping, None)?;
+    let (zero_shot, _) = measure(&model, &bench, &mappings, None)?;
     let oracle = if args.oracle {
-        oracle(&context, &mapping)?
+        oracle(&context)?
     } else {
         Vec::new()
     };
@@ -259,85 +228,9 @@ fn overrides(args: &SimulateArgs) -> Vec<String> {
     set
 }
 
-/// The mapping that all training examples give as they are, without a prompt.
-fn fit_mapping(
-    task: &Task,
-    model: &Model,
-    training: &[Labelled],
-) -> Result<Mapping, SimulateError> {
-    let Some(learnt) = task.mapping.learnt else {
-        return Ok(Mapping::Identity);
-    };
-    let output = &task.model.output;
-    let mut counts = Counts::new(learnt.counted, task.labels.len(), output.classes);
-    let parts: Vec<&[Labelled]> = training.chunks(256).collect();
-    let answers = parallel(&parts, |part| Ok(model.ask(unprompted(task, part), task)?))?;
-    for (part, answers) in parts.iter().zip(answers) {
-        for (i, example) in part.iter().enumerate() {
-            counts.count(answers.row(i), example.label, output.kind);
-        }
-    }
-    Ok(task.fit_mapping(&counts.means()))
-}
-
-/// Examples as they are.
-fn unprompted(task: &Task, examples: &[Labelled]) -> Queries {
-    let inputs = examples.iter().map(|example| &example.input);
-    if let Some(wording) = &task.text {
-        let texts = inputs.filter_map(|input| match input {
-            Input::Text(text) => Some(text),
-            Input::Image(_) => None,
-        });
-        return Queries::Texts(wording.queries(texts, &Prompt::default()));
-    }
-    let images = inputs.filter_map(|input| match input {
-        Input::Image(image) => Some(&image[..]),
-        Input::Text(_) => None,
-    });
-    Queries::Images {
-        bytes: images.collect::<Vec<_>>().concat(),
-        count: examples.len(),
-    }
-}
-
-/// Accuracy and mean loss on the held-out examples of `bench`, prompted by θ or not prompted at all.
-pub(super) fn measure(
-    model: &Model,
-    bench: &Workbench,
-    mapping: &Mapping,
-    theta: Option<&[f32]>,
-) -> Result<(f64, f64), SimulateError> {
-    use shared::round::client::{Evaluation, Part, Purpose};
-    let objective: Objective = bench.task().objective(mapping.clone());
-    let size = bench.environment().holdout as u32;
-    let starts: Vec<u32> = (0..size).step_by(256).collect();
-    let answers = parallel(&starts, |&start| {
-        let evaluation = Evaluation {
-            purpose: Purpose::Measure,
-            theta: theta.unwrap_or_default().to_vec(),
-            candidates: theta.map(|_| Candidate::BASE).into_iter().collect(),
-            points: Points::default(),
-            part: Part::Holdout,
-            examples: (start..size.min(start + 256)).collect(),
-        };
-        let queries = bench.queries(&evaluation, 0..evaluation.examples.len());
-        let scores = model.ask(queries, bench.task())?;
-        Ok((bench.labels(&evaluation), scores))
-    })?;
-    // Summed in the order of the examples: the sum depends on it in its last bits.
-    let mut sum = objective::Outcome::default();
-    for (labels, scores) in answers {
-        for (i, label) in labels.into_iter().enumerate() {
-            sum.add(&objective.score(scores.row(i), label));
-        }
-    }
-    let total = f64::from(sum.total.max(1));
-    Ok((f64::from(sum.correct) / total, sum.loss / total))
-}
-
 /// Every instruction on the test data.
-fn oracle(context: &Context<'_>, mapping: &Mapping) -> Result<Vec<OnTest>, SimulateError> {
-    let dim = context.task.dim();
+fn oracle(context: &Context<'_>) -> Result<Vec<OnTest>, SimulateError> {
+    let (dim, mappings) = (context.task.dim(), context.mappings);
     let mut found = Vec::new();
     for arm in 0..dim / 2 {
         // The arm's sum of rewards alone: then it is the best.
@@ -345,366 +238,13 @@ fn oracle(context: &Context<'_>, mapping: &Mapping) -> Result<Vec<OnTest>, Simul
         theta[arm] = 1.0;
         let best = context.task.ranking(&theta).into_iter().next();
         let instruction = best.ok_or(SimulateError::NoInstructions)?.instruction;
-        let (test_accuracy, _) = measure(context.model, context.test, mapping, Some(&theta))?;
+        let (test_accuracy, _) = measure(context.model, context.test, mappings, Some(&theta))?;
         found.push(OnTest {
             instruction,
             test_accuracy,
         });
     }
     Ok(found)
-}
-
-/// A federation that has ended.
-struct Run {
-    outcome: Outcome,
-    hub: Hub,
-}
-
-/// Aborted rounds leave θ as it was, and so does another like them: after so many in a row nothing will change.
-const ABORTED_IN_A_ROW: u32 = 20;
-
-/// Nothing goes on for ever, and nobody stops unseen.
-fn check(records: &[RoundRecord], participants: &[Participant]) -> Result<(), SimulateError> {
-    let failed = |r: &&RoundRecord| r.phase == Phase::Aborted;
-    let aborted = records.iter().rev().take_while(failed).count() as u32;
-    if aborted >= ABORTED_IN_A_ROW {
-        let reason = records.last().and_then(|r| r.reason);
-        return Err(SimulateError::Stuck(aborted, reason));
-    }
-    for participant in participants {
-        let Action::Stop(reason @ (StopReason::Inconsistent | StopReason::Unauthorized)) =
-            participant.action
-        else {
-            continue;
-        };
-        // What somebody bad sends may be beyond what is taken at all: then they are out.
-        if participant.attack.is_none() {
-            let why = participant.client.suspicion();
-            let why = why.map_or_else(|| format!("{reason:?}"), str::to_owned);
-            return Err(SimulateError::Stopped(participant.number, why));
-        }
-    }
-    Ok(())
-}
-
-/// One federation of these participants from θ₀ to the end.
-fn federate(
-    context: &Context<'_>,
-    owners: Vec<Vec<Labelled>>,
-    setting: Setting,
-) -> Result<Run, SimulateError> {
-    // Here all are present from the start: a task for many, run by fewer or by one alone, would wait for ever.
-    let mut task = match setting {
-        Setting::Federated => context.task.clone(),
-        Setting::Local | Setting::Centralised => context.alone.clone(),
-    };
-    for limits in [
-        &mut task.federation.policy.open,
-        &mut task.federation.policy.upload,
-    ] {
-        limits.count_min = limits.count_min.min(owners.len() as u32);
-    }
-    if let (Setting::Centralised, Some(learnt)) = (setting, task.mapping.learnt.as_mut()) {
-        // As many examples as all participants together.
-        learnt.examples = learnt.examples.saturating_mul(context.args.clients as u32);
-    }
-    let task = &task;
-    let mut hub = Hub::new(task)?;
-    let (mut now, clock) = (0, Clock::default());
-    let mut participants = Vec::new();
-    for examples in owners {
-        let number = participants.len() as u32;
-        let secrets = secrets::secrets(context.args.seed, number, &clock);
-        let number = hub.join(task, now, Some(secrets.identity.public()));
-        let (training, holdout) = hold_out(task, number, examples);
-        let bench = Workbench::new(task.clone(), number, training, holdout)?;
-        let bench = bench.with_secrets(secrets);
-        let is_bad = setting == Setting::Federated && context.bad.contains(&number);
-        let mut client = Client::new(number);
-        let action = client.step(&bench.environment(), Event::Start);
-        participants.push(Participant {
-            number,
-            bench,
-            client,
-            action,
-            attack: context.args.attack.filter(|_| is_bad),
-            purse: Purse::new(task.model.price.clone()),
-            bytes_up: 0,
-            bytes_down: 0,
-            left: false,
-        });
-    }
-    let bar = match setting {
-        // Several of these run at once, and share one bar.
-        Setting::Local => ProgressBar::hidden(),
-        Setting::Federated | Setting::Centralised => progress(
-            &format!("{setting:?}"),
-            "round",
-            task.federation.rounds.into(),
-        ),
-    };
-    let (mut curve, mut before) = (Vec::new(), None);
-    let (mut seen, mut measured) = (0, 0);
-    while participants
-        .iter()
-        .any(|p| !matches!(p.action, Action::Stop(_)))
-    {
-        // Where all wait for time to pass, it passes at once.
-        now = if waits(&participants, &hub, before.as_ref()) {
-            hub.round()
-                .wake_at(&task.federation.policy, now)
-                .unwrap_or(now + 1)
-        } else {
-            now + 1
-        };
-        before = Some(hub.round().clone());
-        work(context, &mut participants)?;
-        for participant in &mut participants {
-            clock.store(hub.round().number, Ordering::Relaxed);
-            talk(&mut hub, task, participant, now);
-        }
-        hub.tick(task, now);
-        hub.conclude(task);
-        let done = hub.records().len();
-        if done > seen {
-            seen = done;
-            check(hub.records(), &participants)?;
-            let step = hub.record().step();
-            bar.set_position(u64::from(step));
-            let due = step % context.args.eval_every.max(1) == 0 && setting != Setting::Local;
-            if due && step > measured && step < task.federation.rounds {
-                measured = step;
-                let mapping = mapping_of(context, task, &hub, &participants);
-                curve.push(point(context, &mapping, &hub, &participants, step)?);
-            }
-        }
-    }
-    bar.finish_and_clear();
-    check(hub.records(), &participants)?;
-    let updates = hub.record().step();
-    let mapping = mapping_of(context, task, &hub, &participants);
-    let last = point(context, &mapping, &hub, &participants, updates)?;
-    let chosen = match hub.record().choice() {
-        Some(choice) => Some(Chosen {
-            test_accuracy: measure(context.model, context.test, &mapping, hub.record().kept())?.0,
-            choice: (setting != Setting::Local).then_some(choice),
-        }),
-        None => None,
-    };
-    if curve.last().is_some_and(|p: &Point| p.step == updates) {
-        curve.pop();
-    }
-    let most = |f: fn(&Participant) -> u64| participants.iter().map(f).max().unwrap_or(0);
-    curve.push(last.clone());
-    let outcome = Outcome {
-        setting,
-        updates,
-        test_accuracy: last.test_accuracy,
-        test_loss: last.test_loss,
-        chosen,
-        range: None,
-        queries_per_participant: last.queries_per_participant,
-        cost_per_participant: context.model.cost(task).and_then(|_| {
-            participants
-                .iter()
-                .filter_map(|p| p.purse.cost())
-                .reduce(f64::max)
-        }),
-        bytes_up_per_participant: most(|p| p.bytes_up),
-        bytes_down_per_participant: most(|p| p.bytes_down),
-        curve: if setting == Setting::Local {
-            Vec::new()
-        } else {
-            curve
-        },
-        theta: (setting != Setting::Local).then(|| shared::task::theta_hash(hub.theta())),
-        prompt: (setting != Setting::Local)
-            .then(|| task.prompt(hub.theta()))
-            .flatten()
-            .zip(task.text.as_ref())
-            .map(|(prompt, text)| text.shown(&prompt)),
-        ranking: match setting {
-            Setting::Local => Vec::new(),
-            Setting::Federated | Setting::Centralised => task.ranking(hub.theta()),
-        },
-    };
-    Ok(Run { outcome, hub })
-}
-
-/// The mapping that a federation measures with: that of its record, where it was learnt together; that of the only
-/// participant; that of everybody's answers, where each has one of their own.
-fn mapping_of(
-    context: &Context<'_>,
-    task: &Task,
-    hub: &Hub,
-    participants: &[Participant],
-) -> Mapping {
-    let own = || match participants {
-        [alone] => alone.client.mapping(task),
-        _ => None,
-    };
-    let learnt = hub.record().mapping(task).or_else(own);
-    learnt.unwrap_or_else(|| context.mapping.clone())
-}
-
-/// Nobody has anything to do but to ask again, and nothing has happened since `before`.
-fn waits(participants: &[Participant], hub: &Hub, before: Option<&Round>) -> bool {
-    let idle =
-        |p: &Participant| matches!(p.action, Action::Sync { after: Some(_) } | Action::Stop(_));
-    before == Some(hub.round()) && participants.iter().all(idle)
-}
-
-fn point(
-    context: &Context<'_>,
-    mapping: &Mapping,
-    hub: &Hub,
-    participants: &[Participant],
-    step: u32,
-) -> Result<Point, SimulateError> {
-    let (test_accuracy, test_loss) =
-        measure(context.model, context.test, mapping, Some(hub.theta()))?;
-    let queries_per_participant = participants
-        .iter()
-        .map(|p| p.client.spent())
-        .max()
-        .unwrap_or(0);
-    Ok(Point {
-        step,
-        test_accuracy,
-        test_loss,
-        queries_per_participant,
-    })
-}
-
-/// Everyone computes, on all cores; nobody sees anybody else.
-fn work(context: &Context<'_>, participants: &mut [Participant]) -> Result<(), SimulateError> {
-    if let [alone] = participants {
-        return compute(context, alone);
-    }
-    let slots: Vec<_> = participants.iter_mut().map(Mutex::new).collect();
-    parallel(&slots, |slot| match slot.lock() {
-        Ok(mut participant) => compute(context, &mut participant),
-        // Another thread panicked over this one; the scope will propagate that.
-        Err(_) => Ok(()),
-    })?;
-    Ok(())
-}
-
-/// `f` of every item on all cores, in the order of the items; of several errors the first item's.
-fn parallel<T, R, F>(items: &[T], f: F) -> Result<Vec<R>, SimulateError>
-where
-    T: Sync,
-    R: Send,
-    F: Fn(&T) -> Result<R, SimulateError> + Sync,
-{
-    let threads = cores().min(items.len());
-    let next = AtomicUsize::new(0);
-    let found = Mutex::new(Vec::with_capacity(items.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(at) else { break };
-                    let result = f(item);
-                    found
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push((at, result));
-                }
-            });
-        }
-    });
-    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    found.sort_by_key(|(at, _)| *at);
-    found.into_iter().map(|(_, result)| result).collect()
-}
-
-/// Evaluates until the participant wants to talk.
-fn compute(context: &Context<'_>, participant: &mut Participant) -> Result<(), SimulateError> {
-    while let Action::Evaluate(evaluation) = &participant.action {
-        let requests = Workbench::requests(evaluation, context.model.request()).into_iter();
-        let asked = requests.map(|request| {
-            let queries = participant.bench.queries(evaluation, request);
-            let model = context.model;
-            model.ask_for(&participant.purse, queries, context.task)
-        });
-        let event = match asked.collect::<Result<Vec<_>, _>>() {
-            Ok(answers) => participant
-                .bench
-                .event(&participant.client, evaluation, &answers)
-                .map_err(|e| SimulateError::Inconsistent(e.to_string()))?,
-            Err(ModelError::Call(CallError::Budget { .. })) => Event::MoneySpent,
-            Err(error) => return Err(error.into()),
-        };
-        participant.action = participant
-            .client
-            .step(&participant.bench.environment(), event);
-    }
-    Ok(())
-}
-
-/// Exchanges one message with the aggregator.
-fn talk(hub: &mut Hub, task: &Task, participant: &mut Participant, now: u64) {
-    let number = participant.number;
-    let event = match &participant.action {
-        Action::Sync { .. } => hub
-            .view(task, number, now)
-            .map_or_else(Event::Refused, Event::View),
-        Action::Read { from } => {
-            let lines = hub.lines(*from).to_vec();
-            participant.bytes_down += lines.iter().map(|l| l.len() as u64 + 1).sum::<u64>();
-            Event::Lines(lines)
-        }
-        Action::Enrol { round, body } => {
-            participant.bytes_up += serde_json::to_vec(body).map_or(0, |b| b.len() as u64);
-            hub.enrol(task, number, now, *round, body)
-                .map_or_else(Event::Refused, |()| Event::Accepted)
-        }
-        Action::Upload(update) => {
-            let mut update = update.clone();
-            if let Some(attack) = participant.attack {
-                attack.spoil_update(&mut update);
-            }
-            participant.bytes_up += wire::encode(&update).len() as u64;
-            hub.deliver(task, number, now, update)
-                .map_or_else(Event::Refused, |()| Event::Accepted)
-        }
-        Action::Contribute { round, vector } => {
-            participant.bytes_up += vector.len() as u64;
-            let spoilt = participant
-                .attack
-                .zip(task.contribution_of(hub.record().kind(task)))
-                .and_then(|(attack, c)| attack.spoil_vector(c.layout(), vector));
-            let vector = spoilt.unwrap_or_else(|| vector.clone());
-            hub.contribute(task, number, now, *round, vector)
-                .map_or_else(Event::Refused, |()| Event::Accepted)
-        }
-        Action::Fetch { round, phase } => match hub.input(task, number, now, *round, *phase) {
-            Ok(input) => {
-                participant.bytes_down += wire::encode(&input).len() as u64;
-                Event::Input(input)
-            }
-            Err(refusal) => Event::Refused(refusal),
-        },
-        Action::Send { round, message } => {
-            participant.bytes_up += wire::encode(message).len() as u64;
-            hub.send(task, number, now, *round, message.clone())
-                .map_or_else(Event::Refused, |()| Event::Accepted)
-        }
-        Action::Stop(reason) if reason.leaves() && !participant.left => {
-            participant.left = true;
-            // Nobody waits for them any more. They are members, so it is not refused.
-            let _ = hub.leave(task, number, now);
-            hub.conclude(task);
-            return;
-        }
-        Action::Evaluate(_) | Action::Rest | Action::Stop(_) => return,
-    };
-    hub.conclude(task);
-    participant.action = participant
-        .client
-        .step(&participant.bench.environment(), event);
 }
 
 fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
@@ -715,10 +255,11 @@ fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
         test_loss: each.iter().map(|o| o.test_loss).sum::<f64>() / n,
         chosen: each
             .iter()
-            .map(|o| Some(o.chosen?.test_accuracy))
-            .sum::<Option<f64>>()
-            .map(|sum| Chosen {
-                test_accuracy: sum / n,
+            .map(|o| o.chosen)
+            .collect::<Option<Vec<Chosen>>>()
+            .map(|all| Chosen {
+                test_accuracy: all.iter().map(|c| c.test_accuracy).sum::<f64>() / n,
+                unprompted_accuracy: all.iter().map(|c| c.unprompted_accuracy).sum::<f64>() / n,
                 choice: None,
             }),
         range: Some((
@@ -734,17 +275,6 @@ fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
         bytes_down_per_participant: 0,
         ..each.into_iter().next()?
     })
-}
-
-fn progress(message: &str, unit: &str, length: u64) -> ProgressBar {
-    let bar = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template(&format!(
-        "{{msg:12}} {{bar:40}} {unit} {{pos}}/{{len}} {{eta}} left"
-    )) {
-        bar.set_style(style);
-    }
-    bar.set_message(message.to_owned());
-    bar
 }
 
 /// Highest resident memory of this process in KiB, where the system tells (Linux).

@@ -1,9 +1,9 @@
 //! `--template`: which of several label templates is taken, by the training examples alone.
 
-use super::run::measure;
+use super::measure::measure;
 use super::{SimulateArgs, SimulateError, model::Model};
 use serde::{Deserialize, Serialize};
-use shared::objective::mapping::Mapping;
+use shared::objective::mapping::{Mapping, Mappings};
 use shared::round::workbench::{Labelled, Workbench};
 use shared::task::Task;
 
@@ -42,7 +42,7 @@ pub fn compare(
         let task = load(template)?;
         let measured = |examples: &[Labelled]| {
             let bench = Workbench::new(task.clone(), 0, Vec::new(), examples.to_vec())?;
-            measure(model, &bench, &Mapping::Identity, None)
+            measure(model, &bench, &Mappings::from(Mapping::Identity), None)
         };
         let (train_accuracy, train_loss) = measured(training)?;
         let (test_accuracy, _) = measured(test)?;

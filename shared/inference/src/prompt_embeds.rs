@@ -232,7 +232,7 @@ impl Embedder for Embeddings {
         let encoding = encoding.map_err(|error| error.to_string())?;
         let ids = encoding.get_ids();
         let (hidden, element) = (self.table.hidden, self.table.element);
-        if soft.len() % hidden != 0 {
+        if !soft.len().is_multiple_of(hidden) {
             return Err(format!(
                 "{} numbers are no soft prompt of {hidden} a token",
                 soft.len()

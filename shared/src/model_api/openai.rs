@@ -35,7 +35,7 @@ pub struct Settings {
     /// What a label word gets that is not among them.
     pub floor: f32,
     /// What soft prompts need: they are sent as embeddings, and so is what stands around them.
-    pub prompt_embeds: Option<PromptEmbeds>,
+    pub prompt_embeds: Option<Box<PromptEmbeds>>,
 }
 
 /// The route.
@@ -72,7 +72,7 @@ impl Settings {
         }
         let prompt_embeds = r
             .has("prompt_embeds")
-            .then(|| r.table("prompt_embeds", PromptEmbeds::read));
+            .then(|| Box::new(r.table("prompt_embeds", PromptEmbeds::read)));
         if api == Api::Chat && prompt_embeds.is_some() {
             r.fault(
                 "prompt_embeds",

@@ -46,7 +46,7 @@ impl PromptEmbeds {
     #[must_use]
     pub fn of(task: &Task) -> Option<&Self> {
         match &task.model.own {
-            Own::OpenAi(own) => own.prompt_embeds.as_ref().filter(|_| hidden(task) > 0),
+            Own::OpenAi(own) => own.prompt_embeds.as_deref().filter(|_| hidden(task) > 0),
             _ => None,
         }
     }

@@ -1,5 +1,5 @@
-//! What a mapping is learnt from: sums over the answers to labelled examples without a prompt, or at θ₀
-//! ([`crate::task::Task::counted_at`]). They add up over participants, so a whole federation learns one mapping in a
+//! What a mapping is learnt from: sums over the answers to labelled examples without a prompt, and at θ₀ where that is
+//! something else ([`crate::task::Task::counts_twice`]). They add up over participants, so a whole federation learns one mapping in a
 //! *counting round* and nobody sees another's counts.
 //!
 //! Only what the mapping's ranking needs is counted. Every number is a mean over examples and lies in [−1, 1]:
@@ -16,6 +16,9 @@ pub const BUILT: bool = cfg!(feature = "mappings");
 
 /// Logits beyond ± this count as this. Larger ones are known from no classifier; a power of two divides exactly.
 pub const LOGIT_MOST: f32 = 128.0;
+
+/// So many numbers go into one message at most.
+pub const MOST: usize = 4_000_000;
 
 /// What is counted of each answer, C classes and L labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

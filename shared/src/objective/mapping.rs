@@ -39,9 +39,6 @@ pub struct Learnt {
     pub examples: u32,
 }
 
-/// So many numbers go into one message at most.
-const MOST_COUNTS: usize = 4_000_000;
-
 impl MappingSpec {
     /// Reads `[mapping]`.
     pub(crate) fn read(reader: &mut Reader<'_>, labels: usize, classes: usize) -> Self {
@@ -70,9 +67,6 @@ impl MappingSpec {
             }
             _ => reader.flag("calibrate", false).then_some(Counted::Means),
         };
-        if counted.is_some_and(|c| c.length(labels, classes) > MOST_COUNTS) {
-            reader.fault("kind", format!("learns from more numbers than the {MOST_COUNTS} that are counted at most: too many labels × classes"));
-        }
         if counted.is_some() && !BUILT {
             reader.fault("kind", "a mapping that is learnt is not in this build");
         }
@@ -86,17 +80,18 @@ impl MappingSpec {
 
     /// The mapping, where it needs no learning.
     #[must_use]
-    pub fn fixed(&self) -> Option<Mapping> {
-        match &self.kind {
-            _ if self.learnt.is_some() => None,
-            Kind::Identity => Some(Mapping::Identity),
-            Kind::Groups(groups) => Some(Mapping::Groups {
+    pub fn fixed(&self) -> Option<Mappings> {
+        let mapping = match &self.kind {
+            _ if self.learnt.is_some() => return None,
+            Kind::Identity => Mapping::Identity,
+            Kind::Groups(groups) => Mapping::Groups {
                 groups: groups.clone(),
                 offset: Vec::new(),
                 scale: Vec::new(),
-            }),
-            Kind::Frequency(_) => None,
-        }
+            },
+            Kind::Frequency(_) => return None,
+        };
+        Some(mapping.into())
     }
 
     /// The mapping that follows from the means of what was counted ([`Counted`]). Total: whatever the numbers are, there
@@ -228,6 +223,38 @@ pub enum Mapping {
         /// Divides each class's logit then, if not empty.
         scale: Vec<f32>,
     },
+}
+
+/// The mappings in use: a frame shrinks the image, so that the model answers with other classes from the start, and
+/// its mapping would do the model without a prompt an injustice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mappings {
+    /// For inputs as they are.
+    pub unprompted: Mapping,
+    /// For prompted inputs.
+    pub prompted: Mapping,
+}
+
+impl Mappings {
+    /// That of prompted inputs, or of inputs as they are.
+    #[must_use]
+    pub fn of(&self, prompted: bool) -> &Mapping {
+        if prompted {
+            &self.prompted
+        } else {
+            &self.unprompted
+        }
+    }
+}
+
+impl From<Mapping> for Mappings {
+    /// One for both.
+    fn from(mapping: Mapping) -> Self {
+        Self {
+            unprompted: mapping.clone(),
+            prompted: mapping,
+        }
+    }
 }
 
 /// Probabilities below this count as this: log must stay finite.

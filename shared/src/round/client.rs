@@ -6,17 +6,13 @@
 //! every action may be repeated without harm.
 
 use super::draw::{BUILT, is_drawn};
-use super::messages::{
-    Enrolment, FederationStatus, Metrics, RoundView, Standing, SumInput, SumMessage, Update,
-};
+use super::messages::{Enrolment, FederationStatus, Metrics, RoundView, Standing, Update};
 use super::phase::{Phase, RoundKind};
 use super::refusal::Refusal;
 use crate::federation::choice::Choice;
-use crate::objective::mapping::Mapping;
+use crate::objective::mapping::Mappings;
 use crate::objective::{Outcome, counts};
-use crate::optimizer::points::Points;
-use crate::optimizer::{Candidate, Optimizer, SEARCHES, State};
-use crate::rng::{Stream, derive_key, purpose};
+use crate::optimizer::{Optimizer, SEARCHES, State};
 use crate::secure_sum::Bytes32;
 use crate::secure_sum::identity::Identity;
 use crate::task::{Hash, Rule, Task};
@@ -51,181 +47,6 @@ pub struct Secrets {
     pub entropy: Box<dyn Fn() -> Bytes32 + Send + Sync>,
 }
 
-/// Which of the participant's examples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Part {
-    /// Trained on.
-    Training,
-    /// Only measured with.
-    Holdout,
-}
-
-/// What the answers are wanted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Purpose {
-    /// Counting what a mapping is learnt from, prompted by θ₀: some generators' first prompt is not nothing.
-    Mapping,
-    /// Accuracy and loss at θ_t; without candidates, those of the model with no prompt at all.
-    Measure,
-    /// An optimiser step.
-    Step,
-}
-
-/// Images to be rendered, sent to the model API, and scored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evaluation {
-    /// What for.
-    pub purpose: Purpose,
-    /// θ.
-    pub theta: Vec<f32>,
-    /// The points; for each, all examples are asked. Without any, they go as they are.
-    pub candidates: Vec<Candidate>,
-    /// Coordinates of the points that no direction names.
-    pub points: Points,
-    /// Which examples.
-    pub part: Part,
-    /// Their numbers in that part.
-    pub examples: Vec<u32>,
-}
-
-impl Evaluation {
-    /// Writes the coordinates of a candidate's point into `out`; says no if there is no such candidate.
-    pub fn point(&self, candidate: usize, out: &mut Vec<f32>) -> bool {
-        let Some(named) = self.candidates.get(candidate) else {
-            return false;
-        };
-        match self.points.get(candidate) {
-            Some(point) => point.clone_into(out),
-            None => named.apply(&self.theta, out),
-        }
-        true
-    }
-
-    /// Queries that it costs.
-    #[must_use]
-    pub fn queries(&self) -> u32 {
-        (self.candidates.len().max(1) * self.examples.len()) as u32
-    }
-}
-
-/// What to do next.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Ask the aggregator where the round is; after the version seen last, wait for a change.
-    Sync {
-        /// The version seen last.
-        after: Option<u64>,
-    },
-    /// Read on in the federation's record: θ follows from it.
-    Read {
-        /// Lines read so far.
-        from: u32,
-    },
-    /// Ask the model.
-    Evaluate(Evaluation),
-    /// Enrol in a round.
-    Enrol {
-        /// The round.
-        round: u32,
-        /// The body.
-        body: Enrolment,
-    },
-    /// Send the update.
-    Upload(Update),
-    /// Send a vector for a sum without masks (in simulations).
-    Contribute {
-        /// The round.
-        round: u32,
-        /// [`crate::secure_sum::encoding::RingVector::to_bytes`].
-        vector: Vec<u8>,
-    },
-    /// Get what the next message of a secure sum needs.
-    Fetch {
-        /// The round.
-        round: u32,
-        /// The phase.
-        phase: Phase,
-    },
-    /// Send a message of a secure sum.
-    Send {
-        /// The round.
-        round: u32,
-        /// The message.
-        message: SumMessage,
-    },
-    /// Wait for the owner.
-    Rest,
-    /// Nothing more to do.
-    Stop(StopReason),
-}
-
-/// Why a participant is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
-pub enum StopReason {
-    /// All rounds are done; θ is final.
-    Finished,
-    /// The organiser closed the federation.
-    Closed,
-    /// The owner left.
-    Left,
-    /// The query budget does not cover another round.
-    BudgetSpent,
-    /// The aggregator does not know us any more.
-    Unauthorized,
-    /// θ, or an answer, contradicted what was announced, or the aggregator asked for what would give away an
-    /// update: [`Client::suspicion`] says what.
-    Inconsistent,
-    /// Another round would bring the participant's own ε above the task's.
-    PrivacySpent,
-    /// The money for the model API does not cover another question.
-    MoneySpent,
-}
-
-impl StopReason {
-    /// Nothing more comes from this participant while the federation goes on: it leaves, so that the others do not wait
-    /// until its lease runs out.
-    #[must_use]
-    pub fn leaves(self) -> bool {
-        matches!(self, Self::Left | Self::BudgetSpent | Self::MoneySpent)
-    }
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// Begin, or go on after a restart.
-    Start,
-    /// Where the round is; welcome at any time.
-    View(RoundView),
-    /// Lines of the record, from where [`Action::Read`] said.
-    Lines(Vec<String>),
-    /// What [`Action::Fetch`] asked for.
-    Input(SumInput),
-    /// The answers to an evaluation: one outcome for each candidate, or the counts for a mapping.
-    Evaluated {
-        /// For each candidate.
-        outcomes: Vec<Outcome>,
-        /// For [`Purpose::Mapping`]: [`counts::Counts::means`].
-        means: Option<Vec<f32>>,
-    },
-    /// An enrolment or an update was taken.
-    Accepted,
-    /// Or not.
-    Refused(Refusal),
-    /// The owner pauses; the driver gives up for now (the reason is the driver's to show).
-    Pause,
-    /// And goes on.
-    Resume,
-    /// The owner leaves.
-    Leave,
-    /// The open evaluation costs more money than there is left (which is the driver's to count).
-    MoneySpent,
-}
-
 // There is one of it for each participant, and it is training most of the time.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -234,7 +55,10 @@ enum Stage {
     Loading,
     /// Others were drawn to train: the aggregator is told that we are there.
     Waiting,
-    Fitting,
+    Fitting {
+        /// The counts of inputs as they are, while those that θ₀ prompts are counted, too.
+        counted: Option<Vec<f32>>,
+    },
     Baseline,
     Measuring,
     Training {
@@ -289,7 +113,8 @@ pub struct Client {
     paused: bool,
     view: Option<RoundView>,
     work: Option<Work>,
-    mapping: Option<Mapping>,
+    #[cfg_attr(not(feature = "mappings"), serde(skip))]
+    mappings: Option<Mappings>,
     spent: u64,
     unreported: u32,
     delivered: u32,
@@ -318,7 +143,7 @@ impl Client {
             paused: false,
             view: None,
             work: None,
-            mapping: None,
+            mappings: None,
             spent: 0,
             unreported: 0,
             delivered: 0,
@@ -376,10 +201,10 @@ impl Client {
         self.work.as_ref().map(|w| &w.theta[..])
     }
 
-    /// The mapping in use, once it is known.
+    /// The mappings in use, once they are known.
     #[must_use]
-    pub fn mapping(&self, task: &Task) -> Option<Mapping> {
-        self.mapping.clone().or_else(|| task.mapping.fixed())
+    pub fn mappings(&self, task: &Task) -> Option<Mappings> {
+        self.mappings.clone().or_else(|| task.mapping.fixed())
     }
 
     /// What the federation's record says is to be kept; nothing as long as it tells of no held-out examples.
@@ -404,7 +229,7 @@ impl Client {
             Stage::Syncing => ("syncing", 0, of),
             Stage::Loading => ("loading", 0, of),
             Stage::Waiting => ("resting", 0, of),
-            Stage::Fitting => ("fitting", 0, of),
+            Stage::Fitting { .. } => ("fitting", 0, of),
             Stage::Baseline | Stage::Measuring => ("measuring", 0, of),
             Stage::Training { state, .. } => ("training", state.step, of),
             Stage::AwaitingCohort if !self.update_is_ready() => ("resting", 0, of),
@@ -502,7 +327,7 @@ impl Client {
     fn is_evaluating(&self) -> bool {
         matches!(
             self.stage,
-            Stage::Fitting | Stage::Baseline | Stage::Measuring | Stage::Training { .. }
+            Stage::Fitting { .. } | Stage::Baseline | Stage::Measuring | Stage::Training { .. }
         )
     }
 
@@ -626,14 +451,14 @@ impl Client {
     fn prepare_to_train(&mut self, env: &Environment<'_>) {
         let Some(work) = &self.work else { return };
         let (measured, counting) = (work.measured.is_some(), work.kind == RoundKind::Counting);
-        if counts::BUILT && self.mapping.is_none() {
+        if counts::BUILT && self.mappings.is_none() {
             let means = self.record.as_ref().and_then(Replay::means);
-            self.mapping = means.map(|means| env.task.fit_mapping(means));
+            self.mappings = means.map(|means| env.task.fit_mappings(means));
         }
         self.stage = if !(self.finished() || self.is_drawn(env)) {
             self.waiting()
-        } else if counts::BUILT && (counting || self.mapping(env.task).is_none()) {
-            Stage::Fitting
+        } else if counts::BUILT && (counting || self.mappings(env.task).is_none()) {
+            Stage::Fitting { counted: None }
         } else if self.before.is_none() && env.holdout > 0 && self.can_measure(env, 2) {
             Stage::Baseline
         } else if !measured && self.before.is_some() && self.can_measure(env, 1) {
@@ -700,16 +525,22 @@ impl Client {
         };
         let queries = evaluation.queries();
         match &mut self.stage {
-            Stage::Fitting if counts::BUILT => {
+            Stage::Fitting { counted } if counts::BUILT => {
                 let (Some(means), Some(work)) = (means, self.work.as_mut()) else {
                     return;
                 };
-                if work.kind == RoundKind::Counting {
-                    work.delta = Some(means);
-                    self.stage = Stage::Syncing;
+                let unprompted = counted.take();
+                if unprompted.is_none() && env.task.counts_twice() {
+                    *counted = Some(means);
                 } else {
-                    self.mapping = Some(env.task.fit_mapping(&means));
-                    self.prepare_to_train(env);
+                    let means = [unprompted.unwrap_or_default(), means].concat();
+                    if work.kind == RoundKind::Counting {
+                        work.delta = Some(means);
+                        self.stage = Stage::Syncing;
+                    } else {
+                        self.mappings = Some(env.task.fit_mappings(&means));
+                        self.prepare_to_train(env);
+                    }
                 }
             }
             Stage::Baseline => {
@@ -808,85 +639,6 @@ impl Client {
         };
     }
 
-    /// What the open stage asks of the model, if anything.
-    fn evaluation(&self, env: &Environment<'_>) -> Option<Evaluation> {
-        let work = self.work.as_ref()?;
-        let all = |n: usize| (0..n as u32).collect::<Vec<_>>();
-        Some(match &self.stage {
-            Stage::Fitting if counts::BUILT => {
-                let at = env.task.counted_at();
-                let most = env.task.mapping.learnt.map_or(0, |l| l.examples);
-                // Files are often sorted by label: the first ones would not do.
-                let words = [purpose::COUNTS, self.participant];
-                Evaluation {
-                    purpose: Purpose::Mapping,
-                    candidates: at.iter().map(|_| Candidate::BASE).collect(),
-                    theta: at.unwrap_or_default(),
-                    points: Points::default(),
-                    part: Part::Training,
-                    examples: sample(env.task, &words, env.training, most),
-                }
-            }
-            Stage::Baseline => Evaluation {
-                purpose: Purpose::Measure,
-                theta: Vec::new(),
-                candidates: Vec::new(),
-                points: Points::default(),
-                part: Part::Holdout,
-                examples: all(env.holdout),
-            },
-            Stage::Measuring => Evaluation {
-                purpose: Purpose::Measure,
-                theta: work.theta.clone(),
-                candidates: vec![Candidate::BASE],
-                points: Points::default(),
-                part: Part::Holdout,
-                examples: all(env.holdout),
-            },
-            Stage::Training { state, behind } => {
-                self.training_step(env, behind.as_ref().unwrap_or(state))
-            }
-            _ => return None,
-        })
-    }
-
-    fn training_step(&self, env: &Environment<'_>, asked_from: &State) -> Evaluation {
-        Evaluation {
-            purpose: Purpose::Step,
-            theta: asked_from.theta.clone(),
-            candidates: env.optimizer.ask(asked_from),
-            points: env.optimizer.points(asked_from),
-            part: Part::Training,
-            examples: batch(env.task, self.participant, asked_from, env.training),
-        }
-    }
-
-    /// What will be asked next whatever the open evaluation's answers are, so that its images can be prepared
-    /// while those are awaited: after measuring θ_t the first step from it, and, where steps are asked ahead,
-    /// the next step.
-    #[must_use]
-    pub fn upcoming(&self, env: &Environment<'_>) -> Option<Evaluation> {
-        if self.paused {
-            return None;
-        }
-        match (&self.stage, &self.work) {
-            (Stage::Measuring, Some(work)) if !self.finished() => {
-                Some(self.training_step(env, &self.beginning(env, work)))
-            }
-            (Stage::Training { state, .. }, _)
-                if env.task.federation.ask_ahead
-                    && state.step + 1 < env.task.federation.local_steps =>
-            {
-                let next = State {
-                    step: state.step + 1,
-                    ..state.clone()
-                };
-                Some(self.training_step(env, &next))
-            }
-            _ => None,
-        }
-    }
-
     /// Nothing more can be asked. The final θ is good also where nothing is left to measure it with.
     fn cannot_ask(&mut self, why: StopReason) -> Action {
         let reason = if self.finished() {
@@ -963,31 +715,13 @@ impl Client {
     }
 }
 
-/// The examples of one step: drawn without replacement, a function of (seed, participant, θ's number, step)
-/// alone, so that a repeated step asks the same.
-fn batch(task: &Task, participant: u32, state: &State, training: usize) -> Vec<u32> {
-    let words = [purpose::BATCH, participant, state.round, state.step];
-    sample(task, &words, training, task.federation.batch)
-}
-
-/// At most `most` of the training examples, drawn without replacement: a function of the task's seed and `words`.
-fn sample(task: &Task, words: &[u32], training: usize, most: u32) -> Vec<u32> {
-    let seed = [task.seed as u32, (task.seed >> 32) as u32];
-    let mut stream = Stream::with_key(derive_key(&[&seed, words].concat()));
-    let mut indices: Vec<u32> = (0..training as u32).collect();
-    let size = (most as usize).min(training);
-    for i in 0..size {
-        let j = i + stream.below((training - i) as u32) as usize;
-        indices.swap(i, j);
-    }
-    indices.truncate(size);
-    indices
-}
-
+mod action;
+mod asked;
 #[cfg(test)]
 mod malicious;
 mod sum;
 #[cfg(test)]
 mod tests;
 
+pub use action::{Action, Evaluation, Event, Part, Purpose, StopReason};
 use sum::{Sum, Sums};

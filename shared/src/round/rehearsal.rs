@@ -231,7 +231,8 @@ fn played(task: &Task, number: u32, evaluation: &Evaluation) -> Event {
     Event::Evaluated {
         outcomes,
         means: (evaluation.purpose == Purpose::Mapping).then(|| {
-            let length = task.length_of(RoundKind::Counting);
+            let times = 1 + usize::from(task.counts_twice());
+            let length = task.length_of(RoundKind::Counting) / times;
             vec![1.0 / (2.0 + number as f32); length]
         }),
     }

@@ -377,9 +377,11 @@ impl Workbench {
                 means: Some(counts.means()),
             });
         }
-        let objective = self
-            .task
-            .objective(client.mapping(&self.task).unwrap_or(Mapping::Identity));
+        let prompted = !evaluation.candidates.is_empty();
+        let mapping = client
+            .mappings(&self.task)
+            .map_or(Mapping::Identity, |m| m.of(prompted).clone());
+        let objective = self.task.objective(mapping);
         let mut outcomes = vec![Outcome::default(); Self::groups(evaluation)];
         for outcome in &mut outcomes {
             labels

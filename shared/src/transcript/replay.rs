@@ -5,7 +5,7 @@ use crate::fault::Faults;
 use crate::federation::advance::{AdvanceError, Sums, advance, count};
 use crate::federation::choice::{Choice, Keep, Measured, Tally};
 use crate::federation::server_optimizer::ServerState;
-use crate::objective::mapping::Mapping;
+use crate::objective::mapping::Mappings;
 use crate::privacy::Ledger;
 use crate::round::messages::Metrics;
 use crate::round::phase::{AbortReason, RoundKind};
@@ -334,10 +334,10 @@ impl Replay {
         (self.counted && !self.means.is_empty()).then_some(&self.means)
     }
 
-    /// The mapping that all share, where there is one so far.
+    /// The mappings that all share, where there are some so far.
     #[must_use]
-    pub fn mapping(&self, task: &Task) -> Option<Mapping> {
-        let learnt = self.means().map(|means| task.fit_mapping(means));
+    pub fn mappings(&self, task: &Task) -> Option<Mappings> {
+        let learnt = self.means().map(|means| task.fit_mappings(means));
         learnt.or_else(|| task.mapping.fixed())
     }
 

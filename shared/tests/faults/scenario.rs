@@ -34,7 +34,7 @@ pub struct Scenario {
     /// The server's rule.
     pub rule: &'static str,
     /// `identity`, or how the mapping is learnt, which costs an evaluation more: `alone`, or in a counting round
-    /// `together`, or as `calibrate`.
+    /// `together`, or as `calibrate`; or `twice`, together and of framed images besides.
     pub mapping: &'static str,
     /// So many are drawn to train; 0: all.
     pub active: u32,
@@ -112,7 +112,7 @@ fn limits() -> impl Strategy<Value = (u32, u64, u64)> {
 
 /// All kinds of them.
 pub fn scenario() -> impl Strategy<Value = Scenario> {
-    let mappings = vec!["identity", "alone", "together", "calibrate"];
+    let mappings = vec!["identity", "alone", "together", "calibrate", "twice"];
     let flags = (
         prop::sample::select(mappings),
         prop_oneof![2 => Just(0), 1 => 1..4_u32],
@@ -232,7 +232,12 @@ impl Scenario {
         let mapping = match self.mapping {
             "identity" => json!({}),
             "calibrate" => json!({ "calibrate": true }),
+            "twice" => json!({ "kind": "frequency", "rank": "lift", "examples": 3 }),
             learn => json!({ "kind": "frequency", "learn": learn, "examples": 3 }),
+        };
+        let generator = match self.mapping {
+            "twice" => json!({ "kind": "frame", "inner": SIDE / 2, "grid": 2 }),
+            _ => json!({ "kind": "statistic", "grid": 2, "statistics": 1 }),
         };
         let mut task = json!({
             "name": "faults",
@@ -244,7 +249,7 @@ impl Scenario {
             },
             "data": { "labels": ["a", "b", "c"] },
             "mapping": mapping,
-            "generator": { "kind": "statistic", "grid": 2, "statistics": 1 },
+            "generator": generator,
             "optimizer": { "kind": "zo-sgd", "directions": 1, "learning_rate": 0.5 },
             "federation": {
                 "rounds": self.rounds, "local_steps": 2, "batch": 2, "lease_seconds": 5,

@@ -867,8 +867,8 @@ impl World {
         for machine in self.participants.iter().filter(|p| !p.gone) {
             let machine = machine.state().expect("it joined");
             if self.task.learnt_together().is_some() && machine.theta().is_some() {
-                let mapping = hub.record().mapping(&self.task);
-                assert_eq!(machine.mapping(&self.task), mapping);
+                let mappings = hub.record().mappings(&self.task);
+                assert_eq!(machine.mappings(&self.task), mappings);
             }
             let finished = machine
                 .record()

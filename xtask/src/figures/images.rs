@@ -230,9 +230,15 @@ fn clean(bench: &Bench, task: &str, data: &Path, model: &Path, cut: &[&str]) -> 
             let outcome = outcome(&report, setting)?;
             let last = number(outcome, "test_accuracy")?;
             // What the held-out examples say is to be kept: the unprompted model, where the prompt is no better.
-            let kept = outcome["chosen"]["test_accuracy"].as_f64();
-            row.insert(key.to_owned(), json!(rounded(kept.unwrap_or(last))));
+            let chosen = &outcome["chosen"];
+            let kept = number(chosen, "test_accuracy")?;
+            let unprompted = number(chosen, "unprompted_accuracy")?;
+            row.insert(key.to_owned(), json!(rounded(kept)));
+            row.insert(format!("{key}_unprompted"), json!(rounded(unprompted)));
             row.insert(format!("{key}_last"), json!(rounded(last)));
+            if let Some(what) = chosen["choice"]["keep"].as_str() {
+                row.insert(format!("{key}_keeps"), json!(what));
+            }
         }
         let federated = outcome(&report, "federated")?;
         row.insert(

@@ -180,7 +180,12 @@ fn summarise_kept(title: &str, shots: u32, report: &Value) -> Result<Value> {
             federated(|outcome| number(&outcome["chosen"], "test_accuracy"))?,
         ),
     ];
-    Ok(Value::Object(table(title, shots, rows)))
+    let mut result = table(title, shots, rows);
+    // Of all together, in the round that decides.
+    let held_out = federated(|outcome| number(&outcome["chosen"]["choice"]["measured"], "total"))?;
+    println!("texts held out: {held_out:?}");
+    result.insert("held_out".to_owned(), json!(held_out));
+    Ok(Value::Object(result))
 }
 
 /// Prints the rows, each a value for each seed, and gives their means, spreads and values.

@@ -55,10 +55,10 @@ async fn all_count_and_those_who_are_drawn_train() {
         );
         let (record, _) = audited(&server.api, &id, &task).await;
         assert_eq!(record.step(), 3);
-        let mapping = record.mapping(&task);
-        assert!(mapping.is_some());
+        let mappings = record.mappings(&task);
+        assert!(mappings.is_some());
         for player in &players {
-            assert_eq!(player.client.mapping(&task), mapping);
+            assert_eq!(player.client.mappings(&task), mappings);
         }
         let delivered: u32 = players.iter().map(|p| p.client.delivered()).sum();
         assert_eq!(delivered, PLAYERS + 3 * drawn);

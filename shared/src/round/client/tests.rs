@@ -1,7 +1,10 @@
 //! Every transition of the participant's machine, and what it makes of answers that come late, twice or wrong.
 
+use super::asked::batch;
 use super::*;
 use crate::federation::advance::Sums;
+use crate::objective::mapping::Mapping;
+use crate::optimizer::Candidate;
 use crate::round::phase::AbortReason;
 use crate::round::wire;
 use crate::task::theta_hash;
@@ -312,7 +315,7 @@ fn a_learnt_mapping_comes_first_and_only_once() {
         (fit.purpose, fit.part, fit.examples.len()),
         (Purpose::Mapping, Part::Training, TRAINING)
     );
-    assert_eq!(client.mapping(&f.task), None);
+    assert_eq!(client.mappings(&f.task), None);
     // Without counts nothing is learnt, and nothing is paid for.
     assert_eq!(f.answer(&mut client, &fit), Action::Evaluate(fit.clone()));
     assert_eq!(client.spent(), 0);
@@ -328,10 +331,81 @@ fn a_learnt_mapping_comes_first_and_only_once() {
     };
     assert_eq!(baseline.purpose, Purpose::Measure);
     assert_eq!(client.spent(), TRAINING as u64);
-    let Some(Mapping::Groups { groups, .. }) = client.mapping(&f.task) else {
+    let mappings = client.mappings(&f.task).unwrap();
+    assert_eq!(mappings.unprompted, mappings.prompted);
+    let Mapping::Groups { groups, .. } = mappings.prompted else {
         panic!()
     };
     assert_eq!(groups, [[1], [0]]);
+}
+
+#[test]
+fn framed_images_have_a_mapping_of_their_own() {
+    for learn in ["alone", "together"] {
+        let mut source = Fixture::new("frequency", 0).task.source().clone();
+        source["mapping"]["learn"] = json!(learn);
+        source["generator"] = json!({ "kind": "frame", "inner": 4 });
+        let f = Fixture::of(Task::from_value(source).unwrap());
+        let (env, mut client) = (f.env(), Client::new(0));
+        client.step(&env, f.open(1, 0, 0));
+        let Action::Evaluate(bare) = client.step(&env, f.lines(0, 0, 0)) else {
+            panic!()
+        };
+        assert_eq!((bare.purpose, bare.candidates.len()), (Purpose::Mapping, 0));
+        let counted = |likely: [f32; 2]| {
+            let mut counts = counts::Counts::new(counts::Counted::Probabilities, 2, 2);
+            let reversed = [likely[1], likely[0]];
+            counts.count(&likely, 0, crate::model_api::OutputKind::Logits);
+            counts.count(&reversed, 1, crate::model_api::OutputKind::Logits);
+            counts.means()
+        };
+        let answer = |means: &[f32]| Event::Evaluated {
+            outcomes: Vec::new(),
+            means: Some(means.to_vec()),
+        };
+        let [as_they_are, framed] = [counted([5.0, 0.0]), counted([0.0, 5.0])];
+        let Action::Evaluate(prompted) = client.step(&env, answer(&as_they_are)) else {
+            panic!()
+        };
+        // The same examples, as θ₀ prompts them; also after a reload.
+        assert_eq!(prompted.theta, f.task.initial().unwrap());
+        assert_eq!(prompted.candidates, [Candidate::BASE]);
+        assert_eq!(prompted.examples, bare.examples);
+        client = wire::decode(&wire::encode(&client)).unwrap();
+        let action = client.step(&env, Event::Start);
+        assert_eq!(action, Action::Evaluate(prompted));
+        let action = client.step(&env, answer(&framed));
+        assert_eq!(client.spent(), 2 * TRAINING as u64);
+        let both = [as_they_are, framed].concat();
+        if learn == "together" {
+            assert_eq!(f.task.length_of(RoundKind::Counting), both.len());
+            assert_eq!(client.work.as_ref().unwrap().delta, Some(both));
+            continue;
+        }
+        let Action::Evaluate(baseline) = action else {
+            panic!()
+        };
+        assert_eq!(
+            (baseline.purpose, baseline.candidates.len()),
+            (Purpose::Measure, 0)
+        );
+        let mappings = client.mappings(&f.task).unwrap();
+        let groups = |mapping: &Mapping| match mapping {
+            Mapping::Groups { groups, .. } => groups.clone(),
+            Mapping::Identity => panic!(),
+        };
+        assert_eq!(groups(mappings.of(false)), [[0], [1]]);
+        assert_eq!(groups(mappings.of(true)), [[1], [0]]);
+        // Two evaluations are to be paid for.
+        let mut source = f.task.source().clone();
+        source["federation"]["query_budget"] = json!(2 * 512 + 8);
+        assert_eq!(
+            Task::from_value(source.clone()).unwrap().federation.rounds,
+            1
+        );
+        source["federation"]["query_budget"] = json!(2 * 512 + 7);
+        assert!(Task::from_value(source).is_err());
+    }
 }
 
 #[test]

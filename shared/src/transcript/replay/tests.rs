@@ -460,9 +460,9 @@ fn a_counting_round_comes_first_and_gives_everybody_the_same_mapping() {
         let record = read(&cast.task, cast.hub.lines(0)).unwrap();
         let means = record.means().unwrap();
         assert_eq!(means.len(), cast.task.length_of(RoundKind::Counting));
-        let mapping = record.mapping(&cast.task);
+        let mappings = record.mappings(&cast.task);
         for client in &cast.clients {
-            assert_eq!(client.mapping(&cast.task), mapping);
+            assert_eq!(client.mappings(&cast.task), mappings);
         }
         // The mean of what the four told, each as one of so many examples.
         let told = |who: f32| 1.0 / (2.0 + who);
@@ -499,8 +499,10 @@ fn an_aborted_counting_round_is_tried_again() {
         (record.step(), record.kind(&task)),
         (0, RoundKind::Training)
     );
-    let mapping = record.mapping(&task).unwrap();
-    let scores = mapping.apply(&[64.0, 32.0], crate::model_api::OutputKind::Logits);
+    let mappings = record.mappings(&task).unwrap();
+    let scores = mappings
+        .prompted
+        .apply(&[64.0, 32.0], crate::model_api::OutputKind::Logits);
     assert_eq!(scores, [0.0, 0.0]);
 }
 
