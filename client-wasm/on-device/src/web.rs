@@ -150,24 +150,11 @@ impl EmbeddingFiles {
 
 #[wasm_bindgen]
 impl Embeddings {
-    /// The rows of a text with a soft prompt, as `shared::model_api::prompt_embeds::Embedder` has them.
+    /// A text with a soft prompt, as `shared::model_api::prompt_embeds::Embedder` has it.
     pub fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, js_sys::Error> {
-        let found = self.0.embed(text, soft);
-        found
-            .map(|found| found.bytes)
+        self.0
+            .embed(text, soft)
             .map_err(|why| js_sys::Error::new(&why))
-    }
-
-    /// What the bytes are: `F32`, `F16` or `BF16`.
-    #[wasm_bindgen(getter)]
-    pub fn element(&self) -> String {
-        self.0.table().element().name().to_owned()
-    }
-
-    /// Numbers in a row.
-    #[wasm_bindgen(getter)]
-    pub fn hidden(&self) -> usize {
-        self.0.table().hidden()
     }
 }
 

@@ -279,16 +279,11 @@ impl ModelApi {
             return Ok(());
         };
         let trial = dialect.trial().map_err(|error| self.api_trouble(&error))?;
-        let Some([words, embeddings]) = trial else {
-            return Ok(());
-        };
-        let answer = self
-            .question(&words, |response| dialect.read_trial(response, None))
-            .await?;
-        self.question(&embeddings, |response| {
-            dialect.read_trial(response, Some(&answer))
-        })
-        .await?;
+        let mut words = None;
+        for request in trial.into_iter().flatten() {
+            let read = |response: &Response<'_>| dialect.read_trial(response, words.as_ref());
+            words = Some(self.question(&request, read).await?);
+        }
         Ok(())
     }
 

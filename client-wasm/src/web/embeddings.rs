@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use shared::model_api::SharedEmbedder;
-use shared::model_api::prompt_embeds::{Element, Embedded, Embedder, PromptEmbeds, hidden};
+use shared::model_api::prompt_embeds::{Embedder, PromptEmbeds, hidden};
 use shared::task::Task;
 use wasm_bindgen::prelude::*;
 
@@ -19,10 +19,6 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn embed(this: &Embeddings, text: &str, soft: &[f32]) -> Result<Vec<u8>, JsValue>;
-    #[wasm_bindgen(method, getter, structural)]
-    fn element(this: &Embeddings) -> String;
-    #[wasm_bindgen(method, getter, structural)]
-    fn hidden(this: &Embeddings) -> usize;
 }
 
 thread_local! {
@@ -57,21 +53,15 @@ pub fn embedder(task: &Task) -> Option<SharedEmbedder> {
 struct Here;
 
 impl Embedder for Here {
-    fn embed(&self, text: &str, soft: &[f32]) -> Result<Embedded, String> {
+    fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, String> {
         LOADED.with_borrow(|loaded| {
-            let loaded = loaded
-                .as_ref()
-                .ok_or("the model's table is not loaded yet")?;
+            let loaded = loaded.as_ref();
+            let loaded = loaded.ok_or("the model's table is not loaded yet")?;
             let words = |error: JsValue| match error.dyn_into::<js_sys::Error>() {
                 Ok(error) => String::from(error.message()),
                 Err(_) => "the other module failed".to_owned(),
             };
-            let bytes = loaded.embed(text, soft).map_err(words)?;
-            Ok(Embedded {
-                element: Element::named(&loaded.element()).ok_or("its numbers are not known")?,
-                hidden: loaded.hidden(),
-                bytes,
-            })
+            loaded.embed(text, soft).map_err(words)
         })
     }
 }

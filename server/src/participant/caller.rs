@@ -262,11 +262,10 @@ impl HttpCaller {
             return Ok(());
         };
         embeddings.ready().await?;
-        if let Some([words, embeddings]) = dialect.trial()? {
-            let read = |response: &Response<'_>| dialect.read_trial(response, None);
-            let answer = self.call(&self.purse, &words, 1, read).await?;
-            let read = |response: &Response<'_>| dialect.read_trial(response, Some(&answer));
-            self.call(&self.purse, &embeddings, 1, read).await?;
+        let mut words = None;
+        for request in dialect.trial()?.into_iter().flatten() {
+            let read = |response: &Response<'_>| dialect.read_trial(response, words.as_ref());
+            words = Some(self.call(&self.purse, &request, 1, read).await?);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use super::files::{FetchError, ModelFiles};
 use inference::prompt_embeds::{Embeddings, EmbeddingsError, Fetched};
 use shared::model_api::SharedEmbedder;
-use shared::model_api::prompt_embeds::{Embedded, Embedder, PromptEmbeds, hidden};
+use shared::model_api::prompt_embeds::{Embedder, PromptEmbeds, hidden};
 use shared::task::Task;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -76,7 +76,7 @@ impl Loading {
 struct Later(Arc<OnceLock<Embeddings>>);
 
 impl Embedder for Later {
-    fn embed(&self, text: &str, soft: &[f32]) -> Result<Embedded, String> {
+    fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, String> {
         match self.0.get() {
             Some(embeddings) => embeddings.embed(text, soft),
             None => Err("the model's table is not loaded yet".to_owned()),

@@ -14,6 +14,7 @@ mod parallel;
 pub mod prompt_embeds;
 pub mod protocol;
 pub mod text;
+mod torch_save;
 
 use thiserror::Error;
 

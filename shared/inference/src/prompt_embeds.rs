@@ -3,12 +3,72 @@
 
 use half::{bf16, f16};
 use safetensors::SafeTensors;
-use shared::model_api::prompt_embeds::{Element, Embedded, Embedder, PromptEmbeds};
+use shared::model_api::prompt_embeds::{Embedder, PromptEmbeds};
 use thiserror::Error;
 use tokenizers::Tokenizer;
 
 use crate::fetched::{self, FileError};
 use crate::text::frame;
+use crate::torch_save::torch_save;
+
+/// How a table's numbers are kept, and sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// IEEE 754, 32 bits.
+    F32,
+    /// IEEE 754, 16 bits.
+    F16,
+    /// The upper half of [`Element::F32`].
+    Bf16,
+}
+
+impl Element {
+    const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
+
+    /// As safetensors files have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+        }
+    }
+
+    /// And back.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|element| element.name() == name)
+    }
+
+    /// Bytes of one.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+}
+
+/// Rows of embeddings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embedded {
+    /// What the bytes are.
+    pub element: Element,
+    /// Numbers in a row; not 0.
+    pub hidden: usize,
+    /// [tokens, hidden], row by row, little-endian.
+    pub bytes: Vec<u8>,
+}
+
+impl Embedded {
+    /// Rows.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.bytes.len() / (self.hidden * self.element.size()).max(1)
+    }
+}
 
 /// The files cannot be used.
 #[derive(Debug, Error)]
@@ -218,16 +278,16 @@ impl Embeddings {
             table,
         })
     }
-
-    /// The table.
-    #[must_use]
-    pub fn table(&self) -> &Table {
-        &self.table
-    }
 }
 
 impl Embedder for Embeddings {
-    fn embed(&self, text: &str, soft: &[f32]) -> Result<Embedded, String> {
+    fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, String> {
+        Ok(torch_save(&self.rows(text, soft)?))
+    }
+}
+
+impl Embeddings {
+    fn rows(&self, text: &str, soft: &[f32]) -> Result<Embedded, String> {
         let encoding = self.tokenizer.encode_fast(text, true);
         let encoding = encoding.map_err(|error| error.to_string())?;
         let ids = encoding.get_ids();
@@ -388,7 +448,7 @@ mod tests {
         ] {
             let embeddings = load(&file(dtype), "e", 2).unwrap();
             let found = embeddings
-                .embed("a good film", &[0.5, 0.25, 0.1, -8.0])
+                .rows("a good film", &[0.5, 0.25, 0.1, -8.0])
                 .unwrap();
             assert_eq!((found.element, found.tokens()), (element, 7));
             // Longer than the tokenizer's own limit, which is for training.
@@ -397,13 +457,13 @@ mod tests {
             ];
             assert_eq!(numbers(&found), rows);
             assert_eq!(
-                numbers(&embeddings.embed("", &[]).unwrap()),
+                numbers(&embeddings.rows("", &[]).unwrap()),
                 [1.0, -1.0, 2.0, -2.0]
             );
             assert!((embeddings.table.deviation() - (55.0_f64 / 6.0).sqrt()).abs() < 1e-6);
         }
         let embeddings = load(&file(Dtype::F16), "e", 2).unwrap();
-        let large = embeddings.embed("a", &[1e9, -1e9]).unwrap();
+        let large = embeddings.rows("a", &[1e9, -1e9]).unwrap();
         assert!(numbers(&large).iter().all(|x| x.is_finite()));
     }
 
@@ -432,13 +492,8 @@ mod tests {
         }
         // A token of the tokenizer has no row.
         let embeddings = load(&whole, "e", 2).unwrap();
-        assert!(
-            embeddings
-                .embed("more", &[])
-                .unwrap_err()
-                .contains("6 rows")
-        );
-        assert!(embeddings.embed("a", &[1.0]).is_err());
+        assert!(embeddings.rows("more", &[]).unwrap_err().contains("6 rows"));
+        assert!(embeddings.rows("a", &[1.0]).is_err());
         let tokenizer = Embeddings::new("tokenizer.json", b"{}", embeddings.table);
         assert!(matches!(tokenizer, Err(EmbeddingsError::File { .. })));
     }

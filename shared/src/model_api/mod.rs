@@ -24,8 +24,6 @@ mod settings;
 mod status;
 mod tensor_data;
 #[cfg(feature = "dialects")]
-mod torch_save;
-#[cfg(feature = "dialects")]
 mod words;
 
 use serde::{Deserialize, Serialize};

@@ -13,7 +13,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::prompt_embeds::{Listed, PromptEmbeds, Tried, compare};
-use super::torch_save::torch_save;
 use super::{
     Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
     SharedEmbedder, TextDialect, TextQueries, Usage, picture, status, words,
@@ -239,8 +238,8 @@ impl OpenAi {
         let Some(embedder) = &self.embedder else {
             return Err(failed("nothing was loaded that makes them".to_owned()));
         };
-        let tensor = embedder.embed(text, soft).map_err(failed)?;
-        Ok(STANDARD.encode(torch_save(&tensor)))
+        let file = embedder.embed(text, soft).map_err(failed)?;
+        Ok(STANDARD.encode(file))
     }
 
     fn read(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
@@ -495,7 +494,7 @@ impl Dialect for OpenAi {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model_api::prompt_embeds::{Element, Embedded, Embedder};
+    use crate::model_api::prompt_embeds::Embedder;
     use crate::model_api::{Retry, SoftQueries, dialect, text_dialect, text_dialect_with};
     use crate::task::Task;
 
@@ -616,17 +615,13 @@ mod tests {
     struct Letters;
 
     impl Embedder for Letters {
-        fn embed(&self, text: &str, soft: &[f32]) -> Result<Embedded, String> {
+        fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, String> {
             let mut rows: Vec<f32> = text.chars().map(|c| c as u32 as f32).collect();
             if rows.is_empty() {
                 return Err("there are no letters".to_owned());
             }
             rows.splice(1..1, soft.iter().copied());
-            Ok(Embedded {
-                element: Element::F32,
-                hidden: 1,
-                bytes: rows.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            })
+            Ok(rows.iter().flat_map(|x| x.to_le_bytes()).collect())
         }
     }
 
@@ -645,12 +640,10 @@ mod tests {
         text_dialect_with(&Task::from_value(task).unwrap(), embedder).unwrap()
     }
 
-    /// The numbers of what is sent: before the zip's next file, `version`.
+    /// The numbers of what is sent.
     fn sent(prompt: &Value) -> Vec<f32> {
         let file = STANDARD.decode(prompt.as_str().unwrap()).unwrap();
-        let find = |what: &[u8]| file.windows(what.len()).position(|w| w == what).unwrap();
-        let (begin, end) = (find(b"data/0") + 6, find(b"prompt/version") - 30);
-        let (numbers, _) = file[begin..end].as_chunks();
+        let (numbers, _) = file.as_chunks();
         numbers.iter().map(|x| f32::from_le_bytes(*x)).collect()
     }
 

@@ -84,74 +84,15 @@ pub fn input_bytes(task: &Task) -> usize {
     }
 }
 
-/// How a table's numbers are kept, and sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    /// IEEE 754, 32 bits.
-    F32,
-    /// IEEE 754, 16 bits.
-    F16,
-    /// The upper half of [`Element::F32`].
-    Bf16,
-}
-
-impl Element {
-    const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
-
-    /// As safetensors files have it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::Bf16 => "BF16",
-        }
-    }
-
-    /// And back.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|element| element.name() == name)
-    }
-
-    /// Bytes of one.
-    #[must_use]
-    pub fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-        }
-    }
-}
-
-/// Rows of embeddings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Embedded {
-    /// What the bytes are.
-    pub element: Element,
-    /// Numbers in a row; not 0.
-    pub hidden: usize,
-    /// [tokens, hidden], row by row, little-endian.
-    pub bytes: Vec<u8>,
-}
-
-impl Embedded {
-    /// Rows.
-    #[must_use]
-    pub fn tokens(&self) -> usize {
-        self.bytes.len() / (self.hidden * self.element.size()).max(1)
-    }
-}
-
 /// A model's tokenizer and its table of input embeddings.
 pub trait Embedder: Send + Sync {
     /// The rows of a text's tokens, as the model itself looks them up, special tokens included; behind those that stand
     /// before every text (the beginning of sequence, where the tokenizer puts one) the rows of `soft`, [tokens, hidden],
-    /// which are rounded to the table's own type.
+    /// which are rounded to the table's own type. All as a file as `torch.save` writes it.
     ///
     /// # Errors
     /// Why there are none, in words.
-    fn embed(&self, text: &str, soft: &[f32]) -> Result<Embedded, String>;
+    fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, String>;
 }
 
 /// Logarithms of the probabilities of the likeliest tokens, as an answer lists them.

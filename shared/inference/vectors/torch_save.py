@@ -1,10 +1,10 @@
 """Writes torch_save.json: tensors as zip files that torch loads with `weights_only=True`, as vLLM loads embeddings.
 
     python3 -m venv /tmp/torch && /tmp/torch/bin/pip install torch==2.13.0
-    /tmp/torch/bin/python shared/vectors/torch_save.py > shared/vectors/torch_save.json
+    /tmp/torch/bin/python shared/inference/vectors/torch_save.py > shared/inference/vectors/torch_save.json
 
 "bytes" are the tensor's own, "file" is the zip file, made here with Python's `zipfile` and a pickle written by hand: a second
-implementation of `shared/src/model_api/torch_save.rs`. It is written down only if torch makes the same tensor of it.
+implementation of `shared/inference/src/torch_save.rs`. It is written down only if torch makes the same tensor of it.
 """
 
 import io

@@ -5,10 +5,10 @@
 //! * <https://github.com/pytorch/pytorch/blob/main/torch/csrc/jit/serialization/import_read.cpp>
 //! * <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>
 
-use super::prompt_embeds::{Element, Embedded};
+use crate::prompt_embeds::{Element, Embedded};
 
 /// The zip file of a tensor [tokens, hidden].
-pub(super) fn torch_save(tensor: &Embedded) -> Vec<u8> {
+pub(crate) fn torch_save(tensor: &Embedded) -> Vec<u8> {
     let mut zip = Zip::default();
     zip.add("prompt/data.pkl", &pickle(tensor));
     zip.add("prompt/byteorder", b"little");
@@ -121,11 +121,11 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    /// The tensors that `shared/vectors/torch_save.py` has loaded with torch.
+    /// The tensors that `shared/inference/vectors/torch_save.py` has loaded with torch.
     #[test]
     fn files_are_those_that_torch_loads() {
         let vectors: Vec<Value> =
-            serde_json::from_str(include_str!("../../vectors/torch_save.json")).unwrap();
+            serde_json::from_str(include_str!("../vectors/torch_save.json")).unwrap();
         assert_eq!(vectors.len(), 3);
         for vector in vectors {
             let element = match vector["dtype"].as_str().unwrap() {
