@@ -74,6 +74,7 @@ pub enum ModelApiError {
         detail: String,
     },
     /// It takes no embeddings in place of a prompt.
+    #[cfg(feature = "dialects")]
     #[error(
         "the model API takes no prompts as embeddings: {detail}; start vLLM with --enable-prompt-embeds (no other server is known to take them)"
     )]
@@ -82,6 +83,7 @@ pub enum ModelApiError {
         detail: String,
     },
     /// It answers otherwise to a text than to the text's embeddings.
+    #[cfg(feature = "dialects")]
     #[error(
         "the embeddings are not this model's: {detail}; check that tokenizer and table of [model.openai.prompt_embeds], and its `tensor`, are those of the model that the server runs"
     )]
@@ -90,6 +92,7 @@ pub enum ModelApiError {
         detail: String,
     },
     /// There are no embeddings to send.
+    #[cfg(feature = "dialects")]
     #[error("the prompt cannot be made into embeddings: {detail}")]
     NoEmbeddings {
         /// Why.
@@ -189,14 +192,15 @@ impl ModelApiError {
             | Self::TooLarge { .. }
             | Self::OutOfQuota { .. }
             | Self::NoLogProbs { .. }
-            | Self::NoPromptEmbeds { .. }
-            | Self::OtherEmbeddings { .. }
-            | Self::NoEmbeddings { .. }
             | Self::BadRequest { .. }
             | Self::NotThisProtocol { .. }
             | Self::WrongShape { .. }
             | Self::NotFinite { .. }
             | Self::Disagrees { .. } => Retry::Never,
+            #[cfg(feature = "dialects")]
+            Self::NoPromptEmbeds { .. }
+            | Self::OtherEmbeddings { .. }
+            | Self::NoEmbeddings { .. } => Retry::Never,
         }
     }
 
@@ -212,8 +216,11 @@ impl ModelApiError {
             Self::TooLarge { .. } => "model_too_large",
             Self::OutOfQuota { .. } => "model_out_of_quota",
             Self::NoLogProbs { .. } => "model_no_logprobs",
+            #[cfg(feature = "dialects")]
             Self::NoPromptEmbeds { .. } => "model_no_prompt_embeds",
+            #[cfg(feature = "dialects")]
             Self::OtherEmbeddings { .. } => "model_other_embeddings",
+            #[cfg(feature = "dialects")]
             Self::NoEmbeddings { .. } => "model_no_embeddings",
             Self::BadRequest { .. } => "model_bad_request",
             Self::ServerError { .. } => "model_server_error",
