@@ -45,6 +45,9 @@ enum Command {
     Recipes(commands::recipes::RecipesArgs),
     /// Find words for text prompts in public text, or instructions: from a file, or proposed by an LLM.
     Candidates(commands::candidates::CandidatesArgs),
+    /// Take from an open language model what soft prompts for a server that runs it need: its tokenizer and its table of
+    /// input embeddings.
+    Embeddings(commands::embeddings::EmbeddingsArgs),
     /// Download a federation's prompt generator.
     Export(commands::export::ExportArgs),
     /// Compute everything again that a federation's record claims.
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Recipes(args) => commands::recipes::run(&args),
         Command::Candidates(args) => commands::candidates::run(&args),
+        Command::Embeddings(args) => commands::embeddings::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
         Command::Federation(args) => commands::federation::run(args),

@@ -160,11 +160,11 @@ impl Task {
             Ok((dim, space, soft, begins_prompted)) => {
                 (task.dim, task.space) = (dim, space);
                 task.counts_twice = begins_prompted && task.mapping.learnt.is_some();
-                if soft.is_some() && task.model.own.sends_files() {
+                if soft.is_some() && !task.model.own.takes_embeddings() {
                     faults.push(Fault {
                         path: "generator.kind".to_owned(),
                         message:
-                            "must not be \"soft\": this dialect takes no embeddings beside a text"
+                            "must not be \"soft\": this dialect takes no embeddings beside a text; \"openai\" takes them in its place, with [model.openai.prompt_embeds]"
                                 .to_owned(),
                     });
                 }
@@ -652,9 +652,8 @@ fn wrong_kind(message: &str) -> Faults {
     }])
 }
 
-/// `[model]`, and the tensors of a model of texts.
-fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
-    let dialect = DIALECTS[r.choice("dialect", DIALECTS, Some(DIALECTS[0]))].to_owned();
+/// Reads `url`: an address without a slash at its end.
+pub(crate) fn read_url(r: &mut Reader<'_>) -> String {
     let url = r.text("url", None).trim_end_matches('/').to_owned();
     if r.has("url") && origin_of(&url).is_none() {
         r.fault(
@@ -670,6 +669,13 @@ fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
             "may hold letters, digits and - . _ ~ / % : @ [ ] + , = only, without a query or fragment",
         );
     }
+    url
+}
+
+/// `[model]`, and the tensors of a model of texts.
+fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
+    let dialect = DIALECTS[r.choice("dialect", DIALECTS, Some(DIALECTS[0]))].to_owned();
+    let url = read_url(r);
     let name = r.text("name", None);
     if r.has("name")
         && (name.is_empty()

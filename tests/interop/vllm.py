@@ -10,10 +10,8 @@ Ends with `N passed, M failed` and the exit code 0 only if nothing failed.
 import concurrent.futures
 import json
 import math
-import os
 import pathlib
 import random
-import sys
 import urllib.request
 
 import torch
@@ -21,7 +19,8 @@ import transformers
 
 from lib import tiny_llama
 from lib.checks import check, report
-from lib.third_party import Client, Server, arguments, ask, free_port, opened, preflight
+from lib.third_party import Client, arguments, ask, opened, preflight
+from lib.vllm_server import AT_ONCE, start
 
 KEY = "a-key-of-the-tests"
 AUTHORIZED = [("authorization", f"Bearer {KEY}")]
@@ -33,8 +32,6 @@ LABELS = ["great", "terrible"]
 # Nearly the whole vocabulary (vLLM 0.32 ends where more is asked for than there is), and what it lists by itself.
 ALL, DEFAULT = 300, 20
 FLOOR = -15.0
-# Sequences that a server computes at the same time.
-AT_ONCE = 4
 INSTRUCTION = "Was it great or terrible"
 VECTORS = pathlib.Path(__file__).parents[2] / "shared/vectors/openai_servers.json"
 
@@ -276,16 +273,6 @@ def main():
     with start(model, given.scratch / "vllm.log", more) as server:
         with start(model, given.scratch / "vllm-plain.log", []) as plain:
             report(Api(server, plain, Client(given.fed_bbpt, given.scratch), model, texts, flags))
-
-
-def start(model, log, more):
-    port = free_port()
-    # Its `vllm serve` does not start from this package: it asks for the version of one called vllm.
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
-    command += ["--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
-    command += ["--enforce-eager", "--max-num-seqs", str(AT_ONCE), *more]
-    quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
-    return Server(command, f"http://127.0.0.1:{port}", "/health", log, env={**os.environ, **quiet})
 
 
 if __name__ == "__main__":

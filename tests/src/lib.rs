@@ -4,6 +4,7 @@
 pub mod bad_model;
 pub mod http;
 pub mod process;
+pub mod toy_embeddings;
 pub mod toy_language_model;
 pub mod toy_llm;
 pub mod toy_scorer;

@@ -43,17 +43,22 @@ impl Heard {
 pub fn start() -> (String, Heard) {
     let heard = Heard::default();
     let hears = heard.clone();
-    let url = http::listen(move |stream| serve(stream, "toy", &hears, |asked| (200, chat(asked))));
+    let url =
+        http::listen(move |stream| serve(stream, "toy", CHATS, &hears, |asked| (200, chat(asked))));
     (url, heard)
 }
 
-/// Answers one request of OpenAI's form, whoever has the key: the list of models, which is `name` alone, and chat
-/// completions as `chat` does.
+/// Where chats are asked.
+pub(crate) const CHATS: &str = "POST /v1/chat/completions ";
+
+/// Answers one request of OpenAI's form, whoever has the key: the list of models, which is `name` alone, and what `route`
+/// begins with as `answered` does.
 pub(crate) fn serve(
     mut stream: TcpStream,
     name: &str,
+    route: &str,
     heard: &Heard,
-    chat: impl FnOnce(&Value) -> (u16, Value),
+    answered: impl FnOnce(&Value) -> (u16, Value),
 ) -> std::io::Result<()> {
     let Asked {
         head,
@@ -67,11 +72,11 @@ pub(crate) fn serve(
         (401, json!({ "error": error }))
     } else if head.starts_with("GET /v1/models ") {
         (200, json!({ "object": "list", "data": [{ "id": name }] }))
-    } else if head.starts_with("POST /v1/chat/completions ") {
+    } else if head.starts_with(route) {
         match serde_json::from_slice(&body) {
             Ok(asked) => {
                 heard.push(body);
-                chat(&asked)
+                answered(&asked)
             }
             Err(_) => (400, json!({ "error": { "message": "not JSON" } })),
         }

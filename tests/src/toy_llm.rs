@@ -1,7 +1,7 @@
 //! An LLM's server in OpenAI's form that gives recorded answers, one after the other, to whoever has its key.
 
 use crate::http;
-use crate::toy_language_model::{Heard, serve};
+use crate::toy_language_model::{CHATS, Heard, serve};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -35,8 +35,9 @@ pub fn start(answers: impl IntoIterator<Item = (u16, Value)>) -> (String, Heard)
     let answers = Mutex::new(VecDeque::from_iter(answers));
     let heard = Heard::default();
     let hears = heard.clone();
-    let url =
-        http::listen(move |stream| serve(stream, NAME, &hears, |asked| next(asked, &answers)));
+    let url = http::listen(move |stream| {
+        serve(stream, NAME, CHATS, &hears, |asked| next(asked, &answers))
+    });
     (format!("{url}/v1"), heard)
 }
 

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use inference::InProcess;
 use inference::on_device::{Fetched, OnDeviceError};
+use inference::prompt_embeds::{self, EmbeddingsError};
 use inference::protocol::HEADER_LENGTH;
+use serde::Deserialize;
+use shared::model_api::prompt_embeds::{Embedder as _, PromptEmbeds};
 use wasm_bindgen::prelude::*;
 
 /// Inputs in one request: few, so that several Workers have something to do, and none is long in coming.
@@ -107,8 +110,64 @@ impl Answer {
     }
 }
 
+/// A tokenizer and a table of embeddings on their way.
+#[wasm_bindgen]
+pub struct EmbeddingFiles(prompt_embeds::Fetched);
+
+/// What makes embeddings of texts, for a model behind an API that takes prompts as such.
+#[wasm_bindgen]
+pub struct Embeddings(prompt_embeds::Embeddings);
+
+/// As the client made it of the task.
+#[derive(Deserialize)]
+struct Wanted {
+    wanted: PromptEmbeds,
+    hidden: usize,
+}
+
+#[wasm_bindgen]
+impl EmbeddingFiles {
+    /// `model` is the JSON of `web/src/device/protocol.ts`, `EmbeddingsModel`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(model: &str) -> Result<EmbeddingFiles, JsError> {
+        let Wanted { wanted, hidden } = serde_json::from_str(model)?;
+        Ok(Self(prompt_embeds::Fetched::new(wanted, hidden)))
+    }
+
+    /// As of [`Files`].
+    pub fn add(&mut self, at: usize, bytes: Vec<u8>) -> Result<(), js_sys::Error> {
+        self.0.add(at, bytes).map_err(|error| unusable(&error))
+    }
+
+    /// Reads both.
+    pub fn load(self) -> Result<Embeddings, js_sys::Error> {
+        self.0
+            .load()
+            .map(Embeddings)
+            .map_err(|error| unusable(&error))
+    }
+}
+
+#[wasm_bindgen]
+impl Embeddings {
+    /// A text with a soft prompt, as `shared::model_api::prompt_embeds::Embedder` has it.
+    pub fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, js_sys::Error> {
+        self.0
+            .embed(text, soft)
+            .map_err(|why| js_sys::Error::new(&why))
+    }
+}
+
 fn thrown(error: &OnDeviceError) -> js_sys::Error {
+    named(error.code(), error)
+}
+
+fn unusable(error: &EmbeddingsError) -> js_sys::Error {
+    named(error.code(), error)
+}
+
+fn named(code: &str, error: &dyn std::error::Error) -> js_sys::Error {
     let thrown = js_sys::Error::new(&error.to_string());
-    thrown.set_name(error.code());
+    thrown.set_name(code);
     thrown
 }

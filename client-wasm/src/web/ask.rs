@@ -15,10 +15,12 @@ use shared::model_api::{
     dialect,
 };
 #[cfg(feature = "texts")]
-use shared::model_api::{TextDialect, TextQueries, text_dialect};
+use shared::model_api::{TextDialect, TextQueries, text_dialect_with};
 use shared::round::workbench::{Queries, REQUEST_IMAGES};
 use shared::task::{Task, origin_of};
 
+#[cfg(all(feature = "dialects", feature = "texts"))]
+use super::embeddings;
 use super::http::{self, Answer, Call, NoAnswer};
 #[cfg(feature = "on-device")]
 use super::on_device;
@@ -52,7 +54,11 @@ impl Speech {
     fn new(task: &Task) -> Result<Self, ModelApiError> {
         #[cfg(feature = "texts")]
         if task.text.is_some() {
-            return text_dialect(task).map(Self::Texts);
+            #[cfg(feature = "dialects")]
+            let embedder = embeddings::embedder(task);
+            #[cfg(not(feature = "dialects"))]
+            let embedder = None;
+            return text_dialect_with(task, embedder).map(Self::Texts);
         }
         dialect(&task.model).map(Self::Images)
     }
@@ -156,6 +162,9 @@ impl ModelApi {
     /// The API that the task names.
     pub fn new(task: &Task, page: &str) -> Result<Self, ModelApiError> {
         let calls = &task.model.calls;
+        #[cfg(feature = "dialects")]
+        let image_bytes = shared::model_api::prompt_embeds::input_bytes(task);
+        #[cfg(not(feature = "dialects"))]
         let image_bytes = task.shape().bytes() * task.model.input.datatype.size();
         let most = most_inputs(image_bytes);
         Ok(Self {
@@ -241,29 +250,12 @@ impl ModelApi {
 
     /// Reads the model's description and compares it with the task.
     pub async fn describe(&self) -> Result<Description, Trouble> {
-        let request = self.speech.protocol().describe_request();
-        #[cfg(feature = "dialects")]
-        if request.method == Method::Post {
-            self.check_budget(1)?;
-        }
-        let mut tries = 0;
-        let description = loop {
-            let result = self.send(&request).await.map_err(Failure::Silent);
-            let read = result.and_then(|answer| {
-                // A dialect without a description asks about one harmless input.
-                if request.method == Method::Post {
-                    self.pay(&answer, 1);
-                }
-                self.speech
-                    .protocol()
-                    .check_description(&view(&answer))
-                    .map_err(Failure::Api)
-            });
-            match read {
-                Ok(description) => break description,
-                Err(failure) => self.pause_or_give_up(failure, &mut tries).await?,
-            }
-        };
+        let protocol = self.speech.protocol();
+        let description = self
+            .question(&protocol.describe_request(), |response| {
+                protocol.check_description(response)
+            })
+            .await?;
         #[cfg(feature = "dialects")]
         let description = Description {
             max_batch: match description.max_batch {
@@ -275,7 +267,51 @@ impl ModelApi {
         if let Some(most) = description.max_batch {
             self.pace.borrow_mut().limit_batch(most);
         }
+        #[cfg(all(feature = "dialects", feature = "texts"))]
+        self.try_embeddings().await?;
         Ok(description)
+    }
+
+    /// Where prompts are sent as embeddings: whether the model takes them, and whether they are its own.
+    #[cfg(all(feature = "dialects", feature = "texts"))]
+    async fn try_embeddings(&self) -> Result<(), Trouble> {
+        let Speech::Texts(dialect) = &self.speech else {
+            return Ok(());
+        };
+        let trial = dialect.trial().map_err(|error| self.api_trouble(&error))?;
+        let mut words = None;
+        for request in trial.into_iter().flatten() {
+            let read = |response: &Response<'_>| dialect.read_trial(response, words.as_ref());
+            words = Some(self.question(&request, read).await?);
+        }
+        Ok(())
+    }
+
+    /// Asks what is not one of the task's questions, and repeats it where that can help.
+    async fn question<T>(
+        &self,
+        request: &Request,
+        read: impl Fn(&Response<'_>) -> Result<T, ModelApiError>,
+    ) -> Result<T, Trouble> {
+        #[cfg(feature = "dialects")]
+        if request.method == Method::Post {
+            self.check_budget(1)?;
+        }
+        let mut tries = 0;
+        loop {
+            let result = self.send(request).await.map_err(Failure::Silent);
+            let read = result.and_then(|answer| {
+                // It asks about one harmless input.
+                if request.method == Method::Post {
+                    self.pay(&answer, 1);
+                }
+                read(&view(&answer)).map_err(Failure::Api)
+            });
+            match read {
+                Ok(found) => return Ok(found),
+                Err(failure) => self.pause_or_give_up(failure, &mut tries).await?,
+            }
+        }
     }
 
     /// The largest batch, where the server says it elsewhere. Most do not, and then no answer is no fault.
@@ -348,7 +384,7 @@ impl ModelApi {
     fn texts_request(&self, queries: &TextQueries) -> Result<Request, ModelApiError> {
         match &self.speech {
             Speech::Images(_) => Err(other_kind()),
-            Speech::Texts(dialect) => Ok(dialect.infer_request(queries)),
+            Speech::Texts(dialect) => dialect.infer_request(queries),
         }
     }
 

@@ -149,6 +149,10 @@ impl Examples {
     #[cfg(feature = "texts")]
     pub fn mean_bytes(&self, task: &Task) -> Option<usize> {
         let (texts, wording) = (self.texts(), task.text.as_ref()?);
+        #[cfg(feature = "dialects")]
+        if shared::model_api::prompt_embeds::PromptEmbeds::of(task).is_some() {
+            return Some(shared::model_api::prompt_embeds::input_bytes(task));
+        }
         let none = shared::task::text::Prompt::default();
         let inputs: usize = texts.iter().map(|t| wording.input(t, &none).len()).sum();
         let template = wording.template(&none).map_or(0, |template| template.len());

@@ -10,6 +10,7 @@
 //! | [`ask`] | one request to the model API, with its retries |
 //! | [`aggregator`] | requests to the aggregator |
 //! | `on_device` | requests to a model that runs in this browser |
+//! | `embeddings` | texts as embeddings, for a model that takes prompts as such |
 //! | [`http`], [`timer`], [`host`] | `fetch`, `setTimeout`, and what the Worker does for us |
 //! | [`examples`], [`loader`], `text_loader`, [`notes`] | the owner's data, and what there is to say about them |
 //! | [`pictures`], `texts` | before and after, to look at; what only a task of texts has |
@@ -25,6 +26,8 @@ mod ask;
 #[cfg(feature = "texts")]
 mod candidates;
 mod driver;
+#[cfg(all(feature = "dialects", feature = "texts"))]
+mod embeddings;
 mod evaluate;
 mod examples;
 mod host;
@@ -48,6 +51,8 @@ mod timer;
 
 #[cfg(feature = "texts")]
 pub use candidates::prompt_candidates;
+#[cfg(all(feature = "dialects", feature = "texts"))]
+pub use embeddings::use_embeddings;
 pub use loader::Loader;
 pub use measure::measure_step;
 #[cfg(feature = "on-device")]

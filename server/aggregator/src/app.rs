@@ -13,6 +13,7 @@ use crate::{driver, http, secret, upgrade};
 use actix_web::dev::Server;
 use actix_web::{HttpServer, web};
 use futures::future::join_all;
+use shared::model_api::prompt_embeds::PromptEmbeds;
 use shared::task::{Task, origin_of};
 use std::collections::HashMap;
 use std::future::Future;
@@ -83,6 +84,7 @@ impl App {
             id: id.to_owned(),
             task_hash: task.hash(),
             model_origin: origin_of(&task.model.url).unwrap_or_default(),
+            files_origin: PromptEmbeds::of(&task).and_then(|files| origin_of(&files.url)),
             dim: task.dim(),
             task,
         });

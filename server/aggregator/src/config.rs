@@ -131,7 +131,7 @@ pub struct ServeArgs {
     /// Folder with the built page; without it only the API is served
     #[arg(long, value_name = "DIR")]
     pub web: Option<PathBuf>,
-    /// Folder with models (ONNX, JSON and txt files) for tasks whose model runs on the participants' devices: everybody
+    /// Folder with models (ONNX, JSON and txt files, embeddings.safetensors) for tasks that participants fetch them for: everybody
     /// may fetch them below /models/, where printed-digits.onnx always is
     #[arg(long, value_name = "DIR")]
     pub models: Option<PathBuf>,

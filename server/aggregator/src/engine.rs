@@ -20,7 +20,19 @@ pub(crate) struct Known {
     pub(crate) task: Task,
     pub(crate) task_hash: String,
     pub(crate) model_origin: String,
+    /// Where the page fetches files for prompts that are sent as embeddings.
+    pub(crate) files_origin: Option<String>,
     pub(crate) dim: usize,
+}
+
+impl Known {
+    /// What the page may connect to besides the aggregator, if the model API is at `model`.
+    pub(crate) fn origins(&self, model: &str) -> String {
+        match &self.files_origin {
+            Some(files) if files != model => format!("{model} {files}"),
+            _ => model.to_owned(),
+        }
+    }
 }
 
 /// What to count once the transaction is committed.

@@ -451,7 +451,7 @@ fn the_clients_dialect_sends_soft_prompts() {
             before_label: false,
         }),
     };
-    let request = dialect.infer_request(&queries);
+    let request = dialect.infer_request(&queries).unwrap();
     let headers = request
         .headers
         .iter()
@@ -682,7 +682,7 @@ fn the_clients_dialect_drives_it() {
             templates: templates.iter().map(|&text| text.to_owned()).collect(),
             soft: None,
         };
-        let request = dialect.infer_request(&queries);
+        let request = dialect.infer_request(&queries).unwrap();
         let headers: Vec<_> = request
             .headers
             .iter()

@@ -211,6 +211,12 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             "stay here, where the model from {} runs",
             bench.task().model.url
         )
+    } else if model.sends_embeddings() {
+        // Whoever has the model turns them back into words.
+        format!(
+            "go to {} (as embeddings, which can be read like texts)",
+            bench.task().model.url
+        )
     } else {
         format!("go to {}", bench.task().model.url)
     };

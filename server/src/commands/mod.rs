@@ -4,6 +4,7 @@ pub mod audit;
 pub mod candidates;
 mod choice;
 pub mod demo;
+pub mod embeddings;
 pub mod export;
 pub mod federation;
 pub mod join;

@@ -2,6 +2,7 @@
 //! money, gives up with the cause.
 
 use super::body::{self, BodyError};
+use super::embeddings::{Loading, TableError};
 use super::on_device::{Device, DeviceError};
 use super::purse::{Paying, Purse};
 use futures::StreamExt as _;
@@ -9,6 +10,7 @@ use futures::stream::FuturesUnordered;
 use shared::calls::cache::Cache;
 use shared::calls::pace::{Pace, Ticket, most_inputs};
 use shared::calls::tally::Tally;
+use shared::model_api::prompt_embeds::input_bytes;
 use shared::model_api::{
     self, Description, Dialect, Method, ModelApiError, Protocol, Request, Response, Retry, Scores,
     TextDialect, Usage,
@@ -68,6 +70,9 @@ pub enum CallError {
     /// The model is to run here, and cannot.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Prompts are to be sent as embeddings, and cannot.
+    #[error(transparent)]
+    Embeddings(#[from] TableError),
     /// Our own mistake.
     #[error("images were to be sent to a model of texts, or texts to one of images")]
     OtherKind,
@@ -97,6 +102,8 @@ pub struct HttpCaller {
     http: reqwest::Client,
     /// Asked instead of anybody, where the model runs here.
     device: Option<Device>,
+    /// Needed where prompts are sent as embeddings.
+    embeddings: Option<Loading>,
     speech: Speech,
     url: String,
     key: Option<String>,
@@ -123,13 +130,18 @@ impl HttpCaller {
             .timeout(Duration::from_millis(task.model.calls.time_out_ms.into()))
             .build()
             .map_err(|e| CallError::Setup(e.to_string()))?;
+        let embeddings = Loading::of(task);
         Ok(Self {
             http,
             device: Device::of(task),
             speech: match task.text {
                 None => Speech::Images(model_api::dialect(&task.model)?),
-                Some(_) => Speech::Texts(model_api::text_dialect(task)?),
+                Some(_) => {
+                    let embedder = embeddings.as_ref().map(Loading::embedder);
+                    Speech::Texts(model_api::text_dialect_with(task, embedder)?)
+                }
             },
+            embeddings,
             url: task.model.url.clone(),
             key,
             classes: task.model.output.classes,
@@ -137,7 +149,7 @@ impl HttpCaller {
             pace: Mutex::new(Pace::new(
                 &task.model.calls,
                 REQUEST_IMAGES,
-                most_inputs(task.shape().bytes() * task.model.input.datatype.size()),
+                most_inputs(input_bytes(task)),
             )),
             purse: Purse::new(task.model.price.clone()),
             all: Mutex::default(),
@@ -153,13 +165,21 @@ impl HttpCaller {
         })
     }
 
-    /// Keeps a model that runs here in `folder`, so that it is fetched once.
+    /// Keeps a model that runs here, or its embeddings, in `folder`, so that they are fetched once.
     #[must_use]
     pub fn keeping_models_in(mut self, folder: PathBuf) -> Self {
         if let Some(device) = &mut self.device {
-            device.keep_in(folder);
+            device.keep_in(folder.clone());
+        }
+        if let Some(embeddings) = &mut self.embeddings {
+            embeddings.keep_in(folder);
         }
         self
+    }
+
+    /// Whether prompts, with the texts in them, are sent as embeddings.
+    pub fn sends_embeddings(&self) -> bool {
+        self.embeddings.is_some()
     }
 
     /// Whether the model runs here.
@@ -232,7 +252,22 @@ impl HttpCaller {
         if let Some(most) = description.max_batch {
             locked(&self.pace).limit_batch(most);
         }
+        self.try_embeddings().await?;
         Ok(description)
+    }
+
+    /// Where prompts are sent as embeddings: whether the model takes them, and whether they are its own.
+    async fn try_embeddings(&self) -> Result<(), CallError> {
+        let (Some(embeddings), Speech::Texts(dialect)) = (&self.embeddings, &self.speech) else {
+            return Ok(());
+        };
+        embeddings.ready().await?;
+        let mut words = None;
+        for request in dialect.trial()?.into_iter().flatten() {
+            let read = |response: &Response<'_>| dialect.read_trial(response, words.as_ref());
+            words = Some(self.call(&self.purse, &request, 1, read).await?);
+        }
+        Ok(())
     }
 
     /// The largest batch, where the server says it elsewhere. Most do not, and then no answer is no fault.
@@ -346,11 +381,14 @@ impl HttpCaller {
 
     async fn ask_api(&self, purse: &Purse, queries: &Queries) -> Result<Scores, CallError> {
         let count = queries.count();
+        if let Some(embeddings) = &self.embeddings {
+            embeddings.ready().await?;
+        }
         let request = match (&self.speech, queries) {
             (Speech::Images(dialect), Queries::Images { bytes, count }) => {
                 dialect.infer_request(bytes, *count)?
             }
-            (Speech::Texts(dialect), Queries::Texts(queries)) => dialect.infer_request(queries),
+            (Speech::Texts(dialect), Queries::Texts(queries)) => dialect.infer_request(queries)?,
             _ => return Err(CallError::OtherKind),
         };
         let protocol = self.speech.protocol();

@@ -5,6 +5,8 @@ mod ahead;
 mod body;
 pub mod caller;
 pub mod driver;
+mod embeddings;
+mod files;
 pub mod identity;
 mod on_device;
 pub mod purse;

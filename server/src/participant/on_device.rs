@@ -1,13 +1,12 @@
-//! The model of a task whose dialect is `on-device`: fetched once, checked, kept in a folder, and run in this process.
+//! The model of a task whose dialect is `on-device`: fetched once, checked, and run in this process.
 //! It is asked as a model API is, through the bytes of the protocol; nothing of that is sent.
 
-use super::caller::cause_of;
+use super::files::{FetchError, ModelFiles};
 use inference::on_device::{Fetched, OnDeviceError};
 use inference::{Answer, InProcess};
-use model_api::PRINTED_DIGITS;
 use shared::model_api::Request;
-use shared::model_api::on_device::{ModelFile, OnDevice};
-use shared::task::{Task, sha256_hex};
+use shared::model_api::on_device::OnDevice;
+use shared::task::Task;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -21,15 +20,8 @@ const HEADER_LENGTH: &str = inference::protocol::HEADER_LENGTH;
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// No answer, or not the file.
-    #[error(
-        "{url} cannot be fetched: {cause}; check model.url and model.name of the task, and that the file is there"
-    )]
-    Fetch {
-        /// The file's address.
-        url: String,
-        /// Why.
-        cause: String,
-    },
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// Another file, or no such model.
     #[error(transparent)]
     Model(#[from] OnDeviceError),
@@ -40,9 +32,8 @@ pub enum DeviceError {
 
 /// A model that is loaded when it is first asked.
 pub struct Device {
-    url: String,
+    files: ModelFiles,
     model: OnDevice,
-    folder: Option<PathBuf>,
     loaded: OnceCell<Arc<InProcess>>,
 }
 
@@ -54,16 +45,15 @@ impl Device {
 
     fn new(url: String, model: OnDevice) -> Self {
         Self {
-            url,
+            files: ModelFiles::new(url, "model.url and model.name"),
             model,
-            folder: None,
             loaded: OnceCell::new(),
         }
     }
 
     /// Keeps the files in `folder`, under their hashes.
     pub fn keep_in(&mut self, folder: PathBuf) {
-        self.folder = Some(folder);
+        self.files.keep_in(folder);
     }
 
     /// What a server would answer.
@@ -82,17 +72,8 @@ impl Device {
 
     async fn load(&self) -> Result<Arc<InProcess>, DeviceError> {
         let mut fetched = Fetched::new(self.model.clone());
-        for (at, file) in self.model.files.iter().enumerate() {
-            if let Some(known) = self.known(file) {
-                // What was kept may be broken; then it is fetched anew.
-                if fetched.add(at, known).is_ok() {
-                    continue;
-                }
-            }
-            let bytes = self.fetch(file).await?;
-            fetched.add(at, bytes.clone())?;
-            self.keep(file, &bytes);
-        }
+        let add = |at, bytes| Ok::<_, DeviceError>(fetched.add(at, bytes)?);
+        self.files.take(&self.model.files, add).await?;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         tokio::task::spawn_blocking(move || fetched.load(threads, MAX_BATCH))
             .await
@@ -100,58 +81,16 @@ impl Device {
             .map(Arc::new)
             .map_err(DeviceError::Model)
     }
-
-    /// What needs no network: the embedded model, and what was fetched before.
-    fn known(&self, file: &ModelFile) -> Option<Vec<u8>> {
-        if file.sha256 == sha256_hex(PRINTED_DIGITS) {
-            return Some(PRINTED_DIGITS.to_vec());
-        }
-        std::fs::read(self.place(file)?).ok()
-    }
-
-    fn place(&self, file: &ModelFile) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join(&file.sha256))
-    }
-
-    /// Without a place for it, it is fetched again next time.
-    fn keep(&self, file: &ModelFile, bytes: &[u8]) {
-        let (Some(folder), Some(place)) = (&self.folder, self.place(file)) else {
-            return;
-        };
-        let half = place.with_extension(std::process::id().to_string());
-        let kept = std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&half, bytes))
-            .and_then(|()| std::fs::rename(&half, &place));
-        if let Err(error) = kept {
-            tracing::warn!(%error, folder = %folder.display(), "the model cannot be kept, and will be fetched again");
-        }
-    }
-
-    async fn fetch(&self, file: &ModelFile) -> Result<Vec<u8>, DeviceError> {
-        let url = format!("{}/{}", self.url, file.address);
-        let failed = |cause: String| DeviceError::Fetch {
-            url: url.clone(),
-            cause,
-        };
-        let unreachable = |error: reqwest::Error| failed(cause_of(&error));
-        // Without a limit of time: models are large, and connections slow.
-        let http = reqwest::Client::builder().build().map_err(unreachable)?;
-        let response = http.get(&url).send().await.map_err(unreachable)?;
-        if !response.status().is_success() {
-            return Err(failed(format!("it answers {}", response.status())));
-        }
-        let bytes = response.bytes().await.map_err(unreachable)?;
-        tracing::info!(%url, bytes = bytes.len(), "the model's file was fetched");
-        Ok(bytes.to_vec())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model_api::PRINTED_DIGITS;
     use serde_json::Value;
-    use shared::model_api::on_device::Takes;
+    use shared::model_api::on_device::{ModelFile, Takes};
     use shared::model_api::{Layout, Method};
+    use shared::task::sha256_hex;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 

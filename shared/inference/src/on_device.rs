@@ -1,9 +1,9 @@
 //! From a task's fetched files to a model that answers.
 
 use shared::model_api::on_device::{OnDevice, Takes};
-use shared::task::sha256_hex;
 use thiserror::Error;
 
+use crate::fetched::{self, FileError};
 use crate::text::Files;
 use crate::{
     Classifier, ClassifierOptions, InProcess, LoadError, TextLoadError, TextModel, TextOptions,
@@ -12,22 +12,9 @@ use crate::{
 /// The fetched files are not the model that the task needs.
 #[derive(Debug, Error)]
 pub enum OnDeviceError {
-    /// A file is missing.
-    #[error("{0} is missing; fetch it again")]
-    Missing(String),
-    /// A file is another one than the organiser chose.
-    #[error(
-        "{path} is another file than the task names: its SHA-256 is {got}, not {wanted}. The organiser must publish the \
-         file that the task was written for, or a task with the new file's sha256"
-    )]
-    Hash {
-        /// The file.
-        path: String,
-        /// Its hash.
-        got: String,
-        /// The task's.
-        wanted: String,
-    },
+    /// A file is missing, or another one.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The range cannot be read.
     #[error("model.on_device.range: {0}")]
     Range(String),
@@ -44,8 +31,7 @@ impl OnDeviceError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Missing(_) => "model_missing",
-            Self::Hash { .. } => "model_hash",
+            Self::File(error) => error.code(),
             Self::Range(_) | Self::Classifier(_) | Self::Texts(_) => "model_unusable",
         }
     }
@@ -87,19 +73,12 @@ impl Fetched {
     /// Takes the bytes of file number `at` of the task's list; there is nothing to do with further ones.
     ///
     /// # Errors
-    /// [`OnDeviceError::Hash`] if the task names another file.
+    /// [`OnDeviceError::File`] if the task names another file.
     pub fn add(&mut self, at: usize, bytes: Vec<u8>) -> Result<(), OnDeviceError> {
         let Some(file) = self.model.files.get(at) else {
             return Ok(());
         };
-        let got = sha256_hex(&bytes);
-        if got != file.sha256 {
-            return Err(OnDeviceError::Hash {
-                path: file.path.clone(),
-                got,
-                wanted: file.sha256.clone(),
-            });
-        }
+        fetched::check(file, &bytes)?;
         self.files.insert(file.path.clone(), bytes);
         Ok(())
     }
@@ -111,7 +90,7 @@ impl Fetched {
     pub fn load(mut self, threads: usize, max_batch: usize) -> Result<InProcess, OnDeviceError> {
         let wanted = self.model.files.iter();
         if let Some(file) = wanted.clone().find(|f| !self.files.contains_key(&f.path)) {
-            return Err(OnDeviceError::Missing(file.path.clone()));
+            return Err(FileError::Missing(file.path.clone()).into());
         }
         let name = self.model.name;
         match self.model.takes {
@@ -123,7 +102,7 @@ impl Fetched {
                 output,
             } => {
                 let onnx = self.files.remove(&name);
-                let onnx = onnx.ok_or_else(|| OnDeviceError::Missing(name.clone()))?;
+                let onnx = onnx.ok_or_else(|| FileError::Missing(name.clone()))?;
                 let options = ClassifierOptions {
                     layout,
                     range: range.parse().map_err(OnDeviceError::Range)?,
@@ -160,6 +139,7 @@ mod tests {
 
     use shared::model_api::Layout;
     use shared::model_api::on_device::ModelFile;
+    use shared::task::sha256_hex;
 
     use super::*;
 

@@ -38,6 +38,7 @@ pub use folder::{Files, is_clip};
 pub use kind::TextKind;
 pub use query::{Fill, Prepared, SoftLimits, TextQuery, prompts};
 pub use words::Words;
+pub(crate) use words::frame;
 
 /// How to use a folder as a text model.
 #[derive(Clone, Debug, PartialEq)]

@@ -73,6 +73,31 @@ pub enum ModelApiError {
         /// What is missing.
         detail: String,
     },
+    /// It takes no embeddings in place of a prompt.
+    #[cfg(feature = "dialects")]
+    #[error(
+        "the model API takes no prompts as embeddings: {detail}; start vLLM with --enable-prompt-embeds (no other server is known to take them)"
+    )]
+    NoPromptEmbeds {
+        /// What the server says.
+        detail: String,
+    },
+    /// It answers otherwise to a text than to the text's embeddings.
+    #[cfg(feature = "dialects")]
+    #[error(
+        "the embeddings are not this model's: {detail}; check that tokenizer and table of [model.openai.prompt_embeds], and its `tensor`, are those of the model that the server runs"
+    )]
+    OtherEmbeddings {
+        /// What differs.
+        detail: String,
+    },
+    /// There are no embeddings to send.
+    #[cfg(feature = "dialects")]
+    #[error("the prompt cannot be made into embeddings: {detail}")]
+    NoEmbeddings {
+        /// Why.
+        detail: String,
+    },
     /// Any other 4xx: the server does not accept the request as sent.
     #[error(
         "the model API refuses the request: {detail}; compare the task's [model] section with the model's own description"
@@ -172,6 +197,10 @@ impl ModelApiError {
             | Self::WrongShape { .. }
             | Self::NotFinite { .. }
             | Self::Disagrees { .. } => Retry::Never,
+            #[cfg(feature = "dialects")]
+            Self::NoPromptEmbeds { .. }
+            | Self::OtherEmbeddings { .. }
+            | Self::NoEmbeddings { .. } => Retry::Never,
         }
     }
 
@@ -187,6 +216,12 @@ impl ModelApiError {
             Self::TooLarge { .. } => "model_too_large",
             Self::OutOfQuota { .. } => "model_out_of_quota",
             Self::NoLogProbs { .. } => "model_no_logprobs",
+            #[cfg(feature = "dialects")]
+            Self::NoPromptEmbeds { .. } => "model_no_prompt_embeds",
+            #[cfg(feature = "dialects")]
+            Self::OtherEmbeddings { .. } => "model_other_embeddings",
+            #[cfg(feature = "dialects")]
+            Self::NoEmbeddings { .. } => "model_no_embeddings",
             Self::BadRequest { .. } => "model_bad_request",
             Self::ServerError { .. } => "model_server_error",
             Self::NotThisProtocol { .. } => "model_not_this_protocol",

@@ -261,8 +261,8 @@ impl Protocol for HuggingFace {
 }
 
 impl TextDialect for HuggingFace {
-    fn infer_request(&self, queries: &TextQueries) -> Request {
-        self.ask(queries)
+    fn infer_request(&self, queries: &TextQueries) -> Result<Request, ModelApiError> {
+        Ok(self.ask(queries))
     }
 }
 
@@ -302,6 +302,7 @@ mod tests {
             templates: template.iter().map(|t| (*t).to_owned()).collect(),
             soft: None,
         });
+        let request = request.unwrap();
         (request.path, serde_json::from_slice(&request.body).unwrap())
     }
 

@@ -4,6 +4,8 @@
 #[cfg(feature = "dialects")]
 pub mod chat;
 mod error;
+#[cfg(any(feature = "dialects", feature = "on-device"))]
+mod files;
 #[cfg(feature = "dialects")]
 mod huggingface;
 #[cfg(feature = "on-device")]
@@ -15,6 +17,8 @@ mod openai;
 mod picture;
 #[cfg(feature = "on-device")]
 mod pixel_range;
+#[cfg(feature = "dialects")]
+pub mod prompt_embeds;
 mod scores;
 mod settings;
 mod status;
@@ -29,6 +33,8 @@ use crate::task::text::Prompt;
 use crate::text::Short;
 
 pub use error::{ModelApiError, Retry};
+#[cfg(any(feature = "dialects", feature = "on-device"))]
+pub use files::ModelFile;
 #[cfg(feature = "on-device")]
 pub use pixel_range::PixelRange;
 pub use scores::Scores;
@@ -372,14 +378,61 @@ impl TextQueries {
 /// A protocol that is asked about texts: the scores of the task's label words for each.
 pub trait TextDialect: Protocol {
     /// Asks for the scores of the task's label words for each text.
-    fn infer_request(&self, queries: &TextQueries) -> Request;
+    ///
+    /// # Errors
+    /// [`ModelApiError::NoEmbeddings`] where embeddings are to be sent, and cannot be made.
+    fn infer_request(&self, queries: &TextQueries) -> Result<Request, ModelApiError>;
+
+    /// Two questions about one harmless text, with which the model is tried where prompts are sent as embeddings: as words,
+    /// and as embeddings. Nothing elsewhere.
+    ///
+    /// # Errors
+    /// As of [`infer_request`](Self::infer_request).
+    #[cfg(feature = "dialects")]
+    fn trial(&self) -> Result<Option<[Request; 2]>, ModelApiError> {
+        Ok(None)
+    }
+
+    /// Reads an answer to one of them; `words`: what was answered to the first, once it is known.
+    ///
+    /// # Errors
+    /// Whatever the answer says; [`ModelApiError::NoPromptEmbeds`] and [`ModelApiError::OtherEmbeddings`] where the model
+    /// takes no embeddings, or answers otherwise to them than to the words.
+    #[cfg(feature = "dialects")]
+    fn read_trial(
+        &self,
+        response: &Response<'_>,
+        words: Option<&prompt_embeds::Tried>,
+    ) -> Result<prompt_embeds::Tried, ModelApiError> {
+        let _ = (response, words);
+        Ok(prompt_embeds::Tried::default())
+    }
 }
+
+/// The embeddings of a model whose prompts are sent as such, as [`text_dialect_with`] takes them.
+#[cfg(feature = "dialects")]
+pub type SharedEmbedder = std::sync::Arc<dyn prompt_embeds::Embedder>;
+/// Without dialects there is nothing that needs them.
+#[cfg(not(feature = "dialects"))]
+pub type SharedEmbedder = std::convert::Infallible;
 
 /// The dialect of a task of texts, ready for use.
 ///
 /// # Errors
 /// [`ModelApiError::InvalidSpec`] with every fault of the `[model]` section, or where the task's inputs are images.
 pub fn text_dialect(task: &Task) -> Result<Box<dyn TextDialect>, ModelApiError> {
+    text_dialect_with(task, None)
+}
+
+/// The same, with what makes embeddings of texts for a task that sends them ([`prompt_embeds`]).
+///
+/// # Errors
+/// As of [`text_dialect`].
+pub fn text_dialect_with(
+    task: &Task,
+    embedder: Option<SharedEmbedder>,
+) -> Result<Box<dyn TextDialect>, ModelApiError> {
+    let _ = &embedder;
     let (mut faults, spec) = (call_faults(&task.model), &task.model);
     match &task.text {
         Some(text) if faults.is_empty() => {
@@ -389,7 +442,10 @@ pub fn text_dialect(task: &Task) -> Result<Box<dyn TextDialect>, ModelApiError> 
                     text.clone(),
                 )),
                 #[cfg(feature = "dialects")]
-                Own::OpenAi(own) => Box::new(openai::OpenAi::new(spec, own, &text.words)),
+                Own::OpenAi(own) => {
+                    let dialect = openai::OpenAi::new(spec, own, &text.words);
+                    Box::new(dialect.with_embeddings(embedder, text.harmless()))
+                }
                 #[cfg(feature = "dialects")]
                 Own::HuggingFace(own) => Box::new(huggingface::HuggingFace::new(
                     spec,

@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use super::files::ModelFile;
+use super::files::{NO_HASH, hash, is_hash, is_path};
 use super::{Layout, ModelSpec, PixelRange};
 use crate::fault::Reader;
 
@@ -24,17 +26,6 @@ pub struct OnDevice {
     pub files: Vec<ModelFile>,
     /// What the model takes.
     pub takes: Takes,
-}
-
-/// One file of a model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelFile {
-    /// Where it belongs in the model's folder, with `/`.
-    pub path: String,
-    /// Where it stands below [`ModelSpec::url`], with `/`.
-    pub address: String,
-    /// Of its content, in lower-case hexadecimal: what else comes is refused.
-    pub sha256: String,
 }
 
 /// How the network is used.
@@ -88,7 +79,7 @@ impl OnDevice {
                 vec![ModelFile {
                     path: name.clone(),
                     address: name.clone(),
-                    sha256: hash(r),
+                    sha256: hash(r, "sha256"),
                 }]
             },
             takes: if of_texts { texts(r) } else { images(r, spec) },
@@ -117,21 +108,6 @@ fn texts(r: &mut Reader<'_>) -> Takes {
         max_tokens: has_tokens.then(|| r.whole("max_tokens", 8..=1 << 20, None) as usize),
         temperature: r.number("temperature", 1e-6..=1e6, Some(0.05)),
     }
-}
-
-fn hash(r: &mut Reader<'_>) -> String {
-    let text = r.text("sha256", None);
-    if r.has("sha256") && !is_hash(&text) {
-        r.fault("sha256", NO_HASH);
-    }
-    text
-}
-
-const NO_HASH: &str =
-    "must be the file's SHA-256: 64 lower-case hexadecimal digits, as sha256sum prints them";
-
-fn is_hash(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// `[model.on_device.files]`: path → hash. The network comes first.
@@ -173,15 +149,6 @@ fn files(r: &mut Reader<'_>, folder: &str) -> Vec<ModelFile> {
         None => r.fault("files", format!("must hold {}", NETWORKS.join(" or "))),
     }
     found
-}
-
-/// Only what stays in a folder, and needs no escape in an address.
-fn is_path(path: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    path.len() <= 200
-        && path
-            .split('/')
-            .all(|part| !part.is_empty() && !part.starts_with('.') && part.chars().all(plain))
 }
 
 #[cfg(test)]

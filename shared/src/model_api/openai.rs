@@ -8,11 +8,14 @@
 //! * chat: <https://platform.openai.com/docs/api-reference/chat/create>
 //! * completions: <https://platform.openai.com/docs/api-reference/completions/create>
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::prompt_embeds::{Listed, PromptEmbeds, Tried, compare};
 use super::{
     Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
-    TextDialect, TextQueries, Usage, picture, status, words,
+    SharedEmbedder, TextDialect, TextQueries, Usage, picture, status, words,
 };
 use crate::fault::Reader;
 
@@ -30,6 +33,8 @@ pub struct Settings {
     pub top_logprobs: u32,
     /// What a label word gets that is not among them.
     pub floor: f32,
+    /// What soft prompts need: they are sent as embeddings, and so is what stands around them.
+    pub prompt_embeds: Option<Box<PromptEmbeds>>,
 }
 
 /// The route.
@@ -64,6 +69,15 @@ impl Settings {
                 "is missing: with images the model is asked something, such as \"Which digit is this? Answer with one digit.\"",
             );
         }
+        let prompt_embeds = r
+            .has("prompt_embeds")
+            .then(|| Box::new(r.table("prompt_embeds", PromptEmbeds::read)));
+        if api == Api::Chat && prompt_embeds.is_some() {
+            r.fault(
+                "prompt_embeds",
+                "belongs to api = \"completions\": chats take no embeddings",
+            );
+        }
         // OpenAI lists 20 in chats and 5 in completions.
         let most = if api == Api::Chat { 20 } else { 5 };
         Self {
@@ -71,6 +85,7 @@ impl Settings {
             instruction,
             top_logprobs: r.whole("top_logprobs", 1..=1000, Some(most)) as u32,
             floor: r.number("floor", -1000.0..=-1.0, Some(FLOOR)),
+            prompt_embeds,
         }
     }
 }
@@ -80,6 +95,9 @@ pub(super) struct OpenAi {
     spec: ModelSpec,
     own: Settings,
     words: Vec<String>,
+    /// What makes prompts into embeddings, and a text that says nothing about anybody.
+    embedder: Option<SharedEmbedder>,
+    harmless: String,
 }
 
 impl OpenAi {
@@ -89,6 +107,21 @@ impl OpenAi {
             spec: spec.clone(),
             own: own.clone(),
             words: words.to_vec(),
+            embedder: None,
+            harmless: String::new(),
+        }
+    }
+
+    /// For texts that may be sent as embeddings; `harmless` is sent both ways to compare.
+    pub(super) fn with_embeddings(
+        self,
+        embedder: Option<SharedEmbedder>,
+        harmless: String,
+    ) -> Self {
+        Self {
+            embedder,
+            harmless,
+            ..self
         }
     }
 
@@ -162,8 +195,15 @@ impl OpenAi {
         self.post("/chat/completions", body)
     }
 
-    fn ask(&self, queries: &TextQueries) -> Request {
-        match (self.own.api, &queries.texts[..]) {
+    fn ask(&self, queries: &TextQueries) -> Result<Request, ModelApiError> {
+        if let Some(soft) = &queries.soft {
+            let texts = queries.texts.iter().enumerate();
+            let prompts: Result<Vec<String>, _> = texts
+                .map(|(at, text)| self.embedded(text, soft.prompt(at)))
+                .collect();
+            return Ok(self.complete("prompt_embeds", &prompts?));
+        }
+        Ok(match (self.own.api, &queries.texts[..]) {
             (Api::Chat, texts) => {
                 let mut messages = Vec::new();
                 if !self.own.instruction.is_empty() {
@@ -176,17 +216,30 @@ impl OpenAi {
                 );
                 self.chat(Value::Array(messages))
             }
-            (Api::Completions, texts) => {
-                let mut body = Map::new();
-                let prompt = match texts {
-                    [one] => json!(one),
-                    several => json!(several),
-                };
-                body.insert("prompt".into(), prompt);
-                body.insert("logprobs".into(), json!(self.own.top_logprobs));
-                self.post("/completions", body)
-            }
-        }
+            (Api::Completions, texts) => self.complete("prompt", texts),
+        })
+    }
+
+    /// `key`: what the prompts are, `prompt` or `prompt_embeds`.
+    fn complete(&self, key: &str, prompts: &[String]) -> Request {
+        let mut body = Map::new();
+        let prompt = match prompts {
+            [one] => json!(one),
+            several => json!(several),
+        };
+        body.insert(key.to_owned(), prompt);
+        body.insert("logprobs".into(), json!(self.own.top_logprobs));
+        self.post("/completions", body)
+    }
+
+    /// A text behind a soft prompt, as vLLM takes it: the base64 of a tensor that torch has saved.
+    fn embedded(&self, text: &str, soft: &[f32]) -> Result<String, ModelApiError> {
+        let failed = |detail: String| ModelApiError::NoEmbeddings { detail };
+        let Some(embedder) = &self.embedder else {
+            return Err(failed("nothing was loaded that makes them".to_owned()));
+        };
+        let file = embedder.embed(text, soft).map_err(failed)?;
+        Ok(STANDARD.encode(file))
     }
 
     fn read(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
@@ -254,6 +307,15 @@ pub(super) fn check_status(response: &Response<'_>, model: &str) -> Result<(), M
         ModelApiError::NotFound { .. } if detail == "Not Found" => {
             other("it knows no path like /v1/chat/completions")
         }
+        // vLLM's words where it was started without that flag, or its model is of another size.
+        ModelApiError::BadRequest { .. } if detail.contains("--enable-prompt-embeds") => {
+            ModelApiError::NoPromptEmbeds { detail }
+        }
+        ModelApiError::BadRequest { .. }
+            if param == "prompt_embeds" && detail.contains("does not match") =>
+        {
+            ModelApiError::OtherEmbeddings { detail }
+        }
         // vLLM's words for more than its `--max-logprobs`.
         ModelApiError::BadRequest { .. }
             if detail.contains("logprobs of") && detail.contains("max allowed") =>
@@ -287,7 +349,7 @@ pub(super) fn thinks(message: &Value) -> bool {
 }
 
 /// The tokens listed for the first place, and their logarithms.
-fn listed(choice: &Value) -> Result<Vec<(String, f64)>, ModelApiError> {
+fn listed(choice: &Value) -> Result<Listed, ModelApiError> {
     let logs = &choice["logprobs"];
     if logs.is_null() {
         return Err(ModelApiError::NoLogProbs {
@@ -296,10 +358,10 @@ fn listed(choice: &Value) -> Result<Vec<(String, f64)>, ModelApiError> {
     }
     // Servers write minus infinity as null.
     let log = |value: &Value| value.as_f64().unwrap_or(f64::NEG_INFINITY);
-    let found: Option<Vec<(String, f64)>> = match (&logs["content"], &logs["top_logprobs"]) {
+    let found: Option<Listed> = match (&logs["content"], &logs["top_logprobs"]) {
         // Chats, and what llama.cpp answers to both.
         (Value::Array(places), _) => places.first().and_then(|place| {
-            let mut found: Vec<(String, f64)> = Vec::new();
+            let mut found = Listed::new();
             for entry in place["top_logprobs"].as_array()? {
                 found.push((entry["token"].as_str()?.to_owned(), log(&entry["logprob"])));
             }
@@ -376,8 +438,42 @@ impl Protocol for OpenAi {
 }
 
 impl TextDialect for OpenAi {
-    fn infer_request(&self, queries: &TextQueries) -> Request {
+    fn infer_request(&self, queries: &TextQueries) -> Result<Request, ModelApiError> {
         self.ask(queries)
+    }
+
+    fn trial(&self) -> Result<Option<[Request; 2]>, ModelApiError> {
+        if self.embedder.is_none() {
+            return Ok(None);
+        }
+        let embedded = self.embedded(&self.harmless, &[])?;
+        Ok(Some([
+            self.complete("prompt", std::slice::from_ref(&self.harmless)),
+            self.complete("prompt_embeds", &[embedded]),
+        ]))
+    }
+
+    fn read_trial(
+        &self,
+        response: &Response<'_>,
+        words: Option<&Tried>,
+    ) -> Result<Tried, ModelApiError> {
+        let checked = check_status(response, &self.spec.name);
+        // It took the words, and the two requests differ in nothing else.
+        checked.map_err(|error| match (error, words) {
+            (ModelApiError::BadRequest { detail }, Some(_)) => {
+                ModelApiError::NoPromptEmbeds { detail }
+            }
+            (error, _) => error,
+        })?;
+        let found = Tried {
+            listed: listed(&read(response.body)?["choices"][0])?,
+            tokens: self.usage(response).map_or(0, |usage| usage.input_tokens),
+        };
+        if let Some(words) = words {
+            compare(words, &found)?;
+        }
+        Ok(found)
     }
 }
 
@@ -398,7 +494,8 @@ impl Dialect for OpenAi {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model_api::{Retry, dialect, text_dialect};
+    use crate::model_api::prompt_embeds::Embedder;
+    use crate::model_api::{Retry, SoftQueries, dialect, text_dialect, text_dialect_with};
     use crate::task::Task;
 
     fn of_texts(own: Value) -> Box<dyn TextDialect> {
@@ -439,7 +536,8 @@ mod tests {
     #[test]
     fn a_chat_asks_for_one_token_and_its_likelihoods() {
         let request = of_texts(json!({ "instruction": "Answer with a topic." }))
-            .infer_request(&queries(&["A match\nTopic:"]));
+            .infer_request(&queries(&["A match\nTopic:"]))
+            .unwrap();
         assert_eq!(request.path, "/chat/completions");
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(
@@ -460,6 +558,7 @@ mod tests {
         let body: Value = serde_json::from_slice(
             &of_texts(own.clone())
                 .infer_request(&queries(&["a", "b"]))
+                .unwrap()
                 .body,
         )
         .unwrap();
@@ -510,6 +609,109 @@ mod tests {
                 .starts_with("data:image/png;base64,iVBOR")
         );
         assert!(dialect.infer_request(&[7; 96], 2).is_err());
+    }
+
+    /// Rows of one number: the text's letters, with the soft prompt behind the first.
+    struct Letters;
+
+    impl Embedder for Letters {
+        fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, String> {
+            let mut rows: Vec<f32> = text.chars().map(|c| c as u32 as f32).collect();
+            if rows.is_empty() {
+                return Err("there are no letters".to_owned());
+            }
+            rows.splice(1..1, soft.iter().copied());
+            Ok(rows.iter().flat_map(|x| x.to_le_bytes()).collect())
+        }
+    }
+
+    fn embedding(embedder: Option<SharedEmbedder>) -> Box<dyn TextDialect> {
+        let hash = "0".repeat(64);
+        let task = json!({
+            "name": "Topics",
+            "model": { "dialect": "openai", "url": "http://127.0.0.1:8000/v1", "name": "tiny", "input": { "kind": "text" },
+                "openai": { "api": "completions", "prompt_embeds":
+                    { "url": "https://h", "tokenizer_sha256": hash, "table_sha256": hash } } },
+            "data": { "labels": ["sport", "world"] },
+            "text": { "input": "{text}:" },
+            "generator": { "kind": "soft", "hidden": 1, "deviation": 1, "tokens": 2 },
+            "optimizer": { "kind": "cma-es" },
+        });
+        text_dialect_with(&Task::from_value(task).unwrap(), embedder).unwrap()
+    }
+
+    /// The numbers of what is sent.
+    fn sent(prompt: &Value) -> Vec<f32> {
+        let file = STANDARD.decode(prompt.as_str().unwrap()).unwrap();
+        let (numbers, _) = file.as_chunks();
+        numbers.iter().map(|x| f32::from_le_bytes(*x)).collect()
+    }
+
+    #[test]
+    fn soft_prompts_go_with_the_texts_embeddings_and_nothing_else_does() {
+        let dialect = embedding(Some(std::sync::Arc::new(Letters)));
+        let mut asked = queries(&["ab", "c"]);
+        let plain = dialect.infer_request(&asked).unwrap();
+        let body: Value = serde_json::from_slice(&plain.body).unwrap();
+        assert_eq!(body["prompt"], json!(["ab", "c"]));
+        asked.soft = Some(SoftQueries {
+            embeddings: vec![0.5, 0.25, -1.0, -2.0],
+            tokens: 2,
+            hidden: 1,
+            of_text: vec![1, 0],
+            before_label: false,
+        });
+        let body: Value =
+            serde_json::from_slice(&dialect.infer_request(&asked).unwrap().body).unwrap();
+        assert_eq!(body["prompt"], Value::Null);
+        assert_eq!(sent(&body["prompt_embeds"][0]), [97.0, -1.0, -2.0, 98.0]);
+        assert_eq!(sent(&body["prompt_embeds"][1]), [99.0, 0.5, 0.25]);
+        asked.texts[0].clear();
+        let code =
+            |dialect: Box<dyn TextDialect>| dialect.infer_request(&asked).unwrap_err().code();
+        assert_eq!(code(dialect), "model_no_embeddings");
+        assert_eq!(code(embedding(None)), "model_no_embeddings");
+    }
+
+    #[test]
+    fn a_model_is_tried_with_words_and_with_their_embeddings() {
+        assert_eq!(embedding(None).trial().unwrap(), None);
+        let dialect = embedding(Some(std::sync::Arc::new(Letters)));
+        let [words, embeddings] = dialect.trial().unwrap().unwrap();
+        let [words, embeddings] =
+            [words, embeddings].map(|r| serde_json::from_slice::<Value>(&r.body).unwrap());
+        assert_eq!(words["prompt"], "A text. A text.:");
+        assert_eq!(sent(&embeddings["prompt_embeds"]).len(), 16);
+        let said = |status, body: Value, words: Option<&Tried>| {
+            let body = body.to_string();
+            let response = Response {
+                status,
+                headers: &[],
+                body: body.as_bytes(),
+            };
+            dialect.read_trial(&response, words)
+        };
+        let answer = |it: f64| json!({ "choices": [{ "index": 0, "logprobs": { "top_logprobs": [{ " it": it, "z": -1.5 }] } }] });
+        let first = said(200, answer(-0.5), None).unwrap();
+        said(200, answer(-0.51), Some(&first)).unwrap();
+        let code = |status, body, words| said(status, body, words).unwrap_err().code();
+        assert_eq!(
+            code(200, answer(-2.5), Some(&first)),
+            "model_other_embeddings"
+        );
+        let refused = |message: &str| json!({ "error": { "message": message, "param": "prompt_embeds", "code": 400 } });
+        let without = refused("You must set `--enable-prompt-embeds` to input `prompt_embeds`.");
+        assert_eq!(code(400, without, Some(&first)), "model_no_prompt_embeds");
+        let size =
+            refused("`prompt_embeds` hidden_size 8 does not match the model's hidden_size 64.");
+        assert_eq!(code(400, size, Some(&first)), "model_other_embeddings");
+        // As OpenAI's own, and whatever else knows prompts only as words.
+        let other = json!({ "error": { "message": "you must provide a prompt" } });
+        assert_eq!(
+            code(400, other.clone(), Some(&first)),
+            "model_no_prompt_embeds"
+        );
+        assert_eq!(code(400, other, None), "model_bad_request");
     }
 
     /// As llama-cpp-python answers a chat.

@@ -233,6 +233,18 @@ impl Own {
         }
     }
 
+    /// Whether soft prompts can be sent: embeddings beside a text, or in place of it.
+    #[must_use]
+    pub(crate) fn takes_embeddings(&self) -> bool {
+        match self {
+            Self::OpenInference => true,
+            #[cfg(feature = "dialects")]
+            Self::OpenAi(own) => own.prompt_embeds.is_some(),
+            #[cfg(feature = "dialects")]
+            Self::HuggingFace(_) => false,
+        }
+    }
+
     /// Whether images go as files.
     #[must_use]
     pub fn sends_files(&self) -> bool {

@@ -57,6 +57,34 @@ local_steps = 2
 batch = 4
 `;
 
+/** The rest of such a task, up to the generator's last line. */
+const SOFT = `
+[data]
+labels = ["positive", "negative"]
+holdout = 0.25
+
+[text]
+input = "{text} It was"
+words = ["great", "terrible"]
+
+[optimizer]
+kind = "cma-es"
+population = 4
+
+[federation]
+rule = "scalars"
+local_steps = 1
+batch = 4
+open = { time_min_ms = 0 }
+upload = { time_min_ms = 0 }
+
+[generator]
+kind = "soft"
+tokens = 2
+dimensions = 6
+deviation = 1.0
+`;
+
 export interface Federation {
   id: string;
   /** The invite link. */
@@ -146,6 +174,13 @@ export class House {
     await writeFile(file, REVIEWS);
     const url = settings['model.url'] ?? (await this.textModel());
     return this.create(file, { ...settings, 'model.url': url });
+  }
+
+  /** Reviews with a soft prompt, for one alone; `model`: the task's `[model]`, and numbers in an embedding of it. */
+  async soft(model: string, hidden: number): Promise<Federation> {
+    const file = join(this.folder, 'soft.toml');
+    await writeFile(file, `name = "Reviews, softly"${model}${SOFT}hidden = ${hidden}\n`);
+    return this.create(file, ALONE);
   }
 
   private async create(task: string, all: Settings): Promise<Federation> {

@@ -13,17 +13,18 @@ import pathlib
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 # Heads of 32: narrower ones vLLM does not run on a CPU.
 WIDTH, LAYERS, HEADS, FEED_FORWARD, CONTEXT = 64, 2, 2, 128, 512
 WORDS = "great terrible positive negative yes no the a film it was and is Review".split()
 CHAT = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:"
 END = "<|endoftext|>"
+BEGIN = "<|begin|>"
 
 
-def tokenizer():
-    """All bytes, and each word with and without the blank before it as one token."""
+def tokenizer(begins=False):
+    """All bytes, and each word with and without the blank before it as one token; `begins`: with a token before each text."""
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
@@ -32,12 +33,17 @@ def tokenizer():
         vocab_size=1000, min_frequency=1, special_tokens=[END], initial_alphabet=alphabet, show_progress=False
     )
     made.train_from_iterator([f"{word} {word}" for word in WORDS], trainer)
+    if begins:
+        made.add_special_tokens([BEGIN])
+        begin = (BEGIN, made.token_to_id(BEGIN))
+        made.post_processor = processors.TemplateProcessing(single=f"{BEGIN} $A", special_tokens=[begin])
     return transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token=END, chat_template=CHAT)
 
 
-def write(folder, seed=7):
+def write(folder, seed=7, begins=False, kind="float32"):
+    """`kind`: of the numbers in the file."""
     torch.manual_seed(seed)
-    words = tokenizer()
+    words = tokenizer(begins)
     config = transformers.LlamaConfig(
         vocab_size=len(words),
         hidden_size=WIDTH,
@@ -50,9 +56,9 @@ def write(folder, seed=7):
         initializer_range=0.3,
         bos_token_id=words.eos_token_id,
         eos_token_id=words.eos_token_id,
-        dtype="float32",
+        dtype=kind,
     )
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    transformers.LlamaForCausalLM(config).to(getattr(torch, kind)).save_pretrained(folder)
     words.save_pretrained(folder)
 
 

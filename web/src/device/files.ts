@@ -3,6 +3,7 @@
  * and another federation with the same model none either.
  */
 import type { ModelFile } from './protocol';
+import { FetchError, Unusable } from './trouble';
 
 const CACHE = 'fed-bbpt-models';
 
@@ -17,17 +18,6 @@ export const BROWSER: Browser = {
   fetch: (url, signal) => fetch(url, { credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer', signal }),
   open: async () => (typeof caches === 'undefined' ? undefined : caches.open(CACHE)),
 };
-
-/** Why a file did not come. */
-export class FetchError extends Error {
-  constructor(
-    readonly code: 'model_fetch' | 'model_status',
-    readonly url: string,
-    readonly status: number,
-  ) {
-    super(`${url}: ${status === 0 ? 'no answer' : status}`);
-  }
-}
 
 /** Keys are addresses; nothing is ever asked at this one. */
 function key({ sha256 }: ModelFile): string {
@@ -70,6 +60,22 @@ export class ModelFiles {
         return { blob, kept: false };
       }),
     );
+  }
+
+  /** All files, once `start` has made something of them: what was kept may be broken, and is then fetched anew. */
+  async into(start: (fetched: readonly Fetched[]) => Promise<void>, progress: (done: number, total: number) => void, signal: AbortSignal): Promise<Fetched[]> {
+    const fetched = await this.get(progress, signal);
+    try {
+      await start(fetched);
+      return fetched;
+    } catch (error) {
+      // What has just come is what there is.
+      if (!(error instanceof Unusable && error.code === 'model_hash' && fetched.some(({ kept }) => kept))) throw error;
+    }
+    await this.forget();
+    const anew = await this.get(progress, signal);
+    await start(anew);
+    return anew;
   }
 
   /** Keeps what was fetched and turned out right. `false` if the browser has no room, or keeps nothing. */

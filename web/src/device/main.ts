@@ -4,6 +4,7 @@
  */
 import init, { Files, type Model } from '../../wasm-on-device/on_device';
 import type { FromDevice, Request, ToDevice } from './protocol';
+import { codeOf } from './trouble';
 
 const post = (message: FromDevice, transfer: Transferable[] = []): void => self.postMessage(message, { transfer });
 let model: Model | undefined;
@@ -36,15 +37,9 @@ function answer({ path, headerLength, body }: Request): void {
 
 /** The instance is dead, or never lived. */
 function failed(error: unknown): void {
-  const code = error instanceof Error && error.name.startsWith('model_') ? error.name : whyDead(error);
+  const code = codeOf(error, last);
   const message = last !== '' ? last : error instanceof Error ? error.message : String(error);
   post({ type: 'failed', code, message });
-}
-
-/** A wasm that cannot grow traps without a word; a buffer that cannot be had is a RangeError. */
-function whyDead(error: unknown): string {
-  const silent = error instanceof WebAssembly.RuntimeError && last === '';
-  return silent || error instanceof RangeError ? 'model_memory' : 'model_failed';
 }
 
 self.addEventListener('message', (event: MessageEvent<ToDevice>) => {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Files, initSync, Model } from '../../wasm-on-device/on_device.js';
+import { EmbeddingFiles, Files, initSync, Model } from '../../wasm-on-device/on_device.js';
 
 const root = new URL('../../../', import.meta.url);
 const modelApi = new URL('server/model-api/', root);
@@ -92,5 +92,38 @@ describe('texts', () => {
     const folder = ['model.onnx', 'config.json', 'tokenizer.json', 'tokenizer_config.json'];
     const model = await load('masked', TEXTS, Object.fromEntries(folder.map((path) => [path, `tests/text/masked/${path}`])));
     close(ask(model, 'masked', { text: masked.texts, labels: masked.labels }), masked.logits.flat(), 1e-4);
+  });
+});
+
+describe('embeddings', () => {
+  const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+  /** A table of 2,000 rows, number i of them (i, −i). */
+  function table(): Buffer {
+    const rows = Float32Array.from({ length: 4_000 }, (_, at) => (at % 2 === 0 ? 1 : -1) * Math.floor(at / 2));
+    const head = Buffer.from(JSON.stringify({ e: { dtype: 'F32', shape: [2_000, 2], data_offsets: [0, rows.byteLength] } }).padEnd(64));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(head.length));
+    return Buffer.concat([length, head, Buffer.from(rows.buffer)]);
+  }
+
+  it('are the rows of a text with the prompt behind its first token', async () => {
+    const contents = [await read('tests/text/encoder/tokenizer.json'), table()];
+    const files = contents.map((bytes, at) => ({ path: `${at}`, address: `${at}`, sha256: hash(bytes) }));
+    const load = (hidden: number) => {
+      const fetching = new EmbeddingFiles(JSON.stringify({ wanted: { url: 'https://h', files, tensor: 'e' }, hidden }));
+      for (const [at, bytes] of contents.entries()) fetching.add(at, bytes);
+      return fetching.load();
+    };
+    const embeddings = load(2);
+    const file = Buffer.from(embeddings.embed('', new Float32Array([0.5, 0.25])));
+    const bytes = file.subarray(file.indexOf('data/0') + 6, file.indexOf('prompt/version') - 30);
+    const numbers = [...new Float32Array(Uint8Array.from(bytes).buffer)];
+    // [CLS] and [SEP] are the tokens 2 and 3.
+    expect(numbers).toEqual([2, -2, 0.5, 0.25, 3, -3]);
+    expect(() => embeddings.embed('', new Float32Array(1))).toThrow('no soft prompt');
+    expect(() => load(3)).toThrow(expect.objectContaining({ name: 'model_unusable' }) as Error);
+    const other = new EmbeddingFiles(JSON.stringify({ wanted: { url: 'https://h', files, tensor: 'e' }, hidden: 2 }));
+    expect(() => other.add(0, new Uint8Array([1]))).toThrow(expect.objectContaining({ name: 'model_hash' }) as Error);
   });
 });

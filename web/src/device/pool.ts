@@ -1,7 +1,8 @@
 /** The model on this device: fetches it, runs it in Workers of its own, and hands them what the client asks. */
 import type { Trouble } from '../worker/protocol';
-import { FetchError, ModelFiles, type Fetched } from './files';
+import { ModelFiles, type Fetched } from './files';
 import type { Answer, DeviceModel, FromDevice, Request, ToDevice } from './protocol';
+import { notKept, troubleOf, Unusable } from './trouble';
 
 /** What is used of a `Worker`. */
 export interface DeviceWorker {
@@ -31,16 +32,6 @@ interface Place {
   job: Job | null;
 }
 
-/** Why the model does not run, in words. */
-class Unusable extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-  ) {
-    super(message);
-  }
-}
-
 export class DevicePool {
   private readonly files: ModelFiles;
   private readonly places: Place[] = [];
@@ -67,7 +58,7 @@ export class DevicePool {
   async ready(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
     this.loading ??= this.load(progress, pity).catch((error: unknown) => {
       this.end();
-      throw this.trouble(error);
+      throw troubleOf(error, { url: this.model.url, name: this.model.model.name, settings: 'model.url and model.name' });
     });
     return this.loading;
   }
@@ -106,18 +97,9 @@ export class DevicePool {
   }
 
   private async load(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
-    let fetched = await this.files.get(progress, this.left.signal);
-    try {
-      await this.start(fetched);
-    } catch (error) {
-      // What was kept may be broken; what has just come is what there is.
-      if (!(error instanceof Unusable && error.code === 'model_hash' && fetched.some(({ kept }) => kept))) throw error;
-      await this.files.forget();
-      fetched = await this.files.get(progress, this.left.signal);
-      await this.start(fetched);
-    }
+    const fetched = await this.files.into((files) => this.start(files), progress, this.left.signal);
     if (this.left.signal.aborted) return this.end();
-    if (fetched.some(({ kept }) => !kept) && !(await this.files.keep(fetched))) pity(this.notKept());
+    if (fetched.some(({ kept }) => !kept) && !(await this.files.keep(fetched))) pity(notKept());
     const bytes = fetched.reduce((sum, { blob }) => sum + blob.size, 0);
     const workers = Math.max(1, Math.min(this.cores - 1, MOST_WORKERS, Math.floor(MOST_BYTES / Math.max(1, 3 * bytes))));
     // The first one is enough to begin with; without the others it only takes longer.
@@ -184,39 +166,6 @@ export class DevicePool {
     const [place] = this.places.splice(at, 1);
     place?.job?.resolve(ended(message));
     if (this.places.length === 0) this.end();
-  }
-
-  private notKept(): Trouble {
-    return {
-      code: 'model_not_kept',
-      title: 'The model could not be kept in this browser',
-      detail: 'It runs all the same, but is fetched again when this page is opened again: the browser has no room for it, or keeps nothing for this address (private windows, or a page that is not https). Nothing else is lost.',
-      where: 'storage',
-    };
-  }
-
-  private trouble(error: unknown): Trouble {
-    const { url, model } = this.model;
-    const trouble = (code: string, title: string, detail: string): Trouble => ({ code, title, detail, where: 'model' });
-    if (error instanceof FetchError) {
-      const title = `The model cannot be fetched from ${new URL(url).host}`;
-      return error.status === 0
-        ? trouble(error.code, title, `No answer can be read at ${error.url}. Either nothing runs there, or it does not allow this page: whoever runs it must send “Access-Control-Allow-Origin: ${self.location.origin}” (or *) with the model’s files, as fed-bbpt serve does.`)
-        : trouble(error.code, title, `${error.url} answers ${error.status}. Ask the organiser whether model.url and model.name of the task are right and the file is there.`);
-    }
-    const message = error instanceof Error ? error.message : String(error);
-    const code = error instanceof Unusable ? error.code : 'model_failed';
-    switch (code) {
-      case 'model_hash':
-        return trouble(code, 'This is not the model that the organiser chose', `${message}. Nothing was computed with it.`);
-      case 'model_unusable':
-      case 'model_missing':
-        return trouble(code, `The model ${model.name} cannot be used on this device`, `${message}. Tell the organiser.`);
-      case 'model_memory':
-        return trouble(code, 'The model is too large for this browser', 'Its memory is full. Close other tabs and try again, or take part with a computer that has more memory.');
-      default:
-        return trouble(code, 'The model stopped unexpectedly', `${message}\nTry again; if it fails once more, try another browser.`);
-    }
   }
 }
 

@@ -14,6 +14,13 @@ export interface DeviceModel {
   model: { name: string; files: ModelFile[] };
 }
 
+/** What the wasm client made of a task whose prompts are sent as embeddings: `shared::model_api::prompt_embeds::PromptEmbeds`. */
+export interface EmbeddingsModel {
+  wanted: { url: string; files: ModelFile[] };
+  /** Numbers in a token of its soft prompts. */
+  hidden: number;
+}
+
 export interface Request {
   path: string;
   headerLength: string | undefined;

@@ -1,7 +1,7 @@
 /** Step 2: what is sent where, an own model API, and settings. */
 import { byId, show } from '../lib/dom';
 import { host } from '../lib/format';
-import { runsHere, showPlace, type Inputs } from '../lib/inputs';
+import { embeddingsFrom, runsHere, showPlace, type Inputs } from '../lib/inputs';
 import { joinAddress, normaliseModelUrl, type JoinAddress } from '../lib/links';
 import type { BackendChoice, FromWorker } from '../worker/protocol';
 import { modelAmount, organiserAmount } from './amounts';
@@ -20,8 +20,12 @@ export function showHosts(opened: Opened, inputs: Inputs): void {
   const { summary } = opened;
   const here = runsHere(opened.task);
   showPlace(document, here);
+  const files = embeddingsFrom(opened.task);
+  const addresses = new Set([location.origin, opened.modelOrigin, ...(files === undefined ? [] : [new URL(files).origin])]);
   // A model's files may stand where the page does.
-  if (here && opened.modelOrigin === location.origin) byId('addresses', HTMLElement).textContent = 'This page talks to exactly one address.';
+  byId('addresses', HTMLElement).textContent = `This page talks to exactly ${['one address', 'two addresses', 'three addresses'][addresses.size - 1] ?? ''}.`;
+  for (const element of document.querySelectorAll<HTMLElement>('[data-embeddings]')) element.hidden = files === undefined;
+  if (files !== undefined) show(document, 'embeddings-host', host(files));
   show(document, 'model-host', host(opened.modelOrigin));
   show(document, 'organiser-host', location.host);
   const { promise, gets, learns, never, open } = terms(opened.sum, opened.noise, summary.dim, inputs, here);

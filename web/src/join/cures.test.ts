@@ -56,7 +56,7 @@ describe('cures', () => {
   });
 
   it('has something for each kind of refusal', () => {
-    for (const code of ['model_slow', 'model_unauthorized', 'model_not_found', 'model_disagrees', 'model_not_this_protocol', 'model_no_logprobs', 'model_busy', 'model_too_large', 'model_out_of_quota', 'model_wrong_shape'])
+    for (const code of ['model_slow', 'model_unauthorized', 'model_not_found', 'model_disagrees', 'model_not_this_protocol', 'model_no_logprobs', 'model_no_prompt_embeds', 'model_other_embeddings', 'model_busy', 'model_too_large', 'model_out_of_quota', 'model_wrong_shape'])
       expect(cures(at({ code })), code).not.toEqual([]);
     expect(cures(at({ code: 'model_budget' }))).toEqual([]);
     expect(cures(at({ code: 'model_cors', url: 'nonsense' }))).toEqual([]);

@@ -56,6 +56,13 @@ export function cures(situation: Situation): Cure[] {
         { who: 'vLLM', what: 'It lists 20 at most unless it is told otherwise. In the task, at most that:', setting: 'model.openai.top_logprobs = 20' },
         { who: 'OpenAI', what: 'Models that reason before they answer have none. Take one that does not, such as gpt-4o-mini or gpt-4.1-mini.' },
       ];
+    case 'model_no_prompt_embeds':
+      return [{ who: 'vLLM', what: 'Only vLLM takes prompts as embeddings, and only if it is started with', setting: 'vllm serve … --enable-prompt-embeds' }];
+    case 'model_other_embeddings':
+      return [
+        { who: 'The organiser', what: 'Tokenizer and table must be cut out of the very model that the server runs; this prints the lines for the task:', setting: 'fed-bbpt embeddings --model FOLDER --output embeddings' },
+        { who: 'Whoever runs the model', what: 'A fine-tuned model has a table of its own. See which one the server was started with:', setting: listing(situation) },
+      ];
     case 'model_busy':
       return [{ who: 'The organiser', what: 'The provider limits how often it is asked. Stay below that in the task:', setting: 'model.calls.per_second = 5' }];
     case 'model_too_large':

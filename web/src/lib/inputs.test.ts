@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fill, inputsOf } from './inputs';
+import { embeddingsFrom, fill, inputsOf } from './inputs';
 
 const pages = import.meta.glob<string>(['../../*.html'], { query: '?raw', import: 'default', eager: true });
 
@@ -7,6 +7,11 @@ describe('the kind of inputs', () => {
   it('is that of the task, and images where it says nothing', () => {
     expect(inputsOf({ model: { input: { kind: 'text' } } })).toBe('texts');
     for (const task of [{ model: { input: { kind: 'image' } } }, { model: { input: { height: 3 } } }, {}, null, undefined, 'x']) expect(inputsOf(task)).toBe('images');
+  });
+  it('knows from where embeddings come, if any are sent', () => {
+    const task = (kind: string, url: unknown) => ({ generator: { kind }, model: { openai: { prompt_embeds: { url } } } });
+    expect(embeddingsFrom(task('soft', 'https://h/models/tiny'))).toBe('https://h/models/tiny');
+    for (const other of [task('discrete', 'https://h'), task('soft', 'nonsense'), task('soft', 1), {}, null, undefined, 'x']) expect(embeddingsFrom(other)).toBeUndefined();
   });
   it('gives things their names', () => {
     expect(fill('the {prompt} on {items}', 'images')).toBe('the pattern on pictures');

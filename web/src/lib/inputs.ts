@@ -19,6 +19,13 @@ export function runsHere(task: unknown): boolean {
   return model?.dialect === 'on-device';
 }
 
+/** From where the files come with which texts are made into embeddings, where they are sent as such. Total, like `inputsOf`. */
+export function embeddingsFrom(task: unknown): string | undefined {
+  const { model, generator } = (task ?? {}) as { model?: { openai?: { prompt_embeds?: { url?: unknown } } }; generator?: { kind?: unknown } };
+  const url = model?.openai?.prompt_embeds?.url;
+  return generator?.kind === 'soft' && typeof url === 'string' && URL.canParse(url) ? url : undefined;
+}
+
 /** Shows of `data-runs` below `root` what holds for a model on this device (`here`) or behind an API (`there`). */
 export function showPlace(root: ParentNode, here: boolean): void {
   for (const element of root.querySelectorAll<HTMLElement>('[data-runs]')) element.hidden = (element.dataset['runs'] === 'here') !== here;

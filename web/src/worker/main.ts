@@ -4,8 +4,7 @@
  */
 import type { Loader, Session } from '../../wasm/client_wasm';
 import type { TextLoader } from '../../wasm-full/client_wasm_full';
-import type { DevicePool } from '../device/pool';
-import type { DeviceModel } from '../device/protocol';
+import type { DeviceModel, EmbeddingsModel } from '../device/protocol';
 import { loadFiles, type Progress } from './files';
 import { lookAtGpu } from './gpu';
 import { Host, type Post } from './host';
@@ -20,8 +19,14 @@ let session: Session | undefined;
 let wasm: Module | undefined;
 /** In a federation of texts. */
 let Texts: TextLoaderClass | undefined;
-/** Where the model runs on this device. */
-let device: DevicePool | undefined;
+/** What of a model has to be fetched to this device before it can be asked. */
+interface Fetching {
+  ready(progress: Progress, pity: (trouble: Trouble) => void): Promise<void>;
+  forget(): Promise<void>;
+}
+
+/** Where the model runs on this device, or its embeddings are needed here. */
+let device: Fetching | undefined;
 
 /** The wasm instance is dead, or never lived; the page starts a new Worker. */
 function fatal(error: unknown): void {
@@ -33,7 +38,7 @@ self.addEventListener('unhandledrejection', (event) => fatal(event.reason));
 
 async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   await holdAlone(message.federation, () => post({ type: 'elsewhere' }));
-  const [gpu, { module, detail, texts, onDevice }] = await Promise.all([lookAtGpu(message.backend), choose(message, post)]);
+  const [gpu, { module, detail, texts, onDevice, embeddings }] = await Promise.all([lookAtGpu(message.backend), choose(message, post)]);
   wasm = module;
   Texts = texts;
   const storage = new Storage(message.federation);
@@ -48,8 +53,14 @@ async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   if (model !== undefined) {
     // Only those who need it load it.
     const { DevicePool, startWorker } = await import('../device/pool');
-    device = new DevicePool(JSON.parse(model) as DeviceModel, navigator.hardwareConcurrency ?? 1, startWorker);
-    onDevice?.useDevice(device);
+    const pool = new DevicePool(JSON.parse(model) as DeviceModel, navigator.hardwareConcurrency ?? 1, startWorker);
+    onDevice?.useDevice(pool);
+    device = pool;
+  }
+  const table = session === undefined ? undefined : embeddings?.modelOf(session);
+  if (table !== undefined && embeddings !== undefined) {
+    const { EmbeddingsHere } = await import('../device/embeddings');
+    device = new EmbeddingsHere(JSON.parse(table) as EmbeddingsModel, embeddings.use);
   }
 }
 

@@ -5,6 +5,8 @@
  */
 import init, * as plain from '../../wasm/client_wasm';
 import type { Session as LargerSession, TextLoader } from '../../wasm-full/client_wasm_full';
+import type { Session as AnySession } from '../../wasm-any/client_wasm_any';
+import type { Embeddings } from '../../wasm-on-device/on_device';
 import type { Answer } from '../device/protocol';
 import { inputsOf, runsHere } from '../lib/inputs';
 import type { Post } from './host';
@@ -22,6 +24,13 @@ export interface OnDevice {
   modelOf(session: plain.Session): string | undefined;
 }
 
+/** What the largest module has where prompts are sent as embeddings. */
+export interface AsEmbeddings {
+  use(embeddings: Embeddings): void;
+  /** The JSON of an `EmbeddingsModel`. */
+  modelOf(session: plain.Session): string | undefined;
+}
+
 export interface Choice {
   module: Module;
   /** The aggregator's answer, so that it is not asked twice; nothing where it refused: the module says so in words. */
@@ -30,6 +39,8 @@ export interface Choice {
   texts: TextLoaderClass | undefined;
   /** Where the model runs on this device. */
   onDevice: OnDevice | undefined;
+  /** Where any model can be called. */
+  embeddings: AsEmbeddings | undefined;
 }
 
 const LIMIT_MS = 20_000;
@@ -40,7 +51,7 @@ export async function choose(message: ToWorker & { type: 'open' }, post: Post): 
   const detail = await announced(message, post);
   if (detail === undefined || !needsLarger(detail)) {
     await init();
-    return { module: plain, detail, texts: undefined, onDevice: undefined };
+    return { module: plain, detail, texts: undefined, onDevice: undefined, embeddings: undefined };
   }
   const larger = callsOtherwise(taskOf(detail)?.model ?? {}) ? await import('../../wasm-any/client_wasm_any') : await import('../../wasm-full/client_wasm_full');
   await larger.default();
@@ -53,6 +64,7 @@ export async function choose(message: ToWorker & { type: 'open' }, post: Post): 
     detail,
     texts: inputsOf(task) === 'texts' ? module.TextLoader : undefined,
     onDevice: runsHere(task) ? { useDevice: larger.useDevice, modelOf } : undefined,
+    embeddings: 'useEmbeddings' in larger ? { use: larger.useEmbeddings, modelOf: (opened) => (opened as unknown as AnySession).embeddingsModel() } : undefined,
   };
 }
 

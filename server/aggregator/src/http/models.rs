@@ -1,4 +1,4 @@
-//! Models that run on participants' devices: the files of one folder, for everybody, and the embedded model of printed
+//! Models that run on participants' devices, or whose embeddings are made there: the files of one folder, for everybody, and the embedded model of printed
 //! digits. Read-only, and nothing but what models consist of.
 
 use super::pages::safe;
@@ -43,6 +43,10 @@ async fn model(
         Some("onnx") => "application/octet-stream",
         Some("json") => "application/json",
         Some("txt") => "text/plain; charset=utf-8",
+        // By its name: whole models may stand beside it that are for nobody.
+        Some("safetensors") if relative.ends_with("embeddings.safetensors") => {
+            "application/octet-stream"
+        }
         _ => return Err(Refusal::NotFound.into()),
     };
     if let Some(root) = app.config.models.clone() {

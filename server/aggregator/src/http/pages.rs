@@ -76,7 +76,11 @@ async fn join(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure>
     match auth::federation(&app, &id).await {
         // Somebody followed a link: JSON would tell them nothing.
         Err(Failure::Refused(Refusal::NotFound)) if app.config.web.is_some() => Ok(unknown()),
-        known => file(&app, "join.html", Some(&known?.model_origin)).await,
+        known => {
+            let known = known?;
+            let origins = known.origins(&known.model_origin);
+            file(&app, "join.html", Some(&origins)).await
+        }
     }
 }
 
@@ -99,13 +103,15 @@ fn unknown() -> HttpResponse {
 async fn join_asset(app: Data<App>, path: Path<(String, String)>) -> Result<HttpResponse, Failure> {
     let (id, name) = path.into_inner();
     let known = auth::federation(&app, &id).await?;
-    file(&app, &format!("assets/{name}"), Some(&known.model_origin)).await
+    let origins = known.origins(&known.model_origin);
+    file(&app, &format!("assets/{name}"), Some(&origins)).await
 }
 
 async fn join_at(app: Data<App>, path: Path<(String, String)>) -> Result<HttpResponse, Failure> {
     let (id, model) = path.into_inner();
-    auth::federation(&app, &id).await?;
-    file(&app, "join.html", Some(&own_model(&model)?)).await
+    let known = auth::federation(&app, &id).await?;
+    let origins = known.origins(&own_model(&model)?);
+    file(&app, "join.html", Some(&origins)).await
 }
 
 async fn join_at_asset(
@@ -113,8 +119,9 @@ async fn join_at_asset(
     path: Path<(String, String, String)>,
 ) -> Result<HttpResponse, Failure> {
     let (id, model, name) = path.into_inner();
-    auth::federation(&app, &id).await?;
-    file(&app, &format!("assets/{name}"), Some(&own_model(&model)?)).await
+    let known = auth::federation(&app, &id).await?;
+    let origins = known.origins(&own_model(&model)?);
+    file(&app, &format!("assets/{name}"), Some(&origins)).await
 }
 
 /// The origin of an owner's own model API, from its base64url. It goes into a header, so only what [`origin_of`] lets
@@ -137,9 +144,12 @@ fn own_model(encoded: &str) -> Result<String, Failure> {
         .ok_or_else(refuse)
 }
 
-fn policy(model_origin: Option<&str>) -> String {
-    let connect =
-        model_origin.map_or_else(|| "'self'".to_owned(), |origin| format!("'self' {origin}"));
+/// `origins`: what may be connected to besides the aggregator, with spaces between.
+fn policy(origins: Option<&str>) -> String {
+    let connect = origins.map_or_else(
+        || "'self'".to_owned(),
+        |origins| format!("'self' {origins}"),
+    );
     format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; \
          img-src 'self' data: blob:; connect-src {connect}; base-uri 'none'; form-action 'none'; \
@@ -148,7 +158,7 @@ fn policy(model_origin: Option<&str>) -> String {
 }
 
 /// A file of the page with the headers that belong to it.
-async fn file(app: &App, name: &str, model_origin: Option<&str>) -> Result<HttpResponse, Failure> {
+async fn file(app: &App, name: &str, origins: Option<&str>) -> Result<HttpResponse, Failure> {
     let root = app.config.web.clone().ok_or(Refusal::NotFound)?;
     let relative = safe(name).ok_or(Refusal::NotFound)?;
     let kind = mime(&relative);
@@ -174,7 +184,7 @@ async fn file(app: &App, name: &str, model_origin: Option<&str>) -> Result<HttpR
     Ok(HttpResponse::Ok()
         .content_type(kind)
         .insert_header((header::CACHE_CONTROL, caching))
-        .insert_header((header::CONTENT_SECURITY_POLICY, policy(model_origin)))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy(origins)))
         .insert_header(PERMISSIONS)
         .body(bytes))
 }

@@ -17,6 +17,9 @@ async fn with_models() -> (Home, Server) {
     std::fs::write(models.join("minilm/onnx/model.onnx"), large()).unwrap();
     std::fs::write(models.join("minilm/config.json"), "{}").unwrap();
     std::fs::write(models.join("minilm/train.py"), "print()").unwrap();
+    for name in ["embeddings.safetensors", "model.safetensors"] {
+        std::fs::write(models.join("minilm").join(name), name).unwrap();
+    }
     std::fs::write(home.path().join("secret.json"), "secret").unwrap();
     #[cfg(unix)]
     std::os::unix::fs::symlink(home.path().join("secret.json"), models.join("link.json")).unwrap();
@@ -44,7 +47,10 @@ async fn any_page_may_read_models_and_nothing_else_of_the_disk() {
     assert_eq!(again.status().as_u16(), 304);
     let json = get("/models/minilm/config.json").await.unwrap();
     assert_eq!(json.headers()["content-type"], "application/json");
+    let table = get("/models/minilm/embeddings.safetensors").await.unwrap();
+    assert_eq!(table.status().as_u16(), 200);
     for path in [
+        "/models/minilm/model.safetensors",
         "/models/",
         "/models/minilm",
         "/models/none.onnx",

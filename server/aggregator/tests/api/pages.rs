@@ -3,6 +3,7 @@
 use crate::support::*;
 use aggregator::{AggregatorConfig, RealClock};
 use base64::Engine as _;
+use serde_json::json;
 use std::sync::Arc;
 
 async fn with_page() -> (Home, Server) {
@@ -38,6 +39,19 @@ async fn pages_may_talk_to_the_aggregator_and_their_model_and_nobody_else() {
     let own =
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode("https://model.hospital:8443");
     let federations = "'self' http://127.0.0.1:8701";
+    // What such prompts are made with is fetched from a third.
+    let hash = "0".repeat(64);
+    let embeddings = json!({ "url": "https://files.example/tiny", "tokenizer_sha256": hash, "table_sha256": hash });
+    let softly = json!({
+        "name": "Films",
+        "model": { "dialect": "openai", "url": "http://127.0.0.1:8000/v1", "name": "tiny", "input": { "kind": "text" },
+            "openai": { "api": "completions", "prompt_embeds": embeddings } },
+        "text": { "input": "{text}:" },
+        "data": { "labels": ["a", "b"] },
+        "generator": { "kind": "soft", "hidden": 8, "deviation": 1 },
+        "optimizer": { "kind": "cma-es" },
+    });
+    let softly = server.api.create(softly).await.federation;
     let cases = [
         ("/".to_owned(), "index.html", "'self'", "text/html"),
         (
@@ -72,7 +86,22 @@ async fn pages_may_talk_to_the_aggregator_and_their_model_and_nobody_else() {
             "text/javascript",
         ),
     ];
-    for (path, body, connect, kind) in cases {
+    let soft = |path: &str, connect| {
+        (
+            format!("/f/{softly}/{path}"),
+            "join.html",
+            connect,
+            "text/html",
+        )
+    };
+    let soft = [
+        soft("", "'self' http://127.0.0.1:8000 https://files.example"),
+        soft(
+            &format!("at/{own}/"),
+            "'self' https://model.hospital:8443 https://files.example",
+        ),
+    ];
+    for (path, body, connect, kind) in cases.into_iter().chain(soft) {
         let response = server.api.get(&path).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();

@@ -199,7 +199,7 @@ impl Words {
 }
 
 /// How many tokens the tokenizer puts before and behind a text.
-fn frame(tokenizer: &Tokenizer) -> tokenizers::Result<(usize, usize)> {
+pub(crate) fn frame(tokenizer: &Tokenizer) -> tokenizers::Result<(usize, usize)> {
     let (bare, framed) = (tokenizer.encode("a", false)?, tokenizer.encode("a", true)?);
     let (bare, framed) = (bare.get_ids(), framed.get_ids());
     let begin = framed

@@ -96,7 +96,7 @@ impl Protocol for OpenInferenceText {
 }
 
 impl TextDialect for OpenInferenceText {
-    fn infer_request(&self, queries: &TextQueries) -> Request {
+    fn infer_request(&self, queries: &TextQueries) -> Result<Request, ModelApiError> {
         let tensors = &self.task.tensors;
         let mut inputs = vec![
             (&tensors.text, &queries.texts),
@@ -147,7 +147,7 @@ impl TextDialect for OpenInferenceText {
         let mut body = header.to_string().into_bytes();
         let header_length = body.len();
         body.append(&mut raw);
-        infer_request(&self.path, body, header_length)
+        Ok(infer_request(&self.path, body, header_length))
     }
 }
 
@@ -246,7 +246,7 @@ mod tests {
             templates: vec!["About {}.".into(), "news About {}.".into()],
             soft: None,
         };
-        let request = encoder().infer_request(&queries);
+        let request = encoder().infer_request(&queries).unwrap();
         assert_eq!(request.path, "/v2/models/mini-lm/infer");
         let length = request
             .headers
@@ -280,6 +280,7 @@ mod tests {
             templates: Vec::new(),
             soft: None,
         });
+        let masked = masked.unwrap();
         assert!(!String::from_utf8_lossy(&masked.body).contains("template"));
     }
 
@@ -313,7 +314,7 @@ mod tests {
             (part.texts.len(), part.soft.unwrap().of_text),
             (2, vec![0, 1])
         );
-        let request = dialect.infer_request(&queries);
+        let request = dialect.infer_request(&queries).unwrap();
         let length = request
             .headers
             .iter()

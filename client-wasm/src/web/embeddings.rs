@@ -1,0 +1,67 @@
+//! Where prompts are sent as embeddings (`shared::model_api::prompt_embeds`): what makes them of texts stands in the module of
+//! models on the device, which the Worker loads besides, and hands over before it checks the model.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use serde_json::json;
+use shared::model_api::SharedEmbedder;
+use shared::model_api::prompt_embeds::{Embedder, PromptEmbeds, hidden};
+use shared::task::Task;
+use wasm_bindgen::prelude::*;
+
+use super::session::Session;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `Embeddings` of the other module.
+    pub type Embeddings;
+
+    #[wasm_bindgen(method, catch)]
+    fn embed(this: &Embeddings, text: &str, soft: &[f32]) -> Result<Vec<u8>, JsValue>;
+}
+
+thread_local! {
+    /// One Worker has one federation, and that one model.
+    static LOADED: RefCell<Option<Embeddings>> = const { RefCell::new(None) };
+}
+
+/// From now on texts can be made into embeddings.
+#[wasm_bindgen(js_name = useEmbeddings)]
+pub fn use_embeddings(embeddings: Embeddings) {
+    LOADED.set(Some(embeddings));
+}
+
+#[wasm_bindgen]
+impl Session {
+    /// What is to be fetched for it, as JSON (`web/src/device/protocol.ts`, `EmbeddingsModel`); nothing where prompts are
+    /// sent as words.
+    #[wasm_bindgen(js_name = embeddingsModel)]
+    pub fn embeddings_model(&self) -> Option<String> {
+        let task = &self.owner().task;
+        let wanted = PromptEmbeds::of(task)?;
+        Some(json!({ "wanted": wanted, "hidden": hidden(task) }).to_string())
+    }
+}
+
+/// For the dialect of such a task.
+pub fn embedder(task: &Task) -> Option<SharedEmbedder> {
+    PromptEmbeds::of(task).map(|_| Arc::new(Here) as SharedEmbedder)
+}
+
+/// Whatever this Worker has loaded.
+struct Here;
+
+impl Embedder for Here {
+    fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, String> {
+        LOADED.with_borrow(|loaded| {
+            let loaded = loaded.as_ref();
+            let loaded = loaded.ok_or("the model's table is not loaded yet")?;
+            let words = |error: JsValue| match error.dyn_into::<js_sys::Error>() {
+                Ok(error) => String::from(error.message()),
+                Err(_) => "the other module failed".to_owned(),
+            };
+            loaded.embed(text, soft).map_err(words)
+        })
+    }
+}

@@ -1,0 +1,240 @@
+//! `fed-bbpt embeddings`: what soft prompts for vLLM need of an open language model, cut out of its files: the tokenizer
+//! and the table of input embeddings, with the lines for the task file.
+
+use super::say;
+use crate::Failure;
+use clap::Args;
+use inference::prompt_embeds::{Embeddings, Table};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde_json::Value;
+use shared::model_api::prompt_embeds::Embedder as _;
+use shared::task::sha256_hex;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// What `fed-bbpt embeddings` takes.
+#[derive(Args)]
+pub struct EmbeddingsArgs {
+    /// The model: a folder as Hugging Face's hub has it, with tokenizer.json and model.safetensors or
+    /// model.safetensors.index.json; or a safetensors file that has tokenizer.json beside it.
+    #[arg(long, value_name = "PATH")]
+    model: PathBuf,
+    /// Where to: a folder, for tokenizer.json and embeddings.safetensors.
+    #[arg(long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// The table's name.
+    #[arg(long, value_name = "NAME", default_value = "model.embed_tokens.weight")]
+    tensor: String,
+}
+
+/// No header of a real model comes near it.
+const MOST_HEADER: u64 = 100 << 20;
+
+/// Writes both files, and says what the task file needs.
+pub fn run(args: &EmbeddingsArgs) -> Result<(), Failure> {
+    let folder = if args.model.is_dir() {
+        args.model.as_path()
+    } else {
+        args.model.parent().unwrap_or(Path::new(""))
+    };
+    let tokenizer = read(&folder.join("tokenizer.json"))?;
+    let path = file_of(args)?;
+    let file = cut_out(&path, &args.tensor)?;
+    let table = Table::read(&path.display().to_string(), file.clone(), &args.tensor)
+        .map_err(Failure::usage)?;
+    let (rows, hidden, deviation) = (table.rows(), table.hidden(), table.deviation());
+    let kept = table.element().name();
+    let name = folder.join("tokenizer.json").display().to_string();
+    let both = Embeddings::new(&name, &tokenizer, table).map_err(Failure::usage)?;
+    both.embed("A text.", &[]).map_err(Failure::usage)?;
+    std::fs::create_dir_all(&args.output).map_err(Failure::failed)?;
+    for (name, bytes) in [
+        ("tokenizer.json", &tokenizer),
+        ("embeddings.safetensors", &file),
+    ] {
+        std::fs::write(args.output.join(name), bytes).map_err(Failure::failed)?;
+    }
+    let output = args.output.display();
+    eprintln!(
+        "{output}: tokenizer.json, and {rows} embeddings of {hidden} numbers ({kept}); put the folder where all who take part can fetch it (`fed-bbpt serve --models` offers folders below /models), and its address into `url`"
+    );
+    let last = args.output.file_name().unwrap_or_default();
+    say(&format!(
+        r#"[model.openai]
+api = "completions"
+
+[model.openai.prompt_embeds]
+url = "https://HOST/models/{}""#,
+        last.display()
+    ));
+    if args.tensor != "model.embed_tokens.weight" {
+        say(&format!("tensor = {:?}", args.tensor));
+    }
+    say(&format!(
+        r#"tokenizer_sha256 = "{}"
+table_sha256 = "{}"
+
+[generator]
+kind = "soft"
+hidden = {hidden}
+deviation = {deviation:.4e}"#,
+        sha256_hex(&tokenizer),
+        sha256_hex(&file)
+    ));
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, cause: &dyn std::fmt::Display) -> Failure {
+    Failure::usage(format!("{} cannot be read: {cause}", path.display()))
+}
+
+/// The safetensors file that holds the table.
+fn file_of(args: &EmbeddingsArgs) -> Result<PathBuf, Failure> {
+    if !args.model.is_dir() {
+        return Ok(args.model.clone());
+    }
+    let index = args.model.join("model.safetensors.index.json");
+    if !index.is_file() {
+        return Ok(args.model.join("model.safetensors"));
+    }
+    let parsed: Value =
+        serde_json::from_slice(&read(&index)?).map_err(|error| unreadable(&index, &error))?;
+    let part = parsed["weight_map"][&args.tensor].as_str();
+    // A name, never a way out of the folder.
+    let part = part.and_then(|part| Path::new(part).file_name());
+    let part = part.ok_or_else(|| {
+        Failure::usage(format!(
+            "{} names no file for {}; see its `weight_map` for the table's name, and say --tensor",
+            index.display(),
+            args.tensor
+        ))
+    })?;
+    Ok(args.model.join(part))
+}
+
+/// A safetensors file of that tensor alone. The rest of the file, which may be large, is not read.
+fn cut_out(path: &Path, tensor: &str) -> Result<Vec<u8>, Failure> {
+    let failed = |error: std::io::Error| unreadable(path, &error);
+    let broken = || unreadable(path, &"it is no safetensors file");
+    let mut file = File::open(path).map_err(failed)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(failed)?;
+    let length = u64::from_le_bytes(length);
+    if length > MOST_HEADER {
+        return Err(broken());
+    }
+    let mut head = vec![0; length as usize];
+    file.read_exact(&mut head).map_err(failed)?;
+    let head: Value = serde_json::from_slice(&head).map_err(|_| broken())?;
+    let Some(info) = head.get(tensor) else {
+        let names: Vec<&str> = head
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| name.contains("emb") || name.contains("wte"))
+            .take(8)
+            .collect();
+        return Err(Failure::usage(format!(
+            "{} holds no tensor {tensor}; say --tensor{}{}",
+            path.display(),
+            if names.is_empty() {
+                ""
+            } else {
+                ", perhaps one of "
+            },
+            names.join(", ")
+        )));
+    };
+    let numbers = |value: &Value| -> Option<Vec<u64>> {
+        value.as_array()?.iter().map(Value::as_u64).collect()
+    };
+    let shape = numbers(&info["shape"]).ok_or_else(broken)?;
+    let offsets = numbers(&info["data_offsets"]);
+    let Some(&[begin, end]) = offsets.as_deref() else {
+        return Err(broken());
+    };
+    let dtype: Dtype = serde_json::from_value(info["dtype"].clone()).map_err(|_| broken())?;
+    let whole = file.metadata().map_err(failed)?.len();
+    if begin > end || end > whole {
+        return Err(broken());
+    }
+    file.seek(SeekFrom::Start(8 + length + begin))
+        .map_err(failed)?;
+    let mut bytes = vec![0; (end - begin) as usize];
+    file.read_exact(&mut bytes).map_err(failed)?;
+    let shape = shape.into_iter().map(|side| side as usize).collect();
+    let view = TensorView::new(dtype, shape, &bytes).map_err(|_| broken())?;
+    safetensors::serialize([(tensor, view)], None).map_err(Failure::failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of two tensors.
+    fn write(path: &Path) {
+        let table: Vec<u8> = (0..24_u8)
+            .flat_map(|x| f32::from(x).to_le_bytes())
+            .collect();
+        let tensors = [
+            (
+                "model.embed_tokens.weight",
+                TensorView::new(Dtype::F32, vec![12, 2], &table).unwrap(),
+            ),
+            (
+                "model.norm.weight",
+                TensorView::new(Dtype::F32, vec![2], &table[..8]).unwrap(),
+            ),
+        ];
+        std::fs::write(path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+    }
+
+    fn args(model: &Path, tensor: &str) -> EmbeddingsArgs {
+        EmbeddingsArgs {
+            model: model.to_owned(),
+            output: model.join("out"),
+            tensor: tensor.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_table_is_cut_out_of_one_file_or_of_several() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, index) = (
+            folder.path().join("model.safetensors"),
+            folder.path().join("model.safetensors.index.json"),
+        );
+        write(&one);
+        let name = "model.embed_tokens.weight";
+        assert_eq!(file_of(&args(folder.path(), name)).ok().unwrap(), one);
+        let cut = cut_out(&one, name).ok().unwrap();
+        let table = Table::read("x", cut, name).unwrap();
+        assert_eq!((table.rows(), table.hidden()), (12, 2));
+        // Of the numbers from 0 to 23.
+        assert!((table.deviation() - (575.0_f64 / 12.0).sqrt()).abs() < 1e-6);
+        std::fs::write(
+            &index,
+            r#"{ "weight_map": { "model.embed_tokens.weight": "../b.safetensors" } }"#,
+        )
+        .unwrap();
+        let found = file_of(&args(folder.path(), name)).ok().unwrap();
+        assert_eq!(found, folder.path().join("b.safetensors"));
+        assert!(file_of(&args(folder.path(), "wte.weight")).is_err());
+        let Err(Failure::Usage(said)) = cut_out(&one, "wte.weight") else {
+            panic!("found")
+        };
+        assert!(
+            said.contains("perhaps one of model.embed_tokens.weight"),
+            "{said}"
+        );
+        std::fs::write(&one, [255; 16]).unwrap();
+        assert!(cut_out(&one, name).is_err());
+    }
+}

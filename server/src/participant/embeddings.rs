@@ -1,0 +1,85 @@
+//! What a task needs whose soft prompts are sent as whole prompts of embeddings: the model's tokenizer and its table of
+//! input embeddings, fetched once and checked.
+
+use super::files::{FetchError, ModelFiles};
+use inference::prompt_embeds::{Embeddings, EmbeddingsError, Fetched};
+use shared::model_api::SharedEmbedder;
+use shared::model_api::prompt_embeds::{Embedder, PromptEmbeds, hidden};
+use shared::task::Task;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::OnceCell;
+
+/// Why they cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// No answer, or not the file.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Another file, or nothing that can be used.
+    #[error(transparent)]
+    Files(#[from] EmbeddingsError),
+    /// Reading them failed in an unexpected way.
+    #[error("the model's embeddings could not be read; fetch the files again")]
+    Lost,
+}
+
+/// Embeddings that are loaded when they are first needed.
+pub struct Loading {
+    files: ModelFiles,
+    wanted: PromptEmbeds,
+    hidden: usize,
+    begun: OnceCell<()>,
+    loaded: Arc<OnceLock<Embeddings>>,
+}
+
+impl Loading {
+    /// Those of the task; nothing where it sends none.
+    pub fn of(task: &Task) -> Option<Self> {
+        let wanted = PromptEmbeds::of(task)?.clone();
+        Some(Self {
+            files: ModelFiles::new(wanted.url.clone(), "[model.openai.prompt_embeds]"),
+            wanted,
+            hidden: hidden(task),
+            begun: OnceCell::new(),
+            loaded: Arc::default(),
+        })
+    }
+
+    /// Keeps the files in `folder`, under their hashes.
+    pub fn keep_in(&mut self, folder: PathBuf) {
+        self.files.keep_in(folder);
+    }
+
+    /// What makes prompts into embeddings once [`Loading::ready`] has been awaited.
+    pub fn embedder(&self) -> SharedEmbedder {
+        Arc::new(Later(Arc::clone(&self.loaded)))
+    }
+
+    /// Loads them unless that was done.
+    pub async fn ready(&self) -> Result<(), TableError> {
+        self.begun.get_or_try_init(|| self.load()).await.copied()
+    }
+
+    async fn load(&self) -> Result<(), TableError> {
+        let mut fetched = Fetched::new(self.wanted.clone(), self.hidden);
+        let add = |at, bytes| Ok::<_, TableError>(fetched.add(at, bytes)?);
+        self.files.take(&self.wanted.files, add).await?;
+        let loaded = tokio::task::spawn_blocking(move || fetched.load());
+        let loaded = loaded.await.map_err(|_| TableError::Lost)??;
+        // Set once only: `begun` lets one in.
+        let _ = self.loaded.set(loaded);
+        Ok(())
+    }
+}
+
+struct Later(Arc<OnceLock<Embeddings>>);
+
+impl Embedder for Later {
+    fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, String> {
+        match self.0.get() {
+            Some(embeddings) => embeddings.embed(text, soft),
+            None => Err("the model's table is not loaded yet".to_owned()),
+        }
+    }
+}

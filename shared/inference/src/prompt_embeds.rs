@@ -1,0 +1,515 @@
+//! A language model's tokenizer and its table of input embeddings: all of the model that a soft prompt needs where a
+//! server takes whole prompts as embeddings (`shared::model_api::prompt_embeds`).
+
+use half::{bf16, f16};
+use safetensors::SafeTensors;
+use shared::model_api::prompt_embeds::{Embedder, PromptEmbeds};
+use thiserror::Error;
+use tokenizers::Tokenizer;
+
+use crate::fetched::{self, FileError};
+use crate::text::frame;
+use crate::torch_save::torch_save;
+
+/// How a table's numbers are kept, and sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// IEEE 754, 32 bits.
+    F32,
+    /// IEEE 754, 16 bits.
+    F16,
+    /// The upper half of [`Element::F32`].
+    Bf16,
+}
+
+impl Element {
+    const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
+
+    /// As safetensors files have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+        }
+    }
+
+    /// And back.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|element| element.name() == name)
+    }
+
+    /// Bytes of one.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+}
+
+/// Rows of embeddings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embedded {
+    /// What the bytes are.
+    pub element: Element,
+    /// Numbers in a row; not 0.
+    pub hidden: usize,
+    /// [tokens, hidden], row by row, little-endian.
+    pub bytes: Vec<u8>,
+}
+
+impl Embedded {
+    /// Rows.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.bytes.len() / (self.hidden * self.element.size()).max(1)
+    }
+}
+
+/// The files cannot be used.
+#[derive(Debug, Error)]
+pub enum EmbeddingsError {
+    /// A file is missing, or another one.
+    #[error(transparent)]
+    Fetched(#[from] FileError),
+    /// A file is not what it should be.
+    #[error("{path} is not usable: {cause}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The table is not there, or no table.
+    #[error("{path}: {cause}; its tensors are {}", some(.tensors))]
+    Table {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        cause: String,
+        /// What there is.
+        tensors: Vec<String>,
+    },
+    /// The task's soft prompts are of another size.
+    #[error(
+        "the model's embeddings have {hidden} numbers each, but generator.hidden is {wanted}; the task is for another model, or should say {hidden}"
+    )]
+    Hidden {
+        /// In the table.
+        hidden: usize,
+        /// In the task.
+        wanted: usize,
+    },
+}
+
+impl EmbeddingsError {
+    /// For programs: `model_missing`, `model_hash`, or `model_unusable`, as of a model on the device.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Fetched(error) => error.code(),
+            Self::File { .. } | Self::Table { .. } | Self::Hidden { .. } => "model_unusable",
+        }
+    }
+}
+
+fn some(tensors: &[String]) -> String {
+    let most = 8;
+    let more = if tensors.len() > most { ", …" } else { "" };
+    format!("{}{more}", tensors[..tensors.len().min(most)].join(", "))
+}
+
+/// A table of embeddings, [rows, hidden].
+#[derive(Debug)]
+pub struct Table {
+    element: Element,
+    hidden: usize,
+    bytes: Vec<u8>,
+}
+
+impl Table {
+    /// The tensor called `name` of a safetensors file, which messages call `path`.
+    ///
+    /// # Errors
+    /// There is no such tensor, or it is no table of floating-point numbers of 16 or 32 bits.
+    pub fn read(path: &str, mut file: Vec<u8>, name: &str) -> Result<Self, EmbeddingsError> {
+        let broken = |cause: String| EmbeddingsError::File {
+            path: path.to_owned(),
+            cause,
+        };
+        let (head, metadata) = SafeTensors::read_metadata(&file)
+            .map_err(|error| broken(format!("it is no safetensors file ({error})")))?;
+        let wrong = |cause: String| EmbeddingsError::Table {
+            path: path.to_owned(),
+            cause,
+            tensors: metadata.offset_keys(),
+        };
+        let Some(info) = metadata.info(name) else {
+            return Err(wrong(format!("it holds no tensor {name}")));
+        };
+        let element = match Element::named(&info.dtype.to_string()) {
+            Some(element) => element,
+            None => {
+                return Err(wrong(format!(
+                    "{name} holds numbers of the type {}, but F32, F16 or BF16 is needed (take the model that is not quantised)",
+                    info.dtype
+                )));
+            }
+        };
+        let [rows, hidden] = info.shape[..] else {
+            return Err(wrong(format!("{name} has the shape {:?}", info.shape)));
+        };
+        // The header's length and the header come before the tensors.
+        let (begin, end) = (
+            8 + head + info.data_offsets.0,
+            8 + head + info.data_offsets.1,
+        );
+        if rows == 0 || hidden == 0 || file.len() < end {
+            return Err(wrong(format!("{name} is empty, or cut off")));
+        }
+        // Of a whole model only this is kept.
+        file.truncate(end);
+        file.drain(..begin);
+        file.shrink_to_fit();
+        Ok(Self {
+            element,
+            hidden,
+            bytes: file,
+        })
+    }
+
+    /// Rows: tokens that have an embedding.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.bytes.len() / self.row_bytes()
+    }
+
+    /// Numbers in a row.
+    #[must_use]
+    pub fn hidden(&self) -> usize {
+        self.hidden
+    }
+
+    /// How its numbers are kept.
+    #[must_use]
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
+    /// Standard deviation of all its numbers, by which a generator scales soft prompts.
+    #[must_use]
+    pub fn deviation(&self) -> f64 {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        let count = (self.bytes.len() / self.element.size()).max(1) as f64;
+        for number in self.bytes.chunks_exact(self.element.size()) {
+            let value = f64::from(decode(self.element, number));
+            sum += value;
+            squares += value * value;
+        }
+        let mean = sum / count;
+        (squares / count - mean * mean).max(0.0).sqrt()
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.hidden * self.element.size()
+    }
+
+    fn row(&self, token: u32) -> Option<&[u8]> {
+        let begin = (token as usize).checked_mul(self.row_bytes())?;
+        self.bytes.get(begin..begin + self.row_bytes())
+    }
+}
+
+fn decode(element: Element, number: &[u8]) -> f32 {
+    match (element, number) {
+        (Element::F32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]),
+        (Element::F16, &[a, b]) => f16::from_le_bytes([a, b]).to_f32(),
+        (Element::Bf16, &[a, b]) => bf16::from_le_bytes([a, b]).to_f32(),
+        _ => 0.0,
+    }
+}
+
+/// Rounded to the nearest number that there is, ties to even; never infinite.
+fn encode(element: Element, value: f32, bytes: &mut Vec<u8>) {
+    match element {
+        Element::F32 => bytes.extend(value.to_le_bytes()),
+        Element::F16 => {
+            let most = f16::MAX.to_f32();
+            bytes.extend(f16::from_f32(value.clamp(-most, most)).to_le_bytes());
+        }
+        Element::Bf16 => {
+            let most = bf16::MAX.to_f32();
+            bytes.extend(bf16::from_f32(value.clamp(-most, most)).to_le_bytes());
+        }
+    }
+}
+
+/// Both together.
+#[derive(Debug)]
+pub struct Embeddings {
+    tokenizer: Tokenizer,
+    /// Special tokens before every text; soft prompts stand behind them.
+    opening: usize,
+    table: Table,
+}
+
+impl Embeddings {
+    /// `tokenizer`: the bytes of a tokenizer.json, which messages call `path`.
+    ///
+    /// # Errors
+    /// [`EmbeddingsError::File`] if it is none.
+    pub fn new(path: &str, tokenizer: &[u8], table: Table) -> Result<Self, EmbeddingsError> {
+        let broken = |cause: tokenizers::Error| EmbeddingsError::File {
+            path: path.to_owned(),
+            cause: cause.to_string(),
+        };
+        let mut tokenizer = Tokenizer::from_bytes(tokenizer).map_err(broken)?;
+        // A prompt is sent as long as it is; the server says what is too long.
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(broken)?;
+        let (opening, _) = frame(&tokenizer).map_err(broken)?;
+        Ok(Self {
+            tokenizer,
+            opening,
+            table,
+        })
+    }
+}
+
+impl Embedder for Embeddings {
+    fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, String> {
+        Ok(torch_save(&self.rows(text, soft)?))
+    }
+}
+
+impl Embeddings {
+    fn rows(&self, text: &str, soft: &[f32]) -> Result<Embedded, String> {
+        let encoding = self.tokenizer.encode_fast(text, true);
+        let encoding = encoding.map_err(|error| error.to_string())?;
+        let ids = encoding.get_ids();
+        let (hidden, element) = (self.table.hidden, self.table.element);
+        if !soft.len().is_multiple_of(hidden) {
+            return Err(format!(
+                "{} numbers are no soft prompt of {hidden} a token",
+                soft.len()
+            ));
+        }
+        let mut bytes =
+            Vec::with_capacity((ids.len() + soft.len() / hidden) * self.table.row_bytes());
+        let prompt = |bytes: &mut Vec<u8>| soft.iter().for_each(|x| encode(element, *x, bytes));
+        for (at, id) in ids.iter().enumerate() {
+            if at == self.opening {
+                prompt(&mut bytes);
+            }
+            let row = self.table.row(*id).ok_or_else(|| {
+                let rows = self.table.rows();
+                format!("the tokenizer knows a token {id}, but the table has {rows} rows: they are not of one model")
+            })?;
+            bytes.extend_from_slice(row);
+        }
+        if ids.len() <= self.opening {
+            prompt(&mut bytes);
+        }
+        if bytes.is_empty() {
+            return Err("the text is empty".to_owned());
+        }
+        Ok(Embedded {
+            element,
+            hidden,
+            bytes,
+        })
+    }
+}
+
+/// A task's files on their way, each checked.
+pub struct Fetched {
+    wanted: PromptEmbeds,
+    hidden: usize,
+    files: [Option<Vec<u8>>; 2],
+}
+
+impl Fetched {
+    /// None yet; `hidden`: numbers in a token of the task's soft prompts.
+    #[must_use]
+    pub fn new(wanted: PromptEmbeds, hidden: usize) -> Self {
+        Self {
+            wanted,
+            hidden,
+            files: [None, None],
+        }
+    }
+
+    /// Takes the bytes of file number `at` of [`PromptEmbeds::files`]; there is nothing to do with further ones.
+    ///
+    /// # Errors
+    /// [`EmbeddingsError::Fetched`] if the task names another file.
+    pub fn add(&mut self, at: usize, bytes: Vec<u8>) -> Result<(), EmbeddingsError> {
+        let (Some(file), Some(place)) = (self.wanted.files.get(at), self.files.get_mut(at)) else {
+            return Ok(());
+        };
+        fetched::check(file, &bytes)?;
+        *place = Some(bytes);
+        Ok(())
+    }
+
+    /// Reads both.
+    ///
+    /// # Errors
+    /// What is missing or does not fit.
+    pub fn load(self) -> Result<Embeddings, EmbeddingsError> {
+        let [tokenizer, table] = self.wanted.files;
+        let [first, second] = self.files;
+        let first = first.ok_or_else(|| FileError::Missing(tokenizer.path.clone()))?;
+        let second = second.ok_or_else(|| FileError::Missing(table.path.clone()))?;
+        let table = Table::read(&table.path, second, &self.wanted.tensor)?;
+        if table.hidden != self.hidden {
+            return Err(EmbeddingsError::Hidden {
+                hidden: table.hidden,
+                wanted: self.hidden,
+            });
+        }
+        Embeddings::new(&tokenizer.path, &first, table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::Dtype;
+    use safetensors::tensor::TensorView;
+    use shared::model_api::ModelFile;
+    use shared::task::sha256_hex;
+
+    use super::*;
+
+    /// Words by their numbers, with <s> (1) before every text and </s> (2) behind.
+    const TOKENIZER: &str = r#"{ "version": "1.0", "truncation": { "direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0 },
+        "padding": null, "added_tokens": [], "normalizer": null, "pre_tokenizer": { "type": "Whitespace" },
+        "post_processor": { "type": "TemplateProcessing",
+            "single": [{ "SpecialToken": { "id": "<s>", "type_id": 0 } }, { "Sequence": { "id": "A", "type_id": 0 } }, { "SpecialToken": { "id": "</s>", "type_id": 0 } }],
+            "pair": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "Sequence": { "id": "B", "type_id": 1 } }],
+            "special_tokens": { "<s>": { "id": "<s>", "ids": [1], "tokens": ["<s>"] }, "</s>": { "id": "</s>", "ids": [2], "tokens": ["</s>"] } } },
+        "decoder": null, "model": { "type": "WordLevel", "vocab": { "<unk>": 0, "<s>": 1, "</s>": 2, "a": 3, "good": 4, "film": 5, "more": 6 }, "unk_token": "<unk>" } }"#;
+
+    /// Row `i` of six is (i, −i), among other tensors.
+    fn file(dtype: Dtype) -> Vec<u8> {
+        let element = match dtype {
+            Dtype::F16 => Element::F16,
+            Dtype::BF16 => Element::Bf16,
+            _ => Element::F32,
+        };
+        let (mut rows, other) = (Vec::new(), [1_u8; 12]);
+        for at in 0..6_u8 {
+            encode(element, at.into(), &mut rows);
+            encode(element, -f32::from(at), &mut rows);
+        }
+        let tensors = [
+            ("a", TensorView::new(Dtype::U8, vec![12], &other).unwrap()),
+            ("e", TensorView::new(dtype, vec![6, 2], &rows).unwrap()),
+        ];
+        safetensors::serialize(tensors, None).unwrap()
+    }
+
+    fn load(table: &[u8], tensor: &str, hidden: usize) -> Result<Embeddings, EmbeddingsError> {
+        let named = |path: &str, bytes: &[u8]| ModelFile {
+            path: path.to_owned(),
+            address: path.to_owned(),
+            sha256: sha256_hex(bytes),
+        };
+        let wanted = PromptEmbeds {
+            url: "https://h".to_owned(),
+            files: [
+                named("tokenizer.json", TOKENIZER.as_bytes()),
+                named("table", table),
+            ],
+            tensor: tensor.to_owned(),
+        };
+        let mut fetched = Fetched::new(wanted, hidden);
+        fetched.add(0, TOKENIZER.as_bytes().to_vec())?;
+        fetched.add(1, table.to_vec())?;
+        fetched.load()
+    }
+
+    fn numbers(found: &Embedded) -> Vec<f32> {
+        let size = found.element.size();
+        let numbers = found.bytes.chunks_exact(size);
+        numbers.map(|x| decode(found.element, x)).collect()
+    }
+
+    #[test]
+    fn rows_are_the_texts_with_the_prompt_behind_the_beginning() {
+        for (dtype, element, third) in [
+            (Dtype::F32, Element::F32, 0.1),
+            (Dtype::F16, Element::F16, 0.099_975_586),
+            (Dtype::BF16, Element::Bf16, 0.100_097_656),
+        ] {
+            let embeddings = load(&file(dtype), "e", 2).unwrap();
+            let found = embeddings
+                .rows("a good film", &[0.5, 0.25, 0.1, -8.0])
+                .unwrap();
+            assert_eq!((found.element, found.tokens()), (element, 7));
+            // Longer than the tokenizer's own limit, which is for training.
+            let rows = [
+                1.0, -1.0, 0.5, 0.25, third, -8.0, 3.0, -3.0, 4.0, -4.0, 5.0, -5.0, 2.0, -2.0,
+            ];
+            assert_eq!(numbers(&found), rows);
+            assert_eq!(
+                numbers(&embeddings.rows("", &[]).unwrap()),
+                [1.0, -1.0, 2.0, -2.0]
+            );
+            assert!((embeddings.table.deviation() - (55.0_f64 / 6.0).sqrt()).abs() < 1e-6);
+        }
+        let embeddings = load(&file(Dtype::F16), "e", 2).unwrap();
+        let large = embeddings.rows("a", &[1e9, -1e9]).unwrap();
+        assert!(numbers(&large).iter().all(|x| x.is_finite()));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_the_cure() {
+        let refused = |table: &[u8], tensor, hidden| load(table, tensor, hidden).unwrap_err();
+        let whole = file(Dtype::F32);
+        let hidden = refused(&whole, "e", 3);
+        assert_eq!(hidden.code(), "model_unusable");
+        assert!(
+            hidden.to_string().contains("generator.hidden is 3"),
+            "{hidden}"
+        );
+        let missing = refused(&whole, "model.embed_tokens.weight", 2);
+        assert!(
+            missing.to_string().contains("its tensors are e, a"),
+            "{missing}"
+        );
+        let bytes = refused(&whole, "a", 2);
+        assert!(bytes.to_string().contains("quantised"), "{bytes}");
+        for broken in [&b"hello"[..], &whole[..whole.len() - 1], &[]] {
+            assert!(matches!(
+                refused(broken, "e", 2),
+                EmbeddingsError::File { .. }
+            ));
+        }
+        // A token of the tokenizer has no row.
+        let embeddings = load(&whole, "e", 2).unwrap();
+        assert!(embeddings.rows("more", &[]).unwrap_err().contains("6 rows"));
+        assert!(embeddings.rows("a", &[1.0]).is_err());
+        let tokenizer = Embeddings::new("tokenizer.json", b"{}", embeddings.table);
+        assert!(matches!(tokenizer, Err(EmbeddingsError::File { .. })));
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let wanted = PromptEmbeds {
+            url: String::new(),
+            files: Default::default(),
+            tensor: String::new(),
+        };
+        let mut fetched = Fetched::new(wanted.clone(), 2);
+        assert_eq!(fetched.add(0, vec![1]).unwrap_err().code(), "model_hash");
+        assert_eq!(
+            Fetched::new(wanted, 2).load().unwrap_err().code(),
+            "model_missing"
+        );
+    }
+}

@@ -1,0 +1,57 @@
+/**
+ * The tokenizer and the table of embeddings of a model behind an API that takes prompts as embeddings: fetched once, and used in
+ * the training Worker itself, for looking rows up is no work.
+ */
+import init, { EmbeddingFiles, type Embeddings } from '../../wasm-on-device/on_device';
+import type { Trouble } from '../worker/protocol';
+import { ModelFiles, type Fetched } from './files';
+import type { EmbeddingsModel } from './protocol';
+import { codeOf, notKept, troubleOf, Unusable } from './trouble';
+
+export class EmbeddingsHere {
+  private readonly files: ModelFiles;
+  private loading: Promise<void> | null = null;
+  /** The person left: nothing is fetched or kept any more. */
+  private readonly left = new AbortController();
+
+  /** `use` is handed what makes embeddings of texts. */
+  constructor(
+    private readonly model: EmbeddingsModel,
+    private readonly use: (embeddings: Embeddings) => void,
+    files?: ModelFiles,
+  ) {
+    this.files = files ?? new ModelFiles(model.wanted.url, model.wanted.files);
+  }
+
+  /** Fetches and loads them unless that was done. What is in the way is thrown as a `Trouble`; what only is a pity is told. */
+  async ready(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
+    this.loading ??= this.load(progress, pity).catch((error: unknown) => {
+      this.loading = null;
+      throw troubleOf(error, { url: this.model.wanted.url, name: 'behind the API, of which tokenizer and table are needed here,', settings: '[model.openai.prompt_embeds]' });
+    });
+    return this.loading;
+  }
+
+  /** Deletes what was kept. */
+  async forget(): Promise<void> {
+    this.left.abort();
+    await this.files.forget();
+  }
+
+  private async load(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
+    const fetched = await this.files.into((files) => this.start(files), progress, this.left.signal);
+    if (this.left.signal.aborted) return;
+    if (fetched.some(({ kept }) => !kept) && !(await this.files.keep(fetched))) pity(notKept());
+  }
+
+  private async start(fetched: readonly Fetched[]): Promise<void> {
+    await init();
+    try {
+      const files = new EmbeddingFiles(JSON.stringify(this.model));
+      for (const [at, { blob }] of fetched.entries()) files.add(at, new Uint8Array(await blob.arrayBuffer()));
+      this.use(files.load());
+    } catch (error) {
+      throw new Unusable(codeOf(error), error instanceof Error ? error.message : String(error));
+    }
+  }
+}
