@@ -8,14 +8,22 @@
 //! The numbers are noisy. The standard error of the difference of two accuracies p, q over n and m examples is
 //! √(p(1 − p)/n + q(1 − q)/m), as if the examples were others; they are the same, and answers go together, so the true one is
 //! smaller. An earlier θ is kept where it is better than the last by more than one of them: neither is the worse mistake.
-//! A prompt is kept only where it is better than none by more than [`CERTAINTY`] of them: a gain that is not taken
-//! leaves the model as it was, one that was none makes it worse.
+//! A prompt is kept only where it is better than none beyond [`DOUBT`]: a gain that is not taken leaves the model as it
+//! was, one that was none makes it worse. An earlier θ is the best of many, and some of many look better by chance: so
+//! much less doubt is left to it (Bonferroni).
 
 use crate::round::messages::Metrics;
 use serde::{Deserialize, Serialize};
 
-/// The normal distribution's quantile of 95%: of prompts that gain nothing, one in twenty is kept at most.
-const CERTAINTY: f64 = 1.645;
+/// Of prompts that gain nothing, so many are kept at most.
+const DOUBT: f64 = 0.05;
+
+/// Standard errors by which the best of `tests` prompts must be better: the normal distribution's upper quantile of
+/// [`DOUBT`]/`tests`, to 0.003 (Abramowitz and Stegun 26.2.22).
+fn certainty(tests: u32) -> f64 {
+    let t = (-2.0 * libm::log(DOUBT / f64::from(tests.max(1)))).sqrt();
+    t - (2.307_53 + 0.270_61 * t) / (1.0 + 0.992_29 * t + 0.044_81 * t * t)
+}
 
 /// What a round tells of θ_t on held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +54,12 @@ impl Measured {
 
     fn gain(&self) -> f64 {
         (f64::from(self.correct) - f64::from(self.unprompted)) / f64::from(self.total)
+    }
+
+    /// Better than no prompt by more than chance, as the best of `tests`.
+    fn helps(&self, tests: u32) -> bool {
+        let spread = variance(self.correct, self.total) + variance(self.unprompted, self.total);
+        self.gain() > certainty(tests) * spread.sqrt()
     }
 }
 
@@ -83,12 +97,14 @@ pub struct Choice {
 pub struct Tally {
     best: Option<Measured>,
     latest: Option<Measured>,
+    rounds: u32,
 }
 
 impl Tally {
     /// A concluded round, in their order. Says whether θ_t is the best so far.
     pub fn take(&mut self, measured: Measured) -> bool {
         self.latest = Some(measured);
+        self.rounds += 1;
         let better = self.best.is_none_or(|best| measured.gain() > best.gain());
         if better {
             self.best = Some(measured);
@@ -102,17 +118,13 @@ impl Tally {
         let (best, latest) = (self.best?, self.latest?);
         let spread = variance(best.correct, best.total) + variance(latest.correct, latest.total);
         let ahead = best.gain() - latest.gain();
-        let (keep, measured) = if ahead > spread.sqrt() {
+        let is_ahead = ahead > spread.sqrt();
+        let (keep, measured) = if is_ahead && best.helps(self.rounds) {
             (Keep::Earlier, best)
-        } else {
+        } else if latest.helps(1) {
             (Keep::Last, latest)
-        };
-        let spread = variance(measured.correct, measured.total)
-            + variance(measured.unprompted, measured.total);
-        let keep = if measured.gain() > CERTAINTY * spread.sqrt() {
-            keep
         } else {
-            Keep::Unprompted
+            (Keep::Unprompted, if is_ahead { best } else { latest })
         };
         Some(Choice { keep, measured })
     }
@@ -169,6 +181,25 @@ mod tests {
         // The same with a hundred times as many examples is no noise.
         let many = [(4600, 4000, 10_000)];
         assert_eq!(keeps(&many), Some((Keep::Last, 0)));
+    }
+
+    #[test]
+    fn the_best_of_many_must_be_better_by_more() {
+        for (tests, quantile) in [(1, 1.6449), (20, 2.8070), (50, 3.0902)] {
+            assert!((certainty(tests) - quantile).abs() < 3e-3, "{tests}");
+        }
+        // 16 points are twice the standard error.
+        let rounds = |best: u32| {
+            let mut rounds = vec![(42, 40, 100); 20];
+            rounds[7] = (best, 40, 100);
+            keeps(&rounds)
+        };
+        assert_eq!(rounds(56), Some((Keep::Unprompted, 7)));
+        assert_eq!(rounds(61), Some((Keep::Earlier, 7)));
+        // The last was not picked out.
+        let mut rising = vec![(42, 40, 100); 20];
+        rising.push((56, 40, 100));
+        assert_eq!(keeps(&rising), Some((Keep::Last, 20)));
     }
 
     #[test]
