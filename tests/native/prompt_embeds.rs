@@ -207,6 +207,8 @@ fn what_does_not_fit_is_refused_before_anything_is_asked() {
         ],
     );
     assert_eq!(heard.bodies().len(), 2);
+    // Nobody waits for them.
+    assert_eq!(show(&other.server, &other.id)["summary"]["live"], 0);
     let (url, heard) = toy_embeddings::start(false);
     let without = Federation::new(&format!("{url}/v1"), 0);
     without

@@ -5,6 +5,7 @@ use super::say;
 use crate::Failure;
 use clap::Args;
 use inference::prompt_embeds::{Embeddings, Table};
+use inference::safetensors_header::{Header, PREFIX};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
@@ -28,9 +29,6 @@ pub struct EmbeddingsArgs {
     #[arg(long, value_name = "NAME", default_value = "model.embed_tokens.weight")]
     tensor: String,
 }
-
-/// No header of a real model comes near it.
-const MOST_HEADER: u64 = 100 << 20;
 
 /// Writes both files, and says what the task file needs.
 pub fn run(args: &EmbeddingsArgs) -> Result<(), Failure> {
@@ -121,26 +119,21 @@ fn file_of(args: &EmbeddingsArgs) -> Result<PathBuf, Failure> {
 /// A safetensors file of that tensor alone. The rest of the file, which may be large, is not read.
 fn cut_out(path: &Path, tensor: &str) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| unreadable(path, &error);
-    let broken = || unreadable(path, &"it is no safetensors file");
+    let broken = |cause: String| unreadable(path, &cause);
     let mut file = File::open(path).map_err(failed)?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(failed)?;
-    let length = u64::from_le_bytes(length);
-    if length > MOST_HEADER {
-        return Err(broken());
+    let mut prefix = [0; PREFIX];
+    file.read_exact(&mut prefix).map_err(failed)?;
+    let length = Header::length(prefix).map_err(broken)?;
+    let mut head = Vec::new();
+    let read = (&mut file).take(length as u64).read_to_end(&mut head);
+    if read.map_err(failed)? < length {
+        return Err(broken("it ends within its header".to_owned()));
     }
-    let mut head = vec![0; length as usize];
-    file.read_exact(&mut head).map_err(failed)?;
-    let head: Value = serde_json::from_slice(&head).map_err(|_| broken())?;
-    let Some(info) = head.get(tensor) else {
-        let names: Vec<&str> = head
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.as_str())
-            .filter(|name| name.contains("emb") || name.contains("wte"))
-            .take(8)
-            .collect();
+    let head = Header::parse(&head).map_err(broken)?;
+    let Some(place) = head.place(tensor).map_err(broken)? else {
+        let names = head.names();
+        let names = names.filter(|name| name.contains("emb") || name.contains("wte"));
+        let names: Vec<&str> = names.take(8).collect();
         return Err(Failure::usage(format!(
             "{} holds no tensor {tensor}; say --tensor{}{}",
             path.display(),
@@ -152,25 +145,17 @@ fn cut_out(path: &Path, tensor: &str) -> Result<Vec<u8>, Failure> {
             names.join(", ")
         )));
     };
-    let numbers = |value: &Value| -> Option<Vec<u64>> {
-        value.as_array()?.iter().map(Value::as_u64).collect()
-    };
-    let shape = numbers(&info["shape"]).ok_or_else(broken)?;
-    let offsets = numbers(&info["data_offsets"]);
-    let Some(&[begin, end]) = offsets.as_deref() else {
-        return Err(broken());
-    };
-    let dtype: Dtype = serde_json::from_value(info["dtype"].clone()).map_err(|_| broken())?;
-    let whole = file.metadata().map_err(failed)?.len();
-    if begin > end || end > whole {
-        return Err(broken());
+    let dtype = serde_json::from_value::<Dtype>(place.dtype.clone().into());
+    let dtype = dtype.map_err(|_| broken(format!("its type {} is not known", place.dtype)))?;
+    let [begin, end] = place.bytes;
+    if end > file.metadata().map_err(failed)?.len() {
+        return Err(broken("it is cut off".to_owned()));
     }
-    file.seek(SeekFrom::Start(8 + length + begin))
-        .map_err(failed)?;
+    file.seek(SeekFrom::Start(begin)).map_err(failed)?;
     let mut bytes = vec![0; (end - begin) as usize];
     file.read_exact(&mut bytes).map_err(failed)?;
-    let shape = shape.into_iter().map(|side| side as usize).collect();
-    let view = TensorView::new(dtype, shape, &bytes).map_err(|_| broken())?;
+    let shape = place.shape.iter().map(|side| *side as usize).collect();
+    let view = TensorView::new(dtype, shape, &bytes).map_err(|error| broken(error.to_string()))?;
     safetensors::serialize([(tensor, view)], None).map_err(Failure::failed)
 }
 

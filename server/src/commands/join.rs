@@ -124,7 +124,9 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     let key = args.identity.clone().unwrap_or_else(beside);
     let identity = identity::load_or_create(&key).map_err(Failure::usage)?;
     let public = hex(&identity.public());
-    let mut saved = match known.filter(|s| s.aggregator == base && s.federation == federation) {
+    let known = known.filter(|s| s.aggregator == base && s.federation == federation);
+    let is_new = known.is_none();
+    let mut saved = match known {
         Some(saved) if !saved.identity.is_empty() && saved.identity != public => {
             return Err(Failure::usage(IdentityError::Another { path: key }));
         }
@@ -187,6 +189,10 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             if saved.tally != Tally::default() {
                 // What was paid for is paid for.
                 saved.write(&args.state).map_err(Failure::failed)?;
+            }
+            if is_new && let Ok(member) = Aggregator::new(&base, Some(saved.token)) {
+                // Nobody waits for whoever could not begin. Without an answer the lease runs out by itself.
+                let _ = member.leave(&saved.federation).await;
             }
             return Err(Failure::failed(error));
         }

@@ -29,7 +29,8 @@ pub async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, BodyEr
     if stated > most as u64 {
         return Err(BodyError::TooLarge { most });
     }
-    let mut body = Vec::with_capacity(stated as usize);
+    // What is stated may never come.
+    let mut body = Vec::with_capacity(stated.min(1 << 20) as usize);
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > most {
             return Err(BodyError::TooLarge { most });

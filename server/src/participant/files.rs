@@ -53,8 +53,11 @@ impl ModelFiles {
                 continue;
             }
             let bytes = self.fetch(file).await?;
-            add(at, bytes.clone())?;
-            self.keep(file, &bytes);
+            // Nothing else is kept; and large files are not held twice.
+            if sha256_hex(&bytes) == file.sha256 {
+                self.keep(file, &bytes);
+            }
+            add(at, bytes)?;
         }
         Ok(())
     }

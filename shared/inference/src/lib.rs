@@ -13,6 +13,7 @@ pub mod on_device;
 mod parallel;
 pub mod prompt_embeds;
 pub mod protocol;
+pub mod safetensors_header;
 pub mod text;
 mod torch_save;
 

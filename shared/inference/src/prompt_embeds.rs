@@ -2,12 +2,12 @@
 //! server takes whole prompts as embeddings (`shared::model_api::prompt_embeds`).
 
 use half::{bf16, f16};
-use safetensors::SafeTensors;
 use shared::model_api::prompt_embeds::{Embedder, PromptEmbeds};
 use thiserror::Error;
 use tokenizers::Tokenizer;
 
 use crate::fetched::{self, FileError};
+use crate::safetensors_header::Header;
 use crate::text::frame;
 use crate::torch_save::torch_save;
 
@@ -141,36 +141,33 @@ impl Table {
             path: path.to_owned(),
             cause,
         };
-        let (head, metadata) = SafeTensors::read_metadata(&file)
-            .map_err(|error| broken(format!("it is no safetensors file ({error})")))?;
+        let header = Header::of(&file).map_err(broken)?;
         let wrong = |cause: String| EmbeddingsError::Table {
             path: path.to_owned(),
             cause,
-            tensors: metadata.offset_keys(),
+            tensors: header.names().map(str::to_owned).collect(),
         };
-        let Some(info) = metadata.info(name) else {
+        let Some(place) = header.place(name).map_err(wrong)? else {
             return Err(wrong(format!("it holds no tensor {name}")));
         };
-        let element = match Element::named(&info.dtype.to_string()) {
-            Some(element) => element,
-            None => {
-                return Err(wrong(format!(
-                    "{name} holds numbers of the type {}, but F32, F16 or BF16 is needed (take the model that is not quantised)",
-                    info.dtype
-                )));
-            }
+        let Some(element) = Element::named(&place.dtype) else {
+            return Err(wrong(format!(
+                "{name} holds numbers of the type {}, but F32, F16 or BF16 is needed (take the model that is not quantised)",
+                place.dtype
+            )));
         };
-        let [rows, hidden] = info.shape[..] else {
-            return Err(wrong(format!("{name} has the shape {:?}", info.shape)));
+        let [rows, hidden] = place.shape[..] else {
+            return Err(wrong(format!("{name} has the shape {:?}", place.shape)));
         };
-        // The header's length and the header come before the tensors.
-        let (begin, end) = (
-            8 + head + info.data_offsets.0,
-            8 + head + info.data_offsets.1,
-        );
-        if rows == 0 || hidden == 0 || file.len() < end {
+        let [begin, end] = place.bytes;
+        let bytes = rows
+            .checked_mul(hidden)
+            .and_then(|n| n.checked_mul(element.size() as u64));
+        if bytes != Some(end - begin) || begin == end || (file.len() as u64) < end {
             return Err(wrong(format!("{name} is empty, or cut off")));
         }
+        // All are below the file's length.
+        let (begin, end, hidden) = (begin as usize, end as usize, hidden as usize);
         // Of a whole model only this is kept.
         file.truncate(end);
         file.drain(..begin);
@@ -236,7 +233,7 @@ fn decode(element: Element, number: &[u8]) -> f32 {
 /// Rounded to the nearest number that there is, ties to even; never infinite.
 fn encode(element: Element, value: f32, bytes: &mut Vec<u8>) {
     match element {
-        Element::F32 => bytes.extend(value.to_le_bytes()),
+        Element::F32 => bytes.extend(value.clamp(-f32::MAX, f32::MAX).to_le_bytes()),
         Element::F16 => {
             let most = f16::MAX.to_f32();
             bytes.extend(f16::from_f32(value.clamp(-most, most)).to_le_bytes());
@@ -462,9 +459,11 @@ mod tests {
             );
             assert!((embeddings.table.deviation() - (55.0_f64 / 6.0).sqrt()).abs() < 1e-6);
         }
-        let embeddings = load(&file(Dtype::F16), "e", 2).unwrap();
-        let large = embeddings.rows("a", &[1e9, -1e9]).unwrap();
-        assert!(numbers(&large).iter().all(|x| x.is_finite()));
+        for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+            let embeddings = load(&file(dtype), "e", 2).unwrap();
+            let large = embeddings.rows("a", &[f32::INFINITY, -1e38]).unwrap();
+            assert!(numbers(&large).iter().all(|x| x.is_finite()), "{dtype:?}");
+        }
     }
 
     #[test]
@@ -479,17 +478,20 @@ mod tests {
         );
         let missing = refused(&whole, "model.embed_tokens.weight", 2);
         assert!(
-            missing.to_string().contains("its tensors are e, a"),
+            missing.to_string().contains("its tensors are a, e"),
             "{missing}"
         );
         let bytes = refused(&whole, "a", 2);
         assert!(bytes.to_string().contains("quantised"), "{bytes}");
-        for broken in [&b"hello"[..], &whole[..whole.len() - 1], &[]] {
+        for broken in [&b"hello"[..], &whole[..20], &[]] {
             assert!(matches!(
                 refused(broken, "e", 2),
                 EmbeddingsError::File { .. }
             ));
         }
+        // The other tensor, which stands behind the table, and the table's last byte.
+        let cut_off = refused(&whole[..whole.len() - 13], "e", 2);
+        assert!(cut_off.to_string().contains("cut off"), "{cut_off}");
         // A token of the tokenizer has no row.
         let embeddings = load(&whole, "e", 2).unwrap();
         assert!(embeddings.rows("more", &[]).unwrap_err().contains("6 rows"));

@@ -85,7 +85,7 @@ pub enum ModelApiError {
     /// It answers otherwise to a text than to the text's embeddings.
     #[cfg(feature = "dialects")]
     #[error(
-        "the embeddings are not this model's: {detail}; check that tokenizer and table of [model.openai.prompt_embeds], and its `tensor`, are those of the model that the server runs"
+        "the embeddings are not this model's: {detail}; check that tokenizer and table of [model.openai.prompt_embeds], and its `tensor`, are those of the model that the server runs. Models that scale embeddings after the look-up, such as Gemma, cannot be used"
     )]
     OtherEmbeddings {
         /// What differs.

@@ -15,7 +15,7 @@ export function showModelAmount(opened: Opened, inputs: Inputs, bytesPerQuery: n
   show(document, 'model-amount', modelAmount(opened.trainingQueries, runsHere(opened.task) ? null : bytesPerQuery, inputs));
 }
 
-/** Fills in the two hosts. */
+/** Fills in the hosts. */
 export function showHosts(opened: Opened, inputs: Inputs): void {
   const { summary } = opened;
   const here = runsHere(opened.task);

@@ -61,7 +61,7 @@ export function cures(situation: Situation): Cure[] {
     case 'model_other_embeddings':
       return [
         { who: 'The organiser', what: 'Tokenizer and table must be cut out of the very model that the server runs; this prints the lines for the task:', setting: 'fed-bbpt embeddings --model FOLDER --output embeddings' },
-        { who: 'Whoever runs the model', what: 'A fine-tuned model has a table of its own. See which one the server was started with:', setting: listing(situation) },
+        { who: 'Whoever runs the model', what: 'A fine-tuned model has a table of its own. See which one the server was started with (models that scale their embeddings after the look-up, such as Gemma, cannot be used):', setting: listing(situation) },
       ];
     case 'model_busy':
       return [{ who: 'The organiser', what: 'The provider limits how often it is asked. Stay below that in the task:', setting: 'model.calls.per_second = 5' }];

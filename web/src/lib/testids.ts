@@ -13,7 +13,7 @@ export const TEST_IDS = {
     draw: ['draw-canvas', 'draw-keep', 'draw-clear', 'draw-use'],
     /** The counts and samples after reading; hidden before. */
     report: ['data-report'],
-    /** The two hosts; an own model API; the key; the backend. */
+    /** The hosts; an own model API; the key; the backend. */
     agree: ['host-model', 'host-organiser', 'own-model-url', 'own-model-go', 'api-key', 'backend-choice', 'organiser-learns', 'model-learns', 'device-terms', 'embeddings-terms', 'start'],
     /** Trying the model before taking part. */
     connect: ['try-model', 'connect-dialog', 'connect-steps', 'connect-cures', 'connect-key', 'connect-again', 'connect-close'],
