@@ -12,6 +12,7 @@ test('a soft prompt is searched with embeddings that the page makes, from files 
     await expect(join.id('embeddings-terms')).toContainText('as if your texts themselves were sent');
     await expect(join.id('embeddings-terms')).toContainText(new URL(model.origin).host);
     await expect(page.locator('#addresses')).toHaveText('This page talks to exactly two addresses.');
+    for (const words of await page.locator('[data-labels-sent]').all()) await expect(words).toBeHidden();
     expect(model.fetched).toEqual([]);
   });
   await join.paste(TEXTS);

@@ -1,7 +1,7 @@
 /** Step 2: what is sent where, an own model API, and settings. */
 import { byId, show } from '../lib/dom';
 import { host } from '../lib/format';
-import { embeddingsFrom, runsHere, showPlace, type Inputs } from '../lib/inputs';
+import { embeddingsFrom, runsHere, sendsLabels, showPlace, type Inputs } from '../lib/inputs';
 import { joinAddress, normaliseModelUrl, type JoinAddress } from '../lib/links';
 import type { BackendChoice, FromWorker } from '../worker/protocol';
 import { modelAmount, organiserAmount } from './amounts';
@@ -26,6 +26,7 @@ export function showHosts(opened: Opened, inputs: Inputs): void {
   byId('addresses', HTMLElement).textContent = `This page talks to exactly ${['one address', 'two addresses', 'three addresses'][addresses.size - 1] ?? ''}.`;
   for (const element of document.querySelectorAll<HTMLElement>('[data-embeddings]')) element.hidden = files === undefined;
   if (files !== undefined) show(document, 'embeddings-host', host(files));
+  for (const element of document.querySelectorAll<HTMLElement>('[data-labels-sent]')) element.hidden = !sendsLabels(opened.task);
   show(document, 'model-host', host(opened.modelOrigin));
   show(document, 'organiser-host', location.host);
   const { promise, gets, learns, never, open } = terms(opened.sum, opened.noise, summary.dim, inputs, here);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { embeddingsFrom, fill, inputsOf } from './inputs';
+import { embeddingsFrom, fill, inputsOf, sendsLabels } from './inputs';
 
 const pages = import.meta.glob<string>(['../../*.html'], { query: '?raw', import: 'default', eager: true });
 
@@ -12,6 +12,11 @@ describe('the kind of inputs', () => {
     const task = (kind: string, url: unknown) => ({ generator: { kind }, model: { openai: { prompt_embeds: { url } } } });
     expect(embeddingsFrom(task('soft', 'https://h/models/tiny'))).toBe('https://h/models/tiny');
     for (const other of [task('discrete', 'https://h'), task('soft', 'nonsense'), task('soft', 1), {}, null, undefined, 'x']) expect(embeddingsFrom(other)).toBeUndefined();
+  });
+  it('knows whether the labels’ words go with each text', () => {
+    const task = (dialect: string, kind: string) => ({ model: { dialect, huggingface: { task: kind } } });
+    for (const sent of [task('open-inference', ''), task('huggingface', 'fill-mask'), {}, null, undefined, 'x']) expect(sendsLabels(sent)).toBe(true);
+    for (const unsent of [task('openai', ''), task('huggingface', 'text-classification')]) expect(sendsLabels(unsent)).toBe(false);
   });
   it('gives things their names', () => {
     expect(fill('the {prompt} on {items}', 'images')).toBe('the pattern on pictures');

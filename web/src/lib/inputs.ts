@@ -19,6 +19,12 @@ export function runsHere(task: unknown): boolean {
   return model?.dialect === 'on-device';
 }
 
+/** Whether the labels' words go with each text: language models are asked for the next word, and some classifiers have words of their own. Total, like `inputsOf`. */
+export function sendsLabels(task: unknown): boolean {
+  const { model } = (task ?? {}) as { model?: { dialect?: unknown; huggingface?: { task?: unknown } } };
+  return model?.dialect !== 'openai' && !(model?.dialect === 'huggingface' && model.huggingface?.task === 'text-classification');
+}
+
 /** From where the files come with which texts are made into embeddings, where they are sent as such. Total, like `inputsOf`. */
 export function embeddingsFrom(task: unknown): string | undefined {
   const { model, generator } = (task ?? {}) as { model?: { openai?: { prompt_embeds?: { url?: unknown } } }; generator?: { kind?: unknown } };
