@@ -506,6 +506,17 @@ impl Task {
         }
     }
 
+    /// Bytes of one input on its way: of an image its tensor's, of a text that is sent as embeddings about theirs; 0 of
+    /// other texts, which are small.
+    #[must_use]
+    pub fn input_bytes(&self) -> usize {
+        #[cfg(feature = "dialects")]
+        if let Some(bytes) = crate::model_api::prompt_embeds::text_bytes(self) {
+            return bytes;
+        }
+        self.shape().bytes() * self.model.input.datatype.size()
+    }
+
     /// The run's length.
     #[must_use]
     pub fn plan(&self) -> Plan {

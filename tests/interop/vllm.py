@@ -14,9 +14,6 @@ import pathlib
 import random
 import urllib.request
 
-import torch
-import transformers
-
 from lib import tiny_llama
 from lib.checks import check, report
 from lib.third_party import Client, arguments, ask, opened, preflight
@@ -41,8 +38,8 @@ class Api:
 
     def __init__(self, server, plain, client, model, texts, data):
         self.server, self.plain, self.client, self.texts, self.data = server, plain, client, texts, data
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+        self.reference = tiny_llama.Reference(model)
+        self.tokenizer = self.reference.tokenizer
         version = f"vLLM {ask(server.url + '/version')[1]['version']}"
         recorded = json.loads(VECTORS.read_text())
         self.recorded = [each for each in recorded if each["source"].startswith(f"{version},")]
@@ -82,9 +79,7 @@ batch = 4
 
     def listed(self, text, most):
         """The likeliest next tokens and their logarithms, as transformers computes them."""
-        ids = self.tokenizer(text, return_tensors="pt").input_ids
-        with torch.no_grad():
-            logs = torch.log_softmax(self.model(ids).logits[0, -1].double(), -1)
+        logs = self.reference.logs(input_ids=self.tokenizer(text, return_tensors="pt").input_ids)
         best = logs.topk(min(most, len(logs)))
         return [(self.tokenizer.decode([token]), log.item()) for log, token in zip(best.values, best.indices)]
 
@@ -109,9 +104,7 @@ batch = 4
 
     def refusal(self, name, task, *more):
         """What our client says where it ends in an error."""
-        ended = self.client.try_simulate(name, task, *self.data, *(more or ("--model-key", KEY)))
-        assert ended.returncode == 1 and "panicked" not in ended.stderr, ended
-        return ended.stderr
+        return self.client.refusal(name, task, *self.data, *(more or ("--model-key", KEY)))
 
 
 def scores(listed, words=LABELS):

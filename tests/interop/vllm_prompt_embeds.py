@@ -20,7 +20,6 @@ import threading
 
 import safetensors.torch
 import torch
-import transformers
 
 from lib import tiny_llama
 from lib.checks import check, report
@@ -83,9 +82,9 @@ class Api:
         Heard.upstream, self.heard = server.url, served(Heard)
         folder = functools.partial(Files, directory=client.scratch)
         self.fetched_from = served(folder)
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(models["tiny"])
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(models["tiny"], dtype=torch.float32).eval()
-        self.table = self.model.get_input_embeddings().weight.detach()
+        self.reference = tiny_llama.Reference(models["tiny"])
+        self.tokenizer = self.reference.tokenizer
+        self.table = self.reference.model.get_input_embeddings().weight.detach()
 
     def embeddings(self, name, *more):
         """What `fed-bbpt embeddings` says of a model: the lines for the task file. The files go to `files/NAME`."""
@@ -133,14 +132,11 @@ upload = {{ count_min = 1, time_min_ms = 0 }}
 
     def refusal(self, name, task):
         """What our client says where it ends in an error."""
-        ended = self.client.try_simulate(name, task, *self.data)
-        assert ended.returncode == 1 and "panicked" not in ended.stderr, ended
-        return ended.stderr
+        return self.client.refusal(name, task, *self.data)
 
     def listed(self, rows):
         """Logarithms of all next tokens' probabilities after these embeddings, as transformers computes them."""
-        with torch.no_grad():
-            return torch.log_softmax(self.model(inputs_embeds=rows[None]).logits[0, -1].double(), -1)
+        return self.reference.logs(inputs_embeds=rows[None])
 
     def known(self, logs):
         """Those of tokens that are text by themselves."""

@@ -4,67 +4,32 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
+use tests::alone::Alone;
 use tests::bad_model::{Answer, BadModel};
-use tests::process::{Ended, Process, create, run, serve, show};
+use tests::process::{Ended, create, show};
 
 /// A federation of one: a round is a dozen queries.
-struct Federation {
-    home: tempfile::TempDir,
-    _process: Process,
-    server: String,
-    id: String,
-    link: String,
+fn federation(model: &str, more: &[&str]) -> Alone {
+    let set = [
+        "federation.rounds=1",
+        "federation.local_steps=1",
+        "federation.batch=2",
+        "optimizer.directions=1",
+        "federation.open.count_min=1",
+        "federation.upload.count_min=1",
+    ];
+    let home = tempfile::tempdir().unwrap();
+    Alone::new(home, |server| create(server, model, &[&set, more].concat()))
 }
 
-impl Federation {
-    fn new(model: &str) -> Self {
-        Self::with(model, &[])
-    }
-
-    fn with(model: &str, more: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let (process, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
-        let set = [
-            "federation.rounds=1",
-            "federation.local_steps=1",
-            "federation.batch=2",
-            "optimizer.directions=1",
-            "federation.open.count_min=1",
-            "federation.upload.count_min=1",
-        ];
-        let (id, link) = create(&server, model, &[&set, more].concat());
-        Self {
-            home,
-            _process: process,
-            server,
-            id,
-            link,
-        }
-    }
-
-    fn state(&self) -> PathBuf {
-        self.home.path().join("state.json")
-    }
-
-    fn join(&self, model: &str) -> Ended {
-        let state = self.state();
-        let state = state.to_str().unwrap();
-        run(&[
-            "join",
-            &self.link,
-            "--builtin",
-            "1",
-            "--count",
-            "12",
-            "--state",
-            state,
-            "--model-url",
-            model,
-        ])
-    }
+fn join(federation: &Alone, model: &str) -> Ended {
+    let data = ["--builtin", "1", "--count", "12", "--model-url", model];
+    federation.join(STATE, &data, None)
 }
+
+const STATE: &str = "state.json";
 
 fn spent(state: &Path) -> u64 {
     let saved: Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
@@ -81,8 +46,8 @@ fn what_passes_is_waited_for() {
         Answer::Cut,
     ];
     let model = BadModel::start(first, Answer::Good);
-    let federation = Federation::new(&model.url);
-    let ended = federation.join(&model.url);
+    let federation = federation(&model.url, &[]);
+    let ended = join(&federation, &model.url);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let times = model.times();
     assert!(
@@ -94,7 +59,7 @@ fn what_passes_is_waited_for() {
     // Three calls were asked again. They cost the model, but they are not counted as answers.
     let metrics = &detail["rounds"][0]["metrics"];
     assert!(
-        metrics["queries"].as_u64().unwrap() < spent(&federation.state()),
+        metrics["queries"].as_u64().unwrap() < spent(&federation.path(STATE)),
         "the last measurement is not reported: {metrics}"
     );
     assert!(model.asked() >= 4 + 3, "{}", model.asked());
@@ -104,25 +69,25 @@ fn what_passes_is_waited_for() {
 fn what_was_answered_is_not_asked_again_where_the_rest_was_too_large() {
     let model = BadModel::start(Vec::new(), Answer::AtMost(3));
     // A step's six images go out as four and two; the two are answered.
-    let federation = Federation::with(&model.url, &["model.calls.batch=4"]);
-    let ended = federation.join(&model.url);
+    let federation = federation(&model.url, &["model.calls.batch=4"]);
+    let ended = join(&federation, &model.url);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(model.answered() as u64, spent(&federation.state()));
+    assert_eq!(model.answered() as u64, spent(&federation.path(STATE)));
 }
 
 #[test]
 fn a_largest_batch_that_only_the_configuration_states_is_kept_to() {
     let model = BadModel::start(Vec::new(), Answer::Stated(4));
-    let federation = Federation::new(&model.url);
-    let ended = federation.join(&model.url);
+    let federation = federation(&model.url, &[]);
+    let ended = join(&federation, &model.url);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(model.answered() as u64, spent(&federation.state()));
+    assert_eq!(model.answered() as u64, spent(&federation.path(STATE)));
 }
 
 #[test]
 fn what_does_not_pass_is_named_and_the_same_command_goes_on() {
     let good = BadModel::start(Vec::new(), Answer::Good);
-    let federation = Federation::new(&good.url);
+    let federation = federation(&good.url, &[]);
     let html = Answer::Status(
         200,
         "content-type: text/html\r\n",
@@ -144,7 +109,7 @@ fn what_does_not_pass_is_named_and_the_same_command_goes_on() {
     ];
     for (answer, texts) in cases {
         let bad = BadModel::start(Vec::new(), answer.clone());
-        let ended = federation.join(&bad.url);
+        let ended = join(&federation, &bad.url);
         ended.expect(1, texts);
         // At most one round of pipelined calls, and none of them again.
         assert!(
@@ -152,10 +117,10 @@ fn what_does_not_pass_is_named_and_the_same_command_goes_on() {
             "{answer:?}: {} calls",
             bad.asked()
         );
-        assert_eq!(spent(&federation.state()), 0, "{answer:?} was paid for");
+        assert_eq!(spent(&federation.path(STATE)), 0, "{answer:?} was paid for");
     }
     // A participant who was stopped by a model goes on once it works; nobody had to join again.
-    let ended = federation.join(&good.url);
+    let ended = join(&federation, &good.url);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let detail = show(&federation.server, &federation.id);
     assert_eq!(
@@ -172,8 +137,6 @@ fn a_model_that_is_not_there_is_named_with_its_address() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nowhere = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let federation = Federation::new(&nowhere);
-    federation
-        .join(&nowhere)
-        .expect(1, &["does not answer", &nowhere, "refused"]);
+    let federation = federation(&nowhere, &[]);
+    join(&federation, &nowhere).expect(1, &["does not answer", &nowhere, "refused"]);
 }

@@ -5,7 +5,8 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
-use tests::process::{Ended, Process, create_task, model_api_of, run, run_with, serve, show};
+use tests::alone::Alone;
+use tests::process::{Ended, create_task, model_api_of, run, run_with, show};
 use tests::toy_language_model::{self, KEY};
 
 const TASK: &str = r#"
@@ -53,39 +54,18 @@ fn corpus(path: &Path, count: usize) {
 }
 
 /// A federation of one over the toy language model.
-struct Federation {
-    home: tempfile::TempDir,
-    process: Process,
-    server: String,
-    id: String,
-    link: String,
+fn federation(model: &str, set: &[&str]) -> Alone {
+    let home = tempfile::tempdir().unwrap();
+    let task = home.path().join("task.toml");
+    std::fs::write(&task, TASK).unwrap();
+    corpus(&home.path().join("test.csv"), 32);
+    let task = task.to_str().unwrap();
+    Alone::new(home, |server| create_task(server, task, model, set))
 }
 
-impl Federation {
-    fn new(model: &str, set: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let task = home.path().join("task.toml");
-        std::fs::write(&task, TASK).unwrap();
-        corpus(&home.path().join("test.csv"), 32);
-        let (process, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
-        let (id, link) = create_task(&server, task.to_str().unwrap(), model, set);
-        Self {
-            home,
-            process,
-            server,
-            id,
-            link,
-        }
-    }
-
-    fn join(&self, key: &str) -> Ended {
-        let path = |name: &str| self.home.path().join(name).to_str().unwrap().to_owned();
-        let (data, state) = (path("test.csv"), path("state.json"));
-        run_with(
-            &["join", &self.link, "--data", &data, "--state", &state],
-            &[("FED_BBPT_MODEL_API_KEY", key)],
-        )
-    }
+fn join(federation: &Alone, key: &str) -> Ended {
+    let data = federation.path("test.csv");
+    federation.join("state.json", &["--data", data.to_str().unwrap()], Some(key))
 }
 
 /// Every file below a folder.
@@ -109,10 +89,10 @@ fn holds(bytes: &[u8], needle: &str) -> bool {
 #[test]
 fn a_key_reaches_the_model_and_nobody_else_and_nothing_is_asked_twice() {
     let (url, heard) = toy_language_model::start();
-    let federation = Federation::new(&format!("{url}/v1"), &[]);
-    federation.join("sk-wrong").expect(1, &["refuses the key"]);
+    let federation = federation(&format!("{url}/v1"), &[]);
+    join(&federation, "sk-wrong").expect(1, &["refuses the key"]);
     assert!(heard.bodies().is_empty());
-    let ended = federation.join(KEY);
+    let ended = join(&federation, KEY);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let detail = show(&federation.server, &federation.id);
     assert_eq!(detail["summary"]["status"], "finished");
@@ -126,8 +106,7 @@ fn a_key_reaches_the_model_and_nobody_else_and_nothing_is_asked_twice() {
     let different: BTreeSet<&Vec<u8>> = bodies.iter().collect();
     assert_eq!(different.len(), bodies.len());
     let spent: Value =
-        serde_json::from_slice(&std::fs::read(federation.home.path().join("state.json")).unwrap())
-            .unwrap();
+        serde_json::from_slice(&std::fs::read(federation.path("state.json")).unwrap()).unwrap();
     assert_eq!(spent["tally"]["calls"], bodies.len());
     assert!(
         spent["client"]["spent"].as_u64().unwrap() > bodies.len() as u64,
@@ -135,7 +114,7 @@ fn a_key_reaches_the_model_and_nobody_else_and_nothing_is_asked_twice() {
     );
 
     // Nobody wrote the key down: neither the aggregator (its database, what it said) nor the participant.
-    let Federation { home, process, .. } = federation;
+    let Alone { home, process, .. } = federation;
     let said = process.killed();
     for (name, bytes) in files(home.path()) {
         assert!(!holds(&bytes, KEY), "{name} holds the key");
@@ -153,10 +132,8 @@ fn no_more_is_spent_than_the_budget() {
         "model.price.per_million_input_tokens=0",
         "model.price.budget=0.2",
     ];
-    let federation = Federation::new(&format!("{url}/v1"), &set);
-    federation
-        .join(KEY)
-        .expect(3, &["budget of 0.2 EUR", "spent", "left"]);
+    let federation = federation(&format!("{url}/v1"), &set);
+    join(&federation, KEY).expect(3, &["budget of 0.2 EUR", "spent", "left"]);
     let asked = heard.bodies().len();
     assert!(
         (15..=20).contains(&asked),
@@ -166,7 +143,7 @@ fn no_more_is_spent_than_the_budget() {
     let live = || show(&federation.server, &federation.id)["summary"]["live"].clone();
     assert_eq!(live(), 0);
     // What was spent is remembered.
-    federation.join(KEY).expect(3, &["budget of 0.2 EUR"]);
+    join(&federation, KEY).expect(3, &["budget of 0.2 EUR"]);
     assert_eq!(live(), 0);
     assert_eq!(heard.bodies().len(), asked);
 }

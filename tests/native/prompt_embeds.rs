@@ -9,8 +9,9 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use tests::alone::Alone;
 use tests::http;
-use tests::process::{Ended, Process, create_task, run, run_with, serve, show};
+use tests::process::{Ended, create_task, run, show};
 use tests::toy_embeddings::{self, HIDDEN, WORDS, read, table, tokenizer};
 use tests::toy_language_model::KEY;
 
@@ -47,84 +48,62 @@ open = { count_min = 1, time_min_ms = 0 }
 upload = { count_min = 1, time_min_ms = 0 }
 "#;
 
-/// A federation of one over the toy model, whose files are a model's as the hub has them; `shift` is that of its table.
-struct Federation {
-    home: tempfile::TempDir,
-    _process: Process,
-    server: String,
-    id: String,
-    link: String,
-    /// Files that were fetched.
-    fetched: Arc<AtomicU32>,
+/// A federation of one over the toy model, whose files are a model's as the hub has them, and a counter of those that were
+/// fetched; `shift` is that of its table.
+fn federation(model: &str, shift: usize) -> (Alone, Arc<AtomicU32>) {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("model");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("tokenizer.json"), tokenizer()).unwrap();
+    let (rows, other) = (table(shift), [1_u8; 8]);
+    let tensors = [
+        (
+            "lm_head.weight",
+            TensorView::new(Dtype::F32, vec![2], &other).unwrap(),
+        ),
+        (
+            "model.embed_tokens.weight",
+            TensorView::new(Dtype::F32, vec![WORDS.len(), HIDDEN], &rows).unwrap(),
+        ),
+    ];
+    let whole = safetensors::serialize(tensors, None).unwrap();
+    std::fs::write(folder.join("model.safetensors"), whole).unwrap();
+    let cut = home.path().join("cut");
+    let said = run(&[
+        "embeddings",
+        "--model",
+        text(&folder),
+        "--output",
+        text(&cut),
+    ]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let (files, fetched) = serve_files(&cut);
+    // The lines that it prints are the rest of the task.
+    let task = format!(
+        "{TASK}\n{}\ntokens = 2\ndimensions = 6\n",
+        said.out.replace("https://HOST/models/cut", &files)
+    );
+    std::fs::write(home.path().join("task.toml"), task).unwrap();
+    let line = |i: usize| {
+        format!(
+            "{},Title {i} some {}\n",
+            i % 3 + 1,
+            ["world", "sport", "money"][i % 3]
+        )
+    };
+    std::fs::write(
+        home.path().join("texts.csv"),
+        (0..32).map(line).collect::<String>(),
+    )
+    .unwrap();
+    let task = home.path().join("task.toml");
+    let alone = Alone::new(home, |server| create_task(server, text(&task), model, &[]));
+    (alone, fetched)
 }
 
-impl Federation {
-    fn new(model: &str, shift: usize) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join("model");
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::write(folder.join("tokenizer.json"), tokenizer()).unwrap();
-        let (rows, other) = (table(shift), [1_u8; 8]);
-        let tensors = [
-            (
-                "lm_head.weight",
-                TensorView::new(Dtype::F32, vec![2], &other).unwrap(),
-            ),
-            (
-                "model.embed_tokens.weight",
-                TensorView::new(Dtype::F32, vec![WORDS.len(), HIDDEN], &rows).unwrap(),
-            ),
-        ];
-        let whole = safetensors::serialize(tensors, None).unwrap();
-        std::fs::write(folder.join("model.safetensors"), whole).unwrap();
-        let cut = home.path().join("cut");
-        let said = run(&[
-            "embeddings",
-            "--model",
-            text(&folder),
-            "--output",
-            text(&cut),
-        ]);
-        assert_eq!(said.code, Some(0), "{said:?}");
-        let (files, fetched) = serve_files(&cut);
-        // The lines that it prints are the rest of the task.
-        let task = format!(
-            "{TASK}\n{}\ntokens = 2\ndimensions = 6\n",
-            said.out.replace("https://HOST/models/cut", &files)
-        );
-        std::fs::write(home.path().join("task.toml"), task).unwrap();
-        let line = |i: usize| {
-            format!(
-                "{},Title {i} some {}\n",
-                i % 3 + 1,
-                ["world", "sport", "money"][i % 3]
-            )
-        };
-        std::fs::write(
-            home.path().join("texts.csv"),
-            (0..32).map(line).collect::<String>(),
-        )
-        .unwrap();
-        let (process, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
-        let (id, link) = create_task(&server, text(&home.path().join("task.toml")), model, &[]);
-        Self {
-            home,
-            _process: process,
-            server,
-            id,
-            link,
-            fetched,
-        }
-    }
-
-    fn join(&self, state: &str) -> Ended {
-        let path = |name: &str| self.home.path().join(name).to_str().unwrap().to_owned();
-        let (data, state) = (path("texts.csv"), path(state));
-        run_with(
-            &["join", &self.link, "--data", &data, "--state", &state],
-            &[("FED_BBPT_MODEL_API_KEY", KEY)],
-        )
-    }
+fn join(federation: &Alone, state: &str) -> Ended {
+    let data = federation.path("texts.csv");
+    federation.join(state, &["--data", text(&data)], Some(KEY))
 }
 
 fn text(path: &Path) -> &str {
@@ -150,8 +129,8 @@ fn serve_files(folder: &Path) -> (String, Arc<AtomicU32>) {
 #[test]
 fn a_soft_prompt_is_learnt_with_what_is_fetched_once() {
     let (url, heard) = toy_embeddings::start(true);
-    let federation = Federation::new(&format!("{url}/v1"), 0);
-    let ended = federation.join("state.json");
+    let (federation, fetched) = federation(&format!("{url}/v1"), 0);
+    let ended = join(&federation, "state.json");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for said in [
         "as embeddings, which can be read like texts",
@@ -188,18 +167,18 @@ fn a_soft_prompt_is_learnt_with_what_is_fetched_once() {
     // What is measured last: the soft tokens have learnt to make the right word likelier.
     let more = |tokens: &Vec<[f32; HIDDEN]>| tokens.iter().map(|row| row[2]).sum::<f32>();
     assert!(more(soft.last().unwrap()) > 0.2, "{:?}", soft.last());
-    assert_eq!(federation.fetched.load(Ordering::SeqCst), 2);
+    assert_eq!(fetched.load(Ordering::SeqCst), 2);
     // Another one beside it finds the files there.
-    let again = federation.join("other.json");
-    assert_eq!(federation.fetched.load(Ordering::SeqCst), 2, "{again:?}");
+    let again = join(&federation, "other.json");
+    assert_eq!(fetched.load(Ordering::SeqCst), 2, "{again:?}");
 }
 
 #[test]
 fn what_does_not_fit_is_refused_before_anything_is_asked() {
     // As if "Topic" were "world".
     let (url, heard) = toy_embeddings::start(true);
-    let other = Federation::new(&format!("{url}/v1"), 4);
-    other.join("state.json").expect(
+    let (other, _) = federation(&format!("{url}/v1"), 4);
+    join(&other, "state.json").expect(
         1,
         &[
             "the embeddings are not this model's",
@@ -210,9 +189,7 @@ fn what_does_not_fit_is_refused_before_anything_is_asked() {
     // Nobody waits for them.
     assert_eq!(show(&other.server, &other.id)["summary"]["live"], 0);
     let (url, heard) = toy_embeddings::start(false);
-    let without = Federation::new(&format!("{url}/v1"), 0);
-    without
-        .join("state.json")
-        .expect(1, &["start vLLM with --enable-prompt-embeds"]);
+    let (without, _) = federation(&format!("{url}/v1"), 0);
+    join(&without, "state.json").expect(1, &["start vLLM with --enable-prompt-embeds"]);
     assert_eq!(heard.bodies().len(), 2);
 }

@@ -1,6 +1,7 @@
 //! What the whole-system tests share: real `fed-bbpt` processes, a folder for each test, and a model API that
 //! misbehaves. Browser tests stand in `browser/`, tests of processes in `native/`.
 
+pub mod alone;
 pub mod bad_model;
 pub mod http;
 pub mod process;

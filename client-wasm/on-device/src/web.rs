@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use inference::InProcess;
-use inference::on_device::{Fetched, OnDeviceError};
-use inference::prompt_embeds::{self, EmbeddingsError};
+use inference::on_device::Fetched;
+use inference::prompt_embeds;
 use inference::protocol::HEADER_LENGTH;
 use serde::Deserialize;
 use shared::model_api::prompt_embeds::{Embedder as _, PromptEmbeds};
@@ -55,7 +55,9 @@ impl Files {
 
     /// Checks the hash of file number `at` of the model and takes the bytes. Throws an `Error` whose `name` is the code.
     pub fn add(&mut self, at: usize, bytes: Vec<u8>) -> Result<(), js_sys::Error> {
-        self.0.add(at, bytes).map_err(|error| thrown(&error))
+        self.0
+            .add(at, bytes)
+            .map_err(|error| thrown(error.code(), &error))
     }
 
     /// Loads the model and tries it.
@@ -64,7 +66,7 @@ impl Files {
         self.0
             .load(1, MAX_BATCH)
             .map(Model)
-            .map_err(|error| thrown(&error))
+            .map_err(|error| thrown(error.code(), &error))
     }
 }
 
@@ -136,7 +138,9 @@ impl EmbeddingFiles {
 
     /// As of [`Files`].
     pub fn add(&mut self, at: usize, bytes: Vec<u8>) -> Result<(), js_sys::Error> {
-        self.0.add(at, bytes).map_err(|error| unusable(&error))
+        self.0
+            .add(at, bytes)
+            .map_err(|error| thrown(error.code(), &error))
     }
 
     /// Reads both.
@@ -144,7 +148,7 @@ impl EmbeddingFiles {
         self.0
             .load()
             .map(Embeddings)
-            .map_err(|error| unusable(&error))
+            .map_err(|error| thrown(error.code(), &error))
     }
 }
 
@@ -158,15 +162,8 @@ impl Embeddings {
     }
 }
 
-fn thrown(error: &OnDeviceError) -> js_sys::Error {
-    named(error.code(), error)
-}
-
-fn unusable(error: &EmbeddingsError) -> js_sys::Error {
-    named(error.code(), error)
-}
-
-fn named(code: &str, error: &dyn std::error::Error) -> js_sys::Error {
+/// An `Error` whose `name` is the code.
+fn thrown(code: &str, error: &dyn std::error::Error) -> js_sys::Error {
     let thrown = js_sys::Error::new(&error.to_string());
     thrown.set_name(code);
     thrown

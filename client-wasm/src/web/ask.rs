@@ -162,11 +162,7 @@ impl ModelApi {
     /// The API that the task names.
     pub fn new(task: &Task, page: &str) -> Result<Self, ModelApiError> {
         let calls = &task.model.calls;
-        #[cfg(feature = "dialects")]
-        let image_bytes = shared::model_api::prompt_embeds::input_bytes(task);
-        #[cfg(not(feature = "dialects"))]
-        let image_bytes = task.shape().bytes() * task.model.input.datatype.size();
-        let most = most_inputs(image_bytes);
+        let most = most_inputs(task.input_bytes());
         Ok(Self {
             url: task.model.url.trim_end_matches('/').to_owned(),
             page: page.to_owned(),

@@ -150,8 +150,8 @@ impl Examples {
     pub fn mean_bytes(&self, task: &Task) -> Option<usize> {
         let (texts, wording) = (self.texts(), task.text.as_ref()?);
         #[cfg(feature = "dialects")]
-        if shared::model_api::prompt_embeds::PromptEmbeds::of(task).is_some() {
-            return Some(shared::model_api::prompt_embeds::input_bytes(task));
+        if let Some(bytes) = shared::model_api::prompt_embeds::text_bytes(task) {
+            return Some(bytes);
         }
         let none = shared::task::text::Prompt::default();
         let inputs: usize = texts.iter().map(|t| wording.input(t, &none).len()).sum();

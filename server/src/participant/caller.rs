@@ -10,7 +10,6 @@ use futures::stream::FuturesUnordered;
 use shared::calls::cache::Cache;
 use shared::calls::pace::{Pace, Ticket, most_inputs};
 use shared::calls::tally::Tally;
-use shared::model_api::prompt_embeds::input_bytes;
 use shared::model_api::{
     self, Description, Dialect, Method, ModelApiError, Protocol, Request, Response, Retry, Scores,
     TextDialect, Usage,
@@ -149,7 +148,7 @@ impl HttpCaller {
             pace: Mutex::new(Pace::new(
                 &task.model.calls,
                 REQUEST_IMAGES,
-                most_inputs(input_bytes(task)),
+                most_inputs(task.input_bytes()),
             )),
             purse: Purse::new(task.model.price.clone()),
             all: Mutex::default(),

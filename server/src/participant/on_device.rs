@@ -88,8 +88,8 @@ mod tests {
     use super::*;
     use model_api::PRINTED_DIGITS;
     use serde_json::Value;
-    use shared::model_api::on_device::{ModelFile, Takes};
-    use shared::model_api::{Layout, Method};
+    use shared::model_api::on_device::Takes;
+    use shared::model_api::{Layout, Method, ModelFile};
     use shared::task::sha256_hex;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;

@@ -11,6 +11,7 @@ use crate::data::hold_out;
 use crate::participant::caller::CallError;
 use crate::participant::purse::Purse;
 use indicatif::{ProgressBar, ProgressStyle};
+use shared::federation::choice::Keep;
 use shared::objective::mapping::Mappings;
 use shared::round::client::{Action, Client, Event, StopReason};
 use shared::round::hub::Hub;
@@ -173,11 +174,18 @@ pub(super) fn federate(
         measured.map(|(accuracy, _)| accuracy)
     };
     let chosen = match hub.record().choice() {
-        Some(choice) => Some(Chosen {
-            test_accuracy: on_test(hub.record().kept())?,
-            unprompted_accuracy: on_test(None)?,
-            choice: (setting != Setting::Local).then_some(choice),
-        }),
+        Some(choice) => {
+            let unprompted_accuracy = on_test(None)?;
+            Some(Chosen {
+                test_accuracy: match choice.keep {
+                    Keep::Unprompted => unprompted_accuracy,
+                    Keep::Last => last.test_accuracy,
+                    Keep::Earlier => on_test(hub.record().kept())?,
+                },
+                unprompted_accuracy,
+                choice: (setting != Setting::Local).then_some(choice),
+            })
+        }
         None => None,
     };
     if curve.last().is_some_and(|p: &Point| p.step == updates) {

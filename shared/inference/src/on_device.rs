@@ -138,7 +138,7 @@ mod tests {
     use std::path::Path;
 
     use shared::model_api::Layout;
-    use shared::model_api::on_device::ModelFile;
+    use shared::model_api::ModelFile;
     use shared::task::sha256_hex;
 
     use super::*;

@@ -5,8 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use super::files::ModelFile;
-use super::files::{NO_HASH, hash, is_hash, is_path};
+use super::files::{ModelFile, NO_HASH, hash, is_hash, is_path};
 use super::{Layout, ModelSpec, PixelRange};
 use crate::fault::Reader;
 

@@ -72,16 +72,14 @@ pub fn hidden(task: &Task) -> usize {
     soft.map_or(0, |soft| soft.hidden)
 }
 
-/// Bytes of one input on its way: of an image its tensor's; of a text with its prompt, both as embeddings, about those
-/// of one of [`USUAL_TOKENS`]; 0 of other texts, which are small.
+/// Bytes of one text with its prompt on its way, both as embeddings: about those of one of [`USUAL_TOKENS`]; nothing where
+/// none are sent.
 #[must_use]
-pub fn input_bytes(task: &Task) -> usize {
-    let soft = task.text.as_ref().and_then(|text| text.soft);
-    match (PromptEmbeds::of(task), soft) {
-        // In base64, of two bytes each: so are most tables.
-        (Some(_), Some(soft)) => (soft.tokens + USUAL_TOKENS) * soft.hidden * 2 * 4 / 3,
-        _ => task.shape().bytes() * task.model.input.datatype.size(),
-    }
+pub fn text_bytes(task: &Task) -> Option<usize> {
+    PromptEmbeds::of(task)?;
+    let soft = task.text.as_ref()?.soft?;
+    // In base64, of two bytes each: so are most tables.
+    Some((soft.tokens + USUAL_TOKENS) * soft.hidden * 2 * 4 / 3)
 }
 
 /// A model's tokenizer and its table of input embeddings.
@@ -190,7 +188,8 @@ mod tests {
         assert_eq!(found.files[0].address, "tokenizer.json");
         assert_eq!(found.files[1].address, "embeddings.safetensors");
         assert_eq!((found.tensor.as_str(), hidden(&task)), (TENSOR, 64));
-        assert_eq!(input_bytes(&task), 131 * 64 * 2 * 4 / 3);
+        assert_eq!(text_bytes(&task), Some(131 * 64 * 2 * 4 / 3));
+        assert_eq!(task.input_bytes(), 131 * 64 * 2 * 4 / 3);
         let json = serde_json::to_string(found).unwrap();
         assert_eq!(&serde_json::from_str::<PromptEmbeds>(&json).unwrap(), found);
     }

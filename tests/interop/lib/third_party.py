@@ -119,6 +119,12 @@ class Client:
             raise AssertionError(f"fed-bbpt simulate ended with {ended.returncode}: {ended.stderr}")
         return json.loads(ended.stdout)
 
+    def refusal(self, name, task, *more):
+        """What it says where it ends in an error."""
+        ended = self.try_simulate(name, task, *more)
+        assert ended.returncode == 1 and "panicked" not in ended.stderr, ended
+        return ended.stderr
+
     def try_simulate(self, name, task, *more):
         path = self.scratch / f"{name}.toml"
         path.write_text(task)

@@ -62,6 +62,19 @@ def write(folder, seed=7, begins=False, kind="float32"):
     words.save_pretrained(folder)
 
 
+class Reference:
+    """What `transformers` computes of it, in 32 bits."""
+
+    def __init__(self, folder):
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def logs(self, **inputs):
+        """The logarithms of all next tokens' probabilities after `input_ids`, or `inputs_embeds`."""
+        with torch.no_grad():
+            return torch.log_softmax(self.model(**inputs).logits[0, -1].double(), -1)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=pathlib.Path)

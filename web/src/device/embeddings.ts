@@ -6,7 +6,7 @@ import init, { EmbeddingFiles, type Embeddings } from '../../wasm-on-device/on_d
 import type { Trouble } from '../worker/protocol';
 import { ModelFiles, type Fetched } from './files';
 import type { EmbeddingsModel } from './protocol';
-import { codeOf, notKept, troubleOf, Unusable } from './trouble';
+import { codeOf, troubleOf, Unusable } from './trouble';
 
 export class EmbeddingsHere {
   private readonly files: ModelFiles;
@@ -39,9 +39,7 @@ export class EmbeddingsHere {
   }
 
   private async load(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
-    const fetched = await this.files.into((files) => this.start(files), progress, this.left.signal);
-    if (this.left.signal.aborted) return;
-    if (fetched.some(({ kept }) => !kept) && !(await this.files.keep(fetched))) pity(notKept());
+    await this.files.into((files) => this.start(files), progress, pity, this.left.signal);
   }
 
   private async start(fetched: readonly Fetched[]): Promise<void> {

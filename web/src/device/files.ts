@@ -2,8 +2,9 @@
  * The model's files: fetched once, then kept in the browser's cache under their hash, so that a reload needs no network
  * and another federation with the same model none either.
  */
+import type { Trouble } from '../worker/protocol';
 import type { ModelFile } from './protocol';
-import { FetchError, Unusable } from './trouble';
+import { FetchError, notKept, Unusable } from './trouble';
 
 const CACHE = 'fed-bbpt-models';
 
@@ -30,6 +31,9 @@ export interface Fetched {
   kept: boolean;
 }
 
+type Start = (fetched: readonly Fetched[]) => Promise<void>;
+type Progress = (done: number, total: number) => void;
+
 export class ModelFiles {
   constructor(
     private readonly base: string,
@@ -38,7 +42,7 @@ export class ModelFiles {
   ) {}
 
   /** All files in order. `progress` gets bytes of all that is to be fetched; a total of 0 is one not known yet. */
-  async get(progress: (done: number, total: number) => void, signal: AbortSignal): Promise<Fetched[]> {
+  async get(progress: Progress, signal: AbortSignal): Promise<Fetched[]> {
     const cache = await this.cache();
     const found = await Promise.all(this.files.map((file) => cache?.match(key(file)).catch(() => undefined)));
     const [done, totals] = [new Map<ModelFile, number>(), new Map<ModelFile, number>()];
@@ -62,8 +66,15 @@ export class ModelFiles {
     );
   }
 
-  /** All files, once `start` has made something of them: what was kept may be broken, and is then fetched anew. */
-  async into(start: (fetched: readonly Fetched[]) => Promise<void>, progress: (done: number, total: number) => void, signal: AbortSignal): Promise<Fetched[]> {
+  /** All files, once `start` has made something of them, and kept then; that they cannot be is a pity, and told. */
+  async into(start: Start, progress: Progress, pity: (trouble: Trouble) => void, signal: AbortSignal): Promise<Fetched[]> {
+    const fetched = await this.started(start, progress, signal);
+    if (!signal.aborted && fetched.some(({ kept }) => !kept) && !(await this.keep(fetched))) pity(notKept());
+    return fetched;
+  }
+
+  /** What was kept may be broken, and is then fetched anew. */
+  private async started(start: Start, progress: Progress, signal: AbortSignal): Promise<Fetched[]> {
     const fetched = await this.get(progress, signal);
     try {
       await start(fetched);

@@ -2,7 +2,7 @@
 import type { Trouble } from '../worker/protocol';
 import { ModelFiles, type Fetched } from './files';
 import type { Answer, DeviceModel, FromDevice, Request, ToDevice } from './protocol';
-import { notKept, troubleOf, Unusable } from './trouble';
+import { troubleOf, Unusable } from './trouble';
 
 /** What is used of a `Worker`. */
 export interface DeviceWorker {
@@ -97,9 +97,8 @@ export class DevicePool {
   }
 
   private async load(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
-    const fetched = await this.files.into((files) => this.start(files), progress, this.left.signal);
+    const fetched = await this.files.into((files) => this.start(files), progress, pity, this.left.signal);
     if (this.left.signal.aborted) return this.end();
-    if (fetched.some(({ kept }) => !kept) && !(await this.files.keep(fetched))) pity(notKept());
     const bytes = fetched.reduce((sum, { blob }) => sum + blob.size, 0);
     const workers = Math.max(1, Math.min(this.cores - 1, MOST_WORKERS, Math.floor(MOST_BYTES / Math.max(1, 3 * bytes))));
     // The first one is enough to begin with; without the others it only takes longer.

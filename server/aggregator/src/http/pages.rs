@@ -4,6 +4,7 @@
 
 use super::{Side, auth};
 use crate::app::App;
+use crate::engine::Known;
 use crate::failure::Failure;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::{self, Data, Path};
@@ -78,8 +79,7 @@ async fn join(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure>
         Err(Failure::Refused(Refusal::NotFound)) if app.config.web.is_some() => Ok(unknown()),
         known => {
             let known = known?;
-            let origins = known.origins(&known.model_origin);
-            file(&app, "join.html", Some(&origins)).await
+            page(&app, "join.html", &known, &known.model_origin).await
         }
     }
 }
@@ -103,15 +103,13 @@ fn unknown() -> HttpResponse {
 async fn join_asset(app: Data<App>, path: Path<(String, String)>) -> Result<HttpResponse, Failure> {
     let (id, name) = path.into_inner();
     let known = auth::federation(&app, &id).await?;
-    let origins = known.origins(&known.model_origin);
-    file(&app, &format!("assets/{name}"), Some(&origins)).await
+    page(&app, &format!("assets/{name}"), &known, &known.model_origin).await
 }
 
 async fn join_at(app: Data<App>, path: Path<(String, String)>) -> Result<HttpResponse, Failure> {
     let (id, model) = path.into_inner();
     let known = auth::federation(&app, &id).await?;
-    let origins = known.origins(&own_model(&model)?);
-    file(&app, "join.html", Some(&origins)).await
+    page(&app, "join.html", &known, &own_model(&model)?).await
 }
 
 async fn join_at_asset(
@@ -120,8 +118,13 @@ async fn join_at_asset(
 ) -> Result<HttpResponse, Failure> {
     let (id, model, name) = path.into_inner();
     let known = auth::federation(&app, &id).await?;
-    let origins = known.origins(&own_model(&model)?);
-    file(&app, &format!("assets/{name}"), Some(&origins)).await
+    let asset = format!("assets/{name}");
+    page(&app, &asset, &known, &own_model(&model)?).await
+}
+
+/// A file of a federation's page, whose model API is at `model`.
+async fn page(app: &App, name: &str, known: &Known, model: &str) -> Result<HttpResponse, Failure> {
+    file(app, name, Some(&known.origins(model))).await
 }
 
 /// The origin of an owner's own model API, from its base64url. It goes into a header, so only what [`origin_of`] lets
