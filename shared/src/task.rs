@@ -11,6 +11,7 @@ pub mod text;
 use hash::canonical;
 pub use hash::{Hash, sha256_hex, theta_bytes, theta_from_bytes, theta_hash};
 pub use read::origin_of;
+#[cfg(feature = "dialects")]
 pub(crate) use read::read_url;
 use read::{name_classes, read_data, read_model};
 

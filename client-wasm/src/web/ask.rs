@@ -167,7 +167,7 @@ impl ModelApi {
             url: task.model.url.trim_end_matches('/').to_owned(),
             page: page.to_owned(),
             speech: Speech::new(task)?,
-            image_bytes,
+            image_bytes: task.input_bytes(),
             key: RefCell::default(),
             pace: RefCell::new(Pace::new(calls, REQUEST_IMAGES, most)),
             under_way: Cell::default(),

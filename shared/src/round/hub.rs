@@ -6,7 +6,9 @@ use super::messages::{
     Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, Standing, SumInput, SumMessage,
     Update,
 };
-use super::phase::{AbortReason, Phase, RoundKind};
+#[cfg(feature = "cma-es")]
+use super::phase::RoundKind;
+use super::phase::{AbortReason, Phase};
 use super::refusal::Refusal;
 use super::server::{Action, Event, Round};
 use super::sums::{self, Frozen, Opening};
