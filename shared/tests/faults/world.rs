@@ -350,6 +350,9 @@ impl World {
 
     fn participant_takes(&mut self, to: usize, id: u64, answer: Answer) {
         let expected = self.awaits(to, id);
+        if expected && self.participants[to].machine.is_some() {
+            self.participants[to].open = None;
+        }
         let event = match answer {
             Answer::Joined(number) => {
                 if expected && self.participants[to].machine.is_none() {
@@ -374,17 +377,13 @@ impl World {
     }
 
     fn event(&mut self, who: usize, event: Event) {
-        let unprompted_view = matches!(event, Event::View(_));
+        let view = matches!(event, Event::View(_));
         let Some(action) = self.participants[who].step(event) else {
             return;
         };
+        // An unasked view that changes nothing does not make a driver give up what is under way, nor ask once more.
         let open = &self.participants[who].open;
-        // An unasked view that changes nothing does not make a driver give up what is under way.
-        if unprompted_view
-            && open
-                .as_ref()
-                .is_some_and(|(_, same)| *same == action && !matches!(action, Action::Sync { .. }))
-        {
+        if view && open.as_ref().is_some_and(|(_, same)| *same == action) {
             return;
         }
         self.carry_out(who, action);
