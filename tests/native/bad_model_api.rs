@@ -140,3 +140,15 @@ fn a_model_that_is_not_there_is_named_with_its_address() {
     let federation = federation(&nowhere, &[]);
     join(&federation, &nowhere).expect(1, &["does not answer", &nowhere, "refused"]);
 }
+
+#[test]
+fn whoever_cannot_begin_is_not_waited_for() {
+    let federation = federation("http://127.0.0.1:1", &[]);
+    let missing = federation.path("missing.csv");
+    let missing = missing.to_str().unwrap();
+    let ended = federation.join("state.json", &["--data", missing], None);
+    ended.expect(2, &[missing]);
+    let detail = show(&federation.server, &federation.id);
+    assert_eq!(detail["summary"]["participants"], 1, "{detail}");
+    assert_eq!(detail["summary"]["live"], 0);
+}

@@ -192,4 +192,20 @@ fn what_does_not_fit_is_refused_before_anything_is_asked() {
     let (without, _) = federation(&format!("{url}/v1"), 0);
     join(&without, "state.json").expect(1, &["start vLLM with --enable-prompt-embeds"]);
     assert_eq!(heard.bodies().len(), 2);
+    // Who could not begin may try again, and what was paid is remembered.
+    let paid = tally(&without);
+    assert!(paid > 0);
+    let (url, heard) = toy_embeddings::start(true);
+    let data = without.path("texts.csv");
+    let more = ["--data", text(&data), "--model-url", &format!("{url}/v1")];
+    let ended = without.join("state.json", &more, Some(KEY));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(tally(&without), paid + heard.bodies().len() as u64);
+}
+
+/// Calls that the state file counts.
+fn tally(federation: &Alone) -> u64 {
+    let state = std::fs::read(federation.path("state.json")).unwrap();
+    let state: Value = serde_json::from_slice(&state).unwrap();
+    state["tally"]["calls"].as_u64().unwrap()
 }

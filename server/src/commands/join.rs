@@ -11,12 +11,12 @@ use crate::{Failure, data::LoadError};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use shared::calls::tally::Tally;
 use shared::data::handwriting;
 use shared::image::Image;
 use shared::round::client::{Client, StopReason};
 use shared::round::messages::FederationStatus;
 use shared::round::workbench::{Labelled, Workbench};
+use shared::secure_sum::identity::Identity;
 use shared::task::Task;
 use shared::transcript::{Replay, hex};
 use std::io::IsTerminal as _;
@@ -125,13 +125,13 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     let identity = identity::load_or_create(&key).map_err(Failure::usage)?;
     let public = hex(&identity.public());
     let known = known.filter(|s| s.aggregator == base && s.federation == federation);
-    let is_new = known.is_none();
+    let is_new = known.as_ref().is_none_or(|saved| saved.token.is_empty());
     let mut saved = match known {
         Some(saved) if !saved.identity.is_empty() && saved.identity != public => {
             return Err(Failure::usage(IdentityError::Another { path: key }));
         }
-        Some(saved) => saved,
-        None => {
+        Some(saved) if !is_new => saved,
+        left => {
             let joined = Aggregator::new(&base, None)
                 .map_err(Failure::failed)?
                 .join(&federation, &invite, &identity)
@@ -145,61 +145,30 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
                 identity: public,
                 task: joined.task,
                 examples: 0,
-                tally: Tally::default(),
+                tally: left.map(|left| left.tally).unwrap_or_default(),
                 client,
             }
         }
     };
-    let mut task = Task::from_value(saved.task.clone()).map_err(Failure::failed)?;
-    if let Some(url) = &args.model_url {
-        task = task.with_model_url(url).map_err(Failure::usage)?;
-    }
-    let examples = match (&args.data, args.builtin) {
-        (Some(path), _) => {
-            let loaded = data::load(path, &task).map_err(|e: LoadError| Failure::usage(e))?;
-            loaded
-                .notes
-                .iter()
-                .take(20)
-                .for_each(|note| eprintln!("{note}"));
-            loaded.examples
-        }
-        (None, seed) => built_in(&task, seed.unwrap_or(0), args.count)?,
-    };
-    if saved.examples != 0 && saved.examples != examples.len() {
-        return Err(Failure::usage(format!(
-            "{} was written with {} examples, now there are {}; use the same data, or another --state to join afresh",
-            args.state.display(),
-            saved.examples,
-            examples.len()
-        )));
-    }
-    saved.examples = examples.len();
     let number = saved.client.participant();
-    let model = HttpCaller::new(&task, args.model_key.clone())
-        .map_err(Failure::usage)?
-        .keeping_models_in(args.state.with_file_name("fed-bbpt-models"));
-    model.purse().resume(saved.tally);
-    let described = model.describe().await;
-    saved.tally = model.purse().tally();
-    match described {
-        // Nor does it cover what the federation will ask: the driver leaves it.
-        Ok(_) | Err(CallError::Budget { .. }) => {}
+    let paid = saved.tally;
+    let (model, bench) = match begin(args, &mut saved, identity).await {
+        Ok(ready) => ready,
         Err(error) => {
-            if saved.tally != Tally::default() {
+            if is_new && let Ok(member) = Aggregator::new(&base, Some(saved.token.clone())) {
+                // Nobody waits for whoever could not begin. Without an answer the lease runs out by itself.
+                let _ = member.leave(&saved.federation).await;
+                saved.token.clear();
+            }
+            if saved.tally != paid {
                 // What was paid for is paid for.
                 saved.write(&args.state).map_err(Failure::failed)?;
             }
-            if is_new && let Ok(member) = Aggregator::new(&base, Some(saved.token)) {
-                // Nobody waits for whoever could not begin. Without an answer the lease runs out by itself.
-                let _ = member.leave(&saved.federation).await;
-            }
-            return Err(Failure::failed(error));
+            return Err(error);
         }
-    }
-    let rounds = task.federation.rounds;
-    let task_of_prompt = task.clone();
-    let bench = workbench(task, number, examples)?.with_secrets(identity::secrets(identity));
+    };
+    let rounds = bench.task().federation.rounds;
+    let task_of_prompt = bench.task().clone();
     let masked = bench
         .task()
         .federation
@@ -286,6 +255,52 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             )))
         }
     }
+}
+
+/// Reads the examples and tries the model; what that costs is in the state's tally, also if it fails.
+async fn begin(
+    args: &JoinArgs,
+    saved: &mut Saved,
+    identity: Identity,
+) -> Result<(HttpCaller, Workbench), Failure> {
+    let mut task = Task::from_value(saved.task.clone()).map_err(Failure::failed)?;
+    if let Some(url) = &args.model_url {
+        task = task.with_model_url(url).map_err(Failure::usage)?;
+    }
+    let examples = match (&args.data, args.builtin) {
+        (Some(path), _) => {
+            let loaded = data::load(path, &task).map_err(|e: LoadError| Failure::usage(e))?;
+            loaded
+                .notes
+                .iter()
+                .take(20)
+                .for_each(|note| eprintln!("{note}"));
+            loaded.examples
+        }
+        (None, seed) => built_in(&task, seed.unwrap_or(0), args.count)?,
+    };
+    if saved.examples != 0 && saved.examples != examples.len() {
+        return Err(Failure::usage(format!(
+            "{} was written with {} examples, now there are {}; use the same data, or another --state to join afresh",
+            args.state.display(),
+            saved.examples,
+            examples.len()
+        )));
+    }
+    saved.examples = examples.len();
+    let model = HttpCaller::new(&task, args.model_key.clone())
+        .map_err(Failure::usage)?
+        .keeping_models_in(args.state.with_file_name("fed-bbpt-models"));
+    model.purse().resume(saved.tally);
+    let described = model.describe().await;
+    saved.tally = model.purse().tally();
+    match described {
+        // Nor does it cover what the federation will ask: the driver leaves it.
+        Ok(_) | Err(CallError::Budget { .. }) => {}
+        Err(error) => return Err(Failure::failed(error)),
+    }
+    let bench = workbench(task, saved.client.participant(), examples)?;
+    Ok((model, bench.with_secrets(identity::secrets(identity))))
 }
 
 /// The prompt that the θ to keep stands for, or the last one if none is to be kept; nothing of a task of images.

@@ -12,7 +12,7 @@ pub struct Saved {
     pub aggregator: String,
     /// The federation.
     pub federation: String,
-    /// Proves who we are.
+    /// Proves who we are; empty if it left before it could begin, and joins anew.
     pub token: String,
     /// The public key that it joined with, in hexadecimal; empty in a file of before there were any.
     #[serde(default)]
