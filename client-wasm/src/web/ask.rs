@@ -162,12 +162,13 @@ impl ModelApi {
     /// The API that the task names.
     pub fn new(task: &Task, page: &str) -> Result<Self, ModelApiError> {
         let calls = &task.model.calls;
-        let most = most_inputs(task.input_bytes());
+        let image_bytes = task.input_bytes();
+        let most = most_inputs(image_bytes);
         Ok(Self {
             url: task.model.url.trim_end_matches('/').to_owned(),
             page: page.to_owned(),
             speech: Speech::new(task)?,
-            image_bytes: task.input_bytes(),
+            image_bytes,
             key: RefCell::default(),
             pace: RefCell::new(Pace::new(calls, REQUEST_IMAGES, most)),
             under_way: Cell::default(),

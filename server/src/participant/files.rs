@@ -5,7 +5,9 @@ use super::caller::cause_of;
 use model_api::PRINTED_DIGITS;
 use shared::model_api::ModelFile;
 use shared::task::sha256_hex;
+use std::io::Write as _;
 use std::path::PathBuf;
+use tempfile::NamedTempFile;
 
 /// No answer, or not the file.
 #[derive(Debug, thiserror::Error)]
@@ -53,11 +55,10 @@ impl ModelFiles {
                 continue;
             }
             let bytes = self.fetch(file).await?;
-            // Nothing else is kept; and large files are not held twice.
-            if sha256_hex(&bytes) == file.sha256 {
-                self.keep(file, &bytes);
-            }
+            // Before it is handed over, as large files are not held twice; only what is taken is kept.
+            let written = self.write(&bytes);
             add(at, bytes)?;
+            self.keep(file, written);
         }
         Ok(())
     }
@@ -74,17 +75,25 @@ impl ModelFiles {
         Some(self.folder.as_ref()?.join(&file.sha256))
     }
 
-    /// Without a place for it, it is fetched again next time.
-    fn keep(&self, file: &ModelFile, bytes: &[u8]) {
-        let (Some(folder), Some(place)) = (&self.folder, self.place(file)) else {
-            return;
+    /// Not under its name yet: dropped, it is gone again. Nothing without a folder.
+    fn write(&self, bytes: &[u8]) -> std::io::Result<Option<NamedTempFile>> {
+        let Some(folder) = &self.folder else {
+            return Ok(None);
         };
-        let half = place.with_extension(std::process::id().to_string());
-        let kept = std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&half, bytes))
-            .and_then(|()| std::fs::rename(&half, &place));
+        std::fs::create_dir_all(folder)?;
+        let mut half = NamedTempFile::new_in(folder)?;
+        half.write_all(bytes)?;
+        Ok(Some(half))
+    }
+
+    /// What cannot be kept is fetched again next time.
+    fn keep(&self, file: &ModelFile, written: std::io::Result<Option<NamedTempFile>>) {
+        let kept = written.and_then(|half| match (half, self.place(file)) {
+            (Some(half), Some(place)) => Ok(half.persist(place).map(drop)?),
+            _ => Ok(()),
+        });
         if let Err(error) = kept {
-            tracing::warn!(%error, folder = %folder.display(), "a model's file cannot be kept, and will be fetched again");
+            tracing::warn!(%error, folder = ?self.folder, "a model's file cannot be kept, and will be fetched again");
         }
     }
 

@@ -350,9 +350,6 @@ impl World {
 
     fn participant_takes(&mut self, to: usize, id: u64, answer: Answer) {
         let expected = self.awaits(to, id);
-        if expected && self.participants[to].machine.is_some() {
-            self.participants[to].open = None;
-        }
         let event = match answer {
             Answer::Joined(number) => {
                 if expected && self.participants[to].machine.is_none() {
@@ -363,7 +360,12 @@ impl World {
                 return;
             }
             // Views are welcome at any time: a heartbeat's answer, an older request's.
-            Answer::View(view) => Event::View(view),
+            Answer::View(view) => {
+                if expected {
+                    self.participants[to].open = None;
+                }
+                Event::View(view)
+            }
             // Anything else belongs to its request: HTTP drops the answer with the connection.
             _ if !expected => return,
             Answer::Lines(lines) => Event::Lines(lines),

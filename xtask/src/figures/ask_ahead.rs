@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::simulation::{Simulation, mean, number, outcome, rounded};
+use super::simulation::{Simulation, enter, mean, number, outcome};
 use super::{Figure, Inputs, build_release};
 
 pub const FIGURE: Figure = Figure {
@@ -67,9 +67,7 @@ fn summarise(accuracies: &[(String, Vec<f64>)]) -> Value {
             .map(|value| format!("{:>7.1}%", 100.0 * value))
             .collect();
         println!("{key:<24}{shown}");
-        result.insert(key.clone(), json!(rounded(mean(by_seed))));
-        let by_seed: Vec<f64> = by_seed.iter().copied().map(rounded).collect();
-        result.insert(format!("{key}_by_seed"), json!(by_seed));
+        enter(&mut result, key, "seed", by_seed);
     }
     println!();
     result.insert("seeds".to_owned(), json!(SEEDS));

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::simulation::{Simulation, mean, number, outcome, rounded};
+use super::simulation::{Simulation, enter, mean, number, outcome, rounded};
 use super::{Figure, Inputs, build_release};
 
 pub const LIGHT_ON_DARK: Figure = Figure {
@@ -84,9 +84,7 @@ fn summarise(reports: &[Value]) -> Result<Value> {
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         spread.insert(key.to_owned(), json!(rounded(most - least)));
-        result.insert(key.to_owned(), json!(rounded(mean(&values))));
-        let per_seed: Vec<f64> = values.into_iter().map(rounded).collect();
-        result.insert(format!("{key}_by_seed"), json!(per_seed));
+        enter(&mut result, key, "seed", &values);
     }
     println!();
     result.insert("queries_per_participant".to_owned(), json!(queries as u64));

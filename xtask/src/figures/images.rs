@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use super::simulation::{mean, number, outcome, report, rounded};
+use super::simulation::{each, enter, mean, number, outcome, report};
 use super::{Figure, Inputs, build_release};
 use crate::workspace::target;
 
@@ -40,30 +40,48 @@ const SETTINGS: [(&str, &str); 3] = [
     ("federated", "federated"),
 ];
 
-/// A clean task: its file in `tasks/`, its folder of data, and how that is cut into training and test. Of the signs' few
-/// pictures there are 200 to test with, so that they are cut with several seeds.
-const CLEAN: [(&str, &str, &[&str], &[&str]); 3] = [
-    (
-        "mnist",
-        "mnist",
-        &["--train", "5000", "--test-count", "5000"],
-        &["0"],
-    ),
-    ("gtsrb", "gtsrb", &["--train", "400"], &["0", "1", "2"]),
-    ("cifar10", "cifar10", &["--test-split", "test"], &["0"]),
+/// A clean task.
+struct Clean {
+    /// Its folder of data; its file in `tasks/` is called after it.
+    name: &'static str,
+    /// How the data is cut into training and test.
+    cut: &'static [&'static str],
+    seeds: &'static [&'static str],
+}
+
+const CLEAN: [Clean; 3] = [
+    Clean {
+        name: "mnist",
+        cut: &["--train", "5000", "--test-count", "5000"],
+        seeds: &["0"],
+    },
+    // Of its few pictures there are 200 to test with, so that they are cut with several seeds.
+    Clean {
+        name: "gtsrb",
+        cut: &["--train", "400"],
+        seeds: &["0", "1", "2"],
+    },
+    Clean {
+        name: "cifar10",
+        cut: &["--test-split", "test"],
+        seeds: &["0"],
+    },
 ];
 
-/// Mappings without any prompt; settings with a blank between.
-const MAPPINGS: [(&str, &str); 3] = [
+/// Mappings without any prompt.
+const MAPPINGS: [(&str, &[&str]); 3] = [
     (
         "frequency_1",
-        "mapping.per_label=1 mapping.rank=probability",
+        &["mapping.per_label=1", "mapping.rank=probability"],
     ),
     (
         "frequency_3",
-        "mapping.per_label=3 mapping.rank=probability",
+        &["mapping.per_label=3", "mapping.rank=probability"],
     ),
-    ("calibrated_3", "mapping.per_label=3 mapping.rank=lift"),
+    (
+        "calibrated_3",
+        &["mapping.per_label=3", "mapping.rank=lift"],
+    ),
 ];
 
 const GENERATORS: [(&str, &str); 3] = [
@@ -93,13 +111,13 @@ fn all_clean(inputs: &Inputs) -> Result<Map<String, Value>> {
     let mobilenet = inputs.models("mobilenet_v1_0.25_128.onnx")?;
     let bench = Bench::new(inputs)?;
     let mut result = Map::new();
-    for (task, folder, cut, seeds) in CLEAN {
-        let mut data = inputs.data(folder)?;
-        if task == "gtsrb" {
+    for task in CLEAN {
+        let mut data = inputs.data(task.name)?;
+        if task.name == "gtsrb" {
             data = ten_signs(&data)?;
         }
-        let clean = clean(&bench, task, &data, &mobilenet, cut, seeds)?;
-        result.insert(task.to_owned(), clean);
+        let clean = clean(&bench, &task, &data, &mobilenet)?;
+        result.insert(task.name.to_owned(), clean);
     }
     Ok(result)
 }
@@ -179,99 +197,79 @@ fn shifted(
     }
     let mut row = Map::new();
     let mut shown = Vec::new();
-    let no_prompt = reports.iter().map(|r| number(r, "zero_shot"));
-    let mut columns = vec![("no_prompt", no_prompt.collect::<Result<Vec<f64>>>()?)];
+    let mut columns = vec![("no_prompt", each(&reports, zero_shot)?)];
     for (key, setting) in SETTINGS
         .into_iter()
         .filter(|(_, s)| baselines || *s == "federated")
     {
-        let of = |report| number(outcome(report, setting)?, "test_accuracy");
-        columns.push((key, reports.iter().map(of).collect::<Result<_>>()?));
+        let of = |report: &Value| number(outcome(report, setting)?, "test_accuracy");
+        columns.push((key, each(&reports, of)?));
     }
     for (key, values) in columns {
-        let each: Vec<f64> = values.iter().copied().map(rounded).collect();
-        shown.push(format!("{key} {:.1}% {each:?}", 100.0 * mean(&values)));
-        row.insert(key.to_owned(), json!(rounded(mean(&values))));
-        row.insert(format!("{key}_by_field"), json!(each));
+        enter(&mut row, key, "field", &values);
+        let each = &row[&format!("{key}_by_field")];
+        shown.push(format!("{key} {:.1}% {each}", 100.0 * mean(&values)));
     }
     println!("\nshifted CIFAR-10: {}\n", shown.join(", "));
-    let federated = outcome(&reports[0], "federated")?;
-    row.insert(
-        "queries_each".to_owned(),
-        json!(number(federated, "queries_per_participant")?),
-    );
+    row.insert("queries_each".to_owned(), queries_each(&reports)?);
     Ok(Value::Object(row))
 }
 
-fn clean(
-    bench: &Bench,
-    task: &str,
-    data: &Path,
-    model: &Path,
-    cut: &[&str],
-    seeds: &[&str],
-) -> Result<Value> {
-    let file = format!("{task}-mobilenet");
-    let each_seed = |further: &[&str], set: &str| -> Result<Vec<Value>> {
-        let further = [cut, &["--range", "-1:1", "--output", "logits"], further].concat();
-        let set: Vec<&str> = set.split(' ').collect();
-        let simulate = |seed: &&str| bench.simulate(&file, data, model, seed, &further, &set);
-        seeds.iter().map(simulate).collect()
+fn clean(bench: &Bench, task: &Clean, data: &Path, model: &Path) -> Result<Value> {
+    let file = format!("{}-mobilenet", task.name);
+    let each_seed = |further: &[&str], set: &[&str]| -> Result<Vec<Value>> {
+        let further = [
+            task.cut,
+            &["--range", "-1:1", "--output", "logits"],
+            further,
+        ]
+        .concat();
+        let simulate = |seed: &&str| bench.simulate(&file, data, model, seed, &further, set);
+        task.seeds.iter().map(simulate).collect()
     };
-    let zero_shot = |report: &Value| number(report, "zero_shot");
     let mut result = Map::new();
     let mut without = Map::new();
     for (name, set) in MAPPINGS {
         let reports = each_seed(&["--only", "centralised", "--rounds", "1"], set)?;
-        enter(&mut without, name, &reports, zero_shot)?;
+        enter(&mut without, name, "seed", &each(&reports, zero_shot)?);
     }
-    println!("\n{task} without a prompt: {without:?}");
+    println!("\n{} without a prompt: {without:?}", task.name);
     result.insert("no_prompt".to_owned(), Value::Object(without));
     for (name, generator) in GENERATORS {
-        let reports = each_seed(&["--holdout", "0.2"], generator)?;
+        let reports = each_seed(&["--holdout", "0.2"], &[generator])?;
         let mut row = Map::new();
-        enter(&mut row, "no_prompt", &reports, zero_shot)?;
+        enter(&mut row, "no_prompt", "seed", &each(&reports, zero_shot)?);
         for (key, setting) in SETTINGS {
-            let last = |report: &Value| number(outcome(report, setting)?, "test_accuracy");
-            let chosen = |what: &'static str| {
-                move |report: &Value| number(&outcome(report, setting)?["chosen"], what)
-            };
+            let outcomes = reports.iter().map(|report| outcome(report, setting));
+            let outcomes: Vec<&Value> = outcomes.collect::<Result<_>>()?;
+            let last = each(&outcomes, |o| number(o, "test_accuracy"))?;
             // What the held-out examples say is to be kept: the unprompted model, where the prompt is no better.
-            enter(&mut row, key, &reports, chosen("test_accuracy"))?;
-            let unprompted = chosen("unprompted_accuracy");
-            enter(&mut row, &format!("{key}_unprompted"), &reports, unprompted)?;
-            enter(&mut row, &format!("{key}_last"), &reports, last)?;
-            let keeps = |report| Ok(outcome(report, setting)?["chosen"]["choice"]["keep"].clone());
-            let keeps: Vec<Value> = reports.iter().map(keeps).collect::<Result<_>>()?;
-            if keeps.iter().all(Value::is_string) {
+            let kept = each(&outcomes, |o| number(&o["chosen"], "test_accuracy"))?;
+            let unprompted = each(&outcomes, |o| number(&o["chosen"], "unprompted_accuracy"))?;
+            enter(&mut row, key, "seed", &kept);
+            enter(&mut row, &format!("{key}_unprompted"), "seed", &unprompted);
+            enter(&mut row, &format!("{key}_last"), "seed", &last);
+            let keeps = outcomes.iter().map(|o| &o["chosen"]["choice"]["keep"]);
+            let keeps: Vec<&Value> = keeps.collect();
+            if keeps.iter().all(|keep| keep.is_string()) {
                 row.insert(format!("{key}_keeps"), json!(keeps));
             }
         }
-        let federated = outcome(&reports[0], "federated")?;
-        row.insert(
-            "queries_each".to_owned(),
-            json!(number(federated, "queries_per_participant")?),
-        );
-        println!("{task} {name}: {row:?}");
+        row.insert("queries_each".to_owned(), queries_each(&reports)?);
+        println!("{} {name}: {row:?}", task.name);
         result.insert(name.to_owned(), Value::Object(row));
     }
     Ok(Value::Object(result))
 }
 
-/// A number's mean over the reports of several seeds and, of more than one, each.
-fn enter(
-    row: &mut Map<String, Value>,
-    key: &str,
-    reports: &[Value],
-    get: impl Fn(&Value) -> Result<f64>,
-) -> Result<()> {
-    let values: Vec<f64> = reports.iter().map(get).collect::<Result<_>>()?;
-    row.insert(key.to_owned(), json!(rounded(mean(&values))));
-    if values.len() > 1 {
-        let each: Vec<f64> = values.into_iter().map(rounded).collect();
-        row.insert(format!("{key}_by_seed"), json!(each));
-    }
-    Ok(())
+fn zero_shot(report: &Value) -> Result<f64> {
+    number(report, "zero_shot")
+}
+
+/// Queries of each participant, which no seed changes.
+fn queries_each(reports: &[Value]) -> Result<Value> {
+    let federated = outcome(&reports[0], "federated")?;
+    Ok(json!(number(federated, "queries_per_participant")?))
 }
 
 /// The classes that the task file names, of the 43 that are there: copies of their folders.

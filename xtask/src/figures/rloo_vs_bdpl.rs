@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::simulation::{mean, number, outcome, rounded};
+use super::simulation::{enter, mean, number, outcome, rounded};
 use super::text::{manual, simulate};
 use super::text_data::{SETS, by_seed};
 use super::{Figure, Inputs, build_release};
@@ -124,12 +124,12 @@ fn summarise(title: &str, rows: &[Row]) -> Result<Value> {
             ("centralised", &row.centralised),
             ("federated", &row.federated),
         ] {
-            let each: Vec<f64> = values.iter().copied().map(rounded).collect();
-            result.insert(
-                format!("{}_{setting}", row.way),
-                json!(rounded(mean(values))),
+            enter(
+                &mut result,
+                &format!("{}_{setting}", row.way),
+                "seed",
+                values,
             );
-            result.insert(format!("{}_{setting}_by_seed", row.way), json!(each));
         }
     }
     result.insert(

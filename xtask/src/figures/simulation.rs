@@ -1,11 +1,12 @@
 //! Runs of `fed-bbpt simulate` on the handwritten digits, and what is read off their reports.
 
+use std::borrow::Borrow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::run::{seconds, show};
 use crate::workspace::root;
@@ -82,4 +83,21 @@ pub fn rounded(fraction: f64) -> f64 {
 
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// A number of each of several reports, or of their outcomes.
+pub fn each<T: Borrow<Value>>(
+    several: &[T],
+    get: impl Fn(&Value) -> Result<f64>,
+) -> Result<Vec<f64>> {
+    several.iter().map(|one| get(one.borrow())).collect()
+}
+
+/// Enters the mean of `values` as `key` and, of more than one, each as `key_by_…`, such as `seed`.
+pub fn enter(result: &mut Map<String, Value>, key: &str, by: &str, values: &[f64]) {
+    result.insert(key.to_owned(), json!(rounded(mean(values))));
+    if values.len() > 1 {
+        let each: Vec<f64> = values.iter().copied().map(rounded).collect();
+        result.insert(format!("{key}_by_{by}"), json!(each));
+    }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::simulation::{mean, number, outcome, report, rounded};
+use super::simulation::{each, enter, mean, number, outcome, report, rounded};
 use super::text_data::SETS;
 use super::{Figure, Inputs, build_release};
 
@@ -100,20 +100,12 @@ fn summarise(name: &str, reports: &[Value], baselines: bool) -> Result<Value> {
     let mut settings = vec![("federated", "federated")];
     if baselines {
         settings.extend([("local_only", "local"), ("centralised", "centralised")]);
-        let manual = reports.iter().map(|r| number(r, "zero_shot"));
-        row.insert(
-            "manual".to_owned(),
-            json!(rounded(mean(&manual.collect::<Result<Vec<_>>>()?))),
-        );
+        let manual = each(reports, |report| number(report, "zero_shot"))?;
+        row.insert("manual".to_owned(), json!(rounded(mean(&manual))));
     }
     for (key, setting) in settings {
-        let of = |report| number(outcome(report, setting)?, "test_accuracy");
-        let values = reports.iter().map(of).collect::<Result<Vec<f64>>>()?;
-        row.insert(key.to_owned(), json!(rounded(mean(&values))));
-        row.insert(
-            format!("{key}_by_seed"),
-            json!(values.iter().map(|v| rounded(*v)).collect::<Vec<_>>()),
-        );
+        let of = |report: &Value| number(outcome(report, setting)?, "test_accuracy");
+        enter(&mut row, key, "seed", &each(reports, of)?);
     }
     let federated = reports
         .iter()
