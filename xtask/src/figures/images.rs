@@ -166,7 +166,7 @@ impl Bench {
         set.iter().for_each(|setting| {
             command.args(["--set", setting]);
         });
-        if self.quick {
+        if self.quick && !further.contains(&"--rounds") {
             command.args(["--rounds", "2"]);
         }
         report(&mut command)
