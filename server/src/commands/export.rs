@@ -4,7 +4,7 @@
 
 use super::block_on;
 use crate::Failure;
-use crate::participant::aggregator::Aggregator;
+use crate::participant::transport::aggregator;
 use clap::Args;
 use federation::record::{Commitments, Replay};
 use federation::task::Task;
@@ -31,7 +31,7 @@ pub struct ExportArgs {
 /// Downloads, checks, writes both files.
 pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let (detail, bytes, lines) = block_on(async {
-        let aggregator = Aggregator::new(&args.server, None)?;
+        let aggregator = aggregator(&args.server, None)?;
         let detail = aggregator.detail(&args.federation).await?;
         let bytes = aggregator.theta(&args.federation).await?;
         let mut lines = Vec::new();
@@ -43,7 +43,7 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
             }
             lines.extend(more);
         }
-        Ok::<_, crate::participant::aggregator::ApiError>((detail, bytes, lines))
+        Ok::<_, participant::api::ApiError>((detail, bytes, lines))
     })?
     .map_err(Failure::failed)?;
     let dim = detail.summary.dim as usize;
