@@ -3,15 +3,15 @@
 mod budgets;
 mod house;
 mod licences;
-mod spdx;
 
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::run::{quietly, seconds};
-use crate::workspace::{cargo, node_tool, tests, web};
-use crate::{build, generate, setup};
+use crate::generate;
+use xtask::run::{quietly, seconds};
+use xtask::setup;
+use xtask::workspace::{cargo, node_tool, tests, web};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -134,7 +134,7 @@ fn clippy_wasm() -> Result<()> {
 fn types() -> Result<()> {
     setup::for_building()?;
     // The page and its tests import the modules' types.
-    crate::wasm::build_missing()?;
+    xtask::wasm::build_missing()?;
     quietly(node_tool("npx", &web()).args(["--no-install", "tsc", "--noEmit"]))?;
     setup::npm_packages(&tests())?;
     quietly(node_tool("npx", &tests()).args(["--no-install", "tsc", "--noEmit"]))?;
@@ -142,6 +142,7 @@ fn types() -> Result<()> {
 }
 
 fn sizes() -> Result<()> {
-    build::page()?;
+    setup::for_building()?;
+    xtask::wasm::build_for_tests()?;
     budgets::check()
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{quietly, step};
-use crate::workspace::{cargo, scratch, web};
+use xtask::run::{quietly, step};
+use xtask::workspace::{cargo, scratch, web};
 
 /// Where the page's copy lies.
 pub fn destination() -> PathBuf {

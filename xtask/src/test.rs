@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::run::{aloud, aloud_or_fail, seconds};
-use crate::workspace::{Profile, cargo, node_tool, scratch, tests, web};
-use crate::{build, setup};
 use count::Count;
+use xtask::run::{aloud, aloud_or_fail, seconds};
+use xtask::workspace::{Profile, cargo, node_tool, scratch, tests, web};
+use xtask::{build, setup};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -98,16 +98,14 @@ fn run(group: Group) -> Result<Count> {
     match group {
         Group::Rust => rust(),
         Group::Wasm => {
-            build::page()?;
-            crate::wasm::build_vectors()?;
+            setup::for_building()?;
+            xtask::wasm::build_for_tests()?;
             vitest("vitest-wasm.json", &["wasm"])
         }
         Group::Web => {
             setup::for_building()?;
-            // The generated module's types are imported by the sources under test.
-            if !crate::wasm::module().is_file() {
-                crate::wasm::build()?;
-            }
+            // The generated modules' types are imported by the sources under test.
+            xtask::wasm::build_missing()?;
             vitest("vitest-web.json", &["--exclude", "**/*wasm*"])
         }
         Group::Browser => browser(),
@@ -165,7 +163,7 @@ fn vitest(report: &str, selection: &[&str]) -> Result<Count> {
 
 fn browser() -> Result<Count> {
     let chromium = setup::for_browser_tests()?;
-    build::page()?;
+    build::pages()?;
     let binary = binary()?;
     let report = fresh_report("playwright.json")?;
     let finished = aloud(

@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use anyhow::{Context, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
+use crate::build::compressor;
 use crate::run::{quietly, step};
 use crate::workspace::{cargo, root, scratch, target, web};
 
@@ -29,35 +30,10 @@ struct Module {
 /// What visitors load: `client_wasm.js`, `client_wasm.d.ts`, `client_wasm_bg.wasm`.
 const CLIENT: Module = Module {
     package: "client-wasm",
-    selection: &["--lib", "--no-default-features"],
+    selection: &["--lib"],
     compiled: "client_wasm",
     name: "client_wasm",
     folder: "wasm",
-};
-
-/// The same with secure sums, texts and every generator: what visitors of a federation that has one of them load
-/// instead.
-const FULL: Module = Module {
-    package: "client-wasm",
-    selection: &[
-        "--lib",
-        "--no-default-features",
-        "--features",
-        "cma-es,draws,generators,mappings,on-device,secure-sums,texts",
-    ],
-    compiled: "client_wasm",
-    name: "client_wasm_full",
-    folder: "wasm-full",
-};
-
-/// The same with every dialect, images as files, prices and kept answers: for federations whose model is called
-/// otherwise than by tensors over the Open Inference Protocol.
-const ANY: Module = Module {
-    package: "client-wasm",
-    selection: &["--lib"],
-    compiled: "client_wasm",
-    name: "client_wasm_any",
-    folder: "wasm-any",
 };
 
 /// What runs a model where a federation's model is on the device: loaded besides, in Workers of its own.
@@ -87,36 +63,21 @@ const SECURE_SUM: Module = Module {
     folder: "wasm-bench",
 };
 
-/// The client's bound module.
-pub fn module() -> PathBuf {
-    CLIENT.bound()
+/// Builds `web/wasm/`, the client.
+pub fn build_client() -> Result<()> {
+    CLIENT.build()
 }
 
-/// The larger bound module.
-pub fn full_module() -> PathBuf {
-    FULL.bound()
+/// Builds `web/wasm-on-device/`.
+pub fn build_on_device() -> Result<()> {
+    ON_DEVICE.build()
 }
 
-/// The one that calls any model.
-pub fn any_module() -> PathBuf {
-    ANY.bound()
-}
-
-/// The bound module of models on the device.
-pub fn on_device_module() -> PathBuf {
-    ON_DEVICE.bound()
-}
-
-/// Builds `web/wasm/`, `web/wasm-full/`, `web/wasm-any/` and `web/wasm-on-device/`.
-pub fn build() -> Result<()> {
-    [CLIENT, FULL, ANY, ON_DEVICE]
+/// Builds all that tests load: the pages' modules and `web/wasm-test/`.
+pub fn build_for_tests() -> Result<()> {
+    [CLIENT, ON_DEVICE, VECTORS]
         .iter()
         .try_for_each(Module::build)
-}
-
-/// Builds `web/wasm-test/`.
-pub fn build_vectors() -> Result<()> {
-    VECTORS.build()
 }
 
 /// Builds `web/wasm-bench/`.
@@ -126,10 +87,31 @@ pub fn build_secure_sum() -> Result<()> {
 
 /// Builds those that were never built, for their types.
 pub fn build_missing() -> Result<()> {
-    [CLIENT, FULL, ANY, ON_DEVICE, VECTORS]
+    [CLIENT, ON_DEVICE, VECTORS]
         .iter()
         .filter(|module| !module.bound().is_file())
         .try_for_each(Module::build)
+}
+
+/// The built modules' lengths in bytes, in brotli as the aggregator sends them.
+pub struct Sizes {
+    /// What every participant loads.
+    pub client: u64,
+    /// What is loaded besides where a federation's model runs on the device.
+    pub on_device: u64,
+}
+
+/// Measures the built modules.
+pub fn sizes() -> Result<Sizes> {
+    let mut node = compressor("size");
+    let printed = quietly(node.args([CLIENT.bound(), ON_DEVICE.bound()]))?;
+    let [client, on_device] = printed.lines().collect::<Vec<_>>()[..] else {
+        bail!("two lengths were wanted, not {printed:?}");
+    };
+    Ok(Sizes {
+        client: client.parse()?,
+        on_device: on_device.parse()?,
+    })
 }
 
 impl Module {

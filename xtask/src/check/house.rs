@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
-use crate::run::quietly;
-use crate::workspace::{cargo, root};
+use xtask::run::quietly;
+use xtask::workspace::{cargo, root};
 
 const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 

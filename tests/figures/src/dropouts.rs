@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::{Figure, Inputs, last_json_line};
-use crate::run::{aloud_or_fail, quietly, step};
-use crate::workspace::{cargo, target};
+use xtask::run::{aloud_or_fail, quietly, step};
+use xtask::workspace::{cargo, target};
 
 pub const FIGURE: Figure = Figure {
     name: "secure-sum-dropouts",
