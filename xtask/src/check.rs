@@ -1,8 +1,13 @@
 //! `cargo xtask check`: what must hold besides the tests. Every check runs; all faults are shown.
 
 mod budgets;
+mod circles;
 mod house;
+mod io;
+mod layers;
 mod licences;
+mod packages;
+mod source;
 
 use std::time::Instant;
 
@@ -41,6 +46,22 @@ const CHECKS: &[Check] = &[
     Check {
         name: "lock-files",
         run: house::lock_files_name_no_host,
+    },
+    Check {
+        name: "layers",
+        run: layers::check,
+    },
+    Check {
+        name: "no-io",
+        run: io::check,
+    },
+    Check {
+        name: "circles",
+        run: circles::check,
+    },
+    Check {
+        name: "features",
+        run: house::few_feature_switches,
     },
     Check {
         name: "licences",

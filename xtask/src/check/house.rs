@@ -3,27 +3,20 @@
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
+use super::packages::{self, Package};
+use super::source;
 use xtask::run::quietly;
-use xtask::workspace::{cargo, root};
+use xtask::workspace::root;
 
 const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// A dependency's version stands once, in the workspace's Cargo.toml.
 pub fn versions_stand_in_the_workspace() -> Result<()> {
-    let metadata = quietly(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
     let mut faults = Vec::new();
-    for package in metadata["packages"].as_array().into_iter().flatten() {
-        let path = package["manifest_path"]
-            .as_str()
-            .context("a package has no manifest")?;
-        let manifest: Table = std::fs::read_to_string(path)?.parse()?;
-        let name = package["name"].as_str().unwrap_or(path);
-        faults.extend(
-            own_versions(&manifest)
-                .into_iter()
-                .map(|dependency| format!("{name}: {dependency}")),
-        );
+    for Package { name, manifest, .. } in packages::all()? {
+        let manifest: Table = std::fs::read_to_string(manifest)?.parse()?;
+        let own = own_versions(&manifest).into_iter();
+        faults.extend(own.map(|dependency| format!("{name}: {dependency}")));
     }
     if !faults.is_empty() {
         bail!(
@@ -92,6 +85,33 @@ pub fn lock_files_name_no_host() -> Result<()> {
             faults.len(),
             faults[0]
         );
+    }
+    Ok(())
+}
+
+/// How often `cfg` may ask for a cargo feature in the whole repository: every switch doubles what has to be tested, so
+/// that only what a platform lacks is worth one.
+const FEATURE_SWITCHES: usize = 15;
+
+/// Few `cfg(feature = …)` and `cfg_attr(feature = …, …)`.
+pub fn few_feature_switches() -> Result<()> {
+    let mut places = Vec::new();
+    let mut total = 0;
+    for file in tracked(&["*.rs"])? {
+        let path = root().join(&file);
+        if !path.is_file() {
+            continue;
+        }
+        let text = std::fs::read_to_string(path)?;
+        let count = source::feature_switches(&text).context(file.clone())?;
+        if count > 0 {
+            places.push(format!("{file} {count}"));
+        }
+        total += count;
+    }
+    println!("  {total} of {FEATURE_SWITCHES} switches by a cargo feature");
+    if total > FEATURE_SWITCHES {
+        bail!("too many: {}", places.join(", "));
     }
     Ok(())
 }
