@@ -9,6 +9,7 @@ mod licences;
 mod packages;
 mod source;
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -16,7 +17,7 @@ use anyhow::{Result, bail};
 use crate::generate;
 use xtask::run::{quietly, seconds};
 use xtask::setup;
-use xtask::workspace::{cargo, node_tool, tests, web};
+use xtask::workspace::{cargo, node_tool, root, tests, web};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -121,6 +122,12 @@ pub fn command(arguments: &Arguments) -> Result<()> {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// The file's path from the repository's root.
+fn shown(file: &Path) -> String {
+    let file = file.strip_prefix(root()).unwrap_or(file);
+    file.display().to_string()
 }
 
 fn clippy() -> Result<()> {

@@ -1,13 +1,12 @@
 //! Files of a crate that import one another in a circle can only be understood together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use super::packages;
-use super::source::{Kind, Mention, Source};
-use xtask::workspace::root;
+use super::source::{self, Kind, Mention, Module, Source};
+use super::{packages, shown};
 
 /// Files in one circle.
 const LARGEST: usize = 4;
@@ -19,7 +18,12 @@ const MOST_STEPS: usize = 8;
 pub fn check() -> Result<()> {
     let mut circles = Vec::new();
     for target in packages::all()?.iter().flat_map(|package| &package.roots) {
-        circles.extend(Crate::read(target)?.circles());
+        circles.extend(
+            Crate {
+                modules: source::read_all(target)?,
+            }
+            .circles(),
+        );
     }
     circles.sort_by_key(|circle| std::cmp::Reverse(circle.len()));
     let sizes: Vec<String> = circles
@@ -35,33 +39,29 @@ pub fn check() -> Result<()> {
             sizes.join(", ")
         }
     );
+    refuse_large(&circles)
+}
+
+fn refuse_large(circles: &[Vec<PathBuf>]) -> Result<()> {
     let too_large: Vec<String> = circles
         .iter()
         .filter(|circle| circle.len() > LARGEST)
-        .map(|circle| shown(circle))
+        .map(|circle| {
+            circle
+                .iter()
+                .map(|file| shown(file))
+                .collect::<Vec<_>>()
+                .join(", ")
+        })
         .collect();
     if !too_large.is_empty() {
         bail!(
-            "these circles have more than {LARGEST} files that import one another:\n{}",
+            "in each of these circles more than {LARGEST} files import one another:\n{}",
             too_large.join("\n")
         );
     }
     Ok(())
 }
-
-/// `shared/ground/src: a.rs, b.rs`.
-fn shown(circle: &[PathBuf]) -> String {
-    let paths = circle.iter().map(|file| {
-        file.strip_prefix(root())
-            .unwrap_or(file)
-            .display()
-            .to_string()
-    });
-    paths.collect::<Vec<_>>().join(", ")
-}
-
-/// A module's path from the crate's root.
-type Module = Vec<String>;
 
 /// The modules of one library or program.
 struct Crate {
@@ -69,47 +69,23 @@ struct Crate {
 }
 
 impl Crate {
-    /// Reads the file `root` and those of its modules.
-    fn read(root: &Path) -> Result<Self> {
-        let folder = root.parent().context("a crate's root has no folder")?;
-        let mut modules = BTreeMap::new();
-        let mut waiting = vec![(Module::new(), root.to_path_buf())];
-        while let Some((module, file)) = waiting.pop() {
-            let text = std::fs::read_to_string(&file)?;
-            let source =
-                Source::read(&text, &module).with_context(|| file.display().to_string())?;
-            for name in &source.defines {
-                let child = [&module[..], std::slice::from_ref(name)].concat();
-                let path = child.iter().collect::<PathBuf>();
-                let files = [path.with_extension("rs"), path.join("mod.rs")];
-                let file = files
-                    .iter()
-                    .map(|file| folder.join(file))
-                    .find(|file| file.is_file());
-                waiting.extend(file.map(|file| (child, file)));
-            }
-            modules.insert(module, (file, source));
-        }
-        Ok(Self { modules })
-    }
-
     /// The groups of files each of which imports, over however many steps, every other.
     fn circles(&self) -> Vec<Vec<PathBuf>> {
-        let imports: BTreeMap<&Path, BTreeSet<&Path>> = self
+        let imports: BTreeMap<&Module, BTreeSet<&Module>> = self
             .modules
-            .values()
-            .map(|(file, source)| (file.as_path(), self.imports(file, source)))
+            .iter()
+            .map(|(module, (_, source))| (module, self.imports(module, source)))
             .collect();
-        let reached: BTreeMap<&Path, BTreeSet<&Path>> = imports
+        let reached: BTreeMap<&Module, BTreeSet<&Module>> = imports
             .keys()
-            .map(|file| (*file, reachable(file, &imports)))
+            .map(|module| (*module, reachable(module, &imports)))
             .collect();
         let mut circles = BTreeSet::new();
-        for (file, others) in &reached {
+        for (module, others) in &reached {
             let circle: Vec<PathBuf> = others
                 .iter()
-                .filter(|other| reached[*other].contains(file))
-                .map(|other| other.to_path_buf())
+                .filter(|other| reached[*other].contains(module))
+                .map(|other| self.modules[*other].0.clone())
                 .collect();
             if circle.len() > 1 {
                 circles.insert(circle);
@@ -118,17 +94,15 @@ impl Crate {
         circles.into_iter().collect()
     }
 
-    /// The other files that define what this one mentions. Handing a name on is no use of it.
-    fn imports(&self, file: &Path, source: &Source) -> BTreeSet<&Path> {
+    /// The other modules that define what this one mentions. Handing a name on is no use of it. What a module takes from
+    /// those that it stands in is not counted either: they hold what all within them share, and call them.
+    fn imports(&self, module: &Module, source: &Source) -> BTreeSet<&Module> {
         let mentions = source.mentions.iter();
         mentions
             .filter(|mention| mention.kind != Kind::ReExport)
             .filter_map(|mention| self.absolute(mention))
-            .map(|path| {
-                let defining = self.defining(&path, 0);
-                defining.unwrap_or_else(|| &self.nearest(&path).1.0)
-            })
-            .filter(|other| *other != file)
+            .map(|path| self.defining(&path, 0).unwrap_or(self.nearest(&path)))
+            .filter(|other| !module.starts_with(other))
             .collect()
     }
 
@@ -143,24 +117,24 @@ impl Crate {
         own.then(|| [&within[..], path].concat())
     }
 
-    /// The innermost module on the way to `path` that has a file, and how much of the path leads there.
-    fn nearest(&self, path: &[String]) -> (usize, &(PathBuf, Source)) {
-        let lengths = (0..=path.len()).rev();
-        lengths
-            .filter_map(|length| Some((length, self.modules.get(&path[..length])?)))
-            .next()
-            // Unwrap safety: `read` puts in the crate's root, whose path is empty.
-            .unwrap_or_else(|| (0, &self.modules[&[][..]]))
+    /// The innermost module on the way to `path` that has a file.
+    fn nearest(&self, path: &[String]) -> &Module {
+        let mut lengths = (0..=path.len()).rev();
+        let found = lengths.find_map(|length| self.modules.get_key_value(&path[..length]));
+        // Unwrap safety: `read_all` puts in the crate's root, whose path is empty.
+        #[allow(clippy::expect_used)]
+        found.expect("the crate's root").0
     }
 
-    /// The file that defines what `path` names, followed through modules that hand a name on.
-    fn defining(&self, path: &[String], steps: usize) -> Option<&Path> {
-        let (length, (file, source)) = self.nearest(path);
-        let Some(name) = path.get(length) else {
-            return Some(file);
+    /// The module that defines what `path` names, followed through those that hand a name on.
+    fn defining(&self, path: &[String], steps: usize) -> Option<&Module> {
+        let module = self.nearest(path);
+        let source = &self.modules[module].1;
+        let Some(name) = path.get(module.len()) else {
+            return Some(module);
         };
         if source.defines.contains(name) {
-            return Some(file);
+            return Some(module);
         }
         let handed_on = source.mentions.iter().filter(|mention| {
             let last = mention.path.last();
@@ -178,13 +152,13 @@ impl Crate {
 }
 
 fn reachable<'a>(
-    from: &'a Path,
-    imports: &BTreeMap<&'a Path, BTreeSet<&'a Path>>,
-) -> BTreeSet<&'a Path> {
+    from: &'a Module,
+    imports: &BTreeMap<&'a Module, BTreeSet<&'a Module>>,
+) -> BTreeSet<&'a Module> {
     let mut reached = BTreeSet::new();
     let mut waiting = vec![from];
-    while let Some(file) = waiting.pop() {
-        for next in imports.get(file).into_iter().flatten() {
+    while let Some(module) = waiting.pop() {
+        for next in imports.get(module).into_iter().flatten() {
             if reached.insert(*next) {
                 waiting.push(next);
             }
@@ -205,7 +179,8 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        let read = Crate::read(&folder.path().join("lib.rs")).unwrap();
+        let modules = source::read_all(&folder.path().join("lib.rs")).unwrap();
+        let read = Crate { modules };
         let name = |file: &PathBuf| {
             file.strip_prefix(folder.path())
                 .unwrap()
@@ -252,9 +227,25 @@ mod tests {
             ])
         };
         assert_eq!(facade(""), Vec::<String>::new());
-        assert_eq!(
-            facade("use crate::a::A; fn f(_: y::Y) {} pub struct X;"),
-            ["a.rs b/mod.rs b/y.rs",]
+        assert_eq!(facade("use crate::a::A; pub struct X;"), ["a.rs b/mod.rs"]);
+    }
+
+    #[test]
+    fn children_may_use_what_is_around_them() {
+        assert!(
+            circles(&[
+                ("lib.rs", "mod a; struct Root; fn f() { a::b::g() }"),
+                ("a.rs", "mod b; struct Shared; fn f() { b::g() }"),
+                ("a/b.rs", "use super::Shared; use crate::Root; fn g() {}"),
+            ])
+            .is_empty()
         );
+    }
+
+    #[test]
+    fn five_files_are_too_many() {
+        let files = |count: usize| vec![(0..count).map(|at| format!("{at}.rs").into()).collect()];
+        assert!(refuse_large(&files(4)).is_ok());
+        assert!(refuse_large(&files(5)).is_err());
     }
 }

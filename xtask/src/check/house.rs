@@ -95,8 +95,7 @@ const FEATURE_SWITCHES: usize = 15;
 
 /// Few `cfg(feature = …)` and `cfg_attr(feature = …, …)`.
 pub fn few_feature_switches() -> Result<()> {
-    let mut places = Vec::new();
-    let mut total = 0;
+    let mut switches = Vec::new();
     for file in tracked(&["*.rs"])? {
         let path = root().join(&file);
         if !path.is_file() {
@@ -104,14 +103,16 @@ pub fn few_feature_switches() -> Result<()> {
         }
         let text = std::fs::read_to_string(path)?;
         let count = source::feature_switches(&text).context(file.clone())?;
-        if count > 0 {
-            places.push(format!("{file} {count}"));
-        }
-        total += count;
+        switches.extend(std::iter::repeat_n(file, count));
     }
-    println!("  {total} of {FEATURE_SWITCHES} switches by a cargo feature");
-    if total > FEATURE_SWITCHES {
-        bail!("too many: {}", places.join(", "));
+    println!("  {} of {FEATURE_SWITCHES}", switches.len());
+    refuse_many(&switches)
+}
+
+/// `switches` are the files in which they stand.
+fn refuse_many(switches: &[String]) -> Result<()> {
+    if switches.len() > FEATURE_SWITCHES {
+        bail!("too many of cfg(feature = …): {}", switches.join(", "));
     }
     Ok(())
 }
@@ -159,7 +160,14 @@ fn lines_with(files: &[String], needle: &str) -> Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::own_versions;
+    use super::{FEATURE_SWITCHES, own_versions, refuse_many};
+
+    #[test]
+    fn refuses_one_feature_switch_too_many() {
+        let switches = |count| vec!["a.rs".to_owned(); count];
+        assert!(refuse_many(&switches(FEATURE_SWITCHES)).is_ok());
+        assert!(refuse_many(&switches(FEATURE_SWITCHES + 1)).is_err());
+    }
 
     #[test]
     fn finds_dependencies_with_versions_of_their_own() {

@@ -1,11 +1,9 @@
 //! What parties agree on needs no input, no output, no clock and no threads: whoever uses it brings them.
 
-use std::path::{Path, PathBuf};
+use anyhow::{Result, bail};
 
-use anyhow::{Context, Result, bail};
-
-use super::packages;
-use super::source::Source;
+use super::source::{self, Source};
+use super::{packages, shown};
 use xtask::workspace::root;
 
 /// Beginnings of the paths that mean IO.
@@ -43,14 +41,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 pub fn check() -> Result<()> {
     let shared = root().join("shared");
     let mut faults = Vec::new();
-    for package in packages::all()? {
-        for target in package
-            .roots
-            .iter()
-            .filter(|target| target.starts_with(&shared))
-        {
-            let folder = target.parent().context("a crate's root has no folder")?;
-            find(folder, &mut faults)?;
+    for target in packages::all()?.iter().flat_map(|package| &package.roots) {
+        if target.starts_with(&shared) {
+            for (file, source) in source::read_all(target)?.values() {
+                faults.extend(faults_in(&shown(file), source));
+            }
         }
     }
     if !faults.is_empty() {
@@ -62,53 +57,18 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// Looks through `folder`, except for modules that only tests compile.
-fn find(folder: &Path, faults: &mut Vec<String>) -> Result<()> {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_>>()?;
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            if path.file_name().is_some_and(|name| name != "tests") {
-                find(&path, faults)?;
-            }
-        } else if path.extension().is_some_and(|kind| kind == "rs")
-            && path.file_stem().is_some_and(|stem| stem != "tests")
-        {
-            let text = std::fs::read_to_string(&path)?;
-            let shown = path
-                .strip_prefix(root())
-                .unwrap_or(&path)
-                .display()
-                .to_string();
-            let found = mentions(&text).with_context(|| shown.clone())?;
-            faults.extend(
-                found
-                    .iter()
-                    .filter(|(_, mention)| !excepted(&shown, mention))
-                    .map(|(line, mention)| format!("  {shown}:{line}: {mention}")),
-            );
-        }
-    }
-    Ok(())
-}
-
-fn excepted(file: &str, mention: &str) -> bool {
-    EXCEPTIONS
-        .iter()
-        .any(|(allowed, io, _)| *allowed == file && begins_with(mention, io))
-}
-
-/// The lines that mention IO, and what they mention.
-fn mentions(text: &str) -> Result<Vec<(usize, String)>> {
-    let source = Source::read(text, &[])?;
-    Ok(source
-        .mentions
-        .iter()
+/// `file:line: what` of each mention of IO that is no exception.
+fn faults_in(file: &str, source: &Source) -> Vec<String> {
+    let excepted = |path: &str| {
+        let mut exceptions = EXCEPTIONS.iter();
+        exceptions.any(|(allowed, io, _)| *allowed == file && begins_with(path, io))
+    };
+    let mentions = source.mentions.iter();
+    mentions
         .map(|mention| (mention.line, mention.path.join("::")))
-        .filter(|(_, path)| IO.iter().any(|io| begins_with(path, io)))
-        .collect())
+        .filter(|(_, path)| IO.iter().any(|io| begins_with(path, io)) && !excepted(path))
+        .map(|(line, path)| format!("{file}:{line}: {path}"))
+        .collect()
 }
 
 fn begins_with(path: &str, beginning: &str) -> bool {
@@ -126,36 +86,24 @@ mod tests {
             fn f() { eprintln!(\"std::net\"); std::thread::yield_now(); }\n\
             #[cfg(test)] mod tests { use std::fs; }\n\
             use crate::tokio_like; async fn g() { tokio::spawn(async {}) }\n";
-        let found = mentions(text).unwrap();
-        let found: Vec<String> = found
-            .iter()
-            .map(|(line, path)| format!("{line} {path}"))
-            .collect();
+        let source = Source::read(text, &[]).unwrap();
         assert_eq!(
-            found,
+            faults_in("a.rs", &source),
             [
-                "1 std::time::Instant",
-                "2 std::fs::File",
-                "3 eprintln!",
-                "3 std::thread::yield_now",
-                "5 tokio::spawn",
+                "a.rs:1: std::time::Instant",
+                "a.rs:2: std::fs::File",
+                "a.rs:3: eprintln!",
+                "a.rs:3: std::thread::yield_now",
+                "a.rs:5: tokio::spawn",
             ]
         );
     }
 
     #[test]
     fn exceptions_are_of_one_file_and_one_kind() {
-        assert!(excepted(
-            "shared/inference/src/parallel.rs",
-            "std::thread::scope"
-        ));
-        assert!(!excepted(
-            "shared/inference/src/parallel.rs",
-            "std::fs::read"
-        ));
-        assert!(!excepted(
-            "shared/inference/src/lib.rs",
-            "std::thread::scope"
-        ));
+        let source = Source::read("fn f() { std::thread::scope(std::fs::read) }", &[]).unwrap();
+        let faults = |file| faults_in(file, &source).len();
+        assert_eq!(faults("shared/inference/src/parallel.rs"), 1);
+        assert_eq!(faults("shared/inference/src/lib.rs"), 2);
     }
 }

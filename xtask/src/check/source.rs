@@ -1,11 +1,36 @@
 //! What a Rust file mentions, read from its tokens: comments and strings are no mention, and neither is what only tests
 //! compile.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+/// A module's path from its crate's root, whose own path is empty.
+pub type Module = Vec<String>;
+
+/// The files of one library or program, by module, from its root file `root` on.
+pub fn read_all(root: &Path) -> Result<BTreeMap<Module, (PathBuf, Source)>> {
+    let folder = root.parent().context("a crate's root has no folder")?;
+    let mut modules = BTreeMap::new();
+    let mut waiting = vec![(Module::new(), root.to_path_buf())];
+    while let Some((module, file)) = waiting.pop() {
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        let source = Source::read(&text, &module).with_context(|| file.display().to_string())?;
+        for child in &source.modules {
+            let path = folder.join(child.iter().collect::<PathBuf>());
+            let files = [path.with_extension("rs"), path.join("mod.rs")];
+            let file = files.into_iter().find(|file| file.is_file());
+            let file = file.with_context(|| format!("{} has no file", child.join("::")))?;
+            waiting.push((child.clone(), file));
+        }
+        modules.insert(module, (file, source));
+    }
+    Ok(modules)
+}
 
 /// A path such as `std::fs::read` or `crate::round::Phase`; of a macro its last word ends with `!`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +39,7 @@ pub struct Mention {
     pub path: Vec<String>,
     pub line: usize,
     /// The module it stands in, counted from the crate's root: an inline one has no file of its own.
-    pub within: Vec<String>,
+    pub within: Module,
     pub kind: Kind,
 }
 
@@ -34,8 +59,8 @@ pub struct Source {
     pub mentions: Vec<Mention>,
     /// The names behind `fn`, `struct` and so on, wherever they stand.
     pub defines: BTreeSet<String>,
-    /// Modules that only tests compile.
-    pub test_modules: BTreeSet<String>,
+    /// Modules with a file of their own, except for those that only tests compile.
+    pub modules: BTreeSet<Module>,
 }
 
 /// Words that introduce a name.
@@ -55,7 +80,7 @@ const DEFINING: [&str; 10] = [
 const UNTIL_SEMICOLON: [&str; 4] = ["const", "static", "type", "use"];
 
 impl Source {
-    /// Reads the file of the module `module` (the crate's root is the empty path).
+    /// Reads the file of the module `module`.
     pub fn read(text: &str, module: &[String]) -> Result<Self> {
         let mut source = Self::default();
         source.collect(tokens(text)?, module);
@@ -73,7 +98,7 @@ impl Source {
                 && let Some(attribute) = after.first().and_then(group)
             {
                 if only_in_tests(attribute.stream()) {
-                    at = self.pass_over_item(&tokens, at);
+                    at = Self::pass_over_item(&tokens, at);
                 } else {
                     self.collect(attribute.stream(), module);
                     at += 2;
@@ -107,10 +132,12 @@ impl Source {
                             self.tree(&after[..length], &[], module, kind);
                             at += length;
                         }
-                        "mod" if after.get(1).and_then(group).is_some() => {
+                        "mod" if matches!(after, [TokenTree::Ident(_), _, ..]) => {
                             let within = [module, &[after[0].to_string()]].concat();
                             if let TokenTree::Group(body) = &after[1] {
                                 self.collect(body.stream(), &within);
+                            } else {
+                                self.modules.insert(within);
                             }
                             at += 2;
                         }
@@ -201,7 +228,7 @@ impl Source {
     }
 
     /// Where the item ends whose first attribute is at `at`.
-    fn pass_over_item(&mut self, tokens: &[TokenTree], mut at: usize) -> usize {
+    fn pass_over_item(tokens: &[TokenTree], mut at: usize) -> usize {
         while punctuation(&tokens[at]) == Some('#') && at + 2 < tokens.len() {
             at += 2;
         }
@@ -214,10 +241,6 @@ impl Source {
             match token {
                 TokenTree::Ident(word) => {
                     let word = word.to_string();
-                    if word == "mod" {
-                        self.test_modules
-                            .extend(tokens.get(at).map(ToString::to_string));
-                    }
                     // `const fn` has a body.
                     let function = tokens.get(at).is_some_and(|next| next.to_string() == "fn");
                     until_semicolon |= UNTIL_SEMICOLON.contains(&word.as_str()) && !function;
@@ -362,11 +385,7 @@ mod tests {
             #[test]\n#[should_panic]\nfn a() { std::process::exit(1) }\n\
             struct S { #[cfg(test)] a: std::fs::File, b: std::net::TcpStream }\n";
         assert_eq!(mentions(text), ["6 std::thread", "12 std::net::TcpStream"]);
-        let source = Source::read(text, &[]).unwrap();
-        assert_eq!(
-            source.test_modules,
-            ["samples", "tests"].map(str::to_owned).into()
-        );
+        assert_eq!(Source::read(text, &[]).unwrap().modules, BTreeSet::new());
     }
 
     #[test]
