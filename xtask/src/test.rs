@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use count::Count;
 use xtask::run::{aloud, aloud_or_fail, seconds};
-use xtask::workspace::{Profile, cargo, node_tool, scratch, tests, web};
+use xtask::workspace::{Profile, TESTED, TOOLS, cargo, node_tool, scratch, tests, web};
 use xtask::{build, setup};
 
 #[derive(clap::Args)]
@@ -44,11 +44,6 @@ impl Group {
         }
     }
 }
-
-/// What `cargo` compiles for tests. Every command uses the same selection, because cargo unites
-/// the features of all that one command names, and another selection would compile twice. This
-/// program itself was compiled alone before, so it stays alone.
-const SELECTION: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
 pub fn command(arguments: &Arguments) -> Result<()> {
     let groups: Vec<Group> = Group::ALL
@@ -117,7 +112,7 @@ fn rust() -> Result<Count> {
     // Built first, because whole-system tests start the binary.
     let binary = binary()?;
     let mut count = Count::default();
-    for selection in [&["--package", "xtask"][..], &SELECTION] {
+    for selection in [&TOOLS[..], &TESTED] {
         let mut command = cargo();
         command.arg("test").args(selection).arg("--no-fail-fast");
         command.env("FED_BBPT", &binary);
@@ -135,7 +130,7 @@ fn binary() -> Result<PathBuf> {
     aloud_or_fail(
         cargo()
             .arg("build")
-            .args(SELECTION)
+            .args(TESTED)
             .args(["--bins", "--tests"]),
     )?;
     let binary = Profile::Dev.binary();

@@ -56,6 +56,28 @@ pub fn scratch() -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
+/// What `cargo` compiles for tests. Every command uses the same selection, because cargo unites the features of all that
+/// one command names, and another selection would compile twice.
+pub const TESTED: [&str; 7] = [
+    "--workspace",
+    "--exclude",
+    "xtask",
+    "--exclude",
+    "figures",
+    "--exclude",
+    "interop",
+];
+
+/// The other packages: this program was compiled without the rest before, so it is tested without, too.
+pub const TOOLS: [&str; 6] = [
+    "--package",
+    "xtask",
+    "--package",
+    "figures",
+    "--package",
+    "interop",
+];
+
 /// How the native binary is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
