@@ -143,13 +143,19 @@ fn clippy() -> Result<()> {
     .map(drop)
 }
 
-/// The browser's client has code that only its own target compiles.
+/// The modules have code that only their own target compiles. Their benchmarks are native.
 fn clippy_wasm() -> Result<()> {
+    setup::wasm_target()?;
     quietly(cargo().args([
         "clippy",
         "--quiet",
         "--package",
         "client-wasm",
+        "--package",
+        "on-device",
+        "--lib",
+        "--examples",
+        "--tests",
         "--target",
         "wasm32-unknown-unknown",
         "--",
