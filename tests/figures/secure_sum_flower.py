@@ -1,4 +1,4 @@
-"""Flower's SecAgg+ (`flwr` from PyPI) on the same cohort as `shared/benches/cohort`: N clients who each add one
+"""Flower's SecAgg+ (`flwr` from PyPI) on the same cohort as `shared/federation/benches/cohort`: N clients who each add one
 vector of D numbers; every tenth drops out after dealing its shares. One process, no network: its workflow (the
 server) hands each message to its client mod. Prints one line of JSON: bytes of the messages' protobuf for one
 client, milliseconds of one client (the median over the survivors) and of the server.

@@ -143,7 +143,7 @@ fn clippy() -> Result<()> {
     .map(drop)
 }
 
-/// The modules have code that only their own target compiles. Their benchmarks are native.
+/// The modules have code that only their own target compiles. Their tests and the other example are native.
 fn clippy_wasm() -> Result<()> {
     setup::wasm_target()?;
     quietly(cargo().args([
@@ -154,8 +154,10 @@ fn clippy_wasm() -> Result<()> {
         "--package",
         "on-device",
         "--lib",
-        "--examples",
-        "--tests",
+        "--example",
+        "vectors",
+        "--example",
+        "secure_sum",
         "--target",
         "wasm32-unknown-unknown",
         "--",

@@ -60,7 +60,7 @@ fn multiply(a: u32, b: u32) -> vec2<u32> {
   return vec2<u32>(a1 * b1 + (middle >> 16u) + (cross >> 16u), a * b);
 }
 
-// Philox4x32-10, as shared/src/rng.rs.
+// Philox4x32-10, as shared/ground/src/rng.rs.
 fn philox(start: vec4<u32>, start_key: vec2<u32>) -> vec4<u32> {
   var counter = start;
   var key = start_key;
@@ -107,7 +107,7 @@ fn shape_of(i: u32) -> u32 {
   return params.integers[i / 4u][i % 4u];
 }
 
-// Clipped, then rounded half up, as `quantise` in shared/src/generator/mod.rs.
+// Clipped, then rounded half up, as `quantise` in shared/tuning/src/generator.rs.
 fn quantised(value: f32) -> u32 {
   return u32(clamp(value, 0.0, 255.0) + 0.5);
 }

@@ -1,7 +1,7 @@
 //! Secure sums with participants who vanish: real client machines over the aggregator in memory, with all keys,
 //! shares and masks. Checks that every opened sum is exactly the sum of the survivors' vectors.
 //!
-//! `cargo run --release --package shared --example dropouts [PARTICIPANTS] [ROUNDS]`; the last line is JSON.
+//! `cargo run --release --package federation --example dropouts [PARTICIPANTS] [ROUNDS]`; the last line is JSON.
 //!
 //! In every round each participant vanishes with a chance of 30%, at a random point: before one of its messages
 //! leaves, or after it was taken and before the answer is back. It comes back, from its saved state, when the

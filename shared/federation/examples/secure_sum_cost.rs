@@ -1,4 +1,4 @@
-//! What one secure sum costs natively: `cargo run --release -p shared --example secure_sum_cost N D`. Ends with
+//! What one secure sum costs natively: `cargo run --release -p federation --example secure_sum_cost N D`. Ends with
 //! one line of JSON: bytes of one participant's messages up and down, as they travel; milliseconds of one
 //! participant; milliseconds of the aggregator for the whole sum (without its database).
 

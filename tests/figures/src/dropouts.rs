@@ -16,7 +16,7 @@ pub const FIGURE: Figure = Figure {
 fn run(inputs: &Inputs) -> Result<Value> {
     step("cargo build dropouts (release)", || {
         let mut build = cargo();
-        build.args(["build", "--release", "--package", "shared"]);
+        build.args(["build", "--release", "--package", "federation"]);
         quietly(build.args(["--example", "dropouts"]))
     })?;
     let name = format!("release/examples/dropouts{}", std::env::consts::EXE_SUFFIX);

@@ -31,7 +31,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
     let python = python::environment("flower", &[FLOWER])?;
     step("cargo build secure_sum_cost (release)", || {
         let mut build = cargo();
-        build.args(["build", "--release", "--package", "shared"]);
+        build.args(["build", "--release", "--package", "federation"]);
         quietly(build.args(["--example", "secure_sum_cost"]))
     })?;
     let native = target().join(format!(

@@ -47,13 +47,13 @@ pub(super) fn document() -> OpenApi {
     ] {
         components = components.schema(
             name,
-            object(&format!("See {name} in shared/src/round/messages.rs.")),
+            object(&format!("See {name} in shared/federation/src/round/messages.rs.")),
         );
     }
     components = components
         .schema("CreateFederation", fields("Either the task file's text or the task as JSON.", &[], &[("task_toml", Type::String), ("task", Type::Object)]))
         .schema("CreateInvite", fields("May be left out: then the invite is for anybody and for ever.", &[], &[("expires_in_seconds", Type::Integer), ("uses", Type::Integer)]))
-        .schema("JoinRequest", fields("An invite, and perhaps an identity that signs join_statement in shared/src/round/messages.rs.", &["invite"], &[("invite", Type::String), ("identity", Type::String), ("proof", Type::String)]))
+        .schema("JoinRequest", fields("An invite, and perhaps an identity that signs join_statement in shared/federation/src/round/messages.rs.", &["invite"], &[("invite", Type::String), ("identity", Type::String), ("proof", Type::String)]))
         .schema("Enrolment", fields("The θ that the update starts from.", &["theta"], &[("theta", Type::String)]))
         .schema("Update", binary("Update"))
         .schema("SumMessage", binary("SumMessage"))
@@ -156,7 +156,7 @@ fn schema_of(name: &str) -> RefOr<Schema> {
 
 fn binary(name: &str) -> RefOr<Schema> {
     object(&format!(
-        "Binary: one version byte, then postcard of {name} in shared/src/round/messages.rs."
+        "Binary: one version byte, then postcard of {name} in shared/federation/src/round/messages.rs."
     ))
 }
 

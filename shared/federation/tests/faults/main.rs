@@ -143,7 +143,7 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 proptest! {
-    // `PROPTEST_CASES=20000 cargo test -p shared --test faults` searches longer.
+    // `PROPTEST_CASES=20000 cargo test -p federation --test faults` searches longer.
     #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
