@@ -29,7 +29,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
     let line = last_json_line(&aloud_or_fail(&mut program)?)?;
     for key in ["rounds", "ended", "exact"] {
         if line[key].is_null() {
-            bail!("shared/examples/dropouts.rs did not measure {key}");
+            bail!("shared/federation/examples/dropouts.rs did not measure {key}");
         }
     }
     Ok(line)
