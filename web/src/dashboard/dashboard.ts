@@ -69,7 +69,7 @@ export class Dashboard {
     put('participants', `${plural(summary.participants, 'participant')} until now`, summary.participants);
     put('round-step', `${count(summary.step)} of ${count(summary.steps)}`, summary.step);
     byId('rounds-bar', HTMLProgressElement).value = summary.steps > 0 ? Math.min(1, summary.step / summary.steps) : 0;
-    put('round-phase', summary.status === 'running' ? phase(current, inputsOf(detail.task)) : 'No round is on');
+    put('round-phase', summary.status === 'running' ? phase(current, inputsOf(detail.task)) : 'No round is under way');
     byId('phase-bar', HTMLProgressElement).value = summary.status === 'running' ? phaseShare(current) : 1;
     byId('kept', HTMLElement).hidden = detail.choice === null;
     if (detail.choice !== null) put('kept', kept(detail.choice, inputsOf(detail.task)));
@@ -80,7 +80,7 @@ export class Dashboard {
   }
 
   private trust({ summary: { secure, privacy }, current }: FederationDetail): void {
-    put('secure', secure ? 'Changes are hidden under random masks that cancel out in their sum: the organiser sees only sums.' : 'The organiser adds up the changes of all who take part, and could look at each of them.', Number(secure));
+    put('secure', secure ? 'Changes are hidden under random masks that cancel out in the sum, so the organiser sees only sums.' : 'The organiser adds up everyone’s changes and could look at each of them.', Number(secure));
     byId('ledger', HTMLElement).hidden = privacy === null;
     if (privacy !== null) {
       const meter = byId('ledger-meter', HTMLMeterElement);

@@ -33,7 +33,7 @@ export function notKept(): Trouble {
   return {
     code: 'model_not_kept',
     title: 'The model could not be kept in this browser',
-    detail: 'It runs all the same, but is fetched again when this page is opened again: the browser has no room for it, or keeps nothing for this address (private windows, or a page that is not https). Nothing else is lost.',
+    detail: 'It works, but it will be fetched again the next time you open this page. Either the browser has no room for it, or it keeps nothing for this address (a private window, or a page that is not https). Nothing else is lost.',
     where: 'storage',
   };
 }
@@ -43,8 +43,8 @@ export function troubleOf(error: unknown, { url, name, settings }: Wanted): Trou
   if (error instanceof FetchError) {
     const title = `The model cannot be fetched from ${new URL(url).host}`;
     return error.status === 0
-      ? trouble(error.code, title, `No answer can be read at ${error.url}. Either nothing runs there, or it does not allow this page: whoever runs it must send “Access-Control-Allow-Origin: ${self.location.origin}” (or *) with the model’s files, as fed-bbpt serve does, and must not send on to another address.`)
-      : trouble(error.code, title, `${error.url} answers ${error.status}. Ask the organiser whether ${settings} of the task are right and the file is there.`);
+      ? trouble(error.code, title, `No answer from ${error.url} can be read. Either nothing is running there, or it does not allow this page: that server must send “Access-Control-Allow-Origin: ${self.location.origin}” (or *) with the model’s files, as fed-bbpt serve does, and must not redirect to another address.`)
+      : trouble(error.code, title, `${error.url} answers ${error.status}. Ask the organiser to check ${settings} in the task, and that the file is there.`);
   }
   const message = error instanceof Error ? error.message : String(error);
   const code = error instanceof Unusable ? error.code : 'model_failed';
@@ -55,9 +55,9 @@ export function troubleOf(error: unknown, { url, name, settings }: Wanted): Trou
     case 'model_missing':
       return trouble(code, `The model ${name} cannot be used on this device`, `${message}. Tell the organiser.`);
     case 'model_memory':
-      return trouble(code, 'The model is too large for this browser', 'Its memory is full. Close other tabs and try again, or take part with a computer that has more memory.');
+      return trouble(code, 'The model is too large for this browser', 'Its memory is full. Close other tabs and try again, or use a computer that has more memory.');
     default:
-      return trouble(code, 'The model stopped unexpectedly', `${message}\nTry again; if it fails once more, try another browser.`);
+      return trouble(code, 'The model stopped unexpectedly', `${message}\nTry again; if it fails again, try another browser.`);
   }
 }
 

@@ -32,8 +32,8 @@ export function costInWords(price: Partial<Price> | undefined, queries: number, 
   const calls = Math.ceil(queries / Math.max(1, batch));
   const known = (price.per_call ?? 0) * calls + (price.per_query ?? 0) * queries;
   const tokens = (price.per_million_input_tokens ?? 0) + (price.per_million_output_tokens ?? 0) > 0;
-  const parts = [known > 0 ? `about ${money(known)} ${currency} for ${count(queries)} questions` : null, tokens ? 'and what the provider charges for tokens' : null];
-  const limit = (price.budget ?? 0) > 0 ? `This browser stops before ${money(price.budget ?? 0)} ${currency} are spent.` : 'There is no limit to what may be spent.';
+  const parts = [known > 0 ? `about ${money(known)} ${currency} for ${count(queries)} questions` : null, tokens ? `${known > 0 ? 'plus ' : ''}what the provider charges for tokens` : null];
+  const limit = (price.budget ?? 0) > 0 ? `This browser stops before ${money(price.budget ?? 0)} ${currency} are spent.` : 'There is no limit on what may be spent.';
   const said = parts.filter((part) => part !== null).join(' ');
   return said === '' ? limit : `${said.charAt(0).toUpperCase()}${said.slice(1)}. ${limit}`;
 }
@@ -87,10 +87,10 @@ export class ConnectDialog {
     const batch = checked.maxBatch ?? USUAL;
     const cost = costInWords((opened?.task as Called | undefined)?.model?.price, queries, Math.min(batch, USUAL));
     const lines = [
-      `It answers, and allows this page: ${checked.name}.`,
+      `It answers and allows this page: ${checked.name}.`,
       `To a harmless question it said “${label ?? `class ${number}`}” (${Math.round(100 * share)}%).`,
-      `That took ${Math.round(checked.answerMs)} ms; one request may hold ${plural(batch, this.inputs() === 'texts' ? 'text' : 'picture')}${checked.maxBatch === null ? ' or more' : ''}.`,
-      `Taking part asks it up to ${count(queries)} times.`,
+      `That took ${Math.round(checked.answerMs)} ms. One request may hold ${plural(batch, this.inputs() === 'texts' ? 'text' : 'picture')}${checked.maxBatch === null ? ' or more' : ''}.`,
+      `If you take part, it is asked up to ${count(queries)} questions.`,
       ...(cost === null ? [] : [cost]),
     ];
     this.steps.replaceChildren(...lines.map((line) => h('li', { class: 'good' }, line)));
@@ -122,7 +122,7 @@ export class ConnectDialog {
     this.cures.replaceChildren(
       ...found.map((cure) => h('div', { class: 'cure' }, h('dt', {}, cure.who), h('dd', {}, cure.what, cure.setting === undefined ? null : h('code', {}, cure.setting)))),
     );
-    setText(byId('connect-heard', HTMLElement), `${trouble.title}. ${plural(found.length, 'possible cure')} below.`);
+    setText(byId('connect-heard', HTMLElement), `${trouble.title}. ${plural(found.length, 'possible fix', 'possible fixes')} below.`);
   }
 }
 

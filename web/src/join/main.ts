@@ -230,11 +230,11 @@ class JoinPage {
     if (status === 'running' && this.invite !== null) return false;
     const trouble =
       status === 'running'
-        ? { code: 'no_invite', title: 'This link carries no invite', detail: 'It should end in #invite=… Open the whole link that you were sent, or ask the organiser for a new one.' }
-        : { code: `federation_${status}`, title: 'This federation has ended', detail: 'Nobody can join any more, but its results are there for everybody.' };
+        ? { code: 'no_invite', title: 'This link has no invite in it', detail: 'It should end in #invite=… Open the whole link that you were sent, or ask the organiser for a new one.' }
+        : { code: `federation_${status}`, title: 'This federation has ended', detail: 'Nobody can join any more, but anyone can see its results.' };
     this.show('setup');
     byId('setup', HTMLElement).hidden = true;
-    this.troubles.show({ ...trouble, where: 'open' }, false, { label: 'See how it stands', run: () => location.assign(dashboardPath(id)) });
+    this.troubles.show({ ...trouble, where: 'open' }, false, { label: 'See the results', run: () => location.assign(dashboardPath(id)) });
     return true;
   }
 
@@ -272,7 +272,7 @@ class JoinPage {
     showReport(place, report, this.inputs, this.nameOf);
     if (this.opened !== null && report.bytesPerQuery !== undefined) showModelAmount(this.opened, this.inputs, report.bytesPerQuery);
     const whereTo = runsHere(this.opened?.task)
-      ? 'They stay on this device: the model comes to them.'
+      ? 'They stay on this device, and so does the model.'
       : `This sends ${this.inputs === 'texts' ? 'them' : 'copies of them'} to ${this.opened?.modelOrigin ?? 'the model'}.`;
     this.ready(true, `${plural(report.total, this.said('{item}'))} ready. ${whereTo}`);
     // After a crash before anything was stored: the person had already agreed.
@@ -361,10 +361,10 @@ class JoinPage {
     const others = (this.detail?.summary.participants ?? 1) - 1;
     const parts = [
       own === null ? '' : `On your ${this.said('{items}')} the model’s right answers went from ${percent(own.before)} to ${percent(own.now)}.`,
-      delivered === 0 ? '' : `You gave ${plural(delivered, 'change')}${others > 0 ? `, together with ${plural(others, 'other')}` : ''}.`,
+      delivered === 0 ? '' : `You contributed ${plural(delivered, 'change')}${others > 0 ? `, together with ${plural(others, 'other participant')}` : ''}.`,
     ];
     setText(byId('finish-numbers', HTMLElement), parts.filter((part) => part !== '').join(' '));
-    setText(byId('status-title', HTMLElement), stopped === 'inconsistent' ? 'Until then' : 'The result');
+    setText(byId('status-title', HTMLElement), stopped === 'inconsistent' ? 'Before it stopped' : 'The result');
     for (const id of ['pause', 'resume']) byId(id, HTMLButtonElement).hidden = true;
     this.troubles.clear('model', 'training');
   }
@@ -420,7 +420,7 @@ class JoinPage {
       this.checking = false;
       if (this.view !== 'running') {
         this.wish = { ...this.wish, agreed: false };
-        this.ready(this.source !== null, 'Correct what is said above, then try again.');
+        this.ready(this.source !== null, 'Fix the problem shown above, then try again.');
       }
       byId('resume-session', HTMLButtonElement).disabled = false;
     }
@@ -429,7 +429,7 @@ class JoinPage {
     if (trouble.where === 'open' && this.view === 'running' && (this.last?.view ?? null) === null) {
       this.wish = { agreed: false, paused: false };
       this.show('setup');
-      this.ready(this.source !== null, 'Read what is said at the top of the page.');
+      this.ready(this.source !== null, 'See the message at the top of the page.');
     }
     // Without the setup in sight, its slots are not in sight either.
     const inSetup = this.view === 'setup' && !byId('setup', HTMLElement).hidden;
@@ -441,7 +441,7 @@ class JoinPage {
     if (trouble.where === 'open') return { label: 'Try again', run: () => this.reopen() };
     if (unchecked && this.view === 'running') return { label: 'Try again', run: () => this.check() };
     // What may cure a model API cures no model on this device: its troubles say all that can be done.
-    if (trouble.where === 'model' && trouble.code !== 'model_budget' && !runsHere(this.opened?.task)) return { label: 'What may cure it', run: () => this.connect.explain(trouble) };
+    if (trouble.where === 'model' && trouble.code !== 'model_budget' && !runsHere(this.opened?.task)) return { label: 'How to fix it', run: () => this.connect.explain(trouble) };
     return null;
   }
 
@@ -451,7 +451,7 @@ class JoinPage {
       {
         code: 'worker_failed',
         title: 'The computation stopped unexpectedly',
-        detail: `${reason}\nNothing is lost: what was stored in this browser is still there. Try again; if it fails once more, try another browser.`,
+        detail: `${reason}\nNothing is lost: what this browser stored is still there. Try again; if it fails again, try another browser.`,
         where: 'open',
       },
       this.view === 'running',
@@ -464,7 +464,7 @@ class JoinPage {
 if (federationOf === null) {
   byId('loading', HTMLElement).hidden = true;
   new Troubles().show(
-    { code: 'bad_address', title: 'This address names no federation', detail: 'Open the invite link again, or ask the organiser for a new one. It looks like /f/name/#invite=…', where: 'open' },
+    { code: 'bad_address', title: 'This address does not lead to a federation', detail: 'Open the invite link again, or ask the organiser for a new one. It looks like /f/name/#invite=…', where: 'open' },
     false,
     null,
   );

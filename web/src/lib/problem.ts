@@ -52,13 +52,13 @@ export function parseProblem(status: number, body: string): ApiError {
     status,
     'unreadable',
     `The server answered ${status}`,
-    'The answer is not one of the aggregator’s: perhaps a proxy stands in between. Try again in a moment.',
+    'The answer did not come from the aggregator; perhaps a proxy is in between. Try again in a moment.',
   );
 }
 
 /** No answer came at all. */
 export function unreachable(): ApiError {
-  return new ApiError(0, 'unreachable', 'The server does not answer', 'Check your connection. This page tries again when you do.');
+  return new ApiError(0, 'unreachable', 'The server does not answer', 'Check your connection, then try again.');
 }
 
 /** Any thrown thing as an error with text for people. */

@@ -20,7 +20,7 @@ const LIVES: readonly (readonly [seconds: number | null, words: string])[] = [
 export function wishOf(life: string, uses: string): CreateInvite | string {
   const typed = uses.trim();
   const most = Number(typed);
-  if (typed !== '' && (!/^\d+$/.test(typed) || most < 1 || most > MOST_USES)) return `For how many participants? A whole number from 1 to ${count(MOST_USES)}, or nothing for any number.`;
+  if (typed !== '' && (!/^\d+$/.test(typed) || most < 1 || most > MOST_USES)) return `For how many participants? Enter a whole number from 1 to ${count(MOST_USES)}, or leave it empty for any number.`;
   return { expires_in_seconds: life === '' ? null : Number(life), uses: typed === '' ? null : most };
 }
 
@@ -95,7 +95,7 @@ export class Invites {
     return h(
       'li',
       { 'data-testid': 'invite-row', 'data-invite': invite.id, 'data-good': String(good) },
-      h('span', {}, h('code', {}, invite.id), ` of ${moment(invite.created_at)}: ${words}`),
+      h('span', {}, h('code', {}, invite.id), `, created ${moment(invite.created_at)}: ${words}`),
       !invite.revoked && revoke,
     );
   }
