@@ -66,7 +66,7 @@ export class Dashboard {
     setText(status, STATUS[summary.status]);
     status.dataset['status'] = summary.status;
     put('live', count(summary.live), summary.live);
-    put('participants', `${plural(summary.participants, 'participant')} until now`, summary.participants);
+    put('participants', `${plural(summary.participants, 'participant')} so far`, summary.participants);
     put('round-step', `${count(summary.step)} of ${count(summary.steps)}`, summary.step);
     byId('rounds-bar', HTMLProgressElement).value = summary.steps > 0 ? Math.min(1, summary.step / summary.steps) : 0;
     put('round-phase', summary.status === 'running' ? phase(current, inputsOf(detail.task)) : 'No round is under way');

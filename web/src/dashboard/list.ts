@@ -25,7 +25,7 @@ function card(summary: FederationSummary): HTMLElement {
         'div',
         { class: 'foot' },
         h('progress', { max: Math.max(1, steps), value: step, 'aria-label': `Rounds of ${name}` }),
-        h('p', { class: 'small' }, `${count(step)} of ${plural(steps, 'round')} · ${status === 'running' ? `${count(live)} at work, ` : ''}${plural(participants, 'participant')} until now`),
+        h('p', { class: 'small' }, `${count(step)} of ${plural(steps, 'round')} · ${status === 'running' ? `${count(live)} active, ` : ''}${plural(participants, 'participant')} so far`),
       ),
     ),
   );

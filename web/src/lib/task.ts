@@ -80,7 +80,7 @@ export function taskInWords(task: unknown, dim: number): [term: string, descript
   if (typeof noise === 'object' && noise !== null) {
     rows.push(['Noise', `enough to keep ε at most ${number('federation', 'privacy', 'epsilon') ?? 8}, at δ = ${probability(number('federation', 'privacy', 'delta') ?? 1e-5)}`]);
   }
-  rows.push(['Against bad changes', COMBINED[text('federation', 'combine') ?? 'mean'] ?? null]);
+  rows.push(['Protection against bad changes', COMBINED[text('federation', 'combine') ?? 'mean'] ?? null]);
   const server = text('federation', 'server', 'kind') ?? 'sgd';
   rows.push(['Together', SERVERS[server] ?? server]);
   const [rounds, steps, batch] = [number('federation', 'rounds') ?? 50, number('federation', 'local_steps') ?? 5, number('federation', 'batch') ?? 32];

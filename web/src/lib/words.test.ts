@@ -99,12 +99,12 @@ describe('a task in words', () => {
   it('says what is hidden, and how', () => {
     const rows = (federation: object): Map<string, string> => new Map(taskInWords({ federation }, 1));
     expect(rows({}).has('Hidden')).toBe(false);
-    expect(rows({}).has('Against bad changes')).toBe(false);
+    expect(rows({}).has('Protection against bad changes')).toBe(false);
     const noisy = rows({ rule: 'scalars', secure_sum: {}, privacy: { epsilon: 4, delta: 1e-6 }, combine: 'median' });
     expect(noisy.get('Hidden')).toContain('only the sum is seen');
     expect(noisy.get('Noise')).toBe('enough to keep ε at most 4, at δ = 10⁻⁶');
     expect(noisy.get('Each sends')).toContain('direction');
-    expect(noisy.get('Against bad changes')).toContain('median');
+    expect(noisy.get('Protection against bad changes')).toContain('median');
     expect(rows({ secure_sum: { groups: 3 } }).get('Hidden')).toContain('3 groups');
   });
   it('survives anything', () => {

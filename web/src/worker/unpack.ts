@@ -16,7 +16,7 @@ export async function gunzip(name: string, packed: Blob): Promise<Uint8Array<Arr
   let size = 0;
   for (;;) {
     const { done, value } = await reader.read().catch(() => {
-      throw new ArchiveError(`${name}: the gzip is damaged or cut off; fetch it again`);
+      throw new ArchiveError(`${name}: the gzip is damaged or cut off; download it again`);
     });
     if (done) {
       return joined(chunks, size);
