@@ -1,4 +1,4 @@
-/** One federation, live, for everybody. */
+/** The public dashboard of one federation, updated live. */
 import type { FederationDetail } from '../generated/FederationDetail';
 import { generatorPath, recordPath } from '../lib/api';
 import { Chart } from '../lib/charts';
@@ -32,7 +32,7 @@ export class Dashboard {
   private announced = 0;
 
   constructor(private readonly id: string) {
-    // A chart measures its box, which must be in sight.
+    // A chart measures its box, so the box must be visible.
     byId('dashboard', HTMLElement).hidden = false;
     const series = [{ label: 'Federation', colour: '--federation' }];
     this.accuracy = new Chart(byId('chart-accuracy', HTMLElement), { title: 'Right answers by round', series, format: percent, range: [0, 1] });

@@ -5,7 +5,7 @@ import { byId, h } from '../lib/dom';
 import { bytes, count, moment, percent } from '../lib/format';
 import { ABORTED } from '../lib/words';
 
-/** Rows shown until somebody asks for all. */
+/** Rows shown before "Show all rounds" is pressed. */
 const FEW = 12;
 
 function row(record: RoundRecord): HTMLElement {

@@ -1,7 +1,7 @@
-/** What is in the way of files that are fetched, and of what is made of them, in words. */
+/** Errors of a model's files, in words: fetching, checking and loading them. */
 import type { Trouble } from '../worker/protocol';
 
-/** Why a file did not come. */
+/** A file could not be fetched. */
 export class FetchError extends Error {
   constructor(
     readonly code: 'model_fetch' | 'model_status',
@@ -12,7 +12,7 @@ export class FetchError extends Error {
   }
 }
 
-/** Why what was fetched cannot be used. */
+/** A fetched file cannot be used. */
 export class Unusable extends Error {
   constructor(
     readonly code: string,
@@ -61,13 +61,13 @@ export function troubleOf(error: unknown, { url, name, settings }: Wanted): Trou
   }
 }
 
-/** A wasm that cannot grow traps without a word; a buffer that cannot be had is a RangeError. */
+/** The code of a crash: WebAssembly that runs out of memory traps without a message, and a buffer that cannot be allocated is a RangeError. */
 function whyDead(error: unknown, last: string): string {
   const silent = error instanceof WebAssembly.RuntimeError && last === '';
   return silent || error instanceof RangeError ? 'model_memory' : 'model_failed';
 }
 
-/** The code of what the wasm threw; `last`: what a panic said before it ended the instance. */
+/** The code of an error that the wasm threw; `last` is the message of the panic that ended the instance, if there was one. */
 export function codeOf(error: unknown, last = ''): string {
   return error instanceof Error && error.name.startsWith('model_') ? error.name : whyDead(error, last);
 }

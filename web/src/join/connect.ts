@@ -1,4 +1,4 @@
-/** The connect dialog: tries the model with one harmless question and shows what came of it, or which setting cures it. */
+/** The connect dialog: tries the model with one harmless question and shows the answer, or how to fix the problem. */
 import { byId, h, setText } from '../lib/dom';
 import { count, money, plural } from '../lib/format';
 import type { Inputs } from '../lib/inputs';
@@ -8,10 +8,10 @@ import { cures, type Situation } from './cures';
 type Opened = Extract<FromWorker, { type: 'opened' }>;
 type Checked = Extract<FromWorker, { type: 'model-checked' }>;
 
-/** Questions that a request usually holds: training asks few at a time. */
+/** Questions that a request usually holds, because training asks few at a time. */
 const USUAL = 32;
 
-/** Of the task, what concerns calling. */
+/** The part of the task that concerns calling the model. */
 interface Called {
   model?: { dialect?: string; name?: string; price?: Partial<Price> };
 }
@@ -25,7 +25,7 @@ interface Price {
   budget: number;
 }
 
-/** What it costs, in words; nothing where the task names no price. */
+/** The cost in words; null if the task names no price. */
 export function costInWords(price: Partial<Price> | undefined, queries: number, batch: number): string | null {
   if (price === undefined) return null;
   const currency = price.currency ?? 'USD';
@@ -60,7 +60,7 @@ export class ConnectDialog {
       event.preventDefault();
       this.run();
     });
-    // One key, two fields: what is typed here is what training uses.
+    // The key has two fields: training uses what is typed here.
     key.addEventListener('input', () => (byId('api-key', HTMLInputElement).value = key.value));
     byId('connect-close', HTMLButtonElement).addEventListener('click', () => this.dialog.close());
   }
@@ -78,7 +78,7 @@ export class ConnectDialog {
     this.check(byId('connect-key', HTMLInputElement).value.trim() || null);
   }
 
-  /** It answered. */
+  /** Shows that the model answered. */
   checked(checked: Checked): void {
     this.again.disabled = false;
     const opened = this.opened();
@@ -97,14 +97,14 @@ export class ConnectDialog {
     this.steps.dataset['state'] = 'good';
   }
 
-  /** Shows a trouble that came otherwise than by trying, with what may cure it. */
+  /** Shows an error that occurred outside this dialog, with possible fixes. */
   explain(trouble: Trouble): void {
     byId('connect-key', HTMLInputElement).value = byId('api-key', HTMLInputElement).value;
     if (!this.dialog.open) this.dialog.showModal();
     void this.failed(trouble);
   }
 
-  /** It did not. */
+  /** Shows that trying failed, with possible fixes. */
   async failed(trouble: Trouble): Promise<void> {
     this.again.disabled = false;
     this.steps.replaceChildren(h('li', { class: 'bad', 'data-code': trouble.code }, h('strong', {}, trouble.title), h('span', {}, trouble.detail)));
@@ -126,7 +126,7 @@ export class ConnectDialog {
   }
 }
 
-/** What the browser says about requests to the own device and network; nothing where it knows no such permission. */
+/** The browser's permission for requests to this device and its network; null if it has no such permission. */
 async function localNetwork(): Promise<Situation['localNetwork']> {
   try {
     const status = await navigator.permissions.query({ name: 'local-network-access' as PermissionName });

@@ -1,4 +1,4 @@
-/** Why a model API cannot be used, as a setting that someone can change: by the error's code and the server that it may be. Pure. */
+/** How to fix a model API that cannot be used: settings to change, by the error's code and by the server that it may be. Pure. */
 
 export interface Situation {
   /** The trouble's stable code. */
@@ -11,22 +11,22 @@ export interface Situation {
   page: string;
   /** The model's name in the task. */
   model: string;
-  /** What the browser says about requests to this device or its network; nothing where it does not know such a permission. */
+  /** The browser's permission for requests to this device or its network; null if it has no such permission. */
   localNetwork: 'granted' | 'denied' | 'prompt' | null;
 }
 
 export interface Cure {
-  /** Whom it concerns: a server, or the browser. */
+  /** Whom the fix concerns: a server, a person, or the browser. */
   who: string;
   what: string;
-  /** To be typed or pasted, if anything. */
+  /** Text to type or paste, if any. */
   setting?: string;
 }
 
-/** Servers by the port that they listen on if nobody says otherwise. */
+/** Servers by their default port. */
 const PORTS: Record<string, readonly string[]> = { '11434': ['Ollama'], '8000': ['vLLM', 'Triton'], '8080': ['llama.cpp', 'MLServer'], '8701': ['fed-bbpt model-api'] };
 
-/** The cures, likeliest first. */
+/** Possible fixes, likeliest first. */
 export function cures(situation: Situation): Cure[] {
   switch (situation.code) {
     case 'model_cors':
@@ -102,7 +102,7 @@ function unreachable(situation: Situation): Cure[] {
   return found;
 }
 
-/** How each server is told that this page may call it; the one that listens on this port first. */
+/** The setting of each server that allows this page; the server whose default port it is comes first. */
 function allowing({ dialect, page, url }: Situation, model: URL): Cure[] {
   const relay: Cure = { who: 'Any other server, or one that you cannot change', what: 'Run the relay on this device and use the address that it prints:', setting: `fed-bbpt relay --upstream ${url} --allow-origin ${page}` };
   const openai: Cure[] = [
@@ -144,12 +144,12 @@ function parsed(url: string): URL | null {
   }
 }
 
-/** This device itself: browsers trust it over http, too. */
+/** Whether the host is this device itself, which browsers trust over http, too. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\./.test(host);
 }
 
-/** This device or its network: what the browser's permission is about. */
+/** Whether the host is this device or on its network, which is what the browser's permission is about. */
 export function isNear(host: string): boolean {
   return isLoopback(host) || host.endsWith('.local') || /^10\.|^192\.168\.|^172\.(1[6-9]|2\d|3[01])\.|^169\.254\./.test(host) || /^\[f[cde]/.test(host);
 }

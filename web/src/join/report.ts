@@ -1,4 +1,4 @@
-/** What was read: counts by label, examples as the model will see them, what was left out and why. */
+/** The report on the data: counts by label, examples as the model will see them, and what was left out and why. */
 import { h } from '../lib/dom';
 import { count, plural } from '../lib/format';
 import { fill, type Inputs } from '../lib/inputs';
@@ -34,7 +34,7 @@ function skippedList(report: DataReport): HTMLElement {
   return h('details', {}, h('summary', {}, `${plural(report.skippedTotal, 'file or row', 'files or rows')} left out`), h('ul', {}, ...items, rest > 0 && h('li', {}, `and ${count(rest)} more`)));
 }
 
-/** Fills the report's place. */
+/** Shows the report in `place`. */
 export function showReport(place: HTMLElement, given: DataReport, inputs: Inputs, nameOf: (label: string) => string): void {
   const named = <T extends { label: string }>(one: T): T => ({ ...one, label: nameOf(one.label) });
   const report = { ...given, counts: given.counts.map(named), samples: given.samples.map(named) };

@@ -1,4 +1,4 @@
-/** While it runs: what is being done, how far it is, what it has brought and what it has cost. */
+/** The view of a running participation: what is being done, how far it is, what it gained and what it cost. */
 import type { FederationDetail } from '../generated/FederationDetail';
 import { Chart } from '../lib/charts';
 import { align, federationCurve, ownCurve, type Point } from '../lib/curves';
@@ -50,12 +50,12 @@ export class RunningView {
     setInterval(() => this.tick(), 1000);
   }
 
-  /** What the federation is about; said before anything is shown. */
+  /** Sets the federation's kind of inputs; called before anything is shown. */
   about(inputs: Inputs): void {
     this.inputs = inputs;
   }
 
-  /** The own accuracy without a pattern and with the newest one. */
+  /** This owner's accuracy without a prompt and with the newest one. */
   get ownNow(): { before: number; now: number } | null {
     const [first, last] = [this.own[0], this.own.at(-1)];
     return first && last ? { before: this.unprompted ?? first.accuracy, now: last.accuracy } : null;
@@ -126,7 +126,7 @@ export class RunningView {
     setText(byId('round-detail', HTMLElement), left > 0 ? `${this.totals}; the round moves on in ${span(left)} at the latest.` : this.totals === '' ? '–' : `${this.totals}.`);
   }
 
-  /** The own ledger, and how far the record was read. */
+  /** Shows this participant's ledger and how far the record was read. */
   private trust({ privacy, record }: TrainingProgress): void {
     byId('ledger', HTMLElement).hidden = privacy === null;
     if (privacy !== null) {
@@ -166,7 +166,7 @@ export class RunningView {
     }
   }
 
-  /** New rounds are announced, and not each of them. */
+  /** Announces new rounds to screen readers, but not every one. */
   private announce(step: number): void {
     const now = Date.now();
     const ends = this.ownNow;

@@ -4,16 +4,16 @@ import { fill, type Inputs } from '../lib/inputs';
 import type { NoiseTerms, SumTerms } from '../worker/protocol';
 
 export interface Terms {
-  /** One sentence: what holds for the own numbers. */
+  /** What holds for this participant's numbers. */
   promise: string;
   gets: string;
   learns: string;
   never: string;
-  /** What everybody can read. */
+  /** What anyone can read. */
   open: string;
 }
 
-/** The terms of a federation whose updates are `dim` numbers. A model that runs `here` asks for no key. */
+/** The terms of a federation whose updates are `dim` numbers. A model that runs on the device (`here`) needs no key. */
 export function terms(sum: SumTerms | null, noise: NoiseTerms | null, dim: number, inputs: Inputs, here = false): Terms {
   const told = worded(sum, noise, dim, here ? '' : ', your key for the model');
   return Object.fromEntries(Object.entries(told).map(([key, words]) => [key, fill(words, inputs)])) as unknown as Terms;

@@ -1,4 +1,4 @@
-/** A task, which travels as JSON, in words. Total: a task of a newer version shows less, not an error. */
+/** Describes a task, which travels as JSON, in words. Never throws: a task of a newer version shows less, not an error. */
 import { count, host, probability } from './format';
 import { fill, inputsOf, runsHere } from './inputs';
 

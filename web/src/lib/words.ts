@@ -1,4 +1,4 @@
-/** States in words that need no explanation. */
+/** States of a federation, a round and a participant, in words that need no explanation. */
 import type { AbortReason } from '../generated/AbortReason';
 import type { Choice } from '../generated/Choice';
 import type { FederationStatus } from '../generated/FederationStatus';
@@ -40,7 +40,7 @@ export const ACTIVITY: Record<TrainingProgress['activity'], string> = {
   stopped: 'Stopped',
 };
 
-/** A secure sum's steps, as this browser takes them. */
+/** What this browser does in each phase of a secure sum. */
 const SUMMING: Partial<Record<RoundView['phase'], string>> = {
   keys: 'Exchanging keys with the others',
   shares: 'Exchanging sealed shares with the others',
@@ -48,12 +48,12 @@ const SUMMING: Partial<Record<RoundView['phase'], string>> = {
   unmask: 'Helping to open the sum',
 };
 
-/** What is being done now. */
+/** What the participant is doing now, in words. */
 export function activity({ activity: doing, view }: Pick<TrainingProgress, 'activity' | 'view'>, inputs: Inputs): string {
   return (doing === 'uploading' && view !== null ? SUMMING[view.phase] : undefined) ?? fill(ACTIVITY[doing], inputs);
 }
 
-/** Why taking part ended: a headline and a sentence. */
+/** Why a participation ended: a headline and a sentence. */
 export function ended(reason: StopReason, inputs: Inputs): { title: string; detail: string } {
   const { title, detail } = STOPPED[reason];
   return { title, detail: fill(detail, inputs) };
@@ -85,7 +85,7 @@ const STOPPED: Record<StopReason, { title: string; detail: string }> = {
   },
 };
 
-/** Which model is kept in the end, and why. */
+/** Which prompt is kept in the end, if any, and why. */
 export function kept({ keep, measured }: Choice, inputs: Inputs): string {
   const share = (right: number): string => percent(right / measured.total);
   const basis = `of ${plural(measured.total, fill('{item}', inputs))} that participants kept aside, ${share(measured.unprompted)} come out right without a {prompt} and ${share(measured.correct)} with it`;
@@ -143,13 +143,13 @@ export function phaseShare(view: RoundView): number {
   }
 }
 
-/** Who is in the round. */
+/** How many participants are in the round, in words. */
 export function cohort(view: RoundView): string {
   if (view.standing === 'dropped') return 'This browser was too late for a step of this round; it is back in the next one';
   return view.cohort > 0 ? `${plural(view.cohort, 'participant')} in this round` : `${plural(view.live, 'participant')} active`;
 }
 
-/** ε to two places, and never less than it is. */
+/** ε to two places, rounded up. */
 function epsilon(value: number): string {
   return twoPlaces.format(Math.max(0, Math.ceil(value * 100 - 1e-9) / 100));
 }

@@ -1,34 +1,34 @@
 /**
- * The form's fields: one for each setting of a task file that an organiser is likely to change. The rest has
- * defaults in the task file's reader, or is written in a task file.
+ * The form's fields: one for each setting of a task file that an organiser is likely to change. Other settings have
+ * defaults, or need a task file.
  */
 
-/** An empty list is sent as one, but for `words`, which then has its default; `candidates` have the empty word on top. */
+/** How a field is edited and sent. An empty list is sent as an empty list, except `words`, which then keeps its default; `candidates` gets the empty word in front. */
 export type Kind = 'text' | 'paragraph' | 'list' | 'words' | 'candidates' | 'whole' | 'number' | 'flag' | 'choice' | 'size';
 
 export interface Field {
-  /** Where it stands in the task: `model.input.width`. A size stands for a list of height and width. */
+  /** The setting's path in the task: `model.input.width`. A size becomes a list of height and width. */
   path: string;
   label: string;
   kind: Kind;
-  /** As it stands in the form. */
+  /** Initial value for pictures, or for both kinds. */
   value: string;
-  /** As it stands there instead in a task of texts. */
+  /** Initial value in a task of texts, if it differs. */
   texts?: string;
   help?: string;
   options?: readonly (readonly [value: string, words: string])[];
   wide?: boolean;
   /** Shown and sent only if the field at this path has one of these values. */
   when?: readonly [path: string, ...values: string[]];
-  /** The same of a second field. */
+  /** A second condition of the same form, on another field. */
   and?: readonly [path: string, ...values: string[]];
-  /** Chooses among the other fields; no setting of its own, and not sent. */
+  /** Only chooses among other fields; not a setting, and not sent. */
   formOnly?: boolean;
 }
 
 export interface Group {
   title: string;
-  /** Behind a disclosure. */
+  /** Hidden behind a disclosure at first. */
   more?: boolean;
   fields: readonly Field[];
 }
@@ -39,7 +39,7 @@ export const INPUTS = 'model.input.kind';
 const images = (...fields: Field[]): Field[] => fields.map((field) => ({ when: [INPUTS, 'image'], ...field }));
 const texts = (...fields: Field[]): Field[] => fields.map((field) => ({ when: [INPUTS, 'text'], ...field }));
 
-/** Defaults for the built-in model and handwritten digits; of texts, for a sentence encoder and news. */
+/** All sections, with defaults for the built-in model and handwritten digits; for texts, for a sentence encoder and news. */
 export const GROUPS: readonly Group[] = [
   {
     title: 'What it is for',

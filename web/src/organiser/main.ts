@@ -132,7 +132,7 @@ class OrganiserPage {
     }
   }
 
-  /** The list below the form: everything, or a word on how many stand beside their fields and those without one. */
+  /** The list below the form: all faults, or how many are marked beside their fields and those that have no field. */
   private showFaults(all: readonly Fault[], homeless: readonly Fault[] = all): void {
     const beside = all.length - homeless.length;
     const title = all.length === 1 ? 'There is a mistake in the task' : `There are ${all.length} mistakes in the task`;
