@@ -349,19 +349,11 @@ fn described(case: &Value) -> Checked {
     )
 }
 
-/// A module without the dialects does not ask for them.
-#[cfg(not(feature = "dialects"))]
-fn configurations(_: &Value) -> Result<usize, String> {
-    Ok(0)
-}
-
-#[cfg(feature = "dialects")]
 fn configurations(cases: &Value) -> Result<usize, String> {
     all(cases, configured)
 }
 
 /// What another server says about a model's largest batch.
-#[cfg(feature = "dialects")]
 fn configured(case: &Value) -> Checked {
     let spec = recorded_spec(&json!({ "classes": 10 }), &json!("image"), &json!("logits"))?;
     let body = case["body"].to_string();
@@ -402,19 +394,11 @@ fn answered(case: &Value) -> Checked {
     )
 }
 
-/// A module without the dialects does not ask for them.
-#[cfg(not(feature = "dialects"))]
-fn asked(_: &Value) -> Result<usize, String> {
-    Ok(0)
-}
-
-#[cfg(feature = "dialects")]
 fn asked(cases: &Value) -> Result<usize, String> {
     all(cases, said)
 }
 
 /// What another server of OpenAI's form says: its models, scores of label words, or why there are none.
-#[cfg(feature = "dialects")]
 fn said(case: &Value) -> Checked {
     let or = |name: &str, other: Value| match &case[name] {
         Value::Null => other,

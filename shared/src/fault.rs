@@ -5,11 +5,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::text::{Short, json_for_people};
+use crate::text::Short;
 
 /// One mistake in a task file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct Fault {
     /// Where: `model.input.width`.
     pub path: String,
@@ -275,7 +276,7 @@ impl<'a> Reader<'a> {
 }
 
 fn shorten(value: &Value) -> String {
-    let text = json_for_people(value);
+    let text = value.to_string();
     if text.chars().count() > 60 {
         format!("{}…", text.chars().take(57).collect::<String>())
     } else {

@@ -19,7 +19,6 @@ pub mod privacy;
 pub mod rng;
 pub mod round;
 pub mod secure_sum;
-pub mod sort;
 pub mod task;
 pub mod text;
 pub mod transcript;

@@ -4,7 +4,6 @@
 //! are those of Random123. A counter-based generator has no state to carry along: block `c` of key `k` is a
 //! pure function, so a GPU thread, a wasm client and a replaying auditor get the same bits in any order.
 
-use crate::task::text::BUILT;
 use serde::{Deserialize, Serialize};
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
@@ -181,9 +180,7 @@ impl Distribution {
         match self {
             Self::Rademacher => sign_of(block[(i / 32) % 4] >> (i % 32)),
             Self::SegmentedUniform => segmented(block[i % 4]),
-            Self::Gumbel | Self::GumbelOfLog if BUILT => gumbel(block[i % 4]),
-            // Never asked for without texts.
-            Self::Gumbel | Self::GumbelOfLog => 0.0,
+            Self::Gumbel | Self::GumbelOfLog => gumbel(block[i % 4]),
             // Of no block: a direction knows by itself.
             Self::Coordinate => 0.0,
         }
@@ -205,7 +202,7 @@ impl Direction {
     /// Entry `i` alone. The GPU kernels do exactly this, once per parameter.
     #[must_use]
     pub fn entry(&self, i: usize) -> f32 {
-        if BUILT && self.distribution == Distribution::Coordinate {
+        if self.distribution == Distribution::Coordinate {
             return if i == self.counter[0] as usize {
                 1.0
             } else {
@@ -220,7 +217,7 @@ impl Direction {
 
     /// Calls `visit(i, Δ_i)` for all `dim` entries in order.
     pub fn for_each(&self, dim: usize, mut visit: impl FnMut(usize, f32)) {
-        if BUILT && self.distribution == Distribution::Coordinate {
+        if self.distribution == Distribution::Coordinate {
             return (0..dim).for_each(|i| visit(i, self.entry(i)));
         }
         let per_block = self.distribution.per_block();
@@ -238,7 +235,7 @@ impl Direction {
     pub fn perturb(&self, theta: &[f32], scale: f32, out: &mut Vec<f32>) {
         out.clear();
         out.extend_from_slice(theta);
-        if BUILT && self.distribution == Distribution::GumbelOfLog {
+        if self.distribution == Distribution::GumbelOfLog {
             out.iter_mut().for_each(|t| *t = libm::logf(t.max(0.0)));
         }
         self.for_each(theta.len(), |i, delta| out[i] += scale * delta);

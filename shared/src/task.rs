@@ -11,7 +11,6 @@ pub mod text;
 use hash::canonical;
 pub use hash::{Hash, sha256_hex, theta_bytes, theta_from_bytes, theta_hash};
 pub use read::origin_of;
-#[cfg(feature = "dialects")]
 pub(crate) use read::read_url;
 use read::{name_classes, read_data, read_model};
 
@@ -20,7 +19,6 @@ pub use crate::federation::settings::{Federation, Rule};
 use crate::generator::{self, Generator, Shape, TextGenerator};
 use crate::image::Fit;
 use crate::model_api::ModelSpec;
-#[cfg(feature = "on-device")]
 use crate::model_api::on_device::OnDevice;
 use crate::objective::mapping::{Kind, Learnt, Mapping, MappingSpec, Mappings};
 use crate::objective::{Objective, counts, loss::Loss};
@@ -30,7 +28,6 @@ use crate::rng::{derive_key, purpose};
 use crate::round::contribution::Contribution;
 use crate::round::phase::RoundKind;
 use crate::round::policy::Policy;
-use crate::secure_sum::BUILT;
 use serde_json::Value;
 use text::{Prompt, Ranked, TextTask};
 
@@ -47,7 +44,6 @@ pub struct Task {
     /// The black box.
     pub model: ModelSpec,
     /// What is fetched and run here, where no API is called.
-    #[cfg(feature = "on-device")]
     pub on_device: Option<OnDevice>,
     /// The task's labels, in order.
     pub labels: Vec<String>,
@@ -76,7 +72,6 @@ pub struct Task {
 
 impl Task {
     /// From TOML, as people write it.
-    #[cfg(feature = "toml")]
     pub fn from_toml(text: &str) -> Result<Self, Faults> {
         Self::from_value(Self::value_of_toml(text)?)
     }
@@ -85,7 +80,6 @@ impl Task {
     ///
     /// # Errors
     /// It is not TOML, or holds what JSON cannot.
-    #[cfg(feature = "toml")]
     pub fn value_of_toml(text: &str) -> Result<Value, Faults> {
         let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
             Faults(vec![Fault {
@@ -109,7 +103,7 @@ impl Task {
         let empty = Value::Object(serde_json::Map::new());
         let spec = source.get("generator").unwrap_or(&empty);
         let measured = match &task.text {
-            Some(text) if text::BUILT => generator::build_text(spec, text).map(|g| {
+            Some(text) => generator::build_text(spec, text).map(|g| {
                 let (columns, arms) = (g.columns(), g.arms());
                 let words = g.prompt(&g.initial()) != Prompt::default();
                 (g.dim(), Space { columns, arms }, g.soft(), words)
@@ -138,8 +132,8 @@ impl Task {
                 // So that the optimiser's faults are its own.
                 let some = task.text.is_some().then_some(2);
                 match spec["kind"].as_str() {
-                    Some("instruction") if text::BUILT => task.space.arms = some,
-                    Some("soft") if text::BUILT => {}
+                    Some("instruction") => task.space.arms = some,
+                    Some("soft") => {}
                     _ => task.space.columns = some,
                 }
             }
@@ -167,14 +161,12 @@ impl Task {
                 message,
             });
         };
-        #[cfg(feature = "cma-es")]
         if let Some(cma) = optimizer.cma_es() {
             self.searches = self.federation.rule != Rule::FedAvg;
             if let Some(message) = cma.refuses(self.dim) {
                 fault("optimizer.covariance", message);
             }
         }
-        #[cfg(feature = "cma-es")]
         for (path, message) in self.federation.search_faults(optimizer.cma_es().is_some()) {
             fault(path, message.to_owned());
         }
@@ -188,13 +180,11 @@ impl Task {
                 0
             }
         };
-        #[cfg(feature = "cma-es")]
         if optimizer.cma_es().is_some() && self.federation.ask_ahead {
             let message =
                 "must be false: cma-es asks around the mean that the step before has moved";
             fault("federation.ask_ahead", message.to_owned());
         }
-        #[cfg(feature = "cma-es")]
         if optimizer.remembers() {
             use crate::federation::server_optimizer::Rule as Server;
             if self.federation.rule != Rule::Scalars {
@@ -206,7 +196,7 @@ impl Task {
                 fault("federation.server.kind", message.to_owned());
             }
         }
-        if text::BUILT && optimizer.draws_categories() && self.federation.ask_ahead {
+        if optimizer.draws_categories() && self.federation.ask_ahead {
             // Which categories were drawn follows from the θ that was asked from.
             let message =
                 "must be false: policy-gradient learns from draws at the very θ that it moves";
@@ -233,7 +223,6 @@ impl Task {
                 Err(error) => fault("federation.secure_sum", error.to_string()),
             }
         }
-        #[cfg(feature = "texts")]
         if self.space.arms.is_some() {
             optimizer::bandit::check(&self.federation, optimizer.batches_per_step(), &mut fault);
         }
@@ -286,18 +275,16 @@ impl Task {
             r.fault("description", "may be at most 4,000 characters");
         }
         let seed = r.whole("seed", 0..=u64::MAX, Some(0));
-        #[cfg(feature = "on-device")]
         let mut on_device = None;
         let (mut model, tensors) = r.table("model", |r| {
             let (model, tensors) = read_model(r);
-            #[cfg(feature = "on-device")]
             {
                 on_device = OnDevice::read(r, &model, tensors.is_some());
             }
             (model, tensors)
         });
         // What the compiler cannot see by itself: without texts in the build there are none.
-        let tensors = tensors.filter(|_| text::BUILT);
+        let tensors = tensors;
         let (labels, fit, holdout) =
             r.table("data", |r| read_data(r, &model.input, tensors.is_some()));
         if tensors.is_some() && model.output.classes == 0 {
@@ -335,7 +322,6 @@ impl Task {
             name,
             description,
             model,
-            #[cfg(feature = "on-device")]
             on_device,
             labels,
             text,
@@ -359,7 +345,7 @@ impl Task {
     /// Whether all participants share one search of CMA-ES, which moves θ in place of the server's optimiser.
     #[must_use]
     pub fn searches(&self) -> bool {
-        optimizer::SEARCHES && self.searches
+        self.searches
     }
 
     /// Parameters d.
@@ -378,13 +364,13 @@ impl Task {
     /// How an update is encoded for a secure sum; nothing where updates are sent as they are.
     #[must_use]
     pub fn contribution(&self) -> Option<&Contribution> {
-        self.contribution.as_ref().filter(|_| BUILT)
+        self.contribution.as_ref()
     }
 
     /// How the mapping is learnt, if the federation begins with a counting round for it.
     #[must_use]
     pub fn learnt_together(&self) -> Option<Learnt> {
-        let together = |l: &Learnt| counts::BUILT && l.together;
+        let together = |l: &Learnt| l.together;
         self.mapping.learnt.filter(together)
     }
 
@@ -394,7 +380,7 @@ impl Task {
     /// prompted inputs have a mapping of their own, of what θ₀ makes of them.
     #[must_use]
     pub fn counts_twice(&self) -> bool {
-        counts::BUILT && self.counts_twice
+        self.counts_twice
     }
 
     /// Queries that one participant spends on the mapping, at most.
@@ -440,7 +426,7 @@ impl Task {
     #[must_use]
     pub fn contribution_of(&self, kind: RoundKind) -> Option<&Contribution> {
         match kind {
-            RoundKind::Counting if counts::BUILT => self.counting.as_ref().filter(|_| BUILT),
+            RoundKind::Counting => self.counting.as_ref(),
             _ => self.contribution(),
         }
     }
@@ -511,7 +497,6 @@ impl Task {
     /// other texts, which are small.
     #[must_use]
     pub fn input_bytes(&self) -> usize {
-        #[cfg(feature = "dialects")]
         if let Some(bytes) = crate::model_api::prompt_embeds::text_bytes(self) {
             return bytes;
         }
@@ -537,7 +522,7 @@ impl Task {
     /// # Errors
     /// Of a task of texts: there is another, [`Task::text_generator`].
     pub fn generator(&self) -> Result<Box<dyn Generator>, Faults> {
-        if text::BUILT && self.text.is_some() {
+        if self.text.is_some() {
             return Err(wrong_kind("this task's inputs are texts"));
         }
         generator::build(&self.section("generator"), self.shape())
@@ -549,7 +534,7 @@ impl Task {
     /// Of a task of images: there is another, [`Task::generator`].
     pub fn text_generator(&self) -> Result<Box<dyn TextGenerator>, Faults> {
         match &self.text {
-            Some(text) if text::BUILT => generator::build_text(&self.section("generator"), text),
+            Some(text) => generator::build_text(&self.section("generator"), text),
             _ => Err(wrong_kind("this task's inputs are images")),
         }
     }

@@ -64,8 +64,6 @@ fn export() -> Result<Files> {
                     "test",
                     "--package",
                     "shared",
-                    "--features",
-                    "typescript",
                     "--lib",
                     "export_bindings",
                 ])

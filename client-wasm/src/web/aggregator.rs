@@ -9,13 +9,10 @@ use shared::round::messages::{FederationStatus, RoundView, Standing, join_statem
 use shared::round::phase::Phase;
 use shared::round::refusal::Refusal;
 use shared::round::wire;
-use shared::secure_sum::BUILT;
 use shared::secure_sum::identity::Identity;
-use shared::text::position;
 use shared::transcript::hex;
 
 use super::http::{self, Answer, Call, NoAnswer};
-use super::report::text_of;
 
 /// Milliseconds until a request is given up.
 const LIMIT_MS: f64 = 30_000.0;
@@ -111,14 +108,14 @@ impl Request {
                 Self::get(format!("/rounds/{round}/sum?phase={phase}"), Kind::Input)
             }
             Action::Enrol { round, body } => {
-                let body = text_of(&json!({ "theta": body.theta })).into_bytes();
+                let body = json!({ "theta": body.theta }).to_string().into_bytes();
                 Self::post(format!("/rounds/{round}/enrol"), (JSON, body))
             }
             Action::Upload(update) => Self::post(
                 format!("/rounds/{}/update", update.round),
                 (binary, wire::encode(update)),
             ),
-            Action::Send { round, message } if BUILT => Self::post(
+            Action::Send { round, message } => Self::post(
                 format!("/rounds/{round}/sum"),
                 (binary, wire::encode(message)),
             ),
@@ -133,7 +130,7 @@ impl Request {
 
     /// The aggregator may wait before it answers.
     pub fn holds_back(&self) -> bool {
-        position(&self.path, "&wait_ms=").is_some()
+        self.path.contains("&wait_ms=")
     }
 }
 
@@ -164,11 +161,11 @@ impl Aggregator {
 
     /// Joins: our number and our token. With an identity that joined before, the number that it had.
     pub async fn join(&self, invite: &str, identity: &Identity) -> Result<(u32, String), Failure> {
-        let body = text_of(&json!({
+        let body = json!({
             "invite": invite,
             "identity": hex(&identity.public()),
             "proof": hex(&identity.sign(&join_statement(&self.federation, invite))),
-        }));
+        }).to_string();
         let answer = self
             .send(
                 "POST",
@@ -203,8 +200,7 @@ impl Aggregator {
                 .and_then(|value| view(&value))
                 .map(Event::View),
             Kind::Lines => lines(&answer.body).map(Event::Lines),
-            Kind::Input if BUILT => wire::decode(&answer.body).ok().map(Event::Input),
-            Kind::Input => None,
+            Kind::Input => wire::decode(&answer.body).ok().map(Event::Input),
         }
         .ok_or_else(|| foreign(&answer))
     }

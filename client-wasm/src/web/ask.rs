@@ -3,32 +3,24 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 
-#[cfg(any(feature = "dialects", feature = "on-device"))]
 use futures::future::Either;
-#[cfg(feature = "dialects")]
 use shared::calls::cache::{Asked, Cache};
 use shared::calls::pace::{Pace, Ticket, most_inputs};
-#[cfg(feature = "dialects")]
 use shared::calls::tally::Tally;
 use shared::model_api::{
     Description, Dialect, Method, ModelApiError, Protocol, Request, Response, Retry, Scores,
     dialect,
 };
-#[cfg(feature = "texts")]
 use shared::model_api::{TextDialect, TextQueries, text_dialect_with};
 use shared::round::workbench::{Queries, REQUEST_IMAGES};
 use shared::task::{Task, origin_of};
 
-#[cfg(all(feature = "dialects", feature = "texts"))]
 use super::embeddings;
 use super::http::{self, Answer, Call, NoAnswer};
-#[cfg(feature = "on-device")]
 use super::on_device;
 use super::report::{Place, Trouble};
-#[cfg(feature = "dialects")]
 use super::timer::Signal;
 use super::timer::{back_off, now, sleep};
-#[cfg(feature = "dialects")]
 use shared::text::Short;
 
 /// So many tries when the server answers that it cannot just now.
@@ -46,18 +38,13 @@ pub const OUT_OF_MONEY: &str = "model_budget";
 /// How the API is spoken to about the task's kind of inputs.
 enum Speech {
     Images(Box<dyn Dialect>),
-    #[cfg(feature = "texts")]
     Texts(Box<dyn TextDialect>),
 }
 
 impl Speech {
     fn new(task: &Task) -> Result<Self, ModelApiError> {
-        #[cfg(feature = "texts")]
         if task.text.is_some() {
-            #[cfg(feature = "dialects")]
             let embedder = embeddings::embedder(task);
-            #[cfg(not(feature = "dialects"))]
-            let embedder = None;
             return text_dialect_with(task, embedder).map(Self::Texts);
         }
         dialect(&task.model).map(Self::Images)
@@ -67,7 +54,6 @@ impl Speech {
     fn protocol(&self) -> &dyn Protocol {
         match self {
             Self::Images(dialect) => &**dialect,
-            #[cfg(feature = "texts")]
             Self::Texts(dialect) => &**dialect,
         }
     }
@@ -76,7 +62,6 @@ impl Speech {
     fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError> {
         match self {
             Self::Images(dialect) => dialect.infer_request(images, count),
-            #[cfg(feature = "texts")]
             Self::Texts(_) => Err(other_kind()),
         }
     }
@@ -100,7 +85,6 @@ pub struct ModelApi {
     /// Requests under way.
     under_way: Cell<usize>,
     limit_ms: f64,
-    #[cfg(feature = "dialects")]
     paid: Paid,
     /// Bytes of bodies sent.
     pub sent: Cell<u64>,
@@ -109,7 +93,6 @@ pub struct ModelApi {
 }
 
 /// What only matters where calls cost money, or where the same is asked again.
-#[cfg(feature = "dialects")]
 struct Paid {
     price: Option<shared::model_api::Price>,
     tally: Cell<Tally>,
@@ -121,10 +104,8 @@ struct Paid {
 }
 
 /// Inputs under way that others may wait for, as long as this lives; given up where no answer came.
-#[cfg(feature = "dialects")]
 struct UnderWay<'a>(&'a Paid, shared::calls::cache::Ticket);
 
-#[cfg(feature = "dialects")]
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         if let Some(cache) = &self.0.cache {
@@ -147,7 +128,6 @@ impl<'a> Counted<'a> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.under_way.set(self.0.under_way.get() - 1);
-        #[cfg(feature = "dialects")]
         self.0.paid.ended.raise();
     }
 }
@@ -173,7 +153,6 @@ impl ModelApi {
             pace: RefCell::new(Pace::new(calls, REQUEST_IMAGES, most)),
             under_way: Cell::default(),
             limit_ms: calls.time_out_ms.into(),
-            #[cfg(feature = "dialects")]
             paid: Paid {
                 price: task.model.price.clone(),
                 tally: Cell::default(),
@@ -196,7 +175,6 @@ impl ModelApi {
 
     /// What is asked, for people.
     fn called(&self) -> String {
-        #[cfg(feature = "on-device")]
         if on_device::is_used() {
             return "The model on this device".to_owned();
         }
@@ -253,7 +231,6 @@ impl ModelApi {
                 protocol.check_description(response)
             })
             .await?;
-        #[cfg(feature = "dialects")]
         let description = Description {
             max_batch: match description.max_batch {
                 None => self.limit().await,
@@ -264,13 +241,11 @@ impl ModelApi {
         if let Some(most) = description.max_batch {
             self.pace.borrow_mut().limit_batch(most);
         }
-        #[cfg(all(feature = "dialects", feature = "texts"))]
         self.try_embeddings().await?;
         Ok(description)
     }
 
     /// Where prompts are sent as embeddings: whether the model takes them, and whether they are its own.
-    #[cfg(all(feature = "dialects", feature = "texts"))]
     async fn try_embeddings(&self) -> Result<(), Trouble> {
         let Speech::Texts(dialect) = &self.speech else {
             return Ok(());
@@ -290,7 +265,6 @@ impl ModelApi {
         request: &Request,
         read: impl Fn(&Response<'_>) -> Result<T, ModelApiError>,
     ) -> Result<T, Trouble> {
-        #[cfg(feature = "dialects")]
         if request.method == Method::Post {
             self.check_budget(1)?;
         }
@@ -312,9 +286,7 @@ impl ModelApi {
     }
 
     /// The largest batch, where the server says it elsewhere. Most do not, and then no answer is no fault.
-    #[cfg(feature = "dialects")]
     async fn limit(&self) -> Option<usize> {
-        #[cfg(feature = "on-device")]
         if on_device::is_used() {
             return None;
         }
@@ -330,15 +302,12 @@ impl ModelApi {
         images: &[u8],
         count: usize,
     ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
-        #[cfg(feature = "dialects")]
         if self.paid.cache.is_some() {
             let bytes = images.to_vec();
             return Either::Left(self.ask_new(Queries::Images { bytes, count }));
         }
         let answer = self.ask_with(self.speech.infer_request(images, count), count);
-        #[cfg(feature = "dialects")]
-        let answer = Either::Right(answer);
-        answer
+        Either::Right(answer)
     }
 
     /// Any number of inputs, in as many requests as it takes, one after the other.
@@ -349,10 +318,7 @@ impl ModelApi {
             let end = count.min(next + self.images_per_request());
             let scores = match queries.part(next..end) {
                 Queries::Images { bytes, count } => self.ask(&bytes, count).await?,
-                #[cfg(feature = "texts")]
                 Queries::Texts(texts) => self.ask_texts(&texts).await?,
-                #[cfg(not(feature = "texts"))]
-                Queries::Texts(_) => return Err(self.api_trouble(&other_kind())),
             };
             classes = scores.classes();
             values.extend_from_slice(scores.values());
@@ -362,22 +328,17 @@ impl ModelApi {
     }
 
     /// The same about texts.
-    #[cfg(feature = "texts")]
     pub fn ask_texts<'a>(
         &'a self,
         queries: &TextQueries,
     ) -> impl Future<Output = Result<Scores, Trouble>> + use<'a> {
-        #[cfg(feature = "dialects")]
         if self.paid.cache.is_some() {
             return Either::Left(self.ask_new(Queries::Texts(queries.clone())));
         }
         let answer = self.ask_with(self.texts_request(queries), queries.texts.len());
-        #[cfg(feature = "dialects")]
-        let answer = Either::Right(answer);
-        answer
+        Either::Right(answer)
     }
 
-    #[cfg(feature = "texts")]
     fn texts_request(&self, queries: &TextQueries) -> Result<Request, ModelApiError> {
         match &self.speech {
             Speech::Images(_) => Err(other_kind()),
@@ -386,7 +347,6 @@ impl ModelApi {
     }
 
     /// Asks only what is not known yet, and not what is being asked already.
-    #[cfg(feature = "dialects")]
     fn ask_new<'a>(
         &'a self,
         queries: Queries,
@@ -418,7 +378,6 @@ impl ModelApi {
     }
 
     /// What is not known of some queries, and the answer to that, which is asked for at once.
-    #[cfg(feature = "dialects")]
     #[allow(clippy::type_complexity)] // The future has no name.
     fn split<'a>(
         &'a self,
@@ -433,10 +392,7 @@ impl ModelApi {
         let answer = asked.missing.as_ref().map(|missing| {
             let request = match missing {
                 Queries::Images { bytes, count } => self.speech.infer_request(bytes, *count),
-                #[cfg(feature = "texts")]
                 Queries::Texts(texts) => self.texts_request(texts),
-                #[cfg(not(feature = "texts"))]
-                Queries::Texts(_) => Err(other_kind()),
             };
             self.ask_with(request, missing.count())
         });
@@ -511,29 +467,24 @@ impl ModelApi {
 
     /// Whether a request of `count` inputs may leave now: its ticket, or how long to wait.
     fn may_leave(&self, count: usize) -> Result<Result<Ticket, f64>, Trouble> {
-        #[cfg(feature = "dialects")]
         self.check_budget(count)?;
-        let _ = count;
         Ok(self.pace.borrow_mut().take(now()))
     }
 
     /// Waits until it may.
     async fn leave(&self, count: usize) -> Result<Ticket, Trouble> {
         loop {
-            #[cfg(feature = "dialects")]
             let ended = self.paid.ended.wait();
             match self.may_leave(count) {
                 Ok(Ok(ticket)) => return Ok(ticket),
                 Ok(Err(wait)) => sleep(wait.min(LONGEST_PAUSE_MS)).await,
                 // What those under way will have cost is only known once they have ended.
-                #[cfg(feature = "dialects")]
                 Err(_) if self.under_way.get() > 0 => ended.await,
                 Err(trouble) => return Err(trouble),
             }
         }
     }
 
-    #[cfg(feature = "dialects")]
     fn check_budget(&self, count: usize) -> Result<(), Trouble> {
         let Some(price) = &self.paid.price else {
             return Ok(());
@@ -561,23 +512,19 @@ impl ModelApi {
 
     /// Notes what an answer cost.
     fn pay(&self, answer: &Answer, count: usize) {
-        #[cfg(feature = "dialects")]
         if (200..300).contains(&answer.status) {
             let mut tally = self.paid.tally.get();
             tally.add(count, self.speech.protocol().usage(&view(answer)));
             self.paid.tally.set(tally);
         }
-        let _ = (answer, count);
     }
 
     /// Calls so far.
-    #[cfg(feature = "dialects")]
     pub fn tally(&self) -> Tally {
         self.paid.tally.get()
     }
 
     /// Goes on counting from there.
-    #[cfg(feature = "dialects")]
     pub fn resume_tally(&self, tally: Tally) {
         self.paid.tally.set(tally);
     }
@@ -602,14 +549,10 @@ impl ModelApi {
             body: (request.method == Method::Post).then_some(&request.body[..]),
             limit_ms: self.limit_ms,
         };
-        #[cfg(feature = "on-device")]
         if on_device::is_used() {
             return Either::Left(on_device::send(&call));
         }
-        #[cfg(feature = "on-device")]
-        return Either::Right(http::send(&call));
-        #[cfg(not(feature = "on-device"))]
-        http::send(&call)
+        Either::Right(http::send(&call))
     }
 
     /// Waits before the next try, or says why there is none.

@@ -106,7 +106,6 @@ impl Owner {
         if !asking.is_more() {
             return Ok(());
         }
-        #[cfg(feature = "texts")]
         if self.task.text.is_some() {
             return self.ask_about_texts(bench, evaluation, asking).await;
         }

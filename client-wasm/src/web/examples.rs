@@ -2,12 +2,9 @@
 
 use serde_json::{Value, json};
 use shared::data::partition::split_holdout;
-#[cfg(feature = "texts")]
 use shared::data::texts::Text;
 use shared::round::client::Part;
-#[cfg(feature = "texts")]
 use shared::round::wire;
-#[cfg(feature = "texts")]
 use shared::round::workbench::Input;
 use shared::round::workbench::Labelled;
 use shared::task::Task;
@@ -28,12 +25,10 @@ enum Content {
         bytes: usize,
         images: Vec<u8>,
     },
-    #[cfg(feature = "texts")]
     Texts(Vec<Text>),
 }
 
 /// Letters of a text that are shown.
-#[cfg(feature = "texts")]
 const SHOWN: usize = 400;
 
 impl Examples {
@@ -46,7 +41,6 @@ impl Examples {
     }
 
     /// A text for each label.
-    #[cfg(feature = "texts")]
     pub fn of_texts(task: &Task, texts: Vec<Text>, labels: Vec<u32>) -> Option<Self> {
         let fits = texts.len() == labels.len();
         fits.then_some(Content::Texts(texts))
@@ -93,13 +87,11 @@ impl Examples {
     pub fn image(&self, index: usize) -> &[u8] {
         match &self.content {
             Content::Images { bytes, images } => &images[index * bytes..][..*bytes],
-            #[cfg(feature = "texts")]
             Content::Texts(_) => &[],
         }
     }
 
     /// The texts, if these are some.
-    #[cfg(feature = "texts")]
     pub fn texts(&self) -> &[Text] {
         match &self.content {
             Content::Images { .. } => &[],
@@ -118,7 +110,6 @@ impl Examples {
             Content::Images { .. } => {
                 Labelled::image(self.image(index).to_vec(), self.label(index))
             }
-            #[cfg(feature = "texts")]
             Content::Texts(texts) => Labelled {
                 input: Input::Text(texts[index].clone()),
                 label: self.label(index),
@@ -137,7 +128,6 @@ impl Examples {
                 "height": task.shape().height,
                 "rgba": buffers.add(self.image(index)),
             }),
-            #[cfg(feature = "texts")]
             Content::Texts(texts) => {
                 let [first, second] = shown(&texts[index]);
                 json!({ "label": label, "first": first, "second": second })
@@ -146,10 +136,8 @@ impl Examples {
     }
 
     /// Bytes of a question about one of these texts, on the average; nothing of images.
-    #[cfg(feature = "texts")]
     pub fn mean_bytes(&self, task: &Task) -> Option<usize> {
         let (texts, wording) = (self.texts(), task.text.as_ref()?);
-        #[cfg(feature = "dialects")]
         if let Some(bytes) = shared::model_api::prompt_embeds::text_bytes(task) {
             return Some(bytes);
         }
@@ -166,7 +154,6 @@ impl Examples {
         bytes.extend(self.labels.iter().flat_map(|label| label.to_le_bytes()));
         match &self.content {
             Content::Images { images, .. } => bytes.extend(images),
-            #[cfg(feature = "texts")]
             Content::Texts(texts) => {
                 let pairs: Vec<[&str; 2]> = texts.iter().map(|t| [&*t.first, &*t.second]).collect();
                 bytes.extend(wire::encode(&pairs));
@@ -184,7 +171,6 @@ impl Examples {
             .chunks_exact(4)
             .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect();
-        #[cfg(feature = "texts")]
         if task.text.is_some() {
             let pairs: Vec<[String; 2]> = wire::decode(content).ok()?;
             let text = |[first, second]: [String; 2]| Text { first, second };
@@ -195,7 +181,6 @@ impl Examples {
 }
 
 /// The beginnings of both texts of a pair.
-#[cfg(feature = "texts")]
 pub fn shown(text: &Text) -> [String; 2] {
     [&text.first, &text.second].map(|part| {
         let mut letters = part.chars();

@@ -102,7 +102,7 @@ impl Loader {
         self.notes
             .add_skipped(planned.skipped.saturating_sub(named));
         *self.plan.borrow_mut() = planned.files;
-        Ok(report::text_of(&Value::Array(out)))
+        Ok(Value::Array(out).to_string())
     }
 
     /// Whether the file's first bytes are what its name promised.
@@ -365,7 +365,6 @@ pub fn post_report(owner: &Owner, examples: &Examples, notes: &Notes) {
     let samples: Vec<Value> = (0..shown)
         .map(|i| examples.sample(&owner.task, i * examples.len() / shown, &mut buffers))
         .collect();
-    #[cfg_attr(not(feature = "texts"), expect(unused_mut))]
     let mut report = json!({
         "counts": counts,
         "total": examples.len(),
@@ -374,7 +373,6 @@ pub fn post_report(owner: &Owner, examples: &Examples, notes: &Notes) {
         "warnings": warnings,
         "samples": samples,
     });
-    #[cfg(feature = "texts")]
     if let Some(bytes) = examples.mean_bytes(&owner.task) {
         report["bytesPerQuery"] = bytes.into();
     }

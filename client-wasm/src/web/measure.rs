@@ -6,7 +6,6 @@ use shared::optimizer::Candidate;
 use shared::rng::{Direction, Distribution};
 use wasm_bindgen::prelude::*;
 
-use super::report::text_of;
 use super::timer::now;
 use crate::renderer::{self, Hint, Wish, Workload};
 
@@ -43,5 +42,5 @@ pub async fn measure_step(
         images,
     };
     let (_, choice) = renderer::choose(wish, &Hint::default(), &work, now).await;
-    Ok(text_of(&json!(choice)))
+    Ok(json!(choice).to_string())
 }

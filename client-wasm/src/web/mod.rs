@@ -23,10 +23,8 @@
 mod aggregator;
 mod ahead;
 mod ask;
-#[cfg(feature = "texts")]
 mod candidates;
 mod driver;
-#[cfg(all(feature = "dialects", feature = "texts"))]
 mod embeddings;
 mod evaluate;
 mod examples;
@@ -35,7 +33,6 @@ mod http;
 mod loader;
 mod measure;
 mod notes;
-#[cfg(feature = "on-device")]
 mod on_device;
 mod owner;
 mod pictures;
@@ -43,22 +40,16 @@ mod random;
 mod report;
 mod saved;
 mod session;
-#[cfg(feature = "texts")]
 mod text_loader;
-#[cfg(feature = "texts")]
 mod texts;
 mod timer;
 
-#[cfg(feature = "texts")]
 pub use candidates::prompt_candidates;
-#[cfg(all(feature = "dialects", feature = "texts"))]
 pub use embeddings::use_embeddings;
 pub use loader::Loader;
 pub use measure::measure_step;
-#[cfg(feature = "on-device")]
 pub use on_device::use_device;
 pub use session::Session;
-#[cfg(feature = "texts")]
 pub use text_loader::TextLoader;
 
 use wasm_bindgen::prelude::*;

@@ -221,10 +221,7 @@ impl Owner {
         Some(State {
             client,
             other_queries: self.other_queries.get(),
-            #[cfg(feature = "dialects")]
             tally: self.model.tally(),
-            #[cfg(not(feature = "dialects"))]
-            tally: Default::default(),
             bytes,
         })
     }
@@ -242,7 +239,6 @@ impl Owner {
             .zip(state.bytes)
             .for_each(|(cell, bytes)| cell.set(bytes));
         self.other_queries.set(state.other_queries);
-        #[cfg(feature = "dialects")]
         self.model.resume_tally(state.tally);
         *self.client.borrow_mut() = Some(state.client);
     }
@@ -289,7 +285,6 @@ impl Owner {
         } else {
             "paused"
         };
-        #[cfg_attr(not(any(feature = "texts", feature = "dialects")), expect(unused_mut))]
         let mut message = json!({ "type": "progress", "progress": {
             "activity": activity,
             "localStep": done,
@@ -316,11 +311,9 @@ impl Owner {
             "renderMs": self.render_ms.get(),
             "askMs": self.ask_ms.get(),
         }});
-        #[cfg(feature = "texts")]
         if let Some(prompt) = self.prompt(client) {
             message["progress"]["prompt"] = prompt.into();
         }
-        #[cfg(feature = "dialects")]
         if let Some(price) = &self.task.model.price {
             message["progress"]["spent"] = json!({
                 "amount": self.model.tally().cost(price),

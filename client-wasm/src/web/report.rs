@@ -3,16 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use shared::image::rgba_of;
-use shared::text::write_json;
-use wasm_bindgen::prelude::*;
 
 use super::host::Host;
-
-#[wasm_bindgen]
-extern "C" {
-    #[wasm_bindgen(js_name = String)]
-    fn js_number(number: f64) -> String;
-}
 
 /// Which part of the page an error belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -76,20 +68,14 @@ impl Buffers {
 
 /// Posts a message without pixels.
 pub fn post(host: &Host, message: &Value) {
-    host.post(&text_of(message), Vec::new());
+    host.post(&message.to_string(), Vec::new());
 }
 
 /// Posts a message with pixels.
 pub fn post_with(host: &Host, message: &Value, buffers: Buffers) {
-    host.post(&text_of(message), buffers.0);
+    host.post(&message.to_string(), buffers.0);
 }
 
-/// A message as JSON. JavaScript writes the numbers: exact as well, and its tables are there anyway.
-pub fn text_of(message: &Value) -> String {
-    let mut text = String::new();
-    write_json(message, &mut text, &js_number);
-    text
-}
 
 /// Posts an error.
 pub fn trouble(host: &Host, trouble: &Trouble) {

@@ -21,7 +21,6 @@ use super::notes::Notes;
 use super::owner::{Opening, Owner};
 use super::report::{self, Place, Trouble};
 use super::saved::{Found, Membership, record};
-#[cfg(feature = "texts")]
 use super::texts;
 use super::timer::{Signal, back_off, now, sleep};
 use crate::renderer::{self, Workload};
@@ -83,7 +82,6 @@ impl Session {
             let checked = async {
                 let description = owner.model.describe().await?;
                 let described = now();
-                #[cfg(feature = "texts")]
                 if owner.task.text.is_some() {
                     return Ok((description, described, owner.try_a_text().await?));
                 }
@@ -193,13 +191,10 @@ impl Session {
     pub fn pictures(&self, count: usize) {
         let owner = Rc::clone(&self.owner);
         spawn_local(async move {
-            #[cfg(feature = "texts")]
             let shown = match owner.task.text {
                 Some(_) => owner.answered_texts(count).await,
                 None => owner.pictures(count).await,
             };
-            #[cfg(not(feature = "texts"))]
-            let shown = owner.pictures(count).await;
             if let Err(trouble) = shown {
                 owner.trouble(&trouble);
             }
@@ -306,7 +301,6 @@ impl Session {
             .as_ref()
             .map(|membership| membership.participant);
         let examples = owner.examples.borrow().clone();
-        #[cfg_attr(not(feature = "texts"), expect(unused_mut))]
         let mut message = json!({
             "type": "opened",
             "summary": detail.summary,
@@ -330,7 +324,6 @@ impl Session {
                 "delta": privacy.delta,
             })),
         });
-        #[cfg(feature = "texts")]
         if let Some(text) = &owner.task.text {
             message["text"] = texts::described(text);
         }

@@ -13,7 +13,6 @@ use super::examples::Examples;
 use super::loader::take;
 use super::notes::{Notes, code, sentence, shortened};
 use super::owner::Owner;
-use super::report::text_of;
 use super::session::Session;
 
 /// More texts are not kept, an even sample is: each is sent to the model many times.
@@ -55,7 +54,7 @@ impl TextLoader {
                 self.notes.skip(path, "it is no table of texts");
             }
         }
-        text_of(&Value::Array(out))
+        Value::Array(out).to_string()
     }
 
     /// A file's content. Either all of it can be read or nothing is taken.

@@ -3,7 +3,6 @@
 //!
 //! The page and `fed-bbpt join` feed these with times and answers; both do what they say.
 
-#[cfg(feature = "dialects")]
 pub mod cache;
 pub mod pace;
 pub mod tally;

@@ -5,8 +5,6 @@
 //! that are seen often enough are sorted by their frequency. Theirs cuts the groups into a model's tokens; ours into
 //! words, which every model has.
 
-use crate::sort::sort_by;
-use crate::text::folded;
 use std::collections::HashMap;
 
 /// What is taken.
@@ -76,7 +74,7 @@ pub fn candidates<'a>(texts: impl IntoIterator<Item = &'a str>, choice: Choice) 
         .into_iter()
         .filter(|(_, count)| *count >= choice.min_count)
         .collect();
-    sort_by(&mut groups, |a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    groups.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     let mut chosen: Vec<String> = Vec::new();
     let mut take = |word: String| {
         let fits = chosen.len() < choice.count && word.chars().count() <= LONGEST;
@@ -107,7 +105,7 @@ fn runs(text: &str) -> Vec<Vec<String>> {
             && !word.contains(|c: char| c.is_control() || "{}<>\\".contains(c));
         let run = runs.last_mut().filter(|_| is_word);
         match run {
-            Some(run) => run.push(word.chars().map(folded).collect()),
+            Some(run) => run.push(word.to_lowercase()),
             None => runs.push(Vec::new()),
         }
         // What ends a sentence ends a group.

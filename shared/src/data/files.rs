@@ -16,8 +16,6 @@ use std::collections::BTreeMap;
 
 use super::labels::Labels;
 use super::{DataError, MAX_FILES};
-use crate::sort::sort;
-use crate::text::position;
 
 /// What to do with each file of a choice, in the order of their paths.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,7 +105,7 @@ pub fn plan(
 ) -> Result<Plan, DataError> {
     let labels = Labels::new(known);
     let mut sorted: Vec<&str> = paths.to_vec();
-    sort(&mut sorted);
+    sorted.sort_unstable();
     let partners = idx_partners(&sorted);
     let classify = |path: &str| classify(path, &labels, table, &partners);
 
@@ -283,7 +281,7 @@ fn idx_partners<'a>(paths: &[&'a str]) -> BTreeMap<&'a str, Half<'a>> {
         let name = path.to_ascii_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         let file = components(name).last().unwrap_or_default();
-        let has = |part: &str| position(file, part).is_some();
+        let has = |part: &str| file.contains(part);
         let is_idx = ["idx1", "idx3", "idx4"].iter().any(|mark| has(mark))
             || file.ends_with("-ubyte")
             || file.ends_with(".ubyte")
@@ -295,7 +293,7 @@ fn idx_partners<'a>(paths: &[&'a str]) -> BTreeMap<&'a str, Half<'a>> {
         let folder = &name[..name.len() - file.len()];
         let mut key = file.to_owned();
         for mark in ["images", "labels", "image", "label", "idx1", "idx3", "idx4"] {
-            while let Some(at) = position(&key, mark) {
+            while let Some(at) = key.find(mark) {
                 key.replace_range(at..at + mark.len(), "*");
             }
         }

@@ -17,7 +17,6 @@ use raster::{Segment, rasterise};
 
 use super::partition::dirichlet;
 use crate::rng::{Stream, derive_key, purpose};
-use crate::text::bounded;
 
 /// Pixels along each side of the drawings of [`owner`].
 pub const SIZE: usize = 32;
@@ -193,7 +192,7 @@ fn vary(stroke: &[Point], habit: f32, habits: &mut Stream, stream: &mut Stream) 
                 Some((same, moved)) if same == point => moved,
                 _ => {
                     let mut offset =
-                        || habit * bounded(habits.normal() + OWN * stream.normal(), -2.5, 2.5);
+                        || habit * (habits.normal() + OWN * stream.normal()).clamp(-2.5, 2.5);
                     (point.0 + offset(), point.1 + offset())
                 }
             };
@@ -244,7 +243,7 @@ impl Waver {
     fn new(amplitude: f32, stream: &mut Stream) -> Self {
         let mut wave = |scale: f32| {
             // At most some three waves over the digit's height: faster would be a shaking machine.
-            let mut frequency = || scale * 0.9 * bounded(stream.normal(), -1.6, 1.6);
+            let mut frequency = || scale * 0.9 * stream.normal().clamp(-1.6, 1.6);
             let frequency = (frequency(), frequency());
             (frequency, stream.uniform(), amplitude / scale)
         };
@@ -291,7 +290,7 @@ fn place(lines: &mut [Vec<Point>], style: &Style, stream: &mut Stream) {
     let shrink = ((MOST - style.stroke) / extent).min(1.0);
     // What room is left limits how far off the middle the drawing may be.
     let room = (0.5 * (MOST - style.stroke - extent * shrink)).max(0.0);
-    let mut off = || bounded(style.jitter * stream.normal(), -room, room);
+    let mut off = || (style.jitter * stream.normal()).clamp(-room, room);
     let (x, y) = (0.5 + off(), 0.5 + off());
     for point in lines.iter_mut().flatten() {
         point.0 = x + shrink * (point.0 - 0.5 * (left + right));
@@ -303,7 +302,7 @@ fn place(lines: &mut [Vec<Point>], style: &Style, stream: &mut Stream) {
 /// thinner than it sets down.
 fn ink(lines: &[Vec<Point>], style: &Style, stream: &mut Stream, size: usize) -> Vec<Segment> {
     let scale = size as f32;
-    let stroke = style.stroke * bounded(1.0 + 0.06 * stream.normal(), 0.8, 1.2);
+    let stroke = style.stroke * (1.0 + 0.06 * stream.normal()).clamp(0.8, 1.2);
     let mut segments = Vec::new();
     for line in lines {
         let (phase, waves) = (stream.uniform(), 0.6 + 0.9 * stream.uniform());
@@ -316,7 +315,7 @@ fn ink(lines: &[Vec<Point>], style: &Style, stream: &mut Stream, size: usize) ->
                 from: (pair[0].0 * scale, pair[0].1 * scale),
                 to: (pair[1].0 * scale, pair[1].1 * scale),
                 radius: 0.5 * stroke * scale * press,
-                ink: bounded(style.ink * (1.0 + 0.35 * style.pressure * swell), 0.0, 1.0),
+                ink: (style.ink * (1.0 + 0.35 * style.pressure * swell)).clamp(0.0, 1.0),
             });
         }
     }

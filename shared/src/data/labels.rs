@@ -2,7 +2,6 @@
 
 use super::DataError;
 use super::error::LISTED;
-use crate::text::folded;
 
 /// The federation's labels, in the order of its task file.
 #[derive(Debug, Clone)]
@@ -39,7 +38,7 @@ impl Labels {
         &self.known
     }
 
-    /// Index of the label that `text` means: exactly; else without regard to case ([`folded`]) and outer blanks;
+    /// Index of the label that `text` means: exactly; else without regard to case  and outer blanks;
     /// else as a whole number (`"00003"`, `"3"` and `"3.0"` are the same). `None` if unknown.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<usize> {
@@ -119,7 +118,7 @@ impl Labels {
 }
 
 fn fold(text: &str) -> String {
-    text.chars().map(folded).collect()
+    text.to_lowercase()
 }
 
 /// The whole number that a text stands for, with leading zeros or zeros after the point.

@@ -6,7 +6,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::rng::{Stream, purpose};
-use crate::sort::{sort, sort_by};
 
 /// How examples are split among participants.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -128,7 +127,7 @@ impl Partition {
             Self::Dirichlet(alpha) => by_dirichlet(labels, participants, alpha, &mut stream),
             Self::Shards(_) => by_shards(labels, participants, per_head, &mut stream),
         };
-        parts.iter_mut().for_each(|part| sort(part));
+        parts.iter_mut().for_each(|part| part.sort_unstable());
         Ok(parts)
     }
 }
@@ -199,7 +198,7 @@ fn by_dirichlet(
 /// The indices of each class, in the order of the classes.
 fn by_class(labels: &[usize]) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..labels.len()).collect();
-    sort_by(&mut order, |a, b| (labels[*a], a).cmp(&(labels[*b], b)));
+    order.sort_unstable_by(|a, b| (labels[*a], a).cmp(&(labels[*b], b)));
     order
         .chunk_by(|a, b| labels[*a] == labels[*b])
         .map(<[usize]>::to_vec)
@@ -282,8 +281,8 @@ pub fn split_holdout(labels: &[usize], fraction: f64, seed: u64) -> (Vec<usize>,
         held.extend(out);
         train.extend(stay);
     }
-    sort(&mut train);
-    sort(&mut held);
+    train.sort_unstable();
+    held.sort_unstable();
     (train, held)
 }
 

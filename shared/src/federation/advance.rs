@@ -28,7 +28,6 @@ pub enum Sums {
         groups: Vec<GroupSum>,
     },
     /// Not summed at all: updates one by one, for [`Rule::FedBpt`].
-    #[cfg(feature = "cma-es")]
     Individual {
         /// In the order of the participants' numbers.
         updates: Vec<super::individual::Individual>,
@@ -66,13 +65,11 @@ pub fn advance(
     sums: &Sums,
 ) -> Result<Metrics, AdvanceError> {
     let federation = &task.federation;
-    #[cfg(feature = "cma-es")]
     if let Sums::Individual { updates, metrics } = sums {
         search(task, state, step, |cma, state| cma.combine(state, updates))?;
         return Ok(*metrics);
     }
     let (mean, metrics) = combined(task, RoundKind::Training, sums)?;
-    #[cfg(feature = "cma-es")]
     if federation.rule == Rule::Scalars && task.searches() {
         search(task, state, step, |cma, state| cma.tell_all(state, &mean))?;
         return Ok(metrics);
@@ -106,7 +103,6 @@ pub fn advance(
 }
 
 /// Moves the search that all share: whatever `learn` says of its state, which becomes the aggregator's.
-#[cfg(feature = "cma-es")]
 fn search(
     task: &Task,
     state: &mut ServerState,
@@ -144,7 +140,6 @@ fn combined(
     let federation = &task.federation;
     let (mean, metrics) = match sums {
         // A training round's of another rule.
-        #[cfg(feature = "cma-es")]
         Sums::Individual { .. } => return Err(AdvanceError::Empty),
         Sums::Plain { mean, metrics } => (mean.clone(), *metrics),
         Sums::Secure { groups } => {

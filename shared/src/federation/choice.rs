@@ -27,7 +27,8 @@ fn certainty(tests: u32) -> f64 {
 
 /// What a round tells of θ_t on held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct Measured {
     /// t.
     pub step: u32,
@@ -72,7 +73,8 @@ fn variance(right: u32, total: u32) -> f64 {
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub enum Keep {
     /// The model as it is: no prompt was better by more than chance.
     Unprompted,
@@ -84,7 +86,8 @@ pub enum Keep {
 
 /// What is kept, and the measurement that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct Choice {
     /// What.
     pub keep: Keep,

@@ -4,7 +4,6 @@ pub mod advance;
 pub mod choice;
 pub mod combine;
 pub mod fedavg;
-#[cfg(feature = "cma-es")]
 pub mod individual;
 pub mod packed;
 pub mod server_optimizer;

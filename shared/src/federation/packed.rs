@@ -1,5 +1,8 @@
 //! Vectors in JSON: base64 of little-endian numbers, which is exact and a third of the text.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 macro_rules! packed {
     ($name:ident, $number:ty) => {
         /// Packs and unpacks such numbers (serde's `with`).
@@ -41,63 +44,19 @@ macro_rules! packed {
     };
 }
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Bytes → base64 (RFC 4648, with padding). By hand, as is [`decode`]: the crate is made for speed, and kilobytes of
-/// the browser's module.
+/// Bytes → base64 (RFC 4648, with padding).
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for part in bytes.chunks(3) {
-        let mut word = 0;
-        for at in 0..3 {
-            word = word << 8 | u32::from(part.get(at).copied().unwrap_or(0));
-        }
-        for at in 0..4 {
-            let digit = DIGITS[(word >> (18 - 6 * at)) as usize & 63];
-            text.push(if at <= part.len() { digit.into() } else { '=' });
-        }
-    }
-    text
+    STANDARD.encode(bytes)
 }
 
 /// Base64 → bytes. Nothing if it is no base64 in its only form: padded, without other characters or stray bits.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut value = [64; 256];
-    for (digit, at) in DIGITS.iter().zip(0..) {
-        value[usize::from(*digit)] = at;
-    }
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (parts, rest) = text.as_bytes().as_chunks::<4>();
-    for (number, part) in parts.iter().enumerate() {
-        let padding = match part {
-            _ if number + 1 < parts.len() => 0,
-            [_, _, b'=', b'='] => 2,
-            [.., b'='] => 1,
-            _ => 0,
-        };
-        let mut word = 0_u32;
-        for digit in &part[..4 - padding] {
-            let digit = value[usize::from(*digit)];
-            if digit == 64 {
-                return None;
-            }
-            word = word << 6 | digit;
-        }
-        word <<= 6 * padding;
-        let [_, three @ ..] = word.to_be_bytes();
-        let (kept, stray) = three.split_at(3 - padding);
-        if stray.iter().any(|byte| *byte != 0) {
-            return None;
-        }
-        bytes.extend_from_slice(kept);
-    }
-    rest.is_empty().then_some(bytes)
+    STANDARD.decode(text).ok()
 }
 
 packed!(f32s, f32);
-#[cfg(feature = "cma-es")]
 packed!(f64s, f64);
 packed!(i64s, i64);
 

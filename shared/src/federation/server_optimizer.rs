@@ -50,8 +50,7 @@ pub struct ServerState {
     /// Updates taken.
     pub updates: u32,
     /// What CMA-ES knows, where all share one search.
-    #[cfg_attr(feature = "cma-es", serde(default))]
-    #[cfg_attr(not(feature = "cma-es"), serde(skip))]
+    #[serde(default)]
     pub search: Option<Search>,
 }
 

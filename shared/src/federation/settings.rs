@@ -3,8 +3,7 @@
 use super::combine::Combine;
 use super::server_optimizer::ServerOptimizer;
 use crate::fault::Reader;
-use crate::optimizer::{Optimizer, SEARCHES};
-use crate::round::draw;
+use crate::optimizer::Optimizer;
 use crate::round::policy::{Limits, Policy, SecurePhases};
 use crate::secure_sum::SumPolicy;
 
@@ -93,13 +92,9 @@ impl Federation {
 
     /// `ask_ahead` is the default of that setting.
     pub(crate) fn read(r: &mut Reader<'_>, ask_ahead: bool) -> Self {
-        let names: &[&str] = if SEARCHES {
-            &["fedavg", "scalars", "fedbpt"]
-        } else {
-            &["fedavg", "scalars"]
-        };
+        let names = ["fedavg", "scalars", "fedbpt"];
         let rule =
-            [Rule::FedAvg, Rule::Scalars, Rule::FedBpt][r.choice("rule", names, Some("fedavg"))];
+            [Rule::FedAvg, Rule::Scalars, Rule::FedBpt][r.choice("rule", &names, Some("fedavg"))];
         let rounds = r.whole("rounds", 1..=100_000, Some(50)) as u32;
         let local_steps = r.whole("local_steps", 1..=1000, Some(5)) as u32;
         let batch = r.whole("batch", 1..=4096, Some(32)) as u32;
@@ -121,9 +116,6 @@ impl Federation {
         let mut open = r.table("open", |r| Limits::read(r, 2_000, longest));
         let mut upload = r.table("upload", |r| Limits::read(r, 20_000, 60_000));
         let lease_ms = r.whole("lease_seconds", 5..=3600, Some(120)) * 1000;
-        if active > 0 && !draw::BUILT {
-            r.fault("active", "is not in this build");
-        }
         if active > 0 && u64::from(active) > u64::from(open.count_max) {
             r.fault("active", "exceeds open.count_max: no round takes so many");
         }
@@ -183,7 +175,6 @@ impl Federation {
     }
 }
 
-#[cfg(feature = "cma-es")]
 impl Federation {
     /// What does not go with one search of CMA-ES that all share, or with the rule `fedbpt`: settings and why not.
     pub(crate) fn search_faults(&self, is_cma_es: bool) -> Vec<(&'static str, &'static str)> {

@@ -2,8 +2,6 @@
 
 use crate::fault::Reader;
 use crate::federation::packed;
-use crate::sort::sort_by;
-use crate::text::bounded;
 use serde_json::Value;
 
 /// Rows that are scalar-multiplied with the raster minus its mean.
@@ -132,7 +130,7 @@ impl Basis {
 /// Bilinear sample of an s×s raster at (u, v) in \[0,1\].
 fn sample(raster: &[f32], s: usize, u: f32, v: f32) -> f32 {
     let at = |t: f32| {
-        let position = bounded(t * s as f32 - 0.5, 0.0, (s - 1) as f32);
+        let position = (t * s as f32 - 0.5).clamp(0.0, (s - 1) as f32);
         let first = (position as usize).min(s.saturating_sub(2));
         (first, position - first as f32)
     };
@@ -174,7 +172,7 @@ fn dct(count: usize) -> Vec<f32> {
     let s = DCT_SIZE;
     let mut frequencies: Vec<(usize, usize)> =
         (0..s).flat_map(|v| (0..s).map(move |u| (u, v))).collect();
-    sort_by(&mut frequencies, |&(u, v), &(x, y)| {
+    frequencies.sort_unstable_by(|&(u, v), &(x, y)| {
         (u + v, v).cmp(&(x + y, y))
     });
     let wave = |k: usize, x: usize| {

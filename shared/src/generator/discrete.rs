@@ -7,7 +7,6 @@
 use super::TextGenerator;
 use crate::fault::Reader;
 use crate::objective::loss::argmax;
-use crate::sort::sort;
 use crate::task::text::{Prompt, TextTask};
 
 /// The most parameters: a mistyped number of words should not fill the memory.
@@ -59,7 +58,7 @@ pub(super) fn place(reader: &mut Reader<'_>, text: &TextTask) -> bool {
 
 fn check(reader: &mut Reader<'_>, candidates: &[String], positions: usize) {
     let mut sorted: Vec<&str> = candidates.iter().map(String::as_str).collect();
-    sort(&mut sorted);
+    sorted.sort_unstable();
     sorted.dedup();
     if sorted.len() != candidates.len() || candidates.len() < 2 {
         reader.fault("candidates", "must hold two words or more, all different");

@@ -8,9 +8,7 @@ use super::TextGenerator;
 use crate::fault::Reader;
 use crate::objective::loss::argmax;
 use crate::optimizer::bandit::best;
-use crate::sort::sort;
 use crate::task::text::{Prompt, Ranked, TextTask};
-use crate::text::bounded;
 
 /// The most instructions of a task.
 pub const MOST: usize = 1000;
@@ -90,7 +88,7 @@ pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGen
     }
     if reader.has("instructions") {
         let mut sorted: Vec<&str> = instructions.iter().map(String::as_str).collect();
-        sort(&mut sorted);
+        sorted.sort_unstable();
         sorted.dedup();
         if sorted.len() != instructions.len() || !(2..=MOST).contains(&sorted.len()) {
             reader.fault(
@@ -203,7 +201,7 @@ impl<'a> Evidence<'a> {
     pub fn posterior(&self) -> Vec<f32> {
         let (sum, tries) = (self.sums.iter().sum::<f32>(), self.all_tries());
         let mean = if tries > 0.0 {
-            bounded(sum / tries, 0.0, 1.0)
+            (sum / tries).clamp(0.0, 1.0)
         } else {
             0.0
         };

@@ -23,7 +23,6 @@ pub(super) fn blend(row: &mut [f32], above: &[f32], below: &[f32], weight: f32) 
 }
 
 /// `sums += factor·row`, both of one length.
-#[cfg(feature = "generators")]
 #[inline]
 pub(super) fn add_scaled(sums: &mut [f32], row: &[f32], factor: f32) {
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -80,7 +79,6 @@ mod simd {
         at
     }
 
-    #[cfg(feature = "generators")]
     pub fn add_scaled(sums: &mut [f32], row: &[f32], factor: f32) -> usize {
         let length = sums.len().min(row.len());
         let factor = f32x4_splat(factor);

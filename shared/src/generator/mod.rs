@@ -5,26 +5,20 @@
 //! `reparametrisation/`.
 
 mod basis;
-#[cfg(feature = "generators")]
 pub mod coordinator;
 pub mod discrete;
-#[cfg(all(test, feature = "texts"))]
+#[cfg(test)]
 mod fixture;
-#[cfg(feature = "generators")]
 pub mod frame;
-#[cfg(feature = "texts")]
 pub mod instruction;
 mod lanes;
-#[cfg(feature = "generators")]
 pub mod reparametrisation;
-#[cfg(feature = "texts")]
 pub mod soft;
 pub mod statistic;
 
 use crate::fault::{Faults, Reader, section};
 use crate::optimizer::Candidate;
 use crate::task::text::{Prompt, Ranked, SoftShape, TextTask};
-use crate::text::bounded;
 use serde_json::Value;
 
 /// The model input that a generator works on: planar RGB u8, H×W.
@@ -91,7 +85,6 @@ pub struct Scratch {
     /// Values along rows.
     pub rows: Vec<f32>,
     /// The parameters of the generator inside of a [`reparametrisation`].
-    #[cfg(feature = "generators")]
     pub inner: Vec<f32>,
 }
 
@@ -122,7 +115,6 @@ pub trait Generator: Send + Sync {
 
     /// Whatever depends on all images that are asked together. Called once for each candidate, after
     /// [`Generator::begin`].
-    #[cfg(feature = "generators")]
     fn gather(&self, _theta: &[f32], _batch: &[&Prepared], _scratch: &mut Scratch) {}
 
     /// The prompted image, quantised, into `out` (3·H·W planar bytes).
@@ -171,9 +163,7 @@ type BuildText = fn(&mut Reader<'_>, &TextTask) -> Box<dyn TextGenerator>;
 pub fn text_registry() -> &'static [(&'static str, BuildText)] {
     &[
         ("discrete", discrete::build),
-        #[cfg(feature = "texts")]
         ("instruction", instruction::build),
-        #[cfg(feature = "texts")]
         ("soft", soft::build),
     ]
 }
@@ -194,9 +184,7 @@ type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
 pub fn registry() -> &'static [(&'static str, Build)] {
     &[
         ("statistic", statistic::build),
-        #[cfg(feature = "generators")]
         ("frame", frame::build),
-        #[cfg(feature = "generators")]
         ("coordinator", coordinator::build),
     ]
 }
@@ -207,7 +195,6 @@ pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
         let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
         let chosen = reader.choice("kind", &names, Some("statistic"));
         let generator = registry()[chosen].1(reader, shape);
-        #[cfg(feature = "generators")]
         let generator = reparametrisation::wrap(reader, generator);
         generator
     })
@@ -230,7 +217,6 @@ pub fn render(
     for candidate in candidates {
         candidate.apply(theta, &mut perturbed);
         generator.begin(&perturbed, &mut scratch);
-        #[cfg(feature = "generators")]
         generator.gather(&perturbed, batch, &mut scratch);
         for (prepared, slot) in batch.iter().zip(&mut slots) {
             generator.prompt(&perturbed, prepared, &mut scratch, slot);
@@ -242,5 +228,5 @@ pub fn render(
 #[inline]
 #[must_use]
 pub fn quantise(level: f32) -> u8 {
-    (bounded(level, 0.0, 255.0) + 0.5) as u8
+    (level.clamp(0.0, 255.0) + 0.5) as u8
 }

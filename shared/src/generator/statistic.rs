@@ -12,7 +12,6 @@ use super::basis::Basis;
 use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, lanes};
 use crate::fault::Reader;
 use crate::image::grey_raster;
-use crate::text::bounded;
 
 /// The generator with all that depends on the task alone.
 #[derive(Clone, Debug)]
@@ -71,7 +70,7 @@ pub(super) fn nodes(to: usize, grid: usize) -> Vec<(usize, f32)> {
     (0..to)
         .map(|i| {
             let middle = (i as f32 + 0.5) * grid as f32 / to as f32 - 0.5;
-            let position = bounded(middle, 0.0, (grid - 1) as f32);
+            let position = middle.clamp(0.0, (grid - 1) as f32);
             let first = (position as usize).min(grid - 2);
             (first, position - first as f32)
         })

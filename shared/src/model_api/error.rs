@@ -74,7 +74,6 @@ pub enum ModelApiError {
         detail: String,
     },
     /// It takes no embeddings in place of a prompt.
-    #[cfg(feature = "dialects")]
     #[error(
         "the model API takes no prompts as embeddings: {detail}; start vLLM with --enable-prompt-embeds (no other server is known to take them)"
     )]
@@ -83,7 +82,6 @@ pub enum ModelApiError {
         detail: String,
     },
     /// It answers otherwise to a text than to the text's embeddings.
-    #[cfg(feature = "dialects")]
     #[error(
         "the embeddings are not this model's: {detail}; check that tokenizer and table of [model.openai.prompt_embeds], and its `tensor`, are those of the model that the server runs. Models that scale embeddings after the look-up, such as Gemma, cannot be used"
     )]
@@ -92,7 +90,6 @@ pub enum ModelApiError {
         detail: String,
     },
     /// There are no embeddings to send.
-    #[cfg(feature = "dialects")]
     #[error("the prompt cannot be made into embeddings: {detail}")]
     NoEmbeddings {
         /// Why.
@@ -197,7 +194,6 @@ impl ModelApiError {
             | Self::WrongShape { .. }
             | Self::NotFinite { .. }
             | Self::Disagrees { .. } => Retry::Never,
-            #[cfg(feature = "dialects")]
             Self::NoPromptEmbeds { .. }
             | Self::OtherEmbeddings { .. }
             | Self::NoEmbeddings { .. } => Retry::Never,
@@ -216,11 +212,8 @@ impl ModelApiError {
             Self::TooLarge { .. } => "model_too_large",
             Self::OutOfQuota { .. } => "model_out_of_quota",
             Self::NoLogProbs { .. } => "model_no_logprobs",
-            #[cfg(feature = "dialects")]
             Self::NoPromptEmbeds { .. } => "model_no_prompt_embeds",
-            #[cfg(feature = "dialects")]
             Self::OtherEmbeddings { .. } => "model_other_embeddings",
-            #[cfg(feature = "dialects")]
             Self::NoEmbeddings { .. } => "model_no_embeddings",
             Self::BadRequest { .. } => "model_bad_request",
             Self::ServerError { .. } => "model_server_error",

@@ -1,29 +1,20 @@
 //! How a model API is spoken to, one file for each dialect. Pure: builds the bytes of a request
 //! and reads the bytes of an answer; whoever calls does the sending, the waiting and the repeating.
 
-#[cfg(feature = "dialects")]
 pub mod chat;
 mod error;
-#[cfg(any(feature = "dialects", feature = "on-device"))]
 mod files;
-#[cfg(feature = "dialects")]
 mod huggingface;
-#[cfg(feature = "on-device")]
 pub mod on_device;
 mod open_inference;
-#[cfg(feature = "dialects")]
 mod openai;
-#[cfg(feature = "dialects")]
 mod picture;
-#[cfg(feature = "on-device")]
 mod pixel_range;
-#[cfg(feature = "dialects")]
 pub mod prompt_embeds;
 mod scores;
 mod settings;
 mod status;
 mod tensor_data;
-#[cfg(feature = "dialects")]
 mod words;
 
 use serde::{Deserialize, Serialize};
@@ -33,17 +24,16 @@ use crate::task::text::Prompt;
 use crate::text::Short;
 
 pub use error::{ModelApiError, Retry};
-#[cfg(any(feature = "dialects", feature = "on-device"))]
 pub use files::ModelFile;
-#[cfg(feature = "on-device")]
 pub use pixel_range::PixelRange;
 pub use scores::Scores;
-pub use settings::{BUILT, Calls, Encoding, Own, Price, Sent};
+pub use settings::{Calls, Encoding, Own, Price, Sent};
 pub use tensor_data::TensorData;
 
 /// How the model takes its inputs and what it answers: the `[model]` section of a task file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
     /// The protocol: one of [`DIALECTS`].
@@ -73,7 +63,8 @@ pub struct ModelSpec {
 /// The image tensor: a batch of RGB images. Of a task of texts only its name means anything, and its size is 0×0
 /// ([`crate::task::text::Tensors`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct InputSpec {
     /// The tensor's name.
@@ -103,7 +94,8 @@ fn one() -> f32 {
 
 /// The score tensor: `[batch, classes]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct OutputSpec {
     /// The tensor's name.
@@ -119,7 +111,8 @@ pub struct OutputSpec {
 
 /// Type of the elements of the image tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub enum Datatype {
     /// Bytes, 0 to 255.
     #[serde(rename = "UINT8")]
@@ -151,7 +144,8 @@ impl Datatype {
 
 /// Order of the dimensions of the image tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
     /// batch, channel, row, column
@@ -173,7 +167,8 @@ impl Layout {
 
 /// What the numbers in the score tensor mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputKind {
     /// Unbounded; softmax makes them probabilities.
@@ -239,7 +234,8 @@ impl<'a> Response<'a> {
 
 /// What a model API says about the model, once it agrees with the task file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct Description {
     /// The most images that one request may hold, if the server states it.
     pub max_batch: Option<usize>,
@@ -272,13 +268,11 @@ pub trait Protocol: Send + Sync {
 
     /// Asks for the most inputs that a request may hold, which the description may leave open; nothing where no server
     /// of this protocol says it elsewhere. Whoever gets no answer does without.
-    #[cfg(feature = "dialects")]
     fn limit_request(&self) -> Option<Request> {
         None
     }
 
     /// Reads the answer to [`limit_request`](Self::limit_request); nothing from a server that has no such route.
-    #[cfg(feature = "dialects")]
     fn limit(&self, response: &Response<'_>) -> Option<usize> {
         let _ = response;
         None
@@ -388,7 +382,6 @@ pub trait TextDialect: Protocol {
     ///
     /// # Errors
     /// As of [`infer_request`](Self::infer_request).
-    #[cfg(feature = "dialects")]
     fn trial(&self) -> Result<Option<[Request; 2]>, ModelApiError> {
         Ok(None)
     }
@@ -398,7 +391,6 @@ pub trait TextDialect: Protocol {
     /// # Errors
     /// Whatever the answer says; [`ModelApiError::NoPromptEmbeds`] and [`ModelApiError::OtherEmbeddings`] where the model
     /// takes no embeddings, or answers otherwise to them than to the words.
-    #[cfg(feature = "dialects")]
     fn read_trial(
         &self,
         response: &Response<'_>,
@@ -410,11 +402,7 @@ pub trait TextDialect: Protocol {
 }
 
 /// The embeddings of a model whose prompts are sent as such, as [`text_dialect_with`] takes them.
-#[cfg(feature = "dialects")]
 pub type SharedEmbedder = std::sync::Arc<dyn prompt_embeds::Embedder>;
-/// Without dialects there is nothing that needs them.
-#[cfg(not(feature = "dialects"))]
-pub type SharedEmbedder = std::convert::Infallible;
 
 /// The dialect of a task of texts, ready for use.
 ///
@@ -441,12 +429,10 @@ pub fn text_dialect_with(
                     spec.clone(),
                     text.clone(),
                 )),
-                #[cfg(feature = "dialects")]
                 Own::OpenAi(own) => {
                     let dialect = openai::OpenAi::new(spec, own, &text.words);
                     Box::new(dialect.with_embeddings(embedder, text.harmless()))
                 }
-                #[cfg(feature = "dialects")]
                 Own::HuggingFace(own) => Box::new(huggingface::HuggingFace::new(
                     spec,
                     own,
@@ -472,9 +458,7 @@ pub fn dialect(spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
     }
     Ok(match &spec.own {
         Own::OpenInference => Box::new(open_inference::OpenInference::new(spec.clone())),
-        #[cfg(feature = "dialects")]
         Own::OpenAi(own) => Box::new(openai::OpenAi::new(spec, own, &spec.output.words)),
-        #[cfg(feature = "dialects")]
         Own::HuggingFace(own) => Box::new(huggingface::HuggingFace::new(
             spec,
             own,
@@ -487,11 +471,8 @@ pub fn dialect(spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
 /// The dialects that this build speaks. On the device it is the same protocol, only nothing is sent.
 pub const DIALECTS: &[&str] = &[
     "open-inference",
-    #[cfg(feature = "on-device")]
     on_device::NAME,
-    #[cfg(feature = "dialects")]
     openai::NAME,
-    #[cfg(feature = "dialects")]
     huggingface::NAME,
 ];
 

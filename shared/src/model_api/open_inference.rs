@@ -10,10 +10,8 @@
 
 mod answer;
 mod description;
-#[cfg(feature = "dialects")]
 mod forms;
 #[cfg(test)]
-#[cfg(feature = "dialects")]
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -22,10 +20,9 @@ mod text;
 pub(super) use text::OpenInferenceText;
 
 use super::{
-    BUILT, Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec,
+    Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec,
     Protocol, Request, Response, Scores, escape, status,
 };
-use crate::text::quote;
 
 /// Lower-case name of the header that says how many bytes of the body are JSON.
 const HEADER_LENGTH: &str = "inference-header-content-length";
@@ -55,19 +52,17 @@ impl Protocol for OpenInference {
         description::check(&self.spec, response.body)
     }
 
-    #[cfg(feature = "dialects")]
     fn limit_request(&self) -> Option<Request> {
         Some(config_request(&self.path))
     }
 
-    #[cfg(feature = "dialects")]
     fn limit(&self, response: &Response<'_>) -> Option<usize> {
         description::configured(response)
     }
 
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
         check_status(response, &self.spec.name)?;
-        let unbatched = BUILT && self.spec.input.sent.unbatched;
+        let unbatched = self.spec.input.sent.unbatched;
         answer::read(&self.spec.output, response, count, unbatched)
     }
 }
@@ -83,7 +78,6 @@ impl Dialect for OpenInference {
                 got: images.len(),
             });
         }
-        #[cfg(feature = "dialects")]
         if input.sent != super::Sent::default() {
             return forms::request(&self.spec, &self.path, images, count);
         }
@@ -92,11 +86,7 @@ impl Dialect for OpenInference {
             Layout::Nhwc => [count, input.height, input.width, 3],
         };
         let bytes = images.len() * input.datatype.size();
-        let quoted = |name: &str| {
-            let mut text = String::new();
-            quote(name, &mut text);
-            text
-        };
+        let quoted = |name: &str| serde_json::Value::from(name).to_string();
         // The key `binary_data` is said twice: some servers read only the request's parameter, others only
         // the output's.
         let header = format!(
@@ -124,7 +114,7 @@ impl Dialect for OpenInference {
 fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
     match status::check(response, model) {
         Err(ModelApiError::NotFound { .. })
-            if BUILT && status::detail(response.body) == "Not Found" =>
+            if status::detail(response.body) == "Not Found" =>
         {
             Err(ModelApiError::NotThisProtocol {
                 detail: "it knows no path like /v2/models".to_owned(),
@@ -156,7 +146,6 @@ fn metadata_request(path: &str) -> Request {
 
 /// Asks for the configuration of the model at `path`. Triton alone has it, and only there the largest batch:
 /// <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md>
-#[cfg(feature = "dialects")]
 fn config_request(path: &str) -> Request {
     metadata_request(&format!("{path}/config"))
 }
@@ -191,7 +180,6 @@ fn encode(input: &InputSpec, images: &[u8], body: &mut Vec<u8>) {
 }
 
 /// Appends the bytes of images of one channel in the datatype that the model takes.
-#[cfg(feature = "dialects")]
 fn encode_one_channel(input: &InputSpec, images: &[u8], body: &mut Vec<u8>) {
     match input.datatype {
         Datatype::Uint8 => body.extend_from_slice(images),

@@ -6,13 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::fault::Reader;
 use crate::task::text::TextTask;
 
-/// Whether this build speaks other dialects than the Open Inference Protocol, sends images as files or in other forms
-/// than the default, and counts money: a constant, so that without them the compiler leaves their code out.
-pub const BUILT: bool = cfg!(feature = "dialects");
-
 /// How an image travels, beyond its tensor's type and layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sent {
     /// As numbers, or as a file of one of these kinds.
@@ -53,13 +50,14 @@ impl Sent {
     /// Channels of a tensor.
     #[must_use]
     pub fn channels(&self) -> usize {
-        if BUILT && self.grey { 1 } else { 3 }
+        if self.grey { 1 } else { 3 }
     }
 }
 
 /// The form of an image on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// Numbers; the Open Inference Protocol only.
@@ -93,7 +91,8 @@ impl Encoding {
 
 /// `[model.calls]`: limits within which the pace is learnt from the server's answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 #[serde(deny_unknown_fields, default)]
 pub struct Calls {
     /// Requests under way at the same time, at most.
@@ -134,18 +133,15 @@ impl Calls {
             batch: r.whole("batch", 0..=4096, Some(0)) as u32,
             per_second,
             time_out_ms: r.whole("time_out_ms", 100..=600_000, Some(30_000)) as u32,
-            cache: if BUILT {
-                r.whole("cache", 0..=1_000_000, Some(cache)) as u32
-            } else {
-                0
-            },
+            cache: r.whole("cache", 0..=1_000_000, Some(cache)) as u32,
         }
     }
 }
 
 /// `[model.price]`: what a call costs whoever's key pays for it, and how much that may be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
     /// As people write it: `USD`.
@@ -187,10 +183,8 @@ pub enum Own {
     #[default]
     OpenInference,
     /// `[model.openai]`
-    #[cfg(feature = "dialects")]
     OpenAi(super::openai::Settings),
     /// `[model.huggingface]`
-    #[cfg(feature = "dialects")]
     HuggingFace(super::huggingface::Settings),
 }
 
@@ -198,11 +192,9 @@ impl Own {
     /// Reads the section of the dialect named. `of_texts`: the task's inputs are texts.
     pub(crate) fn read(r: &mut Reader<'_>, dialect: &str, of_texts: bool) -> Self {
         match dialect {
-            #[cfg(feature = "dialects")]
             super::openai::NAME => {
                 Self::OpenAi(r.table("openai", |r| super::openai::Settings::read(r, of_texts)))
             }
-            #[cfg(feature = "dialects")]
             super::huggingface::NAME => Self::HuggingFace(r.table("huggingface", |r| {
                 super::huggingface::Settings::read(r, of_texts)
             })),
@@ -219,12 +211,10 @@ impl Own {
         let _ = text;
         match self {
             Self::OpenInference => None,
-            #[cfg(feature = "dialects")]
             Self::OpenAi(_) => text.has_template().then_some((
                 "text.template",
                 "must be left out: a language model goes on where text.input ends, such as \"{text}\\nTopic:\"",
             )),
-            #[cfg(feature = "dialects")]
             Self::HuggingFace(own) => match (own.task.has_template(), text.has_template()) {
                 (true, false) => Some(("text.template", "is missing: zero-shot-classification has a hypothesis template")),
                 (false, true) => Some(("text.template", "must be left out: only zero-shot-classification has one")),
@@ -238,9 +228,7 @@ impl Own {
     pub(crate) fn takes_embeddings(&self) -> bool {
         match self {
             Self::OpenInference => true,
-            #[cfg(feature = "dialects")]
             Self::OpenAi(own) => own.prompt_embeds.is_some(),
-            #[cfg(feature = "dialects")]
             Self::HuggingFace(_) => false,
         }
     }

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::{ModelApiError, Response};
-use crate::text::{json_for_people, position};
 
 /// Longest wait that a server may ask for; beyond that the number is a mistake.
 const MAX_RETRY_AFTER_MS: u64 = 3_600_000;
@@ -95,7 +94,7 @@ pub(in crate::model_api) fn detail(body: &[u8]) -> String {
             Some(Value::String(message)) => message.clone(),
             Some(other) => match &other["message"] {
                 Value::String(message) => message.clone(),
-                _ => json_for_people(other),
+                _ => other.to_string(),
             },
             None => "a JSON object without a message".to_owned(),
         }
@@ -117,8 +116,8 @@ pub(in crate::model_api) fn detail(body: &[u8]) -> String {
 fn title(page: &str) -> Option<&str> {
     // ASCII lower-casing keeps every byte offset.
     let lower = page.to_ascii_lowercase();
-    let start = position(&lower, "<title>")? + "<title>".len();
-    let end = start + position(&lower[start..], "</title>")?;
+    let start = lower.find("<title>")? + "<title>".len();
+    let end = start + lower[start..].find("</title>")?;
     let title = page[start..end].trim();
     (!title.is_empty()).then_some(title)
 }

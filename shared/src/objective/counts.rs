@@ -11,9 +11,6 @@ use super::mapping::FLOOR;
 use crate::model_api::OutputKind;
 use serde::{Deserialize, Serialize};
 
-/// Whether this build can learn a mapping.
-pub const BUILT: bool = cfg!(feature = "mappings");
-
 /// Logits beyond ± this count as this. Larger ones are known from no classifier; a power of two divides exactly.
 pub const LOGIT_MOST: f32 = 128.0;
 

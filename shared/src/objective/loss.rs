@@ -14,7 +14,6 @@ pub enum Loss {
     },
     /// −(1 − p)^γ log p, p = softmax(scores)\[label\]: what is right already counts for little (Lin et al., ICCV 2017;
     /// BAR's loss).
-    #[cfg(feature = "generators")]
     Focal {
         /// γ; 0 is cross-entropy.
         gamma: f32,
@@ -40,7 +39,6 @@ impl Loss {
                     (margin + best - scores[label]).max(0.0)
                 }
             }
-            #[cfg(feature = "generators")]
             Self::Focal { gamma } => {
                 let loss = Self::CrossEntropy.of(scores, label);
                 let rest = (1.0 - libm::expf(-loss)).max(0.0);
@@ -98,7 +96,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "generators")]
     fn focal_by_hand() {
         let even = Loss::Focal { gamma: 2.0 }.of(&[1.0, 1.0], 0);
         assert!((even - 0.25 * core::f32::consts::LN_2).abs() < 1e-6);

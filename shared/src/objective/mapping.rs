@@ -3,7 +3,7 @@
 //! Measured on real models, the choice of the mapping moves accuracy more than any prompt does on clean data,
 //! so it is a part of the task and never an afterthought.
 
-use super::counts::{BUILT, Counted, LOGIT_MOST};
+use super::counts::{Counted, LOGIT_MOST};
 use crate::fault::Reader;
 use crate::model_api::OutputKind;
 use serde::{Deserialize, Serialize};
@@ -67,10 +67,7 @@ impl MappingSpec {
             }
             _ => reader.flag("calibrate", false).then_some(Counted::Means),
         };
-        if counted.is_some() && !BUILT {
-            reader.fault("kind", "a mapping that is learnt is not in this build");
-        }
-        let learnt = counted.filter(|_| BUILT).map(|counted| Learnt {
+        let learnt = counted.map(|counted| Learnt {
             counted,
             together: reader.choice("learn", &["together", "alone"], Some("together")) == 0,
             examples: reader.whole("examples", 1..=100_000, Some(512)) as u32,
@@ -98,7 +95,7 @@ impl MappingSpec {
     /// is one, and the same one everywhere.
     #[must_use]
     pub fn fit(&self, means: &[f32], labels: usize, classes: usize) -> Mapping {
-        let counted = self.learnt.filter(|_| BUILT).map(|l| l.counted);
+        let counted = self.learnt.map(|l| l.counted);
         let Some(counted) = counted.filter(|c| c.length(labels, classes) == means.len()) else {
             return Mapping::Identity;
         };
@@ -182,7 +179,7 @@ fn frequency(
         .flat_map(|l| (0..classes).map(move |c| (l, c)))
         .map(|(l, c)| (rank(l, c), l, c))
         .collect();
-    crate::sort::sort_by(&mut pairs, |a, b| {
+    pairs.sort_unstable_by(|a, b| {
         b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2))
     });
     let mut groups = vec![Vec::new(); labels];
@@ -297,7 +294,7 @@ impl Mapping {
                     let p = row.get(c).copied().unwrap_or(0.0);
                     match offset.get(c) {
                         // Calibrated. Standardised log-probabilities would not be probabilities of anything.
-                        Some(offset) if BUILT && scale.is_empty() => p * libm::expf(-offset),
+                        Some(offset) if scale.is_empty() => p * libm::expf(-offset),
                         _ => p,
                     }
                 };

@@ -70,7 +70,6 @@ impl Objective {
         let losses = [
             ("cross-entropy", Loss::CrossEntropy),
             ("margin", Loss::Margin { margin }),
-            #[cfg(feature = "generators")]
             (
                 "focal",
                 Loss::Focal {

@@ -28,8 +28,6 @@ use crate::federation::settings::Federation;
 use crate::generator::instruction::Evidence;
 use crate::objective::Outcome;
 use crate::rng::{Direction, Distribution, Stream, derive_key, purpose};
-use crate::sort::sort_by;
-use crate::text::bounded;
 
 /// Arms of a round where the task says nothing, if there are so many.
 const ARMS: usize = 8;
@@ -144,7 +142,7 @@ fn phases(arms: usize) -> u32 {
 /// The `count` arms with the largest scores, the first of equals first.
 pub(crate) fn best(scores: &[f32], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
-    sort_by(&mut order, |a, b| {
+    order.sort_unstable_by(|a, b| {
         scores[*b].total_cmp(&scores[*a]).then(a.cmp(b))
     });
     order.truncate(count);
@@ -236,7 +234,7 @@ impl Optimizer for Bandit {
         // The steps of a round are one try together.
         let share = 1.0 / self.plan.local_steps.max(1) as f32;
         for (arm, cost) in tried.into_iter().zip(losses) {
-            state.theta[arm] += share * (1.0 - bounded(*cost, 0.0, 1.0));
+            state.theta[arm] += share * (1.0 - (*cost).clamp(0.0, 1.0));
             state.theta[self.arms + arm] += share;
         }
         state.step += 1;

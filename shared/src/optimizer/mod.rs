@@ -2,41 +2,25 @@
 //!
 //! To add one: write its file with a `build` function and put its name into the list in [`registry`].
 
-#[cfg(feature = "texts")]
 pub mod bandit;
-#[cfg(feature = "cma-es")]
 pub mod cma_es;
 mod estimate;
-#[cfg(feature = "cma-es")]
 pub mod hiso;
 pub mod points;
-#[cfg(feature = "texts")]
 pub mod policy_gradient;
-#[cfg(feature = "cma-es")]
 pub mod search;
 pub mod spsa_gc;
 pub mod zo_adam;
 pub mod zo_sgd;
 
 use crate::fault::{Faults, Reader, section};
-#[cfg(feature = "texts")]
 use crate::objective::Outcome;
 use crate::rng::{Direction, Distribution};
-use crate::task::text::BUILT;
 use points::Points;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-#[cfg(feature = "cma-es")]
 pub use search::Search;
-
-/// A build without `cma-es` has no searches.
-#[cfg(not(feature = "cma-es"))]
-#[derive(Clone, Debug, PartialEq)]
-pub enum Search {}
-
-/// Whether this build has CMA-ES.
-pub const SEARCHES: bool = cfg!(feature = "cma-es");
 
 /// A point θ + scale·Δ at which the loss is wanted. θ itself has no direction.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,8 +73,7 @@ pub struct State {
     #[serde(default)]
     pub scalars: Vec<f32>,
     /// What CMA-ES knows besides θ, its mean; nothing before its first step, and for all others.
-    #[cfg_attr(feature = "cma-es", serde(default))]
-    #[cfg_attr(not(feature = "cma-es"), serde(skip))]
+    #[serde(default)]
     pub search: Option<Search>,
 }
 
@@ -186,7 +169,6 @@ pub trait Optimizer: Send + Sync {
     fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError>;
 
     /// What [`Optimizer::tell`] takes of a point's answers.
-    #[cfg(feature = "texts")]
     fn cost(&self, outcome: &Outcome) -> f32 {
         outcome.mean_loss()
     }
@@ -217,7 +199,6 @@ pub trait Optimizer: Send + Sync {
 
     /// Whether it learns from the federation's own movement: then a round's first [`State`] has as its only moment
     /// what [`Optimizer::replay`] remembers, which is the same for the aggregator, every participant and an auditor.
-    #[cfg(feature = "cma-es")]
     fn remembers(&self) -> bool {
         false
     }
@@ -233,7 +214,6 @@ pub trait Optimizer: Send + Sync {
     }
 
     /// The optimiser, if it is CMA-ES.
-    #[cfg(feature = "cma-es")]
     fn cma_es(&self) -> Option<&cma_es::CmaEs> {
         None
     }
@@ -276,13 +256,9 @@ pub fn registry() -> &'static [(&'static str, Build)] {
         ("zo-adam", zo_adam::build),
         ("zo-sgd", zo_sgd::build),
         ("spsa-gc", spsa_gc::build),
-        #[cfg(feature = "cma-es")]
         ("cma-es", cma_es::build),
-        #[cfg(feature = "cma-es")]
         ("hiso", hiso::build),
-        #[cfg(feature = "texts")]
         ("policy-gradient", policy_gradient::build),
-        #[cfg(feature = "texts")]
         ("bandit", bandit::build),
     ];
     ALL
@@ -297,9 +273,9 @@ pub fn build(
 ) -> Result<Box<dyn Optimizer>, Faults> {
     section("optimizer", spec, |reader| {
         let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
-        let default = if BUILT && space.arms.is_some() {
+        let default = if space.arms.is_some() {
             "bandit"
-        } else if BUILT && space.columns.is_some() {
+        } else if space.columns.is_some() {
             "policy-gradient"
         } else {
             "zo-adam"
@@ -307,17 +283,17 @@ pub fn build(
         let chosen = reader.choice("kind", &names, Some(default));
         let optimizer = registry()[chosen].1(reader, identity, plan, space);
         match (optimizer.draws_categories(), space.columns) {
-            (true, None) if BUILT => reader.fault(
+            (true, None) => reader.fault(
                 "kind",
                 "draws categories, of which the generator has none; it goes with discrete",
             ),
-            (false, Some(_)) if BUILT => reader.fault(
+            (false, Some(_)) => reader.fault(
                 "kind",
                 "takes small steps in numbers, but the generator's parameters choose words; policy-gradient goes with it",
             ),
             _ => {}
         }
-        if BUILT && space.arms.is_some() != (names[chosen] == "bandit") {
+        if space.arms.is_some() != (names[chosen] == "bandit") {
             reader.fault(
                 "kind",
                 "\"bandit\" goes with the generator \"instruction\", and only with it: it counts how well each does",

@@ -11,12 +11,10 @@ pub struct ZoSgd {
     plan: Plan,
     learning_rate: f32,
     decay: bool,
-    #[cfg(feature = "generators")]
     polynomial: Option<Polynomial>,
 }
 
 /// BAR's decay of the rate: from lr to `end`, as (1 − t/(`until`·T))^`power`, then `end`.
-#[cfg(feature = "generators")]
 #[derive(Clone, Copy, Debug)]
 struct Polynomial {
     end: f32,
@@ -24,7 +22,6 @@ struct Polynomial {
     until: f32,
 }
 
-#[cfg(feature = "generators")]
 impl Polynomial {
     /// `remaining` is what is left of the run, from 1 to 0.
     fn rate(&self, start: f32, remaining: f32) -> f32 {
@@ -45,11 +42,9 @@ pub(super) fn build(
     let decays: &[&str] = &[
         "linear",
         "none",
-        #[cfg(feature = "generators")]
         "polynomial",
     ];
     let decay = reader.choice("decay", decays, Some("none"));
-    #[cfg(feature = "generators")]
     let polynomial = (decay == 2).then(|| Polynomial {
         end: reader.number(
             "learning_rate_end",
@@ -64,14 +59,12 @@ pub(super) fn build(
         plan,
         learning_rate,
         decay: decay == 0,
-        #[cfg(feature = "generators")]
         polynomial,
     })
 }
 
 impl ZoSgd {
     fn rate(&self, state: &State) -> f32 {
-        #[cfg(feature = "generators")]
         if let Some(polynomial) = self.polynomial {
             return polynomial.rate(self.learning_rate, self.plan.remaining(state));
         }
@@ -213,7 +206,6 @@ mod tests {
 
     /// The learning rates of BAR's release, 10 → 0.1, at the beginning, half-way, at nine tenths and after.
     #[test]
-    #[cfg(feature = "generators")]
     fn the_polynomial_decay_is_bars() {
         let bar = Polynomial {
             end: 0.1,

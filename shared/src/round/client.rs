@@ -5,14 +5,14 @@
 //! and answers with an [`Event`]. After a restart it sends [`Event::Start`] and gets the open action again:
 //! every action may be repeated without harm.
 
-use super::draw::{BUILT, is_drawn};
+use super::draw::{is_drawn};
 use super::messages::{Enrolment, FederationStatus, Metrics, RoundView, Standing, Update};
 use super::phase::{Phase, RoundKind};
 use super::refusal::Refusal;
 use crate::federation::choice::Choice;
 use crate::objective::mapping::Mappings;
-use crate::objective::{Outcome, counts};
-use crate::optimizer::{Optimizer, SEARCHES, State};
+use crate::objective::Outcome;
+use crate::optimizer::{Optimizer, State};
 use crate::secure_sum::Bytes32;
 use crate::secure_sum::identity::Identity;
 use crate::task::{Hash, Rule, Task};
@@ -93,7 +93,8 @@ struct Work {
 
 /// One point of the participant's own curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct OwnPoint {
     /// θ updates before.
     pub step: u32,
@@ -113,7 +114,6 @@ pub struct Client {
     paused: bool,
     view: Option<RoundView>,
     work: Option<Work>,
-    #[cfg_attr(not(feature = "mappings"), serde(skip))]
     mappings: Option<Mappings>,
     spent: u64,
     unreported: u32,
@@ -126,9 +126,7 @@ pub struct Client {
     curve: Vec<OwnPoint>,
     mismatches: u32,
     record: Option<Replay>,
-    #[cfg_attr(not(feature = "secure-sums"), serde(skip))]
     sum: Option<Sum>,
-    #[cfg_attr(not(feature = "secure-sums"), serde(skip))]
     sums: Sums,
     suspicion: Option<String>,
 }
@@ -344,7 +342,7 @@ impl Client {
     /// Nothing to do in this round but to say so, once.
     fn waiting(&self) -> Stage {
         match &self.view {
-            Some(view) if BUILT && view.phase == Phase::Open && self.waits != Some(view.round) => {
+            Some(view) if view.phase == Phase::Open && self.waits != Some(view.round) => {
                 Stage::Waiting
             }
             _ => Stage::AwaitingCohort,
@@ -451,13 +449,13 @@ impl Client {
     fn prepare_to_train(&mut self, env: &Environment<'_>) {
         let Some(work) = &self.work else { return };
         let (measured, counting) = (work.measured.is_some(), work.kind == RoundKind::Counting);
-        if counts::BUILT && self.mappings.is_none() {
+        if self.mappings.is_none() {
             let means = self.record.as_ref().and_then(Replay::means);
             self.mappings = means.map(|means| env.task.fit_mappings(means));
         }
         self.stage = if !(self.finished() || self.is_drawn(env)) {
             self.waiting()
-        } else if counts::BUILT && (counting || self.mappings(env.task).is_none()) {
+        } else if counting || self.mappings(env.task).is_none() {
             Stage::Fitting { counted: None }
         } else if self.before.is_none() && env.holdout > 0 && self.can_measure(env, 2) {
             Stage::Baseline
@@ -499,7 +497,6 @@ impl Client {
     /// optimiser remembers of all rounds before.
     fn beginning(&self, env: &Environment<'_>, work: &Work) -> State {
         let state = State::new(work.theta.clone(), work.step);
-        #[cfg(feature = "cma-es")]
         if let Some(record) = self.record.as_ref().map(Replay::state) {
             if env.optimizer.remembers() {
                 return State {
@@ -509,8 +506,6 @@ impl Client {
             }
             return state.with_search(record.search.clone());
         }
-        #[cfg(not(feature = "cma-es"))]
-        let _ = env;
         state
     }
 
@@ -525,7 +520,7 @@ impl Client {
         };
         let queries = evaluation.queries();
         match &mut self.stage {
-            Stage::Fitting { counted } if counts::BUILT => {
+            Stage::Fitting { counted } => {
                 let (Some(means), Some(work)) = (means, self.work.as_mut()) else {
                     return;
                 };
@@ -562,10 +557,7 @@ impl Client {
                 self.prepare_to_train(env);
             }
             Stage::Training { state, behind } => {
-                #[cfg(feature = "texts")]
                 let cost = |outcome: &Outcome| env.optimizer.cost(outcome);
-                #[cfg(not(feature = "texts"))]
-                let cost = Outcome::mean_loss;
                 let losses: Vec<f32> = outcomes.iter().map(cost).collect();
                 let before = env.task.federation.ask_ahead.then(|| state.clone());
                 if env.optimizer.tell(state, &losses).is_err() {
@@ -581,7 +573,7 @@ impl Client {
                     let moved = moved.map(|(new, old)| new - old);
                     work.delta = Some(match env.task.federation.rule {
                         Rule::Scalars => std::mem::take(&mut state.scalars),
-                        Rule::FedBpt if SEARCHES => {
+                        Rule::FedBpt => {
                             moved.chain(env.optimizer.report(state)).collect()
                         }
                         _ => moved.collect(),
@@ -677,7 +669,7 @@ impl Client {
                     waits: false,
                 },
             },
-            (Stage::Waiting, Some(view), _) if BUILT => Action::Enrol {
+            (Stage::Waiting, Some(view), _) => Action::Enrol {
                 round: view.round,
                 body: Enrolment {
                     theta: view.theta.clone(),

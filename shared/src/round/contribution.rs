@@ -17,7 +17,7 @@ use crate::federation::settings::{Federation, Privacy};
 use crate::privacy::{Mechanism, PrivacyError, l2_clip, noise_multiplier};
 use crate::secure_sum::encoding::{EncodingError, FixedPoint, Layout, RingVector};
 use crate::secure_sum::keystream::Keystream;
-use crate::secure_sum::{BUILT, Bytes32};
+use crate::secure_sum::{Bytes32};
 
 /// μ: how much of the clip norm accuracy and loss take each.
 const METRICS_SHARE: f64 = 0.25;
@@ -34,9 +34,6 @@ const COUNTERS: usize = 7;
 /// Why an update cannot be encoded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ContributionError {
-    /// Built without the feature `secure-sums`.
-    #[error("is not something that this build can take part in")]
-    NotBuilt,
     /// The ring.
     #[error(transparent)]
     Encoding(#[from] EncodingError),
@@ -89,9 +86,6 @@ impl Contribution {
         let Some(secure) = &federation.secure else {
             return Ok(None);
         };
-        if !BUILT {
-            return Err(ContributionError::NotBuilt);
-        }
         let cohort_max = secure.cohort_max;
         let clip = federation.clip;
         let (entries, fixed, noise) = match federation.privacy {

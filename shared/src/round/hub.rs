@@ -6,7 +6,6 @@ use super::messages::{
     Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, Standing, SumInput, SumMessage,
     Update,
 };
-#[cfg(feature = "cma-es")]
 use super::phase::RoundKind;
 use super::phase::{AbortReason, Phase};
 use super::refusal::Refusal;
@@ -16,7 +15,6 @@ use crate::fault::Faults;
 use crate::federation::advance::{Sums, bound, combine_of};
 use crate::federation::combine::Combine;
 use crate::federation::fedavg::WeightedMean;
-#[cfg(feature = "cma-es")]
 use crate::federation::individual::Individual;
 use crate::secure_sum::Bytes32;
 use crate::secure_sum::encoding::RingVector;
@@ -547,7 +545,6 @@ impl Hub {
         };
         let mut metrics = Metrics::default();
         self.updates.values().for_each(|u| metrics.add(&u.metrics));
-        #[cfg(feature = "cma-es")]
         if kind == RoundKind::Training && task.federation.rule == crate::task::Rule::FedBpt {
             let updates = self.updates.values().map(|u| Individual {
                 examples: u.examples,

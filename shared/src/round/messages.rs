@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 /// `POST /v1/federations/{id}/participants`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct JoinRequest {
     /// From the invite link.
     pub invite: String,
@@ -39,14 +40,15 @@ pub fn join_statement(federation: &str, invite: &str) -> Vec<u8> {
 
 /// Its answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct Joined {
     /// The participant's number in this federation.
     pub participant: u32,
     /// Proves it from now on, as a bearer token. Shown once.
     pub token: String,
     /// The task as JSON.
-    #[cfg_attr(feature = "typescript", ts(type = "unknown"))]
+    #[ts(type = "unknown")]
     pub task: serde_json::Value,
     /// Its hash.
     pub task_hash: Hash,
@@ -55,7 +57,8 @@ pub struct Joined {
 /// Where a federation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub enum FederationStatus {
     /// Rounds go on.
     Running,
@@ -68,7 +71,8 @@ pub enum FederationStatus {
 /// Where a participant is in the current round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub enum Standing {
     /// Nothing was heard from them in this round.
     Idle,
@@ -84,10 +88,11 @@ pub enum Standing {
 
 /// `GET /v1/federations/{id}/round`: all that a client needs to know what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct RoundView {
     /// Grows with every change; ask for the next view with `?after=version`.
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    #[ts(type = "number")]
     pub version: u64,
     /// The federation's.
     pub status: FederationStatus,
@@ -119,7 +124,7 @@ pub struct RoundView {
     /// Participants heard of lately.
     pub live: u32,
     /// Milliseconds until the phase ends in any case; nothing while its clock stands.
-    #[cfg_attr(feature = "typescript", ts(type = "number | null"))]
+    #[ts(type = "number | null")]
     pub deadline_ms: Option<u64>,
 }
 
@@ -137,7 +142,8 @@ pub struct Enrolment {
 
 /// Sums over one participant's examples. They add up over participants.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct Metrics {
     /// Held-out examples that θ_t gets right.
     pub correct: u32,
@@ -286,7 +292,8 @@ impl SumInput {
 
 /// One finished round, for dashboards and records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct RoundRecord {
     /// Its number.
     pub round: u32,
@@ -311,16 +318,17 @@ pub struct RoundRecord {
     #[serde(default)]
     pub epsilon: Option<f64>,
     /// Bytes of updates that came in.
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    #[ts(type = "number")]
     pub bytes_up: u64,
     /// Milliseconds since 1970.
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    #[ts(type = "number")]
     pub finished_at: u64,
 }
 
 /// One line of the list of federations, and the head of a dashboard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct FederationSummary {
     /// In addresses.
     pub id: String,
@@ -343,7 +351,7 @@ pub struct FederationSummary {
     /// The model API's origin.
     pub model_origin: String,
     /// Milliseconds since 1970.
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    #[ts(type = "number")]
     pub created_at: u64,
     /// Hash of the task.
     pub task_hash: Hash,
@@ -357,7 +365,8 @@ pub struct FederationSummary {
 
 /// The ledger of a federation, or of one participant.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct PrivacySpent {
     /// ε so far.
     pub epsilon: f64,
@@ -369,12 +378,13 @@ pub struct PrivacySpent {
 
 /// `GET /v1/federations/{id}`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct FederationDetail {
     /// The head.
     pub summary: FederationSummary,
     /// The task as JSON.
-    #[cfg_attr(feature = "typescript", ts(type = "unknown"))]
+    #[ts(type = "unknown")]
     pub task: serde_json::Value,
     /// Finished rounds, oldest first (the last 2,000).
     pub rounds: Vec<RoundRecord>,
@@ -387,7 +397,8 @@ pub struct FederationDetail {
 
 /// An error as the API answers it: RFC 9457 problem+json with a stable code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct Problem {
     /// `about:blank`: the code says it all.
     #[serde(rename = "type")]
@@ -409,20 +420,22 @@ pub struct Problem {
 /// `POST /v1/federations` (organiser).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct CreateFederation {
     /// The task file's text (TOML), or
     #[serde(default)]
     pub task_toml: Option<String>,
     /// the task as JSON.
     #[serde(default)]
-    #[cfg_attr(feature = "typescript", ts(type = "unknown"))]
+    #[ts(type = "unknown")]
     pub task: Option<serde_json::Value>,
 }
 
 /// Its answer, and that of `POST /v1/federations/{id}/invites`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct Invite {
     /// The federation.
     pub federation: String,
@@ -435,11 +448,12 @@ pub struct Invite {
 /// `POST /v1/federations/{id}/invites` (organiser). Without a body, the invite is for anybody and for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct CreateInvite {
     /// How long it can be joined with, in seconds from now.
     #[serde(default)]
-    #[cfg_attr(feature = "typescript", ts(type = "number | null"))]
+    #[ts(type = "number | null")]
     pub expires_in_seconds: Option<u64>,
     /// How many participants may join with it.
     #[serde(default)]
@@ -448,15 +462,16 @@ pub struct CreateInvite {
 
 /// One line of `GET /v1/federations/{id}/invites` (organiser). The secret is shown only when it is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct InviteSummary {
     /// In addresses.
     pub id: String,
     /// Milliseconds since 1970.
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    #[ts(type = "number")]
     pub created_at: u64,
     /// Milliseconds since 1970; nothing if it does not expire.
-    #[cfg_attr(feature = "typescript", ts(type = "number | null"))]
+    #[ts(type = "number | null")]
     pub expires_at: Option<u64>,
     /// Participants who may join with it; nothing for any number.
     pub uses: Option<u32>,
@@ -468,7 +483,8 @@ pub struct InviteSummary {
 
 /// `GET /v1/federations/{id}/events`: server-sent events named `progress` carry this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub struct Progress {
     /// The current round as an outsider sees it.
     pub current: RoundView,

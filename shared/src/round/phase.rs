@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// What a round sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub enum RoundKind {
     /// Updates of θ.
     #[default]
@@ -21,7 +22,8 @@ pub enum RoundKind {
 /// Where a round is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub enum Phase {
     /// θ_t is published; everyone trains; who has an update enrols.
     Open,
@@ -70,7 +72,8 @@ impl Phase {
 /// Why a round ended without a new θ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub enum AbortReason {
     /// Fewer than `open.count_min` enrolled in time.
     TooFewEnrolled,

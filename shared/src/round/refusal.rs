@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 /// Why the aggregator did not take a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub enum Refusal {
     /// Another round is on.
     #[error("this message belongs to another round; ask for the current one")]

@@ -9,7 +9,7 @@ use crate::fault::Faults;
 use crate::generator::{Generator, Prepared, Scratch, TextGenerator, render};
 use crate::model_api::{Scores, TextQueries};
 use crate::objective::Outcome;
-use crate::objective::counts::{self, Counts};
+use crate::objective::counts::Counts;
 use crate::objective::mapping::Mapping;
 use crate::optimizer::{Candidate, Optimizer};
 use crate::task::Task;
@@ -297,7 +297,6 @@ impl Workbench {
             return;
         };
         // All that are asked together, however the requests are cut.
-        #[cfg(feature = "generators")]
         let batch: Vec<&Prepared> = items.iter().filter_map(|item| item.prepared()).collect();
         let (mut scratch, mut point) = (Scratch::default(), Vec::new());
         let mut begun = None;
@@ -313,7 +312,6 @@ impl Workbench {
             }
             if begun != Some(group) {
                 generator.begin(&point, &mut scratch);
-                #[cfg(feature = "generators")]
                 generator.gather(&point, &batch, &mut scratch);
                 begun = Some(group);
             }
@@ -365,9 +363,7 @@ impl Workbench {
             return Err(AnswerCount { expected, got });
         }
         let mut rows = answers.iter().flat_map(|a| (0..a.rows()).map(|i| a.row(i)));
-        if let (Purpose::Mapping, true, Some(learnt)) =
-            (evaluation.purpose, counts::BUILT, self.task.mapping.learnt)
-        {
+        if let (Purpose::Mapping, Some(learnt)) = (evaluation.purpose, self.task.mapping.learnt) {
             let output = &self.task.model.output;
             let mut counts = Counts::new(learnt.counted, self.task.labels.len(), output.classes);
             rows.zip(&labels)

@@ -7,7 +7,6 @@
 use super::keystream::Keystream;
 use super::messages::Roster;
 use super::{Bytes32, SumPolicy, labelled};
-use crate::sort::sort;
 use std::collections::BTreeMap;
 
 /// The groups, each in its pseudo-random order. `members`: strictly increasing. Needs as many members as
@@ -48,7 +47,7 @@ pub fn holders(group: &[u32], member: u32, policy: &SumPolicy) -> Vec<u32> {
         holders.rotate_left((at + n - reach) % n);
         holders.truncate(2 * reach + 1);
     }
-    sort(&mut holders);
+    holders.sort_unstable();
     holders
 }
 

@@ -60,10 +60,6 @@ mod malicious;
 #[cfg(test)]
 mod sums;
 
-/// Can this build take part in secure sums? A constant, so that a build which cannot leaves out what only they use:
-/// who opens no such task need not load it.
-pub const BUILT: bool = cfg!(feature = "secure-sums");
-
 /// A hash, a key, a seed, a share.
 pub type Bytes32 = [u8; 32];
 

@@ -12,7 +12,6 @@ use super::messages::{
 };
 use super::shamir::{self, ShamirError};
 use super::{Bytes32, Context, SumPolicy, identity};
-use crate::sort::sort;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
@@ -244,7 +243,7 @@ fn collect(
 ) -> Result<SharesOf, OpenError> {
     let mut shares = SharesOf::new();
     let mut answered: Vec<u32> = unmasks.iter().map(|(from, _)| *from).collect();
-    sort(&mut answered);
+    answered.sort_unstable();
     if let Some(pair) = answered.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(OpenError::BadAnswer { from: pair[0] });
     }

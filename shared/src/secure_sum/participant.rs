@@ -19,7 +19,6 @@ use super::secret::Secret;
 use super::shamir;
 pub use super::suspicion::Suspicion;
 use super::{Bytes32, Context, SumPolicy, labelled};
-use crate::sort::sort;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
@@ -247,7 +246,7 @@ impl Participant {
             for number in graph::holders(&group, self.me, &self.policy) {
                 holders.push(roster.member(number)?);
             }
-            sort(&mut group);
+            group.sort_unstable();
             let context = self.context.digest();
             return Some(Place {
                 binding: Binding {
@@ -496,7 +495,7 @@ fn check_list(members: &[u32]) -> Result<(), Suspicion> {
 }
 
 fn has_duplicate(keys: &mut [Bytes32]) -> bool {
-    sort(keys);
+    keys.sort_unstable();
     keys.windows(2).any(|pair| pair[0] == pair[1])
 }
 

@@ -1,6 +1,5 @@
 //! How tasks and θ are named: by their hashes.
 
-use crate::sort::sort;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -53,7 +52,7 @@ pub(super) fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {
             let mut keys: Vec<_> = map.keys().collect();
-            sort(&mut keys);
+            keys.sort_unstable();
             out.push('{');
             for (i, key) in keys.into_iter().enumerate() {
                 if i > 0 {

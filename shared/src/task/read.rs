@@ -1,14 +1,12 @@
 //! Reading `[model]` and `[data]`, with all of their faults.
 
-use super::text::{self, Tensors};
+use super::text::Tensors;
 use crate::fault::Reader;
 use crate::image::Fit;
 use crate::model_api::{
-    BUILT as OTHERWISE, Calls, DIALECTS, Datatype, InputSpec, Layout, ModelSpec, OutputKind,
+    Calls, DIALECTS, Datatype, InputSpec, Layout, ModelSpec, OutputKind,
     OutputSpec, Own, Price, Sent,
 };
-use crate::sort::sort;
-use crate::text::position;
 
 /// Reads `url`: an address without a slash at its end.
 pub(crate) fn read_url(r: &mut Reader<'_>) -> String {
@@ -34,7 +32,7 @@ pub(crate) fn read_url(r: &mut Reader<'_>) -> String {
 /// and the native client parse the whole address again with libraries.
 #[must_use]
 pub fn origin_of(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_at_checked(position(url, "://")?)?;
+    let (scheme, rest) = url.split_at_checked(url.find("://")?)?;
     if scheme != "http" && scheme != "https" {
         return None;
     }
@@ -61,10 +59,10 @@ pub(super) fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
     }
     let of_protocol = matches!(&*dialect, "open-inference" | "on-device");
     let (input, tensors) = r.table("input", |r| read_input(r, of_protocol));
-    let is_text = text::BUILT && tensors.is_some();
+    let is_text = tensors.is_some();
     let own = Own::read(r, &dialect, is_text);
     let output = r.table("output", |r| read_output(r, is_text, &own));
-    let version = if OTHERWISE && of_protocol {
+    let version = if of_protocol {
         r.text("version", Some(""))
     } else {
         String::new()
@@ -83,7 +81,7 @@ pub(super) fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
         output,
         version,
         calls: r.table("calls", |r| Calls::read(r, cache)),
-        price: (OTHERWISE && r.has("price")).then(|| r.table("price", Price::read)),
+        price: r.has("price").then(|| r.table("price", Price::read)),
         own,
     };
     let by_tokens = |price: &Price| {
@@ -153,10 +151,6 @@ fn read_input(r: &mut Reader<'_>, of_protocol: bool) -> (InputSpec, Option<Tenso
         sent: Sent::default(),
     };
     if r.choice("kind", &["image", "text"], Some("image")) == 1 {
-        if !text::BUILT {
-            r.fault("kind", "\"text\" is not in this build");
-            return (image(String::new(), 32, 32), None);
-        }
         let tensors = Tensors::read(r);
         return (image(tensors.text.clone(), 0, 0), Some(tensors));
     }
@@ -167,11 +161,7 @@ fn read_input(r: &mut Reader<'_>, of_protocol: bool) -> (InputSpec, Option<Tenso
         layout: [Layout::Nchw, Layout::Nhwc][r.choice("layout", &["nchw", "nhwc"], Some("nchw"))],
         low: r.number("low", -1e4..=1e4, Some(0.0)),
         high: r.number("high", -1e4..=1e4, Some(1.0)),
-        sent: if OTHERWISE {
-            Sent::read(r, of_protocol)
-        } else {
-            Sent::default()
-        },
+        sent: Sent::read(r, of_protocol),
         ..image(
             name,
             r.whole("height", 4..=1024, None) as usize,
@@ -191,7 +181,7 @@ pub(super) fn read_data(
     });
     if r.has("labels") {
         let mut sorted = labels.clone();
-        sort(&mut sorted);
+        sorted.sort_unstable();
         sorted.dedup();
         if labels.len() < 2
             || labels.len() > 10_000

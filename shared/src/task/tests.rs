@@ -40,7 +40,6 @@ fn steps_are_asked_ahead_but_for_spsa_gc() {
 }
 
 #[test]
-#[cfg(feature = "generators")]
 fn what_does_not_go_with_hiso_is_told() {
     let paths = |federation: Value| {
         let mut value = minimal();

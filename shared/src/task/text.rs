@@ -4,11 +4,7 @@
 use crate::data::texts::Text;
 use crate::fault::Reader;
 use crate::model_api::TextQueries;
-use crate::sort::sort;
 use serde::{Deserialize, Serialize};
-
-/// Whether this build has tasks of texts: a constant, so that without them the compiler leaves their code out.
-pub const BUILT: bool = cfg!(feature = "texts");
 
 /// Names of a text model's input tensors; see [`crate::model_api::TextQueries`] for what they hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +136,7 @@ impl TextTask {
             v.as_str().map(|s| s.trim().to_owned())
         });
         let mut sorted: Vec<&str> = words.iter().map(String::as_str).collect();
-        sort(&mut sorted);
+        sorted.sort_unstable();
         sorted.dedup();
         if r.has("words")
             && (words.len() != labels.len() || sorted.len() != words.len() || sorted.contains(&""))

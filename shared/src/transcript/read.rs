@@ -68,7 +68,6 @@ fn sums(value: &Value) -> Option<Sums> {
             metrics: metrics(plain.get("metrics")?)?,
         });
     }
-    #[cfg(feature = "cma-es")]
     if let Some(individual) = value.get("individual") {
         let updates = list(individual.get("updates")?, |value| {
             Some(crate::federation::individual::Individual {
@@ -205,7 +204,6 @@ mod tests {
                     },
                 });
             }),
-            #[cfg(feature = "cma-es")]
             round(|e| {
                 let update = |examples| crate::federation::individual::Individual {
                     examples,

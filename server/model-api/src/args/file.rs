@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use serde_json::Value;
 use shared::fault::{Fault, Reader};
 
-use super::{ConfigFaults, LayoutArg, ModelArgs};
-use crate::{ModelConfig, TextKind};
+use super::{ConfigFaults, KindArg, LayoutArg, ModelArgs};
+use crate::ModelConfig;
 
 /// Reads the models of the file `path`. Paths in it start at its folder.
 ///
@@ -112,7 +112,7 @@ fn model(reader: &mut Reader<'_>, base: &Path) -> ModelArgs {
         hub: text(reader, "hub"),
         revision: text(reader, "revision"),
         cache_dir: path(text(reader, "cache_dir")),
-        kind: choice::<TextKind>(reader, "kind"),
+        kind: choice::<KindArg>(reader, "kind"),
         max_tokens: count(reader, "max_tokens"),
         temperature: reader
             .has("temperature")

@@ -64,7 +64,7 @@ impl ModelArgs {
         }
         let default = TextOptions::default();
         TextOptions {
-            kind: self.kind,
+            kind: self.kind.map(Into::into),
             output: self.output.clone(),
             max_tokens: self.max_tokens,
             temperature: self.temperature.unwrap_or(default.temperature),

@@ -41,7 +41,7 @@ pub struct ModelArgs {
 
     /// What the text model is [default: found out from its files]
     #[arg(long, value_enum)]
-    pub kind: Option<TextKind>,
+    pub kind: Option<KindArg>,
 
     /// Tokens that are kept of a text [default: what the model's files say]
     #[arg(long, value_name = "TOKENS")]
@@ -106,6 +106,24 @@ pub struct ModelArgs {
     /// Threads that run the model [default: the processor's cores]
     #[arg(long)]
     pub threads: Option<usize>,
+}
+
+/// `--kind`: what a text model does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KindArg {
+    /// answers a text's embedding
+    SentenceEncoder,
+    /// answers what fits where the text has a mask
+    MaskedLm,
+}
+
+impl From<KindArg> for TextKind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::SentenceEncoder => Self::SentenceEncoder,
+            KindArg::MaskedLm => Self::MaskedLm,
+        }
+    }
 }
 
 /// `--layout`

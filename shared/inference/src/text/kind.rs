@@ -8,7 +8,6 @@ use super::network::Output;
 
 /// What a text model does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum TextKind {
     /// Answers a text's embedding.
     SentenceEncoder,

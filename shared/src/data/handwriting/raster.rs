@@ -1,6 +1,5 @@
 //! Draws pen strokes into a grey image, with soft edges.
 
-use crate::text::bounded;
 
 /// A piece of a stroke: a straight line between two points, in pixels.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +26,7 @@ pub(super) fn rasterise(segments: &[Segment], size: usize, edge: f32) -> Vec<u8>
         for y in y0..y1 {
             for x in x0..x1 {
                 let away = distance(segment, x as f32 + 0.5, y as f32 + 0.5);
-                let covered = bounded((segment.radius - away) / edge + 0.5, 0.0, 1.0);
+                let covered = ((segment.radius - away) / edge + 0.5).clamp(0.0, 1.0);
                 let pixel = &mut light[y * size + x];
                 *pixel = pixel.max(covered * segment.ink);
             }
@@ -49,7 +48,7 @@ fn distance(segment: &Segment, x: f32, y: f32) -> f32 {
     let (px, py) = (x - segment.from.0, y - segment.from.1);
     let length = dx * dx + dy * dy;
     let along = if length > 0.0 {
-        bounded((px * dx + py * dy) / length, 0.0, 1.0)
+        ((px * dx + py * dy) / length).clamp(0.0, 1.0)
     } else {
         0.0
     };

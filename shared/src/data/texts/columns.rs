@@ -214,7 +214,7 @@ fn repeated(rows: &[Row], width: usize) -> Option<usize> {
             .iter()
             .map(|row| row.cells.get(*column).map_or("", String::as_str))
             .collect();
-        crate::sort::sort(&mut cells);
+        cells.sort_unstable();
         cells.dedup();
         4 * cells.len() <= rows.len() && width > 1
     };

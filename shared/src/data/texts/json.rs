@@ -3,7 +3,6 @@
 use super::super::DataError;
 use super::super::labels::Labels;
 use super::{Columns, Row};
-use crate::text::json_for_people;
 use serde_json::{Map, Value};
 
 /// The objects as rows, each with the cells of the first object's keys.
@@ -34,7 +33,7 @@ pub(super) fn read(
 fn cell(value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => text.clone(),
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => json_for_people(value),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
         _ => String::new(),
     }
 }

@@ -5,7 +5,6 @@
 
 use super::{Dice, Reparametrisation};
 use crate::fault::Reader;
-use crate::sort::sort;
 
 struct Sparse {
     /// Which of θ, ascending.
@@ -19,7 +18,7 @@ pub(super) fn build(reader: &mut Reader<'_>, dim: usize, dice: Dice) -> Box<dyn 
     let mut places: Vec<u32> = (0..dim as u32).collect();
     dice.stream(0).shuffle(&mut places);
     places.truncate(count);
-    sort(&mut places);
+    places.sort_unstable();
     Box::new(Sparse { places })
 }
 

@@ -2,11 +2,9 @@
 
 use serde_json::Value;
 
-#[cfg(feature = "dialects")]
 use super::super::Sent;
-use super::super::{BUILT, Datatype, Description, InputSpec, Layout, ModelSpec, status};
+use super::super::{Datatype, Description, InputSpec, Layout, ModelSpec, status};
 use super::ModelApiError;
-#[cfg(feature = "dialects")]
 use super::Response;
 use crate::text::Short;
 
@@ -113,7 +111,7 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
     {
         None if outputs.is_empty() => {}
         None => faults.push(missing("output", &spec.output.name, &outputs)),
-        Some(tensor) if BUILT && spec.input.sent.unbatched => {
+        Some(tensor) if spec.input.sent.unbatched => {
             check_only_row(spec.output.classes, tensor, &mut faults);
         }
         Some(tensor) => check_classes(spec.output.classes, tensor, &mut faults),
@@ -171,7 +169,6 @@ fn check_image_shape(
     faults: &mut Vec<String>,
 ) {
     let spec = &model.input;
-    #[cfg(feature = "dialects")]
     if spec.sent != Sent::default() {
         // No batch dimension, or one that is fixed.
         if spec.sent.unbatched || tensor.shape.first() == Some(&1) {
@@ -198,7 +195,7 @@ fn check_image_shape(
                 .all(|(&stated, said)| stated < 0 || stated as u64 == said as u64)
     };
     if !is_image(rest) {
-        let advice = if BUILT && is_image(&tensor.shape) {
+        let advice = if is_image(&tensor.shape) {
             ", without a batch dimension: set input.unbatched = true"
         } else {
             ""
@@ -224,7 +221,6 @@ fn check_image_shape(
 }
 
 /// The shape where the task says more about the form of images.
-#[cfg(feature = "dialects")]
 fn check_form(model: &ModelSpec, tensor: &Tensor<'_>, faults: &mut Vec<String>) {
     let shape = super::forms::shape(model, 1).unwrap_or_default();
     let fits = shape.len() == tensor.shape.len()
@@ -294,7 +290,6 @@ pub(super) fn number(value: &Value) -> Option<usize> {
 
 /// The largest batch in a model's configuration; 0 there says that the server forms none itself, not how many inputs
 /// one may hold.
-#[cfg(feature = "dialects")]
 pub(super) fn configured(response: &Response<'_>) -> Option<usize> {
     let good = (200..300).contains(&response.status);
     let config: Value = serde_json::from_slice(response.body)

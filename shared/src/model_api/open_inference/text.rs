@@ -36,12 +36,10 @@ impl Protocol for OpenInferenceText {
         metadata_request(&self.path)
     }
 
-    #[cfg(feature = "dialects")]
     fn limit_request(&self) -> Option<Request> {
         Some(super::config_request(&self.path))
     }
 
-    #[cfg(feature = "dialects")]
     fn limit(&self, response: &Response<'_>) -> Option<usize> {
         description::configured(response)
     }

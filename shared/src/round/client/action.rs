@@ -121,7 +121,8 @@ pub enum Action {
 /// Why a participant is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(export))]
+#[derive(ts_rs::TS)]
+#[ts(export)]
 pub enum StopReason {
     /// All rounds are done; θ is final.
     Finished,

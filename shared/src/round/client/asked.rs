@@ -1,7 +1,6 @@
 //! What a participant asks the model in each stage, and of which examples.
 
 use super::{Client, Environment, Evaluation, Part, Purpose, Stage};
-use crate::objective::counts;
 use crate::optimizer::points::Points;
 use crate::optimizer::{Candidate, State};
 use crate::rng::{Stream, derive_key, purpose};
@@ -13,7 +12,7 @@ impl Client {
         let work = self.work.as_ref()?;
         let all = |n: usize| (0..n as u32).collect::<Vec<_>>();
         Some(match &self.stage {
-            Stage::Fitting { counted } if counts::BUILT => {
+            Stage::Fitting { counted } => {
                 let at = counted.as_ref().and_then(|_| env.task.initial().ok());
                 let most = env.task.mapping.learnt.map_or(0, |l| l.examples);
                 // Files are often sorted by label: the first ones would not do.

@@ -6,7 +6,7 @@ use crate::round::messages::{PrivacySpent, RoundView, SumInput, SumMessage};
 use crate::round::phase::Phase;
 use crate::secure_sum::messages::hash_vector;
 use crate::secure_sum::participant::{Participant, Suspicion};
-use crate::secure_sum::{BUILT, Bytes32};
+use crate::secure_sum::{Bytes32};
 use crate::task::{Hash, Task};
 use crate::transcript::{RoundEntry, hex};
 use serde::{Deserialize, Serialize};
@@ -162,7 +162,7 @@ impl Client {
             return Ok(Stage::AwaitingCohort);
         };
         let round = view.round;
-        if !BUILT || self.sums.sat_out == Some(round) {
+        if self.sums.sat_out == Some(round) {
             return Ok(Stage::AwaitingCohort);
         }
         if self.sum.as_ref().is_some_and(|s| s.round == round) {
@@ -220,7 +220,7 @@ impl Client {
             return;
         };
         let (round, phase) = (view.round, view.phase);
-        if !BUILT || phase != input.phase() || self.sum.as_ref().is_none_or(|s| s.round != round) {
+        if phase != input.phase() || self.sum.as_ref().is_none_or(|s| s.round != round) {
             return;
         }
         match self.next_message(env, secrets, input) {

@@ -3,6 +3,7 @@
 use super::asked::batch;
 use super::*;
 use crate::federation::advance::Sums;
+use crate::objective::counts;
 use crate::objective::mapping::Mapping;
 use crate::optimizer::Candidate;
 use crate::round::phase::AbortReason;

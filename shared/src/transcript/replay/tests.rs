@@ -550,7 +550,6 @@ fn patience_ends_a_federation_and_the_best_is_kept() {
 
 /// What an optimiser learns from the movement of all is nowhere written down: whoever reads the record has it.
 #[test]
-#[cfg(feature = "cma-es")]
 fn what_hiso_learns_follows_from_the_record() {
     use crate::round::client::{Action, Purpose};
     for federation in [
