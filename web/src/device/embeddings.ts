@@ -27,7 +27,7 @@ export class EmbeddingsHere {
   async ready(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
     this.loading ??= this.load(progress, pity).catch((error: unknown) => {
       this.loading = null;
-      throw troubleOf(error, { url: this.model.wanted.url, name: 'behind the API, of which tokenizer and table are needed here,', settings: '[model.openai.prompt_embeds]' });
+      throw troubleOf(error, { url: this.model.wanted.url, name: 'behind the API (its tokenizer and table are needed here)', settings: '[model.openai.prompt_embeds]' });
     });
     return this.loading;
   }

@@ -1,4 +1,4 @@
-/** The data owner's page: opens the federation in a Worker, lets the person choose and agree, then shows. */
+/** The data owner's page: opens the federation in a Worker, lets the person choose and agree, then shows progress. */
 import type { FederationDetail } from '../generated/FederationDetail';
 import { generatorPath, recordPath } from '../lib/api';
 import { byId, confirmWith, find, setText, show, wireDialog } from '../lib/dom';
@@ -22,9 +22,9 @@ import { Troubles } from './trouble';
 
 type Opened = Extract<FromWorker, { type: 'opened' }>;
 
-/** Troubles of the model or the training vanish once queries go on, but can be read at least this long. */
+/** Errors of the model or the training disappear once queries go on, but stay at least this long. */
 const READABLE_MS = 4000;
-/** A Worker that does not confirm the leaving in this time is ended. */
+/** Milliseconds after which a Worker that has not confirmed leaving is ended. */
 const LEAVE_MS = 5000;
 
 const federationOf = parseJoinAddress(location.pathname, location.hash);
@@ -47,7 +47,7 @@ class JoinPage {
   private view: View = 'loading';
   private opened: Opened | null = null;
   private inputs: Inputs = 'images';
-  /** A label as people read it. */
+  /** A label as people read it, with its word. */
   private nameOf = (label: string): string => label;
   private detail: FederationDetail | null = null;
   private source: DataSource | null = null;
@@ -118,7 +118,7 @@ class JoinPage {
       const moved = parseJoinAddress(location.pathname, location.hash)?.modelUrl !== this.address.modelUrl;
       if (moved || (invite !== null && invite !== this.invite)) location.reload();
     });
-    // Followed as a link it would put itself in the invite's place in the address, and a reload would find none.
+    // Followed as a link, it would replace the invite in the address, and a reload would find none.
     find(document, '.skip', HTMLAnchorElement).addEventListener('click', (event) => {
       event.preventDefault();
       byId('main', HTMLElement).focus();
@@ -224,7 +224,7 @@ class JoinPage {
     }
   }
 
-  /** Says so at once if nobody can join here: the federation has ended, or the link carries no invite. */
+  /** Shows at once that nobody can join, because the federation has ended or the link has no invite. */
   private closedDoor(opened: Opened): boolean {
     const { status, id } = opened.summary;
     if (status === 'running' && this.invite !== null) return false;
@@ -254,7 +254,7 @@ class JoinPage {
     if (total > 0) bar.value = Math.min(1, done / total);
   }
 
-  /** How much of a model for this device has come; a total below 0 ends it. */
+  /** Shows how much of a model for this device has been fetched; a total below 0 hides it. */
   private modelProgress(done: number, total: number): void {
     for (const place of document.querySelectorAll<HTMLElement>('.model-progress')) {
       place.hidden = total < 0;
@@ -280,7 +280,7 @@ class JoinPage {
     else place.focus({ preventScroll: true });
   }
 
-  /** With the nouns of this federation. */
+  /** Fills in the nouns for this federation's inputs. */
   private said(words: string): string {
     return fill(words, this.inputs);
   }
@@ -290,7 +290,7 @@ class JoinPage {
     setText(byId('start-hint', HTMLElement), hint);
   }
 
-  /** Agreed: a first harmless question to the model, so that what is wrong is said before the work begins. */
+  /** After the person has agreed: asks the model a first harmless question, so that problems show before the work begins. */
   private start(): void {
     this.wish = { agreed: true, paused: false };
     this.ready(false, 'Asking the model for a first answer…');
@@ -369,7 +369,7 @@ class JoinPage {
     this.troubles.clear('model', 'training');
   }
 
-  /** What does not add up is said at once, and neither the pattern nor any thanks beside it. */
+  /** Announces a contradiction at once, without offering the prompt or thanking. */
   private alarm(loud: boolean): void {
     const finish = byId('finish', HTMLElement);
     finish.classList.toggle('alarm', loud);
@@ -411,7 +411,7 @@ class JoinPage {
     if (trouble.where === 'model') this.modelProgress(0, -1);
     if (trouble.where === 'data') {
       byId('data-progress', HTMLElement).hidden = true;
-      // What could not be read is nothing to load again.
+      // Data that could not be read must not be loaded again.
       this.source = null;
       this.ready(false, this.said('First choose your {items} above.'));
     }
@@ -431,7 +431,7 @@ class JoinPage {
       this.show('setup');
       this.ready(this.source !== null, 'See the message at the top of the page.');
     }
-    // Without the setup in sight, its slots are not in sight either.
+    // If the setup is hidden, its slots are hidden too.
     const inSetup = this.view === 'setup' && !byId('setup', HTMLElement).hidden;
     const place: Trouble = inSetup || this.view === 'running' || this.view === 'done' ? trouble : { ...trouble, where: 'open' };
     this.troubles.show(place, this.view === 'running' || this.view === 'done', this.remedy(trouble, unchecked));
@@ -440,7 +440,7 @@ class JoinPage {
   private remedy(trouble: Trouble, unchecked: boolean): Remedy | null {
     if (trouble.where === 'open') return { label: 'Try again', run: () => this.reopen() };
     if (unchecked && this.view === 'running') return { label: 'Try again', run: () => this.check() };
-    // What may cure a model API cures no model on this device: its troubles say all that can be done.
+    // Fixes for a model API do not apply to a model on this device, whose errors already say what to do.
     if (trouble.where === 'model' && trouble.code !== 'model_budget' && !runsHere(this.opened?.task)) return { label: 'How to fix it', run: () => this.connect.explain(trouble) };
     return null;
   }
