@@ -40,6 +40,6 @@ function worded(sum: SumTerms | null, noise: NoiseTerms | null, dim: number, key
     gets: `each round, your list of ${count(dim)} numbers, hidden under random masks, and sealed messages that it passes on to the others`,
     learns: `only ${people}, you among them: of the changes, ${noise === null ? 'of how many {items}, and of how many were answered right' : 'and of the share answered right'}. Also that this browser takes part. ${told}`,
     never: `your own numbers; your {items}, which label each of them has, the model’s answer to any of them${key}`,
-    open: `${record} It also lists who was in each sum, by number and public key, not by name.`,
+    open: `${record} The record also lists who was in each sum, by number and public key, not by name.`,
   };
 }

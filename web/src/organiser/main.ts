@@ -56,7 +56,7 @@ class OrganiserPage {
     } catch (thrown) {
       const error = asApiError(thrown);
       if (error.status === 401) sessionStorage.removeItem(TOKEN_KEY);
-      fault.textContent = error.status === 401 ? 'This is not the token. The server prints the token when it starts.' : error.message;
+      fault.textContent = error.status === 401 ? 'This is not the token.' : error.message;
       field.setAttribute('aria-invalid', 'true');
       field.focus();
     }
