@@ -2,10 +2,11 @@
 //! `statistic`. The bytes counted are those that come out: 10 · 64 · 3 · 224².
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ground::rng::{Direction, Distribution, Stream};
 use serde_json::json;
-use shared::generator::{self, Shape};
-use shared::optimizer::Candidate;
-use shared::rng::{Direction, Distribution, Stream};
+use tuning::generator;
+use tuning::generator::Shape;
+use tuning::optimizer::Candidate;
 
 fn step(criterion: &mut Criterion) {
     let shape = Shape {

@@ -2,7 +2,7 @@
 //! secure-sum-cost` builds and `client-wasm/benches/secure_sum.mjs` times. Natively empty.
 #![cfg(target_family = "wasm")]
 
-#[path = "../../shared/benches/cohort/mod.rs"]
+#[path = "../../shared/federation/benches/cohort/mod.rs"]
 mod cohort;
 
 use wasm_bindgen::prelude::*;
@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 pub struct Cohort {
     cohort: cohort::Cohort,
-    inbox: shared::secure_sum::messages::Inbox,
+    inbox: secure_sum::messages::Inbox,
 }
 
 #[wasm_bindgen]

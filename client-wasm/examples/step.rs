@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use client_wasm::gpu::{Gpu, check};
 use futures::executor::block_on;
+use ground::rng::{Direction, Distribution, Stream};
 use serde_json::{Map, Value, json};
-use shared::generator::{self, Generator, Prepared, Shape};
-use shared::optimizer::Candidate;
-use shared::rng::{Direction, Distribution, Stream};
+use tuning::generator;
+use tuning::generator::{Generator, Prepared, Shape};
+use tuning::optimizer::Candidate;
 
 const RUNS: usize = 7;
 const THE_STEP: &str = "statistic_224";

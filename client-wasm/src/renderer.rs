@@ -1,10 +1,11 @@
 //! Who renders a task's steps: the GPU only where it is right, and faster on this very task.
 
+use ground::rng::Stream;
+use ground::text::Short;
 use serde::Serialize;
-use shared::generator::{self, Generator, Prepared, Shape};
-use shared::optimizer::Candidate;
-use shared::rng::Stream;
-use shared::text::Short;
+use tuning::generator;
+use tuning::generator::{Generator, Prepared, Shape};
+use tuning::optimizer::Candidate;
 
 use crate::gpu::{Gpu, GpuError, GpuStep, check};
 

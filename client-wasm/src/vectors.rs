@@ -1,21 +1,22 @@
 //! Checks test vectors (`shared/vectors/*.json`), the same code natively and inside wasm, and writes the two
 //! files that are ours to freeze.
 
-use serde_json::{Value, json};
-use shared::data::handwriting;
-use shared::data::partition::{Partition, split_holdout};
-use shared::generator::{self, Shape};
-use shared::model_api::{
+use federation::round::messages::Update;
+use ground::hash::sha256_hex;
+use ground::rng::{Direction, Distribution, Stream, philox4x32};
+use ground::wire;
+use model_client::{
     Calls, Datatype, InputSpec, Layout, ModelSpec, OutputKind, OutputSpec, Own, Response, Sent,
     dialect,
 };
-use shared::optimizer::Candidate;
-use shared::privacy::epsilon_of;
-use shared::rng::{Direction, Distribution, Stream, philox4x32};
-use shared::round::messages::Update;
-use shared::round::wire;
-use shared::secure_sum;
-use shared::task::sha256_hex;
+use owner_data::handwriting;
+use owner_data::partition::{Partition, split_holdout};
+use privacy::epsilon_of;
+use secure_sum;
+use serde_json::{Value, json};
+use tuning::generator;
+use tuning::generator::Shape;
+use tuning::optimizer::Candidate;
 
 type Checked = Result<(), String>;
 
@@ -419,8 +420,8 @@ fn said(case: &Value) -> Checked {
         "text": { "input": "{text} is", "words": or("words", json!(["great", "terrible"])) },
         "generator": { "candidates": ["", "film"] },
     });
-    let task = shared::task::Task::from_value(task).map_err(|faults| faults.to_string())?;
-    let dialect = shared::model_api::text_dialect(&task).map_err(|error| error.to_string())?;
+    let task = federation::task::Task::from_value(task).map_err(|faults| faults.to_string())?;
+    let dialect = task.text_dialect(None).map_err(|error| error.to_string())?;
     let body = case["body"].to_string();
     let response = Response {
         status: number(&case["status"])? as u16,

@@ -8,10 +8,11 @@ use std::time::Instant;
 use client_wasm::gpu::{Gpu, GpuError, GpuStep, check};
 use client_wasm::renderer::{self, Hint, Wish, Workload};
 use futures::executor::block_on;
+use ground::rng::{Direction, Distribution, Stream};
 use serde_json::{Value, json};
-use shared::generator::{self, Generator, Prepared, Shape};
-use shared::optimizer::Candidate;
-use shared::rng::{Direction, Distribution, Stream};
+use tuning::generator;
+use tuning::generator::{Generator, Prepared, Shape};
+use tuning::optimizer::Candidate;
 
 fn open() -> Option<Gpu> {
     match block_on(Gpu::open()) {

@@ -1,6 +1,6 @@
 //! An owner's data from disk: a folder of images by class, a zip, CSV or IDX files, plain or gzipped; or texts.
 //!
-//! What each file is, is decided by `shared::data`, exactly as in the browser; this file only reads bytes and
+//! What each file is, is decided by `owner_data`, exactly as in the browser; this file only reads bytes and
 //! decodes pictures. Public image sets with lists of their own ([`listed`]), and sets cut into parts ([`split`]), are
 //! known here alone.
 
@@ -9,19 +9,19 @@ pub mod mnist;
 pub mod split;
 pub mod texts;
 
+use federation::round::workbench::Labelled;
+use federation::task::Task;
 use flate2::read::GzDecoder;
+use ground::image::{Fit, Image};
 pub use listed::ListFault;
-use shared::data::csv;
-use shared::data::files::{
+use owner_data::csv;
+use owner_data::files::{
     FileKind, LabelTable, PlannedKind, check_kind, find_label_table, kind_of, plan,
 };
-use shared::data::idx;
-use shared::data::labels::Labels;
-use shared::data::partition::split_holdout;
-use shared::data::{DataError, Example, check_size};
-use shared::image::{Fit, Image};
-use shared::round::workbench::Labelled;
-use shared::task::Task;
+use owner_data::idx;
+use owner_data::labels::Labels;
+use owner_data::partition::split_holdout;
+use owner_data::{DataError, Example, check_size};
 use split::Split;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Cursor, Read};

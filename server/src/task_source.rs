@@ -1,8 +1,8 @@
 //! Where a task comes from: a file, or one of the built-in tasks; and settings replaced on the command line.
 
 use crate::simulate::SimulateError;
+use federation::task::Task;
 use serde_json::Value;
-use shared::task::Task;
 
 /// Tasks that need no file, by name.
 pub const BUILT_IN: [(&str, &str); 4] = [

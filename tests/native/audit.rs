@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
+use federation::record::{Entry, Line, RoundEntry, hash, nothing, write};
+use federation::rules::advance::Sums;
 use serde_json::{Value, json};
-use shared::federation::advance::Sums;
-use shared::transcript::{Entry, Line, RoundEntry, hash, nothing, write};
 use std::path::{Path, PathBuf};
 use tests::digits_table;
 use tests::process::{Ended, run};

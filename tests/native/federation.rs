@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
+use ground::hash::{sha256_hex, theta_from_bytes, theta_hash};
 use serde_json::Value;
-use shared::task::{sha256_hex, theta_from_bytes, theta_hash};
 use std::path::Path;
 use tests::process::{Process, create, model_api, run, serve, show};
 use tests::{done_rounds, eventually};
@@ -185,7 +185,7 @@ fn export(file: &Path, server: &str, id: &str, detail: &Value) {
     assert_eq!(metadata["theta_hash"], hash);
     assert_eq!(card["task_hash"], metadata["task_hash"].as_str());
     assert_eq!(card["task_hash"], detail["summary"]["task_hash"]);
-    let task = shared::task::Task::from_value(card["task"].clone()).unwrap();
+    let task = federation::task::Task::from_value(card["task"].clone()).unwrap();
     assert_eq!(
         card["task_hash"],
         task.hash(),

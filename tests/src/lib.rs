@@ -10,8 +10,8 @@ pub mod toy_language_model;
 pub mod toy_llm;
 pub mod toy_scorer;
 
+use owner_data::handwriting;
 use serde_json::Value;
-use shared::data::handwriting;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};

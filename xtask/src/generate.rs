@@ -60,13 +60,7 @@ fn export() -> Result<Files> {
     step("export TypeScript types", || {
         quietly(
             cargo()
-                .args([
-                    "test",
-                    "--package",
-                    "shared",
-                    "--lib",
-                    "export_bindings",
-                ])
+                .args(["test", "--package", "shared", "--lib", "export_bindings"])
                 .env("TS_RS_EXPORT_DIR", &folder),
         )
     })?;

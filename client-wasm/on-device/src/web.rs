@@ -5,8 +5,8 @@ use inference::InProcess;
 use inference::on_device::Fetched;
 use inference::prompt_embeds;
 use inference::protocol::HEADER_LENGTH;
+use model_client::prompt_embeds::{Embedder as _, PromptEmbeds};
 use serde::Deserialize;
-use shared::model_api::prompt_embeds::{Embedder as _, PromptEmbeds};
 use wasm_bindgen::prelude::*;
 
 /// Inputs in one request: few, so that several Workers have something to do, and none is long in coming.
@@ -47,7 +47,7 @@ pub struct Answer {
 
 #[wasm_bindgen]
 impl Files {
-    /// `model` is the JSON of `shared::model_api::on_device::OnDevice`, as the client made it of the task.
+    /// `model` is the JSON of `model_client::on_device::OnDevice`, as the client made it of the task.
     #[wasm_bindgen(constructor)]
     pub fn new(model: &str) -> Result<Files, JsError> {
         Ok(Self(Fetched::new(serde_json::from_str(model)?)))
@@ -154,7 +154,7 @@ impl EmbeddingFiles {
 
 #[wasm_bindgen]
 impl Embeddings {
-    /// A text with a soft prompt, as `shared::model_api::prompt_embeds::Embedder` has it.
+    /// A text with a soft prompt, as `model_client::prompt_embeds::Embedder` has it.
     pub fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, js_sys::Error> {
         self.0
             .embed(text, soft)

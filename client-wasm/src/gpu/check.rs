@@ -3,10 +3,11 @@
 //! Drivers differ in what they get wrong (a transpose that returns zeros, 16-bit products that overflow); a
 //! wrong prompt would poison every later step without a sign.
 
+use ground::rng::{Direction, Distribution, Stream};
 use serde_json::Value;
-use shared::generator::{self, Generator, Shape};
-use shared::optimizer::Candidate;
-use shared::rng::{Direction, Distribution, Stream};
+use tuning::generator;
+use tuning::generator::{Generator, Shape};
+use tuning::optimizer::Candidate;
 
 use super::{GpuError, GpuStep, layout};
 

@@ -1,8 +1,8 @@
 //! What `step.wgsl` reads, as bytes: its `Params` and its `Candidate`s.
 
-use shared::generator::Shape;
-use shared::optimizer::Candidate;
-use shared::rng::Distribution;
+use ground::rng::Distribution;
+use tuning::generator::Shape;
+use tuning::optimizer::Candidate;
 
 use super::passes::Pass;
 

@@ -1,4 +1,4 @@
-//! The fused step on the GPU: [`shared::generator::render`] as one WebGPU kernel (`step.wgsl`).
+//! The fused step on the GPU: [`tuning::generator::render`] as one WebGPU kernel (`step.wgsl`).
 //!
 //! Buffers are made once for a task and reused; a step is one submission and one mapping, unless its output
 //! exceeds what the device binds, in which case it is done in several passes ([`passes`]). Nothing here is
@@ -13,8 +13,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::channel::oneshot;
-use shared::generator::{Generator, Kernel, Prepared, Shape, Work};
-use shared::optimizer::Candidate;
+use tuning::generator::{Generator, Kernel, Prepared, Shape, Work};
+use tuning::optimizer::Candidate;
 
 use layout::{CANDIDATE_BYTES, PARAMS_BYTES};
 use passes::{Limits, Pass};
@@ -335,9 +335,9 @@ impl Buffers {
 fn cut(kernel: &Kernel) -> &'static str {
     match kernel.work {
         Work::Cells { .. } => {
-            include_str!(concat!(env!("OUT_DIR"), "/cells.wgsl"))
+            include_str!("cells.wgsl")
         }
-        _ => include_str!(concat!(env!("OUT_DIR"), "/levels.wgsl")),
+        _ => include_str!("levels.wgsl"),
     }
 }
 
@@ -354,7 +354,7 @@ impl Pipelines {
             source: wgpu::ShaderSource::Wgsl(
                 format!(
                     "{}\n{}\n{}",
-                    include_str!(concat!(env!("OUT_DIR"), "/step.wgsl")),
+                    include_str!("step.wgsl"),
                     cut(kernel),
                     kernel.wgsl
                 )
@@ -450,7 +450,7 @@ impl GpuStep {
         self.gpu.destroy();
     }
 
-    /// Renders like [`shared::generator::render`], into the same order. `out` is resized. One call at a time; a
+    /// Renders like [`tuning::generator::render`], into the same order. `out` is resized. One call at a time; a
     /// call whose future is dropped leaves the buffers usable.
     ///
     /// # Errors

@@ -3,14 +3,14 @@
 
 use std::cell::Cell;
 
+use federation::round::client::{Action, Event};
+use federation::round::messages::{FederationStatus, RoundView, Standing, join_statement};
+use federation::round::phase::Phase;
+use federation::round::refusal::Refusal;
+use ground::hex::hex;
+use ground::wire;
+use secure_sum::identity::Identity;
 use serde_json::{Value, json};
-use shared::round::client::{Action, Event};
-use shared::round::messages::{FederationStatus, RoundView, Standing, join_statement};
-use shared::round::phase::Phase;
-use shared::round::refusal::Refusal;
-use shared::round::wire;
-use shared::secure_sum::identity::Identity;
-use shared::transcript::hex;
 
 use super::http::{self, Answer, Call, NoAnswer};
 
@@ -165,7 +165,8 @@ impl Aggregator {
             "invite": invite,
             "identity": hex(&identity.public()),
             "proof": hex(&identity.sign(&join_statement(&self.federation, invite))),
-        }).to_string();
+        })
+        .to_string();
         let answer = self
             .send(
                 "POST",

@@ -6,9 +6,9 @@
 use std::cell::RefCell;
 use std::future::Future;
 
-use shared::round::asking::Pieces;
-use shared::round::client::Evaluation;
-use shared::round::workbench::Workbench;
+use federation::round::asking::Pieces;
+use federation::round::client::Evaluation;
+use federation::round::workbench::Workbench;
 
 use super::owner::Owner;
 use super::timer::{now, sleep};

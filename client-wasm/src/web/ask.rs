@@ -3,17 +3,19 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 
+use federation::round::workbench::REQUEST_IMAGES;
+use federation::task::Task;
 use futures::future::Either;
-use shared::calls::cache::{Asked, Cache};
-use shared::calls::pace::{Pace, Ticket, most_inputs};
-use shared::calls::tally::Tally;
-use shared::model_api::{
+use model_client::address::origin_of;
+use model_client::cache::{Asked, Cache};
+use model_client::pace::{Pace, Ticket, most_inputs};
+use model_client::tally::Tally;
+use model_client::{
     Description, Dialect, Method, ModelApiError, Protocol, Request, Response, Retry, Scores,
     dialect,
 };
-use shared::model_api::{TextDialect, TextQueries, text_dialect_with};
-use shared::round::workbench::{Queries, REQUEST_IMAGES};
-use shared::task::{Task, origin_of};
+use model_client::{TextDialect, TextQueries};
+use tuning::query::Queries;
 
 use super::embeddings;
 use super::http::{self, Answer, Call, NoAnswer};
@@ -21,7 +23,7 @@ use super::on_device;
 use super::report::{Place, Trouble};
 use super::timer::Signal;
 use super::timer::{back_off, now, sleep};
-use shared::text::Short;
+use ground::text::Short;
 
 /// So many tries when the server answers that it cannot just now.
 const TRIES: u32 = 6;
@@ -45,7 +47,7 @@ impl Speech {
     fn new(task: &Task) -> Result<Self, ModelApiError> {
         if task.text.is_some() {
             let embedder = embeddings::embedder(task);
-            return text_dialect_with(task, embedder).map(Self::Texts);
+            return task.text_dialect(embedder).map(Self::Texts);
         }
         dialect(&task.model).map(Self::Images)
     }
@@ -94,7 +96,7 @@ pub struct ModelApi {
 
 /// What only matters where calls cost money, or where the same is asked again.
 struct Paid {
-    price: Option<shared::model_api::Price>,
+    price: Option<model_client::Price>,
     tally: Cell<Tally>,
     /// Nothing where no answers are kept.
     cache: Option<RefCell<Cache>>,
@@ -104,7 +106,7 @@ struct Paid {
 }
 
 /// Inputs under way that others may wait for, as long as this lives; given up where no answer came.
-struct UnderWay<'a>(&'a Paid, shared::calls::cache::Ticket);
+struct UnderWay<'a>(&'a Paid, model_client::cache::Ticket);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {

@@ -1,7 +1,7 @@
 //! Words for a prompt from public text, for the organiser's form: `fed-bbpt candidates` in the page.
 
-use shared::data::candidates::{Choice, candidates};
-use shared::data::texts;
+use owner_data::candidates::{Choice, candidates};
+use owner_data::texts;
 use wasm_bindgen::prelude::*;
 
 /// The words of a file of texts, with or without labels, at most `count`: as `fed-bbpt candidates` finds them.

@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
-use shared::round::client::{Action, Event};
-use shared::round::refusal::Refusal;
+use federation::round::client::{Action, Event};
+use federation::round::refusal::Refusal;
 
 use super::aggregator::{Failure, Request};
 use super::ask::OUT_OF_MONEY;

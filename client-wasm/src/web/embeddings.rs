@@ -1,13 +1,13 @@
-//! Where prompts are sent as embeddings (`shared::model_api::prompt_embeds`): what makes them of texts stands in the module of
+//! Where prompts are sent as embeddings (`model_client::prompt_embeds`): what makes them of texts stands in the module of
 //! models on the device, which the Worker loads besides, and hands over before it checks the model.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use federation::task::Task;
+use model_client::SharedEmbedder;
+use model_client::prompt_embeds::Embedder;
 use serde_json::json;
-use shared::model_api::SharedEmbedder;
-use shared::model_api::prompt_embeds::{Embedder, PromptEmbeds, hidden};
-use shared::task::Task;
 use wasm_bindgen::prelude::*;
 
 use super::session::Session;
@@ -39,14 +39,15 @@ impl Session {
     #[wasm_bindgen(js_name = embeddingsModel)]
     pub fn embeddings_model(&self) -> Option<String> {
         let task = &self.owner().task;
-        let wanted = PromptEmbeds::of(task)?;
-        Some(json!({ "wanted": wanted, "hidden": hidden(task) }).to_string())
+        let wanted = task.prompt_embeds()?;
+        Some(json!({ "wanted": wanted, "hidden": task.hidden() }).to_string())
     }
 }
 
 /// For the dialect of such a task.
 pub fn embedder(task: &Task) -> Option<SharedEmbedder> {
-    PromptEmbeds::of(task).map(|_| Arc::new(Here) as SharedEmbedder)
+    task.prompt_embeds()
+        .map(|_| Arc::new(Here) as SharedEmbedder)
 }
 
 /// Whatever this Worker has loaded.

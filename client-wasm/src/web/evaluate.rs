@@ -1,6 +1,6 @@
 //! An evaluation: images → prompted images → model API → losses; texts go the way of [`super::texts`].
 //!
-//! Requests are cut as they leave: how large they are is learnt from the answers ([`shared::calls::pace`]).
+//! Requests are cut as they leave: how large they are is learnt from the answers ([`model_client::pace`]).
 //!
 //! While some requests are under way the next one's images are rendered (on the GPU all of them were, in one
 //! dispatch), and after them those of the evaluation that comes next ([`super::ahead`]). What a failed evaluation
@@ -11,13 +11,13 @@ use std::future::Future;
 use std::ops::Range;
 use std::pin::pin;
 
+use federation::round::asking::{Asking, Pieces};
+use federation::round::client::{Evaluation, Event, Purpose};
+use federation::round::workbench::Workbench;
 use futures::future::{Either, select};
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use shared::generator::Prepared;
-use shared::model_api::Scores;
-use shared::round::asking::{Asking, Pieces};
-use shared::round::client::{Evaluation, Event, Purpose};
-use shared::round::workbench::Workbench;
+use model_client::Scores;
+use tuning::generator::Prepared;
 
 use super::ahead::Ahead;
 use super::owner::Owner;

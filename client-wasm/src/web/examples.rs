@@ -1,13 +1,13 @@
 //! The owner's examples, as the model takes them, and their split.
 
+use federation::round::client::Part;
+use federation::round::workbench::Input;
+use federation::round::workbench::Labelled;
+use federation::task::Task;
+use ground::wire;
+use owner_data::partition::split_holdout;
+use owner_data::texts::Text;
 use serde_json::{Value, json};
-use shared::data::partition::split_holdout;
-use shared::data::texts::Text;
-use shared::round::client::Part;
-use shared::round::wire;
-use shared::round::workbench::Input;
-use shared::round::workbench::Labelled;
-use shared::task::Task;
 
 use super::report::Buffers;
 
@@ -138,10 +138,12 @@ impl Examples {
     /// Bytes of a question about one of these texts, on the average; nothing of images.
     pub fn mean_bytes(&self, task: &Task) -> Option<usize> {
         let (texts, wording) = (self.texts(), task.text.as_ref()?);
-        if let Some(bytes) = shared::model_api::prompt_embeds::text_bytes(task) {
+        if let Some(bytes) =
+            model_client::prompt_embeds::text_bytes(&task.model, task.text.as_ref())
+        {
             return Some(bytes);
         }
-        let none = shared::task::text::Prompt::default();
+        let none = tuning::wording::Prompt::default();
         let inputs: usize = texts.iter().map(|t| wording.input(t, &none).len()).sum();
         let template = wording.template(&none).map_or(0, |template| template.len());
         Some(inputs / texts.len().max(1) + template)

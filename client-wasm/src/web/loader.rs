@@ -1,15 +1,16 @@
 //! The owner's pictures become [`Examples`]. The Worker opens, unpacks and decodes (`web/src/worker/files.ts`);
-//! what is what, and what is wrong with it, is decided here and in [`shared::data`].
+//! what is what, and what is wrong with it, is decided here and in [`owner_data`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use federation::round::client::Part;
+use ground::image::Image;
+use owner_data::files;
+use owner_data::files::{LabelTable, PlannedFile, PlannedKind};
+use owner_data::labels::Labels;
+use owner_data::{DataError, Example, check_size, csv, handwriting, idx};
 use serde_json::{Value, json};
-use shared::data::files::{self, LabelTable, PlannedFile, PlannedKind};
-use shared::data::labels::Labels;
-use shared::data::{DataError, Example, check_size, csv, handwriting, idx};
-use shared::image::Image;
-use shared::round::client::Part;
 use wasm_bindgen::prelude::*;
 
 use super::examples::Examples;

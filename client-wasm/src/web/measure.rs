@@ -1,9 +1,10 @@
 //! A step's time inside wasm, for tests and benchmarks of the module that visitors load.
 
+use ground::rng::{Direction, Distribution};
 use serde_json::json;
-use shared::generator::{self, Shape};
-use shared::optimizer::Candidate;
-use shared::rng::{Direction, Distribution};
+use tuning::generator;
+use tuning::generator::Shape;
+use tuning::optimizer::Candidate;
 use wasm_bindgen::prelude::*;
 
 use super::timer::now;

@@ -2,8 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 
+use owner_data::DataError;
 use serde_json::{Value, json};
-use shared::data::DataError;
 
 use super::owner::Owner;
 use super::report::{Place, Trouble};

@@ -4,13 +4,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use federation::round::client::{Action, Client, Event, Part, Secrets, StopReason};
+use federation::round::workbench::Workbench;
+use federation::task::Task;
+use ground::wire;
+use secure_sum::identity::Identity;
 use serde_json::{Value, json};
-use shared::optimizer::Candidate;
-use shared::round::client::{Action, Client, Event, Part, Secrets, StopReason};
-use shared::round::wire;
-use shared::round::workbench::Workbench;
-use shared::secure_sum::identity::Identity;
-use shared::task::Task;
+use tuning::optimizer::Candidate;
 
 use super::aggregator::Aggregator;
 use super::ahead::Ahead;
@@ -194,7 +194,7 @@ impl Owner {
 
     /// The candidates of a step, whoever asks: only their number and kind matter.
     pub fn candidates(&self) -> Vec<Candidate> {
-        let state = shared::optimizer::State::new(self.task.initial().unwrap_or_default(), 0);
+        let state = tuning::optimizer::State::new(self.task.initial().unwrap_or_default(), 0);
         self.task
             .optimizer(0)
             .map(|optimizer| optimizer.ask(&state))

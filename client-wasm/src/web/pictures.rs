@@ -1,12 +1,13 @@
 //! Pictures to look at: an example as it is, the prompt, the prompted example, and what the model says to both.
 
+use federation::round::client::Part;
+use model_client::OutputKind;
 use serde_json::{Value, json};
-use shared::generator::{self, Prepared};
-use shared::model_api::OutputKind;
-use shared::objective::Objective;
-use shared::optimizer::Candidate;
-use shared::round::client::Part;
-use shared::round::workbench::Queries;
+use tuning::generator;
+use tuning::generator::Prepared;
+use tuning::objective::Objective;
+use tuning::optimizer::Candidate;
+use tuning::query::Queries;
 
 use super::evaluate::no_data;
 use super::examples::Examples;
@@ -20,7 +21,7 @@ impl Owner {
     /// What the model says to one input, for people, before anything is learnt: its likeliest class by the name that
     /// the server (`stated`) or the task gives it, and how likely.
     pub fn named(&self, row: &[f32], stated: &[String]) -> Value {
-        let best = shared::objective::loss::argmax(row);
+        let best = tuning::objective::loss::argmax(row);
         let largest = row.get(best).copied().unwrap_or(0.0);
         let share = match self.task.model.output.kind {
             OutputKind::Logits => {
@@ -163,7 +164,7 @@ fn difference(original: &[u8], prompted: &[u8]) -> Vec<u8> {
 /// The label with the largest score, and its share in the softmax.
 pub fn answer(objective: &Objective, row: &[f32]) -> (usize, f32) {
     let scores = objective.label_scores(row);
-    let best = shared::objective::loss::argmax(&scores);
+    let best = tuning::objective::loss::argmax(&scores);
     let largest = scores.get(best).copied().unwrap_or(0.0);
     let sum: f32 = scores.iter().map(|s| (s - largest).exp()).sum();
     (best, 1.0 / sum.max(1.0))

@@ -1,6 +1,6 @@
 //! Fresh secrets from the browser (`crypto.getRandomValues`).
 
-use shared::secure_sum::Bytes32;
+use secure_sum::Bytes32;
 
 use super::report::{Place, Trouble};
 

@@ -1,8 +1,8 @@
 //! Messages to the page (`protocol.ts`), and errors in words.
 
+use ground::image::rgba_of;
 use serde::Serialize;
 use serde_json::{Value, json};
-use shared::image::rgba_of;
 
 use super::host::Host;
 
@@ -75,7 +75,6 @@ pub fn post(host: &Host, message: &Value) {
 pub fn post_with(host: &Host, message: &Value, buffers: Buffers) {
     host.post(&message.to_string(), buffers.0);
 }
-
 
 /// Posts an error.
 pub fn trouble(host: &Host, trouble: &Trouble) {

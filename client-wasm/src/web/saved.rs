@@ -1,11 +1,11 @@
 //! What survives a reload, in four records: the key that we sign with and who we are (once each), the data
 //! (once), the state (after each step). Keys of APIs are never among them.
 
+use federation::round::client::Client;
+use ground::wire;
+use model_client::tally::Tally;
+use secure_sum::identity::Identity;
 use serde::{Deserialize, Serialize};
-use shared::calls::tally::Tally;
-use shared::round::client::Client;
-use shared::round::wire;
-use shared::secure_sum::identity::Identity;
 
 use super::host::Host;
 
@@ -13,7 +13,7 @@ use super::host::Host;
 pub mod record {
     /// [`super::Membership`].
     pub const MEMBERSHIP: &str = "membership";
-    /// The seed of our [`Identity`](shared::secure_sum::identity::Identity).
+    /// The seed of our [`Identity`](secure_sum::identity::Identity).
     pub const IDENTITY: &str = "identity";
     /// [`super::State`].
     pub const STATE: &str = "state";

@@ -3,10 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use federation::round::client::{Client, Event};
+use federation::task::Task;
+use ground::wire;
+use model_client::address::origin_of;
 use serde_json::{Value, json};
-use shared::round::client::{Client, Event};
-use shared::round::wire;
-use shared::task::{Task, origin_of};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 

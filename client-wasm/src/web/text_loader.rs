@@ -1,12 +1,13 @@
 //! The owner's texts become [`Examples`]. The Worker opens and unpacks files (`web/src/worker/texts.ts`); what they
-//! hold, and what is wrong with it, is decided in [`shared::data::texts`].
+//! hold, and what is wrong with it, is decided in [`owner_data::texts`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use owner_data::texts;
+use owner_data::texts::TextExample;
+use owner_data::{DataError, MAX_FILES};
 use serde_json::{Value, json};
-use shared::data::texts::{self, TextExample};
-use shared::data::{DataError, MAX_FILES};
 use wasm_bindgen::prelude::*;
 
 use super::examples::Examples;

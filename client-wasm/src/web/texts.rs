@@ -1,12 +1,13 @@
 //! What only a task of texts has: asking about them, the prompt in words, and examples with the model's answers.
 
+use federation::round::asking::Asking;
+use federation::round::client::{Client, Evaluation, Purpose};
+use federation::round::workbench::Workbench;
+use model_client::{Scores, TextQueries};
+use owner_data::texts::Text;
 use serde_json::{Value, json};
-use shared::data::texts::Text;
-use shared::model_api::{Scores, TextQueries};
-use shared::round::asking::Asking;
-use shared::round::client::{Client, Evaluation, Purpose};
-use shared::round::workbench::{Queries, Workbench};
-use shared::task::text::{Prompt, TextTask};
+use tuning::query::Queries;
+use tuning::wording::{Prompt, TextTask};
 
 use super::evaluate::no_data;
 use super::examples::shown;

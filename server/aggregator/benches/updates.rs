@@ -5,9 +5,11 @@
 //! the figures are those of that disk: every update is on it before it is answered. Clients are as many as
 //! [`CLIENTS`], over loopback. Bounded in count and in time.
 
+use federation::round::messages::{
+    Enrolment, Invite, JoinRequest, Joined, Metrics, RoundView, Update,
+};
+use ground::wire;
 use serde_json::{Value, json};
-use shared::round::messages::{Enrolment, Invite, JoinRequest, Joined, Metrics, RoundView, Update};
-use shared::round::wire;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};

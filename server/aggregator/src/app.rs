@@ -12,9 +12,9 @@ use crate::store::{Store, federations};
 use crate::{driver, http, secret, upgrade};
 use actix_web::dev::Server;
 use actix_web::{HttpServer, web};
+use federation::task::Task;
 use futures::future::join_all;
-use shared::model_api::prompt_embeds::PromptEmbeds;
-use shared::task::{Task, origin_of};
+use model_client::address::origin_of;
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::TcpListener;
@@ -84,7 +84,7 @@ impl App {
             id: id.to_owned(),
             task_hash: task.hash(),
             model_origin: origin_of(&task.model.url).unwrap_or_default(),
-            files_origin: PromptEmbeds::of(&task).and_then(|files| origin_of(&files.url)),
+            files_origin: task.prompt_embeds().and_then(|files| origin_of(&files.url)),
             dim: task.dim(),
             task,
         });

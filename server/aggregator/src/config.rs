@@ -8,7 +8,7 @@ use crate::secret::Secret;
 use crate::tls::{Tls, TlsError};
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::{Figment, Provider as _};
-use shared::fault::Fault;
+use ground::fault::Fault;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -366,7 +366,7 @@ impl ServeArgs {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let public_url =
             text("public_url", &mut fault).unwrap_or_else(|| format!("{scheme}://{listen}"));
-        if shared::task::origin_of(&public_url).is_none() {
+        if model_client::address::origin_of(&public_url).is_none() {
             fault(
                 "public_url",
                 format!("{public_url:?} must be an http:// or https:// address"),

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::engine::{self, Effects};
 use crate::failure::Failure;
 use crate::store::{lease, participants, rounds};
-use shared::round::server::Event;
+use federation::round::server::Event;
 use std::time::Duration;
 
 /// A process that was killed blocks the timers for at most this long (ms).

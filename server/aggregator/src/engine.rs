@@ -7,11 +7,11 @@ pub(crate) mod sums;
 use crate::failure::Failure;
 use crate::store::rounds::{self, Place};
 use crate::store::{Tx, federations, participants, word};
-use shared::round::messages::{FederationStatus, Standing, SumMessage, Update};
-use shared::round::phase::{AbortReason, Phase, RoundKind};
-use shared::round::refusal::Refusal;
-use shared::round::server::{Action, Event};
-use shared::task::Task;
+use federation::round::messages::{FederationStatus, Standing, SumMessage, Update};
+use federation::round::phase::{AbortReason, Phase, RoundKind};
+use federation::round::refusal::Refusal;
+use federation::round::server::{Action, Event};
+use federation::task::Task;
 
 /// A federation's task and what follows from it. It never changes, so every process may keep it.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
-use shared::fault::{Fault, Faults};
-use shared::round::messages::Problem;
-use shared::round::refusal::Refusal;
+use federation::round::messages::Problem;
+use federation::round::refusal::Refusal;
+use ground::fault::{Fault, Faults};
 use std::time::Duration;
 
 /// Why a request failed.

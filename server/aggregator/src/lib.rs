@@ -1,7 +1,7 @@
 //! The organiser's server: federations, participants and rounds over HTTP, with all state in one SQL database.
 //!
 //! Where to look: the addresses, `http/mod.rs`; what a message does, `engine.rs` (the rules themselves are the
-//! pure machine [`shared::round::server`]); the SQL, `store/`; time, `driver.rs`; how changes reach whoever
+//! pure machine [`federation::round::server`]); the SQL, `store/`; time, `driver.rs`; how changes reach whoever
 //! waits, `hub.rs`; settings, [`config`].
 //!
 //! No state that matters is in memory. Every message is one transaction: load the round, step it, carry out

@@ -166,8 +166,8 @@ impl<K: Clone + Eq + Hash, C: Clock + Clone> Buckets<K, C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use federation::round::refusal::Refusal;
     use governor::clock::FakeRelativeClock;
-    use shared::round::refusal::Refusal;
     use std::net::{IpAddr, Ipv4Addr};
 
     fn limits(quotas: Quotas) -> (FakeRelativeClock, Limits<FakeRelativeClock>) {

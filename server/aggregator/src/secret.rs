@@ -32,7 +32,7 @@ impl Secret {
     /// about the secret.
     #[must_use]
     pub fn hash(&self) -> String {
-        shared::task::sha256_hex(self.0.as_bytes())
+        ground::hash::sha256_hex(self.0.as_bytes())
     }
 
     /// Compares in a time that does not tell where the two differ. The hashes are compared, so not even the

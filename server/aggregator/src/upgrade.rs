@@ -3,9 +3,9 @@
 use crate::app::App;
 use crate::failure::Failure;
 use crate::store::{federations, lines, rounds};
-use shared::round::messages::FederationStatus;
-use shared::round::phase::AbortReason;
-use shared::transcript::Replay;
+use federation::record::Replay;
+use federation::round::messages::FederationStatus;
+use federation::round::phase::AbortReason;
 
 /// Gives a record to those that still stand at θ₀: their rounds so far, if any, were aborted, and that is all there
 /// is to tell. The sums that moved another's θ are gone, so nobody could follow how it came about, and participants

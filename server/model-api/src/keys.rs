@@ -14,9 +14,9 @@ use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use ground::fault::{Fault, Reader};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use shared::fault::{Fault, Reader};
 
 use crate::args::{ConfigFaults, tables, toml_file};
 use crate::error::ApiError;
@@ -306,7 +306,7 @@ fn key(reader: &mut Reader<'_>) -> KeySpec {
 }
 
 fn digest(text: &str) -> Option<[u8; 32]> {
-    shared::transcript::unhex(text)
+    ground::hex::unhex(text)
 }
 
 #[cfg(test)]

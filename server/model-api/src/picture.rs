@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
-use shared::model_api::Layout;
+use model_client::Layout;
 
 use crate::error::ApiError;
 use crate::protocol::ModelInfo;

@@ -6,11 +6,11 @@
 #[allow(dead_code)] // each user needs a part of it
 mod support;
 
-use serde_json::{Value, json};
-use shared::model_api::{
+use model_client::{
     Calls, Datatype, InputSpec, Layout, Method, ModelSpec, OutputKind, OutputSpec, Own, Response,
     Sent, dialect,
 };
+use serde_json::{Value, json};
 use support::{Answer, Running};
 
 use model_api::{Classifier, ClassifierOptions, ModelApiConfig, PRINTED_DIGITS};

@@ -8,9 +8,9 @@ mod support;
 
 use std::path::Path;
 
+use federation::task::Task;
+use model_client::{Response, SoftQueries, TextQueries};
 use serde_json::{Value, json};
-use shared::model_api::{Response, SoftQueries, TextQueries, text_dialect};
-use shared::task::Task;
 use support::{Answer, Running};
 
 use model_api::{ClipOptions, ModelApiConfig, ModelConfig, Served, TextOptions};
@@ -428,7 +428,7 @@ fn the_clients_dialect_sends_soft_prompts() {
         }))
         .unwrap()
     };
-    let dialect = text_dialect(&task(24)).unwrap();
+    let dialect = task(24).text_dialect(None).unwrap();
     let answer = server.get(&dialect.describe_request().path);
     fn response(answer: &Answer) -> Response<'_> {
         Response {
@@ -438,7 +438,7 @@ fn the_clients_dialect_sends_soft_prompts() {
         }
     }
     assert!(dialect.check_description(&response(&answer)).is_ok());
-    let other = text_dialect(&task(25)).unwrap();
+    let other = task(25).text_dialect(None).unwrap();
     assert!(other.check_description(&response(&answer)).is_err());
     let queries = TextQueries {
         texts: serde_json::from_value(expected["texts"].clone()).unwrap(),
@@ -663,7 +663,7 @@ fn the_clients_dialect_drives_it() {
             "generator": { "candidates": ["", "a"] },
         }))
         .unwrap();
-        let dialect = text_dialect(&task).unwrap();
+        let dialect = task.text_dialect(None).unwrap();
         let response = |answer: &Answer| {
             let response = Response {
                 status: answer.status,

@@ -4,11 +4,11 @@ use super::{block_on, say};
 use crate::Failure;
 use crate::participant::aggregator::Aggregator;
 use clap::Args;
+use federation::record::{Commitments, Difference, Entry, Line, Replay, What};
+use federation::rules::choice::Choice;
+use federation::task::Task;
 use serde::Serialize;
 use serde_json::json;
-use shared::federation::choice::Choice;
-use shared::task::Task;
-use shared::transcript::{Commitments, Difference, Entry, Line, Replay, What};
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -239,7 +239,7 @@ fn begin(line: &str) -> Result<(Task, Replay), Wrong> {
     let Entry::Opened { task, .. } = line.entry else {
         return Err(wrong(What::Place).into());
     };
-    let faults = |faults: shared::fault::Faults| Wrong::Task(faults.to_string());
+    let faults = |faults: ground::fault::Faults| Wrong::Task(faults.to_string());
     let task = Task::from_value(task).map_err(faults)?;
     let replay = Replay::new(&task).map_err(faults)?;
     Ok((task, replay))

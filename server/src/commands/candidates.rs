@@ -6,9 +6,10 @@ use super::say;
 use crate::Failure;
 use crate::data;
 use clap::{Args, ValueEnum};
-use shared::data::candidates::{Choice, candidates};
-use shared::generator::instruction::{self, Place};
+use owner_data::candidates::{Choice, candidates};
 use std::path::{Path, PathBuf};
+use tuning::generator::instruction;
+use tuning::generator::instruction::Place;
 
 /// What `fed-bbpt candidates` takes.
 #[derive(Args)]

@@ -1,6 +1,6 @@
 //! What the record says is to be kept, in words.
 
-use shared::federation::choice::{Choice, Keep};
+use federation::rules::choice::{Choice, Keep};
 
 /// One sentence: what is kept, and why.
 #[must_use]

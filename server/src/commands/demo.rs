@@ -12,15 +12,17 @@ use crate::participant::state::Saved;
 use crate::task_source;
 use aggregator::{AggregatorConfig, RealClock, Secret};
 use clap::Args;
+use federation::round::client::{Client, StopReason};
+use federation::round::messages::{
+    CreateFederation, FederationDetail, Invite, Metrics, RoundRecord,
+};
+use federation::round::phase::Phase;
+use federation::task::Task;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use ground::hex::hex;
 use model_api::ModelApiConfig;
-use shared::calls::tally::Tally;
-use shared::round::client::{Client, StopReason};
-use shared::round::messages::{CreateFederation, FederationDetail, Invite, Metrics, RoundRecord};
-use shared::round::phase::Phase;
-use shared::task::Task;
-use shared::transcript::hex;
+use model_client::tally::Tally;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -4,13 +4,13 @@
 use super::say;
 use crate::Failure;
 use clap::Args;
+use ground::hash::sha256_hex;
 use inference::prompt_embeds::{Embeddings, Table};
 use inference::safetensors_header::{Header, PREFIX};
+use model_client::prompt_embeds::Embedder as _;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
-use shared::model_api::prompt_embeds::Embedder as _;
-use shared::task::sha256_hex;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};

@@ -6,9 +6,10 @@ use super::block_on;
 use crate::Failure;
 use crate::participant::aggregator::Aggregator;
 use clap::Args;
+use federation::record::{Commitments, Replay};
+use federation::task::Task;
+use ground::hash::{sha256_hex, theta_bytes, theta_from_bytes, theta_hash};
 use serde_json::json;
-use shared::task::{Task, sha256_hex, theta_bytes, theta_from_bytes, theta_hash};
-use shared::transcript::{Commitments, Replay};
 use std::path::PathBuf;
 
 /// What `fed-bbpt export` takes.

@@ -5,8 +5,8 @@ use crate::Failure;
 use crate::participant::aggregator::{Aggregator, ApiError};
 use crate::task_source;
 use clap::{Args, Subcommand};
+use federation::round::messages::{CreateFederation, CreateInvite, Invite, InviteSummary};
 use serde::Serialize;
-use shared::round::messages::{CreateFederation, CreateInvite, Invite, InviteSummary};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What `fed-bbpt federation` takes.
@@ -105,7 +105,7 @@ pub fn run(args: FederationArgs) -> Result<(), Failure> {
                 })
             }
             What::List => show(&args, aggregator.list().await, |list| {
-                let line = |f: &shared::round::messages::FederationSummary| {
+                let line = |f: &federation::round::messages::FederationSummary| {
                     format!(
                         "{}  {:?}  {}/{} updates  {} live  {}",
                         f.id, f.status, f.step, f.steps, f.live, f.name

@@ -9,16 +9,17 @@ use crate::participant::identity::{self, IdentityError};
 use crate::participant::state::Saved;
 use crate::{Failure, data::LoadError};
 use clap::Args;
+use federation::record::Replay;
+use federation::round::client::{Client, StopReason};
+use federation::round::messages::FederationStatus;
+use federation::round::workbench::{Labelled, Workbench};
+use federation::task::Task;
+use ground::hex::hex;
+use ground::image::Image;
 use indicatif::{ProgressBar, ProgressStyle};
+use owner_data::handwriting;
+use secure_sum::identity::Identity;
 use serde_json::json;
-use shared::data::handwriting;
-use shared::image::Image;
-use shared::round::client::{Client, StopReason};
-use shared::round::messages::FederationStatus;
-use shared::round::workbench::{Labelled, Workbench};
-use shared::secure_sum::identity::Identity;
-use shared::task::Task;
-use shared::transcript::{Replay, hex};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
@@ -64,7 +65,7 @@ pub fn parse_link(link: &str) -> Option<(String, String, String)> {
             && s.chars()
                 .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };
-    (shared::task::origin_of(base).is_some() && fine(federation) && fine(invite))
+    (model_client::address::origin_of(base).is_some() && fine(federation) && fine(invite))
         .then(|| (base.to_owned(), federation.to_owned(), invite.to_owned()))
 }
 

@@ -8,12 +8,13 @@ use crate::relay::key::{self, KeyError};
 use crate::relay::upstream::Upstream;
 use crate::{Failure, data, task_source};
 use clap::{Args, value_parser};
+use federation::round::workbench::{Input, Labelled};
+use federation::task::Task;
 use serde_json::{Map, Value, json};
-use shared::generator::instruction::{self, Place};
-use shared::round::workbench::{Input, Labelled};
-use shared::task::Task;
-use shared::task::text::{Prompt, TextTask};
 use std::path::{Path, PathBuf};
+use tuning::generator::instruction;
+use tuning::generator::instruction::Place;
+use tuning::wording::{Prompt, TextTask};
 
 /// Examples that are kept of a file: more are never shown.
 const EXAMPLES: usize = 1000;

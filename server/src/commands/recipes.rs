@@ -6,8 +6,8 @@ use crate::recipes::{Modality, Recipe, Recipes, describe, task_file};
 use crate::simulate::fraction;
 use crate::{Failure, data};
 use clap::Args;
+use federation::task::Task;
 use serde_json::Value;
-use shared::task::Task;
 use std::path::PathBuf;
 
 /// What `fed-bbpt recipes` takes.

@@ -10,8 +10,8 @@ mod coop;
 
 use super::split::{Split, chosen, no_split};
 use super::{LoadError, Source, bytes_of};
-use shared::data::labels::Labels;
-use shared::data::{DataError, MAX_FILES};
+use owner_data::labels::Labels;
+use owner_data::{DataError, MAX_FILES};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 

@@ -2,9 +2,9 @@
 
 use super::split::{self, Split};
 use super::{LoadError, bytes_of, sources_of};
-use shared::data::DataError;
-use shared::data::files::{PlannedKind, plan};
-use shared::data::idx;
+use owner_data::DataError;
+use owner_data::files::{PlannedKind, plan};
+use owner_data::idx;
 use std::path::Path;
 
 /// Side of a digit in pixels.

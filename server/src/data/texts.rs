@@ -1,15 +1,16 @@
 //! An owner's texts from disk: one file, a folder of them, or a zip, plain or gzipped. What a file holds is decided
-//! by `shared::data::texts`.
+//! by `owner_data::texts`.
 
 use super::split::{self, Split};
 use super::{LoadError, Loaded, Source, bytes_of, sources_of};
-use shared::data::DataError;
-use shared::data::texts::{self, TextExample};
-use shared::round::workbench::{Input, Labelled};
-use shared::task::Task;
-use shared::task::text::TextTask;
+use federation::round::workbench::{Input, Labelled};
+use federation::task::Task;
+use owner_data::DataError;
+use owner_data::texts;
+use owner_data::texts::TextExample;
 use std::collections::HashMap;
 use std::path::Path;
+use tuning::wording::TextTask;
 
 /// Loads the texts of `path`, or of one part of it, for a task of texts.
 pub fn load(

@@ -2,19 +2,19 @@
 
 use super::body::{self, BodyError};
 use super::caller::cause_of;
-use reqwest::{Method, RequestBuilder, Response};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use shared::round::messages::{
+use federation::round::messages::{
     CreateFederation, CreateInvite, Enrolment, FederationDetail, FederationSummary, Invite,
     InviteSummary, JoinRequest, Joined, Problem, RoundView, SumInput, SumMessage, Update,
     join_statement,
 };
-use shared::round::phase::Phase;
-use shared::round::refusal::Refusal;
-use shared::round::wire;
-use shared::secure_sum::identity::Identity;
-use shared::transcript::hex;
+use federation::round::phase::Phase;
+use federation::round::refusal::Refusal;
+use ground::hex::hex;
+use ground::wire;
+use reqwest::{Method, RequestBuilder, Response};
+use secure_sum::identity::Identity;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 

@@ -3,12 +3,13 @@
 //! They are used if the next evaluation is the one that was expected, and dropped otherwise. Nothing is sent
 //! before the machine asks: no query is spent on a guess.
 
-use shared::round::asking::Pieces;
-use shared::round::client::Evaluation;
-use shared::round::workbench::{Queries, Workbench};
+use federation::round::asking::Pieces;
+use federation::round::client::Evaluation;
+use federation::round::workbench::Workbench;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
+use tuning::query::Queries;
 
 /// No more images are rendered for an evaluation that nobody has asked for yet.
 const MOST_BYTES: usize = 64 << 20;
@@ -81,8 +82,8 @@ mod tests {
     use super::*;
     use crate::commands::join::built_in;
     use crate::task_source;
-    use shared::optimizer::Candidate;
-    use shared::round::client::{Part, Purpose};
+    use federation::round::client::{Part, Purpose};
+    use tuning::optimizer::Candidate;
 
     /// 40 examples under one candidate, cut into requests of 3.
     fn bench_and_evaluation() -> (Arc<Workbench>, Evaluation) {
@@ -94,7 +95,7 @@ mod tests {
             purpose: Purpose::Step,
             theta,
             candidates: vec![Candidate::BASE],
-            points: shared::optimizer::points::Points::default(),
+            points: tuning::optimizer::points::Points::default(),
             part: Part::Training,
             examples: (0..40).collect(),
         };

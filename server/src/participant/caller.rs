@@ -5,25 +5,26 @@ use super::body::{self, BodyError};
 use super::embeddings::{Loading, TableError};
 use super::on_device::{Device, DeviceError};
 use super::purse::{Paying, Purse};
+use federation::round::asking::Asking;
+use federation::round::workbench::REQUEST_IMAGES;
+use federation::task::Task;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use shared::calls::cache::Cache;
-use shared::calls::pace::{Pace, Ticket, most_inputs};
-use shared::calls::tally::Tally;
-use shared::model_api::{
-    self, Description, Dialect, Method, ModelApiError, Protocol, Request, Response, Retry, Scores,
+use ground::rng::{Stream, purpose};
+use model_client::cache::Cache;
+use model_client::pace::{Pace, Ticket, most_inputs};
+use model_client::tally::Tally;
+use model_client::{
+    Description, Dialect, Method, ModelApiError, Protocol, Request, Response, Retry, Scores,
     TextDialect, Usage,
 };
-use shared::rng::{Stream, purpose};
-use shared::round::asking::Asking;
-use shared::round::workbench::{Queries, REQUEST_IMAGES};
-use shared::task::Task;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tuning::query::Queries;
 
 /// Tries of one call.
 const TRIES: u32 = 6;
@@ -134,10 +135,10 @@ impl HttpCaller {
             http,
             device: Device::of(task),
             speech: match task.text {
-                None => Speech::Images(model_api::dialect(&task.model)?),
+                None => Speech::Images(model_client::dialect(&task.model)?),
                 Some(_) => {
                     let embedder = embeddings.as_ref().map(Loading::embedder);
-                    Speech::Texts(model_api::text_dialect_with(task, embedder)?)
+                    Speech::Texts(task.text_dialect(embedder)?)
                 }
             },
             embeddings,
@@ -560,7 +561,7 @@ impl HttpCaller {
 /// Inputs under way that others may wait for; given up where no answer came.
 struct UnderWay<'a> {
     caller: &'a HttpCaller,
-    ticket: Option<shared::calls::cache::Ticket>,
+    ticket: Option<model_client::cache::Ticket>,
 }
 
 impl Drop for UnderWay<'_> {

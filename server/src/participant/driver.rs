@@ -4,17 +4,18 @@ use super::aggregator::{Aggregator, ApiError};
 use super::ahead::{Ahead, Preparation};
 use super::caller::{CallError, HttpCaller};
 use super::state::{Saved, StateError};
-use shared::model_api::Scores;
-use shared::round::asking::{Asking, Pieces};
-use shared::round::client::{Action, Client, Evaluation, Event, StopReason};
-use shared::round::messages::RoundView;
-use shared::round::phase::Phase;
-use shared::round::workbench::{AnswerCount, Queries, Workbench};
+use federation::round::asking::{Asking, Pieces};
+use federation::round::client::{Action, Client, Evaluation, Event, StopReason};
+use federation::round::messages::RoundView;
+use federation::round::phase::Phase;
+use federation::round::workbench::{AnswerCount, Workbench};
+use model_client::Scores;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tuning::query::Queries;
 
 /// The lease is renewed at least this often while computing.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -254,7 +255,7 @@ impl Driver {
                     return Ok(read(answer));
                 }
                 Err(ApiError::Refused {
-                    refusal: shared::round::refusal::Refusal::RateLimited,
+                    refusal: federation::round::refusal::Refusal::RateLimited,
                 }) => {}
                 Err(ApiError::Refused { refusal }) => return Ok(Event::Refused(refusal)),
                 Err(ApiError::Problem(problem)) if problem.status < 500 => {
@@ -337,10 +338,10 @@ mod tests {
     use crate::commands::join::{built_in, workbench};
     use crate::task_source;
     use ::aggregator::{AggregatorConfig, RealClock, Secret};
+    use federation::round::client::Client;
+    use federation::round::messages::CreateFederation;
     use model_api::ModelApiConfig;
-    use shared::calls::tally::Tally;
-    use shared::round::client::Client;
-    use shared::round::messages::CreateFederation;
+    use model_client::tally::Tally;
     use std::future::pending;
     use std::net::TcpListener;
 
@@ -397,7 +398,7 @@ mod tests {
                 Err(error) => panic!("{error}"),
             }
         };
-        let identity = shared::secure_sum::identity::Identity::from_seed([7; 32]);
+        let identity = secure_sum::identity::Identity::from_seed([7; 32]);
         let joined = organiser
             .join(&invite.federation, &invite.invite, &identity)
             .await

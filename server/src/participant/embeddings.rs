@@ -2,10 +2,10 @@
 //! input embeddings, fetched once and checked.
 
 use super::files::{FetchError, ModelFiles};
+use federation::task::Task;
 use inference::prompt_embeds::{Embeddings, EmbeddingsError, Fetched};
-use shared::model_api::SharedEmbedder;
-use shared::model_api::prompt_embeds::{Embedder, PromptEmbeds, hidden};
-use shared::task::Task;
+use model_client::SharedEmbedder;
+use model_client::prompt_embeds::{Embedder, PromptEmbeds};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::OnceCell;
@@ -36,11 +36,11 @@ pub struct Loading {
 impl Loading {
     /// Those of the task; nothing where it sends none.
     pub fn of(task: &Task) -> Option<Self> {
-        let wanted = PromptEmbeds::of(task)?.clone();
+        let wanted = task.prompt_embeds()?.clone();
         Some(Self {
             files: ModelFiles::new(wanted.url.clone(), "[model.openai.prompt_embeds]"),
             wanted,
-            hidden: hidden(task),
+            hidden: task.hidden(),
             begun: OnceCell::new(),
             loaded: Arc::default(),
         })

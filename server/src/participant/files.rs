@@ -2,9 +2,9 @@
 
 use super::body::{self, BodyError};
 use super::caller::cause_of;
+use ground::hash::sha256_hex;
 use model_api::PRINTED_DIGITS;
-use shared::model_api::ModelFile;
-use shared::task::sha256_hex;
+use model_client::ModelFile;
 use std::io::Write as _;
 use std::path::PathBuf;
 use tempfile::NamedTempFile;

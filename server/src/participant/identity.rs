@@ -1,9 +1,9 @@
 //! A participant's long-term key on disk, and the randomness that a secure sum takes.
 
-use shared::round::client::Secrets;
-use shared::secure_sum::Bytes32;
-use shared::secure_sum::identity::Identity;
-use shared::transcript::{hex, unhex};
+use federation::round::client::Secrets;
+use ground::hex::{hex, unhex};
+use secure_sum::Bytes32;
+use secure_sum::identity::Identity;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 

@@ -2,11 +2,11 @@
 //! It is asked as a model API is, through the bytes of the protocol; nothing of that is sent.
 
 use super::files::{FetchError, ModelFiles};
+use federation::task::Task;
 use inference::on_device::{Fetched, OnDeviceError};
 use inference::{Answer, InProcess};
-use shared::model_api::Request;
-use shared::model_api::on_device::OnDevice;
-use shared::task::Task;
+use model_client::Request;
+use model_client::on_device::OnDevice;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -86,11 +86,11 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ground::hash::sha256_hex;
     use model_api::PRINTED_DIGITS;
+    use model_client::on_device::Takes;
+    use model_client::{Layout, Method, ModelFile};
     use serde_json::Value;
-    use shared::model_api::on_device::Takes;
-    use shared::model_api::{Layout, Method, ModelFile};
-    use shared::task::sha256_hex;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 

@@ -1,8 +1,8 @@
 //! What calling the model has cost one participant, and whether there is money for more.
 
 use super::caller::{CallError, locked};
-use shared::calls::tally::Tally;
-use shared::model_api::{Price, Usage};
+use model_client::tally::Tally;
+use model_client::{Price, Usage};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;

@@ -1,8 +1,8 @@
 //! What `fed-bbpt join` keeps on disk between runs: who it is and where it was.
 
+use federation::round::client::Client;
+use model_client::tally::Tally;
 use serde::{Deserialize, Serialize};
-use shared::calls::tally::Tally;
-use shared::round::client::Client;
 use std::path::{Path, PathBuf};
 
 /// The file's content.

@@ -5,7 +5,7 @@
 
 use super::prompts::PLACE;
 use serde_json::Value;
-use shared::generator::instruction::Place;
+use tuning::generator::instruction::Place;
 
 /// Keys under which entries that are objects hold their text.
 const KEYS: [&str; 4] = ["instruction", "template", "text", "prompt"];

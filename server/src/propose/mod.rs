@@ -7,13 +7,13 @@ mod answer;
 pub mod prompts;
 
 use crate::participant::caller::{CallError, HttpCaller};
+use federation::task::Task;
+use ground::fault::Faults;
+use model_client::ModelApiError;
+use model_client::chat::{Answer, Limit, Question};
+use model_client::tally::Tally;
 use prompts::{SYSTEM, Subject};
 use serde_json::json;
-use shared::calls::tally::Tally;
-use shared::fault::Faults;
-use shared::model_api::ModelApiError;
-use shared::model_api::chat::{Answer, Limit, Question};
-use shared::task::Task;
 
 /// Instructions that one request asks for, at least and at most.
 const IN_REQUEST: (usize, usize) = (5, 20);
@@ -286,7 +286,7 @@ fn quoted(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::generator::instruction::Place;
+    use tuning::generator::instruction::Place;
 
     fn subject() -> Subject {
         Subject {

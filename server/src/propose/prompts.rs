@@ -5,7 +5,7 @@
 //! *resampling*, which varies given instructions and keeps their meaning. APE asks for one continuation at a time; chat
 //! models are asked for a list.
 
-use shared::generator::instruction::{LONGEST, Place};
+use tuning::generator::instruction::{LONGEST, Place};
 
 /// What the LLM is, in the eyes of whoever asks.
 pub const SYSTEM: &str = "You write short instructions for a language model that classifies texts. You answer with a JSON list \

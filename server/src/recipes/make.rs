@@ -9,8 +9,8 @@ use super::Recipe;
 use crate::data::LoadError;
 use crate::data::mnist::{Digit, Parts, digits};
 use crate::data::split::Split;
+use ground::rng::{Stream, derive_key};
 use image::DynamicImage;
-use shared::rng::{Stream, derive_key};
 use std::path::{Path, PathBuf};
 
 /// Why a set could not be made.

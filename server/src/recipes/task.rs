@@ -2,9 +2,9 @@
 //! a comment that says so.
 
 use super::{Bdpl, BlackVip, LabelsFrom, Recipe, Setup};
-use shared::data::labels::Labels;
-use shared::fault::Faults;
-use shared::task::Task;
+use federation::task::Task;
+use ground::fault::Faults;
+use owner_data::labels::Labels;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 

@@ -2,7 +2,7 @@
 
 use super::task::TaskError;
 use super::*;
-use shared::task::Task;
+use federation::task::Task;
 use std::collections::BTreeSet;
 
 mod texts;

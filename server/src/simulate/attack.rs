@@ -4,10 +4,10 @@
 //! update is multiplied; of a vector for a secure sum the entries are, modulo the ring, while the counters stay
 //! as they are (false counters are another attack).
 
+use federation::round::messages::Update;
+use ground::rng::{Stream, purpose};
+use secure_sum::encoding::{Layout, Ring, RingVector};
 use serde::{Deserialize, Serialize};
-use shared::rng::{Stream, purpose};
-use shared::round::messages::Update;
-use shared::secure_sum::encoding::{Layout, Ring, RingVector};
 use std::fmt;
 use std::str::FromStr;
 

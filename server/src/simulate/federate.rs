@@ -10,19 +10,19 @@ use super::secrets::{self, Clock};
 use crate::data::hold_out;
 use crate::participant::caller::CallError;
 use crate::participant::purse::Purse;
+use federation::round::client::{Action, Client, Event, StopReason};
+use federation::round::hub::Hub;
+use federation::round::messages::RoundRecord;
+use federation::round::phase::Phase;
+use federation::round::server::Round;
+use federation::round::workbench::{Labelled, Workbench};
+use federation::rules::choice::Keep;
+use federation::task::Task;
+use ground::wire;
 use indicatif::{ProgressBar, ProgressStyle};
-use shared::federation::choice::Keep;
-use shared::objective::mapping::Mappings;
-use shared::round::client::{Action, Client, Event, StopReason};
-use shared::round::hub::Hub;
-use shared::round::messages::RoundRecord;
-use shared::round::phase::Phase;
-use shared::round::server::Round;
-use shared::round::wire;
-use shared::round::workbench::{Labelled, Workbench};
-use shared::task::Task;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use tuning::objective::mapping::Mappings;
 
 struct Participant {
     number: u32,
@@ -214,7 +214,7 @@ pub(super) fn federate(
         } else {
             curve
         },
-        theta: (setting != Setting::Local).then(|| shared::task::theta_hash(hub.theta())),
+        theta: (setting != Setting::Local).then(|| ground::hash::theta_hash(hub.theta())),
         prompt: (setting != Setting::Local)
             .then(|| task.prompt(hub.theta()))
             .flatten()

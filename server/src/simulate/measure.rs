@@ -2,17 +2,17 @@
 
 use super::SimulateError;
 use super::model::{Model, cores};
-use shared::model_api::Scores;
-use shared::objective;
-use shared::objective::counts::Counts;
-use shared::objective::mapping::{Mapping, Mappings};
-use shared::optimizer::Candidate;
-use shared::optimizer::points::Points;
-use shared::round::client::{Evaluation, Part, Purpose};
-use shared::round::workbench::{Labelled, Workbench};
-use shared::task::Task;
+use federation::round::client::{Evaluation, Part, Purpose};
+use federation::round::workbench::{Labelled, Workbench};
+use federation::task::Task;
+use model_client::Scores;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use tuning::objective;
+use tuning::objective::counts::Counts;
+use tuning::objective::mapping::{Mapping, Mappings};
+use tuning::optimizer::Candidate;
+use tuning::optimizer::points::Points;
 
 /// The mappings that all training examples give.
 pub(super) fn fit_mappings(

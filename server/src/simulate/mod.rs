@@ -27,8 +27,8 @@ pub use several::{lines, markdown, several};
 use crate::data;
 use crate::data::split::Split;
 use clap::Args;
-use shared::data::partition::Partition;
-use shared::fault::Faults;
+use ground::fault::Faults;
+use owner_data::partition::Partition;
 use std::path::PathBuf;
 
 /// What `fed-bbpt simulate` takes.
@@ -159,7 +159,7 @@ pub enum SimulateError {
     Data(#[from] data::LoadError),
     /// The split.
     #[error(transparent)]
-    Partition(#[from] shared::data::partition::PartitionError),
+    Partition(#[from] owner_data::partition::PartitionError),
     /// Too few examples.
     #[error("--train {train} leaves no test data: there are {have} examples in all")]
     NoTest {
@@ -209,7 +209,7 @@ pub enum SimulateError {
     MaskedAttack,
     /// It would go on for ever.
     #[error("{0} rounds in a row were aborted, the last one as {1:?}")]
-    Stuck(u32, Option<shared::round::phase::AbortReason>),
+    Stuck(u32, Option<federation::round::phase::AbortReason>),
     /// A participant gave up.
     #[error("participant {0} stopped: {1}")]
     Stopped(u32, String),

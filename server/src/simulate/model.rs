@@ -2,15 +2,16 @@
 
 use crate::participant::caller::{CallError, HttpCaller};
 use crate::participant::purse::Purse;
+use federation::round::workbench::REQUEST_IMAGES;
+use federation::task::Task;
 use model_api::{
     Classifier, ClassifierOptions, PRINTED_DIGITS, PixelRange, TextKind, TextModel, TextOptions,
     TextQuery,
 };
-use shared::model_api::{Scores, TextQueries};
-use shared::round::workbench::{Queries, REQUEST_IMAGES};
-use shared::task::Task;
-use shared::task::text::SoftShape;
+use model_client::{Scores, TextQueries};
 use std::path::{Path, PathBuf};
+use tuning::query::Queries;
+use tuning::wording::SoftShape;
 
 use super::report::Cost;
 

@@ -3,9 +3,9 @@
 use super::attack::AttackReport;
 use super::templates::TemplateReport;
 use clap::ValueEnum;
+use federation::rules::choice::{Choice, Keep};
 use serde::{Deserialize, Serialize};
-use shared::federation::choice::{Choice, Keep};
-use shared::task::text::Ranked;
+use tuning::wording::Ranked;
 
 /// Who trains with whose data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

@@ -10,12 +10,12 @@ use super::report::{
 use super::split::split;
 use super::{SimulateArgs, SimulateError, templates};
 use crate::task_source;
-use shared::federation::combine::Combine;
-use shared::objective::mapping::Mappings;
-use shared::round::hub::Hub;
-use shared::round::workbench::{Labelled, Workbench};
-use shared::task::{Rule, Task};
+use federation::round::hub::Hub;
+use federation::round::workbench::{Labelled, Workbench};
+use federation::rules::combine::Combine;
+use federation::task::{Rule, Task};
 use std::time::Instant;
+use tuning::objective::mapping::Mappings;
 
 pub(super) struct Context<'a> {
     /// The federation's.

@@ -1,10 +1,10 @@
 //! Keys and randomness of simulated participants: functions of the seed, so that the same seed gives the same
 //! report.
 
-use shared::round::client::Secrets;
-use shared::secure_sum::Bytes32;
-use shared::secure_sum::identity::Identity;
-use shared::secure_sum::keystream::Keystream;
+use federation::round::client::Secrets;
+use secure_sum::Bytes32;
+use secure_sum::identity::Identity;
+use secure_sum::keystream::Keystream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

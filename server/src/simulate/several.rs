@@ -2,8 +2,8 @@
 
 use super::report::{Report, Setting};
 use super::{SimulateArgs, SimulateError, run};
+use ground::hash::sha256_hex;
 use serde::{Deserialize, Serialize};
-use shared::task::sha256_hex;
 use std::path::Path;
 
 /// What one setting reached over the seeds, as fractions.

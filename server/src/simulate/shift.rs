@@ -4,10 +4,10 @@
 //! With pixels in [−1, 1], x' = clip(contrast·x + F): F is a field of 3×3 random ±amplitudes for each colour, enlarged
 //! bilinearly to the image. One field for all owners and for the test data.
 
-use shared::generator::Shape;
-use shared::rng::{Stream, derive_key};
-use shared::round::workbench::{Input, Labelled};
+use federation::round::workbench::{Input, Labelled};
+use ground::rng::{Stream, derive_key};
 use std::str::FromStr;
+use tuning::generator::Shape;
 
 /// Nodes of the field in each direction.
 const NODES: usize = 3;

@@ -3,9 +3,9 @@
 use super::{SimulateArgs, SimulateError};
 use crate::data;
 use crate::data::split::Split;
-use shared::rng::{Stream, derive_key, purpose};
-use shared::round::workbench::Labelled;
-use shared::task::Task;
+use federation::round::workbench::Labelled;
+use federation::task::Task;
+use ground::rng::{Stream, derive_key, purpose};
 use std::path::Path;
 
 /// Training and test examples, as the arguments say.

@@ -2,10 +2,10 @@
 
 use super::measure::measure;
 use super::{SimulateArgs, SimulateError, model::Model};
+use federation::round::workbench::{Labelled, Workbench};
+use federation::task::Task;
 use serde::{Deserialize, Serialize};
-use shared::objective::mapping::{Mapping, Mappings};
-use shared::round::workbench::{Labelled, Workbench};
-use shared::task::Task;
+use tuning::objective::mapping::{Mapping, Mappings};
 
 /// What a template is worth without a prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,16 +8,16 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+use model_client::{Layout, Scores};
 use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, ValueType};
 use rten_tensor::{AsView as _, Layout as _};
 use rten_tensor::{Tensor, TensorView};
-use shared::model_api::{Layout, Scores};
 
 use clip::ZeroShot;
 
 pub use clip::ClipOptions;
 pub use error::{LoadError, RunError};
-pub use shared::model_api::PixelRange;
+pub use model_client::PixelRange;
 
 /// How to use an ONNX file as a classifier of RGB images.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Whether a fetched file is the one that a task names.
 
-use shared::model_api::ModelFile;
-use shared::task::sha256_hex;
+use ground::hash::sha256_hex;
+use model_client::ModelFile;
 use thiserror::Error;
 
 /// It is not, or did not come.

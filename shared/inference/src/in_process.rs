@@ -177,7 +177,7 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use shared::model_api::Layout;
+    use model_client::Layout;
 
     use super::*;
     use crate::ClassifierOptions;

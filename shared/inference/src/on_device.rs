@@ -1,6 +1,6 @@
 //! From a task's fetched files to a model that answers.
 
-use shared::model_api::on_device::{OnDevice, Takes};
+use model_client::on_device::{OnDevice, Takes};
 use thiserror::Error;
 
 use crate::fetched::{self, FileError};
@@ -137,9 +137,9 @@ impl Fetched {
 mod tests {
     use std::path::Path;
 
-    use shared::model_api::Layout;
-    use shared::model_api::ModelFile;
-    use shared::task::sha256_hex;
+    use ground::hash::sha256_hex;
+    use model_client::Layout;
+    use model_client::ModelFile;
 
     use super::*;
 

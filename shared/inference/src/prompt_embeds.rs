@@ -1,8 +1,8 @@
 //! A language model's tokenizer and its table of input embeddings: all of the model that a soft prompt needs where a
-//! server takes whole prompts as embeddings (`shared::model_api::prompt_embeds`).
+//! server takes whole prompts as embeddings (`model_client::prompt_embeds`).
 
 use half::{bf16, f16};
-use shared::model_api::prompt_embeds::{Embedder, PromptEmbeds};
+use model_client::prompt_embeds::{Embedder, PromptEmbeds};
 use thiserror::Error;
 use tokenizers::Tokenizer;
 
@@ -375,10 +375,10 @@ impl Fetched {
 
 #[cfg(test)]
 mod tests {
+    use ground::hash::sha256_hex;
+    use model_client::ModelFile;
     use safetensors::Dtype;
     use safetensors::tensor::TensorView;
-    use shared::model_api::ModelFile;
-    use shared::task::sha256_hex;
 
     use super::*;
 

@@ -19,7 +19,7 @@ mod tests;
 
 use std::path::Path;
 
-use shared::model_api::Scores;
+use model_client::Scores;
 
 use crate::RunError;
 use encoder::Encoder;

@@ -3,16 +3,16 @@
 use super::Known;
 use crate::failure::Failure;
 use crate::store::{Tx, federations, lines, messages, rounds};
-use shared::federation::advance::{Sums, bound, combine_of};
-use shared::federation::combine::Combine;
-use shared::federation::fedavg::WeightedMean;
-use shared::federation::individual::Individual;
-use shared::round::messages::{RoundRecord, SumMessage};
-use shared::round::phase::{AbortReason, Phase, RoundKind};
-use shared::round::server::Round;
-use shared::round::sums::Opening;
-use shared::task::Rule;
-use shared::transcript::{Cohort, Replay};
+use federation::record::{Cohort, Replay};
+use federation::round::messages::{RoundRecord, SumMessage};
+use federation::round::phase::{AbortReason, Phase, RoundKind};
+use federation::round::server::Round;
+use federation::round::sums::Opening;
+use federation::rules::advance::{Sums, bound, combine_of};
+use federation::rules::combine::Combine;
+use federation::rules::fedavg::WeightedMean;
+use federation::task::Rule;
+use tuning::optimizer::individual::Individual;
 
 /// What a round came to.
 pub(super) struct Outcome {

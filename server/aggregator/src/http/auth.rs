@@ -9,7 +9,7 @@ use crate::store::Tx;
 use crate::store::participants::{self, Speaker};
 use actix_web::HttpRequest;
 use actix_web::http::header;
-use shared::round::refusal::Refusal;
+use federation::round::refusal::Refusal;
 use std::sync::Arc;
 
 /// The bearer token, if one was sent.

@@ -10,9 +10,9 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, BytesMut, Data, Payload};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
+use federation::round::refusal::Refusal;
 use futures::{Stream, StreamExt as _};
 use serde::de::DeserializeOwned;
-use shared::round::refusal::Refusal;
 use std::time::Duration;
 
 /// Of JSON bodies, in bytes.

@@ -1,9 +1,9 @@
 //! Who joins, beyond their token: an Ed25519 key that proves itself.
 
 use crate::failure::Failure;
-use shared::round::messages::{JoinRequest, join_statement};
-use shared::round::refusal::Refusal;
-use shared::secure_sum::identity::verify;
+use federation::round::messages::{JoinRequest, join_statement};
+use federation::round::refusal::Refusal;
+use secure_sum::identity::verify;
 
 /// The identity of a join request in lower-case hexadecimal, once its proof was verified; nothing if it names
 /// none.
@@ -47,7 +47,7 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::secure_sum::identity::Identity;
+    use secure_sum::identity::Identity;
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|b| format!("{b:02x}")).collect()

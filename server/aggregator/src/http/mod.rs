@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{HttpRequest, Route, web};
-use shared::round::refusal::Refusal;
+use federation::round::refusal::Refusal;
 
 /// Who may call an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,16 +144,16 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         query: [], request: Some((JSON, "Enrolment")), response: (200, JSON, "RoundView")),
     endpoint!(post "/v1/federations/{federation}/rounds/{round}/update" Participant participant::update,
         "Delivers the update. It is stored durably before the answer, and never counted twice.",
-        query: [], request: Some((shared::round::wire::CONTENT_TYPE, "Update")), response: (200, JSON, "RoundView")),
+        query: [], request: Some((ground::wire::CONTENT_TYPE, "Update")), response: (200, JSON, "RoundView")),
     endpoint!(get "/v1/federations/{federation}/rounds/{round}/sum" Participant sums::input,
         "What a member of the cohort needs for its next message of a secure sum.",
         query: [("phase", "For which: `shares` (the roster), `masked` (the shares that were dealt to this participant) \
         or `unmask` (the survivors).")],
-        request: None, response: (200, shared::round::wire::CONTENT_TYPE, "SumInput")),
+        request: None, response: (200, ground::wire::CONTENT_TYPE, "SumInput")),
     endpoint!(post "/v1/federations/{federation}/rounds/{round}/sum" Participant sums::send,
         "A message of a secure sum: round keys, shares, the masked update, or what takes the masks off. It is stored \
         durably before the answer, and never counted twice.",
-        query: [], request: Some((shared::round::wire::CONTENT_TYPE, "SumMessage")), response: (200, JSON, "RoundView")),
+        query: [], request: Some((ground::wire::CONTENT_TYPE, "SumMessage")), response: (200, JSON, "RoundView")),
     endpoint!(post "/v1/federations/{federation}/heartbeat" Participant participant::heartbeat,
         "Says that this participant is still there.",
         query: [], request: None, response: NOTHING),

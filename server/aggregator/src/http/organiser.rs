@@ -8,12 +8,13 @@ use crate::secret::{Secret, random_hex};
 use crate::store::{federations, invites, lines, rounds};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use shared::fault::{Fault, Faults};
-use shared::round::messages::{CreateFederation, CreateInvite, Invite};
-use shared::round::refusal::Refusal;
-use shared::round::server::{Event, Round};
-use shared::task::{Task, origin_of};
-use shared::transcript::Replay;
+use federation::record::Replay;
+use federation::round::messages::{CreateFederation, CreateInvite, Invite};
+use federation::round::refusal::Refusal;
+use federation::round::server::{Event, Round};
+use federation::task::Task;
+use ground::fault::{Fault, Faults};
+use model_client::address::origin_of;
 
 /// More parameters would not fit the largest update.
 const MOST_PARAMETERS: usize = 8_000_000;

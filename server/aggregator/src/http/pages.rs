@@ -10,8 +10,8 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::{self, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
-use shared::round::refusal::Refusal;
-use shared::task::origin_of;
+use federation::round::refusal::Refusal;
+use model_client::address::origin_of;
 use std::path::{Component, PathBuf};
 
 const PERMISSIONS: (HeaderName, HeaderValue) = (

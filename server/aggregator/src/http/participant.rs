@@ -9,13 +9,13 @@ use crate::store::rounds::Place;
 use crate::store::{federations, invites, participants, rounds};
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use federation::round::draw::is_drawn;
+use federation::round::messages::{Enrolment, JoinRequest, Joined, RoundView, Standing, Update};
+use federation::round::phase::{Phase, RoundKind};
+use federation::round::refusal::Refusal;
+use federation::round::server::Event;
+use ground::wire;
 use serde::Deserialize;
-use shared::round::draw::is_drawn;
-use shared::round::messages::{Enrolment, JoinRequest, Joined, RoundView, Standing, Update};
-use shared::round::phase::{Phase, RoundKind};
-use shared::round::refusal::Refusal;
-use shared::round::server::Event;
-use shared::round::wire;
 use std::time::Duration;
 
 /// A long poll ends after this time in any case: proxies cut silent connections.

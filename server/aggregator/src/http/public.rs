@@ -7,11 +7,11 @@ use crate::store::{federations, rounds};
 use actix_web::http::header;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, Responder};
+use federation::round::messages::FederationDetail;
+use federation::round::refusal::Refusal;
+use federation::rules::choice::choose;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
-use shared::federation::choice::choose;
-use shared::round::messages::FederationDetail;
-use shared::round::refusal::Refusal;
 use std::collections::HashMap;
 
 /// Finished rounds that a detail shows.

@@ -7,12 +7,12 @@ use crate::engine::{self, Body, Effects, Message, sums};
 use crate::failure::Failure;
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use federation::round::messages::SumMessage;
+use federation::round::phase::Phase;
+use federation::round::refusal::Refusal;
+use federation::round::server::Event;
+use ground::wire;
 use serde::Deserialize;
-use shared::round::messages::SumMessage;
-use shared::round::phase::Phase;
-use shared::round::refusal::Refusal;
-use shared::round::server::Event;
-use shared::round::wire;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {

@@ -2,12 +2,13 @@
 
 use super::{parse_word, unsigned, word};
 use crate::failure::Failure;
-use shared::federation::server_optimizer::ServerState;
-use shared::round::messages::{FederationStatus, FederationSummary, PrivacySpent};
-use shared::round::phase::RoundKind;
-use shared::round::refusal::Refusal;
-use shared::task::{Hash, Task, theta_bytes, theta_from_bytes};
-use shared::transcript::{Patience, Place, Replay};
+use federation::record::{Patience, Place, Replay};
+use federation::round::messages::{FederationStatus, FederationSummary, PrivacySpent};
+use federation::round::phase::RoundKind;
+use federation::round::refusal::Refusal;
+use federation::rules::server_optimizer::ServerState;
+use federation::task::Task;
+use ground::hash::{Hash, theta_bytes, theta_from_bytes};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteExecutor};
 

@@ -2,8 +2,8 @@
 
 use super::{Tx, unsigned};
 use crate::failure::Failure;
-use shared::round::messages::InviteSummary;
-use shared::round::refusal::Refusal;
+use federation::round::messages::InviteSummary;
+use federation::round::refusal::Refusal;
 use sqlx::SqliteExecutor;
 
 /// An invite about to exist.

@@ -2,14 +2,14 @@
 
 use super::{Tx, parse_word, unsigned, word};
 use crate::failure::Failure;
+use federation::round::messages::{SumInput, SumMessage};
+use federation::round::phase::Phase;
+use federation::round::sums::Frozen;
 use futures::TryStreamExt as _;
-use shared::round::messages::{SumInput, SumMessage};
-use shared::round::phase::Phase;
-use shared::round::sums::Frozen;
-use shared::round::wire;
-use shared::secure_sum::Bytes32;
-use shared::secure_sum::messages::RoundKeys;
-use shared::transcript::{hex, unhex};
+use ground::hex::{hex, unhex};
+use ground::wire;
+use secure_sum::Bytes32;
+use secure_sum::messages::RoundKeys;
 use sqlx::SqliteExecutor;
 
 fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {

@@ -242,7 +242,7 @@ mod tests {
         let outcome: Result<(), _> = store
             .run_tx("test", async |tx| {
                 lease::acquire(tx, "me", 1_000, 10).await?;
-                Err(shared::round::refusal::Refusal::TooLate.into())
+                Err(federation::round::refusal::Refusal::TooLate.into())
             })
             .await;
         assert!(outcome.is_err());

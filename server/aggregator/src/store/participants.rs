@@ -2,8 +2,8 @@
 
 use super::{Tx, unsigned};
 use crate::failure::Failure;
-use shared::secure_sum::Bytes32;
-use shared::transcript::unhex;
+use ground::hex::unhex;
+use secure_sum::Bytes32;
 use sqlx::SqliteExecutor;
 
 /// Somebody about to join.

@@ -2,14 +2,14 @@
 
 use super::{Tx, parse_word, unsigned, word};
 use crate::failure::Failure;
-use futures::TryStreamExt as _;
-use shared::round::messages::{
+use federation::round::messages::{
     FederationStatus, Metrics, RoundRecord, RoundView, Standing, Update,
 };
-use shared::round::policy::Policy;
-use shared::round::refusal::Refusal;
-use shared::round::server::Round;
-use shared::task::theta_from_bytes;
+use federation::round::policy::Policy;
+use federation::round::refusal::Refusal;
+use federation::round::server::Round;
+use futures::TryStreamExt as _;
+use ground::hash::theta_from_bytes;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteExecutor};
 
@@ -252,7 +252,7 @@ pub(crate) async fn insert_update(
     .bind(i64::from(update.round))
     .bind(i64::from(participant))
     .bind(i64::from(update.examples))
-    .bind(shared::task::theta_bytes(&update.delta))
+    .bind(ground::hash::theta_bytes(&update.delta))
     .bind(metrics)
     .bind(bytes as i64)
     .execute(&mut **tx)

@@ -5,11 +5,11 @@ use crate::player::*;
 use crate::secure::{Played, audited, essence, played_twice, secure_task};
 use crate::support::*;
 use aggregator::TestClock;
+use federation::round::draw::is_drawn;
+use federation::round::messages::FederationStatus;
+use federation::round::phase::RoundKind;
+use federation::task::Task;
 use serde_json::{Value, json};
-use shared::round::draw::is_drawn;
-use shared::round::messages::FederationStatus;
-use shared::round::phase::RoundKind;
-use shared::task::Task;
 use std::sync::Arc;
 
 const PLAYERS: u32 = 6;

@@ -2,8 +2,8 @@
 
 use crate::support::*;
 use aggregator::{AggregatorConfig, RealClock, TestClock};
+use federation::round::messages::{JoinRequest, Standing};
 use serde_json::json;
-use shared::round::messages::{JoinRequest, Standing};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn an_identity_is_one_participant_whatever_invite_it_brings() {
     assert_eq!((ann.number, bob.number), (0, 1));
     // Another invite that holds: the same number, and no use counted. That the federation is full matters not.
     assert_eq!(api.join_as(1, &other).await.number, 0);
-    let used = |list: &[shared::round::messages::InviteSummary], id: &str| {
+    let used = |list: &[federation::round::messages::InviteSummary], id: &str| {
         list.iter().find(|i| i.id == id).unwrap().used
     };
     let list = api.invites(id).await;
@@ -182,7 +182,7 @@ async fn an_identity_without_its_proof_is_refused_and_nobody_is_counted() {
     let path = format!("/v1/federations/{id}/participants");
     assert_eq!(api.join_as(1, &invite).await.number, 0);
     let again = api.post(&path).json(&capitals).send().await.unwrap();
-    let again: shared::round::messages::Joined = again.json().await.unwrap();
+    let again: federation::round::messages::Joined = again.json().await.unwrap();
     assert_eq!(again.participant, 0);
     server.stop().await;
 }

@@ -85,7 +85,7 @@ async fn a_revoked_invite_takes_nobody_and_sends_nobody_away() {
     for _ in 0..2 {
         let line = api.revoke(id, &invite.id).await;
         assert_eq!(line.status(), 200);
-        let line: shared::round::messages::InviteSummary = line.json().await.unwrap();
+        let line: federation::round::messages::InviteSummary = line.json().await.unwrap();
         assert_eq!((line.revoked, line.used), (true, 1));
     }
     expect(
@@ -127,7 +127,7 @@ async fn a_list_shows_no_secret_and_its_order_is_newest_first() {
         .unwrap();
     for invite in &made {
         assert!(!text.contains(&invite.invite), "{text}");
-        let hash = shared::task::sha256_hex(invite.invite.as_bytes());
+        let hash = ground::hash::sha256_hex(invite.invite.as_bytes());
         assert!(!text.contains(&hash), "{text}");
     }
     let listed: Vec<_> = api.invites(&id).await.into_iter().map(|i| i.id).collect();

@@ -1,7 +1,7 @@
 //! `kill -9` in the middle of uploads, and a restart over the same file.
 
 use crate::support::*;
-use shared::round::phase::Phase;
+use federation::round::phase::Phase;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -75,8 +75,8 @@ async fn no_accepted_update_is_lost_or_counted_twice() {
             let path = format!("rounds/{}/update", body.round);
             let outcome = member
                 .request(reqwest::Method::POST, &path)
-                .header("content-type", shared::round::wire::CONTENT_TYPE)
-                .body(shared::round::wire::encode(&body))
+                .header("content-type", ground::wire::CONTENT_TYPE)
+                .body(ground::wire::encode(&body))
                 .send()
                 .await;
             // What matters is what the sender knows: an answer, or a broken connection.

@@ -4,11 +4,11 @@ use crate::kill::Process;
 use crate::player::*;
 use crate::secure::{audited, secure_task};
 use crate::support::*;
+use federation::round::client::Action;
+use federation::round::phase::Phase;
+use federation::task::Task;
+use ground::wire;
 use serde_json::json;
-use shared::round::client::Action;
-use shared::round::phase::Phase;
-use shared::round::wire;
-use shared::task::Task;
 
 const PLAYERS: u32 = 6;
 

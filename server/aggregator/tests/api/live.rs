@@ -1,9 +1,9 @@
 //! Long polls and event streams.
 
 use crate::support::*;
+use federation::round::messages::Progress;
 use futures::StreamExt as _;
 use reqwest::Response;
-use shared::round::messages::Progress;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -107,7 +107,7 @@ async fn use_secrets(api: &Api) -> (Vec<String>, Vec<String>) {
         bob_again.token,
         proof,
     ];
-    let kept = [1, 3, 5].map(|i: usize| shared::task::sha256_hex(secrets[i].as_bytes()));
+    let kept = [1, 3, 5].map(|i: usize| ground::hash::sha256_hex(secrets[i].as_bytes()));
     (secrets, kept.to_vec())
 }
 

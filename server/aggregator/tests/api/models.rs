@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use aggregator::{AggregatorConfig, RealClock};
-use shared::task::sha256_hex;
+use ground::hash::sha256_hex;
 use std::sync::Arc;
 
 /// More than one chunk, so that it is streamed in several.

@@ -3,23 +3,23 @@
 
 use crate::support::*;
 use aggregator::TestClock;
-use reqwest::{Method, Response};
-use shared::objective::Outcome;
-use shared::optimizer::Optimizer;
-use shared::round::client::{
+use federation::round::client::{
     Action, Client, Environment, Evaluation, Event, Purpose, Secrets, StopReason,
 };
-use shared::round::hub::Hub;
-use shared::round::messages::{Invite, RoundView, SumInput, SumMessage};
-use shared::round::phase::{Phase, RoundKind};
-use shared::round::refusal::Refusal;
-use shared::round::wire;
-use shared::secure_sum::identity::Identity;
-use shared::task::Task;
+use federation::round::hub::Hub;
+use federation::round::messages::{Invite, RoundView, SumInput, SumMessage};
+use federation::round::phase::{Phase, RoundKind};
+use federation::round::refusal::Refusal;
+use federation::task::Task;
+use ground::wire;
+use reqwest::{Method, Response};
+use secure_sum::identity::Identity;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
+use tuning::objective::Outcome;
+use tuning::optimizer::Optimizer;
 
 /// Held-out examples of each.
 pub const HOLDOUT: usize = 2;
@@ -56,7 +56,7 @@ impl Player {
         let entropy = move || {
             let call = counter.fetch_add(1, Ordering::SeqCst);
             let seed = format!("{number} {call}");
-            shared::transcript::unhex(&shared::task::sha256_hex(seed.as_bytes())).unwrap()
+            ground::hex::unhex(&ground::hash::sha256_hex(seed.as_bytes())).unwrap()
         };
         Self {
             number,

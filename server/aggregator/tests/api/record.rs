@@ -5,12 +5,12 @@ use crate::player::{lines_from, play};
 use crate::secure::audited;
 use crate::support::*;
 use aggregator::{RealClock, TestClock};
+use federation::record::{Entry, nothing};
+use federation::round::messages::FederationStatus;
+use federation::round::phase::AbortReason;
+use federation::rules::advance::Sums;
+use federation::task::Task;
 use serde_json::json;
-use shared::federation::advance::Sums;
-use shared::round::messages::FederationStatus;
-use shared::round::phase::AbortReason;
-use shared::task::Task;
-use shared::transcript::{Entry, nothing};
 use sqlx::sqlite::SqlitePool;
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ async fn a_plain_federations_record_leads_to_its_theta() {
     ann.enrol().await;
     clock.advance(1_000);
     let view = ann
-        .until(|v| v.phase == shared::round::phase::Phase::Upload)
+        .until(|v| v.phase == federation::round::phase::Phase::Upload)
         .await;
     clock.advance(1_000);
     let view = ann.until(|v| v.version > view.version).await;

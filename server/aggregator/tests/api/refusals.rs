@@ -2,9 +2,9 @@
 
 use crate::support::*;
 use aggregator::RealClock;
+use federation::round::messages::{Metrics, Update};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::round::messages::{Metrics, Update};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn updates_that_are_not_taken() {
     for (bad, status, code) in &cases {
         expect(ann.send(bad).await, *status, code).await;
     }
-    let bytes = shared::round::wire::encode(&good);
+    let bytes = ground::wire::encode(&good);
     let mut longer = bytes.clone();
     longer.push(0);
     for body in [
@@ -303,7 +303,7 @@ async fn every_body_has_a_limit() {
             let (kind, limit) = match (&route.path[..], route.takes_body) {
                 ("/v1/federations", true) => ("application/json", 1 << 20),
                 (path, true) if path.ends_with("/update") => {
-                    (shared::round::wire::CONTENT_TYPE, 1024 + 8 * DIM)
+                    (ground::wire::CONTENT_TYPE, 1024 + 8 * DIM)
                 }
                 _ => ("application/json", json_limit),
             };

@@ -2,11 +2,11 @@
 
 use crate::support::*;
 use aggregator::RealClock;
+use federation::round::messages::{FederationStatus, Standing};
+use federation::round::phase::{AbortReason, Phase};
+use ground::hash::theta_hash;
 use reqwest::Method;
 use serde_json::json;
-use shared::round::messages::{FederationStatus, Standing};
-use shared::round::phase::{AbortReason, Phase};
-use shared::task::theta_hash;
 use std::sync::Arc;
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn invites_are_made_again_and_each_belongs_to_its_federation() {
     let api = &server.api;
     let (first, second) = (api.create(task(1, 1)).await, api.create(task(1, 1)).await);
     let more = api.post(&format!("/v1/federations/{}/invites", first.federation));
-    let more: shared::round::messages::Invite = more
+    let more: federation::round::messages::Invite = more
         .bearer_auth(ADMIN)
         .send()
         .await
@@ -225,7 +225,7 @@ async fn invites_are_made_again_and_each_belongs_to_its_federation() {
         "bad_invite",
     )
     .await;
-    let listed: Vec<shared::round::messages::FederationSummary> = api
+    let listed: Vec<federation::round::messages::FederationSummary> = api
         .get("/v1/federations")
         .send()
         .await
@@ -264,7 +264,7 @@ async fn the_generator_is_a_safetensors_file() {
     );
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let theta =
-        shared::task::theta_from_bytes(tensors.tensor("theta").unwrap().data(), DIM).unwrap();
+        ground::hash::theta_from_bytes(tensors.tensor("theta").unwrap().data(), DIM).unwrap();
     assert_eq!(theta, server.api.theta(&invite.federation).await);
     server.stop().await;
 }
@@ -282,7 +282,7 @@ async fn a_theta_that_would_not_be_finite_is_not_taken() {
     let url = format!("sqlite://{}", home.database().display());
     let pool = sqlx::sqlite::SqlitePool::connect(&url).await.unwrap();
     sqlx::query("-- test_momentum\nUPDATE model SET moment1 = $1")
-        .bind(shared::task::theta_bytes(&vec![f32::MAX / 2.0; DIM]))
+        .bind(ground::hash::theta_bytes(&vec![f32::MAX / 2.0; DIM]))
         .execute(&pool)
         .await
         .unwrap();

@@ -3,14 +3,14 @@
 use crate::player::*;
 use crate::support::*;
 use aggregator::TestClock;
+use federation::record::{Commitments, Entry, Line, Replay};
+use federation::round::client::{Action, StopReason};
+use federation::round::messages::{FederationStatus, RoundRecord, SumMessage};
+use federation::round::phase::{AbortReason, Phase};
+use federation::rules::advance::Sums;
+use federation::task::Task;
+use privacy::Ledger;
 use serde_json::{Value, json};
-use shared::federation::advance::Sums;
-use shared::privacy::Ledger;
-use shared::round::client::{Action, StopReason};
-use shared::round::messages::{FederationStatus, RoundRecord, SumMessage};
-use shared::round::phase::{AbortReason, Phase};
-use shared::task::Task;
-use shared::transcript::{Commitments, Entry, Line, Replay};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -374,7 +374,7 @@ async fn a_false_share_loses_the_sum_and_no_more() {
         if let (0, SumMessage::Unmask(unmask)) = (player.number, &mut message) {
             unmask.shares[1].share[7] ^= 1;
         }
-        let body = shared::round::wire::encode(&message);
+        let body = ground::wire::encode(&message);
         let response = live.members[player.number as usize]
             .send_sum(round, body)
             .await;
@@ -444,7 +444,7 @@ async fn no_round_begins_that_would_cost_more_than_epsilon() {
         (limits.epsilon, limits.delta)
     );
     assert!(privacy.epsilon <= privacy.limit);
-    let listed: Vec<shared::round::messages::FederationSummary> = server
+    let listed: Vec<federation::round::messages::FederationSummary> = server
         .api
         .get("/v1/federations")
         .send()

@@ -4,15 +4,15 @@ use crate::player::*;
 use crate::secure::{audited, secure_task};
 use crate::support::*;
 use aggregator::TestClock;
+use federation::round::client::Action;
+use federation::round::messages::{Invite, SumMessage};
+use federation::round::phase::Phase;
+use federation::task::Task;
+use ground::wire;
 use reqwest::Method;
+use secure_sum::identity::Identity;
+use secure_sum::messages::{SecretKind, Signature, hash_senders, hash_survivors};
 use serde_json::json;
-use shared::round::client::Action;
-use shared::round::messages::{Invite, SumMessage};
-use shared::round::phase::Phase;
-use shared::round::wire;
-use shared::secure_sum::identity::Identity;
-use shared::secure_sum::messages::{SecretKind, Signature, hash_senders, hash_survivors};
-use shared::task::Task;
 use std::sync::Arc;
 
 struct Table {
@@ -193,7 +193,7 @@ async fn messages_of_a_sum_that_are_not_taken() {
     let SumMessage::Shares(dealt) = &shares else {
         panic!()
     };
-    let changes: [fn(&mut shared::secure_sum::messages::Shares); 7] = [
+    let changes: [fn(&mut secure_sum::messages::Shares); 7] = [
         |s| s.roster[0] ^= 1,
         |s| s.envelopes.truncate(3),
         |s| s.envelopes.clear(),
@@ -233,7 +233,7 @@ async fn messages_of_a_sum_that_are_not_taken() {
     let SumMessage::Masked(vector) = &masked else {
         panic!()
     };
-    let changes: [fn(&mut shared::secure_sum::messages::Masked); 5] = [
+    let changes: [fn(&mut secure_sum::messages::Masked); 5] = [
         |m| m.signature = forged(),
         |m| m.vector[40] ^= 1,
         |m| {
@@ -259,7 +259,7 @@ async fn messages_of_a_sum_that_are_not_taken() {
     let SumMessage::Unmask(revealed) = &unmask else {
         panic!()
     };
-    let changes: [fn(&mut shared::secure_sum::messages::Unmask); 5] = [
+    let changes: [fn(&mut secure_sum::messages::Unmask); 5] = [
         |u| u.survivors = hash_survivors(&[0, 1, 2]),
         |u| u.shares.truncate(2),
         |u| u.shares.swap(0, 1),
@@ -334,12 +334,8 @@ async fn a_key_of_somebody_else_is_no_key() {
     // Rightly signed, but everybody would refuse a roster in which a key comes twice.
     second.encryption = first.masking;
     let context = table.context().await;
-    let signed = shared::secure_sum::messages::RoundKeys::signed(
-        &context,
-        1,
-        &second.encryption,
-        &second.masking,
-    );
+    let signed =
+        secure_sum::messages::RoundKeys::signed(&context, 1, &second.encryption, &second.masking);
     second.signature = table.players[1].identity().signature(&signed);
     table
         .refused(1, &SumMessage::Keys(second), 403, "bad_identity")

@@ -1,14 +1,14 @@
 //! A server on a free port, and clients that speak to it as browsers do.
 
 use aggregator::{AggregatorConfig, Clock, Listeners, Quotas, RealClock, RunError, Secret, run};
-use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
-use serde_json::{Value, json};
-use shared::round::messages::{
+use federation::round::messages::{
     Enrolment, FederationDetail, FederationSummary, Invite, InviteSummary, JoinRequest, Joined,
     Metrics, Problem, RoundView, Update, join_statement,
 };
-use shared::round::wire;
-use shared::secure_sum::identity::Identity;
+use ground::wire;
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
+use secure_sum::identity::Identity;
+use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
@@ -200,8 +200,8 @@ impl Api {
             .trim_matches('"')
             .to_owned();
         let bytes = response.bytes().await.unwrap();
-        assert_eq!(shared::task::sha256_hex(&bytes), etag);
-        shared::task::theta_from_bytes(&bytes, DIM).unwrap()
+        assert_eq!(ground::hash::sha256_hex(&bytes), etag);
+        ground::hash::theta_from_bytes(&bytes, DIM).unwrap()
     }
 
     pub async fn close(&self, id: &str) -> FederationSummary {

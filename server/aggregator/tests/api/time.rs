@@ -2,8 +2,8 @@
 
 use crate::support::*;
 use aggregator::TestClock;
-use shared::round::messages::Standing;
-use shared::round::phase::{AbortReason, Phase};
+use federation::round::messages::Standing;
+use federation::round::phase::{AbortReason, Phase};
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use ground::fault::{Fault, Reader};
 use serde_json::Value;
-use shared::fault::{Fault, Reader};
 
 use super::{ConfigFaults, KindArg, LayoutArg, ModelArgs};
 use crate::ModelConfig;

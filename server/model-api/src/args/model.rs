@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use shared::model_api::Layout;
+use model_client::Layout;
 
 use super::ConfigFaults;
 use crate::config::{cores, lines};

@@ -3,7 +3,7 @@ use clap::Parser;
 use std::path::Path;
 use std::time::Duration;
 
-use shared::model_api::Layout;
+use model_client::Layout;
 
 use super::*;
 use crate::{ClassifierOptions, ModelConfig, PixelRange, Served, TextKind, TextOptions};

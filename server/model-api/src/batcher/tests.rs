@@ -1,6 +1,6 @@
 use std::sync::mpsc;
 
-use shared::model_api::Layout;
+use model_client::Layout;
 
 use super::*;
 use crate::metrics::{Metrics, Unit};

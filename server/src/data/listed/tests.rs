@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::data::{classes, load_split};
+use federation::task::Task;
 use serde_json::json;
-use shared::task::Task;
 use std::fs;
 
 fn task(labels: &[&str]) -> Task {
@@ -27,9 +27,9 @@ fn picture(path: &Path, level: u8) {
 /// (label, grey level) of every example.
 fn all(path: &Path, labels: &[&str], split: Option<Split>) -> Result<Vec<(usize, u8)>, LoadError> {
     let loaded = load_split(path, &task(labels), split)?;
-    let level = |e: &shared::round::workbench::Labelled| match &e.input {
-        shared::round::workbench::Input::Image(bytes) => bytes[0],
-        shared::round::workbench::Input::Text(_) => 0,
+    let level = |e: &federation::round::workbench::Labelled| match &e.input {
+        federation::round::workbench::Input::Image(bytes) => bytes[0],
+        federation::round::workbench::Input::Text(_) => 0,
     };
     Ok(loaded
         .examples

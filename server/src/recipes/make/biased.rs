@@ -2,8 +2,8 @@
 //! BlackVIP's repository has it: the background's colour tells the class, mostly.
 
 use crate::data::mnist::{Digit, SIDE};
+use ground::rng::Stream;
 use image::{Rgb, RgbImage};
-use shared::rng::Stream;
 
 /// The classes' colours.
 const COLOURS: [[u8; 3]; 10] = [

@@ -2,9 +2,9 @@
 //! not the one in the middle.
 
 use crate::data::mnist::{Digit, SIDE};
+use ground::rng::Stream;
 use image::GrayImage;
 use image::imageops::{FilterType, replace, resize};
-use shared::rng::Stream;
 
 /// Side of a picture.
 const WHOLE: u32 = 224;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::data::load_split;
 use crate::data::split::Split;
-use shared::round::workbench::Input;
+use federation::round::workbench::Input;
 
 /// Files of a set, and what is read of its test part (or all of it): label numbers and first texts.
 struct Case {

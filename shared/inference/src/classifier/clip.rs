@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
+use model_client::Layout;
 use serde_json::Value;
-use shared::model_api::Layout;
 
 use super::{Classifier, ClassifierOptions, PixelRange};
 use crate::text::{

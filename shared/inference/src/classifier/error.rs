@@ -1,7 +1,7 @@
 //! Why a model cannot be used, and what to do about it.
 
+use model_client::{Layout, ModelApiError};
 use rten::LoadErrorKind;
-use shared::model_api::{Layout, ModelApiError};
 use thiserror::Error;
 
 /// The ONNX file cannot be used as an image classifier as asked.

@@ -1,8 +1,8 @@
 //! Requests to an image classifier: one input, `UINT8` or `FP32`.
 
 use bytes::Bytes;
+use model_client::{Layout, TensorData};
 use serde_json::{Value, json};
-use shared::model_api::{Layout, TensorData};
 
 use super::{VERSION, bad};
 use crate::Classifier;

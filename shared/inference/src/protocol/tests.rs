@@ -1,8 +1,8 @@
 use serde_json::json;
 
 use bytes::Bytes;
+use model_client::Layout;
 use serde_json::Value;
-use shared::model_api::Layout;
 
 use super::image::parse;
 use super::*;

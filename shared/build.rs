@@ -1,5 +1,0 @@
-mod shaders;
-
-fn main() {
-    shaders::shorten_all("src/generator");
-}

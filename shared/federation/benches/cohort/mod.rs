@@ -1,0 +1,231 @@
+//! A cohort for measuring secure sums: n participants, each with a vector of d entries modulo 2³² and four
+//! counters, of whom every tenth drops out after dealing its shares. Up to n = 101 the graph is complete, above
+//! everyone has 100 neighbours. Used by the benchmark, and by the figure `secure-sum-cost` natively and in wasm.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // What measures may panic: its cohort is honest.
+#![allow(dead_code)] // Each of those who use it needs a part of it.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+
+use federation::round::messages::{SumInput, SumMessage};
+use ground::wire;
+use secure_sum::encoding::{Layout, Ring, RingVector};
+use secure_sum::graph::Graph;
+use secure_sum::identity::Identity;
+use secure_sum::messages::{Inbox, Masked, Member, Roster, Shares, Survivors, Unmask};
+use secure_sum::opening;
+use secure_sum::participant::Participant;
+use secure_sum::{Context, SumPolicy};
+
+/// All have dealt shares.
+pub struct Cohort {
+    context: Context,
+    policy: SumPolicy,
+    identities: Vec<Identity>,
+    participants: Vec<Participant>,
+    roster: Roster,
+    shares: BTreeMap<u32, Shares>,
+    senders: Vec<u32>,
+    survivors: Survivors,
+}
+
+/// What the survivors sent in the last two phases.
+pub struct Answers {
+    masked: Vec<(u32, Masked)>,
+    unmasks: Vec<(u32, Unmask)>,
+}
+
+fn seed(participant: u32, of: u8) -> [u8; 32] {
+    let mut seed = [of; 32];
+    seed[..4].copy_from_slice(&participant.to_le_bytes());
+    seed
+}
+
+fn layout(entries: usize) -> Layout {
+    Layout {
+        ring: Ring::U32,
+        entries,
+        tail: 4,
+    }
+}
+
+/// What every participant adds.
+#[must_use]
+pub fn vector(entries: usize) -> RingVector {
+    let layout = layout(entries);
+    let integers: Vec<i64> = (0..layout.len() as i64).collect();
+    RingVector::from_integers(layout, &integers).unwrap()
+}
+
+impl Cohort {
+    /// Keys and shares of all `n`.
+    #[must_use]
+    pub fn new(n: u32) -> Self {
+        let context = Context {
+            federation: "bench".to_owned(),
+            task: [1; 32],
+            round: 1,
+            theta: [2; 32],
+            record: [3; 32],
+        };
+        let policy = SumPolicy::default();
+        let identities: Vec<Identity> = (0..n).map(|p| Identity::from_seed(seed(p, 7))).collect();
+        let new = |p| Participant::new(context.clone(), p, policy, seed(p, 9));
+        let mut participants: Vec<Participant> = (0..n).map(new).collect();
+        let members = participants.iter().zip(&identities).zip(0..);
+        let members = members
+            .map(|((participant, identity), number)| Member {
+                participant: number,
+                identity: identity.public(),
+                keys: participant.keys(identity),
+            })
+            .collect();
+        let roster = Roster { members };
+        let mut shares = BTreeMap::new();
+        for (number, participant) in (0..).zip(&mut participants) {
+            let public = identities[number as usize].public();
+            let dealt = participant.shares(&public, &roster, &BTreeMap::new());
+            shares.insert(number, dealt.unwrap());
+        }
+        // Numbers 9, 19, … drop out.
+        let members = (0..n).filter(|p| p % 10 != 9).collect();
+        Self {
+            context,
+            policy,
+            identities,
+            participants,
+            roster,
+            shares,
+            senders: (0..n).collect(),
+            survivors: Survivors { members },
+        }
+    }
+
+    /// What participant `to` is sent before it masks its vector.
+    #[must_use]
+    pub fn inbox(&self, to: u32) -> Inbox {
+        opening::inbox(&self.senders, &self.shares, to)
+    }
+
+    /// Everything that participant 1 does: keys, shares, masked vector, shares given away.
+    #[must_use]
+    pub fn take_part(&self, inbox: &Inbox, vector: RingVector) -> [SumMessage; 4] {
+        let identity = &self.identities[1];
+        let mut participant = Participant::new(self.context.clone(), 1, self.policy, seed(1, 9));
+        let keys = participant.keys(identity);
+        let public = identity.public();
+        let shares = participant.shares(&public, &self.roster, &BTreeMap::new());
+        let masked = participant.masked(identity, inbox, vector).unwrap();
+        let unmask = participant.unmask(&self.survivors).unwrap();
+        [
+            SumMessage::Keys(keys),
+            SumMessage::Shares(shares.unwrap()),
+            SumMessage::Masked(masked),
+            SumMessage::Unmask(unmask),
+        ]
+    }
+
+    /// Bytes of participant 1's messages to the aggregator, and of the aggregator's to it, as they travel.
+    #[must_use]
+    pub fn bytes(&self, d: usize) -> (usize, usize) {
+        let sent = self.take_part(&self.inbox(1), vector(d));
+        let received = [
+            SumInput::Roster(self.roster.clone()),
+            SumInput::Inbox(self.inbox(1)),
+            SumInput::Survivors(self.survivors.clone()),
+        ];
+        (
+            sent.iter().map(|m| wire::encode(m).len()).sum(),
+            received.iter().map(|m| wire::encode(m).len()).sum(),
+        )
+    }
+
+    /// What all survivors answer.
+    #[must_use]
+    pub fn answers(&self, d: usize) -> Answers {
+        let (mut vectors, mut unmasks) = (Vec::new(), Vec::new());
+        for &p in &self.survivors.members {
+            let mut participant = self.participants[p as usize].clone();
+            let identity = &self.identities[p as usize];
+            let masked = participant.masked(identity, &self.inbox(p), vector(d));
+            vectors.push((p, masked.unwrap()));
+            unmasks.push((p, participant.unmask(&self.survivors).unwrap()));
+        }
+        Answers {
+            masked: vectors,
+            unmasks,
+        }
+    }
+
+    /// All of the aggregator's mathematics in one sum: every message judged, every inbox made, the vectors added,
+    /// the sum opened.
+    ///
+    /// # Panics
+    /// If the sum is not the survivors'.
+    pub fn aggregate(&self, d: usize, answers: &Answers) {
+        let graph = Graph::new(&self.roster, &self.policy);
+        for member in &self.roster.members {
+            assert!(opening::check_keys(&self.context, member));
+        }
+        for (&from, shares) in &self.shares {
+            assert!(opening::check_shares_in(&graph, from, shares));
+            black_box(self.inbox(from));
+        }
+        for (from, masked) in &answers.masked {
+            let identity = self.identities[*from as usize].public();
+            let (context, senders) = (&self.context, &self.senders);
+            assert!(opening::check_masked(
+                context,
+                &identity,
+                *from,
+                senders,
+                layout(d),
+                masked
+            ));
+        }
+        for (from, unmask) in &answers.unmasks {
+            let survivors = &self.survivors.members;
+            assert!(opening::check_unmask_in(
+                &graph,
+                &self.senders,
+                survivors,
+                *from,
+                unmask
+            ));
+        }
+        let opened = self.open(d, answers, self.masked_sum(d, answers));
+        let expected = self.survivors.members.len() as i64 * (d as i64 + 3);
+        assert_eq!(opened.integers().last(), Some(&expected));
+    }
+
+    /// The survivors' masked vectors, added.
+    #[must_use]
+    pub fn masked_sum(&self, d: usize, answers: &Answers) -> RingVector {
+        let mut sum = RingVector::zero(layout(d));
+        for (_, masked) in &answers.masked {
+            let vector = RingVector::from_bytes(layout(d), &masked.vector).unwrap();
+            sum.add(&vector).unwrap();
+        }
+        sum
+    }
+
+    /// Takes the masks off.
+    #[must_use]
+    pub fn open(&self, d: usize, answers: &Answers, sum: RingVector) -> RingVector {
+        let mut sums = [sum];
+        opening::open(
+            &self.context,
+            &self.policy,
+            &self.roster,
+            &self.senders,
+            &self.survivors.members,
+            layout(d),
+            &answers.unmasks,
+            &mut sums,
+        )
+        .unwrap();
+        let [sum] = sums;
+        sum
+    }
+}

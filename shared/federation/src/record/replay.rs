@@ -1,0 +1,596 @@
+//! Computing everything that a record claims again.
+
+use super::{Cohort, Entry, Line, RoundEntry, nothing};
+use crate::round::messages::Metrics;
+use crate::round::phase::{AbortReason, RoundKind};
+use crate::rules::advance::{AdvanceError, Sums, advance, count};
+use crate::rules::choice::{Choice, Keep, Measured, Tally};
+use crate::rules::server_optimizer::ServerState;
+use crate::task::Task;
+use ground::fault::Faults;
+use ground::hash::{Hash, theta_hash};
+use ground::hex::unhex;
+use privacy::Ledger;
+use secure_sum::messages::{hash_senders, is_strictly_increasing, is_subset};
+use secure_sum::{Context, identity, messages};
+use serde::{Deserialize, Serialize};
+use tuning::objective::mapping::Mappings;
+
+/// Whether the contributors' signatures are checked too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commitments {
+    /// An auditor does.
+    Check,
+    /// A participant has checked those of its own cohorts when it mattered, and spares the time.
+    Trust,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum What {
+    /// No JSON of this form.
+    #[error("it does not parse")]
+    Malformed,
+    /// It names another line as the one before.
+    #[error("it does not follow the line before it: the record was cut or altered")]
+    Previous,
+    /// The first line is of another federation or task.
+    #[error("it begins another task than this one")]
+    Task,
+    /// A beginning in the middle, or none at the beginning.
+    #[error("it is out of place")]
+    Place,
+    /// Round or step do not count on.
+    #[error("its round or step is not the next one")]
+    Number,
+    /// θ.
+    #[error("its θ does not follow from its sums")]
+    Theta,
+    /// ε.
+    #[error("its ε is not what the rounds so far have cost")]
+    Epsilon,
+    /// More than the task allows.
+    #[error("it spends more ε than the task allows")]
+    Budget,
+    /// Members of a sum.
+    #[error("its sums are not of its contributors, or not of as many as the task demands")]
+    Members,
+    /// A contributor.
+    #[error("a contributor's signature does not fit")]
+    Signature,
+    /// A number changed hands.
+    #[error("a participant's identity is not the one it had before")]
+    Identity,
+}
+
+/// Where a record first differs from what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the record is wrong: {what}")]
+pub struct Difference {
+    /// Counted from 1.
+    pub line: u32,
+    /// What is wrong.
+    pub what: What,
+}
+
+/// A record that was read so far. Serialisable: a participant goes on where it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    federation: String,
+    state: ServerState,
+    theta: Hash,
+    step: u32,
+    round: u32,
+    lines: u32,
+    head: Hash,
+    ledger: Ledger,
+    /// By participant, increasing.
+    identities: Vec<(u32, Hash)>,
+    /// The counting round is concluded.
+    counted: bool,
+    /// What it came to.
+    means: Vec<f32>,
+    patience: Patience,
+    tally: Tally,
+    /// The θ with the best measurement so far.
+    best: Vec<f32>,
+}
+
+/// How long the held-out loss has not improved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Patience {
+    /// The least mean loss so far. An f32, which also survives being stored as JSON to the last bit.
+    pub least: Option<f32>,
+    /// Concluded rounds since then in which something was measured.
+    pub rounds: u32,
+}
+
+impl Patience {
+    fn take(&mut self, metrics: &Metrics) {
+        if metrics.total == 0 {
+            return;
+        }
+        let loss = (metrics.loss / f64::from(metrics.total)) as f32;
+        if self.least.is_none_or(|least| loss < least) {
+            *self = Self {
+                least: Some(loss),
+                rounds: 0,
+            };
+        } else {
+            self.rounds = self.rounds.saturating_add(1);
+        }
+    }
+}
+
+impl Replay {
+    /// Nothing read yet.
+    ///
+    /// # Errors
+    /// The task's generator cannot be built.
+    pub fn new(task: &Task) -> Result<Self, Faults> {
+        let theta = task.initial()?;
+        Ok(Self {
+            federation: String::new(),
+            theta: theta_hash(&theta),
+            state: ServerState::new(theta),
+            step: 0,
+            round: 0,
+            lines: 0,
+            head: nothing(),
+            ledger: Ledger::default(),
+            identities: Vec::new(),
+            counted: false,
+            means: Vec::new(),
+            patience: Patience::default(),
+            tally: Tally::default(),
+            best: Vec::new(),
+        })
+    }
+
+    /// θ so far.
+    #[must_use]
+    pub fn parameters(&self) -> &[f32] {
+        &self.state.theta
+    }
+
+    /// Its hash.
+    #[must_use]
+    pub fn theta(&self) -> &Hash {
+        &self.theta
+    }
+
+    /// θ updates.
+    #[must_use]
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// Rounds, aborted ones too.
+    #[must_use]
+    pub fn rounds(&self) -> u32 {
+        self.round
+    }
+
+    /// Lines read.
+    #[must_use]
+    pub fn lines(&self) -> u32 {
+        self.lines
+    }
+
+    /// Hash of the last one.
+    #[must_use]
+    pub fn head(&self) -> &Hash {
+        &self.head
+    }
+
+    /// The federation, once the first line is read.
+    #[must_use]
+    pub fn federation(&self) -> &str {
+        &self.federation
+    }
+
+    /// What all rounds so far may have cost a participant who was in each of them.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What keys and signatures of the next round are bound to.
+    #[must_use]
+    pub fn context(&self, task: &Task, round: u32) -> Option<Context> {
+        Some(Context {
+            federation: self.federation.clone(),
+            task: unhex(&task.hash())?,
+            round,
+            theta: unhex(&self.theta)?,
+            record: unhex(&self.head)?,
+        })
+    }
+
+    /// Reads a line. On a difference nothing has changed.
+    pub fn take(
+        &mut self,
+        task: &Task,
+        line: &str,
+        commitments: Commitments,
+    ) -> Result<Option<RoundEntry>, Difference> {
+        let mut next = self.clone();
+        match next.read(task, line, commitments) {
+            Ok(entry) => {
+                next.lines += 1;
+                next.head = super::hash(line);
+                *self = next;
+                Ok(entry)
+            }
+            Err(what) => Err(Difference {
+                line: self.lines + 1,
+                what,
+            }),
+        }
+    }
+
+    fn read(
+        &mut self,
+        task: &Task,
+        line: &str,
+        commitments: Commitments,
+    ) -> Result<Option<RoundEntry>, What> {
+        let Line { previous, entry } = super::read(line).ok_or(What::Malformed)?;
+        if previous != self.head {
+            return Err(What::Previous);
+        }
+        match (entry, self.lines) {
+            (
+                Entry::Opened {
+                    format: 1,
+                    federation,
+                    task: source,
+                    theta,
+                },
+                0,
+            ) => {
+                if Task::hash_of(&source) != task.hash() {
+                    return Err(What::Task);
+                }
+                if theta != self.theta {
+                    return Err(What::Theta);
+                }
+                self.federation = federation;
+                Ok(None)
+            }
+            (Entry::Round(entry), 1..) => {
+                self.round(task, &entry, commitments).map(|()| Some(entry))
+            }
+            _ => Err(What::Place),
+        }
+    }
+
+    fn round(
+        &mut self,
+        task: &Task,
+        entry: &RoundEntry,
+        commitments: Commitments,
+    ) -> Result<(), What> {
+        if entry.round != self.round || entry.step != self.step {
+            return Err(What::Number);
+        }
+        if let Some(cohort) = &entry.cohort {
+            self.cohort(task, entry, cohort, commitments)?;
+            self.spend(task)?;
+        }
+        let told = self.epsilon(task);
+        let same = match (told, entry.epsilon) {
+            (None, None) => true,
+            (Some(ours), Some(theirs)) => (ours - theirs).abs() < 2e-3,
+            _ => false,
+        };
+        if !same {
+            return Err(What::Epsilon);
+        }
+        match (&entry.sums, entry.aborted) {
+            (Some(sums), None) => {
+                self.members(task, entry.cohort.as_ref(), sums)?;
+                self.advance(task, sums).map_err(|_| What::Theta)?;
+            }
+            (None, Some(_)) => {}
+            _ => return Err(What::Malformed),
+        }
+        if entry.theta != self.theta {
+            return Err(What::Theta);
+        }
+        self.round += 1;
+        Ok(())
+    }
+
+    /// What the next round sums.
+    #[must_use]
+    pub fn kind(&self, task: &Task) -> RoundKind {
+        if !self.counted && task.learnt_together().is_some() {
+            RoundKind::Counting
+        } else {
+            RoundKind::Training
+        }
+    }
+
+    /// From a round's sums to the next θ, or to the mapping. On an error nothing has changed.
+    fn advance(&mut self, task: &Task, sums: &Sums) -> Result<Metrics, AdvanceError> {
+        if self.kind(task) == RoundKind::Counting {
+            let (means, metrics) = count(task, sums)?;
+            (self.counted, self.means) = (true, means);
+            return Ok(metrics);
+        }
+        let before = self.state.theta.clone();
+        let metrics = advance(task, &mut self.state, self.step, sums)?;
+        if Measured::of(self.step, &metrics).is_some_and(|m| self.tally.take(m)) {
+            self.best = before;
+        }
+        self.patience.take(&metrics);
+        self.theta = theta_hash(&self.state.theta);
+        self.step += 1;
+        Ok(metrics)
+    }
+
+    /// What the counting round came to; nothing before it is concluded, or without one.
+    #[must_use]
+    pub fn means(&self) -> Option<&[f32]> {
+        (self.counted && !self.means.is_empty()).then_some(&self.means)
+    }
+
+    /// The mappings that all share, where there are some so far.
+    #[must_use]
+    pub fn mappings(&self, task: &Task) -> Option<Mappings> {
+        let learnt = self.means().map(|means| task.fit_mappings(means));
+        learnt.or_else(|| task.mapping.fixed())
+    }
+
+    /// How long the held-out loss has not improved.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// No other round follows: all are done, the held-out loss has not improved for as long as the task waits, or
+    /// another round would cost more ε than the task allows.
+    #[must_use]
+    pub fn is_over(&self, task: &Task) -> bool {
+        let patience = task.federation.patience;
+        self.step >= task.federation.rounds
+            || (patience > 0 && self.patience.rounds >= patience)
+            || self.is_spent(task)
+    }
+
+    /// What the rounds so far say is to be kept; nothing as long as nothing was measured.
+    #[must_use]
+    pub fn choice(&self) -> Option<Choice> {
+        self.tally.choose()
+    }
+
+    /// The θ to keep; nothing where no prompt is. Without a choice it is the last.
+    #[must_use]
+    pub fn kept(&self) -> Option<&[f32]> {
+        match self.choice().map(|choice| choice.keep) {
+            Some(Keep::Unprompted) => None,
+            Some(Keep::Earlier) => Some(&self.best),
+            Some(Keep::Last) | None => Some(&self.state.theta),
+        }
+    }
+
+    /// What all rounds so far cost, as the record tells it.
+    #[must_use]
+    pub fn epsilon(&self, task: &Task) -> Option<f64> {
+        let limits = task.contribution()?.limits()?;
+        Some(super::rounded(self.ledger.epsilon(limits.delta)))
+    }
+
+    fn spend(&mut self, task: &Task) -> Result<(), What> {
+        let Some((contribution, limits)) = task
+            .contribution()
+            .and_then(|c| c.limits().map(|limits| (c, limits)))
+        else {
+            return Ok(());
+        };
+        let rho = contribution.rho();
+        if self.ledger.would_exceed(rho, limits.epsilon, limits.delta) {
+            return Err(What::Budget);
+        }
+        self.ledger.compose(rho).map_err(|_| What::Budget)
+    }
+
+    fn members(&self, task: &Task, cohort: Option<&Cohort>, sums: &Sums) -> Result<(), What> {
+        let (groups, cohort, secure) = match (sums, cohort, &task.federation.secure) {
+            (Sums::Individual { .. }, None, None) => return Ok(()),
+            (Sums::Plain { .. }, None, None) => return Ok(()),
+            (Sums::Secure { groups }, Some(cohort), Some(secure)) => (groups, cohort, secure),
+            // Nor can a mean in which nobody's commitment is stand for a sum under masks.
+            _ => return Err(What::Members),
+        };
+        let mut members: Vec<u32> = groups.iter().flat_map(|g| g.members.clone()).collect();
+        members.sort_unstable();
+        let contributors = cohort.contributors.iter().map(|c| c.participant);
+        if contributors.eq(members) && cohort.contributors.len() >= secure.survivors_min as usize {
+            Ok(())
+        } else {
+            Err(What::Members)
+        }
+    }
+
+    fn cohort(
+        &mut self,
+        task: &Task,
+        entry: &RoundEntry,
+        cohort: &Cohort,
+        commitments: Commitments,
+    ) -> Result<(), What> {
+        let context = self
+            .context(task, entry.round)
+            .ok_or(What::Malformed)?
+            .digest();
+        let secure = task.federation.secure;
+        let secure = secure.ok_or(What::Members)?;
+        let contributors: Vec<u32> = cohort.contributors.iter().map(|c| c.participant).collect();
+        // U2 ⊇ U3, and nobody twice. Without masks nobody sends shares, nor signs.
+        let nested =
+            is_strictly_increasing(&cohort.senders) && is_subset(&contributors, &cohort.senders);
+        if !is_strictly_increasing(&contributors) || (secure.masks && !nested) {
+            return Err(What::Members);
+        }
+        let senders = hash_senders(&cohort.senders);
+        for contributor in &cohort.contributors {
+            let (number, identity) = (contributor.participant, &contributor.identity);
+            match self
+                .identities
+                .binary_search_by_key(&number, |known| known.0)
+            {
+                Ok(at) if self.identities[at].1 != *identity => return Err(What::Identity),
+                Ok(_) => {}
+                Err(at) => self.identities.insert(at, (number, identity.clone())),
+            }
+            if commitments == Commitments::Trust || !secure.masks {
+                continue;
+            }
+            let signed = |vector, signature: [u8; 64], public| {
+                let message =
+                    messages::commitment(&context, contributor.participant, &senders, &vector);
+                identity::verify(&public, &message, &signature)
+            };
+            let parts = (
+                unhex::<32>(&contributor.vector),
+                unhex::<64>(&contributor.signature),
+                unhex::<32>(&contributor.identity),
+            );
+            let (Some(vector), Some(signature), Some(public)) = parts else {
+                return Err(What::Malformed);
+            };
+            if !signed(vector, signature, public) {
+                return Err(What::Signature);
+            }
+        }
+        Ok(())
+    }
+
+    /// The line of a round that has just ended, from the aggregator's side: computes what it claims. On an error of
+    /// the sums the round is aborted, which is told in the entry.
+    pub fn conclude(
+        &mut self,
+        task: &Task,
+        round: u32,
+        outcome: Result<Sums, AbortReason>,
+        cohort: Option<Cohort>,
+    ) -> (RoundEntry, String, Metrics) {
+        let mut metrics = Metrics::default();
+        let step = self.step;
+        if cohort.is_some() {
+            // It was asked before the round began.
+            let _ = self.spend(task);
+        }
+        let outcome = outcome.and_then(|sums| {
+            match self.advance(task, &sums) {
+                Ok(sum) => metrics = sum,
+                Err(AdvanceError::Empty) => return Err(AbortReason::TooFewUpdates),
+                Err(AdvanceError::Overflow) => return Err(AbortReason::Overflow),
+            }
+            Ok(sums)
+        });
+        let entry = RoundEntry {
+            round,
+            step,
+            aborted: outcome.as_ref().err().copied(),
+            cohort,
+            sums: outcome.ok(),
+            theta: self.theta.clone(),
+            epsilon: self.epsilon(task),
+        };
+        self.round = round + 1;
+        let line = super::write(&self.head, Entry::Round(entry.clone()));
+        self.lines += 1;
+        self.head = super::hash(&line);
+        (entry, line, metrics)
+    }
+
+    /// The first line, from the aggregator's side.
+    pub fn open(&mut self, task: &Task, federation: &str) -> String {
+        federation.clone_into(&mut self.federation);
+        let entry = Entry::Opened {
+            format: 1,
+            federation: federation.to_owned(),
+            task: task.source().clone(),
+            theta: self.theta.clone(),
+        };
+        let line = super::write(&self.head, entry);
+        self.lines = 1;
+        self.head = super::hash(&line);
+        line
+    }
+
+    /// Would another round bring ε above what the task allows?
+    #[must_use]
+    pub fn is_spent(&self, task: &Task) -> bool {
+        task.contribution().is_some_and(|c| {
+            c.limits()
+                .is_some_and(|l| self.ledger.would_exceed(c.rho(), l.epsilon, l.delta))
+        })
+    }
+}
+
+/// What an aggregator keeps of its place in the record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// The federation.
+    pub federation: String,
+    /// θ_t and the server optimiser's moments.
+    pub state: ServerState,
+    /// θ updates.
+    pub step: u32,
+    /// Lines so far.
+    pub lines: u32,
+    /// Hash of the last.
+    pub head: Hash,
+    /// ρ of all rounds so far.
+    pub rho: f64,
+    /// The counting round is concluded.
+    pub counted: bool,
+    /// How long the held-out loss has not improved.
+    pub patience: Patience,
+}
+
+impl From<Place> for Replay {
+    fn from(place: Place) -> Self {
+        let mut ledger = Ledger::new();
+        // A stored ρ was finite.
+        let _ = ledger.compose(place.rho);
+        Self {
+            federation: place.federation,
+            theta: theta_hash(&place.state.theta),
+            state: place.state,
+            step: place.step,
+            round: 0,
+            lines: place.lines,
+            head: place.head,
+            ledger,
+            identities: Vec::new(),
+            counted: place.counted,
+            patience: place.patience,
+            // For whoever reads the record; an aggregator maps nothing and keeps nothing.
+            means: Vec::new(),
+            tally: Tally::default(),
+            best: Vec::new(),
+        }
+    }
+}
+
+impl Replay {
+    /// The counting round is concluded.
+    #[must_use]
+    pub fn has_counted(&self) -> bool {
+        self.counted
+    }
+
+    /// θ and the moments so far.
+    #[must_use]
+    pub fn state(&self) -> &ServerState {
+        &self.state
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! A round of the federation: what is said ([`messages`]), when phases end ([`policy`]), and the two state
+//! machines, [`server`] and [`client`], as pure functions of (state, event, time).
+
+pub mod asking;
+pub mod client;
+pub mod contribution;
+pub mod draw;
+pub mod hub;
+pub mod messages;
+pub mod phase;
+pub mod policy;
+pub mod refusal;
+#[cfg(test)]
+pub(crate) mod rehearsal;
+#[cfg(test)]
+mod searches;
+pub mod server;
+pub mod sums;
+pub mod workbench;

@@ -1,0 +1,109 @@
+//! What a participant asks the model in each stage, and of which examples.
+
+use super::{Client, Environment, Evaluation, Part, Purpose, Stage};
+use crate::task::Task;
+use ground::rng::{Stream, derive_key, purpose};
+use tuning::optimizer::points::Points;
+use tuning::optimizer::{Candidate, State};
+
+impl Client {
+    /// What the open stage asks of the model, if anything.
+    pub(super) fn evaluation(&self, env: &Environment<'_>) -> Option<Evaluation> {
+        let work = self.work.as_ref()?;
+        let all = |n: usize| (0..n as u32).collect::<Vec<_>>();
+        Some(match &self.stage {
+            Stage::Fitting { counted } => {
+                let at = counted.as_ref().and_then(|_| env.task.initial().ok());
+                let most = env.task.mapping.learnt.map_or(0, |l| l.examples);
+                // Files are often sorted by label: the first ones would not do.
+                let words = [purpose::COUNTS, self.participant];
+                Evaluation {
+                    purpose: Purpose::Mapping,
+                    candidates: at.iter().map(|_| Candidate::BASE).collect(),
+                    theta: at.unwrap_or_default(),
+                    points: Points::default(),
+                    part: Part::Training,
+                    examples: sample(env.task, &words, env.training, most),
+                }
+            }
+            Stage::Baseline => Evaluation {
+                purpose: Purpose::Measure,
+                theta: Vec::new(),
+                candidates: Vec::new(),
+                points: Points::default(),
+                part: Part::Holdout,
+                examples: all(env.holdout),
+            },
+            Stage::Measuring => Evaluation {
+                purpose: Purpose::Measure,
+                theta: work.theta.clone(),
+                candidates: vec![Candidate::BASE],
+                points: Points::default(),
+                part: Part::Holdout,
+                examples: all(env.holdout),
+            },
+            Stage::Training { state, behind } => {
+                self.training_step(env, behind.as_ref().unwrap_or(state))
+            }
+            _ => return None,
+        })
+    }
+
+    fn training_step(&self, env: &Environment<'_>, asked_from: &State) -> Evaluation {
+        Evaluation {
+            purpose: Purpose::Step,
+            theta: asked_from.theta.clone(),
+            candidates: env.optimizer.ask(asked_from),
+            points: env.optimizer.points(asked_from),
+            part: Part::Training,
+            examples: batch(env.task, self.participant, asked_from, env.training),
+        }
+    }
+
+    /// What will be asked next whatever the open evaluation's answers are, so that its images can be prepared
+    /// while those are awaited: after measuring θ_t the first step from it, and, where steps are asked ahead,
+    /// the next step.
+    #[must_use]
+    pub fn upcoming(&self, env: &Environment<'_>) -> Option<Evaluation> {
+        if self.paused {
+            return None;
+        }
+        match (&self.stage, &self.work) {
+            (Stage::Measuring, Some(work)) if !self.finished() => {
+                Some(self.training_step(env, &self.beginning(env, work)))
+            }
+            (Stage::Training { state, .. }, _)
+                if env.task.federation.ask_ahead
+                    && state.step + 1 < env.task.federation.local_steps =>
+            {
+                let next = State {
+                    step: state.step + 1,
+                    ..state.clone()
+                };
+                Some(self.training_step(env, &next))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The examples of one step: drawn without replacement, a function of (seed, participant, θ's number, step)
+/// alone, so that a repeated step asks the same.
+pub(super) fn batch(task: &Task, participant: u32, state: &State, training: usize) -> Vec<u32> {
+    let words = [purpose::BATCH, participant, state.round, state.step];
+    sample(task, &words, training, task.federation.batch)
+}
+
+/// At most `most` of the training examples, drawn without replacement: a function of the task's seed and `words`.
+fn sample(task: &Task, words: &[u32], training: usize, most: u32) -> Vec<u32> {
+    let seed = [task.seed as u32, (task.seed >> 32) as u32];
+    let mut stream = Stream::with_key(derive_key(&[&seed, words].concat()));
+    let mut indices: Vec<u32> = (0..training as u32).collect();
+    let size = (most as usize).min(training);
+    for i in 0..size {
+        let j = i + stream.below((training - i) as u32) as usize;
+        indices.swap(i, j);
+    }
+    indices.truncate(size);
+    indices
+}

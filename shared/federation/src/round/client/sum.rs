@@ -1,0 +1,335 @@
+//! The participant's part in secure sums: one [`Sum`] at a time, and what outlasts it.
+
+use super::{Action, Client, Environment, Secrets, Stage, StopReason};
+use crate::record::RoundEntry;
+use crate::round::messages::{PrivacySpent, RoundView, SumInput, SumMessage};
+use crate::round::phase::Phase;
+use crate::task::Task;
+use ground::hash::Hash;
+use ground::hex::hex;
+use privacy::Ledger;
+use secure_sum::Bytes32;
+use secure_sum::messages::hash_vector;
+use secure_sum::participant::{Participant, Suspicion};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The sum under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sum {
+    round: u32,
+    machine: Participant,
+    /// The seed of rounding and noise.
+    seed: Seed,
+    /// The last message made. Sent again as it was.
+    message: Option<SumMessage>,
+}
+
+/// A secret seed: wiped when dropped, never printed.
+#[derive(
+    Clone, PartialEq, Eq, Serialize, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop,
+)]
+struct Seed(Bytes32);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+/// What outlasts a sum.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sums {
+    /// Everybody's identity, as first seen.
+    pins: BTreeMap<u32, Bytes32>,
+    /// What the own updates have cost: every masked vector that may have been sent.
+    ledger: Ledger,
+    committed: Option<Committed>,
+    /// A round that somebody else's message made impossible.
+    sat_out: Option<u32>,
+    /// The round of the last vector without masks, and its seed (in simulations).
+    open: Option<(u32, Seed)>,
+}
+
+/// The last masked vector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Committed {
+    round: u32,
+    vector: Hash,
+    taken: bool,
+}
+
+/// How the record and what we sent contradict each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Betrayal {
+    /// It was taken, the sum was opened, and it is not in it.
+    #[error("the record leaves out an update of ours that was taken")]
+    LeftOut,
+    /// There is another in its place.
+    #[error("the record holds another vector in our name than the one that we sent")]
+    Replaced,
+}
+
+impl Sums {
+    /// Would another update bring the own ε above the task's?
+    pub(super) fn is_spent(&self, env: &Environment<'_>) -> bool {
+        env.task.contribution().is_some_and(|c| {
+            c.limits().is_some_and(|limits| {
+                self.ledger
+                    .would_exceed(c.rho(), limits.epsilon, limits.delta)
+            })
+        })
+    }
+
+    /// Is what we sent in the record as we sent it?
+    pub(super) fn check(&self, participant: u32, entry: &RoundEntry) -> Result<(), Betrayal> {
+        let (Some(committed), Some(cohort)) = (&self.committed, &entry.cohort) else {
+            return Ok(());
+        };
+        if committed.round != entry.round {
+            return Ok(());
+        }
+        let ours = |c: &&crate::record::Commitment| c.participant == participant;
+        match cohort.contributors.iter().find(ours) {
+            Some(found) if found.vector != committed.vector => Err(Betrayal::Replaced),
+            None if committed.taken && entry.aborted.is_none() => Err(Betrayal::LeftOut),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Client {
+    /// Why the machine stopped as inconsistent, in words.
+    #[must_use]
+    pub fn suspicion(&self) -> Option<&str> {
+        self.suspicion.as_deref()
+    }
+
+    /// The federation's record as far as it was read and computed again, once it was begun.
+    #[must_use]
+    pub fn record(&self) -> Option<&crate::record::Replay> {
+        self.record.as_ref()
+    }
+
+    /// What this participant's own updates have cost so far; nothing where they carry no noise.
+    #[must_use]
+    pub fn privacy(&self, task: &Task) -> Option<PrivacySpent> {
+        let limits = task.contribution()?.limits()?;
+        Some(PrivacySpent {
+            epsilon: self.sums.ledger.epsilon(limits.delta),
+            limit: limits.epsilon,
+            delta: limits.delta,
+        })
+    }
+
+    /// The cohort delivers as it is. Not where updates are summed under masks.
+    pub(super) fn upload(&mut self, env: &Environment<'_>) -> Result<Stage, &'static str> {
+        if env.task.federation.policy.secure.is_some() {
+            return Err("the aggregator asks for an update without the masks that were agreed on");
+        }
+        if let Some(contribution) = env.task.contribution() {
+            let (Some(view), Some(secrets)) = (&self.view, env.secrets) else {
+                return Ok(Stage::AwaitingCohort);
+            };
+            let round = view.round;
+            if self
+                .sums
+                .open
+                .as_ref()
+                .is_none_or(|(open, _)| *open != round)
+            {
+                if self.sums.is_spent(env) {
+                    return Ok(Stage::Stopped(StopReason::PrivacySpent));
+                }
+                // It would not be spent if this could fail.
+                let _ = self.sums.ledger.compose(contribution.rho());
+                self.sums.open = Some((round, Seed((secrets.entropy)())));
+            }
+        }
+        if let Some(work) = self.work.as_mut() {
+            work.offered = true;
+        }
+        Ok(Stage::Uploading)
+    }
+
+    /// Can we send this phase's message? Begins a sum where one begins.
+    pub(super) fn join_sum(
+        &mut self,
+        env: &Environment<'_>,
+        phase: Phase,
+    ) -> Result<Stage, &'static str> {
+        let (Some(view), Some(secrets), Some(secure)) =
+            (&self.view, env.secrets, &env.task.federation.secure)
+        else {
+            return Ok(Stage::AwaitingCohort);
+        };
+        let round = view.round;
+        if self.sums.sat_out == Some(round) {
+            return Ok(Stage::AwaitingCohort);
+        }
+        if self.sum.as_ref().is_some_and(|s| s.round == round) {
+            return Ok(Stage::Summing);
+        }
+        // With the state of another device, or a lost one, nothing can be sent after the first phase. Nor where
+        // the record is already further than the view.
+        let (Phase::Keys, Some(record)) = (phase, &self.record) else {
+            return Ok(Stage::AwaitingCohort);
+        };
+        if record.rounds() < round {
+            return Err(
+                "the aggregator begins a round although the record does not tell how the one before ended",
+            );
+        }
+        let context = record.context(env.task, round);
+        let Some(context) = context.filter(|_| record.rounds() == round) else {
+            return Ok(Stage::AwaitingCohort);
+        };
+        // Asked when we enrolled, but a cohort can also be claimed.
+        if self.sums.is_spent(env) {
+            return Ok(Stage::Stopped(StopReason::PrivacySpent));
+        }
+        let machine = Participant::new(
+            context,
+            self.participant,
+            secure.policy,
+            (secrets.entropy)(),
+        );
+        self.sum = Some(Sum {
+            round,
+            message: Some(SumMessage::Keys(machine.keys(&secrets.identity))),
+            machine,
+            seed: Seed((secrets.entropy)()),
+        });
+        Ok(Stage::Summing)
+    }
+
+    /// What the aggregator waits for.
+    pub(super) fn sum_action(&self, view: &RoundView) -> Action {
+        let (round, phase) = (view.round, view.phase);
+        match self.sum.as_ref().and_then(|s| s.message.as_ref()) {
+            Some(message) if message.phase() == phase => Action::Send {
+                round,
+                message: message.clone(),
+            },
+            _ => Action::Fetch { round, phase },
+        }
+    }
+
+    /// What the next message needs has come.
+    pub(super) fn take_input(&mut self, env: &Environment<'_>, input: &SumInput) {
+        let (Stage::Summing, Some(view), Some(secrets)) = (&self.stage, &self.view, env.secrets)
+        else {
+            return;
+        };
+        let (round, phase) = (view.round, view.phase);
+        if phase != input.phase() || self.sum.as_ref().is_none_or(|s| s.round != round) {
+            return;
+        }
+        match self.next_message(env, secrets, input) {
+            Ok(Some(message)) => {
+                if let Some(sum) = self.sum.as_mut() {
+                    sum.message = Some(message);
+                }
+            }
+            Ok(None) => self.suspect("an update could not be encoded".to_owned()),
+            // Another participant's doing, or too many of our group have gone: nothing was given away, this round
+            // is lost for us, the next may not be.
+            Err(Suspicion::BadEnvelope | Suspicion::TooFewMembers | Suspicion::TooFewSurvivors) => {
+                self.sums.sat_out = Some(round);
+                self.stage = Stage::AwaitingCohort;
+            }
+            Err(suspicion) => self.suspect(suspicion.to_string()),
+        }
+    }
+
+    fn next_message(
+        &mut self,
+        env: &Environment<'_>,
+        secrets: &Secrets,
+        input: &SumInput,
+    ) -> Result<Option<SumMessage>, Suspicion> {
+        let (Some(sum), Some(work)) = (self.sum.as_mut(), self.work.as_ref()) else {
+            return Ok(None);
+        };
+        Ok(Some(match input {
+            SumInput::Roster(roster) => {
+                let public = secrets.identity.public();
+                let shares = sum.machine.shares(&public, roster, &self.sums.pins)?;
+                let seen = roster.members.iter().map(|m| (m.participant, m.identity));
+                self.sums.pins.extend(seen);
+                SumMessage::Shares(shares)
+            }
+            SumInput::Inbox(inbox) => {
+                let contribution = env.task.contribution_of(work.kind);
+                let (Some(contribution), Some(delta)) = (contribution, &work.delta) else {
+                    return Ok(None);
+                };
+                let metrics = self.metrics(work);
+                let Some(sum) = self.sum.as_mut() else {
+                    return Ok(None);
+                };
+                let vector = contribution.encode(delta, env.training as u32, &metrics, &sum.seed.0);
+                let Ok(vector) = vector else {
+                    return Ok(None);
+                };
+                let masked = sum.machine.masked(&secrets.identity, inbox, vector)?;
+                let (round, vector) = (sum.round, hex(&hash_vector(&masked.vector)));
+                let again = |c: &Committed| c.round == round && c.vector == vector;
+                if !self.sums.committed.as_ref().is_some_and(again) {
+                    if self.sums.ledger.compose(contribution.rho()).is_err() {
+                        return Ok(None);
+                    }
+                    self.sums.committed = Some(Committed {
+                        round,
+                        vector,
+                        taken: false,
+                    });
+                }
+                if let Some(work) = self.work.as_mut() {
+                    work.offered = true;
+                }
+                SumMessage::Masked(masked)
+            }
+            SumInput::Survivors(survivors) => {
+                // The noise is shared out among so many, which the threshold alone does not make sure of.
+                let least = env.task.federation.secure.map_or(0, |s| s.survivors_min);
+                if survivors.members.len() < least as usize {
+                    return Err(Suspicion::TooFewSurvivors);
+                }
+                SumMessage::Unmask(sum.machine.unmask(survivors)?)
+            }
+        }))
+    }
+
+    /// The open message was taken.
+    pub(super) fn message_taken(&mut self) {
+        let message = self.sum.as_ref().and_then(|s| s.message.as_ref());
+        if let Some(SumMessage::Masked(_)) = message {
+            if let Some(committed) = self.sums.committed.as_mut() {
+                committed.taken = true;
+            }
+            self.delivered_update();
+        }
+        self.stage = Stage::AwaitingResult;
+    }
+
+    /// The same vector without masks, for simulations.
+    pub(super) fn contribution(&self, env: &Environment<'_>) -> Action {
+        let (Some(work), Some((round, seed))) = (&self.work, &self.sums.open) else {
+            return Action::Sync { after: None };
+        };
+        let Some(contribution) = env.task.contribution_of(work.kind) else {
+            return Action::Sync { after: None };
+        };
+        let vector = contribution.encode(
+            work.delta.as_deref().unwrap_or_default(),
+            env.training as u32,
+            &self.metrics(work),
+            &seed.0,
+        );
+        Action::Contribute {
+            round: *round,
+            vector: vector.map_or_else(|_| Vec::new(), |v| v.to_bytes()),
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What one participant adds to a secure sum, as integers, and what the sum means.
+//!
+//! Without noise: the update clipped to the norm C, times w = min(n, N)/N for n of at most N examples, in fixed
+//! point; and counters, which stay exact: examples, the metrics' sums, and who was clipped. The mean is
+//! Σ w_i Δ_i / Σ w_i.
+//!
+//! With noise (participant-level differential privacy) all weigh the same, accuracy and loss become two more
+//! coordinates, and everything together has the norm C·√(1 + 2μ²) at most. Counters that would tell about the
+//! data are left out.
+//!
+//! In a counting round ([`tuning::objective::counts`]) the vector is a list of means in [−1, 1] instead: weighted in the
+//! same way, bounded entry by entry, so that no accepted cohort's sum leaves the ring, and never with noise.
+
+use super::messages::Metrics;
+use crate::rules::combine::bound_norm;
+use crate::rules::settings::{Federation, Privacy};
+use privacy::{Mechanism, PrivacyError, l2_clip, noise_multiplier};
+use secure_sum::Bytes32;
+use secure_sum::encoding::{EncodingError, FixedPoint, Layout, RingVector};
+use secure_sum::keystream::Keystream;
+
+/// μ: how much of the clip norm accuracy and loss take each.
+const METRICS_SHARE: f64 = 0.25;
+/// Losses are reported from 0 to this under noise.
+const LOSS_RANGE: f64 = 10.0;
+/// Noisy metrics are told as of so many examples per participant.
+const METRICS_EXAMPLES: u32 = 1_000;
+/// Exact loss sums are told in units of 2⁻¹⁶, up to 2⁴⁰ of them.
+const LOSS_UNIT: f64 = 65_536.0;
+const LOSS_MOST: f64 = 1_099_511_627_776.0;
+/// Counters behind the entries.
+const COUNTERS: usize = 7;
+
+/// Why an update cannot be encoded.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ContributionError {
+    /// The ring.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
+    /// The noise.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
+    /// NaN or infinity in the update.
+    #[error("the update holds a number that is not finite")]
+    NotFinite,
+}
+
+/// How updates of one task are encoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contribution {
+    length: usize,
+    clip: f32,
+    max_examples: u32,
+    layout: Layout,
+    fixed: FixedPoint,
+    noise: Option<Noise>,
+    /// Every entry is bounded by `clip`, not the norm.
+    entrywise: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Noise {
+    mechanism: Mechanism,
+    multiplier: f64,
+    /// Norm of everything that one participant contributes, before noise.
+    sensitivity: f32,
+    limits: Privacy,
+}
+
+/// What a sum means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// The mean update.
+    pub mean: Vec<f32>,
+    /// Its weight: examples; under noise, participants.
+    pub weight: f64,
+    /// The metrics' sums.
+    pub metrics: Metrics,
+    /// Updates that were longer than the norm bound; unknown (0) under noise.
+    pub clipped: u32,
+}
+
+impl Contribution {
+    /// Of updates with `length` numbers; nothing where updates are sent as they are.
+    pub fn new(federation: &Federation, length: usize) -> Result<Option<Self>, ContributionError> {
+        let Some(secure) = &federation.secure else {
+            return Ok(None);
+        };
+        let cohort_max = secure.cohort_max;
+        let clip = federation.clip;
+        let (entries, fixed, noise) = match federation.privacy {
+            None => (length, FixedPoint::choose(cohort_max, clip, 0)?, None),
+            Some(limits) => {
+                let entries = length + 2;
+                let least = secure.survivors_min;
+                let (fixed, noise) = Noise::new(
+                    limits,
+                    clip,
+                    entries,
+                    (least, cohort_max),
+                    federation.rounds,
+                )?;
+                (entries, fixed, Some(noise))
+            }
+        };
+        Ok(Some(Self {
+            length,
+            clip,
+            max_examples: secure.max_examples,
+            layout: Layout {
+                ring: fixed.ring,
+                entries,
+                tail: COUNTERS,
+            },
+            fixed,
+            noise,
+            entrywise: false,
+        }))
+    }
+
+    /// Of what is counted for a mapping, `length` numbers; nothing where counts are sent as they are.
+    pub fn counting(
+        federation: &Federation,
+        length: usize,
+    ) -> Result<Option<Self>, ContributionError> {
+        let plain = Federation {
+            clip: 1.0,
+            privacy: None,
+            ..federation.clone()
+        };
+        let entrywise = |made: Self| Self {
+            entrywise: true,
+            ..made
+        };
+        Ok(Self::new(&plain, length)?.map(entrywise))
+    }
+
+    /// How the sum's vector is laid out.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// ρ that one sum costs (zCDP); 0 without noise, which is no promise at all.
+    #[must_use]
+    pub fn rho(&self) -> f64 {
+        self.noise.as_ref().map_or(0.0, |n| n.mechanism.rho())
+    }
+
+    /// The sum's noise in units of its sensitivity.
+    #[must_use]
+    pub fn noise_multiplier(&self) -> Option<f64> {
+        self.noise.as_ref().map(|n| n.multiplier)
+    }
+
+    /// ε and δ that must not be exceeded.
+    #[must_use]
+    pub fn limits(&self) -> Option<Privacy> {
+        self.noise.as_ref().map(|n| n.limits)
+    }
+
+    /// Encodes an update. Rounding and noise follow from the seed, so that a repeated message is the same.
+    pub fn encode(
+        &self,
+        update: &[f32],
+        examples: u32,
+        metrics: &Metrics,
+        seed: &Bytes32,
+    ) -> Result<RingVector, ContributionError> {
+        if !update.iter().all(|x| x.is_finite()) {
+            return Err(ContributionError::NotFinite);
+        }
+        let mut update = update.to_vec();
+        let clipped = if self.entrywise {
+            let (least, most) = (-self.clip, self.clip);
+            let outside = update.iter().any(|x| *x < least || *x > most);
+            update.iter_mut().for_each(|x| *x = x.clamp(least, most));
+            outside
+        } else {
+            bound_norm(&mut update, self.clip)
+        };
+        let mut rng = Keystream::new(seed, b"rounding");
+        let mut integers = Vec::with_capacity(self.layout.entries + COUNTERS);
+        match &self.noise {
+            None => {
+                let examples = examples.min(self.max_examples);
+                let weight = f64::from(examples) / f64::from(self.max_examples);
+                for x in &update {
+                    integers.push(self.fixed.quantise(weight * f64::from(*x), &mut rng)?);
+                }
+                let loss = (metrics.loss * LOSS_UNIT).clamp(-LOSS_MOST, LOSS_MOST);
+                integers.extend([
+                    i64::from(examples),
+                    i64::from(metrics.correct),
+                    i64::from(metrics.total),
+                    loss as i64,
+                    i64::from(metrics.queries),
+                    i64::from(clipped),
+                    metrics.unprompted.map_or(0, i64::from),
+                ]);
+            }
+            Some(noise) => {
+                let total = f64::from(metrics.total.max(1));
+                let share = METRICS_SHARE * f64::from(self.clip);
+                let loss = (metrics.loss / total).clamp(0.0, LOSS_RANGE) / LOSS_RANGE;
+                update.push((share * f64::from(metrics.correct) / total) as f32);
+                update.push((share * loss) as f32);
+                // It is within the bound but for what f32 rounds.
+                l2_clip(&mut update, noise.sensitivity)?;
+                let mut words = || rng.next_u64();
+                integers.extend(noise.mechanism.contribution(&update, &mut words)?);
+                integers.extend([1, 0, 0, 0, 0, 0, 0]);
+            }
+        }
+        Ok(RingVector::from_integers(self.layout, &integers)?)
+    }
+
+    /// Reads a sum of `contributors` participants' vectors. Nothing if nobody contributed an example, or the
+    /// counters are beyond any sense (somebody sent false ones).
+    #[must_use]
+    pub fn decode(&self, sum: &[i64], contributors: u32) -> Option<Decoded> {
+        let entries = sum.get(..self.layout.entries)?;
+        let counters = sum.get(self.layout.entries..)?;
+        // The last one is missing in records from before it was counted.
+        let &[
+            weight,
+            correct,
+            total,
+            loss,
+            queries,
+            clipped,
+            ref rest @ ..,
+        ] = counters
+        else {
+            return None;
+        };
+        let unit = match &self.noise {
+            None if weight > 0 => f64::from(self.max_examples) / weight as f64,
+            Some(_) if contributors > 0 => 1.0 / f64::from(contributors),
+            _ => return None,
+        };
+        let value = |x: i64| self.fixed.decode(x) * unit;
+        let mean: Vec<f32> = entries[..self.length]
+            .iter()
+            .map(|x| value(*x) as f32)
+            .collect();
+        let (weight, metrics) = if self.noise.is_none() {
+            let metrics = Metrics {
+                correct: u32::try_from(correct).ok()?,
+                total: u32::try_from(total).ok()?,
+                loss: loss as f64 / LOSS_UNIT,
+                queries: u32::try_from(queries).unwrap_or(0),
+                unprompted: match rest.first() {
+                    Some(right) => Some(u32::try_from(*right).ok()?),
+                    None => None,
+                },
+            };
+            (weight as f64, metrics)
+        } else {
+            let &[accuracy, loss] = &entries[self.length..] else {
+                return None;
+            };
+            let part = |x: i64| value(x) / (METRICS_SHARE * f64::from(self.clip));
+            let total = METRICS_EXAMPLES.saturating_mul(contributors);
+            let metrics = Metrics {
+                correct: (part(accuracy).clamp(0.0, 1.0) * f64::from(total)) as u32,
+                total,
+                loss: part(loss).clamp(0.0, 1.0) * LOSS_RANGE * f64::from(total),
+                queries: 0,
+                unprompted: None,
+            };
+            (f64::from(contributors), metrics)
+        };
+        // Sums may be larger than what one participant may report.
+        let possible = metrics.correct <= metrics.total
+            && metrics
+                .unprompted
+                .is_none_or(|right| right <= metrics.total);
+        (possible && mean.iter().all(|x| x.is_finite())).then_some(Decoded {
+            mean,
+            weight,
+            metrics,
+            clipped: u32::try_from(clipped).unwrap_or(0),
+        })
+    }
+}
+
+impl Noise {
+    fn new(
+        limits: Privacy,
+        clip: f32,
+        entries: usize,
+        (least, most): (u32, u32),
+        rounds: u32,
+    ) -> Result<(FixedPoint, Self), ContributionError> {
+        let together = f64::from(clip) * (1.0 + 2.0 * METRICS_SHARE * METRICS_SHARE).sqrt();
+        // Upwards, so that a clipped update is never shortened for its metrics' sake.
+        let sensitivity = (together * (1.0 + 1e-6)) as f32;
+        let mechanism = |scale: f64| {
+            let clip = f64::from(sensitivity);
+            let multiplier = match limits.noise_multiplier {
+                Some(multiplier) => multiplier,
+                None => noise_multiplier(
+                    limits.epsilon,
+                    limits.delta,
+                    rounds,
+                    clip,
+                    scale,
+                    entries,
+                    least,
+                )?,
+            };
+            Ok((
+                Mechanism::new(clip, scale, entries, least, multiplier)?,
+                multiplier,
+            ))
+        };
+        let room = |scale| {
+            let made: Result<_, PrivacyError> = mechanism(scale);
+            // What cannot be made fits nowhere.
+            made.map_or(u64::MAX, |(made, _)| made.noise_bound(most))
+        };
+        let fixed = FixedPoint::choose_with(most, sensitivity, room)?;
+        let (mechanism, multiplier) = mechanism(fixed.scale())?;
+        let noise = Self {
+            mechanism,
+            multiplier,
+            sensitivity,
+            limits,
+        };
+        Ok((fixed, noise))
+    }
+}
+
+#[cfg(test)]
+mod tests;

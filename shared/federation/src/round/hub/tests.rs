@@ -1,0 +1,157 @@
+//! Whole federations of client machines over the aggregator in memory.
+
+use super::*;
+use crate::round::rehearsal::{NOW, Rehearsal, bytes, identity, task};
+use secure_sum::messages::Signature;
+use serde_json::{Value, json};
+
+/// Everybody draws the same bytes again and again: rounding and noise are the same with masks and without.
+fn constant(masks: bool, more: &Value) -> Rehearsal {
+    let mut federation = json!({
+        "clip": 0.3,
+        "secure_sum": { "cohort_min": 3, "max_examples": 5, "masks": masks },
+    });
+    for (key, value) in more.as_object().unwrap() {
+        federation[key] = value.clone();
+    }
+    let entropy = |who| -> Box<dyn Fn() -> Bytes32 + Send + Sync> {
+        Box::new(move || bytes(who, b"constant"))
+    };
+    let mut cast = Rehearsal::with_entropy(task(federation), 5, entropy);
+    cast.play_out();
+    assert!(cast.clients.iter().all(|c| c.suspicion().is_none()));
+    cast
+}
+
+#[test]
+fn masks_cancel_to_the_last_bit() {
+    for more in [
+        json!({}),
+        json!({ "rule": "scalars" }),
+        json!({ "server": { "kind": "adam" } }),
+        json!({ "privacy": { "epsilon": 8.0 } }),
+        json!({ "clip": 1e5 }),
+    ] {
+        let (masked, plain) = (constant(true, &more), constant(false, &more));
+        assert_eq!(masked.hub.records().len(), 4, "{more}");
+        let start = task(json!({})).generator().unwrap().initial();
+        assert_ne!(masked.hub.theta(), start, "{more}");
+        let bits = |cast: &Rehearsal| -> Vec<u32> {
+            cast.hub.theta().iter().map(|t| t.to_bits()).collect()
+        };
+        assert_eq!(bits(&masked), bits(&plain), "{more}");
+        for (with, without) in masked.hub.records().iter().zip(plain.hub.records()) {
+            assert_eq!(with.theta, without.theta, "{more}");
+            assert_eq!(with.metrics, without.metrics);
+            assert_eq!(with.epsilon, without.epsilon);
+        }
+        // And everybody has taken part in everything, also by their own account.
+        for (one, other) in masked.clients.iter().zip(&plain.clients) {
+            assert_eq!((one.delivered(), other.delivered()), (4, 4));
+            assert_eq!(
+                one.privacy(&masked.task),
+                other.privacy(&plain.task),
+                "{more}"
+            );
+        }
+    }
+}
+
+#[test]
+fn several_groups_are_summed_apart_and_nobody_is_left_out() {
+    let federation = json!({
+        "clip": 1.0,
+        "secure_sum": { "cohort_min": 6, "groups": 2 },
+    });
+    let mut cast = Rehearsal::new(task(federation), 7);
+    cast.play_out();
+    let mut replay = Replay::new(&cast.task).unwrap();
+    for line in cast.hub.lines(0) {
+        let entry = replay.take(&cast.task, line, crate::record::Commitments::Check);
+        let Some(entry) = entry.unwrap() else {
+            continue;
+        };
+        let Some(Sums::Secure { groups }) = entry.sums else {
+            panic!("{entry:?}")
+        };
+        let mut sizes: Vec<usize> = groups.iter().map(|g| g.members.len()).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, [3, 4]);
+    }
+    assert_eq!(replay.parameters(), cast.hub.theta());
+}
+
+#[test]
+fn who_joins_again_is_the_same_participant() {
+    let task = task(json!({ "clip": 1.0, "secure_sum": {} }));
+    let mut hub = Hub::new(&task).unwrap();
+    let key = |who| Some(identity(who).public());
+    assert_eq!(hub.join(&task, NOW, key(0)), 0);
+    assert_eq!(hub.join(&task, NOW, key(1)), 1);
+    assert_eq!(hub.join(&task, NOW, key(0)), 0);
+    // Without a key nobody is known again.
+    assert_eq!(hub.join(&task, NOW, None), 2);
+    assert_eq!(hub.join(&task, NOW, None), 3);
+    assert_eq!(hub.join(&task, NOW, key(2)), 4);
+}
+
+#[test]
+fn two_who_share_a_key_do_not_come_into_one_roster() {
+    let federation = json!({ "clip": 1.0, "secure_sum": { "cohort_min": 3 } });
+    let mut cast = Rehearsal::new(task(federation), 4);
+    cast.play_to(0, Phase::Keys);
+    for who in 0..2 {
+        cast.lead(who, |a| {
+            matches!(a, crate::round::client::Action::Send { .. })
+        });
+    }
+    let (Some((_, SumMessage::Keys(first))), Some((_, SumMessage::Keys(second)))) =
+        (cast.sent[0].last(), cast.sent[1].last())
+    else {
+        panic!()
+    };
+    let (first, second) = (first.clone(), second.clone());
+    let send = |cast: &mut Rehearsal, who: u32, keys: RoundKeys| {
+        cast.hub
+            .send(&cast.task, who, NOW, 0, SumMessage::Keys(keys))
+    };
+    assert_eq!(send(&mut cast, 0, first.clone()), Ok(()));
+    let context = cast.hub.record().context(&cast.task, 0).unwrap().digest();
+    let signed = |encryption: Bytes32, masking: Bytes32| {
+        let text = RoundKeys::signed(&context, 1, &encryption, &masking);
+        RoundKeys {
+            encryption,
+            masking,
+            signature: Signature(identity(1).sign(&text)),
+        }
+    };
+    for shared in [
+        signed(first.encryption, second.masking),
+        signed(second.encryption, first.masking),
+        signed(first.masking, first.encryption),
+        signed(second.encryption, second.encryption),
+    ] {
+        assert_eq!(send(&mut cast, 1, shared), Err(Refusal::BadIdentity));
+    }
+    assert_eq!(send(&mut cast, 1, second), Ok(()));
+}
+
+#[test]
+fn nobody_waits_for_who_left_after_a_message() {
+    let federation = json!({ "clip": 1.0, "secure_sum": { "cohort_min": 3 } });
+    let mut cast = Rehearsal::new(task(federation), 5);
+    cast.play_to(0, Phase::Masked);
+    cast.lead(4, |a| {
+        matches!(a, crate::round::client::Action::Send { .. })
+    });
+    cast.turn(4);
+    let task = cast.task.clone();
+    assert_eq!(cast.hub.leave(&task, 4, NOW), Ok(()));
+    cast.clients.truncate(4);
+    // No time passes but what a tick needs.
+    cast.play(|cast| cast.hub.round().phase == Phase::Unmask);
+    cast.hub.tick(&task, NOW);
+    cast.play(|cast| cast.hub.round().number == 1);
+    let record = &cast.hub.records()[0];
+    assert_eq!((record.phase, record.delivered), (Phase::Done, 5));
+}

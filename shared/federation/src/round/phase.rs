@@ -1,0 +1,96 @@
+//! The phases of a round.
+//!
+//! With secure sums: `Open → Keys → Shares → Masked → Unmask → Done | Aborted`. Without:
+//! `Open → Upload → Done | Aborted`.
+
+use serde::{Deserialize, Serialize};
+
+/// What a round sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[derive(ts_rs::TS)]
+#[ts(export)]
+pub enum RoundKind {
+    /// Updates of θ.
+    #[default]
+    Training,
+    /// What the mapping is learnt from ([`tuning::objective::counts`]); θ stays. A federation whose mapping is learnt
+    /// together begins with one of these that is concluded.
+    Counting,
+}
+
+/// Where a round is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[derive(ts_rs::TS)]
+#[ts(export)]
+pub enum Phase {
+    /// θ_t is published; everyone trains; who has an update enrols.
+    Open,
+    /// The cohort publishes its round keys (secure sums).
+    Keys,
+    /// The cohort exchanges shares (secure sums).
+    Shares,
+    /// The cohort sends masked updates (secure sums).
+    Masked,
+    /// Survivors help to take the masks off (secure sums).
+    Unmask,
+    /// The cohort sends plain updates.
+    Upload,
+    /// θ_{t+1} exists.
+    Done,
+    /// The round ended without one.
+    Aborted,
+}
+
+impl Phase {
+    /// The next phase, where one follows when enough are in.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        Some(match self {
+            Self::Keys => Self::Shares,
+            Self::Shares => Self::Masked,
+            Self::Masked => Self::Unmask,
+            Self::Upload | Self::Unmask => Self::Done,
+            Self::Open | Self::Done | Self::Aborted => return None,
+        })
+    }
+
+    /// The cohort owes a message in it.
+    #[must_use]
+    pub fn collects(self) -> bool {
+        self.next().is_some()
+    }
+
+    /// No further transition.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Done | Self::Aborted)
+    }
+}
+
+/// Why a round ended without a new θ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[derive(ts_rs::TS)]
+#[ts(export)]
+pub enum AbortReason {
+    /// Fewer than `open.count_min` enrolled in time.
+    TooFewEnrolled,
+    /// Fewer than `upload.count_min` delivered in time.
+    TooFewUpdates,
+    /// Too few published their round keys in time (secure sums).
+    TooFewKeys,
+    /// Too few sent their shares in time (secure sums).
+    TooFewShares,
+    /// Too few sent their masked updates in time (secure sums).
+    TooFewMasked,
+    /// Too few helped to take the masks off: the sum is lost, and nobody's update was seen (secure sums).
+    TooFewUnmasked,
+    /// The shares that came do not open the sum: somebody sent false ones (secure sums).
+    FalseShares,
+    /// The new θ would have held a number that is not finite.
+    Overflow,
+    /// The organiser closed the federation.
+    Closed,
+}

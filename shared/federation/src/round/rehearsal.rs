@@ -1,0 +1,239 @@
+//! A federation in one test: real client machines over the aggregator in memory, taking turns. The model is played,
+//! and the test may alter whatever the aggregator answers.
+
+use super::client::{Action, Client, Environment, Evaluation, Event, Purpose, Secrets};
+use super::hub::Hub;
+use super::messages::{RoundView, SumMessage};
+use super::phase::{Phase, RoundKind};
+use crate::task::Task;
+use ground::wire;
+use secure_sum::Bytes32;
+use secure_sum::identity::Identity;
+use secure_sum::keystream::Keystream;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU8, Ordering};
+use tuning::objective::Outcome;
+use tuning::optimizer::Optimizer;
+
+/// The aggregator's clock.
+pub(crate) const NOW: u64 = 1_800_000_000_000;
+
+/// What a participant has besides its machine.
+pub(crate) struct Kit {
+    pub optimizer: Box<dyn Optimizer>,
+    pub secrets: Secrets,
+    pub training: usize,
+}
+
+/// Everybody.
+pub(crate) struct Rehearsal {
+    pub task: Task,
+    pub hub: Hub,
+    pub kits: Vec<Kit>,
+    pub clients: Vec<Client>,
+    /// Every message of a sum that a client wanted to send, with its round, once each.
+    pub sent: Vec<Vec<(u32, SumMessage)>>,
+}
+
+/// A task of 8 parameters with this `[federation]`.
+pub(crate) fn task(federation: Value) -> Task {
+    let mut source = json!({
+        "name": "t",
+        "model": { "url": "http://127.0.0.1:1", "name": "m", "input": { "height": 8, "width": 8 }, "output": { "classes": 2 } },
+        "data": { "labels": ["a", "b"] },
+        "generator": { "kind": "statistic", "grid": 2, "statistics": 1 },
+        "optimizer": { "kind": "zo-sgd", "directions": 2, "learning_rate": 0.1 },
+        "federation": { "rounds": 4, "local_steps": 2, "batch": 2 },
+    });
+    for (key, value) in federation.as_object().unwrap() {
+        source["federation"][key] = value.clone();
+    }
+    Task::from_value(source).unwrap()
+}
+
+/// A task with secure sums of at least three, whose phases wait for everybody.
+pub(crate) fn secure_task(secure: Value) -> Task {
+    task(json!({ "clip": 1.0, "secure_sum": secure }))
+}
+
+/// The same bytes for everything that `seed` stands for.
+pub(crate) fn bytes(seed: u8, label: &[u8]) -> Bytes32 {
+    let mut bytes = [0; 32];
+    Keystream::new(&[seed; 32], label).fill(&mut bytes);
+    bytes
+}
+
+pub(crate) fn identity(who: usize) -> Identity {
+    Identity::from_seed(bytes(who as u8, b"identity"))
+}
+
+impl Rehearsal {
+    /// `participants` have joined. What they draw is never the same twice.
+    pub fn new(task: Task, participants: usize) -> Self {
+        Self::with_entropy(task, participants, |who| {
+            let drawn = AtomicU8::new(0);
+            Box::new(move || bytes(who, &[b'e', drawn.fetch_add(1, Ordering::Relaxed)]))
+        })
+    }
+
+    /// With other sources of entropy.
+    pub fn with_entropy(
+        task: Task,
+        participants: usize,
+        entropy: impl Fn(u8) -> Box<dyn Fn() -> Bytes32 + Send + Sync>,
+    ) -> Self {
+        let mut hub = Hub::new(&task).unwrap();
+        let kits: Vec<Kit> = (0..participants)
+            .map(|who| Kit {
+                optimizer: task.optimizer(who as u32).unwrap(),
+                secrets: Secrets {
+                    identity: identity(who),
+                    entropy: entropy(who as u8),
+                },
+                training: 3 + who,
+            })
+            .collect();
+        let join = |kit: &Kit| hub.join(&task, NOW, Some(kit.secrets.identity.public()));
+        let numbers: Vec<u32> = kits.iter().map(join).collect();
+        Self {
+            clients: numbers.into_iter().map(Client::new).collect(),
+            sent: vec![Vec::new(); participants],
+            task,
+            hub,
+            kits,
+        }
+    }
+
+    /// What the open action of `who` is.
+    pub fn open(&mut self, who: usize) -> Action {
+        self.tell(who, Event::Start)
+    }
+
+    /// Lets the machine of `who` take an event. Between any two it is stored and read again.
+    pub fn tell(&mut self, who: usize, event: Event) -> Action {
+        let kit = &self.kits[who];
+        let env = Environment {
+            task: &self.task,
+            optimizer: &*kit.optimizer,
+            dim: self.task.dim(),
+            training: kit.training,
+            holdout: 2,
+            secrets: Some(&kit.secrets),
+        };
+        let mut client: Client = wire::decode(&wire::encode(&self.clients[who])).unwrap();
+        assert_eq!(client, self.clients[who]);
+        let action = client.step(&env, event);
+        self.clients[who] = client;
+        if let Action::Send { round, message } = &action {
+            let sent = (*round, message.clone());
+            if !self.sent[who].contains(&sent) {
+                self.sent[who].push(sent);
+            }
+        }
+        action
+    }
+
+    /// What an honest aggregator, or the model, answers.
+    pub fn answer(&mut self, who: usize, action: &Action) -> Option<Event> {
+        let number = self.clients[who].participant();
+        let (hub, task) = (&mut self.hub, &self.task);
+        let accepted =
+            |answer: Result<(), _>| answer.map_or_else(Event::Refused, |()| Event::Accepted);
+        let event = match action {
+            Action::Sync { .. } => hub
+                .view(task, number, NOW)
+                .map_or_else(Event::Refused, Event::View),
+            Action::Read { from } => Event::Lines(hub.lines(*from).to_vec()),
+            Action::Enrol { round, body } => accepted(hub.enrol(task, number, NOW, *round, body)),
+            Action::Upload(update) => accepted(hub.deliver(task, number, NOW, update.clone())),
+            Action::Contribute { round, vector } => {
+                accepted(hub.contribute(task, number, NOW, *round, vector.clone()))
+            }
+            Action::Fetch { round, phase } => hub
+                .input(task, number, NOW, *round, *phase)
+                .map_or_else(Event::Refused, Event::Input),
+            Action::Send { round, message } => {
+                accepted(hub.send(task, number, NOW, *round, message.clone()))
+            }
+            Action::Evaluate(evaluation) => played(&self.task, number, evaluation),
+            Action::Rest | Action::Stop(_) => return None,
+        };
+        self.hub.conclude(&self.task);
+        Some(event)
+    }
+
+    /// One action of `who`, answered honestly. Gives what is open then.
+    pub fn turn(&mut self, who: usize) -> Action {
+        let action = self.open(who);
+        match self.answer(who, &action) {
+            Some(event) => self.tell(who, event),
+            None => action,
+        }
+    }
+
+    /// Everybody takes turns until `until`.
+    pub fn play(&mut self, until: impl Fn(&Self) -> bool) {
+        for _ in 0..2_000 {
+            for who in 0..self.clients.len() {
+                if until(self) {
+                    return;
+                }
+                self.turn(who);
+            }
+        }
+        panic!("it does not come to that: {:?}", self.hub.round());
+    }
+
+    /// Until the round reaches a phase.
+    pub fn play_to(&mut self, round: u32, phase: Phase) {
+        self.play(|r| (r.hub.round().number, r.hub.round().phase) == (round, phase));
+    }
+
+    /// Until everybody has stopped.
+    pub fn play_out(&mut self) {
+        self.play(|r| {
+            let mut clients = r.clients.iter();
+            clients.all(|c| c.activity(&r.task).0 == "stopped")
+        });
+    }
+
+    /// What the aggregator would show `who` now.
+    pub fn view(&mut self, who: usize) -> RoundView {
+        let number = self.clients[who].participant();
+        self.hub.view(&self.task, number, NOW).unwrap()
+    }
+
+    /// Takes turns of `who` alone until its open action is of some kind.
+    pub fn lead(&mut self, who: usize, to: impl Fn(&Action) -> bool) -> Action {
+        for _ in 0..200 {
+            let action = self.open(who);
+            if to(&action) {
+                return action;
+            }
+            self.turn(who);
+        }
+        panic!("participant {who} does not come to that")
+    }
+}
+
+/// The played model: other losses for every participant, candidate and step.
+fn played(task: &Task, number: u32, evaluation: &Evaluation) -> Event {
+    let total = evaluation.examples.len() as u32;
+    let spread: f64 = evaluation.theta.iter().map(|t| f64::from(*t)).sum();
+    let outcomes = (0..evaluation.candidates.len().max(1))
+        .map(|i| Outcome {
+            loss: f64::from(total)
+                * (1.0 + ((f64::from(number) + 3.0 * i as f64 + spread) * 1.7).sin()),
+            correct: (number + i as u32) % (total + 1),
+            total,
+        })
+        .collect();
+    Event::Evaluated {
+        outcomes,
+        means: (evaluation.purpose == Purpose::Mapping).then(|| {
+            let times = 1 + usize::from(task.counts_twice());
+            let length = task.length_of(RoundKind::Counting) / times;
+            vec![1.0 / (2.0 + number as f32); length]
+        }),
+    }
+}

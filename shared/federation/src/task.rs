@@ -1,0 +1,668 @@
+//! The federation file: one training task, parsed and validated, with all of its faults reported at once.
+//!
+//! `docs/task-file.md` lists every setting. A task travels as JSON; people write it as TOML.
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+use ground::hash::{Hash, canonical, sha256_hex};
+use model_client::prompt_embeds::{self, PromptEmbeds};
+use model_client::{ModelApiError, SharedEmbedder, TextDialect, name_classes, read_model};
+use read::read_data;
+use tuning::wording::{Prompt, Ranked, TextTask};
+
+use crate::round::contribution::Contribution;
+use crate::round::phase::RoundKind;
+use crate::round::policy::Policy;
+pub use crate::rules::settings::{Federation, Rule};
+use ground::fault::{Fault, Faults, Reader};
+use ground::image::Fit;
+use ground::rng::{derive_key, purpose};
+use model_client::ModelSpec;
+use model_client::on_device::OnDevice;
+use privacy::Ledger;
+use serde_json::Value;
+use tuning::generator;
+use tuning::generator::{Generator, Shape, TextGenerator};
+use tuning::objective::loss::Loss;
+use tuning::objective::mapping::{Kind, Learnt, Mapping, MappingSpec, Mappings};
+use tuning::objective::{Objective, counts};
+use tuning::optimizer;
+use tuning::optimizer::{Identity, Optimizer, Plan, Space};
+
+/// A validated task. Everything here follows from [`Task::source`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    source: Value,
+    /// The hash of the announced task, where this is the same with another address.
+    announced: Option<Hash>,
+    /// A line for people.
+    pub name: String,
+    /// A paragraph for data owners: what this is for.
+    pub description: String,
+    /// The black box.
+    pub model: ModelSpec,
+    /// What is fetched and run here, where no API is called.
+    pub on_device: Option<OnDevice>,
+    /// The task's labels, in order.
+    pub labels: Vec<String>,
+    /// What only a task of texts has; nothing where the inputs are images.
+    pub text: Option<TextTask>,
+    /// How an owner's image becomes the model's input; of no size in a task of texts.
+    pub fit: Fit,
+    /// Share of each owner's examples that is only measured with.
+    pub holdout: f32,
+    /// Model classes → labels.
+    pub mapping: MappingSpec,
+    loss: Loss,
+    temperature: f32,
+    /// How many rounds and how they end.
+    pub federation: Federation,
+    /// Seed of everything random that all must agree on.
+    pub seed: u64,
+    dim: usize,
+    space: Space,
+    length: usize,
+    searches: bool,
+    counts_twice: bool,
+    contribution: Option<Contribution>,
+    counting: Option<Contribution>,
+}
+
+impl Task {
+    /// From TOML, as people write it.
+    pub fn from_toml(text: &str) -> Result<Self, Faults> {
+        Self::from_value(Self::value_of_toml(text)?)
+    }
+
+    /// What a task file holds, whether or not it is a task.
+    ///
+    /// # Errors
+    /// It is not TOML, or holds what JSON cannot.
+    pub fn value_of_toml(text: &str) -> Result<Value, Faults> {
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            Faults(vec![Fault {
+                path: "file".to_owned(),
+                message: format!("is not TOML: {e}"),
+            }])
+        })?;
+        serde_json::to_value(table).map_err(|e| {
+            Faults(vec![Fault {
+                path: "file".to_owned(),
+                message: format!("holds a value that a task cannot hold: {e}"),
+            }])
+        })
+    }
+
+    /// From JSON, as it travels.
+    pub fn from_value(source: Value) -> Result<Self, Faults> {
+        let mut faults = Vec::new();
+        let mut task = Self::read(&source, &mut faults);
+        // A generator or an optimiser is read where it is built; here to see its faults.
+        let empty = Value::Object(serde_json::Map::new());
+        let spec = source.get("generator").unwrap_or(&empty);
+        let measured = match &task.text {
+            Some(text) => generator::build_text(spec, text).map(|g| {
+                let (columns, arms) = (g.columns(), g.arms());
+                let words = g.prompt(&g.initial()) != Prompt::default();
+                (g.dim(), Space { columns, arms }, g.soft(), words)
+            }),
+            _ => generator::build(spec, task.shape())
+                .map(|g| (g.dim(), Space::default(), None, g.reshapes())),
+        };
+        match measured {
+            Ok((dim, space, soft, begins_prompted)) => {
+                (task.dim, task.space) = (dim, space);
+                task.counts_twice = begins_prompted && task.mapping.learnt.is_some();
+                if soft.is_some() && !task.model.own.takes_embeddings() {
+                    faults.push(Fault {
+                        path: "generator.kind".to_owned(),
+                        message:
+                            "must not be \"soft\": this dialect takes no embeddings beside a text; \"openai\" takes them in its place, with [model.openai.prompt_embeds]"
+                                .to_owned(),
+                    });
+                }
+                if let Some(text) = &mut task.text {
+                    text.soft = soft;
+                }
+            }
+            Err(Faults(more)) => {
+                faults.extend(more);
+                // So that the optimiser's faults are its own.
+                let some = task.text.is_some().then_some(2);
+                match spec["kind"].as_str() {
+                    Some("instruction") => task.space.arms = some,
+                    Some("soft") => {}
+                    _ => task.space.columns = some,
+                }
+            }
+        }
+        let identity = Identity { key: [0, 0] };
+        let optimizer = source.get("optimizer").unwrap_or(&empty);
+        match optimizer::build(optimizer, identity, task.plan(), task.space) {
+            // Of settings that hold something else than was meant, nothing follows.
+            Ok(optimizer) if faults.is_empty() => task.measure_updates(&*optimizer, &mut faults),
+            Ok(_) => {}
+            Err(Faults(more)) => faults.extend(more),
+        }
+        if faults.is_empty() {
+            Ok(Self { source, ..task })
+        } else {
+            Err(Faults(faults))
+        }
+    }
+
+    /// How long an update is, and how it is summed.
+    fn measure_updates(&mut self, optimizer: &dyn Optimizer, faults: &mut Vec<Fault>) {
+        let mut fault = |path: &str, message: String| {
+            faults.push(Fault {
+                path: path.to_owned(),
+                message,
+            });
+        };
+        if let Some(cma) = optimizer.cma_es() {
+            self.searches = self.federation.rule != Rule::FedAvg;
+            if let Some(message) = cma.refuses(self.dim) {
+                fault("optimizer.covariance", message);
+            }
+        }
+        for (path, message) in self.federation.search_faults(optimizer.cma_es().is_some()) {
+            fault(path, message.to_owned());
+        }
+        self.length = match (self.federation.rule, optimizer.scalars_per_step()) {
+            (Rule::FedAvg, _) => self.dim,
+            (Rule::FedBpt, _) => self.dim + 2,
+            (Rule::Scalars, Some(each)) => each * self.federation.local_steps as usize,
+            (Rule::Scalars, None) => {
+                let message = "\"scalars\" needs an optimiser whose steps are sums of its directions, zo-sgd or hiso, or that is told nothing but losses, cma-es";
+                fault("federation.rule", message.to_owned());
+                0
+            }
+        };
+        if optimizer.cma_es().is_some() && self.federation.ask_ahead {
+            let message =
+                "must be false: cma-es asks around the mean that the step before has moved";
+            fault("federation.ask_ahead", message.to_owned());
+        }
+        if optimizer.remembers() {
+            use crate::rules::server_optimizer::Rule as Server;
+            if self.federation.rule != Rule::Scalars {
+                let message = "must be \"scalars\": hiso learns from the movement that all replay";
+                fault("federation.rule", message.to_owned());
+            }
+            if self.federation.server.rule == Server::Adam {
+                let message = "must be \"sgd\" or \"momentum\": what hiso learns has the second moment's place";
+                fault("federation.server.kind", message.to_owned());
+            }
+        }
+        if optimizer.draws_categories() && self.federation.ask_ahead {
+            // Which categories were drawn follows from the θ that was asked from.
+            let message =
+                "must be false: policy-gradient learns from draws at the very θ that it moves";
+            fault("federation.ask_ahead", message.to_owned());
+        }
+        self.plan_for_budget(optimizer, &mut fault);
+        if let Some(learnt) = self.mapping.learnt
+            && self.counts_length(learnt) > counts::MOST
+        {
+            let most = counts::MOST;
+            fault(
+                "mapping.kind",
+                format!(
+                    "learns from more numbers than the {most} that are counted at most: too many labels × classes"
+                ),
+            );
+        } else if let Some(learnt) = self.learnt_together() {
+            if self.federation.privacy.is_some() {
+                let message = "\"together\" cannot be had with [federation.privacy]: counts carry no noise; choose \"alone\"";
+                fault("mapping.learn", message.to_owned());
+            }
+            match Contribution::counting(&self.federation, self.counts_length(learnt)) {
+                Ok(counting) => self.counting = counting,
+                Err(error) => fault("federation.secure_sum", error.to_string()),
+            }
+        }
+        if self.space.arms.is_some() {
+            check_arms(&self.federation, optimizer.batches_per_step(), &mut fault);
+        }
+        if self.length > 0 {
+            match Contribution::new(&self.federation, self.length) {
+                Ok(contribution) => {
+                    let rho = contribution.as_ref().map_or(0.0, Contribution::rho);
+                    let limits = contribution.as_ref().and_then(Contribution::limits);
+                    if limits.is_some_and(|l| Ledger::new().would_exceed(rho, l.epsilon, l.delta)) {
+                        let message =
+                            "is so little that a single round would cost more than epsilon";
+                        fault("federation.privacy.noise_multiplier", message.to_owned());
+                    }
+                    self.contribution = contribution;
+                }
+                Err(error) => fault("federation.secure_sum", error.to_string()),
+            }
+        }
+    }
+
+    /// Where the query budget does not cover all rounds, there are as many as it covers: schedules end with the last of
+    /// them, and nobody stops on the way. Where few are drawn to train, nobody knows how often anyone is.
+    fn plan_for_budget(&mut self, optimizer: &dyn Optimizer, fault: &mut dyn FnMut(&str, String)) {
+        let learning = self.counting_queries();
+        let federation = &mut self.federation;
+        if federation.query_budget == 0 || federation.policy.active > 0 {
+            return;
+        }
+        let round = federation.training_queries(optimizer);
+        let covered = federation.query_budget.saturating_sub(learning) / round.max(1);
+        if covered == 0 {
+            let message = format!(
+                "does not cover a single round: that is {round} queries, and {learning} for the mapping"
+            );
+            fault("federation.query_budget", message);
+        } else if covered < u64::from(federation.rounds) {
+            federation.rounds = covered as u32;
+        }
+    }
+
+    fn read(source: &Value, faults: &mut Vec<Fault>) -> Self {
+        let mut r = Reader::new("", source, faults);
+        r.whole("format", 1..=1, Some(1));
+        let name = r.text("name", None);
+        if r.has("name") && (name.trim().is_empty() || name.chars().count() > 120) {
+            r.fault("name", "must be 1 to 120 characters");
+        }
+        let description = r.text("description", Some(""));
+        if description.chars().count() > 4000 {
+            r.fault("description", "may be at most 4,000 characters");
+        }
+        let seed = r.whole("seed", 0..=u64::MAX, Some(0));
+        let mut on_device = None;
+        let (mut model, tensors) = r.table("model", |r| {
+            let (model, tensors) = read_model(r);
+            {
+                on_device = OnDevice::read(r, &model, tensors.is_some());
+            }
+            (model, tensors)
+        });
+        // What the compiler cannot see by itself: without texts in the build there are none.
+        let tensors = tensors;
+        let (labels, fit, holdout) =
+            r.table("data", |r| read_data(r, &model.input, tensors.is_some()));
+        if tensors.is_some() && model.output.classes == 0 {
+            model.output.classes = labels.len();
+        }
+        if model.own.sends_files() && tensors.is_none() {
+            name_classes(&mut r, &mut model.output, &labels);
+        }
+        let mapping = r.table("mapping", |r| {
+            MappingSpec::read(r, labels.len(), model.output.classes)
+        });
+        if tensors.is_some() && mapping.kind != Kind::Identity {
+            r.fault(
+                "mapping.kind",
+                "must be \"identity\": a text model scores the labels themselves",
+            );
+        }
+        let text = tensors.map(|tensors| r.table("text", |r| TextTask::read(r, tensors, &labels)));
+        if let Some((path, message)) = text.as_ref().and_then(|text| model.own.text_faults(text)) {
+            r.fault(path, message);
+        }
+        let (loss, temperature) = r.table("loss", Objective::read_loss);
+        // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws cannot be asked
+        // ahead; they are what texts have by default.
+        let in_step = match source["optimizer"]["kind"].as_str() {
+            Some(kind) => matches!(kind, "spsa-gc" | "policy-gradient" | "bandit" | "cma-es"),
+            None => text.is_some(),
+        };
+        let federation = r.table("federation", |r| Federation::read(r, !in_step));
+        let _ = (r.raw("generator"), r.raw("optimizer"));
+        r.finish();
+        Self {
+            source: Value::Null,
+            announced: None,
+            name,
+            description,
+            model,
+            on_device,
+            labels,
+            text,
+            fit,
+            holdout,
+            mapping,
+            loss,
+            temperature,
+            federation,
+            seed,
+            dim: 0,
+            space: Space::default(),
+            length: 0,
+            searches: false,
+            counts_twice: false,
+            contribution: None,
+            counting: None,
+        }
+    }
+
+    /// Whether all participants share one search of CMA-ES, which moves θ in place of the server's optimiser.
+    #[must_use]
+    pub fn searches(&self) -> bool {
+        self.searches
+    }
+
+    /// Parameters d.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions, or points, in a round; for
+    /// [`Rule::FedBpt`] d + 2.
+    #[must_use]
+    pub fn update_length(&self) -> usize {
+        self.length
+    }
+
+    /// How an update is encoded for a secure sum; nothing where updates are sent as they are.
+    #[must_use]
+    pub fn contribution(&self) -> Option<&Contribution> {
+        self.contribution.as_ref()
+    }
+
+    /// How the mapping is learnt, if the federation begins with a counting round for it.
+    #[must_use]
+    pub fn learnt_together(&self) -> Option<Learnt> {
+        let together = |l: &Learnt| l.together;
+        self.mapping.learnt.filter(together)
+    }
+
+    /// Whether there is a mapping to learn for prompted inputs besides that for inputs as they are. A prompt's beginning may
+    /// be a disturbance, and a mapping learnt from it would suit neither the model without a prompt nor the trained
+    /// prompt; but where even θ₀ makes something else of an input for good (a frame shrinks the image, texts get words),
+    /// prompted inputs have a mapping of their own, of what θ₀ makes of them.
+    #[must_use]
+    pub fn counts_twice(&self) -> bool {
+        self.counts_twice
+    }
+
+    /// Queries that one participant spends on the mapping, at most.
+    #[must_use]
+    pub fn counting_queries(&self) -> u64 {
+        let learnt = self.mapping.learnt;
+        learnt.map_or(0, |l| u64::from(l.examples) * self.times_counted() as u64)
+    }
+
+    fn times_counted(&self) -> usize {
+        1 + usize::from(self.counts_twice())
+    }
+
+    /// Numbers that one participant counts.
+    fn counts_length(&self, learnt: Learnt) -> usize {
+        let classes = self.model.output.classes;
+        learnt.counted.length(self.labels.len(), classes) * self.times_counted()
+    }
+
+    /// When the phases of a round of this kind end: nobody is drawn to count, all do.
+    #[must_use]
+    pub fn policy_of(&self, kind: RoundKind) -> Policy {
+        let policy = self.federation.policy;
+        match kind {
+            RoundKind::Training => policy,
+            RoundKind::Counting => Policy {
+                active: 0,
+                ..policy
+            },
+        }
+    }
+
+    /// Numbers in one participant's message of a round of this kind.
+    #[must_use]
+    pub fn length_of(&self, kind: RoundKind) -> usize {
+        match (kind, self.learnt_together()) {
+            (RoundKind::Counting, Some(learnt)) => self.counts_length(learnt),
+            _ => self.length,
+        }
+    }
+
+    /// How a message of such a round is encoded for a secure sum; nothing where it is sent as it is.
+    #[must_use]
+    pub fn contribution_of(&self, kind: RoundKind) -> Option<&Contribution> {
+        match kind {
+            RoundKind::Counting => self.counting.as_ref(),
+            _ => self.contribution(),
+        }
+    }
+
+    /// The mappings that follow from the means of what was counted: of inputs as they are, then, where it is
+    /// counted twice, of those that θ₀ prompts.
+    #[must_use]
+    pub fn fit_mappings(&self, means: &[f32]) -> Mappings {
+        let fit = |means| {
+            let classes = self.model.output.classes;
+            self.mapping.fit(means, self.labels.len(), classes)
+        };
+        if self.counts_twice() {
+            let (unprompted, prompted) = means.split_at(means.len() / 2);
+            Mappings {
+                unprompted: fit(unprompted),
+                prompted: fit(prompted),
+            }
+        } else {
+            fit(means).into()
+        }
+    }
+
+    /// The task as JSON.
+    #[must_use]
+    pub fn source(&self) -> &Value {
+        &self.source
+    }
+
+    /// Identifies the task: the hash of its JSON with sorted keys.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        match &self.announced {
+            Some(hash) => hash.clone(),
+            None => Self::hash_of(&self.source),
+        }
+    }
+
+    /// The same of a task's JSON, valid or not.
+    #[must_use]
+    pub fn hash_of(source: &Value) -> Hash {
+        let mut text = String::new();
+        canonical(source, &mut text);
+        sha256_hex(text.as_bytes())
+    }
+
+    /// The same task with another model API address: an owner may run the model themselves. It is still known by
+    /// the announced task's hash, to which the record and all keys are bound.
+    pub fn with_model_url(&self, url: &str) -> Result<Self, Faults> {
+        let mut source = self.source.clone();
+        source["model"]["url"] = Value::String(url.to_owned());
+        Ok(Self {
+            announced: Some(self.hash()),
+            ..Self::from_value(source)?
+        })
+    }
+
+    /// The model input's size.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        Shape {
+            height: self.model.input.height,
+            width: self.model.input.width,
+        }
+    }
+
+    /// Bytes of one input on its way: of an image its tensor's, of a text that is sent as embeddings about theirs; 0 of
+    /// other texts, which are small.
+    #[must_use]
+    pub fn input_bytes(&self) -> usize {
+        if let Some(bytes) = prompt_embeds::text_bytes(&self.model, self.text.as_ref()) {
+            return bytes;
+        }
+        self.shape().bytes() * self.model.input.datatype.size()
+    }
+
+    /// What has to be fetched where prompts are sent as embeddings; nothing elsewhere.
+    #[must_use]
+    pub fn prompt_embeds(&self) -> Option<&PromptEmbeds> {
+        PromptEmbeds::of(&self.model, self.text.as_ref())
+    }
+
+    /// Numbers in a token of the task's soft prompts; 0 where it has none.
+    #[must_use]
+    pub fn hidden(&self) -> usize {
+        let soft = self.text.as_ref().and_then(|text| text.soft);
+        soft.map_or(0, |soft| soft.hidden)
+    }
+
+    /// The dialect of a task of texts, with what makes embeddings of them where prompts are sent as such.
+    ///
+    /// # Errors
+    /// [`ModelApiError::InvalidSpec`] where the task's inputs are images.
+    pub fn text_dialect(
+        &self,
+        embedder: Option<SharedEmbedder>,
+    ) -> Result<Box<dyn TextDialect>, ModelApiError> {
+        let text = self
+            .text
+            .as_ref()
+            .ok_or_else(|| ModelApiError::InvalidSpec {
+                faults: vec!["input.kind is `image`, but texts are to be sent".to_owned()],
+            })?;
+        model_client::text_dialect(&self.model, text, embedder)
+    }
+
+    /// The run's length.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        Plan {
+            rounds: self.federation.rounds,
+            local_steps: self.federation.local_steps,
+        }
+    }
+
+    fn section(&self, name: &str) -> Value {
+        let section = self.source.get(name).cloned();
+        section.unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    }
+
+    /// The prompt generator of a task of images.
+    ///
+    /// # Errors
+    /// Of a task of texts: there is another, [`Task::text_generator`].
+    pub fn generator(&self) -> Result<Box<dyn Generator>, Faults> {
+        if self.text.is_some() {
+            return Err(wrong_kind("this task's inputs are texts"));
+        }
+        generator::build(&self.section("generator"), self.shape())
+    }
+
+    /// The prompt generator of a task of texts.
+    ///
+    /// # Errors
+    /// Of a task of images: there is another, [`Task::generator`].
+    pub fn text_generator(&self) -> Result<Box<dyn TextGenerator>, Faults> {
+        match &self.text {
+            Some(text) => generator::build_text(&self.section("generator"), text),
+            _ => Err(wrong_kind("this task's inputs are images")),
+        }
+    }
+
+    /// The words that θ stands for; nothing of a task of images.
+    #[must_use]
+    pub fn prompt(&self, theta: &[f32]) -> Option<Prompt> {
+        self.text_generator().ok().map(|g| g.prompt(theta))
+    }
+
+    /// What θ says of the instructions that it chooses among, the best first; nothing where there are none.
+    #[must_use]
+    pub fn ranking(&self, theta: &[f32]) -> Vec<Ranked> {
+        self.text_generator()
+            .map_or_else(|_| Vec::new(), |g| g.ranking(theta))
+    }
+
+    /// θ₀ of a run.
+    pub fn initial(&self) -> Result<Vec<f32>, Faults> {
+        let initial = match &self.text {
+            Some(_) => self.text_generator()?.initial(),
+            None => self.generator()?.initial(),
+        };
+        Ok(self.optimizer(0)?.start(initial))
+    }
+
+    /// The optimiser of participant number `participant`. Each has directions of its own, but for
+    /// [`Rule::Scalars`], under which all share them, and for arms, which all try together.
+    pub fn optimizer(&self, participant: u32) -> Result<Box<dyn Optimizer>, Faults> {
+        let participant = match self.federation.rule {
+            Rule::FedAvg | Rule::FedBpt if self.space.arms.is_none() => participant,
+            Rule::FedAvg | Rule::FedBpt | Rule::Scalars => u32::MAX,
+        };
+        let key = derive_key(&[
+            self.seed as u32,
+            (self.seed >> 32) as u32,
+            purpose::DIRECTION,
+            participant,
+        ]);
+        let spec = self.section("optimizer");
+        optimizer::build(&spec, Identity { key }, self.plan(), self.space)
+    }
+
+    /// The objective, given the mapping in use.
+    #[must_use]
+    pub fn objective(&self, mapping: Mapping) -> Objective {
+        Objective {
+            mapping,
+            loss: self.loss,
+            temperature: self.temperature,
+            output: self.model.output.kind,
+        }
+    }
+
+    /// Queries that one participant spends if they train in every round (measuring comes on top).
+    pub fn training_queries(&self) -> Result<u64, Faults> {
+        let round = self.federation.training_queries(&*self.optimizer(0)?);
+        Ok(u64::from(self.federation.rounds) * round)
+    }
+
+    /// The number of the label called `label`.
+    #[must_use]
+    pub fn label_index(&self, label: &str) -> Option<usize> {
+        self.labels.iter().position(|l| l == label.trim())
+    }
+}
+
+fn wrong_kind(message: &str) -> Faults {
+    Faults(vec![Fault {
+        path: "model.input.kind".to_owned(),
+        message: message.to_owned(),
+    }])
+}
+
+/// Whether the federation adds the counts up as they are: tells what would not. K = `tried`.
+fn check_arms(federation: &Federation, tried: usize, fault: &mut impl FnMut(&str, String)) {
+    if federation.ask_ahead {
+        let message = "must be false: which instructions a round tries follows from its θ";
+        fault("federation.ask_ahead", message.to_owned());
+    }
+    let server = &federation.server;
+    if server.rule != crate::rules::server_optimizer::Rule::Sgd
+        || server.learning_rate != 1.0
+        || server.decay
+    {
+        let message = "must be \"sgd\" with learning_rate = 1 and no decay: bandit's θ are sums of what was found";
+        fault("federation.server.kind", message.to_owned());
+    }
+    if federation.privacy.is_some() {
+        let message = "does not go with bandit: its counts would carry the noise, too";
+        fault("federation.privacy", message.to_owned());
+    }
+    // K rewards of at most 1, and K ones.
+    let longest = (2.0 * tried as f64).sqrt();
+    if federation.clip > 0.0 && f64::from(federation.clip) < longest {
+        let message = format!(
+            "is less than √(2·{tried}): updates of {tried} instructions would be shortened; see optimizer.arms"
+        );
+        fault("federation.clip", message);
+    }
+}

@@ -1,0 +1,76 @@
+//! Reading `[data]`, with all of its faults.
+
+use ground::fault::Reader;
+use ground::image::Fit;
+use model_client::InputSpec;
+
+pub(super) fn read_data(
+    r: &mut Reader<'_>,
+    input: &InputSpec,
+    is_text: bool,
+) -> (Vec<String>, Fit, f32) {
+    let labels = r.list("labels", None, "texts", |v| {
+        v.as_str().map(|s| s.trim().to_owned())
+    });
+    if r.has("labels") {
+        let mut sorted = labels.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        if labels.len() < 2
+            || labels.len() > 10_000
+            || sorted.len() != labels.len()
+            || labels.iter().any(String::is_empty)
+        {
+            r.fault(
+                "labels",
+                "must hold 2 to 10,000 different, non-empty labels",
+            );
+        }
+    }
+    if is_text {
+        let holdout = r.number("holdout", 0.0..=0.9, Some(0.2));
+        return (labels, NO_FIT, holdout);
+    }
+    let inner = r.list(
+        "inner",
+        Some(vec![input.height as u64, input.width as u64]),
+        "two whole numbers (height, width)",
+        serde_json::Value::as_u64,
+    );
+    let (inner_height, inner_width) = match inner[..] {
+        [h, w] if h >= 1 && w >= 1 && h <= input.height as u64 && w <= input.width as u64 => {
+            (h as usize, w as usize)
+        }
+        _ => {
+            r.fault(
+                "inner",
+                format!(
+                    "must be [height, width] within the model's {}×{}",
+                    input.height, input.width
+                ),
+            );
+            (input.height, input.width)
+        }
+    };
+    let fit = Fit {
+        width: input.width,
+        height: input.height,
+        inner_width,
+        inner_height,
+        background: r.whole("background", 0..=255, Some(0)) as u8,
+        invert: r.flag("invert", false),
+        keep_aspect: r.flag("keep_aspect", true),
+    };
+    (labels, fit, r.number("holdout", 0.0..=0.9, Some(0.2)))
+}
+
+/// Of a task without images.
+const NO_FIT: Fit = Fit {
+    width: 0,
+    height: 0,
+    inner_width: 0,
+    inner_height: 0,
+    background: 0,
+    invert: false,
+    keep_aspect: true,
+};

@@ -1,0 +1,232 @@
+//! One participant's process: the real machine, a disk, and a driver that does one thing at a time.
+
+use super::ops::{Moment, Trap};
+use super::scenario::Scenario;
+use federation::round::client::{Action, Client, Evaluation, Event, StopReason};
+use federation::round::messages::{Metrics, SumMessage};
+use federation::round::phase::{Phase, RoundKind};
+use federation::round::workbench::Workbench;
+use ground::wire;
+use secure_sum::encoding::RingVector;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Whoever acts: their number is their place in the world's list. The aggregator may know them by another.
+pub struct Participant {
+    /// What they work with; nothing before they joined.
+    pub bench: Option<Workbench>,
+    /// The running process; nothing while it is down, or before it joined.
+    pub machine: Option<Client>,
+    /// The disk.
+    disk: Option<Vec<u8>>,
+    /// JSON as `fed-bbpt join` writes it, or binary as the browser's storage holds it.
+    json: bool,
+    /// The request or computation whose answer is awaited, with what it is for.
+    pub open: Option<(u64, Action)>,
+    /// A crash that is to happen at the next event.
+    pub crash: Option<Moment>,
+    /// What is to happen when the message of a phase is made.
+    pub trap: Option<(Phase, Trap)>,
+    /// Wants to be up.
+    pub up: bool,
+    /// Never comes back.
+    pub gone: bool,
+    /// All queries that the model was ever asked, also those whose answers a crash lost.
+    pub asked: u64,
+    /// What its masked vectors hide, by round.
+    pub plain: BTreeMap<u32, (RingVector, Metrics)>,
+}
+
+impl Participant {
+    pub fn new(json: bool) -> Self {
+        Self {
+            bench: None,
+            machine: None,
+            disk: None,
+            json,
+            open: None,
+            crash: None,
+            trap: None,
+            up: true,
+            gone: false,
+            asked: 0,
+            plain: BTreeMap::new(),
+        }
+    }
+
+    /// Has a number now, and stores that before anything else.
+    pub fn joined(&mut self, bench: Workbench, number: u32) {
+        self.bench = Some(bench);
+        let client = Client::new(number);
+        self.disk = Some(self.to_disk(&client));
+        self.machine = Some(client);
+    }
+
+    fn to_disk(&self, client: &Client) -> Vec<u8> {
+        write(client, self.json)
+    }
+
+    /// The process dies; what it waited for goes nowhere.
+    pub fn crash(&mut self) {
+        (self.machine, self.open, self.crash, self.up) = (None, None, None, false);
+    }
+
+    /// Starts again from the disk.
+    pub fn restart(&mut self) {
+        self.up = true;
+        if self.machine.is_none() {
+            self.machine = self.disk.as_deref().map(|bytes| read(bytes, self.json));
+        }
+    }
+
+    /// Lets the machine take an event; gives what is to be done now, unless the process dies over it.
+    pub fn step(&mut self, event: Event) -> Option<Action> {
+        let (machine, bench) = (self.machine.as_mut()?, self.bench.as_ref()?);
+        let before = machine.clone();
+        let action = machine.step(&bench.environment(), event);
+        if let Action::Send { round, message } = &action {
+            let fresh = before.clone().step(&bench.environment(), Event::Start) != action;
+            if fresh && matches!(message, SumMessage::Masked(_)) {
+                self.plain.insert(*round, plain_vector(machine, bench));
+            }
+            if let Some((_, trap)) = self.trap.take_if(|(phase, _)| *phase == message.phase()) {
+                match trap {
+                    Trap::Crash(Moment::Now) => self.crash = Some(Moment::BeforeStoring),
+                    Trap::Crash(moment) => self.crash = Some(moment),
+                    Trap::Vanish => (self.crash, self.gone) = (Some(Moment::AfterStoring), true),
+                    Trap::SendAndVanish => self.gone = true,
+                }
+            }
+        }
+        let again = machine.clone().step(&bench.environment(), Event::Start);
+        assert_eq!(
+            again, action,
+            "a restart would not go on with the open action; before: {before:?}"
+        );
+        if self.crash == Some(Moment::BeforeStoring) {
+            self.crash();
+            return None;
+        }
+        let bytes = write(machine, self.json);
+        let stored: Client = read(&bytes, self.json);
+        assert_eq!(
+            essence(&stored, bench, self.json),
+            essence(machine, bench, self.json),
+            "the state does not survive the disk"
+        );
+        self.disk = Some(bytes);
+        if self.crash == Some(Moment::AfterStoring) {
+            self.crash();
+            return None;
+        }
+        Some(action)
+    }
+
+    /// The model's answers to an evaluation.
+    pub fn ask(&mut self, scenario: &Scenario, evaluation: &Evaluation) -> Event {
+        let (Some(machine), Some(bench)) = (&self.machine, &self.bench) else {
+            return Event::Start;
+        };
+        self.asked += u64::from(evaluation.queries());
+        let mut answers = Vec::new();
+        for request in Workbench::requests(evaluation, 5) {
+            let (mut images, count) = (Vec::new(), request.len());
+            bench.render(evaluation, request, &mut images);
+            answers.push(scenario.model(&images, count));
+        }
+        bench
+            .event(machine, evaluation, &answers)
+            .expect("as many answers as images")
+    }
+
+    /// The state as it is, or as the disk has it.
+    pub fn state(&self) -> Option<Client> {
+        self.machine
+            .clone()
+            .or_else(|| self.disk.as_deref().map(|bytes| read(bytes, self.json)))
+    }
+
+    /// Why the machine stopped, if it did.
+    pub fn stopped(&self) -> Option<StopReason> {
+        let bench = self.bench.as_ref()?;
+        match self.state()?.step(&bench.environment(), Event::Start) {
+            Action::Stop(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// What the masked vector just made hides, encoded again from the machine's state.
+fn plain_vector(machine: &Client, bench: &Workbench) -> (RingVector, Metrics) {
+    // Straight from the numbers: no text, so not a bit is lost.
+    let state = serde_json::to_value(machine).expect("the state is JSON");
+    let (work, measured) = (&state["work"], &state["work"]["measured"]);
+    let whole = |value: &Value| value.as_u64().unwrap_or(0) as u32;
+    let unprompted = match measured.is_null() {
+        true => Some(0),
+        false => state["before"]["correct"].as_u64().map(|n| n as u32),
+    };
+    let metrics = Metrics {
+        unprompted,
+        correct: whole(&measured["correct"]),
+        total: whole(&measured["total"]),
+        loss: measured["loss"].as_f64().unwrap_or(0.0),
+        queries: whole(&state["unreported"]),
+    };
+    let list = |value: &Value| value.as_array().expect("a list").clone();
+    let delta: Vec<f32> = list(&work["delta"])
+        .iter()
+        .map(|d| d.as_f64().expect("a number") as f32)
+        .collect();
+    let seed: Vec<u8> = list(&state["sum"]["seed"])
+        .iter()
+        .map(|b| whole(b) as u8)
+        .collect();
+    let seed = seed.try_into().expect("32 bytes");
+    let environment = bench.environment();
+    let kind: RoundKind = serde_json::from_value(work["kind"].clone()).expect("a kind");
+    let contribution = environment.task.contribution_of(kind).expect("secure sums");
+    let vector = contribution
+        .encode(&delta, environment.training as u32, &metrics, &seed)
+        .expect("an update that can be encoded");
+    (vector, metrics)
+}
+
+/// What must survive the disk: everything. But JSON as it is read here may lose the last bit of an f64, which
+/// only sums of losses have; f32 survive, because an f64 in between has bits to spare.
+fn essence(
+    client: &Client,
+    bench: &Workbench,
+    json: bool,
+) -> (Option<Client>, Action, u64, Option<Vec<f32>>) {
+    let mut action = client.clone().step(&bench.environment(), Event::Start);
+    if let (Action::Upload(update), true) = (&mut action, json) {
+        update.metrics.loss = (1e9 * update.metrics.loss).round();
+    }
+    (
+        (!json).then(|| client.clone()),
+        action,
+        client.spent(),
+        client.theta().map(<[f32]>::to_vec),
+    )
+}
+
+/// What goes to a disk.
+pub fn write<T: Serialize>(state: &T, json: bool) -> Vec<u8> {
+    if json {
+        serde_json::to_vec(state).expect("the state is JSON")
+    } else {
+        wire::encode(state)
+    }
+}
+
+/// And comes back.
+pub fn read<T: DeserializeOwned>(bytes: &[u8], json: bool) -> T {
+    if json {
+        serde_json::from_slice(bytes).expect("the state parses")
+    } else {
+        wire::decode(bytes).expect("the state parses")
+    }
+}

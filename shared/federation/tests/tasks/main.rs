@@ -1,0 +1,13 @@
+//! What a task file's settings mean once they are a task: dialects, generators, searches.
+
+mod bandit;
+mod discrete;
+mod fixture;
+mod forms;
+mod huggingface;
+mod instruction;
+mod on_device;
+mod open_inference_text;
+mod openai;
+mod prompt_embeds;
+mod soft;

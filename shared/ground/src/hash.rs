@@ -1,0 +1,79 @@
+//! How tasks and θ are named: by their hashes.
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 in lower-case hexadecimal.
+pub type Hash = String;
+
+/// The hash of some bytes.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> Hash {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
+}
+
+/// The hash of θ: of its little-endian f32 bytes.
+#[must_use]
+pub fn theta_hash(theta: &[f32]) -> Hash {
+    sha256_hex(&theta_bytes(theta))
+}
+
+/// θ as it travels: little-endian f32.
+#[must_use]
+pub fn theta_bytes(theta: &[f32]) -> Vec<u8> {
+    theta.iter().flat_map(|t| t.to_le_bytes()).collect()
+}
+
+/// θ from its bytes: the right length, and finite.
+pub fn theta_from_bytes(bytes: &[u8], dim: usize) -> Result<Vec<f32>, String> {
+    if bytes.len() != 4 * dim {
+        return Err(format!(
+            "θ has {dim} parameters ({} bytes), but {} bytes came",
+            4 * dim,
+            bytes.len()
+        ));
+    }
+    let theta: Vec<f32> = bytes
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
+    if theta.iter().all(|t| t.is_finite()) {
+        Ok(theta)
+    } else {
+        Err("θ holds a number that is not finite".to_owned())
+    }
+}
+
+/// JSON with sorted keys and no space, whatever the map type of the build.
+pub fn canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<_> = map.keys().collect();
+            keys.sort_unstable();
+            out.push('{');
+            for (i, key) in keys.into_iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::String(key.clone()).to_string());
+                out.push(':');
+                canonical(&map[key], out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                canonical(item, out);
+            }
+            out.push(']');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}

@@ -1,0 +1,419 @@
+//! Philox4x32-10, the counter-based generator behind every random choice that two machines must agree on.
+//!
+//! Source: J. K. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; the known answers
+//! are those of Random123. A counter-based generator has no state to carry along: block `c` of key `k` is a
+//! pure function, so a GPU thread, a wasm client and a replaying auditor get the same bits in any order.
+
+use serde::{Deserialize, Serialize};
+
+const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+const ROUNDS: usize = 10;
+
+/// The 128 random bits at `counter` under `key`.
+#[must_use]
+pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for round in 0..ROUNDS {
+        if round > 0 {
+            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+        }
+        let low = u64::from(MULTIPLIERS[0]) * u64::from(counter[0]);
+        let high = u64::from(MULTIPLIERS[1]) * u64::from(counter[2]);
+        counter = [
+            (high >> 32) as u32 ^ counter[1] ^ key[0],
+            high as u32,
+            (low >> 32) as u32 ^ counter[3] ^ key[1],
+            low as u32,
+        ];
+    }
+    counter
+}
+
+/// Mixes any number of words into a key, so that streams with different names never share one.
+#[must_use]
+pub fn derive_key(words: &[u32]) -> [u32; 2] {
+    let mut key = [words.len() as u32, 0x4642_4250];
+    for chunk in words.chunks(4) {
+        let mut counter = [0; 4];
+        counter[..chunk.len()].copy_from_slice(chunk);
+        let block = philox4x32(counter, key);
+        key = [block[0] ^ key[0], block[1] ^ key[1]];
+    }
+    key
+}
+
+/// What a [`Stream`] is for. Two purposes never see the same numbers, even under one seed.
+pub mod purpose {
+    /// Which examples form a batch.
+    pub const BATCH: u32 = 1;
+    /// Perturbation directions.
+    pub const DIRECTION: u32 = 2;
+    /// Splitting a data set among participants.
+    pub const PARTITION: u32 = 3;
+    /// Keeping examples back for measuring.
+    pub const HOLDOUT: u32 = 4;
+    /// Built-in handwriting.
+    pub const HANDWRITING: u32 = 5;
+    /// A generator's initial parameters.
+    pub const INITIAL: u32 = 6;
+    /// Faults injected by tests.
+    pub const FAULT: u32 = 7;
+    /// Jitter of retries.
+    pub const JITTER: u32 = 8;
+    /// The random projection of soft prompts.
+    pub const PROJECTION: u32 = 9;
+    /// Which examples a mapping is learnt from.
+    pub const COUNTS: u32 = 10;
+    /// Which instructions are tried in a round.
+    pub const ARMS: u32 = 11;
+    /// Who trains in a round.
+    pub const DRAW: u32 = 12;
+    /// How a few trained parameters become a generator's own.
+    pub const REPARAMETRISATION: u32 = 13;
+}
+
+/// A sequence of random numbers read off consecutive Philox blocks.
+///
+/// The same bits come out natively and in wasm: only integer operations, IEEE arithmetic and `libm` are used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    key: [u32; 2],
+    block: u64,
+    buffer: [u32; 4],
+    left: u8,
+}
+
+impl Stream {
+    /// The stream of `seed` for one [`purpose`].
+    #[must_use]
+    pub fn new(seed: u64, purpose: u32) -> Self {
+        Self::with_key(derive_key(&[seed as u32, (seed >> 32) as u32, purpose]))
+    }
+
+    /// A stream under a key of the caller's own, see [`derive_key`].
+    #[must_use]
+    pub fn with_key(key: [u32; 2]) -> Self {
+        Self {
+            key,
+            block: 0,
+            buffer: [0; 4],
+            left: 0,
+        }
+    }
+
+    /// The next 32 bits.
+    pub fn next_u32(&mut self) -> u32 {
+        if self.left == 0 {
+            self.buffer = philox4x32(
+                [self.block as u32, (self.block >> 32) as u32, 0, 0],
+                self.key,
+            );
+            self.block += 1;
+            self.left = 4;
+        }
+        self.left -= 1;
+        self.buffer[3 - self.left as usize]
+    }
+
+    /// Uniform in [0, 1), a multiple of 2⁻²⁴.
+    pub fn uniform(&mut self) -> f32 {
+        (self.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
+    }
+
+    /// Uniform in 0..n without bias (rejection). `n` = 0 gives 0.
+    pub fn below(&mut self, n: u32) -> u32 {
+        if n < 2 {
+            return 0;
+        }
+        let limit = u32::MAX - u32::MAX % n;
+        loop {
+            let word = self.next_u32();
+            if word < limit {
+                return word % n;
+            }
+        }
+    }
+
+    /// Fisher–Yates.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i as u32 + 1) as usize);
+        }
+    }
+
+    /// Standard normal by Box–Muller through `libm`, which has the same bits everywhere, unlike the
+    /// platform's own `ln` and `cos`.
+    pub fn normal(&mut self) -> f32 {
+        let radius = libm::sqrtf(-2.0 * libm::logf(1.0 - self.uniform()));
+        radius * libm::cosf(core::f32::consts::TAU * self.uniform())
+    }
+}
+
+/// How the entries of a direction are distributed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distribution {
+    /// ±1. The least variance of all unbiased choices, and one bit per entry.
+    Rademacher,
+    /// ±U\[½, 1), the "segmented uniform" of BlackVIP's released code.
+    SegmentedUniform,
+    /// Standard Gumbel noise G on logits θ. The largest of θ_j + G_j is a draw from softmax(θ) (E. J. Gumbel,
+    /// 1954; the "Gumbel-max trick"), so that drawing categories is one more perturbation.
+    Gumbel,
+    /// The same on ln θ: for θ that are probabilities themselves. [`Direction::perturb`] takes the logarithm.
+    GumbelOfLog,
+    /// 1 at the entry whose number is the counter's first word, 0 elsewhere: a unit vector. Nothing is drawn.
+    Coordinate,
+}
+
+impl Distribution {
+    /// Entries that one Philox block gives.
+    fn per_block(self) -> usize {
+        match self {
+            Self::Rademacher => 128,
+            Self::SegmentedUniform | Self::Gumbel | Self::GumbelOfLog | Self::Coordinate => 4,
+        }
+    }
+
+    /// Entry `i` of the block that holds it.
+    fn entry(self, block: [u32; 4], i: usize) -> f32 {
+        match self {
+            Self::Rademacher => sign_of(block[(i / 32) % 4] >> (i % 32)),
+            Self::SegmentedUniform => segmented(block[i % 4]),
+            Self::Gumbel | Self::GumbelOfLog => gumbel(block[i % 4]),
+            // Of no block: a direction knows by itself.
+            Self::Coordinate => 0.0,
+        }
+    }
+}
+
+/// The name of one perturbation direction: which bits it is made of. Nothing but the name ever travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Direction {
+    /// The Philox key: who draws (federation's seed and participant).
+    pub key: [u32; 2],
+    /// Counter words 1..3: index of the direction in its step, step, round. Word 0 counts blocks.
+    pub counter: [u32; 3],
+    /// The entries' distribution.
+    pub distribution: Distribution,
+}
+
+impl Direction {
+    /// Entry `i` alone. The GPU kernels do exactly this, once per parameter.
+    #[must_use]
+    pub fn entry(&self, i: usize) -> f32 {
+        if self.distribution == Distribution::Coordinate {
+            return if i == self.counter[0] as usize {
+                1.0
+            } else {
+                0.0
+            };
+        }
+        let [a, b, c] = self.counter;
+        let block = (i / self.distribution.per_block()) as u32;
+        self.distribution
+            .entry(philox4x32([block, a, b, c], self.key), i)
+    }
+
+    /// Calls `visit(i, Δ_i)` for all `dim` entries in order.
+    pub fn for_each(&self, dim: usize, mut visit: impl FnMut(usize, f32)) {
+        if self.distribution == Distribution::Coordinate {
+            return (0..dim).for_each(|i| visit(i, self.entry(i)));
+        }
+        let per_block = self.distribution.per_block();
+        let [a, b, c] = self.counter;
+        for start in (0..dim).step_by(per_block) {
+            let words = philox4x32([(start / per_block) as u32, a, b, c], self.key);
+            for i in start..dim.min(start + per_block) {
+                visit(i, self.distribution.entry(words, i));
+            }
+        }
+    }
+
+    /// θ + scale·Δ into `out` (same length as θ); of [`Distribution::GumbelOfLog`], ln θ + scale·Δ, where what
+    /// is not positive counts as 0 and can never be drawn.
+    pub fn perturb(&self, theta: &[f32], scale: f32, out: &mut Vec<f32>) {
+        out.clear();
+        out.extend_from_slice(theta);
+        if self.distribution == Distribution::GumbelOfLog {
+            out.iter_mut().for_each(|t| *t = libm::logf(t.max(0.0)));
+        }
+        self.for_each(theta.len(), |i, delta| out[i] += scale * delta);
+    }
+}
+
+fn sign_of(word: u32) -> f32 {
+    if word & 1 == 0 { 1.0 } else { -1.0 }
+}
+
+fn segmented(word: u32) -> f32 {
+    let magnitude = 0.5 + ((word >> 8) & 0x007F_FFFF) as f32 * (1.0 / 16_777_216.0);
+    if word >> 31 == 0 {
+        magnitude
+    } else {
+        -magnitude
+    }
+}
+
+/// −ln(−ln u), u = (k + ½)/2²³ for the upper 23 bits k: the middles of equal intervals, exact in f32 and never
+/// 0 or 1, so that the result is finite (−2.8 to 16.6). Through `libm`, for the same bits everywhere. Out of line,
+/// or every loop over a direction would hold a copy.
+#[inline(never)]
+fn gumbel(word: u32) -> f32 {
+    let u = ((word >> 9) as f32 + 0.5) * (1.0 / 8_388_608.0);
+    -libm::logf(-libm::logf(u))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct Known {
+        counter: [u32; 4],
+        key: [u32; 2],
+        answer: [u32; 4],
+    }
+
+    #[test]
+    fn known_answers_of_random123() {
+        let known: Vec<Known> =
+            serde_json::from_str(include_str!("../../vectors/philox.json")).unwrap();
+        assert!(known.len() >= 3);
+        for k in known {
+            assert_eq!(philox4x32(k.counter, k.key), k.answer);
+        }
+    }
+
+    #[test]
+    fn entry_and_for_each_agree() {
+        for (distribution, low, high) in [
+            (Distribution::Rademacher, 0.5, 1.0),
+            (Distribution::SegmentedUniform, 0.5, 1.0),
+            (Distribution::Gumbel, 0.0, 16.7),
+            (Distribution::GumbelOfLog, 0.0, 16.7),
+        ] {
+            let direction = Direction {
+                key: [7, 9],
+                counter: [1, 2, 3],
+                distribution,
+            };
+            let mut seen = 0;
+            direction.for_each(1000, |i, value| {
+                assert_eq!(value, direction.entry(i));
+                assert!((low..=high).contains(&value.abs()));
+                seen += 1;
+            });
+            assert_eq!(seen, 1000);
+        }
+    }
+
+    #[test]
+    fn a_coordinate_is_one_entry() {
+        let direction = Direction {
+            key: [0, 0],
+            counter: [5, 0, 0],
+            distribution: Distribution::Coordinate,
+        };
+        let mut point = Vec::new();
+        direction.perturb(&[0.5; 7], 2.0, &mut point);
+        assert_eq!(point, [0.5, 0.5, 0.5, 0.5, 0.5, 2.5, 0.5]);
+        assert_eq!((direction.entry(5), direction.entry(6)), (1.0, 0.0));
+        direction.perturb(&[0.5; 3], 2.0, &mut point);
+        assert_eq!(point, [0.5; 3]);
+    }
+
+    #[test]
+    fn directions_are_balanced() {
+        let direction = Direction {
+            key: [1, 2],
+            counter: [0, 0, 0],
+            distribution: Distribution::Rademacher,
+        };
+        let mut sum = 0.0;
+        direction.for_each(100_000, |_, v| sum += v);
+        assert!(f32::abs(sum) < 1_500.0, "{sum}");
+    }
+
+    #[test]
+    fn gumbel_noise_is_finite_and_standard() {
+        assert!(gumbel(0) > -2.82 && gumbel(u32::MAX) < 16.64);
+        let direction = Direction {
+            key: [1, 2],
+            counter: [0, 0, 0],
+            distribution: Distribution::Gumbel,
+        };
+        let (mut sum, mut squares) = (0.0, 0.0);
+        direction.for_each(100_000, |_, v| {
+            sum += f64::from(v);
+            squares += f64::from(v) * f64::from(v);
+        });
+        let mean = sum / 1e5;
+        // Euler's constant and π²/6.
+        assert!((mean - 0.577_216).abs() < 0.02, "{mean}");
+        let variance = squares / 1e5 - mean * mean;
+        assert!((variance - 1.644_934).abs() < 0.05, "{variance}");
+    }
+
+    /// The largest of θ + G is a draw from softmax(θ), and the largest of ln p + G one from p.
+    #[test]
+    fn the_largest_is_a_draw_from_the_softmax() {
+        let logits = [0.0, 1.0, -1.0, 2.0f32];
+        let sum: f32 = logits.iter().map(|t| t.exp()).sum();
+        let p: Vec<f32> = logits.iter().map(|t| t.exp() / sum).collect();
+        // A category that has no probability is never drawn.
+        let p_and_nothing = [&p[..], &[0.0]].concat();
+        for (distribution, theta) in [
+            (Distribution::Gumbel, &logits[..]),
+            (Distribution::GumbelOfLog, &p_and_nothing),
+        ] {
+            let (mut counts, mut point) = ([0u32; 5], Vec::new());
+            for draw in 0..20_000 {
+                let direction = Direction {
+                    key: [3, 4],
+                    counter: [draw, 0, 0],
+                    distribution,
+                };
+                direction.perturb(theta, 1.0, &mut point);
+                let largest = (0..5).max_by(|a, b| point[*a].total_cmp(&point[*b]));
+                counts[largest.unwrap()] += 1;
+            }
+            for (count, p) in counts.iter().zip(&p) {
+                let share = *count as f32 / 20_000.0;
+                assert!((share - p).abs() < 0.012, "{distribution:?} {counts:?}");
+            }
+            assert_eq!(counts[4], 0);
+        }
+    }
+
+    #[test]
+    fn below_is_below_and_shuffle_permutes() {
+        let mut stream = Stream::new(3, purpose::BATCH);
+        let mut counts = [0; 7];
+        for _ in 0..7000 {
+            counts[stream.below(7) as usize] += 1;
+        }
+        assert!(
+            counts.iter().all(|&c| (850..1150).contains(&c)),
+            "{counts:?}"
+        );
+        let mut items: Vec<u32> = (0..100).collect();
+        stream.shuffle(&mut items);
+        assert_ne!(items, (0..100).collect::<Vec<_>>());
+        items.sort_unstable();
+        assert_eq!(items, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn normal_has_unit_variance() {
+        let mut stream = Stream::new(5, purpose::INITIAL);
+        let values: Vec<f32> = (0..20_000).map(|_| stream.normal()).collect();
+        let mean = values.iter().sum::<f32>() / 20_000.0;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 20_000.0;
+        assert!(
+            mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05,
+            "{mean} {variance}"
+        );
+    }
+}

@@ -1,0 +1,319 @@
+//! Answers that are known already: the same input is never paid for twice.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{ModelApiError, Scores, TextQueries};
+use tuning::query::Queries;
+
+/// The first half of an input's SHA-256.
+type Key = [u8; 16];
+
+/// The newest answers, oldest first out.
+#[derive(Clone, Debug, Default)]
+pub struct Cache {
+    rows: BTreeMap<Key, Vec<f32>>,
+    order: VecDeque<Key>,
+    most: usize,
+    /// What somebody is asking just now.
+    under_way: BTreeSet<Key>,
+}
+
+/// What of some queries has to be asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What is not known, each once; nothing if all is known.
+    pub missing: Option<Queries>,
+    keys: Vec<Key>,
+    /// The keys of `missing`, in its order.
+    asked: Vec<Key>,
+    /// What was known when this was made.
+    known: BTreeMap<Key, Vec<f32>>,
+}
+
+/// What is under way of some queries, to be given up.
+#[derive(Clone, Debug)]
+pub struct Ticket(Vec<Key>);
+
+impl Asked {
+    /// For [`Cache::give_up`].
+    #[must_use]
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.asked.clone())
+    }
+}
+
+impl Cache {
+    /// At most so many answers are kept; 0 keeps none.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            ..Self::default()
+        }
+    }
+
+    /// What is not known of `queries`, which is from now on under way, until [`Cache::join`] or [`Cache::give_up`];
+    /// nothing where some of it is under way already: to be tried again when that has ended.
+    #[must_use]
+    pub fn split(&mut self, queries: &Queries) -> Option<Asked> {
+        let keys = keys_of(queries);
+        let (mut asked, mut at, mut known) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for (number, key) in keys.iter().enumerate() {
+            if let Some(row) = self.rows.get(key) {
+                known.insert(*key, row.clone());
+            } else if self.under_way.contains(key) {
+                return None;
+            } else if !asked.contains(key) {
+                asked.push(*key);
+                at.push(number);
+            }
+        }
+        self.under_way.extend(&asked);
+        Some(Asked {
+            missing: (!at.is_empty()).then(|| part(queries, &at)),
+            keys,
+            asked,
+            known,
+        })
+    }
+
+    /// No answer came to what was asked: it is under way no more.
+    pub fn give_up(&mut self, ticket: &Ticket) {
+        for key in &ticket.0 {
+            self.under_way.remove(key);
+        }
+    }
+
+    /// All rows, in the order of the queries that `asked` was made of, from the answer to its missing part; and keeps
+    /// the new ones.
+    ///
+    /// # Errors
+    /// [`ModelApiError::WrongShape`] if the answer is not one to that part.
+    pub fn join(
+        &mut self,
+        asked: Asked,
+        answer: Option<&Scores>,
+        classes: usize,
+    ) -> Result<Scores, ModelApiError> {
+        self.give_up(&asked.ticket());
+        let rows = answer.map_or(0, Scores::rows);
+        let fits = rows == asked.asked.len() && answer.is_none_or(|a| a.classes() == classes);
+        let wrong = || ModelApiError::WrongShape {
+            expected: format!("[{}, {classes}]", asked.asked.len()),
+            got: format!("[{rows}, {}]", answer.map_or(classes, Scores::classes)),
+        };
+        if !fits {
+            return Err(wrong());
+        }
+        let mut known = asked.known;
+        for (row, key) in asked.asked.iter().enumerate() {
+            let values = answer
+                .map(|answer| answer.row(row).to_vec())
+                .unwrap_or_default();
+            self.keep(*key, values.clone());
+            known.insert(*key, values);
+        }
+        let all = asked.keys.iter().filter_map(|key| known.get(key)).flatten();
+        Scores::new(classes, all.copied().collect())
+    }
+
+    fn keep(&mut self, key: Key, row: Vec<f32>) {
+        if self.most == 0 || self.rows.insert(key, row).is_some() {
+            return;
+        }
+        self.order.push_back(key);
+        if self.order.len() > self.most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.rows.remove(&oldest);
+        }
+    }
+}
+
+fn keys_of(queries: &Queries) -> Vec<Key> {
+    match queries {
+        Queries::Images { bytes, count } => {
+            let size = (bytes.len() / (*count).max(1)).max(1);
+            bytes.chunks(size).map(|image| key(&[image])).collect()
+        }
+        Queries::Texts(queries) => (0..queries.texts.len())
+            .map(|at| text_key(queries, at))
+            .collect(),
+    }
+}
+
+fn text_key(queries: &TextQueries, at: usize) -> Key {
+    let text = queries.texts[at].as_bytes();
+    let template = queries.templates.get(at).map_or(&[][..], |t| t.as_bytes());
+    let soft: Vec<u8> = queries.soft.as_ref().map_or_else(Vec::new, |soft| {
+        let mut bytes = vec![u8::from(soft.before_label)];
+        bytes.extend(soft.prompt(at).iter().flat_map(|x| x.to_le_bytes()));
+        bytes
+    });
+    key(&[text, template, &soft])
+}
+
+/// Of parts, each with its length before it, so that no two lists of parts are the same bytes.
+fn key(parts: &[&[u8]]) -> Key {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let hash = hash.finalize();
+    std::array::from_fn(|at| hash[at])
+}
+
+/// The queries at some places.
+fn part(queries: &Queries, at: &[usize]) -> Queries {
+    match queries {
+        Queries::Images { bytes, count } => {
+            let size = bytes.len() / (*count).max(1);
+            Queries::Images {
+                bytes: at
+                    .iter()
+                    .flat_map(|i| &bytes[i * size..(i + 1) * size])
+                    .copied()
+                    .collect(),
+                count: at.len(),
+            }
+        }
+        Queries::Texts(queries) => {
+            let pick = |list: &[String]| {
+                at.iter()
+                    .filter_map(|i| list.get(*i).cloned())
+                    .collect::<Vec<_>>()
+            };
+            let mut soft = queries.soft.clone();
+            if let Some(soft) = &mut soft {
+                soft.of_text = at
+                    .iter()
+                    .filter_map(|i| soft.of_text.get(*i).copied())
+                    .collect();
+            }
+            Queries::Texts(TextQueries {
+                texts: pick(&queries.texts),
+                templates: pick(&queries.templates),
+                soft,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(list: &[(&str, &str)]) -> Queries {
+        Queries::Texts(TextQueries {
+            texts: list.iter().map(|(text, _)| (*text).to_owned()).collect(),
+            templates: list
+                .iter()
+                .map(|(_, template)| (*template).to_owned())
+                .collect(),
+            soft: None,
+        })
+    }
+
+    /// Scores that tell the texts apart: their lengths.
+    fn answer(queries: &Queries) -> Scores {
+        let Queries::Texts(queries) = queries else {
+            panic!("images")
+        };
+        let rows = queries.texts.iter().zip(&queries.templates);
+        Scores::new(
+            2,
+            rows.flat_map(|(a, b)| [a.len() as f32, b.len() as f32])
+                .collect(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn only_what_is_new_is_asked_and_all_is_answered() {
+        let mut cache = Cache::new(10);
+        let first = texts(&[("a", "{}"), ("bb", "{}"), ("a", "{}"), ("a", "x {}")]);
+        let asked = cache.split(&first).unwrap();
+        let missing = asked.missing.clone().unwrap();
+        assert_eq!(missing, texts(&[("a", "{}"), ("bb", "{}"), ("a", "x {}")]));
+        let scores = cache.join(asked, Some(&answer(&missing)), 2).unwrap();
+        assert_eq!(scores, answer(&first));
+
+        let again = cache.split(&texts(&[("bb", "{}"), ("ccc", "{}")])).unwrap();
+        assert_eq!(again.missing, Some(texts(&[("ccc", "{}")])));
+        let known = cache.split(&first).unwrap();
+        assert_eq!(known.missing, None);
+        assert_eq!(cache.join(known, None, 2).unwrap(), answer(&first));
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten() {
+        let mut cache = Cache::new(2);
+        for text in ["a", "b", "c"] {
+            let asked = cache.split(&texts(&[(text, "{}")])).unwrap();
+            let missing = asked.missing.clone().unwrap();
+            cache.join(asked, Some(&answer(&missing)), 2).unwrap();
+        }
+        let oldest = cache.split(&texts(&[("a", "{}")])).unwrap();
+        assert!(oldest.missing.is_some());
+        assert!(
+            cache
+                .split(&texts(&[("b", "{}"), ("c", "{}")]))
+                .unwrap()
+                .missing
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn what_is_under_way_is_waited_for() {
+        let mut cache = Cache::new(10);
+        let first = cache.split(&texts(&[("a", "{}"), ("b", "{}")])).unwrap();
+        let other = texts(&[("b", "{}"), ("c", "{}")]);
+        assert!(cache.split(&other).is_none());
+        assert!(cache.split(&texts(&[("c", "{}")])).is_some());
+        let missing = first.missing.clone().unwrap();
+        cache.join(first, Some(&answer(&missing)), 2).unwrap();
+        // Now "b" is known, and "c" is under way.
+        assert!(cache.split(&other).is_none());
+        let again = Cache::new(10).split(&other).unwrap();
+        cache.give_up(&again.ticket());
+        assert_eq!(
+            cache.split(&other).unwrap().missing,
+            Some(texts(&[("c", "{}")]))
+        );
+    }
+
+    #[test]
+    fn images_by_their_bytes() {
+        let mut cache = Cache::new(2);
+        let queries = Queries::Images {
+            bytes: vec![1, 1, 2, 2, 1, 1],
+            count: 3,
+        };
+        let asked = cache.split(&queries).unwrap();
+        assert_eq!(
+            asked.missing,
+            Some(Queries::Images {
+                bytes: vec![1, 1, 2, 2],
+                count: 2
+            })
+        );
+        let scores = Scores::new(1, vec![0.5, 0.25]).unwrap();
+        assert_eq!(
+            cache.join(asked, Some(&scores), 1).unwrap().values(),
+            [0.5, 0.25, 0.5]
+        );
+    }
+
+    #[test]
+    fn an_answer_to_something_else_is_refused() {
+        let mut cache = Cache::new(2);
+        let asked = cache.split(&texts(&[("a", "{}"), ("b", "{}")])).unwrap();
+        let one = Scores::new(2, vec![0.0, 0.0]).unwrap();
+        assert!(cache.join(asked.clone(), Some(&one), 2).is_err());
+        assert!(cache.join(asked, None, 2).is_err());
+    }
+}

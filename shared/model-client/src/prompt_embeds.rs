@@ -1,0 +1,190 @@
+//! `[model.openai.prompt_embeds]`: prompts that are sent as embeddings, which vLLM takes in place of a whole prompt
+//! (`prompt_embeds` of its completions, <https://docs.vllm.ai/en/latest/features/prompt_embeds.html>). What stands around a
+//! soft prompt must be embeddings, too: whoever asks needs the open model's tokenizer and its table of input embeddings.
+//! Both are fetched once, as the files of a model on the device are; the crate `inference` makes rows of them.
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{ModelFile, hash, is_path};
+use super::{ModelApiError, ModelSpec, Own};
+use crate::address::read_url;
+use ground::fault::Reader;
+use tuning::wording::TextTask;
+
+/// The table's name in most models.
+const TENSOR: &str = "model.embed_tokens.weight";
+/// Tokens of a text, reckoned for how many texts a request may hold before any is known.
+const USUAL_TOKENS: usize = 128;
+
+/// What to fetch, checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptEmbeds {
+    /// The address below which both files stand.
+    pub url: String,
+    /// The tokenizer, as Hugging Face's `tokenizers` writes it; then the safetensors file that holds the table.
+    pub files: [ModelFile; 2],
+    /// The table's name in it.
+    pub tensor: String,
+}
+
+impl PromptEmbeds {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        let url = read_url(r);
+        let tokenizer = file(r, "tokenizer", "tokenizer.json", "tokenizer_sha256");
+        let table = file(r, "table", "embeddings.safetensors", "table_sha256");
+        let tensor = r.text("tensor", Some(TENSOR));
+        if tensor.is_empty() || tensor.len() > 200 {
+            r.fault("tensor", "must be 1 to 200 characters");
+        }
+        Self {
+            url,
+            files: [tokenizer, table],
+            tensor,
+        }
+    }
+
+    /// What has to be fetched to ask `model` about the texts of `text`: nothing where prompts are words, or the dialect takes
+    /// embeddings beside a text.
+    #[must_use]
+    pub fn of<'a>(model: &'a ModelSpec, text: Option<&TextTask>) -> Option<&'a Self> {
+        text?.soft?;
+        match &model.own {
+            Own::OpenAi(own) => own.prompt_embeds.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+fn file<'a>(r: &mut Reader<'a>, key: &'a str, name: &str, sha256: &'a str) -> ModelFile {
+    let path = r.text(key, Some(name));
+    if !is_path(&path) {
+        let message = "must be a path of letters, digits, or - _ . and / below model.openai.prompt_embeds.url";
+        r.fault(key, message);
+    }
+    ModelFile {
+        address: path.clone(),
+        path,
+        sha256: hash(r, sha256),
+    }
+}
+
+/// Bytes of one text with its prompt on its way, both as embeddings: about those of one of [`USUAL_TOKENS`]; nothing where
+/// none are sent.
+#[must_use]
+pub fn text_bytes(model: &ModelSpec, text: Option<&TextTask>) -> Option<usize> {
+    PromptEmbeds::of(model, text)?;
+    let soft = text?.soft?;
+    // In base64, of two bytes each: so are most tables.
+    Some((soft.tokens + USUAL_TOKENS) * soft.hidden * 2 * 4 / 3)
+}
+
+/// A model's tokenizer and its table of input embeddings.
+pub trait Embedder: Send + Sync {
+    /// The rows of a text's tokens, as the model itself looks them up, special tokens included; behind those that stand
+    /// before every text (the beginning of sequence, where the tokenizer puts one) the rows of `soft`, [tokens, hidden],
+    /// which are rounded to the table's own type. All as a file as `torch.save` writes it.
+    ///
+    /// # Errors
+    /// Why there are none, in words.
+    fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, String>;
+}
+
+/// Logarithms of the probabilities of the likeliest tokens, as an answer lists them.
+pub type Listed = Vec<(String, f64)>;
+
+/// An answer to the harmless text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tried {
+    /// What comes next.
+    pub listed: Listed,
+    /// Tokens of the text, as the server counts them; 0 where it does not say.
+    pub tokens: u64,
+}
+
+/// Half of what two lists of probabilities differ by (their total variation distance), from 0 to 1. Rounding makes a few
+/// hundredths of it, in 16 bits; another table or tokenizer makes most of it.
+const MOST_APART: f64 = 0.1;
+
+/// Compares what a model answers to the same text as words and as embeddings.
+///
+/// # Errors
+/// [`ModelApiError::OtherEmbeddings`] if they differ by more than rounding, or in the number of tokens.
+pub(super) fn compare(words: &Tried, embeddings: &Tried) -> Result<(), ModelApiError> {
+    if words.tokens != embeddings.tokens && words.tokens > 0 && embeddings.tokens > 0 {
+        return Err(ModelApiError::OtherEmbeddings {
+            detail: format!(
+                "a harmless text is {} tokens to the model, and {} to the tokenizer",
+                words.tokens, embeddings.tokens
+            ),
+        });
+    }
+    let (words, embeddings) = (&words.listed, &embeddings.listed);
+    if apart(words, embeddings) <= MOST_APART {
+        return Ok(());
+    }
+    let first = |listed: &Listed| {
+        let best = listed.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        best.map_or_else(String::new, |(token, log)| {
+            format!("{token:?} with {:.0} %", 100.0 * log.exp())
+        })
+    };
+    Err(ModelApiError::OtherEmbeddings {
+        detail: format!(
+            "its likeliest next word is {} after the words, and {} after the embeddings",
+            first(words),
+            first(embeddings)
+        ),
+    })
+}
+
+/// What is listed once is taken for as likely in the other list as its last one, or less.
+fn apart(one: &Listed, other: &Listed) -> f64 {
+    let of = |listed: &Listed, token: &str| {
+        let found = listed.iter().find(|(name, _)| name == token);
+        found.map(|(_, log)| log.exp())
+    };
+    let least = |listed: &Listed| listed.iter().map(|(_, log)| log.exp()).fold(1.0, f64::min);
+    let here = one.iter().map(|(token, log)| {
+        let p = log.exp();
+        (p - of(other, token).unwrap_or_else(|| p.min(least(other)))).abs()
+    });
+    let there = other.iter().filter(|(token, _)| of(one, token).is_none());
+    let there = there.map(|(_, log)| log.exp() - log.exp().min(least(one)));
+    (here.sum::<f64>() + there.sum::<f64>()) / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_told_from_another_model() {
+        let listed = |pairs: &[(&str, f64)]| -> Listed {
+            pairs
+                .iter()
+                .map(|(t, p)| ((*t).to_owned(), p.ln()))
+                .collect()
+        };
+        let words = listed(&[("a", 0.5), ("b", 0.3), ("c", 0.1)]);
+        let rounded = listed(&[("a", 0.52), ("b", 0.29), ("d", 0.099)]);
+        assert!(apart(&words, &rounded) < 0.02);
+        let tried = |listed: &Listed, tokens| Tried {
+            listed: listed.clone(),
+            tokens,
+        };
+        compare(&tried(&words, 7), &tried(&rounded, 7)).unwrap();
+        // Not every server counts.
+        compare(&tried(&words, 7), &tried(&rounded, 0)).unwrap();
+        let longer = compare(&tried(&words, 7), &tried(&words, 6)).unwrap_err();
+        assert!(
+            longer.to_string().contains("7 tokens to the model, and 6"),
+            "{longer}"
+        );
+        let other = listed(&[("x", 0.7), ("b", 0.2), ("c", 0.05)]);
+        let other = compare(&tried(&words, 7), &tried(&other, 7)).unwrap_err();
+        assert_eq!(other.code(), "model_other_embeddings");
+        assert!(other.to_string().contains("\"a\" with 50 %"), "{other}");
+        // Nearly all of it is elsewhere.
+        assert!(apart(&words, &listed(&[("x", 1.0)])) > 0.4);
+    }
+}

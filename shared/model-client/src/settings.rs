@@ -1,0 +1,243 @@
+//! What a task file says about calling its model, beyond what is sent and answered: `[model.calls]`,
+//! `[model.price]`, how images are sent, and the settings of one dialect alone.
+
+use serde::{Deserialize, Serialize};
+
+use ground::fault::Reader;
+use tuning::wording::TextTask;
+
+/// How an image travels, beyond its tensor's type and layout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
+#[ts(export)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sent {
+    /// As numbers, or as a file of one of these kinds.
+    pub encoding: Encoding,
+    /// Quality of a JPEG file, 1 to 100.
+    pub quality: u8,
+    /// One channel, the luma, instead of three.
+    pub grey: bool,
+    /// `[batch, channels · height · width]` instead of four dimensions: what models of tables of numbers take.
+    pub flat: bool,
+    /// No batch dimension, and one image a request: models whose description states none.
+    pub unbatched: bool,
+    /// Numbers as JSON, for servers without the protocol's binary extension.
+    pub json: bool,
+}
+
+impl Sent {
+    /// Reads `encoding`, `quality`, `colour`, `flat`, `unbatched`, `json` of `[model.input]`. `of_protocol`: the dialect sends
+    /// tensors.
+    pub fn read(r: &mut Reader<'_>, of_protocol: bool) -> Self {
+        if !of_protocol {
+            return Self {
+                encoding: Encoding::FILES[r.choice("encoding", &Encoding::NAMES, Some("png"))],
+                quality: r.whole("quality", 1..=100, Some(90)) as u8,
+                ..Self::default()
+            };
+        }
+        r.choice("encoding", &["tensor"], Some("tensor"));
+        Self {
+            grey: r.choice("colour", &["rgb", "grey"], Some("rgb")) == 1,
+            flat: r.flag("flat", false),
+            unbatched: r.flag("unbatched", false),
+            json: r.flag("json", false),
+            ..Self::default()
+        }
+    }
+
+    /// Channels of a tensor.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        if self.grey { 1 } else { 3 }
+    }
+}
+
+/// The form of an image on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
+#[ts(export)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// Numbers; the Open Inference Protocol only.
+    #[default]
+    Tensor,
+    /// Lossless.
+    Png,
+    /// Lossy: the model sees other pixels than the prompt generator made.
+    Jpeg,
+    /// Lossless WebP.
+    Webp,
+}
+
+impl Encoding {
+    /// Names in a task file, in the order of [`Encoding::FILES`].
+    pub const NAMES: [&'static str; 3] = ["png", "jpeg", "webp"];
+    /// Those that are files.
+    pub const FILES: [Self; 3] = [Self::Png, Self::Jpeg, Self::Webp];
+
+    /// The media type of a file.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Tensor => "application/octet-stream",
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::Webp => "image/webp",
+        }
+    }
+}
+
+/// `[model.calls]`: limits within which the pace is learnt from the server's answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
+#[ts(export)]
+#[serde(deny_unknown_fields, default)]
+pub struct Calls {
+    /// Requests under way at the same time, at most.
+    pub concurrency: u32,
+    /// Inputs in one request, at most; 0 leaves it to the server's description.
+    pub batch: u32,
+    /// Requests a second, at most; 0 for no limit.
+    pub per_second: f32,
+    /// Milliseconds after which a request is given up.
+    pub time_out_ms: u32,
+    /// Answers that are kept for inputs that come again; 0 for none.
+    pub cache: u32,
+}
+
+/// Requests under way where the task file says nothing: an HTTP/2 server's usual limit is 100 streams.
+const CONCURRENCY: u32 = 64;
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self {
+            concurrency: CONCURRENCY,
+            batch: 0,
+            per_second: 0.0,
+            time_out_ms: 30_000,
+            cache: 0,
+        }
+    }
+}
+
+impl Calls {
+    pub fn read(r: &mut Reader<'_>, cache: u64) -> Self {
+        let per_second = r.number("per_second", 0.0..=1e5, Some(0.0));
+        if per_second > 0.0 && per_second < 0.001 {
+            r.fault("per_second", "must be 0, for no limit, or at least 0.001");
+        }
+        Self {
+            concurrency: r.whole("concurrency", 1..=1024, Some(CONCURRENCY.into())) as u32,
+            batch: r.whole("batch", 0..=4096, Some(0)) as u32,
+            per_second,
+            time_out_ms: r.whole("time_out_ms", 100..=600_000, Some(30_000)) as u32,
+            cache: r.whole("cache", 0..=1_000_000, Some(cache)) as u32,
+        }
+    }
+}
+
+/// `[model.price]`: what a call costs whoever's key pays for it, and how much that may be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
+#[ts(export)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// As people write it: `USD`.
+    pub currency: String,
+    /// Of one request.
+    pub per_call: f64,
+    /// Of one input.
+    pub per_query: f64,
+    /// Of a million tokens sent, as the API counts them.
+    pub per_million_input_tokens: f64,
+    /// Of a million tokens answered.
+    pub per_million_output_tokens: f64,
+    /// The most that one participant spends; 0 for no limit.
+    pub budget: f64,
+}
+
+impl Price {
+    pub fn read(r: &mut Reader<'_>) -> Self {
+        let currency = r.text("currency", Some("USD"));
+        if currency.is_empty() || currency.chars().count() > 8 {
+            r.fault("currency", "must be 1 to 8 characters, such as USD");
+        }
+        let mut amount = |key| r.exact_number(key, 0.0..=1e9, Some(0.0));
+        Self {
+            per_call: amount("per_call"),
+            per_query: amount("per_query"),
+            per_million_input_tokens: amount("per_million_input_tokens"),
+            per_million_output_tokens: amount("per_million_output_tokens"),
+            budget: amount("budget"),
+            currency,
+        }
+    }
+}
+
+/// What only one dialect is told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Own {
+    /// Nothing more: the Open Inference Protocol.
+    #[default]
+    OpenInference,
+    /// `[model.openai]`
+    OpenAi(super::openai::Settings),
+    /// `[model.huggingface]`
+    HuggingFace(super::huggingface::Settings),
+}
+
+impl Own {
+    /// Reads the section of the dialect named. `of_texts`: the task's inputs are texts.
+    pub fn read(r: &mut Reader<'_>, dialect: &str, of_texts: bool) -> Self {
+        match dialect {
+            super::openai::NAME => {
+                Self::OpenAi(r.table("openai", |r| super::openai::Settings::read(r, of_texts)))
+            }
+            super::huggingface::NAME => Self::HuggingFace(r.table("huggingface", |r| {
+                super::huggingface::Settings::read(r, of_texts)
+            })),
+            _ => {
+                let _ = (r, of_texts);
+                Self::OpenInference
+            }
+        }
+    }
+
+    /// What of a task of texts this dialect cannot send: at which setting, and why.
+    #[must_use]
+    pub fn text_faults(&self, text: &TextTask) -> Option<(&'static str, &'static str)> {
+        let _ = text;
+        match self {
+            Self::OpenInference => None,
+            Self::OpenAi(_) => text.has_template().then_some((
+                "text.template",
+                "must be left out: a language model goes on where text.input ends, such as \"{text}\\nTopic:\"",
+            )),
+            Self::HuggingFace(own) => match (own.task.has_template(), text.has_template()) {
+                (true, false) => Some(("text.template", "is missing: zero-shot-classification has a hypothesis template")),
+                (false, true) => Some(("text.template", "must be left out: only zero-shot-classification has one")),
+                _ => None,
+            },
+        }
+    }
+
+    /// Whether soft prompts can be sent: embeddings beside a text, or in place of it.
+    #[must_use]
+    pub fn takes_embeddings(&self) -> bool {
+        match self {
+            Self::OpenInference => true,
+            Self::OpenAi(own) => own.prompt_embeds.is_some(),
+            Self::HuggingFace(_) => false,
+        }
+    }
+
+    /// Whether images go as files.
+    #[must_use]
+    pub fn sends_files(&self) -> bool {
+        !matches!(self, Self::OpenInference)
+    }
+
+    /// Whether the answers are natural logarithms of probabilities, whatever the API answers in.
+    #[must_use]
+    pub fn answers_logs(&self) -> bool {
+        self.sends_files()
+    }
+}

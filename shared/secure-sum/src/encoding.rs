@@ -1,0 +1,684 @@
+//! Vectors of numbers as vectors over a finite ring, where masks hide perfectly and cancel exactly.
+//!
+//! A real number x becomes the integer nearest to x·2^bits, up or down at random; integers are added modulo
+//! 2³² or 2⁶⁴. [`FixedPoint::choose`] leaves so much room that no accepted cohort's sum wraps around.
+
+use super::keystream::Keystream;
+use serde::{Deserialize, Serialize};
+use zeroize::ZeroizeOnDrop;
+
+/// Integers modulo a power of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ring {
+    /// Modulo 2³².
+    U32,
+    /// Modulo 2⁶⁴.
+    U64,
+}
+
+impl Ring {
+    /// Bytes of one entry.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::U32 => 4,
+            Self::U64 => 8,
+        }
+    }
+}
+
+/// How long a vector is and what its entries are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// The entries' ring.
+    pub ring: Ring,
+    /// So many entries in `ring`, the update.
+    pub entries: usize,
+    /// And then so many counters, always modulo 2⁶⁴.
+    pub tail: usize,
+}
+
+impl Layout {
+    /// Numbers in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.saturating_add(self.tail)
+    }
+
+    /// Nothing to add?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of a vector as it travels.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let entries = self.entries.saturating_mul(self.ring.bytes());
+        entries.saturating_add(self.tail.saturating_mul(8))
+    }
+}
+
+/// Why numbers do not go into a vector, or bytes are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodingError {
+    /// Another number of entries, or of bytes.
+    #[error("{got} numbers or bytes are not the {expected} of the layout")]
+    Length {
+        /// What the layout says.
+        expected: usize,
+        /// What came.
+        got: usize,
+    },
+    /// An integer that its ring cannot hold.
+    #[error("number {0} is outside the ring")]
+    OutOfRing(usize),
+    /// NaN, or over the clip.
+    #[error("a value is not finite or exceeds the clip")]
+    OverClip,
+    /// Not a positive number, or so large or small that no scale fits.
+    #[error("the clip is not a positive number for which there is a scale")]
+    Clip,
+    /// Nobody, or so many that even 64 bits cannot hold their sum.
+    #[error("the sum of such a cohort, with its noise, fits into no ring")]
+    NoRoom,
+}
+
+/// A vector over the ring. Wiped when dropped: before it is masked it is a participant's own. Never printed.
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
+pub struct RingVector {
+    entries: Entries,
+    tail: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
+enum Entries {
+    U32(Vec<u32>),
+    U64(Vec<u64>),
+}
+
+impl std::fmt::Debug for RingVector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("RingVector").field(&self.layout()).finish()
+    }
+}
+
+impl RingVector {
+    /// The neutral element.
+    #[must_use]
+    pub fn zero(layout: Layout) -> Self {
+        Self {
+            entries: match layout.ring {
+                Ring::U32 => Entries::U32(vec![0; layout.entries]),
+                Ring::U64 => Entries::U64(vec![0; layout.entries]),
+            },
+            tail: vec![0; layout.tail],
+        }
+    }
+
+    /// Its layout.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        let (ring, entries) = match &self.entries {
+            Entries::U32(entries) => (Ring::U32, entries.len()),
+            Entries::U64(entries) => (Ring::U64, entries.len()),
+        };
+        Layout {
+            ring,
+            entries,
+            tail: self.tail.len(),
+        }
+    }
+
+    /// The vector of some integers, entries first, then counters.
+    ///
+    /// # Errors
+    /// Another number of them than the layout has, or one that is no centred representative in its ring.
+    pub fn from_integers(layout: Layout, integers: &[i64]) -> Result<Self, EncodingError> {
+        if integers.len() != layout.len() {
+            return Err(EncodingError::Length {
+                expected: layout.len(),
+                got: integers.len(),
+            });
+        }
+        let (entries, tail) = integers.split_at(layout.entries);
+        let mut vector = Self::zero(layout);
+        match &mut vector.entries {
+            Entries::U32(slots) => {
+                for (at, (slot, &integer)) in slots.iter_mut().zip(entries).enumerate() {
+                    let centred =
+                        i32::try_from(integer).map_err(|_| EncodingError::OutOfRing(at))?;
+                    *slot = centred as u32;
+                }
+            }
+            Entries::U64(slots) => {
+                for (slot, &integer) in slots.iter_mut().zip(entries) {
+                    *slot = integer as u64;
+                }
+            }
+        }
+        for (slot, &integer) in vector.tail.iter_mut().zip(tail) {
+            *slot = integer as u64;
+        }
+        Ok(vector)
+    }
+
+    /// The centred representatives: from −2³¹ or −2⁶³ up.
+    #[must_use]
+    pub fn integers(&self) -> Vec<i64> {
+        let mut integers: Vec<i64> = match &self.entries {
+            Entries::U32(entries) => entries.iter().map(|&e| i64::from(e as i32)).collect(),
+            Entries::U64(entries) => entries.iter().map(|&e| e as i64).collect(),
+        };
+        integers.extend(self.tail.iter().map(|&e| e as i64));
+        integers
+    }
+
+    /// Adds another vector.
+    ///
+    /// # Errors
+    /// It has another layout; nothing was added.
+    pub fn add(&mut self, other: &Self) -> Result<(), EncodingError> {
+        self.combine(other, u32::wrapping_add, u64::wrapping_add)
+    }
+
+    /// Takes another vector off.
+    ///
+    /// # Errors
+    /// It has another layout; nothing was taken off.
+    pub fn sub(&mut self, other: &Self) -> Result<(), EncodingError> {
+        self.combine(other, u32::wrapping_sub, u64::wrapping_sub)
+    }
+
+    fn combine(
+        &mut self,
+        other: &Self,
+        narrow: fn(u32, u32) -> u32,
+        wide: fn(u64, u64) -> u64,
+    ) -> Result<(), EncodingError> {
+        if self.layout() != other.layout() {
+            return Err(EncodingError::Length {
+                expected: self.layout().bytes(),
+                got: other.layout().bytes(),
+            });
+        }
+        match (&mut self.entries, &other.entries) {
+            (Entries::U32(mine), Entries::U32(theirs)) => {
+                mine.iter_mut()
+                    .zip(theirs)
+                    .for_each(|(a, &b)| *a = narrow(*a, b));
+            }
+            (Entries::U64(mine), Entries::U64(theirs)) => {
+                mine.iter_mut()
+                    .zip(theirs)
+                    .for_each(|(a, &b)| *a = wide(*a, b));
+            }
+            // The layouts are the same.
+            _ => {}
+        }
+        let tails = self.tail.iter_mut().zip(&other.tail);
+        tails.for_each(|(a, &b)| *a = wide(*a, b));
+        Ok(())
+    }
+
+    /// Adds (or takes off) a stream's next bytes, entry by entry.
+    pub fn mask(&mut self, stream: &mut Keystream, add: bool) {
+        // A few kilobytes at a time: a mask is never whole in memory.
+        let mut bytes = zeroize::Zeroizing::new([0; 4096]);
+        match &mut self.entries {
+            Entries::U32(entries) => {
+                for part in entries.chunks_mut(bytes.len() / 4) {
+                    let bytes = &mut bytes[..4 * part.len()];
+                    stream.fill(bytes);
+                    for (slot, word) in part.iter_mut().zip(bytes.as_chunks().0) {
+                        let word = u32::from_le_bytes(*word);
+                        *slot = slot.wrapping_add(if add { word } else { word.wrapping_neg() });
+                    }
+                }
+            }
+            Entries::U64(entries) => mask_wide(entries, stream, add, &mut *bytes),
+        }
+        mask_wide(&mut self.tail, stream, add, &mut *bytes);
+    }
+
+    /// As it travels: little-endian, [`Layout::bytes`] long.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.layout().bytes());
+        match &self.entries {
+            Entries::U32(entries) => {
+                for entry in entries {
+                    bytes.extend_from_slice(&entry.to_le_bytes());
+                }
+            }
+            Entries::U64(entries) => write_wide(&mut bytes, entries),
+        }
+        write_wide(&mut bytes, &self.tail);
+        bytes
+    }
+
+    /// From bytes. All bytes of the right number are a vector.
+    ///
+    /// # Errors
+    /// Another number of bytes than the layout has.
+    pub fn from_bytes(layout: Layout, bytes: &[u8]) -> Result<Self, EncodingError> {
+        if bytes.len() != layout.bytes() {
+            return Err(EncodingError::Length {
+                expected: layout.bytes(),
+                got: bytes.len(),
+            });
+        }
+        let (entries, tail) = bytes.split_at(layout.entries * layout.ring.bytes());
+        Ok(Self {
+            entries: match layout.ring {
+                Ring::U32 => {
+                    let words = entries.as_chunks().0.iter();
+                    Entries::U32(words.map(|w| u32::from_le_bytes(*w)).collect())
+                }
+                Ring::U64 => Entries::U64(wide(entries)),
+            },
+            tail: wide(tail),
+        })
+    }
+}
+
+fn wide(bytes: &[u8]) -> Vec<u64> {
+    let words = bytes.as_chunks().0.iter();
+    words.map(|w| u64::from_le_bytes(*w)).collect()
+}
+
+fn write_wide(bytes: &mut Vec<u8>, entries: &[u64]) {
+    for entry in entries {
+        bytes.extend_from_slice(&entry.to_le_bytes());
+    }
+}
+
+fn mask_wide(entries: &mut [u64], stream: &mut Keystream, add: bool, bytes: &mut [u8]) {
+    for part in entries.chunks_mut(bytes.len() / 8) {
+        let bytes = &mut bytes[..8 * part.len()];
+        stream.fill(bytes);
+        for (slot, word) in part.iter_mut().zip(bytes.as_chunks().0) {
+            let word = u64::from_le_bytes(*word);
+            *slot = slot.wrapping_add(if add { word } else { word.wrapping_neg() });
+        }
+    }
+}
+
+/// In the narrow ring, clip · scale has at least so many bits.
+const NARROW_BITS: u32 = 16;
+/// In the wide ring, it has so many.
+const WIDE_BITS: u32 = 24;
+/// With more, 2^bits times a clip of the least positive f32 is still finite.
+const BITS_MAX: u32 = 200;
+
+/// Real numbers up to a clip as integers: x ↦ x·2^bits, rounded up or down at random.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FixedPoint {
+    /// Where the integers are added.
+    pub ring: Ring,
+    /// scale = 2^bits: x·scale is exact in f64.
+    pub bits: u32,
+    /// The largest |x|.
+    pub clip: f32,
+}
+
+impl FixedPoint {
+    /// The largest scale with cohort_max · (clip·scale + 1) + noise_bound < 2³¹ (the 1 is the rounding) if it
+    /// leaves clip·scale at least 16 bits; else the ring modulo 2⁶⁴ with the largest clip·scale ≤ 2²⁴.
+    ///
+    /// `noise_bound`: bound of |sum of all noise|, in integers.
+    ///
+    /// # Errors
+    /// The clip is not a positive number for which there is a scale, or the cohort's sum fits into no ring.
+    pub fn choose(cohort_max: u32, clip: f32, noise_bound: u64) -> Result<Self, EncodingError> {
+        Self::choose_with(cohort_max, clip, |_| noise_bound)
+    }
+
+    /// The same for noise whose size grows with the scale: `noise_bound(scale)`.
+    ///
+    /// # Errors
+    /// As [`FixedPoint::choose`].
+    pub fn choose_with(
+        cohort_max: u32,
+        clip: f32,
+        noise_bound: impl Fn(f64) -> u64,
+    ) -> Result<Self, EncodingError> {
+        if !(clip.is_finite() && clip > 0.0) {
+            return Err(EncodingError::Clip);
+        }
+        if cohort_max == 0 {
+            return Err(EncodingError::NoRoom);
+        }
+        let mut chosen = None;
+        for bits in 0..=BITS_MAX {
+            let narrow = Self {
+                ring: Ring::U32,
+                bits,
+                clip,
+            };
+            if narrow.largest() < f64::from(1_u32 << NARROW_BITS) {
+                continue;
+            }
+            // With one bit more, clip · scale is twice as large.
+            if !narrow.fits(cohort_max, noise_bound(narrow.scale())) {
+                break;
+            }
+            chosen = Some(narrow);
+        }
+        if let Some(chosen) = chosen {
+            return Ok(chosen);
+        }
+        for bits in 0..=BITS_MAX {
+            let wide = Self {
+                ring: Ring::U64,
+                bits,
+                clip,
+            };
+            if wide.largest() > f64::from(1_u32 << WIDE_BITS) {
+                break;
+            }
+            chosen = Some(wide);
+        }
+        let chosen = chosen.ok_or(EncodingError::Clip)?;
+        if !chosen.fits(cohort_max, noise_bound(chosen.scale())) {
+            return Err(EncodingError::NoRoom);
+        }
+        Ok(chosen)
+    }
+
+    /// Is there room for the sum of so many participants' numbers, each rounded up, and the noise?
+    #[must_use]
+    pub fn fits(&self, cohort_max: u32, noise_bound: u64) -> bool {
+        let largest = libm::ceil(self.largest());
+        // 2⁶² and more fit nowhere; below, the conversion is exact.
+        if !(0.0..4_611_686_018_427_387_904.0).contains(&largest) {
+            return false;
+        }
+        let limit = match self.ring {
+            Ring::U32 => 1 << 31,
+            Ring::U64 => 1 << 63,
+        };
+        let sum = u64::from(cohort_max).checked_mul(largest as u64 + 1);
+        let sum = sum.and_then(|sum| sum.checked_add(noise_bound));
+        sum.is_some_and(|sum| sum < limit)
+    }
+
+    /// 2^bits.
+    #[must_use]
+    pub fn scale(&self) -> f64 {
+        libm::scalbn(1.0, self.bits.min(1_000) as i32)
+    }
+
+    /// clip · scale, exact.
+    fn largest(&self) -> f64 {
+        f64::from(self.clip) * self.scale()
+    }
+
+    /// The integer for a value: ⌊value·scale⌋, or one more with a probability of what is left over, so that it
+    /// is right in the mean. Uses one number of `rng`, whatever the value.
+    ///
+    /// # Errors
+    /// The value is not within ± clip.
+    pub fn quantise(&self, value: f64, rng: &mut Keystream) -> Result<i64, EncodingError> {
+        // NaN is not either.
+        if value.abs() <= f64::from(self.clip) {
+            let exact = value * self.scale();
+            let below = libm::floor(exact);
+            // 53 bits, as many as a fraction has.
+            let chance = (rng.next_u64() >> 11) as f64 / 9_007_199_254_740_992.0;
+            Ok(below as i64 + i64::from(chance < exact - below))
+        } else {
+            Err(EncodingError::OverClip)
+        }
+    }
+
+    /// The sum of values that a sum of their integers stands for.
+    #[must_use]
+    pub fn decode(&self, sum: i64) -> f64 {
+        sum as f64 / self.scale()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LAYOUT: Layout = Layout {
+        ring: Ring::U32,
+        entries: 3,
+        tail: 2,
+    };
+
+    fn wide_layout() -> Layout {
+        Layout {
+            ring: Ring::U64,
+            ..LAYOUT
+        }
+    }
+
+    #[test]
+    fn bytes_are_little_endian() {
+        let vector =
+            RingVector::from_integers(LAYOUT, &[1, -1, i64::from(i32::MIN), -2, 5]).unwrap();
+        let mut expected = vec![1, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 128, 254];
+        expected.extend([255; 7]);
+        expected.extend([5, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(vector.to_bytes(), expected);
+        assert_eq!(LAYOUT.bytes(), expected.len());
+        assert_eq!(wide_layout().bytes(), 40);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        assert_eq!(
+            RingVector::from_integers(LAYOUT, &[0; 4]),
+            Err(EncodingError::Length {
+                expected: 5,
+                got: 4
+            })
+        );
+        let mut integers = [0, i64::from(i32::MAX) + 1, 0, 0, 0];
+        assert_eq!(
+            RingVector::from_integers(LAYOUT, &integers),
+            Err(EncodingError::OutOfRing(1))
+        );
+        assert!(RingVector::from_integers(wide_layout(), &integers).is_ok());
+        integers[1] = i64::from(i32::MIN) - 1;
+        assert!(RingVector::from_integers(LAYOUT, &integers).is_err());
+        for length in [0, 27, 29] {
+            assert!(RingVector::from_bytes(LAYOUT, &vec![0; length]).is_err());
+        }
+        let mut vector = RingVector::zero(LAYOUT);
+        assert!(vector.add(&RingVector::zero(wide_layout())).is_err());
+        assert!(
+            vector
+                .sub(&RingVector::zero(Layout { tail: 3, ..LAYOUT }))
+                .is_err()
+        );
+        assert_eq!(vector, RingVector::zero(LAYOUT));
+        // Absurd sizes are told, not computed modulo the word.
+        let absurd = Layout {
+            ring: Ring::U64,
+            entries: usize::MAX,
+            tail: usize::MAX,
+        };
+        assert_eq!((absurd.len(), absurd.bytes()), (usize::MAX, usize::MAX));
+        assert!(RingVector::from_bytes(absurd, &[]).is_err());
+    }
+
+    #[test]
+    fn vectors_are_not_printed() {
+        let vector = RingVector::from_integers(LAYOUT, &[173, 174, 175, 176, 177]).unwrap();
+        let text = format!("{vector:?}");
+        assert!(text.starts_with("RingVector(Layout"), "{text}");
+        assert!((173..178).all(|n| !text.contains(&n.to_string())), "{text}");
+    }
+
+    #[test]
+    fn a_mask_is_the_stream_entry_by_entry() {
+        // More than one part of 4096 bytes, and not a whole number of them.
+        for ring in [Ring::U32, Ring::U64] {
+            let layout = Layout {
+                ring,
+                entries: 1_500,
+                tail: 3,
+            };
+            let mut vector = RingVector::zero(layout);
+            vector.mask(&mut Keystream::new(&[1; 32], b"m"), true);
+            let mut bytes = vec![0; layout.bytes()];
+            Keystream::new(&[1; 32], b"m").fill(&mut bytes);
+            assert_eq!(vector.to_bytes(), bytes);
+            vector.mask(&mut Keystream::new(&[1; 32], b"m"), false);
+            assert_eq!(vector, RingVector::zero(layout));
+        }
+    }
+
+    #[test]
+    fn the_narrow_ring_is_used_as_long_as_it_leaves_16_bits() {
+        let narrow = FixedPoint::choose(300, 1.0, 0).unwrap();
+        // 300 · (2²² + 1) < 2³¹ ≤ 300 · (2²³ + 1)
+        assert_eq!((narrow.ring, narrow.bits), (Ring::U32, 22));
+        // 32,767 · (2¹⁶ + 1) < 2³¹ ≤ 32,768 · (2¹⁶ + 1)
+        let last = FixedPoint::choose(32_767, 1.0, 0).unwrap();
+        assert_eq!((last.ring, last.bits), (Ring::U32, 16));
+        let wide = FixedPoint::choose(32_768, 1.0, 0).unwrap();
+        assert_eq!((wide.ring, wide.bits), (Ring::U64, 24));
+        // Noise takes room too, to the last integer.
+        let room = (1_u64 << 31) - 300 * ((1 << 22) + 1);
+        assert_eq!(FixedPoint::choose(300, 1.0, room - 1).unwrap().bits, 22);
+        assert_eq!(FixedPoint::choose(300, 1.0, room).unwrap().bits, 21);
+        assert_eq!(
+            FixedPoint::choose(300, 1.0, 1 << 31).unwrap().ring,
+            Ring::U64
+        );
+        // Noise that grows with the scale.
+        let noisy = FixedPoint::choose_with(300, 1.0, |scale| (1_000.0 * scale) as u64).unwrap();
+        assert_eq!((noisy.ring, noisy.bits), (Ring::U32, 20));
+        assert_eq!(noisy.scale(), 1_048_576.0);
+    }
+
+    #[test]
+    fn clips_and_cohorts_without_a_scale_are_refused() {
+        for clip in [0.0, -1.0, f32::NAN, f32::INFINITY, f32::MAX] {
+            assert_eq!(FixedPoint::choose(10, clip, 0), Err(EncodingError::Clip));
+        }
+        assert_eq!(FixedPoint::choose(0, 1.0, 0), Err(EncodingError::NoRoom));
+        assert_eq!(
+            FixedPoint::choose(10, 1.0, u64::MAX),
+            Err(EncodingError::NoRoom)
+        );
+        // The least and the largest that have one.
+        let tiny = FixedPoint::choose(u32::MAX, f32::from_bits(1), 0).unwrap();
+        assert_eq!((tiny.ring, tiny.bits), (Ring::U64, 173));
+        let large = FixedPoint::choose(10, 1e8, 0).unwrap();
+        assert_eq!((large.ring, large.bits), (Ring::U32, 1));
+        assert_eq!(
+            FixedPoint::choose(u32::MAX, 1e7, 0).unwrap().ring,
+            Ring::U64
+        );
+    }
+
+    #[test]
+    fn rounding_is_right_in_the_mean() {
+        let point = FixedPoint {
+            ring: Ring::U32,
+            bits: 2,
+            clip: 10.0,
+        };
+        let mut rng = Keystream::new(&[8; 32], b"rounding");
+        for (value, below) in [(0.3, 1), (-0.3, -2), (9.9, 39), (0.0, 0), (-10.0, -40)] {
+            let mut sum = 0;
+            for _ in 0..20_000 {
+                let integer = point.quantise(value, &mut rng).unwrap();
+                assert!(
+                    integer == below || integer == below + 1,
+                    "{value} {integer}"
+                );
+                sum += integer;
+            }
+            let mean = point.decode(sum) / 20_000.0;
+            // Five standard deviations of at most 1/2 · 1/4 each.
+            assert!((mean - value).abs() < 5.0 * 0.125 / 141.0, "{value} {mean}");
+        }
+        // What has no fraction is never moved.
+        assert!((0..100).all(|_| point.quantise(2.5, &mut rng) == Ok(10)));
+        for value in [10.000_001, -10.1, f64::NAN, f64::INFINITY] {
+            assert_eq!(
+                point.quantise(value, &mut rng),
+                Err(EncodingError::OverClip)
+            );
+        }
+    }
+
+    #[test]
+    fn every_value_uses_one_number() {
+        let point = FixedPoint::choose(10, 1.0, 0).unwrap();
+        let mut rng = Keystream::new(&[8; 32], b"one");
+        let mut other = Keystream::new(&[8; 32], b"one");
+        for value in [0.0, 0.5, -0.123, 1e-300] {
+            point.quantise(value, &mut rng).unwrap();
+            other.next_u64();
+        }
+        assert_eq!(rng.next_u64(), other.next_u64());
+    }
+
+    proptest! {
+        #[test]
+        fn vectors_round_trip_and_add_up(
+            wide in any::<bool>(),
+            a in prop::collection::vec(any::<i32>(), 5),
+            b in prop::collection::vec(any::<i32>(), 5),
+        ) {
+            let layout = if wide { wide_layout() } else { LAYOUT };
+            let a: Vec<i64> = a.into_iter().map(i64::from).collect();
+            let b: Vec<i64> = b.into_iter().map(i64::from).collect();
+            let mut vector = RingVector::from_integers(layout, &a).unwrap();
+            let other = RingVector::from_integers(layout, &b).unwrap();
+            prop_assert_eq!(vector.integers(), a.clone());
+            prop_assert_eq!(vector.layout(), layout);
+            prop_assert_eq!(&RingVector::from_bytes(layout, &vector.to_bytes()).unwrap(), &vector);
+            vector.add(&other).unwrap();
+            for (i, sum) in vector.integers().into_iter().enumerate() {
+                let exact = a[i] + b[i];
+                // Entries of the narrow ring wrap around at 32 bits, all others do not.
+                prop_assert_eq!(sum, if wide || i >= 3 { exact } else { i64::from(exact as i32) });
+            }
+            vector.sub(&other).unwrap();
+            prop_assert_eq!(vector.integers(), a);
+        }
+
+        #[test]
+        fn no_accepted_cohort_wraps_around(
+            cohort in 1..100_000_u32,
+            exponent in -30..24_i32,
+            mantissa in 1.0..2.0_f32,
+            noise in 0..1_u64 << 33,
+            sign in any::<bool>(),
+        ) {
+            let clip = mantissa * libm::exp2f(exponent as f32);
+            let Ok(point) = FixedPoint::choose(cohort, clip, noise) else {
+                return Ok(());
+            };
+            // Everyone at the clip, rounded away from zero, and all noise to the same side.
+            let most = (f64::from(clip) * point.scale()).ceil() as i128 + 1;
+            let sum = i128::from(cohort) * most + i128::from(noise);
+            let sum = if sign { sum } else { -sum };
+            let wrapped = match point.ring {
+                Ring::U32 => i128::from(sum as i32),
+                Ring::U64 => i128::from(sum as i64),
+            };
+            prop_assert_eq!(wrapped, sum);
+            let mut rng = Keystream::new(&[1; 32], b"limit");
+            for value in [f64::from(clip), -f64::from(clip)] {
+                prop_assert!(i128::from(point.quantise(value, &mut rng).unwrap()).abs() <= most);
+            }
+            let accuracy = f64::from(clip) * point.scale();
+            match point.ring {
+                Ring::U32 => prop_assert!(accuracy >= 65_536.0),
+                Ring::U64 => prop_assert!(accuracy > 8_388_608.0 && accuracy <= 16_777_216.0),
+            }
+        }
+    }
+}

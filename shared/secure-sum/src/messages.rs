@@ -1,0 +1,421 @@
+//! What participants and the aggregator say to each other in a secure sum; binary
+//! ([`ground::wire`]). Sets travel as strictly increasing lists.
+
+use super::{Bytes32, Context, digest, identity, labelled};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+/// An Ed25519 signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature(pub [u8; 64]);
+
+// serde knows arrays of up to 32 entries: two of them, which postcard writes as 64 plain bytes.
+impl Serialize for Signature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (mut r, mut s) = ([0; 32], [0; 32]);
+        r.copy_from_slice(&self.0[..32]);
+        s.copy_from_slice(&self.0[32..]);
+        (r, s).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Signature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (r, s): (Bytes32, Bytes32) = Deserialize::deserialize(deserializer)?;
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(&r);
+        bytes[32..].copy_from_slice(&s);
+        Ok(Self(bytes))
+    }
+}
+
+/// One participant's public keys for one sum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundKeys {
+    /// X25519: shares are sealed to it.
+    pub encryption: Bytes32,
+    /// X25519: pair masks come from it.
+    pub masking: Bytes32,
+    /// The identity's, over [`RoundKeys::signed`].
+    pub signature: Signature,
+}
+
+impl RoundKeys {
+    /// The bytes that the identity signs.
+    #[must_use]
+    pub fn signed(
+        context: &Bytes32,
+        participant: u32,
+        encryption: &Bytes32,
+        masking: &Bytes32,
+    ) -> Vec<u8> {
+        labelled(
+            "round keys",
+            &[context, &participant.to_le_bytes(), encryption, masking],
+        )
+    }
+}
+
+/// A participant with its keys, as everyone in the cohort sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Number in the federation.
+    pub participant: u32,
+    /// Ed25519 public key.
+    pub identity: Bytes32,
+    /// For this sum.
+    pub keys: RoundKeys,
+}
+
+impl Member {
+    /// Are the keys signed by the identity, for this sum?
+    #[must_use]
+    pub fn is_signed(&self, context: &Context) -> bool {
+        self.is_signed_in(&context.digest())
+    }
+
+    /// The same with [`Context::digest`], where many are checked.
+    pub fn is_signed_in(&self, context: &Bytes32) -> bool {
+        let RoundKeys {
+            encryption,
+            masking,
+            signature,
+        } = &self.keys;
+        let signed = RoundKeys::signed(context, self.participant, encryption, masking);
+        identity::verify(&self.identity, &signed, &signature.0)
+    }
+}
+
+/// U1: who takes part, frozen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roster {
+    /// By participant, strictly increasing.
+    pub members: Vec<Member>,
+}
+
+impl Roster {
+    /// What the cohort agrees on: everything in the roster.
+    #[must_use]
+    pub fn hash(&self) -> Bytes32 {
+        let mut bytes = Vec::with_capacity(164 * self.members.len());
+        for member in &self.members {
+            bytes.extend_from_slice(&member.participant.to_le_bytes());
+            bytes.extend_from_slice(&member.identity);
+            bytes.extend_from_slice(&member.keys.encryption);
+            bytes.extend_from_slice(&member.keys.masking);
+            bytes.extend_from_slice(&member.keys.signature.0);
+        }
+        digest("roster", &[&bytes])
+    }
+
+    /// The members' numbers.
+    #[must_use]
+    pub fn participants(&self) -> Vec<u32> {
+        let mut participants = Vec::with_capacity(self.members.len());
+        for member in &self.members {
+            participants.push(member.participant);
+        }
+        participants
+    }
+
+    /// One member, if the roster is sorted.
+    #[must_use]
+    pub fn member(&self, participant: u32) -> Option<&Member> {
+        let at = self
+            .members
+            .binary_search_by_key(&participant, |m| m.participant)
+            .ok()?;
+        self.members.get(at)
+    }
+}
+
+/// Two shares for one holder, sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// To whom in [`Shares`], from whom in [`Inbox`].
+    pub peer: u32,
+    /// ChaCha20-Poly1305 over both shares: 80 bytes.
+    pub sealed: Vec<u8>,
+}
+
+/// A participant's shares for the other holders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shares {
+    /// Hash of the roster that they were dealt to.
+    pub roster: Bytes32,
+    /// Exactly one for each other holder, by `peer`.
+    pub envelopes: Vec<Envelope>,
+}
+
+/// U2, and what its members dealt to the addressee.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inbox {
+    /// U2: everybody who dealt shares, strictly increasing.
+    pub senders: Vec<u32>,
+    /// One from each of them of whom the addressee is a holder, by `peer`.
+    pub envelopes: Vec<Envelope>,
+}
+
+/// A masked vector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Masked {
+    /// [`hash_senders`] of U2.
+    pub senders: Bytes32,
+    /// [`super::encoding::RingVector::to_bytes`].
+    pub vector: Vec<u8>,
+    /// The identity's, over [`commitment`].
+    pub signature: Signature,
+}
+
+/// U3: whose masked vectors are in the sum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survivors {
+    /// Strictly increasing. Who is in U2 and not here has dropped out: the two cannot overlap.
+    pub members: Vec<u32>,
+}
+
+/// Which of a member's two secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretKind {
+    /// The seed of the self-mask: of survivors.
+    SelfMask,
+    /// The private masking key: of dropouts.
+    MaskingKey,
+}
+
+/// A share that a holder gives away.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revealed {
+    /// Whose secret.
+    pub of: u32,
+    /// Which of the two.
+    pub kind: SecretKind,
+    /// The holder's share of it.
+    pub share: Bytes32,
+}
+
+impl std::fmt::Debug for Revealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Revealed")
+            .field("of", &self.of)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A survivor's shares: one secret of each member of U2 whose holder it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmask {
+    /// [`hash_survivors`] of U3.
+    pub survivors: Bytes32,
+    /// By `of`, strictly increasing.
+    pub shares: Vec<Revealed>,
+}
+
+/// The hash of a set, for `label`.
+#[must_use]
+pub fn hash_members(label: &str, members: &[u32]) -> Bytes32 {
+    let mut bytes = Vec::with_capacity(4 * members.len());
+    for member in members {
+        bytes.extend_from_slice(&member.to_le_bytes());
+    }
+    digest(label, &[&bytes])
+}
+
+/// The hash of U2.
+#[must_use]
+pub fn hash_senders(senders: &[u32]) -> Bytes32 {
+    hash_members("senders", senders)
+}
+
+/// The hash of U3.
+#[must_use]
+pub fn hash_survivors(survivors: &[u32]) -> Bytes32 {
+    hash_members("survivors", survivors)
+}
+
+/// SHA-256 of a masked vector's bytes, all of it that a transcript keeps.
+#[must_use]
+pub fn hash_vector(vector: &[u8]) -> Bytes32 {
+    Sha256::digest(vector).into()
+}
+
+/// The bytes that [`Masked::signature`] signs: `senders` by [`hash_senders`], `vector` by [`hash_vector`].
+#[must_use]
+pub fn commitment(
+    context_digest: &Bytes32,
+    participant: u32,
+    senders: &Bytes32,
+    vector_hash: &Bytes32,
+) -> Vec<u8> {
+    labelled(
+        "masked",
+        &[
+            context_digest,
+            &participant.to_le_bytes(),
+            senders,
+            vector_hash,
+        ],
+    )
+}
+
+/// Did this identity sign that masked vector? Needs only the vector's hash, so a transcript can be checked.
+#[must_use]
+pub fn verify_commitment(
+    identity: &Bytes32,
+    context_digest: &Bytes32,
+    participant: u32,
+    senders: &Bytes32,
+    vector_hash: &Bytes32,
+    signature: &Signature,
+) -> bool {
+    let signed = commitment(context_digest, participant, senders, vector_hash);
+    identity::verify(identity, &signed, &signature.0)
+}
+
+/// Is a list a set in its only form?
+pub fn is_strictly_increasing(members: &[u32]) -> bool {
+    members.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+/// Is every entry of one sorted list in the other?
+pub fn is_subset(inner: &[u32], outer: &[u32]) -> bool {
+    inner.iter().all(|m| outer.binary_search(m).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+    use ground::wire::{DecodeError, decode, encode};
+
+    fn context() -> Context {
+        Context {
+            federation: "f".to_owned(),
+            task: [1; 32],
+            round: 2,
+            theta: [3; 32],
+            record: [4; 32],
+        }
+    }
+
+    fn member(participant: u32) -> Member {
+        let identity = Identity::from_seed([participant as u8; 32]);
+        let (encryption, masking) = ([5; 32], [6; 32]);
+        let signed = RoundKeys::signed(&context().digest(), participant, &encryption, &masking);
+        Member {
+            participant,
+            identity: identity.public(),
+            keys: RoundKeys {
+                encryption,
+                masking,
+                signature: identity.signature(&signed),
+            },
+        }
+    }
+
+    #[test]
+    fn a_signature_is_64_plain_bytes() {
+        let mut bytes = [0; 64];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = i as u8;
+        }
+        let signature = Signature(bytes);
+        let encoded = encode(&signature);
+        assert_eq!(encoded[1..], bytes);
+        assert_eq!(decode::<Signature>(&encoded), Ok(signature));
+        assert_eq!(
+            decode::<Signature>(&encoded[..64]),
+            Err(DecodeError::Malformed)
+        );
+        // Also as JSON.
+        let json = serde_json::to_string(&signature).unwrap();
+        assert_eq!(serde_json::from_str::<Signature>(&json).unwrap(), signature);
+    }
+
+    #[test]
+    fn keys_are_signed_for_one_sum_one_participant_and_both_keys() {
+        let member = member(3);
+        assert!(member.is_signed(&context()));
+        assert!(!member.is_signed(&Context {
+            record: [0; 32],
+            ..context()
+        }));
+        for change in [
+            |m: &mut Member| m.participant = 4,
+            |m: &mut Member| m.keys.encryption[0] ^= 1,
+            |m: &mut Member| m.keys.masking[0] ^= 1,
+            |m: &mut Member| std::mem::swap(&mut m.keys.encryption, &mut m.keys.masking),
+            |m: &mut Member| m.identity = Identity::from_seed([9; 32]).public(),
+        ] {
+            let mut other = member.clone();
+            change(&mut other);
+            assert!(!other.is_signed(&context()));
+        }
+    }
+
+    #[test]
+    fn a_rosters_hash_covers_everything_in_it() {
+        let roster = Roster {
+            members: vec![member(1), member(2)],
+        };
+        let changes: [fn(&mut Roster); 6] = [
+            |r| r.members[1].participant = 3,
+            |r| r.members[0].identity[9] ^= 1,
+            |r| r.members[0].keys.encryption[0] ^= 1,
+            |r| r.members[1].keys.masking[31] ^= 1,
+            |r| r.members[1].keys.signature.0[63] ^= 1,
+            |r| r.members.truncate(1),
+        ];
+        for change in changes {
+            let mut other = roster.clone();
+            change(&mut other);
+            assert_ne!(other.hash(), roster.hash());
+        }
+        assert_eq!(roster.member(2), Some(&member(2)));
+        assert_eq!(roster.member(3), None);
+    }
+
+    #[test]
+    fn commitments_bind_all_their_parts() {
+        let identity = Identity::from_seed([7; 32]);
+        let (context, senders, vector) = ([1; 32], hash_senders(&[1, 2]), hash_vector(b"v"));
+        let signature = identity.signature(&commitment(&context, 5, &senders, &vector));
+        let public = identity.public();
+        assert!(verify_commitment(
+            &public, &context, 5, &senders, &vector, &signature
+        ));
+        let other = hash_senders(&[1, 3]);
+        assert!(!verify_commitment(
+            &public, &[2; 32], 5, &senders, &vector, &signature
+        ));
+        assert!(!verify_commitment(
+            &public, &context, 6, &senders, &vector, &signature
+        ));
+        assert!(!verify_commitment(
+            &public, &context, 5, &other, &vector, &signature
+        ));
+        assert!(!verify_commitment(
+            &public,
+            &context,
+            5,
+            &senders,
+            &hash_vector(b"w"),
+            &signature
+        ));
+        // A set of survivors is not a set of senders.
+        assert_ne!(hash_senders(&[1, 2]), hash_survivors(&[1, 2]));
+    }
+
+    #[test]
+    fn revealed_shares_are_not_printed() {
+        let revealed = Revealed {
+            of: 7,
+            kind: SecretKind::SelfMask,
+            share: [171; 32],
+        };
+        let text = format!("{revealed:?}");
+        assert!(text.contains("SelfMask") && !text.contains("171"), "{text}");
+    }
+}

@@ -1,0 +1,287 @@
+//! Shamir's secret sharing of 32 bytes, byte by byte over GF(2⁸) with AES's polynomial x⁸ + x⁴ + x³ + x + 1.
+//!
+//! Source: A. Shamir, "How to share a secret", CACM 1979. All coefficients are uniform, zero included: leaving
+//! zero out, as libraries have done, tells t − 1 holders something about the secret. No tables and no branches
+//! on secrets: multiplication runs over the bits of the (public) factor, eight secret bytes at a time.
+
+use super::Bytes32;
+use super::keystream::Keystream;
+use zeroize::Zeroizing;
+
+/// Why shares cannot be made or put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShamirError {
+    /// t = 0, or more than the number of shares.
+    #[error("the threshold is zero or exceeds the number of shares")]
+    Threshold,
+    /// Fewer than t.
+    #[error("there are fewer shares than the threshold")]
+    TooFew,
+    /// x = 0, which would be the secret itself, or the same x twice.
+    #[error("two shares have the same x-coordinate, or one has zero")]
+    Coordinate,
+    /// More than t shares that do not lie on one polynomial of degree t − 1: one of them at least is wrong.
+    #[error("the shares contradict each other")]
+    Inconsistent,
+}
+
+/// Four times eight elements.
+type Elements = [u64; 4];
+
+fn elements(bytes: &Bytes32) -> Elements {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
+
+fn bytes(elements: &Elements) -> Bytes32 {
+    let mut bytes = [0; 32];
+    for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(elements) {
+        *bytes = word.to_le_bytes();
+    }
+    bytes
+}
+
+/// sum += factor · value, for eight elements at once.
+fn multiply_add(sum: &mut u64, mut value: u64, factor: u8) {
+    for bit in 0..8 {
+        *sum ^= value & u64::from((factor >> bit) & 1).wrapping_neg();
+        let carries = (value >> 7) & 0x0101_0101_0101_0101;
+        value = ((value & 0x7f7f_7f7f_7f7f_7f7f) << 1) ^ (carries * 0x1b);
+    }
+}
+
+fn multiply(a: u8, b: u8) -> u8 {
+    let mut product = 0;
+    multiply_add(&mut product, u64::from(a), b);
+    product as u8
+}
+
+/// a⁻¹ = a²⁵⁴; zero stays zero.
+fn invert(a: u8) -> u8 {
+    // 254 = 2 + 4 + … + 128.
+    let (mut power, mut product) = (a, 1);
+    for _ in 0..7 {
+        power = multiply(power, power);
+        product = multiply(product, power);
+    }
+    product
+}
+
+/// n shares of a secret, at x = 1, …, n; any t of them give it back, and fewer say nothing about it. Uses
+/// 32·(t − 1) bytes of `rng`: the coefficients of x, of x², and so on.
+///
+/// # Errors
+/// t = 0 or t > n.
+pub fn split(
+    secret: &Bytes32,
+    t: u8,
+    n: u8,
+    rng: &mut Keystream,
+) -> Result<Vec<Bytes32>, ShamirError> {
+    if t == 0 || t > n {
+        return Err(ShamirError::Threshold);
+    }
+    let mut polynomial = Zeroizing::new(vec![[0_u64; 4]; usize::from(t)]);
+    let mut drawn = Zeroizing::new([0; 32]);
+    for (power, coefficient) in polynomial.iter_mut().enumerate() {
+        if power == 0 {
+            drawn.copy_from_slice(secret);
+        } else {
+            rng.fill(&mut *drawn);
+        }
+        *coefficient = elements(&drawn);
+    }
+    let mut shares = Vec::with_capacity(usize::from(n));
+    for x in 1..=n {
+        // Horner, from the highest power.
+        let mut value = [0; 4];
+        for coefficient in polynomial.iter().rev() {
+            let mut next = *coefficient;
+            for (next, value) in next.iter_mut().zip(value) {
+                multiply_add(next, value, x);
+            }
+            value = next;
+        }
+        shares.push(bytes(&value));
+    }
+    Ok(shares)
+}
+
+/// The secret from at least t shares (x, share). More than t must agree with each other.
+///
+/// # Errors
+/// Too few, an x twice or zero, or shares that contradict each other.
+pub fn combine(shares: &[(u8, Bytes32)], t: u8) -> Result<Bytes32, ShamirError> {
+    if t == 0 {
+        return Err(ShamirError::Threshold);
+    }
+    let mut seen = [false; 256];
+    for &(x, _) in shares {
+        let seen = &mut seen[usize::from(x)];
+        if x == 0 || *seen {
+            return Err(ShamirError::Coordinate);
+        }
+        *seen = true;
+    }
+    let (first, others) = shares
+        .split_at_checked(usize::from(t))
+        .ok_or(ShamirError::TooFew)?;
+    let points = Points::new(first);
+    if others.iter().any(|(x, share)| points.at(*x) != *share) {
+        return Err(ShamirError::Inconsistent);
+    }
+    Ok(points.at(0))
+}
+
+/// A polynomial by t points, in Lagrange's form: value(z) = Π(z − x_j) · Σ w_i·y_i / (z − x_i) for a z that is
+/// none of the x, with w_i = Π_{j≠i} (x_i − x_j)⁻¹. Subtraction is exclusive or.
+struct Points(Vec<(u8, u8, Elements)>);
+
+impl Points {
+    fn new(shares: &[(u8, Bytes32)]) -> Self {
+        let weight = |x: u8| {
+            let others = shares.iter().filter(|(other, _)| *other != x);
+            invert(others.fold(1, |product, (other, _)| multiply(product, x ^ other)))
+        };
+        Self(
+            shares
+                .iter()
+                .map(|(x, share)| (*x, weight(*x), elements(share)))
+                .collect(),
+        )
+    }
+
+    fn at(&self, z: u8) -> Bytes32 {
+        let product = self
+            .0
+            .iter()
+            .fold(1, |product, (x, _, _)| multiply(product, z ^ x));
+        let mut sum = [0; 4];
+        for (x, weight, share) in &self.0 {
+            let factor = multiply(multiply(product, *weight), invert(z ^ x));
+            for (sum, share) in sum.iter_mut().zip(share) {
+                multiply_add(sum, *share, factor);
+            }
+        }
+        bytes(&sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shares(secret: &Bytes32, t: u8, n: u8) -> Vec<(u8, Bytes32)> {
+        let shares = split(secret, t, n, &mut Keystream::new(&[9; 32], b"shares")).unwrap();
+        (1..=255).zip(shares).collect()
+    }
+
+    #[test]
+    fn the_field_is_that_of_aes() {
+        // FIPS 197, section 4.2: {57} · {83} = {c1}, {57} · {13} = {fe}; 4.2.1: {57} · {02} = {ae}.
+        assert_eq!(multiply(0x57, 0x83), 0xc1);
+        assert_eq!(multiply(0x57, 0x13), 0xfe);
+        assert_eq!(multiply(0x57, 0x02), 0xae);
+        for a in 1..=255 {
+            assert_eq!(multiply(a, invert(a)), 1, "{a}");
+        }
+        assert_eq!(invert(0), 0);
+        let mut sum = 1;
+        multiply_add(&mut sum, 0x8000_0000_0000_0057, 2);
+        assert_eq!(sum, 0x1b00_0000_0000_00af);
+    }
+
+    #[test]
+    fn one_share_of_one_is_the_secret() {
+        let secret = [0xa5; 32];
+        assert_eq!(shares(&secret, 1, 3), [1, 2, 3].map(|x| (x, secret)));
+        assert_eq!(combine(&[(2, secret)], 1), Ok(secret));
+    }
+
+    #[test]
+    fn impossible_thresholds_and_coordinates_are_refused() {
+        let mut rng = Keystream::new(&[9; 32], b"shares");
+        assert_eq!(split(&[1; 32], 0, 3, &mut rng), Err(ShamirError::Threshold));
+        assert_eq!(split(&[1; 32], 4, 3, &mut rng), Err(ShamirError::Threshold));
+        let all = shares(&[1; 32], 3, 5);
+        assert_eq!(combine(&all, 0), Err(ShamirError::Threshold));
+        assert_eq!(combine(&all[..2], 3), Err(ShamirError::TooFew));
+        assert_eq!(combine(&[], 1), Err(ShamirError::TooFew));
+        let zero = [all[0], (0, [1; 32]), all[1]];
+        assert_eq!(combine(&zero, 3), Err(ShamirError::Coordinate));
+        let twice = [all[0], all[1], all[0]];
+        assert_eq!(combine(&twice, 3), Err(ShamirError::Coordinate));
+    }
+
+    #[test]
+    fn all_255_coordinates_serve() {
+        let secret = [0x3c; 32];
+        let all = shares(&secret, 255, 255);
+        assert_eq!(combine(&all, 255), Ok(secret));
+        let one_short = &all[1..];
+        assert_eq!(combine(one_short, 255), Err(ShamirError::TooFew));
+        assert_ne!(combine(one_short, 254), Ok(secret));
+    }
+
+    #[test]
+    fn coefficients_are_uniform_zero_included() {
+        // With t = 2 a share at x = 1 is secret + coefficient: over many splits of one secret every byte comes
+        // up as often as any other. 5σ of a binomial with 100 expected.
+        let mut rng = Keystream::new(&[4; 32], b"uniform");
+        let mut counts = [0; 256];
+        for _ in 0..800 {
+            for byte in split(&[0; 32], 2, 2, &mut rng).unwrap()[0] {
+                counts[usize::from(byte)] += 1;
+            }
+        }
+        assert!(counts.iter().all(|&c| (50..150).contains(&c)), "{counts:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_t_of_n_give_the_secret_and_a_wrong_share_is_found(
+            secret in any::<Bytes32>(),
+            (n, t) in (1..=60_u8).prop_flat_map(|n| (Just(n), 1..=n)),
+            order in any::<u64>(),
+            (byte, change) in (0..32_usize, 1..=255_u8),
+        ) {
+            let mut all = shares(&secret, t, n);
+            // Any of them in any order.
+            let mut rng = ground::rng::Stream::new(order, 0);
+            rng.shuffle(&mut all);
+            let t_shares = usize::from(t);
+            prop_assert_eq!(combine(&all[..t_shares], t), Ok(secret));
+            prop_assert_eq!(combine(&all, t), Ok(secret));
+            prop_assert_eq!(combine(&all[..t_shares - 1], t), Err(ShamirError::TooFew));
+            all[0].1[byte] ^= change;
+            if n > t {
+                prop_assert_eq!(combine(&all, t), Err(ShamirError::Inconsistent));
+            } else {
+                prop_assert_ne!(combine(&all, t), Ok(secret));
+            }
+        }
+
+        #[test]
+        fn fewer_than_t_fit_every_secret(secret in any::<Bytes32>(), other in any::<Bytes32>(), t in 2..20_u8) {
+            // To t − 1 shares and any other secret there is a polynomial: x = 0 is a point like the others.
+            let known = shares(&secret, t, 20);
+            let points: Vec<(u8, Elements)> = known[..usize::from(t) - 1]
+                .iter()
+                .map(|(x, share)| (*x, elements(share)))
+                .chain([(0, elements(&other))])
+                .collect();
+            let with_weights = |(x, y): &(u8, Elements)| {
+                let others = points.iter().filter(|(o, _)| o != x);
+                (*x, invert(others.fold(1, |p, (o, _)| multiply(p, x ^ o))), *y)
+            };
+            let polynomial = Points(points.iter().map(with_weights).collect());
+            let mut completed = known[..usize::from(t) - 1].to_vec();
+            completed.push((100, polynomial.at(100)));
+            prop_assert_eq!(combine(&completed, t), Ok(other));
+        }
+    }
+}

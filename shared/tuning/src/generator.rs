@@ -1,0 +1,230 @@
+//! Prompt generators: θ ↦ how an input is changed before the black box sees it.
+//!
+//! To add one: write its file with a `build` function and put its name into the list in [`registry`], or, for
+//! texts, in [`text_registry`]. Any generator for images can be trained in fewer parameters than it has:
+//! `reparametrisation/`.
+
+mod basis;
+pub mod coordinator;
+pub mod discrete;
+pub mod frame;
+pub mod instruction;
+mod lanes;
+pub mod reparametrisation;
+pub mod soft;
+pub mod statistic;
+
+use crate::optimizer::Candidate;
+use crate::wording::{Prompt, Ranked, SoftShape, TextTask};
+use ground::fault::{Faults, Reader, section};
+use serde_json::Value;
+
+/// The model input that a generator works on: planar RGB u8, H×W.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Pixels down.
+    pub height: usize,
+    /// Pixels across.
+    pub width: usize,
+}
+
+impl Shape {
+    /// Bytes of one image: 3·H·W.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        3 * self.height * self.width
+    }
+}
+
+/// What a generator needs of one image, computed once, since it does not depend on θ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// The 3·H·W planar bytes that the prompt is added to (shrunk already, for a frame).
+    pub image: Vec<u8>,
+    /// The image's statistics z, [`Generator::statistics`] of them.
+    pub statistics: Vec<f32>,
+}
+
+/// How a kernel's work is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// The text gives single values: `client-wasm/src/gpu/levels.wgsl` says how.
+    Levels,
+    /// The text does a whole cell of `side`×`side` pixels in one workgroup: it defines
+    /// `fn render_cell(lane: u32, cell: u32, slot: u32)`, as `client-wasm/src/gpu/cells.wgsl` says.
+    Cells {
+        /// Pixels; a multiple of 4 that divides height and width.
+        side: u32,
+    },
+}
+
+/// The part of the fused WebGPU kernel that belongs to one generator.
+///
+/// `client-wasm/src/gpu/step.wgsl` documents what the text may call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kernel {
+    /// WGSL text.
+    pub wgsl: &'static str,
+    /// What the text must define.
+    pub work: Work,
+    /// Integers that the text reads as `shape_of(i)`.
+    pub integers: Vec<u32>,
+    /// Numbers that the text reads as `constants[i]`.
+    pub constants: Vec<f32>,
+}
+
+/// Working memory of [`Generator::prompt`], reused between calls so that a step allocates nothing.
+#[derive(Default, Debug)]
+pub struct Scratch {
+    /// Values that depend on θ alone, filled by [`Generator::begin`].
+    pub candidate: Vec<f32>,
+    /// Values that depend on θ and the image.
+    pub grid: Vec<f32>,
+    /// Values along rows.
+    pub rows: Vec<f32>,
+    /// The parameters of the generator inside of a [`reparametrisation`].
+    pub inner: Vec<f32>,
+}
+
+/// θ ↦ prompted image, `clip(x + ε·h_θ(x), 0, 1)` or whatever else the generator is.
+pub trait Generator: Send + Sync {
+    /// Number of parameters d.
+    fn dim(&self) -> usize;
+
+    /// Length of [`Prepared::statistics`].
+    fn statistics(&self) -> usize;
+
+    /// θ₀. Zero unless a generator has a reason: the training then starts at the unprompted model.
+    fn initial(&self) -> Vec<f32> {
+        vec![0.0; self.dim()]
+    }
+
+    /// Whether the prompted image has another form than the image, whatever θ is, as in a frame that shrinks it. The
+    /// model's answers to the images as they are then say little of those to prompted ones.
+    fn reshapes(&self) -> bool {
+        false
+    }
+
+    /// Everything about an image (3·H·W planar bytes) that θ does not touch.
+    fn prepare(&self, image: &[u8]) -> Prepared;
+
+    /// Whatever of a candidate θ does not depend on the image. Called once for each candidate.
+    fn begin(&self, _theta: &[f32], _scratch: &mut Scratch) {}
+
+    /// Whatever depends on all images that are asked together. Called once for each candidate, after
+    /// [`Generator::begin`].
+    fn gather(&self, _theta: &[f32], _batch: &[&Prepared], _scratch: &mut Scratch) {}
+
+    /// The prompted image, quantised, into `out` (3·H·W planar bytes).
+    fn prompt(&self, theta: &[f32], prepared: &Prepared, scratch: &mut Scratch, out: &mut [u8]);
+
+    /// The same on the GPU, if there is a kernel for it.
+    fn kernel(&self) -> Option<Kernel>;
+}
+
+/// θ ↦ words, or embeddings, before what is asked about a text.
+pub trait TextGenerator: Send + Sync {
+    /// Number of parameters d.
+    fn dim(&self) -> usize;
+
+    /// Where θ is a table of categories: how many there are in a row ([`crate::optimizer::Space`]).
+    fn columns(&self) -> Option<usize>;
+
+    /// Where θ counts how well whole prompts did: how many there are ([`crate::optimizer::Space`]).
+    fn arms(&self) -> Option<usize> {
+        None
+    }
+
+    /// What θ says of those prompts, the best first.
+    fn ranking(&self, _theta: &[f32]) -> Vec<Ranked> {
+        Vec::new()
+    }
+
+    /// θ₀.
+    fn initial(&self) -> Vec<f32> {
+        vec![0.0; self.dim()]
+    }
+
+    /// The size of its prompts where they are embeddings and not words.
+    fn soft(&self) -> Option<SoftShape> {
+        None
+    }
+
+    /// The prompt at a point, θ itself or a candidate. Total: any numbers, NaN too, give a prompt.
+    fn prompt(&self, point: &[f32]) -> Prompt;
+}
+
+type BuildText = fn(&mut Reader<'_>, &TextTask) -> Box<dyn TextGenerator>;
+
+/// All generators for texts by the name that a task file uses. One line each.
+#[must_use]
+pub fn text_registry() -> &'static [(&'static str, BuildText)] {
+    &[
+        ("discrete", discrete::build),
+        ("instruction", instruction::build),
+        ("soft", soft::build),
+    ]
+}
+
+/// As [`build`], for a task of texts.
+pub fn build_text(spec: &Value, text: &TextTask) -> Result<Box<dyn TextGenerator>, Faults> {
+    section("generator", spec, |reader| {
+        let names: Vec<_> = text_registry().iter().map(|(name, _)| *name).collect();
+        let chosen = reader.choice("kind", &names, Some("discrete"));
+        text_registry()[chosen].1(reader, text)
+    })
+}
+
+type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
+
+/// All generators by the name that a task file uses. One line each.
+#[must_use]
+pub fn registry() -> &'static [(&'static str, Build)] {
+    &[
+        ("statistic", statistic::build),
+        ("frame", frame::build),
+        ("coordinator", coordinator::build),
+    ]
+}
+
+/// Builds what a task file's `[generator]` table asks for; all faults at once.
+pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
+    section("generator", spec, |reader| {
+        let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
+        let chosen = reader.choice("kind", &names, Some("statistic"));
+        let generator = registry()[chosen].1(reader, shape);
+        let generator = reparametrisation::wrap(reader, generator);
+        generator
+    })
+}
+
+/// Renders a whole step on the CPU: candidate by candidate, image by image, 3·H·W bytes each, in the order
+/// in which the WebGPU kernel writes them.
+pub fn render(
+    generator: &dyn Generator,
+    theta: &[f32],
+    candidates: &[Candidate],
+    batch: &[&Prepared],
+    out: &mut Vec<u8>,
+) {
+    let bytes = batch.first().map_or(0, |p| p.image.len());
+    out.resize(candidates.len() * batch.len() * bytes, 0);
+    let mut scratch = Scratch::default();
+    let mut perturbed = Vec::with_capacity(theta.len());
+    let mut slots = out.chunks_exact_mut(bytes.max(1));
+    for candidate in candidates {
+        candidate.apply(theta, &mut perturbed);
+        generator.begin(&perturbed, &mut scratch);
+        generator.gather(&perturbed, batch, &mut scratch);
+        for (prepared, slot) in batch.iter().zip(&mut slots) {
+            generator.prompt(&perturbed, prepared, &mut scratch, slot);
+        }
+    }
+}
+
+/// A level 0..=255 from a real value on that scale: clipped, then rounded half up. NaN becomes 0.
+#[inline]
+#[must_use]
+pub fn quantise(level: f32) -> u8 {
+    (level.clamp(0.0, 255.0) + 0.5) as u8
+}

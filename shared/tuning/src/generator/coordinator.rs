@@ -1,0 +1,599 @@
+//! `coordinator`: BlackVIP's decoder (Oh et al., CVPR 2023), image statistics in, a prompt of the image's size out.
+//!
+//! z ++ trigger, read as 32 channels over the image's cells of 32×32 pixels, goes through five transposed
+//! convolutions, each twice as large as the one before; x̃ = clip(x + ε·h, 0, 1). For 224×224 pixels, layer by layer
+//! as released, 9,920 parameters (dw: depthwise, 2×2 with stride 2 and bias; pw: 1×1 without):
+//!
+//! | stage | layers | parameters |
+//! |---|---|---|
+//! | trigger | | 800 |
+//! | 1 | dw 32→64, pw 64→64, norm, GELU | 320 + 4096 + 128 |
+//! | 2 | dw 64→64, pw 64→32, norm, GELU | 320 + 2048 + 64 |
+//! | 3 | dw 32→32, pw 32→32, norm, GELU | 160 + 1024 + 64 |
+//! | 4 | dw 32→32, pw 32→16, norm, GELU | 160 + 512 + 32 |
+//! | 5 | 16→3, 2×2 with stride 2, no bias | 192 |
+//!
+//! Two things differ from the release. Its z is the CLS token of a frozen ViT-MAE of 86 million parameters, more
+//! than a page can load; here z is the image itself, shrunk to k×k pixels of three colours (16×16 and so 768
+//! numbers, as many as that token has, for 224×224). And its batch norm keeps running averages that differ from
+//! participant to participant, outside of θ, so that nobody could compute another's step again; here each pixel's
+//! channels are normalised (layer norm), with as many parameters. A kernel of 2×2 with stride 2 does not overlap, so
+//! a cell's pixels depend on the cell alone, and the whole is computed cell by cell.
+//!
+//! `norm = "batch"` is there to compare with: each channel by its mean and variance over the images that are asked
+//! together, as the released code has it while training. What an image becomes then depends on the others, also
+//! when measuring, where the release takes its running averages.
+//!
+//! θ: trigger, then the stages in order, each as dw (channel, row, column), its bias, pw (to, from), scale, shift; the
+//! last as (colour, row, column, from).
+
+use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, lanes, quantise};
+use ground::fault::Reader;
+use ground::image::{Fit, Image};
+use ground::rng::{Stream, purpose};
+
+/// Pixels of a cell in each direction: five doublings.
+const CELL: usize = 32;
+/// Channels of a cell before the first stage.
+const SEED: usize = 32;
+/// Added to a variance before it divides.
+const NORM_EPSILON: f32 = 1e-5;
+
+/// One stage's channels.
+struct Stage {
+    input: usize,
+    middle: usize,
+    output: usize,
+}
+
+const STAGES: [Stage; 4] = [
+    Stage::new(SEED, 64, 64),
+    Stage::new(64, 64, 32),
+    Stage::new(32, 32, 32),
+    Stage::new(32, 32, LAST),
+];
+/// Channels before the last stage.
+const LAST: usize = 16;
+/// Parameters of the last stage.
+const PIXELS: usize = LAST * 3 * 4;
+
+impl Stage {
+    const fn new(input: usize, middle: usize, output: usize) -> Self {
+        Self {
+            input,
+            middle,
+            output,
+        }
+    }
+
+    /// Parameters before the 1×1 convolution.
+    const fn depthwise(&self) -> usize {
+        self.middle * 5
+    }
+
+    const fn parameters(&self) -> usize {
+        self.depthwise() + self.middle * self.output + 2 * self.output
+    }
+}
+
+/// The decoder for one image size.
+#[derive(Clone, Debug)]
+pub struct Coordinator {
+    shape: Shape,
+    /// z is an image of so many pixels in each direction.
+    side: usize,
+    epsilon: f32,
+    /// Channels are normalised over the batch, not in each pixel.
+    by_batch: bool,
+}
+
+/// Reads `epsilon`: how strong the prompt is; `norm`.
+pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
+    let epsilon = reader.number("epsilon", 1e-3..=10.0, Some(0.3));
+    let by_batch = reader.choice("norm", &["layer", "batch"], Some("layer")) == 1;
+    let Shape { height, width } = shape;
+    if !height.is_multiple_of(CELL) || !width.is_multiple_of(CELL) || height == 0 || width == 0 {
+        reader.fault(
+            "kind",
+            format!("\"coordinator\" doubles cells to {CELL} pixels: the model's {height}×{width} must be multiples of it"),
+        );
+    }
+    // Half of what is decoded, at the most, is z.
+    let cells = (height / CELL) * (width / CELL);
+    let mut side = 1;
+    while 6 * (side + 1) * (side + 1) <= SEED * cells {
+        side += 1;
+    }
+    Box::new(Coordinator {
+        shape,
+        side,
+        epsilon,
+        by_batch,
+    })
+}
+
+impl Coordinator {
+    fn cells(&self) -> usize {
+        (self.shape.height / CELL) * (self.shape.width / CELL)
+    }
+
+    fn trigger(&self) -> usize {
+        (SEED * self.cells()).saturating_sub(self.statistics())
+    }
+
+    /// What a cell begins with: its part of z ++ trigger.
+    fn seed(&self, prepared: &Prepared, trigger: &[f32], cell: usize) -> [f32; SEED] {
+        core::array::from_fn(|channel| {
+            let at = channel * self.cells() + cell;
+            let z = prepared.statistics.get(at).copied();
+            z.unwrap_or_else(|| trigger[at - prepared.statistics.len()])
+        })
+    }
+
+    /// Runs a cell through the first stages, `[row][column][channel]` in `from`; gives the side in pixels and the
+    /// weights that are left. `weights`: θ after the trigger, as [`Coordinator::begin`] leaves it. `moments`: of the
+    /// batch, stage by stage; of stages that have none yet, nothing is normalised.
+    fn run_stages<'a>(
+        &self,
+        stages: &[Stage],
+        weights: &'a [f32],
+        moments: &[f32],
+        from: &mut Vec<f32>,
+        to: &mut Vec<f32>,
+    ) -> (usize, &'a [f32]) {
+        let (mut rest, mut moments, mut side) = (weights, moments, 1);
+        for stage in stages {
+            let (own, after) = rest.split_at(stage.parameters());
+            let (stages, later) = moments.split_at(moments.len().min(2 * stage.output));
+            stage.run(own, from, side, self.by_batch.then_some(stages), to);
+            core::mem::swap(from, to);
+            (rest, moments, side) = (after, later, 2 * side);
+        }
+        (side, rest)
+    }
+
+    /// The prompt of one cell, `[row][column][colour]` in `to`.
+    fn decode(
+        &self,
+        seed: [f32; SEED],
+        weights: &[f32],
+        moments: &[f32],
+        from: &mut Vec<f32>,
+        to: &mut Vec<f32>,
+    ) {
+        from.clear();
+        from.extend(seed);
+        let (side, rest) = self.run_stages(&STAGES, weights, moments, from, to);
+        to.clear();
+        to.resize(CELL * CELL * 3, 0.0);
+        for (at, pixel) in from.chunks_exact(LAST).enumerate() {
+            let (y, x) = (2 * (at / side), 2 * (at % side));
+            for (k, weights) in rest.chunks_exact(LAST).enumerate() {
+                let (colour, dy, dx) = (k / 4, k / 2 % 2, k % 2);
+                to[((y + dy) * CELL + x + dx) * 3 + colour] =
+                    weights.iter().zip(pixel).fold(0.0, |s, (w, v)| s + w * v);
+            }
+        }
+    }
+}
+
+impl Stage {
+    /// side² pixels of `input` channels to (2·side)² pixels of `output` channels. `moments`: each channel's mean and
+    /// 1/deviation over the batch, empty while they are not known; without them each pixel has its own.
+    fn run(
+        &self,
+        weights: &[f32],
+        from: &[f32],
+        side: usize,
+        moments: Option<&[f32]>,
+        to: &mut Vec<f32>,
+    ) {
+        let (depthwise, rest) = weights.split_at(self.depthwise());
+        let (kernels, bias) = depthwise.split_at(4 * self.middle);
+        let (pointwise, norm) = rest.split_at(self.middle * self.output);
+        let (scale, shift) = norm.split_at(self.output);
+        let each = self.middle / self.input;
+        to.clear();
+        to.resize(4 * side * side * self.output, 0.0);
+        for (at, pixel) in from.chunks_exact(self.input).enumerate() {
+            for place in 0..4 {
+                let (y, x) = (2 * (at / side) + place / 2, 2 * (at % side) + place % 2);
+                let out = &mut to[(y * 2 * side + x) * self.output..][..self.output];
+                for (i, row) in pointwise.chunks_exact(self.output).enumerate() {
+                    lanes::add_scaled(out, row, kernels[4 * i + place] * pixel[i / each] + bias[i]);
+                }
+                match moments {
+                    None => normalise(out, scale, shift),
+                    Some(moments) => normalise_by(moments, out, scale, shift),
+                }
+            }
+        }
+    }
+}
+
+/// Layer norm, then GELU.
+fn normalise(channels: &mut [f32], scale: &[f32], shift: &[f32]) {
+    let count = channels.len() as f32;
+    let mean = channels.iter().fold(0.0, |s, v| s + v) / count;
+    let variance = channels
+        .iter()
+        .fold(0.0, |s, v| s + (v - mean) * (v - mean))
+        / count;
+    let factor = 1.0 / (variance + NORM_EPSILON).sqrt();
+    for ((v, scale), shift) in channels.iter_mut().zip(scale).zip(shift) {
+        *v = gelu((*v - mean) * factor * scale + shift);
+    }
+}
+
+/// Batch norm with known moments, then GELU; nothing where they are not known.
+fn normalise_by(moments: &[f32], channels: &mut [f32], scale: &[f32], shift: &[f32]) {
+    let known = moments.chunks_exact(2).zip(scale).zip(shift);
+    for (v, ((moments, scale), shift)) in channels.iter_mut().zip(known) {
+        *v = gelu((*v - moments[0]) * moments[1] * scale + shift);
+    }
+}
+
+/// x·Φ(x), with erf by Abramowitz and Stegun's 7.1.26, right to 1.5·10⁻⁷: it is the same few operations on a GPU,
+/// which has no erf.
+fn gelu(x: f32) -> f32 {
+    let z = x.abs() * core::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let series = t
+        * (0.254_829_6
+            + t * (-0.284_496_74 + t * (1.421_413_8 + t * (-1.453_152 + t * 1.061_405_4))));
+    let erf = 1.0 - series * libm::expf(-z * z);
+    0.5 * x * (1.0 + if x < 0.0 { -erf } else { erf })
+}
+
+impl Generator for Coordinator {
+    fn dim(&self) -> usize {
+        self.trigger() + STAGES.iter().map(Stage::parameters).sum::<usize>() + PIXELS
+    }
+
+    fn statistics(&self) -> usize {
+        3 * self.side * self.side
+    }
+
+    /// As the release: the trigger uniform up to 0.1, convolutions uniform within 1/√(inputs of a value, as PyTorch
+    /// counts them), norms neutral. The first prompt is weak noise, not nothing.
+    fn initial(&self) -> Vec<f32> {
+        let mut stream = Stream::new(0, purpose::INITIAL);
+        let mut theta = Vec::with_capacity(self.dim());
+        theta.extend((0..self.trigger()).map(|_| 0.1 * stream.uniform()));
+        let mut uniform = |theta: &mut Vec<f32>, count: usize, fan_in: usize| {
+            let bound = 1.0 / (fan_in as f32).sqrt();
+            theta.extend((0..count).map(|_| bound * (2.0 * stream.uniform() - 1.0)));
+        };
+        for stage in &STAGES {
+            uniform(
+                &mut theta,
+                stage.depthwise(),
+                4 * stage.middle / stage.input,
+            );
+            uniform(&mut theta, stage.middle * stage.output, stage.output);
+            theta.extend(core::iter::repeat_n(1.0, stage.output));
+            theta.extend(core::iter::repeat_n(0.0, stage.output));
+        }
+        uniform(&mut theta, PIXELS, 12);
+        theta
+    }
+
+    fn prepare(&self, image: &[u8]) -> Prepared {
+        let Shape { height, width } = self.shape;
+        let fit = Fit {
+            width: self.side,
+            height: self.side,
+            inner_width: self.side,
+            inner_height: self.side,
+            background: 0,
+            invert: false,
+            keep_aspect: false,
+        };
+        let statistics = Image::new(width, height, image.to_vec()).map_or_else(
+            |_| vec![0.0; self.statistics()],
+            |image| {
+                let shrunk = fit.apply(&image);
+                let bytes = shrunk.bytes().iter();
+                bytes.map(|v| f32::from(*v) / 127.5 - 1.0).collect()
+            },
+        );
+        Prepared {
+            image: image.to_vec(),
+            statistics,
+        }
+    }
+
+    /// θ with the 1×1 convolutions turned to (from, to): one channel after the other is added to all sums at once.
+    fn begin(&self, theta: &[f32], scratch: &mut Scratch) {
+        let turned = &mut scratch.candidate;
+        turned.clear();
+        turned.extend_from_slice(theta);
+        let mut at = self.trigger();
+        for stage in &STAGES {
+            let first = at + stage.depthwise();
+            for to in 0..stage.output {
+                for from in 0..stage.middle {
+                    turned[first + from * stage.output + to] =
+                        theta[first + to * stage.middle + from];
+                }
+            }
+            at += stage.parameters();
+        }
+    }
+
+    /// Moments of the batch, stage by stage: those of a stage need the stages before it normalised. Computed again
+    /// from the cells each time, so that no map of all images is kept.
+    fn gather(&self, _theta: &[f32], batch: &[&Prepared], scratch: &mut Scratch) {
+        if !self.by_batch {
+            return;
+        }
+        let Scratch {
+            candidate,
+            grid,
+            rows,
+            ..
+        } = scratch;
+        let (trigger, weights) = candidate.split_at(self.trigger());
+        let mut moments = Vec::new();
+        for (last, stage) in STAGES.iter().enumerate() {
+            let mut sums = vec![(0f64, 0f64); stage.output];
+            let mut count = 0f64;
+            for prepared in batch {
+                for cell in 0..self.cells() {
+                    grid.clear();
+                    grid.extend(self.seed(prepared, trigger, cell));
+                    self.run_stages(&STAGES[..=last], weights, &moments, grid, rows);
+                    for pixel in grid.chunks_exact(stage.output) {
+                        for ((sum, squares), v) in sums.iter_mut().zip(pixel) {
+                            let v = f64::from(*v);
+                            *sum += v;
+                            *squares += v * v;
+                        }
+                        count += 1.0;
+                    }
+                }
+            }
+            for (sum, squares) in sums {
+                let mean = sum / count.max(1.0);
+                let variance = (squares / count.max(1.0) - mean * mean).max(0.0);
+                let factor = 1.0 / (variance + f64::from(NORM_EPSILON)).sqrt();
+                moments.extend([mean as f32, factor as f32]);
+            }
+        }
+        candidate.extend(moments);
+    }
+
+    fn prompt(&self, _theta: &[f32], prepared: &Prepared, scratch: &mut Scratch, out: &mut [u8]) {
+        let Shape { height, width } = self.shape;
+        let Scratch {
+            candidate,
+            grid,
+            rows,
+            ..
+        } = scratch;
+        let (trigger, weights) = candidate.split_at(self.trigger());
+        let (weights, moments) = weights.split_at(self.dim() - self.trigger());
+        let across = width / CELL;
+        let strength = 255.0 * self.epsilon;
+        for cell in 0..self.cells() {
+            let seed = self.seed(prepared, trigger, cell);
+            self.decode(seed, weights, moments, grid, rows);
+            let (top, left) = (cell / across * CELL, cell % across * CELL);
+            for (y, row) in rows.chunks_exact(CELL * 3).enumerate() {
+                for (x, pixel) in row.chunks_exact(3).enumerate() {
+                    for (colour, level) in pixel.iter().enumerate() {
+                        let at = (colour * height + top + y) * width + left + x;
+                        out[at] = quantise(f32::from(prepared.image[at]) + strength * level);
+                    }
+                }
+            }
+        }
+    }
+
+    /// None by batch: one cell would need all others.
+    fn kernel(&self) -> Option<Kernel> {
+        (!self.by_batch).then(|| Kernel {
+            wgsl: include_str!("coordinator.wgsl"),
+            work: Work::Cells { side: CELL as u32 },
+            integers: vec![self.cells() as u32, self.trigger() as u32],
+            constants: vec![255.0 * self.epsilon],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::{build as build_any, render};
+    use crate::optimizer::Candidate;
+    use serde_json::json;
+
+    fn coordinator(height: usize, width: usize) -> Box<dyn Generator> {
+        build_any(&json!({ "kind": "coordinator" }), Shape { height, width }).unwrap()
+    }
+
+    /// The image prompted by θ itself.
+    fn rendered(generator: &dyn Generator, theta: &[f32], image: &[u8]) -> Vec<u8> {
+        let (prepared, mut out) = (generator.prepare(image), Vec::new());
+        render(generator, theta, &[Candidate::BASE], &[&prepared], &mut out);
+        out
+    }
+
+    #[test]
+    fn has_the_released_number_of_parameters() {
+        let generator = coordinator(224, 224);
+        assert_eq!((generator.dim(), generator.statistics()), (9_920, 768));
+        let theta = generator.initial();
+        assert_eq!(theta.len(), 9_920);
+        assert!(theta[..800].iter().all(|t| (0.0..0.1).contains(t)));
+        // Smaller images have fewer cells, and the same decoder.
+        assert_eq!(coordinator(32, 32).dim(), 9_120 + 20);
+        assert_eq!(coordinator(128, 64).dim(), 9_120 + 256 - 3 * 36);
+    }
+
+    #[test]
+    fn other_sizes_are_a_fault() {
+        let wrong = Shape {
+            height: 28,
+            width: 32,
+        };
+        let Err(faults) = build_any(&json!({ "kind": "coordinator" }), wrong) else {
+            panic!("accepted");
+        };
+        assert!(faults.to_string().contains("28×32"));
+    }
+
+    /// The network as it is written in the table, over whole maps and with nothing clever. By batch, of a batch of this
+    /// image alone.
+    fn plainly(
+        theta: &[f32],
+        z: &[f32],
+        (cells_down, cells_across): (usize, usize),
+        by_batch: bool,
+    ) -> Vec<f32> {
+        let cells = cells_down * cells_across;
+        let trigger = SEED * cells - z.len();
+        // [channel][row][column]
+        let mut map: Vec<f32> = z.iter().chain(&theta[..trigger]).copied().collect();
+        let (mut height, mut width, mut at) = (cells_down, cells_across, trigger);
+        for stage in &STAGES {
+            let pixels = 4 * height * width;
+            let mut sums = vec![0f64; stage.output * pixels];
+            let weight = |i: usize| theta[at + i];
+            let first = stage.depthwise();
+            for y in 0..2 * height {
+                for x in 0..2 * width {
+                    let place = 2 * (y % 2) + x % 2;
+                    let below = (y / 2) * width + x / 2;
+                    let mixed: Vec<f32> = (0..stage.middle)
+                        .map(|m| {
+                            let from = m / (stage.middle / stage.input);
+                            weight(4 * m + place) * map[from * height * width + below]
+                                + weight(4 * stage.middle + m)
+                        })
+                        .collect();
+                    for o in 0..stage.output {
+                        let row = first + o * stage.middle;
+                        sums[o * pixels + y * 2 * width + x] = (0..stage.middle)
+                            .map(|i| f64::from(weight(row + i)) * f64::from(mixed[i]))
+                            .sum();
+                    }
+                }
+            }
+            let moments = |values: &[f64]| {
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                let squares = values.iter().map(|s| (s - mean).powi(2)).sum::<f64>();
+                (mean, squares / values.len() as f64)
+            };
+            let norm = first + stage.middle * stage.output;
+            let next: Vec<f32> = (0..sums.len())
+                .map(|i| {
+                    let (o, pixel) = (i / pixels, i % pixels);
+                    let (mean, variance) = if by_batch {
+                        moments(&sums[o * pixels..][..pixels])
+                    } else {
+                        let channels = (0..stage.output).map(|o| sums[o * pixels + pixel]);
+                        moments(&channels.collect::<Vec<_>>())
+                    };
+                    let v = (sums[i] - mean) / (variance + 1e-5).sqrt()
+                        * f64::from(weight(norm + o))
+                        + f64::from(weight(norm + stage.output + o));
+                    (0.5 * v * (1.0 + libm::erf(v / std::f64::consts::SQRT_2))) as f32
+                })
+                .collect();
+            at += stage.parameters();
+            (map, height, width) = (next, 2 * height, 2 * width);
+        }
+        let mut out = vec![0.0; 3 * 4 * height * width];
+        for colour in 0..3 {
+            for y in 0..2 * height {
+                for x in 0..2 * width {
+                    let kernel = at + ((colour * 2 + y % 2) * 2 + x % 2) * LAST;
+                    out[(colour * 2 * height + y) * 2 * width + x] = (0..LAST)
+                        .map(|i| theta[kernel + i] * map[(i * height + y / 2) * width + x / 2])
+                        .sum();
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn is_the_network_of_the_table() {
+        let (height, width) = (64, 32);
+        for norm in ["layer", "batch"] {
+            let spec = json!({ "kind": "coordinator", "norm": norm });
+            let generator = build_any(&spec, Shape { height, width }).unwrap();
+            let mut stream = Stream::with_key([3, 1]);
+            let theta: Vec<f32> = (0..generator.dim())
+                .map(|_| 0.3 * stream.normal())
+                .collect();
+            let image: Vec<u8> = (0..3 * height * width)
+                .map(|_| stream.below(256) as u8)
+                .collect();
+            let out = rendered(&*generator, &theta, &image);
+            let statistics = generator.prepare(&image).statistics;
+            let prompt = plainly(&theta, &statistics, (2, 1), norm == "batch");
+            let mut moved = 0;
+            for ((got, x), h) in out.iter().zip(&image).zip(prompt) {
+                let expected = (f32::from(*x) + 255.0 * 0.3 * h).clamp(0.0, 255.0);
+                assert!(
+                    (f32::from(*got) - expected).abs() < 0.51,
+                    "{norm}: {got} {expected}"
+                );
+                moved += usize::from(got != x);
+            }
+            assert!(moved > out.len() / 2);
+        }
+    }
+
+    #[test]
+    fn by_batch_an_image_depends_on_the_others_and_not_by_layer() {
+        let shape = Shape {
+            height: 32,
+            width: 32,
+        };
+        for (norm, depends) in [("layer", false), ("batch", true)] {
+            let spec = json!({ "kind": "coordinator", "norm": norm });
+            let generator = build_any(&spec, shape).unwrap();
+            assert_eq!(generator.kernel().is_none(), depends);
+            let theta = generator.initial();
+            let mut stream = Stream::with_key([3, 1]);
+            let mut prepared = || {
+                let image: Vec<u8> = (0..shape.bytes())
+                    .map(|_| stream.below(256) as u8)
+                    .collect();
+                generator.prepare(&image)
+            };
+            let (one, other, third) = (prepared(), prepared(), prepared());
+            let first = |batch: &[&Prepared]| {
+                let mut out = Vec::new();
+                render(&*generator, &theta, &[Candidate::BASE], batch, &mut out);
+                out.truncate(shape.bytes());
+                out
+            };
+            let with_other = first(&[&one, &other]);
+            assert_eq!(with_other != first(&[&one, &third]), depends, "{norm}");
+            assert_eq!(with_other, first(&[&one, &other]));
+        }
+    }
+
+    #[test]
+    fn gelu_is_what_it_is_called() {
+        for x in [-6.0f32, -1.5, -0.1, 0.0, 0.3, 1.0, 4.0] {
+            let exact = 0.5 * f64::from(x) * (1.0 + libm::erf(f64::from(x) / 2f64.sqrt()));
+            assert!((f64::from(gelu(x)) - exact).abs() < 1e-6, "{x}");
+        }
+    }
+
+    #[test]
+    fn without_its_last_layer_nothing_changes() {
+        let generator = coordinator(32, 32);
+        let mut theta = generator.initial();
+        let cut = theta.len() - PIXELS;
+        theta[cut..].fill(0.0);
+        let image: Vec<u8> = (0..3 * 32 * 32).map(|i| (i % 256) as u8).collect();
+        let out = rendered(&*generator, &theta, &image);
+        assert_eq!(out, image);
+    }
+}

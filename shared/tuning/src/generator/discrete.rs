@@ -1,0 +1,121 @@
+//! `discrete`: n words before the text or before the label template, each one of N candidates.
+//!
+//! The prompt of BDPL (Diao et al., TMLR 2023). θ are n·N numbers, row by row; whichever candidate has the largest
+//! number of its row is the word there, the first of equals. With the empty word among the candidates the prompt
+//! can be shorter than n; where it is the first of them, θ₀ = 0 is no prompt at all.
+
+use super::TextGenerator;
+use crate::objective::loss::argmax;
+use crate::wording::{Prompt, TextTask};
+use ground::fault::Reader;
+
+/// The most parameters: a mistyped number of words should not fill the memory.
+const MOST: usize = 1 << 20;
+/// Letters of one candidate.
+const LONGEST: usize = 64;
+
+/// Candidates and how many of them make a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discrete {
+    positions: usize,
+    candidates: Vec<String>,
+    /// Before the label template instead of before the text.
+    before_label: bool,
+}
+
+/// Reads `positions` n, `candidates`, `place`.
+pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
+    let positions = reader.whole("positions", 1..=64, Some(4)) as usize;
+    let candidates = reader.list("candidates", None, "texts", |v| {
+        v.as_str().map(str::to_owned)
+    });
+    if reader.has("candidates") {
+        check(reader, &candidates, positions);
+    }
+    Box::new(Discrete {
+        positions,
+        candidates,
+        before_label: place(reader, text),
+    })
+}
+
+/// Reads `place`: whether a prompt stands before the label template.
+pub(super) fn place(reader: &mut Reader<'_>, text: &TextTask) -> bool {
+    let default = if text.has_template() {
+        "label"
+    } else {
+        "input"
+    };
+    let before_label = reader.choice("place", &["input", "label"], Some(default)) == 1;
+    if before_label && !text.has_template() {
+        reader.fault(
+            "place",
+            "\"label\" needs text.template; masked language models have \"input\" alone",
+        );
+    }
+    before_label
+}
+
+fn check(reader: &mut Reader<'_>, candidates: &[String], positions: usize) {
+    let mut sorted: Vec<&str> = candidates.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    if sorted.len() != candidates.len() || candidates.len() < 2 {
+        reader.fault("candidates", "must hold two words or more, all different");
+    }
+    // Braces would be taken for the label's place.
+    let odd = |c: char| c.is_control() || c == '{' || c == '}';
+    let bad = |word: &&String| {
+        word.chars().count() > LONGEST || word.trim() != word.as_str() || word.contains(odd)
+    };
+    if let Some(word) = candidates.iter().find(bad) {
+        reader.fault(
+            "candidates",
+            format!("holds {word:?}: words have at most {LONGEST} letters, no braces, and no blanks around them"),
+        );
+    }
+    if candidates.len() * positions > MOST {
+        reader.fault(
+            "candidates",
+            format!(
+                "{} words at {positions} positions are more than {MOST} parameters",
+                candidates.len()
+            ),
+        );
+    }
+}
+
+impl TextGenerator for Discrete {
+    fn dim(&self) -> usize {
+        self.positions * self.candidates.len()
+    }
+
+    fn columns(&self) -> Option<usize> {
+        Some(self.candidates.len())
+    }
+
+    fn prompt(&self, point: &[f32]) -> Prompt {
+        let mut words = String::new();
+        for row in point.chunks_exact(self.candidates.len().max(1)) {
+            match self.candidates.get(argmax(row)).map(String::as_str) {
+                None | Some("") => {}
+                Some(word) => {
+                    if !words.is_empty() {
+                        words.push(' ');
+                    }
+                    words.push_str(word);
+                }
+            }
+        }
+        let (input, label) = if self.before_label {
+            (String::new(), words)
+        } else {
+            (words, String::new())
+        };
+        Prompt {
+            input,
+            label,
+            ..Prompt::default()
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! `instruction`: one of M whole instructions, the one that the participants found to be the best.
+//!
+//! The list is a part of the task file, whoever wrote it. θ are 2·M numbers that say what was found so far: for each
+//! instruction the sum of the rewards of all rounds in which it was tried, and then, for each, how many those were.
+//! The optimiser `bandit` adds to them. The prompt at θ is the instruction with the largest posterior mean.
+
+use super::TextGenerator;
+use crate::objective::loss::argmax;
+use crate::optimizer::bandit::best;
+use crate::wording::{Prompt, Ranked, TextTask};
+use ground::fault::Reader;
+
+/// The most instructions of a task.
+pub const MOST: usize = 1000;
+/// Letters of one instruction.
+pub const LONGEST: usize = 1000;
+
+/// Posterior means are told in multiples of 1/this: what sums under masks are rounded by must not tell equals apart.
+const GRID: f32 = 4096.0;
+
+/// Where an instruction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is the label template.
+    Template,
+    /// Before the label template.
+    Label,
+    /// Before the input text.
+    Input,
+}
+
+impl Place {
+    /// By their names in a task file, in the order of [`Place::ALL`].
+    pub const NAMES: [&'static str; 3] = ["template", "label", "input"];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Template, Self::Label, Self::Input];
+
+    /// Its name in a task file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// What is wrong with an instruction for this place, if anything.
+    #[must_use]
+    pub fn fault(self, instruction: &str) -> Option<String> {
+        if instruction.chars().count() > LONGEST {
+            return Some(format!("has more than {LONGEST} letters"));
+        }
+        if instruction.trim() != instruction || instruction.contains(char::is_control) {
+            return Some("has blanks around it, or characters that are none".to_owned());
+        }
+        match (self, instruction.matches("{}").count()) {
+            (Self::Template, 1) | (Self::Label | Self::Input, 0) => None,
+            (Self::Template, _) => {
+                Some("must hold {} once, where the label word goes: it is a label template".into())
+            }
+            _ => {
+                Some("holds {}, but is no label template; place = \"template\" takes those".into())
+            }
+        }
+    }
+}
+
+/// The list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    instructions: Vec<String>,
+    place: Place,
+}
+
+/// Reads `instructions`, `place`.
+pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
+    let instructions = reader.list("instructions", None, "texts", |v| {
+        v.as_str().map(str::to_owned)
+    });
+    let default = if text.has_template() {
+        "template"
+    } else {
+        "input"
+    };
+    let place = Place::ALL[reader.choice("place", &Place::NAMES, Some(default))];
+    if place != Place::Input && !text.has_template() {
+        reader.fault(
+            "place",
+            "must be \"input\" without text.template: masked language models have no label template",
+        );
+    }
+    if reader.has("instructions") {
+        let mut sorted: Vec<&str> = instructions.iter().map(String::as_str).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        if sorted.len() != instructions.len() || !(2..=MOST).contains(&sorted.len()) {
+            reader.fault(
+                "instructions",
+                format!("must hold 2 to {MOST} instructions, all different"),
+            );
+        }
+        for instruction in &instructions {
+            if let Some(message) = place.fault(instruction) {
+                reader.fault("instructions", format!("{instruction:?} {message}"));
+            }
+        }
+    }
+    Box::new(Instruction {
+        instructions,
+        place,
+    })
+}
+
+impl TextGenerator for Instruction {
+    fn dim(&self) -> usize {
+        2 * self.instructions.len()
+    }
+
+    fn columns(&self) -> Option<usize> {
+        None
+    }
+
+    fn arms(&self) -> Option<usize> {
+        Some(self.instructions.len())
+    }
+
+    fn ranking(&self, theta: &[f32]) -> Vec<Ranked> {
+        let evidence = Evidence::of(theta);
+        let means = evidence.posterior();
+        let ranked = |arm: usize| {
+            Some(Ranked {
+                instruction: self.instructions.get(arm)?.clone(),
+                mean: means[arm],
+                tries: evidence.tries(arm),
+            })
+        };
+        best(&means, means.len())
+            .into_iter()
+            .filter_map(ranked)
+            .collect()
+    }
+
+    fn prompt(&self, point: &[f32]) -> Prompt {
+        let best = argmax(&Evidence::of(point).posterior());
+        let instruction = self.instructions.get(best).cloned().unwrap_or_default();
+        let mut prompt = Prompt::default();
+        match self.place {
+            Place::Template => prompt.template = Some(instruction),
+            Place::Label => prompt.label = instruction,
+            Place::Input => prompt.input = instruction,
+        }
+        prompt
+    }
+}
+
+/// θ, read as what it counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    sums: &'a [f32],
+    tries: &'a [f32],
+}
+
+impl<'a> Evidence<'a> {
+    /// Of 2·M numbers.
+    #[must_use]
+    pub fn of(theta: &'a [f32]) -> Self {
+        let (sums, tries) = theta.split_at(theta.len() / 2);
+        Self { sums, tries }
+    }
+
+    /// M.
+    #[must_use]
+    pub fn arms(&self) -> usize {
+        self.sums.len()
+    }
+
+    /// Rounds in which an arm was tried, not below 0. Not quite whole where sums are rounded under masks.
+    #[must_use]
+    pub fn tries(&self, arm: usize) -> f32 {
+        self.tries[arm].max(0.0)
+    }
+
+    /// Rounds of all arms together.
+    #[must_use]
+    pub fn all_tries(&self) -> f32 {
+        (0..self.arms()).map(|arm| self.tries(arm)).sum()
+    }
+
+    /// Mean reward of an arm that was tried; of one that was not, 0.
+    #[must_use]
+    pub fn mean(&self, arm: usize) -> f32 {
+        match self.tries(arm) {
+            0.0 => 0.0,
+            tries => self.sums[arm] / tries,
+        }
+    }
+
+    /// (S_k + μ)/(N_k + 1) for S_k the sum and N_k the number of an arm's rewards, and μ the mean of all, from 0 to 1
+    /// as rewards are: the posterior mean where an arm's own mean is drawn from a Gaussian around μ with the variance
+    /// of one round's reward. μ is estimated from the same rewards (empirical Bayes, as James and Stein, 1961, shrink
+    /// means), so that no arm that was tried little is the best by luck alone, and one that was never tried is as good
+    /// as the mean. To the nearest multiple of 2⁻¹². The same bits everywhere: sums in the order of the arms.
+    #[must_use]
+    pub fn posterior(&self) -> Vec<f32> {
+        let (sum, tries) = (self.sums.iter().sum::<f32>(), self.all_tries());
+        let mean = if tries > 0.0 {
+            (sum / tries).clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
+        (0..self.arms())
+            .map(|arm| (self.sums[arm] + mean) / (self.tries(arm) + 1.0))
+            .map(|mean| libm::roundf(GRID * mean) / GRID)
+            .collect()
+    }
+}

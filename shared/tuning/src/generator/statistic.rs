@@ -1,0 +1,197 @@
+//! `statistic`: a smooth prompt that depends on a few low-frequency statistics of the image.
+//!
+//! z = q statistics of x; u = W z + b; h = upsample(tanh(grid(u))); x̃ = clip(x + ε·h, 0, 1).
+//!
+//! The idea of BlackVIP-SE (arXiv 2407.17491: statistics instead of a frozen encoder) and ZIP (ICLR 2025:
+//! the error of a zeroth-order step grows with the number of parameters, so have few). Two outputs:
+//! `grid` gives each of the r×r·c cells a row of W of its own, (q+1)·r²·c parameters; `basis` lets u be
+//! coordinates in the same q patterns that the statistics are read off with, (q+1)·q·c parameters.
+//! tanh comes before the upsampling: r² instead of H·W evaluations for each candidate and image.
+
+use super::basis::Basis;
+use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, lanes};
+use ground::fault::Reader;
+use ground::image::grey_raster;
+
+/// The generator with all that depends on the task alone.
+#[derive(Clone, Debug)]
+pub struct Statistic {
+    shape: Shape,
+    epsilon: f32,
+    grid: usize,
+    channels: usize,
+    count: usize,
+    basis: Basis,
+    /// p·r² values: u ↦ grid. Empty when u is the grid itself.
+    patterns: Vec<f32>,
+    across: Vec<(usize, f32)>,
+    down: Vec<(usize, f32)>,
+}
+
+/// Reads `epsilon`, `grid`, `channels`, `statistics`, `basis`, `output`.
+pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
+    let epsilon = reader.number("epsilon", 0.001..=4.0, Some(1.0));
+    let grid = reader.whole("grid", 2..=32, Some(8)) as usize;
+    let channels = if reader.whole("channels", 1..=3, Some(1)) == 3 {
+        3
+    } else {
+        1
+    };
+    let count = reader.whole("statistics", 0..=64, Some(8)) as usize;
+    let by_basis = reader.choice("output", &["grid", "basis"], Some("grid")) == 1;
+    let basis = Basis::read(reader, count);
+    if by_basis && count == 0 {
+        reader.fault("output", "\"basis\" needs at least one statistic");
+    }
+    if channels * grid * grid > 1024 {
+        reader.fault("grid", "grid²·channels may be at most 1024");
+    }
+    let patterns = if by_basis {
+        basis.patterns(grid)
+    } else {
+        Vec::new()
+    };
+    Box::new(Statistic {
+        across: nodes(shape.width, grid),
+        down: nodes(shape.height, grid),
+        shape,
+        epsilon,
+        grid,
+        channels,
+        count,
+        basis,
+        patterns,
+    })
+}
+
+/// For each of `to` pixels the grid node before it and the weight of the one after (half-pixel centres,
+/// clamped at the border).
+pub(super) fn nodes(to: usize, grid: usize) -> Vec<(usize, f32)> {
+    (0..to)
+        .map(|i| {
+            let middle = (i as f32 + 0.5) * grid as f32 / to as f32 - 0.5;
+            let position = middle.clamp(0.0, (grid - 1) as f32);
+            let first = (position as usize).min(grid - 2);
+            (first, position - first as f32)
+        })
+        .collect()
+}
+
+impl Statistic {
+    /// Rows of W: grid cells, or patterns, of each channel.
+    fn outputs(&self) -> usize {
+        self.channels
+            * if self.patterns.is_empty() {
+                self.grid * self.grid
+            } else {
+                self.count
+            }
+    }
+
+    /// tanh(grid(W z + b)), c·r² values, into `scratch.grid`.
+    fn fill_grid(&self, theta: &[f32], z: &[f32], scratch: &mut Scratch) {
+        let Scratch { grid, rows, .. } = scratch;
+        let cells = self.grid * self.grid;
+        let u = if self.patterns.is_empty() {
+            &mut *grid
+        } else {
+            &mut *rows
+        };
+        u.clear();
+        u.extend(theta.chunks_exact(self.count + 1).map(|row| {
+            let (weights, bias) = row.split_at(self.count);
+            weights
+                .iter()
+                .zip(z)
+                .fold(bias[0], |sum, (w, z)| sum + w * z)
+        }));
+        if !self.patterns.is_empty() {
+            grid.clear();
+            grid.resize(self.channels * cells, 0.0);
+            for (plane, coordinates) in grid
+                .chunks_exact_mut(cells)
+                .zip(rows.chunks_exact(self.count))
+            {
+                for (pattern, u) in self.patterns.chunks_exact(cells).zip(coordinates) {
+                    for (g, p) in plane.iter_mut().zip(pattern) {
+                        *g += u * p;
+                    }
+                }
+            }
+        }
+        grid.iter_mut().for_each(|g| *g = libm::tanhf(*g));
+    }
+}
+
+impl Generator for Statistic {
+    fn dim(&self) -> usize {
+        (self.count + 1) * self.outputs()
+    }
+
+    fn statistics(&self) -> usize {
+        self.count
+    }
+
+    fn prepare(&self, image: &[u8]) -> Prepared {
+        let raster = grey_raster(image, self.shape.width, self.shape.height, self.basis.size);
+        Prepared {
+            image: image.to_vec(),
+            statistics: self.basis.statistics(&raster),
+        }
+    }
+
+    fn prompt(&self, theta: &[f32], prepared: &Prepared, scratch: &mut Scratch, out: &mut [u8]) {
+        self.fill_grid(theta, &prepared.statistics, scratch);
+        let Shape { height, width } = self.shape;
+        let (r, strength) = (self.grid, 255.0 * self.epsilon);
+        let Scratch { grid, rows, .. } = scratch;
+        // The grid's rows, stretched to the image's width and scaled to levels; then one row of work.
+        rows.clear();
+        rows.resize((r + 1) * width, 0.0);
+        let (stretched, row) = rows.split_at_mut(r * width);
+        for plane in 0..self.channels {
+            let cells = &grid[plane * r * r..][..r * r];
+            for (line, values) in stretched.chunks_exact_mut(width).zip(cells.chunks_exact(r)) {
+                for (v, &(i, w)) in line.iter_mut().zip(&self.across) {
+                    *v = strength * (values[i] + (values[i + 1] - values[i]) * w);
+                }
+            }
+            for (y, &(j, w)) in self.down.iter().enumerate() {
+                let (above, below) = (
+                    &stretched[j * width..][..width],
+                    &stretched[(j + 1) * width..][..width],
+                );
+                lanes::blend(row, above, below, w);
+                let planes = if self.channels == 1 {
+                    0..3
+                } else {
+                    plane..plane + 1
+                };
+                for c in planes {
+                    let at = (c * height + y) * width;
+                    lanes::add_quantised(
+                        &mut out[at..at + width],
+                        &prepared.image[at..at + width],
+                        row,
+                    );
+                }
+            }
+        }
+    }
+
+    fn kernel(&self) -> Option<Kernel> {
+        Some(Kernel {
+            wgsl: include_str!("statistic.wgsl"),
+            work: Work::Levels,
+            integers: vec![
+                self.grid as u32,
+                self.channels as u32,
+                self.count as u32,
+                u32::from(!self.patterns.is_empty()),
+            ],
+            constants: std::iter::once(255.0 * self.epsilon)
+                .chain(self.patterns.iter().copied())
+                .collect(),
+        })
+    }
+}

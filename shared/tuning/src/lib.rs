@@ -1,0 +1,8 @@
+//! The method's mathematics: θ ↦ how an input is changed, how θ is moved by losses alone, and what the model's answers are worth.
+//! No IO, no clock, no threads, no globals.
+
+pub mod generator;
+pub mod objective;
+pub mod optimizer;
+pub mod query;
+pub mod wording;

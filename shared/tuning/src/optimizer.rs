@@ -1,0 +1,415 @@
+//! Zeroth-order optimisers, all ask/tell: `ask` names the points at which losses are wanted, `tell` takes them.
+//!
+//! To add one: write its file with a `build` function and put its name into the list in [`registry`].
+
+pub mod bandit;
+pub mod cma_es;
+mod estimate;
+pub mod hiso;
+pub mod individual;
+pub mod points;
+pub mod policy_gradient;
+pub mod search;
+pub mod spsa_gc;
+pub mod zo_adam;
+pub mod zo_sgd;
+
+use crate::objective::Outcome;
+use ground::fault::{Faults, Reader, section};
+use ground::rng::{Direction, Distribution};
+use points::Points;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use search::Search;
+
+/// A point θ + scale·Δ at which the loss is wanted. θ itself has no direction.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Δ by its name.
+    pub direction: Option<Direction>,
+    /// ±c.
+    pub scale: f32,
+}
+
+impl Candidate {
+    /// θ as it is.
+    pub const BASE: Self = Self {
+        direction: None,
+        scale: 0.0,
+    };
+
+    /// Writes the point's coordinates into `out`.
+    pub fn apply(&self, theta: &[f32], out: &mut Vec<f32>) {
+        match self.direction {
+            Some(direction) => direction.perturb(theta, self.scale, out),
+            None => {
+                out.clear();
+                out.extend_from_slice(theta);
+            }
+        }
+    }
+}
+
+/// Whose directions these are: the key is drawn from the federation's seed and the participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Philox key.
+    pub key: [u32; 2],
+}
+
+/// All that an optimiser remembers. Everything else follows from the task file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Where it stands.
+    pub theta: Vec<f32>,
+    /// The federation's round.
+    pub round: u32,
+    /// Steps done in this round.
+    pub step: u32,
+    /// What the optimiser keeps within a round: running averages, or where the round began.
+    pub moments: Vec<Vec<f32>>,
+    /// How far θ went along each direction of this round, in the order of asking: what is uploaded instead of
+    /// θ's difference under the rule `scalars`. Only of optimisers whose steps are such sums.
+    #[serde(default)]
+    pub scalars: Vec<f32>,
+    /// What CMA-ES knows besides θ, its mean; nothing before its first step, and for all others.
+    #[serde(default)]
+    pub search: Option<Search>,
+}
+
+impl State {
+    /// The beginning of a round at `theta`.
+    #[must_use]
+    pub fn new(theta: Vec<f32>, round: u32) -> Self {
+        Self {
+            theta,
+            round,
+            step: 0,
+            moments: Vec::new(),
+            scalars: Vec::new(),
+            search: None,
+        }
+    }
+
+    /// The same with what is known of the landscape.
+    #[must_use]
+    pub fn with_search(self, search: Option<Search>) -> Self {
+        Self { search, ..self }
+    }
+}
+
+/// How long the run is, for schedules that end with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Rounds of the federation.
+    pub rounds: u32,
+    /// Steps in each of them.
+    pub local_steps: u32,
+}
+
+impl Plan {
+    /// How many steps were done before this one, over the whole run: schedules are a function of the round,
+    /// so a participant who joins late is where everybody is.
+    #[must_use]
+    pub fn steps_before(&self, state: &State) -> u32 {
+        state
+            .round
+            .saturating_mul(self.local_steps)
+            .saturating_add(state.step)
+    }
+
+    /// The rate of a step: `start`, or what is left of it where it decays linearly.
+    #[must_use]
+    pub fn rate(&self, start: f32, decays: bool, state: &State) -> f32 {
+        start * if decays { self.remaining(state) } else { 1.0 }
+    }
+
+    /// What is left of the run, from 1 to (almost) 0.
+    #[must_use]
+    pub fn remaining(&self, state: &State) -> f32 {
+        let total = self.rounds.saturating_mul(self.local_steps).max(1);
+        (1.0 - self.steps_before(state) as f32 / total as f32).max(0.0)
+    }
+}
+
+/// What an optimiser must know of θ's meaning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// θ is a table of categories, row by row, with so many in each; nothing where θ are plain numbers.
+    pub columns: Option<usize>,
+    /// θ counts how well each of so many whole prompts did ([`crate::generator::instruction`]).
+    pub arms: Option<usize>,
+}
+
+/// Why losses were not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TellError {
+    /// A different number than was asked for.
+    #[error("{got} losses were given where {asked} were asked for")]
+    Count {
+        /// What `ask` named.
+        asked: usize,
+        /// What came.
+        got: usize,
+    },
+    /// NaN or infinity.
+    #[error("loss number {index} is not a finite number; the step is not taken")]
+    NotFinite {
+        /// Its place.
+        index: usize,
+    },
+}
+
+/// A zeroth-order optimiser: a pure function of the task, the identity and the [`State`].
+pub trait Optimizer: Send + Sync {
+    /// The points of the next step.
+    fn ask(&self, state: &State) -> Vec<Candidate>;
+
+    /// Takes the losses of exactly those points and moves θ. On an error the state is as before.
+    fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError>;
+
+    /// What [`Optimizer::tell`] takes of a point's answers.
+    fn cost(&self, outcome: &Outcome) -> f32 {
+        outcome.mean_loss()
+    }
+
+    /// Queries of one step are this many batches.
+    fn batches_per_step(&self) -> usize;
+
+    /// Where a run starts, if not where the generator says ([`federation::task::Task::initial`]).
+    fn start(&self, initial: Vec<f32>) -> Vec<f32> {
+        initial
+    }
+
+    /// Whether it draws categories: needs a [`Space`] that has them, and only such a one.
+    fn draws_categories(&self) -> bool {
+        false
+    }
+
+    /// How many numbers say where a step went, if a step is a sum of its directions with factors
+    /// ([`State::scalars`]); nothing for others.
+    fn scalars_per_step(&self) -> Option<usize> {
+        None
+    }
+
+    /// Adds to `out` (d entries) the sum of a round's directions with these factors: the steps again, from
+    /// [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR 2025). `memory` is what an
+    /// optimiser that [`Optimizer::remembers`] has learnt from all rounds before, and learns on; empty at first.
+    fn replay(&self, _round: u32, _scalars: &[f32], _memory: &mut Vec<f32>, _out: &mut [f32]) {}
+
+    /// Whether it learns from the federation's own movement: then a round's first [`State`] has as its only moment
+    /// what [`Optimizer::replay`] remembers, which is the same for the aggregator, every participant and an auditor.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// Coordinates of the points that [`Optimizer::ask`] names, where no direction names them.
+    fn points(&self, _state: &State) -> Points {
+        Points::default()
+    }
+
+    /// What is uploaded besides θ's movement under the rule `fedbpt`.
+    fn report(&self, _state: &State) -> [f32; 2] {
+        [0.0; 2]
+    }
+
+    /// The optimiser, if it is CMA-ES.
+    fn cma_es(&self) -> Option<&cma_es::CmaEs> {
+        None
+    }
+}
+
+/// Checks what every `tell` must check.
+pub(crate) fn check_losses(asked: usize, losses: &[f32]) -> Result<(), TellError> {
+    if losses.len() != asked {
+        return Err(TellError::Count {
+            asked,
+            got: losses.len(),
+        });
+    }
+    match losses.iter().position(|l| !l.is_finite()) {
+        Some(index) => Err(TellError::NotFinite { index }),
+        None => Ok(()),
+    }
+}
+
+/// The direction number `index` of the state's step.
+pub(crate) fn direction(
+    identity: Identity,
+    state: &State,
+    index: u32,
+    distribution: Distribution,
+) -> Direction {
+    Direction {
+        key: identity.key,
+        counter: [index, state.step, state.round],
+        distribution,
+    }
+}
+
+type Build = fn(&mut Reader<'_>, Identity, Plan, Space) -> Box<dyn Optimizer>;
+
+/// All optimisers by the name that a task file uses. One line each.
+#[must_use]
+pub fn registry() -> &'static [(&'static str, Build)] {
+    const ALL: &[(&str, Build)] = &[
+        ("zo-adam", zo_adam::build),
+        ("zo-sgd", zo_sgd::build),
+        ("spsa-gc", spsa_gc::build),
+        ("cma-es", cma_es::build),
+        ("hiso", hiso::build),
+        ("policy-gradient", policy_gradient::build),
+        ("bandit", bandit::build),
+    ];
+    ALL
+}
+
+/// Builds what a task file's `[optimizer]` table asks for, for parameters of that kind; all faults at once.
+pub fn build(
+    spec: &Value,
+    identity: Identity,
+    plan: Plan,
+    space: Space,
+) -> Result<Box<dyn Optimizer>, Faults> {
+    section("optimizer", spec, |reader| {
+        let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
+        let default = if space.arms.is_some() {
+            "bandit"
+        } else if space.columns.is_some() {
+            "policy-gradient"
+        } else {
+            "zo-adam"
+        };
+        let chosen = reader.choice("kind", &names, Some(default));
+        let optimizer = registry()[chosen].1(reader, identity, plan, space);
+        match (optimizer.draws_categories(), space.columns) {
+            (true, None) => reader.fault(
+                "kind",
+                "draws categories, of which the generator has none; it goes with discrete",
+            ),
+            (false, Some(_)) => reader.fault(
+                "kind",
+                "takes small steps in numbers, but the generator's parameters choose words; policy-gradient goes with it",
+            ),
+            _ => {}
+        }
+        if space.arms.is_some() != (names[chosen] == "bandit") {
+            reader.fault(
+                "kind",
+                "\"bandit\" goes with the generator \"instruction\", and only with it: it counts how well each does",
+            );
+        }
+        optimizer
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Minimises ‖θ − 1‖² from 0 with every optimiser; all must come much nearer.
+    #[test]
+    fn all_of_them_descend() {
+        let specs = [
+            json!({ "kind": "zo-adam", "learning_rate": 0.05, "directions": 4, "perturbation": 0.01 }),
+            json!({ "kind": "zo-adam", "learning_rate": 0.05, "directions": 4, "perturbation": 0.01, "differences": "forward" }),
+            json!({ "kind": "zo-sgd", "learning_rate": 0.01, "directions": 4, "perturbation": 0.01 }),
+            json!({ "kind": "spsa-gc", "a": 0.01, "c": 0.01 }),
+        ];
+        for spec in specs {
+            let plan = Plan {
+                rounds: 1,
+                local_steps: 400,
+            };
+            let optimizer = build(&spec, Identity { key: [1, 2] }, plan, Space::default()).unwrap();
+            let mut state = State::new(vec![0.0; 20], 0);
+            let loss = |point: &[f32]| point.iter().map(|t| (t - 1.0) * (t - 1.0)).sum::<f32>();
+            let mut point = Vec::new();
+            for _ in 0..400 {
+                let losses: Vec<f32> = optimizer
+                    .ask(&state)
+                    .iter()
+                    .map(|c| {
+                        c.apply(&state.theta, &mut point);
+                        loss(&point)
+                    })
+                    .collect();
+                optimizer.tell(&mut state, &losses).unwrap();
+            }
+            assert!(loss(&state.theta) < 2.0, "{spec}: {}", loss(&state.theta));
+            assert_eq!(state.step, 400);
+        }
+    }
+
+    /// What the optimiser works in.
+    fn space_of(name: &str) -> Space {
+        Space {
+            columns: (name == "policy-gradient").then_some(3),
+            arms: (name == "bandit").then_some(3),
+        }
+    }
+
+    #[test]
+    fn bad_losses_change_nothing() {
+        for (name, _) in registry() {
+            let space = space_of(name);
+            let optimizer = build(
+                &json!({ "kind": name }),
+                Identity { key: [1, 2] },
+                Plan {
+                    rounds: 1,
+                    local_steps: 1,
+                },
+                space,
+            )
+            .unwrap();
+            let before = State::new(vec![0.5; 6], 0);
+            let mut state = before.clone();
+            let asked = optimizer.ask(&state).len();
+            assert_eq!(asked, optimizer.batches_per_step());
+            assert_eq!(
+                optimizer.tell(&mut state, &[]),
+                Err(TellError::Count { asked, got: 0 })
+            );
+            let mut losses = vec![1.0; asked];
+            losses[asked - 1] = f32::NAN;
+            assert_eq!(
+                optimizer.tell(&mut state, &losses),
+                Err(TellError::NotFinite { index: asked - 1 })
+            );
+            assert_eq!(state, before);
+        }
+    }
+
+    #[test]
+    fn numbers_and_categories_are_not_confused() {
+        let plan = Plan {
+            rounds: 1,
+            local_steps: 1,
+        };
+        for (name, _) in registry() {
+            for other in ["zo-adam", "policy-gradient", "bandit"] {
+                let space = space_of(other);
+                let built = build(
+                    &json!({ "kind": name }),
+                    Identity { key: [1, 2] },
+                    plan,
+                    space,
+                );
+                assert_eq!(built.is_ok(), space == space_of(name), "{name} {space:?}");
+            }
+        }
+        let Err(Faults(faults)) = build(
+            &json!({ "kind": "zo-adam", "colour": 1 }),
+            Identity { key: [1, 2] },
+            plan,
+            space_of("policy-gradient"),
+        ) else {
+            panic!("accepted")
+        };
+        let paths: Vec<_> = faults.iter().map(|f| f.path.as_str()).collect();
+        assert_eq!(paths, ["optimizer.kind", "optimizer.colour"]);
+    }
+}

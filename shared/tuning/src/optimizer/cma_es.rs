@@ -1,0 +1,194 @@
+//! `cma-es`: covariance matrix adaptation (Hansen and Ostermeier, 2001), as Black-Box Tuning uses it (Sun et al., ICML
+//! 2022): a population of λ points m + σ A n, n ~ N(0, I), of which the better half moves m, σ and C = A Aᵀ
+//! ([`super::search`]).
+//!
+//! It needs no gradient and no small step: only the order of the losses counts. Good for up to some 600 parameters; with
+//! `covariance = "diagonal"` (Ros and Hansen, PPSN 2008) for more.
+//!
+//! In a federation there are three ways, by `federation.rule`: `scalars`, all ask the same population and the sum of
+//! their losses orders it (ours); `fedbpt`, everybody searches alone for some steps, and the aggregator takes their
+//! means for a population ([`CmaEs::combine`]); `fedavg`, the mean of everybody's means, and each round begins with
+//! C = I again.
+
+use super::points::Points;
+use super::search::Search;
+use super::{Candidate, Identity, Optimizer, Plan, Space, State, TellError, check_losses};
+use crate::optimizer::individual::Individual;
+use ground::fault::Reader;
+use ground::rng::{Stream, derive_key, purpose};
+
+/// More parameters have no full covariance: d²/2 numbers of 8 bytes, which every participant keeps.
+const MOST_FULL: usize = 2048;
+
+/// Settings of the optimiser.
+#[derive(Clone, Debug)]
+pub struct CmaEs {
+    identity: Identity,
+    population: u32,
+    sigma: f64,
+    bound: f64,
+    diagonal: bool,
+}
+
+/// Reads `population` λ, `sigma` σ₀, `bound`, `covariance`.
+pub(super) fn build(
+    reader: &mut Reader<'_>,
+    identity: Identity,
+    _: Plan,
+    _: Space,
+) -> Box<dyn Optimizer> {
+    Box::new(CmaEs {
+        identity,
+        population: reader.whole("population", 2..=256, Some(20)) as u32,
+        sigma: reader.exact_number("sigma", 1e-6..=1e3, Some(1.0)),
+        bound: reader.exact_number("bound", 0.0..=1e6, Some(0.0)),
+        diagonal: reader.choice("covariance", &["full", "diagonal"], Some("full")) == 1,
+    })
+}
+
+impl CmaEs {
+    /// Why it cannot search so many parameters.
+    #[must_use]
+    pub fn refuses(&self, dim: usize) -> Option<String> {
+        (!self.diagonal && dim > MOST_FULL).then(|| {
+            format!(
+                "\"full\" has d²/2 numbers, too many for {dim} parameters (at most {MOST_FULL}): take \"diagonal\""
+            )
+        })
+    }
+
+    /// Where a round starts: what is known, or a new search around θ.
+    fn search(&self, state: &State) -> Search {
+        let known = state.search.as_ref();
+        let fits = |s: &&Search| s.mean().len() == state.theta.len();
+        let new = || Search::new(&state.theta, self.sigma, self.diagonal);
+        known.filter(fits).cloned().unwrap_or_else(new)
+    }
+
+    /// The population of the state's step, in the order of asking.
+    fn population(&self, search: &Search, state: &State) -> Vec<Vec<f64>> {
+        let point = |number: u32| {
+            let [a, b] = self.identity.key;
+            let key = derive_key(&[a, b, purpose::DIRECTION, state.round, state.step, number]);
+            let mut stream = Stream::with_key(key);
+            let normal: Vec<f64> = (0..state.theta.len())
+                .map(|_| f64::from(stream.normal()))
+                .collect();
+            search.point(&normal, self.bound)
+        };
+        (0..self.population).map(point).collect()
+    }
+
+    /// FedBPT's step of the aggregator (Sun et al., ICML 2024): the participants' means are a population, their losses
+    /// its order. Each update is θ's movement, the loss, and Σ_j σ_j² over the local steps.
+    ///
+    /// While it learns, σ' = 2·√(Σ_{k∈S'} Σ_j σ_{k,j}² / (|S|·λ)) over the better half S'. Afterwards σ, from which
+    /// participants start again, has changed by the factor by which σ' has, as in the released code (NVFlare).
+    pub fn combine(&self, state: &mut State, updates: &[Individual]) -> bool {
+        let mut search = self.search(state);
+        let dim = state.theta.len();
+        let mut ranked: Vec<(f32, f64, Vec<f64>)> = Vec::with_capacity(updates.len());
+        for Individual { update, .. } in updates {
+            // Nobody can stop the others with an update that says nothing.
+            let &[ref moved @ .., loss, squares] = &update[..] else {
+                continue;
+            };
+            if moved.len() != dim || squares <= 0.0 || !update.iter().all(|x| x.is_finite()) {
+                continue;
+            }
+            let point = moved.iter().zip(search.mean());
+            let point = point.map(|(moved, mean)| mean + f64::from(*moved));
+            ranked.push((loss, f64::from(squares), point.collect()));
+        }
+        if ranked.is_empty() {
+            return false;
+        }
+        ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let best = (ranked.len() / 2).max(1);
+        let squares: f64 = ranked[..best].iter().map(|(_, squares, _)| squares).sum();
+        let share = squares / (ranked.len() as f64 * f64::from(self.population));
+        let (local, wide) = (search.sigma(), 2.0 * share.sqrt());
+        search.set_sigma(wide);
+        let points: Vec<&[f64]> = ranked.iter().map(|(_, _, point)| &point[..]).collect();
+        search.learn(&points);
+        search.set_sigma(local * (search.sigma() / wide));
+        keep(state, search)
+    }
+
+    /// One generation from the population's losses.
+    fn generation(&self, state: &mut State, losses: &[f32]) -> bool {
+        let mut search = self.search(state);
+        let population = self.population(&search, state);
+        let mut order: Vec<usize> = (0..population.len()).collect();
+        // Stable: of equal losses the first asked is the better.
+        order.sort_by(|a, b| losses[*a].total_cmp(&losses[*b]));
+        let sorted: Vec<&[f64]> = order.iter().map(|at| &population[*at][..]).collect();
+        search.learn(&sorted);
+        keep(state, search)
+    }
+
+    /// The step that everybody takes from the sum of all losses.
+    pub fn tell_all(&self, state: &mut State, losses: &[f32]) -> bool {
+        losses.len() == self.batches_per_step() && self.generation(state, losses)
+    }
+}
+
+/// Puts a search into the state if all of it is finite.
+fn keep(state: &mut State, search: Search) -> bool {
+    let sound = search.is_sound(state.theta.len());
+    if sound {
+        state.theta = search.theta();
+        state.search = Some(search);
+    }
+    sound
+}
+
+impl Optimizer for CmaEs {
+    fn ask(&self, _: &State) -> Vec<Candidate> {
+        vec![Candidate::BASE; self.batches_per_step()]
+    }
+
+    fn points(&self, state: &State) -> Points {
+        let population = self.population(&self.search(state), state);
+        let rounded = |point: Vec<f64>| point.into_iter().map(|x| x as f32).collect();
+        Points::given(population.into_iter().map(rounded).collect())
+    }
+
+    fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError> {
+        check_losses(self.batches_per_step(), losses)?;
+        let mean = losses.iter().map(|l| f64::from(*l)).sum::<f64>() / losses.len() as f64;
+        let sigma = self.search(state).sigma();
+        let before = self.report(state)[1];
+        // A search that has left all bounds stays where it was.
+        self.generation(state, losses);
+        state.moments = vec![vec![mean as f32, before + (sigma * sigma) as f32]];
+        // The order is all that counts, so their mean need not be told.
+        let deviations = losses.iter().map(|l| (f64::from(*l) - mean) as f32);
+        state.scalars.extend(deviations);
+        state.step += 1;
+        Ok(())
+    }
+
+    fn batches_per_step(&self) -> usize {
+        self.population as usize
+    }
+
+    fn scalars_per_step(&self) -> Option<usize> {
+        Some(self.batches_per_step())
+    }
+
+    /// The mean loss of the last population, which stands for the loss at m, and Σ σ² over the steps so far.
+    fn report(&self, state: &State) -> [f32; 2] {
+        match state.moments.first().map(Vec::as_slice) {
+            Some(&[loss, squares]) => [loss, squares],
+            _ => [0.0, 0.0],
+        }
+    }
+
+    fn cma_es(&self) -> Option<&CmaEs> {
+        Some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! The zeroth-order gradient estimate that `zo-adam`, `zo-sgd` and `hiso` share.
+//!
+//! Two-sided: ĝ = 1/K Σ_k (L(θ+cΔ_k) − L(θ−cΔ_k)) / 2c · Δ_k, 2K batches.
+//! Forward: ĝ = 1/K Σ_k (L(θ+cΔ_k) − L(θ)) / c · Δ_k, K+1 batches, with a bias of order c.
+//! Δ is Rademacher, for which 1/Δ_i = Δ_i. ĝ is then clipped to the norm √d (ZIP, ICLR 2025).
+
+use super::{Candidate, Identity, State, TellError, check_losses, direction};
+use ground::fault::Reader;
+use ground::rng::{Direction, Distribution};
+
+/// How a gradient is estimated.
+#[derive(Clone, Debug)]
+pub(super) struct Estimator {
+    identity: Identity,
+    directions: u32,
+    perturbation: f32,
+    forward: bool,
+    clip: bool,
+}
+
+impl Estimator {
+    /// Reads `directions` K, `perturbation` c, `differences`, `clip`.
+    pub fn read(reader: &mut Reader<'_>, identity: Identity) -> Self {
+        Self {
+            identity,
+            directions: reader.whole("directions", 1..=64, Some(5)) as u32,
+            perturbation: reader.number("perturbation", 1e-6..=10.0, Some(0.05)),
+            forward: reader.choice("differences", &["two-sided", "forward"], Some("two-sided"))
+                == 1,
+            clip: reader.flag("clip", true),
+        }
+    }
+
+    pub fn batches(&self) -> usize {
+        self.directions as usize * if self.forward { 1 } else { 2 } + usize::from(self.forward)
+    }
+
+    pub fn ask(&self, state: &State) -> Vec<Candidate> {
+        let c = self.perturbation;
+        let base = self.forward.then_some(Candidate::BASE);
+        let rest = (0..self.directions).flat_map(|k| {
+            let direction = Some(direction(self.identity, state, k, Distribution::Rademacher));
+            let minus = (!self.forward).then_some(Candidate {
+                direction,
+                scale: -c,
+            });
+            std::iter::once(Candidate {
+                direction,
+                scale: c,
+            })
+            .chain(minus)
+        });
+        base.into_iter().chain(rest).collect()
+    }
+
+    /// Directions K of a step.
+    pub fn directions(&self) -> usize {
+        self.directions as usize
+    }
+
+    /// Moves θ by −`rate` along `gradient`, notes the factors of that movement, and counts the step.
+    pub fn descend(state: &mut State, gradient: &[f32], shares: &[f32], rate: f32) {
+        for (theta, g) in state.theta.iter_mut().zip(gradient) {
+            *theta -= rate * g;
+        }
+        state.scalars.extend(shares.iter().map(|s| -rate * s));
+        state.step += 1;
+    }
+
+    /// Adds Σ_k `scalars`_k Δ_k over a round's directions, step by step.
+    pub fn replay(&self, round: u32, scalars: &[f32], out: &mut [f32]) {
+        for (step, scalars) in scalars.chunks(self.directions()).enumerate() {
+            self.replay_step(round, step as u32, scalars, out);
+        }
+    }
+
+    /// The same of one step.
+    pub fn replay_step(&self, round: u32, step: u32, scalars: &[f32], out: &mut [f32]) {
+        for (number, scalar) in scalars.iter().enumerate() {
+            let direction = Direction {
+                key: self.identity.key,
+                counter: [number as u32, step, round],
+                distribution: Distribution::Rademacher,
+            };
+            direction.for_each(out.len(), |i, delta| out[i] += scalar * delta);
+        }
+    }
+
+    /// ĝ of the losses of exactly the points asked for, and its factors: ĝ = Σ_k share_k Δ_k.
+    pub fn gradient(
+        &self,
+        state: &State,
+        losses: &[f32],
+    ) -> Result<(Vec<f32>, Vec<f32>), TellError> {
+        check_losses(self.batches(), losses)?;
+        let mut shares = Vec::with_capacity(self.directions());
+        let mut gradient = vec![0f32; state.theta.len()];
+        for k in 0..self.directions {
+            let i = k as usize;
+            let slope = if self.forward {
+                (losses[i + 1] - losses[0]) / self.perturbation
+            } else {
+                (losses[2 * i] - losses[2 * i + 1]) / (2.0 * self.perturbation)
+            };
+            let share = slope / self.directions as f32;
+            shares.push(share);
+            direction(self.identity, state, k, Distribution::Rademacher)
+                .for_each(gradient.len(), |i, delta| gradient[i] += share * delta);
+        }
+        if self.clip {
+            let norm = gradient
+                .iter()
+                .map(|g| f64::from(*g) * f64::from(*g))
+                .sum::<f64>()
+                .sqrt();
+            let limit = (gradient.len() as f64).sqrt();
+            if norm > limit {
+                let factor = (limit / norm) as f32;
+                gradient.iter_mut().for_each(|g| *g *= factor);
+                shares.iter_mut().for_each(|s| *s *= factor);
+            }
+        }
+        Ok((gradient, shares))
+    }
+}
