@@ -33,8 +33,7 @@ pub fn with_binary(profile: Profile, pages: impl FnOnce() -> Result<()>) -> Resu
 /// Sets up, builds the WebAssembly modules and the pages, and compresses what is sent.
 pub fn pages() -> Result<()> {
     setup::for_building()?;
-    wasm::build_client()?;
-    wasm::build_on_device()?;
+    wasm::build_for_pages()?;
     bundle(true)?;
     step("brotli and gzip", || {
         let mut node = compressor("write");

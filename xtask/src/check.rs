@@ -170,7 +170,7 @@ fn clippy_wasm() -> Result<()> {
 fn types() -> Result<()> {
     setup::for_building()?;
     // The page and its tests import the modules' types.
-    xtask::wasm::build_missing()?;
+    xtask::wasm::build_for_tests()?;
     quietly(node_tool("npx", &web()).args(["--no-install", "tsc", "--noEmit"]))?;
     setup::npm_packages(&tests())?;
     quietly(node_tool("npx", &tests()).args(["--no-install", "tsc", "--noEmit"]))?;

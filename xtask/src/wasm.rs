@@ -18,10 +18,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// One module: what cargo compiles, and the folder in `web/` that it is bound in. Built, never committed.
 struct Module {
     package: &'static str,
-    /// What follows `cargo build --package PACKAGE`.
-    selection: &'static [&'static str],
-    /// Below the profile's folder, without `.wasm`.
-    compiled: &'static str,
+    /// One of the package's examples in place of its library.
+    example: Option<&'static str>,
     /// What the bound files begin with.
     name: &'static str,
     folder: &'static str,
@@ -30,8 +28,7 @@ struct Module {
 /// What visitors load: `client_wasm.js`, `client_wasm.d.ts`, `client_wasm_bg.wasm`.
 const CLIENT: Module = Module {
     package: "client-wasm",
-    selection: &["--lib"],
-    compiled: "client_wasm",
+    example: None,
     name: "client_wasm",
     folder: "wasm",
 };
@@ -39,8 +36,7 @@ const CLIENT: Module = Module {
 /// What runs a model where a federation's model is on the device: loaded besides, in Workers of its own.
 const ON_DEVICE: Module = Module {
     package: "on-device",
-    selection: &["--lib"],
-    compiled: "on_device",
+    example: None,
     name: "on_device",
     folder: "wasm-on-device",
 };
@@ -48,8 +44,7 @@ const ON_DEVICE: Module = Module {
 /// What tests load: the vectors (`vectors.js` and so on).
 const VECTORS: Module = Module {
     package: "client-wasm",
-    selection: &["--example", "vectors"],
-    compiled: "examples/vectors",
+    example: Some("vectors"),
     name: "vectors",
     folder: "wasm-test",
 };
@@ -57,40 +52,58 @@ const VECTORS: Module = Module {
 /// What the figure `secure-sum-cost` times.
 const SECURE_SUM: Module = Module {
     package: "client-wasm",
-    selection: &["--example", "secure_sum"],
-    compiled: "examples/secure_sum",
+    example: Some("secure_sum"),
     name: "secure_sum",
     folder: "wasm-bench",
 };
 
 /// Builds `web/wasm/`, the client.
 pub fn build_client() -> Result<()> {
-    CLIENT.build()
+    build(&[CLIENT])
 }
 
-/// Builds `web/wasm-on-device/`.
-pub fn build_on_device() -> Result<()> {
-    ON_DEVICE.build()
+/// Builds all that the pages load: `web/wasm/` and `web/wasm-on-device/`.
+pub fn build_for_pages() -> Result<()> {
+    build(&[CLIENT, ON_DEVICE])
 }
 
 /// Builds all that tests load: the pages' modules and `web/wasm-test/`.
 pub fn build_for_tests() -> Result<()> {
-    [CLIENT, ON_DEVICE, VECTORS]
-        .iter()
-        .try_for_each(Module::build)
+    build(&[CLIENT, ON_DEVICE, VECTORS])
 }
 
 /// Builds `web/wasm-bench/`.
 pub fn build_secure_sum() -> Result<()> {
-    SECURE_SUM.build()
+    build(&[SECURE_SUM])
 }
 
-/// Builds those that were never built, for their types.
+/// Builds all that tests load if any of it was never built, for the types.
 pub fn build_missing() -> Result<()> {
-    [CLIENT, ON_DEVICE, VECTORS]
-        .iter()
-        .filter(|module| !module.bound().is_file())
-        .try_for_each(Module::build)
+    let there = [CLIENT, ON_DEVICE, VECTORS].map(|module| module.bound().is_file());
+    if there == [true; 3] {
+        return Ok(());
+    }
+    build_for_tests()
+}
+
+/// Compiles and binds `modules`. One command compiles them all, because cargo unites the features of what one command
+/// names: one after the other, most crates that they share would be compiled for each.
+fn build(modules: &[Module]) -> Result<()> {
+    let names: Vec<&str> = modules.iter().map(|module| module.name).collect();
+    step(&format!("cargo build {}", names.join(", ")), || {
+        let mut build = cargo();
+        build.args(["build", "--target", TARGET, "--profile", "wasm"]);
+        build.args(["--config", &without_machine_paths()]);
+        for module in modules {
+            build.args(["--package", module.package]);
+            match module.example {
+                Some(name) => build.args(["--example", name]),
+                None => build.arg("--lib"),
+            };
+        }
+        quietly(&mut build)
+    })?;
+    modules.iter().try_for_each(Module::bind_anew)
 }
 
 /// The built modules' lengths in bytes, in brotli as the aggregator sends them.
@@ -123,20 +136,13 @@ impl Module {
         self.destination().join(format!("{}_bg.wasm", self.name))
     }
 
-    fn build(&self) -> Result<()> {
-        step(&format!("cargo build {} ({TARGET})", self.name), || {
-            quietly(
-                cargo()
-                    .args(["build", "--package", self.package])
-                    .args(self.selection)
-                    .args(["--target", TARGET, "--profile", "wasm"])
-                    .args(["--config", &without_machine_paths()]),
-            )
-        })?;
+    /// Binds what was compiled, unless that was done before.
+    fn bind_anew(&self) -> Result<()> {
         let compiled = target()
             .join(TARGET)
             .join("wasm")
-            .join(format!("{}.wasm", self.compiled));
+            .join(self.example.map_or("", |_| "examples"))
+            .join(format!("{}.wasm", self.name));
         if !compiled.is_file() {
             bail!(
                 "{} built no {}: its Cargo.toml needs `crate-type` with \"cdylib\" for it",
@@ -150,7 +156,9 @@ impl Module {
         {
             return Ok(());
         }
-        step("wasm-bindgen", || self.bind(&compiled))?;
+        step(&format!("wasm-bindgen {}", self.name), || {
+            self.bind(&compiled)
+        })?;
         fs::write(&stamp_file, stamp)?;
         Ok(())
     }
