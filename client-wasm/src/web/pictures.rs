@@ -35,7 +35,9 @@ impl Owner {
         };
         let names = match () {
             () if self.task().model.output.classes == stated.len() => stated,
-            () if self.task().model.output.classes == self.task().labels.len() => &self.task().labels[..],
+            () if self.task().model.output.classes == self.task().labels.len() => {
+                &self.task().labels[..]
+            }
             () => &[],
         };
         json!({ "label": names.get(best), "class": best, "share": share })

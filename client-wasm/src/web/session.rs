@@ -427,7 +427,10 @@ async fn join(owner: &Rc<Owner>) -> Result<(), Trouble> {
         ));
     };
     let identity = owner.identity().await?;
-    let joined = owner.me.api.join(&owner.opening.federation, &invite, &identity);
+    let joined = owner
+        .me
+        .api
+        .join(&owner.opening.federation, &invite, &identity);
     let joined = joined.await.map_err(|error| match error {
         ApiError::Refused { refusal, words } if refusal != Refusal::RateLimited => {
             Trouble::new(Place::Open, refusal.code(), "You could not join", words)

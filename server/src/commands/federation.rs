@@ -3,10 +3,10 @@
 use super::{block_on, say};
 use crate::Failure;
 use crate::participant::transport::aggregator;
-use participant::api::ApiError;
 use crate::task_source;
 use clap::{Args, Subcommand};
 use federation::round::messages::{CreateFederation, CreateInvite, Invite, InviteSummary};
+use participant::api::ApiError;
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -3,8 +3,8 @@
 
 use super::files::{FetchError, ModelFiles};
 use federation::task::Task;
-use inference::on_device::{Fetched, OnDeviceError};
 use inference::InProcess;
+use inference::on_device::{Fetched, OnDeviceError};
 use model_client::on_device::OnDevice;
 use model_client::transport::{Answer, Call};
 use std::path::PathBuf;

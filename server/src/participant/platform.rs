@@ -136,7 +136,9 @@ impl Platform for Native {
     }
 
     async fn delivered(&self) {
-        let live = self.participant.with_client(|c| c.view().map_or(0, |v| v.live));
+        let live = self
+            .participant
+            .with_client(|c| c.view().map_or(0, |v| v.live));
         let live = live.unwrap_or(0);
         if let Some(leisure) = self.leisure.filter(|l| live <= l.owners) {
             tokio::time::sleep(leisure.pause).await;
@@ -163,8 +165,8 @@ impl Platform for Native {
 #[allow(clippy::unwrap_used)] // A test may panic: that is how it fails.
 mod tests {
     use super::*;
-    use crate::participant::transport::{aggregator, model_api as caller};
     use crate::commands::join::{built_in, workbench};
+    use crate::participant::transport::{aggregator, model_api as caller};
     use crate::task_source;
     use ::aggregator::{AggregatorConfig, RealClock, Secret};
     use federation::round::client::{Client, StopReason};

@@ -173,7 +173,12 @@ fn data_hash(examples: &[Labelled]) -> String {
             Input::Image(bytes) => (&bytes[..], &[][..]),
             Input::Text(text) => (text.first.as_bytes(), text.second.as_bytes()),
         };
-        let parts = [&label.to_le_bytes(), &(first.len() as u64).to_le_bytes(), first, second];
+        let parts = [
+            &label.to_le_bytes(),
+            &(first.len() as u64).to_le_bytes(),
+            first,
+            second,
+        ];
         sha256_hex(&parts.concat())
     };
     sha256_hex(examples.iter().map(one).collect::<String>().as_bytes())

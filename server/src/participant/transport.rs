@@ -109,7 +109,8 @@ impl HttpTransport {
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let headers = response.headers().iter();
-        let headers = headers.filter_map(|(n, v)| Some((n.to_string(), v.to_str().ok()?.to_owned())));
+        let headers =
+            headers.filter_map(|(n, v)| Some((n.to_string(), v.to_str().ok()?.to_owned())));
         let headers = headers.collect();
         match body::read(response, body::OF_A_SERVER).await {
             Ok(body) => Ok(Answer {

@@ -466,7 +466,9 @@ impl<T: Transport> Caller<T> {
     }
 
     async fn once(&self, request: &Request) -> Result<Answer, CallError> {
-        let bearer = locked(&self.key).as_ref().map(|key| format!("Bearer {key}"));
+        let bearer = locked(&self.key)
+            .as_ref()
+            .map(|key| format!("Bearer {key}"));
         let headers = request.headers.iter();
         let headers = headers.map(|(name, value)| (&name[..], &value[..]));
         let key = bearer.as_deref().map(|bearer| ("authorization", bearer));

@@ -82,7 +82,10 @@ mod tests {
         };
         for (error, most) in [
             (silent(NoAnswer::TimedOut { seconds: 60 }), TIMED_OUT_TRIES),
-            (silent(NoAnswer::Unreachable { cause: cause() }), SILENT_TRIES),
+            (
+                silent(NoAnswer::Unreachable { cause: cause() }),
+                SILENT_TRIES,
+            ),
             (silent(NoAnswer::Broken { cause: cause() }), SILENT_TRIES),
             (busy(None).into(), BUSY_TRIES),
             (failed(500).into(), TRIES),
@@ -100,7 +103,11 @@ mod tests {
         assert_eq!(back_off(1, 0.0), FIRST_PAUSE_MS / 2.0);
         assert_eq!(back_off(4, 1.0), 8.0 * FIRST_PAUSE_MS);
         assert_eq!(back_off(u32::MAX, 1.0), LONGEST_PAUSE_MS);
-        let busy = |ms| CallError::from(ModelApiError::Busy { retry_after_ms: Some(ms) });
+        let busy = |ms| {
+            CallError::from(ModelApiError::Busy {
+                retry_after_ms: Some(ms),
+            })
+        };
         assert_eq!(pause(&busy(1_500), 1, 1.0), Some(1_500.0 + FIRST_PAUSE_MS));
         assert_eq!(
             pause(&busy(u64::MAX), 1, 1.0),

@@ -2,12 +2,12 @@
 //! on until the machine stops. The aggregator being away is waited out.
 
 use crate::api::ApiError;
+use crate::error::DriveError;
 use crate::evaluate::evaluate;
 use crate::platform::Platform;
 use federation::round::client::{Action, Event, StopReason};
 use federation::round::phase::Phase;
 use federation::round::refusal::Refusal;
-use federation::round::workbench::AnswerCount;
 use futures::future::{Either, select};
 use model_client::caller::CallError;
 use model_client::retry::back_off;
@@ -21,32 +21,6 @@ use std::pin::pin;
 const HEARTBEAT_MS: f64 = 30_000.0;
 /// Milliseconds before the round is looked at again, where the last look led nowhere.
 const AGAIN_MS: f64 = 1_000.0;
-
-/// Why a participant does not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum DriveError {
-    /// The model API.
-    #[error(transparent)]
-    Model(#[from] CallError),
-    /// The model API answered more or fewer inputs than were asked.
-    #[error(transparent)]
-    Answers(#[from] AnswerCount),
-    /// The state could not be kept.
-    #[error("{0}")]
-    State(String),
-    /// A secure sum's message would be sent, but the state that it belongs to is kept nowhere. Begun anew after a
-    /// restart, the same sum could give the update away.
-    #[error("what belongs to the secure sum could not be stored, and so nothing was sent")]
-    UnkeptSum,
-    /// The aggregator answers, but not as one.
-    #[error(transparent)]
-    Aggregator(#[from] ApiError),
-    /// The task is for simulations.
-    #[error(
-        "this federation sums updates without the masks, which only simulations may do; nothing was sent"
-    )]
-    NoMasks,
-}
 
 /// Takes part until the machine stops. Dropping the future at any point loses at most the step under way.
 ///

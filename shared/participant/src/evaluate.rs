@@ -5,8 +5,9 @@
 //! that one is asked, and dropped otherwise. Nothing is sent before the machine asks: no query is spent on a guess. What a
 //! failed evaluation had already been answered is kept: queries cost money.
 
-use crate::driver::DriveError;
+use crate::error::DriveError;
 use crate::platform::Platform;
+use crate::state::StepTime;
 use event_listener::Event as Signal;
 use federation::round::client::{Evaluation, Event, Purpose};
 use federation::round::workbench::Workbench;
@@ -180,7 +181,7 @@ async fn ask<P: Platform>(
         .await?;
     if evaluation.purpose == Purpose::Step {
         let images = bench.task().text.is_none();
-        me.step_time.set(crate::StepTime {
+        me.step_time.set(StepTime {
             // All that was computed for this step, whenever; and what was waited for besides.
             render_ms: images.then_some(before_ms + render_ms),
             ask_ms: Some(clock.now_ms() - started - render_ms),

@@ -6,10 +6,12 @@
 
 pub mod api;
 mod driver;
+mod error;
 mod evaluate;
 mod platform;
 mod state;
 
-pub use driver::{DriveError, run};
+pub use driver::run;
+pub use error::DriveError;
 pub use platform::Platform;
 pub use state::{Awaited, Participant, StepTime, caller};

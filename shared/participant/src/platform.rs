@@ -1,7 +1,7 @@
 //! What a place where participants run must provide: [`Platform`].
 
 use crate::api::ApiError;
-use crate::driver::DriveError;
+use crate::error::DriveError;
 use crate::state::Participant;
 use federation::round::client::Evaluation;
 use federation::round::workbench::Workbench;

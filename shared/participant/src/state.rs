@@ -4,6 +4,7 @@ use crate::api::Api;
 use crate::evaluate::{Ahead, Partial};
 use event_listener::Event as Signal;
 use federation::round::client::{Action, Client, Evaluation, Event};
+use federation::round::messages::Standing;
 use federation::round::phase::Phase;
 use federation::round::workbench::Workbench;
 use federation::task::Task;
@@ -184,7 +185,7 @@ impl<T: Transport> Participant<T> {
 
 fn awaited(client: &Client, task: &Task) -> Option<Awaited> {
     let view = client.view()?;
-    if client.activity(task).0 != "waiting" {
+    if client.activity(task).0 != "waiting" || view.standing == Standing::Idle {
         return None;
     }
     if view.phase == Phase::Open {
