@@ -2,7 +2,7 @@
  * Opens the owner's files of texts: unpacks, hands on. What they hold, and what is wrong with it, the wasm decides
  * (`client-wasm/src/web/text_loader.rs`).
  */
-import type { TextLoader } from '../../wasm-full/client_wasm_full';
+import type { TextLoader } from '../../wasm/client_wasm';
 import { bytesOf, opened, textOf, unpacked, type Chosen, type Progress } from './files';
 
 /** Longer files do not fit into a tab's memory beside what is read from them. */
