@@ -30,5 +30,5 @@ pub use app::{Listeners, RunError, run};
 pub use clock::{Clock, RealClock, TestClock};
 pub use config::{AggregatorConfig, ConfigFaults, Quotas, Resolved, ServeArgs};
 pub use secret::Secret;
-pub use start::{ServeError, serve};
+pub use start::{ServeError, interrupted, serve};
 pub use tls::{Tls, TlsError};

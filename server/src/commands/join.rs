@@ -1,6 +1,6 @@
 //! `fed-bbpt join`: takes part without a browser.
 
-use super::{block_on, interrupted, say};
+use super::{block_on, interrupted, model_key, say};
 use crate::data;
 use crate::participant::aggregator::Aggregator;
 use crate::participant::caller::{CallError, HttpCaller};
@@ -48,7 +48,7 @@ pub struct JoinArgs {
     #[arg(long)]
     model_url: Option<String>,
     /// Key for the model API.
-    #[arg(long, env = "FED_BBPT_MODEL_API_KEY", hide_env_values = true)]
+    #[arg(long, env = "FED_BBPT_MODEL_KEY", hide_env_values = true)]
     model_key: Option<String>,
     /// A line of JSON for each update.
     #[arg(long)]
@@ -289,7 +289,7 @@ async fn begin(
         )));
     }
     saved.examples = examples.len();
-    let model = HttpCaller::new(&task, args.model_key.clone())
+    let model = HttpCaller::new(&task, model_key(args.model_key.clone()))
         .map_err(Failure::usage)?
         .keeping_models_in(args.state.with_file_name("fed-bbpt-models"));
     model.purse().resume(saved.tally);

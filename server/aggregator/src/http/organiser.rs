@@ -85,6 +85,7 @@ pub(super) async fn create(
         federation: id,
         id: invite_id,
         invite: invite.reveal().to_owned(),
+        public_url: app.config.public_url.clone(),
     }))
 }
 
@@ -183,6 +184,7 @@ pub(super) async fn invite(
         federation: id.into_inner(),
         id: invite_id,
         invite: secret.reveal().to_owned(),
+        public_url: app.config.public_url.clone(),
     }))
 }
 

@@ -6,9 +6,9 @@ mod biased;
 mod located;
 
 use super::Recipe;
-use crate::data::LoadError;
-use crate::data::mnist::{Digit, Parts, digits};
-use crate::data::split::Split;
+use datasets::LoadError;
+use datasets::mnist::{Digit, Parts, digits};
+use datasets::split::Split;
 use ground::rng::{Stream, derive_key};
 use image::DynamicImage;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)] // A test may panic: that is how it fails.
 
 use super::*;
-use crate::recipes::Recipes;
+use crate::Recipes;
 use std::collections::BTreeSet;
 
 fn digit(label: u8, level: u8) -> Digit {

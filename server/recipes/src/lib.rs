@@ -1,6 +1,6 @@
 //! Data sets of the papers as ready-made task files.
 //!
-//! What is known of each stands in `recipes/recipes.toml`, with where it was read; this file holds its types. Nothing
+//! What is known of each stands in `recipes.toml`, with where it was read; this file holds its types. Nothing
 //! is fetched, and what nobody published is said to be unpublished.
 
 pub mod describe;
@@ -11,7 +11,7 @@ pub use task::task_file;
 
 use serde::{Deserialize, Serialize};
 
-const EMBEDDED: &str = include_str!("recipes/recipes.toml");
+const EMBEDDED: &str = include_str!("recipes.toml");
 
 /// All recipes, and where they were read.
 #[derive(Debug, Deserialize)]

@@ -62,7 +62,7 @@ fn every_recipe_is_whole() {
         );
         assert_eq!(recipe.train.is_empty(), recipe.test.is_empty(), "{name}");
         for part in [&recipe.train, &recipe.test] {
-            let known = <crate::data::split::Split as clap::ValueEnum>::from_str(part, false);
+            let known = <datasets::split::Split as clap::ValueEnum>::from_str(part, false);
             assert!(part.is_empty() || known.is_ok(), "{name} {part}");
         }
         if let Some(template) = &recipe.template {

@@ -1,7 +1,7 @@
 //! Loc-MNIST (Oh et al., BlackVIP, CVPR 2023, `datasets/mk_locmnist.py`): what counts is the small digit at the edge,
 //! not the one in the middle.
 
-use crate::data::mnist::{Digit, SIDE};
+use datasets::mnist::{Digit, SIDE};
 use ground::rng::Stream;
 use image::GrayImage;
 use image::imageops::{FilterType, replace, resize};

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)] // A test may panic: that is how it fails.
 
 use super::*;
-use crate::data::{classes, load_split};
+use crate::{classes, load_split};
 use federation::task::Task;
 use serde_json::json;
 use std::fs;

@@ -87,10 +87,10 @@ pub fn describe(recipes: &Recipes, recipe: &Recipe) -> String {
         format!(" --split {} --test-split {}", recipe.train, recipe.test)
     };
     lines.push(format!(
-        "  fed-bbpt simulate --task FILE --data DIR{parts}{shots}"
+        "  fed-bbpt simulate --task FILE --data FOLDER{parts}{shots}"
     ));
     if recipe.labels.is_empty() {
-        lines.push("\nClasses: from the data, with --task --data DIR".to_owned());
+        lines.push("\nClasses: from the data, with --task --data FOLDER".to_owned());
     } else {
         lines.push(format!("\nClasses ({})", mark(recipe.labels_confirmed)));
         lines.push(format!("  {}", recipe.labels.join(", ")));

@@ -7,7 +7,7 @@ use super::headers;
 use super::refusal::Refusal;
 use super::target::Target;
 use super::upstream::Upstream;
-use crate::participant::caller::cause_of;
+use crate::cause_of;
 use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::{Method, StatusCode, header as web_header};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};

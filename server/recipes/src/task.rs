@@ -110,10 +110,10 @@ fn labels(recipe: &Recipe, found: Option<&[String]>) -> (Vec<String>, &'static s
             (0..recipe.classes).map(|i| i.to_string()).collect(),
             match from {
                 LabelsFrom::List => {
-                    "# Numbers of the classes in the list beside the pictures; with --data DIR their names stand here.\n"
+                    "# Numbers of the classes in the list beside the pictures; with --data FOLDER their names stand here.\n"
                 }
                 LabelsFrom::Folders => {
-                    "# Placeholders: with --data DIR the names of the pictures' folders stand here.\n"
+                    "# Placeholders: with --data FOLDER the names of the pictures' folders stand here.\n"
                 }
             },
         ),

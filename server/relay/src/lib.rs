@@ -22,3 +22,12 @@ pub mod upstream;
 
 pub use guard::Origin;
 pub use serve::{Relay, Settings, serve};
+
+/// The innermost cause: "connection refused" says more than "error sending request".
+fn cause_of(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}

@@ -1,7 +1,7 @@
 //! Biased-MNIST (Bahng et al., "Learning De-biased Representations with Biased Representations", ICML 2020), as
 //! BlackVIP's repository has it: the background's colour tells the class, mostly.
 
-use crate::data::mnist::{Digit, SIDE};
+use datasets::mnist::{Digit, SIDE};
 use ground::rng::Stream;
 use image::{Rgb, RgbImage};
 

@@ -41,7 +41,7 @@ pub enum KeyError {
         /// The entry.
         name: String,
         /// Why.
-        cause: keyring::Error,
+        cause: String,
     },
     /// What was found cannot travel in a header.
     #[error(
@@ -67,18 +67,53 @@ fn from_environment(name: &str) -> Result<Secret, KeyError> {
 /// # Errors
 /// There is no keyring, it is locked, or it has no such entry; or what it has is no key.
 fn from_keyring(name: &str) -> Result<Secret, KeyError> {
-    let failed = |cause| KeyError::Keyring {
+    let found = look_up(name).map_err(|cause| KeyError::Keyring {
         name: name.to_owned(),
         cause,
+    })?;
+    checked(&found)
+}
+
+/// By the system's own command, the one that stores the key, too (docs/relay.md). Speaking D-Bus ourselves would take
+/// longer to build than the rest of the relay.
+#[cfg(not(windows))]
+fn look_up(name: &str) -> Result<String, String> {
+    let (program, arguments) = if cfg!(target_os = "macos") {
+        let arguments = ["find-generic-password", "-s", SERVICE, "-a", name, "-w"];
+        ("security", arguments.to_vec())
+    } else {
+        let arguments = ["lookup", "service", SERVICE, "username", name];
+        ("secret-tool", arguments.to_vec())
     };
-    // The status says why there is no store; the entry alone would only say that there is none.
-    if let Err(cause) = keyring::Entry::store_status() {
-        return Err(failed(keyring::Error::NoStorageAccess(
-            cause.to_string().into(),
-        )));
+    output_of(std::process::Command::new(program).args(arguments))
+}
+
+/// What a program prints, or why it prints nothing.
+#[cfg(not(windows))]
+fn output_of(command: &mut std::process::Command) -> Result<String, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map_err(|error| format!("`{program}` cannot be run: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(match said.trim() {
+            "" => format!("`{program}` finds no such entry"),
+            said => format!("`{program}` says: {said}"),
+        });
     }
-    let entry = keyring::Entry::new(SERVICE, name).map_err(failed)?;
-    checked(&entry.get_password().map_err(failed)?)
+    // What is not UTF-8 is no key: it is refused for that.
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(windows)]
+fn look_up(name: &str) -> Result<String, String> {
+    // The status says why there is no store; the entry alone would only say that there is none.
+    keyring::Entry::store_status().map_err(|cause| cause.to_string())?;
+    keyring::Entry::new(SERVICE, name)
+        .and_then(|entry| entry.get_password())
+        .map_err(|cause| cause.to_string())
 }
 
 /// The key that the system's keyring holds for `keyring`, or, where that is nothing, of the environment variable
@@ -93,8 +128,11 @@ pub fn from_either(keyring: Option<&str>, variable: &str) -> Result<Secret, KeyE
     }
 }
 
-/// Files and prompts leave line breaks behind; nothing else is forgiven.
-fn checked(text: &str) -> Result<Secret, KeyError> {
+/// What was found, as a key. Files and prompts leave line breaks behind; nothing else is forgiven.
+///
+/// # Errors
+/// It is empty, or holds characters that no key has.
+pub fn checked(text: &str) -> Result<Secret, KeyError> {
     let key = text.trim_end_matches(['\r', '\n']);
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(KeyError::Malformed);
@@ -123,57 +161,4 @@ pub fn header(key: &Secret, name: Option<&str>) -> Result<(HeaderName, HeaderVal
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_one_word() {
-        assert_eq!(checked("sk-abc\r\n").unwrap().reveal(), "sk-abc");
-        for bad in [
-            "",
-            "\n",
-            "a b",
-            "a\nb",
-            "a\r\nx-evil: 1",
-            "schlüssel",
-            "a\0",
-        ] {
-            assert!(matches!(checked(bad), Err(KeyError::Malformed)), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn the_header_does_not_show_it() {
-        let key = Secret::new("sk-abc");
-        let (name, value) = header(&key, None).unwrap();
-        assert_eq!(
-            (name.as_str(), value.as_bytes()),
-            ("authorization", &b"Bearer sk-abc"[..])
-        );
-        assert!(!format!("{value:?}").contains("sk-abc"));
-        let (name, value) = header(&key, Some("X-Api-Key")).unwrap();
-        assert_eq!(
-            (name.as_str(), value.as_bytes()),
-            ("x-api-key", &b"sk-abc"[..])
-        );
-        for bad in [
-            "",
-            "a b",
-            "Host",
-            "content-length",
-            "Transfer-Encoding",
-            "x:y",
-        ] {
-            assert!(
-                matches!(header(&key, Some(bad)), Err(KeyError::Header(_))),
-                "{bad}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_not_set_is_named() {
-        let error = from_environment("FED_BBPT_NO_SUCH_VARIABLE").unwrap_err();
-        assert!(error.to_string().contains("FED_BBPT_NO_SUCH_VARIABLE"));
-    }
-}
+mod tests;

@@ -1,8 +1,8 @@
 //! Tiny files in the layout of each set of texts are read as its recipe says.
 
 use super::*;
-use crate::data::load_split;
-use crate::data::split::Split;
+use datasets::load_split;
+use datasets::split::Split;
 use federation::round::workbench::Input;
 
 /// Files of a set, and what is read of its test part (or all of it): label numbers and first texts.
