@@ -377,17 +377,7 @@ fn an_aggregator_that_goes_on_from_its_place_writes_the_same() {
     let mut cast = Rehearsal::new(ENDED.0.clone(), 4);
     cast.play_to(1, Phase::Open);
     let here = cast.hub.record().clone();
-    let place = Place {
-        federation: here.federation().to_owned(),
-        state: here.state().clone(),
-        step: here.step(),
-        lines: here.lines(),
-        head: here.head().clone(),
-        rho: here.ledger().rho(),
-        counted: here.has_counted(),
-        patience: here.patience(),
-    };
-    let mut stored = Replay::from(place);
+    let mut stored = Replay::from(Place::of(&here));
     assert_eq!(
         stored.context(&cast.task, 1),
         here.clone().context(&cast.task, 1)

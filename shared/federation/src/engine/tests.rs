@@ -1,8 +1,15 @@
-//! Whole federations of client machines over the aggregator in memory.
+//! Whole federations of client machines over the engine, with its state in memory.
 
-use super::*;
+use super::local::Local;
+use super::memory::Memory;
+use crate::record::Replay;
+use crate::round::messages::SumMessage;
+use crate::round::phase::Phase;
+use crate::round::refusal::Refusal;
 use crate::round::rehearsal::{NOW, Rehearsal, bytes, identity, task};
-use secure_sum::messages::Signature;
+use crate::rules::advance::Sums;
+use secure_sum::Bytes32;
+use secure_sum::messages::{RoundKeys, Signature};
 use serde_json::{Value, json};
 
 /// Everybody draws the same bytes again and again: rounding and noise are the same with masks and without.
@@ -83,16 +90,16 @@ fn several_groups_are_summed_apart_and_nobody_is_left_out() {
 
 #[test]
 fn who_joins_again_is_the_same_participant() {
-    let task = task(json!({ "clip": 1.0, "secure_sum": {} }));
-    let mut hub = Hub::new(&task).unwrap();
+    let task = task(json!({ "clip": 1.0 }));
+    let mut hub = Local::new(Memory::default(), "hub", &task, NOW).unwrap();
     let key = |who| Some(identity(who).public());
-    assert_eq!(hub.join(&task, NOW, key(0)), 0);
-    assert_eq!(hub.join(&task, NOW, key(1)), 1);
-    assert_eq!(hub.join(&task, NOW, key(0)), 0);
+    assert_eq!(hub.join(NOW, key(0)), Ok(0));
+    assert_eq!(hub.join(NOW, key(1)), Ok(1));
+    assert_eq!(hub.join(NOW, key(0)), Ok(0));
     // Without a key nobody is known again.
-    assert_eq!(hub.join(&task, NOW, None), 2);
-    assert_eq!(hub.join(&task, NOW, None), 3);
-    assert_eq!(hub.join(&task, NOW, key(2)), 4);
+    assert_eq!(hub.join(NOW, None), Ok(2));
+    assert_eq!(hub.join(NOW, None), Ok(3));
+    assert_eq!(hub.join(NOW, key(2)), Ok(4));
 }
 
 #[test]
@@ -112,8 +119,8 @@ fn two_who_share_a_key_do_not_come_into_one_roster() {
     };
     let (first, second) = (first.clone(), second.clone());
     let send = |cast: &mut Rehearsal, who: u32, keys: RoundKeys| {
-        cast.hub
-            .send(&cast.task, who, NOW, 0, SumMessage::Keys(keys))
+        let sent = cast.hub.send(who, NOW, 0, &SumMessage::Keys(keys));
+        sent.map_err(|error| error.refusal().unwrap())
     };
     assert_eq!(send(&mut cast, 0, first.clone()), Ok(()));
     let context = cast.hub.record().context(&cast.task, 0).unwrap().digest();
@@ -145,12 +152,11 @@ fn nobody_waits_for_who_left_after_a_message() {
         matches!(a, crate::round::client::Action::Send { .. })
     });
     cast.turn(4);
-    let task = cast.task.clone();
-    assert_eq!(cast.hub.leave(&task, 4, NOW), Ok(()));
+    assert_eq!(cast.hub.leave(4, NOW), Ok(()));
     cast.clients.truncate(4);
     // No time passes but what a tick needs.
     cast.play(|cast| cast.hub.round().phase == Phase::Unmask);
-    cast.hub.tick(&task, NOW);
+    cast.hub.tick(NOW).unwrap();
     cast.play(|cast| cast.hub.round().number == 1);
     let record = &cast.hub.records()[0];
     assert_eq!((record.phase, record.delivered), (Phase::Done, 5));
