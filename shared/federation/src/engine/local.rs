@@ -125,6 +125,12 @@ impl<S: Blocking> Local<S> {
         self.at.status
     }
 
+    /// Where the federation stood after the last command, as an outsider sees it.
+    #[must_use]
+    pub fn current(&self) -> &Current {
+        &self.at
+    }
+
     /// The current round.
     #[must_use]
     pub fn round(&self) -> &Round {

@@ -1,8 +1,14 @@
 //! Failures that were found, kept as they were found (shrunk), so that they stay mended.
 
+use super::disk::File;
 use super::ops::{Forgery, Moment, Op};
 use super::scenario::Scenario;
-use super::survive;
+use federation::engine::memory::Memory;
+
+fn survive(scenario: &Scenario, ops: &[Op]) {
+    super::survive::<Memory>(scenario, ops);
+    super::survive::<File>(scenario, ops);
+}
 
 /// θ did not move, so the participant took the finished federation's θ for the one it had its update for, and
 /// waited for a next round for ever. With more rounds it had sent the same update again in each.

@@ -1,12 +1,14 @@
 //! The network, the clocks and the aggregator's process; and what is checked after every message.
 
+use super::disk::{DEATH, Disk, FEDERATION, Mortal};
 use super::ops::{Forgery, Moment, Op};
 use super::oracle::Oracle;
-use super::participant::{Participant, read, write};
+use super::participant::Participant;
 use super::scenario::Scenario;
+use federation::engine::CommandError;
+use federation::engine::local::Local;
 use federation::round::client::{Action, Client, Evaluation, Event, Purpose, StopReason};
 use federation::round::draw::is_drawn;
-use federation::round::hub::Hub;
 use federation::round::messages::{
     Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, SumInput, SumMessage, Update,
 };
@@ -98,12 +100,12 @@ const CALM: Network = Network {
 };
 
 /// Everything.
-pub struct World {
+pub struct World<D> {
     scenario: Scenario,
     task: Task,
     participants: Vec<Participant>,
-    hub: Option<Hub>,
-    hub_disk: Vec<u8>,
+    hub: Local<Mortal<D>>,
+    hub_up: bool,
     hub_crash: Option<(Moment, u64)>,
     oracle: Oracle,
     queue: BTreeMap<(u64, u64), Packet>,
@@ -117,14 +119,14 @@ pub struct World {
     running_for: ((u32, bool), u64),
 }
 
-impl World {
+impl<D: Disk> World<D> {
     pub fn new(scenario: &Scenario) -> Self {
         let task = scenario.task();
-        let hub = Hub::new(&task).expect("the task has a generator");
+        let hub = Local::new(Mortal::new(), FEDERATION, &task, EPOCH).expect("a federation");
         let mut world = Self {
             oracle: Oracle::new(&task, &hub),
-            hub_disk: write(&hub, false),
-            hub: Some(hub),
+            hub,
+            hub_up: true,
             task,
             participants: Vec::new(),
             hub_crash: None,
@@ -144,14 +146,12 @@ impl World {
 
     /// Finished rounds.
     pub fn records(&self) -> &[RoundRecord] {
-        self.hub.as_ref().map_or(&[], Hub::records)
+        self.hub.records()
     }
 
     /// The federation's record, line by line.
     pub fn record(&self) -> Vec<String> {
-        self.hub
-            .as_ref()
-            .map_or(Vec::new(), |h| h.lines(0).to_vec())
+        self.hub.lines(0).to_vec()
     }
 
     /// True time since the start, in ms.
@@ -326,13 +326,14 @@ impl World {
             }
             Packet::Tick => {
                 self.schedule(TICK_MS, Packet::Tick);
-                let (now, task) = (self.clock(), self.task.clone());
-                self.hub_does(|hub| hub.tick(&task, now));
+                let now = self.clock();
+                self.hub_does(|hub| hub.tick(now));
                 self.every_round_ends();
             }
             Packet::HubStarts => {
-                if self.hub.is_none() {
-                    self.hub = Some(read(&self.hub_disk, false));
+                if !self.hub_up {
+                    self.hub.store().disk.reopen();
+                    self.hub_up = true;
                 }
             }
         }
@@ -543,53 +544,51 @@ impl World {
     // ---- the aggregator
 
     fn hub_dies(&mut self, down: u64) {
-        self.hub = None;
+        self.hub_up = false;
         self.schedule(down, Packet::HubStarts);
     }
 
-    /// Lets the aggregator handle something: in memory, then on its disk, in one step. Nothing if it is down or
-    /// dies before it could answer.
-    fn hub_does<T>(&mut self, handle: impl FnOnce(&mut Hub) -> T) -> Option<(T, bool)> {
-        let task = &self.task;
-        let hub = self.hub.as_mut()?;
-        let before = self.hub_disk.clone();
-        let answer = handle(hub);
-        hub.conclude(task);
-        let after = write(hub, false);
-        // A tick that changes nothing is no event.
-        let crash = if after == before {
-            None
-        } else {
-            self.hub_crash.take()
-        };
-        if let Some((Moment::BeforeStoring, down)) = crash {
-            self.hub_dies(down);
+    /// Lets the aggregator handle something. Gives its answer and whether it is alive to send it; nothing if it is down,
+    /// or dies before it could store.
+    fn hub_does<T>(
+        &mut self,
+        handle: impl FnOnce(&mut Local<Mortal<D>>) -> Result<T, CommandError>,
+    ) -> Option<(Result<T, Refusal>, bool)> {
+        if !self.hub_up {
             return None;
         }
-        assert_eq!(
-            &read::<Hub>(&after, false),
-            hub,
-            "the aggregator's state does not survive the disk"
-        );
-        self.hub_disk = after;
-        match crash {
-            Some((_, down)) => {
+        let before = self.hub.current().version;
+        let early = matches!(self.hub_crash, Some((Moment::BeforeStoring, _)));
+        self.hub.store().dies.set(early);
+        let answer = match handle(&mut self.hub) {
+            Ok(value) => Ok(value),
+            Err(CommandError::Broken(why)) if why.contains(DEATH) => {
+                let (_, down) = self.hub_crash.take().expect("it was to die");
                 self.hub_dies(down);
-                Some((answer, false))
+                return None;
             }
-            None => Some((answer, true)),
+            Err(error) => Err(error.refusal().expect("an answer")),
+        };
+        self.hub.store().dies.set(false);
+        // What changes nothing is no event.
+        if !early
+            && self.hub.current().version != before
+            && let Some((_, down)) = self.hub_crash.take()
+        {
+            self.hub_dies(down);
         }
+        Some((answer, self.hub_up))
     }
 
     /// Compares the stored state with the oracle's.
     fn check_hub(&mut self) {
-        let hub: Hub = read(&self.hub_disk, false);
-        if self.oracle.check(&self.task, &hub) {
+        if self.oracle.check(&self.task, &self.hub) {
             self.check_ledgers();
         }
-        let round = hub.round();
+        let round = self.hub.round();
+        let over = self.hub.status() != FederationStatus::Running;
         assert!(
-            !round.phase.is_terminal(),
+            over || !round.phase.is_terminal(),
             "an ended round stays: {round:?}"
         );
         assert!(
@@ -616,30 +615,25 @@ impl World {
     }
 
     fn hub_takes(&mut self, from: usize, number: u32, id: u64, request: &Request) {
-        let (now, task) = (self.clock(), self.task.clone());
-        let accepted = |outcome: Result<(), Refusal>| {
-            outcome.map_or_else(Answer::Refused, |()| Answer::Accepted)
-        };
+        let now = self.clock();
+        let accepted = |()| Answer::Accepted;
         let done = self.hub_does(|hub| match request {
-            Request::Join(identity) => Answer::Joined(hub.join(&task, now, *identity)),
-            Request::View => hub
-                .view(&task, number, now)
-                .map_or_else(Answer::Refused, Answer::View),
+            Request::Join(identity) => hub.join(now, *identity).map(Answer::Joined),
+            Request::View => hub.view(number, now).map(Answer::View),
             Request::Read(from) => {
                 let lines = hub.lines(*from);
-                Answer::Lines(lines[..lines.len().min(LINES)].to_vec())
+                Ok(Answer::Lines(lines[..lines.len().min(LINES)].to_vec()))
             }
-            Request::Enrol(round, body) => accepted(hub.enrol(&task, number, now, *round, body)),
-            Request::Deliver(update) => accepted(hub.deliver(&task, number, now, update.clone())),
-            Request::Fetch(round, phase) => hub
-                .input(&task, number, now, *round, *phase)
-                .map_or_else(Answer::Refused, Answer::Input),
-            Request::Send(round, message) => {
-                accepted(hub.send(&task, number, now, *round, message.clone()))
+            Request::Enrol(round, body) => hub.enrol(number, now, *round, body).map(accepted),
+            Request::Deliver(update) => hub.deliver(number, now, update).map(accepted),
+            Request::Fetch(round, phase) => {
+                hub.input(number, now, *round, *phase).map(Answer::Input)
             }
-            Request::Leave => accepted(hub.leave(&task, number, now)),
+            Request::Send(round, message) => hub.send(number, now, *round, message).map(accepted),
+            Request::Leave => hub.leave(number, now).map(accepted),
         });
         let Some((answer, alive)) = done else { return };
+        let answer = answer.unwrap_or_else(Answer::Refused);
         match (request, &answer) {
             (Request::Deliver(update), Answer::Accepted) => {
                 self.oracle.accept(number, update.clone());
@@ -663,8 +657,10 @@ impl World {
     /// No round lasts longer than its phases may, once its clock runs and somebody looks.
     fn every_round_ends(&mut self) {
         self.check_hub();
-        let Some(hub) = &self.hub else { return };
-        let round = hub.round();
+        if !self.hub_up {
+            return;
+        }
+        let round = self.hub.round();
         // It begins again when the first enrols where it ran for those who wait.
         let now = (round.number, round.enrolled > 0);
         if now != self.running_for.0 || round.since.is_none() {
@@ -687,12 +683,15 @@ impl World {
         let Some(number) = self.participants[who].state().map(|m| m.participant()) else {
             return;
         };
-        let Some(hub) = self.hub.as_mut() else { return };
-        // Whoever left is a stranger, too; a federation that is over refuses everything.
-        if hub.view(&task, number, now).is_err() || hub.status() != FederationStatus::Running {
+        if !self.hub_up {
             return;
         }
-        let before = hub.clone();
+        let hub = &mut self.hub;
+        // Whoever left is a stranger, too; a federation that is over refuses everything.
+        if hub.view(number, now).is_err() || hub.status() != FederationStatus::Running {
+            return;
+        }
+        let before = hub.store().disk.rows();
         if forgery == Forgery::FalseSum {
             let round = hub.round().number;
             let kind = hub.record().kind(&task);
@@ -720,12 +719,13 @@ impl World {
                 }),
             ];
             for message in rubbish {
-                let answer = hub.send(&task, number, now, round, message.clone());
+                let answer = hub.send(number, now, round, &message);
                 assert!(answer.is_err(), "{message:?} was taken");
             }
-            let answer = hub.contribute(&task, number, now, round, bytes);
+            let answer = hub.contribute(number, now, round, &bytes);
             assert!(answer.is_err(), "a vector without masks was taken");
-            assert_eq!(hub, &before, "a refused message changed something");
+            let after = hub.store().disk.rows();
+            assert_eq!(after, before, "a refused message changed something");
             return;
         }
         let dim = task.length_of(hub.record().kind(&task));
@@ -803,12 +803,11 @@ impl World {
         } else {
             number
         };
-        assert_eq!(
-            hub.deliver(&task, sender, now, update),
-            Err(refusal),
-            "{forgery:?}"
-        );
-        assert_eq!(hub, &before, "a refused message changed something");
+        let answer = hub.deliver(sender, now, &update);
+        let answer = answer.map_err(|error| error.refusal().expect("an answer"));
+        assert_eq!(answer, Err(refusal), "{forgery:?}");
+        let after = hub.store().disk.rows();
+        assert_eq!(after, before, "a refused message changed something");
     }
 
     // ---- the end
@@ -845,11 +844,13 @@ impl World {
             .filter(|p| !p.gone && p.stopped().is_none())
             .filter_map(Participant::state)
             .collect();
-        let hub = self.hub.as_ref().expect("the aggregator is up again");
+        assert!(self.hub_up, "the aggregator is up again");
+        let hub = &self.hub;
         assert_eq!(
             hub.status(),
             FederationStatus::Finished,
-            "after {most} ms; {hub:?}; participants: {stuck:?}"
+            "after {most} ms; {:?}; participants: {stuck:?}",
+            hub.current()
         );
         assert!(
             stuck.is_empty(),
@@ -882,8 +883,7 @@ impl World {
 
     /// Enough to make a round: others come for those who are gone, or have no ε left.
     fn make_up_numbers(&mut self) {
-        let status = self.hub.as_ref().map(Hub::status);
-        if status == Some(FederationStatus::Finished) {
+        if self.hub.status() == FederationStatus::Finished {
             return;
         }
         let private = self
@@ -901,10 +901,7 @@ impl World {
     }
 
     fn is_over(&self) -> bool {
-        let over = self
-            .hub
-            .as_ref()
-            .is_some_and(|h| h.status() == FederationStatus::Finished);
+        let over = self.hub.status() == FederationStatus::Finished;
         over && self
             .participants
             .iter()
