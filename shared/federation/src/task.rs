@@ -284,7 +284,6 @@ impl Task {
             (model, tensors)
         });
         // What the compiler cannot see by itself: without texts in the build there are none.
-        let tensors = tensors;
         let (labels, fit, holdout) =
             r.table("data", |r| read_data(r, &model.input, tensors.is_some()));
         if tensors.is_some() && model.output.classes == 0 {

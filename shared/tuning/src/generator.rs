@@ -193,8 +193,7 @@ pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
         let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
         let chosen = reader.choice("kind", &names, Some("statistic"));
         let generator = registry()[chosen].1(reader, shape);
-        let generator = reparametrisation::wrap(reader, generator);
-        generator
+        reparametrisation::wrap(reader, generator)
     })
 }
 
