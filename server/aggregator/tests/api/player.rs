@@ -344,34 +344,34 @@ impl World for Live {
 
 /// The same engine with its state in memory.
 pub struct InMemory {
-    pub hub: Local,
+    pub aggregator: Local,
     now: u64,
 }
 
 impl InMemory {
     pub fn join(task: &Task, players: &[Player]) -> Self {
-        let mut hub = Local::new(Memory::default(), "hub", task, 0).unwrap();
+        let mut aggregator = Local::new(Memory::default(), "hub", task, 0).unwrap();
         for player in players {
-            let number = hub.join(0, Some(player.identity().public()));
+            let number = aggregator.join(0, Some(player.identity().public()));
             assert_eq!(number, Ok(player.number));
         }
-        Self { hub, now: 0 }
+        Self { aggregator, now: 0 }
     }
 }
 
 impl World for InMemory {
     async fn answer(&mut self, number: u32, action: &Action) -> Event {
-        let answer = self.hub.answer(number, self.now, action).unwrap();
+        let answer = self.aggregator.answer(number, self.now, action).unwrap();
         answer.unwrap_or_else(|| panic!("nothing to answer: {action:?}"))
     }
 
     async fn round(&mut self) -> u32 {
-        self.hub.round().number
+        self.aggregator.round().number
     }
 
     async fn pass(&mut self) {
         self.now += PHASE_MS;
-        self.hub.tick(self.now).unwrap();
+        self.aggregator.tick(self.now).unwrap();
     }
 }
 

@@ -190,7 +190,7 @@ fn both_stores_come_to_the_same() {
             delay: 900,
         },
         Op::Pass { ms: 9_000 },
-        Op::HubCrash {
+        Op::AggregatorCrash {
             moment: ops::Moment::BeforeStoring,
             down: 700,
         },

@@ -40,11 +40,11 @@ struct Part {
 }
 
 impl Oracle {
-    pub fn new<S: Blocking>(task: &Task, hub: &Local<S>) -> Self {
-        let theta = hub.theta().to_vec();
+    pub fn new<S: Blocking>(task: &Task, aggregator: &Local<S>) -> Self {
+        let theta = aggregator.theta().to_vec();
         let hashes = vec![theta_hash(&theta)];
         let mut replay = Replay::new(task).expect("the task has a generator");
-        let first = replay.take(task, &hub.lines(0)[0], Commitments::Check);
+        let first = replay.take(task, &aggregator.lines(0)[0], Commitments::Check);
         assert_eq!(first, Ok(None));
         Self {
             state: ServerState::new(theta),
@@ -139,10 +139,10 @@ impl Oracle {
     }
 
     /// Compares every round that ended with the sum of exactly the accepted updates. Says whether one has.
-    pub fn check<S: Blocking>(&mut self, task: &Task, hub: &Local<S>) -> bool {
-        let records = hub.records();
+    pub fn check<S: Blocking>(&mut self, task: &Task, aggregator: &Local<S>) -> bool {
+        let records = aggregator.records();
         assert_eq!(
-            hub.lines(0).len(),
+            aggregator.lines(0).len(),
             records.len() + 1,
             "the record has a line for each round"
         );
@@ -156,7 +156,7 @@ impl Oracle {
                 "rounds are out of order"
             );
             self.seen += 1;
-            let line = &hub.lines(self.seen as u32)[0];
+            let line = &aggregator.lines(self.seen as u32)[0];
             let entry = self.replay.take(task, line, Commitments::Check);
             let entry = entry.expect("the record replays").expect("a round");
             assert_eq!(
@@ -236,12 +236,12 @@ impl Oracle {
             );
         }
         assert_eq!(
-            hub.theta(),
+            aggregator.theta(),
             self.state.theta,
             "θ is not what the accepted updates make it"
         );
         assert_eq!(
-            hub.theta(),
+            aggregator.theta(),
             self.replay.parameters(),
             "θ is not what the record makes it"
         );

@@ -55,7 +55,7 @@ fn queries_of_an_update_whose_answer_was_late() {
         Op::Pass { ms: 55 },
         Op::Pass { ms: 548 },
         Op::Leave { who: 3 },
-        Op::HubCrash {
+        Op::AggregatorCrash {
             moment: Moment::Now,
             down: 156,
         },

@@ -61,7 +61,7 @@ enum Answer {
 /// Something on its way.
 #[derive(Clone, Debug)]
 enum Packet {
-    ToHub {
+    ToAggregator {
         from: usize,
         number: u32,
         id: u64,
@@ -84,7 +84,7 @@ enum Packet {
         id: u64,
     },
     Tick,
-    HubStarts,
+    AggregatorStarts,
 }
 
 struct Network {
@@ -104,9 +104,9 @@ pub struct World<D> {
     scenario: Scenario,
     task: Task,
     participants: Vec<Participant>,
-    hub: Local<Mortal<D>>,
-    hub_up: bool,
-    hub_crash: Option<(Moment, u64)>,
+    aggregator: Local<Mortal<D>>,
+    aggregator_up: bool,
+    aggregator_crash: Option<(Moment, u64)>,
     oracle: Oracle,
     queue: BTreeMap<(u64, u64), Packet>,
     sent: u64,
@@ -122,14 +122,14 @@ pub struct World<D> {
 impl<D: Disk> World<D> {
     pub fn new(scenario: &Scenario) -> Self {
         let task = scenario.task();
-        let hub = Local::new(Mortal::new(), FEDERATION, &task, EPOCH).expect("a federation");
+        let aggregator = Local::new(Mortal::new(), FEDERATION, &task, EPOCH).expect("a federation");
         let mut world = Self {
-            oracle: Oracle::new(&task, &hub),
-            hub,
-            hub_up: true,
+            oracle: Oracle::new(&task, &aggregator),
+            aggregator,
+            aggregator_up: true,
             task,
             participants: Vec::new(),
-            hub_crash: None,
+            aggregator_crash: None,
             queue: BTreeMap::new(),
             sent: 0,
             now: 0,
@@ -146,12 +146,12 @@ impl<D: Disk> World<D> {
 
     /// Finished rounds.
     pub fn records(&self) -> &[RoundRecord] {
-        self.hub.records()
+        self.aggregator.records()
     }
 
     /// The federation's record, line by line.
     pub fn record(&self) -> Vec<String> {
-        self.hub.lines(0).to_vec()
+        self.aggregator.lines(0).to_vec()
     }
 
     /// True time since the start, in ms.
@@ -200,7 +200,7 @@ impl<D: Disk> World<D> {
             .as_ref()
             .map_or(u32::MAX, |m| m.participant());
         self.participants[who].open = Some((id, action));
-        self.send(&Packet::ToHub {
+        self.send(&Packet::ToAggregator {
             from: who,
             number,
             id,
@@ -245,7 +245,7 @@ impl<D: Disk> World<D> {
                 let who = self.who(who);
                 self.participants[who].gone = true;
                 if let Some(machine) = &self.participants[who].machine {
-                    let packet = Packet::ToHub {
+                    let packet = Packet::ToAggregator {
                         from: who,
                         number: machine.participant(),
                         id: 0,
@@ -258,11 +258,11 @@ impl<D: Disk> World<D> {
             Op::Join => self.join(),
             Op::Pause { who } => self.event(self.who(who), Event::Pause),
             Op::Resume { who } => self.event(self.who(who), Event::Resume),
-            Op::HubCrash {
+            Op::AggregatorCrash {
                 moment: Moment::Now,
                 down,
-            } => self.hub_dies(down),
-            Op::HubCrash { moment, down } => self.hub_crash = Some((moment, down)),
+            } => self.aggregator_dies(down),
+            Op::AggregatorCrash { moment, down } => self.aggregator_crash = Some((moment, down)),
             Op::ClockJump { ms } => {
                 self.jumped += ms;
                 // A phase's clock may begin again then, but never more than that.
@@ -302,12 +302,12 @@ impl<D: Disk> World<D> {
 
     fn arrive(&mut self, packet: Packet) {
         match packet {
-            Packet::ToHub {
+            Packet::ToAggregator {
                 from,
                 number,
                 id,
                 request,
-            } => self.hub_takes(from, number, id, &request),
+            } => self.aggregator_takes(from, number, id, &request),
             Packet::ToParticipant { to, id, answer } => self.participant_takes(to, id, answer),
             Packet::Evaluated { to, id, evaluation } => {
                 if self.awaits(to, id) {
@@ -327,13 +327,13 @@ impl<D: Disk> World<D> {
             Packet::Tick => {
                 self.schedule(TICK_MS, Packet::Tick);
                 let now = self.clock();
-                self.hub_does(|hub| hub.tick(now));
+                self.aggregator_does(|aggregator| aggregator.tick(now));
                 self.every_round_ends();
             }
-            Packet::HubStarts => {
-                if !self.hub_up {
-                    self.hub.store().disk.reopen();
-                    self.hub_up = true;
+            Packet::AggregatorStarts => {
+                if !self.aggregator_up {
+                    self.aggregator.store().disk.reopen();
+                    self.aggregator_up = true;
                 }
             }
         }
@@ -408,7 +408,7 @@ impl<D: Disk> World<D> {
                 self.participants[who].open = Some((id, action));
                 self.schedule(
                     SYNC_MS,
-                    Packet::ToHub {
+                    Packet::ToAggregator {
                         from: who,
                         number,
                         id,
@@ -543,50 +543,50 @@ impl<D: Disk> World<D> {
 
     // ---- the aggregator
 
-    fn hub_dies(&mut self, down: u64) {
-        self.hub_up = false;
-        self.schedule(down, Packet::HubStarts);
+    fn aggregator_dies(&mut self, down: u64) {
+        self.aggregator_up = false;
+        self.schedule(down, Packet::AggregatorStarts);
     }
 
     /// Lets the aggregator handle something. Gives its answer and whether it is alive to send it; nothing if it is down,
     /// or dies before it could store.
-    fn hub_does<T>(
+    fn aggregator_does<T>(
         &mut self,
         handle: impl FnOnce(&mut Local<Mortal<D>>) -> Result<T, CommandError>,
     ) -> Option<(Result<T, Refusal>, bool)> {
-        if !self.hub_up {
+        if !self.aggregator_up {
             return None;
         }
-        let before = self.hub.current().version;
-        let early = matches!(self.hub_crash, Some((Moment::BeforeStoring, _)));
-        self.hub.store().dies.set(early);
-        let answer = match handle(&mut self.hub) {
+        let before = self.aggregator.current().version;
+        let early = matches!(self.aggregator_crash, Some((Moment::BeforeStoring, _)));
+        self.aggregator.store().dies.set(early);
+        let answer = match handle(&mut self.aggregator) {
             Ok(value) => Ok(value),
             Err(CommandError::Broken(why)) if why.contains(DEATH) => {
-                let (_, down) = self.hub_crash.take().expect("it was to die");
-                self.hub_dies(down);
+                let (_, down) = self.aggregator_crash.take().expect("it was to die");
+                self.aggregator_dies(down);
                 return None;
             }
             Err(error) => Err(error.refusal().expect("an answer")),
         };
-        self.hub.store().dies.set(false);
+        self.aggregator.store().dies.set(false);
         // What changes nothing is no event.
         if !early
-            && self.hub.current().version != before
-            && let Some((_, down)) = self.hub_crash.take()
+            && self.aggregator.current().version != before
+            && let Some((_, down)) = self.aggregator_crash.take()
         {
-            self.hub_dies(down);
+            self.aggregator_dies(down);
         }
-        Some((answer, self.hub_up))
+        Some((answer, self.aggregator_up))
     }
 
     /// Compares the stored state with the oracle's.
-    fn check_hub(&mut self) {
-        if self.oracle.check(&self.task, &self.hub) {
+    fn check_aggregator(&mut self) {
+        if self.oracle.check(&self.task, &self.aggregator) {
             self.check_ledgers();
         }
-        let round = self.hub.round();
-        let over = self.hub.status() != FederationStatus::Running;
+        let round = self.aggregator.round();
+        let over = self.aggregator.status() != FederationStatus::Running;
         assert!(
             over || !round.phase.is_terminal(),
             "an ended round stays: {round:?}"
@@ -614,23 +614,27 @@ impl<D: Disk> World<D> {
         }
     }
 
-    fn hub_takes(&mut self, from: usize, number: u32, id: u64, request: &Request) {
+    fn aggregator_takes(&mut self, from: usize, number: u32, id: u64, request: &Request) {
         let now = self.clock();
         let accepted = |()| Answer::Accepted;
-        let done = self.hub_does(|hub| match request {
-            Request::Join(identity) => hub.join(now, *identity).map(Answer::Joined),
-            Request::View => hub.view(number, now).map(Answer::View),
+        let done = self.aggregator_does(|aggregator| match request {
+            Request::Join(identity) => aggregator.join(now, *identity).map(Answer::Joined),
+            Request::View => aggregator.view(number, now).map(Answer::View),
             Request::Read(from) => {
-                let lines = hub.lines(*from);
+                let lines = aggregator.lines(*from);
                 Ok(Answer::Lines(lines[..lines.len().min(LINES)].to_vec()))
             }
-            Request::Enrol(round, body) => hub.enrol(number, now, *round, body).map(accepted),
-            Request::Deliver(update) => hub.deliver(number, now, update).map(accepted),
-            Request::Fetch(round, phase) => {
-                hub.input(number, now, *round, *phase).map(Answer::Input)
+            Request::Enrol(round, body) => {
+                aggregator.enrol(number, now, *round, body).map(accepted)
             }
-            Request::Send(round, message) => hub.send(number, now, *round, message).map(accepted),
-            Request::Leave => hub.leave(number, now).map(accepted),
+            Request::Deliver(update) => aggregator.deliver(number, now, update).map(accepted),
+            Request::Fetch(round, phase) => aggregator
+                .input(number, now, *round, *phase)
+                .map(Answer::Input),
+            Request::Send(round, message) => {
+                aggregator.send(number, now, *round, message).map(accepted)
+            }
+            Request::Leave => aggregator.leave(number, now).map(accepted),
         });
         let Some((answer, alive)) = done else { return };
         let answer = answer.unwrap_or_else(Answer::Refused);
@@ -644,7 +648,7 @@ impl<D: Disk> World<D> {
             }
             _ => {}
         }
-        self.check_hub();
+        self.check_aggregator();
         if alive {
             self.send(&Packet::ToParticipant {
                 to: from,
@@ -656,11 +660,11 @@ impl<D: Disk> World<D> {
 
     /// No round lasts longer than its phases may, once its clock runs and somebody looks.
     fn every_round_ends(&mut self) {
-        self.check_hub();
-        if !self.hub_up {
+        self.check_aggregator();
+        if !self.aggregator_up {
             return;
         }
-        let round = self.hub.round();
+        let round = self.aggregator.round();
         // It begins again when the first enrols where it ran for those who wait.
         let now = (round.number, round.enrolled > 0);
         if now != self.running_for.0 || round.since.is_none() {
@@ -683,18 +687,19 @@ impl<D: Disk> World<D> {
         let Some(number) = self.participants[who].state().map(|m| m.participant()) else {
             return;
         };
-        if !self.hub_up {
+        if !self.aggregator_up {
             return;
         }
-        let hub = &mut self.hub;
+        let aggregator = &mut self.aggregator;
         // Whoever left is a stranger, too; a federation that is over refuses everything.
-        if hub.view(number, now).is_err() || hub.status() != FederationStatus::Running {
+        if aggregator.view(number, now).is_err() || aggregator.status() != FederationStatus::Running
+        {
             return;
         }
-        let before = hub.store().disk.rows();
+        let before = aggregator.store().disk.rows();
         if forgery == Forgery::FalseSum {
-            let round = hub.round().number;
-            let kind = hub.record().kind(&task);
+            let round = aggregator.round().number;
+            let kind = aggregator.record().kind(&task);
             let layout = task.contribution_of(kind).map(|c| c.layout().bytes());
             let bytes = vec![0; layout.unwrap_or(64)];
             let signature = Signature([1; 64]);
@@ -719,19 +724,19 @@ impl<D: Disk> World<D> {
                 }),
             ];
             for message in rubbish {
-                let answer = hub.send(number, now, round, &message);
+                let answer = aggregator.send(number, now, round, &message);
                 assert!(answer.is_err(), "{message:?} was taken");
             }
-            let answer = hub.contribute(number, now, round, &bytes);
+            let answer = aggregator.contribute(number, now, round, &bytes);
             assert!(answer.is_err(), "a vector without masks was taken");
-            let after = hub.store().disk.rows();
+            let after = aggregator.store().disk.rows();
             assert_eq!(after, before, "a refused message changed something");
             return;
         }
-        let dim = task.length_of(hub.record().kind(&task));
+        let dim = task.length_of(aggregator.record().kind(&task));
         let good = Update {
-            round: hub.round().number,
-            theta: theta_hash(hub.theta()),
+            round: aggregator.round().number,
+            theta: theta_hash(aggregator.theta()),
             examples: 1,
             delta: vec![0.5; dim],
             metrics: Metrics {
@@ -803,10 +808,10 @@ impl<D: Disk> World<D> {
         } else {
             number
         };
-        let answer = hub.deliver(sender, now, &update);
+        let answer = aggregator.deliver(sender, now, &update);
         let answer = answer.map_err(|error| error.refusal().expect("an answer"));
         assert_eq!(answer, Err(refusal), "{forgery:?}");
-        let after = hub.store().disk.rows();
+        let after = aggregator.store().disk.rows();
         assert_eq!(after, before, "a refused message changed something");
     }
 
@@ -815,7 +820,7 @@ impl<D: Disk> World<D> {
     /// Faults cease; whoever is not gone for good comes back; the federation comes to its end.
     pub fn heal_and_finish(&mut self) {
         self.network = CALM;
-        self.hub_crash = None;
+        self.aggregator_crash = None;
         for who in 0..self.participants.len() {
             self.participants[who].crash = None;
             self.participants[who].trap = None;
@@ -844,13 +849,13 @@ impl<D: Disk> World<D> {
             .filter(|p| !p.gone && p.stopped().is_none())
             .filter_map(Participant::state)
             .collect();
-        assert!(self.hub_up, "the aggregator is up again");
-        let hub = &self.hub;
+        assert!(self.aggregator_up, "the aggregator is up again");
+        let aggregator = &self.aggregator;
         assert_eq!(
-            hub.status(),
+            aggregator.status(),
             FederationStatus::Finished,
             "after {most} ms; {:?}; participants: {stuck:?}",
-            hub.current()
+            aggregator.current()
         );
         assert!(
             stuck.is_empty(),
@@ -860,8 +865,8 @@ impl<D: Disk> World<D> {
         let done = records.filter(|r| r.phase == Phase::Done && r.kind == RoundKind::Training);
         let (done, rounds) = (done.count(), self.scenario.rounds as usize);
         // Without ε left there is no further round, nor without patience.
-        let early = hub.record().is_over(&self.task) && done < rounds;
-        let may = self.scenario.patience > 0 || hub.record().is_spent(&self.task);
+        let early = aggregator.record().is_over(&self.task) && done < rounds;
+        let may = self.scenario.patience > 0 || aggregator.record().is_spent(&self.task);
         assert!(
             done == rounds || (early && may),
             "{done} of {rounds} rounds"
@@ -870,20 +875,20 @@ impl<D: Disk> World<D> {
         for machine in self.participants.iter().filter(|p| !p.gone) {
             let machine = machine.state().expect("it joined");
             if self.task.learnt_together().is_some() && machine.theta().is_some() {
-                let mappings = hub.record().mappings(&self.task);
+                let mappings = aggregator.record().mappings(&self.task);
                 assert_eq!(machine.mappings(&self.task), mappings);
             }
             let finished = machine
                 .record()
-                .is_some_and(|r| r.head() == hub.record().head());
-            assert!(!finished || machine.choice() == hub.record().choice());
+                .is_some_and(|r| r.head() == aggregator.record().head());
+            assert!(!finished || machine.choice() == aggregator.record().choice());
         }
-        self.check_hub();
+        self.check_aggregator();
     }
 
     /// Enough to make a round: others come for those who are gone, or have no ε left.
     fn make_up_numbers(&mut self) {
-        if self.hub.status() == FederationStatus::Finished {
+        if self.aggregator.status() == FederationStatus::Finished {
             return;
         }
         let private = self
@@ -901,7 +906,7 @@ impl<D: Disk> World<D> {
     }
 
     fn is_over(&self) -> bool {
-        let over = self.hub.status() == FederationStatus::Finished;
+        let over = self.aggregator.status() == FederationStatus::Finished;
         over && self
             .participants
             .iter()

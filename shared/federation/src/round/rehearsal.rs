@@ -29,7 +29,7 @@ pub(crate) struct Kit {
 /// Everybody.
 pub(crate) struct Rehearsal {
     pub task: Task,
-    pub hub: Local,
+    pub aggregator: Local,
     pub kits: Vec<Kit>,
     pub clients: Vec<Client>,
     /// Every message of a sum that a client wanted to send, with its round, once each.
@@ -83,7 +83,7 @@ impl Rehearsal {
         participants: usize,
         entropy: impl Fn(u8) -> Box<dyn Fn() -> Bytes32 + Send + Sync>,
     ) -> Self {
-        let mut hub = Local::new(Memory::default(), "hub", &task, NOW).unwrap();
+        let mut aggregator = Local::new(Memory::default(), "hub", &task, NOW).unwrap();
         let kits: Vec<Kit> = (0..participants)
             .map(|who| Kit {
                 optimizer: task.optimizer(who as u32).unwrap(),
@@ -96,14 +96,14 @@ impl Rehearsal {
             .collect();
         let join = |kit: &Kit| {
             let public = kit.secrets.identity.public();
-            hub.join(NOW, Some(public)).unwrap()
+            aggregator.join(NOW, Some(public)).unwrap()
         };
         let numbers: Vec<u32> = kits.iter().map(join).collect();
         Self {
             clients: numbers.into_iter().map(Client::new).collect(),
             sent: vec![Vec::new(); participants],
             task,
-            hub,
+            aggregator,
             kits,
         }
     }
@@ -142,7 +142,7 @@ impl Rehearsal {
         let number = self.clients[who].participant();
         match action {
             Action::Evaluate(evaluation) => Some(played(&self.task, number, evaluation)),
-            other => self.hub.answer(number, NOW, other).unwrap(),
+            other => self.aggregator.answer(number, NOW, other).unwrap(),
         }
     }
 
@@ -165,12 +165,12 @@ impl Rehearsal {
                 self.turn(who);
             }
         }
-        panic!("it does not come to that: {:?}", self.hub.round());
+        panic!("it does not come to that: {:?}", self.aggregator.round());
     }
 
     /// Until the round reaches a phase.
     pub fn play_to(&mut self, round: u32, phase: Phase) {
-        self.play(|r| (r.hub.round().number, r.hub.round().phase) == (round, phase));
+        self.play(|r| (r.aggregator.round().number, r.aggregator.round().phase) == (round, phase));
     }
 
     /// Until everybody has stopped.
@@ -184,7 +184,7 @@ impl Rehearsal {
     /// What the aggregator would show `who` now.
     pub fn view(&mut self, who: usize) -> RoundView {
         let number = self.clients[who].participant();
-        self.hub.view(number, NOW).unwrap()
+        self.aggregator.view(number, NOW).unwrap()
     }
 
     /// Takes turns of `who` alone until its open action is of some kind.
