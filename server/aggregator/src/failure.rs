@@ -2,6 +2,7 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
+use federation::engine::CommandError;
 use federation::round::messages::Problem;
 use federation::round::refusal::Refusal;
 use ground::fault::{Fault, Faults};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The protocol says no.
     #[error("{0}")]
     Refused(Refusal),
@@ -45,6 +46,27 @@ pub(crate) enum Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Refused(refusal) => Self::Refused(refusal),
+            CommandError::RefusedBecause(refusal, why) => Self::RefusedBecause(refusal, why),
+            broken @ CommandError::Broken(_) => Self::Internal(broken.to_string()),
+        }
+    }
+}
+
+/// As the engine tells it, for callers who know nothing of HTTP.
+impl From<Failure> for CommandError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => Self::Refused(refusal),
+            Failure::RefusedBecause(refusal, why) => Self::RefusedBecause(refusal, why),
+            other => Self::Broken(other.to_string()),
+        }
     }
 }
 

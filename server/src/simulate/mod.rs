@@ -211,6 +211,9 @@ pub enum SimulateError {
     /// Under masks nobody's vector can be changed from outside.
     #[error("--bad changes what is sent, which masks hide: leave --masks out")]
     MaskedAttack,
+    /// The aggregator.
+    #[error(transparent)]
+    Aggregator(#[from] federation::engine::CommandError),
     /// It would go on for ever.
     #[error("{0} rounds in a row were aborted, the last one as {1}")]
     Stuck(u32, String),

@@ -5,12 +5,12 @@
 use super::encoding::{is_known, negotiate};
 use super::{Side, auth, reading};
 use crate::app::App;
-use crate::engine::Known;
 use crate::failure::Failure;
 use actix_web::http::header::{self, ContentEncoding, HeaderName, HeaderValue};
 use actix_web::web::{self, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
+use federation::engine::Federation as Known;
 use federation::round::refusal::Refusal;
 use model_client::address::origin_of;
 

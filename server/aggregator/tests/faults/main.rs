@@ -2,11 +2,12 @@
 //! participants crash at any action and come back from their last stored state, pause, leave, vanish, join
 //! late; the aggregator crashes between handling, storing and answering; its clock jumps both ways.
 //!
-//! The real machines run here ([`federation::round::client`], [`federation::round::hub`]); only the network, the disks
-//! and the clock are simulated. [`world::World`] checks what must hold after every single message.
+//! The real machines run here ([`federation::round::client`], [`federation::engine`]) over both stores, in memory and
+//! SQLite; only the network, the participants' disks and the clock are simulated. [`world::World`] checks what must hold after every single message.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
+mod disk;
 mod ops;
 mod oracle;
 mod participant;
@@ -14,14 +15,16 @@ mod reproductions;
 mod scenario;
 mod world;
 
+use disk::{Disk, File};
+use federation::engine::memory::Memory;
 use ops::{Op, ops, secure_ops};
 use proptest::prelude::*;
 use scenario::{Scenario, Secure, scenario, secure_scenario};
 use world::World;
 
 /// Runs the faults, then lets everything heal; the federation must come to its end.
-fn survive(scenario: &Scenario, ops: &[Op]) {
-    let mut world = World::new(scenario);
+fn survive<D: Disk>(scenario: &Scenario, ops: &[Op]) {
+    let mut world = World::<D>::new(scenario);
     for op in ops {
         world.apply(op);
     }
@@ -31,7 +34,7 @@ fn survive(scenario: &Scenario, ops: &[Op]) {
 #[test]
 fn without_faults_all_rounds_are_done_at_once() {
     let scenario = Scenario::default();
-    let mut world = World::new(&scenario);
+    let mut world = World::<Memory>::new(&scenario);
     world.heal_and_finish();
     let records = world.records();
     assert_eq!(records.len(), scenario.rounds as usize, "{records:?}");
@@ -58,7 +61,7 @@ fn without_faults_all_count_and_those_who_are_drawn_train() {
             secure,
             ..Scenario::default()
         };
-        let mut world = World::new(&scenario);
+        let mut world = World::<Memory>::new(&scenario);
         world.heal_and_finish();
         let records = world.records();
         let delivered: Vec<u32> = records.iter().map(|r| r.delivered).collect();
@@ -76,7 +79,7 @@ fn a_draw_of_those_who_are_gone_does_not_hold_the_others_up() {
         active: 1,
         ..Scenario::default()
     };
-    let mut world = World::new(&scenario);
+    let mut world = World::<Memory>::new(&scenario);
     for who in [0, 2, 3, 5] {
         world.apply(&Op::Vanish { who });
         world.apply(&Op::Pass { ms: 4_000 });
@@ -104,7 +107,7 @@ fn without_faults_all_sums_are_opened_at_once() {
             }),
             ..Scenario::default()
         };
-        let mut world = World::new(&scenario);
+        let mut world = World::<Memory>::new(&scenario);
         world.heal_and_finish();
         let records = world.records();
         assert_eq!(records.len(), scenario.rounds as usize, "{records:?}");
@@ -130,7 +133,7 @@ fn the_same_seed_gives_the_same_run() {
     ];
     for secure in [None, Some(Secure::default())] {
         let run = || {
-            let mut world = World::new(&Scenario {
+            let mut world = World::<Memory>::new(&Scenario {
                 secure: secure.clone(),
                 ..Scenario::default()
             });
@@ -143,12 +146,12 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 proptest! {
-    // `PROPTEST_CASES=20000 cargo test -p federation --test faults` searches longer.
+    // `PROPTEST_CASES=20000 cargo test -p aggregator --test faults` searches longer.
     #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_round_ends_and_nothing_is_counted_twice(scenario in scenario(), ops in ops()) {
-        survive(&scenario, &ops);
+        survive::<Memory>(&scenario, &ops);
     }
 }
 
@@ -158,7 +161,54 @@ proptest! {
 
     #[test]
     fn every_secure_sum_ends_and_what_is_opened_is_the_sum(scenario in secure_scenario(), ops in secure_ops()) {
-        survive(&scenario, &ops);
+        survive::<Memory>(&scenario, &ops);
+    }
+}
+
+proptest! {
+    // Every commit is a transaction of a database, and every crash opens it anew.
+    #![proptest_config(ProptestConfig { cases: cases() / 60, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_round_ends_over_sqlite(scenario in scenario(), ops in ops()) {
+        survive::<File>(&scenario, &ops);
+    }
+
+    #[test]
+    fn every_secure_sum_ends_over_sqlite(scenario in secure_scenario(), ops in secure_ops()) {
+        survive::<File>(&scenario, &ops);
+    }
+}
+
+/// Both stores keep the same: the same faults lead to the same record.
+#[test]
+fn both_stores_come_to_the_same() {
+    let noise = [
+        Op::Network {
+            loss: 25,
+            duplicate: 25,
+            delay: 900,
+        },
+        Op::Pass { ms: 9_000 },
+        Op::AggregatorCrash {
+            moment: ops::Moment::BeforeStoring,
+            down: 700,
+        },
+        Op::Pass { ms: 3_000 },
+    ];
+    for secure in [None, Some(Secure::default())] {
+        let scenario = Scenario {
+            secure,
+            ..Scenario::default()
+        };
+        fn run<D: Disk>(scenario: &Scenario, noise: &[Op]) -> (Vec<String>, u64) {
+            let mut world = World::<D>::new(scenario);
+            noise.iter().for_each(|op| world.apply(op));
+            world.heal_and_finish();
+            (world.record(), world.elapsed())
+        }
+        let memory = run::<Memory>(&scenario, &noise);
+        assert_eq!(memory, run::<File>(&scenario, &noise));
     }
 }
 

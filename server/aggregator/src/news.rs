@@ -1,7 +1,8 @@
 //! Wakes whoever waits for a change: long polls and event streams. Only a hint. The truth is the version in
 //! the database, and [`watch`] re-reads it, so that what another process wrote is seen as well.
 
-use crate::store::{Store, federations};
+use crate::store::SqliteStore;
+use federation::engine::store::Store as _;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,11 +10,11 @@ use tokio::sync::watch;
 
 /// The versions that somebody in this process waits for.
 #[derive(Default)]
-pub(crate) struct Hub {
+pub(crate) struct News {
     versions: Mutex<HashMap<String, watch::Sender<u64>>>,
 }
 
-impl Hub {
+impl News {
     /// Changes of a federation, from `version` on.
     pub(crate) fn subscribe(&self, federation: &str, version: u64) -> watch::Receiver<u64> {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,16 +48,16 @@ fn raise(known: &mut u64, version: u64) -> bool {
 }
 
 /// Re-reads the versions every `period`, as long as anybody waits. Never returns.
-pub(crate) async fn watch(hub: &Hub, store: &Store, period: Duration) {
+pub(crate) async fn watch(news: &News, store: &SqliteStore, period: Duration) {
     loop {
         tokio::time::sleep(period).await;
-        if !hub.sweep() {
+        if !news.sweep() {
             continue;
         }
-        match federations::versions(&store.readers).await {
+        match store.read(async |tx| tx.versions().await).await {
             Ok(versions) => versions
                 .iter()
-                .for_each(|(id, version)| hub.publish(id, *version)),
+                .for_each(|(id, version)| news.publish(id, *version)),
             Err(failure) => tracing::warn!(%failure, "versions could not be read"),
         }
     }

@@ -1,12 +1,14 @@
 //! The network, the clocks and the aggregator's process; and what is checked after every message.
 
+use super::disk::{DEATH, Disk, FEDERATION, Mortal};
 use super::ops::{Forgery, Moment, Op};
 use super::oracle::Oracle;
-use super::participant::{Participant, read, write};
+use super::participant::Participant;
 use super::scenario::Scenario;
+use federation::engine::CommandError;
+use federation::engine::local::Local;
 use federation::round::client::{Action, Client, Evaluation, Event, Purpose, StopReason};
 use federation::round::draw::is_drawn;
-use federation::round::hub::Hub;
 use federation::round::messages::{
     Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, SumInput, SumMessage, Update,
 };
@@ -59,7 +61,7 @@ enum Answer {
 /// Something on its way.
 #[derive(Clone, Debug)]
 enum Packet {
-    ToHub {
+    ToAggregator {
         from: usize,
         number: u32,
         id: u64,
@@ -82,7 +84,7 @@ enum Packet {
         id: u64,
     },
     Tick,
-    HubStarts,
+    AggregatorStarts,
 }
 
 struct Network {
@@ -98,13 +100,13 @@ const CALM: Network = Network {
 };
 
 /// Everything.
-pub struct World {
+pub struct World<D> {
     scenario: Scenario,
     task: Task,
     participants: Vec<Participant>,
-    hub: Option<Hub>,
-    hub_disk: Vec<u8>,
-    hub_crash: Option<(Moment, u64)>,
+    aggregator: Local<Mortal<D>>,
+    aggregator_up: bool,
+    aggregator_crash: Option<(Moment, u64)>,
     oracle: Oracle,
     queue: BTreeMap<(u64, u64), Packet>,
     sent: u64,
@@ -117,17 +119,17 @@ pub struct World {
     running_for: ((u32, bool), u64),
 }
 
-impl World {
+impl<D: Disk> World<D> {
     pub fn new(scenario: &Scenario) -> Self {
         let task = scenario.task();
-        let hub = Hub::new(&task).expect("the task has a generator");
+        let aggregator = Local::new(Mortal::new(), FEDERATION, &task, EPOCH).expect("a federation");
         let mut world = Self {
-            oracle: Oracle::new(&task, &hub),
-            hub_disk: write(&hub, false),
-            hub: Some(hub),
+            oracle: Oracle::new(&task, &aggregator),
+            aggregator,
+            aggregator_up: true,
             task,
             participants: Vec::new(),
-            hub_crash: None,
+            aggregator_crash: None,
             queue: BTreeMap::new(),
             sent: 0,
             now: 0,
@@ -144,14 +146,12 @@ impl World {
 
     /// Finished rounds.
     pub fn records(&self) -> &[RoundRecord] {
-        self.hub.as_ref().map_or(&[], Hub::records)
+        self.aggregator.records()
     }
 
     /// The federation's record, line by line.
     pub fn record(&self) -> Vec<String> {
-        self.hub
-            .as_ref()
-            .map_or(Vec::new(), |h| h.lines(0).to_vec())
+        self.aggregator.lines(0).to_vec()
     }
 
     /// True time since the start, in ms.
@@ -200,7 +200,7 @@ impl World {
             .as_ref()
             .map_or(u32::MAX, |m| m.participant());
         self.participants[who].open = Some((id, action));
-        self.send(&Packet::ToHub {
+        self.send(&Packet::ToAggregator {
             from: who,
             number,
             id,
@@ -245,7 +245,7 @@ impl World {
                 let who = self.who(who);
                 self.participants[who].gone = true;
                 if let Some(machine) = &self.participants[who].machine {
-                    let packet = Packet::ToHub {
+                    let packet = Packet::ToAggregator {
                         from: who,
                         number: machine.participant(),
                         id: 0,
@@ -258,11 +258,11 @@ impl World {
             Op::Join => self.join(),
             Op::Pause { who } => self.event(self.who(who), Event::Pause),
             Op::Resume { who } => self.event(self.who(who), Event::Resume),
-            Op::HubCrash {
+            Op::AggregatorCrash {
                 moment: Moment::Now,
                 down,
-            } => self.hub_dies(down),
-            Op::HubCrash { moment, down } => self.hub_crash = Some((moment, down)),
+            } => self.aggregator_dies(down),
+            Op::AggregatorCrash { moment, down } => self.aggregator_crash = Some((moment, down)),
             Op::ClockJump { ms } => {
                 self.jumped += ms;
                 // A phase's clock may begin again then, but never more than that.
@@ -302,12 +302,12 @@ impl World {
 
     fn arrive(&mut self, packet: Packet) {
         match packet {
-            Packet::ToHub {
+            Packet::ToAggregator {
                 from,
                 number,
                 id,
                 request,
-            } => self.hub_takes(from, number, id, &request),
+            } => self.aggregator_takes(from, number, id, &request),
             Packet::ToParticipant { to, id, answer } => self.participant_takes(to, id, answer),
             Packet::Evaluated { to, id, evaluation } => {
                 if self.awaits(to, id) {
@@ -326,13 +326,14 @@ impl World {
             }
             Packet::Tick => {
                 self.schedule(TICK_MS, Packet::Tick);
-                let (now, task) = (self.clock(), self.task.clone());
-                self.hub_does(|hub| hub.tick(&task, now));
+                let now = self.clock();
+                self.aggregator_does(|aggregator| aggregator.tick(now));
                 self.every_round_ends();
             }
-            Packet::HubStarts => {
-                if self.hub.is_none() {
-                    self.hub = Some(read(&self.hub_disk, false));
+            Packet::AggregatorStarts => {
+                if !self.aggregator_up {
+                    self.aggregator.store().disk.reopen();
+                    self.aggregator_up = true;
                 }
             }
         }
@@ -407,7 +408,7 @@ impl World {
                 self.participants[who].open = Some((id, action));
                 self.schedule(
                     SYNC_MS,
-                    Packet::ToHub {
+                    Packet::ToAggregator {
                         from: who,
                         number,
                         id,
@@ -542,54 +543,52 @@ impl World {
 
     // ---- the aggregator
 
-    fn hub_dies(&mut self, down: u64) {
-        self.hub = None;
-        self.schedule(down, Packet::HubStarts);
+    fn aggregator_dies(&mut self, down: u64) {
+        self.aggregator_up = false;
+        self.schedule(down, Packet::AggregatorStarts);
     }
 
-    /// Lets the aggregator handle something: in memory, then on its disk, in one step. Nothing if it is down or
-    /// dies before it could answer.
-    fn hub_does<T>(&mut self, handle: impl FnOnce(&mut Hub) -> T) -> Option<(T, bool)> {
-        let task = &self.task;
-        let hub = self.hub.as_mut()?;
-        let before = self.hub_disk.clone();
-        let answer = handle(hub);
-        hub.conclude(task);
-        let after = write(hub, false);
-        // A tick that changes nothing is no event.
-        let crash = if after == before {
-            None
-        } else {
-            self.hub_crash.take()
-        };
-        if let Some((Moment::BeforeStoring, down)) = crash {
-            self.hub_dies(down);
+    /// Lets the aggregator handle something. Gives its answer and whether it is alive to send it; nothing if it is down,
+    /// or dies before it could store.
+    fn aggregator_does<T>(
+        &mut self,
+        handle: impl FnOnce(&mut Local<Mortal<D>>) -> Result<T, CommandError>,
+    ) -> Option<(Result<T, Refusal>, bool)> {
+        if !self.aggregator_up {
             return None;
         }
-        assert_eq!(
-            &read::<Hub>(&after, false),
-            hub,
-            "the aggregator's state does not survive the disk"
-        );
-        self.hub_disk = after;
-        match crash {
-            Some((_, down)) => {
-                self.hub_dies(down);
-                Some((answer, false))
+        let before = self.aggregator.current().version;
+        let early = matches!(self.aggregator_crash, Some((Moment::BeforeStoring, _)));
+        self.aggregator.store().dies.set(early);
+        let answer = match handle(&mut self.aggregator) {
+            Ok(value) => Ok(value),
+            Err(CommandError::Broken(why)) if why.contains(DEATH) => {
+                let (_, down) = self.aggregator_crash.take().expect("it was to die");
+                self.aggregator_dies(down);
+                return None;
             }
-            None => Some((answer, true)),
+            Err(error) => Err(error.refusal().expect("an answer")),
+        };
+        self.aggregator.store().dies.set(false);
+        // What changes nothing is no event.
+        if !early
+            && self.aggregator.current().version != before
+            && let Some((_, down)) = self.aggregator_crash.take()
+        {
+            self.aggregator_dies(down);
         }
+        Some((answer, self.aggregator_up))
     }
 
     /// Compares the stored state with the oracle's.
-    fn check_hub(&mut self) {
-        let hub: Hub = read(&self.hub_disk, false);
-        if self.oracle.check(&self.task, &hub) {
+    fn check_aggregator(&mut self) {
+        if self.oracle.check(&self.task, &self.aggregator) {
             self.check_ledgers();
         }
-        let round = hub.round();
+        let round = self.aggregator.round();
+        let over = self.aggregator.status() != FederationStatus::Running;
         assert!(
-            !round.phase.is_terminal(),
+            over || !round.phase.is_terminal(),
             "an ended round stays: {round:?}"
         );
         assert!(
@@ -615,31 +614,30 @@ impl World {
         }
     }
 
-    fn hub_takes(&mut self, from: usize, number: u32, id: u64, request: &Request) {
-        let (now, task) = (self.clock(), self.task.clone());
-        let accepted = |outcome: Result<(), Refusal>| {
-            outcome.map_or_else(Answer::Refused, |()| Answer::Accepted)
-        };
-        let done = self.hub_does(|hub| match request {
-            Request::Join(identity) => Answer::Joined(hub.join(&task, now, *identity)),
-            Request::View => hub
-                .view(&task, number, now)
-                .map_or_else(Answer::Refused, Answer::View),
+    fn aggregator_takes(&mut self, from: usize, number: u32, id: u64, request: &Request) {
+        let now = self.clock();
+        let accepted = |()| Answer::Accepted;
+        let done = self.aggregator_does(|aggregator| match request {
+            Request::Join(identity) => aggregator.join(now, *identity).map(Answer::Joined),
+            Request::View => aggregator.view(number, now).map(Answer::View),
             Request::Read(from) => {
-                let lines = hub.lines(*from);
-                Answer::Lines(lines[..lines.len().min(LINES)].to_vec())
+                let lines = aggregator.lines(*from);
+                Ok(Answer::Lines(lines[..lines.len().min(LINES)].to_vec()))
             }
-            Request::Enrol(round, body) => accepted(hub.enrol(&task, number, now, *round, body)),
-            Request::Deliver(update) => accepted(hub.deliver(&task, number, now, update.clone())),
-            Request::Fetch(round, phase) => hub
-                .input(&task, number, now, *round, *phase)
-                .map_or_else(Answer::Refused, Answer::Input),
+            Request::Enrol(round, body) => {
+                aggregator.enrol(number, now, *round, body).map(accepted)
+            }
+            Request::Deliver(update) => aggregator.deliver(number, now, update).map(accepted),
+            Request::Fetch(round, phase) => aggregator
+                .input(number, now, *round, *phase)
+                .map(Answer::Input),
             Request::Send(round, message) => {
-                accepted(hub.send(&task, number, now, *round, message.clone()))
+                aggregator.send(number, now, *round, message).map(accepted)
             }
-            Request::Leave => accepted(hub.leave(&task, number, now)),
+            Request::Leave => aggregator.leave(number, now).map(accepted),
         });
         let Some((answer, alive)) = done else { return };
+        let answer = answer.unwrap_or_else(Answer::Refused);
         match (request, &answer) {
             (Request::Deliver(update), Answer::Accepted) => {
                 self.oracle.accept(number, update.clone());
@@ -650,7 +648,7 @@ impl World {
             }
             _ => {}
         }
-        self.check_hub();
+        self.check_aggregator();
         if alive {
             self.send(&Packet::ToParticipant {
                 to: from,
@@ -662,9 +660,11 @@ impl World {
 
     /// No round lasts longer than its phases may, once its clock runs and somebody looks.
     fn every_round_ends(&mut self) {
-        self.check_hub();
-        let Some(hub) = &self.hub else { return };
-        let round = hub.round();
+        self.check_aggregator();
+        if !self.aggregator_up {
+            return;
+        }
+        let round = self.aggregator.round();
         // It begins again when the first enrols where it ran for those who wait.
         let now = (round.number, round.enrolled > 0);
         if now != self.running_for.0 || round.since.is_none() {
@@ -687,15 +687,19 @@ impl World {
         let Some(number) = self.participants[who].state().map(|m| m.participant()) else {
             return;
         };
-        let Some(hub) = self.hub.as_mut() else { return };
-        // Whoever left is a stranger, too; a federation that is over refuses everything.
-        if hub.view(&task, number, now).is_err() || hub.status() != FederationStatus::Running {
+        if !self.aggregator_up {
             return;
         }
-        let before = hub.clone();
+        let aggregator = &mut self.aggregator;
+        // Whoever left is a stranger, too; a federation that is over refuses everything.
+        if aggregator.view(number, now).is_err() || aggregator.status() != FederationStatus::Running
+        {
+            return;
+        }
+        let before = aggregator.store().disk.rows();
         if forgery == Forgery::FalseSum {
-            let round = hub.round().number;
-            let kind = hub.record().kind(&task);
+            let round = aggregator.round().number;
+            let kind = aggregator.record().kind(&task);
             let layout = task.contribution_of(kind).map(|c| c.layout().bytes());
             let bytes = vec![0; layout.unwrap_or(64)];
             let signature = Signature([1; 64]);
@@ -720,18 +724,19 @@ impl World {
                 }),
             ];
             for message in rubbish {
-                let answer = hub.send(&task, number, now, round, message.clone());
+                let answer = aggregator.send(number, now, round, &message);
                 assert!(answer.is_err(), "{message:?} was taken");
             }
-            let answer = hub.contribute(&task, number, now, round, bytes);
+            let answer = aggregator.contribute(number, now, round, &bytes);
             assert!(answer.is_err(), "a vector without masks was taken");
-            assert_eq!(hub, &before, "a refused message changed something");
+            let after = aggregator.store().disk.rows();
+            assert_eq!(after, before, "a refused message changed something");
             return;
         }
-        let dim = task.length_of(hub.record().kind(&task));
+        let dim = task.length_of(aggregator.record().kind(&task));
         let good = Update {
-            round: hub.round().number,
-            theta: theta_hash(hub.theta()),
+            round: aggregator.round().number,
+            theta: theta_hash(aggregator.theta()),
             examples: 1,
             delta: vec![0.5; dim],
             metrics: Metrics {
@@ -803,12 +808,11 @@ impl World {
         } else {
             number
         };
-        assert_eq!(
-            hub.deliver(&task, sender, now, update),
-            Err(refusal),
-            "{forgery:?}"
-        );
-        assert_eq!(hub, &before, "a refused message changed something");
+        let answer = aggregator.deliver(sender, now, &update);
+        let answer = answer.map_err(|error| error.refusal().expect("an answer"));
+        assert_eq!(answer, Err(refusal), "{forgery:?}");
+        let after = aggregator.store().disk.rows();
+        assert_eq!(after, before, "a refused message changed something");
     }
 
     // ---- the end
@@ -816,7 +820,7 @@ impl World {
     /// Faults cease; whoever is not gone for good comes back; the federation comes to its end.
     pub fn heal_and_finish(&mut self) {
         self.network = CALM;
-        self.hub_crash = None;
+        self.aggregator_crash = None;
         for who in 0..self.participants.len() {
             self.participants[who].crash = None;
             self.participants[who].trap = None;
@@ -845,11 +849,13 @@ impl World {
             .filter(|p| !p.gone && p.stopped().is_none())
             .filter_map(Participant::state)
             .collect();
-        let hub = self.hub.as_ref().expect("the aggregator is up again");
+        assert!(self.aggregator_up, "the aggregator is up again");
+        let aggregator = &self.aggregator;
         assert_eq!(
-            hub.status(),
+            aggregator.status(),
             FederationStatus::Finished,
-            "after {most} ms; {hub:?}; participants: {stuck:?}"
+            "after {most} ms; {:?}; participants: {stuck:?}",
+            aggregator.current()
         );
         assert!(
             stuck.is_empty(),
@@ -859,8 +865,8 @@ impl World {
         let done = records.filter(|r| r.phase == Phase::Done && r.kind == RoundKind::Training);
         let (done, rounds) = (done.count(), self.scenario.rounds as usize);
         // Without ε left there is no further round, nor without patience.
-        let early = hub.record().is_over(&self.task) && done < rounds;
-        let may = self.scenario.patience > 0 || hub.record().is_spent(&self.task);
+        let early = aggregator.record().is_over(&self.task) && done < rounds;
+        let may = self.scenario.patience > 0 || aggregator.record().is_spent(&self.task);
         assert!(
             done == rounds || (early && may),
             "{done} of {rounds} rounds"
@@ -869,21 +875,20 @@ impl World {
         for machine in self.participants.iter().filter(|p| !p.gone) {
             let machine = machine.state().expect("it joined");
             if self.task.learnt_together().is_some() && machine.theta().is_some() {
-                let mappings = hub.record().mappings(&self.task);
+                let mappings = aggregator.record().mappings(&self.task);
                 assert_eq!(machine.mappings(&self.task), mappings);
             }
             let finished = machine
                 .record()
-                .is_some_and(|r| r.head() == hub.record().head());
-            assert!(!finished || machine.choice() == hub.record().choice());
+                .is_some_and(|r| r.head() == aggregator.record().head());
+            assert!(!finished || machine.choice() == aggregator.record().choice());
         }
-        self.check_hub();
+        self.check_aggregator();
     }
 
     /// Enough to make a round: others come for those who are gone, or have no ε left.
     fn make_up_numbers(&mut self) {
-        let status = self.hub.as_ref().map(Hub::status);
-        if status == Some(FederationStatus::Finished) {
+        if self.aggregator.status() == FederationStatus::Finished {
             return;
         }
         let private = self
@@ -901,10 +906,7 @@ impl World {
     }
 
     fn is_over(&self) -> bool {
-        let over = self
-            .hub
-            .as_ref()
-            .is_some_and(|h| h.status() == FederationStatus::Finished);
+        let over = self.aggregator.status() == FederationStatus::Finished;
         over && self
             .participants
             .iter()

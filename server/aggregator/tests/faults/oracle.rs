@@ -1,7 +1,7 @@
 //! What must be true, kept apart from the aggregator: which updates it accepted, and what follows from them.
 
+use federation::engine::local::{Blocking, Local};
 use federation::record::{Commitments, Replay, RoundEntry};
-use federation::round::hub::Hub;
 use federation::round::messages::{Metrics, RoundRecord, SumMessage, Update};
 use federation::round::phase::{Phase, RoundKind};
 use federation::rules::advance::Sums;
@@ -9,6 +9,7 @@ use federation::rules::server_optimizer::ServerState;
 use federation::task::Task;
 use ground::hash::theta_hash;
 use ground::hex::hex;
+use ground::wire;
 use privacy::Ledger;
 use secure_sum::encoding::RingVector;
 use secure_sum::messages::hash_vector;
@@ -39,11 +40,11 @@ struct Part {
 }
 
 impl Oracle {
-    pub fn new(task: &Task, hub: &Hub) -> Self {
-        let theta = hub.theta().to_vec();
+    pub fn new<S: Blocking>(task: &Task, aggregator: &Local<S>) -> Self {
+        let theta = aggregator.theta().to_vec();
         let hashes = vec![theta_hash(&theta)];
         let mut replay = Replay::new(task).expect("the task has a generator");
-        let first = replay.take(task, &hub.lines(0)[0], Commitments::Check);
+        let first = replay.take(task, &aggregator.lines(0)[0], Commitments::Check);
         assert_eq!(first, Ok(None));
         Self {
             state: ServerState::new(theta),
@@ -101,7 +102,7 @@ impl Oracle {
         let (vector, bytes) = match message {
             SumMessage::Masked(masked) => (
                 hex(&hash_vector(&masked.vector)),
-                masked.vector.len() as u64,
+                wire::encode(message).len() as u64,
             ),
             _ => (String::new(), 0),
         };
@@ -138,10 +139,10 @@ impl Oracle {
     }
 
     /// Compares every round that ended with the sum of exactly the accepted updates. Says whether one has.
-    pub fn check(&mut self, task: &Task, hub: &Hub) -> bool {
-        let records = hub.records();
+    pub fn check<S: Blocking>(&mut self, task: &Task, aggregator: &Local<S>) -> bool {
+        let records = aggregator.records();
         assert_eq!(
-            hub.lines(0).len(),
+            aggregator.lines(0).len(),
             records.len() + 1,
             "the record has a line for each round"
         );
@@ -155,7 +156,7 @@ impl Oracle {
                 "rounds are out of order"
             );
             self.seen += 1;
-            let line = &hub.lines(self.seen as u32)[0];
+            let line = &aggregator.lines(self.seen as u32)[0];
             let entry = self.replay.take(task, line, Commitments::Check);
             let entry = entry.expect("the record replays").expect("a round");
             assert_eq!(
@@ -198,7 +199,7 @@ impl Oracle {
                         record.bytes_up,
                         updates
                             .iter()
-                            .map(|(_, u)| 4 * u.delta.len() as u64)
+                            .map(|(_, u)| wire::encode(*u).len() as u64)
                             .sum::<u64>()
                     );
                     for (participant, update) in &updates {
@@ -235,12 +236,12 @@ impl Oracle {
             );
         }
         assert_eq!(
-            hub.theta(),
+            aggregator.theta(),
             self.state.theta,
             "θ is not what the accepted updates make it"
         );
         assert_eq!(
-            hub.theta(),
+            aggregator.theta(),
             self.replay.parameters(),
             "θ is not what the record makes it"
         );

@@ -1,8 +1,14 @@
 //! Failures that were found, kept as they were found (shrunk), so that they stay mended.
 
+use super::disk::File;
 use super::ops::{Forgery, Moment, Op};
 use super::scenario::Scenario;
-use super::survive;
+use federation::engine::memory::Memory;
+
+fn survive(scenario: &Scenario, ops: &[Op]) {
+    super::survive::<Memory>(scenario, ops);
+    super::survive::<File>(scenario, ops);
+}
 
 /// θ did not move, so the participant took the finished federation's θ for the one it had its update for, and
 /// waited for a next round for ever. With more rounds it had sent the same update again in each.
@@ -49,7 +55,7 @@ fn queries_of_an_update_whose_answer_was_late() {
         Op::Pass { ms: 55 },
         Op::Pass { ms: 548 },
         Op::Leave { who: 3 },
-        Op::HubCrash {
+        Op::AggregatorCrash {
             moment: Moment::Now,
             down: 156,
         },

@@ -104,7 +104,7 @@ pub enum Op {
         who: usize,
     },
     /// The aggregator's process dies and is started again.
-    HubCrash {
+    AggregatorCrash {
         /// When.
         moment: Moment,
         /// How long it is away.
@@ -178,7 +178,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Join),
         1 => who.clone().prop_map(|who| Op::Pause { who }),
         1 => who.clone().prop_map(|who| Op::Resume { who }),
-        3 => (moment(), 1..2_000_u64).prop_map(|(moment, down)| Op::HubCrash { moment, down }),
+        3 => (moment(), 1..2_000_u64).prop_map(|(moment, down)| Op::AggregatorCrash { moment, down }),
         2 => (-20_000..20_000_i64).prop_map(|ms| Op::ClockJump { ms }),
         2 => (who, forgery()).prop_map(|(who, forgery)| Op::Forge { who, forgery }),
     ]
