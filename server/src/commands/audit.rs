@@ -2,7 +2,7 @@
 
 use super::{block_on, say};
 use crate::Failure;
-use crate::participant::aggregator::Aggregator;
+use crate::participant::transport::aggregator;
 use clap::Args;
 use federation::record::{Commitments, Difference, Entry, Line, Replay, What};
 use federation::rules::choice::Choice;
@@ -148,7 +148,7 @@ fn read_file(path: &Path, audit: &mut Audit) -> Result<(), Failure> {
 }
 
 async fn read_server(server: &str, federation: &str, audit: &mut Audit) -> Result<(), Failure> {
-    let aggregator = Aggregator::new(server, None).map_err(Failure::usage)?;
+    let aggregator = aggregator(server, None).map_err(Failure::usage)?;
     let mut from = 0;
     loop {
         let lines = aggregator.record(federation, from).await;

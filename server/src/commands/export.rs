@@ -4,7 +4,7 @@
 
 use super::{block_on, say, say_json};
 use crate::Failure;
-use crate::participant::aggregator::Aggregator;
+use crate::participant::transport::aggregator;
 use clap::Args;
 use federation::record::{Commitments, Replay};
 use federation::task::Task;
@@ -34,7 +34,7 @@ pub struct ExportArgs {
 /// Downloads, checks, writes both files.
 pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let (detail, bytes, lines) = block_on(async {
-        let aggregator = Aggregator::new(&args.server, None)?;
+        let aggregator = aggregator(&args.server, None)?;
         let detail = aggregator.detail(&args.federation).await?;
         let bytes = aggregator.theta(&args.federation).await?;
         let mut lines = Vec::new();
@@ -46,7 +46,7 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
             }
             lines.extend(more);
         }
-        Ok::<_, crate::participant::aggregator::ApiError>((detail, bytes, lines))
+        Ok::<_, participant::api::ApiError>((detail, bytes, lines))
     })?
     .map_err(Failure::failed)?;
     let dim = detail.summary.dim as usize;

@@ -2,7 +2,8 @@
 
 use super::{block_on, say, say_json, word};
 use crate::Failure;
-use crate::participant::aggregator::{Aggregator, ApiError};
+use crate::participant::transport::aggregator;
+use participant::api::ApiError;
 use crate::task_source;
 use clap::{Args, Subcommand};
 use federation::round::messages::{CreateFederation, CreateInvite, Invite, InviteSummary};
@@ -100,7 +101,7 @@ pub fn run(args: FederationArgs) -> Result<(), Failure> {
     }
     block_on(async {
         let aggregator =
-            Aggregator::new(&args.server, args.admin_token.clone()).map_err(Failure::failed)?;
+            aggregator(&args.server, args.admin_token.clone()).map_err(Failure::failed)?;
         match &args.what {
             What::Check { .. } => Ok(()),
             What::Create { task, set } => {

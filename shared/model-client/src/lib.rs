@@ -1,8 +1,10 @@
-//! How a model API is spoken to, one file for each dialect. Pure: builds the bytes of a request
-//! and reads the bytes of an answer; whoever calls does the sending, the waiting and the repeating.
+//! How a model API is spoken to. Dialects, one file for each, build the bytes of a request and read the bytes of an
+//! answer; the [`caller::Caller`] decides what is sent when, and how often; a [`transport::Transport`] sends.
 
 pub mod address;
+pub mod asking;
 pub mod cache;
+pub mod caller;
 pub mod chat;
 mod error;
 mod files;
@@ -14,12 +16,15 @@ pub mod pace;
 mod picture;
 mod pixel_range;
 pub mod prompt_embeds;
+pub mod purse;
 mod read;
+pub mod retry;
 mod scores;
 mod settings;
 mod status;
 pub mod tally;
 mod tensor_data;
+pub mod transport;
 mod words;
 
 use serde::{Deserialize, Serialize};
@@ -473,8 +478,8 @@ fn call_faults(spec: &ModelSpec) -> Vec<String> {
     faults
 }
 
-/// Percent-encodes a path segment: all but RFC 3986's unreserved characters.
-fn escape(segment: &str) -> String {
+/// Percent-encodes a segment of an address's path: all but RFC 3986's unreserved characters.
+pub fn escape(segment: &str) -> String {
     let mut escaped = String::with_capacity(segment.len());
     for byte in segment.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -75,10 +75,6 @@ enum Prompter {
     Texts(Box<dyn TextGenerator>),
 }
 
-/// Images, or texts, that one request holds where the model's server does not say less: enough to use a batch well, few
-/// enough that several requests are under way while the next is rendered.
-pub const REQUEST_IMAGES: usize = 32;
-
 /// A participant's task, tools and examples.
 pub struct Workbench {
     task: Task,

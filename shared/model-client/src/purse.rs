@@ -1,22 +1,22 @@
 //! What calling the model has cost one participant, and whether there is money for more.
 
-use super::caller::{CallError, locked};
-use model_client::tally::Tally;
-use model_client::{Price, Usage};
+use crate::caller::{CallError, locked};
+use crate::tally::Tally;
+use crate::{Price, Usage};
+use event_listener::Event;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::Notify;
 
 /// One participant's money for one model API.
 #[derive(Debug, Default)]
 pub struct Purse {
-    /// Nothing where calls cost nothing.
+    /// None where calls cost nothing.
     price: Option<Price>,
     tally: Mutex<Tally>,
     /// Questions that are being paid for.
     under_way: AtomicUsize,
-    /// One of them has ended, one way or the other.
-    ended: Notify,
+    /// Raised when one of them has ended, one way or the other.
+    ended: Event,
 }
 
 impl Purse {
@@ -67,7 +67,7 @@ impl Purse {
     pub async fn pay(&self, queries: usize, largest: usize) -> Result<Paying<'_>, CallError> {
         loop {
             // Before looking: what ends in between is not missed.
-            let ended = self.ended.notified();
+            let ended = self.ended.listen();
             {
                 let tally = locked(&self.tally);
                 let under_way = self.under_way.load(Ordering::Relaxed);
@@ -97,7 +97,7 @@ pub struct Paying<'a>(&'a Purse);
 impl Drop for Paying<'_> {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::Relaxed);
-        self.0.ended.notify_waiters();
+        self.0.ended.notify(usize::MAX);
     }
 }
 
@@ -106,6 +106,11 @@ impl Drop for Paying<'_> {
 mod tests {
     use super::*;
     use futures::FutureExt as _;
+
+    /// What is there without waiting.
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        future.now_or_never().unwrap()
+    }
 
     fn tokens(budget: f64) -> Purse {
         Purse::new(Some(Price {
@@ -125,17 +130,17 @@ mod tests {
         })
     }
 
-    #[tokio::test]
-    async fn the_first_answer_is_awaited_for_it_says_what_one_costs() {
+    #[test]
+    fn the_first_answer_is_awaited_for_it_says_what_one_costs() {
         let purse = tokens(3.0);
-        let first = purse.pay(1, 1).await.unwrap();
+        let first = now(purse.pay(1, 1)).unwrap();
         let mut second = Box::pin(purse.pay(1, 1));
         assert!((&mut second).now_or_never().is_none());
         purse.add(1, million());
         drop(first);
         // Two more, and no third.
-        let second = second.await.unwrap();
-        let third = purse.pay(1, 1).await.unwrap();
+        let second = now(second).unwrap();
+        let third = now(purse.pay(1, 1)).unwrap();
         let mut fourth = Box::pin(purse.pay(1, 1));
         assert!((&mut fourth).now_or_never().is_none());
         purse.add(1, million());
@@ -143,20 +148,20 @@ mod tests {
         assert!((&mut fourth).now_or_never().is_none());
         // That one got no answer: its money is there again.
         drop(third);
-        let fourth = fourth.await.unwrap();
+        let fourth = now(fourth).unwrap();
         purse.add(1, million());
         drop(fourth);
-        let error = purse.pay(1, 1).await.unwrap_err();
+        let error = now(purse.pay(1, 1)).unwrap_err();
         assert!(matches!(error, CallError::Budget { spent, .. } if spent == 3.0));
         // What costs nothing is always paid for.
-        purse.pay(0, 1).await.unwrap();
+        now(purse.pay(0, 1)).unwrap();
         assert_eq!(purse.cost(), Some(3.0));
     }
 
-    #[tokio::test]
-    async fn without_a_price_everything_is_paid_for() {
+    #[test]
+    fn without_a_price_everything_is_paid_for() {
         let purse = Purse::default();
-        let all: Vec<_> = futures::future::join_all((0..9).map(|_| purse.pay(5, 5))).await;
+        let all: Vec<_> = (0..9).map(|_| now(purse.pay(5, 5))).collect();
         assert!(all.iter().all(Result::is_ok));
         assert!(purse.cost().is_none() && purse.spent().is_none());
     }

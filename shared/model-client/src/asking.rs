@@ -1,12 +1,13 @@
 //! Which inputs of an evaluation are asked next, and what was answered.
 //!
-//! A request is cut when it leaves, as large as the pace of calls allows by then ([`model_client::pace`]). Queries cost
+//! A request is cut when it leaves, as large as the pace of calls allows by then ([`crate::pace`]). Queries cost
 //! money: what was answered stays answered, however the rest is cut after a failure.
 
-use model_client::Scores;
+use crate::Scores;
 use std::ops::Range;
 
-/// The inputs of one evaluation, counted as [`super::workbench::Workbench::requests`] counts them.
+/// The inputs of one evaluation, counted group by group (one for each candidate), example by
+/// example.
 #[derive(Clone, Debug)]
 pub struct Asking {
     /// Each answer at the first input of its request.
