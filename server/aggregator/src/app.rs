@@ -2,19 +2,21 @@
 
 use crate::clock::Clock;
 use crate::config::AggregatorConfig;
-use crate::engine::{Effects, Known};
 use crate::failure::Failure;
-use crate::http::Side;
-use crate::hub::{self, Hub};
+use crate::http::{Folder, Side};
 use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
-use crate::store::{Store, federations};
+use crate::news::{self, News};
+use crate::store::{self, SqliteStore, SqliteTx, Tried};
 use crate::{driver, http, secret, upgrade};
 use actix_web::dev::Server;
 use actix_web::{HttpServer, web};
+use federation::engine::store::Store as _;
+use federation::engine::{Aggregator, Effects, Federation, Observer};
+use federation::round::phase::Phase;
+use federation::round::refusal::Refusal;
 use federation::task::Task;
 use futures::future::join_all;
-use model_client::address::origin_of;
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::TcpListener;
@@ -28,6 +30,11 @@ const KNOWN_TASKS: usize = 256;
 /// What an orderly end waits for.
 const DRAIN_SECONDS: u64 = 5;
 
+/// An idle connection is kept so long. Participants evaluate for half a minute and longer between two requests, and
+/// connecting anew costs each of them two or three round trips; nginx and the clouds' load balancers keep their idle
+/// connections to a server for 60 s, and fail requests where the server closes first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// Why the aggregator did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -40,8 +47,13 @@ pub enum RunError {
         reason: String,
     },
     /// `--web` names no folder with a built page.
-    #[error("{0} holds no index.html; build the page first, or leave --web out")]
-    Web(String),
+    #[error("cannot read the pages in {path}: {reason}; build them first, or leave --web out")]
+    Web {
+        /// The folder.
+        path: String,
+        /// What the system says.
+        reason: std::io::Error,
+    },
     /// The port or a thread could not be had.
     #[error("the server failed: {0}")]
     Io(#[from] std::io::Error),
@@ -54,68 +66,76 @@ pub enum RunError {
 pub(crate) struct App {
     pub(crate) config: AggregatorConfig,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) store: Store,
-    pub(crate) hub: Hub,
+    pub(crate) aggregator: Aggregator<SqliteStore>,
+    pub(crate) news: Arc<News>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
+    /// The built pages, where there are any.
+    pub(crate) pages: Option<Folder>,
     /// Names this process in leases.
     pub(crate) holder: String,
     /// Turns true when the server ends; waiting requests answer then.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Event streams open now.
     pub(crate) streams: AtomicUsize,
-    known: Mutex<HashMap<String, Arc<Known>>>,
+    federations: Mutex<HashMap<String, Arc<Federation>>>,
 }
 
 impl App {
-    /// The federation's task, if there is such a federation.
-    pub(crate) async fn known(&self, id: &str) -> Result<Option<Arc<Known>>, Failure> {
-        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = lock().get(id) {
-            return Ok(Some(Arc::clone(known)));
-        }
-        let Some(source) = federations::task(&self.store.readers, id).await? else {
-            return Ok(None);
+    /// The federation, or that there is none.
+    pub(crate) async fn federation(&self, id: &str) -> Result<Arc<Federation>, Failure> {
+        let lock = || {
+            self.federations
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
         };
+        if let Some(federation) = lock().get(id) {
+            return Ok(Arc::clone(federation));
+        }
+        let source = self.read(async |tx| tx.task(id).await).await?;
         let broken = |what: String| Failure::Internal(format!("stored task of {id}: {what}"));
-        let value = serde_json::from_str(&source).map_err(|e| broken(e.to_string()))?;
+        let value = serde_json::from_str(&source.ok_or(Refusal::NotFound)?)
+            .map_err(|e| broken(e.to_string()))?;
         let task = Task::from_value(value).map_err(|e| broken(e.to_string()))?;
-        let known = Arc::new(Known {
-            id: id.to_owned(),
-            task_hash: task.hash(),
-            model_origin: origin_of(&task.model.url).unwrap_or_default(),
-            files_origin: task.prompt_embeds().and_then(|files| origin_of(&files.url)),
-            dim: task.dim(),
-            task,
-        });
+        let federation = Arc::new(Federation::new(id.to_owned(), task));
         let mut cache = lock();
         if cache.len() >= KNOWN_TASKS {
             cache.clear();
         }
-        cache.insert(id.to_owned(), Arc::clone(&known));
-        Ok(Some(known))
+        cache.insert(id.to_owned(), Arc::clone(&federation));
+        Ok(federation)
     }
 
-    /// Counts what a committed transaction did and wakes who waits for it.
-    pub(crate) async fn after(&self, id: &str, effects: &Effects) {
-        self.metrics.updates.inc_by(u64::from(effects.stored));
-        for phase in &effects.messages {
-            self.metrics.message(phase);
-        }
-        for (phase, took) in &effects.phases {
-            self.metrics.phase(phase, Duration::from_millis(*took));
-        }
-        for outcome in &effects.ended {
-            self.metrics.round(outcome);
-            tracing::info!(federation = id, outcome, "round ended");
-        }
-        if effects.changed {
-            // Without this read the watcher finds the change a moment later.
-            if let Ok(version) = federations::version(&self.store.readers, id).await {
-                self.hub.publish(id, version);
-            }
-        }
+    /// Reads on one consistent state.
+    pub(crate) async fn read<T>(
+        &self,
+        body: impl AsyncFn(&mut SqliteTx) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.aggregator.store().read(body).await
     }
+}
+
+/// Counts what a committed transaction did, and wakes those who wait for it.
+fn observe(metrics: &Metrics, news: &News, federation: &str, effects: &Effects) {
+    metrics.updates.inc_by(u64::from(effects.stored));
+    for phase in &effects.messages {
+        metrics.message(&shown(*phase));
+    }
+    for (phase, took) in &effects.phases {
+        metrics.phase(&shown(*phase), Duration::from_millis(*took));
+    }
+    for outcome in &effects.ended {
+        metrics.round(outcome);
+        tracing::info!(federation, outcome, "round ended");
+    }
+    if let Some(version) = effects.version {
+        news.publish(federation, version);
+    }
+}
+
+/// A phase's name in counters.
+fn shown(phase: Phase) -> String {
+    store::word(phase).unwrap_or_default()
 }
 
 /// Where a server is reached.
@@ -183,16 +203,26 @@ async fn serve(
     clock: Arc<dyn Clock>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), RunError> {
-    if let Some(web) = config
-        .web
-        .as_ref()
-        .filter(|web| !web.join("index.html").is_file())
-    {
-        return Err(RunError::Web(web.display().to_string()));
-    }
+    let pages = config.web.as_deref().map(|web| {
+        let unusable = |reason| RunError::Web {
+            path: web.display().to_string(),
+            reason,
+        };
+        web.join("index.html").metadata().map_err(unusable)?;
+        Folder::read(web).map_err(unusable)
+    });
+    let pages = pages.transpose()?;
     let internal = |e: &dyn std::fmt::Display| RunError::Internal(e.to_string());
     let metrics = Arc::new(Metrics::new().map_err(|e| internal(&e))?);
-    let store = Store::open(&config.database, Arc::clone(&metrics))
+    let counted = Arc::clone(&metrics);
+    let tried: Tried = Arc::new(move |name, outcome, took| {
+        if outcome == "retry" {
+            counted.retry(name);
+        }
+        let word = if outcome == "retry" { "error" } else { outcome };
+        counted.transaction(name, word, took);
+    });
+    let store = SqliteStore::open(&config.database, tried)
         .await
         .map_err(|e| RunError::Database {
             path: config.database.display().to_string(),
@@ -200,17 +230,21 @@ async fn serve(
         })?;
     let (stop, stopping) = watch::channel(false);
     let period = config.poll;
+    let news = Arc::new(News::default());
+    let (counted, told) = (Arc::clone(&metrics), Arc::clone(&news));
+    let observer: Observer = Arc::new(move |id, effects| observe(&counted, &told, id, effects));
     let app = web::Data::new(App {
         limits: Limits::new(config.quotas),
         config,
         clock,
-        store,
-        hub: Hub::default(),
+        aggregator: Aggregator::new(store, observer),
+        news,
         metrics,
+        pages,
         holder: secret::random_hex(8).map_err(|e| internal(&e))?,
         stopping,
         streams: AtomicUsize::new(0),
-        known: Mutex::default(),
+        federations: Mutex::default(),
     });
     upgrade::records(&app).await.map_err(|e| internal(&e))?;
     driver::recover(&app).await.map_err(|e| internal(&e))?;
@@ -244,11 +278,11 @@ async fn serve(
         outcome = admin => outcome,
         () = end => Ok(()),
         () = driver::drive(&app, period) => Ok(()),
-        () = hub::watch(&app.hub, &app.store, period) => Ok(()),
+        () = news::watch(&app.news, app.aggregator.store(), period) => Ok(()),
         () = sweep(&app.limits) => Ok(()),
     };
     driver::release(&app).await;
-    app.store.close().await;
+    app.aggregator.store().close().await;
     Ok(outcome?)
 }
 
@@ -261,6 +295,7 @@ fn listen(app: &web::Data<App>, listener: TcpListener, side: Side) -> std::io::R
                 .map_or(2, usize::from)
                 .clamp(2, 8),
         )
+        .keep_alive(KEEP_ALIVE)
         // Slow senders: a head must be there within this time, a body within its own (see `http::body`).
         .client_request_timeout(Duration::from_secs(10))
         .shutdown_timeout(DRAIN_SECONDS)

@@ -1,6 +1,6 @@
 //! `fed-bbpt join`: takes part without a browser.
 
-use super::{block_on, interrupted, say};
+use super::{block_on, interrupted, model_key, say};
 use crate::data;
 use crate::participant::identity::{self, IdentityError};
 use crate::participant::platform::{Native, OnStep};
@@ -50,7 +50,7 @@ pub struct JoinArgs {
     #[arg(long)]
     model_url: Option<String>,
     /// Key for the model API.
-    #[arg(long, env = "FED_BBPT_MODEL_API_KEY", hide_env_values = true)]
+    #[arg(long, env = "FED_BBPT_MODEL_KEY", hide_env_values = true)]
     model_key: Option<String>,
     /// A line of JSON for each update.
     #[arg(long)]
@@ -289,7 +289,7 @@ async fn begin(
     };
     saved.bind(&examples, &args.state).map_err(Failure::usage)?;
     let models = args.state.with_file_name("fed-bbpt-models");
-    let model = model_api(&task, args.model_key.clone(), Some(models)).map_err(Failure::usage)?;
+    let model = model_api(&task, model_key(args.model_key.clone()), Some(models)).map_err(Failure::usage)?;
     model.purse().resume(saved.tally);
     let described = model.describe().await;
     saved.tally = model.purse().tally();

@@ -1,4 +1,4 @@
-//! Secure sums with participants who vanish: real client machines over the aggregator in memory, with all keys,
+//! Secure sums with participants who vanish: real client machines over the aggregator's engine, with all keys,
 //! shares and masks. Checks that every opened sum is exactly the sum of the survivors' vectors.
 //!
 //! `cargo run --release --package federation --example dropouts [PARTICIPANTS] [ROUNDS]`; the last line is JSON.
@@ -7,9 +7,10 @@
 //! leaves, or after it was taken and before the answer is back. It comes back, from its saved state, when the
 //! round is over. The model is played: losses are drawn, not asked for.
 
+use federation::engine::local::Local;
+use federation::engine::memory::Memory;
 use federation::record::{Commitments, Entry, Line, Replay, RoundEntry};
 use federation::round::client::{Action, Client, Environment, Event, Secrets};
-use federation::round::hub::Hub;
 use federation::round::messages::{FederationStatus, RoundView, Standing};
 use federation::round::phase::Phase;
 use federation::task::Task;
@@ -45,10 +46,10 @@ fn main() -> Result<(), Failure> {
     let begun = Instant::now();
     let mut world = World::new(participants, rounds)?;
     let mut seen = 0;
-    while world.hub.status() == FederationStatus::Running && seen < rounds as usize {
+    while world.federation.status() == FederationStatus::Running && seen < rounds as usize {
         world.turn()?;
-        if world.hub.records().len() > seen {
-            seen = world.hub.records().len();
+        if world.federation.records().len() > seen {
+            seen = world.federation.records().len();
             let found = world.judge()?;
             eprintln!(
                 "round {seen}: {found}, {:.0} s",
@@ -191,7 +192,7 @@ struct World {
     task: Task,
     /// The same without masks.
     open: Task,
-    hub: Hub,
+    federation: Local,
     now: u64,
     turns: u32,
     round: Arc<AtomicU32>,
@@ -209,7 +210,7 @@ impl World {
         let task = task(participants, rounds, true)?;
         let mut world = Self {
             open: self::task(participants, rounds, false)?,
-            hub: Hub::new(&task)?,
+            federation: Local::new(Memory::default(), "hub", &task, 0)?,
             now: 0,
             turns: 0,
             round: Arc::new(AtomicU32::new(0)),
@@ -230,7 +231,7 @@ impl World {
             };
             let public = secrets.identity.public();
             world.participants.push(Participant {
-                number: world.hub.join(&world.task, 0, Some(public)),
+                number: world.federation.join(0, Some(public))?,
                 optimizer: world.task.optimizer(number)?,
                 secrets,
                 client: Client::new(number),
@@ -274,33 +275,25 @@ impl World {
                 scope.spawn(|| part.iter_mut().for_each(|p| p.step(task, open)));
             }
         });
-        let (mut moved, rounds) = (false, self.hub.records().len());
+        let (mut moved, rounds) = (false, self.federation.records().len());
         for at in 0..self.participants.len() {
             moved |= self.talk(at)?;
             // What follows belongs to the next round.
-            if self.hub.records().len() > rounds {
+            if self.federation.records().len() > rounds {
                 break;
             }
         }
         if !moved {
             // All wait: for those who are gone, time passes.
             self.now += 1_000;
-            self.hub.tick(&self.task, self.now);
+            self.federation.tick(self.now)?;
         }
-        self.hub.conclude(&self.task);
         Ok(())
     }
 
     /// Says whether that changed anything, or told anything new.
     fn talk(&mut self, at: usize) -> Result<bool, Failure> {
-        let Self {
-            task,
-            hub,
-            now,
-            participants,
-            ..
-        } = self;
-        let Some(participant) = participants.get_mut(at) else {
+        let Some(participant) = self.participants.get_mut(at) else {
             return Ok(false);
         };
         let speaks = matches!(
@@ -310,26 +303,18 @@ impl World {
         if participant.away || (speaks && participant.passes_a_point()) {
             return Ok(false);
         }
-        let number = participant.number;
-        let taken =
-            |answer: Result<(), _>| answer.map_or_else(Event::Refused, |()| Event::Accepted);
-        let event = match &participant.action {
-            Action::Sync { .. } => hub
-                .view(task, number, *now)
-                .map_or_else(Event::Refused, Event::View),
-            Action::Read { from } => Event::Lines(hub.lines(*from).to_vec()),
-            Action::Enrol { round, body } => taken(hub.enrol(task, number, *now, *round, body)),
-            Action::Fetch { round, phase } => hub
-                .input(task, number, *now, *round, *phase)
-                .map_or_else(Event::Refused, Event::Input),
-            Action::Send { round, message } => {
-                taken(hub.send(task, number, *now, *round, message.clone()))
-            }
-            Action::Stop(reason) if self.hub.status() == FederationStatus::Running => {
-                let why = participant.client.suspicion().unwrap_or_default();
-                return Err(format!("participant {number} stopped: {reason:?} {why}").into());
-            }
-            _ => return Ok(false),
+        let (number, running) = (participant.number, FederationStatus::Running);
+        if let Action::Stop(reason) = &participant.action
+            && self.federation.status() == running
+        {
+            let why = participant.client.suspicion().unwrap_or_default();
+            return Err(format!("participant {number} stopped: {reason:?} {why}").into());
+        }
+        let answer = self
+            .federation
+            .answer(number, self.now, &participant.action)?;
+        let Some(event) = answer else {
+            return Ok(false);
         };
         let version = participant.client.view().map(|v| v.version);
         let old = matches!(&event, Event::View(view) if Some(view.version) == version);
@@ -344,7 +329,7 @@ impl World {
     fn judge(&mut self) -> Result<String, Failure> {
         self.turns = 0;
         self.ended += 1;
-        let line = self.hub.lines(self.hub.record().lines() - 1);
+        let line = self.federation.lines(self.federation.record().lines() - 1);
         let line: Line = serde_json::from_str(line.first().ok_or("a line is missing")?)?;
         let Entry::Round(entry) = line.entry else {
             return Err("the last line is no round".into());
@@ -360,7 +345,8 @@ impl World {
                 format!("{word}, {contributors} contributors")
             }
         };
-        self.round.store(self.hub.round().number, Ordering::Relaxed);
+        self.round
+            .store(self.federation.round().number, Ordering::Relaxed);
         self.draw();
         Ok(found)
     }
@@ -391,10 +377,10 @@ impl World {
     /// The figure; after an audit of the whole record.
     fn summary(&self) -> Result<Value, Failure> {
         let mut replay = Replay::new(&self.task)?;
-        for line in self.hub.lines(0) {
+        for line in self.federation.lines(0) {
             replay.take(&self.task, line, Commitments::Check)?;
         }
-        let same = replay.parameters() == self.hub.theta();
+        let same = replay.parameters() == self.federation.theta();
         Ok(json!({
             "participants": self.participants.len(),
             "vanish": VANISH,

@@ -4,7 +4,6 @@
 pub mod client;
 pub mod contribution;
 pub mod draw;
-pub mod hub;
 pub mod messages;
 pub mod phase;
 pub mod policy;

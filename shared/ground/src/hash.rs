@@ -9,10 +9,7 @@ pub type Hash = String;
 /// The hash of some bytes.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> Hash {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    crate::hex::hex(&Sha256::digest(bytes))
 }
 
 /// The hash of θ: of its little-endian f32 bytes.

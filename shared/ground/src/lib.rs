@@ -6,5 +6,6 @@ pub mod hex;
 pub mod image;
 pub mod packed;
 pub mod rng;
+pub mod settings;
 pub mod text;
 pub mod wire;

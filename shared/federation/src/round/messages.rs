@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct JoinRequest {
     /// From the invite link.
     pub invite: String,
@@ -41,6 +42,7 @@ pub fn join_statement(federation: &str, invite: &str) -> Vec<u8> {
 /// Its answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Joined {
     /// The participant's number in this federation.
     pub participant: u32,
@@ -58,6 +60,7 @@ pub struct Joined {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum FederationStatus {
     /// Rounds go on.
     Running,
@@ -72,6 +75,7 @@ pub enum FederationStatus {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum Standing {
     /// Nothing was heard from them in this round.
     Idle,
@@ -88,6 +92,7 @@ pub enum Standing {
 /// `GET /v1/federations/{id}/round`: all that a client needs to know what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct RoundView {
     /// Grows with every change; ask for the next view with `?after=version`.
     #[ts(type = "number")]
@@ -129,6 +134,7 @@ pub struct RoundView {
 /// `POST /v1/federations/{id}/rounds/{round}/enrol`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[derive(schemars::JsonSchema)]
 pub struct Enrolment {
     /// Hash of the θ that the update is computed from.
     pub theta: Hash,
@@ -141,6 +147,7 @@ pub struct Enrolment {
 /// Sums over one participant's examples. They add up over participants.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Metrics {
     /// Held-out examples that θ_t gets right.
     pub correct: u32,
@@ -290,6 +297,7 @@ impl SumInput {
 /// One finished round, for dashboards and records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct RoundRecord {
     /// Its number.
     pub round: u32,
@@ -324,6 +332,7 @@ pub struct RoundRecord {
 /// One line of the list of federations, and the head of a dashboard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct FederationSummary {
     /// In addresses.
     pub id: String,
@@ -361,6 +370,7 @@ pub struct FederationSummary {
 /// The ledger of a federation, or of one participant.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct PrivacySpent {
     /// ε so far.
     pub epsilon: f64,
@@ -373,6 +383,7 @@ pub struct PrivacySpent {
 /// `GET /v1/federations/{id}`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct FederationDetail {
     /// The head.
     pub summary: FederationSummary,
@@ -391,6 +402,7 @@ pub struct FederationDetail {
 /// An error as the API answers it: RFC 9457 problem+json with a stable code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Problem {
     /// `about:blank`: the code says it all.
     #[serde(rename = "type")]
@@ -414,6 +426,7 @@ pub struct Problem {
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct CreateFederation {
     /// The task file's text (TOML), or
     #[serde(default)]
@@ -427,6 +440,7 @@ pub struct CreateFederation {
 /// Its answer, and that of `POST /v1/federations/{id}/invites`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Invite {
     /// The federation.
     pub federation: String,
@@ -434,6 +448,10 @@ pub struct Invite {
     pub id: String,
     /// The invite's secret; it goes into a link's fragment, which browsers do not send.
     pub invite: String,
+    /// The address under which people reach the server, for links, without a slash at its end; nothing where the server was
+    /// not told.
+    #[serde(default)]
+    pub public_url: Option<String>,
 }
 
 /// `POST /v1/federations/{id}/invites` (organiser). Without a body, the invite is for anybody and for ever.
@@ -441,6 +459,7 @@ pub struct Invite {
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct CreateInvite {
     /// How long it can be joined with, in seconds from now.
     #[serde(default)]
@@ -454,6 +473,7 @@ pub struct CreateInvite {
 /// One line of `GET /v1/federations/{id}/invites` (organiser). The secret is shown only when it is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct InviteSummary {
     /// In addresses.
     pub id: String,
@@ -474,6 +494,7 @@ pub struct InviteSummary {
 /// `GET /v1/federations/{id}/events`: server-sent events named `progress` carry this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Progress {
     /// The current round as an outsider sees it.
     pub current: RoundView,

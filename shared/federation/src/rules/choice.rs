@@ -28,6 +28,7 @@ fn certainty(tests: u32) -> f64 {
 /// What a round tells of θ_t on held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Measured {
     /// t.
     pub step: u32,
@@ -74,6 +75,7 @@ fn variance(right: u32, total: u32) -> f64 {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum Keep {
     /// The model as it is: no prompt was better by more than chance.
     Unprompted,
@@ -86,6 +88,7 @@ pub enum Keep {
 /// What is kept, and the measurement that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Choice {
     /// What.
     pub keep: Keep,

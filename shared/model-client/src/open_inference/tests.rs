@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use ground::hex::hex;
 use serde_json::{Value, json};
 
 use super::super::{Calls, OutputKind, OutputSpec, Own, Retry, Sent, dialect};
@@ -490,16 +491,8 @@ fn frozen_vectors_hold() {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn unhex(text: &Value) -> Vec<u8> {
-    let text = text.as_str().unwrap();
-    (0..text.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
-        .collect()
+    ground::hex::unhex_all(text.as_str().unwrap()).unwrap()
 }
 
 proptest! {
