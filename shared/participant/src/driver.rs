@@ -30,6 +30,8 @@ pub async fn run<P: Platform>(platform: &P) -> Result<StopReason, DriveError> {
     let me = platform.participant();
     let mut action = me.step(Event::Start);
     loop {
+        // From here on: what is told while the state is being kept is not missed.
+        let changed = me.changed.listen();
         // Before anything is sent: after a restart the same bytes must be sent again. Other shares or another vector for
         // the same sum would give the update away.
         let kept = platform.save().await.map_err(DriveError::State);
@@ -49,7 +51,7 @@ pub async fn run<P: Platform>(platform: &P) -> Result<StopReason, DriveError> {
             return Ok(reason);
         }
         // Whoever raises `changed` has fed the machine already: its open action is asked for again.
-        let done = first(carry_out(platform, &action), me.changed.listen()).await;
+        let done = first(carry_out(platform, &action), changed).await;
         let event = match done {
             Ok(Ok(event)) => event,
             Ok(Err(error)) => give_up(platform, error).await?,
