@@ -36,7 +36,7 @@ impl Session {
     /// Whether the federation's data are texts, which a [`TextLoader`] reads, and not pictures.
     #[wasm_bindgen(js_name = takesTexts)]
     pub fn takes_texts(&self) -> bool {
-        self.owner().task.text.is_some()
+        self.owner().task().text.is_some()
     }
 }
 
