@@ -5,6 +5,7 @@ pub mod hash;
 pub mod hex;
 pub mod image;
 pub mod packed;
+pub mod registry;
 pub mod rng;
 pub mod text;
 pub mod wire;

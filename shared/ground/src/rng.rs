@@ -376,7 +376,7 @@ mod tests {
                     distribution,
                 };
                 direction.perturb(theta, 1.0, &mut point);
-                let largest = (0..5).max_by(|a, b| point[*a].total_cmp(&point[*b]));
+                let largest = (0..point.len()).max_by(|a, b| point[*a].total_cmp(&point[*b]));
                 counts[largest.unwrap()] += 1;
             }
             for (count, p) in counts.iter().zip(&p) {
