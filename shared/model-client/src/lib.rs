@@ -4,12 +4,9 @@
 pub mod address;
 pub mod cache;
 pub mod chat;
+pub mod dialects;
 mod error;
 mod files;
-mod huggingface;
-pub mod on_device;
-mod open_inference;
-mod openai;
 pub mod pace;
 mod picture;
 mod pixel_range;
@@ -29,20 +26,21 @@ use ground::text::Short;
 pub use tuning::query::{OutputKind, SoftQueries, TextQueries};
 use tuning::wording::TextTask;
 
+pub use dialects::{Own, on_device};
 pub use error::{ModelApiError, Retry};
 pub use files::ModelFile;
 pub use pixel_range::PixelRange;
 pub use read::{name_classes, read_model};
 pub use scores::Scores;
-pub use settings::{Calls, Encoding, Own, Price, Sent};
+pub use settings::{Calls, Encoding, Price, Sent};
 pub use tensor_data::TensorData;
 
 /// How the model takes its inputs and what it answers: the `[model]` section of a task file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// The protocol: one of [`DIALECTS`].
+    /// The protocol: a name in a registry of dialects ([`dialects::registry`]).
     pub dialect: String,
     /// Where the model API lives, for example `http://127.0.0.1:8701`; a path prefix is allowed.
     pub url: String,
@@ -61,7 +59,7 @@ pub struct ModelSpec {
     /// What a call costs.
     #[serde(default)]
     pub price: Option<Price>,
-    /// What only its dialect is told.
+    /// The dialect itself, with what only it is told.
     #[serde(skip)]
     pub own: Own,
 }
@@ -339,22 +337,7 @@ pub fn text_dialect(
     if !faults.is_empty() {
         return Err(ModelApiError::InvalidSpec { faults });
     }
-    Ok(match &spec.own {
-        Own::OpenInference => Box::new(open_inference::OpenInferenceText::new(
-            spec.clone(),
-            text.clone(),
-        )),
-        Own::OpenAi(own) => {
-            let dialect = openai::OpenAi::new(spec, own, &text.words);
-            Box::new(dialect.with_embeddings(embedder, text.harmless()))
-        }
-        Own::HuggingFace(own) => Box::new(huggingface::HuggingFace::new(
-            spec,
-            own,
-            &text.words,
-            text.harmless(),
-        )),
-    })
+    spec.own.settings().texts(spec, text, embedder)
 }
 
 /// The dialect that `spec` names, ready for use.
@@ -366,25 +349,8 @@ pub fn dialect(spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
     if !faults.is_empty() {
         return Err(ModelApiError::InvalidSpec { faults });
     }
-    Ok(match &spec.own {
-        Own::OpenInference => Box::new(open_inference::OpenInference::new(spec.clone())),
-        Own::OpenAi(own) => Box::new(openai::OpenAi::new(spec, own, &spec.output.words)),
-        Own::HuggingFace(own) => Box::new(huggingface::HuggingFace::new(
-            spec,
-            own,
-            &spec.output.words,
-            String::new(),
-        )),
-    })
+    spec.own.settings().images(spec)
 }
-
-/// The dialects that this build speaks. On the device it is the same protocol, only nothing is sent.
-pub const DIALECTS: &[&str] = &[
-    "open-inference",
-    on_device::NAME,
-    openai::NAME,
-    huggingface::NAME,
-];
 
 /// Largest side of an image; larger ones are a mistake and would only exhaust memory.
 const MAX_SIDE: usize = 4096;
@@ -432,13 +398,14 @@ fn call_faults(spec: &ModelSpec) -> Vec<String> {
         name,
         input,
         output,
+        own,
         ..
     } = spec;
     check(
-        DIALECTS.contains(&&**dialect),
+        *dialect == own.name(),
         format!(
-            "dialect is `{dialect}`, but must be one of {}",
-            DIALECTS.join(", ")
+            "dialect is `{dialect}`, but its settings are those of `{}`",
+            own.name()
         ),
     );
     check(

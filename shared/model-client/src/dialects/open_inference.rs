@@ -17,18 +17,55 @@ mod servers;
 mod tests;
 mod text;
 
-pub(super) use text::OpenInferenceText;
+use text::OpenInferenceText;
 
-use super::{
+use super::{Entry, Sends};
+use crate::{
     Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec, Protocol,
-    Request, Response, Scores, escape, status,
+    Request, Response, Scores, SharedEmbedder, TextDialect, escape, status,
 };
+
+use std::sync::Arc;
+use tuning::wording::TextTask;
+
+/// The dialect as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    spoken_by: "the Open Inference Protocol: fed-bbpt model-api, Triton, MLServer, OpenVINO",
+    sends: Sends::Tensors,
+    answers_logarithms: false,
+    counts_tokens: false,
+    runs_here: false,
+    read: |_, _| Arc::new(NoSettings),
+};
+
+/// It is told nothing that `[model.input]` and `[model.output]` do not say.
+#[derive(Debug)]
+pub(super) struct NoSettings;
+
+impl super::Settings for NoSettings {
+    fn images(&self, spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
+        Ok(Box::new(OpenInference::new(spec.clone())))
+    }
+
+    fn texts(
+        &self,
+        spec: &ModelSpec,
+        text: &TextTask,
+        _: Option<SharedEmbedder>,
+    ) -> Result<Box<dyn TextDialect>, ModelApiError> {
+        Ok(Box::new(OpenInferenceText::new(spec.clone(), text.clone())))
+    }
+
+    fn takes_embeddings(&self) -> bool {
+        true
+    }
+}
 
 /// Lower-case name of the header that says how many bytes of the body are JSON.
 const HEADER_LENGTH: &str = "inference-header-content-length";
 
 /// The dialect, configured for one model.
-pub(super) struct OpenInference {
+struct OpenInference {
     spec: ModelSpec,
     /// `/v2/models/NAME`, escaped.
     path: String,
@@ -36,7 +73,7 @@ pub(super) struct OpenInference {
 
 impl OpenInference {
     /// `spec` must be free of faults.
-    pub(super) fn new(spec: ModelSpec) -> Self {
+    fn new(spec: ModelSpec) -> Self {
         let path = path_of(&spec);
         Self { spec, path }
     }
@@ -78,7 +115,7 @@ impl Dialect for OpenInference {
                 got: images.len(),
             });
         }
-        if input.sent != super::Sent::default() {
+        if input.sent != crate::Sent::default() {
             return forms::request(&self.spec, &self.path, images, count);
         }
         let shape = match input.layout {

@@ -12,15 +12,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::prompt_embeds::{Listed, PromptEmbeds, Tried, compare};
-use super::{
+use super::{Entry, Sends};
+use crate::prompt_embeds::{Listed, PromptEmbeds, Tried, compare};
+use crate::{
     Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
     SharedEmbedder, TextDialect, TextQueries, Usage, picture, status, words,
 };
 use ground::fault::Reader;
+use std::sync::Arc;
+use tuning::wording::TextTask;
 
-/// The dialect's name in a task file.
-pub const NAME: &str = "openai";
+/// The dialect as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    spoken_by: "OpenAI’s form: OpenAI, vLLM, llama.cpp, Ollama and many others",
+    sends: Sends::Files,
+    answers_logarithms: true,
+    counts_tokens: true,
+    runs_here: false,
+    read: |r, of_texts| Arc::new(r.table("openai", |r| Settings::read(r, of_texts))),
+};
 
 /// `[model.openai]`
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +60,7 @@ pub enum Api {
 const FLOOR: f64 = -15.0;
 
 impl Settings {
-    pub(super) fn read(r: &mut Reader<'_>, of_texts: bool) -> Self {
+    fn read(r: &mut Reader<'_>, of_texts: bool) -> Self {
         let api =
             [Api::Chat, Api::Completions][r.choice("api", &["chat", "completions"], Some("chat"))];
         let instruction = r.text("instruction", Some(""));
@@ -90,8 +100,42 @@ impl Settings {
     }
 }
 
+impl super::Settings for Settings {
+    fn images(&self, spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
+        Ok(Box::new(OpenAi::new(spec, self, &spec.output.words)))
+    }
+
+    fn texts(
+        &self,
+        spec: &ModelSpec,
+        text: &TextTask,
+        embedder: Option<SharedEmbedder>,
+    ) -> Result<Box<dyn TextDialect>, ModelApiError> {
+        Ok(Box::new(OpenAi {
+            embedder,
+            harmless: text.harmless(),
+            ..OpenAi::new(spec, self, &text.words)
+        }))
+    }
+
+    fn text_faults(&self, text: &TextTask) -> Option<(&'static str, &'static str)> {
+        text.has_template().then_some((
+            "text.template",
+            "must be left out: a language model goes on where text.input ends, such as \"{text}\\nTopic:\"",
+        ))
+    }
+
+    fn takes_embeddings(&self) -> bool {
+        self.prompt_embeds.is_some()
+    }
+
+    fn prompt_embeds(&self) -> Option<&PromptEmbeds> {
+        self.prompt_embeds.as_deref()
+    }
+}
+
 /// The dialect, configured for one model and one task.
-pub(super) struct OpenAi {
+struct OpenAi {
     spec: ModelSpec,
     own: Settings,
     words: Vec<String>,
@@ -102,26 +146,13 @@ pub(super) struct OpenAi {
 
 impl OpenAi {
     /// `spec` must be free of faults; `words`: what the classes are called.
-    pub(super) fn new(spec: &ModelSpec, own: &Settings, words: &[String]) -> Self {
+    fn new(spec: &ModelSpec, own: &Settings, words: &[String]) -> Self {
         Self {
             spec: spec.clone(),
             own: own.clone(),
             words: words.to_vec(),
             embedder: None,
             harmless: String::new(),
-        }
-    }
-
-    /// For texts that may be sent as embeddings; `harmless` is sent both ways to compare.
-    pub(super) fn with_embeddings(
-        self,
-        embedder: Option<SharedEmbedder>,
-        harmless: String,
-    ) -> Self {
-        Self {
-            embedder,
-            harmless,
-            ..self
         }
     }
 
@@ -277,7 +308,7 @@ impl OpenAi {
 }
 
 /// Asks `path` with a JSON body.
-pub(super) fn post(path: &str, body: &Value) -> Request {
+pub(crate) fn post(path: &str, body: &Value) -> Request {
     Request {
         method: Method::Post,
         path: path.to_owned(),
@@ -290,7 +321,7 @@ pub(super) fn post(path: &str, body: &Value) -> Request {
 }
 
 /// What a status means, with OpenAI's own words for some.
-pub(super) fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
+pub(crate) fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
     let error = match status::check(response, model) {
         Ok(()) => return Ok(()),
         Err(error) => error,
@@ -342,7 +373,7 @@ pub(super) fn check_status(response: &Response<'_>, model: &str) -> Result<(), M
 }
 
 /// Whether a message brings what a reasoning model wrote before it answered.
-pub(super) fn thinks(message: &Value) -> bool {
+pub(crate) fn thinks(message: &Value) -> bool {
     ["reasoning", "reasoning_content"]
         .iter()
         .any(|key| message[*key].as_str().is_some_and(|t| !t.is_empty()))
@@ -391,7 +422,7 @@ fn listed(choice: &Value) -> Result<Listed, ModelApiError> {
 }
 
 /// The answer's object.
-pub(super) fn read(body: &[u8]) -> Result<Value, ModelApiError> {
+pub(crate) fn read(body: &[u8]) -> Result<Value, ModelApiError> {
     if status::is_html(body) {
         return Err(other(&status::detail(body)));
     }
@@ -402,7 +433,7 @@ pub(super) fn read(body: &[u8]) -> Result<Value, ModelApiError> {
     }
 }
 
-pub(super) fn other(why: &str) -> ModelApiError {
+pub(crate) fn other(why: &str) -> ModelApiError {
     ModelApiError::NotThisProtocol {
         detail: format!("{why} (expected OpenAI's)"),
     }

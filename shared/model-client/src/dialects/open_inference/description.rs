@@ -2,10 +2,9 @@
 
 use serde_json::Value;
 
-use super::super::Sent;
-use super::super::{Datatype, Description, InputSpec, Layout, ModelSpec, status};
 use super::ModelApiError;
 use super::Response;
+use crate::{Datatype, Description, InputSpec, Layout, ModelSpec, Sent, status};
 use ground::text::Short;
 
 // Read by hand from the parsed JSON, as the answers are: derived readers of these few fields would be larger

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::{OutputKind, OutputSpec, TensorData, status};
 use super::{HEADER_LENGTH, ModelApiError, Response, Scores};
+use crate::{OutputKind, OutputSpec, TensorData, status};
 use ground::text::Short;
 
 struct Answer {
