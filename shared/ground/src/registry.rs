@@ -38,6 +38,12 @@ impl<T: Copy> Registry<T> {
         self.iter().map(|(name, _)| name).collect()
     }
 
+    /// The entry that a task file gets without naming one.
+    #[must_use]
+    pub fn first(&self) -> T {
+        self.0[0].1
+    }
+
     /// The entry called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<T> {
