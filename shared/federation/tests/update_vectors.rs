@@ -10,7 +10,7 @@ use ground::hash::theta_hash;
 use ground::wire::{DecodeError, decode, encode};
 use serde::{Deserialize, Serialize};
 
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/update.json");
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/update.json");
 
 #[derive(Serialize, Deserialize)]
 struct Vectors {
