@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use federation::catalogue::Catalogue;
 use federation::round::client::{Evaluation, Part, Purpose};
-use federation::round::workbench::{Input, Labelled, Queries, Workbench};
+use federation::round::workbench::{Input, Labelled, Workbench};
 use federation::task::Task;
 use ground::fault::Faults;
 use model_client::{Response, Scores};
 use owner_data::texts::Text;
 use serde_json::{Value, json};
 use tuning::optimizer::State;
+use tuning::query::Queries;
 
 /// What is built in, and one more of each.
 fn catalogue() -> Arc<Catalogue> {
