@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use ground::fault::Reader;
 use ground::registry::Registry;
+use serde::Serialize;
 use tuning::wording::TextTask;
 
 use crate::prompt_embeds::PromptEmbeds;
@@ -32,10 +33,14 @@ pub fn registry() -> Registry<Entry> {
 /// A dialect as [`registry`] lists it: what it can in any task, and how its settings are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// What speaks it, for the organiser's form.
-    pub spoken_by: &'static str,
+    /// What people are told about it.
+    pub help: Help,
     /// How images travel.
     pub sends: Sends,
+    /// Whether the label words go with each text.
+    pub labels: Labels,
+    /// Whether a task of texts may have a label template.
+    pub takes_template: bool,
     /// Whether its answers are natural logarithms of probabilities in any task, so that `output.kind` can only be logits.
     pub answers_logarithms: bool,
     /// Whether its answers say how many tokens they cost.
@@ -45,6 +50,50 @@ pub struct Entry {
     /// Reads the table of `[model]` that only this dialect has, given whether the task's inputs are texts. A dialect that
     /// takes no such inputs notes a fault at `input.kind`.
     pub read: fn(&mut Reader<'_>, bool) -> Arc<dyn Settings>,
+}
+
+/// What people are told about a dialect. The pages have it as `web/src/generated/dialects.ts`, which
+/// `cargo xtask generate` writes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Help {
+    /// What speaks it, for the organiser's form.
+    pub spoken_by: &'static str,
+    /// Where to see what the server calls its models; `{url}` and `{model}` stand for the task's.
+    pub listing: &'static str,
+    /// What to change where a call failed, likeliest first.
+    pub cures: &'static [Cure],
+}
+
+/// What to change where a call failed.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Cure {
+    /// The codes of the errors that it may cure ([`ModelApiError::code`]).
+    pub codes: &'static [&'static str],
+    /// Who has to change it: a server, or a person.
+    pub who: &'static str,
+    /// What is wrong and what to do.
+    pub what: &'static str,
+    /// What to type, if anything. `{url}` and `{model}` stand for the task's, `{page}` for the origin of the page, and
+    /// `{versioned}` for the address with `/v1`.
+    pub setting: &'static str,
+    /// The port on which such a server listens by default, or 0: where the address has that port, it comes first.
+    pub port: u16,
+}
+
+/// The codes of errors that say that a browser got no answer.
+pub(crate) const UNREACHABLE: &[&str] = &["model_cors", "model_unreachable"];
+/// The codes of errors that say that the model is another one than the task names.
+pub(crate) const OTHER_MODEL: &[&str] = &["model_not_found", "model_disagrees"];
+
+/// Whether the label words go to the model with each text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// They do.
+    Sent,
+    /// They do not: the model is asked for the next word.
+    Kept,
+    /// They do, unless this setting of `[model]` has this value.
+    SentUnless(&'static str, &'static str),
 }
 
 /// How images travel.
@@ -172,3 +221,6 @@ impl Own {
         self.entry.runs_here
     }
 }
+
+#[cfg(test)]
+mod tests;

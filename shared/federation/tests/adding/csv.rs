@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ground::fault::Reader;
-use model_client::dialects::{Entry, Sends, Settings};
+use model_client::dialects::{Entry, Help, Labels, Sends, Settings};
 use model_client::{
     Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
     SharedEmbedder, TextDialect, TextQueries,
@@ -11,8 +11,14 @@ use model_client::{
 use tuning::wording::TextTask;
 
 pub const ENTRY: Entry = Entry {
-    spoken_by: "lines of comma-separated values",
+    help: Help {
+        spoken_by: "lines of comma-separated values",
+        listing: "curl {url}/models",
+        cures: &[],
+    },
     sends: Sends::Tensors,
+    labels: Labels::Kept,
+    takes_template: true,
     answers_logarithms: false,
     counts_tokens: false,
     runs_here: false,

@@ -26,7 +26,9 @@ fn catalogue() -> Arc<Catalogue> {
     Arc::new(Catalogue {
         generators: built_in.generators.with("brightness", brightness::build),
         text_generators: built_in.text_generators.with("urgency", urgency::ENTRY),
-        optimizers: built_in.optimizers.with("one-plus-one", one_plus_one::ENTRY),
+        optimizers: built_in
+            .optimizers
+            .with("one-plus-one", one_plus_one::ENTRY),
         mappings: built_in.mappings.with("reversed", reversed::build),
         dialects: built_in.dialects.with("csv", csv::ENTRY),
     })
@@ -139,7 +141,10 @@ fn images_are_prompted_asked_mapped_and_learnt_from() {
     let thetas = train(&bench, 8, answer);
     // Each step is taken or not, by 1/8 and never back.
     assert!(thetas.is_sorted() && thetas[7] > 0.0, "{thetas:?}");
-    assert!(thetas.iter().all(|t| (8.0 * t).fract() == 0.0), "{thetas:?}");
+    assert!(
+        thetas.iter().all(|t| (8.0 * t).fract() == 0.0),
+        "{thetas:?}"
+    );
 }
 
 #[test]
@@ -204,7 +209,8 @@ fn what_is_registered_is_checked_as_what_is_built_in() {
     });
     let expected = ["model.csv.separator", "mapping.colour", "optimizer.step"];
     assert_eq!(wrong.unwrap_err(), expected);
-    let tokens = with(&|source| source["model"]["price"] = json!({ "per_million_input_tokens": 1 }));
+    let tokens =
+        with(&|source| source["model"]["price"] = json!({ "per_million_input_tokens": 1 }));
     let expected = ["model.price.per_million_input_tokens"];
     assert_eq!(tokens.unwrap_err(), expected);
     // The catalogue stays with the task.

@@ -21,12 +21,7 @@ struct OnePlusOne {
 }
 
 /// Reads `step`.
-fn build(
-    reader: &mut Reader<'_>,
-    identity: Identity,
-    _: Plan,
-    _: Space,
-) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, identity: Identity, _: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(OnePlusOne {
         identity,
         step: reader.number("step", 1e-6..=10.0, Some(0.1)),

@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Entry, Sends};
+use super::{Cure, Entry, Help, Labels, Sends, UNREACHABLE};
 use crate::{
     Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
     SharedEmbedder, TextDialect, TextQueries, picture, status,
@@ -18,8 +18,20 @@ use tuning::wording::TextTask;
 
 /// The dialect as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    spoken_by: "Hugging Face’s inference tasks",
+    help: Help {
+        spoken_by: "Hugging Face’s inference tasks",
+        listing: "https://huggingface.co/{model}",
+        cures: &[Cure {
+            codes: UNREACHABLE,
+            who: "fed-bbpt model-api",
+            what: "Start it with",
+            setting: "fed-bbpt model-api --allow-origin {page}",
+            port: 8701,
+        }],
+    },
     sends: Sends::Files,
+    labels: Labels::SentUnless("huggingface.task", "text-classification"),
+    takes_template: true,
     answers_logarithms: true,
     counts_tokens: false,
     runs_here: false,

@@ -5,14 +5,17 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Entry, open_inference};
+use super::{Entry, Help, open_inference};
 use crate::files::{ModelFile, NO_HASH, hash, is_hash, is_path};
 use crate::{Layout, ModelSpec, PixelRange};
 use ground::fault::Reader;
 
 /// The dialect as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    spoken_by: "nothing: an open model that runs in the data owners’ browsers",
+    help: Help {
+        spoken_by: "no API: an open model that runs in the data owners’ browsers",
+        ..open_inference::HELP
+    },
     runs_here: true,
     ..open_inference::ENTRY
 };

@@ -19,7 +19,7 @@ mod text;
 
 use text::OpenInferenceText;
 
-use super::{Entry, Sends};
+use super::{Cure, Entry, Help, Labels, OTHER_MODEL, Sends, UNREACHABLE};
 use crate::{
     Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec, Protocol,
     Request, Response, Scores, SharedEmbedder, TextDialect, escape, status,
@@ -30,12 +30,64 @@ use tuning::wording::TextTask;
 
 /// The dialect as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    spoken_by: "the Open Inference Protocol: fed-bbpt model-api, Triton, MLServer, OpenVINO",
+    help: HELP,
     sends: Sends::Tensors,
+    labels: Labels::Sent,
+    takes_template: true,
     answers_logarithms: false,
     counts_tokens: false,
     runs_here: false,
     read: |_, _| Arc::new(NoSettings),
+};
+
+/// What people are told about it.
+pub(super) const HELP: Help = Help {
+    spoken_by: "the Open Inference Protocol: fed-bbpt model-api, Triton, MLServer, OpenVINO",
+    listing: "curl {url}/v2/models/{model}",
+    cures: &[
+        Cure {
+            codes: UNREACHABLE,
+            who: "fed-bbpt model-api",
+            what: "Start it with",
+            setting: "fed-bbpt model-api --allow-origin {page}",
+            port: 8701,
+        },
+        Cure {
+            codes: UNREACHABLE,
+            who: "MLServer",
+            what: "In its settings.json",
+            setting: "\"cors_settings\": { \"allow_origins\": [\"{page}\"], \"allow_methods\": [\"GET\", \"POST\"], \"allow_headers\": [\"content-type\", \"authorization\", \"inference-header-content-length\"] }",
+            port: 8080,
+        },
+        Cure {
+            codes: UNREACHABLE,
+            who: "OpenVINO Model Server",
+            what: "Start it with",
+            setting: "--allowed_origins {page} --allowed_headers content-type,authorization,inference-header-content-length",
+            port: 0,
+        },
+        Cure {
+            codes: UNREACHABLE,
+            who: "Triton",
+            what: "It does not let any page in (it refuses the question that browsers ask first) and has no setting to change that. Put a proxy in front of it that answers and adds the headers, or run the relay on this device and use its address as the model’s:",
+            setting: "fed-bbpt relay --upstream {url} --no-key --allow-origin {page}",
+            port: 8000,
+        },
+        Cure {
+            codes: OTHER_MODEL,
+            who: "The organiser",
+            what: "If sizes or names differ, set model.input and model.output in the task to what the model’s own description says. Models of tables of numbers need",
+            setting: "model.input = { flat = true, colour = \"grey\", datatype = \"FP32\" }",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_server_error"],
+            who: "MLServer",
+            what: "It does not accept binary tensors. In the task, set:",
+            setting: "model.input.json = true",
+            port: 0,
+        },
+    ],
 };
 
 /// It is told nothing that `[model.input]` and `[model.output]` do not say.

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::{Entry, Sends};
+use super::{Cure, Entry, Help, Labels, Sends, UNREACHABLE};
 use crate::prompt_embeds::{Listed, PromptEmbeds, Tried, compare};
 use crate::{
     Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
@@ -24,12 +24,92 @@ use tuning::wording::TextTask;
 
 /// The dialect as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    spoken_by: "OpenAI’s form: OpenAI, vLLM, llama.cpp, Ollama and many others",
+    help: HELP,
     sends: Sends::Files,
+    labels: Labels::Kept,
+    takes_template: false,
     answers_logarithms: true,
     counts_tokens: true,
     runs_here: false,
     read: |r, of_texts| Arc::new(r.table("openai", |r| Settings::read(r, of_texts))),
+};
+
+/// What people are told about it.
+const HELP: Help = Help {
+    spoken_by: "OpenAI’s form: OpenAI, vLLM, llama.cpp, Ollama and many others",
+    listing: "curl {url}/models",
+    cures: &[
+        Cure {
+            codes: UNREACHABLE,
+            who: "Ollama",
+            what: "Restart it with",
+            setting: "OLLAMA_ORIGINS={page} ollama serve",
+            port: 11434,
+        },
+        Cure {
+            codes: UNREACHABLE,
+            who: "vLLM",
+            what: "Check the key first: to a browser, vLLM’s refusal of a wrong key looks the same. Then start it with",
+            setting: "vllm serve … --allowed-origins '[\"{page}\"]'",
+            port: 8000,
+        },
+        Cure {
+            codes: UNREACHABLE,
+            who: "llama.cpp",
+            what: "llama-server and llama-cpp-python allow every page by default. Check the address and the port, and any proxy in front of it",
+            setting: "llama-server --host 127.0.0.1 --port 8080",
+            port: 8080,
+        },
+        Cure {
+            codes: &["model_not_this_protocol"],
+            who: "The organiser",
+            what: "The address of an OpenAI-compatible server ends with its version:",
+            setting: "{versioned}",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_no_logprobs"],
+            who: "Ollama",
+            what: "It returns log-probabilities from version 0.12.11 on. To see yours:",
+            setting: "ollama --version",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_no_logprobs"],
+            who: "vLLM",
+            what: "It lists at most 20 by default. In the task, ask for no more:",
+            setting: "model.openai.top_logprobs = 20",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_no_logprobs"],
+            who: "OpenAI",
+            what: "Models that reason before they answer return none. Use one that does not, such as gpt-4o-mini or gpt-4.1-mini.",
+            setting: "",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_no_prompt_embeds"],
+            who: "vLLM",
+            what: "Only vLLM accepts prompts as embeddings, and only when it is started with",
+            setting: "vllm serve … --enable-prompt-embeds",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_other_embeddings"],
+            who: "The organiser",
+            what: "The tokenizer and the table must come from the very model that the server runs. This command extracts them and prints the lines for the task:",
+            setting: "fed-bbpt embeddings --model FOLDER --output embeddings",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_other_embeddings"],
+            who: "The model’s provider",
+            what: "A fine-tuned model has its own table. Check which model the server was started with (models that scale their embeddings after the look-up, such as Gemma, cannot be used):",
+            setting: "curl {url}/models",
+            port: 0,
+        },
+    ],
 };
 
 /// `[model.openai]`

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use crate::{ModelApiError, ModelSpec, Response, dialect};
 
 fn recorded(part: &str) -> Vec<Value> {
-    let vectors: Value =
-        serde_json::from_str(include_str!("../../../../vectors/open_inference_servers.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!(
+        "../../../../vectors/open_inference_servers.json"
+    ))
+    .unwrap();
     let part = vectors[part].as_array().unwrap().clone();
     assert!(part.len() > 2);
     part
