@@ -1,5 +1,20 @@
-import { defineConfig, type UserConfig } from 'vite';
+import { defineConfig, type Plugin, type UserConfig } from 'vite';
 import { rehearsal } from './src/dev/rehearsal.js';
+
+/**
+ * Stands in for the on-device module where `cargo xtask demo` did not build it, for its own federation asks a server: who
+ * opens a federation that needs the module is told what to do.
+ */
+const withoutOnDevice = (): Plugin => ({
+  name: 'without-on-device',
+  enforce: 'pre',
+  resolveId: (id) => (id.endsWith('/wasm-on-device/on_device') ? '\0without-on-device' : null),
+  load: (id) =>
+    id === '\0without-on-device'
+      ? `export default () => Promise.reject(new Error('These pages were built without models on the device. Build them with: cargo xtask build'));
+         export class Files {} export class EmbeddingFiles {}`
+      : null,
+});
 
 /**
  * Three pages. All addresses are relative (`base: './'`), because the aggregator serves join.html below
@@ -10,8 +25,8 @@ import { rehearsal } from './src/dev/rehearsal.js';
 export default defineConfig(({ mode, command }): UserConfig => ({
   base: './',
   appType: 'mpa',
-  plugins: command === 'serve' && mode === 'rehearsal' ? [rehearsal()] : [],
-  worker: { format: 'es' },
+  plugins: [command === 'serve' && mode === 'rehearsal' && rehearsal(), process.env['WITHOUT_ON_DEVICE'] && withoutOnDevice()],
+  worker: { format: 'es', plugins: () => [process.env['WITHOUT_ON_DEVICE'] && withoutOnDevice()] },
   build: {
     outDir: 'dist',
     // The CSP's script-src is 'self': a file stays a file.

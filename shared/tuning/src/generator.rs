@@ -186,8 +186,7 @@ pub fn build_from(
     section("generator", spec, |reader| {
         let (_, build) = registry.choose(reader, "kind", |_| true);
         let generator = build(reader, shape);
-        let generator = reparametrisation::wrap(reader, generator);
-        generator
+        reparametrisation::wrap(reader, generator)
     })
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::simulation::{each, enter, mean, number, outcome, report};
 use super::{Figure, Inputs, build_release};
-use crate::workspace::target;
+use xtask::workspace::target;
 
 pub const FIGURE: Figure = Figure {
     name: "images",
@@ -148,7 +148,7 @@ impl Bench {
         let mut command = Command::new(&self.binary);
         command
             .args(["simulate", "--task"])
-            .arg(format!("xtask/src/figures/tasks/{task}.toml"))
+            .arg(format!("tests/figures/tasks/{task}.toml"))
             .arg("--data")
             .arg(data)
             .arg("--model-file")
@@ -274,7 +274,7 @@ fn queries_each(reports: &[Value]) -> Result<Value> {
 
 /// The classes that the task file names, of the 43 that are there: copies of their folders.
 fn ten_signs(all: &Path) -> Result<PathBuf> {
-    let task: toml::Table = include_str!("tasks/gtsrb-mobilenet.toml").parse()?;
+    let task: toml::Table = include_str!("../tasks/gtsrb-mobilenet.toml").parse()?;
     let labels = task["data"]["labels"].as_array();
     let labels = labels.context("the task file has no labels")?;
     let some = target().join("figures").join("gtsrb");

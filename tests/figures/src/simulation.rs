@@ -8,8 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use crate::run::{seconds, show};
-use crate::workspace::root;
+use xtask::run::{seconds, show};
+use xtask::workspace::root;
 
 /// One simulation, of 10 participants unless said otherwise: 1,000 training examples split with Dirichlet 0.5, the rest is the test.
 pub struct Simulation<'a> {

@@ -17,10 +17,11 @@ use serde_json::{Map, Value, json};
 use self::load::{Load, ask};
 use self::requests::{Images, Requests, Texts};
 use super::{Figure, Inputs};
-use crate::interop::server::{Server, free_address};
-use crate::run::{find_in_path, quietly};
-use crate::workspace::{Profile, root};
-use crate::{build, python};
+use interop::python;
+use interop::server::{Server, free_address};
+use xtask::build;
+use xtask::run::{find_in_path, quietly};
+use xtask::workspace::{Profile, root};
 
 pub const FIGURE: Figure = Figure {
     name: "model-api-throughput",
@@ -141,7 +142,7 @@ fn measure(
             .args(["--threads", &threads])
             .env("RUST_LOG", "warn");
     })?;
-    let script = root().join("xtask/src/figures/model_api_throughput/onnxruntime_server.py");
+    let script = root().join("tests/figures/onnxruntime_server.py");
     let theirs = start(used, python, |command, address| {
         command.arg(&script).args(["--listen", address]);
         command.args(["--name", model.name, "--threads", &threads]);

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 
 use super::simulation::number;
 use super::{Figure, Inputs, measured};
-use crate::run::{quietly, step};
-use crate::workspace::{cargo, root, target};
-use crate::{python, setup, wasm};
+use interop::python;
+use xtask::run::{quietly, step};
+use xtask::workspace::{cargo, root, target};
+use xtask::{setup, wasm};
 
 pub const FIGURE: Figure = Figure {
     name: "step",
@@ -44,14 +45,14 @@ const COPIED: usize = 256 << 20;
 
 fn run(_: &Inputs) -> Result<Value> {
     setup::for_building()?;
-    wasm::build()?;
+    wasm::build_client()?;
     let python = python::environment("figures", &[NUMPY])?;
     let native = native()?;
     let mut turns = Vec::new();
     for turn in 0..TURNS {
         println!("turn {} of {TURNS}", turn + 1);
         let ours = measured(&mut Command::new(&native))?;
-        let script = root().join("xtask/src/figures/step_numpy.py");
+        let script = root().join("tests/figures/step_numpy.py");
         let numpy = measured(
             Command::new(&python)
                 .arg(script)

@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::run::quietly;
-use crate::workspace::{root, scratch};
+use xtask::run::quietly;
+use xtask::workspace::{root, scratch};
 
 /// Label templates that a person would write. Which one is taken is left to the training examples.
 pub const TEMPLATES: [&str; 4] = ["{}", "This is {}.", "This text is about {}.", "It was {}."];

@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::{Figure, Inputs, last_json_line};
-use crate::run::{aloud_or_fail, quietly, step};
-use crate::workspace::{cargo, target};
+use xtask::run::{aloud_or_fail, quietly, step};
+use xtask::workspace::{cargo, target};
 
 pub const FIGURE: Figure = Figure {
     name: "secure-sum-dropouts",
@@ -29,7 +29,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
     let line = last_json_line(&aloud_or_fail(&mut program)?)?;
     for key in ["rounds", "ended", "exact"] {
         if line[key].is_null() {
-            bail!("shared/examples/dropouts.rs did not measure {key}");
+            bail!("shared/federation/examples/dropouts.rs did not measure {key}");
         }
     }
     Ok(line)

@@ -1,6 +1,7 @@
 //! `cargo xtask interop`: third-party clients from PyPI drive our model API unmodified, and our client drives
 //! third-party servers from there.
 
+pub mod python;
 mod script;
 pub mod server;
 
@@ -9,14 +10,19 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::build;
-use crate::run::aloud;
-use crate::workspace::{Profile, root, target};
+use xtask::build;
+use xtask::run::aloud;
+use xtask::workspace::{Profile, root, target};
 
 use script::Script;
 use server::Server;
 
-#[derive(clap::Args)]
+#[derive(clap::Parser)]
+#[command(
+    name = "cargo xtask interop",
+    bin_name = "cargo xtask interop",
+    about = "Drives our model API with third-party clients, and third-party servers with our client: from PyPI (needs python3, the network, and for llama-cpp-python a C++ compiler)"
+)]
 pub struct Arguments {
     /// Only this script of tests/interop, without `.py`.
     name: Option<String>,

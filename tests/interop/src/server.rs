@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::root;
+use xtask::workspace::root;
 
 /// How long a server may take to answer its readiness route.
 const READY_WITHIN: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 //! `cargo xtask figures`: every figure that README and docs show, by name.
 //!
-//! One file per figure below `figures/`; each ends a run with one line of JSON. To add one, write
-//! `figures/NAME.rs` with a `pub const FIGURE: Figure` and put it into [`FIGURES`].
+//! One file per figure beside this one; each ends a run with one line of JSON. To add one, write
+//! `NAME.rs` with a `pub const FIGURE: Figure` and put it into [`FIGURES`].
 
 mod aggregator;
 mod ask_ahead;
@@ -23,7 +23,7 @@ mod plot;
 mod rloo_vs_bdpl;
 mod secure_sum_cost;
 mod simulation;
-pub mod sizes;
+mod sizes;
 mod soft;
 mod spsa_gc;
 mod step;
@@ -34,12 +34,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use clap::Parser as _;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::Value;
 
-use crate::build;
-use crate::run::show;
-use crate::workspace::{Profile, root};
+use xtask::build;
+use xtask::run::show;
+use xtask::workspace::{Profile, root};
 
 /// The figures, in the order in which they are listed.
 const FIGURES: &[Figure] = &[
@@ -138,8 +139,13 @@ impl Inputs {
     }
 }
 
-#[derive(clap::Args)]
-pub struct Arguments {
+#[derive(clap::Parser)]
+#[command(
+    name = "cargo xtask figures",
+    bin_name = "cargo xtask figures",
+    about = "Recomputes a figure that README or docs show; lists the figures when none is named"
+)]
+struct Arguments {
     /// Which figure; without it their names are listed.
     #[arg(value_parser = names())]
     name: Option<String>,
@@ -163,7 +169,11 @@ fn names() -> PossibleValuesParser {
         .into()
 }
 
-pub fn command(arguments: &Arguments) -> Result<()> {
+fn main() -> std::process::ExitCode {
+    xtask::exit_code(command(&Arguments::parse()))
+}
+
+fn command(arguments: &Arguments) -> Result<()> {
     let Some(name) = &arguments.name else {
         for figure in FIGURES {
             println!("{:<24} {}", figure.name, figure.summary);

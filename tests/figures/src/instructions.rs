@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::simulation::{mean, number, outcome, report, rounded};
 use super::{Figure, Inputs, build_release};
-use crate::workspace::root;
+use xtask::workspace::root;
 
 pub const FIGURE: Figure = Figure {
     name: "instructions",
@@ -72,7 +72,7 @@ fn simulate(
     model: &Path,
     reward: &str,
 ) -> Result<Value> {
-    let file = root().join(format!("xtask/src/figures/instructions/{}.toml", task.name));
+    let file = root().join(format!("tests/figures/instructions/{}.toml", task.name));
     let mut command = Command::new(binary);
     command.args(["simulate", "--task"]).arg(file);
     command.arg("--data").arg(inputs.data(task.train)?);

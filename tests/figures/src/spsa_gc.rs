@@ -10,7 +10,7 @@ use super::optimisers::{Curve, best, curve, queries_to};
 use super::plot::{Line, accuracy_over_queries};
 use super::simulation::{report, rounded};
 use super::{Figure, Inputs, build_release};
-use crate::workspace::root;
+use xtask::workspace::root;
 
 pub const FIGURE: Figure = Figure {
     name: "spsa-gc-vs-default",
@@ -83,7 +83,7 @@ fn benches(inputs: &Inputs) -> Result<Vec<Bench>> {
             title: "Shifted CIFAR-10 through ResNet-8, federated",
             arguments: arguments(&[
                 "--task",
-                "xtask/src/figures/tasks/cifar10-shifted.toml",
+                "tests/figures/tasks/cifar10-shifted.toml",
                 "--data",
                 &cifar,
                 "--test-split",

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::run::{find_in_path, quietly, step};
-use crate::workspace::target;
+use xtask::run::{find_in_path, quietly, step};
+use xtask::workspace::target;
 
 /// Makes `target/NAME` a Python environment with these packages, each with its version, unless it is one already;
 /// gives its python.

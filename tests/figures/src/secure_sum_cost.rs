@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::simulation::number;
 use super::{Figure, Inputs, measured};
-use crate::run::{quietly, step};
-use crate::workspace::{cargo, root, target};
-use crate::{python, setup, wasm};
+use interop::python;
+use xtask::run::{quietly, step};
+use xtask::workspace::{cargo, root, target};
+use xtask::{setup, wasm};
 
 pub const FIGURE: Figure = Figure {
     name: "secure-sum-cost",
@@ -59,7 +60,7 @@ struct Cell {
 
 fn measure(native: &Path, python: &Path, n: u32, d: u32) -> Result<Cell> {
     let arguments = [n.to_string(), d.to_string()];
-    let script = root().join("xtask/src/figures/secure_sum_flower.py");
+    let script = root().join("tests/figures/secure_sum_flower.py");
     Ok(Cell {
         n,
         d,

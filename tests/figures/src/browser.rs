@@ -4,14 +4,14 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{Inputs, build_release};
-use crate::run::aloud_or_fail;
-use crate::workspace::{node_tool, scratch, tests};
-use crate::{build, setup};
+use xtask::run::aloud_or_fail;
+use xtask::workspace::{node_tool, scratch, tests};
+use xtask::{build, setup};
 
 /// Runs `tests/figures/NAME.spec.ts` on the built page and a release build, and gives what it writes.
 pub fn measure(name: &str, inputs: &Inputs) -> Result<Value> {
     let chromium = setup::for_browser_tests()?;
-    build::page()?;
+    build::pages()?;
     let binary = build_release()?;
     let out = scratch()?.join(format!("{name}.json"));
     if out.exists() {

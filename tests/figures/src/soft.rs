@@ -16,7 +16,7 @@ pub const FIGURE: Figure = Figure {
     run,
 };
 
-const TASK: &str = "xtask/src/figures/tasks/ag-news-soft.toml";
+const TASK: &str = "tests/figures/tasks/ag-news-soft.toml";
 const SEEDS: [u64; 3] = [0, 1, 2];
 
 /// Settings beside the task's: as many points for each participant, in 20 rounds of 8 steps of 5.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::python;
-use crate::workspace::tests;
+use xtask::workspace::tests;
 
 /// One script. Lines of its own, anywhere, say what it needs:
 ///

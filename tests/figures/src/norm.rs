@@ -68,7 +68,7 @@ fn simulate(
     let mut command = Command::new(binary);
     command
         .args(["simulate", "--task"])
-        .arg("xtask/src/figures/tasks/cifar10-shifted.toml")
+        .arg("tests/figures/tasks/cifar10-shifted.toml")
         .arg("--data")
         .arg(data)
         .arg("--model-file")

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::simulation::{Simulation, number, outcome, rounded};
 use super::{Figure, Inputs, build_release};
-use crate::interop::server::Server;
+use interop::server::Server;
 
 pub const FIGURE: Figure = Figure {
     name: "dialects",

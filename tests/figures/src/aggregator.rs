@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::{Figure, Inputs, last_json_line};
-use crate::run::aloud_or_fail;
-use crate::workspace::cargo;
+use xtask::run::aloud_or_fail;
+use xtask::workspace::cargo;
 
 pub const FIGURE: Figure = Figure {
     name: "aggregator",
