@@ -7,8 +7,8 @@
 //! | [`vectors`] | the test vectors, natively and inside wasm |
 //! | `web` | everything that needs JavaScript: requests, timers, the training loop, the exported [`web::Session`] |
 //!
-//! What the client *decides* is not here but in [`federation::round::client`]: this crate carries it out.
-//! Natively only the parts without JavaScript are compiled, for tests and benchmarks.
+//! What the client *decides* is not here but in [`federation::round::client`]: this crate carries
+//! it out. Natively only the parts without JavaScript are compiled, for tests and benchmarks.
 
 pub mod gpu;
 pub mod renderer;

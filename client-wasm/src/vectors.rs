@@ -1,5 +1,5 @@
-//! Checks test vectors (`shared/vectors/*.json`), the same code natively and inside wasm, and writes the two
-//! files that are ours to freeze.
+//! Checks test vectors (`shared/vectors/*.json`), the same code natively and inside wasm, and
+//! writes the two files that are ours to freeze.
 
 use federation::round::messages::Update;
 use ground::hash::sha256_hex;
@@ -56,8 +56,8 @@ fn update(case: &Value) -> Checked {
     same("the message's bytes", &hex.into(), &case["bytes"])
 }
 
-/// ε of so many Gaussian sums, beside what Google's dp-accounting says: within 2% of its RDP accountant, and never
-/// below its tighter one.
+/// ε of so many Gaussian sums, beside what Google's dp-accounting says: within 2% of its RDP
+/// accountant, and never below its tighter one.
 fn epsilon(case: &Value) -> Checked {
     let number = |name: &str| case[name].as_f64().ok_or("a number is missing");
     let (noise, delta) = (number("noise_multiplier")?, number("delta")?);
@@ -83,8 +83,8 @@ fn all(cases: &Value, check: fn(&Value) -> Checked) -> Result<usize, String> {
     }
 }
 
-/// Cases are read by hand and answers compared as JSON: derived readers for each kind of case would make the
-/// module that every visitor loads a tenth larger.
+/// Cases are read by hand and answers compared as JSON: derived readers for each kind of case would
+/// make the module that every visitor loads a tenth larger.
 fn same(what: &str, got: &Value, expected: &Value) -> Checked {
     if got == expected {
         return Ok(());
@@ -399,7 +399,8 @@ fn asked(cases: &Value) -> Result<usize, String> {
     all(cases, said)
 }
 
-/// What another server of OpenAI's form says: its models, scores of label words, or why there are none.
+/// What another server of OpenAI's form says: its models, scores of label words, or why there are
+/// none.
 fn said(case: &Value) -> Checked {
     let or = |name: &str, other: Value| match &case[name] {
         Value::Null => other,

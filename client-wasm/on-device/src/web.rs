@@ -9,7 +9,8 @@ use model_client::prompt_embeds::{Embedder as _, PromptEmbeds};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
-/// Inputs in one request: few, so that several Workers have something to do, and none is long in coming.
+/// Inputs in one request: few, so that several Workers have something to do, and none is long in
+/// coming.
 const MAX_BATCH: usize = 16;
 
 #[wasm_bindgen]
@@ -47,13 +48,15 @@ pub struct Answer {
 
 #[wasm_bindgen]
 impl Files {
-    /// `model` is the JSON of `model_client::on_device::OnDevice`, as the client made it of the task.
+    /// `model` is the JSON of `model_client::on_device::OnDevice`, as the client made it of the
+    /// task.
     #[wasm_bindgen(constructor)]
     pub fn new(model: &str) -> Result<Files, JsError> {
         Ok(Self(Fetched::new(serde_json::from_str(model)?)))
     }
 
-    /// Checks the hash of file number `at` of the model and takes the bytes. Throws an `Error` whose `name` is the code.
+    /// Checks the hash of file number `at` of the model and takes the bytes. Throws an `Error`
+    /// whose `name` is the code.
     pub fn add(&mut self, at: usize, bytes: Vec<u8>) -> Result<(), js_sys::Error> {
         self.0
             .add(at, bytes)
@@ -72,7 +75,8 @@ impl Files {
 
 #[wasm_bindgen]
 impl Model {
-    /// Answers a request to `path` (`/v2/models/NAME…`), with `Inference-Header-Content-Length` if it has one.
+    /// Answers a request to `path` (`/v2/models/NAME…`), with `Inference-Header-Content-Length` if
+    /// it has one.
     pub fn answer(&self, path: &str, header_length: Option<String>, body: Vec<u8>) -> Answer {
         let body = Bytes::from(body);
         let answer = self.0.answer(path, header_length.as_deref(), &body);

@@ -1,7 +1,7 @@
 //! The self-test: a device that does not give the known answers is not used.
 //!
-//! Drivers differ in what they get wrong (a transpose that returns zeros, 16-bit products that overflow); a
-//! wrong prompt would poison every later step without a sign.
+//! Drivers differ in what they get wrong (a transpose that returns zeros, 16-bit products that
+//! overflow); a wrong prompt would poison every later step without a sign.
 
 use ground::rng::{Direction, Distribution, Stream};
 use serde_json::Value;
@@ -14,7 +14,8 @@ use super::{GpuError, GpuStep, layout};
 /// Buffers hold at least so many questions.
 pub const MOST_KNOWN_ANSWERS: usize = 16;
 
-/// Levels may differ by one, where CPU and GPU round a sum differently, in at most one of a hundred bytes.
+/// Levels may differ by one, where CPU and GPU round a sum differently, in at most one of a hundred
+/// bytes.
 pub const MOST_DIFFERENT: f64 = 0.01;
 
 struct Known {
@@ -87,8 +88,8 @@ pub async fn known_answers(step: &GpuStep) -> Result<(), GpuError> {
     Ok(())
 }
 
-/// The task's own generator gives the CPU's pictures: none further off than one level, 99% the same.
-/// Returns the share of bytes that differ.
+/// The task's own generator gives the CPU's pictures: none further off than one level, 99% the
+/// same. Returns the share of bytes that differ.
 ///
 /// # Errors
 /// [`GpuError::Wrong`], or a failure of the device.

@@ -44,7 +44,8 @@ pub fn candidates(candidates: &[Candidate]) -> Vec<u8> {
                 let distribution = match direction.distribution {
                     Distribution::Rademacher => 1,
                     Distribution::SegmentedUniform => 2,
-                    // Of categories and arms, which no generator of images has: no kernel draws them.
+                    // Of categories and arms, which no generator of images has: no kernel draws
+                    // them.
                     Distribution::Gumbel | Distribution::GumbelOfLog | Distribution::Coordinate => {
                         0
                     }

@@ -1,8 +1,9 @@
 //! The fused step on the GPU: [`tuning::generator::render`] as one WebGPU kernel (`step.wgsl`).
 //!
-//! Buffers are made once for a task and reused; a step is one submission and one mapping, unless its output
-//! exceeds what the device binds, in which case it is done in several passes ([`passes`]). Nothing here is
-//! trusted before [`check::known_answers`] and [`check::same_as_cpu`] agreed with the CPU.
+//! Buffers are made once for a task and reused; a step is one submission and one mapping, unless
+//! its output exceeds what the device binds, in which case it is done in several passes
+//! ([`passes`]). Nothing here is trusted before [`check::known_answers`] and [`check::same_as_cpu`]
+//! agreed with the CPU.
 
 pub mod check;
 mod layout;
@@ -106,8 +107,8 @@ impl Gpu {
             .map_err(|_| GpuError::NoAdapter)?;
         let info = adapter.get_info();
         let offered = adapter.limits();
-        // The defaults are what every WebGPU device has; larger buffers where there are some, because they
-        // save passes.
+        // The defaults are what every WebGPU device has; larger buffers where there are some,
+        // because they save passes.
         let required_limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size.min(MOST_BYTES),
             max_storage_buffer_binding_size: offered
@@ -152,10 +153,12 @@ impl Gpu {
         self.device.destroy();
     }
 
-    /// Compiles a generator's kernel and makes the buffers for steps of up to so many candidates and images.
+    /// Compiles a generator's kernel and makes the buffers for steps of up to so many candidates
+    /// and images.
     ///
     /// # Errors
-    /// [`GpuError::NoKernel`], [`GpuError::TooLarge`], or [`GpuError::Failed`] if it does not compile.
+    /// [`GpuError::NoKernel`], [`GpuError::TooLarge`], or [`GpuError::Failed`] if it does not
+    /// compile.
     pub async fn prepare(
         self,
         generator: &dyn Generator,
@@ -450,12 +453,12 @@ impl GpuStep {
         self.gpu.destroy();
     }
 
-    /// Renders like [`tuning::generator::render`], into the same order. `out` is resized. One call at a time; a
-    /// call whose future is dropped leaves the buffers usable.
+    /// Renders like [`tuning::generator::render`], into the same order. `out` is resized. One call
+    /// at a time; a call whose future is dropped leaves the buffers usable.
     ///
     /// # Errors
-    /// [`GpuError::Failed`] when the device is lost or reports an error, and [`GpuError::TooLarge`] for more
-    /// candidates than the buffers were made for; `out` is then worthless.
+    /// [`GpuError::Failed`] when the device is lost or reports an error, and [`GpuError::TooLarge`]
+    /// for more candidates than the buffers were made for; `out` is then worthless.
     pub async fn render(
         &self,
         theta: &[f32],

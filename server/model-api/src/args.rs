@@ -19,16 +19,17 @@ use crate::config::ModelSource;
 pub(crate) use file::{read as read_file, tables, toml_file};
 pub use model::{KindArg, LayoutArg, ModelArgs};
 
-/// Serves image classifiers and text models over the Open Inference Protocol, and in the forms of Hugging Face's and
-/// OpenAI's APIs. Without --model, --model-dir, --hub and --config, a small network that has only ever seen printed digits.
+/// Serves image classifiers and text models over the Open Inference Protocol, and in the forms of
+/// Hugging Face's and OpenAI's APIs. Without --model, --model-dir, --hub and --config, a small
+/// network that has only ever seen printed digits.
 #[derive(Clone, Debug, Args)]
 pub struct ModelApiArgs {
     /// Where to listen, HOST:PORT; port 0 takes any free port
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8701")]
     pub listen: String,
 
-    /// Several models: a TOML file with a table [[model]] for each, whose settings are named like the flags that
-    /// describe a model, with `_` for `-`. Read again on SIGHUP
+    /// Several models: a TOML file with a table [[model]] for each, whose settings are named like
+    /// the flags that describe a model, with `_` for `-`. Read again on SIGHUP
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -36,13 +37,14 @@ pub struct ModelApiArgs {
     #[command(flatten)]
     pub model: ModelArgs,
 
-    /// Who may call: a TOML file with a table [[key]] for each key (name, sha256, requests_per_minute,
-    /// queries_per_minute, queries_per_day, admin) [default: everybody]. Read again on SIGHUP
+    /// Who may call: a TOML file with a table [[key]] for each key (name, sha256,
+    /// requests_per_minute, queries_per_minute, queries_per_day, admin) [default: everybody]. Read
+    /// again on SIGHUP
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
 
-    /// Origin whose pages may call, for example https://example.org; may be given several times; `*`
-    /// allows every page
+    /// Origin whose pages may call, for example https://example.org; may be given several times;
+    /// `*` allows every page
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
 

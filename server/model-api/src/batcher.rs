@@ -1,8 +1,8 @@
 //! Merges waiting requests into one run of the model, on threads of its own.
 //!
 //! There is no separate batching thread: a worker that is free collects its own batch, one worker
-//! at a time. While all workers are busy the queue grows, and the next batch is larger by itself, so
-//! the delay is paid only when the machine is idle.
+//! at a time. While all workers are busy the queue grows, and the next batch is larger by itself,
+//! so the delay is paid only when the machine is idle.
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -47,7 +47,8 @@ impl Backend<Prepared> for TextModel {
 #[derive(Debug)]
 pub(crate) struct ImageWork {
     pub images: Images,
-    /// What the images are compared with, in place of the model's own labels. Only for pairs like CLIP.
+    /// What the images are compared with, in place of the model's own labels. Only for pairs like
+    /// CLIP.
     pub prompts: Option<Vec<String>>,
 }
 
@@ -179,8 +180,8 @@ impl<W: Send + 'static> Batcher<W> {
         Ok(batcher)
     }
 
-    /// Queues the parts of a request, each with its number of items, at most `max_batch`: all of them or none. Dropping a
-    /// receiver withdraws its part.
+    /// Queues the parts of a request, each with its number of items, at most `max_batch`: all of
+    /// them or none. Dropping a receiver withdraws its part.
     pub(crate) fn submit(
         &self,
         parts: Vec<(W, usize)>,
@@ -228,7 +229,8 @@ impl<W: Send + 'static> Batcher<W> {
         let workers =
             std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         for worker in workers {
-            // A worker catches the model's panics; if it died all the same there is nothing to save.
+            // A worker catches the model's panics; if it died all the same there is nothing to
+            // save.
             let _ = worker.join();
         }
     }

@@ -17,8 +17,9 @@ const DISCARD_TIME: Duration = Duration::from_secs(10);
 
 /// The whole body, at most `limit` bytes.
 ///
-/// A body that is too large is still received (and thrown away) up to eight times the limit: closing
-/// the connection at once makes most clients report a broken connection instead of the answer.
+/// A body that is too large is still received (and thrown away) up to eight times the limit:
+/// closing the connection at once makes most clients report a broken connection instead of the
+/// answer.
 pub(crate) async fn read(
     request: &HttpRequest,
     mut payload: Payload,
@@ -60,8 +61,8 @@ pub(crate) async fn read(
     }
 }
 
-/// Receives what is left of a body that nobody reads, within bounds of size and time, so that the answer is not lost with
-/// a broken connection.
+/// Receives what is left of a body that nobody reads, within bounds of size and time, so that the
+/// answer is not lost with a broken connection.
 pub(crate) async fn discard(mut payload: dev::Payload, limit: usize) {
     let reading = async {
         let mut received = 0_usize;

@@ -34,13 +34,14 @@ pub enum Served {
         options: TextOptions,
         /// What texts are classified by where a request brings no labels; empty if they are not.
         labels: Vec<String>,
-        /// For a sentence encoder: what these labels are put into, at `{}`. For a masked language model: what a text
-        /// is put into, with the mask. As they are if not given.
+        /// For a sentence encoder: what these labels are put into, at `{}`. For a masked language
+        /// model: what a text is put into, with the mask. As they are if not given.
         template: Option<String>,
     },
     /// A pair of an image and a text encoder, as a classifier of images.
     Clip {
-        /// Where the files stand that [`Classifier::load_clip`](crate::Classifier::load_clip) needs.
+        /// Where the files stand that [`Classifier::load_clip`](crate::Classifier::load_clip)
+        /// needs.
         dir: PathBuf,
         /// How to use them.
         options: ClipOptions,
@@ -75,8 +76,9 @@ pub struct ModelConfig {
     pub max_batch: usize,
     /// Most images in one request, which may take several runs. Texts: as many as a run takes.
     pub max_request: usize,
-    /// Most images or texts that wait; beyond them requests are refused with 503. At least a request's; unless stated
-    /// what the memory allows: 4096 texts; 16,384 images, or as many as fit into 1 GiB.
+    /// Most images or texts that wait; beyond them requests are refused with 503. At least a
+    /// request's; unless stated what the memory allows: 4096 texts; 16,384 images, or as many as
+    /// fit into 1 GiB.
     pub max_queue: Option<usize>,
     /// How long the first waiting request waits for others to share its run.
     pub max_delay: Duration,
@@ -125,14 +127,16 @@ impl ModelSource {
     }
 }
 
-/// What to serve, to whom, and within which limits. The default serves [`PRINTED_DIGITS`] to no page.
+/// What to serve, to whom, and within which limits. The default serves [`PRINTED_DIGITS`] to no
+/// page.
 #[derive(Clone, Debug)]
 pub struct ModelApiConfig {
     /// Where the caller should bind the listener that [`run`](crate::run) is given.
     pub listen: SocketAddr,
     /// The models, each with a name of its own.
     pub models: Vec<ModelConfig>,
-    /// Where they are described, to be read again when they are loaded anew; if not given, `models` stay what they are.
+    /// Where they are described, to be read again when they are loaded anew; if not given, `models`
+    /// stay what they are.
     pub source: Option<ModelSource>,
     /// The file of API keys; without it everybody may call.
     pub keys: Option<PathBuf>,
@@ -141,7 +145,8 @@ pub struct ModelApiConfig {
     pub allow_origins: Vec<String>,
     /// Most bytes in a request's body.
     pub max_body: usize,
-    /// Whether SIGHUP makes this server read models and keys again. It is the whole process's signal.
+    /// Whether SIGHUP makes this server read models and keys again. It is the whole process's
+    /// signal.
     pub reload_on_hangup: bool,
 }
 

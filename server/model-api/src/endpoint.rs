@@ -230,8 +230,9 @@ impl ImageEndpoint {
         name.cloned().unwrap_or_else(|| format!("LABEL_{class}"))
     }
 
-    /// How images are scored by these labels. For pairs like CLIP: the prompts they become, put into `template` or the
-    /// model's own. Else: the number of classes, and which of them the labels name.
+    /// How images are scored by these labels. For pairs like CLIP: the prompts they become, put
+    /// into `template` or the model's own. Else: the number of classes, and which of them the
+    /// labels name.
     pub(crate) fn candidates(
         &self,
         labels: &[String],
@@ -307,7 +308,8 @@ impl TextEndpoint {
         submit(caller, &self.batcher, vec![(prepared, queries.len())])
     }
 
-    /// Queues plain texts to be scored by labels, put together as the [template](Defaults::template) says.
+    /// Queues plain texts to be scored by labels, put together as the
+    /// [template](Defaults::template) says.
     pub(crate) fn classify(
         &self,
         caller: &Caller,

@@ -1,4 +1,5 @@
-//! Errors as the protocols want them: a fitting status, and a body in the form of whose route it is.
+//! Errors as the protocols want them: a fitting status, and a body in the form of whose route it
+//! is.
 
 use std::time::Duration;
 
@@ -63,7 +64,8 @@ impl From<RequestError> for ApiError {
     }
 }
 
-/// The queue holds a few seconds' work at most, so the shortest wait that the header can say is enough.
+/// The queue holds a few seconds' work at most, so the shortest wait that the header can say is
+/// enough.
 pub(crate) const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl ApiError {

@@ -1,5 +1,5 @@
-//! Models of the Hugging Face hub by name: what of their files is needed, fetched into a cache in the layout that all tools
-//! of the hub share.
+//! Models of the Hugging Face hub by name: what of their files is needed, fetched into a cache in
+//! the layout that all tools of the hub share.
 
 use std::path::{Path, PathBuf};
 
@@ -72,8 +72,8 @@ impl Hub {
         }
     }
 
-    /// The folder with the files of model `name` that are needed, all of one commit: the newest of `revision`, or where
-    /// there is no network the one that was fetched last. Blocks.
+    /// The folder with the files of model `name` that are needed, all of one commit: the newest of
+    /// `revision`, or where there is no network the one that was fetched last. Blocks.
     ///
     /// # Errors
     /// See [`HubError`].

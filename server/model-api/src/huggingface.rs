@@ -1,7 +1,8 @@
 //! The tasks of Hugging Face's Inference API: their requests in, their answers out. No IO.
 //!
-//! What `huggingface_hub.InferenceClient` sends and reads: <https://huggingface.co/docs/inference-providers/tasks/index>,
-//! and `tasks/*/spec/*.json` in <https://github.com/huggingface/huggingface.js>.
+//! What `huggingface_hub.InferenceClient` sends and reads:
+//! <https://huggingface.co/docs/inference-providers/tasks/index>, and `tasks/*/spec/*.json` in
+//! <https://github.com/huggingface/huggingface.js>.
 
 mod answer;
 mod request;
@@ -57,7 +58,8 @@ impl Task {
         Self::ALL.into_iter().find(|task| task.name() == name)
     }
 
-    /// The client posts every task to the model's own address; which it is, the model and the body say.
+    /// The client posts every task to the model's own address; which it is, the model and the body
+    /// say.
     fn of(endpoint: &Endpoint, request: &Request) -> Self {
         let labels = request.parameters.candidate_labels.is_some();
         match endpoint {
@@ -66,7 +68,8 @@ impl Task {
             Endpoint::Texts(_) if labels => Self::ZeroShotClassification,
             Endpoint::Texts(texts) => match (texts.model.kind(), &request.inputs) {
                 (TextKind::SentenceEncoder, Inputs::Similar { .. }) => Self::SentenceSimilarity,
-                // Asked for with the labels that the server was given, a text is classified by them.
+                // Asked for with the labels that the server was given, a text is classified by
+                // them.
                 _ if !texts.defaults.labels.is_empty() && !request.is_about_tokens() => {
                     Self::TextClassification
                 }

@@ -1,7 +1,7 @@
 //! Who may call, and how much: API keys, each with a pace and a quota of its own.
 //!
-//! The file holds keys' SHA-256 only. What was used today is this process's knowledge: it is kept when the file is read
-//! again, and forgotten when the process ends.
+//! The file holds keys' SHA-256 only. What was used today is this process's knowledge: it is kept
+//! when the file is read again, and forgotten when the process ends.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -84,7 +84,8 @@ impl Keys {
         }
     }
 
-    /// The key of an `Authorization` header. What is compared are digests, whose bytes nobody can choose one by one.
+    /// The key of an `Authorization` header. What is compared are digests, whose bytes nobody can
+    /// choose one by one.
     pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<Arc<Key>> {
         let value = authorization?;
         let (scheme, key) = value.split_at_checked(7)?;
@@ -174,7 +175,8 @@ impl<C: Clock + Clone> Key<C> {
     }
 }
 
-/// What is known of one request while it is answered: whose it is, which model it is for, and how much it asks.
+/// What is known of one request while it is answered: whose it is, which model it is for, and how
+/// much it asks.
 #[derive(Default)]
 pub(crate) struct Caller {
     key: Option<Arc<Key>>,

@@ -99,7 +99,8 @@ fn load(config: ModelConfig) -> Result<Service, ModelError> {
     }
 }
 
-/// Whether texts can be classified as described. A masked language model without a template takes texts that have a mask.
+/// Whether texts can be classified as described. A masked language model without a template takes
+/// texts that have a mask.
 fn try_defaults(model: &TextModel, defaults: &Defaults) -> Result<(), ModelError> {
     if defaults.labels.is_empty() {
         return Ok(());
@@ -126,7 +127,8 @@ fn try_defaults(model: &TextModel, defaults: &Defaults) -> Result<(), ModelError
     Ok(())
 }
 
-/// What tells whether a model must be loaded again: its settings, a file's bytes, a folder's files by name, size and time.
+/// What tells whether a model must be loaded again: its settings, a file's bytes, a folder's files
+/// by name, size and time.
 pub(crate) fn fingerprint(config: &ModelConfig) -> [u8; 32] {
     let mut hash = Sha256::new();
     let ModelConfig {

@@ -1,5 +1,5 @@
-//! What `/metrics` shows. The recorder belongs to one server, so that several servers in one process
-//! do not mix their numbers; what belongs to a model has its name as the label `model`.
+//! What `/metrics` shows. The recorder belongs to one server, so that several servers in one
+//! process do not mix their numbers; what belongs to a model has its name as the label `model`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +108,8 @@ impl Metrics {
         })
     }
 
-    /// Those of the model `name`. Asked for again (after the model was loaded anew), they go on where they were.
+    /// Those of the model `name`. Asked for again (after the model was loaded anew), they go on
+    /// where they were.
     pub(crate) fn model(&self, name: &str, unit: Unit) -> Arc<ModelMetrics> {
         let labels = || vec![Label::new(MODEL, name.to_owned())];
         with_local_recorder(&*self.recorder, || {

@@ -1,7 +1,8 @@
 //! The forms of OpenAI's API over models that are no chat models: requests in, answers out. No IO.
 //!
-//! A façade: an answer is always exactly one token. Of a classifier it is a class's name, of a masked language model the
-//! token at the mask, of a sentence encoder a label. Its log-probability and those of the others are true ones.
+//! A façade: an answer is always exactly one token. Of a classifier it is a class's name, of a
+//! masked language model the token at the mask, of a sentence encoder a label. Its log-probability
+//! and those of the others are true ones.
 //!
 //! <https://platform.openai.com/docs/api-reference>
 
@@ -178,8 +179,8 @@ fn words(messages: &[Message]) -> Result<String, ApiError> {
     Ok(text)
 }
 
-/// A text model's answers: among `choices`, else among the labels that the server was given, else (of a masked language
-/// model) the vocabulary.
+/// A text model's answers: among `choices`, else among the labels that the server was given, else
+/// (of a masked language model) the vocabulary.
 fn read(
     texts: &TextEndpoint,
     caller: &Caller,
@@ -220,7 +221,8 @@ fn read(
     }
 }
 
-/// Prompts with one mask each: theirs, the template's, or one behind them, where the next token belongs.
+/// Prompts with one mask each: theirs, the template's, or one behind them, where the next token
+/// belongs.
 fn masked(prompts: &[String], mask: &str, template: Option<&str>) -> Vec<String> {
     let put = |prompt: &String| match template {
         _ if prompt.contains(mask) => prompt.clone(),

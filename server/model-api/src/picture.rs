@@ -49,11 +49,12 @@ pub(crate) fn from_text(text: &str, info: &ModelInfo) -> Result<Vec<u8>, ApiErro
     pixels(&bytes, info)
 }
 
-/// The pixels of an image in the model's size and layout. It is turned as its EXIF says; what shines through is
-/// painted as it is stored; grey becomes three equal channels.
+/// The pixels of an image in the model's size and layout. It is turned as its EXIF says; what
+/// shines through is painted as it is stored; grey becomes three equal channels.
 ///
-/// An image of another size: of pairs like CLIP, the largest middle part of the model's proportions, by bicubic
-/// interpolation, as their preprocessors do; else the whole image, by bilinear interpolation.
+/// An image of another size: of pairs like CLIP, the largest middle part of the model's
+/// proportions, by bicubic interpolation, as their preprocessors do; else the whole image, by
+/// bilinear interpolation.
 pub(crate) fn pixels(bytes: &[u8], info: &ModelInfo) -> Result<Vec<u8>, ApiError> {
     let (height, width) = match (info.layout, info.image) {
         (Layout::Nchw, [_, height, width]) | (Layout::Nhwc, [height, width, _]) => (height, width),

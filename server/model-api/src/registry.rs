@@ -1,7 +1,7 @@
 //! The models that are served, by name, and how one takes another's place.
 //!
-//! A new model is loaded and tried beside the old one, which goes on answering. Then it takes its place at once; who has
-//! asked the old one is answered by it, and with the last of them it ends.
+//! A new model is loaded and tried beside the old one, which goes on answering. Then it takes its
+//! place at once; who has asked the old one is answered by it, and with the last of them it ends.
 
 #[cfg(test)]
 mod tests;
@@ -177,8 +177,8 @@ impl Registry {
         }
     }
 
-    /// Loads the model `name` anew as it is described now, and puts it into its place. What is served stays where that
-    /// fails.
+    /// Loads the model `name` anew as it is described now, and puts it into its place. What is
+    /// served stays where that fails.
     pub(crate) async fn load_one(self: &Arc<Self>, name: &str) -> Result<(), ApiError> {
         let _alone = self.changing.lock().await;
         let (registry, name) = (Arc::clone(self), name.to_owned());
@@ -214,8 +214,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Reads the descriptions again: loads what is new or has changed, and drops what is described no more. Faults
-    /// are logged, and what they concern stays as it is.
+    /// Reads the descriptions again: loads what is new or has changed, and drops what is described
+    /// no more. Faults are logged, and what they concern stays as it is.
     pub(crate) async fn reload(self: &Arc<Self>) {
         let _alone = self.changing.lock().await;
         let registry = Arc::clone(self);

@@ -39,7 +39,8 @@ pub(crate) struct Serving {
 const MANY_SCORES: usize = 16 << 10;
 
 impl Serving {
-    /// Reads a request with `accept`, and makes of the scores that it waits for an answer with `form`.
+    /// Reads a request with `accept`, and makes of the scores that it waits for an answer with
+    /// `form`.
     async fn converse<P: Send + 'static>(
         &self,
         accept: impl FnOnce() -> Result<(P, Reply), ApiError> + Send + 'static,

@@ -44,8 +44,8 @@ pub enum ServeError {
 
 /// How long requests in flight may take after `shutdown`, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// How long an idle connection is kept, longer than a browser's or a proxy's own time, so that it is
-/// they who close and no request is lost in between.
+/// How long an idle connection is kept, longer than a browser's or a proxy's own time, so that it
+/// is they who close and no request is lost in between.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How often samples are moved into the histograms.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -184,7 +184,8 @@ fn hangups() -> std::io::Result<Option<Hangups>> {
     Ok(None)
 }
 
-/// At every hangup reads models and keys again. What has faults stays as it is, and they are logged.
+/// At every hangup reads models and keys again. What has faults stays as it is, and they are
+/// logged.
 async fn reload(
     hangups: Option<Hangups>,
     serving: &Serving,

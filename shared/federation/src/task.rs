@@ -1,4 +1,5 @@
-//! The federation file: one training task, parsed and validated, with all of its faults reported at once.
+//! The federation file: one training task, parsed and validated, with all of its faults reported at
+//! once.
 //!
 //! `docs/task-file.md` lists every setting. A task travels as JSON; people write it as TOML.
 
@@ -243,8 +244,9 @@ impl Task {
         }
     }
 
-    /// Where the query budget does not cover all rounds, there are as many as it covers: schedules end with the last of
-    /// them, and nobody stops on the way. Where few are drawn to train, nobody knows how often anyone is.
+    /// Where the query budget does not cover all rounds, there are as many as it covers: schedules
+    /// end with the last of them, and nobody stops on the way. Where few are drawn to train, nobody
+    /// knows how often anyone is.
     fn plan_for_budget(&mut self, optimizer: &dyn Optimizer, fault: &mut dyn FnMut(&str, String)) {
         let learning = self.counting_queries();
         let federation = &mut self.federation;
@@ -307,8 +309,8 @@ impl Task {
             r.fault(path, message);
         }
         let (loss, temperature) = r.table("loss", Objective::read_loss);
-        // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws cannot be asked
-        // ahead; they are what texts have by default.
+        // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws
+        // cannot be asked ahead; they are what texts have by default.
         let in_step = match source["optimizer"]["kind"].as_str() {
             Some(kind) => matches!(kind, "spsa-gc" | "policy-gradient" | "bandit" | "cma-es"),
             None => text.is_some(),
@@ -342,7 +344,8 @@ impl Task {
         }
     }
 
-    /// Whether all participants share one search of CMA-ES, which moves θ in place of the server's optimiser.
+    /// Whether all participants share one search of CMA-ES, which moves θ in place of the server's
+    /// optimiser.
     #[must_use]
     pub fn searches(&self) -> bool {
         self.searches
@@ -354,8 +357,8 @@ impl Task {
         self.dim
     }
 
-    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions, or points, in a round; for
-    /// [`Rule::FedBpt`] d + 2.
+    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions, or
+    /// points, in a round; for [`Rule::FedBpt`] d + 2.
     #[must_use]
     pub fn update_length(&self) -> usize {
         self.length
@@ -374,10 +377,11 @@ impl Task {
         self.mapping.learnt.filter(together)
     }
 
-    /// Whether there is a mapping to learn for prompted inputs besides that for inputs as they are. A prompt's beginning may
-    /// be a disturbance, and a mapping learnt from it would suit neither the model without a prompt nor the trained
-    /// prompt; but where even θ₀ makes something else of an input for good (a frame shrinks the image, texts get words),
-    /// prompted inputs have a mapping of their own, of what θ₀ makes of them.
+    /// Whether there is a mapping to learn for prompted inputs besides that for inputs as they are.
+    /// A prompt's beginning may be a disturbance, and a mapping learnt from it would suit neither
+    /// the model without a prompt nor the trained prompt; but where even θ₀ makes something else of
+    /// an input for good (a frame shrinks the image, texts get words), prompted inputs have a
+    /// mapping of their own, of what θ₀ makes of them.
     #[must_use]
     pub fn counts_twice(&self) -> bool {
         self.counts_twice
@@ -422,7 +426,8 @@ impl Task {
         }
     }
 
-    /// How a message of such a round is encoded for a secure sum; nothing where it is sent as it is.
+    /// How a message of such a round is encoded for a secure sum; nothing where it is sent as it
+    /// is.
     #[must_use]
     pub fn contribution_of(&self, kind: RoundKind) -> Option<&Contribution> {
         match kind {
@@ -431,8 +436,8 @@ impl Task {
         }
     }
 
-    /// The mappings that follow from the means of what was counted: of inputs as they are, then, where it is
-    /// counted twice, of those that θ₀ prompts.
+    /// The mappings that follow from the means of what was counted: of inputs as they are, then,
+    /// where it is counted twice, of those that θ₀ prompts.
     #[must_use]
     pub fn fit_mappings(&self, means: &[f32]) -> Mappings {
         let fit = |means| {
@@ -473,8 +478,8 @@ impl Task {
         sha256_hex(text.as_bytes())
     }
 
-    /// The same task with another model API address: an owner may run the model themselves. It is still known by
-    /// the announced task's hash, to which the record and all keys are bound.
+    /// The same task with another model API address: an owner may run the model themselves. It is
+    /// still known by the announced task's hash, to which the record and all keys are bound.
     pub fn with_model_url(&self, url: &str) -> Result<Self, Faults> {
         let mut source = self.source.clone();
         source["model"]["url"] = Value::String(url.to_owned());
@@ -493,8 +498,8 @@ impl Task {
         }
     }
 
-    /// Bytes of one input on its way: of an image its tensor's, of a text that is sent as embeddings about theirs; 0 of
-    /// other texts, which are small.
+    /// Bytes of one input on its way: of an image its tensor's, of a text that is sent as
+    /// embeddings about theirs; 0 of other texts, which are small.
     #[must_use]
     pub fn input_bytes(&self) -> usize {
         if let Some(bytes) = prompt_embeds::text_bytes(&self.model, self.text.as_ref()) {
@@ -516,7 +521,8 @@ impl Task {
         soft.map_or(0, |soft| soft.hidden)
     }
 
-    /// The dialect of a task of texts, with what makes embeddings of them where prompts are sent as such.
+    /// The dialect of a task of texts, with what makes embeddings of them where prompts are sent as
+    /// such.
     ///
     /// # Errors
     /// [`ModelApiError::InvalidSpec`] where the task's inputs are images.
@@ -575,7 +581,8 @@ impl Task {
         self.text_generator().ok().map(|g| g.prompt(theta))
     }
 
-    /// What θ says of the instructions that it chooses among, the best first; nothing where there are none.
+    /// What θ says of the instructions that it chooses among, the best first; nothing where there
+    /// are none.
     #[must_use]
     pub fn ranking(&self, theta: &[f32]) -> Vec<Ranked> {
         self.text_generator()

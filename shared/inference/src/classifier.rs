@@ -279,8 +279,8 @@ impl Classifier {
         Ok(Scores::new(self.classes, scores)?)
     }
 
-    /// The same, each request's scores by themselves. A pair of an image and a text encoder scores a request that
-    /// brings prompts by these, in place of its own labels.
+    /// The same, each request's scores by themselves. A pair of an image and a text encoder scores
+    /// a request that brings prompts by these, in place of its own labels.
     ///
     /// # Errors
     /// Like [`run`](Self::run).

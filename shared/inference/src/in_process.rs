@@ -1,7 +1,8 @@
-//! A model API without HTTP: the Open Inference Protocol's routes of one model, answered in this process.
+//! A model API without HTTP: the Open Inference Protocol's routes of one model, answered in this
+//! process.
 //!
-//! A participant whose task says `dialect = "on-device"` speaks to it as to any server, so that requests and answers
-//! need no second form; what a request holds never leaves the process.
+//! A participant whose task says `dialect = "on-device"` speaks to it as to any server, so that
+//! requests and answers need no second form; what a request holds never leaves the process.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -63,8 +64,8 @@ impl InProcess {
         Self::Texts(info, Box::new(model))
     }
 
-    /// Answers a request to `path` (`/v2/models/NAME` or `/v2/models/NAME/infer`); `header_length` is the value of
-    /// [`HEADER_LENGTH`], if it came. Anything gets an answer.
+    /// Answers a request to `path` (`/v2/models/NAME` or `/v2/models/NAME/infer`); `header_length`
+    /// is the value of [`HEADER_LENGTH`], if it came. Anything gets an answer.
     #[must_use]
     pub fn answer(&self, path: &str, header_length: Option<&str>, body: &Bytes) -> Answer {
         match self.route(path) {

@@ -37,7 +37,8 @@ impl OnDeviceError {
     }
 }
 
-/// What is wrong with a model is said to people with a command line; here it is the task's settings that cure it.
+/// What is wrong with a model is said to people with a command line; here it is the task's settings
+/// that cure it.
 fn in_task(error: &dyn std::fmt::Display) -> String {
     let settings = [
         ("--layout", "model.input.layout"),
@@ -70,7 +71,8 @@ impl Fetched {
         }
     }
 
-    /// Takes the bytes of file number `at` of the task's list; there is nothing to do with further ones.
+    /// Takes the bytes of file number `at` of the task's list; there is nothing to do with further
+    /// ones.
     ///
     /// # Errors
     /// [`OnDeviceError::File`] if the task names another file.

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Results of `job(_, 0)` to `job(_, count - 1)` in order, computed by at most `threads` threads, or
-/// the first error by index. The job's first argument says which of the threads runs it.
+/// Results of `job(_, 0)` to `job(_, count - 1)` in order, computed by at most `threads` threads,
+/// or the first error by index. The job's first argument says which of the threads runs it.
 pub(crate) fn map<T: Send, E: Send>(
     threads: usize,
     count: usize,

@@ -1,5 +1,5 @@
-//! A language model's tokenizer and its table of input embeddings: all of the model that a soft prompt needs where a
-//! server takes whole prompts as embeddings (`model_client::prompt_embeds`).
+//! A language model's tokenizer and its table of input embeddings: all of the model that a soft
+//! prompt needs where a server takes whole prompts as embeddings (`model_client::prompt_embeds`).
 
 use half::{bf16, f16};
 use model_client::prompt_embeds::{Embedder, PromptEmbeds};
@@ -107,7 +107,8 @@ pub enum EmbeddingsError {
 }
 
 impl EmbeddingsError {
-    /// For programs: `model_missing`, `model_hash`, or `model_unusable`, as of a model on the device.
+    /// For programs: `model_missing`, `model_hash`, or `model_unusable`, as of a model on the
+    /// device.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -340,7 +341,8 @@ impl Fetched {
         }
     }
 
-    /// Takes the bytes of file number `at` of [`PromptEmbeds::files`]; there is nothing to do with further ones.
+    /// Takes the bytes of file number `at` of [`PromptEmbeds::files`]; there is nothing to do with
+    /// further ones.
     ///
     /// # Errors
     /// [`EmbeddingsError::Fetched`] if the task names another file.

@@ -2,7 +2,8 @@
 //! bytes in, checked inputs out; scores in, bytes out. No IO.
 //!
 //! * <https://github.com/kserve/open-inference-protocol>
-//! * <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md>
+//! *
+//!   <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md>
 
 mod answer;
 mod image;

@@ -1,6 +1,7 @@
-//! Where a tensor stands in a safetensors file (<https://github.com/huggingface/safetensors#format>): eight bytes say how
-//! long the header is, which is JSON, and the tensors' bytes follow. Read here because the crate counts a tensor's bits in
-//! `usize`: in a browser no tensor could be larger than 512 MiB, and tables of embeddings are.
+//! Where a tensor stands in a safetensors file
+//! (<https://github.com/huggingface/safetensors#format>): eight bytes say how long the header is,
+//! which is JSON, and the tensors' bytes follow. Read here because the crate counts a tensor's bits
+//! in `usize`: in a browser no tensor could be larger than 512 MiB, and tables of embeddings are.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};

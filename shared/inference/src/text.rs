@@ -1,4 +1,5 @@
-//! Text models in ONNX, run by `rten` in this process: sentence encoders and masked language models.
+//! Text models in ONNX, run by `rten` in this process: sentence encoders and masked language
+//! models.
 //!
 //! A folder in the layout of the Hugging Face hub is all that is needed: `config.json`,
 //! `tokenizer.json`, and `model.onnx` or `onnx/model.onnx`.
@@ -47,8 +48,8 @@ pub struct TextOptions {
     pub kind: Option<TextKind>,
     /// Which of the model's outputs is read; the fitting one if not given.
     pub output: Option<String>,
-    /// Tokens that are kept of a text, special tokens included; the smallest limit that the folder's
-    /// files state if not given.
+    /// Tokens that are kept of a text, special tokens included; the smallest limit that the
+    /// folder's files state if not given.
     pub max_tokens: Option<usize>,
     /// What a sentence encoder's cosines are divided by.
     pub temperature: f32,
@@ -91,8 +92,8 @@ pub struct TextStats {
     pub cache_hits: u64,
 }
 
-/// A loaded text model: takes texts and label words, answers scores. `Send + Sync`; the same calls in
-/// the same order give the same scores (see [`TextOptions::batch`]).
+/// A loaded text model: takes texts and label words, answers scores. `Send + Sync`; the same calls
+/// in the same order give the same scores (see [`TextOptions::batch`]).
 pub struct TextModel {
     model: Model,
     max_tokens: usize,
@@ -235,9 +236,9 @@ impl TextModel {
     ///
     /// A sentence encoder answers the cosine between the text and its template with the label put
     /// into every `{}`, divided by the [temperature](TextOptions::temperature). A masked language
-    /// model ignores templates; it answers the label word's logit at the text's one mask. Soft prompts
-    /// stand behind the first special token ([CLS], <s>); the text gives way to them where both are too
-    /// long, and an encoder that takes the mean over tokens takes it over theirs too.
+    /// model ignores templates; it answers the label word's logit at the text's one mask. Soft
+    /// prompts stand behind the first special token ([CLS], <s>); the text gives way to them where
+    /// both are too long, and an encoder that takes the mean over tokens takes it over theirs too.
     ///
     /// # Errors
     /// [`TextError::Query`] if the texts, templates or labels cannot be scored by this model,
@@ -269,7 +270,8 @@ impl TextModel {
         }
     }
 
-    /// For a sentence encoder: the texts' embeddings themselves, [texts, [width](Self::width)], of length 1.
+    /// For a sentence encoder: the texts' embeddings themselves, [texts, [width](Self::width)], of
+    /// length 1.
     #[must_use]
     pub fn prepare_embeddings(&self, texts: &[String]) -> Option<Prepared> {
         match &self.model {
@@ -309,7 +311,8 @@ impl TextModel {
     /// Scores of several requests, each row-major, in one go.
     ///
     /// # Errors
-    /// [`RunError::Model`] if the model fails, [`RunError::NotFinite`] if it answers NaN or infinity.
+    /// [`RunError::Model`] if the model fails, [`RunError::NotFinite`] if it answers NaN or
+    /// infinity.
     pub fn run(&self, parts: &[&Prepared]) -> Result<Vec<Vec<f32>>, RunError> {
         let scores = match &self.model {
             Model::Encoder(encoder) => encoder.run(parts),

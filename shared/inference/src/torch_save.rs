@@ -1,6 +1,7 @@
-//! A tensor as `torch.save` writes it, which is how vLLM takes embeddings: a zip file without compression, whose
-//! `data.pkl` is a pickle of the call that makes the tensor again, and whose `data/0` holds its numbers. Of pickle only
-//! what `torch.load(…, weights_only=True)` lets through is used.
+//! A tensor as `torch.save` writes it, which is how vLLM takes embeddings: a zip file without
+//! compression, whose `data.pkl` is a pickle of the call that makes the tensor again, and whose
+//! `data/0` holds its numbers. Of pickle only what `torch.load(…, weights_only=True)` lets through
+//! is used.
 //!
 //! * <https://github.com/pytorch/pytorch/blob/main/torch/csrc/jit/serialization/import_read.cpp>
 //! * <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>
@@ -17,8 +18,9 @@ pub(crate) fn torch_save(tensor: &Embedded) -> Vec<u8> {
     zip.end()
 }
 
-/// `torch._utils._rebuild_tensor_v2(storage, 0, (tokens, hidden), (hidden, 1), False, OrderedDict())`, where the storage
-/// is the persistent object `('storage', torch.FloatStorage, '0', 'cpu', numbers)`.
+/// `torch._utils._rebuild_tensor_v2(storage, 0, (tokens, hidden), (hidden, 1), False, OrderedDict())`,
+/// where the storage is the persistent object
+/// `('storage', torch.FloatStorage, '0', 'cpu', numbers)`.
 fn pickle(tensor: &Embedded) -> Vec<u8> {
     let storage = match tensor.element {
         Element::F32 => "FloatStorage",
@@ -84,7 +86,8 @@ impl Zip {
     fn add(&mut self, name: &str, content: &[u8]) {
         let begin = (self.bytes.len() as u32).to_le_bytes();
         let (crc, size) = (crc32fast::hash(content), content.len() as u32);
-        // Version, flags, method (stored), time, date; CRC, both sizes; length of the name, of more.
+        // Version, flags, method (stored), time, date; CRC, both sizes; length of the name, of
+        // more.
         let mut head = Vec::new();
         head.extend([20_u16, 0, 0, 0, DATE].map(u16::to_le_bytes).concat());
         head.extend([crc, size, size].map(u32::to_le_bytes).concat());
@@ -93,7 +96,8 @@ impl Zip {
         self.bytes.extend(&head);
         self.bytes.extend(name.bytes());
         self.bytes.extend(content);
-        // The same in the list, by whom it was made before it, and comment, disk, attributes and place after it.
+        // The same in the list, by whom it was made before it, and comment, disk, attributes and
+        // place after it.
         self.list.extend(b"PK\x01\x02\x14\0");
         self.list.extend(&head);
         self.list.extend([0; 10]);

@@ -6,7 +6,7 @@
 use secure_sum::vectors::check;
 
 fn file() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/secure_sum.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/secure_sum.json");
     std::fs::read_to_string(path).unwrap()
 }
 

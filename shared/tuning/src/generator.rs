@@ -1,8 +1,8 @@
 //! Prompt generators: θ ↦ how an input is changed before the black box sees it.
 //!
-//! To add one: write its file with a `build` function and put its name into the list in [`registry`], or, for
-//! texts, in [`text_registry`]. Any generator for images can be trained in fewer parameters than it has:
-//! `reparametrisation/`.
+//! To add one: write its file with a `build` function and put its name into the list in
+//! [`registry`], or, for texts, in [`text_registry`]. Any generator for images can be trained in
+//! fewer parameters than it has: `reparametrisation/`.
 
 mod basis;
 pub mod coordinator;
@@ -99,8 +99,9 @@ pub trait Generator: Send + Sync {
         vec![0.0; self.dim()]
     }
 
-    /// Whether the prompted image has another form than the image, whatever θ is, as in a frame that shrinks it. The
-    /// model's answers to the images as they are then say little of those to prompted ones.
+    /// Whether the prompted image has another form than the image, whatever θ is, as in a frame
+    /// that shrinks it. The model's answers to the images as they are then say little of those to
+    /// prompted ones.
     fn reshapes(&self) -> bool {
         false
     }
@@ -111,8 +112,8 @@ pub trait Generator: Send + Sync {
     /// Whatever of a candidate θ does not depend on the image. Called once for each candidate.
     fn begin(&self, _theta: &[f32], _scratch: &mut Scratch) {}
 
-    /// Whatever depends on all images that are asked together. Called once for each candidate, after
-    /// [`Generator::begin`].
+    /// Whatever depends on all images that are asked together. Called once for each candidate,
+    /// after [`Generator::begin`].
     fn gather(&self, _theta: &[f32], _batch: &[&Prepared], _scratch: &mut Scratch) {}
 
     /// The prompted image, quantised, into `out` (3·H·W planar bytes).
@@ -198,8 +199,8 @@ pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
     })
 }
 
-/// Renders a whole step on the CPU: candidate by candidate, image by image, 3·H·W bytes each, in the order
-/// in which the WebGPU kernel writes them.
+/// Renders a whole step on the CPU: candidate by candidate, image by image, 3·H·W bytes each, in
+/// the order in which the WebGPU kernel writes them.
 pub fn render(
     generator: &dyn Generator,
     theta: &[f32],

@@ -1,6 +1,8 @@
-//! Zeroth-order optimisers, all ask/tell: `ask` names the points at which losses are wanted, `tell` takes them.
+//! Zeroth-order optimisers, all ask/tell: `ask` names the points at which losses are wanted, `tell`
+//! takes them.
 //!
-//! To add one: write its file with a `build` function and put its name into the list in [`registry`].
+//! To add one: write its file with a `build` function and put its name into the list in
+//! [`registry`].
 
 pub mod bandit;
 pub mod cma_es;
@@ -69,8 +71,9 @@ pub struct State {
     pub step: u32,
     /// What the optimiser keeps within a round: running averages, or where the round began.
     pub moments: Vec<Vec<f32>>,
-    /// How far θ went along each direction of this round, in the order of asking: what is uploaded instead of
-    /// θ's difference under the rule `scalars`. Only of optimisers whose steps are such sums.
+    /// How far θ went along each direction of this round, in the order of asking: what is uploaded
+    /// instead of θ's difference under the rule `scalars`. Only of optimisers whose steps are such
+    /// sums.
     #[serde(default)]
     pub scalars: Vec<f32>,
     /// What CMA-ES knows besides θ, its mean; nothing before its first step, and for all others.
@@ -109,8 +112,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How many steps were done before this one, over the whole run: schedules are a function of the round,
-    /// so a participant who joins late is where everybody is.
+    /// How many steps were done before this one, over the whole run: schedules are a function of
+    /// the round, so a participant who joins late is where everybody is.
     #[must_use]
     pub fn steps_before(&self, state: &State) -> u32 {
         state
@@ -136,7 +139,8 @@ impl Plan {
 /// What an optimiser must know of θ's meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Space {
-    /// θ is a table of categories, row by row, with so many in each; nothing where θ are plain numbers.
+    /// θ is a table of categories, row by row, with so many in each; nothing where θ are plain
+    /// numbers.
     pub columns: Option<usize>,
     /// θ counts how well each of so many whole prompts did ([`crate::generator::instruction`]).
     pub arms: Option<usize>,
@@ -193,13 +197,15 @@ pub trait Optimizer: Send + Sync {
         None
     }
 
-    /// Adds to `out` (d entries) the sum of a round's directions with these factors: the steps again, from
-    /// [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR 2025). `memory` is what an
-    /// optimiser that [`Optimizer::remembers`] has learnt from all rounds before, and learns on; empty at first.
+    /// Adds to `out` (d entries) the sum of a round's directions with these factors: the steps
+    /// again, from [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR
+    /// 2025). `memory` is what an optimiser that [`Optimizer::remembers`] has learnt from all
+    /// rounds before, and learns on; empty at first.
     fn replay(&self, _round: u32, _scalars: &[f32], _memory: &mut Vec<f32>, _out: &mut [f32]) {}
 
-    /// Whether it learns from the federation's own movement: then a round's first [`State`] has as its only moment
-    /// what [`Optimizer::replay`] remembers, which is the same for the aggregator, every participant and an auditor.
+    /// Whether it learns from the federation's own movement: then a round's first [`State`] has as
+    /// its only moment what [`Optimizer::replay`] remembers, which is the same for the aggregator,
+    /// every participant and an auditor.
     fn remembers(&self) -> bool {
         false
     }
@@ -265,7 +271,8 @@ pub fn registry() -> &'static [(&'static str, Build)] {
     ALL
 }
 
-/// Builds what a task file's `[optimizer]` table asks for, for parameters of that kind; all faults at once.
+/// Builds what a task file's `[optimizer]` table asks for, for parameters of that kind; all faults
+/// at once.
 pub fn build(
     spec: &Value,
     identity: Identity,

@@ -19,14 +19,15 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
-    /// A model in a folder, as the Hugging Face hub has them: a sentence encoder or masked language model
-    /// (config.json, tokenizer.json, model.onnx or onnx/model.onnx), or a pair like CLIP
+    /// A model in a folder, as the Hugging Face hub has them: a sentence encoder or masked language
+    /// model (config.json, tokenizer.json, model.onnx or onnx/model.onnx), or a pair like CLIP
     /// (vision_model.onnx, text_model.onnx, preprocessor_config.json), which takes images
     #[arg(long, value_name = "DIR")]
     pub model_dir: Option<PathBuf>,
 
-    /// A model of the Hugging Face hub by name, like Xenova/all-MiniLM-L6-v2: its files are fetched into --cache-dir, and
-    /// used as with --model-dir. HF_TOKEN and HF_ENDPOINT in the environment count
+    /// A model of the Hugging Face hub by name, like Xenova/all-MiniLM-L6-v2: its files are fetched
+    /// into --cache-dir, and used as with --model-dir. HF_TOKEN and HF_ENDPOINT in the environment
+    /// count
     #[arg(long, value_name = "NAME")]
     pub hub: Option<String>,
 
@@ -34,8 +35,8 @@ pub struct ModelArgs {
     #[arg(long)]
     pub revision: Option<String>,
 
-    /// Where files of --hub are kept, and found again where there is no network [default: $HF_HOME/hub, or
-    /// ~/.cache/huggingface/hub]
+    /// Where files of --hub are kept, and found again where there is no network [default:
+    /// $HF_HOME/hub, or ~/.cache/huggingface/hub]
     #[arg(long, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
 
@@ -55,13 +56,14 @@ pub struct ModelArgs {
     #[arg(long, value_name = "EMBEDDINGS")]
     pub cache: Option<usize>,
 
-    /// What labels are put into, at `{}` [default: a photo of a {}. for pairs like CLIP, {} for sentence encoders].
-    /// For masked language models: what a text is put into, with the mask, before --labels are tried there
+    /// What labels are put into, at `{}` [default: a photo of a {}. for pairs like CLIP, {} for
+    /// sentence encoders]. For masked language models: what a text is put into, with the mask,
+    /// before --labels are tried there
     #[arg(long)]
     pub template: Option<String>,
 
-    /// Names of the classes, one a line, in order. For text models: the labels of their text-classification, which
-    /// is not offered without
+    /// Names of the classes, one a line, in order. For text models: the labels of their
+    /// text-classification, which is not offered without
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
 
@@ -94,8 +96,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "COUNT")]
     pub max_request: Option<usize>,
 
-    /// Most images or texts that wait; beyond them requests get 503 and Retry-After [default: 4096 texts; 16384 images, or as
-    /// many as fit into 1 GiB]
+    /// Most images or texts that wait; beyond them requests get 503 and Retry-After [default: 4096
+    /// texts; 16384 images, or as many as fit into 1 GiB]
     #[arg(long, value_name = "COUNT")]
     pub max_queue: Option<usize>,
 

@@ -84,8 +84,8 @@ impl Labelled {
     }
 }
 
-/// Tokens for masks: `[{"score": …, "token": …, "token_str": …, "sequence": …}, …]`, the best first. The scores are
-/// probabilities among the whole vocabulary, also of targets.
+/// Tokens for masks: `[{"score": …, "token": …, "token_str": …, "sequence": …}, …]`, the best
+/// first. The scores are probabilities among the whole vocabulary, also of targets.
 pub(crate) struct Fills {
     /// The texts' tokens.
     pub(super) texts: Vec<Vec<i32>>,

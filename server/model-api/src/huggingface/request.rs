@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer};
 use super::bad;
 use crate::error::ApiError;
 
-/// The body of a request, whatever the task. Parameters that mean nothing here are ignored, as elsewhere in this API.
+/// The body of a request, whatever the task. Parameters that mean nothing here are ignored, as
+/// elsewhere in this API.
 #[derive(Default, Deserialize)]
 pub(super) struct Request {
     pub inputs: Inputs,

@@ -100,7 +100,8 @@ impl Tokens {
         })
     }
 
-    /// For each row of scores the likeliest token, and the likeliest alternatives, itself among them.
+    /// For each row of scores the likeliest token, and the likeliest alternatives, itself among
+    /// them.
     fn rows<'a>(
         &'a self,
         endpoint: &'a Endpoint,

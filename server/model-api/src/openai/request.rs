@@ -9,8 +9,8 @@ use crate::error::ApiError;
 /// Most alternatives that are answered, as in OpenAI's chat.
 const MOST_TOP: usize = 20;
 
-/// What chat and plain completions have in common. What means nothing to one token (`temperature`, `max_tokens`, `stop`, …)
-/// is ignored: the answer is always the likeliest.
+/// What chat and plain completions have in common. What means nothing to one token (`temperature`,
+/// `max_tokens`, `stop`, …) is ignored: the answer is always the likeliest.
 #[derive(Deserialize)]
 pub(super) struct Options {
     stream: Option<bool>,

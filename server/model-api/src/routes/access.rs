@@ -1,4 +1,5 @@
-//! Who may call, before anything else; and one line in the log for each request, without bodies and keys.
+//! Who may call, before anything else; and one line in the log for each request, without bodies and
+//! keys.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! OpenAI's routes, under `/v1`; those for one model also under `/models/NAME/v1`, where Hugging Face's client looks for
-//! them.
+//! OpenAI's routes, under `/v1`; those for one model also under `/models/NAME/v1`, where Hugging
+//! Face's client looks for them.
 
 use std::sync::Arc;
 

@@ -71,7 +71,8 @@ async fn unload(
     Ok(HttpResponse::Ok().finish())
 }
 
-/// The model's name, if the caller may change what is served. What else the body says means nothing here.
+/// The model's name, if the caller may change what is served. What else the body says means nothing
+/// here.
 async fn admin(request: &HttpRequest, payload: web::Payload) -> Result<String, ApiError> {
     body::read(request, payload, MAX_BODY).await?;
     if !caller(request).is_admin() {

@@ -1,5 +1,5 @@
-//! A pair of an image and a text encoder (CLIP, SigLIP's ancestors) as a classifier without training:
-//! an image's scores are its cosines with the labels put into a template.
+//! A pair of an image and a text encoder (CLIP, SigLIP's ancestors) as a classifier without
+//! training: an image's scores are its cosines with the labels put into a template.
 //!
 //! Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021.
 
@@ -24,9 +24,11 @@ pub struct ClipOptions {
     pub template: String,
     /// What the cosines are divided by.
     pub temperature: f32,
-    /// Tokens that are kept of a prompt; the smallest limit that the folder's files state if not given.
+    /// Tokens that are kept of a prompt; the smallest limit that the folder's files state if not
+    /// given.
     pub max_tokens: Option<usize>,
-    /// Height and width in pixels, if neither the image encoder nor `preprocessor_config.json` says.
+    /// Height and width in pixels, if neither the image encoder nor `preprocessor_config.json`
+    /// says.
     pub size: Option<(usize, usize)>,
     /// Threads that one run uses together, at least 1.
     pub threads: usize,
@@ -76,7 +78,8 @@ impl ZeroShot {
         self.prompts.len()
     }
 
-    /// Scores of images from their embeddings, row-major both: for the labels, or for `prompts` if there are any.
+    /// Scores of images from their embeddings, row-major both: for the labels, or for `prompts` if
+    /// there are any.
     pub(super) fn scores(
         &self,
         embeddings: &[f32],
@@ -185,7 +188,8 @@ fn embed(folder: &Folder, options: &ClipOptions) -> Result<ZeroShot, TextLoadErr
     })?;
     network.choose(output);
     let width = output.shape.last().copied().unwrap_or(0);
-    // One text in a run (the network's default): a label's embedding must not depend on the other labels.
+    // One text in a run (the network's default): a label's embedding must not depend on the other
+    // labels.
     let mut head = ZeroShot {
         prompts: Vec::new(),
         width,

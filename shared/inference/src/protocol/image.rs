@@ -95,8 +95,8 @@ pub struct InferRequest {
     pub binary_output: bool,
 }
 
-/// Reads an inference request. `header_length` is the value of [`HEADER_LENGTH`](super::HEADER_LENGTH),
-/// if it came.
+/// Reads an inference request. `header_length` is the value of
+/// [`HEADER_LENGTH`](super::HEADER_LENGTH), if it came.
 pub fn parse(
     model: &ModelInfo,
     body: &Bytes,

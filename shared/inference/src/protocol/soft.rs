@@ -1,4 +1,5 @@
-//! The inputs of soft prompts: the prompts of a request, and which of them stands before which text and template.
+//! The inputs of soft prompts: the prompts of a request, and which of them stands before which text
+//! and template.
 
 use bytes::Bytes;
 

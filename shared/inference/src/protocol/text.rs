@@ -1,5 +1,6 @@
-//! Requests to a text model: `text`, `labels` and for sentence encoders `template`, all `BYTES`; with soft prompts
-//! also `prompt_embeddings` (FP32), and `text_prompt` and `template_prompt` (INT32), which say whose they are.
+//! Requests to a text model: `text`, `labels` and for sentence encoders `template`, all `BYTES`;
+//! with soft prompts also `prompt_embeddings` (FP32), and `text_prompt` and `template_prompt`
+//! (INT32), which say whose they are.
 
 use std::fmt;
 
@@ -152,8 +153,8 @@ impl TextRequest {
     }
 }
 
-/// Reads an inference request. `header_length` is the value of [`HEADER_LENGTH`](super::HEADER_LENGTH),
-/// if it came.
+/// Reads an inference request. `header_length` is the value of
+/// [`HEADER_LENGTH`](super::HEADER_LENGTH), if it came.
 pub fn parse(
     model: &TextInfo,
     body: &Bytes,

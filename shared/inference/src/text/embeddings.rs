@@ -1,9 +1,9 @@
 //! Where the word embeddings of a network can be taken out and put in: what a soft prompt needs.
 //!
-//! rten runs a network from and to any of its values. The word embeddings are the first value that is computed from the
-//! tokens alone, is [B, T, hidden], and has the same row wherever the same token stands: found by trying, so
-//! that no exporter's names need to be known. Exports that take `inputs_embeds` instead of tokens have their table
-//! in `embed_tokens.onnx` beside them.
+//! rten runs a network from and to any of its values. The word embeddings are the first value that
+//! is computed from the tokens alone, is [B, T, hidden], and has the same row wherever the same
+//! token stands: found by trying, so that no exporter's names need to be known. Exports that take
+//! `inputs_embeds` instead of tokens have their table in `embed_tokens.onnx` beside them.
 
 use std::sync::Arc;
 
@@ -29,7 +29,8 @@ pub(super) struct WordEmbeddings {
     pub(super) hidden: usize,
 }
 
-/// Mean and standard deviation of all entries of the table, which a prompt generator scales its prompts by.
+/// Mean and standard deviation of all entries of the table, which a prompt generator scales its
+/// prompts by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub mean: f64,
@@ -86,8 +87,8 @@ impl WordEmbeddings {
         [a, b]: [i32; 2],
         pool: &Arc<ThreadPool>,
     ) -> Option<(usize, NodeId)> {
-        // Whatever else than tokens it is computed from is missing here, and whatever tells places apart would
-        // make rows of one token differ.
+        // Whatever else than tokens it is computed from is missing here, and whatever tells places
+        // apart would make rows of one token differ.
         let values = look_up(model, ids, output, &[a, b, a, b], 4, pool).ok()?;
         let hidden = values.len() / 4;
         let rows: Vec<&[f32]> = values.chunks_exact(hidden.max(1)).collect();

@@ -181,8 +181,9 @@ impl Network {
         Ok(())
     }
 
-    /// Finds out whether soft prompts can be put in: values in a token's embedding and the table's spread, or nothing.
-    /// `text` begins with two different tokens and is tried; there are `vocabulary` tokens.
+    /// Finds out whether soft prompts can be put in: values in a token's embedding and the table's
+    /// spread, or nothing. `text` begins with two different tokens and is tried; there are
+    /// `vocabulary` tokens.
     pub(crate) fn find_embeddings(
         &mut self,
         text: &[i32],
@@ -363,7 +364,8 @@ impl Network {
     }
 }
 
-/// The word embeddings of a network in `path` that takes them at `input`: `embed_tokens.onnx` beside it.
+/// The word embeddings of a network in `path` that takes them at `input`: `embed_tokens.onnx`
+/// beside it.
 fn table(
     folder: &Folder,
     path: &Path,

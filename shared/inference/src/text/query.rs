@@ -147,7 +147,8 @@ pub struct SoftLimits {
 /// Texts to embed and what to compare with what.
 #[derive(Debug)]
 pub struct Embed {
-    /// Every different text of the request, and for each different template its prompts in the labels' order.
+    /// Every different text of the request, and for each different template its prompts in the
+    /// labels' order.
     pub pieces: Vec<Piece>,
     /// For each text, where in `pieces` it is, and where the prompts of its template begin.
     pub pairs: Vec<(usize, usize)>,

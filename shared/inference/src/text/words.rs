@@ -121,8 +121,9 @@ impl Words {
         self.max_tokens.saturating_sub(LEAST_TOKENS)
     }
 
-    /// A text's tokens with `soft` places for a soft prompt at [`Words::soft_at`]. What stands there is never looked up;
-    /// networks that count positions over tokens must not take it for padding.
+    /// A text's tokens with `soft` places for a soft prompt at [`Words::soft_at`]. What stands
+    /// there is never looked up; networks that count positions over tokens must not take it for
+    /// padding.
     pub(crate) fn tokens_around(&self, text: &str, soft: usize) -> Result<Tokens, String> {
         let mut tokens = self.tokens_beside(text, soft)?;
         let place = self.unknown.map_or(tokens.ids[0], signed);
@@ -154,7 +155,8 @@ impl Words {
         }
     }
 
-    /// The one token that is meant by `text`: the token of exactly this name, else what the text becomes.
+    /// The one token that is meant by `text`: the token of exactly this name, else what the text
+    /// becomes.
     pub fn token(&self, text: &str) -> Result<usize, QueryError> {
         if let Some(id) = self.tokenizer.token_to_id(text) {
             return Ok(id as usize);

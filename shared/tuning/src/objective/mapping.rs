@@ -1,7 +1,7 @@
 //! From the model's classes to the task's labels.
 //!
-//! Measured on real models, the choice of the mapping moves accuracy more than any prompt does on clean data,
-//! so it is a part of the task and never an afterthought.
+//! Measured on real models, the choice of the mapping moves accuracy more than any prompt does on
+//! clean data, so it is a part of the task and never an afterthought.
 
 use super::counts::{Counted, LOGIT_MOST};
 use crate::query::OutputKind;
@@ -91,8 +91,8 @@ impl MappingSpec {
         Some(mapping.into())
     }
 
-    /// The mapping that follows from the means of what was counted ([`Counted`]). Total: whatever the numbers are, there
-    /// is one, and the same one everywhere.
+    /// The mapping that follows from the means of what was counted ([`Counted`]). Total: whatever
+    /// the numbers are, there is one, and the same one everywhere.
     #[must_use]
     pub fn fit(&self, means: &[f32], labels: usize, classes: usize) -> Mapping {
         let counted = self.learnt.map(|l| l.counted);
@@ -143,9 +143,9 @@ fn read_groups(reader: &mut Reader<'_>, labels: usize, classes: usize) -> Vec<Ve
     groups
 }
 
-/// Greedy: the best (label, class) pair first, each class given once, `per_label` classes for each label. The rank of a
-/// pair is the class's mean probability on the label's examples, or its *lift*: (mean logit on them − mean logit) / sd,
-/// by which the logits are then standardised too.
+/// Greedy: the best (label, class) pair first, each class given once, `per_label` classes for each
+/// label. The rank of a pair is the class's mean probability on the label's examples, or its
+/// *lift*: (mean logit on them − mean logit) / sd, by which the logits are then standardised too.
 fn frequency(
     means: &[f32],
     labels: usize,
@@ -220,8 +220,8 @@ pub enum Mapping {
     },
 }
 
-/// The mappings in use: a frame shrinks the image, so that the model answers with other classes from the start, and
-/// its mapping would do the model without a prompt an injustice.
+/// The mappings in use: a frame shrinks the image, so that the model answers with other classes
+/// from the start, and its mapping would do the model without a prompt an injustice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mappings {
     /// For inputs as they are.
@@ -291,7 +291,8 @@ impl Mapping {
                 let probability = |c: usize| {
                     let p = row.get(c).copied().unwrap_or(0.0);
                     match offset.get(c) {
-                        // Calibrated. Standardised log-probabilities would not be probabilities of anything.
+                        // Calibrated. Standardised log-probabilities would not be probabilities of
+                        // anything.
                         Some(offset) if scale.is_empty() => p * libm::expf(-offset),
                         _ => p,
                     }
