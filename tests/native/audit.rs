@@ -273,3 +273,58 @@ fn a_forged_chain_is_found_out_by_what_it_says() {
         }
     });
 }
+
+/// Records that earlier states of this program wrote (`simulate --record`, few rounds), and the hash of the last θ of each.
+const EARLIER: [(&str, &str); 9] = [
+    (
+        "statistic",
+        "36f1026aa92930aa42c94718648df882637aa04d5051a7f492c29e2c72d3b222",
+    ),
+    (
+        "frame",
+        "baad1b18f7a1e7b2d13cdb3b64d61a6dcd2925678449faee366acb7be90bba73",
+    ),
+    (
+        "hiso",
+        "796c035b864a642177fef0c250d7c73d3649aabe78510f4d7484c58c2e8156c9",
+    ),
+    (
+        "cma-es",
+        "0de3242607464c8d2bdbc7ace9c8aa09d9261e58765a6cabd2bd142c499c0be6",
+    ),
+    (
+        "fedbpt",
+        "34329fcd140372318e78307678a50359e87aec97e93d9d9372857dc7200453fc",
+    ),
+    (
+        "secure-sum",
+        "af4709eea914fef3e23b86a97b0b16fd5f79c2e42f8a2d1954e0d7b3211c82f4",
+    ),
+    (
+        "words",
+        "f2c502355bf750776a947811f25f7139d65ee3af27529c923b461fd3935cafd9",
+    ),
+    (
+        "instruction",
+        "1b24229eb3a3656fc71ff6903656bc8f9b080af384ee6b53ae295965450e7598",
+    ),
+    (
+        "soft",
+        "7279cb65b698e5f5a85436d9d55706f145652209cf54ba04fcd8b682b6d02d5e",
+    ),
+];
+
+#[test]
+fn records_of_earlier_programs_replay_bit_for_bit() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("native/records");
+    let home = tempfile::tempdir().unwrap();
+    for (name, theta) in EARLIER {
+        let packed = std::fs::File::open(folder.join(format!("{name}.record.gz"))).unwrap();
+        let path = home.path().join(name);
+        let mut record = std::fs::File::create(&path).unwrap();
+        std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut record).unwrap();
+        let answer = run(&["audit", path.to_str().unwrap(), "--json"]).json();
+        assert_eq!(answer["holds"], true, "{name}: {answer}");
+        assert_eq!(answer["theta"], theta, "{name}");
+    }
+}

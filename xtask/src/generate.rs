@@ -60,7 +60,19 @@ fn export() -> Result<Files> {
     step("export TypeScript types", || {
         quietly(
             cargo()
-                .args(["test", "--package", "ground", "--package", "tuning", "--package", "model-client", "--package", "federation", "--lib", "export_bindings"])
+                .args([
+                    "test",
+                    "--package",
+                    "ground",
+                    "--package",
+                    "tuning",
+                    "--package",
+                    "model-client",
+                    "--package",
+                    "federation",
+                    "--lib",
+                    "export_bindings",
+                ])
                 .env("TS_RS_EXPORT_DIR", &folder),
         )
     })?;

@@ -1,4 +1,4 @@
-/** One federation, live, for everybody. */
+/** The public dashboard of one federation, updated live. */
 import type { FederationDetail } from '../generated/FederationDetail';
 import { generatorPath, recordPath } from '../lib/api';
 import { Chart } from '../lib/charts';
@@ -32,7 +32,7 @@ export class Dashboard {
   private announced = 0;
 
   constructor(private readonly id: string) {
-    // A chart measures its box, which must be in sight.
+    // A chart measures its box, so the box must be visible.
     byId('dashboard', HTMLElement).hidden = false;
     const series = [{ label: 'Federation', colour: '--federation' }];
     this.accuracy = new Chart(byId('chart-accuracy', HTMLElement), { title: 'Right answers by round', series, format: percent, range: [0, 1] });
@@ -66,10 +66,10 @@ export class Dashboard {
     setText(status, STATUS[summary.status]);
     status.dataset['status'] = summary.status;
     put('live', count(summary.live), summary.live);
-    put('participants', `${plural(summary.participants, 'participant')} until now`, summary.participants);
+    put('participants', `${plural(summary.participants, 'participant')} so far`, summary.participants);
     put('round-step', `${count(summary.step)} of ${count(summary.steps)}`, summary.step);
     byId('rounds-bar', HTMLProgressElement).value = summary.steps > 0 ? Math.min(1, summary.step / summary.steps) : 0;
-    put('round-phase', summary.status === 'running' ? phase(current, inputsOf(detail.task)) : 'No round is on');
+    put('round-phase', summary.status === 'running' ? phase(current, inputsOf(detail.task)) : 'No round is under way');
     byId('phase-bar', HTMLProgressElement).value = summary.status === 'running' ? phaseShare(current) : 1;
     byId('kept', HTMLElement).hidden = detail.choice === null;
     if (detail.choice !== null) put('kept', kept(detail.choice, inputsOf(detail.task)));
@@ -80,7 +80,7 @@ export class Dashboard {
   }
 
   private trust({ summary: { secure, privacy }, current }: FederationDetail): void {
-    put('secure', secure ? 'Changes are hidden under random masks that cancel out in their sum: the organiser sees only sums.' : 'The organiser adds up the changes of all who take part, and could look at each of them.', Number(secure));
+    put('secure', secure ? 'Changes are hidden under random masks that cancel out in the sum, so the organiser sees only sums.' : 'The organiser adds up everyone’s changes and could look at each of them.', Number(secure));
     byId('ledger', HTMLElement).hidden = privacy === null;
     if (privacy !== null) {
       const meter = byId('ledger-meter', HTMLMeterElement);

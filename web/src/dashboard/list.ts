@@ -25,7 +25,7 @@ function card(summary: FederationSummary): HTMLElement {
         'div',
         { class: 'foot' },
         h('progress', { max: Math.max(1, steps), value: step, 'aria-label': `Rounds of ${name}` }),
-        h('p', { class: 'small' }, `${count(step)} of ${plural(steps, 'round')} · ${status === 'running' ? `${count(live)} at work, ` : ''}${plural(participants, 'participant')} until now`),
+        h('p', { class: 'small' }, `${count(step)} of ${plural(steps, 'round')} · ${status === 'running' ? `${count(live)} active, ` : ''}${plural(participants, 'participant')} so far`),
       ),
     ),
   );
@@ -47,7 +47,7 @@ export class FederationList {
       all.sort((a, b) => Number(b.status === 'running') - Number(a.status === 'running') || b.created_at - a.created_at);
       slot.replaceChildren();
       byId('list-empty', HTMLElement).hidden = all.length > 0;
-      // Unchanged cards stay: whoever is about to press one keeps the focus.
+      // Unchanged cards stay, so that a focused card keeps the focus.
       const key = JSON.stringify(all);
       if (key !== this.shown) {
         const focused = document.activeElement?.getAttribute('href');

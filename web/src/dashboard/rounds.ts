@@ -5,13 +5,13 @@ import { byId, h } from '../lib/dom';
 import { bytes, count, moment, percent } from '../lib/format';
 import { ABORTED } from '../lib/words';
 
-/** Rows shown until somebody asks for all. */
+/** Rows shown before "Show all rounds" is pressed. */
 const FEW = 12;
 
 function row(record: RoundRecord): HTMLElement {
   const { metrics, reason } = record;
   const aborted = record.phase === 'aborted';
-  const outcome = aborted ? `given up${reason === null ? '' : `: ${ABORTED[reason]}`}` : record.kind === 'counting' ? 'answers counted for the labels' : 'done';
+  const outcome = aborted ? `given up${reason === null ? '' : `: ${ABORTED[reason]}`}` : record.kind === 'counting' ? 'mapping learnt from counts' : 'done';
   const cell = (text: string): HTMLElement => h('td', {}, text);
   return h(
     'tr',
@@ -48,7 +48,7 @@ export class RoundsTable {
   private draw(): void {
     const newestFirst = [...this.rounds].reverse();
     const shown = this.all ? newestFirst : newestFirst.slice(0, FEW);
-    const none = h('tr', {}, h('td', { colspan: 9 }, 'No round has ended yet.'));
+    const none = h('tr', {}, h('td', { colspan: 9 }, 'No round is complete yet.'));
     byId('rounds', HTMLTableSectionElement).replaceChildren(...(shown.length === 0 ? [none] : shown.map(row)));
     byId('rounds-more', HTMLElement).hidden = this.all || newestFirst.length <= FEW;
   }

@@ -1,6 +1,6 @@
 /**
  * The tokenizer and the table of embeddings of a model behind an API that takes prompts as embeddings: fetched once, and used in
- * the training Worker itself, for looking rows up is no work.
+ * the training Worker itself, because looking up rows costs hardly any time.
  */
 import init, { EmbeddingFiles, type Embeddings } from '../../wasm-on-device/on_device';
 import type { Trouble } from '../worker/protocol';
@@ -14,7 +14,7 @@ export class EmbeddingsHere {
   /** The person left: nothing is fetched or kept any more. */
   private readonly left = new AbortController();
 
-  /** `use` is handed what makes embeddings of texts. */
+  /** `use` gets the object that turns texts into embeddings. */
   constructor(
     private readonly model: EmbeddingsModel,
     private readonly use: (embeddings: Embeddings) => void,
@@ -23,16 +23,16 @@ export class EmbeddingsHere {
     this.files = files ?? new ModelFiles(model.wanted.url, model.wanted.files);
   }
 
-  /** Fetches and loads them unless that was done. What is in the way is thrown as a `Trouble`; what only is a pity is told. */
+  /** Fetches and loads the files unless that was done. Throws a `Trouble` if it fails; lesser problems are only reported. */
   async ready(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
     this.loading ??= this.load(progress, pity).catch((error: unknown) => {
       this.loading = null;
-      throw troubleOf(error, { url: this.model.wanted.url, name: 'behind the API, of which tokenizer and table are needed here,', settings: '[model.openai.prompt_embeds]' });
+      throw troubleOf(error, { url: this.model.wanted.url, name: 'behind the API (its tokenizer and table are needed here)', settings: '[model.openai.prompt_embeds]' });
     });
     return this.loading;
   }
 
-  /** Deletes what was kept. */
+  /** Deletes the files from the cache. */
   async forget(): Promise<void> {
     this.left.abort();
     await this.files.forget();

@@ -1,6 +1,6 @@
 /**
- * The model's files: fetched once, then kept in the browser's cache under their hash, so that a reload needs no network
- * and another federation with the same model none either.
+ * The model's files: fetched once, then kept in the browser's cache under their hash, so that neither a reload
+ * nor another federation with the same model needs the network.
  */
 import type { Trouble } from '../worker/protocol';
 import type { ModelFile } from './protocol';
@@ -8,10 +8,10 @@ import { FetchError, notKept, Unusable } from './trouble';
 
 const CACHE = 'fed-bbpt-models';
 
-/** What is used of the browser. */
+/** The parts of the browser that are used. */
 export interface Browser {
   fetch: (url: string, signal: AbortSignal) => Promise<Response>;
-  /** Nothing where pages may keep nothing, as on plain http. */
+  /** Undefined where pages may not keep anything, as on plain http. */
   open: () => Promise<Cache | undefined>;
 }
 
@@ -20,7 +20,7 @@ export const BROWSER: Browser = {
   open: async () => (typeof caches === 'undefined' ? undefined : caches.open(CACHE)),
 };
 
-/** Keys are addresses; nothing is ever asked at this one. */
+/** Cache keys must be addresses; nothing is ever requested from this one. */
 function key({ sha256 }: ModelFile): string {
   return new URL(`/fed-bbpt-models/${sha256}`, self.location.origin).href;
 }
@@ -41,7 +41,7 @@ export class ModelFiles {
     private readonly browser: Browser = BROWSER,
   ) {}
 
-  /** All files in order. `progress` gets bytes of all that is to be fetched; a total of 0 is one not known yet. */
+  /** All files in order. `progress` gets the bytes fetched so far and the bytes in all, 0 if the total is not known yet. */
   async get(progress: Progress, signal: AbortSignal): Promise<Fetched[]> {
     const cache = await this.cache();
     const found = await Promise.all(this.files.map((file) => cache?.match(key(file)).catch(() => undefined)));
@@ -66,21 +66,21 @@ export class ModelFiles {
     );
   }
 
-  /** All files, once `start` has made something of them, and kept then; that they cannot be is a pity, and told. */
+  /** Fetches all files, passes them to `start`, and keeps them once it has succeeded; failing to keep them is only reported. */
   async into(start: Start, progress: Progress, pity: (trouble: Trouble) => void, signal: AbortSignal): Promise<Fetched[]> {
     const fetched = await this.started(start, progress, signal);
     if (!signal.aborted && fetched.some(({ kept }) => !kept) && !(await this.keep(fetched))) pity(notKept());
     return fetched;
   }
 
-  /** What was kept may be broken, and is then fetched anew. */
+  /** Tries the kept files first; if they are broken, fetches them again. */
   private async started(start: Start, progress: Progress, signal: AbortSignal): Promise<Fetched[]> {
     const fetched = await this.get(progress, signal);
     try {
       await start(fetched);
       return fetched;
     } catch (error) {
-      // What has just come is what there is.
+      // These files have just been fetched, so fetching again would not help.
       if (!(error instanceof Unusable && error.code === 'model_hash' && fetched.some(({ kept }) => kept))) throw error;
     }
     await this.forget();
@@ -89,7 +89,7 @@ export class ModelFiles {
     return anew;
   }
 
-  /** Keeps what was fetched and turned out right. `false` if the browser has no room, or keeps nothing. */
+  /** Keeps files that were fetched and checked. False if the browser has no room, or keeps nothing. */
   async keep(fetched: readonly Fetched[]): Promise<boolean> {
     try {
       const cache = await this.browser.open();
@@ -110,7 +110,7 @@ export class ModelFiles {
     await Promise.all(this.files.map((file) => cache?.delete(key(file))));
   }
 
-  /** A cache that cannot be opened is none. */
+  /** The cache, or undefined if it cannot be opened. */
   private async cache(): Promise<Cache | undefined> {
     return this.browser.open().catch(() => undefined);
   }
@@ -122,7 +122,7 @@ export class ModelFiles {
       const answer = await this.browser.fetch(url, signal);
       status = answer.status;
       if (answer.ok && answer.body !== null) {
-        // Compressed on the way, the length would be another one than that of the bytes that arrive.
+        // For a compressed answer, the stated length is not that of the bytes that arrive.
         const total = answer.headers.has('content-encoding') ? 0 : Number(answer.headers.get('content-length') ?? 0);
         return await collect(answer.body, (done) => progress(done, total));
       }

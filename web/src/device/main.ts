@@ -1,6 +1,6 @@
 /**
- * A Worker that runs the model: one of several beside the training Worker, whose own work must not wait for it. Owns
- * an instance of the on-device module; what it is asked goes nowhere.
+ * A Worker that runs the model: one of several beside the training Worker, so that training does not wait for it. It
+ * owns an instance of the on-device module; inputs go nowhere else.
  */
 import init, { Files, type Model } from '../../wasm-on-device/on_device';
 import type { FromDevice, Request, ToDevice } from './protocol';
@@ -8,7 +8,7 @@ import { codeOf } from './trouble';
 
 const post = (message: FromDevice, transfer: Transferable[] = []): void => self.postMessage(message, { transfer });
 let model: Model | undefined;
-/** What a panic said before it ended the instance. */
+/** The message of the panic that ended the instance. */
 let last = '';
 
 self.addEventListener('error', (event) => {
@@ -35,7 +35,7 @@ function answer({ path, headerLength, body }: Request): void {
   found.free();
 }
 
-/** The instance is dead, or never lived. */
+/** Reports that the instance crashed or could not be started. */
 function failed(error: unknown): void {
   const code = codeOf(error, last);
   const message = last !== '' ? last : error instanceof Error ? error.message : String(error);

@@ -4,7 +4,7 @@ import { ModelFiles, type Fetched } from './files';
 import type { Answer, DeviceModel, FromDevice, Request, ToDevice } from './protocol';
 import { troubleOf, Unusable } from './trouble';
 
-/** What is used of a `Worker`. */
+/** The parts of a `Worker` that are used. */
 export interface DeviceWorker {
   postMessage(message: ToDevice, transfer: Transferable[]): void;
   terminate(): void;
@@ -17,9 +17,9 @@ export function startWorker(): DeviceWorker {
   return new Worker(new URL('./main.ts', import.meta.url), { type: 'module', name: 'fed-bbpt model' }) as unknown as DeviceWorker;
 }
 
-/** Instances beyond these gain little, and each holds the model. */
+/** Most instances: more gain little, and each holds the model in memory. */
 const MOST_WORKERS = 4;
-/** A loaded model takes about three times its file (file, weights, weights in the order of the arithmetic). */
+/** Memory of a loaded model as a multiple of its file (the file, the weights, and the weights in the order of the arithmetic). */
 const MOST_BYTES = 256 << 20;
 
 interface Job {
@@ -35,7 +35,7 @@ interface Place {
 export class DevicePool {
   private readonly files: ModelFiles;
   private readonly places: Place[] = [];
-  /** Those that do not have the model yet. */
+  /** Workers that do not have the model yet. */
   private readonly starting = new Set<DeviceWorker>();
   private readonly waiting: Job[] = [];
   private loading: Promise<void> | null = null;
@@ -52,8 +52,8 @@ export class DevicePool {
   }
 
   /**
-   * Fetches and starts the model unless that was done. What is in the way is thrown as a `Trouble`; what only is a pity
-   * is told.
+   * Fetches and starts the model unless that was done. Throws a `Trouble` if it fails; lesser problems are only
+   * reported.
    */
   async ready(progress: (done: number, total: number) => void, pity: (trouble: Trouble) => void): Promise<void> {
     this.loading ??= this.load(progress, pity).catch((error: unknown) => {
@@ -63,7 +63,7 @@ export class DevicePool {
     return this.loading;
   }
 
-  /** Asks; whatever happens is an answer, as of a server. `cancelled` before its turn, it is not computed. */
+  /** Asks the model. Failures are answers too, as from a server. A question that is `cancelled` before its turn is not computed. */
   async ask(path: string, headerLength: string | undefined, body: Uint8Array<ArrayBuffer>, cancelled: AbortSignal): Promise<Answer> {
     // Nothing runs and nothing is being started: waiting would never end. 501 is not asked again.
     if (this.loading === null && this.places.length === 0) return { ...ended('the model stopped on this device, perhaps for want of memory; reload the page to start it again'), status: 501 };
@@ -78,7 +78,7 @@ export class DevicePool {
     });
   }
 
-  /** Ends the Workers and deletes what was kept. */
+  /** Ends the Workers and deletes the kept files. */
   async forget(): Promise<void> {
     this.left.abort();
     this.end();
@@ -101,7 +101,7 @@ export class DevicePool {
     if (this.left.signal.aborted) return this.end();
     const bytes = fetched.reduce((sum, { blob }) => sum + blob.size, 0);
     const workers = Math.max(1, Math.min(this.cores - 1, MOST_WORKERS, Math.floor(MOST_BYTES / Math.max(1, 3 * bytes))));
-    // The first one is enough to begin with; without the others it only takes longer.
+    // One Worker is enough to begin with; without the others it only takes longer.
     for (let more = 1; more < workers; more += 1) this.start(fetched).catch(() => undefined);
   }
 
@@ -158,7 +158,7 @@ export class DevicePool {
     this.next();
   }
 
-  /** A Worker that died takes its question with it; without any other, the next try loads the model anew. */
+  /** Removes a Worker that died; its question fails. If it was the last one, the next question loads the model again. */
   private lost(worker: DeviceWorker, message: string): void {
     const at = this.places.findIndex((one) => one.worker === worker);
     if (at < 0) return;
@@ -168,7 +168,7 @@ export class DevicePool {
   }
 }
 
-/** What a server that fails would answer; it is not asked again, for it would fail again. */
+/** The answer of a server that fails for good, so that the question is not asked again. */
 function ended(message: string): Answer {
   return { status: 500, headers: ['content-type', 'application/json'], body: new TextEncoder().encode(JSON.stringify({ error: message })) };
 }

@@ -8,13 +8,13 @@ export interface ModelFile {
   sha256: string;
 }
 
-/** What the wasm client made of the task: `shared::model_api::on_device::OnDevice`, and where the files stand. */
+/** What the wasm client made of the task: `model_client::on_device::OnDevice`, and where the files stand. */
 export interface DeviceModel {
   url: string;
   model: { name: string; files: ModelFile[] };
 }
 
-/** What the wasm client made of a task whose prompts are sent as embeddings: `shared::model_api::prompt_embeds::PromptEmbeds`. */
+/** What the wasm client made of a task whose prompts are sent as embeddings: `model_client::prompt_embeds::PromptEmbeds`. */
 export interface EmbeddingsModel {
   wanted: { url: string; files: ModelFile[] };
   /** Numbers in a token of its soft prompts. */

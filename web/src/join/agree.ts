@@ -1,4 +1,4 @@
-/** Step 2: what is sent where, an own model API, and settings. */
+/** Step 2: what is sent where, the owner's own model API, and settings. */
 import { byId, show } from '../lib/dom';
 import { host } from '../lib/format';
 import { embeddingsFrom, runsHere, sendsLabels, showPlace, type Inputs } from '../lib/inputs';
@@ -9,7 +9,7 @@ import { terms } from './terms';
 
 type Opened = Extract<FromWorker, { type: 'opened' }>;
 
-/** What the model gets at most; of texts with their length, once there are some. */
+/** Shows the most that the model gets; for texts with their size, once they are loaded. */
 export function showModelAmount(opened: Opened, inputs: Inputs, bytesPerQuery: number | null): void {
   // On this device nothing is sent, so no bytes count.
   show(document, 'model-amount', modelAmount(opened.trainingQueries, runsHere(opened.task) ? null : bytesPerQuery, inputs));
@@ -22,7 +22,7 @@ export function showHosts(opened: Opened, inputs: Inputs): void {
   showPlace(document, here);
   const files = embeddingsFrom(opened.task);
   const addresses = new Set([location.origin, opened.modelOrigin, ...(files === undefined ? [] : [new URL(files).origin])]);
-  // A model's files may stand where the page does.
+  // A model's files may be at the page's own origin.
   byId('addresses', HTMLElement).textContent = `This page talks to exactly ${['one address', 'two addresses', 'three addresses'][addresses.size - 1] ?? ''}.`;
   for (const element of document.querySelectorAll<HTMLElement>('[data-embeddings]')) element.hidden = files === undefined;
   if (files !== undefined) show(document, 'embeddings-host', host(files));
@@ -43,7 +43,7 @@ export function showHosts(opened: Opened, inputs: Inputs): void {
   show(document, 'organiser-amount', organiserAmount(summary.steps, opened.bytesPerUpdate));
 }
 
-/** The model's key from whichever field it was typed into. */
+/** The model's key, from the field that it was typed into. */
 export function apiKey(): string | null {
   const typed = ['api-key', 'resume-api-key'].map((id) => byId(id, HTMLInputElement).value.trim());
   return typed.find((key) => key !== '') ?? null;
@@ -55,12 +55,12 @@ export function backendOf(search: string): BackendChoice {
   return asked === 'cpu' || asked === 'webgpu' ? asked : 'auto';
 }
 
-/** Pictures are computed ahead of time unless the address says `?prepare=off`: for comparing, results are the same. */
+/** Whether pictures are prepared ahead of time: yes, unless the address says `?prepare=off`. Results are the same; the switch is for comparisons. */
 export function preparesOf(search: string): boolean {
   return new URLSearchParams(search).get('prepare') !== 'off';
 }
 
-/** Wires the address field of an own model API and the backend's choice; both load the page anew. */
+/** Connects the field for the owner's own model API and the choice of the backend; both reload the page. */
 export function wireSettings(address: JoinAddress, invite: string | null): void {
   const field = byId('own-model-url', HTMLInputElement);
   const fault = byId('own-model-fault', HTMLElement);

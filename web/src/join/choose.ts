@@ -1,4 +1,4 @@
-/** Step 1: where the pictures or texts come from. Every way ends in one `DataSource`. */
+/** Step 1: where the pictures or texts come from. Every choice results in one `DataSource`. */
 import { byId, show } from '../lib/dom';
 import { plural } from '../lib/format';
 import type { Inputs } from '../lib/inputs';
@@ -30,7 +30,7 @@ export class Chooser {
     this.wirePaste();
   }
 
-  /** The federation's kind of inputs and its labels decide what makes sense. */
+  /** Offers the ways that make sense for the federation's kind of inputs and its labels. */
   offer(inputs: Inputs, labels: readonly string[], words: readonly string[]): void {
     show(document, 'labels', labelList(labels, words));
     if (inputs === 'texts') {
@@ -58,7 +58,7 @@ export class Chooser {
   private wireBuiltin(): void {
     const owner = byId('builtin-owner', HTMLInputElement);
     const count = byId('builtin-count', HTMLInputElement);
-    // Everybody is somebody else. Low numbers are the demo's own owners.
+    // Each visitor gets a writer of their own. Low numbers are the demo's owners.
     owner.value = String(100 + (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) % 99_900);
     byId('choose-builtin', HTMLButtonElement).addEventListener('click', () => {
       this.onSource({ kind: 'builtin', owner: bounded(owner, 100), count: bounded(count, 200) }, 'Writing digits…');
@@ -70,7 +70,7 @@ export class Chooser {
       const input = byId(id, HTMLInputElement);
       input.addEventListener('change', () => {
         if (input.files !== null && input.files.length > 0) this.files(fromList(input.files));
-        // The same choice again is a change, too.
+        // Choosing the same files again must count as a change.
         input.value = '';
       });
     }
@@ -88,7 +88,7 @@ export class Chooser {
       card.classList.remove('dragging');
       if (event.dataTransfer !== null) void fromDrop(event.dataTransfer).then((files) => this.files(files));
     });
-    // A file dropped beside the card would replace this page.
+    // Without this, a file dropped beside the card would replace the page.
     for (const type of ['dragover', 'drop'] as const) window.addEventListener(type, (event) => event.preventDefault());
   }
 

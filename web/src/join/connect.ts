@@ -1,4 +1,4 @@
-/** The connect dialog: tries the model with one harmless question and shows what came of it, or which setting cures it. */
+/** The connect dialog: tries the model with one harmless question and shows the answer, or how to fix the problem. */
 import { byId, h, setText } from '../lib/dom';
 import { count, money, plural } from '../lib/format';
 import type { Inputs } from '../lib/inputs';
@@ -8,10 +8,10 @@ import { cures, type Situation } from './cures';
 type Opened = Extract<FromWorker, { type: 'opened' }>;
 type Checked = Extract<FromWorker, { type: 'model-checked' }>;
 
-/** Questions that a request usually holds: training asks few at a time. */
+/** Questions that a request usually holds, because training asks few at a time. */
 const USUAL = 32;
 
-/** Of the task, what concerns calling. */
+/** The part of the task that concerns calling the model. */
 interface Called {
   model?: { dialect?: string; name?: string; price?: Partial<Price> };
 }
@@ -25,15 +25,15 @@ interface Price {
   budget: number;
 }
 
-/** What it costs, in words; nothing where the task names no price. */
+/** The cost in words; null if the task names no price. */
 export function costInWords(price: Partial<Price> | undefined, queries: number, batch: number): string | null {
   if (price === undefined) return null;
   const currency = price.currency ?? 'USD';
   const calls = Math.ceil(queries / Math.max(1, batch));
   const known = (price.per_call ?? 0) * calls + (price.per_query ?? 0) * queries;
   const tokens = (price.per_million_input_tokens ?? 0) + (price.per_million_output_tokens ?? 0) > 0;
-  const parts = [known > 0 ? `about ${money(known)} ${currency} for ${count(queries)} questions` : null, tokens ? 'and what the provider charges for tokens' : null];
-  const limit = (price.budget ?? 0) > 0 ? `This browser stops before ${money(price.budget ?? 0)} ${currency} are spent.` : 'There is no limit to what may be spent.';
+  const parts = [known > 0 ? `about ${money(known)} ${currency} for ${count(queries)} questions` : null, tokens ? `${known > 0 ? 'plus ' : ''}what the provider charges for tokens` : null];
+  const limit = (price.budget ?? 0) > 0 ? `This browser stops before ${money(price.budget ?? 0)} ${currency} are spent.` : 'There is no limit on what may be spent.';
   const said = parts.filter((part) => part !== null).join(' ');
   return said === '' ? limit : `${said.charAt(0).toUpperCase()}${said.slice(1)}. ${limit}`;
 }
@@ -60,7 +60,7 @@ export class ConnectDialog {
       event.preventDefault();
       this.run();
     });
-    // One key, two fields: what is typed here is what training uses.
+    // The key has two fields: training uses what is typed here.
     key.addEventListener('input', () => (byId('api-key', HTMLInputElement).value = key.value));
     byId('connect-close', HTMLButtonElement).addEventListener('click', () => this.dialog.close());
   }
@@ -78,7 +78,7 @@ export class ConnectDialog {
     this.check(byId('connect-key', HTMLInputElement).value.trim() || null);
   }
 
-  /** It answered. */
+  /** Shows that the model answered. */
   checked(checked: Checked): void {
     this.again.disabled = false;
     const opened = this.opened();
@@ -87,24 +87,24 @@ export class ConnectDialog {
     const batch = checked.maxBatch ?? USUAL;
     const cost = costInWords((opened?.task as Called | undefined)?.model?.price, queries, Math.min(batch, USUAL));
     const lines = [
-      `It answers, and allows this page: ${checked.name}.`,
+      `It answers and allows this page: ${checked.name}.`,
       `To a harmless question it said “${label ?? `class ${number}`}” (${Math.round(100 * share)}%).`,
-      `That took ${Math.round(checked.answerMs)} ms; one request may hold ${plural(batch, this.inputs() === 'texts' ? 'text' : 'picture')}${checked.maxBatch === null ? ' or more' : ''}.`,
-      `Taking part asks it up to ${count(queries)} times.`,
+      `That took ${Math.round(checked.answerMs)} ms. One request may hold ${plural(batch, this.inputs() === 'texts' ? 'text' : 'picture')}${checked.maxBatch === null ? ' or more' : ''}.`,
+      `If you take part, it is asked up to ${count(queries)} questions.`,
       ...(cost === null ? [] : [cost]),
     ];
     this.steps.replaceChildren(...lines.map((line) => h('li', { class: 'good' }, line)));
     this.steps.dataset['state'] = 'good';
   }
 
-  /** Shows a trouble that came otherwise than by trying, with what may cure it. */
+  /** Shows an error that occurred outside this dialog, with possible fixes. */
   explain(trouble: Trouble): void {
     byId('connect-key', HTMLInputElement).value = byId('api-key', HTMLInputElement).value;
     if (!this.dialog.open) this.dialog.showModal();
     void this.failed(trouble);
   }
 
-  /** It did not. */
+  /** Shows that trying failed, with possible fixes. */
   async failed(trouble: Trouble): Promise<void> {
     this.again.disabled = false;
     this.steps.replaceChildren(h('li', { class: 'bad', 'data-code': trouble.code }, h('strong', {}, trouble.title), h('span', {}, trouble.detail)));
@@ -122,11 +122,11 @@ export class ConnectDialog {
     this.cures.replaceChildren(
       ...found.map((cure) => h('div', { class: 'cure' }, h('dt', {}, cure.who), h('dd', {}, cure.what, cure.setting === undefined ? null : h('code', {}, cure.setting)))),
     );
-    setText(byId('connect-heard', HTMLElement), `${trouble.title}. ${plural(found.length, 'possible cure')} below.`);
+    setText(byId('connect-heard', HTMLElement), `${trouble.title}. ${plural(found.length, 'possible fix', 'possible fixes')} below.`);
   }
 }
 
-/** What the browser says about requests to the own device and network; nothing where it knows no such permission. */
+/** The browser's permission for requests to this device and its network; null if it has no such permission. */
 async function localNetwork(): Promise<Situation['localNetwork']> {
   try {
     const status = await navigator.permissions.query({ name: 'local-network-access' as PermissionName });

@@ -15,7 +15,7 @@ const all = (situation: Situation): string => cures(situation).map((cure) => `${
 describe('cures', () => {
   it('names the setting of the server that listens on this port first', () => {
     const found = cures(at({ localNetwork: 'granted' }));
-    expect(found[0]).toEqual({ who: 'Ollama', what: 'Start it anew with', setting: 'OLLAMA_ORIGINS=https://fed.example.org ollama serve' });
+    expect(found[0]).toEqual({ who: 'Ollama', what: 'Restart it with', setting: 'OLLAMA_ORIGINS=https://fed.example.org ollama serve' });
     expect(cures(at({ url: 'http://127.0.0.1:8000/v1', localNetwork: 'granted' }))[0]?.who).toBe('vLLM');
     expect(found.at(-1)?.setting).toContain('fed-bbpt relay --upstream http://127.0.0.1:11434/v1');
   });

@@ -1,4 +1,4 @@
-/** The data owner's page: opens the federation in a Worker, lets the person choose and agree, then shows. */
+/** The data owner's page: opens the federation in a Worker, lets the person choose and agree, then shows progress. */
 import type { FederationDetail } from '../generated/FederationDetail';
 import { generatorPath, recordPath } from '../lib/api';
 import { byId, confirmWith, find, setText, show, wireDialog } from '../lib/dom';
@@ -22,9 +22,9 @@ import { Troubles } from './trouble';
 
 type Opened = Extract<FromWorker, { type: 'opened' }>;
 
-/** Troubles of the model or the training vanish once queries go on, but can be read at least this long. */
+/** Errors of the model or the training disappear once queries go on, but stay at least this long. */
 const READABLE_MS = 4000;
-/** A Worker that does not confirm the leaving in this time is ended. */
+/** Milliseconds after which a Worker that has not confirmed leaving is ended. */
 const LEAVE_MS = 5000;
 
 const federationOf = parseJoinAddress(location.pathname, location.hash);
@@ -47,7 +47,7 @@ class JoinPage {
   private view: View = 'loading';
   private opened: Opened | null = null;
   private inputs: Inputs = 'images';
-  /** A label as people read it. */
+  /** A label as people read it, with its word. */
   private nameOf = (label: string): string => label;
   private detail: FederationDetail | null = null;
   private source: DataSource | null = null;
@@ -118,7 +118,7 @@ class JoinPage {
       const moved = parseJoinAddress(location.pathname, location.hash)?.modelUrl !== this.address.modelUrl;
       if (moved || (invite !== null && invite !== this.invite)) location.reload();
     });
-    // Followed as a link it would put itself in the invite's place in the address, and a reload would find none.
+    // Followed as a link, it would replace the invite in the address, and a reload would find none.
     find(document, '.skip', HTMLAnchorElement).addEventListener('click', (event) => {
       event.preventDefault();
       byId('main', HTMLElement).focus();
@@ -224,17 +224,17 @@ class JoinPage {
     }
   }
 
-  /** Says so at once if nobody can join here: the federation has ended, or the link carries no invite. */
+  /** Shows at once that nobody can join, because the federation has ended or the link has no invite. */
   private closedDoor(opened: Opened): boolean {
     const { status, id } = opened.summary;
     if (status === 'running' && this.invite !== null) return false;
     const trouble =
       status === 'running'
-        ? { code: 'no_invite', title: 'This link carries no invite', detail: 'It should end in #invite=… Open the whole link that you were sent, or ask the organiser for a new one.' }
-        : { code: `federation_${status}`, title: 'This federation has ended', detail: 'Nobody can join any more, but its results are there for everybody.' };
+        ? { code: 'no_invite', title: 'This link has no invite in it', detail: 'It should end in #invite=… Open the whole link that you were sent, or ask the organiser for a new one.' }
+        : { code: `federation_${status}`, title: 'This federation has ended', detail: 'Nobody can join any more, but anyone can see its results.' };
     this.show('setup');
     byId('setup', HTMLElement).hidden = true;
-    this.troubles.show({ ...trouble, where: 'open' }, false, { label: 'See how it stands', run: () => location.assign(dashboardPath(id)) });
+    this.troubles.show({ ...trouble, where: 'open' }, false, { label: 'See the results', run: () => location.assign(dashboardPath(id)) });
     return true;
   }
 
@@ -254,7 +254,7 @@ class JoinPage {
     if (total > 0) bar.value = Math.min(1, done / total);
   }
 
-  /** How much of a model for this device has come; a total below 0 ends it. */
+  /** Shows how much of a model for this device has been fetched; a total below 0 hides it. */
   private modelProgress(done: number, total: number): void {
     for (const place of document.querySelectorAll<HTMLElement>('.model-progress')) {
       place.hidden = total < 0;
@@ -272,7 +272,7 @@ class JoinPage {
     showReport(place, report, this.inputs, this.nameOf);
     if (this.opened !== null && report.bytesPerQuery !== undefined) showModelAmount(this.opened, this.inputs, report.bytesPerQuery);
     const whereTo = runsHere(this.opened?.task)
-      ? 'They stay on this device: the model comes to them.'
+      ? 'They stay on this device, and so does the model.'
       : `This sends ${this.inputs === 'texts' ? 'them' : 'copies of them'} to ${this.opened?.modelOrigin ?? 'the model'}.`;
     this.ready(true, `${plural(report.total, this.said('{item}'))} ready. ${whereTo}`);
     // After a crash before anything was stored: the person had already agreed.
@@ -280,7 +280,7 @@ class JoinPage {
     else place.focus({ preventScroll: true });
   }
 
-  /** With the nouns of this federation. */
+  /** Fills in the nouns for this federation's inputs. */
   private said(words: string): string {
     return fill(words, this.inputs);
   }
@@ -290,7 +290,7 @@ class JoinPage {
     setText(byId('start-hint', HTMLElement), hint);
   }
 
-  /** Agreed: a first harmless question to the model, so that what is wrong is said before the work begins. */
+  /** After the person has agreed: asks the model a first harmless question, so that problems show before the work begins. */
   private start(): void {
     this.wish = { agreed: true, paused: false };
     this.ready(false, 'Asking the model for a first answer…');
@@ -361,15 +361,15 @@ class JoinPage {
     const others = (this.detail?.summary.participants ?? 1) - 1;
     const parts = [
       own === null ? '' : `On your ${this.said('{items}')} the model’s right answers went from ${percent(own.before)} to ${percent(own.now)}.`,
-      delivered === 0 ? '' : `You gave ${plural(delivered, 'change')}${others > 0 ? `, together with ${plural(others, 'other')}` : ''}.`,
+      delivered === 0 ? '' : `You contributed ${plural(delivered, 'change')}${others > 0 ? `, together with ${plural(others, 'other participant')}` : ''}.`,
     ];
     setText(byId('finish-numbers', HTMLElement), parts.filter((part) => part !== '').join(' '));
-    setText(byId('status-title', HTMLElement), stopped === 'inconsistent' ? 'Until then' : 'The result');
+    setText(byId('status-title', HTMLElement), stopped === 'inconsistent' ? 'Before it stopped' : 'The result');
     for (const id of ['pause', 'resume']) byId(id, HTMLButtonElement).hidden = true;
     this.troubles.clear('model', 'training');
   }
 
-  /** What does not add up is said at once, and neither the pattern nor any thanks beside it. */
+  /** Announces a contradiction at once, without offering the prompt or thanking. */
   private alarm(loud: boolean): void {
     const finish = byId('finish', HTMLElement);
     finish.classList.toggle('alarm', loud);
@@ -411,7 +411,7 @@ class JoinPage {
     if (trouble.where === 'model') this.modelProgress(0, -1);
     if (trouble.where === 'data') {
       byId('data-progress', HTMLElement).hidden = true;
-      // What could not be read is nothing to load again.
+      // Data that could not be read must not be loaded again.
       this.source = null;
       this.ready(false, this.said('First choose your {items} above.'));
     }
@@ -420,7 +420,7 @@ class JoinPage {
       this.checking = false;
       if (this.view !== 'running') {
         this.wish = { ...this.wish, agreed: false };
-        this.ready(this.source !== null, 'Correct what is said above, then try again.');
+        this.ready(this.source !== null, 'Fix the problem shown above, then try again.');
       }
       byId('resume-session', HTMLButtonElement).disabled = false;
     }
@@ -429,9 +429,9 @@ class JoinPage {
     if (trouble.where === 'open' && this.view === 'running' && (this.last?.view ?? null) === null) {
       this.wish = { agreed: false, paused: false };
       this.show('setup');
-      this.ready(this.source !== null, 'Read what is said at the top of the page.');
+      this.ready(this.source !== null, 'See the message at the top of the page.');
     }
-    // Without the setup in sight, its slots are not in sight either.
+    // If the setup is hidden, its slots are hidden too.
     const inSetup = this.view === 'setup' && !byId('setup', HTMLElement).hidden;
     const place: Trouble = inSetup || this.view === 'running' || this.view === 'done' ? trouble : { ...trouble, where: 'open' };
     this.troubles.show(place, this.view === 'running' || this.view === 'done', this.remedy(trouble, unchecked));
@@ -440,8 +440,8 @@ class JoinPage {
   private remedy(trouble: Trouble, unchecked: boolean): Remedy | null {
     if (trouble.where === 'open') return { label: 'Try again', run: () => this.reopen() };
     if (unchecked && this.view === 'running') return { label: 'Try again', run: () => this.check() };
-    // What may cure a model API cures no model on this device: its troubles say all that can be done.
-    if (trouble.where === 'model' && trouble.code !== 'model_budget' && !runsHere(this.opened?.task)) return { label: 'What may cure it', run: () => this.connect.explain(trouble) };
+    // Fixes for a model API do not apply to a model on this device, whose errors already say what to do.
+    if (trouble.where === 'model' && trouble.code !== 'model_budget' && !runsHere(this.opened?.task)) return { label: 'How to fix it', run: () => this.connect.explain(trouble) };
     return null;
   }
 
@@ -451,7 +451,7 @@ class JoinPage {
       {
         code: 'worker_failed',
         title: 'The computation stopped unexpectedly',
-        detail: `${reason}\nNothing is lost: what was stored in this browser is still there. Try again; if it fails once more, try another browser.`,
+        detail: `${reason}\nNothing is lost: what this browser stored is still there. Try again; if it fails again, try another browser.`,
         where: 'open',
       },
       this.view === 'running',
@@ -464,7 +464,7 @@ class JoinPage {
 if (federationOf === null) {
   byId('loading', HTMLElement).hidden = true;
   new Troubles().show(
-    { code: 'bad_address', title: 'This address names no federation', detail: 'Open the invite link again, or ask the organiser for a new one. It looks like /f/name/#invite=…', where: 'open' },
+    { code: 'bad_address', title: 'This address does not lead to a federation', detail: 'Open the invite link again, or ask the organiser for a new one. It looks like /f/name/#invite=…', where: 'open' },
     false,
     null,
   );

@@ -1,13 +1,13 @@
-/** A few held-out examples: of pictures as they are, the pattern, both together; and what the model answers. */
+/** A few held-out examples with the model's answers; for pictures, the picture, the pattern, and both together. */
 import { byId, h } from '../lib/dom';
 import { percent } from '../lib/format';
 import { pixelCanvas } from '../lib/pixels';
 import type { AnsweredText, Picture } from '../worker/protocol';
 import { answeredText } from './texts';
 
-/** At most this often: each refreshing costs queries. */
+/** Shortest time between refreshes, each of which costs queries. */
 const INTERVAL_MS = 6000;
-/** Pictures shown. */
+/** Number of pictures shown. */
 export const SHOWN = 4;
 
 export function answer(title: string, given: string, score: number, label: string): HTMLElement {
@@ -39,7 +39,7 @@ function example(picture: Picture, last: string): HTMLElement {
   );
 }
 
-/** `last`: what the model gets, in a word. */
+/** Shows pictures; `last` is the caption of the picture that the model gets. */
 export function showPictures(pictures: readonly Picture[], last: string): void {
   if (pictures.length > 0) byId('pictures', HTMLElement).replaceChildren(...pictures.map((picture) => example(picture, last)));
 }
@@ -49,7 +49,7 @@ export function showTexts(texts: readonly AnsweredText[], nameOf: (label: string
   if (named.length > 0) byId('pictures', HTMLElement).replaceChildren(...named.map(answeredText));
 }
 
-/** Asks for new pictures when θ is a new one, but not too often and not for nobody. */
+/** Decides when to ask for new pictures: when θ is new, but not too often, and only while the page is visible. */
 export class PictureClock {
   private step = -1;
   private asked = 0;
@@ -62,7 +62,7 @@ export class PictureClock {
     return true;
   }
 
-  /** A new Worker knows nothing of what the old one was asked. */
+  /** Starts again after a restart of the Worker. */
   reset(): void {
     this.step = -1;
   }

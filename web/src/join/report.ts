@@ -1,4 +1,4 @@
-/** What was read: counts by label, examples as the model will see them, what was left out and why. */
+/** The report on the data: counts by label, examples as the model will see them, and what was left out and why. */
 import { h } from '../lib/dom';
 import { count, plural } from '../lib/format';
 import { fill, type Inputs } from '../lib/inputs';
@@ -25,7 +25,7 @@ function samplesList(report: DataReport): HTMLElement {
   const items = report.samples.map((s) =>
     'rgba' in s ? h('li', {}, pixelCanvas(s.width, s.height, s.rgba, `Example of ${s.label}`), s.label) : h('li', { class: 'of-text' }, h('strong', {}, s.label), textBlock(s)),
   );
-  return h('ul', { class: 'samples', 'aria-label': 'Examples, as the model will get them' }, ...items);
+  return h('ul', { class: 'samples', 'aria-label': 'Examples, as the model will see them' }, ...items);
 }
 
 function skippedList(report: DataReport): HTMLElement {
@@ -34,7 +34,7 @@ function skippedList(report: DataReport): HTMLElement {
   return h('details', {}, h('summary', {}, `${plural(report.skippedTotal, 'file or row', 'files or rows')} left out`), h('ul', {}, ...items, rest > 0 && h('li', {}, `and ${count(rest)} more`)));
 }
 
-/** Fills the report's place. */
+/** Shows the report in `place`. */
 export function showReport(place: HTMLElement, given: DataReport, inputs: Inputs, nameOf: (label: string) => string): void {
   const named = <T extends { label: string }>(one: T): T => ({ ...one, label: nameOf(one.label) });
   const report = { ...given, counts: given.counts.map(named), samples: given.samples.map(named) };
@@ -49,7 +49,7 @@ export function showReport(place: HTMLElement, given: DataReport, inputs: Inputs
       `${count(training)} to learn from, ${count(holdout)} kept aside to measure with.`,
     ),
     ...report.warnings.map((warning) => h('p', { class: 'warning' }, warning)),
-    h('div', { class: 'report-grid' }, h('div', {}, h('h3', {}, 'By label'), countsList(report, inputs)), h('div', {}, h('h3', {}, inputs === 'texts' ? 'Some of them' : 'As the model will see them'), samplesList(report))),
+    h('div', { class: 'report-grid' }, h('div', {}, h('h3', {}, 'By label'), countsList(report, inputs)), h('div', {}, h('h3', {}, inputs === 'texts' ? 'Examples' : 'As the model will see them'), samplesList(report))),
     ...(report.skippedTotal > 0 ? [skippedList(report)] : []),
   );
   place.dataset['value'] = String(report.total);

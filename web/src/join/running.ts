@@ -1,4 +1,4 @@
-/** While it runs: what is being done, how far it is, what it has brought and what it has cost. */
+/** The view of a running participation: what is being done, how far it is, what it gained and what it cost. */
 import type { FederationDetail } from '../generated/FederationDetail';
 import { Chart } from '../lib/charts';
 import { align, federationCurve, ownCurve, type Point } from '../lib/curves';
@@ -24,7 +24,7 @@ export class RunningView {
     title: 'Right answers by round',
     series: [
       { label: 'Yours', colour: '--own' },
-      { label: 'Everybody’s', colour: '--federation', dashed: true },
+      { label: 'Everyone’s', colour: '--federation', dashed: true },
     ],
     format: percent,
     range: [0, 1],
@@ -33,7 +33,7 @@ export class RunningView {
     title: 'Loss by round',
     series: [
       { label: 'Yours', colour: '--own' },
-      { label: 'Everybody’s', colour: '--federation', dashed: true },
+      { label: 'Everyone’s', colour: '--federation', dashed: true },
     ],
     format: (value) => value.toFixed(value < 10 ? 2 : 0),
     range: null,
@@ -50,12 +50,12 @@ export class RunningView {
     setInterval(() => this.tick(), 1000);
   }
 
-  /** What the federation is about; said before anything is shown. */
+  /** Sets the federation's kind of inputs; called before anything is shown. */
   about(inputs: Inputs): void {
     this.inputs = inputs;
   }
 
-  /** The own accuracy without a pattern and with the newest one. */
+  /** This owner's accuracy without a prompt and with the newest one. */
   get ownNow(): { before: number; now: number } | null {
     const [first, last] = [this.own[0], this.own.at(-1)];
     return first && last ? { before: this.unprompted ?? first.accuracy, now: last.accuracy } : null;
@@ -92,7 +92,7 @@ export class RunningView {
     const [first, last] = [this.federation[0], this.federation.at(-1)];
     put('federation-before', percent(first?.accuracy), first?.accuracy ?? null);
     put('federation-accuracy', percent(last?.accuracy), last?.accuracy ?? null);
-    setText(byId('federation-basis', HTMLElement), `summed over all; ${plural(detail.summary.live, 'participant')} at work now`);
+    setText(byId('federation-basis', HTMLElement), `over all participants; ${plural(detail.summary.live, 'participant')} active now`);
     this.curves();
   }
 
@@ -107,7 +107,7 @@ export class RunningView {
   private steps(p: TrainingProgress): void {
     const known = p.localSteps > 0;
     byId('step-bar', HTMLProgressElement).value = known ? Math.min(1, p.localStep / p.localSteps) : 0;
-    put('local-step', known ? `${p.localStep} of ${p.localSteps} tries` : '–', p.localStep);
+    put('local-step', known ? `${p.localStep} of ${p.localSteps} steps` : '–', p.localStep);
   }
 
   private round(view: NonNullable<TrainingProgress['view']>, steps: number): void {
@@ -123,10 +123,10 @@ export class RunningView {
 
   private tick(): void {
     const left = this.deadline === null ? 0 : this.deadline - Date.now();
-    setText(byId('round-detail', HTMLElement), left > 0 ? `${this.totals}; the round goes on in ${span(left)} at the latest.` : this.totals === '' ? '–' : `${this.totals}.`);
+    setText(byId('round-detail', HTMLElement), left > 0 ? `${this.totals}; the round moves on in ${span(left)} at the latest.` : this.totals === '' ? '–' : `${this.totals}.`);
   }
 
-  /** The own ledger, and how far the record was read. */
+  /** Shows this participant's ledger and how far the record was read. */
   private trust({ privacy, record }: TrainingProgress): void {
     byId('ledger', HTMLElement).hidden = privacy === null;
     if (privacy !== null) {
@@ -166,7 +166,7 @@ export class RunningView {
     }
   }
 
-  /** New rounds are announced, and not each of them. */
+  /** Announces new rounds to screen readers, but not every one. */
   private announce(step: number): void {
     const now = Date.now();
     const ends = this.ownNow;

@@ -1,10 +1,10 @@
 /**
- * The Worker's life. The page keeps nothing but what it takes to start another one: after a crash of the wasm
+ * Starts, restarts and ends the Worker. The page keeps only what it needs to start another one: after a crash of the wasm,
  * a new Worker opens the same federation and goes on from storage.
  */
 import type { FromWorker, ToWorker } from '../worker/protocol';
 
-/** What is used of a `Worker`. */
+/** The parts of a `Worker` that are used. */
 export interface WorkerLike {
   postMessage(message: ToWorker): void;
   terminate(): void;
@@ -12,7 +12,7 @@ export interface WorkerLike {
   onerror: ((event: ErrorEvent) => void) | null;
 }
 
-/** New Workers after failures until a person must decide. */
+/** Restarts after failures before the person must decide. */
 export const MAX_RESTARTS = 3;
 
 export class Session {
@@ -26,18 +26,18 @@ export class Session {
       message: (message: FromWorker) => void;
       /** A new Worker takes over; the page brings it to where the old one was. */
       restarting: (attempt: number, reason: string) => void;
-      /** It failed too often. */
+      /** The Worker failed too often. */
       gaveUp: (reason: string) => void;
     },
   ) {}
 
-  /** A fresh Worker that opens the federation; an old one ends. */
+  /** Ends an old Worker and starts a new one, which opens the federation. */
   start(): void {
     this.end();
     const worker = this.create();
     this.worker = worker;
     worker.onmessage = ({ data }) => {
-      // A terminated Worker's last words may still be on their way.
+      // Messages of a terminated Worker may still be on their way.
       if (worker !== this.worker) return;
       if (data.type === 'fatal') this.failed(data.message);
       else this.on.message(data);
@@ -49,7 +49,7 @@ export class Session {
     worker.postMessage(this.open());
   }
 
-  /** A start by the person's wish: counts anew. */
+  /** A start that the person asked for; restarts are counted from 0 again. */
   startOver(): void {
     this.restarts = 0;
     this.start();
@@ -64,7 +64,7 @@ export class Session {
     this.worker = null;
   }
 
-  /** Progress was made: earlier failures do not count any more. */
+  /** Progress was made, so earlier failures no longer count. */
   thrives(): void {
     this.restarts = 0;
   }

@@ -1,11 +1,11 @@
-/** Where the page is, and what brings a new Worker to where the old one was. Pure. */
+/** The page's state, and the messages that bring a new Worker to where the old one was. Pure. */
 import type { TrainingProgress } from '../worker/protocol';
 
 export type View = 'loading' | 'setup' | 'running' | 'done' | 'elsewhere' | 'gone';
 
-/** What the person wants, whatever Workers come and go. */
+/** What the person wants; it outlives Workers. */
 export interface Wish {
-  /** Agreed and started, or gone on with. */
+  /** True once the person has agreed and started, or chosen to go on. */
   agreed: boolean;
   paused: boolean;
 }

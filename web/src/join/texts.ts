@@ -1,9 +1,9 @@
-/** Texts to look at: some of the owner's, and what the model says to them before and now. */
+/** Example texts of the owner, and the model's answers to them without the prompt and with it. */
 import { h } from '../lib/dom';
 import type { AnsweredText, TextSample } from '../worker/protocol';
 import { answer } from './pictures';
 
-/** A text, or the two of a pair, each told apart. */
+/** A text, or a list of the two texts of a pair. */
 export function textBlock({ first, second }: Pick<TextSample, 'first' | 'second'>): HTMLElement {
   if (second === '') return h('p', { class: 'text' }, first);
   return h('ol', { class: 'text pair', 'aria-label': 'A pair of texts' }, h('li', {}, first), h('li', {}, second));

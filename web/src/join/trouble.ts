@@ -21,7 +21,7 @@ export class Troubles {
     const box = troubleBox(trouble, remedy);
     this.boxes.set(trouble.where, box);
     slot?.append(box);
-    // What nobody sees was not said.
+    // Scroll to the error if it is out of sight.
     const outOfSight = box.getBoundingClientRect();
     if (outOfSight.top < 0 || outOfSight.bottom > window.innerHeight) box.scrollIntoView({ block: 'center' });
   }

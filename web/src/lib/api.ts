@@ -1,4 +1,4 @@
-/** The aggregator's HTTP interface, as far as pages use it. Participants' requests are the Worker's. */
+/** The part of the aggregator's HTTP interface that the pages use. The Worker makes a participant's requests. */
 import type { CreateFederation } from '../generated/CreateFederation';
 import type { CreateInvite } from '../generated/CreateInvite';
 import type { FederationDetail } from '../generated/FederationDetail';
@@ -7,7 +7,7 @@ import type { Invite } from '../generated/Invite';
 import type { InviteSummary } from '../generated/InviteSummary';
 import { ApiError, parseProblem, unreachable } from './problem';
 
-/** No answer within this time counts as none. */
+/** Milliseconds after which a request counts as unanswered. */
 const TIMEOUT_MS = 20_000;
 
 async function request(path: string, init: RequestInit = {}): Promise<Response> {
@@ -48,7 +48,7 @@ export function getFederation(id: string): Promise<FederationDetail> {
   return json(federation(id));
 }
 
-/** What only the organiser may do. The token lives as long as this object. */
+/** Requests that only the organiser may make. The token lives as long as this object. */
 export class Organiser {
   constructor(private readonly token: string) {}
 

@@ -10,7 +10,7 @@ export interface Point {
   loss: number;
 }
 
-/** Correct answers of all answers; null if nothing was measured. */
+/** Share of correct answers; null if nothing was measured. */
 export function accuracyOf(metrics: Metrics): number | null {
   return metrics.total > 0 ? metrics.correct / metrics.total : null;
 }
@@ -47,7 +47,7 @@ export function align(curves: readonly (readonly Point[])[], value: 'accuracy' |
   return { steps, values };
 }
 
-/** `rounds` with `record` put in its place: a repeated event changes nothing. */
+/** `rounds` with `record` inserted in order; a repeated event changes nothing. */
 export function withRound(rounds: readonly RoundRecord[], record: RoundRecord): RoundRecord[] {
   return [...rounds.filter((known) => known.round !== record.round), record].sort((a, b) => a.round - b.round);
 }

@@ -1,4 +1,4 @@
-/** The little that is needed of a view library. */
+/** The few functions that the pages need instead of a view library. */
 
 type Child = Node | string | null | false | undefined;
 type Attributes = Record<string, string | number | boolean | null | undefined>;
@@ -38,7 +38,7 @@ export function show(root: ParentNode, name: string, text: string): void {
   for (const element of root.querySelectorAll(`[data-show="${name}"]`)) setText(element, text);
 }
 
-/** Opens a `<dialog>` and gives true if it was left by the button with value "yes". */
+/** Opens a `<dialog>` and resolves to true if it was closed by the button with the value "yes". */
 export function confirmWith(dialog: HTMLDialogElement): Promise<boolean> {
   dialog.returnValue = '';
   dialog.showModal();
@@ -47,7 +47,7 @@ export function confirmWith(dialog: HTMLDialogElement): Promise<boolean> {
   });
 }
 
-/** The buttons of a dialog close it with their value. Forms cannot: the CSP's form-action is 'none'. */
+/** Makes a dialog's buttons close it with their value. Forms cannot do that, because the page's policy has form-action 'none'. */
 export function wireDialog(dialog: HTMLDialogElement): void {
   for (const button of dialog.querySelectorAll('button')) {
     button.addEventListener('click', () => dialog.close(button.value));

@@ -2,7 +2,7 @@
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 
-/** 12345 → "12,345"; what is no number → "–". */
+/** 12345 → "12,345"; not a number → "–". */
 export function count(value: number): string {
   return Number.isFinite(value) ? whole.format(value) : '–';
 }

@@ -1,4 +1,4 @@
-/** What a federation's inputs are, what they, their prompt and what is sent of them are called on the pages, and whether they are sent at all. */
+/** The kind of a federation's inputs, the nouns that the pages use for them, and whether they leave the device. */
 
 export type Inputs = 'images' | 'texts';
 
@@ -7,32 +7,32 @@ const NOUNS = {
   texts: { item: 'text', items: 'texts', Items: 'Texts', copies: 'texts', prompt: 'prompt', generator: 'prompt' },
 } as const;
 
-/** The kind of a task's inputs. Total: what is no task is one of images. */
+/** The kind of a task's inputs. Never throws: anything that is not a task counts as one of images. */
 export function inputsOf(task: unknown): Inputs {
   const { model } = (task ?? {}) as { model?: { input?: { kind?: unknown } } };
   return model?.input?.kind === 'text' ? 'texts' : 'images';
 }
 
-/** Whether a task's model runs where the data are, so that they are sent to nobody. Total, like `inputsOf`. */
+/** Whether a task's model runs on the participant's device, so that inputs are sent to nobody. Never throws. */
 export function runsHere(task: unknown): boolean {
   const { model } = (task ?? {}) as { model?: { dialect?: unknown } };
   return model?.dialect === 'on-device';
 }
 
-/** Whether the labels' words go with each text: language models are asked for the next word, and some classifiers have words of their own. Total, like `inputsOf`. */
+/** Whether the label words are sent with each text. They are not for language models, which are asked for the next word, and for classifiers with labels of their own. Never throws. */
 export function sendsLabels(task: unknown): boolean {
   const { model } = (task ?? {}) as { model?: { dialect?: unknown; huggingface?: { task?: unknown } } };
   return model?.dialect !== 'openai' && !(model?.dialect === 'huggingface' && model.huggingface?.task === 'text-classification');
 }
 
-/** From where the files come with which texts are made into embeddings, where they are sent as such. Total, like `inputsOf`. */
+/** Address of the files that turn texts into embeddings; undefined if texts are not sent as embeddings. Never throws. */
 export function embeddingsFrom(task: unknown): string | undefined {
   const { model, generator } = (task ?? {}) as { model?: { openai?: { prompt_embeds?: { url?: unknown } } }; generator?: { kind?: unknown } };
   const url = model?.openai?.prompt_embeds?.url;
   return generator?.kind === 'soft' && typeof url === 'string' && URL.canParse(url) ? url : undefined;
 }
 
-/** Shows of `data-runs` below `root` what holds for a model on this device (`here`) or behind an API (`there`). */
+/** Shows the `data-runs` elements below `root` that apply to a model on this device (`here`) or behind an API (`there`), and hides the others. */
 export function showPlace(root: ParentNode, here: boolean): void {
   for (const element of root.querySelectorAll<HTMLElement>('[data-runs]')) element.hidden = (element.dataset['runs'] === 'here') !== here;
 }
@@ -43,7 +43,7 @@ export function fill(words: string, inputs: Inputs): string {
   return words.replace(/\{(\w+)\}/g, (whole, noun: string) => nouns[noun] ?? whole);
 }
 
-/** Fills in each `data-noun` below `root`, and shows of `data-inputs` what is for this kind. */
+/** Fills in each `data-noun` below `root`, and shows the `data-inputs` elements for this kind of inputs. */
 export function showInputs(root: ParentNode, inputs: Inputs): void {
   for (const element of root.querySelectorAll<HTMLElement>('[data-noun]')) element.textContent = fill(`{${element.dataset['noun'] ?? ''}}`, inputs);
   for (const element of root.querySelectorAll<HTMLElement>('[data-inputs]')) element.hidden = element.dataset['inputs'] !== inputs;

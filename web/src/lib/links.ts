@@ -1,9 +1,9 @@
 /**
- * Addresses of this house: which federation a page is about, invites, and the owner's own model API.
+ * Addresses of the pages: which federation a page is about, invites, and the owner's own model API.
  *
- * Secrets stand in the fragment, which browsers do not send: an invite's, and the path of the model API's address,
- * which of a relay is its token. The model API's origin stands in the path, because the server writes it into the
- * Content-Security-Policy of what lies below that path.
+ * Secrets are in the fragment, which browsers do not send: the invite's, and the path of the model API's address, which
+ * for a relay is its token. The model API's origin is in the path, because the server writes it into the
+ * Content-Security-Policy of the pages below that path.
  */
 
 /** Base64url without padding, of the text's UTF-8. */
@@ -23,7 +23,7 @@ export function fromBase64Url(encoded: string): string | null {
   }
 }
 
-/** What the address of a data owner's page says. */
+/** What the address of a data owner's page contains. */
 export interface JoinAddress {
   federation: string;
   /** The owner's own model API instead of the federation's. */
@@ -49,7 +49,7 @@ export function parseJoinAddress(pathname: string, fragment: string): JoinAddres
   const origin = fromBase64Url(encoded);
   if (origin === null || normaliseModelUrl(origin) !== origin || new URL(origin).origin !== origin) return null;
   const modelUrl = origin + (inFragment(fragment, 'model') ?? '');
-  // What could lead to another origin, which this page may not speak to, is no path.
+  // Refuse anything that could lead to another origin, which this page may not talk to.
   return normaliseModelUrl(modelUrl) === modelUrl && new URL(modelUrl).origin === origin ? { federation, modelUrl } : null;
 }
 
@@ -71,7 +71,7 @@ export function parseInvite(fragment: string): string | null {
   return inFragment(fragment, 'invite');
 }
 
-/** The link that an organiser gives away. */
+/** The invite link that an organiser sends to data owners. */
 export function inviteLink(origin: string, federation: string, secret: string): string {
   return origin + joinAddress({ federation, modelUrl: null }, secret);
 }
@@ -88,8 +88,8 @@ export function dashboardPath(federation: string): string {
 }
 
 /**
- * An http(s) address as people type it, made whole; null if it is none. "localhost:8701" becomes
- * "http://localhost:8701": only this machine is spoken to without TLS unless asked for.
+ * Completes an http(s) address as people type it; null if it is not one. "localhost:8701" becomes
+ * "http://localhost:8701": without a scheme, only this machine is addressed without TLS.
  */
 export function normaliseModelUrl(typed: string): string | null {
   const text = typed.trim();

@@ -1,4 +1,4 @@
-/** Errors as the aggregator answers them (RFC 9457), and what else can come instead. */
+/** Errors as the aggregator answers them (RFC 9457), and other failures of a request. */
 import type { Fault } from '../generated/Fault';
 import type { Problem } from '../generated/Problem';
 
@@ -9,7 +9,7 @@ export class ApiError extends Error {
   constructor(
     /** HTTP status; 0 if no answer came. */
     readonly status: number,
-    /** Stable: a refusal's code, `bad_task`, `bad_request`, `internal`, or `unreachable`, `unreadable`. */
+    /** A stable code: a refusal's code, `bad_task`, `bad_request`, `internal`, `unreachable` or `unreadable`. */
     readonly code: string,
     readonly title: string,
     readonly detail: string,
@@ -52,13 +52,13 @@ export function parseProblem(status: number, body: string): ApiError {
     status,
     'unreadable',
     `The server answered ${status}`,
-    'The answer is not one of the aggregator’s: perhaps a proxy stands in between. Try again in a moment.',
+    'The answer did not come from the aggregator; perhaps a proxy is in between. Try again in a moment.',
   );
 }
 
-/** No answer came at all. */
+/** The error for a request that got no answer at all. */
 export function unreachable(): ApiError {
-  return new ApiError(0, 'unreachable', 'The server does not answer', 'Check your connection. This page tries again when you do.');
+  return new ApiError(0, 'unreachable', 'The server does not answer', 'Check your connection, then try again.');
 }
 
 /** Any thrown thing as an error with text for people. */

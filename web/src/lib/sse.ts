@@ -7,7 +7,7 @@ import { asApiError, type ApiError } from './problem';
 
 export type Connection = 'connecting' | 'live' | 'lost';
 
-/** One event put into what is known. An older event than the newest known changes nothing but the rounds. */
+/** Adds one event to what is known. An event that is older than the newest known one changes only the rounds. */
 export function applyProgress(detail: FederationDetail, progress: Progress): FederationDetail {
   const rounds = progress.finished === null ? detail.rounds : withRound(detail.rounds, progress.finished);
   const newer = progress.current.version >= detail.current.version;
@@ -16,7 +16,7 @@ export function applyProgress(detail: FederationDetail, progress: Progress): Fed
   const epsilon = rounds.at(-1)?.epsilon ?? null;
   const summary = {
     ...detail.summary,
-    // The ledger never runs backwards.
+    // The spent privacy never decreases.
     privacy: privacy === null || epsilon === null ? privacy : { ...privacy, epsilon: Math.max(privacy.epsilon, epsilon) },
     status: current.status,
     step: current.step,
@@ -26,14 +26,14 @@ export function applyProgress(detail: FederationDetail, progress: Progress): Fed
   return { ...detail, summary, rounds, current };
 }
 
-/** Did rounds pass between what is known and this event? */
+/** True if rounds were missed between what is known and this event. */
 export function hasGap(detail: FederationDetail, progress: Progress): boolean {
   const last = detail.rounds.at(-1)?.round ?? -1;
   const next = progress.finished?.round ?? progress.current.round;
   return next > last + 1 && progress.current.round > detail.current.round;
 }
 
-/** Follows a federation until `stop`. Reconnects by itself; what was missed meanwhile is fetched. */
+/** Follows a federation until `stop`. Reconnects by itself and fetches what it missed. */
 export class FederationFeed {
   detail: FederationDetail | null = null;
   private source: EventSource | null = null;
@@ -59,7 +59,7 @@ export class FederationFeed {
     this.source?.close();
   }
 
-  /** Fetches the whole; several calls at the same time are one. */
+  /** Fetches the whole federation; simultaneous calls share one request. */
   private load(): Promise<void> {
     this.loading ??= getFederation(this.id)
       .then((detail) => {
@@ -95,7 +95,7 @@ export class FederationFeed {
       const progress = JSON.parse(String(event.data)) as Progress;
       if (this.detail === null) return;
       const gap = hasGap(this.detail, progress);
-      // What is kept in the end stands in the whole only.
+      // Only the whole federation says what is kept in the end.
       const over = this.detail.current.status === 'running' && progress.current.status !== 'running';
       this.detail = applyProgress(this.detail, progress);
       this.onDetail(this.detail);
@@ -103,7 +103,7 @@ export class FederationFeed {
     });
     source.addEventListener('error', () => {
       this.onConnection('lost', null);
-      // A browser tries again by itself, except after an answer that is no event stream.
+      // A browser reconnects by itself, except after an answer that is not an event stream.
       if (source.readyState === EventSource.CLOSED && !this.stopped) {
         clearTimeout(this.retry);
         this.retry = setTimeout(() => this.listen(), 5000);

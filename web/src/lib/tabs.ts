@@ -13,7 +13,7 @@ export class Tabs {
     list.addEventListener('keydown', (event) => this.key(event));
   }
 
-  /** Tabs that make no sense here are left out. */
+  /** Shows only these tabs. */
   offer(ids: readonly string[]): void {
     for (const tab of this.tabs) tab.hidden = !ids.includes(tab.id);
   }

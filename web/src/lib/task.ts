@@ -1,4 +1,4 @@
-/** A task, which travels as JSON, in words. Total: a task of a newer version shows less, not an error. */
+/** Describes a task, which travels as JSON, in words. Never throws: a task of a newer version shows less, not an error. */
 import { count, host, probability } from './format';
 import { fill, inputsOf, runsHere } from './inputs';
 
@@ -13,7 +13,7 @@ function at(value: unknown, ...path: string[]): unknown {
 
 const GENERATORS: Record<string, string> = {
   statistic: 'a smooth pattern that depends on a few statistics of each picture',
-  frame: 'a frame around the shrunken picture',
+  frame: 'a frame around the picture',
   coordinator: 'a pattern drawn by a small network',
   discrete: 'words from a list',
 };
@@ -70,7 +70,7 @@ export function taskInWords(task: unknown, dim: number): [term: string, descript
   const tries = optimizer === 'policy-gradient' ? `${count(number('optimizer', 'draws') ?? 20)} prompts` : `${count(number('optimizer', 'directions') ?? 5)} directions`;
   rows.push(['Each participant', `${OPTIMIZERS[optimizer] ?? optimizer}; ${tries} a step`]);
   const rule = text('federation', 'rule') ?? 'fedavg';
-  rows.push(['Each sends', rule === 'scalars' ? 'how far to go along each direction; all try the same directions' : 'the change of all numbers']);
+  rows.push(['Each sends', rule === 'scalars' ? 'how far to go along each direction; everyone tries the same directions' : 'how all the numbers should change']);
   const hidden = at(task, 'federation', 'secure_sum');
   if (typeof hidden === 'object' && hidden !== null) {
     const groups = number('federation', 'secure_sum', 'groups') ?? 1;
@@ -78,9 +78,9 @@ export function taskInWords(task: unknown, dim: number): [term: string, descript
   }
   const noise = at(task, 'federation', 'privacy');
   if (typeof noise === 'object' && noise !== null) {
-    rows.push(['Noise', `as much as bounds ε by ${number('federation', 'privacy', 'epsilon') ?? 8}, at δ = ${probability(number('federation', 'privacy', 'delta') ?? 1e-5)}`]);
+    rows.push(['Noise', `enough to keep ε at most ${number('federation', 'privacy', 'epsilon') ?? 8}, at δ = ${probability(number('federation', 'privacy', 'delta') ?? 1e-5)}`]);
   }
-  rows.push(['Against bad changes', COMBINED[text('federation', 'combine') ?? 'mean'] ?? null]);
+  rows.push(['Protection against bad changes', COMBINED[text('federation', 'combine') ?? 'mean'] ?? null]);
   const server = text('federation', 'server', 'kind') ?? 'sgd';
   rows.push(['Together', SERVERS[server] ?? server]);
   const [rounds, steps, batch] = [number('federation', 'rounds') ?? 50, number('federation', 'local_steps') ?? 5, number('federation', 'batch') ?? 32];

@@ -1,14 +1,14 @@
 /**
  * The `data-testid` attributes that tests may rely on. A test compares this list with the pages.
  *
- * Numbers also stand unformatted in `data-value` of the element: a fraction of 1 for accuracies, a count for
- * queries and rounds, bytes for bytes.
+ * Numbers are also in the element's `data-value`, unformatted: accuracies as a fraction of 1, queries and rounds as
+ * counts, sizes in bytes.
  */
 export const TEST_IDS = {
   join: {
     /** Choosing data: tabs, the one-click owner, its number and size, file inputs, drawing. */
     choose: ['tab-builtin', 'tab-files', 'tab-draw', 'choose-builtin', 'builtin-owner', 'builtin-count', 'pick-folder', 'pick-files'],
-    /** Of texts instead: typed or pasted lines. */
+    /** The same for texts: typed or pasted lines. */
     paste: ['tab-paste', 'paste-text', 'paste-use'],
     draw: ['draw-canvas', 'draw-keep', 'draw-clear', 'draw-use'],
     /** The counts and samples after reading; hidden before. */
@@ -19,9 +19,9 @@ export const TEST_IDS = {
     connect: ['try-model', 'connect-dialog', 'connect-steps', 'connect-cures', 'connect-key', 'connect-again', 'connect-close'],
     /** While it runs. `activity` is what is being done now; `round-step` is "round 3 of 50". */
     running: ['activity', 'pause', 'resume', 'leave', 'leave-yes', 'leave-no', 'local-step', 'round-phase', 'round-step'],
-    /** `accuracy-…` is the own held-out part, `federation-…` everybody's. */
+    /** `accuracy-…` is measured on this owner's held-out examples, `federation-…` on everyone's. */
     results: ['accuracy-before', 'accuracy-now', 'federation-before', 'federation-accuracy', 'kept', 'chart-accuracy', 'chart-loss', 'pictures', 'prompt'],
-    /** What is hidden; the own ε; the record. `record-fingerprint` has the whole hash in `data-value`. */
+    /** What is hidden; this participant's ε; the record. `record-fingerprint` has the whole hash in `data-value`. */
     trust: ['secure', 'privacy', 'record-lines', 'record-fingerprint', 'download-record'],
     costs: ['queries', 'money-spent', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend', 'prepared'],
     /** The end, and states instead of it. */

@@ -1,4 +1,4 @@
-/** One error as an element: what happened, what to do, and perhaps a button that does it. */
+/** An error as an element: what happened, what to do, and, if there is one, a button that does it. */
 import { h } from './dom';
 
 export interface Remedy {

@@ -11,7 +11,7 @@ const view = (over: Partial<RoundView>): RoundView => ({
 
 it('says what is kept, and why', () => {
   const measured = { step: 4, correct: 60, unprompted: 40, total: 100 };
-  expect(kept({ keep: 'last', measured }, 'images')).toContain('newest pattern is kept: of 100 pictures that all kept aside, 40%');
+  expect(kept({ keep: 'last', measured }, 'images')).toContain('newest pattern is kept: of 100 pictures that participants kept aside, 40%');
   expect(kept({ keep: 'earlier', measured }, 'images')).toContain('pattern of round 5 is kept');
   expect(kept({ keep: 'unprompted', measured: { ...measured, correct: 41 } }, 'images')).toContain('Nothing is lost');
 });
@@ -21,7 +21,7 @@ describe('a round in words', () => {
     expect(phase(view({ enrolled: 2, live: 5 }), 'images')).toBe('2 of 5 have a change ready');
     expect(phase(view({ enrolled: 3, live: 1 }), 'images')).toBe('3 of 3 have a change ready');
     expect(phase(view({ phase: 'upload', delivered: 1, cohort: 4 }), 'images')).toBe('1 of 4 changes have arrived');
-    expect(cohort(view({ live: 1 }))).toBe('1 participant at work');
+    expect(cohort(view({ live: 1 }))).toBe('1 participant active');
     expect(cohort(view({ cohort: 4 }))).toBe('4 participants in this round');
   });
   it('has a share between 0 and 1 in every phase, also with nobody there', () => {
@@ -99,12 +99,12 @@ describe('a task in words', () => {
   it('says what is hidden, and how', () => {
     const rows = (federation: object): Map<string, string> => new Map(taskInWords({ federation }, 1));
     expect(rows({}).has('Hidden')).toBe(false);
-    expect(rows({}).has('Against bad changes')).toBe(false);
+    expect(rows({}).has('Protection against bad changes')).toBe(false);
     const noisy = rows({ rule: 'scalars', secure_sum: {}, privacy: { epsilon: 4, delta: 1e-6 }, combine: 'median' });
     expect(noisy.get('Hidden')).toContain('only the sum is seen');
-    expect(noisy.get('Noise')).toBe('as much as bounds ε by 4, at δ = 10⁻⁶');
+    expect(noisy.get('Noise')).toBe('enough to keep ε at most 4, at δ = 10⁻⁶');
     expect(noisy.get('Each sends')).toContain('direction');
-    expect(noisy.get('Against bad changes')).toContain('median');
+    expect(noisy.get('Protection against bad changes')).toContain('median');
     expect(rows({ secure_sum: { groups: 3 } }).get('Hidden')).toContain('3 groups');
   });
   it('survives anything', () => {

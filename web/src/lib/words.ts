@@ -1,4 +1,4 @@
-/** States in words that need no explanation. */
+/** States of a federation, a round and a participant, in words that need no explanation. */
 import type { AbortReason } from '../generated/AbortReason';
 import type { Choice } from '../generated/Choice';
 import type { FederationStatus } from '../generated/FederationStatus';
@@ -16,84 +16,84 @@ export const STATUS: Record<FederationStatus, string> = {
 };
 
 export const ABORTED: Record<AbortReason, string> = {
-  'too-few-enrolled': 'too few had an update ready in time',
-  'too-few-updates': 'too few updates arrived in time',
-  'too-few-keys': 'too few agreed on keys in time',
-  'too-few-shares': 'too few exchanged shares in time',
+  'too-few-enrolled': 'too few participants had a change ready in time',
+  'too-few-updates': 'too few changes arrived in time',
+  'too-few-keys': 'too few participants exchanged keys in time',
+  'too-few-shares': 'too few participants exchanged shares in time',
   'too-few-masked': 'too few hidden changes arrived in time',
-  'too-few-unmasked': 'too few were left to open the sum; nobody’s change was seen',
-  'false-shares': 'the sum could not be opened, because somebody sent false shares',
+  'too-few-unmasked': 'too few participants were left to open the sum; nobody’s change was seen',
+  'false-shares': 'the sum could not be opened because someone sent false shares',
   closed: 'the organiser closed the federation',
-  overflow: 'the updates added up to numbers too large to use',
+  overflow: 'the changes added up to numbers that are too large to use',
 };
 
 export const ACTIVITY: Record<TrainingProgress['activity'], string> = {
   paused: 'Paused',
-  syncing: 'Asking the organiser where things stand',
-  loading: 'Reading the record and computing the {prompt} from it',
-  fitting: 'Finding out which of the model’s answers stands for which label',
-  resting: 'Others were drawn for this round: nothing is asked here',
-  measuring: 'Measuring on the {items} that are kept aside',
+  syncing: 'Asking the organiser how far the federation is',
+  loading: 'Reading the record and recomputing the {prompt} from it',
+  fitting: 'Finding out which of the model’s answers belong to which label',
+  resting: 'Not selected this round; your browser is waiting',
+  measuring: 'Measuring on the {items} that you keep aside',
   training: 'Trying small changes of the {prompt} on the model',
   waiting: 'Waiting for the others',
   uploading: 'Sending the suggested change',
   stopped: 'Stopped',
 };
 
-/** A secure sum's steps, as this browser takes them. */
+/** What this browser does in each phase of a secure sum. */
 const SUMMING: Partial<Record<RoundView['phase'], string>> = {
-  keys: 'Agreeing on keys with the others',
+  keys: 'Exchanging keys with the others',
   shares: 'Exchanging sealed shares with the others',
   masked: 'Sending the suggested change, hidden under masks',
   unmask: 'Helping to open the sum',
 };
 
-/** What is being done now. */
+/** What the participant is doing now, in words. */
 export function activity({ activity: doing, view }: Pick<TrainingProgress, 'activity' | 'view'>, inputs: Inputs): string {
   return (doing === 'uploading' && view !== null ? SUMMING[view.phase] : undefined) ?? fill(ACTIVITY[doing], inputs);
 }
 
-/** Why taking part ended: a headline and a sentence. */
+/** Why a participation ended: a headline and a sentence. */
 export function ended(reason: StopReason, inputs: Inputs): { title: string; detail: string } {
   const { title, detail } = STOPPED[reason];
   return { title, detail: fill(detail, inputs) };
 }
 
 const STOPPED: Record<StopReason, { title: string; detail: string }> = {
-  finished: { title: 'Done. Thank you!', detail: 'All rounds are complete and the {prompt} is final. You can close this tab.' },
-  closed: { title: 'The organiser has closed this federation', detail: 'Nothing more is sent. What you contributed until now counts.' },
-  left: { title: 'You have left', detail: 'Nothing more is sent, and everything that was stored in this browser has been deleted.' },
+  finished: { title: 'Done. Thank you!', detail: 'All rounds are complete, and the {prompt} is final. You can close this tab.' },
+  closed: { title: 'The organiser has closed this federation', detail: 'Nothing more is sent. What you have contributed counts.' },
+  left: { title: 'You have left', detail: 'Nothing more is sent, and everything that this browser had stored for this federation has been deleted.' },
   'budget-spent': {
-    title: 'Your share of queries is spent. Thank you!',
-    detail: 'This federation limits how many queries each participant spends, and another round would exceed it. What you contributed counts.',
+    title: 'You have used all your queries. Thank you!',
+    detail: 'This federation limits how many queries each participant makes, and another round would exceed the limit. What you have contributed counts.',
   },
   'money-spent': {
     title: 'The budget for the model is spent. Thank you!',
-    detail: 'This federation limits what asking the model may cost each participant, and the next question would go over it. Nothing more is asked, and the others do not wait for you. What you contributed counts.',
+    detail: 'This federation limits what the model may cost each participant, and the next question would exceed the limit. Nothing more is asked, and the others do not wait for you. What you have contributed counts.',
   },
   unauthorized: {
-    title: 'The organiser does not know this browser any more',
+    title: 'The organiser no longer knows this browser',
     detail: 'The federation may have been restarted. Ask the organiser for a new invite link and open it here.',
   },
   inconsistent: {
     title: 'Stopped for safety: the organiser’s answers contradict each other',
-    detail: 'Nothing more is computed or sent from this browser. Tell the organiser and the others, and compare with them how many lines of the record you have seen, and the fingerprint below.',
+    detail: 'This browser computes and sends nothing more. Tell the organiser and the other participants. Compare with them how many lines of the record you have read, and the fingerprint below.',
   },
   'privacy-spent': {
     title: 'Your privacy limit is reached. Thank you!',
-    detail: 'One more change of yours could tell more about your {items} than this federation allows, so this browser sends no more. What you contributed counts.',
+    detail: 'Another change from you could reveal more about your {items} than this federation allows, so this browser sends no more. What you have contributed counts.',
   },
 };
 
-/** Which model is kept in the end, and why. */
+/** Which prompt is kept in the end, if any, and why. */
 export function kept({ keep, measured }: Choice, inputs: Inputs): string {
   const share = (right: number): string => percent(right / measured.total);
-  const basis = `of ${plural(measured.total, fill('{item}', inputs))} that all kept aside, ${share(measured.unprompted)} come out right without a {prompt} and ${share(measured.correct)} with it`;
+  const basis = `of ${plural(measured.total, fill('{item}', inputs))} that participants kept aside, ${share(measured.unprompted)} come out right without a {prompt} and ${share(measured.correct)} with it`;
   switch (keep) {
     case 'unprompted':
-      return fill(`The model is kept as it is, without a {prompt}: ${basis}, which is no gain beyond chance. Nothing is lost.`, inputs);
+      return fill(`The model is kept as it is, without a {prompt}: ${basis}, which may be chance. Nothing is lost.`, inputs);
     case 'earlier':
-      return fill(`The {prompt} of round ${count(measured.step + 1)} is kept, better than the newest one by more than chance: ${basis}.`, inputs);
+      return fill(`The {prompt} of round ${count(measured.step + 1)} is kept, because it beats the newest one by more than chance: ${basis}.`, inputs);
     case 'last':
       return fill(`The newest {prompt} is kept: ${basis}.`, inputs);
   }
@@ -103,11 +103,11 @@ export function kept({ keep, measured }: Choice, inputs: Inputs): string {
 export function phase(view: RoundView, inputs: Inputs): string {
   switch (view.phase) {
     case 'open':
-      return view.enrolled === 0 ? fill('Everyone works out a change of the {prompt}', inputs) : `${count(view.enrolled)} of ${count(Math.max(view.live, view.enrolled))} have a change ready`;
+      return view.enrolled === 0 ? fill('Everyone is working out a change of the {prompt}', inputs) : `${count(view.enrolled)} of ${count(Math.max(view.live, view.enrolled))} have a change ready`;
     case 'keys':
-      return `Agreeing on keys: ${count(view.delivered)} of ${count(view.cohort)} are there`;
+      return `Exchanging keys: ${count(view.delivered)} of ${count(view.cohort)} are done`;
     case 'shares':
-      return `Exchanging sealed shares: ${count(view.delivered)} of ${count(view.cohort)} are there`;
+      return `Exchanging sealed shares: ${count(view.delivered)} of ${count(view.cohort)} are done`;
     case 'masked':
       return `${count(view.delivered)} of ${count(view.cohort)} hidden changes have arrived`;
     case 'upload':
@@ -117,7 +117,7 @@ export function phase(view: RoundView, inputs: Inputs): string {
     case 'done':
       return 'The changes are added up';
     case 'aborted':
-      return 'This round was given up; the next one begins';
+      return 'This round was given up; the next one is starting';
   }
 }
 
@@ -143,13 +143,13 @@ export function phaseShare(view: RoundView): number {
   }
 }
 
-/** Who is in the round. */
+/** How many participants are in the round, in words. */
 export function cohort(view: RoundView): string {
-  if (view.standing === 'dropped') return 'This browser was too late for a step of this round; the next round takes it again';
-  return view.cohort > 0 ? `${plural(view.cohort, 'participant')} in this round` : `${plural(view.live, 'participant')} at work`;
+  if (view.standing === 'dropped') return 'This browser was too late for a step of this round; it is back in the next one';
+  return view.cohort > 0 ? `${plural(view.cohort, 'participant')} in this round` : `${plural(view.live, 'participant')} active`;
 }
 
-/** ε to two places, and never less than it is. */
+/** ε to two places, rounded up. */
 function epsilon(value: number): string {
   return twoPlaces.format(Math.max(0, Math.ceil(value * 100 - 1e-9) / 100));
 }

@@ -2,16 +2,16 @@
 import { h, setText } from '../lib/dom';
 import { plural } from '../lib/format';
 
-/** Words that are taken at most. */
+/** Most words that are taken. */
 const MOST = 100;
 
-/** A file button that fills `field`; what is wrong is said in the element of the id `fault`. */
+/** A file button that fills `field`; errors are shown in the element with the id `fault`. */
 export function fromPublicText(field: HTMLTextAreaElement, fault: string): HTMLElement {
   const input = h('input', { type: 'file', class: 'visually-hidden', accept: '.csv,.tsv,.jsonl,.json,.txt,text/*', 'data-testid': 'candidates-file' });
   const said = h('span', { class: 'small', role: 'status' });
   input.addEventListener('change', () => {
     const file = input.files?.[0];
-    // The same file again is a change, too.
+    // Choosing the same file again must count as a change.
     const chosen = file === undefined ? Promise.resolve([]) : wordsOf(file);
     input.value = '';
     setText(said, 'Reading…');

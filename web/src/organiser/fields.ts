@@ -1,34 +1,34 @@
 /**
- * The form's fields: one for each setting of a task file that an organiser is likely to change. The rest has
- * defaults in the task file's reader, or is written in a task file.
+ * The form's fields: one for each setting of a task file that an organiser is likely to change. Other settings have
+ * defaults, or need a task file.
  */
 
-/** An empty list is sent as one, but for `words`, which then has its default; `candidates` have the empty word on top. */
+/** How a field is edited and sent. An empty list is sent as an empty list, except `words`, which then keeps its default; `candidates` gets the empty word in front. */
 export type Kind = 'text' | 'paragraph' | 'list' | 'words' | 'candidates' | 'whole' | 'number' | 'flag' | 'choice' | 'size';
 
 export interface Field {
-  /** Where it stands in the task: `model.input.width`. A size stands for a list of height and width. */
+  /** The setting's path in the task: `model.input.width`. A size becomes a list of height and width. */
   path: string;
   label: string;
   kind: Kind;
-  /** As it stands in the form. */
+  /** Initial value for pictures, or for both kinds. */
   value: string;
-  /** As it stands there instead in a task of texts. */
+  /** Initial value in a task of texts, if it differs. */
   texts?: string;
   help?: string;
   options?: readonly (readonly [value: string, words: string])[];
   wide?: boolean;
   /** Shown and sent only if the field at this path has one of these values. */
   when?: readonly [path: string, ...values: string[]];
-  /** The same of a second field. */
+  /** A second condition of the same form, on another field. */
   and?: readonly [path: string, ...values: string[]];
-  /** Chooses among the other fields; no setting of its own, and not sent. */
+  /** Only chooses among other fields; not a setting, and not sent. */
   formOnly?: boolean;
 }
 
 export interface Group {
   title: string;
-  /** Behind a disclosure. */
+  /** Hidden behind a disclosure at first. */
   more?: boolean;
   fields: readonly Field[];
 }
@@ -39,7 +39,7 @@ export const INPUTS = 'model.input.kind';
 const images = (...fields: Field[]): Field[] => fields.map((field) => ({ when: [INPUTS, 'image'], ...field }));
 const texts = (...fields: Field[]): Field[] => fields.map((field) => ({ when: [INPUTS, 'text'], ...field }));
 
-/** Defaults for the built-in model and handwritten digits; of texts, for a sentence encoder and news. */
+/** All sections, with defaults for the built-in model and handwritten digits; for texts, for a sentence encoder and news. */
 export const GROUPS: readonly Group[] = [
   {
     title: 'What it is for',
@@ -47,15 +47,15 @@ export const GROUPS: readonly Group[] = [
       { path: INPUTS, label: 'Data owners have', kind: 'choice', value: 'image', options: [['image', 'pictures'], ['text', 'texts']], wide: true },
       { path: 'name', label: 'Name', kind: 'text', value: 'Read handwritten digits', texts: 'Sort news by topic', help: 'The headline of the data owners’ page.', wide: true },
       {
-        path: 'description', label: 'Description for data owners', kind: 'paragraph', wide: true, help: 'What this is for, in words that anybody understands.',
-        value: 'A model that has only ever seen printed digits learns to read handwriting: a pattern is found that, laid over each picture, lets the model recognise what people write by hand.',
-        texts: 'A model tells what a piece of news is about by comparing it with a sentence for each topic. Together, a few words are found that make these sentences fit better.',
+        path: 'description', label: 'Description for data owners', kind: 'paragraph', wide: true, help: 'What this is for, in words that anyone understands.',
+        value: 'A model that has only ever seen printed digits learns to read handwriting. Together, participants find a pattern that, laid over each picture, lets the model recognise what people write by hand.',
+        texts: 'A model tells what a piece of news is about by comparing it with a sentence for each topic. Together, participants find a few words that make these sentences fit better.',
       },
-      { path: 'data.labels', label: 'Labels', kind: 'list', value: '0, 1, 2, 3, 4, 5, 6, 7, 8, 9', texts: 'World, Sports, Business, Sci/Tech', help: 'Separated by commas or lines. Of pictures in the order of the model’s classes, of texts as they stand in data owners’ files.', wide: true },
+      { path: 'data.labels', label: 'Labels', kind: 'list', value: '0, 1, 2, 3, 4, 5, 6, 7, 8, 9', texts: 'World, Sports, Business, Sci/Tech', help: 'Separated by commas or line breaks. For pictures, in the order of the model’s classes; for texts, as they appear in data owners’ files.', wide: true },
       ...texts(
-        { path: 'text.words', label: 'A word for each label', kind: 'words', value: '', help: 'In the order of the labels; what the model scores. Empty: the labels themselves.', wide: true },
-        { path: 'text.template', label: 'Sentence for a label', kind: 'text', value: 'This text is about {}.', help: 'The word stands at {}. A sentence encoder needs it; leave it empty for a masked language model.', wide: true, and: ['model.dialect', 'open-inference', 'huggingface', 'on-device'] },
-        { path: 'text.input', label: 'What the model reads', kind: 'text', value: '', help: 'Empty: the text. With {text}, or {first} and {second} of a pair; for a masked language model with its mask: {text} It was <mask>.', wide: true },
+        { path: 'text.words', label: 'A word for each label', kind: 'words', value: '', help: 'What the model scores, in the order of the labels. Leave it empty to use the labels themselves.', wide: true },
+        { path: 'text.template', label: 'Sentence for a label', kind: 'text', value: 'This text is about {}.', help: 'The label’s word takes the place of {}. A sentence encoder needs this; leave it empty for a masked language model.', wide: true, and: ['model.dialect', 'open-inference', 'huggingface', 'on-device'] },
+        { path: 'text.input', label: 'What the model reads', kind: 'text', value: '', help: 'Leave it empty for the text alone. {text} stands for the text, {first} and {second} for a pair. A masked language model needs its mask: {text} It was <mask>.', wide: true },
       ),
     ],
   },
@@ -68,23 +68,23 @@ export const GROUPS: readonly Group[] = [
           ['open-inference', 'the Open Inference Protocol: fed-bbpt model-api, Triton, MLServer, OpenVINO'],
           ['openai', 'OpenAI’s form: OpenAI, vLLM, llama.cpp, Ollama and many others'],
           ['huggingface', 'Hugging Face’s inference tasks'],
-          ['on-device', 'nothing: an open model that runs in the data owners’ browsers'],
+          ['on-device', 'no API: an open model that runs in the data owners’ browsers'],
         ],
       },
-      { path: 'model.url', label: 'Address', kind: 'text', value: 'http://127.0.0.1:8701', help: 'Data owners’ browsers must reach it, and it must allow this origin (CORS). Of OpenAI’s form with its /v1; of a model in the browsers the folder where its file stands.', wide: true },
+      { path: 'model.url', label: 'Address', kind: 'text', value: 'http://127.0.0.1:8701', help: 'Data owners’ browsers must be able to reach it, and it must allow this page to call it (CORS). For OpenAI’s form, include the /v1. For a model in the browser, the folder that holds its file.', wide: true },
       { path: 'model.openai.api', label: 'Route', kind: 'choice', value: 'chat', options: [['chat', 'chat completions'], ['completions', 'completions']], when: ['model.dialect', 'openai'] },
-      { path: 'model.openai.instruction', label: 'What it is told', kind: 'paragraph', value: '', help: 'Before the text, or with the picture: “Which digit is this? Answer with one digit.” The sentence for a label stays empty; what the model reads ends where its answer begins: {text} Topic:', when: ['model.dialect', 'openai'], wide: true },
+      { path: 'model.openai.instruction', label: 'What it is told', kind: 'paragraph', value: '', help: 'Said before the text, or with the picture: “Which digit is this? Answer with one digit.” Leave the sentence for a label empty, and let what the model reads end where its answer begins: {text} Topic:', when: ['model.dialect', 'openai'], wide: true },
       { path: 'model.huggingface.task', label: 'Task', kind: 'choice', value: 'zero-shot-image-classification', texts: 'zero-shot-classification', options: [['zero-shot-image-classification', 'zero-shot image classification'], ['zero-shot-classification', 'zero-shot classification of texts'], ['text-classification', 'text classification'], ['fill-mask', 'fill mask']], when: ['model.dialect', 'huggingface'] },
-      { path: 'model.on_device.sha256', label: 'SHA-256 of its file', kind: 'text', value: '', help: 'Nothing else is run: sha256sum model.onnx', when: ['model.dialect', 'on-device'], wide: true },
-      { path: 'form.price', label: 'Calls cost money', kind: 'flag', value: 'false', formOnly: true, help: 'Each browser counts what its owner spends, shows it, and stops at the limit.', wide: true },
+      { path: 'model.on_device.sha256', label: 'SHA-256 of its file', kind: 'text', value: '', help: 'No other file is run. To compute it: sha256sum model.onnx', when: ['model.dialect', 'on-device'], wide: true },
+      { path: 'form.price', label: 'Calls cost money', kind: 'flag', value: 'false', formOnly: true, help: 'Each browser counts and shows what its owner spends, and stops at the limit.', wide: true },
       { path: 'model.price.currency', label: 'Currency', kind: 'text', value: 'USD', when: ['form.price', 'true'] },
       { path: 'model.price.budget', label: 'One participant spends at most', kind: 'number', value: '1', when: ['form.price', 'true'] },
       { path: 'model.price.per_call', label: 'Price of a call', kind: 'number', value: '0', when: ['form.price', 'true'] },
       { path: 'model.price.per_million_input_tokens', label: 'Price of a million tokens sent', kind: 'number', value: '0', when: ['form.price', 'true'] },
-      { path: 'model.price.per_million_output_tokens', label: 'Price of a million tokens answered', kind: 'number', value: '0', when: ['form.price', 'true'] },
+      { path: 'model.price.per_million_output_tokens', label: 'Price of a million tokens received', kind: 'number', value: '0', when: ['form.price', 'true'] },
       { path: 'model.name', label: 'Model name', kind: 'text', value: 'printed-digits', texts: 'minilm' },
       ...images(
-        { path: 'model.output.classes', label: 'Classes it answers with', kind: 'whole', value: '10' },
+        { path: 'model.output.classes', label: 'Number of classes', kind: 'whole', value: '10' },
         { path: 'model.input.height', label: 'Input height, pixels', kind: 'whole', value: '32' },
         { path: 'model.input.width', label: 'Input width, pixels', kind: 'whole', value: '32' },
       ),
@@ -93,32 +93,32 @@ export const GROUPS: readonly Group[] = [
   {
     title: 'The prompt',
     fields: texts(
-      { path: 'generator.candidates', label: 'Words that it may be made of', kind: 'candidates', value: 'news, stories, report, world, national, market, game, software', help: 'Separated by commas or lines; no word at all is always one of the choices, and the start. Everybody can read this list: do not take it from data owners’ texts.', wide: true },
-      { path: 'generator.positions', label: 'Words in it at most', kind: 'whole', value: '4' },
-      { path: 'generator.place', label: 'They stand', kind: 'choice', value: '', options: [['', 'where it fits best'], ['label', 'before the sentence for a label'], ['input', 'before the text']], help: 'Best: before the sentence, if there is one.' },
-      { path: 'optimizer.draws', label: 'Prompts tried in a step', kind: 'whole', value: '20', help: 'Each with every text of the step.' },
+      { path: 'generator.candidates', label: 'Words that the prompt may contain', kind: 'candidates', value: 'news, stories, report, world, national, market, game, software', help: 'Separated by commas or line breaks. “No word” is always one of the choices, and the starting point. Anyone can read this list, so do not take it from data owners’ texts.', wide: true },
+      { path: 'generator.positions', label: 'Words in the prompt, at most', kind: 'whole', value: '4' },
+      { path: 'generator.place', label: 'Where they go', kind: 'choice', value: '', options: [['', 'wherever fits best'], ['label', 'before the sentence for a label'], ['input', 'before the text']], help: 'Usually before the sentence, if there is one.' },
+      { path: 'optimizer.draws', label: 'Prompts tried in a step', kind: 'whole', value: '20', help: 'Each is asked with every text of the step.' },
     ),
   },
   {
     title: 'Rounds',
     fields: [
       { path: 'federation.rounds', label: 'Rounds', kind: 'whole', value: '100', texts: '20' },
-      { path: 'federation.open.count_min', label: 'Participants at least', kind: 'whole', value: '3', help: 'A round waits until this many have an update ready. The fewer, the more a sum says about each of them.', when: ['form.secure', 'false'] },
-      { path: 'federation.upload.count_min', label: 'Updates at least', kind: 'whole', value: '2', help: 'Fewer in time, and the round is given up. At most the number of participants.', when: ['form.secure', 'false'] },
-      { path: 'federation.query_budget', label: 'Queries per participant at most', kind: 'whole', value: '0', help: '0 means no limit. Where it does not cover all rounds, there are as many as it covers.' },
-      { path: 'federation.active', label: 'Participants drawn to train in a round', kind: 'whole', value: '0', help: '0 means all of them. Whoever is not drawn asks the model nothing in that round.' },
-      { path: 'federation.patience', label: 'Rounds without progress until it ends', kind: 'whole', value: '0', help: '0 means that all rounds are done.' },
+      { path: 'federation.open.count_min', label: 'Participants at least', kind: 'whole', value: '3', help: 'A round waits until this many participants have an update ready. The fewer they are, the more a sum says about each of them.', when: ['form.secure', 'false'] },
+      { path: 'federation.upload.count_min', label: 'Updates at least', kind: 'whole', value: '2', help: 'If fewer arrive in time, the round is given up. Cannot exceed the number of participants.', when: ['form.secure', 'false'] },
+      { path: 'federation.query_budget', label: 'Queries per participant at most', kind: 'whole', value: '0', help: '0 means no limit. If this does not cover all rounds, there are only as many rounds as it covers.' },
+      { path: 'federation.active', label: 'Participants selected to train in a round', kind: 'whole', value: '0', help: '0 means all of them. A participant who is not selected asks the model nothing in that round.' },
+      { path: 'federation.patience', label: 'End after this many rounds without progress', kind: 'whole', value: '0', help: '0 means that all rounds are run.' },
     ],
   },
   {
-    title: 'What you get to see',
+    title: 'What you can see',
     fields: [
-      { path: 'form.secure', label: 'Secure sums: only sums, no single update', kind: 'flag', value: 'true', formOnly: true, help: 'Updates are hidden under masks that cancel out in the sum. Costs each round some seconds, and one is given up if too many leave within it.', wide: true },
-      { path: 'federation.secure_sum.cohort_min', label: 'People in a sum at least', kind: 'whole', value: '5', help: 'No sum of fewer begins, and it is opened only with more than half of them. Ten hide each much better than three.', when: ['form.secure', 'true'] },
-      { path: 'federation.clip', label: 'Longest update (L2)', kind: 'number', value: '10', help: 'A longer one is shortened. With noise, a small bound needs less of it.', when: ['form.secure', 'true'] },
-      { path: 'form.privacy', label: 'Differential privacy: noise in the sums', kind: 'flag', value: 'false', formOnly: true, help: 'Bounds what sums tell about one participant. Needs many participants: with a few, the noise drowns what they learn.', when: ['form.secure', 'true'], wide: true },
-      { path: 'federation.privacy.epsilon', label: 'ε at most', kind: 'number', value: '8', help: '1 is strong, 8 is weak. No round begins that would exceed it.', when: ['form.privacy', 'true'] },
-      { path: 'federation.privacy.delta', label: 'δ', kind: 'number', value: '0.00001', help: 'Well below one in the number of participants.', when: ['form.privacy', 'true'] },
+      { path: 'form.secure', label: 'Secure sums: only sums, no single update', kind: 'flag', value: 'true', formOnly: true, help: 'Updates are hidden under masks that cancel out in the sum. Each round takes some seconds longer, and is given up if too many participants leave during it.', wide: true },
+      { path: 'federation.secure_sum.cohort_min', label: 'People in a sum at least', kind: 'whole', value: '5', help: 'No sum begins with fewer people, and it is opened only if more than half of them are still there. Ten people hide each one much better than three.', when: ['form.secure', 'true'] },
+      { path: 'federation.clip', label: 'Longest update (L2)', kind: 'number', value: '10', help: 'A longer update is shortened. With noise, a smaller bound needs less of it.', when: ['form.secure', 'true'] },
+      { path: 'form.privacy', label: 'Differential privacy: noise in the sums', kind: 'flag', value: 'false', formOnly: true, help: 'Limits what sums tell about one participant. Needs many participants: with only a few, the noise drowns out what they learn.', when: ['form.secure', 'true'], wide: true },
+      { path: 'federation.privacy.epsilon', label: 'ε at most', kind: 'number', value: '8', help: '1 is strong, 8 is weak. A round that would exceed it does not begin.', when: ['form.privacy', 'true'] },
+      { path: 'federation.privacy.delta', label: 'δ', kind: 'number', value: '0.00001', help: 'Well below 1 divided by the number of participants.', when: ['form.privacy', 'true'] },
     ],
   },
   {
@@ -126,7 +126,7 @@ export const GROUPS: readonly Group[] = [
     more: true,
     fields: [
       ...images(
-        { path: 'model.input.encoding', label: 'Pictures go as', kind: 'choice', value: 'png', options: [['png', 'PNG: without loss'], ['jpeg', 'JPEG: smaller, but the model sees other pixels than the pattern has'], ['webp', 'WebP: without loss']], and: ['model.dialect', 'openai', 'huggingface'] },
+        { path: 'model.input.encoding', label: 'Pictures go as', kind: 'choice', value: 'png', options: [['png', 'PNG: lossless'], ['jpeg', 'JPEG: smaller, but the model sees slightly different pixels'], ['webp', 'WebP: lossless']], and: ['model.dialect', 'openai', 'huggingface'] },
         { path: 'model.input.name', label: 'Input tensor', kind: 'text', value: 'image' },
         { path: 'model.input.datatype', label: 'Its numbers', kind: 'choice', value: 'UINT8', options: [['UINT8', 'bytes, 0 to 255'], ['FP32', 'floating point']] },
         { path: 'model.input.layout', label: 'Its layout', kind: 'choice', value: 'nchw', options: [['nchw', 'channels, height, width'], ['nhwc', 'height, width, channels']] },
@@ -143,10 +143,10 @@ export const GROUPS: readonly Group[] = [
     more: true,
     fields: [
       ...images(
-        { path: 'data.inner', label: 'Size inside the input', kind: 'size', value: '32×32', help: 'Height×width that a picture is fitted into; the rest is background.' },
+        { path: 'data.inner', label: 'Size inside the input', kind: 'size', value: '32×32', help: 'Height×width of the area that the picture fills; the rest is background.' },
         { path: 'data.background', label: 'Background, 0 (black) to 255', kind: 'whole', value: '0' },
       ),
-      { path: 'data.holdout', label: 'Share only measured with', kind: 'number', value: '0.2', help: '0 to 0.9' },
+      { path: 'data.holdout', label: 'Share of examples kept aside to measure', kind: 'number', value: '0.2', help: '0 to 0.9' },
       ...images(
         { path: 'data.invert', label: 'Swap light and dark', kind: 'flag', value: 'false' },
         { path: 'data.keep_aspect', label: 'Keep proportions', kind: 'flag', value: 'true' },
@@ -164,23 +164,23 @@ export const GROUPS: readonly Group[] = [
         { path: 'generator.inner', label: 'Picture inside the frame, pixels', kind: 'whole', value: '24', when: ['generator.kind', 'frame'] },
         { path: 'optimizer.kind', label: 'Search', kind: 'choice', value: 'zo-sgd', options: [['zo-sgd', 'random differences, plain steps'], ['zo-adam', 'random differences, Adam'], ['spsa-gc', 'SPSA with gradient correction']] },
         { path: 'optimizer.directions', label: 'Directions in a step', kind: 'whole', value: '15' },
-        { path: 'optimizer.differences', label: 'Along each direction', kind: 'choice', value: 'forward', options: [['forward', 'one try'], ['two-sided', 'two tries, forth and back']], when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
+        { path: 'optimizer.differences', label: 'Along each direction', kind: 'choice', value: 'forward', options: [['forward', 'one try'], ['two-sided', 'two tries, forwards and backwards']], when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
         { path: 'optimizer.perturbation', label: 'Size of a try', kind: 'number', value: '0.05', when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
         { path: 'optimizer.learning_rate', label: 'Learning rate', kind: 'number', value: '0.02', when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
       ),
       { path: 'federation.local_steps', label: 'Steps in a round', kind: 'whole', value: '5' },
       { path: 'federation.batch', label: 'Pictures or texts in a step', kind: 'whole', value: '4', texts: '16' },
       { path: 'federation.server.kind', label: 'Updates are combined by', kind: 'choice', value: 'adam', texts: 'sgd', options: [['adam', 'their mean through Adam'], ['momentum', 'their mean with momentum'], ['sgd', 'their mean']] },
-      { path: 'federation.server.learning_rate', label: 'Learning rate of that', kind: 'number', value: '0.04', texts: '', help: 'Empty: its default.' },
+      { path: 'federation.server.learning_rate', label: 'Its learning rate', kind: 'number', value: '0.04', texts: '', help: 'Leave it empty for the default.' },
       { path: 'seed', label: 'Seed', kind: 'whole', value: '0' },
     ],
   },
   {
-    title: 'Against bad updates',
+    title: 'Protection against bad updates',
     more: true,
     fields: [
-      { path: 'federation.secure_sum.groups', label: 'Groups', kind: 'whole', value: '1', help: 'Each is summed by itself, so that a bad one can be outvoted; you see each group’s sum. At least three people in each. Noise needs one group.', when: ['form.secure', 'true'] },
-      { path: 'federation.combine', label: 'Put together by', kind: 'choice', value: 'mean', options: [['mean', 'the mean'], ['median', 'the median'], ['trimmed-mean', 'the mean without the extremes']], help: 'Of the groups; without secure sums, of the participants.' },
+      { path: 'federation.secure_sum.groups', label: 'Groups', kind: 'whole', value: '1', help: 'Each group is summed by itself, so that a bad one can be outvoted; you see each group’s sum. A group has at least three people. With noise there must be one group.', when: ['form.secure', 'true'] },
+      { path: 'federation.combine', label: 'Combined by', kind: 'choice', value: 'mean', options: [['mean', 'the mean'], ['median', 'the median'], ['trimmed-mean', 'the mean without the extremes']], help: 'Applied to the groups; without secure sums, to the participants.' },
       { path: 'federation.trim', label: 'Left out at each end', kind: 'number', value: '0.2', help: '0 to 0.49', when: ['federation.combine', 'trimmed-mean'] },
     ],
   },
@@ -188,11 +188,11 @@ export const GROUPS: readonly Group[] = [
     title: 'Waiting',
     more: true,
     fields: [
-      { path: 'federation.open.time_min_ms', label: 'Wait for more participants, ms', kind: 'whole', value: '1500' },
-      { path: 'federation.open.time_max_ms', label: '… but no longer than, ms', kind: 'whole', value: '120000' },
-      { path: 'federation.upload.time_min_ms', label: 'Wait for all updates, ms', kind: 'whole', value: '8000', when: ['form.secure', 'false'] },
-      { path: 'federation.upload.time_max_ms', label: '… but no longer than, ms', kind: 'whole', value: '20000', when: ['form.secure', 'false'] },
-      { path: 'federation.lease_seconds', label: 'Gone after silence of, s', kind: 'whole', value: '120', help: 'Background tabs report about once a minute.' },
+      { path: 'federation.open.time_min_ms', label: 'Wait for more participants (ms)', kind: 'whole', value: '1500' },
+      { path: 'federation.open.time_max_ms', label: '… but no longer than (ms)', kind: 'whole', value: '120000' },
+      { path: 'federation.upload.time_min_ms', label: 'Wait for all updates (ms)', kind: 'whole', value: '8000', when: ['form.secure', 'false'] },
+      { path: 'federation.upload.time_max_ms', label: '… but no longer than (ms)', kind: 'whole', value: '20000', when: ['form.secure', 'false'] },
+      { path: 'federation.lease_seconds', label: 'Drop participants after (seconds without contact)', kind: 'whole', value: '120', help: 'Tabs in the background report about once a minute.' },
     ],
   },
 ];

@@ -1,4 +1,4 @@
-/** The task's form: built from the list of fields; faults stand beside theirs. */
+/** The task's form, built from the list of fields; each fault is shown beside its field. */
 import type { Fault } from '../generated/Fault';
 import { byId, h } from '../lib/dom';
 import { fromPublicText } from './candidates';

@@ -1,4 +1,4 @@
-/** A federation's invites: what the next one is good for, and a list of those there are, without their secrets. */
+/** A federation's invites: the limits of the next one, and a list of all, without their secrets. */
 import type { CreateInvite } from '../generated/CreateInvite';
 import type { InviteSummary } from '../generated/InviteSummary';
 import type { Organiser } from '../lib/api';
@@ -7,7 +7,7 @@ import { count, moment, plural, span } from '../lib/format';
 
 const DAY = 24 * 3600;
 const MOST_USES = 1_000_000;
-/** How long a link can be good for, in seconds; the first means for ever. */
+/** How long a link can be valid, in seconds; null means for ever. */
 const LIVES: readonly (readonly [seconds: number | null, words: string])[] = [
   [null, 'does not end'],
   [3600, 'ends in an hour'],
@@ -16,15 +16,15 @@ const LIVES: readonly (readonly [seconds: number | null, words: string])[] = [
   [30 * DAY, 'ends in 30 days'],
 ];
 
-/** What the fields ask for; a sentence if that is nothing sensible. */
+/** The limits that the fields ask for, or a sentence that says what is wrong with them. */
 export function wishOf(life: string, uses: string): CreateInvite | string {
   const typed = uses.trim();
   const most = Number(typed);
-  if (typed !== '' && (!/^\d+$/.test(typed) || most < 1 || most > MOST_USES)) return `For how many participants? A whole number from 1 to ${count(MOST_USES)}, or nothing for any number.`;
+  if (typed !== '' && (!/^\d+$/.test(typed) || most < 1 || most > MOST_USES)) return `For how many participants? Enter a whole number from 1 to ${count(MOST_USES)}, or leave it empty for any number.`;
   return { expires_in_seconds: life === '' ? null : Number(life), uses: typed === '' ? null : most };
 }
 
-/** How an invite stands, for people. */
+/** The state of an invite, in words. */
 export function standingOf(invite: InviteSummary, now: number): { good: boolean; words: string } {
   const { expires_at: end, uses, used } = invite;
   const joined = uses === null ? `${plural(used, 'participant')} joined` : `${count(used)} of ${plural(uses, 'participant')} joined`;
@@ -54,7 +54,7 @@ export class Invites {
     this.uses.addEventListener('input', () => this.complain(''));
   }
 
-  /** What the next link is to be good for; null if the fields are wrong, which is shown then. */
+  /** The limits of the next link; null, with a message shown, if the fields are wrong. */
   wish(): CreateInvite | null {
     const wish = wishOf(this.life.value, this.uses.value);
     this.complain(typeof wish === 'string' ? wish : '');
@@ -64,7 +64,7 @@ export class Invites {
     return null;
   }
 
-  /** Nobody new is invited to what has ended; the list stays. */
+  /** Hides the fields when the federation has ended; the list stays. */
   set running(yes: boolean) {
     this.fields.hidden = !yes;
   }
@@ -95,7 +95,7 @@ export class Invites {
     return h(
       'li',
       { 'data-testid': 'invite-row', 'data-invite': invite.id, 'data-good': String(good) },
-      h('span', {}, h('code', {}, invite.id), ` of ${moment(invite.created_at)}: ${words}`),
+      h('span', {}, h('code', {}, invite.id), `, created ${moment(invite.created_at)}: ${words}`),
       !invite.revoked && revoke,
     );
   }

@@ -56,7 +56,7 @@ class OrganiserPage {
     } catch (thrown) {
       const error = asApiError(thrown);
       if (error.status === 401) sessionStorage.removeItem(TOKEN_KEY);
-      fault.textContent = error.status === 401 ? 'This is not the token. The server prints it when it starts.' : error.message;
+      fault.textContent = error.status === 401 ? 'This is not the token.' : error.message;
       field.setAttribute('aria-invalid', 'true');
       field.focus();
     }
@@ -132,16 +132,16 @@ class OrganiserPage {
     }
   }
 
-  /** The list below the form: everything, or a word on how many stand beside their fields and those without one. */
+  /** The list below the form: all faults, or how many are marked beside their fields and those that have no field. */
   private showFaults(all: readonly Fault[], homeless: readonly Fault[] = all): void {
     const beside = all.length - homeless.length;
-    const title = all.length === 1 ? 'The task has a fault' : `The task has ${all.length} faults`;
+    const title = all.length === 1 ? 'There is a mistake in the task' : `There are ${all.length} mistakes in the task`;
     this.faults.replaceChildren(
       h(
         'div',
         { class: 'trouble', 'data-code': 'bad_task' },
         h('h3', {}, title),
-        h('p', {}, beside > 0 ? 'Nothing was created. Faults are marked beside their fields.' : 'Nothing was created. Correct these and try again:'),
+        h('p', {}, beside > 0 ? 'Nothing was created. The mistakes are marked beside their fields.' : 'Nothing was created. Correct these and try again:'),
         homeless.length > 0 && h('ul', { class: 'faults' }, ...homeless.map((fault) => h('li', { 'data-path': fault.path }, h('code', {}, fault.path), ` ${fault.message}`))),
       ),
     );

@@ -61,7 +61,7 @@ export class Manager {
     const { status, name, step, steps, live, participants } = summary;
     parts.head.replaceChildren(
       h('h3', {}, name, h('span', { class: 'pill', 'data-status': status }, STATUS[status])),
-      h('p', { class: 'small' }, `${count(step)} of ${plural(steps, 'round')} · ${count(live)} at work, ${plural(participants, 'participant')} until now · `, h('code', {}, summary.id)),
+      h('p', { class: 'small' }, `${count(step)} of ${plural(steps, 'round')} · ${count(live)} active, ${plural(participants, 'participant')} so far · `, h('code', {}, summary.id)),
     );
     parts.close.hidden = parts.invite.hidden = status !== 'running';
     parts.invites.running = status === 'running';

@@ -1,4 +1,4 @@
-/** From the form's texts to a task, and from a task's faults back to the fields. Pure. */
+/** Turns the form's texts into a task, and assigns a task's faults to the fields. Pure. */
 import type { CreateFederation } from '../generated/CreateFederation';
 import type { Fault } from '../generated/Fault';
 import { FIELDS, type Field } from './fields';
@@ -14,8 +14,8 @@ export function splitList(text: string): string[] {
 }
 
 /**
- * One field's value. What is no number stays text, so that the server says what is wrong with it; null means
- * that the setting is left to its default.
+ * One field's value. Text that is not a number stays text, so that the server says what is wrong with it; null means
+ * that the setting keeps its default.
  */
 export function fieldValue(field: Field, typed: string): Json | null {
   const text = typed.trim();
@@ -52,8 +52,8 @@ export function fieldValue(field: Field, typed: string): Json | null {
 }
 
 /**
- * What a field shall hold after the kind of inputs was changed: its value for the new kind, unless somebody has typed
- * another than the old kind's.
+ * A field's value after the kind of inputs was changed: the example for the new kind, unless the person has typed something
+ * other than the example for the old kind.
  */
 export function valueFor(field: Field, isText: boolean, typed: string): string {
   const [before, after] = [field.value, field.texts ?? field.value];
@@ -95,13 +95,13 @@ export function buildTask(fields: Iterable<Field>, valueOf: (path: string) => st
   return task;
 }
 
-/** A task file's text as a request; JSON is told by its first character. Throws if that JSON does not parse. */
+/** A task file's text as a request; JSON is recognised by its first character. Throws if it does not parse as JSON. */
 export function fileRequest(text: string): CreateFederation {
   if (text.trimStart().startsWith('{')) return { task: JSON.parse(text) as unknown, task_toml: null };
   return { task: null, task_toml: text };
 }
 
-/** Faults by the field that they belong to; what has no field is under null. */
+/** Faults by the field that they belong to; faults without a field are under null. */
 export function faultsByField(faults: readonly Fault[], paths: ReadonlySet<string>): Map<string | null, Fault[]> {
   const sorted = new Map<string | null, Fault[]>();
   for (const fault of faults) {

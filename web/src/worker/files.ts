@@ -1,11 +1,11 @@
 /**
- * Opens the pictures that the owner chose: unpacks, decodes, hands on. What each file is, and what is wrong with it, the
- * wasm decides (`client-wasm/src/web/loader.rs`).
+ * Opens the pictures that the owner chose: unpacks them, decodes them, and passes them on. The wasm decides what each file is
+ * and what is wrong with it (`client-wasm/src/web/loader.rs`).
  */
 import type { Loader } from '../../wasm/client_wasm';
 import { ArchiveError, gunzip, unzip } from './unpack';
 
-/** Longer ones are no pictures to learn from. */
+/** Largest picture file that is read, in bytes. */
 const MOST_PICTURE_BYTES = 64 * 1024 * 1024;
 const MOST_TABLE_BYTES = 512 * 1024 * 1024;
 /** Decoders read the type from the content, but want to be told one. */
@@ -26,7 +26,7 @@ interface Planned {
 
 export type Progress = (done: number, total: number) => void;
 
-/** Loads files into the loader; what cannot be used is skipped there with a reason. */
+/** Loads files into the loader, which skips what cannot be used and gives a reason. */
 export async function loadFiles(loader: Loader, chosen: readonly Chosen[], progress: Progress): Promise<void> {
   const files = new Map<string, Blob>();
   for (const { path, file } of await unpacked(loader, chosen)) {
@@ -91,7 +91,7 @@ async function addPicture(loader: Loader, plan: Planned, content: Blob): Promise
   }
   let bitmap: ImageBitmap;
   try {
-    // Colours as they stand in the file: a profile's conversion would differ between browsers.
+    // Colours as they are in the file, because browsers convert colour profiles differently.
     bitmap = await createImageBitmap(content.slice(0, content.size, TYPE), {
       colorSpaceConversion: 'none',
       premultiplyAlpha: 'none',
@@ -114,7 +114,7 @@ async function addPicture(loader: Loader, plan: Planned, content: Blob): Promise
   }
 }
 
-/** Replaces each archive by its entries. Several archives keep apart by their names. */
+/** Replaces each archive by its entries. The archives' names keep the entries of several archives apart. */
 export async function unpacked(loader: Pick<Loader, 'skip'>, chosen: readonly Chosen[]): Promise<Chosen[]> {
   const all: Chosen[] = [];
   for (const { path, file } of chosen) {

@@ -4,7 +4,7 @@
  */
 import type { BackendChoice } from './protocol';
 
-/** `Hint` in `client-wasm/src/renderer.rs`. */
+/** What the page tells the renderer about the GPU; the other side is `Hint` in `client-wasm/src/renderer.rs`. */
 export interface GpuHint {
   /** Why the GPU must not be tried, as the rest of a sentence. */
   refusal: string | null;
@@ -20,7 +20,7 @@ interface AdapterInfo {
   isFallbackAdapter?: boolean;
 }
 
-/** The few members that are used; TypeScript's libraries do not know WebGPU. */
+/** The few members of WebGPU that are used, because TypeScript's libraries lack it. */
 interface Gpu {
   requestAdapter(options: { powerPreference: 'high-performance' }): Promise<{ info?: AdapterInfo } | null>;
 }

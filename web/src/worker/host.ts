@@ -31,7 +31,7 @@ export class Host {
   }
 }
 
-/** Puts the buffers into their places. */
+/** Replaces each `{"$bytes": i}` by the i-th buffer. */
 export function revive(json: string, buffers: readonly Uint8ClampedArray[]): unknown {
   return JSON.parse(json, (_, value: unknown) => {
     if (typeof value === 'object' && value !== null && '$bytes' in value) {

@@ -2,13 +2,13 @@
  * One tab for each federation (Web Locks). The lock is held until the Worker ends, however it ends.
  */
 
-/** A reloaded page's old Worker may live on for a moment; only then is the other tab a real one. */
+/** How long to wait before another holder of the lock counts as another tab: a reloaded page's old Worker may live on for a moment. */
 const PATIENCE_MS = 1500;
 
 /** Resolves when the lock is ours. `elsewhere` is called once if another tab holds it. */
 export function holdAlone(federation: string, elsewhere: () => void): Promise<void> {
   const manager = navigator.locks as LockManager | undefined;
-  // Only secure contexts have locks; elsewhere two tabs cannot be told apart, and do no harm but cost queries.
+  // Only secure contexts have locks. Elsewhere two tabs cannot be told apart; they do no harm but cost queries.
   if (manager === undefined) {
     return Promise.resolve();
   }

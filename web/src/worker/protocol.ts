@@ -1,8 +1,8 @@
 /**
  * What the page and its Worker say to each other.
  *
- * The Worker owns the wasm, the owner's data and the API key; the page only shows. Nothing here carries a
- * raw data set back to the page, only the few examples that it shows.
+ * The Worker owns the wasm, the owner's data and the API key; the page only shows things. No message carries
+ * a whole data set back to the page, only the few examples that it shows.
  */
 import type { Choice } from '../generated/Choice';
 import type { FederationSummary } from '../generated/FederationSummary';
@@ -33,12 +33,12 @@ export type ToWorker =
   | { type: 'resume' }
   /** Leaves the federation and forgets everything stored here. */
   | { type: 'leave' }
-  /** Compares examples of the held-out part, unprompted and prompted now. */
+  /** Compares the model's answers to held-out examples without a prompt and with the current one. */
   | { type: 'pictures'; count: number }
   /** The tab became visible: sync at once. */
   | { type: 'visible' };
 
-/** An error where the person looks: what happened, and what to do. `code` is stable. */
+/** An error for the person: what happened, and what to do. `code` is stable. */
 export interface Trouble {
   code: string;
   title: string;
@@ -66,7 +66,7 @@ export interface DataReport {
   warnings: string[];
   /** A few examples as the model will see them. */
   samples: (PictureSample | TextSample)[];
-  /** Of texts, now that there are some: what a question about one is long, on the average. */
+  /** For texts, once they are loaded: the mean size in bytes of a question about one. */
   bytesPerQuery?: number;
 }
 
@@ -81,7 +81,7 @@ export interface PictureSample {
 export interface TextSample {
   label: string;
   first: string;
-  /** Of a pair; or empty. */
+  /** The second text of a pair, or empty. */
   second: string;
 }
 
@@ -93,17 +93,17 @@ export interface AnsweredText extends TextSample {
   scoreNow: number;
 }
 
-/** Changes are summed under masks: what this browser itself insists on. */
+/** What this browser insists on where changes are summed under masks. */
 export interface SumTerms {
   /** No sum of fewer people can be opened. */
   people: number;
-  /** No fewer begin one. */
+  /** No smaller cohort begins a sum. */
   cohort: number;
-  /** As many sums in each round, each of some of the people. */
+  /** Number of sums in each round, each over a part of the people. */
   groups: number;
 }
 
-/** Changes carry noise: no participant spends more. */
+/** The limits that no participant exceeds where changes carry noise. */
 export interface NoiseTerms {
   epsilon: number;
   delta: number;
@@ -128,9 +128,9 @@ export interface TrainingProgress {
   localStep: number;
   localSteps: number;
   view: RoundView | null;
-  /** Accuracy of the model without any prompt on the own held-out part (Client::before), 0..1. */
+  /** Accuracy of the model without a prompt on this owner's held-out examples, 0 to 1. */
   before: number | null;
-  /** Accuracy on the own held-out part, by number of θ updates. */
+  /** Measurements on this owner's held-out examples, by number of θ updates. */
   curve: OwnPoint[];
   delivered: number;
   queries: number;
@@ -140,22 +140,22 @@ export interface TrainingProgress {
   bytesToAggregator: number;
   bytesFromAggregator: number;
   stopped: StopReason | null;
-  /** With `inconsistent`: what does not add up. */
+  /** With `inconsistent`: the contradiction that was found. */
   suspicion: string | null;
-  /** What the own changes may have told, where they carry noise. */
+  /** The privacy that this participant's changes have cost, where they carry noise. */
   privacy: PrivacySpent | null;
-  /** What the record says is to be kept; nothing as long as it tells of no pictures kept aside. */
+  /** What the record says is to be kept; null as long as it has no measurement on held-out examples. */
   choice: Choice | null;
   /** The federation's record as far as this browser has read and checked it. */
   record: { lines: number; head: string } | null;
-  /** Pictures that were ready when they were asked. */
+  /** Number of pictures that were ready before they were asked. */
   prepared: number;
   /** Milliseconds of the last step: rendering and asking. */
   renderMs: number | null;
   askMs: number | null;
   /** In a federation of texts: the prompt in use, as words. */
   prompt?: string;
-  /** Where calls cost money. */
+  /** What was spent, where calls cost money. */
   spent?: { amount: number; budget: number; currency: string };
 }
 
@@ -180,13 +180,13 @@ export type FromWorker =
       /** In a federation of texts: a word for each label, and what is asked without a prompt. */
       text?: { words: string[]; shown: string };
     }
-  /** A model on this device is being fetched; bytes, the total 0 if it is not known. */
+  /** A model for this device is being fetched: bytes so far and in all, 0 if the total is not known. */
   | { type: 'model-progress'; done: number; total: number }
   | {
       type: 'model-checked';
       name: string;
       milliseconds: number;
-      /** Of the harmless question alone. */
+      /** Milliseconds until the harmless question was answered. */
       answerMs: number;
       answer: { label: string | null; class: number; share: number };
       /** What one request may hold, if the server says so. */

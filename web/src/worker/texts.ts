@@ -1,14 +1,14 @@
 /**
- * Opens the owner's files of texts: unpacks, hands on. What they hold, and what is wrong with it, the wasm decides
+ * Opens the owner's files of texts: unpacks them and passes them on. The wasm decides what they hold and what is wrong
  * (`client-wasm/src/web/text_loader.rs`).
  */
 import type { TextLoader } from '../../wasm-full/client_wasm_full';
 import { bytesOf, opened, textOf, unpacked, type Chosen, type Progress } from './files';
 
-/** Longer files do not fit into a tab's memory beside what is read from them. */
+/** Largest file in bytes: a larger one does not fit into a tab's memory together with what is read from it. */
 const MOST_BYTES = 128 * 1024 * 1024;
 
-/** Loads files into the loader; what cannot be used is skipped there with a reason. */
+/** Loads files into the loader, which skips what cannot be used and gives a reason. */
 export async function loadTexts(loader: TextLoader, chosen: readonly Chosen[], progress: Progress): Promise<void> {
   const files = new Map((await unpacked(loader, chosen)).map(({ path, file }) => [path, file]));
   const planned = JSON.parse(loader.plan([...files.keys()])) as { path: string; gzip: boolean }[];

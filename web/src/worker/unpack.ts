@@ -1,7 +1,7 @@
-/** Unpacks gzip and zip within limits: a small archive may claim to hold terabytes. */
+/** Unpacks gzip and zip within limits, because a small archive may claim to hold terabytes. */
 import { Unzip, UnzipInflate, type UnzipFile } from 'fflate';
 
-/** Of one unpacked file, and of all together. */
+/** Largest size in bytes of one unpacked file, and of all files together. */
 export const MOST_FILE_BYTES = 256 * 1024 * 1024;
 export const MOST_BYTES = 1024 * 1024 * 1024;
 export const MOST_ENTRIES = 20_000;
@@ -16,7 +16,7 @@ export async function gunzip(name: string, packed: Blob): Promise<Uint8Array<Arr
   let size = 0;
   for (;;) {
     const { done, value } = await reader.read().catch(() => {
-      throw new ArchiveError(`${name}: the gzip is damaged or cut off; fetch it again`);
+      throw new ArchiveError(`${name}: the gzip is damaged or cut off; download it again`);
     });
     if (done) {
       return joined(chunks, size);
@@ -35,7 +35,7 @@ export interface Entry {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Unpacks a zip. Entries that `wanted` refuses are passed over without being unpacked. */
+/** Unpacks a zip. Entries that `wanted` refuses are skipped without being unpacked. */
 export async function unzip(name: string, packed: Blob, wanted: (path: string) => boolean): Promise<Entry[]> {
   const entries: Entry[] = [];
   let total = 0;
@@ -59,7 +59,7 @@ export async function unzip(name: string, packed: Blob, wanted: (path: string) =
         refuse(`the entry ${file.name} is damaged; pack it again`);
         return;
       }
-      // Counted while unpacking: the sizes that the archive states may lie.
+      // Counted while unpacking, because the sizes that the archive states may be false.
       size += chunk.length;
       total += chunk.length;
       if (size > MOST_FILE_BYTES || total > MOST_BYTES) {

@@ -47,7 +47,9 @@ pub(super) fn document() -> OpenApi {
     ] {
         components = components.schema(
             name,
-            object(&format!("See {name} in shared/federation/src/round/messages.rs.")),
+            object(&format!(
+                "See {name} in shared/federation/src/round/messages.rs."
+            )),
         );
     }
     components = components
