@@ -1,5 +1,5 @@
-//! What `/metrics` shows. The recorder belongs to one server, so that several servers in one process
-//! do not mix their numbers; what belongs to a model has its name as the label `model`.
+//! The content of `/metrics`. The recorder belongs to one server, so that several servers in one
+//! process do not mix their numbers; metrics of a model have its name as the label `model`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const ITEMS: [f64; 11] = [
     1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0,
 ];
 
-/// What a model takes; part of some metrics' names.
+/// What a model takes; part of the names of some metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Images,
@@ -59,13 +59,13 @@ impl Unit {
     }
 }
 
-/// All numbers of one server.
+/// All metrics of one server.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     recorder: Arc<PrometheusRecorder>,
 }
 
-/// Those of one model.
+/// The metrics of one model.
 pub(crate) struct ModelMetrics {
     items: Counter,
     encodes: Counter,
@@ -108,7 +108,7 @@ impl Metrics {
         })
     }
 
-    /// Those of the model `name`. Asked for again (after the model was loaded anew), they go on where they were.
+    /// The metrics of the model `name`. After a reload of the model they continue.
     pub(crate) fn model(&self, name: &str, unit: Unit) -> Arc<ModelMetrics> {
         let labels = || vec![Label::new(MODEL, name.to_owned())];
         with_local_recorder(&*self.recorder, || {
@@ -129,7 +129,8 @@ impl Metrics {
         })
     }
 
-    /// An inference request was answered. `model` is empty if it named none that there is.
+    /// Counts an answered inference request. `model` is empty if the request named none that
+    /// exists.
     pub(crate) fn answered(&self, model: &str, status: u16, took: Duration) {
         let model = Label::new(MODEL, model.to_owned());
         let labels = vec![model.clone(), Label::new("status", status.to_string())];
@@ -139,7 +140,7 @@ impl Metrics {
         });
     }
 
-    /// An inference request was refused. `model` as in [`answered`](Self::answered).
+    /// Counts a refused inference request. `model` as in [`answered`](Self::answered).
     pub(crate) fn rejected(&self, model: &str, reason: &'static str) {
         let labels = vec![
             Label::new(MODEL, model.to_owned()),
@@ -148,7 +149,7 @@ impl Metrics {
         with_local_recorder(&*self.recorder, || counter!(REJECTED, labels)).increment(1);
     }
 
-    /// In Prometheus's text format.
+    /// Renders the metrics in Prometheus's text format.
     pub(crate) fn render(&self) -> String {
         self.recorder.handle().render()
     }
@@ -161,18 +162,18 @@ impl Metrics {
 }
 
 impl ModelMetrics {
-    /// Clients of `parts` in the queue have gone: of requests, or of runs' worth of large ones.
+    /// Counts `parts` in the queue whose clients have gone.
     pub(crate) fn abandoned(&self, parts: usize) {
         self.abandoned.increment(parts as u64);
     }
 
-    /// That many items wait now.
+    /// Sets the number of items that wait now.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn queued(&self, items: usize) {
         self.queue.set(items as f64);
     }
 
-    /// The model ran once.
+    /// Records one run of the model.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn ran(&self, items: usize, took: Duration) {
         self.runs.increment(1);
@@ -181,7 +182,7 @@ impl ModelMetrics {
         self.run_seconds.record(took);
     }
 
-    /// What a text model has done since the server started.
+    /// Records a text model's counters.
     pub(crate) fn encoded(&self, stats: TextStats) {
         self.encodes.absolute(stats.encodes);
         self.cache_hits.absolute(stats.cache_hits);

@@ -5,9 +5,10 @@ use model_client::dialects;
 use tuning::objective::mapping;
 use tuning::{generator, optimizer};
 
-/// The registries with which a task is read. The default holds what is built in; a program that has a generator, an
-/// optimiser, a mapping or a dialect of its own adds it with [`Registry::with`], and reads tasks with
-/// [`crate::task::Task::from_value_with`]. All parties to a federation need the same entries.
+/// The registries with which a task is read. The default holds what is built in; a program that has
+/// a generator, an optimiser, a mapping or a dialect of its own adds it with [`Registry::with`],
+/// and reads tasks with [`crate::task::Task::from_value_with`]. All parties to a federation need
+/// the same entries.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     /// Prompt generators for images.

@@ -1,4 +1,5 @@
-//! The federation file: one training task, parsed and validated, with all of its faults reported at once.
+//! The federation file: one training task, parsed and validated, with all of its faults reported at
+//! once.
 //!
 //! `docs/task-file.md` lists every setting. A task travels as JSON; people write it as TOML.
 
@@ -33,7 +34,8 @@ use tuning::objective::{Objective, counts};
 use tuning::optimizer;
 use tuning::optimizer::{AskAhead, Built, Domain, Identity, Optimizer, Plan, Space};
 
-/// A validated task. Everything here follows from [`Task::source`] and the catalogue with which it was read.
+/// A validated task. Everything here follows from [`Task::source`] and the catalogue with which it
+/// was read.
 #[derive(Clone, Debug)]
 pub struct Task {
     source: Value,
@@ -266,8 +268,9 @@ impl Task {
         }
     }
 
-    /// Where the query budget does not cover all rounds, there are as many as it covers: schedules end with the last of
-    /// them, and nobody stops on the way. Where few are drawn to train, nobody knows how often anyone is.
+    /// Where the query budget does not cover all rounds, there are as many as it covers: schedules
+    /// end with the last of them, and nobody stops on the way. Where few are drawn to train, nobody
+    /// knows how often anyone is.
     fn plan_for_budget(&mut self, optimizer: &dyn Optimizer, fault: &mut dyn FnMut(&str, String)) {
         let learning = self.counting_queries();
         let federation = &mut self.federation;
@@ -371,7 +374,8 @@ impl Task {
         }
     }
 
-    /// Whether all participants share one search of CMA-ES, which moves θ in place of the server's optimiser.
+    /// Whether all participants share one search of CMA-ES, which moves θ in place of the server's
+    /// optimiser.
     #[must_use]
     pub fn searches(&self) -> bool {
         self.searches
@@ -383,8 +387,8 @@ impl Task {
         self.dim
     }
 
-    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions, or points, in a round; for
-    /// [`Rule::FedBpt`] d + 2.
+    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions, or
+    /// points, in a round; for [`Rule::FedBpt`] d + 2.
     #[must_use]
     pub fn update_length(&self) -> usize {
         self.length
@@ -403,10 +407,11 @@ impl Task {
         self.mapping.learnt.filter(together)
     }
 
-    /// Whether there is a mapping to learn for prompted inputs besides that for inputs as they are. A prompt's beginning may
-    /// be a disturbance, and a mapping learnt from it would suit neither the model without a prompt nor the trained
-    /// prompt; but where even θ₀ makes something else of an input for good (a frame shrinks the image, texts get words),
-    /// prompted inputs have a mapping of their own, of what θ₀ makes of them.
+    /// Whether there is a mapping to learn for prompted inputs besides that for inputs as they are.
+    /// A prompt's beginning may be a disturbance, and a mapping learnt from it would suit neither
+    /// the model without a prompt nor the trained prompt; but where even θ₀ makes something else of
+    /// an input for good (a frame shrinks the image, texts get words), prompted inputs have a
+    /// mapping of their own, of what θ₀ makes of them.
     #[must_use]
     pub fn counts_twice(&self) -> bool {
         self.counts_twice
@@ -451,7 +456,8 @@ impl Task {
         }
     }
 
-    /// How a message of such a round is encoded for a secure sum; nothing where it is sent as it is.
+    /// How a message of such a round is encoded for a secure sum; nothing where it is sent as it
+    /// is.
     #[must_use]
     pub fn contribution_of(&self, kind: RoundKind) -> Option<&Contribution> {
         match kind {
@@ -460,8 +466,8 @@ impl Task {
         }
     }
 
-    /// The mappings that follow from the means of what was counted: of inputs as they are, then, where it is
-    /// counted twice, of those that θ₀ prompts.
+    /// The mappings that follow from the means of what was counted: of inputs as they are, then,
+    /// where it is counted twice, of those that θ₀ prompts.
     #[must_use]
     pub fn fit_mappings(&self, means: &[f32]) -> Mappings {
         let fit = |means| {
@@ -505,8 +511,8 @@ impl Task {
         sha256_hex(text.as_bytes())
     }
 
-    /// The same task with another model API address: an owner may run the model themselves. It is still known by
-    /// the announced task's hash, to which the record and all keys are bound.
+    /// The same task with another model API address: an owner may run the model themselves. It is
+    /// still known by the announced task's hash, to which the record and all keys are bound.
     pub fn with_model_url(&self, url: &str) -> Result<Self, Faults> {
         let mut source = self.source.clone();
         source["model"]["url"] = Value::String(url.to_owned());
@@ -525,8 +531,8 @@ impl Task {
         }
     }
 
-    /// Bytes of one input on its way: of an image its tensor's, of a text that is sent as embeddings about theirs; 0 of
-    /// other texts, which are small.
+    /// Bytes of one input on its way: of an image its tensor's, of a text that is sent as
+    /// embeddings about theirs; 0 of other texts, which are small.
     #[must_use]
     pub fn input_bytes(&self) -> usize {
         if let Some(bytes) = prompt_embeds::text_bytes(&self.model, self.text.as_ref()) {
@@ -548,7 +554,8 @@ impl Task {
         soft.map_or(0, |soft| soft.hidden)
     }
 
-    /// The dialect of a task of texts, with what makes embeddings of them where prompts are sent as such.
+    /// The dialect of a task of texts, with what makes embeddings of them where prompts are sent as
+    /// such.
     ///
     /// # Errors
     /// [`ModelApiError::InvalidSpec`] where the task's inputs are images.
@@ -611,7 +618,8 @@ impl Task {
         self.text_generator().ok().map(|g| g.prompt(theta))
     }
 
-    /// What θ says of the instructions that it chooses among, the best first; nothing where there are none.
+    /// What θ says of the instructions that it chooses among, the best first; nothing where there
+    /// are none.
     #[must_use]
     pub fn ranking(&self, theta: &[f32]) -> Vec<Ranked> {
         self.text_generator()
@@ -677,7 +685,8 @@ fn wrong_kind(message: &str) -> Faults {
     }])
 }
 
-/// Notes what would keep the federation from adding the counts of arms up as they are. `name`: the optimiser; K = `tried`.
+/// Notes what would keep the federation from adding the counts of arms up as they are. `name`: the
+/// optimiser; K = `tried`.
 fn check_arms(
     federation: &Federation,
     name: &str,

@@ -1,4 +1,5 @@
-//! What every other crate of Fed-BBPT stands on. No IO, no clock, no threads, no globals.
+//! What every other crate of Fed-BBPT stands on: random numbers, encodings, hashes, images, and
+//! settings read with all of their faults at once. See the crate's README.
 
 pub mod fault;
 pub mod hash;

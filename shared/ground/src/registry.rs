@@ -1,7 +1,7 @@
 //! What can be chosen by name in a task file: generators, optimisers, mappings, dialects.
 //!
-//! Each crate lists its own. A program that has one more puts it on top with [`Registry::with`], and reads its tasks
-//! with that registry.
+//! Each crate lists its own. A program that has one more puts it on top with [`Registry::with`],
+//! and reads its tasks with that registry.
 
 use crate::fault::Reader;
 
@@ -52,8 +52,9 @@ impl<T: Copy> Registry<T> {
             .map(|(_, t)| t)
     }
 
-    /// Reads `key`, whose value must be one of the names: the name and its entry. Where `key` is missing, the first entry
-    /// that `default` accepts, or else the first of all; where it is wrong, that is noted as a fault.
+    /// Reads `key`, whose value must be one of the names: the name and its entry. Where `key` is
+    /// missing, the first entry that `default` accepts, or else the first of all; where it is
+    /// wrong, that is noted as a fault.
     pub fn choose<'a>(
         &self,
         reader: &mut Reader<'a>,

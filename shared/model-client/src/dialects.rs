@@ -1,7 +1,8 @@
-//! The dialects, one file each: what a task file tells them, what they can, and the requests and answers themselves.
+//! The dialects, one file each: what a task file tells them, what they can, and the requests and
+//! answers themselves.
 //!
-//! To add one: write its file with an `ENTRY` and put its name into the list in [`registry`]. `docs/adding.md` walks
-//! through it.
+//! To add one: write its file with an `ENTRY` and put its name into the list in [`registry`].
+//! `docs/adding.md` walks through it.
 
 pub(crate) mod huggingface;
 pub mod on_device;
@@ -19,7 +20,8 @@ use tuning::wording::TextTask;
 use crate::prompt_embeds::PromptEmbeds;
 use crate::{Dialect, ModelApiError, ModelSpec, SharedEmbedder, TextDialect};
 
-/// The built-in dialects by the names that a task file uses. One line each; the first is the default.
+/// The built-in dialects by the names that a task file uses. One line each; the first is the
+/// default.
 #[must_use]
 pub fn registry() -> Registry<Entry> {
     Registry::new([
@@ -41,19 +43,20 @@ pub struct Entry {
     pub labels: Labels,
     /// Whether a task of texts may have a label template.
     pub takes_template: bool,
-    /// Whether its answers are natural logarithms of probabilities in any task, so that `output.kind` can only be logits.
+    /// Whether its answers are natural logarithms of probabilities in any task, so that
+    /// `output.kind` can only be logits.
     pub answers_logarithms: bool,
     /// Whether its answers say how many tokens they cost.
     pub counts_tokens: bool,
     /// Whether the model runs where the data are, so that nothing is sent.
     pub runs_here: bool,
-    /// Reads the table of `[model]` that only this dialect has, given whether the task's inputs are texts. A dialect that
-    /// takes no such inputs notes a fault at `input.kind`.
+    /// Reads the table of `[model]` that only this dialect has, given whether the task's inputs are
+    /// texts. A dialect that takes no such inputs notes a fault at `input.kind`.
     pub read: fn(&mut Reader<'_>, bool) -> Arc<dyn Settings>,
 }
 
-/// What people are told about a dialect. The pages have it as `web/src/generated/dialects.ts`, which
-/// `cargo xtask generate` writes.
+/// What people are told about a dialect. The pages have it as `web/src/generated/dialects.ts`,
+/// which `cargo xtask generate` writes.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Help {
     /// What speaks it, for the organiser's form.
@@ -73,10 +76,11 @@ pub struct Cure {
     pub who: &'static str,
     /// What is wrong and what to do.
     pub what: &'static str,
-    /// What to type, if anything. `{url}` and `{model}` stand for the task's, `{page}` for the origin of the page, and
-    /// `{versioned}` for the address with `/v1`.
+    /// What to type, if anything. `{url}` and `{model}` stand for the task's, `{page}` for the
+    /// origin of the page, and `{versioned}` for the address with `/v1`.
     pub setting: &'static str,
-    /// The port on which such a server listens by default, or 0: where the address has that port, it comes first.
+    /// The port on which such a server listens by default, or 0: where the address has that port,
+    /// it comes first.
     pub port: u16,
 }
 
@@ -115,8 +119,8 @@ pub trait Settings: Debug + Send + Sync {
         Err(takes_no("images", spec))
     }
 
-    /// The dialect for a task of texts. `spec` has no faults; `embedder` makes embeddings of texts, where prompts are sent
-    /// as such.
+    /// The dialect for a task of texts. `spec` has no faults; `embedder` makes embeddings of texts,
+    /// where prompts are sent as such.
     ///
     /// # Errors
     /// [`ModelApiError::InvalidSpec`] from a dialect that takes images only.
@@ -141,7 +145,8 @@ pub trait Settings: Debug + Send + Sync {
         false
     }
 
-    /// What must be fetched to send a text as embeddings, for a dialect that takes them in place of the text.
+    /// What must be fetched to send a text as embeddings, for a dialect that takes them in place of
+    /// the text.
     fn prompt_embeds(&self) -> Option<&PromptEmbeds> {
         None
     }
@@ -176,7 +181,8 @@ impl Default for Own {
 }
 
 impl Own {
-    /// Reads what only the dialect `entry`, called `name`, is told. `of_texts`: the task's inputs are texts.
+    /// Reads what only the dialect `entry`, called `name`, is told. `of_texts`: the task's inputs
+    /// are texts.
     pub fn read(r: &mut Reader<'_>, name: &'static str, entry: Entry, of_texts: bool) -> Self {
         Self {
             name,

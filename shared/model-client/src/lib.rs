@@ -64,8 +64,8 @@ pub struct ModelSpec {
     pub own: Own,
 }
 
-/// The image tensor: a batch of RGB images. Of a task of texts only its name means anything, and its size is 0×0
-/// ([`tuning::wording::Tensors`]).
+/// The image tensor: a batch of RGB images. Of a task of texts only its name means anything, and
+/// its size is 0×0 ([`tuning::wording::Tensors`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[serde(deny_unknown_fields)]
@@ -253,13 +253,15 @@ pub trait Protocol: Send + Sync {
     /// [`ModelApiError::Disagrees`] with every disagreement, or whatever the answer says.
     fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError>;
 
-    /// Asks for the most inputs that a request may hold, which the description may leave open; nothing where no server
-    /// of this protocol says it elsewhere. Whoever gets no answer does without.
+    /// Asks for the most inputs that a request may hold, which the description may leave open;
+    /// nothing where no server of this protocol says it elsewhere. Whoever gets no answer does
+    /// without.
     fn limit_request(&self) -> Option<Request> {
         None
     }
 
-    /// Reads the answer to [`limit_request`](Self::limit_request); nothing from a server that has no such route.
+    /// Reads the answer to [`limit_request`](Self::limit_request); nothing from a server that has
+    /// no such route.
     fn limit(&self, response: &Response<'_>) -> Option<usize> {
         let _ = response;
         None
@@ -296,8 +298,8 @@ pub trait TextDialect: Protocol {
     /// [`ModelApiError::NoEmbeddings`] where embeddings are to be sent, and cannot be made.
     fn infer_request(&self, queries: &TextQueries) -> Result<Request, ModelApiError>;
 
-    /// Two questions about one harmless text, with which the model is tried where prompts are sent as embeddings: as words,
-    /// and as embeddings. Nothing elsewhere.
+    /// Two questions about one harmless text, with which the model is tried where prompts are sent
+    /// as embeddings: as words, and as embeddings. Nothing elsewhere.
     ///
     /// # Errors
     /// As of [`infer_request`](Self::infer_request).
@@ -308,8 +310,9 @@ pub trait TextDialect: Protocol {
     /// Reads an answer to one of them; `words`: what was answered to the first, once it is known.
     ///
     /// # Errors
-    /// Whatever the answer says; [`ModelApiError::NoPromptEmbeds`] and [`ModelApiError::OtherEmbeddings`] where the model
-    /// takes no embeddings, or answers otherwise to them than to the words.
+    /// Whatever the answer says; [`ModelApiError::NoPromptEmbeds`] and
+    /// [`ModelApiError::OtherEmbeddings`] where the model takes no embeddings, or answers otherwise
+    /// to them than to the words.
     fn read_trial(
         &self,
         response: &Response<'_>,
@@ -323,8 +326,8 @@ pub trait TextDialect: Protocol {
 /// The embeddings of a model whose prompts are sent as such, as [`text_dialect`] takes them.
 pub type SharedEmbedder = std::sync::Arc<dyn prompt_embeds::Embedder>;
 
-/// The dialect that `spec` names, ready to be asked about the texts of `text`. `embedder`: what makes embeddings of texts, where
-/// prompts are sent as such ([`prompt_embeds`]).
+/// The dialect that `spec` names, ready to be asked about the texts of `text`. `embedder`: what
+/// makes embeddings of texts, where prompts are sent as such ([`prompt_embeds`]).
 ///
 /// # Errors
 /// [`ModelApiError::InvalidSpec`] with every fault of `spec`.

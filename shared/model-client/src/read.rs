@@ -99,7 +99,8 @@ fn read_output(r: &mut Reader<'_>, is_text: bool, own: &Own) -> OutputSpec {
     } else {
         Vec::new()
     };
-    // A model of texts scores whatever labels it is given, and so does one that is asked about words.
+    // A model of texts scores whatever labels it is given, and so does one that is asked about
+    // words.
     let free = is_text || own.sends_files();
     let classes = r.whole("classes", 2..=100_000, free.then_some(words.len() as u64)) as usize;
     OutputSpec {

@@ -1,5 +1,5 @@
-//! What a task file says about calling its model, beyond what is sent and answered: `[model.calls]`,
-//! `[model.price]`, and how images are sent.
+//! What a task file says about calling its model, beyond what is sent and answered:
+//! `[model.calls]`, `[model.price]`, and how images are sent.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,8 @@ pub struct Sent {
     pub quality: u8,
     /// One channel, the luma, instead of three.
     pub grey: bool,
-    /// `[batch, channels · height · width]` instead of four dimensions: what models of tables of numbers take.
+    /// `[batch, channels · height · width]` instead of four dimensions: what models of tables of
+    /// numbers take.
     pub flat: bool,
     /// No batch dimension, and one image a request: models whose description states none.
     pub unbatched: bool,
@@ -25,8 +26,8 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Reads `encoding`, `quality`, `colour`, `flat`, `unbatched`, `json` of `[model.input]`. `of_protocol`: the dialect sends
-    /// tensors.
+    /// Reads `encoding`, `quality`, `colour`, `flat`, `unbatched`, `json` of `[model.input]`.
+    /// `of_protocol`: the dialect sends tensors.
     pub fn read(r: &mut Reader<'_>, of_protocol: bool) -> Self {
         if !of_protocol {
             return Self {
@@ -103,7 +104,8 @@ pub struct Calls {
     pub cache: u32,
 }
 
-/// Requests under way where the task file says nothing: an HTTP/2 server's usual limit is 100 streams.
+/// Requests under way where the task file says nothing: an HTTP/2 server's usual limit is 100
+/// streams.
 const CONCURRENCY: u32 = 64;
 
 impl Default for Calls {

@@ -1,8 +1,8 @@
 //! Prompt generators: θ ↦ how an input is changed before the black box sees it.
 //!
-//! To add one: write its file with a `build` function and put its name into the list in [`registry`], or, for
-//! texts, in [`text_registry`]. `docs/adding.md` walks through it. Any generator for images can be trained in fewer parameters than it has:
-//! `reparametrisation/`.
+//! To add one: write its file with a `build` function and put its name into the list in
+//! [`registry`], or, for texts, in [`text_registry`]. `docs/adding.md` walks through it. Any
+//! generator for images can be trained in fewer parameters than it has: `reparametrisation/`.
 
 mod basis;
 pub mod coordinator;
@@ -100,8 +100,9 @@ pub trait Generator: Send + Sync {
         vec![0.0; self.dim()]
     }
 
-    /// Whether the prompted image has another form than the image, whatever θ is, as in a frame that shrinks it. The
-    /// model's answers to the images as they are then say little of those to prompted ones.
+    /// Whether the prompted image has another form than the image, whatever θ is, as in a frame
+    /// that shrinks it. The model's answers to the images as they are then say little of those to
+    /// prompted ones.
     fn reshapes(&self) -> bool {
         false
     }
@@ -112,8 +113,8 @@ pub trait Generator: Send + Sync {
     /// Whatever of a candidate θ does not depend on the image. Called once for each candidate.
     fn begin(&self, _theta: &[f32], _scratch: &mut Scratch) {}
 
-    /// Whatever depends on all images that are asked together. Called once for each candidate, after
-    /// [`Generator::begin`].
+    /// Whatever depends on all images that are asked together. Called once for each candidate,
+    /// after [`Generator::begin`].
     fn gather(&self, _theta: &[f32], _batch: &[&Prepared], _scratch: &mut Scratch) {}
 
     /// The prompted image, quantised, into `out` (3·H·W planar bytes).
@@ -128,8 +129,8 @@ pub trait TextGenerator: Send + Sync {
     /// Number of parameters d.
     fn dim(&self) -> usize;
 
-    /// What θ's numbers mean, which decides which optimisers can train it. Its domain is that of the generator's
-    /// [`TextEntry`].
+    /// What θ's numbers mean, which decides which optimisers can train it. Its domain is that of
+    /// the generator's [`TextEntry`].
     fn space(&self) -> Space {
         Space::NUMBERS
     }
@@ -156,7 +157,8 @@ pub trait TextGenerator: Send + Sync {
 /// Reads a generator's own settings and builds it, for images of a shape.
 pub type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
 
-/// The built-in generators for images by the names that a task file uses. One line each; the first is the default.
+/// The built-in generators for images by the names that a task file uses. One line each; the first
+/// is the default.
 #[must_use]
 pub fn registry() -> Registry<Build> {
     Registry::new([
@@ -193,14 +195,15 @@ pub fn build_from(
 /// A generator for texts as [`text_registry`] lists it.
 #[derive(Clone, Copy, Debug)]
 pub struct TextEntry {
-    /// What its parameters mean: known before its settings are read, so that faults of these and of the optimiser are
-    /// reported together.
+    /// What its parameters mean: known before its settings are read, so that faults of these and of
+    /// the optimiser are reported together.
     pub domain: Domain,
     /// Reads its settings and builds it.
     pub build: fn(&mut Reader<'_>, &TextTask) -> Box<dyn TextGenerator>,
 }
 
-/// The built-in generators for texts by the names that a task file uses. One line each; the first is the default.
+/// The built-in generators for texts by the names that a task file uses. One line each; the first
+/// is the default.
 #[must_use]
 pub fn text_registry() -> Registry<TextEntry> {
     Registry::new([
@@ -210,7 +213,8 @@ pub fn text_registry() -> Registry<TextEntry> {
     ])
 }
 
-/// Builds what a task file's `[generator]` table asks for in a task of texts, out of the generators of `registry`.
+/// Builds what a task file's `[generator]` table asks for in a task of texts, out of the generators
+/// of `registry`.
 ///
 /// # Errors
 /// All faults of the table at once.
@@ -225,8 +229,8 @@ pub fn build_text_from(
     })
 }
 
-/// Renders a whole step on the CPU: candidate by candidate, image by image, 3·H·W bytes each, in the order
-/// in which the WebGPU kernel writes them.
+/// Renders a whole step on the CPU: candidate by candidate, image by image, 3·H·W bytes each, in
+/// the order in which the WebGPU kernel writes them.
 pub fn render(
     generator: &dyn Generator,
     theta: &[f32],

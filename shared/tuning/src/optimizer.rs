@@ -1,7 +1,8 @@
-//! Zeroth-order optimisers, all ask/tell: `ask` names the points at which losses are wanted, `tell` takes them.
+//! Zeroth-order optimisers, all ask/tell: `ask` names the points at which losses are wanted, `tell`
+//! takes them.
 //!
-//! To add one: write its file with an `ENTRY`, which says what it [`Needs`] and how it is built, and put its name into
-//! the list in [`registry`]. `docs/adding.md` walks through it.
+//! To add one: write its file with an `ENTRY`, which says what it [`Needs`] and how it is built,
+//! and put its name into the list in [`registry`]. `docs/adding.md` walks through it.
 
 pub mod bandit;
 pub mod cma_es;
@@ -72,8 +73,9 @@ pub struct State {
     pub step: u32,
     /// What the optimiser keeps within a round: running averages, or where the round began.
     pub moments: Vec<Vec<f32>>,
-    /// How far θ went along each direction of this round, in the order of asking: what is uploaded instead of
-    /// θ's difference under the rule `scalars`. Only of optimisers whose steps are such sums.
+    /// How far θ went along each direction of this round, in the order of asking: what is uploaded
+    /// instead of θ's difference under the rule `scalars`. Only of optimisers whose steps are such
+    /// sums.
     #[serde(default)]
     pub scalars: Vec<f32>,
     /// What CMA-ES knows besides θ, its mean; nothing before its first step, and for all others.
@@ -112,8 +114,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How many steps were done before this one, over the whole run: schedules are a function of the round,
-    /// so a participant who joins late is where everybody is.
+    /// How many steps were done before this one, over the whole run: schedules are a function of
+    /// the round, so a participant who joins late is where everybody is.
     #[must_use]
     pub fn steps_before(&self, state: &State) -> u32 {
         state
@@ -183,7 +185,8 @@ impl Space {
     }
 }
 
-/// What an optimiser requires of the task around it. Known by its name alone, before its settings are read.
+/// What an optimiser requires of the task around it. Known by its name alone, before its settings
+/// are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// What θ must mean. The server adds up updates of [`Domain::Arms`] as they are, without noise.
@@ -257,13 +260,15 @@ pub trait Optimizer: Send + Sync {
         None
     }
 
-    /// Adds to `out` (d entries) the sum of a round's directions with these factors: the steps again, from
-    /// [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR 2025). `memory` is what an
-    /// optimiser that [`Optimizer::remembers`] has learnt from all rounds before, and learns on; empty at first.
+    /// Adds to `out` (d entries) the sum of a round's directions with these factors: the steps
+    /// again, from [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR
+    /// 2025). `memory` is what an optimiser that [`Optimizer::remembers`] has learnt from all
+    /// rounds before, and learns on; empty at first.
     fn replay(&self, _round: u32, _scalars: &[f32], _memory: &mut Vec<f32>, _out: &mut [f32]) {}
 
-    /// Whether it learns from the federation's own movement: then a round's first [`State`] has as its only moment
-    /// what [`Optimizer::replay`] remembers, which is the same for the aggregator, every participant and an auditor.
+    /// Whether it learns from the federation's own movement: then a round's first [`State`] has as
+    /// its only moment what [`Optimizer::replay`] remembers, which is the same for the aggregator,
+    /// every participant and an auditor.
     fn remembers(&self) -> bool {
         false
     }
@@ -278,25 +283,25 @@ pub trait Optimizer: Send + Sync {
         [0.0; 2]
     }
 
-    /// The search that a whole federation can share, for optimisers that have one: the aggregator then moves it in place
-    /// of the server's optimiser.
+    /// The search that a whole federation can share, for optimisers that have one: the aggregator
+    /// then moves it in place of the server's optimiser.
     fn shared_search(&self) -> Option<&dyn SharedSearch> {
         None
     }
 }
 
-/// A search that the aggregator continues from what the participants of a round have found. Its memory is
-/// [`State::search`].
+/// A search that the aggregator continues from what the participants of a round have found. Its
+/// memory is [`State::search`].
 pub trait SharedSearch {
     /// Why it cannot search `dim` parameters, as a fault of `optimizer.covariance`.
     fn refuses(&self, dim: usize) -> Option<String>;
 
-    /// Moves the state by updates that came one by one, under the rule `fedbpt`. False if nothing sound followed from
-    /// them; the state is then as before.
+    /// Moves the state by updates that came one by one, under the rule `fedbpt`. False if nothing
+    /// sound followed from them; the state is then as before.
     fn combine(&self, state: &mut State, updates: &[Individual]) -> bool;
 
-    /// Moves the state by the sum of everybody's losses at the same points, under the rule `scalars`. False if nothing
-    /// sound followed from them; the state is then as before.
+    /// Moves the state by the sum of everybody's losses at the same points, under the rule
+    /// `scalars`. False if nothing sound followed from them; the state is then as before.
     fn tell_all(&self, state: &mut State, losses: &[f32]) -> bool;
 }
 
@@ -340,7 +345,8 @@ pub struct Entry {
     pub build: Build,
 }
 
-/// The built-in optimisers by the names that a task file uses. One line each; the first of a domain is its default.
+/// The built-in optimisers by the names that a task file uses. One line each; the first of a domain
+/// is its default.
 #[must_use]
 pub fn registry() -> Registry<Entry> {
     Registry::new([
@@ -364,7 +370,8 @@ pub struct Built {
     pub optimizer: Box<dyn Optimizer>,
 }
 
-/// Builds what a task file's `[optimizer]` table asks for, out of the built-in ones, for parameters of that kind.
+/// Builds what a task file's `[optimizer]` table asks for, out of the built-in ones, for parameters
+/// of that kind.
 ///
 /// # Errors
 /// All faults of the table at once.

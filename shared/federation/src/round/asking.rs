@@ -1,7 +1,8 @@
 //! Which inputs of an evaluation are asked next, and what was answered.
 //!
-//! A request is cut when it leaves, as large as the pace of calls allows by then ([`model_client::pace`]). Queries cost
-//! money: what was answered stays answered, however the rest is cut after a failure.
+//! A request is cut when it leaves, as large as the pace of calls allows by then
+//! ([`model_client::pace`]). Queries cost money: what was answered stays answered, however the rest
+//! is cut after a failure.
 
 use model_client::Scores;
 use std::ops::Range;
@@ -90,8 +91,9 @@ impl<T> Default for Pieces<T> {
 }
 
 impl<T> Pieces<T> {
-    /// The next request, and what is prepared of it. It has the size of the piece that is next; but where that is more than
-    /// the pace allows by now, or nothing is prepared, `size` says it of all inputs, and no piece is used any more.
+    /// The next request, and what is prepared of it. It has the size of the piece that is next; but
+    /// where that is more than the pace allows by now, or nothing is prepared, `size` says it of
+    /// all inputs, and no piece is used any more.
     pub fn cut(
         &mut self,
         asking: &mut Asking,

@@ -1,5 +1,6 @@
-//! The aggregator's part in a secure sum: what it checks, what it hands out, and how it opens the sum. Whoever
-//! keeps the messages ([`super::hub`] in memory, the server in its database) calls these.
+//! The aggregator's part in a secure sum: what it checks, what it hands out, and how it opens the
+//! sum. Whoever keeps the messages ([`super::hub`] in memory, the server in its database) calls
+//! these.
 
 use super::messages::SumMessage;
 use super::phase::{AbortReason, RoundKind};
@@ -77,8 +78,8 @@ pub fn check(
     if good { Ok(()) } else { Err(refusal) }
 }
 
-/// Are these keys nobody else's in the sum? A roster with one key twice is refused by everybody in it, so that two
-/// who share a key could stop a federation.
+/// Are these keys nobody else's in the sum? A roster with one key twice is refused by everybody in
+/// it, so that two who share a key could stop a federation.
 #[must_use]
 pub fn are_fresh<'a>(keys: &RoundKeys, taken: impl IntoIterator<Item = &'a RoundKeys>) -> bool {
     let new = [&keys.encryption, &keys.masking];
@@ -218,7 +219,8 @@ impl<'a> Opening<'a> {
     }
 }
 
-/// The sums of vectors without masks, in the groups that masks would have put them into: for simulations.
+/// The sums of vectors without masks, in the groups that masks would have put them into: for
+/// simulations.
 pub fn plain(
     task: &Task,
     kind: RoundKind,

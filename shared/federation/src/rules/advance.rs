@@ -1,5 +1,5 @@
-//! From the sums of a round to the next θ: the one function that the aggregator, a simulation, every participant
-//! and an auditor run, and that must give all of them the same bits.
+//! From the sums of a round to the next θ: the one function that the aggregator, a simulation,
+//! every participant and an auditor run, and that must give all of them the same bits.
 
 use super::combine::{Combine, bound_norm};
 use super::server_optimizer::ServerState;
@@ -58,7 +58,8 @@ pub enum AdvanceError {
     Overflow,
 }
 
-/// Moves `state` from θ_t to θ_{t+1}, t = `step`, and gives the round's metrics. On an error nothing has changed.
+/// Moves `state` from θ_t to θ_{t+1}, t = `step`, and gives the round's metrics. On an error
+/// nothing has changed.
 pub fn advance(
     task: &Task,
     state: &mut ServerState,
@@ -87,7 +88,8 @@ pub fn advance(
             let mut dense = vec![0.0; task.dim()];
             // Building it cannot fail: the task was read.
             if let Ok(optimizer) = task.optimizer(0) {
-                // What it remembers has the place of a server optimiser's second moment: there is no Adam then.
+                // What it remembers has the place of a server optimiser's second moment: there is
+                // no Adam then.
                 optimizer.replay(step, &mean, &mut next.second, &mut dense);
             }
             dense
@@ -107,7 +109,8 @@ pub fn advance(
     Ok(metrics)
 }
 
-/// Moves the search that all share: whatever `learn` says of its state, which becomes the aggregator's.
+/// Moves the search that all share: whatever `learn` says of its state, which becomes the
+/// aggregator's.
 fn search(
     task: &Task,
     state: &mut ServerState,
@@ -126,7 +129,8 @@ fn search(
     Ok(())
 }
 
-/// What a counting round came to: the means of what was counted, from which the mapping follows. θ stays.
+/// What a counting round came to: the means of what was counted, from which the mapping follows. θ
+/// stays.
 pub fn count(task: &Task, sums: &Sums) -> Result<(Vec<f32>, Metrics), AdvanceError> {
     let (means, metrics) = combined(task, RoundKind::Counting, sums)?;
     if means.iter().all(|mean| mean.is_finite()) {
@@ -153,7 +157,8 @@ fn combined(
                 let Some(mut group) = decode(task, kind, group) else {
                     continue;
                 };
-                // A mean of updates that keep the bound keeps it too; noise of an honest group may not.
+                // A mean of updates that keep the bound keeps it too; noise of an honest group may
+                // not.
                 if kind == RoundKind::Training && federation.privacy.is_none() {
                     bound_norm(&mut group.mean, federation.clip);
                 }
@@ -171,7 +176,8 @@ fn combined(
     }
 }
 
-/// One participant's message within the bounds of its kind of round: a norm for updates, ±1 for every mean of counts.
+/// One participant's message within the bounds of its kind of round: a norm for updates, ±1 for
+/// every mean of counts.
 pub fn bound(task: &Task, kind: RoundKind, numbers: &mut [f32]) {
     match kind {
         RoundKind::Counting => numbers.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0)),
@@ -182,8 +188,8 @@ pub fn bound(task: &Task, kind: RoundKind, numbers: &mut [f32]) {
     }
 }
 
-/// How parts become one in a round of this kind. Counts are always added up: the median of what groups with different
-/// labels count says nothing.
+/// How parts become one in a round of this kind. Counts are always added up: the median of what
+/// groups with different labels count says nothing.
 #[must_use]
 pub fn combine_of(task: &Task, kind: RoundKind) -> Combine {
     match kind {

@@ -1,4 +1,5 @@
-//! A prompt generator for images: θ is one number that is added to every pixel, 1 being the whole range.
+//! A prompt generator for images: θ is one number that is added to every pixel, 1 being the whole
+//! range.
 
 use ground::fault::Reader;
 use tuning::generator::{Generator, Kernel, Prepared, Scratch, Shape, quantise};

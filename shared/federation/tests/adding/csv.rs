@@ -1,4 +1,5 @@
-//! A dialect: `POST /classify/MODEL` with a line for each input, answered with a line of scores for each.
+//! A dialect: `POST /classify/MODEL` with a line for each input, answered with a line of scores for
+//! each.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! What `docs/adding.md` promises: a program can register a generator, an optimiser, a mapping and a dialect of its own,
-//! each one file and one line, and run tasks that use them. The files beside this one are whole examples.
+//! What `docs/adding.md` promises: a program can register a generator, an optimiser, a mapping and
+//! a dialect of its own, each one file and one line, and run tasks that use them. The files beside
+//! this one are whole examples.
 
 mod brightness;
 mod csv;
@@ -64,8 +65,8 @@ fn texts() -> Value {
     })
 }
 
-/// Steps of the task's optimiser from θ₀, on losses that a model gives: `answer` is what it says to a request's body.
-/// The θ after each step.
+/// Steps of the task's optimiser from θ₀, on losses that a model gives: `answer` is what it says to
+/// a request's body. The θ after each step.
 fn train(bench: &Workbench, steps: u32, answer: impl Fn(&[u8]) -> String) -> Vec<f32> {
     let task = bench.task();
     let optimizer = bench.environment().optimizer;

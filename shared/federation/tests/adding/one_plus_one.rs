@@ -1,5 +1,5 @@
-//! An optimiser: the (1+1) evolution strategy with a step of one length. It asks for θ and for one point beside it, and
-//! goes there if the loss is smaller.
+//! An optimiser: the (1+1) evolution strategy with a step of one length. It asks for θ and for one
+//! point beside it, and goes there if the loss is smaller.
 
 use ground::fault::Reader;
 use ground::rng::{Direction, Distribution};

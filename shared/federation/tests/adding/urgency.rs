@@ -1,4 +1,5 @@
-//! A prompt generator for texts: θ is one number, and a word stands before the text while it is above 0.
+//! A prompt generator for texts: θ is one number, and a word stands before the text while it is
+//! above 0.
 
 use ground::fault::Reader;
 use tuning::generator::{TextEntry, TextGenerator};

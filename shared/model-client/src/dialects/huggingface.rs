@@ -1,7 +1,8 @@
-//! The tasks of Hugging Face's inference API, as its router, its endpoints and `fed-bbpt model-api` serve them.
+//! The tasks of Hugging Face's inference API, as its router, its endpoints and `fed-bbpt model-api`
+//! serve them.
 //!
-//! Answers are probabilities; what is handed on are their natural logarithms, which are logits of the same
-//! distribution.
+//! Answers are probabilities; what is handed on are their natural logarithms, which are logits of
+//! the same distribution.
 //!
 //! <https://huggingface.co/docs/inference-providers/tasks/index>
 
@@ -136,8 +137,8 @@ struct HuggingFace {
 }
 
 impl HuggingFace {
-    /// `spec` must be free of faults; `words`: what the classes are called; `harmless`: a text that says nothing about
-    /// anybody, as a whole model input.
+    /// `spec` must be free of faults; `words`: what the classes are called; `harmless`: a text that
+    /// says nothing about anybody, as a whole model input.
     fn new(spec: &ModelSpec, own: &Settings, words: &[String], harmless: String) -> Self {
         Self {
             spec: spec.clone(),
@@ -291,7 +292,8 @@ fn other(why: &str) -> ModelApiError {
 }
 
 impl Protocol for HuggingFace {
-    /// There is no route that describes a model, so one input is asked that says nothing about anybody.
+    /// There is no route that describes a model, so one input is asked that says nothing about
+    /// anybody.
     fn describe_request(&self) -> Request {
         if self.own.task == Kind::ZeroShotImage {
             let grey = vec![128; 3 * self.spec.input.height * self.spec.input.width];

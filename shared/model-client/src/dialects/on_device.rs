@@ -1,6 +1,7 @@
-//! `dialect = "on-device"`: the model's files are fetched once and run where the data are, by the crate `inference`, in
-//! the browser in a WebAssembly module of its own. It is spoken to as to any server of the Open Inference Protocol, so
-//! that nothing of requests and answers is written twice; only nothing is sent.
+//! `dialect = "on-device"`: the model's files are fetched once and run where the data are, by the
+//! crate `inference`, in the browser in a WebAssembly module of its own. It is spoken to as to any
+//! server of the Open Inference Protocol, so that nothing of requests and answers is written twice;
+//! only nothing is sent.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,12 +1,13 @@
-//! The Open Inference Protocol, version 2, over HTTP: spoken by Triton, KServe, MLServer,
-//! OpenVINO Model Server and `fed-bbpt model-api`.
+//! The Open Inference Protocol, version 2, over HTTP: spoken by Triton, KServe, MLServer, OpenVINO
+//! Model Server and `fed-bbpt model-api`.
 //!
 //! Requests use the binary tensor data extension (a JSON header, then the raw bytes; its length in
-//! `Inference-Header-Content-Length`), which is a third of the size of JSON numbers or less, and ask
-//! for binary answers; answers are read in both forms.
+//! `Inference-Header-Content-Length`), which is a third of the size of JSON numbers or less, and
+//! ask for binary answers; answers are read in both forms.
 //!
 //! * protocol: <https://github.com/kserve/open-inference-protocol>
-//! * binary extension: <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md>
+//! * binary extension:
+//!   <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md>
 
 mod answer;
 mod description;
@@ -176,8 +177,8 @@ impl Dialect for OpenInference {
         };
         let bytes = images.len() * input.datatype.size();
         let quoted = |name: &str| serde_json::Value::from(name).to_string();
-        // The key `binary_data` is said twice: some servers read only the request's parameter, others only
-        // the output's.
+        // The key `binary_data` is said twice: some servers read only the request's parameter,
+        // others only the output's.
         let header = format!(
             "{{\"inputs\":[{{\"name\":{},\"shape\":[{},{},{},{}],\"datatype\":\"{}\",\"parameters\":{{\"binary_data_size\":{bytes}}}}}],\
              \"outputs\":[{{\"name\":{},\"parameters\":{{\"binary_data\":true}}}}],\
@@ -198,8 +199,8 @@ impl Dialect for OpenInference {
     }
 }
 
-/// What a status means. Servers say of a model that they do not know what it is called; of a path that they do not know
-/// Triton, MLServer and KServe say these two words alone.
+/// What a status means. Servers say of a model that they do not know what it is called; of a path
+/// that they do not know Triton, MLServer and KServe say these two words alone.
 fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
     match status::check(response, model) {
         Err(ModelApiError::NotFound { .. }) if status::detail(response.body) == "Not Found" => {
@@ -231,13 +232,15 @@ fn metadata_request(path: &str) -> Request {
     }
 }
 
-/// Asks for the configuration of the model at `path`. Triton alone has it, and only there the largest batch:
+/// Asks for the configuration of the model at `path`. Triton alone has it, and only there the
+/// largest batch:
 /// <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md>
 fn config_request(path: &str) -> Request {
     metadata_request(&format!("{path}/config"))
 }
 
-/// Asks the model at `path` for answers; `body`: a JSON header of so many bytes, and the tensors' bytes.
+/// Asks the model at `path` for answers; `body`: a JSON header of so many bytes, and the tensors'
+/// bytes.
 fn infer_request(path: &str, body: Vec<u8>, header_length: usize) -> Request {
     Request {
         method: Method::Post,

@@ -1,9 +1,10 @@
-//! OpenAI's completions and chat completions, as OpenAI, vLLM, llama.cpp, Ollama and many others serve them.
+//! OpenAI's completions and chat completions, as OpenAI, vLLM, llama.cpp, Ollama and many others
+//! serve them.
 //!
-//! The model is asked for one token, and for the logarithms of the probabilities of the likeliest ones
-//! ([`words::scores`]): so a language model is a classifier whose classes are the label words. Reasoning models, which
-//! write many tokens before they answer, and APIs that keep these numbers to themselves cannot be used, and are
-//! refused with that reason.
+//! The model is asked for one token, and for the logarithms of the probabilities of the likeliest
+//! ones ([`words::scores`]): so a language model is a classifier whose classes are the label words.
+//! Reasoning models, which write many tokens before they answer, and APIs that keep these numbers
+//! to themselves cannot be used, and are refused with that reason.
 //!
 //! * chat: <https://platform.openai.com/docs/api-reference/chat/create>
 //! * completions: <https://platform.openai.com/docs/api-reference/completions/create>
@@ -245,7 +246,8 @@ impl OpenAi {
         }
     }
 
-    /// The list of models, where there is one, must hold ours. Servers without such a list are believed.
+    /// The list of models, where there is one, must hold ours. Servers without such a list are
+    /// believed.
     fn check(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
         let described = Description {
             max_batch: Some(self.batch()),
@@ -414,7 +416,8 @@ pub(crate) fn check_status(response: &Response<'_>, model: &str) -> Result<(), M
         ModelApiError::Busy { .. } if code == "insufficient_quota" => {
             ModelApiError::OutOfQuota { detail }
         }
-        // vLLM and llama-cpp-python say these two words of a path, and name a model that they do not know.
+        // vLLM and llama-cpp-python say these two words of a path, and name a model that they do
+        // not know.
         ModelApiError::NotFound { .. } if detail == "Not Found" => {
             other("it knows no path like /v1/chat/completions")
         }

@@ -3,8 +3,8 @@ use serde_json::json;
 
 use super::{Labels, Sends, registry};
 
-/// What the pages know of the dialects: no list of them is kept by hand there. `cargo xtask generate` runs the tests of
-/// this name and takes what they write.
+/// What the pages know of the dialects: no list of them is kept by hand there. `cargo xtask
+/// generate` runs the tests of this name and takes what they write.
 #[test]
 fn export_bindings_dialects() {
     let dialects: Vec<String> = registry()

@@ -1,8 +1,9 @@
 //! `discrete`: n words before the text or before the label template, each one of N candidates.
 //!
-//! The prompt of BDPL (Diao et al., TMLR 2023). θ are n·N numbers, row by row; whichever candidate has the largest
-//! number of its row is the word there, the first of equals. With the empty word among the candidates the prompt
-//! can be shorter than n; where it is the first of them, θ₀ = 0 is no prompt at all.
+//! The prompt of BDPL (Diao et al., TMLR 2023). θ are n·N numbers, row by row; whichever candidate
+//! has the largest number of its row is the word there, the first of equals. With the empty word
+//! among the candidates the prompt can be shorter than n; where it is the first of them, θ₀ = 0 is
+//! no prompt at all.
 
 use super::{TextEntry, TextGenerator};
 use crate::objective::loss::argmax;

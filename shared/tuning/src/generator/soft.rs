@@ -1,10 +1,11 @@
 //! `soft`: embeddings before the text or before the label template, for model APIs that take them.
 //!
-//! The prompt of Black-Box Tuning (Sun et al., ICML 2022): θ is z ∈ R^d, and n tokens of H numbers each are A·z. A has
-//! nH·d entries ±a with a = α σ_emb/(√d σ_z), of the federation's counter RNG: mean 0 and variance a², as BBT's normal
-//! ones have, so that each of the prompt's numbers has the deviation α σ_emb where z ~ N(0, σ_z² I) (random signs
-//! project as well as normal numbers do: Achlioptas, JCSS 2003), and no table has to be kept: signs are drawn as
-//! they are needed, with the same bits everywhere.
+//! The prompt of Black-Box Tuning (Sun et al., ICML 2022): θ is z ∈ R^d, and n tokens of H numbers
+//! each are A·z. A has nH·d entries ±a with a = α σ_emb/(√d σ_z), of the federation's counter RNG:
+//! mean 0 and variance a², as BBT's normal ones have, so that each of the prompt's numbers has the
+//! deviation α σ_emb where z ~ N(0, σ_z² I) (random signs project as well as normal numbers do:
+//! Achlioptas, JCSS 2003), and no table has to be kept: signs are drawn as they are needed, with
+//! the same bits everywhere.
 //!
 //! z = 0 are n tokens whose word embedding is zero, which is not quite no prompt at all.
 
@@ -34,7 +35,8 @@ pub(super) const ENTRY: TextEntry = TextEntry {
     build,
 };
 
-/// Reads `tokens` n, `hidden` H, `dimensions` d, `deviation` σ_emb, `alpha` α, `sigma` σ_z, `seed`, `place`.
+/// Reads `tokens` n, `hidden` H, `dimensions` d, `deviation` σ_emb, `alpha` α, `sigma` σ_z, `seed`,
+/// `place`.
 fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
     let tokens = reader.whole("tokens", 1..=512, Some(5)) as usize;
     let hidden = reader.whole("hidden", 1..=65_536, None) as usize;

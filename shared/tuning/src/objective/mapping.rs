@@ -1,10 +1,10 @@
 //! From the model's classes to the task's labels.
 //!
-//! Measured on real models, the choice of the mapping moves accuracy more than any prompt does on clean data,
-//! so it is a part of the task and never an afterthought.
+//! Measured on real models, the choice of the mapping moves accuracy more than any prompt does on
+//! clean data, so it is a part of the task and never an afterthought.
 //!
-//! To add a kind of mapping: write its file with a `build` function and put its name into the list in [`registry`].
-//! `docs/adding.md` walks through it.
+//! To add a kind of mapping: write its file with a `build` function and put its name into the list
+//! in [`registry`]. `docs/adding.md` walks through it.
 
 mod frequency;
 mod groups;
@@ -27,13 +27,14 @@ pub struct Sizes {
     pub classes: usize,
 }
 
-/// A kind of mapping with its settings: which of the model's classes stand for which of the task's labels.
+/// A kind of mapping with its settings: which of the model's classes stand for which of the task's
+/// labels.
 pub trait Kind: Debug + Send + Sync {
     /// The mapping that the settings state whole, or nothing if it must be learnt.
     fn fixed(&self) -> Option<Mapping>;
 
-    /// The mapping that follows from `means`, the means of what was counted ([`Counted::length`] numbers). Total: any
-    /// numbers give a mapping, and the same one on every machine.
+    /// The mapping that follows from `means`, the means of what was counted ([`Counted::length`]
+    /// numbers). Total: any numbers give a mapping, and the same one on every machine.
     fn fit(&self, means: &[f32], counted: Counted, sizes: Sizes) -> Mapping;
 
     /// Whether class i is label i, as models of texts need it, which score the labels themselves.
@@ -97,8 +98,8 @@ impl MappingSpec {
         self.kind.fixed().map(Mappings::from)
     }
 
-    /// The mapping that follows from the means of what was counted ([`Counted`]). Total: whatever the numbers are, there
-    /// is one, and the same one everywhere.
+    /// The mapping that follows from the means of what was counted ([`Counted`]). Total: whatever
+    /// the numbers are, there is one, and the same one everywhere.
     #[must_use]
     pub fn fit(&self, means: &[f32], sizes: Sizes) -> Mapping {
         let counted = self.learnt.map(|l| l.counted);
@@ -125,8 +126,8 @@ pub enum Mapping {
     },
 }
 
-/// The mappings in use: a frame shrinks the image, so that the model answers with other classes from the start, and
-/// its mapping would do the model without a prompt an injustice.
+/// The mappings in use: a frame shrinks the image, so that the model answers with other classes
+/// from the start, and its mapping would do the model without a prompt an injustice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mappings {
     /// For inputs as they are.
@@ -196,7 +197,8 @@ impl Mapping {
                 let probability = |c: usize| {
                     let p = row.get(c).copied().unwrap_or(0.0);
                     match offset.get(c) {
-                        // Calibrated. Standardised log-probabilities would not be probabilities of anything.
+                        // Calibrated. Standardised log-probabilities would not be probabilities of
+                        // anything.
                         Some(offset) if scale.is_empty() => p * libm::expf(-offset),
                         _ => p,
                     }

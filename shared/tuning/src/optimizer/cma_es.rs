@@ -1,14 +1,14 @@
-//! `cma-es`: covariance matrix adaptation (Hansen and Ostermeier, 2001), as Black-Box Tuning uses it (Sun et al., ICML
-//! 2022): a population of λ points m + σ A n, n ~ N(0, I), of which the better half moves m, σ and C = A Aᵀ
-//! ([`super::search`]).
+//! `cma-es`: covariance matrix adaptation (Hansen and Ostermeier, 2001), as Black-Box Tuning uses
+//! it (Sun et al., ICML 2022): a population of λ points m + σ A n, n ~ N(0, I), of which the better
+//! half moves m, σ and C = A Aᵀ ([`super::search`]).
 //!
-//! It needs no gradient and no small step: only the order of the losses counts. Good for up to some 600 parameters; with
-//! `covariance = "diagonal"` (Ros and Hansen, PPSN 2008) for more.
+//! It needs no gradient and no small step: only the order of the losses counts. Good for up to some
+//! 600 parameters; with `covariance = "diagonal"` (Ros and Hansen, PPSN 2008) for more.
 //!
-//! In a federation there are three ways, by `federation.rule`: `scalars`, all ask the same population and the sum of
-//! their losses orders it (ours); `fedbpt`, everybody searches alone for some steps, and the aggregator takes their
-//! means for a population ([`SharedSearch::combine`]); `fedavg`, the mean of everybody's means, and each round begins with
-//! C = I again.
+//! In a federation there are three ways, by `federation.rule`: `scalars`, all ask the same
+//! population and the sum of their losses orders it (ours); `fedbpt`, everybody searches alone for
+//! some steps, and the aggregator takes their means for a population ([`SharedSearch::combine`]);
+//! `fedavg`, the mean of everybody's means, and each round begins with C = I again.
 
 use super::points::Points;
 use super::search::Search;
@@ -108,11 +108,13 @@ impl SharedSearch for CmaEs {
         })
     }
 
-    /// FedBPT's step of the aggregator (Sun et al., ICML 2024): the participants' means are a population, their losses
-    /// its order. Each update is θ's movement, the loss, and Σ_j σ_j² over the local steps.
+    /// FedBPT's step of the aggregator (Sun et al., ICML 2024): the participants' means are a
+    /// population, their losses its order. Each update is θ's movement, the loss, and Σ_j σ_j² over
+    /// the local steps.
     ///
-    /// While it learns, σ' = 2·√(Σ_{k∈S'} Σ_j σ_{k,j}² / (|S|·λ)) over the better half S'. Afterwards σ, from which
-    /// participants start again, has changed by the factor by which σ' has, as in the released code (NVFlare).
+    /// While it learns, σ' = 2·√(Σ_{k∈S'} Σ_j σ_{k,j}² / (|S|·λ)) over the better half S'.
+    /// Afterwards σ, from which participants start again, has changed by the factor by which σ'
+    /// has, as in the released code (NVFlare).
     fn combine(&self, state: &mut State, updates: &[Individual]) -> bool {
         let mut search = self.search(state);
         let dim = state.theta.len();
@@ -184,7 +186,8 @@ impl Optimizer for CmaEs {
         Some(self.batches_per_step())
     }
 
-    /// The mean loss of the last population, which stands for the loss at m, and Σ σ² over the steps so far.
+    /// The mean loss of the last population, which stands for the loss at m, and Σ σ² over the
+    /// steps so far.
     fn report(&self, state: &State) -> [f32; 2] {
         match state.moments.first().map(Vec::as_slice) {
             Some(&[loss, squares]) => [loss, squares],

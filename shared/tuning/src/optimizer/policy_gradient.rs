@@ -1,20 +1,24 @@
-//! `policy-gradient`: learns which category to choose in each row of θ from the losses of whole draws.
+//! `policy-gradient`: learns which category to choose in each row of θ from the losses of whole
+//! draws.
 //!
-//! A step draws I prompts, one category j_i for each row i, and asks the loss L of each. By default θ are logits,
-//! p_i = softmax(θ_i), and the estimate is RLOO (REINFORCE, leave one out: Kool, van Hoof and Welling, 2019):
+//! A step draws I prompts, one category j_i for each row i, and asks the loss L of each. By default
+//! θ are logits, p_i = softmax(θ_i), and the estimate is RLOO (REINFORCE, leave one out: Kool, van
+//! Hoof and Welling, 2019):
 //!
 //! ```text
-//! ĝ = 1/I Σ_k (L_k − mean_{l≠k} L_l) ∇ Σ_i log p_i[j_ik] = 1/(I−1) Σ_k (L_k − mean L) ∇ Σ_i log p_i[j_ik]
-//! ∂ log p_i[j] / ∂θ_im = 1{m = j} − p_im
+//! ĝ = 1/I Σ_k (L_k − mean_{l≠k} L_l) ∇ Σ_i log p_i[j_ik] = 1/(I−1) Σ_k (L_k − mean L) ∇ Σ_i log
+//! p_i[j_ik] ∂ log p_i[j] / ∂θ_im = 1{m = j} − p_im
 //! ```
 //!
-//! The factors L_k − mean L add up to 0, so that the terms −p_im cancel: only drawn categories move. That is not
-//! only shorter. Rounding leaves some 10⁻⁹ of what should cancel, which Adam would blow up to whole steps.
+//! The factors L_k − mean L add up to 0, so that the terms −p_im cancel: only drawn categories
+//! move. That is not only shorter. Rounding leaves some 10⁻⁹ of what should cancel, which Adam
+//! would blow up to whole steps.
 //!
-//! `form = "released"` is BDPL as its code does it (Diao et al., TMLR 2023), to compare with: θ are the
-//! probabilities, scores are ±1/p, the gradient's norm is clipped to 3, AdamW, each row back to the simplex by
-//! bisection. The scores of both signs give exactly twice those of the drawn categories alone, for the reason
-//! above; so those of categories with p = 0 need no computing (−1/0, and then NaN, in the released code).
+//! `form = "released"` is BDPL as its code does it (Diao et al., TMLR 2023), to compare with: θ are
+//! the probabilities, scores are ±1/p, the gradient's norm is clipped to 3, AdamW, each row back to
+//! the simplex by bisection. The scores of both signs give exactly twice those of the drawn
+//! categories alone, for the reason above; so those of categories with p = 0 need no computing
+//! (−1/0, and then NaN, in the released code).
 //!
 //! Adam begins anew in every round, as all local state does.
 
@@ -45,7 +49,8 @@ pub struct PolicyGradient {
 
 #[derive(Clone, Copy, Debug)]
 enum Form {
-    /// RLOO on logits; advantages divided by their standard deviation or not; Adam's β, or plain steps.
+    /// RLOO on logits; advantages divided by their standard deviation or not; Adam's β, or plain
+    /// steps.
     Logits {
         normalise: bool,
         betas: Option<[f32; 2]>,
@@ -64,8 +69,8 @@ pub(super) const ENTRY: Entry = Entry {
     build,
 };
 
-/// Reads `form`, `draws` I, `learning_rate`, `decay`; of logits `normalise`, `adam`, `beta1`, `beta2`; of the
-/// released form `weight_decay`.
+/// Reads `form`, `draws` I, `learning_rate`, `decay`; of logits `normalise`, `adam`, `beta1`,
+/// `beta2`; of the released form `weight_decay`.
 fn build(
     reader: &mut Reader<'_>,
     identity: Identity,
@@ -126,7 +131,8 @@ impl PolicyGradient {
             .sum::<f64>()
             / others;
         let scale = match self.form {
-            // Draws that are all equally good say nothing, however small the differences that rounding makes.
+            // Draws that are all equally good say nothing, however small the differences that
+            // rounding makes.
             Form::Logits {
                 normalise: true, ..
             } => 1.0 / (variance.sqrt() + 1e-6),
@@ -200,7 +206,8 @@ impl Optimizer for PolicyGradient {
         self.draws as usize
     }
 
-    /// The released form begins at equal probabilities; logits at the generator's zeros, which say the same.
+    /// The released form begins at equal probabilities; logits at the generator's zeros, which say
+    /// the same.
     fn start(&self, initial: Vec<f32>) -> Vec<f32> {
         match self.form {
             Form::Logits { .. } => initial,
@@ -237,8 +244,9 @@ fn clip(gradient: &mut [f32]) {
     }
 }
 
-/// BDPL's projection of a row: p ← clamp(p − v, 0, 1) with v ∈ [0, max p] by at most 20 bisections so that the row
-/// adds up to 1 within 10⁻³. v is not below 0: a row that adds up to less is not raised.
+/// BDPL's projection of a row: p ← clamp(p − v, 0, 1) with v ∈ [0, max p] by at most 20 bisections
+/// so that the row adds up to 1 within 10⁻³. v is not below 0: a row that adds up to less is not
+/// raised.
 fn to_simplex(row: &mut [f32]) {
     let sum = |v: f32| row.iter().map(|p| (p - v).clamp(0.0, 1.0)).sum::<f32>();
     let (mut low, mut high) = (0f32, row.iter().fold(0f32, |a, p| a.max(*p)));

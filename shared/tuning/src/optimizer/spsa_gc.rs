@@ -1,4 +1,5 @@
-//! `spsa-gc`: simultaneous perturbation with gradient correction, exactly as BlackVIP's code released it.
+//! `spsa-gc`: simultaneous perturbation with gradient correction, exactly as BlackVIP's code
+//! released it.
 //!
 //! Oh et al., "BlackVIP", CVPR 2023; code of 2023-08-15. With t = 1, 2, … over the whole run:
 //!
@@ -10,8 +11,8 @@
 //! θ ← θ − a_t (ĝ_t + β m_t)
 //! ```
 //!
-//! The paper prints a look-ahead form; the code, and so this file, does not evaluate at the look-ahead point.
-//! There is no clipping and no weight decay.
+//! The paper prints a look-ahead form; the code, and so this file, does not evaluate at the
+//! look-ahead point. There is no clipping and no weight decay.
 
 use super::{
     AskAhead, Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,

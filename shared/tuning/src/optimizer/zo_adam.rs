@@ -1,4 +1,5 @@
-//! `zo-adam`: zeroth-order differences along Rademacher directions, Adam's moments, linear decay to zero.
+//! `zo-adam`: zeroth-order differences along Rademacher directions, Adam's moments, linear decay to
+//! zero.
 //!
 //! The estimate is in `estimate.rs`. Adam: Kingma and Ba, ICLR 2015, with bias correction.
 

@@ -1,4 +1,5 @@
-//! `zo-sgd`: plain steps along the estimate. The local optimiser of choice when the server keeps the moments.
+//! `zo-sgd`: plain steps along the estimate. The local optimiser of choice when the server keeps
+//! the moments.
 
 use super::estimate::Estimator;
 use super::{Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError};
@@ -201,7 +202,8 @@ mod tests {
         assert_eq!(replayed(0, &[]), [0.0; 64]);
     }
 
-    /// The learning rates of BAR's release, 10 → 0.1, at the beginning, half-way, at nine tenths and after.
+    /// The learning rates of BAR's release, 10 → 0.1, at the beginning, half-way, at nine tenths
+    /// and after.
     #[test]
     fn the_polynomial_decay_is_bars() {
         let bar = Polynomial {

@@ -1,5 +1,6 @@
 //! Other servers of the protocol, as their documentation and their answers are recorded in
-//! `vectors/open_inference_servers.json`. (MLServer's and Triton's own are seen again by `cargo xtask interop`.)
+//! `vectors/open_inference_servers.json`. (MLServer's and Triton's own are seen again by
+//! `cargo xtask interop`.)
 
 use serde_json::{Value, json};
 

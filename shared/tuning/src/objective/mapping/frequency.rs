@@ -39,9 +39,9 @@ impl Kind for Frequency {
     }
 }
 
-/// Greedy: the best (label, class) pair first, each class given once, `per_label` classes for each label. The rank of a
-/// pair is the class's mean probability on the label's examples, or its *lift*: (mean logit on them − mean logit) / sd,
-/// by which the logits are then standardised too.
+/// Greedy: the best (label, class) pair first, each class given once, `per_label` classes for each
+/// label. The rank of a pair is the class's mean probability on the label's examples, or its
+/// *lift*: (mean logit on them − mean logit) / sd, by which the logits are then standardised too.
 fn frequency(
     means: &[f32],
     labels: usize,

@@ -33,7 +33,8 @@ impl Kind for Groups {
     }
 }
 
-/// Bias calibration: each class's mean logit, counted as [`Counted::Means`], is subtracted from its logits.
+/// Bias calibration: each class's mean logit, counted as [`Counted::Means`], is subtracted from its
+/// logits.
 pub(super) fn calibrated(groups: Vec<Vec<usize>>, means: &[f32]) -> Mapping {
     Mapping::Groups {
         groups,
