@@ -1,5 +1,5 @@
-//! Checks test vectors (`shared/vectors/*.json`), the same code natively and inside wasm, and writes the two
-//! files that are ours to freeze.
+//! Checks test vectors (`shared/vectors/*.json`) with the same code natively and inside wasm, and
+//! writes the two files that this project freezes itself.
 
 use federation::round::messages::Update;
 use ground::hash::sha256_hex;
@@ -21,10 +21,10 @@ use tuning::optimizer::Candidate;
 
 type Checked = Result<(), String>;
 
-/// Checks one file by its name without `.json`; the number of cases in it.
+/// Checks one file by its name without `.json`; returns the number of its cases.
 ///
 /// # Errors
-/// What differs, or that the file is not understood.
+/// Says what differs, or that the file is not understood.
 pub fn check(name: &str, text: &str) -> Result<usize, String> {
     if name == "secure_sum" {
         return secure_sum::vectors::check(text);
@@ -54,8 +54,8 @@ fn update(case: &Value) -> Checked {
     same("the message's bytes", &bytes.into(), &case["bytes"])
 }
 
-/// ε of so many Gaussian sums, beside what Google's dp-accounting says: within 2% of its RDP accountant, and never
-/// below its tighter one.
+/// Compares ε of a number of Gaussian sums with Google's dp-accounting: within 2% of its RDP
+/// accountant, and never below its tighter one.
 fn epsilon(case: &Value) -> Checked {
     let number = |name: &str| case[name].as_f64().ok_or("a number is missing");
     let (noise, delta) = (number("noise_multiplier")?, number("delta")?);
@@ -81,8 +81,7 @@ fn all(cases: &Value, check: fn(&Value) -> Checked) -> Result<usize, String> {
     }
 }
 
-/// Cases are read by hand and answers compared as JSON: derived readers for each kind of case would make the
-/// module that every visitor loads a tenth larger.
+/// Compares an answer as JSON.
 fn same(what: &str, got: &Value, expected: &Value) -> Checked {
     if got == expected {
         return Ok(());
@@ -180,7 +179,7 @@ fn read_candidate(value: &Value) -> Result<Candidate, String> {
     Ok(Candidate { direction, scale })
 }
 
-/// The first bytes of the first prompted image, and the hash of all.
+/// Returns the first bytes of the first prompted image, and the hash of all.
 fn render(case: &Value) -> Result<(String, String), String> {
     let side = |name: &str| number(&case[name]).map(|side| side as usize);
     let shape = Shape {
@@ -296,7 +295,7 @@ fn open_inference(case: &Value) -> Checked {
     same("the scores", &json!(scores.values()), &case["scores"])
 }
 
-/// A task's model that fits what is recorded of another server.
+/// Makes a task's model that fits what is recorded of another server.
 fn recorded_spec(case: &Value, input: &Value, output: &Value) -> Result<ModelSpec, String> {
     let or = |name: &str, other: Value| match &case[name] {
         Value::Null => other,
@@ -319,7 +318,7 @@ fn recorded_spec(case: &Value, input: &Value, output: &Value) -> Result<ModelSpe
     Ok(spec)
 }
 
-/// What another server says about its model.
+/// Checks how another server's description of its model is read.
 fn described(case: &Value) -> Checked {
     let body = &case["body"];
     let named = |list: &str| match &body[list][0]["name"] {
@@ -352,7 +351,7 @@ fn configurations(cases: &Value) -> Result<usize, String> {
     all(cases, configured)
 }
 
-/// What another server says about a model's largest batch.
+/// Checks how another server's largest batch is read.
 fn configured(case: &Value) -> Checked {
     let spec = recorded_spec(&json!({ "classes": 10 }), &json!("image"), &json!("logits"))?;
     let body = case["body"].to_string();
@@ -366,7 +365,7 @@ fn configured(case: &Value) -> Checked {
     same("the largest batch", &json!(limit), &case["max_batch"])
 }
 
-/// What another server answers.
+/// Checks how another server's answer is read.
 fn answered(case: &Value) -> Checked {
     let mut body = case["header"].to_string().into_bytes();
     let mut headers = Vec::new();
@@ -397,7 +396,8 @@ fn asked(cases: &Value) -> Result<usize, String> {
     all(cases, said)
 }
 
-/// What another server of OpenAI's form says: its models, scores of label words, or why there are none.
+/// Checks how another server in OpenAI's form is read: its models, scores of label words, or why
+/// there are none.
 fn said(case: &Value) -> Checked {
     let or = |name: &str, other: Value| match &case[name] {
         Value::Null => other,
@@ -492,10 +492,10 @@ fn holdout(case: &Value) -> Checked {
     same("the hold-out", &json!(held), &case["held"])
 }
 
-/// `directions.json`, computed anew.
+/// Computes `directions.json` again.
 ///
 /// # Errors
-/// Never in practice: a serialisation failure.
+/// A serialisation failure, which does not happen in practice.
 pub fn write_directions() -> Result<String, String> {
     let counters = [[0, 0, 0], [3, 2, 1], [u32::MAX, u32::MAX - 1, 7]];
     let distributions = [
@@ -519,7 +519,7 @@ pub fn write_directions() -> Result<String, String> {
     pretty(&cases)
 }
 
-/// `prompted.json`, computed anew.
+/// Computes `prompted.json` again.
 ///
 /// # Errors
 /// A generator that cannot be built.

@@ -60,7 +60,8 @@ impl Desk {
         self.write("keys.toml", text)
     }
 
-    /// The signal reaches every server of the process, so only the one test that sends it listens to it.
+    /// The signal reaches every server of the process, so only the one test that sends it listens
+    /// to it.
     fn start(&self, flags: &[&str], hear_hangups: bool) -> Running {
         let flags = std::iter::once("model-api").chain(flags.iter().copied());
         let mut config = Command::parse_from(flags).args.into_config().unwrap();
@@ -252,7 +253,8 @@ fn a_hangup_reads_models_and_keys_again() {
     desk.write("keys.toml", "[[key]]\nname = \"x\"\n");
     hang_up();
     desk.models(&[folder("encoder")]);
-    // The last one is read after the faulty ones, or in their place: either way what was served went on.
+    // The last one is read after the faulty ones, or in their place: either way what was served
+    // went on.
     hang_up();
     wait_for("the end of digits", &|| states(&server).len() == 1);
     embed();

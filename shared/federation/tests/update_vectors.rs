@@ -1,7 +1,8 @@
 //! The frozen bytes of an update as it travels: `shared/vectors/update.json`.
 //!
-//! `WRITE_VECTORS=1 cargo test -p federation --test update_vectors` writes it anew. It is frozen: a change that
-//! alters it means that an older page can no longer deliver, and needs another version byte.
+//! `WRITE_VECTORS=1 cargo test -p federation --test update_vectors` writes it anew. It is frozen: a
+//! change that alters it means that an older page can no longer deliver, and needs another version
+//! byte.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 

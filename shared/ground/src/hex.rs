@@ -1,6 +1,6 @@
 //! Bytes as hexadecimal text.
 
-/// Bytes as lower-case hexadecimal.
+/// Writes bytes as lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes
@@ -10,7 +10,7 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Bytes from hexadecimal text of either case; nothing unless it is exactly `N` bytes.
+/// Reads exactly `N` bytes from hexadecimal text in upper or lower case; `None` for any other text.
 #[must_use]
 pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     unhex_all(text)?.try_into().ok()

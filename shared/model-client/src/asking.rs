@@ -91,8 +91,9 @@ impl<T> Default for Pieces<T> {
 }
 
 impl<T> Pieces<T> {
-    /// The next request, and what is prepared of it. It has the size of the piece that is next; but where that is more than
-    /// the pace allows by now, or nothing is prepared, `size` says it of all inputs, and no piece is used any more.
+    /// The next request, and what is prepared of it. It has the size of the piece that is next; but
+    /// where that is more than the pace allows by now, or nothing is prepared, `size` says it of
+    /// all inputs, and no piece is used any more.
     pub fn cut(
         &mut self,
         asking: &mut Asking,

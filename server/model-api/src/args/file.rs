@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{ConfigFaults, ModelArgs};
 use crate::ModelConfig;
 
-/// Reads the models of the file `path`. Paths in it start at its folder.
+/// Reads the models of the file `path`. Paths in it are relative to its folder.
 ///
 /// # Errors
 /// All faults at once, each with the model and the setting.
@@ -29,7 +29,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
         };
         let args = settings::read::<ModelArgs>(&place, entry, &mut faults).below(base);
         match args.read() {
-            // What could not be read is not complained about twice.
+            // What could not be read is not reported twice.
             Err(more) if faults.len() == before => {
                 texts.extend(more.faults.iter().map(|fault| as_setting(&place, fault)));
             }
@@ -54,7 +54,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
     }
 }
 
-/// A TOML file as a tree.
+/// Reads a TOML file as a tree.
 pub(crate) fn toml_file(flag: &str, path: &Path) -> Result<Value, ConfigFaults> {
     let fault = |cause: String| ConfigFaults {
         faults: vec![format!("{flag}: {}: {cause}", path.display())],
@@ -64,7 +64,7 @@ pub(crate) fn toml_file(flag: &str, path: &Path) -> Result<Value, ConfigFaults> 
     toml::from_str(&text).map_err(|error| fault(error.to_string()))
 }
 
-/// The tables `[[name]]` of a file in which nothing else stands, at least one.
+/// The tables `[[name]]` of a file that must hold nothing else, at least one.
 pub(crate) fn tables<'a>(
     name: &'static str,
     value: &'a Value,
@@ -83,9 +83,9 @@ pub(crate) fn tables<'a>(
     entries
 }
 
-/// A flag's fault, told of the setting: `--max-batch is 0` becomes `model[1]: max_batch is 0`.
+/// Rewrites a flag's fault as the setting's: `--max-batch is 0` becomes `model[1]: max_batch is 0`.
 fn as_setting(place: &str, fault: &str) -> String {
-    // Whole words only: a path may hold dashes too.
+    // Only whole words: a path may hold dashes, too.
     let setting = |word: &str| match word.strip_prefix("--") {
         Some(flag) => flag.replace('-', "_"),
         None => word.to_owned(),

@@ -15,8 +15,8 @@ pub enum RoundKind {
     /// Updates of θ.
     #[default]
     Training,
-    /// What the mapping is learnt from ([`tuning::objective::counts`]); θ stays. A federation whose mapping is learnt
-    /// together begins with one of these that is concluded.
+    /// What the mapping is learnt from ([`tuning::objective::counts`]); θ stays. A federation whose
+    /// mapping is learnt together begins with one of these that is concluded.
     Counting,
 }
 
@@ -88,7 +88,8 @@ pub enum AbortReason {
     TooFewShares,
     /// Too few sent their masked updates in time (secure sums).
     TooFewMasked,
-    /// Too few helped to take the masks off: the sum is lost, and nobody's update was seen (secure sums).
+    /// Too few helped to take the masks off: the sum is lost, and nobody's update was seen (secure
+    /// sums).
     TooFewUnmasked,
     /// The shares that came do not open the sum: somebody sent false ones (secure sums).
     FalseShares,

@@ -1,5 +1,5 @@
-//! What a participant works with: their examples, prepared for the generator, and the pure halves of an
-//! evaluation: which images or texts go to the model, and what its answers mean.
+//! What a participant works with: their examples, prepared for the generator, and the pure halves
+//! of an evaluation: which images or texts go to the model, and what its answers mean.
 //!
 //! The browser, `fed-bbpt join` and the simulation differ in how they send; all of them use this.
 
@@ -86,8 +86,8 @@ pub struct Workbench {
 }
 
 impl Workbench {
-    /// Prepares everything once. Examples must have the task's kind, size and labels; those of the other kind are
-    /// left out.
+    /// Prepares everything once. Examples must have the task's kind, size and labels; those of the
+    /// other kind are left out.
     pub fn new(
         task: Task,
         participant: u32,
@@ -188,8 +188,8 @@ impl Workbench {
         evaluation.candidates.len().max(1)
     }
 
-    /// Cuts an evaluation into requests of at most `most` inputs. A request is a range of inputs, counted
-    /// group by group, example by example.
+    /// Cuts an evaluation into requests of at most `most` inputs. A request is a range of inputs,
+    /// counted group by group, example by example.
     #[must_use]
     pub fn requests(evaluation: &Evaluation, most: usize) -> Vec<Range<usize>> {
         let (total, most) = (
@@ -276,7 +276,8 @@ impl Workbench {
         }
     }
 
-    /// One image of a part for showing: original and prompted bytes, and its label. Nothing of a text.
+    /// One image of a part for showing: original and prompted bytes, and its label. Nothing of a
+    /// text.
     #[must_use]
     pub fn show(
         &self,

@@ -25,7 +25,7 @@ fn frozen_vectors() {
             digits,
             serde_json::from_value::<Vec<u8>>(case["digits"].clone()).unwrap()
         );
-        // Rows first: they show where a difference is.
+        // The rows first: they show where a difference is.
         for (y, expected) in case["first_drawing_rows"].as_object().unwrap() {
             assert_eq!(
                 row(&drawings[0].0, SIZE, y.parse().unwrap()),
@@ -59,7 +59,7 @@ fn drawings_have_the_thickness_and_size_of_handwritten_digits() {
                 (0.03..0.4).contains(&share),
                 "owner {seed}, digit {digit}: {share}"
             );
-            // Light on dark: the frame is empty.
+            // Light on dark: the frame has no ink.
             let frame = image[..SIZE].iter().chain(&image[SIZE * (SIZE - 1)..]);
             assert!(
                 frame.into_iter().all(|&v| v < 40),

@@ -1,13 +1,16 @@
 //! Other servers of the protocol, as their documentation and their answers are recorded in
-//! `vectors/open_inference_servers.json`. (MLServer's and Triton's own are seen again by `cargo xtask interop`.)
+//! `vectors/open_inference_servers.json`. (MLServer's and Triton's own are seen again by
+//! `cargo xtask interop`.)
 
 use serde_json::{Value, json};
 
-use super::super::{ModelApiError, ModelSpec, Response, dialect};
+use crate::{ModelApiError, ModelSpec, Response, dialect};
 
 fn recorded(part: &str) -> Vec<Value> {
-    let vectors: Value =
-        serde_json::from_str(include_str!("../../../vectors/open_inference_servers.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!(
+        "../../../../vectors/open_inference_servers.json"
+    ))
+    .unwrap();
     let part = vectors[part].as_array().unwrap().clone();
     assert!(part.len() > 2);
     part

@@ -1,9 +1,10 @@
-//! OpenAI's completions and chat completions, as OpenAI, vLLM, llama.cpp, Ollama and many others serve them.
+//! OpenAI's completions and chat completions, as OpenAI, vLLM, llama.cpp, Ollama and many others
+//! serve them.
 //!
-//! The model is asked for one token, and for the logarithms of the probabilities of the likeliest ones
-//! ([`words::scores`]): so a language model is a classifier whose classes are the label words. Reasoning models, which
-//! write many tokens before they answer, and APIs that keep these numbers to themselves cannot be used, and are
-//! refused with that reason.
+//! The model is asked for one token, and for the logarithms of the probabilities of the likeliest
+//! ones ([`words::scores`]): so a language model is a classifier whose classes are the label words.
+//! Reasoning models, which write many tokens before they answer, and APIs that keep these numbers
+//! to themselves cannot be used, and are refused with that reason.
 //!
 //! * chat: <https://platform.openai.com/docs/api-reference/chat/create>
 //! * completions: <https://platform.openai.com/docs/api-reference/completions/create>
@@ -12,15 +13,105 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::prompt_embeds::{Listed, PromptEmbeds, Tried, compare};
-use super::{
+use super::{Cure, Entry, Help, Labels, Sends, UNREACHABLE};
+use crate::prompt_embeds::{Listed, PromptEmbeds, Tried, compare};
+use crate::{
     Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
     SharedEmbedder, TextDialect, TextQueries, Usage, picture, status, words,
 };
 use ground::fault::Reader;
+use std::sync::Arc;
+use tuning::wording::TextTask;
 
-/// The dialect's name in a task file.
-pub const NAME: &str = "openai";
+/// The dialect as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    help: HELP,
+    sends: Sends::Files,
+    labels: Labels::Kept,
+    takes_template: false,
+    answers_logarithms: true,
+    counts_tokens: true,
+    runs_here: false,
+    read: |r, of_texts| Arc::new(r.table("openai", |r| Settings::read(r, of_texts))),
+};
+
+/// What people are told about it.
+const HELP: Help = Help {
+    spoken_by: "OpenAI’s form: OpenAI, vLLM, llama.cpp, Ollama and many others",
+    listing: "curl {url}/models",
+    cures: &[
+        Cure {
+            codes: UNREACHABLE,
+            who: "Ollama",
+            what: "Restart it with",
+            setting: "OLLAMA_ORIGINS={page} ollama serve",
+            port: 11434,
+        },
+        Cure {
+            codes: UNREACHABLE,
+            who: "vLLM",
+            what: "Check the key first: to a browser, vLLM’s refusal of a wrong key looks the same. Then start it with",
+            setting: "vllm serve … --allowed-origins '[\"{page}\"]'",
+            port: 8000,
+        },
+        Cure {
+            codes: UNREACHABLE,
+            who: "llama.cpp",
+            what: "llama-server and llama-cpp-python allow every page by default. Check the address and the port, and any proxy in front of it",
+            setting: "llama-server --host 127.0.0.1 --port 8080",
+            port: 8080,
+        },
+        Cure {
+            codes: &["model_not_this_protocol"],
+            who: "The organiser",
+            what: "The address of an OpenAI-compatible server ends with its version:",
+            setting: "{versioned}",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_no_logprobs"],
+            who: "Ollama",
+            what: "It returns log-probabilities from version 0.12.11 on. To see yours:",
+            setting: "ollama --version",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_no_logprobs"],
+            who: "vLLM",
+            what: "It lists at most 20 by default. In the task, ask for no more:",
+            setting: "model.openai.top_logprobs = 20",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_no_logprobs"],
+            who: "OpenAI",
+            what: "Models that reason before they answer return none. Use one that does not, such as gpt-4o-mini or gpt-4.1-mini.",
+            setting: "",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_no_prompt_embeds"],
+            who: "vLLM",
+            what: "Only vLLM accepts prompts as embeddings, and only when it is started with",
+            setting: "vllm serve … --enable-prompt-embeds",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_other_embeddings"],
+            who: "The organiser",
+            what: "The tokenizer and the table must come from the very model that the server runs. This command extracts them and prints the lines for the task:",
+            setting: "fed-bbpt embeddings --model FOLDER --output embeddings",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_other_embeddings"],
+            who: "The model’s provider",
+            what: "A fine-tuned model has its own table. Check which model the server was started with (models that scale their embeddings after the look-up, such as Gemma, cannot be used):",
+            setting: "curl {url}/models",
+            port: 0,
+        },
+    ],
+};
 
 /// `[model.openai]`
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +141,7 @@ pub enum Api {
 const FLOOR: f64 = -15.0;
 
 impl Settings {
-    pub(super) fn read(r: &mut Reader<'_>, of_texts: bool) -> Self {
+    fn read(r: &mut Reader<'_>, of_texts: bool) -> Self {
         let api =
             [Api::Chat, Api::Completions][r.choice("api", &["chat", "completions"], Some("chat"))];
         let instruction = r.text("instruction", Some(""));
@@ -90,8 +181,42 @@ impl Settings {
     }
 }
 
+impl super::Settings for Settings {
+    fn images(&self, spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
+        Ok(Box::new(OpenAi::new(spec, self, &spec.output.words)))
+    }
+
+    fn texts(
+        &self,
+        spec: &ModelSpec,
+        text: &TextTask,
+        embedder: Option<SharedEmbedder>,
+    ) -> Result<Box<dyn TextDialect>, ModelApiError> {
+        Ok(Box::new(OpenAi {
+            embedder,
+            harmless: text.harmless(),
+            ..OpenAi::new(spec, self, &text.words)
+        }))
+    }
+
+    fn text_faults(&self, text: &TextTask) -> Option<(&'static str, &'static str)> {
+        text.has_template().then_some((
+            "text.template",
+            "must be left out: a language model goes on where text.input ends, such as \"{text}\\nTopic:\"",
+        ))
+    }
+
+    fn takes_embeddings(&self) -> bool {
+        self.prompt_embeds.is_some()
+    }
+
+    fn prompt_embeds(&self) -> Option<&PromptEmbeds> {
+        self.prompt_embeds.as_deref()
+    }
+}
+
 /// The dialect, configured for one model and one task.
-pub(super) struct OpenAi {
+struct OpenAi {
     spec: ModelSpec,
     own: Settings,
     words: Vec<String>,
@@ -102,26 +227,13 @@ pub(super) struct OpenAi {
 
 impl OpenAi {
     /// `spec` must be free of faults; `words`: what the classes are called.
-    pub(super) fn new(spec: &ModelSpec, own: &Settings, words: &[String]) -> Self {
+    fn new(spec: &ModelSpec, own: &Settings, words: &[String]) -> Self {
         Self {
             spec: spec.clone(),
             own: own.clone(),
             words: words.to_vec(),
             embedder: None,
             harmless: String::new(),
-        }
-    }
-
-    /// For texts that may be sent as embeddings; `harmless` is sent both ways to compare.
-    pub(super) fn with_embeddings(
-        self,
-        embedder: Option<SharedEmbedder>,
-        harmless: String,
-    ) -> Self {
-        Self {
-            embedder,
-            harmless,
-            ..self
         }
     }
 
@@ -134,7 +246,8 @@ impl OpenAi {
         }
     }
 
-    /// The list of models, where there is one, must hold ours. Servers without such a list are believed.
+    /// The list of models, where there is one, must hold ours. Servers without such a list are
+    /// believed.
     fn check(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
         let described = Description {
             max_batch: Some(self.batch()),
@@ -277,7 +390,7 @@ impl OpenAi {
 }
 
 /// Asks `path` with a JSON body.
-pub(super) fn post(path: &str, body: &Value) -> Request {
+pub(crate) fn post(path: &str, body: &Value) -> Request {
     Request {
         method: Method::Post,
         path: path.to_owned(),
@@ -290,7 +403,7 @@ pub(super) fn post(path: &str, body: &Value) -> Request {
 }
 
 /// What a status means, with OpenAI's own words for some.
-pub(super) fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
+pub(crate) fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
     let error = match status::check(response, model) {
         Ok(()) => return Ok(()),
         Err(error) => error,
@@ -303,7 +416,8 @@ pub(super) fn check_status(response: &Response<'_>, model: &str) -> Result<(), M
         ModelApiError::Busy { .. } if code == "insufficient_quota" => {
             ModelApiError::OutOfQuota { detail }
         }
-        // vLLM and llama-cpp-python say these two words of a path, and name a model that they do not know.
+        // vLLM and llama-cpp-python say these two words of a path, and name a model that they do
+        // not know.
         ModelApiError::NotFound { .. } if detail == "Not Found" => {
             other("it knows no path like /v1/chat/completions")
         }
@@ -342,7 +456,7 @@ pub(super) fn check_status(response: &Response<'_>, model: &str) -> Result<(), M
 }
 
 /// Whether a message brings what a reasoning model wrote before it answered.
-pub(super) fn thinks(message: &Value) -> bool {
+pub(crate) fn thinks(message: &Value) -> bool {
     ["reasoning", "reasoning_content"]
         .iter()
         .any(|key| message[*key].as_str().is_some_and(|t| !t.is_empty()))
@@ -391,7 +505,7 @@ fn listed(choice: &Value) -> Result<Listed, ModelApiError> {
 }
 
 /// The answer's object.
-pub(super) fn read(body: &[u8]) -> Result<Value, ModelApiError> {
+pub(crate) fn read(body: &[u8]) -> Result<Value, ModelApiError> {
     if status::is_html(body) {
         return Err(other(&status::detail(body)));
     }
@@ -402,7 +516,7 @@ pub(super) fn read(body: &[u8]) -> Result<Value, ModelApiError> {
     }
 }
 
-pub(super) fn other(why: &str) -> ModelApiError {
+pub(crate) fn other(why: &str) -> ModelApiError {
     ModelApiError::NotThisProtocol {
         detail: format!("{why} (expected OpenAI's)"),
     }

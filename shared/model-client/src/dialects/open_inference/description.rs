@@ -2,22 +2,21 @@
 
 use serde_json::Value;
 
-use super::super::Sent;
-use super::super::{Datatype, Description, InputSpec, Layout, ModelSpec, status};
 use super::ModelApiError;
 use super::Response;
+use crate::{Datatype, Description, InputSpec, Layout, ModelSpec, Sent, status};
 use ground::text::Short;
 
-// Read by hand from the parsed JSON, as the answers are: derived readers of these few fields would be larger
-// than all else that the browser's module has for this protocol.
+// Read by hand from the parsed JSON, as the answers are: derived readers of these few fields would
+// be larger than all else that the browser's module has for this protocol.
 
 pub(super) struct Tensor<'a> {
     pub name: &'a str,
     pub datatype: &'a str,
     /// Negative for dimensions of any size.
     shape: Vec<i64>,
-    /// An addition of `fed-bbpt model-api`: `datatypes`, every type that is taken, not only the preferred
-    /// one; `low` and `high`, what black and white are for FP32.
+    /// An addition of `fed-bbpt model-api`: `datatypes`, every type that is taken, not only the
+    /// preferred one; `low` and `high`, what black and white are for FP32.
     parameters: &'a Value,
 }
 
@@ -80,7 +79,8 @@ pub(super) fn both(metadata: &Value) -> Result<(Vec<Tensor<'_>>, Vec<Tensor<'_>>
     }
 }
 
-/// Compares a 2xx answer with the task. All disagreements are collected, so that one look at them is enough.
+/// Compares a 2xx answer with the task. All disagreements are collected, so that one look at them
+/// is enough.
 pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelApiError> {
     let metadata = read(body)?;
     let parameters = &metadata["parameters"];
@@ -252,8 +252,8 @@ pub(super) fn check_classes(classes: usize, tensor: &Tensor<'_>, faults: &mut Ve
     }
 }
 
-/// Of a model without a batch dimension, whose answer may have one all the same: `[classes]`, `[1, classes]`,
-/// `[1, classes, 1, 1]`.
+/// Of a model without a batch dimension, whose answer may have one all the same: `[classes]`,
+/// `[1, classes]`, `[1, classes, 1, 1]`.
 fn check_only_row(classes: usize, tensor: &Tensor<'_>, faults: &mut Vec<String>) {
     let mut sides = tensor.shape.iter().filter(|side| **side != 1);
     let fits = match (sides.next(), sides.next()) {
@@ -288,8 +288,8 @@ pub(super) fn number(value: &Value) -> Option<usize> {
         .and_then(|number| usize::try_from(number).ok())
 }
 
-/// The largest batch in a model's configuration; 0 there says that the server forms none itself, not how many inputs
-/// one may hold.
+/// The largest batch in a model's configuration; 0 there says that the server forms none itself,
+/// not how many inputs one may hold.
 pub(super) fn configured(response: &Response<'_>) -> Option<usize> {
     let good = (200..300).contains(&response.status);
     let config: Value = serde_json::from_slice(response.body)

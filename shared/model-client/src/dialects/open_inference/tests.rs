@@ -2,8 +2,8 @@ use proptest::prelude::*;
 use ground::hex::hex;
 use serde_json::{Value, json};
 
-use super::super::{Calls, OutputKind, OutputSpec, Own, Retry, Sent, dialect};
 use super::*;
+use crate::{Calls, OutputKind, OutputSpec, Own, Retry, Sent, dialect};
 
 /// Two images of 1×2 pixels, three classes.
 fn spec() -> ModelSpec {
@@ -459,7 +459,7 @@ fn every_disagreement_is_named() {
 #[test]
 fn frozen_vectors_hold() {
     let vectors: Vec<Value> =
-        serde_json::from_str(include_str!("../../../vectors/open_inference.json")).unwrap();
+        serde_json::from_str(include_str!("../../../../vectors/open_inference.json")).unwrap();
     assert!(!vectors.is_empty());
     for vector in vectors {
         let spec: ModelSpec = serde_json::from_value(vector["spec"].clone()).unwrap();

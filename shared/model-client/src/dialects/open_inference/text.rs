@@ -1,10 +1,12 @@
-//! Texts over the Open Inference Protocol: `BYTES` tensors, each element its length in four bytes, little-endian,
-//! and then its bytes.
+//! Texts over the Open Inference Protocol: `BYTES` tensors, each element its length in four bytes,
+//! little-endian, and then its bytes.
 //!
-//! Inputs: the texts [B], the label words [C], and for sentence encoders the label templates [B]; for soft prompts
-//! also `prompt_embeddings` (FP32 [P, tokens, hidden]) and `text_prompt` or `template_prompt` (INT32 [B]), which
-//! name the prompt of each text or template: additions of `fed-bbpt model-api`. Output: scores [B, C]. A model's kind, its largest batch and its mask token stand in the `parameters` of its description, as
-//! `fed-bbpt model-api` writes them; other servers may leave them out.
+//! Inputs: the texts [B], the label words [C], and for sentence encoders the label templates [B];
+//! for soft prompts also `prompt_embeddings` (FP32 [P, tokens, hidden]) and `text_prompt` or
+//! `template_prompt` (INT32 [B]), which name the prompt of each text or template: additions of
+//! `fed-bbpt model-api`. Output: scores [B, C]. A model's kind, its largest batch and its mask
+//! token stand in the `parameters` of its description, as `fed-bbpt model-api` writes them; other
+//! servers may leave them out.
 
 use serde_json::{Value, json};
 

@@ -1,12 +1,13 @@
-//! The Open Inference Protocol, version 2, over HTTP: spoken by Triton, KServe, MLServer,
-//! OpenVINO Model Server and `fed-bbpt model-api`.
+//! The Open Inference Protocol, version 2, over HTTP: spoken by Triton, KServe, MLServer, OpenVINO
+//! Model Server and `fed-bbpt model-api`.
 //!
 //! Requests use the binary tensor data extension (a JSON header, then the raw bytes; its length in
-//! `Inference-Header-Content-Length`), which is a third of the size of JSON numbers or less, and ask
-//! for binary answers; answers are read in both forms.
+//! `Inference-Header-Content-Length`), which is a third of the size of JSON numbers or less, and
+//! ask for binary answers; answers are read in both forms.
 //!
 //! * protocol: <https://github.com/kserve/open-inference-protocol>
-//! * binary extension: <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md>
+//! * binary extension:
+//!   <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md>
 
 mod answer;
 mod description;
@@ -17,18 +18,107 @@ mod servers;
 mod tests;
 mod text;
 
-pub(super) use text::OpenInferenceText;
+use text::OpenInferenceText;
 
-use super::{
+use super::{Cure, Entry, Help, Labels, OTHER_MODEL, Sends, UNREACHABLE};
+use crate::{
     Datatype, Description, Dialect, InputSpec, Layout, Method, ModelApiError, ModelSpec, Protocol,
-    Request, Response, Scores, escape, status,
+    Request, Response, Scores, SharedEmbedder, TextDialect, escape, status,
 };
+
+use std::sync::Arc;
+use tuning::wording::TextTask;
+
+/// The dialect as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    help: HELP,
+    sends: Sends::Tensors,
+    labels: Labels::Sent,
+    takes_template: true,
+    answers_logarithms: false,
+    counts_tokens: false,
+    runs_here: false,
+    read: |_, _| Arc::new(NoSettings),
+};
+
+/// What people are told about it.
+pub(super) const HELP: Help = Help {
+    spoken_by: "the Open Inference Protocol: fed-bbpt model-api, Triton, MLServer, OpenVINO",
+    listing: "curl {url}/v2/models/{model}",
+    cures: &[
+        Cure {
+            codes: UNREACHABLE,
+            who: "fed-bbpt model-api",
+            what: "Start it with",
+            setting: "fed-bbpt model-api --allow-origin {page}",
+            port: 8701,
+        },
+        Cure {
+            codes: UNREACHABLE,
+            who: "MLServer",
+            what: "In its settings.json",
+            setting: "\"cors_settings\": { \"allow_origins\": [\"{page}\"], \"allow_methods\": [\"GET\", \"POST\"], \"allow_headers\": [\"content-type\", \"authorization\", \"inference-header-content-length\"] }",
+            port: 8080,
+        },
+        Cure {
+            codes: UNREACHABLE,
+            who: "OpenVINO Model Server",
+            what: "Start it with",
+            setting: "--allowed_origins {page} --allowed_headers content-type,authorization,inference-header-content-length",
+            port: 0,
+        },
+        Cure {
+            codes: UNREACHABLE,
+            who: "Triton",
+            what: "It does not let any page in (it refuses the question that browsers ask first) and has no setting to change that. Put a proxy in front of it that answers and adds the headers, or run the relay on this device and use its address as the model’s:",
+            setting: "fed-bbpt relay --upstream {url} --no-key --allow-origin {page}",
+            port: 8000,
+        },
+        Cure {
+            codes: OTHER_MODEL,
+            who: "The organiser",
+            what: "If sizes or names differ, set model.input and model.output in the task to what the model’s own description says. Models of tables of numbers need",
+            setting: "model.input = { flat = true, colour = \"grey\", datatype = \"FP32\" }",
+            port: 0,
+        },
+        Cure {
+            codes: &["model_server_error"],
+            who: "MLServer",
+            what: "It does not accept binary tensors. In the task, set:",
+            setting: "model.input.json = true",
+            port: 0,
+        },
+    ],
+};
+
+/// It is told nothing that `[model.input]` and `[model.output]` do not say.
+#[derive(Debug)]
+pub(super) struct NoSettings;
+
+impl super::Settings for NoSettings {
+    fn images(&self, spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
+        Ok(Box::new(OpenInference::new(spec.clone())))
+    }
+
+    fn texts(
+        &self,
+        spec: &ModelSpec,
+        text: &TextTask,
+        _: Option<SharedEmbedder>,
+    ) -> Result<Box<dyn TextDialect>, ModelApiError> {
+        Ok(Box::new(OpenInferenceText::new(spec.clone(), text.clone())))
+    }
+
+    fn takes_embeddings(&self) -> bool {
+        true
+    }
+}
 
 /// Lower-case name of the header that says how many bytes of the body are JSON.
 const HEADER_LENGTH: &str = "inference-header-content-length";
 
 /// The dialect, configured for one model.
-pub(super) struct OpenInference {
+struct OpenInference {
     spec: ModelSpec,
     /// `/v2/models/NAME`, escaped.
     path: String,
@@ -36,7 +126,7 @@ pub(super) struct OpenInference {
 
 impl OpenInference {
     /// `spec` must be free of faults.
-    pub(super) fn new(spec: ModelSpec) -> Self {
+    fn new(spec: ModelSpec) -> Self {
         let path = path_of(&spec);
         Self { spec, path }
     }
@@ -78,7 +168,7 @@ impl Dialect for OpenInference {
                 got: images.len(),
             });
         }
-        if input.sent != super::Sent::default() {
+        if input.sent != crate::Sent::default() {
             return forms::request(&self.spec, &self.path, images, count);
         }
         let shape = match input.layout {
@@ -87,8 +177,8 @@ impl Dialect for OpenInference {
         };
         let bytes = images.len() * input.datatype.size();
         let quoted = |name: &str| serde_json::Value::from(name).to_string();
-        // The key `binary_data` is said twice: some servers read only the request's parameter, others only
-        // the output's.
+        // The key `binary_data` is said twice: some servers read only the request's parameter,
+        // others only the output's.
         let header = format!(
             "{{\"inputs\":[{{\"name\":{},\"shape\":[{},{},{},{}],\"datatype\":\"{}\",\"parameters\":{{\"binary_data_size\":{bytes}}}}}],\
              \"outputs\":[{{\"name\":{},\"parameters\":{{\"binary_data\":true}}}}],\
@@ -109,8 +199,8 @@ impl Dialect for OpenInference {
     }
 }
 
-/// What a status means. Servers say of a model that they do not know what it is called; of a path that they do not know
-/// Triton, MLServer and KServe say these two words alone.
+/// What a status means. Servers say of a model that they do not know what it is called; of a path
+/// that they do not know Triton, MLServer and KServe say these two words alone.
 fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
     match status::check(response, model) {
         Err(ModelApiError::NotFound { .. }) if status::detail(response.body) == "Not Found" => {
@@ -142,13 +232,15 @@ fn metadata_request(path: &str) -> Request {
     }
 }
 
-/// Asks for the configuration of the model at `path`. Triton alone has it, and only there the largest batch:
+/// Asks for the configuration of the model at `path`. Triton alone has it, and only there the
+/// largest batch:
 /// <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md>
 fn config_request(path: &str) -> Request {
     metadata_request(&format!("{path}/config"))
 }
 
-/// Asks the model at `path` for answers; `body`: a JSON header of so many bytes, and the tensors' bytes.
+/// Asks the model at `path` for answers; `body`: a JSON header of so many bytes, and the tensors'
+/// bytes.
 fn infer_request(path: &str, body: Vec<u8>, header_length: usize) -> Request {
     Request {
         method: Method::Post,

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::{OutputKind, OutputSpec, TensorData, status};
 use super::{HEADER_LENGTH, ModelApiError, Response, Scores};
+use crate::{OutputKind, OutputSpec, TensorData, status};
 use ground::text::Short;
 
 struct Answer {
@@ -66,7 +66,8 @@ impl Tensor {
 /// Slack for probabilities, whose sums and roundings differ between runtimes.
 const PROBABILITY_SLACK: f32 = 1e-3;
 
-/// The scores of `count` images from a 2xx answer; `unbatched`: of one, and without a batch dimension.
+/// The scores of `count` images from a 2xx answer; `unbatched`: of one, and without a batch
+/// dimension.
 pub(super) fn read(
     spec: &OutputSpec,
     response: &Response<'_>,
@@ -211,8 +212,8 @@ impl Cleaned {
     }
 }
 
-/// Servers in Python write `NaN` and `Infinity`, which are not JSON. Replaces these words by `null`,
-/// so that the answer can be read and the place be named; `None` if there are none.
+/// Servers in Python write `NaN` and `Infinity`, which are not JSON. Replaces these words by
+/// `null`, so that the answer can be read and the place be named; `None` if there are none.
 fn nulls_for_words(bytes: &[u8]) -> Option<Cleaned> {
     const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
     let mut clean = Vec::with_capacity(bytes.len());

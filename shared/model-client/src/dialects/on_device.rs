@@ -1,16 +1,25 @@
-//! `dialect = "on-device"`: the model's files are fetched once and run where the data are, by the crate `inference`, in
-//! the browser in a WebAssembly module of its own. It is spoken to as to any server of the Open Inference Protocol, so
-//! that nothing of requests and answers is written twice; only nothing is sent.
+//! `dialect = "on-device"`: the model's files are fetched once and run where the data are, by the
+//! crate `inference`, in the browser in a WebAssembly module of its own. It is spoken to as to any
+//! server of the Open Inference Protocol, so that nothing of requests and answers is written twice;
+//! only nothing is sent.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::files::{ModelFile, NO_HASH, hash, is_hash, is_path};
-use super::{Layout, ModelSpec, PixelRange};
+use super::{Entry, Help, open_inference};
+use crate::files::{ModelFile, NO_HASH, hash, is_hash, is_path};
+use crate::{Layout, ModelSpec, PixelRange};
 use ground::fault::Reader;
 
-/// The dialect's name in a task file.
-pub const NAME: &str = "on-device";
+/// The dialect as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    help: Help {
+        spoken_by: "no API: an open model that runs in the data owners’ browsers",
+        ..open_inference::HELP
+    },
+    runs_here: true,
+    ..open_inference::ENTRY
+};
 
 /// Texts need these, and a network.
 const NEEDED: [&str; 2] = ["config.json", "tokenizer.json"];
@@ -58,7 +67,7 @@ pub enum Takes {
 impl OnDevice {
     /// Reads `[model.on_device]` of a task whose `[model]` is `spec`; nothing in another dialect.
     pub fn read(r: &mut Reader<'_>, spec: &ModelSpec, of_texts: bool) -> Option<Self> {
-        if spec.dialect != NAME {
+        if !spec.own.runs_here() {
             return None;
         }
         let name = &spec.name;

@@ -1,11 +1,12 @@
-//! Images in the forms that some servers need: one channel, rows of numbers, no batch dimension, numbers as JSON.
+//! Images in the forms that some servers need: one channel, rows of numbers, no batch dimension,
+//! numbers as JSON.
 
 use serde_json::json;
 
 use super::{Datatype, Layout, Method, ModelApiError, ModelSpec, Request, encode, infer_request};
 
-/// The shape of a tensor of `count` images as the task's settings make it. Nothing where there is no batch dimension
-/// and more than one image.
+/// The shape of a tensor of `count` images as the task's settings make it. Nothing where there is
+/// no batch dimension and more than one image.
 pub(super) fn shape(spec: &ModelSpec, count: usize) -> Option<Vec<usize>> {
     let (input, sent) = (&spec.input, &spec.input.sent);
     let channels = sent.channels();
@@ -76,7 +77,8 @@ pub(super) fn request(
         "inputs": [{ "name": name, "shape": shape, "datatype": datatype, "data": data }],
         "outputs": [{ "name": output }],
     });
-    // Without the binary extension's header, which servers without it do not list in their CORS rules.
+    // Without the binary extension's header, which servers without it do not list in their CORS
+    // rules.
     Ok(Request {
         method: Method::Post,
         path: format!("{path}/infer"),

@@ -1,20 +1,43 @@
-//! The tasks of Hugging Face's inference API, as its router, its endpoints and `fed-bbpt model-api` serve them.
+//! The tasks of Hugging Face's inference API, as its router, its endpoints and `fed-bbpt model-api`
+//! serve them.
 //!
-//! Answers are probabilities; what is handed on are their natural logarithms, which are logits of the same
-//! distribution.
+//! Answers are probabilities; what is handed on are their natural logarithms, which are logits of
+//! the same distribution.
 //!
 //! <https://huggingface.co/docs/inference-providers/tasks/index>
 
 use serde_json::{Value, json};
 
-use super::{
+use super::{Cure, Entry, Help, Labels, Sends, UNREACHABLE};
+use crate::{
     Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
-    TextDialect, TextQueries, picture, status,
+    SharedEmbedder, TextDialect, TextQueries, picture, status,
 };
 use ground::fault::Reader;
+use std::sync::Arc;
+use tuning::wording::TextTask;
 
-/// The dialect's name in a task file.
-pub const NAME: &str = "huggingface";
+/// The dialect as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    help: Help {
+        spoken_by: "Hugging Face’s inference tasks",
+        listing: "https://huggingface.co/{model}",
+        cures: &[Cure {
+            codes: UNREACHABLE,
+            who: "fed-bbpt model-api",
+            what: "Start it with",
+            setting: "fed-bbpt model-api --allow-origin {page}",
+            port: 8701,
+        }],
+    },
+    sends: Sends::Files,
+    labels: Labels::SentUnless("huggingface.task", "text-classification"),
+    takes_template: true,
+    answers_logarithms: true,
+    counts_tokens: false,
+    runs_here: false,
+    read: |r, of_texts| Arc::new(r.table("huggingface", |r| Settings::read(r, of_texts))),
+};
 
 /// `[model.huggingface]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +76,7 @@ impl Kind {
 }
 
 impl Settings {
-    pub(super) fn read(r: &mut Reader<'_>, of_texts: bool) -> Self {
+    fn read(r: &mut Reader<'_>, of_texts: bool) -> Self {
         let task = if of_texts {
             Kind::TEXTS[r.choice("task", &Kind::TEXT_NAMES, None)]
         } else {
@@ -64,13 +87,49 @@ impl Settings {
     }
 }
 
+impl super::Settings for Settings {
+    fn images(&self, spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
+        let words = &spec.output.words;
+        Ok(Box::new(HuggingFace::new(spec, self, words, String::new())))
+    }
+
+    fn texts(
+        &self,
+        spec: &ModelSpec,
+        text: &TextTask,
+        _: Option<SharedEmbedder>,
+    ) -> Result<Box<dyn TextDialect>, ModelApiError> {
+        let harmless = text.harmless();
+        Ok(Box::new(HuggingFace::new(
+            spec,
+            self,
+            &text.words,
+            harmless,
+        )))
+    }
+
+    fn text_faults(&self, text: &TextTask) -> Option<(&'static str, &'static str)> {
+        match (self.task.has_template(), text.has_template()) {
+            (true, false) => Some((
+                "text.template",
+                "is missing: zero-shot-classification has a hypothesis template",
+            )),
+            (false, true) => Some((
+                "text.template",
+                "must be left out: only zero-shot-classification has one",
+            )),
+            _ => None,
+        }
+    }
+}
+
 /// The smallest probability whose logarithm is taken: rounded answers hold zeros.
 const LEAST: f64 = 1e-9;
 /// A model that is being loaded is waited for, but not longer at once.
 const LONGEST_LOADING_MS: f64 = 60_000.0;
 
 /// The dialect, configured for one model and one task.
-pub(super) struct HuggingFace {
+struct HuggingFace {
     spec: ModelSpec,
     own: Settings,
     words: Vec<String>,
@@ -78,14 +137,9 @@ pub(super) struct HuggingFace {
 }
 
 impl HuggingFace {
-    /// `spec` must be free of faults; `words`: what the classes are called; `harmless`: a text that says nothing about
-    /// anybody, as a whole model input.
-    pub(super) fn new(
-        spec: &ModelSpec,
-        own: &Settings,
-        words: &[String],
-        harmless: String,
-    ) -> Self {
+    /// `spec` must be free of faults; `words`: what the classes are called; `harmless`: a text that
+    /// says nothing about anybody, as a whole model input.
+    fn new(spec: &ModelSpec, own: &Settings, words: &[String], harmless: String) -> Self {
         Self {
             spec: spec.clone(),
             own: own.clone(),
@@ -96,7 +150,7 @@ impl HuggingFace {
 
     fn post(&self, body: &Value) -> Request {
         // A model's name is `owner/name`: the slash is a part of the path.
-        let name: Vec<String> = self.spec.name.split('/').map(super::escape).collect();
+        let name: Vec<String> = self.spec.name.split('/').map(crate::escape).collect();
         Request {
             method: Method::Post,
             path: format!("/models/{}", name.join("/")),
@@ -238,7 +292,8 @@ fn other(why: &str) -> ModelApiError {
 }
 
 impl Protocol for HuggingFace {
-    /// There is no route that describes a model, so one input is asked that says nothing about anybody.
+    /// There is no route that describes a model, so one input is asked that says nothing about
+    /// anybody.
     fn describe_request(&self) -> Request {
         if self.own.task == Kind::ZeroShotImage {
             let grey = vec![128; 3 * self.spec.input.height * self.spec.input.width];
