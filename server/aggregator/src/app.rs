@@ -48,7 +48,7 @@ impl App {
         if let Some(federation) = lock().get(id) {
             return Ok(Arc::clone(federation));
         }
-        let source = self.read(async |tx| tx.task(id).await).await?;
+        let source = self.read(id, async |tx| tx.task().await).await?;
         let broken = |what: String| Failure::Internal(format!("stored task of {id}: {what}"));
         let value = serde_json::from_str(&source.ok_or(Refusal::NotFound)?)
             .map_err(|e| broken(e.to_string()))?;
@@ -62,12 +62,13 @@ impl App {
         Ok(federation)
     }
 
-    /// Reads on one consistent state.
+    /// Reads on one consistent state of a federation.
     pub(crate) async fn read<T>(
         &self,
+        federation: &str,
         body: impl AsyncFn(&mut SqliteTx) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.aggregator.store().read(body).await
+        self.aggregator.store().read(federation, body).await
     }
 }
 
