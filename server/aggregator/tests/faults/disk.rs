@@ -4,7 +4,7 @@ use aggregator::{Failure, SqliteStore, SqliteTx, Tried};
 use federation::engine::CommandError;
 use federation::engine::local::Blocking;
 use federation::engine::memory::{Memory, State};
-use federation::engine::store::{Federations as _, Store};
+use federation::engine::store::Store;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use std::cell::Cell;
