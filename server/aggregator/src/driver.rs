@@ -4,6 +4,7 @@
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::store::EVERY;
 use federation::engine::store::{Federations as _, Rounds as _, Store as _};
 use federation::round::server::Event;
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub(crate) async fn recover(app: &App) -> Result<(), Failure> {
     let now = app.clock.now_ms();
     app.aggregator
         .store()
-        .run_tx("recover", async |tx| {
+        .run_tx(EVERY, "recover", async |tx| {
             let Some(lease) = tx.lease().await? else {
                 return Ok(());
             };
@@ -58,14 +59,14 @@ async fn turn(app: &App) -> Result<Option<u64>, Failure> {
         return Ok(None);
     }
     let mut next: Option<u64> = None;
-    for (id, round) in app.read(async |tx| tx.ticking().await).await? {
+    for (id, round) in app.read(EVERY, async |tx| tx.ticking().await).await? {
         let federation = app.federation(&id).await?;
         let policy = &federation.task.federation.policy;
         // Look before writing: most of the time there is nothing to do.
         let (live, expired) = app
-            .read(async |tx| {
-                let live = tx.current(&id, None, now).await?.live;
-                Ok((live, tx.expired(&id, round.number, now).await?))
+            .read(&id, async |tx| {
+                let live = tx.current(None, now).await?.live;
+                Ok((live, tx.expired(round.number, now).await?))
             })
             .await?;
         let mut stepped = round.clone();
@@ -84,7 +85,7 @@ async fn turn(app: &App) -> Result<Option<u64>, Failure> {
 
 /// Holds or takes the lease, writing only when there is need.
 async fn hold_lease(app: &App, now: u64) -> Result<bool, Failure> {
-    if let Some(lease) = app.read(async |tx| tx.lease().await).await? {
+    if let Some(lease) = app.read(EVERY, async |tx| tx.lease().await).await? {
         let left = lease.until.saturating_sub(now);
         let believable = left <= LEASE_MS;
         if lease.holder == app.holder && left > LEASE_MS / 2 && believable {
@@ -96,7 +97,7 @@ async fn hold_lease(app: &App, now: u64) -> Result<bool, Failure> {
     }
     app.aggregator
         .store()
-        .run_tx("lease", async |tx| {
+        .run_tx(EVERY, "lease", async |tx| {
             tx.acquire_lease(&app.holder, now, LEASE_MS).await
         })
         .await
@@ -108,7 +109,9 @@ pub(crate) async fn release(app: &App) {
     let released = app
         .aggregator
         .store()
-        .run_tx("lease", async |tx| tx.release_lease(&app.holder, now).await)
+        .run_tx(EVERY, "lease", async |tx| {
+            tx.release_lease(&app.holder, now).await
+        })
         .await;
     if let Err(failure) = released {
         tracing::warn!(%failure, "the lease could not be given back; it runs out by itself");

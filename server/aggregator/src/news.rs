@@ -1,7 +1,7 @@
 //! Wakes whoever waits for a change: long polls and event streams. Only a hint. The truth is the version in
 //! the database, and [`watch`] re-reads it, so that what another process wrote is seen as well.
 
-use crate::store::SqliteStore;
+use crate::store::{EVERY, SqliteStore};
 use federation::engine::store::Store as _;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -54,7 +54,7 @@ pub(crate) async fn watch(news: &News, store: &SqliteStore, period: Duration) {
         if !news.sweep() {
             continue;
         }
-        match store.read(async |tx| tx.versions().await).await {
+        match store.read(EVERY, async |tx| tx.versions().await).await {
             Ok(versions) => versions
                 .iter()
                 .for_each(|(id, version)| news.publish(id, *version)),

@@ -1,8 +1,8 @@
 //! `serve` from its flags to its end.
 
-use crate::app::{Listeners, RunError, run};
 use crate::clock::Clock;
 use crate::config::{ConfigFaults, ServeArgs};
+use crate::run::{Listeners, RunError, run};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::store::EVERY;
 use federation::engine::store::{Federations as _, Lines as _, Rounds as _, Store as _};
 use federation::record::Replay;
 use federation::round::messages::FederationStatus;
@@ -11,15 +12,15 @@ use federation::round::phase::AbortReason;
 /// is to tell. The sums that moved another's θ are gone, so nobody could follow how it came about, and participants
 /// take θ from nowhere else: such a federation is closed. Its θ stays for download.
 pub(crate) async fn records(app: &App) -> Result<(), Failure> {
-    for id in app.read(async |tx| tx.unrecorded().await).await? {
+    for id in app.read(EVERY, async |tx| tx.unrecorded().await).await? {
         let federation = app.federation(&id).await?;
         let task = &federation.task;
         let mut record = Replay::new(task)?;
         let first = record.open(task, &id);
         app.aggregator
             .store()
-            .run_tx("upgrade", async |tx| {
-                let at = tx.current(&id, None, 0).await?;
+            .run_tx(&id, "upgrade", async |tx| {
+                let at = tx.current(None, 0).await?;
                 if at.lines > 0 {
                     // Another process was faster.
                     return Ok(());
@@ -29,19 +30,19 @@ pub(crate) async fn records(app: &App) -> Result<(), Failure> {
                         federation = id,
                         "closed: it began before there were records, and its θ cannot be accounted for"
                     );
-                    tx.set_status(&id, FederationStatus::Closed).await?;
-                    return tx.bump(&id).await;
+                    tx.set_status(FederationStatus::Closed).await?;
+                    return tx.bump().await;
                 }
                 let mut record = record.clone();
-                tx.append_line(&id, 0, &first).await?;
-                for round in tx.records(&id, u32::MAX).await? {
+                tx.append_line(0, &first).await?;
+                for round in tx.records(u32::MAX).await? {
                     let number = record.lines();
                     let reason = round.reason.unwrap_or(AbortReason::TooFewUpdates);
                     let (_, line, _) = record.conclude(task, round.round, Err(reason), None);
-                    tx.append_line(&id, number, &line).await?;
+                    tx.append_line(number, &line).await?;
                 }
-                tx.advance(&id, task, &record, false).await?;
-                tx.bump(&id).await
+                tx.advance(task, &record, false).await?;
+                tx.bump().await
             })
             .await?;
     }

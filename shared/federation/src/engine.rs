@@ -181,16 +181,16 @@ impl<S: Store> Aggregator<S> {
             Replay::new(&federation.task).map_err(|faults| broken(faults.to_string()))?;
         let line = record.open(&federation.task, id);
         self.store
-            .run_tx("create", async |tx| {
+            .run_tx(id, "create", async |tx| {
                 let new = NewFederation {
                     federation,
                     record: &record,
                     now,
                 };
                 tx.insert_federation(&new).await?;
-                tx.append_line(id, 0, &line).await?;
-                tx.store_round(id, &Round::open(0)).await?;
-                tx.insert_invite(id, invite).await
+                tx.append_line(0, &line).await?;
+                tx.store_round(&Round::open(0)).await?;
+                tx.insert_invite(invite).await
             })
             .await
     }
@@ -202,8 +202,8 @@ impl<S: Store> Aggregator<S> {
     pub async fn close(&self, federation: &Federation, now: u64) -> Result<(), S::Error> {
         let done = self
             .store
-            .run_tx("close", async |tx| {
-                let mut at = tx.current(&federation.id, None, now).await?;
+            .run_tx(&federation.id, "close", async |tx| {
+                let mut at = tx.current(None, now).await?;
                 require_running(at.status)?;
                 let mut effects = Effects::default();
                 let message = Message::default();
@@ -231,12 +231,12 @@ impl<S: Store> Aggregator<S> {
     pub async fn tick(&self, federation: &Federation, now: u64) -> Result<(), S::Error> {
         let done = self
             .store
-            .run_tx("tick", async |tx| {
+            .run_tx(&federation.id, "tick", async |tx| {
                 let mut effects = Effects::default();
-                let mut at = tx.current(&federation.id, None, now).await?;
+                let mut at = tx.current(None, now).await?;
                 let number = at.round.number;
                 let expired = match at.status {
-                    FederationStatus::Running => tx.expired(&federation.id, number, now).await?,
+                    FederationStatus::Running => tx.expired(number, now).await?,
                     _ => Vec::new(),
                 };
                 for participant in expired {
@@ -244,7 +244,7 @@ impl<S: Store> Aggregator<S> {
                     if at.status != FederationStatus::Running || at.round.number != number {
                         break;
                     }
-                    at.standing = tx.standing(&federation.id, number, participant).await?;
+                    at.standing = tx.standing(number, participant).await?;
                     leave(tx, federation, &mut at, participant, now, &mut effects).await?;
                 }
                 if at.status == FederationStatus::Running {
@@ -270,8 +270,8 @@ impl<S: Store> Aggregator<S> {
         now: u64,
     ) -> Result<RoundView, S::Error> {
         self.store
-            .read(async |tx| {
-                let at = tx.current(&federation.id, participant, now).await?;
+            .read(&federation.id, async |tx| {
+                let at = tx.current(participant, now).await?;
                 Ok(at.view(&federation.task, now))
             })
             .await

@@ -112,9 +112,9 @@ impl Reader {
         let app = &self.slot.0;
         let (id, now) = (&self.federation.id, app.clock.now_ms());
         let (at, last) = app
-            .read(async |tx| {
-                let at = tx.current(id, None, now).await?;
-                Ok((at, tx.records(id, 1).await?.pop()))
+            .read(id, async |tx| {
+                let at = tx.current(None, now).await?;
+                Ok((at, tx.records(1).await?.pop()))
             })
             .await?;
         let current = at.view(&self.federation.task, now);

@@ -162,7 +162,7 @@ pub(super) async fn invites(
 ) -> Result<HttpResponse, Failure> {
     auth::organiser(&app, &request)?;
     app.federation(&id).await?;
-    let invites = app.read(async |tx| tx.invites(&id).await).await?;
+    let invites = app.read(&id, async |tx| tx.invites().await).await?;
     Ok(HttpResponse::Ok().json(invites))
 }
 
@@ -188,6 +188,6 @@ pub(super) async fn close(
     let federation = app.federation(&id).await?;
     let now = app.clock.now_ms();
     app.aggregator.close(&federation, now).await?;
-    let summary = app.read(async |tx| tx.summary(&id, now).await).await?;
+    let summary = app.read(&id, async |tx| tx.summary(now).await).await?;
     Ok(HttpResponse::Ok().json(summary))
 }

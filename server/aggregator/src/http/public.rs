@@ -3,6 +3,7 @@
 use super::openapi;
 use crate::app::App;
 use crate::failure::Failure;
+use crate::store::EVERY;
 use actix_web::http::header;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, Responder};
@@ -41,7 +42,7 @@ pub(super) async fn openapi() -> impl Responder {
 pub(super) async fn metrics(app: Data<App>) -> Result<HttpResponse, Failure> {
     let now = app.clock.now_ms();
     app.metrics.live.reset();
-    for summary in app.read(async |tx| tx.summaries(now).await).await? {
+    for summary in app.read(EVERY, async |tx| tx.summaries(now).await).await? {
         app.metrics
             .live
             .with_label_values(&[&summary.id])
@@ -58,7 +59,7 @@ pub(super) async fn metrics(app: Data<App>) -> Result<HttpResponse, Failure> {
 
 pub(super) async fn list(app: Data<App>) -> Result<HttpResponse, Failure> {
     let now = app.clock.now_ms();
-    let summaries = app.read(async |tx| tx.summaries(now).await).await?;
+    let summaries = app.read(EVERY, async |tx| tx.summaries(now).await).await?;
     Ok(HttpResponse::Ok().json(summaries))
 }
 
@@ -67,10 +68,10 @@ pub(super) async fn detail(app: Data<App>, id: Path<String>) -> Result<HttpRespo
     let now = app.clock.now_ms();
     // One state for all three.
     let (rounds, summary, at) = app
-        .read(async |tx| {
-            let rounds = tx.records(&id, SHOWN_ROUNDS).await?;
-            let summary = tx.summary(&id, now).await?;
-            Ok((rounds, summary, tx.current(&id, None, now).await?))
+        .read(&id, async |tx| {
+            let rounds = tx.records(SHOWN_ROUNDS).await?;
+            let summary = tx.summary(now).await?;
+            Ok((rounds, summary, tx.current(None, now).await?))
         })
         .await?;
     let detail = FederationDetail {
@@ -93,7 +94,7 @@ pub(super) async fn theta(
     id: Path<String>,
     expected: Query<Expected>,
 ) -> Result<HttpResponse, Failure> {
-    let theta = app.read(async |tx| tx.theta(&id).await).await?;
+    let theta = app.read(&id, async |tx| tx.theta().await).await?;
     if expected
         .hash
         .as_ref()
@@ -110,7 +111,7 @@ pub(super) async fn theta(
 
 pub(super) async fn generator(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
     let federation = app.federation(&id).await?;
-    let theta = app.read(async |tx| tx.theta(&id).await).await?;
+    let theta = app.read(&id, async |tx| tx.theta().await).await?;
     let internal = |e: safetensors::SafeTensorError| Failure::Internal(e.to_string());
     let tensor =
         TensorView::new(Dtype::F32, vec![federation.dim], &theta.bytes).map_err(internal)?;

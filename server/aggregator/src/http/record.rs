@@ -26,14 +26,14 @@ pub(super) async fn record(
     app.federation(&id).await?;
     if let Some(from) = query.from {
         let lines = app
-            .read(async |tx| tx.lines(&id, from, u32::MAX, PIECE).await)
+            .read(&id, async |tx| tx.lines(from, u32::MAX, PIECE).await)
             .await?;
         return Ok(HttpResponse::Ok().content_type(TEXT).body(lines.text));
     }
     // Lines are only ever added: those of now, whatever is added while they are sent.
     let now = app.clock.now_ms();
     let until = app
-        .read(async |tx| Ok(tx.current(&id, None, now).await?.lines))
+        .read(&id, async |tx| Ok(tx.current(None, now).await?.lines))
         .await?;
     let id = id.into_inner();
     let name = format!("attachment; filename=\"record-{id}.jsonl\"");
@@ -45,7 +45,7 @@ pub(super) async fn record(
             }
             // No connection is held between two pieces, however slow the reader.
             let lines = app
-                .read(async |tx| tx.lines(&id, from, until, PIECE).await)
+                .read(&id, async |tx| tx.lines(from, until, PIECE).await)
                 .await?;
             if lines.next == from {
                 let what = format!("line {from} of the record of {id} is missing");

@@ -65,7 +65,7 @@ impl Federations for SqliteTx {
     .bind(limits.map(|l| l.epsilon))
     .bind(limits.map(|l| l.delta))
     .bind(i64::from(task.federation.secure.is_some()))
-    .execute(&mut *self.0)
+    .execute(&mut *self.tx)
     .await?;
         sqlx::query(
         "-- model_insert\n\
@@ -74,17 +74,12 @@ impl Federations for SqliteTx {
     .bind(&new.federation.id)
     .bind(theta_bytes(theta))
     .bind(Vec::new())
-    .execute(&mut *self.0)
+    .execute(&mut *self.tx)
     .await?;
         Ok(())
     }
 
-    async fn current(
-        &mut self,
-        federation: &str,
-        participant: Option<u32>,
-        now: u64,
-    ) -> Result<Current, Failure> {
+    async fn current(&mut self, participant: Option<u32>, now: u64) -> Result<Current, Failure> {
         let row = sqlx::query(
             "-- federation_current\n\
              SELECT f.version, f.status, f.step, f.theta_hash, f.participants, f.lines, f.record, f.counted, \
@@ -95,11 +90,11 @@ impl Federations for SqliteTx {
              LEFT JOIN standing s ON s.federation = f.id AND s.round = r.number AND s.participant = $2 \
              WHERE f.id = $1",
         )
-        .bind(federation)
+        .bind(&self.federation)
         // No participant has this number.
         .bind(participant.map_or(-1, i64::from))
         .bind(now as i64)
-        .fetch_optional(&mut *self.0)
+        .fetch_optional(&mut *self.tx)
         .await?;
         let row = row.ok_or(Refusal::NotFound)?;
         Ok(Current {
@@ -117,34 +112,34 @@ impl Federations for SqliteTx {
         })
     }
 
-    async fn bump(&mut self, id: &str) -> Result<(), Failure> {
+    async fn bump(&mut self) -> Result<(), Failure> {
         sqlx::query(
             "-- federation_bump\nUPDATE federation SET version = version + 1 WHERE id = $1",
         )
-        .bind(id)
-        .execute(&mut *self.0)
+        .bind(&self.federation)
+        .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
 
-    async fn set_status(&mut self, id: &str, status: FederationStatus) -> Result<(), Failure> {
+    async fn set_status(&mut self, status: FederationStatus) -> Result<(), Failure> {
         sqlx::query("-- federation_set_status\nUPDATE federation SET status = $2 WHERE id = $1")
-            .bind(id)
+            .bind(&self.federation)
             .bind(word(status)?)
-            .execute(&mut *self.0)
+            .execute(&mut *self.tx)
             .await?;
         Ok(())
     }
 
-    async fn place(&mut self, id: &str, dim: usize) -> Result<Place, Failure> {
+    async fn place(&mut self, dim: usize) -> Result<Place, Failure> {
         let row = sqlx::query(
         "-- federation_place\n\
          SELECT m.theta, m.moment1, m.moment2, m.updates, m.search, f.step, f.lines, f.record, f.rho, \
          f.counted, f.least_loss, f.patience_spent FROM federation f \
          JOIN model m ON m.federation = f.id WHERE f.id = $1",
     )
-    .bind(id)
-    .fetch_one(&mut *self.0)
+    .bind(&self.federation)
+    .fetch_one(&mut *self.tx)
     .await?;
         let parse = |name| {
             let bytes: Vec<u8> = row.try_get(name)?;
@@ -155,7 +150,7 @@ impl Federations for SqliteTx {
         let theta: Vec<u8> = row.try_get("theta")?;
         let search: Option<String> = row.try_get("search")?;
         Ok(Place {
-            federation: id.to_owned(),
+            federation: self.federation.clone(),
             state: ServerState {
                 theta: theta_from_bytes(&theta, dim).map_err(Failure::Internal)?,
                 first: parse("moment1")?,
@@ -181,13 +176,7 @@ impl Federations for SqliteTx {
         })
     }
 
-    async fn advance(
-        &mut self,
-        id: &str,
-        task: &Task,
-        record: &Replay,
-        moved: bool,
-    ) -> Result<(), Failure> {
+    async fn advance(&mut self, task: &Task, record: &Replay, moved: bool) -> Result<(), Failure> {
         if moved {
             let state = record.state();
             let search = state.search.as_ref().map(serde_json::to_string).transpose();
@@ -197,13 +186,13 @@ impl Federations for SqliteTx {
              UPDATE model SET theta = $2, moment1 = $3, moment2 = $4, updates = $5, search = $6 \
              WHERE federation = $1",
             )
-            .bind(id)
+            .bind(&self.federation)
             .bind(theta_bytes(&state.theta))
             .bind(theta_bytes(&state.first))
             .bind(theta_bytes(&state.second))
             .bind(i64::from(state.updates))
             .bind(search)
-            .execute(&mut *self.0)
+            .execute(&mut *self.tx)
             .await?;
         }
         sqlx::query(
@@ -211,7 +200,7 @@ impl Federations for SqliteTx {
          UPDATE federation SET step = $2, theta_hash = $3, lines = $4, record = $5, rho = $6, epsilon = $7, \
          counted = $8, least_loss = $9, patience_spent = $10 WHERE id = $1",
     )
-    .bind(id)
+    .bind(&self.federation)
     .bind(i64::from(record.step()))
     .bind(record.theta())
     .bind(i64::from(record.lines()))
@@ -221,7 +210,7 @@ impl Federations for SqliteTx {
     .bind(i64::from(record.has_counted()))
     .bind(record.patience().least.map(f64::from))
     .bind(i64::from(record.patience().rounds))
-    .execute(&mut *self.0)
+    .execute(&mut *self.tx)
     .await?;
         Ok(())
     }
@@ -234,16 +223,16 @@ impl SqliteTx {
             "-- federation_unrecorded\nSELECT id FROM federation WHERE lines = 0 AND status = $1",
         )
         .bind(word(FederationStatus::Running)?)
-        .fetch_all(&mut *self.0)
+        .fetch_all(&mut *self.tx)
         .await?)
     }
 
     /// The task's JSON, if there is such a federation.
-    pub(crate) async fn task(&mut self, id: &str) -> Result<Option<String>, Failure> {
+    pub(crate) async fn task(&mut self) -> Result<Option<String>, Failure> {
         Ok(
             sqlx::query_scalar("-- federation_task\nSELECT task FROM federation WHERE id = $1")
-                .bind(id)
-                .fetch_optional(&mut *self.0)
+                .bind(&self.federation)
+                .fetch_optional(&mut *self.tx)
                 .await?,
         )
     }
@@ -252,7 +241,7 @@ impl SqliteTx {
     pub(crate) async fn versions(&mut self) -> Result<Vec<(String, u64)>, Failure> {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("-- federation_versions\nSELECT id, version FROM federation")
-                .fetch_all(&mut *self.0)
+                .fetch_all(&mut *self.tx)
                 .await?;
         rows.into_iter()
             .map(|(id, version)| Ok((id, unsigned(version)?)))
@@ -260,14 +249,14 @@ impl SqliteTx {
     }
 
     /// The current θ, in one statement, so that bytes and hash belong together.
-    pub(crate) async fn theta(&mut self, id: &str) -> Result<StoredTheta, Failure> {
+    pub(crate) async fn theta(&mut self) -> Result<StoredTheta, Failure> {
         let row: Option<(Vec<u8>, String, i64, String)> = sqlx::query_as(
             "-- model_theta\n\
          SELECT m.theta, f.theta_hash, f.step, f.task_hash FROM federation f \
          JOIN model m ON m.federation = f.id WHERE f.id = $1",
         )
-        .bind(id)
-        .fetch_optional(&mut *self.0)
+        .bind(&self.federation)
+        .fetch_optional(&mut *self.tx)
         .await?;
         let (bytes, hash, step, task_hash) = row.ok_or(Refusal::NotFound)?;
         Ok(StoredTheta {
@@ -279,19 +268,15 @@ impl SqliteTx {
     }
 
     /// One line of the list.
-    pub(crate) async fn summary(
-        &mut self,
-        id: &str,
-        now: u64,
-    ) -> Result<FederationSummary, Failure> {
+    pub(crate) async fn summary(&mut self, now: u64) -> Result<FederationSummary, Failure> {
         let row = sqlx::query(select_summary!(
             "federation_summary",
             "$2",
             "WHERE f.id = $1"
         ))
-        .bind(id)
+        .bind(&self.federation)
         .bind(now as i64)
-        .fetch_optional(&mut *self.0)
+        .fetch_optional(&mut *self.tx)
         .await?;
         read_summary(&row.ok_or(Refusal::NotFound)?)
     }
@@ -304,7 +289,7 @@ impl SqliteTx {
             "ORDER BY f.created_at DESC, f.id LIMIT 1000"
         ))
         .bind(now as i64)
-        .fetch_all(&mut *self.0)
+        .fetch_all(&mut *self.tx)
         .await?;
         rows.iter().map(read_summary).collect()
     }

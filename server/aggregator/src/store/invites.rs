@@ -7,49 +7,41 @@ use federation::round::messages::InviteSummary;
 use federation::round::refusal::Refusal;
 
 impl Invites for SqliteTx {
-    async fn insert_invite(
-        &mut self,
-        federation: &str,
-        new: &NewInvite<'_>,
-    ) -> Result<(), Failure> {
+    async fn insert_invite(&mut self, new: &NewInvite<'_>) -> Result<(), Failure> {
         sqlx::query(
             "-- invite_insert\n\
          INSERT INTO invite (hash, federation, created_at, id, expires_at, uses) \
          VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(new.hash)
-        .bind(federation)
+        .bind(&self.federation)
         .bind(new.now as i64)
         .bind(new.id)
         .bind(new.expires_at.map(|at| at as i64))
         .bind(new.uses.map(i64::from))
-        .execute(&mut *self.0)
+        .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
 
-    async fn count_invites(&mut self, federation: &str) -> Result<u32, Failure> {
+    async fn count_invites(&mut self) -> Result<u32, Failure> {
         let count: i64 = sqlx::query_scalar(
             "-- invite_count\nSELECT COUNT(*) FROM invite WHERE federation = $1",
         )
-        .bind(federation)
-        .fetch_one(&mut *self.0)
+        .bind(&self.federation)
+        .fetch_one(&mut *self.tx)
         .await?;
         unsigned(count)
     }
 
-    async fn invite_by_hash(
-        &mut self,
-        federation: &str,
-        hash: &str,
-    ) -> Result<Option<InviteSummary>, Failure> {
+    async fn invite_by_hash(&mut self, hash: &str) -> Result<Option<InviteSummary>, Failure> {
         let row: Option<Row> = sqlx::query_as(
             "-- invite_by_hash\n\
          SELECT id, created_at, expires_at, uses, used, revoked_at FROM invite WHERE hash = $1 AND federation = $2",
         )
         .bind(hash)
-        .bind(federation)
-        .fetch_optional(&mut *self.0)
+        .bind(&self.federation)
+        .fetch_optional(&mut *self.tx)
         .await?;
         row.map(read).transpose()
     }
@@ -57,46 +49,41 @@ impl Invites for SqliteTx {
     async fn count_use(&mut self, hash: &str) -> Result<(), Failure> {
         sqlx::query("-- invite_count_use\nUPDATE invite SET used = used + 1 WHERE hash = $1")
             .bind(hash)
-            .execute(&mut *self.0)
+            .execute(&mut *self.tx)
             .await?;
         Ok(())
     }
 
-    async fn revoke_invite(
-        &mut self,
-        federation: &str,
-        id: &str,
-        now: u64,
-    ) -> Result<InviteSummary, Failure> {
+    async fn revoke_invite(&mut self, id: &str, now: u64) -> Result<InviteSummary, Failure> {
         sqlx::query(
         "-- invite_revoke\n\
          UPDATE invite SET revoked_at = $3 WHERE federation = $1 AND id = $2 AND revoked_at IS NULL",
     )
-    .bind(federation)
+    .bind(&self.federation)
     .bind(id)
     .bind(now as i64)
-    .execute(&mut *self.0)
+    .execute(&mut *self.tx)
     .await?;
         let row: Option<Row> = sqlx::query_as(
             "-- invite_get\n\
          SELECT id, created_at, expires_at, uses, used, revoked_at FROM invite \
          WHERE federation = $1 AND id = $2",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(id)
-        .fetch_optional(&mut *self.0)
+        .fetch_optional(&mut *self.tx)
         .await?;
         read(row.ok_or(Refusal::NotFound)?)
     }
 
-    async fn invites(&mut self, federation: &str) -> Result<Vec<InviteSummary>, Failure> {
+    async fn invites(&mut self) -> Result<Vec<InviteSummary>, Failure> {
         let rows: Vec<Row> = sqlx::query_as(
             "-- invite_list\n\
          SELECT id, created_at, expires_at, uses, used, revoked_at FROM invite \
          WHERE federation = $1 ORDER BY created_at DESC, id",
         )
-        .bind(federation)
-        .fetch_all(&mut *self.0)
+        .bind(&self.federation)
+        .fetch_all(&mut *self.tx)
         .await?;
         rows.into_iter().map(read).collect()
     }

@@ -18,7 +18,7 @@ impl SqliteTx {
         let row: Option<(String, i64)> =
             sqlx::query_as("-- lease_read\nSELECT holder, until FROM lease WHERE name = $1")
                 .bind(NAME)
-                .fetch_optional(&mut *self.0)
+                .fetch_optional(&mut *self.tx)
                 .await?;
         row.map(|(holder, until)| {
             Ok(Lease {
@@ -47,7 +47,7 @@ impl SqliteTx {
         .bind(holder)
         .bind((now + ttl) as i64)
         .bind(now as i64)
-        .execute(&mut *self.0)
+        .execute(&mut *self.tx)
         .await?;
         Ok(changed.rows_affected() == 1)
     }
@@ -60,7 +60,7 @@ impl SqliteTx {
         .bind(NAME)
         .bind(holder)
         .bind(now as i64)
-        .execute(&mut *self.0)
+        .execute(&mut *self.tx)
         .await?;
         Ok(())
     }

@@ -6,30 +6,19 @@ use federation::engine::store::{Excerpt, Lines};
 use futures::TryStreamExt as _;
 
 impl Lines for SqliteTx {
-    async fn append_line(
-        &mut self,
-        federation: &str,
-        number: u32,
-        line: &str,
-    ) -> Result<(), Failure> {
+    async fn append_line(&mut self, number: u32, line: &str) -> Result<(), Failure> {
         sqlx::query(
             "-- line_append\nINSERT INTO line (federation, number, body) VALUES ($1, $2, $3)",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(number))
         .bind(line)
-        .execute(&mut *self.0)
+        .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
 
-    async fn lines(
-        &mut self,
-        federation: &str,
-        from: u32,
-        until: u32,
-        most: usize,
-    ) -> Result<Excerpt, Failure> {
+    async fn lines(&mut self, from: u32, until: u32, most: usize) -> Result<Excerpt, Failure> {
         let mut lines = Excerpt {
             text: String::new(),
             next: from,
@@ -38,10 +27,10 @@ impl Lines for SqliteTx {
         "-- line_read\n\
          SELECT number, body FROM line WHERE federation = $1 AND number >= $2 AND number < $3 ORDER BY number",
     )
-    .bind(federation)
+    .bind(&self.federation)
     .bind(i64::from(from))
     .bind(i64::from(until))
-    .fetch(&mut *self.0);
+    .fetch(&mut *self.tx);
         while let Some((number, line)) = rows.try_next().await? {
             if !lines.text.is_empty() && lines.text.len() + line.len() >= most {
                 break;

@@ -13,7 +13,6 @@ use secure_sum::messages::RoundKeys;
 impl Messages for SqliteTx {
     async fn insert_message(
         &mut self,
-        federation: &str,
         round: u32,
         phase: Phase,
         participant: u32,
@@ -23,26 +22,26 @@ impl Messages for SqliteTx {
         "-- message_insert\n\
          INSERT INTO message (federation, round, phase, participant, body) VALUES ($1, $2, $3, $4, $5)",
     )
-    .bind(federation)
+    .bind(&self.federation)
     .bind(i64::from(round))
     .bind(word(phase)?)
     .bind(i64::from(participant))
     .bind(body)
-    .execute(&mut *self.0)
+    .execute(&mut *self.tx)
     .await?;
         Ok(())
     }
 
-    async fn insert_keys(&mut self, federation: &str, keys: &RoundKeys) -> Result<bool, Failure> {
+    async fn insert_keys(&mut self, keys: &RoundKeys) -> Result<bool, Failure> {
         let mut fresh = true;
         for public in [keys.encryption, keys.masking] {
             let done = sqlx::query(
                 "-- round_key_insert\n\
              INSERT INTO round_key (federation, public) VALUES ($1, $2) ON CONFLICT DO NOTHING",
             )
-            .bind(federation)
+            .bind(&self.federation)
             .bind(hex(&public))
-            .execute(&mut *self.0)
+            .execute(&mut *self.tx)
             .await?;
             fresh &= done.rows_affected() == 1;
         }
@@ -51,7 +50,6 @@ impl Messages for SqliteTx {
 
     async fn has_message(
         &mut self,
-        federation: &str,
         round: u32,
         phase: Phase,
         participant: u32,
@@ -61,37 +59,31 @@ impl Messages for SqliteTx {
          SELECT participant FROM message \
          WHERE federation = $1 AND round = $2 AND phase = $3 AND participant = $4",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(round))
         .bind(word(phase)?)
         .bind(i64::from(participant))
-        .fetch_optional(&mut *self.0)
+        .fetch_optional(&mut *self.tx)
         .await?;
         Ok(found.is_some())
     }
 
-    async fn senders(
-        &mut self,
-        federation: &str,
-        round: u32,
-        phase: Phase,
-    ) -> Result<Vec<u32>, Failure> {
+    async fn senders(&mut self, round: u32, phase: Phase) -> Result<Vec<u32>, Failure> {
         let numbers: Vec<i64> = sqlx::query_scalar(
             "-- message_senders\n\
          SELECT participant FROM message WHERE federation = $1 AND round = $2 AND phase = $3 \
          ORDER BY participant",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(round))
         .bind(word(phase)?)
-        .fetch_all(&mut *self.0)
+        .fetch_all(&mut *self.tx)
         .await?;
         numbers.into_iter().map(unsigned).collect()
     }
 
     async fn for_each_message(
         &mut self,
-        federation: &str,
         round: u32,
         phase: Phase,
         mut take: impl FnMut(u32, &[u8]) -> Result<(), CommandError>,
@@ -101,31 +93,27 @@ impl Messages for SqliteTx {
          SELECT participant, body FROM message WHERE federation = $1 AND round = $2 AND phase = $3 \
          ORDER BY participant",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(round))
         .bind(word(phase)?)
-        .fetch(&mut *self.0);
+        .fetch(&mut *self.tx);
         while let Some((participant, body)) = rows.try_next().await? {
             take(unsigned(participant)?, &body)?;
         }
         Ok(())
     }
 
-    async fn identities(
-        &mut self,
-        federation: &str,
-        round: u32,
-    ) -> Result<Vec<(u32, Bytes32)>, Failure> {
+    async fn identities(&mut self, round: u32) -> Result<Vec<(u32, Bytes32)>, Failure> {
         let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
             "-- message_identities\n\
          SELECT m.participant, p.identity FROM message m \
          JOIN participant p ON p.federation = m.federation AND p.number = m.participant \
          WHERE m.federation = $1 AND m.round = $2 AND m.phase = $3 ORDER BY m.participant",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(round))
         .bind(word(Phase::Keys)?)
-        .fetch_all(&mut *self.0)
+        .fetch_all(&mut *self.tx)
         .await?;
         rows.into_iter()
             .map(|(number, identity)| {
@@ -138,82 +126,64 @@ impl Messages for SqliteTx {
             .collect()
     }
 
-    async fn insert_frozen(
-        &mut self,
-        federation: &str,
-        phase: Phase,
-        body: Vec<u8>,
-    ) -> Result<(), Failure> {
+    async fn insert_frozen(&mut self, phase: Phase, body: Vec<u8>) -> Result<(), Failure> {
         sqlx::query(
             "-- frozen_insert\n\
          INSERT INTO frozen (federation, phase, body) VALUES ($1, $2, $3)",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(word(phase)?)
         .bind(body)
-        .execute(&mut *self.0)
+        .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
 
-    async fn frozen(&mut self, federation: &str) -> Result<Vec<(Phase, Vec<u8>)>, Failure> {
+    async fn frozen(&mut self) -> Result<Vec<(Phase, Vec<u8>)>, Failure> {
         let rows: Vec<(String, Vec<u8>)> =
             sqlx::query_as("-- frozen_list\nSELECT phase, body FROM frozen WHERE federation = $1")
-                .bind(federation)
-                .fetch_all(&mut *self.0)
+                .bind(&self.federation)
+                .fetch_all(&mut *self.tx)
                 .await?;
         rows.into_iter()
             .map(|(phase, body)| Ok((parse_word(phase)?, body)))
             .collect()
     }
 
-    async fn frozen_in(
-        &mut self,
-        federation: &str,
-        phase: Phase,
-    ) -> Result<Option<Vec<u8>>, Failure> {
+    async fn frozen_in(&mut self, phase: Phase) -> Result<Option<Vec<u8>>, Failure> {
         Ok(sqlx::query_scalar(
             "-- frozen_get\nSELECT body FROM frozen WHERE federation = $1 AND phase = $2",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(word(phase)?)
-        .fetch_optional(&mut *self.0)
+        .fetch_optional(&mut *self.tx)
         .await?)
     }
 
-    async fn insert_inbox(
-        &mut self,
-        federation: &str,
-        participant: u32,
-        body: Vec<u8>,
-    ) -> Result<(), Failure> {
+    async fn insert_inbox(&mut self, participant: u32, body: Vec<u8>) -> Result<(), Failure> {
         sqlx::query(
             "-- inbox_insert\n\
          INSERT INTO inbox (federation, participant, body) VALUES ($1, $2, $3)",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(participant))
         .bind(body)
-        .execute(&mut *self.0)
+        .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
 
-    async fn inbox(
-        &mut self,
-        federation: &str,
-        participant: u32,
-    ) -> Result<Option<Vec<u8>>, Failure> {
+    async fn inbox(&mut self, participant: u32) -> Result<Option<Vec<u8>>, Failure> {
         Ok(sqlx::query_scalar(
             "-- inbox_get\nSELECT body FROM inbox WHERE federation = $1 AND participant = $2",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(participant))
-        .fetch_optional(&mut *self.0)
+        .fetch_optional(&mut *self.tx)
         .await?)
     }
 
-    async fn clear_messages(&mut self, federation: &str) -> Result<(), Failure> {
+    async fn clear_messages(&mut self) -> Result<(), Failure> {
         for statement in [
             "-- message_clear\nDELETE FROM message WHERE federation = $1",
             "-- round_key_clear\nDELETE FROM round_key WHERE federation = $1",
@@ -221,8 +191,8 @@ impl Messages for SqliteTx {
             "-- inbox_clear\nDELETE FROM inbox WHERE federation = $1",
         ] {
             sqlx::query(statement)
-                .bind(federation)
-                .execute(&mut *self.0)
+                .bind(&self.federation)
+                .execute(&mut *self.tx)
                 .await?;
         }
         Ok(())

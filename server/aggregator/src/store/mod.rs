@@ -26,6 +26,9 @@ const ATTEMPTS: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
+/// Stands for the federation in a transaction over all of them.
+pub(crate) const EVERY: &str = "";
+
 /// Takes the name of a transaction that was tried, what came of it (`commit`, `refusal`, `error`, or `retry` for an error
 /// after which it is tried again), and how long it took.
 pub type Tried = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
@@ -38,7 +41,10 @@ pub struct SqliteStore {
 }
 
 /// A transaction of [`SqliteStore`].
-pub struct SqliteTx(Transaction<'static, Sqlite>);
+pub struct SqliteTx {
+    federation: String,
+    tx: Transaction<'static, Sqlite>,
+}
 
 impl Table for SqliteTx {
     type Error = Failure;
@@ -77,17 +83,21 @@ impl SqliteStore {
 
     async fn attempt<T>(
         &self,
+        federation: &str,
         body: &impl AsyncFn(&mut SqliteTx) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         // It takes the write lock at once, so what it reads cannot change before it commits.
-        let mut tx = SqliteTx(self.writer.begin_with("BEGIN IMMEDIATE").await?);
+        let mut tx = SqliteTx {
+            federation: federation.to_owned(),
+            tx: self.writer.begin_with("BEGIN IMMEDIATE").await?,
+        };
         match body(&mut tx).await {
             Ok(value) => {
-                tx.0.commit().await?;
+                tx.tx.commit().await?;
                 Ok(value)
             }
             Err(failure) => {
-                tx.0.rollback().await?;
+                tx.tx.rollback().await?;
                 Err(failure)
             }
         }
@@ -106,13 +116,14 @@ impl Store for SqliteStore {
 
     async fn run_tx<T>(
         &self,
+        federation: &str,
         name: &'static str,
         body: impl AsyncFn(&mut SqliteTx) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let mut attempt = 1;
         loop {
             let begun = Instant::now();
-            let outcome = self.attempt(&body).await;
+            let outcome = self.attempt(federation, &body).await;
             let again = attempt < ATTEMPTS && outcome.as_ref().is_err_and(Failure::is_busy);
             let word = match &outcome {
                 Ok(_) => "commit",
@@ -132,11 +143,15 @@ impl Store for SqliteStore {
 
     async fn read<T>(
         &self,
+        federation: &str,
         body: impl AsyncFn(&mut SqliteTx) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut tx = SqliteTx(self.readers.begin().await?);
+        let mut tx = SqliteTx {
+            federation: federation.to_owned(),
+            tx: self.readers.begin().await?,
+        };
         let value = body(&mut tx).await?;
-        tx.0.commit().await?;
+        tx.tx.commit().await?;
         Ok(value)
     }
 }
@@ -247,7 +262,7 @@ mod tests {
         let (_home, store) = opened(tried).await;
         let tries = AtomicU32::new(0);
         let outcome = store
-            .run_tx("test", async |tx| {
+            .run_tx(EVERY, "test", async |tx| {
                 let attempt = tries.fetch_add(1, Ordering::SeqCst);
                 tx.acquire_lease("me", 1_000, 10).await?;
                 if attempt < 2 {
@@ -266,7 +281,7 @@ mod tests {
     async fn a_failed_transaction_leaves_nothing() {
         let (_home, store) = fresh().await;
         let outcome: Result<(), _> = store
-            .run_tx("test", async |tx| {
+            .run_tx(EVERY, "test", async |tx| {
                 tx.acquire_lease("me", 1_000, 10).await?;
                 Err(federation::round::refusal::Refusal::TooLate.into())
             })
@@ -274,7 +289,7 @@ mod tests {
         assert!(outcome.is_err());
         assert!(
             store
-                .read(async |tx| tx.lease().await)
+                .read(EVERY, async |tx| tx.lease().await)
                 .await
                 .unwrap()
                 .is_none()
@@ -286,7 +301,9 @@ mod tests {
         let (_home, store) = fresh().await;
         let take = async |holder: &str, now: u64| {
             store
-                .run_tx("test", async |tx| tx.acquire_lease(holder, now, 100).await)
+                .run_tx(EVERY, "test", async |tx| {
+                    tx.acquire_lease(holder, now, 100).await
+                })
                 .await
                 .unwrap()
         };
@@ -298,7 +315,7 @@ mod tests {
         // A clock that was set back must not block everybody for the difference.
         assert!(take("one", 500).await);
         store
-            .run_tx("test", async |tx| tx.release_lease("one", 510).await)
+            .run_tx(EVERY, "test", async |tx| tx.release_lease("one", 510).await)
             .await
             .unwrap();
         assert!(take("two", 511).await);
@@ -311,7 +328,7 @@ mod tests {
         let again = SqliteStore::open(&home.path().join("a.sqlite"), silent())
             .await
             .unwrap();
-        let versions = again.read(async |tx| tx.versions().await).await;
+        let versions = again.read(EVERY, async |tx| tx.versions().await).await;
         assert!(versions.unwrap().is_empty());
     }
 

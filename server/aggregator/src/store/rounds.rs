@@ -24,7 +24,7 @@ pub(super) fn read_standing(word: Option<String>) -> Result<Standing, Failure> {
 }
 
 impl Rounds for SqliteTx {
-    async fn store_round(&mut self, federation: &str, round: &Round) -> Result<(), Failure> {
+    async fn store_round(&mut self, round: &Round) -> Result<(), Failure> {
         sqlx::query(
         "-- round_store\n\
          INSERT INTO round (federation, number, phase, since, enrolled, cohort, delivered, gone, members, registered, \
@@ -34,7 +34,7 @@ impl Rounds for SqliteTx {
          delivered = excluded.delivered, gone = excluded.gone, members = excluded.members, \
          registered = excluded.registered, attempt = excluded.attempt, waiting = excluded.waiting",
     )
-    .bind(federation)
+    .bind(&self.federation)
     .bind(i64::from(round.number))
     .bind(word(round.phase)?)
     .bind(round.since.map(|s| s as i64))
@@ -46,32 +46,26 @@ impl Rounds for SqliteTx {
     .bind(i64::from(round.registered))
     .bind(i64::from(round.attempt))
     .bind(i64::from(round.waiting))
-    .execute(&mut *self.0)
+    .execute(&mut *self.tx)
     .await?;
         Ok(())
     }
 
-    async fn standing(
-        &mut self,
-        federation: &str,
-        round: u32,
-        participant: u32,
-    ) -> Result<Standing, Failure> {
+    async fn standing(&mut self, round: u32, participant: u32) -> Result<Standing, Failure> {
         let word: Option<String> = sqlx::query_scalar(
             "-- standing_get\n\
          SELECT standing FROM standing WHERE federation = $1 AND round = $2 AND participant = $3",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(round))
         .bind(i64::from(participant))
-        .fetch_optional(&mut *self.0)
+        .fetch_optional(&mut *self.tx)
         .await?;
         read_standing(word)
     }
 
     async fn set_standing(
         &mut self,
-        federation: &str,
         round: u32,
         participant: u32,
         standing: Standing,
@@ -82,10 +76,10 @@ impl Rounds for SqliteTx {
                     "-- standing_clear\n\
                  DELETE FROM standing WHERE federation = $1 AND round = $2 AND participant = $3",
                 )
-                .bind(federation)
+                .bind(&self.federation)
                 .bind(i64::from(round))
                 .bind(i64::from(participant))
-                .execute(&mut *self.0)
+                .execute(&mut *self.tx)
                 .await?;
                 return Ok(());
             }
@@ -96,30 +90,30 @@ impl Rounds for SqliteTx {
          INSERT INTO standing (federation, round, participant, standing) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (federation, round, participant) DO UPDATE SET standing = excluded.standing",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(round))
         .bind(i64::from(participant))
         .bind(word)
-        .execute(&mut *self.0)
+        .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
 
-    async fn freeze_cohort(&mut self, federation: &str, round: u32) -> Result<u64, Failure> {
+    async fn freeze_cohort(&mut self, round: u32) -> Result<u64, Failure> {
         let done = sqlx::query(
             "-- standing_freeze\n\
          UPDATE standing SET standing = $3 WHERE federation = $1 AND round = $2 AND standing = $4",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(round))
         .bind(word(Standing::InCohort)?)
         .bind(word(Standing::Enrolled)?)
-        .execute(&mut *self.0)
+        .execute(&mut *self.tx)
         .await?;
         Ok(done.rows_affected())
     }
 
-    async fn narrow_cohort(&mut self, federation: &str, round: u32) -> Result<u64, Failure> {
+    async fn narrow_cohort(&mut self, round: u32) -> Result<u64, Failure> {
         // In this order, else the second would take back what the first did.
         let mut moved = 0;
         for (statement, from, to) in [
@@ -137,23 +131,18 @@ impl Rounds for SqliteTx {
             ),
         ] {
             let done = sqlx::query(statement)
-                .bind(federation)
+                .bind(&self.federation)
                 .bind(i64::from(round))
                 .bind(word(to)?)
                 .bind(word(from)?)
-                .execute(&mut *self.0)
+                .execute(&mut *self.tx)
                 .await?;
             moved = done.rows_affected();
         }
         Ok(moved)
     }
 
-    async fn expired(
-        &mut self,
-        federation: &str,
-        round: u32,
-        now: u64,
-    ) -> Result<Vec<u32>, Failure> {
+    async fn expired(&mut self, round: u32, now: u64) -> Result<Vec<u32>, Failure> {
         let rows: Vec<i64> = sqlx::query_scalar(
         "-- standing_expired\n\
          SELECT s.participant FROM standing s \
@@ -161,19 +150,18 @@ impl Rounds for SqliteTx {
          WHERE s.federation = $1 AND s.round = $2 AND s.standing IN ($3, $4) AND p.lease_until <= $5 \
          ORDER BY s.participant",
     )
-    .bind(federation)
+    .bind(&self.federation)
     .bind(i64::from(round))
     .bind(word(Standing::Enrolled)?)
     .bind(word(Standing::InCohort)?)
     .bind(now as i64)
-    .fetch_all(&mut *self.0)
+    .fetch_all(&mut *self.tx)
     .await?;
         rows.into_iter().map(unsigned).collect()
     }
 
     async fn insert_update(
         &mut self,
-        federation: &str,
         participant: u32,
         update: &Update,
         bytes: u64,
@@ -185,21 +173,20 @@ impl Rounds for SqliteTx {
          INSERT INTO contribution (federation, round, participant, examples, delta, metrics, bytes) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
-    .bind(federation)
+    .bind(&self.federation)
     .bind(i64::from(update.round))
     .bind(i64::from(participant))
     .bind(i64::from(update.examples))
     .bind(ground::hash::theta_bytes(&update.delta))
     .bind(metrics)
     .bind(bytes as i64)
-    .execute(&mut *self.0)
+    .execute(&mut *self.tx)
     .await?;
         Ok(())
     }
 
     async fn for_each_update(
         &mut self,
-        federation: &str,
         round: u32,
         length: usize,
         mut add: impl FnMut(Vec<f32>, u32),
@@ -210,9 +197,9 @@ impl Rounds for SqliteTx {
          SELECT examples, delta, metrics, bytes FROM contribution \
          WHERE federation = $1 AND round = $2 ORDER BY participant",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(round))
-        .fetch(&mut *self.0);
+        .fetch(&mut *self.tx);
         while let Some((examples, delta, metrics, bytes)) = rows.try_next().await? {
             let delta = theta_from_bytes(&delta, length).map_err(Failure::Internal)?;
             add(delta, unsigned(examples)?);
@@ -224,43 +211,39 @@ impl Rounds for SqliteTx {
         Ok(totals)
     }
 
-    async fn finish_round(
-        &mut self,
-        federation: &str,
-        record: &RoundRecord,
-    ) -> Result<(), Failure> {
+    async fn finish_round(&mut self, record: &RoundRecord) -> Result<(), Failure> {
         let body = serde_json::to_string(record).map_err(|e| Failure::Internal(e.to_string()))?;
         sqlx::query(
             "-- round_record_insert\n\
          INSERT INTO round_record (federation, number, body) VALUES ($1, $2, $3)",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(record.round))
         .bind(body)
-        .execute(&mut *self.0)
+        .execute(&mut *self.tx)
         .await?;
         sqlx::query("-- contribution_delete\nDELETE FROM contribution WHERE federation = $1")
-            .bind(federation)
-            .execute(&mut *self.0)
+            .bind(&self.federation)
+            .execute(&mut *self.tx)
             .await?;
         sqlx::query(
             "-- standing_forget\nDELETE FROM standing WHERE federation = $1 AND round < $2",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(record.round) - REMEMBERED_ROUNDS)
-        .execute(&mut *self.0)
+        .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
 
-    async fn records(&mut self, federation: &str, limit: u32) -> Result<Vec<RoundRecord>, Failure> {
+    async fn records(&mut self, limit: u32) -> Result<Vec<RoundRecord>, Failure> {
         let bodies: Vec<String> = sqlx::query_scalar(
             "-- round_record_list\n\
          SELECT body FROM round_record WHERE federation = $1 ORDER BY number DESC LIMIT $2",
         )
-        .bind(federation)
+        .bind(&self.federation)
         .bind(i64::from(limit))
-        .fetch_all(&mut *self.0)
+        .fetch_all(&mut *self.tx)
         .await?;
         let parse = |body: String| {
             serde_json::from_str(&body)
@@ -279,7 +262,7 @@ impl SqliteTx {
          r.members, r.registered, r.attempt, r.waiting FROM round r JOIN federation f ON f.id = r.federation WHERE f.status = $1 AND r.since IS NOT NULL",
     )
     .bind(word(FederationStatus::Running)?)
-    .fetch_all(&mut *self.0)
+    .fetch_all(&mut *self.tx)
     .await?;
         rows.iter()
             .map(|row| Ok((row.try_get("federation")?, read_round(row)?)))
@@ -291,7 +274,7 @@ impl SqliteTx {
         sqlx::query("-- round_forgive\nUPDATE round SET since = since + $2 WHERE since <= $1")
             .bind(stopped as i64)
             .bind(gap as i64)
-            .execute(&mut *self.0)
+            .execute(&mut *self.tx)
             .await?;
         Ok(())
     }

@@ -4,7 +4,7 @@ use aggregator::{Failure, SqliteStore, SqliteTx, Tried};
 use federation::engine::CommandError;
 use federation::engine::local::Blocking;
 use federation::engine::memory::{Memory, State};
-use federation::engine::store::{Federations as _, Store};
+use federation::engine::store::Store;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use std::cell::Cell;
@@ -68,17 +68,19 @@ impl Store for File {
 
     async fn run_tx<T>(
         &self,
+        federation: &str,
         name: &'static str,
         body: impl AsyncFn(&mut SqliteTx) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.store().run_tx(name, body).await
+        self.store().run_tx(federation, name, body).await
     }
 
     async fn read<T>(
         &self,
+        federation: &str,
         body: impl AsyncFn(&mut SqliteTx) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.store().read(body).await
+        self.store().read(federation, body).await
     }
 }
 
@@ -159,7 +161,7 @@ impl<D: Disk> Mortal<D> {
 }
 
 async fn version<T: federation::engine::store::Tx>(tx: &mut T) -> Option<u64> {
-    Some(tx.current(FEDERATION, None, 0).await.ok()?.version)
+    Some(tx.current(None, 0).await.ok()?.version)
 }
 
 impl<D: Disk> Store for Mortal<D> {
@@ -168,11 +170,12 @@ impl<D: Disk> Store for Mortal<D> {
 
     async fn run_tx<T>(
         &self,
+        federation: &str,
         name: &'static str,
         body: impl AsyncFn(&mut D::Tx) -> Result<T, D::Error>,
     ) -> Result<T, D::Error> {
         self.disk
-            .run_tx(name, async |tx| {
+            .run_tx(federation, name, async |tx| {
                 let before = version(tx).await;
                 let value = body(tx).await?;
                 if self.dies.get() && version(tx).await != before {
@@ -186,9 +189,10 @@ impl<D: Disk> Store for Mortal<D> {
 
     async fn read<T>(
         &self,
+        federation: &str,
         body: impl AsyncFn(&mut D::Tx) -> Result<T, D::Error>,
     ) -> Result<T, D::Error> {
-        self.disk.read(body).await
+        self.disk.read(federation, body).await
     }
 }
 

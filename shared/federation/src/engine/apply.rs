@@ -37,7 +37,6 @@ pub(super) async fn apply<T: Tx>(
     message: Message<'_>,
     effects: &mut Effects,
 ) -> Result<(), T::Error> {
-    let id = &federation.id[..];
     let before = at.round.clone();
     let policy = federation.task.policy_of(at.kind(&federation.task));
     let actions = at.round.step(&policy, now, event)?;
@@ -49,10 +48,10 @@ pub(super) async fn apply<T: Tx>(
     let mut end = None;
     for action in actions {
         match action {
-            Action::Enrol => at.put(tx, id, speaker()?, Standing::Enrolled).await?,
-            Action::Withdraw => at.put(tx, id, speaker()?, Standing::Idle).await?,
+            Action::Enrol => at.put(tx, speaker()?, Standing::Enrolled).await?,
+            Action::Withdraw => at.put(tx, speaker()?, Standing::Idle).await?,
             Action::Freeze => {
-                let frozen = tx.freeze_cohort(id, before.number).await?;
+                let frozen = tx.freeze_cohort(before.number).await?;
                 at.agree(frozen, "enrolled")?;
                 if at.standing == Standing::Enrolled {
                     at.standing = Standing::InCohort;
@@ -62,32 +61,32 @@ pub(super) async fn apply<T: Tx>(
                 let speaker = speaker()?;
                 match message.body {
                     Some(Body::Update(update, bytes)) => {
-                        tx.insert_update(id, speaker, update, bytes).await?;
+                        tx.insert_update(speaker, update, bytes).await?;
                         effects.stored += 1;
                     }
                     Some(Body::Sum(sum, body)) => {
-                        sums::store(tx, id, before.number, speaker, sum, body).await?;
+                        sums::store(tx, before.number, speaker, sum, body).await?;
                         effects.stored += u32::from(sum.phase() == Phase::Masked);
                         effects.messages.push(sum.phase());
                     }
                     Some(Body::Vector(body)) => {
-                        tx.insert_message(id, before.number, Phase::Upload, speaker, body)
+                        tx.insert_message(before.number, Phase::Upload, speaker, body)
                             .await?;
                         effects.stored += 1;
                     }
                     None => return Err(broken("there is nothing to store").into()),
                 }
-                at.put(tx, id, speaker, Standing::Delivered).await?;
+                at.put(tx, speaker, Standing::Delivered).await?;
             }
             Action::Narrow => {
-                let left = tx.narrow_cohort(id, before.number).await?;
+                let left = tx.narrow_cohort(before.number).await?;
                 at.agree(left, "left")?;
                 at.standing = match at.standing {
                     Standing::Idle => Standing::Idle,
                     Standing::Delivered => Standing::InCohort,
                     _ => Standing::Dropped,
                 };
-                sums::freeze(tx, id, &at.round).await?;
+                sums::freeze(tx, &at.round).await?;
             }
             Action::Aggregate => {
                 let outcome = ending::aggregate(tx, federation, at).await?;
@@ -105,7 +104,7 @@ pub(super) async fn apply<T: Tx>(
     } = event
     {
         // Where the next phase began, they are dropped already.
-        tx.set_standing(id, before.number, speaker()?, Standing::Dropped)
+        tx.set_standing(before.number, speaker()?, Standing::Dropped)
             .await?;
         at.standing = Standing::Dropped;
     }
@@ -128,7 +127,7 @@ pub(super) async fn apply<T: Tx>(
             _ => None,
         };
         if let Some(status) = over {
-            tx.set_status(id, status).await?;
+            tx.set_status(status).await?;
             at.status = status;
         } else {
             at.round = at.round.next(at.participants, end.aborted.is_none());
@@ -136,8 +135,8 @@ pub(super) async fn apply<T: Tx>(
         }
     }
     if at.round != before {
-        tx.store_round(id, &at.round).await?;
-        at.bump(tx, id, effects).await?;
+        tx.store_round(&at.round).await?;
+        at.bump(tx, effects).await?;
     }
     Ok(())
 }
@@ -176,10 +175,9 @@ impl Current {
     pub(super) async fn bump<T: Tx>(
         &mut self,
         tx: &mut T,
-        id: &str,
         effects: &mut Effects,
     ) -> Result<(), T::Error> {
-        tx.bump(id).await?;
+        tx.bump().await?;
         self.version += 1;
         effects.version = Some(self.version);
         Ok(())
@@ -189,13 +187,11 @@ impl Current {
     async fn put<T: Tx>(
         &mut self,
         tx: &mut T,
-        id: &str,
         speaker: u32,
         standing: Standing,
     ) -> Result<(), T::Error> {
         self.standing = standing;
-        tx.set_standing(id, self.round.number, speaker, standing)
-            .await
+        tx.set_standing(self.round.number, speaker, standing).await
     }
 
     /// Whether the table holds the cohort that the round counted.

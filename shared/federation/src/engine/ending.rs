@@ -76,8 +76,7 @@ async fn updates<T: Tx>(
     add: impl FnMut(Vec<f32>, u32),
 ) -> Result<Totals, T::Error> {
     let length = federation.task.length_of(at.kind(&federation.task));
-    tx.for_each_update(&federation.id, at.round.number, length, add)
-        .await
+    tx.for_each_update(at.round.number, length, add).await
 }
 
 /// Combines updates that came as they are. For a mean only one is in memory at a time.
@@ -138,7 +137,7 @@ async fn add_up<T: Tx>(
     let layout = contribution.ok_or_else(|| broken("no sum of this task"))?;
     let (mut vectors, mut bytes) = (BTreeMap::new(), 0);
     let number = at.round.number;
-    tx.for_each_message(&federation.id, number, Phase::Upload, |from, body| {
+    tx.for_each_message(number, Phase::Upload, |from, body| {
         let vector = RingVector::from_bytes(layout, body);
         vectors.insert(from, vector.map_err(|_| broken("a vector"))?);
         bytes += body.len() as u64;
@@ -169,11 +168,11 @@ async fn open<T: Tx>(
     at: &Current,
     aborted: Option<AbortReason>,
 ) -> Result<Outcome, T::Error> {
-    let (id, number) = (&federation.id[..], at.round.number);
-    let mut frozen = sums::frozen(tx, id).await?;
+    let number = at.round.number;
+    let mut frozen = sums::frozen(tx).await?;
     if let Some(reason) = aborted {
         // It may have ended before the survivors were frozen.
-        frozen.survivors = tx.senders(id, number, Phase::Masked).await?;
+        frozen.survivors = tx.senders(number, Phase::Masked).await?;
         if frozen.survivors.is_empty() {
             return Ok(Outcome {
                 sums: Err(reason),
@@ -187,7 +186,7 @@ async fn open<T: Tx>(
     let mut opening = Opening::new(&federation.task, kind, &context, &frozen)
         .map_err(|refusal| broken(format!("no sum of this task: {refusal}")))?;
     let (mut bytes, mut sound) = (0, true);
-    tx.for_each_message(id, number, Phase::Masked, |from, body| {
+    tx.for_each_message(number, Phase::Masked, |from, body| {
         let Ok(SumMessage::Masked(masked)) = wire::decode(body) else {
             return Err(broken(format!("no masked vector of {from}")));
         };
@@ -205,7 +204,7 @@ async fn open<T: Tx>(
         });
     }
     let mut unmasks = Vec::with_capacity(at.round.delivered as usize);
-    tx.for_each_message(id, number, Phase::Unmask, |from, body| {
+    tx.for_each_message(number, Phase::Unmask, |from, body| {
         let Ok(SumMessage::Unmask(unmask)) = wire::decode(body) else {
             return Err(broken(format!("no revealed shares of {from}")));
         };
@@ -228,14 +227,13 @@ pub(super) async fn conclude<T: Tx>(
     outcome: Outcome,
     now: u64,
 ) -> Result<End, T::Error> {
-    let (id, task, round) = (&federation.id[..], &federation.task, &at.round);
+    let (task, round) = (&federation.task, &at.round);
     let contributors = outcome.cohort.as_ref().map(|c| c.contributors.len() as u32);
-    let mut record = Replay::from(tx.place(id, federation.dim).await?);
+    let mut record = Replay::from(tx.place(federation.dim).await?);
     let (number, kind) = (record.lines(), record.kind(task));
     let (entry, line, metrics) = record.conclude(task, round.number, outcome.sums, outcome.cohort);
-    tx.append_line(id, number, &line).await?;
-    tx.advance(id, task, &record, entry.aborted.is_none())
-        .await?;
+    tx.append_line(number, &line).await?;
+    tx.advance(task, &record, entry.aborted.is_none()).await?;
     let phase = match entry.aborted {
         Some(_) => Phase::Aborted,
         None => Phase::Done,
@@ -255,8 +253,8 @@ pub(super) async fn conclude<T: Tx>(
         bytes_up: outcome.bytes,
         finished_at: now,
     };
-    tx.finish_round(id, &shown).await?;
-    tx.clear_messages(id).await?;
+    tx.finish_round(&shown).await?;
+    tx.clear_messages().await?;
     at.step = record.step();
     at.theta.clone_from(record.theta());
     at.lines = record.lines();

@@ -78,7 +78,7 @@ impl<S: Blocking> Local<S> {
             .block_on(async {
                 aggregator.create(&federation, &invite, now).await?;
                 let record = Replay::new(task).map_err(|faults| broken(faults.to_string()))?;
-                let at = store.read(async |tx| tx.current(id, None, now).await);
+                let at = store.read(id, async |tx| tx.current(None, now).await);
                 Ok::<_, S::Error>((record, at.await?))
             })
             .map_err(Into::into)?;
@@ -342,16 +342,16 @@ impl<S: Blocking> Local<S> {
     /// Looks where the federation stands, and reads what is new of its record.
     fn read(&mut self, now: u64) -> Result<(), CommandError> {
         let (id, known) = (&self.federation.id, self.lines.len() as u32);
-        let (at, lines, records) = self.wait(self.store().read(async |tx| {
-            let at = tx.current(id, None, now).await?;
+        let (at, lines, records) = self.wait(self.store().read(id, async |tx| {
+            let at = tx.current(None, now).await?;
             let lines = match at.lines > known {
-                true => tx.lines(id, known, at.lines, usize::MAX).await?.text,
+                true => tx.lines(known, at.lines, usize::MAX).await?.text,
                 false => String::new(),
             };
             let ended = at.lines.saturating_sub(known.max(1));
             let records = match ended {
                 0 => Vec::new(),
-                ended => tx.records(id, ended).await?,
+                ended => tx.records(ended).await?,
             };
             Ok((at, lines, records))
         }))?;

@@ -87,20 +87,25 @@ impl Memory {
 
 impl Store for Memory {
     type Error = CommandError;
-    type Tx = State;
+    type Tx = MemoryTx;
 
     async fn run_tx<T>(
         &self,
+        federation: &str,
         _name: &'static str,
-        body: impl AsyncFn(&mut State) -> Result<T, CommandError>,
+        body: impl AsyncFn(&mut MemoryTx) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         loop {
-            let (commits, mut state) = self.now();
-            let value = body(&mut state).await?;
+            let (commits, state) = self.now();
+            let mut tx = MemoryTx {
+                federation: federation.to_owned(),
+                state,
+            };
+            let value = body(&mut tx).await?;
             let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             // Another transaction may have committed while this one was awaited.
             if now.0 == commits {
-                *now = (commits + 1, state);
+                *now = (commits + 1, tx.state);
                 return Ok(value);
             }
         }
@@ -108,33 +113,40 @@ impl Store for Memory {
 
     async fn read<T>(
         &self,
-        body: impl AsyncFn(&mut State) -> Result<T, CommandError>,
+        federation: &str,
+        body: impl AsyncFn(&mut MemoryTx) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
-        body(&mut self.state()).await
+        body(&mut MemoryTx {
+            federation: federation.to_owned(),
+            state: self.state(),
+        })
+        .await
     }
 }
 
-impl State {
-    fn of(&mut self, federation: &str) -> Result<&mut Tables, CommandError> {
-        let found = self.federations.get_mut(federation);
+/// A transaction of [`Memory`].
+pub struct MemoryTx {
+    federation: String,
+    state: State,
+}
+
+impl MemoryTx {
+    fn tables(&mut self) -> Result<&mut Tables, CommandError> {
+        let found = self.state.federations.get_mut(&self.federation);
         Ok(found.ok_or(Refusal::NotFound)?)
     }
 
-    fn participant(
-        &mut self,
-        federation: &str,
-        number: u32,
-    ) -> Result<&mut Participant, CommandError> {
-        let found = Arc::make_mut(&mut self.of(federation)?.participants).get_mut(number as usize);
+    fn participant(&mut self, number: u32) -> Result<&mut Participant, CommandError> {
+        let found = Arc::make_mut(&mut self.tables()?.participants).get_mut(number as usize);
         found.ok_or_else(|| broken(format!("no participant {number}")))
     }
 }
 
-impl Table for State {
+impl Table for MemoryTx {
     type Error = CommandError;
 }
 
-impl Federations for State {
+impl Federations for MemoryTx {
     async fn insert_federation(&mut self, new: &NewFederation<'_>) -> Result<(), CommandError> {
         let record = new.record;
         let tables = Tables {
@@ -154,17 +166,18 @@ impl Federations for State {
             lines: Arc::default(),
             records: Arc::default(),
         };
-        self.federations.insert(new.federation.id.clone(), tables);
+        self.state
+            .federations
+            .insert(self.federation.clone(), tables);
         Ok(())
     }
 
     async fn current(
         &mut self,
-        federation: &str,
         participant: Option<u32>,
         now: u64,
     ) -> Result<Current, CommandError> {
-        let tables = self.of(federation)?;
+        let tables = self.tables()?;
         let live = tables.participants.iter().filter(|p| p.lease_until > now);
         let place = &tables.place;
         let standing = participant.and_then(|p| tables.standings.get(&(tables.round.number, p)));
@@ -183,62 +196,51 @@ impl Federations for State {
         })
     }
 
-    async fn bump(&mut self, federation: &str) -> Result<(), CommandError> {
-        self.of(federation)?.version += 1;
+    async fn bump(&mut self) -> Result<(), CommandError> {
+        self.tables()?.version += 1;
         Ok(())
     }
 
-    async fn set_status(
-        &mut self,
-        federation: &str,
-        status: FederationStatus,
-    ) -> Result<(), CommandError> {
-        self.of(federation)?.status = status;
+    async fn set_status(&mut self, status: FederationStatus) -> Result<(), CommandError> {
+        self.tables()?.status = status;
         Ok(())
     }
 
-    async fn place(&mut self, federation: &str, _dim: usize) -> Result<Place, CommandError> {
-        Ok((*self.of(federation)?.place).clone())
+    async fn place(&mut self, _dim: usize) -> Result<Place, CommandError> {
+        Ok((*self.tables()?.place).clone())
     }
 
     async fn advance(
         &mut self,
-        federation: &str,
         _task: &Task,
         record: &Replay,
         _moved: bool,
     ) -> Result<(), CommandError> {
-        let tables = self.of(federation)?;
+        let tables = self.tables()?;
         tables.place = Arc::new(Place::of(record));
         tables.theta.clone_from(record.theta());
         Ok(())
     }
 }
 
-impl Rounds for State {
-    async fn store_round(&mut self, federation: &str, round: &Round) -> Result<(), CommandError> {
-        self.of(federation)?.round = round.clone();
+impl Rounds for MemoryTx {
+    async fn store_round(&mut self, round: &Round) -> Result<(), CommandError> {
+        self.tables()?.round = round.clone();
         Ok(())
     }
 
-    async fn standing(
-        &mut self,
-        federation: &str,
-        round: u32,
-        participant: u32,
-    ) -> Result<Standing, CommandError> {
-        let standing = self.of(federation)?.standings.get(&(round, participant));
+    async fn standing(&mut self, round: u32, participant: u32) -> Result<Standing, CommandError> {
+        let standing = self.tables()?.standings.get(&(round, participant));
         Ok(standing.copied().unwrap_or(Standing::Idle))
     }
 
     async fn set_standing(
         &mut self,
-        federation: &str,
         round: u32,
         participant: u32,
         standing: Standing,
     ) -> Result<(), CommandError> {
-        let standings = Arc::make_mut(&mut self.of(federation)?.standings);
+        let standings = Arc::make_mut(&mut self.tables()?.standings);
         if standing == Standing::Idle {
             standings.remove(&(round, participant));
         } else {
@@ -247,8 +249,8 @@ impl Rounds for State {
         Ok(())
     }
 
-    async fn freeze_cohort(&mut self, federation: &str, round: u32) -> Result<u64, CommandError> {
-        let standings = Arc::make_mut(&mut self.of(federation)?.standings);
+    async fn freeze_cohort(&mut self, round: u32) -> Result<u64, CommandError> {
+        let standings = Arc::make_mut(&mut self.tables()?.standings);
         let mut frozen = 0;
         for (_, standing) in standings.range_mut((round, 0)..=(round, u32::MAX)) {
             if *standing == Standing::Enrolled {
@@ -259,8 +261,8 @@ impl Rounds for State {
         Ok(frozen)
     }
 
-    async fn narrow_cohort(&mut self, federation: &str, round: u32) -> Result<u64, CommandError> {
-        let standings = Arc::make_mut(&mut self.of(federation)?.standings);
+    async fn narrow_cohort(&mut self, round: u32) -> Result<u64, CommandError> {
+        let standings = Arc::make_mut(&mut self.tables()?.standings);
         let mut left = 0;
         for (_, standing) in standings.range_mut((round, 0)..=(round, u32::MAX)) {
             if *standing == Standing::Delivered {
@@ -273,13 +275,8 @@ impl Rounds for State {
         Ok(left)
     }
 
-    async fn expired(
-        &mut self,
-        federation: &str,
-        round: u32,
-        now: u64,
-    ) -> Result<Vec<u32>, CommandError> {
-        let tables = self.of(federation)?;
+    async fn expired(&mut self, round: u32, now: u64) -> Result<Vec<u32>, CommandError> {
+        let tables = self.tables()?;
         let standings = tables.standings.range((round, 0)..=(round, u32::MAX));
         let expired = standings.filter(|((_, number), standing)| {
             let participant = tables.participants.get(*number as usize);
@@ -291,12 +288,11 @@ impl Rounds for State {
 
     async fn insert_update(
         &mut self,
-        federation: &str,
         participant: u32,
         update: &Update,
         bytes: u64,
     ) -> Result<(), CommandError> {
-        let updates = Arc::make_mut(&mut self.of(federation)?.updates);
+        let updates = Arc::make_mut(&mut self.tables()?.updates);
         let row = Arc::new((update.clone(), bytes));
         match updates.insert(participant, row) {
             None => Ok(()),
@@ -306,13 +302,12 @@ impl Rounds for State {
 
     async fn for_each_update(
         &mut self,
-        federation: &str,
         _round: u32,
         _length: usize,
         mut add: impl FnMut(Vec<f32>, u32),
     ) -> Result<Totals, CommandError> {
         let mut totals = Totals::default();
-        for row in self.of(federation)?.updates.values() {
+        for row in self.tables()?.updates.values() {
             let (update, bytes) = &**row;
             add(update.delta.clone(), update.examples);
             totals.metrics.add(&update.metrics);
@@ -321,12 +316,8 @@ impl Rounds for State {
         Ok(totals)
     }
 
-    async fn finish_round(
-        &mut self,
-        federation: &str,
-        record: &RoundRecord,
-    ) -> Result<(), CommandError> {
-        let tables = self.of(federation)?;
+    async fn finish_round(&mut self, record: &RoundRecord) -> Result<(), CommandError> {
+        let tables = self.tables()?;
         Arc::make_mut(&mut tables.records).push(record.clone());
         tables.updates = Arc::default();
         let oldest = record.round.saturating_sub(REMEMBERED_ROUNDS);
@@ -334,134 +325,96 @@ impl Rounds for State {
         Ok(())
     }
 
-    async fn records(
-        &mut self,
-        federation: &str,
-        limit: u32,
-    ) -> Result<Vec<RoundRecord>, CommandError> {
-        let records = &self.of(federation)?.records;
+    async fn records(&mut self, limit: u32) -> Result<Vec<RoundRecord>, CommandError> {
+        let records = &self.tables()?.records;
         let skipped = records.len().saturating_sub(limit as usize);
         Ok(records.iter().skip(skipped).cloned().collect())
     }
 }
 
-impl Messages for State {
+impl Messages for MemoryTx {
     async fn insert_message(
         &mut self,
-        federation: &str,
         _round: u32,
         phase: Phase,
         participant: u32,
         body: &[u8],
     ) -> Result<(), CommandError> {
-        let messages = Arc::make_mut(&mut self.of(federation)?.messages);
+        let messages = Arc::make_mut(&mut self.tables()?.messages);
         match messages.insert((phase, participant), body.into()) {
             None => Ok(()),
             Some(_) => Err(broken(format!("two messages of {participant}"))),
         }
     }
 
-    async fn insert_keys(
-        &mut self,
-        federation: &str,
-        keys: &RoundKeys,
-    ) -> Result<bool, CommandError> {
-        let taken = Arc::make_mut(&mut self.of(federation)?.keys);
+    async fn insert_keys(&mut self, keys: &RoundKeys) -> Result<bool, CommandError> {
+        let taken = Arc::make_mut(&mut self.tables()?.keys);
         Ok(taken.insert(keys.encryption) & taken.insert(keys.masking))
     }
 
     async fn has_message(
         &mut self,
-        federation: &str,
         _round: u32,
         phase: Phase,
         participant: u32,
     ) -> Result<bool, CommandError> {
-        let messages = &self.of(federation)?.messages;
+        let messages = &self.tables()?.messages;
         Ok(messages.contains_key(&(phase, participant)))
     }
 
-    async fn senders(
-        &mut self,
-        federation: &str,
-        _round: u32,
-        phase: Phase,
-    ) -> Result<Vec<u32>, CommandError> {
-        let messages = &self.of(federation)?.messages;
+    async fn senders(&mut self, _round: u32, phase: Phase) -> Result<Vec<u32>, CommandError> {
+        let messages = &self.tables()?.messages;
         let sent = messages.range((phase, 0)..=(phase, u32::MAX));
         Ok(sent.map(|((_, number), _)| *number).collect())
     }
 
     async fn for_each_message(
         &mut self,
-        federation: &str,
         _round: u32,
         phase: Phase,
         mut take: impl FnMut(u32, &[u8]) -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
-        let messages = &self.of(federation)?.messages;
+        let messages = &self.tables()?.messages;
         let mut sent = messages.range((phase, 0)..=(phase, u32::MAX));
         sent.try_for_each(|((_, number), body)| take(*number, body))
     }
 
-    async fn identities(
-        &mut self,
-        federation: &str,
-        round: u32,
-    ) -> Result<Vec<(u32, Bytes32)>, CommandError> {
+    async fn identities(&mut self, round: u32) -> Result<Vec<(u32, Bytes32)>, CommandError> {
         let mut identities = Vec::new();
-        for number in self.senders(federation, round, Phase::Keys).await? {
-            let identity = self.identity(federation, number).await?;
+        for number in self.senders(round, Phase::Keys).await? {
+            let identity = self.identity(number).await?;
             let none = || broken(format!("participant {number} has no identity"));
             identities.push((number, identity.ok_or_else(none)?));
         }
         Ok(identities)
     }
 
-    async fn insert_frozen(
-        &mut self,
-        federation: &str,
-        phase: Phase,
-        body: Vec<u8>,
-    ) -> Result<(), CommandError> {
-        Arc::make_mut(&mut self.of(federation)?.frozen).insert(phase, body);
+    async fn insert_frozen(&mut self, phase: Phase, body: Vec<u8>) -> Result<(), CommandError> {
+        Arc::make_mut(&mut self.tables()?.frozen).insert(phase, body);
         Ok(())
     }
 
-    async fn frozen(&mut self, federation: &str) -> Result<Vec<(Phase, Vec<u8>)>, CommandError> {
-        let frozen = &*self.of(federation)?.frozen;
+    async fn frozen(&mut self) -> Result<Vec<(Phase, Vec<u8>)>, CommandError> {
+        let frozen = &*self.tables()?.frozen;
         Ok(frozen.clone().into_iter().collect())
     }
 
-    async fn frozen_in(
-        &mut self,
-        federation: &str,
-        phase: Phase,
-    ) -> Result<Option<Vec<u8>>, CommandError> {
-        Ok(self.of(federation)?.frozen.get(&phase).cloned())
+    async fn frozen_in(&mut self, phase: Phase) -> Result<Option<Vec<u8>>, CommandError> {
+        Ok(self.tables()?.frozen.get(&phase).cloned())
     }
 
-    async fn insert_inbox(
-        &mut self,
-        federation: &str,
-        participant: u32,
-        body: Vec<u8>,
-    ) -> Result<(), CommandError> {
-        Arc::make_mut(&mut self.of(federation)?.inboxes).insert(participant, body.into());
+    async fn insert_inbox(&mut self, participant: u32, body: Vec<u8>) -> Result<(), CommandError> {
+        Arc::make_mut(&mut self.tables()?.inboxes).insert(participant, body.into());
         Ok(())
     }
 
-    async fn inbox(
-        &mut self,
-        federation: &str,
-        participant: u32,
-    ) -> Result<Option<Vec<u8>>, CommandError> {
-        let inbox = self.of(federation)?.inboxes.get(&participant);
+    async fn inbox(&mut self, participant: u32) -> Result<Option<Vec<u8>>, CommandError> {
+        let inbox = self.tables()?.inboxes.get(&participant);
         Ok(inbox.map(|body| body.to_vec()))
     }
 
-    async fn clear_messages(&mut self, federation: &str) -> Result<(), CommandError> {
-        let tables = self.of(federation)?;
+    async fn clear_messages(&mut self) -> Result<(), CommandError> {
+        let tables = self.tables()?;
         tables.messages = Arc::default();
         tables.keys = Arc::default();
         tables.frozen = Arc::default();
@@ -470,13 +423,9 @@ impl Messages for State {
     }
 }
 
-impl Participants for State {
-    async fn insert_participant(
-        &mut self,
-        federation: &str,
-        new: &NewParticipant<'_>,
-    ) -> Result<(), CommandError> {
-        Arc::make_mut(&mut self.of(federation)?.participants).push(Participant {
+impl Participants for MemoryTx {
+    async fn insert_participant(&mut self, new: &NewParticipant<'_>) -> Result<(), CommandError> {
+        Arc::make_mut(&mut self.tables()?.participants).push(Participant {
             token_hash: new.token_hash.to_owned(),
             identity: new.identity.map(str::to_owned),
             invite: new.invite.to_owned(),
@@ -486,12 +435,8 @@ impl Participants for State {
         Ok(())
     }
 
-    async fn by_identity(
-        &mut self,
-        federation: &str,
-        identity: &str,
-    ) -> Result<Option<Member>, CommandError> {
-        let mut all = (0..).zip(self.of(federation)?.participants.iter());
+    async fn by_identity(&mut self, identity: &str) -> Result<Option<Member>, CommandError> {
+        let mut all = (0..).zip(self.tables()?.participants.iter());
         let found = all.find(|(_, p)| p.identity.as_deref() == Some(identity));
         Ok(found.map(|(number, participant)| Member {
             number,
@@ -499,34 +444,25 @@ impl Participants for State {
         }))
     }
 
-    async fn identity(
-        &mut self,
-        federation: &str,
-        number: u32,
-    ) -> Result<Option<Bytes32>, CommandError> {
-        let participant = self.of(federation)?.participants.get(number as usize);
+    async fn identity(&mut self, number: u32) -> Result<Option<Bytes32>, CommandError> {
+        let participant = self.tables()?.participants.get(number as usize);
         Ok(participant.and_then(|p| unhex(p.identity.as_deref()?)))
     }
 
     async fn readmit(
         &mut self,
-        federation: &str,
         number: u32,
         token_hash: &str,
         lease_until: u64,
     ) -> Result<(), CommandError> {
-        let participant = self.participant(federation, number)?;
+        let participant = self.participant(number)?;
         token_hash.clone_into(&mut participant.token_hash);
         (participant.lease_until, participant.departed) = (lease_until, false);
         Ok(())
     }
 
-    async fn by_token(
-        &mut self,
-        federation: &str,
-        token_hash: &str,
-    ) -> Result<Option<Speaker>, CommandError> {
-        let mut all = (0..).zip(self.of(federation)?.participants.iter());
+    async fn by_token(&mut self, token_hash: &str) -> Result<Option<Speaker>, CommandError> {
+        let mut all = (0..).zip(self.tables()?.participants.iter());
         let found = all.find(|(_, p)| p.token_hash == token_hash && !p.departed);
         Ok(found.map(|(number, participant)| Speaker {
             number,
@@ -535,32 +471,23 @@ impl Participants for State {
         }))
     }
 
-    async fn renew(
-        &mut self,
-        federation: &str,
-        number: u32,
-        lease_until: u64,
-    ) -> Result<(), CommandError> {
-        let participant = self.participant(federation, number)?;
+    async fn renew(&mut self, number: u32, lease_until: u64) -> Result<(), CommandError> {
+        let participant = self.participant(number)?;
         if !participant.departed {
             participant.lease_until = lease_until;
         }
         Ok(())
     }
 
-    async fn depart(&mut self, federation: &str, number: u32) -> Result<(), CommandError> {
-        let participant = self.participant(federation, number)?;
+    async fn depart(&mut self, number: u32) -> Result<(), CommandError> {
+        let participant = self.participant(number)?;
         (participant.lease_until, participant.departed) = (0, true);
         Ok(())
     }
 }
 
-impl Invites for State {
-    async fn insert_invite(
-        &mut self,
-        federation: &str,
-        new: &NewInvite<'_>,
-    ) -> Result<(), CommandError> {
+impl Invites for MemoryTx {
+    async fn insert_invite(&mut self, new: &NewInvite<'_>) -> Result<(), CommandError> {
         let invite = InviteSummary {
             id: new.id.to_owned(),
             created_at: new.now,
@@ -569,59 +496,44 @@ impl Invites for State {
             used: 0,
             revoked: false,
         };
-        Arc::make_mut(&mut self.of(federation)?.invites).insert(new.hash.to_owned(), invite);
+        Arc::make_mut(&mut self.tables()?.invites).insert(new.hash.to_owned(), invite);
         Ok(())
     }
 
-    async fn count_invites(&mut self, federation: &str) -> Result<u32, CommandError> {
-        Ok(self.of(federation)?.invites.len() as u32)
+    async fn count_invites(&mut self) -> Result<u32, CommandError> {
+        Ok(self.tables()?.invites.len() as u32)
     }
 
-    async fn invite_by_hash(
-        &mut self,
-        federation: &str,
-        hash: &str,
-    ) -> Result<Option<InviteSummary>, CommandError> {
-        Ok(self.of(federation)?.invites.get(hash).cloned())
+    async fn invite_by_hash(&mut self, hash: &str) -> Result<Option<InviteSummary>, CommandError> {
+        Ok(self.tables()?.invites.get(hash).cloned())
     }
 
     async fn count_use(&mut self, hash: &str) -> Result<(), CommandError> {
-        for tables in self.federations.values_mut() {
-            if let Some(invite) = Arc::make_mut(&mut tables.invites).get_mut(hash) {
-                invite.used += 1;
-            }
+        let invites = Arc::make_mut(&mut self.tables()?.invites);
+        if let Some(invite) = invites.get_mut(hash) {
+            invite.used += 1;
         }
         Ok(())
     }
 
-    async fn revoke_invite(
-        &mut self,
-        federation: &str,
-        id: &str,
-        _now: u64,
-    ) -> Result<InviteSummary, CommandError> {
-        let invites = Arc::make_mut(&mut self.of(federation)?.invites);
+    async fn revoke_invite(&mut self, id: &str, _now: u64) -> Result<InviteSummary, CommandError> {
+        let invites = Arc::make_mut(&mut self.tables()?.invites);
         let invite = invites.values_mut().find(|invite| invite.id == id);
         let invite = invite.ok_or(Refusal::NotFound)?;
         invite.revoked = true;
         Ok(invite.clone())
     }
 
-    async fn invites(&mut self, federation: &str) -> Result<Vec<InviteSummary>, CommandError> {
-        let mut invites: Vec<_> = self.of(federation)?.invites.values().cloned().collect();
+    async fn invites(&mut self) -> Result<Vec<InviteSummary>, CommandError> {
+        let mut invites: Vec<_> = self.tables()?.invites.values().cloned().collect();
         invites.sort_by(|a, b| (b.created_at, &a.id).cmp(&(a.created_at, &b.id)));
         Ok(invites)
     }
 }
 
-impl Lines for State {
-    async fn append_line(
-        &mut self,
-        federation: &str,
-        number: u32,
-        line: &str,
-    ) -> Result<(), CommandError> {
-        let lines = Arc::make_mut(&mut self.of(federation)?.lines);
+impl Lines for MemoryTx {
+    async fn append_line(&mut self, number: u32, line: &str) -> Result<(), CommandError> {
+        let lines = Arc::make_mut(&mut self.tables()?.lines);
         if lines.len() != number as usize {
             return Err(broken(format!("line {number} is out of place")));
         }
@@ -629,14 +541,8 @@ impl Lines for State {
         Ok(())
     }
 
-    async fn lines(
-        &mut self,
-        federation: &str,
-        from: u32,
-        until: u32,
-        most: usize,
-    ) -> Result<Excerpt, CommandError> {
-        let lines = self.of(federation)?.lines.iter();
+    async fn lines(&mut self, from: u32, until: u32, most: usize) -> Result<Excerpt, CommandError> {
+        let lines = self.tables()?.lines.iter();
         let mut excerpt = Excerpt {
             text: String::new(),
             next: from,

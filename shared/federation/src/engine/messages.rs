@@ -12,12 +12,8 @@ use crate::round::server::Event;
 use secure_sum::encoding::RingVector;
 
 /// Refuses a participant who left, or got another token, since theirs was recognised.
-async fn require_present<T: Tx>(
-    tx: &mut T,
-    federation: &Federation,
-    speaker: &Speaker,
-) -> Result<(), T::Error> {
-    tx.by_token(&federation.id, &speaker.token_hash)
+async fn require_present<T: Tx>(tx: &mut T, speaker: &Speaker) -> Result<(), T::Error> {
+    tx.by_token(&speaker.token_hash)
         .await?
         .ok_or(Refusal::Unauthorized)?;
     Ok(())
@@ -39,10 +35,10 @@ impl<S: Store> Aggregator<S> {
         let (task, who) = (&federation.task, speaker.number);
         let done = self
             .store
-            .run_tx("enrol", async |tx| {
-                let mut at = tx.current(&federation.id, Some(who), now).await?;
+            .run_tx(&federation.id, "enrol", async |tx| {
+                let mut at = tx.current(Some(who), now).await?;
                 require_running(at.status)?;
-                require_present(tx, federation, speaker).await?;
+                require_present(tx, speaker).await?;
                 if at.round.number != number {
                     return Err(Refusal::WrongRound.into());
                 }
@@ -77,15 +73,15 @@ impl<S: Store> Aggregator<S> {
         bytes: u64,
         now: u64,
     ) -> Result<RoundView, S::Error> {
-        let (id, task, who) = (&federation.id[..], &federation.task, speaker.number);
+        let (task, who) = (&federation.task, speaker.number);
         require_plain(task)?;
         let done = self
             .store
-            .run_tx("update", async |tx| {
-                let mut at = tx.current(id, Some(who), now).await?;
-                let standing = standing_in(tx, &at, id, update.round, who).await?;
+            .run_tx(&federation.id, "update", async |tx| {
+                let mut at = tx.current(Some(who), now).await?;
+                let standing = standing_in(tx, &at, update.round, who).await?;
                 in_time(&at, update.round, standing)?;
-                require_present(tx, federation, speaker).await?;
+                require_present(tx, speaker).await?;
                 update.validate(task.length_of(at.kind(task)))?;
                 if update.theta != at.theta {
                     return Err(Refusal::WrongTheta.into());
@@ -113,17 +109,17 @@ impl<S: Store> Aggregator<S> {
         vector: &[u8],
         now: u64,
     ) -> Result<RoundView, S::Error> {
-        let (id, task, who) = (&federation.id[..], &federation.task, speaker.number);
+        let (task, who) = (&federation.task, speaker.number);
         if task.federation.policy.secure.is_some() {
             return Err(Refusal::Malformed.into());
         }
         let done = self
             .store
-            .run_tx("contribute", async |tx| {
-                let mut at = tx.current(id, Some(who), now).await?;
-                let standing = standing_in(tx, &at, id, number, who).await?;
+            .run_tx(&federation.id, "contribute", async |tx| {
+                let mut at = tx.current(Some(who), now).await?;
+                let standing = standing_in(tx, &at, number, who).await?;
                 in_time(&at, number, standing)?;
-                require_present(tx, federation, speaker).await?;
+                require_present(tx, speaker).await?;
                 let contribution = task.contribution_of(at.kind(task));
                 let layout = contribution.ok_or(Refusal::Malformed)?.layout();
                 RingVector::from_bytes(layout, vector).map_err(|_| Refusal::Malformed)?;
@@ -156,13 +152,15 @@ impl<S: Store> Aggregator<S> {
         // Judged before anything is locked: signatures cost time.
         let (_, grounds) = self
             .store
-            .read(async |tx| admit(tx, federation, number, speaker, message, now).await)
+            .read(&federation.id, async |tx| {
+                admit(tx, federation, number, speaker, message, now).await
+            })
             .await?;
         grounds.judge(task, who, message)?;
         let done = self
             .store
-            .run_tx("sum", async |tx| {
-                require_present(tx, federation, speaker).await?;
+            .run_tx(&federation.id, "sum", async |tx| {
+                require_present(tx, speaker).await?;
                 let (mut at, grounds_now) =
                     admit(tx, federation, number, speaker, message, now).await?;
                 if grounds_now != grounds {
@@ -192,16 +190,16 @@ impl<S: Store> Aggregator<S> {
         now: u64,
     ) -> Result<Vec<u8>, S::Error> {
         require_secure(&federation.task)?;
-        let (id, from) = (&federation.id[..], speaker.number);
+        let from = speaker.number;
         // One state: the round may move on meanwhile.
         self.store
-            .read(async |tx| {
-                let at = tx.current(id, Some(from), now).await?;
+            .read(&federation.id, async |tx| {
+                let at = tx.current(Some(from), now).await?;
                 require_running(at.status)?;
                 if at.round.number != number {
                     return Err(Refusal::WrongRound.into());
                 }
-                if !tx.has_message(id, number, Phase::Keys, from).await? {
+                if !tx.has_message(number, Phase::Keys, from).await? {
                     return Err(match at.round.phase {
                         Phase::Open => Refusal::TooEarly.into(),
                         _ => Refusal::NotInCohort.into(),
@@ -211,8 +209,8 @@ impl<S: Store> Aggregator<S> {
                     return Err(Refusal::TooEarly.into());
                 }
                 let body = match phase {
-                    Phase::Masked => tx.inbox(id, from).await?,
-                    _ => tx.frozen_in(id, phase).await?,
+                    Phase::Masked => tx.inbox(from).await?,
+                    _ => tx.frozen_in(phase).await?,
                 };
                 Ok(body.ok_or(Refusal::NotInCohort)?)
             })
@@ -224,14 +222,13 @@ impl<S: Store> Aggregator<S> {
 async fn standing_in<T: Tx>(
     tx: &mut T,
     at: &Current,
-    id: &str,
     number: u32,
     who: u32,
 ) -> Result<Standing, T::Error> {
     if at.round.number == number {
         return Ok(at.standing);
     }
-    tx.standing(id, number, who).await
+    tx.standing(number, who).await
 }
 
 /// Applies the speaker's event. Gives what they see then, and what changed.

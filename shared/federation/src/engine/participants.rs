@@ -51,16 +51,16 @@ impl<S: Store> Aggregator<S> {
     /// The federation is over, or has too many invites.
     pub async fn invite(&self, federation: &str, new: &NewInvite<'_>) -> Result<(), S::Error> {
         self.store
-            .run_tx("invite", async |tx| {
-                require_running(tx.current(federation, None, new.now).await?.status)?;
-                if tx.count_invites(federation).await? >= MOST_INVITES {
+            .run_tx(federation, "invite", async |tx| {
+                require_running(tx.current(None, new.now).await?.status)?;
+                if tx.count_invites().await? >= MOST_INVITES {
                     return Err(CommandError::RefusedBecause(
                         Refusal::Full,
                         format!("it has {MOST_INVITES} invites already"),
                     )
                     .into());
                 }
-                tx.insert_invite(federation, new).await
+                tx.insert_invite(new).await
             })
             .await
     }
@@ -76,8 +76,8 @@ impl<S: Store> Aggregator<S> {
         now: u64,
     ) -> Result<InviteSummary, S::Error> {
         self.store
-            .run_tx("revoke", async |tx| {
-                tx.revoke_invite(federation, invite, now).await
+            .run_tx(federation, "revoke", async |tx| {
+                tx.revoke_invite(invite, now).await
             })
             .await
     }
@@ -93,7 +93,7 @@ impl<S: Store> Aggregator<S> {
         join: Join<'_>,
         now: u64,
     ) -> Result<u32, S::Error> {
-        let (id, policy) = (&federation.id[..], &federation.task.federation.policy);
+        let policy = &federation.task.federation.policy;
         if join.identity.is_none() && policy.secure.is_some() {
             return Err(CommandError::RefusedBecause(
                 Refusal::BadIdentity,
@@ -105,13 +105,13 @@ impl<S: Store> Aggregator<S> {
         let lease_until = now.saturating_add(policy.lease_ms);
         let done = self
             .store
-            .run_tx("join", async |tx| {
-                let found = tx.invite_by_hash(id, join.invite).await?;
+            .run_tx(&federation.id, "join", async |tx| {
+                let found = tx.invite_by_hash(join.invite).await?;
                 let found = found.ok_or(Refusal::BadInvite)?;
-                let mut at = tx.current(id, None, now).await?;
+                let mut at = tx.current(None, now).await?;
                 require_running(at.status)?;
                 let known = match join.identity {
-                    Some(identity) => tx.by_identity(id, identity).await?,
+                    Some(identity) => tx.by_identity(identity).await?,
                     None => None,
                 };
                 match &known {
@@ -120,7 +120,7 @@ impl<S: Store> Aggregator<S> {
                 }
                 let number = if let Some(member) = known {
                     // Whoever holds the key is the participant.
-                    tx.readmit(id, member.number, join.token_hash, lease_until)
+                    tx.readmit(member.number, join.token_hash, lease_until)
                         .await?;
                     member.number
                 } else {
@@ -135,13 +135,13 @@ impl<S: Store> Aggregator<S> {
                         now,
                         lease_until,
                     };
-                    tx.insert_participant(id, &new).await?;
+                    tx.insert_participant(&new).await?;
                     tx.count_use(join.invite).await?;
                     at.participants
                 };
                 // The number of live participants is part of every view.
                 let mut effects = Effects::default();
-                at.bump(tx, id, &mut effects).await?;
+                at.bump(tx, &mut effects).await?;
                 Ok((number, effects))
             })
             .await?;
@@ -159,7 +159,7 @@ impl<S: Store> Aggregator<S> {
     ) -> Result<Speaker, S::Error> {
         let found = self
             .store
-            .read(async |tx| tx.by_token(&federation.id, token_hash).await)
+            .read(&federation.id, async |tx| tx.by_token(token_hash).await)
             .await?;
         Ok(found.ok_or(Refusal::Unauthorized)?)
     }
@@ -180,8 +180,8 @@ impl<S: Store> Aggregator<S> {
             return Ok(());
         }
         self.store
-            .run_tx("renew", async |tx| {
-                tx.renew(&federation.id, speaker.number, until).await
+            .run_tx(&federation.id, "renew", async |tx| {
+                tx.renew(speaker.number, until).await
             })
             .await
     }
@@ -196,15 +196,15 @@ impl<S: Store> Aggregator<S> {
         speaker: &Speaker,
         now: u64,
     ) -> Result<(), S::Error> {
-        let (id, number) = (&federation.id[..], speaker.number);
+        let number = speaker.number;
         let done = self
             .store
-            .run_tx("leave", async |tx| {
+            .run_tx(&federation.id, "leave", async |tx| {
                 let mut effects = Effects::default();
-                tx.depart(id, number).await?;
-                let mut at = tx.current(id, Some(number), now).await?;
+                tx.depart(number).await?;
+                let mut at = tx.current(Some(number), now).await?;
                 // The number of live participants is part of every view.
-                at.bump(tx, id, &mut effects).await?;
+                at.bump(tx, &mut effects).await?;
                 if at.status == FederationStatus::Running {
                     leave(tx, federation, &mut at, number, now, &mut effects).await?;
                 }

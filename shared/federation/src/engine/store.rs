@@ -23,29 +23,32 @@ pub trait Store {
     /// One transaction.
     type Tx: Tx<Error = Self::Error>;
 
-    /// Runs `body` in one transaction that may write, called `name` in counters and logs. What it reads of a
-    /// federation's round must not change before it commits. When another transaction was faster, `body` may be run
-    /// again from its beginning: it must have no effect but through the transaction. On an error nothing has changed.
+    /// Runs `body` in one transaction over the federation `federation` that may write, called `name` in counters and
+    /// logs. What it reads of the round must not change before it commits. When another transaction was faster, `body`
+    /// may be run again from its beginning: it must have no effect but through the transaction. On an error nothing has
+    /// changed.
     ///
     /// # Errors
     /// What `body` says, or the store.
     async fn run_tx<T>(
         &self,
+        federation: &str,
         name: &'static str,
         body: impl AsyncFn(&mut Self::Tx) -> Result<T, Self::Error>,
     ) -> Result<T, Self::Error>;
 
-    /// Runs `body`, which only reads, on one consistent state.
+    /// Runs `body`, which only reads, on one consistent state of the federation `federation`.
     ///
     /// # Errors
     /// What `body` says, or the store.
     async fn read<T>(
         &self,
+        federation: &str,
         body: impl AsyncFn(&mut Self::Tx) -> Result<T, Self::Error>,
     ) -> Result<T, Self::Error>;
 }
 
-/// A transaction over all tables.
+/// A transaction over one federation's rows of all tables.
 pub trait Tx: Federations + Rounds + Messages + Participants + Invites + Lines {}
 
 impl<T: Federations + Rounds + Messages + Participants + Invites + Lines> Tx for T {}
@@ -100,30 +103,21 @@ pub trait Federations: Table {
 
     /// Where the federation stands, as `participant` sees it at `now`. In a transaction that writes, the round is locked
     /// until the end. [`Refusal::NotFound`] if there is no such federation.
-    async fn current(
-        &mut self,
-        federation: &str,
-        participant: Option<u32>,
-        now: u64,
-    ) -> Result<Current, Self::Error>;
+    async fn current(&mut self, participant: Option<u32>, now: u64)
+    -> Result<Current, Self::Error>;
 
     /// Counts a change that views can show.
-    async fn bump(&mut self, federation: &str) -> Result<(), Self::Error>;
+    async fn bump(&mut self) -> Result<(), Self::Error>;
 
     /// Running, finished or closed.
-    async fn set_status(
-        &mut self,
-        federation: &str,
-        status: FederationStatus,
-    ) -> Result<(), Self::Error>;
+    async fn set_status(&mut self, status: FederationStatus) -> Result<(), Self::Error>;
 
     /// Where the record stands: θ of `dim` numbers and the moments, and what the next line follows from.
-    async fn place(&mut self, federation: &str, dim: usize) -> Result<Place, Self::Error>;
+    async fn place(&mut self, dim: usize) -> Result<Place, Self::Error>;
 
     /// Where the record stands after one line more; `moved`: with another θ.
     async fn advance(
         &mut self,
-        federation: &str,
         task: &Task,
         record: &Replay,
         moved: bool,
@@ -142,43 +136,31 @@ pub struct Totals {
 /// Current rounds, standings, updates, and finished rounds.
 pub trait Rounds: Table {
     /// Stores the current round.
-    async fn store_round(&mut self, federation: &str, round: &Round) -> Result<(), Self::Error>;
+    async fn store_round(&mut self, round: &Round) -> Result<(), Self::Error>;
 
     /// Where a participant is in round `round`, also if it is one of the last few that ended.
-    async fn standing(
-        &mut self,
-        federation: &str,
-        round: u32,
-        participant: u32,
-    ) -> Result<Standing, Self::Error>;
+    async fn standing(&mut self, round: u32, participant: u32) -> Result<Standing, Self::Error>;
 
     /// Puts a participant there.
     async fn set_standing(
         &mut self,
-        federation: &str,
         round: u32,
         participant: u32,
         standing: Standing,
     ) -> Result<(), Self::Error>;
 
     /// Makes all enrolled the cohort. Gives their number.
-    async fn freeze_cohort(&mut self, federation: &str, round: u32) -> Result<u64, Self::Error>;
+    async fn freeze_cohort(&mut self, round: u32) -> Result<u64, Self::Error>;
 
     /// Makes those who delivered the cohort of the next phase, and drops the others. Gives the number of those who stay.
-    async fn narrow_cohort(&mut self, federation: &str, round: u32) -> Result<u64, Self::Error>;
+    async fn narrow_cohort(&mut self, round: u32) -> Result<u64, Self::Error>;
 
     /// Those who are enrolled, or whom the round waits for, although their lease ran out, ascending.
-    async fn expired(
-        &mut self,
-        federation: &str,
-        round: u32,
-        now: u64,
-    ) -> Result<Vec<u32>, Self::Error>;
+    async fn expired(&mut self, round: u32, now: u64) -> Result<Vec<u32>, Self::Error>;
 
     /// Keeps an update until its round ends. `bytes`: the size of the body in which it came.
     async fn insert_update(
         &mut self,
-        federation: &str,
         participant: u32,
         update: &Update,
         bytes: u64,
@@ -188,25 +170,16 @@ pub trait Rounds: Table {
     /// participant, so that the sum is the same bit for bit whoever computes it.
     async fn for_each_update(
         &mut self,
-        federation: &str,
         round: u32,
         length: usize,
         add: impl FnMut(Vec<f32>, u32),
     ) -> Result<Totals, Self::Error>;
 
     /// Ends a round: what is shown of it stays, its updates go.
-    async fn finish_round(
-        &mut self,
-        federation: &str,
-        record: &RoundRecord,
-    ) -> Result<(), Self::Error>;
+    async fn finish_round(&mut self, record: &RoundRecord) -> Result<(), Self::Error>;
 
     /// The last `limit` finished rounds, oldest first.
-    async fn records(
-        &mut self,
-        federation: &str,
-        limit: u32,
-    ) -> Result<Vec<RoundRecord>, Self::Error>;
+    async fn records(&mut self, limit: u32) -> Result<Vec<RoundRecord>, Self::Error>;
 }
 
 /// The current round's messages of a secure sum, and what was frozen from phase to phase.
@@ -214,7 +187,6 @@ pub trait Messages: Table {
     /// Keeps a message, as it came, until its round ends.
     async fn insert_message(
         &mut self,
-        federation: &str,
         round: u32,
         phase: Phase,
         participant: u32,
@@ -222,80 +194,47 @@ pub trait Messages: Table {
     ) -> Result<(), Self::Error>;
 
     /// Keeps the public keys of a roster to be. False if one of them is there already.
-    async fn insert_keys(
-        &mut self,
-        federation: &str,
-        keys: &RoundKeys,
-    ) -> Result<bool, Self::Error>;
+    async fn insert_keys(&mut self, keys: &RoundKeys) -> Result<bool, Self::Error>;
 
     /// Whether this participant sent a message in that phase.
     async fn has_message(
         &mut self,
-        federation: &str,
         round: u32,
         phase: Phase,
         participant: u32,
     ) -> Result<bool, Self::Error>;
 
     /// Those who sent a message in that phase, ascending.
-    async fn senders(
-        &mut self,
-        federation: &str,
-        round: u32,
-        phase: Phase,
-    ) -> Result<Vec<u32>, Self::Error>;
+    async fn senders(&mut self, round: u32, phase: Phase) -> Result<Vec<u32>, Self::Error>;
 
     /// Hands a phase's messages one by one to `take`, ascending by participant. Only one need be in memory at a time.
     async fn for_each_message(
         &mut self,
-        federation: &str,
         round: u32,
         phase: Phase,
         take: impl FnMut(u32, &[u8]) -> Result<(), CommandError>,
     ) -> Result<(), Self::Error>;
 
     /// Long-term public keys of those who published round keys, ascending by participant.
-    async fn identities(
-        &mut self,
-        federation: &str,
-        round: u32,
-    ) -> Result<Vec<(u32, Bytes32)>, Self::Error>;
+    async fn identities(&mut self, round: u32) -> Result<Vec<(u32, Bytes32)>, Self::Error>;
 
     /// Freezes a set when `phase` begins.
-    async fn insert_frozen(
-        &mut self,
-        federation: &str,
-        phase: Phase,
-        body: Vec<u8>,
-    ) -> Result<(), Self::Error>;
+    async fn insert_frozen(&mut self, phase: Phase, body: Vec<u8>) -> Result<(), Self::Error>;
 
     /// All sets of the current round that are frozen so far, by the phase that began with each.
-    async fn frozen(&mut self, federation: &str) -> Result<Vec<(Phase, Vec<u8>)>, Self::Error>;
+    async fn frozen(&mut self) -> Result<Vec<(Phase, Vec<u8>)>, Self::Error>;
 
     /// What was frozen when `phase` of the current round began.
-    async fn frozen_in(
-        &mut self,
-        federation: &str,
-        phase: Phase,
-    ) -> Result<Option<Vec<u8>>, Self::Error>;
+    async fn frozen_in(&mut self, phase: Phase) -> Result<Option<Vec<u8>>, Self::Error>;
 
     /// Keeps what was dealt to a participant, as they will get it.
-    async fn insert_inbox(
-        &mut self,
-        federation: &str,
-        participant: u32,
-        body: Vec<u8>,
-    ) -> Result<(), Self::Error>;
+    async fn insert_inbox(&mut self, participant: u32, body: Vec<u8>) -> Result<(), Self::Error>;
 
     /// What was dealt to a participant in the current round.
-    async fn inbox(
-        &mut self,
-        federation: &str,
-        participant: u32,
-    ) -> Result<Option<Vec<u8>>, Self::Error>;
+    async fn inbox(&mut self, participant: u32) -> Result<Option<Vec<u8>>, Self::Error>;
 
     /// Forgets the round's messages.
-    async fn clear_messages(&mut self, federation: &str) -> Result<(), Self::Error>;
+    async fn clear_messages(&mut self) -> Result<(), Self::Error>;
 }
 
 /// Somebody about to join.
@@ -326,52 +265,30 @@ pub struct Member {
 /// Participants, their tokens and their leases.
 pub trait Participants: Table {
     /// Adds a participant.
-    async fn insert_participant(
-        &mut self,
-        federation: &str,
-        new: &NewParticipant<'_>,
-    ) -> Result<(), Self::Error>;
+    async fn insert_participant(&mut self, new: &NewParticipant<'_>) -> Result<(), Self::Error>;
 
     /// The participant with this identity, whether they are still there or have left.
-    async fn by_identity(
-        &mut self,
-        federation: &str,
-        identity: &str,
-    ) -> Result<Option<Member>, Self::Error>;
+    async fn by_identity(&mut self, identity: &str) -> Result<Option<Member>, Self::Error>;
 
     /// A participant's public key, if they have one.
-    async fn identity(
-        &mut self,
-        federation: &str,
-        number: u32,
-    ) -> Result<Option<Bytes32>, Self::Error>;
+    async fn identity(&mut self, number: u32) -> Result<Option<Bytes32>, Self::Error>;
 
     /// Takes a participant back, with a new token instead of the old one.
     async fn readmit(
         &mut self,
-        federation: &str,
         number: u32,
         token_hash: &str,
         lease_until: u64,
     ) -> Result<(), Self::Error>;
 
     /// The participant whose token it is, unless they have left.
-    async fn by_token(
-        &mut self,
-        federation: &str,
-        token_hash: &str,
-    ) -> Result<Option<Speaker>, Self::Error>;
+    async fn by_token(&mut self, token_hash: &str) -> Result<Option<Speaker>, Self::Error>;
 
     /// Prolongs a participant's lease.
-    async fn renew(
-        &mut self,
-        federation: &str,
-        number: u32,
-        lease_until: u64,
-    ) -> Result<(), Self::Error>;
+    async fn renew(&mut self, number: u32, lease_until: u64) -> Result<(), Self::Error>;
 
     /// A participant left for good.
-    async fn depart(&mut self, federation: &str, number: u32) -> Result<(), Self::Error>;
+    async fn depart(&mut self, number: u32) -> Result<(), Self::Error>;
 }
 
 /// An invite about to exist.
@@ -392,36 +309,23 @@ pub struct NewInvite<'a> {
 /// Invites. Only the hashes of their secrets are kept.
 pub trait Invites: Table {
     /// Adds an invite.
-    async fn insert_invite(
-        &mut self,
-        federation: &str,
-        new: &NewInvite<'_>,
-    ) -> Result<(), Self::Error>;
+    async fn insert_invite(&mut self, new: &NewInvite<'_>) -> Result<(), Self::Error>;
 
     /// How many invites this federation ever had.
-    async fn count_invites(&mut self, federation: &str) -> Result<u32, Self::Error>;
+    async fn count_invites(&mut self) -> Result<u32, Self::Error>;
 
     /// The invite whose secret has this hash.
-    async fn invite_by_hash(
-        &mut self,
-        federation: &str,
-        hash: &str,
-    ) -> Result<Option<InviteSummary>, Self::Error>;
+    async fn invite_by_hash(&mut self, hash: &str) -> Result<Option<InviteSummary>, Self::Error>;
 
     /// Somebody new has joined with it.
     async fn count_use(&mut self, hash: &str) -> Result<(), Self::Error>;
 
     /// Takes an invite back, and gives how it stands then. A second time changes nothing. [`Refusal::NotFound`] if there
     /// is none.
-    async fn revoke_invite(
-        &mut self,
-        federation: &str,
-        id: &str,
-        now: u64,
-    ) -> Result<InviteSummary, Self::Error>;
+    async fn revoke_invite(&mut self, id: &str, now: u64) -> Result<InviteSummary, Self::Error>;
 
     /// A federation's invites, newest first.
-    async fn invites(&mut self, federation: &str) -> Result<Vec<InviteSummary>, Self::Error>;
+    async fn invites(&mut self) -> Result<Vec<InviteSummary>, Self::Error>;
 }
 
 /// Some lines of a record.
@@ -436,19 +340,8 @@ pub struct Excerpt {
 /// The lines of records. They are added, and never change.
 pub trait Lines: Table {
     /// Adds line `number`, counted from 0.
-    async fn append_line(
-        &mut self,
-        federation: &str,
-        number: u32,
-        line: &str,
-    ) -> Result<(), Self::Error>;
+    async fn append_line(&mut self, number: u32, line: &str) -> Result<(), Self::Error>;
 
     /// Lines `from` to before `until`: those that fit into `most` bytes, but at least one if there is one.
-    async fn lines(
-        &mut self,
-        federation: &str,
-        from: u32,
-        until: u32,
-        most: usize,
-    ) -> Result<Excerpt, Self::Error>;
+    async fn lines(&mut self, from: u32, until: u32, most: usize) -> Result<Excerpt, Self::Error>;
 }

@@ -124,12 +124,12 @@ pub(super) async fn admit<T: Tx>(
     message: &SumMessage,
     now: u64,
 ) -> Result<(Current, Grounds), T::Error> {
-    let (id, from) = (&federation.id[..], speaker.number);
-    let at = tx.current(id, Some(from), now).await?;
+    let from = speaker.number;
+    let at = tx.current(Some(from), now).await?;
     let standing = if at.round.number == number {
         at.standing
     } else {
-        tx.standing(id, number, from).await?
+        tx.standing(number, from).await?
     };
     in_time(&at, number, standing)?;
     let event = Event::Deliver {
@@ -140,10 +140,10 @@ pub(super) async fn admit<T: Tx>(
     at.round
         .clone()
         .step(&federation.task.federation.policy, now, event)?;
-    let identity = tx.identity(id, from).await?.ok_or(Refusal::BadIdentity)?;
+    let identity = tx.identity(from).await?.ok_or(Refusal::BadIdentity)?;
     let grounds = Grounds {
         context: context(federation, &at)?,
-        frozen: frozen(tx, id).await?,
+        frozen: frozen(tx).await?,
         identity,
         kind: at.kind(&federation.task),
     };
@@ -153,14 +153,13 @@ pub(super) async fn admit<T: Tx>(
 /// Keeps an accepted message.
 pub(super) async fn store<T: Tx>(
     tx: &mut T,
-    id: &str,
     round: u32,
     from: u32,
     message: &SumMessage,
     body: &[u8],
 ) -> Result<(), T::Error> {
     if let SumMessage::Keys(keys) = message
-        && !tx.insert_keys(id, keys).await?
+        && !tx.insert_keys(keys).await?
     {
         // Everybody would refuse a roster in which a key comes twice.
         return Err(CommandError::RefusedBecause(
@@ -169,14 +168,13 @@ pub(super) async fn store<T: Tx>(
         )
         .into());
     }
-    tx.insert_message(id, round, message.phase(), from, body)
-        .await
+    tx.insert_message(round, message.phase(), from, body).await
 }
 
 /// All sets of the current round that are frozen so far.
-pub(super) async fn frozen<T: Tx>(tx: &mut T, id: &str) -> Result<Frozen, T::Error> {
+pub(super) async fn frozen<T: Tx>(tx: &mut T) -> Result<Frozen, T::Error> {
     let mut frozen = Frozen::default();
-    for (phase, body) in tx.frozen(id).await? {
+    for (phase, body) in tx.frozen().await? {
         let not_a_set = |_| broken(format!("what was frozen before {phase:?}"));
         if phase == Phase::Masked {
             frozen.senders = wire::decode(&body).map_err(not_a_set)?;
@@ -192,23 +190,23 @@ pub(super) async fn frozen<T: Tx>(tx: &mut T, id: &str) -> Result<Frozen, T::Err
 }
 
 /// Freezes those who delivered in the phase that is over, and makes ready what the one that begins needs.
-pub(super) async fn freeze<T: Tx>(tx: &mut T, id: &str, round: &Round) -> Result<(), T::Error> {
+pub(super) async fn freeze<T: Tx>(tx: &mut T, round: &Round) -> Result<(), T::Error> {
     let number = round.number;
     let body = match round.phase {
-        Phase::Shares => roster(tx, id, number).await?,
-        Phase::Masked => senders(tx, id, number).await?,
+        Phase::Shares => roster(tx, number).await?,
+        Phase::Masked => senders(tx, number).await?,
         _ => {
-            let members = tx.senders(id, number, Phase::Masked).await?;
+            let members = tx.senders(number, Phase::Masked).await?;
             wire::encode(&SumInput::Survivors(Survivors { members }))
         }
     };
-    tx.insert_frozen(id, round.phase, body).await
+    tx.insert_frozen(round.phase, body).await
 }
 
-async fn roster<T: Tx>(tx: &mut T, id: &str, number: u32) -> Result<Vec<u8>, T::Error> {
-    let identities = BTreeMap::from_iter(tx.identities(id, number).await?);
+async fn roster<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
+    let identities = BTreeMap::from_iter(tx.identities(number).await?);
     let mut members = Vec::with_capacity(identities.len());
-    tx.for_each_message(id, number, Phase::Keys, |from, body| {
+    tx.for_each_message(number, Phase::Keys, |from, body| {
         let (Ok(SumMessage::Keys(keys)), Some(identity)) =
             (wire::decode(body), identities.get(&from))
         else {
@@ -226,9 +224,9 @@ async fn roster<T: Tx>(tx: &mut T, id: &str, number: u32) -> Result<Vec<u8>, T::
 }
 
 /// U2. All inboxes are put together once: a participant who asks for theirs decodes no one else's envelopes.
-async fn senders<T: Tx>(tx: &mut T, id: &str, number: u32) -> Result<Vec<u8>, T::Error> {
+async fn senders<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
     let mut shares = BTreeMap::new();
-    tx.for_each_message(id, number, Phase::Shares, |from, body| {
+    tx.for_each_message(number, Phase::Shares, |from, body| {
         let Ok(SumMessage::Shares(dealt)) = wire::decode(body) else {
             return Err(broken(format!("no shares of {from}")));
         };
@@ -238,7 +236,7 @@ async fn senders<T: Tx>(tx: &mut T, id: &str, number: u32) -> Result<Vec<u8>, T:
     .await?;
     let senders: Vec<u32> = shares.keys().copied().collect();
     for (to, inbox) in sums::inboxes(&shares) {
-        tx.insert_inbox(id, to, wire::encode(&SumInput::Inbox(inbox)))
+        tx.insert_inbox(to, wire::encode(&SumInput::Inbox(inbox)))
             .await?;
     }
     Ok(wire::encode(&senders))
