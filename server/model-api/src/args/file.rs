@@ -6,8 +6,9 @@ use ground::fault::{Fault, Reader};
 use ground::settings;
 use serde_json::Value;
 
-use super::{ConfigFaults, ModelArgs};
+use super::ModelArgs;
 use crate::ModelConfig;
+use crate::faults::{ConfigFaults, tables, toml_file};
 
 /// Reads the models of the file `path`. Paths in it start at its folder.
 ///
@@ -52,35 +53,6 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
     } else {
         Err(ConfigFaults { faults })
     }
-}
-
-/// A TOML file as a tree.
-pub(crate) fn toml_file(flag: &str, path: &Path) -> Result<Value, ConfigFaults> {
-    let fault = |cause: String| ConfigFaults {
-        faults: vec![format!("{flag}: {}: {cause}", path.display())],
-    };
-    let text =
-        std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-    toml::from_str(&text).map_err(|error| fault(error.to_string()))
-}
-
-/// The tables `[[name]]` of a file in which nothing else stands, at least one.
-pub(crate) fn tables<'a>(
-    name: &'static str,
-    value: &'a Value,
-    faults: &mut Vec<Fault>,
-) -> &'a [Value] {
-    let entries = value.get(name).and_then(Value::as_array);
-    let entries = entries.map_or(&[][..], Vec::as_slice);
-    let mut reader = Reader::new("", value, faults);
-    if reader.raw(name).is_none() || entries.is_empty() {
-        reader.fault(
-            name,
-            format!("is missing: write a table [[{name}]] for each"),
-        );
-    }
-    reader.finish();
-    entries
 }
 
 /// A flag's fault, told of the setting: `--max-batch is 0` becomes `model[1]: max_batch is 0`.
