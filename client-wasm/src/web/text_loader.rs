@@ -32,6 +32,15 @@ pub struct TextLoader {
 }
 
 #[wasm_bindgen]
+impl Session {
+    /// Whether the federation's data are texts, which a [`TextLoader`] reads, and not pictures.
+    #[wasm_bindgen(js_name = takesTexts)]
+    pub fn takes_texts(&self) -> bool {
+        self.owner().task.text.is_some()
+    }
+}
+
+#[wasm_bindgen]
 impl TextLoader {
     /// An empty collection.
     #[wasm_bindgen(constructor)]

@@ -3,7 +3,10 @@
 
 mod auth;
 mod body;
+mod encoding;
 mod events;
+mod folder;
+mod head;
 mod identity;
 mod limit;
 mod models;
@@ -16,11 +19,13 @@ mod record;
 mod sums;
 mod telemetry;
 
+pub(crate) use folder::Folder;
+
 use crate::app::App;
 use crate::failure::Failure;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::{HttpRequest, Route, web};
+use actix_web::{HttpRequest, Route, guard, web};
 use federation::round::messages::{
     CreateFederation, CreateInvite, Enrolment, FederationDetail, FederationSummary, Invite,
     InviteSummary, JoinRequest, Joined, Progress, RoundView,
@@ -74,6 +79,23 @@ const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 const NOTHING: (u16, &str, Shape) = (204, "", of::<()>);
 
+/// The methods of a route that reads.
+const READING: &str = "GET, HEAD";
+
+/// A route that reads: HEAD is answered as GET is, without the body (see [`head`]).
+fn reading() -> Route {
+    Route::new().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+macro_rules! method {
+    (get) => {
+        reading()
+    };
+    ($method:ident) => {
+        web::$method()
+    };
+}
+
 macro_rules! endpoint {
     ($method:ident $path:literal $caller:ident $handler:path, $summary:literal, query: $query:expr, request: $request:expr, response: $response:expr) => {
         Endpoint {
@@ -84,7 +106,7 @@ macro_rules! endpoint {
             query: &$query,
             request: $request,
             response: $response,
-            route: || web::$method().to($handler),
+            route: || method!($method).to($handler),
         }
     };
 }
@@ -194,6 +216,7 @@ pub(crate) fn service(
         )
         // The last one is the outermost.
         .wrap(actix_web::middleware::from_fn(body::without))
+        .wrap(actix_web::middleware::from_fn(head::without_body))
         .wrap(actix_web::middleware::from_fn(limit::requests))
         .wrap(actix_web::middleware::from_fn(telemetry::observe))
         .wrap(tracing_actix_web::TracingLogger::<telemetry::Spans>::new())
@@ -223,7 +246,7 @@ fn routes(service: &mut web::ServiceConfig, side: Side) {
             resource = resource.route(match endpoint.method {
                 "post" => web::post().to(unknown),
                 "delete" => web::delete().to(unknown),
-                _ => web::get().to(unknown),
+                _ => reading().to(unknown),
             });
         }
         service.service(resource);
@@ -241,10 +264,13 @@ async fn wrong_method(request: HttpRequest) -> actix_web::HttpResponse {
     let methods: Vec<_> = ENDPOINTS
         .iter()
         .filter(|e| e.path == pattern && e.is_on(side))
-        .map(|e| e.method.to_ascii_uppercase())
+        .map(|e| match e.method {
+            "get" => READING.to_owned(),
+            method => method.to_ascii_uppercase(),
+        })
         .collect();
     let allow = if methods.is_empty() {
-        "GET".to_owned()
+        READING.to_owned()
     } else {
         methods.join(", ")
     };
