@@ -29,12 +29,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
             continue;
         };
         let args = settings::read::<ModelArgs>(&place, entry, &mut faults).below(base);
-        match args.read() {
+        if faults.len() > before {
             // What could not be read is not complained about twice.
-            Err(more) if faults.len() == before => {
-                texts.extend(more.faults.iter().map(|fault| as_setting(&place, fault)));
-            }
-            Err(_) => {}
+            continue;
+        }
+        match args.read() {
+            Err(more) => texts.extend(more.faults.iter().map(|fault| as_setting(&place, fault))),
             Ok(model) if models.iter().any(|known| known.name == model.name) => {
                 texts.push(format!(
                     "{place}.name: there is another model named `{}`; give each a name of its own",
