@@ -23,8 +23,9 @@ pub mod upstream;
 pub use guard::Origin;
 pub use serve::{Relay, Settings, serve};
 
-/// The innermost cause: "connection refused" says more than "error sending request".
-fn cause_of(error: &reqwest::Error) -> String {
+/// The innermost cause of a failed request: "connection refused" says more than "error sending request".
+#[must_use]
+pub fn cause_of(error: &reqwest::Error) -> String {
     let mut inner: &dyn std::error::Error = error;
     while let Some(source) = inner.source() {
         inner = source;

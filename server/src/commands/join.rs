@@ -289,7 +289,8 @@ async fn begin(
     };
     saved.bind(&examples, &args.state).map_err(Failure::usage)?;
     let models = args.state.with_file_name("fed-bbpt-models");
-    let model = model_api(&task, model_key(args.model_key.clone()), Some(models)).map_err(Failure::usage)?;
+    let model = model_api(&task, model_key(args.model_key.clone()), Some(models))
+        .map_err(Failure::usage)?;
     model.purse().resume(saved.tally);
     let described = model.describe().await;
     saved.tally = model.purse().tally();

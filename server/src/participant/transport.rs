@@ -8,6 +8,7 @@ use ground::rng::{Stream, purpose};
 use model_client::caller::{CallError, Caller};
 use model_client::transport::{Answer, Call, NoAnswer, Transport};
 use participant::api::{Api, ApiError};
+pub use relay::cause_of;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -165,13 +166,4 @@ fn never(error: impl std::error::Error) -> NoAnswer {
     NoAnswer::Never {
         why: error.to_string(),
     }
-}
-
-/// The innermost cause: "connection refused" says more than "error sending request".
-pub fn cause_of(error: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }
