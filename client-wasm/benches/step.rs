@@ -1,5 +1,5 @@
-//! One optimiser step of a 224×224 task on this machine's CPU: K = 5 directions, both signs, B = 64, generator
-//! `statistic`. The bytes counted are those that come out: 10 · 64 · 3 · 224².
+//! One optimiser step of a 224×224 task on this machine's CPU: K = 5 directions, both signs, B =
+//! 64, generator `statistic`. The bytes counted are those that come out: 10 · 64 · 3 · 224².
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ground::rng::{Direction, Distribution, Stream};

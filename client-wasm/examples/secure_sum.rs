@@ -1,5 +1,6 @@
-//! One participant's work in a secure sum inside wasm: `web/wasm-bench/`, which `cargo xtask figures
-//! secure-sum-cost` builds and `client-wasm/benches/secure_sum.mjs` times. Natively empty.
+//! One participant's work in a secure sum inside wasm: `web/wasm-bench/`, which
+//! `cargo xtask figures secure-sum-cost` builds and `client-wasm/benches/secure_sum.mjs` times.
+//! Natively empty.
 #![cfg(target_family = "wasm")]
 
 #[path = "../../shared/federation/benches/cohort/mod.rs"]

@@ -1,9 +1,12 @@
-//! Times one optimiser step (K = 5 directions, both signs) natively: on one thread of the CPU, and on a Vulkan device, if
-//! there is a real one, with upload and reading back; and compares their bytes. Without arguments the generator is
-//! `statistic`, at 224×224 and B = 64, and it ends with one line of JSON: `{"bytes", "cpu_ms", "vulkan_ms" or null,
-//! "bytes_that_differ" (a share) or null, "adapter" or null}`. With `all` that line has an object for each generator and size.
+//! Times one optimiser step (K = 5 directions, both signs) natively: on one thread of the CPU, and
+//! on a Vulkan device, if there is a real one, with upload and reading back; and compares their
+//! bytes. Without arguments the generator is `statistic`, at 224×224 and B = 64, and it ends with
+//! one line of JSON:
+//! `{"bytes", "cpu_ms", "vulkan_ms" or null, "bytes_that_differ" (a share) or null, "adapter" or null}`.
+//! With `all` that line has an object for each generator and size.
 //!
-//! `cargo run --release -p client-wasm --example step [all]`; inside wasm: `node client-wasm/benches/step.mjs`.
+//! `cargo run --release -p client-wasm --example step [all]`; inside wasm:
+//! `node client-wasm/benches/step.mjs`.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! Who renders a task's steps: the GPU only where it is right, and faster on this very task.
+//! Chooses what renders a task's steps: the GPU only if it is correct, and faster for this very
+//! task.
 
 use ground::rng::Stream;
 use ground::text::Short;
@@ -9,19 +10,19 @@ use tuning::optimizer::Candidate;
 
 use crate::gpu::{Gpu, GpuError, GpuStep, check};
 
-/// What the owner wishes.
+/// The owner's wish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Whichever is faster.
     Auto,
     /// The CPU.
     Cpu,
-    /// The GPU, a software adapter too.
+    /// The GPU, even a software adapter.
     WebGpu,
 }
 
 impl Wish {
-    /// `auto`, `cpu` or `webgpu`, as in the page's messages.
+    /// Reads `auto`, `cpu` or `webgpu`, as in the page's messages.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "auto" => Some(Self::Auto),
@@ -35,50 +36,52 @@ impl Wish {
 /// What only JavaScript can find out about the GPU (`web/src/worker/gpu.ts`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hint {
-    /// Why it must not even be tried.
+    /// Why the GPU must not even be tried.
     pub refusal: Option<String>,
-    /// The adapter's name, where wgpu gives none.
+    /// The adapter's name, for use if wgpu gives none.
     pub name: String,
-    /// The adapter computes on the CPU.
+    /// Whether the adapter computes on the CPU.
     pub software: bool,
 }
 
-/// What was chosen, as the page shows it (`Backend` in `protocol.ts`).
+/// The choice, as the page shows it (`Backend` in `protocol.ts`).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Choice {
     /// `cpu` or `webgpu`.
     pub name: &'static str,
-    /// One sentence: why this one.
+    /// One sentence that explains the choice.
     pub reason: String,
     /// Milliseconds of this task's own step on the CPU, if measured.
     pub cpu_ms: Option<f64>,
-    /// And on the GPU.
+    /// Milliseconds of this task's own step on the GPU, if measured.
     pub webgpu_ms: Option<f64>,
-    /// The GPU's adapter.
+    /// Name of the GPU's adapter.
     pub adapter: Option<String>,
 }
 
-/// The step that is measured and rendered for.
+/// The step that is measured and rendered.
 pub struct Workload<'a> {
     /// The prompt generator.
     pub generator: &'a dyn Generator,
-    /// Its image size.
+    /// Size of its images.
     pub shape: Shape,
     /// The candidates of one step.
     pub candidates: &'a [Candidate],
-    /// Images of one step.
+    /// Number of images of one step.
     pub images: usize,
 }
 
-/// The GPU must be clearly faster: a tie is not worth a driver.
+/// Maximum ratio of the GPU's time to the CPU's: a tie is not worth a driver.
 const MARGIN: f64 = 0.9;
-/// The CPU's time is extrapolated from one candidate when a whole step would take longer than this.
+/// If a whole step would take longer than this on the CPU, its time is extrapolated from one
+/// candidate.
 const PATIENCE_MS: f64 = 120.0;
 
-/// Adapter → device → known answers → a measurement of this task's own step on both.
+/// Opens the adapter and its device, checks the known answers, and measures this task's own step on
+/// CPU and GPU.
 ///
-/// `now` gives milliseconds since any fixed time.
+/// `now` returns milliseconds since any fixed time.
 pub async fn choose(
     wish: Wish,
     hint: &Hint,
@@ -211,7 +214,7 @@ async fn open(wish: Wish, hint: &Hint, work: &Workload<'_>) -> Result<GpuStep, N
     })
 }
 
-/// Pictures of noise to measure with: no step is faster for what is in them.
+/// Pictures of noise for the measurement: their content does not change a step's speed.
 struct Sample {
     theta: Vec<f32>,
     prepared: Vec<Prepared>,
@@ -244,7 +247,7 @@ impl Sample {
             now() - before
         };
         let first = &work.candidates[..work.candidates.len().min(1)];
-        // The first run grows the memory; the second tells the time.
+        // The first run grows the memory; the second is timed.
         time(first);
         let estimate = time(first) * work.candidates.len() as f64;
         if estimate > PATIENCE_MS {

@@ -1,8 +1,9 @@
-//! Checks test vectors (`shared/vectors/*.json`), the same code natively and inside wasm, and writes the two
-//! files that are ours to freeze.
+//! Checks test vectors (`shared/vectors/*.json`) with the same code natively and inside wasm, and
+//! writes the two files that this project freezes itself.
 
 use federation::round::messages::Update;
 use ground::hash::sha256_hex;
+use ground::hex::{hex, unhex_all};
 use ground::rng::{Direction, Distribution, Stream, philox4x32};
 use ground::wire;
 use model_client::{
@@ -20,10 +21,10 @@ use tuning::optimizer::Candidate;
 
 type Checked = Result<(), String>;
 
-/// Checks one file by its name without `.json`; the number of cases in it.
+/// Checks one file by its name without `.json`; returns the number of its cases.
 ///
 /// # Errors
-/// What differs, or that the file is not understood.
+/// Says what differs, or that the file is not understood.
 pub fn check(name: &str, text: &str) -> Result<usize, String> {
     if name == "secure_sum" {
         return secure_sum::vectors::check(text);
@@ -49,15 +50,12 @@ pub fn check(name: &str, text: &str) -> Result<usize, String> {
 fn update(case: &Value) -> Checked {
     let message: Update =
         serde_json::from_value(case["message"].clone()).map_err(|error| error.to_string())?;
-    let hex: String = wire::encode(&message)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    same("the message's bytes", &hex.into(), &case["bytes"])
+    let bytes = hex(&wire::encode(&message));
+    same("the message's bytes", &bytes.into(), &case["bytes"])
 }
 
-/// ε of so many Gaussian sums, beside what Google's dp-accounting says: within 2% of its RDP accountant, and never
-/// below its tighter one.
+/// Compares ε of a number of Gaussian sums with Google's dp-accounting: within 2% of its RDP
+/// accountant, and never below its tighter one.
 fn epsilon(case: &Value) -> Checked {
     let number = |name: &str| case[name].as_f64().ok_or("a number is missing");
     let (noise, delta) = (number("noise_multiplier")?, number("delta")?);
@@ -83,8 +81,7 @@ fn all(cases: &Value, check: fn(&Value) -> Checked) -> Result<usize, String> {
     }
 }
 
-/// Cases are read by hand and answers compared as JSON: derived readers for each kind of case would make the
-/// module that every visitor loads a tenth larger.
+/// Compares an answer as JSON.
 fn same(what: &str, got: &Value, expected: &Value) -> Checked {
     if got == expected {
         return Ok(());
@@ -182,7 +179,7 @@ fn read_candidate(value: &Value) -> Result<Candidate, String> {
     Ok(Candidate { direction, scale })
 }
 
-/// The first bytes of the first prompted image, and the hash of all.
+/// Returns the first bytes of the first prompted image, and the hash of all.
 fn render(case: &Value) -> Result<(String, String), String> {
     let side = |name: &str| number(&case[name]).map(|side| side as usize);
     let shape = Shape {
@@ -298,7 +295,7 @@ fn open_inference(case: &Value) -> Checked {
     same("the scores", &json!(scores.values()), &case["scores"])
 }
 
-/// A task's model that fits what is recorded of another server.
+/// Makes a task's model that fits what is recorded of another server.
 fn recorded_spec(case: &Value, input: &Value, output: &Value) -> Result<ModelSpec, String> {
     let or = |name: &str, other: Value| match &case[name] {
         Value::Null => other,
@@ -321,7 +318,7 @@ fn recorded_spec(case: &Value, input: &Value, output: &Value) -> Result<ModelSpe
     Ok(spec)
 }
 
-/// What another server says about its model.
+/// Checks how another server's description of its model is read.
 fn described(case: &Value) -> Checked {
     let body = &case["body"];
     let named = |list: &str| match &body[list][0]["name"] {
@@ -354,7 +351,7 @@ fn configurations(cases: &Value) -> Result<usize, String> {
     all(cases, configured)
 }
 
-/// What another server says about a model's largest batch.
+/// Checks how another server's largest batch is read.
 fn configured(case: &Value) -> Checked {
     let spec = recorded_spec(&json!({ "classes": 10 }), &json!("image"), &json!("logits"))?;
     let body = case["body"].to_string();
@@ -368,7 +365,7 @@ fn configured(case: &Value) -> Checked {
     same("the largest batch", &json!(limit), &case["max_batch"])
 }
 
-/// What another server answers.
+/// Checks how another server's answer is read.
 fn answered(case: &Value) -> Checked {
     let mut body = case["header"].to_string().into_bytes();
     let mut headers = Vec::new();
@@ -399,7 +396,8 @@ fn asked(cases: &Value) -> Result<usize, String> {
     all(cases, said)
 }
 
-/// What another server of OpenAI's form says: its models, scores of label words, or why there are none.
+/// Checks how another server in OpenAI's form is read: its models, scores of label words, or why
+/// there are none.
 fn said(case: &Value) -> Checked {
     let or = |name: &str, other: Value| match &case[name] {
         Value::Null => other,
@@ -494,10 +492,10 @@ fn holdout(case: &Value) -> Checked {
     same("the hold-out", &json!(held), &case["held"])
 }
 
-/// `directions.json`, computed anew.
+/// Computes `directions.json` again.
 ///
 /// # Errors
-/// Never in practice: a serialisation failure.
+/// A serialisation failure, which does not happen in practice.
 pub fn write_directions() -> Result<String, String> {
     let counters = [[0, 0, 0], [3, 2, 1], [u32::MAX, u32::MAX - 1, 7]];
     let distributions = [
@@ -521,7 +519,7 @@ pub fn write_directions() -> Result<String, String> {
     pretty(&cases)
 }
 
-/// `prompted.json`, computed anew.
+/// Computes `prompted.json` again.
 ///
 /// # Errors
 /// A generator that cannot be built.
@@ -621,20 +619,6 @@ fn floats_hex(values: &[f32]) -> String {
         .collect::<Vec<_>>())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn unhex(value: &Value) -> Result<Vec<u8>, String> {
-    let digits: Option<Vec<u8>> = text(value)?
-        .chars()
-        .map(|c| c.to_digit(16).map(|d| d as u8))
-        .collect();
-    match digits {
-        Some(digits) if digits.len() % 2 == 0 => Ok(digits
-            .chunks_exact(2)
-            .map(|pair| pair[0] << 4 | pair[1])
-            .collect()),
-        _ => Err("not hexadecimal".to_owned()),
-    }
+    unhex_all(text(value)?).ok_or_else(|| "not hexadecimal".to_owned())
 }

@@ -1,5 +1,6 @@
-//! The WebGPU kernel on whatever Vulkan driver there is (Mesa's lavapipe in continuous integration): the same
-//! pictures as on the CPU. Without a driver the tests say so and pass; the browser tests run the same checks.
+//! The WebGPU kernel on whatever Vulkan driver there is (Mesa's lavapipe in continuous
+//! integration): the same pictures as on the CPU. Without a driver the tests say so and pass; the
+//! browser tests run the same checks.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 

@@ -1,5 +1,6 @@
-//! A model API inside a Worker (`web/src/device/`): the same code that answers behind `fed-bbpt model-api`, without a
-//! server. And the part of a language model that makes texts into embeddings, for one behind an API. Everything here needs JavaScript.
+//! A model API inside a Worker (`web/src/device/`): the code behind `fed-bbpt model-api`, without a
+//! server. It also holds the part of a language model that turns texts into embeddings for a model
+//! behind an API. Everything here needs JavaScript.
 
 #[cfg(target_family = "wasm")]
 mod web;

@@ -1,4 +1,4 @@
-//! What JavaScript sees.
+//! The module's interface to JavaScript.
 
 use bytes::Bytes;
 use inference::InProcess;
@@ -9,21 +9,23 @@ use model_client::prompt_embeds::{Embedder as _, PromptEmbeds};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
-/// Inputs in one request: few, so that several Workers have something to do, and none is long in coming.
+/// Maximum number of inputs in one request: few, so that several Workers have something to do, and
+/// each answer comes soon.
 const MAX_BATCH: usize = 16;
 
 #[wasm_bindgen]
 extern "C" {
-    /// Fires the Worker's `error` event. Not in Node, hence `catch`.
+    /// Fires the Worker's `error` event. Node has no such function, hence `catch`.
     #[wasm_bindgen(catch, js_name = reportError)]
     fn report_error(error: &js_sys::Error) -> Result<(), JsValue>;
 }
 
-/// A panic ends the instance; its words shall reach the page, not only "unreachable".
+/// Reports a panic's message to the page, which would otherwise see only "unreachable". The panic
+/// ends the instance.
 #[wasm_bindgen(start)]
 fn start() {
     std::panic::set_hook(Box::new(|info| {
-        // Nothing is left that could handle a failure to report a failure.
+        // A failure to report a failure cannot be handled.
         let _ = report_error(&js_sys::Error::new(&info.to_string()));
     }));
 }
@@ -36,24 +38,26 @@ pub struct Files(Fetched);
 #[wasm_bindgen]
 pub struct Model(InProcess);
 
-/// What a server would answer.
+/// The answer that a server would give.
 #[wasm_bindgen]
 pub struct Answer {
     status: u16,
-    /// Name, value, name, value.
+    /// Headers as name, value, name, value.
     headers: Vec<String>,
     body: Vec<u8>,
 }
 
 #[wasm_bindgen]
 impl Files {
-    /// `model` is the JSON of `model_client::on_device::OnDevice`, as the client made it of the task.
+    /// Starts without files. `model` is the JSON of `model_client::on_device::OnDevice`, which the
+    /// client derived from the task.
     #[wasm_bindgen(constructor)]
     pub fn new(model: &str) -> Result<Files, JsError> {
         Ok(Self(Fetched::new(serde_json::from_str(model)?)))
     }
 
-    /// Checks the hash of file number `at` of the model and takes the bytes. Throws an `Error` whose `name` is the code.
+    /// Checks the hash of the model's file number `at` and takes the bytes. Throws an `Error` whose
+    /// `name` is the code.
     pub fn add(&mut self, at: usize, bytes: Vec<u8>) -> Result<(), js_sys::Error> {
         self.0
             .add(at, bytes)
@@ -62,7 +66,7 @@ impl Files {
 
     /// Loads the model and tries it.
     pub fn load(self) -> Result<Model, js_sys::Error> {
-        // What runs is a Worker: threads of its own it has none.
+        // This is already a Worker, and has no threads of its own.
         self.0
             .load(1, MAX_BATCH)
             .map(Model)
@@ -72,7 +76,8 @@ impl Files {
 
 #[wasm_bindgen]
 impl Model {
-    /// Answers a request to `path` (`/v2/models/NAME…`), with `Inference-Header-Content-Length` if it has one.
+    /// Answers a request to `path` (`/v2/models/NAME…`), with the value of its
+    /// `Inference-Header-Content-Length`, if any.
     pub fn answer(&self, path: &str, header_length: Option<String>, body: Vec<u8>) -> Answer {
         let body = Bytes::from(body);
         let answer = self.0.answer(path, header_length.as_deref(), &body);
@@ -84,7 +89,7 @@ impl Model {
         }
     }
 
-    /// The one header of requests that means anything.
+    /// Name of the only request header that has a meaning.
     #[wasm_bindgen(js_name = headerLength)]
     pub fn header_length() -> String {
         HEADER_LENGTH.to_owned()
@@ -99,28 +104,28 @@ impl Answer {
         self.status
     }
 
-    /// Name, value, name, value.
+    /// Headers as name, value, name, value.
     #[wasm_bindgen(getter)]
     pub fn headers(&self) -> Vec<String> {
         self.headers.clone()
     }
 
-    /// The body, moved out: a second call gives nothing.
+    /// The body, moved out: a second call returns nothing.
     #[wasm_bindgen(js_name = takeBody)]
     pub fn take_body(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.body)
     }
 }
 
-/// A tokenizer and a table of embeddings on their way.
+/// A tokenizer and a table of embeddings on their way into [`Embeddings`].
 #[wasm_bindgen]
 pub struct EmbeddingFiles(prompt_embeds::Fetched);
 
-/// What makes embeddings of texts, for a model behind an API that takes prompts as such.
+/// Turns texts into embeddings, for a model behind an API that takes prompts as embeddings.
 #[wasm_bindgen]
 pub struct Embeddings(prompt_embeds::Embeddings);
 
-/// As the client made it of the task.
+/// What the task asks for, as the client derived it.
 #[derive(Deserialize)]
 struct Wanted {
     wanted: PromptEmbeds,
@@ -129,21 +134,23 @@ struct Wanted {
 
 #[wasm_bindgen]
 impl EmbeddingFiles {
-    /// `model` is the JSON of `web/src/device/protocol.ts`, `EmbeddingsModel`.
+    /// Starts without files. `model` is the JSON of `EmbeddingsModel` in
+    /// `web/src/device/protocol.ts`.
     #[wasm_bindgen(constructor)]
     pub fn new(model: &str) -> Result<EmbeddingFiles, JsError> {
         let Wanted { wanted, hidden } = serde_json::from_str(model)?;
         Ok(Self(prompt_embeds::Fetched::new(wanted, hidden)))
     }
 
-    /// As of [`Files`].
+    /// Checks the hash of file number `at` and takes the bytes. Throws an `Error` whose `name` is
+    /// the code.
     pub fn add(&mut self, at: usize, bytes: Vec<u8>) -> Result<(), js_sys::Error> {
         self.0
             .add(at, bytes)
             .map_err(|error| thrown(error.code(), &error))
     }
 
-    /// Reads both.
+    /// Reads the tokenizer and the table.
     pub fn load(self) -> Result<Embeddings, js_sys::Error> {
         self.0
             .load()
@@ -154,7 +161,7 @@ impl EmbeddingFiles {
 
 #[wasm_bindgen]
 impl Embeddings {
-    /// A text with a soft prompt, as `model_client::prompt_embeds::Embedder` has it.
+    /// Embeds a text with a soft prompt, as `model_client::prompt_embeds::Embedder` describes.
     pub fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, js_sys::Error> {
         self.0
             .embed(text, soft)
@@ -162,7 +169,7 @@ impl Embeddings {
     }
 }
 
-/// An `Error` whose `name` is the code.
+/// Makes an `Error` whose `name` is the code.
 fn thrown(code: &str, error: &dyn std::error::Error) -> js_sys::Error {
     let thrown = js_sys::Error::new(&error.to_string());
     thrown.set_name(code);

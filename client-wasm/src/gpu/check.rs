@@ -1,7 +1,7 @@
 //! The self-test: a device that does not give the known answers is not used.
 //!
-//! Drivers differ in what they get wrong (a transpose that returns zeros, 16-bit products that overflow); a
-//! wrong prompt would poison every later step without a sign.
+//! Drivers differ in what they get wrong (a transpose that returns zeros, 16-bit products that
+//! overflow); a wrong prompt would silently poison every later step.
 
 use ground::rng::{Direction, Distribution, Stream};
 use serde_json::Value;
@@ -11,10 +11,11 @@ use tuning::optimizer::Candidate;
 
 use super::{GpuError, GpuStep, layout};
 
-/// Buffers hold at least so many questions.
+/// Number of questions that the buffers must hold.
 pub const MOST_KNOWN_ANSWERS: usize = 16;
 
-/// Levels may differ by one, where CPU and GPU round a sum differently, in at most one of a hundred bytes.
+/// Maximum share of bytes that may differ between CPU and GPU, by one level, where they round a sum
+/// differently.
 pub const MOST_DIFFERENT: f64 = 0.01;
 
 struct Known {
@@ -45,7 +46,7 @@ fn words<const N: usize>(value: &Value) -> Option<[u32; N]> {
     words?.try_into().ok()
 }
 
-/// Philox gives Random123's known answers.
+/// Checks that Philox gives Random123's known answers.
 ///
 /// # Errors
 /// [`GpuError::Wrong`], or a failure of the device.
@@ -87,8 +88,8 @@ pub async fn known_answers(step: &GpuStep) -> Result<(), GpuError> {
     Ok(())
 }
 
-/// The task's own generator gives the CPU's pictures: none further off than one level, 99% the same.
-/// Returns the share of bytes that differ.
+/// Checks that the task's own generator gives the CPU's pictures: no byte differs by more than one
+/// level, and 99% are equal. Returns the share of bytes that differ.
 ///
 /// # Errors
 /// [`GpuError::Wrong`], or a failure of the device.
@@ -152,7 +153,10 @@ fn question(
     (theta, candidates, vec![noise, slope])
 }
 
-/// Share of bytes that differ, or in what they differ too much.
+/// Returns the share of bytes that differ.
+///
+/// # Errors
+/// Says where a byte differs too much, or that too many differ.
 pub fn compare(on_gpu: &[u8], on_cpu: &[u8]) -> Result<f64, String> {
     if on_gpu.len() != on_cpu.len() {
         return Err(format!(

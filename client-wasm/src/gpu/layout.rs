@@ -1,4 +1,4 @@
-//! What `step.wgsl` reads, as bytes: its `Params` and its `Candidate`s.
+//! The input of `step.wgsl` as bytes: its `Params` and its `Candidate`s.
 
 use ground::rng::Distribution;
 use tuning::generator::Shape;
@@ -6,14 +6,14 @@ use tuning::optimizer::Candidate;
 
 use super::passes::Pass;
 
-/// Bytes of `Params`.
+/// Size of `Params` in bytes.
 pub const PARAMS_BYTES: usize = 64;
-/// Bytes of one `Candidate`.
+/// Size of one `Candidate` in bytes.
 pub const CANDIDATE_BYTES: usize = 32;
-/// Integers that a kernel may have.
+/// Maximum number of integers that a kernel takes.
 const INTEGERS: usize = 8;
 
-/// `Params` of one pass.
+/// Writes the `Params` of one pass.
 pub fn params(shape: Shape, pass: Pass, statistics: usize, integers: &[u32]) -> Vec<u8> {
     let mut words = vec![
         shape.height as u32,
@@ -35,7 +35,7 @@ pub fn params(shape: Shape, pass: Pass, statistics: usize, integers: &[u32]) -> 
     bytemuck::cast_slice(&words).to_vec()
 }
 
-/// All candidates of a step.
+/// Writes all candidates of a step.
 pub fn candidates(candidates: &[Candidate]) -> Vec<u8> {
     let words: Vec<u32> = candidates
         .iter()
@@ -44,7 +44,8 @@ pub fn candidates(candidates: &[Candidate]) -> Vec<u8> {
                 let distribution = match direction.distribution {
                     Distribution::Rademacher => 1,
                     Distribution::SegmentedUniform => 2,
-                    // Of categories and arms, which no generator of images has: no kernel draws them.
+                    // Distributions of categories and arms, which no generator of images has: no
+                    // kernel draws them.
                     Distribution::Gumbel | Distribution::GumbelOfLog | Distribution::Coordinate => {
                         0
                     }
@@ -62,7 +63,7 @@ pub fn candidates(candidates: &[Candidate]) -> Vec<u8> {
     bytemuck::cast_slice(&words).to_vec()
 }
 
-/// A known answer's question in a candidate's place.
+/// Writes the question of a known answer in a candidate's place.
 pub fn question(counter: [u32; 4], key: [u32; 2]) -> Vec<u8> {
     let [a, b, c, d] = counter;
     bytemuck::cast_slice(&candidate_words(key, [a, b, c], d, 0.0)).to_vec()

@@ -1,8 +1,9 @@
 //! The fused step on the GPU: [`tuning::generator::render`] as one WebGPU kernel (`step.wgsl`).
 //!
-//! Buffers are made once for a task and reused; a step is one submission and one mapping, unless its output
-//! exceeds what the device binds, in which case it is done in several passes ([`passes`]). Nothing here is
-//! trusted before [`check::known_answers`] and [`check::same_as_cpu`] agreed with the CPU.
+//! Buffers are made once for a task and reused; a step is one submission and one mapping, unless
+//! its output exceeds what the device binds: then it takes several passes ([`passes`]). Nothing
+//! here is trusted before [`check::known_answers`] and [`check::same_as_cpu`] have agreed with the
+//! CPU.
 
 pub mod check;
 mod layout;
@@ -19,16 +20,16 @@ use tuning::optimizer::Candidate;
 use layout::{CANDIDATE_BYTES, PARAMS_BYTES};
 use passes::{Limits, Pass};
 
-/// Invocations of a workgroup times words that each writes: as in `levels.wgsl`.
+/// Invocations of a workgroup times words that each writes, as in `levels.wgsl`.
 const WORDS_PER_GROUP: u32 = 256 * 16;
 
-/// Why the GPU is not used, or no longer.
+/// Why the GPU is not used, or no longer used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GpuError {
-    /// No adapter.
+    /// There is no adapter.
     #[error("this browser or machine offers no WebGPU adapter")]
     NoAdapter,
-    /// An adapter without a device.
+    /// The adapter gives no device.
     #[error("the graphics adapter gives no device: {0}")]
     NoDevice(String),
     /// The generator has no kernel.
@@ -40,7 +41,7 @@ pub enum GpuError {
     /// The known answers came out wrong.
     #[error("the graphics device computes wrongly ({0}); its driver may need an update")]
     Wrong(String),
-    /// Lost, or it reported an error.
+    /// The device was lost, or reported an error.
     #[error("the graphics device failed: {0}")]
     Failed(String),
 }
@@ -49,14 +50,14 @@ pub enum GpuError {
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    /// What the adapter calls itself; may be empty in browsers, which hide it.
+    /// The adapter's own name; may be empty in browsers, which hide it.
     pub adapter: String,
-    /// True for SwiftShader, llvmpipe and other adapters that compute on the CPU.
+    /// Whether the adapter computes on the CPU, as SwiftShader and llvmpipe do.
     pub software: bool,
     failure: Arc<Failure>,
 }
 
-/// The first failure that the device reported outside of a call.
+/// The first failure that the device reported outside a call.
 #[derive(Default)]
 struct Failure {
     happened: AtomicBool,
@@ -91,7 +92,7 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::NoAdapter`] or [`GpuError::NoDevice`].
     pub async fn open() -> Result<Self, GpuError> {
-        // `Instance::new` would panic without a backend in the build, or outside of browsers.
+        // `Instance::new` would panic without a backend in the build, or outside browsers.
         if wgpu::Instance::enabled_backend_features().is_empty() || !offered_here() {
             return Err(GpuError::NoAdapter);
         }
@@ -106,8 +107,8 @@ impl Gpu {
             .map_err(|_| GpuError::NoAdapter)?;
         let info = adapter.get_info();
         let offered = adapter.limits();
-        // The defaults are what every WebGPU device has; larger buffers where there are some, because they
-        // save passes.
+        // The defaults are what every WebGPU device has. Larger buffers are requested if available,
+        // because they save passes.
         let required_limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size.min(MOST_BYTES),
             max_storage_buffer_binding_size: offered
@@ -146,16 +147,18 @@ impl Gpu {
         })
     }
 
-    /// Ends the device, as a driver's reset would; the next step fails.
+    /// Destroys the device, as a driver's reset would; the next step fails.
     pub fn destroy(&self) {
         self.failure.report("device destroyed".to_owned());
         self.device.destroy();
     }
 
-    /// Compiles a generator's kernel and makes the buffers for steps of up to so many candidates and images.
+    /// Compiles a generator's kernel and makes the buffers for steps of up to `candidates`
+    /// candidates and `images` images.
     ///
     /// # Errors
-    /// [`GpuError::NoKernel`], [`GpuError::TooLarge`], or [`GpuError::Failed`] if it does not compile.
+    /// [`GpuError::NoKernel`], [`GpuError::TooLarge`], or [`GpuError::Failed`] if it does not
+    /// compile.
     pub async fn prepare(
         self,
         generator: &dyn Generator,
@@ -215,10 +218,10 @@ fn offered_here() -> bool {
     true
 }
 
-/// No buffer is made larger than this: a step's output is copied through mapped memory.
+/// Maximum size of a buffer: a step's output is copied through mapped memory.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// What the buffers are made for.
+/// The sizes for which the buffers are made.
 #[derive(Clone, Copy, Debug)]
 struct Size {
     dim: usize,
@@ -248,7 +251,7 @@ impl Size {
         };
         fits("the parameters", generator.dim() * 4)?;
         fits("one image", words * 4)?;
-        // A larger batch is worked off in several passes.
+        // A larger batch is rendered in several passes.
         let images = images.clamp(
             1,
             (limits.bytes as usize / (words * 4)).min(limits.groups as usize),
@@ -331,7 +334,7 @@ impl Buffers {
     }
 }
 
-/// The part of the text that says how the work is cut.
+/// The part of the kernel's text that says how the work is divided.
 fn cut(kernel: &Kernel) -> &'static str {
     match kernel.work {
         Work::Cells { .. } => {
@@ -433,29 +436,30 @@ pub struct GpuStep {
 }
 
 impl GpuStep {
-    /// What the adapter calls itself.
+    /// The adapter's own name.
     #[must_use]
     pub fn adapter(&self) -> &str {
         &self.gpu.adapter
     }
 
-    /// True for an adapter that computes on the CPU.
+    /// Whether the adapter computes on the CPU.
     #[must_use]
     pub fn is_software(&self) -> bool {
         self.gpu.software
     }
 
-    /// Ends the device, as a driver's reset would; the next step fails.
+    /// Destroys the device, as a driver's reset would; the next step fails.
     pub fn destroy(&self) {
         self.gpu.destroy();
     }
 
-    /// Renders like [`tuning::generator::render`], into the same order. `out` is resized. One call at a time; a
-    /// call whose future is dropped leaves the buffers usable.
+    /// Renders like [`tuning::generator::render`], in the same order. `out` is resized. One call at
+    /// a time; a call whose future is dropped leaves the buffers usable.
     ///
     /// # Errors
-    /// [`GpuError::Failed`] when the device is lost or reports an error, and [`GpuError::TooLarge`] for more
-    /// candidates than the buffers were made for; `out` is then worthless.
+    /// [`GpuError::Failed`] when the device is lost or reports an error, and [`GpuError::TooLarge`]
+    /// for more candidates than the buffers were made for; the content of `out` is then
+    /// meaningless.
     pub async fn render(
         &self,
         theta: &[f32],
@@ -482,7 +486,7 @@ impl GpuStep {
         let queue = &self.gpu.queue;
         queue.write_buffer(&self.buffers.theta, 0, bytemuck::cast_slice(theta));
         queue.write_buffer(&self.buffers.candidates, 0, &layout::candidates(candidates));
-        // So many images at a time as the buffers hold; all of them, unless a batch is enormous.
+        // As many images at a time as the buffers hold: all of them, unless the batch is enormous.
         for (part, images) in batch.chunks(self.size.images).enumerate() {
             self.upload(images);
             for pass in passes::plan(
@@ -577,15 +581,15 @@ impl GpuStep {
         self.buffers
             .readback
             .map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
-                // Nobody listens any more when the step was abandoned.
+                // The receiver is gone if the step was abandoned.
                 let _ = sender.send(result);
             });
-        // From here on it is unmapped whatever happens, also when this future is dropped.
+        // From here on the buffer is unmapped in any case, even if this future is dropped.
         let mapping = Mapped {
             readback: &self.buffers.readback,
             bytes,
         };
-        // In the browser the callback comes from the event loop and this does nothing.
+        // In the browser the callback comes from the event loop, and this does nothing.
         device
             .poll(wgpu::PollType::wait_indefinitely())
             .map_err(|error| GpuError::Failed(error.to_string()))?;
@@ -597,7 +601,7 @@ impl GpuStep {
         Ok(mapping)
     }
 
-    /// Copies a mapped pass to its place in the whole.
+    /// Copies a mapped pass to its place in the output.
     fn collect(
         &self,
         mapped: &Mapped<'_>,
@@ -641,7 +645,7 @@ impl Drop for Mapped<'_> {
     }
 }
 
-/// Where a pass's images stand in the whole batch.
+/// The place of a pass's images in the whole batch.
 #[derive(Clone, Copy)]
 struct Place {
     all: usize,
@@ -650,7 +654,7 @@ struct Place {
 
 impl Drop for GpuStep {
     fn drop(&mut self) {
-        // On the web buffers otherwise live until the garbage collector finds them.
+        // On the web, buffers otherwise live until the garbage collector finds them.
         self.buffers.destroy();
     }
 }

@@ -1,28 +1,28 @@
-//! Cuts a step into passes whose output a device can bind: whole candidates where possible.
+//! Cuts a step into passes whose output a device can bind, of whole candidates if possible.
 
-/// From `start` up to, not including, `end`. (`std::ops::Range` is not `Copy`.)
+/// The numbers from `start` up to, but not including, `end`. (`std::ops::Range` is not `Copy`.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// First.
+    /// The first number.
     pub start: usize,
-    /// After the last.
+    /// The number after the last.
     pub end: usize,
 }
 
 impl Range {
-    /// How many.
+    /// How many numbers there are.
     #[must_use]
     pub fn len(self) -> usize {
         self.end - self.start
     }
 
-    /// None.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.start == self.end
     }
 
-    /// The numbers.
+    /// Iterates over the numbers.
     pub fn iter(self) -> std::ops::Range<usize> {
         self.start..self.end
     }
@@ -31,22 +31,23 @@ impl Range {
 /// One dispatch: these candidates on these images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pass {
-    /// Candidates.
+    /// The candidates of this pass.
     pub candidates: Range,
-    /// Images.
+    /// The images of this pass.
     pub images: Range,
 }
 
-/// What a device allows.
+/// The limits of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one buffer binding.
+    /// Maximum bytes of one buffer binding.
     pub bytes: u64,
-    /// Workgroups in one dimension.
+    /// Maximum workgroups in one dimension.
     pub groups: u32,
 }
 
-/// Images and candidates of the largest pass, for images of `image` bytes. At least 1 each.
+/// Numbers of images and candidates of the largest pass, for images of `image` bytes; each at least
+/// 1.
 fn extent(candidates: usize, images: usize, image: u64, limits: Limits) -> (usize, usize) {
     let slots = (limits.bytes / image.max(1)).max(1) as usize;
     let images = images.min(slots).min(limits.groups as usize).max(1);
@@ -57,7 +58,7 @@ fn extent(candidates: usize, images: usize, image: u64, limits: Limits) -> (usiz
     (candidates, images)
 }
 
-/// Bytes that the largest pass writes.
+/// Number of bytes that the largest pass writes.
 #[must_use]
 pub fn largest(candidates: usize, images: usize, image: u64, limits: Limits) -> u64 {
     let (candidates, images) = extent(candidates, images, image, limits);

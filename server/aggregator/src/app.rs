@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::config::AggregatorConfig;
 use crate::failure::Failure;
+use crate::http::Folder;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::news::News;
@@ -28,6 +29,8 @@ pub(crate) struct App {
     pub(crate) news: Arc<News>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
+    /// The built pages, where there are any.
+    pub(crate) pages: Option<Folder>,
     /// Names this process in leases.
     pub(crate) holder: String,
     /// Turns true when the server ends; waiting requests answer then.

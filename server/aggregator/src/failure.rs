@@ -29,6 +29,9 @@ pub enum Failure {
     /// A body of another content type than this route takes.
     #[error("{0}")]
     MediaType(String),
+    /// The answer exists in no encoding that the request accepts.
+    #[error("{0}")]
+    NotAcceptable(String),
     /// The route exists, but not with this method.
     #[error("{0}")]
     Method(String),
@@ -123,6 +126,12 @@ impl Failure {
                 Some(detail.clone()),
                 Vec::new(),
             ),
+            Self::NotAcceptable(detail) => make(
+                "bad_request",
+                "there is no such encoding of this file",
+                Some(detail.clone()),
+                Vec::new(),
+            ),
             Self::Method(detail) => make(
                 "bad_request",
                 "this address takes other methods",
@@ -170,6 +179,7 @@ impl ResponseError for Failure {
             Self::BadTask(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Database(sqlx::Error::PoolTimedOut) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

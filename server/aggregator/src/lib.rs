@@ -30,6 +30,6 @@ pub use config::{AggregatorConfig, ConfigFaults, Quotas, Resolved, ServeArgs};
 pub use failure::Failure;
 pub use run::{Listeners, RunError, run};
 pub use secret::Secret;
-pub use start::{ServeError, serve};
+pub use start::{ServeError, interrupted, serve};
 pub use store::{SqliteStore, SqliteTx, Tried};
 pub use tls::{Tls, TlsError};

@@ -3,7 +3,7 @@
 use crate::app::{App, observe};
 use crate::clock::Clock;
 use crate::config::AggregatorConfig;
-use crate::http::Side;
+use crate::http::{Folder, Side};
 use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
 use crate::news::{self, News};
@@ -23,6 +23,11 @@ use tokio::sync::{oneshot, watch};
 /// What an orderly end waits for.
 const DRAIN_SECONDS: u64 = 5;
 
+/// An idle connection is kept so long. Participants evaluate for half a minute and longer between two requests, and
+/// connecting anew costs each of them two or three round trips; nginx and the clouds' load balancers keep their idle
+/// connections to a server for 60 s, and fail requests where the server closes first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// Why the aggregator did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -35,8 +40,13 @@ pub enum RunError {
         reason: String,
     },
     /// `--web` names no folder with a built page.
-    #[error("{0} holds no index.html; build the page first, or leave --web out")]
-    Web(String),
+    #[error("cannot read the pages in {path}: {reason}; build them first, or leave --web out")]
+    Web {
+        /// The folder.
+        path: String,
+        /// What the system says.
+        reason: std::io::Error,
+    },
     /// The port or a thread could not be had.
     #[error("the server failed: {0}")]
     Io(#[from] std::io::Error),
@@ -110,13 +120,15 @@ async fn serve(
     clock: Arc<dyn Clock>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), RunError> {
-    if let Some(web) = config
-        .web
-        .as_ref()
-        .filter(|web| !web.join("index.html").is_file())
-    {
-        return Err(RunError::Web(web.display().to_string()));
-    }
+    let pages = config.web.as_deref().map(|web| {
+        let unusable = |reason| RunError::Web {
+            path: web.display().to_string(),
+            reason,
+        };
+        web.join("index.html").metadata().map_err(unusable)?;
+        Folder::read(web).map_err(unusable)
+    });
+    let pages = pages.transpose()?;
     let internal = |e: &dyn std::fmt::Display| RunError::Internal(e.to_string());
     let metrics = Arc::new(Metrics::new().map_err(|e| internal(&e))?);
     let counted = Arc::clone(&metrics);
@@ -145,6 +157,7 @@ async fn serve(
         aggregator: Aggregator::new(store, observer),
         news,
         metrics,
+        pages,
         holder: secret::random_hex(8).map_err(|e| internal(&e))?,
         stopping,
         streams: AtomicUsize::new(0),
@@ -199,6 +212,7 @@ fn listen(app: &web::Data<App>, listener: TcpListener, side: Side) -> std::io::R
                 .map_or(2, usize::from)
                 .clamp(2, 8),
         )
+        .keep_alive(KEEP_ALIVE)
         // Slow senders: a head must be there within this time, a body within its own (see `http::body`).
         .client_request_timeout(Duration::from_secs(10))
         .shutdown_timeout(DRAIN_SECONDS)

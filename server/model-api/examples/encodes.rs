@@ -1,4 +1,4 @@
-//! How many texts a second a text model encodes:
+//! Measures how many texts a text model encodes in a second:
 //! `cargo run --release -p model-api --example encodes -- FOLDER [THREADS] [TEXTS_IN_ONE_RUN]`.
 
 use std::error::Error;
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use model_api::{TextModel, TextOptions, TextQuery};
 
-/// Texts of 15 to 25 words, all different, so that none is known already.
+/// Texts of 15 to 25 words, all different, so that none is in the cache.
 fn text(number: usize) -> String {
     let words = ["the", "film", "was", "long", "but", "great", "and", "slow"];
     let length = 15 + number % 11;

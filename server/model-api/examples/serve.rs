@@ -1,4 +1,5 @@
-//! The model API alone, without the rest of `fed-bbpt`: `cargo run -p model-api --example serve -- --help`.
+//! The model API alone, without the rest of `fed-bbpt`:
+//! `cargo run -p model-api --example serve -- --help`.
 
 use std::error::Error;
 use std::net::TcpListener;

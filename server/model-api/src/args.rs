@@ -1,4 +1,4 @@
-//! `fed-bbpt model-api`: flags, and what they come to.
+//! The flags of `fed-bbpt model-api`, checked and turned into a configuration.
 
 mod file;
 mod folder;
@@ -17,18 +17,19 @@ use crate::ModelApiConfig;
 use crate::config::ModelSource;
 
 pub(crate) use file::{read as read_file, tables, toml_file};
-pub use model::{KindArg, LayoutArg, ModelArgs};
+pub use model::{LayoutArg, ModelArgs};
 
-/// Serves image classifiers and text models over the Open Inference Protocol, and in the forms of Hugging Face's and
-/// OpenAI's APIs. Without --model, --model-dir, --hub and --config, a small network that has only ever seen printed digits.
+/// Serve image classifiers and text models over the Open Inference Protocol, and in the forms of
+/// Hugging Face's and OpenAI's APIs. Without --model, --model-dir, --hub and --config it serves a
+/// small network that has only ever seen printed digits.
 #[derive(Clone, Debug, Args)]
 pub struct ModelApiArgs {
-    /// Where to listen, HOST:PORT; port 0 takes any free port
+    /// Address to listen on, HOST:PORT; port 0 takes any free port
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8701")]
     pub listen: String,
 
-    /// Several models: a TOML file with a table [[model]] for each, whose settings are named like the flags that
-    /// describe a model, with `_` for `-`. Read again on SIGHUP
+    /// File of several models: TOML with a table [[model]] for each, whose settings are named like
+    /// the flags that describe a model, with `_` for `-`. Read again on SIGHUP
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -36,17 +37,17 @@ pub struct ModelApiArgs {
     #[command(flatten)]
     pub model: ModelArgs,
 
-    /// Who may call: a TOML file with a table [[key]] for each key (name, sha256, requests_per_minute,
-    /// queries_per_minute, queries_per_day, admin) [default: everybody]. Read again on SIGHUP
+    /// File of API keys: TOML with a table [[key]] for each key (name, sha256, requests_per_minute,
+    /// queries_per_minute, queries_per_day, admin) [default: anyone may call]. Read again on SIGHUP
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
 
-    /// Origin whose pages may call, for example https://example.org; may be given several times; `*`
-    /// allows every page
+    /// Origin whose pages may call, for example https://example.org; may be given several times;
+    /// `*` allows every page
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
 
-    /// Most bytes in a request's body
+    /// Maximum bytes in a request's body
     #[arg(long, value_name = "BYTES", default_value_t = 32 << 20)]
     pub max_body: usize,
 }
@@ -55,7 +56,7 @@ pub struct ModelApiArgs {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{}", .faults.join("\n"))]
 pub struct ConfigFaults {
-    /// Each with the flag's name and what to do.
+    /// The faults, each with the flag's name and what to do.
     pub faults: Vec<String>,
 }
 
@@ -109,7 +110,7 @@ impl ModelApiArgs {
     }
 }
 
-/// `localhost` too, though it is no address.
+/// Reads an address; `localhost` is accepted, though it is not an address.
 fn parse_listen(text: &str, faults: &mut Vec<String>) -> Option<SocketAddr> {
     let numeric = text
         .strip_prefix("localhost:")
@@ -123,7 +124,8 @@ fn parse_listen(text: &str, faults: &mut Vec<String>) -> Option<SocketAddr> {
     address
 }
 
-/// Browsers send origins in one exact form; any other would never match.
+/// Checks the form of origins: browsers send them in one exact form, and any other would never
+/// match.
 fn check_origins(origins: &[String], faults: &mut Vec<String>) {
     for origin in origins.iter().filter(|origin| *origin != "*") {
         let parsed = Url::parse(origin)

@@ -1,8 +1,8 @@
-//! Merges waiting requests into one run of the model, on threads of its own.
+//! Merges waiting requests into one run of the model, on its own threads.
 //!
-//! There is no separate batching thread: a worker that is free collects its own batch, one worker
-//! at a time. While all workers are busy the queue grows, and the next batch is larger by itself, so
-//! the delay is paid only when the machine is idle.
+//! There is no separate batching thread: a free worker collects its own batch, one worker at a
+//! time. While all workers are busy the queue grows, and the next batch is larger by itself, so the
+//! delay is paid only when the machine is idle.
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -21,9 +21,10 @@ use crate::metrics::ModelMetrics;
 use crate::text::Prepared;
 use crate::{Classifier, RunError, TextModel};
 
-/// What runs a batch of requests. A trait so that tests can hold a run back until they are ready.
+/// Runs a batch of requests. A trait, so that tests can hold a run back until they are ready.
 pub(crate) trait Backend<W>: Send + Sync + 'static {
-    /// Scores of each request, in order: row-major, as many values for each of its items.
+    /// Scores each request, in order: row-major, with the same number of values for each of its
+    /// items.
     fn run(&self, parts: &[&W]) -> Result<Vec<Vec<f32>>, RunError>;
 }
 
@@ -47,12 +48,13 @@ impl Backend<Prepared> for TextModel {
 #[derive(Debug)]
 pub(crate) struct ImageWork {
     pub images: Images,
-    /// What the images are compared with, in place of the model's own labels. Only for pairs like CLIP.
+    /// Prompts to compare the images with, instead of the model's own labels. Only for pairs like
+    /// CLIP.
     pub prompts: Option<Vec<String>>,
 }
 
 impl ImageWork {
-    /// `count` images in parts of at most `most`, each with its number.
+    /// Cuts `count` images into parts of at most `most`, each with its number of images.
     pub(crate) fn cut(self, count: usize, most: usize) -> Vec<(Self, usize)> {
         if count <= most {
             return vec![(self, count)];
@@ -77,12 +79,12 @@ impl From<Images> for ImageWork {
     }
 }
 
-/// Answer to one request: its items' scores, row-major.
+/// The answer to one request: its items' scores, row-major.
 pub(crate) type Answer = Result<Vec<f32>, RunError>;
 
 struct Job<W> {
     work: W,
-    /// Its items: images or texts.
+    /// Number of its items: images or texts.
     count: usize,
     arrived: Instant,
     reply: oneshot::Sender<Answer>,
@@ -91,7 +93,7 @@ struct Job<W> {
 /// Why a request was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Too many items wait.
+    /// Too many items are waiting.
     Full,
     /// The server is stopping.
     Stopping,
@@ -104,7 +106,7 @@ pub(crate) struct Limits {
     pub max_delay: Duration,
 }
 
-/// The queue and its workers. Once it is dropped the workers finish what waits and end.
+/// The queue and its workers. When it is dropped, the workers finish what is waiting and end.
 pub(crate) struct Batcher<W> {
     queue: Arc<Queue<W>>,
     workers: Mutex<Vec<JoinHandle<()>>>,
@@ -119,7 +121,7 @@ struct Queue<W> {
 
 struct State<W> {
     jobs: VecDeque<Job<W>>,
-    /// Items in `jobs`.
+    /// Number of items in `jobs`.
     items: usize,
     /// Whether a worker is waiting for more requests to share its run.
     collecting: bool,
@@ -179,8 +181,8 @@ impl<W: Send + 'static> Batcher<W> {
         Ok(batcher)
     }
 
-    /// Queues the parts of a request, each with its number of items, at most `max_batch`: all of them or none. Dropping a
-    /// receiver withdraws its part.
+    /// Queues the parts of a request, each with its number of items, at most `max_batch`: all of
+    /// them or none. Dropping a receiver withdraws its part.
     pub(crate) fn submit(
         &self,
         parts: Vec<(W, usize)>,
@@ -191,7 +193,7 @@ impl<W: Send + 'static> Batcher<W> {
             return Err(Refused::Stopping);
         }
         if state.items + count > self.queue.limits.max_queue {
-            // Those who have gone away must not keep others out.
+            // Clients that have gone must not keep others out.
             self.queue.drop_abandoned(&mut state);
         }
         if state.items + count > self.queue.limits.max_queue {
@@ -216,7 +218,7 @@ impl<W: Send + 'static> Batcher<W> {
         Ok(answers)
     }
 
-    /// Drops what nobody waits for any more, so that the queue's length is the true one.
+    /// Drops requests whose clients have gone, so that the queue's length is right.
     pub(crate) fn sweep(&self) {
         self.queue.drop_abandoned(&mut self.queue.lock());
     }
@@ -228,7 +230,8 @@ impl<W: Send + 'static> Batcher<W> {
         let workers =
             std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         for worker in workers {
-            // A worker catches the model's panics; if it died all the same there is nothing to save.
+            // A worker catches the model's panics; if it died all the same, there is nothing to
+            // save.
             let _ = worker.join();
         }
     }
@@ -284,7 +287,7 @@ impl<W: 'static> Queue<W> {
         state.items -= items;
         self.metrics.queued(state.items);
         drop(state);
-        // What is left is for another worker.
+        // The rest is for another worker.
         self.changed.notify_all();
         Some(batch)
     }
@@ -327,7 +330,7 @@ impl<W: 'static> Queue<W> {
     }
 }
 
-/// A panic in the model's code fails one request, not the server.
+/// Runs the model; a panic in its code fails one request, not the server.
 fn run_caught<W: 'static>(
     backend: &dyn Backend<W>,
     parts: &[&W],

@@ -9,16 +9,17 @@ use futures::StreamExt;
 
 use crate::error::ApiError;
 
-/// A body that takes longer belongs to a client that is stuck.
+/// Maximum time for a body: a slower client is stuck.
 const TIME: Duration = Duration::from_secs(60);
 
-/// The same for a body that is thrown away.
+/// Maximum time for a body that is thrown away.
 const DISCARD_TIME: Duration = Duration::from_secs(10);
 
-/// The whole body, at most `limit` bytes.
+/// Reads the whole body, at most `limit` bytes.
 ///
-/// A body that is too large is still received (and thrown away) up to eight times the limit: closing
-/// the connection at once makes most clients report a broken connection instead of the answer.
+/// A body that is too large is still received (and thrown away) up to eight times the limit:
+/// closing the connection at once makes most clients report a broken connection instead of the
+/// answer.
 pub(crate) async fn read(
     request: &HttpRequest,
     mut payload: Payload,
@@ -60,8 +61,8 @@ pub(crate) async fn read(
     }
 }
 
-/// Receives what is left of a body that nobody reads, within bounds of size and time, so that the answer is not lost with
-/// a broken connection.
+/// Receives the rest of a body that is not needed, within bounds of size and time, so that the
+/// answer is not lost with a broken connection.
 pub(crate) async fn discard(mut payload: dev::Payload, limit: usize) {
     let reading = async {
         let mut received = 0_usize;
@@ -72,11 +73,11 @@ pub(crate) async fn discard(mut payload: dev::Payload, limit: usize) {
             }
         }
     };
-    // Who is slower has no right to more: there is no key, or no room for it.
+    // A slower client gets no more time: it has no key, or there is no room for it.
     let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
 }
 
-/// Runs `parse`, elsewhere if it is slow enough to hold up other connections.
+/// Runs `parse`, on another thread if it is slow enough to hold up other connections.
 pub(crate) async fn parsed<T: Send + 'static>(
     slow: bool,
     parse: impl FnOnce() -> Result<T, ApiError> + Send + 'static,

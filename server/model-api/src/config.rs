@@ -1,4 +1,4 @@
-//! Everything that a server needs to know, already checked.
+//! The checked configuration of a server.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,46 +9,49 @@ use std::time::Duration;
 use crate::args::{ConfigFaults, ModelArgs};
 use crate::{ClassifierOptions, ClipOptions, TextOptions};
 
-/// The model that is served if no other is given: reads printed digits, has never seen handwriting.
-/// ONNX; takes `image` (FP32, `[batch, 3, 32, 32]`, 0 to 1), answers `logits` (`[batch, 10]`).
+/// The default model: reads printed digits, has never seen handwriting. ONNX; takes `image` (FP32,
+/// `[batch, 3, 32, 32]`, 0 to 1), answers `logits` (`[batch, 10]`).
 pub const PRINTED_DIGITS: &[u8] = include_bytes!("../models/printed-digits/printed-digits.onnx");
 
 /// The labels of [`PRINTED_DIGITS`], one a line.
 pub const PRINTED_DIGITS_LABELS: &str = include_str!("../models/printed-digits/labels.txt");
 
-/// What kind of model, and where it is.
+/// Kind and place of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Served {
     /// An image classifier in one file.
     Classifier {
         /// The ONNX file's bytes.
         onnx: Cow<'static, [u8]>,
-        /// How to use them.
+        /// How to use the file.
         options: ClassifierOptions,
     },
     /// A sentence encoder or a masked language model.
     Text {
-        /// Where `config.json`, `tokenizer.json` and `model.onnx` stand.
+        /// Folder with `config.json`, `tokenizer.json` and `model.onnx`.
         dir: PathBuf,
-        /// How to use them.
+        /// How to use the folder.
         options: TextOptions,
-        /// What texts are classified by where a request brings no labels; empty if they are not.
+        /// Labels by which texts are classified if a request brings none; empty if they are not
+        /// classified.
         labels: Vec<String>,
-        /// For a sentence encoder: what these labels are put into, at `{}`. For a masked language model: what a text
-        /// is put into, with the mask. As they are if not given.
+        /// For a sentence encoder: the template into which these labels are put, at `{}`. For a
+        /// masked language model: the template into which a text is put, with the mask. `None`
+        /// leaves them as they are.
         template: Option<String>,
     },
     /// A pair of an image and a text encoder, as a classifier of images.
     Clip {
-        /// Where the files stand that [`Classifier::load_clip`](crate::Classifier::load_clip) needs.
+        /// Folder with the files that [`Classifier::load_clip`](crate::Classifier::load_clip)
+        /// needs.
         dir: PathBuf,
-        /// How to use them.
+        /// How to use the folder.
         options: ClipOptions,
     },
 }
 
 impl Served {
-    /// [`PRINTED_DIGITS`].
+    /// Serves [`PRINTED_DIGITS`].
     #[must_use]
     pub fn printed_digits(threads: usize) -> Self {
         Self::Classifier {
@@ -69,24 +72,26 @@ pub struct ModelConfig {
     pub name: String,
     /// The model.
     pub served: Served,
-    /// How many runs of it there may be side by side.
+    /// Maximum number of parallel runs.
     pub threads: usize,
-    /// Most images or texts in one run of the model.
+    /// Maximum number of images or texts in one run of the model.
     pub max_batch: usize,
-    /// Most images in one request, which may take several runs. Texts: as many as a run takes.
+    /// Maximum number of images in one request, which may take several runs. For texts the limit is
+    /// that of a run.
     pub max_request: usize,
-    /// Most images or texts that wait; beyond them requests are refused with 503. At least a request's; unless stated
-    /// what the memory allows: 4096 texts; 16,384 images, or as many as fit into 1 GiB.
+    /// Maximum number of images or texts that wait; beyond it requests are refused with 503. At
+    /// least one request's. By default what memory allows: 4096 texts; 16,384 images, or as many as
+    /// fit into 1 GiB.
     pub max_queue: Option<usize>,
     /// How long the first waiting request waits for others to share its run.
     pub max_delay: Duration,
 }
 
-/// Texts that may wait unless stated.
+/// Default number of texts that may wait.
 pub(crate) const QUEUE: usize = 4096;
-/// Images that may wait unless stated, if so many fit into [`QUEUE_BYTES`] as the model takes them.
+/// Default number of images that may wait, if they fit into [`QUEUE_BYTES`].
 pub(crate) const IMAGE_QUEUE: usize = 16_384;
-/// See [`IMAGE_QUEUE`].
+/// Maximum memory of the default queue of images; see [`IMAGE_QUEUE`].
 pub(crate) const QUEUE_BYTES: usize = 1 << 30;
 
 impl Default for ModelConfig {
@@ -103,17 +108,17 @@ impl Default for ModelConfig {
     }
 }
 
-/// Where models are described, so that they can be read again.
+/// Where models are described, so that the description can be read again.
 #[derive(Clone, Debug)]
 pub enum ModelSource {
-    /// One model, by flags.
+    /// One model, described by flags.
     Flags(Box<ModelArgs>),
-    /// Several, in a TOML file.
+    /// Several models, described in a TOML file.
     File(PathBuf),
 }
 
 impl ModelSource {
-    /// The models as they are described now.
+    /// Reads the models as they are described now.
     ///
     /// # Errors
     /// All faults at once.
@@ -125,23 +130,26 @@ impl ModelSource {
     }
 }
 
-/// What to serve, to whom, and within which limits. The default serves [`PRINTED_DIGITS`] to no page.
+/// What to serve, to whom, and within which limits. The default serves [`PRINTED_DIGITS`] to no
+/// page.
 #[derive(Clone, Debug)]
 pub struct ModelApiConfig {
-    /// Where the caller should bind the listener that [`run`](crate::run) is given.
+    /// Address at which the caller should bind the listener for [`run`](crate::run).
     pub listen: SocketAddr,
     /// The models, each with a name of its own.
     pub models: Vec<ModelConfig>,
-    /// Where they are described, to be read again when they are loaded anew; if not given, `models` stay what they are.
+    /// Where the models are described, to be read again for a reload; if `None`, `models` never
+    /// change.
     pub source: Option<ModelSource>,
-    /// The file of API keys; without it everybody may call.
+    /// The file of API keys; without it anyone may call.
     pub keys: Option<PathBuf>,
-    /// Origins (`https://host`, without a path) whose pages may call; `*` allows all. Callers that
-    /// are no browsers are not restricted by this.
+    /// Origins (`https://host`, without a path) whose pages may call; `*` allows all. Callers other
+    /// than browsers are not restricted by this.
     pub allow_origins: Vec<String>,
-    /// Most bytes in a request's body.
+    /// Maximum number of bytes in a request's body.
     pub max_body: usize,
-    /// Whether SIGHUP makes this server read models and keys again. It is the whole process's signal.
+    /// Whether SIGHUP makes this server read models and keys again. The signal is sent to the whole
+    /// process.
     pub reload_on_hangup: bool,
 }
 
@@ -159,7 +167,7 @@ impl Default for ModelApiConfig {
     }
 }
 
-/// The lines of a labels file; blank lines at the end do not count.
+/// The lines of a labels file, without blank lines at the end.
 pub(crate) fn lines(text: &str) -> Vec<String> {
     text.trim_end()
         .lines()
@@ -167,7 +175,7 @@ pub(crate) fn lines(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Processor cores that this process may use.
+/// Number of processor cores that this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }

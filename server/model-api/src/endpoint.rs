@@ -1,4 +1,4 @@
-//! What stands behind the routes: one model, its requests' form, and the queue before it.
+//! One model behind the routes: its form of requests, and the queue before it.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::{QueryError, TextKind, TextModel, TextQuery, TextStats};
 pub(crate) struct Waiting {
     pub id: Option<String>,
     pub classes: usize,
-    /// Whether the scores are sent as bytes behind the JSON.
+    /// Whether the scores are sent as bytes after the JSON.
     pub binary_output: bool,
     /// Dropped when the client goes away, which withdraws the request.
     pub answer: Reply,
 }
 
-/// Where an answer will come, part by part.
+/// Receives an answer, part by part.
 #[derive(Debug)]
 pub(crate) struct Reply(Vec<oneshot::Receiver<Answer>>);
 
@@ -44,7 +44,7 @@ impl Reply {
     }
 }
 
-/// One served model. Once it is dropped, what waits is finished and its threads end.
+/// One served model. When it is dropped, waiting requests are finished and its threads end.
 pub(crate) enum Endpoint {
     Images(ImageEndpoint),
     Texts(TextEndpoint),
@@ -56,10 +56,10 @@ pub(crate) enum Service {
     Texts(TextInfo, Arc<TextModel>, Defaults),
 }
 
-/// What texts are classified by where a request does not say.
+/// How texts are classified if a request does not say.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Defaults {
-    /// Empty if texts are not classified without labels of the request's own.
+    /// The labels; empty if texts are only classified by a request's own labels.
     pub labels: Vec<String>,
     /// See [`Served::Text`](crate::Served::Text).
     pub template: Option<String>,
@@ -73,7 +73,7 @@ impl Service {
         }
     }
 
-    /// Starts its `workers` threads.
+    /// Starts the threads of its `workers`.
     pub(crate) fn start(
         self,
         workers: usize,
@@ -101,7 +101,7 @@ impl Service {
     }
 }
 
-/// From here on JSON of numbers is parsed on a thread of the blocking pool.
+/// Size in bytes from which JSON of numbers is parsed on a thread of the blocking pool.
 const LARGE_JSON: usize = 64 << 10;
 
 impl Endpoint {
@@ -112,7 +112,7 @@ impl Endpoint {
         }
     }
 
-    /// The name of its output.
+    /// Name of its output.
     pub(crate) fn output(&self) -> &str {
         match self {
             Self::Images(endpoint) => &endpoint.info.output,
@@ -127,18 +127,18 @@ impl Endpoint {
         }
     }
 
-    /// Whether reading a body takes long enough to hold up other connections. `json` of its
+    /// Returns whether reading a body takes long enough to hold up other connections. `json` of its
     /// bytes are JSON.
     pub(crate) fn is_slow(&self, json: usize) -> bool {
         match self {
             Self::Images(_) => json >= LARGE_JSON,
-            // Tokenizing is slow even where reading is not.
+            // Tokenizing is slow even if reading is not.
             Self::Texts(_) => true,
         }
     }
 
     /// Reads a request and queues it. `header_length` is the value of
-    /// [`HEADER_LENGTH`](protocol::HEADER_LENGTH), if it came.
+    /// [`HEADER_LENGTH`](protocol::HEADER_LENGTH), if there is one.
     pub(crate) fn accept(
         &self,
         caller: &Caller,
@@ -167,7 +167,7 @@ impl Endpoint {
         }
     }
 
-    /// Drops what nobody waits for any more.
+    /// Drops requests whose clients have gone.
     pub(crate) fn sweep(&self) {
         match self {
             Self::Images(endpoint) => endpoint.batcher.sweep(),
@@ -175,7 +175,7 @@ impl Endpoint {
         }
     }
 
-    /// Finishes what waits and takes no more. Blocks.
+    /// Takes no more requests and finishes those that wait. Blocks.
     pub(crate) fn stop(&self) {
         match self {
             Self::Images(endpoint) => endpoint.batcher.stop(),
@@ -183,7 +183,7 @@ impl Endpoint {
         }
     }
 
-    /// What a text model has done so far.
+    /// The counters of a text model.
     pub(crate) fn stats(&self) -> Option<TextStats> {
         match self {
             Self::Images(_) => None,
@@ -195,10 +195,10 @@ impl Endpoint {
 /// A classifier's number of classes, and some of them.
 pub(crate) type Columns = (usize, Vec<usize>);
 
-/// So many labels are named to who asked for another.
+/// Maximum number of labels in an error about an unknown label.
 const SHOWN_LABELS: usize = 20;
 
-/// Decoded images, and what they are compared with in place of the model's own labels.
+/// Work on decoded images, to be compared with `prompts` instead of the model's own labels.
 pub(crate) fn bytes(pixels: Vec<u8>, prompts: Option<Vec<String>>) -> ImageWork {
     ImageWork {
         images: Images::Bytes(pixels.into()),
@@ -208,13 +208,13 @@ pub(crate) fn bytes(pixels: Vec<u8>, prompts: Option<Vec<String>>) -> ImageWork 
 
 pub(crate) struct ImageEndpoint {
     pub info: ModelInfo,
-    /// Images in a run of the model.
+    /// Maximum number of images in a run of the model.
     run: usize,
     batcher: Batcher<ImageWork>,
 }
 
 impl ImageEndpoint {
-    /// Queues `count` images, in parts where they are more than a run takes.
+    /// Queues `count` images, in parts if they are more than a run takes.
     pub(crate) fn score(
         &self,
         caller: &Caller,
@@ -224,14 +224,15 @@ impl ImageEndpoint {
         submit(caller, &self.batcher, work.cut(count, self.run))
     }
 
-    /// The name of class `class`; without names, as Hugging Face's tools call it.
+    /// The name of class `class`; if there are no names, the one that Hugging Face's tools use.
     pub(crate) fn label(&self, class: usize) -> String {
         let name = self.info.labels.get(class);
         name.cloned().unwrap_or_else(|| format!("LABEL_{class}"))
     }
 
-    /// How images are scored by these labels. For pairs like CLIP: the prompts they become, put into `template` or the
-    /// model's own. Else: the number of classes, and which of them the labels name.
+    /// How images are scored by these labels. For pairs like CLIP: the prompts made of them with
+    /// `template` or the model's own. For others: the number of classes, and the classes that the
+    /// labels name.
     pub(crate) fn candidates(
         &self,
         labels: &[String],
@@ -307,7 +308,8 @@ impl TextEndpoint {
         submit(caller, &self.batcher, vec![(prepared, queries.len())])
     }
 
-    /// Queues plain texts to be scored by labels, put together as the [template](Defaults::template) says.
+    /// Queues plain texts to be scored by labels, combined according to the
+    /// [template](Defaults::template).
     pub(crate) fn classify(
         &self,
         caller: &Caller,
@@ -335,14 +337,14 @@ impl TextEndpoint {
         }
     }
 
-    /// Queues texts whose embeddings are asked for.
+    /// Queues texts whose embeddings are requested.
     pub(crate) fn embed(&self, caller: &Caller, texts: &[String]) -> Result<Reply, ApiError> {
         let prepared = self.model.prepare_embeddings(texts);
         let prepared = prepared.ok_or_else(|| self.not_for("embeddings", "sentence encoders"))?;
         submit(caller, &self.batcher, vec![(prepared, texts.len())])
     }
 
-    /// Tokens of texts with one mask each, for [`fill`](Self::fill).
+    /// Tokenizes texts with one mask each, for [`fill`](Self::fill).
     pub(crate) fn masks(&self, texts: &[String]) -> Result<Fill, ApiError> {
         match self.model.prepare_vocabulary(texts) {
             Some(fill) => fill.map_err(bad),
@@ -350,13 +352,13 @@ impl TextEndpoint {
         }
     }
 
-    /// Queues texts whose masks the whole vocabulary is tried at.
+    /// Queues texts for scores of the whole vocabulary at their masks.
     pub(crate) fn fill(&self, caller: &Caller, fill: Fill) -> Result<Reply, ApiError> {
         let count = fill.texts.len();
         submit(caller, &self.batcher, vec![(Prepared::Fill(fill), count)])
     }
 
-    /// Refuses what this kind of model does not do.
+    /// The refusal of a task that this kind of model does not support.
     pub(crate) fn not_for(&self, task: &str, kinds: &str) -> ApiError {
         ApiError::BadRequest(format!(
             "{task} is for {kinds}, and `{}` is a {}",
@@ -365,7 +367,7 @@ impl TextEndpoint {
     }
 }
 
-/// Texts put into a template at its `{}`.
+/// Puts texts into a template at its `{}`.
 pub(crate) fn filled(template: &str, texts: &[String]) -> Vec<String> {
     texts
         .iter()
@@ -377,7 +379,7 @@ fn bad(error: QueryError) -> ApiError {
     ApiError::BadRequest(error.to_string())
 }
 
-/// Charges the caller and queues the work; what is not taken is not charged.
+/// Charges the caller and queues the work; work that is not taken is not charged.
 fn submit<W: Send + 'static>(
     caller: &Caller,
     batcher: &Batcher<W>,

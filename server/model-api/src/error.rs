@@ -1,4 +1,5 @@
-//! Errors as the protocols want them: a fitting status, and a body in the form of whose route it is.
+//! Errors in the form of each protocol: a fitting status, and a body in the form of the route's
+//! API.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use thiserror::Error;
 
 use crate::RunError;
 
-/// A request that is not answered with scores.
+/// Why a request is not answered with scores.
 #[derive(Debug, Error)]
 pub(crate) enum ApiError {
     #[error("{0}")]
@@ -63,11 +64,12 @@ impl From<RequestError> for ApiError {
     }
 }
 
-/// The queue holds a few seconds' work at most, so the shortest wait that the header can say is enough.
+/// The queue holds a few seconds' work at most, so the shortest wait that the header can express is
+/// enough.
 pub(crate) const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl ApiError {
-    /// For the metric of refusals; `None` for failures of the server itself.
+    /// The reason, for the metric of refusals; `None` for failures of the server itself.
     pub(crate) fn reason(&self) -> Option<&'static str> {
         match self {
             Self::BadRequest(_) => Some("bad_request"),
@@ -87,17 +89,17 @@ impl ApiError {
     }
 }
 
-/// Whose form an error takes.
+/// The API whose form an error takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// `{"error": "…"}`, as Hugging Face too.
+    /// `{"error": "…"}`, which Hugging Face uses, too.
     OpenInference,
     /// `{"error": {"message": …, "type": …, "param": …, "code": …}}`
     OpenAi,
 }
 
 impl Dialect {
-    /// Of the route at this path.
+    /// The dialect of the route at this path.
     pub(crate) fn of(path: &str) -> Self {
         let rest = path.strip_prefix("/models/");
         let openai = path.starts_with("/v1/") || rest.is_some_and(|rest| rest.contains("/v1/"));
@@ -110,7 +112,7 @@ impl Dialect {
 }
 
 impl ApiError {
-    /// The answer in the form of `dialect`.
+    /// Makes the answer in the form of `dialect`.
     pub(crate) fn response(&self, dialect: Dialect) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         match self {

@@ -1,5 +1,5 @@
-//! Models of the Hugging Face hub by name: what of their files is needed, fetched into a cache in the layout that all tools
-//! of the hub share.
+//! Models of the Hugging Face hub by name: downloads the files that are needed into a cache in the
+//! layout that all tools of the hub share.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use thiserror::Error;
 
-/// Why a model's files cannot be had.
+/// Why a model's files are not available.
 #[derive(Debug, Error)]
 pub(crate) enum HubError {
     #[error("`{0}` is no name of a model; it must be like OWNER/NAME")]
@@ -25,7 +25,7 @@ pub(crate) enum HubError {
     },
     #[error(
         "`{name}` has no {file}; only repositories with ONNX files (often in onnx/) can be served. Others are exported with \
-         optimum-cli export onnx --model {name} DIR, and served with --model-dir DIR"
+         optimum-cli export onnx --model {name} FOLDER, and served with --model-dir FOLDER"
     )]
     Missing { name: String, file: &'static str },
     #[error("{file} of `{name}` cannot be fetched: {cause}")]
@@ -41,7 +41,7 @@ pub(crate) enum HubError {
     },
 }
 
-/// Files beside the networks that are read if they are there.
+/// Files beside the networks that are read if they exist.
 const COMPANIONS: [&str; 6] = [
     "config.json",
     "tokenizer.json",
@@ -54,14 +54,15 @@ const MAIN: &str = "main";
 
 /// A hub and the cache of its files.
 pub(crate) struct Hub {
-    /// None is huggingface.co.
+    /// Address of the hub; `None` is huggingface.co.
     endpoint: Option<String>,
     token: Option<String>,
     cache: Cache,
 }
 
 impl Hub {
-    /// As the environment says: `HF_ENDPOINT`, `HF_TOKEN`, and `HF_HOME` unless a cache is given.
+    /// Reads the settings in the environment: `HF_ENDPOINT`, `HF_TOKEN`, and `HF_HOME` unless a
+    /// cache is given.
     pub(crate) fn from_env(cache: Option<PathBuf>) -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let cache = cache.map_or_else(Cache::from_env, Cache::new);
@@ -72,8 +73,8 @@ impl Hub {
         }
     }
 
-    /// The folder with the files of model `name` that are needed, all of one commit: the newest of `revision`, or where
-    /// there is no network the one that was fetched last. Blocks.
+    /// Downloads the needed files of model `name` and returns their folder. They are all of one
+    /// commit: the newest of `revision` or, without a network, the one downloaded last. Blocks.
     ///
     /// # Errors
     /// See [`HubError`].
@@ -117,7 +118,7 @@ impl Hub {
                 folder = path.parent().map(Path::to_owned);
             }
         }
-        // Only now: what the name stands for is whole.
+        // Only now: the commit that the name points to is complete.
         asked
             .create_ref(&info.sha)
             .map_err(|cause| HubError::Cache {
@@ -143,7 +144,7 @@ impl Hub {
     }
 }
 
-/// The name becomes a part of addresses and paths.
+/// Checks the name, which becomes a part of addresses and paths.
 fn check(name: &str) -> Result<(), HubError> {
     let part = |part: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
@@ -156,7 +157,7 @@ fn check(name: &str) -> Result<(), HubError> {
     }
 }
 
-/// Which of the files that are `there` a model is loaded from.
+/// Chooses the files from which a model is loaded, of those that are `there`.
 fn needed(name: &str, there: &[&str]) -> Result<Vec<String>, HubError> {
     let missing = |file| HubError::Missing {
         name: name.to_owned(),
@@ -174,7 +175,7 @@ fn needed(name: &str, there: &[&str]) -> Result<Vec<String>, HubError> {
         let place = place
             .into_iter()
             .find(|file| there.contains(&file.as_str()));
-        // Large networks keep their weights beside them.
+        // Large networks keep their weights in files beside them.
         let with_data = place.into_iter().flat_map(|file| {
             let data = ["_data", ".data"].map(|end| format!("{file}{end}"));
             let data = data

@@ -1,7 +1,8 @@
 //! The tasks of Hugging Face's Inference API: their requests in, their answers out. No IO.
 //!
-//! What `huggingface_hub.InferenceClient` sends and reads: <https://huggingface.co/docs/inference-providers/tasks/index>,
-//! and `tasks/*/spec/*.json` in <https://github.com/huggingface/huggingface.js>.
+//! What `huggingface_hub.InferenceClient` sends and reads:
+//! <https://huggingface.co/docs/inference-providers/tasks/index>, and `tasks/*/spec/*.json` in
+//! <https://github.com/huggingface/huggingface.js>.
 
 mod answer;
 mod request;
@@ -17,7 +18,7 @@ use crate::{TextKind, picture};
 use answer::{Apply, Fills, Labelled};
 use request::{Inputs, Parameters, Request};
 
-/// What a request wants to be done.
+/// The task of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     ImageClassification,
@@ -40,7 +41,7 @@ impl Task {
         Self::SentenceSimilarity,
     ];
 
-    /// As in the path.
+    /// The task's name in the path.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ImageClassification => "image-classification",
@@ -57,7 +58,8 @@ impl Task {
         Self::ALL.into_iter().find(|task| task.name() == name)
     }
 
-    /// The client posts every task to the model's own address; which it is, the model and the body say.
+    /// Finds the task from the model and the body, because the client posts every task to the
+    /// model's own address.
     fn of(endpoint: &Endpoint, request: &Request) -> Self {
         let labels = request.parameters.candidate_labels.is_some();
         match endpoint {
@@ -66,7 +68,7 @@ impl Task {
             Endpoint::Texts(_) if labels => Self::ZeroShotClassification,
             Endpoint::Texts(texts) => match (texts.model.kind(), &request.inputs) {
                 (TextKind::SentenceEncoder, Inputs::Similar { .. }) => Self::SentenceSimilarity,
-                // Asked for with the labels that the server was given, a text is classified by them.
+                // A text is classified by the labels that the server was given.
                 _ if !texts.defaults.labels.is_empty() && !request.is_about_tokens() => {
                     Self::TextClassification
                 }
@@ -77,11 +79,11 @@ impl Task {
     }
 }
 
-/// What becomes of the scores.
+/// The form in which scores are answered.
 pub(crate) enum Form {
     Labelled(Labelled),
     Fills(Fills),
-    /// Rows of this many values; a lone one without a list around it.
+    /// Rows of this many values; a lone one is not wrapped in a list.
     Vectors {
         width: usize,
         lone: bool,
@@ -106,14 +108,14 @@ impl Form {
     }
 }
 
-/// Reads a request and queues it. `task` is what the path says, if it does.
+/// Reads a request and queues it. `task` is the one in the path, if any.
 pub(crate) fn accept(
     endpoint: &Endpoint,
     caller: &Caller,
     body: &[u8],
     task: Option<Task>,
 ) -> Result<(Form, Reply), ApiError> {
-    // Clients state no content type for bytes, so the bytes themselves must tell.
+    // Clients state no content type for bytes, so the bytes themselves must show it.
     if let Endpoint::Images(images) = endpoint
         && picture::is_image(body)
     {
@@ -158,7 +160,7 @@ pub(crate) fn accept(
     }
 }
 
-/// The pixels of all images, and their number.
+/// Decodes all images; returns their pixels and number.
 fn decoded(images: &ImageEndpoint, inputs: &Inputs) -> Result<(Vec<u8>, usize), ApiError> {
     let texts = inputs.list("inputs", images.info.max_batch, usize::MAX)?;
     let mut pixels = Vec::with_capacity(texts.len() * images.info.image_len());
@@ -168,7 +170,7 @@ fn decoded(images: &ImageEndpoint, inputs: &Inputs) -> Result<(Vec<u8>, usize), 
     Ok((pixels, texts.len()))
 }
 
-/// Most classes that are answered if the request does not say, as in `transformers`.
+/// Default number of classes in an answer, as in `transformers`.
 const TOP_CLASSES: usize = 5;
 
 fn classify(
@@ -216,7 +218,7 @@ fn candidates(parameters: &Parameters) -> Result<Vec<String>, ApiError> {
     Ok(labels)
 }
 
-/// What labels are put into where a request does not say, as in `transformers`.
+/// Default template into which labels are put, as in `transformers`.
 const HYPOTHESIS: &str = "This example is {}.";
 
 fn zero_shot_texts(
@@ -271,13 +273,13 @@ fn classify_texts(
     let form = Form::Labelled(Labelled {
         top: request.parameters.top_k.unwrap_or(usize::MAX),
         apply: Apply::find(request.parameters.function_to_apply.as_deref())?,
-        // A single text's answer has the list around it too.
+        // A single text's answer is wrapped in a list, too.
         ..Labelled::all(defaults.labels.clone(), None, false)
     });
     Ok((form, reply))
 }
 
-/// Most tokens that are answered if the request does not say, as in `transformers`.
+/// Default number of tokens in an answer, as in `transformers`.
 const TOP_TOKENS: usize = 5;
 
 fn fill(

@@ -1,7 +1,7 @@
-//! Who may call, and how much: API keys, each with a pace and a quota of its own.
+//! API keys, each with its own rate and quota.
 //!
-//! The file holds keys' SHA-256 only. What was used today is this process's knowledge: it is kept when the file is read
-//! again, and forgotten when the process ends.
+//! The file holds only the keys' SHA-256. Today's usage is known only to this process: it is kept
+//! when the file is read again, and forgotten when the process ends.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -25,15 +25,15 @@ type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as C
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One line of the file.
+/// One entry of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeySpec {
     pub name: String,
-    /// Of the key's bytes.
+    /// SHA-256 of the key's bytes.
     pub sha256: [u8; 32],
     pub requests_per_minute: Option<NonZeroU32>,
     pub queries_per_minute: Option<NonZeroU32>,
-    /// From midnight to midnight, UTC.
+    /// Maximum number of queries from midnight to midnight, UTC.
     pub queries_per_day: Option<u64>,
     /// Whether it may load and unload models.
     pub admin: bool,
@@ -48,10 +48,10 @@ pub(crate) struct Key<C: Clock = DefaultClock> {
     clock: C,
 }
 
-/// Queries of one day.
+/// Queries used on one day.
 #[derive(Clone, Copy, Debug, Default)]
 struct Used {
-    /// Since 1970, UTC.
+    /// Days since 1970, UTC.
     day: u64,
     queries: u64,
 }
@@ -63,7 +63,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// The keys of a file. Those that `before` had too, unchanged, go on with what they have used.
+    /// Makes the keys of a file. Keys that are unchanged since `before` keep their usage.
     pub(crate) fn new(specs: Vec<KeySpec>, before: &Self) -> Self {
         let keep = |spec: KeySpec| {
             let known = before.known.get(&spec.sha256);
@@ -84,7 +84,8 @@ impl Keys {
         }
     }
 
-    /// The key of an `Authorization` header. What is compared are digests, whose bytes nobody can choose one by one.
+    /// Finds the key of an `Authorization` header. Digests are compared, whose bytes nobody can
+    /// choose one by one.
     pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<Arc<Key>> {
         let value = authorization?;
         let (scheme, key) = value.split_at_checked(7)?;
@@ -115,7 +116,7 @@ impl<C: Clock + Clone> Key<C> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One request more.
+    /// Counts one more request.
     pub(crate) fn request(&self) -> Result<(), ApiError> {
         let Some(limiter) = &self.requests else {
             return Ok(());
@@ -126,7 +127,7 @@ impl<C: Clock + Clone> Key<C> {
         })
     }
 
-    /// `queries` more, at the time `now` since 1970.
+    /// Counts `queries` more, at the time `now` since 1970.
     fn query(&self, queries: usize, now: Duration) -> Result<(), ApiError> {
         let count = u64::try_from(queries).unwrap_or(u64::MAX);
         let day = now.as_secs() / DAY.as_secs();
@@ -174,7 +175,8 @@ impl<C: Clock + Clone> Key<C> {
     }
 }
 
-/// What is known of one request while it is answered: whose it is, which model it is for, and how much it asks.
+/// What is known about one request while it is answered: its key, its model, and its number of
+/// queries.
 #[derive(Default)]
 pub(crate) struct Caller {
     key: Option<Arc<Key>>,
@@ -199,18 +201,18 @@ impl Caller {
         self.key.as_ref().is_some_and(|key| key.spec.admin)
     }
 
-    /// The request is for this model, which exists.
+    /// Records that the request is for this model, which exists.
     pub(crate) fn asks(&self, model: &str) {
         // The first one counts; there is no second.
         let _ = self.model.set(model.to_owned());
     }
 
-    /// The model, empty if it is not known or does not exist.
+    /// The model; empty if it is unknown or does not exist.
     pub(crate) fn model(&self) -> &str {
         self.model.get().map_or("", String::as_str)
     }
 
-    /// Queries that were let through.
+    /// Number of queries that were admitted.
     pub(crate) fn queries(&self) -> usize {
         self.queries.load(Ordering::Relaxed)
     }
@@ -226,7 +228,7 @@ impl Caller {
         Ok(())
     }
 
-    /// What was charged was not taken.
+    /// Gives back what was charged but not taken.
     pub(crate) fn refund(&self, queries: usize) {
         if let Some(key) = &self.key {
             key.give_back(queries);
@@ -271,7 +273,7 @@ fn parse(value: &Value, faults: &mut Vec<Fault>) -> Vec<KeySpec> {
 
 fn key(reader: &mut Reader<'_>) -> KeySpec {
     let name = reader.text("name", None);
-    // It stands in the log, one line for a request.
+    // The name is in the log, one line for a request.
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._@".contains(c);
     if reader.has("name") && (name.is_empty() || !name.chars().all(plain)) {
         reader.fault("name", "must be of letters, digits, `-`, `.`, `_` and `@`");
@@ -279,7 +281,7 @@ fn key(reader: &mut Reader<'_>) -> KeySpec {
     let given = reader.has("sha256");
     let sha256 = digest(&reader.text("sha256", None));
     if given && sha256.is_none() {
-        // The value is not shown: somebody may have written the key itself.
+        // The value is not shown: it might be the key itself.
         reader.fault(
             "sha256",
             "must be the key's SHA-256, 64 hexadecimal digits: printf %s \"$KEY\" | sha256sum",
@@ -350,7 +352,7 @@ mod tests {
             Err(ApiError::UsedUp { quota: 15, wait }) if wait.as_secs() == 43_200
         ));
         clock.advance(Duration::from_secs(60));
-        // What was refused was not counted: five are left of today's.
+        // Refused queries were not counted: five of today's are left.
         key.query(5, NOON).unwrap();
         assert!(matches!(key.query(1, NOON), Err(ApiError::UsedUp { .. })));
         key.give_back(1);

@@ -1,10 +1,10 @@
-//! The model provider's server: image classifiers and text models in ONNX, over HTTP in the
-//! [Open Inference Protocol](https://github.com/kserve/open-inference-protocol) version 2, and in the forms of Hugging
-//! Face's Inference API and of OpenAI's.
+//! The model provider's server: image classifiers and text models in ONNX, over HTTP in the [Open
+//! Inference Protocol](https://github.com/kserve/open-inference-protocol) version 2, and in the
+//! forms of Hugging Face's Inference API and of OpenAI's.
 //!
-//! It sees the (prompted) inputs of whoever calls it, and nothing else of a federation. [`run`] is the
-//! server; [`Classifier`] and [`TextModel`] are the models alone, for callers in the same process (`inference`, which
-//! browsers have too).
+//! It sees the (prompted) inputs of its callers, and nothing else of a federation. [`run`] is the
+//! server; [`Classifier`] and [`TextModel`] are the models alone, for callers in the same process
+//! (crate `inference`, which browsers use, too).
 
 mod args;
 mod batcher;

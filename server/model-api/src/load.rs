@@ -1,4 +1,4 @@
-//! From a description to a model that can be served: loaded, tried, and its threads started.
+//! Turns a description into a model that can be served: loads it, tries it, and starts its threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -28,7 +28,7 @@ pub enum ModelError {
     /// The folder cannot be used.
     #[error(transparent)]
     LoadText(#[from] TextLoadError),
-    /// The labels or the template of a text model's text-classification do not fit it.
+    /// The labels or the template of a text model's text-classification do not suit it.
     #[error("texts cannot be classified by these labels and this template: {0}")]
     Labels(#[from] QueryError),
     /// The model fails on a short text.
@@ -99,7 +99,8 @@ fn load(config: ModelConfig) -> Result<Service, ModelError> {
     }
 }
 
-/// Whether texts can be classified as described. A masked language model without a template takes texts that have a mask.
+/// Checks that texts can be classified as described. A masked language model without a template
+/// takes texts that have a mask.
 fn try_defaults(model: &TextModel, defaults: &Defaults) -> Result<(), ModelError> {
     if defaults.labels.is_empty() {
         return Ok(());
@@ -126,7 +127,8 @@ fn try_defaults(model: &TextModel, defaults: &Defaults) -> Result<(), ModelError
     Ok(())
 }
 
-/// What tells whether a model must be loaded again: its settings, a file's bytes, a folder's files by name, size and time.
+/// A hash that changes if a model must be loaded again: over its settings, a file's bytes, a
+/// folder's files by name, size and time.
 pub(crate) fn fingerprint(config: &ModelConfig) -> [u8; 32] {
     let mut hash = Sha256::new();
     let ModelConfig {
@@ -154,7 +156,7 @@ pub(crate) fn fingerprint(config: &ModelConfig) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// A model's folder has folders of files, and these have none that matter.
+/// Depth to which folders in a model's folder are read; deeper files do not matter.
 const FOLDERS: usize = 1;
 
 fn add_folder(hash: &mut Sha256, dir: &Path, depth: usize) {

@@ -1,7 +1,8 @@
-//! The forms of OpenAI's API over models that are no chat models: requests in, answers out. No IO.
+//! The forms of OpenAI's API over models that are not chat models: requests in, answers out. No IO.
 //!
-//! A façade: an answer is always exactly one token. Of a classifier it is a class's name, of a masked language model the
-//! token at the mask, of a sentence encoder a label. Its log-probability and those of the others are true ones.
+//! A façade: an answer is always exactly one token. For a classifier it is the name of a class, for
+//! a masked language model the token at the mask, for a sentence encoder a label. Its
+//! log-probability and those of the alternatives are real.
 //!
 //! <https://platform.openai.com/docs/api-reference>
 
@@ -22,7 +23,7 @@ use request::{Chat, Completion, Embedding, Message};
 pub(crate) use answer::now;
 pub(crate) use request::model;
 
-/// What becomes of the scores.
+/// The form in which scores are answered.
 pub(crate) enum Form {
     Chat(Tokens),
     Completion(Tokens),
@@ -53,7 +54,7 @@ pub(crate) fn entry(endpoint: &Endpoint, created: u64) -> Value {
     json!({ "id": endpoint.name(), "object": "model", "created": created, "owned_by": "model-api" })
 }
 
-/// `POST /v1/chat/completions`
+/// Reads `POST /v1/chat/completions` and queues it.
 pub(crate) fn chat(
     endpoint: &Endpoint,
     caller: &Caller,
@@ -74,7 +75,7 @@ pub(crate) fn chat(
     Ok((form, reply))
 }
 
-/// `POST /v1/completions`
+/// Reads `POST /v1/completions` and queues it.
 pub(crate) fn complete(
     endpoint: &Endpoint,
     caller: &Caller,
@@ -96,7 +97,7 @@ pub(crate) fn complete(
     Ok((form, reply))
 }
 
-/// `POST /v1/embeddings`
+/// Reads `POST /v1/embeddings` and queues it.
 pub(crate) fn embed(
     endpoint: &Endpoint,
     caller: &Caller,
@@ -126,7 +127,7 @@ pub(crate) fn embed(
     Ok((form, reply))
 }
 
-/// A classifier's answer to the one image of the messages.
+/// Queues the one image of the messages for a classifier.
 fn see(
     images: &ImageEndpoint,
     caller: &Caller,
@@ -178,8 +179,8 @@ fn words(messages: &[Message]) -> Result<String, ApiError> {
     Ok(text)
 }
 
-/// A text model's answers: among `choices`, else among the labels that the server was given, else (of a masked language
-/// model) the vocabulary.
+/// Queues a text model's answers: among `choices`, else among the server's labels, else (for a
+/// masked language model) among the vocabulary.
 fn read(
     texts: &TextEndpoint,
     caller: &Caller,
@@ -220,7 +221,8 @@ fn read(
     }
 }
 
-/// Prompts with one mask each: theirs, the template's, or one behind them, where the next token belongs.
+/// Gives each prompt one mask: its own, the template's, or one at its end, where the next token
+/// belongs.
 fn masked(prompts: &[String], mask: &str, template: Option<&str>) -> Vec<String> {
     let put = |prompt: &String| match template {
         _ if prompt.contains(mask) => prompt.clone(),
@@ -230,7 +232,7 @@ fn masked(prompts: &[String], mask: &str, template: Option<&str>) -> Vec<String>
     prompts.iter().map(put).collect()
 }
 
-/// For `usage`; what cannot be split counts nothing.
+/// Number of tokens, for `usage`; texts that cannot be split count nothing.
 fn count_tokens(texts: &TextEndpoint, prompts: &[String]) -> usize {
     let words = texts.model.words();
     let count = |text: &String| words.tokens(text).map_or(0, |tokens| tokens.ids.len());

@@ -1,4 +1,4 @@
-//! From PNG, JPEG or WebP to the pixels that a model takes.
+//! Decodes PNG, JPEG or WebP into the pixels that a model takes.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -12,17 +12,17 @@ use model_client::Layout;
 use crate::error::ApiError;
 use crate::protocol::ModelInfo;
 
-/// Longest side of an image that is taken.
+/// Maximum side of an image in pixels.
 const MAX_SIDE: u32 = 8192;
-/// Most memory that decoding may take.
+/// Maximum memory for decoding, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Whether these bytes begin like an image of a kind that is taken.
+/// Returns whether these bytes begin like an image of a supported kind.
 pub(crate) fn is_image(bytes: &[u8]) -> bool {
     image::guess_format(bytes).is_ok()
 }
 
-/// The image in a text: base64, bare or as a data URL.
+/// Decodes the image in a text: base64, bare or as a data URL.
 pub(crate) fn from_text(text: &str, info: &ModelInfo) -> Result<Vec<u8>, ApiError> {
     let base64 = match text.strip_prefix("data:") {
         None if text.starts_with("http://") || text.starts_with("https://") => {
@@ -49,11 +49,12 @@ pub(crate) fn from_text(text: &str, info: &ModelInfo) -> Result<Vec<u8>, ApiErro
     pixels(&bytes, info)
 }
 
-/// The pixels of an image in the model's size and layout. It is turned as its EXIF says; what shines through is
-/// painted as it is stored; grey becomes three equal channels.
+/// Decodes an image into pixels of the model's size and layout. It is turned as its EXIF says;
+/// transparent parts show the colours that are stored; grey becomes three equal channels.
 ///
-/// An image of another size: of pairs like CLIP, the largest middle part of the model's proportions, by bicubic
-/// interpolation, as their preprocessors do; else the whole image, by bilinear interpolation.
+/// An image of another size is resized: for pairs like CLIP, the largest middle part of the model's
+/// proportions, by bicubic interpolation, as their preprocessors do; for others the whole image, by
+/// bilinear interpolation.
 pub(crate) fn pixels(bytes: &[u8], info: &ModelInfo) -> Result<Vec<u8>, ApiError> {
     let (height, width) = match (info.layout, info.image) {
         (Layout::Nchw, [_, height, width]) | (Layout::Nhwc, [height, width, _]) => (height, width),
@@ -96,7 +97,7 @@ fn fit(image: RgbImage, width: u32, height: u32, crop: bool) -> RgbImage {
         return imageops::resize(&image, width, height, FilterType::Triangle);
     }
     let (has_width, has_height) = image.dimensions();
-    // The largest part of the proportions width : height.
+    // The largest part with the proportions width : height.
     let part = |has: u32, other: u32, of: u32, to: u32| {
         let fits = u64::from(other) * u64::from(of) / u64::from(to).max(1);
         has.min(u32::try_from(fits).unwrap_or(u32::MAX)).max(1)

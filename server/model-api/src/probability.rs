@@ -1,6 +1,6 @@
-//! From scores to probabilities, as the APIs of others answer them.
+//! Converts scores to probabilities, which other APIs answer.
 
-/// `scores − ln Σ exp(scores)`
+/// Computes `scores − ln Σ exp(scores)`.
 pub(crate) fn log_softmax(scores: &[f32]) -> Vec<f64> {
     let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let most = f64::from(most);
@@ -15,7 +15,8 @@ pub(crate) fn log_softmax(scores: &[f32]) -> Vec<f64> {
         .collect()
 }
 
-/// Indices of the largest values, the largest first; of equal ones the first first.
+/// Indices of the largest values, the largest first; of equal ones the one with the lower index
+/// first.
 pub(crate) fn top(values: &[f64], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     let by = |a: &usize, b: &usize| values[*b].total_cmp(&values[*a]).then(a.cmp(b));

@@ -1,7 +1,7 @@
-//! The models that are served, by name, and how one takes another's place.
+//! The served models by name, and how one replaces another.
 //!
-//! A new model is loaded and tried beside the old one, which goes on answering. Then it takes its place at once; who has
-//! asked the old one is answered by it, and with the last of them it ends.
+//! A new model is loaded and tried beside the old one, which goes on answering, and then replaces
+//! it at once. Requests to the old one are answered by it, and it ends with the last of them.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::load::{self, ModelError};
-use crate::metrics::{Metrics, Unit};
+use crate::metrics::Metrics;
 use crate::protocol::VERSION;
 use crate::{ConfigFaults, ModelConfig, ModelSource, TextStats};
 
@@ -29,11 +29,11 @@ pub(crate) struct Registry {
     source: Source,
     metrics: Metrics,
     slots: RwLock<Vec<Slot>>,
-    /// One change at a time: two loads of a large model would take its memory three times.
+    /// Held during a change: two loads of a large model at once would take its memory three times.
     changing: AsyncMutex<()>,
 }
 
-/// Where descriptions come from when models are loaded anew.
+/// Where descriptions come from when models are reloaded.
 enum Source {
     Described(ModelSource),
     Given(Vec<ModelConfig>),
@@ -43,9 +43,9 @@ struct Slot {
     name: String,
     state: State,
     fingerprint: [u8; 32],
-    /// Why its newest description is not what is served.
+    /// Why its newest description is not being served.
     fault: Option<String>,
-    /// What its forerunners have done, so that its counters never fall.
+    /// The counters of its predecessors, so that counters never fall.
     before: Mutex<TextStats>,
 }
 
@@ -62,7 +62,7 @@ impl Slot {
         }
     }
 
-    /// Puts `state` in the place of the old one, and counts on from there.
+    /// Replaces the old state by `state`, and continues its counters.
     fn replace(&mut self, state: State) {
         let done = self.ready().and_then(|endpoint| endpoint.stats());
         if let Some(done) = done {
@@ -109,7 +109,7 @@ impl Registry {
         }
     }
 
-    /// Of models that are started already and never loaded again.
+    /// A registry of models that are started already and never reloaded.
     #[cfg(test)]
     pub(crate) fn started(endpoints: Vec<Endpoint>, metrics: Metrics) -> Self {
         let slots = endpoints.into_iter();
@@ -117,7 +117,7 @@ impl Registry {
         Self::of(Source::Given(Vec::new()), metrics, slots)
     }
 
-    /// The model `name`, if it is served now.
+    /// The model `name`, if it is being served.
     pub(crate) fn get(&self, name: &str) -> Result<Arc<Endpoint>, ApiError> {
         let slots = self.slots();
         let found = slots.iter().find(|slot| slot.name == name);
@@ -131,7 +131,7 @@ impl Registry {
         })
     }
 
-    /// All that are served now.
+    /// All models that are being served.
     pub(crate) fn all(&self) -> Vec<Arc<Endpoint>> {
         let slots = self.slots();
         slots
@@ -159,7 +159,7 @@ impl Registry {
             .collect()
     }
 
-    /// Brings the queues' lengths and the text models' counters up to date.
+    /// Updates the queues' lengths and the text models' counters.
     pub(crate) fn count(&self) {
         for slot in self.slots().iter() {
             let Some(endpoint) = slot.ready() else {
@@ -172,13 +172,13 @@ impl Registry {
                     encodes: before.encodes + done.encodes,
                     cache_hits: before.cache_hits + done.cache_hits,
                 };
-                self.metrics.model(&slot.name, Unit::Texts).encoded(stats);
+                self.metrics.encoded(&slot.name, stats);
             }
         }
     }
 
-    /// Loads the model `name` anew as it is described now, and puts it into its place. What is served stays where that
-    /// fails.
+    /// Loads the model `name` as it is described now, and replaces the served one. If that fails,
+    /// the served one stays.
     pub(crate) async fn load_one(self: &Arc<Self>, name: &str) -> Result<(), ApiError> {
         let _alone = self.changing.lock().await;
         let (registry, name) = (Arc::clone(self), name.to_owned());
@@ -201,7 +201,7 @@ impl Registry {
         loading.await.map_err(|_| ApiError::Lost)?
     }
 
-    /// Serves the model `name` no more.
+    /// Stops serving the model `name`.
     pub(crate) async fn unload(&self, name: &str) -> Result<(), ApiError> {
         let _alone = self.changing.lock().await;
         self.get(name)?;
@@ -214,8 +214,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Reads the descriptions again: loads what is new or has changed, and drops what is described no more. Faults
-    /// are logged, and what they concern stays as it is.
+    /// Reads the descriptions again: loads what is new or has changed, and drops what is no longer
+    /// described. Faults are logged, and the models that they concern stay as they are.
     pub(crate) async fn reload(self: &Arc<Self>) {
         let _alone = self.changing.lock().await;
         let registry = Arc::clone(self);
@@ -237,7 +237,7 @@ impl Registry {
         for config in models {
             let fingerprint = load::fingerprint(&config);
             let same = |slot: &Slot| slot.name == config.name && slot.fingerprint == fingerprint;
-            // One that was unloaded by hand stays so until it changes or is loaded by hand.
+            // One that was unloaded by hand stays unloaded until it changes or is loaded by hand.
             if !self.slots().iter().any(same) {
                 let name = config.name.clone();
                 if let Err(cause) = self.take(config) {
@@ -255,7 +255,7 @@ impl Registry {
         });
     }
 
-    /// Loads a model and puts it into its place. Blocks.
+    /// Loads a model and replaces the served one. Blocks.
     fn take(&self, config: ModelConfig) -> Result<(), ModelError> {
         let (name, fingerprint) = (config.name.clone(), load::fingerprint(&config));
         let loaded = load::start(config, &self.metrics);

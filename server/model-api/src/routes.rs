@@ -1,4 +1,4 @@
-//! The routes: what they have in common, and those of the Open Inference Protocol.
+//! The routes of the Open Inference Protocol, and what all routes have in common.
 
 mod access;
 mod huggingface;
@@ -28,18 +28,20 @@ pub(crate) use access::access;
 pub(crate) struct Serving {
     pub registry: Arc<Registry>,
     pub metrics: Metrics,
-    /// Without keys everybody may call.
+    /// The keys; `None` if anyone may call.
     pub keys: Option<RwLock<Arc<Keys>>>,
     pub max_body: usize,
-    /// Who reads a request that may hold images: a few at a time, for a decoded image is large.
+    /// Limits how many requests that may hold images are read at a time, because a decoded image is
+    /// large.
     pub reading: Semaphore,
 }
 
-/// Scores beyond this number become an answer on a thread of the blocking pool.
+/// Number of scores above which the answer is made on a thread of the blocking pool.
 const MANY_SCORES: usize = 16 << 10;
 
 impl Serving {
-    /// Reads a request with `accept`, and makes of the scores that it waits for an answer with `form`.
+    /// Reads a request with `accept`, waits for its scores, and makes an answer of them with
+    /// `form`.
     async fn converse<P: Send + 'static>(
         &self,
         accept: impl FnOnce() -> Result<(P, Reply), ApiError> + Send + 'static,
@@ -79,13 +81,13 @@ pub(crate) fn register(app: &mut web::ServiceConfig) {
 const LIVE: &str = "/v2/health/live";
 const READY: &str = "/v2/health/ready";
 
-/// A path that refuses every method but those it is given.
+/// A path that refuses every method except those it is given.
 fn resource(path: &str) -> actix_web::Resource {
     web::resource(path.to_owned()).default_service(web::to(method))
 }
 
-/// Pages of which origins may call. Browsers hide the header that splits JSON from bytes unless it
-/// is exposed, and refuse to send it unless it is allowed.
+/// Which origins' pages may call. Browsers hide the header that splits JSON from bytes unless it is
+/// exposed, and refuse to send it unless it is allowed.
 pub(crate) fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST"])
@@ -125,16 +127,21 @@ async fn server_metadata() -> HttpResponse {
     }))
 }
 
-/// Models are loaded and tried before the server listens, so live, ready and model ready are one.
+/// Models are loaded and tried before the server listens, so live, ready and model ready are the
+/// same.
 async fn health() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-async fn metrics(serving: web::Data<Serving>) -> HttpResponse {
+async fn metrics(serving: web::Data<Serving>) -> Result<HttpResponse, actix_web::Error> {
     serving.registry.count();
-    HttpResponse::Ok()
+    let text = serving
+        .metrics
+        .render()
+        .map_err(actix_web::error::ErrorInternalServerError)?;
+    Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(serving.metrics.render())
+        .body(text))
 }
 
 async fn model_ready(
@@ -153,7 +160,7 @@ async fn model_metadata(
     Ok(HttpResponse::Ok().json(model.metadata()))
 }
 
-/// The model that the path names, and whose version is right if the path names one.
+/// The model that the path names; a version in the path must be right, too.
 fn find(request: &HttpRequest, serving: &Serving) -> Result<Arc<Endpoint>, ApiError> {
     let path = request.match_info();
     let version = path.get("version").is_none_or(|version| version == VERSION);
@@ -164,7 +171,7 @@ fn find(request: &HttpRequest, serving: &Serving) -> Result<Arc<Endpoint>, ApiEr
     Ok(model)
 }
 
-/// Whose request it is.
+/// The caller of this request.
 fn caller(request: &HttpRequest) -> Arc<Caller> {
     let known = request.extensions().get::<Arc<Caller>>().map(Arc::clone);
     known.unwrap_or_default()
@@ -213,7 +220,7 @@ async fn try_infer(
     serving: &Serving,
 ) -> Result<HttpResponse, ApiError> {
     let body = body::read(request, payload, serving.max_body).await?;
-    // After the body: an early answer to a body still on its way gets lost with the connection.
+    // After the body: an early answer to a body still on its way is lost with the connection.
     let model = find(request, serving)?;
     let caller = caller(request);
     let header_length = request

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use futures::future::{Either, join, select};
+use futures::future::{Either, select};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -25,7 +25,7 @@ use crate::{ConfigFaults, ModelApiConfig};
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// Models cannot be used.
+    /// A model cannot be used.
     #[error(transparent)]
     Models(#[from] ModelFaults),
     /// The file of keys cannot be used.
@@ -33,7 +33,7 @@ pub enum ServeError {
     Keys(#[from] ConfigFaults),
     /// The metrics cannot be set up.
     #[error("the metrics cannot be set up: {0}")]
-    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    Metrics(#[from] prometheus::Error),
     /// The operating system refuses a thread or the listener.
     #[error("the server cannot run: {0}")]
     Io(#[from] std::io::Error),
@@ -44,16 +44,14 @@ pub enum ServeError {
 
 /// How long requests in flight may take after `shutdown`, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// How long an idle connection is kept, longer than a browser's or a proxy's own time, so that it is
-/// they who close and no request is lost in between.
+/// How long an idle connection is kept: longer than a browser or a proxy keeps it, so that they
+/// close it and no request is lost in between.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How often samples are moved into the histograms.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Serves the models until `shutdown` is ready; requests in flight are then finished.
 ///
 /// # Errors
-/// See [`ServeError`]. The models are loaded and tried before the first connection is taken.
+/// See [`ServeError`]. The models are loaded and tried before the first connection is accepted.
 pub async fn run(
     listener: TcpListener,
     mut config: ModelApiConfig,
@@ -80,7 +78,7 @@ pub async fn run(
     .await
 }
 
-/// [`run`] over models that are loaded.
+/// Serves models that are loaded, as [`run`] does.
 pub(crate) async fn serve(
     listener: TcpListener,
     config: ModelApiConfig,
@@ -103,12 +101,13 @@ pub(crate) async fn serve(
     );
     let serving = web::Data::new(Serving {
         registry: Arc::clone(&registry),
-        metrics: metrics.clone(),
+        metrics,
         keys: keys.map(|keys| RwLock::new(Arc::new(keys))),
         max_body: config.max_body,
         reading: Semaphore::new(workers + 1),
     });
-    // Before the first connection: who can ask can also be sure that the signal is heard.
+    // Before the first connection, so that a client that gets an answer knows that the signal is
+    // handled.
     let hangup = if config.reload_on_hangup {
         hangups()?
     } else {
@@ -120,13 +119,13 @@ pub(crate) async fn serve(
         App::new()
             .app_data(for_app.clone())
             .wrap(from_fn(routes::access))
-            // The outermost: a page can read refusals too.
+            // The outermost, so that a page can read refusals, too.
             .wrap(routes::cors(&origins))
             .configure(routes::register)
     })
     .workers(workers)
     .keep_alive(KEEP_ALIVE)
-    // A client that closes its end has gone away: its request is dropped, not run.
+    // A client that closes its end has gone: its request is dropped, not run.
     .h1_allow_half_closed(false)
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
@@ -139,13 +138,6 @@ pub(crate) async fn serve(
         handle.stop(true).await;
     };
     let reloading = reload(hangup, &serving, config.keys.as_deref());
-    let upkeep = async {
-        let mut interval = tokio::time::interval(UPKEEP);
-        loop {
-            interval.tick().await;
-            metrics.upkeep();
-        }
-    };
     let serve = async {
         let (server, stopping) = (std::pin::pin!(server), std::pin::pin!(stopping));
         match select(server, stopping).await {
@@ -153,13 +145,12 @@ pub(crate) async fn serve(
             Either::Right(((), server)) => server.await,
         }
     };
-    let beside = join(upkeep, reloading);
-    let (serve, beside) = (std::pin::pin!(serve), std::pin::pin!(beside));
-    let result = match select(serve, beside).await {
+    let (serve, reloading) = (std::pin::pin!(serve), std::pin::pin!(reloading));
+    let result = match select(serve, reloading).await {
         Either::Left((result, _)) => result,
-        Either::Right((never, _)) => match never.1 {},
+        Either::Right((never, _)) => match never {},
     };
-    // Joining threads blocks; requests still queued are answered or have been given up by now.
+    // Joining threads blocks; requests still queued have been answered or given up by now.
     let stopping = move || registry.all().iter().for_each(|model| model.stop());
     if tokio::task::spawn_blocking(stopping).await.is_err() {
         tracing::error!("a worker could not be stopped");
@@ -178,13 +169,14 @@ fn hangups() -> std::io::Result<Option<Hangups>> {
     signal(SignalKind::hangup()).map(Some)
 }
 
-/// There is no such signal; the routes are left.
+/// Windows has no such signal; reloading is left to the routes.
 #[cfg(not(unix))]
 fn hangups() -> std::io::Result<Option<Hangups>> {
     Ok(None)
 }
 
-/// At every hangup reads models and keys again. What has faults stays as it is, and they are logged.
+/// Reads models and keys again at every hangup. What has faults stays as it is, and the faults are
+/// logged.
 async fn reload(
     hangups: Option<Hangups>,
     serving: &Serving,

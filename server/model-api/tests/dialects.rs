@@ -1,4 +1,5 @@
-//! Hugging Face's and OpenAI's routes over a live port: the same models, the same scores, other forms.
+//! Hugging Face's and OpenAI's routes over a live port: the same models, the same scores, other
+//! forms.
 
 // The helpers of tests, unlike the tests, do not count as test code by themselves.
 #![allow(clippy::unwrap_used)]
@@ -207,7 +208,8 @@ fn hugging_face_compares_images_with_any_labels() {
         };
         let all = softmax(logits);
         assert_scores(&ask(json!({ "top_k": 9 })), &["cat", "dog", "car"], &all);
-        // Another order, fewer, and words of the client's own template: the same prompts, so the same scores.
+        // Another order, fewer, and words of the client's own template: the same prompts, so the
+        // same scores.
         let answer = ask(json!({ "candidate_labels": ["car", "cat"] }));
         assert_scores(&answer, &["car", "cat"], &softmax(&[logits[2], logits[0]]));
         let answer = ask(json!({
@@ -246,7 +248,8 @@ fn hugging_face_classifies_texts() {
     let lone = json!({ "inputs": texts[0], "parameters": parameters });
     assert_eq!(ok(&post(&server, "/models/encoder", &lone)), answer[0]);
 
-    // With labels of the server's own, plain texts are enough; one text's answer has a list around it too.
+    // With labels of the server's own, plain texts are enough; one text's answer has a list around
+    // it too.
     let body = json!({ "inputs": texts[0] });
     let answer = ok(&post(&server, "/models/encoder-labelled", &body));
     let logits = [cosines[0][0] / 0.05, cosines[0][1] / 0.05];
@@ -500,7 +503,8 @@ fn openai_chats_about_images_in_one_token() {
         ));
         assert_eq!(answer["choices"][0]["logprobs"], Value::Null);
         assert_eq!(answer["usage"]["completion_tokens"], 1);
-        // Where Hugging Face's client looks for it; what it fills in as the model does not matter there.
+        // Where Hugging Face's client looks for it; what it fills in as the model does not matter
+        // there.
         let body = see("dummy", &png, json!({}));
         let path = "/models/printed-digits/v1/chat/completions";
         assert_eq!(

@@ -407,7 +407,8 @@ fn requests_at_the_same_time_share_a_run() {
         let model = &mut config.models[0];
         model.threads = 1;
         model.max_batch = 8;
-        // Long enough for all eight to arrive on a slow machine; the full batch does not wait for it.
+        // Long enough for all eight to arrive on a slow machine; the full batch does not wait for
+        // it.
         model.max_delay = std::time::Duration::from_secs(20);
     });
     let (images, logits) = frozen();

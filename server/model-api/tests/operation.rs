@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use support::{Answer, Running};
 
 use model_api::ModelApiArgs;
@@ -51,11 +50,7 @@ impl Desk {
     fn keys(&self, keys: &[(&str, &str)]) -> String {
         let mut text = String::new();
         for (key, more) in keys {
-            let digest = Sha256::digest(key.as_bytes());
-            let hex = digest.iter().fold(String::new(), |mut hex, byte| {
-                write!(hex, "{byte:02x}").unwrap();
-                hex
-            });
+            let hex = ground::hash::sha256_hex(key.as_bytes());
             write!(
                 text,
                 "[[key]]\nname = \"of-{key}\"\nsha256 = \"{hex}\"\n{more}\n"
@@ -65,7 +60,8 @@ impl Desk {
         self.write("keys.toml", text)
     }
 
-    /// The signal reaches every server of the process, so only the one test that sends it listens to it.
+    /// The signal reaches every server of the process, so only the one test that sends it listens
+    /// to it.
     fn start(&self, flags: &[&str], hear_hangups: bool) -> Running {
         let flags = std::iter::once("model-api").chain(flags.iter().copied());
         let mut config = Command::parse_from(flags).args.into_config().unwrap();
@@ -257,7 +253,8 @@ fn a_hangup_reads_models_and_keys_again() {
     desk.write("keys.toml", "[[key]]\nname = \"x\"\n");
     hang_up();
     desk.models(&[folder("encoder")]);
-    // The last one is read after the faulty ones, or in their place: either way what was served went on.
+    // The last one is read after the faulty ones, or in their place: either way what was served
+    // went on.
     hang_up();
     wait_for("the end of digits", &|| states(&server).len() == 1);
     embed();

@@ -7,9 +7,8 @@ use super::model::ModelError;
 use super::report::{Chosen, Outcome, Point, Setting};
 use super::run::Context;
 use super::secrets::{self, Clock};
+use crate::commands::word;
 use crate::data::hold_out;
-use crate::participant::caller::CallError;
-use crate::participant::purse::Purse;
 use federation::engine::local::Local;
 use federation::engine::memory::Memory;
 use federation::round::client::{Action, Client, Event, StopReason};
@@ -20,6 +19,8 @@ use federation::round::workbench::{Labelled, Workbench};
 use federation::rules::choice::Keep;
 use federation::task::Task;
 use ground::wire;
+use model_client::caller::CallError;
+use model_client::purse::Purse;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -58,7 +59,7 @@ fn check(records: &[RoundRecord], participants: &[Participant]) -> Result<(), Si
     let aborted = records.iter().rev().take_while(failed).count() as u32;
     if aborted >= ABORTED_IN_A_ROW {
         let reason = records.last().and_then(|r| r.reason);
-        return Err(SimulateError::Stuck(aborted, reason));
+        return Err(SimulateError::Stuck(aborted, word(&reason)));
     }
     for participant in participants {
         let Action::Stop(reason @ (StopReason::Inconsistent | StopReason::Unauthorized)) =
@@ -69,7 +70,7 @@ fn check(records: &[RoundRecord], participants: &[Participant]) -> Result<(), Si
         // What somebody bad sends may be beyond what is taken at all: then they are out.
         if participant.attack.is_none() {
             let why = participant.client.suspicion();
-            let why = why.map_or_else(|| format!("{reason:?}"), str::to_owned);
+            let why = why.map_or_else(|| word(&reason), str::to_owned);
             return Err(SimulateError::Stopped(participant.number, why));
         }
     }
@@ -126,11 +127,9 @@ pub(super) fn federate(
     let bar = match setting {
         // Several of these run at once, and share one bar.
         Setting::Local => ProgressBar::hidden(),
-        Setting::Federated | Setting::Centralised => progress(
-            &format!("{setting:?}"),
-            "round",
-            task.federation.rounds.into(),
-        ),
+        Setting::Federated | Setting::Centralised => {
+            progress(&word(&setting), "round", task.federation.rounds.into())
+        }
     };
     let (mut curve, mut before) = (Vec::new(), None);
     let (mut seen, mut measured) = (0, 0);

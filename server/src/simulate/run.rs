@@ -9,6 +9,7 @@ use super::report::{
 };
 use super::split::split;
 use super::{SimulateArgs, SimulateError, templates};
+use crate::commands::model_key;
 use crate::task_source;
 use federation::engine::local::Local;
 use federation::round::workbench::{Labelled, Workbench};
@@ -42,8 +43,8 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         args.model_file.as_deref(),
         args.model_dir.as_deref(),
         &args.range,
-        args.output.as_deref(),
-        args.model_key.clone(),
+        args.tensor.as_deref(),
+        model_key(args.model_key.clone()),
     )?;
     let (training, test) = split(args, &task)?;
     let load = |template: &str| load_task(args, Some(template));
@@ -164,7 +165,7 @@ fn load_task(args: &SimulateArgs, template: Option<&str>) -> Result<Task, Simula
         return Err(SimulateError::MaskedAttack);
     }
     set.push(format!("federation.secure_sum.masks={}", args.masks));
-    task_source::load(&args.task, &set)
+    Ok(task_source::load(&args.task, &set)?)
 }
 
 /// The same task for one participant alone.

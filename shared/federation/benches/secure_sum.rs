@@ -1,5 +1,6 @@
-//! One participant's whole work in a secure sum (keys, shares, masked vector, shares given away), and the
-//! aggregator's opening of it when every tenth participant has dropped out after dealing shares.
+//! One participant's whole work in a secure sum (keys, shares, masked vector, shares given away),
+//! and the aggregator's opening of it when every tenth participant has dropped out after dealing
+//! shares.
 
 mod cohort;
 

@@ -1,11 +1,12 @@
 //! Secure sums with participants who vanish: real client machines over the aggregator's engine, with all keys,
 //! shares and masks. Checks that every opened sum is exactly the sum of the survivors' vectors.
 //!
-//! `cargo run --release --package federation --example dropouts [PARTICIPANTS] [ROUNDS]`; the last line is JSON.
+//! `cargo run --release --package federation --example dropouts [PARTICIPANTS] [ROUNDS]`; the last
+//! line is JSON.
 //!
-//! In every round each participant vanishes with a chance of 30%, at a random point: before one of its messages
-//! leaves, or after it was taken and before the answer is back. It comes back, from its saved state, when the
-//! round is over. The model is played: losses are drawn, not asked for.
+//! In every round each participant vanishes with a chance of 30%, at a random point: before one of
+//! its messages leaves, or after it was taken and before the answer is back. It comes back, from
+//! its saved state, when the round is over. The model is played: losses are drawn, not asked for.
 
 use federation::engine::local::Local;
 use federation::engine::memory::Memory;
@@ -153,7 +154,8 @@ impl Participant {
         }
     }
 
-    /// The vector behind the masked one: a copy of this machine is told that the same round has no masks.
+    /// The vector behind the masked one: a copy of this machine is told that the same round has no
+    /// masks.
     fn unmasked(&self, open: &Task) -> Option<RingVector> {
         let view = RoundView {
             phase: Phase::Upload,
@@ -178,8 +180,8 @@ impl Participant {
     }
 }
 
-/// The same 32 bytes for all that one participant asks in one round: everything has a label of its own, and a
-/// copy of the machine gets what the machine got.
+/// The same 32 bytes for all that one participant asks in one round: everything has a label of its
+/// own, and a copy of the machine gets what the machine got.
 fn entropy(participant: u32, round: u32) -> Bytes32 {
     let (mut key, mut bytes) = ([0; 32], [0; 32]);
     key[..4].copy_from_slice(&participant.to_le_bytes());

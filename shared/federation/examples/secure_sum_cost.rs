@@ -1,5 +1,6 @@
-//! What one secure sum costs natively: `cargo run --release -p federation --example secure_sum_cost N D`. Ends with
-//! one line of JSON: bytes of one participant's messages up and down, as they travel; milliseconds of one
+//! What one secure sum costs natively:
+//! `cargo run --release -p federation --example secure_sum_cost N D`. Ends with one line of JSON:
+//! bytes of one participant's messages up and down, as they travel; milliseconds of one
 //! participant; milliseconds of the aggregator for the whole sum (without its database).
 
 #[path = "../benches/cohort/mod.rs"]

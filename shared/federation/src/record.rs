@@ -1,10 +1,10 @@
-//! The record of a federation: one line of JSON for its beginning and one for every round that ended, each with
-//! the hash of the line before. Append-only; everybody may read it.
+//! The record of a federation: one line of JSON for its beginning and one for every round that
+//! ended, each with the hash of the line before. Append-only; everybody may read it.
 //!
-//! Whoever holds it can compute every θ again, bit by bit ([`Replay`]): every participant does so and takes θ from
-//! nowhere else, and `fed-bbpt audit` does. Under masks it also holds each contributor's signed commitment to the
-//! vector that they sent, and round keys are signed together with the hash of the record's last line: members of one
-//! cohort have seen the same record.
+//! Whoever holds it can compute every θ again, bit by bit ([`Replay`]): every participant does so
+//! and takes θ from nowhere else, and `fed-bbpt audit` does. Under masks it also holds each
+//! contributor's signed commitment to the vector that they sent, and round keys are signed together
+//! with the hash of the record's last line: members of one cohort have seen the same record.
 
 mod read;
 mod replay;

@@ -1,7 +1,6 @@
-//! A round of the federation: what is said ([`messages`]), when phases end ([`policy`]), and the two state
-//! machines, [`server`] and [`client`], as pure functions of (state, event, time).
+//! A round of the federation: what is said ([`messages`]), when phases end ([`policy`]), and the
+//! two state machines, [`server`] and [`client`], as pure functions of (state, event, time).
 
-pub mod asking;
 pub mod client;
 pub mod contribution;
 pub mod draw;

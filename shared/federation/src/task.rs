@@ -1,4 +1,5 @@
-//! The federation file: one training task, parsed and validated, with all of its faults reported at once.
+//! The federation file: one training task, parsed and validated, with all of its faults reported at
+//! once.
 //!
 //! `docs/task-file.md` lists every setting. A task travels as JSON; people write it as TOML.
 
@@ -12,6 +13,7 @@ use model_client::{ModelApiError, SharedEmbedder, TextDialect, name_classes, rea
 use read::read_data;
 use tuning::wording::{Prompt, Ranked, TextTask};
 
+use crate::catalogue::Catalogue;
 use crate::round::contribution::Contribution;
 use crate::round::phase::RoundKind;
 use crate::round::policy::Policy;
@@ -23,18 +25,21 @@ use model_client::ModelSpec;
 use model_client::on_device::OnDevice;
 use privacy::Ledger;
 use serde_json::Value;
+use std::sync::Arc;
 use tuning::generator;
 use tuning::generator::{Generator, Shape, TextGenerator};
 use tuning::objective::loss::Loss;
-use tuning::objective::mapping::{Kind, Learnt, Mapping, MappingSpec, Mappings};
+use tuning::objective::mapping::{Learnt, Mapping, MappingSpec, Mappings, Sizes};
 use tuning::objective::{Objective, counts};
 use tuning::optimizer;
-use tuning::optimizer::{Identity, Optimizer, Plan, Space};
+use tuning::optimizer::{AskAhead, Built, Domain, Identity, Optimizer, Plan, Space};
 
-/// A validated task. Everything here follows from [`Task::source`].
-#[derive(Clone, Debug, PartialEq)]
+/// A validated task. Everything here follows from [`Task::source`] and the catalogue with which it
+/// was read.
+#[derive(Clone, Debug)]
 pub struct Task {
     source: Value,
+    catalogue: Arc<Catalogue>,
     /// The hash of the announced task, where this is the same with another address.
     announced: Option<Hash>,
     /// A line for people.
@@ -70,6 +75,12 @@ pub struct Task {
     counting: Option<Contribution>,
 }
 
+impl PartialEq for Task {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source && self.announced == other.announced
+    }
+}
+
 impl Task {
     /// From TOML, as people write it.
     pub fn from_toml(text: &str) -> Result<Self, Faults> {
@@ -95,27 +106,39 @@ impl Task {
         })
     }
 
-    /// From JSON, as it travels.
+    /// From JSON, as it travels, with what is built in.
+    ///
+    /// # Errors
+    /// All faults of the task at once.
     pub fn from_value(source: Value) -> Result<Self, Faults> {
+        Self::from_value_with(&Arc::default(), source)
+    }
+
+    /// As [`Task::from_value`], with what `catalogue` holds.
+    ///
+    /// # Errors
+    /// All faults of the task at once.
+    pub fn from_value_with(catalogue: &Arc<Catalogue>, source: Value) -> Result<Self, Faults> {
         let mut faults = Vec::new();
-        let mut task = Self::read(&source, &mut faults);
+        let mut task = Self::read(catalogue, &source, &mut faults);
         // A generator or an optimiser is read where it is built; here to see its faults.
         let empty = Value::Object(serde_json::Map::new());
         let spec = source.get("generator").unwrap_or(&empty);
         let measured = match &task.text {
-            Some(text) => generator::build_text(spec, text).map(|g| {
-                let (columns, arms) = (g.columns(), g.arms());
-                let words = g.prompt(&g.initial()) != Prompt::default();
-                (g.dim(), Space { columns, arms }, g.soft(), words)
-            }),
-            _ => generator::build(spec, task.shape())
-                .map(|g| (g.dim(), Space::default(), None, g.reshapes())),
+            Some(text) => {
+                generator::build_text_from(&catalogue.text_generators, spec, text).map(|g| {
+                    let words = g.prompt(&g.initial()) != Prompt::default();
+                    (g.dim(), g.space(), g.soft(), words)
+                })
+            }
+            None => generator::build_from(&catalogue.generators, spec, task.shape())
+                .map(|g| (g.dim(), Space::NUMBERS, None, g.reshapes())),
         };
         match measured {
             Ok((dim, space, soft, begins_prompted)) => {
                 (task.dim, task.space) = (dim, space);
                 task.counts_twice = begins_prompted && task.mapping.learnt.is_some();
-                if soft.is_some() && !task.model.own.takes_embeddings() {
+                if soft.is_some() && !task.model.own.settings().takes_embeddings() {
                     faults.push(Fault {
                         path: "generator.kind".to_owned(),
                         message:
@@ -130,19 +153,21 @@ impl Task {
             Err(Faults(more)) => {
                 faults.extend(more);
                 // So that the optimiser's faults are its own.
-                let some = task.text.is_some().then_some(2);
-                match spec["kind"].as_str() {
-                    Some("instruction") => task.space.arms = some,
-                    Some("soft") => {}
-                    _ => task.space.columns = some,
+                if task.text.is_some() {
+                    let named = spec["kind"].as_str();
+                    let kinds = &catalogue.text_generators;
+                    let entry = named.and_then(|name| kinds.get(name));
+                    let domain = entry.unwrap_or_else(|| kinds.first()).domain;
+                    task.space = Space { domain, size: 2 };
                 }
             }
         }
         let identity = Identity { key: [0, 0] };
         let optimizer = source.get("optimizer").unwrap_or(&empty);
-        match optimizer::build(optimizer, identity, task.plan(), task.space) {
+        let optimizers = &catalogue.optimizers;
+        match optimizer::build_from(optimizers, optimizer, identity, task.plan(), task.space) {
             // Of settings that hold something else than was meant, nothing follows.
-            Ok(optimizer) if faults.is_empty() => task.measure_updates(&*optimizer, &mut faults),
+            Ok(built) if faults.is_empty() => task.measure_updates(&built, &mut faults),
             Ok(_) => {}
             Err(Faults(more)) => faults.extend(more),
         }
@@ -154,20 +179,22 @@ impl Task {
     }
 
     /// How long an update is, and how it is summed.
-    fn measure_updates(&mut self, optimizer: &dyn Optimizer, faults: &mut Vec<Fault>) {
+    fn measure_updates(&mut self, built: &Built, faults: &mut Vec<Fault>) {
+        let (name, optimizer) = (built.name, &*built.optimizer);
         let mut fault = |path: &str, message: String| {
             faults.push(Fault {
                 path: path.to_owned(),
                 message,
             });
         };
-        if let Some(cma) = optimizer.cma_es() {
+        let search = optimizer.shared_search();
+        if let Some(search) = search {
             self.searches = self.federation.rule != Rule::FedAvg;
-            if let Some(message) = cma.refuses(self.dim) {
+            if let Some(message) = search.refuses(self.dim) {
                 fault("optimizer.covariance", message);
             }
         }
-        for (path, message) in self.federation.search_faults(optimizer.cma_es().is_some()) {
+        for (path, message) in self.federation.search_faults(search.is_some()) {
             fault(path, message.to_owned());
         }
         self.length = match (self.federation.rule, optimizer.scalars_per_step()) {
@@ -180,27 +207,24 @@ impl Task {
                 0
             }
         };
-        if optimizer.cma_es().is_some() && self.federation.ask_ahead {
-            let message =
-                "must be false: cma-es asks around the mean that the step before has moved";
-            fault("federation.ask_ahead", message.to_owned());
+        if let AskAhead::Never(why) = built.needs.ask_ahead
+            && self.federation.ask_ahead
+        {
+            fault("federation.ask_ahead", format!("must be false: {why}"));
         }
         if optimizer.remembers() {
             use crate::rules::server_optimizer::Rule as Server;
             if self.federation.rule != Rule::Scalars {
-                let message = "must be \"scalars\": hiso learns from the movement that all replay";
-                fault("federation.rule", message.to_owned());
+                let message =
+                    format!("must be \"scalars\": {name} learns from the movement that all replay");
+                fault("federation.rule", message);
             }
             if self.federation.server.rule == Server::Adam {
-                let message = "must be \"sgd\" or \"momentum\": what hiso learns has the second moment's place";
-                fault("federation.server.kind", message.to_owned());
+                let message = format!(
+                    "must be \"sgd\" or \"momentum\": what {name} learns has the second moment's place"
+                );
+                fault("federation.server.kind", message);
             }
-        }
-        if optimizer.draws_categories() && self.federation.ask_ahead {
-            // Which categories were drawn follows from the θ that was asked from.
-            let message =
-                "must be false: policy-gradient learns from draws at the very θ that it moves";
-            fault("federation.ask_ahead", message.to_owned());
         }
         self.plan_for_budget(optimizer, &mut fault);
         if let Some(learnt) = self.mapping.learnt
@@ -223,8 +247,9 @@ impl Task {
                 Err(error) => fault("federation.secure_sum", error.to_string()),
             }
         }
-        if self.space.arms.is_some() {
-            check_arms(&self.federation, optimizer.batches_per_step(), &mut fault);
+        if self.space.domain == Domain::Arms {
+            let tried = optimizer.batches_per_step();
+            check_arms(&self.federation, name, tried, &mut fault);
         }
         if self.length > 0 {
             match Contribution::new(&self.federation, self.length) {
@@ -243,8 +268,9 @@ impl Task {
         }
     }
 
-    /// Where the query budget does not cover all rounds, there are as many as it covers: schedules end with the last of
-    /// them, and nobody stops on the way. Where few are drawn to train, nobody knows how often anyone is.
+    /// Where the query budget does not cover all rounds, there are as many as it covers: schedules
+    /// end with the last of them, and nobody stops on the way. Where few are drawn to train, nobody
+    /// knows how often anyone is.
     fn plan_for_budget(&mut self, optimizer: &dyn Optimizer, fault: &mut dyn FnMut(&str, String)) {
         let learning = self.counting_queries();
         let federation = &mut self.federation;
@@ -263,7 +289,7 @@ impl Task {
         }
     }
 
-    fn read(source: &Value, faults: &mut Vec<Fault>) -> Self {
+    fn read(catalogue: &Arc<Catalogue>, source: &Value, faults: &mut Vec<Fault>) -> Self {
         let mut r = Reader::new("", source, faults);
         r.whole("format", 1..=1, Some(1));
         let name = r.text("name", None);
@@ -277,13 +303,10 @@ impl Task {
         let seed = r.whole("seed", 0..=u64::MAX, Some(0));
         let mut on_device = None;
         let (mut model, tensors) = r.table("model", |r| {
-            let (model, tensors) = read_model(r);
-            {
-                on_device = OnDevice::read(r, &model, tensors.is_some());
-            }
+            let (model, tensors) = read_model(&catalogue.dialects, r);
+            on_device = OnDevice::read(r, &model, tensors.is_some());
             (model, tensors)
         });
-        // What the compiler cannot see by itself: without texts in the build there are none.
         let (labels, fit, holdout) =
             r.table("data", |r| read_data(r, &model.input, tensors.is_some()));
         if tensors.is_some() && model.output.classes == 0 {
@@ -293,23 +316,32 @@ impl Task {
             name_classes(&mut r, &mut model.output, &labels);
         }
         let mapping = r.table("mapping", |r| {
-            MappingSpec::read(r, labels.len(), model.output.classes)
+            let sizes = Sizes {
+                labels: labels.len(),
+                classes: model.output.classes,
+            };
+            MappingSpec::read(&catalogue.mappings, r, sizes)
         });
-        if tensors.is_some() && mapping.kind != Kind::Identity {
+        if tensors.is_some() && !mapping.kind.keeps_labels() {
             r.fault(
                 "mapping.kind",
                 "must be \"identity\": a text model scores the labels themselves",
             );
         }
         let text = tensors.map(|tensors| r.table("text", |r| TextTask::read(r, tensors, &labels)));
-        if let Some((path, message)) = text.as_ref().and_then(|text| model.own.text_faults(text)) {
+        if let Some((path, message)) = text
+            .as_ref()
+            .and_then(|text| model.own.settings().text_faults(text))
+        {
             r.fault(path, message);
         }
         let (loss, temperature) = r.table("loss", Objective::read_loss);
-        // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws cannot be asked
-        // ahead; they are what texts have by default.
+        // Where no optimiser is named: the draws that texts have by default cannot be asked ahead.
         let in_step = match source["optimizer"]["kind"].as_str() {
-            Some(kind) => matches!(kind, "spsa-gc" | "policy-gradient" | "bandit" | "cma-es"),
+            Some(name) => {
+                let entry = catalogue.optimizers.get(name);
+                entry.is_some_and(|entry| entry.needs.ask_ahead != AskAhead::Usual)
+            }
             None => text.is_some(),
         };
         let federation = r.table("federation", |r| Federation::read(r, !in_step));
@@ -317,6 +349,7 @@ impl Task {
         r.finish();
         Self {
             source: Value::Null,
+            catalogue: Arc::clone(catalogue),
             announced: None,
             name,
             description,
@@ -341,7 +374,8 @@ impl Task {
         }
     }
 
-    /// Whether all participants share one search of CMA-ES, which moves θ in place of the server's optimiser.
+    /// Whether all participants share one search of CMA-ES, which moves θ in place of the server's
+    /// optimiser.
     #[must_use]
     pub fn searches(&self) -> bool {
         self.searches
@@ -353,8 +387,8 @@ impl Task {
         self.dim
     }
 
-    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions, or points, in a round; for
-    /// [`Rule::FedBpt`] d + 2.
+    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions, or
+    /// points, in a round; for [`Rule::FedBpt`] d + 2.
     #[must_use]
     pub fn update_length(&self) -> usize {
         self.length
@@ -373,10 +407,11 @@ impl Task {
         self.mapping.learnt.filter(together)
     }
 
-    /// Whether there is a mapping to learn for prompted inputs besides that for inputs as they are. A prompt's beginning may
-    /// be a disturbance, and a mapping learnt from it would suit neither the model without a prompt nor the trained
-    /// prompt; but where even θ₀ makes something else of an input for good (a frame shrinks the image, texts get words),
-    /// prompted inputs have a mapping of their own, of what θ₀ makes of them.
+    /// Whether there is a mapping to learn for prompted inputs besides that for inputs as they are.
+    /// A prompt's beginning may be a disturbance, and a mapping learnt from it would suit neither
+    /// the model without a prompt nor the trained prompt; but where even θ₀ makes something else of
+    /// an input for good (a frame shrinks the image, texts get words), prompted inputs have a
+    /// mapping of their own, of what θ₀ makes of them.
     #[must_use]
     pub fn counts_twice(&self) -> bool {
         self.counts_twice
@@ -421,7 +456,8 @@ impl Task {
         }
     }
 
-    /// How a message of such a round is encoded for a secure sum; nothing where it is sent as it is.
+    /// How a message of such a round is encoded for a secure sum; nothing where it is sent as it
+    /// is.
     #[must_use]
     pub fn contribution_of(&self, kind: RoundKind) -> Option<&Contribution> {
         match kind {
@@ -430,13 +466,16 @@ impl Task {
         }
     }
 
-    /// The mappings that follow from the means of what was counted: of inputs as they are, then, where it is
-    /// counted twice, of those that θ₀ prompts.
+    /// The mappings that follow from the means of what was counted: of inputs as they are, then,
+    /// where it is counted twice, of those that θ₀ prompts.
     #[must_use]
     pub fn fit_mappings(&self, means: &[f32]) -> Mappings {
         let fit = |means| {
-            let classes = self.model.output.classes;
-            self.mapping.fit(means, self.labels.len(), classes)
+            let sizes = Sizes {
+                labels: self.labels.len(),
+                classes: self.model.output.classes,
+            };
+            self.mapping.fit(means, sizes)
         };
         if self.counts_twice() {
             let (unprompted, prompted) = means.split_at(means.len() / 2);
@@ -472,14 +511,14 @@ impl Task {
         sha256_hex(text.as_bytes())
     }
 
-    /// The same task with another model API address: an owner may run the model themselves. It is still known by
-    /// the announced task's hash, to which the record and all keys are bound.
+    /// The same task with another model API address: an owner may run the model themselves. It is
+    /// still known by the announced task's hash, to which the record and all keys are bound.
     pub fn with_model_url(&self, url: &str) -> Result<Self, Faults> {
         let mut source = self.source.clone();
         source["model"]["url"] = Value::String(url.to_owned());
         Ok(Self {
             announced: Some(self.hash()),
-            ..Self::from_value(source)?
+            ..Self::from_value_with(&self.catalogue, source)?
         })
     }
 
@@ -492,8 +531,8 @@ impl Task {
         }
     }
 
-    /// Bytes of one input on its way: of an image its tensor's, of a text that is sent as embeddings about theirs; 0 of
-    /// other texts, which are small.
+    /// Bytes of one input on its way: of an image its tensor's, of a text that is sent as
+    /// embeddings about theirs; 0 of other texts, which are small.
     #[must_use]
     pub fn input_bytes(&self) -> usize {
         if let Some(bytes) = prompt_embeds::text_bytes(&self.model, self.text.as_ref()) {
@@ -515,7 +554,8 @@ impl Task {
         soft.map_or(0, |soft| soft.hidden)
     }
 
-    /// The dialect of a task of texts, with what makes embeddings of them where prompts are sent as such.
+    /// The dialect of a task of texts, with what makes embeddings of them where prompts are sent as
+    /// such.
     ///
     /// # Errors
     /// [`ModelApiError::InvalidSpec`] where the task's inputs are images.
@@ -554,7 +594,8 @@ impl Task {
         if self.text.is_some() {
             return Err(wrong_kind("this task's inputs are texts"));
         }
-        generator::build(&self.section("generator"), self.shape())
+        let spec = self.section("generator");
+        generator::build_from(&self.catalogue.generators, &spec, self.shape())
     }
 
     /// The prompt generator of a task of texts.
@@ -563,8 +604,11 @@ impl Task {
     /// Of a task of images: there is another, [`Task::generator`].
     pub fn text_generator(&self) -> Result<Box<dyn TextGenerator>, Faults> {
         match &self.text {
-            Some(text) => generator::build_text(&self.section("generator"), text),
-            _ => Err(wrong_kind("this task's inputs are images")),
+            Some(text) => {
+                let spec = self.section("generator");
+                generator::build_text_from(&self.catalogue.text_generators, &spec, text)
+            }
+            None => Err(wrong_kind("this task's inputs are images")),
         }
     }
 
@@ -574,7 +618,8 @@ impl Task {
         self.text_generator().ok().map(|g| g.prompt(theta))
     }
 
-    /// What θ says of the instructions that it chooses among, the best first; nothing where there are none.
+    /// What θ says of the instructions that it chooses among, the best first; nothing where there
+    /// are none.
     #[must_use]
     pub fn ranking(&self, theta: &[f32]) -> Vec<Ranked> {
         self.text_generator()
@@ -594,7 +639,7 @@ impl Task {
     /// [`Rule::Scalars`], under which all share them, and for arms, which all try together.
     pub fn optimizer(&self, participant: u32) -> Result<Box<dyn Optimizer>, Faults> {
         let participant = match self.federation.rule {
-            Rule::FedAvg | Rule::FedBpt if self.space.arms.is_none() => participant,
+            Rule::FedAvg | Rule::FedBpt if self.space.domain != Domain::Arms => participant,
             Rule::FedAvg | Rule::FedBpt | Rule::Scalars => u32::MAX,
         };
         let key = derive_key(&[
@@ -604,7 +649,9 @@ impl Task {
             participant,
         ]);
         let spec = self.section("optimizer");
-        optimizer::build(&spec, Identity { key }, self.plan(), self.space)
+        let (registry, identity) = (&self.catalogue.optimizers, Identity { key });
+        let built = optimizer::build_from(registry, &spec, identity, self.plan(), self.space)?;
+        Ok(built.optimizer)
     }
 
     /// The objective, given the mapping in use.
@@ -638,23 +685,27 @@ fn wrong_kind(message: &str) -> Faults {
     }])
 }
 
-/// Whether the federation adds the counts up as they are: tells what would not. K = `tried`.
-fn check_arms(federation: &Federation, tried: usize, fault: &mut impl FnMut(&str, String)) {
-    if federation.ask_ahead {
-        let message = "must be false: which instructions a round tries follows from its θ";
-        fault("federation.ask_ahead", message.to_owned());
-    }
+/// Notes what would keep the federation from adding the counts of arms up as they are. `name`: the
+/// optimiser; K = `tried`.
+fn check_arms(
+    federation: &Federation,
+    name: &str,
+    tried: usize,
+    fault: &mut impl FnMut(&str, String),
+) {
     let server = &federation.server;
     if server.rule != crate::rules::server_optimizer::Rule::Sgd
         || server.learning_rate != 1.0
         || server.decay
     {
-        let message = "must be \"sgd\" with learning_rate = 1 and no decay: bandit's θ are sums of what was found";
-        fault("federation.server.kind", message.to_owned());
+        let message = format!(
+            "must be \"sgd\" with learning_rate = 1 and no decay: {name}'s θ are sums of what was found"
+        );
+        fault("federation.server.kind", message);
     }
     if federation.privacy.is_some() {
-        let message = "does not go with bandit: its counts would carry the noise, too";
-        fault("federation.privacy", message.to_owned());
+        let message = format!("does not go with {name}: its counts would carry the noise, too");
+        fault("federation.privacy", message);
     }
     // K rewards of at most 1, and K ones.
     let longest = (2.0 * tried as f64).sqrt();

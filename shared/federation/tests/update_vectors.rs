@@ -1,12 +1,14 @@
 //! The frozen bytes of an update as it travels: `shared/vectors/update.json`.
 //!
-//! `WRITE_VECTORS=1 cargo test -p federation --test update_vectors` writes it anew. It is frozen: a change that
-//! alters it means that an older page can no longer deliver, and needs another version byte.
+//! `WRITE_VECTORS=1 cargo test -p federation --test update_vectors` writes it anew. It is frozen: a
+//! change that alters it means that an older page can no longer deliver, and needs another version
+//! byte.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
 use federation::round::messages::{Metrics, Update};
 use ground::hash::theta_hash;
+use ground::hex::hex;
 use ground::wire::{DecodeError, decode, encode};
 use serde::{Deserialize, Serialize};
 
@@ -32,15 +34,8 @@ struct Negative {
     error: String,
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
-        .collect()
+    ground::hex::unhex_all(text).unwrap()
 }
 
 fn anew() -> Vectors {

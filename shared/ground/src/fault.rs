@@ -10,10 +10,11 @@ use crate::text::Short;
 /// One mistake in a task file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Fault {
-    /// Where: `model.input.width`.
+    /// Path of the entry, such as `model.input.width`.
     pub path: String,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what would be right.
     pub message: String,
 }
 
@@ -28,19 +29,24 @@ impl std::fmt::Display for Fault {
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct Faults(pub Vec<Fault>);
 
-/// A table being read: hands out its entries one by one, notes what is wrong, and at [`Reader::finish`]
-/// what nobody asked for (a misspelt key would otherwise pass in silence).
+/// Reads one table of a settings tree: hands out its entries one by one, collects their faults, and
+/// in [`Reader::finish`] reports the entries that nothing asked for (a misspelt key would otherwise
+/// be ignored in silence).
 pub struct Reader<'a> {
     path: String,
-    /// None where there is none, or something else in its place.
+    /// The table; `None` if it is missing or the value is something else.
     table: Option<&'a Map<String, Value>>,
-    /// What is missing in it is a fault; what is missing in something else is not one more.
+    /// Whether an entry that is missing counts as a fault. If the value is not a table at all, that
+    /// is the only fault.
     is_table: bool,
     known: Vec<&'a str>,
     faults: &'a mut Vec<Fault>,
 }
 
-/// Reads the whole table `value`, found at `path`: what `read` makes of it, or all of its faults at once.
+/// Reads the table `value`, found at `path`, with `read`.
+///
+/// # Errors
+/// All faults of the table, at least one.
 pub fn section<T>(
     path: &str,
     value: &Value,
@@ -58,7 +64,7 @@ pub fn section<T>(
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `value`, found at `path`; anything but a table is a fault.
+    /// Starts to read `value`, found at `path`. Any value other than a table is a fault.
     pub fn new(path: &str, value: &'a Value, faults: &'a mut Vec<Fault>) -> Self {
         if !value.is_object() {
             faults.push(Fault {
@@ -75,7 +81,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes a fault at `key` of this table.
+    /// Records a fault at `key` of this table.
     pub fn fault(&mut self, key: &str, message: impl Into<String>) {
         let path = self.path_of(key);
         self.faults.push(Fault {
@@ -92,19 +98,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Is there such an entry?
+    /// Returns whether the table has an entry `key`.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|t| t.contains_key(key))
     }
 
-    /// The raw entry, if any.
+    /// Returns the entry `key` unread, if there is one.
     pub fn raw(&mut self, key: &'a str) -> Option<&'a Value> {
         self.known.push(key);
         self.table.and_then(|t| t.get(key))
     }
 
-    /// A nested table; without one, an empty table, so that its defaults apply.
+    /// Reads the nested table `key`. If it is missing, `read` sees an empty table, so that its
+    /// defaults apply.
     pub fn table<T>(&mut self, key: &'a str, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
         let mut inner = self.enter(key);
         let result = read(&mut inner);
@@ -112,7 +119,7 @@ impl<'a> Reader<'a> {
         result
     }
 
-    /// What [`Reader::table`] does whatever is read, so that it is compiled once.
+    /// Does the work of [`Reader::table`] without its type parameter, so that it is compiled once.
     #[inline(never)]
     fn enter(&mut self, key: &'a str) -> Reader<'_> {
         let path = self.path_of(key);
@@ -152,7 +159,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text.
+    /// Reads a string.
     pub fn text(&mut self, key: &'a str, default: Option<&str>) -> String {
         self.typed(key, default.map(str::to_owned), "a text", |v| {
             v.as_str().map(str::to_owned)
@@ -160,7 +167,7 @@ impl<'a> Reader<'a> {
         .unwrap_or_default()
     }
 
-    /// A text that must be one of `allowed`; gives the index.
+    /// Reads a string that must be one of `allowed`, and returns its index there.
     pub fn choice(&mut self, key: &'a str, allowed: &[&str], default: Option<&str>) -> usize {
         let list = allowed
             .iter()
@@ -177,7 +184,7 @@ impl<'a> Reader<'a> {
         .unwrap_or(0)
     }
 
-    /// A whole number within a range.
+    /// Reads a whole number within a range.
     pub fn whole(
         &mut self,
         key: &'a str,
@@ -192,7 +199,7 @@ impl<'a> Reader<'a> {
         .unwrap_or(start)
     }
 
-    /// A finite number within a range.
+    /// Reads a finite number within a range as f32.
     pub fn number(
         &mut self,
         key: &'a str,
@@ -202,7 +209,7 @@ impl<'a> Reader<'a> {
         self.exact_number(key, range, default) as f32
     }
 
-    /// The same in full precision.
+    /// Reads a finite number within a range as f64.
     pub fn exact_number(
         &mut self,
         key: &'a str,
@@ -221,13 +228,13 @@ impl<'a> Reader<'a> {
         .unwrap_or(start)
     }
 
-    /// true or false.
+    /// Reads `true` or `false`.
     pub fn flag(&mut self, key: &'a str, default: bool) -> bool {
         self.typed(key, Some(default), "true or false", Value::as_bool)
             .unwrap_or(default)
     }
 
-    /// A list, its members converted one by one.
+    /// Reads a list, converting its members one by one.
     pub fn list<T>(
         &mut self,
         key: &'a str,
@@ -244,7 +251,7 @@ impl<'a> Reader<'a> {
         .unwrap_or_default()
     }
 
-    /// Notes every entry that nobody asked for.
+    /// Reports every entry that nothing asked for.
     pub fn finish(self) {
         let Self {
             path,
@@ -274,7 +281,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn shorten(value: &Value) -> String {
+pub(crate) fn shorten(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() > 60 {
         format!("{}…", text.chars().take(57).collect::<String>())

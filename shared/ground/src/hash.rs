@@ -1,33 +1,33 @@
-//! How tasks and θ are named: by their hashes.
+//! The hashes by which tasks and θ are named.
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// A SHA-256 in lower-case hexadecimal.
+/// SHA-256 as 64 lower-case hexadecimal digits.
 pub type Hash = String;
 
-/// The hash of some bytes.
+/// Returns the SHA-256 of `bytes`.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> Hash {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    crate::hex::hex(&Sha256::digest(bytes))
 }
 
-/// The hash of θ: of its little-endian f32 bytes.
+/// Returns the SHA-256 of θ as little-endian f32.
 #[must_use]
 pub fn theta_hash(theta: &[f32]) -> Hash {
     sha256_hex(&theta_bytes(theta))
 }
 
-/// θ as it travels: little-endian f32.
+/// Writes θ as little-endian f32, the form in which it travels and is hashed.
 #[must_use]
 pub fn theta_bytes(theta: &[f32]) -> Vec<u8> {
     theta.iter().flat_map(|t| t.to_le_bytes()).collect()
 }
 
-/// θ from its bytes: the right length, and finite.
+/// Reads θ from little-endian f32.
+///
+/// # Errors
+/// A sentence for people, if the length is not 4·`dim` bytes or a number is not finite.
 pub fn theta_from_bytes(bytes: &[u8], dim: usize) -> Result<Vec<f32>, String> {
     if bytes.len() != 4 * dim {
         return Err(format!(
@@ -47,7 +47,8 @@ pub fn theta_from_bytes(bytes: &[u8], dim: usize) -> Result<Vec<f32>, String> {
     }
 }
 
-/// JSON with sorted keys and no space, whatever the map type of the build.
+/// Appends `value` to `out` as JSON with sorted keys and no white space, whatever map type
+/// serde_json is built with.
 pub fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {

@@ -1,31 +1,31 @@
-//! Images as every part sees them: u8, planar C×H×W in the order R, G, B.
+//! Images as all crates see them: u8, planar C×H×W with the channels R, G, B.
 //!
-//! Planar, because the prompted step then works on long runs of one channel, which vectorises.
+//! Planar, because the prompting step then works on long runs of one channel, which vectorise.
 
 use serde::{Deserialize, Serialize};
 
-/// More pixels than this are refused before anything is allocated for them.
+/// Largest number of pixels; larger images are refused before memory is allocated for them.
 pub const MAX_PIXELS: usize = 50_000_000;
 
-/// Why bytes are not an image, or not one that fits.
+/// Why bytes are not an image, or not a usable one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
-    /// The byte count does not belong to the size.
+    /// The number of bytes does not match the size.
     #[error("an image of {width}×{height} needs {expected} bytes, but {got} were given")]
     Length {
         /// Pixels across.
         width: usize,
         /// Pixels down.
         height: usize,
-        /// Bytes that such an image has.
+        /// Bytes that an image of this size has.
         expected: usize,
         /// Bytes given.
         got: usize,
     },
-    /// No pixels at all.
+    /// The image has no pixels.
     #[error("the image is empty (its width or height is 0)")]
     Empty,
-    /// Too many pixels.
+    /// The image has more than [`MAX_PIXELS`] pixels.
     #[error("the image has {width}×{height} pixels; at most 50 million are taken: make it smaller")]
     TooLarge {
         /// Pixels across.
@@ -72,7 +72,10 @@ fn check(width: usize, height: usize, channels: usize, got: usize) -> Result<(),
 }
 
 impl Image {
-    /// From 3·H·W planar bytes.
+    /// Makes an image from 3·H·W planar bytes.
+    ///
+    /// # Errors
+    /// [`ImageError`], if the size is empty or too large, or the number of bytes does not match it.
     pub fn new(width: usize, height: usize, bytes: Vec<u8>) -> Result<Self, ImageError> {
         check(width, height, 3, bytes.len())?;
         Ok(Self {
@@ -82,7 +85,10 @@ impl Image {
         })
     }
 
-    /// From H·W grey values.
+    /// Makes an image from H·W grey values.
+    ///
+    /// # Errors
+    /// As [`Image::new`].
     pub fn from_grey(width: usize, height: usize, grey: &[u8]) -> Result<Self, ImageError> {
         check(width, height, 1, grey.len())?;
         Ok(Self {
@@ -92,7 +98,10 @@ impl Image {
         })
     }
 
-    /// From H·W·3 interleaved bytes, as most decoders give them.
+    /// Makes an image from H·W·3 interleaved bytes, the output of most decoders.
+    ///
+    /// # Errors
+    /// As [`Image::new`].
     pub fn from_rgb(width: usize, height: usize, rgb: &[u8]) -> Result<Self, ImageError> {
         check(width, height, 3, rgb.len())?;
         let bytes = (0..3)
@@ -105,7 +114,11 @@ impl Image {
         })
     }
 
-    /// From H·W·4 interleaved bytes, as a canvas gives them; what is transparent shows `background`.
+    /// Makes an image from H·W·4 interleaved bytes, as a canvas gives them. Transparent pixels show
+    /// the grey level `background`.
+    ///
+    /// # Errors
+    /// As [`Image::new`].
     pub fn from_rgba(
         width: usize,
         height: usize,
@@ -141,13 +154,13 @@ impl Image {
         self.height
     }
 
-    /// 3·H·W planar bytes.
+    /// The 3·H·W planar bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// H·W·4 interleaved bytes for a canvas.
+    /// H·W·4 interleaved opaque bytes, as a canvas takes them.
     #[must_use]
     pub fn to_rgba(&self) -> Vec<u8> {
         rgba_of(&self.bytes)
@@ -161,7 +174,7 @@ impl Image {
     }
 }
 
-/// Planar bytes (3·pixels) as interleaved RGBA for a canvas.
+/// Converts planar bytes (3·pixels) into opaque interleaved RGBA, as a canvas takes it.
 #[must_use]
 pub fn rgba_of(planar: &[u8]) -> Vec<u8> {
     let pixels = planar.len() / 3;
@@ -170,28 +183,29 @@ pub fn rgba_of(planar: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// How an owner's image becomes the model's input: fitted, whole and undistorted, into a box in the middle
-/// of the model's image, over an even background.
+/// How an owner's image is turned into the model's input: scaled, whole, into a box in the middle
+/// of the input, on an even background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fit {
-    /// The model's input.
+    /// Width of the model's input in pixels.
     pub width: usize,
-    /// The model's input.
+    /// Height of the model's input in pixels.
     pub height: usize,
-    /// The box that the image fills; the whole input when equal to it.
+    /// Width in pixels of the box for the image; the input's width if it fills all of it.
     pub inner_width: usize,
-    /// The box that the image fills.
+    /// Height in pixels of the box for the image.
     pub inner_height: usize,
-    /// Grey level around it.
+    /// Grey level outside the box.
     pub background: u8,
-    /// Take the negative.
+    /// Whether to use the image's negative.
     pub invert: bool,
-    /// Keep the sides' proportion, with background where the box is not filled; otherwise stretch.
+    /// Whether to keep the ratio of the sides, with background in what is left of the box, instead
+    /// of stretching.
     pub keep_aspect: bool,
 }
 
 impl Fit {
-    /// Resamples with a triangle filter (bilinear, widened when shrinking so that nothing aliases).
+    /// Resamples with a triangle filter (bilinear, widened for shrinking so that nothing aliases).
     #[must_use]
     pub fn apply(&self, image: &Image) -> Image {
         let (mut w, mut h) = (self.inner_width, self.inner_height);
@@ -237,7 +251,7 @@ impl Fit {
 
 /// The weights of a triangle filter along one axis.
 struct Taps {
-    /// Per output: first input, weights.
+    /// For each output pixel: the first input pixel and the weights from there on.
     taps: Vec<(usize, Vec<f32>)>,
 }
 
@@ -272,9 +286,9 @@ impl Taps {
     }
 }
 
-/// The mean grey level of each cell of an s×s raster over a planar image of any size ≥ 1, in \[0,1\]:
-/// what a prompt generator's statistics are computed from. Cell borders may cut pixels; the cut parts are
-/// weighted by their area. Grey is the plain mean of the three channels.
+/// Returns the mean grey level, in \[0, 1\], of each cell of an s×s raster over a planar image of
+/// any size ≥ 1: the input of a prompt generator's statistics. A pixel that a cell border cuts
+/// counts by area. Grey is the plain mean of the three channels.
 #[must_use]
 pub fn grey_raster(planar: &[u8], width: usize, height: usize, size: usize) -> Vec<f32> {
     let across = area_weights(width, size);

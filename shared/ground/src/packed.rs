@@ -1,26 +1,28 @@
-//! Vectors in JSON: base64 of little-endian numbers, which is exact and a third of the text.
+//! Vectors in JSON as base64 of little-endian numbers: exact, and a third of the size of decimal
+//! text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 macro_rules! packed {
     ($name:ident, $number:ty) => {
-        /// Packs and unpacks such numbers (serde's `with`).
+        /// Packs and unpacks a vector of one number type; for `#[serde(with = …)]`.
         pub mod $name {
             use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
             const SIZE: usize = size_of::<$number>();
 
-            /// Numbers → text.
+            /// Writes numbers as base64.
             ///
             /// # Errors
-            /// The serialiser's.
+            /// Those of the serialiser.
             pub fn serialize<S: Serializer>(numbers: &[$number], to: S) -> Result<S::Ok, S::Error> {
                 let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
                 to.serialize_str(&super::encode(&bytes))
             }
 
-            /// Text → numbers; nothing if it is no base64, or not of whole numbers.
+            /// Reads numbers from base64; `None` unless the text is base64 of whole numbers of this
+            /// type.
             #[must_use]
             pub fn unpack(text: &str) -> Option<Vec<$number>> {
                 let bytes = super::decode(text)?;
@@ -30,10 +32,10 @@ macro_rules! packed {
                     .then(|| numbers.iter().map(number).collect())
             }
 
-            /// Text → numbers.
+            /// Reads numbers from base64.
             ///
             /// # Errors
-            /// No base64, or not of whole numbers.
+            /// Fails unless the value is a string with base64 of whole numbers of this type.
             pub fn deserialize<'de, D: Deserializer<'de>>(
                 from: D,
             ) -> Result<Vec<$number>, D::Error> {
@@ -44,13 +46,14 @@ macro_rules! packed {
     };
 }
 
-/// Bytes → base64 (RFC 4648, with padding).
+/// Encodes bytes as base64 (RFC 4648, with padding).
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// Base64 → bytes. Nothing if it is no base64 in its only form: padded, without other characters or stray bits.
+/// Decodes base64 in its canonical form: with padding, without stray characters or bits. `None` for
+/// any other text.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()

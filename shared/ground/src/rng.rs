@@ -1,8 +1,10 @@
-//! Philox4x32-10, the counter-based generator behind every random choice that two machines must agree on.
+//! Philox4x32-10, the counter-based generator behind every random choice that two machines must
+//! agree on.
 //!
-//! Source: J. K. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; the known answers
-//! are those of Random123. A counter-based generator has no state to carry along: block `c` of key `k` is a
-//! pure function, so a GPU thread, a wasm client and a replaying auditor get the same bits in any order.
+//! Source: J. K. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; the known
+//! answers are those of Random123. A counter-based generator has no state to carry along: block `c`
+//! of key `k` is a pure function, so a GPU thread, a wasm client and a replaying auditor get the
+//! same bits in any order.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,7 @@ const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
-/// The 128 random bits at `counter` under `key`.
+/// Returns the 128 random bits of block `counter` under `key`.
 #[must_use]
 pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for round in 0..ROUNDS {
@@ -42,39 +44,41 @@ pub fn derive_key(words: &[u32]) -> [u32; 2] {
     key
 }
 
-/// What a [`Stream`] is for. Two purposes never see the same numbers, even under one seed.
+/// Purposes of a [`Stream`]. Streams of different purposes never share numbers, even under one
+/// seed.
 pub mod purpose {
-    /// Which examples form a batch.
+    /// Choosing the examples of a batch.
     pub const BATCH: u32 = 1;
-    /// Perturbation directions.
+    /// Drawing perturbation directions.
     pub const DIRECTION: u32 = 2;
     /// Splitting a data set among participants.
     pub const PARTITION: u32 = 3;
-    /// Keeping examples back for measuring.
+    /// Holding examples out for measuring.
     pub const HOLDOUT: u32 = 4;
-    /// Built-in handwriting.
+    /// Drawing the built-in handwriting.
     pub const HANDWRITING: u32 = 5;
-    /// A generator's initial parameters.
+    /// Drawing a generator's initial parameters.
     pub const INITIAL: u32 = 6;
-    /// Faults injected by tests.
+    /// Injecting faults in tests.
     pub const FAULT: u32 = 7;
-    /// Jitter of retries.
+    /// Jitter between retries.
     pub const JITTER: u32 = 8;
-    /// The random projection of soft prompts.
+    /// Drawing the random projection of soft prompts.
     pub const PROJECTION: u32 = 9;
-    /// Which examples a mapping is learnt from.
+    /// Choosing the examples from which a mapping is learnt.
     pub const COUNTS: u32 = 10;
-    /// Which instructions are tried in a round.
+    /// Choosing the instructions that are tried in a round.
     pub const ARMS: u32 = 11;
-    /// Who trains in a round.
+    /// Drawing the participants of a round.
     pub const DRAW: u32 = 12;
-    /// How a few trained parameters become a generator's own.
+    /// Drawing the map from a few trained parameters to a generator's own.
     pub const REPARAMETRISATION: u32 = 13;
 }
 
 /// A sequence of random numbers read off consecutive Philox blocks.
 ///
-/// The same bits come out natively and in wasm: only integer operations, IEEE arithmetic and `libm` are used.
+/// The same bits come out natively and in wasm: only integer operations, IEEE arithmetic and `libm`
+/// are used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
     key: [u32; 2],
@@ -84,13 +88,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The stream of `seed` for one [`purpose`].
+    /// Starts the stream of `seed` for one [`purpose`].
     #[must_use]
     pub fn new(seed: u64, purpose: u32) -> Self {
         Self::with_key(derive_key(&[seed as u32, (seed >> 32) as u32, purpose]))
     }
 
-    /// A stream under a key of the caller's own, see [`derive_key`].
+    /// Starts a stream under a key of the caller's own; see [`derive_key`].
     #[must_use]
     pub fn with_key(key: [u32; 2]) -> Self {
         Self {
@@ -101,7 +105,7 @@ impl Stream {
         }
     }
 
-    /// The next 32 bits.
+    /// Returns the next 32 bits.
     pub fn next_u32(&mut self) -> u32 {
         if self.left == 0 {
             self.buffer = philox4x32(
@@ -115,12 +119,12 @@ impl Stream {
         self.buffer[3 - self.left as usize]
     }
 
-    /// Uniform in [0, 1), a multiple of 2⁻²⁴.
+    /// Returns a number uniform in [0, 1), a multiple of 2⁻²⁴.
     pub fn uniform(&mut self) -> f32 {
         (self.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
     }
 
-    /// Uniform in 0..n without bias (rejection). `n` = 0 gives 0.
+    /// Returns a whole number uniform in 0..n without bias (by rejection); 0 if `n` is 0.
     pub fn below(&mut self, n: u32) -> u32 {
         if n < 2 {
             return 0;
@@ -134,15 +138,15 @@ impl Stream {
         }
     }
 
-    /// Fisher–Yates.
+    /// Shuffles `items` (Fisher–Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u32 + 1) as usize);
         }
     }
 
-    /// Standard normal by Box–Muller through `libm`, which has the same bits everywhere, unlike the
-    /// platform's own `ln` and `cos`.
+    /// Returns a standard normal number (Box–Muller through `libm`, which gives the same bits
+    /// everywhere, unlike the platform's own `ln` and `cos`).
     pub fn normal(&mut self) -> f32 {
         let radius = libm::sqrtf(-2.0 * libm::logf(1.0 - self.uniform()));
         radius * libm::cosf(core::f32::consts::TAU * self.uniform())
@@ -153,21 +157,24 @@ impl Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Distribution {
-    /// ±1. The least variance of all unbiased choices, and one bit per entry.
+    /// ±1: of all unbiased choices the one with the least variance, at one bit per entry.
     Rademacher,
     /// ±U\[½, 1), the "segmented uniform" of BlackVIP's released code.
     SegmentedUniform,
-    /// Standard Gumbel noise G on logits θ. The largest of θ_j + G_j is a draw from softmax(θ) (E. J. Gumbel,
-    /// 1954; the "Gumbel-max trick"), so that drawing categories is one more perturbation.
+    /// Standard Gumbel noise G on logits θ. The largest of θ_j + G_j is a draw from softmax(θ) (E.
+    /// J. Gumbel, 1954; the "Gumbel-max trick"), so that drawing categories is one more
+    /// perturbation.
     Gumbel,
-    /// The same on ln θ: for θ that are probabilities themselves. [`Direction::perturb`] takes the logarithm.
+    /// Gumbel noise on ln θ, for a θ that consists of probabilities. [`Direction::perturb`] takes
+    /// the logarithm.
     GumbelOfLog,
-    /// 1 at the entry whose number is the counter's first word, 0 elsewhere: a unit vector. Nothing is drawn.
+    /// A unit vector: 1 at the index that the counter's first word gives, 0 elsewhere. Nothing is
+    /// drawn.
     Coordinate,
 }
 
 impl Distribution {
-    /// Entries that one Philox block gives.
+    /// Number of entries that one Philox block gives.
     fn per_block(self) -> usize {
         match self {
             Self::Rademacher => 128,
@@ -181,25 +188,27 @@ impl Distribution {
             Self::Rademacher => sign_of(block[(i / 32) % 4] >> (i % 32)),
             Self::SegmentedUniform => segmented(block[i % 4]),
             Self::Gumbel | Self::GumbelOfLog => gumbel(block[i % 4]),
-            // Of no block: a direction knows by itself.
+            // Not drawn from blocks: the direction itself knows the entry.
             Self::Coordinate => 0.0,
         }
     }
 }
 
-/// The name of one perturbation direction: which bits it is made of. Nothing but the name ever travels.
+/// The name of one perturbation direction, from which its bits are computed. Only the name ever
+/// travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Direction {
-    /// The Philox key: who draws (federation's seed and participant).
+    /// Philox key, derived from the federation's seed and the participant.
     pub key: [u32; 2],
-    /// Counter words 1..3: index of the direction in its step, step, round. Word 0 counts blocks.
+    /// Counter words 1 to 3: index of the direction within its step, step, round. Word 0 counts
+    /// blocks.
     pub counter: [u32; 3],
-    /// The entries' distribution.
+    /// Distribution of the entries.
     pub distribution: Distribution,
 }
 
 impl Direction {
-    /// Entry `i` alone. The GPU kernels do exactly this, once per parameter.
+    /// Computes entry `i` alone, as the GPU kernels do, once per parameter.
     #[must_use]
     pub fn entry(&self, i: usize) -> f32 {
         if self.distribution == Distribution::Coordinate {
@@ -230,8 +239,8 @@ impl Direction {
         }
     }
 
-    /// θ + scale·Δ into `out` (same length as θ); of [`Distribution::GumbelOfLog`], ln θ + scale·Δ, where what
-    /// is not positive counts as 0 and can never be drawn.
+    /// Writes θ + scale·Δ to `out` (same length as θ). For [`Distribution::GumbelOfLog`] it is ln θ
+    /// + scale·Δ, where an entry of θ that is not positive counts as 0 and can never be drawn.
     pub fn perturb(&self, theta: &[f32], scale: f32, out: &mut Vec<f32>) {
         out.clear();
         out.extend_from_slice(theta);
@@ -255,9 +264,9 @@ fn segmented(word: u32) -> f32 {
     }
 }
 
-/// −ln(−ln u), u = (k + ½)/2²³ for the upper 23 bits k: the middles of equal intervals, exact in f32 and never
-/// 0 or 1, so that the result is finite (−2.8 to 16.6). Through `libm`, for the same bits everywhere. Out of line,
-/// or every loop over a direction would hold a copy.
+/// −ln(−ln u), where u = (k + ½)/2²³ for the upper 23 bits k: midpoints of equal intervals, exact
+/// in f32 and never 0 or 1, so that the result is finite (−2.8 to 16.6). Computed by `libm`, for
+/// the same bits everywhere. Not inlined, or every loop over a direction would hold a copy.
 #[inline(never)]
 fn gumbel(word: u32) -> f32 {
     let u = ((word >> 9) as f32 + 0.5) * (1.0 / 8_388_608.0);
@@ -356,13 +365,13 @@ mod tests {
         assert!((variance - 1.644_934).abs() < 0.05, "{variance}");
     }
 
-    /// The largest of θ + G is a draw from softmax(θ), and the largest of ln p + G one from p.
+    /// The largest of θ + G is a draw from softmax(θ), and the largest of ln p + G is one from p.
     #[test]
     fn the_largest_is_a_draw_from_the_softmax() {
         let logits = [0.0, 1.0, -1.0, 2.0f32];
         let sum: f32 = logits.iter().map(|t| t.exp()).sum();
         let p: Vec<f32> = logits.iter().map(|t| t.exp() / sum).collect();
-        // A category that has no probability is never drawn.
+        // A category of probability 0 is never drawn.
         let p_and_nothing = [&p[..], &[0.0]].concat();
         for (distribution, theta) in [
             (Distribution::Gumbel, &logits[..]),

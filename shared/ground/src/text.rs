@@ -1,9 +1,9 @@
-//! Numbers in texts for people.
+//! Numbers in messages for people.
 
 use std::fmt::{self, Display, Formatter};
 
-/// A number for people: whole numbers in full, others to six places after the point; very large and very
-/// small ones as `1.5e-9`.
+/// Displays a number for people: whole numbers in full, others with up to six decimals, very large
+/// and very small ones as `1.5e-9`.
 #[derive(Clone, Copy, Debug)]
 pub struct Short(pub f64);
 

@@ -2,42 +2,45 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Content type of such bodies.
+/// Content type of binary bodies.
 pub const CONTENT_TYPE: &str = "application/vnd.fed-bbpt.v1+postcard";
 
-/// 2: with what the unprompted model gets right ([`super::messages::Metrics::unprompted`]).
+/// Version 2 added the unprompted model's right answers to a round's metrics.
 const VERSION: u8 = 2;
 
 /// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Nothing there.
+    /// There are no bytes.
     #[error("the message is empty")]
     Empty,
-    /// Written by another version.
+    /// The body was written by another version; its version byte.
     #[error(
         "the message is of version {0}; this side speaks version 2: reload the page or update the program"
     )]
     Version(u8),
-    /// Not what it should be.
+    /// The body does not parse as this message.
     #[error("the message does not parse")]
     Malformed,
-    /// Something follows it.
+    /// Bytes follow the message; their number.
     #[error("{0} bytes follow the message")]
     Trailing(usize),
 }
 
-/// A message as bytes.
+/// Encodes a message.
 #[must_use]
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
     let mut bytes = vec![VERSION];
-    // Our messages hold nothing that postcard cannot write (no maps of unknown length, no untagged data), so
-    // this cannot fail; were it to, the empty body is refused by the other side.
+    // Cannot fail: messages hold nothing that postcard cannot write (no maps of unknown length, no
+    // untagged data). If one did, the other side would refuse the empty body.
     bytes.extend(postcard::to_stdvec(message).unwrap_or_default());
     bytes
 }
 
-/// A message from bytes.
+/// Decodes a message.
+///
+/// # Errors
+/// [`DecodeError`], saying why the bytes are not such a message.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     match bytes {
         [] => Err(DecodeError::Empty),

@@ -24,15 +24,16 @@ pub use model_client::PixelRange;
 pub struct ClassifierOptions {
     /// Order of the dimensions of the model's input.
     pub layout: Layout,
-    /// What the model's input wants pixels to be.
+    /// The range of values that the model's input takes for pixels.
     pub range: PixelRange,
-    /// Which of the model's outputs holds the scores; the first if not given.
+    /// Name of the output that holds the scores; the first output if `None`.
     pub output: Option<String>,
-    /// Names of the classes in order; may be left empty.
+    /// Names of the classes in order; may be empty.
     pub labels: Vec<String>,
-    /// Height and width in pixels, needed where the model leaves them open.
+    /// Height and width in pixels, needed if the model leaves them open.
     pub size: Option<(usize, usize)>,
-    /// Threads that one run uses together, at least 1. Runs from several threads share them.
+    /// Number of threads that one run uses together, at least 1. Runs from several threads share
+    /// them.
     pub threads: usize,
 }
 
@@ -52,9 +53,9 @@ impl Default for ClassifierOptions {
 /// Pixels of whole images, in the [layout](ClassifierOptions::layout) of the model.
 #[derive(Clone, Copy, Debug)]
 pub enum Pixels<'a> {
-    /// 0 is black, 255 is white.
+    /// Bytes: 0 is black, 255 is white.
     Bytes(&'a [u8]),
-    /// 0 is black, 1 is white.
+    /// Floats: 0 is black, 1 is white.
     Floats(&'a [f32]),
 }
 
@@ -68,15 +69,15 @@ impl Pixels<'_> {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A loaded model: takes images, answers scores. `Send + Sync`; the same images in the same batch
-/// give the same scores.
+/// A loaded model that takes images and answers scores. `Send + Sync`; the same images in the same
+/// batch give the same scores.
 pub struct Classifier {
     model: Model,
     pool: Arc<ThreadPool>,
@@ -87,11 +88,11 @@ pub struct Classifier {
     height: usize,
     width: usize,
     classes: usize,
-    /// The batch size that the file insists on, as exporters write by default.
+    /// The batch size that the file fixes, as exporters do by default.
     exact_batch: Option<usize>,
     labels: Vec<String>,
     layout: Layout,
-    /// `tables[channel][byte]`: the value that the model gets for a byte.
+    /// `tables[channel][byte]`: the model's input value for a byte.
     tables: [[f32; 256]; 3],
     range: PixelRange,
     /// Turns embeddings into scores, if the model answers embeddings.
@@ -99,16 +100,16 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Loads an ONNX file and tries it on one black image, so that whatever does not fit is found
-    /// here and not by the first visitor.
+    /// Loads an ONNX file and tries it on one black image, so that anything that does not fit is
+    /// found here and not by the first request.
     ///
     /// # Errors
-    /// Says what does not fit and what to do about it.
+    /// [`LoadError`], which says what does not fit and what to do about it.
     pub fn load(onnx: Vec<u8>, options: &ClassifierOptions) -> Result<Self, LoadError> {
         Self::build(load_bytes(onnx)?, options, None)
     }
 
-    /// The classifier of a loaded model, whose answers `head` turns into scores.
+    /// Makes the classifier of a loaded model; `head`, if given, turns its answers into scores.
     fn build(
         model: Model,
         options: &ClassifierOptions,
@@ -202,13 +203,13 @@ impl Classifier {
         3 * self.height * self.width
     }
 
-    /// Scores for each image.
+    /// Number of scores for each image.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// As in the metadata.
+    /// Kind of the model, as stated in the metadata.
     pub(crate) fn kind(&self) -> &'static str {
         match self.head {
             None => "classifier",
@@ -216,7 +217,7 @@ impl Classifier {
         }
     }
 
-    /// What labels are put into, if this is a pair of an image and a text encoder.
+    /// The template into which labels are put, if this is a pair of an image and a text encoder.
     #[must_use]
     pub fn template(&self) -> Option<&str> {
         self.head.as_ref().map(ZeroShot::template)
@@ -243,7 +244,7 @@ impl Classifier {
         }
     }
 
-    /// Scores of planar RGB images (`3 × height × width` bytes each), whatever the model's layout.
+    /// Scores planar RGB images (`3 × height × width` bytes each), whatever the model's layout.
     ///
     /// # Errors
     /// [`RunError::Length`] unless `images` holds whole images, [`RunError::Model`] if the model
@@ -266,10 +267,10 @@ impl Classifier {
         }
     }
 
-    /// Scores of several requests' images in one run; the rows come in the order of the images.
+    /// Scores the images of several requests in one run; the rows are in the order of the images.
     ///
     /// # Errors
-    /// Like [`run`](Self::run).
+    /// As [`run`](Self::run).
     pub fn run_batch(&self, parts: &[Pixels<'_>]) -> Result<Scores, RunError> {
         let rows = self.run_rows(parts)?;
         let scores = match &self.head {
@@ -279,11 +280,12 @@ impl Classifier {
         Ok(Scores::new(self.classes, scores)?)
     }
 
-    /// The same, each request's scores by themselves. A pair of an image and a text encoder scores a request that
-    /// brings prompts by these, in place of its own labels.
+    /// Scores the images of several requests in one run, and returns each request's scores
+    /// separately. A pair of an image and a text encoder scores a request that brings prompts by
+    /// these instead of its own labels.
     ///
     /// # Errors
-    /// Like [`run`](Self::run).
+    /// As [`run`](Self::run).
     pub fn run_parts(
         &self,
         parts: &[(Pixels<'_>, Option<&[String]>)],
@@ -309,12 +311,12 @@ impl Classifier {
         parts.iter().map(split).collect()
     }
 
-    /// Values that the network answers for an image.
+    /// Number of values that the network answers for one image.
     fn row_len(&self) -> usize {
         self.head.as_ref().map_or(self.classes, ZeroShot::width)
     }
 
-    /// What the network answers, a row of [`row_len`](Self::row_len) for each image.
+    /// Runs the network and returns a row of [`row_len`](Self::row_len) values for each image.
     fn run_rows(&self, parts: &[Pixels<'_>]) -> Result<Vec<f32>, RunError> {
         let image_len = self.image_len();
         if let Some(wrong) = parts
@@ -347,7 +349,7 @@ impl Classifier {
         Ok(answers)
     }
 
-    /// Appends pixels as the model wants them.
+    /// Appends pixels in the form that the model takes.
     fn convert(&self, pixels: Pixels<'_>, to: &mut Vec<f32>) {
         let plane = self.height * self.width;
         let channel = |at: usize| match self.layout {
@@ -381,7 +383,7 @@ impl Classifier {
         }
     }
 
-    /// Runs the model on one batch in the model's own range; the output's shape and values.
+    /// Runs the model on one batch in the model's own range; returns the output's shape and values.
     fn run_once(&self, values: Vec<f32>) -> Result<(Vec<usize>, Vec<f32>), RunError> {
         let failed = |error: &dyn std::fmt::Display| RunError::Model(error.to_string());
         let batch = values.len() / self.image_len();
@@ -406,12 +408,12 @@ impl Classifier {
 
 fn model_options() -> ModelOptions {
     let mut options = ModelOptions::with_all_ops();
-    // Costs a copy of the weights, saves repacking them in every run.
+    // Costs a copy of the weights, and saves repacking them in every run.
     options.prepack_weights(true);
     options
 }
 
-/// Loads an ONNX file and the files beside it that it keeps weights in.
+/// Loads an ONNX file and the files beside it that hold its weights.
 pub(crate) fn load_file(path: &Path) -> Result<Model, LoadError> {
     let model = model_options().load_file(path);
     model.map_err(|error| LoadError::from_rten(&error))
@@ -501,7 +503,7 @@ fn image_shape(
     };
     Ok(ImageShape {
         batch: match batch {
-            // Zero stands for "any" in some exporters' files.
+            // Zero stands for "any" in the files of some exporters.
             Dimension::Fixed(0) | Dimension::Symbolic(_) => None,
             Dimension::Fixed(batch) => Some(*batch),
         },

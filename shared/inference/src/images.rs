@@ -7,14 +7,14 @@ use crate::Pixels;
 /// The pixels of one request: whole images, in the model's layout.
 #[derive(Debug)]
 pub enum Images {
-    /// 0 to 255
+    /// Bytes from 0 to 255.
     Bytes(Bytes),
-    /// 0 to 1
+    /// Floats from 0 to 1.
     Floats(Vec<f32>),
 }
 
 impl Images {
-    /// As the model takes them.
+    /// The pixels in the form that a [`Classifier`](crate::Classifier) takes.
     #[must_use]
     pub fn pixels(&self) -> Pixels<'_> {
         match self {
@@ -23,7 +23,7 @@ impl Images {
         }
     }
 
-    /// `count` images in parts of at most `most`, each with its number.
+    /// Cuts `count` images into parts of at most `most`, each with its number of images.
     #[must_use]
     pub fn cut(self, count: usize, most: usize) -> Vec<(Self, usize)> {
         let (count, most) = (count.max(1), most.max(1));

@@ -1,7 +1,8 @@
-//! A model API without HTTP: the Open Inference Protocol's routes of one model, answered in this process.
+//! A model API without HTTP: the routes of the Open Inference Protocol for one model, answered in
+//! this process.
 //!
-//! A participant whose task says `dialect = "on-device"` speaks to it as to any server, so that requests and answers
-//! need no second form; what a request holds never leaves the process.
+//! A participant whose task says `dialect = "on-device"` talks to it as to any server, so that
+//! requests and answers need no second form; the content of a request never leaves the process.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -11,20 +12,20 @@ use crate::protocol::{
 };
 use crate::{Classifier, RequestError, RunError, TextModel};
 
-/// One model with its requests' form.
+/// One model with its form of requests.
 pub enum InProcess {
-    /// Takes images.
+    /// A model that takes images.
     Images(ModelInfo, Box<Classifier>),
-    /// Takes texts.
+    /// A model that takes texts.
     Texts(TextInfo, Box<TextModel>),
 }
 
-/// What a server would answer.
+/// The answer that a server would give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Lower-case names, and values.
+    /// Headers: lower-case names, and values.
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Vec<u8>,
@@ -49,22 +50,22 @@ impl From<RunError> for Failure {
 }
 
 impl InProcess {
-    /// Answers about images under `name`, at most `max_batch` in one request.
+    /// Serves an image classifier under `name`, with at most `max_batch` images in one request.
     #[must_use]
     pub fn images(name: String, max_batch: usize, classifier: Classifier) -> Self {
         let info = ModelInfo::new(name, max_batch, &classifier);
         Self::Images(info, Box::new(classifier))
     }
 
-    /// Answers about texts under `name`, likewise.
+    /// Serves a text model under `name`, with at most `max_batch` texts in one request.
     #[must_use]
     pub fn texts(name: String, max_batch: usize, model: TextModel) -> Self {
         let info = TextInfo::new(name, max_batch, &model);
         Self::Texts(info, Box::new(model))
     }
 
-    /// Answers a request to `path` (`/v2/models/NAME` or `/v2/models/NAME/infer`); `header_length` is the value of
-    /// [`HEADER_LENGTH`], if it came. Anything gets an answer.
+    /// Answers a request to `path` (`/v2/models/NAME` or `/v2/models/NAME/infer`); `header_length`
+    /// is the value of [`HEADER_LENGTH`], if there is one. Every request gets an answer.
     #[must_use]
     pub fn answer(&self, path: &str, header_length: Option<&str>, body: &Bytes) -> Answer {
         match self.route(path) {
@@ -82,7 +83,7 @@ impl InProcess {
         }
     }
 
-    /// What stands behind the model in the path.
+    /// Returns the part of the path after the model.
     fn route<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path
             .strip_prefix("/v2/models/")?
@@ -109,7 +110,7 @@ impl InProcess {
         }
     }
 
-    /// The body of the scores, and the length of its JSON if bytes follow.
+    /// Returns the body of the scores, and the length of its JSON if bytes follow.
     fn infer(
         &self,
         header_length: Option<&str>,

@@ -1,9 +1,10 @@
-//! Models in ONNX that answer in this process, and the Open Inference Protocol's bodies: bytes of a request in, bytes of
-//! an answer out. No sockets and no threads of its own, so that it runs in a browser too.
+//! Models in ONNX that answer in this process, and the Open Inference Protocol's bodies: bytes of a
+//! request in, bytes of an answer out. No sockets and no threads of its own, so that it runs in a
+//! browser too.
 //!
-//! [`Classifier`] and [`TextModel`] are the models, [`protocol`] reads requests and writes answers, and
-//! [`InProcess`] is both together: a model API without HTTP. [`prompt_embeds`] is the part of a language model that soft
-//! prompts for a server need.
+//! [`Classifier`] and [`TextModel`] are the models, [`protocol`] reads requests and writes answers,
+//! and [`InProcess`] is both together: a model API without HTTP. [`prompt_embeds`] is the part of a
+//! language model that soft prompts for a server need.
 
 mod classifier;
 mod fetched;

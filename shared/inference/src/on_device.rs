@@ -1,4 +1,4 @@
-//! From a task's fetched files to a model that answers.
+//! Turns a task's fetched files into a model that answers.
 
 use model_client::on_device::{OnDevice, Takes};
 use thiserror::Error;
@@ -9,25 +9,25 @@ use crate::{
     Classifier, ClassifierOptions, InProcess, LoadError, TextLoadError, TextModel, TextOptions,
 };
 
-/// The fetched files are not the model that the task needs.
+/// Why the fetched files are not a model that the task can use.
 #[derive(Debug, Error)]
 pub enum OnDeviceError {
-    /// A file is missing, or another one.
+    /// A file is missing, or differs from the task's.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The range cannot be read.
+    /// The range in the task cannot be read.
     #[error("model.on_device.range: {0}")]
     Range(String),
-    /// It is no classifier of such images.
+    /// The file is not a classifier of such images.
     #[error("{}", in_task(.0))]
     Classifier(#[from] LoadError),
-    /// It is no text model.
+    /// The files are not a text model.
     #[error("{}", in_task(.0))]
     Texts(#[from] TextLoadError),
 }
 
 impl OnDeviceError {
-    /// For programs: `model_missing`, `model_hash`, or `model_unusable`.
+    /// A code for programs: `model_missing`, `model_hash`, or `model_unusable`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -37,7 +37,8 @@ impl OnDeviceError {
     }
 }
 
-/// What is wrong with a model is said to people with a command line; here it is the task's settings that cure it.
+/// Rewrites a complaint about command-line flags as one about the task's settings, which are what
+/// must change here.
 fn in_task(error: &dyn std::fmt::Display) -> String {
     let settings = [
         ("--layout", "model.input.layout"),
@@ -50,18 +51,18 @@ fn in_task(error: &dyn std::fmt::Display) -> String {
         .fold(error.to_string(), |text, (flag, setting)| {
             text.replace(flag, setting)
         });
-    // A classifier's scores are named with what the model answers.
-    text.replace("--output", "model.output.name or model.on_device.output")
+    // A classifier's scores are named after the model's output.
+    text.replace("--tensor", "model.output.name or model.on_device.output")
 }
 
-/// A task's files on their way into a model, each checked.
+/// A task's files on their way into a model; each is checked.
 pub struct Fetched {
     model: OnDevice,
     files: Files,
 }
 
 impl Fetched {
-    /// None yet.
+    /// Starts without files.
     #[must_use]
     pub fn new(model: OnDevice) -> Self {
         Self {
@@ -70,7 +71,7 @@ impl Fetched {
         }
     }
 
-    /// Takes the bytes of file number `at` of the task's list; there is nothing to do with further ones.
+    /// Takes the bytes of file number `at` of the task's list. Numbers beyond the list are ignored.
     ///
     /// # Errors
     /// [`OnDeviceError::File`] if the task names another file.
@@ -83,10 +84,11 @@ impl Fetched {
         Ok(())
     }
 
-    /// Loads the model and tries it. `threads` run it; a request holds at most `max_batch` inputs.
+    /// Loads the model and tries it. It is run by `threads` threads; a request holds at most
+    /// `max_batch` inputs.
     ///
     /// # Errors
-    /// What is missing or does not fit.
+    /// [`OnDeviceError`], which says what is missing or does not fit.
     pub fn load(mut self, threads: usize, max_batch: usize) -> Result<InProcess, OnDeviceError> {
         let wanted = self.model.files.iter();
         if let Some(file) = wanted.clone().find(|f| !self.files.contains_key(&f.path)) {

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Results of `job(_, 0)` to `job(_, count - 1)` in order, computed by at most `threads` threads, or
-/// the first error by index. The job's first argument says which of the threads runs it.
+/// Runs `job(_, 0)` to `job(_, count - 1)` on at most `threads` threads. Returns their results in
+/// order, or the error with the lowest index. The job's first argument is the number of its thread.
 pub(crate) fn map<T: Send, E: Send>(
     threads: usize,
     count: usize,

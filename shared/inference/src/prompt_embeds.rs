@@ -1,5 +1,5 @@
-//! A language model's tokenizer and its table of input embeddings: all of the model that a soft prompt needs where a
-//! server takes whole prompts as embeddings (`model_client::prompt_embeds`).
+//! A language model's tokenizer and its table of input embeddings: all of the model that a soft
+//! prompt needs if a server takes whole prompts as embeddings (`model_client::prompt_embeds`).
 
 use half::{bf16, f16};
 use model_client::prompt_embeds::{Embedder, PromptEmbeds};
@@ -11,21 +11,21 @@ use crate::safetensors_header::Header;
 use crate::text::frame;
 use crate::torch_save::torch_save;
 
-/// How a table's numbers are kept, and sent.
+/// Number format of a table and of embeddings as they are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
     /// IEEE 754, 32 bits.
     F32,
     /// IEEE 754, 16 bits.
     F16,
-    /// The upper half of [`Element::F32`].
+    /// bfloat16, the upper half of [`Element::F32`].
     Bf16,
 }
 
 impl Element {
     const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
 
-    /// As safetensors files have it.
+    /// The format's name in safetensors files.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -35,13 +35,13 @@ impl Element {
         }
     }
 
-    /// And back.
+    /// Finds the format by its name in safetensors files.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|element| element.name() == name)
     }
 
-    /// Bytes of one.
+    /// Bytes of one number.
     #[must_use]
     pub fn size(self) -> usize {
         match self {
@@ -54,26 +54,26 @@ impl Element {
 /// Rows of embeddings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Embedded {
-    /// What the bytes are.
+    /// Format of the numbers.
     pub element: Element,
-    /// Numbers in a row; not 0.
+    /// Number of values in a row; never 0.
     pub hidden: usize,
-    /// [tokens, hidden], row by row, little-endian.
+    /// Values [tokens, hidden], row by row, little-endian.
     pub bytes: Vec<u8>,
 }
 
 impl Embedded {
-    /// Rows.
+    /// Number of rows.
     #[must_use]
     pub fn tokens(&self) -> usize {
         self.bytes.len() / (self.hidden * self.element.size()).max(1)
     }
 }
 
-/// The files cannot be used.
+/// Why the files cannot be used.
 #[derive(Debug, Error)]
 pub enum EmbeddingsError {
-    /// A file is missing, or another one.
+    /// A file is missing, or differs from the task's.
     #[error(transparent)]
     Fetched(#[from] FileError),
     /// A file is not what it should be.
@@ -84,30 +84,31 @@ pub enum EmbeddingsError {
         /// What is wrong.
         cause: String,
     },
-    /// The table is not there, or no table.
+    /// The table is missing, or is not a table.
     #[error("{path}: {cause}; its tensors are {}", some(.tensors))]
     Table {
         /// The file.
         path: String,
         /// What is wrong.
         cause: String,
-        /// What there is.
+        /// Names of the tensors that the file has.
         tensors: Vec<String>,
     },
-    /// The task's soft prompts are of another size.
+    /// The task's soft prompts have another size.
     #[error(
         "the model's embeddings have {hidden} numbers each, but generator.hidden is {wanted}; the task is for another model, or should say {hidden}"
     )]
     Hidden {
-        /// In the table.
+        /// Values in a row of the table.
         hidden: usize,
-        /// In the task.
+        /// Values in a token of the task's soft prompts.
         wanted: usize,
     },
 }
 
 impl EmbeddingsError {
-    /// For programs: `model_missing`, `model_hash`, or `model_unusable`, as of a model on the device.
+    /// A code for programs: `model_missing`, `model_hash`, or `model_unusable`, as for a model on
+    /// the device.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -132,10 +133,11 @@ pub struct Table {
 }
 
 impl Table {
-    /// The tensor called `name` of a safetensors file, which messages call `path`.
+    /// Reads the tensor `name` of a safetensors file; messages call the file `path`.
     ///
     /// # Errors
-    /// There is no such tensor, or it is no table of floating-point numbers of 16 or 32 bits.
+    /// [`EmbeddingsError`], if there is no such tensor, or it is not a table of floating-point
+    /// numbers of 16 or 32 bits.
     pub fn read(path: &str, mut file: Vec<u8>, name: &str) -> Result<Self, EmbeddingsError> {
         let broken = |cause: String| EmbeddingsError::File {
             path: path.to_owned(),
@@ -168,7 +170,7 @@ impl Table {
         }
         // All are below the file's length.
         let (begin, end, hidden) = (begin as usize, end as usize, hidden as usize);
-        // Of a whole model only this is kept.
+        // Of a whole model, only the table is kept.
         file.truncate(end);
         file.drain(..begin);
         file.shrink_to_fit();
@@ -179,19 +181,19 @@ impl Table {
         })
     }
 
-    /// Rows: tokens that have an embedding.
+    /// Number of rows: tokens that have an embedding.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.bytes.len() / self.row_bytes()
     }
 
-    /// Numbers in a row.
+    /// Number of values in a row.
     #[must_use]
     pub fn hidden(&self) -> usize {
         self.hidden
     }
 
-    /// How its numbers are kept.
+    /// Format of its numbers.
     #[must_use]
     pub fn element(&self) -> Element {
         self.element
@@ -230,7 +232,7 @@ fn decode(element: Element, number: &[u8]) -> f32 {
     }
 }
 
-/// Rounded to the nearest number that there is, ties to even; never infinite.
+/// Writes `value` rounded to the nearest representable number, ties to even; never infinite.
 fn encode(element: Element, value: f32, bytes: &mut Vec<u8>) {
     match element {
         Element::F32 => bytes.extend(value.clamp(-f32::MAX, f32::MAX).to_le_bytes()),
@@ -245,27 +247,27 @@ fn encode(element: Element, value: f32, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Both together.
+/// A tokenizer and its table.
 #[derive(Debug)]
 pub struct Embeddings {
     tokenizer: Tokenizer,
-    /// Special tokens before every text; soft prompts stand behind them.
+    /// Number of special tokens before every text; soft prompts follow them.
     opening: usize,
     table: Table,
 }
 
 impl Embeddings {
-    /// `tokenizer`: the bytes of a tokenizer.json, which messages call `path`.
+    /// Combines a table with `tokenizer`, the bytes of a tokenizer.json; messages call it `path`.
     ///
     /// # Errors
-    /// [`EmbeddingsError::File`] if it is none.
+    /// [`EmbeddingsError::File`] if the bytes are not a tokenizer.
     pub fn new(path: &str, tokenizer: &[u8], table: Table) -> Result<Self, EmbeddingsError> {
         let broken = |cause: tokenizers::Error| EmbeddingsError::File {
             path: path.to_owned(),
             cause: cause.to_string(),
         };
         let mut tokenizer = Tokenizer::from_bytes(tokenizer).map_err(broken)?;
-        // A prompt is sent as long as it is; the server says what is too long.
+        // A prompt is sent in full; the server says if it is too long.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(broken)?;
         let (opening, _) = frame(&tokenizer).map_err(broken)?;
@@ -322,7 +324,7 @@ impl Embeddings {
     }
 }
 
-/// A task's files on their way, each checked.
+/// A task's files on their way into embeddings; each is checked.
 pub struct Fetched {
     wanted: PromptEmbeds,
     hidden: usize,
@@ -330,7 +332,8 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// None yet; `hidden`: numbers in a token of the task's soft prompts.
+    /// Starts without files; `hidden` is the number of values in a token of the task's soft
+    /// prompts.
     #[must_use]
     pub fn new(wanted: PromptEmbeds, hidden: usize) -> Self {
         Self {
@@ -340,7 +343,8 @@ impl Fetched {
         }
     }
 
-    /// Takes the bytes of file number `at` of [`PromptEmbeds::files`]; there is nothing to do with further ones.
+    /// Takes the bytes of file number `at` of [`PromptEmbeds::files`]. Numbers beyond the list are
+    /// ignored.
     ///
     /// # Errors
     /// [`EmbeddingsError::Fetched`] if the task names another file.
@@ -353,10 +357,10 @@ impl Fetched {
         Ok(())
     }
 
-    /// Reads both.
+    /// Reads the tokenizer and the table.
     ///
     /// # Errors
-    /// What is missing or does not fit.
+    /// [`EmbeddingsError`], which says what is missing or does not fit.
     pub fn load(self) -> Result<Embeddings, EmbeddingsError> {
         let [tokenizer, table] = self.wanted.files;
         let [first, second] = self.files;
@@ -382,7 +386,7 @@ mod tests {
 
     use super::*;
 
-    /// Words by their numbers, with <s> (1) before every text and </s> (2) behind.
+    /// Words are tokens, with <s> (1) before every text and </s> (2) after it.
     const TOKENIZER: &str = r#"{ "version": "1.0", "truncation": { "direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0 },
         "padding": null, "added_tokens": [], "normalizer": null, "pre_tokenizer": { "type": "Whitespace" },
         "post_processor": { "type": "TemplateProcessing",
@@ -391,7 +395,7 @@ mod tests {
             "special_tokens": { "<s>": { "id": "<s>", "ids": [1], "tokens": ["<s>"] }, "</s>": { "id": "</s>", "ids": [2], "tokens": ["</s>"] } } },
         "decoder": null, "model": { "type": "WordLevel", "vocab": { "<unk>": 0, "<s>": 1, "</s>": 2, "a": 3, "good": 4, "film": 5, "more": 6 }, "unk_token": "<unk>" } }"#;
 
-    /// Row `i` of six is (i, −i), among other tensors.
+    /// A file whose row `i` of six is (i, −i), among other tensors.
     fn file(dtype: Dtype) -> Vec<u8> {
         let element = match dtype {
             Dtype::F16 => Element::F16,
@@ -489,7 +493,7 @@ mod tests {
                 EmbeddingsError::File { .. }
             ));
         }
-        // The other tensor, which stands behind the table, and the table's last byte.
+        // The other tensor, which follows the table, and the table's last byte.
         let cut_off = refused(&whole[..whole.len() - 13], "e", 2);
         assert!(cut_off.to_string().contains("cut off"), "{cut_off}");
         // A token of the tokenizer has no row.

@@ -2,7 +2,8 @@
 //! bytes in, checked inputs out; scores in, bytes out. No IO.
 //!
 //! * <https://github.com/kserve/open-inference-protocol>
-//! * <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md>
+//! *
+//!   <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md>
 
 mod answer;
 mod image;
@@ -22,13 +23,13 @@ pub use answer::{AnswerHead, answer};
 pub use image::{ModelInfo, parse as parse_images};
 pub use text::{LOGITS, MAX_LABELS, MAX_TEXT_BYTES, TextInfo, parse as parse_texts};
 
-/// Says how many bytes of a body are JSON; the rest are raw tensors.
+/// Name of the header with the number of bytes of a body that are JSON; the rest are raw tensors.
 pub const HEADER_LENGTH: &str = "inference-header-content-length";
 
-/// The one version of a model.
+/// The only version of a model.
 pub const VERSION: &str = "1";
 
-/// A request whose inputs hold data of the kind `D`.
+/// A request whose inputs hold data of the type `D`.
 #[derive(Deserialize)]
 struct RawRequest<D> {
     id: Option<String>,
@@ -60,7 +61,7 @@ struct RawOutput {
     parameters: Option<RawParameters>,
 }
 
-/// Those parameters that mean something here; all others are allowed and ignored.
+/// The parameters that have a meaning here; all others are allowed and ignored.
 #[derive(Default, Deserialize)]
 struct RawParameters {
     binary_data_size: Option<u64>,
@@ -69,8 +70,8 @@ struct RawParameters {
     classification: Option<Value>,
 }
 
-/// Splits a body into its JSON and the bytes behind it. `header_length` is the value of
-/// [`HEADER_LENGTH`], if it came.
+/// Splits a body into its JSON and the bytes after it. `header_length` is the value of
+/// [`HEADER_LENGTH`], if there is one.
 fn open<D: DeserializeOwned>(
     body: &Bytes,
     header_length: Option<&str>,
@@ -98,7 +99,7 @@ fn open<D: DeserializeOwned>(
     Ok((raw, body.slice(json_length..)))
 }
 
-/// Whether the scores are wanted as bytes; refuses outputs that there are not.
+/// Returns whether the scores are requested as bytes; refuses outputs that do not exist.
 fn binary_output(
     wanted: &str,
     outputs: Option<&[RawOutput]>,

@@ -1,30 +1,31 @@
-//! Where a tensor stands in a safetensors file (<https://github.com/huggingface/safetensors#format>): eight bytes say how
-//! long the header is, which is JSON, and the tensors' bytes follow. Read here because the crate counts a tensor's bits in
-//! `usize`: in a browser no tensor could be larger than 512 MiB, and tables of embeddings are.
+//! Finds a tensor in a safetensors file (<https://github.com/huggingface/safetensors#format>):
+//! eight bytes with the length of the header, the header in JSON, then the tensors' bytes. Read
+//! here because the crate `safetensors` counts a tensor's bits in `usize`: in a browser no tensor
+//! could be larger than 512 MiB, and tables of embeddings are.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// Bytes before the header.
+/// Number of bytes before the header.
 pub const PREFIX: usize = 8;
-/// No header of a real model comes near it.
+/// Maximum length of a header; no real model's comes near it.
 const MOST: u64 = 100 << 20;
 
 /// A file's header.
 pub struct Header {
     tensors: Map<String, Value>,
-    /// Its length with the [`PREFIX`]: there the tensors begin.
+    /// Length of the header with the [`PREFIX`]: the offset at which the tensors begin.
     end: u64,
 }
 
 /// One tensor.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Place {
-    /// What its numbers are, such as `F32`.
+    /// Number format, such as `F32`.
     pub dtype: String,
     /// Its dimensions.
     pub shape: Vec<u64>,
-    /// First byte in the file, and the one behind the last.
+    /// Offsets in the file of the first byte and of the end.
     pub bytes: [u64; 2],
 }
 
@@ -36,10 +37,10 @@ struct Info {
 }
 
 impl Header {
-    /// The length of the header, which follows, from the file's first bytes.
+    /// Reads the length of the header from the file's first bytes.
     ///
     /// # Errors
-    /// It is none.
+    /// A sentence for people, if they are not the start of such a file.
     pub fn length(prefix: [u8; PREFIX]) -> Result<usize, String> {
         let length = u64::from_le_bytes(prefix);
         if length > MOST {
@@ -51,7 +52,7 @@ impl Header {
     /// Reads the header itself.
     ///
     /// # Errors
-    /// It is none.
+    /// A sentence for people, if it is not such a header.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         let tensors = serde_json::from_slice(json)
             .map_err(|error| format!("it is no safetensors file ({error})"))?;
@@ -64,23 +65,23 @@ impl Header {
     /// Reads the header of a whole file.
     ///
     /// # Errors
-    /// It has none, or ends within it.
+    /// A sentence for people, if the file has no header, or ends within it.
     pub fn of(file: &[u8]) -> Result<Self, String> {
         let (prefix, rest) = file.split_first_chunk().ok_or("it is empty")?;
         let json = rest.get(..Self::length(*prefix)?);
         Self::parse(json.ok_or("it ends within its header, or is no safetensors file")?)
     }
 
-    /// What the tensors are called.
+    /// Names of the tensors.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.tensors.keys().map(String::as_str);
         names.filter(|name| *name != "__metadata__")
     }
 
-    /// Where the tensor called `name` stands; nothing if there is none.
+    /// Finds the tensor `name`; `None` if there is none.
     ///
     /// # Errors
-    /// What is said of it makes no sense.
+    /// A sentence for people, if the header's entry makes no sense.
     pub fn place(&self, name: &str) -> Result<Option<Place>, String> {
         let Some(value) = self.tensors.get(name) else {
             return Ok(None);

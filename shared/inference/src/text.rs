@@ -1,4 +1,5 @@
-//! Text models in ONNX, run by `rten` in this process: sentence encoders and masked language models.
+//! Text models in ONNX, run by `rten` in this process: sentence encoders and masked language
+//! models.
 //!
 //! A folder in the layout of the Hugging Face hub is all that is needed: `config.json`,
 //! `tokenizer.json`, and `model.onnx` or `onnx/model.onnx`.
@@ -43,28 +44,31 @@ pub(crate) use words::frame;
 /// How to use a folder as a text model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextOptions {
-    /// What the model is; found out from `config.json` and the model's outputs if not given.
+    /// Kind of the model; inferred from `config.json` and the model's outputs if `None`.
     pub kind: Option<TextKind>,
-    /// Which of the model's outputs is read; the fitting one if not given.
+    /// Name of the output that is read; the one that fits if `None`.
     pub output: Option<String>,
-    /// Tokens that are kept of a text, special tokens included; the smallest limit that the folder's
-    /// files state if not given.
+    /// Maximum number of tokens of a text, special tokens included; if `None`, the smallest limit
+    /// that the folder's files state.
     pub max_tokens: Option<usize>,
-    /// What a sentence encoder's cosines are divided by.
+    /// Divisor of a sentence encoder's cosines.
     pub temperature: f32,
-    /// Embeddings that a sentence encoder keeps; 0 keeps none.
+    /// Number of embeddings that a sentence encoder keeps; 0 keeps none.
     pub cache: usize,
-    /// Most texts in one run. 1 makes a text's scores the same to the last bit whatever else is
-    /// asked; more saves time, and moves them by rounding. If not given, it is found out whether
-    /// company moves them by more than rounding: 1 then (dynamically quantised models scale by the
-    /// largest value of the whole batch), else [`DEFAULT_BATCH`](Self::DEFAULT_BATCH).
+    /// Maximum number of texts in one run. With 1 a text's scores are the same to the last bit
+    /// whatever else is asked; more saves time, and changes scores by rounding. If `None`, it is
+    /// measured whether other texts in the run change scores by more than rounding: then 1
+    /// (dynamically quantised models scale by the largest value of the whole batch), else
+    /// [`DEFAULT_BATCH`](Self::DEFAULT_BATCH).
     pub batch: Option<usize>,
-    /// Threads that one call uses together, at least 1. Calls from several threads share them.
+    /// Number of threads that one call uses together, at least 1. Calls from several threads share
+    /// them.
     pub threads: usize,
 }
 
 impl TextOptions {
-    /// Texts in one run of a model whose answers do not depend on company.
+    /// Maximum number of texts in one run of a model whose answers do not depend on the other
+    /// texts.
     pub const DEFAULT_BATCH: usize = 16;
 }
 
@@ -82,17 +86,18 @@ impl Default for TextOptions {
     }
 }
 
-/// What a text model has done so far.
+/// Counters of a text model since it was loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TextStats {
-    /// Texts that went through the network.
+    /// Number of texts that went through the network.
     pub encodes: u64,
-    /// Texts whose embeddings were known already; what a request holds several times counts once.
+    /// Number of texts whose embeddings were in the cache; a text that a request holds several
+    /// times counts once.
     pub cache_hits: u64,
 }
 
-/// A loaded text model: takes texts and label words, answers scores. `Send + Sync`; the same calls in
-/// the same order give the same scores (see [`TextOptions::batch`]).
+/// A loaded text model that takes texts and label words and answers scores. `Send + Sync`; the same
+/// calls in the same order give the same scores (see [`TextOptions::batch`]).
 pub struct TextModel {
     model: Model,
     max_tokens: usize,
@@ -105,19 +110,19 @@ enum Model {
 }
 
 impl TextModel {
-    /// Loads the folder `dir` and tries the model on a few texts, so that whatever does not fit is
-    /// found here and not by the first visitor.
+    /// Loads the folder `dir` and tries the model on a few texts, so that anything that does not
+    /// fit is found here and not by the first request.
     ///
     /// # Errors
-    /// Says what does not fit and what to do about it.
+    /// [`TextLoadError`], which says what does not fit and what to do about it.
     pub fn load(dir: &Path, options: &TextOptions) -> Result<Self, TextLoadError> {
         Self::of(|| Folder::open(dir), options)
     }
 
-    /// The same of a folder in memory. Weights in a second file are not found there.
+    /// Loads a model from files in memory. Weights in a second file are not supported there.
     ///
     /// # Errors
-    /// Like [`load`](Self::load).
+    /// As [`load`](Self::load).
     pub fn load_files(files: Files, options: &TextOptions) -> Result<Self, TextLoadError> {
         Self::of(|| Folder::in_memory(files), options)
     }
@@ -156,7 +161,7 @@ impl TextModel {
         let wanted = options.output.as_deref();
         let found = kind::find(&folder, &outputs, length, vocabulary, options.kind, wanted)?;
         network.choose(found.output);
-        // The longest text is tried too: whatever is too long for the model is found here.
+        // The longest text is tried, too: a limit that is too high for the model shows here.
         network
             .choose_batch(options.batch, TextOptions::DEFAULT_BATCH, &short, &long)
             .map_err(failed(long.len()))?;
@@ -191,13 +196,13 @@ impl TextModel {
         })
     }
 
-    /// What soft prompts must be; `None` if this model takes none.
+    /// What soft prompts must look like; `None` if this model takes none.
     #[must_use]
     pub fn soft_prompts(&self) -> Option<SoftLimits> {
         self.soft
     }
 
-    /// What the model is.
+    /// Kind of the model.
     #[must_use]
     pub fn kind(&self) -> TextKind {
         match self.model {
@@ -206,14 +211,14 @@ impl TextModel {
         }
     }
 
-    /// Tokens that are kept of a text, special tokens included.
+    /// Maximum number of tokens of a text, special tokens included.
     #[must_use]
     pub fn max_tokens(&self) -> usize {
         self.max_tokens
     }
 
-    /// What stands in a text where a masked language model puts the label words; `None` for a
-    /// sentence encoder.
+    /// The token at which a masked language model tries the label words; `None` for a sentence
+    /// encoder.
     #[must_use]
     pub fn mask_token(&self) -> Option<&str> {
         match &self.model {
@@ -222,7 +227,7 @@ impl TextModel {
         }
     }
 
-    /// What it has done so far.
+    /// Counters since it was loaded.
     #[must_use]
     pub fn stats(&self) -> TextStats {
         match &self.model {
@@ -231,13 +236,13 @@ impl TextModel {
         }
     }
 
-    /// A score for each text and label, one row a text.
+    /// Scores each text against each label, one row a text.
     ///
     /// A sentence encoder answers the cosine between the text and its template with the label put
     /// into every `{}`, divided by the [temperature](TextOptions::temperature). A masked language
-    /// model ignores templates; it answers the label word's logit at the text's one mask. Soft prompts
-    /// stand behind the first special token ([CLS], <s>); the text gives way to them where both are too
-    /// long, and an encoder that takes the mean over tokens takes it over theirs too.
+    /// model ignores templates; it answers the label word's logit at the text's one mask. Soft
+    /// prompts follow the first special token ([CLS], <s>); if both together are too long, the text
+    /// is cut, and an encoder that takes the mean over tokens includes theirs.
     ///
     /// # Errors
     /// [`TextError::Query`] if the texts, templates or labels cannot be scored by this model,
@@ -253,10 +258,10 @@ impl TextModel {
         Ok(Scores::new(labels.len(), scores).map_err(RunError::from)?)
     }
 
-    /// Checks what can be checked without running the network.
+    /// Checks everything that can be checked without running the network.
     ///
     /// # Errors
-    /// What this model cannot score.
+    /// [`QueryError`], which says what this model cannot score.
     pub fn prepare(
         &self,
         queries: &[TextQuery<'_>],
@@ -269,7 +274,8 @@ impl TextModel {
         }
     }
 
-    /// For a sentence encoder: the texts' embeddings themselves, [texts, [width](Self::width)], of length 1.
+    /// Prepares a request for a sentence encoder's embeddings themselves, [texts,
+    /// [width](Self::width)], of length 1.
     #[must_use]
     pub fn prepare_embeddings(&self, texts: &[String]) -> Option<Prepared> {
         match &self.model {
@@ -278,8 +284,8 @@ impl TextModel {
         }
     }
 
-    /// For a masked language model: the logits of the whole vocabulary at each text's mask,
-    /// [texts, [width](Self::width)].
+    /// Prepares a request for a masked language model's logits of the whole vocabulary at each
+    /// text's mask, [texts, [width](Self::width)].
     #[must_use]
     pub fn prepare_vocabulary(&self, texts: &[String]) -> Option<Result<Fill, QueryError>> {
         match &self.model {
@@ -288,7 +294,7 @@ impl TextModel {
         }
     }
 
-    /// Values in an embedding, or tokens that have logits.
+    /// Number of values in an embedding, or of tokens that have logits.
     #[must_use]
     pub fn width(&self) -> usize {
         match &self.model {
@@ -297,7 +303,7 @@ impl TextModel {
         }
     }
 
-    /// Its tokenizer.
+    /// The model's tokenizer.
     #[must_use]
     pub fn words(&self) -> &Words {
         match &self.model {
@@ -306,10 +312,11 @@ impl TextModel {
         }
     }
 
-    /// Scores of several requests, each row-major, in one go.
+    /// Scores several requests in one run; each result is row-major.
     ///
     /// # Errors
-    /// [`RunError::Model`] if the model fails, [`RunError::NotFinite`] if it answers NaN or infinity.
+    /// [`RunError::Model`] if the model fails, [`RunError::NotFinite`] if it answers NaN or
+    /// infinity.
     pub fn run(&self, parts: &[&Prepared]) -> Result<Vec<Vec<f32>>, RunError> {
         let scores = match &self.model {
             Model::Encoder(encoder) => encoder.run(parts),

@@ -1,13 +1,14 @@
-//! A tensor as `torch.save` writes it, which is how vLLM takes embeddings: a zip file without compression, whose
-//! `data.pkl` is a pickle of the call that makes the tensor again, and whose `data/0` holds its numbers. Of pickle only
-//! what `torch.load(…, weights_only=True)` lets through is used.
+//! Writes a tensor as `torch.save` does, the form in which vLLM takes embeddings: a zip file
+//! without compression, whose `data.pkl` is a pickle of the call that makes the tensor again, and
+//! whose `data/0` holds its numbers. Only those parts of pickle are used that
+//! `torch.load(…, weights_only=True)` accepts.
 //!
 //! * <https://github.com/pytorch/pytorch/blob/main/torch/csrc/jit/serialization/import_read.cpp>
 //! * <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>
 
 use crate::prompt_embeds::{Element, Embedded};
 
-/// The zip file of a tensor [tokens, hidden].
+/// Makes the zip file of a tensor [tokens, hidden].
 pub(crate) fn torch_save(tensor: &Embedded) -> Vec<u8> {
     let mut zip = Zip::default();
     zip.add("prompt/data.pkl", &pickle(tensor));
@@ -17,8 +18,9 @@ pub(crate) fn torch_save(tensor: &Embedded) -> Vec<u8> {
     zip.end()
 }
 
-/// `torch._utils._rebuild_tensor_v2(storage, 0, (tokens, hidden), (hidden, 1), False, OrderedDict())`, where the storage
-/// is the persistent object `('storage', torch.FloatStorage, '0', 'cpu', numbers)`.
+/// `torch._utils._rebuild_tensor_v2(storage, 0, (tokens, hidden), (hidden, 1), False, OrderedDict())`,
+/// where the storage is the persistent object
+/// `('storage', torch.FloatStorage, '0', 'cpu', numbers)`.
 fn pickle(tensor: &Embedded) -> Vec<u8> {
     let storage = match tensor.element {
         Element::F32 => "FloatStorage",
@@ -28,7 +30,7 @@ fn pickle(tensor: &Embedded) -> Vec<u8> {
     let (tokens, hidden) = (tensor.tokens(), tensor.hidden);
     let mut pickle = vec![0x80, 2];
     global(&mut pickle, "torch._utils", "_rebuild_tensor_v2");
-    // MARK, and one for the storage's tuple.
+    // MARK, and another for the storage's tuple.
     pickle.extend(b"((");
     text(&mut pickle, "storage");
     global(&mut pickle, "torch", storage);
@@ -56,20 +58,20 @@ fn global(pickle: &mut Vec<u8>, module: &str, name: &str) {
     pickle.extend(format!("c{module}\n{name}\n").bytes());
 }
 
-/// BINUNICODE.
+/// Appends BINUNICODE.
 fn text(pickle: &mut Vec<u8>, text: &str) {
     pickle.push(b'X');
     pickle.extend((text.len() as u32).to_le_bytes());
     pickle.extend(text.bytes());
 }
 
-/// BININT. No prompt comes near its limit.
+/// Appends BININT. No prompt comes near its limit.
 fn whole(pickle: &mut Vec<u8>, number: usize) {
     pickle.push(b'J');
     pickle.extend(i32::try_from(number).unwrap_or(i32::MAX).to_le_bytes());
 }
 
-/// A zip file in the making: files as they are, then the list of them.
+/// A zip file in the making: the files as they are, then the list of them.
 #[derive(Default)]
 struct Zip {
     bytes: Vec<u8>,
@@ -77,14 +79,15 @@ struct Zip {
     files: u16,
 }
 
-/// 1 January 1980, the earliest that a zip file knows.
+/// 1 January 1980, the earliest date of a zip file.
 const DATE: u16 = 0x0021;
 
 impl Zip {
     fn add(&mut self, name: &str, content: &[u8]) {
         let begin = (self.bytes.len() as u32).to_le_bytes();
         let (crc, size) = (crc32fast::hash(content), content.len() as u32);
-        // Version, flags, method (stored), time, date; CRC, both sizes; length of the name, of more.
+        // Version, flags, method (stored), time, date; CRC, both sizes; lengths of the name and of
+        // the extra field.
         let mut head = Vec::new();
         head.extend([20_u16, 0, 0, 0, DATE].map(u16::to_le_bytes).concat());
         head.extend([crc, size, size].map(u32::to_le_bytes).concat());
@@ -93,7 +96,8 @@ impl Zip {
         self.bytes.extend(&head);
         self.bytes.extend(name.bytes());
         self.bytes.extend(content);
-        // The same in the list, by whom it was made before it, and comment, disk, attributes and place after it.
+        // The same fields in the list, preceded by the creator's version and followed by comment,
+        // disk, attributes and offset.
         self.list.extend(b"PK\x01\x02\x14\0");
         self.list.extend(&head);
         self.list.extend([0; 10]);

@@ -22,8 +22,8 @@ pub fn read_url(r: &mut Reader<'_>) -> String {
     url
 }
 
-/// `scheme://host[:port]` of an http(s) address; nothing for anything else. Small on purpose: the browser
-/// and the native client parse the whole address again with libraries.
+/// `scheme://host[:port]` of an http(s) address; nothing for anything else. Small on purpose: the
+/// browser and the native client parse the whole address again with libraries.
 #[must_use]
 pub fn origin_of(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_at_checked(url.find("://")?)?;

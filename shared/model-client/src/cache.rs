@@ -54,8 +54,9 @@ impl Cache {
         }
     }
 
-    /// What is not known of `queries`, which is from now on under way, until [`Cache::join`] or [`Cache::give_up`];
-    /// nothing where some of it is under way already: to be tried again when that has ended.
+    /// What is not known of `queries`, which is from now on under way, until [`Cache::join`] or
+    /// [`Cache::give_up`]; nothing where some of it is under way already: to be tried again when
+    /// that has ended.
     #[must_use]
     pub fn split(&mut self, queries: &Queries) -> Option<Asked> {
         let keys = keys_of(queries);
@@ -86,8 +87,8 @@ impl Cache {
         }
     }
 
-    /// All rows, in the order of the queries that `asked` was made of, from the answer to its missing part; and keeps
-    /// the new ones.
+    /// All rows, in the order of the queries that `asked` was made of, from the answer to its
+    /// missing part; and keeps the new ones.
     ///
     /// # Errors
     /// [`ModelApiError::WrongShape`] if the answer is not one to that part.

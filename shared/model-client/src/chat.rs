@@ -1,11 +1,13 @@
-//! One question to an LLM, and the text that it answers: chat completions in OpenAI's form, as OpenAI, vLLM, llama.cpp,
-//! Ollama and many others serve them. The dialect [`super::openai`] asks for one token's likelihoods instead.
+//! One question to an LLM, and the text that it answers: chat completions in OpenAI's form, as
+//! OpenAI, vLLM, llama.cpp, Ollama and many others serve them. The dialect `openai` asks for one
+//! token's likelihoods instead.
 //!
 //! <https://platform.openai.com/docs/api-reference/chat/create>
 
 use serde_json::{Value, json};
 
-use super::{ModelApiError, Request, Response, openai, status};
+use super::dialects::openai;
+use super::{ModelApiError, Request, Response, status};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,8 @@ pub struct Question<'a> {
 pub enum Limit {
     /// `max_tokens`, which nearly all servers know.
     Answer(u32),
-    /// `max_completion_tokens`, the only one that OpenAI's reasoning models take: what they think counts, too.
+    /// `max_completion_tokens`, the only one that OpenAI's reasoning models take: what they think
+    /// counts, too.
     Whole(u32),
 }
 
@@ -48,8 +51,8 @@ pub enum Answer {
 }
 
 impl Question<'_> {
-    /// The request. The temperature is 1: the same question is asked several times for different answers, and reasoning
-    /// models take no other.
+    /// The request. The temperature is 1: the same question is asked several times for different
+    /// answers, and reasoning models take no other.
     #[must_use]
     pub fn request(&self, limit: Limit) -> Request {
         let mut body = json!({
@@ -119,8 +122,9 @@ fn content(content: &Value) -> String {
     }
 }
 
-/// What is said behind `<think>…</think>`, where servers leave a reasoning model's thoughts in the text, and whether there
-/// were any. Some templates open the tag themselves, so that only its end is in the answer.
+/// What is said behind `<think>…</think>`, where servers leave a reasoning model's thoughts in the
+/// text, and whether there were any. Some templates open the tag themselves, so that only its end
+/// is in the answer.
 fn without_thoughts(text: &str) -> (String, bool) {
     const OPEN: &str = "<think>";
     const CLOSE: &str = "</think>";

@@ -1,4 +1,5 @@
-//! Files that a task names and each participant fetches for itself: where they stand, and which they are.
+//! Files that a task names and each participant fetches for itself: where they stand, and which
+//! they are.
 
 use serde::{Deserialize, Serialize};
 

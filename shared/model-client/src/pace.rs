@@ -1,14 +1,16 @@
-//! How many requests may be under way at the same time, and how large they are, learnt from the server's answers.
+//! How many requests may be under way at the same time, and how large they are, learnt from the
+//! server's answers.
 //!
-//! Additive increase, multiplicative decrease (D. Chiu, R. Jain: Analysis of the increase and decrease algorithms for
-//! congestion avoidance in computer networks, 1989), as TCP has it: the window grows by one a round trip, and doubles
-//! in each until the first refusal (slow start, V. Jacobson 1988). It shrinks by twice as much while answers take much longer
-//! than the fastest one: then requests only queue somewhere, be it in the browser, which opens six connections to a
-//! server (TCP Vegas, L. Brakmo, L. Peterson 1995). A refusal for want of room or a missing answer halves it, once
-//! for all requests that were under way together.
+//! Additive increase, multiplicative decrease (D. Chiu, R. Jain: Analysis of the increase and
+//! decrease algorithms for congestion avoidance in computer networks, 1989), as TCP has it: the
+//! window grows by one a round trip, and doubles in each until the first refusal (slow start, V.
+//! Jacobson 1988). It shrinks by twice as much while answers take much longer than the fastest one:
+//! then requests only queue somewhere, be it in the browser, which opens six connections to a
+//! server (TCP Vegas, L. Brakmo, L. Peterson 1995). A refusal for want of room or a missing answer
+//! halves it, once for all requests that were under way together.
 //!
-//! Requests grow while there is more to ask than a browser's connections carry at once: where an answer is long on its
-//! way, only larger requests keep the server busy.
+//! Requests grow while there is more to ask than a browser's connections carry at once: where an
+//! answer is long on its way, only larger requests keep the server busy.
 
 use crate::Calls;
 
@@ -18,14 +20,20 @@ const FIRST: f32 = 4.0;
 const QUEUED: f64 = 2.0;
 /// And so many milliseconds more: below, the differences are the clock's.
 const SLACK_MS: f64 = 8.0;
-/// The fastest answer is forgotten slowly, by this factor with each answer: a server's pace changes.
+/// The fastest answer is forgotten slowly, by this factor with each answer: a server's pace
+/// changes.
 const FORGET: f64 = 1.001;
-/// So many connections to a server browsers open over HTTP/1.1: what is asked in no more of them takes one round trip.
+/// So many connections to a server browsers open over HTTP/1.1: what is asked in no more of them
+/// takes one round trip.
 const TOGETHER: usize = 6;
 /// Requests whose answers take longer are large enough: the way is little of that.
 const LONG_MS: f64 = 1_000.0;
 /// Requests that a token bucket lets through at once after a pause.
 const BURST: f64 = 4.0;
+
+/// Inputs that one request holds where the model's server does not say less: enough to use a batch well, few enough that
+/// several requests are under way while the next one is rendered.
+pub const REQUEST_INPUTS: usize = 32;
 
 /// No request's body is made larger (servers limit bodies), unless a single input is.
 const MOST_BYTES: usize = 8 << 20;
@@ -42,7 +50,8 @@ pub fn most_inputs(bytes: usize) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket(u64);
 
-/// The pace of one participant's calls. Times are milliseconds of any clock that does not run backwards.
+/// The pace of one participant's calls. Times are milliseconds of any clock that does not run
+/// backwards.
 #[derive(Clone, Debug)]
 pub struct Pace {
     window: f32,
@@ -67,7 +76,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Within the task's limits; requests hold `batch` inputs at first, and never more than `batch_most`.
+    /// Within the task's limits; requests hold `batch` inputs at first, and never more than
+    /// `batch_most`.
     #[must_use]
     pub fn new(calls: &Calls, batch: usize, batch_most: usize) -> Self {
         let most = calls.concurrency.max(1) as f32;
@@ -108,8 +118,8 @@ impl Pace {
         self.batch
     }
 
-    /// Inputs that the next request of an evaluation of `total` should hold: so many that all of them go out together if
-    /// they can, but no fewer than at first.
+    /// Inputs that the next request of an evaluation of `total` should hold: so many that all of
+    /// them go out together if they can, but no fewer than at first.
     pub fn cut(&mut self, total: usize) -> usize {
         let more = total > TOGETHER * self.batch;
         if more && self.full >= TOGETHER && self.fastest_ms < LONG_MS {
@@ -136,8 +146,9 @@ impl Pace {
         self.resize(self.batch.min(self.batch_most));
     }
 
-    /// A request of `inputs` failed: `surely` because it was too large; or else perhaps, if it is one that has grown and
-    /// none so large was ever answered. Servers say so in many ways. Whether smaller ones are to be tried.
+    /// A request of `inputs` failed: `surely` because it was too large; or else perhaps, if it is
+    /// one that has grown and none so large was ever answered. Servers say so in many ways. Whether
+    /// smaller ones are to be tried.
     pub fn too_large(&mut self, inputs: usize, surely: bool) -> bool {
         let known = self.proven.max(self.batch_first);
         if inputs < 2 || !(surely || inputs > known) {
@@ -170,8 +181,8 @@ impl Pace {
         Ok(Ticket(self.sent))
     }
 
-    /// An answer to `inputs` came after `took_ms`, with `under_way` requests (this one included) before it. Only full
-    /// requests teach anything: smaller ones are answered sooner.
+    /// An answer to `inputs` came after `took_ms`, with `under_way` requests (this one included)
+    /// before it. Only full requests teach anything: smaller ones are answered sooner.
     pub fn answered(&mut self, took_ms: f64, under_way: usize, inputs: usize) {
         self.proven = self.proven.max(inputs);
         if inputs < self.size {
@@ -323,7 +334,8 @@ mod tests {
         assert!(pace.take(2_100.0).is_ok());
     }
 
-    /// Asks `total` inputs once, six requests at a time, each answered after `way_ms` and a millisecond for each input.
+    /// Asks `total` inputs once, six requests at a time, each answered after `way_ms` and a
+    /// millisecond for each input.
     fn evaluation(pace: &mut Pace, total: usize, way_ms: f64) -> Vec<usize> {
         let (mut left, mut sizes) = (total, Vec::new());
         while left > 0 {
@@ -393,8 +405,8 @@ mod tests {
     fn batches_shrink_when_refused() {
         let mut pace = pace(Calls::default());
         evaluation(&mut pace, 5_000, 10.0);
-        // What was too large was a request of 100, not the most that there could have been; of several that were under way
-        // together each is told.
+        // What was too large was a request of 100, not the most that there could have been; of
+        // several that were under way together each is told.
         assert_eq!(pace.cut(600), 100);
         assert!(pace.too_large(100, true) && pace.too_large(100, true));
         assert_eq!(pace.batch(), 50);

@@ -51,8 +51,8 @@ impl PixelRange {
         })
     }
 
-    /// For each channel and byte, the model's input. Equals [`maps`](Self::maps) of `byte / 255`, so
-    /// that bytes and floats give the same answer.
+    /// For each channel and byte, the model's input. Equals [`maps`](Self::maps) of `byte / 255`,
+    /// so that bytes and floats give the same answer.
     #[must_use]
     pub fn tables(self) -> [[f32; 256]; 3] {
         self.maps().map(|map| {

@@ -1,12 +1,14 @@
-//! `[model.openai.prompt_embeds]`: prompts that are sent as embeddings, which vLLM takes in place of a whole prompt
-//! (`prompt_embeds` of its completions, <https://docs.vllm.ai/en/latest/features/prompt_embeds.html>). What stands around a
-//! soft prompt must be embeddings, too: whoever asks needs the open model's tokenizer and its table of input embeddings.
-//! Both are fetched once, as the files of a model on the device are; the crate `inference` makes rows of them.
+//! `[model.openai.prompt_embeds]`: prompts that are sent as embeddings, which vLLM takes in place
+//! of a whole prompt (`prompt_embeds` of its completions,
+//! <https://docs.vllm.ai/en/latest/features/prompt_embeds.html>). What stands around a soft prompt
+//! must be embeddings, too: whoever asks needs the open model's tokenizer and its table of input
+//! embeddings. Both are fetched once, as the files of a model on the device are; the crate
+//! `inference` makes rows of them.
 
 use serde::{Deserialize, Serialize};
 
 use super::files::{ModelFile, hash, is_path};
-use super::{ModelApiError, ModelSpec, Own};
+use super::{ModelApiError, ModelSpec};
 use crate::address::read_url;
 use ground::fault::Reader;
 use tuning::wording::TextTask;
@@ -21,7 +23,8 @@ const USUAL_TOKENS: usize = 128;
 pub struct PromptEmbeds {
     /// The address below which both files stand.
     pub url: String,
-    /// The tokenizer, as Hugging Face's `tokenizers` writes it; then the safetensors file that holds the table.
+    /// The tokenizer, as Hugging Face's `tokenizers` writes it; then the safetensors file that
+    /// holds the table.
     pub files: [ModelFile; 2],
     /// The table's name in it.
     pub tensor: String,
@@ -43,15 +46,12 @@ impl PromptEmbeds {
         }
     }
 
-    /// What has to be fetched to ask `model` about the texts of `text`: nothing where prompts are words, or the dialect takes
-    /// embeddings beside a text.
+    /// What has to be fetched to ask `model` about the texts of `text`: nothing where prompts are
+    /// words, or the dialect takes embeddings beside a text.
     #[must_use]
     pub fn of<'a>(model: &'a ModelSpec, text: Option<&TextTask>) -> Option<&'a Self> {
         text?.soft?;
-        match &model.own {
-            Own::OpenAi(own) => own.prompt_embeds.as_deref(),
-            _ => None,
-        }
+        model.own.settings().prompt_embeds()
     }
 }
 
@@ -68,8 +68,8 @@ fn file<'a>(r: &mut Reader<'a>, key: &'a str, name: &str, sha256: &'a str) -> Mo
     }
 }
 
-/// Bytes of one text with its prompt on its way, both as embeddings: about those of one of [`USUAL_TOKENS`]; nothing where
-/// none are sent.
+/// Bytes of one text with its prompt on its way, both as embeddings: about those of one of
+/// [`USUAL_TOKENS`]; nothing where none are sent.
 #[must_use]
 pub fn text_bytes(model: &ModelSpec, text: Option<&TextTask>) -> Option<usize> {
     PromptEmbeds::of(model, text)?;
@@ -80,9 +80,10 @@ pub fn text_bytes(model: &ModelSpec, text: Option<&TextTask>) -> Option<usize> {
 
 /// A model's tokenizer and its table of input embeddings.
 pub trait Embedder: Send + Sync {
-    /// The rows of a text's tokens, as the model itself looks them up, special tokens included; behind those that stand
-    /// before every text (the beginning of sequence, where the tokenizer puts one) the rows of `soft`, [tokens, hidden],
-    /// which are rounded to the table's own type. All as a file as `torch.save` writes it.
+    /// The rows of a text's tokens, as the model itself looks them up, special tokens included;
+    /// behind those that stand before every text (the beginning of sequence, where the tokenizer
+    /// puts one) the rows of `soft`, [tokens, hidden], which are rounded to the table's own type.
+    /// All as a file as `torch.save` writes it.
     ///
     /// # Errors
     /// Why there are none, in words.
@@ -101,14 +102,15 @@ pub struct Tried {
     pub tokens: u64,
 }
 
-/// Half of what two lists of probabilities differ by (their total variation distance), from 0 to 1. Rounding makes a few
-/// hundredths of it, in 16 bits; another table or tokenizer makes most of it.
+/// Half of what two lists of probabilities differ by (their total variation distance), from 0 to 1.
+/// Rounding makes a few hundredths of it, in 16 bits; another table or tokenizer makes most of it.
 const MOST_APART: f64 = 0.1;
 
 /// Compares what a model answers to the same text as words and as embeddings.
 ///
 /// # Errors
-/// [`ModelApiError::OtherEmbeddings`] if they differ by more than rounding, or in the number of tokens.
+/// [`ModelApiError::OtherEmbeddings`] if they differ by more than rounding, or in the number of
+/// tokens.
 pub(super) fn compare(words: &Tried, embeddings: &Tried) -> Result<(), ModelApiError> {
     if words.tokens != embeddings.tokens && words.tokens > 0 && embeddings.tokens > 0 {
         return Err(ModelApiError::OtherEmbeddings {

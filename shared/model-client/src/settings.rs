@@ -1,10 +1,9 @@
-//! What a task file says about calling its model, beyond what is sent and answered: `[model.calls]`,
-//! `[model.price]`, how images are sent, and the settings of one dialect alone.
+//! What a task file says about calling its model, beyond what is sent and answered:
+//! `[model.calls]`, `[model.price]`, and how images are sent.
 
 use serde::{Deserialize, Serialize};
 
 use ground::fault::Reader;
-use tuning::wording::TextTask;
 
 /// How an image travels, beyond its tensor's type and layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
@@ -17,7 +16,8 @@ pub struct Sent {
     pub quality: u8,
     /// One channel, the luma, instead of three.
     pub grey: bool,
-    /// `[batch, channels · height · width]` instead of four dimensions: what models of tables of numbers take.
+    /// `[batch, channels · height · width]` instead of four dimensions: what models of tables of
+    /// numbers take.
     pub flat: bool,
     /// No batch dimension, and one image a request: models whose description states none.
     pub unbatched: bool,
@@ -26,8 +26,8 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Reads `encoding`, `quality`, `colour`, `flat`, `unbatched`, `json` of `[model.input]`. `of_protocol`: the dialect sends
-    /// tensors.
+    /// Reads `encoding`, `quality`, `colour`, `flat`, `unbatched`, `json` of `[model.input]`.
+    /// `of_protocol`: the dialect sends tensors.
     pub fn read(r: &mut Reader<'_>, of_protocol: bool) -> Self {
         if !of_protocol {
             return Self {
@@ -104,7 +104,8 @@ pub struct Calls {
     pub cache: u32,
 }
 
-/// Requests under way where the task file says nothing: an HTTP/2 server's usual limit is 100 streams.
+/// Requests under way where the task file says nothing: an HTTP/2 server's usual limit is 100
+/// streams.
 const CONCURRENCY: u32 = 64;
 
 impl Default for Calls {
@@ -169,75 +170,5 @@ impl Price {
             budget: amount("budget"),
             currency,
         }
-    }
-}
-
-/// What only one dialect is told.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Own {
-    /// Nothing more: the Open Inference Protocol.
-    #[default]
-    OpenInference,
-    /// `[model.openai]`
-    OpenAi(super::openai::Settings),
-    /// `[model.huggingface]`
-    HuggingFace(super::huggingface::Settings),
-}
-
-impl Own {
-    /// Reads the section of the dialect named. `of_texts`: the task's inputs are texts.
-    pub fn read(r: &mut Reader<'_>, dialect: &str, of_texts: bool) -> Self {
-        match dialect {
-            super::openai::NAME => {
-                Self::OpenAi(r.table("openai", |r| super::openai::Settings::read(r, of_texts)))
-            }
-            super::huggingface::NAME => Self::HuggingFace(r.table("huggingface", |r| {
-                super::huggingface::Settings::read(r, of_texts)
-            })),
-            _ => {
-                let _ = (r, of_texts);
-                Self::OpenInference
-            }
-        }
-    }
-
-    /// What of a task of texts this dialect cannot send: at which setting, and why.
-    #[must_use]
-    pub fn text_faults(&self, text: &TextTask) -> Option<(&'static str, &'static str)> {
-        let _ = text;
-        match self {
-            Self::OpenInference => None,
-            Self::OpenAi(_) => text.has_template().then_some((
-                "text.template",
-                "must be left out: a language model goes on where text.input ends, such as \"{text}\\nTopic:\"",
-            )),
-            Self::HuggingFace(own) => match (own.task.has_template(), text.has_template()) {
-                (true, false) => Some(("text.template", "is missing: zero-shot-classification has a hypothesis template")),
-                (false, true) => Some(("text.template", "must be left out: only zero-shot-classification has one")),
-                _ => None,
-            },
-        }
-    }
-
-    /// Whether soft prompts can be sent: embeddings beside a text, or in place of it.
-    #[must_use]
-    pub fn takes_embeddings(&self) -> bool {
-        match self {
-            Self::OpenInference => true,
-            Self::OpenAi(own) => own.prompt_embeds.is_some(),
-            Self::HuggingFace(_) => false,
-        }
-    }
-
-    /// Whether images go as files.
-    #[must_use]
-    pub fn sends_files(&self) -> bool {
-        !matches!(self, Self::OpenInference)
-    }
-
-    /// Whether the answers are natural logarithms of probabilities, whatever the API answers in.
-    #[must_use]
-    pub fn answers_logs(&self) -> bool {
-        self.sends_files()
     }
 }

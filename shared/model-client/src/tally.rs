@@ -43,8 +43,9 @@ impl Tally {
             + of(self.output_tokens, price.per_million_output_tokens / 1e6)
     }
 
-    /// Whether the budget covers another request of `queries` inputs, each of those `under_way` being as large as the
-    /// `largest`. What one costs in tokens is taken from those before it; the very first is let through, and alone.
+    /// Whether the budget covers another request of `queries` inputs, each of those `under_way`
+    /// being as large as the `largest`. What one costs in tokens is taken from those before it; the
+    /// very first is let through, and alone.
     #[must_use]
     pub fn covers(&self, price: &Price, queries: usize, under_way: usize, largest: usize) -> bool {
         if price.budget <= 0.0 {

@@ -3,12 +3,14 @@
 /// At most this, a logarithm stands for nothing at all.
 const IMPOSSIBLE: f64 = -1000.0;
 
-/// The natural logarithm of the probability that the answer begins like each word, from the tokens that the API lists
-/// with theirs. Blanks before a token, and the marks that stand for them in vocabularies, do not count, nor does
-/// case. A token that is a word is that word's; one that is only the beginning of words is counted for each of them:
-/// two words that begin with the same token cannot be told apart by it.
+/// The natural logarithm of the probability that the answer begins like each word, from the tokens
+/// that the API lists with theirs. Blanks before a token, and the marks that stand for them in
+/// vocabularies, do not count, nor does case. A token that is a word is that word's; one that is
+/// only the beginning of words is counted for each of them: two words that begin with the same
+/// token cannot be told apart by it.
 ///
-/// A word for which nothing is listed gets `floor`, but never more than the least likely token listed: it is no more likely than that.
+/// A word for which nothing is listed gets `floor`, but never more than the least likely token
+/// listed: it is no more likely than that.
 #[must_use]
 pub fn scores(words: &[String], listed: &[(String, f64)], floor: f64) -> Vec<f32> {
     let plain = |text: &str| {

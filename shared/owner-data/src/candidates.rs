@@ -1,29 +1,29 @@
 //! Words of a corpus that may stand in a prompt: those of its word groups, the most frequent first.
 //!
-//! After BDPL's `pmi_ngram.py` (Diao et al., TMLR 2023): neighbours a b with PMI(a, b) = ln(n·c(ab)/(c(a)·c(b))) of
-//! at least so much belong together; a text is cut between neighbours that do not; groups of two words and more
-//! that are seen often enough are sorted by their frequency. Theirs cuts the groups into a model's tokens; ours into
-//! words, which every model has.
+//! After BDPL's `pmi_ngram.py` (Diao et al., TMLR 2023): neighbours a b belong together if PMI(a,
+//! b) = ln(n·c(ab)/(c(a)·c(b))) reaches a threshold; a text is cut between neighbours that do not.
+//! Groups of two words or more that are frequent enough are sorted by frequency. BDPL cuts the
+//! groups into tokens of one model; this module cuts them into words, which suit every model.
 
 use std::collections::HashMap;
 
-/// What is taken.
+/// Which candidates are taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Choice {
-    /// At most so many.
+    /// Maximum number of candidates.
     pub count: usize,
-    /// Groups seen at least so often.
+    /// Minimum number of occurrences of a group.
     pub min_count: u32,
-    /// Neighbours that belong together have at least this PMI, in nats.
+    /// Minimum PMI, in nats, of neighbours that belong together.
     pub min_pmi: f64,
-    /// Words of a group at most; a longer one is cut.
+    /// Maximum number of words in a group; longer groups are cut.
     pub longest: usize,
-    /// The groups themselves instead of their words.
+    /// Whether to return whole groups instead of their words.
     pub groups: bool,
 }
 
 impl Default for Choice {
-    /// As released, but for the number.
+    /// The values of BDPL's release, except for the number of candidates.
     fn default() -> Self {
         Self {
             count: 100,
@@ -35,7 +35,7 @@ impl Default for Choice {
     }
 }
 
-/// The candidates, most frequent group first, of equals in the order of the alphabet.
+/// Returns the candidates of `texts`, most frequent group first, ties in alphabetical order.
 #[must_use]
 pub fn candidates<'a>(texts: impl IntoIterator<Item = &'a str>, choice: Choice) -> Vec<String> {
     let runs: Vec<Vec<String>> = texts.into_iter().flat_map(runs).collect();
@@ -92,10 +92,11 @@ pub fn candidates<'a>(texts: impl IntoIterator<Item = &'a str>, choice: Choice) 
     chosen
 }
 
-/// Letters of a word at most: as many as a task file takes.
+/// Maximum length of a word in letters, the limit of a task file.
 const LONGEST: usize = 64;
 
-/// A text's words in lower case, without the marks around them, cut where there is something else between.
+/// Splits a text into runs of neighbouring words, in lower case and without punctuation around
+/// them.
 fn runs(text: &str) -> Vec<Vec<String>> {
     let mut runs = vec![Vec::new()];
     for token in text.split_whitespace() {
@@ -108,7 +109,7 @@ fn runs(text: &str) -> Vec<Vec<String>> {
             Some(run) => run.push(word.to_lowercase()),
             None => runs.push(Vec::new()),
         }
-        // What ends a sentence ends a group.
+        // Punctuation that ends a sentence also ends a group.
         if token.ends_with(['.', ',', ';', ':', '!', '?', ')']) {
             runs.push(Vec::new());
         }

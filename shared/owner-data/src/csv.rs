@@ -1,11 +1,13 @@
-//! Labelled pictures in CSV: one row per picture, one column with its label, the others its pixels.
+//! Labelled pictures in CSV: one row per picture, with its label in one column and its pixels in
+//! the others.
 //!
-//! Read without any option: scikit-learn's digits (64 values 0..16, then the label), the Kaggle layout of
-//! MNIST (header, label first, 784 values 0..255), and tables that pandas wrote (an unnamed first column
-//! of row numbers is left out). Comma, semicolon and tab separate; cells may be quoted; CRLF is fine.
+//! Without any option it reads scikit-learn's digits (64 values 0..16, then the label), the Kaggle
+//! layout of MNIST (header, label first, 784 values 0..255), and tables written by pandas (an
+//! unnamed first column of row numbers is skipped). Separators are comma, semicolon or tab; cells
+//! may be quoted; line ends may be CRLF.
 //!
-//! Reading takes two passes over the bytes: the first finds every fault and the form of the table, the
-//! second yields one example at a time, so that a large table is never in memory as pictures.
+//! Reading takes two passes over the bytes: the first finds every fault and the form of the table,
+//! the second yields one example at a time, so that a large table is never in memory as pictures.
 
 mod form;
 pub(super) mod records;
@@ -18,8 +20,8 @@ use records::{Records, number};
 /// Which column holds the label.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum LabelColumn {
-    /// A header named `label` (or `class`, `target`, `y`, `digit`); else the one column that is not
-    /// numbers; else the first or the last, judged by their values.
+    /// A column with the header `label` (or `class`, `target`, `y`, `digit`); else the only column
+    /// that is not numeric; else the first or the last, judged by its values.
     #[default]
     Auto,
     /// The first column.
@@ -30,10 +32,10 @@ pub enum LabelColumn {
     Named(String),
 }
 
-/// The range that pixel values run over; its lower end becomes black, its upper end white.
+/// The range of pixel values; its lower end becomes black, its upper end white.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Range {
-    /// The smallest of the three that holds all values of the file.
+    /// The smallest of the other ranges that holds all values of the file.
     #[default]
     Auto,
     /// 0..1
@@ -45,7 +47,7 @@ pub enum Range {
 }
 
 impl Range {
-    /// The upper end.
+    /// Upper end of the range.
     fn high(self) -> f32 {
         match self {
             Self::Unit => 1.0,
@@ -55,7 +57,7 @@ impl Range {
     }
 }
 
-/// How the three colours of a pixel follow each other.
+/// The order of the three colours of a pixel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ColourOrder {
     /// R, G, B of the first pixel, then of the next (H×W×3).
@@ -65,16 +67,16 @@ pub enum ColourOrder {
     Planar,
 }
 
-/// What is known about a table beforehand. The default finds out everything.
+/// What is known about a table beforehand. With the default, everything is inferred.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Which column holds the label.
     pub label: LabelColumn,
-    /// Range of the pixel values.
+    /// Range of pixel values.
     pub range: Range,
-    /// Width and height in pixels; without it pictures are square.
+    /// Width and height in pixels; pictures are square if it is `None`.
     pub size: Option<(usize, usize)>,
-    /// Order of the colours where there are three values per pixel.
+    /// Order of the colours, if there are three values per pixel.
     pub order: ColourOrder,
     /// The federation's labels; they help to tell a label column from a pixel column.
     pub known: Vec<String>,
@@ -92,11 +94,12 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Checks all of `bytes`. `file` is the name that errors show.
+    /// Checks all of `bytes`; `file` is the name used in errors.
     ///
     /// # Errors
-    /// See [`DataError`]: what is not text, ragged rows, cells that are not numbers or out of range,
-    /// empty labels, a number of columns that makes no picture, a label column that cannot be told.
+    /// [`DataError`], if the bytes are not text, rows are ragged, cells are not numbers or are out
+    /// of range, labels are empty, the number of columns makes no picture, or the label column is
+    /// ambiguous.
     pub fn new(file: &str, bytes: &'a [u8], options: &Options) -> Result<Self, DataError> {
         let bytes = records::text(file, bytes)?;
         let form = form::find(file, bytes, options)?;
@@ -137,7 +140,7 @@ impl<'a> Reader<'a> {
         self.pixels.clear();
         for (column, cell) in self.cells.iter().enumerate() {
             if column != form.label && !(form.skip_first && column == 0) {
-                // Checked in the first pass; a fault cannot occur here any more.
+                // Checked in the first pass: it is a number.
                 let value = number(cell.raw, form.separator).unwrap_or(0.0);
                 // A cast saturates, so the result stays in 0..=255.
                 self.pixels.push((value * scale + 0.5) as u8);
@@ -178,7 +181,7 @@ impl Iterator for Reader<'_> {
     }
 }
 
-/// All examples of a table; see [`Reader`] for large ones.
+/// Reads all examples of a table; use [`Reader`] for large tables.
 ///
 /// # Errors
 /// As [`Reader::new`].
@@ -186,7 +189,7 @@ pub fn read(file: &str, bytes: &[u8], options: &Options) -> Result<Vec<Example>,
     Reader::new(file, bytes, options)?.collect()
 }
 
-/// Whole numbers lose the `.0` that pandas gives to columns with gaps.
+/// Removes the `.0` that pandas appends to whole numbers in columns with gaps.
 fn tidy(label: String) -> String {
     match label.split_once('.') {
         Some((whole, zeros))

@@ -1,4 +1,4 @@
-//! Why an owner's data cannot be used, in words that name the place and the cure.
+//! Why an owner's data cannot be used, in words that name the place and the remedy.
 
 use super::MAX_FILES;
 use super::files::FileKind;
@@ -10,7 +10,7 @@ use ground::text::Short;
 /// Rows and columns are counted from 1, as spreadsheets show them (a header is row 1).
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DataError {
-    /// The file's first bytes say that it is something else than its name or use suggests.
+    /// The file's first bytes do not match its name or use.
     #[error(
         "{file}: this looks like {found}, but {expected} was expected; choose another file{hint}"
     )]
@@ -19,9 +19,9 @@ pub enum DataError {
         file: String,
         /// What the first bytes look like.
         found: FileKind,
-        /// What would have been right.
+        /// What was expected.
         expected: &'static str,
-        /// One more piece of advice, starting with a comma, or empty.
+        /// Further advice, starting with a comma; may be empty.
         hint: &'static str,
     },
     /// The file ends before its content is complete.
@@ -83,7 +83,7 @@ pub enum DataError {
         expected: usize,
         /// Columns of this row.
         got: usize,
-        /// How many later rows have the same fault.
+        /// Number of further rows with the same fault.
         more: usize,
     },
     /// A pixel cell that is not a number.

@@ -1,10 +1,11 @@
-//! A chosen folder, or the entries of a zip: which file is what?
+//! Sorts out a chosen folder, or the entries of a zip.
 //!
-//! The plan needs the names only, so that ten thousand files are sorted out before one is opened. When a
+//! A plan needs only the names, so ten thousand files are sorted out before one is opened. When a
 //! file is opened, [`check_kind`] compares its first bytes with what its name promised.
 //!
-//! A picture's class is the name of its folder, or stands in a table `labels.csv` or `labels.tsv` of paths
-//! and labels. Among several folders above a picture the nearest counts whose name the federation knows.
+//! The class of a picture is the name of its folder, or comes from a table `labels.csv` or
+//! `labels.tsv` of paths and labels. Of several folders above a picture, the nearest one whose name
+//! the federation knows as a label counts.
 
 mod kind;
 mod table;
@@ -22,11 +23,11 @@ use super::{DataError, MAX_FILES};
 pub struct Plan {
     /// At most [`MAX_FILES`] usable files, and the first [`MAX_FILES`] skipped ones.
     pub files: Vec<PlannedFile>,
-    /// Usable files in all, whether planned or not.
+    /// Number of usable files, including those not in the plan.
     pub usable: usize,
-    /// Skipped files in all.
+    /// Number of skipped files.
     pub skipped: usize,
-    /// What the person should be told although the plan can be followed.
+    /// What the owner should be told, although the plan can be followed.
     pub warnings: Vec<DataError>,
 }
 
@@ -35,7 +36,7 @@ pub struct Plan {
 pub struct PlannedFile {
     /// The path as it was given.
     pub path: String,
-    /// True if the content is gzipped and must be unpacked first (`.gz`).
+    /// Whether the content is gzipped (`.gz`) and must be unpacked first.
     pub gzip: bool,
     /// What to do with it.
     pub kind: PlannedKind,
@@ -52,13 +53,13 @@ pub enum PlannedKind {
     IdxImages(String),
     /// Labels for [`super::idx`]; the value is the path of their images.
     IdxLabels(String),
-    /// The table of labels itself, already used.
+    /// The table of labels itself, which has been used already.
     LabelTable,
-    /// Left out.
+    /// Skip the file.
     Skip(SkipReason),
 }
 
-/// Why a file is left out.
+/// Why a file is skipped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SkipReason {
     /// A hidden file, or one that an operating system leaves behind.
@@ -67,7 +68,7 @@ pub enum SkipReason {
     /// A path that leads out of the chosen folder.
     #[error("its path leads out of the chosen folder")]
     Outside,
-    /// A kind of file without use here.
+    /// A kind of file that has no use here.
     #[error("{0:?} files are not used; pictures as PNG, JPEG, WebP, GIF or BMP, CSV and IDX are")]
     UnknownKind(String),
     /// An archive within the choice.
@@ -90,11 +91,11 @@ pub enum SkipReason {
 
 /// Sorts out a choice of files.
 ///
-/// `paths` are relative, with `/` or `\`. `known` are the federation's labels (may be empty). `table` is
-/// the content of the file that [`find_label_table`] names, if any.
+/// `paths` are relative, with `/` or `\`. `known` are the federation's labels (may be empty).
+/// `table` is the content of the file that [`find_label_table`] names, if any.
 ///
-/// Above [`MAX_FILES`] usable files the plan takes an even sample of them in the order of their paths, so
-/// that each folder keeps its share, and warns.
+/// Above [`MAX_FILES`] usable files the plan takes an even sample of them in the order of their
+/// paths, so that each folder keeps its share, and warns.
 ///
 /// # Errors
 /// [`DataError::Empty`] if nothing is usable.
@@ -129,7 +130,8 @@ pub fn plan(
     for path in sorted {
         let (gzip, kind) = classify(path);
         let keep = match kind {
-            // Taken whenever seen·share/usable passes a whole number: `share` times in all.
+            // A file is taken whenever seen·share/usable passes a whole number: `share` times in
+            // all.
             _ if is_usable(&kind) => {
                 let before = seen * share as u64 / usable as u64;
                 seen += 1;
@@ -159,9 +161,9 @@ pub fn plan(
     })
 }
 
-/// Sampling may have taken one half of an IDX pair: it is of no use alone.
+/// Drops IDX files whose partner the sample left out: alone they are of no use.
 fn drop_halves(files: &mut Vec<PlannedFile>) {
-    // The files are in the order of their paths.
+    // Sorted, because the files are in the order of their paths.
     let present: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
     files.retain(|file| match &file.kind {
         PlannedKind::IdxImages(partner) | PlannedKind::IdxLabels(partner) => {
@@ -225,7 +227,7 @@ fn classify(
             },
         },
         _ if table.is_some_and(|table| table.path() == path) => PlannedKind::LabelTable,
-        // With a table of labels the pictures are the data; without one a table is.
+        // If there is a table of labels, the pictures are the data; otherwise this table is.
         "csv" | "tsv" => PlannedKind::Csv,
         "zip" | "tar" | "tgz" | "7z" | "rar" => Skip(SkipReason::Archive),
         _ => Skip(SkipReason::UnknownKind(super::error::short(extension))),
@@ -233,7 +235,7 @@ fn classify(
     (gzip, kind)
 }
 
-/// The parts of a path, `.` left out.
+/// The parts of a path, without `.`.
 fn components(path: &str) -> impl Iterator<Item = &str> {
     path.split(['/', '\\'])
         .filter(|part| !part.is_empty() && *part != ".")
@@ -269,7 +271,7 @@ struct Half<'a> {
     partner: Option<&'a str>,
 }
 
-/// Pairs IDX files by their names: those that differ in nothing but images/labels and idx3/idx1.
+/// Pairs IDX files whose names differ only in images/labels and idx3/idx1.
 fn idx_partners<'a>(paths: &[&'a str]) -> BTreeMap<&'a str, Half<'a>> {
     // Key of the pair → its images, its labels.
     let mut pairs: BTreeMap<String, [Option<&'a str>; 2]> = BTreeMap::new();
@@ -299,7 +301,7 @@ fn idx_partners<'a>(paths: &[&'a str]) -> BTreeMap<&'a str, Half<'a>> {
         }
         let pair = pairs.entry(format!("{folder}{key}")).or_default();
         let slot = &mut pair[usize::from(labels)];
-        // Of two files for one place (packed and unpacked) the first is taken.
+        // Of two files in one place (packed and unpacked), the first is taken.
         if slot.is_none() {
             *slot = Some(path);
         }

@@ -1,11 +1,11 @@
-//! A built-in data owner: handwritten digits in a style of their own.
+//! A built-in data owner: digits in a handwriting of its own.
 //!
-//! An owner's seed decides a [`Style`]: which allograph of each digit they write, slant, proportions, pen,
-//! steadiness, and lasting habits in the shapes. Each drawing varies a little around that style, as a
-//! person's handwriting does. The ink is light on a dark ground, as in MNIST.
+//! An owner's seed decides a [`Style`]: the shape chosen for each digit, slant, proportions, pen,
+//! steadiness, and lasting habits in the shapes. Each drawing varies a little around that style, as
+//! a person's handwriting does. The ink is light on a dark ground, as in MNIST.
 //!
-//! Natively and in wasm the same bits come out: only `+ - * /`, `sqrt` (exact by IEEE 754) and crate `libm`
-//! are used, never the platform's own `sin`.
+//! Native code and wasm draw the same bits: only `+ - * /`, `sqrt` (exact by IEEE 754) and the
+//! crate `libm` are used, never the platform's own `sin`.
 
 mod glyphs;
 mod raster;
@@ -24,21 +24,21 @@ pub const SIZE: usize = 32;
 /// How one person writes digits. Lengths are fractions of the picture's side unless said otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Style {
-    /// Tangent of the writing's lean to the right.
+    /// Tangent of the angle by which the writing leans to the right.
     pub slant: f32,
     /// Width over height, relative to the shapes as designed.
     pub aspect: f32,
     /// Width of the pen's stroke.
     pub stroke: f32,
-    /// How much the stroke's width changes along its way, relative.
+    /// Relative variation of the stroke's width along its way.
     pub pressure: f32,
-    /// 0 draws straight from point to point, 1 goes round smoothly, more swings out.
+    /// 0 draws straight lines from point to point, 1 smooth curves; more overshoots.
     pub roundness: f32,
-    /// Amplitude of the slow trembling, as a fraction of the digit's height.
+    /// Amplitude of the slow tremor, as a fraction of the digit's height.
     pub wobble: f32,
     /// Height of the digit.
     pub size: f32,
-    /// Standard deviation of the position, and (as a proportion) of the size, from drawing to drawing.
+    /// Standard deviation of the position, and (as a ratio) of the size, from drawing to drawing.
     pub jitter: f32,
     /// Mean rotation in radians.
     pub rotation: f32,
@@ -46,24 +46,24 @@ pub struct Style {
     pub ink: f32,
     /// Softness of the stroke's edge.
     pub edge: f32,
-    /// How far the shapes stray from the designed ones, by lasting habit, in heights of the digit.
+    /// How far the writer's habits move the shapes from the designed ones, in heights of the digit.
     pub habit: f32,
-    /// The shape mostly written for each digit, an index into its allographs (modulo their number).
+    /// The usual shape of each digit: an index into its allographs (modulo their number).
     pub allographs: [u8; 10],
-    /// Where the habits are drawn from.
+    /// Philox key from which the habits are drawn.
     pub habit_key: [u32; 2],
 }
 
 impl Style {
-    /// The style that belongs to an owner's seed.
+    /// The style of the owner with this seed.
     #[must_use]
     pub fn of_owner(seed: u64) -> Self {
         let mut stream = Stream::new(seed, purpose::HANDWRITING);
         let mut between = |low: f32, high: f32| low + (high - low) * stream.uniform();
         // Ranges chosen so that the drawings look like a person's, are about as large and thick as
-        // MNIST's (23 of 32 pixels high, 14% of them inked), and are as strange as real handwriting
-        // to a model of printed digits: `printed-digits` reads 81% of them dark on light and 18%
-        // light on dark (150 owners with 100 drawings each; MNIST: 80% and 15%).
+        // MNIST's (23 of 32 pixels high, 14% of them inked), and are as difficult for a model of
+        // printed digits as real handwriting: `printed-digits` reads 81% of them dark on light and
+        // 18% light on dark (150 owners with 100 drawings each; MNIST: 80% and 15%).
         let mut style = Self {
             slant: between(-0.2, 0.42),
             aspect: between(0.65, 1.05),
@@ -88,7 +88,7 @@ impl Style {
         style
     }
 
-    /// The shape for one drawing: mostly the habitual one, now and then another.
+    /// The shape for one drawing: mostly the usual one, now and then another.
     fn shape(&self, digit: u8, stream: &mut Stream) -> Allograph {
         const SELDOM: f32 = 0.12;
         let shapes = allographs(digit);
@@ -103,8 +103,9 @@ impl Style {
     }
 }
 
-/// Draws one digit (above 9: a 9) light on dark; `size`×`size` grey values row by row, ink value =
-/// intensity. The same style, digit, stream position and size give the same bytes.
+/// Draws one digit (a 9 for numbers above 9) light on dark; returns `size`×`size` grey values row
+/// by row, where the value is the ink's intensity. The same style, digit, stream position and size
+/// give the same bytes.
 #[must_use]
 pub fn draw(style: &Style, digit: u8, stream: &mut Stream, size: usize) -> Vec<u8> {
     let shape = style.shape(digit, stream);
@@ -124,15 +125,16 @@ pub fn draw(style: &Style, digit: u8, stream: &mut Stream, size: usize) -> Vec<u
     }
     place(&mut lines, style, stream);
     let segments = ink(&lines, style, stream, size);
-    // Below one pixel an edge would look jagged.
+    // An edge softer than less than one pixel would look jagged.
     rasterise(&segments, size, (style.edge * size as f32).max(1.0))
 }
 
-/// A built-in owner's data: `count` drawings of [`SIZE`]×[`SIZE`] grey values with their digits.
+/// Draws a built-in owner's data: `count` drawings of [`SIZE`]×[`SIZE`] grey values with their
+/// digits.
 ///
-/// Digits come equally often (±1) and in random order, or, with `dirichlet_alpha` (above 0), with
-/// frequencies drawn from a symmetric Dirichlet distribution: this owner writes some digits more than
-/// others.
+/// Digits are equally frequent (±1) and in random order. With `dirichlet_alpha` (above 0) their
+/// frequencies are drawn from a symmetric Dirichlet distribution: this owner writes some digits
+/// more than others.
 #[must_use]
 pub fn owner(seed: u64, count: usize, dirichlet_alpha: Option<f32>) -> Vec<(Vec<u8>, u8)> {
     let style = Style::of_owner(seed);
@@ -152,7 +154,7 @@ pub fn owner(seed: u64, count: usize, dirichlet_alpha: Option<f32>) -> Vec<(Vec<
             digits
         }
     };
-    // Each drawing has a stream of its own: how one was drawn has no influence on the next.
+    // Each drawing has its own stream: the way one was drawn has no influence on the next.
     let mut drawings = Stream::with_key(word(1));
     digits
         .into_iter()
@@ -169,7 +171,7 @@ fn draw_class(shares: &[f64], stream: &mut Stream) -> u8 {
         left -= share;
         left < 0.0
     });
-    // Rounding may leave a trifle over: then the likeliest.
+    // Rounding may leave a remainder: then the likeliest digit.
     let likeliest = || {
         shares
             .iter()
@@ -180,8 +182,8 @@ fn draw_class(shares: &[f64], stream: &mut Stream) -> u8 {
     found.unwrap_or_else(likeliest) as u8
 }
 
-/// Moves a stroke's points by the owner's habit and by this drawing's own small variation. Points that
-/// make a corner stay together.
+/// Moves a stroke's points by the owner's habit and by this drawing's own small variation. Two
+/// points that make a corner stay together.
 fn vary(stroke: &[Point], habit: f32, habits: &mut Stream, stream: &mut Stream) -> Vec<Point> {
     const OWN: f32 = 0.55;
     let mut before: Option<(Point, Point)> = None;
@@ -233,16 +235,17 @@ fn smooth(points: &[Point], roundness: f32) -> Vec<Point> {
     line
 }
 
-/// The slow trembling of the hand: a smooth field of small displacements over the paper.
+/// The slow tremor of the hand: a smooth field of small displacements over the paper.
 struct Waver {
-    /// Per axis two waves: direction and frequency, phase, amplitude.
+    /// Two waves for each axis: direction and frequency, phase, amplitude.
     waves: [[(Point, f32, f32); 2]; 2],
 }
 
 impl Waver {
     fn new(amplitude: f32, stream: &mut Stream) -> Self {
         let mut wave = |scale: f32| {
-            // At most some three waves over the digit's height: faster would be a shaking machine.
+            // At most about three waves over the digit's height: faster ones would look like a
+            // shaking machine.
             let mut frequency = || scale * 0.9 * stream.normal().clamp(-1.6, 1.6);
             let frequency = (frequency(), frequency());
             (frequency, stream.uniform(), amplitude / scale)
@@ -268,9 +271,10 @@ impl Waver {
     }
 }
 
-/// Leans, turns and scales the lines, and puts the middle of their box near the middle of the unit square.
+/// Slants, rotates and scales the lines, and puts the middle of their box near the middle of the
+/// unit square.
 fn place(lines: &mut [Vec<Point>], style: &Style, stream: &mut Stream) {
-    /// Share of the picture's side that drawing and pen may fill at most.
+    /// Maximum share of the picture's side that drawing and pen fill.
     const MOST: f32 = 0.88;
     let angle = style.rotation + 0.06 * stream.normal();
     let (sin, cos) = (libm::sinf(angle), libm::cosf(angle));
@@ -288,7 +292,7 @@ fn place(lines: &mut [Vec<Point>], style: &Style, stream: &mut Stream) {
     let (top, bottom) = (edge(|p| p.1, f32::min), edge(|p| p.1, f32::max));
     let extent = (right - left).max(bottom - top).max(1e-3);
     let shrink = ((MOST - style.stroke) / extent).min(1.0);
-    // What room is left limits how far off the middle the drawing may be.
+    // The room that is left limits how far off the middle the drawing may be.
     let room = (0.5 * (MOST - style.stroke - extent * shrink)).max(0.0);
     let mut off = || (style.jitter * stream.normal()).clamp(-room, room);
     let (x, y) = (0.5 + off(), 0.5 + off());
@@ -298,8 +302,8 @@ fn place(lines: &mut [Vec<Point>], style: &Style, stream: &mut Stream) {
     }
 }
 
-/// Lays the pen on the lines: width and brightness swell and fade along each stroke, and the pen lifts off
-/// thinner than it sets down.
+/// Lays the pen on the lines: width and brightness swell and fade along each stroke, and the pen
+/// leaves the paper thinner than it touches down.
 fn ink(lines: &[Vec<Point>], style: &Style, stream: &mut Stream, size: usize) -> Vec<Segment> {
     let scale = size as f32;
     let stroke = style.stroke * (1.0 + 0.06 * stream.normal()).clamp(0.8, 1.2);

@@ -1,7 +1,7 @@
-//! IDX, the format of MNIST: one file of images, one of labels.
+//! IDX, the format of MNIST: one file of images and one of labels.
 //!
-//! A file starts with two zero bytes, the element type (only 0x08, unsigned byte, is supported here), the
-//! number of dimensions, then each dimension as a big-endian u32, then the elements.
+//! A file starts with two zero bytes, the element type (only 0x08, unsigned byte, is supported
+//! here), the number of dimensions, then each dimension as a big-endian u32, then the elements.
 //! Source: "THE IDX FILE FORMAT", LeCun, Cortes and Burges, the MNIST database.
 
 use super::files::{FileKind, kind_of};
@@ -23,14 +23,14 @@ pub struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// Checks headers and lengths of both files. The names are those that errors show.
+    /// Checks headers and lengths of both files. The names are those used in errors.
     ///
     /// Images are n×H×W (grey) or n×H×W×3 (RGB), labels are n.
     ///
     /// # Errors
-    /// What is not IDX, another element type or other dimensions, a length that differs from what the
-    /// header promises, different numbers of images and labels, none at all, images without pixels or too
-    /// large.
+    /// [`DataError`], if a file is not IDX or has another element type or other dimensions, a
+    /// length differs from what the header promises, the numbers of images and labels differ or are
+    /// zero, or the images have no pixels or too many.
     pub fn new(
         images_file: &str,
         images: &'a [u8],
@@ -83,7 +83,7 @@ impl<'a> Pair<'a> {
         (self.width, self.height)
     }
 
-    /// All examples, one at a time; labels as decimal numbers.
+    /// Yields all examples one at a time, with labels as decimal numbers.
     pub fn iter(&self) -> impl Iterator<Item = Result<Example, DataError>> {
         let length = self.width * self.height * self.channels;
         self.pixels
@@ -115,7 +115,7 @@ fn form(file: &str, shape: &[u32], supported: &'static str) -> DataError {
     }
 }
 
-/// Dimensions (one to four) and elements of an IDX file of bytes.
+/// Reads the dimensions (one to four) and elements of an IDX file of bytes.
 fn open<'a>(
     file: &str,
     bytes: &'a [u8],
@@ -158,7 +158,7 @@ fn open<'a>(
         .iter()
         .map(|&side| u32::from_be_bytes(side))
         .collect();
-    // Four u32 may exceed a u64; such a file is cut off in any case.
+    // The product of four u32 may exceed a u64; such a file is cut off in any case.
     let length = shape
         .iter()
         .fold(1u64, |product, &side| product.saturating_mul(side.into()));

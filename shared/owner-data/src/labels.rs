@@ -1,4 +1,4 @@
-//! Fits the owner's label texts to the federation's labels.
+//! Maps the owner's label texts to the federation's labels.
 
 use super::DataError;
 use super::error::LISTED;
@@ -7,12 +7,12 @@ use super::error::LISTED;
 #[derive(Debug, Clone)]
 pub struct Labels {
     known: Vec<String>,
-    /// The same without case, and as numbers: worked out once for thousands of look-ups.
+    /// The labels without case, and as numbers: computed once for thousands of look-ups.
     folded: Vec<String>,
     numbers: Vec<Option<u64>>,
 }
 
-/// The examples' classes, and advice where there is some.
+/// The classes of the examples, with advice if there is any.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
     /// Class of each example, as an index into the federation's labels.
@@ -38,8 +38,9 @@ impl Labels {
         &self.known
     }
 
-    /// Index of the label that `text` means: exactly; else without regard to case  and outer blanks;
-    /// else as a whole number (`"00003"`, `"3"` and `"3.0"` are the same). `None` if unknown.
+    /// Index of the label that `text` means: an exact match; else one without regard to case and
+    /// outer blanks; else the same whole number (`"00003"`, `"3"` and `"3.0"` are equal). `None` if
+    /// unknown.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<usize> {
         let text = text.trim();
@@ -55,7 +56,7 @@ impl Labels {
             })
     }
 
-    /// Classes of all examples.
+    /// Finds the classes of all examples.
     ///
     /// # Errors
     /// [`DataError::UnknownLabels`] naming some of the labels that the federation does not know,
@@ -67,7 +68,7 @@ impl Labels {
         let mut classes = Vec::new();
         let mut unknown: Vec<&str> = Vec::new();
         let mut examples = 0;
-        // Examples of one class mostly stand together: remember the last answer.
+        // Examples of one class mostly stand together, so the last answer is remembered.
         let mut last: Option<(&str, usize)> = None;
         for label in labels {
             match last
@@ -81,8 +82,8 @@ impl Labels {
                 }
                 None => {
                     examples += 1;
-                    // Files with a wrong label column have thousands of "labels": stop telling
-                    // them apart where nobody reads on.
+                    // A file with the wrong label column has thousands of "labels": beyond this
+                    // number they are not told apart, because no message lists them.
                     if unknown.len() < 1000 && !unknown.contains(&label) {
                         unknown.push(label);
                     }
@@ -121,7 +122,7 @@ fn fold(text: &str) -> String {
     text.to_lowercase()
 }
 
-/// The whole number that a text stands for, with leading zeros or zeros after the point.
+/// The whole number that a text stands for, allowing leading zeros and zeros after the point.
 fn whole(text: &str) -> Option<u64> {
     let text = match text.split_once('.') {
         Some((before, after)) if !after.is_empty() && after.bytes().all(|b| b == b'0') => before,

@@ -1,4 +1,5 @@
-//! What a data owner brings: labelled pictures, from files or drawn by the built-in generator, or labelled texts.
+//! What a data owner brings: labelled pictures, from files or drawn by the built-in generator, or
+//! labelled texts.
 //!
 //! Everything here is pure: bytes in, typed values or a [`DataError`] out. Opening files, unpacking
 //! gzip and zip, and decoding pictures (PNG, JPEG, …) is the caller's part, because the browser and
@@ -6,13 +7,13 @@
 //!
 //! | module | question |
 //! |---|---|
-//! | [`files`] | which of the chosen files is what, and which class does each picture belong to? |
+//! | [`files`] | what is each of the chosen files, and which class does each picture belong to? |
 //! | [`csv`], [`idx`] | pictures stored as numbers |
 //! | [`texts`] | labelled texts in all the layouts that public corpora have |
 //! | [`candidates`] | which words of a corpus may stand in a prompt? |
-//! | [`labels`] | do the owner's labels fit the federation's? |
-//! | [`handwriting`] | a built-in owner with a handwriting of their own |
-//! | [`partition`] | who gets which examples (simulations), what is held out for testing |
+//! | [`labels`] | do the owner's labels match the federation's? |
+//! | [`handwriting`] | a built-in owner with a handwriting of its own |
+//! | [`partition`] | which participant gets which examples (simulations), what is held out for testing |
 
 pub mod candidates;
 pub mod csv;
@@ -38,10 +39,10 @@ pub struct Example {
     pub label: String,
 }
 
-/// Most files that one choice may hold; [`files::plan`] takes an even sample of a larger choice.
+/// Maximum number of files in one choice; [`files::plan`] takes an even sample of a larger choice.
 pub const MAX_FILES: usize = 10_000;
 
-/// Checks a picture's size, as its header states it, before memory is set aside for decoding it.
+/// Checks a picture's size, as its header states it, before memory is allocated for decoding it.
 ///
 /// # Errors
 /// [`DataError::Image`] without pixels or above [`MAX_PIXELS`].

@@ -1,4 +1,5 @@
-//! Splits a data set among participants (for simulations and demos) and holds examples out for measuring.
+//! Splits a data set among participants (for simulations and demos) and holds examples out for
+//! measuring.
 //!
 //! Every split is a pure function of its seed, with the same result natively and in wasm.
 
@@ -10,38 +11,38 @@ use ground::rng::{Stream, purpose};
 /// How examples are split among participants.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Partition {
-    /// Shuffled and dealt evenly.
+    /// Shuffled and dealt out evenly.
     Iid,
-    /// For each class, shares drawn from a symmetric Dirichlet distribution with this concentration: the
-    /// smaller, the more the participants' classes differ. Source: M. Yurochkin et al., ICML 2019; T.-M. H.
-    /// Hsu et al., arXiv:1909.06335.
+    /// For each class, shares drawn from a symmetric Dirichlet distribution with this
+    /// concentration: the smaller, the more the participants' classes differ. Source: M. Yurochkin
+    /// et al., ICML 2019; T.-M. H. Hsu et al., arXiv:1909.06335.
     Dirichlet(f64),
-    /// Sorted by class, cut into equal shards, so many shards to each participant.
-    /// Source: H. B. McMahan et al., AISTATS 2017.
+    /// Sorted by class and cut into equal shards; the value is the number of shards for each
+    /// participant. Source: H. B. McMahan et al., AISTATS 2017.
     Shards(usize),
 }
 
-/// Why a split is impossible or its name not understood.
+/// Why a split is impossible, or its name not understood.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PartitionError {
-    /// Nobody to split among.
+    /// There are no participants to split among.
     #[error("a data set cannot be split among 0 participants: ask for at least 1")]
     NoParticipants,
-    /// Fewer examples than needed.
+    /// There are fewer examples than needed.
     #[error(
         "{examples} examples cannot be split among {participants} participants as {partition}: at least {needed} are needed"
     )]
     TooFew {
-        /// Examples present.
+        /// Number of examples.
         examples: usize,
-        /// Participants asked for.
+        /// Number of participants asked for.
         participants: usize,
-        /// The rule.
+        /// The rule of the split.
         partition: Partition,
-        /// Fewest examples that would do.
+        /// Minimum number of examples.
         needed: usize,
     },
-    /// Not the name of a rule.
+    /// The text is not the name of a rule.
     #[error(
         "{0:?} is no way to split data: use iid, dirichlet:ALPHA with ALPHA above 0 (such as dirichlet:0.5), or shards:K with K from 1 on (such as shards:2)"
     )]
@@ -81,19 +82,20 @@ impl FromStr for Partition {
     }
 }
 
-/// Draws of a Dirichlet split before its empty parts are filled by hand.
+/// Maximum number of draws of a Dirichlet split before its empty parts are filled.
 const DRAWS: usize = 100;
 
 impl Partition {
-    /// Splits the examples 0..labels.len(), whose classes are `labels`, among so many participants. The
+    /// Splits the examples 0..labels.len(), whose classes are `labels`, among `participants`. The
     /// parts hold each index exactly once, ascending, and none is empty.
     ///
-    /// A Dirichlet split that leaves a participant with nothing is drawn anew, up to 100 times; if one is
-    /// empty even then (tiny α, many participants), it gets one example of the participant with the most.
+    /// A Dirichlet split that leaves a participant with nothing is drawn again, up to 100 times; a
+    /// part that is still empty (tiny α, many participants) gets one example of the participant
+    /// with the most.
     ///
     /// # Errors
-    /// [`PartitionError::NoParticipants`], and [`PartitionError::TooFew`] where not everybody can have one
-    /// example (one per shard for shards).
+    /// [`PartitionError::NoParticipants`], and [`PartitionError::TooFew`] if there is not one
+    /// example for every participant (or for every shard).
     pub fn split(
         self,
         labels: &[usize],
@@ -147,7 +149,7 @@ fn by_shards(
     stream: &mut Stream,
 ) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..labels.len()).collect();
-    // Shuffled first, so that which examples of a class share a shard is random too.
+    // Shuffled first, so that it is random, too, which examples of a class share a shard.
     stream.shuffle(&mut order);
     order.sort_by_key(|&index| labels[index]);
     let mut shards = even(&order, participants * per_head);
@@ -172,7 +174,7 @@ fn by_dirichlet(
             let (mut start, mut sum) = (0, 0.0);
             for (part, share) in parts.iter_mut().zip(&shares) {
                 sum += share;
-                // The sum may miss 1 by rounding; the last participant takes the rest below.
+                // The sum may differ from 1 by rounding; the last participant takes the rest below.
                 let end = ((sum * members.len() as f64 + 0.5) as usize).clamp(start, members.len());
                 part.extend(&members[start..end]);
                 start = end;
@@ -205,10 +207,11 @@ fn by_class(labels: &[usize]) -> Vec<Vec<usize>> {
         .collect()
 }
 
-/// A point of the simplex from the symmetric Dirichlet distribution: `count` shares with sum 1.
+/// Draws a point of the simplex from the symmetric Dirichlet distribution: `count` shares with sum
+/// 1.
 ///
-/// Shares are gamma variates over their sum. They are kept as logarithms, because with a small α most
-/// of them are below the smallest f64.
+/// Shares are gamma variates over their sum. They are kept as logarithms, because with a small α
+/// most of them are below the smallest f64.
 pub(super) fn dirichlet(alpha: f64, count: usize, stream: &mut Stream) -> Vec<f64> {
     let logs: Vec<f64> = (0..count)
         .map(|_| log_gamma_variate(alpha, stream))
@@ -219,9 +222,9 @@ pub(super) fn dirichlet(alpha: f64, count: usize, stream: &mut Stream) -> Vec<f6
     weights.iter().map(|weight| weight / sum).collect()
 }
 
-/// Logarithm of a gamma variate with shape `alpha` and scale 1.
-/// Source: G. Marsaglia and W. W. Tsang, "A Simple Method for Generating Gamma Variables", ACM TOMS 26,
-/// 2000; for `alpha` < 1 their Γ(α) = Γ(α+1)·U^(1/α).
+/// Logarithm of a gamma variate with shape `alpha` and scale 1. Source: G. Marsaglia and W. W.
+/// Tsang, "A Simple Method for Generating Gamma Variables", ACM TOMS 26, 2000; for `alpha` < 1
+/// their Γ(α) = Γ(α+1)·U^(1/α).
 fn log_gamma_variate(alpha: f64, stream: &mut Stream) -> f64 {
     let (shape, boost) = match alpha < 1.0 {
         true => (alpha + 1.0, libm::log(open_uniform(stream)) / alpha),
@@ -242,19 +245,19 @@ fn log_gamma_variate(alpha: f64, stream: &mut Stream) -> f64 {
     }
 }
 
-/// Uniform in (0, 1), never an end: the middles of 2³² cells.
+/// Uniform in (0, 1), ends excluded: the midpoints of 2³² cells.
 fn open_uniform(stream: &mut Stream) -> f64 {
     (f64::from(stream.next_u32()) + 0.5) / 4_294_967_296.0
 }
 
-/// Splits the examples 0..labels.len() into those to train with and those held out, both ascending.
+/// Splits the examples 0..labels.len() into those for training and those held out, both ascending.
 ///
-/// Stratified: each class gives about `fraction` of its examples (clamped to 0..1), the whole about
-/// `fraction` of all. A class of at least two keeps one on each side unless `fraction` is 0 or 1; a class
-/// with a single example is trained with.
+/// The split is stratified: each class gives about `fraction` of its examples (clamped to 0..1),
+/// the whole about `fraction` of all. A class of at least two keeps one on each side unless
+/// `fraction` is 0 or 1; a class with a single example is used for training.
 #[must_use]
 pub fn split_holdout(labels: &[usize], fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
-    // A fraction that is not a number holds nothing out.
+    // A fraction that is NaN holds nothing out.
     let fraction = if fraction > 1.0 {
         1.0
     } else if fraction > 0.0 {
@@ -268,7 +271,8 @@ pub fn split_holdout(labels: &[usize], fraction: f64, seed: u64) -> (Vec<usize>,
     for mut members in by_class(labels) {
         stream.shuffle(&mut members);
         seen += members.len();
-        // What the classes up to here should have given, less what they gave: roundings do not add up.
+        // What the classes so far should have given, minus what they gave, so that roundings do not
+        // add up.
         let due = (seen as f64 * fraction + 0.5) as usize;
         let wish = due.saturating_sub(held.len());
         let (low, high) = match members.len() {

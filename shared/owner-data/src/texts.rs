@@ -1,11 +1,12 @@
 //! Labelled texts, or pairs of texts, as their owners have them.
 //!
-//! Read without any option: CSV, tables separated by tabs (GLUE's), JSON lines, and lines of a label and a sentence
-//! (Stanford's sentiment treebank, TREC). Columns are known by name (`text`, `sentence`, `sentence1` and
-//! `sentence2`, `label`, …); in a table without such a header, the label is the column that holds nothing but the
-//! federation's labels, and the text what has more than one word (AG News: class, title, description).
+//! Without any option it reads CSV, tables separated by tabs (GLUE's), JSON lines, and lines of a
+//! label and a sentence (Stanford's sentiment treebank, TREC). Columns are recognised by name
+//! (`text`, `sentence`, `sentence1` and `sentence2`, `label`, …); in a table without such a header,
+//! the label is the column that holds nothing but the federation's labels, and the text consists of
+//! the columns with more than one word (AG News: class, title, description).
 //!
-//! What is not UTF-8 is read as Latin-1, cell by cell: old corpora hold both.
+//! Bytes that are not UTF-8 are read as Latin-1, cell by cell: old corpora hold both.
 
 mod choice;
 mod columns;
@@ -25,41 +26,43 @@ pub use pasted::read_pasted;
 /// One text, or a pair of them (title and body, premise and hypothesis).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Text {
-    /// The text; of a pair the first.
+    /// The text, or the first of a pair.
     pub first: String,
-    /// The second of a pair, or empty.
+    /// The second text of a pair, or empty.
     pub second: String,
 }
 
 /// One labelled text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextExample {
-    /// The line or record in which it begins, from 1, as an editor counts.
+    /// Line or record in which it begins, counted from 1 as in an editor.
     pub row: usize,
     /// The text.
     pub text: Text,
-    /// The label as it stands in the file; see [`Labels`]. Empty only in files without labels.
+    /// The label as it stands in the file; see [`Labels`]. Empty only if the file has no labels.
     pub label: String,
 }
 
-/// Characters that are read of one text: models read some hundreds of words, and a file whose quotation marks are
-/// broken should not be sent to an API as a whole.
+/// Maximum number of characters that are read of one text: models read some hundreds of words, and
+/// a file with broken quotation marks should not be sent to an API as a whole.
 pub const LONGEST: usize = 10_000;
 
 /// A row of a table, or a line.
 struct Row {
-    /// From 1, as an editor counts.
+    /// Line or record, counted from 1 as in an editor.
     number: usize,
     cells: Vec<String>,
 }
 
-/// All examples of a file. `file` is its name, which errors show; `known` are the federation's labels. Without any
-/// (public text, to take words from) a file may be without labels, too.
+/// Reads all examples of a file. `file` is the name used in errors; `known` are the federation's
+/// labels. If `known` is empty (public text, to take words from), the file may be without labels,
+/// too.
 ///
 /// # Errors
-/// [`DataError::WrongKind`] for what is no text; [`DataError::RaggedRow`], [`DataError::NoLabel`],
-/// [`DataError::NoText`], [`DataError::OpenQuote`], [`DataError::JsonLine`] with the row;
-/// [`DataError::NoSuchColumn`] where no column is the text or the label; [`DataError::Empty`].
+/// [`DataError::WrongKind`] for content that is not text; [`DataError::RaggedRow`],
+/// [`DataError::NoLabel`], [`DataError::NoText`], [`DataError::OpenQuote`], [`DataError::JsonLine`]
+/// with the row; [`DataError::NoSuchColumn`] if no column is the text or the label;
+/// [`DataError::Empty`].
 pub fn read(file: &str, bytes: &[u8], known: &[String]) -> Result<Vec<TextExample>, DataError> {
     let bytes = records::text(file, bytes)?;
     read_as(file, bytes, form(file, bytes), &Labels::new(known))
@@ -95,11 +98,11 @@ fn read_as(
 /// How a file is laid out.
 #[derive(Debug, PartialEq, Eq)]
 enum Form {
-    /// An object in each line, or one list of objects.
+    /// One object per line, or one list of objects.
     Json,
-    /// A label, a blank, a sentence.
+    /// One label, blank and sentence per line.
     Lines,
-    /// With cells; a tab means cells without quotation marks, as GLUE's.
+    /// Cells with this separator; a tab means cells without quotation marks, as in GLUE.
     Table(u8),
 }
 
@@ -125,7 +128,7 @@ fn form(file: &str, bytes: &[u8]) -> Form {
     Form::Lines
 }
 
-/// UTF-8, or else Latin-1, whose bytes are the first 256 characters.
+/// Decodes UTF-8, or else Latin-1, whose bytes are the first 256 characters.
 fn decode(bytes: &[u8]) -> String {
     match core::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

@@ -1,16 +1,18 @@
-//! From a wanted ε to the least noise that keeps it.
+//! The least noise that keeps a wanted ε.
 
 use super::{DiscreteGaussian, Mechanism, PrivacyError, epsilon_of};
 
-/// The smallest noise multiplier with which `sums` sums stay within `epsilon` at `delta`; the other settings as in
-/// [`Mechanism::new`]. A [`Ledger`](super::Ledger) that counts them one by one blocks none of them.
+/// Computes the smallest noise multiplier with which `sums` sums stay within `epsilon` at `delta`;
+/// the other settings are those of [`Mechanism::new`]. A [`Ledger`](super::Ledger) that adds them
+/// one by one blocks none of them.
 ///
-/// Noise comes in whole units² for each participant: the multiplier returned is what the least sufficient
-/// share really amounts to.
+/// Each participant's noise variance is a whole number of units². The multiplier returned is the
+/// one that the least sufficient variance really gives.
 ///
 /// # Errors
-/// [`PrivacyError::Epsilon`], [`Delta`](PrivacyError::Delta), [`Sums`](PrivacyError::Sums) for a target outside its range; the errors of
-/// [`Mechanism::new`]; [`PrivacyError::Unreachable`] if the largest possible noise is too little.
+/// [`PrivacyError::Epsilon`], [`Delta`](PrivacyError::Delta), [`Sums`](PrivacyError::Sums) for a
+/// target outside its range; the errors of [`Mechanism::new`]; [`PrivacyError::Unreachable`] if the
+/// largest possible noise is too little.
 pub fn noise_multiplier(
     epsilon: f64,
     delta: f64,
@@ -29,12 +31,12 @@ pub fn noise_multiplier(
     if sums == 0 {
         return Err(PrivacyError::Sums);
     }
-    // A ledger adds in f64, one rounding for each sum.
+    // A ledger adds in f64, with one rounding for each sum.
     let total = f64::from(sums) * (1.0 + 1e-9 + f64::from(sums) * f64::EPSILON);
     let fits = |mechanism: &Mechanism| epsilon_of(total * mechanism.rho(), delta) <= epsilon;
     let with_share = |share| Mechanism::with_share(clip, scale, dim, contributors_min, share);
 
-    // The least share that fits: ρ falls as the share grows.
+    // Searches for the smallest share that suffices: ρ falls as the share grows.
     let (mut low, mut high) = (0, DiscreteGaussian::VARIANCE_MAX);
     if !fits(&with_share(high)?) {
         return Err(PrivacyError::Unreachable);
@@ -49,7 +51,8 @@ pub fn noise_multiplier(
     }
     let variance = high as f64 * f64::from(contributors_min);
     let mut multiplier = variance.sqrt() / (clip * scale);
-    // The square of a rounded root may lie just above the integer that it came from, and cost a whole unit².
+    // The square of a rounded root may lie just above the integer that it came from, and cost a
+    // whole unit².
     for _ in 0..8 {
         match Mechanism::new(clip, scale, dim, contributors_min, multiplier) {
             Ok(mechanism) if mechanism.share_variance() <= high => break,
@@ -95,7 +98,7 @@ mod tests {
         assert_eq!(refused(1e-12, 1e-5, u32::MAX), PrivacyError::Unreachable);
         let bad_setting = noise_multiplier(1.0, 1e-5, 1, f64::NAN, 1.0, 1, 1);
         assert_eq!(bad_setting, Err(PrivacyError::Clip));
-        // So much is allowed that the least noise is enough.
+        // A budget so large that the least noise is enough.
         let least = noise_multiplier(1e6, 1e-5, 1, 1.0, 1.0, 10, 4).unwrap();
         assert_eq!(least, 2.0);
     }
@@ -122,7 +125,7 @@ mod tests {
                 ledger.compose(mechanism.rho()).unwrap();
             }
             let share = mechanism.share_variance();
-            // One unit² less, or, where that is below what f64 tells apart, a millionth less.
+            // One unit² less or, where f64 cannot tell that apart, a millionth less.
             let less = share - (share / 1_000_000).max(1);
             if less > 0 {
                 let less = Mechanism::with_share(clip, scale, dim, n, less).unwrap();

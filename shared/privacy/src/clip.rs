@@ -2,11 +2,12 @@
 
 use super::PrivacyError;
 
-/// Scales `values` so that its L2 norm, summed in f64, is at most `clip`. True if it had to; otherwise nothing changes.
+/// Scales `values` so that its L2 norm, summed in f64, is at most `clip`. Returns whether scaling
+/// was needed; otherwise nothing changes.
 ///
 /// # Errors
-/// [`PrivacyError::Clip`] for a bound that is no positive finite number, [`PrivacyError::NotFinite`] for an entry that
-/// is NaN or infinite. The vector is then unchanged.
+/// [`PrivacyError::Clip`] if the bound is not a positive finite number, [`PrivacyError::NotFinite`]
+/// if an entry is NaN or infinite. The vector is then unchanged.
 pub fn l2_clip(values: &mut [f32], clip: f32) -> Result<bool, PrivacyError> {
     if !(clip > 0.0 && clip.is_finite()) {
         return Err(PrivacyError::Clip);
@@ -17,8 +18,8 @@ pub fn l2_clip(values: &mut [f32], clip: f32) -> Result<bool, PrivacyError> {
         return Ok(false);
     }
     while norm > bound {
-        // A nudge below the exact factor, and every product cut towards zero: one pass is enough nearly always,
-        // and each further one makes the vector shorter.
+        // A nudge below the exact factor, and every product rounded towards zero: one pass is
+        // nearly always enough, and each further one makes the vector shorter.
         let factor = bound / norm * (1.0 - f64::EPSILON * 16.0);
         for value in values.iter_mut() {
             *value = towards_zero(f64::from(*value) * factor);
@@ -28,7 +29,7 @@ pub fn l2_clip(values: &mut [f32], clip: f32) -> Result<bool, PrivacyError> {
     Ok(true)
 }
 
-/// The L2 norm in f64. The largest f32 squared is 1.2e77, so that nothing overflows.
+/// The L2 norm in f64. The largest f32 squared is 1.2e77, so nothing overflows.
 ///
 /// # Errors
 /// [`PrivacyError::NotFinite`].
@@ -41,11 +42,11 @@ pub(super) fn l2_norm(values: &[f32]) -> Result<f64, PrivacyError> {
     }
 }
 
-/// The f32 next to `value` that is not larger in magnitude.
+/// The nearest f32 that is not larger in magnitude than `value`.
 fn towards_zero(value: f64) -> f32 {
     let nearest = value as f32;
     if f64::from(nearest).abs() > value.abs() {
-        // The bits below those of a number other than zero are its neighbour towards zero.
+        // The bit pattern one below that of a number other than zero is its neighbour towards zero.
         f32::from_bits(nearest.to_bits() - 1)
     } else {
         nearest

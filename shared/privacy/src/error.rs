@@ -2,26 +2,28 @@
 
 use thiserror::Error;
 
-/// Every fault fails closed: nothing is released, nothing is counted.
+/// Why a privacy setting or a vector is refused. Every fault fails closed: nothing is released,
+/// nothing is counted.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PrivacyError {
     /// A vector holds NaN or infinity.
     #[error("the update holds NaN or infinity")]
     NotFinite,
-    /// A vector has another length than the mechanism was made for.
+    /// The vector's length differs from the one the mechanism was made for.
     #[error("the update has another length than the sum")]
     Length,
-    /// A vector's L2 norm is above the bound.
+    /// The vector's L2 norm is above the bound.
     #[error("the update's norm is above the clipping bound")]
     Norm,
     /// The clipping bound is not a positive finite number.
     #[error("the clipping bound must be a positive finite number")]
     Clip,
-    /// The scale is not a positive finite number, or clip·scale is above [`Mechanism::RADIUS_MAX`](super::Mechanism::RADIUS_MAX).
+    /// The scale is not a positive finite number, or clip·scale is above
+    /// [`Mechanism::RADIUS_MAX`](super::Mechanism::RADIUS_MAX).
     #[error("the fixed-point scale must be positive, and clip times scale at most 2^31")]
     Scale,
-    /// No entries, or more than `u32::MAX`.
+    /// The number of entries is zero or above `u32::MAX`.
     #[error("the number of entries must be between 1 and 2^32 - 1")]
     Dimension,
     /// `contributors_min` is zero.
@@ -30,7 +32,8 @@ pub enum PrivacyError {
     /// The noise multiplier is not a positive finite number.
     #[error("the noise multiplier must be a positive finite number")]
     NoiseMultiplier,
-    /// A variance outside 1..=[`DiscreteGaussian::VARIANCE_MAX`](super::DiscreteGaussian::VARIANCE_MAX).
+    /// The variance is outside
+    /// 1..=[`DiscreteGaussian::VARIANCE_MAX`](super::DiscreteGaussian::VARIANCE_MAX).
     #[error("the variance of one noise share must be between 1 and 2^62 squared units")]
     Variance,
     /// ε is not a positive finite number.
@@ -39,7 +42,7 @@ pub enum PrivacyError {
     /// δ is outside (0, 1).
     #[error("delta must lie between 0 and 1")]
     Delta,
-    /// A number of sums that is zero.
+    /// The number of sums is zero.
     #[error("the number of sums must be at least 1")]
     Sums,
     /// ρ is negative, NaN or infinite, or the ledger would become infinite.
@@ -54,7 +57,7 @@ pub enum PrivacyError {
 }
 
 impl PrivacyError {
-    /// Stable, for programs.
+    /// A stable code for programs.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {

@@ -1,28 +1,29 @@
-//! The discrete Gaussian, sampled exactly: integers only, so that no rounding error of a floating-point
-//! number shapes the noise.
+//! The discrete Gaussian, sampled exactly with integers only, so that no rounding error of
+//! floating-point numbers shapes the noise.
 //!
-//! Source: Canonne, Kamath and Steinke 2020, "The Discrete Gaussian for Differential Privacy", Algorithms 1
-//! (exp(−γ) coins), 2 (discrete Laplace) and 3 (discrete Gaussian). How long a draw takes depends on what is
-//! drawn, as in every rejection sampler.
+//! Source: Canonne, Kamath and Steinke 2020, "The Discrete Gaussian for Differential Privacy",
+//! Algorithms 1 (exp(−γ) coins), 2 (discrete Laplace) and 3 (discrete Gaussian). As in every
+//! rejection sampler, the time of a draw depends on its value.
 
 use super::PrivacyError;
 
-/// P(x) ∝ exp(−x²/2σ²) over the integers, mean 0, for an integer σ².
+/// The distribution P(x) ∝ exp(−x²/2σ²) over the integers, with mean 0 and an integer σ².
 ///
-/// Its variance is at most σ², and from σ² = 1 on less than a millionth below it.
+/// Its variance is at most σ², and for σ² ≥ 1 less than a millionth below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiscreteGaussian {
     variance: u64,
-    /// The scale t of the proposal is 2 to this power, the one nearest to σ. Algorithm 3 takes ⌊σ⌋ + 1; any t gives the
-    /// same distribution, as the proposal's exp(−|y|/t) cancels, and this one needs no division.
+    /// The proposal's scale t is 2 to this power, the one nearest to σ. Algorithm 3 takes ⌊σ⌋ + 1;
+    /// any t gives the same distribution, because the proposal's exp(−|y|/t) cancels, and this one
+    /// needs no division.
     shift: u32,
 }
 
 impl DiscreteGaussian {
-    /// The largest σ². Up to here every product below fits into 128 bits.
+    /// The largest σ² for which every product in the sampler fits into 128 bits.
     pub const VARIANCE_MAX: u64 = 1 << 62;
 
-    /// With parameter σ² = `variance`.
+    /// The distribution with parameter σ² = `variance`.
     ///
     /// # Errors
     /// [`PrivacyError::Variance`] outside 1..=[`VARIANCE_MAX`](Self::VARIANCE_MAX).
@@ -34,21 +35,24 @@ impl DiscreteGaussian {
         Ok(Self { variance, shift })
     }
 
-    /// σ².
+    /// The parameter σ².
     #[must_use]
     pub fn variance(&self) -> u64 {
         self.variance
     }
 
-    /// One draw from uniform `words`. About 17 words on average; never ends on a source that repeats itself for ever.
+    /// Draws once from uniform `words`, about 17 on average; never ends on a source that repeats
+    /// itself for ever.
     ///
-    /// A magnitude beyond i64 (its probability is below exp(−2³⁰) at the largest σ²) is drawn anew.
+    /// A magnitude beyond i64 (its probability is below exp(−2³⁰) at the largest σ²) is drawn
+    /// again.
     pub fn sample(&self, words: &mut impl FnMut() -> u64) -> i64 {
         let variance = u128::from(self.variance);
         loop {
             let (negative, magnitude) = laplace(self.shift, words);
-            // Accepted with probability exp(−(|y| − σ²/t)²/2σ²) = exp(−m²/2σ²t²), m = | |y|·t − σ² |. m² has more
-            // than 128 bits; with m = h·t + l it is three coins: h²/2σ², h·l/σ²t and l²/2σ²t².
+            // Accepted with probability exp(−(|y| − σ²/t)²/2σ²) = exp(−m²/2σ²t²), m = | |y|·t − σ²
+            // |. m² has more than 128 bits; with m = h·t + l it is three coins: h²/2σ², h·l/σ²t and
+            // l²/2σ²t².
             let m = (magnitude << self.shift).abs_diff(variance);
             let h = m >> self.shift;
             let l = m ^ h << self.shift;
@@ -66,7 +70,8 @@ impl DiscreteGaussian {
     }
 }
 
-/// Algorithm 2 with scale t = 2^`shift` (and s = 1): P(y) ∝ exp(−|y|/t). Sign and magnitude; zero has one sign only.
+/// Algorithm 2 with scale t = 2^`shift` (and s = 1): P(y) ∝ exp(−|y|/t). Returns sign and
+/// magnitude; zero has one sign only.
 fn laplace(shift: u32, words: &mut impl FnMut() -> u64) -> (bool, u128) {
     let t = 1_u128 << shift;
     loop {
@@ -78,7 +83,7 @@ fn laplace(shift: u32, words: &mut impl FnMut() -> u64) -> (bool, u128) {
         while exp_coin_to_one(1, 1, words) {
             high += 1;
         }
-        // t is at most 2³¹, so that 2⁶⁴·t and, in the caller, 2⁶⁴·t² still fit.
+        // t is at most 2³¹, so 2⁶⁴·t and, in the caller, 2⁶⁴·t² still fit.
         let magnitude = low | u128::from(high) << shift;
         let negative = words() & 1 == 1;
         if !(negative && magnitude == 0) {
@@ -89,7 +94,8 @@ fn laplace(shift: u32, words: &mut impl FnMut() -> u64) -> (bool, u128) {
 
 /// Algorithm 1: true with probability exp(−p/q).
 fn exp_coin(mut p: u128, q: u128, words: &mut impl FnMut() -> u64) -> bool {
-    // Each whole part of the exponent is a coin of its own; the first that fails ends it, so that the loop is short.
+    // Each whole part of the exponent is a coin of its own; the first that fails ends the loop, so
+    // it is short.
     while p > q {
         if !exp_coin_to_one(1, 1, words) {
             return false;
@@ -99,7 +105,8 @@ fn exp_coin(mut p: u128, q: u128, words: &mut impl FnMut() -> u64) -> bool {
     exp_coin_to_one(p, q, words)
 }
 
-/// Algorithm 1 for p ≤ q: the first k at which a coin of probability p/qk fails is odd with probability exp(−p/q).
+/// Algorithm 1 for p ≤ q: the first k at which a coin of probability p/qk fails is odd with
+/// probability exp(−p/q).
 fn exp_coin_to_one(p: u128, q: u128, words: &mut impl FnMut() -> u64) -> bool {
     let mut k = 1_u64;
     // Two coins, 1/k and p/q, rather than one: q·k may not fit.
@@ -109,7 +116,7 @@ fn exp_coin_to_one(p: u128, q: u128, words: &mut impl FnMut() -> u64) -> bool {
     k & 1 == 1
 }
 
-/// Uniform in 0..n without bias (rejection). No word is spent on n = 1.
+/// Uniform in 0..n without bias (by rejection). For n = 1 no word is consumed.
 fn below(n: u128, words: &mut impl FnMut() -> u64) -> u128 {
     let Some(mask) = u128::MAX.checked_shr((n - 1).leading_zeros()) else {
         return 0;
@@ -142,7 +149,7 @@ mod tests {
         (0..count).map(|_| noise.sample(&mut words)).collect()
     }
 
-    /// Σ (seen − expected)²/expected less its mean, in its own standard deviations.
+    /// Σ (seen − expected)²/expected minus its mean, in its own standard deviations.
     fn excess(seen: &[f64], expected: &[f64]) -> f64 {
         assert_eq!(seen.len(), expected.len());
         let statistic: f64 = seen
@@ -154,7 +161,8 @@ mod tests {
         (statistic - freedom) / (2.0 * freedom).sqrt()
     }
 
-    /// Draws against the probabilities exp(−x²/2σ²)/Z, one cell for each integer, one for each tail.
+    /// Compares draws with the probabilities exp(−x²/2σ²)/Z, one cell for each integer, one for
+    /// each tail.
     fn against_pmf(values: &[i64], variance: f64) -> f64 {
         let weight = |x: i64| (-(x as f64).powi(2) / (2.0 * variance)).exp();
         let reach = (12.0 * variance.sqrt()) as i64 + 2;
@@ -175,7 +183,8 @@ mod tests {
 
     #[test]
     fn draws_follow_the_probabilities() {
-        // Multiples of the proposal's t and others. At 9 a lacking third coin would be 27 standard deviations.
+        // Multiples of the proposal's t, and others. At 9, a missing third coin would show as 27
+        // standard deviations.
         let many = |variance: u64| if variance == 9 { 1_000_000 } else { 200_000 };
         for (seed, variance) in [1, 2, 3, 4, 7, 9, 15, 16, 50, 400, 1000]
             .into_iter()
@@ -194,7 +203,8 @@ mod tests {
         for wrong in [47.5, 52.5] {
             assert!(against_pmf(&values, wrong) > 4.5, "{wrong}");
         }
-        // A continuous Gaussian, rounded, is no discrete Gaussian: its variance has a twelfth too much.
+        // A rounded continuous Gaussian is not a discrete Gaussian: its variance is a twelfth too
+        // large.
         let mut stream = Stream::with_key([1, 1]);
         let rounded: Vec<i64> = (0..200_000)
             .map(|_| stream.normal().round() as i64)

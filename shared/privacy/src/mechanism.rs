@@ -1,16 +1,17 @@
 //! The distributed discrete Gaussian: what one participant adds to a sum, and what the sum costs.
 //!
-//! Source: Kairouz, Liu and Steinke 2021, Theorem 1 and Proposition 14. All integers are in units of 1/scale.
-//! Everything here holds for every larger cohort as well: its noise is that of `contributors_min` participants
-//! plus noise that is independent of everything, and adding that is post-processing.
+//! Source: Kairouz, Liu and Steinke 2021, Theorem 1 and Proposition 14. All integers are in units
+//! of 1/scale. Everything here also holds for every larger cohort: its noise is that of
+//! `contributors_min` participants plus independent noise, and adding that is post-processing.
 
 use super::clip::l2_norm;
 use super::{DiscreteGaussian, PrivacyError, conditional_round, rounded_norm_squared};
 
-/// Terms of τ that are added one by one; all later ones are bounded by the first of them.
+/// Number of terms of τ that are added one by one; all later ones are bounded by the first of them.
 const TAU_TERMS: u32 = 1000;
 
-/// How one sum is made private. Built from public settings, the same at every participant and at the aggregator.
+/// How one sum is made private. Built from public settings, the same at every participant and at
+/// the aggregator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mechanism {
     clip: f64,
@@ -22,17 +23,20 @@ pub struct Mechanism {
 }
 
 impl Mechanism {
-    /// The largest clip·scale, 2³¹ units: squared norms then fit into u64.
+    /// The largest clip·scale, 2³¹ units, at which squared norms fit into u64.
     pub const RADIUS_MAX: f64 = (1_u64 << 31) as f64;
 
-    /// For vectors of `dim` entries and L2 norm up to `clip`, rounded to multiples of 1/`scale`.
+    /// Makes the mechanism for vectors of `dim` entries and L2 norm up to `clip`, rounded to
+    /// multiples of 1/`scale`.
     ///
-    /// The noise of any `contributors_min` participants together has a standard deviation of at least
-    /// `noise_multiplier`·`clip`. With sums in several groups `contributors_min` is the least number in a group.
+    /// The noise of any `contributors_min` participants together has a standard deviation of at
+    /// least `noise_multiplier`·`clip`. If sums are split into groups, `contributors_min` is the
+    /// smallest number in a group.
     ///
     /// # Errors
-    /// [`PrivacyError::Clip`], [`Scale`](PrivacyError::Scale), [`Dimension`](PrivacyError::Dimension),
-    /// [`Contributors`](PrivacyError::Contributors), [`NoiseMultiplier`](PrivacyError::NoiseMultiplier) for a setting outside its range;
+    /// [`PrivacyError::Clip`], [`Scale`](PrivacyError::Scale),
+    /// [`Dimension`](PrivacyError::Dimension), [`Contributors`](PrivacyError::Contributors),
+    /// [`NoiseMultiplier`](PrivacyError::NoiseMultiplier) for a setting outside its range;
     /// [`Variance`](PrivacyError::Variance) if one share of the noise does not fit.
     pub fn new(
         clip: f64,
@@ -44,7 +48,7 @@ impl Mechanism {
         if !(noise_multiplier > 0.0 && noise_multiplier.is_finite()) {
             return Err(PrivacyError::NoiseMultiplier);
         }
-        // Checks everything else first.
+        // Also checks everything else first.
         let least = Self::with_share(clip, scale, dim, contributors_min, 1)?;
         let sigma = noise_multiplier * clip * scale;
         let variance = sigma * sigma;
@@ -52,8 +56,8 @@ impl Mechanism {
         if quotient > DiscreteGaussian::VARIANCE_MAX as f64 {
             return Err(PrivacyError::Variance);
         }
-        // From just below the quotient, which is rounded, to the first integer that is enough: exactly, and
-        // without a 128-bit division, which is much code in wasm.
+        // From just below the quotient, which is rounded, to the first integer that is enough:
+        // exactly, and without a 128-bit division, which is much code in wasm.
         let mut share = (quotient * (1.0 - f64::EPSILON)) as u64;
         while u128::from(share) * u128::from(contributors_min) < variance.ceil() as u128 {
             share += 1;
@@ -64,7 +68,7 @@ impl Mechanism {
         })
     }
 
-    /// With a variance of `share` units² from each participant.
+    /// Makes the mechanism with a variance of `share` units² from each participant.
     pub(super) fn with_share(
         clip: f64,
         scale: f64,
@@ -95,13 +99,15 @@ impl Mechanism {
         })
     }
 
-    /// The noise that one participant draws for each entry; its variance is σ_i² in units².
+    /// The distribution of the noise that one participant draws for each entry; its variance is
+    /// σ_i² in units².
     #[must_use]
     pub fn noise(&self) -> DiscreteGaussian {
         self.noise
     }
 
-    /// σ_i² in units², rounded up: `contributors_min` such shares have at least the stated variance.
+    /// σ_i² in units², rounded up: `contributors_min` such shares have at least the stated
+    /// variance.
     #[must_use]
     pub fn share_variance(&self) -> u64 {
         self.noise.variance()
@@ -113,16 +119,18 @@ impl Mechanism {
         self.norm_squared
     }
 
-    /// The standard deviation of the noise on one entry of the sum of `contributors` participants, in the units of the update.
+    /// The standard deviation of the noise on one entry of the sum of `contributors` participants,
+    /// in the units of the update.
     #[must_use]
     pub fn standard_deviation(&self, contributors: u32) -> f64 {
         (f64::from(contributors) * self.share_variance() as f64).sqrt() / self.scale
     }
 
-    /// ρ of one sum in the sense of zCDP, for whoever sees the sum alone.
+    /// ρ of one sum in the sense of zCDP, against an observer who sees only the sum.
     ///
     /// With Δ₂² the largest squared norm, Δ₁ = min(√d·Δ₂, Δ₂²), n contributors and V = n·σ_i²,
-    /// Proposition 14 gives min{Δ₂²/2V + τd, (Δ₂²/V + 2Δ₁τ/√V + τ²d)/2} (its third term is never the least, by this Δ₁).
+    /// Proposition 14 gives min{Δ₂²/2V + τd, (Δ₂²/V + 2Δ₁τ/√V + τ²d)/2} (its third term is never
+    /// the smallest, by this Δ₁).
     #[must_use]
     pub fn rho(&self) -> f64 {
         let dim = self.dim as f64;
@@ -136,23 +144,26 @@ impl Mechanism {
         first.min(second)
     }
 
-    /// A bound on the magnitude of the summed noise, in units, that no entry exceeds, except with probability 2⁻⁴⁰ for the whole vector.
+    /// A bound, in units, that no entry of the summed noise exceeds in magnitude, except with
+    /// probability 2⁻⁴⁰ for the whole vector.
     ///
-    /// A discrete Gaussian is sub-Gaussian with its own σ² (Canonne, Kamath and Steinke 2020), so that for
-    /// V = n·σ_i² each entry passes b with probability 2·exp(−b²/2V) at most.
+    /// A discrete Gaussian is sub-Gaussian with its own σ² (Canonne, Kamath and Steinke 2020), so
+    /// for V = n·σ_i² each entry exceeds b with probability at most 2·exp(−b²/2V).
     #[must_use]
     pub fn noise_bound(&self, contributors_max: u32) -> u64 {
         let variance = f64::from(contributors_max) * self.share_variance() as f64;
         let log = 41.0 * core::f64::consts::LN_2 + libm::log(self.dim as f64);
-        // At most 2⁴⁷·√(2·51): far from the end of u64.
+        // At most 2⁴⁷·√(2·51), far below the end of u64.
         (2.0 * variance * log).sqrt().ceil() as u64
     }
 
-    /// What one participant puts into the sum: `values` rounded within the norm bound, plus its noise. In units, one integer for each entry.
+    /// What one participant puts into the sum: `values` rounded within the norm bound, plus its
+    /// noise; in units, one integer for each entry.
     ///
     /// # Errors
-    /// [`PrivacyError::Length`]; [`PrivacyError::NotFinite`]; [`PrivacyError::Norm`] for a vector that was not clipped;
-    /// [`PrivacyError::Overflow`] if an entry leaves i64 (practically impossible).
+    /// [`PrivacyError::Length`]; [`PrivacyError::NotFinite`]; [`PrivacyError::Norm`] for a vector
+    /// that was not clipped; [`PrivacyError::Overflow`] if an entry leaves i64 (practically
+    /// impossible).
     pub fn contribution(
         &self,
         values: &[f32],
@@ -173,14 +184,16 @@ impl Mechanism {
     }
 }
 
-/// τ = 10·Σ_{k=1}^{n−1} exp(−2π²σ_i²·k/(k+1)): how far a sum of n discrete Gaussians is from a discrete Gaussian, in each entry.
+/// τ = 10·Σ_{k=1}^{n−1} exp(−2π²σ_i²·k/(k+1)): the distance of a sum of n discrete Gaussians from a
+/// discrete Gaussian, in each entry.
 fn tau(share_variance: u64, contributors: u32) -> f64 {
     let exponent = -2.0 * core::f64::consts::PI.powi(2) * share_variance as f64;
     let term = |k: u32| libm::exp(exponent * f64::from(k) / (f64::from(k) + 1.0));
     let last = contributors - 1;
     let summed = last.min(TAU_TERMS);
     let rest = f64::from(last - summed);
-    // Terms fall with k; so does not adding up billions of them.
+    // Terms fall with k, so one term times their number bounds the rest, without adding up billions
+    // of them.
     let head: f64 = (1..=summed).map(term).sum();
     10.0 * (head + rest * term(summed.max(1)))
 }
@@ -257,7 +270,8 @@ mod tests {
 
     #[test]
     fn rho_bounds_the_divergence_of_real_sums() {
-        // One entry, small noise, where a sum of discrete Gaussians differs most from a discrete Gaussian.
+        // One entry and small noise, for which a sum of discrete Gaussians differs most from a
+        // discrete Gaussian.
         let mut most = 0.0_f64;
         for (share, n) in [(1, 1), (1, 2), (1, 3), (1, 6), (2, 2), (2, 5), (5, 3)] {
             let mechanism = Mechanism::with_share(1.5, 1.0, 1, n, share).unwrap();
@@ -270,7 +284,8 @@ mod tests {
                     .map(|x| {
                         let p = noise[(x + reach) as usize];
                         let q = noise[(x + reach - shift) as usize];
-                        // What f64 does not hold is far from where the sum gathers, at shift·(1 − α).
+                        // Probabilities that f64 cannot hold are far from where the sum gathers, at
+                        // shift·(1 − α).
                         if p > 0.0 && q > 0.0 {
                             (alpha * p.ln() + (1.0 - alpha) * q.ln()).exp()
                         } else {
@@ -284,7 +299,7 @@ mod tests {
                 most = most.max(used);
             }
         }
-        // The bound is not a loose one either.
+        // The bound is not loose, either.
         assert!(most > 0.95, "{most}");
     }
 
@@ -338,7 +353,7 @@ mod tests {
         }
         let count = f64::from(runs) * dim as f64;
         let sigma = (squares / count).sqrt();
-        // Rounding adds a quarter of a unit² for each participant at most.
+        // Rounding adds at most a quarter of a unit² for each participant.
         assert!((sigma / (z * clip) - 1.0).abs() < 0.015, "{sigma}");
         assert!((mean / count).abs() < 5.0 * sigma / count.sqrt());
         assert!((mechanism.standard_deviation(n) / sigma - 1.0).abs() < 0.015);
@@ -361,7 +376,7 @@ mod tests {
         for participant in 0..cohort_max as u8 {
             let mut keystream = Keystream::new(&[participant; 32], b"noise");
             let mut words = || keystream.next_u64();
-            // The longest vectors there are, all in one direction.
+            // The longest vectors possible, all in one direction.
             let mut values = vec![0.0; dim];
             values[7] = clip;
             let integers = mechanism.contribution(&values, &mut words).unwrap();
@@ -415,7 +430,7 @@ mod tests {
             assert_eq!(refused(1.0, 1.0, 1, 1, z), PrivacyError::Variance);
         }
         assert!(Mechanism::new(1.0, 1.0, 1, 1, 2.0_f64.powi(31)).is_ok());
-        // The least noise there is, however little was asked for.
+        // The smallest possible noise, however little was asked for.
         let least = Mechanism::new(1.0, 1.0, 1, 1, 1e-200).unwrap();
         assert_eq!(least.share_variance(), 1);
     }
@@ -443,7 +458,7 @@ mod tests {
             let share = u128::from(mechanism.share_variance());
             let stated = (z * clip * scale).powi(2);
             prop_assert!((share * u128::from(n)) as f64 >= stated);
-            // And not a whole unit² for each more than that.
+            // The share is less than one whole unit² above the smallest sufficient one.
             prop_assert!(share == 1 || ((share - 1) * u128::from(n)) as f64 <= stated.ceil() * (1.0 + 1e-12));
             // Never cheaper than the continuous mechanism with the noise that is really there.
             let least = (clip * scale).powi(2) / (2.0 * share as f64 * f64::from(n));
@@ -457,7 +472,8 @@ mod tests {
             let scale = 2.0_f64.powi(bits);
             let rho = |n, share| Mechanism::with_share(clip, scale, dim, n, share).unwrap().rho();
             prop_assert!(rho(n, share + 1) <= rho(n, share));
-            // τ grows with n; from a share of 20 on that is less than the Gaussian term loses.
+            // τ grows with n; from a share of 20 on, that is less than what the Gaussian term
+            // loses.
             if share >= 20 {
                 prop_assert!(rho(n + 1, share) <= rho(n, share));
             }

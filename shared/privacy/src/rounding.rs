@@ -1,22 +1,27 @@
-//! Conditional stochastic rounding: a clipped vector becomes integers whose norm is known exactly.
+//! Conditional stochastic rounding, which turns a clipped vector into integers whose norm is known
+//! exactly.
 //!
-//! Source: Kairouz, Liu and Steinke 2021, Algorithm 1 and Proposition 22. Plain stochastic rounding can lengthen
-//! a vector by √d; rounding again until the norm is within a bound that most attempts meet costs far less noise.
-//! Whatever the floating-point numbers before it did, the bound on the integers holds, and privacy rests on it alone.
-//! (The random rotation of their Algorithm 1 is left out: it makes a small modulus wrap less, and our ring never wraps.)
+//! Source: Kairouz, Liu and Steinke 2021, Algorithm 1 and Proposition 22. Plain stochastic rounding
+//! can lengthen a vector by √d; rounding again until the norm is within a bound that most attempts
+//! meet costs far less noise. The bound on the integers holds whatever the floating-point numbers
+//! before it did, and privacy rests on it alone. (The random rotation of Algorithm 1 is left out:
+//! it makes a small modulus wrap less, and this ring never wraps.)
 
 use super::PrivacyError;
 
-/// An attempt succeeds with probability 1 − e^(−1/2) at least, so that all fail with less than 10⁻²⁷.
+/// Maximum number of attempts. Each succeeds with probability at least 1 − e^(−1/2), so all fail
+/// with less than 10⁻²⁷.
 const ATTEMPTS: usize = 128;
 /// Entries stay below 2⁶², so that rounding and noise fit into i64.
 const ENTRY_MAX: f64 = 4.611_686_018_427_388e18;
 
-/// The largest squared norm of a conditionally rounded vector of `dim` entries whose norm before was at most
-/// `radius` = clip·scale: ⌊min{(r + √d)², r² + d/4 + r + √d/2}⌋, Theorem 1 of Kairouz et al. with β = e^(−1/2), where √(2 ln 1/β) = 1.
+/// The largest squared norm of a conditionally rounded vector of `dim` entries whose norm before
+/// rounding was at most `radius` = clip·scale: ⌊min{(r + √d)², r² + d/4 + r + √d/2}⌋, Theorem 1 of
+/// Kairouz et al. with β = e^(−1/2), where √(2 ln 1/β) = 1.
 ///
-/// This integer is both what the rounding enforces and what ρ is computed from. `radius` lies between 0 and
-/// [`Mechanism::RADIUS_MAX`](super::Mechanism::RADIUS_MAX); beyond, the result ends at `u64::MAX`, which bounds nothing.
+/// The rounding enforces this integer, and ρ is computed from it. `radius` lies between 0 and
+/// [`Mechanism::RADIUS_MAX`](super::Mechanism::RADIUS_MAX); beyond, the result saturates at
+/// `u64::MAX`, which bounds nothing.
 #[must_use]
 pub fn rounded_norm_squared(radius: f64, dim: usize) -> u64 {
     let d = dim as f64;
@@ -25,15 +30,16 @@ pub fn rounded_norm_squared(radius: f64, dim: usize) -> u64 {
     always.min(mostly) as u64
 }
 
-/// Rounds `values`·`scale` to integers at random, each entry up or down with its own value as the mean, again and
-/// again until the squared norm is at most `norm_squared`. Zero stays zero.
+/// Rounds `values`·`scale` to integers at random, each entry up or down with its own value as the
+/// mean, repeatedly until the squared norm is at most `norm_squared`. Zero stays zero.
 ///
-/// A bound of `u64::MAX` is none. After 128 attempts, which a clipped vector does not need, it rounds towards zero.
+/// A bound of `u64::MAX` does not limit anything. After 128 attempts, which a clipped vector does
+/// not need, it rounds towards zero.
 ///
 /// # Errors
-/// [`PrivacyError::NotFinite`] for NaN or infinity, [`PrivacyError::Scale`] for a scale that is no positive finite
-/// number, [`PrivacyError::Overflow`] for an entry of 2⁶² or more, [`PrivacyError::Norm`] if not even rounding
-/// towards zero is within the bound.
+/// [`PrivacyError::NotFinite`] for NaN or infinity, [`PrivacyError::Scale`] if the scale is not a
+/// positive finite number, [`PrivacyError::Overflow`] for an entry of 2⁶² or more,
+/// [`PrivacyError::Norm`] if not even rounding towards zero is within the bound.
 pub fn conditional_round(
     values: &[f32],
     scale: f64,
@@ -69,7 +75,7 @@ pub fn conditional_round(
     Err(PrivacyError::Norm)
 }
 
-/// ⌊value⌋, and one more with the probability of the rest, to 53 bits.
+/// ⌊value⌋, or one more with the probability of the fraction, to 53 bits.
 fn stochastic(value: f64, word: u64) -> i64 {
     const UNIT: f64 = 1.0 / (1_u64 << 53) as f64;
     let floor = value.floor();
@@ -117,7 +123,8 @@ mod tests {
 
     #[test]
     fn most_attempts_meet_the_bound() {
-        // Proposition 22: at least 1 − e^(−1/2) = 0.393 of them, here where every entry is as far from an integer as can be.
+        // Proposition 22: at least 1 − e^(−1/2) = 0.393 of them, here with every entry as far from
+        // an integer as can be.
         let dim = 1000;
         let radius = 0.5 * (dim as f32).sqrt();
         let mut values = vec![0.5_f32; dim];

@@ -1,4 +1,4 @@
-//! A whole cohort with an honest server, for tests; malicious ones change its messages.
+//! A whole cohort with an honest server, for tests; tests of malicious servers change its messages.
 
 use super::encoding::{Layout, Ring, RingVector};
 use super::identity::Identity;
@@ -30,7 +30,7 @@ pub fn complete() -> SumPolicy {
     SumPolicy::default()
 }
 
-/// The last thing that a participant does.
+/// The last step that a participant takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Last {
     Keys,
@@ -47,10 +47,10 @@ pub struct Cohort {
     pub participants: BTreeMap<u32, Participant>,
     pub roster: Roster,
     pub shares: BTreeMap<u32, Shares>,
-    /// U2.
+    /// U2: the participants who dealt shares.
     pub senders: Vec<u32>,
     pub masked: BTreeMap<u32, Masked>,
-    /// U3.
+    /// U3: the participants whose vectors are in the sum.
     pub survivors: Vec<u32>,
     pub unmasks: Vec<(u32, Unmask)>,
 }
@@ -106,7 +106,7 @@ impl Cohort {
         self.participants.keys().copied().collect()
     }
 
-    /// What a participant adds: any integers of a size that does not wrap around.
+    /// The vector that a participant adds: any integers small enough not to wrap around.
     pub fn vector(&self, participant: u32) -> RingVector {
         RingVector::from_integers(self.layout, &self.integers(participant)).unwrap()
     }
@@ -149,7 +149,7 @@ impl Cohort {
         participant.unmask(&Survivors { members })
     }
 
-    /// U2: these deal shares, whom the server checks.
+    /// Lets the participants `senders` deal shares, which the server checks; they become U2.
     pub fn deal(&mut self, senders: &[u32]) {
         let roster = self.roster.clone();
         for member in &roster.members {
@@ -169,7 +169,8 @@ impl Cohort {
         self.senders = senders.to_vec();
     }
 
-    /// U3: these send their vectors, but those who see too few; the numbers of the latter.
+    /// Lets the candidates send their vectors; they become U3. Returns those who refuse because
+    /// they see too few.
     pub fn send(&mut self, candidates: &[u32]) -> Vec<u32> {
         let mut refused = Vec::new();
         for &p in candidates {
@@ -197,7 +198,7 @@ impl Cohort {
         refused
     }
 
-    /// U4: these answer, but those who see too few; the numbers of the latter.
+    /// Lets the candidates answer (U4). Returns those who refuse because they see too few.
     pub fn answer(&mut self, candidates: &[u32]) -> Vec<u32> {
         let survivors = self.survivors.clone();
         let mut refused = Vec::new();
@@ -223,7 +224,7 @@ impl Cohort {
         refused
     }
 
-    /// The sums of the survivors' masked vectors.
+    /// The sums of the survivors' masked vectors, one for each group.
     pub fn sums(&self) -> Vec<RingVector> {
         let groups = opening::group_of(&self.roster, &self.policy);
         let number = groups.values().max().map_or(0, |last| last + 1);
@@ -235,7 +236,7 @@ impl Cohort {
         sums
     }
 
-    /// What the sums must be.
+    /// The sums that must come out.
     pub fn expected(&self) -> Vec<RingVector> {
         let groups = opening::group_of(&self.roster, &self.policy);
         let mut sums = vec![RingVector::zero(self.layout); self.sums().len()];

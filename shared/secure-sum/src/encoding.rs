@@ -1,7 +1,9 @@
-//! Vectors of numbers as vectors over a finite ring, where masks hide perfectly and cancel exactly.
+//! Vectors of numbers as vectors over a finite ring, in which masks hide perfectly and cancel
+//! exactly.
 //!
-//! A real number x becomes the integer nearest to x·2^bits, up or down at random; integers are added modulo
-//! 2³² or 2⁶⁴. [`FixedPoint::choose`] leaves so much room that no accepted cohort's sum wraps around.
+//! A real number x becomes one of the two integers next to x·2^bits, chosen at random; integers are
+//! added modulo 2³² or 2⁶⁴. [`FixedPoint::choose`] leaves enough room that no accepted cohort's sum
+//! wraps around.
 
 use super::keystream::Keystream;
 use serde::{Deserialize, Serialize};
@@ -18,7 +20,7 @@ pub enum Ring {
 }
 
 impl Ring {
-    /// Bytes of one entry.
+    /// Number of bytes of one entry.
     #[must_use]
     pub fn bytes(self) -> usize {
         match self {
@@ -28,31 +30,31 @@ impl Ring {
     }
 }
 
-/// How long a vector is and what its entries are.
+/// The length of a vector, and the ring of its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// The entries' ring.
     pub ring: Ring,
-    /// So many entries in `ring`, the update.
+    /// Number of entries in `ring`: the update.
     pub entries: usize,
-    /// And then so many counters, always modulo 2⁶⁴.
+    /// Number of counters after the entries, always modulo 2⁶⁴.
     pub tail: usize,
 }
 
 impl Layout {
-    /// Numbers in all.
+    /// Number of entries and counters together.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.saturating_add(self.tail)
     }
 
-    /// Nothing to add?
+    /// Returns whether there is nothing to add.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes of a vector as it travels.
+    /// Length in bytes of a vector as it travels.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let entries = self.entries.saturating_mul(self.ring.bytes());
@@ -60,32 +62,33 @@ impl Layout {
     }
 }
 
-/// Why numbers do not go into a vector, or bytes are none.
+/// Why numbers do not fit into a vector, or bytes are not a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodingError {
-    /// Another number of entries, or of bytes.
+    /// The number of entries, or of bytes, differs from the layout's.
     #[error("{got} numbers or bytes are not the {expected} of the layout")]
     Length {
-        /// What the layout says.
+        /// What the layout requires.
         expected: usize,
-        /// What came.
+        /// What was given.
         got: usize,
     },
-    /// An integer that its ring cannot hold.
+    /// An integer does not fit into its ring; its index.
     #[error("number {0} is outside the ring")]
     OutOfRing(usize),
-    /// NaN, or over the clip.
+    /// A value is NaN or exceeds the clip.
     #[error("a value is not finite or exceeds the clip")]
     OverClip,
-    /// Not a positive number, or so large or small that no scale fits.
+    /// The clip is not a positive number, or so large or small that no scale fits.
     #[error("the clip is not a positive number for which there is a scale")]
     Clip,
-    /// Nobody, or so many that even 64 bits cannot hold their sum.
+    /// The cohort has no members, or so many that even 64 bits cannot hold their sum.
     #[error("the sum of such a cohort, with its noise, fits into no ring")]
     NoRoom,
 }
 
-/// A vector over the ring. Wiped when dropped: before it is masked it is a participant's own. Never printed.
+/// A vector over the ring. Wiped when dropped, because before it is masked it is private to a
+/// participant. Never printed.
 #[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct RingVector {
     entries: Entries,
@@ -105,7 +108,7 @@ impl std::fmt::Debug for RingVector {
 }
 
 impl RingVector {
-    /// The neutral element.
+    /// The zero vector.
     #[must_use]
     pub fn zero(layout: Layout) -> Self {
         Self {
@@ -117,7 +120,7 @@ impl RingVector {
         }
     }
 
-    /// Its layout.
+    /// The vector's layout.
     #[must_use]
     pub fn layout(&self) -> Layout {
         let (ring, entries) = match &self.entries {
@@ -131,10 +134,11 @@ impl RingVector {
         }
     }
 
-    /// The vector of some integers, entries first, then counters.
+    /// Makes a vector from integers, entries first, then counters.
     ///
     /// # Errors
-    /// Another number of them than the layout has, or one that is no centred representative in its ring.
+    /// [`EncodingError`], if their number differs from the layout's, or one is not a centred
+    /// representative in its ring.
     pub fn from_integers(layout: Layout, integers: &[i64]) -> Result<Self, EncodingError> {
         if integers.len() != layout.len() {
             return Err(EncodingError::Length {
@@ -164,7 +168,7 @@ impl RingVector {
         Ok(vector)
     }
 
-    /// The centred representatives: from −2³¹ or −2⁶³ up.
+    /// The centred representatives, from −2³¹ or −2⁶³ up.
     #[must_use]
     pub fn integers(&self) -> Vec<i64> {
         let mut integers: Vec<i64> = match &self.entries {
@@ -178,15 +182,15 @@ impl RingVector {
     /// Adds another vector.
     ///
     /// # Errors
-    /// It has another layout; nothing was added.
+    /// [`EncodingError`], if it has another layout; nothing is added then.
     pub fn add(&mut self, other: &Self) -> Result<(), EncodingError> {
         self.combine(other, u32::wrapping_add, u64::wrapping_add)
     }
 
-    /// Takes another vector off.
+    /// Subtracts another vector.
     ///
     /// # Errors
-    /// It has another layout; nothing was taken off.
+    /// [`EncodingError`], if it has another layout; nothing is subtracted then.
     pub fn sub(&mut self, other: &Self) -> Result<(), EncodingError> {
         self.combine(other, u32::wrapping_sub, u64::wrapping_sub)
     }
@@ -222,9 +226,9 @@ impl RingVector {
         Ok(())
     }
 
-    /// Adds (or takes off) a stream's next bytes, entry by entry.
+    /// Adds (or subtracts) the next bytes of a stream, entry by entry.
     pub fn mask(&mut self, stream: &mut Keystream, add: bool) {
-        // A few kilobytes at a time: a mask is never whole in memory.
+        // A few kilobytes at a time: a mask is never in memory as a whole.
         let mut bytes = zeroize::Zeroizing::new([0; 4096]);
         match &mut self.entries {
             Entries::U32(entries) => {
@@ -242,7 +246,7 @@ impl RingVector {
         mask_wide(&mut self.tail, stream, add, &mut *bytes);
     }
 
-    /// As it travels: little-endian, [`Layout::bytes`] long.
+    /// The bytes that travel: little-endian, [`Layout::bytes`] long.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.layout().bytes());
@@ -258,10 +262,10 @@ impl RingVector {
         bytes
     }
 
-    /// From bytes. All bytes of the right number are a vector.
+    /// Reads a vector from bytes. Any bytes of the right length are a vector.
     ///
     /// # Errors
-    /// Another number of bytes than the layout has.
+    /// [`EncodingError`], if the length differs from the layout's.
     pub fn from_bytes(layout: Layout, bytes: &[u8]) -> Result<Self, EncodingError> {
         if bytes.len() != layout.bytes() {
             return Err(EncodingError::Length {
@@ -305,37 +309,40 @@ fn mask_wide(entries: &mut [u64], stream: &mut Keystream, add: bool, bytes: &mut
     }
 }
 
-/// In the narrow ring, clip · scale has at least so many bits.
+/// Minimum bits of clip · scale in the narrow ring.
 const NARROW_BITS: u32 = 16;
-/// In the wide ring, it has so many.
+/// Bits of clip · scale in the wide ring.
 const WIDE_BITS: u32 = 24;
-/// With more, 2^bits times a clip of the least positive f32 is still finite.
+/// Maximum scale: 2^bits times a clip of the smallest positive f32 is still finite.
 const BITS_MAX: u32 = 200;
 
-/// Real numbers up to a clip as integers: x ↦ x·2^bits, rounded up or down at random.
+/// Maps real numbers up to a clip to integers: x ↦ x·2^bits, rounded up or down at random.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FixedPoint {
-    /// Where the integers are added.
+    /// The ring in which the integers are added.
     pub ring: Ring,
-    /// scale = 2^bits: x·scale is exact in f64.
+    /// Base-2 logarithm of the scale: x·scale is exact in f64.
     pub bits: u32,
     /// The largest |x|.
     pub clip: f32,
 }
 
 impl FixedPoint {
-    /// The largest scale with cohort_max · (clip·scale + 1) + noise_bound < 2³¹ (the 1 is the rounding) if it
-    /// leaves clip·scale at least 16 bits; else the ring modulo 2⁶⁴ with the largest clip·scale ≤ 2²⁴.
+    /// Chooses the largest scale with cohort_max · (clip·scale + 1) + noise_bound < 2³¹ (the 1 is
+    /// the rounding) if it leaves clip·scale at least 16 bits; otherwise the ring modulo 2⁶⁴ with
+    /// the largest clip·scale ≤ 2²⁴.
     ///
-    /// `noise_bound`: bound of |sum of all noise|, in integers.
+    /// `noise_bound` bounds |sum of all noise|, in integers.
     ///
     /// # Errors
-    /// The clip is not a positive number for which there is a scale, or the cohort's sum fits into no ring.
+    /// [`EncodingError`], if the clip is not a positive number for which there is a scale, or the
+    /// cohort's sum fits into no ring.
     pub fn choose(cohort_max: u32, clip: f32, noise_bound: u64) -> Result<Self, EncodingError> {
         Self::choose_with(cohort_max, clip, |_| noise_bound)
     }
 
-    /// The same for noise whose size grows with the scale: `noise_bound(scale)`.
+    /// Does what [`FixedPoint::choose`] does for noise whose size grows with the scale:
+    /// `noise_bound(scale)`.
     ///
     /// # Errors
     /// As [`FixedPoint::choose`].
@@ -387,7 +394,7 @@ impl FixedPoint {
         Ok(chosen)
     }
 
-    /// Is there room for the sum of so many participants' numbers, each rounded up, and the noise?
+    /// Returns whether the sum of `participants` numbers, each rounded up, and the noise fits.
     #[must_use]
     pub fn fits(&self, cohort_max: u32, noise_bound: u64) -> bool {
         let largest = libm::ceil(self.largest());
@@ -404,7 +411,7 @@ impl FixedPoint {
         sum.is_some_and(|sum| sum < limit)
     }
 
-    /// 2^bits.
+    /// The scale, 2^bits.
     #[must_use]
     pub fn scale(&self) -> f64 {
         libm::scalbn(1.0, self.bits.min(1_000) as i32)
@@ -415,17 +422,17 @@ impl FixedPoint {
         f64::from(self.clip) * self.scale()
     }
 
-    /// The integer for a value: ⌊value·scale⌋, or one more with a probability of what is left over, so that it
-    /// is right in the mean. Uses one number of `rng`, whatever the value.
+    /// Rounds a value to an integer: ⌊value·scale⌋, or one more with the probability of the
+    /// fraction, so that the mean is right. Consumes one number of `rng`, whatever the value.
     ///
     /// # Errors
-    /// The value is not within ± clip.
+    /// [`EncodingError`], if the value is not within ± clip.
     pub fn quantise(&self, value: f64, rng: &mut Keystream) -> Result<i64, EncodingError> {
-        // NaN is not either.
+        // False for NaN, too.
         if value.abs() <= f64::from(self.clip) {
             let exact = value * self.scale();
             let below = libm::floor(exact);
-            // 53 bits, as many as a fraction has.
+            // 53 bits, the precision of the fraction.
             let chance = (rng.next_u64() >> 11) as f64 / 9_007_199_254_740_992.0;
             Ok(below as i64 + i64::from(chance < exact - below))
         } else {
@@ -498,7 +505,7 @@ mod tests {
                 .is_err()
         );
         assert_eq!(vector, RingVector::zero(LAYOUT));
-        // Absurd sizes are told, not computed modulo the word.
+        // Absurd sizes are reported, not computed modulo the word size.
         let absurd = Layout {
             ring: Ring::U64,
             entries: usize::MAX,
@@ -518,7 +525,7 @@ mod tests {
 
     #[test]
     fn a_mask_is_the_stream_entry_by_entry() {
-        // More than one part of 4096 bytes, and not a whole number of them.
+        // More than one chunk of 4096 bytes, and not a whole number of chunks.
         for ring in [Ring::U32, Ring::U64] {
             let layout = Layout {
                 ring,
@@ -569,7 +576,7 @@ mod tests {
             FixedPoint::choose(10, 1.0, u64::MAX),
             Err(EncodingError::NoRoom)
         );
-        // The least and the largest that have one.
+        // The smallest and the largest clip that have a scale.
         let tiny = FixedPoint::choose(u32::MAX, f32::from_bits(1), 0).unwrap();
         assert_eq!((tiny.ring, tiny.bits), (Ring::U64, 173));
         let large = FixedPoint::choose(10, 1e8, 0).unwrap();
@@ -602,7 +609,7 @@ mod tests {
             // Five standard deviations of at most 1/2 · 1/4 each.
             assert!((mean - value).abs() < 5.0 * 0.125 / 141.0, "{value} {mean}");
         }
-        // What has no fraction is never moved.
+        // A value without a fraction is never moved.
         assert!((0..100).all(|_| point.quantise(2.5, &mut rng) == Ok(10)));
         for value in [10.000_001, -10.1, f64::NAN, f64::INFINITY] {
             assert_eq!(
@@ -661,7 +668,7 @@ mod tests {
             let Ok(point) = FixedPoint::choose(cohort, clip, noise) else {
                 return Ok(());
             };
-            // Everyone at the clip, rounded away from zero, and all noise to the same side.
+            // Everyone at the clip, rounded away from zero, and all noise on the same side.
             let most = (f64::from(clip) * point.scale()).ceil() as i128 + 1;
             let sum = i128::from(cohort) * most + i128::from(noise);
             let sum = if sign { sum } else { -sum };

@@ -1,26 +1,27 @@
-//! Who holds whose shares and shares a pair mask with whom.
+//! The graph of who holds whose shares, and who shares a pair mask with whom.
 //!
-//! The roster's members, in a pseudo-random order, are cut into groups as equal as possible. Within a group
-//! the graph is complete up to `degree` + 1 members; beyond, it is the Harary graph over that order (everyone
-//! with its `degree`/2 neighbours on either side of a ring), as in SecAgg+. It is symmetric.
+//! The roster's members, in a pseudo-random order, are cut into groups of sizes as equal as
+//! possible. Within a group the graph is complete up to `degree` + 1 members; beyond, it is the
+//! Harary graph over that order (each member with its `degree`/2 neighbours on either side of a
+//! ring), as in SecAgg+. It is symmetric.
 
 use super::keystream::Keystream;
 use super::messages::Roster;
 use super::{Bytes32, SumPolicy, labelled};
 use std::collections::BTreeMap;
 
-/// The groups, each in its pseudo-random order. `members`: strictly increasing. Needs as many members as
-/// groups for none to be empty.
+/// Cuts `members` (strictly increasing) into groups, each in its pseudo-random order. At least one
+/// member for each group is needed for none to be empty.
 #[must_use]
 pub fn groups(roster_hash: &Bytes32, members: &[u32], policy: &SumPolicy) -> Vec<Vec<u32>> {
-    // Public: only an order that nobody chose is wanted.
+    // The order is public; it only must not be chosen by anyone.
     let mut stream = Keystream::new(roster_hash, &labelled("order", &[]));
     let mut order = members.to_vec();
     // Fisher–Yates.
     for i in (1..order.len()).rev() {
         order.swap(i, stream.below(i as u64 + 1) as usize);
     }
-    // More groups than members are as many empty ones; nobody needs to count them.
+    // More groups than members would only add empty ones.
     let groups = (policy.groups.max(1) as usize).min(order.len().max(1));
     let (size, larger) = (order.len() / groups, order.len() % groups);
     let mut cut = Vec::with_capacity(groups);
@@ -33,8 +34,9 @@ pub fn groups(roster_hash: &Bytes32, members: &[u32], policy: &SumPolicy) -> Vec
     cut
 }
 
-/// Who holds shares of `member`: itself and its neighbours, strictly increasing. Empty if it is not in `group`,
-/// which is in the order that [`groups`] gives. A holder's share is at x = 1 + its place in this list.
+/// The holders of `member`'s shares: itself and its neighbours, strictly increasing. Empty if it is
+/// not in `group`, which is in the order that [`groups`] gives. The share of the holder at index i
+/// of this list is at x = 1 + i.
 #[must_use]
 pub fn holders(group: &[u32], member: u32, policy: &SumPolicy) -> Vec<u32> {
     let Some(at) = group.iter().position(|&m| m == member) else {
@@ -56,12 +58,12 @@ pub fn holders(group: &[u32], member: u32, policy: &SumPolicy) -> Vec<u32> {
 pub struct Graph {
     roster: Bytes32,
     groups: Vec<Vec<u32>>,
-    /// The group of each, and its holders.
+    /// The group of each member, and its holders.
     places: BTreeMap<u32, (usize, Vec<u32>)>,
 }
 
 impl Graph {
-    /// Of a roster that is sorted.
+    /// Builds the graph of a sorted roster.
     #[must_use]
     pub fn new(roster: &Roster, policy: &SumPolicy) -> Self {
         let hash = roster.hash();
@@ -96,7 +98,7 @@ impl Graph {
         self.places.get(&member).map(|(group, _)| *group)
     }
 
-    /// [`holders`] of a member.
+    /// The [`holders`] of a member.
     #[must_use]
     pub fn holders(&self, member: u32) -> &[u32] {
         self.places.get(&member).map_or(&[], |(_, holders)| holders)

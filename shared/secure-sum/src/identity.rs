@@ -1,4 +1,5 @@
-//! Who signs: a long-term Ed25519 key of each participant (RFC 8032), made once from 32 random bytes.
+//! Signatures: a long-term Ed25519 key of each participant (RFC 8032), made once from 32 random
+//! bytes.
 
 use super::Bytes32;
 use super::messages::Signature;
@@ -9,13 +10,13 @@ use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 pub struct Identity(SigningKey);
 
 impl Identity {
-    /// The key of a seed (RFC 8032's private key).
+    /// Makes the key from its seed (RFC 8032's private key).
     #[must_use]
     pub fn from_seed(seed: Bytes32) -> Self {
         Self(SigningKey::from_bytes(&zeroize::Zeroizing::new(seed)))
     }
 
-    /// The seed, for whoever stores it.
+    /// The seed, to be stored.
     #[must_use]
     pub fn seed(&self) -> Bytes32 {
         self.0.to_bytes()
@@ -27,13 +28,13 @@ impl Identity {
         self.0.verifying_key().to_bytes()
     }
 
-    /// Signs.
+    /// Signs a message.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
     }
 
-    /// Signs, as it travels in this module's messages.
+    /// Signs a message, and returns the signature in the form in which it travels.
     #[must_use]
     pub fn signature(&self, message: &[u8]) -> Signature {
         Signature(self.sign(message))
@@ -46,14 +47,15 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// May a public key be used? Not if it is no point, or one of small order.
+/// Returns whether a public key may be used: it must be a point, and not one of small order.
 #[must_use]
 pub fn is_acceptable(public: &Bytes32) -> bool {
     VerifyingKey::from_bytes(public).is_ok_and(|key| !key.is_weak())
 }
 
-/// Is this a signature of `message` under this public key? Keys of small order, under which one signature
-/// would fit many messages, and signatures that are not canonical are refused.
+/// Returns whether `signature` is a signature of `message` under this public key. Keys of small
+/// order, under which one signature would fit many messages, and non-canonical signatures are
+/// refused.
 #[must_use]
 pub fn verify(public: &Bytes32, message: &[u8], signature: &[u8; 64]) -> bool {
     let Ok(key) = VerifyingKey::from_bytes(public) else {
@@ -68,11 +70,7 @@ mod tests {
     use super::*;
 
     fn unhex<const N: usize>(text: &str) -> [u8; N] {
-        let bytes: Vec<u8> = (0..text.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
-            .collect();
-        bytes.try_into().unwrap()
+        ground::hex::unhex(text).unwrap()
     }
 
     #[test]

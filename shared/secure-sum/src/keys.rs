@@ -1,9 +1,10 @@
-//! Key agreement (X25519, RFC 7748), and what is made of what two agree on: sealed shares and pair masks.
+//! Key agreement (X25519, RFC 7748) and what is derived from an agreed secret: sealed shares and
+//! pair masks.
 //!
-//! Every derived key is bound, by HKDF's `info`, to the sum's [`super::Context`], to the hash of the roster, to both
-//! participants and to both public keys. Who was shown another roster than its peer therefore opens none of
-//! the peer's envelopes. Masks are bound to U2 as well, so that nobody's masks cancel but of those who were
-//! shown the same.
+//! Every derived key is bound, by HKDF's `info`, to the sum's [`super::Context`], to the hash of
+//! the roster, to both participants and to both public keys. A participant who was shown a
+//! different roster than its peer therefore cannot open the peer's envelopes. Masks are also bound
+//! to U2, so that masks cancel only between participants who were shown the same U2.
 
 use super::keystream::{Keystream, derive};
 use super::{Bytes32, labelled};
@@ -12,7 +13,7 @@ use subtle::ConstantTimeEq as _;
 use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
 use zeroize::Zeroizing;
 
-/// The sum that keys are for.
+/// The sum that keys are bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// [`super::Context::digest`].
@@ -24,13 +25,13 @@ pub struct Binding {
 /// A participant's number and one of its public keys.
 pub type Party<'a> = (u32, &'a Bytes32);
 
-/// The public key of a private one.
+/// The public key of a private key.
 #[must_use]
 pub fn public_key(private: &Bytes32) -> Bytes32 {
     x25519(*private, X25519_BASEPOINT_BYTES)
 }
 
-/// u of the points of small order: 0 and ±1, and two of order 8.
+/// The u-coordinates of the points of small order: 0 and ±1, and two of order 8.
 const SMALL_ORDER: [Bytes32; 5] = [
     [0; 32],
     {
@@ -56,8 +57,8 @@ const SMALL_ORDER: [Bytes32; 5] = [
     ],
 ];
 
-/// May a public key be used? Not if all secrets agreed on with it are zero, nor if the same point has another
-/// encoding, by which a copied key would pass for a new one.
+/// Returns whether a public key may be used. Refused are keys with which every agreed secret is
+/// zero, and second encodings of a point, by which a copied key would pass for a new one.
 #[must_use]
 pub fn is_acceptable(public: &Bytes32) -> bool {
     // u < p = 2²⁵⁵ − 19, little-endian.
@@ -66,21 +67,22 @@ pub fn is_acceptable(public: &Bytes32) -> bool {
     public.iter().rev().lt(p.iter().rev()) && !SMALL_ORDER.contains(public)
 }
 
-/// What two agree on; `None` if it is zero, which a key of small order brings about.
+/// The secret on which two parties agree; `None` if it is zero, which a key of small order brings
+/// about.
 pub(crate) fn agree(private: &Bytes32, public: &Bytes32) -> Option<Zeroizing<Bytes32>> {
     let agreed = Zeroizing::new(x25519(*private, *public));
     (!bool::from(agreed.ct_eq(&[0; 32]))).then_some(agreed)
 }
 
-/// Bytes of two shares: of the self-mask's seed, then of the private masking key.
+/// Bytes of two shares: that of the self-mask's seed, then that of the private masking key.
 pub(crate) const CONTENT: usize = 64;
-/// Bytes of an envelope.
+/// Length of an envelope in bytes.
 pub const SEALED: usize = CONTENT + 16;
 
 /// The cipher of one ordered pair, and the text that is authenticated with it.
 ///
-/// The nonce is zero. That is sound because the key is used once: it is derived from the sum, the roster and
-/// the ordered pair, and for these a participant's content is always the same.
+/// The nonce is zero. That is sound because the key is used once: it is derived from the sum, the
+/// roster and the ordered pair, and for these a participant's content is always the same.
 fn envelope(
     private: &Bytes32,
     public: &Bytes32,
@@ -100,7 +102,7 @@ fn envelope(
     Some((ChaCha20Poly1305::new(&(*key).into()), aad))
 }
 
-/// Seals two shares; `private` is the sender's. `None` for a key of small order.
+/// Seals two shares with the sender's `private` key. `None` for a key of small order.
 pub(crate) fn seal(
     private: &Bytes32,
     binding: &Binding,
@@ -117,7 +119,8 @@ pub(crate) fn seal(
     Some(sealed)
 }
 
-/// Opens two shares; `private` is the addressee's. `None` unless `from` sealed them for `to` in this sum.
+/// Opens two shares with the addressee's `private` key. `None` unless `from` sealed them for `to`
+/// in this sum.
 pub(crate) fn unseal(
     private: &Bytes32,
     binding: &Binding,
@@ -140,8 +143,8 @@ pub(crate) fn unseal(
     Some(content)
 }
 
-/// The pair mask of `mine` and `theirs`, whose private key is not `private`: both get the same. `senders`:
-/// hash of U2. `None` for a key of small order.
+/// The pair mask of `mine`, whose private key is `private`, and `theirs`: the same on both sides.
+/// `senders` is the hash of U2. `None` for a key of small order.
 pub(crate) fn pair_mask(
     private: &Bytes32,
     binding: &Binding,
@@ -172,7 +175,7 @@ pub(crate) fn pair_mask(
     Some(Keystream::new(&agreed, &info))
 }
 
-/// Does `mine` add the mask that it shares with `theirs`? Then the other takes it off.
+/// Returns whether `mine` adds the mask that it shares with `theirs`, who then subtracts it.
 pub(crate) fn adds(mine: u32, theirs: u32) -> bool {
     mine < theirs
 }
@@ -285,7 +288,7 @@ mod tests {
         assert!(foreign.iter().all(|b| open(b, from, to, &sealed).is_none()));
         assert_eq!(open(&BINDING, (4, from.1), to, &sealed), None);
         assert_eq!(open(&BINDING, from, (8, to.1), &sealed), None);
-        // Sent back to the sender, as if the addressee had sealed it.
+        // Returned to the sender, as if the addressee had sealed it.
         assert!(unseal(&private[0], &BINDING, to, from, &sealed).is_none());
         assert_eq!(open(&BINDING, from, to, &sealed[..SEALED - 1]), None);
         assert_eq!(open(&BINDING, from, to, &[]), None);

@@ -1,5 +1,5 @@
-//! Secret random bytes in any number from one 32-byte key: HKDF-SHA-256 (RFC 5869) binds the key to what it
-//! is for, ChaCha20 (RFC 8439) expands it.
+//! Secret random bytes from one 32-byte key: HKDF-SHA-256 (RFC 5869) binds the key to its purpose,
+//! ChaCha20 (RFC 8439) expands it.
 
 use super::Bytes32;
 use chacha20::ChaCha20;
@@ -8,7 +8,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// HKDF-SHA-256 without salt: 32 bytes for `info`.
+/// Derives 32 bytes for `info` by HKDF-SHA-256 without salt.
 pub(crate) fn derive(key: &Bytes32, info: &[u8]) -> Zeroizing<Bytes32> {
     let mut derived = Zeroizing::new([0; 32]);
     // It fails only for more than 255 · 32 bytes.
@@ -21,21 +21,21 @@ pub(crate) fn derive(key: &Bytes32, info: &[u8]) -> Zeroizing<Bytes32> {
 pub struct Keystream(ChaCha20);
 
 impl Keystream {
-    /// The stream of `key` for one purpose. Other labels give unrelated streams. The nonce is zero: the derived
-    /// key serves for this stream alone.
+    /// Starts the stream of `key` for one purpose. Different labels give unrelated streams. The
+    /// nonce is zero: the derived key serves this stream alone.
     #[must_use]
     pub fn new(key: &Bytes32, label: &[u8]) -> Self {
         let derived = derive(key, label);
         Self(ChaCha20::new(&(*derived).into(), &[0; 12].into()))
     }
 
-    /// The next bytes. A stream has 256 GiB; a layout has far less.
+    /// Fills `bytes` with the next bytes. A stream has 256 GiB; a layout has far less.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         bytes.fill(0);
         self.apply(bytes);
     }
 
-    /// The next bytes, as a little-endian number.
+    /// The next eight bytes as a little-endian number.
     pub fn next_u64(&mut self) -> u64 {
         let mut bytes = [0; 8];
         self.apply(&mut bytes);
@@ -44,7 +44,7 @@ impl Keystream {
         number
     }
 
-    /// Uniform in 0..n without bias (rejection). `n` = 0 gives 0.
+    /// A number uniform in 0..n without bias (by rejection); 0 if `n` is 0.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         if n < 2 {
             return 0;

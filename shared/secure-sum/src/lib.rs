@@ -1,8 +1,9 @@
 //! Secure sums: the aggregator learns the sum of the cohort's vectors and no single one.
 //!
-//! Source: K. Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning",
-//! CCS 2017, with the sparse graph of J. H. Bell et al., "Secure Single-Server Aggregation with
-//! (Poly)Logarithmic Overhead", CCS 2020 (SecAgg+). One server, four messages of each participant:
+//! Source: K. Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine
+//! Learning", CCS 2017, with the sparse graph of J. H. Bell et al., "Secure Single-Server
+//! Aggregation with (Poly)Logarithmic Overhead", CCS 2020 (SecAgg+). One server, four messages of
+//! each participant:
 //!
 //! | phase | participant → server | server → participant | set that it freezes |
 //! |---|---|---|---|
@@ -11,31 +12,34 @@
 //! | Masked | [`messages::Masked`] | [`messages::Survivors`] | U3: whose vector is in the sum |
 //! | Unmask | [`messages::Unmask`] | | U4: who answered |
 //!
-//! U1 ⊇ U2 ⊇ U3 ⊇ U4. The participant's half is [`participant`], the aggregator's [`opening`]; where to look
-//! for the rest: integers and their ring, [`encoding`]; who holds whose shares, [`graph`]; shares, [`shamir`];
-//! key agreement and envelopes, [`keys`]; who signs, [`identity`]; masks, [`keystream`].
+//! U1 ⊇ U2 ⊇ U3 ⊇ U4. The participant's half is [`participant`], the aggregator's [`opening`];
+//! where to look for the rest: integers and their ring, [`encoding`]; who holds whose shares,
+//! [`graph`]; shares, [`shamir`]; key agreement and envelopes, [`keys`]; who signs, [`identity`];
+//! masks, [`keystream`].
 //!
-//! What a participant i adds to its vector x_i, in the ring, over its neighbours j ∈ U2:
-//! y_i = x_i + PRG(b_i) + Σ_{j>i} PRG(s_ij) − Σ_{j<i} PRG(s_ij). The pair masks cancel in the sum. Of each i
-//! either the self-mask's seed b_i (i ∈ U3) or the masking key that gives all s_ij (i ∈ U2 \ U3) is revealed,
-//! never both: with both, y_i would be x_i.
+//! What a participant i adds to its vector x_i, in the ring, over its neighbours j ∈ U2: y_i = x_i
+//! + PRG(b_i) + Σ_{j>i} PRG(s_ij) − Σ_{j<i} PRG(s_ij). The pair masks cancel in the sum. Of each i
+//! either the self-mask's seed b_i (i ∈ U3) or the masking key that gives all s_ij (i ∈ U2 \ U3) is
+//! revealed, never both: with both, y_i would be x_i.
 //!
-//! Everything is deterministic given the participant's seed, does no IO, and every message from outside is
-//! judged before it is used: a participant answers with a [`suspicion::Suspicion`], the aggregator with
-//! `false` or an [`opening::OpenError`].
+//! Everything is deterministic given the participant's seed, does no IO, and every message from
+//! outside is judged before it is used: a participant answers with a [`suspicion::Suspicion`], the
+//! aggregator with `false` or an [`opening::OpenError`].
 //!
 //! # What this does not hide
 //!
 //! * The sum itself, and what follows from it: noise ([`privacy`] where it is used) is for that.
 //! * Anything, once [`SumPolicy::threshold_of`] holders of a participant collude with the server.
-//! * Anything to a server that lies about U2 and U3, telling different participants different sets, beyond this:
-//!   nobody's two secrets both reach t shares, since t > m/2 of m holders. There is no round in which
-//!   participants compare what they were told (Bonawitz's consistency check), so by having some members
-//!   excluded by some holders and others by others, such a server can open the sum of about
-//!   t − m·(m − t)/t members instead of t: m/6 of them at a threshold of ⅔, and a single one below 0.62. Against
-//!   a server that is not merely curious the threshold must be ⅔ or more.
-//! * The order of [`graph`] comes from the roster's hash, so a server that chooses the roster can try many of
-//!   them. Up to [`SumPolicy::degree`] + 1 members the graph is complete and there is nothing to choose.
+//! * Anything to a server that lies about U2 and U3, telling different participants different sets,
+//!   beyond this: nobody's two secrets both reach t shares, since t > m/2 of m holders. There is no
+//!   round in which participants compare what they were told (Bonawitz's consistency check), so by
+//!   having some members excluded by some holders and others by others, such a server can open the
+//!   sum of about t − m·(m − t)/t members instead of t: m/6 of them at a threshold of ⅔, and a
+//!   single one below 0.62. Against a server that is not merely curious the threshold must be ⅔ or
+//!   more.
+//! * The order of [`graph`] comes from the roster's hash, so a server that chooses the roster can
+//!   try many of them. Up to [`SumPolicy::degree`] + 1 members the graph is complete and there is
+//!   nothing to choose.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -60,7 +64,7 @@ mod malicious;
 #[cfg(test)]
 mod sums;
 
-/// A hash, a key, a seed, a share.
+/// 32 bytes: a hash, a key, a seed or a share.
 pub type Bytes32 = [u8; 32];
 
 /// What every key, signature and hash of one sum is bound to.
@@ -68,18 +72,19 @@ pub type Bytes32 = [u8; 32];
 pub struct Context {
     /// The federation's id.
     pub federation: String,
-    /// SHA-256 of the task, which states the [`SumPolicy`] too.
+    /// SHA-256 of the task, which also states the [`SumPolicy`].
     pub task: Bytes32,
-    /// The round.
+    /// Number of the round.
     pub round: u32,
     /// Hash of θ_t.
     pub theta: Bytes32,
-    /// Head hash of the transcript before this round.
+    /// Hash of the record's head before this round.
     pub record: Bytes32,
 }
 
 impl Context {
-    /// SHA-256 over a domain-separated, length-prefixed encoding: two contexts that differ anywhere differ here.
+    /// SHA-256 over a domain-separated, length-prefixed encoding: contexts that differ anywhere
+    /// have different digests.
     #[must_use]
     pub fn digest(&self) -> Bytes32 {
         digest(
@@ -95,17 +100,18 @@ impl Context {
     }
 }
 
-/// Who holds shares of whom, and how many of them open a secret.
+/// The rules of who holds whose shares, and how many of them open a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SumPolicy {
-    /// A roster of fewer members is refused; at least 3.
+    /// Minimum number of members of a roster; at least 3.
     pub cohort_min: u32,
     /// f in [0.5, 0.95]: of m holders (a member and its neighbours) t = ⌊m·f⌋ + 1 open a secret.
     pub threshold: f32,
-    /// Up to `degree` + 1 members of a group everyone is everyone's neighbour, else everyone has so many
-    /// neighbours (an odd number counts as the next even one). 2 to 254: x-coordinates of shares are bytes.
+    /// In a group of up to `degree` + 1 members all are neighbours; in a larger one each member has
+    /// `degree` neighbours (rounded up to an even number). 2 to 254, because the x-coordinates of
+    /// shares are bytes.
     pub degree: u32,
-    /// The roster is cut into so many groups, each with a sum of its own.
+    /// Number of groups into which the roster is cut, each with a sum of its own.
     pub groups: u32,
 }
 
@@ -121,7 +127,7 @@ impl Default for SumPolicy {
 }
 
 impl SumPolicy {
-    /// Is every number within its range?
+    /// Returns whether every number is within its range.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.cohort_min >= 3
@@ -136,17 +142,19 @@ impl SumPolicy {
         (m as f64 * f64::from(self.threshold)) as usize + 1
     }
 
-    /// The fewest members whose sum any cohort under this policy opens: what a noise share must reckon with.
+    /// The smallest number of members whose sum any cohort under this policy opens; a share of
+    /// noise must be large enough for it.
     #[must_use]
     pub fn contributors_min(&self) -> usize {
         self.threshold_of(self.cohort_min as usize / self.groups.max(1) as usize)
     }
 }
 
-/// What every label begins with: nothing here is ever taken for something signed or hashed elsewhere.
+/// Prefix of every label, so that nothing here is ever taken for something signed or hashed
+/// elsewhere.
 const DOMAIN: &str = "fed-bbpt secure-sum v1 ";
 
-/// SHA-256 over the label and the parts, each behind its length as a little-endian u64.
+/// SHA-256 over the label and the parts, each preceded by its length as a little-endian u64.
 pub fn digest(label: &str, parts: &[&[u8]]) -> Bytes32 {
     let mut hasher = Sha256::new();
     hasher.update(((DOMAIN.len() + label.len()) as u64).to_le_bytes());
@@ -159,8 +167,8 @@ pub fn digest(label: &str, parts: &[&[u8]]) -> Bytes32 {
     hasher.finalize().into()
 }
 
-/// The same kind of text for signatures and HKDF's `info`: the label, a zero byte, the parts. Parts have a
-/// fixed length for each label, so no two texts meet.
+/// The bytes for signatures and for HKDF's `info`: the label, a zero byte, the parts. Parts have a
+/// fixed length for each label, so no two texts collide.
 pub fn labelled(label: &str, parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     bytes.extend_from_slice(DOMAIN.as_bytes());
@@ -216,7 +224,7 @@ mod tests {
         .map(Context::digest)
         .collect();
         assert_eq!(digests.len(), 6);
-        // Nor does moving a byte from one part to the next.
+        // Nor does moving a byte from one part to the next leave the digest unchanged.
         assert_ne!(digest("l", &[b"ab", b"c"]), digest("l", &[b"a", b"bc"]));
         assert_ne!(digest("la", &[b"b"]), digest("l", &[b"ab"]));
     }

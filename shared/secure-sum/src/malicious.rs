@@ -1,5 +1,5 @@
-//! A malicious server, or a malicious participant behind an honest one: what participants refuse, and what a
-//! server gets that tells them different things.
+//! A malicious server, or a malicious participant behind an honest server: what participants
+//! refuse, and what a server gains by telling them different things.
 
 use super::cohort::{Cohort, Last, complete, context};
 use super::encoding::{Layout, Ring, RingVector};
@@ -10,12 +10,12 @@ use super::participant::{MEMBERS_MAX, NUMBERS_MAX, Participant, Suspicion};
 use super::{Bytes32, Context, SumPolicy, graph, keys, shamir};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The one who is attacked: neither the first nor the last.
+/// The participant who is attacked: neither the first nor the last.
 const VICTIM: u32 = 16;
 const OTHER: u32 = 13;
 const N: u32 = 5;
 
-/// The suspicion, and that it left the participant as it was.
+/// Returns the suspicion, and checks that it left the participant unchanged.
 fn refused<T: std::fmt::Debug>(
     cohort: &mut Cohort,
     ask: impl FnOnce(&mut Cohort) -> Result<T, Suspicion>,
@@ -29,7 +29,7 @@ fn refused<T: std::fmt::Debug>(
     suspicion
 }
 
-/// What the victim says to a roster that was changed.
+/// The victim's answer to a changed roster.
 fn roster(change: impl FnOnce(&mut Cohort, &mut Roster)) -> Suspicion {
     let mut cohort = Cohort::new(N, complete());
     let mut roster = cohort.roster.clone();
@@ -37,7 +37,7 @@ fn roster(change: impl FnOnce(&mut Cohort, &mut Roster)) -> Suspicion {
     refused(&mut cohort, |c| c.ask_shares(VICTIM, &roster))
 }
 
-/// What the victim says to an inbox that was changed.
+/// The victim's answer to a changed inbox.
 fn inbox(change: impl FnOnce(&mut Cohort, &mut Inbox)) -> Suspicion {
     let mut cohort = Cohort::at(N, complete(), Last::Shares);
     let mut inbox = cohort.inbox(VICTIM);
@@ -45,7 +45,7 @@ fn inbox(change: impl FnOnce(&mut Cohort, &mut Inbox)) -> Suspicion {
     refused(&mut cohort, |c| c.ask_masked(VICTIM, &inbox))
 }
 
-/// What the victim says to survivors that were changed.
+/// The victim's answer to changed survivors.
 fn survivors(change: impl FnOnce(&mut Vec<u32>)) -> Suspicion {
     let mut cohort = Cohort::at(N, complete(), Last::Masked);
     let mut members = cohort.survivors.clone();
@@ -58,7 +58,7 @@ fn member(roster: &mut Roster, participant: u32) -> &mut Member {
     members.find(|m| m.participant == participant).unwrap()
 }
 
-/// Signs whatever keys a member has with an identity that the server made up.
+/// Signs a member's keys with an identity that the server made up.
 fn forge(member: &mut Member, context: &Context) {
     let identity = Identity::from_seed([0x66; 32]);
     let RoundKeys {
@@ -76,7 +76,7 @@ const SMALL_ORDER: Bytes32 = [0; 32];
 
 type Attack = (&'static str, Suspicion, fn() -> Suspicion);
 
-/// Every attack on one participant, and what it must say.
+/// Every attack on one participant, and the suspicion that it must raise.
 fn attacks() -> Vec<Attack> {
     let on_rosters: Vec<Attack> = vec![
         ("own key missing", Suspicion::OwnKeyMissing, || {
@@ -169,7 +169,7 @@ fn attacks() -> Vec<Attack> {
                 ..complete()
             };
             let mut cohort = Cohort::new(N, policy);
-            // Two of five are in the smaller group.
+            // Two of the five are in the smaller group.
             let roster = cohort.roster.clone();
             let numbers = cohort.numbers();
             let groups = graph::groups(&roster.hash(), &numbers, &policy);
@@ -267,7 +267,7 @@ fn attacks() -> Vec<Attack> {
                 .iter()
                 .map(|m| (m.participant, m.identity))
                 .collect();
-            // Well signed, by an identity of the server's.
+            // Correctly signed, by an identity of the server's.
             forge(member(&mut roster, OTHER), &cohort.context);
             let own = cohort.identities[&VICTIM].public();
             refused(&mut cohort, |c| {
@@ -435,7 +435,7 @@ fn attacks() -> Vec<Attack> {
                 let roster = cohort.roster.clone();
                 let mut fewer = roster.clone();
                 fewer.members.pop();
-                // The victim sees everyone, the others do not see the last.
+                // The victim sees everyone; the others do not see the last.
                 for p in [10, OTHER, 19] {
                     let shares = cohort.ask_shares(p, &fewer).unwrap();
                     cohort.shares.insert(p, shares);
@@ -583,7 +583,7 @@ fn an_honest_server_provokes_none() {
     assert_eq!(cohort.open(), Ok(cohort.expected()));
 }
 
-/// The shares of one secret that a server has got, x by the holder's place.
+/// The shares of one secret that the server obtained, with x from the holder's index.
 fn gathered(cohort: &Cohort, of: u32, kind: SecretKind) -> Vec<(u8, Bytes32)> {
     let mut holders = cohort.numbers();
     holders.sort_unstable();
@@ -602,8 +602,9 @@ fn gathered(cohort: &Cohort, of: u32, kind: SecretKind) -> Vec<(u8, Bytes32)> {
 
 #[test]
 fn overlap_different_survivors_for_different_holders_open_nobody() {
-    // The server wants both secrets of the victim: it tells some that it survived and others that it dropped.
-    // At every way of cutting the others in two, and every threshold, one of the secrets stays closed.
+    // The server wants both secrets of the victim: it tells some that the victim survived and
+    // others that it dropped out. For every way of splitting the others, and every threshold, one
+    // of the secrets stays closed.
     for threshold in [0.5, 2.0 / 3.0, 0.9] {
         let policy = SumPolicy {
             threshold,
@@ -617,7 +618,7 @@ fn overlap_different_survivors_for_different_holders_open_nobody() {
             let without: Vec<u32> = all.iter().copied().filter(|p| *p != VICTIM).collect();
             for (place, &p) in all.iter().enumerate() {
                 let told = if place < cut { &all } else { &without };
-                // The victim itself, and whoever sees too few, does not answer.
+                // The victim itself, and anyone who sees too few, does not answer.
                 if let Ok(unmask) = cohort.ask_unmask(p, told) {
                     cohort.unmasks.push((p, unmask));
                 }
@@ -639,7 +640,7 @@ fn fewer_than_t_shares_give_another_secret() {
     let all = cohort.numbers();
     cohort.answer(&all[..3]);
     assert_eq!(cohort.open(), Err(OpenError::TooFewShares { of: all[0] }));
-    // Taken as if they were enough, they give a secret that takes no mask off.
+    // Combined as if they were enough, they give a secret that removes no mask.
     let shares = gathered(&cohort, VICTIM, SecretKind::SelfMask);
     let wrong = shamir::combine(&shares, 3).unwrap();
     cohort.answer(&all[3..]);
@@ -655,7 +656,7 @@ fn fewer_than_t_shares_give_another_secret() {
 
 #[test]
 fn different_senders_for_different_participants_spoil_the_sum() {
-    // Masks are bound to U2: those who were shown another one do not cancel.
+    // Masks are bound to U2: those of participants who were shown different sets do not cancel.
     let mut cohort = Cohort::at(N, complete(), Last::Shares);
     let all = cohort.numbers();
     let fewer = &all[..4];
@@ -670,14 +671,14 @@ fn different_senders_for_different_participants_spoil_the_sum() {
         let unmask = cohort.ask_unmask(p, &all).unwrap();
         cohort.unmasks.push((p, unmask));
     }
-    // The one who was shown fewer refuses survivors beyond them.
+    // The participant who was shown fewer senders refuses survivors beyond them.
     assert_eq!(cohort.ask_unmask(all[0], &all), Err(Suspicion::NotASubset));
     assert_ne!(cohort.open().unwrap(), cohort.expected());
 }
 
 #[test]
 fn a_lost_state_is_not_made_anew_by_accident() {
-    // The same seed in another round says nothing about this one: all keys differ, and so do the masks.
+    // The same seed in another round reveals nothing about this one: all keys and masks differ.
     let later = Context {
         round: 8,
         ..context()
@@ -701,7 +702,7 @@ fn a_stored_state_that_was_tampered_with_does_not_panic() {
     for at in 1..stored.len() {
         let mut other = stored.clone();
         other[at] ^= 0xff;
-        // Another participant, or none; whatever it says, it says it.
+        // Decoded into another participant, or not at all; it must never panic.
         if let Ok(mut participant) = decode::<Participant>(&other) {
             let _ = participant.shares(&identity.public(), &cohort.roster, &BTreeMap::new());
             let _ = participant.unmask(&survivors);

@@ -1,5 +1,5 @@
-//! What participants and the aggregator say to each other in a secure sum; binary
-//! ([`ground::wire`]). Sets travel as strictly increasing lists.
+//! The messages between participants and the aggregator in a secure sum; binary ([`ground::wire`]).
+//! Sets travel as strictly increasing lists.
 
 use super::{Bytes32, Context, digest, identity, labelled};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signature(pub [u8; 64]);
 
-// serde knows arrays of up to 32 entries: two of them, which postcard writes as 64 plain bytes.
+// serde supports arrays of up to 32 entries: hence two of them, which postcard writes as 64 plain
+// bytes.
 impl Serialize for Signature {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (mut r, mut s) = ([0; 32], [0; 32]);
@@ -32,11 +33,11 @@ impl<'de> Deserialize<'de> for Signature {
 /// One participant's public keys for one sum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoundKeys {
-    /// X25519: shares are sealed to it.
+    /// X25519 public key to which shares are sealed.
     pub encryption: Bytes32,
-    /// X25519: pair masks come from it.
+    /// X25519 public key from which pair masks are derived.
     pub masking: Bytes32,
-    /// The identity's, over [`RoundKeys::signed`].
+    /// The identity's signature over [`RoundKeys::signed`].
     pub signature: Signature,
 }
 
@@ -59,22 +60,22 @@ impl RoundKeys {
 /// A participant with its keys, as everyone in the cohort sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Number in the federation.
+    /// The participant's number in the federation.
     pub participant: u32,
     /// Ed25519 public key.
     pub identity: Bytes32,
-    /// For this sum.
+    /// The public keys for this sum.
     pub keys: RoundKeys,
 }
 
 impl Member {
-    /// Are the keys signed by the identity, for this sum?
+    /// Returns whether the identity signed the keys for this sum.
     #[must_use]
     pub fn is_signed(&self, context: &Context) -> bool {
         self.is_signed_in(&context.digest())
     }
 
-    /// The same with [`Context::digest`], where many are checked.
+    /// Does what [`Member::is_signed`] does with [`Context::digest`], for checking many members.
     pub fn is_signed_in(&self, context: &Bytes32) -> bool {
         let RoundKeys {
             encryption,
@@ -86,15 +87,15 @@ impl Member {
     }
 }
 
-/// U1: who takes part, frozen.
+/// U1: the frozen list of participants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roster {
-    /// By participant, strictly increasing.
+    /// The members by participant, strictly increasing.
     pub members: Vec<Member>,
 }
 
 impl Roster {
-    /// What the cohort agrees on: everything in the roster.
+    /// Hash of everything in the roster, on which the cohort agrees.
     #[must_use]
     pub fn hash(&self) -> Bytes32 {
         let mut bytes = Vec::with_capacity(164 * self.members.len());
@@ -118,7 +119,7 @@ impl Roster {
         participants
     }
 
-    /// One member, if the roster is sorted.
+    /// Finds a member, provided that the roster is sorted.
     #[must_use]
     pub fn member(&self, participant: u32) -> Option<&Member> {
         let at = self
@@ -132,7 +133,7 @@ impl Roster {
 /// Two shares for one holder, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
-    /// To whom in [`Shares`], from whom in [`Inbox`].
+    /// The addressee in [`Shares`], the sender in [`Inbox`].
     pub peer: u32,
     /// ChaCha20-Poly1305 over both shares: 80 bytes.
     pub sealed: Vec<u8>,
@@ -141,57 +142,58 @@ pub struct Envelope {
 /// A participant's shares for the other holders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shares {
-    /// Hash of the roster that they were dealt to.
+    /// Hash of the roster to which they were dealt.
     pub roster: Bytes32,
-    /// Exactly one for each other holder, by `peer`.
+    /// Exactly one envelope for each other holder, by `peer`.
     pub envelopes: Vec<Envelope>,
 }
 
-/// U2, and what its members dealt to the addressee.
+/// U2, and the shares that its members dealt to the addressee.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inbox {
-    /// U2: everybody who dealt shares, strictly increasing.
+    /// U2: all participants who dealt shares, strictly increasing.
     pub senders: Vec<u32>,
-    /// One from each of them of whom the addressee is a holder, by `peer`.
+    /// One envelope from each of them whose shares the addressee holds, by `peer`.
     pub envelopes: Vec<Envelope>,
 }
 
 /// A masked vector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Masked {
-    /// [`hash_senders`] of U2.
+    /// Hash of U2 by [`hash_senders`].
     pub senders: Bytes32,
-    /// [`super::encoding::RingVector::to_bytes`].
+    /// The vector in the form of [`super::encoding::RingVector::to_bytes`].
     pub vector: Vec<u8>,
-    /// The identity's, over [`commitment`].
+    /// The identity's signature over [`commitment`].
     pub signature: Signature,
 }
 
-/// U3: whose masked vectors are in the sum.
+/// U3: the participants whose masked vectors are in the sum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survivors {
-    /// Strictly increasing. Who is in U2 and not here has dropped out: the two cannot overlap.
+    /// The numbers, strictly increasing. A participant in U2 that is not listed here has dropped
+    /// out: the two cannot overlap.
     pub members: Vec<u32>,
 }
 
-/// Which of a member's two secrets.
+/// Names one of a member's two secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretKind {
-    /// The seed of the self-mask: of survivors.
+    /// The seed of the self-mask, revealed for survivors.
     SelfMask,
-    /// The private masking key: of dropouts.
+    /// The private masking key, revealed for dropouts.
     MaskingKey,
 }
 
-/// A share that a holder gives away.
+/// A share that a holder reveals.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revealed {
-    /// Whose secret.
+    /// The member whose secret it is.
     pub of: u32,
-    /// Which of the two.
+    /// Which of the member's two secrets.
     pub kind: SecretKind,
-    /// The holder's share of it.
+    /// The holder's share of the secret.
     pub share: Bytes32,
 }
 
@@ -204,16 +206,16 @@ impl std::fmt::Debug for Revealed {
     }
 }
 
-/// A survivor's shares: one secret of each member of U2 whose holder it is.
+/// A survivor's shares: one secret of each member of U2 whose shares it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unmask {
-    /// [`hash_survivors`] of U3.
+    /// Hash of U3 by [`hash_survivors`].
     pub survivors: Bytes32,
-    /// By `of`, strictly increasing.
+    /// The shares by `of`, strictly increasing.
     pub shares: Vec<Revealed>,
 }
 
-/// The hash of a set, for `label`.
+/// Hash of a set under `label`.
 #[must_use]
 pub fn hash_members(label: &str, members: &[u32]) -> Bytes32 {
     let mut bytes = Vec::with_capacity(4 * members.len());
@@ -235,13 +237,14 @@ pub fn hash_survivors(survivors: &[u32]) -> Bytes32 {
     hash_members("survivors", survivors)
 }
 
-/// SHA-256 of a masked vector's bytes, all of it that a transcript keeps.
+/// SHA-256 of a masked vector's bytes, which is all that the record keeps of it.
 #[must_use]
 pub fn hash_vector(vector: &[u8]) -> Bytes32 {
     Sha256::digest(vector).into()
 }
 
-/// The bytes that [`Masked::signature`] signs: `senders` by [`hash_senders`], `vector` by [`hash_vector`].
+/// The bytes that [`Masked::signature`] signs: `senders` by [`hash_senders`], `vector` by
+/// [`hash_vector`].
 #[must_use]
 pub fn commitment(
     context_digest: &Bytes32,
@@ -260,7 +263,8 @@ pub fn commitment(
     )
 }
 
-/// Did this identity sign that masked vector? Needs only the vector's hash, so a transcript can be checked.
+/// Returns whether this identity signed that masked vector. Needs only the vector's hash, so that a
+/// record can be checked.
 #[must_use]
 pub fn verify_commitment(
     identity: &Bytes32,
@@ -274,12 +278,12 @@ pub fn verify_commitment(
     identity::verify(identity, &signed, &signature.0)
 }
 
-/// Is a list a set in its only form?
+/// Returns whether a list is strictly increasing, the only form of a set.
 pub fn is_strictly_increasing(members: &[u32]) -> bool {
     members.windows(2).all(|pair| pair[0] < pair[1])
 }
 
-/// Is every entry of one sorted list in the other?
+/// Returns whether every entry of one sorted list is in the other.
 pub fn is_subset(inner: &[u32], outer: &[u32]) -> bool {
     inner.iter().all(|m| outer.binary_search(m).is_ok())
 }

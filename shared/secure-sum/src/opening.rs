@@ -1,7 +1,9 @@
-//! The aggregator's half of a secure sum: judging what participants send, and taking the masks off the sums.
+//! The aggregator's half of a secure sum: checking what participants send, and removing the masks
+//! from the sums.
 //!
-//! It learns of each member of U2 one secret: of survivors the self-mask's seed, of dropouts the private masking
-//! key, by which it computes the pair masks that the dropout's surviving neighbours added.
+//! Of each member of U2 the aggregator learns one secret: of survivors the self-mask's seed, of
+//! dropouts the private masking key, from which it computes the pair masks that the dropout's
+//! surviving neighbours added.
 
 use super::encoding::{Layout, RingVector};
 use super::graph::Graph;
@@ -18,33 +20,34 @@ use zeroize::Zeroizing;
 /// Why the sums stay closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// Lists that are no sets, not nested, or a policy out of range.
+    /// A list is not a set, the sets are not nested, or the policy is out of range.
     #[error("the cohort's sets are not nested, or the policy is out of range")]
     Malformed,
-    /// Not one sum for each group, of the stated layout.
+    /// There is not exactly one sum of the stated layout for each group.
     #[error("there is not one sum of the stated layout for each group")]
     Sums,
-    /// Two answers of one participant, one of somebody else, or one about other survivors.
+    /// A participant answered twice, is not a survivor, or answered about other survivors.
     #[error("the answer of participant {from} does not belong to this opening")]
     BadAnswer {
-        /// Who answered.
+        /// The participant who answered.
         from: u32,
     },
     /// Fewer shares of a secret than its threshold.
     #[error("too few shares came to open a secret of participant {of}")]
     TooFewShares {
-        /// Whose.
+        /// The participant whose secret it is.
         of: u32,
     },
-    /// The shares contradict each other, or the masking key that they give is not that of the public key.
+    /// The shares contradict each other, or the masking key that they give does not match the
+    /// public key.
     #[error("the shares of a secret of participant {of} are wrong")]
     BadShares {
-        /// Whose.
+        /// The participant whose secret it is.
         of: u32,
     },
 }
 
-/// The group of each member; no [`Graph`] is needed to add vectors up.
+/// The group of each member. Adding vectors up needs no [`Graph`].
 #[must_use]
 pub fn group_of(roster: &Roster, policy: &SumPolicy) -> BTreeMap<u32, usize> {
     let graph = Graph::new(roster, policy);
@@ -54,8 +57,8 @@ pub fn group_of(roster: &Roster, policy: &SumPolicy) -> BTreeMap<u32, usize> {
         .collect()
 }
 
-/// May these keys go into a roster? Signed for this sum by an identity and keys that are of use. That no key
-/// comes twice is for the whole roster to show.
+/// Returns whether these keys may go into a roster: usable, and signed for this sum by a usable
+/// identity. Whether a key appears twice can only be seen in the whole roster.
 #[must_use]
 pub fn check_keys(context: &Context, member: &Member) -> bool {
     let (encryption, masking) = (&member.keys.encryption, &member.keys.masking);
@@ -66,8 +69,9 @@ pub fn check_keys(context: &Context, member: &Member) -> bool {
         && member.is_signed(context)
 }
 
-/// Are these one participant's shares of this roster: exactly one envelope of the right size for each other
-/// holder, in order? What is in them, and whether it is of this context, only the holders can tell.
+/// Returns whether these are one participant's shares for this roster: exactly one envelope of the
+/// right size for each other holder, in order. Only the holders can check their contents and
+/// context.
 #[must_use]
 pub fn check_shares(
     _context: &Context,
@@ -79,7 +83,7 @@ pub fn check_shares(
     check_shares_in(&Graph::new(roster, policy), from, shares)
 }
 
-/// [`check_shares`] with a graph at hand.
+/// Does what [`check_shares`] does, with a graph that exists already.
 #[must_use]
 pub fn check_shares_in(graph: &Graph, from: u32, shares: &Shares) -> bool {
     let holders = graph.holders(from);
@@ -93,7 +97,8 @@ pub fn check_shares_in(graph: &Graph, from: u32, shares: &Shares) -> bool {
             .all(|e| e.sealed.len() == keys::SEALED)
 }
 
-/// What a member of U2 is sent: who dealt shares, and what they dealt to it. `shares`: of U2 or more.
+/// Makes the message for a member of U2: the list of those who dealt shares, and the shares dealt
+/// to it. `shares` must cover U2.
 #[must_use]
 pub fn inbox(senders: &[u32], shares: &BTreeMap<u32, Shares>, to: u32) -> Inbox {
     let from = |&sender: &u32| {
@@ -109,7 +114,7 @@ pub fn inbox(senders: &[u32], shares: &BTreeMap<u32, Shares>, to: u32) -> Inbox 
     }
 }
 
-/// Is this a masked vector of a member of U2, of the right length, and signed?
+/// Returns whether this is a masked vector of a member of U2, of the right length, and signed.
 #[must_use]
 pub fn check_masked(
     context: &Context,
@@ -133,8 +138,8 @@ pub fn check_masked(
         )
 }
 
-/// Is this a survivor's answer: exactly one share of each member of U2 whose holder it is, of the secret that
-/// may be opened?
+/// Returns whether this is a survivor's answer: exactly one share for each member of U2 whose
+/// shares it holds, of the secret that may be opened.
 #[must_use]
 pub fn check_unmask(
     policy: &SumPolicy,
@@ -153,7 +158,7 @@ pub fn check_unmask(
     )
 }
 
-/// [`check_unmask`] with a graph at hand.
+/// Does what [`check_unmask`] does, with a graph that exists already.
 #[must_use]
 pub fn check_unmask_in(
     graph: &Graph,
@@ -162,7 +167,8 @@ pub fn check_unmask_in(
     from: u32,
     unmask: &Unmask,
 ) -> bool {
-    // Who holds my shares is also whose shares I hold.
+    // The graph is symmetric: the holders of a member's shares are the members whose shares it
+    // holds.
     let expected = graph
         .holders(from)
         .iter()
@@ -180,11 +186,12 @@ fn kind_of(member: u32, survivors: &[u32]) -> SecretKind {
     }
 }
 
-/// Takes the masks off, in place. `senders`: U2; `survivors`: U3; `unmasks`: what U4 answered; `sums`: for each
-/// group the sum of its survivors' masked vectors, zero without any. A group without survivors stays as it is.
+/// Removes the masks, in place. `senders` is U2; `survivors` is U3; `unmasks` holds the answers of
+/// U4; `sums` holds for each group the sum of its survivors' masked vectors, zero if there are
+/// none. A group without survivors is left as it is.
 ///
 /// # Errors
-/// The sums stay closed and unchanged.
+/// [`OpenError`]; the sums are then masked and unchanged.
 #[allow(clippy::too_many_arguments)] // All that the aggregator has stored about the round.
 pub fn open(
     context: &Context,
@@ -221,7 +228,7 @@ pub fn open(
         survivors,
         shares: collect(&graph, senders, survivors, unmasks)?,
     };
-    // All secrets first: an opening that fails has changed nothing.
+    // All secrets are recovered first, so that an opening that fails changes nothing.
     let secrets = opening.secrets()?;
     let senders_hash = hash_senders(senders);
     for (of, secret) in &secrets {
@@ -234,7 +241,7 @@ pub fn open(
 
 type SharesOf = BTreeMap<u32, Vec<(u8, Bytes32)>>;
 
-/// The shares of each member's one secret, with their x-coordinates.
+/// Collects the shares of each member's one secret, with their x-coordinates.
 fn collect(
     graph: &Graph,
     senders: &[u32],
@@ -275,7 +282,8 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// The secrets that are needed: of every survivor, and of dropouts with a surviving neighbour.
+    /// Recovers the secrets that are needed: those of every survivor, and of dropouts with a
+    /// surviving neighbour.
     fn secrets(&self) -> Result<Vec<(u32, Zeroizing<Bytes32>)>, OpenError> {
         let needed =
             |of: &&u32| self.surviving_neighbours(**of).next().is_some() || self.survives(**of);
@@ -304,7 +312,7 @@ impl Opening<'_> {
     fn combine(&self, of: u32) -> Result<Zeroizing<Bytes32>, OpenError> {
         let t = self.policy.threshold_of(self.graph.holders(of).len());
         let shares = self.shares.get(&of).map_or(&[][..], Vec::as_slice);
-        // A valid policy has no more than 255 holders.
+        // A valid policy has at most 255 holders.
         let t = u8::try_from(t).map_err(|_| OpenError::Malformed)?;
         match shamir::combine(shares, t) {
             Ok(secret) => Ok(Zeroizing::new(secret)),
@@ -329,7 +337,8 @@ impl Opening<'_> {
         for neighbour in self.surviving_neighbours(of) {
             let member = self.roster.member(neighbour).ok_or(OpenError::Malformed)?;
             let (mine, theirs) = ((of, &public), (neighbour, &member.keys.masking));
-            // Only a neighbour's key of small order gives none; it would not have been let into the roster.
+            // `None` only for a neighbour's key of small order, which would not have been admitted
+            // to the roster.
             let mut stream = keys::pair_mask(secret, &self.binding, senders, mine, theirs)
                 .ok_or(OpenError::BadShares { of: neighbour })?;
             sum.mask(&mut stream, !keys::adds(neighbour, of));

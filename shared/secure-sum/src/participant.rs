@@ -1,10 +1,11 @@
-//! A participant's half of a secure sum. Serialisable between any two calls; what is stored holds its seed.
+//! A participant's half of a secure sum. It can be serialised between any two calls; the serialised
+//! state contains its seed.
 //!
-//! The driver stores the state after each call and before it sends the answer. A state that was lost must not
-//! be made anew for the same sum: another vector under the same masks would show the difference of the two.
+//! The driver stores the state after each call and before it sends the answer. A lost state must
+//! not be made again for the same sum: another vector under the same masks would reveal the
+//! difference of the two.
 //!
-//! Kept are the seed and what was answered; all else is computed again. Loops are plain here: chains of adapters
-//! are compiled for each closure, kilobytes of the browser's module each.
+//! The state holds the seed and what was answered; everything else is recomputed.
 
 use super::encoding::RingVector;
 use super::graph;
@@ -23,11 +24,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-/// Members of a roster, at most: everyone checks all of them.
+/// Maximum number of members of a roster: every participant checks all of them.
 pub const MEMBERS_MAX: usize = 10_000;
-/// Numbers in a vector, at most.
+/// Maximum number of numbers in a vector.
 pub const NUMBERS_MAX: usize = 1 << 24;
-/// Fewer members in a group have no secrets from each other.
+/// Minimum number of members of a group; in a smaller one, members have no secrets from each other.
 const GROUP_MIN: usize = 3;
 
 /// One participant in one sum.
@@ -37,31 +38,31 @@ pub struct Participant {
     me: u32,
     policy: SumPolicy,
     seed: Secret,
-    /// U1, to which shares were dealt.
+    /// U1, the roster to which shares were dealt.
     roster: Option<Roster>,
     sent: Option<Sent>,
-    /// Hash of U3, about which shares were given away.
+    /// Hash of U3, about which shares were revealed.
     unmasked: Option<Bytes32>,
 }
 
 // Its only secret is a `Secret`.
 impl ZeroizeOnDrop for Participant {}
 
-/// A masked vector was sent.
+/// A masked vector that was sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Sent {
-    /// U2, and the shares for me, still sealed.
+    /// U2, and the shares for this participant, still sealed.
     inbox: Inbox,
     /// Hash of the masked vector.
     vector: Bytes32,
 }
 
-/// Where I am in the graph.
+/// This participant's place in the graph.
 struct Place<'a> {
     binding: Binding,
-    /// Strictly increasing.
+    /// The members of its group, strictly increasing.
     group: Vec<u32>,
-    /// Me and my neighbours, strictly increasing.
+    /// This participant and its neighbours, strictly increasing.
     holders: Vec<&'a Member>,
 }
 
@@ -69,8 +70,8 @@ struct Place<'a> {
 type Pair = Zeroizing<[u8; CONTENT]>;
 
 impl Participant {
-    /// Participant `me` in the sum of `context`. The seed is random and serves for this sum alone; that the
-    /// policy is a good one shows in [`Participant::shares`].
+    /// Makes participant `me` for the sum of `context`. The seed must be random and used for this
+    /// sum alone; [`Participant::shares`] checks the policy.
     #[must_use]
     pub fn new(context: Context, me: u32, policy: SumPolicy, seed: Bytes32) -> Self {
         Self {
@@ -90,21 +91,21 @@ impl Participant {
         &self.context
     }
 
-    /// Members of my group, once the roster is known.
+    /// Number of members of this participant's group, once the roster is known.
     #[must_use]
     pub fn group_size(&self) -> Option<usize> {
         let place = self.place(self.roster.as_ref()?)?;
         Some(place.group.len())
     }
 
-    /// Has the masked vector been made?
+    /// Returns whether the masked vector has been made.
     #[must_use]
     pub fn is_masked(&self) -> bool {
         self.sent.is_some()
     }
 
-    /// 32 secret bytes for one purpose in this sum. Bound to the context: a seed that is used again by mistake
-    /// gives other keys.
+    /// Derives 32 secret bytes for one purpose in this sum. They are bound to the context: a seed
+    /// that is reused by mistake gives other keys.
     fn secret(&self, purpose: &str) -> Zeroizing<Bytes32> {
         derive(&self.seed.0, &self.purpose(purpose, &[]))
     }
@@ -126,7 +127,7 @@ impl Participant {
         self.secret("self mask seed")
     }
 
-    /// The keys of this sum, signed.
+    /// The keys for this sum, signed.
     #[must_use]
     pub fn keys(&self, identity: &Identity) -> RoundKeys {
         let encryption = keys::public_key(&self.encryption_key());
@@ -139,11 +140,11 @@ impl Participant {
         }
     }
 
-    /// Judges the roster and deals shares. `identity`: my own public key. `pins`: the identities seen before,
-    /// by participant.
+    /// Checks the roster and deals shares. `identity` is this participant's public key. `pins`
+    /// holds the identities seen before, by participant.
     ///
     /// # Errors
-    /// A [`Suspicion`]; nothing changed.
+    /// A [`Suspicion`]; nothing has changed then.
     pub fn shares(
         &mut self,
         identity: &Bytes32,
@@ -151,7 +152,7 @@ impl Participant {
         pins: &BTreeMap<u32, Bytes32>,
     ) -> Result<Shares, Suspicion> {
         match &self.roster {
-            // It was judged then.
+            // The same roster was checked before.
             Some(known) if known == roster => {}
             Some(_) => return Err(Suspicion::SecondRequest),
             None => self.judge(identity, roster, pins)?,
@@ -167,7 +168,7 @@ impl Participant {
         Ok(shares)
     }
 
-    /// Everything about the whole roster.
+    /// Checks everything that concerns the whole roster.
     fn judge(
         &self,
         identity: &Bytes32,
@@ -217,7 +218,8 @@ impl Participant {
         Ok(())
     }
 
-    /// What is about my group only: whoever is in another neither holds my shares nor hides me.
+    /// Checks what concerns this participant's group only: members of other groups neither hold its
+    /// shares nor hide it.
     fn judge_group(&self, roster: &Roster, place: &Place<'_>) -> Result<(), Suspicion> {
         if place.group.len() < GROUP_MIN {
             return Err(Suspicion::TooFewMembers);
@@ -234,7 +236,7 @@ impl Participant {
         Ok(())
     }
 
-    /// `None` if I am not in the roster.
+    /// Finds this participant in the graph; `None` if it is not in the roster.
     fn place<'a>(&self, roster: &'a Roster) -> Option<Place<'a>> {
         let hash = roster.hash();
         let groups = graph::groups(&hash, &roster.participants(), &self.policy);
@@ -260,16 +262,17 @@ impl Participant {
         None
     }
 
-    /// The shares of both secrets, in the holders' order.
+    /// Splits both secrets into shares, in the holders' order.
     fn split(&self, place: &Place<'_>) -> Result<Vec<Pair>, Suspicion> {
         let mut pairs = vec![Zeroizing::new([0; CONTENT]); place.holders.len()];
         let self_mask = (self.self_mask_seed(), "self mask shares");
         let masking_key = (self.masking_key(), "masking key shares");
         for (at, (secret, purpose)) in [(0, self_mask), (32, masking_key)] {
-            // Coefficients are bound to the roster: dealt to another one, the shares have nothing in common.
+            // Coefficients are bound to the roster: shares dealt to another roster have nothing in
+            // common with these.
             let label = self.purpose(purpose, &place.binding.roster);
             let mut rng = Keystream::new(&self.seed.0, &label);
-            // A valid policy has no more than 255 holders, and t of them.
+            // A valid policy has at most 255 holders, and at least t of them.
             let bad = Suspicion::BadPolicy;
             let n = u8::try_from(place.holders.len()).map_err(|_| bad)?;
             let t = u8::try_from(self.policy.threshold_of(n.into())).map_err(|_| bad)?;
@@ -300,10 +303,10 @@ impl Participant {
         })
     }
 
-    /// Judges who dealt shares and masks the vector. It is wiped afterwards.
+    /// Checks who dealt shares and masks the vector. The unmasked vector is wiped afterwards.
     ///
     /// # Errors
-    /// A [`Suspicion`]; nothing changed.
+    /// A [`Suspicion`]; nothing has changed then.
     pub fn masked(
         &mut self,
         identity: &Identity,
@@ -319,14 +322,15 @@ impl Participant {
         }
         let place = self.place(roster).ok_or(Suspicion::OwnKeyMissing)?;
         if self.sent.is_none() {
-            // Whoever dealt me shares that do not open will not have its masks in the sum with mine.
+            // Checked before masking, so that the masks of a member whose shares do not open are
+            // never in a sum with this one.
             self.receive(roster, &place, inbox)?;
         }
         let senders = hash_senders(&inbox.senders);
         self.mask(&place, &inbox.senders, &senders, &mut vector)?;
         let bytes = vector.to_bytes();
         let hash = hash_vector(&bytes);
-        // The same masks over another vector would show the difference.
+        // The same masks over another vector would reveal the difference.
         if self.sent.as_ref().is_some_and(|sent| sent.vector != hash) {
             return Err(Suspicion::SecondRequest);
         }
@@ -344,8 +348,8 @@ impl Participant {
         })
     }
 
-    /// Opens the envelopes: the shares that I hold, in the order of the senders among my holders. My own never
-    /// travel.
+    /// Opens the envelopes: the shares that this participant holds, in the order of the senders
+    /// among its holders. Its own shares never travel.
     fn receive(
         &self,
         roster: &Roster,
@@ -418,7 +422,8 @@ impl Participant {
         Ok(())
     }
 
-    /// Enough of my holders, and of my group, that a secret, and a sum, may be opened by so many?
+    /// Returns whether enough of this participant's holders, and of its group, are among `members`
+    /// for a secret, and a sum, to be opened.
     fn is_enough(&self, place: &Place<'_>, members: &[u32]) -> bool {
         let (mut holders, mut group) = (0, 0);
         for holder in &place.holders {
@@ -431,11 +436,11 @@ impl Participant {
             && group >= self.policy.threshold_of(place.group.len())
     }
 
-    /// Judges the survivors and gives away one share of each member of whom I am a holder: of the self-mask if
-    /// it survived, of the masking key if it dropped out.
+    /// Checks the survivors and reveals one share of each member whose shares this participant
+    /// holds: of the self-mask if the member survived, of the masking key if it dropped out.
     ///
     /// # Errors
-    /// A [`Suspicion`]; nothing changed.
+    /// A [`Suspicion`]; nothing has changed then.
     pub fn unmask(&mut self, survivors: &Survivors) -> Result<Unmask, Suspicion> {
         let roster = self.roster.as_ref().ok_or(Suspicion::OutOfOrder)?;
         let sent = self.sent.as_ref().ok_or(Suspicion::OutOfOrder)?;
@@ -478,7 +483,7 @@ fn contains(members: &[u32], member: u32) -> bool {
     members.binary_search(&member).is_ok()
 }
 
-/// A set in its only form.
+/// Checks that a list is a set in its only form.
 fn check_list(members: &[u32]) -> Result<(), Suspicion> {
     let mut sorted = true;
     for pair in members.windows(2) {
@@ -501,7 +506,8 @@ fn has_duplicate(keys: &mut [Bytes32]) -> bool {
 
 #[cfg(test)]
 impl Participant {
-    /// Everything that must never be printed: the seed apart, what is derived from it and what is held.
+    /// All secrets that must never be printed, except the seed: those derived from it and those
+    /// held.
     pub(super) fn secrets_for_tests(&self) -> Vec<Vec<u8>> {
         let derived = [
             self.encryption_key(),

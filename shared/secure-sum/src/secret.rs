@@ -1,4 +1,4 @@
-//! Thirty-two bytes that nobody may see.
+//! 32 bytes that nobody may see.
 
 use super::Bytes32;
 use serde::{Deserialize, Serialize};

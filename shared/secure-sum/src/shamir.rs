@@ -1,26 +1,29 @@
-//! Shamir's secret sharing of 32 bytes, byte by byte over GF(2⁸) with AES's polynomial x⁸ + x⁴ + x³ + x + 1.
+//! Shamir's secret sharing of 32 bytes, byte by byte over GF(2⁸) with AES's polynomial x⁸ + x⁴ + x³
+//! + x + 1.
 //!
-//! Source: A. Shamir, "How to share a secret", CACM 1979. All coefficients are uniform, zero included: leaving
-//! zero out, as libraries have done, tells t − 1 holders something about the secret. No tables and no branches
-//! on secrets: multiplication runs over the bits of the (public) factor, eight secret bytes at a time.
+//! Source: A. Shamir, "How to share a secret", CACM 1979. All coefficients are uniform, including
+//! zero: leaving zero out, as some libraries have done, tells t − 1 holders something about the
+//! secret. There are no tables and no branches on secrets: multiplication runs over the bits of the
+//! (public) factor, eight secret bytes at a time.
 
 use super::Bytes32;
 use super::keystream::Keystream;
 use zeroize::Zeroizing;
 
-/// Why shares cannot be made or put together.
+/// Why shares cannot be made or combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShamirError {
-    /// t = 0, or more than the number of shares.
+    /// The threshold is 0 or exceeds the number of shares.
     #[error("the threshold is zero or exceeds the number of shares")]
     Threshold,
-    /// Fewer than t.
+    /// There are fewer shares than the threshold.
     #[error("there are fewer shares than the threshold")]
     TooFew,
-    /// x = 0, which would be the secret itself, or the same x twice.
+    /// A share has x = 0, which would be the secret itself, or two shares have the same x.
     #[error("two shares have the same x-coordinate, or one has zero")]
     Coordinate,
-    /// More than t shares that do not lie on one polynomial of degree t − 1: one of them at least is wrong.
+    /// More than t shares do not lie on one polynomial of degree t − 1: at least one of them is
+    /// wrong.
     #[error("the shares contradict each other")]
     Inconsistent,
 }
@@ -44,7 +47,7 @@ fn bytes(elements: &Elements) -> Bytes32 {
     bytes
 }
 
-/// sum += factor · value, for eight elements at once.
+/// Computes sum += factor · value for eight elements at once.
 fn multiply_add(sum: &mut u64, mut value: u64, factor: u8) {
     for bit in 0..8 {
         *sum ^= value & u64::from((factor >> bit) & 1).wrapping_neg();
@@ -59,7 +62,7 @@ fn multiply(a: u8, b: u8) -> u8 {
     product as u8
 }
 
-/// a⁻¹ = a²⁵⁴; zero stays zero.
+/// The inverse a⁻¹ = a²⁵⁴; zero stays zero.
 fn invert(a: u8) -> u8 {
     // 254 = 2 + 4 + … + 128.
     let (mut power, mut product) = (a, 1);
@@ -70,11 +73,11 @@ fn invert(a: u8) -> u8 {
     product
 }
 
-/// n shares of a secret, at x = 1, …, n; any t of them give it back, and fewer say nothing about it. Uses
-/// 32·(t − 1) bytes of `rng`: the coefficients of x, of x², and so on.
+/// Makes n shares of a secret, at x = 1, …, n; any t of them recover it, and fewer reveal nothing
+/// about it. Consumes 32·(t − 1) bytes of `rng`: the coefficients of x, of x², and so on.
 ///
 /// # Errors
-/// t = 0 or t > n.
+/// [`ShamirError`], if t = 0 or t > n.
 pub fn split(
     secret: &Bytes32,
     t: u8,
@@ -96,7 +99,7 @@ pub fn split(
     }
     let mut shares = Vec::with_capacity(usize::from(n));
     for x in 1..=n {
-        // Horner, from the highest power.
+        // Horner's scheme, from the highest power.
         let mut value = [0; 4];
         for coefficient in polynomial.iter().rev() {
             let mut next = *coefficient;
@@ -110,10 +113,12 @@ pub fn split(
     Ok(shares)
 }
 
-/// The secret from at least t shares (x, share). More than t must agree with each other.
+/// Recovers the secret from at least t shares (x, share). Shares beyond t must agree with the
+/// others.
 ///
 /// # Errors
-/// Too few, an x twice or zero, or shares that contradict each other.
+/// [`ShamirError`], if there are too few, an x is zero or appears twice, or the shares contradict
+/// each other.
 pub fn combine(shares: &[(u8, Bytes32)], t: u8) -> Result<Bytes32, ShamirError> {
     if t == 0 {
         return Err(ShamirError::Threshold);
@@ -136,8 +141,9 @@ pub fn combine(shares: &[(u8, Bytes32)], t: u8) -> Result<Bytes32, ShamirError> 
     Ok(points.at(0))
 }
 
-/// A polynomial by t points, in Lagrange's form: value(z) = Π(z − x_j) · Σ w_i·y_i / (z − x_i) for a z that is
-/// none of the x, with w_i = Π_{j≠i} (x_i − x_j)⁻¹. Subtraction is exclusive or.
+/// A polynomial given by t points, in Lagrange's form: value(z) = Π(z − x_j) · Σ w_i·y_i / (z −
+/// x_i) for a z that is none of the x, with w_i = Π_{j≠i} (x_i − x_j)⁻¹. Subtraction is exclusive
+/// or.
 struct Points(Vec<(u8, u8, Elements)>);
 
 impl Points {
@@ -229,8 +235,8 @@ mod tests {
 
     #[test]
     fn coefficients_are_uniform_zero_included() {
-        // With t = 2 a share at x = 1 is secret + coefficient: over many splits of one secret every byte comes
-        // up as often as any other. 5σ of a binomial with 100 expected.
+        // With t = 2 a share at x = 1 is secret + coefficient: over many splits of one secret every
+        // byte comes up as often as any other. 5σ of a binomial with 100 expected.
         let mut rng = Keystream::new(&[4; 32], b"uniform");
         let mut counts = [0; 256];
         for _ in 0..800 {
@@ -250,7 +256,7 @@ mod tests {
             (byte, change) in (0..32_usize, 1..=255_u8),
         ) {
             let mut all = shares(&secret, t, n);
-            // Any of them in any order.
+            // Any t of them, in any order.
             let mut rng = ground::rng::Stream::new(order, 0);
             rng.shuffle(&mut all);
             let t_shares = usize::from(t);
@@ -267,7 +273,8 @@ mod tests {
 
         #[test]
         fn fewer_than_t_fit_every_secret(secret in any::<Bytes32>(), other in any::<Bytes32>(), t in 2..20_u8) {
-            // To t − 1 shares and any other secret there is a polynomial: x = 0 is a point like the others.
+            // To t − 1 shares and any other secret there is a polynomial: x = 0 is a point like the
+            // others.
             let known = shares(&secret, t, 20);
             let points: Vec<(u8, Elements)> = known[..usize::from(t) - 1]
                 .iter()

@@ -1,4 +1,4 @@
-//! Whole sums: exact whoever drops out when, or refused for the stated reason.
+//! Whole sums: exact whenever members drop out, or refused for the stated reason.
 
 use super::cohort::{Cohort, Last, complete, context};
 use super::encoding::{Layout, Ring, RingVector};
@@ -14,8 +14,8 @@ use ground::wire::{decode, encode};
 use proptest::prelude::*;
 use zeroize::ZeroizeOnDrop;
 
-/// Runs a sum in which participant i stops after `last[i]`, with a reload between any two steps, and checks
-/// whatever comes out.
+/// Runs a sum in which participant i stops after `last[i]`, with a reload between any two steps,
+/// and checks the result.
 fn run(policy: SumPolicy, last: &[Last], layout: Layout) -> Result<(), OpenError> {
     let mut cohort = Cohort::new(last.len() as u32, policy);
     cohort.layout = layout;
@@ -56,7 +56,7 @@ fn run(policy: SumPolicy, last: &[Last], layout: Layout) -> Result<(), OpenError
         let present = holders.iter().filter(|h| answered.contains(h)).count();
         present < policy.threshold_of(holders.len())
     };
-    // Secrets that are needed: of survivors, and of dropouts who have left masks with a survivor.
+    // Secrets that are needed: those of survivors, and of dropouts who left masks with a survivor.
     let needed = |of: u32| graph.holders(of).iter().any(|h| survivors.contains(h));
     let opened = cohort.open();
     match &opened {
@@ -133,7 +133,7 @@ fn members_of_a_group_know_its_size() {
 
 #[test]
 fn masks_hide_every_entry() {
-    // The same vectors in two rounds, and of two participants, look unrelated.
+    // The same vectors look unrelated in two rounds, and for two participants.
     let one = Cohort::at(5, complete(), Last::Masked);
     let mut other = Cohort::of(
         Context {
@@ -153,7 +153,7 @@ fn masks_hide_every_entry() {
             assert!(*a != b && *a != x && b != x);
         }
     }
-    // Nor is the sum of all masked vectors the sum: the self-masks are on it.
+    // Nor is the sum of all masked vectors the sum: it still has the self-masks.
     assert_ne!(one.sums(), one.expected());
 }
 
@@ -200,12 +200,12 @@ fn messages_travel() {
 #[test]
 fn wrong_shares_are_named() {
     let mut cohort = Cohort::at(5, complete(), Last::Masked);
-    // The last one's vector never arrived.
+    // The last member's vector never arrived.
     let dropout = cohort.survivors.pop().unwrap();
     let survivors = cohort.survivors.clone();
     cohort.answer(&survivors);
     assert_eq!(cohort.open(), Ok(cohort.expected()));
-    // Four of five answer and t is four: a wrong masking key does not give the public key.
+    // Four of five answer and t is four: a wrong masking key does not match the public key.
     let at = |cohort: &Cohort, of: u32| {
         let shares = &cohort.unmasks[0].1.shares;
         shares.iter().position(|share| share.of == of).unwrap()
@@ -218,7 +218,7 @@ fn wrong_shares_are_named() {
     fewer.unmasks.truncate(3);
     let first = fewer.numbers()[0];
     assert_eq!(fewer.open(), Err(OpenError::TooFewShares { of: first }));
-    // With more shares of a self-mask than needed, a wrong one contradicts the others.
+    // If there are more shares of a self-mask than needed, a wrong one contradicts the others.
     let mut more = Cohort::at(5, complete(), Last::Unmask);
     let of = more.numbers()[2];
     let place = at(&more, of);
@@ -252,7 +252,7 @@ fn answers_that_do_not_belong_are_named() {
         change(&mut cohort);
         assert_eq!(cohort.open(), Err(OpenError::BadAnswer { from: first }));
     }
-    // Of somebody who is no survivor, or nobody at all.
+    // A share of a participant who is no survivor, or does not exist.
     let mut cohort = fresh();
     cohort.unmasks[0].0 = 1;
     assert_eq!(cohort.open(), Err(OpenError::BadAnswer { from: 1 }));
@@ -369,7 +369,7 @@ fn the_server_takes_only_what_belongs() {
         |from, unmask: &_| opening::check_unmask(policy, roster, senders, survivors, from, unmask);
     assert!(check_unmask(p, &cohort.unmasks[1].1));
     assert!(!check_unmask(1, &cohort.unmasks[1].1));
-    // In a complete graph everyone holds the same; elsewhere not.
+    // In a complete graph all hold the same; elsewhere they do not.
     let sparse = Cohort::at(
         9,
         SumPolicy {
@@ -401,7 +401,7 @@ fn the_server_takes_only_what_belongs() {
     assert!(!opening::check_keys(context, &same));
 }
 
-/// Is any run of four of these bytes in the text, in decimal, or as hexadecimal digits?
+/// Returns whether any run of four of these bytes is in the text, in decimal or hexadecimal.
 fn shows(text: &str, secret: &[u8]) -> bool {
     secret.windows(4).any(|bytes| {
         let join =
@@ -439,7 +439,7 @@ fn nothing_secret_is_printed() {
         tail: 0,
     };
     show(&RingVector::from_bytes(layout, &seed).unwrap());
-    // A participant in every state, with everything that it is made of.
+    // A participant in every state, with all of its parts.
     let mut cohort = Cohort::new(4, complete());
     let p = cohort.numbers()[2];
     cohort
@@ -477,7 +477,8 @@ fn secrets_are_wiped() {
     wiped::<Participant>();
     wiped::<RingVector>();
     wiped::<ed25519_dalek::SigningKey>();
-    // ChaCha20's other half is block-buffer's, wiped by the feature of sha2 that the last line is about.
+    // ChaCha20's other half is block-buffer's, wiped by the feature of sha2 that the last line is
+    // about.
     wiped::<chacha20::ChaChaCore<chacha20::R20, chacha20::variants::Ietf>>();
     wiped::<chacha20poly1305::ChaCha20Poly1305>();
     wiped::<sha2::Sha256>();
@@ -515,12 +516,12 @@ fn codes_are_what_is_serialised() {
     for (number, suspicion) in Suspicion::ALL.into_iter().enumerate() {
         assert_eq!(suspicion as usize, number);
     }
-    // Were one forgotten, it would be the last.
+    // If one were forgotten, it would be the last.
     assert_eq!(Suspicion::ALL.len(), Suspicion::WeakKey as usize + 1);
 }
 
 fn last() -> impl Strategy<Value = Last> {
-    // Most go all the way, else hardly any sum would open.
+    // Most take every step, or hardly any sum would open.
     prop_oneof![
         1 => Just(Last::Keys),
         1 => Just(Last::Shares),
@@ -548,7 +549,7 @@ proptest! {
 }
 
 proptest! {
-    // Two whole sums each.
+    // Each case is two whole sums.
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
@@ -567,7 +568,7 @@ proptest! {
         }
         stream.shuffle(&mut last);
         prop_assert_eq!(run(policy, &last, layout(Ring::U32)), Ok(()));
-        // One fewer, and it does not.
+        // With one fewer, it does not open.
         let answering = last.iter().position(|l| *l == Last::Unmask).unwrap();
         last[answering] = Last::Masked;
         prop_assert!(run(policy, &last, layout(Ring::U32)).is_err());

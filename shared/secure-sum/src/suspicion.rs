@@ -1,34 +1,34 @@
-//! What a participant refuses, by name.
+//! The reasons for which a participant refuses a message.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a participant does not answer: what it was sent would harm it, or is nonsense. The round is over for
-/// it; its vector was not sent, or stays masked.
+/// Why a participant does not answer: the message would harm it, or makes no sense. The round is
+/// over for it; its vector was not sent, or stays masked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum Suspicion {
     /// A number of the policy is outside its range.
     #[error("the policy of secure sums is not one that protects")]
     BadPolicy,
-    /// Something is asked for that needs an earlier step.
+    /// The request needs an earlier step that was left out.
     #[error("a step of the secure sum was left out")]
     OutOfOrder,
-    /// The message is about another roster, or has parts that nobody asked for.
+    /// The message is about another roster, or has parts that were not asked for.
     #[error("the message does not belong here")]
     Malformed,
-    /// The roster, or the vector, is larger than any sum.
+    /// The roster, or the vector, is larger than the limit.
     #[error("the cohort or the vector is too large")]
     TooLarge,
-    /// I am not in the roster.
+    /// This participant is not in the roster.
     #[error("this participant's keys are missing in the cohort")]
     OwnKeyMissing,
-    /// The roster has other keys for me than mine.
+    /// The roster has other keys for this participant than its own.
     #[error("this participant's keys were changed")]
     OwnKeyChanged,
-    /// One public key twice in the roster.
+    /// One public key appears twice in the roster.
     #[error("one key appears twice in the cohort")]
     DuplicateKey,
-    /// One participant or one identity twice.
+    /// One participant or one identity appears twice.
     #[error("one participant appears twice")]
     DuplicateMember,
     /// A list that must be strictly increasing is not.
@@ -37,37 +37,37 @@ pub enum Suspicion {
     /// A member's keys are not signed by its identity for this sum.
     #[error("a member's keys are not signed for this sum")]
     BadSignature,
-    /// A member's identity is another one than before.
+    /// A member's identity differs from the one seen before.
     #[error("a member's identity is not the one seen before")]
     IdentityChanged,
-    /// The cohort, my group, or those in it who dealt shares are too few.
+    /// The cohort, this participant's group, or those in it who dealt shares are too few.
     #[error("the cohort is too small")]
     TooFewMembers,
     /// U2 ⊄ U1 or U3 ⊄ U2.
     #[error("a later list names someone whom the earlier one did not")]
     NotASubset,
-    /// I did my part, but the list leaves me out.
+    /// This participant did its part, but the list leaves it out.
     #[error("the list leaves this participant out although it answered")]
     Excluded,
-    /// Someone dealt shares, but mine are not there.
+    /// A member dealt shares, but none for this participant arrived.
     #[error("a member's shares for this participant are missing")]
     SharesMissing,
     /// An envelope does not open: its sender, or the server, is malicious.
     #[error("a member's shares do not open")]
     BadEnvelope,
-    /// So few survivors that their sum would say too much.
+    /// There are so few survivors that their sum would reveal too much.
     #[error("too few survivors to open the sum")]
     TooFewSurvivors,
-    /// The same step was asked for before, with another input.
+    /// The same step was requested before, with another input.
     #[error("a second request of this round differs from the first")]
     SecondRequest,
-    /// A public key of small order, or in an encoding that is not the usual one.
+    /// A public key has small order, or a non-canonical encoding.
     #[error("a member's key is of no use")]
     WeakKey,
 }
 
 impl Suspicion {
-    /// All of them.
+    /// All suspicions.
     pub const ALL: [Self; 19] = [
         Self::BadPolicy,
         Self::OutOfOrder,

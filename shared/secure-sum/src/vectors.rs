@@ -1,5 +1,5 @@
-//! Checks `shared/vectors/secure_sum.json`, which another implementation wrote (`secure_sum.py`): the same
-//! code natively and inside wasm. Only tests call it.
+//! Checks `shared/vectors/secure_sum.json`, which another implementation wrote (`secure_sum.py`),
+//! with the same code natively and inside wasm. Only tests call it.
 
 use super::encoding::{FixedPoint, Layout, Ring, RingVector};
 use super::graph::{Graph, holders};
@@ -16,10 +16,10 @@ use std::collections::BTreeMap;
 
 type Checked = Result<(), String>;
 
-/// Checks the file; the number of cases in it.
+/// Checks the file; returns the number of its cases.
 ///
 /// # Errors
-/// What differs, or that the file is not understood.
+/// Says what differs, or that the file is not understood.
 pub fn check(json: &str) -> Result<usize, String> {
     let file: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let sums = array(&file["sums"])?;
@@ -98,12 +98,7 @@ fn integers(value: &Value) -> Result<Vec<i64>, String> {
 }
 
 fn unhex(value: &Value) -> Result<Vec<u8>, String> {
-    let digits = text(value)?.chars().map(|c| c.to_digit(16));
-    let digits: Option<Vec<u32>> = digits.collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0);
-    let digits = digits.ok_or("not hexadecimal")?;
-    let pairs = digits.chunks_exact(2);
-    Ok(pairs.map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
+    ground::hex::unhex_all(text(value)?).ok_or_else(|| "not hexadecimal".to_owned())
 }
 
 fn bytes<const N: usize>(value: &Value) -> Result<[u8; N], String> {
@@ -196,7 +191,7 @@ fn fixed_point(case: &Value) -> Checked {
     Ok(())
 }
 
-/// One sum of the file, read.
+/// One sum of the file.
 struct Stage {
     context: Context,
     policy: SumPolicy,
@@ -260,7 +255,7 @@ impl Stage {
         })
     }
 
-    /// Everyone does their part, and the aggregator its; every message is compared.
+    /// Lets all participants and the aggregator do their parts, and compares every message.
     fn whole(&self, case: &Value) -> Checked {
         same(
             "the context",
@@ -434,7 +429,7 @@ impl Stage {
         opening::check_unmask(&self.policy, &self.roster, senders, survivors, from, unmask)
     }
 
-    /// What participant 21 says to a message of a malicious server.
+    /// Checks participant 21's answer to a message of a malicious server.
     fn suspicion(&self, case: &Value) -> Checked {
         let actor = self.actors.iter().find(|actor| actor.number == 21);
         let actor = actor.ok_or("there is no participant 21")?;
@@ -451,7 +446,7 @@ impl Stage {
         let steps = ["roster", "inbox", "survivors"];
         let second = step.strip_prefix("second-");
         let at = steps.iter().position(|s| *s == second.unwrap_or(step));
-        // Everything before that step, and for a second request that step too, goes as it should.
+        // Everything before that step (and, for a second request, that step too) goes as it should.
         let done = at.ok_or("no such step")? + usize::from(second.is_some());
         if done > 0 {
             self.shares(actor, &mut participant).map_err(words)?;
@@ -463,7 +458,8 @@ impl Stage {
             self.unmask(&mut participant).map_err(words)?;
         }
         let before = participant.clone();
-        // One who was never seen before may have any identity, but only if it is signed.
+        // A participant who was never seen before may have any identity, but only if the keys are
+        // signed by it.
         let none = BTreeMap::new();
         let expected = text(&case["suspicion"])?;
         let pins = if expected == Suspicion::IdentityChanged.code() {
@@ -484,7 +480,7 @@ impl Stage {
         same(name, &code, &Some(expected)).and_then(|()| same(name, &participant, &before))
     }
 
-    /// What the aggregator must not take.
+    /// Checks what the aggregator must refuse.
     fn not_taken(&self, case: &Value) -> Checked {
         let from = number(&case["from"])? as u32;
         let wire = &case["message"];

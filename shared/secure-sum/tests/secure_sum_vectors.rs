@@ -1,4 +1,4 @@
-//! Another implementation's secure sums (`shared/vectors/secure_sum.py`), natively;
+//! Checks another implementation's secure sums (`shared/vectors/secure_sum.py`) natively;
 //! `web/src/worker/vectors.wasm.test.ts` runs the same check inside wasm.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
@@ -16,7 +16,7 @@ fn both_implementations_agree() {
     assert!(cases > 80, "{cases}");
 }
 
-/// A file in which one thing was changed.
+/// The file with one thing changed.
 fn changed(pointer: &str, change: impl FnOnce(&mut serde_json::Value)) -> String {
     let mut value: serde_json::Value = serde_json::from_str(&file()).unwrap();
     change(value.pointer_mut(pointer).unwrap());
@@ -58,7 +58,7 @@ fn a_wrong_answer_is_found() {
     ] {
         changed(pointer, |value| *value = 7.into());
     }
-    // A message that is in order is no refusal.
+    // A message that is in order is not refused.
     let good: serde_json::Value = serde_json::from_str(&file()).unwrap();
     let roster = good.pointer("/sums/0/roster").unwrap().clone();
     let what = changed("/refused_by_participant/0/message", |value| *value = roster);
@@ -69,7 +69,7 @@ fn a_wrong_answer_is_found() {
         .clone();
     let what = changed("/refused_by_aggregator/10/message", |value| *value = shares);
     assert!(what.contains("an envelope missing"), "{what}");
-    // Nor is a file without cases, or no file at all.
+    // A file without cases, or no file at all, is refused, too.
     assert!(changed("/shamir_refused", |v| *v = serde_json::json!([])).contains("no case"));
     assert!(check("{}").is_err() && check("").is_err());
 }

@@ -1,5 +1,5 @@
-//! The method's mathematics: θ ↦ how an input is changed, how θ is moved by losses alone, and what the model's answers are worth.
-//! No IO, no clock, no threads, no globals.
+//! The method's mathematics: θ ↦ how an input is changed, how θ is moved by losses alone, and what
+//! the model's answers are worth. No IO, no clock, no threads, no globals.
 
 pub mod generator;
 pub mod objective;

@@ -1,4 +1,5 @@
-//! What is minimised: the loss of the black box's answers, after its classes were mapped to the task's labels.
+//! What is minimised: the loss of the black box's answers, after its classes were mapped to the
+//! task's labels.
 
 pub mod counts;
 pub mod loss;

@@ -1,4 +1,5 @@
-//! What a model is asked, and what its numbers mean: images or texts under a prompt, on their way to scores.
+//! What a model is asked, and what its numbers mean: images or texts under a prompt, on their way
+//! to scores.
 
 use std::ops::Range;
 
@@ -37,8 +38,8 @@ pub struct SoftQueries {
 pub struct TextQueries {
     /// Whole model inputs.
     pub texts: Vec<String>,
-    /// The label template of each text, in which `{}` stands for the label word; none at all for masked language
-    /// models, whose texts hold the mask.
+    /// The label template of each text, in which `{}` stands for the label word; none at all for
+    /// masked language models, whose texts hold the mask.
     pub templates: Vec<String>,
     /// Soft prompts, where the task has them.
     pub soft: Option<SoftQueries>,

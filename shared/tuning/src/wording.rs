@@ -1,5 +1,5 @@
-//! The part of a task that only texts have: the tensors of its model API, and how an owner's text and a label
-//! become what is asked.
+//! The part of a task that only texts have: the tensors of its model API, and how an owner's text
+//! and a label become what is asked.
 
 use crate::query::TextQueries;
 use ground::fault::Reader;
@@ -58,7 +58,8 @@ pub struct SoftPrompt {
     pub before_label: bool,
 }
 
-/// Words, or embeddings, that a prompt generator puts before what is asked; empty ones change nothing.
+/// Words, or embeddings, that a prompt generator puts before what is asked; empty ones change
+/// nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Prompt {
     /// Before the model's input text.
@@ -228,8 +229,9 @@ impl TextTask {
         self.input(&text, &Prompt::default())
     }
 
-    /// A prompt for people, embeddings as their number: the label template under it, or, where the words stand before the input or there is no
-    /// template, the input with the names of its places.
+    /// A prompt for people, embeddings as their number: the label template under it, or, where the
+    /// words stand before the input or there is no template, the input with the names of its
+    /// places.
     #[must_use]
     pub fn shown(&self, prompt: &Prompt) -> String {
         let places = Text {
@@ -268,7 +270,8 @@ fn before(words: &str, text: &str) -> String {
     }
 }
 
-/// Cuts the `input` setting at `{text}`, `{first}` and `{second}`, so that no owner's text is ever searched for them.
+/// Cuts the `input` setting at `{text}`, `{first}` and `{second}`, so that no owner's text is ever
+/// searched for them.
 fn pieces(setting: &str) -> Result<Vec<Piece>, String> {
     let (mut pieces, mut rest) = (Vec::new(), setting);
     while let Some((words, name_on)) = rest.split_once('{') {

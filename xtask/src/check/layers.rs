@@ -21,11 +21,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("on-device", &["inference"]),
     ("aggregator", &["federation"]),
     ("model-api", &["inference"]),
-    ("relay", &["federation", "model-api"]),
-    ("recipes", &["federation"]),
+    ("datasets", &["federation"]),
+    ("relay", &["aggregator"]),
+    ("recipes", &["datasets"]),
     (
         "fed-bbpt",
-        &["participant", "aggregator", "relay", "recipes"],
+        &["participant", "model-api", "relay", "recipes"],
     ),
 ];
 /// These measure and test the others, and may use all of them.

@@ -64,6 +64,7 @@ pub(super) async fn create(
         federation: id,
         id: invite_id,
         invite: secret.reveal().to_owned(),
+        public_url: app.config.public_url.clone(),
     }))
 }
 
@@ -150,6 +151,7 @@ pub(super) async fn invite(
         federation: id.into_inner(),
         id: invite_id,
         invite: secret.reveal().to_owned(),
+        public_url: app.config.public_url.clone(),
     }))
 }
 

@@ -12,15 +12,27 @@ use federation::round::messages::FederationDetail;
 use federation::round::refusal::Refusal;
 use federation::rules::choice::choose;
 use safetensors::tensor::{Dtype, TensorView};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Finished rounds that a detail shows.
 const SHOWN_ROUNDS: u32 = 2_000;
 
+/// The answer of a server that is up.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Health {
+    /// `ok`
+    status: &'static str,
+    /// The program's version.
+    version: &'static str,
+}
+
 pub(super) async fn health() -> impl Responder {
-    HttpResponse::Ok()
-        .json(serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+    HttpResponse::Ok().json(Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+    })
 }
 
 pub(super) async fn openapi() -> impl Responder {

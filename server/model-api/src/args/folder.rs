@@ -1,4 +1,4 @@
-//! The flags of models in folders.
+//! The flags that describe models in folders.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use super::ModelArgs;
 use crate::text::is_clip;
 use crate::{ClipOptions, Served, TextOptions};
 
-/// More kept embeddings than this are a mistake: several gigabytes.
+/// Maximum number of kept embeddings: more would be several gigabytes, surely by mistake.
 const MAX_CACHE: usize = 10_000_000;
-/// No encoder reads as much.
+/// Maximum number of tokens, far above what any encoder reads.
 const MAX_TOKENS: usize = 1 << 20;
 
 impl ModelArgs {
-    /// What `--model-dir` and its companions say.
+    /// Reads `--model-dir` and the flags that go with it.
     pub(super) fn folder(&self, threads: usize, faults: &mut Vec<String>) -> Option<Served> {
         let Some(dir) = &self.model_dir else {
             let useless = [
@@ -24,7 +24,7 @@ impl ModelArgs {
             ];
             refuse(
                 &useless,
-                "describes a model in a folder: give it with --model-dir DIR",
+                "describes a model in a folder: give it with --model-dir FOLDER",
                 faults,
             );
             return None;
@@ -65,7 +65,7 @@ impl ModelArgs {
         let default = TextOptions::default();
         TextOptions {
             kind: self.kind.map(Into::into),
-            output: self.output.clone(),
+            output: self.tensor.clone(),
             max_tokens: self.max_tokens,
             temperature: self.temperature.unwrap_or(default.temperature),
             cache: self.cache.unwrap_or(default.cache),
@@ -78,7 +78,7 @@ impl ModelArgs {
         let useless = [
             ("--kind", self.kind.is_some()),
             ("--cache", self.cache.is_some()),
-            ("--output", self.output.is_some()),
+            ("--tensor", self.tensor.is_some()),
         ];
         refuse(
             &useless,
@@ -130,7 +130,7 @@ impl ModelArgs {
     }
 }
 
-/// Names the flags that were given though they mean nothing.
+/// Reports flags that were given although they have no meaning here.
 fn refuse(flags: &[(&str, bool)], why: &str, faults: &mut Vec<String>) {
     for (flag, _) in flags.iter().filter(|(_, given)| *given) {
         faults.push(format!("{flag} {why}"));

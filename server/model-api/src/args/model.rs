@@ -5,28 +5,32 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use ground::settings;
 use model_client::Layout;
+use serde::{Deserialize, Serialize};
 
 use super::ConfigFaults;
 use crate::config::{cores, lines};
 use crate::hub::Hub;
 use crate::{ClassifierOptions, ModelConfig, PixelRange, Served, TextKind};
 
-/// What describes one model.
-#[derive(Clone, Debug, Default, Args)]
+/// What describes one model, as flags or as the table of a file.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModelArgs {
-    /// The model: an image classifier in ONNX, in one file
+    /// Image classifier in ONNX, in one file
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
-    /// A model in a folder, as the Hugging Face hub has them: a sentence encoder or masked language model
-    /// (config.json, tokenizer.json, model.onnx or onnx/model.onnx), or a pair like CLIP
-    /// (vision_model.onnx, text_model.onnx, preprocessor_config.json), which takes images
-    #[arg(long, value_name = "DIR")]
+    /// Folder of a model in the layout of the Hugging Face hub: a sentence encoder or masked
+    /// language model (config.json, tokenizer.json, model.onnx or onnx/model.onnx), or a pair like
+    /// CLIP (vision_model.onnx, text_model.onnx, preprocessor_config.json), which takes images
+    #[arg(long, value_name = "FOLDER")]
     pub model_dir: Option<PathBuf>,
 
-    /// A model of the Hugging Face hub by name, like Xenova/all-MiniLM-L6-v2: its files are fetched into --cache-dir, and
-    /// used as with --model-dir. HF_TOKEN and HF_ENDPOINT in the environment count
+    /// Name of a model on the Hugging Face hub, such as Xenova/all-MiniLM-L6-v2: its files are
+    /// downloaded into --cache-dir and used as with --model-dir. HF_TOKEN and HF_ENDPOINT in the
+    /// environment are respected
     #[arg(long, value_name = "NAME")]
     pub hub: Option<String>,
 
@@ -34,20 +38,20 @@ pub struct ModelArgs {
     #[arg(long)]
     pub revision: Option<String>,
 
-    /// Where files of --hub are kept, and found again where there is no network [default: $HF_HOME/hub, or
-    /// ~/.cache/huggingface/hub]
-    #[arg(long, value_name = "DIR")]
+    /// Folder for the files of --hub, which are used again without a network [default:
+    /// $HF_HOME/hub, or ~/.cache/huggingface/hub]
+    #[arg(long, value_name = "FOLDER")]
     pub cache_dir: Option<PathBuf>,
 
-    /// What the text model is [default: found out from its files]
+    /// Kind of the text model [default: inferred from its files]
     #[arg(long, value_enum)]
     pub kind: Option<KindArg>,
 
-    /// Tokens that are kept of a text [default: what the model's files say]
+    /// Maximum tokens of a text [default: the limit in the model's files]
     #[arg(long, value_name = "TOKENS")]
     pub max_tokens: Option<usize>,
 
-    /// What cosines are divided by [default: 0.05; for pairs like CLIP 0.01]
+    /// Divisor of the cosines [default: 0.05; for pairs like CLIP 0.01]
     #[arg(long)]
     pub temperature: Option<f32>,
 
@@ -55,13 +59,14 @@ pub struct ModelArgs {
     #[arg(long, value_name = "EMBEDDINGS")]
     pub cache: Option<usize>,
 
-    /// What labels are put into, at `{}` [default: a photo of a {}. for pairs like CLIP, {} for sentence encoders].
-    /// For masked language models: what a text is put into, with the mask, before --labels are tried there
+    /// Template into which labels are put, at `{}` [default: a photo of a {}. for pairs like CLIP,
+    /// {} for sentence encoders]. For masked language models: the template into which a text is
+    /// put, with the mask, before --labels are tried there
     #[arg(long)]
     pub template: Option<String>,
 
-    /// Names of the classes, one a line, in order. For text models: the labels of their text-classification, which
-    /// is not offered without
+    /// File with the names of the classes, one a line, in order. For text models: the labels of
+    /// their text-classification, which is not offered otherwise
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
 
@@ -73,29 +78,31 @@ pub struct ModelArgs {
     #[arg(long, value_enum)]
     pub layout: Option<LayoutArg>,
 
-    /// What the model wants black and white to be: 0:1, -1:1, 0:255, any LOW:HIGH, or imagenet
-    /// [default: 0:1]
+    /// Input values of black and white: 0:1, -1:1, 0:255, any LOW:HIGH, or imagenet [default: 0:1]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub range: Option<String>,
 
     /// The model's output that holds the scores [default: its first]
-    #[arg(long)]
-    pub output: Option<String>,
+    #[arg(long, alias = "output")]
+    #[serde(alias = "output")]
+    pub tensor: Option<String>,
 
     /// Height and width of an image, if the model leaves them open
     #[arg(long, value_name = "HEIGHTxWIDTH")]
     pub size: Option<String>,
 
-    /// Most images or texts in one run of the model; and most texts in one request [default: 256]
+    /// Maximum images or texts in one run of the model; also maximum texts in one request [default:
+    /// 256]
     #[arg(long, value_name = "COUNT")]
     pub max_batch: Option<usize>,
 
-    /// Most images in one request; more than a run takes become several [default: 2048]
+    /// Maximum images in one request; more than a run takes are split into several runs [default:
+    /// 2048]
     #[arg(long, value_name = "COUNT")]
     pub max_request: Option<usize>,
 
-    /// Most images or texts that wait; beyond them requests get 503 and Retry-After [default: 4096 texts; 16384 images, or as
-    /// many as fit into 1 GiB]
+    /// Maximum images or texts that wait; beyond that, requests get 503 and Retry-After [default:
+    /// 4096 texts; 16384 images, or as many as fit into 1 GiB]
     #[arg(long, value_name = "COUNT")]
     pub max_queue: Option<usize>,
 
@@ -103,17 +110,18 @@ pub struct ModelArgs {
     #[arg(long, value_name = "MICROSECONDS")]
     pub max_delay_us: Option<u64>,
 
-    /// Threads that run the model [default: the processor's cores]
+    /// Threads that run the model [default: number of processor cores]
     #[arg(long)]
     pub threads: Option<usize>,
 }
 
 /// `--kind`: what a text model does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KindArg {
     /// answers a text's embedding
     SentenceEncoder,
-    /// answers what fits where the text has a mask
+    /// answers which tokens fit at a text's mask
     MaskedLm,
 }
 
@@ -127,7 +135,8 @@ impl From<KindArg> for TextKind {
 }
 
 /// `--layout`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LayoutArg {
     /// batch, channel, row, column
     Nchw,
@@ -135,11 +144,11 @@ pub enum LayoutArg {
     Nhwc,
 }
 
-/// Longest time that a request may be made to wait for others.
+/// Maximum time that a request may be made to wait for others.
 const MAX_DELAY: Duration = Duration::from_secs(1);
-/// More images than this in one run only cost memory.
+/// Maximum number of images in one run; more only cost memory.
 const MAX_BATCH: usize = 65_536;
-/// More threads than this are a mistake.
+/// Maximum number of threads; more are a mistake.
 const MAX_THREADS: usize = 1024;
 
 impl ModelArgs {
@@ -156,7 +165,7 @@ impl ModelArgs {
         let max_batch = self.max_batch.unwrap_or(default.max_batch);
         let max_request = match self.max_request {
             Some(stated) => stated,
-            // No more than may wait.
+            // The default never exceeds the number that may wait.
             None => default
                 .max_request
                 .min(self.max_queue.unwrap_or(usize::MAX))
@@ -203,7 +212,8 @@ impl ModelArgs {
         })
     }
 
-    /// With `--hub`, the same of the folder that its files stand in. Faults if they cannot be had.
+    /// With `--hub`, the same settings for the folder that the files are downloaded into; adds a
+    /// fault if they are not available.
     fn fetched(&self, faults: &mut Vec<String>) -> Option<Self> {
         let companions = [
             ("--revision", self.revision.is_some()),
@@ -224,7 +234,7 @@ impl ModelArgs {
         let hub = Hub::from_env(self.cache_dir.clone());
         match hub.fetch(name, self.revision.as_deref()) {
             Ok(dir) => Some(Self {
-                // The folder is named by its commit.
+                // The folder's own name is its commit.
                 name: self.name.clone().or_else(|| {
                     let last = name.rsplit('/').next();
                     last.map(str::to_owned)
@@ -243,35 +253,31 @@ impl ModelArgs {
     }
 
     /// The flags that were given.
-    pub(super) fn given(&self) -> Vec<&'static str> {
-        let flags = [
-            ("--model", self.model.is_some()),
-            ("--model-dir", self.model_dir.is_some()),
-            ("--hub", self.hub.is_some()),
-            ("--revision", self.revision.is_some()),
-            ("--cache-dir", self.cache_dir.is_some()),
-            ("--kind", self.kind.is_some()),
-            ("--max-tokens", self.max_tokens.is_some()),
-            ("--temperature", self.temperature.is_some()),
-            ("--cache", self.cache.is_some()),
-            ("--template", self.template.is_some()),
-            ("--labels", self.labels.is_some()),
-            ("--name", self.name.is_some()),
-            ("--layout", self.layout.is_some()),
-            ("--range", self.range.is_some()),
-            ("--output", self.output.is_some()),
-            ("--size", self.size.is_some()),
-            ("--max-batch", self.max_batch.is_some()),
-            ("--max-request", self.max_request.is_some()),
-            ("--max-queue", self.max_queue.is_some()),
-            ("--max-delay-us", self.max_delay_us.is_some()),
-            ("--threads", self.threads.is_some()),
-        ];
-        let given = flags.into_iter().filter(|(_, given)| *given);
-        given.map(|(flag, _)| flag).collect()
+    pub(super) fn given(&self) -> Vec<String> {
+        match settings::given(self) {
+            Ok(given) => given
+                .keys()
+                .map(|key| format!("--{}", key.replace('_', "-")))
+                .collect(),
+            Err(_) => vec!["a path that is not Unicode".to_owned()],
+        }
     }
 
-    /// The model's name: as given, else the file's or folder's, else the embedded model's.
+    /// The same with paths that start at the folder `base`.
+    pub(super) fn below(mut self, base: &Path) -> Self {
+        let paths = [
+            &mut self.model,
+            &mut self.model_dir,
+            &mut self.cache_dir,
+            &mut self.labels,
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = base.join(&path);
+        }
+        self
+    }
+
+    /// The model's name: the given one, else the file's or folder's, else the embedded model's.
     fn name(&self, faults: &mut Vec<String>) -> String {
         let folder = self.model_dir.as_deref().and_then(Path::file_name);
         let stem = self.model.as_deref().and_then(Path::file_stem);
@@ -281,7 +287,7 @@ impl ModelArgs {
             (None, None) => ModelConfig::default().name,
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        // The name is a segment of the path; `.` and `..` would be read as steps.
+        // The name is a segment of the path; `.` and `..` would be taken as steps.
         if name.is_empty() || !name.chars().all(plain) || name.chars().all(|c| c == '.') {
             faults.push(format!(
                 "--name is `{name}`, but must be of letters, digits, `-`, `.` and `_`"
@@ -297,7 +303,7 @@ impl ModelArgs {
                 ("--labels", self.labels.is_some()),
                 ("--layout", self.layout.is_some()),
                 ("--range", self.range.is_some()),
-                ("--output", self.output.is_some()),
+                ("--tensor", self.tensor.is_some()),
                 ("--size", self.size.is_some()),
             ];
             for (flag, _) in useless.into_iter().filter(|(_, given)| *given) {
@@ -321,7 +327,7 @@ impl ModelArgs {
                 Some(LayoutArg::Nchw) | None => Layout::Nchw,
             },
             range,
-            output: self.output.clone(),
+            output: self.tensor.clone(),
             labels,
             size,
             threads,
@@ -332,7 +338,7 @@ impl ModelArgs {
         }
     }
 
-    /// The lines of `--labels`.
+    /// Reads the lines of `--labels`.
     pub(super) fn label_names(&self, faults: &mut Vec<String>) -> Option<Vec<String>> {
         let path = self.labels.as_ref()?;
         let labels = read("--labels", path, faults, |path| {
@@ -344,7 +350,7 @@ impl ModelArgs {
         Some(lines(&labels))
     }
 
-    /// `--size`
+    /// Reads `--size`.
     pub(super) fn image_size(&self, faults: &mut Vec<String>) -> Option<(usize, usize)> {
         let text = self.size.as_deref()?;
         let size = parse_size(text);
@@ -371,7 +377,7 @@ fn read<T>(
         .ok()
 }
 
-/// `HEIGHTxWIDTH`
+/// Parses `HEIGHTxWIDTH`.
 fn parse_size(text: &str) -> Option<(usize, usize)> {
     let side = |text: &str| text.parse().ok().filter(|side| (1..=4096).contains(side));
     let (height, width) = text.split_once('x')?;

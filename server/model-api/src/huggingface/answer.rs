@@ -1,4 +1,4 @@
-//! What is answered.
+//! The bodies of answers.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::probability::{log_softmax, top};
 use crate::text::dot;
 
-/// What scores become.
+/// The function that is applied to scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Apply {
     Softmax,
@@ -17,7 +17,7 @@ pub(super) enum Apply {
 }
 
 impl Apply {
-    /// `function_to_apply`
+    /// Reads `function_to_apply`.
     pub(super) fn find(name: Option<&str>) -> Result<Self, ApiError> {
         match name {
             None | Some("softmax") => Ok(Self::Softmax),
@@ -40,10 +40,10 @@ impl Apply {
     }
 }
 
-/// `[{"label": …, "score": …}, …]`, the best first; a list of these if several were asked.
+/// `[{"label": …, "score": …}, …]`, the best first; a list of these for several inputs.
 pub(crate) struct Labelled {
     pub(super) labels: Vec<String>,
-    /// Which of the model's classes the labels are, if they are not all of them in order.
+    /// The classes of the labels, unless they are all of the model's in order.
     pub(super) columns: Option<(usize, Vec<usize>)>,
     pub(super) top: usize,
     pub(super) apply: Apply,
@@ -52,7 +52,7 @@ pub(crate) struct Labelled {
 }
 
 impl Labelled {
-    /// Probabilities of all labels.
+    /// Answers the probabilities of all labels.
     pub(super) fn all(
         labels: Vec<String>,
         columns: Option<(usize, Vec<usize>)>,
@@ -84,8 +84,8 @@ impl Labelled {
     }
 }
 
-/// Tokens for masks: `[{"score": …, "token": …, "token_str": …, "sequence": …}, …]`, the best first. The scores are
-/// probabilities among the whole vocabulary, also of targets.
+/// Tokens for masks: `[{"score": …, "token": …, "token_str": …, "sequence": …}, …]`, the best
+/// first. The scores are probabilities among the whole vocabulary, even if there are targets.
 pub(crate) struct Fills {
     /// The texts' tokens.
     pub(super) texts: Vec<Vec<i32>>,
@@ -149,7 +149,7 @@ pub(super) fn vectors(values: &[f32], width: usize, lone: bool) -> Value {
     )
 }
 
-/// Cosines of the first row with the others; all are of length 1.
+/// Cosines of the first row with the others; all rows have length 1.
 pub(super) fn similarities(values: &[f32], width: usize) -> Value {
     let mut rows = values.chunks_exact(width.max(1));
     let first = rows.next().unwrap_or_default();

@@ -1,17 +1,18 @@
-//! What is asked.
+//! The bodies of requests.
 
 use serde::{Deserialize, Deserializer};
 
 use super::bad;
 use crate::error::ApiError;
 
-/// The body of a request, whatever the task. Parameters that mean nothing here are ignored, as elsewhere in this API.
+/// The body of a request for any task. Parameters without a meaning here are ignored, as elsewhere
+/// in this API.
 #[derive(Default, Deserialize)]
 pub(super) struct Request {
     pub inputs: Inputs,
     #[serde(default, deserialize_with = "or_default")]
     pub parameters: Parameters,
-    // Feature extraction's parameters stand at the root.
+    // Feature extraction has its parameters at the root.
     normalize: Option<bool>,
     truncate: Option<bool>,
     truncation_direction: Option<String>,
@@ -44,12 +45,12 @@ pub(super) struct Parameters {
     pub function_to_apply: Option<String>,
 }
 
-/// Some clients send null for what they leave away.
+/// Accepts null, which some clients send for what they leave out.
 fn or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Parameters, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A list, or as older clients send it one text with commas.
+/// A list, or one text with commas, as older clients send it.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "labels and targets must be a list of texts")]
 pub(super) enum Labels {
@@ -58,7 +59,7 @@ pub(super) enum Labels {
 }
 
 impl Labels {
-    /// A text is one target: commas and spaces belong to it.
+    /// The targets. A text is one target: commas and spaces belong to it.
     pub(super) fn targets(&self) -> &[String] {
         match self {
             Self::List(list) => list,
@@ -86,12 +87,12 @@ impl Request {
         })
     }
 
-    /// Whether it names what only filling masks has.
+    /// Returns whether it has parameters that only filling masks has.
     pub(super) fn is_about_tokens(&self) -> bool {
         self.parameters.targets.is_some()
     }
 
-    /// What feature extraction may be asked for: texts' embeddings of this width.
+    /// Checks the parameters of feature extraction, for embeddings of this width.
     pub(super) fn check_features(&self, width: usize) -> Result<(), ApiError> {
         if self.normalize == Some(false) {
             return Err(bad(
@@ -139,14 +140,14 @@ impl Request {
 }
 
 impl Default for Inputs {
-    /// Of a body that is an image alone.
+    /// The parameters of a body that is only an image.
     fn default() -> Self {
         Self::Lone(String::new())
     }
 }
 
 impl Inputs {
-    /// Whether one text or image came, with no list around it.
+    /// Returns whether the input is one text or image, not a list.
     pub(super) fn is_lone(&self) -> bool {
         matches!(self, Self::Lone(_))
     }

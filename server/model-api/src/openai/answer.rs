@@ -1,4 +1,4 @@
-//! What is answered.
+//! The bodies of answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::endpoint::{Columns, Endpoint};
 use crate::probability::{log_softmax, top};
 
-/// What the columns of the scores are called.
+/// The names of the columns of the scores.
 pub(crate) enum Names {
     Labels(Vec<String>),
     /// The tokens of a masked language model.
@@ -20,14 +20,14 @@ pub(crate) enum Names {
 /// Answers of one token each.
 pub(crate) struct Tokens {
     pub(super) names: Names,
-    /// Which of the model's classes the labels are, if they are not all of them in order.
+    /// The classes of the labels, unless they are all of the model's in order.
     pub(super) columns: Option<Columns>,
-    /// How many alternatives are answered; none if no log-probabilities are.
+    /// Number of alternatives; `None` without log-probabilities.
     pub(super) top: Option<usize>,
     pub(super) prompt_tokens: usize,
 }
 
-/// A token and ln of its probability among all that were possible.
+/// A token and ln of its probability among all possible ones.
 type Token = (String, f64);
 
 impl Tokens {
@@ -54,7 +54,7 @@ impl Tokens {
             let logprobs = self.top.map(|_| {
                 let mut alternatives = Map::new();
                 for (token, logprob) in &others {
-                    // Tokens that read alike: the likeliest stands for all.
+                    // Of tokens that read alike, the likeliest stands for all.
                     alternatives.entry(token).or_insert_with(|| json!(logprob));
                 }
                 json!({
@@ -74,7 +74,7 @@ impl Tokens {
         self.whole(["cmpl", "text_completion"], endpoint, scores, choice)
     }
 
-    /// The whole answer, of whose form the id's prefix and the object's name stand first.
+    /// The whole answer; the id's prefix and the object's name depend on the form.
     fn whole(
         &self,
         [prefix, object]: [&str; 2],
@@ -100,7 +100,8 @@ impl Tokens {
         })
     }
 
-    /// For each row of scores the likeliest token, and the likeliest alternatives, itself among them.
+    /// For each row of scores, the likeliest token and the likeliest alternatives, including
+    /// itself.
     fn rows<'a>(
         &'a self,
         endpoint: &'a Endpoint,
@@ -169,7 +170,7 @@ pub(crate) fn now() -> u64 {
     now.map_or(0, |now| now.as_secs())
 }
 
-/// Different in one process, and hardly ever the same in two.
+/// An id that is unique in one process, and hardly ever the same in two.
 fn id(prefix: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What is asked.
+//! The bodies of requests.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -6,11 +6,11 @@ use serde::de::DeserializeOwned;
 use super::{MAX_LABELS, MAX_TEXT_BYTES, bad};
 use crate::error::ApiError;
 
-/// Most alternatives that are answered, as in OpenAI's chat.
+/// Maximum number of alternatives, as in OpenAI's chat.
 const MOST_TOP: usize = 20;
 
-/// What chat and plain completions have in common. What means nothing to one token (`temperature`, `max_tokens`, `stop`, …)
-/// is ignored: the answer is always the likeliest.
+/// What chat and plain completions have in common. Settings without a meaning for one token
+/// (`temperature`, `max_tokens`, `stop`, …) are ignored: the answer is always the likeliest.
 #[derive(Deserialize)]
 pub(super) struct Options {
     stream: Option<bool>,
@@ -18,7 +18,7 @@ pub(super) struct Options {
     echo: Option<bool>,
     /// As in vLLM: the answer is one of these.
     structured_outputs: Option<Structured>,
-    /// The same, as vLLM called it before.
+    /// vLLM's former name of the same choice.
     guided_choice: Option<Vec<String>>,
 }
 
@@ -28,7 +28,7 @@ struct Structured {
 }
 
 impl Options {
-    /// Refuses what cannot be done.
+    /// Refuses what is not supported.
     pub(super) fn check(&self) -> Result<(), ApiError> {
         if self.stream == Some(true) {
             return Err(bad(
@@ -44,7 +44,7 @@ impl Options {
         Ok(())
     }
 
-    /// The labels that the request brings, if it does.
+    /// The labels that the request brings, if any.
     pub(super) fn choices(&self) -> Result<Option<Vec<String>>, ApiError> {
         let structured = self.structured_outputs.as_ref();
         let choices = structured
@@ -61,7 +61,7 @@ impl Options {
     }
 }
 
-/// `POST /v1/chat/completions`
+/// The body of `POST /v1/chat/completions`.
 #[derive(Deserialize)]
 pub(super) struct Chat {
     pub messages: Vec<Message>,
@@ -72,7 +72,7 @@ pub(super) struct Chat {
 }
 
 impl Chat {
-    /// How many alternatives are answered; none if no log-probabilities are.
+    /// Number of alternatives; `None` without log-probabilities.
     pub(super) fn top(&self) -> Result<Option<usize>, ApiError> {
         match (self.logprobs, self.top_logprobs) {
             (Some(true), top) => check_top("top_logprobs", top.unwrap_or(0)).map(Some),
@@ -82,7 +82,7 @@ impl Chat {
     }
 }
 
-/// `POST /v1/completions`
+/// The body of `POST /v1/completions`.
 #[derive(Deserialize)]
 pub(super) struct Completion {
     pub prompt: Texts,
@@ -92,7 +92,7 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    /// As [`Chat::top`].
+    /// Number of alternatives; `None` without log-probabilities.
     pub(super) fn top(&self) -> Result<Option<usize>, ApiError> {
         let top = self.logprobs.map(|top| check_top("logprobs", top));
         top.transpose()
@@ -109,7 +109,7 @@ fn check_top(name: &str, top: usize) -> Result<usize, ApiError> {
     }
 }
 
-/// `POST /v1/embeddings`
+/// The body of `POST /v1/embeddings`.
 #[derive(Deserialize)]
 pub(super) struct Embedding {
     pub input: Texts,
@@ -118,7 +118,7 @@ pub(super) struct Embedding {
 }
 
 impl Embedding {
-    /// Whether the numbers are sent as bytes, which OpenAI's own client asks for.
+    /// Returns whether the numbers are sent as bytes, which OpenAI's own client requests.
     pub(super) fn is_base64(&self) -> Result<bool, ApiError> {
         match self.encoding_format.as_deref() {
             None | Some("float") => Ok(false),
@@ -141,7 +141,7 @@ pub(super) enum Texts {
 }
 
 impl Texts {
-    /// From one to `most` texts.
+    /// The texts, from one to `most`.
     pub(super) fn list(&self, most: usize) -> Result<&[String], ApiError> {
         let list = match self {
             Self::Text(text) => std::slice::from_ref(text),
@@ -219,7 +219,7 @@ impl Message {
     }
 }
 
-/// The model that a body names.
+/// Reads the name of the model in a body.
 pub(crate) fn model(body: &[u8]) -> Result<String, ApiError> {
     #[derive(Deserialize)]
     struct Named {

@@ -1,4 +1,5 @@
-//! Who may call, before anything else; and one line in the log for each request, without bodies and keys.
+//! Checks every caller first, and writes one line in the log for each request, without bodies and
+//! keys.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -14,7 +15,7 @@ use crate::body;
 use crate::error::{ApiError, Dialect};
 use crate::keys::Caller;
 
-/// Runs the request if its key is right and not too fast, and logs it.
+/// Runs the request if its key is right and within its rate, and logs it.
 pub(crate) async fn access(
     serving: web::Data<Serving>,
     mut request: ServiceRequest,
@@ -39,7 +40,7 @@ pub(crate) async fn access(
     Ok(response)
 }
 
-/// Whose request it is, and why it is refused, if it is.
+/// Identifies the caller, and says why the request is refused, if it is.
 fn identify(serving: &Serving, request: &ServiceRequest) -> (Caller, Option<ApiError>) {
     let Some(keys) = &serving.keys else {
         return (Caller::default(), None);
@@ -51,7 +52,7 @@ fn identify(serving: &Serving, request: &ServiceRequest) -> (Caller, Option<ApiE
             let refused = key.request().err();
             (Caller::new(Some(key)), refused)
         }
-        // Whoever watches over the server has no key, and learns nothing here.
+        // A monitor of the server has no key, and learns nothing here.
         None if [LIVE, READY].contains(&request.path()) && request.method() == Method::GET => {
             (Caller::default(), None)
         }
@@ -61,7 +62,7 @@ fn identify(serving: &Serving, request: &ServiceRequest) -> (Caller, Option<ApiE
 
 fn log(response: &ServiceResponse<BoxBody>, caller: &Caller, started: Instant) {
     let request = response.request();
-    // The template, not the path: a path may hold anything.
+    // The route's pattern, not the path: a path may hold anything.
     let route = request.match_pattern();
     let or_none = |text: &str| {
         if text.is_empty() {
@@ -76,7 +77,7 @@ fn log(response: &ServiceResponse<BoxBody>, caller: &Caller, started: Instant) {
         route = route.as_deref().unwrap_or("-"),
         model = or_none(caller.model()),
         status = response.status().as_u16(),
-        // With a thousandth as the last digit.
+        // To a thousandth of a millisecond.
         ms = started.elapsed().as_micros() as f64 / 1000.0,
         queries = caller.queries(),
         key = or_none(caller.name().unwrap_or_default()),

@@ -1,5 +1,5 @@
-//! OpenAI's routes, under `/v1`; those for one model also under `/models/NAME/v1`, where Hugging Face's client looks for
-//! them.
+//! OpenAI's routes, under `/v1`; those for one model also under `/models/NAME/v1`, where Hugging
+//! Face's client looks for them.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ async fn model(request: HttpRequest, serving: web::Data<Serving>) -> HttpRespons
     }
 }
 
-/// What reads a body and queues it.
+/// Reads a body and queues it.
 type Accept = fn(&Endpoint, &Caller, &[u8]) -> Result<(Form, Reply), ApiError>;
 
 async fn chat(
@@ -79,7 +79,7 @@ async fn ask(
     let body = body::read(request, payload, serving.max_body).await?;
     let caller = caller(request);
     let model = if request.match_info().get("model").is_some() {
-        // What the body calls it does not matter: clients fill in anything there.
+        // The body's name for the model does not matter: clients put anything there.
         find(request, serving)?
     } else {
         let model = serving.registry.get(&openai::model(&body)?)?;

@@ -63,8 +63,8 @@ fn body(firsts: &[u8]) -> Vec<u8> {
 
 const INFER: &str = "/v2/models/gated/infer";
 
-/// Waits until a metric has a value. There is no event to wait for outside the server, so it is asked
-/// again and again.
+/// Waits until a metric has a value. There is no event to wait for outside the server, so it is
+/// asked again and again.
 fn wait_for(running: &Running, metric: &str, value: f64) {
     let end = Instant::now() + Duration::from_secs(30);
     while (running.metric(metric) - value).abs() > 0.1 {

@@ -1,6 +1,7 @@
-//! A cohort for measuring secure sums: n participants, each with a vector of d entries modulo 2³² and four
-//! counters, of whom every tenth drops out after dealing its shares. Up to n = 101 the graph is complete, above
-//! everyone has 100 neighbours. Used by the benchmark, and by the figure `secure-sum-cost` natively and in wasm.
+//! A cohort for measuring secure sums: n participants, each with a vector of d entries modulo 2³²
+//! and four counters, of whom every tenth drops out after dealing its shares. Up to n = 101 the
+//! graph is complete, above everyone has 100 neighbours. Used by the benchmark, and by the figure
+//! `secure-sum-cost` natively and in wasm.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // What measures may panic: its cohort is honest.
 #![allow(dead_code)] // Each of those who use it needs a part of it.
@@ -126,7 +127,8 @@ impl Cohort {
         ]
     }
 
-    /// Bytes of participant 1's messages to the aggregator, and of the aggregator's to it, as they travel.
+    /// Bytes of participant 1's messages to the aggregator, and of the aggregator's to it, as they
+    /// travel.
     #[must_use]
     pub fn bytes(&self, d: usize) -> (usize, usize) {
         let sent = self.take_part(&self.inbox(1), vector(d));
@@ -158,8 +160,8 @@ impl Cohort {
         }
     }
 
-    /// All of the aggregator's mathematics in one sum: every message judged, every inbox made, the vectors added,
-    /// the sum opened.
+    /// All of the aggregator's mathematics in one sum: every message judged, every inbox made, the
+    /// vectors added, the sum opened.
     ///
     /// # Panics
     /// If the sum is not the survivors'.

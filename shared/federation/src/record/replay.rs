@@ -99,7 +99,8 @@ pub struct Replay {
 /// How long the held-out loss has not improved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Patience {
-    /// The least mean loss so far. An f32, which also survives being stored as JSON to the last bit.
+    /// The least mean loss so far. An f32, which also survives being stored as JSON to the last
+    /// bit.
     pub least: Option<f32>,
     /// Concluded rounds since then in which something was measured.
     pub rounds: u32,
@@ -349,8 +350,8 @@ impl Replay {
         self.patience
     }
 
-    /// No other round follows: all are done, the held-out loss has not improved for as long as the task waits, or
-    /// another round would cost more ε than the task allows.
+    /// No other round follows: all are done, the held-out loss has not improved for as long as the
+    /// task waits, or another round would cost more ε than the task allows.
     #[must_use]
     pub fn is_over(&self, task: &Task) -> bool {
         let patience = task.federation.patience;
@@ -468,8 +469,8 @@ impl Replay {
         Ok(())
     }
 
-    /// The line of a round that has just ended, from the aggregator's side: computes what it claims. On an error of
-    /// the sums the round is aborted, which is told in the entry.
+    /// The line of a round that has just ended, from the aggregator's side: computes what it
+    /// claims. On an error of the sums the round is aborted, which is told in the entry.
     pub fn conclude(
         &mut self,
         task: &Task,

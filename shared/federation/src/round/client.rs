@@ -1,9 +1,9 @@
-//! The participant's side: a pure function of (state, event). Serialisable between any two steps, so that a
-//! reloaded tab, or a restarted process, goes on where it was.
+//! The participant's side: a pure function of (state, event). Serialisable between any two steps,
+//! so that a reloaded tab, or a restarted process, goes on where it was.
 //!
-//! Whoever drives it (the browser's Worker, `fed-bbpt join`, a simulation) carries out one [`Action`] at a time
-//! and answers with an [`Event`]. After a restart it sends [`Event::Start`] and gets the open action again:
-//! every action may be repeated without harm.
+//! Whoever drives it (the browser's Worker, `fed-bbpt join`, a simulation) carries out one
+//! [`Action`] at a time and answers with an [`Event`]. After a restart it sends [`Event::Start`]
+//! and gets the open action again: every action may be repeated without harm.
 
 use super::draw::is_drawn;
 use super::messages::{Enrolment, FederationStatus, Metrics, RoundView, Standing, Update};
@@ -20,8 +20,8 @@ use tuning::objective::Outcome;
 use tuning::objective::mapping::Mappings;
 use tuning::optimizer::{Optimizer, State};
 
-/// After so many θ in a row that are not the announced one, the aggregator contradicts itself: that θ moved on
-/// between two answers explains one or two.
+/// After so many θ in a row that are not the announced one, the aggregator contradicts itself: that
+/// θ moved on between two answers explains one or two.
 const MISMATCHES: u32 = 20;
 
 /// What the machine knows from outside and need not remember.
@@ -77,7 +77,8 @@ enum Stage {
     Stopped(StopReason),
 }
 
-/// What the participant has worked out for one θ_t. It stays good for every round that starts from this θ_t.
+/// What the participant has worked out for one θ_t. It stays good for every round that starts from
+/// this θ_t.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Work {
     hash: Hash,
@@ -87,8 +88,8 @@ struct Work {
     theta: Vec<f32>,
     measured: Option<Outcome>,
     delta: Option<Vec<f32>>,
-    /// An update was handed out for sending, with all queries unreported until then. Whether it counted is
-    /// known only from θ: an aborted round leaves θ as it was and counts nothing.
+    /// An update was handed out for sending, with all queries unreported until then. Whether it
+    /// counted is known only from θ: an aborted round leaves θ as it was and counts nothing.
     offered: bool,
 }
 
@@ -205,7 +206,8 @@ impl Client {
         self.mappings.clone().or_else(|| task.mapping.fixed())
     }
 
-    /// What the federation's record says is to be kept; nothing as long as it tells of no held-out examples.
+    /// What the federation's record says is to be kept; nothing as long as it tells of no held-out
+    /// examples.
     #[must_use]
     pub fn choice(&self) -> Option<Choice> {
         self.record.as_ref().and_then(Replay::choice)
@@ -215,6 +217,15 @@ impl Client {
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.paused
+    }
+
+    /// Why it is done, if it is.
+    #[must_use]
+    pub fn stopped(&self) -> Option<StopReason> {
+        match self.stage {
+            Stage::Stopped(reason) => Some(reason),
+            _ => None,
+        }
     }
 
     /// A word for what it is doing, and how far it is with this round's local steps (done, of).
@@ -237,8 +248,8 @@ impl Client {
         }
     }
 
-    /// Takes an event, gives the action that is open now. An event that does not belong to the open action
-    /// (an answer that came too late) changes nothing and the open action is given again.
+    /// Takes an event, gives the action that is open now. An event that does not belong to the open
+    /// action (an answer that came too late) changes nothing and the open action is given again.
     pub fn step(&mut self, env: &Environment<'_>, event: Event) -> Action {
         if let Stage::Stopped(reason) = self.stage {
             return Action::Stop(reason);
@@ -282,8 +293,8 @@ impl Client {
             .as_ref()
             .is_none_or(|w| w.hash != view.theta || w.step != view.step);
         let (status, phase, standing) = (view.status, view.phase, view.standing);
-        // An aborted round leaves θ as it was, but the record goes on: round keys are bound to its last line. And a
-        // counting round leaves it, too.
+        // An aborted round leaves θ as it was, but the record goes on: round keys are bound to its
+        // last line. And a counting round leaves it, too.
         let secure = env.task.federation.policy.secure.is_some();
         let unread = self.record.as_ref().is_none_or(|r| {
             let news = secure || r.kind(env.task) == RoundKind::Counting;
@@ -422,8 +433,8 @@ impl Client {
             return;
         }
         if self.work.as_ref().is_some_and(|w| w.offered) {
-            // θ moved on, perhaps with that update in it: its answer may be the one that was lost. Rather
-            // not report those queries at all than twice.
+            // θ moved on, perhaps with that update in it: its answer may be the one that was lost.
+            // Rather not report those queries at all than twice.
             self.unreported = 0;
         }
         self.work = Some(Work {
@@ -444,8 +455,9 @@ impl Client {
         self.stage = Stage::Stopped(StopReason::Inconsistent);
     }
 
-    /// What has to be known before training from the θ just loaded: the mapping and the unprompted accuracy
-    /// once in a life, the accuracy at θ for every θ. Whoever is not drawn asks nothing. The last θ is everybody's.
+    /// What has to be known before training from the θ just loaded: the mapping and the unprompted
+    /// accuracy once in a life, the accuracy at θ for every θ. Whoever is not drawn asks nothing.
+    /// The last θ is everybody's.
     fn prepare_to_train(&mut self, env: &Environment<'_>) {
         let Some(work) = &self.work else { return };
         let (measured, counting) = (work.measured.is_some(), work.kind == RoundKind::Counting);
@@ -466,8 +478,9 @@ impl Client {
         };
     }
 
-    /// Are so many measurements within the budget, with the training of all rounds that are planned still paid for?
-    /// Training goes first: a participant who is there from the beginning is there to the end.
+    /// Are so many measurements within the budget, with the training of all rounds that are planned
+    /// still paid for? Training goes first: a participant who is there from the beginning is there
+    /// to the end.
     fn can_measure(&self, env: &Environment<'_>, times: u64) -> bool {
         let federation = &env.task.federation;
         let Some(work) = self.work.as_ref().filter(|_| federation.query_budget > 0) else {
@@ -476,7 +489,8 @@ impl Client {
         let left = u64::from(federation.rounds.saturating_sub(work.step));
         let training = left.saturating_mul(federation.training_queries(env.optimizer));
         let measuring = times * env.holdout as u64;
-        // Where few are drawn nobody knows how often anyone trains; and in the end there is nothing to train.
+        // Where few are drawn nobody knows how often anyone trains; and in the end there is nothing
+        // to train.
         let open_ended = federation.policy.active > 0 || self.finished();
         let needed = if open_ended { 0 } else { training };
         self.spent + measuring + needed <= federation.query_budget
@@ -493,8 +507,8 @@ impl Client {
         }
     }
 
-    /// Where the round's training starts: at θ_t, with what everybody knows of the search that all share, or what the
-    /// optimiser remembers of all rounds before.
+    /// Where the round's training starts: at θ_t, with what everybody knows of the search that all
+    /// share, or what the optimiser remembers of all rounds before.
     fn beginning(&self, env: &Environment<'_>, work: &Work) -> State {
         let state = State::new(work.theta.clone(), work.step);
         if let Some(record) = self.record.as_ref().map(Replay::state) {
@@ -629,7 +643,8 @@ impl Client {
         };
     }
 
-    /// Nothing more can be asked. The final θ is good also where nothing is left to measure it with.
+    /// Nothing more can be asked. The final θ is good also where nothing is left to measure it
+    /// with.
     fn cannot_ask(&mut self, why: StopReason) -> Action {
         let reason = if self.finished() {
             StopReason::Finished
@@ -696,7 +711,8 @@ impl Client {
             total: measured.total,
             loss: measured.loss,
             queries: self.unreported,
-            // Of the same examples; where they were not measured with θ_t, they count on neither side.
+            // Of the same examples; where they were not measured with θ_t, they count on neither
+            // side.
             unprompted: match work.measured {
                 Some(_) => self.before.map(|before| before.correct),
                 None => Some(0),

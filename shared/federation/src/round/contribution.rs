@@ -1,15 +1,16 @@
 //! What one participant adds to a secure sum, as integers, and what the sum means.
 //!
-//! Without noise: the update clipped to the norm C, times w = min(n, N)/N for n of at most N examples, in fixed
-//! point; and counters, which stay exact: examples, the metrics' sums, and who was clipped. The mean is
-//! Σ w_i Δ_i / Σ w_i.
+//! Without noise: the update clipped to the norm C, times w = min(n, N)/N for n of at most N
+//! examples, in fixed point; and counters, which stay exact: examples, the metrics' sums, and who
+//! was clipped. The mean is Σ w_i Δ_i / Σ w_i.
 //!
-//! With noise (participant-level differential privacy) all weigh the same, accuracy and loss become two more
-//! coordinates, and everything together has the norm C·√(1 + 2μ²) at most. Counters that would tell about the
-//! data are left out.
+//! With noise (participant-level differential privacy) all weigh the same, accuracy and loss become
+//! two more coordinates, and everything together has the norm C·√(1 + 2μ²) at most. Counters that
+//! would tell about the data are left out.
 //!
-//! In a counting round ([`tuning::objective::counts`]) the vector is a list of means in [−1, 1] instead: weighted in the
-//! same way, bounded entry by entry, so that no accepted cohort's sum leaves the ring, and never with noise.
+//! In a counting round ([`tuning::objective::counts`]) the vector is a list of means in [−1, 1]
+//! instead: weighted in the same way, bounded entry by entry, so that no accepted cohort's sum
+//! leaves the ring, and never with noise.
 
 use super::messages::Metrics;
 use crate::rules::combine::bound_norm;
@@ -118,7 +119,8 @@ impl Contribution {
         }))
     }
 
-    /// Of what is counted for a mapping, `length` numbers; nothing where counts are sent as they are.
+    /// Of what is counted for a mapping, `length` numbers; nothing where counts are sent as they
+    /// are.
     pub fn counting(
         federation: &Federation,
         length: usize,
@@ -159,7 +161,8 @@ impl Contribution {
         self.noise.as_ref().map(|n| n.limits)
     }
 
-    /// Encodes an update. Rounding and noise follow from the seed, so that a repeated message is the same.
+    /// Encodes an update. Rounding and noise follow from the seed, so that a repeated message is
+    /// the same.
     pub fn encode(
         &self,
         update: &[f32],
@@ -215,8 +218,8 @@ impl Contribution {
         Ok(RingVector::from_integers(self.layout, &integers)?)
     }
 
-    /// Reads a sum of `contributors` participants' vectors. Nothing if nobody contributed an example, or the
-    /// counters are beyond any sense (somebody sent false ones).
+    /// Reads a sum of `contributors` participants' vectors. Nothing if nobody contributed an
+    /// example, or the counters are beyond any sense (somebody sent false ones).
     #[must_use]
     pub fn decode(&self, sum: &[i64], contributors: u32) -> Option<Decoded> {
         let entries = sum.get(..self.layout.entries)?;

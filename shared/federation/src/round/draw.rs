@@ -1,10 +1,11 @@
-//! Who trains: drawn from public randomness before anything is asked, so that whoever is not drawn spends no queries
-//! (after FedOne, ICML 2025: fewer active participants, fewer queries in all).
+//! Who trains: drawn from public randomness before anything is asked, so that whoever is not drawn
+//! spends no queries (after FedOne, ICML 2025: fewer active participants, fewer queries in all).
 //!
-//! Every participant has a place in a line that depends on (seed, step, number) alone, and the first so many train. Those
-//! who had joined when the training from this θ_t began are in line from the start; whoever joins later takes a place
-//! among all before them and pushes nobody out (as in reservoir sampling), so what a participant was told once holds as
-//! long as θ_t does. Everybody can work it out.
+//! Every participant has a place in a line that depends on (seed, step, number) alone, and the
+//! first so many train. Those who had joined when the training from this θ_t began are in line from
+//! the start; whoever joins later takes a place among all before them and pushes nobody out (as in
+//! reservoir sampling), so what a participant was told once holds as long as θ_t does. Everybody
+//! can work it out.
 
 use crate::round::policy::Policy;
 use ground::rng::{derive_key, purpose};

@@ -1,4 +1,5 @@
-//! What client and aggregator say to each other. JSON, but for [`Update`], which is binary ([`super::wire`]).
+//! What client and aggregator say to each other. JSON, but for [`Update`], which is binary
+//! ([`super::wire`]).
 
 use super::phase::{AbortReason, Phase, RoundKind};
 use super::refusal::Refusal;
@@ -12,20 +13,24 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct JoinRequest {
     /// From the invite link.
     pub invite: String,
-    /// The participant's long-term Ed25519 public key, 64 hexadecimal digits. Who joins again with it gets the
-    /// same number and a fresh token. Empty for somebody whom the federation need not know again.
+    /// The participant's long-term Ed25519 public key, 64 hexadecimal digits. Who joins again with
+    /// it gets the same number and a fresh token. Empty for somebody whom the federation need not
+    /// know again.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub identity: String,
-    /// The identity's signature over [`join_statement`], 128 hexadecimal digits; empty without an identity.
+    /// The identity's signature over [`join_statement`], 128 hexadecimal digits; empty without an
+    /// identity.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub proof: String,
 }
 
-/// What an identity signs to join: no signature from elsewhere, nor one for another federation or invite, can
-/// stand for it. The invite's hash stands in it and not the secret, so that a statement gives nothing away.
+/// What an identity signs to join: no signature from elsewhere, nor one for another federation or
+/// invite, can stand for it. The invite's hash stands in it and not the secret, so that a statement
+/// gives nothing away.
 #[must_use]
 pub fn join_statement(federation: &str, invite: &str) -> Vec<u8> {
     let invite = ground::hash::sha256_hex(invite.as_bytes());
@@ -41,6 +46,7 @@ pub fn join_statement(federation: &str, invite: &str) -> Vec<u8> {
 /// Its answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Joined {
     /// The participant's number in this federation.
     pub participant: u32,
@@ -58,6 +64,7 @@ pub struct Joined {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum FederationStatus {
     /// Rounds go on.
     Running,
@@ -72,6 +79,7 @@ pub enum FederationStatus {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum Standing {
     /// Nothing was heard from them in this round.
     Idle,
@@ -88,6 +96,7 @@ pub enum Standing {
 /// `GET /v1/federations/{id}/round`: all that a client needs to know what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct RoundView {
     /// Grows with every change; ask for the next view with `?after=version`.
     #[ts(type = "number")]
@@ -106,8 +115,8 @@ pub struct RoundView {
     pub lines: u32,
     /// Hash of the last of them: what everybody who takes part must agree on.
     pub record: Hash,
-    /// Who had joined when the training from this θ_t began, and how many rounds from it were aborted: what the draw of
-    /// those who train follows from (`federation.active`).
+    /// Who had joined when the training from this θ_t began, and how many rounds from it were
+    /// aborted: what the draw of those who train follows from (`federation.active`).
     pub registered: u32,
     /// Likewise.
     pub attempt: u32,
@@ -129,11 +138,12 @@ pub struct RoundView {
 /// `POST /v1/federations/{id}/rounds/{round}/enrol`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[derive(schemars::JsonSchema)]
 pub struct Enrolment {
     /// Hash of the θ that the update is computed from.
     pub theta: Hash,
-    /// There is no update: the participant was not drawn (`federation.active`) and only says that it is there, so that
-    /// the round's clock runs.
+    /// There is no update: the participant was not drawn (`federation.active`) and only says that
+    /// it is there, so that the round's clock runs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits: bool,
 }
@@ -141,6 +151,7 @@ pub struct Enrolment {
 /// Sums over one participant's examples. They add up over participants.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Metrics {
     /// Held-out examples that θ_t gets right.
     pub correct: u32,
@@ -150,8 +161,8 @@ pub struct Metrics {
     pub loss: f64,
     /// Queries spent since the last delivered update, measuring included.
     pub queries: u32,
-    /// Held-out examples, the same ones, that the model gets right without a prompt. Nothing where that is not told:
-    /// under noise.
+    /// Held-out examples, the same ones, that the model gets right without a prompt. Nothing where
+    /// that is not told: under noise.
     #[serde(default)]
     pub unprompted: Option<u32>,
 }
@@ -195,11 +206,12 @@ impl Metrics {
 pub const MAX_EXAMPLES: u32 = 10_000_000;
 /// No participant spends more queries in a round.
 pub const MAX_QUERIES: u32 = 100_000_000;
-/// No participant's sum of losses is larger. Far beyond any loss, and small enough that 10⁶ participants' sum
-/// stays finite: JSON cannot say infinity, and a record that holds it could not be read again.
+/// No participant's sum of losses is larger. Far beyond any loss, and small enough that 10⁶
+/// participants' sum stays finite: JSON cannot say infinity, and a record that holds it could not
+/// be read again.
 pub const MAX_LOSS: f64 = 1e300;
-/// No entry of an update is larger: with at most 10⁷ examples and 10⁶ participants the sum stays exact enough
-/// and far from overflow.
+/// No entry of an update is larger: with at most 10⁷ examples and 10⁶ participants the sum stays
+/// exact enough and far from overflow.
 pub const MAX_ENTRY: f32 = 1e6;
 
 /// `POST /v1/federations/{id}/rounds/{round}/update`, binary.
@@ -290,6 +302,7 @@ impl SumInput {
 /// One finished round, for dashboards and records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct RoundRecord {
     /// Its number.
     pub round: u32,
@@ -310,7 +323,8 @@ pub struct RoundRecord {
     pub metrics: Metrics,
     /// Hash of the θ that came out.
     pub theta: Hash,
-    /// ε that all rounds so far may have cost a participant, at the task's δ; nothing without noise.
+    /// ε that all rounds so far may have cost a participant, at the task's δ; nothing without
+    /// noise.
     #[serde(default)]
     pub epsilon: Option<f64>,
     /// Bytes of updates that came in.
@@ -324,6 +338,7 @@ pub struct RoundRecord {
 /// One line of the list of federations, and the head of a dashboard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct FederationSummary {
     /// In addresses.
     pub id: String,
@@ -361,6 +376,7 @@ pub struct FederationSummary {
 /// The ledger of a federation, or of one participant.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct PrivacySpent {
     /// ε so far.
     pub epsilon: f64,
@@ -373,6 +389,7 @@ pub struct PrivacySpent {
 /// `GET /v1/federations/{id}`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct FederationDetail {
     /// The head.
     pub summary: FederationSummary,
@@ -391,6 +408,7 @@ pub struct FederationDetail {
 /// An error as the API answers it: RFC 9457 problem+json with a stable code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Problem {
     /// `about:blank`: the code says it all.
     #[serde(rename = "type")]
@@ -414,6 +432,7 @@ pub struct Problem {
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct CreateFederation {
     /// The task file's text (TOML), or
     #[serde(default)]
@@ -427,6 +446,7 @@ pub struct CreateFederation {
 /// Its answer, and that of `POST /v1/federations/{id}/invites`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Invite {
     /// The federation.
     pub federation: String,
@@ -434,13 +454,19 @@ pub struct Invite {
     pub id: String,
     /// The invite's secret; it goes into a link's fragment, which browsers do not send.
     pub invite: String,
+    /// The address under which people reach the server, for links, without a slash at its end; nothing where the server was
+    /// not told.
+    #[serde(default)]
+    pub public_url: Option<String>,
 }
 
-/// `POST /v1/federations/{id}/invites` (organiser). Without a body, the invite is for anybody and for ever.
+/// `POST /v1/federations/{id}/invites` (organiser). Without a body, the invite is for anybody and
+/// for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct CreateInvite {
     /// How long it can be joined with, in seconds from now.
     #[serde(default)]
@@ -451,9 +477,11 @@ pub struct CreateInvite {
     pub uses: Option<u32>,
 }
 
-/// One line of `GET /v1/federations/{id}/invites` (organiser). The secret is shown only when it is made.
+/// One line of `GET /v1/federations/{id}/invites` (organiser). The secret is shown only when it is
+/// made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct InviteSummary {
     /// In addresses.
     pub id: String,
@@ -474,6 +502,7 @@ pub struct InviteSummary {
 /// `GET /v1/federations/{id}/events`: server-sent events named `progress` carry this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Progress {
     /// The current round as an outsider sees it.
     pub current: RoundView,

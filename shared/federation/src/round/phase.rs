@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum RoundKind {
     /// Updates of θ.
     #[default]
     Training,
-    /// What the mapping is learnt from ([`tuning::objective::counts`]); θ stays. A federation whose mapping is learnt
-    /// together begins with one of these that is concluded.
+    /// What the mapping is learnt from ([`tuning::objective::counts`]); θ stays. A federation whose
+    /// mapping is learnt together begins with one of these that is concluded.
     Counting,
 }
 
@@ -24,6 +25,7 @@ pub enum RoundKind {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum Phase {
     /// θ_t is published; everyone trains; who has an update enrols.
     Open,
@@ -74,6 +76,7 @@ impl Phase {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum AbortReason {
     /// Fewer than `open.count_min` enrolled in time.
     TooFewEnrolled,
@@ -85,7 +88,8 @@ pub enum AbortReason {
     TooFewShares,
     /// Too few sent their masked updates in time (secure sums).
     TooFewMasked,
-    /// Too few helped to take the masks off: the sum is lost, and nobody's update was seen (secure sums).
+    /// Too few helped to take the masks off: the sum is lost, and nobody's update was seen (secure
+    /// sums).
     TooFewUnmasked,
     /// The shares that came do not open the sum: somebody sent false ones (secure sums).
     FalseShares,

@@ -1,7 +1,8 @@
 //! When a phase ends: count{min,max} and time{min,max}.
 //!
-//! A phase ends well as soon as `count_max` are in, or everyone who could be in is; else once `time_min` has
-//! passed and `count_min` are in. At `time_max` it ends in any case: well with `count_min`, else as an abort.
+//! A phase ends well as soon as `count_max` are in, or everyone who could be in is; else once
+//! `time_min` has passed and `count_min` are in. At `time_max` it ends in any case: well with
+//! `count_min`, else as an abort.
 
 use super::phase::Phase;
 use ground::fault::Reader;
@@ -109,9 +110,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// How many are drawn to train (FedOne, ICML 2025, draws one): as many as `Open` needs at least, and twice as many
-    /// with each round from the same θ_t that was aborted, so that those who never come cannot hold the federation up.
-    /// Nothing where all train.
+    /// How many are drawn to train (FedOne, ICML 2025, draws one): as many as `Open` needs at
+    /// least, and twice as many with each round from the same θ_t that was aborted, so that those
+    /// who never come cannot hold the federation up. Nothing where all train.
     #[must_use]
     pub fn drawn(&self, attempt: u32) -> Option<u32> {
         let least = self.limits(Phase::Open, 0)?.count_min.max(self.active);
@@ -128,8 +129,8 @@ impl Policy {
         };
         let needed = |secure: &SecurePhases| secure.needed(members);
         Some(match (phase, &self.secure) {
-            // A cohort that could not suffice is not frozen: it would be aborted as soon as all delivered, and
-            // the same participants would enrol again at once, round after round.
+            // A cohort that could not suffice is not frozen: it would be aborted as soon as all
+            // delivered, and the same participants would enrol again at once, round after round.
             (Phase::Open, None) => at_least(self.open, self.upload.count_min),
             (Phase::Open, Some(secure)) => at_least(self.open, secure.keys.count_min),
             (Phase::Upload, None) => self.upload,

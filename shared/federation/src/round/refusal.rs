@@ -1,4 +1,5 @@
-//! Refusals: why a message was not taken. Each has a stable code that the client's machine understands.
+//! Refusals: why a message was not taken. Each has a stable code that the client's machine
+//! understands.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,11 +1,12 @@
 //! The aggregator's side of a round: a pure function of (state, event, time).
 //!
-//! The machine sees counts and the standing of whoever speaks, never a list of participants: one message costs
-//! the same with ten as with ten thousand. Whoever drives it keeps the standings and carries out the actions
-//! in the same transaction in which the new state is stored.
+//! The machine sees counts and the standing of whoever speaks, never a list of participants: one
+//! message costs the same with ten as with ten thousand. Whoever drives it keeps the standings and
+//! carries out the actions in the same transaction in which the new state is stored.
 //!
-//! A secure sum narrows the cohort from phase to phase, each set nested in the one before: who enrolled; U1, who
-//! published keys; U2, who sent shares; U3, who sent a masked update; and those of U3 who help to open the sum.
+//! A secure sum narrows the cohort from phase to phase, each set nested in the one before: who
+//! enrolled; U1, who published keys; U2, who sent shares; U3, who sent a masked update; and those
+//! of U3 who help to open the sum.
 
 use super::messages::Standing;
 use super::phase::{AbortReason, Phase};
@@ -89,10 +90,11 @@ pub enum Action {
     Freeze,
     /// Store the speaker's message; they have now delivered.
     Store,
-    /// Those who delivered are now the cohort of the next phase; the others of the cohort are dropped.
+    /// Those who delivered are now the cohort of the next phase; the others of the cohort are
+    /// dropped.
     Narrow,
-    /// Sum what was delivered, apply it, record the round as done, open the next one. Where masks cannot be taken
-    /// off, record it as aborted.
+    /// Sum what was delivered, apply it, record the round as done, open the next one. Where masks
+    /// cannot be taken off, record it as aborted.
     Aggregate,
     /// Record the round as aborted; open the next one, unless closed.
     Abort(AbortReason),
@@ -117,8 +119,8 @@ impl Round {
         }
     }
 
-    /// The round after this one; `joined` participants have joined by now. `moved`: this one was concluded, and another
-    /// draw is made; else the same draw is widened.
+    /// The round after this one; `joined` participants have joined by now. `moved`: this one was
+    /// concluded, and another draw is made; else the same draw is widened.
     #[must_use]
     pub fn next(&self, joined: u32, moved: bool) -> Self {
         let (registered, attempt) = if moved {
@@ -151,7 +153,8 @@ impl Round {
             .find(|t| *t > now)
     }
 
-    /// Takes an event at time `now` (ms since 1970; may jump either way). On a refusal nothing has changed.
+    /// Takes an event at time `now` (ms since 1970; may jump either way). On a refusal nothing has
+    /// changed.
     pub fn step(
         &mut self,
         policy: &Policy,
@@ -230,7 +233,8 @@ impl Round {
         }
         self.enrolled += 1;
         if self.enrolled == 1 {
-            // Also where the clock ran for those who wait: the others who were drawn are about to be done, too.
+            // Also where the clock ran for those who wait: the others who were drawn are about to
+            // be done, too.
             self.since = Some(now);
         }
         Ok(())

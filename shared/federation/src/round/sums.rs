@@ -207,7 +207,8 @@ impl<'a> Opening<'a> {
     }
 }
 
-/// The sums of vectors without masks, in the groups that masks would have put them into: for simulations.
+/// The sums of vectors without masks, in the groups that masks would have put them into: for
+/// simulations.
 pub fn plain(
     task: &Task,
     kind: RoundKind,

@@ -1,5 +1,5 @@
-//! What a participant works with: their examples, prepared for the generator, and the pure halves of an
-//! evaluation: which images or texts go to the model, and what its answers mean.
+//! What a participant works with: their examples, prepared for the generator, and the pure halves
+//! of an evaluation: which images or texts go to the model, and what its answers mean.
 //!
 //! The browser, `fed-bbpt join` and the simulation differ in how they send; all of them use this.
 
@@ -75,10 +75,6 @@ enum Prompter {
     Texts(Box<dyn TextGenerator>),
 }
 
-/// Images, or texts, that one request holds where the model's server does not say less: enough to use a batch well, few
-/// enough that several requests are under way while the next is rendered.
-pub const REQUEST_IMAGES: usize = 32;
-
 /// A participant's task, tools and examples.
 pub struct Workbench {
     task: Task,
@@ -90,8 +86,8 @@ pub struct Workbench {
 }
 
 impl Workbench {
-    /// Prepares everything once. Examples must have the task's kind, size and labels; those of the other kind are
-    /// left out.
+    /// Prepares everything once. Examples must have the task's kind, size and labels; those of the
+    /// other kind are left out.
     pub fn new(
         task: Task,
         participant: u32,
@@ -192,8 +188,8 @@ impl Workbench {
         evaluation.candidates.len().max(1)
     }
 
-    /// Cuts an evaluation into requests of at most `most` inputs. A request is a range of inputs, counted
-    /// group by group, example by example.
+    /// Cuts an evaluation into requests of at most `most` inputs. A request is a range of inputs,
+    /// counted group by group, example by example.
     #[must_use]
     pub fn requests(evaluation: &Evaluation, most: usize) -> Vec<Range<usize>> {
         let (total, most) = (
@@ -280,7 +276,8 @@ impl Workbench {
         }
     }
 
-    /// One image of a part for showing: original and prompted bytes, and its label. Nothing of a text.
+    /// One image of a part for showing: original and prompted bytes, and its label. Nothing of a
+    /// text.
     #[must_use]
     pub fn show(
         &self,

@@ -1,5 +1,5 @@
-//! From the sums of a round to the next θ: the one function that the aggregator, a simulation, every participant
-//! and an auditor run, and that must give all of them the same bits.
+//! From the sums of a round to the next θ: the one function that the aggregator, a simulation,
+//! every participant and an auditor run, and that must give all of them the same bits.
 
 use super::combine::{Combine, bound_norm};
 use super::server_optimizer::ServerState;
@@ -9,6 +9,7 @@ use crate::round::messages::Metrics;
 use crate::round::phase::RoundKind;
 use crate::task::Task;
 use serde::{Deserialize, Serialize};
+use tuning::optimizer::{SharedSearch, State};
 
 /// What a round summed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,7 +58,8 @@ pub enum AdvanceError {
     Overflow,
 }
 
-/// Moves `state` from θ_t to θ_{t+1}, t = `step`, and gives the round's metrics. On an error nothing has changed.
+/// Moves `state` from θ_t to θ_{t+1}, t = `step`, and gives the round's metrics. On an error
+/// nothing has changed.
 pub fn advance(
     task: &Task,
     state: &mut ServerState,
@@ -66,12 +68,16 @@ pub fn advance(
 ) -> Result<Metrics, AdvanceError> {
     let federation = &task.federation;
     if let Sums::Individual { updates, metrics } = sums {
-        search(task, state, step, |cma, state| cma.combine(state, updates))?;
+        search(task, state, step, |shared, state| {
+            shared.combine(state, updates)
+        })?;
         return Ok(*metrics);
     }
     let (mean, metrics) = combined(task, RoundKind::Training, sums)?;
     if federation.rule == Rule::Scalars && task.searches() {
-        search(task, state, step, |cma, state| cma.tell_all(state, &mean))?;
+        search(task, state, step, |shared, state| {
+            shared.tell_all(state, &mean)
+        })?;
         return Ok(metrics);
     }
     let mut next = state.clone();
@@ -82,7 +88,8 @@ pub fn advance(
             let mut dense = vec![0.0; task.dim()];
             // Building it cannot fail: the task was read.
             if let Ok(optimizer) = task.optimizer(0) {
-                // What it remembers has the place of a server optimiser's second moment: there is no Adam then.
+                // What it remembers has the place of a server optimiser's second moment: there is
+                // no Adam then.
                 optimizer.replay(step, &mean, &mut next.second, &mut dense);
             }
             dense
@@ -102,19 +109,19 @@ pub fn advance(
     Ok(metrics)
 }
 
-/// Moves the search that all share: whatever `learn` says of its state, which becomes the aggregator's.
+/// Moves the search that all share: whatever `learn` says of its state, which becomes the
+/// aggregator's.
 fn search(
     task: &Task,
     state: &mut ServerState,
     step: u32,
-    learn: impl FnOnce(&tuning::optimizer::cma_es::CmaEs, &mut tuning::optimizer::State) -> bool,
+    learn: impl FnOnce(&dyn SharedSearch, &mut State) -> bool,
 ) -> Result<(), AdvanceError> {
     // Building it cannot fail: the task was read.
     let optimizer = task.optimizer(0).map_err(|_| AdvanceError::Empty)?;
-    let cma = optimizer.cma_es().ok_or(AdvanceError::Empty)?;
-    let mut next =
-        tuning::optimizer::State::new(state.theta.clone(), step).with_search(state.search.clone());
-    if !learn(cma, &mut next) {
+    let shared = optimizer.shared_search().ok_or(AdvanceError::Empty)?;
+    let mut next = State::new(state.theta.clone(), step).with_search(state.search.clone());
+    if !learn(shared, &mut next) {
         return Err(AdvanceError::Overflow);
     }
     state.updates += 1;
@@ -122,7 +129,8 @@ fn search(
     Ok(())
 }
 
-/// What a counting round came to: the means of what was counted, from which the mapping follows. θ stays.
+/// What a counting round came to: the means of what was counted, from which the mapping follows. θ
+/// stays.
 pub fn count(task: &Task, sums: &Sums) -> Result<(Vec<f32>, Metrics), AdvanceError> {
     let (means, metrics) = combined(task, RoundKind::Counting, sums)?;
     if means.iter().all(|mean| mean.is_finite()) {
@@ -149,7 +157,8 @@ fn combined(
                 let Some(mut group) = decode(task, kind, group) else {
                     continue;
                 };
-                // A mean of updates that keep the bound keeps it too; noise of an honest group may not.
+                // A mean of updates that keep the bound keeps it too; noise of an honest group may
+                // not.
                 if kind == RoundKind::Training && federation.privacy.is_none() {
                     bound_norm(&mut group.mean, federation.clip);
                 }
@@ -167,7 +176,8 @@ fn combined(
     }
 }
 
-/// One participant's message within the bounds of its kind of round: a norm for updates, ±1 for every mean of counts.
+/// One participant's message within the bounds of its kind of round: a norm for updates, ±1 for
+/// every mean of counts.
 pub fn bound(task: &Task, kind: RoundKind, numbers: &mut [f32]) {
     match kind {
         RoundKind::Counting => numbers.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0)),
@@ -178,8 +188,8 @@ pub fn bound(task: &Task, kind: RoundKind, numbers: &mut [f32]) {
     }
 }
 
-/// How parts become one in a round of this kind. Counts are always added up: the median of what groups with different
-/// labels count says nothing.
+/// How parts become one in a round of this kind. Counts are always added up: the median of what
+/// groups with different labels count says nothing.
 #[must_use]
 pub fn combine_of(task: &Task, kind: RoundKind) -> Combine {
     match kind {

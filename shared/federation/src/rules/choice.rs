@@ -1,16 +1,19 @@
-//! Which model is kept in the end: the one without a prompt, the last θ, or an earlier one. Chosen from what the record
-//! tells of held-out examples, so that everybody chooses alike; nothing may be lost by taking part.
+//! Which model is kept in the end: the one without a prompt, the last θ, or an earlier one. Chosen
+//! from what the record tells of held-out examples, so that everybody chooses alike; nothing may be
+//! lost by taking part.
 //!
-//! Round t tells, of the same held-out examples of its participants, how many θ_t gets right and how many the model gets
-//! right without a prompt. The gain g = (right − right without)/examples compares rounds with different participants.
-//! The last θ was never measured: it stands on the round before it.
+//! Round t tells, of the same held-out examples of its participants, how many θ_t gets right and
+//! how many the model gets right without a prompt. The gain g = (right − right without)/examples
+//! compares rounds with different participants. The last θ was never measured: it stands on the
+//! round before it.
 //!
-//! The numbers are noisy. The standard error of the difference of two accuracies p, q over n and m examples is
-//! √(p(1 − p)/n + q(1 − q)/m), as if the examples were others; they are the same, and answers go together, so the true one is
-//! smaller. An earlier θ is kept where it is better than the last by more than one of them: neither is the worse mistake.
-//! A prompt is kept only where it is better than none beyond [`DOUBT`]: a gain that is not taken leaves the model as it
-//! was, one that was none makes it worse. An earlier θ is the best of many, and some of many look better by chance: so
-//! much less doubt is left to it (Bonferroni).
+//! The numbers are noisy. The standard error of the difference of two accuracies p, q over n and m
+//! examples is √(p(1 − p)/n + q(1 − q)/m), as if the examples were others; they are the same, and
+//! answers go together, so the true one is smaller. An earlier θ is kept where it is better than
+//! the last by more than one of them: neither is the worse mistake. A prompt is kept only where it
+//! is better than none beyond [`DOUBT`]: a gain that is not taken leaves the model as it was, one
+//! that was none makes it worse. An earlier θ is the best of many, and some of many look better by
+//! chance: so much less doubt is left to it (Bonferroni).
 
 use crate::round::messages::Metrics;
 use serde::{Deserialize, Serialize};
@@ -18,8 +21,8 @@ use serde::{Deserialize, Serialize};
 /// Of prompts that gain nothing, so many are kept at most.
 const DOUBT: f64 = 0.05;
 
-/// Standard errors by which the best of `tests` prompts must be better: the normal distribution's upper quantile of
-/// [`DOUBT`]/`tests`, to 0.003 (Abramowitz and Stegun 26.2.22).
+/// Standard errors by which the best of `tests` prompts must be better: the normal distribution's
+/// upper quantile of [`DOUBT`]/`tests`, to 0.003 (Abramowitz and Stegun 26.2.22).
 fn certainty(tests: u32) -> f64 {
     let t = (-2.0 * libm::log(DOUBT / f64::from(tests.max(1)))).sqrt();
     t - (2.307_53 + 0.270_61 * t) / (1.0 + 0.992_29 * t + 0.044_81 * t * t)
@@ -28,6 +31,7 @@ fn certainty(tests: u32) -> f64 {
 /// What a round tells of θ_t on held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Measured {
     /// t.
     pub step: u32,
@@ -74,6 +78,7 @@ fn variance(right: u32, total: u32) -> f64 {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum Keep {
     /// The model as it is: no prompt was better by more than chance.
     Unprompted,
@@ -86,6 +91,7 @@ pub enum Keep {
 /// What is kept, and the measurement that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Choice {
     /// What.
     pub keep: Keep,
@@ -173,7 +179,8 @@ mod tests {
         // A little better before: noise.
         let noise = [(62, 40, 100), (60, 40, 100)];
         assert_eq!(keeps(&noise), Some((Keep::Last, 1)));
-        // Worse than without a prompt, as good, or better by less than 1.645 standard errors (of 0.07).
+        // Worse than without a prompt, as good, or better by less than 1.645 standard errors (of
+        // 0.07).
         for right in [30, 40, 51] {
             let last = keeps(&[(40, 40, 100), (right, 40, 100)]).map(|c| c.0);
             assert_eq!(last, Some(Keep::Unprompted), "{right}");

@@ -1,8 +1,8 @@
 //! How several means become one: the mean, or a rule that a few bad ones cannot pull far away.
 //!
-//! `median` and `trimmed-mean` work coordinate by coordinate (Yin et al., ICML 2018). Under masks nothing
-//! smaller than a group's sum is ever seen, so the rules are over groups: they hold as long as more than half
-//! of the groups (more than the trimmed part) have no bad member.
+//! `median` and `trimmed-mean` work coordinate by coordinate (Yin et al., ICML 2018). Under masks
+//! nothing smaller than a group's sum is ever seen, so the rules are over groups: they hold as long
+//! as more than half of the groups (more than the trimmed part) have no bad member.
 
 use serde::{Deserialize, Serialize};
 

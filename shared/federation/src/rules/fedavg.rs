@@ -2,7 +2,8 @@
 //!
 //! An update is Δ_i = θ_i − θ_t; the mean is Σ n_i Δ_i / Σ n_i over the participants who delivered.
 
-/// A running weighted sum. Add in a fixed order (by participant) and the result is the same bit by bit.
+/// A running weighted sum. Add in a fixed order (by participant) and the result is the same bit by
+/// bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightedMean {
     sum: Vec<f64>,

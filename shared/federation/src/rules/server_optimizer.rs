@@ -1,8 +1,8 @@
 //! Server optimisers over the averaged update: FedOpt (Reddi et al., ICLR 2021).
 //!
-//! The mean update Δ is taken as a descent direction. `sgd`: θ += lr·Δ (lr 1 is plain FedAvg). `momentum`:
-//! m = β₁ m + Δ, θ += lr·m. `adam`: FedAdam with bias correction, θ += lr·m̂/(√v̂ + ε). The rate may decay
-//! linearly to zero over the federation's rounds.
+//! The mean update Δ is taken as a descent direction. `sgd`: θ += lr·Δ (lr 1 is plain FedAvg).
+//! `momentum`: m = β₁ m + Δ, θ += lr·m. `adam`: FedAdam with bias correction, θ += lr·m̂/(√v̂ + ε).
+//! The rate may decay linearly to zero over the federation's rounds.
 
 use ground::fault::Reader;
 use serde::{Deserialize, Serialize};

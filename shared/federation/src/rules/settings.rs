@@ -15,8 +15,8 @@ const LARGEST_SECURE_COHORT: u64 = 10_000;
 pub enum Rule {
     /// θ's difference (McMahan et al., AISTATS 2017).
     FedAvg,
-    /// How far to go along each of the directions that all share (DeComFL, ICLR 2025); for CMA-ES, the losses of the
-    /// population that all share.
+    /// How far to go along each of the directions that all share (DeComFL, ICLR 2025); for CMA-ES,
+    /// the losses of the population that all share.
     Scalars,
     /// What their own searches found, one by one (FedBPT, ICML 2024).
     FedBpt,
@@ -33,12 +33,14 @@ pub struct Federation {
     pub local_steps: u32,
     /// Examples in a batch.
     pub batch: u32,
-    /// Each step but a round's first is asked from θ as it was before the step before it (a gradient delayed by
-    /// one step), so that its images are prepared while answers are awaited.
+    /// Each step but a round's first is asked from θ as it was before the step before it (a
+    /// gradient delayed by one step), so that its images are prepared while answers are awaited.
     pub ask_ahead: bool,
-    /// Rounds that the file asks for; `rounds` are fewer where the query budget does not cover so many.
+    /// Rounds that the file asks for; `rounds` are fewer where the query budget does not cover so
+    /// many.
     pub rounds_wanted: u32,
-    /// The federation ends when the held-out loss has not improved for so many rounds; 0 = never before the last.
+    /// The federation ends when the held-out loss has not improved for so many rounds; 0 = never
+    /// before the last.
     pub patience: u32,
     /// Queries that one participant may spend in all; 0 = no limit.
     pub query_budget: u64,
@@ -78,7 +80,8 @@ pub struct Privacy {
     pub epsilon: f64,
     /// δ of that ε.
     pub delta: f64,
-    /// The sum's noise in units of its sensitivity; nothing: as little as lets all rounds fit into ε.
+    /// The sum's noise in units of its sensitivity; nothing: as little as lets all rounds fit into
+    /// ε.
     pub noise_multiplier: Option<f64>,
 }
 
@@ -176,16 +179,17 @@ impl Federation {
 }
 
 impl Federation {
-    /// What does not go with one search of CMA-ES that all share, or with the rule `fedbpt`: settings and why not.
-    pub(crate) fn search_faults(&self, is_cma_es: bool) -> Vec<(&'static str, &'static str)> {
+    /// What does not go with one search of CMA-ES that all share, or with the rule `fedbpt`:
+    /// settings and why not.
+    pub(crate) fn search_faults(&self, shares_search: bool) -> Vec<(&'static str, &'static str)> {
         let fedbpt = self.rule == Rule::FedBpt;
-        let shared = is_cma_es && self.rule != Rule::FedAvg;
+        let shared = shares_search && self.rule != Rule::FedAvg;
         let plain = self.server.rule == super::server_optimizer::Rule::Sgd
             && self.server.learning_rate == 1.0
             && !self.server.decay;
         let checks = [
             (
-                fedbpt && !is_cma_es,
+                fedbpt && !shares_search,
                 "federation.rule",
                 "\"fedbpt\" needs optimizer.kind = \"cma-es\": its updates are what searches found",
             ),

@@ -1,5 +1,5 @@
-//! A pair of an image and a text encoder (CLIP, SigLIP's ancestors) as a classifier without training:
-//! an image's scores are its cosines with the labels put into a template.
+//! A pair of an image and a text encoder (CLIP, SigLIP's predecessors) as a classifier without
+//! training: an image's scores are its cosines with the labels put into a template.
 //!
 //! Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021.
 
@@ -18,17 +18,19 @@ use crate::{LoadError, RunError};
 /// How to use a folder as a zero-shot classifier of images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClipOptions {
-    /// What an image may show, at least two.
+    /// The labels, at least two.
     pub labels: Vec<String>,
-    /// `{}` stands for the label.
+    /// Template into which labels are put, at `{}`.
     pub template: String,
-    /// What the cosines are divided by.
+    /// Divisor of the cosines.
     pub temperature: f32,
-    /// Tokens that are kept of a prompt; the smallest limit that the folder's files state if not given.
+    /// Maximum number of tokens of a prompt; if `None`, the smallest limit that the folder's files
+    /// state.
     pub max_tokens: Option<usize>,
-    /// Height and width in pixels, if neither the image encoder nor `preprocessor_config.json` says.
+    /// Height and width in pixels, if neither the image encoder nor `preprocessor_config.json`
+    /// says.
     pub size: Option<(usize, usize)>,
-    /// Threads that one run uses together, at least 1.
+    /// Number of threads that one run uses together, at least 1.
     pub threads: usize,
 }
 
@@ -47,14 +49,14 @@ impl Default for ClipOptions {
     }
 }
 
-/// Prompts whose embeddings are kept for requests that bring labels of their own.
+/// Number of prompts whose embeddings are kept for requests that bring their own labels.
 const KNOWN_PROMPTS: usize = 4096;
 
 /// The embedded labels, and the text encoder for others.
 pub(super) struct ZeroShot {
-    /// Of length 1, one for each label.
+    /// Embeddings of length 1, one for each label.
     prompts: Vec<Embedding>,
-    /// Values in an embedding.
+    /// Number of values in an embedding.
     width: usize,
     temperature: f32,
     template: String,
@@ -76,7 +78,8 @@ impl ZeroShot {
         self.prompts.len()
     }
 
-    /// Scores of images from their embeddings, row-major both: for the labels, or for `prompts` if there are any.
+    /// Scores images by their row-major embeddings, against the labels or, if there are any,
+    /// `prompts`.
     pub(super) fn scores(
         &self,
         embeddings: &[f32],
@@ -94,7 +97,7 @@ impl ZeroShot {
         Ok(scores)
     }
 
-    /// Embeddings of length 1, kept where they are known.
+    /// Embeds prompts as vectors of length 1, with a cache.
     fn embed(&self, prompts: &[String]) -> Result<Vec<Embedding>, RunError> {
         let keys: Vec<_> = prompts.iter().map(|text| cache_key(text, None)).collect();
         let mut found = self.known.get(&keys);
@@ -114,7 +117,7 @@ impl ZeroShot {
         for (&at, new) in missing.iter().zip(new) {
             found[at] = Some(new);
         }
-        // Each was known or has just been encoded, so that nothing is lost here.
+        // Each was known or has just been encoded, so nothing is lost here.
         Ok(found.into_iter().flatten().collect())
     }
 }
@@ -125,7 +128,7 @@ impl Classifier {
     /// once, here.
     ///
     /// # Errors
-    /// Says what does not fit and what to do about it.
+    /// [`TextLoadError`], which says what does not fit and what to do about it.
     pub fn load_clip(dir: &Path, options: &ClipOptions) -> Result<Self, TextLoadError> {
         let folder = Folder::open(dir)?;
         let head = embed(&folder, options)?;
@@ -185,7 +188,8 @@ fn embed(folder: &Folder, options: &ClipOptions) -> Result<ZeroShot, TextLoadErr
     })?;
     network.choose(output);
     let width = output.shape.last().copied().unwrap_or(0);
-    // One text in a run (the network's default): a label's embedding must not depend on the other labels.
+    // One text in a run (the network's default): a label's embedding must not depend on the other
+    // labels.
     let mut head = ZeroShot {
         prompts: Vec::new(),
         width,
@@ -213,7 +217,7 @@ fn range(preprocessor: &Value) -> PixelRange {
     let three = |name: &str| {
         let values = preprocessor[name].as_array()?.iter().map(Value::as_f64);
         let values: Vec<f64> = values.collect::<Option<_>>()?;
-        // The files' numbers have a few digits.
+        // The files' numbers have only a few digits.
         #[allow(clippy::cast_possible_truncation)]
         <[f64; 3]>::try_from(values)
             .ok()
@@ -229,7 +233,7 @@ fn range(preprocessor: &Value) -> PixelRange {
     }
 }
 
-/// Files write a number, a height and a width, or the shortest edge.
+/// Files state a number, a height and a width, or the shortest edge.
 fn size(preprocessor: &Value) -> Option<(usize, usize)> {
     let number = |value: &Value| usize::try_from(value.as_u64()?).ok();
     ["crop_size", "size"].iter().find_map(|name| {

@@ -4,32 +4,32 @@ use model_client::{Layout, ModelApiError};
 use rten::LoadErrorKind;
 use thiserror::Error;
 
-/// The ONNX file cannot be used as an image classifier as asked.
+/// Why an ONNX file cannot be used as an image classifier as requested.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The bytes are no ONNX model.
+    /// The bytes are not an ONNX model.
     #[error(
         "this is no ONNX model ({0}); export one, for example with torch.onnx.export, and check it with onnx.checker"
     )]
     NotOnnx(String),
-    /// The weights stand in a second file.
+    /// The weights are in a second file.
     #[error(
         "the model keeps its weights in a second file ({0}); save it as one file, for example with onnx.save(model, path, save_as_external_data=False)"
     )]
     ExternalData(String),
-    /// An operator is not supported, or used in a way that is not.
+    /// An operator is not supported, or is used in a way that is not.
     #[error(
         "the model uses an operator that cannot be run ({0}); export it with another opset (13 to 17 work best) or simplify it with onnxsim"
     )]
     Operator(String),
-    /// Anything else that the loader found.
+    /// Any other complaint of the loader.
     #[error("the model cannot be loaded ({0}); check it with onnx.checker")]
     Graph(String),
-    /// Not exactly one input.
+    /// The model does not have exactly one input.
     #[error("the model has {} inputs ({}), but an image classifier has one; export the part that takes an image", .0.len(), .0.join(", "))]
     Inputs(Vec<String>),
-    /// The input is not of floats.
+    /// The input does not take floats.
     #[error(
         "the model's input `{name}` is {dtype}, but must be of 32-bit floats; export it before quantising its input"
     )]
@@ -39,7 +39,7 @@ pub enum LoadError {
         /// Its type.
         dtype: String,
     },
-    /// The input is no batch of images.
+    /// The input is not a batch of images.
     #[error(
         "the model's input `{name}` has the shape {shape}, but a batch of images has rank 4; this is no image classifier, or its export lost the shape"
     )]
@@ -49,17 +49,17 @@ pub enum LoadError {
         /// Its shape.
         shape: String,
     },
-    /// Not three channels where they should be.
+    /// The input does not have three channels where the layout puts them.
     #[error("the model's input {shape} has {channels} channels if read as {layout}, but RGB has 3; try --layout {other}, or export a model for colour images", layout = .layout.name(), other = other(*.layout))]
     Channels {
         /// The input's shape.
         shape: String,
-        /// The layout that was asked for.
+        /// The requested layout.
         layout: Layout,
-        /// The number of channels that it gives.
+        /// The number of channels under that layout.
         channels: usize,
     },
-    /// The size is left open.
+    /// The model leaves the image size open, and none was given.
     #[error(
         "the model's input {shape} leaves the image size open; say it with --size HEIGHTxWIDTH, for example --size 224x224"
     )]
@@ -67,22 +67,22 @@ pub enum LoadError {
         /// The input's shape.
         shape: String,
     },
-    /// The size is another.
+    /// The model has another image size than the one given.
     #[error("the model's input {shape} has another image size than --size says; leave --size away")]
     Size {
         /// The input's shape.
         shape: String,
     },
-    /// There is no such output.
-    #[error("the model has no output {wanted}; it has {}: choose one with --output", .outputs.join(", "))]
+    /// The model does not have the requested output.
+    #[error("the model has no output {wanted}; it has {}: choose one with --tensor", .outputs.join(", "))]
     Output {
-        /// The output that was asked for.
+        /// The requested output.
         wanted: String,
-        /// Those that there are.
+        /// The model's outputs.
         outputs: Vec<String>,
     },
-    /// The output holds no scores.
-    #[error("the model's output `{name}` has the shape {shape:?} for one image, but scores have [1, classes]; its outputs are {}: choose one with --output", .outputs.join(", "))]
+    /// The output does not hold scores.
+    #[error("the model's output `{name}` has the shape {shape:?} for one image, but scores have [1, classes]; its outputs are {}: choose one with --tensor", .outputs.join(", "))]
     OutputShape {
         /// The output's name.
         name: String,
@@ -91,7 +91,7 @@ pub enum LoadError {
         /// All outputs.
         outputs: Vec<String>,
     },
-    /// Labels and classes differ in number.
+    /// The numbers of labels and of classes differ.
     #[error(
         "there are {labels} labels, but the model has {classes} classes; give one label a line, in the order of the classes"
     )]
@@ -106,9 +106,9 @@ pub enum LoadError {
         "the image encoder answers {image} values and the text encoder {text}; take both from the same model, with their projections"
     )]
     Widths {
-        /// Values in an image's embedding.
+        /// Number of values in an image's embedding.
         image: usize,
-        /// Values in a text's.
+        /// Number of values in a text's embedding.
         text: usize,
     },
     /// The first run failed.
@@ -139,11 +139,11 @@ fn other(layout: Layout) -> &'static str {
     }
 }
 
-/// A loaded model could not answer.
+/// Why a loaded model could not answer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunError {
-    /// No whole number of images, or none.
+    /// The values are not a whole number of images, or there are none.
     #[error("{got} values are not one or more images of {image_len} values")]
     Length {
         /// Values received.
@@ -154,10 +154,10 @@ pub enum RunError {
     /// The runtime failed.
     #[error("the model failed: {0}")]
     Model(String),
-    /// The output is not of floats.
-    #[error("the model's output `{0}` is not of 32-bit floats; choose another with --output")]
+    /// The output does not hold floats.
+    #[error("the model's output `{0}` is not of 32-bit floats; choose another with --tensor")]
     NotFloat(String),
-    /// NaN or infinity came out.
+    /// The model answered NaN or infinity.
     #[error("the model answered NaN or infinity; check --range")]
     NotFinite,
 }

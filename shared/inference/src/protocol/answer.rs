@@ -1,16 +1,16 @@
-//! What is answered.
+//! The bodies of answers.
 
 use serde::Serialize;
 
 use super::VERSION;
 
-/// What stands in every answer of a model to one request.
+/// The part of an answer that does not depend on the scores.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerHead<'a> {
     pub model: &'a str,
     pub output: &'a str,
     pub classes: usize,
-    /// The request's, given back.
+    /// The request's id, returned.
     pub id: Option<&'a str>,
 }
 
@@ -39,7 +39,7 @@ struct BinarySize {
     binary_data_size: usize,
 }
 
-/// The body of an answer, and the length of its JSON if bytes follow.
+/// Returns the body of an answer, and the length of its JSON if bytes follow.
 pub fn answer(head: AnswerHead<'_>, scores: &[f32], binary: bool) -> (Vec<u8>, Option<usize>) {
     let size = size_of_val(scores);
     let raw = RawAnswer {

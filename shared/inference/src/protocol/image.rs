@@ -20,11 +20,11 @@ pub struct ModelInfo {
     pub input: String,
     pub output: String,
     pub layout: Layout,
-    /// Of one image, in `layout`.
+    /// Shape of one image in `layout`.
     pub image: [usize; 3],
     pub classes: usize,
     pub labels: Vec<String>,
-    /// What labels are put into; only of pairs like CLIP.
+    /// Template into which labels are put; only for pairs like CLIP.
     pub template: Option<String>,
     pub max_batch: usize,
 }
@@ -46,13 +46,13 @@ impl ModelInfo {
         }
     }
 
-    /// Values in one image.
+    /// Number of values in one image.
     pub fn image_len(&self) -> usize {
         self.image.iter().product()
     }
 
-    /// The answer to `GET /v2/models/NAME`. What the protocol has no field for stands in
-    /// `parameters`: that both datatypes are taken, what black and white are in FP32, the labels.
+    /// The answer to `GET /v2/models/NAME`. `parameters` holds what the protocol has no field for:
+    /// that both datatypes are taken, what black and white are in FP32, the labels.
     pub fn metadata(&self) -> Value {
         let [a, b, c] = self.image;
         json!({
@@ -91,12 +91,12 @@ pub struct InferRequest {
     pub id: Option<String>,
     pub images: Images,
     pub count: usize,
-    /// Whether the scores are sent as bytes behind the JSON.
+    /// Whether the scores are sent as bytes after the JSON.
     pub binary_output: bool,
 }
 
-/// Reads an inference request. `header_length` is the value of [`HEADER_LENGTH`](super::HEADER_LENGTH),
-/// if it came.
+/// Reads an inference request. `header_length` is the value of
+/// [`HEADER_LENGTH`](super::HEADER_LENGTH), if there is one.
 pub fn parse(
     model: &ModelInfo,
     body: &Bytes,
@@ -125,7 +125,7 @@ pub fn parse(
     })
 }
 
-/// The number of images, once name and shape fit.
+/// Returns the number of images, if name and shape fit.
 fn check_shape(model: &ModelInfo, input: &RawInput) -> Result<usize, RequestError> {
     if input.name != model.input {
         return Err(bad(format!(
@@ -162,7 +162,7 @@ fn wrong_shape(model: &ModelInfo, shape: &[u64]) -> RequestError {
     ))
 }
 
-/// `len` values from where the request put them.
+/// Reads `len` values from where the request put them.
 fn read_images(input: &RawInput, len: usize, binary: Bytes) -> Result<Images, RequestError> {
     let name = &input.name;
     let size = input.binary_size();
@@ -203,7 +203,7 @@ fn read_images(input: &RawInput, len: usize, binary: Bytes) -> Result<Images, Re
             check_floats(name, floats.collect())
         }
         ("FP32", None, Some(data)) if data.0.len() == len => {
-            // The protocol's FP32; NaN and what is out of range are refused next.
+            // The protocol's FP32; NaN and values out of range are refused next.
             #[allow(clippy::cast_possible_truncation)]
             check_floats(name, data.0.iter().map(|&value| value as f32).collect())
         }
@@ -215,16 +215,16 @@ fn read_images(input: &RawInput, len: usize, binary: Bytes) -> Result<Images, Re
     }
 }
 
-/// Whole numbers from 0 to 255.
+/// Converts a whole number from 0 to 255.
 fn to_byte(value: f64) -> Option<u8> {
-    // The cast is checked by the comparison.
+    // The comparison checks the cast.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let byte = value as u8;
     (f64::from(byte) == value).then_some(byte)
 }
 
-/// Pixels must be from 0 to 1, give or take rounding; whoever sends 0 to 255 should hear of it
-/// instead of getting scores of white images.
+/// Checks that pixels are from 0 to 1, give or take rounding: a client that sends 0 to 255 should
+/// get an error, not scores of white images.
 fn check_floats(name: &str, floats: Vec<f32>) -> Result<Images, RequestError> {
     match floats
         .iter()

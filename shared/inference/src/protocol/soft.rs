@@ -1,4 +1,5 @@
-//! The inputs of soft prompts: the prompts of a request, and which of them stands before which text and template.
+//! The inputs of soft prompts: the prompts of a request, and which of them precedes which text and
+//! template.
 
 use bytes::Bytes;
 
@@ -9,17 +10,17 @@ use super::{RawInput, bad};
 use crate::RequestError;
 use crate::SoftLimits;
 
-/// What came of them.
+/// The inputs read so far.
 #[derive(Default)]
 pub(super) struct SoftInputs {
-    /// With the shape: [prompts, tokens, hidden] or [tokens, hidden].
+    /// Shape and values: [prompts, tokens, hidden] or [tokens, hidden].
     embeddings: Option<(Vec<u64>, Vec<f32>)>,
     texts: Option<Vec<i64>>,
     templates: Option<Vec<i64>>,
 }
 
 impl SoftInputs {
-    /// Reads one of the three inputs. No more than `most` prompts are taken, nor more indices.
+    /// Reads one of the three inputs, with at most `most` prompts or indices.
     pub(super) fn take(
         &mut self,
         input: RawInput<TextData>,
@@ -56,13 +57,13 @@ impl SoftInputs {
             )));
         }
         let whole = |bytes| i64::from(i32::from_le_bytes(bytes));
-        // What is no whole number is no index either.
+        // A number that is not whole is not an index, either.
         let rounded = |n: f64| if n.fract() == 0.0 { n as i64 } else { i64::MAX };
         *place = Some(numbers(&input, "INT32", binary, whole, rounded)?);
         Ok(())
     }
 
-    /// Checks them against the texts, and puts them into the request.
+    /// Checks the prompts against the texts, and puts them into the request.
     pub(super) fn put(
         self,
         request: &mut TextRequest,
@@ -130,7 +131,7 @@ impl SoftInputs {
     }
 }
 
-/// The numbers of an input of four-byte elements.
+/// Reads the numbers of an input of four-byte elements.
 fn numbers<T: Copy>(
     input: &RawInput<TextData>,
     datatype: &str,

@@ -1,5 +1,6 @@
-//! Requests to a text model: `text`, `labels` and for sentence encoders `template`, all `BYTES`; with soft prompts
-//! also `prompt_embeddings` (FP32), and `text_prompt` and `template_prompt` (INT32), which say whose they are.
+//! Requests to a text model: `text`, `labels` and for sentence encoders `template`, all `BYTES`;
+//! with soft prompts also `prompt_embeddings` (FP32), and `text_prompt` and `template_prompt`
+//! (INT32), which assign them.
 
 use std::fmt;
 
@@ -19,14 +20,15 @@ const TEMPLATE: &str = "template";
 pub(super) const EMBEDDINGS: &str = "prompt_embeddings";
 pub(super) const TEXT_PROMPT: &str = "text_prompt";
 pub(super) const TEMPLATE_PROMPT: &str = "template_prompt";
-/// The one output.
+/// Name of the only output.
 pub const LOGITS: &str = "logits";
 
-/// Most bytes in one text. Far more than any model reads, and little enough to tokenize.
+/// Maximum number of bytes in one text. Far more than any model reads, and little enough to
+/// tokenize.
 pub const MAX_TEXT_BYTES: usize = 64 << 10;
-/// Most labels.
+/// Maximum number of labels.
 pub const MAX_LABELS: usize = 1024;
-/// Most prompts: different templates times labels. Each is as much work as a text.
+/// Maximum number of prompts: different templates times labels. Each is as much work as a text.
 const MAX_PROMPTS: usize = 4096;
 
 /// What a client must know about the model.
@@ -52,7 +54,7 @@ impl TextInfo {
         }
     }
 
-    /// The answer to `GET /v2/models/NAME`. `parameters` say what the protocol has no field for.
+    /// The answer to `GET /v2/models/NAME`. `parameters` holds what the protocol has no field for.
     pub fn metadata(&self) -> Value {
         let any = |name: &str, datatype: &str, shape: &[i64], optional: bool| {
             json!({
@@ -79,7 +81,7 @@ impl TextInfo {
             }
             TextKind::MaskedLm => {
                 parameters["mask_token"] = json!(self.mask_token);
-                // A word of several tokens is refused rather than scored by a part of it.
+                // A word of several tokens is refused rather than scored by one of them.
                 parameters["label_words"] = json!("single-token");
             }
         }
@@ -114,22 +116,22 @@ pub struct TextRequest {
     pub id: Option<String>,
     pub texts: Vec<String>,
     pub labels: Vec<String>,
-    /// One for each text, or one for all.
+    /// Templates: one for each text, or one for all.
     pub templates: Vec<String>,
-    /// [prompts, tokens, hidden]; empty without soft prompts.
+    /// Soft prompts, [prompts, tokens, hidden]; may be empty.
     pub embeddings: Vec<f32>,
-    /// Numbers of one soft prompt.
+    /// Number of values in one soft prompt.
     pub prompt_length: usize,
-    /// Whose soft prompt stands before each text, or one for all.
+    /// Index of the soft prompt before each text, or one entry for all texts.
     pub text_prompts: Vec<Option<usize>>,
-    /// And before each template, likewise.
+    /// Index of the soft prompt before each template, or one entry for all.
     pub template_prompts: Vec<Option<usize>>,
-    /// Whether the scores are sent as bytes behind the JSON.
+    /// Whether the scores are sent as bytes after the JSON.
     pub binary_output: bool,
 }
 
 impl TextRequest {
-    /// The texts with their templates.
+    /// The texts with their templates and soft prompts.
     pub fn queries(&self) -> Vec<TextQuery<'_>> {
         let soft = |prompt: &Option<usize>| -> &[f32] {
             let range = prompt.map(|prompt| prompt * self.prompt_length);
@@ -152,8 +154,8 @@ impl TextRequest {
     }
 }
 
-/// Reads an inference request. `header_length` is the value of [`HEADER_LENGTH`](super::HEADER_LENGTH),
-/// if it came.
+/// Reads an inference request. `header_length` is the value of
+/// [`HEADER_LENGTH`](super::HEADER_LENGTH), if there is one.
 pub fn parse(
     model: &TextInfo,
     body: &Bytes,
@@ -252,7 +254,7 @@ pub fn parse(
     Ok(request)
 }
 
-/// What makes one prompt differ from another: its template, and where its soft prompt stands.
+/// What distinguishes prompts: the template, and the address of the soft prompt.
 fn prompt_of<'a>(query: &TextQuery<'a>) -> (&'a str, usize) {
     let place = query.soft_template.first().map(std::ptr::from_ref);
     (query.template, place.map_or(0, |place| place.addr()))
@@ -262,7 +264,7 @@ pub(super) fn twice(name: &str) -> RequestError {
     bad(format!("the input `{name}` came twice"))
 }
 
-/// The strings of one input, taken from its JSON or from the front of `binary`.
+/// Reads the strings of one input, from its JSON or from the front of `binary`.
 fn strings(
     input: super::RawInput<TextData>,
     most: usize,
@@ -315,13 +317,13 @@ fn strings(
     }
 }
 
-/// Where the elements of an input stand.
+/// Where the elements of an input are.
 pub(super) enum Content<'a> {
     Json(&'a TextData),
     Binary(Bytes),
 }
 
-/// Its JSON, or its bytes, taken from the front of `binary`.
+/// Returns an input's JSON, or its bytes, taken from the front of `binary`.
 pub(super) fn content<'a>(
     input: &'a super::RawInput<TextData>,
     binary: &mut Bytes,
@@ -348,7 +350,8 @@ pub(super) fn content<'a>(
     }
 }
 
-/// Each element is its length in 4 bytes, the lowest first, and that many bytes of UTF-8.
+/// Reads elements, each of which is its length in 4 bytes (little-endian) and that many bytes of
+/// UTF-8.
 fn elements(name: &str, mut bytes: &[u8], count: usize) -> Result<Vec<String>, RequestError> {
     let mut found = Vec::with_capacity(count);
     while !bytes.is_empty() && found.len() <= count {
@@ -420,7 +423,7 @@ impl<'de> Deserialize<'de> for TextData {
             }
         }
 
-        // Depth is bounded by the JSON parser.
+        // The JSON parser bounds the depth.
         deserializer.deserialize_any(Elements)
     }
 }

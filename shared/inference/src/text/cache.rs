@@ -1,4 +1,4 @@
-//! Embeddings of texts that were asked before.
+//! A cache of the embeddings of texts.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,20 +9,20 @@ use sha2::{Digest, Sha256};
 
 use super::TextStats;
 
-/// A text's SHA-256: bounded memory however long texts are, and no text is kept in it.
+/// A text's SHA-256: memory is bounded however long texts are, and no text is kept in it.
 pub(crate) type Key = [u8; 32];
 
 /// An embedding of length 1.
 pub(crate) type Embedding = Arc<[f32]>;
 
-/// Keeps the embeddings that were used last, and counts.
+/// Keeps the most recently used embeddings, and counts.
 pub(crate) struct Cache {
     known: Option<Mutex<LruCache<Key, Embedding>>>,
     encodes: AtomicU64,
     hits: AtomicU64,
 }
 
-/// Of a text behind the soft prompt with this digest, if there is one.
+/// Key of a text, after the soft prompt with this digest if there is one.
 pub(crate) fn key(text: &str, soft: Option<&Key>) -> Key {
     let mut hash = Sha256::new();
     if let Some(digest) = soft {
@@ -35,7 +35,7 @@ pub(crate) fn key(text: &str, soft: Option<&Key>) -> Key {
 }
 
 impl Cache {
-    /// Keeps at most `capacity`.
+    /// Makes a cache of at most `capacity` embeddings.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             known: NonZeroUsize::new(capacity).map(|size| Mutex::new(LruCache::new(size))),
@@ -44,7 +44,7 @@ impl Cache {
         }
     }
 
-    /// What is known of each of `keys`.
+    /// Looks up each of `keys`.
     pub(crate) fn get(&self, keys: &[Key]) -> Vec<Option<Embedding>> {
         let Some(known) = &self.known else {
             return vec![None; keys.len()];

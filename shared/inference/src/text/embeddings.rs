@@ -1,9 +1,9 @@
-//! Where the word embeddings of a network can be taken out and put in: what a soft prompt needs.
+//! Finds where a network's word embeddings can be read and replaced, which soft prompts need.
 //!
-//! rten runs a network from and to any of its values. The word embeddings are the first value that is computed from the
-//! tokens alone, is [B, T, hidden], and has the same row wherever the same token stands: found by trying, so
-//! that no exporter's names need to be known. Exports that take `inputs_embeds` instead of tokens have their table
-//! in `embed_tokens.onnx` beside them.
+//! rten runs a network from and to any of its values. The word embeddings are the first value that
+//! is computed from the tokens alone, has the shape [B, T, hidden], and has equal rows for equal
+//! tokens. They are found by trying, so that no exporter's names need to be known. Exports that
+//! take `inputs_embeds` instead of tokens have their table in `embed_tokens.onnx` beside them.
 
 use std::sync::Arc;
 
@@ -13,23 +13,24 @@ use rten_tensor::{Tensor, TensorView};
 
 use crate::RunError;
 
-/// Values of a network have small numbers, counted from 0.
+/// Maximum number of values of a network that are tried; they are counted from 0.
 const MOST_VALUES: u32 = 1 << 20;
-/// Tokens that are looked up at once.
+/// Number of tokens that are looked up at once.
 const CHUNK: usize = 1024;
 
-/// A place in the network, or before it.
+/// The place of the word embeddings in the network, or before it.
 pub(super) struct WordEmbeddings {
     /// The network that holds the table, if it is not the network itself.
     table: Option<Model>,
     ids: NodeId,
     output: NodeId,
-    /// Where the embeddings go in.
+    /// The value at which embeddings are put in.
     pub(super) input: NodeId,
     pub(super) hidden: usize,
 }
 
-/// Mean and standard deviation of all entries of the table, which a prompt generator scales its prompts by.
+/// Mean and standard deviation of all entries of the table, by which a prompt generator scales its
+/// prompts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub mean: f64,
@@ -37,7 +38,8 @@ pub(crate) struct Spread {
 }
 
 impl WordEmbeddings {
-    /// Looks for them in `model`, which takes its tokens at `ids`; `tokens` are two different ones.
+    /// Searches `model`, which takes its tokens at `ids`, for the word embeddings; `tokens` are two
+    /// different ones.
     pub(super) fn inside(
         model: &Model,
         ids: NodeId,
@@ -58,7 +60,7 @@ impl WordEmbeddings {
             })
     }
 
-    /// Those of a network that takes them at `input`, from the network `table`.
+    /// The word embeddings of a network that takes them at `input`, from the network `table`.
     pub(super) fn before(
         table: Model,
         input: NodeId,
@@ -78,7 +80,7 @@ impl WordEmbeddings {
         })
     }
 
-    /// Whether the embeddings stand at `output`, and of how many values they are.
+    /// Returns the number of values of an embedding if the embeddings are at `output`.
     fn at(
         model: &Model,
         ids: NodeId,
@@ -86,8 +88,8 @@ impl WordEmbeddings {
         [a, b]: [i32; 2],
         pool: &Arc<ThreadPool>,
     ) -> Option<(usize, NodeId)> {
-        // Whatever else than tokens it is computed from is missing here, and whatever tells places apart would
-        // make rows of one token differ.
+        // A value that depends on anything but tokens cannot be computed here, and one that depends
+        // on the position has different rows for one token.
         let values = look_up(model, ids, output, &[a, b, a, b], 4, pool).ok()?;
         let hidden = values.len() / 4;
         let rows: Vec<&[f32]> = values.chunks_exact(hidden.max(1)).collect();
@@ -99,7 +101,7 @@ impl WordEmbeddings {
         fits.then_some((hidden, output))
     }
 
-    /// Embeddings of `ids`, rows of `length` tokens: [rows, length, hidden].
+    /// Looks up `ids` in rows of `length` tokens: [rows, length, hidden].
     pub(super) fn of(
         &self,
         model: &Model,
@@ -118,12 +120,12 @@ impl WordEmbeddings {
         }
     }
 
-    /// Whether the network takes embeddings and nothing else.
+    /// Returns whether the network takes embeddings and nothing else.
     pub(super) fn is_before(&self) -> bool {
         self.table.is_some()
     }
 
-    /// Over the whole table of `vocabulary` tokens.
+    /// Computes mean and deviation over the whole table of `vocabulary` tokens.
     pub(super) fn spread(
         &self,
         model: &Model,
@@ -152,7 +154,7 @@ impl WordEmbeddings {
     }
 }
 
-/// The value `output` of tokens in rows of `length`, flat.
+/// Computes the value `output` for tokens in rows of `length`, flat.
 fn look_up(
     model: &Model,
     input: NodeId,

@@ -19,13 +19,13 @@ pub(super) struct Encoder {
     network: Network,
     words: Words,
     pooling: Pooling,
-    /// Values in an embedding.
+    /// Number of values in an embedding.
     width: usize,
     temperature: f32,
     cache: Cache,
 }
 
-/// How the tokens' vectors become the text's. Used where the network does not do it itself.
+/// How the tokens' vectors are combined into the text's. Used if the network does not do it itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pooling {
     Mean,
@@ -33,7 +33,7 @@ enum Pooling {
     First,
 }
 
-/// One request's strings and what to compare with what.
+/// Collects one request's strings, and which of them are compared.
 pub(super) fn prepare(
     queries: &[TextQuery<'_>],
     labels: &[&str],
@@ -82,7 +82,7 @@ pub(super) fn prepare(
     }))
 }
 
-/// Texts whose embeddings themselves are asked for: nothing is compared.
+/// Prepares texts whose embeddings themselves are requested: nothing is compared.
 pub(super) fn prepare_embeddings(texts: &[String]) -> Prepared {
     let piece = |text: &String| Piece {
         text: text.clone(),
@@ -96,7 +96,7 @@ pub(super) fn prepare_embeddings(texts: &[String]) -> Prepared {
 }
 
 impl Encoder {
-    /// `shape` is that of the network's output for one text.
+    /// Makes the encoder; `shape` is that of the network's output for one text.
     pub(super) fn new(
         folder: &Folder,
         network: Network,
@@ -130,13 +130,13 @@ impl Encoder {
         self.cache.stats()
     }
 
-    /// Most texts in a run.
+    /// Maximum number of texts in a run.
     #[cfg(test)]
     pub(super) fn batch(&self) -> usize {
         self.network.batch()
     }
 
-    /// Scores of each request, row-major.
+    /// Scores each request, row-major.
     pub(super) fn run(&self, parts: &[&Prepared]) -> Result<Vec<Vec<f32>>, RunError> {
         let parts: Vec<&Embed> = parts
             .iter()
@@ -166,7 +166,7 @@ impl Encoder {
         Ok(scores)
     }
 
-    /// Embeddings of length 1, from the cache where they are known.
+    /// Embeds texts as vectors of length 1, with the cache.
     pub(super) fn embed(&self, texts: &[&Piece]) -> Result<Vec<Embedding>, RunError> {
         let key = |piece: &&Piece| {
             let soft = piece.soft.as_ref().map(|soft| &soft.digest);
@@ -194,7 +194,7 @@ impl Encoder {
                 *place = places.get(key).map(|&at| Arc::clone(&encoded[at]));
             }
         }
-        // Each was known or has just been encoded, so that nothing is lost here.
+        // Each was known or has just been encoded, so nothing is lost here.
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -219,7 +219,7 @@ impl Encoder {
         })
     }
 
-    /// The vector of one text of `length` tokens.
+    /// Combines the vectors of one text of `length` tokens.
     fn pool(
         &self,
         view: &TensorView<'_, f32>,
@@ -243,7 +243,7 @@ impl Encoder {
                         *sum += value;
                     }
                 }
-                // The length is taken out by normalising, so the sum serves as the mean.
+                // Normalising divides by the length, so the sum serves as the mean.
                 Ok(sum)
             }
             _ => Err(wrong()),

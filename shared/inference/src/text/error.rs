@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{LoadError, RunError};
 
-/// The folder cannot be used as a text model as asked.
+/// Why a folder cannot be used as a text model as requested.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TextLoadError {
@@ -19,7 +19,7 @@ pub enum TextLoadError {
         dir: PathBuf,
         /// The file.
         file: String,
-        /// All that is needed.
+        /// All files that are needed.
         layout: &'static str,
     },
     /// A file cannot be read.
@@ -27,7 +27,7 @@ pub enum TextLoadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: std::io::Error,
     },
     /// A file is not what its name says.
@@ -43,15 +43,15 @@ pub enum TextLoadError {
     Onnx {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: LoadError,
     },
-    /// An input that is not known.
+    /// An input of the network is unknown.
     #[error(
         "the model has an input `{0}` that is not known; text models have input_ids, attention_mask and token_type_ids: export an encoder without a decoder or past keys and values"
     )]
     Input(String),
-    /// No input for tokens.
+    /// The network has no input for tokens.
     #[error("the model has no input for tokens (input_ids); its inputs are {}: this is no text model", .0.join(", "))]
     NoIds(Vec<String>),
     /// The model takes embeddings, and the table of them is missing.
@@ -59,27 +59,27 @@ pub enum TextLoadError {
         "the model takes inputs_embeds, whose table must stand beside it as {} (tokens in, [batch, tokens, hidden] out); export it too, or a model that takes input_ids", .0.display()
     )]
     NoTable(PathBuf),
-    /// There is no such output.
-    #[error("the model has no output {wanted}; it has {}: choose one with --output", .outputs.join(", "))]
+    /// The model does not have the requested output.
+    #[error("the model has no output {wanted}; it has {}: choose one with --tensor", .outputs.join(", "))]
     Output {
-        /// The output that was asked for.
+        /// The requested output.
         wanted: String,
-        /// Those that there are.
+        /// The model's outputs.
         outputs: Vec<String>,
     },
-    /// The output has another shape than the kind of model needs.
+    /// The output's shape does not suit this kind of model.
     #[error(
-        "the output `{name}` has the shape {shape:?} for one text, but {needs}; choose another with --output, or another --kind"
+        "the output `{name}` has the shape {shape:?} for one text, but {needs}; choose another with --tensor, or another --kind"
     )]
     OutputShape {
         /// The output's name.
         name: String,
         /// Its shape.
         shape: Vec<usize>,
-        /// What it should be.
+        /// The shape that it should have.
         needs: &'static str,
     },
-    /// It is another kind of model.
+    /// The folder holds another kind of model.
     #[error(
         "config.json says {architecture}, which is neither a sentence encoder nor a masked language model; say --kind if it is one all the same"
     )]
@@ -92,12 +92,12 @@ pub enum TextLoadError {
         "config.json says {0}, but the model answers hidden states, not a logit for each token; export it with `--task fill-mask`, or say --kind sentence-encoder"
     )]
     NoHead(String),
-    /// There is no mask token.
+    /// The tokenizer has no mask token.
     #[error(
         "the tokenizer has no mask token; a masked language model needs `mask_token` in tokenizer_config.json or a token <mask> or [MASK] in tokenizer.json"
     )]
     NoMask,
-    /// The sentence encoder pools in a way that is not known.
+    /// The sentence encoder pools in a way that is not supported.
     #[error(
         "1_Pooling/config.json asks for {0}, but only the mean over all tokens and the first token (CLS) are known; export the model with its pooling (output `sentence_embedding`)"
     )]
@@ -108,19 +108,19 @@ pub enum TextLoadError {
     /// The template of a zero-shot classifier has no place for the label.
     #[error("--template is `{0}`, but must have `{{}}` where the label belongs")]
     Template(String),
-    /// The temperature is no positive number.
+    /// The temperature is not a positive number.
     #[error("the temperature is {0}, but must be above 0")]
     Temperature(f32),
-    /// Too few or too many tokens.
+    /// The number of tokens is out of range.
     #[error(
         "{asked} tokens are not possible: this model takes from {least} to {most}; change --max-tokens"
     )]
     MaxTokens {
-        /// What was asked for.
+        /// The requested number.
         asked: usize,
-        /// The fewest.
+        /// The minimum.
         least: usize,
-        /// The most.
+        /// The maximum.
         most: usize,
     },
     /// The first run failed.
@@ -128,21 +128,21 @@ pub enum TextLoadError {
         "the model does not run on a text of {tokens} tokens: {cause}; try fewer --max-tokens, and check the model with onnxruntime"
     )]
     Trial {
-        /// The length that was tried.
+        /// Length of the text that was tried, in tokens.
         tokens: usize,
-        /// Why.
+        /// The cause.
         cause: RunError,
     },
 }
 
-/// The texts, templates or labels cannot be scored by this model.
+/// Why texts, templates or labels cannot be scored by this model.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueryError {
     /// There is no text.
     #[error("there must be at least one text")]
     NoTexts,
-    /// Not two labels.
+    /// There are fewer than two labels.
     #[error("{0} labels leave nothing to choose; send at least 2")]
     FewLabels(usize),
     /// A label is empty.
@@ -153,19 +153,19 @@ pub enum QueryError {
         "the template of text {text}, `{template}`, has no `{{}}`; put `{{}}` where the label belongs"
     )]
     NoPlace {
-        /// Whose template it is.
+        /// Index of the text whose template it is.
         text: usize,
         /// The template, shortened.
         template: String,
     },
-    /// Not exactly one mask.
+    /// A text does not have exactly one mask.
     #[error(
         "text {text} has {found} masks, but must have exactly one; write `{mask}` once, where the label word belongs"
     )]
     Masks {
-        /// Which text.
+        /// Index of the text.
         text: usize,
-        /// How many it has.
+        /// Number of masks that it has.
         found: usize,
         /// The mask token.
         mask: String,
@@ -175,45 +175,45 @@ pub enum QueryError {
         "the mask of text {text} comes after the {max_tokens} tokens that the model reads; shorten the text before it"
     )]
     MaskCut {
-        /// Which text.
+        /// Index of the text.
         text: usize,
-        /// The model's limit.
+        /// The model's limit in tokens.
         max_tokens: usize,
     },
-    /// A label word is no single token.
+    /// A label word is not a single token.
     #[error("the label word `{word}` is not one token of this model but {}; choose a word that is one token", show(.tokens))]
     Word {
         /// The word.
         word: String,
-        /// What it becomes.
+        /// The tokens that it becomes.
         tokens: Vec<String>,
     },
-    /// Soft prompts cannot be put into this model.
+    /// This model takes no soft prompts.
     #[error("this model takes no soft prompts; its metadata have no `soft_prompts`")]
     NoSoftPrompts,
-    /// A soft prompt has another size than the model needs.
+    /// A soft prompt's size does not suit the model.
     #[error(
         "the soft prompt of text {text} has {values} numbers, but must have {hidden} for each of 1 to {most} tokens"
     )]
     SoftPrompt {
-        /// Which text.
+        /// Index of the text.
         text: usize,
-        /// How many numbers it has.
+        /// Number of values of the soft prompt.
         values: usize,
-        /// How many a token needs.
+        /// Number of values for each token.
         hidden: usize,
-        /// Most tokens.
+        /// Maximum number of tokens.
         most: usize,
     },
-    /// NaN or infinity in a soft prompt.
+    /// A soft prompt holds NaN or infinity; the text's index.
     #[error("the soft prompt of text {0} holds a number that is not finite")]
     SoftNotFinite(usize),
     /// The tokenizer failed.
     #[error("text {text} cannot be split into tokens: {cause}")]
     Tokenizer {
-        /// Which text.
+        /// Index of the text.
         text: usize,
-        /// Why.
+        /// The cause.
         cause: String,
     },
 }
@@ -225,13 +225,13 @@ fn show(tokens: &[String]) -> String {
     }
 }
 
-/// Texts could not be scored.
+/// Why texts could not be scored.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum TextError {
-    /// Because of what was asked.
+    /// The request cannot be scored by this model.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// Because of the model.
+    /// The model failed.
     #[error(transparent)]
     Run(#[from] RunError),
 }

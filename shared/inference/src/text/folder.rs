@@ -1,4 +1,4 @@
-//! A folder in the layout of the Hugging Face hub, on the disk or in memory.
+//! A folder in the layout of the Hugging Face hub, on disk or in memory.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,25 +13,25 @@ use crate::classifier;
 /// Files by their path in a folder, with `/`: `onnx/model.onnx`.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Fewer tokens have no room beside the special ones.
+/// Minimum number of tokens; fewer leave no room beside the special ones.
 pub(super) const LEAST_TOKENS: usize = 8;
-/// If no file states a limit; nearly all encoders stop there.
+/// The limit if no file states one; it is that of nearly all encoders.
 const USUAL_TOKENS: usize = 512;
-/// RoBERTa's positions begin behind the padding token's, so two of them are never used.
+/// RoBERTa's positions begin after the padding token's, so two of them are never used.
 const ROBERTA_OFFSET: u64 = 2;
 
 /// The files of one model.
 pub(crate) struct Folder {
-    /// Nothing in front of the paths of files in memory.
+    /// Prefix of paths; empty for files in memory.
     dir: PathBuf,
-    /// Networks are taken out when they are loaded: they are large.
+    /// Networks are moved out when they are loaded: they are large.
     memory: Option<RefCell<Files>>,
     layout: &'static str,
-    /// `config.json`
+    /// Content of `config.json`.
     pub config: Value,
-    /// `tokenizer_config.json`, or null.
+    /// Content of `tokenizer_config.json`, or null.
     pub tokenizer_config: Value,
-    /// `tokenizer.json`
+    /// Content of `tokenizer.json`.
     pub tokenizer: Vec<u8>,
 }
 
@@ -65,7 +65,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Where `NAME.onnx` stands: in the folder or in `onnx/`.
+    /// Finds `NAME.onnx`, in the folder or in `onnx/`.
     pub(crate) fn onnx(&self, name: &str) -> Result<PathBuf, TextLoadError> {
         onnx_places(&self.dir, name)
             .into_iter()
@@ -73,7 +73,7 @@ impl Folder {
             .ok_or_else(|| self.missing(&format!("{name}.onnx")))
     }
 
-    /// Loads a network of it, once.
+    /// Loads one of its networks, once.
     pub(crate) fn network(&self, path: &Path) -> Result<Model, TextLoadError> {
         let model = match &self.memory {
             None => classifier::load_file(path),
@@ -85,7 +85,7 @@ impl Folder {
         })
     }
 
-    /// Whether there is such a file.
+    /// Returns whether there is such a file.
     pub(crate) fn has(&self, path: &Path) -> bool {
         match (&self.memory, path.to_str()) {
             (None, _) => path.is_file(),
@@ -94,7 +94,7 @@ impl Folder {
         }
     }
 
-    /// A file's content. One in memory is moved out.
+    /// Reads a file. One in memory is moved out.
     fn bytes(&self, path: &Path) -> Result<Vec<u8>, TextLoadError> {
         let taken = match (&self.memory, path.to_str()) {
             (None, _) => std::fs::read(path),
@@ -125,17 +125,17 @@ impl Folder {
         })
     }
 
-    /// Any file of it.
+    /// Path of a file of the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    /// A JSON file that must be there.
+    /// Reads a JSON file that must exist.
     pub(crate) fn json(&self, name: &str) -> Result<Value, TextLoadError> {
         self.parse(&self.existing(name)?)
     }
 
-    /// A JSON file, or null if it is not there.
+    /// Reads a JSON file; null if it does not exist.
     pub(crate) fn optional_json(&self, name: &str) -> Result<Value, TextLoadError> {
         let path = self.path(name);
         if self.has(&path) {
@@ -145,12 +145,12 @@ impl Folder {
         }
     }
 
-    /// Rows of the table of word embeddings, if the files say.
+    /// Number of rows of the table of word embeddings, if the files state it.
     pub(crate) fn vocabulary(&self) -> Option<usize> {
         usize::try_from(self.config["vocab_size"].as_u64()?).ok()
     }
 
-    /// The tokens that are kept of a text: `asked`, or the smallest limit that the files state.
+    /// Maximum number of tokens of a text: `asked`, or the smallest limit that the files state.
     pub(crate) fn max_tokens(&self, asked: Option<usize>) -> Result<usize, TextLoadError> {
         let number = |value: &Value| {
             value
@@ -171,7 +171,7 @@ impl Folder {
             positions.and_then(|positions| usize::try_from(positions.saturating_sub(offset)).ok());
         let tokenizer: Value = serde_json::from_slice(&self.tokenizer).unwrap_or_default();
         let stated = [
-            // Some files state 10^30 for "no limit", which is no whole number of 64 bits.
+            // Some files state 10^30 for "no limit", which is not a whole number of 64 bits.
             number(&self.tokenizer_config["model_max_length"]),
             number(&tokenizer["truncation"]["max_length"]),
             number(&self.optional_json("sentence_bert_config.json")?["max_seq_length"]),
@@ -210,7 +210,7 @@ impl Folder {
     }
 }
 
-/// Whether the folder holds a pair of an image and a text encoder.
+/// Returns whether the folder holds a pair of an image and a text encoder.
 #[must_use]
 pub fn is_clip(dir: &Path) -> bool {
     ["vision_model", "text_model"]
@@ -219,7 +219,7 @@ pub fn is_clip(dir: &Path) -> bool {
         .any(|path| path.is_file())
 }
 
-/// Where `NAME.onnx` may stand.
+/// Where `NAME.onnx` may be.
 fn onnx_places(dir: &Path, name: &str) -> [PathBuf; 2] {
     let file = format!("{name}.onnx");
     [dir.join(&file), dir.join("onnx").join(&file)]

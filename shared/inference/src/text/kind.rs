@@ -1,4 +1,4 @@
-//! What kind of model a folder holds, and which output of it is read.
+//! Finds out what kind of model a folder holds, and which of its outputs is read.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ use super::network::Output;
 pub enum TextKind {
     /// Answers a text's embedding.
     SentenceEncoder,
-    /// Answers what fits where the text has a mask.
+    /// Answers which tokens fit at a text's mask.
     MaskedLm,
 }
 
 impl TextKind {
-    /// As in the metadata.
+    /// The kind's name in the metadata.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -32,21 +32,21 @@ impl fmt::Display for TextKind {
     }
 }
 
-/// Embeddings of whole texts under the names that exporters give them, the best first.
+/// Names that exporters give to embeddings of whole texts, the best first.
 const EMBEDDINGS: [&str; 3] = ["sentence_embedding", "text_embeds", "last_hidden_state"];
-/// BERT's "pooled" output was trained for something else than similarity.
+/// BERT's "pooled" output, which was trained for something other than similarity.
 const NO_EMBEDDING: &str = "pooler_output";
 const LOGITS: &str = "logits";
 
-/// What was found out.
+/// The kind, and the output that is read.
 pub(super) struct Found<'a> {
     pub kind: TextKind,
     pub output: &'a Output,
 }
 
-/// Decides by what was asked for, else by `config.json` and the outputs' shapes.
+/// Decides by what was requested, else by `config.json` and the outputs' shapes.
 ///
-/// `outputs` are those of one text of `tokens` tokens, `vocabulary` the number of known tokens.
+/// `outputs` are those for one text of `tokens` tokens, `vocabulary` is the number of known tokens.
 pub(super) fn find<'a>(
     folder: &Folder,
     outputs: &'a [Output],

@@ -17,13 +17,13 @@ pub(super) struct Masked {
     words: Words,
     mask: (String, i32),
     max_tokens: usize,
-    /// Logits for each token of a text.
+    /// Number of logits for each token of a text.
     width: usize,
     encodes: AtomicU64,
 }
 
 impl Masked {
-    /// `shape` is that of the network's output for one text.
+    /// Makes the model; `shape` is that of the network's output for one text.
     pub(super) fn new(
         folder: &Folder,
         network: Network,
@@ -60,7 +60,7 @@ impl Masked {
         &self.words
     }
 
-    /// Tokens of every text; every token of the vocabulary is tried at its mask.
+    /// Tokenizes every text; every token of the vocabulary is tried at its mask.
     pub(super) fn prepare_vocabulary(&self, texts: &[String]) -> Result<Fill, QueryError> {
         let queries: Vec<_> = texts
             .iter()
@@ -69,7 +69,7 @@ impl Masked {
         self.fill(&queries, (0..self.width).collect(), None)
     }
 
-    /// Tokens of every text, and of every label word one.
+    /// Tokenizes every text, and every label word as one token.
     pub(super) fn prepare(
         &self,
         queries: &[TextQuery<'_>],
@@ -90,7 +90,7 @@ impl Masked {
         self.fill(queries, words, limits).map(Prepared::Fill)
     }
 
-    /// Tokens of every text, with one mask each.
+    /// Tokenizes every text, with one mask each.
     fn fill(
         &self,
         queries: &[TextQuery<'_>],
@@ -129,7 +129,7 @@ impl Masked {
         })
     }
 
-    /// Scores of each request, row-major.
+    /// Scores each request, row-major.
     pub(super) fn run(&self, parts: &[&Prepared]) -> Result<Vec<Vec<f32>>, RunError> {
         let parts: Vec<&Fill> = parts
             .iter()

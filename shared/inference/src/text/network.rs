@@ -12,20 +12,21 @@ use super::error::TextLoadError;
 use super::folder::Folder;
 use crate::{RunError, parallel};
 
-/// Most tokens in one run: more make it no faster, and cost memory.
+/// Maximum number of tokens in one run: more make it no faster, and cost memory.
 const RUN_TOKENS: usize = 2048;
-/// Most values that one run answers (64 MB): the logits of a whole vocabulary are large.
+/// Maximum number of values that one run answers (64 MB): the logits of a whole vocabulary are
+/// large.
 const RUN_VALUES: usize = 1 << 24;
 
-/// What an input is for.
+/// Purpose of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Ids,
-    /// The tokens' embeddings, in place of the tokens.
+    /// The tokens' embeddings, instead of the tokens.
     Embeds,
-    /// 1 for tokens, 0 for padding.
+    /// The attention mask: 1 for tokens, 0 for padding.
     Mask,
-    /// Which of two sentences; always the first.
+    /// Which of two sentences a token belongs to; always the first.
     Types,
 }
 
@@ -37,12 +38,12 @@ pub(crate) struct Output {
     pub shape: Vec<usize>,
 }
 
-/// A text as the network gets it.
+/// A text as the network takes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
-    /// Its tokens, with any token in the place of each token of the prompt.
+    /// Its tokens, with arbitrary tokens in the places of the soft prompt.
     pub ids: &'a [i32],
-    /// Where the soft prompt begins among them, and its embeddings, [tokens, hidden].
+    /// Position of the soft prompt among them, and its embeddings, [tokens, hidden].
     pub soft: Option<(usize, &'a [f32])>,
 }
 
@@ -55,24 +56,24 @@ impl<'a> From<&'a [i32]> for Row<'a> {
 /// A loaded network.
 pub(crate) struct Network {
     model: Model,
-    /// Nothing where they cannot be reached.
+    /// The word embeddings; `None` if they cannot be reached.
     embeddings: Option<WordEmbeddings>,
-    /// All threads for one run: for less work than there are threads.
+    /// All threads for one run, for less work than there are threads.
     together: Arc<ThreadPool>,
-    /// A thread each for runs side by side: threads that never wait for each other get more done.
+    /// One thread each for parallel runs: threads that never wait for each other get more done.
     apart: Vec<Arc<ThreadPool>>,
     inputs: Vec<(NodeId, Role)>,
     outputs: Vec<NodeId>,
     pad: i32,
-    /// The batch and the length that the file insists on.
+    /// The batch size and length that the file fixes.
     exact_batch: Option<usize>,
     exact_length: Option<usize>,
-    /// Most texts in a run.
+    /// Maximum number of texts in a run.
     batch: usize,
 }
 
 impl Network {
-    /// The one in `NAME.onnx` of the folder.
+    /// Loads the network in `NAME.onnx` of the folder.
     pub(crate) fn load(
         folder: &Folder,
         file: &str,
@@ -93,7 +94,7 @@ impl Network {
         };
         let shape = model.node_info(ids).and_then(|info| info.shape());
         let fixed = |at: usize| match shape.as_ref().and_then(|shape| shape.get(at)) {
-            // Zero stands for "any" in some exporters' files.
+            // Zero stands for "any" in the files of some exporters.
             Some(Dimension::Fixed(size)) if *size > 0 => Some(*size),
             _ => None,
         };
@@ -119,12 +120,12 @@ impl Network {
         })
     }
 
-    /// The one length of texts that the file takes, if it takes only one.
+    /// The length of texts, if the file fixes it.
     pub(crate) fn exact_length(&self) -> Option<usize> {
         self.exact_length
     }
 
-    /// Runs one text; the outputs of floats and their shapes.
+    /// Runs one text; returns the float outputs and their shapes.
     pub(crate) fn outputs(&self, text: &[i32]) -> Result<Vec<Output>, RunError> {
         let mut found = Vec::new();
         let values = self.run_raw(&self.together, &[text.into()], &self.outputs)?;
@@ -140,13 +141,13 @@ impl Network {
         Ok(found)
     }
 
-    /// All later runs answer this output.
+    /// Makes `output` the answer of all later runs.
     pub(crate) fn choose(&mut self, output: &Output) {
         self.outputs = vec![output.id];
     }
 
-    /// Sets how many texts may share a run: `asked`, or 1 if company moves the answer to `short` by
-    /// more than rounding, else `usual`. Tries `long` in any case.
+    /// Sets how many texts may share a run: `asked`; or 1, if other texts change the answer to
+    /// `short` by more than rounding; else `usual`. Tries `long` in any case.
     pub(crate) fn choose_batch(
         &mut self,
         asked: Option<usize>,
@@ -181,8 +182,9 @@ impl Network {
         Ok(())
     }
 
-    /// Finds out whether soft prompts can be put in: values in a token's embedding and the table's spread, or nothing.
-    /// `text` begins with two different tokens and is tried; there are `vocabulary` tokens.
+    /// Finds out whether soft prompts can be put in; returns the number of values in a token's
+    /// embedding and the table's spread. `text` begins with two different tokens and is tried;
+    /// there are `vocabulary` tokens.
     pub(crate) fn find_embeddings(
         &mut self,
         text: &[i32],
@@ -193,7 +195,7 @@ impl Network {
         };
         if self.embeddings.is_none()
             && let Some(&(ids, _)) = self.inputs.iter().find(|(_, role)| *role == Role::Ids)
-            // A probe of four tokens does not go into a network of another size.
+            // A probe of four tokens does not fit a network with another fixed size.
             && self.exact_batch.is_none_or(|batch| batch == 1)
             && self.exact_length.is_none()
         {
@@ -202,7 +204,7 @@ impl Network {
         let Some(embeddings) = &self.embeddings else {
             return Ok(None);
         };
-        // What is put in must matter, and what was taken out must change nothing.
+        // Changing what is put in must matter, and putting back what was read must change nothing.
         let hidden = embeddings.hidden;
         let own = embeddings.of(&self.model, &text[1..2], 1, &self.together);
         let all = |row| self.run(&self.together, &[row], |view| view.to_vec());
@@ -228,16 +230,17 @@ impl Network {
         Ok(Some((hidden, spread)))
     }
 
-    /// Most texts in a run.
+    /// Maximum number of texts in a run.
     #[cfg(test)]
     pub(crate) fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Runs all texts, similar lengths together so that padding is cheap, on several threads; what
-    /// `read` makes of each. It is given the output, which row of it, and which text.
+    /// Runs all texts on several threads, similar lengths together so that padding is cheap, and
+    /// returns what `read` makes of each. `read` gets the output, the row in it, and the text's
+    /// index.
     ///
-    /// `width` is how many values the network answers for a token.
+    /// `width` is the number of values that the network answers for a token.
     pub(crate) fn run_all<T: Send>(
         &self,
         texts: &[Row<'_>],
@@ -289,7 +292,7 @@ impl Network {
         Ok(sorted.into_iter().map(|(_, answer)| answer).collect())
     }
 
-    /// One run; what `read` makes of the chosen output.
+    /// Runs the network once; returns what `read` makes of the chosen output.
     fn run<R>(
         &self,
         pool: &Arc<ThreadPool>,
@@ -315,7 +318,7 @@ impl Network {
         let length = self.exact_length.unwrap_or(longest).max(longest);
         let rows = self.exact_batch.unwrap_or(texts.len()).max(texts.len());
         let failed = |error: &dyn std::fmt::Display| RunError::Model(error.to_string());
-        // A row without any token would be divided by zero; what fills the batch is a copy.
+        // A row without any token would be divided by zero, so the batch is filled up with copies.
         let texts = || texts.iter().chain(std::iter::repeat(&texts[0])).take(rows);
         let filled = |of_token: fn(i32) -> i32, of_padding| {
             let mut data = Vec::with_capacity(rows * length);
@@ -363,7 +366,8 @@ impl Network {
     }
 }
 
-/// The word embeddings of a network in `path` that takes them at `input`: `embed_tokens.onnx` beside it.
+/// The word embeddings of a network in `path` that takes them at `input`, from `embed_tokens.onnx`
+/// beside it.
 fn table(
     folder: &Folder,
     path: &Path,

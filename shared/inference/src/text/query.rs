@@ -1,4 +1,4 @@
-//! What a text model is asked, checked.
+//! Requests to a text model, checked.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use sha2::{Digest, Sha256};
 
 use super::error::QueryError;
 
-/// One text, and the template that its labels are put into.
+/// One text, and the template into which its labels are put.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TextQuery<'a> {
-    /// The whole input, prompt included; for a masked language model the mask token too.
+    /// The whole input, prompt included; for a masked language model including the mask token.
     pub text: &'a str,
-    /// For sentence encoders: `{}` stands for the label. [`TextQuery::LABEL_ALONE`] is the label
-    /// without anything around it.
+    /// Template for sentence encoders: `{}` stands for the label. [`TextQuery::LABEL_ALONE`] is the
+    /// label without anything around it.
     pub template: &'a str,
-    /// A soft prompt before the text: embeddings, [tokens, hidden], row by row; empty for none.
+    /// Soft prompt before the text: embeddings, [tokens, hidden], row by row; empty for none.
     pub soft_text: &'a [f32],
-    /// For sentence encoders: one before the template.
+    /// Soft prompt before the template, for sentence encoders.
     pub soft_template: &'a [f32],
 }
 
 impl<'a> TextQuery<'a> {
-    /// Without soft prompts.
+    /// A query without soft prompts.
     #[must_use]
     pub const fn new(text: &'a str, template: &'a str) -> Self {
         Self {
@@ -35,26 +35,26 @@ impl<'a> TextQuery<'a> {
 }
 
 impl TextQuery<'_> {
-    /// The template that is nothing but its label.
+    /// The template that is only its label.
     pub const LABEL_ALONE: &'static str = "{}";
 }
 
-/// Where labels go in a template.
+/// The label's place in a template.
 const PLACE: &str = "{}";
 
-/// Fewer labels leave nothing to choose.
+/// Minimum number of labels; with fewer there is nothing to choose.
 const MIN_LABELS: usize = 2;
 
 /// A request that the network can be run on.
 #[derive(Debug)]
 pub enum Prepared {
-    /// For a sentence encoder.
+    /// A request to a sentence encoder.
     Embed(Embed),
-    /// For a masked language model.
+    /// A request to a masked language model.
     Fill(Fill),
 }
 
-/// A text with what stands before it.
+/// A text with the soft prompt before it.
 #[derive(Debug)]
 pub struct Piece {
     pub text: String,
@@ -64,9 +64,9 @@ pub struct Piece {
 /// A soft prompt of the right size.
 #[derive(Debug)]
 pub struct SoftPrompt {
-    /// SHA-256 of its numbers.
+    /// SHA-256 of its values.
     pub digest: [u8; 32],
-    /// [tokens, hidden]
+    /// Values, [tokens, hidden].
     pub embeddings: Vec<f32>,
     pub tokens: usize,
 }
@@ -85,7 +85,7 @@ impl SoftPrompts {
         }
     }
 
-    /// That of text number `text`, checked.
+    /// Checks and takes the soft prompt of text number `text`.
     pub(super) fn take(
         &mut self,
         text: usize,
@@ -131,43 +131,45 @@ impl SoftPrompts {
     }
 }
 
-/// What a model's soft prompts must be, and what their generator should know.
+/// What a model's soft prompts must look like, and what their generator should know.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SoftLimits {
-    /// Numbers in one token's embedding.
+    /// Number of values in one token's embedding.
     pub hidden: usize,
-    /// Most tokens of a prompt.
+    /// Maximum number of tokens of a prompt.
     pub max_tokens: usize,
     /// Mean of all entries of the table of word embeddings.
     pub mean: f64,
-    /// Their standard deviation, which BBT scales its random projection by.
+    /// Standard deviation of all entries of the table, by which BBT scales its random projection.
     pub deviation: f64,
 }
 
-/// Texts to embed and what to compare with what.
+/// Texts to embed, and which of them to compare.
 #[derive(Debug)]
 pub struct Embed {
-    /// Every different text of the request, and for each different template its prompts in the labels' order.
+    /// The distinct texts of the request, and for each distinct template its prompts in the labels'
+    /// order.
     pub pieces: Vec<Piece>,
-    /// For each text, where in `pieces` it is, and where the prompts of its template begin.
+    /// For each text, its index in `pieces`, and the index at which the prompts of its template
+    /// begin.
     pub pairs: Vec<(usize, usize)>,
-    /// 0 asks for the embeddings of all pieces themselves.
+    /// Number of labels; 0 requests the embeddings of all pieces themselves.
     pub labels: usize,
 }
 
-/// Tokens with one mask each, and the words that are tried there.
+/// Texts with one mask each, and the words that are tried there.
 #[derive(Debug)]
 pub struct Fill {
     pub texts: Vec<Vec<i32>>,
     /// Each text's soft prompt, whose places are among its tokens.
     pub soft: Vec<Option<Arc<SoftPrompt>>>,
-    /// For each text the position of its mask.
+    /// Position of the mask in each text.
     pub masks: Vec<usize>,
     /// The labels' tokens.
     pub words: Vec<usize>,
 }
 
-/// What holds for every kind of model.
+/// Checks what holds for every kind of model.
 pub(super) fn check(queries: &[TextQuery<'_>], labels: &[&str]) -> Result<(), QueryError> {
     if queries.is_empty() {
         return Err(QueryError::NoTexts);
@@ -175,7 +177,7 @@ pub(super) fn check(queries: &[TextQuery<'_>], labels: &[&str]) -> Result<(), Qu
     check_labels(labels)
 }
 
-/// What holds for labels.
+/// Checks the labels.
 pub(crate) fn check_labels(labels: &[&str]) -> Result<(), QueryError> {
     if labels.len() < MIN_LABELS {
         return Err(QueryError::FewLabels(labels.len()));
@@ -186,7 +188,7 @@ pub(crate) fn check_labels(labels: &[&str]) -> Result<(), QueryError> {
     }
 }
 
-/// `template` with each label, or `None` if it has no place for one.
+/// Puts each label into `template`; `None` if it has no place for one.
 pub fn prompts<'a>(
     template: &'a str,
     labels: &'a [&'a str],

@@ -20,7 +20,7 @@ fn json(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(folder(name)).unwrap()).unwrap()
 }
 
-/// What the folder's script wrote.
+/// Reads a value that the folder's script wrote.
 fn list<T: serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).unwrap()
 }
@@ -45,7 +45,7 @@ fn assert_close(scores: &Scores, expected: &[Vec<f32>], tolerance: f32) {
     }
 }
 
-/// Compares with every template of a reference; the cosines are to be divided by the temperature.
+/// Compares with every template of a reference, whose cosines are divided by the temperature.
 fn assert_cosines(model: &TextModel, reference: &Value, tolerance: f32) {
     let texts: Vec<String> = list(&reference["texts"]);
     let labels: Vec<String> = list(&reference["labels"]);
@@ -278,14 +278,14 @@ fn folders_that_do_not_fit_say_what_to_do() {
         let error = error.unwrap().to_string();
         assert!(error.contains(text), "`{text}` is not in `{error}`");
     }
-    // Told that it is one, a masked model's logits are pooled like any vectors.
+    // Declared a sentence encoder, a masked model has its logits pooled like any vectors.
     let kind = with("masked", |options| {
         options.kind = Some(TextKind::SentenceEncoder)
     });
     assert!(kind.is_none(), "{kind:?}");
 }
 
-/// The folder of models that are too large for the repository.
+/// The folder of the models that are too large for the repository.
 fn minilm() -> Option<PathBuf> {
     let models = std::env::var_os("FED_BBPT_MODELS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models"),
@@ -309,14 +309,14 @@ fn minilm_answers_what_onnxruntime_answers() {
     assert_eq!(model.kind(), TextKind::SentenceEncoder);
     assert_eq!(model.max_tokens(), 128);
     assert_cosines(&model, &json("minilm.json"), 0.01);
-    // Quantised dynamically: whoever shares a run would move the answer.
+    // Quantised dynamically: other texts in the run would change the answer.
     let Model::Encoder(encoder) = &model.model else {
         panic!("no encoder")
     };
     assert_eq!(encoder.batch(), 1);
 }
 
-/// As `prompts` of tests/text/soft.py.
+/// The same numbers as `prompts` of tests/text/soft.py.
 fn soft_prompts(count: usize, tokens: usize, hidden: usize, scale: f32) -> Vec<Vec<f32>> {
     let number = |k: usize| scale * ((k * 7919 % 1000) as f32 / 500.0 - 1.0);
     let values: Vec<f32> = (0..count * tokens * hidden).map(number).collect();
@@ -341,7 +341,7 @@ fn soft_prompts_stand_before_masked_texts() {
         soft_text,
         ..TextQuery::new(text, "{}")
     };
-    // Several prompts in one request, among them none.
+    // Several prompts in one request, and texts without one.
     let queries: Vec<TextQuery<'_>> = prompts
         .iter()
         .map(Vec::as_slice)
@@ -380,7 +380,8 @@ fn soft_prompts_stand_before_texts_and_templates() {
         assert_close(&scores, &divided(&expected["soft"]["text"]), 1e-3);
         let scores = model.score(&asked(1, true), &labels).unwrap();
         assert_close(&scores, &divided(&expected["soft"]["both"]), 1e-3);
-        // Known ones are not computed again, and are not taken for those without a prompt.
+        // Known embeddings are not computed again, and are not confused with those without a
+        // prompt.
         let encodes = model.stats().encodes;
         assert_eq!(model.score(&asked(1, true), &labels).unwrap(), scores);
         assert_eq!(model.stats().encodes, encodes);

@@ -1,4 +1,4 @@
-//! From texts to tokens.
+//! Turns texts into tokens.
 
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -12,12 +12,12 @@ pub struct Words {
     pad: i32,
     unknown: Option<u32>,
     max_tokens: usize,
-    /// Special tokens before every text; soft prompts stand behind the first of them.
+    /// Number of special tokens before every text; soft prompts follow the first of them.
     opening: usize,
-    /// Special tokens behind every text; they stay when a text is cut.
+    /// Number of special tokens after every text; they stay when a text is cut.
     closing: usize,
     /// Whether a word inside a sentence begins with a space token, as in RoBERTa: `great` and
-    /// ` great` are two tokens, and the second is the one that follows other words.
+    /// ` great` are two tokens, and the second one follows other words.
     space_first: bool,
 }
 
@@ -52,7 +52,7 @@ impl Words {
             .or_else(|| token_text(&folder.tokenizer_config["unk_token"]))
             .and_then(|token| tokenizer.token_to_id(token));
         tokenizer.with_padding(None);
-        // Texts are cut here, so that what is cut off is known.
+        // Texts are cut here, so that it is known what is cut off.
         let unlimited = tokenizer.with_truncation(None).map(|_| ());
         let frame = unlimited.and_then(|()| frame(&tokenizer));
         let (opening, closing) = frame.map_err(|error| TextLoadError::File {
@@ -70,12 +70,12 @@ impl Words {
         })
     }
 
-    /// Keeps at most `max_tokens` of each text.
+    /// Limits each text to `max_tokens`.
     pub(crate) fn limit(&mut self, max_tokens: usize) {
         self.max_tokens = max_tokens;
     }
 
-    /// What fills the shorter texts of a batch.
+    /// The token that fills up the shorter texts of a batch.
     pub(crate) fn pad(&self) -> i32 {
         self.pad
     }
@@ -85,12 +85,12 @@ impl Words {
         self.tokenizer.get_vocab_size(true)
     }
 
-    /// A text's tokens, special ones included; never none.
+    /// A text's tokens, special ones included; at least one.
     pub fn tokens(&self, text: &str) -> Result<Tokens, String> {
         self.tokens_beside(text, 0)
     }
 
-    /// The same, with room for so many tokens of a soft prompt, which are not among them.
+    /// A text's tokens, leaving room for `soft` tokens of a soft prompt, which are not among them.
     fn tokens_beside(&self, text: &str, soft: usize) -> Result<Tokens, String> {
         let encoding = self
             .tokenizer
@@ -98,7 +98,8 @@ impl Words {
             .map_err(|error| error.to_string())?;
         let mut ids: Vec<i32> = encoding.get_ids().iter().map(|&id| signed(id)).collect();
         if ids.is_empty() {
-            // An empty text for a tokenizer without special tokens; networks want at least one.
+            // An empty text and a tokenizer without special tokens; networks need at least one
+            // token.
             ids.push(self.pad);
         }
         let end = ids.len().saturating_sub(self.closing);
@@ -111,18 +112,19 @@ impl Words {
         Ok(Tokens { ids, cut })
     }
 
-    /// Where a soft prompt stands: behind the first special token, [CLS] or <s>.
+    /// Position of a soft prompt: after the first special token, [CLS] or <s>.
     pub(crate) fn soft_at(&self) -> usize {
         self.opening.min(1)
     }
 
-    /// Most tokens of a soft prompt, so that something is left for the text.
+    /// Maximum number of tokens of a soft prompt, so that something is left for the text.
     pub(crate) fn most_soft(&self) -> usize {
         self.max_tokens.saturating_sub(LEAST_TOKENS)
     }
 
-    /// A text's tokens with `soft` places for a soft prompt at [`Words::soft_at`]. What stands there is never looked up;
-    /// networks that count positions over tokens must not take it for padding.
+    /// A text's tokens with `soft` places for a soft prompt at [`Words::soft_at`]. The tokens there
+    /// are never looked up, but networks that count positions over tokens must not take them for
+    /// padding.
     pub(crate) fn tokens_around(&self, text: &str, soft: usize) -> Result<Tokens, String> {
         let mut tokens = self.tokens_beside(text, soft)?;
         let place = self.unknown.map_or(tokens.ids[0], signed);
@@ -131,7 +133,7 @@ impl Words {
         Ok(tokens)
     }
 
-    /// The one token of a label word in the middle of a sentence.
+    /// The only token of a label word in the middle of a sentence.
     pub(crate) fn label(&self, word: &str) -> Result<usize, QueryError> {
         let spaced = if self.space_first && !word.starts_with(' ') {
             format!(" {word}")
@@ -154,7 +156,8 @@ impl Words {
         }
     }
 
-    /// The one token that is meant by `text`: the token of exactly this name, else what the text becomes.
+    /// The single token meant by `text`: the token of exactly this name, else what the text is
+    /// split into.
     pub fn token(&self, text: &str) -> Result<usize, QueryError> {
         if let Some(id) = self.tokenizer.token_to_id(text) {
             return Ok(id as usize);
@@ -169,12 +172,12 @@ impl Words {
         }
     }
 
-    /// What tokens stand for, special ones left out; empty if they stand for nothing.
+    /// The text of tokens, without special tokens; may be empty.
     pub fn text(&self, ids: &[u32]) -> String {
         self.tokenizer.decode(ids, true).unwrap_or_default()
     }
 
-    /// What one token stands for; its name if that is nothing, as of special tokens.
+    /// The text of one token; its name if there is none, as for special tokens.
     pub fn token_text(&self, token: usize) -> String {
         let id = u32::try_from(token).unwrap_or(u32::MAX);
         let text = self.text(&[id]);
@@ -198,7 +201,7 @@ impl Words {
     }
 }
 
-/// How many tokens the tokenizer puts before and behind a text.
+/// Number of special tokens that the tokenizer puts before and after a text.
 pub(crate) fn frame(tokenizer: &Tokenizer) -> tokenizers::Result<(usize, usize)> {
     let (bare, framed) = (tokenizer.encode("a", false)?, tokenizer.encode("a", true)?);
     let (bare, framed) = (bare.get_ids(), framed.get_ids());
@@ -213,7 +216,7 @@ fn token_text(token: &Value) -> Option<&str> {
     token.as_str().or_else(|| token["content"].as_str())
 }
 
-/// Byte-level BPE that does not put the space there itself.
+/// Returns whether this is byte-level BPE that does not add the space itself.
 fn needs_space(pre_tokenizer: &Value) -> bool {
     let parts = pre_tokenizer["pretokenizers"].as_array();
     let parts = parts.map_or(std::slice::from_ref(pre_tokenizer), Vec::as_slice);
@@ -222,7 +225,7 @@ fn needs_space(pre_tokenizer: &Value) -> bool {
     })
 }
 
-/// Networks count tokens with a sign; no vocabulary comes near the limit.
+/// Networks take signed token numbers; no vocabulary comes near the limit.
 fn signed(id: u32) -> i32 {
     i32::try_from(id).unwrap_or(i32::MAX)
 }

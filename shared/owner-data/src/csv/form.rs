@@ -1,4 +1,5 @@
-//! The first pass over a table: finds its form (header, label column, picture size, range) and every fault.
+//! The first pass over a table, which finds its form (header, label column, picture size, range)
+//! and every fault.
 
 use super::super::DataError;
 use super::super::error::{LISTED, short};
@@ -6,20 +7,20 @@ use super::super::labels::Labels;
 use super::records::{Cell, Records, number, separator};
 use super::{LabelColumn, Options, Range};
 
-/// What the first pass found out.
+/// What the first pass found.
 #[derive(Debug, PartialEq)]
 pub(super) struct Form {
     pub separator: u8,
     pub header: bool,
-    /// The first column holds row numbers.
+    /// Whether the first column holds row numbers.
     pub skip_first: bool,
     pub label: usize,
     pub width: usize,
     pub height: usize,
     pub channels: usize,
-    /// Value that becomes white.
+    /// Pixel value that becomes white.
     pub high: f32,
-    /// Examples.
+    /// Number of examples.
     pub rows: usize,
 }
 
@@ -47,7 +48,7 @@ pub(super) fn find(file: &str, bytes: &[u8], options: &Options) -> Result<Form, 
     Ok(form)
 }
 
-/// What can be known of one of the columns that may hold the label.
+/// What is known about a column that may hold the labels.
 #[derive(Default)]
 struct Candidate {
     texts: Vec<String>,
@@ -56,7 +57,8 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// Different texts are kept up to this many: no federation has more classes worth guessing by.
+    /// Maximum number of distinct texts that are kept: no federation has more classes that are
+    /// worth guessing by.
     const MOST: usize = 300;
 
     fn see(&mut self, cell: &Cell<'_>, separator: u8) {
@@ -95,7 +97,7 @@ struct Scan {
     first: Candidate,
     second: Candidate,
     last: Candidate,
-    /// The first column counts the rows.
+    /// Whether the first column counts the rows.
     counts_rows: bool,
 }
 
@@ -168,16 +170,16 @@ impl Scan {
     }
 }
 
-/// A first row is a header if it names a label column, or if some column holds no number there but one in
-/// the next row, or (with a single row) if no cell but perhaps one is a number.
+/// Decides whether a first row is a header: it names a label column, or some column holds a number
+/// in the next row but not in this one, or (in a table of one row) at most one cell is a number.
 fn is_header(first: &[Cell<'_>], second: Option<&[Cell<'_>]>, separator: u8) -> bool {
     let numeric = |cell: &Cell<'_>| number(cell.raw, separator).is_some();
     if first.iter().any(|cell| is_name(&cell.text(), &LABEL_NAMES)) {
         return true;
     }
     match second {
-        // A single differing column may be the label column of a table without a header, whose labels
-        // are numbers and words; pixels of such a first row would all be numbers.
+        // A single differing column may be the label column of a table without a header, whose
+        // labels are numbers and words; pixels of such a first row would all be numbers.
         Some(second) => {
             let turned = first
                 .iter()
@@ -194,7 +196,7 @@ fn is_name(text: &str, names: &[&str]) -> bool {
     names.contains(&text.trim().to_ascii_lowercase().as_str())
 }
 
-/// Label column, and whether the first column is row numbers.
+/// Finds the label column, and whether the first column holds row numbers.
 fn label_column(file: &str, scan: &Scan, options: &Options) -> Result<(usize, bool), DataError> {
     let last = scan.columns - 1;
     if scan.columns < 2 {
@@ -204,7 +206,7 @@ fn label_column(file: &str, scan: &Scan, options: &Options) -> Result<(usize, bo
         });
     }
     let names = scan.header.as_deref().unwrap_or_default();
-    // Row numbers only count as such where nothing but they spoil the number of columns.
+    // A first column counts as row numbers only if it alone spoils the number of pixel columns.
     let fits = |pixels| shape(file, pixels, options.size).is_ok();
     let index_named = names
         .first()
@@ -243,7 +245,8 @@ fn label_column(file: &str, scan: &Scan, options: &Options) -> Result<(usize, bo
     }
 }
 
-/// True if the last column is the label rather than the first, `None` if it cannot be told.
+/// Returns whether the last column rather than the first holds the labels; `None` if that cannot be
+/// told.
 fn prefer_last(
     first: &Candidate,
     last: &Candidate,
@@ -255,9 +258,9 @@ fn prefer_last(
     let fits = |c: &Candidate| {
         !known.is_empty() && !c.many && c.texts.iter().all(|t| labels.find(t).is_some())
     };
-    // Words are no pixels.
+    // A column of words holds no pixels.
     decide(first.rows_not_numeric > 0, last.rows_not_numeric > 0)
-        // A corner of the picture is often black throughout, and labels differ.
+        // A corner of the picture is often black throughout; labels vary.
         .or_else(|| decide(!first.constant(), !last.constant()))
         .or_else(|| decide(fits(first), fits(last)))
         .or_else(|| decide(!first.zero(separator), !last.zero(separator)))
@@ -268,14 +271,15 @@ fn prefer_last(
             )
         })
         .or_else(|| decide(!first.many, !last.many))
-        // Labels take few values. Twice as few, or the difference may be chance.
+        // Labels take few distinct values. The difference must be a factor of two, or it may be
+        // chance.
         .or_else(|| {
             let (a, b) = (first.texts.len(), last.texts.len());
             decide(2 * a <= b, 2 * b <= a)
         })
 }
 
-/// Width, height and channels of a picture with so many values.
+/// Width, height and channels of a picture with `pixels` values.
 fn shape(
     file: &str,
     pixels: usize,
@@ -294,7 +298,7 @@ fn shape(
             }),
         };
     }
-    // No number is both a square and three times one.
+    // No number is both a square and three times a square.
     let side = |n: usize| {
         let side = n.isqrt();
         (side > 0 && side * side == n).then_some(side)
@@ -312,7 +316,7 @@ fn shape(
     }
 }
 
-/// Checks labels and values; gives the upper end of the range.
+/// Checks labels and pixel values; returns the upper end of the range.
 fn values(file: &str, bytes: &[u8], form: &Form, range: Range) -> Result<f32, DataError> {
     let mut records = Records::new(file, bytes, form.separator);
     let mut cells = Vec::new();

@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes.
+//! Recognises a file by its first bytes.
 
 use super::super::DataError;
 use super::PlannedKind;
@@ -37,7 +37,7 @@ pub enum FileKind {
     Utf16,
     /// Other text, such as CSV.
     Text,
-    /// Nothing.
+    /// An empty file.
     Empty,
     /// None of these.
     Unknown,
@@ -67,7 +67,7 @@ impl std::fmt::Display for FileKind {
     }
 }
 
-/// Tells a file's kind by its first bytes (512 are enough).
+/// Recognises a file's kind by its first bytes (512 are enough).
 #[must_use]
 pub fn kind_of(bytes: &[u8]) -> FileKind {
     let head = &bytes[..bytes.len().min(512)];
@@ -91,7 +91,7 @@ pub fn kind_of(bytes: &[u8]) -> FileKind {
             ..,
         ] => FileKind::WebP,
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => FileKind::Gif,
-        // Size of the BMP's second header: 12, 40, 52, 56, 64, 108 or 124, never above 255.
+        // Size of the second header of a BMP: 12, 40, 52, 56, 64, 108 or 124, never above 255.
         [
             b'B',
             b'M',
@@ -142,7 +142,7 @@ fn is_html(head: &[u8]) -> bool {
 
 /// Compares the first bytes of a planned file (after unpacking gzip) with what its name promised.
 ///
-/// A picture under another picture's name passes: decoders go by the content.
+/// A picture under the name of another kind of picture passes, because decoders go by the content.
 ///
 /// # Errors
 /// [`DataError::WrongKind`], saying what the content looks like.

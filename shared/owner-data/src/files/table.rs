@@ -7,8 +7,9 @@ use super::super::csv::records::{Records, separator, text};
 use super::super::error::short;
 use super::components;
 
-/// Which of the chosen files, if any, is the table of labels: `labels.csv`, `labels.tsv`, `label.csv` or
-/// `label.tsv`, the one in the topmost folder, provided that there are pictures to name.
+/// Finds the table of labels among the chosen files: `labels.csv`, `labels.tsv`, `label.csv` or
+/// `label.tsv`, the one in the topmost folder. `None` if there is none, or there are no pictures
+/// for it to name.
 #[must_use]
 pub fn find_label_table<'a>(paths: &[&'a str]) -> Option<&'a str> {
     const PICTURES: [&str; 7] = [".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp"];
@@ -40,13 +41,13 @@ pub struct LabelTable {
 }
 
 impl LabelTable {
-    /// Reads a table with a row `path,label` for each picture. Columns are found by the header (`path`,
-    /// `file`, `filename`, `image` or `name`; `label`, `class` or `target`); without a header they are the
-    /// first two. Paths count from the table's own folder.
+    /// Reads a table with a row `path,label` for each picture. Columns are found by the header
+    /// (`path`, `file`, `filename`, `image` or `name`; `label`, `class` or `target`); without a
+    /// header they are the first two. Paths are relative to the table's own folder.
     ///
     /// # Errors
-    /// What is not text, rows of different length, empty labels, a path named twice with two labels, and
-    /// [`DataError::Empty`] without a row.
+    /// [`DataError`], if the bytes are not text, rows differ in length, a label is empty, or a path
+    /// has two labels; [`DataError::Empty`] without a row.
     pub fn parse(path: &str, bytes: &[u8]) -> Result<Self, DataError> {
         let file = || path.to_owned();
         let bytes = text(path, bytes)?;
@@ -129,7 +130,7 @@ impl LabelTable {
         &self.path
     }
 
-    /// The label of the picture at this path within the choice.
+    /// The label of the picture at `path` within the choice.
     #[must_use]
     pub fn label(&self, path: &str) -> Option<&str> {
         let path = components(path).collect::<Vec<_>>().join("/");

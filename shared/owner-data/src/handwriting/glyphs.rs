@@ -1,12 +1,14 @@
-//! The shapes of the digits: for each a few allographs, the different ways in which people write it.
+//! The shapes of the digits: for each a few allographs, the different ways in which people write
+//! it.
 //!
-//! A shape is one or more strokes, a stroke the points that the pen passes through. y runs from 0 (top) to
-//! 1 (bottom), x is 0 in the middle. A point given twice is a corner; elsewhere the pen goes round.
+//! A shape is one or more strokes; a stroke is the points that the pen passes through. y runs from
+//! 0 (top) to 1 (bottom), x is 0 in the middle. A point given twice is a corner; elsewhere the pen
+//! goes round.
 
 pub(super) type Point = (f32, f32);
 pub(super) type Allograph = &'static [&'static [Point]];
 
-/// The allographs of a digit; of a number above 9 those of 9.
+/// The allographs of a digit; those of 9 for numbers above 9.
 pub(super) fn allographs(digit: u8) -> &'static [Allograph] {
     match digit {
         0 => ZERO,
@@ -29,7 +31,7 @@ const ZERO: &[Allograph] = &[
         &[(0.05, 0.0), (-0.18, 0.1), (-0.3, 0.45), (-0.22, 0.85), (0.0, 1.0), (0.22, 0.87),
           (0.3, 0.5), (0.22, 0.13), (0.03, 0.0)],
     ],
-    // Begun at the right, the end overshooting inwards.
+    // Begun at the right; the end overshoots inwards.
     &[
         &[(0.14, 0.06), (-0.06, 0.0), (-0.25, 0.22), (-0.29, 0.6), (-0.12, 0.95), (0.14, 0.96),
           (0.29, 0.62), (0.24, 0.2), (0.08, 0.02), (-0.06, 0.12)],

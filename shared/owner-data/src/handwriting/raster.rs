@@ -5,17 +5,17 @@
 pub(super) struct Segment {
     pub from: (f32, f32),
     pub to: (f32, f32),
-    /// Half the pen's width here, in pixels.
+    /// Half the pen's width on this segment, in pixels.
     pub radius: f32,
-    /// Brightness of the ink here, 0..1.
+    /// Brightness of the ink on this segment, 0..1.
     pub ink: f32,
 }
 
-/// Draws into size×size pixels (row by row, 0 = no ink). `edge` is the width in pixels over which the ink
-/// fades at the stroke's border: 1 is a sharp pen, more is a soft one.
+/// Draws into size×size pixels (row by row, 0 = no ink). `edge` is the width in pixels over which
+/// the ink fades at the stroke's border: 1 is a sharp pen, more is a soft one.
 ///
-/// Coverage of a pixel is taken from the distance between its middle and the segment; where segments
-/// overlap the brightest counts, so that a line that crosses itself does not glow.
+/// A pixel's coverage is computed from the distance between its middle and the segment. Where
+/// segments overlap the brightest counts, so that a line that crosses itself does not glow.
 pub(super) fn rasterise(segments: &[Segment], size: usize, edge: f32) -> Vec<u8> {
     let mut light = vec![0f32; size * size];
     for segment in segments {
@@ -36,7 +36,7 @@ pub(super) fn rasterise(segments: &[Segment], size: usize, edge: f32) -> Vec<u8>
 
 /// The pixels within `reach` of the line from `a` to `b`, along one axis.
 fn span(a: f32, b: f32, reach: f32, size: usize) -> (usize, usize) {
-    // Casts saturate: what lies left of the image becomes 0.
+    // Casts saturate: anything left of the image becomes 0.
     let low = (a.min(b) - reach) as usize;
     let high = (a.max(b) + reach) as usize + 1;
     (low.min(size), high.min(size))

@@ -1,19 +1,11 @@
-use sha2::{Digest, Sha256};
-
 use super::*;
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    ground::hash::sha256_hex(bytes)
 }
 
 fn row(image: &[u8], side: usize, y: usize) -> String {
-    image[y * side..(y + 1) * side]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    ground::hex::hex(&image[y * side..(y + 1) * side])
 }
 
 /// The frozen drawings that native and wasm must both reproduce.
@@ -33,7 +25,7 @@ fn frozen_vectors() {
             digits,
             serde_json::from_value::<Vec<u8>>(case["digits"].clone()).unwrap()
         );
-        // Rows first: they show where a difference is.
+        // The rows first: they show where a difference is.
         for (y, expected) in case["first_drawing_rows"].as_object().unwrap() {
             assert_eq!(
                 row(&drawings[0].0, SIZE, y.parse().unwrap()),
@@ -67,7 +59,7 @@ fn drawings_have_the_thickness_and_size_of_handwritten_digits() {
                 (0.03..0.4).contains(&share),
                 "owner {seed}, digit {digit}: {share}"
             );
-            // Light on dark: the frame is empty.
+            // Light on dark: the frame has no ink.
             let frame = image[..SIZE].iter().chain(&image[SIZE * (SIZE - 1)..]);
             assert!(
                 frame.into_iter().all(|&v| v < 40),

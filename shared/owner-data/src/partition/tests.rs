@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Ten classes, unevenly many examples of each, mixed.
+/// Labels of ten classes of different sizes, mixed.
 fn labels(count: usize) -> Vec<usize> {
     (0..count).map(|i| (i * i + i / 7) % 10).collect()
 }
@@ -62,7 +62,7 @@ fn impossible_splits_say_what_is_needed() {
 #[test]
 fn smaller_alpha_means_more_different_participants() {
     let labels = labels(2000);
-    // Mean share of a participant's commonest class.
+    // Mean share of a participant's most frequent class.
     let skew = |partition: Partition| {
         let parts = partition.split(&labels, 10, 3).unwrap();
         assert_is_partition(&parts, labels.len());
@@ -118,7 +118,8 @@ fn dirichlet_has_the_right_mean_and_variance() {
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
         let variance =
             draws.iter().map(|d| (d - mean) * (d - mean)).sum::<f64>() / draws.len() as f64;
-        // Of a symmetric Dirichlet with n shares: 1/n and (1/n)(1 - 1/n)/(nα + 1).
+        // Mean and variance of a share under a symmetric Dirichlet distribution with n shares: 1/n
+        // and (1/n)(1 - 1/n)/(nα + 1).
         assert!((mean - 0.2).abs() < 0.006, "{alpha}: {mean}");
         let expected = 0.16 / (5.0 * alpha + 1.0);
         assert!(

@@ -1,15 +1,16 @@
-//! Which files of a choice hold texts, and by which of a task's names they call their labels.
+//! Decides which files of a choice hold texts, and which of a task's names their labels use.
 
 use super::super::DataError;
 use super::super::labels::{Labels, Resolved};
 use super::TextExample;
 
-/// Endings of files that are read from a folder or a zip; a single file may have any.
+/// Extensions of the files that are read from a folder or a zip; a single file may have any.
 const TABLES: [&str; 5] = ["csv", "tsv", "jsonl", "ndjson", "json"];
-/// Without a table these are: beside one they are licences and lists of classes.
+/// Extensions that are read only if there is no table: beside one they are licences and lists of
+/// classes.
 const LINES: [&str; 5] = ["txt", "all", "train", "dev", "test"];
 
-/// For each path whether it is read.
+/// For each path, whether the file is read.
 #[must_use]
 pub fn taken(paths: &[&str]) -> Vec<bool> {
     let of = |endings: &[&str], name: &&str| endings.contains(&ending(name)) && !is_hidden(name);
@@ -32,7 +33,8 @@ fn is_hidden(name: &str) -> bool {
         .any(|part| part.starts_with('.') || part == "__MACOSX")
 }
 
-/// Leaves out texts whose annotators did not agree, SNLI's label `-`, unless the task has that label; how many.
+/// Removes texts whose annotators did not agree (SNLI's label `-`), unless the task has that label.
+/// Returns the number removed.
 pub fn leave_out_disputed(examples: &mut Vec<TextExample>, labels: &[String]) -> usize {
     let before = examples.len();
     if !labels.iter().any(|label| label == "-") {
@@ -41,7 +43,8 @@ pub fn leave_out_disputed(examples: &mut Vec<TextExample>, labels: &[String]) ->
     before - examples.len()
 }
 
-/// A task's `labels`, or, where the examples' labels are not all among them but all among its `words`, those.
+/// Returns the task's `labels`; or its `words`, if the examples' labels are not all among the
+/// labels but are all among the words.
 #[must_use]
 pub fn naming(examples: &[TextExample], labels: &[String], words: &[String]) -> Labels {
     let by_label = Labels::new(labels);
@@ -54,7 +57,7 @@ pub fn naming(examples: &[TextExample], labels: &[String], words: &[String]) -> 
     }
 }
 
-/// The classes of the examples, by [`naming`].
+/// The classes of the examples, under the names that [`naming`] chooses.
 ///
 /// # Errors
 /// As [`Labels::resolve`].
@@ -92,7 +95,7 @@ mod tests {
             taken(&["a.txt", "stsa.binary.dev", "b.md"]),
             [true, true, false]
         );
-        // What somebody chose alone is meant.
+        // A file that was chosen alone is meant.
         assert_eq!(taken(&["notes.md"]), [true]);
     }
 

@@ -1,4 +1,4 @@
-//! Which column holds what: by its name, else by what stands in it.
+//! Decides what each column holds, by its name or else by its cells.
 
 use super::super::DataError;
 use super::super::error::{LISTED, short};
@@ -78,14 +78,14 @@ pub(super) fn is_header(cells: impl Iterator<Item = String>) -> bool {
 /// The columns that are used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Columns {
-    /// Nothing in a file without labels.
+    /// Column of the label; `None` in files without labels.
     label: Option<usize>,
-    /// The first text and what belongs to the second.
+    /// Columns of the first and of the second text.
     texts: Vec<usize>,
 }
 
 impl Columns {
-    /// Of lines that were cut into a label, if there are labels, and a text.
+    /// Columns of lines that were cut into a label (if there are labels) and a text.
     pub fn of_lines(labelled: bool) -> Self {
         Self {
             label: labelled.then_some(0),
@@ -93,7 +93,7 @@ impl Columns {
         }
     }
 
-    /// Of lines that were cut into a label, a text, and the second of a pair.
+    /// Columns of lines that were cut into a label, a text, and the second text of a pair.
     pub fn of_pasted() -> Self {
         Self {
             label: Some(0),
@@ -101,7 +101,7 @@ impl Columns {
         }
     }
 
-    /// Of JSON objects with these keys.
+    /// Columns of JSON objects with these keys.
     pub fn of_keys(file: &str, keys: &[&str], known: &Labels) -> Result<Self, DataError> {
         let (label, texts) = (label_of(keys), texts_of(keys));
         let none = |name: &str| DataError::NoSuchColumn {
@@ -118,7 +118,7 @@ impl Columns {
         Ok(Self { label, texts })
     }
 
-    /// Of a table, whose header is taken out of the rows.
+    /// Columns of a table, whose header is removed from the rows.
     pub fn of_table(file: &str, rows: &mut Vec<Row>, known: &Labels) -> Result<Self, DataError> {
         let Some(first) = rows.first() else {
             return Err(DataError::Empty {
@@ -185,8 +185,8 @@ fn cut(text: &str) -> String {
     text.chars().take(LONGEST).collect()
 }
 
-/// The column whose every cell is a known label; the first and the last before those between. Where there is none,
-/// the shorter of those two: its texts will be named as unknown labels.
+/// The column whose every cell is a known label, preferring the first and the last. If there is
+/// none, the shorter of those two: its cells will be reported as unknown labels.
 fn labels_in(rows: &[Row], width: usize, known: &Labels) -> usize {
     let last = width.saturating_sub(1);
     let order = [0, last].into_iter().chain(1..last);
@@ -221,7 +221,8 @@ fn repeated(rows: &[Row], width: usize) -> Option<usize> {
     [0, width.saturating_sub(1)].into_iter().find(repeats)
 }
 
-/// The columns of which half of the cells or more hold several words; else the one with the longest texts.
+/// The columns in which at least half of the cells hold several words; else the one with the
+/// longest texts.
 fn wordy(rows: &[Row], width: usize, label: Option<usize>) -> Vec<usize> {
     let others = || (0..width).filter(|column| Some(*column) != label);
     let cells = |column: usize| rows.iter().filter_map(move |row| row.cells.get(column));

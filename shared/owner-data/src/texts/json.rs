@@ -5,7 +5,7 @@ use super::super::labels::Labels;
 use super::{Columns, Row};
 use serde_json::{Map, Value};
 
-/// The objects as rows, each with the cells of the first object's keys.
+/// Reads the objects as rows, each with the cells of the first object's keys.
 pub(super) fn read(
     file: &str,
     bytes: &[u8],
@@ -29,7 +29,7 @@ pub(super) fn read(
     Ok((rows, columns))
 }
 
-/// A text as it is, a number in full to six places, nothing for everything else.
+/// A string as it is, a number in full with up to six decimals, an empty text for anything else.
 fn cell(value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => text.clone(),
@@ -52,8 +52,8 @@ fn objects(file: &str, bytes: &[u8]) -> Result<Vec<Line>, DataError> {
         _ => Err(fault(row, "another value")),
     };
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        // As a value and not as a list: an error about another value holds floating-point numbers, and formatting
-        // these is kilobytes of the browser's module.
+        // As a value and not as a list: an error about another value holds floating-point numbers,
+        // and formatting these is kilobytes of the browser's module.
         let value: Value =
             serde_json::from_slice(bytes).map_err(|e| fault(e.line(), &e.to_string()))?;
         let Value::Array(list) = value else {

@@ -4,8 +4,8 @@ use super::super::labels::Labels;
 use super::{Columns, Row, decode};
 use std::collections::BTreeSet;
 
-/// The lines, cut into label and text. Without known labels, lines whose first words differ as those of sentences
-/// do are texts as a whole.
+/// Cuts the lines into label and text. Without known labels, lines whose first words vary as those
+/// of sentences do are whole texts.
 pub(super) fn read(bytes: &[u8], known: &Labels) -> (Vec<Row>, Columns) {
     let lines: Vec<(usize, String)> = bytes
         .split(|b| *b == b'\n')
@@ -32,7 +32,8 @@ pub(super) fn read(bytes: &[u8], known: &Labels) -> (Vec<Row>, Columns) {
     )
 }
 
-/// The label before the first blank; of TREC's `DESC:manner` the part before the colon, unless the whole is known.
+/// Cuts off the label before the first blank; of TREC's `DESC:manner` only the part before the
+/// colon, unless the whole is known.
 pub(super) fn cut<'a>(line: &'a str, known: &Labels) -> (&'a str, &'a str) {
     let (label, text) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     let coarse = label.split_once(':').map_or(label, |(coarse, _)| coarse);

@@ -1,17 +1,18 @@
-//! Texts that somebody types or pastes: in each line a label, a separator, a text.
+//! Texts that are typed or pasted: in each line a label, a separator, a text.
 
 use super::super::DataError;
 use super::super::csv::records;
 use super::super::labels::Labels;
 use super::{Columns, Form, Row, TextExample, columns, decode, lines, read_as};
 
-/// Separators, besides blanks, that may stand between label and text; a colon only with a blank behind it, because
-/// TREC's labels hold colons.
+/// Separators, besides blanks, that may stand between label and text; a colon only if a blank
+/// follows, because TREC's labels hold colons.
 const SEPARATORS: [char; 4] = [',', ';', '|', ':'];
 
-/// All examples of a pasted `content`: JSON lines, a table with a header or with quotation marks, or lines of a label
-/// (one of `labels` or of `words`), a blank or one of `, ; | :`, and a text; after a tab, the second text of a pair.
-/// Where a line begins with no such label, its first word is taken for one. `name` is what errors call it.
+/// Reads all examples of a pasted `content`: JSON lines, a table with a header or with quotation
+/// marks, or lines of a label (one of `labels` or of `words`), a blank or one of `, ; | :`, and a
+/// text; a tab separates the second text of a pair. If a line does not begin with such a label, its
+/// first word is taken for one. `name` is the content's name in errors.
 ///
 /// # Errors
 /// As [`super::read`].
@@ -65,7 +66,7 @@ fn form(bytes: &[u8]) -> Form {
     }
 }
 
-/// The longest known label that the line begins with, and what follows its separator.
+/// Finds the longest known label that the line begins with, and what follows its separator.
 fn cut<'a>(line: &'a str, known: &[Labels; 2]) -> (&'a str, &'a str) {
     let is_known = |label: &str| known.iter().any(|k| k.find(label).is_some());
     let separates = |&(at, letter): &(usize, char)| match letter {
@@ -85,7 +86,7 @@ fn cut<'a>(line: &'a str, known: &[Labels; 2]) -> (&'a str, &'a str) {
     )
 }
 
-/// Words of a label at most.
+/// Maximum number of words in a label.
 const WORDS: usize = 12;
 
 #[cfg(test)]
@@ -135,7 +136,7 @@ mod tests {
             pasted("DESC:manner How ?", &["DESC"], &["x"]),
             [["DESC", "How ?", ""]]
         );
-        // Named as unknown later, with its line.
+        // Resolving the labels reports it as unknown, with its line.
         assert_eq!(
             pasted("what is this", &["1"], &["x"]),
             [["what", "is this", ""]]

@@ -4,8 +4,8 @@ use super::super::DataError;
 use super::super::csv::records::Records;
 use super::{Row, decode};
 
-/// All rows, each with as many cells as the first. Cells between tabs are taken as they are: GLUE's hold single
-/// quotation marks.
+/// Reads all rows, each with as many cells as the first. Cells between tabs are taken as they are:
+/// GLUE's hold single quotation marks.
 pub(super) fn read(file: &str, bytes: &[u8], separator: u8) -> Result<Vec<Row>, DataError> {
     let rows = if separator == b'\t' {
         between_tabs(bytes)

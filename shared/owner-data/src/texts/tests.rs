@@ -5,7 +5,7 @@ fn known(labels: &[&str]) -> Vec<String> {
     labels.iter().map(|l| (*l).to_owned()).collect()
 }
 
-/// (label, first, second) of every example.
+/// (label, first text, second text) of every example.
 fn all(file: &str, text: &str, labels: &[&str]) -> Vec<[String; 3]> {
     let examples = read(file, text.as_bytes(), &known(labels)).unwrap();
     let parts = |e: TextExample| [e.label, e.text.first, e.text.second];

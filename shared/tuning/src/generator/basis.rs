@@ -32,8 +32,9 @@ impl Basis {
             .collect()
     }
 
-    /// The basis rows as patterns on an r×r grid, each scaled to a largest absolute value of 1: what a
-    /// generator writes in when its output is spanned by the same patterns (`output = "basis"`).
+    /// The basis rows as patterns on an r×r grid, each scaled to a largest absolute value of 1:
+    /// what a generator writes in when its output is spanned by the same patterns
+    /// (`output = "basis"`).
     pub fn patterns(&self, grid: usize) -> Vec<f32> {
         let s = self.size;
         let mut patterns = Vec::new();
@@ -58,8 +59,8 @@ impl Basis {
         patterns
     }
 
-    /// `basis = "dct"`, or `basis = { size, mean, components, scale }`, the three number lists as JSON lists
-    /// or as base64 of little-endian f32.
+    /// `basis = "dct"`, or `basis = { size, mean, components, scale }`, the three number lists as
+    /// JSON lists or as base64 of little-endian f32.
     pub fn read(reader: &mut Reader<'_>, count: usize) -> Self {
         let fallback = Self {
             size: DCT_SIZE,
@@ -165,9 +166,10 @@ fn flatten(value: &Value) -> Option<Vec<f32>> {
     Some(out)
 }
 
-/// The `count` lowest frequencies of the orthonormal 2-D DCT-II on a 16×16 raster, along anti-diagonals from
-/// the constant on. Natural images have coefficients that fall with frequency, so each row is divided by a
-/// scale of 16·0.25/(1 + u + v) to bring the statistics near unit variance.
+/// The `count` lowest frequencies of the orthonormal 2-D DCT-II on a 16×16 raster, along
+/// anti-diagonals from the constant on. Natural images have coefficients that fall with frequency,
+/// so each row is divided by a scale of 16·0.25/(1 + u + v) to bring the statistics near unit
+/// variance.
 fn dct(count: usize) -> Vec<f32> {
     let s = DCT_SIZE;
     let mut frequencies: Vec<(usize, usize)> =

@@ -1,8 +1,10 @@
-//! `coordinator`: BlackVIP's decoder (Oh et al., CVPR 2023), image statistics in, a prompt of the image's size out.
+//! `coordinator`: BlackVIP's decoder (Oh et al., CVPR 2023), image statistics in, a prompt of the
+//! image's size out.
 //!
-//! z ++ trigger, read as 32 channels over the image's cells of 32×32 pixels, goes through five transposed
-//! convolutions, each twice as large as the one before; x̃ = clip(x + ε·h, 0, 1). For 224×224 pixels, layer by layer
-//! as released, 9,920 parameters (dw: depthwise, 2×2 with stride 2 and bias; pw: 1×1 without):
+//! z ++ trigger, read as 32 channels over the image's cells of 32×32 pixels, goes through five
+//! transposed convolutions, each twice as large as the one before; x̃ = clip(x + ε·h, 0, 1). For
+//! 224×224 pixels, layer by layer as released, 9,920 parameters (dw: depthwise, 2×2 with stride 2
+//! and bias; pw: 1×1 without):
 //!
 //! | stage | layers | parameters |
 //! |---|---|---|
@@ -13,19 +15,20 @@
 //! | 4 | dw 32→32, pw 32→16, norm, GELU | 160 + 512 + 32 |
 //! | 5 | 16→3, 2×2 with stride 2, no bias | 192 |
 //!
-//! Two things differ from the release. Its z is the CLS token of a frozen ViT-MAE of 86 million parameters, more
-//! than a page can load; here z is the image itself, shrunk to k×k pixels of three colours (16×16 and so 768
-//! numbers, as many as that token has, for 224×224). And its batch norm keeps running averages that differ from
-//! participant to participant, outside of θ, so that nobody could compute another's step again; here each pixel's
-//! channels are normalised (layer norm), with as many parameters. A kernel of 2×2 with stride 2 does not overlap, so
-//! a cell's pixels depend on the cell alone, and the whole is computed cell by cell.
+//! Two things differ from the release. Its z is the CLS token of a frozen ViT-MAE of 86 million
+//! parameters, more than a page can load; here z is the image itself, shrunk to k×k pixels of three
+//! colours (16×16 and so 768 numbers, as many as that token has, for 224×224). And its batch norm
+//! keeps running averages that differ from participant to participant, outside of θ, so that nobody
+//! could compute another's step again; here each pixel's channels are normalised (layer norm), with
+//! as many parameters. A kernel of 2×2 with stride 2 does not overlap, so a cell's pixels depend on
+//! the cell alone, and the whole is computed cell by cell.
 //!
-//! `norm = "batch"` is there to compare with: each channel by its mean and variance over the images that are asked
-//! together, as the released code has it while training. What an image becomes then depends on the others, also
-//! when measuring, where the release takes its running averages.
+//! `norm = "batch"` is there to compare with: each channel by its mean and variance over the images
+//! that are asked together, as the released code has it while training. What an image becomes then
+//! depends on the others, also when measuring, where the release takes its running averages.
 //!
-//! θ: trigger, then the stages in order, each as dw (channel, row, column), its bias, pw (to, from), scale, shift; the
-//! last as (colour, row, column, from).
+//! θ: trigger, then the stages in order, each as dw (channel, row, column), its bias, pw (to,
+//! from), scale, shift; the last as (colour, row, column, from).
 
 use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, lanes, quantise};
 use ground::fault::Reader;
@@ -130,9 +133,10 @@ impl Coordinator {
         })
     }
 
-    /// Runs a cell through the first stages, `[row][column][channel]` in `from`; gives the side in pixels and the
-    /// weights that are left. `weights`: θ after the trigger, as [`Coordinator::begin`] leaves it. `moments`: of the
-    /// batch, stage by stage; of stages that have none yet, nothing is normalised.
+    /// Runs a cell through the first stages, `[row][column][channel]` in `from`; gives the side in
+    /// pixels and the weights that are left. `weights`: θ after the trigger, as
+    /// [`Coordinator::begin`] leaves it. `moments`: of the batch, stage by stage; of stages that
+    /// have none yet, nothing is normalised.
     fn run_stages<'a>(
         &self,
         stages: &[Stage],
@@ -178,8 +182,9 @@ impl Coordinator {
 }
 
 impl Stage {
-    /// side² pixels of `input` channels to (2·side)² pixels of `output` channels. `moments`: each channel's mean and
-    /// 1/deviation over the batch, empty while they are not known; without them each pixel has its own.
+    /// side² pixels of `input` channels to (2·side)² pixels of `output` channels. `moments`: each
+    /// channel's mean and 1/deviation over the batch, empty while they are not known; without them
+    /// each pixel has its own.
     fn run(
         &self,
         weights: &[f32],
@@ -233,8 +238,8 @@ fn normalise_by(moments: &[f32], channels: &mut [f32], scale: &[f32], shift: &[f
     }
 }
 
-/// x·Φ(x), with erf by Abramowitz and Stegun's 7.1.26, right to 1.5·10⁻⁷: it is the same few operations on a GPU,
-/// which has no erf.
+/// x·Φ(x), with erf by Abramowitz and Stegun's 7.1.26, right to 1.5·10⁻⁷: it is the same few
+/// operations on a GPU, which has no erf.
 fn gelu(x: f32) -> f32 {
     let z = x.abs() * core::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * z);
@@ -254,8 +259,8 @@ impl Generator for Coordinator {
         3 * self.side * self.side
     }
 
-    /// As the release: the trigger uniform up to 0.1, convolutions uniform within 1/√(inputs of a value, as PyTorch
-    /// counts them), norms neutral. The first prompt is weak noise, not nothing.
+    /// As the release: the trigger uniform up to 0.1, convolutions uniform within 1/√(inputs of a
+    /// value, as PyTorch counts them), norms neutral. The first prompt is weak noise, not nothing.
     fn initial(&self) -> Vec<f32> {
         let mut stream = Stream::new(0, purpose::INITIAL);
         let mut theta = Vec::with_capacity(self.dim());
@@ -303,7 +308,8 @@ impl Generator for Coordinator {
         }
     }
 
-    /// θ with the 1×1 convolutions turned to (from, to): one channel after the other is added to all sums at once.
+    /// θ with the 1×1 convolutions turned to (from, to): one channel after the other is added to
+    /// all sums at once.
     fn begin(&self, theta: &[f32], scratch: &mut Scratch) {
         let turned = &mut scratch.candidate;
         turned.clear();
@@ -321,8 +327,8 @@ impl Generator for Coordinator {
         }
     }
 
-    /// Moments of the batch, stage by stage: those of a stage need the stages before it normalised. Computed again
-    /// from the cells each time, so that no map of all images is kept.
+    /// Moments of the batch, stage by stage: those of a stage need the stages before it normalised.
+    /// Computed again from the cells each time, so that no map of all images is kept.
     fn gather(&self, _theta: &[f32], batch: &[&Prepared], scratch: &mut Scratch) {
         if !self.by_batch {
             return;
@@ -443,8 +449,8 @@ mod tests {
         assert!(faults.to_string().contains("28×32"));
     }
 
-    /// The network as it is written in the table, over whole maps and with nothing clever. By batch, of a batch of this
-    /// image alone.
+    /// The network as it is written in the table, over whole maps and with nothing clever. By
+    /// batch, of a batch of this image alone.
     fn plainly(
         theta: &[f32],
         z: &[f32],

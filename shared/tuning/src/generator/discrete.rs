@@ -1,11 +1,13 @@
 //! `discrete`: n words before the text or before the label template, each one of N candidates.
 //!
-//! The prompt of BDPL (Diao et al., TMLR 2023). θ are n·N numbers, row by row; whichever candidate has the largest
-//! number of its row is the word there, the first of equals. With the empty word among the candidates the prompt
-//! can be shorter than n; where it is the first of them, θ₀ = 0 is no prompt at all.
+//! The prompt of BDPL (Diao et al., TMLR 2023). θ are n·N numbers, row by row; whichever candidate
+//! has the largest number of its row is the word there, the first of equals. With the empty word
+//! among the candidates the prompt can be shorter than n; where it is the first of them, θ₀ = 0 is
+//! no prompt at all.
 
-use super::TextGenerator;
+use super::{TextEntry, TextGenerator};
 use crate::objective::loss::argmax;
+use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, TextTask};
 use ground::fault::Reader;
 
@@ -23,8 +25,14 @@ pub struct Discrete {
     before_label: bool,
 }
 
+/// The generator as the registry lists it.
+pub(super) const ENTRY: TextEntry = TextEntry {
+    domain: Domain::Categories,
+    build,
+};
+
 /// Reads `positions` n, `candidates`, `place`.
-pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
+fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
     let positions = reader.whole("positions", 1..=64, Some(4)) as usize;
     let candidates = reader.list("candidates", None, "texts", |v| {
         v.as_str().map(str::to_owned)
@@ -90,8 +98,8 @@ impl TextGenerator for Discrete {
         self.positions * self.candidates.len()
     }
 
-    fn columns(&self) -> Option<usize> {
-        Some(self.candidates.len())
+    fn space(&self) -> Space {
+        Space::categories(self.candidates.len())
     }
 
     fn prompt(&self, point: &[f32]) -> Prompt {

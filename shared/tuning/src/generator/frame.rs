@@ -1,11 +1,13 @@
 //! `frame`: a learnt border, of BAR (Tsai et al., ICML 2020) or of VP (Bahng et al., 2022).
 //!
-//! `replace`: x̃ = shrunken x inside, sigmoid(θ) in the border, BAR's reprogramming. `pad`: the image keeps its size and
-//! x̃ = clip(x + θ, 0, 1) in the border, VP's padding; θ in units of the pixel range, where VP has CLIP's. Both begin at
-//! θ = 0, an even grey or the image itself, where the releases begin at random.
+//! `replace`: x̃ = shrunken x inside, sigmoid(θ) in the border, BAR's reprogramming. `pad`: the
+//! image keeps its size and x̃ = clip(x + θ, 0, 1) in the border, VP's padding; θ in units of the
+//! pixel range, where VP has CLIP's. Both begin at θ = 0, an even grey or the image itself, where
+//! the releases begin at random.
 //!
-//! One parameter for each channel of each border pixel, 3·(H·W − inner), are too many for few queries. With a `grid`
-//! the border is drawn on g×g nodes and enlarged bilinearly: 3 parameters for each node that touches it.
+//! One parameter for each channel of each border pixel, 3·(H·W − inner), are too many for few
+//! queries. With a `grid` the border is drawn on g×g nodes and enlarged bilinearly: 3 parameters
+//! for each node that touches it.
 
 use super::statistic::nodes;
 use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, quantise};
@@ -67,7 +69,8 @@ pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator>
 #[derive(Clone, Debug)]
 struct Grid {
     side: usize,
-    /// The number of each of the side² nodes among those that touch the border; of the others, none.
+    /// The number of each of the side² nodes among those that touch the border; of the others,
+    /// none.
     numbers: Vec<Option<usize>>,
     count: usize,
     across: Vec<(usize, f32)>,

@@ -1,12 +1,14 @@
 //! `instruction`: one of M whole instructions, the one that the participants found to be the best.
 //!
-//! The list is a part of the task file, whoever wrote it. θ are 2·M numbers that say what was found so far: for each
-//! instruction the sum of the rewards of all rounds in which it was tried, and then, for each, how many those were.
-//! The optimiser `bandit` adds to them. The prompt at θ is the instruction with the largest posterior mean.
+//! The list is a part of the task file, whoever wrote it. θ are 2·M numbers that say what was found
+//! so far: for each instruction the sum of the rewards of all rounds in which it was tried, and
+//! then, for each, how many those were. The optimiser `bandit` adds to them. The prompt at θ is the
+//! instruction with the largest posterior mean.
 
-use super::TextGenerator;
+use super::{TextEntry, TextGenerator};
 use crate::objective::loss::argmax;
 use crate::optimizer::bandit::best;
+use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, Ranked, TextTask};
 use ground::fault::Reader;
 
@@ -15,7 +17,8 @@ pub const MOST: usize = 1000;
 /// Letters of one instruction.
 pub const LONGEST: usize = 1000;
 
-/// Posterior means are told in multiples of 1/this: what sums under masks are rounded by must not tell equals apart.
+/// Posterior means are told in multiples of 1/this: what sums under masks are rounded by must not
+/// tell equals apart.
 const GRID: f32 = 4096.0;
 
 /// Where an instruction stands.
@@ -69,8 +72,14 @@ pub struct Instruction {
     place: Place,
 }
 
+/// The generator as the registry lists it.
+pub(super) const ENTRY: TextEntry = TextEntry {
+    domain: Domain::Arms,
+    build,
+};
+
 /// Reads `instructions`, `place`.
-pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
+fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
     let instructions = reader.list("instructions", None, "texts", |v| {
         v.as_str().map(str::to_owned)
     });
@@ -113,12 +122,8 @@ impl TextGenerator for Instruction {
         2 * self.instructions.len()
     }
 
-    fn columns(&self) -> Option<usize> {
-        None
-    }
-
-    fn arms(&self) -> Option<usize> {
-        Some(self.instructions.len())
+    fn space(&self) -> Space {
+        Space::arms(self.instructions.len())
     }
 
     fn ranking(&self, theta: &[f32]) -> Vec<Ranked> {
@@ -171,7 +176,8 @@ impl<'a> Evidence<'a> {
         self.sums.len()
     }
 
-    /// Rounds in which an arm was tried, not below 0. Not quite whole where sums are rounded under masks.
+    /// Rounds in which an arm was tried, not below 0. Not quite whole where sums are rounded under
+    /// masks.
     #[must_use]
     pub fn tries(&self, arm: usize) -> f32 {
         self.tries[arm].max(0.0)
@@ -192,11 +198,12 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// (S_k + μ)/(N_k + 1) for S_k the sum and N_k the number of an arm's rewards, and μ the mean of all, from 0 to 1
-    /// as rewards are: the posterior mean where an arm's own mean is drawn from a Gaussian around μ with the variance
-    /// of one round's reward. μ is estimated from the same rewards (empirical Bayes, as James and Stein, 1961, shrink
-    /// means), so that no arm that was tried little is the best by luck alone, and one that was never tried is as good
-    /// as the mean. To the nearest multiple of 2⁻¹². The same bits everywhere: sums in the order of the arms.
+    /// (S_k + μ)/(N_k + 1) for S_k the sum and N_k the number of an arm's rewards, and μ the mean
+    /// of all, from 0 to 1 as rewards are: the posterior mean where an arm's own mean is drawn from
+    /// a Gaussian around μ with the variance of one round's reward. μ is estimated from the same
+    /// rewards (empirical Bayes, as James and Stein, 1961, shrink means), so that no arm that was
+    /// tried little is the best by luck alone, and one that was never tried is as good as the mean.
+    /// To the nearest multiple of 2⁻¹². The same bits everywhere: sums in the order of the arms.
     #[must_use]
     pub fn posterior(&self) -> Vec<f32> {
         let (sum, tries) = (self.sums.iter().sum::<f32>(), self.all_tries());

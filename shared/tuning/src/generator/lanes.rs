@@ -1,8 +1,9 @@
 //! The two loops over pixels in which a step on the CPU spends its time.
 //!
-//! The wasm module is optimised for size, where the compiler does not vectorise; and natively it vectorises all
-//! but the saturating conversion to bytes. So the same operations are written with SIMD, for wasm and for the SSE2
-//! that every x86-64 has, and give the same bits (tests compare vectors). Elsewhere the plain loops do.
+//! The wasm module is optimised for size, where the compiler does not vectorise; and natively it
+//! vectorises all but the saturating conversion to bytes. So the same operations are written with
+//! SIMD, for wasm and for the SSE2 that every x86-64 has, and give the same bits (tests compare
+//! vectors). Elsewhere the plain loops do.
 
 use super::quantise;
 
@@ -56,8 +57,8 @@ pub(super) fn add_quantised(out: &mut [u8], image: &[u8], levels: &[f32]) {
     }
 }
 
-/// Each function gives the number of values that it did; the caller does the rest. Plain indices and pointers:
-/// optimised for size, iterators would stay calls.
+/// Each function gives the number of values that it did; the caller does the rest. Plain indices
+/// and pointers: optimised for size, iterators would stay calls.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd {
     use core::arch::wasm32::*;
@@ -144,7 +145,8 @@ mod simd {
         let length = out.len().min(image.len()).min(levels.len());
         let mut at = 0;
         while at + 16 <= length {
-            // SAFETY: all three slices reach to at + 16; loads and stores are the unaligned ones; SSE2 is there.
+            // SAFETY: all three slices reach to at + 16; loads and stores are the unaligned ones;
+            // SSE2 is there.
             unsafe {
                 let zero = _mm_setzero_si128();
                 let bytes = _mm_loadu_si128(image.as_ptr().add(at).cast());

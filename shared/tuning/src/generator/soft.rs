@@ -1,14 +1,16 @@
 //! `soft`: embeddings before the text or before the label template, for model APIs that take them.
 //!
-//! The prompt of Black-Box Tuning (Sun et al., ICML 2022): θ is z ∈ R^d, and n tokens of H numbers each are A·z. A has
-//! nH·d entries ±a with a = α σ_emb/(√d σ_z), of the federation's counter RNG: mean 0 and variance a², as BBT's normal
-//! ones have, so that each of the prompt's numbers has the deviation α σ_emb where z ~ N(0, σ_z² I) (random signs
-//! project as well as normal numbers do: Achlioptas, JCSS 2003), and no table has to be kept: signs are drawn as
-//! they are needed, with the same bits everywhere.
+//! The prompt of Black-Box Tuning (Sun et al., ICML 2022): θ is z ∈ R^d, and n tokens of H numbers
+//! each are A·z. A has nH·d entries ±a with a = α σ_emb/(√d σ_z), of the federation's counter RNG:
+//! mean 0 and variance a², as BBT's normal ones have, so that each of the prompt's numbers has the
+//! deviation α σ_emb where z ~ N(0, σ_z² I) (random signs project as well as normal numbers do:
+//! Achlioptas, JCSS 2003), and no table has to be kept: signs are drawn as they are needed, with
+//! the same bits everywhere.
 //!
 //! z = 0 are n tokens whose word embedding is zero, which is not quite no prompt at all.
 
-use super::TextGenerator;
+use super::{TextEntry, TextGenerator};
+use crate::optimizer::Domain;
 use crate::wording::{Prompt, SoftPrompt, SoftShape, TextTask};
 use ground::fault::Reader;
 use ground::rng::{Direction, Distribution, derive_key, purpose};
@@ -27,8 +29,15 @@ pub struct Soft {
     before_label: bool,
 }
 
-/// Reads `tokens` n, `hidden` H, `dimensions` d, `deviation` σ_emb, `alpha` α, `sigma` σ_z, `seed`, `place`.
-pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
+/// The generator as the registry lists it.
+pub(super) const ENTRY: TextEntry = TextEntry {
+    domain: Domain::Numbers,
+    build,
+};
+
+/// Reads `tokens` n, `hidden` H, `dimensions` d, `deviation` σ_emb, `alpha` α, `sigma` σ_z, `seed`,
+/// `place`.
+fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
     let tokens = reader.whole("tokens", 1..=512, Some(5)) as usize;
     let hidden = reader.whole("hidden", 1..=65_536, None) as usize;
     if tokens.saturating_mul(hidden) > MOST {
@@ -53,10 +62,6 @@ pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGen
 impl TextGenerator for Soft {
     fn dim(&self) -> usize {
         self.dimensions
-    }
-
-    fn columns(&self) -> Option<usize> {
-        None
     }
 
     fn soft(&self) -> Option<SoftShape> {

@@ -2,11 +2,12 @@
 //!
 //! z = q statistics of x; u = W z + b; h = upsample(tanh(grid(u))); x̃ = clip(x + ε·h, 0, 1).
 //!
-//! The idea of BlackVIP-SE (arXiv 2407.17491: statistics instead of a frozen encoder) and ZIP (ICLR 2025:
-//! the error of a zeroth-order step grows with the number of parameters, so have few). Two outputs:
-//! `grid` gives each of the r×r·c cells a row of W of its own, (q+1)·r²·c parameters; `basis` lets u be
-//! coordinates in the same q patterns that the statistics are read off with, (q+1)·q·c parameters.
-//! tanh comes before the upsampling: r² instead of H·W evaluations for each candidate and image.
+//! The idea of BlackVIP-SE (arXiv 2407.17491: statistics instead of a frozen encoder) and ZIP (ICLR
+//! 2025: the error of a zeroth-order step grows with the number of parameters, so have few). Two
+//! outputs: `grid` gives each of the r×r·c cells a row of W of its own, (q+1)·r²·c parameters;
+//! `basis` lets u be coordinates in the same q patterns that the statistics are read off with,
+//! (q+1)·q·c parameters. tanh comes before the upsampling: r² instead of H·W evaluations for each
+//! candidate and image.
 
 use super::basis::Basis;
 use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, lanes};
@@ -64,8 +65,8 @@ pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator>
     })
 }
 
-/// For each of `to` pixels the grid node before it and the weight of the one after (half-pixel centres,
-/// clamped at the border).
+/// For each of `to` pixels the grid node before it and the weight of the one after (half-pixel
+/// centres, clamped at the border).
 pub(super) fn nodes(to: usize, grid: usize) -> Vec<(usize, f32)> {
     (0..to)
         .map(|i| {
@@ -145,7 +146,8 @@ impl Generator for Statistic {
         let Shape { height, width } = self.shape;
         let (r, strength) = (self.grid, 255.0 * self.epsilon);
         let Scratch { grid, rows, .. } = scratch;
-        // The grid's rows, stretched to the image's width and scaled to levels; then one row of work.
+        // The grid's rows, stretched to the image's width and scaled to levels; then one row of
+        // work.
         rows.clear();
         rows.resize((r + 1) * width, 0.0);
         let (stretched, row) = rows.split_at_mut(r * width);

@@ -1,17 +1,20 @@
-//! What a mapping is learnt from: sums over the answers to labelled examples without a prompt, and at θ₀ where that is
-//! something else ([`federation::task::Task::counts_twice`]). They add up over participants, so a whole federation learns one mapping in a
-//! *counting round* and nobody sees another's counts.
+//! What a mapping is learnt from: sums over the answers to labelled examples without a prompt, and
+//! at θ₀ where that is something else ([`federation::task::Task::counts_twice`]). They add up over
+//! participants, so a whole federation learns one mapping in a *counting round* and nobody sees
+//! another's counts.
 //!
-//! Only what the mapping's ranking needs is counted. Every number is a mean over examples and lies in [−1, 1]:
-//! probabilities as they are, logits within ±[`LOGIT_MOST`] and divided by it. So a weighted mean of participants'
-//! means is the mean over all examples, and no sum of theirs can leave its range.
+//! Only what the mapping's ranking needs is counted. Every number is a mean over examples and lies
+//! in [−1, 1]: probabilities as they are, logits within ±[`LOGIT_MOST`] and divided by it. So a
+//! weighted mean of participants' means is the mean over all examples, and no sum of theirs can
+//! leave its range.
 
 use super::loss::softmax;
 use super::mapping::FLOOR;
 use crate::query::OutputKind;
 use serde::{Deserialize, Serialize};
 
-/// Logits beyond ± this count as this. Larger ones are known from no classifier; a power of two divides exactly.
+/// Logits beyond ± this count as this. Larger ones are known from no classifier; a power of two
+/// divides exactly.
 pub const LOGIT_MOST: f32 = 128.0;
 
 /// So many numbers go into one message at most.

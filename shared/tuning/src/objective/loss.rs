@@ -1,4 +1,5 @@
-//! Losses of label scores. `libm` rather than the platform's `exp` and `ln`: the same bits everywhere.
+//! Losses of label scores. `libm` rather than the platform's `exp` and `ln`: the same bits
+//! everywhere.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +13,8 @@ pub enum Loss {
         /// How far ahead the label must be.
         margin: f32,
     },
-    /// −(1 − p)^γ log p, p = softmax(scores)\[label\]: what is right already counts for little (Lin et al., ICCV 2017;
-    /// BAR's loss).
+    /// −(1 − p)^γ log p, p = softmax(scores)\[label\]: what is right already counts for little (Lin
+    /// et al., ICCV 2017; BAR's loss).
     Focal {
         /// γ; 0 is cross-entropy.
         gamma: f32,

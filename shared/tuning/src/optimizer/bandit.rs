@@ -1,27 +1,33 @@
 //! `bandit`: which of M instructions is the best, from their rewards alone.
 //!
-//! The rule is ours. In a round everybody tries the same K instructions ("arms"), each on the same examples of their
-//! own (common random numbers: what makes a batch hard is the same for all K). An update is, for each arm tried, its
-//! mean reward and the count 1, so that FedAvg's mean over the participants, weighted by examples, is the reward on
-//! everybody's examples together and again the count 1; the server adds it to θ as it is (`sgd` at rate 1). Nobody
-//! sends more than that, and under masks nobody sees more than the cohort's means.
+//! The rule is ours. In a round everybody tries the same K instructions ("arms"), each on the same
+//! examples of their own (common random numbers: what makes a batch hard is the same for all K). An
+//! update is, for each arm tried, its mean reward and the count 1, so that FedAvg's mean over the
+//! participants, weighted by examples, is the reward on everybody's examples together and again the
+//! count 1; the server adds it to θ as it is (`sgd` at rate 1). Nobody sends more than that, and
+//! under masks nobody sees more than the cohort's means.
 //!
-//! Which K follows from θ, the round and the federation's seed, by one of three rules. m_k is an arm's mean reward,
-//! N_k the rounds in which it was tried, c the setting `exploration`:
+//! Which K follows from θ, the round and the federation's seed, by one of three rules. m_k is an
+//! arm's mean reward, N_k the rounds in which it was tried, c the setting `exploration`:
 //!
-//! * `halving`, after sequential halving (Karnin, Koren and Somekh, ICML 2013): the run is cut into P = ⌈log₂ M⌉
-//!   phases of equally many rounds; in phase p = 0, 1, … the ⌈M/2^p⌉ arms with the largest posterior means (but K at
-//!   least) are in, and of these the K that were tried least are tried. Unlike there an arm that was cut comes back if
-//!   those kept fall behind it: so the set follows from θ alone, and a rounded sum cannot confuse it.
-//! * `ucb`, after UCB1 (Auer, Cesa-Bianchi and Fischer, Machine Learning 47, 2002), K at once (combinatorial bandits:
-//!   Chen, Wang and Yuan, ICML 2013): the largest m_k + c·√(ln Σ_j N_j / N_k), what was never tried first.
-//! * `thompson` (Thompson, 1933; Russo et al., Foundations and Trends in Machine Learning 11, 2018), with Gaussian
-//!   posteriors (Agrawal and Goyal, AISTATS 2013): the largest draws from N(posterior mean, c²/(N_k + 1)). The draws
-//!   are Philox's through `libm`, the same everywhere.
+//! * `halving`, after sequential halving (Karnin, Koren and Somekh, ICML 2013): the run is cut into
+//!   P = ⌈log₂ M⌉ phases of equally many rounds; in phase p = 0, 1, … the ⌈M/2^p⌉ arms with the
+//!   largest posterior means (but K at least) are in, and of these the K that were tried least are
+//!   tried. Unlike there an arm that was cut comes back if those kept fall behind it: so the set
+//!   follows from θ alone, and a rounded sum cannot confuse it.
+//! * `ucb`, after UCB1 (Auer, Cesa-Bianchi and Fischer, Machine Learning 47, 2002), K at once
+//!   (combinatorial bandits: Chen, Wang and Yuan, ICML 2013): the largest m_k + c·√(ln Σ_j N_j /
+//!   N_k), what was never tried first.
+//! * `thompson` (Thompson, 1933; Russo et al., Foundations and Trends in Machine Learning 11,
+//!   2018), with Gaussian posteriors (Agrawal and Goyal, AISTATS 2013): the largest draws from
+//!   N(posterior mean, c²/(N_k + 1)). The draws are Philox's through `libm`, the same everywhere.
 //!
 //! A round's reward is a mean over n examples, of which UCB1 would have c = √(2/n): 0.1 for 200.
 
-use super::{Candidate, Identity, Optimizer, Plan, Space, State, TellError, check_losses};
+use super::{
+    AskAhead, Candidate, Domain, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
+    check_losses,
+};
 use crate::generator::instruction::Evidence;
 use crate::objective::Outcome;
 use ground::fault::Reader;
@@ -29,7 +35,8 @@ use ground::rng::{Direction, Distribution, Stream, derive_key, purpose};
 
 /// Arms of a round where the task says nothing, if there are so many.
 const ARMS: usize = 8;
-/// What is added to an arm's sum of rewards to name it ([`Bandit::ask`]): far more than any run's rewards add up to.
+/// What is added to an arm's sum of rewards to name it ([`Bandit::ask`]): far more than any run's
+/// rewards add up to.
 const CERTAIN: f32 = 1e9;
 
 /// Settings of the optimiser.
@@ -60,14 +67,23 @@ enum Reward {
     Loss { bound: f32 },
 }
 
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    needs: Needs {
+        domain: Domain::Arms,
+        ask_ahead: AskAhead::Never("which instructions a round tries follows from its θ"),
+    },
+    build,
+};
+
 /// Reads `rule`, `arms` K, `exploration` c, `reward`, `loss_bound`.
-pub(super) fn build(
+fn build(
     reader: &mut Reader<'_>,
     identity: Identity,
     plan: Plan,
     space: Space,
 ) -> Box<dyn Optimizer> {
-    let arms = space.arms.unwrap_or(1).max(1);
+    let arms = space.size.max(1);
     let most = arms as u64;
     let rule = reader.choice("rule", &["halving", "ucb", "thompson"], Some("halving"));
     let tried = reader.whole("arms", 1..=most, Some(most.min(ARMS as u64))) as usize;

@@ -58,7 +58,8 @@ impl Estimator {
         self.directions as usize
     }
 
-    /// Moves θ by −`rate` along `gradient`, notes the factors of that movement, and counts the step.
+    /// Moves θ by −`rate` along `gradient`, notes the factors of that movement, and counts the
+    /// step.
     pub fn descend(state: &mut State, gradient: &[f32], shares: &[f32], rate: f32) {
         for (theta, g) in state.theta.iter_mut().zip(gradient) {
             *theta -= rate * g;

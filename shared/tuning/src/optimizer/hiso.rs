@@ -1,13 +1,15 @@
-//! `hiso`: steps along directions that are longer where the loss is flat (HiSo, ICLR 2026, arXiv 2506.02370).
+//! `hiso`: steps along directions that are longer where the loss is flat (HiSo, ICLR 2026, arXiv
+//! 2506.02370).
 //!
-//! z = u/√H, u Rademacher (normal there); points θ ± c·z; θ −= lr·1/K Σ_k slope_k z_k. H begins at 1 and follows the
-//! squares of the federation's own steps, H ← (1 − ν)·H + ν·Δ², Δ = 1/K Σ_k slope_k z_k with the mean slope of all
-//! participants, step by step as the release's `adam_forward.py`. All of this follows from the scalars that everybody
-//! replays, so that it costs no byte: rule `scalars` alone. Within a round H stays as it was at its beginning.
+//! z = u/√H, u Rademacher (normal there); points θ ± c·z; θ −= lr·1/K Σ_k slope_k z_k. H begins at
+//! 1 and follows the squares of the federation's own steps, H ← (1 − ν)·H + ν·Δ², Δ = 1/K Σ_k
+//! slope_k z_k with the mean slope of all participants, step by step as the release's
+//! `adam_forward.py`. All of this follows from the scalars that everybody replays, so that it costs
+//! no byte: rule `scalars` alone. Within a round H stays as it was at its beginning.
 
 use super::estimate::Estimator;
 use super::points::Points;
-use super::{Candidate, Identity, Optimizer, Plan, Space, State, TellError};
+use super::{Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError};
 use ground::fault::Reader;
 
 /// No entry of a direction grows beyond 1/√this.
@@ -23,13 +25,14 @@ pub struct HiSo {
     smoothing: f32,
 }
 
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    needs: Needs::NOTHING,
+    build,
+};
+
 /// Reads the estimate's settings, `learning_rate`, `decay`, `smoothing` ν.
-pub(super) fn build(
-    reader: &mut Reader<'_>,
-    identity: Identity,
-    plan: Plan,
-    _: Space,
-) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(HiSo {
         estimator: Estimator::read(reader, identity),
         plan,

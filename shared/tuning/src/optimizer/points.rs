@@ -1,6 +1,7 @@
 //! Points at which losses are wanted and that no direction names.
 
-/// Coordinates of a step's points, one for each candidate; none where the candidates' directions name them.
+/// Coordinates of a step's points, one for each candidate; none where the candidates' directions
+/// name them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Points {
     given: Vec<Vec<f32>>,

@@ -1,25 +1,30 @@
-//! `policy-gradient`: learns which category to choose in each row of θ from the losses of whole draws.
+//! `policy-gradient`: learns which category to choose in each row of θ from the losses of whole
+//! draws.
 //!
-//! A step draws I prompts, one category j_i for each row i, and asks the loss L of each. By default θ are logits,
-//! p_i = softmax(θ_i), and the estimate is RLOO (REINFORCE, leave one out: Kool, van Hoof and Welling, 2019):
+//! A step draws I prompts, one category j_i for each row i, and asks the loss L of each. By default
+//! θ are logits, p_i = softmax(θ_i), and the estimate is RLOO (REINFORCE, leave one out: Kool, van
+//! Hoof and Welling, 2019):
 //!
 //! ```text
-//! ĝ = 1/I Σ_k (L_k − mean_{l≠k} L_l) ∇ Σ_i log p_i[j_ik] = 1/(I−1) Σ_k (L_k − mean L) ∇ Σ_i log p_i[j_ik]
-//! ∂ log p_i[j] / ∂θ_im = 1{m = j} − p_im
+//! ĝ = 1/I Σ_k (L_k − mean_{l≠k} L_l) ∇ Σ_i log p_i[j_ik] = 1/(I−1) Σ_k (L_k − mean L) ∇ Σ_i log
+//! p_i[j_ik] ∂ log p_i[j] / ∂θ_im = 1{m = j} − p_im
 //! ```
 //!
-//! The factors L_k − mean L add up to 0, so that the terms −p_im cancel: only drawn categories move. That is not
-//! only shorter. Rounding leaves some 10⁻⁹ of what should cancel, which Adam would blow up to whole steps.
+//! The factors L_k − mean L add up to 0, so that the terms −p_im cancel: only drawn categories
+//! move. That is not only shorter. Rounding leaves some 10⁻⁹ of what should cancel, which Adam
+//! would blow up to whole steps.
 //!
-//! `form = "released"` is BDPL as its code does it (Diao et al., TMLR 2023), to compare with: θ are the
-//! probabilities, scores are ±1/p, the gradient's norm is clipped to 3, AdamW, each row back to the simplex by
-//! bisection. The scores of both signs give exactly twice those of the drawn categories alone, for the reason
-//! above; so those of categories with p = 0 need no computing (−1/0, and then NaN, in the released code).
+//! `form = "released"` is BDPL as its code does it (Diao et al., TMLR 2023), to compare with: θ are
+//! the probabilities, scores are ±1/p, the gradient's norm is clipped to 3, AdamW, each row back to
+//! the simplex by bisection. The scores of both signs give exactly twice those of the drawn
+//! categories alone, for the reason above; so those of categories with p = 0 need no computing
+//! (−1/0, and then NaN, in the released code).
 //!
 //! Adam begins anew in every round, as all local state does.
 
 use super::{
-    Candidate, Identity, Optimizer, Plan, Space, State, TellError, check_losses, direction,
+    AskAhead, Candidate, Domain, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
+    check_losses, direction,
 };
 use crate::objective::loss::argmax;
 use ground::fault::Reader;
@@ -44,7 +49,8 @@ pub struct PolicyGradient {
 
 #[derive(Clone, Copy, Debug)]
 enum Form {
-    /// RLOO on logits; advantages divided by their standard deviation or not; Adam's β, or plain steps.
+    /// RLOO on logits; advantages divided by their standard deviation or not; Adam's β, or plain
+    /// steps.
     Logits {
         normalise: bool,
         betas: Option<[f32; 2]>,
@@ -53,9 +59,19 @@ enum Form {
     Released { weight_decay: f32 },
 }
 
-/// Reads `form`, `draws` I, `learning_rate`, `decay`; of logits `normalise`, `adam`, `beta1`, `beta2`; of the
-/// released form `weight_decay`.
-pub(super) fn build(
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    needs: Needs {
+        domain: Domain::Categories,
+        // Which categories were drawn follows from the θ that was asked from.
+        ask_ahead: AskAhead::Never("policy-gradient learns from draws at the very θ that it moves"),
+    },
+    build,
+};
+
+/// Reads `form`, `draws` I, `learning_rate`, `decay`; of logits `normalise`, `adam`, `beta1`,
+/// `beta2`; of the released form `weight_decay`.
+fn build(
     reader: &mut Reader<'_>,
     identity: Identity,
     plan: Plan,
@@ -80,7 +96,7 @@ pub(super) fn build(
     Box::new(PolicyGradient {
         identity,
         plan,
-        columns: space.columns.unwrap_or(1).max(1),
+        columns: space.size.max(1),
         draws: reader.whole("draws", 2..=256, Some(20)) as u32,
         learning_rate: reader.number("learning_rate", 0.0..=100.0, Some(rate)),
         decay: reader.choice("decay", &["linear", "none"], Some("none")) == 0,
@@ -115,7 +131,8 @@ impl PolicyGradient {
             .sum::<f64>()
             / others;
         let scale = match self.form {
-            // Draws that are all equally good say nothing, however small the differences that rounding makes.
+            // Draws that are all equally good say nothing, however small the differences that
+            // rounding makes.
             Form::Logits {
                 normalise: true, ..
             } => 1.0 / (variance.sqrt() + 1e-6),
@@ -189,16 +206,13 @@ impl Optimizer for PolicyGradient {
         self.draws as usize
     }
 
-    /// The released form begins at equal probabilities; logits at the generator's zeros, which say the same.
+    /// The released form begins at equal probabilities; logits at the generator's zeros, which say
+    /// the same.
     fn start(&self, initial: Vec<f32>) -> Vec<f32> {
         match self.form {
             Form::Logits { .. } => initial,
             Form::Released { .. } => vec![1.0 / self.columns as f32; initial.len()],
         }
-    }
-
-    fn draws_categories(&self) -> bool {
-        true
     }
 }
 
@@ -230,8 +244,9 @@ fn clip(gradient: &mut [f32]) {
     }
 }
 
-/// BDPL's projection of a row: p ← clamp(p − v, 0, 1) with v ∈ [0, max p] by at most 20 bisections so that the row
-/// adds up to 1 within 10⁻³. v is not below 0: a row that adds up to less is not raised.
+/// BDPL's projection of a row: p ← clamp(p − v, 0, 1) with v ∈ [0, max p] by at most 20 bisections
+/// so that the row adds up to 1 within 10⁻³. v is not below 0: a row that adds up to less is not
+/// raised.
 fn to_simplex(row: &mut [f32]) {
     let sum = |v: f32| row.iter().map(|p| (p - v).clamp(0.0, 1.0)).sum::<f32>();
     let (mut low, mut high) = (0f32, row.iter().fold(0f32, |a, p| a.max(*p)));

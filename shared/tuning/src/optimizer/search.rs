@@ -1,10 +1,11 @@
 //! What CMA-ES knows of the landscape: mean, step size, covariance, and its two paths.
 //!
-//! The covariance C = A Aᵀ is kept as its Cholesky factor A, which is updated in place (Krause, Arbonès and Igel,
-//! "CMA-ES with Optimal Covariance Update and Storage Complexity", NIPS 2016; Suttorp, Hansen and Igel, 2009), so that
-//! no eigenvectors are needed: only + − × ÷ √ in a fixed order, and `exp` of `libm`, so that all machines have the
-//! same bits. Weights and rates are the defaults of Hansen's tutorial (arXiv 1604.00772v1), without negative
-//! weights, so that C stays positive definite.
+//! The covariance C = A Aᵀ is kept as its Cholesky factor A, which is updated in place (Krause,
+//! Arbonès and Igel, "CMA-ES with Optimal Covariance Update and Storage Complexity", NIPS 2016;
+//! Suttorp, Hansen and Igel, 2009), so that no eigenvectors are needed: only + − × ÷ √ in a fixed
+//! order, and `exp` of `libm`, so that all machines have the same bits. Weights and rates are the
+//! defaults of Hansen's tutorial (arXiv 1604.00772v1), without negative weights, so that C stays
+//! positive definite.
 
 use ground::packed::f64s;
 use serde::{Deserialize, Serialize};
@@ -187,7 +188,8 @@ impl Search {
         rest
     }
 
-    /// Learns from points, the best first: moves m to the weighted mean of the better half, and σ and C with it.
+    /// Learns from points, the best first: moves m to the weighted mean of the better half, and σ
+    /// and C with it.
     pub fn learn(&mut self, sorted: &[&[f64]]) {
         let d = self.mean.len();
         let rates = Rates::new(d, sorted.len(), self.is_diagonal());

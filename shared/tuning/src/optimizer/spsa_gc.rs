@@ -1,4 +1,5 @@
-//! `spsa-gc`: simultaneous perturbation with gradient correction, exactly as BlackVIP's code released it.
+//! `spsa-gc`: simultaneous perturbation with gradient correction, exactly as BlackVIP's code
+//! released it.
 //!
 //! Oh et al., "BlackVIP", CVPR 2023; code of 2023-08-15. With t = 1, 2, … over the whole run:
 //!
@@ -10,11 +11,12 @@
 //! θ ← θ − a_t (ĝ_t + β m_t)
 //! ```
 //!
-//! The paper prints a look-ahead form; the code, and so this file, does not evaluate at the look-ahead point.
-//! There is no clipping and no weight decay.
+//! The paper prints a look-ahead form; the code, and so this file, does not evaluate at the
+//! look-ahead point. There is no clipping and no weight decay.
 
 use super::{
-    Candidate, Identity, Optimizer, Plan, Space, State, TellError, check_losses, direction,
+    AskAhead, Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
+    check_losses, direction,
 };
 use ground::fault::Reader;
 use ground::rng::Distribution;
@@ -33,13 +35,18 @@ pub struct SpsaGc {
     beta: f32,
 }
 
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    needs: Needs {
+        // It is compared as it was released: in step.
+        ask_ahead: AskAhead::OnRequest,
+        ..Needs::NOTHING
+    },
+    build,
+};
+
 /// Reads `directions` (SP_AVG), `o`, `a`, `c`, `alpha`, `gamma`, `beta`; defaults as for SVHN.
-pub(super) fn build(
-    reader: &mut Reader<'_>,
-    identity: Identity,
-    plan: Plan,
-    _: Space,
-) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(SpsaGc {
         identity,
         plan,

@@ -539,7 +539,8 @@ fn patience_ends_a_federation_and_the_best_is_kept() {
     assert_ne!(record.parameters(), last);
 }
 
-/// What an optimiser learns from the movement of all is nowhere written down: whoever reads the record has it.
+/// What an optimiser learns from the movement of all is nowhere written down: whoever reads the
+/// record has it.
 #[test]
 fn what_hiso_learns_follows_from_the_record() {
     use crate::round::client::{Action, Purpose};

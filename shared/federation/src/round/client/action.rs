@@ -48,7 +48,8 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Writes the coordinates of a candidate's point into `out`; says no if there is no such candidate.
+    /// Writes the coordinates of a candidate's point into `out`; says no if there is no such
+    /// candidate.
     pub fn point(&self, candidate: usize, out: &mut Vec<f32>) -> bool {
         let Some(named) = self.candidates.get(candidate) else {
             return false;
@@ -134,8 +135,8 @@ pub enum StopReason {
     BudgetSpent,
     /// The aggregator does not know us any more.
     Unauthorized,
-    /// θ, or an answer, contradicted what was announced, or the aggregator asked for what would give away an
-    /// update: [`Client::suspicion`] says what.
+    /// θ, or an answer, contradicted what was announced, or the aggregator asked for what would
+    /// give away an update: [`Client::suspicion`] says what.
     Inconsistent,
     /// Another round would bring the participant's own ε above the task's.
     PrivacySpent,
@@ -144,8 +145,8 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// Nothing more comes from this participant while the federation goes on: it leaves, so that the others do not wait
-    /// until its lease runs out.
+    /// Nothing more comes from this participant while the federation goes on: it leaves, so that
+    /// the others do not wait until its lease runs out.
     #[must_use]
     pub fn leaves(self) -> bool {
         matches!(self, Self::Left | Self::BudgetSpent | Self::MoneySpent)

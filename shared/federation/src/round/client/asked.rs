@@ -60,9 +60,9 @@ impl Client {
         }
     }
 
-    /// What will be asked next whatever the open evaluation's answers are, so that its images can be prepared
-    /// while those are awaited: after measuring θ_t the first step from it, and, where steps are asked ahead,
-    /// the next step.
+    /// What will be asked next whatever the open evaluation's answers are, so that its images can
+    /// be prepared while those are awaited: after measuring θ_t the first step from it, and, where
+    /// steps are asked ahead, the next step.
     #[must_use]
     pub fn upcoming(&self, env: &Environment<'_>) -> Option<Evaluation> {
         if self.paused {
@@ -87,14 +87,15 @@ impl Client {
     }
 }
 
-/// The examples of one step: drawn without replacement, a function of (seed, participant, θ's number, step)
-/// alone, so that a repeated step asks the same.
+/// The examples of one step: drawn without replacement, a function of (seed, participant, θ's
+/// number, step) alone, so that a repeated step asks the same.
 pub(super) fn batch(task: &Task, participant: u32, state: &State, training: usize) -> Vec<u32> {
     let words = [purpose::BATCH, participant, state.round, state.step];
     sample(task, &words, training, task.federation.batch)
 }
 
-/// At most `most` of the training examples, drawn without replacement: a function of the task's seed and `words`.
+/// At most `most` of the training examples, drawn without replacement: a function of the task's
+/// seed and `words`.
 fn sample(task: &Task, words: &[u32], training: usize, most: u32) -> Vec<u32> {
     let seed = [task.seed as u32, (task.seed >> 32) as u32];
     let mut stream = Stream::with_key(derive_key(&[&seed, words].concat()));

@@ -1,5 +1,5 @@
-//! A malicious aggregator: whatever it answers, a participant stops loudly or sits the round out, and nothing that
-//! would give away an update leaves it.
+//! A malicious aggregator: whatever it answers, a participant stops loudly or sits the round out,
+//! and nothing that would give away an update leaves it.
 
 use super::*;
 use crate::record;
@@ -47,7 +47,8 @@ fn is_fetch(wanted: Phase) -> impl Fn(&Action) -> bool {
     move |action| matches!(action, Action::Fetch { phase, .. } if *phase == wanted)
 }
 
-/// `who` waits for the answer to its Fetch of a phase, and everybody else has delivered in all phases before.
+/// `who` waits for the answer to its Fetch of a phase, and everybody else has delivered in all
+/// phases before.
 fn fetching(cast: &mut Rehearsal, who: usize, phase: Phase) {
     let round = cast.aggregator.round().number;
     cast.play_to(round, phase);
@@ -245,7 +246,8 @@ fn an_update_that_was_replaced_or_left_out_is_missed() {
         let line = forged(&cast, change);
         let action = cast.tell(0, Event::Lines(vec![line.clone()]));
         stopped(&cast, 0, &action, why);
-        // To the others it looks like any other record; only what they sent themselves is theirs to miss.
+        // To the others it looks like any other record; only what they sent themselves is theirs to
+        // miss.
         let mut cast = reading_again(&first);
         cast.lead(1, |action| matches!(action, Action::Read { .. }));
         cast.tell(1, Event::Lines(vec![line]));

@@ -170,8 +170,8 @@ impl Client {
         if self.sum.as_ref().is_some_and(|s| s.round == round) {
             return Ok(Stage::Summing);
         }
-        // With the state of another device, or a lost one, nothing can be sent after the first phase. Nor where
-        // the record is already further than the view.
+        // With the state of another device, or a lost one, nothing can be sent after the first
+        // phase. Nor where the record is already further than the view.
         let (Phase::Keys, Some(record)) = (phase, &self.record) else {
             return Ok(Stage::AwaitingCohort);
         };
@@ -232,8 +232,8 @@ impl Client {
                 }
             }
             Ok(None) => self.suspect("an update could not be encoded".to_owned()),
-            // Another participant's doing, or too many of our group have gone: nothing was given away, this round
-            // is lost for us, the next may not be.
+            // Another participant's doing, or too many of our group have gone: nothing was given
+            // away, this round is lost for us, the next may not be.
             Err(Suspicion::BadEnvelope | Suspicion::TooFewMembers | Suspicion::TooFewSurvivors) => {
                 self.sums.sat_out = Some(round);
                 self.stage = Stage::AwaitingCohort;
@@ -291,7 +291,8 @@ impl Client {
                 SumMessage::Masked(masked)
             }
             SumInput::Survivors(survivors) => {
-                // The noise is shared out among so many, which the threshold alone does not make sure of.
+                // The noise is shared out among so many, which the threshold alone does not make
+                // sure of.
                 let least = env.task.federation.secure.map_or(0, |s| s.survivors_min);
                 if survivors.members.len() < least as usize {
                     return Err(Suspicion::TooFewSurvivors);

@@ -1,4 +1,5 @@
-//! Every transition of the participant's machine, and what it makes of answers that come late, twice or wrong.
+//! Every transition of the participant's machine, and what it makes of answers that come late,
+//! twice or wrong.
 
 use super::asked::batch;
 use super::*;
@@ -62,7 +63,8 @@ impl Fixture {
         }
     }
 
-    /// The record before round `round`: the first `step` rounds are done, those after them were aborted.
+    /// The record before round `round`: the first `step` rounds are done, those after them were
+    /// aborted.
     fn record(&self, step: u32, round: u32) -> (Replay, Vec<String>) {
         let mut record = Replay::new(&self.task).unwrap();
         let mut lines = vec![record.open(&self.task, "f")];

@@ -304,7 +304,8 @@ fn noise_has_the_variance_that_was_promised() {
     // z times everything that one may contribute, spread over the least number of survivors.
     let promised = (2.0 * f64::from(noise.sensitivity) * contribution.fixed.scale()).powi(2);
     let ratio = variance / promised;
-    // The sample variance of N normal numbers has the relative standard deviation √(2/N): five of them.
+    // The sample variance of N normal numbers has the relative standard deviation √(2/N): five of
+    // them.
     let slack = 5.0 * (2.0 / LENGTH as f64).sqrt();
     assert!(
         (1.0 - slack..1.0 + slack + 1e-3).contains(&ratio),

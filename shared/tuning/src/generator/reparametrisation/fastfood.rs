@@ -1,11 +1,13 @@
-//! `fastfood`: d numbers spread over all D parameters by a fixed random rotation, without a D×d matrix.
+//! `fastfood`: d numbers spread over all D parameters by a fixed random rotation, without a D×d
+//! matrix.
 //!
-//! R(φ) = H·G·Π·H·B·φ, cut to D entries: B random signs, H the Walsh–Hadamard matrix, Π a random permutation, G
-//! standard normal numbers (Le, Sarlós and Smola, ICML 2013; as ZIP's `projections/intrinsic.py`). Divided by √(D·ΣG²)
-//! it keeps lengths on average: a step of φ is as long as the step of θ that it makes.
+//! R(φ) = H·G·Π·H·B·φ, cut to D entries: B random signs, H the Walsh–Hadamard matrix, Π a random
+//! permutation, G standard normal numbers (Le, Sarlós and Smola, ICML 2013; as ZIP's
+//! `projections/intrinsic.py`). Divided by √(D·ΣG²) it keeps lengths on average: a step of φ is as
+//! long as the step of θ that it makes.
 //!
-//! G is drawn by Box–Muller through `libm`, B and Π are integers' decisions, and the rest is additions,
-//! multiplications and one root in a fixed order: the same bits everywhere.
+//! G is drawn by Box–Muller through `libm`, B and Π are integers' decisions, and the rest is
+//! additions, multiplications and one root in a fixed order: the same bits everywhere.
 
 use super::{Dice, Reparametrisation};
 use ground::fault::Reader;

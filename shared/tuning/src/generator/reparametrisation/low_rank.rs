@@ -1,8 +1,10 @@
-//! `low-rank`: θ cut into m rows, each a mixture of r shared ones, as ZIP has it (Park et al., ICLR 2025).
+//! `low-rank`: θ cut into m rows, each a mixture of r shared ones, as ZIP has it (Park et al., ICLR
+//! 2025).
 //!
-//! R(φ) = U·diag(s)·Vᵀ + 1·vᵀ with U (m×r), s (r), V (n×r) and v (n): v is what all rows share. With fewer columns n
-//! than a row of θ has numbers, each row then goes through a projection of its own ([`super::fastfood`]); m = 8, r = 5
-//! and n = 62 are ZIP's, 417 parameters. It begins with U = 0, s = 1, v = 0 and V standard normal, where R is zero.
+//! R(φ) = U·diag(s)·Vᵀ + 1·vᵀ with U (m×r), s (r), V (n×r) and v (n): v is what all rows share.
+//! With fewer columns n than a row of θ has numbers, each row then goes through a projection of its
+//! own ([`super::fastfood`]); m = 8, r = 5 and n = 62 are ZIP's, 417 parameters. It begins with U =
+//! 0, s = 1, v = 0 and V standard normal, where R is zero.
 //!
 //! φ: U row by row, s, V row by row, v.
 

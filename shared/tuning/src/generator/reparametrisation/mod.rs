@@ -1,11 +1,13 @@
-//! Fewer parameters for any generator of images: θ = θ₀ + R(φ), where φ is what is trained and sent, and θ are the
-//! generator's own parameters, θ₀ where it begins.
+//! Fewer parameters for any generator of images: θ = θ₀ + R(φ), where φ is what is trained and
+//! sent, and θ are the generator's own parameters, θ₀ where it begins.
 //!
-//! The error of a zeroth-order step grows with the number of parameters, so that a few well-spread ones can be worth
-//! more than all (ZIP: Park et al., ICLR 2025; intrinsic dimension: Li et al., ICLR 2018). R is fixed: its random
-//! numbers follow from `seed`, so that nothing of it travels. R(φ₀) = 0, so that the start is the generator's own.
+//! The error of a zeroth-order step grows with the number of parameters, so that a few well-spread
+//! ones can be worth more than all (ZIP: Park et al., ICLR 2025; intrinsic dimension: Li et al.,
+//! ICLR 2018). R is fixed: its random numbers follow from `seed`, so that nothing of it travels.
+//! R(φ₀) = 0, so that the start is the generator's own.
 //!
-//! To add one: write its file with a `build` function and put its name into the list in [`registry`].
+//! To add one: write its file with a `build` function and put its name into the list in
+//! [`registry`].
 
 mod fastfood;
 mod low_rank;

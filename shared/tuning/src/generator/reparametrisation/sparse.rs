@@ -1,7 +1,8 @@
 //! `sparse`: a random part of the parameters is trained, the others stay where they began.
 //!
-//! The idea of SharpZO's second stage (NeurIPS 2025), which trains half of them. Its mask is chosen anew every 200
-//! steps, by scores that need a first stage; this one follows from the seed and stays.
+//! The idea of SharpZO's second stage (NeurIPS 2025), which trains half of them. Its mask is chosen
+//! anew every 200 steps, by scores that need a first stage; this one follows from the seed and
+//! stays.
 
 use super::{Dice, Reparametrisation};
 use ground::fault::Reader;

@@ -11,10 +11,7 @@ const PLAN: Plan = Plan {
 fn optimizer(settings: &Value, arms: usize, key: u32) -> Box<dyn Optimizer> {
     let mut spec = settings.clone();
     spec["kind"] = "bandit".into();
-    let space = Space {
-        columns: None,
-        arms: Some(arms),
-    };
+    let space = Space::arms(arms);
     optimizer::build(&spec, Identity { key: [key, 5] }, PLAN, space).unwrap()
 }
 
@@ -96,7 +93,8 @@ fn halving_tries_all_and_then_the_better_half() {
     state.theta[8..12].copy_from_slice(&[1.0001, 0.9999, 1.0, 1.00002]);
     state.theta[..4].copy_from_slice(&[0.5, 0.6, 0.7, 0.2]);
     assert_eq!(arms(&*optimizer, &state), [4, 5, 6, 7]);
-    // The second of three phases begins with round 14 of 40, the last with 27; as many as are tried stay in.
+    // The second of three phases begins with round 14 of 40, the last with 27; as many as are tried
+    // stay in.
     state.theta[8..].fill(1.0);
     state.theta[..8].copy_from_slice(&[0.5, 0.6, 0.7, 0.2, 0.1, 0.9, 0.3, 0.4]);
     state.round = 13;

@@ -11,10 +11,7 @@ const PLAN: Plan = Plan {
 fn optimizer(settings: &Value, columns: usize, key: u32) -> Box<dyn Optimizer> {
     let mut faults = Vec::new();
     let mut reader = Reader::new("", settings, &mut faults);
-    let space = Space {
-        columns: Some(columns),
-        arms: None,
-    };
+    let space = Space::categories(columns);
     let built = build(&mut reader, Identity { key: [key, 5] }, PLAN, space);
     reader.finish();
     assert!(faults.is_empty(), "{faults:?}");
@@ -51,7 +48,8 @@ fn loss(j: &[usize]) -> f32 {
     [[0.3, 1.0, -0.4], [2.0, 0.1, 0.7], [-1.0, 0.6, 0.2]][j[0]][j[1]]
 }
 
-/// ∇ of Σ_jk p_0j p_1k L(j, k), by the chain rule over all nine pairs; of logits or of probabilities.
+/// ∇ of Σ_jk p_0j p_1k L(j, k), by the chain rule over all nine pairs; of logits or of
+/// probabilities.
 fn exact(p: [&[f32]; 2], of_logits: bool) -> Vec<f32> {
     let mut gradient = vec![0f32; 6];
     for j in 0..3 {
