@@ -1,5 +1,46 @@
-import { defineConfig, type UserConfig } from 'vite';
+import { defineConfig, type Plugin, type UserConfig } from 'vite';
 import { rehearsal } from './src/dev/rehearsal.js';
+
+/**
+ * Stands in for the on-device module where `cargo xtask demo` did not build it, for its own federation asks a server: who
+ * opens a federation that needs the module is told what to do.
+ */
+const withoutOnDevice = (): Plugin => ({
+  name: 'without-on-device',
+  enforce: 'pre',
+  resolveId: (id) => (id.endsWith('/wasm-on-device/on_device') ? '\0without-on-device' : null),
+  load: (id) =>
+    id === '\0without-on-device'
+      ? `export default () => Promise.reject(new Error('These pages were built without models on the device. Build them with: cargo xtask build'));
+         export class Files {} export class EmbeddingFiles {}`
+      : null,
+});
+
+/**
+ * Has the join page fetch its Worker's script and module beside its own script; otherwise each would be found only when the one
+ * before has come. The browser's cache hands them to the Worker.
+ */
+const preloads = (): Plugin => ({
+  name: 'preloads',
+  transformIndexHtml: {
+    order: 'post',
+    handler: (_, { bundle, filename }) => {
+      if (bundle === undefined || !filename.endsWith('/join.html')) return [];
+      const href = (pattern: RegExp): string => {
+        const found = Object.keys(bundle).filter((name) => pattern.test(name));
+        if (found.length !== 1) throw new Error(`one file of the build is ${pattern.source}, not ${found.length}`);
+        return `./${found[0]}`;
+      };
+      return [
+        { tag: 'link', attrs: { rel: 'modulepreload', as: 'worker', href: href(/^assets\/worker-.{8}\.js$/) }, injectTo: 'head' },
+        { tag: 'link', attrs: { rel: 'preload', as: 'fetch', type: 'application/wasm', crossorigin: true, href: href(/^assets\/client_wasm_bg-.{8}\.wasm$/) }, injectTo: 'head' },
+      ];
+    },
+  },
+});
+
+/** What a Worker's script is called: by its folder, for the files are all called main. */
+const workerName = ({ facadeModuleId }: { facadeModuleId?: string | null }): string => `assets/${facadeModuleId?.match(/(\w+)\/\w+\.ts$/)?.[1] ?? 'worker'}-[hash].js`;
 
 /**
  * Three pages. All addresses are relative (`base: './'`), because the aggregator serves join.html below
@@ -10,8 +51,12 @@ import { rehearsal } from './src/dev/rehearsal.js';
 export default defineConfig(({ mode, command }): UserConfig => ({
   base: './',
   appType: 'mpa',
-  plugins: command === 'serve' && mode === 'rehearsal' ? [rehearsal()] : [],
-  worker: { format: 'es' },
+  plugins: [command === 'serve' && mode === 'rehearsal' && rehearsal(), preloads(), process.env['WITHOUT_ON_DEVICE'] && withoutOnDevice()],
+  worker: {
+    format: 'es',
+    plugins: () => [process.env['WITHOUT_ON_DEVICE'] && withoutOnDevice()],
+    rolldownOptions: { output: { entryFileNames: workerName } },
+  },
   build: {
     outDir: 'dist',
     // The CSP's script-src is 'self': a file stays a file.

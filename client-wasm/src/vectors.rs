@@ -3,6 +3,7 @@
 
 use federation::round::messages::Update;
 use ground::hash::sha256_hex;
+use ground::hex::{hex, unhex_all};
 use ground::rng::{Direction, Distribution, Stream, philox4x32};
 use ground::wire;
 use model_client::{
@@ -49,11 +50,8 @@ pub fn check(name: &str, text: &str) -> Result<usize, String> {
 fn update(case: &Value) -> Checked {
     let message: Update =
         serde_json::from_value(case["message"].clone()).map_err(|error| error.to_string())?;
-    let hex: String = wire::encode(&message)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    same("the message's bytes", &hex.into(), &case["bytes"])
+    let bytes = hex(&wire::encode(&message));
+    same("the message's bytes", &bytes.into(), &case["bytes"])
 }
 
 /// Compares ε of a number of Gaussian sums with Google's dp-accounting: within 2% of its RDP
@@ -621,20 +619,6 @@ fn floats_hex(values: &[f32]) -> String {
         .collect::<Vec<_>>())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn unhex(value: &Value) -> Result<Vec<u8>, String> {
-    let digits: Option<Vec<u8>> = text(value)?
-        .chars()
-        .map(|c| c.to_digit(16).map(|d| d as u8))
-        .collect();
-    match digits {
-        Some(digits) if digits.len() % 2 == 0 => Ok(digits
-            .chunks_exact(2)
-            .map(|pair| pair[0] << 4 | pair[1])
-            .collect()),
-        _ => Err("not hexadecimal".to_owned()),
-    }
+    unhex_all(text(value)?).ok_or_else(|| "not hexadecimal".to_owned())
 }

@@ -1,20 +1,23 @@
 //! `fed-bbpt`: federated black-box prompt tuning from the command line.
 //!
-//! Exit codes: 0 after success or an orderly end; 1 when something failed on the way; 2 for wrong flags,
-//! settings or task files (nothing was started); 3 when a goal was not reached (`demo --once`,
-//! `candidates --propose`) or the money of `join` is spent.
+//! Exit codes are in [`EXIT_CODES`].
 
 mod commands;
-mod data;
 mod participant;
 mod propose;
-mod recipes;
-mod relay;
 mod simulate;
 mod task_source;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use datasets as data;
 use std::process::ExitCode;
+
+/// At the end of every command's help.
+const EXIT_CODES: &str = "Exit codes:
+  0  success, or an orderly end
+  1  something failed on the way
+  2  wrong flags, settings or files; nothing was started
+  3  a goal was not reached (demo --once, candidates --propose), or the money of join is spent";
 
 /// Federated black-box prompt tuning.
 #[derive(Parser)]
@@ -57,7 +60,7 @@ enum Command {
 }
 
 /// What the relay logs: what it says itself, and nothing of the libraries under it.
-const RELAY_LOG: &str = "off,fed_bbpt::relay=info";
+const RELAY_LOG: &str = "off,relay=info";
 
 /// How a command ended badly.
 pub enum Failure {
@@ -82,7 +85,11 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command()
+        .after_help(EXIT_CODES)
+        .mut_subcommands(|command| command.after_help(EXIT_CODES))
+        .get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let level = [
         match cli.command {
             Command::Demo(_) => "warn",
@@ -95,6 +102,7 @@ fn main() -> ExitCode {
     ][usize::from(cli.verbose.min(3))];
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(commands::colours(&std::io::stderr()))
         .with_env_filter(match cli.command {
             // Whatever is asked for: others' logs of a request may hold its address, and with it the token.
             Command::Relay(_) => tracing_subscriber::EnvFilter::new(RELAY_LOG),

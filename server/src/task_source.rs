@@ -1,8 +1,38 @@
 //! Where a task comes from: a file, or one of the built-in tasks; and settings replaced on the command line.
 
-use crate::simulate::SimulateError;
 use federation::task::Task;
+use ground::fault::Faults;
 use serde_json::Value;
+
+/// Why there is no task.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// Its settings are wrong.
+    #[error("the task has faults:\n{0}")]
+    Faults(#[from] Faults),
+    /// There is neither such a file nor such a built-in task.
+    #[error(
+        "{name} is neither a file that can be read ({cause}) nor a built-in task ({})",
+        BUILT_IN.map(|(name, _)| name).join(", ")
+    )]
+    NotFound {
+        /// As asked for.
+        name: String,
+        /// Why it is no file.
+        cause: std::io::Error,
+    },
+    /// `--set` without a value.
+    #[error("--set {0}: write PATH=VALUE, such as optimizer.learning_rate=0.02")]
+    NoValue(String),
+    /// `--set` below something that is no table.
+    #[error("--set {item}: {path} is not a setting")]
+    NoSetting {
+        /// As given.
+        item: String,
+        /// What stands before `=`.
+        path: String,
+    },
+}
 
 /// Tasks that need no file, by name.
 pub const BUILT_IN: [(&str, &str); 4] = [
@@ -22,40 +52,37 @@ pub const BUILT_IN: [(&str, &str); 4] = [
 ];
 
 /// The text of a built-in task, or of the file of that name.
-pub fn text(name: &str) -> Result<String, SimulateError> {
+pub fn text(name: &str) -> Result<String, TaskError> {
     if let Some((_, text)) = BUILT_IN.iter().find(|(n, _)| *n == name) {
         return Ok((*text).to_owned());
     }
-    std::fs::read_to_string(name).map_err(|cause| {
-        let known = BUILT_IN.map(|(n, _)| n).join(", ");
-        SimulateError::NoTask(format!(
-            "{name} is neither a file that can be read ({cause}) nor a built-in task ({known})"
-        ))
+    std::fs::read_to_string(name).map_err(|cause| TaskError::NotFound {
+        name: name.to_owned(),
+        cause,
     })
 }
 
 /// Loads a task and replaces settings (`path=value`, the value as JSON or as a plain text).
-pub fn load(name: &str, overrides: &[String]) -> Result<Task, SimulateError> {
+pub fn load(name: &str, overrides: &[String]) -> Result<Task, TaskError> {
     let task = Task::from_toml(&text(name)?)?;
     if overrides.is_empty() {
         return Ok(task);
     }
     let mut source = task.source().clone();
     for item in overrides {
-        let (path, value) = item.split_once('=').ok_or_else(|| {
-            SimulateError::NoTask(format!(
-                "--set {item}: write PATH=VALUE, such as optimizer.learning_rate=0.02"
-            ))
-        })?;
+        let (path, value) = item
+            .split_once('=')
+            .ok_or_else(|| TaskError::NoValue(item.clone()))?;
         let value: Value =
             serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         let mut place = &mut source;
         for key in path.split('.') {
             // A table that is not there yet is made.
             if !place.is_object() && !place.is_null() {
-                return Err(SimulateError::NoTask(format!(
-                    "--set {item}: {path} is not a setting"
-                )));
+                return Err(TaskError::NoSetting {
+                    item: item.clone(),
+                    path: path.to_owned(),
+                });
             }
             place = &mut place[key];
         }

@@ -50,7 +50,8 @@ async function notingPages(folder: string): Promise<void> {
       return made;
     };
   }\n`;
-  await cp(WEB, folder, { recursive: true });
+  // The compressed copies would be sent in place of what is edited here.
+  await cp(WEB, folder, { recursive: true, filter: (path) => !/\.(br|gz)$/.test(path) });
   for (const name of await readdir(folder, { recursive: true })) {
     if (name.endsWith('.js')) await writeFile(join(folder, name), note + (await readFile(join(folder, name), 'utf8')));
   }

@@ -152,7 +152,8 @@ fn what_cannot_be_read_is_not_judged() {
     std::fs::write(&path, "").unwrap();
     audit(&path, &[]).expect(2, &["is empty"]);
     run(&["audit"]).expect(2, &["FILE"]);
-    run(&["audit", "--server", "http://127.0.0.1:9"]).expect(2, &["--federation"]);
+    run(&["audit", "--server", "http://127.0.0.1:9"]).expect(2, &["FEDERATION"]);
+    run(&["audit", "--federation", "x"]).expect(2, &["--server"]);
     let nowhere = [
         "audit",
         "--server",

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use std::net::TcpListener;
-use tests::process::{create, run, serve};
+use tests::process::{Process, create, run, run_with, serve};
 
 /// An address at which nothing listens.
 fn nowhere() -> String {
@@ -250,4 +250,107 @@ fn a_federation_from_creation_to_closing() {
         nowhere.to_str().unwrap(),
     ])
     .expect(1, &["cannot write"]);
+}
+
+#[test]
+fn every_help_says_the_exit_codes() {
+    for command in [
+        "serve",
+        "model-api",
+        "relay",
+        "demo",
+        "join",
+        "simulate",
+        "recipes",
+        "candidates",
+        "embeddings",
+        "export",
+        "audit",
+        "federation",
+    ] {
+        let help = run(&[command, "--help"]);
+        assert_eq!(help.code, Some(0), "{help:?}");
+        assert!(help.out.contains("Exit codes:"), "{command}: {}", help.out);
+        // One word for one thing.
+        assert!(!help.out.contains("<DIR>"), "{command}: {}", help.out);
+    }
+    assert!(run(&["--help"]).out.contains("Exit codes:"));
+}
+
+#[test]
+fn what_is_checked_is_the_task_as_it_is_set() {
+    let check = |more: &[&str]| run(&[&["federation", "check", "handwriting"], more].concat());
+    let plain = check(&["--json"]).json();
+    let other = check(&["--set", "federation.rounds=7", "--json"]).json();
+    assert_eq!(plain["hash"].as_str().unwrap().len(), 64);
+    assert_ne!(plain["hash"], other["hash"]);
+    check(&["--set", "federation.rounds=0"]).expect(2, &["federation.rounds"]);
+}
+
+#[test]
+fn links_start_with_the_servers_own_address_and_its_log_has_no_colours() {
+    let home = tempfile::tempdir().unwrap();
+    let here = nowhere();
+    let listen = here.strip_prefix("http://").unwrap();
+    let database = home.path().join("a.sqlite");
+    let mut serve = Process::start(&[
+        "serve",
+        "--listen",
+        listen,
+        "--database",
+        database.to_str().unwrap(),
+        "--public-url",
+        "https://fed.example/",
+        "-v",
+    ]);
+    serve.line("where it is", |line| {
+        (line == "aggregator at https://fed.example").then_some(())
+    });
+    let federation =
+        |arguments: &[&str]| run(&[&["federation", "--server", &here][..], arguments].concat());
+    tests::eventually("the aggregator answers", || {
+        (federation(&["list"]).code == Some(0)).then_some(())
+    });
+    let created = federation(&["create", "handwriting"]).out;
+    assert!(created.starts_with("https://fed.example/f/"), "{created}");
+    let list = federation(&["list"]).out;
+    let (id, rest) = list.split_once("  ").unwrap();
+    assert!(rest.starts_with("running  0/"), "{list}");
+    let again = federation(&["invite", id]).out;
+    assert!(
+        again.starts_with(&format!("https://fed.example/f/{id}/#invite=")),
+        "{again}"
+    );
+    serve.line("a line of the log", |line| {
+        line.contains("created").then_some(())
+    });
+    assert!(
+        serve.said.iter().all(|line| !line.contains('\u{1b}')),
+        "{:#?}",
+        serve.said
+    );
+}
+
+#[test]
+fn the_keys_variable_has_one_name_and_the_former_one_still_works() {
+    // A key that is none ends the command where it is read.
+    let relay = |environment: &[(&str, &str)]| {
+        let arguments = [
+            "relay",
+            "--upstream",
+            "https://api.example.com",
+            "--listen",
+            "127.0.0.1:0",
+        ];
+        run_with(&arguments, environment)
+    };
+    relay(&[]).expect(2, &["FED_BBPT_MODEL_KEY is not set"]);
+    relay(&[("FED_BBPT_MODEL_KEY", "no key")]).expect(2, &["the key is empty or holds"]);
+    relay(&[("FED_BBPT_MODEL_API_KEY", "no key")]).expect(
+        2,
+        &[
+            "FED_BBPT_MODEL_API_KEY is called FED_BBPT_MODEL_KEY now",
+            "the key is empty or holds",
+        ],
+    );
 }

@@ -232,3 +232,44 @@ fn a_killed_aggregator_goes_on_and_participants_need_no_help() {
     assert!(old.len() < new.len(), "killed too late to test anything");
     assert_eq!(old[..], new[..old.len()]);
 }
+
+#[test]
+fn one_state_file_is_one_participant_with_their_data_who_is_told_for_how_many_they_wait() {
+    let home = tempfile::tempdir().unwrap();
+    let (_model, model) = model_api();
+    let (_aggregator, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
+    let (_, link) = create(&server, &model, &SMALL);
+    let state = home.path().join("state.json");
+    let state = state.to_str().unwrap();
+    let of = |seed| {
+        [
+            "join",
+            &link,
+            "--builtin",
+            seed,
+            "--count",
+            "24",
+            "--state",
+            state,
+        ]
+    };
+    let mut first = Process::start(&of("1"));
+    first.line("for how many the participant waits", |line| {
+        line.contains("waiting for others: 1 of 3").then_some(())
+    });
+    // In the same folder, as the same participant: they would undo each other.
+    run(&of("1")).expect(2, &[state, "in use", "--state"]);
+    first.kill();
+    // As many examples, but others: what was computed from the first ones would be sent as theirs.
+    run(&of("2")).expect(2, &[state, "other data", "--state"]);
+    Process::start(&of("1")).line("for how many the participant waits", |line| {
+        line.contains("waiting for others: 1 of 3").then_some(())
+    });
+    assert_eq!(
+        show(
+            &server,
+            link.split("/f/").nth(1).unwrap().split('/').next().unwrap()
+        )["summary"]["participants"],
+        1
+    );
+}

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use crate::run::aloud_or_fail;
-use crate::workspace::cargo;
+use xtask::run::aloud_or_fail;
+use xtask::workspace::cargo;
 
 #[derive(clap::Args)]
 pub struct Arguments {

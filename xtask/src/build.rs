@@ -1,38 +1,69 @@
-//! `cargo xtask build`: the WebAssembly client, the page, the binary.
+//! `cargo xtask build`: the WebAssembly modules, the pages, the binary.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::run::{quietly, step};
+use crate::run::{alongside, quietly, step};
 use crate::workspace::{Profile, cargo, node_tool, web, web_dist};
 use crate::{setup, wasm};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// How the native binary is built; the WebAssembly client has its own profile.
+    /// How the native binary is built; the WebAssembly modules have their own profile.
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
 }
 
 pub fn command(arguments: &Arguments) -> Result<()> {
-    let binary = everything(arguments.profile)?;
+    let binary = with_binary(arguments.profile, pages)?;
     println!("built {} and {}", binary.display(), web_dist().display());
     Ok(())
 }
 
-/// Builds all and gives the binary's path.
-pub fn everything(profile: Profile) -> Result<PathBuf> {
-    page()?;
-    binary(profile)
+/// Does `pages` while `fed-bbpt` is built, and gives the binary's path. Both end in steps that keep one core at work,
+/// and they share no artefact.
+pub fn with_binary(profile: Profile, pages: impl FnOnce() -> Result<()>) -> Result<PathBuf> {
+    let name = format!("cargo build fed-bbpt ({}), meanwhile", profile.name());
+    alongside(&name, || compile(profile), pages)?;
+    Ok(profile.binary())
 }
 
-/// Sets up, builds the WebAssembly client and the page.
-pub fn page() -> Result<()> {
+/// Sets up, builds the WebAssembly modules and the pages, and compresses what is sent.
+pub fn pages() -> Result<()> {
     setup::for_building()?;
-    wasm::build()?;
+    wasm::build_for_pages()?;
+    bundle(true)?;
+    step("brotli and gzip", || {
+        let mut node = compressor("write");
+        quietly(node.arg(web_dist())).map(drop)
+    })
+}
+
+/// The pages without models on the device, and as they are: what is shown on the machine that built it.
+pub fn demonstration_pages() -> Result<()> {
+    setup::for_building()?;
+    wasm::build_client()?;
+    bundle(false)
+}
+
+/// The program that compresses, and the first of its arguments.
+pub(crate) fn compressor(command: &str) -> Command {
+    let mut node = Command::new("node");
+    node.current_dir(web())
+        .args(["src/build/compress.mjs", command]);
+    node
+}
+
+fn bundle(on_device: bool) -> Result<()> {
     step("npm run build in web/", || {
-        quietly(node_tool("npm", &web()).args(["run", "build"]))
+        let mut npm = node_tool("npm", &web());
+        npm.args(["run", "build"]);
+        if !on_device {
+            npm.env("WITHOUT_ON_DEVICE", "1");
+        }
+        quietly(&mut npm)
     })?;
     if !web_dist().join("index.html").is_file() {
         bail!("`npm run build` in web/ wrote no web/dist/index.html");
@@ -42,19 +73,13 @@ pub fn page() -> Result<()> {
 
 /// Builds `fed-bbpt` and gives its path.
 pub fn binary(profile: Profile) -> Result<PathBuf> {
-    step(
-        &format!("cargo build fed-bbpt ({})", profile.name()),
-        || {
-            quietly(cargo().args([
-                "build",
-                "--package",
-                "fed-bbpt",
-                "--bin",
-                "fed-bbpt",
-                "--profile",
-                profile.name(),
-            ]))
-        },
-    )?;
+    let name = format!("cargo build fed-bbpt ({})", profile.name());
+    step(&name, || compile(profile))?;
     Ok(profile.binary())
+}
+
+fn compile(profile: Profile) -> Result<()> {
+    let mut build = cargo();
+    build.args(["build", "--package", "fed-bbpt", "--bin", "fed-bbpt"]);
+    quietly(build.args(["--profile", profile.name()])).map(drop)
 }

@@ -1,17 +1,23 @@
 //! `cargo xtask check`: what must hold besides the tests. Every check runs; all faults are shown.
 
 mod budgets;
+mod circles;
 mod house;
+mod io;
+mod layers;
 mod licences;
-mod spdx;
+mod packages;
+mod source;
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::run::{quietly, seconds};
-use crate::workspace::{cargo, node_tool, tests, web};
-use crate::{build, generate, setup};
+use crate::generate;
+use xtask::run::{quietly, seconds};
+use xtask::setup;
+use xtask::workspace::{cargo, node_tool, root, tests, web};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -41,6 +47,22 @@ const CHECKS: &[Check] = &[
     Check {
         name: "lock-files",
         run: house::lock_files_name_no_host,
+    },
+    Check {
+        name: "layers",
+        run: layers::check,
+    },
+    Check {
+        name: "no-io",
+        run: io::check,
+    },
+    Check {
+        name: "circles",
+        run: circles::check,
+    },
+    Check {
+        name: "features",
+        run: house::few_feature_switches,
     },
     Check {
         name: "licences",
@@ -102,6 +124,12 @@ pub fn command(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// The file's path from the repository's root.
+fn shown(file: &Path) -> String {
+    let file = file.strip_prefix(root()).unwrap_or(file);
+    file.display().to_string()
+}
+
 fn clippy() -> Result<()> {
     quietly(cargo().args([
         "clippy",
@@ -115,13 +143,21 @@ fn clippy() -> Result<()> {
     .map(drop)
 }
 
-/// The browser's client has code that only its own target compiles.
+/// The modules have code that only their own target compiles. Their tests and the other example are native.
 fn clippy_wasm() -> Result<()> {
+    setup::wasm_target()?;
     quietly(cargo().args([
         "clippy",
         "--quiet",
         "--package",
         "client-wasm",
+        "--package",
+        "on-device",
+        "--lib",
+        "--example",
+        "vectors",
+        "--example",
+        "secure_sum",
         "--target",
         "wasm32-unknown-unknown",
         "--",
@@ -134,7 +170,7 @@ fn clippy_wasm() -> Result<()> {
 fn types() -> Result<()> {
     setup::for_building()?;
     // The page and its tests import the modules' types.
-    crate::wasm::build_missing()?;
+    xtask::wasm::build_for_tests()?;
     quietly(node_tool("npx", &web()).args(["--no-install", "tsc", "--noEmit"]))?;
     setup::npm_packages(&tests())?;
     quietly(node_tool("npx", &tests()).args(["--no-install", "tsc", "--noEmit"]))?;
@@ -142,6 +178,7 @@ fn types() -> Result<()> {
 }
 
 fn sizes() -> Result<()> {
-    build::page()?;
+    setup::for_building()?;
+    xtask::wasm::build_for_tests()?;
     budgets::check()
 }

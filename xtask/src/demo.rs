@@ -1,11 +1,12 @@
-//! `cargo xtask demo`: builds everything and hands over to `fed-bbpt demo`.
+//! `cargo xtask demo`: builds what the demonstration needs and hands over to `fed-bbpt demo`.
 
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::build;
-use crate::workspace::{Profile, web_dist};
+use xtask::build;
+use xtask::run::hand_over;
+use xtask::workspace::{Profile, web_dist};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -21,24 +22,12 @@ pub struct Arguments {
 }
 
 pub fn command(arguments: &Arguments) -> Result<()> {
-    let binary = build::everything(arguments.profile)?;
+    let binary = build::with_binary(arguments.profile, build::demonstration_pages)?;
     let mut demo = Command::new(binary);
     demo.arg("demo").arg("--web").arg(web_dist());
     if arguments.once {
         demo.arg("--once");
     }
     demo.args(&arguments.rest);
-    hand_over(demo)
-}
-
-/// Becomes the program, so that signals and the exit code are its own.
-#[cfg(unix)]
-fn hand_over(mut program: Command) -> Result<()> {
-    use std::os::unix::process::CommandExt;
-    Err(program.exec().into())
-}
-
-#[cfg(not(unix))]
-fn hand_over(mut program: Command) -> Result<()> {
-    std::process::exit(program.status()?.code().unwrap_or(1))
+    hand_over(&mut demo)
 }

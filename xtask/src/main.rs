@@ -3,21 +3,14 @@
 //! Continuous integration runs these same commands, so that what passes here passes there.
 
 mod bench;
-mod build;
 mod check;
 mod demo;
-mod figures;
 mod generate;
-mod gzip;
-mod interop;
-mod python;
-mod run;
-mod setup;
 mod test;
-mod wasm;
-mod workspace;
 
 use clap::{Parser, Subcommand};
+use xtask::build;
+use xtask::workspace::hand_over_to;
 
 #[derive(Parser)]
 #[command(
@@ -45,28 +38,30 @@ enum Command {
     /// Runs the criterion benchmarks.
     Bench(bench::Arguments),
     /// Recomputes a figure that README or docs show; lists the figures when none is named.
-    Figures(figures::Arguments),
+    #[command(disable_help_flag = true)]
+    Figures(Rest),
     /// Drives our model API with third-party clients, and third-party servers with our client: from PyPI (needs
     /// python3, the network, and for llama-cpp-python a C++ compiler).
-    Interop(interop::Arguments),
+    #[command(disable_help_flag = true)]
+    Interop(Rest),
+}
+
+/// What another package's program reads: it knows its own arguments, `--help` among them.
+#[derive(clap::Args)]
+struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<std::ffi::OsString>,
 }
 
 fn main() -> std::process::ExitCode {
-    let outcome = match Arguments::parse().command {
+    xtask::exit_code(match Arguments::parse().command {
         Command::Build(arguments) => build::command(&arguments),
         Command::Demo(arguments) => demo::command(&arguments),
         Command::Test(arguments) => test::command(&arguments),
         Command::Check(arguments) => check::command(&arguments),
         Command::Generate => generate::command(),
         Command::Bench(arguments) => bench::command(&arguments),
-        Command::Figures(arguments) => figures::command(&arguments),
-        Command::Interop(arguments) => interop::command(&arguments),
-    };
-    match outcome {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+        Command::Figures(arguments) => hand_over_to("figures", &arguments.arguments),
+        Command::Interop(arguments) => hand_over_to("interop", &arguments.arguments),
+    })
 }

@@ -18,6 +18,23 @@ pub fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     outcome
 }
 
+/// Does `work` in a thread of its own during `meanwhile`, and then waits for it as a named step.
+pub fn alongside<T: Send>(
+    name: &str,
+    work: impl FnOnce() -> Result<T> + Send,
+    meanwhile: impl FnOnce() -> Result<()>,
+) -> Result<T> {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(work);
+        let outcome = meanwhile();
+        let worked = step(name, || {
+            work.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        outcome.and(worked)
+    })
+}
+
 /// Runs `command` without a terminal; shows its whole output only when it fails.
 pub fn quietly(command: &mut Command) -> Result<String> {
     let shown = show(command);
@@ -113,4 +130,16 @@ pub fn show(command: &Command) -> String {
 /// `12.3 s`.
 pub fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
+}
+
+/// Becomes the program, so that signals and the exit code are its own.
+#[cfg(unix)]
+pub fn hand_over(program: &mut Command) -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    Err(program.exec().into())
+}
+
+#[cfg(not(unix))]
+pub fn hand_over(program: &mut Command) -> Result<()> {
+    std::process::exit(program.status()?.code().unwrap_or(1))
 }

@@ -42,7 +42,8 @@ pub fn for_browser_tests() -> Result<PathBuf> {
     chromium()
 }
 
-fn wasm_target() -> Result<()> {
+/// Installs the target that the modules are compiled for.
+pub fn wasm_target() -> Result<()> {
     let mut library = Command::new("rustc");
     library
         .current_dir(root())

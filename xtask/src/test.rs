@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::run::{aloud, aloud_or_fail, seconds};
-use crate::workspace::{Profile, cargo, node_tool, scratch, tests, web};
-use crate::{build, setup};
 use count::Count;
+use xtask::run::{aloud, aloud_or_fail, seconds};
+use xtask::workspace::{Profile, TESTED, TOOLS, cargo, node_tool, scratch, tests, web};
+use xtask::{build, setup};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -44,11 +44,6 @@ impl Group {
         }
     }
 }
-
-/// What `cargo` compiles for tests. Every command uses the same selection, because cargo unites
-/// the features of all that one command names, and another selection would compile twice. This
-/// program itself was compiled alone before, so it stays alone.
-const SELECTION: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
 pub fn command(arguments: &Arguments) -> Result<()> {
     let groups: Vec<Group> = Group::ALL
@@ -98,16 +93,14 @@ fn run(group: Group) -> Result<Count> {
     match group {
         Group::Rust => rust(),
         Group::Wasm => {
-            build::page()?;
-            crate::wasm::build_vectors()?;
+            setup::for_building()?;
+            xtask::wasm::build_for_tests()?;
             vitest("vitest-wasm.json", &["wasm"])
         }
         Group::Web => {
             setup::for_building()?;
-            // The generated module's types are imported by the sources under test.
-            if !crate::wasm::module().is_file() {
-                crate::wasm::build()?;
-            }
+            // The generated modules' types are imported by the sources under test.
+            xtask::wasm::build_missing()?;
             vitest("vitest-web.json", &["--exclude", "**/*wasm*"])
         }
         Group::Browser => browser(),
@@ -119,7 +112,7 @@ fn rust() -> Result<Count> {
     // Built first, because whole-system tests start the binary.
     let binary = binary()?;
     let mut count = Count::default();
-    for selection in [&["--package", "xtask"][..], &SELECTION] {
+    for selection in [&TOOLS[..], &TESTED] {
         let mut command = cargo();
         command.arg("test").args(selection).arg("--no-fail-fast");
         command.env("FED_BBPT", &binary);
@@ -137,7 +130,7 @@ fn binary() -> Result<PathBuf> {
     aloud_or_fail(
         cargo()
             .arg("build")
-            .args(SELECTION)
+            .args(TESTED)
             .args(["--bins", "--tests"]),
     )?;
     let binary = Profile::Dev.binary();
@@ -165,7 +158,7 @@ fn vitest(report: &str, selection: &[&str]) -> Result<Count> {
 
 fn browser() -> Result<Count> {
     let chromium = setup::for_browser_tests()?;
-    build::page()?;
+    build::pages()?;
     let binary = binary()?;
     let report = fresh_report("playwright.json")?;
     let finished = aloud(

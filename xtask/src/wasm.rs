@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use anyhow::{Context, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
+use crate::build::compressor;
 use crate::run::{quietly, step};
 use crate::workspace::{cargo, root, scratch, target, web};
 
@@ -17,10 +18,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// One module: what cargo compiles, and the folder in `web/` that it is bound in. Built, never committed.
 struct Module {
     package: &'static str,
-    /// What follows `cargo build --package PACKAGE`.
-    selection: &'static [&'static str],
-    /// Below the profile's folder, without `.wasm`.
-    compiled: &'static str,
+    /// One of the package's examples in place of its library.
+    example: Option<&'static str>,
     /// What the bound files begin with.
     name: &'static str,
     folder: &'static str,
@@ -29,42 +28,15 @@ struct Module {
 /// What visitors load: `client_wasm.js`, `client_wasm.d.ts`, `client_wasm_bg.wasm`.
 const CLIENT: Module = Module {
     package: "client-wasm",
-    selection: &["--lib", "--no-default-features"],
-    compiled: "client_wasm",
+    example: None,
     name: "client_wasm",
     folder: "wasm",
-};
-
-/// The same with secure sums, texts and every generator: what visitors of a federation that has one of them load
-/// instead.
-const FULL: Module = Module {
-    package: "client-wasm",
-    selection: &[
-        "--lib",
-        "--no-default-features",
-        "--features",
-        "cma-es,draws,generators,mappings,on-device,secure-sums,texts",
-    ],
-    compiled: "client_wasm",
-    name: "client_wasm_full",
-    folder: "wasm-full",
-};
-
-/// The same with every dialect, images as files, prices and kept answers: for federations whose model is called
-/// otherwise than by tensors over the Open Inference Protocol.
-const ANY: Module = Module {
-    package: "client-wasm",
-    selection: &["--lib"],
-    compiled: "client_wasm",
-    name: "client_wasm_any",
-    folder: "wasm-any",
 };
 
 /// What runs a model where a federation's model is on the device: loaded besides, in Workers of its own.
 const ON_DEVICE: Module = Module {
     package: "on-device",
-    selection: &["--lib"],
-    compiled: "on_device",
+    example: None,
     name: "on_device",
     folder: "wasm-on-device",
 };
@@ -72,8 +44,7 @@ const ON_DEVICE: Module = Module {
 /// What tests load: the vectors (`vectors.js` and so on).
 const VECTORS: Module = Module {
     package: "client-wasm",
-    selection: &["--example", "vectors"],
-    compiled: "examples/vectors",
+    example: Some("vectors"),
     name: "vectors",
     folder: "wasm-test",
 };
@@ -81,55 +52,79 @@ const VECTORS: Module = Module {
 /// What the figure `secure-sum-cost` times.
 const SECURE_SUM: Module = Module {
     package: "client-wasm",
-    selection: &["--example", "secure_sum"],
-    compiled: "examples/secure_sum",
+    example: Some("secure_sum"),
     name: "secure_sum",
     folder: "wasm-bench",
 };
 
-/// The client's bound module.
-pub fn module() -> PathBuf {
-    CLIENT.bound()
+/// Builds `web/wasm/`, the client.
+pub fn build_client() -> Result<()> {
+    build(&[CLIENT])
 }
 
-/// The larger bound module.
-pub fn full_module() -> PathBuf {
-    FULL.bound()
+/// Builds all that the pages load: `web/wasm/` and `web/wasm-on-device/`.
+pub fn build_for_pages() -> Result<()> {
+    build(&[CLIENT, ON_DEVICE])
 }
 
-/// The one that calls any model.
-pub fn any_module() -> PathBuf {
-    ANY.bound()
-}
-
-/// The bound module of models on the device.
-pub fn on_device_module() -> PathBuf {
-    ON_DEVICE.bound()
-}
-
-/// Builds `web/wasm/`, `web/wasm-full/`, `web/wasm-any/` and `web/wasm-on-device/`.
-pub fn build() -> Result<()> {
-    [CLIENT, FULL, ANY, ON_DEVICE]
-        .iter()
-        .try_for_each(Module::build)
-}
-
-/// Builds `web/wasm-test/`.
-pub fn build_vectors() -> Result<()> {
-    VECTORS.build()
+/// Builds all that tests load: the pages' modules and `web/wasm-test/`.
+pub fn build_for_tests() -> Result<()> {
+    build(&[CLIENT, ON_DEVICE, VECTORS])
 }
 
 /// Builds `web/wasm-bench/`.
 pub fn build_secure_sum() -> Result<()> {
-    SECURE_SUM.build()
+    build(&[SECURE_SUM])
 }
 
-/// Builds those that were never built, for their types.
+/// Builds all that tests load if any of it was never built, for the types.
 pub fn build_missing() -> Result<()> {
-    [CLIENT, FULL, ANY, ON_DEVICE, VECTORS]
-        .iter()
-        .filter(|module| !module.bound().is_file())
-        .try_for_each(Module::build)
+    let there = [CLIENT, ON_DEVICE, VECTORS].map(|module| module.bound().is_file());
+    if there == [true; 3] {
+        return Ok(());
+    }
+    build_for_tests()
+}
+
+/// Compiles and binds `modules`. One command compiles them all, because cargo unites the features of what one command
+/// names: one after the other, most crates that they share would be compiled for each.
+fn build(modules: &[Module]) -> Result<()> {
+    let names: Vec<&str> = modules.iter().map(|module| module.name).collect();
+    step(&format!("cargo build {}", names.join(", ")), || {
+        let mut build = cargo();
+        build.args(["build", "--target", TARGET, "--profile", "wasm"]);
+        build.args(["--config", &without_machine_paths()]);
+        for module in modules {
+            build.args(["--package", module.package]);
+            match module.example {
+                Some(name) => build.args(["--example", name]),
+                None => build.arg("--lib"),
+            };
+        }
+        quietly(&mut build)
+    })?;
+    modules.iter().try_for_each(Module::bind_anew)
+}
+
+/// The built modules' lengths in bytes, in brotli as the aggregator sends them.
+pub struct Sizes {
+    /// What every participant loads.
+    pub client: u64,
+    /// What is loaded besides where a federation's model runs on the device.
+    pub on_device: u64,
+}
+
+/// Measures the built modules.
+pub fn sizes() -> Result<Sizes> {
+    let mut node = compressor("size");
+    let printed = quietly(node.args([CLIENT.bound(), ON_DEVICE.bound()]))?;
+    let [client, on_device] = printed.lines().collect::<Vec<_>>()[..] else {
+        bail!("two lengths were wanted, not {printed:?}");
+    };
+    Ok(Sizes {
+        client: client.parse()?,
+        on_device: on_device.parse()?,
+    })
 }
 
 impl Module {
@@ -141,20 +136,13 @@ impl Module {
         self.destination().join(format!("{}_bg.wasm", self.name))
     }
 
-    fn build(&self) -> Result<()> {
-        step(&format!("cargo build {} ({TARGET})", self.name), || {
-            quietly(
-                cargo()
-                    .args(["build", "--package", self.package])
-                    .args(self.selection)
-                    .args(["--target", TARGET, "--profile", "wasm"])
-                    .args(["--config", &without_machine_paths()]),
-            )
-        })?;
+    /// Binds what was compiled, unless that was done before.
+    fn bind_anew(&self) -> Result<()> {
         let compiled = target()
             .join(TARGET)
             .join("wasm")
-            .join(format!("{}.wasm", self.compiled));
+            .join(self.example.map_or("", |_| "examples"))
+            .join(format!("{}.wasm", self.name));
         if !compiled.is_file() {
             bail!(
                 "{} built no {}: its Cargo.toml needs `crate-type` with \"cdylib\" for it",
@@ -168,7 +156,9 @@ impl Module {
         {
             return Ok(());
         }
-        step("wasm-bindgen", || self.bind(&compiled))?;
+        step(&format!("wasm-bindgen {}", self.name), || {
+            self.bind(&compiled)
+        })?;
         fs::write(&stamp_file, stamp)?;
         Ok(())
     }

@@ -1,10 +1,14 @@
 //! Where things lie, and which cargo profile is built.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use anyhow::Result;
 use clap::ValueEnum;
+
+use crate::run::hand_over;
 
 /// The repository's root: the folder that holds the workspace's Cargo.toml.
 pub fn root() -> &'static Path {
@@ -14,8 +18,10 @@ pub fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
         let here = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let here = here.as_path();
-        here.parent().unwrap_or(here).to_path_buf()
+        let root = here
+            .ancestors()
+            .find(|folder| folder.join("Cargo.lock").is_file());
+        root.unwrap_or(&here).to_path_buf()
     });
     &ROOT
 }
@@ -49,6 +55,28 @@ pub fn scratch() -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }
+
+/// What `cargo` compiles for tests. Every command uses the same selection, because cargo unites the features of all that
+/// one command names, and another selection would compile twice.
+pub const TESTED: [&str; 7] = [
+    "--workspace",
+    "--exclude",
+    "xtask",
+    "--exclude",
+    "figures",
+    "--exclude",
+    "interop",
+];
+
+/// The other packages: this program was compiled without the rest before, so it is tested without, too.
+pub const TOOLS: [&str; 6] = [
+    "--package",
+    "xtask",
+    "--package",
+    "figures",
+    "--package",
+    "interop",
+];
 
 /// How the native binary is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -93,6 +121,15 @@ pub fn cargo() -> Command {
         }
     }
     command
+}
+
+/// Becomes `package`'s program with these arguments, built first where it has to be, in the caller's folder.
+pub fn hand_over_to(package: &str, arguments: &[OsString]) -> Result<()> {
+    let mut command = cargo();
+    // Paths that a caller gives are relative to where the caller stands.
+    command.current_dir(std::env::current_dir()?);
+    command.args(["run", "--quiet", "--package", package, "--"]);
+    hand_over(command.args(arguments))
 }
 
 /// `npm` or `npx` in `folder`.

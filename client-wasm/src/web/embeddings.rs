@@ -38,7 +38,8 @@ impl Session {
     /// sent as words.
     #[wasm_bindgen(js_name = embeddingsModel)]
     pub fn embeddings_model(&self) -> Option<String> {
-        let task = &self.owner().task;
+        let owner = self.owner();
+        let task = owner.task();
         let wanted = task.prompt_embeds()?;
         Some(json!({ "wanted": wanted, "hidden": task.hidden() }).to_string())
     }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use model_client::transport::{Answer, Call, NoAnswer};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -12,54 +13,6 @@ extern "C" {
     // Worker, page and Node have the same function, but web-sys knows it only as a method of each.
     #[wasm_bindgen(js_name = fetch)]
     fn js_fetch(url: &str, init: &web_sys::RequestInit) -> js_sys::Promise;
-}
-
-/// A request.
-pub struct Call<'a> {
-    /// `GET`, `POST`, `DELETE`.
-    pub method: &'static str,
-    /// Where to.
-    pub url: String,
-    /// Names and values.
-    pub headers: Vec<(&'a str, &'a str)>,
-    /// Nothing for GET.
-    pub body: Option<&'a [u8]>,
-    /// Milliseconds until it is given up.
-    pub limit_ms: f64,
-}
-
-/// An answer, whatever its status.
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// Lower-case names, and values; across origins only those that the server exposes.
-    pub headers: Vec<(String, String)>,
-    /// The whole body.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// The first header of that lower-case name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| &value[..])
-    }
-}
-
-/// No answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoAnswer {
-    /// Nothing within the limit.
-    TimedOut {
-        /// The limit.
-        seconds: u32,
-    },
-    /// The browser gives no reason: refused, not there, or not allowed (CORS).
-    Unreachable,
-    /// The connection broke while the answer came.
-    Broken,
 }
 
 struct Abort(Option<web_sys::AbortController>);
@@ -100,7 +53,7 @@ pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> +
         let _ = js_sys::Reflect::set(&headers, &(*name).into(), &(*value).into());
     }
     init.set_headers(&headers);
-    let response = js_fetch(&call.url, &init);
+    let response = js_fetch(&call.url(), &init);
     let limit_ms = call.limit_ms;
     async move {
         let mut abort = abort;
@@ -115,22 +68,31 @@ pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> +
 }
 
 async fn receive(response: js_sys::Promise) -> Result<Answer, NoAnswer> {
-    let response = JsFuture::from(response)
-        .await
-        .map_err(|_| NoAnswer::Unreachable)?;
-    let response: web_sys::Response = response.dyn_into().map_err(|_| NoAnswer::Broken)?;
+    // The browser gives no reason: refused, not there, or not allowed (CORS).
+    let unreachable = |_| NoAnswer::Unreachable {
+        cause: "it cannot be reached (no network, or it is not running)".to_owned(),
+    };
+    let response = JsFuture::from(response).await.map_err(unreachable)?;
+    let response: web_sys::Response = response.dyn_into().map_err(|_| broken())?;
     let mut headers = Vec::new();
     for pair in response.headers().entries().into_iter().flatten() {
         let pair: js_sys::Array = pair.unchecked_into();
         headers.extend(pair.get(0).as_string().zip(pair.get(1).as_string()));
     }
-    let body = response.array_buffer().map_err(|_| NoAnswer::Broken)?;
-    let body = JsFuture::from(body).await.map_err(|_| NoAnswer::Broken)?;
+    let body = response.array_buffer().map_err(|_| broken())?;
+    let body = JsFuture::from(body).await.map_err(|_| broken())?;
     Ok(Answer {
         status: response.status(),
         headers,
         body: js_sys::Uint8Array::new(&body).to_vec(),
     })
+}
+
+/// The connection broke while the answer came.
+pub fn broken() -> NoAnswer {
+    NoAnswer::Broken {
+        cause: "the connection broke while its answer came".to_owned(),
+    }
 }
 
 /// Whether any server answers there, be it one that does not allow this page.

@@ -45,7 +45,7 @@ impl Loader {
     pub fn new(session: &Session) -> Self {
         let owner = session.owner();
         Self {
-            labels: Labels::new(&owner.task.labels),
+            labels: Labels::new(&owner.task().labels),
             owner,
             plan: RefCell::default(),
             images: RefCell::default(),
@@ -75,7 +75,7 @@ impl Loader {
             .zip(table)
             .map(|(path, bytes)| LabelTable::parse(&path, &bytes))
             .transpose()
-            .and_then(|table| files::plan(&paths, &self.owner.task.labels, table.as_ref()));
+            .and_then(|table| files::plan(&paths, &self.owner.task().labels, table.as_ref()));
         let planned = planned.map_err(|fault| self.remember(fault))?;
         for warning in &planned.warnings {
             self.notes.warn(warning.to_string());
@@ -209,7 +209,7 @@ impl Loader {
     pub async fn finish(&self) -> bool {
         let (images, classes) = (self.images.take(), self.classes.take());
         self.report_unknown();
-        let Some(examples) = Examples::new(&self.owner.task, images, classes) else {
+        let Some(examples) = Examples::new(self.owner.task(), images, classes) else {
             let known_only = self.unknown.borrow().is_empty();
             self.notes.refuse(&self.owner, |fault| {
                 let code = if known_only {
@@ -235,7 +235,7 @@ impl Loader {
         height: u32,
         rgba: &[u8],
     ) -> Result<(), String> {
-        let background = self.owner.task.fit.background;
+        let background = self.owner.task().fit.background;
         match Image::from_rgba(width as usize, height as usize, rgba, background) {
             Ok(image) => {
                 self.add(
@@ -286,7 +286,7 @@ impl Loader {
     }
 
     fn room(&self) -> usize {
-        MOST_BYTES.saturating_sub(self.images.borrow().len()) / self.owner.task.shape().bytes()
+        MOST_BYTES.saturating_sub(self.images.borrow().len()) / self.owner.task().shape().bytes()
     }
 
     fn add(&self, path: &str, example: &Example) {
@@ -307,7 +307,7 @@ impl Loader {
         }
         self.images
             .borrow_mut()
-            .extend(self.owner.task.fit.apply(&example.image).bytes());
+            .extend(self.owner.task().fit.apply(&example.image).bytes());
         self.classes.borrow_mut().push(class as u32);
     }
 
@@ -336,8 +336,8 @@ pub async fn take(owner: &Owner, examples: Examples, notes: &Notes) {
 }
 
 fn advice(owner: &Owner, examples: &Examples) -> Option<String> {
-    let texts = (0..examples.len()).map(|i| &owner.task.labels[examples.label(i)][..]);
-    let resolved = Labels::new(&owner.task.labels).resolve(texts).ok()?;
+    let texts = (0..examples.len()).map(|i| &owner.task().labels[examples.label(i)][..]);
+    let resolved = Labels::new(&owner.task().labels).resolve(texts).ok()?;
     resolved
         .warning
         .map(|warning| sentence(&warning.to_string()))
@@ -345,7 +345,7 @@ fn advice(owner: &Owner, examples: &Examples) -> Option<String> {
 
 /// Posts what the session's data are, after a reload too.
 pub fn post_report(owner: &Owner, examples: &Examples, notes: &Notes) {
-    let mut counts = vec![[0u32; 2]; owner.task.labels.len()];
+    let mut counts = vec![[0u32; 2]; owner.task().labels.len()];
     for (side, part) in [Part::Training, Part::Holdout].into_iter().enumerate() {
         examples
             .part(part)
@@ -353,7 +353,7 @@ pub fn post_report(owner: &Owner, examples: &Examples, notes: &Notes) {
             .for_each(|index| counts[examples.label(*index)][side] += 1);
     }
     let counts: Vec<Value> = owner
-        .task
+        .task()
         .labels
         .iter()
         .zip(&counts)
@@ -364,7 +364,7 @@ pub fn post_report(owner: &Owner, examples: &Examples, notes: &Notes) {
     let mut buffers = Buffers::default();
     let shown = examples.len().min(SAMPLES);
     let samples: Vec<Value> = (0..shown)
-        .map(|i| examples.sample(&owner.task, i * examples.len() / shown, &mut buffers))
+        .map(|i| examples.sample(owner.task(), i * examples.len() / shown, &mut buffers))
         .collect();
     let mut report = json!({
         "counts": counts,
@@ -374,7 +374,7 @@ pub fn post_report(owner: &Owner, examples: &Examples, notes: &Notes) {
         "warnings": warnings,
         "samples": samples,
     });
-    if let Some(bytes) = examples.mean_bytes(&owner.task) {
+    if let Some(bytes) = examples.mean_bytes(owner.task()) {
         report["bytesPerQuery"] = bytes.into();
     }
     report::post_with(

@@ -4,11 +4,8 @@
 //! |---|---|
 //! | [`session`] | the exported object: what the Worker's messages turn into |
 //! | [`owner`] | what the object holds |
-//! | [`driver`] | the training loop: carries out each action of the client machine |
-//! | [`evaluate`] | images → model API → losses, several requests at a time |
-//! | [`ahead`] | the next evaluation's images, while answers are awaited |
-//! | [`ask`] | one request to the model API, with its retries |
-//! | [`aggregator`] | requests to the aggregator |
+//! | [`platform`] | the browser as a platform of the [`participant`] that all platforms share |
+//! | [`troubles`] | what went wrong, as the page says it |
 //! | `on_device` | requests to a model that runs in this browser |
 //! | `embeddings` | texts as embeddings, for a model that takes prompts as such |
 //! | [`http`], [`timer`], [`host`] | `fetch`, `setTimeout`, and what the Worker does for us |
@@ -20,13 +17,8 @@
 //! | [`report`] | messages to the page, and errors in words |
 //! | [`measure`] | a step's time, for tests and benchmarks |
 
-mod aggregator;
-mod ahead;
-mod ask;
 mod candidates;
-mod driver;
 mod embeddings;
-mod evaluate;
 mod examples;
 mod host;
 mod http;
@@ -36,6 +28,7 @@ mod notes;
 mod on_device;
 mod owner;
 mod pictures;
+mod platform;
 mod random;
 mod report;
 mod saved;
@@ -43,6 +36,7 @@ mod session;
 mod text_loader;
 mod texts;
 mod timer;
+mod troubles;
 
 pub use candidates::prompt_candidates;
 pub use embeddings::use_embeddings;

@@ -5,11 +5,12 @@
 use std::cell::RefCell;
 use std::future::Future;
 
+use model_client::transport::{Answer, Call, NoAnswer};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use super::http::{Answer, Call, NoAnswer};
+use super::http::broken;
 use super::session::Session;
 
 #[wasm_bindgen]
@@ -57,8 +58,8 @@ impl Session {
     #[wasm_bindgen(js_name = deviceModel)]
     pub fn device_model(&self) -> Option<String> {
         let owner = self.owner();
-        let model = owner.task.on_device.as_ref()?;
-        Some(json!({ "url": owner.task.model.url, "model": model }).to_string())
+        let model = owner.task().on_device.as_ref()?;
+        Some(json!({ "url": owner.task().model.url, "model": model }).to_string())
     }
 }
 
@@ -85,7 +86,7 @@ pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> +
     let answer = cancel.0.as_ref().and_then(|controller| {
         DEVICE.with_borrow(|device| {
             Some(device.as_ref()?.ask(
-                &call.url,
+                &call.url(),
                 length.map(|(_, value)| (*value).to_owned()),
                 js_sys::Uint8Array::from(call.body.unwrap_or_default()),
                 &controller.signal(),
@@ -94,9 +95,9 @@ pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> +
     });
     async move {
         let _cancel = cancel;
-        let answer = JsFuture::from(answer.ok_or(NoAnswer::Broken)?);
+        let answer = JsFuture::from(answer.ok_or_else(broken)?);
         // The pool makes an answer of everything.
-        let found: Found = answer.await.map_err(|_| NoAnswer::Broken)?.unchecked_into();
+        let found: Found = answer.await.map_err(|_| broken())?.unchecked_into();
         let headers = found.headers();
         let (pairs, _) = headers.as_chunks();
         let pairs = pairs.iter().cloned().map(|[name, value]| (name, value));

@@ -4,24 +4,23 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use federation::round::client::{Action, Client, Event, Part, Secrets, StopReason};
+use federation::round::client::{Part, Secrets};
 use federation::round::workbench::Workbench;
 use federation::task::Task;
 use ground::wire;
+use participant::Participant;
 use secure_sum::identity::Identity;
 use serde_json::{Value, json};
 use tuning::optimizer::Candidate;
 
-use super::aggregator::Aggregator;
-use super::ahead::Ahead;
-use super::ask::ModelApi;
-use super::evaluate::{Partial, no_data};
 use super::examples::Examples;
 use super::host::Host;
+use super::platform::Web;
 use super::random;
 use super::report::{self, Place, Trouble};
 use super::saved::{self, Membership, State, record};
-use super::timer::{Signal, now};
+use super::timer::now;
+use super::troubles::no_data;
 use crate::gpu::GpuStep;
 use crate::renderer::{Choice, Hint, Wish};
 
@@ -69,86 +68,43 @@ impl Opening {
 pub struct Owner {
     pub host: Host,
     pub opening: Opening,
-    pub task: Task,
+    /// Hash of the aggregator's task.
     pub task_hash: String,
-    pub aggregator: Aggregator,
-    pub model: ModelApi,
+    /// What is the same wherever a participant runs.
+    pub me: Participant<Web>,
     pub examples: RefCell<Option<Rc<Examples>>>,
     /// The key that we join and sign with, once there is one.
     pub identity: RefCell<Option<Identity>>,
     pub membership: RefCell<Option<Membership>>,
-    /// There once we are a member and have examples.
-    pub bench: RefCell<Option<Rc<Workbench>>>,
-    pub client: RefCell<Option<Client>>,
     pub gpu: RefCell<Option<Rc<GpuStep>>>,
     pub choice: RefCell<Choice>,
     /// The driver's loop runs.
     pub running: Cell<bool>,
     /// A request to join is under way.
     pub joining: Cell<bool>,
-    /// The open action is to be looked at again: paused, resumed, left, or the round moved on.
-    pub changed: Signal,
-    /// The tab is visible again: ask now instead of waiting on.
-    pub visible: Signal,
-    /// Answers of an evaluation that was broken off.
-    pub partial: RefCell<Option<Partial>>,
-    /// Images of the evaluation that is expected next.
-    pub ahead: RefCell<Option<Ahead>>,
-    /// Images that were ready when they were asked.
-    pub prepared: Cell<u32>,
     /// Queries for pictures and checks.
     pub other_queries: Cell<u64>,
-    /// Milliseconds of the last step.
-    pub render_ms: Cell<Option<f64>>,
-    pub ask_ms: Cell<Option<f64>>,
     pub last_progress: Cell<f64>,
     pub storage_failed: Cell<bool>,
-    /// Why the machine stopped, if it did.
-    pub stop: Cell<Option<StopReason>>,
     /// The owner left: nothing is saved any more.
     pub left: Cell<bool>,
-    /// A step's images from the GPU; the memory is used again.
-    pub rendered: RefCell<Vec<u8>>,
 }
 
 impl Owner {
-    /// Feeds the machine. Without one (not joined yet) there is nothing to do.
-    pub fn step(&self, event: Event) -> Action {
-        let Some(bench) = self.bench.borrow().clone() else {
-            return Action::Rest;
-        };
-        match self.client.borrow_mut().as_mut() {
-            Some(client) => client.step(&bench.environment(), event),
-            None => Action::Rest,
-        }
-    }
-
-    /// Our token, once we have one.
-    pub fn token(&self) -> String {
-        self.membership
-            .borrow()
-            .as_ref()
-            .map_or_else(String::new, |membership| membership.token.clone())
-    }
-
-    /// Nothing more comes from whoever has this token, so nobody need wait. Without an answer the lease runs out by itself.
-    pub async fn give_up_lease(&self, token: &str) {
-        if !token.is_empty() {
-            let _ = self.aggregator.leave(token).await;
-        }
+    /// The task.
+    pub fn task(&self) -> &Task {
+        self.me.task()
     }
 
     /// Takes new examples; what was answered for others is worth nothing now.
     pub fn take_examples(&self, examples: Rc<Examples>) {
         *self.examples.borrow_mut() = Some(examples);
-        *self.partial.borrow_mut() = None;
-        *self.ahead.borrow_mut() = None;
-        *self.bench.borrow_mut() = None;
+        self.me.set_bench(None);
     }
 
     /// Prepares the examples for training. Both examples and membership must be there.
     pub fn set_up(&self) -> Result<(), Trouble> {
-        if self.bench.borrow().is_some() {
+        if self.me.bench().is_some() {
             return Ok(());
         }
         let examples = self.examples.borrow().clone().ok_or_else(no_data)?;
@@ -159,7 +115,7 @@ impl Owner {
             .map_or(0, |membership| membership.participant);
         let parts = [Part::Training, Part::Holdout].map(|part| examples.labelled(part));
         let [training, holdout] = parts;
-        let bench = Workbench::new(self.task.clone(), participant, training, holdout).map_err(
+        let bench = Workbench::new(self.task().clone(), participant, training, holdout).map_err(
             |faults| {
                 Trouble::new(
                     Place::Open,
@@ -176,7 +132,7 @@ impl Owner {
             }),
             None => bench,
         };
-        *self.bench.borrow_mut() = Some(Rc::new(bench));
+        self.me.set_bench(Some(bench));
         Ok(())
     }
 
@@ -194,8 +150,8 @@ impl Owner {
 
     /// The candidates of a step, whoever asks: only their number and kind matter.
     pub fn candidates(&self) -> Vec<Candidate> {
-        let state = tuning::optimizer::State::new(self.task.initial().unwrap_or_default(), 0);
-        self.task
+        let state = tuning::optimizer::State::new(self.task().initial().unwrap_or_default(), 0);
+        self.task()
             .optimizer(0)
             .map(|optimizer| optimizer.ask(&state))
             .unwrap_or_default()
@@ -210,37 +166,20 @@ impl Owner {
     }
 
     fn state(&self) -> Option<State> {
-        let client = self.client.borrow().clone()?;
-        let bytes = [
-            &self.model.sent,
-            &self.model.received,
-            &self.aggregator.sent,
-            &self.aggregator.received,
-        ]
-        .map(Cell::get);
         Some(State {
-            client,
+            client: self.me.client()?,
             other_queries: self.other_queries.get(),
-            tally: self.model.tally(),
-            bytes,
+            tally: self.me.model.purse().tally(),
+            bytes: self.me.bytes(),
         })
     }
 
     /// Takes a saved state up again.
     pub fn restore(&self, state: State) {
-        let cells = [
-            &self.model.sent,
-            &self.model.received,
-            &self.aggregator.sent,
-            &self.aggregator.received,
-        ];
-        cells
-            .into_iter()
-            .zip(state.bytes)
-            .for_each(|(cell, bytes)| cell.set(bytes));
+        self.me.resume_bytes(state.bytes);
         self.other_queries.set(state.other_queries);
-        self.model.resume_tally(state.tally);
-        *self.client.borrow_mut() = Some(state.client);
+        self.me.model.purse().resume(state.tally);
+        self.me.set_client(state.client);
     }
 
     /// Saves a record; whether it is on disk.
@@ -275,11 +214,11 @@ impl Owner {
             return;
         }
         self.last_progress.set(now());
-        let client = self.client.borrow();
-        let Some(client) = client.as_ref() else {
+        let Some(client) = self.me.client() else {
             return;
         };
-        let (activity, done, of) = client.activity(&self.task);
+        let (bytes, time) = (self.me.bytes(), self.me.step_time());
+        let (activity, done, of) = client.activity(self.task());
         let activity = if self.running.get() || activity == "stopped" {
             activity
         } else {
@@ -294,29 +233,30 @@ impl Owner {
             "curve": client.curve(),
             "delivered": client.delivered(),
             "queries": client.spent() + self.other_queries.get(),
-            "queryBudget": self.task.federation.query_budget,
-            "bytesToModel": self.model.sent.get(),
-            "bytesFromModel": self.model.received.get(),
-            "bytesToAggregator": self.aggregator.sent.get(),
-            "bytesFromAggregator": self.aggregator.received.get(),
-            "stopped": self.stop.get(),
+            "queryBudget": self.task().federation.query_budget,
+            "bytesToModel": bytes[0],
+            "bytesFromModel": bytes[1],
+            "bytesToAggregator": bytes[2],
+            "bytesFromAggregator": bytes[3],
+            "stopped": client.stopped(),
             "suspicion": client.suspicion(),
-            "privacy": client.privacy(&self.task),
+            "privacy": client.privacy(self.task()),
             "choice": client.choice(),
             "record": client.record().map(|record| json!({
                 "lines": record.lines(),
                 "head": record.head(),
             })),
-            "prepared": self.prepared.get(),
-            "renderMs": self.render_ms.get(),
-            "askMs": self.ask_ms.get(),
+            "prepared": self.me.prepared(),
+            "renderMs": time.render_ms,
+            "askMs": time.ask_ms,
+            "awaited": self.me.awaited(),
         }});
-        if let Some(prompt) = self.prompt(client) {
+        if let Some(prompt) = self.prompt(&client) {
             message["progress"]["prompt"] = prompt.into();
         }
-        if let Some(price) = &self.task.model.price {
+        if let Some(price) = &self.task().model.price {
             message["progress"]["spent"] = json!({
-                "amount": self.model.tally().cost(price),
+                "amount": self.me.model.purse().tally().cost(price),
                 "budget": price.budget,
                 "currency": price.currency,
             });

@@ -1,7 +1,7 @@
 //! Pictures to look at: an example as it is, the prompt, the prompted example, and what the model says to both.
 
 use federation::round::client::Part;
-use model_client::OutputKind;
+use model_client::{OutputKind, Scores};
 use serde_json::{Value, json};
 use tuning::generator;
 use tuning::generator::Prepared;
@@ -9,10 +9,10 @@ use tuning::objective::Objective;
 use tuning::optimizer::Candidate;
 use tuning::query::Queries;
 
-use super::evaluate::no_data;
 use super::examples::Examples;
 use super::owner::Owner;
 use super::report::{self, Buffers, Place, Trouble};
+use super::troubles::no_data;
 
 /// More are not shown.
 const MOST: usize = 24;
@@ -23,7 +23,7 @@ impl Owner {
     pub fn named(&self, row: &[f32], stated: &[String]) -> Value {
         let best = tuning::objective::loss::argmax(row);
         let largest = row.get(best).copied().unwrap_or(0.0);
-        let share = match self.task.model.output.kind {
+        let share = match self.task().model.output.kind {
             OutputKind::Logits => {
                 1.0 / row
                     .iter()
@@ -34,8 +34,10 @@ impl Owner {
             OutputKind::Probabilities => largest,
         };
         let names = match () {
-            () if self.task.model.output.classes == stated.len() => stated,
-            () if self.task.model.output.classes == self.task.labels.len() => &self.task.labels[..],
+            () if self.task().model.output.classes == stated.len() => stated,
+            () if self.task().model.output.classes == self.task().labels.len() => {
+                &self.task().labels[..]
+            }
             () => &[],
         };
         json!({ "label": names.get(best), "class": best, "share": share })
@@ -52,7 +54,7 @@ impl Owner {
         };
         let indices = chosen(&examples, count.min(MOST));
         let (theta, [bare, with_prompt]) = (self.theta_now(), self.objectives()?);
-        let Ok(generator) = self.task.generator() else {
+        let Ok(generator) = self.task().generator() else {
             return Ok(());
         };
         let prepared: Vec<Prepared> = indices
@@ -76,13 +78,11 @@ impl Owner {
         let count = indices.len();
         let [as_they_are, with_it] =
             [original, prompted.clone()].map(|bytes| Queries::Images { bytes, count });
-        let before = self.model.ask_all(&as_they_are);
-        let now = self.model.ask_all(&with_it);
-        let (before, now) = futures::future::try_join(before, now).await?;
+        let (before, now) = self.before_and_now(&as_they_are, &with_it).await?;
         self.other_queries
             .set(self.other_queries.get() + 2 * indices.len() as u64);
 
-        let shape = self.task.shape();
+        let shape = self.task().shape();
         let bytes = shape.bytes();
         let mut buffers = Buffers::default();
         let pictures: Vec<Value> = indices
@@ -94,14 +94,14 @@ impl Owner {
                 let (answer_before, score_before) = answer(&bare, before.row(i));
                 let (answer_now, score_now) = answer(&with_prompt, now.row(i));
                 json!({
-                    "label": self.task.labels[examples.label(*index)],
+                    "label": self.task().labels[examples.label(*index)],
                     "width": shape.width,
                     "height": shape.height,
                     "original": buffers.add(original),
                     "prompt": buffers.add(&difference(original, prompted)),
                     "prompted": buffers.add(prompted),
-                    "answerBefore": self.task.labels.get(answer_before),
-                    "answerNow": self.task.labels.get(answer_now),
+                    "answerBefore": self.task().labels.get(answer_before),
+                    "answerNow": self.task().labels.get(answer_now),
                     "scoreBefore": score_before,
                     "scoreNow": score_now,
                 })
@@ -116,23 +116,34 @@ impl Owner {
         Ok(())
     }
 
+    /// The model's answers to the same inputs without a prompt and with the one in use.
+    ///
+    /// # Errors
+    /// The trouble to show.
+    pub async fn before_and_now(
+        &self,
+        bare: &Queries,
+        prompted: &Queries,
+    ) -> Result<(Scores, Scores), Trouble> {
+        let model = &self.me.model;
+        let before = model.ask_all(model.purse(), bare);
+        let now = model.ask_all(model.purse(), prompted);
+        let asked = futures::future::try_join(before, now).await;
+        self.answered(asked).await
+    }
+
     /// The θ in use; before the record was read, the first one.
     pub fn theta_now(&self) -> Vec<f32> {
-        self.client
-            .borrow()
-            .as_ref()
-            .and_then(|client| client.theta().map(<[f32]>::to_vec))
-            .unwrap_or_else(|| self.task.initial().unwrap_or_default())
+        self.me
+            .with_client(|client| client.theta().map(<[f32]>::to_vec))
+            .flatten()
+            .unwrap_or_else(|| self.task().initial().unwrap_or_default())
     }
 
     /// What an input as it is and a prompted one are judged by.
     pub fn objectives(&self) -> Result<[Objective; 2], Trouble> {
-        let learnt = self
-            .client
-            .borrow()
-            .as_ref()
-            .and_then(|client| client.mappings(&self.task));
-        let mappings = learnt.or_else(|| self.task.mapping.fixed()).ok_or_else(|| {
+        let learnt = self.me.with_client(|client| client.mappings(self.task()));
+        let mappings = learnt.flatten().or_else(|| self.task().mapping.fixed()).ok_or_else(|| {
             Trouble::new(
                 Place::Training,
                 "no_mapping_yet",
@@ -140,7 +151,7 @@ impl Owner {
                 "This federation learns from your examples which of the model's classes stand for which label. Start taking part; then the pictures can be shown.",
             )
         })?;
-        Ok([mappings.unprompted, mappings.prompted].map(|m| self.task.objective(m)))
+        Ok([mappings.unprompted, mappings.prompted].map(|m| self.task().objective(m)))
     }
 }
 

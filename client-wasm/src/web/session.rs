@@ -4,26 +4,33 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use federation::round::client::{Client, Event};
+use federation::round::messages::FederationDetail;
+use federation::round::refusal::Refusal;
 use federation::task::Task;
 use ground::wire;
 use model_client::address::origin_of;
+use model_client::caller::{CallError, Caller};
+use model_client::retry::back_off;
+use model_client::transport::Transport as _;
+use participant::Participant;
+use participant::api::{Api, ApiError};
 use serde_json::{Value, json};
+use tuning::query::Queries;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use super::aggregator::{Aggregator, Detail, Failure};
-use super::ask::{ModelApi, OUT_OF_MONEY};
-use super::driver;
-use super::evaluate::no_data;
+use super::embeddings::embedder;
 use super::examples::Examples;
 use super::host::Host;
 use super::loader::post_report;
 use super::notes::Notes;
 use super::owner::{Opening, Owner};
+use super::platform::Web;
 use super::report::{self, Place, Trouble};
 use super::saved::{Found, Membership, record};
 use super::texts;
-use super::timer::{Signal, back_off, now, sleep};
+use super::timer::{now, sleep};
+use super::troubles::{self, no_data};
 use crate::renderer::{self, Workload};
 
 /// One owner's client of one federation.
@@ -55,13 +62,13 @@ impl Session {
             );
             return None;
         };
-        let aggregator = Aggregator::new(&opening.aggregator, &opening.federation);
-        let detail = match announced.and_then(|text| aggregator.announced(&text)) {
+        let api = Api::new(&opening.aggregator, None, Web { model: false });
+        let detail = match announced.and_then(|text| api.announced(&text).ok()) {
             Some(detail) => detail,
-            None => detail(&aggregator, &host).await?,
+            None => detail(&api, &opening.federation, &host).await?,
         };
-        let found = Found::read(identity, membership, state, data, &detail.task_hash);
-        match Self::build(opening, aggregator, &detail, found, host).await {
+        let found = Found::read(identity, membership, state, data, &detail.summary.task_hash);
+        match Self::build(opening, api, &detail, found, host).await {
             Ok(session) => {
                 session.show_opened(&detail);
                 Some(session)
@@ -77,26 +84,30 @@ impl Session {
     #[wasm_bindgen(js_name = checkModel)]
     pub fn check_model(&self, key: Option<String>) {
         let owner = Rc::clone(&self.owner);
-        owner.model.set_key(key);
+        owner.me.model.set_key(key);
         spawn_local(async move {
             let started = now();
+            let model = &owner.me.model;
             let checked = async {
-                let description = owner.model.describe().await?;
+                let description = model.describe().await?;
+                // An input that tells nobody anything.
+                let harmless = match owner.task().text {
+                    Some(_) => owner.harmless_text(),
+                    None => Queries::Images {
+                        bytes: vec![128; owner.task().shape().bytes()],
+                        count: 1,
+                    },
+                };
                 let described = now();
-                if owner.task.text.is_some() {
-                    return Ok((description, described, owner.try_a_text().await?));
-                }
-                // An even grey picture tells nobody anything.
-                let image = vec![128; owner.task.shape().bytes()];
-                let scores = owner.model.ask(&image, 1).await?;
-                Ok::<_, Trouble>((description, described, scores))
+                let scores = model.ask(model.purse(), harmless).await?;
+                Ok::<_, CallError>((description, described, scores))
             };
             match checked.await {
                 Ok((description, described, scores)) => {
                     owner.other_queries.set(owner.other_queries.get() + 1);
                     let name = match &description.platform[..] {
-                        "" => owner.task.model.name.clone(),
-                        platform => format!("{} ({platform})", owner.task.model.name),
+                        "" => owner.task().model.name.clone(),
+                        platform => format!("{} ({platform})", owner.task().model.name),
                     };
                     report::post(
                         &owner.host,
@@ -110,11 +121,11 @@ impl Session {
                         }),
                     );
                 }
-                Err(trouble) => {
-                    owner.trouble(&trouble);
-                    if trouble.code == OUT_OF_MONEY {
+                Err(error) => {
+                    owner.trouble(&owner.model_trouble(&error).await);
+                    if matches!(error, CallError::Budget { .. }) {
                         // Came back without money: the others need not wait.
-                        owner.give_up_lease(&owner.token()).await;
+                        owner.me.give_up_lease().await;
                     }
                 }
             }
@@ -135,9 +146,8 @@ impl Session {
             owner.joining.set(false);
             match joined {
                 Ok(()) => {
-                    owner.step(Event::Resume);
-                    owner.changed.raise();
-                    driver::run(owner).await;
+                    owner.me.tell(Event::Resume);
+                    owner.run().await;
                 }
                 Err(trouble) => owner.trouble(&trouble),
             }
@@ -161,7 +171,10 @@ impl Session {
     /// Leaves the federation and forgets everything stored here.
     pub async fn leave(&self) {
         let owner = &self.owner;
-        let token = owner.token();
+        // The driver's farewell would keep a new beginning waiting.
+        let farewell = Web { model: false };
+        let farewell = Api::new(&owner.opening.aggregator, owner.me.api.token(), farewell);
+        owner.me.api.set_token(None);
         // From now on nothing is saved: the loop's last state must not outlive the deletion.
         owner.left.set(true);
         // Deleted first: when the page says that the owner has left, nothing is there any more.
@@ -170,7 +183,7 @@ impl Session {
         *owner.membership.borrow_mut() = None;
         *owner.identity.borrow_mut() = None;
         *owner.examples.borrow_mut() = None;
-        owner.model.set_key(None);
+        owner.me.model.set_key(None);
         if forgotten.is_err() {
             let text = "What this browser stored could not be deleted. Delete this site's data in the browser's settings.";
             owner.trouble(&Trouble::new(
@@ -180,19 +193,22 @@ impl Session {
                 text,
             ));
         }
-        owner.give_up_lease(&token).await;
+        if farewell.token().is_some() {
+            // Without an answer the lease runs out by itself.
+            let _ = farewell.leave(&owner.opening.federation).await;
+        }
     }
 
     /// The tab is visible again: timers slept, so look at once.
     pub fn visible(&self) {
-        self.owner.visible.raise();
+        self.owner.me.visible.notify(usize::MAX);
     }
 
     /// Posts held-out examples with the model's answers before and now.
     pub fn pictures(&self, count: usize) {
         let owner = Rc::clone(&self.owner);
         spawn_local(async move {
-            let shown = match owner.task.text {
+            let shown = match owner.task().text {
                 Some(_) => owner.answered_texts(count).await,
                 None => owner.pictures(count).await,
             };
@@ -210,15 +226,14 @@ impl Session {
     }
 
     fn tell(&self, event: Event) {
-        self.owner.step(event);
-        self.owner.changed.raise();
+        self.owner.me.tell(event);
         self.owner.progress(true);
     }
 
     async fn build(
         opening: Opening,
-        aggregator: Aggregator,
-        detail: &Detail,
+        api: Api<Web>,
+        detail: &FederationDetail,
         found: Found,
         host: Host,
     ) -> Result<Session, (Host, Trouble)> {
@@ -240,49 +255,37 @@ impl Session {
         };
         let owner = Owner {
             host,
-            task_hash: detail.task_hash.clone(),
-            aggregator,
-            model,
+            task_hash: detail.summary.task_hash.clone(),
+            me: Participant::new(opening.federation.clone(), task, api, model),
             examples: RefCell::new(examples),
             identity: RefCell::new(found.identity),
             membership: RefCell::default(),
-            bench: RefCell::default(),
-            client: RefCell::default(),
             gpu: RefCell::default(),
             choice: RefCell::new(choice),
             running: Cell::new(false),
             joining: Cell::new(false),
-            changed: Signal::default(),
-            visible: Signal::default(),
-            partial: RefCell::default(),
-            ahead: RefCell::default(),
-            prepared: Cell::new(0),
             other_queries: Cell::new(0),
-            render_ms: Cell::new(None),
-            ask_ms: Cell::new(None),
             last_progress: Cell::new(0.0),
             storage_failed: Cell::new(false),
-            stop: Cell::new(None),
             left: Cell::new(false),
-            rendered: RefCell::default(),
             opening,
-            task,
         };
         if let Some(membership) = found.membership {
             match found.state {
                 Some(state) => owner.restore(state),
-                None => *owner.client.borrow_mut() = Some(Client::new(membership.participant)),
+                None => owner.me.set_client(Client::new(membership.participant)),
             }
+            owner.me.api.set_token(Some(membership.token.clone()));
             *owner.membership.borrow_mut() = Some(membership);
         }
         // Nothing is rendered of texts, which have no such generator.
-        if let Ok(generator) = owner.task.generator() {
+        if let Ok(generator) = owner.task().generator() {
             let candidates = owner.candidates();
             let work = Workload {
                 generator: &*generator,
-                shape: owner.task.shape(),
+                shape: owner.task().shape(),
                 candidates: &candidates,
-                images: owner.task.federation.batch as usize,
+                images: owner.task().federation.batch as usize,
             };
             let (gpu, choice) =
                 renderer::choose(owner.opening.backend, &owner.opening.gpu, &work, now).await;
@@ -294,7 +297,7 @@ impl Session {
         })
     }
 
-    fn show_opened(&self, detail: &Detail) {
+    fn show_opened(&self, detail: &FederationDetail) {
         let owner = &self.owner;
         let participant = owner
             .membership
@@ -305,27 +308,27 @@ impl Session {
         let mut message = json!({
             "type": "opened",
             "summary": detail.summary,
-            "task": owner.task.source(),
-            "labels": owner.task.labels,
-            "modelUrl": owner.task.model.url,
-            "modelOrigin": origin_of(&owner.task.model.url),
+            "task": owner.task().source(),
+            "labels": owner.task().labels,
+            "modelUrl": owner.task().model.url,
+            "modelOrigin": origin_of(&owner.task().model.url),
             "backend": *owner.choice.borrow(),
             "resumable": participant.is_some() && examples.is_some(),
             "participant": participant,
-            "trainingQueries": owner.task.training_queries().unwrap_or(0),
-            "bytesPerQuery": owner.model.bytes_per_image(),
-            "bytesPerUpdate": update_bytes(&owner.task),
-            "sum": owner.task.federation.secure.map(|secure| json!({
+            "trainingQueries": owner.task().training_queries().unwrap_or(0),
+            "bytesPerQuery": owner.task().input_bytes(),
+            "bytesPerUpdate": update_bytes(owner.task()),
+            "sum": owner.task().federation.secure.map(|secure| json!({
                 "people": secure.policy.contributors_min(),
                 "cohort": secure.policy.cohort_min,
                 "groups": secure.policy.groups,
             })),
-            "noise": owner.task.federation.privacy.map(|privacy| json!({
+            "noise": owner.task().federation.privacy.map(|privacy| json!({
                 "epsilon": privacy.epsilon,
                 "delta": privacy.delta,
             })),
         });
-        if let Some(text) = &owner.task.text {
+        if let Some(text) = &owner.task().text {
             message["text"] = texts::described(text);
         }
         report::post(&owner.host, &message);
@@ -347,7 +350,7 @@ fn update_bytes(task: &Task) -> usize {
     }
 }
 
-fn parts(opening: &Opening, source: Value) -> Result<(Task, ModelApi), Trouble> {
+fn parts(opening: &Opening, source: Value) -> Result<(Task, Caller<Web>), Trouble> {
     let bad = |text: String| {
         Trouble::new(
             Place::Open,
@@ -375,29 +378,29 @@ fn parts(opening: &Opening, source: Value) -> Result<(Task, ModelApi), Trouble> 
             "its sums have no masks, which is for simulations only".to_owned()
         ));
     }
-    let model =
-        ModelApi::new(&task, &opening.aggregator).map_err(|error| bad(error.to_string()))?;
+    let model = participant::caller(&task, embedder(&task), Web { model: true })
+        .map_err(|error| bad(error.to_string()))?;
     Ok((task, model))
 }
 
 /// The federation, waited for as long as it takes; nothing if there is none.
-async fn detail(aggregator: &Aggregator, host: &Host) -> Option<Detail> {
-    for tries in 0.. {
-        match aggregator.detail().await {
+async fn detail(api: &Api<Web>, federation: &str, host: &Host) -> Option<FederationDetail> {
+    for tries in 1.. {
+        match api.detail(federation).await {
             Ok(detail) => return Some(detail),
-            Err(Failure::Refused(refusal, text)) => {
+            Err(ApiError::Refused { refusal, words }) if refusal != Refusal::RateLimited => {
                 let title = "This federation cannot be opened";
                 report::trouble(
                     host,
-                    &Trouble::new(Place::Open, refusal.code(), title, text),
+                    &Trouble::new(Place::Open, refusal.code(), title, words),
                 );
                 return None;
             }
-            Err(Failure::Outage(why)) => {
-                if tries == 1 {
-                    report::trouble(host, &driver::outage(&why, Place::Open));
+            Err(error) => {
+                if tries == 2 {
+                    report::trouble(host, &troubles::outage(&error, Place::Open));
                 }
-                sleep(back_off(tries, 1_000.0, 30_000.0)).await;
+                sleep(back_off(tries, api.transport().uniform())).await;
             }
         }
     }
@@ -424,32 +427,31 @@ async fn join(owner: &Rc<Owner>) -> Result<(), Trouble> {
         ));
     };
     let identity = owner.identity().await?;
-    let (participant, token) =
-        owner
-            .aggregator
-            .join(&invite, &identity)
-            .await
-            .map_err(|failure| match failure {
-                Failure::Refused(refusal, text) => {
-                    Trouble::new(Place::Open, refusal.code(), "You could not join", text)
-                }
-                Failure::Outage(why) => {
-                    driver::outage(&format!("{why}. Press start again"), Place::Open)
-                }
-            })?;
+    let joined = owner
+        .me
+        .api
+        .join(&owner.opening.federation, &invite, &identity);
+    let joined = joined.await.map_err(|error| match error {
+        ApiError::Refused { refusal, words } if refusal != Refusal::RateLimited => {
+            Trouble::new(Place::Open, refusal.code(), "You could not join", words)
+        }
+        error => {
+            let why = format!("{}. Press start again", troubles::words(&error));
+            troubles::outage_because(&why, Place::Open)
+        }
+    })?;
     owner.left.set(false);
-    owner.stop.set(None);
-    *owner.bench.borrow_mut() = None;
-    *owner.ahead.borrow_mut() = None;
+    owner.me.set_bench(None);
+    owner.me.api.set_token(Some(joined.token.clone()));
     let membership = Membership {
-        participant,
-        token,
+        participant: joined.participant,
+        token: joined.token,
         task_hash: owner.task_hash.clone(),
     };
     owner
         .save(record::MEMBERSHIP, &wire::encode(&membership))
         .await;
     *owner.membership.borrow_mut() = Some(membership);
-    *owner.client.borrow_mut() = Some(Client::new(participant));
+    owner.me.set_client(Client::new(joined.participant));
     Ok(())
 }

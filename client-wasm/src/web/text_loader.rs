@@ -32,6 +32,15 @@ pub struct TextLoader {
 }
 
 #[wasm_bindgen]
+impl Session {
+    /// Whether the federation's data are texts, which a [`TextLoader`] reads, and not pictures.
+    #[wasm_bindgen(js_name = takesTexts)]
+    pub fn takes_texts(&self) -> bool {
+        self.owner().task().text.is_some()
+    }
+}
+
+#[wasm_bindgen]
 impl TextLoader {
     /// An empty collection.
     #[wasm_bindgen(constructor)]
@@ -61,13 +70,13 @@ impl TextLoader {
     /// A file's content. Either all of it can be read or nothing is taken.
     #[wasm_bindgen(js_name = addFile)]
     pub fn add_file(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
-        self.add(path, texts::read(path, bytes, &self.owner.task.labels))
+        self.add(path, texts::read(path, bytes, &self.owner.task().labels))
     }
 
     /// Lines that the owner typed or pasted.
     #[wasm_bindgen(js_name = addPasted)]
     pub fn add_pasted(&self, content: &str) -> Result<(), String> {
-        let labels = &self.owner.task.labels;
+        let labels = &self.owner.task().labels;
         self.add(
             PASTED,
             texts::read_pasted(PASTED, content, labels, self.words()),
@@ -84,7 +93,7 @@ impl TextLoader {
     pub async fn finish(&self) -> bool {
         let (files, mut found): (Vec<Rc<str>>, Vec<TextExample>) =
             self.examples.take().into_iter().unzip();
-        let task = &self.owner.task;
+        let task = self.owner.task();
         let names = texts::naming(&found, &task.labels, self.words());
         let classes: Vec<Option<usize>> = found.iter().map(|e| names.find(&e.label)).collect();
         let unknown = || {
@@ -144,7 +153,7 @@ impl TextLoader {
 impl TextLoader {
     fn words(&self) -> &[String] {
         self.owner
-            .task
+            .task()
             .text
             .as_ref()
             .map_or(&[], |text| &text.words)
@@ -152,7 +161,7 @@ impl TextLoader {
 
     fn add(&self, name: &str, read: Result<Vec<TextExample>, DataError>) -> Result<(), String> {
         let mut examples = read.map_err(|fault| self.notes.remember(fault))?;
-        let disputed = texts::leave_out_disputed(&mut examples, &self.owner.task.labels);
+        let disputed = texts::leave_out_disputed(&mut examples, &self.owner.task().labels);
         if disputed > 0 {
             let text = format!("{name}: {disputed} texts with the label \"-\" were left out.");
             self.notes.warn(text);

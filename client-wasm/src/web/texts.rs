@@ -1,59 +1,33 @@
-//! What only a task of texts has: asking about them, the prompt in words, and examples with the model's answers.
+//! What only a task of texts has: the prompt in words, and examples with the model's answers.
 
-use federation::round::asking::Asking;
-use federation::round::client::{Client, Evaluation, Purpose};
-use federation::round::workbench::Workbench;
-use model_client::{Scores, TextQueries};
+use federation::round::client::Client;
+use model_client::TextQueries;
 use owner_data::texts::Text;
 use serde_json::{Value, json};
 use tuning::query::Queries;
 use tuning::wording::{Prompt, TextTask};
 
-use super::evaluate::no_data;
 use super::examples::shown;
 use super::owner::Owner;
 use super::pictures::{answer, chosen};
 use super::report::{self, Trouble};
-use super::timer::now;
+use super::troubles::no_data;
 
 impl Owner {
-    /// What is missing of an evaluation, several requests at a time.
-    pub async fn ask_about_texts(
-        &self,
-        bench: &Workbench,
-        evaluation: &Evaluation,
-        asking: &mut Asking,
-    ) -> Result<(), Trouble> {
-        let started = now();
-        self.gather(asking, |asking| {
-            let request = asking.cut(self.model.cut(asking.total()))?;
-            let Queries::Texts(queries) = bench.queries(evaluation, request.clone()) else {
-                return None;
-            };
-            Some((request, self.model.ask_texts(&queries)))
-        })
-        .await?;
-        if evaluation.purpose == Purpose::Step {
-            self.ask_ms.set(Some(now() - started));
-        }
-        Ok(())
-    }
-
     /// One question that tells nobody anything.
-    pub async fn try_a_text(&self) -> Result<Scores, Trouble> {
+    pub fn harmless_text(&self) -> Queries {
         let word = || "Hello.".to_owned();
         let text = Text {
             first: word(),
             second: word(),
         };
-        let queries = self.queries(&[&text], &Prompt::default());
-        self.model.ask_texts(&queries).await
+        Queries::Texts(self.queries(&[&text], &Prompt::default()))
     }
 
     /// The prompt of a client's θ, for people; nothing in a task of images.
     pub fn prompt(&self, client: &Client) -> Option<String> {
-        let text = self.task.text.as_ref()?;
-        let prompt = client.theta().and_then(|theta| self.task.prompt(theta))?;
+        let text = self.task().text.as_ref()?;
+        let prompt = client.theta().and_then(|theta| self.task().prompt(theta))?;
         Some(text.shown(&prompt))
     }
 
@@ -69,12 +43,10 @@ impl Owner {
         let indices = chosen(&examples, count);
         let texts: Vec<&Text> = indices.iter().map(|i| &examples.texts()[*i]).collect();
         let [without, with] = self.objectives()?;
-        let prompt = self.task.prompt(&self.theta_now()).unwrap_or_default();
+        let prompt = self.task().prompt(&self.theta_now()).unwrap_or_default();
         let bare = Queries::Texts(self.queries(&texts, &Prompt::default()));
         let prompted = Queries::Texts(self.queries(&texts, &prompt));
-        let before = self.model.ask_all(&bare);
-        let now = self.model.ask_all(&prompted);
-        let (before, now) = futures::future::try_join(before, now).await?;
+        let (before, now) = self.before_and_now(&bare, &prompted).await?;
         self.other_queries
             .set(self.other_queries.get() + 2 * texts.len() as u64);
         let shown: Vec<Value> = indices
@@ -85,11 +57,11 @@ impl Owner {
                 let (answer_now, score_now) = answer(&with, now.row(i));
                 let [first, second] = shown(texts[i]);
                 json!({
-                    "label": self.task.labels[examples.label(*index)],
+                    "label": self.task().labels[examples.label(*index)],
                     "first": first,
                     "second": second,
-                    "answerBefore": self.task.labels.get(answer_before),
-                    "answerNow": self.task.labels.get(answer_now),
+                    "answerBefore": self.task().labels.get(answer_before),
+                    "answerNow": self.task().labels.get(answer_now),
                     "scoreBefore": score_before,
                     "scoreNow": score_now,
                 })
@@ -101,7 +73,7 @@ impl Owner {
     }
 
     fn queries(&self, texts: &[&Text], prompt: &Prompt) -> TextQueries {
-        let Some(wording) = &self.task.text else {
+        let Some(wording) = &self.task().text else {
             return TextQueries::default();
         };
         wording.queries(texts.iter().copied(), prompt)

@@ -1,39 +1,20 @@
 //! Settings: defaults ← file ← environment ← flags, with all faults at once.
 //!
-//! [`ServeArgs`] are the raw flags; [`ServeArgs::resolve`] makes of all four layers a [`Resolved`], which is
-//! what the server runs with. Nothing after that looks at flags or the environment again.
+//! [`ServeArgs`] are the settings as they are written, in whichever layer; [`ServeArgs::resolve`] makes of all four a
+//! [`Resolved`], which is what the server runs with. Nothing after that looks at flags or the environment again.
 
 use crate::address::Proxies;
 use crate::secret::Secret;
 use crate::tls::{Tls, TlsError};
-use figment::providers::{Env, Format as _, Serialized, Toml};
-use figment::{Figment, Provider as _};
 use ground::fault::Fault;
+use ground::settings::{self, Table};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Every setting's name, as in a file; in the environment in capitals after [`PREFIX`], as a flag with dashes.
-const KEYS: [&str; 17] = [
-    "listen",
-    "admin_listen",
-    "tls_cert",
-    "tls_key",
-    "trusted_proxies",
-    "address_requests_per_second",
-    "participant_requests_per_second",
-    "joins_per_minute",
-    "failures_per_minute",
-    "database",
-    "web",
-    "models",
-    "admin_token",
-    "public_url",
-    "max_participants",
-    "max_streams",
-    "poll_ms",
-];
-/// Of environment variables.
+/// Of environment variables: a setting's name follows in capitals.
 const PREFIX: &str = "FED_BBPT_";
 const SHORTEST_TOKEN: usize = 16;
 
@@ -46,6 +27,8 @@ pub struct AggregatorConfig {
     pub web: Option<PathBuf>,
     /// Models that run on participants' devices, for everybody.
     pub models: Option<PathBuf>,
+    /// The address under which people reach this server, without a slash at its end, if somebody said it.
+    pub public_url: Option<String>,
     /// Whoever has it is the organiser.
     pub admin_token: Secret,
     /// Largest body of an update in bytes, whatever the number of parameters.
@@ -107,6 +90,7 @@ impl AggregatorConfig {
             database: database.into(),
             web: None,
             models: None,
+            public_url: None,
             admin_token,
             max_body: 64 << 20,
             max_participants: 100_000,
@@ -119,8 +103,9 @@ impl AggregatorConfig {
     }
 }
 
-/// The flags of `serve`, as given.
-#[derive(Clone, Debug, Default, clap::Args)]
+/// The settings of `serve` that are given: as flags, and by the same names in a file and in the environment.
+#[derive(Clone, Debug, Default, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ServeArgs {
     /// Address and port to listen on [default: 127.0.0.1:8700]
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -129,25 +114,26 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub database: Option<PathBuf>,
     /// Folder with the built page; without it only the API is served
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     pub web: Option<PathBuf>,
     /// Folder with models (ONNX, JSON and txt files, embeddings.safetensors) for tasks that participants fetch them for: everybody
     /// may fetch them below /models/, where printed-digits.onnx always is
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     pub models: Option<PathBuf>,
     /// The organiser's token, at least 16 characters; without it a random one is kept in a file beside the
     /// database. Better in the environment than here, where other users can see it
     #[arg(long, value_name = "TOKEN", env = "FED_BBPT_ADMIN_TOKEN", hide_env_values = true, value_parser = parse_secret)]
+    #[serde(serialize_with = "revealed", deserialize_with = "secret", default)]
     pub admin_token: Option<Secret>,
     /// The address under which people reach this server, for links [default: that of --listen]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
     /// Most participants of one federation [default: 100000]
     #[arg(long, value_name = "N")]
-    pub max_participants: Option<u32>,
+    pub max_participants: Option<u64>,
     /// Most dashboards that follow live at once [default: 256]
     #[arg(long, value_name = "N")]
-    pub max_streams: Option<u32>,
+    pub max_streams: Option<u64>,
     /// A second address and port: the organiser's page, the organiser's API and /metrics answer only there then
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<String>,
@@ -160,14 +146,57 @@ pub struct ServeArgs {
     /// Reverse proxies whose X-Forwarded-For is believed, as addresses or networks with commas between
     /// [default: none]. Rate limits have their own settings, see docs/deploy.md
     #[arg(long, value_name = "ADDRESSES")]
+    #[serde(deserialize_with = "text_or_list", default)]
     pub trusted_proxies: Option<String>,
     /// Settings file (TOML), with the names of these flags and underscores for dashes
     #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
     pub config: Option<PathBuf>,
+    /// See [`Quotas`].
+    #[arg(skip)]
+    pub address_requests_per_second: Option<u64>,
+    /// See [`Quotas`].
+    #[arg(skip)]
+    pub participant_requests_per_second: Option<u64>,
+    /// See [`Quotas`].
+    #[arg(skip)]
+    pub joins_per_minute: Option<u64>,
+    /// See [`Quotas`].
+    #[arg(skip)]
+    pub failures_per_minute: Option<u64>,
+    /// Milliseconds after which another process's changes are seen at the latest.
+    #[arg(skip)]
+    pub poll_ms: Option<u64>,
 }
 
 fn parse_secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
+}
+
+/// Between layers only; nothing that is kept or shown is written like this.
+fn revealed<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(Secret::reveal).serialize(to)
+}
+
+fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    Option::<String>::deserialize(from).map(|text| text.map(Secret::new))
+}
+
+/// In a file, addresses may be a list.
+fn text_or_list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "invalid type, expected a text or a list of texts"
+    )]
+    enum Either {
+        Text(String),
+        List(Vec<String>),
+    }
+    Ok(Option::deserialize(from)?.map(|either| match either {
+        Either::Text(text) => text,
+        Either::List(list) => list.join(","),
+    }))
 }
 
 /// Settings, checked.
@@ -197,151 +226,120 @@ impl ServeArgs {
     /// # Errors
     /// All mistakes of all layers at once.
     pub fn resolve(self) -> Result<Resolved, ConfigFaults> {
-        self.resolve_in(Env::prefixed(PREFIX).only(&KEYS))
+        // What is not Unicode is no setting of ours.
+        let text = |(name, value): (OsString, OsString)| {
+            name.into_string().ok().zip(value.into_string().ok())
+        };
+        self.resolve_in(std::env::vars_os().filter_map(text))
     }
 
-    fn resolve_in(self, env: Env) -> Result<Resolved, ConfigFaults> {
+    /// All layers in one.
+    fn merged(
+        &self,
+        variables: impl IntoIterator<Item = (String, String)>,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
+        let file = || -> Result<Table, String> {
+            let Some(path) = &self.config else {
+                return Ok(Table::new());
+            };
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+            toml::from_str(&text).map_err(|e| e.to_string())
+        };
+        let flags = settings::given(self).map_err(|e| e.to_string());
+        let mut fault = |message| {
+            faults.push(Fault {
+                path: "config".to_owned(),
+                message,
+            });
+            Table::new()
+        };
+        let mut layers = file().unwrap_or_else(&mut fault);
+        layers.extend(settings::environment::<Self>(PREFIX, variables));
+        layers.extend(flags.unwrap_or_else(&mut fault));
+        settings::read("", &layers, faults)
+    }
+
+    fn resolve_in(
+        self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Resolved, ConfigFaults> {
         let mut faults = Vec::new();
+        let given = self.merged(variables, &mut faults);
         let mut fault = |path: &str, message: String| {
             faults.push(Fault {
                 path: path.to_owned(),
                 message,
             });
         };
-        let mut layers = Figment::new()
-            .merge(Serialized::default("listen", "127.0.0.1:8700"))
-            .merge(Serialized::default("database", "fed-bbpt.sqlite"))
-            .merge(Serialized::default("max_participants", 100_000))
-            .merge(Serialized::default("max_streams", 256))
-            .merge(Serialized::default("poll_ms", 500));
-        let quotas = Quotas::default();
-        for (key, value) in [
+        let wide = 0..=1_000_000;
+        for (key, value, range) in [
+            ("max_participants", given.max_participants, 1..=1_000_000),
+            ("max_streams", given.max_streams, 0..=100_000),
+            ("poll_ms", given.poll_ms, 10..=1_000),
             (
                 "address_requests_per_second",
-                quotas.address_requests_per_second,
+                given.address_requests_per_second,
+                wide.clone(),
             ),
             (
                 "participant_requests_per_second",
+                given.participant_requests_per_second,
+                wide.clone(),
+            ),
+            ("joins_per_minute", given.joins_per_minute, wide.clone()),
+            ("failures_per_minute", given.failures_per_minute, wide),
+        ] {
+            if value.is_some_and(|n| !range.contains(&n)) {
+                let (least, most) = range.into_inner();
+                fault(
+                    key,
+                    format!("must be a whole number from {least} to {most}"),
+                );
+            }
+        }
+        // What is beyond a u32 was a fault.
+        let number = |value: Option<u64>, default: u32| {
+            value.map_or(default, |n| u32::try_from(n).unwrap_or(default))
+        };
+        let quotas = Quotas::default();
+        let quotas = Quotas {
+            address_requests_per_second: number(
+                given.address_requests_per_second,
+                quotas.address_requests_per_second,
+            ),
+            participant_requests_per_second: number(
+                given.participant_requests_per_second,
                 quotas.participant_requests_per_second,
             ),
-            ("joins_per_minute", quotas.joins_per_minute),
-            ("failures_per_minute", quotas.failures_per_minute),
-        ] {
-            layers = layers.merge(Serialized::default(key, value));
-        }
-        if let Some(path) = &self.config {
-            match std::fs::read_to_string(path) {
-                Ok(text) => layers = layers.merge(Toml::string(&text)),
-                Err(e) => fault("config", format!("{} cannot be read: {e}", path.display())),
-            }
-        }
-        layers = layers.merge(env);
-        let flag = |layers: Figment, key: &str, value: Option<String>| match value {
-            Some(value) => layers.merge(Serialized::default(key, value)),
-            None => layers,
+            joins_per_minute: number(given.joins_per_minute, quotas.joins_per_minute),
+            failures_per_minute: number(given.failures_per_minute, quotas.failures_per_minute),
         };
-        let path = |p: &PathBuf| p.to_string_lossy().into_owned();
-        layers = flag(layers, "listen", self.listen.clone());
-        layers = flag(layers, "database", self.database.as_ref().map(path));
-        layers = flag(layers, "web", self.web.as_ref().map(path));
-        layers = flag(layers, "models", self.models.as_ref().map(path));
-        layers = flag(layers, "admin_listen", self.admin_listen.clone());
-        layers = flag(layers, "tls_cert", self.tls_cert.as_ref().map(path));
-        layers = flag(layers, "tls_key", self.tls_key.as_ref().map(path));
-        layers = flag(layers, "trusted_proxies", self.trusted_proxies.clone());
-        layers = flag(
-            layers,
-            "admin_token",
-            self.admin_token.as_ref().map(|t| t.reveal().to_owned()),
-        );
-        layers = flag(layers, "public_url", self.public_url.clone());
-        if let Some(n) = self.max_participants {
-            layers = layers.merge(Serialized::default("max_participants", n));
-        }
-        if let Some(n) = self.max_streams {
-            layers = layers.merge(Serialized::default("max_streams", n));
-        }
-
-        // A file that is no TOML spoils every extraction: say so once.
-        match layers.data() {
-            Err(e) => {
-                e.into_iter().for_each(|e| fault("config", e.to_string()));
-                return Err(ConfigFaults(faults));
+        let mut address = |key: &str, text: Option<&str>| {
+            let text = text?;
+            let parsed = text.parse::<SocketAddr>().ok();
+            if parsed.is_none() {
+                fault(
+                    key,
+                    format!("{text:?} must be an address and port, such as 127.0.0.1:8700"),
+                );
             }
-            Ok(data) => {
-                for key in data.values().flat_map(figment::value::Dict::keys) {
-                    if !KEYS.contains(&key.as_str()) {
-                        fault(key, format!("is not a setting; known: {}", KEYS.join(", ")));
-                    }
-                }
-            }
-        }
-        let text = |key: &str, fault: &mut dyn FnMut(&str, String)| -> Option<String> {
-            let value = layers.find_value(key).ok()?;
-            // A token of digits only comes as a number from the environment.
-            match value {
-                figment::value::Value::String(_, text) => Some(text),
-                figment::value::Value::Num(_, n) => n
-                    .to_u128()
-                    .map(|n| n.to_string())
-                    .or_else(|| n.to_i128().map(|n| n.to_string())),
-                _ => {
-                    fault(key, "must be a text".to_owned());
-                    None
-                }
-            }
+            parsed
         };
-        let whole =
-            |key: &str, least: u64, most: u64, fault: &mut dyn FnMut(&str, String)| -> u64 {
-                match layers.extract_inner::<u64>(key) {
-                    Ok(n) if (least..=most).contains(&n) => n,
-                    _ => {
-                        fault(
-                            key,
-                            format!("must be a whole number from {least} to {most}"),
-                        );
-                        least
-                    }
-                }
-            };
-        let max_participants = whole("max_participants", 1, 1_000_000, &mut fault) as u32;
-        let max_streams = whole("max_streams", 0, 100_000, &mut fault) as usize;
-        let poll = Duration::from_millis(whole("poll_ms", 10, 1_000, &mut fault));
-        let mut rate = |key: &str| whole(key, 0, 1_000_000, &mut fault) as u32;
-        let quotas = Quotas {
-            address_requests_per_second: rate("address_requests_per_second"),
-            participant_requests_per_second: rate("participant_requests_per_second"),
-            joins_per_minute: rate("joins_per_minute"),
-            failures_per_minute: rate("failures_per_minute"),
-        };
-        let address = |key: &str, fault: &mut dyn FnMut(&str, String)| {
-            text(key, fault).map(|text| {
-                text.parse::<SocketAddr>().unwrap_or_else(|_| {
-                    fault(
-                        key,
-                        format!("{text:?} must be an address and port, such as 127.0.0.1:8700"),
-                    );
-                    SocketAddr::from(([127, 0, 0, 1], 0))
-                })
-            })
-        };
-        let listen = address("listen", &mut fault)
+        let listen = address("listen", given.listen.as_deref())
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8700)));
-        let admin_listen = address("admin_listen", &mut fault);
+        let admin_listen = address("admin_listen", given.admin_listen.as_deref());
         if admin_listen.is_some_and(|admin| admin == listen && admin.port() != 0) {
             fault("admin_listen", "must differ from listen".to_owned());
         }
-        let proxies = match layers.extract_inner::<Vec<String>>("trusted_proxies") {
-            Ok(list) => Some(list.join(",")),
-            Err(_) => text("trusted_proxies", &mut fault),
-        };
-        let proxies = proxies.unwrap_or_default().parse().unwrap_or_else(|e| {
+        let proxies = given.trusted_proxies.as_deref().unwrap_or_default();
+        let proxies = proxies.parse().unwrap_or_else(|e| {
             let e: crate::address::BadProxy = e;
             fault("trusted_proxies", e.to_string());
             Proxies::default()
         });
-        let certificate = text("tls_cert", &mut fault).map(PathBuf::from);
-        let tls = match (certificate, text("tls_key", &mut fault).map(PathBuf::from)) {
+        let tls = match (given.tls_cert, given.tls_key) {
             (None, None) => None,
             (Some(_), None) => {
                 fault("tls_key", "is needed with tls_cert".to_owned());
@@ -364,15 +362,21 @@ impl ServeArgs {
             },
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let public_url =
-            text("public_url", &mut fault).unwrap_or_else(|| format!("{scheme}://{listen}"));
+        let named = given
+            .public_url
+            .map(|url| url.trim_end_matches('/').to_owned());
+        let public_url = named
+            .clone()
+            .unwrap_or_else(|| format!("{scheme}://{listen}"));
         if model_client::address::origin_of(&public_url).is_none() {
             fault(
                 "public_url",
                 format!("{public_url:?} must be an http:// or https:// address"),
             );
         }
-        let database = PathBuf::from(text("database", &mut fault).unwrap_or_default());
+        let database = given
+            .database
+            .unwrap_or_else(|| PathBuf::from("fed-bbpt.sqlite"));
         let folder = database.parent().filter(|p| !p.as_os_str().is_empty());
         if folder.is_some_and(|p| !p.is_dir()) {
             fault(
@@ -382,8 +386,11 @@ impl ServeArgs {
         } else if database.is_dir() || database.as_os_str().is_empty() {
             fault("database", "must name a file".to_owned());
         }
-        let web = text("web", &mut fault).map(PathBuf::from);
-        if let Some(web) = web.as_ref().filter(|web| !web.join("index.html").is_file()) {
+        if let Some(web) = given
+            .web
+            .as_ref()
+            .filter(|web| !web.join("index.html").is_file())
+        {
             fault(
                 "web",
                 format!(
@@ -392,19 +399,17 @@ impl ServeArgs {
                 ),
             );
         }
-        let models = text("models", &mut fault).map(PathBuf::from);
-        if let Some(models) = models.as_ref().filter(|models| !models.is_dir()) {
+        if let Some(models) = given.models.as_ref().filter(|models| !models.is_dir()) {
             fault("models", format!("{} is no folder", models.display()));
         }
-        let given = text("admin_token", &mut fault).map(Secret::new);
-        if let Some(token) = &given {
+        if let Some(token) = &given.admin_token {
             check_token(token).unwrap_or_else(|why| fault("admin_token", why));
         }
         if !faults.is_empty() {
             return Err(ConfigFaults(faults));
         }
         // Only now, when nothing else is wrong, is anything written.
-        let (admin_token, token_file) = match given {
+        let (admin_token, token_file) = match given.admin_token {
             Some(token) => (token, None),
             None => {
                 let path = token_path(&database);
@@ -420,13 +425,14 @@ impl ServeArgs {
         Ok(Resolved {
             listen,
             admin_listen,
-            public_url: public_url.trim_end_matches('/').to_owned(),
+            public_url,
             aggregator: AggregatorConfig {
-                web,
-                models,
-                max_participants,
-                max_streams,
-                poll,
+                web: given.web,
+                public_url: named,
+                models: given.models,
+                max_participants: number(given.max_participants, 100_000),
+                max_streams: number(given.max_streams, 256) as usize,
+                poll: Duration::from_millis(number(given.poll_ms, 500).into()),
                 quotas,
                 proxies,
                 tls,
@@ -485,159 +491,4 @@ fn token_in(path: &Path) -> Result<Secret, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn no_env() -> Env {
-        Env::prefixed("FED_BBPT_NOBODY_SETS_THIS_")
-    }
-
-    #[test]
-    fn later_layers_win() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("settings.toml");
-        std::fs::write(
-            &file,
-            "listen = \"127.0.0.1:1\"\nmax_streams = 3\nmax_participants = 4\n",
-        )
-        .unwrap();
-        let args = ServeArgs {
-            database: Some(dir.path().join("a.sqlite")),
-            config: Some(file),
-            max_streams: Some(9),
-            ..ServeArgs::default()
-        };
-        let resolved = args.resolve_in(no_env()).unwrap();
-        assert_eq!(resolved.listen.port(), 1);
-        assert_eq!(resolved.aggregator.max_streams, 9);
-        assert_eq!(resolved.aggregator.max_participants, 4);
-        assert_eq!(resolved.public_url, "http://127.0.0.1:1");
-    }
-
-    #[test]
-    fn the_token_is_made_once_and_only_its_owner_may_read_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let args = ServeArgs {
-            database: Some(dir.path().join("a.sqlite")),
-            ..ServeArgs::default()
-        };
-        let first = args.clone().resolve_in(no_env()).unwrap();
-        let path = first.token_file.clone().unwrap();
-        let again = args.resolve_in(no_env()).unwrap();
-        assert!(
-            first
-                .aggregator
-                .admin_token
-                .matches(&again.aggregator.admin_token)
-        );
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(
-                std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
-                0o600
-            );
-        }
-        assert!(!format!("{first:?}").contains(first.aggregator.admin_token.reveal()));
-    }
-
-    #[test]
-    fn all_faults_at_once_and_nothing_written() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("settings.toml");
-        std::fs::write(
-            &file,
-            "colour = 1\nmax_participants = \"many\"\npoll_ms = 5\njoins_per_minute = -1\n",
-        )
-        .unwrap();
-        let args = ServeArgs {
-            listen: Some("here".to_owned()),
-            database: Some(dir.path().join("nowhere/a.sqlite")),
-            web: Some(dir.path().to_owned()),
-            models: Some(dir.path().join("no-models")),
-            public_url: Some("ftp://x".to_owned()),
-            admin_listen: Some("there".to_owned()),
-            tls_cert: Some(dir.path().join("no.pem")),
-            trusted_proxies: Some("127.0.0.1,localhost".to_owned()),
-            admin_token: Some(Secret::new("short")),
-            config: Some(file),
-            ..ServeArgs::default()
-        };
-        let ConfigFaults(faults) = args.resolve_in(no_env()).unwrap_err();
-        let mut paths: Vec<_> = faults.iter().map(|f| f.path.as_str()).collect();
-        paths.sort_unstable();
-        let expected = [
-            "admin_listen",
-            "admin_token",
-            "colour",
-            "database",
-            "joins_per_minute",
-            "listen",
-            "max_participants",
-            "models",
-            "poll_ms",
-            "public_url",
-            "tls_key",
-            "trusted_proxies",
-            "web",
-        ];
-        assert_eq!(paths, expected);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_concerns_the_network() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("settings.toml");
-        std::fs::write(
-            &file,
-            "trusted_proxies = [\"10.0.0.0/8\", \"::1\"]\njoins_per_minute = 0\nfailures_per_minute = 5\n",
-        )
-        .unwrap();
-        let args = ServeArgs {
-            database: Some(dir.path().join("a.sqlite")),
-            config: Some(file),
-            admin_listen: Some("127.0.0.1:8702".to_owned()),
-            ..ServeArgs::default()
-        };
-        let resolved = args.clone().resolve_in(no_env()).unwrap();
-        assert_eq!(resolved.admin_listen.unwrap().port(), 8702);
-        assert_eq!(
-            resolved.aggregator.proxies,
-            "10.0.0.0/8,::1".parse().unwrap()
-        );
-        let quotas = Quotas {
-            joins_per_minute: 0,
-            failures_per_minute: 5,
-            ..Quotas::default()
-        };
-        assert_eq!(resolved.aggregator.quotas, quotas);
-        let more = ServeArgs {
-            trusted_proxies: Some("127.0.0.1".to_owned()),
-            listen: Some("127.0.0.1:8702".to_owned()),
-            ..args
-        };
-        let ConfigFaults(faults) = more.clone().resolve_in(no_env()).unwrap_err();
-        assert_eq!(faults[0].path, "admin_listen");
-        let apart = ServeArgs {
-            admin_listen: None,
-            listen: None,
-            ..more
-        };
-        let proxies = apart.resolve_in(no_env()).unwrap().aggregator.proxies;
-        assert_eq!(proxies, "127.0.0.1".parse().unwrap());
-    }
-
-    #[test]
-    fn a_file_that_is_no_toml_says_so() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("settings.toml");
-        std::fs::write(&file, "listen = ").unwrap();
-        let args = ServeArgs {
-            config: Some(file),
-            ..ServeArgs::default()
-        };
-        let ConfigFaults(faults) = args.resolve_in(no_env()).unwrap_err();
-        assert_eq!(faults[0].path, "config");
-    }
-}
+mod tests;

@@ -3,9 +3,9 @@
 //! tick is a transaction that looks at the round as it is.
 
 use crate::app::App;
-use crate::engine::{self, Effects};
 use crate::failure::Failure;
-use crate::store::{lease, participants, rounds};
+use crate::store::EVERY;
+use federation::engine::store::{Federations as _, Rounds as _, Store as _};
 use federation::round::server::Event;
 use std::time::Duration;
 
@@ -18,15 +18,16 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(5);
 /// does not count. Otherwise a restart would find every lease expired and throw away a round full of updates.
 pub(crate) async fn recover(app: &App) -> Result<(), Failure> {
     let now = app.clock.now_ms();
-    app.store
-        .run_tx("recover", async |tx| {
-            let Some(lease) = lease::read(&mut **tx).await? else {
+    app.aggregator
+        .store()
+        .run_tx(EVERY, "recover", async |tx| {
+            let Some(lease) = tx.lease().await? else {
                 return Ok(());
             };
             let gap = now.saturating_sub(lease.until);
-            if gap > 0 && lease::acquire(tx, &app.holder, now, LEASE_MS).await? {
-                rounds::forgive(tx, lease.until, gap).await?;
-                participants::forgive(tx, lease.until, gap).await?;
+            if gap > 0 && tx.acquire_lease(&app.holder, now, LEASE_MS).await? {
+                tx.forgive_rounds(lease.until, gap).await?;
+                tx.forgive_leases(lease.until, gap).await?;
                 tracing::info!(
                     gap_ms = gap,
                     "no aggregator ran for a while; that time does not count"
@@ -58,28 +59,22 @@ async fn turn(app: &App) -> Result<Option<u64>, Failure> {
         return Ok(None);
     }
     let mut next: Option<u64> = None;
-    for (id, round) in rounds::ticking(&app.store.readers).await? {
-        let Some(known) = app.known(&id).await? else {
-            continue;
-        };
-        let policy = &known.task.federation.policy;
+    for (id, round) in app.read(EVERY, async |tx| tx.ticking().await).await? {
+        let federation = app.federation(&id).await?;
+        let policy = &federation.task.federation.policy;
         // Look before writing: most of the time there is nothing to do.
-        let live = participants::live(&app.store.readers, &id, now).await?;
+        let (live, expired) = app
+            .read(&id, async |tx| {
+                let live = tx.current(None, now).await?.live;
+                Ok((live, tx.expired(round.number, now).await?))
+            })
+            .await?;
         let mut stepped = round.clone();
         let idle = stepped
             .step(policy, now, Event::Tick { live })
             .is_ok_and(|a| a.is_empty());
-        let expired = rounds::expired(&app.store.readers, &id, round.number, now).await?;
         if !idle || stepped != round || !expired.is_empty() {
-            let effects = app
-                .store
-                .run_tx("tick", async |tx| {
-                    let mut effects = Effects::default();
-                    engine::tick(tx, &known, now, &mut effects).await?;
-                    Ok(effects)
-                })
-                .await?;
-            app.after(&id, &effects).await;
+            app.aggregator.tick(&federation, now).await?;
         } else if let Some(at) = round.wake_at(policy, now) {
             let wait = at.saturating_sub(now);
             next = Some(next.map_or(wait, |n| n.min(wait)));
@@ -90,7 +85,7 @@ async fn turn(app: &App) -> Result<Option<u64>, Failure> {
 
 /// Holds or takes the lease, writing only when there is need.
 async fn hold_lease(app: &App, now: u64) -> Result<bool, Failure> {
-    if let Some(lease) = lease::read(&app.store.readers).await? {
+    if let Some(lease) = app.read(EVERY, async |tx| tx.lease().await).await? {
         let left = lease.until.saturating_sub(now);
         let believable = left <= LEASE_MS;
         if lease.holder == app.holder && left > LEASE_MS / 2 && believable {
@@ -100,9 +95,10 @@ async fn hold_lease(app: &App, now: u64) -> Result<bool, Failure> {
             return Ok(false);
         }
     }
-    app.store
-        .run_tx("lease", async |tx| {
-            lease::acquire(tx, &app.holder, now, LEASE_MS).await
+    app.aggregator
+        .store()
+        .run_tx(EVERY, "lease", async |tx| {
+            tx.acquire_lease(&app.holder, now, LEASE_MS).await
         })
         .await
 }
@@ -111,9 +107,10 @@ async fn hold_lease(app: &App, now: u64) -> Result<bool, Failure> {
 pub(crate) async fn release(app: &App) {
     let now = app.clock.now_ms();
     let released = app
-        .store
-        .run_tx("lease", async |tx| {
-            lease::release(tx, &app.holder, now).await
+        .aggregator
+        .store()
+        .run_tx(EVERY, "lease", async |tx| {
+            tx.release_lease(&app.holder, now).await
         })
         .await;
     if let Err(failure) = released {

@@ -2,6 +2,7 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
+use federation::engine::CommandError;
 use federation::round::messages::Problem;
 use federation::round::refusal::Refusal;
 use ground::fault::{Fault, Faults};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The protocol says no.
     #[error("{0}")]
     Refused(Refusal),
@@ -28,6 +29,9 @@ pub(crate) enum Failure {
     /// A body of another content type than this route takes.
     #[error("{0}")]
     MediaType(String),
+    /// The answer exists in no encoding that the request accepts.
+    #[error("{0}")]
+    NotAcceptable(String),
     /// The route exists, but not with this method.
     #[error("{0}")]
     Method(String),
@@ -42,6 +46,27 @@ pub(crate) enum Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Refused(refusal) => Self::Refused(refusal),
+            CommandError::RefusedBecause(refusal, why) => Self::RefusedBecause(refusal, why),
+            broken @ CommandError::Broken(_) => Self::Internal(broken.to_string()),
+        }
+    }
+}
+
+/// As the engine tells it, for callers who know nothing of HTTP.
+impl From<Failure> for CommandError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => Self::Refused(refusal),
+            Failure::RefusedBecause(refusal, why) => Self::RefusedBecause(refusal, why),
+            other => Self::Broken(other.to_string()),
+        }
     }
 }
 
@@ -101,6 +126,12 @@ impl Failure {
                 Some(detail.clone()),
                 Vec::new(),
             ),
+            Self::NotAcceptable(detail) => make(
+                "bad_request",
+                "there is no such encoding of this file",
+                Some(detail.clone()),
+                Vec::new(),
+            ),
             Self::Method(detail) => make(
                 "bad_request",
                 "this address takes other methods",
@@ -148,6 +179,7 @@ impl ResponseError for Failure {
             Self::BadTask(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Database(sqlx::Error::PoolTimedOut) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

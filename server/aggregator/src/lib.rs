@@ -1,8 +1,7 @@
 //! The organiser's server: federations, participants and rounds over HTTP, with all state in one SQL database.
 //!
-//! Where to look: the addresses, `http/mod.rs`; what a message does, `engine.rs` (the rules themselves are the
-//! pure machine [`federation::round::server`]); the SQL, `store/`; time, `driver.rs`; how changes reach whoever
-//! waits, `hub.rs`; settings, [`config`].
+//! Where to look: the addresses, `http/mod.rs`; what a command does, [`federation::engine`]; the SQL, `store/`; time, `driver.rs`; how changes reach whoever
+//! waits, `news.rs`; settings, [`config`].
 //!
 //! No state that matters is in memory. Every message is one transaction: load the round, step it, carry out
 //! its actions, store it. A killed process loses nothing that was answered with success, and several processes
@@ -13,12 +12,12 @@ mod app;
 pub mod clock;
 pub mod config;
 mod driver;
-mod engine;
 mod failure;
 mod http;
-mod hub;
 mod limits;
 mod metrics;
+mod news;
+mod run;
 pub mod secret;
 mod start;
 mod store;
@@ -26,9 +25,11 @@ mod tls;
 mod upgrade;
 
 pub use address::Proxies;
-pub use app::{Listeners, RunError, run};
 pub use clock::{Clock, RealClock, TestClock};
 pub use config::{AggregatorConfig, ConfigFaults, Quotas, Resolved, ServeArgs};
+pub use failure::Failure;
+pub use run::{Listeners, RunError, run};
 pub use secret::Secret;
-pub use start::{ServeError, serve};
+pub use start::{ServeError, interrupted, serve};
+pub use store::{SqliteStore, SqliteTx, Tried};
 pub use tls::{Tls, TlsError};

@@ -2,9 +2,9 @@
 //!
 //! Exit codes: 0 after an orderly end, 1 when the server failed, 2 for wrong flags or settings.
 
-use aggregator::{RealClock, ServeArgs, ServeError, serve};
+use aggregator::{RealClock, ServeArgs, ServeError, interrupted, serve};
 use clap::Parser;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let flags = Flags::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,aggregator=info")),
@@ -57,20 +58,4 @@ fn main() -> ExitCode {
             })
         }
     }
-}
-
-/// Ctrl-C, or SIGTERM from a service manager.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

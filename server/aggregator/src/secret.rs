@@ -53,7 +53,7 @@ impl std::fmt::Debug for Secret {
 pub(crate) fn random_hex(bytes: usize) -> Result<String, getrandom::Error> {
     let mut buffer = vec![0; bytes];
     getrandom::fill(&mut buffer)?;
-    Ok(buffer.iter().map(|b| format!("{b:02x}")).collect())
+    Ok(ground::hex::hex(&buffer))
 }
 
 #[cfg(test)]

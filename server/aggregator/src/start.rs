@@ -1,8 +1,8 @@
 //! `serve` from its flags to its end.
 
-use crate::app::{Listeners, RunError, run};
 use crate::clock::Clock;
 use crate::config::{ConfigFaults, ServeArgs};
+use crate::run::{Listeners, RunError, run};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -37,7 +37,6 @@ pub async fn serve(
     announce: impl Fn(&str),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let named_url = args.public_url.is_some();
     let resolved = args.resolve()?;
     let bind = |address: SocketAddr| {
         let listen = |reason| ServeError::Listen {
@@ -55,7 +54,7 @@ pub async fn serve(
         None => "http",
     };
     // With port 0 the default address for links was made before the port was known.
-    let guessed = !named_url && resolved.listen.port() == 0;
+    let guessed = resolved.aggregator.public_url.is_none() && resolved.listen.port() == 0;
     let url = if guessed {
         format!("{scheme}://{address}")
     } else {
@@ -75,4 +74,20 @@ pub async fn serve(
         admin: admin.map(|(listener, _)| listener),
     };
     Ok(run(listeners, resolved.aggregator, clock, shutdown).await?)
+}
+
+/// Waits for Ctrl-C, or for SIGTERM from a service manager.
+pub async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
 }

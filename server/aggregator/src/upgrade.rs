@@ -2,7 +2,8 @@
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::store::{federations, lines, rounds};
+use crate::store::EVERY;
+use federation::engine::store::{Federations as _, Lines as _, Rounds as _, Store as _};
 use federation::record::Replay;
 use federation::round::messages::FederationStatus;
 use federation::round::phase::AbortReason;
@@ -11,37 +12,37 @@ use federation::round::phase::AbortReason;
 /// is to tell. The sums that moved another's θ are gone, so nobody could follow how it came about, and participants
 /// take θ from nowhere else: such a federation is closed. Its θ stays for download.
 pub(crate) async fn records(app: &App) -> Result<(), Failure> {
-    for id in federations::unrecorded(&app.store.readers).await? {
-        let Some(known) = app.known(&id).await? else {
-            continue;
-        };
-        let mut record = Replay::new(&known.task)?;
-        let first = record.open(&known.task, &id);
-        app.store
-            .run_tx("upgrade", async |tx| {
-                let head = federations::head(&mut **tx, &id).await?;
-                if head.lines > 0 {
+    for id in app.read(EVERY, async |tx| tx.unrecorded().await).await? {
+        let federation = app.federation(&id).await?;
+        let task = &federation.task;
+        let mut record = Replay::new(task)?;
+        let first = record.open(task, &id);
+        app.aggregator
+            .store()
+            .run_tx(&id, "upgrade", async |tx| {
+                let at = tx.current(None, 0).await?;
+                if at.lines > 0 {
                     // Another process was faster.
                     return Ok(());
                 }
-                if head.step > 0 || head.theta_hash != *record.theta() {
+                if at.step > 0 || at.theta != *record.theta() {
                     tracing::warn!(
                         federation = id,
                         "closed: it began before there were records, and its θ cannot be accounted for"
                     );
-                    federations::set_status(tx, &id, FederationStatus::Closed).await?;
-                    return federations::bump(tx, &id).await;
+                    tx.set_status(FederationStatus::Closed).await?;
+                    return tx.bump().await;
                 }
                 let mut record = record.clone();
-                lines::append(tx, &id, 0, &first).await?;
-                for round in rounds::records(&mut **tx, &id, u32::MAX).await? {
+                tx.append_line(0, &first).await?;
+                for round in tx.records(u32::MAX).await? {
                     let number = record.lines();
                     let reason = round.reason.unwrap_or(AbortReason::TooFewUpdates);
-                    let (_, line, _) = record.conclude(&known.task, round.round, Err(reason), None);
-                    lines::append(tx, &id, number, &line).await?;
+                    let (_, line, _) = record.conclude(task, round.round, Err(reason), None);
+                    tx.append_line(number, &line).await?;
                 }
-                federations::advance(tx, &id, &known.task, &record, false).await?;
-                federations::bump(tx, &id).await
+                tx.advance(task, &record, false).await?;
+                tx.bump().await
             })
             .await?;
     }

@@ -17,7 +17,7 @@ use crate::ModelApiConfig;
 use crate::config::ModelSource;
 
 pub(crate) use file::{read as read_file, tables, toml_file};
-pub use model::{KindArg, LayoutArg, ModelArgs};
+pub use model::{LayoutArg, ModelArgs};
 
 /// Serve image classifiers and text models over the Open Inference Protocol, and in the forms of
 /// Hugging Face's and OpenAI's APIs. Without --model, --model-dir, --hub and --config it serves a

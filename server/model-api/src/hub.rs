@@ -25,7 +25,7 @@ pub(crate) enum HubError {
     },
     #[error(
         "`{name}` has no {file}; only repositories with ONNX files (often in onnx/) can be served. Others are exported with \
-         optimum-cli export onnx --model {name} DIR, and served with --model-dir DIR"
+         optimum-cli export onnx --model {name} FOLDER, and served with --model-dir FOLDER"
     )]
     Missing { name: String, file: &'static str },
     #[error("{file} of `{name}` cannot be fetched: {cause}")]

@@ -1,23 +1,17 @@
-//! The content of `/metrics`. The recorder belongs to one server, so that several servers in one
-//! process do not mix their numbers; metrics of a model have its name as the label `model`.
+//! What `/metrics` shows. A registry for each server, so that two servers in one process do not mix their numbers;
+//! what belongs to one model carries its name as the label `model`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram, with_local_recorder};
-use metrics::{describe_counter, describe_gauge, describe_histogram};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
+use prometheus::core::Collector;
+use prometheus::{
+    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::TextStats;
 
-const REQUESTS: &str = "model_api_requests_total";
-const REJECTED: &str = "model_api_rejected_total";
-const RUNS: &str = "model_api_runs_total";
-const ABANDONED: &str = "model_api_abandoned_total";
-const ENCODES: &str = "model_api_encodes_total";
-const CACHE_HITS: &str = "model_api_cache_hits_total";
-const REQUEST_SECONDS: &str = "model_api_request_seconds";
-const RUN_SECONDS: &str = "model_api_run_seconds";
 const MODEL: &str = "model";
 
 /// Bounds of the buckets, in seconds.
@@ -29,214 +23,228 @@ const ITEMS: [f64; 11] = [
     1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0,
 ];
 
-/// What a model takes; part of the names of some metrics.
+/// What a model takes; part of some metrics' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Images,
     Texts,
 }
 
-impl Unit {
-    const ALL: [Self; 2] = [Self::Images, Self::Texts];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Images => "images",
-            Self::Texts => "texts",
-        }
-    }
-
-    fn done(self) -> String {
-        format!("model_api_{}_total", self.name())
-    }
-
-    fn waiting(self) -> String {
-        format!("model_api_queue_{}", self.name())
-    }
-
-    fn in_run(self) -> String {
-        format!("model_api_batch_{}", self.name())
-    }
-}
-
-/// All metrics of one server.
+/// All numbers of one server. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Metrics {
-    recorder: Arc<PrometheusRecorder>,
+pub(crate) struct Metrics(Arc<Families>);
+
+struct Families {
+    registry: Registry,
+    requests: IntCounterVec,
+    rejected: IntCounterVec,
+    request_seconds: HistogramVec,
+    run_seconds: HistogramVec,
+    runs: IntCounterVec,
+    abandoned: IntCounterVec,
+    encodes: IntCounterVec,
+    cache_hits: IntCounterVec,
+    images: PerUnit,
+    texts: PerUnit,
+    /// Held while totals are brought up to date, which reads a counter before it adds to it.
+    updating: Mutex<()>,
 }
 
-/// The metrics of one model.
+/// Families whose names say what a model takes.
+struct PerUnit {
+    done: IntCounterVec,
+    waiting: IntGaugeVec,
+    in_run: HistogramVec,
+}
+
+impl PerUnit {
+    fn new(registry: &Registry, what: &str) -> Result<Self, Error> {
+        let name = |name: &str| name.replace("{}", what);
+        Ok(Self {
+            done: counters(
+                registry,
+                &name("model_api_{}_total"),
+                &name("{} that the model has answered"),
+                &[MODEL],
+            )?,
+            waiting: registered(
+                registry,
+                IntGaugeVec::new(
+                    Opts::new(name("model_api_queue_{}"), name("{} that wait for a run")),
+                    &[MODEL],
+                ),
+            )?,
+            in_run: histograms(
+                registry,
+                &name("model_api_batch_{}"),
+                &name("{} in a run"),
+                &ITEMS,
+            )?,
+        })
+    }
+}
+
+/// The numbers of one model.
 pub(crate) struct ModelMetrics {
-    items: Counter,
-    encodes: Counter,
-    cache_hits: Counter,
-    runs: Counter,
-    abandoned: Counter,
-    queue: Gauge,
+    items: IntCounter,
+    runs: IntCounter,
+    abandoned: IntCounter,
+    queue: IntGauge,
     batch: Histogram,
     run_seconds: Histogram,
 }
 
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    made: Result<C, Error>,
+) -> Result<C, Error> {
+    let made = made?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, Error> {
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+/// Histograms by model.
+fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    bounds: &[f64],
+) -> Result<HistogramVec, Error> {
+    let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
+    registered(registry, HistogramVec::new(options, &[MODEL]))
+}
+
 impl Metrics {
-    pub(crate) fn new() -> Result<Self, BuildError> {
-        let mut builder = PrometheusBuilder::new().set_buckets(&SECONDS)?;
-        for unit in Unit::ALL {
-            builder = builder.set_buckets_for_metric(Matcher::Full(unit.in_run()), &ITEMS)?;
-        }
-        let recorder = builder.build_recorder();
-        with_local_recorder(&recorder, || {
-            describe_counter!(REQUESTS, "Inference requests answered, by HTTP status");
-            describe_counter!(REJECTED, "Inference requests refused, by reason");
-            for unit in Unit::ALL {
-                let what = unit.name();
-                describe_counter!(unit.done(), format!("{what} that the model has answered"));
-                describe_gauge!(unit.waiting(), format!("{what} that wait for a run"));
-                describe_histogram!(unit.in_run(), format!("{what} in a run"));
-            }
-            describe_counter!(ENCODES, "Texts that went through the network");
-            describe_counter!(CACHE_HITS, "Texts whose embeddings were known");
-            describe_counter!(RUNS, "Runs of the model");
-            describe_counter!(ABANDONED, "Requests whose client left the queue");
-            describe_histogram!(
-                REQUEST_SECONDS,
-                "Seconds from the request's head to its answer"
-            );
-            describe_histogram!(RUN_SECONDS, "Seconds that a run takes");
-        });
-        Ok(Self {
-            recorder: Arc::new(recorder),
-        })
+    pub(crate) fn new() -> Result<Self, Error> {
+        let registry = Registry::new();
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| counters(&registry, name, help, labels);
+        let histograms = |name: &str, help: &str| histograms(&registry, name, help, &SECONDS);
+        Ok(Self(Arc::new(Families {
+            requests: counters(
+                "model_api_requests_total",
+                "Inference requests answered, by HTTP status",
+                &[MODEL, "status"],
+            )?,
+            rejected: counters(
+                "model_api_rejected_total",
+                "Inference requests refused, by reason",
+                &[MODEL, "reason"],
+            )?,
+            request_seconds: histograms(
+                "model_api_request_seconds",
+                "Seconds from the request's head to its answer",
+            )?,
+            run_seconds: histograms("model_api_run_seconds", "Seconds that a run takes")?,
+            runs: counters("model_api_runs_total", "Runs of the model", &[MODEL])?,
+            abandoned: counters(
+                "model_api_abandoned_total",
+                "Requests whose client left the queue",
+                &[MODEL],
+            )?,
+            encodes: counters(
+                "model_api_encodes_total",
+                "Texts that went through the network",
+                &[MODEL],
+            )?,
+            cache_hits: counters(
+                "model_api_cache_hits_total",
+                "Texts whose embeddings were known",
+                &[MODEL],
+            )?,
+            images: PerUnit::new(&registry, "images")?,
+            texts: PerUnit::new(&registry, "texts")?,
+            updating: Mutex::default(),
+            registry,
+        })))
     }
 
-    /// The metrics of the model `name`. After a reload of the model they continue.
+    /// Those of the model `name`. Asked for again (after the model was loaded anew), they go on where they were.
     pub(crate) fn model(&self, name: &str, unit: Unit) -> Arc<ModelMetrics> {
-        let labels = || vec![Label::new(MODEL, name.to_owned())];
-        with_local_recorder(&*self.recorder, || {
-            let (encodes, cache_hits) = match unit {
-                Unit::Texts => (counter!(ENCODES, labels()), counter!(CACHE_HITS, labels())),
-                Unit::Images => (Counter::noop(), Counter::noop()),
-            };
-            Arc::new(ModelMetrics {
-                items: counter!(unit.done(), labels()),
-                encodes,
-                cache_hits,
-                runs: counter!(RUNS, labels()),
-                abandoned: counter!(ABANDONED, labels()),
-                queue: gauge!(unit.waiting(), labels()),
-                batch: histogram!(unit.in_run(), labels()),
-                run_seconds: histogram!(RUN_SECONDS, labels()),
-            })
+        let all = &*self.0;
+        let of_unit = match unit {
+            Unit::Images => &all.images,
+            Unit::Texts => {
+                // Shown from the start, before a text was read.
+                all.encodes.with_label_values(&[name]);
+                all.cache_hits.with_label_values(&[name]);
+                &all.texts
+            }
+        };
+        Arc::new(ModelMetrics {
+            items: of_unit.done.with_label_values(&[name]),
+            runs: all.runs.with_label_values(&[name]),
+            abandoned: all.abandoned.with_label_values(&[name]),
+            queue: of_unit.waiting.with_label_values(&[name]),
+            batch: of_unit.in_run.with_label_values(&[name]),
+            run_seconds: all.run_seconds.with_label_values(&[name]),
         })
     }
 
-    /// Counts an answered inference request. `model` is empty if the request named none that
-    /// exists.
+    /// An inference request was answered. `model` is empty if it named none that there is.
     pub(crate) fn answered(&self, model: &str, status: u16, took: Duration) {
-        let model = Label::new(MODEL, model.to_owned());
-        let labels = vec![model.clone(), Label::new("status", status.to_string())];
-        with_local_recorder(&*self.recorder, || {
-            counter!(REQUESTS, labels).increment(1);
-            histogram!(REQUEST_SECONDS, vec![model]).record(took);
-        });
+        let all = &*self.0;
+        all.requests
+            .with_label_values(&[model, &status.to_string()])
+            .inc();
+        all.request_seconds
+            .with_label_values(&[model])
+            .observe(took.as_secs_f64());
     }
 
-    /// Counts a refused inference request. `model` as in [`answered`](Self::answered).
+    /// An inference request was refused. `model` as in [`answered`](Self::answered).
     pub(crate) fn rejected(&self, model: &str, reason: &'static str) {
-        let labels = vec![
-            Label::new(MODEL, model.to_owned()),
-            Label::new("reason", reason),
-        ];
-        with_local_recorder(&*self.recorder, || counter!(REJECTED, labels)).increment(1);
+        self.0.rejected.with_label_values(&[model, reason]).inc();
     }
 
-    /// Renders the metrics in Prometheus's text format.
-    pub(crate) fn render(&self) -> String {
-        self.recorder.handle().render()
+    /// What the text model `model` has done since the server started. A total below the last one changes nothing.
+    pub(crate) fn encoded(&self, model: &str, stats: TextStats) {
+        let all = &*self.0;
+        let _alone = all.updating.lock().unwrap_or_else(PoisonError::into_inner);
+        for (family, total) in [
+            (&all.encodes, stats.encodes),
+            (&all.cache_hits, stats.cache_hits),
+        ] {
+            let counter = family.with_label_values(&[model]);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
     }
 
-    /// Moves recorded samples into their histograms; without it they pile up until the next
-    /// [`render`](Self::render).
-    pub(crate) fn upkeep(&self) {
-        self.recorder.handle().run_upkeep();
+    /// In Prometheus's text format.
+    pub(crate) fn render(&self) -> Result<String, Error> {
+        TextEncoder::new().encode_to_string(&self.0.registry.gather())
     }
 }
 
 impl ModelMetrics {
-    /// Counts `parts` in the queue whose clients have gone.
+    /// Clients of `parts` in the queue have gone: of requests, or of runs' worth of large ones.
     pub(crate) fn abandoned(&self, parts: usize) {
-        self.abandoned.increment(parts as u64);
+        self.abandoned.inc_by(parts as u64);
     }
 
-    /// Sets the number of items that wait now.
-    #[allow(clippy::cast_precision_loss)]
+    /// That many items wait now.
     pub(crate) fn queued(&self, items: usize) {
-        self.queue.set(items as f64);
+        self.queue.set(i64::try_from(items).unwrap_or(i64::MAX));
     }
 
-    /// Records one run of the model.
+    /// The model ran once.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn ran(&self, items: usize, took: Duration) {
-        self.runs.increment(1);
-        self.items.increment(items as u64);
-        self.batch.record(items as f64);
-        self.run_seconds.record(took);
-    }
-
-    /// Records a text model's counters.
-    pub(crate) fn encoded(&self, stats: TextStats) {
-        self.encodes.absolute(stats.encodes);
-        self.cache_hits.absolute(stats.cache_hits);
+        self.runs.inc();
+        self.items.inc_by(items as u64);
+        self.batch.observe(items as f64);
+        self.run_seconds.observe(took.as_secs_f64());
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neither_servers_nor_models_share_numbers() {
-        let (one, other) = (Metrics::new().unwrap(), Metrics::new().unwrap());
-        let (first, second) = (one.model("a", Unit::Images), one.model("b", Unit::Images));
-        first.ran(3, Duration::from_millis(2));
-        second.ran(5, Duration::from_millis(2));
-        // As after a reload.
-        one.model("a", Unit::Images)
-            .ran(1, Duration::from_millis(2));
-        one.answered("a", 200, Duration::from_millis(3));
-        other.rejected("", "full");
-        let text = one.render();
-        for line in [
-            "model_api_images_total{model=\"a\"} 4",
-            "model_api_images_total{model=\"b\"} 5",
-            "model_api_requests_total{model=\"a\",status=\"200\"} 1",
-            "model_api_request_seconds_count{model=\"a\"} 1",
-            "model_api_batch_images_bucket{model=\"a\",le=\"4\"} 2",
-        ] {
-            assert!(text.contains(line), "{line} is not in\n{text}");
-        }
-        assert!(!text.contains("reason=\"full\""));
-        let text = other.render();
-        assert!(text.contains("model_api_rejected_total{model=\"\",reason=\"full\"} 1"));
-        assert!(!text.contains("model_api_images_total{"));
-    }
-
-    #[test]
-    fn texts_have_their_own_names() {
-        let all = Metrics::new().unwrap();
-        let metrics = all.model("a", Unit::Texts);
-        metrics.ran(3, Duration::from_millis(2));
-        metrics.encoded(TextStats {
-            encodes: 5,
-            cache_hits: 7,
-        });
-        let text = all.render();
-        for line in [
-            "model_api_texts_total{model=\"a\"} 3",
-            "model_api_batch_texts_bucket{model=\"a\",le=\"4\"} 1",
-            "model_api_encodes_total{model=\"a\"} 5",
-            "model_api_cache_hits_total{model=\"a\"} 7",
-        ] {
-            assert!(text.contains(line), "{line} is not in\n{text}");
-        }
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::load::{self, ModelError};
-use crate::metrics::{Metrics, Unit};
+use crate::metrics::Metrics;
 use crate::protocol::VERSION;
 use crate::{ConfigFaults, ModelConfig, ModelSource, TextStats};
 
@@ -172,7 +172,7 @@ impl Registry {
                     encodes: before.encodes + done.encodes,
                     cache_hits: before.cache_hits + done.cache_hits,
                 };
-                self.metrics.model(&slot.name, Unit::Texts).encoded(stats);
+                self.metrics.encoded(&slot.name, stats);
             }
         }
     }

@@ -133,11 +133,15 @@ async fn health() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-async fn metrics(serving: web::Data<Serving>) -> HttpResponse {
+async fn metrics(serving: web::Data<Serving>) -> Result<HttpResponse, actix_web::Error> {
     serving.registry.count();
-    HttpResponse::Ok()
+    let text = serving
+        .metrics
+        .render()
+        .map_err(actix_web::error::ErrorInternalServerError)?;
+    Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(serving.metrics.render())
+        .body(text))
 }
 
 async fn model_ready(

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use futures::future::{Either, join, select};
+use futures::future::{Either, select};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -33,7 +33,7 @@ pub enum ServeError {
     Keys(#[from] ConfigFaults),
     /// The metrics cannot be set up.
     #[error("the metrics cannot be set up: {0}")]
-    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    Metrics(#[from] prometheus::Error),
     /// The operating system refuses a thread or the listener.
     #[error("the server cannot run: {0}")]
     Io(#[from] std::io::Error),
@@ -47,8 +47,6 @@ const SHUTDOWN_SECONDS: u64 = 10;
 /// How long an idle connection is kept: longer than a browser or a proxy keeps it, so that they
 /// close it and no request is lost in between.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How often samples are moved into the histograms.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Serves the models until `shutdown` is ready; requests in flight are then finished.
 ///
@@ -103,7 +101,7 @@ pub(crate) async fn serve(
     );
     let serving = web::Data::new(Serving {
         registry: Arc::clone(&registry),
-        metrics: metrics.clone(),
+        metrics,
         keys: keys.map(|keys| RwLock::new(Arc::new(keys))),
         max_body: config.max_body,
         reading: Semaphore::new(workers + 1),
@@ -140,13 +138,6 @@ pub(crate) async fn serve(
         handle.stop(true).await;
     };
     let reloading = reload(hangup, &serving, config.keys.as_deref());
-    let upkeep = async {
-        let mut interval = tokio::time::interval(UPKEEP);
-        loop {
-            interval.tick().await;
-            metrics.upkeep();
-        }
-    };
     let serve = async {
         let (server, stopping) = (std::pin::pin!(server), std::pin::pin!(stopping));
         match select(server, stopping).await {
@@ -154,11 +145,10 @@ pub(crate) async fn serve(
             Either::Right(((), server)) => server.await,
         }
     };
-    let beside = join(upkeep, reloading);
-    let (serve, beside) = (std::pin::pin!(serve), std::pin::pin!(beside));
-    let result = match select(serve, beside).await {
+    let (serve, reloading) = (std::pin::pin!(serve), std::pin::pin!(reloading));
+    let result = match select(serve, reloading).await {
         Either::Left((result, _)) => result,
-        Either::Right((never, _)) => match never.1 {},
+        Either::Right((never, _)) => match never {},
     };
     // Joining threads blocks; requests still queued have been answered or given up by now.
     let stopping = move || registry.all().iter().for_each(|model| model.stop());

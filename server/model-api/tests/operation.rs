@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use support::{Answer, Running};
 
 use model_api::ModelApiArgs;
@@ -51,11 +50,7 @@ impl Desk {
     fn keys(&self, keys: &[(&str, &str)]) -> String {
         let mut text = String::new();
         for (key, more) in keys {
-            let digest = Sha256::digest(key.as_bytes());
-            let hex = digest.iter().fold(String::new(), |mut hex, byte| {
-                write!(hex, "{byte:02x}").unwrap();
-                hex
-            });
+            let hex = ground::hash::sha256_hex(key.as_bytes());
             write!(
                 text,
                 "[[key]]\nname = \"of-{key}\"\nsha256 = \"{hex}\"\n{more}\n"

@@ -2,7 +2,7 @@
 
 use super::{block_on, say};
 use crate::Failure;
-use crate::participant::aggregator::Aggregator;
+use crate::participant::transport::aggregator;
 use clap::Args;
 use federation::record::{Commitments, Difference, Entry, Line, Replay, What};
 use federation::rules::choice::Choice;
@@ -16,14 +16,17 @@ use std::path::{Path, PathBuf};
 /// What `fed-bbpt audit` takes.
 #[derive(Args)]
 pub struct AuditArgs {
-    /// The record: a file with one line for the beginning and one for each round.
-    #[arg(required_unless_present = "server", conflicts_with = "server")]
-    file: Option<PathBuf>,
-    /// Read it from this aggregator instead.
-    #[arg(long, requires = "federation")]
+    /// The record: a file with one line for the beginning and one for each round; with --server, the federation's id there.
+    #[arg(
+        value_name = "FILE or FEDERATION",
+        required_unless_present = "federation"
+    )]
+    record: Option<PathBuf>,
+    /// Read the record from this aggregator.
+    #[arg(long)]
     server: Option<String>,
-    /// The federation there.
-    #[arg(long, requires = "server")]
+    /// The former way to name the federation.
+    #[arg(long, requires = "server", conflicts_with = "record", hide = true)]
     federation: Option<String>,
     /// It must be the record with this fingerprint: the first digits, or all, of the hash of its last line.
     #[arg(long, value_name = "HEX", value_parser = fingerprint_of)]
@@ -95,13 +98,18 @@ impl Wrong {
 /// Reads, computes, says what it found.
 pub fn run(args: &AuditArgs) -> Result<(), Failure> {
     let mut audit = Audit::default();
-    match (&args.file, &args.server, &args.federation) {
-        (Some(path), ..) => read_file(path, &mut audit)?,
-        (None, Some(server), Some(federation)) => {
-            block_on(read_server(server, federation, &mut audit))??;
+    let named = args
+        .federation
+        .as_ref()
+        .map(PathBuf::from)
+        .or_else(|| args.record.clone());
+    match (&named, &args.server) {
+        (Some(path), None) => read_file(path, &mut audit)?,
+        (Some(id), Some(server)) => {
+            block_on(read_server(server, &id.to_string_lossy(), &mut audit))??;
         }
         // clap does not let this through.
-        _ => return Err(Failure::usage("name a file, or --server and --federation")),
+        (None, _) => return Err(Failure::usage("name a file, or --server and a federation")),
     }
     let found = audit.end(args.fingerprint.as_deref());
     if args.json {
@@ -140,7 +148,7 @@ fn read_file(path: &Path, audit: &mut Audit) -> Result<(), Failure> {
 }
 
 async fn read_server(server: &str, federation: &str, audit: &mut Audit) -> Result<(), Failure> {
-    let aggregator = Aggregator::new(server, None).map_err(Failure::usage)?;
+    let aggregator = aggregator(server, None).map_err(Failure::usage)?;
     let mut from = 0;
     loop {
         let lines = aggregator.record(federation, from).await;

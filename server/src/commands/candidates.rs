@@ -2,11 +2,12 @@
 //! of whole instructions, from a file or from an LLM (`propose.rs`).
 
 use super::propose::{self, ProposeArgs};
-use super::say;
+use super::{say, say_json};
 use crate::Failure;
 use crate::data;
 use clap::{Args, ValueEnum};
 use owner_data::candidates::{Choice, candidates};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use tuning::generator::instruction;
 use tuning::generator::instruction::Place;
@@ -36,6 +37,9 @@ pub struct CandidatesArgs {
     /// [default: template; of --propose, input if the task has no text.template].
     #[arg(long, value_enum, requires = "list")]
     place: Option<Where>,
+    /// Print the settings for the task file's [generator] as JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     proposed: ProposeArgs,
 }
@@ -65,8 +69,8 @@ impl From<Where> for Place {
 pub fn run(args: &CandidatesArgs) -> Result<(), Failure> {
     let place = args.place.map(Place::from);
     match (&args.instructions, args.proposed.count(), &args.data) {
-        (Some(file), ..) => instructions(file, place.unwrap_or(Place::Template)),
-        (None, Some(count), _) => propose::run(&args.proposed, count, place),
+        (Some(file), ..) => instructions(file, place.unwrap_or(Place::Template), args.json),
+        (None, Some(count), _) => propose::run(&args.proposed, count, place, args.json),
         (None, None, Some(data)) => words(args, data),
         // The argument parser asks for one of them.
         (None, None, None) => Err(Failure::usage(
@@ -100,12 +104,15 @@ fn words(args: &CandidatesArgs, data: &Path) -> Result<(), Failure> {
     // A list of JSON texts is one of TOML, too.
     let mut all = vec![String::new()];
     all.extend(found);
+    if args.json {
+        return say_json(&json!({ "candidates": all }));
+    }
     let list = serde_json::to_string(&all).map_err(Failure::failed)?;
     say(&format!("candidates = {list}"));
     Ok(())
 }
 
-fn instructions(file: &Path, place: Place) -> Result<(), Failure> {
+fn instructions(file: &Path, place: Place, json: bool) -> Result<(), Failure> {
     let listed = read(file, place)?;
     if !(2..=instruction::MOST).contains(&listed.len()) {
         return Err(Failure::usage(format!(
@@ -115,11 +122,16 @@ fn instructions(file: &Path, place: Place) -> Result<(), Failure> {
             instruction::MOST
         )));
     }
-    print(&listed, place)
+    print(&listed, place, json)
 }
 
-/// The lines of `[generator]`.
-pub fn print(instructions: &[String], place: Place) -> Result<(), Failure> {
+/// The settings of `[generator]`: as lines, or as JSON.
+pub fn print(instructions: &[String], place: Place, json: bool) -> Result<(), Failure> {
+    if json {
+        return say_json(&json!({
+            "kind": "instruction", "place": place.name(), "instructions": instructions,
+        }));
+    }
     say("kind = \"instruction\"");
     say(&format!("place = \"{}\"", place.name()));
     say("instructions = [");

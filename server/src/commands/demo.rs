@@ -4,11 +4,10 @@
 use super::join::{built_in, workbench};
 use super::{block_on, interrupted, say};
 use crate::Failure;
-use crate::participant::aggregator::Aggregator;
-use crate::participant::caller::HttpCaller;
-use crate::participant::driver::{Driver, Leisure};
 use crate::participant::identity;
+use crate::participant::platform::{Leisure, Native};
 use crate::participant::state::Saved;
+use crate::participant::transport::{self, Aggregator};
 use crate::task_source;
 use aggregator::{AggregatorConfig, RealClock, Secret};
 use clap::Args;
@@ -138,7 +137,7 @@ impl Demo<'_> {
     /// One federation after the other, so that the page is never out of work.
     async fn run(&self) -> Result<(), Failure> {
         let organiser =
-            Aggregator::new(&self.url, Some(self.token.clone())).map_err(Failure::failed)?;
+            transport::aggregator(&self.url, Some(self.token.clone())).map_err(Failure::failed)?;
         say(&format!("model API  {}", self.model_url));
         say(&format!("aggregator {}", self.url));
         loop {
@@ -147,8 +146,8 @@ impl Demo<'_> {
             // Side by side on this task: they mostly wait for the model.
             let mut owners = FuturesUnordered::new();
             for number in 0..self.args.owners {
-                let driver = self.owner(&task, &invite, u64::from(number) + 1).await?;
-                owners.push(own(driver));
+                let owner = self.owner(&task, &invite, u64::from(number) + 1).await?;
+                owners.push(own(owner));
             }
             if self.args.web.is_some() {
                 say(&format!(
@@ -203,8 +202,8 @@ impl Demo<'_> {
         }
     }
 
-    async fn owner(&self, task: &Task, invite: &Invite, seed: u64) -> Result<Driver, Failure> {
-        let aggregator = Aggregator::new(&self.url, None).map_err(Failure::failed)?;
+    async fn owner(&self, task: &Task, invite: &Invite, seed: u64) -> Result<Native, Failure> {
+        let aggregator = transport::aggregator(&self.url, None).map_err(Failure::failed)?;
         let identity = identity::fresh().map_err(Failure::failed)?;
         let public = hex(&identity.public());
         let joined = aggregator
@@ -224,32 +223,27 @@ impl Demo<'_> {
             identity: public,
             task: joined.task,
             examples: EXAMPLES,
+            data: String::new(),
             tally: Tally::default(),
             client: Client::new(joined.participant),
         };
-        let model = HttpCaller::new(task, None).map_err(Failure::failed)?;
-        let driver = Driver::new(
-            bench,
-            saved,
-            None,
-            aggregator.with_token(joined.token),
-            model,
-            Box::new(|_, _| {}),
-        );
+        let model = transport::model_api(task, None, None).map_err(Failure::failed)?;
+        aggregator.set_token(Some(joined.token));
+        let owner = Native::new(bench, saved, None, aggregator, model, Box::new(|_| {}));
         let leisure = Leisure {
             owners: self.args.owners,
             pause: LEISURE,
         };
         Ok(if self.args.once {
-            driver
+            owner
         } else {
-            driver.at_leisure(leisure)
+            owner.at_leisure(leisure)
         })
     }
 }
 
-async fn own(mut driver: Driver) -> Result<StopReason, Failure> {
-    driver.run().await.map_err(Failure::failed)
+async fn own(owner: Native) -> Result<StopReason, Failure> {
+    participant::run(&owner).await.map_err(Failure::failed)
 }
 
 /// Prints how the federation went; gives the first and the last accuracy.

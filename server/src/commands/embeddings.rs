@@ -1,7 +1,7 @@
 //! `fed-bbpt embeddings`: what soft prompts for vLLM need of an open language model, cut out of its files: the tokenizer
 //! and the table of input embeddings, with the lines for the task file.
 
-use super::say;
+use super::{say, say_json};
 use crate::Failure;
 use clap::Args;
 use ground::hash::sha256_hex;
@@ -10,7 +10,7 @@ use inference::safetensors_header::{Header, PREFIX};
 use model_client::prompt_embeds::Embedder as _;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,9 @@ pub struct EmbeddingsArgs {
     /// The table's name.
     #[arg(long, value_name = "NAME", default_value = "model.embed_tokens.weight")]
     tensor: String,
+    /// Print the lines for the task file as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Writes both files, and says what the task file needs.
@@ -59,27 +62,37 @@ pub fn run(args: &EmbeddingsArgs) -> Result<(), Failure> {
         "{output}: tokenizer.json, and {rows} embeddings of {hidden} numbers ({kept}); put the folder where all who take part can fetch it (`fed-bbpt serve --models` offers folders below /models), and its address into `url`"
     );
     let last = args.output.file_name().unwrap_or_default();
+    let mut files = json!({
+        "url": format!("https://HOST/models/{}", last.display()),
+        "tokenizer_sha256": sha256_hex(&tokenizer),
+        "table_sha256": sha256_hex(&file),
+    });
+    if args.tensor != "model.embed_tokens.weight" {
+        files["tensor"] = json!(args.tensor);
+    }
+    if args.json {
+        return say_json(&json!({
+            "model": { "openai": { "api": "completions", "prompt_embeds": files } },
+            "generator": { "kind": "soft", "hidden": hidden, "deviation": deviation },
+        }));
+    }
+    // A JSON text is one of TOML, too.
+    let files = files.as_object().into_iter().flatten();
+    let files: Vec<String> = files
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
     say(&format!(
         r#"[model.openai]
 api = "completions"
 
 [model.openai.prompt_embeds]
-url = "https://HOST/models/{}""#,
-        last.display()
-    ));
-    if args.tensor != "model.embed_tokens.weight" {
-        say(&format!("tensor = {:?}", args.tensor));
-    }
-    say(&format!(
-        r#"tokenizer_sha256 = "{}"
-table_sha256 = "{}"
+{}
 
 [generator]
 kind = "soft"
 hidden = {hidden}
 deviation = {deviation:.4e}"#,
-        sha256_hex(&tokenizer),
-        sha256_hex(&file)
+        files.join("\n")
     ));
     Ok(())
 }
@@ -186,6 +199,7 @@ mod tests {
             model: model.to_owned(),
             output: model.join("out"),
             tensor: tensor.to_owned(),
+            json: false,
         }
     }
 

@@ -2,9 +2,9 @@
 //!
 //! Everything is computed from the federation's record: θ, the mapping that was learnt, and which θ is to be kept.
 
-use super::block_on;
+use super::{block_on, say, say_json};
 use crate::Failure;
-use crate::participant::aggregator::Aggregator;
+use crate::participant::transport::aggregator;
 use clap::Args;
 use federation::record::{Commitments, Replay};
 use federation::task::Task;
@@ -18,7 +18,7 @@ pub struct ExportArgs {
     /// The aggregator.
     #[arg(long, default_value = "http://127.0.0.1:8700")]
     server: String,
-    /// The federation.
+    /// The federation's id.
     federation: String,
     /// Where to: FILE.safetensors; the card goes to FILE.json.
     #[arg(long, short)]
@@ -26,12 +26,15 @@ pub struct ExportArgs {
     /// Export the last θ, whatever the held-out examples say is to be kept.
     #[arg(long)]
     last: bool,
+    /// Print the card, which is also in FILE.json, as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Downloads, checks, writes both files.
 pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let (detail, bytes, lines) = block_on(async {
-        let aggregator = Aggregator::new(&args.server, None)?;
+        let aggregator = aggregator(&args.server, None)?;
         let detail = aggregator.detail(&args.federation).await?;
         let bytes = aggregator.theta(&args.federation).await?;
         let mut lines = Vec::new();
@@ -43,7 +46,7 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
             }
             lines.extend(more);
         }
-        Ok::<_, crate::participant::aggregator::ApiError>((detail, bytes, lines))
+        Ok::<_, participant::api::ApiError>((detail, bytes, lines))
     })?
     .map_err(Failure::failed)?;
     let dim = detail.summary.dim as usize;
@@ -96,6 +99,7 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
         "rounds": detail.rounds,
         "safetensors_sha256": sha256_hex(&file),
     });
+    let mut shown = None;
     // Words are what a person wants of a prompt made of words.
     if let (Some(prompt), Some(text)) = (task.prompt(&theta), &task.text) {
         card["prompt"] = json!({
@@ -104,26 +108,32 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
             "template": text.template(&prompt),
             "words": text.words,
         });
-        println!("prompt: {}", text.shown(&prompt));
+        shown = Some(text.shown(&prompt));
     }
     let ranking = task.ranking(&theta);
     if !ranking.is_empty() {
         card["instructions"] = json!(ranking);
     }
     let card_path = args.output.with_extension("json");
-    let card = serde_json::to_vec_pretty(&card).map_err(Failure::failed)?;
-    for (path, content) in [(&args.output, &file), (&card_path, &card)] {
+    let text = serde_json::to_vec_pretty(&card).map_err(Failure::failed)?;
+    for (path, content) in [(&args.output, &file), (&card_path, &text)] {
         std::fs::write(path, content)
             .map_err(|e| Failure::failed(format!("cannot write {}: {e}", path.display())))?;
     }
-    if let Some(choice) = choice {
-        println!("{}", super::choice::words(&choice));
+    if args.json {
+        return say_json(&card);
     }
-    println!(
+    if let Some(shown) = shown {
+        say(&format!("prompt: {shown}"));
+    }
+    if let Some(choice) = choice {
+        say(&super::choice::words(&choice));
+    }
+    say(&format!(
         "{} ({dim} parameters after {} updates) and {}",
         args.output.display(),
         detail.summary.step,
         card_path.display()
-    );
+    ));
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! `fed-bbpt federation`: what an organiser does without the page.
 
-use super::{block_on, say};
+use super::{block_on, say, say_json, word};
 use crate::Failure;
-use crate::participant::aggregator::{Aggregator, ApiError};
+use crate::participant::transport::aggregator;
 use crate::task_source;
 use clap::{Args, Subcommand};
 use federation::round::messages::{CreateFederation, CreateInvite, Invite, InviteSummary};
+use participant::api::ApiError;
 use serde::Serialize;
+use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What `fed-bbpt federation` takes.
@@ -44,6 +46,9 @@ enum What {
     Check {
         /// TOML file or built-in name.
         task: String,
+        /// Replace a setting of the task: `model.url=http://host:8701` (repeatable).
+        #[arg(long = "set", value_name = "PATH=VALUE")]
+        set: Vec<String>,
     },
     /// List all.
     List,
@@ -84,14 +89,19 @@ enum What {
 
 /// Does it.
 pub fn run(args: FederationArgs) -> Result<(), Failure> {
-    if let What::Check { task } = &args.what {
-        let task = task_source::load(task, &[]).map_err(Failure::usage)?;
+    if let What::Check { task, set } = &args.what {
+        let task = task_source::load(task, set).map_err(Failure::usage)?;
+        if args.json {
+            return say_json(
+                &json!({ "name": task.name, "hash": task.hash(), "parameters": task.dim() }),
+            );
+        }
         say(&format!("{}: no faults; hash {}", task.name, task.hash()));
         return Ok(());
     }
     block_on(async {
         let aggregator =
-            Aggregator::new(&args.server, args.admin_token.clone()).map_err(Failure::failed)?;
+            aggregator(&args.server, args.admin_token.clone()).map_err(Failure::failed)?;
         match &args.what {
             What::Check { .. } => Ok(()),
             What::Create { task, set } => {
@@ -107,8 +117,13 @@ pub fn run(args: FederationArgs) -> Result<(), Failure> {
             What::List => show(&args, aggregator.list().await, |list| {
                 let line = |f: &federation::round::messages::FederationSummary| {
                     format!(
-                        "{}  {:?}  {}/{} updates  {} live  {}",
-                        f.id, f.status, f.step, f.steps, f.live, f.name
+                        "{}  {}  {}/{} updates  {} live  {}",
+                        f.id,
+                        word(&f.status),
+                        f.step,
+                        f.steps,
+                        f.live,
+                        f.name
                     )
                 };
                 list.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -117,9 +132,9 @@ pub fn run(args: FederationArgs) -> Result<(), Failure> {
                 let rounds = d.rounds.iter().map(|r| {
                     let share = f64::from(r.metrics.correct) / f64::from(r.metrics.total.max(1));
                     format!(
-                        "round {:>4}  {:?}  {}/{} delivered  held-out accuracy {:.1}%",
+                        "round {:>4}  {}  {}/{} delivered  held-out accuracy {:.1}%",
                         r.round,
-                        r.phase,
+                        word(&r.phase),
                         r.delivered,
                         r.cohort,
                         100.0 * share
@@ -152,13 +167,15 @@ pub fn run(args: FederationArgs) -> Result<(), Failure> {
                 format!("{} is revoked; {} had joined with it", i.id, i.used)
             }),
             What::Close { id } => show(&args, aggregator.close(id).await, |s| {
-                format!("{} is {:?}", s.id, s.status)
+                format!("{} is {}", s.id, word(&s.status))
             }),
         }
     })?
 }
 
+/// The invite as a link: to the address under which the server says that people reach it, else to the one it was asked at.
 fn link(server: &str, invite: &Invite) -> String {
+    let server = invite.public_url.as_deref().unwrap_or(server);
     format!(
         "{}/f/{}/#invite={}",
         server.trim_end_matches('/'),
@@ -219,72 +236,12 @@ fn show<T: Serialize>(
     words: impl Fn(&T) -> String,
 ) -> Result<(), Failure> {
     let answer = answer.map_err(Failure::failed)?;
-    let json = || serde_json::to_string_pretty(&answer).map_err(Failure::failed);
-    say(&if args.json { json()? } else { words(&answer) });
+    if args.json {
+        return say_json(&answer);
+    }
+    say(&words(&answer));
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_of_time() {
-        for (text, seconds) in [
-            ("90s", 90),
-            ("30m", 1_800),
-            ("12h", 43_200),
-            ("7d", 604_800),
-        ] {
-            assert_eq!(parse_span(text), Ok(seconds));
-        }
-        for bad in [
-            "",
-            "7",
-            "d",
-            "0d",
-            "-1d",
-            "7w",
-            "1.5h",
-            "7 d",
-            "999999999999999999d",
-            "7ä",
-        ] {
-            assert!(parse_span(bad).is_err(), "{bad}");
-        }
-        for (seconds, text) in [
-            (59, "59s"),
-            (60, "1m"),
-            (3_661, "1h 1m"),
-            (604_799, "6d 23h"),
-            (86_405, "1d"),
-        ] {
-            assert_eq!(span(seconds), text);
-        }
-    }
-
-    #[test]
-    fn an_invite_in_a_line() {
-        let invite = InviteSummary {
-            id: "0a".to_owned(),
-            created_at: 0,
-            expires_at: Some(61_000),
-            uses: Some(3),
-            used: 1,
-            revoked: false,
-        };
-        assert_eq!(standing(&invite, 1_000), "0a  1 of 3 uses  expires in 1m");
-        assert_eq!(standing(&invite, 61_000), "0a  1 of 3 uses  expired");
-        let open = InviteSummary {
-            expires_at: None,
-            uses: None,
-            ..invite
-        };
-        assert_eq!(standing(&open, 0), "0a  1 uses  does not expire");
-        let revoked = InviteSummary {
-            revoked: true,
-            ..open
-        };
-        assert_eq!(standing(&revoked, 0), "0a  1 uses  revoked");
-    }
-}
+mod tests;

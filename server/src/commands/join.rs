@@ -1,12 +1,11 @@
 //! `fed-bbpt join`: takes part without a browser.
 
-use super::{block_on, interrupted, say};
+use super::{block_on, interrupted, model_key, say};
 use crate::data;
-use crate::participant::aggregator::Aggregator;
-use crate::participant::caller::{CallError, HttpCaller};
-use crate::participant::driver::{Driver, OnStep};
 use crate::participant::identity::{self, IdentityError};
-use crate::participant::state::Saved;
+use crate::participant::platform::{Native, OnStep};
+use crate::participant::state::{Lock, Saved};
+use crate::participant::transport::{HttpCaller, aggregator, model_api};
 use crate::{Failure, data::LoadError};
 use clap::Args;
 use federation::record::Replay;
@@ -17,7 +16,10 @@ use federation::task::Task;
 use ground::hex::hex;
 use ground::image::Image;
 use indicatif::{ProgressBar, ProgressStyle};
+use model_client::caller::CallError;
+use model_client::transport::Transport as _;
 use owner_data::handwriting;
+use participant::Platform as _;
 use secure_sum::identity::Identity;
 use serde_json::json;
 use std::io::IsTerminal as _;
@@ -48,7 +50,7 @@ pub struct JoinArgs {
     #[arg(long)]
     model_url: Option<String>,
     /// Key for the model API.
-    #[arg(long, env = "FED_BBPT_MODEL_API_KEY", hide_env_values = true)]
+    #[arg(long, env = "FED_BBPT_MODEL_KEY", hide_env_values = true)]
     model_key: Option<String>,
     /// A line of JSON for each update.
     #[arg(long)]
@@ -120,6 +122,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     let (base, federation, invite) = parse_link(&args.link).ok_or_else(|| {
         Failure::usage("the link must look like http://HOST/f/FEDERATION/#invite=SECRET")
     })?;
+    let _lock = Lock::take(&args.state).map_err(Failure::usage)?;
     let known = Saved::read(&args.state).map_err(Failure::usage)?;
     let beside = || args.state.with_extension("identity");
     let key = args.identity.clone().unwrap_or_else(beside);
@@ -133,7 +136,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         }
         Some(saved) if !is_new => saved,
         left => {
-            let joined = Aggregator::new(&base, None)
+            let joined = aggregator(&base, None)
                 .map_err(Failure::failed)?
                 .join(&federation, &invite, &identity)
                 .await
@@ -146,6 +149,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
                 identity: public,
                 task: joined.task,
                 examples: 0,
+                data: String::new(),
                 tally: left.map(|left| left.tally).unwrap_or_default(),
                 client,
             }
@@ -156,7 +160,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
     let (model, bench) = match begin(args, &mut saved, identity).await {
         Ok(ready) => ready,
         Err(error) => {
-            if is_new && let Ok(member) = Aggregator::new(&base, Some(saved.token.clone())) {
+            if is_new && let Ok(member) = aggregator(&base, Some(saved.token.clone())) {
                 // Nobody waits for whoever could not begin. Without an answer the lease runs out by itself.
                 let _ = member.leave(&saved.federation).await;
                 saved.token.clear();
@@ -169,7 +173,6 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         }
     };
     let rounds = bench.task().federation.rounds;
-    let task_of_prompt = bench.task().clone();
     let masked = bench
         .task()
         .federation
@@ -182,12 +185,12 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         None => "pictures",
         Some(_) => "texts",
     };
-    let whereto = if model.is_on_device() {
+    let whereto = if model.transport().is_here() {
         format!(
             "stay here, where the model from {} runs",
             bench.task().model.url
         )
-    } else if model.sends_embeddings() {
+    } else if model.transport().sends_embeddings() {
         // Whoever has the model turns them back into words.
         format!(
             "go to {} (as embeddings, which can be read like texts)",
@@ -206,8 +209,8 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             federation.query_budget, federation.rounds_wanted
         ));
     }
-    let aggregator = Aggregator::new(&base, Some(saved.token.clone())).map_err(Failure::failed)?;
-    let mut driver = Driver::new(
+    let aggregator = aggregator(&base, Some(saved.token.clone())).map_err(Failure::failed)?;
+    let native = Native::new(
         bench,
         saved,
         Some(args.state.clone()),
@@ -215,22 +218,25 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         model,
         reporter(args.json, rounds),
     );
-    let reason = driver.run().await.map_err(Failure::failed)?;
-    let spent = driver.spent();
-    let [to_model, from_model, to_aggregator, from_aggregator] = driver.bytes();
+    let reason = participant::run(&native).await.map_err(Failure::failed)?;
+    let me = native.participant();
+    let spent = native.spent();
+    let [to_model, from_model, to_aggregator, from_aggregator] = me.bytes();
     say(&format!(
         "{}; model API: {to_model} B sent, {from_model} B received; aggregator: {to_aggregator} B sent, {from_aggregator} B received; {} inputs were ready before they were asked",
         words(reason),
-        driver.prepared()
+        me.prepared()
     ));
     if let Some(spent) = spent {
         say(&spent);
     }
-    if let Some(choice) = driver.client().choice() {
-        say(&super::choice::words(&choice));
-    }
-    if let Some(prompt) = prompt(driver.client(), &task_of_prompt) {
-        say(&format!("prompt: {prompt}"));
+    if let Some(client) = me.client() {
+        if let Some(choice) = client.choice() {
+            say(&super::choice::words(&choice));
+        }
+        if let Some(prompt) = prompt(&client, me.task()) {
+            say(&format!("prompt: {prompt}"));
+        }
     }
     match reason {
         StopReason::Finished
@@ -239,7 +245,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         | StopReason::BudgetSpent
         | StopReason::PrivacySpent => Ok(()),
         StopReason::MoneySpent => {
-            let why = driver.out_of_money();
+            let why = native.out_of_money();
             Err(Failure::NotReached(format!(
                 "{}; this participant has left, so that the others do not wait for it",
                 why.map_or_else(|| words(reason).to_owned(), |why| why.to_string())
@@ -249,10 +255,11 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             "the aggregator does not know this participant any more; delete the state file and join again",
         )),
         StopReason::Inconsistent => {
-            let why = driver.client().suspicion();
+            let why = me.with_client(|client| client.suspicion().map(str::to_owned));
+            let why = why.flatten();
             Err(Failure::failed(format!(
                 "the aggregator is not to be trusted: {}; nothing more was sent; tell the others who take part",
-                why.unwrap_or("it contradicts itself")
+                why.as_deref().unwrap_or("it contradicts itself")
             )))
         }
     }
@@ -280,18 +287,9 @@ async fn begin(
         }
         (None, seed) => built_in(&task, seed.unwrap_or(0), args.count)?,
     };
-    if saved.examples != 0 && saved.examples != examples.len() {
-        return Err(Failure::usage(format!(
-            "{} was written with {} examples, now there are {}; use the same data, or another --state to join afresh",
-            args.state.display(),
-            saved.examples,
-            examples.len()
-        )));
-    }
-    saved.examples = examples.len();
-    let model = HttpCaller::new(&task, args.model_key.clone())
-        .map_err(Failure::usage)?
-        .keeping_models_in(args.state.with_file_name("fed-bbpt-models"));
+    saved.bind(&examples, &args.state).map_err(Failure::usage)?;
+    let models = args.state.with_file_name("fed-bbpt-models");
+    let model = model_api(&task, model_key(args.model_key.clone()), Some(models)).map_err(Failure::usage)?;
     model.purse().resume(saved.tally);
     let described = model.describe().await;
     saved.tally = model.purse().tally();
@@ -331,27 +329,31 @@ fn reporter(json: bool, rounds: u32) -> OnStep {
         let bar = ProgressBar::new(u64::from(rounds));
         style.map_or(bar.clone(), |style| bar.with_style(style))
     });
-    let mut seen = None;
-    Box::new(move |saved, bench| {
-        let privacy = saved.client.privacy(bench.task());
-        let Some(view) = saved.client.view() else {
-            return;
-        };
-        let point = saved.client.curve().last().copied();
-        let now = (
-            view.step,
-            saved.client.curve().len(),
-            saved.client.delivered(),
-        );
+    let (mut seen, mut waited) = (None, None);
+    Box::new(move |me| {
+        let Some(client) = me.client() else { return };
+        let Some(view) = client.view() else { return };
+        let now = (view.step, client.curve().len(), client.delivered());
+        if let Some(a) = me.awaited().filter(|a| a.here < a.needed && !json) {
+            let text = format!("waiting for others: {} of {} are there", a.here, a.needed);
+            match &bar {
+                Some(bar) => bar.set_message(text),
+                // Once a round: where all is well nobody waits for long.
+                None if waited != Some(view.round) => say(&text),
+                None => {}
+            }
+            waited = Some(view.round);
+        }
         if seen == Some(now) {
             return;
         }
         seen = Some(now);
-        let accuracy = point.map_or(0.0, |p| p.accuracy);
-        let before = saved.client.before().map(|b| b.accuracy());
+        let privacy = client.privacy(me.task());
+        let accuracy = client.curve().last().map_or(0.0, |p| p.accuracy);
+        let before = client.before().map(|b| b.accuracy());
         if json {
             say(&json!({ "update": view.step, "round": view.round, "finished": view.status == FederationStatus::Finished,
-                "own_accuracy": accuracy, "own_accuracy_before": before, "queries": saved.client.spent(), "delivered": saved.client.delivered(), "epsilon": privacy.map(|p| p.epsilon), "choice": saved.client.choice() }).to_string());
+                "own_accuracy": accuracy, "own_accuracy_before": before, "queries": client.spent(), "delivered": client.delivered(), "epsilon": privacy.map(|p| p.epsilon), "choice": client.choice() }).to_string());
         } else {
             let epsilon = privacy.map_or_else(String::new, |p| {
                 format!(", own ε {:.2} of {:.2}", p.epsilon, p.limit)
@@ -359,7 +361,7 @@ fn reporter(json: bool, rounds: u32) -> OnStep {
             let text = format!(
                 "own held-out accuracy {:.0}%, {} queries, {} live{epsilon}",
                 100.0 * accuracy,
-                saved.client.spent(),
+                client.spent(),
                 view.live
             );
             match &bar {

@@ -14,9 +14,13 @@ pub mod relay;
 pub mod serve;
 pub mod simulate;
 
+pub use aggregator::interrupted;
+
 use crate::Failure;
+use serde::Serialize;
+use serde_json::Value;
 use std::future::Future;
-use std::io::Write as _;
+use std::io::{IsTerminal, Write as _};
 
 /// A line for whoever started us; pipes get it at once.
 pub fn say(line: &str) {
@@ -32,18 +36,36 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
         .map(|runtime| runtime.block_on(future))
 }
 
-/// Ctrl-C, or SIGTERM from a service manager.
-pub async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
+/// How an enumeration is written in JSON, for people too: `in-cohort`.
+pub fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        Ok(other) => other.to_string(),
+        Err(error) => error.to_string(),
     }
-    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// An answer as `--json` prints it.
+pub fn say_json(answer: &impl Serialize) -> Result<(), Failure> {
+    say(&serde_json::to_string_pretty(answer).map_err(Failure::failed)?);
+    Ok(())
+}
+
+/// The environment variable with the model API's key.
+pub const MODEL_KEY: &str = "FED_BBPT_MODEL_KEY";
+/// The name that [`MODEL_KEY`] had in `join` and `simulate`.
+const MODEL_KEY_BEFORE: &str = "FED_BBPT_MODEL_API_KEY";
+
+/// The model API's key: the one given, else that of the variable's former name, with a warning.
+pub fn model_key(given: Option<String>) -> Option<String> {
+    given.or_else(|| {
+        let key = std::env::var(MODEL_KEY_BEFORE).ok()?;
+        eprintln!("{MODEL_KEY_BEFORE} is called {MODEL_KEY} now; the old name will go");
+        Some(key)
+    })
+}
+
+/// Whether to write colours to `stream`: a terminal, and nobody said NO_COLOR.
+pub fn colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

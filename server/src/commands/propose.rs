@@ -4,12 +4,12 @@ use super::block_on;
 use super::candidates::{WORDS, print, read};
 use crate::propose::prompts::{Example, PLACE, SHOWN, Subject};
 use crate::propose::{Llm, Proposals, propose};
-use crate::relay::key::{self, KeyError};
-use crate::relay::upstream::Upstream;
 use crate::{Failure, data, task_source};
 use clap::{Args, value_parser};
 use federation::round::workbench::{Input, Labelled};
 use federation::task::Task;
+use relay::key::{self, KeyError};
+use relay::upstream::Upstream;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use tuning::generator::instruction;
@@ -128,7 +128,12 @@ impl ProposeArgs {
 }
 
 /// Asks, and prints the lines of `[generator]`.
-pub fn run(args: &ProposeArgs, wanted: usize, place: Option<Place>) -> Result<(), Failure> {
+pub fn run(
+    args: &ProposeArgs,
+    wanted: usize,
+    place: Option<Place>,
+    json: bool,
+) -> Result<(), Failure> {
     let [url, model] = [&args.llm_url, &args.llm_model].map(|a| a.as_deref().unwrap_or_default());
     let upstream = Upstream::parse(url, args.allow_plain_http)
         .map_err(|fault| Failure::usage(format!("--llm-url: {fault}")))?;
@@ -171,7 +176,7 @@ pub fn run(args: &ProposeArgs, wanted: usize, place: Option<Place>) -> Result<()
             "no instructions were found: {why}"
         )));
     }
-    print(&all, place)?;
+    print(&all, place, json)?;
     match trouble {
         None => Ok(()),
         Some(why) => Err(Failure::NotReached(format!(

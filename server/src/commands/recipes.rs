@@ -1,13 +1,13 @@
 //! `fed-bbpt recipes`: the papers' data sets, as task files.
 
-use super::say;
-use crate::recipes::make::{Make, make};
-use crate::recipes::{Modality, Recipe, Recipes, describe, task_file};
+use super::{say, say_json};
 use crate::simulate::fraction;
 use crate::{Failure, data};
 use clap::Args;
 use federation::task::Task;
-use serde_json::Value;
+use recipes::make::{Make, make};
+use recipes::{Modality, Recipe, Recipes, describe, task_file};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// What `fed-bbpt recipes` takes.
@@ -19,16 +19,16 @@ pub struct RecipesArgs {
     #[arg(long, requires = "name")]
     task: bool,
     /// Take the labels from the data that lies here.
-    #[arg(long, value_name = "DIR", requires = "task")]
+    #[arg(long, value_name = "FOLDER", requires = "task")]
     data: Option<PathBuf>,
     /// JSON, for scripts.
     #[arg(long)]
     json: bool,
     /// Make it (biased_mnist, loc_mnist_1_1, loc_mnist_1_4) in this new folder.
-    #[arg(long, value_name = "DIR", requires_all = ["name", "from"], conflicts_with = "task")]
+    #[arg(long, value_name = "FOLDER", requires_all = ["name", "from"], conflicts_with = "task")]
     make: Option<PathBuf>,
     /// MNIST's IDX files.
-    #[arg(long, value_name = "DIR", requires = "make")]
+    #[arg(long, value_name = "FOLDER", requires = "make")]
     from: Option<PathBuf>,
     /// Of biased_mnist: the share of each class's training images that have the class's own colour.
     #[arg(long, default_value_t = 0.8, value_parser = fraction)]
@@ -73,6 +73,9 @@ pub fn run(args: &RecipesArgs) -> Result<(), Failure> {
             seed,
         };
         let [train, test] = make(&what).map_err(Failure::usage)?;
+        if args.json {
+            return say_json(&json!({ "folder": into, "train": train, "test": test }));
+        }
         say(&format!(
             "{}: {train} pictures in train, {test} in test",
             into.display()

@@ -1,10 +1,12 @@
 //! `fed-bbpt relay`: asks a model API for a page that it refuses.
 
-use super::{block_on, interrupted, say};
+use super::{MODEL_KEY, block_on, interrupted, model_key, say};
 use crate::Failure;
-use crate::relay::upstream::Upstream;
-use crate::relay::{Origin, Relay, Settings, key, listen, serve};
+use aggregator::Secret;
 use clap::Args;
+use relay::key::KeyError;
+use relay::upstream::Upstream;
+use relay::{Origin, Relay, Settings, key, listen, serve};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ pub struct RelayArgs {
     #[arg(long, value_name = "URL")]
     upstream: String,
     /// The environment variable that holds the key.
-    #[arg(long, value_name = "NAME", default_value = "FED_BBPT_MODEL_KEY")]
+    #[arg(long, value_name = "NAME", default_value = MODEL_KEY)]
     key_env: String,
     /// Take the key from the operating system's keyring instead: the entry NAME of `fed-bbpt`.
     #[arg(long, value_name = "NAME", conflicts_with = "key_env")]
@@ -47,7 +49,7 @@ pub struct RelayArgs {
 pub fn run(args: RelayArgs) -> Result<(), Failure> {
     let upstream = Upstream::parse(&args.upstream, args.allow_plain_http)
         .map_err(|fault| Failure::usage(format!("--upstream: {fault}")))?;
-    let key = (!args.no_key).then(|| key::from_either(args.keyring.as_deref(), &args.key_env));
+    let key = (!args.no_key).then(|| own_key(&args));
     let key = key.transpose().map_err(Failure::usage)?;
     let key = key
         .map(|key| key::header(&key, args.key_header.as_deref()).map(|header| (key, header)))
@@ -76,4 +78,14 @@ pub fn run(args: RelayArgs) -> Result<(), Failure> {
     say(&format!("relay to {name} for {page}"));
     say(&format!("the model's address on the page: {}", relay.url()));
     block_on(serve(listener, relay, interrupted()))?.map_err(Failure::failed)
+}
+
+fn own_key(args: &RelayArgs) -> Result<Secret, KeyError> {
+    match key::from_either(args.keyring.as_deref(), &args.key_env) {
+        Err(KeyError::NotSet(name)) if name == MODEL_KEY => match model_key(None) {
+            Some(key) => key::checked(&key),
+            None => Err(KeyError::NotSet(name)),
+        },
+        found => found,
+    }
 }

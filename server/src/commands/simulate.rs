@@ -39,7 +39,6 @@ pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
 fn failure(error: SimulateError) -> Failure {
     match error {
         SimulateError::Task(_)
-        | SimulateError::NoTask(_)
         | SimulateError::NoTest { .. }
         | SimulateError::TooFewShots { .. }
         | SimulateError::SameSplit(_)

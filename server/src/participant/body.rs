@@ -2,12 +2,11 @@
 
 use reqwest::Response;
 
-/// No model API's answer is larger: thousands of inputs of thousands of classes in JSON have room.
-pub const OF_A_MODEL: usize = 256 << 20;
+/// No answer of a model API or an aggregator is larger: thousands of inputs of thousands of classes in JSON have room, and
+/// a record is read in parts.
+pub const OF_A_SERVER: usize = 256 << 20;
 /// No file of a model is larger: tables of embeddings of the largest have 3 GB.
 pub const OF_A_FILE: usize = 4 << 30;
-/// No aggregator's: its record is read in parts.
-pub const OF_AN_AGGREGATOR: usize = 1 << 30;
 
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]

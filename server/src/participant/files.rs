@@ -1,7 +1,7 @@
 //! Files that a task names: fetched once, and kept in a folder under their hashes.
 
 use super::body::{self, BodyError};
-use super::caller::cause_of;
+use super::transport::cause_of;
 use ground::hash::sha256_hex;
 use model_api::PRINTED_DIGITS;
 use model_client::ModelFile;

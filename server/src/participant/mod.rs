@@ -1,13 +1,11 @@
-//! The native client: the same state machine as the browser's, over HTTP.
+//! A participant in a process: what `fed-bbpt join` and the demonstration add to the participant that all platforms
+//! share.
 
-pub mod aggregator;
-mod ahead;
 mod body;
-pub mod caller;
-pub mod driver;
 mod embeddings;
 mod files;
 pub mod identity;
 mod on_device;
-pub mod purse;
+pub mod platform;
 pub mod state;
+pub mod transport;

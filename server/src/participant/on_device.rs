@@ -3,10 +3,10 @@
 
 use super::files::{FetchError, ModelFiles};
 use federation::task::Task;
+use inference::InProcess;
 use inference::on_device::{Fetched, OnDeviceError};
-use inference::{Answer, InProcess};
-use model_client::Request;
 use model_client::on_device::OnDevice;
+use model_client::transport::{Answer, Call};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -57,17 +57,21 @@ impl Device {
     }
 
     /// What a server would answer.
-    pub async fn answer(&self, request: &Request) -> Result<Answer, DeviceError> {
+    pub async fn answer(&self, call: &Call<'_>) -> Result<Answer, DeviceError> {
         let model = self.loaded.get_or_try_init(|| self.load()).await?;
-        let (model, path) = (Arc::clone(model), request.path.clone());
-        let mut headers = request.headers.iter();
-        let length = headers.find(|(name, _)| name == HEADER_LENGTH);
-        let length = length.map(|(_, value)| value.clone());
-        let body = request.body.clone().into();
+        let (model, path) = (Arc::clone(model), call.path.to_owned());
+        let mut headers = call.headers.iter();
+        let length = headers.find(|(name, _)| *name == HEADER_LENGTH);
+        let length = length.map(|(_, value)| (*value).to_owned());
+        let body = call.body.unwrap_or_default().to_vec().into();
         let run = move || model.answer(&path, length.as_deref(), &body);
-        tokio::task::spawn_blocking(run)
-            .await
-            .map_err(|_| DeviceError::Lost)
+        let answer = tokio::task::spawn_blocking(run).await;
+        let answer = answer.map_err(|_| DeviceError::Lost)?;
+        Ok(Answer {
+            status: answer.status,
+            headers: answer.headers,
+            body: answer.body,
+        })
     }
 
     async fn load(&self) -> Result<Arc<InProcess>, DeviceError> {
@@ -89,7 +93,7 @@ mod tests {
     use ground::hash::sha256_hex;
     use model_api::PRINTED_DIGITS;
     use model_client::on_device::Takes;
-    use model_client::{Layout, Method, ModelFile};
+    use model_client::{Layout, ModelFile};
     use serde_json::Value;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
@@ -139,13 +143,15 @@ mod tests {
     }
 
     async fn described(device: &Device) -> Result<Value, DeviceError> {
-        let request = Request {
-            method: Method::Get,
-            path: "/v2/models/means.onnx".into(),
+        let call = Call {
+            method: "GET",
+            base: "",
+            path: "/v2/models/means.onnx",
             headers: Vec::new(),
-            body: Vec::new(),
+            body: None,
+            limit_ms: 0.0,
         };
-        let answer = device.answer(&request).await?;
+        let answer = device.answer(&call).await?;
         assert_eq!(answer.status, 200);
         Ok(serde_json::from_slice(&answer.body).unwrap())
     }

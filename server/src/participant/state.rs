@@ -1,8 +1,12 @@
 //! What `fed-bbpt join` keeps on disk between runs: who it is and where it was.
 
 use federation::round::client::Client;
+use federation::round::workbench::{Input, Labelled};
+use ground::hash::sha256_hex;
 use model_client::tally::Tally;
 use serde::{Deserialize, Serialize};
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The file's content.
@@ -24,6 +28,9 @@ pub struct Saved {
     pub tally: Tally,
     /// Its number of examples: another data set needs a fresh start.
     pub examples: usize,
+    /// [`data_hash`] of its examples; empty in a file of before there was any.
+    #[serde(default)]
+    pub data: String,
     /// The machine.
     pub client: Client,
 }
@@ -38,6 +45,26 @@ pub enum StateError {
         path: PathBuf,
         /// Why.
         cause: std::io::Error,
+    },
+    /// Another process has it.
+    #[error(
+        "{path} is in use by another `fed-bbpt join`: one state is one participant; give this one its own with --state, or wait until the other has ended"
+    )]
+    InUse {
+        /// Where.
+        path: PathBuf,
+    },
+    /// It belongs to other data.
+    #[error(
+        "{path} was written with other data (then {then} examples, now {now}): one state is one participant with their data; give the same data, or another --state to join afresh"
+    )]
+    OtherData {
+        /// Where.
+        path: PathBuf,
+        /// Examples that it was written with.
+        then: usize,
+        /// Examples now.
+        now: usize,
     },
     /// Not ours.
     #[error(
@@ -63,12 +90,30 @@ impl Saved {
                         cause,
                     })
             }
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(StateError::Io {
                 path: path.to_owned(),
                 cause,
             }),
         }
+    }
+
+    /// Binds the state to these examples, or checks that it is bound to them.
+    ///
+    /// # Errors
+    /// [`StateError::OtherData`]; `path` is where the state is kept.
+    pub fn bind(&mut self, examples: &[Labelled], path: &Path) -> Result<(), StateError> {
+        let data = data_hash(examples);
+        let same = self.examples == examples.len() && (self.data.is_empty() || self.data == data);
+        if self.examples != 0 && !same {
+            return Err(StateError::OtherData {
+                path: path.to_owned(),
+                then: self.examples,
+                now: examples.len(),
+            });
+        }
+        (self.examples, self.data) = (examples.len(), data);
+        Ok(())
     }
 
     /// Replaces the file in one step, readable by its owner alone: a crash leaves the old state or the new one.
@@ -87,6 +132,58 @@ impl Saved {
     }
 }
 
+/// A state file that is this process's alone as long as this lives.
+///
+/// A file beside it is locked: the state file itself is replaced with every step.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code)] File); // Held, never read.
+
+impl Lock {
+    /// Takes the state file at `path`, whether it is there yet or not.
+    ///
+    /// # Errors
+    /// [`StateError::InUse`] where another process has it.
+    pub fn take(path: &Path) -> Result<Self, StateError> {
+        let io = |cause| StateError::Io {
+            path: path.to_owned(),
+            cause,
+        };
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".lock");
+        let file = File::create(beside).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(StateError::InUse {
+                path: path.to_owned(),
+            }),
+            // A file system without locks: nothing can be said against it.
+            Err(TryLockError::Error(cause)) if cause.kind() == ErrorKind::Unsupported => {
+                Ok(Self(file))
+            }
+            Err(TryLockError::Error(cause)) => Err(io(cause)),
+        }
+    }
+}
+
+/// SHA-256 of a participant's examples: their inputs and labels, in order.
+fn data_hash(examples: &[Labelled]) -> String {
+    let one = |example: &Labelled| {
+        let label = example.label as u64;
+        let (first, second) = match &example.input {
+            Input::Image(bytes) => (&bytes[..], &[][..]),
+            Input::Text(text) => (text.first.as_bytes(), text.second.as_bytes()),
+        };
+        let parts = [
+            &label.to_le_bytes(),
+            &(first.len() as u64).to_le_bytes(),
+            first,
+            second,
+        ];
+        sha256_hex(&parts.concat())
+    };
+    sha256_hex(examples.iter().map(one).collect::<String>().as_bytes())
+}
+
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut options = std::fs::OpenOptions::new();
@@ -96,4 +193,60 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = options.open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test may panic: that is how it fails.
+mod tests {
+    use super::*;
+
+    fn saved(examples: usize, data: &str) -> Saved {
+        Saved {
+            aggregator: String::new(),
+            federation: String::new(),
+            token: String::new(),
+            identity: String::new(),
+            task: serde_json::Value::Null,
+            tally: Tally::default(),
+            examples,
+            data: data.to_owned(),
+            client: Client::new(0),
+        }
+    }
+
+    fn images(bytes: &[u8]) -> Vec<Labelled> {
+        let image = |byte: &u8| Labelled::image(vec![*byte; 3], 0);
+        bytes.iter().map(image).collect()
+    }
+
+    #[test]
+    fn a_state_is_bound_to_its_data() {
+        let (path, mine) = (Path::new("p.json"), images(&[1, 2, 3]));
+        let mut state = saved(0, "");
+        state.bind(&mine, path).unwrap();
+        state.bind(&mine, path).unwrap();
+        let mut relabelled = mine.clone();
+        relabelled[1].label = 1;
+        for other in [images(&[1, 2]), images(&[1, 3, 2]), relabelled] {
+            let error = state.bind(&other, path).unwrap_err();
+            assert!(matches!(error, StateError::OtherData { .. }), "{error}");
+        }
+        // A file of before there were hashes says only how many there were.
+        saved(3, "").bind(&mine, path).unwrap();
+        assert!(saved(2, "").bind(&mine, path).is_err());
+    }
+
+    #[test]
+    fn one_process_at_a_time_has_a_state_file() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state.json");
+        let lock = Lock::take(&path).unwrap();
+        assert!(matches!(Lock::take(&path), Err(StateError::InUse { .. })));
+        Lock::take(&home.path().join("other.json")).unwrap();
+        // Writing replaces the file, and frees nothing.
+        saved(1, "").write(&path).unwrap();
+        assert!(Lock::take(&path).is_err());
+        drop(lock);
+        Lock::take(&path).unwrap();
+    }
 }

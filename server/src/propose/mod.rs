@@ -6,10 +6,11 @@
 mod answer;
 pub mod prompts;
 
-use crate::participant::caller::{CallError, HttpCaller};
+use crate::participant::transport::{HttpCaller, model_api};
 use federation::task::Task;
 use ground::fault::Faults;
 use model_client::ModelApiError;
+use model_client::caller::CallError;
 use model_client::chat::{Answer, Limit, Question};
 use model_client::tally::Tally;
 use prompts::{SYSTEM, Subject};
@@ -107,7 +108,7 @@ impl Llm {
         });
         let task = Task::from_value(task).map_err(ProposeError::Address)?;
         Ok(Self {
-            caller: HttpCaller::new(&task, key).map_err(ProposeError::Call)?,
+            caller: model_api(&task, key, None).map_err(ProposeError::Call)?,
             url: url.to_owned(),
             model: model.to_owned(),
             key_place: key_place.to_owned(),

@@ -7,11 +7,11 @@ use super::model::ModelError;
 use super::report::{Chosen, Outcome, Point, Setting};
 use super::run::Context;
 use super::secrets::{self, Clock};
+use crate::commands::word;
 use crate::data::hold_out;
-use crate::participant::caller::CallError;
-use crate::participant::purse::Purse;
+use federation::engine::local::Local;
+use federation::engine::memory::Memory;
 use federation::round::client::{Action, Client, Event, StopReason};
-use federation::round::hub::Hub;
 use federation::round::messages::RoundRecord;
 use federation::round::phase::Phase;
 use federation::round::server::Round;
@@ -20,6 +20,8 @@ use federation::rules::choice::Keep;
 use federation::task::Task;
 use ground::wire;
 use indicatif::{ProgressBar, ProgressStyle};
+use model_client::caller::CallError;
+use model_client::purse::Purse;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use tuning::objective::mapping::Mappings;
@@ -42,8 +44,11 @@ struct Participant {
 /// A federation that has ended.
 pub(super) struct Run {
     pub outcome: Outcome,
-    pub hub: Hub,
+    pub federation: Local,
 }
+
+/// What records of simulations call their federation.
+const FEDERATION: &str = "hub";
 
 /// Aborted rounds leave θ as it was, and so does another like them: after so many in a row nothing will change.
 const ABORTED_IN_A_ROW: u32 = 20;
@@ -54,7 +59,7 @@ fn check(records: &[RoundRecord], participants: &[Participant]) -> Result<(), Si
     let aborted = records.iter().rev().take_while(failed).count() as u32;
     if aborted >= ABORTED_IN_A_ROW {
         let reason = records.last().and_then(|r| r.reason);
-        return Err(SimulateError::Stuck(aborted, reason));
+        return Err(SimulateError::Stuck(aborted, word(&reason)));
     }
     for participant in participants {
         let Action::Stop(reason @ (StopReason::Inconsistent | StopReason::Unauthorized)) =
@@ -65,7 +70,7 @@ fn check(records: &[RoundRecord], participants: &[Participant]) -> Result<(), Si
         // What somebody bad sends may be beyond what is taken at all: then they are out.
         if participant.attack.is_none() {
             let why = participant.client.suspicion();
-            let why = why.map_or_else(|| format!("{reason:?}"), str::to_owned);
+            let why = why.map_or_else(|| word(&reason), str::to_owned);
             return Err(SimulateError::Stopped(participant.number, why));
         }
     }
@@ -94,13 +99,13 @@ pub(super) fn federate(
         learnt.examples = learnt.examples.saturating_mul(context.args.clients as u32);
     }
     let task = &task;
-    let mut hub = Hub::new(task)?;
+    let mut federation = Local::new(Memory::default(), FEDERATION, task, 0)?;
     let (mut now, clock) = (0, Clock::default());
     let mut participants = Vec::new();
     for examples in owners {
         let number = participants.len() as u32;
         let secrets = secrets::secrets(context.args.seed, number, &clock);
-        let number = hub.join(task, now, Some(secrets.identity.public()));
+        let number = federation.join(now, Some(secrets.identity.public()))?;
         let (training, holdout) = hold_out(task, number, examples);
         let bench = Workbench::new(task.clone(), number, training, holdout)?;
         let bench = bench.with_secrets(secrets);
@@ -122,11 +127,9 @@ pub(super) fn federate(
     let bar = match setting {
         // Several of these run at once, and share one bar.
         Setting::Local => ProgressBar::hidden(),
-        Setting::Federated | Setting::Centralised => progress(
-            &format!("{setting:?}"),
-            "round",
-            task.federation.rounds.into(),
-        ),
+        Setting::Federated | Setting::Centralised => {
+            progress(&word(&setting), "round", task.federation.rounds.into())
+        }
     };
     let (mut curve, mut before) = (Vec::new(), None);
     let (mut seen, mut measured) = (0, 0);
@@ -135,52 +138,52 @@ pub(super) fn federate(
         .any(|p| !matches!(p.action, Action::Stop(_)))
     {
         // Where all wait for time to pass, it passes at once.
-        now = if waits(&participants, &hub, before.as_ref()) {
-            hub.round()
+        now = if waits(&participants, &federation, before.as_ref()) {
+            federation
+                .round()
                 .wake_at(&task.federation.policy, now)
                 .unwrap_or(now + 1)
         } else {
             now + 1
         };
-        before = Some(hub.round().clone());
+        before = Some(federation.round().clone());
         work(context, &mut participants)?;
         for participant in &mut participants {
-            clock.store(hub.round().number, Ordering::Relaxed);
-            talk(&mut hub, task, participant, now);
+            clock.store(federation.round().number, Ordering::Relaxed);
+            talk(&mut federation, participant, now)?;
         }
-        hub.tick(task, now);
-        hub.conclude(task);
-        let done = hub.records().len();
+        federation.tick(now)?;
+        let done = federation.records().len();
         if done > seen {
             seen = done;
-            check(hub.records(), &participants)?;
-            let step = hub.record().step();
+            check(federation.records(), &participants)?;
+            let step = federation.record().step();
             bar.set_position(u64::from(step));
             let due = step % context.args.eval_every.max(1) == 0 && setting != Setting::Local;
             if due && step > measured && step < task.federation.rounds {
                 measured = step;
-                let mappings = mappings_of(context, task, &hub, &participants);
-                curve.push(point(context, &mappings, &hub, &participants, step)?);
+                let mappings = mappings_of(context, task, &federation, &participants);
+                curve.push(point(context, &mappings, &federation, &participants, step)?);
             }
         }
     }
     bar.finish_and_clear();
-    check(hub.records(), &participants)?;
-    let updates = hub.record().step();
-    let mappings = mappings_of(context, task, &hub, &participants);
-    let last = point(context, &mappings, &hub, &participants, updates)?;
+    check(federation.records(), &participants)?;
+    let updates = federation.record().step();
+    let mappings = mappings_of(context, task, &federation, &participants);
+    let last = point(context, &mappings, &federation, &participants, updates)?;
     let on_test = |theta: Option<&[f32]>| {
         let measured = measure(context.model, context.test, &mappings, theta);
         measured.map(|(accuracy, _)| accuracy)
     };
-    let chosen = match hub.record().choice() {
+    let chosen = match federation.record().choice() {
         Some(choice) => {
             let unprompted_accuracy = on_test(None)?;
             Some(Chosen {
                 test_accuracy: match choice.keep {
                     Keep::Unprompted => unprompted_accuracy,
                     Keep::Last => last.test_accuracy,
-                    Keep::Earlier => on_test(hub.record().kept())?,
+                    Keep::Earlier => on_test(federation.record().kept())?,
                 },
                 unprompted_accuracy,
                 choice: (setting != Setting::Local).then_some(choice),
@@ -214,18 +217,21 @@ pub(super) fn federate(
         } else {
             curve
         },
-        theta: (setting != Setting::Local).then(|| ground::hash::theta_hash(hub.theta())),
+        theta: (setting != Setting::Local).then(|| ground::hash::theta_hash(federation.theta())),
         prompt: (setting != Setting::Local)
-            .then(|| task.prompt(hub.theta()))
+            .then(|| task.prompt(federation.theta()))
             .flatten()
             .zip(task.text.as_ref())
             .map(|(prompt, text)| text.shown(&prompt)),
         ranking: match setting {
             Setting::Local => Vec::new(),
-            Setting::Federated | Setting::Centralised => task.ranking(hub.theta()),
+            Setting::Federated | Setting::Centralised => task.ranking(federation.theta()),
         },
     };
-    Ok(Run { outcome, hub })
+    Ok(Run {
+        outcome,
+        federation,
+    })
 }
 
 /// The mappings that a federation measures with: those of its record, where they were learnt together; those of the only
@@ -233,33 +239,37 @@ pub(super) fn federate(
 fn mappings_of(
     context: &Context<'_>,
     task: &Task,
-    hub: &Hub,
+    federation: &Local,
     participants: &[Participant],
 ) -> Mappings {
     let own = || match participants {
         [alone] => alone.client.mappings(task),
         _ => None,
     };
-    let learnt = hub.record().mappings(task).or_else(own);
+    let learnt = federation.record().mappings(task).or_else(own);
     learnt.unwrap_or_else(|| context.mappings.clone())
 }
 
 /// Nobody has anything to do but to ask again, and nothing has happened since `before`.
-fn waits(participants: &[Participant], hub: &Hub, before: Option<&Round>) -> bool {
+fn waits(participants: &[Participant], federation: &Local, before: Option<&Round>) -> bool {
     let idle =
         |p: &Participant| matches!(p.action, Action::Sync { after: Some(_) } | Action::Stop(_));
-    before == Some(hub.round()) && participants.iter().all(idle)
+    before == Some(federation.round()) && participants.iter().all(idle)
 }
 
 fn point(
     context: &Context<'_>,
     mappings: &Mappings,
-    hub: &Hub,
+    federation: &Local,
     participants: &[Participant],
     step: u32,
 ) -> Result<Point, SimulateError> {
-    let (test_accuracy, test_loss) =
-        measure(context.model, context.test, mappings, Some(hub.theta()))?;
+    let (test_accuracy, test_loss) = measure(
+        context.model,
+        context.test,
+        mappings,
+        Some(federation.theta()),
+    )?;
     let queries_per_participant = participants
         .iter()
         .map(|p| p.client.spent())
@@ -312,66 +322,51 @@ fn compute(context: &Context<'_>, participant: &mut Participant) -> Result<(), S
 }
 
 /// Exchanges one message with the aggregator.
-fn talk(hub: &mut Hub, task: &Task, participant: &mut Participant, now: u64) {
+fn talk(
+    federation: &mut Local,
+    participant: &mut Participant,
+    now: u64,
+) -> Result<(), SimulateError> {
     let number = participant.number;
-    let event = match &participant.action {
-        Action::Sync { .. } => hub
-            .view(task, number, now)
-            .map_or_else(Event::Refused, Event::View),
-        Action::Read { from } => {
-            let lines = hub.lines(*from).to_vec();
-            participant.bytes_down += lines.iter().map(|l| l.len() as u64 + 1).sum::<u64>();
-            Event::Lines(lines)
-        }
-        Action::Enrol { round, body } => {
-            participant.bytes_up += serde_json::to_vec(body).map_or(0, |b| b.len() as u64);
-            hub.enrol(task, number, now, *round, body)
-                .map_or_else(Event::Refused, |()| Event::Accepted)
-        }
-        Action::Upload(update) => {
-            let mut update = update.clone();
-            if let Some(attack) = participant.attack {
-                attack.spoil_update(&mut update);
+    if let Action::Stop(reason) = participant.action
+        && reason.leaves()
+        && !participant.left
+    {
+        participant.left = true;
+        // Nobody waits for them any more.
+        return Ok(federation.leave(number, now)?);
+    }
+    if let Some(attack) = participant.attack {
+        match &mut participant.action {
+            Action::Upload(update) => attack.spoil_update(update),
+            Action::Contribute { vector, .. } => {
+                let task = federation.task();
+                let contribution = task.contribution_of(federation.record().kind(task));
+                let spoilt = contribution.and_then(|c| attack.spoil_vector(c.layout(), vector));
+                *vector = spoilt.unwrap_or_else(|| vector.clone());
             }
-            participant.bytes_up += wire::encode(&update).len() as u64;
-            hub.deliver(task, number, now, update)
-                .map_or_else(Event::Refused, |()| Event::Accepted)
+            _ => {}
         }
-        Action::Contribute { round, vector } => {
-            participant.bytes_up += vector.len() as u64;
-            let spoilt = participant
-                .attack
-                .zip(task.contribution_of(hub.record().kind(task)))
-                .and_then(|(attack, c)| attack.spoil_vector(c.layout(), vector));
-            let vector = spoilt.unwrap_or_else(|| vector.clone());
-            hub.contribute(task, number, now, *round, vector)
-                .map_or_else(Event::Refused, |()| Event::Accepted)
-        }
-        Action::Fetch { round, phase } => match hub.input(task, number, now, *round, *phase) {
-            Ok(input) => {
-                participant.bytes_down += wire::encode(&input).len() as u64;
-                Event::Input(input)
-            }
-            Err(refusal) => Event::Refused(refusal),
-        },
-        Action::Send { round, message } => {
-            participant.bytes_up += wire::encode(message).len() as u64;
-            hub.send(task, number, now, *round, message.clone())
-                .map_or_else(Event::Refused, |()| Event::Accepted)
-        }
-        Action::Stop(reason) if reason.leaves() && !participant.left => {
-            participant.left = true;
-            // Nobody waits for them any more. They are members, so it is not refused.
-            let _ = hub.leave(task, number, now);
-            hub.conclude(task);
-            return;
-        }
-        Action::Evaluate(_) | Action::Rest | Action::Stop(_) => return,
+    }
+    participant.bytes_up += match &participant.action {
+        Action::Enrol { body, .. } => serde_json::to_vec(body).map_or(0, |b| b.len() as u64),
+        Action::Upload(update) => wire::encode(update).len() as u64,
+        Action::Contribute { vector, .. } => vector.len() as u64,
+        Action::Send { message, .. } => wire::encode(message).len() as u64,
+        _ => 0,
     };
-    hub.conclude(task);
+    let Some(event) = federation.answer(number, now, &participant.action)? else {
+        return Ok(());
+    };
+    participant.bytes_down += match &event {
+        Event::Lines(lines) => lines.iter().map(|l| l.len() as u64 + 1).sum::<u64>(),
+        Event::Input(input) => wire::encode(input).len() as u64,
+        _ => 0,
+    };
     participant.action = participant
         .client
         .step(&participant.bench.environment(), event);
+    Ok(())
 }
 
 pub(super) fn progress(message: &str, unit: &str, length: u64) -> ProgressBar {

@@ -26,6 +26,7 @@ pub use several::{lines, markdown, several};
 
 use crate::data;
 use crate::data::split::Split;
+use crate::task_source::TaskError;
 use clap::Args;
 use ground::fault::Faults;
 use owner_data::partition::Partition;
@@ -86,16 +87,16 @@ pub struct SimulateArgs {
     #[arg(long)]
     pub model_file: Option<PathBuf>,
     /// A folder with a text model to ask in this process, instead of the task's model API.
-    #[arg(long, value_name = "DIR", conflicts_with = "model_file")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "model_file")]
     pub model_dir: Option<PathBuf>,
     /// What the ONNX file's pixels range over: 0:1 | -1:1 | 0:255 | imagenet.
     #[arg(long, default_value = "0:1", allow_hyphen_values = true)]
     pub range: String,
     /// Which of the ONNX file's outputs holds the scores.
-    #[arg(long)]
-    pub output: Option<String>,
+    #[arg(long, value_name = "TENSOR", alias = "output")]
+    pub tensor: Option<String>,
     /// Key for the task's model API, where that is called.
-    #[arg(long, env = "FED_BBPT_MODEL_API_KEY", hide_env_values = true)]
+    #[arg(long, env = "FED_BBPT_MODEL_KEY", hide_env_values = true)]
     pub model_key: Option<String>,
     /// Only this: federated | local | centralised (repeatable). All by default.
     #[arg(long)]
@@ -137,6 +138,12 @@ pub struct SimulateArgs {
     pub set: Vec<String>,
 }
 
+impl From<Faults> for SimulateError {
+    fn from(faults: Faults) -> Self {
+        Self::Task(faults.into())
+    }
+}
+
 /// A share, as flags take it.
 pub(crate) fn fraction(text: &str) -> Result<f64, String> {
     let number: Option<f64> = text.parse().ok();
@@ -148,12 +155,9 @@ pub(crate) fn fraction(text: &str) -> Result<f64, String> {
 /// Why a simulation could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulateError {
-    /// The task file.
-    #[error("the task has faults:\n{0}")]
-    Task(#[from] Faults),
-    /// No such task.
-    #[error("{0}")]
-    NoTask(String),
+    /// The task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
     /// The data.
     #[error(transparent)]
     Data(#[from] data::LoadError),
@@ -207,9 +211,12 @@ pub enum SimulateError {
     /// Under masks nobody's vector can be changed from outside.
     #[error("--bad changes what is sent, which masks hide: leave --masks out")]
     MaskedAttack,
+    /// The aggregator.
+    #[error(transparent)]
+    Aggregator(#[from] federation::engine::CommandError),
     /// It would go on for ever.
-    #[error("{0} rounds in a row were aborted, the last one as {1:?}")]
-    Stuck(u32, Option<federation::round::phase::AbortReason>),
+    #[error("{0} rounds in a row were aborted, the last one as {1}")]
+    Stuck(u32, String),
     /// A participant gave up.
     #[error("participant {0} stopped: {1}")]
     Stopped(u32, String),

@@ -1,13 +1,14 @@
 //! The black box of a simulation: a model in this process, or the task's model API over HTTP.
 
-use crate::participant::caller::{CallError, HttpCaller};
-use crate::participant::purse::Purse;
-use federation::round::workbench::REQUEST_IMAGES;
+use crate::participant::transport::{HttpCaller, model_api as model_caller};
 use federation::task::Task;
 use model_api::{
     Classifier, ClassifierOptions, PRINTED_DIGITS, PixelRange, TextKind, TextModel, TextOptions,
     TextQuery,
 };
+use model_client::caller::CallError;
+use model_client::pace::REQUEST_INPUTS;
+use model_client::purse::Purse;
 use model_client::{Scores, TextQueries};
 use std::path::{Path, PathBuf};
 use tuning::query::Queries;
@@ -196,7 +197,7 @@ impl Model {
     /// once, would only be noticed by its refusals.
     fn remote(task: &Task, key: Option<String>) -> Result<Self, ModelError> {
         let runtime = tokio::runtime::Runtime::new().map_err(ModelError::Runtime)?;
-        let caller = Box::new(HttpCaller::new(task, key)?);
+        let caller = Box::new(model_caller(task, key, None)?);
         runtime.block_on(caller.describe())?;
         Ok(Self::Remote(caller, runtime))
     }
@@ -261,7 +262,7 @@ impl Model {
     /// Inputs that a participant should ask at once.
     pub fn request(&self) -> usize {
         match self {
-            Self::Local(_) | Self::Remote(..) => 2 * REQUEST_IMAGES,
+            Self::Local(_) | Self::Remote(..) => 2 * REQUEST_INPUTS,
             Self::Texts(_) => TEXTS,
         }
     }

@@ -9,8 +9,9 @@ use super::report::{
 };
 use super::split::split;
 use super::{SimulateArgs, SimulateError, templates};
+use crate::commands::model_key;
 use crate::task_source;
-use federation::round::hub::Hub;
+use federation::engine::local::Local;
 use federation::round::workbench::{Labelled, Workbench};
 use federation::rules::combine::Combine;
 use federation::task::{Rule, Task};
@@ -42,8 +43,8 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         args.model_file.as_deref(),
         args.model_dir.as_deref(),
         &args.range,
-        args.output.as_deref(),
-        args.model_key.clone(),
+        args.tensor.as_deref(),
+        model_key(args.model_key.clone()),
     )?;
     let (training, test) = split(args, &task)?;
     let load = |template: &str| load_task(args, Some(template));
@@ -81,15 +82,19 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     } else {
         Vec::new()
     };
-    let mut hub = None;
+    let mut federation = None;
     if chosen(Setting::Federated) {
         let benches = parts.iter().map(|p| of(p)).collect();
         let run = federate(&context, benches, Setting::Federated)?;
         outcomes.push(run.outcome);
-        hub = Some(run.hub);
+        federation = Some(run.federation);
     }
-    if let (Some(path), Some(hub)) = (&args.record, &hub) {
-        let lines: Vec<String> = hub.lines(0).iter().map(|l| format!("{l}\n")).collect();
+    if let (Some(path), Some(federation)) = (&args.record, &federation) {
+        let lines: Vec<String> = federation
+            .lines(0)
+            .iter()
+            .map(|l| format!("{l}\n"))
+            .collect();
         std::fs::write(path, lines.concat()).map_err(|cause| SimulateError::Write {
             path: path.clone(),
             cause,
@@ -118,7 +123,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         examples: parts.iter().map(Vec::len).collect(),
         test_examples: bench.environment().holdout,
         parameters: theta.len(),
-        federation: rules(&context, hub.as_ref()),
+        federation: rules(&context, federation.as_ref()),
         templates,
         zero_shot,
         oracle,
@@ -160,7 +165,7 @@ fn load_task(args: &SimulateArgs, template: Option<&str>) -> Result<Task, Simula
         return Err(SimulateError::MaskedAttack);
     }
     set.push(format!("federation.secure_sum.masks={}", args.masks));
-    task_source::load(&args.task, &set)
+    Ok(task_source::load(&args.task, &set)?)
 }
 
 /// The same task for one participant alone.
@@ -174,9 +179,9 @@ fn alone(task: &Task) -> Result<Task, SimulateError> {
     Ok(Task::from_value(source)?)
 }
 
-fn rules(context: &Context<'_>, hub: Option<&Hub>) -> RuleReport {
+fn rules(context: &Context<'_>, ended: Option<&Local>) -> RuleReport {
     let (task, federation) = (context.task, &context.task.federation);
-    let by_round = || hub.into_iter().flat_map(Hub::records);
+    let by_round = || ended.into_iter().flat_map(Local::records);
     let privacy = task.contribution().and_then(|contribution| {
         let limits = contribution.limits()?;
         let epsilon_by_round: Vec<f64> = by_round().filter_map(|r| r.epsilon).collect();

@@ -1,6 +1,5 @@
-//! Secure sums with participants who vanish: real client machines over the aggregator in memory,
-//! with all keys, shares and masks. Checks that every opened sum is exactly the sum of the
-//! survivors' vectors.
+//! Secure sums with participants who vanish: real client machines over the aggregator's engine, with all keys,
+//! shares and masks. Checks that every opened sum is exactly the sum of the survivors' vectors.
 //!
 //! `cargo run --release --package federation --example dropouts [PARTICIPANTS] [ROUNDS]`; the last
 //! line is JSON.
@@ -9,9 +8,10 @@
 //! one of its messages leaves, or after it was taken and before the answer is back. It returns,
 //! from its saved state, when the round is over. There is no model: losses are drawn at random.
 
+use federation::engine::local::Local;
+use federation::engine::memory::Memory;
 use federation::record::{Commitments, Entry, Line, Replay, RoundEntry};
 use federation::round::client::{Action, Client, Environment, Event, Secrets};
-use federation::round::hub::Hub;
 use federation::round::messages::{FederationStatus, RoundView, Standing};
 use federation::round::phase::Phase;
 use federation::task::Task;
@@ -47,10 +47,10 @@ fn main() -> Result<(), Failure> {
     let begun = Instant::now();
     let mut world = World::new(participants, rounds)?;
     let mut seen = 0;
-    while world.hub.status() == FederationStatus::Running && seen < rounds as usize {
+    while world.federation.status() == FederationStatus::Running && seen < rounds as usize {
         world.turn()?;
-        if world.hub.records().len() > seen {
-            seen = world.hub.records().len();
+        if world.federation.records().len() > seen {
+            seen = world.federation.records().len();
             let found = world.judge()?;
             eprintln!(
                 "round {seen}: {found}, {:.0} s",
@@ -194,7 +194,7 @@ struct World {
     task: Task,
     /// The same task without masks.
     open: Task,
-    hub: Hub,
+    federation: Local,
     now: u64,
     turns: u32,
     round: Arc<AtomicU32>,
@@ -212,7 +212,7 @@ impl World {
         let task = task(participants, rounds, true)?;
         let mut world = Self {
             open: self::task(participants, rounds, false)?,
-            hub: Hub::new(&task)?,
+            federation: Local::new(Memory::default(), "hub", &task, 0)?,
             now: 0,
             turns: 0,
             round: Arc::new(AtomicU32::new(0)),
@@ -233,7 +233,7 @@ impl World {
             };
             let public = secrets.identity.public();
             world.participants.push(Participant {
-                number: world.hub.join(&world.task, 0, Some(public)),
+                number: world.federation.join(0, Some(public))?,
                 optimizer: world.task.optimizer(number)?,
                 secrets,
                 client: Client::new(number),
@@ -277,33 +277,25 @@ impl World {
                 scope.spawn(|| part.iter_mut().for_each(|p| p.step(task, open)));
             }
         });
-        let (mut moved, rounds) = (false, self.hub.records().len());
+        let (mut moved, rounds) = (false, self.federation.records().len());
         for at in 0..self.participants.len() {
             moved |= self.talk(at)?;
             // What follows belongs to the next round.
-            if self.hub.records().len() > rounds {
+            if self.federation.records().len() > rounds {
                 break;
             }
         }
         if !moved {
             // All wait: time passes for those who are gone.
             self.now += 1_000;
-            self.hub.tick(&self.task, self.now);
+            self.federation.tick(self.now)?;
         }
-        self.hub.conclude(&self.task);
         Ok(())
     }
 
     /// Sends one message; returns whether that changed or revealed anything.
     fn talk(&mut self, at: usize) -> Result<bool, Failure> {
-        let Self {
-            task,
-            hub,
-            now,
-            participants,
-            ..
-        } = self;
-        let Some(participant) = participants.get_mut(at) else {
+        let Some(participant) = self.participants.get_mut(at) else {
             return Ok(false);
         };
         let speaks = matches!(
@@ -313,26 +305,18 @@ impl World {
         if participant.away || (speaks && participant.passes_a_point()) {
             return Ok(false);
         }
-        let number = participant.number;
-        let taken =
-            |answer: Result<(), _>| answer.map_or_else(Event::Refused, |()| Event::Accepted);
-        let event = match &participant.action {
-            Action::Sync { .. } => hub
-                .view(task, number, *now)
-                .map_or_else(Event::Refused, Event::View),
-            Action::Read { from } => Event::Lines(hub.lines(*from).to_vec()),
-            Action::Enrol { round, body } => taken(hub.enrol(task, number, *now, *round, body)),
-            Action::Fetch { round, phase } => hub
-                .input(task, number, *now, *round, *phase)
-                .map_or_else(Event::Refused, Event::Input),
-            Action::Send { round, message } => {
-                taken(hub.send(task, number, *now, *round, message.clone()))
-            }
-            Action::Stop(reason) if self.hub.status() == FederationStatus::Running => {
-                let why = participant.client.suspicion().unwrap_or_default();
-                return Err(format!("participant {number} stopped: {reason:?} {why}").into());
-            }
-            _ => return Ok(false),
+        let (number, running) = (participant.number, FederationStatus::Running);
+        if let Action::Stop(reason) = &participant.action
+            && self.federation.status() == running
+        {
+            let why = participant.client.suspicion().unwrap_or_default();
+            return Err(format!("participant {number} stopped: {reason:?} {why}").into());
+        }
+        let answer = self
+            .federation
+            .answer(number, self.now, &participant.action)?;
+        let Some(event) = answer else {
+            return Ok(false);
         };
         let version = participant.client.view().map(|v| v.version);
         let old = matches!(&event, Event::View(view) if Some(view.version) == version);
@@ -347,7 +331,7 @@ impl World {
     fn judge(&mut self) -> Result<String, Failure> {
         self.turns = 0;
         self.ended += 1;
-        let line = self.hub.lines(self.hub.record().lines() - 1);
+        let line = self.federation.lines(self.federation.record().lines() - 1);
         let line: Line = serde_json::from_str(line.first().ok_or("a line is missing")?)?;
         let Entry::Round(entry) = line.entry else {
             return Err("the last line is no round".into());
@@ -363,7 +347,8 @@ impl World {
                 format!("{word}, {contributors} contributors")
             }
         };
-        self.round.store(self.hub.round().number, Ordering::Relaxed);
+        self.round
+            .store(self.federation.round().number, Ordering::Relaxed);
         self.draw();
         Ok(found)
     }
@@ -394,10 +379,10 @@ impl World {
     /// The figure, after an audit of the whole record.
     fn summary(&self) -> Result<Value, Failure> {
         let mut replay = Replay::new(&self.task)?;
-        for line in self.hub.lines(0) {
+        for line in self.federation.lines(0) {
             replay.take(&self.task, line, Commitments::Check)?;
         }
-        let same = replay.parameters() == self.hub.theta();
+        let same = replay.parameters() == self.federation.theta();
         Ok(json!({
             "participants": self.participants.len(),
             "vanish": VANISH,

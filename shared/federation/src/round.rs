@@ -1,11 +1,9 @@
 //! A round of the federation: its [`messages`], the rules of when phases end ([`policy`]), and the
 //! two state machines, [`server`] and [`client`], as pure functions of (state, event, time).
 
-pub mod asking;
 pub mod client;
 pub mod contribution;
 pub mod draw;
-pub mod hub;
 pub mod messages;
 pub mod phase;
 pub mod policy;

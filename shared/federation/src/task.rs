@@ -13,6 +13,7 @@ use model_client::{ModelApiError, SharedEmbedder, TextDialect, name_classes, rea
 use read::read_data;
 use tuning::wording::{Prompt, Ranked, TextTask};
 
+use crate::catalogue::Catalogue;
 use crate::round::contribution::Contribution;
 use crate::round::phase::RoundKind;
 use crate::round::policy::Policy;
@@ -24,19 +25,22 @@ use model_client::ModelSpec;
 use model_client::on_device::OnDevice;
 use privacy::Ledger;
 use serde_json::Value;
+use std::sync::Arc;
 use tuning::generator;
 use tuning::generator::{Generator, Shape, TextGenerator};
 use tuning::objective::loss::Loss;
-use tuning::objective::mapping::{Kind, Learnt, Mapping, MappingSpec, Mappings};
+use tuning::objective::mapping::{Learnt, Mapping, MappingSpec, Mappings, Sizes};
 use tuning::objective::{Objective, counts};
 use tuning::optimizer;
-use tuning::optimizer::{Identity, Optimizer, Plan, Space};
+use tuning::optimizer::{AskAhead, Built, Domain, Identity, Optimizer, Plan, Space};
 
-/// A validated task. Everything here follows from [`Task::source`].
-#[derive(Clone, Debug, PartialEq)]
+/// A validated task. Everything here follows from [`Task::source`] and the catalogue with which it
+/// was read.
+#[derive(Clone, Debug)]
 pub struct Task {
     source: Value,
-    /// Hash of the announced task, if this one differs from it by the address only.
+    catalogue: Arc<Catalogue>,
+    /// The hash of the announced task, where this is the same with another address.
     announced: Option<Hash>,
     /// Name of the task, a line for people.
     pub name: String,
@@ -71,6 +75,12 @@ pub struct Task {
     counting: Option<Contribution>,
 }
 
+impl PartialEq for Task {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source && self.announced == other.announced
+    }
+}
+
 impl Task {
     /// Reads a task from TOML, as people write it.
     pub fn from_toml(text: &str) -> Result<Self, Faults> {
@@ -98,25 +108,34 @@ impl Task {
 
     /// Reads a task from JSON, as it travels.
     pub fn from_value(source: Value) -> Result<Self, Faults> {
+        Self::from_value_with(&Arc::default(), source)
+    }
+
+    /// As [`Task::from_value`], with what `catalogue` holds.
+    ///
+    /// # Errors
+    /// All faults of the task at once.
+    pub fn from_value_with(catalogue: &Arc<Catalogue>, source: Value) -> Result<Self, Faults> {
         let mut faults = Vec::new();
-        let mut task = Self::read(&source, &mut faults);
-        // A generator or an optimiser is read where it is built; here only to see its faults.
+        let mut task = Self::read(catalogue, &source, &mut faults);
+        // A generator or an optimiser is read where it is built; here to see its faults.
         let empty = Value::Object(serde_json::Map::new());
         let spec = source.get("generator").unwrap_or(&empty);
         let measured = match &task.text {
-            Some(text) => generator::build_text(spec, text).map(|g| {
-                let (columns, arms) = (g.columns(), g.arms());
-                let words = g.prompt(&g.initial()) != Prompt::default();
-                (g.dim(), Space { columns, arms }, g.soft(), words)
-            }),
-            _ => generator::build(spec, task.shape())
-                .map(|g| (g.dim(), Space::default(), None, g.reshapes())),
+            Some(text) => {
+                generator::build_text_from(&catalogue.text_generators, spec, text).map(|g| {
+                    let words = g.prompt(&g.initial()) != Prompt::default();
+                    (g.dim(), g.space(), g.soft(), words)
+                })
+            }
+            None => generator::build_from(&catalogue.generators, spec, task.shape())
+                .map(|g| (g.dim(), Space::NUMBERS, None, g.reshapes())),
         };
         match measured {
             Ok((dim, space, soft, begins_prompted)) => {
                 (task.dim, task.space) = (dim, space);
                 task.counts_twice = begins_prompted && task.mapping.learnt.is_some();
-                if soft.is_some() && !task.model.own.takes_embeddings() {
+                if soft.is_some() && !task.model.own.settings().takes_embeddings() {
                     faults.push(Fault {
                         path: "generator.kind".to_owned(),
                         message:
@@ -131,19 +150,21 @@ impl Task {
             Err(Faults(more)) => {
                 faults.extend(more);
                 // So that the optimiser's faults are its own.
-                let some = task.text.is_some().then_some(2);
-                match spec["kind"].as_str() {
-                    Some("instruction") => task.space.arms = some,
-                    Some("soft") => {}
-                    _ => task.space.columns = some,
+                if task.text.is_some() {
+                    let named = spec["kind"].as_str();
+                    let kinds = &catalogue.text_generators;
+                    let entry = named.and_then(|name| kinds.get(name));
+                    let domain = entry.unwrap_or_else(|| kinds.first()).domain;
+                    task.space = Space { domain, size: 2 };
                 }
             }
         }
         let identity = Identity { key: [0, 0] };
         let optimizer = source.get("optimizer").unwrap_or(&empty);
-        match optimizer::build(optimizer, identity, task.plan(), task.space) {
-            // Nothing follows from settings that hold something else than was meant.
-            Ok(optimizer) if faults.is_empty() => task.measure_updates(&*optimizer, &mut faults),
+        let optimizers = &catalogue.optimizers;
+        match optimizer::build_from(optimizers, optimizer, identity, task.plan(), task.space) {
+            // Of settings that hold something else than was meant, nothing follows.
+            Ok(built) if faults.is_empty() => task.measure_updates(&built, &mut faults),
             Ok(_) => {}
             Err(Faults(more)) => faults.extend(more),
         }
@@ -154,21 +175,23 @@ impl Task {
         }
     }
 
-    /// Computes how long an update is, and how it is summed.
-    fn measure_updates(&mut self, optimizer: &dyn Optimizer, faults: &mut Vec<Fault>) {
+    /// How long an update is, and how it is summed.
+    fn measure_updates(&mut self, built: &Built, faults: &mut Vec<Fault>) {
+        let (name, optimizer) = (built.name, &*built.optimizer);
         let mut fault = |path: &str, message: String| {
             faults.push(Fault {
                 path: path.to_owned(),
                 message,
             });
         };
-        if let Some(cma) = optimizer.cma_es() {
+        let search = optimizer.shared_search();
+        if let Some(search) = search {
             self.searches = self.federation.rule != Rule::FedAvg;
-            if let Some(message) = cma.refuses(self.dim) {
+            if let Some(message) = search.refuses(self.dim) {
                 fault("optimizer.covariance", message);
             }
         }
-        for (path, message) in self.federation.search_faults(optimizer.cma_es().is_some()) {
+        for (path, message) in self.federation.search_faults(search.is_some()) {
             fault(path, message.to_owned());
         }
         self.length = match (self.federation.rule, optimizer.scalars_per_step()) {
@@ -181,27 +204,24 @@ impl Task {
                 0
             }
         };
-        if optimizer.cma_es().is_some() && self.federation.ask_ahead {
-            let message =
-                "must be false: cma-es asks around the mean that the step before has moved";
-            fault("federation.ask_ahead", message.to_owned());
+        if let AskAhead::Never(why) = built.needs.ask_ahead
+            && self.federation.ask_ahead
+        {
+            fault("federation.ask_ahead", format!("must be false: {why}"));
         }
         if optimizer.remembers() {
             use crate::rules::server_optimizer::Rule as Server;
             if self.federation.rule != Rule::Scalars {
-                let message = "must be \"scalars\": hiso learns from the movement that all replay";
-                fault("federation.rule", message.to_owned());
+                let message =
+                    format!("must be \"scalars\": {name} learns from the movement that all replay");
+                fault("federation.rule", message);
             }
             if self.federation.server.rule == Server::Adam {
-                let message = "must be \"sgd\" or \"momentum\": what hiso learns has the second moment's place";
-                fault("federation.server.kind", message.to_owned());
+                let message = format!(
+                    "must be \"sgd\" or \"momentum\": what {name} learns has the second moment's place"
+                );
+                fault("federation.server.kind", message);
             }
-        }
-        if optimizer.draws_categories() && self.federation.ask_ahead {
-            // The θ that was asked from decides which categories were drawn.
-            let message =
-                "must be false: policy-gradient learns from draws at the very θ that it moves";
-            fault("federation.ask_ahead", message.to_owned());
         }
         self.plan_for_budget(optimizer, &mut fault);
         if let Some(learnt) = self.mapping.learnt
@@ -224,8 +244,9 @@ impl Task {
                 Err(error) => fault("federation.secure_sum", error.to_string()),
             }
         }
-        if self.space.arms.is_some() {
-            check_arms(&self.federation, optimizer.batches_per_step(), &mut fault);
+        if self.space.domain == Domain::Arms {
+            let tried = optimizer.batches_per_step();
+            check_arms(&self.federation, name, tried, &mut fault);
         }
         if self.length > 0 {
             match Contribution::new(&self.federation, self.length) {
@@ -265,7 +286,7 @@ impl Task {
         }
     }
 
-    fn read(source: &Value, faults: &mut Vec<Fault>) -> Self {
+    fn read(catalogue: &Arc<Catalogue>, source: &Value, faults: &mut Vec<Fault>) -> Self {
         let mut r = Reader::new("", source, faults);
         r.whole("format", 1..=1, Some(1));
         let name = r.text("name", None);
@@ -279,10 +300,8 @@ impl Task {
         let seed = r.whole("seed", 0..=u64::MAX, Some(0));
         let mut on_device = None;
         let (mut model, tensors) = r.table("model", |r| {
-            let (model, tensors) = read_model(r);
-            {
-                on_device = OnDevice::read(r, &model, tensors.is_some());
-            }
+            let (model, tensors) = read_model(&catalogue.dialects, r);
+            on_device = OnDevice::read(r, &model, tensors.is_some());
             (model, tensors)
         });
         let (labels, fit, holdout) =
@@ -294,23 +313,33 @@ impl Task {
             name_classes(&mut r, &mut model.output, &labels);
         }
         let mapping = r.table("mapping", |r| {
-            MappingSpec::read(r, labels.len(), model.output.classes)
+            let sizes = Sizes {
+                labels: labels.len(),
+                classes: model.output.classes,
+            };
+            MappingSpec::read(&catalogue.mappings, r, sizes)
         });
-        if tensors.is_some() && mapping.kind != Kind::Identity {
+        if tensors.is_some() && !mapping.kind.keeps_labels() {
             r.fault(
                 "mapping.kind",
                 "must be \"identity\": a text model scores the labels themselves",
             );
         }
         let text = tensors.map(|tensors| r.table("text", |r| TextTask::read(r, tensors, &labels)));
-        if let Some((path, message)) = text.as_ref().and_then(|text| model.own.text_faults(text)) {
+        if let Some((path, message)) = text
+            .as_ref()
+            .and_then(|text| model.own.settings().text_faults(text))
+        {
             r.fault(path, message);
         }
         let (loss, temperature) = r.table("loss", Objective::read_loss);
         // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws,
         // the default for texts, cannot be asked ahead.
         let in_step = match source["optimizer"]["kind"].as_str() {
-            Some(kind) => matches!(kind, "spsa-gc" | "policy-gradient" | "bandit" | "cma-es"),
+            Some(name) => {
+                let entry = catalogue.optimizers.get(name);
+                entry.is_some_and(|entry| entry.needs.ask_ahead != AskAhead::Usual)
+            }
             None => text.is_some(),
         };
         let federation = r.table("federation", |r| Federation::read(r, !in_step));
@@ -318,6 +347,7 @@ impl Task {
         r.finish();
         Self {
             source: Value::Null,
+            catalogue: Arc::clone(catalogue),
             announced: None,
             name,
             description,
@@ -438,8 +468,11 @@ impl Task {
     #[must_use]
     pub fn fit_mappings(&self, means: &[f32]) -> Mappings {
         let fit = |means| {
-            let classes = self.model.output.classes;
-            self.mapping.fit(means, self.labels.len(), classes)
+            let sizes = Sizes {
+                labels: self.labels.len(),
+                classes: self.model.output.classes,
+            };
+            self.mapping.fit(means, sizes)
         };
         if self.counts_twice() {
             let (unprompted, prompted) = means.split_at(means.len() / 2);
@@ -482,7 +515,7 @@ impl Task {
         source["model"]["url"] = Value::String(url.to_owned());
         Ok(Self {
             announced: Some(self.hash()),
-            ..Self::from_value(source)?
+            ..Self::from_value_with(&self.catalogue, source)?
         })
     }
 
@@ -558,7 +591,8 @@ impl Task {
         if self.text.is_some() {
             return Err(wrong_kind("this task's inputs are texts"));
         }
-        generator::build(&self.section("generator"), self.shape())
+        let spec = self.section("generator");
+        generator::build_from(&self.catalogue.generators, &spec, self.shape())
     }
 
     /// The prompt generator of a task of texts.
@@ -567,8 +601,11 @@ impl Task {
     /// The task is one of images; see [`Task::generator`].
     pub fn text_generator(&self) -> Result<Box<dyn TextGenerator>, Faults> {
         match &self.text {
-            Some(text) => generator::build_text(&self.section("generator"), text),
-            _ => Err(wrong_kind("this task's inputs are images")),
+            Some(text) => {
+                let spec = self.section("generator");
+                generator::build_text_from(&self.catalogue.text_generators, &spec, text)
+            }
+            None => Err(wrong_kind("this task's inputs are images")),
         }
     }
 
@@ -599,7 +636,7 @@ impl Task {
     /// [`Rule::Scalars`], under which all share them, and with arms, which all try together.
     pub fn optimizer(&self, participant: u32) -> Result<Box<dyn Optimizer>, Faults> {
         let participant = match self.federation.rule {
-            Rule::FedAvg | Rule::FedBpt if self.space.arms.is_none() => participant,
+            Rule::FedAvg | Rule::FedBpt if self.space.domain != Domain::Arms => participant,
             Rule::FedAvg | Rule::FedBpt | Rule::Scalars => u32::MAX,
         };
         let key = derive_key(&[
@@ -609,7 +646,9 @@ impl Task {
             participant,
         ]);
         let spec = self.section("optimizer");
-        optimizer::build(&spec, Identity { key }, self.plan(), self.space)
+        let (registry, identity) = (&self.catalogue.optimizers, Identity { key });
+        let built = optimizer::build_from(registry, &spec, identity, self.plan(), self.space)?;
+        Ok(built.optimizer)
     }
 
     /// The objective, given the mapping in use.
@@ -644,24 +683,27 @@ fn wrong_kind(message: &str) -> Faults {
     }])
 }
 
-/// Checks that the federation adds the counts up as they are, and reports what would not. K =
-/// `tried`.
-fn check_arms(federation: &Federation, tried: usize, fault: &mut impl FnMut(&str, String)) {
-    if federation.ask_ahead {
-        let message = "must be false: which instructions a round tries follows from its θ";
-        fault("federation.ask_ahead", message.to_owned());
-    }
+/// Notes what would keep the federation from adding the counts of arms up as they are. `name`: the
+/// optimiser; K = `tried`.
+fn check_arms(
+    federation: &Federation,
+    name: &str,
+    tried: usize,
+    fault: &mut impl FnMut(&str, String),
+) {
     let server = &federation.server;
     if server.rule != crate::rules::server_optimizer::Rule::Sgd
         || server.learning_rate != 1.0
         || server.decay
     {
-        let message = "must be \"sgd\" with learning_rate = 1 and no decay: bandit's θ are sums of what was found";
-        fault("federation.server.kind", message.to_owned());
+        let message = format!(
+            "must be \"sgd\" with learning_rate = 1 and no decay: {name}'s θ are sums of what was found"
+        );
+        fault("federation.server.kind", message);
     }
     if federation.privacy.is_some() {
-        let message = "does not go with bandit: its counts would carry the noise, too";
-        fault("federation.privacy", message.to_owned());
+        let message = format!("does not go with {name}: its counts would carry the noise, too");
+        fault("federation.privacy", message);
     }
     // K rewards of at most 1, and K ones.
     let longest = (2.0 * tried as f64).sqrt();

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
+use ground::hex::hex;
 use federation::round::messages::{Metrics, Update};
 use ground::hash::theta_hash;
 use ground::wire::{DecodeError, decode, encode};
@@ -33,15 +34,8 @@ struct Negative {
     error: String,
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
-        .collect()
+    ground::hex::unhex_all(text).unwrap()
 }
 
 fn anew() -> Vectors {

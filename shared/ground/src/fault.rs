@@ -10,6 +10,7 @@ use crate::text::Short;
 /// One mistake in a task file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Fault {
     /// Path of the entry, such as `model.input.width`.
     pub path: String,
@@ -280,7 +281,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn shorten(value: &Value) -> String {
+pub(crate) fn shorten(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() > 60 {
         format!("{}…", text.chars().take(57).collect::<String>())

@@ -9,10 +9,7 @@ pub type Hash = String;
 /// Returns the SHA-256 of `bytes`.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> Hash {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    crate::hex::hex(&Sha256::digest(bytes))
 }
 
 /// Returns the SHA-256 of θ as little-endian f32.

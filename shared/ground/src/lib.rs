@@ -6,6 +6,8 @@ pub mod hash;
 pub mod hex;
 pub mod image;
 pub mod packed;
+pub mod registry;
 pub mod rng;
+pub mod settings;
 pub mod text;
 pub mod wire;

@@ -52,7 +52,7 @@ fn in_task(error: &dyn std::fmt::Display) -> String {
             text.replace(flag, setting)
         });
     // A classifier's scores are named after the model's output.
-    text.replace("--output", "model.output.name or model.on_device.output")
+    text.replace("--tensor", "model.output.name or model.on_device.output")
 }
 
 /// A task's files on their way into a model; each is checked.

@@ -1,12 +1,13 @@
 //! One question to an LLM, and the text that it answers: chat completions in OpenAI's form, as
-//! OpenAI, vLLM, llama.cpp, Ollama and many others serve them. The dialect [`super::openai`] asks
-//! for one token's likelihoods instead.
+//! OpenAI, vLLM, llama.cpp, Ollama and many others serve them. The dialect `openai` asks for one
+//! token's likelihoods instead.
 //!
 //! <https://platform.openai.com/docs/api-reference/chat/create>
 
 use serde_json::{Value, json};
 
-use super::{ModelApiError, Request, Response, openai, status};
+use super::dialects::openai;
+use super::{ModelApiError, Request, Response, status};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]

@@ -1,25 +1,27 @@
-//! How a model API is spoken to, one file for each dialect. Pure: builds the bytes of a request
-//! and reads the bytes of an answer; whoever calls does the sending, the waiting and the repeating.
+//! How a model API is spoken to. Dialects, one file for each, build the bytes of a request and read the bytes of an
+//! answer; the [`caller::Caller`] decides what is sent when, and how often; a [`transport::Transport`] sends.
 
 pub mod address;
+pub mod asking;
 pub mod cache;
+pub mod caller;
 pub mod chat;
+pub mod dialects;
 mod error;
 mod files;
-mod huggingface;
-pub mod on_device;
-mod open_inference;
-mod openai;
 pub mod pace;
 mod picture;
 mod pixel_range;
 pub mod prompt_embeds;
+pub mod purse;
 mod read;
+pub mod retry;
 mod scores;
 mod settings;
 mod status;
 pub mod tally;
 mod tensor_data;
+pub mod transport;
 mod words;
 
 use serde::{Deserialize, Serialize};
@@ -29,20 +31,21 @@ use ground::text::Short;
 pub use tuning::query::{OutputKind, SoftQueries, TextQueries};
 use tuning::wording::TextTask;
 
+pub use dialects::{Own, on_device};
 pub use error::{ModelApiError, Retry};
 pub use files::ModelFile;
 pub use pixel_range::PixelRange;
 pub use read::{name_classes, read_model};
 pub use scores::Scores;
-pub use settings::{Calls, Encoding, Own, Price, Sent};
+pub use settings::{Calls, Encoding, Price, Sent};
 pub use tensor_data::TensorData;
 
 /// How the model takes its inputs and what it answers: the `[model]` section of a task file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// The protocol: one of [`DIALECTS`].
+    /// The protocol: a name in a registry of dialects ([`dialects::registry`]).
     pub dialect: String,
     /// Where the model API lives, for example `http://127.0.0.1:8701`; a path prefix is allowed.
     pub url: String,
@@ -61,7 +64,7 @@ pub struct ModelSpec {
     /// What a call costs.
     #[serde(default)]
     pub price: Option<Price>,
-    /// What only its dialect is told.
+    /// The dialect itself, with what only it is told.
     #[serde(skip)]
     pub own: Own,
 }
@@ -342,22 +345,7 @@ pub fn text_dialect(
     if !faults.is_empty() {
         return Err(ModelApiError::InvalidSpec { faults });
     }
-    Ok(match &spec.own {
-        Own::OpenInference => Box::new(open_inference::OpenInferenceText::new(
-            spec.clone(),
-            text.clone(),
-        )),
-        Own::OpenAi(own) => {
-            let dialect = openai::OpenAi::new(spec, own, &text.words);
-            Box::new(dialect.with_embeddings(embedder, text.harmless()))
-        }
-        Own::HuggingFace(own) => Box::new(huggingface::HuggingFace::new(
-            spec,
-            own,
-            &text.words,
-            text.harmless(),
-        )),
-    })
+    spec.own.settings().texts(spec, text, embedder)
 }
 
 /// The dialect that `spec` names, ready for use.
@@ -369,26 +357,8 @@ pub fn dialect(spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
     if !faults.is_empty() {
         return Err(ModelApiError::InvalidSpec { faults });
     }
-    Ok(match &spec.own {
-        Own::OpenInference => Box::new(open_inference::OpenInference::new(spec.clone())),
-        Own::OpenAi(own) => Box::new(openai::OpenAi::new(spec, own, &spec.output.words)),
-        Own::HuggingFace(own) => Box::new(huggingface::HuggingFace::new(
-            spec,
-            own,
-            &spec.output.words,
-            String::new(),
-        )),
-    })
+    spec.own.settings().images(spec)
 }
-
-/// The dialects that this build speaks. On the device it is the same protocol, only nothing is
-/// sent.
-pub const DIALECTS: &[&str] = &[
-    "open-inference",
-    on_device::NAME,
-    openai::NAME,
-    huggingface::NAME,
-];
 
 /// Largest side of an image; larger ones are a mistake and would only exhaust memory.
 const MAX_SIDE: usize = 4096;
@@ -436,13 +406,14 @@ fn call_faults(spec: &ModelSpec) -> Vec<String> {
         name,
         input,
         output,
+        own,
         ..
     } = spec;
     check(
-        DIALECTS.contains(&&**dialect),
+        *dialect == own.name(),
         format!(
-            "dialect is `{dialect}`, but must be one of {}",
-            DIALECTS.join(", ")
+            "dialect is `{dialect}`, but its settings are those of `{}`",
+            own.name()
         ),
     );
     check(
@@ -477,8 +448,8 @@ fn call_faults(spec: &ModelSpec) -> Vec<String> {
     faults
 }
 
-/// Percent-encodes a path segment: all but RFC 3986's unreserved characters.
-fn escape(segment: &str) -> String {
+/// Percent-encodes a segment of an address's path: all but RFC 3986's unreserved characters.
+pub fn escape(segment: &str) -> String {
     let mut escaped = String::with_capacity(segment.len());
     for byte in segment.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

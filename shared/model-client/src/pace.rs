@@ -31,6 +31,10 @@ const LONG_MS: f64 = 1_000.0;
 /// Requests that a token bucket lets through at once after a pause.
 const BURST: f64 = 4.0;
 
+/// Inputs that one request holds where the model's server does not say less: enough to use a batch well, few enough that
+/// several requests are under way while the next one is rendered.
+pub const REQUEST_INPUTS: usize = 32;
+
 /// No request's body is made larger (servers limit bodies), unless a single input is.
 const MOST_BYTES: usize = 8 << 20;
 /// Nor does one hold more inputs, however well the server answers.

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::files::{ModelFile, hash, is_path};
-use super::{ModelApiError, ModelSpec, Own};
+use super::{ModelApiError, ModelSpec};
 use crate::address::read_url;
 use ground::fault::Reader;
 use tuning::wording::TextTask;
@@ -51,10 +51,7 @@ impl PromptEmbeds {
     #[must_use]
     pub fn of<'a>(model: &'a ModelSpec, text: Option<&TextTask>) -> Option<&'a Self> {
         text?.soft?;
-        match &model.own {
-            Own::OpenAi(own) => own.prompt_embeds.as_deref(),
-            _ => None,
-        }
+        model.own.settings().prompt_embeds()
     }
 }
 

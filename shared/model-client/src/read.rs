@@ -1,17 +1,17 @@
 //! Reading `[model]`, with all of its faults.
 
 use ground::fault::Reader;
+use ground::registry::Registry;
 use tuning::query::OutputKind;
 use tuning::wording::Tensors;
 
 use crate::address::read_url;
-use crate::{
-    Calls, DIALECTS, Datatype, InputSpec, Layout, ModelSpec, OutputSpec, Own, Price, Sent,
-};
+use crate::dialects::{Entry, Own, Sends};
+use crate::{Calls, Datatype, InputSpec, Layout, ModelSpec, OutputSpec, Price, Sent};
 
-/// `[model]`, and the tensors of a model of texts.
-pub fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
-    let dialect = DIALECTS[r.choice("dialect", DIALECTS, Some(DIALECTS[0]))].to_owned();
+/// Reads `[model]`, whose dialect is one of `dialects`, and the tensors of a model of texts.
+pub fn read_model(dialects: &Registry<Entry>, r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
+    let (dialect, entry) = dialects.choose(r, "dialect", |_| true);
     let url = read_url(r);
     let name = r.text("name", None);
     if r.has("name")
@@ -23,10 +23,10 @@ pub fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
     {
         r.fault("name", "must be 1 to 200 letters, digits, or - _ . : @ /");
     }
-    let of_protocol = matches!(&*dialect, "open-inference" | "on-device");
+    let of_protocol = entry.sends == Sends::Tensors;
     let (input, tensors) = r.table("input", |r| read_input(r, of_protocol));
     let is_text = tensors.is_some();
-    let own = Own::read(r, &dialect, is_text);
+    let own = Own::read(r, dialect, entry, is_text);
     let output = r.table("output", |r| read_output(r, is_text, &own));
     let version = if of_protocol {
         r.text("version", Some(""))
@@ -40,7 +40,7 @@ pub fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
         0
     };
     let model = ModelSpec {
-        dialect,
+        dialect: dialect.to_owned(),
         url,
         name,
         input,
@@ -53,10 +53,15 @@ pub fn read_model(r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
     let by_tokens = |price: &Price| {
         price.per_million_input_tokens > 0.0 || price.per_million_output_tokens > 0.0
     };
-    if model.price.as_ref().is_some_and(by_tokens) && model.dialect != "openai" {
+    if model.price.as_ref().is_some_and(by_tokens) && !entry.counts_tokens {
+        let counting: Vec<String> = dialects
+            .iter()
+            .filter(|(_, entry)| entry.counts_tokens)
+            .map(|(name, _)| format!("\"{name}\""))
+            .collect();
         r.fault(
             "price.per_million_input_tokens",
-            "can only be counted with the dialect \"openai\", whose answers name their tokens; use per_call or per_query",
+            format!("can only be counted with the dialect {}, whose answers name their tokens; use per_call or per_query", counting.join(" or ")),
         );
     }
     (model, tensors)
@@ -81,7 +86,7 @@ fn read_output(r: &mut Reader<'_>, is_text: bool, own: &Own) -> OutputSpec {
     let name = r.text("name", Some("logits"));
     let kinds = [OutputKind::Logits, OutputKind::Probabilities];
     let kind = kinds[r.choice("kind", &["logits", "probabilities"], Some("logits"))];
-    if own.answers_logs() && kind == OutputKind::Probabilities {
+    if own.answers_logarithms() && kind == OutputKind::Probabilities {
         r.fault(
             "kind",
             "must be \"logits\": this dialect's answers are made into logarithms of probabilities",

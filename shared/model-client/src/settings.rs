@@ -1,10 +1,9 @@
 //! What a task file says about calling its model, beyond what is sent and answered:
-//! `[model.calls]`, `[model.price]`, how images are sent, and the settings of one dialect alone.
+//! `[model.calls]`, `[model.price]`, and how images are sent.
 
 use serde::{Deserialize, Serialize};
 
 use ground::fault::Reader;
-use tuning::wording::TextTask;
 
 /// How an image travels, beyond its tensor's type and layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
@@ -171,75 +170,5 @@ impl Price {
             budget: amount("budget"),
             currency,
         }
-    }
-}
-
-/// What only one dialect is told.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Own {
-    /// Nothing more: the Open Inference Protocol.
-    #[default]
-    OpenInference,
-    /// `[model.openai]`
-    OpenAi(super::openai::Settings),
-    /// `[model.huggingface]`
-    HuggingFace(super::huggingface::Settings),
-}
-
-impl Own {
-    /// Reads the section of the dialect named. `of_texts`: the task's inputs are texts.
-    pub fn read(r: &mut Reader<'_>, dialect: &str, of_texts: bool) -> Self {
-        match dialect {
-            super::openai::NAME => {
-                Self::OpenAi(r.table("openai", |r| super::openai::Settings::read(r, of_texts)))
-            }
-            super::huggingface::NAME => Self::HuggingFace(r.table("huggingface", |r| {
-                super::huggingface::Settings::read(r, of_texts)
-            })),
-            _ => {
-                let _ = (r, of_texts);
-                Self::OpenInference
-            }
-        }
-    }
-
-    /// What of a task of texts this dialect cannot send: at which setting, and why.
-    #[must_use]
-    pub fn text_faults(&self, text: &TextTask) -> Option<(&'static str, &'static str)> {
-        let _ = text;
-        match self {
-            Self::OpenInference => None,
-            Self::OpenAi(_) => text.has_template().then_some((
-                "text.template",
-                "must be left out: a language model goes on where text.input ends, such as \"{text}\\nTopic:\"",
-            )),
-            Self::HuggingFace(own) => match (own.task.has_template(), text.has_template()) {
-                (true, false) => Some(("text.template", "is missing: zero-shot-classification has a hypothesis template")),
-                (false, true) => Some(("text.template", "must be left out: only zero-shot-classification has one")),
-                _ => None,
-            },
-        }
-    }
-
-    /// Whether soft prompts can be sent: embeddings beside a text, or in place of it.
-    #[must_use]
-    pub fn takes_embeddings(&self) -> bool {
-        match self {
-            Self::OpenInference => true,
-            Self::OpenAi(own) => own.prompt_embeds.is_some(),
-            Self::HuggingFace(_) => false,
-        }
-    }
-
-    /// Whether images go as files.
-    #[must_use]
-    pub fn sends_files(&self) -> bool {
-        !matches!(self, Self::OpenInference)
-    }
-
-    /// Whether the answers are natural logarithms of probabilities, whatever the API answers in.
-    #[must_use]
-    pub fn answers_logs(&self) -> bool {
-        self.sends_files()
     }
 }

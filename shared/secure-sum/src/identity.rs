@@ -70,11 +70,7 @@ mod tests {
     use super::*;
 
     fn unhex<const N: usize>(text: &str) -> [u8; N] {
-        let bytes: Vec<u8> = (0..text.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
-            .collect();
-        bytes.try_into().unwrap()
+        ground::hex::unhex(text).unwrap()
     }
 
     #[test]

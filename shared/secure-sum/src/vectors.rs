@@ -98,12 +98,7 @@ fn integers(value: &Value) -> Result<Vec<i64>, String> {
 }
 
 fn unhex(value: &Value) -> Result<Vec<u8>, String> {
-    let digits = text(value)?.chars().map(|c| c.to_digit(16));
-    let digits: Option<Vec<u32>> = digits.collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0);
-    let digits = digits.ok_or("not hexadecimal")?;
-    let pairs = digits.chunks_exact(2);
-    Ok(pairs.map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
+    ground::hex::unhex_all(text(value)?).ok_or_else(|| "not hexadecimal".to_owned())
 }
 
 fn bytes<const N: usize>(value: &Value) -> Result<[u8; N], String> {

@@ -1,8 +1,8 @@
 //! Prompt generators: θ ↦ how an input is changed before the black box sees it.
 //!
 //! To add one: write its file with a `build` function and put its name into the list in
-//! [`registry`], or, for texts, in [`text_registry`]. Any generator for images can be trained in
-//! fewer parameters than it has: `reparametrisation/`.
+//! [`registry`], or, for texts, in [`text_registry`]. `docs/adding.md` walks through it. Any
+//! generator for images can be trained in fewer parameters than it has: `reparametrisation/`.
 
 mod basis;
 pub mod coordinator;
@@ -14,9 +14,10 @@ pub mod reparametrisation;
 pub mod soft;
 pub mod statistic;
 
-use crate::optimizer::Candidate;
+use crate::optimizer::{Candidate, Domain, Space};
 use crate::wording::{Prompt, Ranked, SoftShape, TextTask};
 use ground::fault::{Faults, Reader, section};
+use ground::registry::Registry;
 use serde_json::Value;
 
 /// The model input that a generator works on: planar RGB u8, H×W.
@@ -128,12 +129,10 @@ pub trait TextGenerator: Send + Sync {
     /// Number of parameters d.
     fn dim(&self) -> usize;
 
-    /// Where θ is a table of categories: how many there are in a row ([`crate::optimizer::Space`]).
-    fn columns(&self) -> Option<usize>;
-
-    /// Where θ counts how well whole prompts did: how many there are ([`crate::optimizer::Space`]).
-    fn arms(&self) -> Option<usize> {
-        None
+    /// What θ's numbers mean, which decides which optimisers can train it. Its domain is that of
+    /// the generator's [`TextEntry`].
+    fn space(&self) -> Space {
+        Space::NUMBERS
     }
 
     /// What θ says of those prompts, the best first.
@@ -155,47 +154,78 @@ pub trait TextGenerator: Send + Sync {
     fn prompt(&self, point: &[f32]) -> Prompt;
 }
 
-type BuildText = fn(&mut Reader<'_>, &TextTask) -> Box<dyn TextGenerator>;
+/// Reads a generator's own settings and builds it, for images of a shape.
+pub type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
 
-/// All generators for texts by the name that a task file uses. One line each.
+/// The built-in generators for images by the names that a task file uses. One line each; the first
+/// is the default.
 #[must_use]
-pub fn text_registry() -> &'static [(&'static str, BuildText)] {
-    &[
-        ("discrete", discrete::build),
-        ("instruction", instruction::build),
-        ("soft", soft::build),
-    ]
+pub fn registry() -> Registry<Build> {
+    Registry::new([
+        ("statistic", statistic::build as Build),
+        ("frame", frame::build),
+        ("coordinator", coordinator::build),
+    ])
 }
 
-/// As [`build`], for a task of texts.
-pub fn build_text(spec: &Value, text: &TextTask) -> Result<Box<dyn TextGenerator>, Faults> {
+/// Builds what a task file's `[generator]` table asks for, out of the built-in ones.
+///
+/// # Errors
+/// All faults of the table at once.
+pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
+    build_from(&registry(), spec, shape)
+}
+
+/// As [`build`], out of the generators of `registry`.
+///
+/// # Errors
+/// All faults of the table at once.
+pub fn build_from(
+    registry: &Registry<Build>,
+    spec: &Value,
+    shape: Shape,
+) -> Result<Box<dyn Generator>, Faults> {
     section("generator", spec, |reader| {
-        let names: Vec<_> = text_registry().iter().map(|(name, _)| *name).collect();
-        let chosen = reader.choice("kind", &names, Some("discrete"));
-        text_registry()[chosen].1(reader, text)
+        let (_, build) = registry.choose(reader, "kind", |_| true);
+        let generator = build(reader, shape);
+        reparametrisation::wrap(reader, generator)
     })
 }
 
-type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
-
-/// All generators by the name that a task file uses. One line each.
-#[must_use]
-pub fn registry() -> &'static [(&'static str, Build)] {
-    &[
-        ("statistic", statistic::build),
-        ("frame", frame::build),
-        ("coordinator", coordinator::build),
-    ]
+/// A generator for texts as [`text_registry`] lists it.
+#[derive(Clone, Copy, Debug)]
+pub struct TextEntry {
+    /// What its parameters mean: known before its settings are read, so that faults of these and of
+    /// the optimiser are reported together.
+    pub domain: Domain,
+    /// Reads its settings and builds it.
+    pub build: fn(&mut Reader<'_>, &TextTask) -> Box<dyn TextGenerator>,
 }
 
-/// Builds what a task file's `[generator]` table asks for; all faults at once.
-pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
+/// The built-in generators for texts by the names that a task file uses. One line each; the first
+/// is the default.
+#[must_use]
+pub fn text_registry() -> Registry<TextEntry> {
+    Registry::new([
+        ("discrete", discrete::ENTRY),
+        ("instruction", instruction::ENTRY),
+        ("soft", soft::ENTRY),
+    ])
+}
+
+/// Builds what a task file's `[generator]` table asks for in a task of texts, out of the generators
+/// of `registry`.
+///
+/// # Errors
+/// All faults of the table at once.
+pub fn build_text_from(
+    registry: &Registry<TextEntry>,
+    spec: &Value,
+    text: &TextTask,
+) -> Result<Box<dyn TextGenerator>, Faults> {
     section("generator", spec, |reader| {
-        let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
-        let chosen = reader.choice("kind", &names, Some("statistic"));
-        let generator = registry()[chosen].1(reader, shape);
-        let generator = reparametrisation::wrap(reader, generator);
-        generator
+        let (_, entry) = registry.choose(reader, "kind", |_| true);
+        (entry.build)(reader, text)
     })
 }
 

@@ -1,8 +1,8 @@
 //! Zeroth-order optimisers, all ask/tell: `ask` names the points at which losses are wanted, `tell`
 //! takes them.
 //!
-//! To add one: write its file with a `build` function and put its name into the list in
-//! [`registry`].
+//! To add one: write its file with an `ENTRY`, which says what it [`Needs`] and how it is built,
+//! and put its name into the list in [`registry`]. `docs/adding.md` walks through it.
 
 pub mod bandit;
 pub mod cma_es;
@@ -17,7 +17,9 @@ pub mod zo_adam;
 pub mod zo_sgd;
 
 use crate::objective::Outcome;
+use crate::optimizer::individual::Individual;
 use ground::fault::{Faults, Reader, section};
+use ground::registry::Registry;
 use ground::rng::{Direction, Distribution};
 use points::Points;
 use serde::{Deserialize, Serialize};
@@ -136,14 +138,80 @@ impl Plan {
     }
 }
 
-/// What an optimiser must know of θ's meaning.
+/// What the numbers of θ mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Domain {
+    /// Plain numbers, which small steps change.
+    #[default]
+    Numbers,
+    /// A table, row by row: the largest number of a row says which category is chosen there.
+    Categories,
+    /// Counts of how well each of some whole prompts did ([`crate::generator::instruction`]).
+    Arms,
+}
+
+/// What an optimiser must know of θ: its domain, and how many there are to choose among.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Space {
-    /// θ is a table of categories, row by row, with so many in each; nothing where θ are plain
-    /// numbers.
-    pub columns: Option<usize>,
-    /// θ counts how well each of so many whole prompts did ([`crate::generator::instruction`]).
-    pub arms: Option<usize>,
+    /// What the numbers of θ mean.
+    pub domain: Domain,
+    /// Categories in a row, or arms; 0 for plain numbers.
+    pub size: usize,
+}
+
+impl Space {
+    /// Plain numbers.
+    pub const NUMBERS: Self = Self {
+        domain: Domain::Numbers,
+        size: 0,
+    };
+
+    /// A table of categories with `size` of them in each row.
+    #[must_use]
+    pub fn categories(size: usize) -> Self {
+        Self {
+            domain: Domain::Categories,
+            size,
+        }
+    }
+
+    /// The counts of `size` arms.
+    #[must_use]
+    pub fn arms(size: usize) -> Self {
+        Self {
+            domain: Domain::Arms,
+            size,
+        }
+    }
+}
+
+/// What an optimiser requires of the task around it. Known by its name alone, before its settings
+/// are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// What θ must mean. The server adds up updates of [`Domain::Arms`] as they are, without noise.
+    pub domain: Domain,
+    /// Whether steps may be asked ahead: from θ as it was before the step before.
+    pub ask_ahead: AskAhead,
+}
+
+/// Whether an optimiser's steps may be asked ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskAhead {
+    /// They are, unless the task file says otherwise.
+    Usual,
+    /// They are where the task file says so.
+    OnRequest,
+    /// They never are, for this reason, which follows the words "must be false: ".
+    Never(&'static str),
+}
+
+impl Needs {
+    /// Nothing special: plain numbers, and steps are asked ahead.
+    pub const NOTHING: Self = Self {
+        domain: Domain::Numbers,
+        ask_ahead: AskAhead::Usual,
+    };
 }
 
 /// Why losses were not taken.
@@ -186,11 +254,6 @@ pub trait Optimizer: Send + Sync {
         initial
     }
 
-    /// Whether it draws categories: needs a [`Space`] that has them, and only such a one.
-    fn draws_categories(&self) -> bool {
-        false
-    }
-
     /// How many numbers say where a step went, if a step is a sum of its directions with factors
     /// ([`State::scalars`]); nothing for others.
     fn scalars_per_step(&self) -> Option<usize> {
@@ -220,10 +283,26 @@ pub trait Optimizer: Send + Sync {
         [0.0; 2]
     }
 
-    /// The optimiser, if it is CMA-ES.
-    fn cma_es(&self) -> Option<&cma_es::CmaEs> {
+    /// The search that a whole federation can share, for optimisers that have one: the aggregator
+    /// then moves it in place of the server's optimiser.
+    fn shared_search(&self) -> Option<&dyn SharedSearch> {
         None
     }
+}
+
+/// A search that the aggregator continues from what the participants of a round have found. Its
+/// memory is [`State::search`].
+pub trait SharedSearch {
+    /// Why it cannot search `dim` parameters, as a fault of `optimizer.covariance`.
+    fn refuses(&self, dim: usize) -> Option<String>;
+
+    /// Moves the state by updates that came one by one, under the rule `fedbpt`. False if nothing
+    /// sound followed from them; the state is then as before.
+    fn combine(&self, state: &mut State, updates: &[Individual]) -> bool;
+
+    /// Moves the state by the sum of everybody's losses at the same points, under the rule
+    /// `scalars`. False if nothing sound followed from them; the state is then as before.
+    fn tell_all(&self, state: &mut State, losses: &[f32]) -> bool;
 }
 
 /// Checks what every `tell` must check.
@@ -254,60 +333,96 @@ pub(crate) fn direction(
     }
 }
 
-type Build = fn(&mut Reader<'_>, Identity, Plan, Space) -> Box<dyn Optimizer>;
+/// Reads an optimiser's own settings and builds it.
+pub type Build = fn(&mut Reader<'_>, Identity, Plan, Space) -> Box<dyn Optimizer>;
 
-/// All optimisers by the name that a task file uses. One line each.
-#[must_use]
-pub fn registry() -> &'static [(&'static str, Build)] {
-    const ALL: &[(&str, Build)] = &[
-        ("zo-adam", zo_adam::build),
-        ("zo-sgd", zo_sgd::build),
-        ("spsa-gc", spsa_gc::build),
-        ("cma-es", cma_es::build),
-        ("hiso", hiso::build),
-        ("policy-gradient", policy_gradient::build),
-        ("bandit", bandit::build),
-    ];
-    ALL
+/// An optimiser as [`registry`] lists it.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// What it requires of the task.
+    pub needs: Needs,
+    /// How it is built.
+    pub build: Build,
 }
 
-/// Builds what a task file's `[optimizer]` table asks for, for parameters of that kind; all faults
-/// at once.
+/// The built-in optimisers by the names that a task file uses. One line each; the first of a domain
+/// is its default.
+#[must_use]
+pub fn registry() -> Registry<Entry> {
+    Registry::new([
+        ("zo-adam", zo_adam::ENTRY),
+        ("zo-sgd", zo_sgd::ENTRY),
+        ("spsa-gc", spsa_gc::ENTRY),
+        ("cma-es", cma_es::ENTRY),
+        ("hiso", hiso::ENTRY),
+        ("policy-gradient", policy_gradient::ENTRY),
+        ("bandit", bandit::ENTRY),
+    ])
+}
+
+/// An optimiser that was built, with what the task must know of it.
+pub struct Built {
+    /// Its name in the task file.
+    pub name: &'static str,
+    /// What it requires of the task.
+    pub needs: Needs,
+    /// The optimiser.
+    pub optimizer: Box<dyn Optimizer>,
+}
+
+/// Builds what a task file's `[optimizer]` table asks for, out of the built-in ones, for parameters
+/// of that kind.
+///
+/// # Errors
+/// All faults of the table at once.
 pub fn build(
     spec: &Value,
     identity: Identity,
     plan: Plan,
     space: Space,
 ) -> Result<Box<dyn Optimizer>, Faults> {
+    build_from(&registry(), spec, identity, plan, space).map(|built| built.optimizer)
+}
+
+/// As [`build`], out of the optimisers of `registry`.
+///
+/// # Errors
+/// All faults of the table at once.
+pub fn build_from(
+    registry: &Registry<Entry>,
+    spec: &Value,
+    identity: Identity,
+    plan: Plan,
+    space: Space,
+) -> Result<Built, Faults> {
     section("optimizer", spec, |reader| {
-        let names: Vec<_> = registry().iter().map(|(name, _)| *name).collect();
-        let default = if space.arms.is_some() {
-            "bandit"
-        } else if space.columns.is_some() {
-            "policy-gradient"
-        } else {
-            "zo-adam"
-        };
-        let chosen = reader.choice("kind", &names, Some(default));
-        let optimizer = registry()[chosen].1(reader, identity, plan, space);
-        match (optimizer.draws_categories(), space.columns) {
-            (true, None) => reader.fault(
+        let (name, Entry { needs, build }) =
+            registry.choose(reader, "kind", |entry| entry.needs.domain == space.domain);
+        let optimizer = build(reader, identity, plan, space);
+        let is = |domain| (needs.domain == domain, space.domain == domain);
+        match is(Domain::Categories) {
+            (true, false) => reader.fault(
                 "kind",
                 "draws categories, of which the generator has none; it goes with discrete",
             ),
-            (false, Some(_)) => reader.fault(
+            (false, true) => reader.fault(
                 "kind",
                 "takes small steps in numbers, but the generator's parameters choose words; policy-gradient goes with it",
             ),
             _ => {}
         }
-        if space.arms.is_some() != (names[chosen] == "bandit") {
+        let (takes_arms, has_arms) = is(Domain::Arms);
+        if takes_arms != has_arms {
             reader.fault(
                 "kind",
                 "\"bandit\" goes with the generator \"instruction\", and only with it: it counts how well each does",
             );
         }
-        optimizer
+        Built {
+            name,
+            needs,
+            optimizer,
+        }
     })
 }
 
@@ -352,15 +467,16 @@ mod tests {
 
     /// What the optimiser works in.
     fn space_of(name: &str) -> Space {
-        Space {
-            columns: (name == "policy-gradient").then_some(3),
-            arms: (name == "bandit").then_some(3),
+        match registry().get(name).unwrap().needs.domain {
+            Domain::Numbers => Space::NUMBERS,
+            Domain::Categories => Space::categories(3),
+            Domain::Arms => Space::arms(3),
         }
     }
 
     #[test]
     fn bad_losses_change_nothing() {
-        for (name, _) in registry() {
+        for name in registry().names() {
             let space = space_of(name);
             let optimizer = build(
                 &json!({ "kind": name }),
@@ -396,7 +512,7 @@ mod tests {
             rounds: 1,
             local_steps: 1,
         };
-        for (name, _) in registry() {
+        for name in registry().names() {
             for other in ["zo-adam", "policy-gradient", "bandit"] {
                 let space = space_of(other);
                 let built = build(

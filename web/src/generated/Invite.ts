@@ -15,4 +15,9 @@ id: string,
 /**
  * The invite's secret; it goes into a link's fragment, which browsers do not send.
  */
-invite: string, };
+invite: string, 
+/**
+ * The address under which people reach the server, for links, without a slash at its end; nothing where the server was
+ * not told.
+ */
+public_url: string | null, };

@@ -1,4 +1,5 @@
 /** The connect dialog: tries the model with one harmless question and shows the answer, or how to fix the problem. */
+import { dialectOf } from '../lib/dialects';
 import { byId, h, setText } from '../lib/dom';
 import { count, money, plural } from '../lib/format';
 import type { Inputs } from '../lib/inputs';
@@ -113,7 +114,7 @@ export class ConnectDialog {
     const task = opened?.task as Called | undefined;
     const found = cures({
       code: trouble.code,
-      dialect: task?.model?.dialect ?? 'open-inference',
+      dialect: dialectOf(task?.model?.dialect).name,
       url: opened?.modelUrl ?? '',
       page: location.origin,
       model: task?.model?.name ?? '',

@@ -5,7 +5,7 @@ import { align, federationCurve, ownCurve, type Point } from '../lib/curves';
 import { byId, find, setText } from '../lib/dom';
 import { bytes, count, duration, fingerprint, money, percent, plural, span } from '../lib/format';
 import { fill, type Inputs } from '../lib/inputs';
-import { activity, cohort, kept, phase, phaseShare, spent } from '../lib/words';
+import { activity, cohort, kept, phase, phaseShare, spent, waitsFor } from '../lib/words';
 import type { Backend, TrainingProgress } from '../worker/protocol';
 
 /** Announcements to screen readers are at least this far apart. */
@@ -65,7 +65,7 @@ export class RunningView {
     setText(byId('status-title', HTMLElement), activity(p, this.inputs));
     byId('status-title', HTMLElement).dataset['value'] = p.activity;
     this.steps(p);
-    if (p.view !== null) this.round(p.view, steps);
+    if (p.view !== null) this.round(p.view, p.awaited, steps);
     this.own = ownCurve(p.curve);
     this.unprompted = p.before;
     const ends = this.ownNow;
@@ -110,14 +110,14 @@ export class RunningView {
     put('local-step', known ? `${p.localStep} of ${p.localSteps} steps` : '–', p.localStep);
   }
 
-  private round(view: NonNullable<TrainingProgress['view']>, steps: number): void {
+  private round(view: NonNullable<TrainingProgress['view']>, awaited: TrainingProgress['awaited'], steps: number): void {
     byId('round-bar', HTMLProgressElement).value = phaseShare(view);
     put('round-phase', phase(view, this.inputs));
     byId('federation-bar', HTMLProgressElement).value = steps > 0 ? Math.min(1, view.step / steps) : 0;
     const at = Math.min(view.step + 1, steps);
     put('round-step', view.status === 'finished' ? `all ${count(steps)} done` : `round ${count(at)} of ${count(steps)}`, view.step);
     this.deadline = view.deadline_ms === null ? null : Date.now() + view.deadline_ms;
-    this.totals = cohort(view);
+    this.totals = awaited !== null && view.phase === 'open' && awaited.here < awaited.needed ? waitsFor(awaited) : cohort(view);
     this.tick();
   }
 

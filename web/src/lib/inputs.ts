@@ -1,4 +1,5 @@
 /** The kind of a federation's inputs, the nouns that the pages use for them, and whether they leave the device. */
+import { dialectOf } from './dialects';
 
 export type Inputs = 'images' | 'texts';
 
@@ -16,13 +17,19 @@ export function inputsOf(task: unknown): Inputs {
 /** Whether a task's model runs on the participant's device, so that inputs are sent to nobody. Never throws. */
 export function runsHere(task: unknown): boolean {
   const { model } = (task ?? {}) as { model?: { dialect?: unknown } };
-  return model?.dialect === 'on-device';
+  return dialectOf(model?.dialect).runsHere;
 }
 
 /** Whether the label words are sent with each text. They are not for language models, which are asked for the next word, and for classifiers with labels of their own. Never throws. */
 export function sendsLabels(task: unknown): boolean {
-  const { model } = (task ?? {}) as { model?: { dialect?: unknown; huggingface?: { task?: unknown } } };
-  return model?.dialect !== 'openai' && !(model?.dialect === 'huggingface' && model.huggingface?.task === 'text-classification');
+  const { model } = (task ?? {}) as { model?: Record<string, unknown> };
+  const { labels } = dialectOf(model?.['dialect']);
+  return typeof labels === 'boolean' ? labels : at(model, labels[0]) !== labels[1];
+}
+
+/** The value at a dotted path, if there is one. */
+function at(tree: unknown, path: string): unknown {
+  return path.split('.').reduce<unknown>((node, key) => (node as Record<string, unknown> | null | undefined)?.[key], tree);
 }
 
 /** Address of the files that turn texts into embeddings; undefined if texts are not sent as embeddings. Never throws. */

@@ -3,7 +3,7 @@ import type { AbortReason } from '../generated/AbortReason';
 import type { Phase } from '../generated/Phase';
 import type { RoundView } from '../generated/RoundView';
 import { taskInWords } from './task';
-import { ABORTED, activity, cohort, ended, kept, phase, phaseShare, spent } from './words';
+import { ABORTED, activity, cohort, ended, kept, phase, phaseShare, spent, waitsFor } from './words';
 
 const view = (over: Partial<RoundView>): RoundView => ({
   version: 1, status: 'running', step: 0, round: 0, phase: 'open', theta: '', lines: 1, record: '', registered: 0, attempt: 0, standing: 'idle', enrolled: 0, cohort: 0, delivered: 0, live: 0, deadline_ms: null, ...over,
@@ -114,4 +114,9 @@ describe('a task in words', () => {
     const labels = Array.from({ length: 1000 }, (_, i) => `c${i}`);
     expect(new Map(taskInWords({ data: { labels } }, 1)).get('Labels')).toMatch(/c23 … \(1,000 in all\)$/);
   });
+});
+
+it('who waits is told for how many', () => {
+  expect(waitsFor({ here: 1, needed: 3 })).toBe('Waiting for 2 more participants: 1 of at least 3 is ready');
+  expect(waitsFor({ here: 2, needed: 3 })).toBe('Waiting for 1 more participant: 2 of at least 3 are ready');
 });

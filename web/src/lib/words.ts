@@ -149,6 +149,11 @@ export function cohort(view: RoundView): string {
   return view.cohort > 0 ? `${plural(view.cohort, 'participant')} in this round` : `${plural(view.live, 'participant')} active`;
 }
 
+/** For how many others the round waits before it can begin: "Waiting for 2 more participants: 1 of at least 3 is ready". */
+export function waitsFor({ here, needed }: { here: number; needed: number }): string {
+  return `Waiting for ${plural(needed - here, 'more participant')}: ${count(here)} of at least ${count(needed)} ${here === 1 ? 'is' : 'are'} ready`;
+}
+
 /** ε to two places, rounded up. */
 function epsilon(value: number): string {
   return twoPlaces.format(Math.max(0, Math.ceil(value * 100 - 1e-9) / 100));

@@ -37,7 +37,7 @@ function report(id: string, text: string): void {
 
 async function wordsOf(file: File): Promise<string[]> {
   // Large, and seldom needed.
-  const wasm = await import('../../wasm-full/client_wasm_full');
+  const wasm = await import('../../wasm/client_wasm');
   await wasm.default();
   return wasm.promptCandidates(file.name, new Uint8Array(await file.arrayBuffer()), MOST);
 }

@@ -2,6 +2,8 @@
  * The form's fields: one for each setting of a task file that an organiser is likely to change. Other settings have
  * defaults, or need a task file.
  */
+import { DIALECTS } from '../generated/dialects';
+import { dialectsThat } from '../lib/dialects';
 
 /** How a field is edited and sent. An empty list is sent as an empty list, except `words`, which then keeps its default; `candidates` gets the empty word in front. */
 export type Kind = 'text' | 'paragraph' | 'list' | 'words' | 'candidates' | 'whole' | 'number' | 'flag' | 'choice' | 'size';
@@ -54,7 +56,7 @@ export const GROUPS: readonly Group[] = [
       { path: 'data.labels', label: 'Labels', kind: 'list', value: '0, 1, 2, 3, 4, 5, 6, 7, 8, 9', texts: 'World, Sports, Business, Sci/Tech', help: 'Separated by commas or line breaks. For pictures, in the order of the model’s classes; for texts, as they appear in data owners’ files.', wide: true },
       ...texts(
         { path: 'text.words', label: 'A word for each label', kind: 'words', value: '', help: 'What the model scores, in the order of the labels. Leave it empty to use the labels themselves.', wide: true },
-        { path: 'text.template', label: 'Sentence for a label', kind: 'text', value: 'This text is about {}.', help: 'The label’s word takes the place of {}. A sentence encoder needs this; leave it empty for a masked language model.', wide: true, and: ['model.dialect', 'open-inference', 'huggingface', 'on-device'] },
+        { path: 'text.template', label: 'Sentence for a label', kind: 'text', value: 'This text is about {}.', help: 'The label’s word takes the place of {}. A sentence encoder needs this; leave it empty for a masked language model.', wide: true, and: ['model.dialect', ...dialectsThat((dialect) => dialect.takesTemplate)] },
         { path: 'text.input', label: 'What the model reads', kind: 'text', value: '', help: 'Leave it empty for the text alone. {text} stands for the text, {first} and {second} for a pair. A masked language model needs its mask: {text} It was <mask>.', wide: true },
       ),
     ],
@@ -63,13 +65,8 @@ export const GROUPS: readonly Group[] = [
     title: 'The model’s API',
     fields: [
       {
-        path: 'model.dialect', label: 'It speaks', kind: 'choice', value: 'open-inference', wide: true,
-        options: [
-          ['open-inference', 'the Open Inference Protocol: fed-bbpt model-api, Triton, MLServer, OpenVINO'],
-          ['openai', 'OpenAI’s form: OpenAI, vLLM, llama.cpp, Ollama and many others'],
-          ['huggingface', 'Hugging Face’s inference tasks'],
-          ['on-device', 'no API: an open model that runs in the data owners’ browsers'],
-        ],
+        path: 'model.dialect', label: 'It speaks', kind: 'choice', value: DIALECTS[0].name, wide: true,
+        options: DIALECTS.map(({ name, spokenBy }) => [name, spokenBy] as const),
       },
       { path: 'model.url', label: 'Address', kind: 'text', value: 'http://127.0.0.1:8701', help: 'Data owners’ browsers must be able to reach it, and it must allow this page to call it (CORS). For OpenAI’s form, include the /v1. For a model in the browser, the folder that holds its file.', wide: true },
       { path: 'model.openai.api', label: 'Route', kind: 'choice', value: 'chat', options: [['chat', 'chat completions'], ['completions', 'completions']], when: ['model.dialect', 'openai'] },
@@ -126,7 +123,7 @@ export const GROUPS: readonly Group[] = [
     more: true,
     fields: [
       ...images(
-        { path: 'model.input.encoding', label: 'Pictures go as', kind: 'choice', value: 'png', options: [['png', 'PNG: lossless'], ['jpeg', 'JPEG: smaller, but the model sees slightly different pixels'], ['webp', 'WebP: lossless']], and: ['model.dialect', 'openai', 'huggingface'] },
+        { path: 'model.input.encoding', label: 'Pictures go as', kind: 'choice', value: 'png', options: [['png', 'PNG: lossless'], ['jpeg', 'JPEG: smaller, but the model sees slightly different pixels'], ['webp', 'WebP: lossless']], and: ['model.dialect', ...dialectsThat((dialect) => dialect.sends === 'files')] },
         { path: 'model.input.name', label: 'Input tensor', kind: 'text', value: 'image' },
         { path: 'model.input.datatype', label: 'Its numbers', kind: 'choice', value: 'UINT8', options: [['UINT8', 'bytes, 0 to 255'], ['FP32', 'floating point']] },
         { path: 'model.input.layout', label: 'Its layout', kind: 'choice', value: 'nchw', options: [['nchw', 'channels, height, width'], ['nhwc', 'height, width, channels']] },

@@ -4,7 +4,7 @@ import { h } from '../lib/dom';
 import { inviteLink } from '../lib/links';
 
 export function inviteBox(invite: Invite): HTMLElement {
-  const field = h('input', { type: 'text', readonly: true, value: inviteLink(location.origin, invite.federation, invite.invite), 'data-testid': 'invite-link' });
+  const field = h('input', { type: 'text', readonly: true, value: inviteLink(invite.public_url ?? location.origin, invite.federation, invite.invite), 'data-testid': 'invite-link' });
   const copy = h('button', { type: 'button', class: 'primary', 'data-testid': 'copy-invite' }, 'Copy');
   const said = h('span', { class: 'small', role: 'status' });
   field.addEventListener('focus', () => field.select());

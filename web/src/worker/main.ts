@@ -2,23 +2,19 @@
  * The module Worker: owns the wasm, the owner's data and the API key. Messages in, messages out
  * (`protocol.ts`); everything that is decided is decided in the wasm.
  */
-import type { Loader, Session } from '../../wasm/client_wasm';
-import type { TextLoader } from '../../wasm-full/client_wasm_full';
+import { Loader, Session, TextLoader, useDevice, useEmbeddings } from '../../wasm/client_wasm';
 import type { DeviceModel, EmbeddingsModel } from '../device/protocol';
 import { loadFiles, type Progress } from './files';
 import { lookAtGpu } from './gpu';
 import { Host, type Post } from './host';
 import { holdAlone } from './lock';
-import { choose, type Module, type TextLoaderClass } from './module';
+import { announced, loaded } from './module';
 import type { DataSource, ToWorker, Trouble } from './protocol';
 import { Storage } from './storage';
 import { loadTexts } from './texts';
 
 const post: Post = (message, transfer = []) => self.postMessage(message, { transfer });
 let session: Session | undefined;
-let wasm: Module | undefined;
-/** In a federation of texts. */
-let Texts: TextLoaderClass | undefined;
 /** What of a model has to be fetched to this device before it can be asked. */
 interface Fetching {
   ready(progress: Progress, pity: (trouble: Trouble) => void): Promise<void>;
@@ -38,9 +34,7 @@ self.addEventListener('unhandledrejection', (event) => fatal(event.reason));
 
 async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   await holdAlone(message.federation, () => post({ type: 'elsewhere' }));
-  const [gpu, { module, detail, texts, onDevice, embeddings }] = await Promise.all([lookAtGpu(message.backend), choose(message, post)]);
-  wasm = module;
-  Texts = texts;
+  const [gpu, detail] = await Promise.all([lookAtGpu(message.backend), announced(message), loaded]);
   const storage = new Storage(message.federation);
   // A browser that stores nothing says so when something is to be saved.
   const found = await storage.read().catch(() => undefined);
@@ -48,19 +42,19 @@ async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   navigator.storage?.persist?.().catch(() => undefined);
   const { type: _, ...opening } = message;
   const host = new Host(post, storage);
-  session = await module.Session.open(JSON.stringify({ ...opening, gpu }), detail, found?.identity, found?.membership, found?.state, found?.data, host);
-  const model = session === undefined ? undefined : onDevice?.modelOf(session);
+  session = await Session.open(JSON.stringify({ ...opening, gpu }), detail, found?.identity, found?.membership, found?.state, found?.data, host);
+  const model = session?.deviceModel();
   if (model !== undefined) {
     // Only those who need it load it.
     const { DevicePool, startWorker } = await import('../device/pool');
     const pool = new DevicePool(JSON.parse(model) as DeviceModel, navigator.hardwareConcurrency ?? 1, startWorker);
-    onDevice?.useDevice(pool);
+    useDevice(pool);
     device = pool;
   }
-  const table = session === undefined ? undefined : embeddings?.modelOf(session);
-  if (table !== undefined && embeddings !== undefined) {
+  const table = session?.embeddingsModel();
+  if (table !== undefined) {
     const { EmbeddingsHere } = await import('../device/embeddings');
-    device = new EmbeddingsHere(JSON.parse(table) as EmbeddingsModel, embeddings.use);
+    device = new EmbeddingsHere(JSON.parse(table) as EmbeddingsModel, useEmbeddings);
   }
 }
 
@@ -84,13 +78,13 @@ async function leave(): Promise<void> {
 }
 
 async function load(source: DataSource): Promise<void> {
-  if (session === undefined || wasm === undefined) {
+  if (session === undefined) {
     return;
   }
   const progress = throttled((done, total) => post({ type: 'data-progress', done, total }));
-  const loader: Loader | TextLoader = Texts === undefined ? new wasm.Loader(session) : new Texts(session);
+  const loader = session.takesTexts() ? new TextLoader(session) : new Loader(session);
   try {
-    await ('addPasted' in loader ? fillTexts(loader, source, progress) : fillPictures(loader, source, progress));
+    await (loader instanceof TextLoader ? fillTexts(loader, source, progress) : fillPictures(loader, source, progress));
     await loader.finish();
   } finally {
     loader.free();

@@ -2,7 +2,7 @@
  * Opens the owner's files of texts: unpacks them and passes them on. The wasm decides what they hold and what is wrong
  * (`client-wasm/src/web/text_loader.rs`).
  */
-import type { TextLoader } from '../../wasm-full/client_wasm_full';
+import type { TextLoader } from '../../wasm/client_wasm';
 import { bytesOf, opened, textOf, unpacked, type Chosen, type Progress } from './files';
 
 /** Largest file in bytes: a larger one does not fit into a tab's memory together with what is read from it. */

@@ -3,27 +3,20 @@
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
-use crate::run::quietly;
-use crate::workspace::{cargo, root};
+use super::packages::{self, Package};
+use super::source;
+use xtask::run::quietly;
+use xtask::workspace::root;
 
 const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// A dependency's version stands once, in the workspace's Cargo.toml.
 pub fn versions_stand_in_the_workspace() -> Result<()> {
-    let metadata = quietly(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
     let mut faults = Vec::new();
-    for package in metadata["packages"].as_array().into_iter().flatten() {
-        let path = package["manifest_path"]
-            .as_str()
-            .context("a package has no manifest")?;
-        let manifest: Table = std::fs::read_to_string(path)?.parse()?;
-        let name = package["name"].as_str().unwrap_or(path);
-        faults.extend(
-            own_versions(&manifest)
-                .into_iter()
-                .map(|dependency| format!("{name}: {dependency}")),
-        );
+    for Package { name, manifest, .. } in packages::all()? {
+        let manifest: Table = std::fs::read_to_string(manifest)?.parse()?;
+        let own = own_versions(&manifest).into_iter();
+        faults.extend(own.map(|dependency| format!("{name}: {dependency}")));
     }
     if !faults.is_empty() {
         bail!(
@@ -96,6 +89,34 @@ pub fn lock_files_name_no_host() -> Result<()> {
     Ok(())
 }
 
+/// How often `cfg` may ask for a cargo feature in the whole repository: every switch doubles what has to be tested, so
+/// that only what a platform lacks is worth one.
+const FEATURE_SWITCHES: usize = 15;
+
+/// Few `cfg(feature = …)` and `cfg_attr(feature = …, …)`.
+pub fn few_feature_switches() -> Result<()> {
+    let mut switches = Vec::new();
+    for file in tracked(&["*.rs"])? {
+        let path = root().join(&file);
+        if !path.is_file() {
+            continue;
+        }
+        let text = std::fs::read_to_string(path)?;
+        let count = source::feature_switches(&text).context(file.clone())?;
+        switches.extend(std::iter::repeat_n(file, count));
+    }
+    println!("  {} of {FEATURE_SWITCHES}", switches.len());
+    refuse_many(&switches)
+}
+
+/// `switches` are the files in which they stand.
+fn refuse_many(switches: &[String]) -> Result<()> {
+    if switches.len() > FEATURE_SWITCHES {
+        bail!("too many of cfg(feature = …): {}", switches.join(", "));
+    }
+    Ok(())
+}
+
 /// Tracked files, and new ones that git does not ignore.
 fn tracked(patterns: &[&str]) -> Result<Vec<String>> {
     let mut git = std::process::Command::new("git");
@@ -139,7 +160,14 @@ fn lines_with(files: &[String], needle: &str) -> Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::own_versions;
+    use super::{FEATURE_SWITCHES, own_versions, refuse_many};
+
+    #[test]
+    fn refuses_one_feature_switch_too_many() {
+        let switches = |count| vec!["a.rs".to_owned(); count];
+        assert!(refuse_many(&switches(FEATURE_SWITCHES)).is_ok());
+        assert!(refuse_many(&switches(FEATURE_SWITCHES + 1)).is_err());
+    }
 
     #[test]
     fn finds_dependencies_with_versions_of_their_own() {

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::spdx;
-use crate::run::quietly;
-use crate::workspace::{cargo, web};
+use spdx::{Expression, ParseMode};
+use xtask::run::quietly;
+use xtask::workspace::{cargo, web};
 
 /// Licences that ask for no more than a notice, and MPL-2.0, whose copyleft ends with the file.
 const ALLOWED: &[&str] = &[
@@ -24,10 +24,6 @@ const ALLOWED: &[&str] = &[
     "Unlicense",
     "Zlib",
 ];
-
-fn allowed(licence: &str) -> bool {
-    ALLOWED.contains(&licence)
-}
 
 /// Checks all crates and the npm packages that reach the visitor.
 pub fn check() -> Result<()> {
@@ -94,12 +90,28 @@ fn installed_licence(path: &str) -> Option<String> {
 }
 
 fn refused(name: &str, licence: &str) -> Option<String> {
-    (!spdx::satisfiable(licence, &allowed)).then(|| format!("{name}: {licence}"))
+    (!satisfiable(licence)).then(|| format!("{name}: {licence}"))
+}
+
+/// Whether this SPDX expression leaves a choice in which every licence is allowed. A malformed one does not.
+fn satisfiable(expression: &str) -> bool {
+    // Old manifests write `MIT/Apache-2.0` for a choice.
+    let mode = ParseMode {
+        allow_slash_as_or_operator: true,
+        ..ParseMode::STRICT
+    };
+    // An exception only adds permissions, and a version "or later" can be taken as the stated one.
+    Expression::parse_mode(expression, mode).is_ok_and(|expression| {
+        expression.evaluate(|wanted| {
+            let id = wanted.license.id();
+            id.is_some_and(|id| ALLOWED.contains(&id.name))
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::refused;
+    use super::{refused, satisfiable};
 
     #[test]
     fn copyleft_and_unknown_licences_are_refused() {
@@ -110,5 +122,27 @@ mod tests {
         );
         assert_eq!(refused("c", "unknown").as_deref(), Some("c: unknown"));
         assert!(refused("d", "AGPL-3.0-only OR LGPL-3.0-only").is_some());
+    }
+
+    #[test]
+    fn a_choice_needs_one_allowed_licence_and_a_conjunction_all() {
+        for expression in [
+            "MIT/Apache-2.0",
+            "(GPL-2.0-only OR MIT) AND Apache-2.0 WITH LLVM-exception",
+            // AND binds tighter than OR.
+            "MIT OR GPL-2.0-only AND OpenSSL",
+        ] {
+            assert!(satisfiable(expression), "{expression}");
+        }
+        for expression in [
+            "MIT AND OpenSSL",
+            "(MIT OR GPL-2.0-only) AND OpenSSL",
+            "MIT OR",
+            "(MIT",
+            "MIT MIT",
+            "",
+        ] {
+            assert!(!satisfiable(expression), "{expression:?}");
+        }
     }
 }

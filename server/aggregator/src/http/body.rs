@@ -12,6 +12,7 @@ use actix_web::web::{Bytes, BytesMut, Data, Payload};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use federation::round::refusal::Refusal;
 use futures::{Stream, StreamExt as _};
+use ground::wire;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -24,6 +25,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// So much of a body that is too large is still read (and thrown away): whoever sends without looking sees
 /// the answer instead of a broken connection.
 const DRAIN: usize = 1 << 20;
+
+/// A message in the binary encoding, at most `limit` bytes, and its body.
+pub(super) async fn wire<T: DeserializeOwned>(
+    app: &App,
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+) -> Result<(T, Bytes), Failure> {
+    require_type(request, &[wire::CONTENT_TYPE, "application/octet-stream"])?;
+    let body = read(app, request, payload, limit).await?;
+    let message = wire::decode(&body)
+        .map_err(|e| Failure::RefusedBecause(Refusal::Malformed, e.to_string()))?;
+    Ok((message, body))
+}
 
 /// The whole body, at most `limit` bytes.
 pub(super) async fn read(
@@ -138,7 +153,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 }
 
 /// The content type must be one of these (parameters such as a charset aside).
-pub(super) fn require_type(request: &HttpRequest, allowed: &[&str]) -> Result<(), Failure> {
+fn require_type(request: &HttpRequest, allowed: &[&str]) -> Result<(), Failure> {
     let given = request
         .headers()
         .get(header::CONTENT_TYPE)

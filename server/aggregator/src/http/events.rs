@@ -1,14 +1,13 @@
 //! Live progress as server-sent events. Each reader pulls: when they are ready for more they get the newest
 //! state, and whatever happened in between is skipped. So nobody's slowness costs anybody else anything.
 
-use super::auth;
 use crate::app::App;
-use crate::engine::Known;
 use crate::failure::Failure;
-use crate::store::{federations, rounds};
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Data, Path};
+use federation::engine::Federation;
+use federation::engine::store::{Federations as _, Rounds as _};
 use federation::round::messages::Progress;
 use federation::round::refusal::Refusal;
 use futures::stream;
@@ -23,18 +22,18 @@ const PING: Duration = Duration::from_secs(15);
 /// Events of one stream are at least this far apart: a fast round is many changes, but one picture.
 const GAP: Duration = Duration::from_millis(100);
 
-/// One of the places for streams, given back when the stream ends.
-struct Place(Data<App>);
+/// One of the slots for streams, given back when the stream ends.
+struct Slot(Data<App>);
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.streams.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 struct Reader {
-    place: Place,
-    known: Arc<Known>,
+    slot: Slot,
+    federation: Arc<Federation>,
     versions: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     /// The last state sent, to find out what is new.
@@ -44,17 +43,17 @@ struct Reader {
 }
 
 pub(super) async fn events(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
-    let known = auth::federation(&app, &id).await?;
+    let federation = app.federation(&id).await?;
     let open = app.streams.fetch_add(1, Ordering::SeqCst);
-    let place = Place(app.clone());
+    let slot = Slot(app.clone());
     if open >= app.config.max_streams {
         return Err(Refusal::RateLimited.into());
     }
     let reader = Reader {
-        versions: app.hub.subscribe(&id, 0),
+        versions: app.news.subscribe(&id, 0),
         stopping: app.stopping.clone(),
-        known,
-        place,
+        federation,
+        slot,
         sent: None,
         seen: None,
     };
@@ -110,13 +109,15 @@ impl Reader {
 
     /// The state now, unless it is what was sent last.
     async fn progress(&mut self) -> Result<Option<Progress>, Failure> {
-        let app = &self.place.0;
-        let (id, policy) = (&self.known.id, &self.known.task.federation.policy);
-        let mut tx = app.store.readers.begin().await?;
-        let current = rounds::view(&mut *tx, id, None, policy, app.clock.now_ms()).await?;
-        let participants = federations::head(&mut *tx, id).await?.participants;
-        let last = rounds::records(&mut *tx, id, 1).await?.pop();
-        tx.commit().await?;
+        let app = &self.slot.0;
+        let (id, now) = (&self.federation.id, app.clock.now_ms());
+        let (at, last) = app
+            .read(id, async |tx| {
+                let at = tx.current(None, now).await?;
+                Ok((at, tx.records(1).await?.pop()))
+            })
+            .await?;
+        let current = at.view(&self.federation.task, now);
         if self.sent.as_ref().is_some_and(|sent| {
             sent.current.version == current.version && sent.current.live == current.live
         }) {
@@ -129,7 +130,7 @@ impl Reader {
         Ok(Some(Progress {
             current,
             finished: last.filter(|_| new),
-            participants,
+            participants: at.participants,
         }))
     }
 }

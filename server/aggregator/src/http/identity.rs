@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use federation::round::messages::{JoinRequest, join_statement};
 use federation::round::refusal::Refusal;
+use ground::hex::unhex;
 use secure_sum::identity::verify;
 
 /// The identity of a join request in lower-case hexadecimal, once its proof was verified; nothing if it names
@@ -25,33 +26,11 @@ pub(super) fn proven(join: &JoinRequest, federation: &str) -> Result<Option<Stri
     Ok(Some(join.identity.to_ascii_lowercase()))
 }
 
-/// Exactly `2 * N` hexadecimal digits.
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N {
-        return None;
-    }
-    let digit = |d: u8| {
-        char::from(d)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ground::hex::hex;
     use secure_sum::identity::Identity;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|b| format!("{b:02x}")).collect()
-    }
 
     fn request(seed: u8, federation: &str, invite: &str) -> JoinRequest {
         let identity = Identity::from_seed([seed; 32]);
@@ -59,16 +38,6 @@ mod tests {
             invite: invite.to_owned(),
             identity: hex(&identity.public()),
             proof: hex(&identity.sign(&join_statement(federation, invite))),
-        }
-    }
-
-    #[test]
-    fn hexadecimal_is_read_exactly() {
-        assert_eq!(unhex("0aFf"), Some([10, 255]));
-        for bad in [
-            "", "0", "0a", "0aff0", "0aff00", "0a+f", "0ag0", " aff", "é0",
-        ] {
-            assert_eq!(unhex::<2>(bad), None, "{bad}");
         }
     }
 

@@ -3,7 +3,10 @@
 
 mod auth;
 mod body;
+mod encoding;
 mod events;
+mod folder;
+mod head;
 mod identity;
 mod limit;
 mod models;
@@ -16,12 +19,20 @@ mod record;
 mod sums;
 mod telemetry;
 
+pub(crate) use folder::Folder;
+
 use crate::app::App;
 use crate::failure::Failure;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::{HttpRequest, Route, web};
+use actix_web::{HttpRequest, Route, guard, web};
+use federation::round::messages::{
+    CreateFederation, CreateInvite, Enrolment, FederationDetail, FederationSummary, Invite,
+    InviteSummary, JoinRequest, Joined, Progress, RoundView,
+};
 use federation::round::refusal::Refusal;
+use openapi::{Shape, bytes, of, sum_input, sum_message, update};
+use public::Health;
 
 /// Who may call an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +59,10 @@ pub(crate) struct Endpoint {
     pub(crate) summary: &'static str,
     /// Query parameters: name and meaning.
     pub(crate) query: &'static [(&'static str, &'static str)],
-    /// Content type and type of the body, if it takes one.
-    pub(crate) request: Option<(&'static str, &'static str)>,
-    /// Status, content type and type of the answer.
-    pub(crate) response: (u16, &'static str, &'static str),
+    /// Content type and schema of the body, if it takes one.
+    pub(crate) request: Option<(&'static str, Shape)>,
+    /// Status, content type and schema of the answer; 204 has neither.
+    pub(crate) response: (u16, &'static str, Shape),
     /// A fresh route to its handler.
     route: fn() -> Route,
 }
@@ -66,7 +77,24 @@ impl Endpoint {
 const METRICS: &str = "/metrics";
 const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
-const NOTHING: (u16, &str, &str) = (204, "", "");
+const NOTHING: (u16, &str, Shape) = (204, "", of::<()>);
+
+/// The methods of a route that reads.
+const READING: &str = "GET, HEAD";
+
+/// A route that reads: HEAD is answered as GET is, without the body (see [`head`]).
+fn reading() -> Route {
+    Route::new().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+macro_rules! method {
+    (get) => {
+        reading()
+    };
+    ($method:ident) => {
+        web::$method()
+    };
+}
 
 macro_rules! endpoint {
     ($method:ident $path:literal $caller:ident $handler:path, $summary:literal, query: $query:expr, request: $request:expr, response: $response:expr) => {
@@ -78,7 +106,7 @@ macro_rules! endpoint {
             query: &$query,
             request: $request,
             response: $response,
-            route: || web::$method().to($handler),
+            route: || method!($method).to($handler),
         }
     };
 }
@@ -86,74 +114,74 @@ macro_rules! endpoint {
 /// All of the API. The pages are apart, in `pages`.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint!(get "/v1/health" Anybody public::health, "Is the aggregator up?",
-        query: [], request: None, response: (200, JSON, "Health")),
+        query: [], request: None, response: (200, JSON, of::<Health>)),
     endpoint!(get "/healthz" Anybody public::health, "The same, where machines look for it.",
-        query: [], request: None, response: (200, JSON, "Health")),
+        query: [], request: None, response: (200, JSON, of::<Health>)),
     endpoint!(get "/v1/openapi.json" Anybody public::openapi, "This document.",
-        query: [], request: None, response: (200, JSON, "object")),
+        query: [], request: None, response: (200, JSON, of::<serde_json::Value>)),
     endpoint!(get "/metrics" Anybody public::metrics, "Counters in Prometheus' text form.",
-        query: [], request: None, response: (200, "text/plain", "text")),
+        query: [], request: None, response: (200, "text/plain", of::<String>)),
     endpoint!(get "/v1/federations" Anybody public::list, "All federations, newest first (at most 1,000).",
-        query: [], request: None, response: (200, JSON, "FederationSummary[]")),
+        query: [], request: None, response: (200, JSON, of::<Vec<FederationSummary>>)),
     endpoint!(post "/v1/federations" Organiser organiser::create,
         "Creates a federation from a task, as TOML or as JSON. All faults of the task are told at once.",
-        query: [], request: Some((JSON, "CreateFederation")), response: (201, JSON, "Invite")),
+        query: [], request: Some((JSON, of::<CreateFederation>)), response: (201, JSON, of::<Invite>)),
     endpoint!(get "/v1/federations/{federation}" Anybody public::detail,
         "The task, the last 2,000 finished rounds, and the current round as an outsider sees it.",
-        query: [], request: None, response: (200, JSON, "FederationDetail")),
+        query: [], request: None, response: (200, JSON, of::<FederationDetail>)),
     endpoint!(get "/v1/federations/{federation}/theta" Anybody public::theta,
         "The current θ as little-endian f32. ETag is its hash, X-Theta-Step the number of updates.",
         query: [("hash", "Refuse with wrong_theta unless the current θ has this hash.")],
-        request: None, response: (200, BYTES, "binary")),
+        request: None, response: (200, BYTES, bytes)),
     endpoint!(get "/v1/federations/{federation}/record" Anybody record::record,
         "The record, from which every θ follows: one line of JSON for the beginning and one for every round that \
         ended. Without `from` all of it for download, with it as many lines as make about 1 MiB, but at least one.",
         query: [("from", "The number of the first line, counted from 0.")],
-        request: None, response: (200, "text/plain", "text")),
+        request: None, response: (200, "text/plain", of::<String>)),
     endpoint!(get "/v1/federations/{federation}/generator" Anybody public::generator,
         "The prompt generator for download: θ as safetensors with its task and generator as metadata.",
-        query: [], request: None, response: (200, BYTES, "binary")),
+        query: [], request: None, response: (200, BYTES, bytes)),
     endpoint!(get "/v1/federations/{federation}/events" Anybody events::events,
         "Server-sent events named progress, one with every change that the reader is fast enough for.",
-        query: [], request: None, response: (200, "text/event-stream", "Progress")),
+        query: [], request: None, response: (200, "text/event-stream", of::<Progress>)),
     endpoint!(post "/v1/federations/{federation}/invites" Organiser organiser::invite,
         "Makes an invite, perhaps with an end or for so many participants. Its secret is shown only here.",
-        query: [], request: Some((JSON, "CreateInvite")), response: (201, JSON, "Invite")),
+        query: [], request: Some((JSON, of::<CreateInvite>)), response: (201, JSON, of::<Invite>)),
     endpoint!(get "/v1/federations/{federation}/invites" Organiser organiser::invites,
         "All invites without their secrets, newest first.",
-        query: [], request: None, response: (200, JSON, "InviteSummary[]")),
+        query: [], request: None, response: (200, JSON, of::<Vec<InviteSummary>>)),
     endpoint!(delete "/v1/federations/{federation}/invites/{invite}" Organiser organiser::revoke,
         "Takes an invite back: nobody joins with it from now on. Who has joined stays.",
-        query: [], request: None, response: (200, JSON, "InviteSummary")),
+        query: [], request: None, response: (200, JSON, of::<InviteSummary>)),
     endpoint!(post "/v1/federations/{federation}/close" Organiser organiser::close,
         "Ends a federation for good; its current round is aborted.",
-        query: [], request: None, response: (200, JSON, "FederationSummary")),
+        query: [], request: None, response: (200, JSON, of::<FederationSummary>)),
     endpoint!(get "/v1/admin/check" Organiser organiser::check, "Is this the organiser's token?",
         query: [], request: None, response: NOTHING),
     endpoint!(post "/v1/federations/{federation}/participants" Anybody participant::join,
         "Joins with an invite. The token in the answer is shown only here. An identity that joins again gets its \
         number back and a fresh token; the old one is void then.",
-        query: [], request: Some((JSON, "JoinRequest")), response: (201, JSON, "Joined")),
+        query: [], request: Some((JSON, of::<JoinRequest>)), response: (201, JSON, of::<Joined>)),
     endpoint!(get "/v1/federations/{federation}/round" Participant participant::round,
         "What this participant needs to know next. With `after`, waits for a change.",
         query: [("after", "The version seen last: answers as soon as it is higher."),
             ("wait_ms", "How long to wait for that, at most 25,000 and a third of the lease.")],
-        request: None, response: (200, JSON, "RoundView")),
+        request: None, response: (200, JSON, of::<RoundView>)),
     endpoint!(post "/v1/federations/{federation}/rounds/{round}/enrol" Participant participant::enrol,
         "Says that an update for this round is ready.",
-        query: [], request: Some((JSON, "Enrolment")), response: (200, JSON, "RoundView")),
+        query: [], request: Some((JSON, of::<Enrolment>)), response: (200, JSON, of::<RoundView>)),
     endpoint!(post "/v1/federations/{federation}/rounds/{round}/update" Participant participant::update,
         "Delivers the update. It is stored durably before the answer, and never counted twice.",
-        query: [], request: Some((ground::wire::CONTENT_TYPE, "Update")), response: (200, JSON, "RoundView")),
+        query: [], request: Some((ground::wire::CONTENT_TYPE, update)), response: (200, JSON, of::<RoundView>)),
     endpoint!(get "/v1/federations/{federation}/rounds/{round}/sum" Participant sums::input,
         "What a member of the cohort needs for its next message of a secure sum.",
         query: [("phase", "For which: `shares` (the roster), `masked` (the shares that were dealt to this participant) \
         or `unmask` (the survivors).")],
-        request: None, response: (200, ground::wire::CONTENT_TYPE, "SumInput")),
+        request: None, response: (200, ground::wire::CONTENT_TYPE, sum_input)),
     endpoint!(post "/v1/federations/{federation}/rounds/{round}/sum" Participant sums::send,
         "A message of a secure sum: round keys, shares, the masked update, or what takes the masks off. It is stored \
         durably before the answer, and never counted twice.",
-        query: [], request: Some((ground::wire::CONTENT_TYPE, "SumMessage")), response: (200, JSON, "RoundView")),
+        query: [], request: Some((ground::wire::CONTENT_TYPE, sum_message)), response: (200, JSON, of::<RoundView>)),
     endpoint!(post "/v1/federations/{federation}/heartbeat" Participant participant::heartbeat,
         "Says that this participant is still there.",
         query: [], request: None, response: NOTHING),
@@ -188,6 +216,7 @@ pub(crate) fn service(
         )
         // The last one is the outermost.
         .wrap(actix_web::middleware::from_fn(body::without))
+        .wrap(actix_web::middleware::from_fn(head::without_body))
         .wrap(actix_web::middleware::from_fn(limit::requests))
         .wrap(actix_web::middleware::from_fn(telemetry::observe))
         .wrap(tracing_actix_web::TracingLogger::<telemetry::Spans>::new())
@@ -217,7 +246,7 @@ fn routes(service: &mut web::ServiceConfig, side: Side) {
             resource = resource.route(match endpoint.method {
                 "post" => web::post().to(unknown),
                 "delete" => web::delete().to(unknown),
-                _ => web::get().to(unknown),
+                _ => reading().to(unknown),
             });
         }
         service.service(resource);
@@ -235,10 +264,13 @@ async fn wrong_method(request: HttpRequest) -> actix_web::HttpResponse {
     let methods: Vec<_> = ENDPOINTS
         .iter()
         .filter(|e| e.path == pattern && e.is_on(side))
-        .map(|e| e.method.to_ascii_uppercase())
+        .map(|e| match e.method {
+            "get" => READING.to_owned(),
+            method => method.to_ascii_uppercase(),
+        })
         .collect();
     let allow = if methods.is_empty() {
-        "GET".to_owned()
+        READING.to_owned()
     } else {
         methods.join(", ")
     };

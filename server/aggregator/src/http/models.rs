@@ -1,15 +1,19 @@
-//! Models that run on participants' devices, or whose embeddings are made there: the files of one folder, for everybody, and the embedded model of printed
-//! digits. Read-only, and nothing but what models consist of.
+//! Models that run on participants' devices, or whose embeddings are made there: the files of one folder, for
+//! everybody, and the embedded model of printed digits. Read-only, and nothing but what models consist of. A file
+//! beside which a compressed copy lies (`tokenizer.json.br`) is sent compressed.
 
-use super::pages::safe;
+use super::encoding::{COMPRESSED, is_known, negotiate};
+use super::folder::safe;
 use crate::app::App;
 use crate::failure::Failure;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::web::{self, Bytes, Data, Path};
+use actix_web::http::header::{self, ContentEncoding, EntityTag, HeaderValue};
+use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use federation::round::refusal::Refusal;
 use futures::stream;
 use ground::hash::sha256_hex;
+use std::io;
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::UNIX_EPOCH;
 use tokio::fs::File;
@@ -20,7 +24,8 @@ const EMBEDDED: (&str, &[u8]) = (
     "printed-digits.onnx",
     include_bytes!("../../../model-api/models/printed-digits/printed-digits.onnx"),
 );
-static EMBEDDED_TAG: LazyLock<String> = LazyLock::new(|| format!("\"{}\"", sha256_hex(EMBEDDED.1)));
+static EMBEDDED_TAG: LazyLock<EntityTag> =
+    LazyLock::new(|| EntityTag::new_strong(sha256_hex(EMBEDDED.1)));
 /// Bytes read from the disk at once.
 const CHUNK: usize = 256 << 10;
 
@@ -28,15 +33,14 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
     service.service(
         web::resource("/models/{file:.*}")
             .default_service(web::to(super::wrong_method))
-            .route(web::get().to(model))
-            .route(web::head().to(model)),
+            .route(super::reading().to(model)),
     );
 }
 
 async fn model(
     request: HttpRequest,
     app: Data<App>,
-    name: Path<String>,
+    name: web::Path<String>,
 ) -> Result<HttpResponse, Failure> {
     let relative = safe(&name).ok_or(Refusal::NotFound)?;
     let kind = match relative.extension().and_then(|e| e.to_str()) {
@@ -50,40 +54,27 @@ async fn model(
         _ => return Err(Refusal::NotFound.into()),
     };
     if let Some(root) = app.config.models.clone() {
-        // A link in the folder must not lead out of it.
-        let found = web::block(move || {
-            let root = root.canonicalize()?;
-            let path = root.join(relative).canonicalize()?;
-            let metadata = path.metadata()?;
-            if !path.starts_with(&root) || !metadata.is_file() {
-                return Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+        let forms = web::block(move || forms(&root, &relative))
+            .await
+            .map_err(|e| Failure::Internal(e.to_string()))?;
+        if let Ok(forms) = forms {
+            let (encoding, form) = negotiate(&request, forms)?;
+            let (mut answer, unchanged) = head(&request, kind, form.tag);
+            if unchanged {
+                return Ok(answer.finish());
             }
-            let modified = metadata.modified()?.duration_since(UNIX_EPOCH);
-            let stamp = modified.map_or(0, |time| time.as_nanos());
-            let file = std::fs::File::open(path)?;
-            Ok((
-                file,
-                metadata.len(),
-                format!("\"{:x}-{stamp:x}\"", metadata.len()),
-            ))
-        })
-        .await
-        .map_err(|e| Failure::Internal(e.to_string()))?;
-        if let Ok((file, length, tag)) = found {
-            let (mut answer, unchanged) = head(&request, kind, &tag);
-            return Ok(if unchanged {
-                answer.finish()
-            } else {
-                answer
-                    .no_chunking(length)
-                    .streaming(chunks(File::from_std(file), length))
-            });
+            if encoding != ContentEncoding::Identity {
+                answer.insert_header((header::CONTENT_ENCODING, encoding));
+            }
+            return Ok(answer
+                .no_chunking(form.length)
+                .streaming(chunks(File::from_std(form.file), form.length)));
         }
     }
     if *name != EMBEDDED.0 {
         return Err(Refusal::NotFound.into());
     }
-    let (mut answer, unchanged) = head(&request, kind, &EMBEDDED_TAG);
+    let (mut answer, unchanged) = head(&request, kind, EMBEDDED_TAG.clone());
     Ok(if unchanged {
         answer.finish()
     } else {
@@ -91,10 +82,52 @@ async fn model(
     })
 }
 
+/// An opened file in one encoding.
+struct Form {
+    file: std::fs::File,
+    /// In bytes.
+    length: u64,
+    tag: EntityTag,
+}
+
+/// The file `relative` below `root` in the encodings in which it lies there: compressed copies stand beside it.
+fn forms(root: &Path, relative: &Path) -> io::Result<Vec<(ContentEncoding, Form)>> {
+    let root = root.canonicalize()?;
+    let open = |relative: &Path, ending: &str| {
+        let path = root.join(relative).canonicalize()?;
+        let metadata = path.metadata()?;
+        // A link in the folder must not lead out of it.
+        if !path.starts_with(&root) || !metadata.is_file() {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        let modified = metadata.modified()?.duration_since(UNIX_EPOCH);
+        let stamp = modified.map_or(0, |time| time.as_nanos());
+        let length = metadata.len();
+        Ok(Form {
+            file: std::fs::File::open(path)?,
+            length,
+            tag: EntityTag::new_strong(format!("{length:x}-{stamp:x}{ending}")),
+        })
+    };
+    let plain = open(relative, "")?;
+    let copies = COMPRESSED.iter().filter_map(|(encoding, ending)| {
+        let mut name = relative.as_os_str().to_owned();
+        name.push(format!(".{ending}"));
+        let form = open(Path::new(&name), &format!("-{ending}")).ok()?;
+        Some((*encoding, form))
+    });
+    let mut forms: Vec<_> = copies.collect();
+    forms.push((ContentEncoding::Identity, plain));
+    Ok(forms)
+}
+
 /// The head of an answer, and whether it is all of it, because the caller has the file.
-fn head(request: &HttpRequest, kind: &'static str, tag: &str) -> (HttpResponseBuilder, bool) {
-    let known = request.headers().get(header::IF_NONE_MATCH);
-    let unchanged = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
+fn head(
+    request: &HttpRequest,
+    kind: &'static str,
+    tag: EntityTag,
+) -> (HttpResponseBuilder, bool) {
+    let unchanged = is_known(request, &tag);
     let mut answer = if unchanged {
         HttpResponse::NotModified()
     } else {
@@ -102,7 +135,8 @@ fn head(request: &HttpRequest, kind: &'static str, tag: &str) -> (HttpResponseBu
     };
     answer
         .content_type(kind)
-        .insert_header((header::ETAG, tag))
+        .insert_header(header::ETag(tag))
+        .insert_header((header::VARY, "Accept-Encoding"))
         // A task names the file's hash; browsers keep it under that, not under its address.
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         // Models here are open: pages of any origin may fetch them, and only read.
@@ -115,7 +149,7 @@ fn head(request: &HttpRequest, kind: &'static str, tag: &str) -> (HttpResponseBu
 }
 
 /// `length` bytes of a file. One that becomes shorter meanwhile ends the connection.
-fn chunks(file: File, length: u64) -> impl stream::Stream<Item = std::io::Result<Bytes>> {
+fn chunks(file: File, length: u64) -> impl stream::Stream<Item = io::Result<Bytes>> {
     stream::unfold((file, length), |(mut file, left)| async move {
         if left == 0 {
             return None;

@@ -2,19 +2,16 @@
 
 use super::{auth, body};
 use crate::app::App;
-use crate::engine::{self, Effects, Message, sums};
 use crate::failure::Failure;
 use crate::secret::{Secret, random_hex};
-use crate::store::{federations, invites, lines, rounds};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use federation::engine::store::{Invites as _, NewInvite};
+use federation::engine::{Federation, largest_message};
 use federation::record::Replay;
 use federation::round::messages::{CreateFederation, CreateInvite, Invite};
-use federation::round::refusal::Refusal;
-use federation::round::server::{Event, Round};
 use federation::task::Task;
 use ground::fault::{Fault, Faults};
-use model_client::address::origin_of;
 
 /// More parameters would not fit the largest update.
 const MOST_PARAMETERS: usize = 8_000_000;
@@ -26,8 +23,6 @@ const INVITE_ID_BYTES: usize = 8;
 const LONGEST_LIFE_SECONDS: u64 = 10 * 365 * 24 * 3600;
 /// Most uses of an invite that counts them.
 const MOST_USES: u32 = 1_000_000;
-/// Most invites of one federation, so that its list stays a list.
-const MOST_INVITES: u32 = 10_000;
 
 pub(super) async fn check(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, Failure> {
     auth::organiser(&app, &request)?;
@@ -51,45 +46,30 @@ pub(super) async fn create(
             ));
         }
     };
-    let mut record = Replay::new(&task)?;
-    suits(&app, &task, &record)?;
-    let (id, invite) = (random_hex(ID_BYTES)?, Secret::random()?);
-    let invite_id = random_hex(INVITE_ID_BYTES)?;
-    let (line, now) = (record.open(&task, &id), app.clock.now_ms());
-    let origin = origin_of(&task.model.url).unwrap_or_default();
-    app.store
-        .run_tx("create", async |tx| {
-            let new = federations::New {
-                id: &id,
-                task: &task,
-                model_origin: &origin,
-                record: &record,
-                now,
-            };
-            federations::insert(tx, &new).await?;
-            lines::append(tx, &id, 0, &line).await?;
-            rounds::store(tx, &id, &Round::open(0)).await?;
-            let first = invites::New {
-                federation: &id,
-                id: &invite_id,
-                hash: &invite.hash(),
-                now,
-                expires_at: None,
-                uses: None,
-            };
-            invites::insert(tx, &first).await
-        })
-        .await?;
+    suits(&app, &task)?;
+    let (id, secret) = (random_hex(ID_BYTES)?, Secret::random()?);
+    let (invite_id, now) = (random_hex(INVITE_ID_BYTES)?, app.clock.now_ms());
+    let first = NewInvite {
+        id: &invite_id,
+        hash: &secret.hash(),
+        now,
+        expires_at: None,
+        uses: None,
+    };
+    let federation = Federation::new(id, task);
+    app.aggregator.create(&federation, &first, now).await?;
+    let id = federation.id;
     tracing::info!(federation = id, "created");
     Ok(HttpResponse::Created().json(Invite {
         federation: id,
         id: invite_id,
-        invite: invite.reveal().to_owned(),
+        invite: secret.reveal().to_owned(),
+        public_url: app.config.public_url.clone(),
     }))
 }
 
 /// A task that is right in itself may still be none for this aggregator.
-fn suits(app: &App, task: &Task, record: &Replay) -> Result<(), Faults> {
+fn suits(app: &App, task: &Task) -> Result<(), Faults> {
     let mut faults = Vec::new();
     let mut fault = |path: &str, message: String| {
         faults.push(Fault {
@@ -113,7 +93,7 @@ fn suits(app: &App, task: &Task, record: &Replay) -> Result<(), Faults> {
         );
     }
     let most = app.config.max_body;
-    if sums::largest_message(task).is_some_and(|bytes| bytes > most) {
+    if largest_message(task).is_some_and(|bytes| bytes > most) {
         fault(
             "federation.secure_sum",
             format!(
@@ -121,7 +101,7 @@ fn suits(app: &App, task: &Task, record: &Replay) -> Result<(), Faults> {
             ),
         );
     }
-    if record.is_spent(task) {
+    if Replay::new(task)?.is_spent(task) {
         fault(
             "federation.privacy",
             "even the first round would cost more than epsilon".to_owned(),
@@ -158,31 +138,20 @@ pub(super) async fn invite(
     }
     let (secret, invite_id) = (Secret::random()?, random_hex(INVITE_ID_BYTES)?);
     let now = app.clock.now_ms();
-    app.store
-        .run_tx("invite", async |tx| {
-            engine::require_running(federations::head(&mut **tx, &id).await?.status)?;
-            if invites::count(tx, &id).await? >= MOST_INVITES {
-                return Err(Failure::RefusedBecause(
-                    Refusal::Full,
-                    format!("it has {MOST_INVITES} invites already"),
-                ));
-            }
-            let new = invites::New {
-                federation: &id,
-                id: &invite_id,
-                hash: &secret.hash(),
-                now,
-                // No overflow: the seconds are within ten years.
-                expires_at: wish.expires_in_seconds.map(|s| now + 1_000 * s),
-                uses: wish.uses,
-            };
-            invites::insert(tx, &new).await
-        })
-        .await?;
+    let new = NewInvite {
+        id: &invite_id,
+        hash: &secret.hash(),
+        now,
+        // No overflow: the seconds are within ten years.
+        expires_at: wish.expires_in_seconds.map(|s| now + 1_000 * s),
+        uses: wish.uses,
+    };
+    app.aggregator.invite(&id, &new).await?;
     Ok(HttpResponse::Created().json(Invite {
         federation: id.into_inner(),
         id: invite_id,
         invite: secret.reveal().to_owned(),
+        public_url: app.config.public_url.clone(),
     }))
 }
 
@@ -192,8 +161,9 @@ pub(super) async fn invites(
     id: Path<String>,
 ) -> Result<HttpResponse, Failure> {
     auth::organiser(&app, &request)?;
-    auth::federation(&app, &id).await?;
-    Ok(HttpResponse::Ok().json(invites::list(&app.store.readers, &id).await?))
+    app.federation(&id).await?;
+    let invites = app.read(&id, async |tx| tx.invites().await).await?;
+    Ok(HttpResponse::Ok().json(invites))
 }
 
 pub(super) async fn revoke(
@@ -204,12 +174,7 @@ pub(super) async fn revoke(
     auth::organiser(&app, &request)?;
     let (id, invite) = path.into_inner();
     let now = app.clock.now_ms();
-    let revoked = app
-        .store
-        .run_tx("revoke", async |tx| {
-            invites::revoke(tx, &id, &invite, now).await
-        })
-        .await?;
+    let revoked = app.aggregator.revoke(&id, &invite, now).await?;
     tracing::info!(federation = id, invite, "revoked");
     Ok(HttpResponse::Ok().json(revoked))
 }
@@ -220,25 +185,9 @@ pub(super) async fn close(
     id: Path<String>,
 ) -> Result<HttpResponse, Failure> {
     auth::organiser(&app, &request)?;
-    let known = auth::federation(&app, &id).await?;
+    let federation = app.federation(&id).await?;
     let now = app.clock.now_ms();
-    let effects = app
-        .store
-        .run_tx("close", async |tx| {
-            engine::require_running(federations::head(&mut **tx, &id).await?.status)?;
-            let mut effects = Effects::default();
-            engine::apply(
-                tx,
-                &known,
-                now,
-                Event::Close,
-                Message::default(),
-                &mut effects,
-            )
-            .await?;
-            Ok(effects)
-        })
-        .await?;
-    app.after(&id, &effects).await;
-    Ok(HttpResponse::Ok().json(federations::summary(&app.store.readers, &id, now).await?))
+    app.aggregator.close(&federation, now).await?;
+    let summary = app.read(&id, async |tx| tx.summary(now).await).await?;
+    Ok(HttpResponse::Ok().json(summary))
 }

@@ -2,19 +2,14 @@
 
 use super::{auth, body, identity, limit};
 use crate::app::App;
-use crate::engine::{self, Body, Effects, Known, Message};
 use crate::failure::Failure;
 use crate::secret::Secret;
-use crate::store::rounds::Place;
-use crate::store::{federations, invites, participants, rounds};
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use federation::round::draw::is_drawn;
-use federation::round::messages::{Enrolment, JoinRequest, Joined, RoundView, Standing, Update};
-use federation::round::phase::{Phase, RoundKind};
+use federation::engine::{Join, require_plain};
+use federation::round::messages::{Enrolment, JoinRequest, Joined, Update};
+use federation::round::phase::RoundKind;
 use federation::round::refusal::Refusal;
-use federation::round::server::Event;
-use ground::wire;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -29,78 +24,30 @@ pub(super) async fn join(
 ) -> Result<HttpResponse, Failure> {
     let address = limit::sender(&request);
     app.limits.join(address)?;
-    let known = auth::federation(&app, &id).await?;
+    let federation = app.federation(&id).await?;
     let join: JoinRequest = body::json(&app, &request, payload, body::JSON_LIMIT).await?;
     let identity =
         identity::proven(&join, &id).map_err(|refusal| app.limits.failed(address, refusal))?;
-    if identity.is_none() && known.task.federation.policy.secure.is_some() {
-        return Err(Failure::RefusedBecause(
-            Refusal::BadIdentity,
-            "updates are summed under masks here: join with an identity and its proof".to_owned(),
-        ));
-    }
-    let invite = Secret::new(join.invite).hash();
-    let token = Secret::random()?;
-    let now = app.clock.now_ms();
-    let lease_until = now + known.task.federation.policy.lease_ms;
-    let number = app
-        .store
-        .run_tx("join", async |tx| {
-            let found = invites::by_hash(tx, &id, &invite)
-                .await?
-                .ok_or(Refusal::BadInvite)?;
-            let head = federations::head(&mut **tx, &id).await?;
-            engine::require_running(head.status)?;
-            let known = match &identity {
-                Some(identity) => participants::by_identity(tx, &id, identity).await?,
-                None => None,
-            };
-            match &known {
-                Some(member) if member.invite == invite => found.readmit()?,
-                _ => found.admit(now)?,
-            }
-            if let Some(member) = known {
-                // Whoever holds the key is the participant; a token that was lost or taken is worth nothing now.
-                participants::readmit(tx, &id, member.number, &token.hash(), lease_until).await?;
-                federations::bump(tx, &id).await?;
-                return Ok(member.number);
-            }
-            if head.participants >= app.config.max_participants {
-                return Err(Refusal::Full.into());
-            }
-            let number = head.participants;
-            let new = participants::New {
-                federation: &id,
-                number,
-                token_hash: &token.hash(),
-                identity: identity.as_deref(),
-                invite: &invite,
-                now,
-                lease_until,
-            };
-            participants::insert(tx, &new).await?;
-            invites::count_use(tx, &invite).await?;
-            federations::bump(tx, &id).await?;
-            Ok(number)
-        })
-        .await
-        .map_err(|failure| match failure {
-            Failure::Refused(Refusal::BadInvite) => app.limits.failed(address, failure),
-            other => other,
-        })?;
-    app.after(
-        &id,
-        &Effects {
-            changed: true,
-            ..Effects::default()
-        },
-    )
-    .await;
+    let (invite, token) = (Secret::new(join.invite), Secret::random()?);
+    let wish = Join {
+        invite: &invite.hash(),
+        identity: identity.as_deref(),
+        token_hash: &token.hash(),
+        most: app.config.max_participants,
+    };
+    let joined = app
+        .aggregator
+        .join(&federation, wish, app.clock.now_ms())
+        .await;
+    let number = joined.map_err(|failure| match failure {
+        Failure::Refused(Refusal::BadInvite) => app.limits.failed(address, failure),
+        other => other,
+    })?;
     Ok(HttpResponse::Created().json(Joined {
         participant: number,
         token: token.reveal().to_owned(),
-        task: known.task.source().clone(),
-        task_hash: known.task_hash.clone(),
+        task: federation.task.source().clone(),
+        task_hash: federation.task_hash.clone(),
     }))
 }
 
@@ -116,18 +63,22 @@ pub(super) async fn round(
     id: Path<String>,
     wait: Query<Wait>,
 ) -> Result<HttpResponse, Failure> {
-    let (known, speaker) = auth::participant(&app, &request, &id).await?;
-    let mut view = view(&app, &known, speaker.number).await?;
+    let (federation, speaker) = auth::participant(&app, &request, &id).await?;
+    let look = || {
+        let (number, now) = (Some(speaker.number), app.clock.now_ms());
+        app.aggregator.view(&federation, number, now)
+    };
+    let mut view = look().await?;
     let Some(after) = wait.after else {
         return Ok(HttpResponse::Ok().json(view));
     };
     // Who waits longer than their lease would be taken for gone while they wait.
-    let lease = Duration::from_millis(known.task.federation.policy.lease_ms);
+    let lease = Duration::from_millis(federation.task.federation.policy.lease_ms);
     let patience = Duration::from_millis(wait.wait_ms.unwrap_or(20_000))
         .min(LONGEST_WAIT)
         .min(lease / 3);
     let deadline = tokio::time::Instant::now() + patience;
-    let mut versions = app.hub.subscribe(&id, view.version);
+    let mut versions = app.news.subscribe(&id, view.version);
     let mut stopping = app.stopping.clone();
     while view.version <= after {
         // No connection is held here, however many wait.
@@ -136,7 +87,7 @@ pub(super) async fn round(
             _ = stopping.wait_for(|stop| *stop) => false,
             () = tokio::time::sleep_until(deadline) => false,
         };
-        view = self::view(&app, &known, speaker.number).await?;
+        view = look().await?;
         if !woken {
             break;
         }
@@ -151,47 +102,14 @@ pub(super) async fn enrol(
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
     let (id, number) = path.into_inner();
-    let (known, speaker) = auth::participant(&app, &request, &id).await?;
+    let (federation, speaker) = auth::participant(&app, &request, &id).await?;
     let enrolment: Enrolment = body::json(&app, &request, payload, body::JSON_LIMIT).await?;
     let now = app.clock.now_ms();
-    let effects = app
-        .store
-        .run_tx("enrol", async |tx| {
-            let head = federations::head(&mut **tx, &id).await?;
-            engine::require_running(head.status)?;
-            auth::present(tx, &request, &id).await?;
-            let round = rounds::load(&mut **tx, &id).await?;
-            if round.number != number {
-                return Err(Refusal::WrongRound.into());
-            }
-            if enrolment.theta != head.theta_hash {
-                return Err(Refusal::WrongTheta.into());
-            }
-            let standing = rounds::place(&mut **tx, &id, number, speaker.number)
-                .await?
-                .standing();
-            let live = participants::live(&mut **tx, &id, now).await?;
-            let mut effects = Effects::default();
-            let draw = (round.registered, round.attempt);
-            let task = &known.task;
-            let policy = task.policy_of(head.kind(task));
-            let event = if enrolment.waits {
-                Event::Wait { live }
-            } else if is_drawn(&policy, task.seed, head.step, draw, speaker.number) {
-                Event::Enrol { standing, live }
-            } else {
-                return Err(Refusal::NotDrawn.into());
-            };
-            let message = Message {
-                speaker: Some(speaker.number),
-                body: None,
-            };
-            engine::apply(tx, &known, now, event, message, &mut effects).await?;
-            Ok(effects)
-        })
+    let view = app
+        .aggregator
+        .enrol(&federation, &speaker, number, &enrolment, now)
         .await?;
-    app.after(&id, &effects).await;
-    Ok(HttpResponse::Ok().json(view(&app, &known, speaker.number).await?))
+    Ok(HttpResponse::Ok().json(view))
 }
 
 pub(super) async fn update(
@@ -201,19 +119,11 @@ pub(super) async fn update(
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
     let (id, number) = path.into_inner();
-    let (known, speaker) = auth::participant(&app, &request, &id).await?;
-    body::require_type(&request, &[wire::CONTENT_TYPE, "application/octet-stream"])?;
-    let lengths = [RoundKind::Training, RoundKind::Counting].map(|k| known.task.length_of(k));
+    let (federation, speaker) = auth::participant(&app, &request, &id).await?;
+    require_plain(&federation.task)?;
+    let lengths = [RoundKind::Training, RoundKind::Counting].map(|k| federation.task.length_of(k));
     let limit = update_limit(lengths[0].max(lengths[1]), app.config.max_body);
-    let body = body::read(&app, &request, payload, limit).await?;
-    if known.task.contribution().is_some() {
-        return Err(Failure::RefusedBecause(
-            Refusal::Malformed,
-            "this federation's updates are summed under masks; send them to …/sum".to_owned(),
-        ));
-    }
-    let update: Update = wire::decode(&body)
-        .map_err(|e| Failure::RefusedBecause(Refusal::Malformed, e.to_string()))?;
+    let (update, bytes): (Update, _) = body::wire(&app, &request, payload, limit).await?;
     if update.round != number {
         return Err(Failure::RefusedBecause(
             Refusal::WrongRound,
@@ -223,43 +133,12 @@ pub(super) async fn update(
             ),
         ));
     }
-    let now = app.clock.now_ms();
-    let effects = app
-        .store
-        .run_tx("update", async |tx| {
-            let place = rounds::place(&mut **tx, &id, number, speaker.number).await?;
-            let delivered = place == Place::Known(Standing::Delivered);
-            let head = federations::head(&mut **tx, &id).await?;
-            let round = rounds::load(&mut **tx, &id).await?;
-            // It may come again long after its round, or even its federation, has ended.
-            if delivered && round.number != number {
-                return Err(Refusal::Duplicate.into());
-            }
-            engine::require_running(head.status)
-                .map_err(|over| if delivered { Refusal::Duplicate } else { over })?;
-            auth::present(tx, &request, &id).await?;
-            if round.number != number {
-                return Err(Refusal::WrongRound.into());
-            }
-            update.validate(known.task.length_of(head.kind(&known.task)))?;
-            if update.theta != head.theta_hash {
-                return Err(Refusal::WrongTheta.into());
-            }
-            let mut effects = Effects::default();
-            let event = Event::Deliver {
-                standing: place.standing(),
-                phase: Phase::Upload,
-            };
-            let message = Message {
-                speaker: Some(speaker.number),
-                body: Some(Body::Update(&update, body.len())),
-            };
-            engine::apply(tx, &known, now, event, message, &mut effects).await?;
-            Ok(effects)
-        })
+    let (bytes, now) = (bytes.len() as u64, app.clock.now_ms());
+    let view = app
+        .aggregator
+        .deliver(&federation, &speaker, &update, bytes, now)
         .await?;
-    app.after(&id, &effects).await;
-    Ok(HttpResponse::Ok().json(view(&app, &known, speaker.number).await?))
+    Ok(HttpResponse::Ok().json(view))
 }
 
 /// Four bytes for each number and some for the rest; as much again, so that an update of the wrong length
@@ -282,28 +161,8 @@ pub(super) async fn leave(
     request: HttpRequest,
     id: Path<String>,
 ) -> Result<HttpResponse, Failure> {
-    let (known, speaker) = auth::participant(&app, &request, &id).await?;
+    let (federation, speaker) = auth::participant(&app, &request, &id).await?;
     let now = app.clock.now_ms();
-    let effects = app
-        .store
-        .run_tx("leave", async |tx| {
-            let mut effects = Effects::default();
-            engine::leave(tx, &known, speaker.number, now, &mut effects).await?;
-            Ok(effects)
-        })
-        .await?;
-    app.after(&id, &effects).await;
+    app.aggregator.leave(&federation, &speaker, now).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-pub(super) async fn view(app: &App, known: &Known, participant: u32) -> Result<RoundView, Failure> {
-    let policy = &known.task.federation.policy;
-    rounds::view(
-        &app.store.readers,
-        &known.id,
-        Some(participant),
-        policy,
-        app.clock.now_ms(),
-    )
-    .await
 }

@@ -1,25 +1,38 @@
 //! What everybody may see.
 
-use super::{auth, openapi};
+use super::openapi;
 use crate::app::App;
 use crate::failure::Failure;
-use crate::store::{federations, rounds};
+use crate::store::EVERY;
 use actix_web::http::header;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, Responder};
+use federation::engine::store::{Federations as _, Rounds as _};
 use federation::round::messages::FederationDetail;
 use federation::round::refusal::Refusal;
 use federation::rules::choice::choose;
 use safetensors::tensor::{Dtype, TensorView};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Finished rounds that a detail shows.
 const SHOWN_ROUNDS: u32 = 2_000;
 
+/// The answer of a server that is up.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Health {
+    /// `ok`
+    status: &'static str,
+    /// The program's version.
+    version: &'static str,
+}
+
 pub(super) async fn health() -> impl Responder {
-    HttpResponse::Ok()
-        .json(serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+    HttpResponse::Ok().json(Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+    })
 }
 
 pub(super) async fn openapi() -> impl Responder {
@@ -29,7 +42,7 @@ pub(super) async fn openapi() -> impl Responder {
 pub(super) async fn metrics(app: Data<App>) -> Result<HttpResponse, Failure> {
     let now = app.clock.now_ms();
     app.metrics.live.reset();
-    for summary in federations::summaries(&app.store.readers, now).await? {
+    for summary in app.read(EVERY, async |tx| tx.summaries(now).await).await? {
         app.metrics
             .live
             .with_label_values(&[&summary.id])
@@ -45,25 +58,29 @@ pub(super) async fn metrics(app: Data<App>) -> Result<HttpResponse, Failure> {
 }
 
 pub(super) async fn list(app: Data<App>) -> Result<HttpResponse, Failure> {
-    let summaries = federations::summaries(&app.store.readers, app.clock.now_ms()).await?;
+    let now = app.clock.now_ms();
+    let summaries = app.read(EVERY, async |tx| tx.summaries(now).await).await?;
     Ok(HttpResponse::Ok().json(summaries))
 }
 
 pub(super) async fn detail(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
-    let known = auth::federation(&app, &id).await?;
+    let federation = app.federation(&id).await?;
     let now = app.clock.now_ms();
-    let policy = &known.task.federation.policy;
-    // One snapshot for all three.
-    let mut tx = app.store.readers.begin().await?;
-    let rounds = rounds::records(&mut *tx, &id, SHOWN_ROUNDS).await?;
+    // One state for all three.
+    let (rounds, summary, at) = app
+        .read(&id, async |tx| {
+            let rounds = tx.records(SHOWN_ROUNDS).await?;
+            let summary = tx.summary(now).await?;
+            Ok((rounds, summary, tx.current(None, now).await?))
+        })
+        .await?;
     let detail = FederationDetail {
-        summary: federations::summary(&mut *tx, &id, now).await?,
-        task: known.task.source().clone(),
+        summary,
+        task: federation.task.source().clone(),
         choice: choose(rounds.iter().map(|round| (round.step, &round.metrics))),
         rounds,
-        current: rounds::view(&mut *tx, &id, None, policy, now).await?,
+        current: at.view(&federation.task, now),
     };
-    tx.commit().await?;
     Ok(HttpResponse::Ok().json(detail))
 }
 
@@ -77,7 +94,7 @@ pub(super) async fn theta(
     id: Path<String>,
     expected: Query<Expected>,
 ) -> Result<HttpResponse, Failure> {
-    let theta = federations::theta(&app.store.readers, &id).await?;
+    let theta = app.read(&id, async |tx| tx.theta().await).await?;
     if expected
         .hash
         .as_ref()
@@ -93,14 +110,15 @@ pub(super) async fn theta(
 }
 
 pub(super) async fn generator(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
-    let known = auth::federation(&app, &id).await?;
-    let theta = federations::theta(&app.store.readers, &id).await?;
+    let federation = app.federation(&id).await?;
+    let theta = app.read(&id, async |tx| tx.theta().await).await?;
     let internal = |e: safetensors::SafeTensorError| Failure::Internal(e.to_string());
-    let tensor = TensorView::new(Dtype::F32, vec![known.dim], &theta.bytes).map_err(internal)?;
-    let spec = known.task.source().get("generator").cloned();
+    let tensor =
+        TensorView::new(Dtype::F32, vec![federation.dim], &theta.bytes).map_err(internal)?;
+    let spec = federation.task.source().get("generator").cloned();
     let metadata = HashMap::from([
         ("task_hash".to_owned(), theta.task_hash),
-        ("task_name".to_owned(), known.task.name.clone()),
+        ("task_name".to_owned(), federation.task.name.clone()),
         ("theta_hash".to_owned(), theta.hash),
         ("step".to_owned(), theta.step.to_string()),
         (
@@ -111,7 +129,7 @@ pub(super) async fn generator(app: Data<App>, id: Path<String>) -> Result<HttpRe
     let file = safetensors::serialize([("theta", tensor)], Some(metadata)).map_err(internal)?;
     let name = format!(
         "attachment; filename=\"generator-{}-step-{}.safetensors\"",
-        known.id, theta.step
+        federation.id, theta.step
     );
     Ok(HttpResponse::Ok()
         .content_type("application/octet-stream")

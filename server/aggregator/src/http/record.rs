@@ -1,12 +1,11 @@
 //! The record of a federation, for everybody.
 
-use super::auth;
 use crate::app::App;
 use crate::failure::Failure;
-use crate::store::{federations, lines};
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Data, Path, Query};
+use federation::engine::store::{Federations as _, Lines as _};
 use futures::stream;
 use serde::Deserialize;
 
@@ -24,13 +23,18 @@ pub(super) async fn record(
     id: Path<String>,
     query: Query<From>,
 ) -> Result<HttpResponse, Failure> {
-    auth::federation(&app, &id).await?;
+    app.federation(&id).await?;
     if let Some(from) = query.from {
-        let lines = lines::read(&app.store.readers, &id, from, u32::MAX, PIECE).await?;
+        let lines = app
+            .read(&id, async |tx| tx.lines(from, u32::MAX, PIECE).await)
+            .await?;
         return Ok(HttpResponse::Ok().content_type(TEXT).body(lines.text));
     }
     // Lines are only ever added: those of now, whatever is added while they are sent.
-    let until = federations::head(&app.store.readers, &id).await?.lines;
+    let now = app.clock.now_ms();
+    let until = app
+        .read(&id, async |tx| Ok(tx.current(None, now).await?.lines))
+        .await?;
     let id = id.into_inner();
     let name = format!("attachment; filename=\"record-{id}.jsonl\"");
     let pieces = stream::try_unfold(0, move |from| {
@@ -40,7 +44,9 @@ pub(super) async fn record(
                 return Ok::<_, Failure>(None);
             }
             // No connection is held between two pieces, however slow the reader.
-            let lines = lines::read(&app.store.readers, &id, from, until, PIECE).await?;
+            let lines = app
+                .read(&id, async |tx| tx.lines(from, until, PIECE).await)
+                .await?;
             if lines.next == from {
                 let what = format!("line {from} of the record of {id} is missing");
                 return Err(Failure::Internal(what));

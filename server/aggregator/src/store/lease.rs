@@ -1,8 +1,7 @@
 //! Who drives the timers of all federations in this database.
 
-use super::{Tx, unsigned};
+use super::{SqliteTx, unsigned};
 use crate::failure::Failure;
-use sqlx::SqliteExecutor;
 
 const NAME: &str = "timers";
 
@@ -13,52 +12,56 @@ pub(crate) struct Lease {
     pub(crate) until: u64,
 }
 
-/// Reads it; nothing if nobody ever held it.
-pub(crate) async fn read(db: impl SqliteExecutor<'_>) -> Result<Option<Lease>, Failure> {
-    let row: Option<(String, i64)> =
-        sqlx::query_as("-- lease_read\nSELECT holder, until FROM lease WHERE name = $1")
-            .bind(NAME)
-            .fetch_optional(db)
-            .await?;
-    row.map(|(holder, until)| {
-        Ok(Lease {
-            holder,
-            until: unsigned(until)?,
+impl SqliteTx {
+    /// Reads it; nothing if nobody ever held it.
+    pub(crate) async fn lease(&mut self) -> Result<Option<Lease>, Failure> {
+        let row: Option<(String, i64)> =
+            sqlx::query_as("-- lease_read\nSELECT holder, until FROM lease WHERE name = $1")
+                .bind(NAME)
+                .fetch_optional(&mut *self.tx)
+                .await?;
+        row.map(|(holder, until)| {
+            Ok(Lease {
+                holder,
+                until: unsigned(until)?,
+            })
         })
-    })
-    .transpose()
-}
+        .transpose()
+    }
 
-/// Takes or prolongs it for `ttl` ms. False if somebody else holds it. A lease that reaches further than
-/// `ttl` from now was written under another clock and counts as expired.
-pub(crate) async fn acquire(
-    tx: &mut Tx,
-    holder: &str,
-    now: u64,
-    ttl: u64,
-) -> Result<bool, Failure> {
-    let changed = sqlx::query(
-        "-- lease_acquire\n\
+    /// Takes or prolongs it for `ttl` ms. False if somebody else holds it. A lease that reaches further than
+    /// `ttl` from now was written under another clock and counts as expired.
+    pub(crate) async fn acquire_lease(
+        &mut self,
+        holder: &str,
+        now: u64,
+        ttl: u64,
+    ) -> Result<bool, Failure> {
+        let changed = sqlx::query(
+            "-- lease_acquire\n\
          INSERT INTO lease (name, holder, until) VALUES ($1, $2, $3) \
          ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
          WHERE lease.holder = excluded.holder OR lease.until <= $4 OR lease.until > $3",
-    )
-    .bind(NAME)
-    .bind(holder)
-    .bind((now + ttl) as i64)
-    .bind(now as i64)
-    .execute(&mut **tx)
-    .await?;
-    Ok(changed.rows_affected() == 1)
-}
+        )
+        .bind(NAME)
+        .bind(holder)
+        .bind((now + ttl) as i64)
+        .bind(now as i64)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(changed.rows_affected() == 1)
+    }
 
-/// Gives it back.
-pub(crate) async fn release(tx: &mut Tx, holder: &str, now: u64) -> Result<(), Failure> {
-    sqlx::query("-- lease_release\nUPDATE lease SET until = $3 WHERE name = $1 AND holder = $2")
+    /// Gives it back.
+    pub(crate) async fn release_lease(&mut self, holder: &str, now: u64) -> Result<(), Failure> {
+        sqlx::query(
+            "-- lease_release\nUPDATE lease SET until = $3 WHERE name = $1 AND holder = $2",
+        )
         .bind(NAME)
         .bind(holder)
         .bind(now as i64)
-        .execute(&mut **tx)
+        .execute(&mut *self.tx)
         .await?;
-    Ok(())
+        Ok(())
+    }
 }

@@ -1,16 +1,16 @@
 //! The database: one writer connection, some readers, and transactions that are tried again when another
 //! process was faster. The SQL is the part of the language that every database speaks.
 
-pub(crate) mod federations;
-pub(crate) mod invites;
-pub(crate) mod lease;
-pub(crate) mod lines;
-pub(crate) mod messages;
-pub(crate) mod participants;
-pub(crate) mod rounds;
+mod federations;
+mod invites;
+mod lease;
+mod lines;
+mod messages;
+mod participants;
+mod rounds;
 
 use crate::failure::Failure;
-use crate::metrics::Metrics;
+use federation::engine::store::{Store, Table};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -20,25 +20,42 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A transaction that may write.
-pub(crate) type Tx = Transaction<'static, Sqlite>;
-
 /// How often a transaction is tried before its failure is passed on. SQLite itself waits up to
 /// [`BUSY_TIMEOUT`] each time.
 const ATTEMPTS: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
-/// The database of one server.
-pub(crate) struct Store {
+/// Stands for the federation in a transaction over all of them.
+pub(crate) const EVERY: &str = "";
+
+/// Takes the name of a transaction that was tried, what came of it (`commit`, `refusal`, `error`, or `retry` for an error
+/// after which it is tried again), and how long it took.
+pub type Tried = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
+
+/// The database of one server: one file of SQLite.
+pub struct SqliteStore {
     writer: SqlitePool,
-    pub(crate) readers: SqlitePool,
-    metrics: Arc<Metrics>,
+    readers: SqlitePool,
+    tried: Tried,
 }
 
-impl Store {
+/// A transaction of [`SqliteStore`].
+pub struct SqliteTx {
+    federation: String,
+    tx: Transaction<'static, Sqlite>,
+}
+
+impl Table for SqliteTx {
+    type Error = Failure;
+}
+
+impl SqliteStore {
     /// Opens the file, creates it where needed, and brings its tables up to date.
-    pub(crate) async fn open(path: &Path, metrics: Arc<Metrics>) -> Result<Self, sqlx::Error> {
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub async fn open(path: &Path, tried: Tried) -> Result<Self, sqlx::Error> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -60,61 +77,82 @@ impl Store {
         Ok(Self {
             writer,
             readers,
-            metrics,
+            tried,
         })
-    }
-
-    /// Runs `body` in one transaction named `name` (in metrics and logs). It takes the write lock at once, so
-    /// what it reads cannot change before it commits. Tried again, from its beginning, when the database was
-    /// busy: `body` must have no effect but through the transaction.
-    pub(crate) async fn run_tx<T>(
-        &self,
-        name: &'static str,
-        body: impl AsyncFn(&mut Tx) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let mut attempt = 1;
-        loop {
-            let begun = Instant::now();
-            let outcome = self.attempt(&body).await;
-            let word = match &outcome {
-                Ok(_) => "commit",
-                Err(Failure::Database(_) | Failure::Internal(_)) => "error",
-                Err(_) => "refusal",
-            };
-            self.metrics.transaction(name, word, begun.elapsed());
-            match outcome {
-                Err(failure) if failure.is_busy() && attempt < ATTEMPTS => {
-                    self.metrics.retry(name);
-                    tracing::debug!(name, attempt, "transaction is tried again");
-                    tokio::time::sleep(Duration::from_millis(5 << attempt)).await;
-                    attempt += 1;
-                }
-                other => return other,
-            }
-        }
     }
 
     async fn attempt<T>(
         &self,
-        body: &impl AsyncFn(&mut Tx) -> Result<T, Failure>,
+        federation: &str,
+        body: &impl AsyncFn(&mut SqliteTx) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        // It takes the write lock at once, so what it reads cannot change before it commits.
+        let mut tx = SqliteTx {
+            federation: federation.to_owned(),
+            tx: self.writer.begin_with("BEGIN IMMEDIATE").await?,
+        };
         match body(&mut tx).await {
             Ok(value) => {
-                tx.commit().await?;
+                tx.tx.commit().await?;
                 Ok(value)
             }
             Err(failure) => {
-                tx.rollback().await?;
+                tx.tx.rollback().await?;
                 Err(failure)
             }
         }
     }
 
     /// Closes all connections; the write-ahead log is folded into the file.
-    pub(crate) async fn close(&self) {
+    pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+impl Store for SqliteStore {
+    type Error = Failure;
+    type Tx = SqliteTx;
+
+    async fn run_tx<T>(
+        &self,
+        federation: &str,
+        name: &'static str,
+        body: impl AsyncFn(&mut SqliteTx) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut attempt = 1;
+        loop {
+            let begun = Instant::now();
+            let outcome = self.attempt(federation, &body).await;
+            let again = attempt < ATTEMPTS && outcome.as_ref().is_err_and(Failure::is_busy);
+            let word = match &outcome {
+                Ok(_) => "commit",
+                Err(_) if again => "retry",
+                Err(Failure::Database(_) | Failure::Internal(_)) => "error",
+                Err(_) => "refusal",
+            };
+            (self.tried)(name, word, begun.elapsed());
+            if !again {
+                return outcome;
+            }
+            tracing::debug!(name, attempt, "transaction is tried again");
+            tokio::time::sleep(Duration::from_millis(5 << attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    async fn read<T>(
+        &self,
+        federation: &str,
+        body: impl AsyncFn(&mut SqliteTx) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut tx = SqliteTx {
+            federation: federation.to_owned(),
+            tx: self.readers.begin().await?,
+        };
+        let value = body(&mut tx).await?;
+        tx.tx.commit().await?;
+        Ok(value)
     }
 }
 
@@ -182,20 +220,28 @@ pub(crate) fn unsigned<T: TryFrom<i64>>(value: i64) -> Result<T, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    async fn fresh() -> (tempfile::TempDir, Arc<Metrics>, Store) {
+    fn silent() -> Tried {
+        Arc::new(|_, _, _| {})
+    }
+
+    async fn fresh() -> (tempfile::TempDir, SqliteStore) {
+        opened(silent()).await
+    }
+
+    async fn opened(tried: Tried) -> (tempfile::TempDir, SqliteStore) {
         let home = tempfile::tempdir().unwrap();
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let store = Store::open(&home.path().join("a.sqlite"), Arc::clone(&metrics))
+        let store = SqliteStore::open(&home.path().join("a.sqlite"), tried)
             .await
             .unwrap();
-        (home, metrics, store)
+        (home, store)
     }
 
     #[tokio::test]
     async fn what_is_committed_is_on_the_disk() {
-        let (_home, _, store) = fresh().await;
+        let (_home, store) = fresh().await;
         let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
             .fetch_one(&store.writer)
             .await
@@ -210,12 +256,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_busy_transaction_is_tried_again_from_its_beginning() {
-        let (_home, metrics, store) = fresh().await;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&told);
+        let tried: Tried = Arc::new(move |name, word, _| log.lock().unwrap().push((name, word)));
+        let (_home, store) = opened(tried).await;
         let tries = AtomicU32::new(0);
         let outcome = store
-            .run_tx("test", async |tx| {
+            .run_tx(EVERY, "test", async |tx| {
                 let attempt = tries.fetch_add(1, Ordering::SeqCst);
-                lease::acquire(tx, "me", 1_000, 10).await?;
+                tx.acquire_lease("me", 1_000, 10).await?;
                 if attempt < 2 {
                     return Err(Failure::Database(sqlx::Error::Database(Box::new(Busy))));
                 }
@@ -224,38 +273,36 @@ mod tests {
             .await;
         assert_eq!(outcome.unwrap(), "done");
         assert_eq!(tries.load(Ordering::SeqCst), 3);
-        let shown = String::from_utf8(metrics.render().unwrap()).unwrap();
-        assert!(
-            shown.contains("aggregator_transaction_retries_total{name=\"test\"} 2"),
-            "{shown}"
-        );
-        assert!(
-            shown.contains(
-                "aggregator_transaction_seconds_count{name=\"test\",outcome=\"commit\"} 1"
-            )
-        );
+        let (retry, commit) = (("test", "retry"), ("test", "commit"));
+        assert_eq!(*told.lock().unwrap(), [retry, retry, commit]);
     }
 
     #[tokio::test]
     async fn a_failed_transaction_leaves_nothing() {
-        let (_home, _, store) = fresh().await;
+        let (_home, store) = fresh().await;
         let outcome: Result<(), _> = store
-            .run_tx("test", async |tx| {
-                lease::acquire(tx, "me", 1_000, 10).await?;
+            .run_tx(EVERY, "test", async |tx| {
+                tx.acquire_lease("me", 1_000, 10).await?;
                 Err(federation::round::refusal::Refusal::TooLate.into())
             })
             .await;
         assert!(outcome.is_err());
-        assert!(lease::read(&store.readers).await.unwrap().is_none());
+        assert!(
+            store
+                .read(EVERY, async |tx| tx.lease().await)
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[tokio::test]
     async fn the_lease_has_one_holder_and_runs_out() {
-        let (_home, _, store) = fresh().await;
+        let (_home, store) = fresh().await;
         let take = async |holder: &str, now: u64| {
             store
-                .run_tx("test", async |tx| {
-                    lease::acquire(tx, holder, now, 100).await
+                .run_tx(EVERY, "test", async |tx| {
+                    tx.acquire_lease(holder, now, 100).await
                 })
                 .await
                 .unwrap()
@@ -268,7 +315,7 @@ mod tests {
         // A clock that was set back must not block everybody for the difference.
         assert!(take("one", 500).await);
         store
-            .run_tx("test", async |tx| lease::release(tx, "one", 510).await)
+            .run_tx(EVERY, "test", async |tx| tx.release_lease("one", 510).await)
             .await
             .unwrap();
         assert!(take("two", 511).await);
@@ -276,17 +323,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_may_be_opened_again() {
-        let (home, metrics, store) = fresh().await;
+        let (home, store) = fresh().await;
         store.close().await;
-        let again = Store::open(&home.path().join("a.sqlite"), metrics)
+        let again = SqliteStore::open(&home.path().join("a.sqlite"), silent())
             .await
             .unwrap();
-        assert!(
-            federations::versions(&again.readers)
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        let versions = again.read(EVERY, async |tx| tx.versions().await).await;
+        assert!(versions.unwrap().is_empty());
     }
 
     /// What SQLite says when another process writes.

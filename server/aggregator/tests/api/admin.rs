@@ -58,7 +58,7 @@ async fn the_organisers_part_is_there_and_nowhere_else() {
     .await;
     // What it does not have, it does not offer.
     let put = outside.request(Method::PUT, "/v1/federations");
-    assert_eq!(put.send().await.unwrap().headers()["allow"], "GET");
+    assert_eq!(put.send().await.unwrap().headers()["allow"], "GET, HEAD");
 
     let page = inside.get("/organiser").send().await.unwrap();
     assert_eq!(page.text().await.unwrap(), "organiser.html");

@@ -98,7 +98,10 @@ async fn a_restart_between_counting_and_training_changes_nothing() {
     let mut memory = InMemory::join(&task, &twins);
     play(&mut memory, &mut twins, u32::MAX).await;
     let detail = server.api.detail(&invite.federation).await;
-    assert_eq!(essence(&detail.rounds), essence(memory.hub.records()));
+    assert_eq!(
+        essence(&detail.rounds),
+        essence(memory.aggregator.records())
+    );
     audited(&server.api, &invite.federation, &task).await;
     server.stop().await;
 }

@@ -89,9 +89,9 @@ async fn a_sum_goes_on_whenever_the_server_is_killed() {
     play(&mut memory, &mut twins, u32::MAX).await;
     let (record, _) = audited(&process.api, id, &task).await;
     assert_eq!((record.step(), record.rounds()), (2, 2));
-    assert_eq!(record.parameters(), memory.hub.theta());
+    assert_eq!(record.parameters(), memory.aggregator.theta());
     let rounds = process.api.detail(id).await.rounds;
-    for (round, twin) in rounds.iter().zip(memory.hub.records()) {
+    for (round, twin) in rounds.iter().zip(memory.aggregator.records()) {
         assert_eq!(round.metrics, twin.metrics);
         assert_eq!((round.delivered, round.reason), (PLAYERS, None));
     }

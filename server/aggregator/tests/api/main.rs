@@ -19,6 +19,7 @@ mod player;
 mod record;
 mod refusals;
 mod rounds;
+mod schemas;
 mod secure;
 mod sum_refusals;
 mod support;

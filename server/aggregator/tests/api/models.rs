@@ -76,3 +76,47 @@ async fn the_embedded_model_needs_no_folder() {
     assert!(task.contains(&sha256_hex(&bytes)), "{}", sha256_hex(&bytes));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_file_beside_a_compressed_copy_is_sent_compressed_to_who_accepts_it() {
+    let (home, server) = with_models().await;
+    let folder = home.path().join("models/minilm");
+    std::fs::write(folder.join("tokenizer.json"), "plain").unwrap();
+    std::fs::write(folder.join("tokenizer.json.br"), "brotli").unwrap();
+    // A copy, too, leads out of the folder nowhere.
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(
+        home.path().join("secret.json"),
+        folder.join("tokenizer.json.gz"),
+    )
+    .unwrap();
+    let get = |accept: &'static str| {
+        let request = server.api.get("/models/minilm/tokenizer.json");
+        request.header("accept-encoding", accept).send()
+    };
+    for (accept, encoding, body) in [
+        ("gzip, br", Some("br"), "brotli"),
+        ("gzip", None, "plain"),
+        ("identity", None, "plain"),
+    ] {
+        let response = get(accept).await.unwrap();
+        let header = |name: &str| response.headers().get(name).map(|v| v.to_str().unwrap());
+        assert_eq!(header("content-encoding"), encoding, "{accept}");
+        assert_eq!(header("content-type"), Some("application/json"));
+        assert_eq!(header("vary"), Some("Accept-Encoding"));
+        assert_eq!(response.text().await.unwrap(), body, "{accept}");
+    }
+    let refused = get("identity;q=0, gzip").await.unwrap();
+    expect(refused, 406, "bad_request").await;
+    // The copies have no address of their own.
+    let copy = server.api.get("/models/minilm/tokenizer.json.br");
+    expect(copy.send().await.unwrap(), 404, "not_found").await;
+    let head = server
+        .api
+        .request(reqwest::Method::HEAD, "/models/minilm/onnx/model.onnx")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(head.headers()["content-length"], "700001");
+    server.stop().await;
+}

@@ -3,10 +3,11 @@
 
 use crate::support::*;
 use aggregator::TestClock;
+use federation::engine::local::Local;
+use federation::engine::memory::Memory;
 use federation::round::client::{
     Action, Client, Environment, Evaluation, Event, Purpose, Secrets, StopReason,
 };
-use federation::round::hub::Hub;
 use federation::round::messages::{Invite, RoundView, SumInput, SumMessage};
 use federation::round::phase::{Phase, RoundKind};
 use federation::round::refusal::Refusal;
@@ -341,60 +342,36 @@ impl World for Live {
     }
 }
 
-/// The aggregator in memory.
+/// The same engine with its state in memory.
 pub struct InMemory {
-    pub hub: Hub,
-    task: Task,
+    pub aggregator: Local,
     now: u64,
 }
 
 impl InMemory {
     pub fn join(task: &Task, players: &[Player]) -> Self {
-        let mut hub = Hub::new(task).unwrap();
+        let mut aggregator = Local::new(Memory::default(), "hub", task, 0).unwrap();
         for player in players {
-            let number = hub.join(task, 0, Some(player.identity().public()));
-            assert_eq!(number, player.number);
+            let number = aggregator.join(0, Some(player.identity().public()));
+            assert_eq!(number, Ok(player.number));
         }
-        Self {
-            hub,
-            task: task.clone(),
-            now: 0,
-        }
+        Self { aggregator, now: 0 }
     }
 }
 
 impl World for InMemory {
     async fn answer(&mut self, number: u32, action: &Action) -> Event {
-        let (hub, task, now) = (&mut self.hub, &self.task, self.now);
-        let outcome = match action {
-            Action::Sync { .. } => hub.view(task, number, now).map(Event::View),
-            Action::Read { from } => Ok(Event::Lines(hub.lines(*from).to_vec())),
-            Action::Enrol { round, body } => hub
-                .enrol(task, number, now, *round, body)
-                .map(|()| Event::Accepted),
-            Action::Upload(update) => hub
-                .deliver(task, number, now, update.clone())
-                .map(|()| Event::Accepted),
-            Action::Fetch { round, phase } => hub
-                .input(task, number, now, *round, *phase)
-                .map(Event::Input),
-            Action::Send { round, message } => hub
-                .send(task, number, now, *round, message.clone())
-                .map(|()| Event::Accepted),
-            other => panic!("nothing to answer: {other:?}"),
-        };
-        hub.conclude(task);
-        outcome.unwrap_or_else(Event::Refused)
+        let answer = self.aggregator.answer(number, self.now, action).unwrap();
+        answer.unwrap_or_else(|| panic!("nothing to answer: {action:?}"))
     }
 
     async fn round(&mut self) -> u32 {
-        self.hub.round().number
+        self.aggregator.round().number
     }
 
     async fn pass(&mut self) {
         self.now += PHASE_MS;
-        self.hub.tick(&self.task, self.now);
-        self.hub.conclude(&self.task);
+        self.aggregator.tick(self.now).unwrap();
     }
 }
 

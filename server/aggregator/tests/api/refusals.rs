@@ -434,9 +434,8 @@ async fn every_route_is_in_the_openapi_document() {
         .text()
         .await
         .unwrap();
-    let document: utoipa::openapi::OpenApi = serde_json::from_str(&text).unwrap();
     let document_json: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(document.paths.paths.len(), 21);
+    assert_eq!(document_json["paths"].as_object().unwrap().len(), 21);
     // Each documented address exists, answers its methods, and refuses all others: so what is registered is
     // what is documented.
     for (path, item) in document_json["paths"].as_object().unwrap() {

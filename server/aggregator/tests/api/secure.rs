@@ -126,10 +126,13 @@ pub async fn played_twice(source: Value, count: u32, silence: Silence<'_>) -> Pl
     let mut memory = InMemory::join(&played.task, &twins);
     play(&mut memory, &mut twins, u32::MAX).await;
     let detail = played.server.api.detail(&played.id).await;
-    assert_eq!(essence(&detail.rounds), essence(memory.hub.records()));
-    assert_eq!(detail.summary.status, memory.hub.status());
+    assert_eq!(
+        essence(&detail.rounds),
+        essence(memory.aggregator.records())
+    );
+    assert_eq!(detail.summary.status, memory.aggregator.status());
     let theta = played.server.api.theta(&played.id).await;
-    assert_eq!(theta, memory.hub.theta());
+    assert_eq!(theta, memory.aggregator.theta());
     played
 }
 

@@ -402,12 +402,11 @@ impl Member {
 
 /// What somebody sends to join who has the identity of this seed.
 pub fn join_as(seed: u8, federation: &str, invite: &str) -> JoinRequest {
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
     let identity = Identity::from_seed([seed; 32]);
     JoinRequest {
         invite: invite.to_owned(),
-        identity: hex(&identity.public()),
-        proof: hex(&identity.sign(&join_statement(federation, invite))),
+        identity: ground::hex::hex(&identity.public()),
+        proof: ground::hex::hex(&identity.sign(&join_statement(federation, invite))),
     }
 }
 

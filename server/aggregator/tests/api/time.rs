@@ -97,6 +97,29 @@ async fn who_is_not_heard_of_is_taken_for_gone_until_heard_of_again() {
 }
 
 #[tokio::test]
+async fn a_member_of_the_cohort_who_was_not_heard_of_is_told_that_they_were_dropped() {
+    let (_home, clock, server) = at_rest().await;
+    let limits = (2, 3, 600_000, 600_000);
+    let invite = server.api.create(task_with(9, 10, limits, limits)).await;
+    let [ann, bob, eve] = &server.api.members(&invite, 3).await[..] else {
+        panic!()
+    };
+    for member in [ann, bob, eve] {
+        member.enrol().await;
+    }
+    ann.deliver(1.0, 1).await;
+    clock.advance(9_000);
+    ann.view().await;
+    let before = bob.view().await;
+    clock.advance(2_000);
+    ann.until(|v| v.version > before.version).await;
+    let view = eve.view().await;
+    assert_eq!((view.round, view.standing), (0, Standing::Dropped));
+    expect(eve.send(&update(&view, 1.0, 1)).await, 409, "not_in_cohort").await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn an_enrolled_participant_who_vanishes_is_withdrawn() {
     let (_home, clock, server) = at_rest().await;
     let limits = (2, 3, 600_000, 600_000);

@@ -1,12 +1,12 @@
 //! A file of several models.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::ValueEnum;
 use ground::fault::{Fault, Reader};
+use ground::settings;
 use serde_json::Value;
 
-use super::{ConfigFaults, KindArg, LayoutArg, ModelArgs};
+use super::{ConfigFaults, ModelArgs};
 use crate::ModelConfig;
 
 /// Reads the models of the file `path`. Paths in it are relative to its folder.
@@ -23,9 +23,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
     for (at, entry) in entries.iter().enumerate() {
         let place = format!("model[{at}]");
         let before = faults.len();
-        let mut reader = Reader::new(&place, entry, &mut faults);
-        let args = model(&mut reader, base);
-        reader.finish();
+        let Value::Object(entry) = entry else {
+            Reader::new(&place, entry, &mut faults).finish();
+            continue;
+        };
+        let args = settings::read::<ModelArgs>(&place, entry, &mut faults).below(base);
         match args.read() {
             // What could not be read is not reported twice.
             Err(more) if faults.len() == before => {
@@ -79,60 +81,6 @@ pub(crate) fn tables<'a>(
     }
     reader.finish();
     entries
-}
-
-fn model(reader: &mut Reader<'_>, base: &Path) -> ModelArgs {
-    /// Any number: the range is checked, like the flags', once all settings are read.
-    const ANY: std::ops::RangeInclusive<u64> = 0..=u64::MAX;
-    fn text(reader: &mut Reader<'_>, key: &'static str) -> Option<String> {
-        let given = reader.has(key);
-        let text = reader.text(key, Some(""));
-        given.then_some(text)
-    }
-    fn count(reader: &mut Reader<'_>, key: &'static str) -> Option<usize> {
-        let given = reader.has(key);
-        let count = reader.whole(key, ANY, Some(0));
-        given.then(|| usize::try_from(count).unwrap_or(usize::MAX))
-    }
-    fn choice<T: ValueEnum>(reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
-        let all = T::value_variants();
-        let names: Vec<String> = all
-            .iter()
-            .filter_map(|one| Some(one.to_possible_value()?.get_name().to_owned()))
-            .collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let given = reader.has(key);
-        let choice = reader.choice(key, &names, names.first().copied());
-        given.then(|| all.get(choice).cloned()).flatten()
-    }
-    let path = |text: Option<String>| -> Option<PathBuf> { text.map(|text| base.join(text)) };
-    ModelArgs {
-        model: path(text(reader, "model")),
-        model_dir: path(text(reader, "model_dir")),
-        hub: text(reader, "hub"),
-        revision: text(reader, "revision"),
-        cache_dir: path(text(reader, "cache_dir")),
-        kind: choice::<KindArg>(reader, "kind"),
-        max_tokens: count(reader, "max_tokens"),
-        temperature: reader
-            .has("temperature")
-            .then(|| reader.number("temperature", f64::MIN..=f64::MAX, None)),
-        cache: count(reader, "cache"),
-        template: text(reader, "template"),
-        labels: path(text(reader, "labels")),
-        name: text(reader, "name"),
-        layout: choice::<LayoutArg>(reader, "layout"),
-        range: text(reader, "range"),
-        output: text(reader, "output"),
-        size: text(reader, "size"),
-        max_batch: count(reader, "max_batch"),
-        max_request: count(reader, "max_request"),
-        max_queue: count(reader, "max_queue"),
-        max_delay_us: reader
-            .has("max_delay_us")
-            .then(|| reader.whole("max_delay_us", ANY, None)),
-        threads: count(reader, "threads"),
-    }
 }
 
 /// Rewrites a flag's fault as the setting's: `--max-batch is 0` becomes `model[1]: max_batch is 0`.

@@ -24,7 +24,7 @@ impl ModelArgs {
             ];
             refuse(
                 &useless,
-                "describes a model in a folder: give it with --model-dir DIR",
+                "describes a model in a folder: give it with --model-dir FOLDER",
                 faults,
             );
             return None;
@@ -65,7 +65,7 @@ impl ModelArgs {
         let default = TextOptions::default();
         TextOptions {
             kind: self.kind.map(Into::into),
-            output: self.output.clone(),
+            output: self.tensor.clone(),
             max_tokens: self.max_tokens,
             temperature: self.temperature.unwrap_or(default.temperature),
             cache: self.cache.unwrap_or(default.cache),
@@ -78,7 +78,7 @@ impl ModelArgs {
         let useless = [
             ("--kind", self.kind.is_some()),
             ("--cache", self.cache.is_some()),
-            ("--output", self.output.is_some()),
+            ("--tensor", self.tensor.is_some()),
         ];
         refuse(
             &useless,

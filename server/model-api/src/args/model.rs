@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use ground::settings;
 use model_client::Layout;
+use serde::{Deserialize, Serialize};
 
 use super::ConfigFaults;
 use crate::config::{cores, lines};
 use crate::hub::Hub;
 use crate::{ClassifierOptions, ModelConfig, PixelRange, Served, TextKind};
 
-/// What describes one model.
-#[derive(Clone, Debug, Default, Args)]
+/// What describes one model, as flags or as the table of a file.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModelArgs {
     /// Image classifier in ONNX, in one file
     #[arg(long, value_name = "FILE")]
@@ -22,7 +25,7 @@ pub struct ModelArgs {
     /// Folder of a model in the layout of the Hugging Face hub: a sentence encoder or masked
     /// language model (config.json, tokenizer.json, model.onnx or onnx/model.onnx), or a pair like
     /// CLIP (vision_model.onnx, text_model.onnx, preprocessor_config.json), which takes images
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     pub model_dir: Option<PathBuf>,
 
     /// Name of a model on the Hugging Face hub, such as Xenova/all-MiniLM-L6-v2: its files are
@@ -37,7 +40,7 @@ pub struct ModelArgs {
 
     /// Folder for the files of --hub, which are used again without a network [default:
     /// $HF_HOME/hub, or ~/.cache/huggingface/hub]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     pub cache_dir: Option<PathBuf>,
 
     /// Kind of the text model [default: inferred from its files]
@@ -79,9 +82,10 @@ pub struct ModelArgs {
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub range: Option<String>,
 
-    /// Output of the model that holds the scores [default: its first]
-    #[arg(long)]
-    pub output: Option<String>,
+    /// The model's output that holds the scores [default: its first]
+    #[arg(long, alias = "output")]
+    #[serde(alias = "output")]
+    pub tensor: Option<String>,
 
     /// Height and width of an image, if the model leaves them open
     #[arg(long, value_name = "HEIGHTxWIDTH")]
@@ -112,7 +116,8 @@ pub struct ModelArgs {
 }
 
 /// `--kind`: what a text model does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KindArg {
     /// answers a text's embedding
     SentenceEncoder,
@@ -130,7 +135,8 @@ impl From<KindArg> for TextKind {
 }
 
 /// `--layout`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LayoutArg {
     /// batch, channel, row, column
     Nchw,
@@ -246,33 +252,29 @@ impl ModelArgs {
         }
     }
 
-    /// The names of the flags that were given.
-    pub(super) fn given(&self) -> Vec<&'static str> {
-        let flags = [
-            ("--model", self.model.is_some()),
-            ("--model-dir", self.model_dir.is_some()),
-            ("--hub", self.hub.is_some()),
-            ("--revision", self.revision.is_some()),
-            ("--cache-dir", self.cache_dir.is_some()),
-            ("--kind", self.kind.is_some()),
-            ("--max-tokens", self.max_tokens.is_some()),
-            ("--temperature", self.temperature.is_some()),
-            ("--cache", self.cache.is_some()),
-            ("--template", self.template.is_some()),
-            ("--labels", self.labels.is_some()),
-            ("--name", self.name.is_some()),
-            ("--layout", self.layout.is_some()),
-            ("--range", self.range.is_some()),
-            ("--output", self.output.is_some()),
-            ("--size", self.size.is_some()),
-            ("--max-batch", self.max_batch.is_some()),
-            ("--max-request", self.max_request.is_some()),
-            ("--max-queue", self.max_queue.is_some()),
-            ("--max-delay-us", self.max_delay_us.is_some()),
-            ("--threads", self.threads.is_some()),
+    /// The flags that were given.
+    pub(super) fn given(&self) -> Vec<String> {
+        match settings::given(self) {
+            Ok(given) => given
+                .keys()
+                .map(|key| format!("--{}", key.replace('_', "-")))
+                .collect(),
+            Err(_) => vec!["a path that is not Unicode".to_owned()],
+        }
+    }
+
+    /// The same with paths that start at the folder `base`.
+    pub(super) fn below(mut self, base: &Path) -> Self {
+        let paths = [
+            &mut self.model,
+            &mut self.model_dir,
+            &mut self.cache_dir,
+            &mut self.labels,
         ];
-        let given = flags.into_iter().filter(|(_, given)| *given);
-        given.map(|(flag, _)| flag).collect()
+        for path in paths.into_iter().flatten() {
+            *path = base.join(&path);
+        }
+        self
     }
 
     /// The model's name: the given one, else the file's or folder's, else the embedded model's.
@@ -301,7 +303,7 @@ impl ModelArgs {
                 ("--labels", self.labels.is_some()),
                 ("--layout", self.layout.is_some()),
                 ("--range", self.range.is_some()),
-                ("--output", self.output.is_some()),
+                ("--tensor", self.tensor.is_some()),
                 ("--size", self.size.is_some()),
             ];
             for (flag, _) in useless.into_iter().filter(|(_, given)| *given) {
@@ -325,7 +327,7 @@ impl ModelArgs {
                 Some(LayoutArg::Nchw) | None => Layout::Nchw,
             },
             range,
-            output: self.output.clone(),
+            output: self.tensor.clone(),
             labels,
             size,
             threads,

@@ -128,7 +128,7 @@ fn what_waits_is_merged_up_to_the_limit_and_each_gets_its_own() {
     assert_eq!(third.blocking_recv().unwrap(), Ok(vec![4.0]));
     assert_eq!(fourth.blocking_recv().unwrap(), Ok(vec![5.0, 6.0]));
     batcher.stop();
-    let text = metrics.render();
+    let text = metrics.render().unwrap();
     assert!(
         text.contains("model_api_images_total{model=\"gated\"} 6"),
         "{text}"
@@ -170,9 +170,10 @@ fn a_full_queue_refuses_until_someone_leaves() {
     assert!(
         metrics
             .render()
+            .unwrap()
             .contains("model_api_abandoned_total{model=\"gated\"} 1"),
         "{}",
-        metrics.render()
+        metrics.render().unwrap()
     );
 }
 

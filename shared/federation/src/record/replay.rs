@@ -557,6 +557,23 @@ pub struct Place {
     pub patience: Patience,
 }
 
+impl Place {
+    /// Where `record` stands.
+    #[must_use]
+    pub fn of(record: &Replay) -> Self {
+        Self {
+            federation: record.federation.clone(),
+            state: record.state.clone(),
+            step: record.step,
+            lines: record.lines,
+            head: record.head.clone(),
+            rho: record.ledger.rho(),
+            counted: record.counted,
+            patience: record.patience,
+        }
+    }
+}
+
 impl From<Place> for Replay {
     fn from(place: Place) -> Self {
         let mut ledger = Ledger::new();

@@ -220,7 +220,16 @@ impl Client {
         self.paused
     }
 
-    /// A word for its current activity, and its progress with this round's local steps (done, of).
+    /// Why it is done, if it is.
+    #[must_use]
+    pub fn stopped(&self) -> Option<StopReason> {
+        match self.stage {
+            Stage::Stopped(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// A word for what it is doing, and how far it is with this round's local steps (done, of).
     #[must_use]
     pub fn activity(&self, task: &Task) -> (&'static str, u32, u32) {
         let of = task.federation.local_steps;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct JoinRequest {
     /// The secret of the invite link.
     pub invite: String,
@@ -45,6 +46,7 @@ pub fn join_statement(federation: &str, invite: &str) -> Vec<u8> {
 /// Answer to [`Join`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Joined {
     /// The participant's number in this federation.
     pub participant: u32,
@@ -62,6 +64,7 @@ pub struct Joined {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum FederationStatus {
     /// Rounds go on.
     Running,
@@ -76,6 +79,7 @@ pub enum FederationStatus {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum Standing {
     /// The participant has not been heard of in this round.
     Idle,
@@ -92,6 +96,7 @@ pub enum Standing {
 /// Answer of `GET /v1/federations/{id}/round`: all that a client needs to know what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct RoundView {
     /// Grows with every change; `?after=version` waits for the next view.
     #[ts(type = "number")]
@@ -133,6 +138,7 @@ pub struct RoundView {
 /// Body of `POST /v1/federations/{id}/rounds/{round}/enrol`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[derive(schemars::JsonSchema)]
 pub struct Enrolment {
     /// Hash of the θ that the update is computed from.
     pub theta: Hash,
@@ -145,6 +151,7 @@ pub struct Enrolment {
 /// Sums over one participant's held-out examples. They add up over participants.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Metrics {
     /// Number of held-out examples that θ_t gets right.
     pub correct: u32,
@@ -295,6 +302,7 @@ impl SumInput {
 /// One finished round, for dashboards and records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct RoundRecord {
     /// Its number.
     pub round: u32,
@@ -329,6 +337,7 @@ pub struct RoundRecord {
 /// One line of the list of federations, and the head of a dashboard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct FederationSummary {
     /// The federation's id in addresses.
     pub id: String,
@@ -366,6 +375,7 @@ pub struct FederationSummary {
 /// The privacy spent by a federation, or by one participant.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct PrivacySpent {
     /// ε spent so far.
     pub epsilon: f64,
@@ -378,6 +388,7 @@ pub struct PrivacySpent {
 /// Answer of `GET /v1/federations/{id}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct FederationDetail {
     /// The federation's summary.
     pub summary: FederationSummary,
@@ -396,6 +407,7 @@ pub struct FederationDetail {
 /// An error as the API answers it: RFC 9457 problem+json with a stable code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Problem {
     /// Always `about:blank`: the code says it all.
     #[serde(rename = "type")]
@@ -419,6 +431,7 @@ pub struct Problem {
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct CreateFederation {
     /// The task file's text (TOML); exclusive with `task`.
     #[serde(default)]
@@ -432,6 +445,7 @@ pub struct CreateFederation {
 /// Answer to [`NewFederation`], and to `POST /v1/federations/{id}/invites`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Invite {
     /// The federation's id.
     pub federation: String,
@@ -439,6 +453,10 @@ pub struct Invite {
     pub id: String,
     /// The invite's secret. It goes into a link's fragment, which browsers do not send.
     pub invite: String,
+    /// The address under which people reach the server, for links, without a slash at its end; nothing where the server was
+    /// not told.
+    #[serde(default)]
+    pub public_url: Option<String>,
 }
 
 /// Body of `POST /v1/federations/{id}/invites` (organiser). Without a body, anyone may use the
@@ -447,6 +465,7 @@ pub struct Invite {
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct CreateInvite {
     /// Seconds from now for which it can be used.
     #[serde(default)]
@@ -461,6 +480,7 @@ pub struct CreateInvite {
 /// made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct InviteSummary {
     /// The invite's id in addresses.
     pub id: String,
@@ -481,6 +501,7 @@ pub struct InviteSummary {
 /// Data of the server-sent events named `progress` of `GET /v1/federations/{id}/events`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Progress {
     /// The current round as an outsider sees it.
     pub current: RoundView,

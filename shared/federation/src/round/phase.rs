@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum RoundKind {
     /// Updates of θ.
     #[default]
@@ -24,6 +25,7 @@ pub enum RoundKind {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum Phase {
     /// θ_t is published; everyone trains; participants with an update enrol.
     Open,
@@ -74,6 +76,7 @@ impl Phase {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum AbortReason {
     /// Fewer than `open.count_min` enrolled in time.
     TooFewEnrolled,

@@ -1,10 +1,11 @@
-//! A federation in one test: real client machines over the aggregator in memory, taking turns. The model is played,
-//! and the test may alter whatever the aggregator answers.
+//! A federation in one test: real client machines over the aggregator, with its state in memory, taking turns. The
+//! model is played, and the test may alter whatever the aggregator answers.
 
 use super::client::{Action, Client, Environment, Evaluation, Event, Purpose, Secrets};
-use super::hub::Hub;
 use super::messages::{RoundView, SumMessage};
 use super::phase::{Phase, RoundKind};
+use crate::engine::local::Local;
+use crate::engine::memory::Memory;
 use crate::task::Task;
 use ground::wire;
 use secure_sum::Bytes32;
@@ -28,7 +29,7 @@ pub(crate) struct Kit {
 /// Everybody.
 pub(crate) struct Rehearsal {
     pub task: Task,
-    pub hub: Hub,
+    pub aggregator: Local,
     pub kits: Vec<Kit>,
     pub clients: Vec<Client>,
     /// Every message of a sum that a client wanted to send, with its round, once each.
@@ -82,7 +83,7 @@ impl Rehearsal {
         participants: usize,
         entropy: impl Fn(u8) -> Box<dyn Fn() -> Bytes32 + Send + Sync>,
     ) -> Self {
-        let mut hub = Hub::new(&task).unwrap();
+        let mut aggregator = Local::new(Memory::default(), "hub", &task, NOW).unwrap();
         let kits: Vec<Kit> = (0..participants)
             .map(|who| Kit {
                 optimizer: task.optimizer(who as u32).unwrap(),
@@ -93,13 +94,16 @@ impl Rehearsal {
                 training: 3 + who,
             })
             .collect();
-        let join = |kit: &Kit| hub.join(&task, NOW, Some(kit.secrets.identity.public()));
+        let join = |kit: &Kit| {
+            let public = kit.secrets.identity.public();
+            aggregator.join(NOW, Some(public)).unwrap()
+        };
         let numbers: Vec<u32> = kits.iter().map(join).collect();
         Self {
             clients: numbers.into_iter().map(Client::new).collect(),
             sent: vec![Vec::new(); participants],
             task,
-            hub,
+            aggregator,
             kits,
         }
     }
@@ -136,30 +140,10 @@ impl Rehearsal {
     /// What an honest aggregator, or the model, answers.
     pub fn answer(&mut self, who: usize, action: &Action) -> Option<Event> {
         let number = self.clients[who].participant();
-        let (hub, task) = (&mut self.hub, &self.task);
-        let accepted =
-            |answer: Result<(), _>| answer.map_or_else(Event::Refused, |()| Event::Accepted);
-        let event = match action {
-            Action::Sync { .. } => hub
-                .view(task, number, NOW)
-                .map_or_else(Event::Refused, Event::View),
-            Action::Read { from } => Event::Lines(hub.lines(*from).to_vec()),
-            Action::Enrol { round, body } => accepted(hub.enrol(task, number, NOW, *round, body)),
-            Action::Upload(update) => accepted(hub.deliver(task, number, NOW, update.clone())),
-            Action::Contribute { round, vector } => {
-                accepted(hub.contribute(task, number, NOW, *round, vector.clone()))
-            }
-            Action::Fetch { round, phase } => hub
-                .input(task, number, NOW, *round, *phase)
-                .map_or_else(Event::Refused, Event::Input),
-            Action::Send { round, message } => {
-                accepted(hub.send(task, number, NOW, *round, message.clone()))
-            }
-            Action::Evaluate(evaluation) => played(&self.task, number, evaluation),
-            Action::Rest | Action::Stop(_) => return None,
-        };
-        self.hub.conclude(&self.task);
-        Some(event)
+        match action {
+            Action::Evaluate(evaluation) => Some(played(&self.task, number, evaluation)),
+            other => self.aggregator.answer(number, NOW, other).unwrap(),
+        }
     }
 
     /// One action of `who`, answered honestly. Gives what is open then.
@@ -181,12 +165,12 @@ impl Rehearsal {
                 self.turn(who);
             }
         }
-        panic!("it does not come to that: {:?}", self.hub.round());
+        panic!("it does not come to that: {:?}", self.aggregator.round());
     }
 
     /// Until the round reaches a phase.
     pub fn play_to(&mut self, round: u32, phase: Phase) {
-        self.play(|r| (r.hub.round().number, r.hub.round().phase) == (round, phase));
+        self.play(|r| (r.aggregator.round().number, r.aggregator.round().phase) == (round, phase));
     }
 
     /// Until everybody has stopped.
@@ -200,7 +184,7 @@ impl Rehearsal {
     /// What the aggregator would show `who` now.
     pub fn view(&mut self, who: usize) -> RoundView {
         let number = self.clients[who].participant();
-        self.hub.view(&self.task, number, NOW).unwrap()
+        self.aggregator.view(number, NOW).unwrap()
     }
 
     /// Takes turns of `who` alone until its open action is of some kind.

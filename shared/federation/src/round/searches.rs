@@ -20,7 +20,7 @@ fn ended(federation: &Value) -> (Rehearsal, Replay) {
     let mut cast = Rehearsal::new(federated(federation).unwrap(), 4);
     cast.play_out();
     let mut replay = Replay::new(&cast.task).unwrap();
-    for line in cast.hub.lines(0) {
+    for line in cast.aggregator.lines(0) {
         replay.take(&cast.task, line, Commitments::Check).unwrap();
     }
     (cast, replay)
@@ -39,15 +39,18 @@ fn a_shared_population_is_ordered_by_sums() {
         }
         let (cast, replay) = ended(&federation);
         assert_eq!(cast.task.update_length(), 6);
-        assert_eq!((replay.step(), replay.parameters()), (4, cast.hub.theta()));
+        assert_eq!(
+            (replay.step(), replay.parameters()),
+            (4, cast.aggregator.theta())
+        );
         assert!(replay.parameters().iter().any(|t| *t != 0.0));
         // Four generations, known to all.
         assert_eq!(
             replay.state().search.as_ref().unwrap(),
-            cast.hub.record().state().search.as_ref().unwrap()
+            cast.aggregator.record().state().search.as_ref().unwrap()
         );
         for client in &cast.clients {
-            assert_eq!(client.theta().unwrap(), cast.hub.theta());
+            assert_eq!(client.theta().unwrap(), cast.aggregator.theta());
         }
     }
 }
@@ -57,8 +60,11 @@ fn a_shared_population_is_ordered_by_sums() {
 fn means_are_recorded_one_by_one() {
     let (cast, replay) = ended(&json!({ "rule": "fedbpt", "local_steps": 3 }));
     assert_eq!(cast.task.update_length(), 8 + 2);
-    assert_eq!((replay.step(), replay.parameters()), (4, cast.hub.theta()));
-    let line = &cast.hub.lines(0)[1];
+    assert_eq!(
+        (replay.step(), replay.parameters()),
+        (4, cast.aggregator.theta())
+    );
+    let line = &cast.aggregator.lines(0)[1];
     let mut value: Value = serde_json::from_str(line).unwrap();
     let updates = &mut value["entry"]["round"]["sums"]["individual"]["updates"];
     assert_eq!(updates.as_array().unwrap().len(), 4);
@@ -66,7 +72,7 @@ fn means_are_recorded_one_by_one() {
     updates.as_array_mut().unwrap().swap_remove(0);
     let mut audit = Replay::new(&cast.task).unwrap();
     audit
-        .take(&cast.task, &cast.hub.lines(0)[0], Commitments::Check)
+        .take(&cast.task, &cast.aggregator.lines(0)[0], Commitments::Check)
         .unwrap();
     let wrong = audit.take(&cast.task, &value.to_string(), Commitments::Check);
     assert_eq!(wrong.unwrap_err().what, What::Theta);

@@ -9,7 +9,7 @@ use crate::rules::advance::{GroupSum, Sums};
 use crate::task::Task;
 use ground::hex::hex;
 use secure_sum::encoding::{Layout, RingVector};
-use secure_sum::messages::{Inbox, Masked, Member, Roster, RoundKeys, Shares, Unmask, hash_vector};
+use secure_sum::messages::{Inbox, Masked, Member, Roster, Shares, Unmask, hash_vector};
 use secure_sum::opening;
 use secure_sum::opening::OpenError;
 use secure_sum::{Bytes32, Context, SumPolicy};
@@ -75,17 +75,6 @@ pub fn check(
         ),
     };
     if good { Ok(()) } else { Err(refusal) }
-}
-
-/// Returns whether nobody else in the sum has these keys. A roster with one key twice is refused by
-/// all its members, so that two who share a key could stop a federation.
-#[must_use]
-pub fn are_fresh<'a>(keys: &RoundKeys, taken: impl IntoIterator<Item = &'a RoundKeys>) -> bool {
-    let new = [&keys.encryption, &keys.masking];
-    new[0] != new[1]
-        && taken
-            .into_iter()
-            .all(|old| !new.contains(&&old.encryption) && !new.contains(&&old.masking))
 }
 
 /// The roster of those whose keys were taken.

@@ -75,11 +75,6 @@ enum Prompter {
     Texts(Box<dyn TextGenerator>),
 }
 
-/// Maximum number of images, or texts, in one request if the model's server does not state a
-/// smaller one: enough to use a batch well, few enough that several requests are under way while
-/// the next is rendered.
-pub const REQUEST_IMAGES: usize = 32;
-
 /// A participant's task, tools and examples.
 pub struct Workbench {
     task: Task,

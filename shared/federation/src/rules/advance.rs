@@ -9,6 +9,7 @@ use crate::round::messages::Metrics;
 use crate::round::phase::RoundKind;
 use crate::task::Task;
 use serde::{Deserialize, Serialize};
+use tuning::optimizer::{SharedSearch, State};
 
 /// What a round summed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,12 +68,16 @@ pub fn advance(
 ) -> Result<Metrics, AdvanceError> {
     let federation = &task.federation;
     if let Sums::Individual { updates, metrics } = sums {
-        search(task, state, step, |cma, state| cma.combine(state, updates))?;
+        search(task, state, step, |shared, state| {
+            shared.combine(state, updates)
+        })?;
         return Ok(*metrics);
     }
     let (mean, metrics) = combined(task, RoundKind::Training, sums)?;
     if federation.rule == Rule::Scalars && task.searches() {
-        search(task, state, step, |cma, state| cma.tell_all(state, &mean))?;
+        search(task, state, step, |shared, state| {
+            shared.tell_all(state, &mean)
+        })?;
         return Ok(metrics);
     }
     let mut next = state.clone();
@@ -109,14 +114,13 @@ fn search(
     task: &Task,
     state: &mut ServerState,
     step: u32,
-    learn: impl FnOnce(&tuning::optimizer::cma_es::CmaEs, &mut tuning::optimizer::State) -> bool,
+    learn: impl FnOnce(&dyn SharedSearch, &mut State) -> bool,
 ) -> Result<(), AdvanceError> {
     // Building it cannot fail: the task was read.
     let optimizer = task.optimizer(0).map_err(|_| AdvanceError::Empty)?;
-    let cma = optimizer.cma_es().ok_or(AdvanceError::Empty)?;
-    let mut next =
-        tuning::optimizer::State::new(state.theta.clone(), step).with_search(state.search.clone());
-    if !learn(cma, &mut next) {
+    let shared = optimizer.shared_search().ok_or(AdvanceError::Empty)?;
+    let mut next = State::new(state.theta.clone(), step).with_search(state.search.clone());
+    if !learn(shared, &mut next) {
         return Err(AdvanceError::Overflow);
     }
     state.updates += 1;

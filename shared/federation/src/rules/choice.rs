@@ -31,6 +31,7 @@ fn certainty(tests: u32) -> f64 {
 /// What a round reports about θ_t on held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Measured {
     /// Number t of the θ.
     pub step: u32,
@@ -77,6 +78,7 @@ fn variance(right: u32, total: u32) -> f64 {
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub enum Keep {
     /// The model as it is: no prompt was better by more than chance.
     Unprompted,
@@ -89,6 +91,7 @@ pub enum Keep {
 /// Which model is kept, and the measurement that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
+#[derive(schemars::JsonSchema)]
 pub struct Choice {
     /// Which model is kept.
     pub keep: Keep,

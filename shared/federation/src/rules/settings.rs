@@ -178,17 +178,17 @@ impl Federation {
 }
 
 impl Federation {
-    /// What is incompatible with one search of CMA-ES that all share, or with the rule `fedbpt`:
-    /// settings and reasons.
-    pub(crate) fn search_faults(&self, is_cma_es: bool) -> Vec<(&'static str, &'static str)> {
+    /// What does not go with one search of CMA-ES that all share, or with the rule `fedbpt`:
+    /// settings and why not.
+    pub(crate) fn search_faults(&self, shares_search: bool) -> Vec<(&'static str, &'static str)> {
         let fedbpt = self.rule == Rule::FedBpt;
-        let shared = is_cma_es && self.rule != Rule::FedAvg;
+        let shared = shares_search && self.rule != Rule::FedAvg;
         let plain = self.server.rule == super::server_optimizer::Rule::Sgd
             && self.server.learning_rate == 1.0
             && !self.server.decay;
         let checks = [
             (
-                fedbpt && !is_cma_es,
+                fedbpt && !shares_search,
                 "federation.rule",
                 "\"fedbpt\" needs optimizer.kind = \"cma-es\": its updates are what searches found",
             ),

@@ -5,6 +5,7 @@ use federation::task::Task;
 use ground::fault::Faults;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tuning::optimizer::Space;
 
 fn task(text: Value, generator: Value) -> Result<Task, Faults> {
     Task::from_value(fixture::task(text, generator))
@@ -20,7 +21,10 @@ fn the_largest_of_a_row_is_the_word() {
     let task = about(generator).unwrap();
     assert_eq!(task.dim(), 9);
     let generator = task.text_generator().unwrap();
-    assert_eq!((generator.dim(), generator.columns()), (9, Some(3)));
+    assert_eq!(
+        (generator.dim(), generator.space()),
+        (9, Space::categories(3))
+    );
     let label = |point: &[f32]| generator.prompt(point).label;
     assert_eq!(label(&generator.initial()), "");
     assert_eq!(

@@ -74,7 +74,7 @@ pub enum LoadError {
         shape: String,
     },
     /// The model does not have the requested output.
-    #[error("the model has no output {wanted}; it has {}: choose one with --output", .outputs.join(", "))]
+    #[error("the model has no output {wanted}; it has {}: choose one with --tensor", .outputs.join(", "))]
     Output {
         /// The requested output.
         wanted: String,
@@ -82,7 +82,7 @@ pub enum LoadError {
         outputs: Vec<String>,
     },
     /// The output does not hold scores.
-    #[error("the model's output `{name}` has the shape {shape:?} for one image, but scores have [1, classes]; its outputs are {}: choose one with --output", .outputs.join(", "))]
+    #[error("the model's output `{name}` has the shape {shape:?} for one image, but scores have [1, classes]; its outputs are {}: choose one with --tensor", .outputs.join(", "))]
     OutputShape {
         /// The output's name.
         name: String,
@@ -155,7 +155,7 @@ pub enum RunError {
     #[error("the model failed: {0}")]
     Model(String),
     /// The output does not hold floats.
-    #[error("the model's output `{0}` is not of 32-bit floats; choose another with --output")]
+    #[error("the model's output `{0}` is not of 32-bit floats; choose another with --tensor")]
     NotFloat(String),
     /// The model answered NaN or infinity.
     #[error("the model answered NaN or infinity; check --range")]

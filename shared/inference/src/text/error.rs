@@ -60,7 +60,7 @@ pub enum TextLoadError {
     )]
     NoTable(PathBuf),
     /// The model does not have the requested output.
-    #[error("the model has no output {wanted}; it has {}: choose one with --output", .outputs.join(", "))]
+    #[error("the model has no output {wanted}; it has {}: choose one with --tensor", .outputs.join(", "))]
     Output {
         /// The requested output.
         wanted: String,
@@ -69,7 +69,7 @@ pub enum TextLoadError {
     },
     /// The output's shape does not suit this kind of model.
     #[error(
-        "the output `{name}` has the shape {shape:?} for one text, but {needs}; choose another with --output, or another --kind"
+        "the output `{name}` has the shape {shape:?} for one text, but {needs}; choose another with --tensor, or another --kind"
     )]
     OutputShape {
         /// The output's name.

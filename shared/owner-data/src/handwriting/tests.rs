@@ -1,19 +1,11 @@
-use sha2::{Digest, Sha256};
-
 use super::*;
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    ground::hash::sha256_hex(bytes)
 }
 
 fn row(image: &[u8], side: usize, y: usize) -> String {
-    image[y * side..(y + 1) * side]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    ground::hex::hex(&image[y * side..(y + 1) * side])
 }
 
 /// The frozen drawings that native and wasm must both reproduce.

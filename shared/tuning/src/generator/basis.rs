@@ -174,7 +174,7 @@ fn dct(count: usize) -> Vec<f32> {
     let s = DCT_SIZE;
     let mut frequencies: Vec<(usize, usize)> =
         (0..s).flat_map(|v| (0..s).map(move |u| (u, v))).collect();
-    frequencies.sort_unstable_by(|&(u, v), &(x, y)| (u + v, v).cmp(&(x + y, y)));
+    frequencies.sort_unstable_by_key(|&(u, v)| (u + v, v));
     let wave = |k: usize, x: usize| {
         let amplitude = if k == 0 {
             libm::sqrtf(1.0 / s as f32)

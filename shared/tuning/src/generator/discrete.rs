@@ -5,8 +5,9 @@
 //! among the candidates the prompt can be shorter than n; where it is the first of them, θ₀ = 0 is
 //! no prompt at all.
 
-use super::TextGenerator;
+use super::{TextEntry, TextGenerator};
 use crate::objective::loss::argmax;
+use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, TextTask};
 use ground::fault::Reader;
 
@@ -24,8 +25,14 @@ pub struct Discrete {
     before_label: bool,
 }
 
+/// The generator as the registry lists it.
+pub(super) const ENTRY: TextEntry = TextEntry {
+    domain: Domain::Categories,
+    build,
+};
+
 /// Reads `positions` n, `candidates`, `place`.
-pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
+fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
     let positions = reader.whole("positions", 1..=64, Some(4)) as usize;
     let candidates = reader.list("candidates", None, "texts", |v| {
         v.as_str().map(str::to_owned)
@@ -91,8 +98,8 @@ impl TextGenerator for Discrete {
         self.positions * self.candidates.len()
     }
 
-    fn columns(&self) -> Option<usize> {
-        Some(self.candidates.len())
+    fn space(&self) -> Space {
+        Space::categories(self.candidates.len())
     }
 
     fn prompt(&self, point: &[f32]) -> Prompt {

@@ -5,9 +5,10 @@
 //! then, for each, how many those were. The optimiser `bandit` adds to them. The prompt at θ is the
 //! instruction with the largest posterior mean.
 
-use super::TextGenerator;
+use super::{TextEntry, TextGenerator};
 use crate::objective::loss::argmax;
 use crate::optimizer::bandit::best;
+use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, Ranked, TextTask};
 use ground::fault::Reader;
 
@@ -71,8 +72,14 @@ pub struct Instruction {
     place: Place,
 }
 
+/// The generator as the registry lists it.
+pub(super) const ENTRY: TextEntry = TextEntry {
+    domain: Domain::Arms,
+    build,
+};
+
 /// Reads `instructions`, `place`.
-pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
+fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
     let instructions = reader.list("instructions", None, "texts", |v| {
         v.as_str().map(str::to_owned)
     });
@@ -115,12 +122,8 @@ impl TextGenerator for Instruction {
         2 * self.instructions.len()
     }
 
-    fn columns(&self) -> Option<usize> {
-        None
-    }
-
-    fn arms(&self) -> Option<usize> {
-        Some(self.instructions.len())
+    fn space(&self) -> Space {
+        Space::arms(self.instructions.len())
     }
 
     fn ranking(&self, theta: &[f32]) -> Vec<Ranked> {

@@ -9,7 +9,8 @@
 //!
 //! z = 0 are n tokens whose word embedding is zero, which is not quite no prompt at all.
 
-use super::TextGenerator;
+use super::{TextEntry, TextGenerator};
+use crate::optimizer::Domain;
 use crate::wording::{Prompt, SoftPrompt, SoftShape, TextTask};
 use ground::fault::Reader;
 use ground::rng::{Direction, Distribution, derive_key, purpose};
@@ -28,9 +29,15 @@ pub struct Soft {
     before_label: bool,
 }
 
+/// The generator as the registry lists it.
+pub(super) const ENTRY: TextEntry = TextEntry {
+    domain: Domain::Numbers,
+    build,
+};
+
 /// Reads `tokens` n, `hidden` H, `dimensions` d, `deviation` σ_emb, `alpha` α, `sigma` σ_z, `seed`,
 /// `place`.
-pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
+fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
     let tokens = reader.whole("tokens", 1..=512, Some(5)) as usize;
     let hidden = reader.whole("hidden", 1..=65_536, None) as usize;
     if tokens.saturating_mul(hidden) > MOST {
@@ -55,10 +62,6 @@ pub(super) fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGen
 impl TextGenerator for Soft {
     fn dim(&self) -> usize {
         self.dimensions
-    }
-
-    fn columns(&self) -> Option<usize> {
-        None
     }
 
     fn soft(&self) -> Option<SoftShape> {

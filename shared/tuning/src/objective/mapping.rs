@@ -2,30 +2,67 @@
 //!
 //! Measured on real models, the choice of the mapping moves accuracy more than any prompt does on
 //! clean data, so it is a part of the task and never an afterthought.
+//!
+//! To add a kind of mapping: write its file with a `build` function and put its name into the list
+//! in [`registry`]. `docs/adding.md` walks through it.
 
-use super::counts::{Counted, LOGIT_MOST};
+mod frequency;
+mod groups;
+mod identity;
+
+use super::counts::Counted;
 use crate::query::OutputKind;
 use ground::fault::Reader;
+use ground::registry::Registry;
 use serde::{Deserialize, Serialize};
+use std::fmt::Debug;
+use std::sync::Arc;
 
-/// What a task file asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MappingSpec {
-    /// From which classes to which labels.
-    pub kind: Kind,
-    /// What of it is learnt; nothing if it is stated whole.
-    pub learnt: Option<Learnt>,
+/// The sizes between which a mapping leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Labels of the task.
+    pub labels: usize,
+    /// Classes of the model.
+    pub classes: usize,
 }
 
-/// From which classes to which labels.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
-    /// Class i is label i.
-    Identity,
-    /// `[label]` = its model classes, stated.
-    Groups(Vec<Vec<usize>>),
-    /// Learnt: so many classes for each label, those that answer most to its examples.
-    Frequency(usize),
+/// A kind of mapping with its settings: which of the model's classes stand for which of the task's
+/// labels.
+pub trait Kind: Debug + Send + Sync {
+    /// The mapping that the settings state whole, or nothing if it must be learnt.
+    fn fixed(&self) -> Option<Mapping>;
+
+    /// The mapping that follows from `means`, the means of what was counted ([`Counted::length`]
+    /// numbers). Total: any numbers give a mapping, and the same one on every machine.
+    fn fit(&self, means: &[f32], counted: Counted, sizes: Sizes) -> Mapping;
+
+    /// Whether class i is label i, as models of texts need it, which score the labels themselves.
+    fn keeps_labels(&self) -> bool {
+        false
+    }
+}
+
+/// Reads a kind's own settings, and says what is counted to learn it, if anything is.
+pub type Build = fn(&mut Reader<'_>, Sizes) -> (Arc<dyn Kind>, Option<Counted>);
+
+/// The built-in kinds by the names that a task file uses. One line each; the first is the default.
+#[must_use]
+pub fn registry() -> Registry<Build> {
+    Registry::new([
+        ("identity", identity::build as Build),
+        ("groups", groups::build),
+        ("frequency", frequency::build),
+    ])
+}
+
+/// What a task file's `[mapping]` asks for.
+#[derive(Clone, Debug)]
+pub struct MappingSpec {
+    /// From which classes to which labels.
+    pub kind: Arc<dyn Kind>,
+    /// What of it is learnt; nothing if it is stated whole.
+    pub learnt: Option<Learnt>,
 }
 
 /// How a mapping is learnt.
@@ -40,33 +77,10 @@ pub struct Learnt {
 }
 
 impl MappingSpec {
-    /// Reads `[mapping]`.
-    pub fn read(reader: &mut Reader<'_>, labels: usize, classes: usize) -> Self {
-        let kinds = ["identity", "groups", "frequency"];
-        let kind = match reader.choice("kind", &kinds, Some(kinds[0])) {
-            1 => Kind::Groups(read_groups(reader, labels, classes)),
-            2 => {
-                let per_label = reader.whole("per_label", 1..=1000, Some(1)) as usize;
-                if per_label * labels > classes {
-                    reader.fault("per_label", format!("{labels} labels × {per_label} classes exceed the model's {classes} classes"));
-                }
-                Kind::Frequency(per_label)
-            }
-            _ => {
-                if labels != classes {
-                    reader.fault("kind", format!("\"identity\" needs as many labels as the model has classes, but there are {labels} labels and {classes} classes"));
-                }
-                Kind::Identity
-            }
-        };
-        let counted = match kind {
-            Kind::Frequency(_) => {
-                let ranks = ["probability", "lift"];
-                let counted = [Counted::Probabilities, Counted::Logits];
-                Some(counted[reader.choice("rank", &ranks, Some(ranks[0]))])
-            }
-            _ => reader.flag("calibrate", false).then_some(Counted::Means),
-        };
+    /// Reads `[mapping]`, whose kind is one of `registry`.
+    pub fn read(registry: &Registry<Build>, reader: &mut Reader<'_>, sizes: Sizes) -> Self {
+        let (_, build) = registry.choose(reader, "kind", |_| true);
+        let (kind, counted) = build(reader, sizes);
         let learnt = counted.map(|counted| Learnt {
             counted,
             together: reader.choice("learn", &["together", "alone"], Some("together")) == 0,
@@ -78,129 +92,21 @@ impl MappingSpec {
     /// The mapping, where it needs no learning.
     #[must_use]
     pub fn fixed(&self) -> Option<Mappings> {
-        let mapping = match &self.kind {
-            _ if self.learnt.is_some() => return None,
-            Kind::Identity => Mapping::Identity,
-            Kind::Groups(groups) => Mapping::Groups {
-                groups: groups.clone(),
-                offset: Vec::new(),
-                scale: Vec::new(),
-            },
-            Kind::Frequency(_) => return None,
-        };
-        Some(mapping.into())
+        if self.learnt.is_some() {
+            return None;
+        }
+        self.kind.fixed().map(Mappings::from)
     }
 
     /// The mapping that follows from the means of what was counted ([`Counted`]). Total: whatever
     /// the numbers are, there is one, and the same one everywhere.
     #[must_use]
-    pub fn fit(&self, means: &[f32], labels: usize, classes: usize) -> Mapping {
+    pub fn fit(&self, means: &[f32], sizes: Sizes) -> Mapping {
         let counted = self.learnt.map(|l| l.counted);
-        let Some(counted) = counted.filter(|c| c.length(labels, classes) == means.len()) else {
-            return Mapping::Identity;
-        };
-        let per_label = match &self.kind {
-            Kind::Frequency(per_label) => *per_label,
-            // Bias calibration: each class's mean logit is subtracted.
-            stated => {
-                let groups = match stated {
-                    Kind::Groups(groups) => groups.clone(),
-                    _ => (0..classes).map(|c| vec![c]).collect(),
-                };
-                return Mapping::Groups {
-                    groups,
-                    offset: means.iter().map(|m| m * LOGIT_MOST).collect(),
-                    scale: Vec::new(),
-                };
-            }
-        };
-        frequency(means, labels, classes, per_label, counted)
-    }
-}
-
-fn read_groups(reader: &mut Reader<'_>, labels: usize, classes: usize) -> Vec<Vec<usize>> {
-    let groups = reader.list("groups", None, "lists of class numbers", |v| {
-        v.as_array()?
-            .iter()
-            .map(|c| c.as_u64().map(|c| c as usize))
-            .collect::<Option<Vec<_>>>()
-    });
-    if groups.len() != labels {
-        reader.fault(
-            "groups",
-            format!(
-                "must hold one list for each of the {labels} labels, but holds {}",
-                groups.len()
-            ),
-        );
-    }
-    if groups.iter().any(Vec::is_empty) || groups.iter().flatten().any(|c| *c >= classes) {
-        reader.fault(
-            "groups",
-            format!("each list must hold at least one class number below {classes}"),
-        );
-    }
-    groups
-}
-
-/// Greedy: the best (label, class) pair first, each class given once, `per_label` classes for each
-/// label. The rank of a pair is the class's mean probability on the label's examples, or its
-/// *lift*: (mean logit on them − mean logit) / sd, by which the logits are then standardised too.
-fn frequency(
-    means: &[f32],
-    labels: usize,
-    classes: usize,
-    per_label: usize,
-    counted: Counted,
-) -> Mapping {
-    let (by_label, rest) = means.split_at(labels);
-    let (cells, squares) = rest.split_at(labels * classes);
-    let lift = counted == Counted::Logits;
-    let grand: Vec<f64> = (0..classes)
-        .map(|c| (0..labels).map(|l| f64::from(cells[l * classes + c])).sum())
-        .collect();
-    let sd: Vec<f64> = squares
-        .iter()
-        .zip(&grand)
-        .map(|(square, grand)| (f64::from(*square) - grand * grand).max(1e-12).sqrt())
-        .collect();
-    let rank = |label: usize, class: usize| {
-        let share = f64::from(by_label[label]);
-        // Of a label without examples all cells are 0.
-        let mean =
-            f64::from(cells[label * classes + class]) / if share > 0.0 { share } else { 1.0 };
-        if lift {
-            (mean - grand[class]) / sd[class]
-        } else {
-            mean
+        match counted.filter(|c| c.length(sizes.labels, sizes.classes) == means.len()) {
+            Some(counted) => self.kind.fit(means, counted, sizes),
+            None => Mapping::Identity,
         }
-    };
-    let mut pairs: Vec<(f64, usize, usize)> = (0..labels)
-        .flat_map(|l| (0..classes).map(move |c| (l, c)))
-        .map(|(l, c)| (rank(l, c), l, c))
-        .collect();
-    pairs.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
-    let mut groups = vec![Vec::new(); labels];
-    let mut taken = vec![false; classes];
-    for (_, label, class) in pairs {
-        if groups[label].len() < per_label && !taken[class] {
-            groups[label].push(class);
-            taken[class] = true;
-        }
-    }
-    let logits = |v: Vec<f64>| {
-        let logit = |x| (x * f64::from(LOGIT_MOST)) as f32;
-        v.into_iter().map(logit).collect()
-    };
-    let (offset, scale) = if lift {
-        (logits(grand), logits(sd))
-    } else {
-        (Vec::new(), Vec::new())
-    };
-    Mapping::Groups {
-        groups,
-        offset,
-        scale,
     }
 }
 
@@ -312,6 +218,11 @@ mod tests {
     use crate::objective::counts::Counts;
     use serde_json::json;
 
+    const SIZES: Sizes = Sizes {
+        labels: 3,
+        classes: 4,
+    };
+
     #[test]
     fn groups_average_logits_and_add_probabilities() {
         let mapping = Mapping::Groups {
@@ -328,7 +239,9 @@ mod tests {
     }
 
     fn spec(source: serde_json::Value) -> MappingSpec {
-        let spec = ground::fault::section("mapping", &source, |r| MappingSpec::read(r, 3, 4));
+        let spec = ground::fault::section("mapping", &source, |r| {
+            MappingSpec::read(&registry(), r, SIZES)
+        });
         spec.unwrap()
     }
 
@@ -347,7 +260,7 @@ mod tests {
                 groups,
                 offset,
                 scale,
-            } = spec.fit(&counts.means(), 3, 4)
+            } = spec.fit(&counts.means(), SIZES)
             else {
                 panic!()
             };
@@ -376,7 +289,7 @@ mod tests {
             of(2, [0.0, 1.0, 0.0, 9.0]),
         );
         let all: Vec<f32> = (0..a.len()).map(|i| (a[i] + b[i] + c[i]) / 3.0).collect();
-        let Mapping::Groups { groups, .. } = spec.fit(&all, 3, 4) else {
+        let Mapping::Groups { groups, .. } = spec.fit(&all, SIZES) else {
             panic!()
         };
         assert_eq!(groups, [[1], [0], [3]]);
@@ -384,24 +297,24 @@ mod tests {
 
     #[test]
     fn calibration_subtracts_what_every_class_gets_anyway() {
-        let spec = MappingSpec {
-            kind: Kind::Identity,
-            learnt: Some(Learnt {
-                counted: Counted::Means,
-                together: true,
-                examples: 8,
-            }),
+        let sizes = Sizes {
+            labels: 2,
+            classes: 2,
         };
+        let spec = ground::fault::section("mapping", &json!({ "calibrate": true }), |r| {
+            MappingSpec::read(&registry(), r, sizes)
+        });
+        let spec = spec.unwrap();
         let mut counts = Counts::new(Counted::Means, 2, 2);
         counts.count(&[5.0, 1.0], 0, OutputKind::Logits);
         counts.count(&[3.0, 1.0], 1, OutputKind::Logits);
-        let mapping = spec.fit(&counts.means(), 2, 2);
+        let mapping = spec.fit(&counts.means(), sizes);
         let scores = mapping.apply(&[4.5, 1.0], OutputKind::Logits);
         assert!((scores[0] - 0.5).abs() < 1e-4 && scores[1].abs() < 1e-4);
         // Of probabilities the logarithm's.
         let mut counts = Counts::new(Counted::Means, 2, 2);
         counts.count(&[0.8, 0.2], 0, OutputKind::Probabilities);
-        let mapping = spec.fit(&counts.means(), 2, 2);
+        let mapping = spec.fit(&counts.means(), sizes);
         let scores = mapping.apply(&[0.8, 0.2], OutputKind::Probabilities);
         assert!(
             scores[0].abs() < 1e-3 && scores[1].abs() < 1e-3,
@@ -414,12 +327,12 @@ mod tests {
         let spec = spec(json!({ "kind": "frequency", "rank": "lift" }));
         let length = Counted::Logits.length(3, 4);
         for number in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-            let Mapping::Groups { groups, .. } = spec.fit(&vec![number; length], 3, 4) else {
+            let Mapping::Groups { groups, .. } = spec.fit(&vec![number; length], SIZES) else {
                 panic!()
             };
             assert!(groups.iter().all(|g| g.len() == 1));
         }
-        assert_eq!(spec.fit(&[], 3, 4), Mapping::Identity);
+        assert_eq!(spec.fit(&[], SIZES), Mapping::Identity);
     }
 
     #[test]

@@ -24,7 +24,10 @@
 //!
 //! A round's reward is a mean over n examples, of which UCB1 would have c = √(2/n): 0.1 for 200.
 
-use super::{Candidate, Identity, Optimizer, Plan, Space, State, TellError, check_losses};
+use super::{
+    AskAhead, Candidate, Domain, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
+    check_losses,
+};
 use crate::generator::instruction::Evidence;
 use crate::objective::Outcome;
 use ground::fault::Reader;
@@ -64,14 +67,23 @@ enum Reward {
     Loss { bound: f32 },
 }
 
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    needs: Needs {
+        domain: Domain::Arms,
+        ask_ahead: AskAhead::Never("which instructions a round tries follows from its θ"),
+    },
+    build,
+};
+
 /// Reads `rule`, `arms` K, `exploration` c, `reward`, `loss_bound`.
-pub(super) fn build(
+fn build(
     reader: &mut Reader<'_>,
     identity: Identity,
     plan: Plan,
     space: Space,
 ) -> Box<dyn Optimizer> {
-    let arms = space.arms.unwrap_or(1).max(1);
+    let arms = space.size.max(1);
     let most = arms as u64;
     let rule = reader.choice("rule", &["halving", "ucb", "thompson"], Some("halving"));
     let tried = reader.whole("arms", 1..=most, Some(most.min(ARMS as u64))) as usize;

@@ -7,12 +7,15 @@
 //!
 //! In a federation there are three ways, by `federation.rule`: `scalars`, all ask the same
 //! population and the sum of their losses orders it (ours); `fedbpt`, everybody searches alone for
-//! some steps, and the aggregator takes their means for a population ([`CmaEs::combine`]);
+//! some steps, and the aggregator takes their means for a population ([`SharedSearch::combine`]);
 //! `fedavg`, the mean of everybody's means, and each round begins with C = I again.
 
 use super::points::Points;
 use super::search::Search;
-use super::{Candidate, Identity, Optimizer, Plan, Space, State, TellError, check_losses};
+use super::{
+    AskAhead, Candidate, Entry, Identity, Needs, Optimizer, Plan, SharedSearch, Space, State,
+    TellError, check_losses,
+};
 use crate::optimizer::individual::Individual;
 use ground::fault::Reader;
 use ground::rng::{Stream, derive_key, purpose};
@@ -30,13 +33,17 @@ pub struct CmaEs {
     diagonal: bool,
 }
 
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    needs: Needs {
+        ask_ahead: AskAhead::Never("cma-es asks around the mean that the step before has moved"),
+        ..Needs::NOTHING
+    },
+    build,
+};
+
 /// Reads `population` λ, `sigma` σ₀, `bound`, `covariance`.
-pub(super) fn build(
-    reader: &mut Reader<'_>,
-    identity: Identity,
-    _: Plan,
-    _: Space,
-) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, identity: Identity, _: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(CmaEs {
         identity,
         population: reader.whole("population", 2..=256, Some(20)) as u32,
@@ -47,16 +54,6 @@ pub(super) fn build(
 }
 
 impl CmaEs {
-    /// Why it cannot search so many parameters.
-    #[must_use]
-    pub fn refuses(&self, dim: usize) -> Option<String> {
-        (!self.diagonal && dim > MOST_FULL).then(|| {
-            format!(
-                "\"full\" has d²/2 numbers, too many for {dim} parameters (at most {MOST_FULL}): take \"diagonal\""
-            )
-        })
-    }
-
     /// Where a round starts: what is known, or a new search around θ.
     fn search(&self, state: &State) -> Search {
         let known = state.search.as_ref();
@@ -79,6 +76,38 @@ impl CmaEs {
         (0..self.population).map(point).collect()
     }
 
+    /// One generation from the population's losses.
+    fn generation(&self, state: &mut State, losses: &[f32]) -> bool {
+        let mut search = self.search(state);
+        let population = self.population(&search, state);
+        let mut order: Vec<usize> = (0..population.len()).collect();
+        // Stable: of equal losses the first asked is the better.
+        order.sort_by(|a, b| losses[*a].total_cmp(&losses[*b]));
+        let sorted: Vec<&[f64]> = order.iter().map(|at| &population[*at][..]).collect();
+        search.learn(&sorted);
+        keep(state, search)
+    }
+}
+
+/// Puts a search into the state if all of it is finite.
+fn keep(state: &mut State, search: Search) -> bool {
+    let sound = search.is_sound(state.theta.len());
+    if sound {
+        state.theta = search.theta();
+        state.search = Some(search);
+    }
+    sound
+}
+
+impl SharedSearch for CmaEs {
+    fn refuses(&self, dim: usize) -> Option<String> {
+        (!self.diagonal && dim > MOST_FULL).then(|| {
+            format!(
+                "\"full\" has d²/2 numbers, too many for {dim} parameters (at most {MOST_FULL}): take \"diagonal\""
+            )
+        })
+    }
+
     /// FedBPT's step of the aggregator (Sun et al., ICML 2024): the participants' means are a
     /// population, their losses its order. Each update is θ's movement, the loss, and Σ_j σ_j² over
     /// the local steps.
@@ -86,7 +115,7 @@ impl CmaEs {
     /// While it learns, σ' = 2·√(Σ_{k∈S'} Σ_j σ_{k,j}² / (|S|·λ)) over the better half S'.
     /// Afterwards σ, from which participants start again, has changed by the factor by which σ'
     /// has, as in the released code (NVFlare).
-    pub fn combine(&self, state: &mut State, updates: &[Individual]) -> bool {
+    fn combine(&self, state: &mut State, updates: &[Individual]) -> bool {
         let mut search = self.search(state);
         let dim = state.theta.len();
         let mut ranked: Vec<(f32, f64, Vec<f64>)> = Vec::with_capacity(updates.len());
@@ -117,32 +146,10 @@ impl CmaEs {
         keep(state, search)
     }
 
-    /// One generation from the population's losses.
-    fn generation(&self, state: &mut State, losses: &[f32]) -> bool {
-        let mut search = self.search(state);
-        let population = self.population(&search, state);
-        let mut order: Vec<usize> = (0..population.len()).collect();
-        // Stable: of equal losses the first asked is the better.
-        order.sort_by(|a, b| losses[*a].total_cmp(&losses[*b]));
-        let sorted: Vec<&[f64]> = order.iter().map(|at| &population[*at][..]).collect();
-        search.learn(&sorted);
-        keep(state, search)
-    }
-
     /// The step that everybody takes from the sum of all losses.
-    pub fn tell_all(&self, state: &mut State, losses: &[f32]) -> bool {
+    fn tell_all(&self, state: &mut State, losses: &[f32]) -> bool {
         losses.len() == self.batches_per_step() && self.generation(state, losses)
     }
-}
-
-/// Puts a search into the state if all of it is finite.
-fn keep(state: &mut State, search: Search) -> bool {
-    let sound = search.is_sound(state.theta.len());
-    if sound {
-        state.theta = search.theta();
-        state.search = Some(search);
-    }
-    sound
 }
 
 impl Optimizer for CmaEs {
@@ -188,7 +195,7 @@ impl Optimizer for CmaEs {
         }
     }
 
-    fn cma_es(&self) -> Option<&CmaEs> {
+    fn shared_search(&self) -> Option<&dyn SharedSearch> {
         Some(self)
     }
 }

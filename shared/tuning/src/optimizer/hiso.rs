@@ -9,7 +9,7 @@
 
 use super::estimate::Estimator;
 use super::points::Points;
-use super::{Candidate, Identity, Optimizer, Plan, Space, State, TellError};
+use super::{Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError};
 use ground::fault::Reader;
 
 /// No entry of a direction grows beyond 1/√this.
@@ -25,13 +25,14 @@ pub struct HiSo {
     smoothing: f32,
 }
 
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    needs: Needs::NOTHING,
+    build,
+};
+
 /// Reads the estimate's settings, `learning_rate`, `decay`, `smoothing` ν.
-pub(super) fn build(
-    reader: &mut Reader<'_>,
-    identity: Identity,
-    plan: Plan,
-    _: Space,
-) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(HiSo {
         estimator: Estimator::read(reader, identity),
         plan,

@@ -6,8 +6,8 @@
 //! Hoof and Welling, 2019):
 //!
 //! ```text
-//! ĝ = 1/I Σ_k (L_k − mean_{l≠k} L_l) ∇ Σ_i log p_i[j_ik] = 1/(I−1) Σ_k (L_k − mean L) ∇ Σ_i log p_i[j_ik]
-//! ∂ log p_i[j] / ∂θ_im = 1{m = j} − p_im
+//! ĝ = 1/I Σ_k (L_k − mean_{l≠k} L_l) ∇ Σ_i log p_i[j_ik] = 1/(I−1) Σ_k (L_k − mean L) ∇ Σ_i log
+//! p_i[j_ik] ∂ log p_i[j] / ∂θ_im = 1{m = j} − p_im
 //! ```
 //!
 //! The factors L_k − mean L add up to 0, so that the terms −p_im cancel: only drawn categories
@@ -23,7 +23,8 @@
 //! Adam begins anew in every round, as all local state does.
 
 use super::{
-    Candidate, Identity, Optimizer, Plan, Space, State, TellError, check_losses, direction,
+    AskAhead, Candidate, Domain, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
+    check_losses, direction,
 };
 use crate::objective::loss::argmax;
 use ground::fault::Reader;
@@ -58,9 +59,19 @@ enum Form {
     Released { weight_decay: f32 },
 }
 
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    needs: Needs {
+        domain: Domain::Categories,
+        // Which categories were drawn follows from the θ that was asked from.
+        ask_ahead: AskAhead::Never("policy-gradient learns from draws at the very θ that it moves"),
+    },
+    build,
+};
+
 /// Reads `form`, `draws` I, `learning_rate`, `decay`; of logits `normalise`, `adam`, `beta1`,
 /// `beta2`; of the released form `weight_decay`.
-pub(super) fn build(
+fn build(
     reader: &mut Reader<'_>,
     identity: Identity,
     plan: Plan,
@@ -85,7 +96,7 @@ pub(super) fn build(
     Box::new(PolicyGradient {
         identity,
         plan,
-        columns: space.columns.unwrap_or(1).max(1),
+        columns: space.size.max(1),
         draws: reader.whole("draws", 2..=256, Some(20)) as u32,
         learning_rate: reader.number("learning_rate", 0.0..=100.0, Some(rate)),
         decay: reader.choice("decay", &["linear", "none"], Some("none")) == 0,
@@ -202,10 +213,6 @@ impl Optimizer for PolicyGradient {
             Form::Logits { .. } => initial,
             Form::Released { .. } => vec![1.0 / self.columns as f32; initial.len()],
         }
-    }
-
-    fn draws_categories(&self) -> bool {
-        true
     }
 }
 

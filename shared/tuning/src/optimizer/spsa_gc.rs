@@ -15,7 +15,8 @@
 //! look-ahead point. There is no clipping and no weight decay.
 
 use super::{
-    Candidate, Identity, Optimizer, Plan, Space, State, TellError, check_losses, direction,
+    AskAhead, Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
+    check_losses, direction,
 };
 use ground::fault::Reader;
 use ground::rng::Distribution;
@@ -34,13 +35,18 @@ pub struct SpsaGc {
     beta: f32,
 }
 
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    needs: Needs {
+        // It is compared as it was released: in step.
+        ask_ahead: AskAhead::OnRequest,
+        ..Needs::NOTHING
+    },
+    build,
+};
+
 /// Reads `directions` (SP_AVG), `o`, `a`, `c`, `alpha`, `gamma`, `beta`; defaults as for SVHN.
-pub(super) fn build(
-    reader: &mut Reader<'_>,
-    identity: Identity,
-    plan: Plan,
-    _: Space,
-) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(SpsaGc {
         identity,
         plan,

@@ -4,7 +4,7 @@
 //! The estimate is in `estimate.rs`. Adam: Kingma and Ba, ICLR 2015, with bias correction.
 
 use super::estimate::Estimator;
-use super::{Candidate, Identity, Optimizer, Plan, Space, State, TellError};
+use super::{Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError};
 use ground::fault::Reader;
 
 /// Settings of the optimiser.
@@ -17,13 +17,14 @@ pub struct ZoAdam {
     decay: bool,
 }
 
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    needs: Needs::NOTHING,
+    build,
+};
+
 /// Reads the estimate's settings, `learning_rate`, `beta1`, `beta2`, `decay`.
-pub(super) fn build(
-    reader: &mut Reader<'_>,
-    identity: Identity,
-    plan: Plan,
-    _: Space,
-) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(ZoAdam {
         estimator: Estimator::read(reader, identity),
         plan,

@@ -2,7 +2,7 @@
 //! the moments.
 
 use super::estimate::Estimator;
-use super::{Candidate, Identity, Optimizer, Plan, Space, State, TellError};
+use super::{Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError};
 use ground::fault::Reader;
 
 /// Settings of the optimiser.
@@ -31,13 +31,14 @@ impl Polynomial {
     }
 }
 
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    needs: Needs::NOTHING,
+    build,
+};
+
 /// Reads the estimate's settings, `learning_rate`, `decay`.
-pub(super) fn build(
-    reader: &mut Reader<'_>,
-    identity: Identity,
-    plan: Plan,
-    _: Space,
-) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     let estimator = Estimator::read(reader, identity);
     let learning_rate = reader.number("learning_rate", 0.0..=100.0, Some(0.005));
     let decays: &[&str] = &["linear", "none", "polynomial"];

@@ -19,8 +19,8 @@ static ENDED: LazyLock<(Task, Vec<String>)> = LazyLock::new(|| {
     }));
     let mut cast = Rehearsal::new(task, 4);
     cast.play_out();
-    assert_eq!(cast.hub.lines(0).len(), 4);
-    (cast.task, cast.hub.lines(0).to_vec())
+    assert_eq!(cast.aggregator.lines(0).len(), 4);
+    (cast.task, cast.aggregator.lines(0).to_vec())
 });
 
 fn read(task: &Task, lines: &[String]) -> Result<Replay, Difference> {
@@ -363,9 +363,9 @@ fn a_federation_without_masks_has_no_cohort() {
     let unmasked = secure_task(json!({ "cohort_min": 3, "masks": false }));
     let mut cast = Rehearsal::new(unmasked, 4);
     cast.play_out();
-    let record = read(&cast.task, cast.hub.lines(0)).unwrap();
-    assert_eq!(record.parameters(), cast.hub.theta());
-    let Line { entry, .. } = serde_json::from_str(&cast.hub.lines(1)[0]).unwrap();
+    let record = read(&cast.task, cast.aggregator.lines(0)).unwrap();
+    assert_eq!(record.parameters(), cast.aggregator.theta());
+    let Line { entry, .. } = serde_json::from_str(&cast.aggregator.lines(1)[0]).unwrap();
     let Entry::Round(RoundEntry { cohort, .. }) = entry else {
         panic!()
     };
@@ -376,18 +376,8 @@ fn a_federation_without_masks_has_no_cohort() {
 fn an_aggregator_that_goes_on_from_its_place_writes_the_same() {
     let mut cast = Rehearsal::new(ENDED.0.clone(), 4);
     cast.play_to(1, Phase::Open);
-    let here = cast.hub.record().clone();
-    let place = Place {
-        federation: here.federation().to_owned(),
-        state: here.state().clone(),
-        step: here.step(),
-        lines: here.lines(),
-        head: here.head().clone(),
-        rho: here.ledger().rho(),
-        counted: here.has_counted(),
-        patience: here.patience(),
-    };
-    let mut stored = Replay::from(place);
+    let here = cast.aggregator.record().clone();
+    let mut stored = Replay::from(Place::of(&here));
     assert_eq!(
         stored.context(&cast.task, 1),
         here.clone().context(&cast.task, 1)
@@ -446,7 +436,7 @@ fn a_counting_round_comes_first_and_gives_everybody_the_same_mapping() {
         let mapping = json!({ "kind": "frequency", "rank": "lift" });
         let mut cast = Rehearsal::new(counting_task(federation, mapping), 4);
         cast.play_out();
-        let records = cast.hub.records();
+        let records = cast.aggregator.records();
         assert_eq!(records.len(), 5, "{records:?}");
         let kinds: Vec<RoundKind> = records.iter().map(|r| r.kind).collect();
         assert_eq!(kinds[0], RoundKind::Counting);
@@ -458,7 +448,7 @@ fn a_counting_round_comes_first_and_gives_everybody_the_same_mapping() {
         let initial = theta_hash(&cast.task.initial().unwrap());
         assert_eq!(records[0].theta, initial);
 
-        let record = read(&cast.task, cast.hub.lines(0)).unwrap();
+        let record = read(&cast.task, cast.aggregator.lines(0)).unwrap();
         let means = record.means().unwrap();
         assert_eq!(means.len(), cast.task.length_of(RoundKind::Counting));
         let mappings = record.mappings(&cast.task);
@@ -569,7 +559,7 @@ fn what_hiso_learns_follows_from_the_record() {
         };
         assert!(first.points.is_empty());
         cast.play_to(2, Phase::Open);
-        let record = read(&cast.task, cast.hub.lines(0)).unwrap();
+        let record = read(&cast.task, cast.aggregator.lines(0)).unwrap();
         assert!(record.state().second.iter().any(|h| *h != 1.0));
         for who in 0..3 {
             let Action::Evaluate(later) = cast.lead(who, step) else {
@@ -587,10 +577,10 @@ fn what_hiso_learns_follows_from_the_record() {
             }
         }
         cast.play_out();
-        let record = read(&cast.task, cast.hub.lines(0)).unwrap();
+        let record = read(&cast.task, cast.aggregator.lines(0)).unwrap();
         assert_eq!((record.step(), record.state().second.len()), (4, 8));
         // A restored aggregator has it from its own store.
         let stored = record.state().clone();
-        assert_eq!(*cast.hub.record().state(), stored);
+        assert_eq!(*cast.aggregator.record().state(), stored);
     }
 }

@@ -11,10 +11,7 @@ const PLAN: Plan = Plan {
 fn optimizer(settings: &Value, arms: usize, key: u32) -> Box<dyn Optimizer> {
     let mut spec = settings.clone();
     spec["kind"] = "bandit".into();
-    let space = Space {
-        columns: None,
-        arms: Some(arms),
-    };
+    let space = Space::arms(arms);
     optimizer::build(&spec, Identity { key: [key, 5] }, PLAN, space).unwrap()
 }
 

@@ -91,7 +91,7 @@ fn the_same_bits_everywhere() {
 #[test]
 fn means_of_participants_are_a_population() {
     let optimizer = optimizer(&json!({ "kind": "cma-es", "population": 5, "sigma": 0.5 }));
-    let cma = optimizer.cma_es().unwrap();
+    let cma = optimizer.shared_search().unwrap();
     let mut state = State::new(vec![0.0; 3], 0);
     let update = |moved: [f32; 3], loss: f32| Individual {
         examples: 7,

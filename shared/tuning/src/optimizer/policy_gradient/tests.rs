@@ -11,10 +11,7 @@ const PLAN: Plan = Plan {
 fn optimizer(settings: &Value, columns: usize, key: u32) -> Box<dyn Optimizer> {
     let mut faults = Vec::new();
     let mut reader = Reader::new("", settings, &mut faults);
-    let space = Space {
-        columns: Some(columns),
-        arms: None,
-    };
+    let space = Space::categories(columns);
     let built = build(&mut reader, Identity { key: [key, 5] }, PLAN, space);
     reader.finish();
     assert!(faults.is_empty(), "{faults:?}");

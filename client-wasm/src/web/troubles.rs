@@ -1,0 +1,173 @@
+//! What went wrong with the model API or the aggregator, as the page says it.
+
+use ground::text::Short;
+use model_client::address::origin_of;
+use model_client::caller::CallError;
+use model_client::retry::TIMED_OUT_TRIES;
+use model_client::transport::{NoAnswer, Transport as _};
+use participant::DriveError;
+use participant::api::ApiError;
+
+use super::http;
+use super::owner::Owner;
+use super::report::{Place, Trouble};
+
+impl Owner {
+    /// What the model answered, or the trouble to show.
+    ///
+    /// # Errors
+    /// [`Owner::model_trouble`].
+    pub async fn answered<A>(&self, asked: Result<A, CallError>) -> Result<A, Trouble> {
+        match asked {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(self.model_trouble(&error).await),
+        }
+    }
+
+    /// Names the cause of a failed call.
+    pub async fn model_trouble(&self, error: &CallError) -> Trouble {
+        let url = self.me.model.url();
+        let origin = origin_of(url).unwrap_or_else(|| url.to_owned());
+        let called = match self.me.model.transport().is_here() {
+            true => "The model on this device".to_owned(),
+            false => format!("The model API at {origin}"),
+        };
+        match error {
+            CallError::Silent { reason, .. } => self.silence(url, &origin, reason).await,
+            CallError::Budget {
+                spent,
+                budget,
+                currency,
+            } => {
+                let (spent, budget) = (Short(*spent), Short(*budget));
+                Trouble::new(
+                    Place::Model,
+                    "model_budget",
+                    format!("The budget of {budget} {currency} for the model is spent"),
+                    format!(
+                        "Asking the model has cost {spent} {currency} so far, and the next question would go over the limit of this federation. Nothing more is asked. What you contributed stays; the organiser can start another federation with a higher limit."
+                    ),
+                )
+            }
+            CallError::Model(error) => Trouble::new(
+                Place::Model,
+                error.code(),
+                format!("{called} cannot be used"),
+                format!("{}.", capitalised(&error.to_string())),
+            ),
+            CallError::Cannot(_) | CallError::OtherKind => Trouble::new(
+                Place::Model,
+                "model_invalid_spec",
+                format!("{called} cannot be used"),
+                format!("{}.", capitalised(&error.to_string())),
+            ),
+        }
+    }
+
+    /// Names the cause of a missing answer. Browsers do not tell a refusal by CORS from a server that is not there, but a
+    /// request without CORS, whose answer nobody can read, goes through in the first case only.
+    async fn silence(&self, url: &str, origin: &str, reason: &NoAnswer) -> Trouble {
+        // The page's own origin, which the server must allow.
+        let page = &self.opening.aggregator;
+        let cure = format!(
+            "start it with `--allow-origin {page}` (fed-bbpt model-api), or name {page} in its CORS settings"
+        );
+        match reason {
+            NoAnswer::TimedOut { seconds } => Trouble::new(
+                Place::Model,
+                "model_slow",
+                format!("The model API at {origin} is too slow"),
+                format!(
+                    "It gave no answer within {seconds} seconds, {TIMED_OUT_TRIES} times. Look whether it is overloaded, then go on."
+                ),
+            ),
+            _ if http::is_there(url).await => Trouble::new(
+                Place::Model,
+                "model_cors",
+                format!("The model API at {origin} does not allow this page"),
+                format!(
+                    "It runs, but its CORS rules keep its answers from pages of {page}: {cure}."
+                ),
+            ),
+            _ => Trouble::new(
+                Place::Model,
+                "model_unreachable",
+                format!("The model API at {origin} cannot be reached"),
+                format!(
+                    "It is not running, or not reachable from this browser. If it does run, it refuses this page (CORS): {cure}."
+                ),
+            ),
+        }
+    }
+}
+
+/// Nothing loaded.
+pub fn no_data() -> Trouble {
+    Trouble::new(
+        Place::Data,
+        "no_data",
+        "No data yet",
+        "Choose the data to take part with first.",
+    )
+}
+
+/// A secure sum's message would be sent, but the state that it belongs to is kept nowhere.
+pub fn unstored() -> Trouble {
+    Trouble::new(
+        Place::Storage,
+        "sum_not_stored",
+        "Paused: this browser could not store what belongs to the secure sum",
+        "Nothing was sent. If this tab were reloaded now, it could not go on with the same sum, and beginning it twice could give your change away. Free some disk space or allow this site to store data, then press Resume.",
+    )
+}
+
+/// A failure that belongs to the training itself.
+pub fn other(error: &DriveError) -> Trouble {
+    let (place, code, title) = match error {
+        DriveError::Answers(_) => (
+            Place::Model,
+            "model_wrong_shape",
+            "The model API cannot be used",
+        ),
+        _ => (Place::Training, "cannot_go_on", "The training is paused"),
+    };
+    let text = format!("{}.", capitalised(&error.to_string()));
+    Trouble::new(place, code, title, text)
+}
+
+/// The aggregator does not answer, or not as one.
+pub fn outage(error: &ApiError, place: Place) -> Trouble {
+    outage_because(&words(error), place)
+}
+
+/// The same, with the reason in words.
+pub fn outage_because(why: &str, place: Place) -> Trouble {
+    Trouble::new(
+        place,
+        "aggregator_unreachable",
+        "The federation's server does not answer",
+        format!("Right now {why}. This page keeps trying by itself, and nothing is lost."),
+    )
+}
+
+/// Why there is no useful answer of the aggregator.
+pub fn words(error: &ApiError) -> String {
+    match error {
+        ApiError::Refused { .. } => "it asks to be left alone for a while (429)".to_owned(),
+        ApiError::Problem(problem) => {
+            let words = problem.detail.as_ref().unwrap_or(&problem.title);
+            format!("it answers {}: {words}", problem.status)
+        }
+        ApiError::Unreachable { reason, .. } => reason.to_string(),
+        ApiError::NotAnAggregator { detail, .. } => format!(
+            "its answer is not what this page understands ({detail}); is there a proxy in between? If not, reload the page, it may be older than the aggregator"
+        ),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_ascii_uppercase().to_string() + letters.as_str()
+    })
+}

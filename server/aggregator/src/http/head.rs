@@ -1,0 +1,46 @@
+//! HEAD: what GET would answer, without the body.
+
+use actix_web::Error;
+use actix_web::body::{BodySize, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+use actix_web::web::Bytes;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Lets go of the body of an answer to HEAD, so that no file is read for it and no stream of events kept open. Its
+/// length stands in the head where it is known.
+pub(super) async fn without_body<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, Length>>, Error> {
+    let is_head = request.method() == Method::HEAD;
+    let response = next.call(request).await?;
+    Ok(response.map_body(|_, body| {
+        if is_head {
+            EitherBody::right(Length(body.size()))
+        } else {
+            EitherBody::left(body)
+        }
+    }))
+}
+
+/// A body of which only the length is told.
+pub(super) struct Length(BodySize);
+
+impl MessageBody for Length {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        self.0
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}

@@ -1,0 +1,347 @@
+//! What an aggregator keeps, and how: transactions over a few tables. A store implements [`Store`] for itself and one
+//! trait for each table for its transactions.
+
+#![allow(async_fn_in_trait)] // An aggregator's commands are awaited where they are called, never sent to other threads.
+
+use super::{CommandError, Federation, Speaker};
+use crate::record::{Place, Replay};
+use crate::round::messages::{
+    FederationStatus, InviteSummary, Metrics, RoundRecord, Standing, Update,
+};
+use crate::round::phase::Phase;
+use crate::round::refusal::Refusal;
+use crate::round::server::Round;
+use crate::task::Task;
+use ground::hash::Hash;
+use secure_sum::Bytes32;
+use secure_sum::messages::RoundKeys;
+
+/// Where an aggregator keeps its state.
+pub trait Store {
+    /// Why a transaction failed.
+    type Error: From<Refusal> + From<CommandError>;
+    /// One transaction.
+    type Tx: Tx<Error = Self::Error>;
+
+    /// Runs `body` in one transaction over the federation `federation` that may write, called `name` in counters and
+    /// logs. What it reads of the round must not change before it commits. When another transaction was faster, `body`
+    /// may be run again from its beginning: it must have no effect but through the transaction. On an error nothing has
+    /// changed.
+    ///
+    /// # Errors
+    /// What `body` says, or the store.
+    async fn run_tx<T>(
+        &self,
+        federation: &str,
+        name: &'static str,
+        body: impl AsyncFn(&mut Self::Tx) -> Result<T, Self::Error>,
+    ) -> Result<T, Self::Error>;
+
+    /// Runs `body`, which only reads, on one consistent state of the federation `federation`.
+    ///
+    /// # Errors
+    /// What `body` says, or the store.
+    async fn read<T>(
+        &self,
+        federation: &str,
+        body: impl AsyncFn(&mut Self::Tx) -> Result<T, Self::Error>,
+    ) -> Result<T, Self::Error>;
+}
+
+/// A transaction over one federation's rows of all tables.
+pub trait Tx: Federations + Rounds + Messages + Participants + Invites + Lines {}
+
+impl<T: Federations + Rounds + Messages + Participants + Invites + Lines> Tx for T {}
+
+/// What every table's trait shares.
+pub trait Table {
+    /// Why a statement failed.
+    type Error: From<Refusal> + From<CommandError>;
+}
+
+/// Where a federation stands, and one participant in its current round: what nearly every command needs, loaded once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Current {
+    /// Grows with every change that a view can show.
+    pub version: u64,
+    /// Running, finished or closed.
+    pub status: FederationStatus,
+    /// Updates of θ.
+    pub step: u32,
+    /// Hash of θ.
+    pub theta: Hash,
+    /// Participants who ever joined: the next one's number.
+    pub participants: u32,
+    /// Lines of the record.
+    pub lines: u32,
+    /// Hash of the last of them.
+    pub record: Hash,
+    /// The counting round is concluded.
+    pub counted: bool,
+    /// The current round.
+    pub round: Round,
+    /// Participants whose lease holds.
+    pub live: u32,
+    /// Where the participant is in the current round; idle for an outsider.
+    pub standing: Standing,
+}
+
+/// A federation about to exist, at θ₀, with its first line written.
+pub struct NewFederation<'a> {
+    /// Its name and task.
+    pub federation: &'a Federation,
+    /// Its record.
+    pub record: &'a Replay,
+    /// Milliseconds since 1970.
+    pub now: u64,
+}
+
+/// Federations and their θ.
+pub trait Federations: Table {
+    /// Adds a federation at version 1 and its θ₀.
+    async fn insert_federation(&mut self, new: &NewFederation<'_>) -> Result<(), Self::Error>;
+
+    /// Where the federation stands, as `participant` sees it at `now`. In a transaction that writes, the round is locked
+    /// until the end. [`Refusal::NotFound`] if there is no such federation.
+    async fn current(&mut self, participant: Option<u32>, now: u64)
+    -> Result<Current, Self::Error>;
+
+    /// Counts a change that views can show.
+    async fn bump(&mut self) -> Result<(), Self::Error>;
+
+    /// Running, finished or closed.
+    async fn set_status(&mut self, status: FederationStatus) -> Result<(), Self::Error>;
+
+    /// Where the record stands: θ of `dim` numbers and the moments, and what the next line follows from.
+    async fn place(&mut self, dim: usize) -> Result<Place, Self::Error>;
+
+    /// Where the record stands after one line more; `moved`: with another θ.
+    async fn advance(
+        &mut self,
+        task: &Task,
+        record: &Replay,
+        moved: bool,
+    ) -> Result<(), Self::Error>;
+}
+
+/// What a round's updates add up to besides their vectors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Their metrics.
+    pub metrics: Metrics,
+    /// Sizes of the bodies in which they came.
+    pub bytes: u64,
+}
+
+/// Current rounds, standings, updates, and finished rounds.
+pub trait Rounds: Table {
+    /// Stores the current round.
+    async fn store_round(&mut self, round: &Round) -> Result<(), Self::Error>;
+
+    /// Where a participant is in round `round`, also if it is one of the last few that ended.
+    async fn standing(&mut self, round: u32, participant: u32) -> Result<Standing, Self::Error>;
+
+    /// Puts a participant there.
+    async fn set_standing(
+        &mut self,
+        round: u32,
+        participant: u32,
+        standing: Standing,
+    ) -> Result<(), Self::Error>;
+
+    /// Makes all enrolled the cohort. Gives their number.
+    async fn freeze_cohort(&mut self, round: u32) -> Result<u64, Self::Error>;
+
+    /// Makes those who delivered the cohort of the next phase, and drops the others. Gives the number of those who stay.
+    async fn narrow_cohort(&mut self, round: u32) -> Result<u64, Self::Error>;
+
+    /// Those who are enrolled, or whom the round waits for, although their lease ran out, ascending.
+    async fn expired(&mut self, round: u32, now: u64) -> Result<Vec<u32>, Self::Error>;
+
+    /// Keeps an update until its round ends. `bytes`: the size of the body in which it came.
+    async fn insert_update(
+        &mut self,
+        participant: u32,
+        update: &Update,
+        bytes: u64,
+    ) -> Result<(), Self::Error>;
+
+    /// Hands the round's updates, `length` numbers each, one by one to `add` with their examples, ascending by
+    /// participant, so that the sum is the same bit for bit whoever computes it.
+    async fn for_each_update(
+        &mut self,
+        round: u32,
+        length: usize,
+        add: impl FnMut(Vec<f32>, u32),
+    ) -> Result<Totals, Self::Error>;
+
+    /// Ends a round: what is shown of it stays, its updates go.
+    async fn finish_round(&mut self, record: &RoundRecord) -> Result<(), Self::Error>;
+
+    /// The last `limit` finished rounds, oldest first.
+    async fn records(&mut self, limit: u32) -> Result<Vec<RoundRecord>, Self::Error>;
+}
+
+/// The current round's messages of a secure sum, and what was frozen from phase to phase.
+pub trait Messages: Table {
+    /// Keeps a message, as it came, until its round ends.
+    async fn insert_message(
+        &mut self,
+        round: u32,
+        phase: Phase,
+        participant: u32,
+        body: &[u8],
+    ) -> Result<(), Self::Error>;
+
+    /// Keeps the public keys of a roster to be. False if one of them is there already.
+    async fn insert_keys(&mut self, keys: &RoundKeys) -> Result<bool, Self::Error>;
+
+    /// Whether this participant sent a message in that phase.
+    async fn has_message(
+        &mut self,
+        round: u32,
+        phase: Phase,
+        participant: u32,
+    ) -> Result<bool, Self::Error>;
+
+    /// Those who sent a message in that phase, ascending.
+    async fn senders(&mut self, round: u32, phase: Phase) -> Result<Vec<u32>, Self::Error>;
+
+    /// Hands a phase's messages one by one to `take`, ascending by participant. Only one need be in memory at a time.
+    async fn for_each_message(
+        &mut self,
+        round: u32,
+        phase: Phase,
+        take: impl FnMut(u32, &[u8]) -> Result<(), CommandError>,
+    ) -> Result<(), Self::Error>;
+
+    /// Long-term public keys of those who published round keys, ascending by participant.
+    async fn identities(&mut self, round: u32) -> Result<Vec<(u32, Bytes32)>, Self::Error>;
+
+    /// Freezes a set when `phase` begins.
+    async fn insert_frozen(&mut self, phase: Phase, body: Vec<u8>) -> Result<(), Self::Error>;
+
+    /// All sets of the current round that are frozen so far, by the phase that began with each.
+    async fn frozen(&mut self) -> Result<Vec<(Phase, Vec<u8>)>, Self::Error>;
+
+    /// What was frozen when `phase` of the current round began.
+    async fn frozen_in(&mut self, phase: Phase) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// Keeps what was dealt to a participant, as they will get it.
+    async fn insert_inbox(&mut self, participant: u32, body: Vec<u8>) -> Result<(), Self::Error>;
+
+    /// What was dealt to a participant in the current round.
+    async fn inbox(&mut self, participant: u32) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// Forgets the round's messages.
+    async fn clear_messages(&mut self) -> Result<(), Self::Error>;
+}
+
+/// Somebody about to join.
+pub struct NewParticipant<'a> {
+    /// The number that they get.
+    pub number: u32,
+    /// Hash of their token.
+    pub token_hash: &'a str,
+    /// An Ed25519 public key in hexadecimal, if they have one.
+    pub identity: Option<&'a str>,
+    /// Hash of the invite that they come with.
+    pub invite: &'a str,
+    /// Milliseconds since 1970.
+    pub now: u64,
+    /// When they are taken for gone unless they are heard of again.
+    pub lease_until: u64,
+}
+
+/// Somebody who joined before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Their number.
+    pub number: u32,
+    /// Hash of the invite that they first came with.
+    pub invite: String,
+}
+
+/// Participants, their tokens and their leases.
+pub trait Participants: Table {
+    /// Adds a participant.
+    async fn insert_participant(&mut self, new: &NewParticipant<'_>) -> Result<(), Self::Error>;
+
+    /// The participant with this identity, whether they are still there or have left.
+    async fn by_identity(&mut self, identity: &str) -> Result<Option<Member>, Self::Error>;
+
+    /// A participant's public key, if they have one.
+    async fn identity(&mut self, number: u32) -> Result<Option<Bytes32>, Self::Error>;
+
+    /// Takes a participant back, with a new token instead of the old one.
+    async fn readmit(
+        &mut self,
+        number: u32,
+        token_hash: &str,
+        lease_until: u64,
+    ) -> Result<(), Self::Error>;
+
+    /// The participant whose token it is, unless they have left.
+    async fn by_token(&mut self, token_hash: &str) -> Result<Option<Speaker>, Self::Error>;
+
+    /// Prolongs a participant's lease.
+    async fn renew(&mut self, number: u32, lease_until: u64) -> Result<(), Self::Error>;
+
+    /// A participant left for good.
+    async fn depart(&mut self, number: u32) -> Result<(), Self::Error>;
+}
+
+/// An invite about to exist.
+#[derive(Clone, Copy, Debug)]
+pub struct NewInvite<'a> {
+    /// Its name in lists and addresses.
+    pub id: &'a str,
+    /// Hash of its secret.
+    pub hash: &'a str,
+    /// Milliseconds since 1970.
+    pub now: u64,
+    /// Milliseconds since 1970; nothing if it does not expire.
+    pub expires_at: Option<u64>,
+    /// Participants who may join with it; nothing for any number.
+    pub uses: Option<u32>,
+}
+
+/// Invites. Only the hashes of their secrets are kept.
+pub trait Invites: Table {
+    /// Adds an invite.
+    async fn insert_invite(&mut self, new: &NewInvite<'_>) -> Result<(), Self::Error>;
+
+    /// How many invites this federation ever had.
+    async fn count_invites(&mut self) -> Result<u32, Self::Error>;
+
+    /// The invite whose secret has this hash.
+    async fn invite_by_hash(&mut self, hash: &str) -> Result<Option<InviteSummary>, Self::Error>;
+
+    /// Somebody new has joined with it.
+    async fn count_use(&mut self, hash: &str) -> Result<(), Self::Error>;
+
+    /// Takes an invite back, and gives how it stands then. A second time changes nothing. [`Refusal::NotFound`] if there
+    /// is none.
+    async fn revoke_invite(&mut self, id: &str, now: u64) -> Result<InviteSummary, Self::Error>;
+
+    /// A federation's invites, newest first.
+    async fn invites(&mut self) -> Result<Vec<InviteSummary>, Self::Error>;
+}
+
+/// Some lines of a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The lines, each with its end.
+    pub text: String,
+    /// The number of the first line that is not among them.
+    pub next: u32,
+}
+
+/// The lines of records. They are added, and never change.
+pub trait Lines: Table {
+    /// Adds line `number`, counted from 0.
+    async fn append_line(&mut self, number: u32, line: &str) -> Result<(), Self::Error>;
+
+    /// Lines `from` to before `until`: those that fit into `most` bytes, but at least one if there is one.
+    async fn lines(&mut self, from: u32, until: u32, most: usize) -> Result<Excerpt, Self::Error>;
+}

@@ -1,0 +1,243 @@
+//! What the aggregator does in a secure sum before it is opened: judge messages, freeze sets, hand them out.
+
+use super::store::{Current, Tx};
+use super::{CommandError, Federation, Speaker, broken, require_running};
+use crate::round::messages::{Standing, SumInput, SumMessage};
+use crate::round::phase::{Phase, RoundKind};
+use crate::round::refusal::Refusal;
+use crate::round::server::{Event, Round};
+use crate::round::sums::{self, Frozen};
+use crate::task::Task;
+use ground::hex::unhex;
+use ground::wire;
+use secure_sum::messages::{Member, Survivors};
+use secure_sum::{Bytes32, Context};
+use std::collections::BTreeMap;
+
+/// Most bytes of one envelope, or of one revealed share, as they travel.
+const PER_HOLDER: usize = 88;
+
+/// What a message is judged by, as long as its round and phase last.
+#[derive(Debug, PartialEq)]
+pub(super) struct Grounds {
+    context: Context,
+    frozen: Frozen,
+    identity: Bytes32,
+    kind: RoundKind,
+}
+
+impl Grounds {
+    /// Checks signatures and sizes, which needs no store.
+    pub(super) fn judge(
+        &self,
+        task: &Task,
+        from: u32,
+        message: &SumMessage,
+    ) -> Result<(), Refusal> {
+        let (frozen, identity) = (&self.frozen, &self.identity);
+        sums::check(
+            task,
+            self.kind,
+            &self.context,
+            frozen,
+            from,
+            identity,
+            message,
+        )
+    }
+}
+
+/// Refuses federations whose updates are summed.
+///
+/// # Errors
+/// [`Refusal::Malformed`], with where to send them.
+pub fn require_plain(task: &Task) -> Result<(), CommandError> {
+    if task.contribution().is_none() {
+        return Ok(());
+    }
+    Err(CommandError::RefusedBecause(
+        Refusal::Malformed,
+        "this federation's updates are summed under masks; send them to …/sum".to_owned(),
+    ))
+}
+
+/// Refuses federations whose updates are not summed under masks.
+///
+/// # Errors
+/// [`Refusal::Malformed`], with where to send them.
+pub fn require_secure(task: &Task) -> Result<(), CommandError> {
+    if task.federation.policy.secure.is_some() {
+        return Ok(());
+    }
+    Err(CommandError::RefusedBecause(
+        Refusal::Malformed,
+        "this federation's updates are not summed under masks; send them to …/update".to_owned(),
+    ))
+}
+
+/// Bytes of the largest message of a sum, and as much again, so that one of the wrong length is told so (`malformed`)
+/// unless it is far too long (`too_large`). Nothing where updates are sent as they are.
+#[must_use]
+pub fn largest_message(task: &Task) -> Option<usize> {
+    let secure = task.federation.secure?;
+    let vector = |kind| Some(task.contribution_of(kind)?.layout().bytes());
+    let longest = vector(RoundKind::Training)?.max(vector(RoundKind::Counting).unwrap_or(0));
+    let holders = secure
+        .cohort_max
+        .min(secure.policy.degree.saturating_add(2));
+    let most = longest.max(PER_HOLDER * holders as usize);
+    Some(1024 + 2 * most)
+}
+
+/// What this round's keys and signatures are bound to.
+pub(super) fn context(federation: &Federation, at: &Current) -> Result<Context, CommandError> {
+    let no_hash = || broken("something that is no hash");
+    Ok(Context {
+        federation: federation.id.clone(),
+        task: unhex(&federation.task_hash).ok_or_else(no_hash)?,
+        round: at.round.number,
+        theta: unhex(&at.theta).ok_or_else(no_hash)?,
+        record: unhex(&at.record).ok_or_else(no_hash)?,
+    })
+}
+
+/// Whether this is the time for the speaker to deliver in round `number`; `standing` is theirs in that round. A message
+/// of a round, or even a federation, that has ended may come again long afterwards.
+pub(super) fn in_time(at: &Current, number: u32, standing: Standing) -> Result<(), Refusal> {
+    let delivered = standing == Standing::Delivered;
+    if delivered && at.round.number != number {
+        return Err(Refusal::Duplicate);
+    }
+    require_running(at.status).map_err(|over| if delivered { Refusal::Duplicate } else { over })?;
+    if at.round.number != number {
+        return Err(Refusal::WrongRound);
+    }
+    Ok(())
+}
+
+/// Loads where the round is and what to judge the speaker's message by, if this is the time for it.
+pub(super) async fn admit<T: Tx>(
+    tx: &mut T,
+    federation: &Federation,
+    number: u32,
+    speaker: &Speaker,
+    message: &SumMessage,
+    now: u64,
+) -> Result<(Current, Grounds), T::Error> {
+    let from = speaker.number;
+    let at = tx.current(Some(from), now).await?;
+    let standing = if at.round.number == number {
+        at.standing
+    } else {
+        tx.standing(number, from).await?
+    };
+    in_time(&at, number, standing)?;
+    let event = Event::Deliver {
+        standing,
+        phase: message.phase(),
+    };
+    // The round's state first: a message that comes again, or too late, is judged by that alone.
+    at.round
+        .clone()
+        .step(&federation.task.federation.policy, now, event)?;
+    let identity = tx.identity(from).await?.ok_or(Refusal::BadIdentity)?;
+    let grounds = Grounds {
+        context: context(federation, &at)?,
+        frozen: frozen(tx).await?,
+        identity,
+        kind: at.kind(&federation.task),
+    };
+    Ok((at, grounds))
+}
+
+/// Keeps an accepted message.
+pub(super) async fn store<T: Tx>(
+    tx: &mut T,
+    round: u32,
+    from: u32,
+    message: &SumMessage,
+    body: &[u8],
+) -> Result<(), T::Error> {
+    if let SumMessage::Keys(keys) = message
+        && !tx.insert_keys(keys).await?
+    {
+        // Everybody would refuse a roster in which a key comes twice.
+        return Err(CommandError::RefusedBecause(
+            Refusal::BadIdentity,
+            "somebody else has published one of these round keys".to_owned(),
+        )
+        .into());
+    }
+    tx.insert_message(round, message.phase(), from, body).await
+}
+
+/// All sets of the current round that are frozen so far.
+pub(super) async fn frozen<T: Tx>(tx: &mut T) -> Result<Frozen, T::Error> {
+    let mut frozen = Frozen::default();
+    for (phase, body) in tx.frozen().await? {
+        let not_a_set = |_| broken(format!("what was frozen before {phase:?}"));
+        if phase == Phase::Masked {
+            frozen.senders = wire::decode(&body).map_err(not_a_set)?;
+            continue;
+        }
+        match wire::decode(&body).map_err(not_a_set)? {
+            SumInput::Roster(roster) => frozen.roster = roster,
+            SumInput::Survivors(survivors) => frozen.survivors = survivors.members,
+            SumInput::Inbox(_) => return Err(broken("an inbox is not a set").into()),
+        }
+    }
+    Ok(frozen)
+}
+
+/// Freezes those who delivered in the phase that is over, and makes ready what the one that begins needs.
+pub(super) async fn freeze<T: Tx>(tx: &mut T, round: &Round) -> Result<(), T::Error> {
+    let number = round.number;
+    let body = match round.phase {
+        Phase::Shares => roster(tx, number).await?,
+        Phase::Masked => senders(tx, number).await?,
+        _ => {
+            let members = tx.senders(number, Phase::Masked).await?;
+            wire::encode(&SumInput::Survivors(Survivors { members }))
+        }
+    };
+    tx.insert_frozen(round.phase, body).await
+}
+
+async fn roster<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
+    let identities = BTreeMap::from_iter(tx.identities(number).await?);
+    let mut members = Vec::with_capacity(identities.len());
+    tx.for_each_message(number, Phase::Keys, |from, body| {
+        let (Ok(SumMessage::Keys(keys)), Some(identity)) =
+            (wire::decode(body), identities.get(&from))
+        else {
+            return Err(broken(format!("no keys of {from}")));
+        };
+        members.push(Member {
+            participant: from,
+            identity: *identity,
+            keys,
+        });
+        Ok(())
+    })
+    .await?;
+    Ok(wire::encode(&SumInput::Roster(sums::roster(members))))
+}
+
+/// U2. All inboxes are put together once: a participant who asks for theirs decodes no one else's envelopes.
+async fn senders<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
+    let mut shares = BTreeMap::new();
+    tx.for_each_message(number, Phase::Shares, |from, body| {
+        let Ok(SumMessage::Shares(dealt)) = wire::decode(body) else {
+            return Err(broken(format!("no shares of {from}")));
+        };
+        shares.insert(from, dealt);
+        Ok(())
+    })
+    .await?;
+    let senders: Vec<u32> = shares.keys().copied().collect();
+    for (to, inbox) in sums::inboxes(&shares) {
+        tx.insert_inbox(to, wire::encode(&SumInput::Inbox(inbox)))
+            .await?;
+    }
+    Ok(wire::encode(&senders))
+}

@@ -1,0 +1,332 @@
+//! The tasks of Hugging Face's inference API, as its router, its endpoints and `fed-bbpt model-api`
+//! serve them.
+//!
+//! Answers are probabilities; what is handed on are their natural logarithms, which are logits of
+//! the same distribution.
+//!
+//! <https://huggingface.co/docs/inference-providers/tasks/index>
+
+use serde_json::{Value, json};
+
+use super::{Cure, Entry, Help, Labels, Sends, UNREACHABLE};
+use crate::{
+    Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
+    SharedEmbedder, TextDialect, TextQueries, picture, status,
+};
+use ground::fault::Reader;
+use std::sync::Arc;
+use tuning::wording::TextTask;
+
+/// The dialect as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    help: Help {
+        spoken_by: "Hugging Face’s inference tasks",
+        listing: "https://huggingface.co/{model}",
+        cures: &[Cure {
+            codes: UNREACHABLE,
+            who: "fed-bbpt model-api",
+            what: "Start it with",
+            setting: "fed-bbpt model-api --allow-origin {page}",
+            port: 8701,
+        }],
+    },
+    sends: Sends::Files,
+    labels: Labels::SentUnless("huggingface.task", "text-classification"),
+    takes_template: true,
+    answers_logarithms: true,
+    counts_tokens: false,
+    runs_here: false,
+    read: |r, of_texts| Arc::new(r.table("huggingface", |r| Settings::read(r, of_texts))),
+};
+
+/// `[model.huggingface]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Which task the model is asked for.
+    pub task: Kind,
+}
+
+/// The tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An image and what it might be called.
+    ZeroShotImage,
+    /// A text and what it might be called, in a hypothesis template.
+    ZeroShot,
+    /// A text and the model's own labels.
+    Text,
+    /// A text with a mask, and the words that may stand there.
+    FillMask,
+}
+
+impl Kind {
+    const TEXTS: [Self; 3] = [Self::ZeroShot, Self::Text, Self::FillMask];
+    const TEXT_NAMES: [&'static str; 3] = [
+        "zero-shot-classification",
+        "text-classification",
+        "fill-mask",
+    ];
+    const IMAGE_NAMES: [&'static str; 1] = ["zero-shot-image-classification"];
+
+    /// Whether it takes a label template.
+    #[must_use]
+    pub fn has_template(self) -> bool {
+        self == Self::ZeroShot
+    }
+}
+
+impl Settings {
+    fn read(r: &mut Reader<'_>, of_texts: bool) -> Self {
+        let task = if of_texts {
+            Kind::TEXTS[r.choice("task", &Kind::TEXT_NAMES, None)]
+        } else {
+            r.choice("task", &Kind::IMAGE_NAMES, Some(Kind::IMAGE_NAMES[0]));
+            Kind::ZeroShotImage
+        };
+        Self { task }
+    }
+}
+
+impl super::Settings for Settings {
+    fn images(&self, spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
+        let words = &spec.output.words;
+        Ok(Box::new(HuggingFace::new(spec, self, words, String::new())))
+    }
+
+    fn texts(
+        &self,
+        spec: &ModelSpec,
+        text: &TextTask,
+        _: Option<SharedEmbedder>,
+    ) -> Result<Box<dyn TextDialect>, ModelApiError> {
+        let harmless = text.harmless();
+        Ok(Box::new(HuggingFace::new(
+            spec,
+            self,
+            &text.words,
+            harmless,
+        )))
+    }
+
+    fn text_faults(&self, text: &TextTask) -> Option<(&'static str, &'static str)> {
+        match (self.task.has_template(), text.has_template()) {
+            (true, false) => Some((
+                "text.template",
+                "is missing: zero-shot-classification has a hypothesis template",
+            )),
+            (false, true) => Some((
+                "text.template",
+                "must be left out: only zero-shot-classification has one",
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// The smallest probability whose logarithm is taken: rounded answers hold zeros.
+const LEAST: f64 = 1e-9;
+/// A model that is being loaded is waited for, but not longer at once.
+const LONGEST_LOADING_MS: f64 = 60_000.0;
+
+/// The dialect, configured for one model and one task.
+struct HuggingFace {
+    spec: ModelSpec,
+    own: Settings,
+    words: Vec<String>,
+    harmless: String,
+}
+
+impl HuggingFace {
+    /// `spec` must be free of faults; `words`: what the classes are called; `harmless`: a text that
+    /// says nothing about anybody, as a whole model input.
+    fn new(spec: &ModelSpec, own: &Settings, words: &[String], harmless: String) -> Self {
+        Self {
+            spec: spec.clone(),
+            own: own.clone(),
+            words: words.to_vec(),
+            harmless,
+        }
+    }
+
+    fn post(&self, body: &Value) -> Request {
+        // A model's name is `owner/name`: the slash is a part of the path.
+        let name: Vec<String> = self.spec.name.split('/').map(crate::escape).collect();
+        Request {
+            method: Method::Post,
+            path: format!("/models/{}", name.join("/")),
+            headers: vec![
+                ("content-type".into(), "application/json".into()),
+                ("accept".into(), "application/json".into()),
+            ],
+            body: body.to_string().into_bytes(),
+        }
+    }
+
+    /// Of one text.
+    fn ask(&self, queries: &TextQueries) -> Request {
+        let text = queries.texts.first().map_or("", String::as_str);
+        let count = self.words.len();
+        self.post(&match self.own.task {
+            Kind::ZeroShot => {
+                let template = queries.templates.first().map_or("{}", String::as_str);
+                json!({
+                    "inputs": text,
+                    "parameters": { "candidate_labels": self.words, "hypothesis_template": template, "multi_label": false },
+                })
+            }
+            Kind::FillMask => json!({ "inputs": text, "parameters": { "targets": self.words, "top_k": count } }),
+            Kind::Text | Kind::ZeroShotImage => json!({ "inputs": text, "parameters": { "top_k": count } }),
+        })
+    }
+
+    fn check(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
+        self.read(response, 1)?;
+        Ok(Description {
+            max_batch: Some(1),
+            labels: self.words.clone(),
+            platform: "huggingface".to_owned(),
+        })
+    }
+
+    fn check_status(&self, response: &Response<'_>) -> Result<(), ModelApiError> {
+        match status::check(response, &self.spec.name) {
+            Err(ModelApiError::Busy {
+                retry_after_ms: None,
+            }) => {
+                // `{"error": "Model … is currently loading", "estimated_time": 20.0}`
+                let said: Value = serde_json::from_slice(response.body).unwrap_or_default();
+                let loading = said["estimated_time"]
+                    .as_f64()
+                    .filter(|seconds| *seconds > 0.0);
+                Err(ModelApiError::Busy {
+                    retry_after_ms: loading
+                        .map(|seconds| (1000.0 * seconds).min(LONGEST_LOADING_MS) as u64),
+                })
+            }
+            other => other,
+        }
+    }
+
+    fn read(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
+        self.check_status(response)?;
+        if status::is_html(response.body) {
+            return Err(other(&status::detail(response.body)));
+        }
+        let answer: Value =
+            serde_json::from_slice(response.body).map_err(|error| ModelApiError::Malformed {
+                detail: format!("its JSON cannot be read ({error})"),
+            })?;
+        if count != 1 {
+            return Err(ModelApiError::WrongShape {
+                expected: format!("{count} answers"),
+                got: "1".to_owned(),
+            });
+        }
+        let pairs =
+            pairs(&answer).ok_or_else(|| other("its answer lists no labels with scores"))?;
+        let plain = |text: &str| text.trim().to_lowercase();
+        let mut row = Vec::with_capacity(self.words.len());
+        let mut faults = Vec::new();
+        for word in &self.words {
+            // Exactly, or but for case and the blanks of a token.
+            let exact = pairs.iter().find(|(label, _)| label == word);
+            match exact.or_else(|| pairs.iter().find(|(label, _)| plain(label) == plain(word))) {
+                Some((_, score)) if (-1e-3..=1.001).contains(score) => {
+                    row.push(libm::log(score.max(LEAST)) as f32)
+                }
+                Some((_, score)) => faults.push(format!(
+                    "the score of `{word}` is {}, but a probability was expected",
+                    ground::text::Short(*score)
+                )),
+                None => faults.push(format!(
+                    "the answer has no score for `{word}`, but for {}",
+                    pairs
+                        .iter()
+                        .take(12)
+                        .map(|(label, _)| format!("`{label}`"))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                )),
+            }
+        }
+        if faults.is_empty() {
+            Scores::new(self.words.len(), row)
+        } else {
+            Err(ModelApiError::Disagrees { faults })
+        }
+    }
+}
+
+/// Labels with scores, in every form in which the tasks answer them.
+fn pairs(answer: &Value) -> Option<Vec<(String, f64)>> {
+    // `{"labels": […], "scores": […]}`: zero-shot classification, for long.
+    if let (Some(labels), Some(scores)) = (answer["labels"].as_array(), answer["scores"].as_array())
+    {
+        let pair =
+            |(label, score): (&Value, &Value)| Some((label.as_str()?.to_owned(), score.as_f64()?));
+        return (labels.len() == scores.len())
+            .then(|| labels.iter().zip(scores).map(pair).collect::<Option<_>>())?;
+    }
+    let list = answer.as_array()?;
+    // A list for each input, of which there is one.
+    if let [inner @ (Value::Array(_) | Value::Object(_))] = &list[..]
+        && (inner.is_array() || inner["labels"].is_array())
+    {
+        return pairs(inner);
+    }
+    list.iter()
+        .map(|entry| {
+            // `token_str`: fill-mask
+            let label = entry["label"]
+                .as_str()
+                .or_else(|| entry["token_str"].as_str())?;
+            Some((label.to_owned(), entry["score"].as_f64()?))
+        })
+        .collect()
+}
+
+fn other(why: &str) -> ModelApiError {
+    ModelApiError::NotThisProtocol {
+        detail: format!("{why} (expected Hugging Face's)"),
+    }
+}
+
+impl Protocol for HuggingFace {
+    /// There is no route that describes a model, so one input is asked that says nothing about
+    /// anybody.
+    fn describe_request(&self) -> Request {
+        if self.own.task == Kind::ZeroShotImage {
+            let grey = vec![128; 3 * self.spec.input.height * self.spec.input.width];
+            return Dialect::infer_request(self, &grey, 1)
+                .unwrap_or_else(|_| self.post(&Value::Null));
+        }
+        self.ask(&TextQueries {
+            texts: vec![self.harmless.clone()],
+            ..TextQueries::default()
+        })
+    }
+
+    fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
+        self.check(response)
+    }
+
+    fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError> {
+        self.read(response, count)
+    }
+}
+
+impl TextDialect for HuggingFace {
+    fn infer_request(&self, queries: &TextQueries) -> Result<Request, ModelApiError> {
+        Ok(self.ask(queries))
+    }
+}
+
+impl Dialect for HuggingFace {
+    fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError> {
+        let file = picture::only(&self.spec, images, count)?;
+        Ok(self.post(&json!({
+            "inputs": picture::base64(&file),
+            "parameters": { "candidate_labels": self.words },
+        })))
+    }
+}

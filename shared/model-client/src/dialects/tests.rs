@@ -1,0 +1,83 @@
+use ground::hash::canonical;
+use serde_json::json;
+
+use super::{Labels, Sends, registry};
+
+/// What the pages know of the dialects: no list of them is kept by hand there. `cargo xtask
+/// generate` runs the tests of this name and takes what they write.
+#[test]
+fn export_bindings_dialects() {
+    let dialects: Vec<String> = registry()
+        .iter()
+        .map(|(name, entry)| {
+            let labels = match entry.labels {
+                Labels::Sent => json!(true),
+                Labels::Kept => json!(false),
+                Labels::SentUnless(setting, value) => json!([setting, value]),
+            };
+            let entry = json!({
+                "name": name,
+                "sends": match entry.sends { Sends::Tensors => "tensors", Sends::Files => "files" },
+                "runsHere": entry.runs_here,
+                "labels": labels,
+                "takesTemplate": entry.takes_template,
+                "spokenBy": entry.help.spoken_by,
+                "listing": entry.help.listing,
+                "cures": entry.help.cures,
+            });
+            let mut text = String::from("  ");
+            canonical(&entry, &mut text);
+            text
+        })
+        .collect();
+    let text = format!(
+        r"// Written by `cargo xtask generate` from `shared/model-client/src/dialects/`. Do not edit.
+
+/** What to change where a call failed: see `Cure` there. */
+export interface DialectCure {{
+  codes: readonly string[];
+  who: string;
+  what: string;
+  setting: string;
+  port: number;
+}}
+
+/** A dialect: see `Entry` there. */
+export interface Dialect {{
+  name: string;
+  sends: 'tensors' | 'files';
+  runsHere: boolean;
+  /** Whether the label words go with each text; or: unless this setting of the model has this value. */
+  labels: boolean | readonly [setting: string, value: string];
+  takesTemplate: boolean;
+  spokenBy: string;
+  listing: string;
+  cures: readonly DialectCure[];
+}}
+
+/** The built-in dialects, the default first. */
+export const DIALECTS: readonly [Dialect, ...Dialect[]] = [
+{},
+];
+",
+        dialects.join(",\n")
+    );
+    // Set for all of cargo's commands in `.cargo/config.toml`.
+    let folder = std::path::PathBuf::from(std::env::var_os("TS_RS_EXPORT_DIR").unwrap());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("dialects.ts"), text).unwrap();
+}
+
+/// A cure for an error that there is not would never be shown.
+#[test]
+fn cures_are_for_errors_that_there_are() {
+    let errors = include_str!("../error.rs");
+    // What a browser finds out, which gets no answer.
+    let of_page = ["model_cors", "model_unreachable"];
+    for (name, entry) in registry().iter() {
+        for code in entry.help.cures.iter().flat_map(|cure| cure.codes) {
+            let known = of_page.contains(code) || errors.contains(&format!("\"{code}\""));
+            assert!(known, "{name}: {code}");
+        }
+    }
+}

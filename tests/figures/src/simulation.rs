@@ -1,0 +1,103 @@
+//! Runs of `fed-bbpt simulate` on the handwritten digits, and what is read off their reports.
+
+use std::borrow::Borrow;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value, json};
+
+use xtask::run::{seconds, show};
+use xtask::workspace::root;
+
+/// One simulation, of 10 participants unless said otherwise: 1,000 training examples split with Dirichlet 0.5, the rest is the test.
+pub struct Simulation<'a> {
+    pub task: &'a str,
+    /// The folder of the digits' CSV.
+    pub digits: &'a Path,
+    pub seed: u64,
+    /// Further arguments of `fed-bbpt simulate`.
+    pub further: &'a [&'a str],
+}
+
+impl Simulation<'_> {
+    /// Runs it and gives its report; says on stdout what runs and how long it took.
+    pub fn run(&self, binary: &Path) -> Result<Value> {
+        self.run_with(binary, 10)
+    }
+
+    /// The same with another number of participants.
+    pub fn run_with(&self, binary: &Path, clients: usize) -> Result<Value> {
+        let (seed, clients) = (self.seed.to_string(), clients.to_string());
+        let mut command = Command::new(binary);
+        command
+            .args(["simulate", "--task", self.task, "--data"])
+            .arg(self.digits)
+            .args(["--train", "1000", "--clients", &clients])
+            .args(["--partition", "dirichlet:0.5", "--seed", &seed, "--json"])
+            .args(self.further);
+        report(&mut command)
+    }
+}
+
+/// Runs a `fed-bbpt simulate … --json` and gives its report; says on stdout what runs and how long it took.
+pub fn report(command: &mut Command) -> Result<Value> {
+    println!("{}", show(command));
+    let started = Instant::now();
+    // Progress and warnings go to stderr, straight to whoever waits.
+    let output = command
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{}`", show(command)))?;
+    if !output.status.success() {
+        bail!("`{}` failed ({})", show(command), output.status);
+    }
+    println!("  done in {}", seconds(started.elapsed()));
+    serde_json::from_slice(&output.stdout).context("the simulation's report is not JSON")
+}
+
+/// What `setting` (`federated`, `local`, `centralised`) reached.
+pub fn outcome<'a>(report: &'a Value, setting: &str) -> Result<&'a Value> {
+    report["outcomes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|outcome| outcome["setting"] == setting)
+        .with_context(|| format!("the report has no outcome named {setting}"))
+}
+
+/// The number `key` of `object`.
+pub fn number(object: &Value, key: &str) -> Result<f64> {
+    object[key]
+        .as_f64()
+        .with_context(|| format!("the report has no number {key}"))
+}
+
+/// Four decimal places: a test image is 0.13%.
+pub fn rounded(fraction: f64) -> f64 {
+    (fraction * 1e4).round() / 1e4
+}
+
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// A number of each of several reports, or of their outcomes.
+pub fn each<T: Borrow<Value>>(
+    several: &[T],
+    get: impl Fn(&Value) -> Result<f64>,
+) -> Result<Vec<f64>> {
+    several.iter().map(|one| get(one.borrow())).collect()
+}
+
+/// Enters the mean of `values` as `key` and, of more than one, each as `key_by_…`, such as `seed`.
+pub fn enter(result: &mut Map<String, Value>, key: &str, by: &str, values: &[f64]) {
+    result.insert(key.to_owned(), json!(rounded(mean(values))));
+    if values.len() > 1 {
+        let each: Vec<f64> = values.iter().copied().map(rounded).collect();
+        result.insert(format!("{key}_by_{by}"), json!(each));
+    }
+}
