@@ -6,9 +6,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
-use ground::hex::hex;
 use federation::round::messages::{Metrics, Update};
 use ground::hash::theta_hash;
+use ground::hex::hex;
 use ground::wire::{DecodeError, decode, encode};
 use serde::{Deserialize, Serialize};
 
