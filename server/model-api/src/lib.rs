@@ -14,6 +14,7 @@ mod body;
 mod config;
 mod endpoint;
 mod error;
+mod faults;
 mod hub;
 mod huggingface;
 mod keys;
@@ -28,10 +29,11 @@ mod server;
 
 use inference::{protocol, text};
 
-pub use args::{ConfigFaults, LayoutArg, ModelApiArgs, ModelArgs};
+pub use args::{LayoutArg, ModelApiArgs, ModelArgs};
 pub use config::{
     ModelApiConfig, ModelConfig, ModelSource, PRINTED_DIGITS, PRINTED_DIGITS_LABELS, Served,
 };
+pub use faults::ConfigFaults;
 pub use inference::{
     Classifier, ClassifierOptions, ClipOptions, LoadError, PixelRange, Pixels, QueryError,
     RunError, SoftLimits, TextError, TextKind, TextLoadError, TextModel, TextOptions, TextQuery,
