@@ -32,7 +32,7 @@ const preloads = (): Plugin => ({
         return `./${found[0]}`;
       };
       return [
-        { tag: 'link', attrs: { rel: 'modulepreload', as: 'worker', href: href(/^assets\/worker-.{8}\.js$/) }, injectTo: 'head' },
+        { tag: 'link', attrs: { rel: 'modulepreload', href: href(/^assets\/worker-.{8}\.js$/) }, injectTo: 'head' },
         { tag: 'link', attrs: { rel: 'preload', as: 'fetch', type: 'application/wasm', crossorigin: true, href: href(/^assets\/client_wasm_bg-.{8}\.wasm$/) }, injectTo: 'head' },
       ];
     },

@@ -92,7 +92,6 @@ class JoinPage {
     this.wire();
     this.show('loading');
     this.session.start();
-    this.feed.start();
   }
 
   private wire(): void {
@@ -142,6 +141,8 @@ class JoinPage {
     };
     for (const [id, visible] of Object.entries(shown)) byId(id, HTMLElement).hidden = !visible;
     if (view !== 'setup') byId('resume-card', HTMLElement).hidden = true;
+    // The Worker has asked for the federation before; to follow it takes one of the server's streams.
+    if (view === 'running' || view === 'done') this.feed.start();
     if (before !== view && (view === 'running' || view === 'done' || view === 'gone')) {
       window.scrollTo({ top: 0 });
       byId(view === 'done' ? 'finish' : view === 'gone' ? 'gone' : 'main', HTMLElement).focus({ preventScroll: true });

@@ -1,5 +1,5 @@
 /** Line charts by uPlot: colours of the theme, width of their box, values in words for screen readers. */
-import uPlot from 'uplot';
+import type uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { h } from './dom';
 
@@ -19,6 +19,13 @@ export interface ChartOptions {
   /** Fixed ends of the scale; null: as the data has them. */
   range: [number, number] | null;
   height?: number;
+}
+
+let Plot: typeof uPlot | null = null;
+
+/** Fetches uPlot, which nothing needs before there is a chart to show. Where that fails, the next values try again. */
+async function fetchPlot(): Promise<void> {
+  ({ default: Plot } = await import('uplot'));
 }
 
 const dark = window.matchMedia('(prefers-color-scheme: dark)');
@@ -74,13 +81,20 @@ export class Chart {
     this.plot = null;
     const width = this.box.clientWidth;
     if (width === 0) return;
+    if (Plot === null) {
+      fetchPlot().then(
+        () => this.rebuild(),
+        () => undefined,
+      );
+      return;
+    }
     const { series, format, range, height = 220 } = this.options;
     const ink = resolve(this.host, '--muted');
     const grid = { stroke: resolve(this.host, '--hairline'), width: 1 };
     const font = `12px ${getComputedStyle(this.host).fontFamily}`;
     const axis = { stroke: ink, grid, ticks: { show: false }, font };
     const shown = (_: uPlot, value: number | null): string => (value === null ? '–' : format(value));
-    this.plot = new uPlot(
+    this.plot = new Plot(
       {
         width,
         height,

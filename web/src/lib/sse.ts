@@ -47,7 +47,9 @@ export class FederationFeed {
     private readonly onConnection: (connection: Connection, error: ApiError | null) => void,
   ) {}
 
+  /** Begins; once it has, does nothing more. */
   start(): void {
+    if (this.source !== null) return;
     this.onConnection('connecting', null);
     void this.load();
     this.listen();
