@@ -121,6 +121,7 @@ impl Default for Calls {
 }
 
 impl Calls {
+    /// Reads `[model.calls]`; `cache` is the default number of cached answers.
     pub fn read(r: &mut Reader<'_>, cache: u64) -> Self {
         let per_second = r.number("per_second", 0.0..=1e5, Some(0.0));
         if per_second > 0.0 && per_second < 0.001 {
@@ -156,6 +157,7 @@ pub struct Price {
 }
 
 impl Price {
+    /// Reads `[model.price]`.
     pub fn read(r: &mut Reader<'_>) -> Self {
         let currency = r.text("currency", Some("USD"));
         if currency.is_empty() || currency.chars().count() > 8 {

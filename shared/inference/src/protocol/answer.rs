@@ -7,8 +7,11 @@ use super::VERSION;
 /// The part of an answer that does not depend on the scores.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerHead<'a> {
+    /// Name of the model.
     pub model: &'a str,
+    /// Name of the output.
     pub output: &'a str,
+    /// Number of scores for each input.
     pub classes: usize,
     /// The request's id, returned.
     pub id: Option<&'a str>,

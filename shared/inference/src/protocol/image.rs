@@ -14,22 +14,30 @@ type RawInput = super::RawInput<TensorData>;
 /// What a client must know about the model, and what its requests are checked against.
 #[derive(Clone, Debug)]
 pub struct ModelInfo {
+    /// Name of the model.
     pub name: String,
     /// `classifier` or `clip`.
     pub kind: &'static str,
+    /// Name of the input.
     pub input: String,
+    /// Name of the output.
     pub output: String,
+    /// Order of the input's dimensions.
     pub layout: Layout,
     /// Shape of one image in `layout`.
     pub image: [usize; 3],
+    /// Number of classes.
     pub classes: usize,
+    /// Names of the classes in order; may be empty.
     pub labels: Vec<String>,
     /// Template into which labels are put; only for pairs like CLIP.
     pub template: Option<String>,
+    /// Maximum number of images in one request.
     pub max_batch: usize,
 }
 
 impl ModelInfo {
+    /// Describes `classifier` under `name`.
     pub fn new(name: String, max_batch: usize, classifier: &Classifier) -> Self {
         let [_, image @ ..] = classifier.input_shape(1);
         Self {

@@ -34,15 +34,22 @@ const MAX_PROMPTS: usize = 4096;
 /// What a client must know about the model.
 #[derive(Clone, Debug)]
 pub struct TextInfo {
+    /// Name of the model.
     pub name: String,
+    /// Kind of the model.
     pub kind: TextKind,
+    /// Maximum number of tokens of a text, special tokens included.
     pub max_tokens: usize,
+    /// The mask token; `None` for a sentence encoder.
     pub mask_token: Option<String>,
+    /// Maximum number of texts in one request.
     pub max_batch: usize,
+    /// What soft prompts must look like; `None` if the model takes none.
     pub soft: Option<SoftLimits>,
 }
 
 impl TextInfo {
+    /// Describes `model` under `name`.
     pub fn new(name: String, max_batch: usize, model: &TextModel) -> Self {
         Self {
             name,

@@ -277,6 +277,7 @@ pub(crate) fn normalise(vector: &mut [f32]) -> Result<(), RunError> {
     Ok(())
 }
 
+/// The scalar product of two vectors of one length.
 pub fn dot(one: &[f32], other: &[f32]) -> f32 {
     one.iter().zip(other).map(|(a, b)| a * b).sum()
 }

@@ -160,6 +160,7 @@ pub struct Embed {
 /// Texts with one mask each, and the words that are tried there.
 #[derive(Debug)]
 pub struct Fill {
+    /// The tokens of each text.
     pub texts: Vec<Vec<i32>>,
     /// Each text's soft prompt, whose places are among its tokens.
     pub soft: Vec<Option<Arc<SoftPrompt>>>,
