@@ -1,22 +1,145 @@
-//! A line of a record, read.
+//! A line, read by hand: derived readers of its parts are a tenth of the browser's module.
 
-use super::Line;
+use super::{Cohort, Commitment, Entry, Line, RoundEntry};
+use crate::round::messages::Metrics;
+use crate::round::phase::AbortReason;
+use crate::rules::advance::{GroupSum, Sums};
+use ground::packed::{f32s, i64s};
+use serde_json::Value;
 
 /// Parses a line; nothing if it is none.
 #[must_use]
 pub fn read(text: &str) -> Option<Line> {
-    serde_json::from_str(text).ok()
+    let mut line: Value = serde_json::from_slice(text.as_bytes()).ok()?;
+    Some(Line {
+        previous: string(&line, "previous")?,
+        entry: entry(line.get_mut("entry")?)?,
+    })
+}
+
+fn entry(value: &mut Value) -> Option<Entry> {
+    let only = value.as_object()?.len() == 1;
+    if let Some(opened) = value.get_mut("opened") {
+        return only
+            .then(|| {
+                Some(Entry::Opened {
+                    format: whole(opened.get("format")?)?,
+                    federation: string(opened, "federation")?,
+                    theta: string(opened, "theta")?,
+                    task: opened.get_mut("task")?.take(),
+                })
+            })
+            .flatten();
+    }
+    let round = value.get("round").filter(|_| only)?;
+    Some(Entry::Round(RoundEntry {
+        round: whole(round.get("round")?)?,
+        step: whole(round.get("step")?)?,
+        aborted: optional(round, "aborted", |v| reason(v.as_str()?))?,
+        cohort: optional(round, "cohort", cohort)?,
+        sums: optional(round, "sums", sums)?,
+        theta: string(round, "theta")?,
+        epsilon: optional(round, "epsilon", Value::as_f64)?,
+    }))
+}
+
+fn cohort(value: &Value) -> Option<Cohort> {
+    Some(Cohort {
+        roster: string(value, "roster")?,
+        senders: list(value.get("senders")?, whole)?,
+        contributors: list(value.get("contributors")?, |value| {
+            Some(Commitment {
+                participant: whole(value.get("participant")?)?,
+                identity: string(value, "identity")?,
+                vector: string(value, "vector")?,
+                signature: string(value, "signature")?,
+            })
+        })?,
+    })
+}
+
+fn sums(value: &Value) -> Option<Sums> {
+    if value.as_object()?.len() != 1 {
+        return None;
+    }
+    if let Some(plain) = value.get("plain") {
+        return Some(Sums::Plain {
+            mean: f32s::unpack(plain.get("mean")?.as_str()?)?,
+            metrics: metrics(plain.get("metrics")?)?,
+        });
+    }
+    if let Some(individual) = value.get("individual") {
+        let updates = list(individual.get("updates")?, |value| {
+            Some(tuning::optimizer::individual::Individual {
+                examples: whole(value.get("examples")?)?,
+                update: f32s::unpack(value.get("update")?.as_str()?)?,
+            })
+        });
+        return Some(Sums::Individual {
+            updates: updates?,
+            metrics: metrics(individual.get("metrics")?)?,
+        });
+    }
+    let groups = list(value.get("secure")?.get("groups")?, |value| {
+        Some(GroupSum {
+            members: list(value.get("members")?, whole)?,
+            sum: i64s::unpack(value.get("sum")?.as_str()?)?,
+        })
+    });
+    Some(Sums::Secure { groups: groups? })
+}
+
+fn metrics(value: &Value) -> Option<Metrics> {
+    Some(Metrics {
+        correct: whole(value.get("correct")?)?,
+        total: whole(value.get("total")?)?,
+        loss: value.get("loss")?.as_f64()?,
+        queries: whole(value.get("queries")?)?,
+        unprompted: optional(value, "unprompted", whole)?,
+    })
+}
+
+fn reason(name: &str) -> Option<AbortReason> {
+    Some(match name {
+        "too-few-enrolled" => AbortReason::TooFewEnrolled,
+        "too-few-updates" => AbortReason::TooFewUpdates,
+        "too-few-keys" => AbortReason::TooFewKeys,
+        "too-few-shares" => AbortReason::TooFewShares,
+        "too-few-masked" => AbortReason::TooFewMasked,
+        "too-few-unmasked" => AbortReason::TooFewUnmasked,
+        "false-shares" => AbortReason::FalseShares,
+        "overflow" => AbortReason::Overflow,
+        "closed" => AbortReason::Closed,
+        _ => return None,
+    })
+}
+
+fn string(value: &Value, key: &str) -> Option<String> {
+    value.get(key)?.as_str().map(str::to_owned)
+}
+
+fn whole(value: &Value) -> Option<u32> {
+    value.as_u64()?.try_into().ok()
+}
+
+fn list<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
+    value.as_array()?.iter().map(read).collect()
+}
+
+/// Nothing where there is none; no answer where it is there and does not parse.
+#[allow(clippy::option_option)]
+fn optional<T>(value: &Value, key: &str, read: impl Fn(&Value) -> Option<T>) -> Option<Option<T>> {
+    match value.get(key) {
+        None | Some(Value::Null) => Some(None),
+        Some(value) => read(value).map(Some),
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::{Cohort, Commitment, Entry, RoundEntry};
     use super::*;
-    use crate::round::messages::Metrics;
-    use crate::round::phase::AbortReason;
-    use crate::rules::advance::{GroupSum, Sums};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn round(change: impl Fn(&mut RoundEntry)) -> Entry {
         let mut entry = RoundEntry {
@@ -116,6 +239,7 @@ mod tests {
             let text = super::super::write(&super::super::nothing(), entry.clone());
             let line = read(&text).unwrap();
             assert_eq!(line.entry, entry);
+            assert_eq!(line, serde_json::from_str::<Line>(&text).unwrap());
         }
     }
 
@@ -138,26 +262,38 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_is_refused() {
-        // Values that stand nowhere in a line but where any value may: in the task.
-        let foreign = [json!(-1.5), json!({}), json!({ "plain": 1, "secure": 2 })];
+    fn agrees_with_the_derived_reader_on_what_is_no_line() {
+        let foreign = [
+            json!(null),
+            json!(-1),
+            json!(1.5),
+            json!("x"),
+            json!("AAA="),
+            json!([]),
+            json!({}),
+            json!({ "plain": 1, "secure": 2 }),
+        ];
+        let mut refused = 0;
         for entry in entries() {
             let text = super::super::write(&super::super::nothing(), entry);
             let line: Value = serde_json::from_str(&text).unwrap();
             let mut all = Vec::new();
             places(&line, "", &mut all);
-            for place in all.iter().filter(|place| !place.contains("/task")) {
+            for place in all.iter().filter(|place| !place.contains("/task/")) {
                 for other in &foreign {
-                    let number = place.ends_with("/loss") || place.ends_with("/epsilon");
-                    if number && other.is_number() {
-                        continue;
-                    }
                     let mut changed = line.clone();
                     *changed.pointer_mut(place).unwrap() = other.clone();
-                    assert_eq!(read(&changed.to_string()), None, "{place} {changed}");
+                    let changed = changed.to_string();
+                    let derived = serde_json::from_str::<Line>(&changed).ok();
+                    refused += u32::from(derived.is_none());
+                    // A derived reader also takes lists for structures.
+                    if *other != json!([]) {
+                        assert_eq!(read(&changed), derived, "{place} {changed}");
+                    }
                 }
             }
         }
+        assert!(refused > 100);
         for text in ["", "{", "[]", "{}", "null {}", "{\"previous\":\"\"}"] {
             assert_eq!(read(text), None, "{text}");
         }
