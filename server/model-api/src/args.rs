@@ -10,13 +10,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use thiserror::Error;
 use url::Url;
 
 use crate::ModelApiConfig;
 use crate::config::ModelSource;
+use crate::faults::ConfigFaults;
 
-pub(crate) use file::{read as read_file, tables, toml_file};
+pub(crate) use file::read as read_file;
 pub use model::{LayoutArg, ModelArgs};
 
 /// Serve image classifiers and text models over the Open Inference Protocol, and in the forms of
@@ -50,14 +50,6 @@ pub struct ModelApiArgs {
     /// Maximum bytes in a request's body
     #[arg(long, value_name = "BYTES", default_value_t = 32 << 20)]
     pub max_body: usize,
-}
-
-/// Everything that is wrong with the flags, at least one fault.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{}", .faults.join("\n"))]
-pub struct ConfigFaults {
-    /// The faults, each with the flag's name and what to do.
-    pub faults: Vec<String>,
 }
 
 impl ModelApiArgs {

@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::args::{ConfigFaults, ModelArgs};
+use crate::args::ModelArgs;
+use crate::faults::ConfigFaults;
 use crate::{ClassifierOptions, ClipOptions, TextOptions};
 
 /// The default model: reads printed digits, has never seen handwriting. ONNX; takes `image` (FP32,

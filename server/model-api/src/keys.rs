@@ -18,8 +18,8 @@ use ground::fault::{Fault, Reader};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::args::{ConfigFaults, tables, toml_file};
 use crate::error::ApiError;
+use crate::faults::{ConfigFaults, tables, toml_file};
 
 type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
 

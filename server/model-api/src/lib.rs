@@ -6,12 +6,15 @@
 //! server; [`Classifier`] and [`TextModel`] are the models alone, for callers in the same process
 //! (crate `inference`, which browsers use, too).
 
+#![warn(missing_docs)]
+
 mod args;
 mod batcher;
 mod body;
 mod config;
 mod endpoint;
 mod error;
+mod faults;
 mod hub;
 mod huggingface;
 mod keys;
@@ -26,10 +29,11 @@ mod server;
 
 use inference::{protocol, text};
 
-pub use args::{ConfigFaults, LayoutArg, ModelApiArgs, ModelArgs};
+pub use args::{LayoutArg, ModelApiArgs, ModelArgs};
 pub use config::{
     ModelApiConfig, ModelConfig, ModelSource, PRINTED_DIGITS, PRINTED_DIGITS_LABELS, Served,
 };
+pub use faults::ConfigFaults;
 pub use inference::{
     Classifier, ClassifierOptions, ClipOptions, LoadError, PixelRange, Pixels, QueryError,
     RunError, SoftLimits, TextError, TextKind, TextLoadError, TextModel, TextOptions, TextQuery,

@@ -93,8 +93,9 @@ pub struct SimulateArgs {
     #[arg(long, default_value = "0:1", allow_hyphen_values = true)]
     pub range: String,
     /// Which of the ONNX file's outputs holds the scores.
-    #[arg(long, value_name = "TENSOR", alias = "output")]
-    pub tensor: Option<String>,
+    // The field keeps its name: reports of several seeds know their settings by it.
+    #[arg(long = "tensor", value_name = "TENSOR", alias = "output")]
+    pub output: Option<String>,
     /// Key for the task's model API, where that is called.
     #[arg(long, env = "FED_BBPT_MODEL_KEY", hide_env_values = true)]
     pub model_key: Option<String>,

@@ -43,7 +43,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         args.model_file.as_deref(),
         args.model_dir.as_deref(),
         &args.range,
-        args.tensor.as_deref(),
+        args.output.as_deref(),
         model_key(args.model_key.clone()),
     )?;
     let (training, test) = split(args, &task)?;

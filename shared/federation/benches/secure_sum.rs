@@ -1,5 +1,5 @@
-//! One participant's whole work in a secure sum (keys, shares, masked vector, shares given away),
-//! and the aggregator's opening of it when every tenth participant has dropped out after dealing
+//! One participant's whole work in a secure sum (keys, shares, masked vector, revealed shares), and
+//! the aggregator's opening of it when every tenth participant has dropped out after dealing
 //! shares.
 
 mod cohort;
@@ -27,7 +27,7 @@ fn secure_sum(criterion: &mut Criterion) {
         }
         for d in ENTRIES {
             let answers = cohort.answers(d);
-            // What is measured is also right.
+            // The measured work also gives the right sum.
             cohort.aggregate(d, &answers);
             let sum = cohort.masked_sum(d, &answers);
             let id = BenchmarkId::new("opening", format!("n={n}, d={d}"));

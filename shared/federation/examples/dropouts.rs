@@ -4,9 +4,9 @@
 //! `cargo run --release --package federation --example dropouts [PARTICIPANTS] [ROUNDS]`; the last
 //! line is JSON.
 //!
-//! In every round each participant vanishes with a chance of 30%, at a random point: before one of
-//! its messages leaves, or after it was taken and before the answer is back. It comes back, from
-//! its saved state, when the round is over. The model is played: losses are drawn, not asked for.
+//! In every round each participant vanishes with a probability of 30%, at a random point: before
+//! one of its messages leaves, or after it was taken and before the answer is back. It returns,
+//! from its saved state, when the round is over. There is no model: losses are drawn at random.
 
 use federation::engine::local::Local;
 use federation::engine::memory::Memory;
@@ -28,14 +28,14 @@ use std::time::Instant;
 use tuning::objective::Outcome;
 use tuning::optimizer::Optimizer;
 
-/// Chance that a participant vanishes in a round.
+/// Probability that a participant vanishes in a round.
 const VANISH: f32 = 0.3;
-/// Points at which they do: two for each message.
+/// Number of points at which it may vanish: two for each message.
 const POINTS: u32 = 10;
-/// Examples that each pretends to train on, and to hold out.
+/// Number of examples that each pretends to train on, and to hold out.
 const TRAINING: usize = 20;
 const HOLDOUT: usize = 5;
-/// No round takes more turns, unless it hangs.
+/// Maximum number of turns of a round; more mean that it hangs.
 const TURNS: u32 = 10_000;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -96,10 +96,10 @@ struct Participant {
     client: Client,
     action: Action,
     event: Option<Event>,
-    /// Points left in this round until it vanishes; nothing if it stays.
+    /// Points left in this round until it vanishes; `None` if it stays.
     vanishes_in: Option<u32>,
     away: bool,
-    /// What it puts into the sum under way, without masks.
+    /// The vector that it puts into the current sum, without masks.
     vector: Option<RingVector>,
     dim: usize,
 }
@@ -116,12 +116,12 @@ impl Participant {
         }
     }
 
-    /// One step of its machine; what is asked of the model is drawn.
+    /// Takes one step of its machine; answers of the model are drawn at random.
     fn step(&mut self, task: &Task, open: &Task) {
         let Some(mut event) = self.event.take() else {
             return;
         };
-        // Out of its place while it works: what it works with is the rest of us.
+        // Taken out while it works, because it works with the rest of this struct.
         let mut client = std::mem::replace(&mut self.client, Client::new(self.number));
         loop {
             self.action = client.step(&self.environment(task), event);
@@ -171,7 +171,7 @@ impl Participant {
         }
     }
 
-    /// One of its points to vanish at goes by.
+    /// Passes one of its points to vanish at.
     fn passes_a_point(&mut self) -> bool {
         let left = self.vanishes_in.map(|n| n.checked_sub(1));
         self.away = left == Some(None);
@@ -180,8 +180,8 @@ impl Participant {
     }
 }
 
-/// The same 32 bytes for all that one participant asks in one round: everything has a label of its
-/// own, and a copy of the machine gets what the machine got.
+/// The same 32 bytes for all requests of one participant in one round: every use has its own label,
+/// and a copy of the machine gets the same bytes.
 fn entropy(participant: u32, round: u32) -> Bytes32 {
     let (mut key, mut bytes) = ([0; 32], [0; 32]);
     key[..4].copy_from_slice(&participant.to_le_bytes());
@@ -192,7 +192,7 @@ fn entropy(participant: u32, round: u32) -> Bytes32 {
 
 struct World {
     task: Task,
-    /// The same without masks.
+    /// The same task without masks.
     open: Task,
     federation: Local,
     now: u64,
@@ -249,7 +249,7 @@ impl World {
         Ok(world)
     }
 
-    /// Who vanishes in the round that begins, and when.
+    /// Draws which participants vanish in the round that begins, and when.
     fn draw(&mut self) {
         for participant in &mut self.participants {
             participant.vector = None;
@@ -263,7 +263,7 @@ impl World {
         }
     }
 
-    /// Everyone computes, on all cores; then everyone who is there says one thing.
+    /// Everyone computes, on all cores; then everyone present sends one message.
     fn turn(&mut self) -> Result<(), Failure> {
         self.turns += 1;
         if self.turns > TURNS {
@@ -286,14 +286,14 @@ impl World {
             }
         }
         if !moved {
-            // All wait: for those who are gone, time passes.
+            // All wait: time passes for those who are gone.
             self.now += 1_000;
             self.federation.tick(self.now)?;
         }
         Ok(())
     }
 
-    /// Says whether that changed anything, or told anything new.
+    /// Sends one message; returns whether that changed or revealed anything.
     fn talk(&mut self, at: usize) -> Result<bool, Failure> {
         let Some(participant) = self.participants.get_mut(at) else {
             return Ok(false);
@@ -327,7 +327,7 @@ impl World {
         Ok(!old)
     }
 
-    /// A round has ended: is its sum that of the survivors' vectors?
+    /// Checks that the sum of the round that ended is that of the survivors' vectors.
     fn judge(&mut self) -> Result<String, Failure> {
         self.turns = 0;
         self.ended += 1;
@@ -376,7 +376,7 @@ impl World {
         Ok((members, exact))
     }
 
-    /// The figure; after an audit of the whole record.
+    /// The figure, after an audit of the whole record.
     fn summary(&self) -> Result<Value, Failure> {
         let mut replay = Replay::new(&self.task)?;
         for line in self.federation.lines(0) {

@@ -1,15 +1,17 @@
 //! The record of a federation: one line of JSON for its beginning and one for every round that
-//! ended, each with the hash of the line before. Append-only; everybody may read it.
+//! ended, each with the hash of the line before. Append-only; anyone may read it.
 //!
-//! Whoever holds it can compute every θ again, bit by bit ([`Replay`]): every participant does so
-//! and takes θ from nowhere else, and `fed-bbpt audit` does. Under masks it also holds each
+//! Anyone who holds it can recompute every θ bit for bit ([`Replay`]): every participant does so
+//! and takes θ from nowhere else, and so does `fed-bbpt audit`. With secure sums it also holds each
 //! contributor's signed commitment to the vector that they sent, and round keys are signed together
-//! with the hash of the record's last line: members of one cohort have seen the same record.
+//! with the hash of the record's last line, so that the members of one cohort have seen the same
+//! record.
 
-mod read;
 mod replay;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test may panic: that is how it fails.
+mod tests;
 
-pub use read::read;
 pub use replay::{Commitments, Difference, Patience, Place, Replay, What};
 
 use crate::round::phase::AbortReason;
@@ -18,22 +20,22 @@ use ground::hash::{Hash, sha256_hex};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// `previous` of the first line.
+/// The `previous` of the first line.
 #[must_use]
 pub fn nothing() -> Hash {
     "0".repeat(64)
 }
 
-/// One line.
+/// One line of the record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// Hash of the line before.
     pub previous: Hash,
-    /// What it says.
+    /// The content of the line.
     pub entry: Entry,
 }
 
-/// What a line says.
+/// The content of a line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Entry {
@@ -41,7 +43,7 @@ pub enum Entry {
     Opened {
         /// Version of the record's form: 1.
         format: u32,
-        /// The federation.
+        /// The federation's id.
         federation: String,
         /// The task.
         task: Value,
@@ -57,32 +59,32 @@ pub enum Entry {
 pub struct RoundEntry {
     /// Its number, counting aborted rounds.
     pub round: u32,
-    /// θ updates before it. A counting round moves θ by nothing and counts for none.
+    /// Number of θ updates before it. A counting round does not move θ and is not counted.
     pub step: u32,
-    /// Why there is no new θ, if there is none.
+    /// Why there is no new θ; `None` if there is one.
     pub aborted: Option<AbortReason>,
-    /// The secure sum, if it came so far that masked vectors were sent.
+    /// The secure sum, if it reached the phase in which masked vectors are sent.
     pub cohort: Option<Cohort>,
-    /// What was summed; nothing in an aborted round.
+    /// What was summed; `None` in an aborted round.
     pub sums: Option<Sums>,
-    /// Hash of the θ that came out.
+    /// Hash of θ after the round.
     pub theta: Hash,
-    /// ε of a participant of all rounds so far, to three places; nothing without noise.
+    /// ε that all rounds so far have cost a participant, to three decimals; `None` without noise.
     pub epsilon: Option<f64>,
 }
 
-/// Who was in a secure sum.
+/// The members of a secure sum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cohort {
     /// Hash of the roster, U1.
     pub roster: Hash,
-    /// U2: who had sent shares.
+    /// U2: the participants who had sent shares.
     pub senders: Vec<u32>,
-    /// U3: whose vectors are in the sum, ascending.
+    /// U3: the participants whose vectors are in the sum, ascending.
     pub contributors: Vec<Commitment>,
 }
 
-/// What a contributor signed.
+/// A contributor's signed commitment to its vector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commitment {
     /// Number in the federation.
@@ -91,11 +93,11 @@ pub struct Commitment {
     pub identity: Hash,
     /// SHA-256 of the masked vector.
     pub vector: Hash,
-    /// Over [`secure_sum::messages::commitment`].
+    /// Signature over [`secure_sum::messages::commitment`], in hexadecimal.
     pub signature: String,
 }
 
-/// A line as text, without its end. Its hash is [`sha256_hex`] of that.
+/// Writes a line, without its line end. Its hash is the [`sha256_hex`] of that text.
 #[must_use]
 pub fn write(previous: &Hash, entry: Entry) -> String {
     let line = Line {
@@ -106,13 +108,19 @@ pub fn write(previous: &Hash, entry: Entry) -> String {
     serde_json::to_string(&line).unwrap_or_default()
 }
 
+/// Parses a line; `None` if the text is not one.
+#[must_use]
+pub fn read(text: &str) -> Option<Line> {
+    serde_json::from_str(text).ok()
+}
+
 /// The hash of a line.
 #[must_use]
 pub fn hash(line: &str) -> Hash {
     sha256_hex(line.as_bytes())
 }
 
-/// ε as the record tells it: to three places, upwards.
+/// ε as the record states it: rounded up to three decimals.
 #[must_use]
 pub fn rounded(epsilon: f64) -> f64 {
     libm::ceil(epsilon * 1e3) / 1e3

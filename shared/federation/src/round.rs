@@ -1,4 +1,4 @@
-//! A round of the federation: what is said ([`messages`]), when phases end ([`policy`]), and the
+//! A round of the federation: its [`messages`], the rules of when phases end ([`policy`]), and the
 //! two state machines, [`server`] and [`client`], as pure functions of (state, event, time).
 
 pub mod client;

@@ -42,29 +42,29 @@ pub struct Task {
     catalogue: Arc<Catalogue>,
     /// The hash of the announced task, where this is the same with another address.
     announced: Option<Hash>,
-    /// A line for people.
+    /// Name of the task, a line for people.
     pub name: String,
     /// A paragraph for data owners: what this is for.
     pub description: String,
-    /// The black box.
+    /// The black box: the model API.
     pub model: ModelSpec,
-    /// What is fetched and run here, where no API is called.
+    /// Files of a model that runs on the device, if no API is called.
     pub on_device: Option<OnDevice>,
     /// The task's labels, in order.
     pub labels: Vec<String>,
-    /// What only a task of texts has; nothing where the inputs are images.
+    /// What only a task of texts has; `None` if the inputs are images.
     pub text: Option<TextTask>,
-    /// How an owner's image becomes the model's input; of no size in a task of texts.
+    /// How an owner's image is turned into the model's input; of size 0 in a task of texts.
     pub fit: Fit,
-    /// Share of each owner's examples that is only measured with.
+    /// Share of each owner's examples that is used only for measuring.
     pub holdout: f32,
-    /// Model classes → labels.
+    /// How the model's classes are mapped to labels.
     pub mapping: MappingSpec,
     loss: Loss,
     temperature: f32,
-    /// How many rounds and how they end.
+    /// The number of rounds and how they end.
     pub federation: Federation,
-    /// Seed of everything random that all must agree on.
+    /// Seed of everything random on which all must agree.
     pub seed: u64,
     dim: usize,
     space: Space,
@@ -82,12 +82,12 @@ impl PartialEq for Task {
 }
 
 impl Task {
-    /// From TOML, as people write it.
+    /// Reads a task from TOML, as people write it.
     pub fn from_toml(text: &str) -> Result<Self, Faults> {
         Self::from_value(Self::value_of_toml(text)?)
     }
 
-    /// What a task file holds, whether or not it is a task.
+    /// Reads the content of a task file, whether or not it is a valid task.
     ///
     /// # Errors
     /// It is not TOML, or holds what JSON cannot.
@@ -106,10 +106,7 @@ impl Task {
         })
     }
 
-    /// From JSON, as it travels, with what is built in.
-    ///
-    /// # Errors
-    /// All faults of the task at once.
+    /// Reads a task from JSON, as it travels.
     pub fn from_value(source: Value) -> Result<Self, Faults> {
         Self::from_value_with(&Arc::default(), source)
     }
@@ -268,8 +265,8 @@ impl Task {
         }
     }
 
-    /// Where the query budget does not cover all rounds, there are as many as it covers: schedules
-    /// end with the last of them, and nobody stops on the way. Where few are drawn to train, nobody
+    /// If the query budget does not cover all rounds, plans only as many as it covers: schedules
+    /// end with the last of them, and nobody stops on the way. If few are drawn to train, nobody
     /// knows how often anyone is.
     fn plan_for_budget(&mut self, optimizer: &dyn Optimizer, fault: &mut dyn FnMut(&str, String)) {
         let learning = self.counting_queries();
@@ -336,7 +333,8 @@ impl Task {
             r.fault(path, message);
         }
         let (loss, temperature) = r.table("loss", Objective::read_loss);
-        // Where no optimiser is named: the draws that texts have by default cannot be asked ahead.
+        // SPSA-GC is compared as it was released: in step, unless the file says otherwise. Draws,
+        // the default for texts, cannot be asked ahead.
         let in_step = match source["optimizer"]["kind"].as_str() {
             Some(name) => {
                 let entry = catalogue.optimizers.get(name);
@@ -374,27 +372,27 @@ impl Task {
         }
     }
 
-    /// Whether all participants share one search of CMA-ES, which moves θ in place of the server's
-    /// optimiser.
+    /// Returns whether all participants share one search of CMA-ES, which moves θ in place of the
+    /// server's optimiser.
     #[must_use]
     pub fn searches(&self) -> bool {
         self.searches
     }
 
-    /// Parameters d.
+    /// Number of parameters d.
     #[must_use]
     pub fn dim(&self) -> usize {
         self.dim
     }
 
-    /// Numbers in one participant's update: d, or as many as [`Rule::Scalars`] has directions, or
-    /// points, in a round; for [`Rule::FedBpt`] d + 2.
+    /// Number of values in one participant's update: d; for [`Rule::Scalars`] the number of
+    /// directions, or points, in a round; for [`Rule::FedBpt`] d + 2.
     #[must_use]
     pub fn update_length(&self) -> usize {
         self.length
     }
 
-    /// How an update is encoded for a secure sum; nothing where updates are sent as they are.
+    /// The encoding of an update for a secure sum; `None` if updates are sent in plain.
     #[must_use]
     pub fn contribution(&self) -> Option<&Contribution> {
         self.contribution.as_ref()
@@ -407,17 +405,17 @@ impl Task {
         self.mapping.learnt.filter(together)
     }
 
-    /// Whether there is a mapping to learn for prompted inputs besides that for inputs as they are.
-    /// A prompt's beginning may be a disturbance, and a mapping learnt from it would suit neither
-    /// the model without a prompt nor the trained prompt; but where even θ₀ makes something else of
-    /// an input for good (a frame shrinks the image, texts get words), prompted inputs have a
-    /// mapping of their own, of what θ₀ makes of them.
+    /// Returns whether there is a mapping to learn for prompted inputs besides that for unprompted
+    /// inputs. A prompt's beginning may be a disturbance, and a mapping learnt from it would suit
+    /// neither the model without a prompt nor the trained prompt. But if even θ₀ changes an input
+    /// for good (a frame shrinks the image, texts get words), prompted inputs have their own
+    /// mapping, from what θ₀ makes of them.
     #[must_use]
     pub fn counts_twice(&self) -> bool {
         self.counts_twice
     }
 
-    /// Queries that one participant spends on the mapping, at most.
+    /// Maximum number of queries that one participant spends on the mapping.
     #[must_use]
     pub fn counting_queries(&self) -> u64 {
         let learnt = self.mapping.learnt;
@@ -428,7 +426,7 @@ impl Task {
         1 + usize::from(self.counts_twice())
     }
 
-    /// Numbers that one participant counts.
+    /// Number of values that one participant counts.
     fn counts_length(&self, learnt: Learnt) -> usize {
         let classes = self.model.output.classes;
         learnt.counted.length(self.labels.len(), classes) * self.times_counted()
@@ -447,7 +445,7 @@ impl Task {
         }
     }
 
-    /// Numbers in one participant's message of a round of this kind.
+    /// Number of values in one participant's message of a round of this kind.
     #[must_use]
     pub fn length_of(&self, kind: RoundKind) -> usize {
         match (kind, self.learnt_together()) {
@@ -456,8 +454,7 @@ impl Task {
         }
     }
 
-    /// How a message of such a round is encoded for a secure sum; nothing where it is sent as it
-    /// is.
+    /// The encoding of a message of such a round for a secure sum; `None` if it is sent in plain.
     #[must_use]
     pub fn contribution_of(&self, kind: RoundKind) -> Option<&Contribution> {
         match kind {
@@ -466,8 +463,8 @@ impl Task {
         }
     }
 
-    /// The mappings that follow from the means of what was counted: of inputs as they are, then,
-    /// where it is counted twice, of those that θ₀ prompts.
+    /// The mappings that follow from the means of what was counted: for unprompted inputs and then,
+    /// if it is counted twice, for those that θ₀ prompts.
     #[must_use]
     pub fn fit_mappings(&self, means: &[f32]) -> Mappings {
         let fit = |means| {
@@ -494,7 +491,7 @@ impl Task {
         &self.source
     }
 
-    /// Identifies the task: the hash of its JSON with sorted keys.
+    /// The hash of the task's JSON with sorted keys, which identifies the task.
     #[must_use]
     pub fn hash(&self) -> Hash {
         match &self.announced {
@@ -503,7 +500,7 @@ impl Task {
         }
     }
 
-    /// The same of a task's JSON, valid or not.
+    /// The hash of a task's JSON, valid or not.
     #[must_use]
     pub fn hash_of(source: &Value) -> Hash {
         let mut text = String::new();
@@ -522,7 +519,7 @@ impl Task {
         })
     }
 
-    /// The model input's size.
+    /// Size of the model's input.
     #[must_use]
     pub fn shape(&self) -> Shape {
         Shape {
@@ -532,7 +529,7 @@ impl Task {
     }
 
     /// Bytes of one input on its way: of an image its tensor's, of a text that is sent as
-    /// embeddings about theirs; 0 of other texts, which are small.
+    /// embeddings about theirs; 0 for other texts, which are small.
     #[must_use]
     pub fn input_bytes(&self) -> usize {
         if let Some(bytes) = prompt_embeds::text_bytes(&self.model, self.text.as_ref()) {
@@ -541,24 +538,24 @@ impl Task {
         self.shape().bytes() * self.model.input.datatype.size()
     }
 
-    /// What has to be fetched where prompts are sent as embeddings; nothing elsewhere.
+    /// The files that must be fetched if prompts are sent as embeddings; otherwise `None`.
     #[must_use]
     pub fn prompt_embeds(&self) -> Option<&PromptEmbeds> {
         PromptEmbeds::of(&self.model, self.text.as_ref())
     }
 
-    /// Numbers in a token of the task's soft prompts; 0 where it has none.
+    /// Number of values in a token of the task's soft prompts; 0 if it has none.
     #[must_use]
     pub fn hidden(&self) -> usize {
         let soft = self.text.as_ref().and_then(|text| text.soft);
         soft.map_or(0, |soft| soft.hidden)
     }
 
-    /// The dialect of a task of texts, with what makes embeddings of them where prompts are sent as
+    /// The dialect of a task of texts, with what turns them into embeddings if prompts are sent as
     /// such.
     ///
     /// # Errors
-    /// [`ModelApiError::InvalidSpec`] where the task's inputs are images.
+    /// [`ModelApiError::InvalidSpec`] if the task's inputs are images.
     pub fn text_dialect(
         &self,
         embedder: Option<SharedEmbedder>,
@@ -572,7 +569,7 @@ impl Task {
         model_client::text_dialect(&self.model, text, embedder)
     }
 
-    /// The run's length.
+    /// Length of the run.
     #[must_use]
     pub fn plan(&self) -> Plan {
         Plan {
@@ -589,7 +586,7 @@ impl Task {
     /// The prompt generator of a task of images.
     ///
     /// # Errors
-    /// Of a task of texts: there is another, [`Task::text_generator`].
+    /// The task is one of texts; see [`Task::text_generator`].
     pub fn generator(&self) -> Result<Box<dyn Generator>, Faults> {
         if self.text.is_some() {
             return Err(wrong_kind("this task's inputs are texts"));
@@ -601,7 +598,7 @@ impl Task {
     /// The prompt generator of a task of texts.
     ///
     /// # Errors
-    /// Of a task of images: there is another, [`Task::generator`].
+    /// The task is one of images; see [`Task::generator`].
     pub fn text_generator(&self) -> Result<Box<dyn TextGenerator>, Faults> {
         match &self.text {
             Some(text) => {
@@ -612,13 +609,13 @@ impl Task {
         }
     }
 
-    /// The words that θ stands for; nothing of a task of images.
+    /// The words that θ stands for; `None` for a task of images.
     #[must_use]
     pub fn prompt(&self, theta: &[f32]) -> Option<Prompt> {
         self.text_generator().ok().map(|g| g.prompt(theta))
     }
 
-    /// What θ says of the instructions that it chooses among, the best first; nothing where there
+    /// What θ says about the instructions among which it chooses, the best first; empty if there
     /// are none.
     #[must_use]
     pub fn ranking(&self, theta: &[f32]) -> Vec<Ranked> {
@@ -635,8 +632,8 @@ impl Task {
         Ok(self.optimizer(0)?.start(initial))
     }
 
-    /// The optimiser of participant number `participant`. Each has directions of its own, but for
-    /// [`Rule::Scalars`], under which all share them, and for arms, which all try together.
+    /// The optimiser of participant number `participant`. Each has its own directions, except with
+    /// [`Rule::Scalars`], under which all share them, and with arms, which all try together.
     pub fn optimizer(&self, participant: u32) -> Result<Box<dyn Optimizer>, Faults> {
         let participant = match self.federation.rule {
             Rule::FedAvg | Rule::FedBpt if self.space.domain != Domain::Arms => participant,
@@ -665,13 +662,14 @@ impl Task {
         }
     }
 
-    /// Queries that one participant spends if they train in every round (measuring comes on top).
+    /// Number of queries that one participant spends if it trains in every round, without
+    /// measurements.
     pub fn training_queries(&self) -> Result<u64, Faults> {
         let round = self.federation.training_queries(&*self.optimizer(0)?);
         Ok(u64::from(self.federation.rounds) * round)
     }
 
-    /// The number of the label called `label`.
+    /// The number of the label `label`.
     #[must_use]
     pub fn label_index(&self, label: &str) -> Option<usize> {
         self.labels.iter().position(|l| l == label.trim())

@@ -1,14 +1,14 @@
 //! The frozen bytes of an update as it travels: `shared/vectors/update.json`.
 //!
-//! `WRITE_VECTORS=1 cargo test -p federation --test update_vectors` writes it anew. It is frozen: a
-//! change that alters it means that an older page can no longer deliver, and needs another version
+//! `WRITE_VECTORS=1 cargo test -p federation --test update_vectors` writes the file again. It is
+//! frozen: a change to it means that an older page can no longer deliver, and needs another version
 //! byte.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
-use ground::hex::hex;
 use federation::round::messages::{Metrics, Update};
 use ground::hash::theta_hash;
+use ground::hex::hex;
 use ground::wire::{DecodeError, decode, encode};
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +16,9 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/update.json"
 
 #[derive(Serialize, Deserialize)]
 struct Vectors {
-    /// Bytes that are this message, and nothing else is.
+    /// Bytes that are exactly this message.
     positive: Vec<Positive>,
-    /// Bytes that are no message, and why.
+    /// Bytes that are not a message, and why.
     negative: Vec<Negative>,
 }
 

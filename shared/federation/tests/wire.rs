@@ -1,4 +1,4 @@
-//! Binary bodies: whatever is no message is told, and never taken for one.
+//! Binary bodies: bytes that are not a message are reported, and never taken for one.
 
 use federation::round::messages::{Metrics, Update};
 use ground::wire::{DecodeError, decode, encode};
@@ -35,7 +35,7 @@ fn what_is_no_message_says_why() {
     }
     let longer: Vec<u8> = bytes.iter().copied().chain([0, 0, 0]).collect();
     assert_eq!(decode::<Update>(&longer), Err(DecodeError::Trailing(3)));
-    // No beginning of a message is one.
+    // No prefix of a message is one.
     for end in 1..bytes.len() {
         assert_eq!(
             decode::<Update>(&bytes[..end]),
@@ -66,7 +66,7 @@ proptest! {
             *first = VERSION;
         }
         if let Ok(update) = decode::<Update>(&bytes) {
-            // Whatever is taken for a message is one, and can be judged.
+            // Anything taken for a message is one, and can be checked.
             prop_assert_eq!(decode::<Update>(&encode(&update)).map(|u| u.round), Ok(update.round));
             let _ = update.validate(3);
         }

@@ -102,6 +102,17 @@ fn wording(error: &str, value: &Value) -> String {
         let known = expected.trim_start_matches("one of ").replace('"', "");
         return format!("is not a setting; known here: {known}");
     }
+    if what.starts_with("unknown variant") {
+        // Every other piece stands between quotes.
+        let names: Vec<String> = expected
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .map(|name| format!("\"{name}\""))
+            .collect();
+        let names = names.join(" | ");
+        return format!("must be one of {names}, but is {}", shorten(value));
+    }
     let expected = match expected.as_str() {
         "a string" | "path string" => "a text",
         "u16" | "u32" | "u64" | "usize" => "a whole number",

@@ -1,7 +1,8 @@
-//! Which inputs of an evaluation are asked next, and what was answered.
+//! Tracks which inputs of an evaluation are asked next, and what was answered.
 //!
-//! A request is cut when it leaves, as large as the pace of calls allows by then ([`crate::pace`]). Queries cost
-//! money: what was answered stays answered, however the rest is cut after a failure.
+//! A request is cut when it leaves, as large as the pace of calls allows at that time
+//! ([`crate::pace`]). Queries cost money: what was answered stays answered, however the rest
+//! is cut after a failure.
 
 use crate::Scores;
 use std::ops::Range;
@@ -10,14 +11,14 @@ use std::ops::Range;
 /// example.
 #[derive(Clone, Debug)]
 pub struct Asking {
-    /// Each answer at the first input of its request.
+    /// Each answer at the index of its request's first input.
     answers: Vec<Option<Scores>>,
-    /// Before it all is asked.
+    /// All inputs before this one have been asked.
     at: usize,
 }
 
 impl Asking {
-    /// Nothing of `total` inputs is asked yet.
+    /// Starts with none of `total` inputs asked.
     #[must_use]
     pub fn new(total: usize) -> Self {
         Self {
@@ -26,13 +27,13 @@ impl Asking {
         }
     }
 
-    /// Inputs in all.
+    /// Number of inputs.
     #[must_use]
     pub fn total(&self) -> usize {
         self.answers.len()
     }
 
-    /// Whether something is left to ask.
+    /// Returns whether something is left to ask.
     #[must_use]
     pub fn is_more(&self) -> bool {
         self.at < self.total()
@@ -53,20 +54,20 @@ impl Asking {
         Some(request)
     }
 
-    /// The answer to the request that began with input `first`.
+    /// Takes the answer to the request that began with input `first`.
     pub fn answered(&mut self, first: usize, scores: Scores) {
         if let Some(place) = self.answers.get_mut(first) {
             *place = Some(scores);
         }
     }
 
-    /// What was asked and not answered is to be asked again.
+    /// Marks what was asked and not answered to be asked again.
     pub fn again(&mut self) {
         self.at = 0;
         self.skip();
     }
 
-    /// Goes on to what is not answered.
+    /// Skips what is answered.
     fn skip(&mut self) {
         while let Some(Some(scores)) = self.answers.get(self.at) {
             self.at += scores.rows().max(1);
@@ -80,7 +81,7 @@ impl Asking {
     }
 }
 
-/// What was prepared of the first requests before they are asked, in their order.
+/// What was prepared for the first requests before they are asked, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pieces<T>(pub Vec<(Range<usize>, T)>);
 
@@ -91,9 +92,9 @@ impl<T> Default for Pieces<T> {
 }
 
 impl<T> Pieces<T> {
-    /// The next request, and what is prepared of it. It has the size of the piece that is next; but
-    /// where that is more than the pace allows by now, or nothing is prepared, `size` says it of
-    /// all inputs, and no piece is used any more.
+    /// Cuts the next request, and takes what was prepared for it. The request has the size of the
+    /// next piece. If that is more than the pace now allows, or nothing is prepared, `size` decides
+    /// from all inputs, and no piece is used any more.
     pub fn cut(
         &mut self,
         asking: &mut Asking,
@@ -142,7 +143,7 @@ mod tests {
                         None => {}
                     }
                     match stream.below(8) {
-                        // A failure: what is under way is given up.
+                        // A failure: the requests under way are given up.
                         0 => {
                             under_way.clear();
                             asking.again();
@@ -173,14 +174,14 @@ mod tests {
         let mut pieces = Pieces(vec![(0..3, 'a'), (3..6, 'b'), (6..9, 'c')]);
         let mut asking = Asking::new(12);
         assert_eq!(pieces.cut(&mut asking, 3, |_| 9), Some((0..3, Some('a'))));
-        // Smaller ones are asked for by now: the rest is cut anew.
+        // Smaller ones are allowed by now: the rest is cut again.
         assert_eq!(
             pieces.cut(&mut asking, 2, |total| total / 6),
             Some((3..5, None))
         );
         assert_eq!(pieces.cut(&mut asking, 9, |_| 9), Some((5..12, None)));
         assert_eq!(pieces.cut(&mut asking, 9, |_| 9), None);
-        // What does not begin where the next request does is not that request's.
+        // A piece that does not begin where the next request does is not that request's.
         let mut pieces = Pieces(vec![(0..3, 'a'), (3..6, 'b')]);
         let mut asking = Asking::new(6);
         answer(&mut asking, 0..2);

@@ -1,6 +1,8 @@
 //! How a model API is spoken to. Dialects, one file for each, build the bytes of a request and read the bytes of an
 //! answer; the [`caller::Caller`] decides what is sent when, and how often; a [`transport::Transport`] sends.
 
+#![warn(missing_docs)]
+
 pub mod address;
 pub mod asking;
 pub mod cache;

@@ -23,38 +23,39 @@ use serde_json::Value;
 /// The model input that a generator works on: planar RGB u8, H×W.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Pixels down.
+    /// Height in pixels.
     pub height: usize,
-    /// Pixels across.
+    /// Width in pixels.
     pub width: usize,
 }
 
 impl Shape {
-    /// Bytes of one image: 3·H·W.
+    /// Number of bytes of one image: 3·H·W.
     #[must_use]
     pub fn bytes(&self) -> usize {
         3 * self.height * self.width
     }
 }
 
-/// What a generator needs of one image, computed once, since it does not depend on θ.
+/// What a generator needs of one image; computed once, because it does not depend on θ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
     /// The 3·H·W planar bytes that the prompt is added to (shrunk already, for a frame).
     pub image: Vec<u8>,
-    /// The image's statistics z, [`Generator::statistics`] of them.
+    /// The image's statistics z; there are [`Generator::statistics`] of them.
     pub statistics: Vec<f32>,
 }
 
-/// How a kernel's work is cut.
+/// How a kernel's work is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// The text gives single values: `client-wasm/src/gpu/levels.wgsl` says how.
+    /// The text computes single values, as `client-wasm/src/gpu/levels.wgsl` describes.
     Levels,
-    /// The text does a whole cell of `side`×`side` pixels in one workgroup: it defines
-    /// `fn render_cell(lane: u32, cell: u32, slot: u32)`, as `client-wasm/src/gpu/cells.wgsl` says.
+    /// The text computes a whole cell of `side`×`side` pixels in one workgroup: it defines
+    /// `fn render_cell(lane: u32, cell: u32, slot: u32)`, as `client-wasm/src/gpu/cells.wgsl`
+    /// describes.
     Cells {
-        /// Pixels; a multiple of 4 that divides height and width.
+        /// Side of a cell in pixels; a multiple of 4 that divides height and width.
         side: u32,
     },
 }
@@ -83,48 +84,49 @@ pub struct Scratch {
     pub grid: Vec<f32>,
     /// Values along rows.
     pub rows: Vec<f32>,
-    /// The parameters of the generator inside of a [`reparametrisation`].
+    /// The parameters of the generator inside a [`reparametrisation`].
     pub inner: Vec<f32>,
 }
 
-/// θ ↦ prompted image, `clip(x + ε·h_θ(x), 0, 1)` or whatever else the generator is.
+/// A prompt generator for images: θ ↦ prompted image, such as `clip(x + ε·h_θ(x), 0, 1)`.
 pub trait Generator: Send + Sync {
     /// Number of parameters d.
     fn dim(&self) -> usize;
 
-    /// Length of [`Prepared::statistics`].
+    /// Number of an image's statistics, the length of [`Prepared::statistics`].
     fn statistics(&self) -> usize;
 
-    /// θ₀. Zero unless a generator has a reason: the training then starts at the unprompted model.
+    /// The initial θ₀. Zero unless a generator has a reason: training then starts at the unprompted
+    /// model.
     fn initial(&self) -> Vec<f32> {
         vec![0.0; self.dim()]
     }
 
-    /// Whether the prompted image has another form than the image, whatever θ is, as in a frame
-    /// that shrinks it. The model's answers to the images as they are then say little of those to
-    /// prompted ones.
+    /// Returns whether the prompted image has another form than the image for every θ, as in a
+    /// frame that shrinks it. The model's answers to the original images then say little about
+    /// those to prompted ones.
     fn reshapes(&self) -> bool {
         false
     }
 
-    /// Everything about an image (3·H·W planar bytes) that θ does not touch.
+    /// Computes everything about an image (3·H·W planar bytes) that does not depend on θ.
     fn prepare(&self, image: &[u8]) -> Prepared;
 
-    /// Whatever of a candidate θ does not depend on the image. Called once for each candidate.
+    /// Computes what depends on a candidate θ but not on the image. Called once for each candidate.
     fn begin(&self, _theta: &[f32], _scratch: &mut Scratch) {}
 
-    /// Whatever depends on all images that are asked together. Called once for each candidate,
+    /// Computes what depends on all images that are asked together. Called once for each candidate,
     /// after [`Generator::begin`].
     fn gather(&self, _theta: &[f32], _batch: &[&Prepared], _scratch: &mut Scratch) {}
 
-    /// The prompted image, quantised, into `out` (3·H·W planar bytes).
+    /// Writes the prompted image, quantised, into `out` (3·H·W planar bytes).
     fn prompt(&self, theta: &[f32], prepared: &Prepared, scratch: &mut Scratch, out: &mut [u8]);
 
-    /// The same on the GPU, if there is a kernel for it.
+    /// The kernel that computes the same on a GPU, if there is one.
     fn kernel(&self) -> Option<Kernel>;
 }
 
-/// θ ↦ words, or embeddings, before what is asked about a text.
+/// A prompt generator for texts: θ ↦ words, or embeddings, that precede what is asked about a text.
 pub trait TextGenerator: Send + Sync {
     /// Number of parameters d.
     fn dim(&self) -> usize;
@@ -135,22 +137,23 @@ pub trait TextGenerator: Send + Sync {
         Space::NUMBERS
     }
 
-    /// What θ says of those prompts, the best first.
+    /// What θ says about the prompts among which it chooses, the best first.
     fn ranking(&self, _theta: &[f32]) -> Vec<Ranked> {
         Vec::new()
     }
 
-    /// θ₀.
+    /// The initial θ₀.
     fn initial(&self) -> Vec<f32> {
         vec![0.0; self.dim()]
     }
 
-    /// The size of its prompts where they are embeddings and not words.
+    /// The size of its prompts if they are embeddings and not words.
     fn soft(&self) -> Option<SoftShape> {
         None
     }
 
-    /// The prompt at a point, θ itself or a candidate. Total: any numbers, NaN too, give a prompt.
+    /// The prompt at a point, which is θ itself or a candidate. Total: any numbers, NaN included,
+    /// give a prompt.
     fn prompt(&self, point: &[f32]) -> Prompt;
 }
 
@@ -176,7 +179,7 @@ pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
     build_from(&registry(), spec, shape)
 }
 
-/// As [`build`], out of the generators of `registry`.
+/// Builds what a task file's `[generator]` table asks for from the generators of `registry`.
 ///
 /// # Errors
 /// All faults of the table at once.

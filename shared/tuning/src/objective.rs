@@ -11,14 +11,14 @@ use loss::Loss;
 use mapping::Mapping;
 use serde::{Deserialize, Serialize};
 
-/// What a batch of answers says.
+/// The result of a batch of answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Sum of the losses.
     pub loss: f64,
-    /// Answers whose largest label score is the true label's.
+    /// Number of answers whose largest label score is the true label's.
     pub correct: u32,
-    /// Answers.
+    /// Number of answers.
     pub total: u32,
 }
 
@@ -33,7 +33,7 @@ impl Outcome {
         }
     }
 
-    /// Share of right answers, 0 for none.
+    /// Share of right answers, 0 for no answers.
     #[must_use]
     pub fn accuracy(&self) -> f32 {
         if self.total == 0 {
@@ -43,7 +43,7 @@ impl Outcome {
         }
     }
 
-    /// Adds another batch's.
+    /// Adds another batch's result.
     pub fn add(&mut self, other: &Self) {
         self.loss += other.loss;
         self.correct += other.correct;
@@ -54,13 +54,13 @@ impl Outcome {
 /// Mapping and loss of one task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
-    /// Model classes → labels.
+    /// How the model's classes are mapped to labels.
     pub mapping: Mapping,
     /// The loss.
     pub loss: Loss,
     /// Logits are multiplied by this before the softmax.
     pub temperature: f32,
-    /// What the model answers.
+    /// Whether the model answers logits or probabilities.
     pub output: OutputKind,
 }
 
@@ -83,7 +83,7 @@ impl Objective {
         (losses[kind].1, temperature)
     }
 
-    /// One answer as scores of the labels, on the scale of logits.
+    /// The scores of the labels in one answer, on the scale of logits.
     #[must_use]
     pub fn label_scores(&self, row: &[f32]) -> Vec<f32> {
         let mut scores = self.mapping.apply(row, self.output);
@@ -91,7 +91,7 @@ impl Objective {
         scores
     }
 
-    /// One answer's loss, and whether its largest label score is the true label's.
+    /// The loss of one answer, and whether its largest label score is the true label's.
     #[must_use]
     pub fn score(&self, row: &[f32], label: usize) -> Outcome {
         let scores = self.label_scores(row);

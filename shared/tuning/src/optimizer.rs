@@ -30,14 +30,14 @@ pub use search::Search;
 /// A point θ + scale·Δ at which the loss is wanted. θ itself has no direction.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// Δ by its name.
+    /// Name of the direction Δ; `None` for θ itself.
     pub direction: Option<Direction>,
-    /// ±c.
+    /// Signed step size ±c along the direction.
     pub scale: f32,
 }
 
 impl Candidate {
-    /// θ as it is.
+    /// The candidate θ itself.
     pub const BASE: Self = Self {
         direction: None,
         scale: 0.0,
@@ -55,7 +55,7 @@ impl Candidate {
     }
 }
 
-/// Whose directions these are: the key is drawn from the federation's seed and the participant.
+/// The key of a participant's directions, derived from the federation's seed and the participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Philox key.
@@ -65,26 +65,27 @@ pub struct Identity {
 /// All that an optimiser remembers. Everything else follows from the task file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// Where it stands.
+    /// The current parameters θ.
     pub theta: Vec<f32>,
-    /// The federation's round.
+    /// Number of the federation's round.
     pub round: u32,
-    /// Steps done in this round.
+    /// Number of steps done in this round.
     pub step: u32,
     /// What the optimiser keeps within a round: running averages, or where the round began.
     pub moments: Vec<Vec<f32>>,
-    /// How far θ went along each direction of this round, in the order of asking: what is uploaded
-    /// instead of θ's difference under the rule `scalars`. Only of optimisers whose steps are such
+    /// Factors of θ's movement along each direction of this round, in the order of asking: uploaded
+    /// instead of θ's difference under the rule `scalars`. Only for optimisers whose steps are such
     /// sums.
     #[serde(default)]
     pub scalars: Vec<f32>,
-    /// What CMA-ES knows besides θ, its mean; nothing before its first step, and for all others.
+    /// The state of CMA-ES besides θ, its mean; `None` before its first step, and for all other
+    /// optimisers.
     #[serde(default)]
     pub search: Option<Search>,
 }
 
 impl State {
-    /// The beginning of a round at `theta`.
+    /// The state at the beginning of a round at `theta`.
     #[must_use]
     pub fn new(theta: Vec<f32>, round: u32) -> Self {
         Self {
@@ -97,7 +98,7 @@ impl State {
         }
     }
 
-    /// The same with what is known of the landscape.
+    /// The state at the beginning of a round, with what is known of the landscape.
     #[must_use]
     pub fn with_search(self, search: Option<Search>) -> Self {
         Self { search, ..self }
@@ -107,15 +108,15 @@ impl State {
 /// How long the run is, for schedules that end with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Rounds of the federation.
+    /// Number of rounds of the federation.
     pub rounds: u32,
-    /// Steps in each of them.
+    /// Number of steps in each round.
     pub local_steps: u32,
 }
 
 impl Plan {
-    /// How many steps were done before this one, over the whole run: schedules are a function of
-    /// the round, so a participant who joins late is where everybody is.
+    /// Number of steps of the whole run before this one. Schedules are a function of the round, so
+    /// that a participant who joins late is in step with the others.
     #[must_use]
     pub fn steps_before(&self, state: &State) -> u32 {
         state
@@ -124,13 +125,13 @@ impl Plan {
             .saturating_add(state.step)
     }
 
-    /// The rate of a step: `start`, or what is left of it where it decays linearly.
+    /// The learning rate of a step: `start`, or what is left of it if it decays linearly.
     #[must_use]
     pub fn rate(&self, start: f32, decays: bool, state: &State) -> f32 {
         start * if decays { self.remaining(state) } else { 1.0 }
     }
 
-    /// What is left of the run, from 1 to (almost) 0.
+    /// The part of the run that is left, from 1 to (almost) 0.
     #[must_use]
     pub fn remaining(&self, state: &State) -> f32 {
         let total = self.rounds.saturating_mul(self.local_steps).max(1);
@@ -217,45 +218,45 @@ impl Needs {
 /// Why losses were not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TellError {
-    /// A different number than was asked for.
+    /// The number of losses differs from the number of points asked.
     #[error("{got} losses were given where {asked} were asked for")]
     Count {
-        /// What `ask` named.
+        /// Number of points that `ask` named.
         asked: usize,
-        /// What came.
+        /// Number of losses given.
         got: usize,
     },
-    /// NaN or infinity.
+    /// A loss is NaN or infinite.
     #[error("loss number {index} is not a finite number; the step is not taken")]
     NotFinite {
-        /// Its place.
+        /// Index of the loss.
         index: usize,
     },
 }
 
 /// A zeroth-order optimiser: a pure function of the task, the identity and the [`State`].
 pub trait Optimizer: Send + Sync {
-    /// The points of the next step.
+    /// Names the points of the next step.
     fn ask(&self, state: &State) -> Vec<Candidate>;
 
-    /// Takes the losses of exactly those points and moves θ. On an error the state is as before.
+    /// Takes the losses of exactly those points and moves θ. On an error the state is unchanged.
     fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError>;
 
-    /// What [`Optimizer::tell`] takes of a point's answers.
+    /// The number that [`Optimizer::tell`] takes for a point's answers.
     fn cost(&self, outcome: &Outcome) -> f32 {
         outcome.mean_loss()
     }
 
-    /// Queries of one step are this many batches.
+    /// Number of batches of queries in one step.
     fn batches_per_step(&self) -> usize;
 
-    /// Where a run starts, if not where the generator says ([`federation::task::Task::initial`]).
+    /// The parameters with which a run starts, given the generator's.
     fn start(&self, initial: Vec<f32>) -> Vec<f32> {
         initial
     }
 
-    /// How many numbers say where a step went, if a step is a sum of its directions with factors
-    /// ([`State::scalars`]); nothing for others.
+    /// Number of factors that describe a step, if a step is a sum of its directions with factors
+    /// ([`State::scalars`]); `None` for others.
     fn scalars_per_step(&self) -> Option<usize> {
         None
     }
@@ -266,7 +267,7 @@ pub trait Optimizer: Send + Sync {
     /// rounds before, and learns on; empty at first.
     fn replay(&self, _round: u32, _scalars: &[f32], _memory: &mut Vec<f32>, _out: &mut [f32]) {}
 
-    /// Whether it learns from the federation's own movement: then a round's first [`State`] has as
+    /// Whether it learns from the federation's own movement. A round's first [`State`] then has as
     /// its only moment what [`Optimizer::replay`] remembers, which is the same for the aggregator,
     /// every participant and an auditor.
     fn remembers(&self) -> bool {
@@ -278,7 +279,7 @@ pub trait Optimizer: Send + Sync {
         Points::default()
     }
 
-    /// What is uploaded besides θ's movement under the rule `fedbpt`.
+    /// The numbers uploaded besides θ's movement under the rule `fedbpt`.
     fn report(&self, _state: &State) -> [f32; 2] {
         [0.0; 2]
     }
@@ -384,7 +385,7 @@ pub fn build(
     build_from(&registry(), spec, identity, plan, space).map(|built| built.optimizer)
 }
 
-/// As [`build`], out of the optimisers of `registry`.
+/// Builds what a task file's `[optimizer]` table asks for from the optimisers of `registry`.
 ///
 /// # Errors
 /// All faults of the table at once.

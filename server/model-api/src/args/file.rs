@@ -6,8 +6,9 @@ use ground::fault::{Fault, Reader};
 use ground::settings;
 use serde_json::Value;
 
-use super::{ConfigFaults, ModelArgs};
+use super::ModelArgs;
 use crate::ModelConfig;
+use crate::faults::{ConfigFaults, tables, toml_file};
 
 /// Reads the models of the file `path`. Paths in it are relative to its folder.
 ///
@@ -28,12 +29,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
             continue;
         };
         let args = settings::read::<ModelArgs>(&place, entry, &mut faults).below(base);
+        if faults.len() > before {
+            // What could not be read is not complained about twice.
+            continue;
+        }
         match args.read() {
-            // What could not be read is not reported twice.
-            Err(more) if faults.len() == before => {
-                texts.extend(more.faults.iter().map(|fault| as_setting(&place, fault)));
-            }
-            Err(_) => {}
+            Err(more) => texts.extend(more.faults.iter().map(|fault| as_setting(&place, fault))),
             Ok(model) if models.iter().any(|known| known.name == model.name) => {
                 texts.push(format!(
                     "{place}.name: there is another model named `{}`; give each a name of its own",
@@ -54,36 +55,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
     }
 }
 
-/// Reads a TOML file as a tree.
-pub(crate) fn toml_file(flag: &str, path: &Path) -> Result<Value, ConfigFaults> {
-    let fault = |cause: String| ConfigFaults {
-        faults: vec![format!("{flag}: {}: {cause}", path.display())],
-    };
-    let text =
-        std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-    toml::from_str(&text).map_err(|error| fault(error.to_string()))
-}
-
-/// The tables `[[name]]` of a file that must hold nothing else, at least one.
-pub(crate) fn tables<'a>(
-    name: &'static str,
-    value: &'a Value,
-    faults: &mut Vec<Fault>,
-) -> &'a [Value] {
-    let entries = value.get(name).and_then(Value::as_array);
-    let entries = entries.map_or(&[][..], Vec::as_slice);
-    let mut reader = Reader::new("", value, faults);
-    if reader.raw(name).is_none() || entries.is_empty() {
-        reader.fault(
-            name,
-            format!("is missing: write a table [[{name}]] for each"),
-        );
-    }
-    reader.finish();
-    entries
-}
-
-/// Rewrites a flag's fault as the setting's: `--max-batch is 0` becomes `model[1]: max_batch is 0`.
+/// A flag's fault, told of the setting: `--max-batch is 0` becomes `model[1]: max_batch is 0`.
 fn as_setting(place: &str, fault: &str) -> String {
     // Only whole words: a path may hold dashes, too.
     let setting = |word: &str| match word.strip_prefix("--") {

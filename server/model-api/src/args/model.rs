@@ -9,8 +9,8 @@ use ground::settings;
 use model_client::Layout;
 use serde::{Deserialize, Serialize};
 
-use super::ConfigFaults;
 use crate::config::{cores, lines};
+use crate::faults::ConfigFaults;
 use crate::hub::Hub;
 use crate::{ClassifierOptions, ModelConfig, PixelRange, Served, TextKind};
 

@@ -1,6 +1,6 @@
 //! A cohort for measuring secure sums: n participants, each with a vector of d entries modulo 2³²
-//! and four counters, of whom every tenth drops out after dealing its shares. Up to n = 101 the
-//! graph is complete, above everyone has 100 neighbours. Used by the benchmark, and by the figure
+//! and four counters; every tenth drops out after dealing its shares. Up to n = 101 the graph is
+//! complete, above it each has 100 neighbours. Used by the benchmark, and by the figure
 //! `secure-sum-cost` natively and in wasm.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // What measures may panic: its cohort is honest.
@@ -19,7 +19,7 @@ use secure_sum::opening;
 use secure_sum::participant::Participant;
 use secure_sum::{Context, SumPolicy};
 
-/// All have dealt shares.
+/// A cohort in which all have dealt shares.
 pub struct Cohort {
     context: Context,
     policy: SumPolicy,
@@ -51,7 +51,7 @@ fn layout(entries: usize) -> Layout {
     }
 }
 
-/// What every participant adds.
+/// The vector that every participant adds.
 #[must_use]
 pub fn vector(entries: usize) -> RingVector {
     let layout = layout(entries);
@@ -60,7 +60,7 @@ pub fn vector(entries: usize) -> RingVector {
 }
 
 impl Cohort {
-    /// Keys and shares of all `n`.
+    /// Makes the keys and shares of all `n`.
     #[must_use]
     pub fn new(n: u32) -> Self {
         let context = Context {
@@ -103,13 +103,13 @@ impl Cohort {
         }
     }
 
-    /// What participant `to` is sent before it masks its vector.
+    /// What participant `to` receives before it masks its vector.
     #[must_use]
     pub fn inbox(&self, to: u32) -> Inbox {
         opening::inbox(&self.senders, &self.shares, to)
     }
 
-    /// Everything that participant 1 does: keys, shares, masked vector, shares given away.
+    /// Everything that participant 1 computes: keys, shares, masked vector, revealed shares.
     #[must_use]
     pub fn take_part(&self, inbox: &Inbox, vector: RingVector) -> [SumMessage; 4] {
         let identity = &self.identities[1];
@@ -127,8 +127,8 @@ impl Cohort {
         ]
     }
 
-    /// Bytes of participant 1's messages to the aggregator, and of the aggregator's to it, as they
-    /// travel.
+    /// Bytes on the wire of participant 1's messages to the aggregator, and of the aggregator's to
+    /// it.
     #[must_use]
     pub fn bytes(&self, d: usize) -> (usize, usize) {
         let sent = self.take_part(&self.inbox(1), vector(d));
@@ -143,7 +143,7 @@ impl Cohort {
         )
     }
 
-    /// What all survivors answer.
+    /// The answers of all survivors.
     #[must_use]
     pub fn answers(&self, d: usize) -> Answers {
         let (mut vectors, mut unmasks) = (Vec::new(), Vec::new());
@@ -160,7 +160,7 @@ impl Cohort {
         }
     }
 
-    /// All of the aggregator's mathematics in one sum: every message judged, every inbox made, the
+    /// All of the aggregator's mathematics in one sum: every message checked, every inbox made, the
     /// vectors added, the sum opened.
     ///
     /// # Panics
@@ -201,7 +201,7 @@ impl Cohort {
         assert_eq!(opened.integers().last(), Some(&expected));
     }
 
-    /// The survivors' masked vectors, added.
+    /// The sum of the survivors' masked vectors.
     #[must_use]
     pub fn masked_sum(&self, d: usize, answers: &Answers) -> RingVector {
         let mut sum = RingVector::zero(layout(d));
@@ -212,7 +212,7 @@ impl Cohort {
         sum
     }
 
-    /// Takes the masks off.
+    /// Removes the masks.
     #[must_use]
     pub fn open(&self, d: usize, answers: &Answers, sum: RingVector) -> RingVector {
         let mut sums = [sum];

@@ -1,4 +1,4 @@
-//! Computing everything that a record claims again.
+//! Recomputes everything that a record claims.
 
 use super::{Cohort, Entry, Line, RoundEntry, nothing};
 use crate::round::messages::Metrics;
@@ -16,64 +16,65 @@ use secure_sum::{Context, identity, messages};
 use serde::{Deserialize, Serialize};
 use tuning::objective::mapping::Mappings;
 
-/// Whether the contributors' signatures are checked too.
+/// Whether the contributors' signatures are checked, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commitments {
-    /// An auditor does.
+    /// Check them, as an auditor does.
     Check,
-    /// A participant has checked those of its own cohorts when it mattered, and spares the time.
+    /// Trust them: a participant has checked those of its own cohorts when it mattered, and saves
+    /// the time.
     Trust,
 }
 
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum What {
-    /// No JSON of this form.
+    /// It is not JSON of this form.
     #[error("it does not parse")]
     Malformed,
-    /// It names another line as the one before.
+    /// Its `previous` is not the hash of the line before.
     #[error("it does not follow the line before it: the record was cut or altered")]
     Previous,
     /// The first line is of another federation or task.
     #[error("it begins another task than this one")]
     Task,
-    /// A beginning in the middle, or none at the beginning.
+    /// It is a beginning in the middle, or a round at the beginning.
     #[error("it is out of place")]
     Place,
-    /// Round or step do not count on.
+    /// Its round or step is not the next one.
     #[error("its round or step is not the next one")]
     Number,
-    /// θ.
+    /// Its θ does not follow from its sums.
     #[error("its θ does not follow from its sums")]
     Theta,
-    /// ε.
+    /// Its ε is not what the rounds so far have cost.
     #[error("its ε is not what the rounds so far have cost")]
     Epsilon,
-    /// More than the task allows.
+    /// It spends more than the task allows.
     #[error("it spends more ε than the task allows")]
     Budget,
-    /// Members of a sum.
+    /// The members of its sums are not its contributors, or not as many as the task requires.
     #[error("its sums are not of its contributors, or not of as many as the task demands")]
     Members,
-    /// A contributor.
+    /// A contributor's signature is wrong.
     #[error("a contributor's signature does not fit")]
     Signature,
-    /// A number changed hands.
+    /// A participant's number has another identity than before.
     #[error("a participant's identity is not the one it had before")]
     Identity,
 }
 
-/// Where a record first differs from what it should be.
+/// The first place at which a record differs from what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the record is wrong: {what}")]
 pub struct Difference {
-    /// Counted from 1.
+    /// Number of the line, counted from 1.
     pub line: u32,
-    /// What is wrong.
+    /// What is wrong with it.
     pub what: What,
 }
 
-/// A record that was read so far. Serialisable: a participant goes on where it was.
+/// A record as far as it has been read. Serialisable, so that a participant can continue later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Replay {
     federation: String,
@@ -84,11 +85,11 @@ pub struct Replay {
     lines: u32,
     head: Hash,
     ledger: Ledger,
-    /// By participant, increasing.
+    /// Identities by participant, increasing.
     identities: Vec<(u32, Hash)>,
-    /// The counting round is concluded.
+    /// Whether the counting round is concluded.
     counted: bool,
-    /// What it came to.
+    /// Means that the counting round gave.
     means: Vec<f32>,
     patience: Patience,
     tally: Tally,
@@ -96,13 +97,12 @@ pub struct Replay {
     best: Vec<f32>,
 }
 
-/// How long the held-out loss has not improved.
+/// For how long the held-out loss has not improved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Patience {
-    /// The least mean loss so far. An f32, which also survives being stored as JSON to the last
-    /// bit.
+    /// The smallest mean loss so far. An f32, which survives being stored as JSON to the last bit.
     pub least: Option<f32>,
-    /// Concluded rounds since then in which something was measured.
+    /// Number of concluded rounds since then in which something was measured.
     pub rounds: u32,
 }
 
@@ -124,7 +124,7 @@ impl Patience {
 }
 
 impl Replay {
-    /// Nothing read yet.
+    /// Starts before the first line.
     ///
     /// # Errors
     /// The task's generator cannot be built.
@@ -148,43 +148,43 @@ impl Replay {
         })
     }
 
-    /// θ so far.
+    /// θ after the lines read so far.
     #[must_use]
     pub fn parameters(&self) -> &[f32] {
         &self.state.theta
     }
 
-    /// Its hash.
+    /// Hash of [`Replay::theta`].
     #[must_use]
     pub fn theta(&self) -> &Hash {
         &self.theta
     }
 
-    /// θ updates.
+    /// Number of θ updates.
     #[must_use]
     pub fn step(&self) -> u32 {
         self.step
     }
 
-    /// Rounds, aborted ones too.
+    /// Number of rounds, including aborted ones.
     #[must_use]
     pub fn rounds(&self) -> u32 {
         self.round
     }
 
-    /// Lines read.
+    /// Number of lines read.
     #[must_use]
     pub fn lines(&self) -> u32 {
         self.lines
     }
 
-    /// Hash of the last one.
+    /// Hash of the last line read.
     #[must_use]
     pub fn head(&self) -> &Hash {
         &self.head
     }
 
-    /// The federation, once the first line is read.
+    /// The federation's id; `None` before the first line is read.
     #[must_use]
     pub fn federation(&self) -> &str {
         &self.federation
@@ -196,7 +196,7 @@ impl Replay {
         &self.ledger
     }
 
-    /// What keys and signatures of the next round are bound to.
+    /// The context to which keys and signatures of the next round are bound.
     #[must_use]
     pub fn context(&self, task: &Task, round: u32) -> Option<Context> {
         Some(Context {
@@ -208,7 +208,10 @@ impl Replay {
         })
     }
 
-    /// Reads a line. On a difference nothing has changed.
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// The difference that was found; nothing has changed then.
     pub fn take(
         &mut self,
         task: &Task,
@@ -313,7 +316,7 @@ impl Replay {
         }
     }
 
-    /// From a round's sums to the next θ, or to the mapping. On an error nothing has changed.
+    /// Computes the next θ, or the mapping, from a round's sums. On an error nothing has changed.
     fn advance(&mut self, task: &Task, sums: &Sums) -> Result<Metrics, AdvanceError> {
         if self.kind(task) == RoundKind::Counting {
             let (means, metrics) = count(task, sums)?;
@@ -331,27 +334,27 @@ impl Replay {
         Ok(metrics)
     }
 
-    /// What the counting round came to; nothing before it is concluded, or without one.
+    /// The means that the counting round gave; `None` before it is concluded, or without one.
     #[must_use]
     pub fn means(&self) -> Option<&[f32]> {
         (self.counted && !self.means.is_empty()).then_some(&self.means)
     }
 
-    /// The mappings that all share, where there are some so far.
+    /// The mappings that all participants share; `None` while there are none.
     #[must_use]
     pub fn mappings(&self, task: &Task) -> Option<Mappings> {
         let learnt = self.means().map(|means| task.fit_mappings(means));
         learnt.or_else(|| task.mapping.fixed())
     }
 
-    /// How long the held-out loss has not improved.
+    /// For how long the held-out loss has not improved.
     #[must_use]
     pub fn patience(&self) -> Patience {
         self.patience
     }
 
-    /// No other round follows: all are done, the held-out loss has not improved for as long as the
-    /// task waits, or another round would cost more ε than the task allows.
+    /// Returns whether no further round follows: all are done, the held-out loss has not improved
+    /// for as long as the task waits, or another round would cost more ε than the task allows.
     #[must_use]
     pub fn is_over(&self, task: &Task) -> bool {
         let patience = task.federation.patience;
@@ -360,13 +363,13 @@ impl Replay {
             || self.is_spent(task)
     }
 
-    /// What the rounds so far say is to be kept; nothing as long as nothing was measured.
+    /// The choice of what to keep after the rounds so far; `None` as long as nothing was measured.
     #[must_use]
     pub fn choice(&self) -> Option<Choice> {
         self.tally.choose()
     }
 
-    /// The θ to keep; nothing where no prompt is. Without a choice it is the last.
+    /// The θ to keep; `None` if no prompt is kept. Without a choice it is the last θ.
     #[must_use]
     pub fn kept(&self) -> Option<&[f32]> {
         match self.choice().map(|choice| choice.keep) {
@@ -376,7 +379,7 @@ impl Replay {
         }
     }
 
-    /// What all rounds so far cost, as the record tells it.
+    /// ε of all rounds so far, as the record states it.
     #[must_use]
     pub fn epsilon(&self, task: &Task) -> Option<f64> {
         let limits = task.contribution()?.limits()?;
@@ -402,7 +405,7 @@ impl Replay {
             (Sums::Individual { .. }, None, None) => return Ok(()),
             (Sums::Plain { .. }, None, None) => return Ok(()),
             (Sums::Secure { groups }, Some(cohort), Some(secure)) => (groups, cohort, secure),
-            // Nor can a mean in which nobody's commitment is stand for a sum under masks.
+            // Nor can a mean without anyone's commitment stand for a secure sum.
             _ => return Err(What::Members),
         };
         let mut members: Vec<u32> = groups.iter().flat_map(|g| g.members.clone()).collect();
@@ -469,8 +472,8 @@ impl Replay {
         Ok(())
     }
 
-    /// The line of a round that has just ended, from the aggregator's side: computes what it
-    /// claims. On an error of the sums the round is aborted, which is told in the entry.
+    /// Makes the line of a round that has just ended, for the aggregator, and computes what it
+    /// claims. If the sums are at fault the round is aborted, which the entry says.
     pub fn conclude(
         &mut self,
         task: &Task,
@@ -481,7 +484,7 @@ impl Replay {
         let mut metrics = Metrics::default();
         let step = self.step;
         if cohort.is_some() {
-            // It was asked before the round began.
+            // The budget was checked before the round began.
             let _ = self.spend(task);
         }
         let outcome = outcome.and_then(|sums| {
@@ -508,7 +511,7 @@ impl Replay {
         (entry, line, metrics)
     }
 
-    /// The first line, from the aggregator's side.
+    /// Makes the first line, for the aggregator.
     pub fn open(&mut self, task: &Task, federation: &str) -> String {
         federation.clone_into(&mut self.federation);
         let entry = Entry::Opened {
@@ -523,7 +526,7 @@ impl Replay {
         line
     }
 
-    /// Would another round bring ε above what the task allows?
+    /// Returns whether another round would bring ε above what the task allows.
     #[must_use]
     pub fn is_spent(&self, task: &Task) -> bool {
         task.contribution().is_some_and(|c| {
@@ -533,24 +536,24 @@ impl Replay {
     }
 }
 
-/// What an aggregator keeps of its place in the record.
+/// What an aggregator stores of its position in the record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// The federation.
+    /// The federation's id.
     pub federation: String,
     /// θ_t and the server optimiser's moments.
     pub state: ServerState,
-    /// θ updates.
+    /// Number of θ updates.
     pub step: u32,
-    /// Lines so far.
+    /// Number of lines so far.
     pub lines: u32,
-    /// Hash of the last.
+    /// Hash of the last line.
     pub head: Hash,
     /// ρ of all rounds so far.
     pub rho: f64,
-    /// The counting round is concluded.
+    /// Whether the counting round is concluded.
     pub counted: bool,
-    /// How long the held-out loss has not improved.
+    /// For how long the held-out loss has not improved.
     pub patience: Patience,
 }
 
@@ -588,7 +591,7 @@ impl From<Place> for Replay {
             identities: Vec::new(),
             counted: place.counted,
             patience: place.patience,
-            // For whoever reads the record; an aggregator maps nothing and keeps nothing.
+            // Needed only by readers of the record; an aggregator maps nothing and keeps nothing.
             means: Vec::new(),
             tally: Tally::default(),
             best: Vec::new(),
@@ -597,7 +600,7 @@ impl From<Place> for Replay {
 }
 
 impl Replay {
-    /// The counting round is concluded.
+    /// Returns whether the counting round is concluded.
     #[must_use]
     pub fn has_counted(&self) -> bool {
         self.counted

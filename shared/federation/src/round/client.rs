@@ -1,9 +1,9 @@
 //! The participant's side: a pure function of (state, event). Serialisable between any two steps,
-//! so that a reloaded tab, or a restarted process, goes on where it was.
+//! so that a reloaded tab, or a restarted process, continues where it was.
 //!
-//! Whoever drives it (the browser's Worker, `fed-bbpt join`, a simulation) carries out one
-//! [`Action`] at a time and answers with an [`Event`]. After a restart it sends [`Event::Start`]
-//! and gets the open action again: every action may be repeated without harm.
+//! Its driver (the browser's Worker, `fed-bbpt join`, a simulation) carries out one [`Action`] at a
+//! time and answers with an [`Event`]. After a restart it sends [`Event::Start`] and gets the open
+//! action again: every action may be repeated without harm.
 
 use super::draw::is_drawn;
 use super::messages::{Enrolment, FederationStatus, Metrics, RoundView, Standing, Update};
@@ -20,31 +20,31 @@ use tuning::objective::Outcome;
 use tuning::objective::mapping::Mappings;
 use tuning::optimizer::{Optimizer, State};
 
-/// After so many θ in a row that are not the announced one, the aggregator contradicts itself: that
-/// θ moved on between two answers explains one or two.
+/// Maximum number of θ in a row that differ from the announced one. That θ moved on between two
+/// answers explains one or two; after this many the aggregator contradicts itself.
 const MISMATCHES: u32 = 20;
 
-/// What the machine knows from outside and need not remember.
+/// What the machine is given from outside and need not remember.
 pub struct Environment<'a> {
     /// The task.
     pub task: &'a Task,
     /// The participant's optimiser, [`Task::optimizer`].
     pub optimizer: &'a dyn Optimizer,
-    /// Parameters d.
+    /// Number of parameters d.
     pub dim: usize,
-    /// Training examples of this participant.
+    /// Number of this participant's training examples.
     pub training: usize,
-    /// Held-out examples.
+    /// Number of this participant's held-out examples.
     pub holdout: usize,
     /// What a secure sum needs.
     pub secrets: Option<&'a Secrets>,
 }
 
-/// A participant's long-term key, and where fresh secrets come from.
+/// A participant's long-term key, and its source of fresh secrets.
 pub struct Secrets {
-    /// Signs round keys and what goes into a sum.
+    /// Key that signs round keys and what goes into a sum.
     pub identity: Identity,
-    /// 32 fresh random bytes; in the page and in the program from the operating system.
+    /// Returns 32 fresh random bytes; in the page and in the program from the operating system.
     pub entropy: Box<dyn Fn() -> Bytes32 + Send + Sync>,
 }
 
@@ -54,30 +54,30 @@ pub struct Secrets {
 enum Stage {
     Syncing,
     Loading,
-    /// Others were drawn to train: the aggregator is told that we are there.
+    /// Others were drawn to train: the aggregator is told that this participant is present.
     Waiting,
     Fitting {
-        /// The counts of inputs as they are, while those that θ₀ prompts are counted, too.
+        /// The counts of unprompted inputs, while those that θ₀ prompts are counted, too.
         counted: Option<Vec<f32>>,
     },
     Baseline,
     Measuring,
     Training {
         state: State,
-        /// Where the open step was asked from, if that is the state before the last step
+        /// The state from which the open step was asked, if that is the state before the last step
         /// ([`crate::task::Federation::ask_ahead`]).
         behind: Option<State>,
     },
     Enrolling,
     AwaitingCohort,
     Uploading,
-    /// A phase of a secure sum waits for our message.
+    /// A phase of a secure sum waits for this participant's message.
     Summing,
     AwaitingResult,
     Stopped(StopReason),
 }
 
-/// What the participant has worked out for one θ_t. It stays good for every round that starts from
+/// What the participant has computed for one θ_t. It stays valid for every round that starts from
 /// this θ_t.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Work {
@@ -88,8 +88,8 @@ struct Work {
     theta: Vec<f32>,
     measured: Option<Outcome>,
     delta: Option<Vec<f32>>,
-    /// An update was handed out for sending, with all queries unreported until then. Whether it
-    /// counted is known only from θ: an aborted round leaves θ as it was and counts nothing.
+    /// An update was handed out for sending, with all queries unreported until then. Only θ shows
+    /// whether it counted: an aborted round leaves θ as it was and counts nothing.
     offered: bool,
 }
 
@@ -97,13 +97,13 @@ struct Work {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 pub struct OwnPoint {
-    /// θ updates before.
+    /// Number of θ updates before it.
     pub step: u32,
-    /// Accuracy on the held-out part.
+    /// Accuracy on the held-out examples.
     pub accuracy: f32,
-    /// Mean loss on it.
+    /// Mean loss on the held-out examples.
     pub loss: f32,
-    /// Examples in it.
+    /// Number of held-out examples.
     pub total: u32,
 }
 
@@ -119,9 +119,9 @@ pub struct Client {
     spent: u64,
     unreported: u32,
     delivered: u32,
-    /// The round of the last of them.
+    /// Round of the last update that was taken.
     taken: Option<u32>,
-    /// The round in which the aggregator knows that we are there, and were not drawn.
+    /// The round in which the aggregator knows that this participant is present and was not drawn.
     waits: Option<u32>,
     before: Option<Outcome>,
     curve: Vec<OwnPoint>,
@@ -164,56 +164,57 @@ impl Client {
         self.participant
     }
 
-    /// Queries spent so far.
+    /// Number of queries spent so far.
     #[must_use]
     pub fn spent(&self) -> u64 {
         self.spent
     }
 
-    /// Updates that were taken.
+    /// Number of updates that were taken.
     #[must_use]
     pub fn delivered(&self) -> u32 {
         self.delivered
     }
 
-    /// What the model without a prompt gets on the own held-out part, once measured.
+    /// The unprompted model's accuracy and loss on the participant's own held-out examples, once
+    /// measured.
     #[must_use]
     pub fn before(&self) -> Option<Outcome> {
         self.before
     }
 
-    /// Accuracy on the own held-out part, by θ.
+    /// Accuracy on the participant's own held-out examples for each θ.
     #[must_use]
     pub fn curve(&self) -> &[OwnPoint] {
         &self.curve
     }
 
-    /// The last view.
+    /// The last view of the round.
     #[must_use]
     pub fn view(&self) -> Option<&RoundView> {
         self.view.as_ref()
     }
 
-    /// The θ in use, if any was loaded.
+    /// The θ in use; `None` before one was loaded.
     #[must_use]
     pub fn theta(&self) -> Option<&[f32]> {
         self.work.as_ref().map(|w| &w.theta[..])
     }
 
-    /// The mappings in use, once they are known.
+    /// The mappings in use; `None` before they are known.
     #[must_use]
     pub fn mappings(&self, task: &Task) -> Option<Mappings> {
         self.mappings.clone().or_else(|| task.mapping.fixed())
     }
 
-    /// What the federation's record says is to be kept; nothing as long as it tells of no held-out
+    /// The record's choice of what to keep; `None` as long as the record reports no held-out
     /// examples.
     #[must_use]
     pub fn choice(&self) -> Option<Choice> {
         self.record.as_ref().and_then(Replay::choice)
     }
 
-    /// Paused by the owner or the driver.
+    /// Returns whether the owner or the driver has paused it.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.paused
@@ -248,8 +249,9 @@ impl Client {
         }
     }
 
-    /// Takes an event, gives the action that is open now. An event that does not belong to the open
-    /// action (an answer that came too late) changes nothing and the open action is given again.
+    /// Takes an event and returns the action that is open now. An event that does not belong to the
+    /// open action (an answer that came too late) changes nothing, and the open action is returned
+    /// again.
     pub fn step(&mut self, env: &Environment<'_>, event: Event) -> Action {
         if let Stage::Stopped(reason) = self.stage {
             return Action::Stop(reason);
@@ -287,14 +289,14 @@ impl Client {
         {
             return;
         }
-        // A round that moved θ by nothing is still another one, with other directions and examples.
+        // A round that did not move θ is still another one, with other directions and examples.
         let stale = self
             .work
             .as_ref()
             .is_none_or(|w| w.hash != view.theta || w.step != view.step);
         let (status, phase, standing) = (view.status, view.phase, view.standing);
         // An aborted round leaves θ as it was, but the record goes on: round keys are bound to its
-        // last line. And a counting round leaves it, too.
+        // last line. A counting round leaves θ, too.
         let secure = env.task.federation.policy.secure.is_some();
         let unread = self.record.as_ref().is_none_or(|r| {
             let news = secure || r.kind(env.task) == RoundKind::Counting;
@@ -305,7 +307,7 @@ impl Client {
         if status == FederationStatus::Closed {
             self.stage = Stage::Stopped(StopReason::Closed);
         } else if stale || (unread && !self.is_evaluating()) {
-            // Also the final θ is read and measured.
+            // The final θ is read and measured, too.
             self.stage = Stage::Loading;
         } else if status == FederationStatus::Running && self.update_is_ready() {
             self.stage = match (phase, standing) {
@@ -332,7 +334,8 @@ impl Client {
         }
     }
 
-    /// The model is being asked: nothing that the aggregator answers belongs to this.
+    /// Returns whether the model is being asked: then no answer of the aggregator belongs to the
+    /// open action.
     fn is_evaluating(&self) -> bool {
         matches!(
             self.stage,
@@ -340,7 +343,7 @@ impl Client {
         )
     }
 
-    /// Whether we train from the θ that was announced last.
+    /// Returns whether the participant trains from the θ that was announced last.
     fn is_drawn(&self, env: &Environment<'_>) -> bool {
         let kind = self.work.as_ref().map_or(RoundKind::Training, |w| w.kind);
         let policy = env.task.policy_of(kind);
@@ -350,7 +353,7 @@ impl Client {
         })
     }
 
-    /// Nothing to do in this round but to say so, once.
+    /// The participant has nothing to do in this round but to say so, once.
     fn waiting(&self) -> Stage {
         match &self.view {
             Some(view) if view.phase == Phase::Open && self.waits != Some(view.round) => {
@@ -380,7 +383,7 @@ impl Client {
             return;
         };
         if self.record.is_none() {
-            // The task was read; its generator can be built.
+            // The task was read, so its generator can be built.
             self.record = Replay::new(env.task).ok();
         }
         let (Some(record), Some(view)) = (self.record.as_mut(), &self.view) else {
@@ -433,8 +436,8 @@ impl Client {
             return;
         }
         if self.work.as_ref().is_some_and(|w| w.offered) {
-            // θ moved on, perhaps with that update in it: its answer may be the one that was lost.
-            // Rather not report those queries at all than twice.
+            // θ moved on, perhaps with that update in it: its answer may have been lost. Not
+            // reporting those queries is better than reporting them twice.
             self.unreported = 0;
         }
         self.work = Some(Work {
@@ -449,15 +452,15 @@ impl Client {
         self.prepare_to_train(env);
     }
 
-    /// Stops, loudly.
+    /// Stops and says why.
     fn suspect(&mut self, why: String) {
         self.suspicion = Some(why);
         self.stage = Stage::Stopped(StopReason::Inconsistent);
     }
 
-    /// What has to be known before training from the θ just loaded: the mapping and the unprompted
-    /// accuracy once in a life, the accuracy at θ for every θ. Whoever is not drawn asks nothing.
-    /// The last θ is everybody's.
+    /// Measures what must be known before training from the θ just loaded: the mapping and the
+    /// unprompted accuracy once, the accuracy at θ for every θ. A participant who is not drawn asks
+    /// nothing. The last θ is measured by all.
     fn prepare_to_train(&mut self, env: &Environment<'_>) {
         let Some(work) = &self.work else { return };
         let (measured, counting) = (work.measured.is_some(), work.kind == RoundKind::Counting);
@@ -478,9 +481,9 @@ impl Client {
         };
     }
 
-    /// Are so many measurements within the budget, with the training of all rounds that are planned
-    /// still paid for? Training goes first: a participant who is there from the beginning is there
-    /// to the end.
+    /// Returns whether `times` measurements are within the budget while the training of all planned
+    /// rounds is still paid for. Training goes first: a participant who is present from the
+    /// beginning stays to the end.
     fn can_measure(&self, env: &Environment<'_>, times: u64) -> bool {
         let federation = &env.task.federation;
         let Some(work) = self.work.as_ref().filter(|_| federation.query_budget > 0) else {
@@ -489,7 +492,7 @@ impl Client {
         let left = u64::from(federation.rounds.saturating_sub(work.step));
         let training = left.saturating_mul(federation.training_queries(env.optimizer));
         let measuring = times * env.holdout as u64;
-        // Where few are drawn nobody knows how often anyone trains; and in the end there is nothing
+        // If few are drawn, nobody knows how often anyone trains; and at the end there is nothing
         // to train.
         let open_ended = federation.policy.active > 0 || self.finished();
         let needed = if open_ended { 0 } else { training };
@@ -507,8 +510,8 @@ impl Client {
         }
     }
 
-    /// Where the round's training starts: at θ_t, with what everybody knows of the search that all
-    /// share, or what the optimiser remembers of all rounds before.
+    /// The state in which the round's training starts: at θ_t, with the shared search's state, or
+    /// what the optimiser remembers of all rounds before.
     fn beginning(&self, env: &Environment<'_>, work: &Work) -> State {
         let state = State::new(work.theta.clone(), work.step);
         if let Some(record) = self.record.as_ref().map(Replay::state) {
@@ -602,7 +605,7 @@ impl Client {
     fn delivered_update(&mut self) {
         self.stage = Stage::AwaitingResult;
         let round = self.view.as_ref().map(|v| v.round);
-        // A view of before the answer makes the message go out again; it was counted.
+        // A view from before the answer makes the message go out again; it was counted.
         if self.taken != round {
             self.taken = round;
             self.delivered += 1;
@@ -611,7 +614,7 @@ impl Client {
 
     fn take_refusal(&mut self, refusal: Refusal) {
         self.stage = match (refusal, &self.stage) {
-            // It did arrive the first time; the answer was lost.
+            // It arrived the first time; the answer was lost.
             (Refusal::Duplicate, Stage::Uploading) => {
                 self.delivered_update();
                 return;
@@ -621,7 +624,7 @@ impl Client {
                 return;
             }
             (Refusal::Duplicate, Stage::Enrolling) => Stage::AwaitingCohort,
-            // The round is past the point where it matters.
+            // The round is past the point at which it matters.
             (Refusal::TooLate, Stage::Waiting) => {
                 self.is_known_to_wait();
                 return;
@@ -630,12 +633,13 @@ impl Client {
             (Refusal::Unauthorized | Refusal::NotFound, _) => {
                 Stage::Stopped(StopReason::Unauthorized)
             }
-            // Our own update is refused for what it is: another try would be refused again.
+            // This participant's own update is refused for its content: another try would be
+            // refused again.
             (
                 Refusal::Malformed | Refusal::NotFinite | Refusal::OutOfRange | Refusal::TooLarge,
                 Stage::Uploading | Stage::Enrolling | Stage::Waiting | Stage::Summing,
             ) => Stage::Stopped(StopReason::Inconsistent),
-            // It answers a message of before the open evaluation.
+            // It answers a message from before the open evaluation.
             _ if self.is_evaluating() => return,
             // Finished, wrong round, too late, no place in the cohort: look where the round is now.
             _ if self.update_is_ready() => Stage::AwaitingCohort,
@@ -643,8 +647,8 @@ impl Client {
         };
     }
 
-    /// Nothing more can be asked. The final θ is good also where nothing is left to measure it
-    /// with.
+    /// Stops because nothing more can be asked. The final θ is good even if nothing is left to
+    /// measure it with.
     fn cannot_ask(&mut self, why: StopReason) -> Action {
         let reason = if self.finished() {
             StopReason::Finished
@@ -711,8 +715,7 @@ impl Client {
             total: measured.total,
             loss: measured.loss,
             queries: self.unreported,
-            // Of the same examples; where they were not measured with θ_t, they count on neither
-            // side.
+            // Of the same examples; if they were not measured with θ_t, they count on neither side.
             unprompted: match work.measured {
                 Some(_) => self.before.map(|before| before.correct),
                 None => Some(0),

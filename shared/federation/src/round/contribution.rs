@@ -1,12 +1,12 @@
 //! What one participant adds to a secure sum, as integers, and what the sum means.
 //!
 //! Without noise: the update clipped to the norm C, times w = min(n, N)/N for n of at most N
-//! examples, in fixed point; and counters, which stay exact: examples, the metrics' sums, and who
-//! was clipped. The mean is Σ w_i Δ_i / Σ w_i.
+//! examples, in fixed point; and counters, which stay exact: examples, the metrics' sums, and the
+//! number of clipped updates. The mean is Σ w_i Δ_i / Σ w_i.
 //!
-//! With noise (participant-level differential privacy) all weigh the same, accuracy and loss become
-//! two more coordinates, and everything together has the norm C·√(1 + 2μ²) at most. Counters that
-//! would tell about the data are left out.
+//! With noise (participant-level differential privacy) all weights are equal, accuracy and loss
+//! become two more coordinates, and everything together has a norm of at most C·√(1 + 2μ²).
+//! Counters that would reveal something about the data are left out.
 //!
 //! In a counting round ([`tuning::objective::counts`]) the vector is a list of means in [−1, 1]
 //! instead: weighted in the same way, bounded entry by entry, so that no accepted cohort's sum
@@ -20,28 +20,28 @@ use secure_sum::Bytes32;
 use secure_sum::encoding::{EncodingError, FixedPoint, Layout, RingVector};
 use secure_sum::keystream::Keystream;
 
-/// μ: how much of the clip norm accuracy and loss take each.
+/// μ: the share of the clip norm that accuracy and loss each take.
 const METRICS_SHARE: f64 = 0.25;
-/// Losses are reported from 0 to this under noise.
+/// Upper bound of reported losses under noise; the lower bound is 0.
 const LOSS_RANGE: f64 = 10.0;
-/// Noisy metrics are told as of so many examples per participant.
+/// Number of examples per participant for which noisy metrics are reported.
 const METRICS_EXAMPLES: u32 = 1_000;
-/// Exact loss sums are told in units of 2⁻¹⁶, up to 2⁴⁰ of them.
+/// Exact loss sums are in units of 2⁻¹⁶, up to 2⁴⁰ of them.
 const LOSS_UNIT: f64 = 65_536.0;
 const LOSS_MOST: f64 = 1_099_511_627_776.0;
-/// Counters behind the entries.
+/// Number of counters after the entries.
 const COUNTERS: usize = 7;
 
 /// Why an update cannot be encoded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ContributionError {
-    /// The ring.
+    /// The update does not fit into the ring.
     #[error(transparent)]
     Encoding(#[from] EncodingError),
-    /// The noise.
+    /// The noise cannot be added.
     #[error(transparent)]
     Privacy(#[from] PrivacyError),
-    /// NaN or infinity in the update.
+    /// The update holds NaN or infinity.
     #[error("the update holds a number that is not finite")]
     NotFinite,
 }
@@ -55,7 +55,7 @@ pub struct Contribution {
     layout: Layout,
     fixed: FixedPoint,
     noise: Option<Noise>,
-    /// Every entry is bounded by `clip`, not the norm.
+    /// Whether `clip` bounds every entry instead of the norm.
     entrywise: bool,
 }
 
@@ -73,16 +73,16 @@ struct Noise {
 pub struct Decoded {
     /// The mean update.
     pub mean: Vec<f32>,
-    /// Its weight: examples; under noise, participants.
+    /// Weight of the mean: examples; under noise, participants.
     pub weight: f64,
     /// The metrics' sums.
     pub metrics: Metrics,
-    /// Updates that were longer than the norm bound; unknown (0) under noise.
+    /// Number of updates that were longer than the norm bound; unknown (0) under noise.
     pub clipped: u32,
 }
 
 impl Contribution {
-    /// Of updates with `length` numbers; nothing where updates are sent as they are.
+    /// The encoding of updates with `length` numbers; `None` if updates are sent in plain.
     pub fn new(federation: &Federation, length: usize) -> Result<Option<Self>, ContributionError> {
         let Some(secure) = &federation.secure else {
             return Ok(None);
@@ -119,8 +119,7 @@ impl Contribution {
         }))
     }
 
-    /// Of what is counted for a mapping, `length` numbers; nothing where counts are sent as they
-    /// are.
+    /// The encoding of a mapping's counts, `length` numbers; `None` if counts are sent in plain.
     pub fn counting(
         federation: &Federation,
         length: usize,
@@ -137,19 +136,19 @@ impl Contribution {
         Ok(Self::new(&plain, length)?.map(entrywise))
     }
 
-    /// How the sum's vector is laid out.
+    /// Layout of the sum's vector.
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// ρ that one sum costs (zCDP); 0 without noise, which is no promise at all.
+    /// ρ that one sum costs (zCDP); 0 without noise, which is not a promise at all.
     #[must_use]
     pub fn rho(&self) -> f64 {
         self.noise.as_ref().map_or(0.0, |n| n.mechanism.rho())
     }
 
-    /// The sum's noise in units of its sensitivity.
+    /// Standard deviation of the sum's noise in units of its sensitivity.
     #[must_use]
     pub fn noise_multiplier(&self) -> Option<f64> {
         self.noise.as_ref().map(|n| n.multiplier)
@@ -208,7 +207,7 @@ impl Contribution {
                 let loss = (metrics.loss / total).clamp(0.0, LOSS_RANGE) / LOSS_RANGE;
                 update.push((share * f64::from(metrics.correct) / total) as f32);
                 update.push((share * loss) as f32);
-                // It is within the bound but for what f32 rounds.
+                // It is within the bound except for f32's rounding.
                 l2_clip(&mut update, noise.sensitivity)?;
                 let mut words = || rng.next_u64();
                 integers.extend(noise.mechanism.contribution(&update, &mut words)?);
@@ -218,8 +217,8 @@ impl Contribution {
         Ok(RingVector::from_integers(self.layout, &integers)?)
     }
 
-    /// Reads a sum of `contributors` participants' vectors. Nothing if nobody contributed an
-    /// example, or the counters are beyond any sense (somebody sent false ones).
+    /// Decodes a sum of `contributors` participants' vectors. `None` if nobody contributed an
+    /// example, or the counters are impossible (somebody sent false ones).
     #[must_use]
     pub fn decode(&self, sum: &[i64], contributors: u32) -> Option<Decoded> {
         let entries = sum.get(..self.layout.entries)?;
@@ -297,7 +296,7 @@ impl Noise {
         rounds: u32,
     ) -> Result<(FixedPoint, Self), ContributionError> {
         let together = f64::from(clip) * (1.0 + 2.0 * METRICS_SHARE * METRICS_SHARE).sqrt();
-        // Upwards, so that a clipped update is never shortened for its metrics' sake.
+        // Rounded up, so that a clipped update is never shortened for the sake of its metrics.
         let sensitivity = (together * (1.0 + 1e-6)) as f32;
         let mechanism = |scale: f64| {
             let clip = f64::from(sensitivity);

@@ -1,16 +1,18 @@
-//! Who trains: drawn from public randomness before anything is asked, so that whoever is not drawn
-//! spends no queries (after FedOne, ICML 2025: fewer active participants, fewer queries in all).
+//! Draws who trains, from public randomness before anything is asked, so that participants who are
+//! not drawn spend no queries (after FedOne, ICML 2025: fewer active participants, fewer queries in
+//! all).
 //!
 //! Every participant has a place in a line that depends on (seed, step, number) alone, and the
-//! first so many train. Those who had joined when the training from this θ_t began are in line from
-//! the start; whoever joins later takes a place among all before them and pushes nobody out (as in
-//! reservoir sampling), so what a participant was told once holds as long as θ_t does. Everybody
-//! can work it out.
+//! first ones train. Those who had joined when the training from this θ_t began are in line from
+//! the start; anyone who joins later takes a place among all before them and displaces nobody (as
+//! in reservoir sampling), so what a participant was told once holds as long as θ_t does. Anyone
+//! can compute it.
 
 use crate::round::policy::Policy;
 use ground::rng::{derive_key, purpose};
 
-/// Is participant `number` to train from θ_`step`? `registered` and `attempt` are the round's.
+/// Returns whether participant `number` is to train from θ_`step`. `registered` and `attempt` are
+/// the round's.
 #[must_use]
 pub fn is_drawn(
     policy: &Policy,

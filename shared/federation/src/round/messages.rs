@@ -1,5 +1,5 @@
-//! What client and aggregator say to each other. JSON, but for [`Update`], which is binary
-//! ([`super::wire`]).
+//! The messages between client and aggregator. JSON, except [`Update`], which is binary
+//! ([`ground::wire`]).
 
 use super::phase::{AbortReason, Phase, RoundKind};
 use super::refusal::Refusal;
@@ -8,18 +8,18 @@ use ground::hash::Hash;
 use secure_sum::messages::{Inbox, Masked, Roster, RoundKeys, Shares, Survivors, Unmask};
 use serde::{Deserialize, Serialize};
 
-/// `POST /v1/federations/{id}/participants`
+/// Body of `POST /v1/federations/{id}/participants`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct JoinRequest {
-    /// From the invite link.
+    /// The secret of the invite link.
     pub invite: String,
-    /// The participant's long-term Ed25519 public key, 64 hexadecimal digits. Who joins again with
-    /// it gets the same number and a fresh token. Empty for somebody whom the federation need not
-    /// know again.
+    /// The participant's long-term Ed25519 public key, 64 hexadecimal digits. Joining again with it
+    /// gives the same number and a fresh token. Empty for a participant whom the federation need
+    /// not recognise.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub identity: String,
     /// The identity's signature over [`join_statement`], 128 hexadecimal digits; empty without an
@@ -28,9 +28,9 @@ pub struct JoinRequest {
     pub proof: String,
 }
 
-/// What an identity signs to join: no signature from elsewhere, nor one for another federation or
-/// invite, can stand for it. The invite's hash stands in it and not the secret, so that a statement
-/// gives nothing away.
+/// The bytes that an identity signs to join. A signature from elsewhere, or for another federation
+/// or invite, cannot stand for it. It contains the invite's hash and not the secret, so that a
+/// statement reveals nothing.
 #[must_use]
 pub fn join_statement(federation: &str, invite: &str) -> Vec<u8> {
     let invite = ground::hash::sha256_hex(invite.as_bytes());
@@ -43,23 +43,23 @@ pub fn join_statement(federation: &str, invite: &str) -> Vec<u8> {
     .concat()
 }
 
-/// Its answer.
+/// Answer to [`Join`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct Joined {
     /// The participant's number in this federation.
     pub participant: u32,
-    /// Proves it from now on, as a bearer token. Shown once.
+    /// Bearer token that proves it from now on. Shown once.
     pub token: String,
     /// The task as JSON.
     #[ts(type = "unknown")]
     pub task: serde_json::Value,
-    /// Its hash.
+    /// Hash of the task.
     pub task_hash: Hash,
 }
 
-/// Where a federation is.
+/// The state of a federation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
@@ -74,101 +74,101 @@ pub enum FederationStatus {
     Closed,
 }
 
-/// Where a participant is in the current round.
+/// A participant's standing in the current round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub enum Standing {
-    /// Nothing was heard from them in this round.
+    /// The participant has not been heard of in this round.
     Idle,
-    /// They have an update and wait for the cohort.
+    /// The participant has an update and waits for the cohort.
     Enrolled,
-    /// They are in the cohort and owe this phase's message.
+    /// The participant is in the cohort and owes this phase's message.
     InCohort,
-    /// This phase's message of theirs was taken.
+    /// The participant's message of this phase was taken.
     Delivered,
-    /// They were in the cohort, but did not deliver in an earlier phase of this round.
+    /// The participant was in the cohort, but did not deliver in an earlier phase of this round.
     Dropped,
 }
 
-/// `GET /v1/federations/{id}/round`: all that a client needs to know what to do next.
+/// Answer of `GET /v1/federations/{id}/round`: all that a client needs to know what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct RoundView {
-    /// Grows with every change; ask for the next view with `?after=version`.
+    /// Grows with every change; `?after=version` waits for the next view.
     #[ts(type = "number")]
     pub version: u64,
-    /// The federation's.
+    /// State of the federation.
     pub status: FederationStatus,
-    /// Updates of θ so far: the number of this round's successor θ is `step + 1`.
+    /// Number of θ updates so far; the current round makes number `step + 1`.
     pub step: u32,
-    /// Counts all rounds, aborted ones too.
+    /// Number of the round; aborted rounds count, too.
     pub round: u32,
-    /// The round's.
+    /// Phase of the round.
     pub phase: Phase,
     /// Hash of θ_t.
     pub theta: Hash,
-    /// Lines of the federation's record so far.
+    /// Number of lines of the federation's record so far.
     pub lines: u32,
-    /// Hash of the last of them: what everybody who takes part must agree on.
+    /// Hash of the record's last line, on which all participants must agree.
     pub record: Hash,
-    /// Who had joined when the training from this θ_t began, and how many rounds from it were
-    /// aborted: what the draw of those who train follows from (`federation.active`).
+    /// Number of participants who had joined when the training from this θ_t began; with `attempt`
+    /// it decides the draw (`federation.active`).
     pub registered: u32,
-    /// Likewise.
+    /// Number of rounds from this θ_t that were aborted.
     pub attempt: u32,
-    /// The asking participant's.
+    /// Standing of the participant who asks.
     pub standing: Standing,
-    /// Enrolled in this round.
+    /// Number of participants enrolled in this round.
     pub enrolled: u32,
-    /// Waited for in this phase, once the cohort is frozen.
+    /// Number of participants waited for in this phase, once the cohort is frozen.
     pub cohort: u32,
-    /// Those of them whose message was taken.
+    /// Number of them whose message was taken.
     pub delivered: u32,
-    /// Participants heard of lately.
+    /// Number of participants heard of lately.
     pub live: u32,
-    /// Milliseconds until the phase ends in any case; nothing while its clock stands.
+    /// Milliseconds until the phase ends in any case; `null` while its clock stands.
     #[ts(type = "number | null")]
     pub deadline_ms: Option<u64>,
 }
 
-/// `POST /v1/federations/{id}/rounds/{round}/enrol`
+/// Body of `POST /v1/federations/{id}/rounds/{round}/enrol`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[derive(schemars::JsonSchema)]
 pub struct Enrolment {
     /// Hash of the θ that the update is computed from.
     pub theta: Hash,
-    /// There is no update: the participant was not drawn (`federation.active`) and only says that
-    /// it is there, so that the round's clock runs.
+    /// Whether there is no update: the participant was not drawn (`federation.active`) and only
+    /// says that it is present, so that the round's clock runs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits: bool,
 }
 
-/// Sums over one participant's examples. They add up over participants.
+/// Sums over one participant's held-out examples. They add up over participants.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct Metrics {
-    /// Held-out examples that θ_t gets right.
+    /// Number of held-out examples that θ_t gets right.
     pub correct: u32,
-    /// Held-out examples.
+    /// Number of held-out examples.
     pub total: u32,
-    /// Sum of their losses at θ_t.
+    /// Sum of the losses at θ_t.
     pub loss: f64,
-    /// Queries spent since the last delivered update, measuring included.
+    /// Queries spent since the last delivered update, including measurements.
     pub queries: u32,
-    /// Held-out examples, the same ones, that the model gets right without a prompt. Nothing where
-    /// that is not told: under noise.
+    /// Number of the same held-out examples that the model gets right without a prompt. `null` if
+    /// that is not reported: under noise.
     #[serde(default)]
     pub unprompted: Option<u32>,
 }
 
 impl Default for Metrics {
-    /// Of nobody: what sums begin with.
+    /// The metrics of nobody, with which sums begin.
     fn default() -> Self {
         Self {
             correct: 0,
@@ -181,7 +181,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Sums must be finite and possible.
+    /// Returns whether the sums are finite and possible.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.correct <= self.total
@@ -191,7 +191,7 @@ impl Metrics {
             && self.queries <= MAX_QUERIES
     }
 
-    /// Adds another participant's.
+    /// Adds another participant's sums.
     pub fn add(&mut self, other: &Self) {
         self.correct = self.correct.saturating_add(other.correct);
         self.total = self.total.saturating_add(other.total);
@@ -202,35 +202,35 @@ impl Metrics {
     }
 }
 
-/// No participant has more examples than this.
+/// Maximum number of a participant's examples.
 pub const MAX_EXAMPLES: u32 = 10_000_000;
-/// No participant spends more queries in a round.
+/// Maximum number of a participant's queries in a round.
 pub const MAX_QUERIES: u32 = 100_000_000;
-/// No participant's sum of losses is larger. Far beyond any loss, and small enough that 10⁶
-/// participants' sum stays finite: JSON cannot say infinity, and a record that holds it could not
+/// Maximum sum of a participant's losses. Far beyond any loss, and small enough that the sum over
+/// 10⁶ participants stays finite: JSON cannot express infinity, and a record that held it could not
 /// be read again.
 pub const MAX_LOSS: f64 = 1e300;
-/// No entry of an update is larger: with at most 10⁷ examples and 10⁶ participants the sum stays
-/// exact enough and far from overflow.
+/// Maximum magnitude of an update's entry: with at most 10⁷ examples and 10⁶ participants the sum
+/// stays exact enough and far from overflow.
 pub const MAX_ENTRY: f32 = 1e6;
 
-/// `POST /v1/federations/{id}/rounds/{round}/update`, binary.
+/// Body of `POST /v1/federations/{id}/rounds/{round}/update`, binary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Update {
-    /// The round.
+    /// Number of the round.
     pub round: u32,
     /// Hash of the θ_t that it starts from.
     pub theta: Hash,
-    /// Training examples: the update's weight.
+    /// Number of training examples: the update's weight.
     pub examples: u32,
     /// θ_i − θ_t.
     pub delta: Vec<f32>,
-    /// The participant's sums.
+    /// The participant's metrics.
     pub metrics: Metrics,
 }
 
 impl Update {
-    /// Everything that can be wrong without looking at the round.
+    /// Checks everything that can be checked without the round.
     pub fn validate(&self, dim: usize) -> Result<(), Refusal> {
         if self.delta.len() != dim {
             return Err(Refusal::Malformed);
@@ -253,13 +253,13 @@ impl Update {
 /// A cohort member's message in one phase of a secure sum, binary: `POST …/rounds/{round}/{phase}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SumMessage {
-    /// In [`Phase::Keys`].
+    /// The message of [`Phase::Keys`].
     Keys(RoundKeys),
-    /// In [`Phase::Shares`].
+    /// The message of [`Phase::Shares`].
     Shares(Shares),
-    /// In [`Phase::Masked`].
+    /// The message of [`Phase::Masked`].
     Masked(Masked),
-    /// In [`Phase::Unmask`].
+    /// The message of [`Phase::Unmask`].
     Unmask(Unmask),
 }
 
@@ -279,11 +279,11 @@ impl SumMessage {
 /// What a cohort member needs for its message, binary: `GET …/rounds/{round}/{phase}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SumInput {
-    /// For [`Phase::Shares`].
+    /// The input for [`Phase::Shares`].
     Roster(Roster),
-    /// For [`Phase::Masked`].
+    /// The input for [`Phase::Masked`].
     Inbox(Inbox),
-    /// For [`Phase::Unmask`].
+    /// The input for [`Phase::Unmask`].
     Survivors(Survivors),
 }
 
@@ -306,31 +306,30 @@ impl SumInput {
 pub struct RoundRecord {
     /// Its number.
     pub round: u32,
-    /// θ updates before it.
+    /// Number of θ updates before it.
     pub step: u32,
     /// What it summed, or would have.
     #[serde(default)]
     pub kind: RoundKind,
     /// `Done` or `Aborted`.
     pub phase: Phase,
-    /// Why it was aborted.
+    /// Why it was aborted; `null` if it was not.
     pub reason: Option<AbortReason>,
-    /// Cohort size.
+    /// Size of the cohort.
     pub cohort: u32,
-    /// Updates in the sum.
+    /// Number of updates in the sum.
     pub delivered: u32,
-    /// The cohort's sums, measured at θ_t, before the update.
+    /// The cohort's metrics, measured at θ_t, before the update.
     pub metrics: Metrics,
-    /// Hash of the θ that came out.
+    /// Hash of θ after the round.
     pub theta: Hash,
-    /// ε that all rounds so far may have cost a participant, at the task's δ; nothing without
-    /// noise.
+    /// ε that all rounds so far may have cost a participant, at the task's δ; `null` without noise.
     #[serde(default)]
     pub epsilon: Option<f64>,
-    /// Bytes of updates that came in.
+    /// Bytes of updates received.
     #[ts(type = "number")]
     pub bytes_up: u64,
-    /// Milliseconds since 1970.
+    /// When it ended, in milliseconds since 1970.
     #[ts(type = "number")]
     pub finished_at: u64,
 }
@@ -340,65 +339,65 @@ pub struct RoundRecord {
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct FederationSummary {
-    /// In addresses.
+    /// The federation's id in addresses.
     pub id: String,
     /// The task's name.
     pub name: String,
     /// The task's paragraph for data owners.
     pub description: String,
-    /// Running, finished, closed.
+    /// State of the federation.
     pub status: FederationStatus,
-    /// θ updates so far.
+    /// Number of θ updates so far.
     pub step: u32,
-    /// θ updates in all.
+    /// Number of θ updates planned.
     pub steps: u32,
-    /// All who ever joined.
+    /// Number of participants who ever joined.
     pub participants: u32,
-    /// Those heard of lately.
+    /// Number of participants heard of lately.
     pub live: u32,
     /// Number of parameters.
     pub dim: u32,
     /// The model API's origin.
     pub model_origin: String,
-    /// Milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970.
     #[ts(type = "number")]
     pub created_at: u64,
     /// Hash of the task.
     pub task_hash: Hash,
-    /// Updates are summed under masks.
+    /// Whether updates are summed under masks.
     #[serde(default)]
     pub secure: bool,
-    /// What all rounds so far may have cost a participant; nothing without noise.
+    /// What all rounds so far may have cost a participant; `null` without noise.
     #[serde(default)]
     pub privacy: Option<PrivacySpent>,
 }
 
-/// The ledger of a federation, or of one participant.
+/// The privacy spent by a federation, or by one participant.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct PrivacySpent {
-    /// ε so far.
+    /// ε spent so far.
     pub epsilon: f64,
-    /// No round begins that would bring it above this.
+    /// Limit of ε: no round begins that would exceed it.
     pub limit: f64,
-    /// At this δ.
+    /// The δ at which ε is stated.
     pub delta: f64,
 }
 
-/// `GET /v1/federations/{id}`
+/// Answer of `GET /v1/federations/{id}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct FederationDetail {
-    /// The head.
+    /// The federation's summary.
     pub summary: FederationSummary,
     /// The task as JSON.
     #[ts(type = "unknown")]
     pub task: serde_json::Value,
     /// Finished rounds, oldest first (the last 2,000).
     pub rounds: Vec<RoundRecord>,
-    /// What these rounds say is to be kept; nothing as long as no held-out examples were measured.
+    /// What these rounds say is to be kept; `null` as long as no held-out examples were measured.
     #[serde(default)]
     pub choice: Option<Choice>,
     /// The current round as an outsider sees it.
@@ -410,49 +409,49 @@ pub struct FederationDetail {
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct Problem {
-    /// `about:blank`: the code says it all.
+    /// Always `about:blank`: the code says it all.
     #[serde(rename = "type")]
     pub kind: String,
     /// HTTP status.
     pub status: u16,
     /// A [`Refusal`]'s code, or `bad_task`, `bad_request`, `internal`.
     pub code: String,
-    /// For people.
+    /// A sentence for people.
     pub title: String,
-    /// More of it, for this case.
+    /// Details of this case.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub detail: Option<String>,
-    /// A task file's faults.
+    /// The faults of a task file.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub faults: Vec<ground::fault::Fault>,
 }
 
-/// `POST /v1/federations` (organiser).
+/// Body of `POST /v1/federations` (organiser).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct CreateFederation {
-    /// The task file's text (TOML), or
+    /// The task file's text (TOML); exclusive with `task`.
     #[serde(default)]
     pub task_toml: Option<String>,
-    /// the task as JSON.
+    /// The task as JSON; exclusive with `task_toml`.
     #[serde(default)]
     #[ts(type = "unknown")]
     pub task: Option<serde_json::Value>,
 }
 
-/// Its answer, and that of `POST /v1/federations/{id}/invites`.
+/// Answer to [`NewFederation`], and to `POST /v1/federations/{id}/invites`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct Invite {
-    /// The federation.
+    /// The federation's id.
     pub federation: String,
-    /// Names the invite in the organiser's list; no secret.
+    /// Id of the invite in the organiser's list; not a secret.
     pub id: String,
-    /// The invite's secret; it goes into a link's fragment, which browsers do not send.
+    /// The invite's secret. It goes into a link's fragment, which browsers do not send.
     pub invite: String,
     /// The address under which people reach the server, for links, without a slash at its end; nothing where the server was
     /// not told.
@@ -460,19 +459,19 @@ pub struct Invite {
     pub public_url: Option<String>,
 }
 
-/// `POST /v1/federations/{id}/invites` (organiser). Without a body, the invite is for anybody and
-/// for ever.
+/// Body of `POST /v1/federations/{id}/invites` (organiser). Without a body, anyone may use the
+/// invite, and it does not expire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[derive(ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct CreateInvite {
-    /// How long it can be joined with, in seconds from now.
+    /// Seconds from now for which it can be used.
     #[serde(default)]
     #[ts(type = "number | null")]
     pub expires_in_seconds: Option<u64>,
-    /// How many participants may join with it.
+    /// Maximum number of participants who may join with it.
     #[serde(default)]
     pub uses: Option<u32>,
 }
@@ -483,23 +482,23 @@ pub struct CreateInvite {
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct InviteSummary {
-    /// In addresses.
+    /// The invite's id in addresses.
     pub id: String,
-    /// Milliseconds since 1970.
+    /// When it was made, in milliseconds since 1970.
     #[ts(type = "number")]
     pub created_at: u64,
-    /// Milliseconds since 1970; nothing if it does not expire.
+    /// When it expires, in milliseconds since 1970; `null` if it does not.
     #[ts(type = "number | null")]
     pub expires_at: Option<u64>,
-    /// Participants who may join with it; nothing for any number.
+    /// Maximum number of participants who may join with it; `null` for no limit.
     pub uses: Option<u32>,
-    /// Participants who have.
+    /// Number of participants who have joined with it.
     pub used: u32,
-    /// Taken back by the organiser.
+    /// Whether the organiser has revoked it.
     pub revoked: bool,
 }
 
-/// `GET /v1/federations/{id}/events`: server-sent events named `progress` carry this.
+/// Data of the server-sent events named `progress` of `GET /v1/federations/{id}/events`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
@@ -508,6 +507,6 @@ pub struct Progress {
     pub current: RoundView,
     /// The last finished round, if it is new since the last event.
     pub finished: Option<RoundRecord>,
-    /// All who ever joined.
+    /// Number of participants who ever joined.
     pub participants: u32,
 }

@@ -15,19 +15,19 @@ pub enum RoundKind {
     /// Updates of θ.
     #[default]
     Training,
-    /// What the mapping is learnt from ([`tuning::objective::counts`]); θ stays. A federation whose
-    /// mapping is learnt together begins with one of these that is concluded.
+    /// Counts from which the mapping is learnt ([`tuning::objective::counts`]); θ stays. A
+    /// federation whose mapping is learnt together begins with one of these that is concluded.
     Counting,
 }
 
-/// Where a round is.
+/// The phase of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub enum Phase {
-    /// θ_t is published; everyone trains; who has an update enrols.
+    /// θ_t is published; everyone trains; participants with an update enrol.
     Open,
     /// The cohort publishes its round keys (secure sums).
     Keys,
@@ -35,18 +35,18 @@ pub enum Phase {
     Shares,
     /// The cohort sends masked updates (secure sums).
     Masked,
-    /// Survivors help to take the masks off (secure sums).
+    /// Survivors help to remove the masks (secure sums).
     Unmask,
     /// The cohort sends plain updates.
     Upload,
     /// θ_{t+1} exists.
     Done,
-    /// The round ended without one.
+    /// The round ended without a new θ.
     Aborted,
 }
 
 impl Phase {
-    /// The next phase, where one follows when enough are in.
+    /// The next phase, if one follows when enough messages have arrived.
     #[must_use]
     pub fn next(self) -> Option<Self> {
         Some(match self {
@@ -58,13 +58,13 @@ impl Phase {
         })
     }
 
-    /// The cohort owes a message in it.
+    /// Returns whether the cohort owes a message in it.
     #[must_use]
     pub fn collects(self) -> bool {
         self.next().is_some()
     }
 
-    /// No further transition.
+    /// Returns whether the round is over.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Done | Self::Aborted)
@@ -88,10 +88,10 @@ pub enum AbortReason {
     TooFewShares,
     /// Too few sent their masked updates in time (secure sums).
     TooFewMasked,
-    /// Too few helped to take the masks off: the sum is lost, and nobody's update was seen (secure
+    /// Too few helped to remove the masks: the sum is lost, and nobody's update was seen (secure
     /// sums).
     TooFewUnmasked,
-    /// The shares that came do not open the sum: somebody sent false ones (secure sums).
+    /// The shares do not open the sum: somebody sent false ones (secure sums).
     FalseShares,
     /// The new θ would have held a number that is not finite.
     Overflow,

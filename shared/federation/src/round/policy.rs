@@ -1,8 +1,8 @@
 //! When a phase ends: count{min,max} and time{min,max}.
 //!
-//! A phase ends well as soon as `count_max` are in, or everyone who could be in is; else once
-//! `time_min` has passed and `count_min` are in. At `time_max` it ends in any case: well with
-//! `count_min`, else as an abort.
+//! A phase succeeds as soon as `count_max` messages have arrived, or those of everyone who could
+//! send one; otherwise once `time_min` has passed and `count_min` have arrived. At `time_max` it
+//! ends in any case: successfully with `count_min`, else as an abort.
 
 use super::phase::Phase;
 use ground::fault::Reader;
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 /// Bounds of one phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Fewer do not make a round.
+    /// Minimum number of messages.
     pub count_min: u32,
-    /// No more are taken.
+    /// Maximum number of messages.
     pub count_max: u32,
-    /// Wait this long for more than the least, in milliseconds.
+    /// How long to wait for more than the minimum, in milliseconds.
     pub time_min_ms: u64,
-    /// Then it ends, in milliseconds.
+    /// When the phase ends in any case, in milliseconds.
     pub time_max_ms: u64,
 }
 
@@ -45,7 +45,8 @@ impl Limits {
         }
     }
 
-    /// Should a phase end that began `elapsed` ms ago, with `count` in and `possible` who could be?
+    /// Decides about a phase that began `elapsed` ms ago, with `count` messages from `possible`
+    /// participants.
     #[must_use]
     pub fn verdict(&self, count: u32, possible: u32, elapsed: u64) -> Verdict {
         let enough = count >= self.count_min;
@@ -67,7 +68,7 @@ pub enum Verdict {
     Go,
     /// Wait.
     Wait,
-    /// Time is up and too few are in.
+    /// Time is up and too few messages have arrived.
     TooFew,
 }
 
@@ -76,18 +77,18 @@ pub enum Verdict {
 pub struct SecurePhases {
     /// The cohort publishes its round keys.
     pub keys: Limits,
-    /// It exchanges shares.
+    /// The cohort exchanges shares.
     pub shares: Limits,
-    /// It sends masked updates.
+    /// The cohort sends masked updates.
     pub masked: Limits,
-    /// The survivors help to take the masks off.
+    /// The survivors help to remove the masks.
     pub unmask: Limits,
-    /// More than this part of those with keys must still be there at the end.
+    /// More than this share of the members with keys must still be there at the end.
     pub threshold: f32,
 }
 
 impl SecurePhases {
-    /// So many of `members` must be there at the end.
+    /// How many of `members` must be there at the end.
     #[must_use]
     pub fn needed(&self, members: u32) -> u32 {
         (f64::from(members) * f64::from(self.threshold)) as u32 + 1
@@ -97,13 +98,13 @@ impl SecurePhases {
 /// The bounds of all phases.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Everyone trains; who has an update enrols. Its clock starts with the first who enrols.
+    /// Everyone trains; participants with an update enrol. Its clock starts with the first of them.
     pub open: Limits,
     /// The cohort delivers.
     pub upload: Limits,
-    /// Instead of `upload`, where updates are summed under masks.
+    /// Phases that replace `upload` if updates are summed under masks.
     pub secure: Option<SecurePhases>,
-    /// So many are drawn to train from each θ_t, at least; 0: nobody is drawn, all train.
+    /// Minimum number of participants drawn to train from each θ_t; 0: nobody is drawn, all train.
     pub active: u32,
     /// A participant who was not heard of for this long is taken for gone, until heard of again.
     pub lease_ms: u64,
@@ -111,8 +112,8 @@ pub struct Policy {
 
 impl Policy {
     /// How many are drawn to train (FedOne, ICML 2025, draws one): as many as `Open` needs at
-    /// least, and twice as many with each round from the same θ_t that was aborted, so that those
-    /// who never come cannot hold the federation up. Nothing where all train.
+    /// least, and twice as many with each aborted round from the same θ_t, so that participants who
+    /// never come cannot hold the federation up. `None` if all train.
     #[must_use]
     pub fn drawn(&self, attempt: u32) -> Option<u32> {
         let least = self.limits(Phase::Open, 0)?.count_min.max(self.active);
@@ -120,7 +121,7 @@ impl Policy {
         (self.active > 0).then(|| u32::try_from(widened).unwrap_or(u32::MAX))
     }
 
-    /// The bounds of a phase in which something is waited for. `members` have published their keys.
+    /// The bounds of a phase that waits for messages. `members` have published their keys.
     #[must_use]
     pub fn limits(&self, phase: Phase, members: u32) -> Option<Limits> {
         let at_least = |limits: Limits, least: u32| Limits {

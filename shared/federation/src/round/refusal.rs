@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 #[derive(ts_rs::TS)]
 #[ts(export)]
 pub enum Refusal {
-    /// Another round is on.
+    /// The message belongs to another round.
     #[error("this message belongs to another round; ask for the current one")]
     WrongRound,
-    /// The phase in which this could be sent is over.
+    /// The phase for this message is over.
     #[error("the phase for this message is over; the next round will take you")]
     TooLate,
-    /// The phase in which this can be sent has not begun.
+    /// The phase for this message has not begun.
     #[error("the phase for this message has not begun; wait for it")]
     TooEarly,
-    /// It was taken before; nothing changed.
+    /// The message was taken before; nothing changed.
     #[error("this message was taken before; nothing was counted twice")]
     Duplicate,
     /// Only the cohort may send this.
@@ -27,22 +27,22 @@ pub enum Refusal {
     /// The cohort is full.
     #[error("this round's cohort is full; the next round will take you")]
     CohortFull,
-    /// It was computed from another θ.
+    /// The update was computed from another θ.
     #[error("this update was computed from another θ than this round's; load the current one")]
     WrongTheta,
     /// Others were drawn to train (`federation.active`).
     #[error("others were drawn to train in this round; wait for the next one")]
     NotDrawn,
-    /// Its length, or the bytes around it, are wrong.
+    /// The message's length, or the bytes around it, are wrong.
     #[error("the message is malformed: it has the wrong length or does not parse")]
     Malformed,
-    /// NaN or infinity.
+    /// The update holds NaN or infinity.
     #[error("the update holds a number that is not finite")]
     NotFinite,
-    /// Examples, counts or norms beyond any sense.
+    /// Examples, counts or norms are impossible.
     #[error("a number in the message is outside its allowed range")]
     OutOfRange,
-    /// Over.
+    /// The federation is closed.
     #[error("this federation is closed")]
     FederationClosed,
     /// All rounds are done.
@@ -51,37 +51,37 @@ pub enum Refusal {
     /// The token is missing or wrong.
     #[error("the token is missing or wrong; join again with an invite")]
     Unauthorized,
-    /// No such federation, participant or round.
+    /// There is no such federation, participant or round.
     #[error("there is no such thing here; check the address")]
     NotFound,
     /// There is no such invite to this federation.
     #[error("this invite is not valid; ask the organiser for a new one")]
     BadInvite,
-    /// The invite's time is over.
+    /// The invite has expired.
     #[error("this invite has expired; ask the organiser for a new one")]
     InviteExpired,
-    /// The organiser took the invite back.
+    /// The organiser has revoked the invite.
     #[error("the organiser has revoked this invite; ask for a new one")]
     InviteRevoked,
-    /// As many have joined with the invite as it was made for.
+    /// The invite has been used as often as it was made for.
     #[error("this invite is used up; ask the organiser for a new one")]
     InviteUsedUp,
-    /// The identity's proof is missing, malformed or another's.
+    /// The identity's proof is missing, malformed or somebody else's.
     #[error("the identity's proof does not verify; join again from the invite link")]
     BadIdentity,
     /// The federation takes no more participants.
     #[error("this federation takes no more participants")]
     Full,
-    /// Body over the limit.
+    /// The message is over the limit.
     #[error("the message is larger than this route takes")]
     TooLarge,
-    /// Too many requests.
+    /// There were too many requests.
     #[error("too many requests; wait a little")]
     RateLimited,
 }
 
 impl Refusal {
-    /// All of them.
+    /// All refusals.
     const ALL: [Self; 23] = [
         Self::WrongRound,
         Self::TooLate,
@@ -118,7 +118,7 @@ impl Refusal {
             .unwrap_or_default()
     }
 
-    /// From its code.
+    /// Finds a refusal by its code.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|refusal| refusal.code() == code)
@@ -162,7 +162,7 @@ mod tests {
             assert_eq!(Refusal::from_code(&refusal.code()), Some(refusal));
             assert_eq!(refusal as usize, number);
         }
-        // Were one forgotten, it would be the last.
+        // If one were forgotten, it would be the last.
         assert_eq!(Refusal::ALL.len(), Refusal::RateLimited as usize + 1);
         assert_eq!(Refusal::WrongRound.code(), "wrong_round");
         assert_eq!(Refusal::from_code("nonsense"), None);

@@ -5,7 +5,7 @@ use crate::record::{Commitments, Replay, What};
 use crate::task::Task;
 use serde_json::{Value, json};
 
-/// The task of the rehearsals with CMA-ES and this `[federation]`, or its faults' places.
+/// The rehearsals' task with CMA-ES and this `[federation]`, or the places of its faults.
 fn federated(federation: &Value) -> Result<Task, Vec<String>> {
     let mut source = rehearsal::task(json!({})).source().clone();
     source["optimizer"] = json!({ "kind": "cma-es", "population": 6, "sigma": 0.1 });
@@ -15,7 +15,7 @@ fn federated(federation: &Value) -> Result<Task, Vec<String>> {
     Task::from_value(source).map_err(|faults| faults.0.into_iter().map(|f| f.path).collect())
 }
 
-/// A federation that ended, and what its record leads an auditor to.
+/// A federation that ended, and what an auditor computes from its record.
 fn ended(federation: &Value) -> (Rehearsal, Replay) {
     let mut cast = Rehearsal::new(federated(federation).unwrap(), 4);
     cast.play_out();
@@ -55,7 +55,7 @@ fn a_shared_population_is_ordered_by_sums() {
     }
 }
 
-/// FedBPT: updates stand in the record one by one, and an altered one leads elsewhere.
+/// FedBPT: updates are in the record one by one, and an altered one leads elsewhere.
 #[test]
 fn means_are_recorded_one_by_one() {
     let (cast, replay) = ended(&json!({ "rule": "fedbpt", "local_steps": 3 }));

@@ -1,10 +1,10 @@
 //! The aggregator's side of a round: a pure function of (state, event, time).
 //!
-//! The machine sees counts and the standing of whoever speaks, never a list of participants: one
-//! message costs the same with ten as with ten thousand. Whoever drives it keeps the standings and
-//! carries out the actions in the same transaction in which the new state is stored.
+//! The machine sees counts and the sender's standing, never a list of participants: one message
+//! costs the same with ten as with ten thousand. Its driver keeps the standings and carries out the
+//! actions in the same transaction in which the new state is stored.
 //!
-//! A secure sum narrows the cohort from phase to phase, each set nested in the one before: who
+//! A secure sum narrows the cohort from phase to phase, each set nested in the one before: the
 //! enrolled; U1, who published keys; U2, who sent shares; U3, who sent a masked update; and those
 //! of U3 who help to open the sum.
 
@@ -19,25 +19,26 @@ use serde::{Deserialize, Serialize};
 pub struct Round {
     /// Its number, counting aborted rounds.
     pub number: u32,
-    /// Where it is.
+    /// Its phase.
     pub phase: Phase,
     /// When the phase's clock started (ms since 1970). In `Open` it stands until somebody enrols.
     pub since: Option<u64>,
-    /// Enrolled so far.
+    /// Number of participants enrolled so far.
     pub enrolled: u32,
-    /// Those who are waited for in this phase, when it began.
+    /// Number of participants waited for in this phase, when it began.
     pub cohort: u32,
-    /// Their messages taken in this phase.
+    /// Number of their messages taken in this phase.
     pub delivered: u32,
-    /// Those of them who left before they delivered.
+    /// Number of them who left before they delivered.
     pub gone: u32,
-    /// |U1|: participants with round keys (secure sums).
+    /// |U1|: number of participants with round keys (secure sums).
     pub members: u32,
-    /// Participants who had joined when the training from this θ_t began.
+    /// Number of participants who had joined when the training from this θ_t began.
     pub registered: u32,
-    /// Rounds from this θ_t that were aborted.
+    /// Number of rounds from this θ_t that were aborted.
     pub attempt: u32,
-    /// Somebody who was not drawn waits: the clock of `Open` runs though nobody has enrolled.
+    /// Whether a participant who was not drawn waits: then the clock of `Open` runs though nobody
+    /// has enrolled.
     pub waiting: bool,
 }
 
@@ -46,62 +47,62 @@ pub struct Round {
 pub enum Event {
     /// A participant has an update.
     Enrol {
-        /// The speaker's.
+        /// The sender's standing.
         standing: Standing,
-        /// Participants heard of lately, the speaker included.
+        /// Number of participants heard of lately, including the sender.
         live: u32,
     },
-    /// Somebody who was not drawn to train is there, and waits for the round to end.
+    /// A participant who was not drawn to train is present, and waits for the round to end.
     Wait {
-        /// Participants heard of lately, the speaker included.
+        /// Number of participants heard of lately, including the sender.
         live: u32,
     },
     /// A cohort member's message, already validated.
     Deliver {
-        /// The speaker's.
+        /// The sender's standing.
         standing: Standing,
         /// The phase that the message belongs to.
         phase: Phase,
     },
     /// A participant leaves for good, or is taken for gone.
     Leave {
-        /// The leaver's.
+        /// The leaver's standing.
         standing: Standing,
-        /// Participants who remain.
+        /// Number of participants who remain.
         live: u32,
     },
     /// Time passes.
     Tick {
-        /// Participants heard of lately.
+        /// Number of participants heard of lately.
         live: u32,
     },
     /// The organiser closes the federation.
     Close,
 }
 
-/// What whoever drives the machine must do, in order, in the transaction that stores the new state.
+/// What the machine's driver must do, in order, in the transaction that stores the new state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// The speaker is now enrolled.
+    /// The sender is now enrolled.
     Enrol,
-    /// The speaker is no longer enrolled.
+    /// The sender is no longer enrolled.
     Withdraw,
     /// All enrolled are now the cohort.
     Freeze,
-    /// Store the speaker's message; they have now delivered.
+    /// Store the sender's message; the sender has now delivered.
     Store,
     /// Those who delivered are now the cohort of the next phase; the others of the cohort are
     /// dropped.
     Narrow,
-    /// Sum what was delivered, apply it, record the round as done, open the next one. Where masks
-    /// cannot be taken off, record it as aborted.
+    /// Sum what was delivered, apply it, record the round as done, open the next one. If masks
+    /// cannot be removed, record it as aborted.
     Aggregate,
     /// Record the round as aborted; open the next one, unless closed.
     Abort(AbortReason),
 }
 
 impl Round {
-    /// A fresh round.
+    /// The first round.
     #[must_use]
     pub fn open(number: u32) -> Self {
         Self {
@@ -119,8 +120,8 @@ impl Round {
         }
     }
 
-    /// The round after this one; `joined` participants have joined by now. `moved`: this one was
-    /// concluded, and another draw is made; else the same draw is widened.
+    /// The round after this one; `joined` participants have joined by now. `moved` says that this
+    /// one was concluded, and another draw is made; otherwise the same draw is widened.
     #[must_use]
     pub fn next(&self, joined: u32, moved: bool) -> Self {
         let (registered, attempt) = if moved {
@@ -135,14 +136,14 @@ impl Round {
         }
     }
 
-    /// When the phase ends in any case (ms since 1970); nothing while its clock stands.
+    /// When the phase ends in any case (ms since 1970); `None` while its clock stands.
     #[must_use]
     pub fn deadline(&self, policy: &Policy) -> Option<u64> {
         let limits = policy.limits(self.phase, self.members)?;
         self.since.map(|s| s.saturating_add(limits.time_max_ms))
     }
 
-    /// When somebody must look at the round although no message came.
+    /// When the round must be looked at even if no message came.
     #[must_use]
     pub fn wake_at(&self, policy: &Policy, now: u64) -> Option<u64> {
         let limits = policy.limits(self.phase, self.members)?;
@@ -153,8 +154,10 @@ impl Round {
             .find(|t| *t > now)
     }
 
-    /// Takes an event at time `now` (ms since 1970; may jump either way). On a refusal nothing has
-    /// changed.
+    /// Takes an event at time `now` (ms since 1970; may jump either way).
+    ///
+    /// # Errors
+    /// The refusal; nothing has changed then.
     pub fn step(
         &mut self,
         policy: &Policy,
@@ -168,7 +171,7 @@ impl Round {
     }
 
     fn take(&mut self, policy: &Policy, now: u64, event: Event) -> Result<Vec<Action>, Refusal> {
-        // A clock that jumped back would stretch the phase without end.
+        // A clock that jumped back would otherwise extend the phase without end.
         if let Some(since) = self.since.as_mut() {
             *since = (*since).min(now);
         }
@@ -233,8 +236,8 @@ impl Round {
         }
         self.enrolled += 1;
         if self.enrolled == 1 {
-            // Also where the clock ran for those who wait: the others who were drawn are about to
-            // be done, too.
+            // Even if the clock ran for those who wait: the others who were drawn will be done
+            // soon, too.
             self.since = Some(now);
         }
         Ok(())
@@ -256,7 +259,7 @@ impl Round {
             _ if self.phase.is_terminal() => Refusal::TooLate,
             _ if self.phase == Phase::Open || phase > self.phase => Refusal::TooEarly,
             Standing::Idle | Standing::Enrolled => Refusal::NotInCohort,
-            // Whoever is still in has delivered in every earlier phase.
+            // A member still in the cohort has delivered in every earlier phase.
             Standing::InCohort | Standing::Delivered => Refusal::Duplicate,
             Standing::Dropped => Refusal::TooLate,
         })
@@ -304,7 +307,7 @@ impl Round {
                     actions.push(Action::Narrow);
                 }
             },
-            // All who are left are in and still too few: nobody else will come.
+            // All who are left have delivered and are too few: nobody else will come.
             Verdict::Wait if self.delivered < left => {}
             Verdict::Wait | Verdict::TooFew => {
                 let reason = match self.phase {
@@ -451,7 +454,7 @@ mod tests {
         let mut round = Round::open(3);
         let wait = Event::Wait { live: 5 };
         assert_eq!(round.step(&policy, 10, wait), Ok(vec![]));
-        // Again, and whoever enrols and leaves, change nothing about that.
+        // Waiting again, or anyone enrolling and leaving, does not change that.
         assert_eq!(round.step(&policy, 20, wait), Ok(vec![]));
         round.step(&policy, 30, enrol(5)).unwrap();
         assert_eq!(round.since, Some(30));
@@ -467,7 +470,7 @@ mod tests {
         let mut round = round.next(7, false);
         assert_eq!((round.registered, round.attempt), (0, 1));
         assert_eq!(policy.drawn(round.attempt), Some(4));
-        // As soon as all who were drawn are in, nobody else is waited for.
+        // As soon as all who were drawn have enrolled, nobody else is waited for.
         for _ in 0..3 {
             assert_eq!(
                 round.step(&policy, 5_000, enrol(9)),
@@ -505,7 +508,7 @@ mod tests {
             ..POLICY
         };
         let mut round = Round::open(0);
-        // All who live, and enough for the phase; but two are needed in the next.
+        // All who are live, and enough for the phase; but two are needed in the next.
         assert_eq!(round.step(&policy, 0, enrol(1)), Ok(vec![Action::Enrol]));
         assert_eq!(
             round.step(&policy, 500, Event::Tick { live: 1 }),
@@ -616,7 +619,7 @@ mod tests {
         assert_eq!(round, before);
     }
 
-    /// Whoever drives the machine, in small: keeps standings and carries out actions.
+    /// The machine's driver, in small: keeps standings and carries out actions.
     struct Driver {
         round: Round,
         standings: Vec<Standing>,
@@ -679,7 +682,8 @@ mod tests {
                 return Ok(());
             }
             self.step(policy, now, who, event)?;
-            // Whoever left after a message is in the next phase's cohort, and missed there.
+            // Participants who left after a message are in the next phase's cohort, and missed
+            // there.
             while let Some(gone) = (0..self.standings.len())
                 .find(|p| self.departed[*p] && self.standings[*p] == Standing::InCohort)
             {
@@ -797,7 +801,7 @@ mod tests {
                 now = if back { now - time } else { now + time };
                 driver.event(&policy, now, who % participants, kind)?;
             }
-            // From here time only passes. Somebody enrols, or there is nobody.
+            // From here only time passes. Somebody enrols, or there is nobody.
             let someone = (0..participants).find(|p| !driver.departed[*p]);
             if let Some(who) = someone.filter(|_| driver.round.phase == Phase::Open) {
                 driver.event(&policy, now, who, 0)?;
@@ -808,7 +812,7 @@ mod tests {
             }
             let idle = driver.round.phase == Phase::Open && driver.round.since.is_none();
             prop_assert!(driver.round.phase.is_terminal() || idle, "{:?}", driver.round);
-            // What is over stays over.
+            // A round that is over stays over.
             let after = driver.round.clone();
             for who in 0..participants {
                 for kind in 0..7 {

@@ -1,5 +1,5 @@
-//! The aggregator's part in a secure sum: what it checks, what it hands out, and how it opens the sum. The
-//! engine ([`crate::engine`]), which keeps the messages, calls these.
+//! The aggregator's part in a secure sum: what it checks, what it hands out, and how it opens the
+//! sum. Called by the store of the messages, in memory or in the server's database.
 
 use super::messages::SumMessage;
 use super::phase::{AbortReason, RoundKind};
@@ -15,7 +15,7 @@ use secure_sum::opening::OpenError;
 use secure_sum::{Bytes32, Context, SumPolicy};
 use std::collections::BTreeMap;
 
-/// The sets of a round that are frozen so far; empty ones are not yet.
+/// The sets of a round that are frozen so far; a set not yet frozen is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frozen {
     /// U1.
@@ -34,7 +34,7 @@ fn parts(task: &Task, kind: RoundKind) -> Result<(SumPolicy, Layout), Refusal> {
     }
 }
 
-/// Judges a message of participant `from` by itself and by the sets frozen before it.
+/// Checks a message of participant `from` by itself and against the sets frozen before it.
 pub fn check(
     task: &Task,
     kind: RoundKind,
@@ -87,7 +87,7 @@ pub fn roster(members: impl IntoIterator<Item = Member>) -> Roster {
     }
 }
 
-/// What every sender gets to open: the envelopes that the others sealed for them.
+/// The inbox of every sender: the envelopes that the others sealed for it.
 #[must_use]
 pub fn inboxes(shares: &BTreeMap<u32, Shares>) -> BTreeMap<u32, Inbox> {
     let senders: Vec<u32> = shares.keys().copied().collect();
@@ -125,7 +125,7 @@ pub struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    /// With all three sets frozen.
+    /// Starts with all three sets frozen.
     ///
     /// # Errors
     /// The task has no secure sums.
@@ -150,7 +150,7 @@ impl<'a> Opening<'a> {
     /// Adds a survivor's vector, which was checked when it came. Ascending by participant.
     ///
     /// # Errors
-    /// It is not one after all.
+    /// It is not a vector after all.
     pub fn add(&mut self, from: u32, masked: &Masked) -> Result<(), Refusal> {
         let vector =
             RingVector::from_bytes(self.layout, &masked.vector).map_err(|_| Refusal::Malformed)?;
@@ -174,7 +174,7 @@ impl<'a> Opening<'a> {
         Ok(())
     }
 
-    /// Who was in the sum, for the record; also where it cannot be opened.
+    /// The members of the sum, for the record, even if it cannot be opened.
     #[must_use]
     pub fn cohort(&self) -> Cohort {
         Cohort {
@@ -184,7 +184,7 @@ impl<'a> Opening<'a> {
         }
     }
 
-    /// Takes the masks off.
+    /// Removes the masks.
     ///
     /// # Errors
     /// Why the sum is lost.

@@ -1,5 +1,5 @@
-//! What a participant works with: their examples, prepared for the generator, and the pure halves
-//! of an evaluation: which images or texts go to the model, and what its answers mean.
+//! A participant's examples, prepared for the generator, and the pure halves of an evaluation:
+//! which images or texts go to the model, and what its answers mean.
 //!
 //! The browser, `fed-bbpt join` and the simulation differ in how they send; all of them use this.
 
@@ -29,14 +29,14 @@ pub enum Input {
 /// One example, and its label's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labelled {
-    /// Of the kind that the task has.
+    /// The input, of the task's kind.
     pub input: Input,
-    /// Below `task.labels.len()`.
+    /// Number of the label, below `task.labels.len()`.
     pub label: usize,
 }
 
 impl Labelled {
-    /// An image with its label.
+    /// Makes a labelled image.
     #[must_use]
     pub fn image(image: Vec<u8>, label: usize) -> Self {
         Self {
@@ -60,7 +60,7 @@ struct Item {
 }
 
 impl Item {
-    /// Nothing of a text.
+    /// The prepared image; `None` for a text.
     fn prepared(&self) -> Option<&Prepared> {
         match &self.content {
             Content::Image { prepared, .. } => Some(prepared),
@@ -127,7 +127,7 @@ impl Workbench {
         })
     }
 
-    /// What secure sums need.
+    /// The secrets for secure sums.
     #[must_use]
     pub fn with_secrets(mut self, secrets: Secrets) -> Self {
         self.secrets = Some(secrets);
@@ -140,7 +140,7 @@ impl Workbench {
         &self.task
     }
 
-    /// What the client's machine wants to know.
+    /// What the client's machine needs to know.
     #[must_use]
     pub fn environment(&self) -> Environment<'_> {
         Environment {
@@ -168,7 +168,7 @@ impl Workbench {
             .filter_map(|i| items.get(*i as usize))
     }
 
-    /// The prepared examples of an evaluation, in order: what the GPU's buffers are filled from.
+    /// The prepared examples of an evaluation, in order, to fill the GPU's buffers.
     pub fn prepared<'a>(
         &'a self,
         evaluation: &'a Evaluation,
@@ -176,13 +176,14 @@ impl Workbench {
         self.chosen(evaluation).filter_map(Item::prepared)
     }
 
-    /// True label numbers of an evaluation's examples, in order.
+    /// Label numbers of an evaluation's examples, in order.
     #[must_use]
     pub fn labels(&self, evaluation: &Evaluation) -> Vec<usize> {
         self.chosen(evaluation).map(|i| i.label).collect()
     }
 
-    /// How many groups of inputs an evaluation has: one for each candidate, or the originals.
+    /// Number of groups of inputs in an evaluation: one for each candidate, or one of the
+    /// originals.
     #[must_use]
     pub fn groups(evaluation: &Evaluation) -> usize {
         evaluation.candidates.len().max(1)
@@ -202,7 +203,7 @@ impl Workbench {
             .collect()
     }
 
-    /// What a request asks.
+    /// The inputs of a request.
     #[must_use]
     pub fn queries(&self, evaluation: &Evaluation, request: Range<usize>) -> Queries {
         match &self.prompter {
@@ -217,7 +218,7 @@ impl Workbench {
         }
     }
 
-    /// The texts of a request, group by group as [`Workbench::render`] has its images.
+    /// The texts of a request, group by group in the order of [`Workbench::render`].
     fn texts(
         &self,
         generator: &dyn TextGenerator,
@@ -232,7 +233,8 @@ impl Workbench {
         let (mut point, mut begun, mut prompt) = (Vec::new(), None, Prompt::default());
         for at in request {
             let (group, item) = (at / items.len(), items[at % items.len()]);
-            // Without candidates the texts go without a prompt: to see what the model does alone.
+            // Without candidates the texts are sent without a prompt, to see what the model does
+            // alone.
             if begun != Some(group) && evaluation.point(group, &mut point) {
                 prompt = generator.prompt(&point);
                 begun = Some(group);
@@ -262,7 +264,7 @@ impl Workbench {
             let Content::Image { original, prepared } = &item.content else {
                 continue;
             };
-            // The images as they are: to see what the model does without a prompt.
+            // The images are sent as they are, to see what the model does without a prompt.
             if begun != Some(group) && !evaluation.point(group, &mut point) {
                 slot.copy_from_slice(original);
                 continue;
@@ -276,7 +278,7 @@ impl Workbench {
         }
     }
 
-    /// One image of a part for showing: original and prompted bytes, and its label. Nothing of a
+    /// One image of a part for showing: original and prompted bytes, and its label. `None` for a
     /// text.
     #[must_use]
     pub fn show(
@@ -302,10 +304,10 @@ impl Workbench {
         Some((original.clone(), prompted, item.label))
     }
 
-    /// What the answers mean: the answers to all [`Workbench::requests`], in order.
+    /// Computes what the answers to all [`Workbench::requests`] mean, in order.
     ///
     /// # Errors
-    /// Fewer or more answers than inputs.
+    /// There are fewer or more answers than inputs.
     pub fn event(
         &self,
         client: &Client,
@@ -354,9 +356,9 @@ impl Workbench {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the model API answered {got} inputs where {expected} were asked")]
 pub struct AnswerCount {
-    /// Asked.
+    /// Number of inputs asked.
     pub expected: usize,
-    /// Answered.
+    /// Number of inputs answered.
     pub got: usize,
 }
 
@@ -383,7 +385,7 @@ mod tests {
             label,
         };
         let training = [(0, "a"), (1, "b"), (0, "c")].map(example).to_vec();
-        // A picture among texts is nobody's example.
+        // A picture among texts is skipped.
         let holdout = vec![Labelled::image(vec![1, 2, 3], 0)];
         Workbench::new(task, 0, training, holdout).unwrap()
     }

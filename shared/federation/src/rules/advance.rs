@@ -15,24 +15,24 @@ use tuning::optimizer::{SharedSearch, State};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sums {
-    /// Updates that came as they are: what they were combined to.
+    /// Plain updates, combined.
     Plain {
         /// The combined update.
         #[serde(with = "ground::packed::f32s")]
         mean: Vec<f32>,
-        /// The sums of the metrics.
+        /// The summed metrics.
         metrics: Metrics,
     },
     /// The opened sums of the groups.
     Secure {
-        /// Groups in which anybody contributed.
+        /// Groups in which anyone contributed.
         groups: Vec<GroupSum>,
     },
-    /// Not summed at all: updates one by one, for [`Rule::FedBpt`].
+    /// Updates one by one, not summed, for [`Rule::FedBpt`].
     Individual {
         /// In the order of the participants' numbers.
         updates: Vec<tuning::optimizer::individual::Individual>,
-        /// The sums of the metrics.
+        /// The summed metrics.
         metrics: Metrics,
     },
 }
@@ -40,7 +40,7 @@ pub enum Sums {
 /// The opened sum of one group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupSum {
-    /// Whose vectors are in it, ascending.
+    /// The participants whose vectors are in it, ascending.
     pub members: Vec<u32>,
     /// The sum, entry by entry, then the counters.
     #[serde(with = "ground::packed::i64s")]
@@ -50,15 +50,15 @@ pub struct GroupSum {
 /// Why there is no next θ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdvanceError {
-    /// Nobody contributed an example, or the counters are beyond any sense.
+    /// Nobody contributed an example, or the counters are impossible.
     #[error("the sums stand for no example, or hold impossible counts")]
     Empty,
-    /// θ would not be finite.
+    /// The next θ would not be finite.
     #[error("the next θ would hold a number that is not finite")]
     Overflow,
 }
 
-/// Moves `state` from θ_t to θ_{t+1}, t = `step`, and gives the round's metrics. On an error
+/// Moves `state` from θ_t to θ_{t+1}, t = `step`, and returns the round's metrics. On an error
 /// nothing has changed.
 pub fn advance(
     task: &Task,
@@ -88,8 +88,8 @@ pub fn advance(
             let mut dense = vec![0.0; task.dim()];
             // Building it cannot fail: the task was read.
             if let Ok(optimizer) = task.optimizer(0) {
-                // What it remembers has the place of a server optimiser's second moment: there is
-                // no Adam then.
+                // What it remembers is kept in place of a server optimiser's second moment: there
+                // is no Adam then.
                 optimizer.replay(step, &mean, &mut next.second, &mut dense);
             }
             dense
@@ -109,8 +109,7 @@ pub fn advance(
     Ok(metrics)
 }
 
-/// Moves the search that all share: whatever `learn` says of its state, which becomes the
-/// aggregator's.
+/// Moves the shared search to what `learn` makes of its state, which becomes the aggregator's.
 fn search(
     task: &Task,
     state: &mut ServerState,
@@ -129,7 +128,7 @@ fn search(
     Ok(())
 }
 
-/// What a counting round came to: the means of what was counted, from which the mapping follows. θ
+/// The result of a counting round: the means of what was counted, from which the mapping follows. θ
 /// stays.
 pub fn count(task: &Task, sums: &Sums) -> Result<(Vec<f32>, Metrics), AdvanceError> {
     let (means, metrics) = combined(task, RoundKind::Counting, sums)?;
@@ -147,7 +146,7 @@ fn combined(
 ) -> Result<(Vec<f32>, Metrics), AdvanceError> {
     let federation = &task.federation;
     let (mean, metrics) = match sums {
-        // A training round's of another rule.
+        // A training round's sums of another rule.
         Sums::Individual { .. } => return Err(AdvanceError::Empty),
         Sums::Plain { mean, metrics } => (mean.clone(), *metrics),
         Sums::Secure { groups } => {
@@ -157,8 +156,8 @@ fn combined(
                 let Some(mut group) = decode(task, kind, group) else {
                     continue;
                 };
-                // A mean of updates that keep the bound keeps it too; noise of an honest group may
-                // not.
+                // A mean of updates that keep the bound keeps it, too; the noise of an honest group
+                // may not.
                 if kind == RoundKind::Training && federation.privacy.is_none() {
                     bound_norm(&mut group.mean, federation.clip);
                 }
@@ -176,7 +175,7 @@ fn combined(
     }
 }
 
-/// One participant's message within the bounds of its kind of round: a norm for updates, ±1 for
+/// Bounds one participant's message according to its kind of round: a norm for updates, ±1 for
 /// every mean of counts.
 pub fn bound(task: &Task, kind: RoundKind, numbers: &mut [f32]) {
     match kind {
@@ -188,7 +187,7 @@ pub fn bound(task: &Task, kind: RoundKind, numbers: &mut [f32]) {
     }
 }
 
-/// How parts become one in a round of this kind. Counts are always added up: the median of what
+/// How parts are combined in a round of this kind. Counts are always added up: the median of what
 /// groups with different labels count says nothing.
 #[must_use]
 pub fn combine_of(task: &Task, kind: RoundKind) -> Combine {

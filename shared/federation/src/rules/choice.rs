@@ -1,24 +1,24 @@
-//! Which model is kept in the end: the one without a prompt, the last θ, or an earlier one. Chosen
-//! from what the record tells of held-out examples, so that everybody chooses alike; nothing may be
-//! lost by taking part.
+//! Which model is kept in the end: the one without a prompt, the last θ, or an earlier one. It
+//! follows from what the record reports about held-out examples, so that everybody makes the same
+//! choice; nobody must lose by taking part.
 //!
-//! Round t tells, of the same held-out examples of its participants, how many θ_t gets right and
+//! Round t reports, for the same held-out examples of its participants, how many θ_t gets right and
 //! how many the model gets right without a prompt. The gain g = (right − right without)/examples
-//! compares rounds with different participants. The last θ was never measured: it stands on the
-//! round before it.
+//! compares rounds with different participants. The last θ was never measured; the measurement of
+//! the round before stands for it.
 //!
 //! The numbers are noisy. The standard error of the difference of two accuracies p, q over n and m
-//! examples is √(p(1 − p)/n + q(1 − q)/m), as if the examples were others; they are the same, and
-//! answers go together, so the true one is smaller. An earlier θ is kept where it is better than
-//! the last by more than one of them: neither is the worse mistake. A prompt is kept only where it
-//! is better than none beyond [`DOUBT`]: a gain that is not taken leaves the model as it was, one
-//! that was none makes it worse. An earlier θ is the best of many, and some of many look better by
-//! chance: so much less doubt is left to it (Bonferroni).
+//! examples is √(p(1 − p)/n + q(1 − q)/m) if the examples differ; here they are the same, and
+//! answers correlate, so the true one is smaller. An earlier θ is kept if it is better than the
+//! last by more than one standard error: neither mistake is worse. A prompt is kept only if it is
+//! better than none beyond [`DOUBT`]: a gain that is not taken leaves the model as it was, while a
+//! false one makes it worse. An earlier θ is the best of many, and some of many look better by
+//! chance, so correspondingly less doubt is left to it (Bonferroni).
 
 use crate::round::messages::Metrics;
 use serde::{Deserialize, Serialize};
 
-/// Of prompts that gain nothing, so many are kept at most.
+/// Maximum share of prompts without a gain that are kept.
 const DOUBT: f64 = 0.05;
 
 /// Standard errors by which the best of `tests` prompts must be better: the normal distribution's
@@ -28,23 +28,23 @@ fn certainty(tests: u32) -> f64 {
     t - (2.307_53 + 0.270_61 * t) / (1.0 + 0.992_29 * t + 0.044_81 * t * t)
 }
 
-/// What a round tells of θ_t on held-out examples.
+/// What a round reports about θ_t on held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct Measured {
-    /// t.
+    /// Number t of the θ.
     pub step: u32,
-    /// Right answers with θ_t.
+    /// Number of right answers with θ_t.
     pub correct: u32,
-    /// Right answers without a prompt.
+    /// Number of right answers without a prompt.
     pub unprompted: u32,
-    /// Examples.
+    /// Number of examples.
     pub total: u32,
 }
 
 impl Measured {
-    /// Nothing where nothing was measured, or the unprompted model was not.
+    /// Reads it from metrics; `None` if nothing was measured, or the unprompted model was not.
     #[must_use]
     pub fn of(step: u32, metrics: &Metrics) -> Option<Self> {
         let unprompted = metrics.unprompted?;
@@ -60,20 +60,20 @@ impl Measured {
         (f64::from(self.correct) - f64::from(self.unprompted)) / f64::from(self.total)
     }
 
-    /// Better than no prompt by more than chance, as the best of `tests`.
+    /// Returns whether it is better than no prompt by more than chance, as the best of `tests`.
     fn helps(&self, tests: u32) -> bool {
         let spread = variance(self.correct, self.total) + variance(self.unprompted, self.total);
         self.gain() > certainty(tests) * spread.sqrt()
     }
 }
 
-/// p(1 − p)/n.
+/// The variance p(1 − p)/n.
 fn variance(right: u32, total: u32) -> f64 {
     let p = f64::from(right.min(total)) / f64::from(total);
     p * (1.0 - p) / f64::from(total)
 }
 
-/// What is kept.
+/// Which model is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[derive(ts_rs::TS)]
@@ -88,14 +88,14 @@ pub enum Keep {
     Last,
 }
 
-/// What is kept, and the measurement that says so.
+/// Which model is kept, and the measurement that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
 pub struct Choice {
-    /// What.
+    /// Which model is kept.
     pub keep: Keep,
-    /// Why: of the prompt that is kept, or of the best one if none is.
+    /// The measurement of the prompt that is kept, or of the best one if none is.
     pub measured: Measured,
 }
 
@@ -108,7 +108,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// A concluded round, in their order. Says whether θ_t is the best so far.
+    /// Takes a concluded round, in order. Returns whether θ_t is the best so far.
     pub fn take(&mut self, measured: Measured) -> bool {
         self.latest = Some(measured);
         self.rounds += 1;
@@ -119,7 +119,7 @@ impl Tally {
         better
     }
 
-    /// What to keep; nothing as long as nothing was measured.
+    /// What to keep; `None` as long as nothing was measured.
     #[must_use]
     pub fn choose(&self) -> Option<Choice> {
         let (best, latest) = (self.best?, self.latest?);
@@ -137,7 +137,7 @@ impl Tally {
     }
 }
 
-/// The same from the metrics of all concluded rounds, with the θ that each was measured at.
+/// Chooses from the metrics of all concluded rounds, with the θ at which each was measured.
 #[must_use]
 pub fn choose<'a>(rounds: impl IntoIterator<Item = (u32, &'a Metrics)>) -> Option<Choice> {
     let mut tally = Tally::default();

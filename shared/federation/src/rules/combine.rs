@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which rule.
+/// The rule of combination.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Combine {
@@ -19,7 +19,7 @@ pub enum Combine {
 }
 
 impl Combine {
-    /// One vector out of several of equal length, each with its weight. Nothing out of none.
+    /// Combines several vectors of equal length, each with its weight. `None` if there are none.
     #[must_use]
     pub fn apply(&self, parts: &[(f64, Vec<f32>)]) -> Option<Vec<f32>> {
         let length = parts.iter().map(|(_, part)| part.len()).min()?;
@@ -37,7 +37,7 @@ impl Combine {
         let mut column = Vec::with_capacity(parts.len());
         let trim = match self {
             Self::TrimmedMean(part) => (f64::from(*part) * parts.len() as f64) as usize,
-            // All but the middle one or two.
+            // Trims all but the middle one or two.
             _ => (parts.len() - 1) / 2,
         };
         let kept = trim..parts.len() - trim;
@@ -46,7 +46,7 @@ impl Combine {
                 .map(|i| {
                     column.clear();
                     column.extend(parts.iter().map(|(_, part)| part[i]));
-                    sort_numbers(&mut column);
+                    column.sort_unstable_by(f32::total_cmp);
                     let sum: f64 = column[kept.clone()].iter().map(|x| f64::from(*x)).sum();
                     (sum / kept.len() as f64) as f32
                 })
@@ -55,18 +55,7 @@ impl Combine {
     }
 }
 
-/// Ascending, by insertion: there are as many as groups, or participants, not more.
-fn sort_numbers(numbers: &mut [f32]) {
-    for end in 1..numbers.len() {
-        let mut at = end;
-        while at > 0 && numbers[at - 1] > numbers[at] {
-            numbers.swap(at - 1, at);
-            at -= 1;
-        }
-    }
-}
-
-/// Scales a vector to the norm `bound` if it is longer. Says whether it was.
+/// Scales a vector to the norm `bound` if it is longer. Returns whether it was.
 pub fn bound_norm(vector: &mut [f32], bound: f32) -> bool {
     let norm = vector
         .iter()

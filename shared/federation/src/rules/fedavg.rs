@@ -2,8 +2,8 @@
 //!
 //! An update is Δ_i = θ_i − θ_t; the mean is Σ n_i Δ_i / Σ n_i over the participants who delivered.
 
-/// A running weighted sum. Add in a fixed order (by participant) and the result is the same bit by
-/// bit.
+/// A running weighted sum. If vectors are added in a fixed order (by participant), the result is
+/// the same bit for bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightedMean {
     sum: Vec<f64>,
@@ -11,7 +11,7 @@ pub struct WeightedMean {
 }
 
 impl WeightedMean {
-    /// Of vectors with `dim` entries.
+    /// Starts a mean of vectors with `dim` entries.
     #[must_use]
     pub fn new(dim: usize) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl WeightedMean {
         self.weight += weight;
     }
 
-    /// The mean; nothing if nobody contributed an example.
+    /// The mean; `None` if nobody contributed an example.
     #[must_use]
     pub fn mean(self) -> Option<Vec<f32>> {
         let weight = self.weight;

@@ -8,7 +8,7 @@ use ground::fault::Reader;
 use serde::{Deserialize, Serialize};
 use tuning::optimizer::Search;
 
-/// Which rule.
+/// The rule of the server optimiser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
@@ -20,42 +20,42 @@ pub enum Rule {
     Adam,
 }
 
-/// Settings.
+/// Settings of the server optimiser.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerOptimizer {
-    /// Which rule.
+    /// The rule.
     pub rule: Rule,
-    /// lr.
+    /// Learning rate lr.
     pub learning_rate: f32,
-    /// β₁.
+    /// Decay β₁ of the first moment.
     pub beta1: f32,
-    /// β₂.
+    /// Decay β₂ of the second moment.
     pub beta2: f32,
-    /// ε of Adam, relative to updates that are themselves small.
+    /// Adam's ε, relative to updates that are themselves small.
     pub epsilon: f32,
-    /// lr·(1 − t/rounds).
+    /// Whether the learning rate decays as lr·(1 − t/rounds).
     pub decay: bool,
 }
 
-/// θ and the moments. Kept by the aggregator between rounds.
+/// θ and the moments, which the aggregator keeps between rounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerState {
     /// θ_t.
     pub theta: Vec<f32>,
     /// First moment, empty before the first update.
     pub first: Vec<f32>,
-    /// Second moment, likewise; or what a participants' optimiser remembers
+    /// Second moment, empty before the first update; or what a participants' optimiser remembers
     /// ([`tuning::optimizer::Optimizer::replay`]).
     pub second: Vec<f32>,
-    /// Updates taken.
+    /// Number of updates taken.
     pub updates: u32,
-    /// What CMA-ES knows, where all share one search.
+    /// The state of CMA-ES, if all share one search.
     #[serde(default)]
     pub search: Option<Search>,
 }
 
 impl ServerState {
-    /// θ₀.
+    /// The state at θ₀.
     #[must_use]
     pub fn new(theta: Vec<f32>) -> Self {
         Self {

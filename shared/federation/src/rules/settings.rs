@@ -7,7 +7,7 @@ use ground::fault::Reader;
 use secure_sum::SumPolicy;
 use tuning::optimizer::Optimizer;
 
-/// No cohort of a secure sum is larger.
+/// Maximum cohort of a secure sum.
 const LARGEST_SECURE_COHORT: u64 = 10_000;
 
 /// What participants send.
@@ -15,85 +15,84 @@ const LARGEST_SECURE_COHORT: u64 = 10_000;
 pub enum Rule {
     /// θ's difference (McMahan et al., AISTATS 2017).
     FedAvg,
-    /// How far to go along each of the directions that all share (DeComFL, ICLR 2025); for CMA-ES,
-    /// the losses of the population that all share.
+    /// Factors along each of the directions that all share (DeComFL, ICLR 2025); for CMA-ES, the
+    /// losses of the population that all share.
     Scalars,
-    /// What their own searches found, one by one (FedBPT, ICML 2024).
+    /// The results of the participants' own searches, one by one (FedBPT, ICML 2024).
     FedBpt,
 }
 
-/// The section.
+/// The `[federation]` section.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Federation {
     /// What participants send.
     pub rule: Rule,
-    /// θ is updated this many times.
+    /// Number of θ updates.
     pub rounds: u32,
     /// Optimiser steps of each participant in each round.
     pub local_steps: u32,
-    /// Examples in a batch.
+    /// Number of examples in a batch.
     pub batch: u32,
-    /// Each step but a round's first is asked from θ as it was before the step before it (a
-    /// gradient delayed by one step), so that its images are prepared while answers are awaited.
+    /// Whether each step except a round's first is asked from θ as it was before the previous step
+    /// (a gradient delayed by one step), so that its images are prepared while answers are awaited.
     pub ask_ahead: bool,
-    /// Rounds that the file asks for; `rounds` are fewer where the query budget does not cover so
-    /// many.
+    /// Number of rounds that the file asks for; `rounds` is smaller if the query budget does not
+    /// cover them.
     pub rounds_wanted: u32,
-    /// The federation ends when the held-out loss has not improved for so many rounds; 0 = never
-    /// before the last.
+    /// Number of rounds without improvement of the held-out loss after which the federation ends; 0
+    /// = never before the last.
     pub patience: u32,
-    /// Queries that one participant may spend in all; 0 = no limit.
+    /// Maximum number of queries of one participant; 0 = no limit.
     pub query_budget: u64,
     /// What happens to the mean update.
     pub server: ServerOptimizer,
-    /// No update is longer than this (L2); 0 = no bound.
+    /// Maximum L2 norm of an update; 0 = no bound.
     pub clip: f32,
     /// How groups, or without masks participants, are combined.
     pub combine: Combine,
-    /// Updates are summed under masks.
+    /// Secure sums; `None` if updates are sent in plain.
     pub secure: Option<Secure>,
-    /// And carry noise.
+    /// Differential privacy; `None` if updates carry no noise.
     pub privacy: Option<Privacy>,
     /// When phases end.
     pub policy: Policy,
 }
 
-/// `[federation.secure_sum]`
+/// The section `[federation.secure_sum]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Secure {
     /// Who exchanges shares with whom.
     pub policy: SumPolicy,
-    /// No larger cohort is formed: the ring is chosen for so many.
+    /// Maximum size of a cohort, for which the ring is chosen.
     pub cohort_max: u32,
-    /// No sum of fewer is opened: so many carry the noise.
+    /// Minimum number of members of an opened sum; the noise is split over this number.
     pub survivors_min: u32,
-    /// A participant with more examples weighs as if they had so many.
+    /// Maximum weight in examples; a participant with more weighs as if it had this many.
     pub max_examples: u32,
     /// Off only in simulations: the same numbers are added without masks, which cancel anyway.
     pub masks: bool,
 }
 
-/// `[federation.privacy]`
+/// The section `[federation.privacy]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Privacy {
-    /// No participant spends more than this ε.
+    /// Maximum ε of a participant.
     pub epsilon: f64,
     /// δ of that ε.
     pub delta: f64,
-    /// The sum's noise in units of its sensitivity; nothing: as little as lets all rounds fit into
-    /// ε.
+    /// The sum's noise in units of its sensitivity; `None`: as little as keeps all rounds within ε.
     pub noise_multiplier: Option<f64>,
 }
 
 impl Federation {
-    /// Queries of one participant's training in one round.
+    /// Number of queries of one participant's training in one round.
     #[must_use]
     pub fn training_queries(&self, optimizer: &dyn Optimizer) -> u64 {
         let batches = u64::from(self.local_steps) * optimizer.batches_per_step() as u64;
         batches * u64::from(self.batch)
     }
 
-    /// `ask_ahead` is the default of that setting.
+    /// Reads the section. `ask_ahead` is the default of that setting.
     pub(crate) fn read(r: &mut Reader<'_>, ask_ahead: bool) -> Self {
         let names = ["fedavg", "scalars", "fedbpt"];
         let rule =
@@ -114,7 +113,7 @@ impl Federation {
         let trim = r.number("trim", 0.0..=0.49, Some(0.2));
         let combine = [Combine::Mean, Combine::Median, Combine::TrimmedMean(trim)]
             [r.choice("combine", &["mean", "median", "trimmed-mean"], Some("mean"))];
-        // Where few train, the clock may run from the beginning of their training.
+        // If few train, the clock may run from the beginning of their training.
         let longest = if active > 0 { 600_000 } else { 120_000 };
         let mut open = r.table("open", |r| Limits::read(r, 2_000, longest));
         let mut upload = r.table("upload", |r| Limits::read(r, 20_000, 60_000));

@@ -64,7 +64,7 @@ pub(super) fn read_data(
     (labels, fit, r.number("holdout", 0.0..=0.9, Some(0.2)))
 }
 
-/// Of a task without images.
+/// The [`Fit`] of a task without images.
 const NO_FIT: Fit = Fit {
     width: 0,
     height: 0,

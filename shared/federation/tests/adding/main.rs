@@ -4,6 +4,7 @@
 
 mod brightness;
 mod csv;
+mod logged;
 mod one_plus_one;
 mod reversed;
 mod urgency;
@@ -11,6 +12,7 @@ mod urgency;
 use std::sync::Arc;
 
 use federation::catalogue::Catalogue;
+use federation::engine::local::Local;
 use federation::round::client::{Evaluation, Part, Purpose};
 use federation::round::workbench::{Input, Labelled, Workbench};
 use federation::task::Task;
@@ -219,4 +221,16 @@ fn what_is_registered_is_checked_as_what_is_built_in() {
     let here = task.with_model_url("http://127.0.0.1:10").unwrap();
     assert_eq!(here.hash(), task.hash());
     assert_eq!(here.generator().unwrap().dim(), 1);
+}
+
+/// The whole aggregator runs over a store that it does not know, with a task of another program.
+#[test]
+fn an_aggregator_keeps_its_state_elsewhere() {
+    let task = Task::from_value_with(&catalogue(), images()).unwrap();
+    let mut local = Local::new(logged::Logged::default(), "bright", &task, 0).unwrap();
+    assert_eq!(local.join(0, None).unwrap(), 0);
+    assert_eq!(local.join(0, None).unwrap(), 1);
+    assert_eq!(local.theta(), [0.0]);
+    let committed = local.store().committed.lock().unwrap();
+    assert_eq!(committed[..3], ["create", "join", "join"]);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// Its source, with these tables.
+/// The task's source, with these tables.
 pub fn task(text: Value, generator: Value) -> Value {
     json!({
         "name": "Topics",

@@ -74,7 +74,7 @@ fn masks_and_labels_of_the_models_own() {
         body["parameters"],
         json!({ "targets": ["good", "bad"], "top_k": 2 })
     );
-    // What describes it holds the mask.
+    // The request for its description holds the mask.
     assert!(String::from_utf8_lossy(&masked.describe_request().body).contains("[MASK]"));
     let answer = json!([
         { "score": 0.5, "token": 7, "token_str": " bad", "sequence": "" },

@@ -24,7 +24,7 @@ fn the_best_of_what_was_counted_is_the_prompt() {
     assert!(!task.federation.ask_ahead);
     let text = task.text.clone().unwrap();
     let shown = |theta: &[f32]| text.shown(&task.prompt(theta).unwrap());
-    // Before anything was tried the first, and so of equals.
+    // Before anything was tried, the first; the same among equals.
     assert_eq!(shown(&task.initial().unwrap()), "{}");
     assert_eq!(shown(&[0.5, 0.5, 0.0, 1.0, 1.0, 0.0]), "{}");
     let theta = [4.0, 8.5, 0.9, 10.0, 10.0, 1.0];

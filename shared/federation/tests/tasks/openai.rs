@@ -123,7 +123,7 @@ fn images_go_as_the_address_of_a_file() {
     assert!(dialect.infer_request(&[7; 96], 2).is_err());
 }
 
-/// Rows of one number: the text's letters, with the soft prompt behind the first.
+/// Rows of one number: the text's letters, with the soft prompt after the first.
 struct Letters;
 
 impl Embedder for Letters {
@@ -217,7 +217,7 @@ fn a_model_is_tried_with_words_and_with_their_embeddings() {
     assert_eq!(code(400, without, Some(&first)), "model_no_prompt_embeds");
     let size = refused("`prompt_embeds` hidden_size 8 does not match the model's hidden_size 64.");
     assert_eq!(code(400, size, Some(&first)), "model_other_embeddings");
-    // As OpenAI's own, and whatever else knows prompts only as words.
+    // As from OpenAI itself, and anything else that knows prompts only as words.
     let other = json!({ "error": { "message": "you must provide a prompt" } });
     assert_eq!(
         code(400, other.clone(), Some(&first)),

@@ -35,7 +35,7 @@ fn all_faults_at_once_and_the_rest_is_read() {
     assert_eq!(
         told,
         [
-            "x.colour: must be \"red\" or \"blue\", but is \"green\"",
+            "x.colour: must be one of \"red\" | \"blue\", but is \"green\"",
             "x.count: must be a whole number, but is -1",
             "x.name: must be a text, but is 3",
             "x.typo: is not a setting; known here: name, count, colour",

@@ -4,7 +4,7 @@ use ground::fault::Reader;
 use ground::packed;
 use serde_json::Value;
 
-/// Rows that are scalar-multiplied with the raster minus its mean.
+/// A basis: rows whose scalar products with the raster minus its mean are the statistics.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Basis {
     /// Raster side s.
@@ -18,7 +18,7 @@ pub(super) struct Basis {
 const DCT_SIZE: usize = 16;
 
 impl Basis {
-    /// z of a grey raster.
+    /// Computes the statistics z of a grey raster.
     pub fn statistics(&self, raster: &[f32]) -> Vec<f32> {
         self.rows
             .chunks_exact(self.size * self.size)
@@ -32,9 +32,8 @@ impl Basis {
             .collect()
     }
 
-    /// The basis rows as patterns on an r×r grid, each scaled to a largest absolute value of 1:
-    /// what a generator writes in when its output is spanned by the same patterns
-    /// (`output = "basis"`).
+    /// The basis rows as patterns on an r×r grid, each scaled to a largest absolute value of 1, for
+    /// an output that is spanned by the same patterns (`output = "basis"`).
     pub fn patterns(&self, grid: usize) -> Vec<f32> {
         let s = self.size;
         let mut patterns = Vec::new();

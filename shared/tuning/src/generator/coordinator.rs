@@ -83,14 +83,14 @@ impl Stage {
 #[derive(Clone, Debug)]
 pub struct Coordinator {
     shape: Shape,
-    /// z is an image of so many pixels in each direction.
+    /// Side in pixels of the image that is z.
     side: usize,
     epsilon: f32,
-    /// Channels are normalised over the batch, not in each pixel.
+    /// Whether channels are normalised over the batch instead of in each pixel.
     by_batch: bool,
 }
 
-/// Reads `epsilon`: how strong the prompt is; `norm`.
+/// Reads `epsilon`, the strength of the prompt, and `norm`.
 pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
     let epsilon = reader.number("epsilon", 1e-3..=10.0, Some(0.3));
     let by_batch = reader.choice("norm", &["layer", "batch"], Some("layer")) == 1;
@@ -124,7 +124,7 @@ impl Coordinator {
         (SEED * self.cells()).saturating_sub(self.statistics())
     }
 
-    /// What a cell begins with: its part of z ++ trigger.
+    /// The input of a cell: its part of z ++ trigger.
     fn seed(&self, prepared: &Prepared, trigger: &[f32], cell: usize) -> [f32; SEED] {
         core::array::from_fn(|channel| {
             let at = channel * self.cells() + cell;
@@ -133,10 +133,10 @@ impl Coordinator {
         })
     }
 
-    /// Runs a cell through the first stages, `[row][column][channel]` in `from`; gives the side in
-    /// pixels and the weights that are left. `weights`: θ after the trigger, as
-    /// [`Coordinator::begin`] leaves it. `moments`: of the batch, stage by stage; of stages that
-    /// have none yet, nothing is normalised.
+    /// Runs a cell through the first stages, `[row][column][channel]` in `from`; returns the side
+    /// in pixels and the remaining weights. `weights` is θ after the trigger, as
+    /// [`Coordinator::begin`] leaves it. `moments` are those of the batch, stage by stage; a stage
+    /// without moments is not normalised.
     fn run_stages<'a>(
         &self,
         stages: &[Stage],
@@ -156,7 +156,7 @@ impl Coordinator {
         (side, rest)
     }
 
-    /// The prompt of one cell, `[row][column][colour]` in `to`.
+    /// Computes the prompt of one cell, `[row][column][colour]`, into `to`.
     fn decode(
         &self,
         seed: [f32; SEED],
@@ -182,9 +182,9 @@ impl Coordinator {
 }
 
 impl Stage {
-    /// side² pixels of `input` channels to (2·side)² pixels of `output` channels. `moments`: each
-    /// channel's mean and 1/deviation over the batch, empty while they are not known; without them
-    /// each pixel has its own.
+    /// Maps side² pixels of `input` channels to (2·side)² pixels of `output` channels. `moments`
+    /// holds each channel's mean and 1/deviation over the batch, or is empty while they are
+    /// unknown; without them each pixel has its own.
     fn run(
         &self,
         weights: &[f32],
@@ -216,7 +216,7 @@ impl Stage {
     }
 }
 
-/// Layer norm, then GELU.
+/// Applies layer norm, then GELU.
 fn normalise(channels: &mut [f32], scale: &[f32], shift: &[f32]) {
     let count = channels.len() as f32;
     let mean = channels.iter().fold(0.0, |s, v| s + v) / count;
@@ -230,7 +230,7 @@ fn normalise(channels: &mut [f32], scale: &[f32], shift: &[f32]) {
     }
 }
 
-/// Batch norm with known moments, then GELU; nothing where they are not known.
+/// Applies batch norm with known moments, then GELU; does nothing if they are unknown.
 fn normalise_by(moments: &[f32], channels: &mut [f32], scale: &[f32], shift: &[f32]) {
     let known = moments.chunks_exact(2).zip(scale).zip(shift);
     for (v, ((moments, scale), shift)) in channels.iter_mut().zip(known) {
@@ -238,8 +238,8 @@ fn normalise_by(moments: &[f32], channels: &mut [f32], scale: &[f32], shift: &[f
     }
 }
 
-/// x·Φ(x), with erf by Abramowitz and Stegun's 7.1.26, right to 1.5·10⁻⁷: it is the same few
-/// operations on a GPU, which has no erf.
+/// GELU, x·Φ(x), with erf by Abramowitz and Stegun's 7.1.26, accurate to 1.5·10⁻⁷: the same few
+/// operations work on a GPU, which has no erf.
 fn gelu(x: f32) -> f32 {
     let z = x.abs() * core::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * z);
@@ -259,8 +259,9 @@ impl Generator for Coordinator {
         3 * self.side * self.side
     }
 
-    /// As the release: the trigger uniform up to 0.1, convolutions uniform within 1/√(inputs of a
-    /// value, as PyTorch counts them), norms neutral. The first prompt is weak noise, not nothing.
+    /// As in the release: the trigger is uniform up to 0.1, convolutions are uniform within
+    /// 1/√(inputs of a value, as PyTorch counts them), norms are neutral. The first prompt is weak
+    /// noise, not nothing.
     fn initial(&self) -> Vec<f32> {
         let mut stream = Stream::new(0, purpose::INITIAL);
         let mut theta = Vec::with_capacity(self.dim());
@@ -327,8 +328,8 @@ impl Generator for Coordinator {
         }
     }
 
-    /// Moments of the batch, stage by stage: those of a stage need the stages before it normalised.
-    /// Computed again from the cells each time, so that no map of all images is kept.
+    /// Computes the batch's moments stage by stage, because those of a stage need the stages before
+    /// it normalised. Cells are recomputed each time, so that no map of all images is kept.
     fn gather(&self, _theta: &[f32], batch: &[&Prepared], scratch: &mut Scratch) {
         if !self.by_batch {
             return;
@@ -396,7 +397,7 @@ impl Generator for Coordinator {
         }
     }
 
-    /// None by batch: one cell would need all others.
+    /// `None` with batch norm: one cell would need all others.
     fn kernel(&self) -> Option<Kernel> {
         (!self.by_batch).then(|| Kernel {
             wgsl: include_str!("coordinator.wgsl"),
@@ -449,8 +450,8 @@ mod tests {
         assert!(faults.to_string().contains("28×32"));
     }
 
-    /// The network as it is written in the table, over whole maps and with nothing clever. By
-    /// batch, of a batch of this image alone.
+    /// The network as the table describes it, over whole maps and without optimisations. With batch
+    /// norm, for a batch of this image alone.
     fn plainly(
         theta: &[f32],
         z: &[f32],

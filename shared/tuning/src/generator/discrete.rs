@@ -11,17 +11,17 @@ use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, TextTask};
 use ground::fault::Reader;
 
-/// The most parameters: a mistyped number of words should not fill the memory.
+/// Maximum number of parameters: a mistyped number of words should not fill the memory.
 const MOST: usize = 1 << 20;
-/// Letters of one candidate.
+/// Maximum number of letters of a candidate.
 const LONGEST: usize = 64;
 
-/// Candidates and how many of them make a prompt.
+/// Candidates, and how many of them make a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discrete {
     positions: usize,
     candidates: Vec<String>,
-    /// Before the label template instead of before the text.
+    /// Whether the prompt precedes the label template instead of the text.
     before_label: bool,
 }
 

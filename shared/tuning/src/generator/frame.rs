@@ -14,14 +14,14 @@ use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, quantise};
 use ground::fault::Reader;
 use ground::image::{Fit, Image};
 
-/// Where the image sits and how border pixels are numbered (row by row, skipping the inside).
+/// Where the image is, and how border pixels are numbered (row by row, skipping the inside).
 #[derive(Clone, Debug)]
 pub struct Frame {
     shape: Shape,
     fit: Fit,
     left: usize,
     top: usize,
-    /// The image keeps its size, and the border is added to it.
+    /// Whether the image keeps its size and the border is added to it.
     pad: bool,
     grid: Option<Grid>,
 }
@@ -69,8 +69,8 @@ pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator>
 #[derive(Clone, Debug)]
 struct Grid {
     side: usize,
-    /// The number of each of the side² nodes among those that touch the border; of the others,
-    /// none.
+    /// For each of the side² nodes its number among those that touch the border; `None` for the
+    /// others.
     numbers: Vec<Option<usize>>,
     count: usize,
     across: Vec<(usize, f32)>,
@@ -218,7 +218,7 @@ impl Generator for Frame {
         }
     }
 
-    /// None with a grid.
+    /// `None` with a grid.
     fn kernel(&self) -> Option<Kernel> {
         self.grid.is_none().then(|| Kernel {
             wgsl: include_str!("frame.wgsl"),
@@ -265,7 +265,7 @@ mod tests {
         out
     }
 
-    /// Is the pixel of a square of 6×6 in the middle?
+    /// Returns whether the pixel of a square of 6×6 is in the middle.
     fn inside(at: usize) -> bool {
         let (y, x) = (at / SHAPE.width % SHAPE.height, at % SHAPE.width);
         (3..9).contains(&y) && (5..11).contains(&x)

@@ -12,39 +12,39 @@ use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, Ranked, TextTask};
 use ground::fault::Reader;
 
-/// The most instructions of a task.
+/// Maximum number of instructions of a task.
 pub const MOST: usize = 1000;
-/// Letters of one instruction.
+/// Maximum number of letters of one instruction.
 pub const LONGEST: usize = 1000;
 
-/// Posterior means are told in multiples of 1/this: what sums under masks are rounded by must not
-/// tell equals apart.
+/// Posterior means are multiples of 1/this, so that rounding of masked sums cannot tell equals
+/// apart.
 const GRID: f32 = 4096.0;
 
-/// Where an instruction stands.
+/// Place of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// It is the label template.
+    /// The instruction is the label template.
     Template,
-    /// Before the label template.
+    /// The instruction precedes the label template.
     Label,
-    /// Before the input text.
+    /// The instruction precedes the input text.
     Input,
 }
 
 impl Place {
-    /// By their names in a task file, in the order of [`Place::ALL`].
+    /// Names of the places in a task file, in the order of [`Place::ALL`].
     pub const NAMES: [&'static str; 3] = ["template", "label", "input"];
-    /// All of them.
+    /// All places.
     pub const ALL: [Self; 3] = [Self::Template, Self::Label, Self::Input];
 
-    /// Its name in a task file.
+    /// The place's name in a task file.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::NAMES[self as usize]
     }
 
-    /// What is wrong with an instruction for this place, if anything.
+    /// Says what is wrong with an instruction for this place, if anything.
     #[must_use]
     pub fn fault(self, instruction: &str) -> Option<String> {
         if instruction.chars().count() > LONGEST {
@@ -65,7 +65,7 @@ impl Place {
     }
 }
 
-/// The list.
+/// A list of instructions to choose among.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instruction {
     instructions: Vec<String>,
@@ -155,7 +155,7 @@ impl TextGenerator for Instruction {
     }
 }
 
-/// θ, read as what it counts.
+/// θ as counts of rewards and tries.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
     sums: &'a [f32],
@@ -163,33 +163,33 @@ pub struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// Of 2·M numbers.
+    /// Reads θ, 2·M numbers.
     #[must_use]
     pub fn of(theta: &'a [f32]) -> Self {
         let (sums, tries) = theta.split_at(theta.len() / 2);
         Self { sums, tries }
     }
 
-    /// M.
+    /// Number M of instructions.
     #[must_use]
     pub fn arms(&self) -> usize {
         self.sums.len()
     }
 
-    /// Rounds in which an arm was tried, not below 0. Not quite whole where sums are rounded under
-    /// masks.
+    /// Number of rounds in which an arm was tried, at least 0. Not quite whole if sums are rounded
+    /// under masks.
     #[must_use]
     pub fn tries(&self, arm: usize) -> f32 {
         self.tries[arm].max(0.0)
     }
 
-    /// Rounds of all arms together.
+    /// Number of tries of all arms together.
     #[must_use]
     pub fn all_tries(&self) -> f32 {
         (0..self.arms()).map(|arm| self.tries(arm)).sum()
     }
 
-    /// Mean reward of an arm that was tried; of one that was not, 0.
+    /// Mean reward of an arm; 0 if it was not tried.
     #[must_use]
     pub fn mean(&self, arm: usize) -> f32 {
         match self.tries(arm) {

@@ -15,15 +15,15 @@ use crate::wording::{Prompt, SoftPrompt, SoftShape, TextTask};
 use ground::fault::Reader;
 use ground::rng::{Direction, Distribution, derive_key, purpose};
 
-/// Most numbers of a prompt: a mistyped size should not fill the memory.
+/// Maximum number of values of a prompt: a mistyped size should not fill the memory.
 const MOST: usize = 1 << 20;
 
-/// The projection and where the prompt stands.
+/// The projection, and the place of the prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Soft {
     dimensions: usize,
     shape: SoftShape,
-    /// a.
+    /// The scale a of the projection's entries.
     scale: f32,
     key: [u32; 2],
     before_label: bool,

@@ -14,7 +14,7 @@ use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, lanes};
 use ground::fault::Reader;
 use ground::image::grey_raster;
 
-/// The generator with all that depends on the task alone.
+/// The generator, with everything that depends on the task alone.
 #[derive(Clone, Debug)]
 pub struct Statistic {
     shape: Shape,

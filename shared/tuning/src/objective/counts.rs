@@ -13,11 +13,11 @@ use super::mapping::FLOOR;
 use crate::query::OutputKind;
 use serde::{Deserialize, Serialize};
 
-/// Logits beyond ± this count as this. Larger ones are known from no classifier; a power of two
-/// divides exactly.
+/// Bound of logits: larger magnitudes count as this one. No classifier is known to exceed it; a
+/// power of two divides exactly.
 pub const LOGIT_MOST: f32 = 128.0;
 
-/// So many numbers go into one message at most.
+/// Maximum number of values in one message.
 pub const MOST: usize = 4_000_000;
 
 /// What is counted of each answer, C classes and L labels.
@@ -27,12 +27,12 @@ pub enum Counted {
     Probabilities,
     /// Examples by label, the logit of each class by label, and its square: L + L·C + C numbers.
     Logits,
-    /// The logit of each class, whatever the label: C numbers.
+    /// The logit of each class over all labels: C numbers.
     Means,
 }
 
 impl Counted {
-    /// Numbers that are counted.
+    /// Number of values that are counted.
     #[must_use]
     pub fn length(self, labels: usize, classes: usize) -> usize {
         match self {
@@ -54,7 +54,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Nothing counted yet.
+    /// Starts with nothing counted.
     #[must_use]
     pub fn new(counted: Counted, labels: usize, classes: usize) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl Counts {
         squares.zip(&values).for_each(|(s, v)| *s += v * v);
     }
 
-    /// Means over the examples: what one participant contributes.
+    /// The means over the examples, which one participant contributes.
     #[must_use]
     pub fn means(&self) -> Vec<f32> {
         let examples = f64::from(self.examples.max(1));
@@ -99,7 +99,7 @@ impl Counts {
     }
 }
 
-/// In [−1, 1]; what is no number counts as 0.
+/// Scales a logit into [−1, 1]; NaN counts as 0.
 fn within(logit: f32) -> f64 {
     if logit.is_nan() {
         return 0.0;

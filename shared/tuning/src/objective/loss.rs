@@ -3,20 +3,20 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What one answer costs.
+/// The loss of one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Loss {
     /// −log softmax(scores)\[label\].
     CrossEntropy,
     /// max(0, margin + best other score − the label's score), as in score-based black-box attacks.
     Margin {
-        /// How far ahead the label must be.
+        /// Score by which the label must lead.
         margin: f32,
     },
     /// −(1 − p)^γ log p, p = softmax(scores)\[label\]: what is right already counts for little (Lin
     /// et al., ICCV 2017; BAR's loss).
     Focal {
-        /// γ; 0 is cross-entropy.
+        /// Focusing exponent γ; 0 is cross-entropy.
         gamma: f32,
     },
 }
@@ -49,7 +49,7 @@ impl Loss {
     }
 }
 
-/// log Σ exp without overflow.
+/// Computes log Σ exp without overflow.
 #[must_use]
 pub fn log_sum_exp(scores: &[f32]) -> f32 {
     let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -57,14 +57,14 @@ pub fn log_sum_exp(scores: &[f32]) -> f32 {
     largest + libm::logf(sum)
 }
 
-/// exp / Σ exp.
+/// Computes softmax, exp / Σ exp.
 #[must_use]
 pub fn softmax(scores: &[f32]) -> Vec<f32> {
     let normaliser = log_sum_exp(scores);
     scores.iter().map(|s| libm::expf(s - normaliser)).collect()
 }
 
-/// The first of the largest.
+/// Index of the largest value, the first of equals.
 #[must_use]
 pub fn argmax(scores: &[f32]) -> usize {
     let mut best = 0;

@@ -21,9 +21,9 @@ use std::sync::Arc;
 /// The sizes between which a mapping leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Labels of the task.
+    /// Number of labels of the task.
     pub labels: usize,
-    /// Classes of the model.
+    /// Number of classes of the model.
     pub classes: usize,
 }
 
@@ -59,20 +59,21 @@ pub fn registry() -> Registry<Build> {
 /// What a task file's `[mapping]` asks for.
 #[derive(Clone, Debug)]
 pub struct MappingSpec {
-    /// From which classes to which labels.
+    /// The kind of mapping.
     pub kind: Arc<dyn Kind>,
-    /// What of it is learnt; nothing if it is stated whole.
+    /// How it is learnt; `None` if the settings state it whole.
     pub learnt: Option<Learnt>,
 }
 
 /// How a mapping is learnt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Learnt {
-    /// From what.
+    /// The counts from which it is learnt.
     pub counted: Counted,
-    /// By all in the federation's first concluded round; else by each participant alone.
+    /// Whether all participants learn it together in the federation's first concluded round,
+    /// instead of each alone.
     pub together: bool,
-    /// Training examples that a participant asks for it, at most.
+    /// Maximum number of training examples that a participant asks for it.
     pub examples: u32,
 }
 
@@ -89,7 +90,7 @@ impl MappingSpec {
         Self { kind, learnt }
     }
 
-    /// The mapping, where it needs no learning.
+    /// The mapping, if it needs no learning.
     #[must_use]
     pub fn fixed(&self) -> Option<Mappings> {
         if self.learnt.is_some() {
@@ -98,8 +99,8 @@ impl MappingSpec {
         self.kind.fixed().map(Mappings::from)
     }
 
-    /// The mapping that follows from the means of what was counted ([`Counted`]). Total: whatever
-    /// the numbers are, there is one, and the same one everywhere.
+    /// The mapping that follows from the means of what was counted ([`Counted`]). Total: any
+    /// numbers give a mapping, and the same one everywhere.
     #[must_use]
     pub fn fit(&self, means: &[f32], sizes: Sizes) -> Mapping {
         let counted = self.learnt.map(|l| l.counted);
@@ -117,7 +118,7 @@ pub enum Mapping {
     Identity,
     /// A label's score is the mean logit (or the log of the summed probability) of its classes.
     Groups {
-        /// `groups[label]` = model classes.
+        /// The model classes of each label: `groups[label]`.
         groups: Vec<Vec<usize>>,
         /// Subtracted from each class's logit, if not empty.
         offset: Vec<f32>,
@@ -126,18 +127,19 @@ pub enum Mapping {
     },
 }
 
-/// The mappings in use: a frame shrinks the image, so that the model answers with other classes
-/// from the start, and its mapping would do the model without a prompt an injustice.
+/// The mappings in use, for unprompted and for prompted inputs. They differ for a frame: it shrinks
+/// the image, so the model answers other classes from the start, and its mapping would be unfair to
+/// the unprompted model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mappings {
-    /// For inputs as they are.
+    /// Mapping for unprompted inputs.
     pub unprompted: Mapping,
-    /// For prompted inputs.
+    /// Mapping for prompted inputs.
     pub prompted: Mapping,
 }
 
 impl Mappings {
-    /// That of prompted inputs, or of inputs as they are.
+    /// The mapping for prompted inputs, or that for unprompted inputs.
     #[must_use]
     pub fn of(&self, prompted: bool) -> &Mapping {
         if prompted {
@@ -149,7 +151,7 @@ impl Mappings {
 }
 
 impl From<Mapping> for Mappings {
-    /// One for both.
+    /// Uses one mapping for both kinds of input.
     fn from(mapping: Mapping) -> Self {
         Self {
             unprompted: mapping.clone(),
@@ -158,11 +160,12 @@ impl From<Mapping> for Mappings {
     }
 }
 
-/// Probabilities below this count as this: log must stay finite.
+/// Smallest probability whose logarithm is taken; smaller ones count as this, so that the logarithm
+/// stays finite.
 pub(super) const FLOOR: f32 = 1e-12;
 
 impl Mapping {
-    /// Scores of the labels, as logits.
+    /// The scores of the labels, as logits.
     #[must_use]
     pub fn apply(&self, row: &[f32], output: OutputKind) -> Vec<f32> {
         let log = |p: f32| libm::logf(p.max(FLOOR));

@@ -33,7 +33,7 @@ use crate::objective::Outcome;
 use ground::fault::Reader;
 use ground::rng::{Direction, Distribution, Stream, derive_key, purpose};
 
-/// Arms of a round where the task says nothing, if there are so many.
+/// Default number of arms of a round, if there are that many.
 const ARMS: usize = 8;
 /// What is added to an arm's sum of rewards to name it ([`Bandit::ask`]): far more than any run's
 /// rewards add up to.
@@ -44,9 +44,9 @@ const CERTAIN: f32 = 1e9;
 pub struct Bandit {
     key: [u32; 2],
     plan: Plan,
-    /// M.
+    /// Number M of arms.
     arms: usize,
-    /// K.
+    /// Number K of arms tried in a round.
     tried: usize,
     rule: Rule,
     reward: Reward,
@@ -123,7 +123,7 @@ fn build(
     })
 }
 
-/// P.
+/// Number P of phases.
 fn phases(arms: usize) -> u32 {
     (usize::BITS - (arms.max(2) - 1).leading_zeros()).max(1)
 }

@@ -35,7 +35,7 @@ fn wrong(line: u32, what: What) -> Option<Difference> {
     Some(Difference { line, what })
 }
 
-/// The record with the entry of one round changed, and all lines after it chained to that.
+/// The record with the entry of one round changed, and all later lines chained to that.
 fn with(number: usize, change: impl FnOnce(&mut RoundEntry)) -> Vec<String> {
     let (_, lines) = &*ENDED;
     let mut changed = lines[..number].to_vec();
@@ -72,7 +72,7 @@ fn a_record_replays_to_what_it_says() {
     assert_eq!(*record.theta(), theta_hash(record.parameters()));
     assert_eq!(record.federation(), "hub");
     assert!(record.epsilon(task).unwrap() <= 8.0 && record.is_spent(task));
-    // In pieces, stored between any two, it is the same.
+    // Read in pieces, and stored between any two, it is the same.
     let mut pieces = Replay::new(task).unwrap();
     for line in lines {
         pieces.take(task, line, Commitments::Trust).unwrap();
@@ -115,7 +115,7 @@ fn each_alteration_is_found_at_its_line() {
             What::Members,
         ),
         (|e| cohort(e).contributors.swap(0, 1), What::Members),
-        // Twice the same one's vector.
+        // The same participant's vector twice.
         (
             |e| {
                 let first = cohort(e).contributors[0].clone();
@@ -124,7 +124,7 @@ fn each_alteration_is_found_at_its_line() {
             },
             What::Members,
         ),
-        // Fewer than the noise was shared out among.
+        // Fewer than the number over which the noise was split.
         (
             |e| {
                 cohort(e).contributors.truncate(2);
@@ -159,7 +159,7 @@ fn each_alteration_is_found_at_its_line() {
             |e| cohort(e).contributors[1].vector = "7".repeat(64),
             What::Signature,
         ),
-        // Whoever signs for a set of senders has seen it.
+        // A signer of a set of senders has seen that set.
         (|e| cohort(e).senders.push(9), What::Signature),
         (
             |e| cohort(e).contributors[1].signature = "7".repeat(128),
@@ -194,7 +194,7 @@ fn a_signature_that_fits_another_round_does_not_fit_this_one() {
         cohort(e).contributors[0].signature = first.contributors[0].signature.clone();
     });
     assert_eq!(read(task, &replayed).err(), wrong(3, What::Signature));
-    // A participant trusts that the others look after their own.
+    // A participant trusts that the others check their own.
     let mut trusting = Replay::new(task).unwrap();
     for line in &replayed {
         trusting.take(task, line, Commitments::Trust).unwrap();
@@ -283,7 +283,7 @@ fn a_difference_changes_nothing() {
     assert!(record.take(task, &lines[2], Commitments::Check).is_ok());
 }
 
-/// A round in which nobody's vector is, but that costs as if.
+/// A round in which nobody's vector is, but that costs as much as one.
 fn sent(task: &Task, record: &Replay, round: u32) -> Cohort {
     let context = record.context(task, round).unwrap().digest();
     let (senders, vector) = (vec![0, 1, 2], [5; 32]);
@@ -316,7 +316,7 @@ fn aborted_rounds_cost_too_and_nothing_is_spent_beyond_the_budget() {
     let mut told = Vec::new();
     let mut round = 0;
     while !record.is_spent(&task) {
-        // One in which nothing was sent costs nothing.
+        // A round in which nothing was sent costs nothing.
         for masked in [false, true] {
             let cohort = masked.then(|| sent(&task, &record, round));
             let reason = Err(AbortReason::TooFewUnmasked);
@@ -359,7 +359,7 @@ fn a_federation_without_masks_has_no_cohort() {
     let cohort = Some(sent(&plain, &record, 0));
     let bad = record.clone().conclude(&plain, 0, Ok(update()), cohort).1;
     assert_eq!(read(&plain, &[first, bad]).err(), wrong(2, What::Members));
-    // Nor is there one in simulations where nobody signs, but members there are.
+    // Nor is there one in simulations where nobody signs, but there are members.
     let unmasked = secure_task(json!({ "cohort_min": 3, "masks": false }));
     let mut cast = Rehearsal::new(unmasked, 4);
     cast.play_out();
@@ -406,7 +406,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
         let mut changed = lines.clone();
-        // All of it is ASCII but for what a flipped bit makes of it.
+        // All of it is ASCII except for what a flipped bit makes of it.
         changed[line] = String::from_utf8_lossy(&bytes).into_owned();
         let difference = read(task, &changed).err();
         prop_assert!(difference.is_some_and(|d| d.line == line as u32 + 1 || d.line == line as u32 + 2), "{:?}", difference);
@@ -422,7 +422,7 @@ proptest! {
     }
 }
 
-/// Everybody's mapping is learnt together, as `[mapping]` says.
+/// A mapping that all learn together, as `[mapping]` says.
 fn counting_task(federation: Value, mapping: Value) -> Task {
     let mut source = task(federation).source().clone();
     source["mapping"] = mapping;
@@ -441,7 +441,7 @@ fn a_counting_round_comes_first_and_gives_everybody_the_same_mapping() {
         let kinds: Vec<RoundKind> = records.iter().map(|r| r.kind).collect();
         assert_eq!(kinds[0], RoundKind::Counting);
         assert_eq!(kinds[1..], [RoundKind::Training; 4]);
-        // θ did not move, and nothing was measured; the queries are told.
+        // θ did not move, and nothing was measured; the queries are reported.
         assert_eq!((records[0].step, records[1].step), (0, 0));
         assert_eq!(records[0].metrics.total, 0);
         assert_eq!(records[0].metrics.queries, 3 + 4 + 5 + 6);
@@ -455,7 +455,7 @@ fn a_counting_round_comes_first_and_gives_everybody_the_same_mapping() {
         for client in &cast.clients {
             assert_eq!(client.mappings(&cast.task), mappings);
         }
-        // The mean of what the four told, each as one of so many examples.
+        // The mean of what the four reported, each with the same number of examples.
         let told = |who: f32| 1.0 / (2.0 + who);
         let expected =
             (3.0 * told(0.0) + 4.0 * told(1.0) + 5.0 * told(2.0) + 6.0 * told(3.0)) / 18.0;
@@ -474,7 +474,7 @@ fn an_aborted_counting_round_is_tried_again() {
     let abort = Err(AbortReason::TooFewEnrolled);
     record.conclude(&task, 0, abort, None);
     assert_eq!(record.kind(&task), RoundKind::Counting);
-    // Another number of numbers, or what is none, is no count.
+    // A list of another length, or with NaN, is not a count.
     for mean in [vec![0.5; 8], vec![f32::NAN; 2]] {
         let metrics = Metrics::default();
         let (entry, ..) = record.conclude(&task, 1, Ok(Sums::Plain { mean, metrics }), None);
@@ -529,7 +529,7 @@ fn patience_ends_a_federation_and_the_best_is_kept() {
             metrics,
         };
         record.conclude(&task, round as u32, Ok(sums), None);
-        // Stored as JSON and read again it decides alike.
+        // Stored as JSON and read again, it decides the same.
         record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
     }
     assert!(record.is_over(&task));
@@ -539,8 +539,8 @@ fn patience_ends_a_federation_and_the_best_is_kept() {
     assert_ne!(record.parameters(), last);
 }
 
-/// What an optimiser learns from the movement of all is nowhere written down: whoever reads the
-/// record has it.
+/// What an optimiser learns from the common movement is not written anywhere: a reader of the
+/// record recomputes it.
 #[test]
 fn what_hiso_learns_follows_from_the_record() {
     use crate::round::client::{Action, Purpose};

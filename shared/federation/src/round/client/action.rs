@@ -8,47 +8,48 @@ use tuning::objective::Outcome;
 use tuning::optimizer::Candidate;
 use tuning::optimizer::points::Points;
 
-/// Which of the participant's examples.
+/// One of the two parts of the participant's examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// Trained on.
+    /// Examples for training.
     Training,
-    /// Only measured with.
+    /// Examples used only for measuring.
     Holdout,
 }
 
-/// What the answers are wanted for.
+/// What the answers are needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
-    /// Counting what a mapping is learnt from ([`Task::counts_twice`]).
+    /// Counting, from which a mapping is learnt ([`Task::counts_twice`]).
     Mapping,
-    /// Accuracy and loss at θ_t; without candidates, those of the model with no prompt at all.
+    /// Accuracy and loss at θ_t; without candidates, those of the unprompted model.
     Measure,
     /// An optimiser step.
     Step,
 }
 
-/// Images to be rendered, sent to the model API, and scored.
+/// Inputs to be prompted, sent to the model API, and scored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// What for.
+    /// What the answers are needed for.
     pub purpose: Purpose,
-    /// θ.
+    /// The point θ that candidates start from.
     pub theta: Vec<f32>,
-    /// The points; for each, all examples are asked. Without any, they go as they are.
+    /// The points at which all examples are asked. If empty, the examples are asked without a
+    /// prompt.
     pub candidates: Vec<Candidate>,
     /// Coordinates of the points that no direction names.
     pub points: Points,
-    /// Which examples.
+    /// Which part of the examples is asked.
     pub part: Part,
-    /// Their numbers in that part.
+    /// Indices of the examples in that part.
     pub examples: Vec<u32>,
 }
 
 impl Evaluation {
-    /// Writes the coordinates of a candidate's point into `out`; says no if there is no such
+    /// Writes the coordinates of a candidate's point into `out`; false if there is no such
     /// candidate.
     pub fn point(&self, candidate: usize, out: &mut Vec<f32>) -> bool {
         let Some(named) = self.candidates.get(candidate) else {
@@ -61,7 +62,7 @@ impl Evaluation {
         true
     }
 
-    /// Queries that it costs.
+    /// Number of queries that it costs.
     #[must_use]
     pub fn queries(&self) -> u32 {
         (self.candidates.len().max(1) * self.examples.len()) as u32
@@ -71,14 +72,14 @@ impl Evaluation {
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Ask the aggregator where the round is; after the version seen last, wait for a change.
+    /// Ask the aggregator for the round's state; given the version seen last, wait for a change.
     Sync {
         /// The version seen last.
         after: Option<u64>,
     },
-    /// Read on in the federation's record: θ follows from it.
+    /// Read more of the federation's record, from which θ follows.
     Read {
-        /// Lines read so far.
+        /// Number of lines read so far.
         from: u32,
     },
     /// Ask the model.
@@ -94,9 +95,9 @@ pub enum Action {
     Upload(Update),
     /// Send a vector for a sum without masks (in simulations).
     Contribute {
-        /// The round.
+        /// Number of the round.
         round: u32,
-        /// [`secure_sum::encoding::RingVector::to_bytes`].
+        /// The vector in the form of [`secure_sum::encoding::RingVector::to_bytes`].
         vector: Vec<u8>,
     },
     /// Get what the next message of a secure sum needs.
@@ -115,7 +116,7 @@ pub enum Action {
     },
     /// Wait for the owner.
     Rest,
-    /// Nothing more to do.
+    /// Nothing more is to be done.
     Stop(StopReason),
 }
 
@@ -133,20 +134,20 @@ pub enum StopReason {
     Left,
     /// The query budget does not cover another round.
     BudgetSpent,
-    /// The aggregator does not know us any more.
+    /// The aggregator no longer knows this participant.
     Unauthorized,
-    /// θ, or an answer, contradicted what was announced, or the aggregator asked for what would
-    /// give away an update: [`Client::suspicion`] says what.
+    /// θ, or an answer, contradicted what was announced, or the aggregator asked for something that
+    /// would reveal an update; [`Client::suspicion`] says what.
     Inconsistent,
     /// Another round would bring the participant's own ε above the task's.
     PrivacySpent,
-    /// The money for the model API does not cover another question.
+    /// The money for the model API does not cover another request.
     MoneySpent,
 }
 
 impl StopReason {
-    /// Nothing more comes from this participant while the federation goes on: it leaves, so that
-    /// the others do not wait until its lease runs out.
+    /// Returns whether nothing more comes from this participant while the federation goes on: then
+    /// it leaves, so that the others do not wait until its lease runs out.
     #[must_use]
     pub fn leaves(self) -> bool {
         matches!(self, Self::Left | Self::BudgetSpent | Self::MoneySpent)
@@ -156,31 +157,31 @@ impl StopReason {
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Begin, or go on after a restart.
+    /// Begin, or continue after a restart.
     Start,
-    /// Where the round is; welcome at any time.
+    /// The round's state; welcome at any time.
     View(RoundView),
-    /// Lines of the record, from where [`Action::Read`] said.
+    /// Lines of the record, from the number that [`Action::Read`] stated.
     Lines(Vec<String>),
-    /// What [`Action::Fetch`] asked for.
+    /// The answer to [`Action::Fetch`].
     Input(SumInput),
     /// The answers to an evaluation: one outcome for each candidate, or the counts for a mapping.
     Evaluated {
-        /// For each candidate.
+        /// One outcome for each candidate.
         outcomes: Vec<Outcome>,
-        /// For [`Purpose::Mapping`]: [`counts::Counts::means`].
+        /// The counts for [`Purpose::Mapping`]: [`counts::Counts::means`].
         means: Option<Vec<f32>>,
     },
     /// An enrolment or an update was taken.
     Accepted,
-    /// Or not.
+    /// An enrolment or an update was refused.
     Refused(Refusal),
-    /// The owner pauses; the driver gives up for now (the reason is the driver's to show).
+    /// The owner pauses, or the driver gives up for now (it shows the reason itself).
     Pause,
-    /// And goes on.
+    /// The owner or the driver resumes.
     Resume,
     /// The owner leaves.
     Leave,
-    /// The open evaluation costs more money than there is left (which is the driver's to count).
+    /// The open evaluation costs more money than is left (the driver counts it).
     MoneySpent,
 }

@@ -1,4 +1,4 @@
-//! What a participant asks the model in each stage, and of which examples.
+//! What a participant asks the model in each stage, and about which examples.
 
 use super::{Client, Environment, Evaluation, Part, Purpose, Stage};
 use crate::task::Task;
@@ -7,7 +7,7 @@ use tuning::optimizer::points::Points;
 use tuning::optimizer::{Candidate, State};
 
 impl Client {
-    /// What the open stage asks of the model, if anything.
+    /// The open stage's evaluation, if it has one.
     pub(super) fn evaluation(&self, env: &Environment<'_>) -> Option<Evaluation> {
         let work = self.work.as_ref()?;
         let all = |n: usize| (0..n as u32).collect::<Vec<_>>();
@@ -15,7 +15,7 @@ impl Client {
             Stage::Fitting { counted } => {
                 let at = counted.as_ref().and_then(|_| env.task.initial().ok());
                 let most = env.task.mapping.learnt.map_or(0, |l| l.examples);
-                // Files are often sorted by label: the first ones would not do.
+                // Files are often sorted by label, so the first examples would not do.
                 let words = [purpose::COUNTS, self.participant];
                 Evaluation {
                     purpose: Purpose::Mapping,
@@ -61,8 +61,8 @@ impl Client {
     }
 
     /// What will be asked next whatever the open evaluation's answers are, so that its images can
-    /// be prepared while those are awaited: after measuring θ_t the first step from it, and, where
-    /// steps are asked ahead, the next step.
+    /// be prepared meanwhile: after measuring θ_t the first step from it and, if steps are asked
+    /// ahead, the next step.
     #[must_use]
     pub fn upcoming(&self, env: &Environment<'_>) -> Option<Evaluation> {
         if self.paused {
@@ -87,7 +87,7 @@ impl Client {
     }
 }
 
-/// The examples of one step: drawn without replacement, a function of (seed, participant, θ's
+/// The examples of one step, drawn without replacement: a function of (seed, participant, θ's
 /// number, step) alone, so that a repeated step asks the same.
 pub(super) fn batch(task: &Task, participant: u32, state: &State, training: usize) -> Vec<u32> {
     let words = [purpose::BATCH, participant, state.round, state.step];

@@ -1,5 +1,5 @@
-//! A malicious aggregator: whatever it answers, a participant stops loudly or sits the round out,
-//! and nothing that would give away an update leaves it.
+//! A malicious aggregator: whatever it answers, a participant stops and says why or sits the round
+//! out, and nothing that would reveal an update leaves it.
 
 use super::*;
 use crate::record;
@@ -13,7 +13,7 @@ use secure_sum::messages::{Inbox, Roster, Survivors};
 use secure_sum::participant::Participant;
 use serde_json::json;
 
-/// Of four.
+/// A rehearsal with four participants.
 fn cast() -> Rehearsal {
     Rehearsal::new(secure_task(json!({ "cohort_min": 3 })), 4)
 }
@@ -35,7 +35,7 @@ fn stopped(cast: &Rehearsal, who: usize, action: &Action, why: &str) {
     assert!(suspicion.contains(why), "{suspicion}");
 }
 
-/// The round's view is as honest as it can be; after a version that `who` has not seen.
+/// An honest view of the round, changed by `change`, with a version that `who` has not seen.
 fn shown(cast: &mut Rehearsal, who: usize, change: impl FnOnce(&mut RoundView)) -> Event {
     let mut view = cast.view(who);
     view.version += 1_000;
@@ -55,7 +55,7 @@ fn fetching(cast: &mut Rehearsal, who: usize, phase: Phase) {
     cast.lead(who, is_fetch(phase));
 }
 
-/// What `who` does once it has the last message out that `cast` lets it: the honest way on.
+/// The honest input that `who` gets once its last possible message is out.
 fn input(cast: &mut Rehearsal, who: usize, phase: Phase) -> SumInput {
     let round = cast.aggregator.round().number;
     let Some(Event::Input(input)) = cast.answer(who, &Action::Fetch { round, phase }) else {
@@ -104,7 +104,7 @@ fn another_theta_than_the_records_is_never_trained_from_nor_summed_for() {
 fn another_head_of_the_record_than_the_one_read_is_a_contradiction() {
     let mut cast = in_keys(cast(), 1);
     let event = shown(&mut cast, 0, |view| view.record = "1".repeat(64));
-    // The round keys would be bound to another record than that of the others.
+    // The round keys would be bound to another record than the others'.
     for _ in 0..MISMATCHES {
         assert!(matches!(
             cast.tell(0, event.clone()),
@@ -117,7 +117,7 @@ fn another_head_of_the_record_than_the_one_read_is_a_contradiction() {
     assert_eq!(sums(&cast, 0, 1), []);
 }
 
-/// The line of round 0 as `change` makes it, its hashes and all that follows worked out again.
+/// The line of round 0 changed by `change`, with its hashes and all that follows recomputed.
 fn altered(cast: &Rehearsal, change: impl FnOnce(&mut RoundEntry)) -> String {
     let [_, line] = cast.aggregator.lines(0) else {
         panic!("two lines")
@@ -130,7 +130,7 @@ fn altered(cast: &Rehearsal, change: impl FnOnce(&mut RoundEntry)) -> String {
     record::write(&previous, Entry::Round(entry))
 }
 
-/// After round 0, when `who` is about to read of it.
+/// The moment after round 0 when `who` is about to read about it.
 fn reading(mut cast: Rehearsal) -> Rehearsal {
     cast.play_to(1, Phase::Open);
     let action = cast.lead(0, |action| matches!(action, Action::Read { .. }));
@@ -167,7 +167,7 @@ fn an_altered_line_stops_everybody_who_reads_it() {
             },
             "contributors",
         ),
-        // An update out of nothing, that nobody has signed for.
+        // An update that nobody has signed.
         (
             |e| {
                 e.cohort = None;
@@ -208,7 +208,7 @@ fn reading_again(like: &Rehearsal) -> Rehearsal {
     again
 }
 
-/// The line that follows from the entry: a record that replays, with something else in it.
+/// The line that follows from the entry: a record that replays, with other content.
 fn forged(cast: &Rehearsal, change: impl FnOnce(&mut RoundEntry)) -> String {
     let mut entry = None;
     altered(cast, |e| {
@@ -246,8 +246,7 @@ fn an_update_that_was_replaced_or_left_out_is_missed() {
         let line = forged(&cast, change);
         let action = cast.tell(0, Event::Lines(vec![line.clone()]));
         stopped(&cast, 0, &action, why);
-        // To the others it looks like any other record; only what they sent themselves is theirs to
-        // miss.
+        // To the others it looks like any other record; each can only miss what it sent itself.
         let mut cast = reading_again(&first);
         cast.lead(1, |action| matches!(action, Action::Read { .. }));
         cast.tell(1, Event::Lines(vec![line]));
@@ -265,7 +264,7 @@ fn an_update_that_was_replaced_or_left_out_is_missed() {
 
 #[test]
 fn members_of_one_cohort_have_seen_the_same_record() {
-    // Participant 0 is shown a round 0 that ended otherwise.
+    // Participant 0 is shown a round 0 with a different end.
     let mut cast = reading(cast());
     let line = forged(&cast, |e| {
         (e.sums, e.cohort) = (None, None);
@@ -386,7 +385,7 @@ fn a_shrunken_cohort_is_sat_out() {
     };
     let action = cast.tell(0, Event::Input(SumInput::Roster(two)));
     assert!(matches!(action, Action::Sync { .. }), "{action:?}");
-    // Nor does it come back for this round, whatever is shown now; the next one takes it again.
+    // Nor does it return to this round, whatever is shown now; it takes part in the next one again.
     for phase in [Phase::Keys, Phase::Shares, Phase::Masked, Phase::Unmask] {
         let event = shown(&mut cast, 0, |view| {
             (view.phase, view.standing) = (phase, Standing::InCohort);
@@ -433,7 +432,7 @@ fn one_masked_vector_and_no_other_leaves_in_a_round() {
     // The same request is answered with the same bytes, and costs nothing more.
     assert_eq!(cast.tell(0, Event::Input(honest.clone())), action);
     assert_eq!(cast.clients[0], before);
-    // Another one is not.
+    // Another request is not answered.
     let SumInput::Inbox(Inbox { senders, envelopes }) = honest else {
         panic!()
     };
@@ -465,7 +464,7 @@ fn shares_are_given_away_for_one_set_of_survivors_only() {
         ),
         "{action:?}"
     );
-    // However the aggregator leads back to it: there is one answer.
+    // However the aggregator leads back to it, there is one answer.
     let refused = Event::Refused(Refusal::TooEarly);
     cast.tell(0, refused);
     for phase in [Phase::Masked, Phase::Shares, Phase::Unmask] {
@@ -559,7 +558,7 @@ fn an_update_without_masks_is_not_to_be_had() {
 
 #[test]
 fn a_sum_is_not_joined_in_the_middle() {
-    // With a state that was lost there are no keys; with one from another device neither.
+    // With a lost state there are no keys; with a state from another device neither.
     let mut cast = in_keys(cast(), 0);
     let start = cast.clients[0].clone();
     for phase in [Phase::Shares, Phase::Masked, Phase::Unmask] {

@@ -14,14 +14,14 @@ use secure_sum::participant::{Participant, Suspicion};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The sum under way.
+/// The current sum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sum {
     round: u32,
     machine: Participant,
     /// The seed of rounding and noise.
     seed: Seed,
-    /// The last message made. Sent again as it was.
+    /// The last message made, to be sent again unchanged.
     message: Option<SumMessage>,
 }
 
@@ -40,12 +40,12 @@ impl std::fmt::Debug for Seed {
 /// What outlasts a sum.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sums {
-    /// Everybody's identity, as first seen.
+    /// Everybody's identity as first seen.
     pins: BTreeMap<u32, Bytes32>,
-    /// What the own updates have cost: every masked vector that may have been sent.
+    /// The cost of the participant's own updates: of every masked vector that may have been sent.
     ledger: Ledger,
     committed: Option<Committed>,
-    /// A round that somebody else's message made impossible.
+    /// A round that another participant's message made impossible.
     sat_out: Option<u32>,
     /// The round of the last vector without masks, and its seed (in simulations).
     open: Option<(u32, Seed)>,
@@ -59,19 +59,19 @@ struct Committed {
     taken: bool,
 }
 
-/// How the record and what we sent contradict each other.
+/// How the record contradicts what this participant sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Betrayal {
-    /// It was taken, the sum was opened, and it is not in it.
+    /// The update was taken, the sum was opened, and the update is not in it.
     #[error("the record leaves out an update of ours that was taken")]
     LeftOut,
-    /// There is another in its place.
+    /// The record holds another vector in its place.
     #[error("the record holds another vector in our name than the one that we sent")]
     Replaced,
 }
 
 impl Sums {
-    /// Would another update bring the own ε above the task's?
+    /// Returns whether another update would bring the participant's own ε above the task's.
     pub(super) fn is_spent(&self, env: &Environment<'_>) -> bool {
         env.task.contribution().is_some_and(|c| {
             c.limits().is_some_and(|limits| {
@@ -81,7 +81,7 @@ impl Sums {
         })
     }
 
-    /// Is what we sent in the record as we sent it?
+    /// Checks that what this participant sent is in the record unchanged.
     pub(super) fn check(&self, participant: u32, entry: &RoundEntry) -> Result<(), Betrayal> {
         let (Some(committed), Some(cohort)) = (&self.committed, &entry.cohort) else {
             return Ok(());
@@ -105,13 +105,13 @@ impl Client {
         self.suspicion.as_deref()
     }
 
-    /// The federation's record as far as it was read and computed again, once it was begun.
+    /// The federation's record as far as it was read and recomputed; `None` before it was begun.
     #[must_use]
     pub fn record(&self) -> Option<&crate::record::Replay> {
         self.record.as_ref()
     }
 
-    /// What this participant's own updates have cost so far; nothing where they carry no noise.
+    /// What this participant's own updates have cost so far; `None` without noise.
     #[must_use]
     pub fn privacy(&self, task: &Task) -> Option<PrivacySpent> {
         let limits = task.contribution()?.limits()?;
@@ -122,7 +122,7 @@ impl Client {
         })
     }
 
-    /// The cohort delivers as it is. Not where updates are summed under masks.
+    /// Makes the plain update that the cohort delivers. Refused if updates are summed under masks.
     pub(super) fn upload(&mut self, env: &Environment<'_>) -> Result<Stage, &'static str> {
         if env.task.federation.policy.secure.is_some() {
             return Err("the aggregator asks for an update without the masks that were agreed on");
@@ -141,7 +141,7 @@ impl Client {
                 if self.sums.is_spent(env) {
                     return Ok(Stage::Stopped(StopReason::PrivacySpent));
                 }
-                // It would not be spent if this could fail.
+                // If this could fail, the budget would have been spent.
                 let _ = self.sums.ledger.compose(contribution.rho());
                 self.sums.open = Some((round, Seed((secrets.entropy)())));
             }
@@ -152,7 +152,8 @@ impl Client {
         Ok(Stage::Uploading)
     }
 
-    /// Can we send this phase's message? Begins a sum where one begins.
+    /// Returns whether this participant can send this phase's message; begins a sum if it is the
+    /// first.
     pub(super) fn join_sum(
         &mut self,
         env: &Environment<'_>,
@@ -171,7 +172,7 @@ impl Client {
             return Ok(Stage::Summing);
         }
         // With the state of another device, or a lost one, nothing can be sent after the first
-        // phase. Nor where the record is already further than the view.
+        // phase. Nor if the record is already further than the view.
         let (Phase::Keys, Some(record)) = (phase, &self.record) else {
             return Ok(Stage::AwaitingCohort);
         };
@@ -184,7 +185,7 @@ impl Client {
         let Some(context) = context.filter(|_| record.rounds() == round) else {
             return Ok(Stage::AwaitingCohort);
         };
-        // Asked when we enrolled, but a cohort can also be claimed.
+        // Checked when the participant enrolled, but an aggregator can also claim a cohort.
         if self.sums.is_spent(env) {
             return Ok(Stage::Stopped(StopReason::PrivacySpent));
         }
@@ -203,7 +204,7 @@ impl Client {
         Ok(Stage::Summing)
     }
 
-    /// What the aggregator waits for.
+    /// The message that the aggregator waits for.
     pub(super) fn sum_action(&self, view: &RoundView) -> Action {
         let (round, phase) = (view.round, view.phase);
         match self.sum.as_ref().and_then(|s| s.message.as_ref()) {
@@ -215,7 +216,7 @@ impl Client {
         }
     }
 
-    /// What the next message needs has come.
+    /// Takes what the next message needs.
     pub(super) fn take_input(&mut self, env: &Environment<'_>, input: &SumInput) {
         let (Stage::Summing, Some(view), Some(secrets)) = (&self.stage, &self.view, env.secrets)
         else {
@@ -232,8 +233,8 @@ impl Client {
                 }
             }
             Ok(None) => self.suspect("an update could not be encoded".to_owned()),
-            // Another participant's doing, or too many of our group have gone: nothing was given
-            // away, this round is lost for us, the next may not be.
+            // Another participant's doing, or too many of the group have gone: nothing was
+            // revealed, this round is lost for this participant, the next may not be.
             Err(Suspicion::BadEnvelope | Suspicion::TooFewMembers | Suspicion::TooFewSurvivors) => {
                 self.sums.sat_out = Some(round);
                 self.stage = Stage::AwaitingCohort;
@@ -291,8 +292,7 @@ impl Client {
                 SumMessage::Masked(masked)
             }
             SumInput::Survivors(survivors) => {
-                // The noise is shared out among so many, which the threshold alone does not make
-                // sure of.
+                // The noise is split among this many, which the threshold alone does not ensure.
                 let least = env.task.federation.secure.map_or(0, |s| s.survivors_min);
                 if survivors.members.len() < least as usize {
                     return Err(Suspicion::TooFewSurvivors);
@@ -314,7 +314,7 @@ impl Client {
         self.stage = Stage::AwaitingResult;
     }
 
-    /// The same vector without masks, for simulations.
+    /// The vector without masks, for simulations.
     pub(super) fn contribution(&self, env: &Environment<'_>) -> Action {
         let (Some(work), Some((round, seed))) = (&self.work, &self.sums.open) else {
             return Action::Sync { after: None };

@@ -14,7 +14,7 @@ use tuning::optimizer::Candidate;
 
 const TRAINING: usize = 5;
 const HOLDOUT: usize = 2;
-/// Of a step: one two-sided direction, a batch of two.
+/// Queries of a step: one two-sided direction, a batch of two.
 const STEP: u64 = 4;
 
 struct Fixture {
@@ -88,7 +88,7 @@ impl Fixture {
         self.record(step, step).0.parameters().to_vec()
     }
 
-    /// What the aggregator answers when the record is read on from `from`.
+    /// The aggregator's answer when the record is read from line `from`.
     fn lines(&self, from: u32, step: u32, round: u32) -> Event {
         Event::Lines(self.record(step, round).1.split_off(from as usize))
     }
@@ -170,7 +170,7 @@ impl Fixture {
         client
     }
 
-    /// One who is about to upload in round 0.
+    /// A participant who is about to upload in round 0.
     fn uploading(&self) -> (Client, Update) {
         let mut client = self.trained();
         let view = self.view(5, 0, 0, Phase::Upload, Standing::InCohort);
@@ -744,7 +744,7 @@ fn queries_whose_upload_has_an_unknown_fate_are_not_reported_twice() {
 fn queries_that_were_never_offered_are_reported_later() {
     let f = Fixture::new("identity", 0);
     let mut client = f.trained();
-    // The others went on without us.
+    // The others went on without this participant.
     client.step(&f.env(), f.open(8, 1, 1));
     let action = f.read(&mut client, 1, 1);
     f.work(&mut client, action);
@@ -831,12 +831,12 @@ fn whoever_is_not_drawn_says_so_once_and_asks_nothing() {
     };
     assert_eq!(told, Action::Enrol { round: 0, body });
     assert_eq!(client.activity(&f.task).0, "resting");
-    // A lost answer: said again. Then not any more, however often the view comes.
+    // A lost answer: said again. After that never again, however often the view comes.
     assert_eq!(client.step(&f.env(), Event::Start), told);
     let wait = Action::Sync { after: Some(1) };
     assert_eq!(client.step(&f.env(), Event::Accepted), wait);
     assert_eq!(client.step(&f.env(), view(1, 0, 0)), wait);
-    // Nobody came: the draw is wider.
+    // Nobody came: more are drawn.
     let mut action = client.step(&f.env(), view(2, 1, 1));
     if let Action::Read { .. } = action {
         action = f.read(&mut client, 0, 1);

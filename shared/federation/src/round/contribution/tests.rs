@@ -62,7 +62,7 @@ fn what_is_no_number_is_refused() {
         let encoded = contribution.encode(&[0.5, bad], 1, &METRICS, &[0; 32]);
         assert_eq!(encoded, Err(ContributionError::NotFinite));
     }
-    // Another length is none of this task.
+    // An update of another length is not of this task.
     assert!(contribution.encode(&[0.5], 1, &METRICS, &[0; 32]).is_err());
 }
 
@@ -106,11 +106,11 @@ fn examples_weigh_up_to_a_limit() {
     let (x, weight) = mean(&[three, one.clone()]);
     assert!((x - 0.5).abs() < 1e-5);
     assert_eq!(weight, 8.0);
-    // A million examples are ten.
+    // A million examples count as ten.
     let (x, weight) = mean(&[encode(1.0, 1_000_000), encode(-1.0, 10)]);
     assert!(x.abs() < 1e-5);
     assert_eq!(weight, 20.0);
-    // Nobody's examples are no mean.
+    // No examples give no mean.
     assert_eq!(contribution.decode(&encode(1.0, 0).integers(), 1), None);
 }
 
@@ -190,7 +190,7 @@ fn counts_are_bounded_one_by_one_and_add_up() {
         let count = vectors.len() as u32;
         contribution.decode(&add_up(&contribution, vectors), count)
     };
-    // Whatever the norm bound of updates; but no more than 1 each.
+    // Whatever the norm bound of updates, but at most 1 each.
     let (a, b) = (
         encode([1.0, 0.5, -1.0], 10).unwrap(),
         encode([0.0, 7.0, -9.0], 30).unwrap(),
@@ -200,7 +200,7 @@ fn counts_are_bounded_one_by_one_and_add_up() {
     for (mean, expected) in decoded.mean.iter().zip([0.25, 0.875, -1.0]) {
         assert!((mean - expected).abs() < 1e-3, "{:?}", decoded.mean);
     }
-    // As many as a cohort may have, each as large as may be.
+    // As many as a cohort may have, each as large as possible.
     let most = encode([1.0, -1.0, 1.0], 100).unwrap();
     let decoded = sum(&vec![most; 10_000]).unwrap();
     assert_eq!(decoded.mean, [1.0, -1.0, 1.0]);
@@ -230,7 +230,7 @@ fn noise_leaves_room_too() {
 
 #[test]
 fn sums_of_many_participants_metrics_are_still_read() {
-    // Each has fewer examples than one may have, all together have more.
+    // Each has fewer examples than allowed, all together have more.
     let contribution = exact(1.0, 10_000, 1_000, 1);
     let one = Metrics {
         correct: 9_000,
@@ -255,7 +255,7 @@ fn counters_beyond_sense_are_no_sum() {
     let sum = |counters: [i64; 7]| [&[5][..], &counters].concat();
     let good = sum([10, 3, 4, 0, 0, 0, 4]);
     assert!(contribution.decode(&good, 2).is_some());
-    // As it was written before the unprompted model was counted.
+    // The form from before the unprompted model was counted.
     let earlier = contribution.decode(&good[..7], 2).unwrap();
     assert_eq!(earlier.metrics.unprompted, None);
     for counters in [
@@ -270,7 +270,7 @@ fn counters_beyond_sense_are_no_sum() {
     ] {
         assert_eq!(contribution.decode(&sum(counters), 2), None, "{counters:?}");
     }
-    // Nor is another number of numbers.
+    // Nor is another length.
     for length in [0, 1, 6] {
         assert_eq!(contribution.decode(&vec![1; length], 2), None);
     }
@@ -301,7 +301,7 @@ fn noise_has_the_variance_that_was_promised() {
     let entries: Vec<f64> = sum[..LENGTH].iter().map(|x| *x as f64).collect();
     let mean = entries.iter().sum::<f64>() / LENGTH as f64;
     let variance = entries.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / LENGTH as f64;
-    // z times everything that one may contribute, spread over the least number of survivors.
+    // z times everything that one may contribute, split over the smallest number of survivors.
     let promised = (2.0 * f64::from(noise.sensitivity) * contribution.fixed.scale()).powi(2);
     let ratio = variance / promised;
     // The sample variance of N normal numbers has the relative standard deviation √(2/N): five of

@@ -1,5 +1,5 @@
-use proptest::prelude::*;
 use ground::hex::hex;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;

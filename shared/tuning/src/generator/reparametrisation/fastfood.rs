@@ -20,11 +20,11 @@ const DIMENSIONS: usize = 500;
 pub(super) struct Fastfood {
     from: usize,
     to: usize,
-    /// B, as many as the first Hadamard matrix needs.
+    /// Random signs B, one for each column of the first Hadamard matrix.
     signs: Vec<f32>,
-    /// Π.
+    /// The permutation Π.
     order: Vec<u32>,
-    /// G, divided by all that keeps lengths.
+    /// The normal numbers G, divided by the factor that keeps lengths.
     weights: Vec<f32>,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn build(reader: &mut Reader<'_>, dim: usize, dice: Dice) -> Box<dyn 
 }
 
 impl Fastfood {
-    /// Number `part` of those that one R needs. `from` is at most `to`.
+    /// Makes part `part` of the projections that one R needs. `from` is at most `to`.
     pub fn new(from: usize, to: usize, dice: Dice, part: u32) -> Self {
         let mut stream = dice.stream(part);
         let length = to.next_power_of_two();

@@ -21,9 +21,9 @@ struct LowRank {
     rows: usize,
     rank: usize,
     columns: usize,
-    /// Numbers of θ in a row; the last row may have fewer.
+    /// Number of values of θ in a row; the last row may have fewer.
     width: usize,
-    /// One for each row, or none where a row has as many numbers as there are columns.
+    /// One projection for each row; empty if a row has as many values as there are columns.
     projections: Vec<Fastfood>,
     dice: Dice,
 }

@@ -19,7 +19,7 @@ use ground::rng::{Stream, derive_key, purpose};
 
 /// φ ↦ what is added to θ₀.
 pub trait Reparametrisation: Send + Sync {
-    /// Entries of φ.
+    /// Number of entries of φ.
     fn dim(&self) -> usize;
 
     /// φ₀, where R is zero.
@@ -27,14 +27,14 @@ pub trait Reparametrisation: Send + Sync {
         vec![0.0; self.dim()]
     }
 
-    /// Adds R(φ) to `theta`. `work` is memory that it may use, whatever it holds.
+    /// Adds R(φ) to `theta`. `work` is scratch memory with any content.
     fn add(&self, phi: &[f32], work: &mut Vec<f32>, theta: &mut [f32]);
 }
 
 /// Reads further settings, given the length of θ.
 type Build = fn(&mut Reader<'_>, usize, Dice) -> Box<dyn Reparametrisation>;
 
-/// All by the name that a task file uses. One line each.
+/// All reparametrisations by the names in a task file. One line each.
 #[must_use]
 pub fn registry() -> &'static [(&'static str, Build)] {
     &[
@@ -44,7 +44,7 @@ pub fn registry() -> &'static [(&'static str, Build)] {
     ]
 }
 
-/// Random numbers of one R: a stream for each of its parts.
+/// The random numbers of one R: a stream for each of its parts.
 #[derive(Clone, Copy, Debug)]
 pub struct Dice {
     seed: u64,
@@ -78,7 +78,7 @@ pub(super) fn wrap(reader: &mut Reader<'_>, inner: Box<dyn Generator>) -> Box<dy
 /// A generator whose parameters are φ.
 struct Reparametrised {
     inner: Box<dyn Generator>,
-    /// θ₀.
+    /// The generator's initial θ₀.
     origin: Vec<f32>,
     map: Box<dyn Reparametrisation>,
 }
@@ -133,7 +133,7 @@ impl Generator for Reparametrised {
         scratch.inner = theta;
     }
 
-    /// None: the kernels read a generator's own parameters.
+    /// `None`: kernels read a generator's own parameters.
     fn kernel(&self) -> Option<Kernel> {
         None
     }

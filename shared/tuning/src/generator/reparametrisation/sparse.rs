@@ -8,7 +8,7 @@ use super::{Dice, Reparametrisation};
 use ground::fault::Reader;
 
 struct Sparse {
-    /// Which of θ, ascending.
+    /// Indices of the trained entries of θ, ascending.
     places: Vec<u32>,
 }
 

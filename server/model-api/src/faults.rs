@@ -1,0 +1,44 @@
+//! Mistakes in flags and in files, all of them at once.
+
+use std::path::Path;
+
+use ground::fault::{Fault, Reader};
+use serde_json::Value;
+use thiserror::Error;
+
+/// Everything that is wrong with the flags, at least one fault.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{}", .faults.join("\n"))]
+pub struct ConfigFaults {
+    /// Each with the flag's name and what to do.
+    pub faults: Vec<String>,
+}
+
+/// A TOML file as a tree.
+pub(crate) fn toml_file(flag: &str, path: &Path) -> Result<Value, ConfigFaults> {
+    let fault = |cause: String| ConfigFaults {
+        faults: vec![format!("{flag}: {}: {cause}", path.display())],
+    };
+    let text =
+        std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    toml::from_str(&text).map_err(|error| fault(error.to_string()))
+}
+
+/// The tables `[[name]]` of a file in which nothing else stands, at least one.
+pub(crate) fn tables<'a>(
+    name: &'static str,
+    value: &'a Value,
+    faults: &mut Vec<Fault>,
+) -> &'a [Value] {
+    let entries = value.get(name).and_then(Value::as_array);
+    let entries = entries.map_or(&[][..], Vec::as_slice);
+    let mut reader = Reader::new("", value, faults);
+    if reader.raw(name).is_none() || entries.is_empty() {
+        reader.fault(
+            name,
+            format!("is missing: write a table [[{name}]] for each"),
+        );
+    }
+    reader.finish();
+    entries
+}
