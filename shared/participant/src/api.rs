@@ -148,7 +148,7 @@ impl<T: Transport> Api<T> {
         if (200..300).contains(&answer.status) {
             return Ok(answer.body);
         }
-        Err(match serde_json::from_slice::<Problem>(&answer.body) {
+        Err(match parse::<Problem>(&answer.body) {
             Ok(problem) => match Refusal::from_code(&problem.code) {
                 Some(refusal) => ApiError::Refused {
                     refusal,
@@ -168,7 +168,7 @@ impl<T: Transport> Api<T> {
     }
 
     fn read<A: DeserializeOwned>(&self, body: &[u8]) -> Result<A, ApiError> {
-        serde_json::from_slice(body).map_err(|error| self.foreign(&error))
+        parse(body).map_err(|error| self.foreign(&error))
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, ApiError> {
@@ -372,4 +372,9 @@ fn lines(body: &[u8]) -> Option<Vec<String>> {
     }
     let whole = text.strip_suffix('\n')?;
     Some(whole.split('\n').map(str::to_owned).collect())
+}
+
+/// Reads a message by way of a [`serde_json::Value`]: one parser of JSON is compiled, and not one for each type.
+fn parse<A: DeserializeOwned>(body: &[u8]) -> Result<A, serde_json::Error> {
+    serde_json::from_slice::<serde_json::Value>(body).and_then(serde_json::from_value)
 }
