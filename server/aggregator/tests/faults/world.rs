@@ -361,6 +361,14 @@ impl<D: Disk> World<D> {
                 }
                 return;
             }
+            // Too late to join: they have nothing to do here any more.
+            Answer::Refused(Refusal::FederationFinished)
+                if expected && self.participants[to].machine.is_none() =>
+            {
+                self.participants[to].crash();
+                self.participants[to].gone = true;
+                return;
+            }
             // Views are welcome at any time: a heartbeat's answer, an older request's.
             Answer::View(view) => {
                 if expected {
@@ -664,6 +672,9 @@ impl<D: Disk> World<D> {
         if !self.aggregator_up {
             return;
         }
+        if self.aggregator.status() != FederationStatus::Running {
+            return;
+        }
         let round = self.aggregator.round();
         // It begins again when the first enrols where it ran for those who wait.
         let now = (round.number, round.enrolled > 0);
@@ -808,6 +819,9 @@ impl<D: Disk> World<D> {
         } else {
             number
         };
+        // Where updates are summed, this is no place to send one.
+        let summed = task.contribution().is_some() && forgery != Forgery::Stranger;
+        let refusal = if summed { Refusal::Malformed } else { refusal };
         let answer = aggregator.deliver(sender, now, &update);
         let answer = answer.map_err(|error| error.refusal().expect("an answer"));
         assert_eq!(answer, Err(refusal), "{forgery:?}");
