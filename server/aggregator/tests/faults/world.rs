@@ -920,7 +920,7 @@ impl<D: Disk> World<D> {
     }
 
     fn is_over(&self) -> bool {
-        let over = self.aggregator.status() == FederationStatus::Finished;
+        let over = self.aggregator_up && self.aggregator.status() == FederationStatus::Finished;
         over && self
             .participants
             .iter()
