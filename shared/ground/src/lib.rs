@@ -7,6 +7,7 @@ pub mod fault;
 pub mod hash;
 pub mod hex;
 pub mod image;
+pub mod order;
 pub mod packed;
 pub mod registry;
 pub mod rng;

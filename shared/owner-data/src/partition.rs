@@ -3,6 +3,7 @@
 //!
 //! Every split is a pure function of its seed, with the same result natively and in wasm.
 
+use ground::order;
 use std::fmt;
 use std::str::FromStr;
 
@@ -199,9 +200,7 @@ fn by_dirichlet(
 
 /// The indices of each class, in the order of the classes.
 fn by_class(labels: &[usize]) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..labels.len()).collect();
-    order.sort_unstable_by(|a, b| (labels[*a], a).cmp(&(labels[*b], b)));
-    order
+    order::sorted(labels.len(), &|a, b| labels[a].cmp(&labels[b]))
         .chunk_by(|a, b| labels[*a] == labels[*b])
         .map(<[usize]>::to_vec)
         .collect()

@@ -3,6 +3,7 @@
 
 use crate::query::TextQueries;
 use ground::fault::Reader;
+use ground::order::distinct;
 use owner_data::texts::Text;
 use serde::{Deserialize, Serialize};
 
@@ -136,11 +137,10 @@ impl TextTask {
         let words = r.list("words", Some(labels.to_vec()), "texts", |v| {
             v.as_str().map(|s| s.trim().to_owned())
         });
-        let mut sorted: Vec<&str> = words.iter().map(String::as_str).collect();
-        sorted.sort_unstable();
-        sorted.dedup();
         if r.has("words")
-            && (words.len() != labels.len() || sorted.len() != words.len() || sorted.contains(&""))
+            && (words.len() != labels.len()
+                || distinct(&words) != words.len()
+                || words.iter().any(String::is_empty))
         {
             r.fault(
                 "words",

@@ -2,6 +2,7 @@
 
 use ground::fault::Reader;
 use ground::image::Fit;
+use ground::order::distinct;
 use model_client::InputSpec;
 
 pub(super) fn read_data(
@@ -13,12 +14,9 @@ pub(super) fn read_data(
         v.as_str().map(|s| s.trim().to_owned())
     });
     if r.has("labels") {
-        let mut sorted = labels.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
         if labels.len() < 2
             || labels.len() > 10_000
-            || sorted.len() != labels.len()
+            || distinct(&labels) != labels.len()
             || labels.iter().any(String::is_empty)
         {
             r.fault(

@@ -1,6 +1,7 @@
 //! The basis in which the `statistic` generator sees an image: s×s grey raster → q numbers.
 
 use ground::fault::Reader;
+use ground::order;
 use ground::packed;
 use serde_json::Value;
 
@@ -171,9 +172,13 @@ fn flatten(value: &Value) -> Option<Vec<f32>> {
 /// variance.
 fn dct(count: usize) -> Vec<f32> {
     let s = DCT_SIZE;
-    let mut frequencies: Vec<(usize, usize)> =
-        (0..s).flat_map(|v| (0..s).map(move |u| (u, v))).collect();
-    frequencies.sort_unstable_by_key(|&(u, v)| (u + v, v));
+    let frequency = |at: usize| (at % s, at / s);
+    let diagonal = |at: usize| (at % s + at / s, at / s);
+    let frequencies: Vec<(usize, usize)> =
+        order::sorted(s * s, &|a, b| diagonal(a).cmp(&diagonal(b)))
+            .into_iter()
+            .map(frequency)
+            .collect();
     let wave = |k: usize, x: usize| {
         let amplitude = if k == 0 {
             libm::sqrtf(1.0 / s as f32)

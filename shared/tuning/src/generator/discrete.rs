@@ -10,6 +10,7 @@ use crate::objective::loss::argmax;
 use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, TextTask};
 use ground::fault::Reader;
+use ground::order::distinct;
 
 /// Maximum number of parameters: a mistyped number of words should not fill the memory.
 const MOST: usize = 1 << 20;
@@ -65,10 +66,7 @@ pub(super) fn place(reader: &mut Reader<'_>, text: &TextTask) -> bool {
 }
 
 fn check(reader: &mut Reader<'_>, candidates: &[String], positions: usize) {
-    let mut sorted: Vec<&str> = candidates.iter().map(String::as_str).collect();
-    sorted.sort_unstable();
-    sorted.dedup();
-    if sorted.len() != candidates.len() || candidates.len() < 2 {
+    if distinct(candidates) != candidates.len() || candidates.len() < 2 {
         reader.fault("candidates", "must hold two words or more, all different");
     }
     // Braces would be taken for the label's place.

@@ -11,6 +11,7 @@ use crate::optimizer::bandit::best;
 use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, Ranked, TextTask};
 use ground::fault::Reader;
+use ground::order::distinct;
 
 /// Maximum number of instructions of a task.
 pub const MOST: usize = 1000;
@@ -96,10 +97,8 @@ fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
         );
     }
     if reader.has("instructions") {
-        let mut sorted: Vec<&str> = instructions.iter().map(String::as_str).collect();
-        sorted.sort_unstable();
-        sorted.dedup();
-        if sorted.len() != instructions.len() || !(2..=MOST).contains(&sorted.len()) {
+        let different = distinct(&instructions);
+        if different != instructions.len() || !(2..=MOST).contains(&different) {
             reader.fault(
                 "instructions",
                 format!("must hold 2 to {MOST} instructions, all different"),

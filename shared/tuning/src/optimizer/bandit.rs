@@ -31,6 +31,7 @@ use super::{
 use crate::generator::instruction::Evidence;
 use crate::objective::Outcome;
 use ground::fault::Reader;
+use ground::order;
 use ground::rng::{Direction, Distribution, Stream, derive_key, purpose};
 
 /// Default number of arms of a round, if there are that many.
@@ -130,8 +131,7 @@ fn phases(arms: usize) -> u32 {
 
 /// The `count` arms with the largest scores, the first of equals first.
 pub(crate) fn best(scores: &[f32], count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_unstable_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
+    let mut order = order::sorted(scores.len(), &|a, b| scores[b].total_cmp(&scores[a]));
     order.truncate(count);
     order
 }

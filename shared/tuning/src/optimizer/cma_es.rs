@@ -18,6 +18,7 @@ use super::{
 };
 use crate::optimizer::individual::Individual;
 use ground::fault::Reader;
+use ground::order;
 use ground::rng::{Stream, derive_key, purpose};
 
 /// More parameters have no full covariance: d²/2 numbers of 8 bytes, which every participant keeps.
@@ -80,9 +81,8 @@ impl CmaEs {
     fn generation(&self, state: &mut State, losses: &[f32]) -> bool {
         let mut search = self.search(state);
         let population = self.population(&search, state);
-        let mut order: Vec<usize> = (0..population.len()).collect();
-        // Stable: of equal losses the first asked is the better.
-        order.sort_by(|a, b| losses[*a].total_cmp(&losses[*b]));
+        // Of equal losses the first asked is the better.
+        let order = order::sorted(population.len(), &|a, b| losses[a].total_cmp(&losses[b]));
         let sorted: Vec<&[f64]> = order.iter().map(|at| &population[*at][..]).collect();
         search.learn(&sorted);
         keep(state, search)
@@ -134,13 +134,13 @@ impl SharedSearch for CmaEs {
         if ranked.is_empty() {
             return false;
         }
-        ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let order = order::sorted(ranked.len(), &|a, b| ranked[a].0.total_cmp(&ranked[b].0));
         let best = (ranked.len() / 2).max(1);
-        let squares: f64 = ranked[..best].iter().map(|(_, squares, _)| squares).sum();
+        let squares: f64 = order[..best].iter().map(|at| ranked[*at].1).sum();
         let share = squares / (ranked.len() as f64 * f64::from(self.population));
         let (local, wide) = (search.sigma(), 2.0 * share.sqrt());
         search.set_sigma(wide);
-        let points: Vec<&[f64]> = ranked.iter().map(|(_, _, point)| &point[..]).collect();
+        let points: Vec<&[f64]> = order.iter().map(|at| &ranked[*at].2[..]).collect();
         search.learn(&points);
         search.set_sigma(local * (search.sigma() / wide));
         keep(state, search)

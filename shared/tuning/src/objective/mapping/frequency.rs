@@ -3,6 +3,7 @@
 use super::{Kind, Mapping, Sizes};
 use crate::objective::counts::{Counted, LOGIT_MOST};
 use ground::fault::Reader;
+use ground::order;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -71,14 +72,14 @@ fn frequency(
             mean
         }
     };
-    let mut pairs: Vec<(f64, usize, usize)> = (0..labels)
+    let ranks: Vec<f64> = (0..labels)
         .flat_map(|l| (0..classes).map(move |c| (l, c)))
-        .map(|(l, c)| (rank(l, c), l, c))
+        .map(|(l, c)| rank(l, c))
         .collect();
-    pairs.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+    let pairs = order::sorted(ranks.len(), &|a, b| ranks[b].total_cmp(&ranks[a]));
     let mut groups = vec![Vec::new(); labels];
     let mut taken = vec![false; classes];
-    for (_, label, class) in pairs {
+    for (label, class) in pairs.into_iter().map(|at| (at / classes, at % classes)) {
         if groups[label].len() < per_label && !taken[class] {
             groups[label].push(class);
             taken[class] = true;
