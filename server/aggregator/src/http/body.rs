@@ -33,8 +33,8 @@ pub(super) async fn wire<T: DeserializeOwned>(
     payload: Payload,
     limit: usize,
 ) -> Result<(T, Bytes), Failure> {
-    require_type(request, &[wire::CONTENT_TYPE, "application/octet-stream"])?;
     let body = read(app, request, payload, limit).await?;
+    require_type(request, &[wire::CONTENT_TYPE, "application/octet-stream"])?;
     let message = wire::decode(&body)
         .map_err(|e| Failure::RefusedBecause(Refusal::Malformed, e.to_string()))?;
     Ok((message, body))

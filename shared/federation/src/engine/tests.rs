@@ -178,8 +178,8 @@ fn nobody_waits_for_who_left_after_a_message() {
 
 #[test]
 fn a_member_of_the_cohort_who_was_not_heard_of_is_told_that_they_were_dropped() {
-    let slow = json!({ "time_min_ms": 0, "time_max_ms": 600_000 });
-    let federation = json!({ "lease_seconds": 5, "open": slow, "upload": slow });
+    let slow = |count_min: u32| json!({ "count_min": count_min, "time_min_ms": 0, "time_max_ms": 600_000 });
+    let federation = json!({ "lease_seconds": 5, "open": slow(3), "upload": slow(2) });
     let task = task(federation);
     let mut aggregator = Local::new(Memory::default(), "hub", &task, NOW).unwrap();
     let numbers: Vec<u32> = (0..3)
