@@ -94,12 +94,15 @@ fn build(modules: &[Module]) -> Result<()> {
         let mut build = cargo();
         build.args(["build", "--target", TARGET, "--profile", "wasm"]);
         build.args(["--config", &without_machine_paths()]);
+        // Said once: cargo takes no flag twice.
+        if modules.iter().any(|module| module.example.is_none()) {
+            build.arg("--lib");
+        }
         for module in modules {
             build.args(["--package", module.package]);
-            match module.example {
-                Some(name) => build.args(["--example", name]),
-                None => build.arg("--lib"),
-            };
+            if let Some(name) = module.example {
+                build.args(["--example", name]);
+            }
         }
         quietly(&mut build)
     })?;

@@ -17,8 +17,8 @@
 //! [`graph`]; shares, [`shamir`]; key agreement and envelopes, [`keys`]; who signs, [`identity`];
 //! masks, [`keystream`].
 //!
-//! What a participant i adds to its vector x_i, in the ring, over its neighbours j ∈ U2: y_i = x_i
-//! + PRG(b_i) + Σ_{j>i} PRG(s_ij) − Σ_{j<i} PRG(s_ij). The pair masks cancel in the sum. Of each i
+//! What a participant i adds to its vector x_i, in the ring, over its neighbours j ∈ U2:
+//! y_i = x_i + PRG(b_i) + Σ_{j>i} PRG(s_ij) − Σ_{j<i} PRG(s_ij). The pair masks cancel in the sum. Of each i
 //! either the self-mask's seed b_i (i ∈ U3) or the masking key that gives all s_ij (i ∈ U2 \ U3) is
 //! revealed, never both: with both, y_i would be x_i.
 //!

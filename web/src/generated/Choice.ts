@@ -3,14 +3,14 @@ import type { Keep } from "./Keep";
 import type { Measured } from "./Measured";
 
 /**
- * What is kept, and the measurement that says so.
+ * Which model is kept, and the measurement that says so.
  */
 export type Choice = { 
 /**
- * What.
+ * Which model is kept.
  */
 keep: Keep, 
 /**
- * Why: of the prompt that is kept, or of the best one if none is.
+ * The measurement of the prompt that is kept, or of the best one if none is.
  */
 measured: Measured, };

@@ -5,10 +5,10 @@
  */
 export type Fault = { 
 /**
- * Where: `model.input.width`.
+ * Path of the entry, such as `model.input.width`.
  */
 path: string, 
 /**
- * What is wrong and what would be right.
+ * What is wrong, and what would be right.
  */
 message: string, };

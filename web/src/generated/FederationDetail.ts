@@ -5,11 +5,11 @@ import type { RoundRecord } from "./RoundRecord";
 import type { RoundView } from "./RoundView";
 
 /**
- * `GET /v1/federations/{id}`
+ * Answer of `GET /v1/federations/{id}`.
  */
 export type FederationDetail = { 
 /**
- * The head.
+ * The federation's summary.
  */
 summary: FederationSummary, 
 /**
@@ -21,7 +21,7 @@ task: unknown,
  */
 rounds: Array<RoundRecord>, 
 /**
- * What these rounds say is to be kept; nothing as long as no held-out examples were measured.
+ * What these rounds say is to be kept; `null` as long as no held-out examples were measured.
  */
 choice: Choice | null, 
 /**

@@ -7,7 +7,7 @@ import type { PrivacySpent } from "./PrivacySpent";
  */
 export type FederationSummary = { 
 /**
- * In addresses.
+ * The federation's id in addresses.
  */
 id: string, 
 /**
@@ -19,23 +19,23 @@ name: string,
  */
 description: string, 
 /**
- * Running, finished, closed.
+ * State of the federation.
  */
 status: FederationStatus, 
 /**
- * θ updates so far.
+ * Number of θ updates so far.
  */
 step: number, 
 /**
- * θ updates in all.
+ * Number of θ updates planned.
  */
 steps: number, 
 /**
- * All who ever joined.
+ * Number of participants who ever joined.
  */
 participants: number, 
 /**
- * Those heard of lately.
+ * Number of participants heard of lately.
  */
 live: number, 
 /**
@@ -47,7 +47,7 @@ dim: number,
  */
 model_origin: string, 
 /**
- * Milliseconds since 1970.
+ * When it was created, in milliseconds since 1970.
  */
 created_at: number, 
 /**
@@ -55,10 +55,10 @@ created_at: number,
  */
 task_hash: string, 
 /**
- * Updates are summed under masks.
+ * Whether updates are summed under masks.
  */
 secure: boolean, 
 /**
- * What all rounds so far may have cost a participant; nothing without noise.
+ * What all rounds so far may have cost a participant; `null` without noise.
  */
 privacy: PrivacySpent | null, };

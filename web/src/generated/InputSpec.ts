@@ -4,8 +4,8 @@ import type { Layout } from "./Layout";
 import type { Sent } from "./Sent";
 
 /**
- * The image tensor: a batch of RGB images. Of a task of texts only its name means anything, and its size is 0×0
- * ([`crate::task::text::Tensors`]).
+ * The image tensor: a batch of RGB images. Of a task of texts only its name means anything, and
+ * its size is 0×0 ([`tuning::wording::Tensors`]).
  */
 export type InputSpec = { 
 /**

@@ -9,7 +9,7 @@ import type { Price } from "./Price";
  */
 export type ModelSpec = { 
 /**
- * The protocol: one of [`DIALECTS`].
+ * The protocol: a name in a registry of dialects ([`dialects::registry`]).
  */
 dialect: string, 
 /**

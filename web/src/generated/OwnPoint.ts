@@ -5,18 +5,18 @@
  */
 export type OwnPoint = { 
 /**
- * θ updates before.
+ * Number of θ updates before it.
  */
 step: number, 
 /**
- * Accuracy on the held-out part.
+ * Accuracy on the held-out examples.
  */
 accuracy: number, 
 /**
- * Mean loss on it.
+ * Mean loss on the held-out examples.
  */
 loss: number, 
 /**
- * Examples in it.
+ * Number of held-out examples.
  */
 total: number, };

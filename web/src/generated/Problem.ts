@@ -6,7 +6,7 @@ import type { Fault } from "./Fault";
  */
 export type Problem = { 
 /**
- * `about:blank`: the code says it all.
+ * Always `about:blank`: the code says it all.
  */
 type: string, 
 /**
@@ -18,14 +18,14 @@ status: number,
  */
 code: string, 
 /**
- * For people.
+ * A sentence for people.
  */
 title: string, 
 /**
- * More of it, for this case.
+ * Details of this case.
  */
 detail?: string | null, 
 /**
- * A task file's faults.
+ * The faults of a task file.
  */
 faults?: Array<Fault>, };

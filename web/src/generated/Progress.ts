@@ -3,7 +3,7 @@ import type { RoundRecord } from "./RoundRecord";
 import type { RoundView } from "./RoundView";
 
 /**
- * `GET /v1/federations/{id}/events`: server-sent events named `progress` carry this.
+ * Data of the server-sent events named `progress` of `GET /v1/federations/{id}/events`.
  */
 export type Progress = { 
 /**
@@ -15,6 +15,6 @@ current: RoundView,
  */
 finished: RoundRecord | null, 
 /**
- * All who ever joined.
+ * Number of participants who ever joined.
  */
 participants: number, };

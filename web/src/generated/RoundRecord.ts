@@ -13,7 +13,7 @@ export type RoundRecord = {
  */
 round: number, 
 /**
- * θ updates before it.
+ * Number of θ updates before it.
  */
 step: number, 
 /**
@@ -25,34 +25,34 @@ kind: RoundKind,
  */
 phase: Phase, 
 /**
- * Why it was aborted.
+ * Why it was aborted; `null` if it was not.
  */
 reason: AbortReason | null, 
 /**
- * Cohort size.
+ * Size of the cohort.
  */
 cohort: number, 
 /**
- * Updates in the sum.
+ * Number of updates in the sum.
  */
 delivered: number, 
 /**
- * The cohort's sums, measured at θ_t, before the update.
+ * The cohort's metrics, measured at θ_t, before the update.
  */
 metrics: Metrics, 
 /**
- * Hash of the θ that came out.
+ * Hash of θ after the round.
  */
 theta: string, 
 /**
- * ε that all rounds so far may have cost a participant, at the task's δ; nothing without noise.
+ * ε that all rounds so far may have cost a participant, at the task's δ; `null` without noise.
  */
 epsilon: number | null, 
 /**
- * Bytes of updates that came in.
+ * Bytes of updates received.
  */
 bytes_up: number, 
 /**
- * Milliseconds since 1970.
+ * When it ended, in milliseconds since 1970.
  */
 finished_at: number, };

@@ -4,27 +4,27 @@ import type { Phase } from "./Phase";
 import type { Standing } from "./Standing";
 
 /**
- * `GET /v1/federations/{id}/round`: all that a client needs to know what to do next.
+ * Answer of `GET /v1/federations/{id}/round`: all that a client needs to know what to do next.
  */
 export type RoundView = { 
 /**
- * Grows with every change; ask for the next view with `?after=version`.
+ * Grows with every change; `?after=version` waits for the next view.
  */
 version: number, 
 /**
- * The federation's.
+ * State of the federation.
  */
 status: FederationStatus, 
 /**
- * Updates of θ so far: the number of this round's successor θ is `step + 1`.
+ * Number of θ updates so far; the current round makes number `step + 1`.
  */
 step: number, 
 /**
- * Counts all rounds, aborted ones too.
+ * Number of the round; aborted rounds count, too.
  */
 round: number, 
 /**
- * The round's.
+ * Phase of the round.
  */
 phase: Phase, 
 /**
@@ -32,43 +32,43 @@ phase: Phase,
  */
 theta: string, 
 /**
- * Lines of the federation's record so far.
+ * Number of lines of the federation's record so far.
  */
 lines: number, 
 /**
- * Hash of the last of them: what everybody who takes part must agree on.
+ * Hash of the record's last line, on which all participants must agree.
  */
 record: string, 
 /**
- * Who had joined when the training from this θ_t began, and how many rounds from it were aborted: what the draw of
- * those who train follows from (`federation.active`).
+ * Number of participants who had joined when the training from this θ_t began; with `attempt`
+ * it decides the draw (`federation.active`).
  */
 registered: number, 
 /**
- * Likewise.
+ * Number of rounds from this θ_t that were aborted.
  */
 attempt: number, 
 /**
- * The asking participant's.
+ * Standing of the participant who asks.
  */
 standing: Standing, 
 /**
- * Enrolled in this round.
+ * Number of participants enrolled in this round.
  */
 enrolled: number, 
 /**
- * Waited for in this phase, once the cohort is frozen.
+ * Number of participants waited for in this phase, once the cohort is frozen.
  */
 cohort: number, 
 /**
- * Those of them whose message was taken.
+ * Number of them whose message was taken.
  */
 delivered: number, 
 /**
- * Participants heard of lately.
+ * Number of participants heard of lately.
  */
 live: number, 
 /**
- * Milliseconds until the phase ends in any case; nothing while its clock stands.
+ * Milliseconds until the phase ends in any case; `null` while its clock stands.
  */
 deadline_ms: number | null, };

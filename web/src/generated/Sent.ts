@@ -18,7 +18,8 @@ quality: number,
  */
 grey: boolean, 
 /**
- * `[batch, channels · height · width]` instead of four dimensions: what models of tables of numbers take.
+ * `[batch, channels · height · width]` instead of four dimensions: what models of tables of
+ * numbers take.
  */
 flat: boolean, 
 /**
