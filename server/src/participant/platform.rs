@@ -117,10 +117,9 @@ impl Platform for Native {
     }
 
     async fn save(&self) -> Result<bool, String> {
-        match &self.path {
-            Some(path) => self.write(path).map_err(|error| error.to_string())?,
-            // A demonstration's owner who is stopped does not come back.
-            None => {}
+        // A demonstration's owner has no file: one who is stopped does not come back.
+        if let Some(path) = &self.path {
+            self.write(path).map_err(|error| error.to_string())?;
         }
         Ok(true)
     }

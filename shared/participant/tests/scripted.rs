@@ -9,7 +9,7 @@ use federation::round::messages::{FederationStatus, Standing};
 use model_client::retry;
 use participant::Awaited;
 use serde_json::json;
-use world::{Reply, Sim, World, run};
+use world::{Reply, Sim, run};
 
 /// A participant who was not drawn.
 fn not_drawn(sim: &Sim) -> u32 {

@@ -52,7 +52,7 @@ pub struct File {
 }
 
 impl File {
-    fn open(runtime: &Runtime, path: &PathBuf) -> Arc<SqliteStore> {
+    fn open(runtime: &Runtime, path: &std::path::Path) -> Arc<SqliteStore> {
         let silent: Tried = Arc::new(|_, _, _| {});
         Arc::new(runtime.block_on(SqliteStore::open(path, silent)).unwrap())
     }

@@ -18,6 +18,9 @@ use secure_sum::messages::RoundKeys;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The bodies of a sum's messages by their phase and sender.
+type Bodies = BTreeMap<(Phase, u32), Arc<[u8]>>;
+
 /// Standings of this many past rounds stay, to tell an update that comes again from one that comes too late.
 const REMEMBERED_ROUNDS: u32 = 8;
 
@@ -45,7 +48,7 @@ struct Tables {
     invites: Arc<BTreeMap<String, InviteSummary>>,
     standings: Arc<BTreeMap<(u32, u32), Standing>>,
     updates: Arc<BTreeMap<u32, Arc<(Update, u64)>>>,
-    messages: Arc<BTreeMap<(Phase, u32), Arc<[u8]>>>,
+    messages: Arc<Bodies>,
     keys: Arc<BTreeSet<Bytes32>>,
     frozen: Arc<BTreeMap<Phase, Vec<u8>>>,
     inboxes: Arc<BTreeMap<u32, Arc<[u8]>>>,

@@ -13,17 +13,14 @@ pub(super) fn read_data(
     let labels = r.list("labels", None, "texts", |v| {
         v.as_str().map(|s| s.trim().to_owned())
     });
-    if r.has("labels") {
-        if labels.len() < 2
-            || labels.len() > 10_000
-            || distinct(&labels) != labels.len()
-            || labels.iter().any(String::is_empty)
-        {
-            r.fault(
-                "labels",
-                "must hold 2 to 10,000 different, non-empty labels",
-            );
-        }
+    let usable = (2..=10_000).contains(&labels.len())
+        && distinct(&labels) == labels.len()
+        && !labels.iter().any(String::is_empty);
+    if r.has("labels") && !usable {
+        r.fault(
+            "labels",
+            "must hold 2 to 10,000 different, non-empty labels",
+        );
     }
     if is_text {
         let holdout = r.number("holdout", 0.0..=0.9, Some(0.2));

@@ -2,6 +2,8 @@
 //! a dialect of its own, each one file and one line, and run tasks that use them. The files beside
 //! this one are whole examples.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
+
 mod brightness;
 mod csv;
 mod logged;

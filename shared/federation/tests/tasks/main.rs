@@ -1,5 +1,7 @@
 //! What a task file's settings mean once they are a task: dialects, generators, searches.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
+
 mod bandit;
 mod discrete;
 mod fixture;
