@@ -5,14 +5,14 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use model_client::{Layout, Scores};
-use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, ValueType};
+use rten::{Dimension, Model, NodeId, RunOptions, ThreadPool, ValueType};
 use rten_tensor::{AsView as _, Layout as _};
 use rten_tensor::{Tensor, TensorView};
 
+use crate::onnx_file;
 use clip::ZeroShot;
 
 pub use clip::ClipOptions;
@@ -106,7 +106,7 @@ impl Classifier {
     /// # Errors
     /// [`LoadError`], which says what does not fit and what to do about it.
     pub fn load(onnx: Vec<u8>, options: &ClassifierOptions) -> Result<Self, LoadError> {
-        Self::build(load_bytes(onnx)?, options, None)
+        Self::build(onnx_file::load_bytes(onnx)?, options, None)
     }
 
     /// Makes the classifier of a loaded model; `head`, if given, turns its answers into scores.
@@ -404,25 +404,6 @@ impl Classifier {
             .map_err(|_| RunError::NotFloat(self.output_name.clone()))?;
         Ok((view.shape().to_vec(), view.to_vec()))
     }
-}
-
-fn model_options() -> ModelOptions {
-    let mut options = ModelOptions::with_all_ops();
-    // Costs a copy of the weights, and saves repacking them in every run.
-    options.prepack_weights(true);
-    options
-}
-
-/// Loads an ONNX file and the files beside it that hold its weights.
-pub(crate) fn load_file(path: &Path) -> Result<Model, LoadError> {
-    let model = model_options().load_file(path);
-    model.map_err(|error| LoadError::from_rten(&error))
-}
-
-/// Loads an ONNX file's bytes.
-pub(crate) fn load_bytes(onnx: Vec<u8>) -> Result<Model, LoadError> {
-    let model = model_options().load(onnx);
-    model.map_err(|error| LoadError::from_rten(&error))
 }
 
 /// What the file says about its input.

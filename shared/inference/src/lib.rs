@@ -13,6 +13,7 @@ mod fetched;
 mod images;
 mod in_process;
 pub mod on_device;
+mod onnx_file;
 mod parallel;
 pub mod prompt_embeds;
 pub mod protocol;

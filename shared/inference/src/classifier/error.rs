@@ -119,7 +119,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    pub(super) fn from_rten(error: &rten::LoadError) -> Self {
+    pub(crate) fn from_rten(error: &rten::LoadError) -> Self {
         let text = error.to_string();
         match error.kind() {
             LoadErrorKind::ParseError

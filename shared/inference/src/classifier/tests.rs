@@ -199,8 +199,8 @@ fn infinity_from_the_model_is_an_error() {
 }
 
 fn clip(change: impl FnOnce(&mut ClipOptions)) -> Result<Classifier, crate::TextLoadError> {
-    let folder =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../server/model-api/tests/text/clip");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../server/model-api/tests/text/clip");
     let mut options = ClipOptions {
         labels: ["cat", "dog", "car"].map(str::to_owned).to_vec(),
         ..ClipOptions::default()

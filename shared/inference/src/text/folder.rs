@@ -8,7 +8,7 @@ use rten::Model;
 use serde_json::Value;
 
 use super::error::TextLoadError;
-use crate::classifier;
+use crate::onnx_file;
 
 /// Files by their path in a folder, with `/`: `onnx/model.onnx`.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -76,8 +76,8 @@ impl Folder {
     /// Loads one of its networks, once.
     pub(crate) fn network(&self, path: &Path) -> Result<Model, TextLoadError> {
         let model = match &self.memory {
-            None => classifier::load_file(path),
-            Some(_) => classifier::load_bytes(self.bytes(path)?),
+            None => onnx_file::load_file(path),
+            Some(_) => onnx_file::load_bytes(self.bytes(path)?),
         };
         model.map_err(|cause| TextLoadError::Onnx {
             path: path.to_owned(),

@@ -8,8 +8,7 @@
 //! weighted mean of participants' means is the mean over all examples, and no sum of theirs can
 //! leave its range.
 
-use super::loss::softmax;
-use super::mapping::FLOOR;
+use super::loss::{log_probability, softmax};
 use crate::query::OutputKind;
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +69,7 @@ impl Counts {
     pub fn count(&mut self, row: &[f32], label: usize, output: OutputKind) {
         let logits: Vec<f32> = match output {
             OutputKind::Logits => row.to_vec(),
-            OutputKind::Probabilities => row.iter().map(|p| libm::logf(p.max(FLOOR))).collect(),
+            OutputKind::Probabilities => row.iter().map(|p| log_probability(*p)).collect(),
         };
         self.examples += 1;
         let values: Vec<f64> = match self.counted {

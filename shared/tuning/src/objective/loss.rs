@@ -64,6 +64,14 @@ pub fn softmax(scores: &[f32]) -> Vec<f32> {
     scores.iter().map(|s| libm::expf(s - normaliser)).collect()
 }
 
+/// Smallest probability whose logarithm is taken.
+const LEAST_PROBABILITY: f32 = 1e-12;
+
+/// Computes log p of a probability; those below 1e-12 count as 1e-12, so that it stays finite.
+pub(super) fn log_probability(p: f32) -> f32 {
+    libm::logf(p.max(LEAST_PROBABILITY))
+}
+
 /// Index of the largest value, the first of equals.
 #[must_use]
 pub fn argmax(scores: &[f32]) -> usize {

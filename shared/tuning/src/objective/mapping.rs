@@ -11,6 +11,7 @@ mod groups;
 mod identity;
 
 use super::counts::Counted;
+use super::loss::log_probability;
 use crate::query::OutputKind;
 use ground::fault::Reader;
 use ground::registry::Registry;
@@ -160,18 +161,15 @@ impl From<Mapping> for Mappings {
     }
 }
 
-/// Smallest probability whose logarithm is taken; smaller ones count as this, so that the logarithm
-/// stays finite.
-pub(super) const FLOOR: f32 = 1e-12;
-
 impl Mapping {
     /// The scores of the labels, as logits.
     #[must_use]
     pub fn apply(&self, row: &[f32], output: OutputKind) -> Vec<f32> {
-        let log = |p: f32| libm::logf(p.max(FLOOR));
         match (self, output) {
             (Self::Identity, OutputKind::Logits) => row.to_vec(),
-            (Self::Identity, OutputKind::Probabilities) => row.iter().map(|p| log(*p)).collect(),
+            (Self::Identity, OutputKind::Probabilities) => {
+                row.iter().map(|p| log_probability(*p)).collect()
+            }
             (
                 Self::Groups {
                     groups,
@@ -208,7 +206,7 @@ impl Mapping {
                 };
                 groups
                     .iter()
-                    .map(|g| log(g.iter().map(|&c| probability(c)).sum()))
+                    .map(|g| log_probability(g.iter().map(|&c| probability(c)).sum()))
                     .collect()
             }
         }
