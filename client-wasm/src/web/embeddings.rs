@@ -7,10 +7,7 @@ use std::sync::Arc;
 use federation::task::Task;
 use model_client::SharedEmbedder;
 use model_client::prompt_embeds::Embedder;
-use serde_json::json;
 use wasm_bindgen::prelude::*;
-
-use super::session::Session;
 
 #[wasm_bindgen]
 extern "C" {
@@ -30,19 +27,6 @@ thread_local! {
 #[wasm_bindgen(js_name = useEmbeddings)]
 pub fn use_embeddings(embeddings: Embeddings) {
     LOADED.set(Some(embeddings));
-}
-
-#[wasm_bindgen]
-impl Session {
-    /// What is to be fetched for it, as JSON (`web/src/device/protocol.ts`, `EmbeddingsModel`); nothing where prompts are
-    /// sent as words.
-    #[wasm_bindgen(js_name = embeddingsModel)]
-    pub fn embeddings_model(&self) -> Option<String> {
-        let owner = self.owner();
-        let task = owner.task();
-        let wanted = task.prompt_embeds()?;
-        Some(json!({ "wanted": wanted, "hidden": task.hidden() }).to_string())
-    }
 }
 
 /// For the dialect of such a task.

@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use federation::round::client::Part;
 use ground::image::Image;
 use owner_data::files;
 use owner_data::files::{LabelTable, PlannedFile, PlannedKind};
@@ -13,17 +12,14 @@ use owner_data::{DataError, Example, check_size, csv, handwriting, idx};
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 
+use super::data::take;
 use super::examples::Examples;
 use super::notes::{Notes, code, sentence, shortened};
 use super::owner::Owner;
-use super::report::{self, Buffers};
-use super::saved::record;
 use super::session::Session;
 
 /// Images are kept up to so many bytes; of more an even sample is taken.
 const MOST_BYTES: usize = 128 << 20;
-/// So many examples are shown.
-const SAMPLES: usize = 12;
 
 /// Collects examples for one session. Errors are thrown as texts for the person; the code is in
 /// [`finish`](Self::finish)'s trouble.
@@ -211,7 +207,7 @@ impl Loader {
         self.report_unknown();
         let Some(examples) = Examples::new(self.owner.task(), images, classes) else {
             let known_only = self.unknown.borrow().is_empty();
-            self.notes.refuse(&self.owner, |fault| {
+            self.notes.refuse(&self.owner.host, |fault| {
                 let code = if known_only {
                     code(fault)
                 } else {
@@ -325,61 +321,4 @@ impl Loader {
             self.notes.remember(fault);
         }
     }
-}
-
-/// Makes examples the session's, saves and reports them.
-pub async fn take(owner: &Owner, examples: Examples, notes: &Notes) {
-    let examples = Rc::new(examples);
-    owner.take_examples(Rc::clone(&examples));
-    owner.save(record::DATA, &examples.to_bytes()).await;
-    post_report(owner, &examples, notes);
-}
-
-fn advice(owner: &Owner, examples: &Examples) -> Option<String> {
-    let texts = (0..examples.len()).map(|i| &owner.task().labels[examples.label(i)][..]);
-    let resolved = Labels::new(&owner.task().labels).resolve(texts).ok()?;
-    resolved
-        .warning
-        .map(|warning| sentence(&warning.to_string()))
-}
-
-/// Posts what the session's data are, after a reload too.
-pub fn post_report(owner: &Owner, examples: &Examples, notes: &Notes) {
-    let mut counts = vec![[0u32; 2]; owner.task().labels.len()];
-    for (side, part) in [Part::Training, Part::Holdout].into_iter().enumerate() {
-        examples
-            .part(part)
-            .iter()
-            .for_each(|index| counts[examples.label(*index)][side] += 1);
-    }
-    let counts: Vec<Value> = owner
-        .task()
-        .labels
-        .iter()
-        .zip(&counts)
-        .map(|(label, [training, holdout])| json!({ "label": label, "training": training, "holdout": holdout }))
-        .collect();
-    let mut warnings = notes.warnings();
-    warnings.extend(advice(owner, examples));
-    let mut buffers = Buffers::default();
-    let shown = examples.len().min(SAMPLES);
-    let samples: Vec<Value> = (0..shown)
-        .map(|i| examples.sample(owner.task(), i * examples.len() / shown, &mut buffers))
-        .collect();
-    let mut report = json!({
-        "counts": counts,
-        "total": examples.len(),
-        "skipped": notes.skipped(),
-        "skippedTotal": notes.skipped_total(),
-        "warnings": warnings,
-        "samples": samples,
-    });
-    if let Some(bytes) = examples.mean_bytes(owner.task()) {
-        report["bytesPerQuery"] = bytes.into();
-    }
-    report::post_with(
-        &owner.host,
-        &json!({ "type": "data-loaded", "report": report }),
-        buffers,
-    );
 }

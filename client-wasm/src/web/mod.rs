@@ -6,10 +6,12 @@
 //! | [`owner`] | what the object holds |
 //! | [`platform`] | the browser as a platform of the [`participant`] that all platforms share |
 //! | [`troubles`] | what went wrong, as the page says it |
+//! | [`transport`] | the way to the aggregator and to the model |
 //! | `on_device` | requests to a model that runs in this browser |
 //! | `embeddings` | texts as embeddings, for a model that takes prompts as such |
+//! | `model_files` | what the Worker has to fetch for those two |
 //! | [`http`], [`timer`], [`host`] | `fetch`, `setTimeout`, and what the Worker does for us |
-//! | [`examples`], [`loader`], `text_loader`, [`notes`] | the owner's data, and what there is to say about them |
+//! | [`examples`], [`loader`], `text_loader`, [`data`], [`notes`] | the owner's data, and what there is to say about them |
 //! | [`pictures`], `texts` | before and after, to look at; what only a task of texts has |
 //! | `candidates` | words for a prompt, for the organiser |
 //! | [`saved`] | what survives a reload |
@@ -18,12 +20,14 @@
 //! | [`measure`] | a step's time, for tests and benchmarks |
 
 mod candidates;
+mod data;
 mod embeddings;
 mod examples;
 mod host;
 mod http;
 mod loader;
 mod measure;
+mod model_files;
 mod notes;
 mod on_device;
 mod owner;
@@ -36,6 +40,7 @@ mod session;
 mod text_loader;
 mod texts;
 mod timer;
+mod transport;
 mod troubles;
 
 pub use candidates::prompt_candidates;

@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use owner_data::DataError;
 use serde_json::{Value, json};
 
-use super::owner::Owner;
-use super::report::{Place, Trouble};
+use super::host::Host;
+use super::report::{self, Place, Trouble};
 
 /// So many skipped files are named.
 const NAMED: usize = 20;
@@ -53,17 +53,15 @@ impl Notes {
     }
 
     /// Says that nothing is usable, and why: the first fault there was, `code` and `text` of it.
-    pub fn refuse(&self, owner: &Owner, told: impl FnOnce(&DataError) -> (&'static str, String)) {
+    pub fn refuse(&self, host: &Host, told: impl FnOnce(&DataError) -> (&'static str, String)) {
         let fault = self.fault.take().unwrap_or(DataError::Empty {
             file: "the chosen data".to_owned(),
         });
         let (code, text) = told(&fault);
-        owner.trouble(&Trouble::new(
-            Place::Data,
-            code,
-            "These data cannot be used",
-            text,
-        ));
+        report::trouble(
+            host,
+            &Trouble::new(Place::Data, code, "These data cannot be used", text),
+        );
     }
 
     /// The named ones that are left out, for a report.

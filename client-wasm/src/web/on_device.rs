@@ -6,12 +6,10 @@ use std::cell::RefCell;
 use std::future::Future;
 
 use model_client::transport::{Answer, Call, NoAnswer};
-use serde_json::json;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use super::http::broken;
-use super::session::Session;
 
 #[wasm_bindgen]
 extern "C" {
@@ -49,18 +47,6 @@ const HEADER_LENGTH: &str = "inference-header-content-length";
 #[wasm_bindgen(js_name = useDevice)]
 pub fn use_device(device: Device) {
     DEVICE.set(Some(device));
-}
-
-#[wasm_bindgen]
-impl Session {
-    /// What is to be fetched and run, as JSON (`web/src/device/protocol.ts`, `DeviceModel`); nothing where the task's
-    /// model is behind an API.
-    #[wasm_bindgen(js_name = deviceModel)]
-    pub fn device_model(&self) -> Option<String> {
-        let owner = self.owner();
-        let model = owner.task().on_device.as_ref()?;
-        Some(json!({ "url": owner.task().model.url, "model": model }).to_string())
-    }
 }
 
 /// Whether the model runs here.

@@ -4,10 +4,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use federation::round::client::{Part, Secrets};
+use federation::round::client::{Client, Part, Secrets};
 use federation::round::workbench::Workbench;
 use federation::task::Task;
 use ground::wire;
+use model_client::caller::CallError;
 use participant::Participant;
 use secure_sum::identity::Identity;
 use serde_json::{Value, json};
@@ -15,12 +16,12 @@ use tuning::optimizer::Candidate;
 
 use super::examples::Examples;
 use super::host::Host;
-use super::platform::Web;
 use super::random;
 use super::report::{self, Place, Trouble};
 use super::saved::{self, Membership, State, record};
 use super::timer::now;
-use super::troubles::no_data;
+use super::transport::Web;
+use super::troubles::{self, no_data};
 use crate::gpu::GpuStep;
 use crate::renderer::{Choice, Hint, Wish};
 
@@ -208,6 +209,11 @@ impl Owner {
         report::trouble(&self.host, trouble);
     }
 
+    /// Names the cause of a failed call of the model.
+    pub async fn model_trouble(&self, error: &CallError) -> Trouble {
+        troubles::model_trouble(error, &self.me.model, &self.opening.aggregator).await
+    }
+
     /// Shows where we are; called often, posts at most five times a second unless `at_once`.
     pub fn progress(&self, at_once: bool) {
         if !at_once && now() - self.last_progress.get() < 200.0 {
@@ -262,6 +268,13 @@ impl Owner {
             });
         }
         report::post(&self.host, &message);
+    }
+
+    /// The prompt of a client's θ, for people; nothing in a task of images.
+    fn prompt(&self, client: &Client) -> Option<String> {
+        let text = self.task().text.as_ref()?;
+        let prompt = client.theta().and_then(|theta| self.task().prompt(theta))?;
+        Some(text.shown(&prompt))
     }
 
     /// Shows the backend.

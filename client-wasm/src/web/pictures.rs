@@ -128,8 +128,10 @@ impl Owner {
         let model = &self.me.model;
         let before = model.ask_all(model.purse(), bare);
         let now = model.ask_all(model.purse(), prompted);
-        let asked = futures::future::try_join(before, now).await;
-        self.answered(asked).await
+        match futures::future::try_join(before, now).await {
+            Ok(scores) => Ok(scores),
+            Err(error) => Err(self.model_trouble(&error).await),
+        }
     }
 
     /// The θ in use; before the record was read, the first one.

@@ -5,49 +5,18 @@ use std::ops::ControlFlow;
 
 use federation::round::client::{Evaluation, Purpose};
 use federation::round::workbench::Workbench;
-use model_client::transport::{Answer, Call, NoAnswer, Transport};
 use participant::api::ApiError;
 use participant::{DriveError, Participant, Platform};
 use tuning::generator::Prepared;
 
 use super::owner::Owner;
 use super::report::Place;
-use super::{http, on_device, timer, troubles};
+use super::transport::Web;
+use super::troubles;
 use crate::renderer::Choice;
 
 /// Failures of the aggregator, one after the other, after which the owner is told.
 const TOLD_AFTER: u32 = 4;
-
-/// `fetch`, or the model on this device; and the Worker's clock.
-pub struct Web {
-    /// Asked is the model, which may run here.
-    pub model: bool,
-}
-
-impl Transport for Web {
-    async fn send(&self, call: Call<'_>) -> Result<Answer, NoAnswer> {
-        if self.is_here() {
-            return on_device::send(&call).await;
-        }
-        http::send(&call).await
-    }
-
-    fn now_ms(&self) -> f64 {
-        timer::now()
-    }
-
-    async fn sleep(&self, ms: f64) {
-        timer::sleep(ms).await;
-    }
-
-    fn uniform(&self) -> f32 {
-        js_sys::Math::random() as f32
-    }
-
-    fn is_here(&self) -> bool {
-        self.model && on_device::is_used()
-    }
-}
 
 impl Platform for Owner {
     type Transport = Web;

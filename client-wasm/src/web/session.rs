@@ -19,17 +19,17 @@ use tuning::query::Queries;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
+use super::data::post_report;
 use super::embeddings::embedder;
 use super::examples::Examples;
 use super::host::Host;
-use super::loader::post_report;
 use super::notes::Notes;
 use super::owner::{Opening, Owner};
-use super::platform::Web;
 use super::report::{self, Place, Trouble};
 use super::saved::{Found, Membership, record};
 use super::texts;
 use super::timer::{now, sleep};
+use super::transport::Web;
 use super::troubles::{self, no_data};
 use crate::renderer::{self, Workload};
 

@@ -10,8 +10,8 @@ use owner_data::{DataError, MAX_FILES};
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 
+use super::data::take;
 use super::examples::Examples;
-use super::loader::take;
 use super::notes::{Notes, code, sentence, shortened};
 use super::owner::Owner;
 use super::session::Session;
@@ -134,7 +134,7 @@ impl TextLoader {
         }
         let (texts, labels) = known.into_iter().map(|(e, class)| (e.text, class)).unzip();
         let Some(examples) = Examples::of_texts(task, texts, labels) else {
-            self.notes.refuse(&self.owner, |fault| {
+            self.notes.refuse(&self.owner.host, |fault| {
                 let text = match fault {
                     DataError::Empty { file } => format!(
                         "{file}: no labelled text in it; choose CSV, TSV or JSON lines with a label and a text in each row, or lines of a label and a text"

@@ -1,6 +1,5 @@
-//! What only a task of texts has: the prompt in words, and examples with the model's answers.
+//! What only a task of texts has: examples with the model's answers, and what is asked for a check.
 
-use federation::round::client::Client;
 use model_client::TextQueries;
 use owner_data::texts::Text;
 use serde_json::{Value, json};
@@ -22,13 +21,6 @@ impl Owner {
             second: word(),
         };
         Queries::Texts(self.queries(&[&text], &Prompt::default()))
-    }
-
-    /// The prompt of a client's θ, for people; nothing in a task of images.
-    pub fn prompt(&self, client: &Client) -> Option<String> {
-        let text = self.task().text.as_ref()?;
-        let prompt = client.theta().and_then(|theta| self.task().prompt(theta))?;
-        Some(text.shown(&prompt))
     }
 
     /// Posts up to `count` texts of the held-out part (of the training part if nothing is held out) with what the

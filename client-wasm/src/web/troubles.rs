@@ -2,102 +2,85 @@
 
 use ground::text::Short;
 use model_client::address::origin_of;
-use model_client::caller::CallError;
+use model_client::caller::{CallError, Caller};
 use model_client::retry::TIMED_OUT_TRIES;
 use model_client::transport::{NoAnswer, Transport as _};
 use participant::DriveError;
 use participant::api::ApiError;
 
 use super::http;
-use super::owner::Owner;
 use super::report::{Place, Trouble};
+use super::transport::Web;
 
-impl Owner {
-    /// What the model answered, or the trouble to show.
-    ///
-    /// # Errors
-    /// [`Owner::model_trouble`].
-    pub async fn answered<A>(&self, asked: Result<A, CallError>) -> Result<A, Trouble> {
-        match asked {
-            Ok(answer) => Ok(answer),
-            Err(error) => Err(self.model_trouble(&error).await),
+/// Names the cause of a failed call of `model`. `page` is this page's own origin, which the model's server must allow.
+pub async fn model_trouble(error: &CallError, model: &Caller<Web>, page: &str) -> Trouble {
+    let url = model.url();
+    let origin = origin_of(url).unwrap_or_else(|| url.to_owned());
+    let called = match model.transport().is_here() {
+        true => "The model on this device".to_owned(),
+        false => format!("The model API at {origin}"),
+    };
+    match error {
+        CallError::Silent { reason, .. } => silence(url, &origin, page, reason).await,
+        CallError::Budget {
+            spent,
+            budget,
+            currency,
+        } => {
+            let (spent, budget) = (Short(*spent), Short(*budget));
+            Trouble::new(
+                Place::Model,
+                "model_budget",
+                format!("The budget of {budget} {currency} for the model is spent"),
+                format!(
+                    "Asking the model has cost {spent} {currency} so far, and the next question would go over the limit of this federation. Nothing more is asked. What you contributed stays; the organiser can start another federation with a higher limit."
+                ),
+            )
         }
+        CallError::Model(error) => Trouble::new(
+            Place::Model,
+            error.code(),
+            format!("{called} cannot be used"),
+            format!("{}.", capitalised(&error.to_string())),
+        ),
+        CallError::Cannot(_) | CallError::OtherKind => Trouble::new(
+            Place::Model,
+            "model_invalid_spec",
+            format!("{called} cannot be used"),
+            format!("{}.", capitalised(&error.to_string())),
+        ),
     }
+}
 
-    /// Names the cause of a failed call.
-    pub async fn model_trouble(&self, error: &CallError) -> Trouble {
-        let url = self.me.model.url();
-        let origin = origin_of(url).unwrap_or_else(|| url.to_owned());
-        let called = match self.me.model.transport().is_here() {
-            true => "The model on this device".to_owned(),
-            false => format!("The model API at {origin}"),
-        };
-        match error {
-            CallError::Silent { reason, .. } => self.silence(url, &origin, reason).await,
-            CallError::Budget {
-                spent,
-                budget,
-                currency,
-            } => {
-                let (spent, budget) = (Short(*spent), Short(*budget));
-                Trouble::new(
-                    Place::Model,
-                    "model_budget",
-                    format!("The budget of {budget} {currency} for the model is spent"),
-                    format!(
-                        "Asking the model has cost {spent} {currency} so far, and the next question would go over the limit of this federation. Nothing more is asked. What you contributed stays; the organiser can start another federation with a higher limit."
-                    ),
-                )
-            }
-            CallError::Model(error) => Trouble::new(
-                Place::Model,
-                error.code(),
-                format!("{called} cannot be used"),
-                format!("{}.", capitalised(&error.to_string())),
+/// Names the cause of a missing answer. Browsers do not tell a refusal by CORS from a server that is not there, but a
+/// request without CORS, whose answer nobody can read, goes through in the first case only.
+async fn silence(url: &str, origin: &str, page: &str, reason: &NoAnswer) -> Trouble {
+    let cure = format!(
+        "start it with `--allow-origin {page}` (fed-bbpt model-api), or name {page} in its CORS settings"
+    );
+    match reason {
+        NoAnswer::TimedOut { seconds } => Trouble::new(
+            Place::Model,
+            "model_slow",
+            format!("The model API at {origin} is too slow"),
+            format!(
+                "It gave no answer within {seconds} seconds, {TIMED_OUT_TRIES} times. Look whether it is overloaded, then go on."
             ),
-            CallError::Cannot(_) | CallError::OtherKind => Trouble::new(
-                Place::Model,
-                "model_invalid_spec",
-                format!("{called} cannot be used"),
-                format!("{}.", capitalised(&error.to_string())),
+        ),
+        _ if http::is_there(url).await => Trouble::new(
+            Place::Model,
+            "model_cors",
+            format!("The model API at {origin} does not allow this page"),
+            format!("It runs, but its CORS rules keep its answers from pages of {page}: {cure}."),
+        ),
+        _ => Trouble::new(
+            Place::Model,
+            "model_unreachable",
+            format!("The model API at {origin} cannot be reached"),
+            format!(
+                "It is not running, or not reachable from this browser. If it does run, it refuses this page (CORS): {cure}."
             ),
-        }
-    }
-
-    /// Names the cause of a missing answer. Browsers do not tell a refusal by CORS from a server that is not there, but a
-    /// request without CORS, whose answer nobody can read, goes through in the first case only.
-    async fn silence(&self, url: &str, origin: &str, reason: &NoAnswer) -> Trouble {
-        // The page's own origin, which the server must allow.
-        let page = &self.opening.aggregator;
-        let cure = format!(
-            "start it with `--allow-origin {page}` (fed-bbpt model-api), or name {page} in its CORS settings"
-        );
-        match reason {
-            NoAnswer::TimedOut { seconds } => Trouble::new(
-                Place::Model,
-                "model_slow",
-                format!("The model API at {origin} is too slow"),
-                format!(
-                    "It gave no answer within {seconds} seconds, {TIMED_OUT_TRIES} times. Look whether it is overloaded, then go on."
-                ),
-            ),
-            _ if http::is_there(url).await => Trouble::new(
-                Place::Model,
-                "model_cors",
-                format!("The model API at {origin} does not allow this page"),
-                format!(
-                    "It runs, but its CORS rules keep its answers from pages of {page}: {cure}."
-                ),
-            ),
-            _ => Trouble::new(
-                Place::Model,
-                "model_unreachable",
-                format!("The model API at {origin} cannot be reached"),
-                format!(
-                    "It is not running, or not reachable from this browser. If it does run, it refuses this page (CORS): {cure}."
-                ),
-            ),
-        }
+        ),
     }
 }
 
