@@ -1,11 +1,14 @@
 //! Files that exist in several encodings: which of them a request gets, and whether it has that one already.
 
 use crate::failure::Failure;
-use actix_web::HttpRequest;
 use actix_web::http::header::{
-    AcceptEncoding, ContentEncoding, Encoding, EntityTag, Header as _, IfNoneMatch, Preference,
-    Quality,
+    self, AcceptEncoding, ContentEncoding, Encoding, EntityTag, Header as _, IfNoneMatch,
+    Preference, Quality,
 };
+use actix_web::{HttpRequest, HttpResponse};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write as _;
 
 /// The encodings that files are compressed with when they are built, each with the ending of the compressed copy's
 /// name: `page.html.br` beside `page.html`. The preferred one first.
@@ -37,6 +40,39 @@ pub(super) fn negotiate<T>(
         })
 }
 
+/// Answers shorter than this gain nothing by compression.
+const WORTH_IT: usize = 1024;
+
+/// An answer with `body`, which is compressed where the client takes gzip: tasks and records hold long lists of numbers in
+/// base64, a quarter of which is air.
+///
+/// # Errors
+/// [`Failure::NotAcceptable`] where the request excludes both forms.
+pub(super) fn answer(
+    request: &HttpRequest,
+    content_type: &'static str,
+    body: Vec<u8>,
+) -> Result<HttpResponse, Failure> {
+    let mut answer = HttpResponse::Ok();
+    answer
+        .content_type(content_type)
+        .insert_header((header::VARY, "Accept-Encoding"));
+    if body.len() < WORTH_IT {
+        return Ok(answer.body(body));
+    }
+    let forms = [(ContentEncoding::Gzip, ()), (ContentEncoding::Identity, ())];
+    let (ContentEncoding::Gzip, ()) = negotiate(request, forms)? else {
+        return Ok(answer.body(body));
+    };
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 2), Compression::default());
+    let packed = encoder.write_all(&body).and_then(|()| encoder.finish());
+    Ok(match packed {
+        Ok(packed) => answer.insert_header(ContentEncoding::Gzip).body(packed),
+        // Writing to memory does not fail; if it did, the plain form is as good.
+        Err(_) => answer.body(body),
+    })
+}
+
 /// How welcome an encoding is; zero where it is excluded.
 fn quality(accepted: &AcceptEncoding, encoding: ContentEncoding) -> Quality {
     let find = |wanted: &Preference<Encoding>| {
@@ -65,7 +101,6 @@ pub(super) fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
 mod tests {
     use super::*;
     use ContentEncoding::{Brotli, Gzip, Identity};
-    use actix_web::http::header;
     use actix_web::test::TestRequest;
 
     fn chosen(accept: Option<&str>, there: &[ContentEncoding]) -> Option<ContentEncoding> {

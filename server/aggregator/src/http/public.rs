@@ -1,12 +1,12 @@
 //! What everybody may see.
 
-use super::openapi;
+use super::{encoding, openapi};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::store::EVERY;
 use actix_web::http::header;
 use actix_web::web::{Data, Path, Query};
-use actix_web::{HttpResponse, Responder};
+use actix_web::{HttpRequest, HttpResponse, Responder};
 use federation::engine::store::{Federations as _, Rounds as _};
 use federation::round::messages::FederationDetail;
 use federation::round::refusal::Refusal;
@@ -63,7 +63,11 @@ pub(super) async fn list(app: Data<App>) -> Result<HttpResponse, Failure> {
     Ok(HttpResponse::Ok().json(summaries))
 }
 
-pub(super) async fn detail(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
+pub(super) async fn detail(
+    app: Data<App>,
+    request: HttpRequest,
+    id: Path<String>,
+) -> Result<HttpResponse, Failure> {
     let federation = app.federation(&id).await?;
     let now = app.clock.now_ms();
     // One state for all three.
@@ -81,7 +85,8 @@ pub(super) async fn detail(app: Data<App>, id: Path<String>) -> Result<HttpRespo
         rounds,
         current: at.view(&federation.task, now),
     };
-    Ok(HttpResponse::Ok().json(detail))
+    let body = serde_json::to_vec(&detail).map_err(|e| Failure::Internal(e.to_string()))?;
+    encoding::answer(&request, "application/json", body)
 }
 
 #[derive(Deserialize)]

@@ -1,10 +1,11 @@
 //! The record of a federation, for everybody.
 
+use super::encoding;
 use crate::app::App;
 use crate::failure::Failure;
-use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
 use federation::engine::store::{Federations as _, Lines as _};
 use futures::stream;
 use serde::Deserialize;
@@ -20,6 +21,7 @@ pub(super) struct From {
 
 pub(super) async fn record(
     app: Data<App>,
+    request: HttpRequest,
     id: Path<String>,
     query: Query<From>,
 ) -> Result<HttpResponse, Failure> {
@@ -28,7 +30,7 @@ pub(super) async fn record(
         let lines = app
             .read(&id, async |tx| tx.lines(from, u32::MAX, PIECE).await)
             .await?;
-        return Ok(HttpResponse::Ok().content_type(TEXT).body(lines.text));
+        return encoding::answer(&request, TEXT, lines.text.into_bytes());
     }
     // Lines are only ever added: those of now, whatever is added while they are sent.
     let now = app.clock.now_ms();

@@ -392,3 +392,41 @@ async fn without_a_page_the_root_says_where_to_get_it() {
     assert!(text.contains("--web"), "{text}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn tasks_and_records_are_compressed_for_who_accepts_it() {
+    let (_home, server) = Server::fresh().await;
+    // Long enough to gain by it.
+    let mut task = task_with(1, 30, (1, 1, 0, 60_000), (1, 1, 0, 60_000));
+    task["description"] = "A federation. ".repeat(200).into();
+    let invite = server.api.create(task).await;
+    for path in ["", "/record?from=0"] {
+        let path = format!("/v1/federations/{}{path}", invite.federation);
+        let get = |accept| {
+            server
+                .api
+                .get(&path)
+                .header("accept-encoding", accept)
+                .send()
+        };
+        let (plain, packed) = (
+            get("identity").await.unwrap(),
+            get("gzip, br").await.unwrap(),
+        );
+        assert!(!plain.headers().contains_key("content-encoding"), "{path}");
+        assert_eq!(packed.headers()["content-encoding"], "gzip", "{path}");
+        for answer in [&plain, &packed] {
+            assert_eq!(answer.headers()["vary"], "Accept-Encoding", "{path}");
+        }
+        let (plain, packed) = (plain.bytes().await.unwrap(), packed.bytes().await.unwrap());
+        assert!(3 * packed.len() < plain.len(), "{path}");
+        let mut unpacked = Vec::new();
+        std::io::Read::read_to_end(
+            &mut flate2::read::GzDecoder::new(&packed[..]),
+            &mut unpacked,
+        )
+        .unwrap();
+        assert_eq!(unpacked, plain, "{path}");
+    }
+    server.stop().await;
+}
