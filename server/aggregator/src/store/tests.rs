@@ -1,0 +1,144 @@
+use super::*;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+fn silent() -> Tried {
+    Arc::new(|_, _, _| {})
+}
+
+async fn fresh() -> (tempfile::TempDir, SqliteStore) {
+    opened(silent()).await
+}
+
+async fn opened(tried: Tried) -> (tempfile::TempDir, SqliteStore) {
+    let home = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&home.path().join("a.sqlite"), tried)
+        .await
+        .unwrap();
+    (home, store)
+}
+
+#[tokio::test]
+async fn what_is_committed_is_on_the_disk() {
+    let (_home, store) = fresh().await;
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+        .fetch_one(&store.writer)
+        .await
+        .unwrap();
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(&store.writer)
+        .await
+        .unwrap();
+    // 2 is FULL: the log is synced at every commit.
+    assert_eq!((synchronous, &journal[..]), (2, "wal"));
+}
+
+#[tokio::test]
+async fn a_busy_transaction_is_tried_again_from_its_beginning() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let tried: Tried = Arc::new(move |name, word, _| log.lock().unwrap().push((name, word)));
+    let (_home, store) = opened(tried).await;
+    let tries = AtomicU32::new(0);
+    let outcome = store
+        .run_tx(EVERY, "test", async |tx| {
+            let attempt = tries.fetch_add(1, Ordering::SeqCst);
+            tx.acquire_lease("me", 1_000, 10).await?;
+            if attempt < 2 {
+                return Err(Failure::Database(sqlx::Error::Database(Box::new(Busy))));
+            }
+            Ok("done")
+        })
+        .await;
+    assert_eq!(outcome.unwrap(), "done");
+    assert_eq!(tries.load(Ordering::SeqCst), 3);
+    let (retry, commit) = (("test", "retry"), ("test", "commit"));
+    assert_eq!(*told.lock().unwrap(), [retry, retry, commit]);
+}
+
+#[tokio::test]
+async fn a_failed_transaction_leaves_nothing() {
+    let (_home, store) = fresh().await;
+    let outcome: Result<(), _> = store
+        .run_tx(EVERY, "test", async |tx| {
+            tx.acquire_lease("me", 1_000, 10).await?;
+            Err(federation::round::refusal::Refusal::TooLate.into())
+        })
+        .await;
+    assert!(outcome.is_err());
+    assert!(
+        store
+            .read(EVERY, async |tx| tx.lease().await)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn the_lease_has_one_holder_and_runs_out() {
+    let (_home, store) = fresh().await;
+    let take = async |holder: &str, now: u64| {
+        store
+            .run_tx(EVERY, "test", async |tx| {
+                tx.acquire_lease(holder, now, 100).await
+            })
+            .await
+            .unwrap()
+    };
+    assert!(take("one", 1_000).await);
+    assert!(!take("two", 1_099).await);
+    assert!(take("one", 1_050).await);
+    assert!(take("two", 1_150).await);
+    assert!(!take("one", 1_200).await);
+    // A clock that was set back must not block everybody for the difference.
+    assert!(take("one", 500).await);
+    store
+        .run_tx(EVERY, "test", async |tx| tx.release_lease("one", 510).await)
+        .await
+        .unwrap();
+    assert!(take("two", 511).await);
+}
+
+#[tokio::test]
+async fn a_database_may_be_opened_again() {
+    let (home, store) = fresh().await;
+    store.close().await;
+    let again = SqliteStore::open(&home.path().join("a.sqlite"), silent())
+        .await
+        .unwrap();
+    let versions = again.read(EVERY, async |tx| tx.versions().await).await;
+    assert!(versions.unwrap().is_empty());
+}
+
+/// What SQLite says when another process writes.
+#[derive(Debug, thiserror::Error)]
+#[error("database is locked")]
+struct Busy;
+
+impl sqlx::error::DatabaseError for Busy {
+    fn message(&self) -> &str {
+        "database is locked"
+    }
+
+    fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+        // SQLITE_BUSY_SNAPSHOT
+        Some("517".into())
+    }
+
+    fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> sqlx::error::ErrorKind {
+        sqlx::error::ErrorKind::Other
+    }
+}
