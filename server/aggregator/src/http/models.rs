@@ -122,11 +122,7 @@ fn forms(root: &Path, relative: &Path) -> io::Result<Vec<(ContentEncoding, Form)
 }
 
 /// The head of an answer, and whether it is all of it, because the caller has the file.
-fn head(
-    request: &HttpRequest,
-    kind: &'static str,
-    tag: EntityTag,
-) -> (HttpResponseBuilder, bool) {
+fn head(request: &HttpRequest, kind: &'static str, tag: EntityTag) -> (HttpResponseBuilder, bool) {
     let unchanged = is_known(request, &tag);
     let mut answer = if unchanged {
         HttpResponse::NotModified()

@@ -58,11 +58,19 @@ async fn organiser(request: HttpRequest, app: Data<App>) -> Result<HttpResponse,
     file(&app, &request, "organiser.html", None)
 }
 
-async fn asset(request: HttpRequest, app: Data<App>, name: Path<String>) -> Result<HttpResponse, Failure> {
+async fn asset(
+    request: HttpRequest,
+    app: Data<App>,
+    name: Path<String>,
+) -> Result<HttpResponse, Failure> {
     file(&app, &request, &format!("assets/{name}"), None)
 }
 
-async fn top(request: HttpRequest, app: Data<App>, name: Path<String>) -> Result<HttpResponse, Failure> {
+async fn top(
+    request: HttpRequest,
+    app: Data<App>,
+    name: Path<String>,
+) -> Result<HttpResponse, Failure> {
     file(&app, &request, &name, None)
 }
 
@@ -73,7 +81,11 @@ async fn add_slash(request: HttpRequest) -> HttpResponse {
         .finish()
 }
 
-async fn join(request: HttpRequest, app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
+async fn join(
+    request: HttpRequest,
+    app: Data<App>,
+    id: Path<String>,
+) -> Result<HttpResponse, Failure> {
     match auth::federation(&app, &id).await {
         // Somebody followed a link: JSON would tell them nothing.
         Err(Failure::Refused(Refusal::NotFound)) if app.pages.is_some() => Ok(unknown()),
@@ -100,13 +112,27 @@ fn unknown() -> HttpResponse {
         )
 }
 
-async fn join_asset(request: HttpRequest, app: Data<App>, path: Path<(String, String)>) -> Result<HttpResponse, Failure> {
+async fn join_asset(
+    request: HttpRequest,
+    app: Data<App>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Failure> {
     let (id, name) = path.into_inner();
     let known = auth::federation(&app, &id).await?;
-    page(&app, &request, &format!("assets/{name}"), &known, &known.model_origin)
+    page(
+        &app,
+        &request,
+        &format!("assets/{name}"),
+        &known,
+        &known.model_origin,
+    )
 }
 
-async fn join_at(request: HttpRequest, app: Data<App>, path: Path<(String, String)>) -> Result<HttpResponse, Failure> {
+async fn join_at(
+    request: HttpRequest,
+    app: Data<App>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Failure> {
     let (id, model) = path.into_inner();
     let known = auth::federation(&app, &id).await?;
     page(&app, &request, "join.html", &known, &own_model(&model)?)
