@@ -25,7 +25,7 @@ use crate::app::App;
 use crate::failure::Failure;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::{HttpRequest, Route, guard, web};
+use actix_web::{Route, guard, web};
 use federation::round::messages::{
     CreateFederation, CreateInvite, Enrolment, FederationDetail, FederationSummary, Invite,
     InviteSummary, JoinRequest, Joined, Progress, RoundView,
@@ -220,25 +220,35 @@ pub(crate) fn service(
         .wrap(actix_web::middleware::from_fn(limit::requests))
         .wrap(actix_web::middleware::from_fn(telemetry::observe))
         .wrap(tracing_actix_web::TracingLogger::<telemetry::Spans>::new())
-        .configure(|service| routes(service, side))
+        .configure(|service| routes(service, ENDPOINTS, side))
         .configure(models::routes)
         .configure(|service| pages::routes(service, side))
         .default_service(web::to(unknown))
 }
 
-fn routes(service: &mut web::ServiceConfig, side: Side) {
-    let mut paths: Vec<&str> = ENDPOINTS.iter().map(|e| e.path).collect();
+/// Registers `endpoints` as far as this side has them.
+fn routes(service: &mut web::ServiceConfig, endpoints: &'static [Endpoint], side: Side) {
+    let mut paths: Vec<&str> = endpoints.iter().map(|e| e.path).collect();
     paths.sort_unstable();
     paths.dedup();
     for path in paths {
-        let (here, elsewhere): (Vec<_>, Vec<_>) = ENDPOINTS
+        let (here, elsewhere): (Vec<_>, Vec<_>) = endpoints
             .iter()
             .filter(|e| e.path == path)
             .partition(|e| e.is_on(side));
         if here.is_empty() {
             continue;
         }
-        let mut resource = web::resource(path).default_service(web::to(wrong_method));
+        let methods: Vec<_> = here
+            .iter()
+            .map(|e| match e.method {
+                "get" => READING.to_owned(),
+                method => method.to_ascii_uppercase(),
+            })
+            .collect();
+        let allow = methods.join(", ");
+        let wrong = move || std::future::ready(refuse_method(&allow));
+        let mut resource = web::resource(path).default_service(web::to(wrong));
         for endpoint in here {
             resource = resource.route((endpoint.route)());
         }
@@ -257,23 +267,13 @@ async fn unknown() -> Result<actix_web::HttpResponse, Failure> {
     Err(Refusal::NotFound.into())
 }
 
-async fn wrong_method(request: HttpRequest) -> actix_web::HttpResponse {
+/// Where there is nothing but reading.
+async fn wrong_method() -> actix_web::HttpResponse {
+    refuse_method(READING)
+}
+
+fn refuse_method(allow: &str) -> actix_web::HttpResponse {
     use actix_web::ResponseError as _;
-    let pattern = request.match_pattern().unwrap_or_default();
-    let side = request.app_data().copied().unwrap_or(Side::Public);
-    let methods: Vec<_> = ENDPOINTS
-        .iter()
-        .filter(|e| e.path == pattern && e.is_on(side))
-        .map(|e| match e.method {
-            "get" => READING.to_owned(),
-            method => method.to_ascii_uppercase(),
-        })
-        .collect();
-    let allow = if methods.is_empty() {
-        READING.to_owned()
-    } else {
-        methods.join(", ")
-    };
     let mut response = Failure::Method(format!("use {allow}")).error_response();
     if let Ok(value) = allow.parse() {
         response
@@ -281,4 +281,51 @@ async fn wrong_method(request: HttpRequest) -> actix_web::HttpResponse {
             .insert(actix_web::http::header::ALLOW, value);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::{Method, StatusCode, header};
+    use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
+
+    async fn answer() -> web::Json<u32> {
+        web::Json(42)
+    }
+
+    const MORE: &[Endpoint] = &[
+        endpoint!(get "/v1/answer" Anybody answer, "The answer.",
+            query: [], request: None, response: (200, JSON, of::<u32>)),
+        endpoint!(post "/v1/question" Organiser answer, "Asks anew.",
+            query: [], request: None, response: (200, JSON, of::<u32>)),
+    ];
+
+    /// What `docs/adding.md` promises: a route is one line, from which everything else follows.
+    #[actix_web::test]
+    async fn a_line_makes_a_route() {
+        let new = |side| {
+            init_service(
+                actix_web::App::new().configure(move |service| routes(service, MORE, side)),
+            )
+        };
+        let (whole, public) = (new(Side::Whole).await, new(Side::Public).await);
+        let ask = |method, path| TestRequest::default().method(method).uri(path).to_request();
+        let response = call_service(&public, ask(Method::GET, "/v1/answer")).await;
+        assert_eq!(read_body_json::<u32, _>(response).await, 42);
+        let refused = call_service(&whole, ask(Method::DELETE, "/v1/answer")).await;
+        assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(refused.headers()[header::ALLOW], "GET, HEAD");
+        let asked = call_service(&whole, ask(Method::POST, "/v1/question")).await;
+        assert_eq!(asked.status(), StatusCode::OK);
+        // Only the organiser's listener has what is the organiser's.
+        let absent = call_service(&public, ask(Method::POST, "/v1/question")).await;
+        assert_eq!(absent.status(), StatusCode::NOT_FOUND);
+        let document = openapi::document(MORE);
+        assert_eq!(
+            document["paths"]["/v1/answer"]["get"]["summary"],
+            "The answer."
+        );
+        let security = &document["paths"]["/v1/question"]["post"]["security"];
+        assert_eq!(security[0]["organiser"], serde_json::json!([]));
+    }
 }

@@ -1,6 +1,6 @@
-//! The OpenAPI document, written from [`ENDPOINTS`] and the types that the handlers take and answer.
+//! The OpenAPI document, written from [`super::ENDPOINTS`] and the types that the handlers take and answer.
 
-use super::{Caller, ENDPOINTS, Endpoint};
+use super::{Caller, Endpoint};
 use federation::round::messages::Problem;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -38,15 +38,15 @@ fn postcard(name: &str) -> Schema {
     json_schema!({ "type": "string", "format": "binary", "description": description })
 }
 
-/// The document.
-pub(super) fn document() -> Value {
+/// The document of these endpoints.
+pub(super) fn document(endpoints: &[Endpoint]) -> Value {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into());
     // What has a default may be missing in what is asked, but never is in what is answered.
     let mut taken = settings.clone().for_deserialize().into_generator();
     let mut given = settings.for_serialize().into_generator();
     let mut paths = Map::new();
-    for endpoint in ENDPOINTS {
+    for endpoint in endpoints {
         let methods = paths.entry(endpoint.path).or_insert_with(|| json!({}));
         methods[endpoint.method] = operation(endpoint, &mut taken, &mut given);
     }

@@ -36,7 +36,7 @@ pub(super) async fn health() -> impl Responder {
 }
 
 pub(super) async fn openapi() -> impl Responder {
-    HttpResponse::Ok().json(openapi::document())
+    HttpResponse::Ok().json(openapi::document(super::ENDPOINTS))
 }
 
 pub(super) async fn metrics(app: Data<App>) -> Result<HttpResponse, Failure> {
