@@ -14,8 +14,9 @@ pub const SILENT_TRIES: u32 = 6;
 pub const TIMED_OUT_TRIES: u32 = 3;
 /// The first pause, in milliseconds; it doubles with each try.
 pub const FIRST_PAUSE_MS: f64 = 250.0;
-/// The longest pause that is chosen here, in milliseconds.
-pub const LONGEST_PAUSE_MS: f64 = 30_000.0;
+/// The longest pause that is chosen here, in milliseconds. With [`BUSY_TRIES`] a limit of a minute passes, and a person hears of
+/// one that does not before two are over.
+pub const LONGEST_PAUSE_MS: f64 = 15_000.0;
 /// The longest pause that a server may ask for (`Retry-After`), in milliseconds.
 pub const LONGEST_ASKED_MS: u64 = 600_000;
 

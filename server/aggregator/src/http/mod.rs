@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(read_body_json::<u32, _>(response).await, 42);
         let refused = call_service(&whole, ask(Method::DELETE, "/v1/answer")).await;
         assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
-        assert_eq!(refused.headers()[header::ALLOW], "GET, HEAD");
+        assert_eq!(refused.headers().get(header::ALLOW).unwrap(), "GET, HEAD");
         let asked = call_service(&whole, ask(Method::POST, "/v1/question")).await;
         assert_eq!(asked.status(), StatusCode::OK);
         // Only the organiser's listener has what is the organiser's.
