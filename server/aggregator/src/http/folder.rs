@@ -10,6 +10,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+/// Digits of a file's hash that name it in its tag: 128 bits.
+const TAG: usize = 32;
+
 /// The files below one folder, by their names as addresses have them: `assets/page.css`.
 pub(crate) struct Folder {
     files: HashMap<String, File>,
@@ -52,7 +55,7 @@ impl Folder {
             let form = |encoding, bytes: &Bytes| Form {
                 encoding,
                 bytes: bytes.clone(),
-                tag: EntityTag::new_strong(sha256_hex(bytes)),
+                tag: EntityTag::new_strong(sha256_hex(bytes)[..TAG].to_owned()),
             };
             let mut forms: Vec<Form> = COMPRESSED
                 .iter()

@@ -219,9 +219,17 @@ fn file(
             },
         ))
         .insert_header((header::VARY, "Accept-Encoding"))
-        .insert_header(header::ETag(form.tag.clone()))
-        .insert_header((header::CONTENT_SECURITY_POLICY, policy(origins)))
-        .insert_header(PERMISSIONS);
+        .insert_header(header::ETag(form.tag.clone()));
+    // Pages, and scripts, of which one is the Worker's: nothing else runs, so nothing else has a policy to keep.
+    let is = |kind: &str| file.kind.starts_with(kind);
+    if is("text/html") || is("text/javascript") {
+        answer.insert_header((header::CONTENT_SECURITY_POLICY, policy(origins)));
+    }
+    if is("text/html") {
+        answer
+            .insert_header(PERMISSIONS)
+            .insert_header((header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"));
+    }
     if unchanged {
         return Ok(answer.finish());
     }

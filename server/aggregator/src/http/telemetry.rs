@@ -11,7 +11,7 @@ use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
 /// Headers of every answer that does not say otherwise.
-const HEADERS: [(HeaderName, HeaderValue); 6] = [
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -19,10 +19,6 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),
-    ),
-    (
-        header::CROSS_ORIGIN_OPENER_POLICY,
-        HeaderValue::from_static("same-origin"),
     ),
     // The page and its Worker come from here too; nobody else has a reason to embed any of this.
     (

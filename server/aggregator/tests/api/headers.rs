@@ -15,7 +15,6 @@ fn check(what: &str, response: &Response) {
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
-        ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
         // In the clear it would mean nothing.
         ("strict-transport-security", ""),
