@@ -74,7 +74,8 @@ test('two owners of texts, one with a file, one who pastes on a phone, find a pr
     expect(await overflows(other.page)).toBe(false);
   });
   await test.step('the model got texts and label words, and no text’s label', async () => {
-    expect(questions.length).toBeGreaterThan(5);
+    // How many texts one request holds is the pace's choice.
+    expect(questions.join('').split('the plot of film').length - 1).toBeGreaterThan(10);
     expect(questions.some((body) => body.includes('the plot of film 3 was bad'))).toBe(true);
     for (const body of questions) {
       expect(body).toContain('great');
