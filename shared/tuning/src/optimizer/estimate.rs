@@ -8,7 +8,7 @@ use super::{Candidate, Identity, State, TellError, check_losses, direction};
 use ground::fault::Reader;
 use ground::rng::{Direction, Distribution};
 
-/// How a gradient is estimated.
+/// The settings with which a gradient is estimated.
 #[derive(Clone, Debug)]
 pub(super) struct Estimator {
     identity: Identity,
@@ -19,7 +19,7 @@ pub(super) struct Estimator {
 }
 
 impl Estimator {
-    /// Reads `directions` K, `perturbation` c, `differences`, `clip`.
+    /// Reads `directions` K, `perturbation` c, `differences` and `clip`.
     pub fn read(reader: &mut Reader<'_>, identity: Identity) -> Self {
         Self {
             identity,
@@ -53,13 +53,13 @@ impl Estimator {
         base.into_iter().chain(rest).collect()
     }
 
-    /// Directions K of a step.
+    /// Number K of directions in one step.
     pub fn directions(&self) -> usize {
         self.directions as usize
     }
 
-    /// Moves θ by −`rate` along `gradient`, notes the factors of that movement, and counts the
-    /// step.
+    /// Moves θ by −`rate` along `gradient`, appends the factors of that movement (`shares` times
+    /// −`rate`) to the state's scalars, and counts the step.
     pub fn descend(state: &mut State, gradient: &[f32], shares: &[f32], rate: f32) {
         for (theta, g) in state.theta.iter_mut().zip(gradient) {
             *theta -= rate * g;
@@ -68,14 +68,14 @@ impl Estimator {
         state.step += 1;
     }
 
-    /// Adds Σ_k `scalars`_k Δ_k over a round's directions, step by step.
+    /// Adds Σ_k `scalars`_k Δ_k to `out`, over all directions of a round, step by step.
     pub fn replay(&self, round: u32, scalars: &[f32], out: &mut [f32]) {
         for (step, scalars) in scalars.chunks(self.directions()).enumerate() {
             self.replay_step(round, step as u32, scalars, out);
         }
     }
 
-    /// The same of one step.
+    /// Adds Σ_k `scalars`_k Δ_k to `out`, over the directions of one step.
     pub fn replay_step(&self, round: u32, step: u32, scalars: &[f32], out: &mut [f32]) {
         for (number, scalar) in scalars.iter().enumerate() {
             let direction = Direction {
@@ -87,7 +87,8 @@ impl Estimator {
         }
     }
 
-    /// ĝ of the losses of exactly the points asked for, and its factors: ĝ = Σ_k share_k Δ_k.
+    /// The estimate ĝ (d numbers) from the losses of exactly the points asked for, and its factors:
+    /// ĝ = Σ_k share_k Δ_k.
     pub fn gradient(
         &self,
         state: &State,

@@ -1,5 +1,5 @@
-//! `spsa-gc`: simultaneous perturbation with gradient correction, exactly as BlackVIP's code
-//! released it.
+//! `spsa-gc`: simultaneous perturbation with gradient correction, exactly as in BlackVIP's released
+//! code.
 //!
 //! Oh et al., "BlackVIP", CVPR 2023; code of 2023-08-15. With t = 1, 2, … over the whole run:
 //!
@@ -21,7 +21,7 @@ use super::{
 use ground::fault::Reader;
 use ground::rng::Distribution;
 
-/// Settings by the names that the paper gives them.
+/// The `spsa-gc` optimiser with its settings, by the names that the paper gives them.
 #[derive(Clone, Debug)]
 pub struct SpsaGc {
     identity: Identity,
@@ -38,14 +38,15 @@ pub struct SpsaGc {
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
     needs: Needs {
-        // It is compared as it was released: in step.
+        // For comparison it runs as released: without asking ahead.
         ask_ahead: AskAhead::OnRequest,
         ..Needs::NOTHING
     },
     build,
 };
 
-/// Reads `directions` (SP_AVG), `o`, `a`, `c`, `alpha`, `gamma`, `beta`; defaults as for SVHN.
+/// Reads `directions` (SP_AVG), `o`, `a`, `c`, `alpha`, `gamma` and `beta`; the defaults are those
+/// for SVHN.
 fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(SpsaGc {
         identity,
@@ -61,7 +62,7 @@ fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> B
 }
 
 impl SpsaGc {
-    /// a_t and c_t of the state's step.
+    /// The gains a_t and c_t of the state's current step.
     fn gains(&self, state: &State) -> (f32, f32) {
         let t = (self.plan.steps_before(state) + 1) as f32;
         (

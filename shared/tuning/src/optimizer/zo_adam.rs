@@ -1,5 +1,5 @@
-//! `zo-adam`: zeroth-order differences along Rademacher directions, Adam's moments, linear decay to
-//! zero.
+//! `zo-adam`: zeroth-order differences along Rademacher directions, Adam's moments, and a rate that
+//! decays linearly to zero.
 //!
 //! The estimate is in `estimate.rs`. Adam: Kingma and Ba, ICLR 2015, with bias correction.
 
@@ -7,7 +7,7 @@ use super::estimate::Estimator;
 use super::{Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError};
 use ground::fault::Reader;
 
-/// Settings of the optimiser.
+/// The `zo-adam` optimiser with its settings.
 #[derive(Clone, Debug)]
 pub struct ZoAdam {
     estimator: Estimator,
@@ -23,7 +23,7 @@ pub(super) const ENTRY: Entry = Entry {
     build,
 };
 
-/// Reads the estimate's settings, `learning_rate`, `beta1`, `beta2`, `decay`.
+/// Reads the settings of the estimate, `learning_rate`, `beta1`, `beta2` and `decay`.
 fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(ZoAdam {
         estimator: Estimator::read(reader, identity),
