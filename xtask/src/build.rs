@@ -9,6 +9,7 @@ use crate::run::{alongside, quietly, step};
 use crate::workspace::{Profile, cargo, node_tool, web, web_dist};
 use crate::{setup, wasm};
 
+/// Builds the WebAssembly modules, the pages and the `fed-bbpt` binary.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// How the native binary is built; the WebAssembly modules have their own profile.
@@ -16,6 +17,10 @@ pub struct Arguments {
     profile: Profile,
 }
 
+/// Builds the modules, the pages and the binary, and prints where they are.
+///
+/// # Errors
+/// A step that fails.
 pub fn command(arguments: &Arguments) -> Result<()> {
     let binary = with_binary(arguments.profile, pages)?;
     println!("built {} and {}", binary.display(), web_dist().display());

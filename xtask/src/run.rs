@@ -54,7 +54,9 @@ pub fn quietly(command: &mut Command) -> Result<String> {
 
 /// A finished program: whether it succeeded and what it wrote to its standard output.
 pub struct Finished {
+    /// Whether its exit status is 0.
     pub success: bool,
+    /// All of its standard output, bytes that are not UTF-8 replaced.
     pub stdout: String,
 }
 

@@ -6,7 +6,6 @@
 //! server; [`Classifier`] and [`TextModel`] are the models alone, for callers in the same process
 //! (crate `inference`, which browsers use, too).
 
-#![warn(missing_docs)]
 
 mod args;
 mod batcher;

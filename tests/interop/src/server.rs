@@ -46,10 +46,12 @@ impl Server {
         Ok(server)
     }
 
+    /// The server's address as a URL, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
+    /// The address and port at which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -81,6 +83,10 @@ impl Drop for Server {
     }
 }
 
+/// A free port on the loopback interface.
+///
+/// # Errors
+/// The operating system has none to give.
 pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
