@@ -33,7 +33,7 @@ pub struct ModelApiArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// The one model.
+    /// The flags that describe one model.
     #[command(flatten)]
     pub model: ModelArgs,
 

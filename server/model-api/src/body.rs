@@ -1,4 +1,4 @@
-//! Reads a request's body within bounds of size and time.
+//! Reads a request's body within limits of size and time.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use futures::StreamExt;
 
 use crate::error::ApiError;
 
-/// Maximum time for a body: a slower client is stuck.
+/// Maximum time for a body to arrive: a slower client is stuck.
 const TIME: Duration = Duration::from_secs(60);
 
 /// Maximum time for a body that is thrown away.
@@ -61,8 +61,8 @@ pub(crate) async fn read(
     }
 }
 
-/// Receives the rest of a body that is not needed, within bounds of size and time, so that the
-/// answer is not lost with a broken connection.
+/// Receives the rest of a body that is not needed, within limits of size and time, so that the
+/// answer is not lost in a broken connection.
 pub(crate) async fn discard(mut payload: dev::Payload, limit: usize) {
     let reading = async {
         let mut received = 0_usize;
@@ -73,7 +73,7 @@ pub(crate) async fn discard(mut payload: dev::Payload, limit: usize) {
             }
         }
     };
-    // A slower client gets no more time: it has no key, or there is no room for it.
+    // A slower client gets no more time, because it has no key or there is no room for it.
     let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
 }
 

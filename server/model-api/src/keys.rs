@@ -1,6 +1,6 @@
 //! API keys, each with its own rate and quota.
 //!
-//! The file holds only the keys' SHA-256. Today's usage is known only to this process: it is kept
+//! The file holds only the SHA-256 of each key. Only this process knows today's usage: it is kept
 //! when the file is read again, and forgotten when the process ends.
 
 use std::collections::HashMap;
@@ -25,17 +25,17 @@ type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as C
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One entry of the file.
+/// One entry of the file of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeySpec {
     pub name: String,
-    /// SHA-256 of the key's bytes.
+    /// SHA-256 of the key.
     pub sha256: [u8; 32],
     pub requests_per_minute: Option<NonZeroU32>,
     pub queries_per_minute: Option<NonZeroU32>,
     /// Maximum number of queries from midnight to midnight, UTC.
     pub queries_per_day: Option<u64>,
-    /// Whether it may load and unload models.
+    /// Whether the key may load and unload models.
     pub admin: bool,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Key<C: Clock = DefaultClock> {
     clock: C,
 }
 
-/// Queries used on one day.
+/// The number of queries used on one day.
 #[derive(Clone, Copy, Debug, Default)]
 struct Used {
     /// Days since 1970, UTC.
@@ -63,7 +63,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Makes the keys of a file. Keys that are unchanged since `before` keep their usage.
+    /// Makes the keys of a file. A key that is the same as in `before` keeps its usage.
     pub(crate) fn new(specs: Vec<KeySpec>, before: &Self) -> Self {
         let keep = |spec: KeySpec| {
             let known = before.known.get(&spec.sha256);
@@ -84,7 +84,7 @@ impl Keys {
         }
     }
 
-    /// Finds the key of an `Authorization` header. Digests are compared, whose bytes nobody can
+    /// Finds the key of an `Authorization` header. It compares digests, whose bytes nobody can
     /// choose one by one.
     pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<Arc<Key>> {
         let value = authorization?;
@@ -116,7 +116,7 @@ impl<C: Clock + Clone> Key<C> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one more request.
+    /// Counts a request.
     pub(crate) fn request(&self) -> Result<(), ApiError> {
         let Some(limiter) = &self.requests else {
             return Ok(());
@@ -127,7 +127,7 @@ impl<C: Clock + Clone> Key<C> {
         })
     }
 
-    /// Counts `queries` more, at the time `now` since 1970.
+    /// Counts `queries` queries at the time `now`, counted from 1970.
     fn query(&self, queries: usize, now: Duration) -> Result<(), ApiError> {
         let count = u64::try_from(queries).unwrap_or(u64::MAX);
         let day = now.as_secs() / DAY.as_secs();
@@ -175,7 +175,7 @@ impl<C: Clock + Clone> Key<C> {
     }
 }
 
-/// What is known about one request while it is answered: its key, its model, and its number of
+/// What is known about a request while it is answered: its key, its model, and its number of
 /// queries.
 #[derive(Default)]
 pub(crate) struct Caller {
@@ -192,7 +192,7 @@ impl Caller {
         }
     }
 
-    /// The key's name.
+    /// The name of the caller's key.
     pub(crate) fn name(&self) -> Option<&str> {
         self.key.as_ref().map(|key| key.spec.name.as_str())
     }
@@ -203,11 +203,11 @@ impl Caller {
 
     /// Records that the request is for this model, which exists.
     pub(crate) fn asks(&self, model: &str) {
-        // The first one counts; there is no second.
+        // Only the first call has an effect.
         let _ = self.model.set(model.to_owned());
     }
 
-    /// The model; empty if it is unknown or does not exist.
+    /// The name of the model; empty if it is not known or does not exist.
     pub(crate) fn model(&self) -> &str {
         self.model.get().map_or("", String::as_str)
     }
@@ -217,10 +217,10 @@ impl Caller {
         self.queries.load(Ordering::Relaxed)
     }
 
-    /// Charges `queries`: images or texts.
+    /// Charges `queries` queries: images or texts.
     pub(crate) fn charge(&self, queries: usize) -> Result<(), ApiError> {
         if let Some(key) = &self.key {
-            // A clock before 1970 counts from there.
+            // A clock before 1970 counts from 1970.
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             key.query(queries, now.unwrap_or_default())?;
         }
@@ -273,7 +273,7 @@ fn parse(value: &Value, faults: &mut Vec<Fault>) -> Vec<KeySpec> {
 
 fn key(reader: &mut Reader<'_>) -> KeySpec {
     let name = reader.text("name", None);
-    // The name is in the log, one line for a request.
+    // The name stands in the log, one line for each request.
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._@".contains(c);
     if reader.has("name") && (name.is_empty() || !name.chars().all(plain)) {
         reader.fault("name", "must be of letters, digits, `-`, `.`, `_` and `@`");
@@ -352,7 +352,7 @@ mod tests {
             Err(ApiError::UsedUp { quota: 15, wait }) if wait.as_secs() == 43_200
         ));
         clock.advance(Duration::from_secs(60));
-        // Refused queries were not counted: five of today's are left.
+        // Refused queries were not counted, so five of today's are left.
         key.query(5, NOON).unwrap();
         assert!(matches!(key.query(1, NOON), Err(ApiError::UsedUp { .. })));
         key.give_back(1);

@@ -17,12 +17,12 @@ const MAX_SIDE: u32 = 8192;
 /// Maximum memory for decoding, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Returns whether these bytes begin like an image of a supported kind.
+/// Whether these bytes begin like an image of a supported kind.
 pub(crate) fn is_image(bytes: &[u8]) -> bool {
     image::guess_format(bytes).is_ok()
 }
 
-/// Decodes the image in a text: base64, bare or as a data URL.
+/// Decodes the image in a text: base64, as such or in a data URL.
 pub(crate) fn from_text(text: &str, info: &ModelInfo) -> Result<Vec<u8>, ApiError> {
     let base64 = match text.strip_prefix("data:") {
         None if text.starts_with("http://") || text.starts_with("https://") => {
@@ -37,7 +37,7 @@ pub(crate) fn from_text(text: &str, info: &ModelInfo) -> Result<Vec<u8>, ApiErro
             .map(|(_, data)| data)
             .ok_or_else(|| bad("the data URL of the image must be like data:image/png;base64,…"))?,
     };
-    // Mail and shells break lines.
+    // Mail programs and shells break lines.
     let base64: Cow<'_, str> = if base64.contains(['\n', '\r']) {
         base64.replace(['\n', '\r'], "").into()
     } else {
@@ -52,9 +52,9 @@ pub(crate) fn from_text(text: &str, info: &ModelInfo) -> Result<Vec<u8>, ApiErro
 /// Decodes an image into pixels of the model's size and layout. It is turned as its EXIF says;
 /// transparent parts show the colours that are stored; grey becomes three equal channels.
 ///
-/// An image of another size is resized: for pairs like CLIP, the largest middle part of the model's
-/// proportions, by bicubic interpolation, as their preprocessors do; for others the whole image, by
-/// bilinear interpolation.
+/// An image of another size is resized. For pairs like CLIP, the largest middle part with the
+/// model's proportions is resized by bicubic interpolation, as their preprocessors do; for other
+/// models the whole image by bilinear interpolation.
 pub(crate) fn pixels(bytes: &[u8], info: &ModelInfo) -> Result<Vec<u8>, ApiError> {
     let (height, width) = match (info.layout, info.image) {
         (Layout::Nchw, [_, height, width]) | (Layout::Nhwc, [height, width, _]) => (height, width),
@@ -190,13 +190,13 @@ mod tests {
 
     #[test]
     fn others_are_squeezed_or_cut() {
-        // Left half black, right half white, twice as high as the model wants it.
+        // The left half is black, the right half white, and it is twice as high as the model wants.
         let image = RgbImage::from_fn(8, 8, |x, _| Rgb([if x < 4 { 0 } else { 255 }; 3]));
         let bytes = encoded(&image, ImageFormat::Png);
         let squeezed = pixels(&bytes, &info(Layout::Nchw, "classifier")).unwrap();
         assert_eq!(squeezed.len(), 24);
         assert!(squeezed[0] < 40 && squeezed[3] > 215, "{squeezed:?}");
-        // Top and bottom quarters red: only the middle is left.
+        // The top and bottom quarters are red: only the middle is left.
         let striped = RgbImage::from_fn(8, 8, |_, y| {
             Rgb(if (2..6).contains(&y) {
                 [0, 255, 0]
@@ -210,7 +210,7 @@ mod tests {
         )
         .unwrap();
         assert!(cut[..8].iter().all(|&red| red < 30), "{cut:?}");
-        // Far from the model's proportions nothing overflows.
+        // Proportions far from the model's do not overflow.
         let thin = encoded(&ramp(1, 300), ImageFormat::Png);
         assert_eq!(
             pixels(&thin, &info(Layout::Nchw, "clip")).unwrap().len(),

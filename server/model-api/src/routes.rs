@@ -1,4 +1,4 @@
-//! The routes of the Open Inference Protocol, and what all routes have in common.
+//! The routes of the Open Inference Protocol, and what all routes share.
 
 mod access;
 mod huggingface;
@@ -24,23 +24,23 @@ use crate::registry::Registry;
 
 pub(crate) use access::access;
 
-/// What the routes share.
+/// The state that all routes share.
 pub(crate) struct Serving {
     pub registry: Arc<Registry>,
     pub metrics: Metrics,
-    /// The keys; `None` if anyone may call.
+    /// The API keys; `None` if anyone may call.
     pub keys: Option<RwLock<Arc<Keys>>>,
     pub max_body: usize,
-    /// Limits how many requests that may hold images are read at a time, because a decoded image is
-    /// large.
+    /// Limits how many requests that may contain images are read at a time, because decoded images
+    /// are large.
     pub reading: Semaphore,
 }
 
-/// Number of scores above which the answer is made on a thread of the blocking pool.
+/// Number of scores above which an answer is written on a thread of the blocking pool.
 const MANY_SCORES: usize = 16 << 10;
 
 impl Serving {
-    /// Reads a request with `accept`, waits for its scores, and makes an answer of them with
+    /// Reads a request with `accept`, waits for its scores, and writes an answer of them with
     /// `form`.
     async fn converse<P: Send + 'static>(
         &self,
@@ -48,7 +48,7 @@ impl Serving {
         form: impl FnOnce(P, &[f32]) -> Value + Send + 'static,
     ) -> Result<HttpResponse, ApiError> {
         let permit = self.reading.acquire().await.map_err(|_| ApiError::Lost)?;
-        // Images are decoded and texts split into tokens.
+        // Slow work: images are decoded, and texts are tokenized.
         let (pending, reply) = body::parsed(true, accept).await?;
         drop(permit);
         let scores = reply.scores().await?;
@@ -81,13 +81,13 @@ pub(crate) fn register(app: &mut web::ServiceConfig) {
 const LIVE: &str = "/v2/health/live";
 const READY: &str = "/v2/health/ready";
 
-/// A path that refuses every method except those it is given.
+/// A path that refuses all methods that are not registered for it.
 fn resource(path: &str) -> actix_web::Resource {
     web::resource(path.to_owned()).default_service(web::to(method))
 }
 
-/// Which origins' pages may call. Browsers hide the header that splits JSON from bytes unless it is
-/// exposed, and refuse to send it unless it is allowed.
+/// The origins whose pages may call. The header that divides JSON from bytes must be exposed and
+/// allowed, or browsers hide it and refuse to send it.
 pub(crate) fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST"])
@@ -127,8 +127,8 @@ async fn server_metadata() -> HttpResponse {
     }))
 }
 
-/// Models are loaded and tried before the server listens, so live, ready and model ready are the
-/// same.
+/// Models are loaded and tried before the server listens, so "live", "ready" and "model ready" are
+/// the same.
 async fn health() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
@@ -160,7 +160,7 @@ async fn model_metadata(
     Ok(HttpResponse::Ok().json(model.metadata()))
 }
 
-/// The model that the path names; a version in the path must be right, too.
+/// Finds the model that the path names; a version in the path must be right too.
 fn find(request: &HttpRequest, serving: &Serving) -> Result<Arc<Endpoint>, ApiError> {
     let path = request.match_info();
     let version = path.get("version").is_none_or(|version| version == VERSION);
@@ -185,7 +185,7 @@ async fn infer(
     answered(&request, &serving, try_infer(&request, payload, &serving)).await
 }
 
-/// The answer to an inference request, counted.
+/// Writes the answer to an inference request, and counts it.
 async fn answered(
     request: &HttpRequest,
     serving: &Serving,
@@ -220,7 +220,8 @@ async fn try_infer(
     serving: &Serving,
 ) -> Result<HttpResponse, ApiError> {
     let body = body::read(request, payload, serving.max_body).await?;
-    // After the body: an early answer to a body still on its way is lost with the connection.
+    // Checked after the body: an early answer is lost with the connection while the body is still
+    // coming.
     let model = find(request, serving)?;
     let caller = caller(request);
     let header_length = request

@@ -1,4 +1,4 @@
-//! Starts and stops the server.
+//! Starts and stops the server of models.
 
 #[cfg(test)]
 mod tests;
@@ -44,14 +44,15 @@ pub enum ServeError {
 
 /// How long requests in flight may take after `shutdown`, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// How long an idle connection is kept: longer than a browser or a proxy keeps it, so that they
-/// close it and no request is lost in between.
+/// Time for which an idle connection is kept, longer than a browser or a proxy keeps it, so that
+/// they close it and no request is lost.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// Serves the models until `shutdown` is ready; requests in flight are then finished.
+/// Serves the models until `shutdown` is ready; requests in flight are then finished. The models
+/// are loaded and tried before the first connection is accepted.
 ///
 /// # Errors
-/// See [`ServeError`]. The models are loaded and tried before the first connection is accepted.
+/// [`ServeError`].
 pub async fn run(
     listener: TcpListener,
     mut config: ModelApiConfig,
@@ -78,7 +79,7 @@ pub async fn run(
     .await
 }
 
-/// Serves models that are loaded, as [`run`] does.
+/// Serves models that are already loaded, like [`run`].
 pub(crate) async fn serve(
     listener: TcpListener,
     config: ModelApiConfig,
@@ -106,8 +107,8 @@ pub(crate) async fn serve(
         max_body: config.max_body,
         reading: Semaphore::new(workers + 1),
     });
-    // Before the first connection, so that a client that gets an answer knows that the signal is
-    // handled.
+    // Installed before the first connection, so that a client that gets an answer knows that the
+    // signal is handled.
     let hangup = if config.reload_on_hangup {
         hangups()?
     } else {
@@ -119,13 +120,13 @@ pub(crate) async fn serve(
         App::new()
             .app_data(for_app.clone())
             .wrap(from_fn(routes::access))
-            // The outermost, so that a page can read refusals, too.
+            // The outermost layer, so that a page can read refusals too.
             .wrap(routes::cors(&origins))
             .configure(routes::register)
     })
     .workers(workers)
     .keep_alive(KEEP_ALIVE)
-    // A client that closes its end has gone: its request is dropped, not run.
+    // A client that closes its end has gone: its request is dropped and not run.
     .h1_allow_half_closed(false)
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
@@ -150,7 +151,7 @@ pub(crate) async fn serve(
         Either::Left((result, _)) => result,
         Either::Right((never, _)) => match never {},
     };
-    // Joining threads blocks; requests still queued have been answered or given up by now.
+    // Joining threads blocks. Queued requests have been answered or given up by now.
     let stopping = move || registry.all().iter().for_each(|model| model.stop());
     if tokio::task::spawn_blocking(stopping).await.is_err() {
         tracing::error!("a worker could not be stopped");
@@ -175,8 +176,8 @@ fn hangups() -> std::io::Result<Option<Hangups>> {
     Ok(None)
 }
 
-/// Reads models and keys again at every hangup. What has faults stays as it is, and the faults are
-/// logged.
+/// Reads models and keys again at every hangup signal. What has faults stays as it is, and the
+/// faults are logged.
 async fn reload(
     hangups: Option<Hangups>,
     serving: &Serving,

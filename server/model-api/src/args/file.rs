@@ -1,4 +1,4 @@
-//! A file of several models.
+//! The file that describes several models (`--config`).
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
         };
         let args = settings::read::<ModelArgs>(&place, entry, &mut faults).below(base);
         if faults.len() > before {
-            // What could not be read is not complained about twice.
+            // A model that could not be read is not reported twice.
             continue;
         }
         match args.read() {
@@ -55,9 +55,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
     }
 }
 
-/// A flag's fault, told of the setting: `--max-batch is 0` becomes `model[1]: max_batch is 0`.
+/// Rewrites a fault of a flag as a fault of a setting: `--max-batch is 0` becomes `model[1]:
+/// max_batch is 0`.
 fn as_setting(place: &str, fault: &str) -> String {
-    // Only whole words: a path may hold dashes, too.
+    // Only whole words, because a path may contain dashes too.
     let setting = |word: &str| match word.strip_prefix("--") {
         Some(flag) => flag.replace('-', "_"),
         None => word.to_owned(),
