@@ -6,7 +6,6 @@
 //! server; [`Classifier`] and [`TextModel`] are the models alone, for callers in the same process
 //! (from the crate `inference`, which browsers use too).
 
-
 mod args;
 mod batcher;
 mod body;

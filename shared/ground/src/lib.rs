@@ -1,7 +1,6 @@
 //! What every other crate of Fed-BBPT stands on: random numbers, encodings, hashes, images, and
 //! settings read with all of their faults at once. See the crate's README.
 
-
 pub mod fault;
 pub mod hash;
 pub mod hex;

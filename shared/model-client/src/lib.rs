@@ -2,7 +2,6 @@
 //! the bytes of an answer; the [`caller::Caller`] decides what is sent, when, and how often; a
 //! [`transport::Transport`] sends it.
 
-
 pub mod address;
 pub mod asking;
 pub mod cache;

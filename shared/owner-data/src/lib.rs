@@ -15,7 +15,6 @@
 //! | [`handwriting`] | a built-in owner with a handwriting of its own |
 //! | [`partition`] | which participant gets which examples (simulations), what is held out for testing |
 
-
 pub mod candidates;
 pub mod csv;
 mod error;

@@ -19,7 +19,6 @@
 //! Mechanism for Federated Learning with Secure Aggregation" (rounding, sums of discrete
 //! Gaussians).
 
-
 mod accountant;
 mod calibrate;
 mod clip;
