@@ -13,7 +13,7 @@ use ground::hash::{Hash, theta_bytes, theta_from_bytes};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-/// θ as it travels, and what its headers say.
+/// θ in the form in which it is sent, with the values of its headers.
 pub(crate) struct StoredTheta {
     pub(crate) bytes: Vec<u8>,
     pub(crate) hash: Hash,
@@ -21,7 +21,7 @@ pub(crate) struct StoredTheta {
     pub(crate) task_hash: Hash,
 }
 
-/// What [`read_summary`] reads.
+/// The columns that [`read_summary`] reads.
 macro_rules! select_summary {
     ($name:literal, $now:literal, $rest:literal) => {
         concat!(
@@ -167,7 +167,7 @@ impl Federations for SqliteTx {
             rho: row.try_get("rho")?,
             counted: row.try_get::<i64, _>("counted")? != 0,
             patience: Patience {
-                // It was an f32.
+                // It was stored from an f32.
                 least: row
                     .try_get::<Option<f64>, _>("least_loss")?
                     .map(|loss| loss as f32),
@@ -217,7 +217,7 @@ impl Federations for SqliteTx {
 }
 
 impl SqliteTx {
-    /// Federations without a line: from before there were records.
+    /// The federations without a line in their record, which date from before there were records.
     pub(crate) async fn unrecorded(&mut self) -> Result<Vec<String>, Failure> {
         Ok(sqlx::query_scalar(
             "-- federation_unrecorded\nSELECT id FROM federation WHERE lines = 0 AND status = $1",
@@ -227,7 +227,7 @@ impl SqliteTx {
         .await?)
     }
 
-    /// The task's JSON, if there is such a federation.
+    /// The task's JSON; `None` if there is no such federation.
     pub(crate) async fn task(&mut self) -> Result<Option<String>, Failure> {
         Ok(
             sqlx::query_scalar("-- federation_task\nSELECT task FROM federation WHERE id = $1")
@@ -237,7 +237,7 @@ impl SqliteTx {
         )
     }
 
-    /// All versions, for whoever watches.
+    /// The versions of all federations, for those that are waited for.
     pub(crate) async fn versions(&mut self) -> Result<Vec<(String, u64)>, Failure> {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("-- federation_versions\nSELECT id, version FROM federation")
@@ -248,7 +248,7 @@ impl SqliteTx {
             .collect()
     }
 
-    /// The current θ, in one statement, so that bytes and hash belong together.
+    /// The current θ, read in one statement, so that bytes and hash belong together.
     pub(crate) async fn theta(&mut self) -> Result<StoredTheta, Failure> {
         let row: Option<(Vec<u8>, String, i64, String)> = sqlx::query_as(
             "-- model_theta\n\
@@ -267,7 +267,7 @@ impl SqliteTx {
         })
     }
 
-    /// One line of the list.
+    /// One federation's entry in the list.
     pub(crate) async fn summary(&mut self, now: u64) -> Result<FederationSummary, Failure> {
         let row = sqlx::query(select_summary!(
             "federation_summary",
@@ -281,7 +281,7 @@ impl SqliteTx {
         read_summary(&row.ok_or(Refusal::NotFound)?)
     }
 
-    /// The list, newest first.
+    /// The list of all federations, newest first.
     pub(crate) async fn summaries(&mut self, now: u64) -> Result<Vec<FederationSummary>, Failure> {
         let rows = sqlx::query(select_summary!(
             "federation_summaries",

@@ -1,19 +1,19 @@
-//! Who drives the timers of all federations in this database.
+//! The lease on the timers of all federations in this database.
 
 use super::{SqliteTx, unsigned};
 use crate::failure::Failure;
 
 const NAME: &str = "timers";
 
-/// The lease as it stands.
+/// The stored lease.
 pub(crate) struct Lease {
     pub(crate) holder: String,
-    /// Until then (ms since 1970).
+    /// The time at which it ends, in milliseconds since 1970.
     pub(crate) until: u64,
 }
 
 impl SqliteTx {
-    /// Reads it; nothing if nobody ever held it.
+    /// Reads the lease; `None` if nobody ever held it.
     pub(crate) async fn lease(&mut self) -> Result<Option<Lease>, Failure> {
         let row: Option<(String, i64)> =
             sqlx::query_as("-- lease_read\nSELECT holder, until FROM lease WHERE name = $1")
@@ -29,8 +29,9 @@ impl SqliteTx {
         .transpose()
     }
 
-    /// Takes or prolongs it for `ttl` ms. False if somebody else holds it. A lease that reaches further than
-    /// `ttl` from now was written under another clock and counts as expired.
+    /// Takes or prolongs the lease for `ttl` milliseconds. Returns false if another process holds
+    /// it. A lease that lasts longer than `ttl` from now was written under another clock and counts
+    /// as expired.
     pub(crate) async fn acquire_lease(
         &mut self,
         holder: &str,
@@ -52,7 +53,7 @@ impl SqliteTx {
         Ok(changed.rows_affected() == 1)
     }
 
-    /// Gives it back.
+    /// Gives the lease back.
     pub(crate) async fn release_lease(&mut self, holder: &str, now: u64) -> Result<(), Failure> {
         sqlx::query(
             "-- lease_release\nUPDATE lease SET until = $3 WHERE name = $1 AND holder = $2",

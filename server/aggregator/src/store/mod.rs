@@ -1,5 +1,5 @@
-//! The database: one writer connection, some readers, and transactions that are tried again when another
-//! process was faster. The SQL is the part of the language that every database speaks.
+//! The database: one writer connection, some readers, and transactions that are tried again if
+//! another process was faster. Its SQL is the part of the language that every database speaks.
 
 mod federations;
 mod invites;
@@ -20,20 +20,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often a transaction is tried before its failure is passed on. SQLite itself waits up to
-/// [`BUSY_TIMEOUT`] each time.
+/// Maximum number of tries of a transaction. SQLite itself waits up to [`BUSY_TIMEOUT`] each time.
 const ATTEMPTS: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
-/// Stands for the federation in a transaction over all of them.
+/// Stands for all federations in a transaction over all of them.
 pub(crate) const EVERY: &str = "";
 
-/// Takes the name of a transaction that was tried, what came of it (`commit`, `refusal`, `error`, or `retry` for an error
-/// after which it is tried again), and how long it took.
+/// Takes the name of a transaction that was tried, its outcome (`commit`, `refusal`, `error`, or
+/// `retry` for an error after which it is tried again), and how long it took.
 pub type Tried = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
 
-/// The database of one server: one file of SQLite.
+/// The database of one server, a single SQLite file.
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
@@ -51,7 +50,7 @@ impl Table for SqliteTx {
 }
 
 impl SqliteStore {
-    /// Opens the file, creates it where needed, and brings its tables up to date.
+    /// Opens the file, creates it if needed, and brings its tables up to date.
     ///
     /// # Errors
     /// The file cannot be used.
@@ -60,11 +59,12 @@ impl SqliteStore {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // What was answered with 200 must survive a power cut, not only a killed process.
+            // What was answered with 200 must survive a power cut and not only a killed process.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        // One connection: SQLite has one writer at a time, and a queue in here is fairer than its locks.
+        // One connection, because SQLite has one writer at a time, and a queue in here is fairer
+        // than its locks.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .connect_with(options.clone())
@@ -103,7 +103,7 @@ impl SqliteStore {
         }
     }
 
-    /// Closes all connections; the write-ahead log is folded into the file.
+    /// Closes all connections; the write-ahead log is merged into the file.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -195,14 +195,14 @@ fn migrator() -> Migrator {
     ])
 }
 
-/// Reads what an enum's serde name says.
+/// Reads an enum from its serde name.
 pub(crate) fn parse_word<T: serde::de::DeserializeOwned>(word: String) -> Result<T, Failure> {
     let shown = word.clone();
     serde_json::from_value(serde_json::Value::String(word))
         .map_err(|_| Failure::Internal(format!("the database holds the unknown word {shown:?}")))
 }
 
-/// An enum's serde name.
+/// Writes an enum as its serde name.
 pub(crate) fn word<T: serde::Serialize>(value: T) -> Result<String, Failure> {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => Ok(word),
@@ -210,7 +210,7 @@ pub(crate) fn word<T: serde::Serialize>(value: T) -> Result<String, Failure> {
     }
 }
 
-/// A number that the database keeps signed and the protocol unsigned.
+/// Reads a number that the database stores signed and the protocol has unsigned.
 pub(crate) fn unsigned<T: TryFrom<i64>>(value: i64) -> Result<T, Failure> {
     T::try_from(value).map_err(|_| {
         Failure::Internal(format!("the database holds {value}, which is out of range"))

@@ -131,8 +131,8 @@ impl Participants for SqliteTx {
 }
 
 impl SqliteTx {
-    /// After a time in which no aggregator ran: leases that held when the last one stopped (at `stopped`) are
-    /// prolonged by that time, since nobody could have renewed them.
+    /// Prolongs the leases that held when the last aggregator stopped (at `stopped`) by the time
+    /// `gap` in which none ran, as nobody could have renewed them.
     pub(crate) async fn forgive_leases(&mut self, stopped: u64, gap: u64) -> Result<(), Failure> {
         sqlx::query(
         "-- participant_forgive\n\

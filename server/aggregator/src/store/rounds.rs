@@ -10,14 +10,15 @@ use ground::hash::theta_from_bytes;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-/// Standings of this many past rounds stay, to tell an update that comes again from one that comes too late.
+/// Number of past rounds whose standings are kept, to distinguish an update that is sent again from
+/// one that is late.
 const REMEMBERED_ROUNDS: i64 = 8;
 
-/// A standing in a row, if there is one.
+/// Reads the standing in a row, if there is one.
 pub(super) fn read_standing(word: Option<String>) -> Result<Standing, Failure> {
     match word.as_deref() {
         None => Ok(Standing::Idle),
-        // Earlier versions wrote this for members of the cohort who had left.
+        // Earlier versions wrote this about members of the cohort who had left.
         Some("gone") => Ok(Standing::Dropped),
         Some(other) => parse_word(other.to_owned()),
     }
@@ -114,7 +115,7 @@ impl Rounds for SqliteTx {
     }
 
     async fn narrow_cohort(&mut self, round: u32) -> Result<u64, Failure> {
-        // In this order, else the second would take back what the first did.
+        // In this order, or the second statement would undo the first.
         let mut moved = 0;
         for (statement, from, to) in [
             (
@@ -254,7 +255,7 @@ impl Rounds for SqliteTx {
 }
 
 impl SqliteTx {
-    /// Federations in which time matters: running, and the clock of their phase runs.
+    /// The running federations whose phase has a running clock.
     pub(crate) async fn ticking(&mut self) -> Result<Vec<(String, Round)>, Failure> {
         let rows = sqlx::query(
         "-- round_ticking\n\
@@ -269,7 +270,7 @@ impl SqliteTx {
             .collect()
     }
 
-    /// After a time in which no aggregator ran: the phases' clocks stood.
+    /// Moves the clocks of phases by the time in which no aggregator ran.
     pub(crate) async fn forgive_rounds(&mut self, stopped: u64, gap: u64) -> Result<(), Failure> {
         sqlx::query("-- round_forgive\nUPDATE round SET since = since + $2 WHERE since <= $1")
             .bind(stopped as i64)
@@ -280,7 +281,7 @@ impl SqliteTx {
     }
 }
 
-/// The round in a row that has all of its columns.
+/// Reads a round from a row that has all of its columns.
 pub(super) fn read_round(row: &SqliteRow) -> Result<Round, Failure> {
     Ok(Round {
         number: unsigned(row.try_get("number")?)?,
