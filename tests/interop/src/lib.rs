@@ -63,7 +63,7 @@ pub fn command(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// How many of its checks passed and failed.
+/// Runs a script; returns how many of its checks passed and failed.
 fn run(script: &Script, binary: &Path) -> Result<(u64, u64)> {
     let python = script.python()?;
     let servers = script

@@ -13,7 +13,7 @@ use xtask::workspace::root;
 /// How long a server may take to answer its readiness route.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// A running server of the Open Inference Protocol; dropped, it is ended.
+/// A running server of the Open Inference Protocol; dropping this ends it.
 pub struct Server {
     child: Child,
     address: SocketAddr,
@@ -33,7 +33,7 @@ impl Server {
         Self::start(&mut command, address)
     }
 
-    /// Any program that will serve `address`.
+    /// Starts any program that will serve `address`.
     pub fn start(command: &mut Command, address: SocketAddr) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command

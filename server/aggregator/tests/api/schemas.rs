@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of answers, against real ones.
+//! Compares the OpenAPI document with real answers.
 
 use crate::support::*;
 use federation::round::messages::Enrolment;
@@ -16,8 +16,8 @@ impl Checked {
         &self.document["components"]["schemas"][name]
     }
 
-    /// Notes where `value`, found at `place`, is not what `schema` says. An object may hold nothing that its schema does
-    /// not know.
+    /// Notes where `value`, found at `place`, does not match `schema`. An object may contain
+    /// nothing that its schema does not have.
     fn check(&mut self, schema: &Value, value: &Value, place: &str) {
         if let Some(reference) = schema["$ref"].as_str() {
             let pointer = reference.trim_start_matches('#');
@@ -160,7 +160,7 @@ async fn real_answers_are_what_the_document_says() {
     checked.answer("post", "/v1/federations", response).await;
     assert!(checked.faults.is_empty(), "{:#?}", checked.faults);
 
-    // What a participant sends, too.
+    // The same for what a participant sends.
     let enrolment = checked.schema("Enrolment").clone();
     assert_eq!(enrolment["properties"]["waits"]["type"], "boolean");
     assert_eq!(enrolment["required"], json!(["theta"]));
@@ -171,7 +171,7 @@ async fn real_answers_are_what_the_document_says() {
         let empty = schema["type"] == "object" && schema["properties"].as_object().is_none();
         assert!(!empty, "{name} says nothing");
     }
-    // And the check notices what does not fit.
+    // The comparison notices a mismatch.
     let mut wrong = serde_json::to_value(&view).unwrap();
     wrong["phase"] = json!("elsewhere");
     wrong["step"] = json!("one");
