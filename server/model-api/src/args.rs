@@ -1,5 +1,12 @@
 //! The flags of `fed-bbpt model-api`, checked and turned into a configuration.
 
+// The comments on flags are their help texts, in which brackets and addresses stand as people type them.
+#![allow(
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    rustdoc::private_intra_doc_links
+)]
+
 mod file;
 mod folder;
 mod model;

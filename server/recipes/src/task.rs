@@ -57,7 +57,7 @@ pub enum TaskError {
 /// at.
 ///
 /// # Errors
-/// [`TaskError`].
+/// The task file has faults, or a set of texts, whose labels are fixed, was given other labels.
 pub fn task_file(recipe: &Recipe, found: Option<&[String]>) -> Result<String, TaskError> {
     if found.is_some() && recipe.setup == Setup::Masked {
         return Err(TaskError::FixedLabels(recipe.name.clone()));

@@ -14,7 +14,7 @@ pub fn loopback(text: &str) -> Result<SocketAddr, String> {
         return Ok(address);
     }
     Err(format!(
-        "{} can be reached from other machines, and whoever reaches the relay may spend your key's money: it listens \
+        "{} can be reached from other machines, and anyone who reaches the relay may spend your key's money: it listens \
          on 127.0.0.1 or [::1] only",
         address.ip()
     ))

@@ -14,7 +14,7 @@ export function inputsOf(task: unknown): Inputs {
   return model?.input?.kind === 'text' ? 'texts' : 'images';
 }
 
-/** Whether a task's model runs on the participant's device, so that inputs are sent to nobody. Never throws. */
+/** Whether a task's model runs on the participant's device, so that no input leaves the device. Never throws. */
 export function runsHere(task: unknown): boolean {
   const { model } = (task ?? {}) as { model?: { dialect?: unknown } };
   return dialectOf(model?.dialect).runsHere;

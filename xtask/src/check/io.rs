@@ -51,7 +51,7 @@ pub fn check() -> Result<()> {
     }
     if !faults.is_empty() {
         bail!(
-            "shared/ has no IO, no clock and no threads of its own; move these to whoever calls, or take them by a trait:\n{}",
+            "shared/ has no IO, no clock and no threads of its own; move these to the callers, or take them by a trait:\n{}",
             faults.join("\n")
         );
     }

@@ -1,5 +1,6 @@
 //! The OpenAPI document, made from [`super::ENDPOINTS`] and from the types that handlers take and
 //! return.
+//! return.
 
 use super::{Caller, Endpoint};
 use federation::round::messages::Problem;
