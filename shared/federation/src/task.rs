@@ -111,7 +111,7 @@ impl Task {
         Self::from_value_with(&Arc::default(), source)
     }
 
-    /// As [`Task::from_value`], with what `catalogue` holds.
+    /// Reads a task from JSON, with the choices that `catalogue` offers.
     ///
     /// # Errors
     /// All faults of the task at once.
