@@ -453,8 +453,8 @@ pub struct Invite {
     pub id: String,
     /// The invite's secret. It goes into a link's fragment, which browsers do not send.
     pub invite: String,
-    /// The address under which people reach the server, for links, without a slash at its end; nothing where the server was
-    /// not told.
+    /// The address at which people reach the server, for links, without a slash at its end; `null`
+    /// if the server was not told.
     #[serde(default)]
     pub public_url: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! Which model is kept in the end: the one without a prompt, the last θ, or an earlier one. It
-//! follows from what the record reports about held-out examples, so that everybody makes the same
-//! choice; nobody must lose by taking part.
+//! follows from what the record reports about held-out examples, so that all participants make the
+//! same choice; nobody must lose by taking part.
 //!
 //! Round t reports, for the same held-out examples of its participants, how many θ_t gets right and
 //! how many the model gets right without a prompt. The gain g = (right − right without)/examples
