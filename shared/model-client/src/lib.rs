@@ -62,7 +62,7 @@ pub struct ModelSpec {
     /// The limits within which it is called.
     #[serde(default)]
     pub calls: Calls,
-    /// What calls cost; `None` if the task file states no price.
+    /// What calls cost, if the task file states a price.
     #[serde(default)]
     pub price: Option<Price>,
     /// The dialect with its own settings.

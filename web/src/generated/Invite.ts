@@ -17,7 +17,7 @@ id: string,
  */
 invite: string, 
 /**
- * The address under which people reach the server, for links, without a slash at its end; nothing where the server was
- * not told.
+ * The address at which people reach the server, for links, without a slash at its end; `null`
+ * if the server was not told.
  */
 public_url: string | null, };
