@@ -1,5 +1,8 @@
 //! The commands, one file for each (or for two that are alike).
 
+// The comments on flags are their help texts, in which brackets and addresses stand as people type them.
+#![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
+
 pub mod audit;
 pub mod candidates;
 mod choice;
