@@ -13,8 +13,9 @@ use super::identity::{self, Identity};
 use super::keys::{self, Binding, CONTENT};
 use super::keystream::{Keystream, derive};
 use super::messages::{
-    Envelope, Inbox, Masked, Member, Revealed, Roster, RoundKeys, SecretKind, Shares, Survivors,
-    Unmask, commitment, hash_senders, hash_survivors, hash_vector, is_subset,
+    Confirmation, Confirmations, Envelope, Inbox, Masked, Member, Revealed, Roster, RoundKeys,
+    SecretKind, Shares, Survivors, Unmask, commitment, hash_senders, hash_survivors, hash_vector,
+    is_subset, verify_commitment,
 };
 use super::secret::Secret;
 use super::shamir;
@@ -41,8 +42,8 @@ pub struct Participant {
     /// U1, the roster to which shares were dealt.
     roster: Option<Roster>,
     sent: Option<Sent>,
-    /// Hash of U3, about which shares were revealed.
-    unmasked: Option<Bytes32>,
+    /// U3, to which this participant has signed; shares are revealed about no other.
+    confirmed: Option<Vec<u32>>,
 }
 
 // Its only secret is a `Secret`.
@@ -81,7 +82,7 @@ impl Participant {
             seed: Secret(seed),
             roster: None,
             sent: None,
-            unmasked: None,
+            confirmed: None,
         }
     }
 
@@ -436,30 +437,82 @@ impl Participant {
             && group >= self.policy.threshold_of(place.group.len())
     }
 
-    /// Checks the survivors and reveals one share of each member whose shares this participant
-    /// holds: of the self-mask if the member survived, of the masking key if it dropped out.
+    /// Checks the survivors and signs that these were shown. Nothing secret is revealed yet.
+    ///
+    /// Every survivor whose shares this participant holds must have committed itself to its vector
+    /// under the same U2: a holder thus helps to remove a self-mask only where the pair masks
+    /// beneath it are those of this sum.
     ///
     /// # Errors
     /// A [`Suspicion`]; nothing has changed then.
-    pub fn unmask(&mut self, survivors: &Survivors) -> Result<Unmask, Suspicion> {
+    pub fn confirm(
+        &mut self,
+        identity: &Identity,
+        survivors: &Survivors,
+    ) -> Result<Confirmation, Suspicion> {
         let roster = self.roster.as_ref().ok_or(Suspicion::OutOfOrder)?;
         let sent = self.sent.as_ref().ok_or(Suspicion::OutOfOrder)?;
-        let members = &survivors.members;
-        let hash = hash_survivors(members);
-        if self.unmasked.is_some_and(|unmasked| unmasked != hash) {
+        let members = survivors.participants();
+        if self
+            .confirmed
+            .as_ref()
+            .is_some_and(|known| *known != members)
+        {
             return Err(Suspicion::SecondRequest);
         }
-        check_list(members)?;
-        if !is_subset(members, &sent.inbox.senders) {
+        check_list(&members)?;
+        if !is_subset(&members, &sent.inbox.senders) {
             return Err(Suspicion::NotASubset);
         }
-        if !contains(members, self.me) {
+        if !contains(&members, self.me) {
             return Err(Suspicion::Excluded);
         }
         let place = self.place(roster).ok_or(Suspicion::OwnKeyMissing)?;
-        if !self.is_enough(&place, members) {
+        if !self.is_enough(&place, &members) {
             return Err(Suspicion::TooFewSurvivors);
         }
+        let (context, senders) = (&place.binding.context, hash_senders(&sent.inbox.senders));
+        for survivor in &survivors.members {
+            let number = survivor.participant;
+            let held = |holder: &&&Member| holder.participant == number;
+            let Some(member) = place.holders.iter().find(held) else {
+                continue;
+            };
+            let (vector, signature) = (&survivor.vector, &survivor.signature);
+            let identity = &member.identity;
+            if !verify_commitment(identity, context, number, &senders, vector, signature) {
+                return Err(Suspicion::OtherSenders);
+            }
+            if number == self.me && *vector != sent.vector {
+                return Err(Suspicion::OtherSenders);
+            }
+        }
+        let hash = hash_survivors(&members);
+        let roster = &place.binding.roster;
+        let signed = Confirmation::signed(context, self.me, roster, &senders, &hash);
+        self.confirmed = Some(members);
+        Ok(Confirmation {
+            survivors: hash,
+            signature: identity.signature(&signed),
+        })
+    }
+
+    /// Checks that at least t members of the group have signed the same sets as this participant,
+    /// and then reveals one share of each member whose shares it holds: of the self-mask if the
+    /// member survived, of the masking key if it dropped out.
+    ///
+    /// Two different views need t honest signatures each. With t > ⅔m of m members they overlap in
+    /// more than m/3, so that fewer colluders cannot give both the signatures they need.
+    ///
+    /// # Errors
+    /// A [`Suspicion`]; nothing has changed then.
+    pub fn unmask(&mut self, confirmations: &Confirmations) -> Result<Unmask, Suspicion> {
+        let roster = self.roster.as_ref().ok_or(Suspicion::OutOfOrder)?;
+        let sent = self.sent.as_ref().ok_or(Suspicion::OutOfOrder)?;
+        let members = self.confirmed.as_ref().ok_or(Suspicion::OutOfOrder)?;
+        let place = self.place(roster).ok_or(Suspicion::OwnKeyMissing)?;
+        let hash = hash_survivors(members);
+        self.judge_confirmations(roster, &place, members, &hash, confirmations)?;
         let mut shares = Vec::new();
         for (of, pair) in self.receive(roster, &place, &sent.inbox)? {
             let (kind, half) = if contains(members, of) {
@@ -471,11 +524,47 @@ impl Participant {
             share.copy_from_slice(half);
             shares.push(Revealed { of, kind, share });
         }
-        self.unmasked = Some(hash);
         Ok(Unmask {
             survivors: hash,
             shares,
         })
+    }
+
+    fn judge_confirmations(
+        &self,
+        roster: &Roster,
+        place: &Place<'_>,
+        members: &[u32],
+        survivors: &Bytes32,
+        confirmations: &Confirmations,
+    ) -> Result<(), Suspicion> {
+        let sent = self.sent.as_ref().ok_or(Suspicion::OutOfOrder)?;
+        let senders = hash_senders(&sent.inbox.senders);
+        let numbers: Vec<u32> = confirmations.members.iter().map(|(who, _)| *who).collect();
+        check_list(&numbers)?;
+        if !is_subset(&numbers, members) {
+            return Err(Suspicion::NotASubset);
+        }
+        let Binding {
+            context,
+            roster: shown,
+        } = &place.binding;
+        let mut confirmed = 0;
+        for (who, signature) in &confirmations.members {
+            if !contains(&place.group, *who) {
+                continue;
+            }
+            let member = roster.member(*who).ok_or(Suspicion::NotASubset)?;
+            let signed = Confirmation::signed(context, *who, shown, &senders, survivors);
+            if !identity::verify(&member.identity, &signed, &signature.0) {
+                return Err(Suspicion::OtherSurvivors);
+            }
+            confirmed += 1;
+        }
+        if confirmed < self.policy.threshold_of(place.group.len()) {
+            return Err(Suspicion::TooFewConfirmed);
+        }
+        Ok(())
     }
 }
 
