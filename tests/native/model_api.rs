@@ -107,7 +107,7 @@ fn a_model_of_the_hub_is_fetched_by_name_and_found_again_without_a_network() {
         "127.0.0.1:0",
         "--hub",
         "tiny/encoder",
-        "--cache-dir",
+        "--cache-folder",
         &cache,
     ];
     let serve = |endpoint: &str, token: &str| {
@@ -164,7 +164,7 @@ fn a_missing_model_of_the_hub_is_told_with_all_other_faults() {
         "model-api",
         "--hub",
         "../a",
-        "--cache-dir",
+        "--cache-folder",
         &cache,
         "--max-body",
         "1",

@@ -16,7 +16,7 @@ use tuning::generator::instruction::Place;
 #[derive(Args)]
 pub struct CandidatesArgs {
     /// Public text of the task's domain: CSV, TSV, JSON lines, or lines of text. Labels are not used.
-    #[arg(long, required_unless_present_any = ["instructions", "propose"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["instructions", "propose"])]
     data: Option<PathBuf>,
     /// Words at most; the empty word comes on top.
     #[arg(long, default_value_t = 100)]

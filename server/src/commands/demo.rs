@@ -41,7 +41,7 @@ const LEISURE: Duration = Duration::from_secs(4);
 #[derive(Args)]
 pub struct DemoArgs {
     /// The built page (web/dist). Without it there is no page to visit.
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     web: Option<PathBuf>,
     /// Built-in owners.
     #[arg(long, default_value_t = 4)]

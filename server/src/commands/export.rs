@@ -21,7 +21,7 @@ pub struct ExportArgs {
     /// The federation's id.
     federation: String,
     /// Where to: FILE.safetensors; the card goes to FILE.json.
-    #[arg(long, short)]
+    #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
     /// Export the last θ, whatever the held-out examples say is to be kept.
     #[arg(long)]

@@ -31,7 +31,7 @@ pub struct JoinArgs {
     /// The invite link: http://HOST/f/FEDERATION/#invite=SECRET
     link: String,
     /// Own data: a folder of images by class, a zip, or CSV or IDX files; for a federation of texts, tables of them.
-    #[arg(long, required_unless_present = "builtin")]
+    #[arg(long, value_name = "PATH", required_unless_present = "builtin")]
     data: Option<PathBuf>,
     /// A built-in owner with this handwriting, instead of own data.
     #[arg(long, value_name = "SEED", conflicts_with = "data")]
@@ -40,7 +40,7 @@ pub struct JoinArgs {
     #[arg(long, default_value_t = 200)]
     count: usize,
     /// Where the state is kept, so that a later run goes on.
-    #[arg(long, default_value = "fed-bbpt-participant.json")]
+    #[arg(long, value_name = "FILE", default_value = "fed-bbpt-participant.json")]
     state: PathBuf,
     /// Long-term key: 64 hexadecimal digits, made where there is none. Who joins with it again is the same
     /// participant [default: beside the state file].

@@ -55,7 +55,7 @@ pub enum ModelError {
         /// Its output.
         classes: usize,
     },
-    /// `--model-dir`.
+    /// `--model-folder`.
     #[error(transparent)]
     Folder(#[from] model_api::TextLoadError),
     /// A model of the other kind.
@@ -109,12 +109,12 @@ impl Model {
         match (&task.text, file, folder) {
             (Some(_), Some(_), _) => {
                 return Err(ModelError::OtherKind(
-                    "--model-file is for images, but this task's inputs are texts; see --model-dir",
+                    "--model-file is for images, but this task's inputs are texts; see --model-folder",
                 ));
             }
             (None, _, Some(_)) => {
                 return Err(ModelError::OtherKind(
-                    "--model-dir is for texts, but this task's inputs are images; see --model-file",
+                    "--model-folder is for texts, but this task's inputs are images; see --model-file",
                 ));
             }
             (Some(text), None, Some(folder)) => {
@@ -187,7 +187,7 @@ impl Model {
         }
         if (model.kind() == TextKind::SentenceEncoder) != has_template {
             return Err(ModelError::OtherKind(
-                "the task has text.template for a sentence encoder, or leaves it out for a masked language model, and --model-dir is the other one",
+                "the task has text.template for a sentence encoder, or leaves it out for a masked language model, and --model-folder is the other one",
             ));
         }
         Ok(Self::Texts(Box::new(model)))
