@@ -6,7 +6,7 @@ use crate::participant::identity::{self, IdentityError};
 use crate::participant::platform::{Native, OnStep};
 use crate::participant::state::{Lock, Saved};
 use crate::participant::transport::{HttpCaller, aggregator, model_api};
-use crate::{Failure, data::LoadError};
+use crate::{CliError, data::LoadError};
 use clap::Args;
 use federation::record::Replay;
 use federation::round::client::{Client, StopReason};
@@ -72,19 +72,19 @@ pub fn parse_link(link: &str) -> Option<(String, String, String)> {
 }
 
 /// A built-in owner's examples as the task wants them.
-pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, Failure> {
+pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, CliError> {
     if task.text.is_some() {
-        return Err(Failure::usage(
+        return Err(CliError::usage(
             "the built-in owners draw digits, but this federation works with texts; use --data",
         ));
     }
     handwriting::owner(seed, count, None)
         .into_iter()
         .map(|(grey, digit)| {
-            let image = Image::from_grey(handwriting::SIZE, handwriting::SIZE, &grey).map_err(Failure::failed)?;
+            let image = Image::from_grey(handwriting::SIZE, handwriting::SIZE, &grey).map_err(CliError::failed)?;
             let label = task
                 .label_index(&digit.to_string())
-                .ok_or_else(|| Failure::usage("the built-in owners write digits, but this federation's labels are others; use --data"))?;
+                .ok_or_else(|| CliError::usage("the built-in owners write digits, but this federation's labels are others; use --data"))?;
             Ok(Labelled::image(task.fit.apply(&image).bytes().to_vec(), label))
         })
         .collect()
@@ -95,18 +95,18 @@ pub fn workbench(
     task: Task,
     participant: u32,
     examples: Vec<Labelled>,
-) -> Result<Workbench, Failure> {
+) -> Result<Workbench, CliError> {
     let (training, holdout) = data::hold_out(&task, participant, examples);
     if training.is_empty() {
-        return Err(Failure::usage(
+        return Err(CliError::usage(
             "there is no example to train on; choose more data",
         ));
     }
-    Workbench::new(task, participant, training, holdout).map_err(Failure::failed)
+    Workbench::new(task, participant, training, holdout).map_err(CliError::failed)
 }
 
 /// Joins, or goes on, and stays until the federation ends or Ctrl-C.
-pub fn run(args: JoinArgs) -> Result<(), Failure> {
+pub fn run(args: JoinArgs) -> Result<(), CliError> {
     block_on(async {
         tokio::select! {
             ended = take_part(&args) => ended,
@@ -118,29 +118,29 @@ pub fn run(args: JoinArgs) -> Result<(), Failure> {
     })?
 }
 
-async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
+async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
     let (base, federation, invite) = parse_link(&args.link).ok_or_else(|| {
-        Failure::usage("the link must look like http://HOST/f/FEDERATION/#invite=SECRET")
+        CliError::usage("the link must look like http://HOST/f/FEDERATION/#invite=SECRET")
     })?;
-    let _lock = Lock::take(&args.state).map_err(Failure::usage)?;
-    let known = Saved::read(&args.state).map_err(Failure::usage)?;
+    let _lock = Lock::take(&args.state).map_err(CliError::usage)?;
+    let known = Saved::read(&args.state).map_err(CliError::usage)?;
     let beside = || args.state.with_extension("identity");
     let key = args.identity.clone().unwrap_or_else(beside);
-    let identity = identity::load_or_create(&key).map_err(Failure::usage)?;
+    let identity = identity::load_or_create(&key).map_err(CliError::usage)?;
     let public = hex(&identity.public());
     let known = known.filter(|s| s.aggregator == base && s.federation == federation);
     let is_new = known.as_ref().is_none_or(|saved| saved.token.is_empty());
     let mut saved = match known {
         Some(saved) if !saved.identity.is_empty() && saved.identity != public => {
-            return Err(Failure::usage(IdentityError::Another { path: key }));
+            return Err(CliError::usage(IdentityError::Another { path: key }));
         }
         Some(saved) if !is_new => saved,
         left => {
             let joined = aggregator(&base, None)
-                .map_err(Failure::failed)?
+                .map_err(CliError::failed)?
                 .join(&federation, &invite, &identity)
                 .await
-                .map_err(Failure::failed)?;
+                .map_err(CliError::failed)?;
             let client = Client::new(joined.participant);
             Saved {
                 aggregator: base.clone(),
@@ -167,7 +167,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             }
             if saved.tally != paid {
                 // What was paid for is paid for.
-                saved.write(&args.state).map_err(Failure::failed)?;
+                saved.write(&args.state).map_err(CliError::failed)?;
             }
             return Err(error);
         }
@@ -209,7 +209,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             federation.query_budget, federation.rounds_wanted
         ));
     }
-    let aggregator = aggregator(&base, Some(saved.token.clone())).map_err(Failure::failed)?;
+    let aggregator = aggregator(&base, Some(saved.token.clone())).map_err(CliError::failed)?;
     let native = Native::new(
         bench,
         saved,
@@ -218,7 +218,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         model,
         reporter(args.json, rounds),
     );
-    let reason = participant::run(&native).await.map_err(Failure::failed)?;
+    let reason = participant::run(&native).await.map_err(CliError::failed)?;
     let me = native.participant();
     let spent = native.spent();
     let [to_model, from_model, to_aggregator, from_aggregator] = me.bytes();
@@ -246,18 +246,18 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         | StopReason::PrivacySpent => Ok(()),
         StopReason::MoneySpent => {
             let why = native.out_of_money();
-            Err(Failure::NotReached(format!(
+            Err(CliError::NotReached(format!(
                 "{}; this participant has left, so that the others do not wait for it",
                 why.map_or_else(|| words(reason).to_owned(), |why| why.to_string())
             )))
         }
-        StopReason::Unauthorized => Err(Failure::failed(
+        StopReason::Unauthorized => Err(CliError::failed(
             "the aggregator does not know this participant any more; delete the state file and join again",
         )),
         StopReason::Inconsistent => {
             let why = me.with_client(|client| client.suspicion().map(str::to_owned));
             let why = why.flatten();
-            Err(Failure::failed(format!(
+            Err(CliError::failed(format!(
                 "the aggregator is not to be trusted: {}; nothing more was sent; tell the others who take part",
                 why.as_deref().unwrap_or("it contradicts itself")
             )))
@@ -270,14 +270,14 @@ async fn begin(
     args: &JoinArgs,
     saved: &mut Saved,
     identity: Identity,
-) -> Result<(HttpCaller, Workbench), Failure> {
-    let mut task = Task::from_value(saved.task.clone()).map_err(Failure::failed)?;
+) -> Result<(HttpCaller, Workbench), CliError> {
+    let mut task = Task::from_value(saved.task.clone()).map_err(CliError::failed)?;
     if let Some(url) = &args.model_url {
-        task = task.with_model_url(url).map_err(Failure::usage)?;
+        task = task.with_model_url(url).map_err(CliError::usage)?;
     }
     let examples = match (&args.data, args.builtin) {
         (Some(path), _) => {
-            let loaded = data::load(path, &task).map_err(|e: LoadError| Failure::usage(e))?;
+            let loaded = data::load(path, &task).map_err(|e: LoadError| CliError::usage(e))?;
             loaded
                 .notes
                 .iter()
@@ -287,17 +287,19 @@ async fn begin(
         }
         (None, seed) => built_in(&task, seed.unwrap_or(0), args.count)?,
     };
-    saved.bind(&examples, &args.state).map_err(Failure::usage)?;
+    saved
+        .bind(&examples, &args.state)
+        .map_err(CliError::usage)?;
     let models = args.state.with_file_name("fed-bbpt-models");
     let model = model_api(&task, model_key(args.model_key.clone()), Some(models))
-        .map_err(Failure::usage)?;
+        .map_err(CliError::usage)?;
     model.purse().resume(saved.tally);
     let described = model.describe().await;
     saved.tally = model.purse().tally();
     match described {
         // Nor does it cover what the federation will ask: the driver leaves it.
         Ok(_) | Err(CallError::Budget { .. }) => {}
-        Err(error) => return Err(Failure::failed(error)),
+        Err(error) => return Err(CliError::failed(error)),
     }
     let bench = workbench(task, saved.client.participant(), examples)?;
     Ok((model, bench.with_secrets(identity::secrets(identity))))
