@@ -32,7 +32,7 @@ use tuning::objective::loss::Loss;
 use tuning::objective::mapping::{Learnt, Mapping, MappingSpec, Mappings, Sizes};
 use tuning::objective::{Objective, counts};
 use tuning::optimizer;
-use tuning::optimizer::{AskAhead, Built, Domain, Identity, Optimizer, Plan, Space};
+use tuning::optimizer::{AskAhead, Built, DirectionKey, Domain, Optimizer, Plan, Space};
 
 /// A validated task. Everything here follows from [`Task::source`] and the catalogue with which it
 /// was read.
@@ -159,10 +159,10 @@ impl Task {
                 }
             }
         }
-        let identity = Identity { key: [0, 0] };
+        let key = DirectionKey([0, 0]);
         let optimizer = source.get("optimizer").unwrap_or(&empty);
         let optimizers = &catalogue.optimizers;
-        match optimizer::build_from(optimizers, optimizer, identity, task.plan(), task.space) {
+        match optimizer::build_from(optimizers, optimizer, key, task.plan(), task.space) {
             // Of settings that hold something else than was meant, nothing follows.
             Ok(built) if faults.is_empty() => task.measure_updates(&built, &mut faults),
             Ok(_) => {}
@@ -646,8 +646,8 @@ impl Task {
             participant,
         ]);
         let spec = self.section("optimizer");
-        let (registry, identity) = (&self.catalogue.optimizers, Identity { key });
-        let built = optimizer::build_from(registry, &spec, identity, self.plan(), self.space)?;
+        let (registry, key) = (&self.catalogue.optimizers, DirectionKey(key));
+        let built = optimizer::build_from(registry, &spec, key, self.plan(), self.space)?;
         Ok(built.optimizer)
     }
 

@@ -4,7 +4,7 @@
 use ground::fault::Reader;
 use ground::rng::{Direction, Distribution};
 use tuning::optimizer::{
-    AskAhead, Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
+    AskAhead, Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError,
 };
 
 pub const ENTRY: Entry = Entry {
@@ -16,14 +16,14 @@ pub const ENTRY: Entry = Entry {
 };
 
 struct OnePlusOne {
-    identity: Identity,
+    key: DirectionKey,
     step: f32,
 }
 
 /// Reads `step`.
-fn build(reader: &mut Reader<'_>, identity: Identity, _: Plan, _: Space) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, key: DirectionKey, _: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(OnePlusOne {
-        identity,
+        key,
         step: reader.number("step", 1e-6..=10.0, Some(0.1)),
     })
 }
@@ -31,7 +31,7 @@ fn build(reader: &mut Reader<'_>, identity: Identity, _: Plan, _: Space) -> Box<
 impl Optimizer for OnePlusOne {
     fn ask(&self, state: &State) -> Vec<Candidate> {
         let direction = Direction {
-            key: self.identity.key,
+            key: self.key.0,
             counter: [0, state.step, state.round],
             distribution: Distribution::Rademacher,
         };

@@ -25,8 +25,8 @@
 //! A round's reward is a mean over n examples, of which UCB1 would have c = √(2/n): 0.1 for 200.
 
 use super::{
-    AskAhead, Candidate, Domain, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
-    check_losses,
+    AskAhead, Candidate, DirectionKey, Domain, Entry, Needs, Optimizer, Plan, Space, State,
+    TellError, check_losses,
 };
 use crate::generator::instruction::Evidence;
 use crate::objective::Outcome;
@@ -80,7 +80,7 @@ pub(super) const ENTRY: Entry = Entry {
 /// Reads `rule`, `arms` K, `exploration` c, `reward`, `loss_bound`.
 fn build(
     reader: &mut Reader<'_>,
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     space: Space,
 ) -> Box<dyn Optimizer> {
@@ -115,7 +115,7 @@ fn build(
         }
     };
     Box::new(Bandit {
-        key: identity.key,
+        key: key.0,
         plan,
         arms,
         tried,

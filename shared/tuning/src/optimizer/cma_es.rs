@@ -13,7 +13,7 @@
 use super::points::Points;
 use super::search::Search;
 use super::{
-    AskAhead, Candidate, Entry, Identity, Needs, Optimizer, Plan, SharedSearch, Space, State,
+    AskAhead, Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, SharedSearch, Space, State,
     TellError, check_losses,
 };
 use crate::optimizer::individual::Individual;
@@ -27,7 +27,7 @@ const MOST_FULL: usize = 2048;
 /// Settings of the optimiser.
 #[derive(Clone, Debug)]
 pub struct CmaEs {
-    identity: Identity,
+    key: DirectionKey,
     population: u32,
     sigma: f64,
     bound: f64,
@@ -44,9 +44,9 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 /// Reads `population` λ, `sigma` σ₀, `bound`, `covariance`.
-fn build(reader: &mut Reader<'_>, identity: Identity, _: Plan, _: Space) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, key: DirectionKey, _: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(CmaEs {
-        identity,
+        key,
         population: reader.whole("population", 2..=256, Some(20)) as u32,
         sigma: reader.exact_number("sigma", 1e-6..=1e3, Some(1.0)),
         bound: reader.exact_number("bound", 0.0..=1e6, Some(0.0)),
@@ -66,7 +66,7 @@ impl CmaEs {
     /// The population of the state's step, in the order of asking.
     fn population(&self, search: &Search, state: &State) -> Vec<Vec<f64>> {
         let point = |number: u32| {
-            let [a, b] = self.identity.key;
+            let [a, b] = self.key.0;
             let key = derive_key(&[a, b, purpose::DIRECTION, state.round, state.step, number]);
             let mut stream = Stream::with_key(key);
             let normal: Vec<f64> = (0..state.theta.len())

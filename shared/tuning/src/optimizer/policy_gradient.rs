@@ -23,8 +23,8 @@
 //! Adam begins anew in every round, as all local state does.
 
 use super::{
-    AskAhead, Candidate, Domain, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
-    check_losses, direction,
+    AskAhead, Candidate, DirectionKey, Domain, Entry, Needs, Optimizer, Plan, Space, State,
+    TellError, check_losses, direction,
 };
 use crate::objective::loss::argmax;
 use ground::fault::Reader;
@@ -38,7 +38,7 @@ const LARGEST_NORM: f64 = 3.0;
 /// Settings of the optimiser.
 #[derive(Clone, Debug)]
 pub struct PolicyGradient {
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     columns: usize,
     draws: u32,
@@ -73,7 +73,7 @@ pub(super) const ENTRY: Entry = Entry {
 /// `beta2`; of the released form `weight_decay`.
 fn build(
     reader: &mut Reader<'_>,
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     space: Space,
 ) -> Box<dyn Optimizer> {
@@ -94,7 +94,7 @@ fn build(
         }
     };
     Box::new(PolicyGradient {
-        identity,
+        key,
         plan,
         columns: space.size.max(1),
         draws: reader.whole("draws", 2..=256, Some(20)) as u32,
@@ -115,7 +115,7 @@ impl PolicyGradient {
 
     fn candidate(&self, state: &State, draw: u32) -> Candidate {
         Candidate {
-            direction: Some(direction(self.identity, state, draw, self.distribution())),
+            direction: Some(direction(self.key, state, draw, self.distribution())),
             scale: 1.0,
         }
     }

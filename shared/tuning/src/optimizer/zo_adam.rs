@@ -4,7 +4,7 @@
 //! The estimate is in `estimate.rs`. Adam: Kingma and Ba, ICLR 2015, with bias correction.
 
 use super::estimate::Estimator;
-use super::{Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError};
+use super::{Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError};
 use ground::fault::Reader;
 
 /// Settings of the optimiser.
@@ -24,9 +24,9 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 /// Reads the estimate's settings, `learning_rate`, `beta1`, `beta2`, `decay`.
-fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(ZoAdam {
-        estimator: Estimator::read(reader, identity),
+        estimator: Estimator::read(reader, key),
         plan,
         learning_rate: reader.number("learning_rate", 0.0..=10.0, Some(0.01)),
         betas: [
