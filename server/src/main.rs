@@ -3,7 +3,7 @@
 //! Exit codes are in [`EXIT_CODES`].
 
 mod commands;
-mod participant;
+mod native;
 mod propose;
 mod simulate;
 mod task_source;

@@ -2,7 +2,7 @@
 
 use super::{block_on, say};
 use crate::CliError;
-use crate::participant::transport::aggregator;
+use crate::native::transport::aggregator;
 use clap::Args;
 use federation::record::{Commitments, Difference, Entry, Line, Replay, What};
 use federation::rules::choice::Choice;

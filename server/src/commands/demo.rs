@@ -4,10 +4,10 @@
 use super::join::{built_in, workbench};
 use super::{block_on, interrupted, say};
 use crate::CliError;
-use crate::participant::identity;
-use crate::participant::platform::{Leisure, Native};
-use crate::participant::state::Saved;
-use crate::participant::transport::{self, Aggregator};
+use crate::native::identity;
+use crate::native::platform::{Leisure, Native};
+use crate::native::state::Saved;
+use crate::native::transport::{self, Aggregator};
 use crate::task_source;
 use aggregator::{AggregatorConfig, RealClock, Secret};
 use clap::Args;

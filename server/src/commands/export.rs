@@ -4,7 +4,7 @@
 
 use super::{block_on, say, say_json};
 use crate::CliError;
-use crate::participant::transport::aggregator;
+use crate::native::transport::aggregator;
 use clap::Args;
 use federation::record::{Commitments, Replay};
 use federation::task::Task;

@@ -2,7 +2,7 @@
 
 use super::{block_on, say, say_json, word};
 use crate::CliError;
-use crate::participant::transport::aggregator;
+use crate::native::transport::aggregator;
 use crate::task_source;
 use clap::{Args, Subcommand};
 use federation::round::messages::{CreateFederation, CreateInvite, Invite, InviteSummary};

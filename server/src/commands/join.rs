@@ -2,10 +2,10 @@
 
 use super::{block_on, interrupted, model_key, say};
 use crate::data;
-use crate::participant::identity::{self, IdentityError};
-use crate::participant::platform::{Native, OnStep};
-use crate::participant::state::{Lock, Saved};
-use crate::participant::transport::{HttpCaller, aggregator, model_api};
+use crate::native::identity::{self, IdentityError};
+use crate::native::platform::{Native, OnStep};
+use crate::native::state::{Lock, Saved};
+use crate::native::transport::{HttpCaller, aggregator, model_api};
 use crate::{CliError, data::LoadError};
 use clap::Args;
 use federation::record::Replay;

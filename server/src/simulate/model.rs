@@ -1,6 +1,6 @@
 //! The black box of a simulation: a model in this process, or the task's model API over HTTP.
 
-use crate::participant::transport::{HttpCaller, model_api as model_caller};
+use crate::native::transport::{HttpCaller, model_api as model_caller};
 use federation::task::Task;
 use model_api::{
     Classifier, ClassifierOptions, PRINTED_DIGITS, PixelRange, TextKind, TextModel, TextOptions,
