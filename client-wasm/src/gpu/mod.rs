@@ -496,11 +496,11 @@ impl GpuStep {
                 self.size.limits,
             ) {
                 let mapped = self.run(pass).await?;
-                let place = Place {
+                let offset = BatchOffset {
                     all: batch.len(),
                     first: part * self.size.images,
                 };
-                self.collect(&mapped, pass, place, out)?;
+                self.collect(&mapped, pass, offset, out)?;
             }
         }
         self.gpu.uncaptured.check()
@@ -606,14 +606,14 @@ impl GpuStep {
         &self,
         mapped: &Mapped<'_>,
         pass: Pass,
-        place: Place,
+        offset: BatchOffset,
         out: &mut [u8],
     ) -> Result<(), GpuError> {
         let bytes = self.shape.bytes();
         let view = mapped.view()?;
         let mut images = view.chunks_exact(self.size.words * 4);
         for candidate in pass.candidates.iter() {
-            let start = (candidate * place.all + place.first + pass.images.start) * bytes;
+            let start = (candidate * offset.all + offset.first + pass.images.start) * bytes;
             for (slot, image) in out[start..]
                 .chunks_exact_mut(bytes)
                 .zip(images.by_ref().take(pass.images.len()))
@@ -645,9 +645,9 @@ impl Drop for Mapped<'_> {
     }
 }
 
-/// The place of a pass's images in the whole batch.
+/// Where a pass's images stand in the whole batch.
 #[derive(Clone, Copy)]
-struct Place {
+struct BatchOffset {
     all: usize,
     first: usize,
 }

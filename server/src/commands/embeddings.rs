@@ -143,7 +143,7 @@ fn cut_out(path: &Path, tensor: &str) -> Result<Vec<u8>, CliError> {
         return Err(broken("it ends within its header".to_owned()));
     }
     let head = Header::parse(&head).map_err(broken)?;
-    let Some(place) = head.place(tensor).map_err(broken)? else {
+    let Some(found) = head.tensor(tensor).map_err(broken)? else {
         let names = head.names();
         let names = names.filter(|name| name.contains("emb") || name.contains("wte"));
         let names: Vec<&str> = names.take(8).collect();
@@ -158,16 +158,16 @@ fn cut_out(path: &Path, tensor: &str) -> Result<Vec<u8>, CliError> {
             names.join(", ")
         )));
     };
-    let dtype = serde_json::from_value::<Dtype>(place.dtype.clone().into());
-    let dtype = dtype.map_err(|_| broken(format!("its type {} is not known", place.dtype)))?;
-    let [begin, end] = place.bytes;
+    let dtype = serde_json::from_value::<Dtype>(found.dtype.clone().into());
+    let dtype = dtype.map_err(|_| broken(format!("its type {} is not known", found.dtype)))?;
+    let [begin, end] = found.bytes;
     if end > file.metadata().map_err(failed)?.len() {
         return Err(broken("it is cut off".to_owned()));
     }
     file.seek(SeekFrom::Start(begin)).map_err(failed)?;
     let mut bytes = vec![0; (end - begin) as usize];
     file.read_exact(&mut bytes).map_err(failed)?;
-    let shape = place.shape.iter().map(|side| *side as usize).collect();
+    let shape = found.shape.iter().map(|side| *side as usize).collect();
     let view = TensorView::new(dtype, shape, &bytes).map_err(|error| broken(error.to_string()))?;
     safetensors::serialize([(tensor, view)], None).map_err(CliError::failed)
 }
