@@ -272,7 +272,7 @@ impl Owner {
 
     /// The prompt of a client's θ, for people; nothing in a task of images.
     fn prompt(&self, client: &Client) -> Option<String> {
-        let text = self.task().text.as_ref()?;
+        let text = self.task().inputs.texts()?;
         let prompt = client.theta().and_then(|theta| self.task().prompt(theta))?;
         Some(text.shown(&prompt))
     }

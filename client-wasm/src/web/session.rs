@@ -6,7 +6,7 @@ use std::rc::Rc;
 use federation::round::client::{Client, Event};
 use federation::round::messages::FederationDetail;
 use federation::round::refusal::Refusal;
-use federation::task::Task;
+use federation::task::{Inputs, Task};
 use ground::wire;
 use model_client::address::origin_of;
 use model_client::caller::{CallError, Caller};
@@ -91,9 +91,9 @@ impl Session {
             let checked = async {
                 let description = model.describe().await?;
                 // An input that tells nobody anything.
-                let harmless = match owner.task().text {
-                    Some(_) => owner.harmless_text(),
-                    None => Queries::Images {
+                let harmless = match owner.task().inputs {
+                    Inputs::Texts(_) => owner.harmless_text(),
+                    Inputs::Images(_) => Queries::Images {
                         bytes: vec![128; owner.task().shape().bytes()],
                         count: 1,
                     },
@@ -208,9 +208,9 @@ impl Session {
     pub fn pictures(&self, count: usize) {
         let owner = Rc::clone(&self.owner);
         spawn_local(async move {
-            let shown = match owner.task().text {
-                Some(_) => owner.answered_texts(count).await,
-                None => owner.pictures(count).await,
+            let shown = match owner.task().inputs {
+                Inputs::Texts(_) => owner.answered_texts(count).await,
+                Inputs::Images(_) => owner.pictures(count).await,
             };
             if let Err(trouble) = shown {
                 owner.trouble(&trouble);
@@ -328,7 +328,7 @@ impl Session {
                 "delta": privacy.delta,
             })),
         });
-        if let Some(text) = &owner.task().text {
+        if let Inputs::Texts(text) = &owner.task().inputs {
             message["text"] = texts::described(text);
         }
         report::post(&owner.host, &message);

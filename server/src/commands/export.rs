@@ -101,7 +101,7 @@ pub fn run(args: &ExportArgs) -> Result<(), CliError> {
     });
     let mut shown = None;
     // Words are what a person wants of a prompt made of words.
-    if let (Some(prompt), Some(text)) = (task.prompt(&theta), &task.text) {
+    if let (Some(prompt), Some(text)) = (task.prompt(&theta), task.inputs.texts()) {
         card["prompt"] = json!({
             "before_input": prompt.input,
             "before_label": prompt.label,

@@ -12,7 +12,7 @@ use federation::record::Replay;
 use federation::round::client::{Client, StopReason};
 use federation::round::messages::FederationStatus;
 use federation::round::workbench::{Labelled, Workbench};
-use federation::task::Task;
+use federation::task::{Inputs, Task};
 use ground::hex::hex;
 use ground::image::Image;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -73,11 +73,11 @@ pub fn parse_link(link: &str) -> Option<(String, String, String)> {
 
 /// A built-in owner's examples as the task wants them.
 pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, CliError> {
-    if task.text.is_some() {
+    let Inputs::Images(fit) = &task.inputs else {
         return Err(CliError::usage(
             "the built-in owners draw digits, but this federation works with texts; use --data",
         ));
-    }
+    };
     handwriting::owner(seed, count, None)
         .into_iter()
         .map(|(grey, digit)| {
@@ -85,7 +85,7 @@ pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, C
             let label = task
                 .label_index(&digit.to_string())
                 .ok_or_else(|| CliError::usage("the built-in owners write digits, but this federation's labels are others; use --data"))?;
-            Ok(Labelled::image(task.fit.apply(&image).bytes().to_vec(), label))
+            Ok(Labelled::image(fit.apply(&image).bytes().to_vec(), label))
         })
         .collect()
 }
@@ -181,9 +181,9 @@ async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
             let least = s.survivors_min;
             format!(" under masks, so that it learns only sums over {least} participants or more")
         });
-    let what = match bench.task().text {
-        None => "pictures",
-        Some(_) => "texts",
+    let what = match bench.task().inputs {
+        Inputs::Images(_) => "pictures",
+        Inputs::Texts(_) => "texts",
     };
     let whereto = if model.transport().is_here() {
         format!(
@@ -309,7 +309,7 @@ async fn begin(
 fn prompt(client: &Client, task: &Task) -> Option<String> {
     let kept = client.record().and_then(Replay::kept);
     let found = task.prompt(kept.or(client.theta())?)?;
-    Some(task.text.as_ref()?.shown(&found))
+    Some(task.inputs.texts()?.shown(&found))
 }
 
 fn words(reason: StopReason) -> &'static str {

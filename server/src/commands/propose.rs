@@ -242,7 +242,7 @@ fn task_of(name: &str, place: Option<Place>) -> Result<(Task, TextTask, Place), 
     let generator = json!({ "kind": "instruction", "place": place.name(), "instructions": two });
     known.insert("generator".to_owned(), generator);
     let task = Task::from_value(Value::Object(known)).map_err(CliError::usage)?;
-    match task.text.clone() {
+    match task.inputs.texts().cloned() {
         Some(text) => Ok((task, text, place)),
         None => Err(CliError::usage(format!("{name} is no task of texts"))),
     }

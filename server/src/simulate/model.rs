@@ -1,7 +1,7 @@
 //! The black box of a simulation: a model in this process, or the task's model API over HTTP.
 
 use crate::native::transport::{HttpCaller, model_api as model_caller};
-use federation::task::Task;
+use federation::task::{Inputs, Task};
 use model_api::{
     Classifier, ClassifierOptions, PRINTED_DIGITS, PixelRange, TextKind, TextModel, TextOptions,
     TextQuery,
@@ -106,22 +106,22 @@ impl Model {
         output: Option<&str>,
         key: Option<String>,
     ) -> Result<Self, ModelError> {
-        match (&task.text, file, folder) {
-            (Some(_), Some(_), _) => {
+        match (&task.inputs, file, folder) {
+            (Inputs::Texts(_), Some(_), _) => {
                 return Err(ModelError::OtherKind(
                     "--model-file is for images, but this task's inputs are texts; see --model-folder",
                 ));
             }
-            (None, _, Some(_)) => {
+            (Inputs::Images(_), _, Some(_)) => {
                 return Err(ModelError::OtherKind(
                     "--model-folder is for texts, but this task's inputs are images; see --model-file",
                 ));
             }
-            (Some(text), None, Some(folder)) => {
+            (Inputs::Texts(text), None, Some(folder)) => {
                 return Self::texts(folder, text.has_template(), text.soft);
             }
-            (Some(_), None, None) => return Self::remote(task, key),
-            (None, _, None) => {}
+            (Inputs::Texts(_), None, None) => return Self::remote(task, key),
+            (Inputs::Images(_), _, None) => {}
         }
         let bytes = match file {
             Some(path) => std::fs::read(path).map_err(|cause| ModelError::Read {
@@ -248,7 +248,7 @@ impl Model {
                 }
             }
             Queries::Texts(queries) => {
-                let (most, words) = (self.most(), task.text.as_ref().map(|t| &t.words[..]));
+                let (most, words) = (self.most(), task.inputs.texts().map(|t| &t.words[..]));
                 let count = queries.texts.len();
                 for start in (0..count).step_by(most) {
                     let part = queries.part(start..count.min(start + most));
