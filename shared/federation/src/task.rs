@@ -137,9 +137,10 @@ impl Task {
                 if soft.is_some() && !task.model.own.settings().takes_embeddings() {
                     faults.push(Fault {
                         path: "generator.kind".to_owned(),
-                        message:
-                            "must not be \"soft\": this dialect takes no embeddings beside a text; \"openai\" takes them in its place, with [model.openai.prompt_embeds]"
-                                .to_owned(),
+                        message: format!(
+                            "must not be {}: this dialect takes no embeddings beside a text; \"openai\" takes them in its place, with [model.openai.prompt_embeds]",
+                            spec["kind"]
+                        ),
                     });
                 }
                 if let Inputs::Texts(text) = &mut task.inputs {

@@ -19,6 +19,7 @@ pub mod zo_sgd;
 use crate::objective::Outcome;
 use crate::optimizer::individual::Individual;
 use ground::fault::{Faults, Reader, section};
+use ground::form::About;
 use ground::registry::Registry;
 use ground::rng::{Direction, Distribution};
 use points::Points;
@@ -334,9 +335,33 @@ pub(crate) fn direction(
 /// Reads an optimiser's own settings and builds it.
 pub type Build = fn(&mut Reader<'_>, DirectionKey, Plan, Space) -> Box<dyn Optimizer>;
 
+/// What an optimiser asks about in a step, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// The setting that says how many: `directions`.
+    pub setting: &'static str,
+    /// How many without that setting; `None` if that follows from other settings.
+    pub usual: Option<u32>,
+    /// What they are, in the plural.
+    pub what: &'static str,
+}
+
+impl Tries {
+    /// Five directions, unless `directions` says otherwise.
+    pub const DIRECTIONS: Self = Self {
+        setting: "directions",
+        usual: Some(5),
+        what: "directions",
+    };
+}
+
 /// An optimiser as [`registry`] lists it.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
+    /// What people are told about it.
+    pub about: About,
+    /// What it asks about in a step.
+    pub tries: Tries,
     /// What it requires of the task.
     pub needs: Needs,
     /// How it is built.
@@ -394,7 +419,7 @@ pub fn build_from(
     space: Space,
 ) -> Result<Built, Faults> {
     section("optimizer", spec, |reader| {
-        let (name, Entry { needs, build }) =
+        let (name, Entry { needs, build, .. }) =
             registry.choose(reader, "kind", |entry| entry.needs.domain == space.domain);
         let optimizer = build(reader, key, plan, space);
         let is = |domain| (needs.domain == domain, space.domain == domain);

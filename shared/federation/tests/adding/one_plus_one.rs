@@ -2,12 +2,20 @@
 //! point beside it, and goes there if the loss is smaller.
 
 use ground::fault::Reader;
+use ground::form::About;
 use ground::rng::{Direction, Distribution};
 use tuning::optimizer::{
     AskAhead, Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError,
+    Tries,
 };
 
 pub const ENTRY: Entry = Entry {
+    about: About::of("the (1+1) evolution strategy"),
+    tries: Tries {
+        setting: "",
+        usual: Some(2),
+        what: "points",
+    },
     needs: Needs {
         ask_ahead: AskAhead::Never("one-plus-one compares a point with the θ that it may replace"),
         ..Needs::NOTHING

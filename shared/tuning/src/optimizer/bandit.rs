@@ -26,11 +26,12 @@
 
 use super::{
     AskAhead, Candidate, DirectionKey, Domain, Entry, Needs, Optimizer, Plan, Space, State,
-    TellError, check_losses,
+    TellError, Tries, check_losses,
 };
 use crate::generator::instruction::Evidence;
 use crate::objective::Outcome;
 use ground::fault::Reader;
+use ground::form::About;
 use ground::order;
 use ground::rng::{Direction, Distribution, Stream, derive_key, purpose};
 
@@ -70,6 +71,12 @@ enum Reward {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About::of("tries whole instructions and keeps asking about the better ones"),
+    tries: Tries {
+        setting: "arms",
+        usual: None,
+        what: "instructions",
+    },
     needs: Needs {
         domain: Domain::Arms,
         ask_ahead: AskAhead::Never("which instructions a round tries follows from its θ"),

@@ -14,10 +14,11 @@ use super::points::Points;
 use super::search::Search;
 use super::{
     AskAhead, Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, SharedSearch, Space, State,
-    TellError, check_losses,
+    TellError, Tries, check_losses,
 };
 use crate::optimizer::individual::Individual;
 use ground::fault::Reader;
+use ground::form::About;
 use ground::order;
 use ground::rng::{Stream, derive_key, purpose};
 
@@ -36,6 +37,12 @@ pub struct CmaEs {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About::of("CMA-ES: a cloud of points that moves and changes its shape"),
+    tries: Tries {
+        setting: "population",
+        usual: Some(20),
+        what: "points",
+    },
     needs: Needs {
         ask_ahead: AskAhead::Never("cma-es asks around the mean that the step before has moved"),
         ..Needs::NOTHING

@@ -6,7 +6,45 @@
 
 use super::{Candidate, DirectionKey, State, TellError, check_losses, direction};
 use ground::fault::Reader;
+use ground::form::{FormField, FormKind};
 use ground::rng::{Direction, Distribution};
+
+/// How many directions, in the organiser's form.
+pub(super) const DIRECTIONS: FormField = FormField::new(
+    "optimizer.directions",
+    "Directions in a step",
+    FormKind::Whole,
+    "15",
+);
+
+/// What the organiser's form shows with every optimiser that estimates by differences.
+pub(super) const FIELDS: &[FormField] = &[
+    DIRECTIONS,
+    FormField {
+        options: &[
+            ("forward", "one try"),
+            ("two-sided", "two tries, forwards and backwards"),
+        ],
+        ..FormField::new(
+            "optimizer.differences",
+            "Along each direction",
+            FormKind::Choice,
+            "forward",
+        )
+    },
+    FormField::new(
+        "optimizer.perturbation",
+        "Size of a try",
+        FormKind::Number,
+        "0.05",
+    ),
+    FormField::new(
+        "optimizer.learning_rate",
+        "Learning rate",
+        FormKind::Number,
+        "0.02",
+    ),
+];
 
 /// How a gradient is estimated.
 #[derive(Clone, Debug)]

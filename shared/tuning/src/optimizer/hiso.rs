@@ -9,8 +9,11 @@
 
 use super::estimate::Estimator;
 use super::points::Points;
-use super::{Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError};
+use super::{
+    Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError, Tries,
+};
 use ground::fault::Reader;
+use ground::form::About;
 
 /// No entry of a direction grows beyond 1/√this.
 const SMALLEST: f32 = 1e-8;
@@ -27,6 +30,8 @@ pub struct HiSo {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About::of("random differences, scaled by what all have learnt of the curvature"),
+    tries: Tries::DIRECTIONS,
     needs: Needs::NOTHING,
     build,
 };

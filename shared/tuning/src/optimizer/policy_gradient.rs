@@ -24,10 +24,11 @@
 
 use super::{
     AskAhead, Candidate, DirectionKey, Domain, Entry, Needs, Optimizer, Plan, Space, State,
-    TellError, check_losses, direction,
+    TellError, Tries, check_losses, direction,
 };
 use crate::objective::loss::argmax;
 use ground::fault::Reader;
+use ground::form::{About, FormField, FormKind};
 use ground::rng::Distribution;
 
 /// The least p that a score is divided by.
@@ -61,6 +62,24 @@ enum Form {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About {
+        words: "draws prompts and learns from their scores",
+        choice: Some("draws prompts and learns from their scores"),
+        fields: &[FormField {
+            help: "Each is asked with every text of the step.",
+            ..FormField::new(
+                "optimizer.draws",
+                "Prompts tried in a step",
+                FormKind::Whole,
+                "20",
+            )
+        }],
+    },
+    tries: Tries {
+        setting: "draws",
+        usual: Some(20),
+        what: "prompts",
+    },
     needs: Needs {
         domain: Domain::Categories,
         // Which categories were drawn follows from the θ that was asked from.

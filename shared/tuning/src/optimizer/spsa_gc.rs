@@ -14,11 +14,13 @@
 //! The paper prints a look-ahead form; the code, and so this file, does not evaluate at the
 //! look-ahead point. There is no clipping and no weight decay.
 
+use super::estimate;
 use super::{
     AskAhead, Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError,
-    check_losses, direction,
+    Tries, check_losses, direction,
 };
 use ground::fault::Reader;
+use ground::form::About;
 use ground::rng::Distribution;
 
 /// Settings by the names that the paper gives them.
@@ -37,6 +39,12 @@ pub struct SpsaGc {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About {
+        words: "SPSA with gradient correction",
+        choice: Some("SPSA with gradient correction"),
+        fields: &[estimate::DIRECTIONS],
+    },
+    tries: Tries::DIRECTIONS,
     needs: Needs {
         // It is compared as it was released: in step.
         ask_ahead: AskAhead::OnRequest,

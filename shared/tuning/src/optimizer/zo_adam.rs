@@ -3,9 +3,12 @@
 //!
 //! The estimate is in `estimate.rs`. Adam: Kingma and Ba, ICLR 2015, with bias correction.
 
-use super::estimate::Estimator;
-use super::{Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError};
+use super::estimate::{self, Estimator};
+use super::{
+    Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError, Tries,
+};
 use ground::fault::Reader;
+use ground::form::About;
 
 /// Settings of the optimiser.
 #[derive(Clone, Debug)]
@@ -19,6 +22,12 @@ pub struct ZoAdam {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About {
+        words: "random differences, then Adam",
+        choice: Some("random differences, Adam"),
+        fields: estimate::FIELDS,
+    },
+    tries: Tries::DIRECTIONS,
     needs: Needs::NOTHING,
     build,
 };

@@ -1,9 +1,12 @@
 //! `zo-sgd`: plain steps along the estimate. The local optimiser of choice when the server keeps
 //! the moments.
 
-use super::estimate::Estimator;
-use super::{Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError};
+use super::estimate::{self, Estimator};
+use super::{
+    Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError, Tries,
+};
 use ground::fault::Reader;
+use ground::form::About;
 
 /// Settings of the optimiser.
 #[derive(Clone, Debug)]
@@ -33,6 +36,12 @@ impl Polynomial {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About {
+        words: "random differences, plain steps",
+        choice: Some("random differences, plain steps"),
+        fields: estimate::FIELDS,
+    },
+    tries: Tries::DIRECTIONS,
     needs: Needs::NOTHING,
     build,
 };
