@@ -4,7 +4,7 @@
 #![allow(async_fn_in_trait)] // An aggregator's commands are awaited where they are called, never sent to other threads.
 
 use super::{CommandError, Federation, Speaker};
-use crate::record::{Place, Replay};
+use crate::record::{Checkpoint, Replay};
 use crate::round::messages::{
     FederationStatus, InviteSummary, Metrics, RoundRecord, Standing, Update,
 };
@@ -113,7 +113,7 @@ pub trait Federations: Table {
     async fn set_status(&mut self, status: FederationStatus) -> Result<(), Self::Error>;
 
     /// Where the record stands: θ of `dim` numbers and the moments, and what the next line follows from.
-    async fn place(&mut self, dim: usize) -> Result<Place, Self::Error>;
+    async fn checkpoint(&mut self, dim: usize) -> Result<Checkpoint, Self::Error>;
 
     /// Where the record stands after one line more; `moved`: with another θ.
     async fn advance(

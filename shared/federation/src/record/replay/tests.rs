@@ -377,7 +377,7 @@ fn an_aggregator_that_goes_on_from_its_place_writes_the_same() {
     let mut cast = Rehearsal::new(ENDED.0.clone(), 4);
     cast.play_to(1, Phase::Open);
     let here = cast.aggregator.record().clone();
-    let mut stored = Replay::from(Place::of(&here));
+    let mut stored = Replay::from(Checkpoint::of(&here));
     assert_eq!(
         stored.context(&cast.task, 1),
         here.clone().context(&cast.task, 1)
