@@ -42,10 +42,10 @@ pub struct SimulateArgs {
     pub task: String,
     /// Training data: a folder of images by class, a zip, or CSV or IDX files; for a task of texts,
     /// tables of texts.
-    #[arg(long)]
+    #[arg(long, value_name = "PATH")]
     pub data: PathBuf,
     /// Test data; without it, `--train` examples of --data are trained on and the rest is the test.
-    #[arg(long)]
+    #[arg(long, value_name = "PATH")]
     pub test: Option<PathBuf>,
     /// Which split of --data to train on, if the set has several (folders, files or a list).
     #[arg(long, value_name = "PART", value_enum)]
@@ -90,11 +90,16 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 10)]
     pub eval_every: u32,
     /// An ONNX file to ask in this process, instead of the task's model API.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub model_file: Option<PathBuf>,
     /// A folder with a text model to ask in this process, instead of the task's model API.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "model_file")]
-    pub model_dir: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        alias = "model-dir",
+        conflicts_with = "model_file"
+    )]
+    pub model_folder: Option<PathBuf>,
     /// Range of the ONNX file's pixels: 0:1 | -1:1 | 0:255 | imagenet.
     #[arg(long, default_value = "0:1", allow_hyphen_values = true)]
     pub range: String,
@@ -113,7 +118,7 @@ pub struct SimulateArgs {
     #[arg(long = "template", value_name = "TEMPLATE")]
     pub templates: Vec<String>,
     /// File to write the report to, as JSON.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Also add the masks of secure sums: gives the same result, more slowly, and counts the bytes
     /// of all messages.

@@ -2,6 +2,7 @@
 //! settings read with all of their faults at once. See the crate's README.
 
 pub mod fault;
+pub mod form;
 pub mod hash;
 pub mod hex;
 pub mod image;

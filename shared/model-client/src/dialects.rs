@@ -13,6 +13,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use ground::fault::Reader;
+use ground::form::FormField;
 use ground::registry::Registry;
 use serde::Serialize;
 use tuning::wording::TextTask;
@@ -35,7 +36,7 @@ pub fn registry() -> Registry<Entry> {
 /// read.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// What people are told about it.
+    /// Texts for people about the dialect.
     pub help: Help,
     /// How images travel.
     pub sends: Sends,
@@ -55,7 +56,7 @@ pub struct Entry {
     pub read: fn(&mut Reader<'_>, bool) -> Arc<dyn Settings>,
 }
 
-/// What people are told about a dialect. The pages get it as `web/src/generated/dialects.ts`, which
+/// Texts for people about a dialect. The pages get them as `web/src/generated/dialects.ts`, which
 /// `cargo xtask generate` writes.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Help {
@@ -64,6 +65,8 @@ pub struct Help {
     /// Where to look up the server's names of its models. `{url}` and `{model}` stand for the
     /// task's.
     pub listing: &'static str,
+    /// The settings of its own table that the organiser's form shows with it.
+    pub fields: &'static [FormField],
     /// What to change if a call failed, the likeliest cure first.
     pub cures: &'static [Cure],
 }

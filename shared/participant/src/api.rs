@@ -206,6 +206,7 @@ impl<T: Transport> Api<T> {
                 let phase = match phase {
                     Phase::Shares => "shares",
                     Phase::Masked => "masked",
+                    Phase::Confirm => "confirm",
                     // Messages of other phases need nothing.
                     _ => "unmask",
                 };

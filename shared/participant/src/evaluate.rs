@@ -12,6 +12,7 @@ use crate::state::StepTime;
 use event_listener::Event as Signal;
 use federation::round::client::{Evaluation, Event, Purpose};
 use federation::round::workbench::Workbench;
+use federation::task::Inputs;
 use futures::future::{Either, select};
 use model_client::asking::{Asking, Pieces};
 use model_client::caller::CallError;
@@ -183,11 +184,12 @@ async fn ask<P: Platform>(
         .ask_missing(model.purse(), asking, cut, answered)
         .await?;
     if evaluation.purpose == Purpose::Step {
-        let images = bench.task().text.is_none();
+        // Wording texts takes no time that anyone could see.
+        let rendered = matches!(bench.task().inputs, Inputs::Images(_));
         me.step_time.set(StepTime {
             // All time spent on rendering for this step, whenever it was, with the time that was
             // spent waiting for it.
-            render_ms: images.then_some(before_ms + render_ms),
+            render_ms: rendered.then_some(before_ms + render_ms),
             ask_ms: Some(clock.now_ms() - started - render_ms),
         });
     }

@@ -17,6 +17,7 @@ pub mod statistic;
 use crate::optimizer::{Candidate, Domain, Space};
 use crate::wording::{Prompt, Ranked, SoftShape, TextTask};
 use ground::fault::{Faults, Reader, section};
+use ground::form::About;
 use ground::registry::Registry;
 use serde_json::Value;
 
@@ -164,14 +165,23 @@ pub trait TextGenerator: Send + Sync {
 /// Reads an image generator's own settings and builds it for images of the given shape.
 pub type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
 
+/// A generator for images as [`registry`] lists it.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageEntry {
+    /// Texts for people about the generator.
+    pub about: About,
+    /// Reads its settings and builds it.
+    pub build: Build,
+}
+
 /// The built-in image generators by their names in a task file, one line each. The first is the
 /// default.
 #[must_use]
-pub fn registry() -> Registry<Build> {
+pub fn registry() -> Registry<ImageEntry> {
     Registry::new([
-        ("statistic", statistic::build as Build),
-        ("frame", frame::build),
-        ("coordinator", coordinator::build),
+        ("statistic", statistic::ENTRY),
+        ("frame", frame::ENTRY),
+        ("coordinator", coordinator::ENTRY),
     ])
 }
 
@@ -190,13 +200,13 @@ pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
 /// # Errors
 /// All faults of the table at once.
 pub fn build_from(
-    registry: &Registry<Build>,
+    registry: &Registry<ImageEntry>,
     spec: &Value,
     shape: Shape,
 ) -> Result<Box<dyn Generator>, Faults> {
     section("generator", spec, |reader| {
-        let (_, build) = registry.choose(reader, "kind", |_| true);
-        let generator = build(reader, shape);
+        let (_, entry) = registry.choose(reader, "kind", |_| true);
+        let generator = (entry.build)(reader, shape);
         reparametrisation::wrap(reader, generator)
     })
 }
@@ -204,6 +214,10 @@ pub fn build_from(
 /// A generator for texts as [`text_registry`] lists it.
 #[derive(Clone, Copy, Debug)]
 pub struct TextEntry {
+    /// Texts for people about the generator.
+    pub about: About,
+    /// Whether its prompts are embeddings, which only some dialects can send.
+    pub embeddings: bool,
     /// What the parameters mean. It is known before the generator's settings are read, so that
     /// faults in these settings and in the optimiser's are reported together.
     pub domain: Domain,

@@ -19,6 +19,7 @@ pub mod zo_sgd;
 use crate::objective::Outcome;
 use crate::optimizer::individual::Individual;
 use ground::fault::{Faults, Reader, section};
+use ground::form::About;
 use ground::registry::Registry;
 use ground::rng::{Direction, Distribution};
 use points::Points;
@@ -55,12 +56,9 @@ impl Candidate {
     }
 }
 
-/// The key of a participant's directions, derived from the federation's seed and the participant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// Philox key.
-    pub key: [u32; 2],
-}
+/// Philox key of a participant's directions, derived from the federation's seed and the participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectionKey(pub [u32; 2]);
 
 /// Everything that an optimiser remembers between calls. All else follows from the task file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -237,7 +235,7 @@ pub enum TellError {
     },
 }
 
-/// A zeroth-order optimiser: pure functions of the task, the identity and the [`State`].
+/// A zeroth-order optimiser: pure functions of the task, the direction key and the [`State`].
 pub trait Optimizer: Send + Sync {
     /// Names the points of the next step.
     fn ask(&self, state: &State) -> Vec<Candidate>;
@@ -269,7 +267,7 @@ pub trait Optimizer: Send + Sync {
     }
 
     /// Adds to `out` (d entries) the sum of a round's directions times these factors. This repeats
-    /// the steps from the [`State::scalars`] of anyone with this optimiser's identity (DeComFL,
+    /// the steps from the [`State::scalars`] of a participant with the same direction key (DeComFL,
     /// ICLR 2025). `memory` is what an optimiser that [`Optimizer::remembers`] has learnt in all
     /// earlier rounds; it is empty at first, and this call adds to it.
     fn replay(&self, _round: u32, _scalars: &[f32], _memory: &mut Vec<f32>, _out: &mut [f32]) {}
@@ -331,24 +329,48 @@ pub(crate) fn check_losses(asked: usize, losses: &[f32]) -> Result<(), TellError
 
 /// Direction number `index` of the state's current step.
 pub(crate) fn direction(
-    identity: Identity,
+    key: DirectionKey,
     state: &State,
     index: u32,
     distribution: Distribution,
 ) -> Direction {
     Direction {
-        key: identity.key,
+        key: key.0,
         counter: [index, state.step, state.round],
         distribution,
     }
 }
 
 /// Reads an optimiser's own settings and builds it.
-pub type Build = fn(&mut Reader<'_>, Identity, Plan, Space) -> Box<dyn Optimizer>;
+pub type Build = fn(&mut Reader<'_>, DirectionKey, Plan, Space) -> Box<dyn Optimizer>;
+
+/// The questions of one step of an optimiser, in words for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// Name of the setting that states their number, such as `directions`.
+    pub setting: &'static str,
+    /// Their number without that setting; `None` if other settings decide it.
+    pub usual: Option<u32>,
+    /// What they are, in the plural.
+    pub what: &'static str,
+}
+
+impl Tries {
+    /// Five directions, unless `directions` says otherwise.
+    pub const DIRECTIONS: Self = Self {
+        setting: "directions",
+        usual: Some(5),
+        what: "directions",
+    };
+}
 
 /// An optimiser as it stands in a [`registry`].
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
+    /// Texts for people about the optimiser.
+    pub about: About,
+    /// The questions of one step.
+    pub tries: Tries,
     /// What it requires of the task.
     pub needs: Needs,
     /// Reads its settings and builds it.
@@ -387,11 +409,11 @@ pub struct Built {
 /// All faults of the table at once.
 pub fn build(
     spec: &Value,
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     space: Space,
 ) -> Result<Box<dyn Optimizer>, Faults> {
-    build_from(&registry(), spec, identity, plan, space).map(|built| built.optimizer)
+    build_from(&registry(), spec, key, plan, space).map(|built| built.optimizer)
 }
 
 /// Builds the optimiser that a task file's `[optimizer]` table describes, out of those in
@@ -402,14 +424,14 @@ pub fn build(
 pub fn build_from(
     registry: &Registry<Entry>,
     spec: &Value,
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     space: Space,
 ) -> Result<Built, Faults> {
     section("optimizer", spec, |reader| {
-        let (name, Entry { needs, build }) =
+        let (name, Entry { needs, build, .. }) =
             registry.choose(reader, "kind", |entry| entry.needs.domain == space.domain);
-        let optimizer = build(reader, identity, plan, space);
+        let optimizer = build(reader, key, plan, space);
         let is = |domain| (needs.domain == domain, space.domain == domain);
         match is(Domain::Categories) {
             (true, false) => reader.fault(
@@ -456,7 +478,7 @@ mod tests {
                 rounds: 1,
                 local_steps: 400,
             };
-            let optimizer = build(&spec, Identity { key: [1, 2] }, plan, Space::default()).unwrap();
+            let optimizer = build(&spec, DirectionKey([1, 2]), plan, Space::default()).unwrap();
             let mut state = State::new(vec![0.0; 20], 0);
             let loss = |point: &[f32]| point.iter().map(|t| (t - 1.0) * (t - 1.0)).sum::<f32>();
             let mut point = Vec::new();
@@ -491,7 +513,7 @@ mod tests {
             let space = space_of(name);
             let optimizer = build(
                 &json!({ "kind": name }),
-                Identity { key: [1, 2] },
+                DirectionKey([1, 2]),
                 Plan {
                     rounds: 1,
                     local_steps: 1,
@@ -526,18 +548,13 @@ mod tests {
         for name in registry().names() {
             for other in ["zo-adam", "policy-gradient", "bandit"] {
                 let space = space_of(other);
-                let built = build(
-                    &json!({ "kind": name }),
-                    Identity { key: [1, 2] },
-                    plan,
-                    space,
-                );
+                let built = build(&json!({ "kind": name }), DirectionKey([1, 2]), plan, space);
                 assert_eq!(built.is_ok(), space == space_of(name), "{name} {space:?}");
             }
         }
         let Err(Faults(faults)) = build(
             &json!({ "kind": "zo-adam", "colour": 1 }),
-            Identity { key: [1, 2] },
+            DirectionKey([1, 2]),
             plan,
             space_of("policy-gradient"),
         ) else {

@@ -11,7 +11,7 @@ use actix_web::http::header::{self, ContentEncoding, HeaderName, HeaderValue};
 use actix_web::web::{self, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
-use federation::engine::Federation as Known;
+use federation::engine::Federation;
 use federation::round::refusal::Refusal;
 use model_client::address::origin_of;
 
@@ -91,9 +91,15 @@ async fn join(
     match auth::federation(&app, &id).await {
         // Somebody followed a link, and JSON would tell them nothing.
         Err(Failure::Refused(Refusal::NotFound)) if app.pages.is_some() => Ok(unknown()),
-        known => {
-            let known = known?;
-            page(&app, &request, "join.html", &known, &known.model_origin)
+        federation => {
+            let federation = federation?;
+            page(
+                &app,
+                &request,
+                "join.html",
+                &federation,
+                &federation.model_origin,
+            )
         }
     }
 }
@@ -120,13 +126,13 @@ async fn join_asset(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Failure> {
     let (id, name) = path.into_inner();
-    let known = auth::federation(&app, &id).await?;
+    let federation = auth::federation(&app, &id).await?;
     page(
         &app,
         &request,
         &format!("assets/{name}"),
-        &known,
-        &known.model_origin,
+        &federation,
+        &federation.model_origin,
     )
 }
 
@@ -136,8 +142,14 @@ async fn join_at(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Failure> {
     let (id, model) = path.into_inner();
-    let known = auth::federation(&app, &id).await?;
-    page(&app, &request, "join.html", &known, &own_model(&model)?)
+    let federation = auth::federation(&app, &id).await?;
+    page(
+        &app,
+        &request,
+        "join.html",
+        &federation,
+        &own_model(&model)?,
+    )
 }
 
 async fn join_at_asset(
@@ -146,9 +158,9 @@ async fn join_at_asset(
     path: Path<(String, String, String)>,
 ) -> Result<HttpResponse, Failure> {
     let (id, model, name) = path.into_inner();
-    let known = auth::federation(&app, &id).await?;
+    let federation = auth::federation(&app, &id).await?;
     let asset = format!("assets/{name}");
-    page(&app, &request, &asset, &known, &own_model(&model)?)
+    page(&app, &request, &asset, &federation, &own_model(&model)?)
 }
 
 /// A file of a federation's page, whose model API is at `model`.
@@ -156,10 +168,10 @@ fn page(
     app: &App,
     request: &HttpRequest,
     name: &str,
-    known: &Known,
+    federation: &Federation,
     model: &str,
 ) -> Result<HttpResponse, Failure> {
-    file(app, request, name, Some(&known.origins(model)))
+    file(app, request, name, Some(&federation.origins(model)))
 }
 
 /// The origin of an owner's own model API, from its base64url. As it goes into a header, only what

@@ -4,7 +4,7 @@ use super::rounds::{read_round, read_standing};
 use super::{SqliteTx, parse_word, unsigned, word};
 use crate::failure::Failure;
 use federation::engine::store::{Current, Federations, NewFederation};
-use federation::record::{Patience, Place, Replay};
+use federation::record::{Checkpoint, Patience, Replay};
 use federation::round::messages::{FederationStatus, FederationSummary, PrivacySpent};
 use federation::round::refusal::Refusal;
 use federation::rules::server_optimizer::ServerState;
@@ -131,9 +131,9 @@ impl Federations for SqliteTx {
         Ok(())
     }
 
-    async fn place(&mut self, dim: usize) -> Result<Place, Failure> {
+    async fn checkpoint(&mut self, dim: usize) -> Result<Checkpoint, Failure> {
         let row = sqlx::query(
-        "-- federation_place\n\
+        "-- federation_checkpoint\n\
          SELECT m.theta, m.moment1, m.moment2, m.updates, m.search, f.step, f.lines, f.record, f.rho, \
          f.counted, f.least_loss, f.patience_spent FROM federation f \
          JOIN model m ON m.federation = f.id WHERE f.id = $1",
@@ -149,7 +149,7 @@ impl Federations for SqliteTx {
         };
         let theta: Vec<u8> = row.try_get("theta")?;
         let search: Option<String> = row.try_get("search")?;
-        Ok(Place {
+        Ok(Checkpoint {
             federation: self.federation.clone(),
             state: ServerState {
                 theta: theta_from_bytes(&theta, dim).map_err(Failure::Internal)?,

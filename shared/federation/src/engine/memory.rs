@@ -6,7 +6,7 @@ use super::store::{
     NewParticipant, Participants, Rounds, Store, Table, Totals,
 };
 use super::{CommandError, Speaker, broken};
-use crate::record::{Place, Replay};
+use crate::record::{Checkpoint, Replay};
 use crate::round::messages::{FederationStatus, InviteSummary, RoundRecord, Standing, Update};
 use crate::round::phase::Phase;
 use crate::round::refusal::Refusal;
@@ -42,7 +42,7 @@ pub struct State {
 struct Tables {
     version: u64,
     status: FederationStatus,
-    place: Arc<Place>,
+    checkpoint: Arc<Checkpoint>,
     theta: String,
     round: Round,
     participants: Arc<Vec<Participant>>,
@@ -156,7 +156,7 @@ impl Federations for MemoryTx {
         let tables = Tables {
             version: 1,
             status: FederationStatus::Running,
-            place: Arc::new(Place::of(record)),
+            checkpoint: Arc::new(Checkpoint::of(record)),
             theta: record.theta().clone(),
             round: Round::open(0),
             participants: Arc::default(),
@@ -183,17 +183,17 @@ impl Federations for MemoryTx {
     ) -> Result<Current, CommandError> {
         let tables = self.tables()?;
         let live = tables.participants.iter().filter(|p| p.lease_until > now);
-        let place = &tables.place;
+        let checkpoint = &tables.checkpoint;
         let standing = participant.and_then(|p| tables.standings.get(&(tables.round.number, p)));
         Ok(Current {
             version: tables.version,
             status: tables.status,
-            step: place.step,
+            step: checkpoint.step,
             theta: tables.theta.clone(),
             participants: tables.participants.len() as u32,
-            lines: place.lines,
-            record: place.head.clone(),
-            counted: place.counted,
+            lines: checkpoint.lines,
+            record: checkpoint.head.clone(),
+            counted: checkpoint.counted,
             round: tables.round.clone(),
             live: live.count() as u32,
             standing: standing.copied().unwrap_or(Standing::Idle),
@@ -210,8 +210,8 @@ impl Federations for MemoryTx {
         Ok(())
     }
 
-    async fn place(&mut self, _dim: usize) -> Result<Place, CommandError> {
-        Ok((*self.tables()?.place).clone())
+    async fn checkpoint(&mut self, _dim: usize) -> Result<Checkpoint, CommandError> {
+        Ok((*self.tables()?.checkpoint).clone())
     }
 
     async fn advance(
@@ -221,7 +221,7 @@ impl Federations for MemoryTx {
         _moved: bool,
     ) -> Result<(), CommandError> {
         let tables = self.tables()?;
-        tables.place = Arc::new(Place::of(record));
+        tables.checkpoint = Arc::new(Checkpoint::of(record));
         tables.theta.clone_from(record.theta());
         Ok(())
     }

@@ -4,7 +4,7 @@
 #![allow(async_fn_in_trait)] // An aggregator's commands are awaited where they are called, never sent to other threads.
 
 use super::{CommandError, Federation, Speaker};
-use crate::record::{Place, Replay};
+use crate::record::{Checkpoint, Replay};
 use crate::round::messages::{
     FederationStatus, InviteSummary, Metrics, RoundRecord, Standing, Update,
 };
@@ -119,7 +119,7 @@ pub trait Federations: Table {
 
     /// The position in the record: θ of `dim` numbers with its moments, and what the next line
     /// follows from.
-    async fn place(&mut self, dim: usize) -> Result<Place, Self::Error>;
+    async fn checkpoint(&mut self, dim: usize) -> Result<Checkpoint, Self::Error>;
 
     /// Stores the position after another line; `moved` means with another θ.
     async fn advance(

@@ -41,10 +41,11 @@ pub(super) const ENTRY: Entry = Entry {
     read: |_, _| Arc::new(NoSettings),
 };
 
-/// What people are told about it.
+/// Texts for people about the dialect.
 pub(super) const HELP: Help = Help {
     spoken_by: "the Open Inference Protocol: fed-bbpt model-api, Triton, MLServer, OpenVINO",
     listing: "curl {url}/v2/models/{model}",
+    fields: &[],
     cures: &[
         Cure {
             codes: UNREACHABLE,

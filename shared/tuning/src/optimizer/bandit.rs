@@ -28,12 +28,13 @@
 //! 200 examples.
 
 use super::{
-    AskAhead, Candidate, Domain, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
-    check_losses,
+    AskAhead, Candidate, DirectionKey, Domain, Entry, Needs, Optimizer, Plan, Space, State,
+    TellError, Tries, check_losses,
 };
 use crate::generator::instruction::Evidence;
 use crate::objective::Outcome;
 use ground::fault::Reader;
+use ground::form::About;
 use ground::order;
 use ground::rng::{Direction, Distribution, Stream, derive_key, purpose};
 
@@ -73,6 +74,12 @@ enum Reward {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About::of("tries whole instructions and keeps asking about the better ones"),
+    tries: Tries {
+        setting: "arms",
+        usual: None,
+        what: "instructions",
+    },
     needs: Needs {
         domain: Domain::Arms,
         ask_ahead: AskAhead::Never("which instructions a round tries follows from its θ"),
@@ -83,7 +90,7 @@ pub(super) const ENTRY: Entry = Entry {
 /// Reads `rule`, `arms` K, `exploration` c, `reward` and `loss_bound`.
 fn build(
     reader: &mut Reader<'_>,
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     space: Space,
 ) -> Box<dyn Optimizer> {
@@ -118,7 +125,7 @@ fn build(
         }
     };
     Box::new(Bandit {
-        key: identity.key,
+        key: key.0,
         plan,
         arms,
         tried,

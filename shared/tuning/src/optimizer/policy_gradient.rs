@@ -24,11 +24,12 @@
 //! Adam begins anew in every round, like all local state.
 
 use super::{
-    AskAhead, Candidate, Domain, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
-    check_losses, direction,
+    AskAhead, Candidate, DirectionKey, Domain, Entry, Needs, Optimizer, Plan, Space, State,
+    TellError, Tries, check_losses, direction,
 };
 use crate::objective::loss::argmax;
 use ground::fault::Reader;
+use ground::form::{About, FormField, FormKind};
 use ground::rng::Distribution;
 
 /// Smallest probability by which a score is divided.
@@ -39,7 +40,7 @@ const LARGEST_NORM: f64 = 3.0;
 /// The `policy-gradient` optimiser with its settings.
 #[derive(Clone, Debug)]
 pub struct PolicyGradient {
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     columns: usize,
     draws: u32,
@@ -62,6 +63,24 @@ enum Form {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About {
+        words: "draws prompts and learns from their scores",
+        choice: Some("draws prompts and learns from their scores"),
+        fields: &[FormField {
+            help: "Each is asked with every text of the step.",
+            ..FormField::new(
+                "optimizer.draws",
+                "Prompts tried in a step",
+                FormKind::Whole,
+                "20",
+            )
+        }],
+    },
+    tries: Tries {
+        setting: "draws",
+        usual: Some(20),
+        what: "prompts",
+    },
     needs: Needs {
         domain: Domain::Categories,
         // Which categories were drawn follows from the θ that was asked from.
@@ -74,7 +93,7 @@ pub(super) const ENTRY: Entry = Entry {
 /// `beta1` and `beta2`; for the released form also `weight_decay`.
 fn build(
     reader: &mut Reader<'_>,
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     space: Space,
 ) -> Box<dyn Optimizer> {
@@ -95,7 +114,7 @@ fn build(
         }
     };
     Box::new(PolicyGradient {
-        identity,
+        key,
         plan,
         columns: space.size.max(1),
         draws: reader.whole("draws", 2..=256, Some(20)) as u32,
@@ -117,7 +136,7 @@ impl PolicyGradient {
 
     fn candidate(&self, state: &State, draw: u32) -> Candidate {
         Candidate {
-            direction: Some(direction(self.identity, state, draw, self.distribution())),
+            direction: Some(direction(self.key, state, draw, self.distribution())),
             scale: 1.0,
         }
     }
