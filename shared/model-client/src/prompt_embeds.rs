@@ -70,7 +70,7 @@ fn file<'a>(r: &mut Reader<'a>, key: &'a str, name: &str, sha256: &'a str) -> Mo
 }
 
 /// Number of bytes of one text with its prompt in a request, both as embeddings, if the text has
-/// [`USUAL_TOKENS`] tokens; `None` if no embeddings are sent.
+/// `USUAL_TOKENS` tokens; `None` if no embeddings are sent.
 #[must_use]
 pub fn text_bytes(model: &ModelSpec, text: Option<&TextTask>) -> Option<usize> {
     PromptEmbeds::of(model, text)?;
