@@ -2,8 +2,8 @@
 //! version in the database, which [`watch`] reads again and again, so that what another process
 //! wrote is seen as well.
 
-use crate::store::{EVERY, SqliteStore};
-use federation::engine::store::Store as _;
+use crate::store::Db;
+use federation::engine::store::{EVERY, Federations as _, Store as _};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn raise(known: &mut u64, version: u64) -> bool {
 }
 
 /// Reads the versions every `period` while something waits for them. Never returns.
-pub(crate) async fn watch(news: &News, store: &SqliteStore, period: Duration) {
+pub(crate) async fn watch(news: &News, store: &Db, period: Duration) {
     loop {
         tokio::time::sleep(period).await;
         if !news.sweep() {

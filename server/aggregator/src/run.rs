@@ -7,7 +7,7 @@ use crate::http::{Folder, Side};
 use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
 use crate::news::{self, News};
-use crate::store::{SqliteStore, Tried};
+use crate::store::{Db, Tried};
 use crate::{driver, http, secret, upgrade};
 use actix_web::dev::Server;
 use actix_web::{HttpServer, web};
@@ -141,7 +141,7 @@ async fn serve(
         let word = if outcome == "retry" { "error" } else { outcome };
         counted.transaction(name, word, took);
     });
-    let store = SqliteStore::open(&config.database, tried)
+    let store = Db::open(&config.database, tried)
         .await
         .map_err(|e| RunError::Database {
             path: config.database.display().to_string(),

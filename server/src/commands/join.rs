@@ -127,7 +127,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
     let known = Saved::read(&args.state).map_err(CliError::usage)?;
     let beside = || args.state.with_extension("identity");
     let key = args.identity.clone().unwrap_or_else(beside);
-    let identity = identity::load_or_create(&key).map_err(CliError::usage)?;
+    let (identity, _key_lock) = identity::load_or_create(&key).map_err(CliError::usage)?;
     let public = hex(&identity.public());
     let known = known.filter(|s| s.aggregator == base && s.federation == federation);
     let is_new = known.as_ref().is_none_or(|saved| saved.token.is_empty());

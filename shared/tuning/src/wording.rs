@@ -7,7 +7,7 @@ use ground::order::distinct;
 use owner_data::texts::Text;
 use serde::{Deserialize, Serialize};
 
-/// Names of a text model's input tensors; see [`model_client::TextQueries`] for what they hold.
+/// Names of a text model's input tensors; see [`TextQueries`] for what they hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensors {
     /// Name of the tensor with the texts.

@@ -3,11 +3,10 @@
 use super::{encoding, openapi};
 use crate::app::App;
 use crate::failure::Failure;
-use crate::store::EVERY;
 use actix_web::http::header;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse, Responder};
-use federation::engine::store::{Federations as _, Rounds as _};
+use federation::engine::store::{EVERY, Federations as _, Rounds as _};
 use federation::round::messages::FederationDetail;
 use federation::round::refusal::Refusal;
 use federation::rules::choice::choose;

@@ -1,13 +1,24 @@
 //! The database: one writer connection, some readers, and transactions that are tried again if
 //! another process was faster. Its SQL is the part of the language that every database speaks.
+//!
+//! The server knows its store by the name [`Db`] only, and asks it for nothing but what the traits of
+//! [`federation::engine::store`] say. A store besides this one must supply:
+//!
+//! * [`Store`], with [`Failure`] as its error: `run_tx` and `read`, and the repetition of transactions that another process
+//!   was faster than;
+//! * for its transactions, the seven traits of [`federation::engine::store::Tx`], one file each in this folder;
+//! * how it is opened, with its tables brought up to date, and closed (`run.rs` calls both), and what of its errors means
+//!   "try again" ([`Failure::is_busy`]).
+//!
+//! A server that is told at its start which store to use needs a `Db` that is an enum of both.
 
 mod federations;
 mod invites;
-mod lease;
 mod lines;
 mod messages;
 mod participants;
 mod rounds;
+mod timers;
 
 use crate::failure::Failure;
 use federation::engine::store::{Store, Table};
@@ -25,12 +36,12 @@ const ATTEMPTS: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
-/// Stands for all federations in a transaction over all of them.
-pub(crate) const EVERY: &str = "";
-
 /// Takes the name of a transaction that was tried, its outcome (`commit`, `refusal`, `error`, or
 /// `retry` for an error after which it is tried again), and how long it took.
 pub type Tried = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
+
+/// The store that the server runs on.
+pub(crate) type Db = SqliteStore;
 
 /// The database of one server, a single SQLite file.
 pub struct SqliteStore {

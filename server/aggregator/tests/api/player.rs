@@ -1,6 +1,9 @@
-//! Participants' machines without a model: their answers are invented, everything else is what a
-//! page does. They play against the server, or against the aggregator in memory, which must have
+//! Participants' machines without a model: the model's answers are invented, everything else is real: the machine, and
+//! the client that asks the aggregator. They play against the server, or against the aggregator in memory, which must have
 //! the same results.
+//!
+//! They are stepped by hand and not by `participant::run`: the same script must work with both aggregators, one of which is
+//! no server, and scripts stop between making a message and sending it, which the driver does in one step.
 
 use crate::support::*;
 use aggregator::TestClock;
@@ -9,12 +12,10 @@ use federation::engine::memory::Memory;
 use federation::round::client::{
     Action, Client, Environment, Evaluation, Event, Purpose, Secrets, StopReason,
 };
-use federation::round::messages::{Invite, RoundView, SumInput, SumMessage};
+use federation::round::messages::{Invite, RoundView};
 use federation::round::phase::{Phase, RoundKind};
-use federation::round::refusal::Refusal;
 use federation::task::Task;
-use ground::wire;
-use reqwest::{Method, Response};
+use participant::api::ApiError;
 use secure_sum::identity::Identity;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub struct Player {
     secrets: Secrets,
     event: Option<Event>,
     /// The last message of a sum that was sent.
-    sent: Option<(u32, SumMessage)>,
+    sent: Option<Action>,
     /// For each of these rounds, the phase from which on nothing is heard of the player.
     pub silent: BTreeMap<u32, Phase>,
     fell_silent: Option<u32>,
@@ -124,8 +125,8 @@ impl Player {
                 Event::Start
             }
             other => {
-                if let Action::Send { round, message } = other {
-                    self.sent = Some((*round, message.clone()));
+                if let Action::Send { .. } = other {
+                    self.sent = Some(other.clone());
                 }
                 world.answer(self.number, other).await
             }
@@ -205,10 +206,12 @@ impl Player {
         }
     }
 
-    /// The body of the last message that was sent, if it was in this phase.
-    pub fn repeated(&self, round: u32, phase: Phase) -> Option<Vec<u8>> {
-        let (of, message) = self.sent.as_ref()?;
-        (*of == round && message.phase() == phase).then(|| wire::encode(message))
+    /// The last message of a sum that was sent, if it was in this phase of this round.
+    pub fn sent(&self, in_round: u32, phase: Phase) -> Option<&Action> {
+        let of_round =
+            |action: &&Action| matches!(action, Action::Send { round, .. } if *round == in_round);
+        let sent = self.sent.as_ref().filter(of_round);
+        sent.filter(|action| sends(action, phase))
     }
 
     pub fn stopped(&mut self) -> Option<StopReason> {
@@ -217,6 +220,11 @@ impl Player {
             _ => None,
         }
     }
+}
+
+/// Whether it is a message of a sum, of this phase.
+pub fn sends(action: &Action, phase: Phase) -> bool {
+    matches!(action, Action::Send { message, .. } if message.phase() == phase)
 }
 
 /// The seed of a participant's identity, for [`Api::join_as`].
@@ -298,38 +306,19 @@ impl Live {
     }
 }
 
-pub async fn taken(response: Response) -> Event {
-    if response.status().is_success() {
-        return Event::Accepted;
-    }
-    let problem = problem(response).await;
-    Event::Refused(Refusal::from_code(&problem.code).unwrap_or_else(|| panic!("{problem:?}")))
-}
-
 impl World for Live {
     async fn answer(&mut self, number: u32, action: &Action) -> Event {
         let member = &self.members[number as usize];
-        match action {
-            Action::Sync { .. } => Event::View(member.view().await),
-            Action::Read { from } => {
-                let text = lines_from(&member.api, &member.federation, *from).await;
-                Event::Lines(text.lines().map(str::to_owned).collect())
-            }
-            Action::Enrol { round, body } => taken(member.try_enrolment(*round, body).await).await,
-            Action::Upload(update) => taken(member.send(update).await).await,
-            Action::Fetch { round, phase } => {
-                let response = member.fetch(*round, *phase).await;
-                if !response.status().is_success() {
-                    return taken(response).await;
-                }
-                assert_eq!(response.headers()["content-type"], wire::CONTENT_TYPE);
-                let body = response.bytes().await.unwrap();
-                Event::Input(wire::decode::<SumInput>(&body).unwrap())
-            }
-            Action::Send { round, message } => {
-                taken(member.send_sum(*round, wire::encode(message)).await).await
-            }
-            other => panic!("nothing to answer: {other:?}"),
+        if let Action::Sync { .. } = action {
+            // Nothing would change while this one waits: only one of them acts at a time.
+            return Event::View(member.view().await);
+        }
+        match member.ask(action).await {
+            // It was taken. That news of the round came back, too, must make no difference.
+            Ok(Event::View(_)) => Event::Accepted,
+            Ok(event) => event,
+            Err(ApiError::Refused { refusal, .. }) => Event::Refused(refusal),
+            Err(error) => panic!("{action:?}: {error:?}"),
         }
     }
 
@@ -378,26 +367,6 @@ impl World for InMemory {
 }
 
 pub async fn lines_from(api: &Api, id: &str, from: u32) -> String {
-    let path = format!("/v1/federations/{id}/record?from={from}");
-    let response = api.get(&path).send().await.unwrap();
-    assert_eq!(response.status(), 200);
-    response.text().await.unwrap()
-}
-
-impl Member {
-    pub async fn fetch(&self, round: u32, phase: Phase) -> Response {
-        let word = serde_json::to_value(phase).unwrap();
-        let rest = format!("rounds/{round}/sum?phase={}", word.as_str().unwrap());
-        self.request(Method::GET, &rest).send().await.unwrap()
-    }
-
-    pub async fn send_sum(&self, round: u32, body: Vec<u8>) -> Response {
-        self.sum_request(round, body).send().await.unwrap()
-    }
-
-    pub fn sum_request(&self, round: u32, body: Vec<u8>) -> reqwest::RequestBuilder {
-        self.request(Method::POST, &format!("rounds/{round}/sum"))
-            .header("content-type", wire::CONTENT_TYPE)
-            .body(body)
-    }
+    let lines = api.client(None).record(id, from).await.unwrap();
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }

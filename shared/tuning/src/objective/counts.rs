@@ -1,6 +1,6 @@
 //! What a mapping is learnt from: sums over the model's answers to labelled examples, without a
 //! prompt and, where θ₀ already changes the input, also at θ₀
-//! ([`federation::task::Task::counts_twice`]). They add up over participants, so a whole federation
+//! (`federation::task::Task::counts_twice`). They add up over participants, so a whole federation
 //! learns one mapping in a *counting round* and nobody sees another participant's counts.
 //!
 //! Only what the mapping's ranking needs is counted. Every number is a mean over examples and lies
