@@ -780,5 +780,5 @@ mod sum;
 mod tests;
 
 pub use action::{Action, Evaluation, Event, Part, Purpose, StopReason};
-use coarse::{Dither, Report};
+pub use coarse::{Dither, Report};
 use sum::{Sum, Sums};

@@ -17,7 +17,7 @@ const QUERY_UNITS: i32 = 2;
 
 /// What goes into the sum besides the update.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Report {
+pub struct Report {
     /// The update's weight.
     pub examples: u32,
     /// The metrics at θ_t.
@@ -25,7 +25,7 @@ pub(super) struct Report {
 }
 
 /// A participant's secret offsets, each uniform in [0, 1).
-pub(super) struct Dither(Option<Offsets>);
+pub struct Dither(Option<Offsets>);
 
 struct Offsets {
     weight: f64,
@@ -38,7 +38,8 @@ struct Offsets {
 impl Dither {
     /// Derives the offsets from the participant's long-term key. Without one (in simulations, where
     /// everything is known anyway), and where the task adds noise, reports stay exact.
-    pub(super) fn new(task: &Task, secrets: Option<&Secrets>) -> Self {
+    #[must_use]
+    pub fn new(task: &Task, secrets: Option<&Secrets>) -> Self {
         let noisy = task.federation.privacy.is_some();
         Self(secrets.filter(|_| !noisy).map(|secrets| {
             let seed = zeroize::Zeroizing::new(secrets.identity.seed());
@@ -57,7 +58,8 @@ impl Dither {
 
     /// Makes a report from exact numbers. `again` says that an update from the same θ was sent
     /// before: then what was measured is not reported a second time.
-    pub(super) fn report(&self, examples: u32, exact: &Metrics, again: bool) -> Report {
+    #[must_use]
+    pub fn report(&self, examples: u32, exact: &Metrics, again: bool) -> Report {
         let Some(offsets) = &self.0 else {
             return Report {
                 examples,
