@@ -45,7 +45,7 @@ pub fn join_statement(federation: &str, invite: &str) -> Vec<u8> {
     .concat()
 }
 
-/// Answer to [`Join`].
+/// Answer to [`JoinRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
@@ -450,7 +450,7 @@ pub struct CreateFederation {
     pub task: Option<serde_json::Value>,
 }
 
-/// Answer to [`NewFederation`], and to `POST /v1/federations/{id}/invites`.
+/// Answer to [`CreateFederation`], and to `POST /v1/federations/{id}/invites`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
