@@ -34,6 +34,8 @@ const FROM: f64 = 0.20;
 const TO: f64 = 0.70;
 /// Number of examples of each built-in owner.
 const EXAMPLES: usize = 160;
+/// How long a phase of a secure sum waits for those who have not answered, in milliseconds.
+const SUM_PATIENCE_MS: u32 = 10_000;
 /// Pause of each owner after an update, while no visitor is there.
 const LEISURE: Duration = Duration::from_secs(4);
 
@@ -186,6 +188,12 @@ impl Demo<'_> {
     async fn create(&self, organiser: &Aggregator) -> Result<(Task, Invite), CliError> {
         let mut set = vec![format!("model.url={}", self.model_url)];
         set.extend(self.args.rounds.map(|r| format!("federation.rounds={r}")));
+        // A visitor who closes the page in the middle of a sum is not waited for long.
+        for phase in ["keys", "shares", "masked", "confirm", "unmask"] {
+            let of = format!("federation.secure_sum.{phase}");
+            set.push(format!("{of}.time_min_ms={SUM_PATIENCE_MS}"));
+            set.push(format!("{of}.time_max_ms={}", 3 * SUM_PATIENCE_MS));
+        }
         let task = task_source::load("handwriting", &set).map_err(CliError::usage)?;
         let body = CreateFederation {
             task_toml: None,

@@ -36,9 +36,9 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Failure> {
     auth::organiser(&app, &request)?;
     let create: CreateFederation = body::json(&app, &request, payload, body::TASK_LIMIT).await?;
-    let task = match (create.task_toml, create.task) {
-        (Some(toml), None) => Task::from_toml(&toml)?,
-        (None, Some(value)) => Task::from_value(value)?,
+    let source = match (create.task_toml, create.task) {
+        (Some(toml), None) => Task::value_of_toml(&toml)?,
+        (None, Some(value)) => value,
         _ => {
             return Err(Failure::BadRequest(
                 "give either task_toml (the task file's text) or task (the task as JSON)"
@@ -46,6 +46,7 @@ pub(super) async fn create(
             ));
         }
     };
+    let task = Task::from_value(Task::private_by_default(source))?;
     suits(&app, &task)?;
     let (id, secret) = (random_hex(ID_BYTES)?, Secret::random()?);
     let (invite_id, now) = (random_hex(INVITE_ID_BYTES)?, app.clock.now_ms());
