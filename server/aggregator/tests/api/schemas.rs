@@ -296,7 +296,7 @@ async fn every_endpoint_answers_what_the_document_says() {
         .await;
 
     let members = api.members(&invite, 2).await;
-    let round = members[0].request(Method::GET, "/round").send().await;
+    let round = members[0].request(Method::GET, "round").send().await;
     checked.answer("get", &of("/round"), round.unwrap()).await;
     for member in &members {
         let view = member.view().await;
@@ -310,11 +310,11 @@ async fn every_endpoint_answers_what_the_document_says() {
     checked
         .answer("post", &of("/rounds/{round}/update"), sent)
         .await;
-    let alive = members[0].request(Method::POST, "/heartbeat").send().await;
+    let alive = members[0].request(Method::POST, "heartbeat").send().await;
     checked
         .answer("post", &of("/heartbeat"), alive.unwrap())
         .await;
-    let left = members[1].request(Method::DELETE, "/participants/me");
+    let left = members[1].request(Method::DELETE, "participants/me");
     let left = left.send().await.unwrap();
     checked
         .answer("delete", &of("/participants/me"), left)
