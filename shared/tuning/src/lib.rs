@@ -10,4 +10,4 @@ pub mod query;
 pub mod wording;
 
 #[cfg(test)]
-mod export;
+mod tests;
