@@ -9,4 +9,4 @@ pub mod query;
 pub mod wording;
 
 #[cfg(test)]
-mod export;
+mod tests;

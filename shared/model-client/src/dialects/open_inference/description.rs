@@ -1,4 +1,8 @@
 //! Compares a model's metadata with the task file.
+//!
+//! The metadata is parsed by serde_json and then looked up field by field, without derived types: servers write the same
+//! field in different forms (KServe's ModelMesh writes numbers as texts), one odd field must not make
+//! the others unreadable, and every disagreement is told with the name of its tensor.
 
 use serde_json::Value;
 
@@ -6,9 +10,6 @@ use super::ModelApiError;
 use super::Response;
 use crate::{Datatype, Description, InputSpec, Layout, ModelSpec, Sent, status};
 use ground::text::Short;
-
-// Read by hand from the parsed JSON, as the answers are: derived readers of these few fields would
-// be larger than everything else that the browser's module has for this protocol.
 
 pub(super) struct Tensor<'a> {
     pub name: &'a str,
