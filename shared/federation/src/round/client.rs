@@ -322,7 +322,9 @@ impl Client {
         } else if status == FederationStatus::Running && self.update_is_ready() {
             self.stage = match (phase, standing) {
                 (Phase::Open, Standing::Idle) if self.was_masked() => return self.renew(env),
-                (Phase::Open, Standing::Idle) if self.sums.is_spent(env) => {
+                (Phase::Open, Standing::Idle)
+                    if self.sums.is_spent(env) && !env.task.federation.policy.in_turns =>
+                {
                     Stage::Stopped(StopReason::PrivacySpent)
                 }
                 (Phase::Open, Standing::Idle) if self.is_drawn(env) => Stage::Enrolling,
@@ -358,6 +360,10 @@ impl Client {
     fn is_drawn(&self, env: &Environment<'_>) -> bool {
         let kind = self.work.as_ref().map_or(RoundKind::Training, |w| w.kind);
         let policy = env.task.policy_of(kind);
+        if policy.in_turns && self.sums.is_spent(env) {
+            // It has given what its privacy pays for, and stays for the result.
+            return false;
+        }
         self.view.as_ref().is_none_or(|view| {
             let round = (view.registered, view.attempt);
             is_drawn(&policy, env.task.seed, view.step, round, self.participant)

@@ -76,8 +76,11 @@ impl Sums {
     pub(super) fn is_spent(&self, env: &Environment<'_>) -> bool {
         env.task.contribution().is_some_and(|c| {
             c.limits().is_some_and(|limits| {
+                let sums = self.ledger.rho() / c.rho();
+                let most = limits.participations.map_or(f64::INFINITY, f64::from);
                 self.ledger
                     .would_exceed(c.rho(), limits.epsilon, limits.delta)
+                    || sums > most - 0.5
             })
         })
     }
