@@ -50,6 +50,12 @@ pub struct ModelApiArgs {
     /// Maximum bytes in a request's body
     #[arg(long, value_name = "BYTES", default_value_t = 32 << 20)]
     pub max_body: usize,
+
+    /// Maximum pixels of all PNG, JPEG or WebP pictures in one request together; the default is
+    /// 2,048 pictures of 256 × 256
+    #[arg(long, value_name = "PIXELS", default_value_t = crate::config::MAX_PIXELS,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_pixels: u64,
 }
 
 impl ModelApiArgs {
@@ -97,6 +103,7 @@ impl ModelApiArgs {
             keys: self.keys,
             allow_origins: self.allow_origin,
             max_body: self.max_body,
+            max_pixels: self.max_pixels,
             reload_on_hangup: true,
         })
     }
