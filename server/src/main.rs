@@ -106,8 +106,7 @@ fn main() -> ExitCode {
         .with_env_filter(match cli.command {
             // Whatever is asked for: others' logs of a request may hold its address, and with it the token.
             Command::Relay(_) => tracing_subscriber::EnvFilter::new(RELAY_LOG),
-            _ => tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level)),
+            _ => aggregator::log_filter(level),
         })
         .init();
     // Fails only if a provider was installed before, and nobody did.

@@ -3,11 +3,11 @@
 //! [`ServeArgs`] are the settings as they are written, in whichever layer; [`ServeArgs::resolve`] makes of all four a
 //! [`Resolved`], which is what the server runs with. Nothing after that looks at flags or the environment again.
 
-use crate::address::Proxies;
 use crate::secret::Secret;
 use crate::tls::{Tls, TlsError};
 use ground::fault::Fault;
 use ground::settings::{self, Table};
+use listener::{BadProxy, Proxies};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -37,6 +37,10 @@ pub struct AggregatorConfig {
     pub max_participants: u32,
     /// Event streams open at once.
     pub max_streams: usize,
+    /// Event streams of one address open at once.
+    pub max_streams_per_address: usize,
+    /// Connections of one address open at once. A trusted proxy's are not counted, nor are those from this machine.
+    pub max_connections_per_address: usize,
     /// How late another process's changes are seen at most.
     pub poll: Duration,
     /// How often anybody may ask.
@@ -95,6 +99,8 @@ impl AggregatorConfig {
             max_body: 64 << 20,
             max_participants: 100_000,
             max_streams: 256,
+            max_streams_per_address: 64,
+            max_connections_per_address: 1_024,
             poll: Duration::from_millis(500),
             quotas: Quotas::default(),
             proxies: Proxies::default(),
@@ -152,6 +158,12 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+    /// See [`AggregatorConfig::max_streams_per_address`].
+    #[arg(skip)]
+    pub max_streams_per_address: Option<u64>,
+    /// See [`AggregatorConfig::max_connections_per_address`].
+    #[arg(skip)]
+    pub max_connections_per_address: Option<u64>,
     /// See [`Quotas`].
     #[arg(skip)]
     pub address_requests_per_second: Option<u64>,
@@ -277,6 +289,16 @@ impl ServeArgs {
         for (key, value, range) in [
             ("max_participants", given.max_participants, 1..=1_000_000),
             ("max_streams", given.max_streams, 0..=100_000),
+            (
+                "max_streams_per_address",
+                given.max_streams_per_address,
+                1..=100_000,
+            ),
+            (
+                "max_connections_per_address",
+                given.max_connections_per_address,
+                8..=100_000,
+            ),
             ("poll_ms", given.poll_ms, 10..=1_000),
             (
                 "address_requests_per_second",
@@ -335,7 +357,7 @@ impl ServeArgs {
         }
         let proxies = given.trusted_proxies.as_deref().unwrap_or_default();
         let proxies = proxies.parse().unwrap_or_else(|e| {
-            let e: crate::address::BadProxy = e;
+            let e: BadProxy = e;
             fault("trusted_proxies", e.to_string());
             Proxies::default()
         });
@@ -432,6 +454,9 @@ impl ServeArgs {
                 models: given.models,
                 max_participants: number(given.max_participants, 100_000),
                 max_streams: number(given.max_streams, 256) as usize,
+                max_streams_per_address: number(given.max_streams_per_address, 64) as usize,
+                max_connections_per_address: number(given.max_connections_per_address, 1_024)
+                    as usize,
                 poll: Duration::from_millis(number(given.poll_ms, 500).into()),
                 quotas,
                 proxies,

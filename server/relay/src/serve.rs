@@ -188,6 +188,9 @@ impl Relay {
         account: &Arc<Account>,
     ) -> Result<HttpResponse, Refusal> {
         let status = upstream.status();
+        if status.is_informational() {
+            return Err(Refusal::Informational(status.as_u16()));
+        }
         if status.is_redirection() {
             return Err(Refusal::Redirected(elsewhere(&upstream)));
         }
@@ -256,6 +259,10 @@ fn elsewhere(upstream: &reqwest::Response) -> String {
             url.set_fragment(None);
             // Neither fails for an address with a host, and another has no names.
             let _ = (url.set_username(""), url.set_password(None));
+            // In percent signs the key would not be found.
+            if url.path().contains('%') {
+                url.set_path("");
+            }
             url.into()
         }
         None => "which it does not say".to_owned(),
@@ -282,7 +289,7 @@ async fn handle(
         .answer(&request, payload, &account)
         .await
         .unwrap_or_else(|refusal| {
-            tracing::warn!(%refusal, "refused");
+            tracing::warn!(why = refusal.name(), "refused");
             let mut response = refusal.response();
             headers::open(&mut response, relay.guard.readable(&request));
             response.json(mask_of(&relay, &refusal))

@@ -1,19 +1,20 @@
 //! Live progress as server-sent events. Each reader pulls: when they are ready for more they get the newest
 //! state, and whatever happened in between is skipped. So nobody's slowness costs anybody else anything.
 
+use super::limit;
 use crate::app::App;
 use crate::failure::Failure;
-use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use federation::engine::Federation;
 use federation::engine::store::{Federations as _, Rounds as _};
 use federation::round::messages::Progress;
 use federation::round::refusal::Refusal;
 use futures::stream;
+use listener::Share;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -22,17 +23,9 @@ const PING: Duration = Duration::from_secs(15);
 /// Events of one stream are at least this far apart: a fast round is many changes, but one picture.
 const GAP: Duration = Duration::from_millis(100);
 
-/// One of the slots for streams, given back when the stream ends.
-struct Slot(Data<App>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 struct Reader {
-    slot: Slot,
+    app: Data<App>,
+    _share: Share,
     federation: Arc<Federation>,
     versions: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
@@ -42,18 +35,19 @@ struct Reader {
     seen: Option<u32>,
 }
 
-pub(super) async fn events(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
+pub(super) async fn events(
+    app: Data<App>,
+    request: HttpRequest,
+    id: Path<String>,
+) -> Result<HttpResponse, Failure> {
     let federation = app.federation(&id).await?;
-    let open = app.streams.fetch_add(1, Ordering::SeqCst);
-    let slot = Slot(app.clone());
-    if open >= app.config.max_streams {
-        return Err(Refusal::RateLimited.into());
-    }
+    let share = app.streams.take(Some(limit::sender(&request)));
     let reader = Reader {
         versions: app.news.subscribe(&id, 0),
         stopping: app.stopping.clone(),
         federation,
-        slot,
+        _share: share.ok_or(Refusal::RateLimited)?,
+        app,
         sent: None,
         seen: None,
     };
@@ -109,7 +103,7 @@ impl Reader {
 
     /// The state now, unless it is what was sent last.
     async fn progress(&mut self) -> Result<Option<Progress>, Failure> {
-        let app = &self.slot.0;
+        let app = &self.app;
         let (id, now) = (&self.federation.id, app.clock.now_ms());
         let (at, last) = app
             .read(id, async |tx| {

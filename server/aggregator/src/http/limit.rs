@@ -1,12 +1,12 @@
 //! The first thing that happens to a request: is it one too many?
 
-use crate::address::Address;
 use crate::app::App;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
+use listener::Address;
 
 /// Never limited: whoever watches over the server must not be told that it is busy.
 const HEALTH: [&str; 2] = ["/healthz", "/v1/health"];

@@ -113,7 +113,7 @@ macro_rules! endpoint {
 
 /// All of the API. The pages are apart, in `pages`.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    endpoint!(get "/v1/health" Anybody public::health, "Is the aggregator up?",
+    endpoint!(get "/v1/health" Anybody public::health, "Is the aggregator up, and can its database be written? 503 if not.",
         query: [], request: None, response: (200, JSON, of::<Health>)),
     endpoint!(get "/healthz" Anybody public::health, "The same, where machines look for it.",
         query: [], request: None, response: (200, JSON, of::<Health>)),
@@ -215,6 +215,7 @@ pub(crate) fn service(
                 .error_handler(|e, _| Failure::BadRequest(format!("the query: {e}")).into()),
         )
         // The last one is the outermost.
+        .wrap(actix_web::middleware::from_fn(listener::in_pieces))
         .wrap(actix_web::middleware::from_fn(body::without))
         .wrap(actix_web::middleware::from_fn(head::without_body))
         .wrap(actix_web::middleware::from_fn(limit::requests))
