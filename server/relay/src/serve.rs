@@ -10,7 +10,7 @@ use super::upstream::Upstream;
 use crate::cause_of;
 use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::{Method, StatusCode, header as web_header};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use aggregator::Secret;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION};
 use std::future::Future;
@@ -20,14 +20,10 @@ use std::time::Duration;
 
 /// Connecting takes at most this long.
 const CONNECT: Duration = Duration::from_secs(10);
-/// A request's head must come within this time.
-const HEAD: Duration = Duration::from_secs(10);
 /// How long requests in flight may take after the signal to stop, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// How long an idle connection is kept, longer than browsers keep theirs: they close, and no request is lost in between.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// One page does not open more.
-const CONNECTIONS: usize = 128;
+/// Maximum number of connections. One page does not open more.
+const CONNECTIONS: usize = 256;
 /// Threads. The work is the waiting.
 const THREADS: usize = 2;
 
@@ -321,21 +317,19 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RelayError> {
     let relay = web::Data::new(relay);
-    let server = HttpServer::new(move || {
+    let settings = listener::Settings {
+        workers: THREADS,
+        connections: CONNECTIONS,
+        // A page that closes its end has gone away: the upstream is not asked for nobody.
+        half_closed: false,
+        drain_seconds: SHUTDOWN_SECONDS,
+        ..listener::Settings::default()
+    };
+    let server = listener::serve(listener, settings, move || {
         App::new()
             .app_data(relay.clone())
             .default_service(web::to(handle))
-    })
-    .workers(THREADS)
-    .max_connections(CONNECTIONS)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD)
-    // A page that closes its end has gone away: the upstream is not asked for nobody.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(SHUTDOWN_SECONDS)
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    })?;
     let handle = server.handle();
     let mut server = std::pin::pin!(server);
     tokio::select! {

@@ -1,6 +1,6 @@
 //! What depends on the moment, over a live port and a model that waits for permission.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
