@@ -3,7 +3,7 @@
 //! Exit codes are in [`EXIT_CODES`].
 
 mod commands;
-mod participant;
+mod native;
 mod propose;
 mod simulate;
 mod task_source;
@@ -63,7 +63,7 @@ enum Command {
 const RELAY_LOG: &str = "off,relay=info";
 
 /// How a command ended badly.
-pub enum Failure {
+pub enum CliError {
     /// Something failed on the way: exit code 1.
     Failed(String),
     /// The flags, settings or files are wrong: exit code 2.
@@ -72,7 +72,7 @@ pub enum Failure {
     NotReached(String),
 }
 
-impl Failure {
+impl CliError {
     /// From any error that happened on the way.
     pub fn failed(error: impl std::fmt::Display) -> Self {
         Self::Failed(error.to_string())
@@ -127,9 +127,9 @@ fn main() -> ExitCode {
     };
     let (code, text) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Failed(text)) => (1, text),
-        Err(Failure::Usage(text)) => (2, text),
-        Err(Failure::NotReached(text)) => (3, text),
+        Err(CliError::Failed(text)) => (1, text),
+        Err(CliError::Usage(text)) => (2, text),
+        Err(CliError::NotReached(text)) => (3, text),
     };
     eprintln!("fed-bbpt: {text}");
     ExitCode::from(code)

@@ -140,7 +140,7 @@ def context_digest(context):
 
 
 # Messages as they travel: a version byte, then postcard.
-VERSION = b"\2"
+VERSION = b"\3"
 
 
 def varint(n):
@@ -181,7 +181,16 @@ def wire_masked(senders_hash, vector, signature):
 
 
 def wire_survivors(members):
-    return VERSION + sequence([varint(m) for m in members])
+    """Each is a number, its vector's hash, and its signature over that."""
+    return VERSION + sequence([varint(number) + vector + signature for number, vector, signature in members])
+
+
+def wire_confirmation(survivors_hash, signature):
+    return VERSION + survivors_hash + signature
+
+
+def wire_confirmations(signatures):
+    return VERSION + sequence([varint(number) + signature for number, signature in signatures])
 
 
 KINDS = {"self-mask": 0, "masking-key": 1}
@@ -225,7 +234,7 @@ def f32(value):
 
 
 class Sum:
-    """All of one sum. `stops`: by participant, what it no longer does: "shares", "masked" or "unmask"."""
+    """All of one sum. `stops`: by participant, what it no longer does: "shares", "masked", "confirm" or "unmask"."""
 
     def __init__(self, name, context, policy, layout, numbers, stops):
         self.name, self.context, self.policy, self.layout, self.stops = name, context, policy, layout, stops
@@ -251,6 +260,7 @@ class Sum:
         self.make_graph()
         self.deal()
         self.mask()
+        self.confirm()
         self.unmask()
         self.open()
 
@@ -265,7 +275,7 @@ class Sum:
         return [m["participant"] for m in self.members]
 
     def reaching(self, step):
-        steps = ["shares", "masked", "unmask", None]
+        steps = ["shares", "masked", "confirm", "unmask", None]
         return [n for n in self.numbers() if steps.index(self.stops.get(n)) > steps.index(step)]
 
     def make_graph(self):
@@ -362,6 +372,19 @@ class Sum:
     def commitment(self, number, packed, senders_hash=None):
         return labelled(b"masked", self.binding, u32(number), senders_hash or self.senders_hash, sha256(packed))
 
+    def told(self, numbers):
+        """What the aggregator says about survivors."""
+        return [(n, sha256(self.masked[n][0]), self.masked[n][1]) for n in numbers]
+
+    def confirmation(self, number, survivors_hash=None):
+        return labelled(
+            b"survivors", self.binding, u32(number), self.roster, self.senders_hash, survivors_hash or self.survivors_hash
+        )
+
+    def confirm(self):
+        seeds = {n: self.by_number[n]["identity_seed"] for n in self.reaching("confirm")}
+        self.confirmed = [(n, sign(seed, self.confirmation(n))) for n, seed in seeds.items()]
+
     def unmask(self):
         self.unmasks = {}
         for number in self.reaching("unmask"):
@@ -425,6 +448,8 @@ class Sum:
             if number in self.masked:
                 one["inbox"] = wire_inbox(self.senders, self.inbox(number)).hex()
                 one["masked"] = wire_masked(self.senders_hash, *self.masked[number]).hex()
+            if number in dict(self.confirmed):
+                one["confirmation"] = wire_confirmation(self.survivors_hash, dict(self.confirmed)[number]).hex()
             if number in self.unmasks:
                 one["unmask"] = wire_unmask(self.survivors_hash, self.unmasks[number]).hex()
             participants.append(one)
@@ -438,7 +463,8 @@ class Sum:
             "roster_hash": self.roster.hex(),
             "groups": self.groups,
             "senders": self.senders,
-            "survivors": self.survivors,
+            "survivors": wire_survivors(self.told(self.survivors)).hex(),
+            "confirmations": wire_confirmations(self.confirmed).hex(),
             "participants": participants,
             "sums": self.sums,
         }
@@ -454,25 +480,26 @@ def policy(cohort_min=3, threshold=2 / 3, degree=100, groups=1):
 
 
 def make_sums():
-    # One drops out before its masked vector (13), one after it (40): three of five answer, and t = 3.
-    five = Sum("five", context("five"), policy(threshold=0.5), ("u32", 6, 3), [2, 13, 21, 40, 300], {13: "masked", 40: "unmask"})
+    # One drops out before its masked vector (13), one after its confirmation (40): seven of seven answer, and t = 5.
+    numbers, stops = [2, 13, 21, 40, 300, 500, 900], {13: "masked", 40: "unmask"}
+    seven = Sum("seven", context("seven"), policy(), ("u32", 6, 3), numbers, stops)
     # A graph that is not complete, and one who never dealt shares.
-    numbers, stops = [*range(5, 36, 3), 70_000], {5: "shares", 20: "masked", 29: "unmask"}
-    sparse = Sum("sparse", context("sparse"), policy(degree=4, threshold=0.5), ("u64", 4, 0), numbers, stops)
+    numbers, stops = [*range(5, 36, 3), 70_000], {5: "shares", 20: "masked", 11: "confirm"}
+    sparse = Sum("sparse", context("sparse"), policy(degree=6), ("u64", 4, 0), numbers, stops)
     # Nobody of one of two groups survives.
     numbers = list(range(7))
     trial = Sum("groups", context("groups"), policy(groups=2), ("u32", 3, 1), numbers, {})
     groups = Sum("groups", context("groups"), policy(groups=2), ("u32", 3, 1), numbers, {n: "masked" for n in trial.groups[1]})
     wide = Sum("three", context("three"), policy(), ("u64", 2, 1), [0, 1, 4_294_967_295], {})
-    return [five, sparse, groups, wide]
+    return [seven, sparse, groups, wide]
 
 
 # What must be refused.
 
 
-def refusals(five):
-    """What participant 21 of the sum "five" is sent, at which step, and its suspicion."""
-    members, victim = five.members, 21
+def refusals(seven):
+    """What participant 21 of the sum "seven" is sent, at which step, and its suspicion."""
+    members, victim = seven.members, 21
     cases = []
 
     def case(name, step, message, suspicion):
@@ -487,26 +514,26 @@ def refusals(five):
                 member.update(changes)
                 if resign:
                     member["identity"] = ed25519_public(resign)
-                    member["signature"] = five.sign_keys(member, resign)
+                    member["signature"] = seven.sign_keys(member, resign)
             out.append(member)
         return wire_roster(out)
 
     other_seed = sha256(b"an identity of the server's")
     other_key = x25519_public(sha256(b"a key of the server's"))
-    me, second = five.by_number[victim], five.by_number[13]
+    me, second = seven.by_number[victim], seven.by_number[13]
     neutral = b"\1" + bytes(31)
     case("own key missing", "roster", wire_roster([m for m in members if m is not me]), "own-key-missing")
     case("own key changed", "roster", changed(victim, masking=other_key), "own-key-changed")
     case("own identity changed", "roster", changed(victim, resign=other_seed), "own-key-changed")
     case("a key twice", "roster", changed(13, resign=second["identity_seed"], masking=me["encryption"]), "duplicate-key")
-    case("an identity twice", "roster", changed(13, resign=five.by_number[2]["identity_seed"]), "duplicate-member")
+    case("an identity twice", "roster", changed(13, resign=seven.by_number[2]["identity_seed"]), "duplicate-member")
     case("a participant twice", "roster", wire_roster(members[:1] + members), "duplicate-member")
     case("not sorted", "roster", wire_roster(members[::-1]), "not-sorted")
     case("two are too few", "roster", wire_roster(members[1:3]), "too-few-members")
     case("not signed", "roster", changed(13, masking=other_key), "bad-signature")
-    foreign = five.sign_keys(second, second["identity_seed"], context_digest(dict(five.context, round=40)))
+    foreign = seven.sign_keys(second, second["identity_seed"], context_digest(dict(seven.context, round=40)))
     case("keys of the round before", "roster", changed(13, signature=foreign), "bad-signature")
-    foreign = five.sign_keys(second, second["identity_seed"], context_digest(dict(five.context, record=bytes(32))))
+    foreign = seven.sign_keys(second, second["identity_seed"], context_digest(dict(seven.context, record=bytes(32))))
     case("keys under another record head", "roster", changed(13, signature=foreign), "bad-signature")
     case("another identity", "roster", changed(13, resign=other_seed), "identity-changed")
     case("a key of order 2", "roster", changed(13, resign=second["identity_seed"], masking=bytes(32)), "weak-key")
@@ -514,7 +541,7 @@ def refusals(five):
     high = me["masking"][:31] + bytes([me["masking"][31] | 0x80])
     case("a copied key in another encoding", "roster", changed(13, resign=second["identity_seed"], masking=high), "weak-key")
 
-    senders, inbox = five.senders, five.inbox(victim)
+    senders, inbox = seven.senders, seven.inbox(victim)
     case("left out of U2", "inbox", wire_inbox([s for s in senders if s != victim], inbox), "excluded")
     case("a stranger in U2", "inbox", wire_inbox(senders + [301], inbox), "not-a-subset")
     case("U2 not sorted", "inbox", wire_inbox(senders[::-1], inbox), "not-sorted")
@@ -529,61 +556,79 @@ def refusals(five):
     case("a short envelope", "inbox", wire_inbox(senders, short), "bad-envelope")
     swapped = [(inbox[0][0], inbox[1][1]), (inbox[1][0], inbox[0][1])] + inbox[2:]
     case("two envelopes swapped", "inbox", wire_inbox(senders, swapped), "bad-envelope")
-    earlier = Sum("five", dict(five.context, round=40), five.policy, five.layout, five.numbers(), {})
+    earlier = Sum("seven", dict(seven.context, round=40), seven.policy, seven.layout, seven.numbers(), {})
     case("shares of another round", "inbox", wire_inbox(senders, earlier.inbox(victim)), "bad-envelope")
 
-    survivors = five.survivors
-    case("left out of U3", "survivors", wire_survivors([s for s in survivors if s != victim]), "excluded")
-    case("a stranger in U3", "survivors", wire_survivors(survivors + [301]), "not-a-subset")
-    case("U3 not sorted", "survivors", wire_survivors(survivors[::-1]), "not-sorted")
-    case("a survivor twice", "survivors", wire_survivors([survivors[0]] + survivors), "duplicate-member")
-    case("fewer than t survivors", "survivors", wire_survivors([2, victim]), "too-few-survivors")
+    told = seven.told(seven.survivors)
+    case("left out of U3", "survivors", wire_survivors([s for s in told if s[0] != victim]), "excluded")
+    case("a stranger in U3", "survivors", wire_survivors(told + [(301, bytes(32), bytes(64))]), "not-a-subset")
+    case("U3 not sorted", "survivors", wire_survivors(told[::-1]), "not-sorted")
+    case("a survivor twice", "survivors", wire_survivors(told[:1] + told), "duplicate-member")
+    case("fewer than t survivors", "survivors", wire_survivors(seven.told([2, victim])), "too-few-survivors")
+    elsewhere = sign(seven.by_number[300]["identity_seed"], seven.commitment(300, seven.masked[300][0], hash_members(b"senders", [2, 300])))
+    other = [(n, v, elsewhere if n == 300 else g) for n, v, g in told]
+    case("a survivor who was shown other senders", "survivors", wire_survivors(other), "other-senders")
+    other = [(n, sha256(b"") if n == 300 else v, g) for n, v, g in told]
+    case("another vector of a survivor", "survivors", wire_survivors(other), "other-senders")
+    confirmed = seven.confirmed
+    case("fewer than t confirmations", "confirmations", wire_confirmations(confirmed[:4]), "too-few-confirmed")
+    case("a confirmation twice", "confirmations", wire_confirmations(confirmed[:1] + confirmed), "duplicate-member")
+    case("confirmations not sorted", "confirmations", wire_confirmations(confirmed[::-1]), "not-sorted")
+    stranger = [(13, confirmed[0][1])]
+    case("a dropout confirms", "confirmations", wire_confirmations(sorted(confirmed + stranger)), "not-a-subset")
+    fewer = sign(seven.by_number[300]["identity_seed"], seven.confirmation(300, hash_members(b"survivors", [2, 21, 40, 300, 500])))
+    other = [(n, fewer if n == 300 else g) for n, g in confirmed]
+    case("who confirms other survivors", "confirmations", wire_confirmations(other), "other-survivors")
     case("a second roster", "second-roster", changed(13, resign=other_seed), "second-request")
     case("a second inbox", "second-inbox", wire_inbox([2, victim, 40], [e for e in inbox if e[0] in (2, 40)]), "second-request")
-    case("a second unmask request", "second-survivors", wire_survivors([2, victim, 40]), "second-request")
+    case("second survivors", "second-survivors", wire_survivors(told[1:]), "second-request")
     return cases
 
 
-def rejects(five):
-    """What the aggregator must not take in the sum "five"."""
+def rejects(seven):
+    """What the aggregator must not take in the sum "seven"."""
     cases = []
 
     def case(name, kind, sender, message):
         cases.append({"name": name, "kind": kind, "from": sender, "message": message.hex()})
 
-    packed, signature = five.masked[21]
+    packed, signature = seven.masked[21]
     flipped = bytes([packed[0] ^ 1]) + packed[1:]
-    case("a changed vector", "masked", 21, wire_masked(five.senders_hash, flipped, signature))
-    case("a short vector", "masked", 21, wire_masked(five.senders_hash, packed[:-1], signature))
-    case("of somebody else", "masked", 2, wire_masked(five.senders_hash, packed, signature))
-    other = hash_members(b"senders", [2, 21, 40, 300])
-    again = sign(five.by_number[21]["identity_seed"], five.commitment(21, packed, other))
+    case("a changed vector", "masked", 21, wire_masked(seven.senders_hash, flipped, signature))
+    case("a short vector", "masked", 21, wire_masked(seven.senders_hash, packed[:-1], signature))
+    case("of somebody else", "masked", 2, wire_masked(seven.senders_hash, packed, signature))
+    other = hash_members(b"senders", [2, 21, 40, 300, 500, 900])
+    again = sign(seven.by_number[21]["identity_seed"], seven.commitment(21, packed, other))
     case("for other senders", "masked", 21, wire_masked(other, packed, again))
     # s + L satisfies the equation too, and is not canonical.
     s = int.from_bytes(signature[32:], "little") + ORDER
     malleable = signature[:32] + s.to_bytes(32, "little")
-    case("a signature that is not canonical", "masked", 21, wire_masked(five.senders_hash, packed, malleable))
-    shares = five.unmasks[21]
-    case("one share missing", "unmask", 21, wire_unmask(five.survivors_hash, shares[1:]))
+    case("a signature that is not canonical", "masked", 21, wire_masked(seven.senders_hash, packed, malleable))
+    confirmation = dict(seven.confirmed)[21]
+    case("a confirmation of other survivors", "confirmation", 21, wire_confirmation(hash_members(b"survivors", [2, 21, 40]), confirmation))
+    case("a confirmation of somebody else", "confirmation", 2, wire_confirmation(seven.survivors_hash, confirmation))
+    case("a confirmation by a dropout", "confirmation", 13, wire_confirmation(seven.survivors_hash, confirmation))
+    shares = seven.unmasks[21]
+    case("one share missing", "unmask", 21, wire_unmask(seven.survivors_hash, shares[1:]))
     other_kind = [(shares[0][0], "masking-key", shares[0][2])] + shares[1:]
-    case("a survivor's masking key", "unmask", 21, wire_unmask(five.survivors_hash, other_kind))
+    case("a survivor's masking key", "unmask", 21, wire_unmask(seven.survivors_hash, other_kind))
     both = [shares[0], (shares[0][0], "masking-key", shares[0][2])] + shares[1:]
-    case("both secrets of one", "unmask", 21, wire_unmask(five.survivors_hash, both))
+    case("both secrets of one", "unmask", 21, wire_unmask(seven.survivors_hash, both))
     case("about other survivors", "unmask", 21, wire_unmask(hash_members(b"survivors", [2, 21, 40]), shares))
-    case("of a dropout", "unmask", 13, wire_unmask(five.survivors_hash, shares))
-    envelopes = five.shares[21]
-    case("an envelope missing", "shares", 21, wire_shares(five.roster, envelopes[1:]))
-    case("an envelope too long", "shares", 21, wire_shares(five.roster, [(envelopes[0][0], envelopes[0][1] + b"\0")] + envelopes[1:]))
+    case("of a dropout", "unmask", 13, wire_unmask(seven.survivors_hash, shares))
+    envelopes = seven.shares[21]
+    case("an envelope missing", "shares", 21, wire_shares(seven.roster, envelopes[1:]))
+    case("an envelope too long", "shares", 21, wire_shares(seven.roster, [(envelopes[0][0], envelopes[0][1] + b"\0")] + envelopes[1:]))
     case("of another roster", "shares", 21, wire_shares(bytes(32), envelopes))
-    case("to oneself", "shares", 21, wire_shares(five.roster, [(21, envelopes[0][1])] + envelopes[1:]))
-    me = dict(five.by_number[21])
+    case("to oneself", "shares", 21, wire_shares(seven.roster, [(21, envelopes[0][1])] + envelopes[1:]))
+    me = dict(seven.by_number[21])
     me["masking"] = me["encryption"]
-    me["signature"] = five.sign_keys(me, me["identity_seed"])
+    me["signature"] = seven.sign_keys(me, me["identity_seed"])
     case("one key for two purposes", "keys", 21, VERSION + wire_member(me))
-    me = dict(five.by_number[21], participant=22)
+    me = dict(seven.by_number[21], participant=22)
     case("keys of another participant", "keys", 22, VERSION + wire_member(me))
-    me = dict(five.by_number[21], encryption=bytes(32))
-    me["signature"] = five.sign_keys(me, me["identity_seed"])
+    me = dict(seven.by_number[21], encryption=bytes(32))
+    me["signature"] = seven.sign_keys(me, me["identity_seed"])
     case("a key of small order", "keys", 21, VERSION + wire_member(me))
     return cases
 
@@ -691,7 +736,7 @@ def fixed_points():
 
 def main():
     sums = make_sums()
-    five = sums[0]
+    seven = sums[0]
     out = {
         "keystreams": keystreams(),
         "shamir": shamirs(),
@@ -699,8 +744,8 @@ def main():
         "signatures_refused": signatures(),
         "fixed_points": fixed_points(),
         "sums": [one.as_json() for one in sums],
-        "refused_by_participant": refusals(five),
-        "refused_by_aggregator": rejects(five),
+        "refused_by_participant": refusals(seven),
+        "refused_by_aggregator": rejects(seven),
     }
     json.dump(out, sys.stdout, indent=1)
     print()

@@ -159,7 +159,7 @@ test('a tab that is reloaded at each step of a sum sends the same bytes again an
   const federation = await house.federation(secure(3));
   const all = await tabs(browser, 3);
   const [reloads, ...others] = all.map(({ join }) => join) as [JoinPage, JoinPage, JoinPage];
-  const sent: { [kind in Kind]: Buffer[] } = { keys: [], shares: [], masked: [], unmask: [] };
+  const sent: { [kind in Kind]: Buffer[] } = { keys: [], shares: [], masked: [], confirm: [], unmask: [] };
   let interrupted = (): void => undefined;
   let next = new Promise<void>((resolve) => (interrupted = resolve));
   await onSums(reloads.page, async (kind, route) => {

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # requirements: huggingface
 # model-api:
-# model-api: --model-dir server/model-api/tests/text/encoder --name words
-# model-api: --model-dir server/model-api/tests/text/encoder --name labelled --labels tests/interop/labels.txt
-# model-api: --model-dir server/model-api/tests/text/masked --name masked
-# model-api: --model-dir server/model-api/tests/text/clip --name pair --labels tests/interop/labels.txt
+# model-api: --model-folder server/model-api/tests/text/encoder --name words
+# model-api: --model-folder server/model-api/tests/text/encoder --name labelled --labels tests/interop/labels.txt
+# model-api: --model-folder server/model-api/tests/text/masked --name masked
+# model-api: --model-folder server/model-api/tests/text/clip --name pair --labels tests/interop/labels.txt
 """The unmodified `huggingface_hub.InferenceClient` drives running `fed-bbpt model-api`.
 
     python huggingface_client.py --url http://127.0.0.1:8701 --url …

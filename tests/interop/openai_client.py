@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # requirements: openai
 # model-api:
-# model-api: --model-dir server/model-api/tests/text/encoder --name words --labels tests/interop/labels.txt
-# model-api: --model-dir server/model-api/tests/text/masked --name masked
+# model-api: --model-folder server/model-api/tests/text/encoder --name words --labels tests/interop/labels.txt
+# model-api: --model-folder server/model-api/tests/text/masked --name masked
 """The unmodified `openai` package drives running `fed-bbpt model-api`: a classifier, a sentence encoder and a masked model.
 
     python openai_client.py --url http://127.0.0.1:8701 --url http://127.0.0.1:8702 --url http://127.0.0.1:8703

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # requirements: triton
-# model-api: --model-dir server/model-api/tests/text/encoder --name words
+# model-api: --model-folder server/model-api/tests/text/encoder --name words
 """The unmodified `tritonclient[http]` drives a running `fed-bbpt model-api` that serves texts.
 
     python text.py --url http://127.0.0.1:8701

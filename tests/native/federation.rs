@@ -234,7 +234,8 @@ fn a_killed_aggregator_goes_on_and_participants_need_no_help() {
 }
 
 #[test]
-fn one_state_file_is_one_participant_with_their_data_who_is_told_for_how_many_they_wait() {
+fn one_state_file_and_one_key_are_one_participant_with_their_data_who_is_told_for_how_many_they_wait()
+ {
     let home = tempfile::tempdir().unwrap();
     let (_model, model) = model_api();
     let (_aggregator, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
@@ -259,6 +260,13 @@ fn one_state_file_is_one_participant_with_their_data_who_is_told_for_how_many_th
     });
     // In the same folder, as the same participant: they would undo each other.
     run(&of("1")).expect(2, &[state, "in use", "--state"]);
+    // Nor with a state of its own but the same key: to the aggregator they would be one participant, too.
+    let key = home.path().join("state.identity");
+    let (key, other) = (key.to_str().unwrap(), home.path().join("other.json"));
+    let mut with_key = of("2").to_vec();
+    with_key[7] = other.to_str().unwrap();
+    with_key.extend(["--identity", key]);
+    run(&with_key).expect(2, &[key, "in use", "--identity"]);
     first.kill();
     // As many examples, but others: what was computed from the first ones would be sent as theirs.
     run(&of("2")).expect(2, &[state, "other data", "--state"]);

@@ -110,7 +110,7 @@ fn scorer(home: &Home) -> (Process, String) {
     model_api_of(&[
         "--name",
         "scorer",
-        "--model-dir",
+        "--model-folder",
         folder,
         "--labels",
         &labels,

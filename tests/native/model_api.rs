@@ -21,12 +21,12 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A hub with one model, `tiny/encoder`, for who has the token `hub-token`. Speaks what its clients ask for: the list of
 /// files, and ranges of files with the headers that name commit and contents.
-struct Hub {
+struct FakeHub {
     url: String,
     downloads: Arc<AtomicUsize>,
 }
 
-impl Hub {
+impl FakeHub {
     fn start() -> Self {
         let downloads = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&downloads);
@@ -98,7 +98,7 @@ fn ask(address: &str, head: &str, body: &str) -> (u16, String) {
 
 #[test]
 fn a_model_of_the_hub_is_fetched_by_name_and_found_again_without_a_network() {
-    let hub = Hub::start();
+    let hub = FakeHub::start();
     let home = tempfile::tempdir().unwrap();
     let cache = home.path().join("cache").display().to_string();
     let flags = [
@@ -107,7 +107,7 @@ fn a_model_of_the_hub_is_fetched_by_name_and_found_again_without_a_network() {
         "127.0.0.1:0",
         "--hub",
         "tiny/encoder",
-        "--cache-dir",
+        "--cache-folder",
         &cache,
     ];
     let serve = |endpoint: &str, token: &str| {
@@ -164,7 +164,7 @@ fn a_missing_model_of_the_hub_is_told_with_all_other_faults() {
         "model-api",
         "--hub",
         "../a",
-        "--cache-dir",
+        "--cache-folder",
         &cache,
         "--max-body",
         "1",

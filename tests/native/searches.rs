@@ -79,7 +79,7 @@ fn owners_train_a_soft_prompt_with_cma_es() {
     let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
     let folder =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/model-api/tests/text/masked");
-    let (_model, model) = model_api_of(&["--model-dir", folder.to_str().unwrap()]);
+    let (_model, model) = model_api_of(&["--model-folder", folder.to_str().unwrap()]);
     std::fs::write(path("task.toml"), SOFT).unwrap();
     let (_aggregator, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
     let (id, link) = create_task(&server, &path("task.toml"), &model, &[]);

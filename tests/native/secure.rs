@@ -55,7 +55,7 @@ fn is_summing(state: &Path) -> bool {
 /// Where a round is, as an outsider sees it: its number, and whether a sum is under way.
 fn sum_under_way(server: &str, federation: &str) -> Option<u64> {
     let current = &show(server, federation)["current"];
-    let phases = ["shares", "masked", "unmask"];
+    let phases = ["shares", "masked", "confirm", "unmask"];
     let under_way = phases.contains(&current["phase"].as_str()?);
     under_way.then(|| current["round"].as_u64()).flatten()
 }

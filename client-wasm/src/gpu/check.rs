@@ -18,17 +18,17 @@ pub const MOST_KNOWN_ANSWERS: usize = 16;
 /// differently.
 pub const MOST_DIFFERENT: f64 = 0.01;
 
-struct Known {
+struct KnownAnswer {
     counter: [u32; 4],
     key: [u32; 2],
     answer: [u32; 4],
 }
 
-fn read_known() -> Option<Vec<Known>> {
+fn read_known() -> Option<Vec<KnownAnswer>> {
     let file: Value =
         serde_json::from_slice(include_bytes!("../../../shared/vectors/philox.json")).ok()?;
     let read = |case: &Value| {
-        Some(Known {
+        Some(KnownAnswer {
             counter: words(&case["counter"])?,
             key: words(&case["key"])?,
             answer: words(&case["answer"])?,

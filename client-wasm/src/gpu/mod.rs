@@ -54,17 +54,17 @@ pub struct Gpu {
     pub adapter: String,
     /// Whether the adapter computes on the CPU, as SwiftShader and llvmpipe do.
     pub software: bool,
-    failure: Arc<Failure>,
+    uncaptured: Arc<UncapturedError>,
 }
 
 /// The first failure that the device reported outside a call.
 #[derive(Default)]
-struct Failure {
+struct UncapturedError {
     happened: AtomicBool,
     text: Mutex<String>,
 }
 
-impl Failure {
+impl UncapturedError {
     fn report(&self, text: String) {
         if !self.happened.swap(true, Ordering::SeqCst)
             && let Ok(mut kept) = self.text.lock()
@@ -124,12 +124,12 @@ impl Gpu {
             })
             .await
             .map_err(|error| GpuError::NoDevice(error.to_string()))?;
-        let failure = Arc::new(Failure::default());
-        let on_loss = Arc::clone(&failure);
+        let uncaptured = Arc::new(UncapturedError::default());
+        let on_loss = Arc::clone(&uncaptured);
         device.set_device_lost_callback(move |reason, text| {
             on_loss.report(format!("device lost ({reason:?}) {text}"))
         });
-        let on_error = Arc::clone(&failure);
+        let on_error = Arc::clone(&uncaptured);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             on_error.report(error.to_string())
         }));
@@ -143,13 +143,13 @@ impl Gpu {
             queue,
             adapter: info.name,
             software,
-            failure,
+            uncaptured,
         })
     }
 
     /// Destroys the device, as a driver's reset would; the next step fails.
     pub fn destroy(&self) {
-        self.failure.report("device destroyed".to_owned());
+        self.uncaptured.report("device destroyed".to_owned());
         self.device.destroy();
     }
 
@@ -180,7 +180,7 @@ impl Gpu {
             0,
             bytemuck::cast_slice(&kernel.constants),
         );
-        self.failure.check()?;
+        self.uncaptured.check()?;
         Ok(GpuStep {
             gpu: self,
             kernel,
@@ -467,7 +467,7 @@ impl GpuStep {
         batch: &[&Prepared],
         out: &mut Vec<u8>,
     ) -> Result<(), GpuError> {
-        self.gpu.failure.check()?;
+        self.gpu.uncaptured.check()?;
         if candidates.len() > self.size.candidates || theta.len() != self.size.dim {
             return Err(GpuError::TooLarge(
                 "the step has more candidates or parameters than were planned".to_owned(),
@@ -496,14 +496,14 @@ impl GpuStep {
                 self.size.limits,
             ) {
                 let mapped = self.run(pass).await?;
-                let place = Place {
+                let offset = BatchOffset {
                     all: batch.len(),
                     first: part * self.size.images,
                 };
-                self.collect(&mapped, pass, place, out)?;
+                self.collect(&mapped, pass, offset, out)?;
             }
         }
-        self.gpu.failure.check()
+        self.gpu.uncaptured.check()
     }
 
     fn upload(&self, images: &[&Prepared]) {
@@ -597,7 +597,7 @@ impl GpuStep {
             .await
             .map_err(|_| GpuError::Failed("the result was never given".to_owned()))?;
         mapped.map_err(|error| GpuError::Failed(error.to_string()))?;
-        self.gpu.failure.check()?;
+        self.gpu.uncaptured.check()?;
         Ok(mapping)
     }
 
@@ -606,14 +606,14 @@ impl GpuStep {
         &self,
         mapped: &Mapped<'_>,
         pass: Pass,
-        place: Place,
+        offset: BatchOffset,
         out: &mut [u8],
     ) -> Result<(), GpuError> {
         let bytes = self.shape.bytes();
         let view = mapped.view()?;
         let mut images = view.chunks_exact(self.size.words * 4);
         for candidate in pass.candidates.iter() {
-            let start = (candidate * place.all + place.first + pass.images.start) * bytes;
+            let start = (candidate * offset.all + offset.first + pass.images.start) * bytes;
             for (slot, image) in out[start..]
                 .chunks_exact_mut(bytes)
                 .zip(images.by_ref().take(pass.images.len()))
@@ -645,9 +645,9 @@ impl Drop for Mapped<'_> {
     }
 }
 
-/// The place of a pass's images in the whole batch.
+/// Where a pass's images stand in the whole batch.
 #[derive(Clone, Copy)]
-struct Place {
+struct BatchOffset {
     all: usize,
     first: usize,
 }

@@ -3,7 +3,7 @@
 use federation::round::client::Part;
 use federation::round::workbench::Input;
 use federation::round::workbench::Labelled;
-use federation::task::Task;
+use federation::task::{Inputs, Task};
 use ground::wire;
 use owner_data::partition::split_holdout;
 use owner_data::texts::Text;
@@ -137,10 +137,8 @@ impl Examples {
 
     /// Bytes of a question about one of these texts, on the average; nothing of images.
     pub fn mean_bytes(&self, task: &Task) -> Option<usize> {
-        let (texts, wording) = (self.texts(), task.text.as_ref()?);
-        if let Some(bytes) =
-            model_client::prompt_embeds::text_bytes(&task.model, task.text.as_ref())
-        {
+        let (texts, wording) = (self.texts(), task.inputs.texts()?);
+        if let Some(bytes) = model_client::prompt_embeds::text_bytes(&task.model, Some(wording)) {
             return Some(bytes);
         }
         let none = tuning::wording::Prompt::default();
@@ -173,12 +171,14 @@ impl Examples {
             .chunks_exact(4)
             .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect();
-        if task.text.is_some() {
-            let pairs: Vec<[String; 2]> = wire::decode(content).ok()?;
-            let text = |[first, second]: [String; 2]| Text { first, second };
-            return Self::of_texts(task, pairs.into_iter().map(text).collect(), labels);
+        match task.inputs {
+            Inputs::Texts(_) => {
+                let pairs: Vec<[String; 2]> = wire::decode(content).ok()?;
+                let text = |[first, second]: [String; 2]| Text { first, second };
+                Self::of_texts(task, pairs.into_iter().map(text).collect(), labels)
+            }
+            Inputs::Images(_) => Self::new(task, content.to_vec(), labels),
         }
-        Self::new(task, content.to_vec(), labels)
     }
 }
 

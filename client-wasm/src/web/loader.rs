@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use federation::task::Inputs;
 use ground::image::Image;
 use owner_data::files;
 use owner_data::files::{LabelTable, PlannedFile, PlannedKind};
@@ -231,7 +232,11 @@ impl Loader {
         height: u32,
         rgba: &[u8],
     ) -> Result<(), String> {
-        let background = self.owner.task().fit.background;
+        let background = match &self.owner.task().inputs {
+            Inputs::Images(fit) => fit.background,
+            // `add` leaves it out.
+            Inputs::Texts(_) => 0,
+        };
         match Image::from_rgba(width as usize, height as usize, rgba, background) {
             Ok(image) => {
                 self.add(
@@ -297,13 +302,17 @@ impl Loader {
             );
             return;
         };
+        let Inputs::Images(fit) = &self.owner.task().inputs else {
+            self.skip(path, "this federation works with texts");
+            return;
+        };
         if self.room() == 0 {
             self.skip(path, "a browser tab's memory is too small for more");
             return;
         }
         self.images
             .borrow_mut()
-            .extend(self.owner.task().fit.apply(&example.image).bytes());
+            .extend(fit.apply(&example.image).bytes());
         self.classes.borrow_mut().push(class as u32);
     }
 

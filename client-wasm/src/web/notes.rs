@@ -6,7 +6,7 @@ use owner_data::DataError;
 use serde_json::{Value, json};
 
 use super::host::Host;
-use super::report::{self, Place, Trouble};
+use super::report::{self, Area, Trouble};
 
 /// So many skipped files are named.
 const NAMED: usize = 20;
@@ -60,7 +60,7 @@ impl Notes {
         let (code, text) = told(&fault);
         report::trouble(
             host,
-            &Trouble::new(Place::Data, code, "These data cannot be used", text),
+            &Trouble::new(Area::Data, code, "These data cannot be used", text),
         );
     }
 

@@ -17,7 +17,7 @@ use tuning::optimizer::Candidate;
 use super::examples::Examples;
 use super::host::Host;
 use super::random;
-use super::report::{self, Place, Trouble};
+use super::report::{self, Area, Trouble};
 use super::saved::{self, Membership, State, record};
 use super::timer::now;
 use super::transport::Web;
@@ -119,7 +119,7 @@ impl Owner {
         let bench = Workbench::new(self.task().clone(), participant, training, holdout).map_err(
             |faults| {
                 Trouble::new(
-                    Place::Open,
+                    Area::Open,
                     "bad_task",
                     "This federation cannot be opened",
                     faults.to_string(),
@@ -193,7 +193,7 @@ impl Owner {
         };
         if !self.storage_failed.replace(true) {
             self.trouble(&Trouble::new(
-                Place::Storage,
+                Area::Storage,
                 "storage_failed",
                 "This browser keeps nothing",
                 format!(
@@ -272,7 +272,7 @@ impl Owner {
 
     /// The prompt of a client's θ, for people; nothing in a task of images.
     fn prompt(&self, client: &Client) -> Option<String> {
-        let text = self.task().text.as_ref()?;
+        let text = self.task().inputs.texts()?;
         let prompt = client.theta().and_then(|theta| self.task().prompt(theta))?;
         Some(text.shown(&prompt))
     }

@@ -11,7 +11,7 @@ use tuning::query::Queries;
 
 use super::examples::Examples;
 use super::owner::Owner;
-use super::report::{self, Buffers, Place, Trouble};
+use super::report::{self, Area, Buffers, Trouble};
 use super::troubles::no_data;
 
 /// More are not shown.
@@ -147,7 +147,7 @@ impl Owner {
         let learnt = self.me.with_client(|client| client.mappings(self.task()));
         let mappings = learnt.flatten().or_else(|| self.task().mapping.fixed()).ok_or_else(|| {
             Trouble::new(
-                Place::Training,
+                Area::Training,
                 "no_mapping_yet",
                 "The model's answers cannot be named yet",
                 "This federation learns from your examples which of the model's classes stand for which label. Start taking part; then the pictures can be shown.",

@@ -10,7 +10,7 @@ use participant::{DriveError, Participant, Platform};
 use tuning::generator::Prepared;
 
 use super::owner::Owner;
-use super::report::Place;
+use super::report::Area;
 use super::transport::Web;
 use super::troubles;
 use crate::renderer::Choice;
@@ -37,7 +37,7 @@ impl Platform for Owner {
         let trouble = match &error {
             DriveError::Model(error) => self.model_trouble(error).await,
             DriveError::UnkeptSum => troubles::unstored(),
-            DriveError::Aggregator(error) => troubles::outage(error, Place::Training),
+            DriveError::Aggregator(error) => troubles::outage(error, Area::Training),
             other => troubles::other(other),
         };
         self.trouble(&trouble);
@@ -46,7 +46,7 @@ impl Platform for Owner {
 
     fn outage(&self, error: &ApiError, tries: u32) {
         if tries == TOLD_AFTER {
-            self.trouble(&troubles::outage(error, Place::Training));
+            self.trouble(&troubles::outage(error, Area::Training));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use secure_sum::Bytes32;
 
-use super::report::{Place, Trouble};
+use super::report::{Area, Trouble};
 
 /// 32 random bytes.
 ///
@@ -13,7 +13,7 @@ pub fn seed() -> Result<Bytes32, Trouble> {
     match getrandom::fill(&mut bytes) {
         Ok(()) => Ok(bytes),
         Err(_) => Err(Trouble::new(
-            Place::Open,
+            Area::Open,
             "no_randomness",
             "This browser gives no random numbers",
             "Without them your numbers could not be hidden from anybody. Update the browser, or use another one.",

@@ -9,7 +9,7 @@ use super::host::Host;
 /// Which part of the page an error belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Place {
+pub enum Area {
     /// Opening the federation.
     Open,
     /// The model API.
@@ -33,13 +33,13 @@ pub struct Trouble {
     pub detail: String,
     /// Where it is shown.
     #[serde(rename = "where")]
-    pub place: Place,
+    pub area: Area,
 }
 
 impl Trouble {
     /// An error.
     pub fn new(
-        place: Place,
+        area: Area,
         code: impl Into<String>,
         title: impl Into<String>,
         detail: impl Into<String>,
@@ -48,7 +48,7 @@ impl Trouble {
             code: code.into(),
             title: title.into(),
             detail: detail.into(),
-            place,
+            area,
         }
     }
 }

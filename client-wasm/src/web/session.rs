@@ -6,7 +6,7 @@ use std::rc::Rc;
 use federation::round::client::{Client, Event};
 use federation::round::messages::FederationDetail;
 use federation::round::refusal::Refusal;
-use federation::task::Task;
+use federation::task::{Inputs, Task};
 use ground::wire;
 use model_client::address::origin_of;
 use model_client::caller::{CallError, Caller};
@@ -25,7 +25,7 @@ use super::examples::Examples;
 use super::host::Host;
 use super::notes::Notes;
 use super::owner::{Opening, Owner};
-use super::report::{self, Place, Trouble};
+use super::report::{self, Area, Trouble};
 use super::saved::{Found, Membership, record};
 use super::texts;
 use super::timer::{now, sleep};
@@ -58,7 +58,7 @@ impl Session {
             let text = "The page and its Worker do not understand each other. Reload the page.";
             report::trouble(
                 &host,
-                &Trouble::new(Place::Open, "bad_opening", "The page is out of date", text),
+                &Trouble::new(Area::Open, "bad_opening", "The page is out of date", text),
             );
             return None;
         };
@@ -91,9 +91,9 @@ impl Session {
             let checked = async {
                 let description = model.describe().await?;
                 // An input that tells nobody anything.
-                let harmless = match owner.task().text {
-                    Some(_) => owner.harmless_text(),
-                    None => Queries::Images {
+                let harmless = match owner.task().inputs {
+                    Inputs::Texts(_) => owner.harmless_text(),
+                    Inputs::Images(_) => Queries::Images {
                         bytes: vec![128; owner.task().shape().bytes()],
                         count: 1,
                     },
@@ -187,7 +187,7 @@ impl Session {
         if forgotten.is_err() {
             let text = "What this browser stored could not be deleted. Delete this site's data in the browser's settings.";
             owner.trouble(&Trouble::new(
-                Place::Storage,
+                Area::Storage,
                 "storage_failed",
                 "Not everything is deleted",
                 text,
@@ -208,9 +208,9 @@ impl Session {
     pub fn pictures(&self, count: usize) {
         let owner = Rc::clone(&self.owner);
         spawn_local(async move {
-            let shown = match owner.task().text {
-                Some(_) => owner.answered_texts(count).await,
-                None => owner.pictures(count).await,
+            let shown = match owner.task().inputs {
+                Inputs::Texts(_) => owner.answered_texts(count).await,
+                Inputs::Images(_) => owner.pictures(count).await,
             };
             if let Err(trouble) = shown {
                 owner.trouble(&trouble);
@@ -328,7 +328,7 @@ impl Session {
                 "delta": privacy.delta,
             })),
         });
-        if let Some(text) = &owner.task().text {
+        if let Inputs::Texts(text) = &owner.task().inputs {
             message["text"] = texts::described(text);
         }
         report::post(&owner.host, &message);
@@ -353,7 +353,7 @@ fn update_bytes(task: &Task) -> usize {
 fn parts(opening: &Opening, source: Value) -> Result<(Task, Caller<Web>), Trouble> {
     let bad = |text: String| {
         Trouble::new(
-            Place::Open,
+            Area::Open,
             "bad_task",
             "This federation cannot be opened",
             format!(
@@ -366,7 +366,7 @@ fn parts(opening: &Opening, source: Value) -> Result<(Task, Caller<Web>), Troubl
         None => task,
         Some(url) => task.with_model_url(url).map_err(|faults| {
             Trouble::new(
-                Place::Model,
+                Area::Model,
                 "bad_model_url",
                 "The address of your model API cannot be used",
                 faults.to_string(),
@@ -392,13 +392,13 @@ async fn detail(api: &Api<Web>, federation: &str, host: &Host) -> Option<Federat
                 let title = "This federation cannot be opened";
                 report::trouble(
                     host,
-                    &Trouble::new(Place::Open, refusal.code(), title, words),
+                    &Trouble::new(Area::Open, refusal.code(), title, words),
                 );
                 return None;
             }
             Err(error) => {
                 if tries == 2 {
-                    report::trouble(host, &troubles::outage(&error, Place::Open));
+                    report::trouble(host, &troubles::outage(&error, Area::Open));
                 }
                 sleep(back_off(tries, api.transport().uniform())).await;
             }
@@ -420,7 +420,7 @@ async fn join(owner: &Rc<Owner>) -> Result<(), Trouble> {
     else {
         let text = "Open the link that the organiser sent you: it ends with #invite= and a code. An invite is needed to take part.";
         return Err(Trouble::new(
-            Place::Open,
+            Area::Open,
             "no_invite",
             "This link holds no invite",
             text,
@@ -433,11 +433,11 @@ async fn join(owner: &Rc<Owner>) -> Result<(), Trouble> {
         .join(&owner.opening.federation, &invite, &identity);
     let joined = joined.await.map_err(|error| match error {
         ApiError::Refused { refusal, words } if refusal != Refusal::RateLimited => {
-            Trouble::new(Place::Open, refusal.code(), "You could not join", words)
+            Trouble::new(Area::Open, refusal.code(), "You could not join", words)
         }
         error => {
             let why = format!("{}. Press start again", troubles::words(&error));
-            troubles::outage_because(&why, Place::Open)
+            troubles::outage_because(&why, Area::Open)
         }
     })?;
     owner.left.set(false);

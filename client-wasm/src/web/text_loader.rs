@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use federation::task::Inputs;
 use owner_data::texts;
 use owner_data::texts::TextExample;
 use owner_data::{DataError, MAX_FILES};
@@ -36,7 +37,7 @@ impl Session {
     /// Whether the federation's data are texts, which a [`TextLoader`] reads, and not pictures.
     #[wasm_bindgen(js_name = takesTexts)]
     pub fn takes_texts(&self) -> bool {
-        self.owner().task().text.is_some()
+        matches!(self.owner().task().inputs, Inputs::Texts(_))
     }
 }
 
@@ -154,8 +155,8 @@ impl TextLoader {
     fn words(&self) -> &[String] {
         self.owner
             .task()
-            .text
-            .as_ref()
+            .inputs
+            .texts()
             .map_or(&[], |text| &text.words)
     }
 

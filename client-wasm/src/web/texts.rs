@@ -1,5 +1,6 @@
 //! What only a task of texts has: examples with the model's answers, and what is asked for a check.
 
+use federation::task::Inputs;
 use model_client::TextQueries;
 use owner_data::texts::Text;
 use serde_json::{Value, json};
@@ -65,7 +66,7 @@ impl Owner {
     }
 
     fn queries(&self, texts: &[&Text], prompt: &Prompt) -> TextQueries {
-        let Some(wording) = &self.task().text else {
+        let Inputs::Texts(wording) = &self.task().inputs else {
             return TextQueries::default();
         };
         wording.queries(texts.iter().copied(), prompt)

@@ -9,7 +9,7 @@ use participant::DriveError;
 use participant::api::ApiError;
 
 use super::http;
-use super::report::{Place, Trouble};
+use super::report::{Area, Trouble};
 use super::transport::Web;
 
 /// Names the cause of a failed call of `model`. `page` is this page's own origin, which the model's server must allow.
@@ -29,7 +29,7 @@ pub async fn model_trouble(error: &CallError, model: &Caller<Web>, page: &str) -
         } => {
             let (spent, budget) = (Short(*spent), Short(*budget));
             Trouble::new(
-                Place::Model,
+                Area::Model,
                 "model_budget",
                 format!("The budget of {budget} {currency} for the model is spent"),
                 format!(
@@ -38,13 +38,13 @@ pub async fn model_trouble(error: &CallError, model: &Caller<Web>, page: &str) -
             )
         }
         CallError::Model(error) => Trouble::new(
-            Place::Model,
+            Area::Model,
             error.code(),
             format!("{called} cannot be used"),
             format!("{}.", capitalised(&error.to_string())),
         ),
         CallError::Cannot(_) | CallError::OtherKind => Trouble::new(
-            Place::Model,
+            Area::Model,
             "model_invalid_spec",
             format!("{called} cannot be used"),
             format!("{}.", capitalised(&error.to_string())),
@@ -60,7 +60,7 @@ async fn silence(url: &str, origin: &str, page: &str, reason: &NoAnswer) -> Trou
     );
     match reason {
         NoAnswer::TimedOut { seconds } => Trouble::new(
-            Place::Model,
+            Area::Model,
             "model_slow",
             format!("The model API at {origin} is too slow"),
             format!(
@@ -68,13 +68,13 @@ async fn silence(url: &str, origin: &str, page: &str, reason: &NoAnswer) -> Trou
             ),
         ),
         _ if http::is_there(url).await => Trouble::new(
-            Place::Model,
+            Area::Model,
             "model_cors",
             format!("The model API at {origin} does not allow this page"),
             format!("It runs, but its CORS rules keep its answers from pages of {page}: {cure}."),
         ),
         _ => Trouble::new(
-            Place::Model,
+            Area::Model,
             "model_unreachable",
             format!("The model API at {origin} cannot be reached"),
             format!(
@@ -87,7 +87,7 @@ async fn silence(url: &str, origin: &str, page: &str, reason: &NoAnswer) -> Trou
 /// Nothing loaded.
 pub fn no_data() -> Trouble {
     Trouble::new(
-        Place::Data,
+        Area::Data,
         "no_data",
         "No data yet",
         "Choose the data to take part with first.",
@@ -97,7 +97,7 @@ pub fn no_data() -> Trouble {
 /// A secure sum's message would be sent, but the state that it belongs to is kept nowhere.
 pub fn unstored() -> Trouble {
     Trouble::new(
-        Place::Storage,
+        Area::Storage,
         "sum_not_stored",
         "Paused: this browser could not store what belongs to the secure sum",
         "Nothing was sent. If this tab were reloaded now, it could not go on with the same sum, and beginning it twice could give your change away. Free some disk space or allow this site to store data, then press Resume.",
@@ -106,27 +106,27 @@ pub fn unstored() -> Trouble {
 
 /// A failure that belongs to the training itself.
 pub fn other(error: &DriveError) -> Trouble {
-    let (place, code, title) = match error {
+    let (area, code, title) = match error {
         DriveError::Answers(_) => (
-            Place::Model,
+            Area::Model,
             "model_wrong_shape",
             "The model API cannot be used",
         ),
-        _ => (Place::Training, "cannot_go_on", "The training is paused"),
+        _ => (Area::Training, "cannot_go_on", "The training is paused"),
     };
     let text = format!("{}.", capitalised(&error.to_string()));
-    Trouble::new(place, code, title, text)
+    Trouble::new(area, code, title, text)
 }
 
 /// The aggregator does not answer, or not as one.
-pub fn outage(error: &ApiError, place: Place) -> Trouble {
-    outage_because(&words(error), place)
+pub fn outage(error: &ApiError, area: Area) -> Trouble {
+    outage_because(&words(error), area)
 }
 
 /// The same, with the reason in words.
-pub fn outage_because(why: &str, place: Place) -> Trouble {
+pub fn outage_because(why: &str, area: Area) -> Trouble {
     Trouble::new(
-        place,
+        area,
         "aggregator_unreachable",
         "The federation's server does not answer",
         format!("Right now {why}. This page keeps trying by itself, and nothing is lost."),

@@ -8,8 +8,8 @@ use crate::http::Folder;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::news::News;
-use crate::store::{self, SqliteStore, SqliteTx};
-use federation::engine::store::Store as _;
+use crate::store::{self, Db};
+use federation::engine::store::{Federations as _, Store};
 use federation::engine::{Aggregator, Effects, Federation};
 use federation::round::phase::Phase;
 use federation::round::refusal::Refusal;
@@ -26,7 +26,7 @@ const KNOWN_TASKS: usize = 256;
 pub(crate) struct App {
     pub(crate) config: AggregatorConfig,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) aggregator: Aggregator<SqliteStore>,
+    pub(crate) aggregator: Aggregator<Db>,
     pub(crate) news: Arc<News>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
@@ -71,7 +71,7 @@ impl App {
     pub(crate) async fn read<T>(
         &self,
         federation: &str,
-        body: impl AsyncFn(&mut SqliteTx) -> Result<T, Failure>,
+        body: impl AsyncFn(&mut <Db as Store>::Tx) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         self.aggregator.store().read(federation, body).await
     }

@@ -4,8 +4,7 @@
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::store::EVERY;
-use federation::engine::store::{Federations as _, Rounds as _, Store as _};
+use federation::engine::store::{EVERY, Federations as _, Rounds as _, Store as _, Timers as _};
 use federation::round::server::Event;
 use std::time::Duration;
 
@@ -26,8 +25,7 @@ pub(crate) async fn recover(app: &App) -> Result<(), Failure> {
             };
             let gap = now.saturating_sub(lease.until);
             if gap > 0 && tx.acquire_lease(&app.holder, now, LEASE_MS).await? {
-                tx.forgive_rounds(lease.until, gap).await?;
-                tx.forgive_leases(lease.until, gap).await?;
+                tx.forgive(lease.until, gap).await?;
                 tracing::info!(
                     gap_ms = gap,
                     "no aggregator ran for a while; that time does not count"

@@ -1,8 +1,8 @@
 //! Whether the database takes writes, for those who watch over the server.
 
 use crate::app::App;
-use crate::store::{EVERY, Outcome};
-use federation::engine::store::Store as _;
+use crate::store::Outcome;
+use federation::engine::store::{EVERY, Store as _, Timers as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! Wakes whoever waits for a change: long polls and event streams. Only a hint. The truth is the version in
 //! the database, and [`watch`] re-reads it, so that what another process wrote is seen as well.
 
-use crate::store::{EVERY, SqliteStore};
-use federation::engine::store::Store as _;
+use crate::store::Db;
+use federation::engine::store::{EVERY, Federations as _, Store as _};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn raise(known: &mut u64, version: u64) -> bool {
 }
 
 /// Re-reads the versions every `period`, as long as anybody waits. Never returns.
-pub(crate) async fn watch(news: &News, store: &SqliteStore, period: Duration) {
+pub(crate) async fn watch(news: &News, store: &Db, period: Duration) {
     loop {
         tokio::time::sleep(period).await;
         if !news.sweep() {

@@ -8,7 +8,7 @@ use crate::http::{Folder, Side};
 use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
 use crate::news::{self, News};
-use crate::store::{Outcome, SqliteStore, Tried};
+use crate::store::{Db, Outcome, Tried};
 use crate::tls::Tls;
 use crate::{driver, http, secret, upgrade};
 use actix_web::dev::Server;
@@ -141,7 +141,7 @@ async fn serve(
         };
         counted.transaction(name, word, took);
     });
-    let store = SqliteStore::open(&config.database, tried)
+    let store = Db::open(&config.database, tried)
         .await
         .map_err(|e| RunError::Database {
             path: config.database.display().to_string(),

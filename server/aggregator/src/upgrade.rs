@@ -2,8 +2,7 @@
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::store::EVERY;
-use federation::engine::store::{Federations as _, Lines as _, Rounds as _, Store as _};
+use federation::engine::store::{EVERY, Federations as _, Lines as _, Rounds as _, Store as _};
 use federation::record::Replay;
 use federation::round::messages::FederationStatus;
 use federation::round::phase::AbortReason;

@@ -10,7 +10,7 @@ pub mod split;
 pub mod texts;
 
 use federation::round::workbench::Labelled;
-use federation::task::Task;
+use federation::task::{Inputs, Task};
 use flate2::read::GzDecoder;
 use ground::image::{Fit, Image};
 pub use listed::ListFault;
@@ -129,11 +129,12 @@ pub fn load(path: &Path, task: &Task) -> Result<Loaded, LoadError> {
 
 /// Loads one part of what is below `path`, or all of it.
 pub fn load_split(path: &Path, task: &Task, wanted: Option<Split>) -> Result<Loaded, LoadError> {
-    if let Some(text) = &task.text {
-        return texts::load(path, task, text, wanted);
-    }
+    let fit = match &task.inputs {
+        Inputs::Texts(text) => return texts::load(path, task, text, wanted),
+        Inputs::Images(fit) => fit,
+    };
     let mut notes = Vec::new();
-    let examples = read_all(path, task, wanted, &mut notes)?;
+    let examples = read_all(path, &task.labels, fit, wanted, &mut notes)?;
     let resolved = Labels::new(&task.labels).resolve(examples.iter().map(|e| &*e.label))?;
     notes.extend(resolved.warning.map(|w| w.to_string()));
     let examples = examples
@@ -206,11 +207,11 @@ fn sources_of(path: &Path) -> Result<HashMap<String, Source>, LoadError> {
 
 fn read_all(
     path: &Path,
-    task: &Task,
+    known: &[String],
+    fit: &Fit,
     wanted: Option<Split>,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Fitted>, LoadError> {
-    let (known, fit) = (&task.labels, &task.fit);
     let mut sources = sources_of(path)?;
     let mut examples = Vec::new();
     if let Some(list) = listed::find(&sources)? {
@@ -249,7 +250,7 @@ fn read_all(
             },
             PlannedKind::Csv => {
                 let options = csv::Options {
-                    known: known.clone(),
+                    known: known.to_vec(),
                     ..csv::Options::default()
                 };
                 let bytes = bytes_of(&sources, name, file.gzip)?;

@@ -100,7 +100,7 @@ mod tests {
 
     fn load_all(path: &Path) -> Result<Loaded, LoadError> {
         let task = task();
-        super::load(path, &task, task.text.as_ref().unwrap(), None)
+        super::load(path, &task, task.inputs.texts().unwrap(), None)
     }
 
     #[test]

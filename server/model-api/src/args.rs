@@ -20,7 +20,7 @@ pub(crate) use file::read as read_file;
 pub use model::{LayoutArg, ModelArgs};
 
 /// Serve image classifiers and text models over the Open Inference Protocol, and in the forms of
-/// Hugging Face's and OpenAI's APIs. Without --model, --model-dir, --hub and --config it serves a
+/// Hugging Face's and OpenAI's APIs. Without --model, --model-folder, --hub and --config it serves a
 /// small network that has only ever seen printed digits.
 #[derive(Clone, Debug, Args)]
 pub struct ModelApiArgs {

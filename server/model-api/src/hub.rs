@@ -16,7 +16,7 @@ pub(crate) enum HubError {
     Setup(ApiError),
     #[error(
         "`{name}` cannot be found ({cause}), and the cache {} has no earlier copy; check the name, HF_TOKEN if it is not public, \
-         and the network, or fetch its folder elsewhere and give it with --model-dir", cache.display()
+         and the network, or fetch its folder elsewhere and give it with --model-folder", cache.display()
     )]
     Info {
         name: String,
@@ -25,7 +25,7 @@ pub(crate) enum HubError {
     },
     #[error(
         "`{name}` has no {file}; only repositories with ONNX files (often in onnx/) can be served. Others are exported with \
-         optimum-cli export onnx --model {name} FOLDER, and served with --model-dir FOLDER"
+         optimum-cli export onnx --model {name} FOLDER, and served with --model-folder FOLDER"
     )]
     Missing { name: String, file: &'static str },
     #[error("{file} of `{name}` cannot be fetched: {cause}")]

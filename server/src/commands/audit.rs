@@ -1,8 +1,8 @@
 //! `fed-bbpt audit`: computes everything again that a federation's record claims.
 
 use super::{block_on, say};
-use crate::Failure;
-use crate::participant::transport::aggregator;
+use crate::CliError;
+use crate::native::transport::aggregator;
 use clap::Args;
 use federation::record::{Commitments, Difference, Entry, Line, Replay, What};
 use federation::rules::choice::Choice;
@@ -96,7 +96,7 @@ impl Wrong {
 }
 
 /// Reads, computes, says what it found.
-pub fn run(args: &AuditArgs) -> Result<(), Failure> {
+pub fn run(args: &AuditArgs) -> Result<(), CliError> {
     let mut audit = Audit::default();
     let named = args
         .federation
@@ -109,7 +109,7 @@ pub fn run(args: &AuditArgs) -> Result<(), Failure> {
             block_on(read_server(server, &id.to_string_lossy(), &mut audit))??;
         }
         // clap does not let this through.
-        (None, _) => return Err(Failure::usage("name a file, or --server and a federation")),
+        (None, _) => return Err(CliError::usage("name a file, or --server and a federation")),
     }
     let found = audit.end(args.fingerprint.as_deref());
     if args.json {
@@ -123,16 +123,16 @@ pub fn run(args: &AuditArgs) -> Result<(), Failure> {
         };
         say(&answer.to_string());
     }
-    let summary = found.map_err(Failure::failed)?;
+    let summary = found.map_err(CliError::failed)?;
     if !args.json {
         say(&words(&summary));
     }
     Ok(())
 }
 
-fn read_file(path: &Path, audit: &mut Audit) -> Result<(), Failure> {
+fn read_file(path: &Path, audit: &mut Audit) -> Result<(), CliError> {
     let unreadable =
-        |e: std::io::Error| Failure::usage(format!("cannot read {}: {e}", path.display()));
+        |e: std::io::Error| CliError::usage(format!("cannot read {}: {e}", path.display()));
     let file = std::fs::File::open(path).map_err(unreadable)?;
     for line in BufReader::new(file).split(b'\n') {
         // Bytes that are no text are no JSON either: that line is told.
@@ -142,24 +142,24 @@ fn read_file(path: &Path, audit: &mut Audit) -> Result<(), Failure> {
         }
     }
     if audit.is_empty() {
-        return Err(Failure::usage(format!("{} is empty", path.display())));
+        return Err(CliError::usage(format!("{} is empty", path.display())));
     }
     Ok(())
 }
 
-async fn read_server(server: &str, federation: &str, audit: &mut Audit) -> Result<(), Failure> {
-    let aggregator = aggregator(server, None).map_err(Failure::usage)?;
+async fn read_server(server: &str, federation: &str, audit: &mut Audit) -> Result<(), CliError> {
+    let aggregator = aggregator(server, None).map_err(CliError::usage)?;
     let mut from = 0;
     loop {
         let lines = aggregator.record(federation, from).await;
-        let lines = lines.map_err(Failure::usage)?;
+        let lines = lines.map_err(CliError::usage)?;
         from += lines.len() as u32;
         if lines.is_empty() || !lines.iter().all(|line| audit.take(line)) {
             break;
         }
     }
     if audit.is_empty() {
-        return Err(Failure::usage(format!(
+        return Err(CliError::usage(format!(
             "{server} has no record of {federation}"
         )));
     }

@@ -3,7 +3,7 @@
 
 use super::propose::{self, ProposeArgs};
 use super::{say, say_json};
-use crate::Failure;
+use crate::CliError;
 use crate::data;
 use clap::{Args, ValueEnum};
 use owner_data::candidates::{Choice, candidates};
@@ -16,7 +16,7 @@ use tuning::generator::instruction::Place;
 #[derive(Args)]
 pub struct CandidatesArgs {
     /// Public text of the task's domain: CSV, TSV, JSON lines, or lines of text. Labels are not used.
-    #[arg(long, required_unless_present_any = ["instructions", "propose"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["instructions", "propose"])]
     data: Option<PathBuf>,
     /// Words at most; the empty word comes on top.
     #[arg(long, default_value_t = 100)]
@@ -66,22 +66,22 @@ impl From<Where> for Place {
 }
 
 /// Prints the candidates, which are those of the text whatever order its lines have; or the instructions.
-pub fn run(args: &CandidatesArgs) -> Result<(), Failure> {
+pub fn run(args: &CandidatesArgs) -> Result<(), CliError> {
     let place = args.place.map(Place::from);
     match (&args.instructions, args.proposed.count(), &args.data) {
         (Some(file), ..) => instructions(file, place.unwrap_or(Place::Template), args.json),
         (None, Some(count), _) => propose::run(&args.proposed, count, place, args.json),
         (None, None, Some(data)) => words(args, data),
         // The argument parser asks for one of them.
-        (None, None, None) => Err(Failure::usage(
+        (None, None, None) => Err(CliError::usage(
             "--data, --instructions or --propose is needed",
         )),
     }
 }
 
-fn words(args: &CandidatesArgs, data: &Path) -> Result<(), Failure> {
+fn words(args: &CandidatesArgs, data: &Path) -> Result<(), CliError> {
     let mut notes = Vec::new();
-    let examples = data::texts::read(data, &[], &mut notes).map_err(Failure::usage)?;
+    let examples = data::texts::read(data, &[], &mut notes).map_err(CliError::usage)?;
     notes.iter().for_each(|note| eprintln!("{note}"));
     let texts = examples
         .iter()
@@ -95,7 +95,7 @@ fn words(args: &CandidatesArgs, data: &Path) -> Result<(), Failure> {
     };
     let found = candidates(texts, choice);
     if found.is_empty() {
-        return Err(Failure::usage(format!(
+        return Err(CliError::usage(format!(
             "{}: no group of words is seen {} times; give more text, or lower --min-count or --min-pmi",
             data.display(),
             args.min_count
@@ -107,15 +107,15 @@ fn words(args: &CandidatesArgs, data: &Path) -> Result<(), Failure> {
     if args.json {
         return say_json(&json!({ "candidates": all }));
     }
-    let list = serde_json::to_string(&all).map_err(Failure::failed)?;
+    let list = serde_json::to_string(&all).map_err(CliError::failed)?;
     say(&format!("candidates = {list}"));
     Ok(())
 }
 
-fn instructions(file: &Path, place: Place, json: bool) -> Result<(), Failure> {
+fn instructions(file: &Path, place: Place, json: bool) -> Result<(), CliError> {
     let listed = read(file, place)?;
     if !(2..=instruction::MOST).contains(&listed.len()) {
-        return Err(Failure::usage(format!(
+        return Err(CliError::usage(format!(
             "{}: {} different instructions: 2 to {} are needed",
             file.display(),
             listed.len(),
@@ -126,7 +126,7 @@ fn instructions(file: &Path, place: Place, json: bool) -> Result<(), Failure> {
 }
 
 /// The settings of `[generator]`: as lines, or as JSON.
-pub fn print(instructions: &[String], place: Place, json: bool) -> Result<(), Failure> {
+pub fn print(instructions: &[String], place: Place, json: bool) -> Result<(), CliError> {
     if json {
         return say_json(&json!({
             "kind": "instruction", "place": place.name(), "instructions": instructions,
@@ -136,7 +136,7 @@ pub fn print(instructions: &[String], place: Place, json: bool) -> Result<(), Fa
     say(&format!("place = \"{}\"", place.name()));
     say("instructions = [");
     for instruction in instructions {
-        let text = serde_json::to_string(instruction).map_err(Failure::failed)?;
+        let text = serde_json::to_string(instruction).map_err(CliError::failed)?;
         say(&format!("    {text},"));
     }
     say("]");
@@ -144,11 +144,11 @@ pub fn print(instructions: &[String], place: Place, json: bool) -> Result<(), Fa
 }
 
 /// The instructions of a file; repeated lines are told.
-pub fn read(file: &Path, place: Place) -> Result<Vec<String>, Failure> {
+pub fn read(file: &Path, place: Place) -> Result<Vec<String>, CliError> {
     let text = std::fs::read_to_string(file)
-        .map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))?;
+        .map_err(|e| CliError::usage(format!("cannot read {}: {e}", file.display())))?;
     let (listed, notes) = listed(&text, place)
-        .map_err(|faults| Failure::usage(format!("{}:\n{}", file.display(), faults.join("\n"))))?;
+        .map_err(|faults| CliError::usage(format!("{}:\n{}", file.display(), faults.join("\n"))))?;
     notes.iter().for_each(|note| eprintln!("{note}"));
     Ok(listed)
 }

@@ -3,11 +3,11 @@
 
 use super::join::{built_in, workbench};
 use super::{block_on, interrupted, say};
-use crate::Failure;
-use crate::participant::identity;
-use crate::participant::platform::{Leisure, Native};
-use crate::participant::state::Saved;
-use crate::participant::transport::{self, Aggregator};
+use crate::CliError;
+use crate::native::identity;
+use crate::native::platform::{Leisure, Native};
+use crate::native::state::Saved;
+use crate::native::transport::{self, Aggregator};
 use crate::task_source;
 use aggregator::{AggregatorConfig, RealClock, Secret};
 use clap::Args;
@@ -41,7 +41,7 @@ const LEISURE: Duration = Duration::from_secs(4);
 #[derive(Args)]
 pub struct DemoArgs {
     /// The built page (web/dist). Without it there is no page to visit.
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     web: Option<PathBuf>,
     /// Built-in owners.
     #[arg(long, default_value_t = 4)]
@@ -62,14 +62,14 @@ pub struct DemoArgs {
 }
 
 /// Starts everything and stays until Ctrl-C, or with `--once` until the federation has finished.
-pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     let folder = tempfile::Builder::new()
         .prefix("fed-bbpt-demo-")
         .tempdir()
-        .map_err(Failure::failed)?;
+        .map_err(CliError::failed)?;
     let (page, url) = listen(args.port)?;
     let (model, model_url) = listen(args.model_port)?;
-    let token = Secret::random().map_err(Failure::failed)?;
+    let token = Secret::random().map_err(CliError::failed)?;
     let mut serve = AggregatorConfig::new(folder.path().join("demo.sqlite"), token.clone());
     serve.web.clone_from(&args.web);
     let answer = ModelApiConfig {
@@ -87,12 +87,12 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         servers.spawn(async move {
             aggregator::run(page, serve, Arc::new(RealClock), first)
                 .await
-                .map_err(Failure::failed)
+                .map_err(CliError::failed)
         });
         servers.spawn(async move {
             model_api::run(model, answer, second)
                 .await
-                .map_err(Failure::failed)
+                .map_err(CliError::failed)
         });
         let demo = Demo {
             args,
@@ -103,8 +103,8 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         let outcome = tokio::select! {
             outcome = demo.run() => outcome,
             ended = servers.join_next() => Err(match ended {
-                Some(Ok(Err(failure))) => failure,
-                _ => Failure::failed("a server ended early"),
+                Some(Ok(Err(error))) => error,
+                _ => CliError::failed("a server ended early"),
             }),
             () = interrupted() => Ok(()),
         };
@@ -116,13 +116,13 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
 }
 
 /// A listener on the loopback and its origin. The two servers have different ports, so different origins.
-fn listen(port: u16) -> Result<(TcpListener, String), Failure> {
+fn listen(port: u16) -> Result<(TcpListener, String), CliError> {
     let listener = TcpListener::bind(("127.0.0.1", port)).map_err(|e| {
-        Failure::failed(format!(
+        CliError::failed(format!(
             "cannot listen on port {port}: {e}; choose others with --port and --model-port"
         ))
     })?;
-    let address = listener.local_addr().map_err(Failure::failed)?;
+    let address = listener.local_addr().map_err(CliError::failed)?;
     Ok((listener, format!("http://{address}")))
 }
 
@@ -135,9 +135,9 @@ struct Demo<'a> {
 
 impl Demo<'_> {
     /// One federation after the other, so that the page is never out of work.
-    async fn run(&self) -> Result<(), Failure> {
+    async fn run(&self) -> Result<(), CliError> {
         let organiser =
-            transport::aggregator(&self.url, Some(self.token.clone())).map_err(Failure::failed)?;
+            transport::aggregator(&self.url, Some(self.token.clone())).map_err(CliError::failed)?;
         say(&format!("model API  {}", self.model_url));
         say(&format!("aggregator {}", self.url));
         loop {
@@ -166,13 +166,13 @@ impl Demo<'_> {
             let detail = organiser
                 .detail(&invite.federation)
                 .await
-                .map_err(Failure::failed)?;
+                .map_err(CliError::failed)?;
             let (first, last) = table(&detail, begun.elapsed());
             if self.args.once {
                 return if first < FROM && last > TO {
                     Ok(())
                 } else {
-                    Err(Failure::NotReached(format!(
+                    Err(CliError::NotReached(format!(
                         "accuracy went from {:.1}% to {:.1}%; it should rise from under 20% to over 70%",
                         100.0 * first,
                         100.0 * last
@@ -182,10 +182,10 @@ impl Demo<'_> {
         }
     }
 
-    async fn create(&self, organiser: &Aggregator) -> Result<(Task, Invite), Failure> {
+    async fn create(&self, organiser: &Aggregator) -> Result<(Task, Invite), CliError> {
         let mut set = vec![format!("model.url={}", self.model_url)];
         set.extend(self.args.rounds.map(|r| format!("federation.rounds={r}")));
-        let task = task_source::load("handwriting", &set).map_err(Failure::usage)?;
+        let task = task_source::load("handwriting", &set).map_err(CliError::usage)?;
         let body = CreateFederation {
             task_toml: None,
             task: Some(task.source().clone()),
@@ -195,21 +195,21 @@ impl Demo<'_> {
         loop {
             match organiser.create(&body).await {
                 Ok(invite) => return Ok((task, invite)),
-                Err(error) if tries == 50 => return Err(Failure::failed(error)),
+                Err(error) if tries == 50 => return Err(CliError::failed(error)),
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
             tries += 1;
         }
     }
 
-    async fn owner(&self, task: &Task, invite: &Invite, seed: u64) -> Result<Native, Failure> {
-        let aggregator = transport::aggregator(&self.url, None).map_err(Failure::failed)?;
-        let identity = identity::fresh().map_err(Failure::failed)?;
+    async fn owner(&self, task: &Task, invite: &Invite, seed: u64) -> Result<Native, CliError> {
+        let aggregator = transport::aggregator(&self.url, None).map_err(CliError::failed)?;
+        let identity = identity::fresh().map_err(CliError::failed)?;
         let public = hex(&identity.public());
         let joined = aggregator
             .join(&invite.federation, &invite.invite, &identity)
             .await
-            .map_err(Failure::failed)?;
+            .map_err(CliError::failed)?;
         let bench = workbench(
             task.clone(),
             joined.participant,
@@ -227,7 +227,7 @@ impl Demo<'_> {
             tally: Tally::default(),
             client: Client::new(joined.participant),
         };
-        let model = transport::model_api(task, None, None).map_err(Failure::failed)?;
+        let model = transport::model_api(task, None, None).map_err(CliError::failed)?;
         aggregator.set_token(Some(joined.token));
         let owner = Native::new(bench, saved, None, aggregator, model, Box::new(|_| {}));
         let leisure = Leisure {
@@ -242,8 +242,8 @@ impl Demo<'_> {
     }
 }
 
-async fn own(owner: Native) -> Result<StopReason, Failure> {
-    participant::run(&owner).await.map_err(Failure::failed)
+async fn own(owner: Native) -> Result<StopReason, CliError> {
+    participant::run(&owner).await.map_err(CliError::failed)
 }
 
 /// Prints how the federation went; gives the first and the last accuracy.

@@ -2,7 +2,7 @@
 //! and the table of input embeddings, with the lines for the task file.
 
 use super::{say, say_json};
-use crate::Failure;
+use crate::CliError;
 use clap::Args;
 use ground::hash::sha256_hex;
 use inference::prompt_embeds::{Embeddings, Table};
@@ -34,7 +34,7 @@ pub struct EmbeddingsArgs {
 }
 
 /// Writes both files, and says what the task file needs.
-pub fn run(args: &EmbeddingsArgs) -> Result<(), Failure> {
+pub fn run(args: &EmbeddingsArgs) -> Result<(), CliError> {
     let folder = if args.model.is_dir() {
         args.model.as_path()
     } else {
@@ -44,18 +44,18 @@ pub fn run(args: &EmbeddingsArgs) -> Result<(), Failure> {
     let path = file_of(args)?;
     let file = cut_out(&path, &args.tensor)?;
     let table = Table::read(&path.display().to_string(), file.clone(), &args.tensor)
-        .map_err(Failure::usage)?;
+        .map_err(CliError::usage)?;
     let (rows, hidden, deviation) = (table.rows(), table.hidden(), table.deviation());
     let kept = table.element().name();
     let name = folder.join("tokenizer.json").display().to_string();
-    let both = Embeddings::new(&name, &tokenizer, table).map_err(Failure::usage)?;
-    both.embed("A text.", &[]).map_err(Failure::usage)?;
-    std::fs::create_dir_all(&args.output).map_err(Failure::failed)?;
+    let both = Embeddings::new(&name, &tokenizer, table).map_err(CliError::usage)?;
+    both.embed("A text.", &[]).map_err(CliError::usage)?;
+    std::fs::create_dir_all(&args.output).map_err(CliError::failed)?;
     for (name, bytes) in [
         ("tokenizer.json", &tokenizer),
         ("embeddings.safetensors", &file),
     ] {
-        std::fs::write(args.output.join(name), bytes).map_err(Failure::failed)?;
+        std::fs::write(args.output.join(name), bytes).map_err(CliError::failed)?;
     }
     let output = args.output.display();
     eprintln!(
@@ -97,16 +97,16 @@ deviation = {deviation:.4e}"#,
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     std::fs::read(path).map_err(|error| unreadable(path, &error))
 }
 
-fn unreadable(path: &Path, cause: &dyn std::fmt::Display) -> Failure {
-    Failure::usage(format!("{} cannot be read: {cause}", path.display()))
+fn unreadable(path: &Path, cause: &dyn std::fmt::Display) -> CliError {
+    CliError::usage(format!("{} cannot be read: {cause}", path.display()))
 }
 
 /// The safetensors file that holds the table.
-fn file_of(args: &EmbeddingsArgs) -> Result<PathBuf, Failure> {
+fn file_of(args: &EmbeddingsArgs) -> Result<PathBuf, CliError> {
     if !args.model.is_dir() {
         return Ok(args.model.clone());
     }
@@ -120,7 +120,7 @@ fn file_of(args: &EmbeddingsArgs) -> Result<PathBuf, Failure> {
     // A name, never a way out of the folder.
     let part = part.and_then(|part| Path::new(part).file_name());
     let part = part.ok_or_else(|| {
-        Failure::usage(format!(
+        CliError::usage(format!(
             "{} names no file for {}; see its `weight_map` for the table's name, and say --tensor",
             index.display(),
             args.tensor
@@ -130,7 +130,7 @@ fn file_of(args: &EmbeddingsArgs) -> Result<PathBuf, Failure> {
 }
 
 /// A safetensors file of that tensor alone. The rest of the file, which may be large, is not read.
-fn cut_out(path: &Path, tensor: &str) -> Result<Vec<u8>, Failure> {
+fn cut_out(path: &Path, tensor: &str) -> Result<Vec<u8>, CliError> {
     let failed = |error: std::io::Error| unreadable(path, &error);
     let broken = |cause: String| unreadable(path, &cause);
     let mut file = File::open(path).map_err(failed)?;
@@ -143,11 +143,11 @@ fn cut_out(path: &Path, tensor: &str) -> Result<Vec<u8>, Failure> {
         return Err(broken("it ends within its header".to_owned()));
     }
     let head = Header::parse(&head).map_err(broken)?;
-    let Some(place) = head.place(tensor).map_err(broken)? else {
+    let Some(found) = head.tensor(tensor).map_err(broken)? else {
         let names = head.names();
         let names = names.filter(|name| name.contains("emb") || name.contains("wte"));
         let names: Vec<&str> = names.take(8).collect();
-        return Err(Failure::usage(format!(
+        return Err(CliError::usage(format!(
             "{} holds no tensor {tensor}; say --tensor{}{}",
             path.display(),
             if names.is_empty() {
@@ -158,18 +158,18 @@ fn cut_out(path: &Path, tensor: &str) -> Result<Vec<u8>, Failure> {
             names.join(", ")
         )));
     };
-    let dtype = serde_json::from_value::<Dtype>(place.dtype.clone().into());
-    let dtype = dtype.map_err(|_| broken(format!("its type {} is not known", place.dtype)))?;
-    let [begin, end] = place.bytes;
+    let dtype = serde_json::from_value::<Dtype>(found.dtype.clone().into());
+    let dtype = dtype.map_err(|_| broken(format!("its type {} is not known", found.dtype)))?;
+    let [begin, end] = found.bytes;
     if end > file.metadata().map_err(failed)?.len() {
         return Err(broken("it is cut off".to_owned()));
     }
     file.seek(SeekFrom::Start(begin)).map_err(failed)?;
     let mut bytes = vec![0; (end - begin) as usize];
     file.read_exact(&mut bytes).map_err(failed)?;
-    let shape = place.shape.iter().map(|side| *side as usize).collect();
+    let shape = found.shape.iter().map(|side| *side as usize).collect();
     let view = TensorView::new(dtype, shape, &bytes).map_err(|error| broken(error.to_string()))?;
-    safetensors::serialize([(tensor, view)], None).map_err(Failure::failed)
+    safetensors::serialize([(tensor, view)], None).map_err(CliError::failed)
 }
 
 #[cfg(test)]
@@ -226,7 +226,7 @@ mod tests {
         let found = file_of(&args(folder.path(), name)).ok().unwrap();
         assert_eq!(found, folder.path().join("b.safetensors"));
         assert!(file_of(&args(folder.path(), "wte.weight")).is_err());
-        let Err(Failure::Usage(said)) = cut_out(&one, "wte.weight") else {
+        let Err(CliError::Usage(said)) = cut_out(&one, "wte.weight") else {
             panic!("found")
         };
         assert!(

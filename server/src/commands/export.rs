@@ -3,8 +3,8 @@
 //! Everything is computed from the federation's record: θ, the mapping that was learnt, and which θ is to be kept.
 
 use super::{block_on, say, say_json};
-use crate::Failure;
-use crate::participant::transport::aggregator;
+use crate::CliError;
+use crate::native::transport::aggregator;
 use clap::Args;
 use federation::record::{Commitments, Replay};
 use federation::task::Task;
@@ -21,7 +21,7 @@ pub struct ExportArgs {
     /// The federation's id.
     federation: String,
     /// Where to: FILE.safetensors; the card goes to FILE.json.
-    #[arg(long, short)]
+    #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
     /// Export the last θ, whatever the held-out examples say is to be kept.
     #[arg(long)]
@@ -32,7 +32,7 @@ pub struct ExportArgs {
 }
 
 /// Downloads, checks, writes both files.
-pub fn run(args: &ExportArgs) -> Result<(), Failure> {
+pub fn run(args: &ExportArgs) -> Result<(), CliError> {
     let (detail, bytes, lines) = block_on(async {
         let aggregator = aggregator(&args.server, None)?;
         let detail = aggregator.detail(&args.federation).await?;
@@ -48,22 +48,22 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
         }
         Ok::<_, participant::api::ApiError>((detail, bytes, lines))
     })?
-    .map_err(Failure::failed)?;
+    .map_err(CliError::failed)?;
     let dim = detail.summary.dim as usize;
-    let last = theta_from_bytes(&bytes, dim).map_err(Failure::failed)?;
-    let task = Task::from_value(detail.task.clone()).map_err(Failure::failed)?;
-    let mut record = Replay::new(&task).map_err(Failure::failed)?;
+    let last = theta_from_bytes(&bytes, dim).map_err(CliError::failed)?;
+    let task = Task::from_value(detail.task.clone()).map_err(CliError::failed)?;
+    let mut record = Replay::new(&task).map_err(CliError::failed)?;
     for line in &lines {
         record
             .take(&task, line, Commitments::Trust)
-            .map_err(Failure::failed)?;
+            .map_err(CliError::failed)?;
     }
     // A federation of before there were records has none.
     let recorded = record.lines() > 0;
     if theta_hash(&last) != detail.current.theta
         || (recorded && record.theta() != &detail.current.theta)
     {
-        return Err(Failure::failed(
+        return Err(CliError::failed(
             "θ moved on while it was being loaded; try again",
         ));
     }
@@ -72,7 +72,7 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let theta = kept.map_or(last, <[f32]>::to_vec);
     let bytes = theta_bytes(&theta);
     let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![dim], &bytes)
-        .map_err(Failure::failed)?;
+        .map_err(CliError::failed)?;
     let metadata = [
         ("format", "fed-bbpt prompt generator 1".to_owned()),
         ("task_hash", detail.summary.task_hash.clone()),
@@ -84,7 +84,7 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
         .into_iter()
         .collect();
     let file =
-        safetensors::serialize([("theta", view)], Some(metadata)).map_err(Failure::failed)?;
+        safetensors::serialize([("theta", view)], Some(metadata)).map_err(CliError::failed)?;
     let mut card = json!({
         "name": detail.summary.name,
         "description": detail.summary.description,
@@ -101,7 +101,7 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     });
     let mut shown = None;
     // Words are what a person wants of a prompt made of words.
-    if let (Some(prompt), Some(text)) = (task.prompt(&theta), &task.text) {
+    if let (Some(prompt), Some(text)) = (task.prompt(&theta), task.inputs.texts()) {
         card["prompt"] = json!({
             "before_input": prompt.input,
             "before_label": prompt.label,
@@ -115,10 +115,10 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
         card["instructions"] = json!(ranking);
     }
     let card_path = args.output.with_extension("json");
-    let text = serde_json::to_vec_pretty(&card).map_err(Failure::failed)?;
+    let text = serde_json::to_vec_pretty(&card).map_err(CliError::failed)?;
     for (path, content) in [(&args.output, &file), (&card_path, &text)] {
         std::fs::write(path, content)
-            .map_err(|e| Failure::failed(format!("cannot write {}: {e}", path.display())))?;
+            .map_err(|e| CliError::failed(format!("cannot write {}: {e}", path.display())))?;
     }
     if args.json {
         return say_json(&card);

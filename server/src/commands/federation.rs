@@ -1,8 +1,8 @@
 //! `fed-bbpt federation`: what an organiser does without the page.
 
 use super::{block_on, say, say_json, word};
-use crate::Failure;
-use crate::participant::transport::aggregator;
+use crate::CliError;
+use crate::native::transport::aggregator;
 use crate::task_source;
 use clap::{Args, Subcommand};
 use federation::round::messages::{CreateFederation, CreateInvite, Invite, InviteSummary};
@@ -88,9 +88,9 @@ enum What {
 }
 
 /// Does it.
-pub fn run(args: FederationArgs) -> Result<(), Failure> {
+pub fn run(args: FederationArgs) -> Result<(), CliError> {
     if let What::Check { task, set } = &args.what {
-        let task = task_source::load(task, set).map_err(Failure::usage)?;
+        let task = task_source::load(task, set).map_err(CliError::usage)?;
         if args.json {
             return say_json(
                 &json!({ "name": task.name, "hash": task.hash(), "parameters": task.dim() }),
@@ -101,11 +101,11 @@ pub fn run(args: FederationArgs) -> Result<(), Failure> {
     }
     block_on(async {
         let aggregator =
-            aggregator(&args.server, args.admin_token.clone()).map_err(Failure::failed)?;
+            aggregator(&args.server, args.admin_token.clone()).map_err(CliError::failed)?;
         match &args.what {
             What::Check { .. } => Ok(()),
             What::Create { task, set } => {
-                let task = task_source::load(task, set).map_err(Failure::usage)?;
+                let task = task_source::load(task, set).map_err(CliError::usage)?;
                 let body = CreateFederation {
                     task_toml: None,
                     task: Some(task.source().clone()),
@@ -234,8 +234,8 @@ fn show<T: Serialize>(
     args: &FederationArgs,
     answer: Result<T, ApiError>,
     words: impl Fn(&T) -> String,
-) -> Result<(), Failure> {
-    let answer = answer.map_err(Failure::failed)?;
+) -> Result<(), CliError> {
+    let answer = answer.map_err(CliError::failed)?;
     if args.json {
         return say_json(&answer);
     }

@@ -2,17 +2,17 @@
 
 use super::{block_on, interrupted, model_key, say};
 use crate::data;
-use crate::participant::identity::{self, IdentityError};
-use crate::participant::platform::{Native, OnStep};
-use crate::participant::state::{Lock, Saved};
-use crate::participant::transport::{HttpCaller, aggregator, model_api};
-use crate::{Failure, data::LoadError};
+use crate::native::identity::{self, IdentityError};
+use crate::native::platform::{Native, OnStep};
+use crate::native::state::{Lock, Saved};
+use crate::native::transport::{HttpCaller, aggregator, model_api};
+use crate::{CliError, data::LoadError};
 use clap::Args;
 use federation::record::Replay;
 use federation::round::client::{Client, StopReason};
 use federation::round::messages::FederationStatus;
 use federation::round::workbench::{Labelled, Workbench};
-use federation::task::Task;
+use federation::task::{Inputs, Task};
 use ground::hex::hex;
 use ground::image::Image;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -31,7 +31,7 @@ pub struct JoinArgs {
     /// The invite link: http://HOST/f/FEDERATION/#invite=SECRET
     link: String,
     /// Own data: a folder of images by class, a zip, or CSV or IDX files; for a federation of texts, tables of them.
-    #[arg(long, required_unless_present = "builtin")]
+    #[arg(long, value_name = "PATH", required_unless_present = "builtin")]
     data: Option<PathBuf>,
     /// A built-in owner with this handwriting, instead of own data.
     #[arg(long, value_name = "SEED", conflicts_with = "data")]
@@ -40,7 +40,7 @@ pub struct JoinArgs {
     #[arg(long, default_value_t = 200)]
     count: usize,
     /// Where the state is kept, so that a later run goes on.
-    #[arg(long, default_value = "fed-bbpt-participant.json")]
+    #[arg(long, value_name = "FILE", default_value = "fed-bbpt-participant.json")]
     state: PathBuf,
     /// Long-term key: 64 hexadecimal digits, made where there is none. Who joins with it again is the same
     /// participant [default: beside the state file].
@@ -72,20 +72,20 @@ pub fn parse_link(link: &str) -> Option<(String, String, String)> {
 }
 
 /// A built-in owner's examples as the task wants them.
-pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, Failure> {
-    if task.text.is_some() {
-        return Err(Failure::usage(
+pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, CliError> {
+    let Inputs::Images(fit) = &task.inputs else {
+        return Err(CliError::usage(
             "the built-in owners draw digits, but this federation works with texts; use --data",
         ));
-    }
+    };
     handwriting::owner(seed, count, None)
         .into_iter()
         .map(|(grey, digit)| {
-            let image = Image::from_grey(handwriting::SIZE, handwriting::SIZE, &grey).map_err(Failure::failed)?;
+            let image = Image::from_grey(handwriting::SIZE, handwriting::SIZE, &grey).map_err(CliError::failed)?;
             let label = task
                 .label_index(&digit.to_string())
-                .ok_or_else(|| Failure::usage("the built-in owners write digits, but this federation's labels are others; use --data"))?;
-            Ok(Labelled::image(task.fit.apply(&image).bytes().to_vec(), label))
+                .ok_or_else(|| CliError::usage("the built-in owners write digits, but this federation's labels are others; use --data"))?;
+            Ok(Labelled::image(fit.apply(&image).bytes().to_vec(), label))
         })
         .collect()
 }
@@ -95,18 +95,18 @@ pub fn workbench(
     task: Task,
     participant: u32,
     examples: Vec<Labelled>,
-) -> Result<Workbench, Failure> {
+) -> Result<Workbench, CliError> {
     let (training, holdout) = data::hold_out(&task, participant, examples);
     if training.is_empty() {
-        return Err(Failure::usage(
+        return Err(CliError::usage(
             "there is no example to train on; choose more data",
         ));
     }
-    Workbench::new(task, participant, training, holdout).map_err(Failure::failed)
+    Workbench::new(task, participant, training, holdout).map_err(CliError::failed)
 }
 
 /// Joins, or goes on, and stays until the federation ends or Ctrl-C.
-pub fn run(args: JoinArgs) -> Result<(), Failure> {
+pub fn run(args: JoinArgs) -> Result<(), CliError> {
     block_on(async {
         tokio::select! {
             ended = take_part(&args) => ended,
@@ -118,29 +118,29 @@ pub fn run(args: JoinArgs) -> Result<(), Failure> {
     })?
 }
 
-async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
+async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
     let (base, federation, invite) = parse_link(&args.link).ok_or_else(|| {
-        Failure::usage("the link must look like http://HOST/f/FEDERATION/#invite=SECRET")
+        CliError::usage("the link must look like http://HOST/f/FEDERATION/#invite=SECRET")
     })?;
-    let _lock = Lock::take(&args.state).map_err(Failure::usage)?;
-    let known = Saved::read(&args.state).map_err(Failure::usage)?;
+    let _lock = Lock::take(&args.state).map_err(CliError::usage)?;
+    let known = Saved::read(&args.state).map_err(CliError::usage)?;
     let beside = || args.state.with_extension("identity");
     let key = args.identity.clone().unwrap_or_else(beside);
-    let identity = identity::load_or_create(&key).map_err(Failure::usage)?;
+    let (identity, _key_lock) = identity::load_or_create(&key).map_err(CliError::usage)?;
     let public = hex(&identity.public());
     let known = known.filter(|s| s.aggregator == base && s.federation == federation);
     let is_new = known.as_ref().is_none_or(|saved| saved.token.is_empty());
     let mut saved = match known {
         Some(saved) if !saved.identity.is_empty() && saved.identity != public => {
-            return Err(Failure::usage(IdentityError::Another { path: key }));
+            return Err(CliError::usage(IdentityError::Another { path: key }));
         }
         Some(saved) if !is_new => saved,
         left => {
             let joined = aggregator(&base, None)
-                .map_err(Failure::failed)?
+                .map_err(CliError::failed)?
                 .join(&federation, &invite, &identity)
                 .await
-                .map_err(Failure::failed)?;
+                .map_err(CliError::failed)?;
             let client = Client::new(joined.participant);
             Saved {
                 aggregator: base.clone(),
@@ -167,7 +167,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             }
             if saved.tally != paid {
                 // What was paid for is paid for.
-                saved.write(&args.state).map_err(Failure::failed)?;
+                saved.write(&args.state).map_err(CliError::failed)?;
             }
             return Err(error);
         }
@@ -181,9 +181,9 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             let least = s.survivors_min;
             format!(" under masks, so that it learns only sums over {least} participants or more")
         });
-    let what = match bench.task().text {
-        None => "pictures",
-        Some(_) => "texts",
+    let what = match bench.task().inputs {
+        Inputs::Images(_) => "pictures",
+        Inputs::Texts(_) => "texts",
     };
     let whereto = if model.transport().is_here() {
         format!(
@@ -209,7 +209,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
             federation.query_budget, federation.rounds_wanted
         ));
     }
-    let aggregator = aggregator(&base, Some(saved.token.clone())).map_err(Failure::failed)?;
+    let aggregator = aggregator(&base, Some(saved.token.clone())).map_err(CliError::failed)?;
     let native = Native::new(
         bench,
         saved,
@@ -218,7 +218,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         model,
         reporter(args.json, rounds),
     );
-    let reason = participant::run(&native).await.map_err(Failure::failed)?;
+    let reason = participant::run(&native).await.map_err(CliError::failed)?;
     let me = native.participant();
     let spent = native.spent();
     let [to_model, from_model, to_aggregator, from_aggregator] = me.bytes();
@@ -246,18 +246,18 @@ async fn take_part(args: &JoinArgs) -> Result<(), Failure> {
         | StopReason::PrivacySpent => Ok(()),
         StopReason::MoneySpent => {
             let why = native.out_of_money();
-            Err(Failure::NotReached(format!(
+            Err(CliError::NotReached(format!(
                 "{}; this participant has left, so that the others do not wait for it",
                 why.map_or_else(|| words(reason).to_owned(), |why| why.to_string())
             )))
         }
-        StopReason::Unauthorized => Err(Failure::failed(
+        StopReason::Unauthorized => Err(CliError::failed(
             "the aggregator does not know this participant any more; delete the state file and join again",
         )),
         StopReason::Inconsistent => {
             let why = me.with_client(|client| client.suspicion().map(str::to_owned));
             let why = why.flatten();
-            Err(Failure::failed(format!(
+            Err(CliError::failed(format!(
                 "the aggregator is not to be trusted: {}; nothing more was sent; tell the others who take part",
                 why.as_deref().unwrap_or("it contradicts itself")
             )))
@@ -270,14 +270,14 @@ async fn begin(
     args: &JoinArgs,
     saved: &mut Saved,
     identity: Identity,
-) -> Result<(HttpCaller, Workbench), Failure> {
-    let mut task = Task::from_value(saved.task.clone()).map_err(Failure::failed)?;
+) -> Result<(HttpCaller, Workbench), CliError> {
+    let mut task = Task::from_value(saved.task.clone()).map_err(CliError::failed)?;
     if let Some(url) = &args.model_url {
-        task = task.with_model_url(url).map_err(Failure::usage)?;
+        task = task.with_model_url(url).map_err(CliError::usage)?;
     }
     let examples = match (&args.data, args.builtin) {
         (Some(path), _) => {
-            let loaded = data::load(path, &task).map_err(|e: LoadError| Failure::usage(e))?;
+            let loaded = data::load(path, &task).map_err(|e: LoadError| CliError::usage(e))?;
             loaded
                 .notes
                 .iter()
@@ -287,17 +287,19 @@ async fn begin(
         }
         (None, seed) => built_in(&task, seed.unwrap_or(0), args.count)?,
     };
-    saved.bind(&examples, &args.state).map_err(Failure::usage)?;
+    saved
+        .bind(&examples, &args.state)
+        .map_err(CliError::usage)?;
     let models = args.state.with_file_name("fed-bbpt-models");
     let model = model_api(&task, model_key(args.model_key.clone()), Some(models))
-        .map_err(Failure::usage)?;
+        .map_err(CliError::usage)?;
     model.purse().resume(saved.tally);
     let described = model.describe().await;
     saved.tally = model.purse().tally();
     match described {
         // Nor does it cover what the federation will ask: the driver leaves it.
         Ok(_) | Err(CallError::Budget { .. }) => {}
-        Err(error) => return Err(Failure::failed(error)),
+        Err(error) => return Err(CliError::failed(error)),
     }
     let bench = workbench(task, saved.client.participant(), examples)?;
     Ok((model, bench.with_secrets(identity::secrets(identity))))
@@ -307,7 +309,7 @@ async fn begin(
 fn prompt(client: &Client, task: &Task) -> Option<String> {
     let kept = client.record().and_then(Replay::kept);
     let found = task.prompt(kept.or(client.theta())?)?;
-    Some(task.text.as_ref()?.shown(&found))
+    Some(task.inputs.texts()?.shown(&found))
 }
 
 fn words(reason: StopReason) -> &'static str {

@@ -16,7 +16,7 @@ pub mod simulate;
 
 pub use aggregator::interrupted;
 
-use crate::Failure;
+use crate::CliError;
 use serde::Serialize;
 use serde_json::Value;
 use std::future::Future;
@@ -30,9 +30,9 @@ pub fn say(line: &str) {
 }
 
 /// Runs a future on a fresh runtime of all cores.
-pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, CliError> {
     tokio::runtime::Runtime::new()
-        .map_err(Failure::failed)
+        .map_err(CliError::failed)
         .map(|runtime| runtime.block_on(future))
 }
 
@@ -46,8 +46,8 @@ pub fn word(value: &impl Serialize) -> String {
 }
 
 /// An answer as `--json` prints it.
-pub fn say_json(answer: &impl Serialize) -> Result<(), Failure> {
-    say(&serde_json::to_string_pretty(answer).map_err(Failure::failed)?);
+pub fn say_json(answer: &impl Serialize) -> Result<(), CliError> {
+    say(&serde_json::to_string_pretty(answer).map_err(CliError::failed)?);
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use super::block_on;
 use super::candidates::{WORDS, print, read};
 use crate::propose::prompts::{Example, PLACE, SHOWN, Subject};
 use crate::propose::{Llm, Proposals, propose};
-use crate::{Failure, data, task_source};
+use crate::{CliError, data, task_source};
 use clap::{Args, value_parser};
 use federation::round::workbench::{Input, Labelled};
 use federation::task::Task;
@@ -92,18 +92,18 @@ impl ProposeArgs {
         }
     }
 
-    fn key(&self, upstream: &Upstream) -> Result<Option<String>, Failure> {
+    fn key(&self, upstream: &Upstream) -> Result<Option<String>, CliError> {
         if self.no_key {
             return Ok(None);
         }
         match key::from_either(self.keyring.as_deref(), &self.key_env) {
             Ok(key) => Ok(Some(key.reveal().to_owned())),
             Err(KeyError::NotSet(_)) if upstream.is_here() => Ok(None),
-            Err(error) => Err(Failure::usage(error)),
+            Err(error) => Err(CliError::usage(error)),
         }
     }
 
-    fn subject(&self, place: Option<Place>) -> Result<Subject, Failure> {
+    fn subject(&self, place: Option<Place>) -> Result<Subject, CliError> {
         // The argument parser asks for it.
         let task = self.task.as_deref().unwrap_or_default();
         let (task, text, place) = task_of(task, place)?;
@@ -133,14 +133,14 @@ pub fn run(
     wanted: usize,
     place: Option<Place>,
     json: bool,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let [url, model] = [&args.llm_url, &args.llm_model].map(|a| a.as_deref().unwrap_or_default());
     let upstream = Upstream::parse(url, args.allow_plain_http)
-        .map_err(|fault| Failure::usage(format!("--llm-url: {fault}")))?;
+        .map_err(|fault| CliError::usage(format!("--llm-url: {fault}")))?;
     let subject = args.subject(place)?;
     let given = subject.like.len();
     if !(2..=instruction::MOST).contains(&(given + wanted)) {
-        return Err(Failure::usage(format!(
+        return Err(CliError::usage(format!(
             "{} instructions: 2 to {} are needed, those of --like among them",
             given + wanted,
             instruction::MOST
@@ -154,7 +154,7 @@ pub fn run(
         &args.source(),
         args.llm_max_tokens,
     )
-    .map_err(Failure::usage)?;
+    .map_err(CliError::usage)?;
     let most = args
         .requests
         .map_or(4 + 4 * wanted.div_ceil(20), usize::from);
@@ -165,21 +165,21 @@ pub fn run(
         subject.words.len(),
         subject.examples.len().min(SHOWN),
     );
-    let got = block_on(propose(&llm, &subject, wanted, most))?.map_err(Failure::failed)?;
+    let got = block_on(propose(&llm, &subject, wanted, most))?.map_err(CliError::failed)?;
     report(&got, &llm);
     let (place, trouble, found) = (subject.place, got.trouble, got.found.len());
     let mut all = subject.like;
     all.extend(got.found);
     if all.len() < 2 {
         let why = trouble.unwrap_or_default();
-        return Err(Failure::failed(format!(
+        return Err(CliError::failed(format!(
             "no instructions were found: {why}"
         )));
     }
     print(&all, place, json)?;
     match trouble {
         None => Ok(()),
-        Some(why) => Err(Failure::NotReached(format!(
+        Some(why) => Err(CliError::NotReached(format!(
             "only {found} of {wanted} proposals were found: {why}"
         ))),
     }
@@ -204,25 +204,25 @@ fn report(got: &Proposals, llm: &Llm) {
 }
 
 /// Instructions that are to be varied.
-fn given(file: &Path, place: Place) -> Result<Vec<String>, Failure> {
+fn given(file: &Path, place: Place) -> Result<Vec<String>, CliError> {
     let given = read(file, place)?;
     if given.is_empty() {
         let text = format!(
             "{} holds no instruction that could be varied",
             file.display()
         );
-        return Err(Failure::usage(text));
+        return Err(CliError::usage(text));
     }
     Ok(given)
 }
 
 /// The part of a task file that counts here, and the place of its instructions. What the file says about generators is left
 /// out: it needs a list, and that is what is looked for.
-fn task_of(name: &str, place: Option<Place>) -> Result<(Task, TextTask, Place), Failure> {
-    let text = task_source::text(name).map_err(Failure::usage)?;
-    let source = Task::value_of_toml(&text).map_err(Failure::usage)?;
+fn task_of(name: &str, place: Option<Place>) -> Result<(Task, TextTask, Place), CliError> {
+    let text = task_source::text(name).map_err(CliError::usage)?;
+    let source = Task::value_of_toml(&text).map_err(CliError::usage)?;
     if source["text"].is_null() {
-        return Err(Failure::usage(format!(
+        return Err(CliError::usage(format!(
             "{name} has no [text]: instructions are for tasks of texts"
         )));
     }
@@ -241,10 +241,10 @@ fn task_of(name: &str, place: Option<Place>) -> Result<(Task, TextTask, Place), 
     }
     let generator = json!({ "kind": "instruction", "place": place.name(), "instructions": two });
     known.insert("generator".to_owned(), generator);
-    let task = Task::from_value(Value::Object(known)).map_err(Failure::usage)?;
-    match task.text.clone() {
+    let task = Task::from_value(Value::Object(known)).map_err(CliError::usage)?;
+    match task.inputs.texts().cloned() {
         Some(text) => Ok((task, text, place)),
-        None => Err(Failure::usage(format!("{name} is no task of texts"))),
+        None => Err(CliError::usage(format!("{name} is no task of texts"))),
     }
 }
 
@@ -260,8 +260,8 @@ fn frame(text: &TextTask, place: Place) -> String {
 }
 
 /// Public examples, first one of each label, then a second one, and so on.
-fn examples(file: &Path, task: &Task, text: &TextTask) -> Result<Vec<Example>, Failure> {
-    let loaded = data::load(file, task).map_err(Failure::usage)?;
+fn examples(file: &Path, task: &Task, text: &TextTask) -> Result<Vec<Example>, CliError> {
+    let loaded = data::load(file, task).map_err(CliError::usage)?;
     loaded.notes.iter().for_each(|note| eprintln!("{note}"));
     let mut of_label = vec![0_usize; text.words.len()];
     let mut ranked = Vec::new();
@@ -307,8 +307,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("task.toml");
         std::fs::write(&file, task).unwrap();
-        task_of(file.to_str().unwrap(), place).map_err(|failure| match failure {
-            Failure::Usage(text) => text,
+        task_of(file.to_str().unwrap(), place).map_err(|error| match error {
+            CliError::Usage(text) => text,
             _ => "not the file's fault".to_owned(),
         })
     }

@@ -2,7 +2,7 @@
 
 use super::{say, say_json};
 use crate::simulate::fraction;
-use crate::{Failure, data};
+use crate::{CliError, data};
 use clap::Args;
 use federation::task::Task;
 use recipes::make::{Make, make};
@@ -42,8 +42,8 @@ pub struct RecipesArgs {
 }
 
 /// Lists, describes, prints or makes.
-pub fn run(args: &RecipesArgs) -> Result<(), Failure> {
-    let recipes = Recipes::load().map_err(Failure::failed)?;
+pub fn run(args: &RecipesArgs) -> Result<(), CliError> {
+    let recipes = Recipes::load().map_err(CliError::failed)?;
     let Some(name) = &args.name else {
         let json = || {
             recipes
@@ -60,7 +60,7 @@ pub fn run(args: &RecipesArgs) -> Result<(), Failure> {
         say(&text);
         return Ok(());
     };
-    let recipe = recipes.find(name).map_err(Failure::usage)?;
+    let recipe = recipes.find(name).map_err(CliError::usage)?;
     if let (Some(into), Some(from)) = (&args.make, &args.from) {
         let rest = ((1.0 - args.rho) * 1e6).round() / 1e6;
         let rho = [args.rho, args.test_rho.unwrap_or(rest)];
@@ -72,7 +72,7 @@ pub fn run(args: &RecipesArgs) -> Result<(), Failure> {
             rho,
             seed,
         };
-        let [train, test] = make(&what).map_err(Failure::usage)?;
+        let [train, test] = make(&what).map_err(CliError::usage)?;
         if args.json {
             return say_json(&json!({ "folder": into, "train": train, "test": test }));
         }
@@ -91,14 +91,14 @@ pub fn run(args: &RecipesArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn task(recipe: &Recipe, args: &RecipesArgs, json: bool) -> Result<String, Failure> {
+fn task(recipe: &Recipe, args: &RecipesArgs, json: bool) -> Result<String, CliError> {
     let found = match &args.data {
         // Refused below, whatever lies there.
         Some(_) if recipe.modality == Modality::Text => Some(Vec::new()),
-        Some(path) => Some(data::classes(path).map_err(Failure::usage)?),
+        Some(path) => Some(data::classes(path).map_err(CliError::usage)?),
         None => None,
     };
-    let text = task_file(recipe, found.as_deref()).map_err(Failure::usage)?;
+    let text = task_file(recipe, found.as_deref()).map_err(CliError::usage)?;
     if let Some(found) = found.filter(|found| found.len() != recipe.classes) {
         eprintln!(
             "the data has {} classes, {} has {}: the task file has those of the data",
@@ -108,11 +108,11 @@ fn task(recipe: &Recipe, args: &RecipesArgs, json: bool) -> Result<String, Failu
         );
     }
     if json {
-        return pretty(Task::from_toml(&text).map_err(Failure::failed)?.source());
+        return pretty(Task::from_toml(&text).map_err(CliError::failed)?.source());
     }
     Ok(text)
 }
 
-fn pretty(value: &Value) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value).map_err(Failure::failed)
+fn pretty(value: &Value) -> Result<String, CliError> {
+    serde_json::to_string_pretty(value).map_err(CliError::failed)
 }

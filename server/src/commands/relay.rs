@@ -1,7 +1,7 @@
 //! `fed-bbpt relay`: asks a model API for a page that it refuses.
 
 use super::{MODEL_KEY, block_on, interrupted, model_key, say};
-use crate::Failure;
+use crate::CliError;
 use aggregator::Secret;
 use clap::Args;
 use relay::key::KeyError;
@@ -46,22 +46,22 @@ pub struct RelayArgs {
 }
 
 /// The relay until Ctrl-C.
-pub fn run(args: RelayArgs) -> Result<(), Failure> {
+pub fn run(args: RelayArgs) -> Result<(), CliError> {
     let upstream = Upstream::parse(&args.upstream, args.allow_plain_http)
-        .map_err(|fault| Failure::usage(format!("--upstream: {fault}")))?;
+        .map_err(|fault| CliError::usage(format!("--upstream: {fault}")))?;
     let key = (!args.no_key).then(|| own_key(&args));
-    let key = key.transpose().map_err(Failure::usage)?;
+    let key = key.transpose().map_err(CliError::usage)?;
     let key = key
         .map(|key| key::header(&key, args.key_header.as_deref()).map(|header| (key, header)))
         .transpose()
-        .map_err(Failure::usage)?;
+        .map_err(CliError::usage)?;
     let listener = TcpListener::bind(args.listen).map_err(|e| {
-        Failure::failed(format!(
+        CliError::failed(format!(
             "cannot listen on {}: {e}; choose another with --listen",
             args.listen
         ))
     })?;
-    let address = listener.local_addr().map_err(Failure::failed)?;
+    let address = listener.local_addr().map_err(CliError::failed)?;
     let page = match &args.allow_origin {
         Some(page) => page.as_str().to_owned(),
         None => "the first page that uses it".to_owned(),
@@ -74,10 +74,10 @@ pub fn run(args: RelayArgs) -> Result<(), Failure> {
         max_body: args.max_body,
         patience: Duration::from_secs(args.timeout),
     };
-    let relay = Relay::new(settings, address).map_err(Failure::failed)?;
+    let relay = Relay::new(settings, address).map_err(CliError::failed)?;
     say(&format!("relay to {name} for {page}"));
     say(&format!("the model's address on the page: {}", relay.url()));
-    block_on(serve(listener, relay, interrupted()))?.map_err(Failure::failed)
+    block_on(serve(listener, relay, interrupted()))?.map_err(CliError::failed)
 }
 
 fn own_key(args: &RelayArgs) -> Result<Secret, KeyError> {

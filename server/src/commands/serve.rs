@@ -1,14 +1,14 @@
 //! `fed-bbpt serve` and `fed-bbpt model-api`: the two servers, each on its own.
 
 use super::{block_on, interrupted, say};
-use crate::Failure;
+use crate::CliError;
 use aggregator::{RealClock, ServeArgs, ServeError};
 use model_api::ModelApiArgs;
 use std::net::TcpListener;
 use std::sync::Arc;
 
 /// The aggregator until Ctrl-C.
-pub fn serve(args: ServeArgs) -> Result<(), Failure> {
+pub fn serve(args: ServeArgs) -> Result<(), CliError> {
     block_on(aggregator::serve(
         args,
         Arc::new(RealClock),
@@ -16,25 +16,25 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
         interrupted(),
     ))?
     .map_err(|error| match error {
-        ServeError::Config(faults) => Failure::usage(faults),
-        other => Failure::failed(other),
+        ServeError::Config(faults) => CliError::usage(faults),
+        other => CliError::failed(other),
     })
 }
 
 /// The model API until Ctrl-C.
-pub fn model_api(args: ModelApiArgs) -> Result<(), Failure> {
-    let config = args.into_config().map_err(Failure::usage)?;
+pub fn model_api(args: ModelApiArgs) -> Result<(), CliError> {
+    let config = args.into_config().map_err(CliError::usage)?;
     let listener = TcpListener::bind(config.listen).map_err(|e| {
-        Failure::failed(format!(
+        CliError::failed(format!(
             "cannot listen on {}: {e}; choose another with --listen",
             config.listen
         ))
     })?;
-    let address = listener.local_addr().map_err(Failure::failed)?;
+    let address = listener.local_addr().map_err(CliError::failed)?;
     let names: Vec<&str> = config.models.iter().map(|model| &*model.name).collect();
     say(&format!(
         "model API for {} at http://{address}",
         names.join(", ")
     ));
-    block_on(model_api::run(listener, config, interrupted()))?.map_err(Failure::failed)
+    block_on(model_api::run(listener, config, interrupted()))?.map_err(CliError::failed)
 }

@@ -1,13 +1,13 @@
 //! `fed-bbpt simulate`: the command around [`crate::simulate`].
 
-use crate::Failure;
+use crate::CliError;
 use crate::simulate::{self, SimulateArgs, SimulateError};
 
 /// Runs the simulation and says what it found.
-pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
+pub fn run(args: &SimulateArgs) -> Result<(), CliError> {
     if !args.seeds.is_empty() {
-        let found = simulate::several(args).map_err(failure)?;
-        let json = || serde_json::to_string_pretty(&found).map_err(Failure::failed);
+        let found = simulate::several(args).map_err(cli_error)?;
+        let json = || serde_json::to_string_pretty(&found).map_err(CliError::failed);
         println!(
             "{}",
             match (args.json, args.markdown) {
@@ -18,11 +18,11 @@ pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
         );
         return Ok(());
     }
-    let report = simulate::run(args).map_err(failure)?;
-    let json = serde_json::to_string_pretty(&report).map_err(Failure::failed)?;
+    let report = simulate::run(args).map_err(cli_error)?;
+    let json = serde_json::to_string_pretty(&report).map_err(CliError::failed)?;
     if let Some(path) = &args.report {
         std::fs::write(path, &json).map_err(|cause| {
-            Failure::failed(SimulateError::Write {
+            CliError::failed(SimulateError::Write {
                 path: path.clone(),
                 cause,
             })
@@ -36,7 +36,7 @@ pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn failure(error: SimulateError) -> Failure {
+fn cli_error(error: SimulateError) -> CliError {
     match error {
         SimulateError::Task(_)
         | SimulateError::NoTest { .. }
@@ -46,7 +46,7 @@ fn failure(error: SimulateError) -> Failure {
         | SimulateError::TooFew { .. }
         | SimulateError::MaskedAttack
         | SimulateError::NoInstructions
-        | SimulateError::Data(_) => Failure::usage(error),
-        other => Failure::failed(other),
+        | SimulateError::Data(_) => CliError::usage(error),
+        other => CliError::failed(other),
     }
 }

@@ -6,7 +6,7 @@
 mod answer;
 pub mod prompts;
 
-use crate::participant::transport::{HttpCaller, model_api};
+use crate::native::transport::{HttpCaller, model_api};
 use federation::task::Task;
 use ground::fault::Faults;
 use model_client::ModelApiError;

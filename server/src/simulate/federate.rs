@@ -221,7 +221,7 @@ pub(super) fn federate(
         prompt: (setting != Setting::Local)
             .then(|| task.prompt(federation.theta()))
             .flatten()
-            .zip(task.text.as_ref())
+            .zip(task.inputs.texts())
             .map(|(prompt, text)| text.shown(&prompt)),
         ranking: match setting {
             Setting::Local => Vec::new(),

@@ -39,10 +39,10 @@ pub struct SimulateArgs {
     #[arg(long)]
     pub task: String,
     /// A folder of images by class, a zip, or CSV or IDX files; for a task of texts, tables of them.
-    #[arg(long)]
+    #[arg(long, value_name = "PATH")]
     pub data: PathBuf,
     /// Test data; without it, `--train` says how many of `--data` are trained on and the rest is the test.
-    #[arg(long)]
+    #[arg(long, value_name = "PATH")]
     pub test: Option<PathBuf>,
     /// Of `--data`, which part to train on: where a set is cut into parts by folders, files or a list.
     #[arg(long, value_name = "PART", value_enum)]
@@ -84,11 +84,16 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 10)]
     pub eval_every: u32,
     /// An ONNX file to ask in this process, instead of the task's model API.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub model_file: Option<PathBuf>,
     /// A folder with a text model to ask in this process, instead of the task's model API.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "model_file")]
-    pub model_dir: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        alias = "model-dir",
+        conflicts_with = "model_file"
+    )]
+    pub model_folder: Option<PathBuf>,
     /// What the ONNX file's pixels range over: 0:1 | -1:1 | 0:255 | imagenet.
     #[arg(long, default_value = "0:1", allow_hyphen_values = true)]
     pub range: String,
@@ -107,7 +112,7 @@ pub struct SimulateArgs {
     #[arg(long = "template", value_name = "TEMPLATE")]
     pub templates: Vec<String>,
     /// Write the report here as JSON.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Add the masks of secure sums too: the same result, more slowly, with all messages' bytes counted.
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! The black box of a simulation: a model in this process, or the task's model API over HTTP.
 
-use crate::participant::transport::{HttpCaller, model_api as model_caller};
-use federation::task::Task;
+use crate::native::transport::{HttpCaller, model_api as model_caller};
+use federation::task::{Inputs, Task};
 use model_api::{
     Classifier, ClassifierOptions, PRINTED_DIGITS, PixelRange, TextKind, TextModel, TextOptions,
     TextQuery,
@@ -55,7 +55,7 @@ pub enum ModelError {
         /// Its output.
         classes: usize,
     },
-    /// `--model-dir`.
+    /// `--model-folder`.
     #[error(transparent)]
     Folder(#[from] model_api::TextLoadError),
     /// A model of the other kind.
@@ -106,22 +106,22 @@ impl Model {
         output: Option<&str>,
         key: Option<String>,
     ) -> Result<Self, ModelError> {
-        match (&task.text, file, folder) {
-            (Some(_), Some(_), _) => {
+        match (&task.inputs, file, folder) {
+            (Inputs::Texts(_), Some(_), _) => {
                 return Err(ModelError::OtherKind(
-                    "--model-file is for images, but this task's inputs are texts; see --model-dir",
+                    "--model-file is for images, but this task's inputs are texts; see --model-folder",
                 ));
             }
-            (None, _, Some(_)) => {
+            (Inputs::Images(_), _, Some(_)) => {
                 return Err(ModelError::OtherKind(
-                    "--model-dir is for texts, but this task's inputs are images; see --model-file",
+                    "--model-folder is for texts, but this task's inputs are images; see --model-file",
                 ));
             }
-            (Some(text), None, Some(folder)) => {
+            (Inputs::Texts(text), None, Some(folder)) => {
                 return Self::texts(folder, text.has_template(), text.soft);
             }
-            (Some(_), None, None) => return Self::remote(task, key),
-            (None, _, None) => {}
+            (Inputs::Texts(_), None, None) => return Self::remote(task, key),
+            (Inputs::Images(_), _, None) => {}
         }
         let bytes = match file {
             Some(path) => std::fs::read(path).map_err(|cause| ModelError::Read {
@@ -187,7 +187,7 @@ impl Model {
         }
         if (model.kind() == TextKind::SentenceEncoder) != has_template {
             return Err(ModelError::OtherKind(
-                "the task has text.template for a sentence encoder, or leaves it out for a masked language model, and --model-dir is the other one",
+                "the task has text.template for a sentence encoder, or leaves it out for a masked language model, and --model-folder is the other one",
             ));
         }
         Ok(Self::Texts(Box::new(model)))
@@ -248,7 +248,7 @@ impl Model {
                 }
             }
             Queries::Texts(queries) => {
-                let (most, words) = (self.most(), task.text.as_ref().map(|t| &t.words[..]));
+                let (most, words) = (self.most(), task.inputs.texts().map(|t| &t.words[..]));
                 let count = queries.texts.len();
                 for start in (0..count).step_by(most) {
                     let part = queries.part(start..count.min(start + most));

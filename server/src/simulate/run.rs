@@ -41,7 +41,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     let model = Model::open(
         &with_all_budgets(&task, args.clients),
         args.model_file.as_deref(),
-        args.model_dir.as_deref(),
+        args.model_folder.as_deref(),
         &args.range,
         args.output.as_deref(),
         model_key(args.model_key.clone()),

@@ -20,9 +20,9 @@ fn secure_sum(criterion: &mut Criterion) {
         let inbox = cohort.inbox(1);
         for d in ENTRIES {
             let id = BenchmarkId::new("participant", format!("n={n}, d={d}"));
-            let vector = vector(d);
+            let (vector, answers) = (vector(d), cohort.answers(d));
             group.bench_function(id, |bencher| {
-                bencher.iter(|| black_box(cohort.take_part(&inbox, vector.clone())));
+                bencher.iter(|| black_box(cohort.take_part(&inbox, vector.clone(), &answers)));
             });
         }
         for d in ENTRIES {

@@ -82,7 +82,7 @@ fn task(participants: u32, rounds: u32, masks: bool) -> Result<Task, Failure> {
             "secure_sum": {
                 "cohort_min": participants / 2, "cohort_max": participants,
                 "survivors_min": participants / 3, "threshold": 0.5, "degree": 100, "masks": masks,
-                "keys": phase, "shares": phase, "masked": phase, "unmask": phase,
+                "keys": phase, "shares": phase, "masked": phase, "confirm": phase, "unmask": phase,
             },
         },
     });

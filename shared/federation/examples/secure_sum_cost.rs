@@ -21,10 +21,10 @@ fn main() -> Result<(), std::num::ParseIntError> {
     let cohort = Cohort::new(n);
     let inbox = cohort.inbox(1);
     let vector = vector(d);
-    let client_ms = median(|| {
-        black_box(cohort.take_part(&inbox, vector.clone()));
-    });
     let answers = cohort.answers(d);
+    let client_ms = median(|| {
+        black_box(cohort.take_part(&inbox, vector.clone(), &answers));
+    });
     let server_ms = median(|| cohort.aggregate(d, &answers));
     let (up, down) = cohort.bytes(d);
     println!(

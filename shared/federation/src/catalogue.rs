@@ -12,7 +12,7 @@ use tuning::{generator, optimizer};
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     /// Prompt generators for images.
-    pub generators: Registry<generator::Build>,
+    pub generators: Registry<generator::ImageEntry>,
     /// Prompt generators for texts.
     pub text_generators: Registry<generator::TextEntry>,
     /// Optimisers.

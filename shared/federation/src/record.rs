@@ -12,7 +12,7 @@ mod replay;
 #[allow(clippy::unwrap_used)] // A test may panic: that is how it fails.
 mod tests;
 
-pub use replay::{Commitments, Difference, Patience, Place, Replay, What};
+pub use replay::{Checkpoint, Commitments, Difference, Patience, Replay, What};
 
 use crate::round::phase::AbortReason;
 use crate::rules::advance::Sums;

@@ -3,14 +3,16 @@
 //!
 //! `docs/task-file.md` lists every setting. A task travels as JSON; people write it as TOML.
 
+mod inputs;
 mod read;
 #[cfg(test)]
 mod tests;
 
 use ground::hash::{Hash, canonical, sha256_hex};
+pub use inputs::Inputs;
 use model_client::prompt_embeds::{self, PromptEmbeds};
 use model_client::{ModelApiError, SharedEmbedder, TextDialect, name_classes, read_model};
-use read::read_data;
+use read::{Unworded, read_data};
 use tuning::wording::{Prompt, Ranked, TextTask};
 
 use crate::catalogue::Catalogue;
@@ -19,7 +21,6 @@ use crate::round::phase::RoundKind;
 use crate::round::policy::Policy;
 pub use crate::rules::settings::{Federation, Rule};
 use ground::fault::{Fault, Faults, Reader};
-use ground::image::Fit;
 use ground::rng::{derive_key, purpose};
 use model_client::ModelSpec;
 use model_client::on_device::OnDevice;
@@ -32,7 +33,7 @@ use tuning::objective::loss::Loss;
 use tuning::objective::mapping::{Learnt, Mapping, MappingSpec, Mappings, Sizes};
 use tuning::objective::{Objective, counts};
 use tuning::optimizer;
-use tuning::optimizer::{AskAhead, Built, Domain, Identity, Optimizer, Plan, Space};
+use tuning::optimizer::{AskAhead, Built, DirectionKey, Domain, Optimizer, Plan, Space};
 
 /// A validated task. Everything here follows from [`Task::source`] and the catalogue with which it
 /// was read.
@@ -52,10 +53,8 @@ pub struct Task {
     pub on_device: Option<OnDevice>,
     /// The task's labels, in order.
     pub labels: Vec<String>,
-    /// What only a task of texts has; `None` if the inputs are images.
-    pub text: Option<TextTask>,
-    /// How an owner's image is turned into the model's input; of size 0 in a task of texts.
-    pub fit: Fit,
+    /// Images or texts, with the settings of that kind of input.
+    pub inputs: Inputs,
     /// Share of each owner's examples that is used only for measuring.
     pub holdout: f32,
     /// How the model's classes are mapped to labels.
@@ -121,14 +120,14 @@ impl Task {
         // A generator or an optimiser is read where it is built; here to see its faults.
         let empty = Value::Object(serde_json::Map::new());
         let spec = source.get("generator").unwrap_or(&empty);
-        let measured = match &task.text {
-            Some(text) => {
+        let measured = match &task.inputs {
+            Inputs::Texts(text) => {
                 generator::build_text_from(&catalogue.text_generators, spec, text).map(|g| {
                     let words = g.prompt(&g.initial()) != Prompt::default();
                     (g.dim(), g.space(), g.soft(), words)
                 })
             }
-            None => generator::build_from(&catalogue.generators, spec, task.shape())
+            Inputs::Images(_) => generator::build_from(&catalogue.generators, spec, task.shape())
                 .map(|g| (g.dim(), Space::NUMBERS, None, g.reshapes())),
         };
         match measured {
@@ -138,19 +137,20 @@ impl Task {
                 if soft.is_some() && !task.model.own.settings().takes_embeddings() {
                     faults.push(Fault {
                         path: "generator.kind".to_owned(),
-                        message:
-                            "must not be \"soft\": this dialect takes no embeddings beside a text; \"openai\" takes them in its place, with [model.openai.prompt_embeds]"
-                                .to_owned(),
+                        message: format!(
+                            "must not be {}: this dialect takes no embeddings beside a text; \"openai\" takes them in its place, with [model.openai.prompt_embeds]",
+                            spec["kind"]
+                        ),
                     });
                 }
-                if let Some(text) = &mut task.text {
+                if let Inputs::Texts(text) = &mut task.inputs {
                     text.soft = soft;
                 }
             }
             Err(Faults(more)) => {
                 faults.extend(more);
                 // So that the optimiser's faults are its own.
-                if task.text.is_some() {
+                if let Inputs::Texts(_) = task.inputs {
                     let named = spec["kind"].as_str();
                     let kinds = &catalogue.text_generators;
                     let entry = named.and_then(|name| kinds.get(name));
@@ -159,10 +159,10 @@ impl Task {
                 }
             }
         }
-        let identity = Identity { key: [0, 0] };
+        let key = DirectionKey([0, 0]);
         let optimizer = source.get("optimizer").unwrap_or(&empty);
         let optimizers = &catalogue.optimizers;
-        match optimizer::build_from(optimizers, optimizer, identity, task.plan(), task.space) {
+        match optimizer::build_from(optimizers, optimizer, key, task.plan(), task.space) {
             // Of settings that hold something else than was meant, nothing follows.
             Ok(built) if faults.is_empty() => task.measure_updates(&built, &mut faults),
             Ok(_) => {}
@@ -304,12 +304,12 @@ impl Task {
             on_device = OnDevice::read(r, &model, tensors.is_some());
             (model, tensors)
         });
-        let (labels, fit, holdout) =
-            r.table("data", |r| read_data(r, &model.input, tensors.is_some()));
-        if tensors.is_some() && model.output.classes == 0 {
+        let texts = tensors.is_some();
+        let (labels, inputs, holdout) = r.table("data", |r| read_data(r, &model.input, tensors));
+        if texts && model.output.classes == 0 {
             model.output.classes = labels.len();
         }
-        if model.own.sends_files() && tensors.is_none() {
+        if model.own.sends_files() && !texts {
             name_classes(&mut r, &mut model.output, &labels);
         }
         let mapping = r.table("mapping", |r| {
@@ -319,16 +319,21 @@ impl Task {
             };
             MappingSpec::read(&catalogue.mappings, r, sizes)
         });
-        if tensors.is_some() && !mapping.kind.keeps_labels() {
+        if texts && !mapping.kind.keeps_labels() {
             r.fault(
                 "mapping.kind",
                 "must be \"identity\": a text model scores the labels themselves",
             );
         }
-        let text = tensors.map(|tensors| r.table("text", |r| TextTask::read(r, tensors, &labels)));
-        if let Some((path, message)) = text
-            .as_ref()
-            .and_then(|text| model.own.settings().text_faults(text))
+        let inputs = match inputs {
+            Unworded::Images(fit) => Inputs::Images(fit),
+            Unworded::Texts(tensors) => {
+                let text = r.table("text", |r| TextTask::read(r, tensors, &labels));
+                Inputs::Texts(Box::new(text))
+            }
+        };
+        if let Inputs::Texts(text) = &inputs
+            && let Some((path, message)) = model.own.settings().text_faults(text)
         {
             r.fault(path, message);
         }
@@ -340,7 +345,7 @@ impl Task {
                 let entry = catalogue.optimizers.get(name);
                 entry.is_some_and(|entry| entry.needs.ask_ahead != AskAhead::Usual)
             }
-            None => text.is_some(),
+            None => texts,
         };
         let federation = r.table("federation", |r| Federation::read(r, !in_step));
         let _ = (r.raw("generator"), r.raw("optimizer"));
@@ -354,8 +359,7 @@ impl Task {
             model,
             on_device,
             labels,
-            text,
-            fit,
+            inputs,
             holdout,
             mapping,
             loss,
@@ -532,7 +536,7 @@ impl Task {
     /// embeddings about theirs; 0 for other texts, which are small.
     #[must_use]
     pub fn input_bytes(&self) -> usize {
-        if let Some(bytes) = prompt_embeds::text_bytes(&self.model, self.text.as_ref()) {
+        if let Some(bytes) = prompt_embeds::text_bytes(&self.model, self.inputs.texts()) {
             return bytes;
         }
         self.shape().bytes() * self.model.input.datatype.size()
@@ -541,13 +545,13 @@ impl Task {
     /// The files that must be fetched if prompts are sent as embeddings; otherwise `None`.
     #[must_use]
     pub fn prompt_embeds(&self) -> Option<&PromptEmbeds> {
-        PromptEmbeds::of(&self.model, self.text.as_ref())
+        PromptEmbeds::of(&self.model, self.inputs.texts())
     }
 
     /// Number of values in a token of the task's soft prompts; 0 if it has none.
     #[must_use]
     pub fn hidden(&self) -> usize {
-        let soft = self.text.as_ref().and_then(|text| text.soft);
+        let soft = self.inputs.texts().and_then(|text| text.soft);
         soft.map_or(0, |soft| soft.hidden)
     }
 
@@ -560,12 +564,11 @@ impl Task {
         &self,
         embedder: Option<SharedEmbedder>,
     ) -> Result<Box<dyn TextDialect>, ModelApiError> {
-        let text = self
-            .text
-            .as_ref()
-            .ok_or_else(|| ModelApiError::InvalidSpec {
+        let Inputs::Texts(text) = &self.inputs else {
+            return Err(ModelApiError::InvalidSpec {
                 faults: vec!["input.kind is `image`, but texts are to be sent".to_owned()],
-            })?;
+            });
+        };
         model_client::text_dialect(&self.model, text, embedder)
     }
 
@@ -588,7 +591,7 @@ impl Task {
     /// # Errors
     /// The task is one of texts; see [`Task::text_generator`].
     pub fn generator(&self) -> Result<Box<dyn Generator>, Faults> {
-        if self.text.is_some() {
+        if let Inputs::Texts(_) = self.inputs {
             return Err(wrong_kind("this task's inputs are texts"));
         }
         let spec = self.section("generator");
@@ -600,12 +603,12 @@ impl Task {
     /// # Errors
     /// The task is one of images; see [`Task::generator`].
     pub fn text_generator(&self) -> Result<Box<dyn TextGenerator>, Faults> {
-        match &self.text {
-            Some(text) => {
+        match &self.inputs {
+            Inputs::Texts(text) => {
                 let spec = self.section("generator");
                 generator::build_text_from(&self.catalogue.text_generators, &spec, text)
             }
-            None => Err(wrong_kind("this task's inputs are images")),
+            Inputs::Images(_) => Err(wrong_kind("this task's inputs are images")),
         }
     }
 
@@ -625,9 +628,9 @@ impl Task {
 
     /// θ₀ of a run.
     pub fn initial(&self) -> Result<Vec<f32>, Faults> {
-        let initial = match &self.text {
-            Some(_) => self.text_generator()?.initial(),
-            None => self.generator()?.initial(),
+        let initial = match self.inputs {
+            Inputs::Texts(_) => self.text_generator()?.initial(),
+            Inputs::Images(_) => self.generator()?.initial(),
         };
         Ok(self.optimizer(0)?.start(initial))
     }
@@ -646,8 +649,8 @@ impl Task {
             participant,
         ]);
         let spec = self.section("optimizer");
-        let (registry, identity) = (&self.catalogue.optimizers, Identity { key });
-        let built = optimizer::build_from(registry, &spec, identity, self.plan(), self.space)?;
+        let (registry, key) = (&self.catalogue.optimizers, DirectionKey(key));
+        let built = optimizer::build_from(registry, &spec, key, self.plan(), self.space)?;
         Ok(built.optimizer)
     }
 

@@ -91,4 +91,4 @@ proptest! {
 }
 
 /// The version byte of every body.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;

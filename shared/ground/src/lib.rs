@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod fault;
+pub mod form;
 pub mod hash;
 pub mod hex;
 pub mod image;

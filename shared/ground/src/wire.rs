@@ -5,8 +5,9 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Content type of binary bodies.
 pub const CONTENT_TYPE: &str = "application/vnd.fed-bbpt.v1+postcard";
 
-/// Version 2 added the unprompted model's right answers to a round's metrics.
-const VERSION: u8 = 2;
+/// Version 2 added the unprompted model's right answers to a round's metrics; version 3 the phase in
+/// which a secure sum's survivors confirm each other.
+const VERSION: u8 = 3;
 
 /// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +17,7 @@ pub enum DecodeError {
     Empty,
     /// The body was written by another version; its version byte.
     #[error(
-        "the message is of version {0}; this side speaks version 2: reload the page or update the program"
+        "the message is of version {0}; this side speaks version 3: reload the page or update the program"
     )]
     Version(u8),
     /// The body does not parse as this message.

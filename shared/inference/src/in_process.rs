@@ -32,18 +32,18 @@ pub struct Answer {
 }
 
 /// Why there are no scores.
-enum Failure {
+enum InferError {
     Request(RequestError),
     Run(RunError),
 }
 
-impl From<RequestError> for Failure {
+impl From<RequestError> for InferError {
     fn from(error: RequestError) -> Self {
         Self::Request(error)
     }
 }
 
-impl From<RunError> for Failure {
+impl From<RunError> for InferError {
     fn from(error: RunError) -> Self {
         Self::Run(error)
     }
@@ -73,8 +73,8 @@ impl InProcess {
             Some("ready") => Answer::json(200, &json!({})),
             Some("infer") => match self.infer(header_length, body) {
                 Ok((body, length)) => Answer::scores(body, length),
-                Err(Failure::Request(error)) => Answer::error(400, &error.to_string()),
-                Err(Failure::Run(error)) => Answer::error(500, &error.to_string()),
+                Err(InferError::Request(error)) => Answer::error(400, &error.to_string()),
+                Err(InferError::Run(error)) => Answer::error(500, &error.to_string()),
             },
             _ => Answer::error(
                 404,
@@ -115,7 +115,7 @@ impl InProcess {
         &self,
         header_length: Option<&str>,
         body: &Bytes,
-    ) -> Result<(Vec<u8>, Option<usize>), Failure> {
+    ) -> Result<(Vec<u8>, Option<usize>), InferError> {
         match self {
             Self::Images(info, classifier) => {
                 let request = protocol::parse_images(info, body, header_length)?;

@@ -149,19 +149,19 @@ impl Table {
             cause,
             tensors: header.names().map(str::to_owned).collect(),
         };
-        let Some(place) = header.place(name).map_err(wrong)? else {
+        let Some(tensor) = header.tensor(name).map_err(wrong)? else {
             return Err(wrong(format!("it holds no tensor {name}")));
         };
-        let Some(element) = Element::named(&place.dtype) else {
+        let Some(element) = Element::named(&tensor.dtype) else {
             return Err(wrong(format!(
                 "{name} holds numbers of the type {}, but F32, F16 or BF16 is needed (take the model that is not quantised)",
-                place.dtype
+                tensor.dtype
             )));
         };
-        let [rows, hidden] = place.shape[..] else {
-            return Err(wrong(format!("{name} has the shape {:?}", place.shape)));
+        let [rows, hidden] = tensor.shape[..] else {
+            return Err(wrong(format!("{name} has the shape {:?}", tensor.shape)));
         };
-        let [begin, end] = place.bytes;
+        let [begin, end] = tensor.bytes;
         let bytes = rows
             .checked_mul(hidden)
             .and_then(|n| n.checked_mul(element.size() as u64));

@@ -18,9 +18,9 @@ pub struct Header {
     end: u64,
 }
 
-/// One tensor.
+/// What the header says of one tensor.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct TensorInfo {
     /// Number format, such as `F32`.
     pub dtype: String,
     /// Its dimensions.
@@ -82,7 +82,7 @@ impl Header {
     ///
     /// # Errors
     /// A sentence for people, if the header's entry makes no sense.
-    pub fn place(&self, name: &str) -> Result<Option<Place>, String> {
+    pub fn tensor(&self, name: &str) -> Result<Option<TensorInfo>, String> {
         let Some(value) = self.tensors.get(name) else {
             return Ok(None);
         };
@@ -93,7 +93,7 @@ impl Header {
         if begin > end {
             return Err(broken());
         }
-        Ok(Some(Place {
+        Ok(Some(TensorInfo {
             dtype: info.dtype,
             shape: info.shape,
             bytes: [at(begin)?, at(end)?],
@@ -117,14 +117,14 @@ mod tests {
         let json = r#"{"__metadata__":{"format":"pt"},"a":{"dtype":"BF16","shape":[128256,4096],"data_offsets":[8,1050673160]}}"#;
         let header = Header::of(&file(json)).unwrap();
         assert_eq!(header.names().collect::<Vec<_>>(), ["a"]);
-        let place = header.place("a").unwrap().unwrap();
+        let tensor = header.tensor("a").unwrap().unwrap();
         let begin = 16 + json.len() as u64;
         assert_eq!(
-            (&*place.dtype, &place.shape[..]),
+            (&*tensor.dtype, &tensor.shape[..]),
             ("BF16", &[128_256, 4096][..])
         );
-        assert_eq!(place.bytes, [begin, begin + 1_050_673_152]);
-        assert_eq!(header.place("b").unwrap(), None);
+        assert_eq!(tensor.bytes, [begin, begin + 1_050_673_152]);
+        assert_eq!(header.tensor("b").unwrap(), None);
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
             "7",
         ] {
             let header = Header::of(&file(&format!(r#"{{"a":{info}}}"#))).unwrap();
-            assert!(header.place("a").is_err(), "{info}");
+            assert!(header.tensor("a").is_err(), "{info}");
         }
     }
 }

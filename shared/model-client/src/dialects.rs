@@ -13,6 +13,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use ground::fault::Reader;
+use ground::form::FormField;
 use ground::registry::Registry;
 use serde::Serialize;
 use tuning::wording::TextTask;
@@ -63,6 +64,8 @@ pub struct Help {
     pub spoken_by: &'static str,
     /// Where to see what the server calls its models; `{url}` and `{model}` stand for the task's.
     pub listing: &'static str,
+    /// The settings of its own table that the organiser's form shows with it.
+    pub fields: &'static [FormField],
     /// What to change where a call failed, likeliest first.
     pub cures: &'static [Cure],
 }

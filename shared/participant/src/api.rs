@@ -205,6 +205,7 @@ impl<T: Transport> Api<T> {
                 let phase = match phase {
                     Phase::Shares => "shares",
                     Phase::Masked => "masked",
+                    Phase::Confirm => "confirm",
                     // No other phase's message needs anything.
                     _ => "unmask",
                 };

@@ -11,6 +11,7 @@ use crate::state::StepTime;
 use event_listener::Event as Signal;
 use federation::round::client::{Evaluation, Event, Purpose};
 use federation::round::workbench::Workbench;
+use federation::task::Inputs;
 use futures::future::{Either, select};
 use model_client::asking::{Asking, Pieces};
 use model_client::caller::CallError;
@@ -180,10 +181,11 @@ async fn ask<P: Platform>(
         .ask_missing(model.purse(), asking, cut, answered)
         .await?;
     if evaluation.purpose == Purpose::Step {
-        let images = bench.task().text.is_none();
+        // Wording texts takes no time that anyone could see.
+        let rendered = matches!(bench.task().inputs, Inputs::Images(_));
         me.step_time.set(StepTime {
             // All that was computed for this step, whenever; and what was waited for besides.
-            render_ms: images.then_some(before_ms + render_ms),
+            render_ms: rendered.then_some(before_ms + render_ms),
             ask_ms: Some(clock.now_ms() - started - render_ms),
         });
     }

@@ -7,7 +7,7 @@ use federation::round::client::{Action, Client, Evaluation, Event};
 use federation::round::messages::Standing;
 use federation::round::phase::Phase;
 use federation::round::workbench::Workbench;
-use federation::task::Task;
+use federation::task::{Inputs, Task};
 use model_client::caller::Caller;
 use model_client::transport::Transport;
 use model_client::{ModelApiError, SharedEmbedder};
@@ -23,9 +23,9 @@ pub fn caller<T: Transport>(
     embedder: Option<SharedEmbedder>,
     transport: T,
 ) -> Result<Caller<T>, ModelApiError> {
-    let texts = match task.text {
-        Some(_) => Some(task.text_dialect(embedder)?),
-        None => None,
+    let texts = match task.inputs {
+        Inputs::Texts(_) => Some(task.text_dialect(embedder)?),
+        Inputs::Images(_) => None,
     };
     Caller::new(&task.model, texts, task.input_bytes(), transport)
 }
@@ -149,10 +149,12 @@ impl<T: Transport> Participant<T> {
 
     /// What will be asked next, as far as it is certain. Wording texts takes no time, so nothing of those.
     pub(crate) fn upcoming(&self, bench: &Workbench) -> Option<Evaluation> {
-        if self.task.text.is_some() {
-            return None;
+        match self.task.inputs {
+            Inputs::Texts(_) => None,
+            Inputs::Images(_) => {
+                self.with_client(|client| client.upcoming(&bench.environment()))?
+            }
         }
-        self.with_client(|client| client.upcoming(&bench.environment()))?
     }
 
     /// Inputs so far that were ready when they were asked.

@@ -2,7 +2,10 @@
 
 use super::encoding::{Layout, Ring, RingVector};
 use super::identity::Identity;
-use super::messages::{Inbox, Masked, Member, Roster, Shares, Survivors, Unmask};
+use super::messages::{
+    Confirmation, Confirmations, Inbox, Masked, Member, Roster, Shares, Signature, Survivor,
+    Survivors, Unmask, hash_vector,
+};
 use super::opening::{self, OpenError};
 use super::participant::{Participant, Suspicion};
 use super::{Context, SumPolicy};
@@ -36,6 +39,7 @@ pub enum Last {
     Keys,
     Shares,
     Masked,
+    Confirm,
     Unmask,
 }
 
@@ -52,6 +56,8 @@ pub struct Cohort {
     pub masked: BTreeMap<u32, Masked>,
     /// U3: the participants whose vectors are in the sum.
     pub survivors: Vec<u32>,
+    /// U4: who confirmed the survivors.
+    pub confirmations: BTreeMap<u32, Confirmation>,
     pub unmasks: Vec<(u32, Unmask)>,
 }
 
@@ -98,6 +104,7 @@ impl Cohort {
             senders: Vec::new(),
             masked: BTreeMap::new(),
             survivors: Vec::new(),
+            confirmations: BTreeMap::new(),
             unmasks: Vec::new(),
         }
     }
@@ -143,10 +150,40 @@ impl Cohort {
         participant.masked(&self.identities[&p], inbox, vector)
     }
 
-    pub fn ask_unmask(&mut self, p: u32, members: &[u32]) -> Result<Unmask, Suspicion> {
-        let members = members.to_vec();
+    /// What the server tells about these members, with the vectors that they sent.
+    pub fn survivors_of(&self, members: &[u32]) -> Survivors {
+        let survivor = |&participant: &u32| {
+            // Somebody who sent nothing has signed nothing.
+            let masked = self.masked.get(&participant);
+            Survivor {
+                participant,
+                vector: masked.map_or([0; 32], |m| hash_vector(&m.vector)),
+                signature: masked.map_or(Signature([0; 64]), |m| m.signature),
+            }
+        };
+        Survivors {
+            members: members.iter().map(survivor).collect(),
+        }
+    }
+
+    pub fn ask_confirm(&mut self, p: u32, members: &[u32]) -> Result<Confirmation, Suspicion> {
+        let survivors = self.survivors_of(members);
         let participant = self.participants.get_mut(&p).unwrap();
-        participant.unmask(&Survivors { members })
+        participant.confirm(&self.identities[&p], &survivors)
+    }
+
+    /// What the server passes on of the confirmations that it has.
+    pub fn confirmed(&self) -> Confirmations {
+        let signatures = self.confirmations.iter().map(|(p, c)| (*p, c.signature));
+        Confirmations {
+            members: signatures.collect(),
+        }
+    }
+
+    pub fn ask_unmask(&mut self, p: u32) -> Result<Unmask, Suspicion> {
+        let confirmations = self.confirmed();
+        let participant = self.participants.get_mut(&p).unwrap();
+        participant.unmask(&confirmations)
     }
 
     /// Lets the participants `senders` deal shares, which the server checks; they become U2.
@@ -198,12 +235,38 @@ impl Cohort {
         refused
     }
 
-    /// Lets the candidates answer (U4). Returns those who refuse because they see too few.
+    /// Lets the candidates confirm (U4). Returns those who refuse because they see too few.
+    pub fn confirm(&mut self, candidates: &[u32]) -> Vec<u32> {
+        let survivors = self.survivors.clone();
+        let mut refused = Vec::new();
+        for &p in candidates {
+            match self.ask_confirm(p, &survivors) {
+                Ok(confirmation) => {
+                    assert!(opening::check_confirmation(
+                        &self.context,
+                        &self.roster,
+                        &self.senders,
+                        &survivors,
+                        p,
+                        &confirmation
+                    ));
+                    self.confirmations.insert(p, confirmation);
+                }
+                Err(suspicion) => {
+                    assert_eq!(suspicion, Suspicion::TooFewSurvivors);
+                    refused.push(p);
+                }
+            }
+        }
+        refused
+    }
+
+    /// Lets the candidates answer (U5). Returns those who refuse because too few have confirmed.
     pub fn answer(&mut self, candidates: &[u32]) -> Vec<u32> {
         let survivors = self.survivors.clone();
         let mut refused = Vec::new();
         for &p in candidates {
-            match self.ask_unmask(p, &survivors) {
+            match self.ask_unmask(p) {
                 Ok(unmask) => {
                     assert!(opening::check_unmask(
                         &self.policy,
@@ -216,7 +279,7 @@ impl Cohort {
                     self.unmasks.push((p, unmask));
                 }
                 Err(suspicion) => {
-                    assert_eq!(suspicion, Suspicion::TooFewSurvivors);
+                    assert_eq!(suspicion, Suspicion::TooFewConfirmed);
                     refused.push(p);
                 }
             }
@@ -274,6 +337,9 @@ impl Cohort {
         }
         if last >= Last::Masked {
             assert!(cohort.send(&all).is_empty());
+        }
+        if last >= Last::Confirm {
+            assert!(cohort.confirm(&all).is_empty());
         }
         if last >= Last::Unmask {
             assert!(cohort.answer(&all).is_empty());

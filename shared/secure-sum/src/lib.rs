@@ -2,7 +2,7 @@
 //!
 //! Source: K. Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine
 //! Learning", CCS 2017, with the sparse graph of J. H. Bell et al., "Secure Single-Server
-//! Aggregation with (Poly)Logarithmic Overhead", CCS 2020 (SecAgg+). One server, four messages of
+//! Aggregation with (Poly)Logarithmic Overhead", CCS 2020 (SecAgg+). One server, five messages of
 //! each participant:
 //!
 //! | phase | participant → server | server → participant | set that it freezes |
@@ -10,9 +10,10 @@
 //! | Keys | [`messages::RoundKeys`] | [`messages::Roster`] | U1: who is in the roster |
 //! | Shares | [`messages::Shares`] | [`messages::Inbox`] | U2: who dealt shares |
 //! | Masked | [`messages::Masked`] | [`messages::Survivors`] | U3: whose vector is in the sum |
-//! | Unmask | [`messages::Unmask`] | | U4: who answered |
+//! | Confirm | [`messages::Confirmation`] | [`messages::Confirmations`] | U4: who was shown the same sets |
+//! | Unmask | [`messages::Unmask`] | | U5: who answered |
 //!
-//! U1 ⊇ U2 ⊇ U3 ⊇ U4. The participant's half is [`participant`], the aggregator's [`opening`];
+//! U1 ⊇ U2 ⊇ U3 ⊇ U4 ⊇ U5. The participant's half is [`participant`], the aggregator's [`opening`];
 //! where to look for the rest: integers and their ring, [`encoding`]; who holds whose shares,
 //! [`graph`]; shares, [`shamir`]; key agreement and envelopes, [`keys`]; who signs, [`identity`];
 //! masks, [`keystream`].
@@ -26,17 +27,27 @@
 //! outside is judged before it is used: a participant answers with a [`suspicion::Suspicion`], the
 //! aggregator with `false` or an [`opening::OpenError`].
 //!
+//! # An aggregator that lies
+//!
+//! The aggregator can show different participants different rosters, senders (U2) or survivors
+//! (U3). What keeps it from opening less than it should:
+//!
+//! * A roster is bound into every key: envelopes from a participant who was shown another one do
+//!   not open.
+//! * Masks and commitments are bound to U2. A holder reveals a share of a survivor's self-mask only
+//!   if the survivor signed its vector under the U2 that the holder was shown.
+//! * Before anything is revealed, every survivor signs (roster, U2, U3), and reveals shares only
+//!   when t members of its group signed the same. With t > ⅔m of m members, two views would need
+//!   2t − m > m/3 members who sign both: an honest member signs one.
+//!
+//! So with c colluding members of a group of m, c < 2t − m, the aggregator opens at most one sum per
+//! group and round, and it is over at least t − c honest members. [`bound`] states the numbers.
+//!
 //! # What this does not hide
 //!
-//! * The sum itself, and what follows from it: noise ([`privacy`] where it is used) is for that.
-//! * Anything, once [`SumPolicy::threshold_of`] holders of a participant collude with the server.
-//! * Anything to a server that lies about U2 and U3, telling different participants different sets,
-//!   beyond this: nobody's two secrets both reach t shares, since t > m/2 of m holders. There is no
-//!   round in which participants compare what they were told (Bonawitz's consistency check), so by
-//!   having some members excluded by some holders and others by others, such a server can open the
-//!   sum of about t − m·(m − t)/t members instead of t: m/6 of them at a threshold of ⅔, and a
-//!   single one below 0.62. Against a server that is not merely curious the threshold must be ⅔ or
-//!   more.
+//! * The sum itself, and what follows from it: noise (crate `privacy`, where it is used) is for
+//!   that.
+//! * Anything, once 2t − m or more members of a group collude with the server.
 //! * The order of [`graph`] comes from the roster's hash, so a server that chooses the roster can
 //!   try many of them. Up to [`SumPolicy::degree`] + 1 members the graph is complete and there is
 //!   nothing to choose.
@@ -46,6 +57,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub mod bound;
 pub mod encoding;
 pub mod graph;
 pub mod identity;
@@ -61,6 +73,8 @@ pub mod vectors;
 
 #[cfg(test)]
 mod cohort;
+#[cfg(test)]
+mod lying;
 #[cfg(test)]
 mod malicious;
 #[cfg(test)]
@@ -107,7 +121,7 @@ impl Context {
 pub struct SumPolicy {
     /// Minimum number of members of a roster; at least 3.
     pub cohort_min: u32,
-    /// f in [0.5, 0.95]: of m holders (a member and its neighbours) t = ⌊m·f⌋ + 1 open a secret.
+    /// f in [⅔, 0.95]: of m holders (a member and its neighbours) t = ⌊m·f⌋ + 1 open a secret.
     pub threshold: f32,
     /// In a group of up to `degree` + 1 members all are neighbours; in a larger one each member has
     /// `degree` neighbours (rounded up to an even number). 2 to 254, because the x-coordinates of
@@ -117,11 +131,15 @@ pub struct SumPolicy {
     pub groups: u32,
 }
 
+/// The smallest threshold f: below two thirds, an aggregator that lies about who is in the sum could
+/// open a single participant's vector with few colluders or none.
+pub const THRESHOLD_MIN: f32 = 2.0 / 3.0;
+
 impl Default for SumPolicy {
     fn default() -> Self {
         Self {
             cohort_min: 3,
-            threshold: 2.0 / 3.0,
+            threshold: THRESHOLD_MIN,
             degree: 100,
             groups: 1,
         }
@@ -133,12 +151,13 @@ impl SumPolicy {
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.cohort_min >= 3
-            && (0.5..=0.95).contains(&self.threshold)
+            && (THRESHOLD_MIN..=0.95).contains(&self.threshold)
             && (2..=254).contains(&self.degree)
             && self.groups >= 1
     }
 
-    /// t = ⌊m·f⌋ + 1 of m, in f64 from the f32 f. More than half, and for m ≥ 3 never more than m.
+    /// t = ⌊m·f⌋ + 1 of m, in f64 from the f32 f. More than two thirds, and for m ≥ 3 never more
+    /// than m.
     #[must_use]
     pub fn threshold_of(&self, m: usize) -> usize {
         (m as f64 * f64::from(self.threshold)) as usize + 1
@@ -233,7 +252,7 @@ mod tests {
 
     #[test]
     fn thresholds_are_a_majority_and_possible() {
-        for threshold in [0.5, 0.6, 2.0 / 3.0, 0.9, 0.95] {
+        for threshold in [THRESHOLD_MIN, 0.7, 0.8, 0.9, 0.95] {
             let policy = SumPolicy {
                 threshold,
                 ..SumPolicy::default()
@@ -241,7 +260,7 @@ mod tests {
             assert!(policy.is_valid());
             for m in 3..=255 {
                 let t = policy.threshold_of(m);
-                assert!(2 * t > m && t <= m, "{threshold} {m} {t}");
+                assert!(3 * t > 2 * m && t <= m, "{threshold} {m} {t}");
             }
         }
         assert_eq!(SumPolicy::default().threshold_of(100), 67);
@@ -257,7 +276,7 @@ mod tests {
                 ..usual
             },
             SumPolicy {
-                threshold: 0.49,
+                threshold: 0.66,
                 ..usual
             },
             SumPolicy {

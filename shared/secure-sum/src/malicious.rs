@@ -4,7 +4,10 @@
 use super::cohort::{Cohort, Last, complete, context};
 use super::encoding::{Layout, Ring, RingVector};
 use super::identity::Identity;
-use super::messages::{Inbox, Member, Revealed, Roster, RoundKeys, SecretKind, Survivors};
+use super::messages::{
+    Confirmation, Confirmations, Inbox, Member, Roster, RoundKeys, SecretKind, Survivors,
+    commitment, hash_senders, hash_survivors,
+};
 use super::opening::OpenError;
 use super::participant::{MEMBERS_MAX, NUMBERS_MAX, Participant, Suspicion};
 use super::{Bytes32, Context, SumPolicy, graph, keys, shamir};
@@ -50,7 +53,29 @@ fn survivors(change: impl FnOnce(&mut Vec<u32>)) -> Suspicion {
     let mut cohort = Cohort::at(N, complete(), Last::Masked);
     let mut members = cohort.survivors.clone();
     change(&mut members);
-    refused(&mut cohort, |c| c.ask_unmask(VICTIM, &members))
+    refused(&mut cohort, |c| c.ask_confirm(VICTIM, &members))
+}
+
+/// The victim's answer to survivors whose commitments were changed.
+fn commitments(change: impl FnOnce(&mut Cohort, &mut Survivors)) -> Suspicion {
+    let mut cohort = Cohort::at(N, complete(), Last::Masked);
+    let mut survivors = cohort.survivors_of(&cohort.survivors);
+    change(&mut cohort, &mut survivors);
+    refused(&mut cohort, |c| {
+        let participant = c.participants.get_mut(&VICTIM).unwrap();
+        participant.confirm(&c.identities[&VICTIM], &survivors)
+    })
+}
+
+/// The victim's answer to changed confirmations.
+fn confirmations(change: impl FnOnce(&mut Cohort, &mut Confirmations)) -> Suspicion {
+    let mut cohort = Cohort::at(N, complete(), Last::Confirm);
+    let mut confirmed = cohort.confirmed();
+    change(&mut cohort, &mut confirmed);
+    refused(&mut cohort, |c| {
+        let participant = c.participants.get_mut(&VICTIM).unwrap();
+        participant.unmask(&confirmed)
+    })
 }
 
 fn member(roster: &mut Roster, participant: u32) -> &mut Member {
@@ -488,12 +513,12 @@ fn attacks() -> Vec<Attack> {
         ("survivors before the roster", Suspicion::OutOfOrder, || {
             let mut cohort = Cohort::new(N, complete());
             let all = cohort.numbers();
-            refused(&mut cohort, |c| c.ask_unmask(VICTIM, &all))
+            refused(&mut cohort, |c| c.ask_confirm(VICTIM, &all))
         }),
         ("survivors before the vector", Suspicion::OutOfOrder, || {
             let mut cohort = Cohort::at(N, complete(), Last::Shares);
             let all = cohort.numbers();
-            refused(&mut cohort, |c| c.ask_unmask(VICTIM, &all))
+            refused(&mut cohort, |c| c.ask_confirm(VICTIM, &all))
         }),
         ("left out of U3", Suspicion::Excluded, || {
             survivors(|s| s.retain(|p| *p != VICTIM))
@@ -526,28 +551,139 @@ fn attacks() -> Vec<Attack> {
                 let mut cohort = Cohort::at(20, policy, Last::Masked);
                 let group = &graph::groups(&cohort.roster.hash(), &cohort.numbers(), &policy)[0];
                 let near = graph::holders(group, VICTIM, &policy);
-                refused(&mut cohort, |c| c.ask_unmask(VICTIM, &near))
+                refused(&mut cohort, |c| c.ask_confirm(VICTIM, &near))
             },
         ),
-        ("a second unmask request", Suspicion::SecondRequest, || {
+        ("second survivors", Suspicion::SecondRequest, || {
             let mut cohort = Cohort::at(N, complete(), Last::Unmask);
             let mut fewer = cohort.survivors.clone();
             fewer.pop();
-            refused(&mut cohort, |c| c.ask_unmask(VICTIM, &fewer))
+            refused(&mut cohort, |c| c.ask_confirm(VICTIM, &fewer))
         }),
         (
-            "a second unmask request after a reload",
+            "second survivors after a reload",
             Suspicion::SecondRequest,
             || {
                 let mut cohort = Cohort::at(N, complete(), Last::Unmask);
                 cohort.reload(VICTIM);
                 let mut fewer = cohort.survivors.clone();
                 fewer.remove(0);
-                refused(&mut cohort, |c| c.ask_unmask(VICTIM, &fewer))
+                refused(&mut cohort, |c| c.ask_confirm(VICTIM, &fewer))
             },
         ),
     ];
-    [on_rosters, on_inboxes, on_survivors].concat()
+    let on_commitments: Vec<Attack> = vec![
+        (
+            "a survivor's commitment damaged",
+            Suspicion::OtherSenders,
+            || commitments(|_, s| s.members[0].signature.0[9] ^= 1),
+        ),
+        (
+            "another vector in a survivor's name",
+            Suspicion::OtherSenders,
+            || commitments(|_, s| s.members[0].vector[9] ^= 1),
+        ),
+        ("another vector in my name", Suspicion::OtherSenders, || {
+            commitments(|c, s| {
+                // Signed with my own key, elsewhere.
+                let at = s
+                    .members
+                    .iter()
+                    .position(|s| s.participant == VICTIM)
+                    .unwrap();
+                let senders = hash_senders(&c.senders);
+                let digest = c.context.digest();
+                let signed = commitment(&digest, VICTIM, &senders, &[7; 32]);
+                s.members[at].vector = [7; 32];
+                s.members[at].signature = c.identities[&VICTIM].signature(&signed);
+            })
+        }),
+        (
+            "a survivor who was shown other senders",
+            Suspicion::OtherSenders,
+            || {
+                commitments(|c, s| {
+                    let senders = hash_senders(&c.senders[..4]);
+                    let vector = s.members[0].vector;
+                    let digest = c.context.digest();
+                    let signed = commitment(&digest, 10, &senders, &vector);
+                    s.members[0].signature = c.identities[&10].signature(&signed);
+                })
+            },
+        ),
+    ];
+    let on_confirmations: Vec<Attack> = vec![
+        (
+            "confirmations before the survivors",
+            Suspicion::OutOfOrder,
+            || {
+                let mut cohort = Cohort::at(N, complete(), Last::Masked);
+                refused(&mut cohort, |c| c.ask_unmask(VICTIM))
+            },
+        ),
+        ("nobody confirms", Suspicion::TooFewConfirmed, || {
+            confirmations(|_, c| c.members.clear())
+        }),
+        (
+            "fewer than t confirmations",
+            Suspicion::TooFewConfirmed,
+            || confirmations(|_, c| c.members.truncate(3)),
+        ),
+        (
+            "one confirmation instead of t",
+            Suspicion::DuplicateMember,
+            || confirmations(|_, c| c.members = vec![c.members[0]; 4]),
+        ),
+        ("confirmations out of order", Suspicion::NotSorted, || {
+            confirmations(|_, c| c.members.swap(1, 2))
+        }),
+        ("a stranger confirms", Suspicion::NotASubset, || {
+            confirmations(|_, c| c.members.push((1_000, c.members[0].1)))
+        }),
+        ("a confirmation damaged", Suspicion::OtherSurvivors, || {
+            confirmations(|_, c| c.members[4].1.0[40] ^= 1)
+        }),
+        (
+            "who confirms other survivors",
+            Suspicion::OtherSurvivors,
+            || {
+                confirmations(|c, told| {
+                    let identity = &c.identities[&10];
+                    let parts = [&c.roster.hash(), &hash_senders(&c.senders)];
+                    let other = hash_survivors(&c.survivors[..4]);
+                    let digest = c.context.digest();
+                    let signed = Confirmation::signed(&digest, 10, parts[0], parts[1], &other);
+                    told.members[0].1 = identity.signature(&signed);
+                })
+            },
+        ),
+        (
+            "a confirmation of another round",
+            Suspicion::OtherSurvivors,
+            || {
+                confirmations(|_, told| {
+                    let earlier = Context {
+                        round: 6,
+                        ..context()
+                    };
+                    let mut other = Cohort::of(earlier, N, complete());
+                    let all = other.numbers();
+                    other.deal(&all);
+                    other.send(&all);
+                    other.confirm(&all);
+                    *told = other.confirmed();
+                })
+            },
+        ),
+    ];
+    [
+        on_rosters,
+        on_inboxes,
+        on_survivors,
+        on_commitments,
+        on_confirmations,
+    ]
+    .concat()
 }
 
 /// A member's keys that were signed for another sum.
@@ -585,59 +721,22 @@ fn an_honest_server_provokes_none() {
 
 /// The shares of one secret that the server obtained, with x from the holder's index.
 fn gathered(cohort: &Cohort, of: u32, kind: SecretKind) -> Vec<(u8, Bytes32)> {
-    let mut holders = cohort.numbers();
-    holders.sort_unstable();
+    let holders = cohort.numbers();
     let x = |from: u32| holders.iter().position(|h| *h == from).unwrap() as u8 + 1;
-    let revealed = |unmask: &super::messages::Unmask| -> Vec<Revealed> {
-        let of_it = unmask
-            .shares
-            .iter()
-            .filter(|s| s.of == of && s.kind == kind);
-        of_it.cloned().collect()
-    };
     let all = cohort.unmasks.iter();
-    all.flat_map(|(from, unmask)| revealed(unmask).into_iter().map(|s| (x(*from), s.share)))
-        .collect()
-}
-
-#[test]
-fn overlap_different_survivors_for_different_holders_open_nobody() {
-    // The server wants both secrets of the victim: it tells some that the victim survived and
-    // others that it dropped out. For every way of splitting the others, and every threshold, one
-    // of the secrets stays closed.
-    for threshold in [0.5, 2.0 / 3.0, 0.9] {
-        let policy = SumPolicy {
-            threshold,
-            ..complete()
-        };
-        let n = 7;
-        let t = policy.threshold_of(n as usize);
-        for cut in 0..=n as usize {
-            let mut cohort = Cohort::at(n, policy, Last::Masked);
-            let all = cohort.numbers();
-            let without: Vec<u32> = all.iter().copied().filter(|p| *p != VICTIM).collect();
-            for (place, &p) in all.iter().enumerate() {
-                let told = if place < cut { &all } else { &without };
-                // The victim itself, and anyone who sees too few, does not answer.
-                if let Ok(unmask) = cohort.ask_unmask(p, told) {
-                    cohort.unmasks.push((p, unmask));
-                }
-            }
-            let counts = [SecretKind::SelfMask, SecretKind::MaskingKey]
-                .map(|kind| gathered(&cohort, VICTIM, kind).len());
-            assert!(
-                counts.iter().filter(|c| **c >= t).count() <= 1,
-                "{counts:?}"
-            );
-            assert!(counts.iter().sum::<usize>() <= n as usize);
-        }
-    }
+    all.flat_map(|(from, unmask)| {
+        let shares = unmask.shares.iter();
+        let of_it = shares.filter(|s| s.of == of && s.kind == kind);
+        of_it.map(|s| (x(*from), s.share)).collect::<Vec<_>>()
+    })
+    .collect()
 }
 
 #[test]
 fn fewer_than_t_shares_give_another_secret() {
     let mut cohort = Cohort::at(N, complete(), Last::Masked);
     let all = cohort.numbers();
+    cohort.confirm(&all);
     cohort.answer(&all[..3]);
     assert_eq!(cohort.open(), Err(OpenError::TooFewShares { of: all[0] }));
     // Combined as if they were enough, they give a secret that removes no mask.
@@ -652,28 +751,6 @@ fn fewer_than_t_shares_give_another_secret() {
             .secrets_for_tests()
             .contains(&right.to_vec())
     );
-}
-
-#[test]
-fn different_senders_for_different_participants_spoil_the_sum() {
-    // Masks are bound to U2: those of participants who were shown different sets do not cancel.
-    let mut cohort = Cohort::at(N, complete(), Last::Shares);
-    let all = cohort.numbers();
-    let fewer = &all[..4];
-    cohort.send(&all[1..]);
-    cohort.senders = fewer.to_vec();
-    let inbox = cohort.inbox(all[0]);
-    let masked = cohort.ask_masked(all[0], &inbox).unwrap();
-    cohort.masked.insert(all[0], masked);
-    cohort.survivors = all.clone();
-    cohort.senders = all.clone();
-    for &p in &all[1..] {
-        let unmask = cohort.ask_unmask(p, &all).unwrap();
-        cohort.unmasks.push((p, unmask));
-    }
-    // The participant who was shown fewer senders refuses survivors beyond them.
-    assert_eq!(cohort.ask_unmask(all[0], &all), Err(Suspicion::NotASubset));
-    assert_ne!(cohort.open().unwrap(), cohort.expected());
 }
 
 #[test]
@@ -695,9 +772,8 @@ fn a_stored_state_that_was_tampered_with_does_not_panic() {
     use ground::wire::{decode, encode};
     let cohort = Cohort::at(N, complete(), Last::Unmask);
     let stored = encode(&cohort.participants[&VICTIM]);
-    let survivors = Survivors {
-        members: cohort.survivors.clone(),
-    };
+    let survivors = cohort.survivors_of(&cohort.survivors);
+    let confirmed = cohort.confirmed();
     let identity = &cohort.identities[&VICTIM];
     for at in 1..stored.len() {
         let mut other = stored.clone();
@@ -705,7 +781,8 @@ fn a_stored_state_that_was_tampered_with_does_not_panic() {
         // Decoded into another participant, or not at all; it must never panic.
         if let Ok(mut participant) = decode::<Participant>(&other) {
             let _ = participant.shares(&identity.public(), &cohort.roster, &BTreeMap::new());
-            let _ = participant.unmask(&survivors);
+            let _ = participant.confirm(identity, &survivors);
+            let _ = participant.unmask(&confirmed);
             if at % 16 == 0 {
                 let inbox = cohort.inbox(VICTIM);
                 let _ = participant.masked(identity, &inbox, cohort.vector(VICTIM));

@@ -168,12 +168,68 @@ pub struct Masked {
     pub signature: Signature,
 }
 
+/// A participant whose masked vector is in the sum, and its commitment to that vector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survivor {
+    /// The participant's number in the federation.
+    pub participant: u32,
+    /// SHA-256 of the masked vector, [`hash_vector`].
+    pub vector: Bytes32,
+    /// The identity's signature over [`commitment`], as in [`Masked::signature`]. It covers U2, so
+    /// that a holder sees whether this member was shown the same senders.
+    pub signature: Signature,
+}
+
 /// U3: the participants whose masked vectors are in the sum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survivors {
-    /// The numbers, strictly increasing. A participant in U2 that is not listed here has dropped
-    /// out: the two cannot overlap.
-    pub members: Vec<u32>,
+    /// The survivors by participant, strictly increasing. A participant in U2 that is not listed
+    /// here has dropped out: the two cannot overlap.
+    pub members: Vec<Survivor>,
+}
+
+impl Survivors {
+    /// The survivors' numbers.
+    #[must_use]
+    pub fn participants(&self) -> Vec<u32> {
+        self.members.iter().map(|s| s.participant).collect()
+    }
+}
+
+/// A survivor's signed statement of which sets it was shown: nobody releases a share before enough
+/// members of its group have stated the same.
+///
+/// Source: Bonawitz et al., CCS 2017, round 3 (ConsistencyCheck).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// Hash of U3 by [`hash_survivors`].
+    pub survivors: Bytes32,
+    /// The identity's signature over [`Confirmation::signed`].
+    pub signature: Signature,
+}
+
+impl Confirmation {
+    /// The bytes that the identity signs: the sum, who signs, and the three sets that it was shown,
+    /// as [`Roster::hash`], [`hash_senders`] and [`hash_survivors`].
+    #[must_use]
+    pub fn signed(
+        context: &Bytes32,
+        participant: u32,
+        roster: &Bytes32,
+        senders: &Bytes32,
+        survivors: &Bytes32,
+    ) -> Vec<u8> {
+        let number = participant.to_le_bytes();
+        labelled("survivors", &[context, &number, roster, senders, survivors])
+    }
+}
+
+/// U4: the confirmations of the survivors who sent one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmations {
+    /// The survivors' numbers, strictly increasing, and their signatures over
+    /// [`Confirmation::signed`].
+    pub members: Vec<(u32, Signature)>,
 }
 
 /// Names one of a member's two secrets.

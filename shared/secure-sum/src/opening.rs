@@ -9,8 +9,8 @@ use super::encoding::{Layout, RingVector};
 use super::graph::Graph;
 use super::keys::{self, Binding};
 use super::messages::{
-    Inbox, Masked, Member, Roster, SecretKind, Shares, Unmask, hash_senders, hash_survivors,
-    hash_vector, is_strictly_increasing, is_subset, verify_commitment,
+    Confirmation, Inbox, Masked, Member, Roster, SecretKind, Shares, Unmask, hash_senders,
+    hash_survivors, hash_vector, is_strictly_increasing, is_subset, verify_commitment,
 };
 use super::shamir::{self, ShamirError};
 use super::{Bytes32, Context, SumPolicy, identity};
@@ -138,6 +138,26 @@ pub fn check_masked(
         )
 }
 
+/// Returns whether this is a survivor's confirmation of these sets, signed.
+#[must_use]
+pub fn check_confirmation(
+    context: &Context,
+    roster: &Roster,
+    senders: &[u32],
+    survivors: &[u32],
+    from: u32,
+    confirmation: &Confirmation,
+) -> bool {
+    let hash = hash_survivors(survivors);
+    let senders = hash_senders(senders);
+    let signed = Confirmation::signed(&context.digest(), from, &roster.hash(), &senders, &hash);
+    confirmation.survivors == hash
+        && survivors.binary_search(&from).is_ok()
+        && roster.member(from).is_some_and(|member| {
+            identity::verify(&member.identity, &signed, &confirmation.signature.0)
+        })
+}
+
 /// Returns whether this is a survivor's answer: exactly one share for each member of U2 whose
 /// shares it holds, of the secret that may be opened.
 #[must_use]
@@ -187,7 +207,7 @@ fn kind_of(member: u32, survivors: &[u32]) -> SecretKind {
 }
 
 /// Removes the masks, in place. `senders` is U2; `survivors` is U3; `unmasks` holds the answers of
-/// U4; `sums` holds for each group the sum of its survivors' masked vectors, zero if there are
+/// U5; `sums` holds for each group the sum of its survivors' masked vectors, zero if there are
 /// none. A group without survivors is left as it is.
 ///
 /// # Errors

@@ -13,8 +13,9 @@ use super::identity::{self, Identity};
 use super::keys::{self, Binding, CONTENT};
 use super::keystream::{Keystream, derive};
 use super::messages::{
-    Envelope, Inbox, Masked, Member, Revealed, Roster, RoundKeys, SecretKind, Shares, Survivors,
-    Unmask, commitment, hash_senders, hash_survivors, hash_vector, is_subset,
+    Confirmation, Confirmations, Envelope, Inbox, Masked, Member, Revealed, Roster, RoundKeys,
+    SecretKind, Shares, Survivors, Unmask, commitment, hash_senders, hash_survivors, hash_vector,
+    is_subset, verify_commitment,
 };
 use super::secret::Secret;
 use super::shamir;
@@ -41,8 +42,8 @@ pub struct Participant {
     /// U1, the roster to which shares were dealt.
     roster: Option<Roster>,
     sent: Option<Sent>,
-    /// Hash of U3, about which shares were revealed.
-    unmasked: Option<Bytes32>,
+    /// U3, to which this participant has signed; shares are revealed about no other.
+    confirmed: Option<Vec<u32>>,
 }
 
 // Its only secret is a `Secret`.
@@ -57,8 +58,8 @@ struct Sent {
     vector: Bytes32,
 }
 
-/// This participant's place in the graph.
-struct Place<'a> {
+/// This participant's neighbours in the graph.
+struct Neighbourhood<'a> {
     binding: Binding,
     /// The members of its group, strictly increasing.
     group: Vec<u32>,
@@ -81,7 +82,7 @@ impl Participant {
             seed: Secret(seed),
             roster: None,
             sent: None,
-            unmasked: None,
+            confirmed: None,
         }
     }
 
@@ -94,8 +95,8 @@ impl Participant {
     /// Number of members of this participant's group, once the roster is known.
     #[must_use]
     pub fn group_size(&self) -> Option<usize> {
-        let place = self.place(self.roster.as_ref()?)?;
-        Some(place.group.len())
+        let neighbourhood = self.neighbourhood(self.roster.as_ref()?)?;
+        Some(neighbourhood.group.len())
     }
 
     /// Returns whether the masked vector has been made.
@@ -157,11 +158,11 @@ impl Participant {
             Some(_) => return Err(Suspicion::SecondRequest),
             None => self.judge(identity, roster, pins)?,
         }
-        let place = self.place(roster).ok_or(Suspicion::OwnKeyMissing)?;
+        let neighbourhood = self.neighbourhood(roster).ok_or(Suspicion::OwnKeyMissing)?;
         if self.roster.is_none() {
-            self.judge_group(roster, &place)?;
+            self.judge_group(roster, &neighbourhood)?;
         }
-        let shares = self.deal(&place)?;
+        let shares = self.deal(&neighbourhood)?;
         if self.roster.is_none() {
             self.roster = Some(roster.clone());
         }
@@ -220,16 +221,20 @@ impl Participant {
 
     /// Checks what concerns this participant's group only: members of other groups neither hold its
     /// shares nor hide it.
-    fn judge_group(&self, roster: &Roster, place: &Place<'_>) -> Result<(), Suspicion> {
-        if place.group.len() < GROUP_MIN {
+    fn judge_group(
+        &self,
+        roster: &Roster,
+        neighbourhood: &Neighbourhood<'_>,
+    ) -> Result<(), Suspicion> {
+        if neighbourhood.group.len() < GROUP_MIN {
             return Err(Suspicion::TooFewMembers);
         }
-        for &number in &place.group {
+        for &number in &neighbourhood.group {
             let member = roster.member(number).ok_or(Suspicion::Malformed)?;
             if !identity::is_acceptable(&member.identity) {
                 return Err(Suspicion::WeakKey);
             }
-            if !member.is_signed_in(&place.binding.context) {
+            if !member.is_signed_in(&neighbourhood.binding.context) {
                 return Err(Suspicion::BadSignature);
             }
         }
@@ -237,7 +242,7 @@ impl Participant {
     }
 
     /// Finds this participant in the graph; `None` if it is not in the roster.
-    fn place<'a>(&self, roster: &'a Roster) -> Option<Place<'a>> {
+    fn neighbourhood<'a>(&self, roster: &'a Roster) -> Option<Neighbourhood<'a>> {
         let hash = roster.hash();
         let groups = graph::groups(&hash, &roster.participants(), &self.policy);
         for mut group in groups {
@@ -250,7 +255,7 @@ impl Participant {
             }
             group.sort_unstable();
             let context = self.context.digest();
-            return Some(Place {
+            return Some(Neighbourhood {
                 binding: Binding {
                     context,
                     roster: hash,
@@ -263,18 +268,18 @@ impl Participant {
     }
 
     /// Splits both secrets into shares, in the holders' order.
-    fn split(&self, place: &Place<'_>) -> Result<Vec<Pair>, Suspicion> {
-        let mut pairs = vec![Zeroizing::new([0; CONTENT]); place.holders.len()];
+    fn split(&self, neighbourhood: &Neighbourhood<'_>) -> Result<Vec<Pair>, Suspicion> {
+        let mut pairs = vec![Zeroizing::new([0; CONTENT]); neighbourhood.holders.len()];
         let self_mask = (self.self_mask_seed(), "self mask shares");
         let masking_key = (self.masking_key(), "masking key shares");
         for (at, (secret, purpose)) in [(0, self_mask), (32, masking_key)] {
             // Coefficients are bound to the roster: shares dealt to another roster have nothing in
             // common with these.
-            let label = self.purpose(purpose, &place.binding.roster);
+            let label = self.purpose(purpose, &neighbourhood.binding.roster);
             let mut rng = Keystream::new(&self.seed.0, &label);
             // A valid policy has at most 255 holders, and at least t of them.
             let bad = Suspicion::BadPolicy;
-            let n = u8::try_from(place.holders.len()).map_err(|_| bad)?;
+            let n = u8::try_from(neighbourhood.holders.len()).map_err(|_| bad)?;
             let t = u8::try_from(self.policy.threshold_of(n.into())).map_err(|_| bad)?;
             let shares = shamir::split(&secret, t, n, &mut rng).map_err(|_| bad)?;
             for (pair, share) in pairs.iter_mut().zip(&*Zeroizing::new(shares)) {
@@ -284,21 +289,31 @@ impl Participant {
         Ok(pairs)
     }
 
-    fn deal(&self, place: &Place<'_>) -> Result<Shares, Suspicion> {
+    fn deal(&self, neighbourhood: &Neighbourhood<'_>) -> Result<Shares, Suspicion> {
         let private = self.encryption_key();
         let public = keys::public_key(&private);
         let mut envelopes = Vec::new();
-        for (holder, pair) in place.holders.iter().zip(&self.split(place)?) {
+        for (holder, pair) in neighbourhood
+            .holders
+            .iter()
+            .zip(&self.split(neighbourhood)?)
+        {
             let peer = holder.participant;
             if peer != self.me {
                 let to = (peer, &holder.keys.encryption);
-                let sealed = keys::seal(&private, &place.binding, (self.me, &public), to, pair)
-                    .ok_or(Suspicion::WeakKey)?;
+                let sealed = keys::seal(
+                    &private,
+                    &neighbourhood.binding,
+                    (self.me, &public),
+                    to,
+                    pair,
+                )
+                .ok_or(Suspicion::WeakKey)?;
                 envelopes.push(Envelope { peer, sealed });
             }
         }
         Ok(Shares {
-            roster: place.binding.roster,
+            roster: neighbourhood.binding.roster,
             envelopes,
         })
     }
@@ -320,21 +335,21 @@ impl Participant {
         if vector.layout().len() > NUMBERS_MAX {
             return Err(Suspicion::TooLarge);
         }
-        let place = self.place(roster).ok_or(Suspicion::OwnKeyMissing)?;
+        let neighbourhood = self.neighbourhood(roster).ok_or(Suspicion::OwnKeyMissing)?;
         if self.sent.is_none() {
             // Checked before masking, so that the masks of a member whose shares do not open are
             // never in a sum with this one.
-            self.receive(roster, &place, inbox)?;
+            self.receive(roster, &neighbourhood, inbox)?;
         }
         let senders = hash_senders(&inbox.senders);
-        self.mask(&place, &inbox.senders, &senders, &mut vector)?;
+        self.mask(&neighbourhood, &inbox.senders, &senders, &mut vector)?;
         let bytes = vector.to_bytes();
         let hash = hash_vector(&bytes);
         // The same masks over another vector would reveal the difference.
         if self.sent.as_ref().is_some_and(|sent| sent.vector != hash) {
             return Err(Suspicion::SecondRequest);
         }
-        let signed = commitment(&place.binding.context, self.me, &senders, &hash);
+        let signed = commitment(&neighbourhood.binding.context, self.me, &senders, &hash);
         if self.sent.is_none() {
             self.sent = Some(Sent {
                 inbox: inbox.clone(),
@@ -353,7 +368,7 @@ impl Participant {
     fn receive(
         &self,
         roster: &Roster,
-        place: &Place<'_>,
+        neighbourhood: &Neighbourhood<'_>,
         inbox: &Inbox,
     ) -> Result<Vec<(u32, Pair)>, Suspicion> {
         let senders = &inbox.senders;
@@ -364,7 +379,7 @@ impl Participant {
         if !contains(senders, self.me) {
             return Err(Suspicion::Excluded);
         }
-        if !self.is_enough(place, senders) {
+        if !self.is_enough(neighbourhood, senders) {
             return Err(Suspicion::TooFewMembers);
         }
         let mut from = Vec::with_capacity(inbox.envelopes.len());
@@ -375,7 +390,7 @@ impl Participant {
         let private = self.encryption_key();
         let public = keys::public_key(&private);
         let mut held = Vec::new();
-        for (holder, own) in place.holders.iter().zip(self.split(place)?) {
+        for (holder, own) in neighbourhood.holders.iter().zip(self.split(neighbourhood)?) {
             let peer = holder.participant;
             if peer == self.me {
                 held.push((peer, own));
@@ -386,7 +401,7 @@ impl Participant {
                 let sealed = &envelope.sealed;
                 let party = (peer, &holder.keys.encryption);
                 let to = (self.me, &public);
-                let pair = keys::unseal(&private, &place.binding, party, to, sealed)
+                let pair = keys::unseal(&private, &neighbourhood.binding, party, to, sealed)
                     .ok_or(Suspicion::BadEnvelope)?;
                 held.push((peer, pair));
             }
@@ -399,17 +414,17 @@ impl Participant {
 
     fn mask(
         &self,
-        place: &Place<'_>,
+        neighbourhood: &Neighbourhood<'_>,
         senders: &[u32],
         senders_hash: &Bytes32,
         vector: &mut RingVector,
     ) -> Result<(), Suspicion> {
         let private = self.masking_key();
         let public = keys::public_key(&private);
-        let (binding, me) = (&place.binding, self.me);
+        let (binding, me) = (&neighbourhood.binding, self.me);
         let mut stream = keys::self_mask(&self.self_mask_seed(), binding, senders_hash, me);
         vector.mask(&mut stream, true);
-        for holder in &place.holders {
+        for holder in &neighbourhood.holders {
             let peer = holder.participant;
             if peer != me && contains(senders, peer) {
                 let theirs = (peer, &holder.keys.masking);
@@ -424,44 +439,99 @@ impl Participant {
 
     /// Returns whether enough of this participant's holders, and of its group, are among `members`
     /// for a secret, and a sum, to be opened.
-    fn is_enough(&self, place: &Place<'_>, members: &[u32]) -> bool {
+    fn is_enough(&self, neighbourhood: &Neighbourhood<'_>, members: &[u32]) -> bool {
         let (mut holders, mut group) = (0, 0);
-        for holder in &place.holders {
+        for holder in &neighbourhood.holders {
             holders += usize::from(contains(members, holder.participant));
         }
-        for &member in &place.group {
+        for &member in &neighbourhood.group {
             group += usize::from(contains(members, member));
         }
-        holders >= self.policy.threshold_of(place.holders.len())
-            && group >= self.policy.threshold_of(place.group.len())
+        holders >= self.policy.threshold_of(neighbourhood.holders.len())
+            && group >= self.policy.threshold_of(neighbourhood.group.len())
     }
 
-    /// Checks the survivors and reveals one share of each member whose shares this participant
-    /// holds: of the self-mask if the member survived, of the masking key if it dropped out.
+    /// Checks the survivors and signs that these were shown. Nothing secret is revealed yet.
+    ///
+    /// Every survivor whose shares this participant holds must have committed itself to its vector
+    /// under the same U2: a holder thus helps to remove a self-mask only where the pair masks
+    /// beneath it are those of this sum.
     ///
     /// # Errors
     /// A [`Suspicion`]; nothing has changed then.
-    pub fn unmask(&mut self, survivors: &Survivors) -> Result<Unmask, Suspicion> {
+    pub fn confirm(
+        &mut self,
+        identity: &Identity,
+        survivors: &Survivors,
+    ) -> Result<Confirmation, Suspicion> {
         let roster = self.roster.as_ref().ok_or(Suspicion::OutOfOrder)?;
         let sent = self.sent.as_ref().ok_or(Suspicion::OutOfOrder)?;
-        let members = &survivors.members;
-        let hash = hash_survivors(members);
-        if self.unmasked.is_some_and(|unmasked| unmasked != hash) {
+        let members = survivors.participants();
+        if self
+            .confirmed
+            .as_ref()
+            .is_some_and(|known| *known != members)
+        {
             return Err(Suspicion::SecondRequest);
         }
-        check_list(members)?;
-        if !is_subset(members, &sent.inbox.senders) {
+        check_list(&members)?;
+        if !is_subset(&members, &sent.inbox.senders) {
             return Err(Suspicion::NotASubset);
         }
-        if !contains(members, self.me) {
+        if !contains(&members, self.me) {
             return Err(Suspicion::Excluded);
         }
-        let place = self.place(roster).ok_or(Suspicion::OwnKeyMissing)?;
-        if !self.is_enough(&place, members) {
+        let neighbourhood = self.neighbourhood(roster).ok_or(Suspicion::OwnKeyMissing)?;
+        if !self.is_enough(&neighbourhood, &members) {
             return Err(Suspicion::TooFewSurvivors);
         }
+        let (context, senders) = (
+            &neighbourhood.binding.context,
+            hash_senders(&sent.inbox.senders),
+        );
+        for survivor in &survivors.members {
+            let number = survivor.participant;
+            let held = |holder: &&&Member| holder.participant == number;
+            let Some(member) = neighbourhood.holders.iter().find(held) else {
+                continue;
+            };
+            let (vector, signature) = (&survivor.vector, &survivor.signature);
+            let identity = &member.identity;
+            if !verify_commitment(identity, context, number, &senders, vector, signature) {
+                return Err(Suspicion::OtherSenders);
+            }
+            if number == self.me && *vector != sent.vector {
+                return Err(Suspicion::OtherSenders);
+            }
+        }
+        let hash = hash_survivors(&members);
+        let roster = &neighbourhood.binding.roster;
+        let signed = Confirmation::signed(context, self.me, roster, &senders, &hash);
+        self.confirmed = Some(members);
+        Ok(Confirmation {
+            survivors: hash,
+            signature: identity.signature(&signed),
+        })
+    }
+
+    /// Checks that at least t members of the group have signed the same sets as this participant,
+    /// and then reveals one share of each member whose shares it holds: of the self-mask if the
+    /// member survived, of the masking key if it dropped out.
+    ///
+    /// Two different views need t honest signatures each. With t > ⅔m of m members they overlap in
+    /// more than m/3, so that fewer colluders cannot give both the signatures they need.
+    ///
+    /// # Errors
+    /// A [`Suspicion`]; nothing has changed then.
+    pub fn unmask(&mut self, confirmations: &Confirmations) -> Result<Unmask, Suspicion> {
+        let roster = self.roster.as_ref().ok_or(Suspicion::OutOfOrder)?;
+        let sent = self.sent.as_ref().ok_or(Suspicion::OutOfOrder)?;
+        let members = self.confirmed.as_ref().ok_or(Suspicion::OutOfOrder)?;
+        let neighbourhood = self.neighbourhood(roster).ok_or(Suspicion::OwnKeyMissing)?;
+        let hash = hash_survivors(members);
+        self.judge_confirmations(roster, &neighbourhood, members, &hash, confirmations)?;
         let mut shares = Vec::new();
-        for (of, pair) in self.receive(roster, &place, &sent.inbox)? {
+        for (of, pair) in self.receive(roster, &neighbourhood, &sent.inbox)? {
             let (kind, half) = if contains(members, of) {
                 (SecretKind::SelfMask, &pair[..32])
             } else {
@@ -471,11 +541,47 @@ impl Participant {
             share.copy_from_slice(half);
             shares.push(Revealed { of, kind, share });
         }
-        self.unmasked = Some(hash);
         Ok(Unmask {
             survivors: hash,
             shares,
         })
+    }
+
+    fn judge_confirmations(
+        &self,
+        roster: &Roster,
+        neighbourhood: &Neighbourhood<'_>,
+        members: &[u32],
+        survivors: &Bytes32,
+        confirmations: &Confirmations,
+    ) -> Result<(), Suspicion> {
+        let sent = self.sent.as_ref().ok_or(Suspicion::OutOfOrder)?;
+        let senders = hash_senders(&sent.inbox.senders);
+        let numbers: Vec<u32> = confirmations.members.iter().map(|(who, _)| *who).collect();
+        check_list(&numbers)?;
+        if !is_subset(&numbers, members) {
+            return Err(Suspicion::NotASubset);
+        }
+        let Binding {
+            context,
+            roster: shown,
+        } = &neighbourhood.binding;
+        let mut confirmed = 0;
+        for (who, signature) in &confirmations.members {
+            if !contains(&neighbourhood.group, *who) {
+                continue;
+            }
+            let member = roster.member(*who).ok_or(Suspicion::NotASubset)?;
+            let signed = Confirmation::signed(context, *who, shown, &senders, survivors);
+            if !identity::verify(&member.identity, &signed, &signature.0) {
+                return Err(Suspicion::OtherSurvivors);
+            }
+            confirmed += 1;
+        }
+        if confirmed < self.policy.threshold_of(neighbourhood.group.len()) {
+            return Err(Suspicion::TooFewConfirmed);
+        }
+        Ok(())
     }
 }
 
@@ -516,8 +622,8 @@ impl Participant {
         ];
         let mut secrets: Vec<Vec<u8>> = derived.iter().map(|secret| secret.to_vec()).collect();
         if let (Some(roster), Some(sent)) = (&self.roster, &self.sent) {
-            let place = self.place(roster).unwrap();
-            for (_, pair) in self.receive(roster, &place, &sent.inbox).unwrap() {
+            let neighbourhood = self.neighbourhood(roster).unwrap();
+            for (_, pair) in self.receive(roster, &neighbourhood, &sent.inbox).unwrap() {
                 secrets.extend(pair.chunks(32).map(<[u8]>::to_vec));
             }
         }

@@ -5,7 +5,7 @@ use super::encoding::{Layout, Ring, RingVector};
 use super::graph::Graph;
 use super::identity::Identity;
 use super::keystream::Keystream;
-use super::messages::{SecretKind, Survivors};
+use super::messages::SecretKind;
 use super::opening::{self, OpenError};
 use super::participant::{Participant, Suspicion};
 use super::secret::Secret;
@@ -42,13 +42,26 @@ fn run(policy: SumPolicy, last: &[Last], layout: Layout) -> Result<(), OpenError
         assert_eq!(refused.contains(&p), !enough(p, &cohort.senders));
     }
     let survivors = cohort.survivors.clone();
-    let wanted: Vec<u32> = reaching(Last::Unmask)
-        .into_iter()
-        .filter(|p| survivors.contains(p))
-        .collect();
+    let surviving = |stage: Last| -> Vec<u32> {
+        let mut reaching = reaching(stage);
+        reaching.retain(|p| survivors.contains(p));
+        reaching
+    };
+    let refused = cohort.confirm(&surviving(Last::Confirm));
+    for p in surviving(Last::Confirm) {
+        assert_eq!(refused.contains(&p), !enough(p, &survivors));
+    }
+    reload(&mut cohort);
+    let mut wanted = surviving(Last::Unmask);
+    wanted.retain(|p| !refused.contains(p));
     let refused = cohort.answer(&wanted);
     for p in wanted {
-        assert_eq!(refused.contains(&p), !enough(p, &survivors));
+        let group = &graph.groups()[graph.group_of(p).unwrap()];
+        let confirmed = group
+            .iter()
+            .filter(|m| cohort.confirmations.contains_key(m));
+        let enough = confirmed.count() >= policy.threshold_of(group.len());
+        assert_eq!(refused.contains(&p), !enough);
     }
     let answered: Vec<u32> = cohort.unmasks.iter().map(|(from, _)| *from).collect();
     let short = |of: u32| {
@@ -173,7 +186,9 @@ fn every_step_answers_the_same_again() {
             cohort.ask_masked(p, &inbox).as_ref(),
             Ok(&cohort.masked[&p])
         );
-        let again = cohort.ask_unmask(p, &survivors).unwrap();
+        let again = cohort.ask_confirm(p, &survivors).unwrap();
+        assert_eq!(again, cohort.confirmations[&p]);
+        let again = cohort.ask_unmask(p).unwrap();
         assert!(cohort.unmasks.contains(&(p, again)));
     }
     assert_eq!(cohort.open(), Ok(cohort.expected()));
@@ -189,10 +204,12 @@ fn messages_travel() {
     assert_eq!(decode(&encode(&cohort.inbox(p))), Ok(cohort.inbox(p)));
     let masked = cohort.masked[&p].clone();
     assert_eq!(decode(&encode(&masked)), Ok(masked));
-    let survivors = Survivors {
-        members: cohort.survivors.clone(),
-    };
+    let survivors = cohort.survivors_of(&cohort.survivors);
     assert_eq!(decode(&encode(&survivors)), Ok(survivors));
+    let confirmation = cohort.confirmations[&p].clone();
+    assert_eq!(decode(&encode(&confirmation)), Ok(confirmation));
+    let confirmed = cohort.confirmed();
+    assert_eq!(decode(&encode(&confirmed)), Ok(confirmed));
     let unmask = cohort.unmasks[1].1.clone();
     assert_eq!(decode(&encode(&unmask)), Ok(unmask));
 }
@@ -203,6 +220,7 @@ fn wrong_shares_are_named() {
     // The last member's vector never arrived.
     let dropout = cohort.survivors.pop().unwrap();
     let survivors = cohort.survivors.clone();
+    cohort.confirm(&survivors);
     cohort.answer(&survivors);
     assert_eq!(cohort.open(), Ok(cohort.expected()));
     // Four of five answer and t is four: a wrong masking key does not match the public key.
@@ -365,6 +383,19 @@ fn the_server_takes_only_what_belongs() {
     let mut changed = masked.clone();
     changed.vector[0] ^= 1;
     assert!(!check_masked(context, &identity, p, senders, &changed));
+    let check_confirmation = |from, confirmation: &_| {
+        opening::check_confirmation(context, roster, senders, survivors, from, confirmation)
+    };
+    let confirmation = &cohort.confirmations[&p];
+    assert!(check_confirmation(p, confirmation));
+    assert!(!check_confirmation(senders[0], confirmation));
+    assert!(!check_confirmation(1, confirmation));
+    let mut other = confirmation.clone();
+    other.signature.0[3] ^= 1;
+    assert!(!check_confirmation(p, &other));
+    let mut other = confirmation.clone();
+    other.survivors[3] ^= 1;
+    assert!(!check_confirmation(p, &other));
     let check_unmask =
         |from, unmask: &_| opening::check_unmask(policy, roster, senders, survivors, from, unmask);
     assert!(check_unmask(p, &cohort.unmasks[1].1));
@@ -526,6 +557,7 @@ fn last() -> impl Strategy<Value = Last> {
         1 => Just(Last::Keys),
         1 => Just(Last::Shares),
         1 => Just(Last::Masked),
+        1 => Just(Last::Confirm),
         9 => Just(Last::Unmask),
     ]
 }
@@ -538,7 +570,7 @@ proptest! {
         last in prop::collection::vec(last(), 3..40),
         degree in prop_oneof![Just(100_u32), Just(4), 2..12_u32],
         groups in 1..4_u32,
-        threshold in 0.5..0.95_f32,
+        threshold in crate::THRESHOLD_MIN..0.95_f32,
         wide in any::<bool>(),
     ) {
         let groups = groups.min(last.len() as u32 / 3);
@@ -555,7 +587,7 @@ proptest! {
     #[test]
     fn a_complete_sum_opens_as_long_as_t_answer(
         n in 3..40_usize,
-        threshold in 0.5..0.95_f32,
+        threshold in crate::THRESHOLD_MIN..0.95_f32,
         seed in any::<u64>(),
     ) {
         let policy = SumPolicy { threshold, ..SumPolicy::default() };

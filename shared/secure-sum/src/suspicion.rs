@@ -58,6 +58,17 @@ pub enum Suspicion {
     /// There are so few survivors that their sum would reveal too much.
     #[error("too few survivors to open the sum")]
     TooFewSurvivors,
+    /// A survivor's vector is not signed for the senders that this participant was shown: the
+    /// aggregator told the two different things, or put another vector in its place.
+    #[error("a survivor was shown other senders than this participant")]
+    OtherSenders,
+    /// A survivor's signature over the sets is not one over the sets that this participant was
+    /// shown.
+    #[error("a survivor was shown other survivors than this participant")]
+    OtherSurvivors,
+    /// Fewer members of the group than a sum needs have confirmed the survivors.
+    #[error("too few participants confirm who is in the sum")]
+    TooFewConfirmed,
     /// The same step was requested before, with another input.
     #[error("a second request of this round differs from the first")]
     SecondRequest,
@@ -68,7 +79,7 @@ pub enum Suspicion {
 
 impl Suspicion {
     /// All suspicions.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::BadPolicy,
         Self::OutOfOrder,
         Self::Malformed,
@@ -86,6 +97,9 @@ impl Suspicion {
         Self::SharesMissing,
         Self::BadEnvelope,
         Self::TooFewSurvivors,
+        Self::OtherSenders,
+        Self::OtherSurvivors,
+        Self::TooFewConfirmed,
         Self::SecondRequest,
         Self::WeakKey,
     ];
@@ -111,6 +125,9 @@ impl Suspicion {
             Self::SharesMissing => "shares-missing",
             Self::BadEnvelope => "bad-envelope",
             Self::TooFewSurvivors => "too-few-survivors",
+            Self::OtherSenders => "other-senders",
+            Self::OtherSurvivors => "other-survivors",
+            Self::TooFewConfirmed => "too-few-confirmed",
             Self::SecondRequest => "second-request",
             Self::WeakKey => "weak-key",
         }

@@ -5,7 +5,9 @@ use super::encoding::{FixedPoint, Layout, Ring, RingVector};
 use super::graph::{Graph, holders};
 use super::identity::{self, Identity};
 use super::keystream::Keystream;
-use super::messages::{Inbox, Masked, Member, Roster, Shares, Survivors, Unmask};
+use super::messages::{
+    Confirmation, Confirmations, Inbox, Masked, Member, Roster, Shares, Survivors, Unmask,
+};
 use super::opening;
 use super::participant::{Participant, Suspicion};
 use super::{Bytes32, Context, SumPolicy, shamir};
@@ -23,8 +25,8 @@ type Checked = Result<(), String>;
 pub fn check(json: &str) -> Result<usize, String> {
     let file: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let sums = array(&file["sums"])?;
-    let five = sums.first().ok_or("there is no sum")?;
-    let five = Stage::read(five)?;
+    let seven = sums.first().ok_or("there is no sum")?;
+    let seven = Stage::read(seven)?;
     let mut cases = 0;
     let mut all = |part: &str, check: &dyn Fn(&Value) -> Checked| -> Checked {
         let list = array(&file[part])?;
@@ -44,8 +46,8 @@ pub fn check(json: &str) -> Result<usize, String> {
     all("signatures_refused", &signature_refused)?;
     all("fixed_points", &fixed_point)?;
     all("sums", &|case| Stage::read(case)?.whole(case))?;
-    all("refused_by_participant", &|case| five.suspicion(case))?;
-    all("refused_by_aggregator", &|case| five.not_taken(case))?;
+    all("refused_by_participant", &|case| seven.suspicion(case))?;
+    all("refused_by_aggregator", &|case| seven.not_taken(case))?;
     Ok(cases)
 }
 
@@ -198,7 +200,9 @@ struct Stage {
     layout: Layout,
     roster: Roster,
     senders: Vec<u32>,
+    told: Survivors,
     survivors: Vec<u32>,
+    confirmations: Confirmations,
     actors: Vec<Actor>,
 }
 
@@ -229,6 +233,7 @@ impl Stage {
         };
         let actors: Result<Vec<Actor>, String> =
             array(&case["participants"])?.iter().map(actor).collect();
+        let told: Survivors = message(&case["survivors"])?;
         Ok(Self {
             context: Context {
                 federation: text(&context["federation"])?.to_owned(),
@@ -250,7 +255,9 @@ impl Stage {
             },
             roster: message(&case["roster"])?,
             senders: numbers(&case["senders"])?,
-            survivors: numbers(&case["survivors"])?,
+            survivors: told.participants(),
+            told,
+            confirmations: message(&case["confirmations"])?,
             actors: actors?,
         })
     }
@@ -315,6 +322,14 @@ impl Stage {
             let sum = group_of.get(&me).and_then(|group| sums.get_mut(*group));
             let added = sum.zip(vector.ok()).map(|(sum, vector)| sum.add(&vector));
             same("that it adds up", &added, &Some(Ok(())))?;
+            if one["confirmation"].is_null() {
+                continue;
+            }
+            let confirmation = self.confirm(actor, &mut participant).map_err(words)?;
+            let written = unhex(&one["confirmation"])?;
+            same("the confirmation", &encode(&confirmation), &written)?;
+            let taken = self.takes_confirmation(me, &confirmation);
+            same("that it is taken", &taken, &true)?;
             if one["unmask"].is_null() {
                 continue;
             }
@@ -407,9 +422,28 @@ impl Stage {
         participant.masked(&actor.identity, inbox, vector)
     }
 
+    fn confirm(
+        &self,
+        actor: &Actor,
+        participant: &mut Participant,
+    ) -> Result<Confirmation, Suspicion> {
+        participant.confirm(&actor.identity, &self.told)
+    }
+
     fn unmask(&self, participant: &mut Participant) -> Result<Unmask, Suspicion> {
-        let members = self.survivors.clone();
-        participant.unmask(&Survivors { members })
+        participant.unmask(&self.confirmations)
+    }
+
+    fn takes_confirmation(&self, from: u32, confirmation: &Confirmation) -> bool {
+        let (roster, senders, survivors) = (&self.roster, &self.senders, &self.survivors);
+        opening::check_confirmation(
+            &self.context,
+            roster,
+            senders,
+            survivors,
+            from,
+            confirmation,
+        )
     }
 
     fn takes_masked(&self, member: &Member, masked: &Masked) -> bool {
@@ -443,7 +477,7 @@ impl Stage {
         let mut participant = self.participant(actor);
         let step = text(&case["step"])?;
         let wire = &case["message"];
-        let steps = ["roster", "inbox", "survivors"];
+        let steps = ["roster", "inbox", "survivors", "confirmations"];
         let second = step.strip_prefix("second-");
         let at = steps.iter().position(|s| *s == second.unwrap_or(step));
         // Everything before that step (and, for a second request, that step too) goes as it should.
@@ -455,7 +489,7 @@ impl Stage {
             self.masked(actor, &mut participant).map_err(words)?;
         }
         if done > 2 {
-            self.unmask(&mut participant).map_err(words)?;
+            self.confirm(actor, &mut participant).map_err(words)?;
         }
         let before = participant.clone();
         // A participant who was never seen before may have any identity, but only if the keys are
@@ -472,6 +506,10 @@ impl Stage {
             "inbox" => {
                 let inbox = message(wire)?;
                 self.masked_for(actor, &mut participant, &inbox).err()
+            }
+            "survivors" => {
+                let survivors = message(wire)?;
+                participant.confirm(&actor.identity, &survivors).err()
             }
             _ => participant.unmask(&message(wire)?).err(),
         };
@@ -494,6 +532,7 @@ impl Stage {
                 let member = self.roster.member(from).ok_or("no such participant")?;
                 self.takes_masked(member, &message(wire)?)
             }
+            "confirmation" => self.takes_confirmation(from, &message(wire)?),
             "unmask" => self.takes_unmask(from, &message(wire)?),
             other => return Err(format!("no message is called {other}")),
         };

@@ -17,6 +17,7 @@ pub mod statistic;
 use crate::optimizer::{Candidate, Domain, Space};
 use crate::wording::{Prompt, Ranked, SoftShape, TextTask};
 use ground::fault::{Faults, Reader, section};
+use ground::form::About;
 use ground::registry::Registry;
 use serde_json::Value;
 
@@ -160,14 +161,23 @@ pub trait TextGenerator: Send + Sync {
 /// Reads a generator's own settings and builds it, for images of a shape.
 pub type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
 
+/// A generator for images as [`registry`] lists it.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageEntry {
+    /// What people are told about it.
+    pub about: About,
+    /// Reads its settings and builds it.
+    pub build: Build,
+}
+
 /// The built-in generators for images by the names that a task file uses. One line each; the first
 /// is the default.
 #[must_use]
-pub fn registry() -> Registry<Build> {
+pub fn registry() -> Registry<ImageEntry> {
     Registry::new([
-        ("statistic", statistic::build as Build),
-        ("frame", frame::build),
-        ("coordinator", coordinator::build),
+        ("statistic", statistic::ENTRY),
+        ("frame", frame::ENTRY),
+        ("coordinator", coordinator::ENTRY),
     ])
 }
 
@@ -184,13 +194,13 @@ pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
 /// # Errors
 /// All faults of the table at once.
 pub fn build_from(
-    registry: &Registry<Build>,
+    registry: &Registry<ImageEntry>,
     spec: &Value,
     shape: Shape,
 ) -> Result<Box<dyn Generator>, Faults> {
     section("generator", spec, |reader| {
-        let (_, build) = registry.choose(reader, "kind", |_| true);
-        let generator = build(reader, shape);
+        let (_, entry) = registry.choose(reader, "kind", |_| true);
+        let generator = (entry.build)(reader, shape);
         reparametrisation::wrap(reader, generator)
     })
 }
@@ -198,6 +208,10 @@ pub fn build_from(
 /// A generator for texts as [`text_registry`] lists it.
 #[derive(Clone, Copy, Debug)]
 pub struct TextEntry {
+    /// What people are told about it.
+    pub about: About,
+    /// Whether its prompts are embeddings, which only some dialects can send.
+    pub embeddings: bool,
     /// What its parameters mean: known before its settings are read, so that faults of these and of
     /// the optimiser are reported together.
     pub domain: Domain,

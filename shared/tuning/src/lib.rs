@@ -8,3 +8,6 @@ pub mod objective;
 pub mod optimizer;
 pub mod query;
 pub mod wording;
+
+#[cfg(test)]
+mod export;

@@ -19,6 +19,7 @@ pub mod zo_sgd;
 use crate::objective::Outcome;
 use crate::optimizer::individual::Individual;
 use ground::fault::{Faults, Reader, section};
+use ground::form::About;
 use ground::registry::Registry;
 use ground::rng::{Direction, Distribution};
 use points::Points;
@@ -55,12 +56,9 @@ impl Candidate {
     }
 }
 
-/// The key of a participant's directions, derived from the federation's seed and the participant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// Philox key.
-    pub key: [u32; 2],
-}
+/// Philox key of a participant's directions, derived from the federation's seed and the participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectionKey(pub [u32; 2]);
 
 /// All that an optimiser remembers. Everything else follows from the task file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -234,7 +232,7 @@ pub enum TellError {
     },
 }
 
-/// A zeroth-order optimiser: a pure function of the task, the identity and the [`State`].
+/// A zeroth-order optimiser: a pure function of the task, the direction key and the [`State`].
 pub trait Optimizer: Send + Sync {
     /// Names the points of the next step.
     fn ask(&self, state: &State) -> Vec<Candidate>;
@@ -262,7 +260,7 @@ pub trait Optimizer: Send + Sync {
     }
 
     /// Adds to `out` (d entries) the sum of a round's directions with these factors: the steps
-    /// again, from [`State::scalars`] of whoever shares this optimiser's identity (DeComFL, ICLR
+    /// again, from [`State::scalars`] of a participant with the same direction key (DeComFL, ICLR
     /// 2025). `memory` is what an optimiser that [`Optimizer::remembers`] has learnt from all
     /// rounds before, and learns on; empty at first.
     fn replay(&self, _round: u32, _scalars: &[f32], _memory: &mut Vec<f32>, _out: &mut [f32]) {}
@@ -322,24 +320,48 @@ pub(crate) fn check_losses(asked: usize, losses: &[f32]) -> Result<(), TellError
 
 /// The direction number `index` of the state's step.
 pub(crate) fn direction(
-    identity: Identity,
+    key: DirectionKey,
     state: &State,
     index: u32,
     distribution: Distribution,
 ) -> Direction {
     Direction {
-        key: identity.key,
+        key: key.0,
         counter: [index, state.step, state.round],
         distribution,
     }
 }
 
 /// Reads an optimiser's own settings and builds it.
-pub type Build = fn(&mut Reader<'_>, Identity, Plan, Space) -> Box<dyn Optimizer>;
+pub type Build = fn(&mut Reader<'_>, DirectionKey, Plan, Space) -> Box<dyn Optimizer>;
+
+/// What an optimiser asks about in a step, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// The setting that says how many: `directions`.
+    pub setting: &'static str,
+    /// How many without that setting; `None` if that follows from other settings.
+    pub usual: Option<u32>,
+    /// What they are, in the plural.
+    pub what: &'static str,
+}
+
+impl Tries {
+    /// Five directions, unless `directions` says otherwise.
+    pub const DIRECTIONS: Self = Self {
+        setting: "directions",
+        usual: Some(5),
+        what: "directions",
+    };
+}
 
 /// An optimiser as [`registry`] lists it.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
+    /// What people are told about it.
+    pub about: About,
+    /// What it asks about in a step.
+    pub tries: Tries,
     /// What it requires of the task.
     pub needs: Needs,
     /// How it is built.
@@ -378,11 +400,11 @@ pub struct Built {
 /// All faults of the table at once.
 pub fn build(
     spec: &Value,
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     space: Space,
 ) -> Result<Box<dyn Optimizer>, Faults> {
-    build_from(&registry(), spec, identity, plan, space).map(|built| built.optimizer)
+    build_from(&registry(), spec, key, plan, space).map(|built| built.optimizer)
 }
 
 /// Builds what a task file's `[optimizer]` table asks for from the optimisers of `registry`.
@@ -392,14 +414,14 @@ pub fn build(
 pub fn build_from(
     registry: &Registry<Entry>,
     spec: &Value,
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     space: Space,
 ) -> Result<Built, Faults> {
     section("optimizer", spec, |reader| {
-        let (name, Entry { needs, build }) =
+        let (name, Entry { needs, build, .. }) =
             registry.choose(reader, "kind", |entry| entry.needs.domain == space.domain);
-        let optimizer = build(reader, identity, plan, space);
+        let optimizer = build(reader, key, plan, space);
         let is = |domain| (needs.domain == domain, space.domain == domain);
         match is(Domain::Categories) {
             (true, false) => reader.fault(
@@ -446,7 +468,7 @@ mod tests {
                 rounds: 1,
                 local_steps: 400,
             };
-            let optimizer = build(&spec, Identity { key: [1, 2] }, plan, Space::default()).unwrap();
+            let optimizer = build(&spec, DirectionKey([1, 2]), plan, Space::default()).unwrap();
             let mut state = State::new(vec![0.0; 20], 0);
             let loss = |point: &[f32]| point.iter().map(|t| (t - 1.0) * (t - 1.0)).sum::<f32>();
             let mut point = Vec::new();
@@ -481,7 +503,7 @@ mod tests {
             let space = space_of(name);
             let optimizer = build(
                 &json!({ "kind": name }),
-                Identity { key: [1, 2] },
+                DirectionKey([1, 2]),
                 Plan {
                     rounds: 1,
                     local_steps: 1,
@@ -516,18 +538,13 @@ mod tests {
         for name in registry().names() {
             for other in ["zo-adam", "policy-gradient", "bandit"] {
                 let space = space_of(other);
-                let built = build(
-                    &json!({ "kind": name }),
-                    Identity { key: [1, 2] },
-                    plan,
-                    space,
-                );
+                let built = build(&json!({ "kind": name }), DirectionKey([1, 2]), plan, space);
                 assert_eq!(built.is_ok(), space == space_of(name), "{name} {space:?}");
             }
         }
         let Err(Faults(faults)) = build(
             &json!({ "kind": "zo-adam", "colour": 1 }),
-            Identity { key: [1, 2] },
+            DirectionKey([1, 2]),
             plan,
             space_of("policy-gradient"),
         ) else {

@@ -140,7 +140,7 @@ export class House {
 
   /** The address of a model of texts. */
   async textModel(): Promise<string> {
-    this.textProcess ??= Child.start(FED_BBPT, ['model-api', '--model-dir', TEXT_MODEL, '--listen', '127.0.0.1:0', '--allow-origin', this.aggregator]);
+    this.textProcess ??= Child.start(FED_BBPT, ['model-api', '--model-folder', TEXT_MODEL, '--listen', '127.0.0.1:0', '--allow-origin', this.aggregator]);
     return (await this.textProcess).url;
   }
 

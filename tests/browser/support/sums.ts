@@ -8,7 +8,7 @@ const PATIENCE_MS = 15_000;
 
 /** Sums of at least `people`; a phase ends at once when all are in, and waits a while for whoever is not. */
 export function secure(people: number, settings: Settings = {}): Settings {
-  const phases = ['keys', 'shares', 'masked', 'unmask'].flatMap((phase): [string, number][] => [
+  const phases = ['keys', 'shares', 'masked', 'confirm', 'unmask'].flatMap((phase): [string, number][] => [
     [`federation.secure_sum.${phase}.time_min_ms`, PATIENCE_MS],
     [`federation.secure_sum.${phase}.time_max_ms`, 60_000],
   ]);
@@ -24,7 +24,7 @@ export function secure(people: number, settings: Settings = {}): Settings {
 }
 
 /** The messages in the order in which one participant sends them. */
-export const KINDS = ['keys', 'shares', 'masked', 'unmask'] as const;
+export const KINDS = ['keys', 'shares', 'masked', 'confirm', 'unmask'] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** What a request sends to a sum; null for every other request. The body: a version, then the message's number. */

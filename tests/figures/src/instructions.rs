@@ -79,7 +79,7 @@ fn simulate(
     if let Some(test) = task.test {
         command.arg("--test").arg(inputs.data(test)?);
     }
-    command.arg("--model-dir").arg(model);
+    command.arg("--model-folder").arg(model);
     let mut further =
         "--clients 10 --partition dirichlet:0.5 --oracle --eval-every 1000 --json".to_owned();
     further += if inputs.quick {

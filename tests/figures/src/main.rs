@@ -106,7 +106,7 @@ impl Inputs {
             _ => "docs/figures.md and docs/figures-text.md say where it is from",
         };
         let Some(data) = &self.data else {
-            bail!("this figure needs --data DIR, the folder that holds `{wanted}`; {advice}");
+            bail!("this figure needs --data FOLDER, the folder that holds `{wanted}`; {advice}");
         };
         let folder = data.join(wanted);
         if !folder.exists() {
@@ -125,7 +125,7 @@ impl Inputs {
     pub fn models(&self, wanted: &str) -> Result<PathBuf> {
         let Some(models) = &self.models else {
             bail!(
-                "this figure needs --models DIR, the folder that holds `{wanted}`: docs/figures.md says where it is from"
+                "this figure needs --models FOLDER, the folder that holds `{wanted}`: docs/figures.md says where it is from"
             );
         };
         let path = models.join(wanted);
@@ -150,10 +150,10 @@ struct Arguments {
     #[arg(value_parser = names())]
     name: Option<String>,
     /// The folder that holds `digits`, for figures that need real data.
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// The folder that holds pre-trained models, for figures that need them.
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     models: Option<PathBuf>,
     /// Simulate two rounds only, to see that the figure runs: its numbers then mean nothing.
     #[arg(long)]

@@ -81,7 +81,7 @@ fn models(inputs: &Inputs) -> Result<Vec<Model>> {
         },
         Model {
             name: "minilm",
-            ours: flags(&["--model-dir", "PATH"], &minilm),
+            ours: flags(&["--model-folder", "PATH"], &minilm),
             path: minilm,
             requests: Box::new(Texts { model: "minilm" }),
         },

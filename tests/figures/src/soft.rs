@@ -78,7 +78,7 @@ fn simulate(
         .arg(owned)
         .arg("--test")
         .arg(test)
-        .arg("--model-dir")
+        .arg("--model-folder")
         .arg(model)
         .args(["--shots", "16", "--test-count", "1000", "--clients", "10"])
         .args(["--partition", "dirichlet:0.5", "--seed", &seed.to_string()])

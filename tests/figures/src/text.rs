@@ -64,7 +64,7 @@ pub fn simulate(
         .arg(&prepared.owned)
         .arg("--test")
         .arg(&prepared.test)
-        .arg("--model-dir")
+        .arg("--model-folder")
         .arg(model)
         .args(["--shots", &shots, "--test-count", "1000"])
         .args([

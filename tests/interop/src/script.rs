@@ -125,13 +125,13 @@ mod tests {
     #[test]
     fn a_script_states_what_it_needs() {
         let script = parse(
-            "#!/usr/bin/env python3\n# requirements: triton\n# model-api: --model-dir a/b --name words\n# model-api:\nimport sys\n",
+            "#!/usr/bin/env python3\n# requirements: triton\n# model-api: --model-folder a/b --name words\n# model-api:\nimport sys\n",
         )
         .unwrap();
         assert_eq!(script.requirements, "triton");
         assert_eq!(
             script.model_apis,
-            [vec!["--model-dir", "a/b", "--name", "words"], vec![]]
+            [vec!["--model-folder", "a/b", "--name", "words"], vec![]]
         );
         assert!(!script.drives_ours);
         let other = parse("# requirements: mlserver\n# drives: fed-bbpt\n").unwrap();

@@ -59,7 +59,7 @@ function texts(count: number): AnsweredText[] {
 function step(): void {
   tick += 1;
   const n = Math.floor(tick / 8);
-  const phase = mode === 'plain' ? (tick % 8 > 5 ? 'upload' : 'open') : (['open', 'open', 'open', 'open', 'keys', 'shares', 'masked', 'unmask'] as const)[tick % 8] ?? 'open';
+  const phase = mode === 'plain' ? (tick % 8 > 5 ? 'upload' : 'open') : (['open', 'open', 'open', 'open', 'keys', 'shares', 'masked', 'confirm', 'unmask'] as const)[tick % 9] ?? 'open';
   const activities = ['measuring', 'training', 'training', 'training', 'training', 'waiting', 'uploading', 'waiting'] as const;
   progress.activity = activities[tick % 8] ?? 'training';
   progress.localStep = Math.min(5, tick % 8);

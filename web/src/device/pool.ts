@@ -27,14 +27,14 @@ interface Job {
   resolve: (answer: Answer) => void;
 }
 
-interface Place {
+interface Slot {
   worker: DeviceWorker;
   job: Job | null;
 }
 
 export class DevicePool {
   private readonly files: ModelFiles;
-  private readonly places: Place[] = [];
+  private readonly slots: Slot[] = [];
   /** Workers that do not have the model yet. */
   private readonly starting = new Set<DeviceWorker>();
   private readonly waiting: Job[] = [];
@@ -66,7 +66,7 @@ export class DevicePool {
   /** Asks the model. Failures are answers too, as from a server. A question that is `cancelled` before its turn is not computed. */
   async ask(path: string, headerLength: string | undefined, body: Uint8Array<ArrayBuffer>, cancelled: AbortSignal): Promise<Answer> {
     // Nothing runs and nothing is being started: waiting would never end. 501 is not asked again.
-    if (this.loading === null && this.places.length === 0) return { ...ended('the model stopped on this device, perhaps for want of memory; reload the page to start it again'), status: 501 };
+    if (this.loading === null && this.slots.length === 0) return { ...ended('the model stopped on this device, perhaps for want of memory; reload the page to start it again'), status: 501 };
     return new Promise((resolve) => {
       const job = { request: { path: path.slice(this.model.url.length), headerLength, body }, resolve };
       cancelled.addEventListener('abort', () => {
@@ -89,7 +89,7 @@ export class DevicePool {
     this.loading = null;
     for (const worker of this.starting) worker.terminate();
     this.starting.clear();
-    for (const { worker, job } of this.places.splice(0)) {
+    for (const { worker, job } of this.slots.splice(0)) {
       worker.terminate();
       job?.resolve(ended('the model was stopped'));
     }
@@ -120,7 +120,7 @@ export class DevicePool {
         switch (data.type) {
           case 'loaded':
             this.starting.delete(worker);
-            this.places.push({ worker, job: null });
+            this.slots.push({ worker, job: null });
             this.next();
             resolve();
             break;
@@ -141,30 +141,30 @@ export class DevicePool {
   }
 
   private next(): void {
-    for (const place of this.places) {
-      if (place.job !== null) continue;
+    for (const slot of this.slots) {
+      if (slot.job !== null) continue;
       const job = this.waiting.shift();
       if (job === undefined) return;
-      place.job = job;
-      place.worker.postMessage({ type: 'ask', request: job.request }, [job.request.body.buffer]);
+      slot.job = job;
+      slot.worker.postMessage({ type: 'ask', request: job.request }, [job.request.body.buffer]);
     }
   }
 
   private answered(worker: DeviceWorker, answer: Answer): void {
-    const place = this.places.find((one) => one.worker === worker);
-    const job = place?.job;
-    if (place !== undefined) place.job = null;
+    const slot = this.slots.find((one) => one.worker === worker);
+    const job = slot?.job;
+    if (slot !== undefined) slot.job = null;
     job?.resolve(answer);
     this.next();
   }
 
   /** Removes a Worker that died; its question fails. If it was the last one, the next question loads the model again. */
   private lost(worker: DeviceWorker, message: string): void {
-    const at = this.places.findIndex((one) => one.worker === worker);
+    const at = this.slots.findIndex((one) => one.worker === worker);
     if (at < 0) return;
-    const [place] = this.places.splice(at, 1);
-    place?.job?.resolve(ended(message));
-    if (this.places.length === 0) this.end();
+    const [slot] = this.slots.splice(at, 1);
+    slot?.job?.resolve(ended(message));
+    if (this.slots.length === 0) this.end();
   }
 }
 

@@ -9,7 +9,7 @@ describe('the kind of inputs', () => {
     for (const task of [{ model: { input: { kind: 'image' } } }, { model: { input: { height: 3 } } }, {}, null, undefined, 'x']) expect(inputsOf(task)).toBe('images');
   });
   it('knows from where embeddings come, if any are sent', () => {
-    const task = (kind: string, url: unknown) => ({ generator: { kind }, model: { openai: { prompt_embeds: { url } } } });
+    const task = (kind: string, url: unknown) => ({ generator: { kind }, model: { dialect: 'openai', input: { kind: 'text' }, openai: { prompt_embeds: { url } } } });
     expect(embeddingsFrom(task('soft', 'https://h/models/tiny'))).toBe('https://h/models/tiny');
     for (const other of [task('discrete', 'https://h'), task('soft', 'nonsense'), task('soft', 1), {}, null, undefined, 'x']) expect(embeddingsFrom(other)).toBeUndefined();
   });

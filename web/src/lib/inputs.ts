@@ -1,4 +1,5 @@
 /** The kind of a federation's inputs, the nouns that the pages use for them, and whether they leave the device. */
+import { IMAGE_GENERATORS, TEXT_GENERATORS, type Generator } from '../generated/methods';
 import { dialectOf } from './dialects';
 
 export type Inputs = 'images' | 'texts';
@@ -12,6 +13,13 @@ const NOUNS = {
 export function inputsOf(task: unknown): Inputs {
   const { model } = (task ?? {}) as { model?: { input?: { kind?: unknown } } };
   return model?.input?.kind === 'text' ? 'texts' : 'images';
+}
+
+/** A task's prompt generator, the default one where it names none; undefined if its name is unknown here. Never throws. */
+export function generatorOf(task: unknown): Generator | undefined {
+  const { generator } = (task ?? {}) as { generator?: { kind?: unknown } };
+  const all = inputsOf(task) === 'texts' ? TEXT_GENERATORS : IMAGE_GENERATORS;
+  return generator?.kind === undefined ? all[0] : all.find(({ name }) => name === generator.kind);
 }
 
 /** Whether a task's model runs on the participant's device, so that inputs are sent to nobody. Never throws. */
@@ -34,9 +42,11 @@ function at(tree: unknown, path: string): unknown {
 
 /** Address of the files that turn texts into embeddings; undefined if texts are not sent as embeddings. Never throws. */
 export function embeddingsFrom(task: unknown): string | undefined {
-  const { model, generator } = (task ?? {}) as { model?: { openai?: { prompt_embeds?: { url?: unknown } } }; generator?: { kind?: unknown } };
-  const url = model?.openai?.prompt_embeds?.url;
-  return generator?.kind === 'soft' && typeof url === 'string' && URL.canParse(url) ? url : undefined;
+  const { model } = (task ?? {}) as { model?: Record<string, { prompt_embeds?: { url?: unknown } } | undefined> };
+  // The table of a dialect's own settings is called as it is.
+  const own = model?.[dialectOf(model['dialect']).name.replaceAll('-', '_')];
+  const url = own?.prompt_embeds?.url;
+  return generatorOf(task)?.embeddings === true && typeof url === 'string' && URL.canParse(url) ? url : undefined;
 }
 
 /** Shows the `data-runs` elements below `root` that apply to a model on this device (`here`) or behind an API (`there`), and hides the others. */

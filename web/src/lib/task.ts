@@ -1,6 +1,7 @@
 /** Describes a task, which travels as JSON, in words. Never throws: a task of a newer version shows less, not an error. */
+import { OPTIMIZERS } from '../generated/methods';
 import { count, host, probability } from './format';
-import { fill, inputsOf, runsHere } from './inputs';
+import { fill, generatorOf, inputsOf, runsHere } from './inputs';
 
 function at(value: unknown, ...path: string[]): unknown {
   let current = value;
@@ -10,20 +11,6 @@ function at(value: unknown, ...path: string[]): unknown {
   }
   return current;
 }
-
-const GENERATORS: Record<string, string> = {
-  statistic: 'a smooth pattern that depends on a few statistics of each picture',
-  frame: 'a frame around the picture',
-  coordinator: 'a pattern drawn by a small network',
-  discrete: 'words from a list',
-};
-
-const OPTIMIZERS: Record<string, string> = {
-  'zo-adam': 'random differences, then Adam',
-  'zo-sgd': 'random differences, plain steps',
-  'spsa-gc': 'SPSA with gradient correction',
-  'policy-gradient': 'draws prompts and learns from their scores',
-};
 
 const SERVERS: Record<string, string> = {
   sgd: 'the weighted mean of all changes',
@@ -64,11 +51,12 @@ export function taskInWords(task: unknown, dim: number): [term: string, descript
     rows.push(['Labels', labels.length > 24 ? `${shown} … (${count(labels.length)} in all)` : shown]);
   }
   if (Array.isArray(words)) rows.push(['Their words', words.slice(0, 24).map(String).join(', ')]);
-  const generator = text('generator', 'kind') ?? (isText ? 'discrete' : 'statistic');
-  rows.push([isText ? 'Prompt' : 'Pattern', `${GENERATORS[generator] ?? generator}; ${count(dim)} numbers`]);
-  const optimizer = text('optimizer', 'kind') ?? (isText ? 'policy-gradient' : 'zo-adam');
-  const tries = optimizer === 'policy-gradient' ? `${count(number('optimizer', 'draws') ?? 20)} prompts` : `${count(number('optimizer', 'directions') ?? 5)} directions`;
-  rows.push(['Each participant', `${OPTIMIZERS[optimizer] ?? optimizer}; ${tries} a step`]);
+  const generator = generatorOf(task);
+  rows.push([isText ? 'Prompt' : 'Pattern', `${generator?.about.words ?? text('generator', 'kind') ?? 'unknown'}; ${count(dim)} numbers`]);
+  const named = text('optimizer', 'kind');
+  const optimizer = OPTIMIZERS.find(({ name, domain }) => (named === null ? domain === generator?.domain : name === named));
+  const tries = optimizer === undefined ? null : (number('optimizer', optimizer.tries.setting) ?? optimizer.tries.usual);
+  rows.push(['Each participant', `${optimizer?.about.words ?? named ?? 'unknown'}${optimizer === undefined || tries === null ? '' : `; ${count(tries)} ${optimizer.tries.what} a step`}`]);
   const rule = text('federation', 'rule') ?? 'fedavg';
   rows.push(['Each sends', rule === 'scalars' ? 'how far to go along each direction; everyone tries the same directions' : 'how all the numbers should change']);
   const hidden = at(task, 'federation', 'secure_sum');

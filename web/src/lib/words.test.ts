@@ -25,7 +25,7 @@ describe('a round in words', () => {
     expect(cohort(view({ cohort: 4 }))).toBe('4 participants in this round');
   });
   it('has a share between 0 and 1 in every phase, also with nobody there', () => {
-    const phases: Phase[] = ['open', 'keys', 'shares', 'masked', 'unmask', 'upload', 'done', 'aborted'];
+    const phases: Phase[] = ['open', 'keys', 'shares', 'masked', 'confirm', 'unmask', 'upload', 'done', 'aborted'];
     for (const each of phases) {
       for (const counts of [{}, { enrolled: 9, live: 1, cohort: 2, delivered: 7 }]) {
         const share = phaseShare(view({ phase: each, ...counts }));
@@ -40,7 +40,7 @@ describe('a round in words', () => {
 
 describe('a secure sum in words', () => {
   it('has words of its own for each step, what is done and how far all are', () => {
-    const steps: Phase[] = ['keys', 'shares', 'masked', 'unmask'];
+    const steps: Phase[] = ['keys', 'shares', 'masked', 'confirm', 'unmask'];
     const doing = steps.map((each) => activity({ activity: 'uploading', view: view({ phase: each }) }, 'images'));
     expect(new Set(doing).size).toBe(4);
     expect(doing[2]).toContain('hidden');
@@ -60,7 +60,7 @@ describe('a secure sum in words', () => {
     expect(cohort(view({ phase: 'masked', cohort: 4, standing: 'dropped' }))).toContain('too late');
   });
   it('has words for each way to be given up, and for each end', () => {
-    const reasons: AbortReason[] = ['too-few-enrolled', 'too-few-updates', 'too-few-keys', 'too-few-shares', 'too-few-masked', 'too-few-unmasked', 'false-shares', 'overflow', 'closed'];
+    const reasons: AbortReason[] = ['too-few-enrolled', 'too-few-updates', 'too-few-keys', 'too-few-shares', 'too-few-masked', 'too-few-confirmed', 'too-few-unmasked', 'false-shares', 'overflow', 'closed'];
     expect(Object.keys(ABORTED).sort()).toEqual([...reasons].sort());
     expect(new Set(Object.values(ABORTED)).size).toBe(reasons.length);
     expect(ended('privacy-spent', 'images').title).toContain('limit');

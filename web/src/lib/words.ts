@@ -21,6 +21,7 @@ export const ABORTED: Record<AbortReason, string> = {
   'too-few-keys': 'too few participants exchanged keys in time',
   'too-few-shares': 'too few participants exchanged shares in time',
   'too-few-masked': 'too few hidden changes arrived in time',
+  'too-few-confirmed': 'too few participants confirmed who is in the sum; nobody’s change was seen',
   'too-few-unmasked': 'too few participants were left to open the sum; nobody’s change was seen',
   'false-shares': 'the sum could not be opened because someone sent false shares',
   closed: 'the organiser closed the federation',
@@ -45,6 +46,7 @@ const SUMMING: Partial<Record<RoundView['phase'], string>> = {
   keys: 'Exchanging keys with the others',
   shares: 'Exchanging sealed shares with the others',
   masked: 'Sending the suggested change, hidden under masks',
+  confirm: 'Checking with the others who is in the sum',
   unmask: 'Helping to open the sum',
 };
 
@@ -112,6 +114,8 @@ export function phase(view: RoundView, inputs: Inputs): string {
       return `${count(view.delivered)} of ${count(view.cohort)} hidden changes have arrived`;
     case 'upload':
       return `${count(view.delivered)} of ${count(view.cohort)} changes have arrived`;
+    case 'confirm':
+      return `Confirming who is in the sum: ${count(view.delivered)} of ${count(view.cohort)} agree`;
     case 'unmask':
       return `Opening the sum: ${count(view.delivered)} of ${count(view.cohort)} have helped`;
     case 'done':
@@ -132,7 +136,9 @@ export function phaseShare(view: RoundView): number {
     case 'shares':
       return 0.6 + 0.1 * of(view.delivered, view.cohort);
     case 'masked':
-      return 0.7 + 0.2 * of(view.delivered, view.cohort);
+      return 0.7 + 0.1 * of(view.delivered, view.cohort);
+    case 'confirm':
+      return 0.8 + 0.1 * of(view.delivered, view.cohort);
     case 'unmask':
       return 0.9 + 0.1 * of(view.delivered, view.cohort);
     case 'upload':

@@ -1,8 +1,10 @@
 /**
  * The form's fields: one for each setting of a task file that an organiser is likely to change. Other settings have
- * defaults, or need a task file.
+ * defaults, or need a task file. What can be chosen by name states its own fields; those are Rust's.
  */
 import { DIALECTS } from '../generated/dialects';
+import type { FormField } from '../generated/FormField';
+import { IMAGE_GENERATORS, OPTIMIZERS, TEXT_GENERATORS, type About } from '../generated/methods';
 import { dialectsThat } from '../lib/dialects';
 
 /** How a field is edited and sent. An empty list is sent as an empty list, except `words`, which then keeps its default; `candidates` gets the empty word in front. */
@@ -41,6 +43,33 @@ export const INPUTS = 'model.input.kind';
 const images = (...fields: Field[]): Field[] => fields.map((field) => ({ when: [INPUTS, 'image'], ...field }));
 const texts = (...fields: Field[]): Field[] => fields.map((field) => ({ when: [INPUTS, 'text'], ...field }));
 
+/** Something that can be chosen by name, and what the form shows with it. */
+interface Named {
+  name: string;
+  about: Pick<About, 'choice' | 'fields'>;
+}
+
+/** The choices among `all`. */
+const choices = (all: readonly Named[]): [string, string][] => all.flatMap(({ name, about }) => (about.choice === null ? [] : [[name, about.choice] as [string, string]]));
+
+/** The fields of all that can be chosen at `path`. One that several have is shown with each of them. */
+function ownFields(path: string, all: readonly Named[]): Field[] {
+  const users = new Map<string, [field: FormField, ...names: string[]]>();
+  for (const { name, about } of all) {
+    for (const field of about.choice === null ? [] : about.fields) users.set(field.path, [...(users.get(field.path) ?? ([field] as const)), name]);
+  }
+  return [...users.values()].map(([field, ...names]) => ({ ...asField(field), when: [path, ...names] }));
+}
+
+function asField({ path, label, kind, value, images_only, texts, help, options, wide }: FormField): Field {
+  return { path, label, kind, value, help, options, wide, ...(texts !== null && { texts }), ...(images_only && { and: [INPUTS, 'image'] as const }) };
+}
+
+const dialects: readonly Named[] = DIALECTS.map(({ name, spokenBy, fields }) => ({ name, about: { choice: spokenBy, fields } }));
+const searches = OPTIMIZERS.filter(({ domain }) => domain === IMAGE_GENERATORS[0].domain);
+/** A task of texts gets these without naming them. */
+const textDefaults: readonly Named[] = [TEXT_GENERATORS[0], ...OPTIMIZERS.filter(({ domain }) => domain === TEXT_GENERATORS[0].domain).slice(0, 1)];
+
 /** All sections, with defaults for the built-in model and handwritten digits; for texts, for a sentence encoder and news. */
 export const GROUPS: readonly Group[] = [
   {
@@ -66,13 +95,10 @@ export const GROUPS: readonly Group[] = [
     fields: [
       {
         path: 'model.dialect', label: 'It speaks', kind: 'choice', value: DIALECTS[0].name, wide: true,
-        options: DIALECTS.map(({ name, spokenBy }) => [name, spokenBy] as const),
+        options: choices(dialects),
       },
       { path: 'model.url', label: 'Address', kind: 'text', value: 'http://127.0.0.1:8701', help: 'Data owners’ browsers must be able to reach it, and it must allow this page to call it (CORS). For OpenAI’s form, include the /v1. For a model in the browser, the folder that holds its file.', wide: true },
-      { path: 'model.openai.api', label: 'Route', kind: 'choice', value: 'chat', options: [['chat', 'chat completions'], ['completions', 'completions']], when: ['model.dialect', 'openai'] },
-      { path: 'model.openai.instruction', label: 'What it is told', kind: 'paragraph', value: '', help: 'Said before the text, or with the picture: “Which digit is this? Answer with one digit.” Leave the sentence for a label empty, and let what the model reads end where its answer begins: {text} Topic:', when: ['model.dialect', 'openai'], wide: true },
-      { path: 'model.huggingface.task', label: 'Task', kind: 'choice', value: 'zero-shot-image-classification', texts: 'zero-shot-classification', options: [['zero-shot-image-classification', 'zero-shot image classification'], ['zero-shot-classification', 'zero-shot classification of texts'], ['text-classification', 'text classification'], ['fill-mask', 'fill mask']], when: ['model.dialect', 'huggingface'] },
-      { path: 'model.on_device.sha256', label: 'SHA-256 of its file', kind: 'text', value: '', help: 'No other file is run. To compute it: sha256sum model.onnx', when: ['model.dialect', 'on-device'], wide: true },
+      ...ownFields('model.dialect', dialects),
       { path: 'form.price', label: 'Calls cost money', kind: 'flag', value: 'false', formOnly: true, help: 'Each browser counts and shows what its owner spends, and stops at the limit.', wide: true },
       { path: 'model.price.currency', label: 'Currency', kind: 'text', value: 'USD', when: ['form.price', 'true'] },
       { path: 'model.price.budget', label: 'One participant spends at most', kind: 'number', value: '1', when: ['form.price', 'true'] },
@@ -90,10 +116,7 @@ export const GROUPS: readonly Group[] = [
   {
     title: 'The prompt',
     fields: texts(
-      { path: 'generator.candidates', label: 'Words that the prompt may contain', kind: 'candidates', value: 'news, stories, report, world, national, market, game, software', help: 'Separated by commas or line breaks. “No word” is always one of the choices, and the starting point. Anyone can read this list, so do not take it from data owners’ texts.', wide: true },
-      { path: 'generator.positions', label: 'Words in the prompt, at most', kind: 'whole', value: '4' },
-      { path: 'generator.place', label: 'Where they go', kind: 'choice', value: '', options: [['', 'wherever fits best'], ['label', 'before the sentence for a label'], ['input', 'before the text']], help: 'Usually before the sentence, if there is one.' },
-      { path: 'optimizer.draws', label: 'Prompts tried in a step', kind: 'whole', value: '20', help: 'Each is asked with every text of the step.' },
+      ...textDefaults.flatMap(({ about }) => about.fields.map(asField)),
     ),
   },
   {
@@ -155,15 +178,10 @@ export const GROUPS: readonly Group[] = [
     more: true,
     fields: [
       ...images(
-        { path: 'generator.kind', label: 'Pattern', kind: 'choice', value: 'statistic', options: [['statistic', 'smooth, depends on the picture'], ['frame', 'a frame around the picture'], ['coordinator', 'drawn by a small network']] },
-        { path: 'generator.statistics', label: 'Statistics of the picture', kind: 'whole', value: '8', help: '0: one pattern for all pictures', when: ['generator.kind', 'statistic'] },
-        { path: 'generator.grid', label: 'Grid of the pattern', kind: 'whole', value: '5', when: ['generator.kind', 'statistic'] },
-        { path: 'generator.inner', label: 'Picture inside the frame, pixels', kind: 'whole', value: '24', when: ['generator.kind', 'frame'] },
-        { path: 'optimizer.kind', label: 'Search', kind: 'choice', value: 'zo-sgd', options: [['zo-sgd', 'random differences, plain steps'], ['zo-adam', 'random differences, Adam'], ['spsa-gc', 'SPSA with gradient correction']] },
-        { path: 'optimizer.directions', label: 'Directions in a step', kind: 'whole', value: '15' },
-        { path: 'optimizer.differences', label: 'Along each direction', kind: 'choice', value: 'forward', options: [['forward', 'one try'], ['two-sided', 'two tries, forwards and backwards']], when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
-        { path: 'optimizer.perturbation', label: 'Size of a try', kind: 'number', value: '0.05', when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
-        { path: 'optimizer.learning_rate', label: 'Learning rate', kind: 'number', value: '0.02', when: ['optimizer.kind', 'zo-sgd', 'zo-adam'] },
+        { path: 'generator.kind', label: 'Pattern', kind: 'choice', value: IMAGE_GENERATORS[0].name, options: choices(IMAGE_GENERATORS) },
+        ...ownFields('generator.kind', IMAGE_GENERATORS),
+        { path: 'optimizer.kind', label: 'Search', kind: 'choice', value: 'zo-sgd', options: choices(searches) },
+        ...ownFields('optimizer.kind', searches),
       ),
       { path: 'federation.local_steps', label: 'Steps in a round', kind: 'whole', value: '5' },
       { path: 'federation.batch', label: 'Pictures or texts in a step', kind: 'whole', value: '4', texts: '16' },

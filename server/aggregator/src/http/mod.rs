@@ -176,7 +176,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint!(get "/v1/federations/{federation}/rounds/{round}/sum" Participant sums::input,
         "What a member of the cohort needs for its next message of a secure sum.",
         query: [("phase", "For which: `shares` (the roster), `masked` (the shares that were dealt to this participant) \
-        or `unmask` (the survivors).")],
+        `confirm` (the survivors) or `unmask` (their confirmations).")],
         request: None, response: (200, ground::wire::CONTENT_TYPE, sum_input)),
     endpoint!(post "/v1/federations/{federation}/rounds/{round}/sum" Participant sums::send,
         "A message of a secure sum: round keys, shares, the masked update, or what takes the masks off. It is stored \

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::secret::{Secret, random_hex};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use federation::engine::store::{Invites as _, NewInvite};
+use federation::engine::store::{Federations as _, Invites as _, NewInvite};
 use federation::engine::{Federation, largest_message};
 use federation::record::Replay;
 use federation::round::messages::{CreateFederation, CreateInvite, Invite};

@@ -10,7 +10,7 @@ use actix_web::http::header::{self, ContentEncoding, HeaderName, HeaderValue};
 use actix_web::web::{self, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
-use federation::engine::Federation as Known;
+use federation::engine::Federation;
 use federation::round::refusal::Refusal;
 use model_client::address::origin_of;
 
@@ -89,9 +89,15 @@ async fn join(
     match auth::federation(&app, &id).await {
         // Somebody followed a link: JSON would tell them nothing.
         Err(Failure::Refused(Refusal::NotFound)) if app.pages.is_some() => Ok(unknown()),
-        known => {
-            let known = known?;
-            page(&app, &request, "join.html", &known, &known.model_origin)
+        federation => {
+            let federation = federation?;
+            page(
+                &app,
+                &request,
+                "join.html",
+                &federation,
+                &federation.model_origin,
+            )
         }
     }
 }
@@ -118,13 +124,13 @@ async fn join_asset(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Failure> {
     let (id, name) = path.into_inner();
-    let known = auth::federation(&app, &id).await?;
+    let federation = auth::federation(&app, &id).await?;
     page(
         &app,
         &request,
         &format!("assets/{name}"),
-        &known,
-        &known.model_origin,
+        &federation,
+        &federation.model_origin,
     )
 }
 
@@ -134,8 +140,14 @@ async fn join_at(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Failure> {
     let (id, model) = path.into_inner();
-    let known = auth::federation(&app, &id).await?;
-    page(&app, &request, "join.html", &known, &own_model(&model)?)
+    let federation = auth::federation(&app, &id).await?;
+    page(
+        &app,
+        &request,
+        "join.html",
+        &federation,
+        &own_model(&model)?,
+    )
 }
 
 async fn join_at_asset(
@@ -144,9 +156,9 @@ async fn join_at_asset(
     path: Path<(String, String, String)>,
 ) -> Result<HttpResponse, Failure> {
     let (id, model, name) = path.into_inner();
-    let known = auth::federation(&app, &id).await?;
+    let federation = auth::federation(&app, &id).await?;
     let asset = format!("assets/{name}");
-    page(&app, &request, &asset, &known, &own_model(&model)?)
+    page(&app, &request, &asset, &federation, &own_model(&model)?)
 }
 
 /// A file of a federation's page, whose model API is at `model`.
@@ -154,10 +166,10 @@ fn page(
     app: &App,
     request: &HttpRequest,
     name: &str,
-    known: &Known,
+    federation: &Federation,
     model: &str,
 ) -> Result<HttpResponse, Failure> {
-    file(app, request, name, Some(&known.origins(model)))
+    file(app, request, name, Some(&federation.origins(model)))
 }
 
 /// The origin of an owner's own model API, from its base64url. It goes into a header, so only what [`origin_of`] lets

@@ -25,9 +25,10 @@ pub(super) async fn input(
     let (id, number) = path.into_inner();
     let (federation, speaker) = auth::participant(&app, &request, &id).await?;
     require_secure(&federation.task)?;
-    if !matches!(asked.phase, Phase::Shares | Phase::Masked | Phase::Unmask) {
+    let asks = [Phase::Shares, Phase::Masked, Phase::Confirm, Phase::Unmask];
+    if !asks.contains(&asked.phase) {
         return Err(Failure::BadRequest(
-            "phase must be shares, masked or unmask".to_owned(),
+            "phase must be shares, masked, confirm or unmask".to_owned(),
         ));
     }
     let now = app.clock.now_ms();

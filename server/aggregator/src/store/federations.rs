@@ -3,23 +3,15 @@
 use super::rounds::{read_round, read_standing};
 use super::{SqliteTx, parse_word, unsigned, word};
 use crate::failure::Failure;
-use federation::engine::store::{Current, Federations, NewFederation};
-use federation::record::{Patience, Place, Replay};
+use federation::engine::store::{Current, Federations, MOST_SUMMARIES, NewFederation, StoredTheta};
+use federation::record::{Checkpoint, Patience, Replay};
 use federation::round::messages::{FederationStatus, FederationSummary, PrivacySpent};
 use federation::round::refusal::Refusal;
 use federation::rules::server_optimizer::ServerState;
 use federation::task::Task;
-use ground::hash::{Hash, theta_bytes, theta_from_bytes};
+use ground::hash::{theta_bytes, theta_from_bytes};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
-
-/// θ as it travels, and what its headers say.
-pub(crate) struct StoredTheta {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) hash: Hash,
-    pub(crate) step: u32,
-    pub(crate) task_hash: Hash,
-}
 
 /// What [`read_summary`] reads.
 macro_rules! select_summary {
@@ -40,8 +32,7 @@ macro_rules! select_summary {
 impl Federations for SqliteTx {
     async fn insert_federation(&mut self, new: &NewFederation<'_>) -> Result<(), Failure> {
         let theta = new.record.parameters();
-        let task = &new.federation.task;
-        let limits = task.contribution().and_then(|c| c.limits());
+        let (task, shown) = (&new.federation.task, new.summary());
         sqlx::query(
         "-- federation_insert\n\
          INSERT INTO federation (id, task, task_hash, name, description, model_origin, dim, steps, status, step, \
@@ -50,21 +41,21 @@ impl Federations for SqliteTx {
     )
     .bind(&new.federation.id)
     .bind(task.source().to_string())
-    .bind(&new.federation.task_hash)
-    .bind(&task.name)
-    .bind(&task.description)
-    .bind(&new.federation.model_origin)
-    .bind(theta.len() as i64)
-    .bind(i64::from(task.federation.rounds))
-    .bind(word(FederationStatus::Running)?)
+    .bind(shown.task_hash)
+    .bind(shown.name)
+    .bind(shown.description)
+    .bind(shown.model_origin)
+    .bind(i64::from(shown.dim))
+    .bind(i64::from(shown.steps))
+    .bind(word(shown.status)?)
     .bind(new.record.theta())
     .bind(new.now as i64)
     .bind(i64::from(new.record.lines()))
     .bind(new.record.head())
-    .bind(new.record.epsilon(task))
-    .bind(limits.map(|l| l.epsilon))
-    .bind(limits.map(|l| l.delta))
-    .bind(i64::from(task.federation.secure.is_some()))
+    .bind(shown.privacy.map(|p| p.epsilon))
+    .bind(shown.privacy.map(|p| p.limit))
+    .bind(shown.privacy.map(|p| p.delta))
+    .bind(i64::from(shown.secure))
     .execute(&mut *self.tx)
     .await?;
         sqlx::query(
@@ -131,9 +122,9 @@ impl Federations for SqliteTx {
         Ok(())
     }
 
-    async fn place(&mut self, dim: usize) -> Result<Place, Failure> {
+    async fn checkpoint(&mut self, dim: usize) -> Result<Checkpoint, Failure> {
         let row = sqlx::query(
-        "-- federation_place\n\
+        "-- federation_checkpoint\n\
          SELECT m.theta, m.moment1, m.moment2, m.updates, m.search, f.step, f.lines, f.record, f.rho, \
          f.counted, f.least_loss, f.patience_spent FROM federation f \
          JOIN model m ON m.federation = f.id WHERE f.id = $1",
@@ -149,7 +140,7 @@ impl Federations for SqliteTx {
         };
         let theta: Vec<u8> = row.try_get("theta")?;
         let search: Option<String> = row.try_get("search")?;
-        Ok(Place {
+        Ok(Checkpoint {
             federation: self.federation.clone(),
             state: ServerState {
                 theta: theta_from_bytes(&theta, dim).map_err(Failure::Internal)?,
@@ -214,21 +205,8 @@ impl Federations for SqliteTx {
     .await?;
         Ok(())
     }
-}
 
-impl SqliteTx {
-    /// Federations without a line: from before there were records.
-    pub(crate) async fn unrecorded(&mut self) -> Result<Vec<String>, Failure> {
-        Ok(sqlx::query_scalar(
-            "-- federation_unrecorded\nSELECT id FROM federation WHERE lines = 0 AND status = $1",
-        )
-        .bind(word(FederationStatus::Running)?)
-        .fetch_all(&mut *self.tx)
-        .await?)
-    }
-
-    /// The task's JSON, if there is such a federation.
-    pub(crate) async fn task(&mut self) -> Result<Option<String>, Failure> {
+    async fn task(&mut self) -> Result<Option<String>, Failure> {
         Ok(
             sqlx::query_scalar("-- federation_task\nSELECT task FROM federation WHERE id = $1")
                 .bind(&self.federation)
@@ -237,19 +215,7 @@ impl SqliteTx {
         )
     }
 
-    /// All versions, for whoever watches.
-    pub(crate) async fn versions(&mut self) -> Result<Vec<(String, u64)>, Failure> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("-- federation_versions\nSELECT id, version FROM federation")
-                .fetch_all(&mut *self.tx)
-                .await?;
-        rows.into_iter()
-            .map(|(id, version)| Ok((id, unsigned(version)?)))
-            .collect()
-    }
-
-    /// The current θ, in one statement, so that bytes and hash belong together.
-    pub(crate) async fn theta(&mut self) -> Result<StoredTheta, Failure> {
+    async fn theta(&mut self) -> Result<StoredTheta, Failure> {
         let row: Option<(Vec<u8>, String, i64, String)> = sqlx::query_as(
             "-- model_theta\n\
          SELECT m.theta, f.theta_hash, f.step, f.task_hash FROM federation f \
@@ -267,8 +233,7 @@ impl SqliteTx {
         })
     }
 
-    /// One line of the list.
-    pub(crate) async fn summary(&mut self, now: u64) -> Result<FederationSummary, Failure> {
+    async fn summary(&mut self, now: u64) -> Result<FederationSummary, Failure> {
         let row = sqlx::query(select_summary!(
             "federation_summary",
             "$2",
@@ -281,17 +246,36 @@ impl SqliteTx {
         read_summary(&row.ok_or(Refusal::NotFound)?)
     }
 
-    /// The list, newest first.
-    pub(crate) async fn summaries(&mut self, now: u64) -> Result<Vec<FederationSummary>, Failure> {
+    async fn summaries(&mut self, now: u64) -> Result<Vec<FederationSummary>, Failure> {
         let rows = sqlx::query(select_summary!(
             "federation_summaries",
             "$1",
-            "ORDER BY f.created_at DESC, f.id LIMIT 1000"
+            "ORDER BY f.created_at DESC, f.id LIMIT $2"
         ))
         .bind(now as i64)
+        .bind(MOST_SUMMARIES as i64)
         .fetch_all(&mut *self.tx)
         .await?;
         rows.iter().map(read_summary).collect()
+    }
+
+    async fn versions(&mut self) -> Result<Vec<(String, u64)>, Failure> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("-- federation_versions\nSELECT id, version FROM federation")
+                .fetch_all(&mut *self.tx)
+                .await?;
+        rows.into_iter()
+            .map(|(id, version)| Ok((id, unsigned(version)?)))
+            .collect()
+    }
+
+    async fn unrecorded(&mut self) -> Result<Vec<String>, Failure> {
+        Ok(sqlx::query_scalar(
+            "-- federation_unrecorded\nSELECT id FROM federation WHERE lines = 0 AND status = $1",
+        )
+        .bind(word(FederationStatus::Running)?)
+        .fetch_all(&mut *self.tx)
+        .await?)
     }
 }
 

@@ -1,13 +1,24 @@
 //! The database: one writer connection, some readers, and transactions that are tried again when another
 //! process was faster. The SQL is the part of the language that every database speaks.
+//!
+//! The server knows its store by the name [`Db`] only, and asks it for nothing but what the traits of
+//! [`federation::engine::store`] say. A store besides this one must supply:
+//!
+//! * [`Store`], with [`Failure`] as its error: `run_tx` and `read`, and the repetition of transactions that another process
+//!   was faster than;
+//! * for its transactions, the seven traits of [`federation::engine::store::Tx`], one file each in this folder;
+//! * how it is opened, with its tables brought up to date, and closed (`run.rs` calls both), and what of its errors means
+//!   "try again" ([`Failure::is_busy`]) and "the disk refuses" ([`Failure::is_unwritable`]).
+//!
+//! A server that is told at its start which store to use needs a `Db` that is an enum of both.
 
 mod federations;
 mod invites;
-mod lease;
 mod lines;
 mod messages;
 mod participants;
 mod rounds;
+mod timers;
 
 use crate::failure::Failure;
 use federation::engine::store::{Store, Table};
@@ -26,9 +37,6 @@ const ATTEMPTS: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
-/// Stands for the federation in a transaction over all of them.
-pub(crate) const EVERY: &str = "";
-
 /// What came of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -46,6 +54,9 @@ pub enum Outcome {
 
 /// Takes the name of a transaction that was tried, what came of it, and how long it took.
 pub type Tried = Arc<dyn Fn(&'static str, Outcome, Duration) + Send + Sync>;
+
+/// The store that the server runs on.
+pub(crate) type Db = SqliteStore;
 
 /// The database of one server: one file of SQLite.
 pub struct SqliteStore {

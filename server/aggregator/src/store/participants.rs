@@ -129,19 +129,3 @@ impl Participants for SqliteTx {
         Ok(())
     }
 }
-
-impl SqliteTx {
-    /// After a time in which no aggregator ran: leases that held when the last one stopped (at `stopped`) are
-    /// prolonged by that time, since nobody could have renewed them.
-    pub(crate) async fn forgive_leases(&mut self, stopped: u64, gap: u64) -> Result<(), Failure> {
-        sqlx::query(
-        "-- participant_forgive\n\
-         UPDATE participant SET lease_until = lease_until + $2 WHERE lease_until > $1 AND departed = 0",
-    )
-    .bind(stopped as i64)
-    .bind(gap as i64)
-    .execute(&mut *self.tx)
-    .await?;
-        Ok(())
-    }
-}

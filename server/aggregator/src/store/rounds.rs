@@ -3,7 +3,7 @@
 use super::{SqliteTx, parse_word, unsigned, word};
 use crate::failure::Failure;
 use federation::engine::store::{Rounds, Totals};
-use federation::round::messages::{FederationStatus, Metrics, RoundRecord, Standing, Update};
+use federation::round::messages::{Metrics, RoundRecord, Standing, Update};
 use federation::round::server::Round;
 use futures::TryStreamExt as _;
 use ground::hash::theta_from_bytes;
@@ -250,33 +250,6 @@ impl Rounds for SqliteTx {
                 .map_err(|e| Failure::Internal(format!("a round record: {e}")))
         };
         bodies.into_iter().rev().map(parse).collect()
-    }
-}
-
-impl SqliteTx {
-    /// Federations in which time matters: running, and the clock of their phase runs.
-    pub(crate) async fn ticking(&mut self) -> Result<Vec<(String, Round)>, Failure> {
-        let rows = sqlx::query(
-        "-- round_ticking\n\
-         SELECT r.federation, r.number, r.phase, r.since, r.enrolled, r.cohort, r.delivered, r.gone, \
-         r.members, r.registered, r.attempt, r.waiting FROM round r JOIN federation f ON f.id = r.federation WHERE f.status = $1 AND r.since IS NOT NULL",
-    )
-    .bind(word(FederationStatus::Running)?)
-    .fetch_all(&mut *self.tx)
-    .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get("federation")?, read_round(row)?)))
-            .collect()
-    }
-
-    /// After a time in which no aggregator ran: the phases' clocks stood.
-    pub(crate) async fn forgive_rounds(&mut self, stopped: u64, gap: u64) -> Result<(), Failure> {
-        sqlx::query("-- round_forgive\nUPDATE round SET since = since + $2 WHERE since <= $1")
-            .bind(stopped as i64)
-            .bind(gap as i64)
-            .execute(&mut *self.tx)
-            .await?;
-        Ok(())
     }
 }
 

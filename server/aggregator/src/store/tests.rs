@@ -1,4 +1,6 @@
 use super::*;
+use federation::engine::memory::Memory;
+use federation::engine::store::{EVERY, Federations as _, Timers as _};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -109,6 +111,11 @@ async fn a_failed_transaction_leaves_nothing() {
 #[tokio::test]
 async fn the_lease_has_one_holder_and_runs_out() {
     let (_home, store) = fresh().await;
+    one_holder(&store).await;
+    one_holder(&Memory::default()).await;
+}
+
+async fn one_holder<S: Store<Error: std::fmt::Debug>>(store: &S) {
     let take = async |holder: &str, now: u64| {
         store
             .run_tx(EVERY, "test", async |tx| {
@@ -124,11 +131,21 @@ async fn the_lease_has_one_holder_and_runs_out() {
     assert!(!take("one", 1_200).await);
     // A clock that was set back must not block everybody for the difference.
     assert!(take("one", 500).await);
-    store
-        .run_tx(EVERY, "test", async |tx| tx.release_lease("one", 510).await)
-        .await
-        .unwrap();
+    let release = async |holder: &str| {
+        store
+            .run_tx(EVERY, "test", async |tx| {
+                tx.release_lease(holder, 510).await
+            })
+            .await
+            .unwrap();
+    };
+    release("two").await;
+    assert!(!take("two", 511).await);
+    release("one").await;
     assert!(take("two", 511).await);
+    let lease = store.read(EVERY, async |tx| tx.lease().await).await;
+    let lease = lease.unwrap().unwrap();
+    assert_eq!((&lease.holder[..], lease.until), ("two", 611));
 }
 
 #[tokio::test]

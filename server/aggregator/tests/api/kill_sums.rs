@@ -4,10 +4,10 @@ use crate::kill::Process;
 use crate::player::*;
 use crate::secure::{audited, secure_task};
 use crate::support::*;
-use federation::round::client::Action;
+use federation::round::client::Event;
 use federation::round::phase::Phase;
+use federation::round::refusal::Refusal;
 use federation::task::Task;
-use ground::wire;
 use serde_json::json;
 
 const PLAYERS: u32 = 6;
@@ -23,10 +23,6 @@ fn patient_task() -> serde_json::Value {
         "count_min": PLAYERS, "count_max": PLAYERS, "time_min_ms": 600_000, "time_max_ms": 600_000,
     });
     task
-}
-
-fn sends(action: &Action, phase: Phase) -> bool {
-    matches!(action, Action::Send { message, .. } if message.phase() == phase)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,12 +52,9 @@ async fn a_sum_goes_on_whenever_the_server_is_killed() {
         // Of the others nobody knows whether they were heard.
         let mut sending = Vec::new();
         for player in rest.iter_mut() {
-            let Action::Send { round, message } = player.open() else {
-                panic!("{phase:?}")
-            };
-            let member = &live.members[player.number as usize];
-            let request = member.sum_request(round, wire::encode(&message));
-            sending.push(tokio::spawn(request.send()));
+            let (member, action) = (live.members[player.number as usize].clone(), player.open());
+            assert!(sends(&action, phase));
+            sending.push(tokio::spawn(async move { member.ask(&action).await }));
         }
         process.kill();
         for request in sending {
@@ -74,10 +67,9 @@ async fn a_sum_goes_on_whenever_the_server_is_killed() {
         assert!(moved_on || view.delivered >= PLAYERS / 2, "{view:?}");
         // Who had an answer may say it again: it is there, and not counted twice.
         let before = live.members[0].view().await;
-        let member = &live.members[0];
-        let repeated = players[0].repeated(before.round, phase);
-        if let Some(body) = repeated {
-            expect(member.send_sum(before.round, body).await, 409, "duplicate").await;
+        if let Some(repeated) = players[0].sent(before.round, phase) {
+            let refused = Event::Refused(Refusal::Duplicate);
+            assert_eq!(live.answer(0, repeated).await, refused);
             assert_eq!(live.members[0].view().await.version, before.version);
         }
     }

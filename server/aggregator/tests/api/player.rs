@@ -1,5 +1,9 @@
-//! Participants' machines without a model: the answers are made up, everything else is what a page does. They play
-//! against the server, or against the aggregator in memory, which must come to the same.
+//! Participants' machines without a model: the answers are made up, and everything else is as everywhere: the machine, and
+//! the client that asks the aggregator. They play against the server, or against the aggregator in memory, which must come
+//! to the same.
+//!
+//! They are stepped by hand instead of by `participant::run`. The same script must do for both aggregators, one of which
+//! is no server; and scripts stop between the making of a message and its sending, which the driver does as one.
 
 use crate::support::*;
 use aggregator::TestClock;
@@ -8,12 +12,10 @@ use federation::engine::memory::Memory;
 use federation::round::client::{
     Action, Client, Environment, Evaluation, Event, Purpose, Secrets, StopReason,
 };
-use federation::round::messages::{Invite, RoundView, SumInput, SumMessage};
+use federation::round::messages::{Invite, RoundView};
 use federation::round::phase::{Phase, RoundKind};
-use federation::round::refusal::Refusal;
 use federation::task::Task;
-use ground::wire;
-use reqwest::{Method, Response};
+use participant::api::ApiError;
 use secure_sum::identity::Identity;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +47,7 @@ pub struct Player {
     secrets: Secrets,
     event: Option<Event>,
     /// The last message of a sum that was sent.
-    sent: Option<(u32, SumMessage)>,
+    sent: Option<Action>,
     /// In these rounds, nothing is heard of them from this phase on.
     pub silent: BTreeMap<u32, Phase>,
     fell_silent: Option<u32>,
@@ -123,8 +125,8 @@ impl Player {
                 Event::Start
             }
             other => {
-                if let Action::Send { round, message } = other {
-                    self.sent = Some((*round, message.clone()));
+                if let Action::Send { .. } = other {
+                    self.sent = Some(other.clone());
                 }
                 world.answer(self.number, other).await
             }
@@ -203,10 +205,12 @@ impl Player {
         }
     }
 
-    /// The last message that was sent, if it was of this phase, as a body.
-    pub fn repeated(&self, round: u32, phase: Phase) -> Option<Vec<u8>> {
-        let (of, message) = self.sent.as_ref()?;
-        (*of == round && message.phase() == phase).then(|| wire::encode(message))
+    /// The last message of a sum that was sent, if it was of this phase of this round.
+    pub fn sent(&self, in_round: u32, phase: Phase) -> Option<&Action> {
+        let of_round =
+            |action: &&Action| matches!(action, Action::Send { round, .. } if *round == in_round);
+        let sent = self.sent.as_ref().filter(of_round);
+        sent.filter(|action| sends(action, phase))
     }
 
     pub fn stopped(&mut self) -> Option<StopReason> {
@@ -215,6 +219,11 @@ impl Player {
             _ => None,
         }
     }
+}
+
+/// Whether it is a message of a sum, of this phase.
+pub fn sends(action: &Action, phase: Phase) -> bool {
+    matches!(action, Action::Send { message, .. } if message.phase() == phase)
 }
 
 /// Of a participant's identity; what [`Api::join_as`] takes.
@@ -296,38 +305,19 @@ impl Live {
     }
 }
 
-pub async fn taken(response: Response) -> Event {
-    if response.status().is_success() {
-        return Event::Accepted;
-    }
-    let problem = problem(response).await;
-    Event::Refused(Refusal::from_code(&problem.code).unwrap_or_else(|| panic!("{problem:?}")))
-}
-
 impl World for Live {
     async fn answer(&mut self, number: u32, action: &Action) -> Event {
         let member = &self.members[number as usize];
-        match action {
-            Action::Sync { .. } => Event::View(member.view().await),
-            Action::Read { from } => {
-                let text = lines_from(&member.api, &member.federation, *from).await;
-                Event::Lines(text.lines().map(str::to_owned).collect())
-            }
-            Action::Enrol { round, body } => taken(member.try_enrolment(*round, body).await).await,
-            Action::Upload(update) => taken(member.send(update).await).await,
-            Action::Fetch { round, phase } => {
-                let response = member.fetch(*round, *phase).await;
-                if !response.status().is_success() {
-                    return taken(response).await;
-                }
-                assert_eq!(response.headers()["content-type"], wire::CONTENT_TYPE);
-                let body = response.bytes().await.unwrap();
-                Event::Input(wire::decode::<SumInput>(&body).unwrap())
-            }
-            Action::Send { round, message } => {
-                taken(member.send_sum(*round, wire::encode(message)).await).await
-            }
-            other => panic!("nothing to answer: {other:?}"),
+        if let Action::Sync { .. } = action {
+            // Nothing would change while this one waits: only one of them acts at a time.
+            return Event::View(member.view().await);
+        }
+        match member.ask(action).await {
+            // It was taken. That news of the round came back, too, must make no difference.
+            Ok(Event::View(_)) => Event::Accepted,
+            Ok(event) => event,
+            Err(ApiError::Refused { refusal, .. }) => Event::Refused(refusal),
+            Err(error) => panic!("{action:?}: {error:?}"),
         }
     }
 
@@ -376,26 +366,6 @@ impl World for InMemory {
 }
 
 pub async fn lines_from(api: &Api, id: &str, from: u32) -> String {
-    let path = format!("/v1/federations/{id}/record?from={from}");
-    let response = api.get(&path).send().await.unwrap();
-    assert_eq!(response.status(), 200);
-    response.text().await.unwrap()
-}
-
-impl Member {
-    pub async fn fetch(&self, round: u32, phase: Phase) -> Response {
-        let word = serde_json::to_value(phase).unwrap();
-        let rest = format!("rounds/{round}/sum?phase={}", word.as_str().unwrap());
-        self.request(Method::GET, &rest).send().await.unwrap()
-    }
-
-    pub async fn send_sum(&self, round: u32, body: Vec<u8>) -> Response {
-        self.sum_request(round, body).send().await.unwrap()
-    }
-
-    pub fn sum_request(&self, round: u32, body: Vec<u8>) -> reqwest::RequestBuilder {
-        self.request(Method::POST, &format!("rounds/{round}/sum"))
-            .header("content-type", wire::CONTENT_TYPE)
-            .body(body)
-    }
+    let lines = api.client(None).record(id, from).await.unwrap();
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }

@@ -139,6 +139,7 @@ async fn real_answers_are_what_the_document_says() {
             .await;
     }
     let made = api.try_invite(id, json!({ "uses": 1 })).await;
+    assert_eq!(made.status(), 201);
     let path = format!("{of_federation}/invites");
     checked.answer("post", &path, made).await;
     let joined = api.try_join(id, &invite.invite).await;

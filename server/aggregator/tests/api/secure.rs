@@ -354,34 +354,22 @@ async fn a_false_share_loses_the_sum_and_no_more() {
     let mut live = Live::join(&server.api, &invite, &players)
         .await
         .with(&clock);
-    let opens = |action: &Action| {
-        matches!(
-            action,
-            Action::Send {
-                message: SumMessage::Unmask(_),
-                ..
-            }
-        )
-    };
     for _ in 0..60 {
         for player in &mut players {
-            if !opens(&player.open()) {
+            if !sends(&player.open(), Phase::Unmask) {
                 player.turn(&mut live).await;
             }
         }
     }
     for player in &mut players {
-        let Action::Send { round, mut message } = player.open() else {
-            panic!()
-        };
-        if let (0, SumMessage::Unmask(unmask)) = (player.number, &mut message) {
+        let mut action = player.open();
+        if player.number == 0
+            && let Action::Send { message, .. } = &mut action
+            && let SumMessage::Unmask(unmask) = message
+        {
             unmask.shares[1].share[7] ^= 1;
         }
-        let body = ground::wire::encode(&message);
-        let response = live.members[player.number as usize]
-            .send_sum(round, body)
-            .await;
-        player.tell(taken(response).await);
+        player.tell(live.answer(player.number, &action).await);
     }
     let rounds = server.api.detail(&invite.federation).await.rounds;
     assert_eq!(rounds[0].reason, Some(AbortReason::FalseShares));

@@ -4,12 +4,12 @@ use crate::player::*;
 use crate::secure::{audited, secure_task};
 use crate::support::*;
 use aggregator::TestClock;
-use federation::round::client::Action;
+use federation::round::client::{Action, Event};
 use federation::round::messages::{Invite, SumMessage};
 use federation::round::phase::Phase;
 use federation::task::Task;
 use ground::wire;
-use reqwest::Method;
+use reqwest::{Method, Response};
 use secure_sum::identity::Identity;
 use secure_sum::messages::{SecretKind, Signature, hash_senders, hash_survivors};
 use serde_json::json;
@@ -57,10 +57,7 @@ impl Table {
     async fn reach(&mut self, phase: Phase) {
         for _ in 0..60 {
             for player in &mut self.players {
-                let open = player.open();
-                let waits =
-                    matches!(open, Action::Send { ref message, .. } if message.phase() == phase);
-                if !waits {
+                if !sends(&player.open(), phase) {
                     player.turn(&mut self.live).await;
                 }
             }
@@ -95,17 +92,34 @@ impl Table {
     /// These send what they have to send.
     async fn send(&mut self, numbers: impl IntoIterator<Item = usize>) {
         for number in numbers {
-            let message = self.message(number);
-            let response = self.live.members[number]
-                .send_sum(0, wire::encode(&message))
-                .await;
-            assert_eq!(response.status(), 200);
-            self.players[number].tell(taken(response).await);
+            let action = self.players[number].open();
+            let answer = self.live.answer(number as u32, &action).await;
+            assert_eq!(answer, Event::Accepted);
+            self.players[number].tell(answer);
         }
     }
 
     async fn fetch(&self, member: &Member, phase: Phase, status: u16, code: &str) {
         expect(member.fetch(0, phase).await, status, code).await;
+    }
+}
+
+impl Member {
+    /// As the client asks, but the answer with its status.
+    async fn fetch(&self, round: u32, phase: Phase) -> Response {
+        let word = serde_json::to_value(phase).unwrap();
+        let rest = format!("rounds/{round}/sum?phase={}", word.as_str().unwrap());
+        self.request(Method::GET, &rest).send().await.unwrap()
+    }
+
+    /// Any bytes as a message.
+    async fn send_sum(&self, round: u32, body: Vec<u8>) -> Response {
+        self.request(Method::POST, &format!("rounds/{round}/sum"))
+            .header("content-type", wire::CONTENT_TYPE)
+            .body(body)
+            .send()
+            .await
+            .unwrap()
     }
 }
 
@@ -311,7 +325,9 @@ async fn what_a_sum_needs_is_asked_for_in_words_that_exist() {
     expect(ann.fetch(1, Phase::Shares).await, 409, "wrong_round").await;
     let body = wire::encode(&table.message(0));
     table.send(0..5).await;
-    assert_eq!(ann.fetch(0, Phase::Shares).await.status(), 200);
+    let roster = ann.fetch(0, Phase::Shares).await;
+    assert_eq!(roster.status(), 200);
+    assert_eq!(roster.headers()["content-type"], wire::CONTENT_TYPE);
     let closed = table.server.api.close(&table.invite.federation).await;
     assert_eq!(closed.id, table.invite.federation);
     table

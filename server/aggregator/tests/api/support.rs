@@ -1,17 +1,21 @@
-//! A server on a free port, and clients that speak to it as browsers do.
+//! A server on a free port, and clients that speak to it as browsers do: by the client that participants and organisers
+//! have, and request by request where a test is about requests that this client never sends, or about what HTTP says.
 
 use aggregator::{AggregatorConfig, Clock, Listeners, Quotas, RealClock, RunError, Secret, run};
+use federation::round::client::{Action, Event};
 use federation::round::messages::{
-    Enrolment, FederationDetail, FederationSummary, Invite, InviteSummary, JoinRequest, Joined,
-    Metrics, Problem, RoundView, Update, join_statement,
+    CreateFederation, Enrolment, FederationDetail, FederationSummary, Invite, InviteSummary,
+    JoinRequest, Joined, Metrics, Problem, RoundView, Update, join_statement,
 };
 use ground::wire;
+use model_client::transport::{Answer, Call, NoAnswer, Transport};
+use participant::api::ApiError;
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
 use secure_sum::identity::Identity;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -107,10 +111,47 @@ pub fn free_port() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// The way to the server.
+pub struct Wire(Client);
+
+impl Transport for Wire {
+    async fn send(&self, call: Call<'_>) -> Result<Answer, NoAnswer> {
+        let lost = |error: reqwest::Error| NoAnswer::Unreachable {
+            cause: error.to_string(),
+        };
+        let mut request = self.0.request(call.method.parse().unwrap(), call.url());
+        for (name, value) in &call.headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = call.body {
+            request = request.body(body.to_vec());
+        }
+        let response = request.send().await.map_err(lost)?;
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers: Vec::new(),
+            body: response.bytes().await.map_err(lost)?.to_vec(),
+        })
+    }
+
+    fn now_ms(&self) -> f64 {
+        static BEGUN: OnceLock<Instant> = OnceLock::new();
+        BEGUN.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
+    }
+
+    async fn sleep(&self, ms: f64) {
+        tokio::time::sleep(Duration::from_secs_f64(ms / 1e3)).await;
+    }
+
+    fn uniform(&self) -> f32 {
+        0.5
+    }
+}
+
 #[derive(Clone)]
 pub struct Api {
     pub url: String,
-    pub client: Client,
+    http: Client,
 }
 
 impl Api {
@@ -121,19 +162,19 @@ impl Api {
                 .install_default()
                 .unwrap();
         });
-        let client = Self::client().build().unwrap();
-        Self { url, client }
+        let http = Self::http().build().unwrap();
+        Self { url, http }
     }
 
     /// That believes only this authority.
     pub fn with_authority(url: String, pem: &str) -> Self {
         let plain = Self::new(url);
         let authority = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
-        let client = Self::client().tls_certs_only([authority]).build().unwrap();
-        Self { client, ..plain }
+        let http = Self::http().tls_certs_only([authority]).build().unwrap();
+        Self { http, ..plain }
     }
 
-    fn client() -> ClientBuilder {
+    fn http() -> ClientBuilder {
         Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -150,7 +191,7 @@ impl Api {
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.url))
+        self.http.request(method, format!("{}{path}", self.url))
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
@@ -161,26 +202,26 @@ impl Api {
         self.request(Method::POST, path)
     }
 
+    /// The client that participants and organisers have, with this token.
+    pub fn client(&self, token: Option<&str>) -> participant::api::Api<Wire> {
+        let wire = Wire(self.http.clone());
+        participant::api::Api::new(&self.url, token.map(str::to_owned), wire)
+    }
+
+    fn organiser(&self) -> participant::api::Api<Wire> {
+        self.client(Some(ADMIN))
+    }
+
     pub async fn create(&self, task: Value) -> Invite {
-        let response = self
-            .post("/v1/federations")
-            .bearer_auth(ADMIN)
-            .json(&json!({ "task": task }))
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(response.status(), 201);
-        response.json().await.unwrap()
+        let body = CreateFederation {
+            task_toml: None,
+            task: Some(task),
+        };
+        self.organiser().create(&body).await.unwrap()
     }
 
     pub async fn detail(&self, id: &str) -> FederationDetail {
-        let response = self
-            .get(&format!("/v1/federations/{id}"))
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(response.status(), 200);
-        response.json().await.unwrap()
+        self.client(None).detail(id).await.unwrap()
     }
 
     pub async fn participants(&self, id: &str) -> u32 {
@@ -205,27 +246,23 @@ impl Api {
     }
 
     pub async fn close(&self, id: &str) -> FederationSummary {
-        let path = format!("/v1/federations/{id}/close");
-        self.post(&path)
-            .bearer_auth(ADMIN)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap()
+        self.organiser().close(id).await.unwrap()
     }
 
-    pub async fn join(&self, invite: &Invite) -> Member {
-        let response = self.try_join(&invite.federation, &invite.invite).await;
-        assert_eq!(response.status(), 201);
-        let joined: Joined = response.json().await.unwrap();
+    fn member(&self, invite: &Invite, joined: Joined) -> Member {
         Member {
             api: self.clone(),
             federation: invite.federation.clone(),
             number: joined.participant,
             token: joined.token,
         }
+    }
+
+    /// Without an identity, as no client of ours does.
+    pub async fn join(&self, invite: &Invite) -> Member {
+        let response = self.try_join(&invite.federation, &invite.invite).await;
+        assert_eq!(response.status(), 201);
+        self.member(invite, response.json().await.unwrap())
     }
 
     pub async fn try_join(&self, federation: &str, invite: &str) -> Response {
@@ -250,17 +287,10 @@ impl Api {
     }
 
     pub async fn join_as(&self, seed: u8, invite: &Invite) -> Member {
-        let response = self
-            .try_join_as(seed, &invite.federation, &invite.invite)
-            .await;
-        assert_eq!(response.status(), 201);
-        let joined: Joined = response.json().await.unwrap();
-        Member {
-            api: self.clone(),
-            federation: invite.federation.clone(),
-            number: joined.participant,
-            token: joined.token,
-        }
+        let identity = Identity::from_seed([seed; 32]);
+        let client = self.client(None);
+        let joined = client.join(&invite.federation, &invite.invite, &identity);
+        self.member(invite, joined.await.unwrap())
     }
 
     /// One more invite of the organiser's.
@@ -274,16 +304,12 @@ impl Api {
     }
 
     pub async fn invite(&self, federation: &str, wish: Value) -> Invite {
-        let response = self.try_invite(federation, wish).await;
-        assert_eq!(response.status(), 201);
-        response.json().await.unwrap()
+        let wish = serde_json::from_value(wish).unwrap();
+        self.organiser().invite(federation, &wish).await.unwrap()
     }
 
     pub async fn invites(&self, federation: &str) -> Vec<InviteSummary> {
-        let path = format!("/v1/federations/{federation}/invites");
-        let response = self.get(&path).bearer_auth(ADMIN).send().await.unwrap();
-        assert_eq!(response.status(), 200);
-        response.json().await.unwrap()
+        self.organiser().invites(federation).await.unwrap()
     }
 
     pub async fn revoke(&self, federation: &str, id: &str) -> Response {
@@ -331,10 +357,25 @@ impl Member {
             .bearer_auth(&self.token)
     }
 
+    pub fn client(&self) -> participant::api::Api<Wire> {
+        self.api.client(Some(&self.token))
+    }
+
     pub async fn view(&self) -> RoundView {
-        let response = self.request(Method::GET, "round").send().await.unwrap();
-        assert_eq!(response.status(), 200);
-        response.json().await.unwrap()
+        let client = self.client();
+        client.round(&self.federation, None).await.unwrap()
+    }
+
+    /// What the aggregator answers to an action of a participant's machine, as the driver asks it.
+    pub async fn ask(&self, action: &Action) -> Result<Event, ApiError> {
+        self.client().carry_out(&self.federation, action).await
+    }
+
+    async fn taken(&self, action: &Action) -> RoundView {
+        match self.ask(action).await {
+            Ok(Event::View(view)) => view,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub async fn wait(&self, after: u64, ms: u64) -> RoundView {
@@ -373,9 +414,12 @@ impl Member {
 
     pub async fn enrol(&self) -> RoundView {
         let view = self.view().await;
-        let response = self.try_enrol(view.round, &view.theta).await;
-        assert_eq!(response.status(), 200);
-        response.json().await.unwrap()
+        let body = Enrolment {
+            theta: view.theta,
+            waits: false,
+        };
+        let round = view.round;
+        self.taken(&Action::Enrol { round, body }).await
     }
 
     pub async fn send(&self, update: &Update) -> Response {
@@ -392,11 +436,8 @@ impl Member {
     }
 
     pub async fn deliver(&self, value: f32, examples: u32) -> RoundView {
-        let response = self
-            .send(&update(&self.view().await, value, examples))
-            .await;
-        assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
-        response.json().await.unwrap()
+        let update = update(&self.view().await, value, examples);
+        self.taken(&Action::Upload(update)).await
     }
 }
 

@@ -20,7 +20,7 @@ use federation::engine::memory::Memory;
 use ops::{Op, ops, secure_ops};
 use proptest::prelude::*;
 use scenario::{Scenario, Secure, scenario, secure_scenario};
-use world::World;
+use world::{Shown, World};
 
 /// Runs the faults, then lets everything heal; the federation must come to its end.
 fn survive<D: Disk>(scenario: &Scenario, ops: &[Op]) {
@@ -180,7 +180,7 @@ proptest! {
     }
 }
 
-/// Both stores keep the same: the same faults lead to the same record.
+/// Both stores keep the same: the same faults lead to the same record, and to the same lists and downloads on the way.
 #[test]
 fn both_stores_come_to_the_same() {
     let noise = [
@@ -201,11 +201,17 @@ fn both_stores_come_to_the_same() {
             secure,
             ..Scenario::default()
         };
-        fn run<D: Disk>(scenario: &Scenario, noise: &[Op]) -> (Vec<String>, u64) {
+        fn run<D: Disk>(scenario: &Scenario, noise: &[Op]) -> (Vec<String>, Vec<Shown>, u64) {
             let mut world = World::<D>::new(scenario);
-            noise.iter().for_each(|op| world.apply(op));
+            let mut shown = vec![world.shown()];
+            for op in noise {
+                world.apply(op);
+                shown.push(world.shown());
+            }
             world.heal_and_finish();
-            (world.record(), world.elapsed())
+            shown.push(world.shown());
+            assert!(shown.iter().any(|all| !all.ticking.is_empty()));
+            (world.record(), shown, world.elapsed())
         }
         let memory = run::<Memory>(&scenario, &noise);
         assert_eq!(memory, run::<File>(&scenario, &noise));

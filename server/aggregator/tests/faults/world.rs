@@ -7,19 +7,23 @@ use super::participant::Participant;
 use super::scenario::Scenario;
 use federation::engine::CommandError;
 use federation::engine::local::Local;
+use federation::engine::store::{EVERY, Federations as _, StoredTheta, Timers as _};
 use federation::round::client::{Action, Client, Evaluation, Event, Purpose, StopReason};
 use federation::round::draw::is_drawn;
 use federation::round::messages::{
-    Enrolment, FederationStatus, Metrics, RoundRecord, RoundView, SumInput, SumMessage, Update,
+    Enrolment, FederationStatus, FederationSummary, Metrics, RoundRecord, RoundView, SumInput,
+    SumMessage, Update,
 };
 use federation::round::phase::{Phase, RoundKind};
 use federation::round::refusal::Refusal;
+use federation::round::server::Round;
 use federation::task::Task;
 use ground::hash::theta_hash;
 use ground::rng::{Stream, purpose};
 use privacy::Ledger;
 use secure_sum::Bytes32;
 use secure_sum::messages::{Masked, RoundKeys, Shares, Signature, Unmask};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// The aggregator looks at its clock this often.
@@ -99,6 +103,17 @@ const CALM: Network = Network {
     delay: 0,
 };
 
+/// What lists, downloads and timers are told.
+#[derive(Debug, PartialEq)]
+pub struct Shown {
+    task: Option<String>,
+    theta: StoredTheta,
+    summaries: Vec<FederationSummary>,
+    pub ticking: Vec<(String, Round)>,
+    /// The clocks of phases, and the list, after a time without an aggregator.
+    forgiven: (Vec<(String, Round)>, Vec<FederationSummary>),
+}
+
 /// Everything.
 pub struct World<D> {
     scenario: Scenario,
@@ -152,6 +167,54 @@ impl<D: Disk> World<D> {
     /// The federation's record, line by line.
     pub fn record(&self) -> Vec<String> {
         self.aggregator.lines(0).to_vec()
+    }
+
+    /// What the store shows of the federation, and of all federations; and what it would show after a time without an
+    /// aggregator.
+    pub fn shown(&self) -> Shown {
+        let (store, now) = (&self.aggregator.store().disk, self.clock());
+        let (before, forgiven) = (store.rows(), RefCell::default());
+        let taken_back = store.block_on(store.run_tx(FEDERATION, "shown", async |tx| {
+            tx.forgive(now, 250).await?;
+            *forgiven.borrow_mut() = (tx.ticking().await?, tx.summaries(now + 249).await?);
+            Err::<(), _>(CommandError::Broken(DEATH.to_owned()).into())
+        }));
+        assert!(taken_back.is_err());
+        assert_eq!(
+            store.rows(),
+            before,
+            "a failed transaction changed something"
+        );
+        let of_one = store.read(FEDERATION, async |tx| {
+            Ok((tx.task().await?, tx.theta().await?, tx.summary(now).await?))
+        });
+        let (task, theta, summary) = self.told(store.block_on(of_one));
+        let of_all = store.read(EVERY, async |tx| {
+            assert!(tx.unrecorded().await?.is_empty());
+            Ok((
+                tx.summaries(now).await?,
+                tx.versions().await?,
+                tx.ticking().await?,
+            ))
+        });
+        let (summaries, versions, ticking) = self.told(store.block_on(of_all));
+        assert_eq!(theta.hash, theta_hash(self.aggregator.theta()));
+        assert_eq!(summaries, [summary]);
+        assert_eq!(
+            versions,
+            [(FEDERATION.to_owned(), self.aggregator.current().version)]
+        );
+        Shown {
+            task,
+            theta,
+            summaries,
+            ticking,
+            forgiven: forgiven.into_inner(),
+        }
+    }
+
+    fn told<T>(&self, answer: Result<T, D::Error>) -> T {
+        answer.map_err(Into::into).expect("the store answers")
     }
 
     /// True time since the start, in ms.

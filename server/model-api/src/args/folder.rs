@@ -12,9 +12,9 @@ const MAX_CACHE: usize = 10_000_000;
 const MAX_TOKENS: usize = 1 << 20;
 
 impl ModelArgs {
-    /// Reads `--model-dir` and the flags that go with it.
+    /// Reads `--model-folder` and the flags that go with it.
     pub(super) fn folder(&self, threads: usize, faults: &mut Vec<String>) -> Option<Served> {
-        let Some(dir) = &self.model_dir else {
+        let Some(dir) = &self.model_folder else {
             let useless = [
                 ("--kind", self.kind.is_some()),
                 ("--max-tokens", self.max_tokens.is_some()),
@@ -24,7 +24,7 @@ impl ModelArgs {
             ];
             refuse(
                 &useless,
-                "describes a model in a folder: give it with --model-dir FOLDER",
+                "describes a model in a folder: give it with --model-folder FOLDER",
                 faults,
             );
             return None;
@@ -36,7 +36,7 @@ impl ModelArgs {
         ];
         refuse(
             &useless,
-            "is of an image classifier in one file: leave it away with --model-dir",
+            "is of an image classifier in one file: leave it away with --model-folder",
             faults,
         );
         self.check_numbers(dir, faults);
@@ -107,7 +107,7 @@ impl ModelArgs {
 
     fn check_numbers(&self, dir: &Path, faults: &mut Vec<String>) {
         if !dir.is_dir() {
-            faults.push(format!("--model-dir: {} is no folder", dir.display()));
+            faults.push(format!("--model-folder: {} is no folder", dir.display()));
         }
         if let Some(temperature) = self.temperature
             && !(temperature.is_finite() && temperature > 0.0)

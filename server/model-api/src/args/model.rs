@@ -25,11 +25,12 @@ pub struct ModelArgs {
     /// Folder of a model in the layout of the Hugging Face hub: a sentence encoder or masked
     /// language model (config.json, tokenizer.json, model.onnx or onnx/model.onnx), or a pair like
     /// CLIP (vision_model.onnx, text_model.onnx, preprocessor_config.json), which takes images
-    #[arg(long, value_name = "FOLDER")]
-    pub model_dir: Option<PathBuf>,
+    #[arg(long, value_name = "FOLDER", alias = "model-dir")]
+    #[serde(alias = "model_dir")]
+    pub model_folder: Option<PathBuf>,
 
     /// Name of a model on the Hugging Face hub, such as Xenova/all-MiniLM-L6-v2: its files are
-    /// downloaded into --cache-dir and used as with --model-dir. HF_TOKEN and HF_ENDPOINT in the
+    /// downloaded into --cache-folder and used as with --model-folder. HF_TOKEN and HF_ENDPOINT in the
     /// environment are respected
     #[arg(long, value_name = "NAME")]
     pub hub: Option<String>,
@@ -40,8 +41,9 @@ pub struct ModelArgs {
 
     /// Folder for the files of --hub, which are used again without a network [default:
     /// $HF_HOME/hub, or ~/.cache/huggingface/hub]
-    #[arg(long, value_name = "FOLDER")]
-    pub cache_dir: Option<PathBuf>,
+    #[arg(long, value_name = "FOLDER", alias = "cache-dir")]
+    #[serde(alias = "cache_dir")]
+    pub cache_folder: Option<PathBuf>,
 
     /// Kind of the text model [default: inferred from its files]
     #[arg(long, value_enum)]
@@ -217,7 +219,7 @@ impl ModelArgs {
     fn fetched(&self, faults: &mut Vec<String>) -> Option<Self> {
         let companions = [
             ("--revision", self.revision.is_some()),
-            ("--cache-dir", self.cache_dir.is_some()),
+            ("--cache-folder", self.cache_folder.is_some()),
         ];
         let Some(name) = &self.hub else {
             for (flag, _) in companions.into_iter().filter(|(_, given)| *given) {
@@ -227,11 +229,13 @@ impl ModelArgs {
             }
             return None;
         };
-        if self.model.is_some() || self.model_dir.is_some() {
-            faults.push("--hub says where the model is: leave --model and --model-dir away".into());
+        if self.model.is_some() || self.model_folder.is_some() {
+            faults.push(
+                "--hub says where the model is: leave --model and --model-folder away".into(),
+            );
             return None;
         }
-        let hub = Hub::from_env(self.cache_dir.clone());
+        let hub = Hub::from_env(self.cache_folder.clone());
         match hub.fetch(name, self.revision.as_deref()) {
             Ok(dir) => Some(Self {
                 // The folder's own name is its commit.
@@ -239,10 +243,10 @@ impl ModelArgs {
                     let last = name.rsplit('/').next();
                     last.map(str::to_owned)
                 }),
-                model_dir: Some(dir),
+                model_folder: Some(dir),
                 hub: None,
                 revision: None,
-                cache_dir: None,
+                cache_folder: None,
                 ..self.clone()
             }),
             Err(fault) => {
@@ -267,8 +271,8 @@ impl ModelArgs {
     pub(super) fn below(mut self, base: &Path) -> Self {
         let paths = [
             &mut self.model,
-            &mut self.model_dir,
-            &mut self.cache_dir,
+            &mut self.model_folder,
+            &mut self.cache_folder,
             &mut self.labels,
         ];
         for path in paths.into_iter().flatten() {
@@ -279,7 +283,7 @@ impl ModelArgs {
 
     /// The model's name: the given one, else the file's or folder's, else the embedded model's.
     fn name(&self, faults: &mut Vec<String>) -> String {
-        let folder = self.model_dir.as_deref().and_then(Path::file_name);
+        let folder = self.model_folder.as_deref().and_then(Path::file_name);
         let stem = self.model.as_deref().and_then(Path::file_stem);
         let name = match (&self.name, folder.or(stem)) {
             (Some(name), _) => name.clone(),

@@ -182,7 +182,7 @@ fn small(name: &str) -> String {
 #[test]
 fn folders_are_told_apart_by_their_files() {
     let text = model(&[
-        "--model-dir",
+        "--model-folder",
         &small("encoder"),
         "--kind",
         "sentence-encoder",
@@ -218,7 +218,7 @@ fn folders_are_told_apart_by_their_files() {
 
     let labels = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/printed-digits/labels.txt");
     let labels = labels.display().to_string();
-    let clip = ["--model-dir", &small("clip"), "--labels", &labels];
+    let clip = ["--model-folder", &small("clip"), "--labels", &labels];
     let clip = model(&[&clip[..], &["--template", "the digit {}"]].concat());
     let Served::Clip { options, .. } = clip.served else {
         panic!("{:?}", clip.served)
@@ -234,7 +234,7 @@ fn folders_are_told_apart_by_their_files() {
 fn what_does_not_belong_to_a_folder_is_named() {
     let faults = |flags: &[&str]| config(flags).unwrap_err().join("\n");
     let text = faults(&[
-        "--model-dir",
+        "--model-folder",
         &small("encoder"),
         "--model",
         "x",
@@ -259,12 +259,12 @@ fn what_does_not_belong_to_a_folder_is_named() {
     ] {
         assert!(text.contains(flag), "{flag} is not in\n{text}");
     }
-    let clip = faults(&["--model-dir", &small("clip"), "--cache", "7"]);
+    let clip = faults(&["--model-folder", &small("clip"), "--cache", "7"]);
     assert!(
         clip.contains("--labels is missing") && clip.contains("--cache"),
         "{clip}"
     );
-    assert!(faults(&["--model-dir", "no/such"]).contains("no/such is no folder"));
+    assert!(faults(&["--model-folder", "no/such"]).contains("no/such is no folder"));
     let alone = faults(&["--kind", "masked-lm", "--template", "{}"]);
     assert!(
         alone.contains("--kind describes a model in a folder"),
@@ -293,7 +293,7 @@ fn a_file_describes_several_models() {
             threads = 2
 
             [[model]]
-            model_dir = "{}"
+            model_folder = "{}"
             kind = "sentence-encoder"
             temperature = 0.1
             labels = "words.txt"
@@ -349,7 +349,7 @@ fn all_faults_of_a_file_are_reported_at_once() {
         [[model]]
         model = "no/such--file.onnx"
         [[model]]
-        model_dir = 3
+        model_folder = 3
         typo = true
         kind = "poem"
     "#;
@@ -363,7 +363,7 @@ fn all_faults_of_a_file_are_reported_at_once() {
         "model[2].name: there is another",
         "such--file.onnx cannot be read",
         "model[3]: model: ",
-        "model[4].model_dir: must be a text",
+        "model[4].model_folder: must be a text",
         "model[4].typo: is not",
         "model[4].kind: must be one of",
         "--name describes one model",

@@ -14,7 +14,10 @@ use ground::wire;
 use secure_sum::encoding::{Layout, Ring, RingVector};
 use secure_sum::graph::Graph;
 use secure_sum::identity::Identity;
-use secure_sum::messages::{Inbox, Masked, Member, Roster, Shares, Survivors, Unmask};
+use secure_sum::messages::{
+    Confirmation, Confirmations, Inbox, Masked, Member, Roster, Shares, Survivor, Survivors,
+    Unmask, hash_vector,
+};
 use secure_sum::opening;
 use secure_sum::participant::Participant;
 use secure_sum::{Context, SumPolicy};
@@ -28,12 +31,15 @@ pub struct Cohort {
     roster: Roster,
     shares: BTreeMap<u32, Shares>,
     senders: Vec<u32>,
-    survivors: Survivors,
+    survivors: Vec<u32>,
 }
 
-/// What the survivors sent in the last two phases.
+/// What the survivors sent in the last three phases, and what they were told.
 pub struct Answers {
     masked: Vec<(u32, Masked)>,
+    survivors: Survivors,
+    confirmed: Vec<(u32, Confirmation)>,
+    confirmations: Confirmations,
     unmasks: Vec<(u32, Unmask)>,
 }
 
@@ -90,7 +96,7 @@ impl Cohort {
             shares.insert(number, dealt.unwrap());
         }
         // Numbers 9, 19, … drop out.
-        let members = (0..n).filter(|p| p % 10 != 9).collect();
+        let survivors = (0..n).filter(|p| p % 10 != 9).collect();
         Self {
             context,
             policy,
@@ -99,7 +105,7 @@ impl Cohort {
             roster,
             shares,
             senders: (0..n).collect(),
-            survivors: Survivors { members },
+            survivors,
         }
     }
 
@@ -109,20 +115,28 @@ impl Cohort {
         opening::inbox(&self.senders, &self.shares, to)
     }
 
-    /// Everything that participant 1 computes: keys, shares, masked vector, revealed shares.
+    /// Everything that participant 1 computes: keys, shares, masked vector, confirmation, revealed
+    /// shares. `answers` are those to the same vectors.
     #[must_use]
-    pub fn take_part(&self, inbox: &Inbox, vector: RingVector) -> [SumMessage; 4] {
+    pub fn take_part(
+        &self,
+        inbox: &Inbox,
+        vector: RingVector,
+        answers: &Answers,
+    ) -> [SumMessage; 5] {
         let identity = &self.identities[1];
         let mut participant = Participant::new(self.context.clone(), 1, self.policy, seed(1, 9));
         let keys = participant.keys(identity);
         let public = identity.public();
         let shares = participant.shares(&public, &self.roster, &BTreeMap::new());
         let masked = participant.masked(identity, inbox, vector).unwrap();
-        let unmask = participant.unmask(&self.survivors).unwrap();
+        let confirmation = participant.confirm(identity, &answers.survivors).unwrap();
+        let unmask = participant.unmask(&answers.confirmations).unwrap();
         [
             SumMessage::Keys(keys),
             SumMessage::Shares(shares.unwrap()),
             SumMessage::Masked(masked),
+            SumMessage::Confirmation(confirmation),
             SumMessage::Unmask(unmask),
         ]
     }
@@ -131,11 +145,13 @@ impl Cohort {
     /// it.
     #[must_use]
     pub fn bytes(&self, d: usize) -> (usize, usize) {
-        let sent = self.take_part(&self.inbox(1), vector(d));
+        let answers = self.answers(d);
+        let sent = self.take_part(&self.inbox(1), vector(d), &answers);
         let received = [
             SumInput::Roster(self.roster.clone()),
             SumInput::Inbox(self.inbox(1)),
-            SumInput::Survivors(self.survivors.clone()),
+            SumInput::Survivors(answers.survivors),
+            SumInput::Confirmations(answers.confirmations),
         ];
         (
             sent.iter().map(|m| wire::encode(m).len()).sum(),
@@ -146,16 +162,41 @@ impl Cohort {
     /// The answers of all survivors.
     #[must_use]
     pub fn answers(&self, d: usize) -> Answers {
-        let (mut vectors, mut unmasks) = (Vec::new(), Vec::new());
-        for &p in &self.survivors.members {
-            let mut participant = self.participants[p as usize].clone();
+        let mut participants = self.participants.clone();
+        let (mut masked, mut members) = (Vec::new(), Vec::new());
+        for &p in &self.survivors {
             let identity = &self.identities[p as usize];
-            let masked = participant.masked(identity, &self.inbox(p), vector(d));
-            vectors.push((p, masked.unwrap()));
-            unmasks.push((p, participant.unmask(&self.survivors).unwrap()));
+            let participant = &mut participants[p as usize];
+            let made = participant.masked(identity, &self.inbox(p), vector(d));
+            let made = made.unwrap();
+            members.push(Survivor {
+                participant: p,
+                vector: hash_vector(&made.vector),
+                signature: made.signature,
+            });
+            masked.push((p, made));
+        }
+        let survivors = Survivors { members };
+        let mut confirmed = Vec::new();
+        for &p in &self.survivors {
+            let identity = &self.identities[p as usize];
+            let confirmation = participants[p as usize].confirm(identity, &survivors);
+            confirmed.push((p, confirmation.unwrap()));
+        }
+        let signatures = confirmed.iter().map(|(p, c)| (*p, c.signature));
+        let confirmations = Confirmations {
+            members: signatures.collect(),
+        };
+        let mut unmasks = Vec::new();
+        for &p in &self.survivors {
+            let unmask = participants[p as usize].unmask(&confirmations);
+            unmasks.push((p, unmask.unwrap()));
         }
         Answers {
-            masked: vectors,
+            masked,
+            survivors,
+            confirmed,
+            confirmations,
             unmasks,
         }
     }
@@ -186,8 +227,18 @@ impl Cohort {
                 masked
             ));
         }
+        for (from, confirmation) in &answers.confirmed {
+            assert!(opening::check_confirmation(
+                &self.context,
+                &self.roster,
+                &self.senders,
+                &self.survivors,
+                *from,
+                confirmation
+            ));
+        }
         for (from, unmask) in &answers.unmasks {
-            let survivors = &self.survivors.members;
+            let survivors = &self.survivors;
             assert!(opening::check_unmask_in(
                 &graph,
                 &self.senders,
@@ -197,7 +248,7 @@ impl Cohort {
             ));
         }
         let opened = self.open(d, answers, self.masked_sum(d, answers));
-        let expected = self.survivors.members.len() as i64 * (d as i64 + 3);
+        let expected = self.survivors.len() as i64 * (d as i64 + 3);
         assert_eq!(opened.integers().last(), Some(&expected));
     }
 
@@ -221,7 +272,7 @@ impl Cohort {
             &self.policy,
             &self.roster,
             &self.senders,
-            &self.survivors.members,
+            &self.survivors,
             layout(d),
             &answers.unmasks,
             &mut sums,

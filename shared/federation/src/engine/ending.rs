@@ -229,7 +229,7 @@ pub(super) async fn conclude<T: Tx>(
 ) -> Result<End, T::Error> {
     let (task, round) = (&federation.task, &at.round);
     let contributors = outcome.cohort.as_ref().map(|c| c.contributors.len() as u32);
-    let mut record = Replay::from(tx.place(federation.dim).await?);
+    let mut record = Replay::from(tx.checkpoint(federation.dim).await?);
     let (number, kind) = (record.lines(), record.kind(task));
     let (entry, line, metrics) = record.conclude(task, round.number, outcome.sums, outcome.cohort);
     tx.append_line(number, &line).await?;

@@ -2,16 +2,20 @@
 //! to them, and which takes the place of the state when the transaction commits.
 
 use super::store::{
-    Current, Excerpt, Federations, Invites, Lines, Member, Messages, NewFederation, NewInvite,
-    NewParticipant, Participants, Rounds, Store, Table, Totals,
+    Current, Excerpt, Federations, Invites, Lease, Lines, MOST_SUMMARIES, Member, Messages,
+    NewFederation, NewInvite, NewParticipant, Participants, Rounds, Store, StoredTheta, Table,
+    Timers, Totals,
 };
 use super::{CommandError, Speaker, broken};
-use crate::record::{Place, Replay};
-use crate::round::messages::{FederationStatus, InviteSummary, RoundRecord, Standing, Update};
+use crate::record::{Checkpoint, Replay};
+use crate::round::messages::{
+    FederationStatus, FederationSummary, InviteSummary, RoundRecord, Standing, Update,
+};
 use crate::round::phase::Phase;
 use crate::round::refusal::Refusal;
 use crate::round::server::Round;
 use crate::task::Task;
+use ground::hash::theta_bytes;
 use ground::hex::unhex;
 use secure_sum::Bytes32;
 use secure_sum::messages::RoundKeys;
@@ -35,13 +39,18 @@ pub struct Memory {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     federations: BTreeMap<String, Tables>,
+    lease: Option<Lease>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Tables {
+    /// The task's JSON.
+    task: Arc<str>,
+    /// As it was shown when it was created, with what has been spent since.
+    shown: Arc<FederationSummary>,
     version: u64,
     status: FederationStatus,
-    place: Arc<Place>,
+    checkpoint: Arc<Checkpoint>,
     theta: String,
     round: Round,
     participants: Arc<Vec<Participant>>,
@@ -153,9 +162,11 @@ impl Federations for MemoryTx {
     async fn insert_federation(&mut self, new: &NewFederation<'_>) -> Result<(), CommandError> {
         let record = new.record;
         let tables = Tables {
+            task: new.federation.task.source().to_string().into(),
+            shown: Arc::new(new.summary()),
             version: 1,
             status: FederationStatus::Running,
-            place: Arc::new(Place::of(record)),
+            checkpoint: Arc::new(Checkpoint::of(record)),
             theta: record.theta().clone(),
             round: Round::open(0),
             participants: Arc::default(),
@@ -181,20 +192,19 @@ impl Federations for MemoryTx {
         now: u64,
     ) -> Result<Current, CommandError> {
         let tables = self.tables()?;
-        let live = tables.participants.iter().filter(|p| p.lease_until > now);
-        let place = &tables.place;
+        let checkpoint = &tables.checkpoint;
         let standing = participant.and_then(|p| tables.standings.get(&(tables.round.number, p)));
         Ok(Current {
             version: tables.version,
             status: tables.status,
-            step: place.step,
+            step: checkpoint.step,
             theta: tables.theta.clone(),
             participants: tables.participants.len() as u32,
-            lines: place.lines,
-            record: place.head.clone(),
-            counted: place.counted,
+            lines: checkpoint.lines,
+            record: checkpoint.head.clone(),
+            counted: checkpoint.counted,
             round: tables.round.clone(),
-            live: live.count() as u32,
+            live: tables.live(now),
             standing: standing.copied().unwrap_or(Standing::Idle),
         })
     }
@@ -209,20 +219,146 @@ impl Federations for MemoryTx {
         Ok(())
     }
 
-    async fn place(&mut self, _dim: usize) -> Result<Place, CommandError> {
-        Ok((*self.tables()?.place).clone())
+    async fn checkpoint(&mut self, _dim: usize) -> Result<Checkpoint, CommandError> {
+        Ok((*self.tables()?.checkpoint).clone())
     }
 
     async fn advance(
         &mut self,
-        _task: &Task,
+        task: &Task,
         record: &Replay,
         _moved: bool,
     ) -> Result<(), CommandError> {
         let tables = self.tables()?;
-        tables.place = Arc::new(Place::of(record));
+        if let (Some(epsilon), Some(spent)) = (
+            record.epsilon(task),
+            &mut Arc::make_mut(&mut tables.shown).privacy,
+        ) {
+            spent.epsilon = epsilon;
+        }
+        tables.checkpoint = Arc::new(Checkpoint::of(record));
         tables.theta.clone_from(record.theta());
         Ok(())
+    }
+
+    async fn task(&mut self) -> Result<Option<String>, CommandError> {
+        let tables = self.state.federations.get(&self.federation);
+        Ok(tables.map(|tables| tables.task.to_string()))
+    }
+
+    async fn theta(&mut self) -> Result<StoredTheta, CommandError> {
+        let tables = self.tables()?;
+        Ok(StoredTheta {
+            bytes: theta_bytes(&tables.checkpoint.state.theta),
+            hash: tables.theta.clone(),
+            step: tables.checkpoint.step,
+            task_hash: tables.shown.task_hash.clone(),
+        })
+    }
+
+    async fn summary(&mut self, now: u64) -> Result<FederationSummary, CommandError> {
+        Ok(self.tables()?.summary(now))
+    }
+
+    async fn summaries(&mut self, now: u64) -> Result<Vec<FederationSummary>, CommandError> {
+        let all = self.state.federations.values();
+        let mut all: Vec<_> = all.map(|tables| tables.summary(now)).collect();
+        // The sort is stable, and so those of one time stay in the order of their ids.
+        all.sort_by_key(|summary| std::cmp::Reverse(summary.created_at));
+        all.truncate(MOST_SUMMARIES);
+        Ok(all)
+    }
+
+    async fn versions(&mut self) -> Result<Vec<(String, u64)>, CommandError> {
+        let all = self.state.federations.iter();
+        Ok(all
+            .map(|(id, tables)| (id.clone(), tables.version))
+            .collect())
+    }
+
+    async fn unrecorded(&mut self) -> Result<Vec<String>, CommandError> {
+        // Nothing in memory is older than records are.
+        Ok(Vec::new())
+    }
+}
+
+impl Timers for MemoryTx {
+    async fn lease(&mut self) -> Result<Option<Lease>, CommandError> {
+        Ok(self.state.lease.clone())
+    }
+
+    async fn acquire_lease(
+        &mut self,
+        holder: &str,
+        now: u64,
+        ttl: u64,
+    ) -> Result<bool, CommandError> {
+        let held =
+            |lease: &Lease| lease.holder != holder && lease.until > now && lease.until <= now + ttl;
+        if self.state.lease.as_ref().is_some_and(held) {
+            return Ok(false);
+        }
+        self.state.lease = Some(Lease {
+            holder: holder.to_owned(),
+            until: now + ttl,
+        });
+        Ok(true)
+    }
+
+    async fn release_lease(&mut self, holder: &str, now: u64) -> Result<(), CommandError> {
+        if let Some(lease) = self.state.lease.as_mut().filter(|l| l.holder == holder) {
+            lease.until = now;
+        }
+        Ok(())
+    }
+
+    async fn trial(&mut self, _: u64) -> Result<(), CommandError> {
+        Ok(())
+    }
+
+    async fn ticking(&mut self) -> Result<Vec<(String, Round)>, CommandError> {
+        let ticks = |tables: &Tables| {
+            tables.status == FederationStatus::Running && tables.round.since.is_some()
+        };
+        let all = self
+            .state
+            .federations
+            .iter()
+            .filter(|(_, tables)| ticks(tables));
+        Ok(all
+            .map(|(id, tables)| (id.clone(), tables.round.clone()))
+            .collect())
+    }
+
+    async fn forgive(&mut self, stopped: u64, gap: u64) -> Result<(), CommandError> {
+        for tables in self.state.federations.values_mut() {
+            if let Some(since) = tables.round.since.as_mut().filter(|s| **s <= stopped) {
+                *since += gap;
+            }
+            for participant in Arc::make_mut(&mut tables.participants) {
+                if participant.lease_until > stopped && !participant.departed {
+                    participant.lease_until += gap;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tables {
+    fn live(&self, now: u64) -> u32 {
+        let live = self.participants.iter().filter(|p| p.lease_until > now);
+        live.count() as u32
+    }
+
+    fn summary(&self, now: u64) -> FederationSummary {
+        FederationSummary {
+            status: self.status,
+            step: self.checkpoint.step,
+            participants: self.participants.len() as u32,
+            live: self.live(now),
+            ..(*self.shown).clone()
+        }
     }
 }
 

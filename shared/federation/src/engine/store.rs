@@ -1,12 +1,14 @@
 //! What an aggregator keeps, and how: transactions over a few tables. A store implements [`Store`] for itself and one
-//! trait for each table for its transactions.
+//! trait for each table for its transactions. That is all that it must supply: commands, the HTTP API, the timers and the
+//! watcher for news ask for nothing else.
 
 #![allow(async_fn_in_trait)] // An aggregator's commands are awaited where they are called, never sent to other threads.
 
 use super::{CommandError, Federation, Speaker};
-use crate::record::{Place, Replay};
+use crate::record::{Checkpoint, Replay};
 use crate::round::messages::{
-    FederationStatus, InviteSummary, Metrics, RoundRecord, Standing, Update,
+    FederationStatus, FederationSummary, InviteSummary, Metrics, PrivacySpent, RoundRecord,
+    Standing, Update,
 };
 use crate::round::phase::Phase;
 use crate::round::refusal::Refusal;
@@ -15,6 +17,12 @@ use crate::task::Task;
 use ground::hash::Hash;
 use secure_sum::Bytes32;
 use secure_sum::messages::RoundKeys;
+
+/// Stands for the federation in a transaction over all of them.
+pub const EVERY: &str = "";
+
+/// Most federations in [`Federations::summaries`].
+pub const MOST_SUMMARIES: usize = 1000;
 
 /// Where an aggregator keeps its state.
 pub trait Store {
@@ -48,10 +56,10 @@ pub trait Store {
     ) -> Result<T, Self::Error>;
 }
 
-/// A transaction over one federation's rows of all tables.
-pub trait Tx: Federations + Rounds + Messages + Participants + Invites + Lines {}
+/// A transaction over one federation's rows of all tables; or over all federations, where it was begun for [`EVERY`].
+pub trait Tx: Federations + Rounds + Messages + Participants + Invites + Lines + Timers {}
 
-impl<T: Federations + Rounds + Messages + Participants + Invites + Lines> Tx for T {}
+impl<T: Federations + Rounds + Messages + Participants + Invites + Lines + Timers> Tx for T {}
 
 /// What every table's trait shares.
 pub trait Table {
@@ -96,6 +104,49 @@ pub struct NewFederation<'a> {
     pub now: u64,
 }
 
+impl NewFederation<'_> {
+    /// How it is shown before anybody has joined.
+    #[must_use]
+    pub fn summary(&self) -> FederationSummary {
+        let task = &self.federation.task;
+        let limits = task.contribution().and_then(|c| c.limits());
+        let spent = limits.zip(self.record.epsilon(task));
+        FederationSummary {
+            id: self.federation.id.clone(),
+            name: task.name.clone(),
+            description: task.description.clone(),
+            status: FederationStatus::Running,
+            step: 0,
+            steps: task.federation.rounds,
+            participants: 0,
+            live: 0,
+            dim: self.record.parameters().len() as u32,
+            model_origin: self.federation.model_origin.clone(),
+            created_at: self.now,
+            task_hash: self.federation.task_hash.clone(),
+            secure: task.federation.secure.is_some(),
+            privacy: spent.map(|(limits, epsilon)| PrivacySpent {
+                epsilon,
+                limit: limits.epsilon,
+                delta: limits.delta,
+            }),
+        }
+    }
+}
+
+/// θ as it travels, and what its headers say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTheta {
+    /// The numbers, four bytes each, little-endian.
+    pub bytes: Vec<u8>,
+    /// Hash of the bytes.
+    pub hash: Hash,
+    /// Updates that led to it.
+    pub step: u32,
+    /// Hash of the federation's task.
+    pub task_hash: Hash,
+}
+
 /// Federations and their θ.
 pub trait Federations: Table {
     /// Adds a federation at version 1 and its θ₀.
@@ -113,7 +164,7 @@ pub trait Federations: Table {
     async fn set_status(&mut self, status: FederationStatus) -> Result<(), Self::Error>;
 
     /// Where the record stands: θ of `dim` numbers and the moments, and what the next line follows from.
-    async fn place(&mut self, dim: usize) -> Result<Place, Self::Error>;
+    async fn checkpoint(&mut self, dim: usize) -> Result<Checkpoint, Self::Error>;
 
     /// Where the record stands after one line more; `moved`: with another θ.
     async fn advance(
@@ -122,6 +173,26 @@ pub trait Federations: Table {
         record: &Replay,
         moved: bool,
     ) -> Result<(), Self::Error>;
+
+    /// The task's JSON, if there is such a federation.
+    async fn task(&mut self) -> Result<Option<String>, Self::Error>;
+
+    /// The current θ; its bytes and its hash belong together. [`Refusal::NotFound`] if there is no such federation.
+    async fn theta(&mut self) -> Result<StoredTheta, Self::Error>;
+
+    /// The federation's entry in the list, at `now` (ms since 1970). [`Refusal::NotFound`] if there is none.
+    async fn summary(&mut self, now: u64) -> Result<FederationSummary, Self::Error>;
+
+    /// Of all federations: the list, newest first, of those created at the same time by id; the first
+    /// [`MOST_SUMMARIES`].
+    async fn summaries(&mut self, now: u64) -> Result<Vec<FederationSummary>, Self::Error>;
+
+    /// Of all federations: their ids and versions, in any order.
+    async fn versions(&mut self) -> Result<Vec<(String, u64)>, Self::Error>;
+
+    /// Of all federations: the ids of those that are running and whose record has no line, from before there were records.
+    /// A store without such a past has none.
+    async fn unrecorded(&mut self) -> Result<Vec<String>, Self::Error>;
 }
 
 /// What a round's updates add up to besides their vectors.
@@ -344,4 +415,41 @@ pub trait Lines: Table {
 
     /// Lines `from` to before `until`: those that fit into `most` bytes, but at least one if there is one.
     async fn lines(&mut self, from: u32, until: u32, most: usize) -> Result<Excerpt, Self::Error>;
+}
+
+/// Who drives the timers of all federations, and until when they do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// A name of the process.
+    pub holder: String,
+    /// Milliseconds since 1970.
+    pub until: u64,
+}
+
+/// Time, in all federations at once. One process drives it, as long as it holds the lease.
+pub trait Timers: Table {
+    /// The lease as it stands; nothing if nobody ever held it.
+    async fn lease(&mut self) -> Result<Option<Lease>, Self::Error>;
+
+    /// Takes or prolongs the lease for `ttl` ms. False if another process holds it. A lease that reaches further than `ttl`
+    /// from `now` was written under another clock and counts as expired.
+    async fn acquire_lease(
+        &mut self,
+        holder: &str,
+        now: u64,
+        ttl: u64,
+    ) -> Result<bool, Self::Error>;
+
+    /// Gives the lease back, if `holder` has it.
+    async fn release_lease(&mut self, holder: &str, now: u64) -> Result<(), Self::Error>;
+
+    /// Writes something that nobody reads, to see whether the store takes writes.
+    async fn trial(&mut self, now: u64) -> Result<(), Self::Error>;
+
+    /// Federations in which time matters, in any order: running, and the clock of their phase runs.
+    async fn ticking(&mut self) -> Result<Vec<(String, Round)>, Self::Error>;
+
+    /// After `gap` ms in which no aggregator ran, since `stopped`: phases that had begun, and participants' leases that
+    /// held, last for as much longer, since nobody could have delivered or renewed anything.
+    async fn forgive(&mut self, stopped: u64, gap: u64) -> Result<(), Self::Error>;
 }

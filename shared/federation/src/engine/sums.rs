@@ -10,7 +10,7 @@ use crate::round::sums::{self, Frozen};
 use crate::task::Task;
 use ground::hex::unhex;
 use ground::wire;
-use secure_sum::messages::{Member, Survivors};
+use secure_sum::messages::{Confirmations, Member, Survivor, Survivors, hash_vector};
 use secure_sum::{Bytes32, Context};
 use std::collections::BTreeMap;
 
@@ -180,10 +180,16 @@ pub(super) async fn frozen<T: Tx>(tx: &mut T) -> Result<Frozen, T::Error> {
             frozen.senders = wire::decode(&body).map_err(not_a_set)?;
             continue;
         }
+        // Confirmations are for the participants: nothing that follows depends on them here.
+        if phase == Phase::Unmask {
+            continue;
+        }
         match wire::decode(&body).map_err(not_a_set)? {
             SumInput::Roster(roster) => frozen.roster = roster,
-            SumInput::Survivors(survivors) => frozen.survivors = survivors.members,
-            SumInput::Inbox(_) => return Err(broken("an inbox is not a set").into()),
+            SumInput::Survivors(survivors) => frozen.survivors = survivors.participants(),
+            SumInput::Inbox(_) | SumInput::Confirmations(_) => {
+                return Err(broken("an inbox is not a set").into());
+            }
         }
     }
     Ok(frozen)
@@ -195,10 +201,8 @@ pub(super) async fn freeze<T: Tx>(tx: &mut T, round: &Round) -> Result<(), T::Er
     let body = match round.phase {
         Phase::Shares => roster(tx, number).await?,
         Phase::Masked => senders(tx, number).await?,
-        _ => {
-            let members = tx.senders(number, Phase::Masked).await?;
-            wire::encode(&SumInput::Survivors(Survivors { members }))
-        }
+        Phase::Confirm => survivors(tx, number).await?,
+        _ => confirmations(tx, number).await?,
     };
     tx.insert_frozen(round.phase, body).await
 }
@@ -221,6 +225,39 @@ async fn roster<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
     })
     .await?;
     Ok(wire::encode(&SumInput::Roster(sums::roster(members))))
+}
+
+/// U3, with the commitment of each to its vector.
+async fn survivors<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
+    let mut members = Vec::new();
+    tx.for_each_message(number, Phase::Masked, |participant, body| {
+        let Ok(SumMessage::Masked(masked)) = wire::decode(body) else {
+            return Err(broken(format!("no masked vector of {participant}")));
+        };
+        members.push(Survivor {
+            participant,
+            vector: hash_vector(&masked.vector),
+            signature: masked.signature,
+        });
+        Ok(())
+    })
+    .await?;
+    Ok(wire::encode(&SumInput::Survivors(Survivors { members })))
+}
+
+/// U4.
+async fn confirmations<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
+    let mut members = Vec::new();
+    tx.for_each_message(number, Phase::Confirm, |from, body| {
+        let Ok(SumMessage::Confirmation(confirmation)) = wire::decode(body) else {
+            return Err(broken(format!("no confirmation of {from}")));
+        };
+        members.push((from, confirmation.signature));
+        Ok(())
+    })
+    .await?;
+    let confirmations = Confirmations { members };
+    Ok(wire::encode(&SumInput::Confirmations(confirmations)))
 }
 
 /// U2. All inboxes are put together once: a participant who asks for theirs decodes no one else's envelopes.

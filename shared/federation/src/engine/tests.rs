@@ -169,7 +169,7 @@ fn nobody_waits_for_who_left_after_a_message() {
     assert_eq!(cast.aggregator.leave(4, NOW), Ok(()));
     cast.clients.truncate(4);
     // No time passes but what a tick needs.
-    cast.play(|cast| cast.aggregator.round().phase == Phase::Unmask);
+    cast.play(|cast| cast.aggregator.round().phase == Phase::Confirm);
     cast.aggregator.tick(NOW).unwrap();
     cast.play(|cast| cast.aggregator.round().number == 1);
     let record = &cast.aggregator.records()[0];

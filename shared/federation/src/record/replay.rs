@@ -538,7 +538,7 @@ impl Replay {
 
 /// What an aggregator stores of its position in the record.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
+pub struct Checkpoint {
     /// The federation's id.
     pub federation: String,
     /// θ_t and the server optimiser's moments.
@@ -557,7 +557,7 @@ pub struct Place {
     pub patience: Patience,
 }
 
-impl Place {
+impl Checkpoint {
     /// Where `record` stands.
     #[must_use]
     pub fn of(record: &Replay) -> Self {
@@ -574,23 +574,23 @@ impl Place {
     }
 }
 
-impl From<Place> for Replay {
-    fn from(place: Place) -> Self {
+impl From<Checkpoint> for Replay {
+    fn from(checkpoint: Checkpoint) -> Self {
         let mut ledger = Ledger::new();
         // A stored ρ was finite.
-        let _ = ledger.compose(place.rho);
+        let _ = ledger.compose(checkpoint.rho);
         Self {
-            federation: place.federation,
-            theta: theta_hash(&place.state.theta),
-            state: place.state,
-            step: place.step,
+            federation: checkpoint.federation,
+            theta: theta_hash(&checkpoint.state.theta),
+            state: checkpoint.state,
+            step: checkpoint.step,
             round: 0,
-            lines: place.lines,
-            head: place.head,
+            lines: checkpoint.lines,
+            head: checkpoint.head,
             ledger,
             identities: Vec::new(),
-            counted: place.counted,
-            patience: place.patience,
+            counted: checkpoint.counted,
+            patience: checkpoint.patience,
             // Needed only by readers of the record; an aggregator maps nothing and keeps nothing.
             means: Vec::new(),
             tally: Tally::default(),

@@ -23,6 +23,10 @@ use tuning::optimizer::{Optimizer, State};
 /// Maximum number of θ in a row that differ from the announced one. That θ moved on between two
 /// answers explains one or two; after this many the aggregator contradicts itself.
 const MISMATCHES: u32 = 20;
+/// Maximum number of updates from one θ that are masked and sent. Sums are lost now and then when
+/// participants lose their connection; an aggregator that wants to compare sums over different
+/// people begins one after the other.
+const MASKED_MAX: u32 = 5;
 
 /// What the machine is given from outside and need not remember.
 pub struct Environment<'a> {
@@ -78,7 +82,9 @@ enum Stage {
 }
 
 /// What the participant has computed for one θ_t. It stays valid for every round that starts from
-/// this θ_t.
+/// this θ_t, until the update has been masked and sent: a sum with it may have been opened then, and
+/// the same update in a sum over other people would be told apart by the difference (So et al.,
+/// arXiv:2106.03328). After such a round the participant trains again, on other examples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Work {
     hash: Hash,
@@ -91,6 +97,10 @@ struct Work {
     /// An update was handed out for sending, with all queries unreported until then. Only θ shows
     /// whether it counted: an aborted round leaves θ as it was and counts nothing.
     offered: bool,
+    /// The round in which the update was masked and sent.
+    masked: Option<u32>,
+    /// Number of updates from this θ_t that were masked and sent in earlier rounds.
+    renewed: u32,
 }
 
 /// One point of the participant's own curve.
@@ -311,6 +321,7 @@ impl Client {
             self.stage = Stage::Loading;
         } else if status == FederationStatus::Running && self.update_is_ready() {
             self.stage = match (phase, standing) {
+                (Phase::Open, Standing::Idle) if self.was_masked() => return self.renew(env),
                 (Phase::Open, Standing::Idle) if self.sums.is_spent(env) => {
                     Stage::Stopped(StopReason::PrivacySpent)
                 }
@@ -370,6 +381,13 @@ impl Client {
 
     fn update_is_ready(&self) -> bool {
         self.work.as_ref().is_some_and(|w| w.delta.is_some())
+    }
+
+    /// Returns whether the update at hand was masked and sent in an earlier round.
+    fn was_masked(&self) -> bool {
+        let round = self.view.as_ref().map(|v| v.round);
+        let masked = self.work.as_ref().and_then(|w| w.masked);
+        masked.is_some() && masked != round
     }
 
     fn finished(&self) -> bool {
@@ -448,7 +466,32 @@ impl Client {
             measured: None,
             delta: None,
             offered: false,
+            masked: None,
+            renewed: 0,
         });
+        self.prepare_to_train(env);
+    }
+
+    /// Trains once more from the same θ, on other examples, if the round in which the update was
+    /// sent is over.
+    fn renew(&mut self, env: &Environment<'_>) {
+        let rounds = self.record.as_ref().map_or(0, Replay::rounds);
+        self.stage = Stage::AwaitingCohort;
+        let Some(work) = self.work.as_mut() else {
+            return;
+        };
+        // Without other examples this participant sits out until θ moves.
+        if env.training < 2 || work.masked.is_none_or(|round| round >= rounds) {
+            return;
+        }
+        work.renewed += 1;
+        work.delta = None;
+        work.masked = None;
+        if work.renewed >= MASKED_MAX {
+            return self.suspect(format!(
+                "{MASKED_MAX} sums that began from the same θ were not used; to send yet another update would let the aggregator compare them"
+            ));
+        }
         self.prepare_to_train(env);
     }
 
@@ -697,9 +740,9 @@ impl Client {
             (Stage::Uploading, Some(view), Some(work)) => Action::Upload(Update {
                 round: view.round,
                 theta: work.hash.clone(),
-                examples: env.training as u32,
+                examples: self.report(env, work).examples,
                 delta: work.delta.clone().unwrap_or_default(),
-                metrics: self.metrics(work),
+                metrics: self.report(env, work).metrics,
             }),
             (Stage::AwaitingCohort | Stage::AwaitingResult, _, _) => {
                 Action::Sync { after: version }
@@ -708,9 +751,10 @@ impl Client {
         }
     }
 
-    fn metrics(&self, work: &Work) -> Metrics {
+    /// What goes into the sum besides the update.
+    fn report(&self, env: &Environment<'_>, work: &Work) -> Report {
         let measured = work.measured.unwrap_or_default();
-        Metrics {
+        let exact = Metrics {
             correct: measured.correct,
             total: measured.total,
             loss: measured.loss,
@@ -720,12 +764,15 @@ impl Client {
                 Some(_) => self.before.map(|before| before.correct),
                 None => Some(0),
             },
-        }
+        };
+        let dither = Dither::new(env.task, env.secrets);
+        dither.report(env.training as u32, &exact, work.renewed > 0)
     }
 }
 
 mod action;
 mod asked;
+mod coarse;
 #[cfg(test)]
 mod malicious;
 mod sum;
@@ -733,4 +780,5 @@ mod sum;
 mod tests;
 
 pub use action::{Action, Evaluation, Event, Part, Purpose, StopReason};
+pub use coarse::{Dither, Report};
 use sum::{Sum, Sums};

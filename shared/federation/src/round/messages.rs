@@ -5,7 +5,9 @@ use super::phase::{AbortReason, Phase, RoundKind};
 use super::refusal::Refusal;
 use crate::rules::choice::Choice;
 use ground::hash::Hash;
-use secure_sum::messages::{Inbox, Masked, Roster, RoundKeys, Shares, Survivors, Unmask};
+use secure_sum::messages::{
+    Confirmation, Confirmations, Inbox, Masked, Roster, RoundKeys, Shares, Survivors, Unmask,
+};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/federations/{id}/participants`.
@@ -259,6 +261,8 @@ pub enum SumMessage {
     Shares(Shares),
     /// The message of [`Phase::Masked`].
     Masked(Masked),
+    /// The message of [`Phase::Confirm`].
+    Confirmation(Confirmation),
     /// The message of [`Phase::Unmask`].
     Unmask(Unmask),
 }
@@ -271,6 +275,7 @@ impl SumMessage {
             Self::Keys(_) => Phase::Keys,
             Self::Shares(_) => Phase::Shares,
             Self::Masked(_) => Phase::Masked,
+            Self::Confirmation(_) => Phase::Confirm,
             Self::Unmask(_) => Phase::Unmask,
         }
     }
@@ -283,8 +288,10 @@ pub enum SumInput {
     Roster(Roster),
     /// The input for [`Phase::Masked`].
     Inbox(Inbox),
-    /// The input for [`Phase::Unmask`].
+    /// The input for [`Phase::Confirm`].
     Survivors(Survivors),
+    /// The input for [`Phase::Unmask`].
+    Confirmations(Confirmations),
 }
 
 impl SumInput {
@@ -294,7 +301,8 @@ impl SumInput {
         match self {
             Self::Roster(_) => Phase::Shares,
             Self::Inbox(_) => Phase::Masked,
-            Self::Survivors(_) => Phase::Unmask,
+            Self::Survivors(_) => Phase::Confirm,
+            Self::Confirmations(_) => Phase::Unmask,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The phases of a round.
 //!
-//! With secure sums: `Open → Keys → Shares → Masked → Unmask → Done | Aborted`. Without:
+//! With secure sums: `Open → Keys → Shares → Masked → Confirm → Unmask →
+//! Done | Aborted`. Without:
 //! `Open → Upload → Done | Aborted`.
 
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,9 @@ pub enum Phase {
     Shares,
     /// The cohort sends masked updates (secure sums).
     Masked,
-    /// Survivors help to remove the masks (secure sums).
+    /// Survivors sign which participants they were told are in the sum (secure sums).
+    Confirm,
+    /// Survivors who have seen enough such signatures help to remove the masks (secure sums).
     Unmask,
     /// The cohort sends plain updates.
     Upload,
@@ -52,7 +55,8 @@ impl Phase {
         Some(match self {
             Self::Keys => Self::Shares,
             Self::Shares => Self::Masked,
-            Self::Masked => Self::Unmask,
+            Self::Masked => Self::Confirm,
+            Self::Confirm => Self::Unmask,
             Self::Upload | Self::Unmask => Self::Done,
             Self::Open | Self::Done | Self::Aborted => return None,
         })
@@ -88,6 +92,9 @@ pub enum AbortReason {
     TooFewShares,
     /// Too few sent their masked updates in time (secure sums).
     TooFewMasked,
+    /// Too few confirmed who is in the sum: the sum is lost, and nobody's update was seen (secure
+    /// sums).
+    TooFewConfirmed,
     /// Too few helped to remove the masks: the sum is lost, and nobody's update was seen (secure
     /// sums).
     TooFewUnmasked,

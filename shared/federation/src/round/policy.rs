@@ -81,6 +81,8 @@ pub struct SecurePhases {
     pub shares: Limits,
     /// The cohort sends masked updates.
     pub masked: Limits,
+    /// The survivors confirm who is in the sum.
+    pub confirm: Limits,
     /// The survivors help to remove the masks.
     pub unmask: Limits,
     /// More than this share of the members with keys must still be there at the end.
@@ -138,6 +140,7 @@ impl Policy {
             (Phase::Keys, Some(secure)) => secure.keys,
             (Phase::Shares, Some(secure)) => at_least(secure.shares, needed(secure)),
             (Phase::Masked, Some(secure)) => at_least(secure.masked, needed(secure)),
+            (Phase::Confirm, Some(secure)) => at_least(secure.confirm, needed(secure)),
             (Phase::Unmask, Some(secure)) => at_least(secure.unmask, needed(secure)),
             _ => return None,
         })

@@ -200,10 +200,11 @@ impl Rehearsal {
     }
 }
 
-/// The played model: other losses for every participant, candidate and step.
+/// The played model: other losses for every participant, candidate, step and choice of examples.
 fn played(task: &Task, number: u32, evaluation: &Evaluation) -> Event {
     let total = evaluation.examples.len() as u32;
-    let spread: f64 = evaluation.theta.iter().map(|t| f64::from(*t)).sum();
+    let theta: f64 = evaluation.theta.iter().map(|t| f64::from(*t)).sum();
+    let spread = theta + f64::from(evaluation.examples.iter().sum::<u32>());
     let outcomes = (0..evaluation.candidates.len().max(1))
         .map(|i| Outcome {
             loss: f64::from(total)

@@ -5,8 +5,8 @@
 //! actions in the same transaction in which the new state is stored.
 //!
 //! A secure sum narrows the cohort from phase to phase, each set nested in the one before: the
-//! enrolled; U1, who published keys; U2, who sent shares; U3, who sent a masked update; and those
-//! of U3 who help to open the sum.
+//! enrolled; U1, who published keys; U2, who sent shares; U3, who sent a masked update; U4, who
+//! confirmed U3; and those of U4 who help to open the sum.
 
 use super::messages::Standing;
 use super::phase::{AbortReason, Phase};
@@ -314,6 +314,7 @@ impl Round {
                     Phase::Keys => AbortReason::TooFewKeys,
                     Phase::Shares => AbortReason::TooFewShares,
                     Phase::Masked => AbortReason::TooFewMasked,
+                    Phase::Confirm => AbortReason::TooFewConfirmed,
                     Phase::Unmask => AbortReason::TooFewUnmasked,
                     _ => AbortReason::TooFewUpdates,
                 };

@@ -62,6 +62,17 @@ pub fn check(
             opening::check_masked(context, identity, from, &frozen.senders, layout, masked),
             Refusal::Malformed,
         ),
+        SumMessage::Confirmation(confirmation) => (
+            opening::check_confirmation(
+                context,
+                &frozen.roster,
+                &frozen.senders,
+                &frozen.survivors,
+                from,
+                confirmation,
+            ),
+            Refusal::Malformed,
+        ),
         SumMessage::Unmask(unmask) => (
             opening::check_unmask(
                 &policy,

@@ -4,7 +4,7 @@
 //! The browser, `fed-bbpt join` and the simulation differ in how they send; all of them use this.
 
 use super::client::{Client, Environment, Evaluation, Event, Part, Purpose, Secrets};
-use crate::task::Task;
+use crate::task::{Inputs, Task};
 use ground::fault::Faults;
 use model_client::{Scores, TextQueries};
 use owner_data::texts::Text;
@@ -94,9 +94,9 @@ impl Workbench {
         training: Vec<Labelled>,
         holdout: Vec<Labelled>,
     ) -> Result<Self, Faults> {
-        let prompter = match task.text {
-            None => Prompter::Images(task.generator()?),
-            Some(_) => Prompter::Texts(task.text_generator()?),
+        let prompter = match task.inputs {
+            Inputs::Images(_) => Prompter::Images(task.generator()?),
+            Inputs::Texts(_) => Prompter::Texts(task.text_generator()?),
         };
         let optimizer = task.optimizer(participant)?;
         let prepare = |examples: Vec<Labelled>| -> Vec<Item> {
@@ -227,7 +227,7 @@ impl Workbench {
     ) -> TextQueries {
         let mut queries = TextQueries::default();
         let items: Vec<&Item> = self.chosen(evaluation).collect();
-        let Some(wording) = self.task.text.as_ref().filter(|_| !items.is_empty()) else {
+        let Some(wording) = self.task.inputs.texts().filter(|_| !items.is_empty()) else {
             return queries;
         };
         let (mut point, mut begun, mut prompt) = (Vec::new(), None, Prompt::default());

@@ -4,7 +4,7 @@ use super::combine::Combine;
 use super::server_optimizer::ServerOptimizer;
 use crate::round::policy::{Limits, Policy, SecurePhases};
 use ground::fault::Reader;
-use secure_sum::SumPolicy;
+use secure_sum::{SumPolicy, THRESHOLD_MIN};
 use tuning::optimizer::Optimizer;
 
 /// Maximum cohort of a secure sum.
@@ -225,7 +225,9 @@ impl Federation {
 
 impl Secure {
     fn read(r: &mut Reader<'_>, open: &Limits) -> (Self, SecurePhases) {
-        let threshold = r.number("threshold", 0.5..=0.95, Some(0.5));
+        // Tasks from before the bound was two thirds are still read, and kept to it.
+        let threshold = r.number("threshold", 0.5..=0.95, Some(THRESHOLD_MIN.into()));
+        let threshold = threshold.max(THRESHOLD_MIN);
         let degree = r.whole("degree", 4..=253, Some(100)) as u32;
         let groups = r.whole("groups", 1..=1000, Some(1)) as u32;
         let cohort_max = r.whole("cohort_max", 3..=LARGEST_SECURE_COHORT, Some(300)) as u32;
@@ -280,8 +282,12 @@ impl Secure {
                 count_min: survivors_min,
                 ..limits("masked")
             },
+            // As many as can open the sum, which follows from the threshold.
+            confirm: Limits {
+                count_min: 2,
+                ..limits("confirm")
+            },
             unmask: Limits {
-                // As many as can open the sum, which follows from the threshold.
                 count_min: 2,
                 ..limits("unmask")
             },

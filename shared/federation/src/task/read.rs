@@ -4,12 +4,20 @@ use ground::fault::Reader;
 use ground::image::Fit;
 use ground::order::distinct;
 use model_client::InputSpec;
+use tuning::wording::Tensors;
+
+/// Inputs as far as `[data]` has them.
+pub(super) enum Unworded {
+    Images(Fit),
+    /// How they are worded follows from `[text]`, and from the labels.
+    Texts(Tensors),
+}
 
 pub(super) fn read_data(
     r: &mut Reader<'_>,
     input: &InputSpec,
-    is_text: bool,
-) -> (Vec<String>, Fit, f32) {
+    tensors: Option<Tensors>,
+) -> (Vec<String>, Unworded, f32) {
     let labels = r.list("labels", None, "texts", |v| {
         v.as_str().map(|s| s.trim().to_owned())
     });
@@ -22,10 +30,15 @@ pub(super) fn read_data(
             "must hold 2 to 10,000 different, non-empty labels",
         );
     }
-    if is_text {
-        let holdout = r.number("holdout", 0.0..=0.9, Some(0.2));
-        return (labels, NO_FIT, holdout);
-    }
+    let holdout = r.number("holdout", 0.0..=0.9, Some(0.2));
+    let inputs = match tensors {
+        Some(tensors) => Unworded::Texts(tensors),
+        None => Unworded::Images(read_fit(r, input)),
+    };
+    (labels, inputs, holdout)
+}
+
+fn read_fit(r: &mut Reader<'_>, input: &InputSpec) -> Fit {
     let inner = r.list(
         "inner",
         Some(vec![input.height as u64, input.width as u64]),
@@ -47,7 +60,7 @@ pub(super) fn read_data(
             (input.height, input.width)
         }
     };
-    let fit = Fit {
+    Fit {
         width: input.width,
         height: input.height,
         inner_width,
@@ -55,17 +68,5 @@ pub(super) fn read_data(
         background: r.whole("background", 0..=255, Some(0)) as u8,
         invert: r.flag("invert", false),
         keep_aspect: r.flag("keep_aspect", true),
-    };
-    (labels, fit, r.number("holdout", 0.0..=0.9, Some(0.2)))
+    }
 }
-
-/// The [`Fit`] of a task without images.
-const NO_FIT: Fit = Fit {
-    width: 0,
-    height: 0,
-    inner_width: 0,
-    inner_height: 0,
-    background: 0,
-    invert: false,
-    keep_aspect: true,
-};

@@ -2,11 +2,17 @@
 //! range.
 
 use ground::fault::Reader;
-use tuning::generator::{Generator, Kernel, Prepared, Scratch, Shape, quantise};
+use ground::form::About;
+use tuning::generator::{Generator, ImageEntry, Kernel, Prepared, Scratch, Shape, quantise};
 
 struct Brightness;
 
-pub fn build(_: &mut Reader<'_>, _: Shape) -> Box<dyn Generator> {
+pub const ENTRY: ImageEntry = ImageEntry {
+    about: About::of("one number that is added to every pixel"),
+    build,
+};
+
+fn build(_: &mut Reader<'_>, _: Shape) -> Box<dyn Generator> {
     Box::new(Brightness)
 }
 

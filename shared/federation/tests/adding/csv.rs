@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use ground::fault::Reader;
+use ground::form::{FormField, FormKind};
 use model_client::dialects::{Entry, Help, Labels, Sends, Settings};
 use model_client::{
     Description, Dialect, Method, ModelApiError, ModelSpec, Protocol, Request, Response, Scores,
@@ -15,6 +16,12 @@ pub const ENTRY: Entry = Entry {
     help: Help {
         spoken_by: "lines of comma-separated values",
         listing: "curl {url}/models",
+        fields: &[FormField::new(
+            "model.csv.separator",
+            "Between two numbers",
+            FormKind::Text,
+            ",",
+        )],
         cures: &[],
     },
     sends: Sends::Tensors,

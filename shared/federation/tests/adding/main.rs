@@ -29,7 +29,7 @@ use tuning::query::Queries;
 fn catalogue() -> Arc<Catalogue> {
     let built_in = Catalogue::default();
     Arc::new(Catalogue {
-        generators: built_in.generators.with("brightness", brightness::build),
+        generators: built_in.generators.with("brightness", brightness::ENTRY),
         text_generators: built_in.text_generators.with("urgency", urgency::ENTRY),
         optimizers: built_in
             .optimizers

@@ -2,12 +2,20 @@
 //! point beside it, and goes there if the loss is smaller.
 
 use ground::fault::Reader;
+use ground::form::About;
 use ground::rng::{Direction, Distribution};
 use tuning::optimizer::{
-    AskAhead, Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
+    AskAhead, Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError,
+    Tries,
 };
 
 pub const ENTRY: Entry = Entry {
+    about: About::of("the (1+1) evolution strategy"),
+    tries: Tries {
+        setting: "",
+        usual: Some(2),
+        what: "points",
+    },
     needs: Needs {
         ask_ahead: AskAhead::Never("one-plus-one compares a point with the θ that it may replace"),
         ..Needs::NOTHING
@@ -16,14 +24,14 @@ pub const ENTRY: Entry = Entry {
 };
 
 struct OnePlusOne {
-    identity: Identity,
+    key: DirectionKey,
     step: f32,
 }
 
 /// Reads `step`.
-fn build(reader: &mut Reader<'_>, identity: Identity, _: Plan, _: Space) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, key: DirectionKey, _: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(OnePlusOne {
-        identity,
+        key,
         step: reader.number("step", 1e-6..=10.0, Some(0.1)),
     })
 }
@@ -31,7 +39,7 @@ fn build(reader: &mut Reader<'_>, identity: Identity, _: Plan, _: Space) -> Box<
 impl Optimizer for OnePlusOne {
     fn ask(&self, state: &State) -> Vec<Candidate> {
         let direction = Direction {
-            key: self.identity.key,
+            key: self.key.0,
             counter: [0, state.step, state.round],
             distribution: Distribution::Rademacher,
         };

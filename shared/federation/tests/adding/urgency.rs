@@ -2,11 +2,14 @@
 //! above 0.
 
 use ground::fault::Reader;
+use ground::form::About;
 use tuning::generator::{TextEntry, TextGenerator};
 use tuning::optimizer::Domain;
 use tuning::wording::{Prompt, TextTask};
 
 pub const ENTRY: TextEntry = TextEntry {
+    about: About::of("one word, or none"),
+    embeddings: false,
     domain: Domain::Numbers,
     build,
 };

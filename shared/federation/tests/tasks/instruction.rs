@@ -22,7 +22,7 @@ fn the_best_of_what_was_counted_is_the_prompt() {
     let task = about(json!({ "instructions": ["{}", "On {}:", "{} it is."] })).unwrap();
     assert_eq!((task.dim(), task.update_length()), (6, 6));
     assert!(!task.federation.ask_ahead);
-    let text = task.text.clone().unwrap();
+    let text = task.inputs.texts().cloned().unwrap();
     let shown = |theta: &[f32]| text.shown(&task.prompt(theta).unwrap());
     // Before anything was tried, the first; the same among equals.
     assert_eq!(shown(&task.initial().unwrap()), "{}");

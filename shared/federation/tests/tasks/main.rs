@@ -11,5 +11,6 @@ mod instruction;
 mod on_device;
 mod open_inference_text;
 mod openai;
+mod organiser_form;
 mod prompt_embeds;
 mod soft;

@@ -34,7 +34,7 @@ fn the_files_are_named_and_checked() {
         ("model.embed_tokens.weight", 64)
     );
     assert_eq!(
-        text_bytes(&task.model, task.text.as_ref()),
+        text_bytes(&task.model, task.inputs.texts()),
         Some(131 * 64 * 2 * 4 / 3)
     );
     assert_eq!(task.input_bytes(), 131 * 64 * 2 * 4 / 3);

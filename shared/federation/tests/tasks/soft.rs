@@ -16,7 +16,7 @@ fn the_projection_has_the_stated_variance() {
     let settings = json!({ "kind": "soft", "tokens": 3, "hidden": 64, "dimensions": 500, "deviation": 0.05, "alpha": 2.0 });
     let task = task(settings, json!({ "template": "About {}." })).unwrap();
     assert_eq!(task.dim(), 500);
-    let soft = task.text.as_ref().unwrap().soft.unwrap();
+    let soft = task.inputs.texts().unwrap().soft.unwrap();
     assert_eq!((soft.tokens, soft.hidden), (3, 64));
     let generator = task.text_generator().unwrap();
     let mut dice = ground::rng::Stream::new(1, 0);

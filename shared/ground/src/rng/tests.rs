@@ -2,7 +2,7 @@ use super::*;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Known {
+struct KnownAnswer {
     counter: [u32; 4],
     key: [u32; 2],
     answer: [u32; 4],
@@ -10,7 +10,7 @@ struct Known {
 
 #[test]
 fn known_answers_of_random123() {
-    let known: Vec<Known> =
+    let known: Vec<KnownAnswer> =
         serde_json::from_str(include_str!("../../../vectors/philox.json")).unwrap();
     assert!(known.len() >= 3);
     for k in known {

@@ -14,6 +14,7 @@ use crate::{
     SharedEmbedder, TextDialect, TextQueries, picture, status,
 };
 use ground::fault::Reader;
+use ground::form::{FormField, FormKind};
 use std::sync::Arc;
 use tuning::wording::TextTask;
 
@@ -22,6 +23,27 @@ pub(super) const ENTRY: Entry = Entry {
     help: Help {
         spoken_by: "Hugging Face’s inference tasks",
         listing: "https://huggingface.co/{model}",
+        fields: &[FormField {
+            texts: Some("zero-shot-classification"),
+            options: &[
+                (
+                    "zero-shot-image-classification",
+                    "zero-shot image classification",
+                ),
+                (
+                    "zero-shot-classification",
+                    "zero-shot classification of texts",
+                ),
+                ("text-classification", "text classification"),
+                ("fill-mask", "fill mask"),
+            ],
+            ..FormField::new(
+                "model.huggingface.task",
+                "Task",
+                FormKind::Choice,
+                "zero-shot-image-classification",
+            )
+        }],
         cures: &[Cure {
             codes: UNREACHABLE,
             who: "fed-bbpt model-api",

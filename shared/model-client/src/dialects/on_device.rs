@@ -10,11 +10,23 @@ use super::{Entry, Help, open_inference};
 use crate::files::{ModelFile, NO_HASH, hash, is_hash, is_path};
 use crate::{Layout, ModelSpec, PixelRange};
 use ground::fault::Reader;
+use ground::form::{FormField, FormKind};
 
 /// The dialect as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
     help: Help {
         spoken_by: "no API: an open model that runs in the data owners’ browsers",
+        fields: &[FormField {
+            help: "No other file is run. To compute it: sha256sum model.onnx",
+            wide: true,
+            images_only: true,
+            ..FormField::new(
+                "model.on_device.sha256",
+                "SHA-256 of its file",
+                FormKind::Text,
+                "",
+            )
+        }],
         ..open_inference::HELP
     },
     runs_here: true,

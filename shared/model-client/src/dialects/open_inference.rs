@@ -45,6 +45,7 @@ pub(super) const ENTRY: Entry = Entry {
 pub(super) const HELP: Help = Help {
     spoken_by: "the Open Inference Protocol: fed-bbpt model-api, Triton, MLServer, OpenVINO",
     listing: "curl {url}/v2/models/{model}",
+    fields: &[],
     cures: &[
         Cure {
             codes: UNREACHABLE,

@@ -20,6 +20,7 @@ use crate::{
     SharedEmbedder, TextDialect, TextQueries, Usage, picture, status, words,
 };
 use ground::fault::Reader;
+use ground::form::{FormField, FormKind};
 use std::sync::Arc;
 use tuning::wording::TextTask;
 
@@ -39,6 +40,22 @@ pub(super) const ENTRY: Entry = Entry {
 const HELP: Help = Help {
     spoken_by: "OpenAI’s form: OpenAI, vLLM, llama.cpp, Ollama and many others",
     listing: "curl {url}/models",
+    fields: &[
+        FormField {
+            options: &[("chat", "chat completions"), ("completions", "completions")],
+            ..FormField::new("model.openai.api", "Route", FormKind::Choice, "chat")
+        },
+        FormField {
+            help: "Said before the text, or with the picture: “Which digit is this? Answer with one digit.” Leave the sentence for a label empty, and let what the model reads end where its answer begins: {text} Topic:",
+            wide: true,
+            ..FormField::new(
+                "model.openai.instruction",
+                "What it is told",
+                FormKind::Paragraph,
+                "",
+            )
+        },
+    ],
     cures: &[
         Cure {
             codes: UNREACHABLE,

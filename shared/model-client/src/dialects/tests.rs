@@ -23,6 +23,7 @@ fn export_bindings_dialects() {
                 "takesTemplate": entry.takes_template,
                 "spokenBy": entry.help.spoken_by,
                 "listing": entry.help.listing,
+                "fields": entry.help.fields,
                 "cures": entry.help.cures,
             });
             let mut text = String::from("  ");
@@ -32,6 +33,8 @@ fn export_bindings_dialects() {
         .collect();
     let text = format!(
         r"// Written by `cargo xtask generate` from `shared/model-client/src/dialects/`. Do not edit.
+
+import type {{ FormField }} from './FormField';
 
 /** What to change where a call failed: see `Cure` there. */
 export interface DialectCure {{
@@ -52,6 +55,8 @@ export interface Dialect {{
   takesTemplate: boolean;
   spokenBy: string;
   listing: string;
+  /** Settings of its own that the organiser's form shows with it. */
+  fields: readonly FormField[];
   cures: readonly DialectCure[];
 }}
 

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 #[derive(Deserialize)]
-struct Known {
+struct KnownAnswer {
     noise_multiplier: f64,
     sums: u32,
     delta: f64,
@@ -12,7 +12,7 @@ struct Known {
 
 #[derive(Deserialize)]
 struct Vectors {
-    gaussian: Vec<Known>,
+    gaussian: Vec<KnownAnswer>,
 }
 
 #[test]

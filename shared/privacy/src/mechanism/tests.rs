@@ -12,7 +12,7 @@ fn seeded(seed: u32) -> impl FnMut() -> u64 {
 }
 
 #[derive(Deserialize)]
-struct Known {
+struct KnownAnswer {
     clip: f64,
     scale: f64,
     dim: usize,
@@ -25,7 +25,7 @@ struct Known {
 
 #[derive(Deserialize)]
 struct Vectors {
-    mechanism: Vec<Known>,
+    mechanism: Vec<KnownAnswer>,
 }
 
 #[test]

@@ -30,8 +30,9 @@
 //! θ: trigger, then the stages in order, each as dw (channel, row, column), its bias, pw (to,
 //! from), scale, shift; the last as (colour, row, column, from).
 
-use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, lanes, quantise};
+use super::{Generator, ImageEntry, Kernel, Prepared, Scratch, Shape, Work, lanes, quantise};
 use ground::fault::Reader;
+use ground::form::About;
 use ground::image::{Fit, Image};
 use ground::rng::{Stream, purpose};
 
@@ -90,8 +91,17 @@ pub struct Coordinator {
     by_batch: bool,
 }
 
+pub(super) const ENTRY: ImageEntry = ImageEntry {
+    about: About {
+        words: "a pattern drawn by a small network",
+        choice: Some("drawn by a small network"),
+        fields: &[],
+    },
+    build,
+};
+
 /// Reads `epsilon`, the strength of the prompt, and `norm`.
-pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
+fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
     let epsilon = reader.number("epsilon", 1e-3..=10.0, Some(0.3));
     let by_batch = reader.choice("norm", &["layer", "batch"], Some("layer")) == 1;
     let Shape { height, width } = shape;

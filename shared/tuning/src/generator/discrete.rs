@@ -10,6 +10,7 @@ use crate::objective::loss::argmax;
 use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, TextTask};
 use ground::fault::Reader;
+use ground::form::{About, FormField, FormKind};
 use ground::order::distinct;
 
 /// Maximum number of parameters: a mistyped number of words should not fill the memory.
@@ -28,6 +29,38 @@ pub struct Discrete {
 
 /// The generator as the registry lists it.
 pub(super) const ENTRY: TextEntry = TextEntry {
+    about: About {
+        words: "words from a list",
+        choice: Some("words from a list"),
+        fields: &[
+            FormField {
+                help: "Separated by commas or line breaks. “No word” is always one of the choices, and the starting point. Anyone can read this list, so do not take it from data owners’ texts.",
+                wide: true,
+                ..FormField::new(
+                    "generator.candidates",
+                    "Words that the prompt may contain",
+                    FormKind::Candidates,
+                    "news, stories, report, world, national, market, game, software",
+                )
+            },
+            FormField::new(
+                "generator.positions",
+                "Words in the prompt, at most",
+                FormKind::Whole,
+                "4",
+            ),
+            FormField {
+                help: "Usually before the sentence, if there is one.",
+                options: &[
+                    ("", "wherever fits best"),
+                    ("label", "before the sentence for a label"),
+                    ("input", "before the text"),
+                ],
+                ..FormField::new("generator.place", "Where they go", FormKind::Choice, "")
+            },
+        ],
+    },
+    embeddings: false,
     domain: Domain::Categories,
     build,
 };

@@ -10,8 +10,9 @@
 //! for each node that touches it.
 
 use super::statistic::nodes;
-use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, quantise};
+use super::{Generator, ImageEntry, Kernel, Prepared, Scratch, Shape, Work, quantise};
 use ground::fault::Reader;
+use ground::form::{About, FormField, FormKind};
 use ground::image::{Fit, Image};
 
 /// Where the image is, and how border pixels are numbered (row by row, skipping the inside).
@@ -26,8 +27,22 @@ pub struct Frame {
     grid: Option<Grid>,
 }
 
+pub(super) const ENTRY: ImageEntry = ImageEntry {
+    about: About {
+        words: "a frame around the picture",
+        choice: Some("a frame around the picture"),
+        fields: &[FormField::new(
+            "generator.inner",
+            "Picture inside the frame, pixels",
+            FormKind::Whole,
+            "24",
+        )],
+    },
+    build,
+};
+
 /// Reads `form`; `inner`: the side of the square, in pixels, that the prompt leaves free; `grid`.
-pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
+fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
     let pad = reader.choice("form", &["replace", "pad"], Some("replace")) == 1;
     let largest = shape.height.min(shape.width) as u64;
     // VP leaves 30 of 224 pixels on each side to the prompt.

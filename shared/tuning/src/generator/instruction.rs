@@ -11,6 +11,7 @@ use crate::optimizer::bandit::best;
 use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, Ranked, TextTask};
 use ground::fault::Reader;
+use ground::form::About;
 use ground::order::distinct;
 
 /// Maximum number of instructions of a task.
@@ -75,6 +76,8 @@ pub struct Instruction {
 
 /// The generator as the registry lists it.
 pub(super) const ENTRY: TextEntry = TextEntry {
+    about: About::of("an instruction from a list"),
+    embeddings: false,
     domain: Domain::Arms,
     build,
 };

@@ -13,6 +13,7 @@ use super::{TextEntry, TextGenerator};
 use crate::optimizer::Domain;
 use crate::wording::{Prompt, SoftPrompt, SoftShape, TextTask};
 use ground::fault::Reader;
+use ground::form::About;
 use ground::rng::{Direction, Distribution, derive_key, purpose};
 
 /// Maximum number of values of a prompt: a mistyped size should not fill the memory.
@@ -31,6 +32,8 @@ pub struct Soft {
 
 /// The generator as the registry lists it.
 pub(super) const ENTRY: TextEntry = TextEntry {
+    about: About::of("embeddings, which need not be those of words"),
+    embeddings: true,
     domain: Domain::Numbers,
     build,
 };

@@ -10,8 +10,9 @@
 //! candidate and image.
 
 use super::basis::Basis;
-use super::{Generator, Kernel, Prepared, Scratch, Shape, Work, lanes};
+use super::{Generator, ImageEntry, Kernel, Prepared, Scratch, Shape, Work, lanes};
 use ground::fault::Reader;
+use ground::form::{About, FormField, FormKind};
 use ground::image::grey_raster;
 
 /// The generator, with everything that depends on the task alone.
@@ -29,8 +30,33 @@ pub struct Statistic {
     down: Vec<(usize, f32)>,
 }
 
+pub(super) const ENTRY: ImageEntry = ImageEntry {
+    about: About {
+        words: "a smooth pattern that depends on a few statistics of each picture",
+        choice: Some("smooth, depends on the picture"),
+        fields: &[
+            FormField {
+                help: "0: one pattern for all pictures",
+                ..FormField::new(
+                    "generator.statistics",
+                    "Statistics of the picture",
+                    FormKind::Whole,
+                    "8",
+                )
+            },
+            FormField::new(
+                "generator.grid",
+                "Grid of the pattern",
+                FormKind::Whole,
+                "5",
+            ),
+        ],
+    },
+    build,
+};
+
 /// Reads `epsilon`, `grid`, `channels`, `statistics`, `basis`, `output`.
-pub(super) fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
+fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
     let epsilon = reader.number("epsilon", 0.001..=4.0, Some(1.0));
     let grid = reader.whole("grid", 2..=32, Some(8)) as usize;
     let channels = if reader.whole("channels", 1..=3, Some(1)) == 3 {

@@ -25,12 +25,13 @@
 //! A round's reward is a mean over n examples, of which UCB1 would have c = √(2/n): 0.1 for 200.
 
 use super::{
-    AskAhead, Candidate, Domain, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
-    check_losses,
+    AskAhead, Candidate, DirectionKey, Domain, Entry, Needs, Optimizer, Plan, Space, State,
+    TellError, Tries, check_losses,
 };
 use crate::generator::instruction::Evidence;
 use crate::objective::Outcome;
 use ground::fault::Reader;
+use ground::form::About;
 use ground::order;
 use ground::rng::{Direction, Distribution, Stream, derive_key, purpose};
 
@@ -70,6 +71,12 @@ enum Reward {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About::of("tries whole instructions and keeps asking about the better ones"),
+    tries: Tries {
+        setting: "arms",
+        usual: None,
+        what: "instructions",
+    },
     needs: Needs {
         domain: Domain::Arms,
         ask_ahead: AskAhead::Never("which instructions a round tries follows from its θ"),
@@ -80,7 +87,7 @@ pub(super) const ENTRY: Entry = Entry {
 /// Reads `rule`, `arms` K, `exploration` c, `reward`, `loss_bound`.
 fn build(
     reader: &mut Reader<'_>,
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     space: Space,
 ) -> Box<dyn Optimizer> {
@@ -115,7 +122,7 @@ fn build(
         }
     };
     Box::new(Bandit {
-        key: identity.key,
+        key: key.0,
         plan,
         arms,
         tried,

@@ -13,11 +13,12 @@
 use super::points::Points;
 use super::search::Search;
 use super::{
-    AskAhead, Candidate, Entry, Identity, Needs, Optimizer, Plan, SharedSearch, Space, State,
-    TellError, check_losses,
+    AskAhead, Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, SharedSearch, Space, State,
+    TellError, Tries, check_losses,
 };
 use crate::optimizer::individual::Individual;
 use ground::fault::Reader;
+use ground::form::About;
 use ground::order;
 use ground::rng::{Stream, derive_key, purpose};
 
@@ -27,7 +28,7 @@ const MOST_FULL: usize = 2048;
 /// Settings of the optimiser.
 #[derive(Clone, Debug)]
 pub struct CmaEs {
-    identity: Identity,
+    key: DirectionKey,
     population: u32,
     sigma: f64,
     bound: f64,
@@ -36,6 +37,12 @@ pub struct CmaEs {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About::of("CMA-ES: a cloud of points that moves and changes its shape"),
+    tries: Tries {
+        setting: "population",
+        usual: Some(20),
+        what: "points",
+    },
     needs: Needs {
         ask_ahead: AskAhead::Never("cma-es asks around the mean that the step before has moved"),
         ..Needs::NOTHING
@@ -44,9 +51,9 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 /// Reads `population` λ, `sigma` σ₀, `bound`, `covariance`.
-fn build(reader: &mut Reader<'_>, identity: Identity, _: Plan, _: Space) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, key: DirectionKey, _: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(CmaEs {
-        identity,
+        key,
         population: reader.whole("population", 2..=256, Some(20)) as u32,
         sigma: reader.exact_number("sigma", 1e-6..=1e3, Some(1.0)),
         bound: reader.exact_number("bound", 0.0..=1e6, Some(0.0)),
@@ -66,7 +73,7 @@ impl CmaEs {
     /// The population of the state's step, in the order of asking.
     fn population(&self, search: &Search, state: &State) -> Vec<Vec<f64>> {
         let point = |number: u32| {
-            let [a, b] = self.identity.key;
+            let [a, b] = self.key.0;
             let key = derive_key(&[a, b, purpose::DIRECTION, state.round, state.step, number]);
             let mut stream = Stream::with_key(key);
             let normal: Vec<f64> = (0..state.theta.len())

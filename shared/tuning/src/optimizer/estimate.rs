@@ -4,14 +4,52 @@
 //! Forward: ĝ = 1/K Σ_k (L(θ+cΔ_k) − L(θ)) / c · Δ_k, K+1 batches, with a bias of order c.
 //! Δ is Rademacher, for which 1/Δ_i = Δ_i. ĝ is then clipped to the norm √d (ZIP, ICLR 2025).
 
-use super::{Candidate, Identity, State, TellError, check_losses, direction};
+use super::{Candidate, DirectionKey, State, TellError, check_losses, direction};
 use ground::fault::Reader;
+use ground::form::{FormField, FormKind};
 use ground::rng::{Direction, Distribution};
+
+/// How many directions, in the organiser's form.
+pub(super) const DIRECTIONS: FormField = FormField::new(
+    "optimizer.directions",
+    "Directions in a step",
+    FormKind::Whole,
+    "15",
+);
+
+/// What the organiser's form shows with every optimiser that estimates by differences.
+pub(super) const FIELDS: &[FormField] = &[
+    DIRECTIONS,
+    FormField {
+        options: &[
+            ("forward", "one try"),
+            ("two-sided", "two tries, forwards and backwards"),
+        ],
+        ..FormField::new(
+            "optimizer.differences",
+            "Along each direction",
+            FormKind::Choice,
+            "forward",
+        )
+    },
+    FormField::new(
+        "optimizer.perturbation",
+        "Size of a try",
+        FormKind::Number,
+        "0.05",
+    ),
+    FormField::new(
+        "optimizer.learning_rate",
+        "Learning rate",
+        FormKind::Number,
+        "0.02",
+    ),
+];
 
 /// How a gradient is estimated.
 #[derive(Clone, Debug)]
 pub(super) struct Estimator {
-    identity: Identity,
+    key: DirectionKey,
     directions: u32,
     perturbation: f32,
     forward: bool,
@@ -20,9 +58,9 @@ pub(super) struct Estimator {
 
 impl Estimator {
     /// Reads `directions` K, `perturbation` c, `differences`, `clip`.
-    pub fn read(reader: &mut Reader<'_>, identity: Identity) -> Self {
+    pub fn read(reader: &mut Reader<'_>, key: DirectionKey) -> Self {
         Self {
-            identity,
+            key,
             directions: reader.whole("directions", 1..=64, Some(5)) as u32,
             perturbation: reader.number("perturbation", 1e-6..=10.0, Some(0.05)),
             forward: reader.choice("differences", &["two-sided", "forward"], Some("two-sided"))
@@ -39,7 +77,7 @@ impl Estimator {
         let c = self.perturbation;
         let base = self.forward.then_some(Candidate::BASE);
         let rest = (0..self.directions).flat_map(|k| {
-            let direction = Some(direction(self.identity, state, k, Distribution::Rademacher));
+            let direction = Some(direction(self.key, state, k, Distribution::Rademacher));
             let minus = (!self.forward).then_some(Candidate {
                 direction,
                 scale: -c,
@@ -79,7 +117,7 @@ impl Estimator {
     pub fn replay_step(&self, round: u32, step: u32, scalars: &[f32], out: &mut [f32]) {
         for (number, scalar) in scalars.iter().enumerate() {
             let direction = Direction {
-                key: self.identity.key,
+                key: self.key.0,
                 counter: [number as u32, step, round],
                 distribution: Distribution::Rademacher,
             };
@@ -105,7 +143,7 @@ impl Estimator {
             };
             let share = slope / self.directions as f32;
             shares.push(share);
-            direction(self.identity, state, k, Distribution::Rademacher)
+            direction(self.key, state, k, Distribution::Rademacher)
                 .for_each(gradient.len(), |i, delta| gradient[i] += share * delta);
         }
         if self.clip {

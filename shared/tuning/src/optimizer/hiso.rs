@@ -9,8 +9,11 @@
 
 use super::estimate::Estimator;
 use super::points::Points;
-use super::{Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError};
+use super::{
+    Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError, Tries,
+};
 use ground::fault::Reader;
+use ground::form::About;
 
 /// No entry of a direction grows beyond 1/√this.
 const SMALLEST: f32 = 1e-8;
@@ -27,14 +30,16 @@ pub struct HiSo {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About::of("random differences, scaled by what all have learnt of the curvature"),
+    tries: Tries::DIRECTIONS,
     needs: Needs::NOTHING,
     build,
 };
 
 /// Reads the estimate's settings, `learning_rate`, `decay`, `smoothing` ν.
-fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(HiSo {
-        estimator: Estimator::read(reader, identity),
+        estimator: Estimator::read(reader, key),
         plan,
         learning_rate: reader.number("learning_rate", 0.0..=100.0, Some(0.005)),
         decay: reader.choice("decay", &["linear", "none"], Some("none")) == 0,
@@ -152,7 +157,7 @@ mod tests {
     }
 
     fn optimizer(settings: &serde_json::Value) -> Box<dyn Optimizer> {
-        super::super::build(settings, Identity { key: [7, 9] }, PLAN, Space::default()).unwrap()
+        super::super::build(settings, DirectionKey([7, 9]), PLAN, Space::default()).unwrap()
     }
 
     /// A round of one participant: what its steps moved, and their scalars.

@@ -23,11 +23,12 @@
 //! Adam begins anew in every round, as all local state does.
 
 use super::{
-    AskAhead, Candidate, Domain, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
-    check_losses, direction,
+    AskAhead, Candidate, DirectionKey, Domain, Entry, Needs, Optimizer, Plan, Space, State,
+    TellError, Tries, check_losses, direction,
 };
 use crate::objective::loss::argmax;
 use ground::fault::Reader;
+use ground::form::{About, FormField, FormKind};
 use ground::rng::Distribution;
 
 /// The least p that a score is divided by.
@@ -38,7 +39,7 @@ const LARGEST_NORM: f64 = 3.0;
 /// Settings of the optimiser.
 #[derive(Clone, Debug)]
 pub struct PolicyGradient {
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     columns: usize,
     draws: u32,
@@ -61,6 +62,24 @@ enum Form {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About {
+        words: "draws prompts and learns from their scores",
+        choice: Some("draws prompts and learns from their scores"),
+        fields: &[FormField {
+            help: "Each is asked with every text of the step.",
+            ..FormField::new(
+                "optimizer.draws",
+                "Prompts tried in a step",
+                FormKind::Whole,
+                "20",
+            )
+        }],
+    },
+    tries: Tries {
+        setting: "draws",
+        usual: Some(20),
+        what: "prompts",
+    },
     needs: Needs {
         domain: Domain::Categories,
         // Which categories were drawn follows from the θ that was asked from.
@@ -73,7 +92,7 @@ pub(super) const ENTRY: Entry = Entry {
 /// `beta2`; of the released form `weight_decay`.
 fn build(
     reader: &mut Reader<'_>,
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     space: Space,
 ) -> Box<dyn Optimizer> {
@@ -94,7 +113,7 @@ fn build(
         }
     };
     Box::new(PolicyGradient {
-        identity,
+        key,
         plan,
         columns: space.size.max(1),
         draws: reader.whole("draws", 2..=256, Some(20)) as u32,
@@ -115,7 +134,7 @@ impl PolicyGradient {
 
     fn candidate(&self, state: &State, draw: u32) -> Candidate {
         Candidate {
-            direction: Some(direction(self.identity, state, draw, self.distribution())),
+            direction: Some(direction(self.key, state, draw, self.distribution())),
             scale: 1.0,
         }
     }

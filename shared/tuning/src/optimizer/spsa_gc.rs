@@ -14,17 +14,19 @@
 //! The paper prints a look-ahead form; the code, and so this file, does not evaluate at the
 //! look-ahead point. There is no clipping and no weight decay.
 
+use super::estimate;
 use super::{
-    AskAhead, Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError,
-    check_losses, direction,
+    AskAhead, Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError,
+    Tries, check_losses, direction,
 };
 use ground::fault::Reader;
+use ground::form::About;
 use ground::rng::Distribution;
 
 /// Settings by the names that the paper gives them.
 #[derive(Clone, Debug)]
 pub struct SpsaGc {
-    identity: Identity,
+    key: DirectionKey,
     plan: Plan,
     directions: u32,
     o: f32,
@@ -37,6 +39,12 @@ pub struct SpsaGc {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About {
+        words: "SPSA with gradient correction",
+        choice: Some("SPSA with gradient correction"),
+        fields: &[estimate::DIRECTIONS],
+    },
+    tries: Tries::DIRECTIONS,
     needs: Needs {
         // It is compared as it was released: in step.
         ask_ahead: AskAhead::OnRequest,
@@ -46,9 +54,9 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 /// Reads `directions` (SP_AVG), `o`, `a`, `c`, `alpha`, `gamma`, `beta`; defaults as for SVHN.
-fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(SpsaGc {
-        identity,
+        key,
         plan,
         directions: reader.whole("directions", 1..=64, Some(5)) as u32,
         o: reader.number("o", 0.0..=1e6, Some(1.0)),
@@ -77,7 +85,7 @@ impl Optimizer for SpsaGc {
         (0..self.directions)
             .flat_map(|k| {
                 let direction = Some(direction(
-                    self.identity,
+                    self.key,
                     state,
                     k,
                     Distribution::SegmentedUniform,
@@ -103,7 +111,7 @@ impl Optimizer for SpsaGc {
         for k in 0..self.directions {
             let i = 2 * k as usize;
             let slope = (losses[i] - losses[i + 1]) / (2.0 * c) / self.directions as f32;
-            direction(self.identity, state, k, Distribution::SegmentedUniform)
+            direction(self.key, state, k, Distribution::SegmentedUniform)
                 .for_each(gradient.len(), |i, delta| gradient[i] += slope / delta);
         }
         if state.moments.is_empty() {
@@ -134,7 +142,7 @@ mod tests {
     #[test]
     fn gains_are_those_of_the_released_schedule() {
         let spsa = SpsaGc {
-            identity: Identity { key: [0, 0] },
+            key: DirectionKey([0, 0]),
             plan: Plan {
                 rounds: 1,
                 local_steps: 5000,

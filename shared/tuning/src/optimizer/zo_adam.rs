@@ -3,9 +3,12 @@
 //!
 //! The estimate is in `estimate.rs`. Adam: Kingma and Ba, ICLR 2015, with bias correction.
 
-use super::estimate::Estimator;
-use super::{Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError};
+use super::estimate::{self, Estimator};
+use super::{
+    Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError, Tries,
+};
 use ground::fault::Reader;
+use ground::form::About;
 
 /// Settings of the optimiser.
 #[derive(Clone, Debug)]
@@ -19,14 +22,20 @@ pub struct ZoAdam {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About {
+        words: "random differences, then Adam",
+        choice: Some("random differences, Adam"),
+        fields: estimate::FIELDS,
+    },
+    tries: Tries::DIRECTIONS,
     needs: Needs::NOTHING,
     build,
 };
 
 /// Reads the estimate's settings, `learning_rate`, `beta1`, `beta2`, `decay`.
-fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
+fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(ZoAdam {
-        estimator: Estimator::read(reader, identity),
+        estimator: Estimator::read(reader, key),
         plan,
         learning_rate: reader.number("learning_rate", 0.0..=10.0, Some(0.01)),
         betas: [

@@ -1,9 +1,12 @@
 //! `zo-sgd`: plain steps along the estimate. The local optimiser of choice when the server keeps
 //! the moments.
 
-use super::estimate::Estimator;
-use super::{Candidate, Entry, Identity, Needs, Optimizer, Plan, Space, State, TellError};
+use super::estimate::{self, Estimator};
+use super::{
+    Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Space, State, TellError, Tries,
+};
 use ground::fault::Reader;
+use ground::form::About;
 
 /// Settings of the optimiser.
 #[derive(Clone, Debug)]
@@ -33,13 +36,19 @@ impl Polynomial {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
+    about: About {
+        words: "random differences, plain steps",
+        choice: Some("random differences, plain steps"),
+        fields: estimate::FIELDS,
+    },
+    tries: Tries::DIRECTIONS,
     needs: Needs::NOTHING,
     build,
 };
 
 /// Reads the estimate's settings, `learning_rate`, `decay`.
-fn build(reader: &mut Reader<'_>, identity: Identity, plan: Plan, _: Space) -> Box<dyn Optimizer> {
-    let estimator = Estimator::read(reader, identity);
+fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Box<dyn Optimizer> {
+    let estimator = Estimator::read(reader, key);
     let learning_rate = reader.number("learning_rate", 0.0..=100.0, Some(0.005));
     let decays: &[&str] = &["linear", "none", "polynomial"];
     let decay = reader.choice("decay", decays, Some("none"));
@@ -110,12 +119,7 @@ mod tests {
             rounds: 10,
             local_steps: 5,
         };
-        let optimizer = build(
-            &mut reader,
-            Identity { key: [7, 9] },
-            plan,
-            Space::default(),
-        );
+        let optimizer = build(&mut reader, DirectionKey([7, 9]), plan, Space::default());
         assert!(faults.is_empty(), "{faults:?}");
         let mut dice = Stream::new(3, purpose::FAULT);
         let theta: Vec<f32> = (0..dim).map(|i| (i as f32 * 0.37).cos()).collect();
@@ -183,12 +187,7 @@ mod tests {
             rounds: 10,
             local_steps: 5,
         };
-        let optimizer = build(
-            &mut reader,
-            Identity { key: [7, 9] },
-            plan,
-            Space::default(),
-        );
+        let optimizer = build(&mut reader, DirectionKey([7, 9]), plan, Space::default());
         let replayed = |round, scalars: &[f32]| {
             let mut out = vec![0.0; 64];
             optimizer.replay(round, scalars, &mut Vec::new(), &mut out);

@@ -16,7 +16,8 @@ impl Client {
                 let at = counted.as_ref().and_then(|_| env.task.initial().ok());
                 let most = env.task.mapping.learnt.map_or(0, |l| l.examples);
                 // Files are often sorted by label, so the first examples would not do.
-                let words = [purpose::COUNTS, self.participant];
+                let mut words = vec![purpose::COUNTS, self.participant];
+                let most = fresh(work.renewed, most, env.training, &mut words);
                 Evaluation {
                     purpose: Purpose::Mapping,
                     candidates: at.iter().map(|_| Candidate::BASE).collect(),
@@ -56,7 +57,13 @@ impl Client {
             candidates: env.optimizer.ask(asked_from),
             points: env.optimizer.points(asked_from),
             part: Part::Training,
-            examples: batch(env.task, self.participant, asked_from, env.training),
+            examples: batch(
+                env.task,
+                self.participant,
+                asked_from,
+                env.training,
+                self.work.as_ref().map_or(0, |w| w.renewed),
+            ),
         }
     }
 
@@ -88,10 +95,28 @@ impl Client {
 }
 
 /// The examples of one step, drawn without replacement: a function of (seed, participant, θ's
-/// number, step) alone, so that a repeated step asks the same.
-pub(super) fn batch(task: &Task, participant: u32, state: &State, training: usize) -> Vec<u32> {
-    let words = [purpose::BATCH, participant, state.round, state.step];
-    sample(task, &words, training, task.federation.batch)
+/// number, step, how often training from this θ began anew) alone, so that a repeated step asks the
+/// same.
+pub(super) fn batch(
+    task: &Task,
+    participant: u32,
+    state: &State,
+    training: usize,
+    renewed: u32,
+) -> Vec<u32> {
+    let mut words = vec![purpose::BATCH, participant, state.round, state.step];
+    let most = fresh(renewed, task.federation.batch, training, &mut words);
+    sample(task, &words, training, most)
+}
+
+/// Makes a draw another one if training from the same θ begins anew, and returns its size: where
+/// the draw would hold all examples, half of them, or it would be the same again.
+fn fresh(renewed: u32, most: u32, training: usize, words: &mut Vec<u32>) -> u32 {
+    if renewed == 0 {
+        return most;
+    }
+    words.push(renewed);
+    most.min((training / 2).max(1) as u32)
 }
 
 /// At most `most` of the training examples, drawn without replacement: a function of the task's

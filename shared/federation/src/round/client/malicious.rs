@@ -6,10 +6,12 @@ use crate::record;
 use crate::record::{Cohort, Entry, Line, RoundEntry};
 use crate::round::messages::{SumInput, SumMessage};
 use crate::round::phase::AbortReason;
-use crate::round::rehearsal::{Rehearsal, identity, secure_task, task};
+use crate::round::rehearsal::{NOW, Rehearsal, identity, secure_task, task};
 use crate::rules::advance::{GroupSum, Sums as Opened};
 use secure_sum::Context;
-use secure_sum::messages::{Inbox, Roster, Survivors};
+use secure_sum::messages::{
+    Confirmation, Inbox, Roster, Signature, Survivor, Survivors, hash_survivors,
+};
 use secure_sum::participant::Participant;
 use serde_json::json;
 
@@ -64,6 +66,24 @@ fn input(cast: &mut Rehearsal, who: usize, phase: Phase) -> SumInput {
     input
 }
 
+/// These survivors alone, in this order; who is not among them has signed nothing.
+fn only(input: &SumInput, members: &[u32]) -> Survivors {
+    let SumInput::Survivors(all) = input else {
+        panic!()
+    };
+    let of = |&participant: &u32| {
+        let known = all.members.iter().find(|s| s.participant == participant);
+        known.cloned().unwrap_or(Survivor {
+            participant,
+            vector: [0; 32],
+            signature: Signature([0; 64]),
+        })
+    };
+    Survivors {
+        members: members.iter().map(of).collect(),
+    }
+}
+
 #[test]
 fn an_honest_aggregator_is_followed_to_the_end() {
     let mut cast = cast();
@@ -74,7 +94,13 @@ fn an_honest_aggregator_is_followed_to_the_end() {
         for round in 0..4 {
             assert_eq!(
                 sums(&cast, who, round),
-                [Phase::Keys, Phase::Shares, Phase::Masked, Phase::Unmask]
+                [
+                    Phase::Keys,
+                    Phase::Shares,
+                    Phase::Masked,
+                    Phase::Confirm,
+                    Phase::Unmask
+                ]
             );
         }
     }
@@ -252,14 +278,14 @@ fn an_update_that_was_replaced_or_left_out_is_missed() {
         cast.tell(1, Event::Lines(vec![line]));
         assert_eq!(cast.clients[1].suspicion(), None);
     }
-    // An aborted round may leave it out: the aggregator lost what it had.
+    // Nor may an aborted round leave it out: its sum could have been opened all the same.
     let mut cast = reading_again(&first);
     let line = forged(&cast, |e| {
         (e.sums, e.cohort) = (None, None);
         e.aborted = Some(AbortReason::TooFewMasked);
     });
-    cast.tell(0, Event::Lines(vec![line]));
-    assert_eq!(cast.clients[0].suspicion(), None);
+    let action = cast.tell(0, Event::Lines(vec![line]));
+    stopped(&cast, 0, &action, "leaves out an update of ours");
 }
 
 #[test]
@@ -267,7 +293,7 @@ fn members_of_one_cohort_have_seen_the_same_record() {
     // Participant 0 is shown a round 0 with a different end.
     let mut cast = reading(cast());
     let line = forged(&cast, |e| {
-        (e.sums, e.cohort) = (None, None);
+        e.sums = None;
         e.aborted = Some(AbortReason::TooFewMasked);
     });
     let mut fork = Replay::new(&cast.task).unwrap();
@@ -275,6 +301,8 @@ fn members_of_one_cohort_have_seen_the_same_record() {
         fork.take(&cast.task, line, Commitments::Check).unwrap();
     }
     cast.tell(0, Event::Lines(vec![line]));
+    // Its update was sent once, so it makes another.
+    cast.lead(0, |action| matches!(action, Action::Sync { .. }));
     let forked = |view: &mut RoundView| {
         view.theta = fork.theta().clone();
         (view.step, view.lines) = (fork.step(), fork.lines());
@@ -285,10 +313,15 @@ fn members_of_one_cohort_have_seen_the_same_record() {
         forked(view);
         (view.phase, view.standing) = (Phase::Open, Standing::Idle);
     });
-    assert!(matches!(
-        cast.tell(0, event.clone()),
-        Action::Enrol { round: 1, .. }
-    ));
+    let action = cast.tell(0, event.clone());
+    // Its update was sent once, so it makes another.
+    assert!(matches!(action, Action::Evaluate(_)), "{action:?}");
+    cast.lead(0, |action| matches!(action, Action::Sync { .. }));
+    let action = cast.tell(0, event);
+    assert!(
+        matches!(action, Action::Enrol { round: 1, .. }),
+        "{action:?}"
+    );
     for who in 1..4 {
         cast.lead(who, |action| matches!(action, Action::Enrol { .. }));
         let keys = shown(&mut cast, who, |view| {
@@ -386,7 +419,13 @@ fn a_shrunken_cohort_is_sat_out() {
     let action = cast.tell(0, Event::Input(SumInput::Roster(two)));
     assert!(matches!(action, Action::Sync { .. }), "{action:?}");
     // Nor does it return to this round, whatever is shown now; it takes part in the next one again.
-    for phase in [Phase::Keys, Phase::Shares, Phase::Masked, Phase::Unmask] {
+    for phase in [
+        Phase::Keys,
+        Phase::Shares,
+        Phase::Masked,
+        Phase::Confirm,
+        Phase::Unmask,
+    ] {
         let event = shown(&mut cast, 0, |view| {
             (view.phase, view.standing) = (phase, Standing::InCohort);
         });
@@ -449,16 +488,16 @@ fn one_masked_vector_and_no_other_leaves_in_a_round() {
 }
 
 #[test]
-fn shares_are_given_away_for_one_set_of_survivors_only() {
+fn one_set_of_survivors_is_confirmed_and_no_other() {
     let mut cast = in_keys(cast(), 0);
-    fetching(&mut cast, 0, Phase::Unmask);
-    let honest = input(&mut cast, 0, Phase::Unmask);
+    fetching(&mut cast, 0, Phase::Confirm);
+    let honest = input(&mut cast, 0, Phase::Confirm);
     let action = cast.tell(0, Event::Input(honest.clone()));
     assert!(
         matches!(
             &action,
             Action::Send {
-                message: SumMessage::Unmask(_),
+                message: SumMessage::Confirmation(_),
                 ..
             }
         ),
@@ -467,7 +506,7 @@ fn shares_are_given_away_for_one_set_of_survivors_only() {
     // However the aggregator leads back to it, there is one answer.
     let refused = Event::Refused(Refusal::TooEarly);
     cast.tell(0, refused);
-    for phase in [Phase::Masked, Phase::Shares, Phase::Unmask] {
+    for phase in [Phase::Masked, Phase::Shares, Phase::Confirm] {
         let event = shown(&mut cast, 0, |view| {
             (view.phase, view.standing) = (phase, Standing::InCohort);
         });
@@ -475,21 +514,46 @@ fn shares_are_given_away_for_one_set_of_survivors_only() {
     }
     assert_eq!(cast.open(0), action);
     let event = shown(&mut cast, 0, |view| {
-        (view.phase, view.standing) = (Phase::Unmask, Standing::InCohort);
+        (view.phase, view.standing) = (Phase::Confirm, Standing::InCohort);
     });
     assert_eq!(cast.tell(0, event), action);
-    assert_eq!(cast.tell(0, Event::Input(honest)), action);
-    let others = Survivors {
-        members: vec![0, 1, 2],
-    };
+    assert_eq!(cast.tell(0, Event::Input(honest.clone())), action);
+    let others = only(&honest, &[0, 1, 2]);
     let stop = cast.tell(0, Event::Input(SumInput::Survivors(others)));
     stopped(&cast, 0, &stop, "second request");
-    let unmasked = sums(&cast, 0, 0);
+    let confirmed = sums(&cast, 0, 0);
     assert_eq!(
-        unmasked.iter().filter(|p| **p == Phase::Unmask).count(),
+        confirmed.iter().filter(|p| **p == Phase::Confirm).count(),
         1,
-        "{unmasked:?}"
+        "{confirmed:?}"
     );
+    assert!(!confirmed.contains(&Phase::Unmask));
+}
+
+#[test]
+fn no_share_leaves_before_enough_have_confirmed_the_same_survivors() {
+    let mut cast = in_keys(cast(), 0);
+    fetching(&mut cast, 0, Phase::Unmask);
+    let start = cast.clients[0].clone();
+    let SumInput::Confirmations(honest) = input(&mut cast, 0, Phase::Unmask) else {
+        panic!()
+    };
+    // Too few: others may have dropped out.
+    let mut few = honest.clone();
+    few.members.truncate(2);
+    let action = cast.tell(0, Event::Input(SumInput::Confirmations(few)));
+    assert!(matches!(action, Action::Sync { .. }), "{action:?}");
+    // One who signed about other survivors: the aggregator lies to somebody.
+    let mut other = honest;
+    let context = cast.clients[0].record.as_ref().unwrap();
+    let context = context.context(&cast.task, 0).unwrap();
+    let nothing = hash_survivors(&[0, 1, 2]);
+    let signed = Confirmation::signed(&context.digest(), 3, &nothing, &nothing, &nothing);
+    other.members[3].1 = identity(3).signature(&signed);
+    cast.clients[0] = start;
+    let action = cast.tell(0, Event::Input(SumInput::Confirmations(other)));
+    stopped(&cast, 0, &action, "other survivors");
+    assert!(!sums(&cast, 0, 0).contains(&Phase::Unmask));
 }
 
 #[test]
@@ -497,16 +561,16 @@ fn too_few_survivors_are_not_opened() {
     // The threshold of four is three; the task says that all four carry the noise.
     let secure = json!({ "cohort_min": 4, "survivors_min": 4 });
     let mut cast = in_keys(Rehearsal::new(secure_task(secure), 4), 0);
-    fetching(&mut cast, 0, Phase::Unmask);
+    fetching(&mut cast, 0, Phase::Confirm);
     let start = cast.clients[0].clone();
+    let all = input(&mut cast, 0, Phase::Confirm);
     for members in [vec![0, 1, 2], vec![0, 3], vec![0]] {
         cast.clients[0] = start.clone();
-        let survivors = Survivors { members };
+        let survivors = only(&all, &members);
         let action = cast.tell(0, Event::Input(SumInput::Survivors(survivors)));
         assert!(matches!(action, Action::Sync { .. }), "{action:?}");
         // Not even with all of them afterwards.
-        let all = input(&mut cast, 0, Phase::Unmask);
-        let action = cast.tell(0, Event::Input(all));
+        let action = cast.tell(0, Event::Input(all.clone()));
         assert!(matches!(action, Action::Sync { .. }), "{action:?}");
     }
     assert_eq!(
@@ -518,8 +582,9 @@ fn too_few_survivors_are_not_opened() {
 #[test]
 fn a_list_without_us_or_with_strangers_stops_us() {
     let mut cast = in_keys(cast(), 0);
-    fetching(&mut cast, 0, Phase::Unmask);
+    fetching(&mut cast, 0, Phase::Confirm);
     let start = cast.clients[0].clone();
+    let all = input(&mut cast, 0, Phase::Confirm);
     for (members, why) in [
         (vec![1, 2, 3], "leaves this participant out"),
         (vec![0, 1, 2, 7], "names someone"),
@@ -527,7 +592,7 @@ fn a_list_without_us_or_with_strangers_stops_us() {
         (vec![0, 1, 1, 2], "twice"),
     ] {
         cast.clients[0] = start.clone();
-        let survivors = Survivors { members };
+        let survivors = only(&all, &members);
         let action = cast.tell(0, Event::Input(SumInput::Survivors(survivors)));
         stopped(&cast, 0, &action, why);
     }
@@ -561,7 +626,7 @@ fn a_sum_is_not_joined_in_the_middle() {
     // With a lost state there are no keys; with a state from another device neither.
     let mut cast = in_keys(cast(), 0);
     let start = cast.clients[0].clone();
-    for phase in [Phase::Shares, Phase::Masked, Phase::Unmask] {
+    for phase in [Phase::Shares, Phase::Masked, Phase::Confirm, Phase::Unmask] {
         cast.clients[0] = start.clone();
         let event = shown(&mut cast, 0, |view| {
             (view.phase, view.standing) = (phase, Standing::InCohort);
@@ -632,4 +697,82 @@ fn a_vector_that_was_made_is_counted_though_it_never_arrived() {
     assert!(once.epsilon > 2.0);
     cast.turn(0);
     assert_eq!(cast.clients[0].privacy(&cast.task), Some(once));
+}
+
+/// The masked round is over without a sum, as an aggregator that opened it in private would say: some
+/// confirmed, and it claims that too few did.
+fn lost(cast: &mut Rehearsal, round: u32) {
+    cast.play_to(round, Phase::Confirm);
+    let late = NOW + 1_000_000 * u64::from(round + 1);
+    cast.aggregator.tick(late).unwrap();
+    let last = cast.aggregator.records().last().unwrap().clone();
+    assert_eq!((last.round, last.phase), (round, Phase::Aborted));
+}
+
+#[test]
+fn an_update_that_was_in_one_sum_is_in_no_other() {
+    let mut cast = cast();
+    lost(&mut cast, 0);
+    let before: Vec<Vec<f32>> = (0..4)
+        .map(|who| cast.clients[who].work.clone().unwrap().delta.unwrap())
+        .collect();
+    // The next sum starts from the same θ, perhaps over other people.
+    cast.play_to(1, Phase::Masked);
+    for (who, old) in before.iter().enumerate() {
+        let work = cast.clients[who].work.clone().unwrap();
+        assert_eq!((work.renewed, work.step), (1, 0));
+        assert_ne!(work.delta.as_ref(), Some(old), "participant {who}");
+    }
+    // Nothing that was measured at this θ is reported a second time.
+    cast.play(|r| r.aggregator.round().number == 2);
+    let last = cast.aggregator.records().last().unwrap();
+    assert_eq!((last.phase, last.metrics.total), (Phase::Done, 0));
+}
+
+#[test]
+fn who_has_one_example_sits_out_until_theta_moves() {
+    // A round begins as soon as three have enrolled.
+    let mut cast = Rehearsal::new(
+        task(json!({
+            "clip": 1.0,
+            "secure_sum": { "cohort_min": 3 },
+            "open": { "count_min": 3, "time_min_ms": 0, "time_max_ms": 600_000 },
+        })),
+        4,
+    );
+    cast.kits[0].training = 1;
+    lost(&mut cast, 0);
+    assert!(sums(&cast, 0, 0).contains(&Phase::Masked));
+    cast.play(|r| r.aggregator.round().number == 2);
+    assert_eq!(cast.aggregator.records()[1].phase, Phase::Done);
+    assert_eq!(sums(&cast, 0, 1), []);
+    cast.play(|r| sums(r, 0, 2).contains(&Phase::Masked));
+    assert_eq!(cast.clients[0].suspicion(), None);
+}
+
+#[test]
+fn sums_from_one_theta_are_not_begun_without_end() {
+    let mut cast = cast();
+    for round in 0..MASKED_MAX {
+        lost(&mut cast, round);
+    }
+    for who in 0..4 {
+        let action = cast.lead(who, |action| matches!(action, Action::Stop(_)));
+        stopped(&cast, who, &action, "from the same θ");
+        let masked = cast.sent[who]
+            .iter()
+            .filter(|(_, m)| m.phase() == Phase::Masked);
+        assert_eq!(masked.count(), MASKED_MAX as usize);
+    }
+}
+
+#[test]
+fn a_second_sum_is_refused_though_the_record_hides_the_first() {
+    // The record is read before keys are sent; this is the last line behind it.
+    let mut cast = in_keys(cast(), 0);
+    fetching(&mut cast, 0, Phase::Masked);
+    cast.clients[0].work.as_mut().unwrap().masked = Some(7);
+    let honest = input(&mut cast, 0, Phase::Masked);
+    let action = cast.tell(0, Event::Input(honest));
+    stopped(&cast, 0, &action, "second request");
 }

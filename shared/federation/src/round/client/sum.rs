@@ -62,7 +62,8 @@ struct Committed {
 /// How the record contradicts what this participant sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Betrayal {
-    /// The update was taken, the sum was opened, and the update is not in it.
+    /// The masked update was taken, and the round's line, whether it tells of a sum or of an abort,
+    /// does not name it.
     #[error("the record leaves out an update of ours that was taken")]
     LeftOut,
     /// The record holds another vector in its place.
@@ -83,16 +84,13 @@ impl Sums {
 
     /// Checks that what this participant sent is in the record unchanged.
     pub(super) fn check(&self, participant: u32, entry: &RoundEntry) -> Result<(), Betrayal> {
-        let (Some(committed), Some(cohort)) = (&self.committed, &entry.cohort) else {
-            return Ok(());
-        };
-        if committed.round != entry.round {
-            return Ok(());
-        }
         let ours = |c: &&crate::record::Commitment| c.participant == participant;
-        match cohort.contributors.iter().find(ours) {
-            Some(found) if found.vector != committed.vector => Err(Betrayal::Replaced),
-            None if committed.taken && entry.aborted.is_none() => Err(Betrayal::LeftOut),
+        let contributors = entry.cohort.iter().flat_map(|cohort| &cohort.contributors);
+        let found = contributors.clone().find(ours);
+        let committed = self.committed.as_ref().filter(|c| c.round == entry.round);
+        match (found, committed) {
+            (Some(found), Some(sent)) if found.vector != sent.vector => Err(Betrayal::Replaced),
+            (None, Some(sent)) if sent.taken => Err(Betrayal::LeftOut),
             _ => Ok(()),
         }
     }
@@ -235,7 +233,12 @@ impl Client {
             Ok(None) => self.suspect("an update could not be encoded".to_owned()),
             // Another participant's doing, or too many of the group have gone: nothing was
             // revealed, this round is lost for this participant, the next may not be.
-            Err(Suspicion::BadEnvelope | Suspicion::TooFewMembers | Suspicion::TooFewSurvivors) => {
+            Err(
+                Suspicion::BadEnvelope
+                | Suspicion::TooFewMembers
+                | Suspicion::TooFewSurvivors
+                | Suspicion::TooFewConfirmed,
+            ) => {
                 self.sums.sat_out = Some(round);
                 self.stage = Stage::AwaitingCohort;
             }
@@ -265,11 +268,18 @@ impl Client {
                 let (Some(contribution), Some(delta)) = (contribution, &work.delta) else {
                     return Ok(None);
                 };
-                let metrics = self.metrics(work);
+                let round = sum.round;
+                if work.masked.is_some_and(|masked| masked != round) {
+                    // Its sum with others may have been opened; a second one, over other people,
+                    // would tell it apart.
+                    return Err(Suspicion::SecondRequest);
+                }
+                let report = self.report(env, work);
                 let Some(sum) = self.sum.as_mut() else {
                     return Ok(None);
                 };
-                let vector = contribution.encode(delta, env.training as u32, &metrics, &sum.seed.0);
+                let (examples, metrics) = (report.examples, report.metrics);
+                let vector = contribution.encode(delta, examples, &metrics, &sum.seed.0);
                 let Ok(vector) = vector else {
                     return Ok(None);
                 };
@@ -288,6 +298,7 @@ impl Client {
                 }
                 if let Some(work) = self.work.as_mut() {
                     work.offered = true;
+                    work.masked = Some(round);
                 }
                 SumMessage::Masked(masked)
             }
@@ -297,7 +308,10 @@ impl Client {
                 if survivors.members.len() < least as usize {
                     return Err(Suspicion::TooFewSurvivors);
                 }
-                SumMessage::Unmask(sum.machine.unmask(survivors)?)
+                SumMessage::Confirmation(sum.machine.confirm(&secrets.identity, survivors)?)
+            }
+            SumInput::Confirmations(confirmations) => {
+                SumMessage::Unmask(sum.machine.unmask(confirmations)?)
             }
         }))
     }
@@ -322,10 +336,11 @@ impl Client {
         let Some(contribution) = env.task.contribution_of(work.kind) else {
             return Action::Sync { after: None };
         };
+        let report = self.report(env, work);
         let vector = contribution.encode(
             work.delta.as_deref().unwrap_or_default(),
-            env.training as u32,
-            &self.metrics(work),
+            report.examples,
+            &report.metrics,
             &seed.0,
         );
         Action::Contribute {

@@ -965,12 +965,15 @@ fn every_state_survives_the_disk() {
 fn batches_are_a_function_of_the_step_alone() {
     let f = Fixture::new("identity", 0);
     let state = State::new(f.theta.clone(), 1);
-    let (a, again) = (batch(&f.task, 0, &state, 50), batch(&f.task, 0, &state, 50));
+    let (a, again) = (
+        batch(&f.task, 0, &state, 50, 0),
+        batch(&f.task, 0, &state, 50, 0),
+    );
     assert_eq!(a, again);
     assert_eq!(a.len(), 2);
     assert_ne!(a[0], a[1]);
     let others = [
-        batch(&f.task, 1, &state, 50),
+        batch(&f.task, 1, &state, 50, 0),
         batch(
             &f.task,
             0,
@@ -979,9 +982,15 @@ fn batches_are_a_function_of_the_step_alone() {
                 ..state.clone()
             },
             50,
+            0,
         ),
+        // The same step, trained anew.
+        batch(&f.task, 0, &state, 50, 1),
     ];
     assert!(others.iter().all(|b| *b != a), "{a:?} {others:?}");
-    assert_eq!(batch(&f.task, 0, &state, 1), [0]);
-    assert!(batch(&f.task, 0, &state, 0).is_empty());
+    assert_eq!(batch(&f.task, 0, &state, 1, 0), [0]);
+    assert!(batch(&f.task, 0, &state, 0, 0).is_empty());
+    // Where a batch holds all examples, half of them are asked the next time.
+    assert_eq!(batch(&f.task, 0, &state, 2, 0).len(), 2);
+    assert_eq!(batch(&f.task, 0, &state, 2, 1).len(), 1);
 }

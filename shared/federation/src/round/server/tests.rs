@@ -445,15 +445,16 @@ proptest! {
     fn counts_agree_and_every_round_ends(
         open in limits(),
         upload in limits(),
-        secure in prop::option::of((limits(), limits(), limits(), limits(), 0.5_f32..0.95)),
+        secure in prop::option::of((limits(), limits(), limits(), limits(), limits(), 0.67_f32..0.95)),
         active in 0..4_u32,
         participants in 1..8_usize,
         events in prop::collection::vec((0..8_usize, 0..7_u8, 0..200_u64, any::<bool>()), 0..100),
     ) {
-        let secure = secure.map(|(keys, shares, masked, unmask, threshold)| SecurePhases {
+        let secure = secure.map(|(keys, shares, masked, confirm, unmask, threshold)| SecurePhases {
             keys,
             shares,
             masked,
+            confirm,
             unmask,
             threshold,
         });

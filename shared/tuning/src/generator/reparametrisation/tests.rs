@@ -1,7 +1,7 @@
 use super::*;
 use crate::generator::{Shape, build, render};
 use crate::optimizer;
-use crate::optimizer::{Candidate, Identity, Plan, Space, State};
+use crate::optimizer::{Candidate, DirectionKey, Plan, Space, State};
 use ground::fault::Faults;
 use ground::hash::theta_hash;
 use serde_json::{Value, json};
@@ -140,8 +140,8 @@ fn every_kind_descends() {
             local_steps: 400,
         };
         let spec = json!({ "learning_rate": 0.03, "perturbation": 0.01 });
-        let identity = Identity { key: [1, 2] };
-        let optimizer = optimizer::build(&spec, identity, plan, Space::default()).unwrap();
+        let key = DirectionKey([1, 2]);
+        let optimizer = optimizer::build(&spec, key, plan, Space::default()).unwrap();
         let mut state = State::new(map.initial(), 0);
         let mut point = Vec::new();
         for _ in 0..plan.local_steps {

@@ -12,7 +12,7 @@ fn optimizer(settings: &Value, arms: usize, key: u32) -> Box<dyn Optimizer> {
     let mut spec = settings.clone();
     spec["kind"] = "bandit".into();
     let space = Space::arms(arms);
-    optimizer::build(&spec, Identity { key: [key, 5] }, PLAN, space).unwrap()
+    optimizer::build(&spec, DirectionKey([key, 5]), PLAN, space).unwrap()
 }
 
 fn arms(optimizer: &dyn Optimizer, state: &State) -> Vec<usize> {

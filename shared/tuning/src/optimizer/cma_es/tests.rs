@@ -6,8 +6,8 @@ fn optimizer(settings: &Value) -> Box<dyn Optimizer> {
         rounds: 1,
         local_steps: 1,
     };
-    let identity = Identity { key: [3, 4] };
-    crate::optimizer::build(settings, identity, plan, Space::default()).unwrap()
+    let key = DirectionKey([3, 4]);
+    crate::optimizer::build(settings, key, plan, Space::default()).unwrap()
 }
 
 /// Steps on a loss until the budget is spent; the state and the loss at its mean.

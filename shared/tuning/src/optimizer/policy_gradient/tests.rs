@@ -12,7 +12,7 @@ fn optimizer(settings: &Value, columns: usize, key: u32) -> Box<dyn Optimizer> {
     let mut faults = Vec::new();
     let mut reader = Reader::new("", settings, &mut faults);
     let space = Space::categories(columns);
-    let built = build(&mut reader, Identity { key: [key, 5] }, PLAN, space);
+    let built = build(&mut reader, DirectionKey([key, 5]), PLAN, space);
     reader.finish();
     assert!(faults.is_empty(), "{faults:?}");
     built
@@ -101,7 +101,7 @@ fn the_estimate_is_unbiased() {
 fn the_released_gradient_is_twice_the_gradient_in_p() {
     let theta = [0.2, 0.3, 0.5, 0.4, 0.5, 0.1];
     let form = PolicyGradient {
-        identity: Identity { key: [0, 0] },
+        key: DirectionKey([0, 0]),
         plan: PLAN,
         columns: 3,
         draws: 5,

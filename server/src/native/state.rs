@@ -151,17 +151,23 @@ impl Lock {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".lock");
         let file = File::create(beside).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(StateError::InUse {
+        if is_taken(&file).map_err(io)? {
+            return Err(StateError::InUse {
                 path: path.to_owned(),
-            }),
-            // A file system without locks: nothing can be said against it.
-            Err(TryLockError::Error(cause)) if cause.kind() == ErrorKind::Unsupported => {
-                Ok(Self(file))
-            }
-            Err(TryLockError::Error(cause)) => Err(io(cause)),
+            });
         }
+        Ok(Self(file))
+    }
+}
+
+/// Locks `file` for as long as it stays open, unless another process has it: then this is true.
+pub(super) fn is_taken(file: &File) -> std::io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        // A file system without locks: nothing can be said against it.
+        Err(TryLockError::Error(cause)) if cause.kind() == ErrorKind::Unsupported => Ok(false),
+        Err(TryLockError::Error(cause)) => Err(cause),
     }
 }
 

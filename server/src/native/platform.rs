@@ -165,7 +165,7 @@ impl Platform for Native {
 mod tests {
     use super::*;
     use crate::commands::join::{built_in, workbench};
-    use crate::participant::transport::{aggregator, model_api as caller};
+    use crate::native::transport::{aggregator, model_api as caller};
     use crate::task_source;
     use ::aggregator::{AggregatorConfig, RealClock, Secret};
     use federation::round::client::{Client, StopReason};

@@ -1,9 +1,11 @@
 //! A participant's long-term key on disk, and the randomness that a secure sum takes.
 
+use super::state::is_taken;
 use federation::round::client::Secrets;
 use ground::hex::{hex, unhex};
 use secure_sum::Bytes32;
 use secure_sum::identity::Identity;
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +28,14 @@ pub enum IdentityError {
         /// Where.
         path: PathBuf,
     },
+    /// Another process takes part with it.
+    #[error(
+        "{path} is in use by another `fed-bbpt join`: one identity is one participant; give this one its own with --identity, or wait until the other has ended"
+    )]
+    InUse {
+        /// Where.
+        path: PathBuf,
+    },
     /// The state was written with another key.
     #[error(
         "{path} is not the identity that this participant joined with; give the one it had, or another --state to join afresh"
@@ -39,12 +49,37 @@ pub enum IdentityError {
     Randomness(getrandom::Error),
 }
 
-/// The key in a file; a new one is made, readable by its owner alone, where there is none.
-pub fn load_or_create(path: &Path) -> Result<Identity, IdentityError> {
-    match load(path)? {
-        Some(identity) => Ok(identity),
-        None => create(path),
+/// A key file that is this process's alone as long as this lives.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code)] File); // Held, never read.
+
+/// The key in a file, which no other process may take until the lock is dropped; a new one is made, readable by its owner
+/// alone, where there is none.
+///
+/// Two participants with one key are one to the aggregator, which takes the token of whoever came first away: each would
+/// throw the other out. The file itself is locked, and not one beside it: it is never replaced, it may lie in a folder
+/// that nobody may write to, and whatever name or link leads to it, it is the same key.
+///
+/// # Errors
+/// [`IdentityError::InUse`] where another process has it.
+pub fn load_or_create(path: &Path) -> Result<(Identity, Lock), IdentityError> {
+    let identity = match load(path)? {
+        Some(identity) => identity,
+        None => create(path)?,
+    };
+    let io = |cause| IdentityError::Io {
+        path: path.to_owned(),
+        cause,
+    };
+    // Some network file systems lock only what is open for writing; but a key may be there to be read only.
+    let writable = File::options().read(true).write(true).open(path);
+    let file = writable.or_else(|_| File::open(path)).map_err(io)?;
+    if is_taken(&file).map_err(io)? {
+        return Err(IdentityError::InUse {
+            path: path.to_owned(),
+        });
     }
+    Ok((identity, Lock(file)))
 }
 
 fn load(path: &Path) -> Result<Option<Identity>, IdentityError> {
@@ -125,9 +160,10 @@ mod tests {
     fn a_key_is_made_once_and_is_its_owners_alone() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("key");
-        let made = load_or_create(&path).unwrap();
-        assert_eq!(load_or_create(&path).unwrap().seed(), made.seed());
-        let other = load_or_create(&home.path().join("other")).unwrap();
+        let (made, lock) = load_or_create(&path).unwrap();
+        drop(lock);
+        assert_eq!(load_or_create(&path).unwrap().0.seed(), made.seed());
+        let (other, _lock) = load_or_create(&home.path().join("other")).unwrap();
         assert_ne!(other.seed(), made.seed());
         #[cfg(unix)]
         {
@@ -135,6 +171,23 @@ mod tests {
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn one_process_at_a_time_has_a_key() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("key");
+        let (_, lock) = load_or_create(&path).unwrap();
+        let in_use = |path: &Path| matches!(load_or_create(path), Err(IdentityError::InUse { .. }));
+        assert!(in_use(&path));
+        #[cfg(unix)]
+        {
+            let link = home.path().join("link");
+            std::os::unix::fs::symlink(&path, &link).unwrap();
+            assert!(in_use(&link));
+        }
+        drop(lock);
+        assert!(!in_use(&path));
     }
 
     #[test]
