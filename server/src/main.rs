@@ -94,7 +94,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Demo(_) => "warn",
             Command::Relay(_) => RELAY_LOG,
-            _ => "warn,aggregator=info,model_api=info",
+            _ => "warn,listener=info,aggregator=info,model_api=info",
         },
         "info",
         "debug",

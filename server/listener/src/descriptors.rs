@@ -9,7 +9,8 @@ const UNLIMITED: u64 = 16_384;
 
 /// Raises the process's limit of open descriptors as far as the system allows, to 65,536 at most. Returns the limit that holds.
 #[cfg(unix)]
-pub(crate) fn raise() -> u64 {
+#[must_use]
+pub fn raise() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let (before, most) = (current.unwrap_or(ENOUGH), maximum.unwrap_or(ENOUGH));
@@ -26,6 +27,7 @@ pub(crate) fn raise() -> u64 {
 
 /// There is no such limit here.
 #[cfg(not(unix))]
-pub(crate) fn raise() -> u64 {
+#[must_use]
+pub fn raise() -> u64 {
     UNLIMITED
 }

@@ -13,6 +13,7 @@ mod serve;
 mod shares;
 
 pub use address::{Address, BadProxy, Proxies};
+pub use descriptors::raise as raise_descriptors;
 pub use log::filter as log_filter;
 pub use pieces::in_pieces;
 pub use serve::{Settings, serve};

@@ -23,6 +23,9 @@ use std::{fmt, io};
 /// Descriptors that are kept for everything but connections: the database, files, and what the process asks others.
 const RESERVED: u64 = 128;
 
+/// Maximum number of connections that wait to be accepted, as far as the system allows.
+const BACKLOG: i32 = 4096;
+
 /// How a server listens.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -95,6 +98,10 @@ where
         .min(settings.connections);
     let each = settings.connections_per_address.min(all / 2 + 1);
     let address = listener.local_addr()?;
+    // The standard library's queue overflows when many come at once, and whom that meets tries again a second later.
+    if let Err(error) = socket2::SockRef::from(&listener).listen(BACKLOG) {
+        tracing::debug!(%error, "the system keeps its own queue of connections");
+    }
     tracing::info!(%address, descriptors, connections = all, of_one_address = each, "listening");
     let shares = Shares::new("connections", each, all);
     let builder = Server::build()
