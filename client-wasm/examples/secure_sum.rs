@@ -8,7 +8,7 @@ mod cohort;
 
 use wasm_bindgen::prelude::*;
 
-/// A cohort of n whose members have dealt shares, and what participant 1 was sent.
+/// A cohort of n members who have dealt their shares, with the messages for participant 1.
 #[wasm_bindgen]
 pub struct Cohort {
     cohort: cohort::Cohort,
@@ -17,7 +17,7 @@ pub struct Cohort {
 
 #[wasm_bindgen]
 impl Cohort {
-    /// Makes it; not what is measured.
+    /// Makes the cohort, which is not measured.
     #[wasm_bindgen(constructor)]
     pub fn new(n: u32) -> Self {
         let cohort = cohort::Cohort::new(n);
@@ -25,7 +25,8 @@ impl Cohort {
         Self { cohort, inbox }
     }
 
-    /// All that participant 1 does, with a vector of `d` entries: the number of its messages.
+    /// Does everything that participant 1 does, with a vector of `d` entries; returns the number of
+    /// its messages.
     #[wasm_bindgen(js_name = takePart)]
     pub fn take_part(&self, d: u32) -> usize {
         let vector = cohort::vector(d as usize);

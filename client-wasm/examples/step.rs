@@ -21,7 +21,7 @@ use tuning::optimizer::Candidate;
 const RUNS: usize = 7;
 const THE_STEP: &str = "statistic_224";
 
-/// Name, the task file's `[generator]`, height and width, and images in the batch.
+/// The cases: name, the task file's `[generator]`, height and width, and images in the batch.
 fn cases() -> [(&'static str, Value, usize, usize); 6] {
     [
         ("statistic_32", json!({ "kind": "statistic" }), 32, 64),
@@ -115,7 +115,7 @@ fn step(spec: &Value, side: usize, batch: usize) -> Result<Step, String> {
     })
 }
 
-/// Milliseconds, the share of bytes that are not the CPU's, and the adapter.
+/// The milliseconds, the share of bytes that differ from the CPU's, and the adapter.
 fn on_vulkan(
     step: &Step,
     images: &[&Prepared],
@@ -138,7 +138,7 @@ fn on_vulkan(
     Ok((ms, differ, adapter))
 }
 
-/// Milliseconds, after one run that warms up.
+/// The median of several runs in milliseconds, after one to warm up.
 fn median(mut run: impl FnMut() -> Result<(), String>) -> Result<f64, String> {
     run()?;
     let mut times = Vec::new();

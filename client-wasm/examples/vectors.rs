@@ -4,7 +4,7 @@
 
 use wasm_bindgen::prelude::*;
 
-/// Checks a file of `shared/vectors` by its name without `.json`: the number of cases in it.
+/// Checks a file of `shared/vectors`, named without `.json`; returns the number of its cases.
 #[wasm_bindgen(js_name = selfTest)]
 pub fn self_test(name: &str, text: &str) -> Result<usize, String> {
     client_wasm::vectors::check(name, text)

@@ -1,4 +1,4 @@
-//! The data owner's client in the browser.
+//! The client of a data owner in the browser.
 //!
 //! | where | what |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Chooses what renders a task's steps: the GPU only if it is correct, and faster for this very
+//! Chooses what renders a task's steps: the GPU only if it is correct and faster for this very
 //! task.
 
 use ground::rng::Stream;
@@ -10,7 +10,7 @@ use tuning::optimizer::Candidate;
 
 use crate::gpu::{Gpu, GpuError, GpuStep, check};
 
-/// The owner's wish.
+/// What the owner chose to render with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Whichever is faster.

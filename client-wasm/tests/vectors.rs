@@ -71,7 +71,7 @@ fn a_wrong_answer_is_found() {
     assert!(vectors::check("philox", &wrong).is_err());
     assert!(vectors::check("philox", "[]").is_err());
     assert!(vectors::check("nothing", "[]").is_err());
-    // Not the file, which another test may be writing.
+    // Computed anew, because another test may be writing the file.
     let text = vectors::write_prompted().unwrap();
     let wrong = text.replacen("\"scale\": 0.25", "\"scale\": 0.75", 1);
     assert_ne!(text, wrong);

@@ -12,7 +12,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use datasets as data;
 use std::process::ExitCode;
 
-/// At the end of every command's help.
+/// The end of every command's help.
 const EXIT_CODES: &str = "Exit codes:
   0  success, or an orderly end
   1  something failed on the way
@@ -25,7 +25,7 @@ const EXIT_CODES: &str = "Exit codes:
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// More of what happens, on standard error.
+    /// Log more, on standard error.
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -36,7 +36,7 @@ enum Command {
     Serve(Box<aggregator::ServeArgs>),
     /// Run a model API over an image classifier or a text model in ONNX.
     ModelApi(Box<model_api::ModelApiArgs>),
-    /// Ask a model API for a page that it refuses, with a key that the page never sees.
+    /// Proxy a model API that browsers cannot call; your key stays here.
     Relay(Box<commands::relay::RelayArgs>),
     /// Run everything at once on this machine, with built-in owners.
     Demo(commands::demo::DemoArgs),
@@ -44,22 +44,22 @@ enum Command {
     Join(commands::join::JoinArgs),
     /// Compare federated, local-only and centralised tuning in one process.
     Simulate(Box<simulate::SimulateArgs>),
-    /// Data sets of the papers as ready-made task files.
+    /// Show the papers' data sets as ready-made task files.
     Recipes(commands::recipes::RecipesArgs),
     /// Find words for text prompts in public text, or instructions: from a file, or proposed by an LLM.
     Candidates(commands::candidates::CandidatesArgs),
-    /// Take from an open language model what soft prompts for a server that runs it need: its tokenizer and its table of
+    /// Extract what soft prompts need from an open language model: its tokenizer and its table of
     /// input embeddings.
     Embeddings(commands::embeddings::EmbeddingsArgs),
     /// Download a federation's prompt generator.
     Export(commands::export::ExportArgs),
-    /// Compute everything again that a federation's record claims.
+    /// Recompute and verify a federation's record.
     Audit(commands::audit::AuditArgs),
     /// Create, list, inspect and close federations.
     Federation(commands::federation::FederationArgs),
 }
 
-/// What the relay logs: what it says itself, and nothing of the libraries under it.
+/// What the relay logs: its own messages, and none of the libraries below it.
 const RELAY_LOG: &str = "off,relay=info";
 
 /// How a command ended badly.
@@ -104,12 +104,13 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(commands::colours(&std::io::stderr()))
         .with_env_filter(match cli.command {
-            // Whatever is asked for: others' logs of a request may hold its address, and with it the token.
+            // Fixed, because other crates' logs of a request may contain its address and with it
+            // the token.
             Command::Relay(_) => tracing_subscriber::EnvFilter::new(RELAY_LOG),
             _ => aggregator::log_filter(level),
         })
         .init();
-    // Fails only if a provider was installed before, and nobody did.
+    // Fails only if a provider was installed before, and none was.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = match cli.command {
         Command::Serve(args) => commands::serve::serve(*args),

@@ -1,13 +1,13 @@
-//! Where a task comes from: a file, or one of the built-in tasks; and settings replaced on the command line.
+//! The source of a task: a file or a built-in task, with settings that the command line replaces.
 
 use federation::task::Task;
 use ground::fault::Faults;
 use serde_json::Value;
 
-/// Why there is no task.
+/// Why a task cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// Its settings are wrong.
+    /// The task's settings have faults.
     #[error("the task has faults:\n{0}")]
     Faults(#[from] Faults),
     /// There is neither such a file nor such a built-in task.
@@ -16,9 +16,9 @@ pub enum TaskError {
         BUILT_IN.map(|(name, _)| name).join(", ")
     )]
     NotFound {
-        /// As asked for.
+        /// The name that was given.
         name: String,
-        /// Why it is no file.
+        /// Why it cannot be read as a file.
         cause: std::io::Error,
     },
     /// `--set` without a value.
@@ -27,14 +27,14 @@ pub enum TaskError {
     /// `--set` below something that is no table.
     #[error("--set {item}: {path} is not a setting")]
     NoSetting {
-        /// As given.
+        /// The argument as it was given.
         item: String,
-        /// What stands before `=`.
+        /// The path before its `=`.
         path: String,
     },
 }
 
-/// Tasks that need no file, by name.
+/// The built-in tasks by their names, which need no file.
 pub const BUILT_IN: [(&str, &str); 4] = [
     ("handwriting", include_str!("../tasks/handwriting.toml")),
     (
@@ -51,7 +51,7 @@ pub const BUILT_IN: [(&str, &str); 4] = [
     ),
 ];
 
-/// The text of a built-in task, or of the file of that name.
+/// The text of the built-in task or the file of that name.
 pub fn text(name: &str) -> Result<String, TaskError> {
     if let Some((_, text)) = BUILT_IN.iter().find(|(n, _)| *n == name) {
         return Ok((*text).to_owned());
@@ -62,7 +62,7 @@ pub fn text(name: &str) -> Result<String, TaskError> {
     })
 }
 
-/// Loads a task and replaces settings (`path=value`, the value as JSON or as a plain text).
+/// Loads a task and replaces settings (`path=value`, with the value as JSON or as plain text).
 pub fn load(name: &str, overrides: &[String]) -> Result<Task, TaskError> {
     let task = Task::from_toml(&text(name)?)?;
     if overrides.is_empty() {
@@ -77,7 +77,7 @@ pub fn load(name: &str, overrides: &[String]) -> Result<Task, TaskError> {
             serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         let mut place = &mut source;
         for key in path.split('.') {
-            // A table that is not there yet is made.
+            // A missing table is added.
             if !place.is_object() && !place.is_null() {
                 return Err(TaskError::NoSetting {
                     item: item.clone(),

@@ -7,7 +7,7 @@ import { errorsOf, expect, test } from './support/test.ts';
 
 /**
  * Handwritings that the model reads badly and that are learned quickly, and pictures enough that no single one of
- * those held out decides: unprompted 11–14%, in the end 80% and more, whoever was there in whichever rounds.
+ * those held out decides: unprompted 11–14%, in the end 80% and more, whichever participants were in which rounds.
  */
 const OWNERS = [13, 14, 1];
 const PICTURES = 400;
@@ -15,7 +15,7 @@ const PICTURES = 400;
 test('three tabs train until accuracy has risen; one reloads, one closes for good', async ({ house, browser }) => {
   test.setTimeout(400_000);
   const federation = await house.federation({
-    // Whoever closed is missed only for so long.
+    // After this time the round no longer waits for a participant whose tab was closed.
     'federation.lease_seconds': 15,
     'federation.open.time_min_ms': 500,
     'federation.open.count_max': OWNERS.length,
@@ -153,7 +153,7 @@ test('a second tab of the same participant says so', async ({ house, join, conte
   await expect(second.id('elsewhere')).toBeVisible();
   await expect(second.page.locator('#setup')).toBeHidden();
   await join.page.close();
-  // The page goes on by itself as soon as it may; who is faster presses the button.
+  // The page continues by itself as soon as it may; a faster person presses the button.
   const resume = second.id('resume-session');
   await second.page
     .getByRole('button', { name: 'Continue here' })

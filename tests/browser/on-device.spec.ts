@@ -1,4 +1,4 @@
-/** A model that runs in the owner's browser: it is fetched once, nobody is asked anything, and what is wrong with it is named. */
+/** A model that runs in the owner's browser: it is fetched once, nothing is sent to a server, and its faults are named. */
 import type { Page } from '@playwright/test';
 import { ALONE } from './support/house.ts';
 import { expect, test } from './support/test.ts';

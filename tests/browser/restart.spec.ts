@@ -3,7 +3,7 @@ import { JoinPage } from './pages/join.ts';
 import { ALONE, House } from './support/house.ts';
 import { errorsOf, expect, test } from './support/test.ts';
 
-/** So many that the second is far from the end. */
+/** Enough rounds for the second to be far from the end. */
 const ROUNDS = 40;
 
 test('the aggregator is killed and started again; nothing is lost and nothing counted twice', async ({ page }) => {

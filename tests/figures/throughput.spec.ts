@@ -2,8 +2,8 @@
  * How much of a model API's own limit one page makes use of: the page trains on the embedded model, directly and through a
  * proxy that delays every byte, and its queries are counted by the model API. The limit is the most that plain requests with the
  * same bytes get from the same server through the same proxy on the same machine, over several sizes and numbers of connections.
- * The server has half of the cores, whoever asks it the others, as if they were two machines: on the same cores the more one
- * asks, the less the other answers. Writes `FIGURE_OUT`.
+ * The server has half of the cores and its clients the others, as if they were two machines: on the same cores, the more a client
+ * asks, the less the server answers. Writes `FIGURE_OUT`.
  *
  * No developer tools are attached while the page is measured: they would see, and copy, every request.
  */
@@ -23,23 +23,23 @@ import { CHROMIUM, FED_BBPT } from '../browser/support/paths.ts';
 import config from '../figures.config.ts';
 
 const QUICK = process.env['FIGURE_QUICK'] !== undefined;
-/** Added to every round trip. */
+/** Milliseconds that are added to every round trip. */
 const DELAYS_MS = [0, 20, 200];
 const LIMIT_SECONDS = QUICK ? 1 : 4;
 const PAGE_SECONDS = QUICK ? 3 : 20;
-/** Until the pace has settled. */
+/** Seconds until the pace has settled. */
 const SETTLE_SECONDS = QUICK ? 2 : 10;
 /** Images in a request, and connections: the API's limits decide, not a browser's. */
 const SHAPES = [32, 128, 256].flatMap((batch) => [8, 32, 64].map((connections) => ({ batch, connections })));
 /**
- * The delay between two steps is filled by nobody, because the next step's images follow from this one's answers: the larger a
+ * Nothing fills the delay between two steps, because the next step's images follow from this one's answers: the larger a
  * step, the less it matters. So there are two: 1,024 queries (64 images under 16 points), and 131,072 (1,024 under 128).
  */
 const STEPS = { small: { 'federation.batch': 64 }, large: { 'federation.batch': 1024, 'optimizer.differences': '"two-sided"', 'optimizer.directions': 64 } };
 const TASK = { 'federation.local_steps': 50, 'federation.rounds': 1000, 'federation.open.count_min': 1, 'federation.upload.count_min': 1, 'federation.open.time_min_ms': 0, 'federation.upload.time_min_ms': 0, 'data.holdout': 0.05 };
 const BYTES = 3 * 32 * 32;
 
-/** The server's cores and everybody else's, as `taskset` takes them; nothing where there is but one. */
+/** The server's cores and the others', as `taskset` takes them; null if there is only one. */
 const CORES = availableParallelism();
 const SHARE = CORES < 2 ? null : { server: `0-${(CORES >> 1) - 1}`, others: `${CORES >> 1}-${CORES - 1}` };
 /** A program on those cores only. */
@@ -117,7 +117,7 @@ async function limit(url: string): Promise<number> {
   return best;
 }
 
-/** A browser to which nobody is attached for longer than it takes to start the training. */
+/** A browser to which the test is attached only until the training has started. */
 class Loose {
   private constructor(
     private readonly process: ChildProcess,

@@ -1,5 +1,4 @@
-//! `fed-bbpt audit`: a record as it was written passes; one that was tampered with is found out, at the right
-//! line.
+//! `fed-bbpt audit`: a record passes as it was written; tampering is found, at the right line.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
@@ -65,7 +64,8 @@ fn parse(lines: &[String]) -> Vec<Entry> {
     lines.iter().map(entry).collect()
 }
 
-/// The lines of these entries, each with the hash of the one before: a forger who knows what they do.
+/// The lines of these entries, each with the hash of the line before, as a skilled forger would
+/// write them.
 fn chain(entries: &[Entry]) -> Vec<String> {
     let mut previous = nothing();
     let line = |entry: &Entry| {
@@ -98,7 +98,7 @@ fn round(entries: &mut [Entry], line: usize) -> &mut RoundEntry {
     }
 }
 
-/// Another digit.
+/// Changes a digit.
 fn flip(text: &mut String) {
     let other = if text.starts_with('0') { "1" } else { "0" };
     text.replace_range(..1, other);
@@ -136,7 +136,7 @@ fn a_record_holds_together() {
     assert_eq!(audit(&path, &["--fingerprint", fingerprint]).code, Some(0));
     assert_eq!(audit(&path, &["--fingerprint", &head]).code, Some(0));
 
-    // A beginning of it holds together too; only its fingerprint tells.
+    // The beginning of a record is consistent too; only the fingerprint shows that it was cut.
     let cut = home.path().join("cut.jsonl");
     std::fs::write(&cut, lines[..ROUNDS].join("\n")).unwrap();
     assert_eq!(audit(&cut, &[]).code, Some(0));

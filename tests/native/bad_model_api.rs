@@ -1,5 +1,5 @@
-//! A model API that misbehaves: `fed-bbpt join` asks again where that is safe, and otherwise ends with code 1,
-//! naming the cause. Nothing is lost: the same command goes on.
+//! A model API that misbehaves: `fed-bbpt join` repeats a request where that is safe, and otherwise
+//! ends with code 1, naming the cause. Nothing is lost: the same command continues.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
@@ -119,7 +119,7 @@ fn what_does_not_pass_is_named_and_the_same_command_goes_on() {
         );
         assert_eq!(spent(&federation.path(STATE)), 0, "{answer:?} was paid for");
     }
-    // A participant who was stopped by a model goes on once it works; nobody had to join again.
+    // A participant who was stopped by a model continues once it works, without joining again.
     let ended = join(&federation, &good.url);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let detail = show(&federation.server, &federation.id);

@@ -1,4 +1,5 @@
-//! Exit codes and messages: 2 for what the caller can mend, 1 for what failed on the way; `--json` is JSON.
+//! Exit codes and messages: 2 for what the caller can correct, 1 for what failed on the way;
+//! `--json` is JSON.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
@@ -188,7 +189,7 @@ fn a_federation_from_creation_to_closing() {
     );
     federation(&["--admin-token", "not-the-organisers", "close", &id]).expect(1, &["token"]);
 
-    // The model is not there: nobody can train, and it is said before anybody does.
+    // The model is missing: nobody can train, and that is said before anyone tries.
     let state = home.path().join("state.json");
     let state = state.to_str().unwrap();
     let wrong = link.replace("#invite=", "#invite=00");
@@ -271,7 +272,7 @@ fn every_help_says_the_exit_codes() {
         let help = run(&[command, "--help"]);
         assert_eq!(help.code, Some(0), "{help:?}");
         assert!(help.out.contains("Exit codes:"), "{command}: {}", help.out);
-        // One word for one thing.
+        // The same word for the same thing.
         for other in ["DIR>", "DIRECTORY>", "-dir ", "_DIR"] {
             assert!(!help.out.contains(other), "{command}: {}", help.out);
         }

@@ -113,7 +113,7 @@ fn a_key_reaches_the_model_and_nobody_else_and_nothing_is_asked_twice() {
         "{spent}"
     );
 
-    // Nobody wrote the key down: neither the aggregator (its database, what it said) nor the participant.
+    // The key was not written down by the aggregator (its database, its log) or by the participant.
     let Alone { home, process, .. } = federation;
     let said = process.killed();
     for (name, bytes) in files(home.path()) {

@@ -96,7 +96,7 @@ fn a_killed_participant_goes_on_where_it_was_and_the_result_can_be_exported() {
         .map(|(i, s)| join(&link, s, i + 1))
         .collect();
 
-    // In the middle: a line is said for each θ.
+    // A line is printed for each θ; this stops in the middle.
     let mut victim = processes.remove(0);
     victim.line("an update was delivered", |l| {
         serde_json::from_str::<Value>(l)
@@ -135,7 +135,7 @@ fn a_killed_participant_goes_on_where_it_was_and_the_result_can_be_exported() {
     // Once over, a participant who asks again is told so.
     let (code, said) = join(&link, &states[1], 2).end();
     assert_eq!(code, Some(0), "{said:#?}");
-    // And other data than before are noticed.
+    // Data that differ from before are noticed.
     let state = states[1].to_str().unwrap();
     run(&[
         "join",
@@ -224,7 +224,7 @@ fn a_killed_aggregator_goes_on_and_participants_need_no_help() {
     }
     let detail = show(&server, &id);
     check_records(&detail, ROUNDS, &states);
-    // What was recorded before is as it was.
+    // What was recorded earlier is unchanged.
     let (old, new) = (
         before["rounds"].as_array().unwrap(),
         detail["rounds"].as_array().unwrap(),
@@ -268,7 +268,8 @@ fn one_state_file_and_one_key_are_one_participant_with_their_data_who_is_told_fo
     with_key.extend(["--identity", key]);
     run(&with_key).expect(2, &[key, "in use", "--identity"]);
     first.kill();
-    // As many examples, but others: what was computed from the first ones would be sent as theirs.
+    // The same number of examples, but other ones: what was computed from the first ones would be
+    // sent as theirs.
     run(&of("2")).expect(2, &[state, "other data", "--state"]);
     Process::start(&of("1")).line("for how many the participant waits", |line| {
         line.contains("waiting for others: 1 of 3").then_some(())

@@ -9,7 +9,7 @@ use tests::process::{Ended, Process, create_task, model_api_of, run, run_with, s
 use tests::toy_language_model::{self, KEY};
 use tests::toy_llm::{self, NAME, says};
 
-/// Without a list: that is what is looked for.
+/// A task without a list of instructions, which is what is looked for.
 const TASK: &str = r#"
 name = "Films"
 description = "What a review thinks of a film."
@@ -117,7 +117,7 @@ fn scorer(home: &Home) -> (Process, String) {
     ])
 }
 
-/// Two owners choose; gives what they say they found, and the ranking.
+/// Lets two owners choose; returns what they say they found, and the ranking.
 fn federation(home: &Home, aggregator: &str, task: &str, model: &str) -> (String, Value) {
     let (id, link) = create_task(aggregator, task, model, &[]);
     // One after the other, so that both times the same owner has the same number.
@@ -332,7 +332,7 @@ fn what_goes_wrong_is_said() {
         json!({ "error": { "message": "temperature is not taken" } }),
     )])
     .expect(1, &["temperature is not taken"]);
-    // What was found is not lost: it was paid for.
+    // What was found is kept, because it was paid for.
     let few = propose(vec![says("1. How was it?\n2. Judge.\n3. Well {}?")]);
     few.expect(
         3,

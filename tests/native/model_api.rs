@@ -19,8 +19,9 @@ fn encoder() -> PathBuf {
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// A hub with one model, `tiny/encoder`, for who has the token `hub-token`. Speaks what its clients ask for: the list of
-/// files, and ranges of files with the headers that name commit and contents.
+/// A hub with one model, `tiny/encoder`, for clients with the token `hub-token`. It answers what
+/// its clients ask for: the list of files, and ranges of files with the headers that name commit
+/// and contents.
 struct FakeHub {
     url: String,
     downloads: Arc<AtomicUsize>,
@@ -145,7 +146,7 @@ fn a_model_of_the_hub_is_fetched_by_name_and_found_again_without_a_network() {
         "nothing was fetched twice"
     );
 
-    // Port 9 answers nobody.
+    // Nothing listens on port 9.
     let mut process = serve("http://127.0.0.1:9", "");
     assert_eq!(embed(&address(&mut process)), fetched);
     // Its log comes in order, so the warning has been said by then.

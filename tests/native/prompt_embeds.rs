@@ -1,5 +1,5 @@
-//! Soft prompts for a model API that takes whole prompts as embeddings: the files are fetched once, the model is tried with
-//! them, and a federation is trained.
+//! Soft prompts for a model API that takes whole prompts as embeddings: the files are fetched once,
+//! the model is tried with them, and a federation is trained.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
@@ -48,8 +48,8 @@ open = { count_min = 1, time_min_ms = 0 }
 upload = { count_min = 1, time_min_ms = 0 }
 "#;
 
-/// A federation of one over the toy model, whose files are a model's as the hub has them, and a counter of those that were
-/// fetched; `shift` is that of its table.
+/// A federation of one with the toy model, whose files have the hub's layout, and a counter of the
+/// files that were fetched. `shift` is the table's.
 fn federation(model: &str, shift: usize) -> (Alone, Arc<AtomicU32>) {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("model");
@@ -110,7 +110,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Serves a folder; where, and a counter of what was fetched.
+/// Serves a folder; returns its address, and a counter of what was fetched.
 fn serve_files(folder: &Path) -> (String, Arc<AtomicU32>) {
     let (folder, counter) = (folder.to_owned(), Arc::new(AtomicU32::new(0)));
     let counts = Arc::clone(&counter);
@@ -168,14 +168,14 @@ fn a_soft_prompt_is_learnt_with_what_is_fetched_once() {
     let more = |tokens: &Vec<[f32; HIDDEN]>| tokens.iter().map(|row| row[2]).sum::<f32>();
     assert!(more(soft.last().unwrap()) > 0.2, "{:?}", soft.last());
     assert_eq!(fetched.load(Ordering::SeqCst), 2);
-    // Another one beside it finds the files there.
+    // Another participant beside it finds the files there.
     let again = join(&federation, "other.json");
     assert_eq!(fetched.load(Ordering::SeqCst), 2, "{again:?}");
 }
 
 #[test]
 fn what_does_not_fit_is_refused_before_anything_is_asked() {
-    // As if "Topic" were "world".
+    // The table is shifted, as if "Topic" were "world".
     let (url, heard) = toy_embeddings::start(true);
     let (other, _) = federation(&format!("{url}/v1"), 4);
     join(&other, "state.json").expect(
@@ -192,7 +192,7 @@ fn what_does_not_fit_is_refused_before_anything_is_asked() {
     let (without, _) = federation(&format!("{url}/v1"), 0);
     join(&without, "state.json").expect(1, &["start vLLM with --enable-prompt-embeds"]);
     assert_eq!(heard.bodies().len(), 2);
-    // Who could not begin may try again, and what was paid is remembered.
+    // A participant who could not begin may try again, and what was paid is remembered.
     let paid = tally(&without);
     assert!(paid > 0);
     let (url, heard) = toy_embeddings::start(true);

@@ -25,7 +25,7 @@ fn mnist(folder: &Path) {
     std::fs::write(folder.join("t10k-labels-idx1-ubyte"), labels).unwrap();
 }
 
-/// Ends well, and prints all of this.
+/// Checks that the command succeeds and prints all of these texts.
 fn says(arguments: &[&str], texts: &[&str]) {
     let ended = run(arguments);
     assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -1,5 +1,6 @@
-//! Federations whose points follow from what all remember, CMA-ES's and HiSo's, as processes: owners, a model API, the
-//! aggregator, and the auditor, who computes that memory again from the record.
+//! Federations whose points follow from a memory that all share, those of CMA-ES and HiSo, as
+//! processes: owners, a model API, the aggregator, and an auditor who recomputes the memory from
+//! the record.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 

@@ -1,5 +1,5 @@
-//! A federation with secure sums of real processes: a participant killed in the middle of a sum goes on with the
-//! same messages, and whoever audits the record finds everything in order.
+//! A federation with secure sums in real processes: a participant who is killed in the middle of a
+//! sum continues with the same messages, and an audit of the record finds no fault.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
@@ -10,7 +10,8 @@ use tests::{done_rounds, eventually};
 
 const PARTICIPANTS: usize = 5;
 
-/// Rounds of a few queries. A phase waits for everybody: what is killed has the time to come back.
+/// Rounds of a few queries. A phase waits for all participants, so that a killed one has time to
+/// return.
 const SMALL: [&str; 9] = [
     "federation.local_steps=1",
     "federation.batch=2",
@@ -42,7 +43,8 @@ fn saved(state: &Path) -> Option<Value> {
     serde_json::from_slice(&std::fs::read(state).ok()?).ok()
 }
 
-/// The participant has made its message of one of these kinds, and the round may still need it.
+/// Whether the participant has made its message of one of these kinds, and the round may still need
+/// it.
 fn is_summing(state: &Path) -> bool {
     let Some(client) = saved(state).map(|s| s["client"].clone()) else {
         return false;
@@ -52,7 +54,7 @@ fn is_summing(state: &Path) -> bool {
     sum["round"] == view["round"] && (made("Shares") || made("Masked"))
 }
 
-/// Where a round is, as an outsider sees it: its number, and whether a sum is under way.
+/// The present round as an outsider sees it: its number if a sum is under way.
 fn sum_under_way(server: &str, federation: &str) -> Option<u64> {
     let current = &show(server, federation)["current"];
     let phases = ["shares", "masked", "confirm", "unmask"];
@@ -76,7 +78,7 @@ fn a_participant_killed_in_the_middle_of_a_sum_goes_on_and_the_record_is_audited
     let round = loop {
         eventually("a sum has begun", || is_summing(&states[0]).then_some(()));
         processes.remove(0).kill();
-        // Nobody can go on without the fifth.
+        // Without the fifth, nobody can continue.
         let caught = sum_under_way(&server, &id);
         let before = saved(&states[0]).unwrap();
         processes.insert(0, start(0));
@@ -110,7 +112,8 @@ fn a_participant_killed_in_the_middle_of_a_sum_goes_on_and_the_record_is_audited
     audit(home.path(), &server, &id, &detail);
 }
 
-/// Over the network and from a file: the record holds together and ends where the aggregator says.
+/// Audits the record over the network and as a file: it is consistent and ends where the aggregator
+/// says.
 fn audit(home: &Path, server: &str, id: &str, detail: &Value) {
     let there = ["audit", "--server", server, "--federation", id];
     let summary = run(&[&there[..], &["--json"]].concat()).json();
@@ -198,10 +201,10 @@ fn an_identity_is_kept_and_one_that_is_none_is_told() {
         let mode = std::fs::metadata(&key).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
-    // With the key and without the state: the same participant.
+    // With the key but without the state, it is the same participant.
     assert_eq!(number(&home.path().join("other.json")), first);
     assert_eq!(show(&server, &id)["summary"]["participants"], 1);
-    // With the state of another key.
+    // The state belongs to another key.
     fails(
         &state,
         &home.path().join("new-key"),

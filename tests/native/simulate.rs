@@ -1,4 +1,4 @@
-//! `fed-bbpt simulate`: the same seed gives the same report, byte by byte.
+//! `fed-bbpt simulate`: the same seed gives the same report, byte for byte.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
@@ -122,7 +122,7 @@ fn masks_change_nothing_but_what_is_sent() {
         let outcome = |report: &Value| report["outcomes"][0].clone();
         assert_eq!(with["federation"]["secure"]["masks"], true);
         assert_eq!(without["federation"]["secure"]["masks"], false);
-        // θ's hash: bit by bit.
+        // The hash of θ: equal bit for bit.
         assert_eq!(outcome(&with)["theta"], outcome(&without)["theta"]);
         assert_eq!(outcome(&with)["updates"], 2);
         let up = |report: &Value| outcome(report)["bytes_up_per_participant"].as_u64();
@@ -142,7 +142,7 @@ fn epsilon_is_told_round_by_round_and_bounds_their_number() {
     assert!(0.0 < by_round[0] && by_round[0] < by_round[1] && by_round[1] <= 50.0);
     assert_eq!(privacy["epsilon"], by_round[1]);
     assert!(privacy["noise_multiplier"].as_f64() > Some(0.0) && privacy["delta"] == 1e-5);
-    // Whoever trains alone carries no noise.
+    // A participant who trains alone has no noise.
     let plain = simulate(&data, &[]).json();
     for baseline in [1, 2] {
         assert_eq!(
@@ -155,7 +155,7 @@ fn epsilon_is_told_round_by_round_and_bounds_their_number() {
         plain["outcomes"][0]["theta"]
     );
 
-    // With noise for one round's ε, there is no second one.
+    // The noise is for one round's ε, so there is no second round.
     let once = "federation.privacy.epsilon=3";
     let noise = "federation.privacy.noise_multiplier=2";
     let set = ["--set", SECURE[1], "--set", once, "--set", noise];
@@ -204,7 +204,7 @@ fn bad_updates_are_told_and_a_median_withstands_them() {
     );
     assert!((spoilt - good).abs() > 0.01 * good, "{spoilt} {good}");
     assert!(withstood < 1.2 * good, "{withstood} {good}");
-    // In a secure sum it is the vector that is multiplied.
+    // In a secure sum the vector is multiplied.
     let secure = federated(&data, &[&SECURE[..2], &bad].concat());
     let honest = federated(&data, &SECURE[..2]);
     let theta = |report: &Value| report["outcomes"][0]["theta"].clone();

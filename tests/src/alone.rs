@@ -1,4 +1,4 @@
-//! A federation of one: an aggregator, and whoever takes part alone.
+//! A federation of one participant, with its own aggregator.
 
 #![allow(clippy::expect_used)] // Like a test, this may panic: that is how it fails.
 
@@ -6,25 +6,26 @@ use crate::process::{Ended, Process, run_with, serve};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// As long as it lives, the aggregator runs.
+/// The aggregator and its federation; dropping this ends the aggregator.
 pub struct Alone {
-    /// Where its database is, and everything else of the test.
+    /// The folder of its database and of everything else in the test.
     pub home: TempDir,
-    /// The aggregator.
+    /// The aggregator's process.
     pub process: Process,
-    /// Its address.
+    /// The aggregator's address.
     pub server: String,
-    /// The federation.
+    /// The federation's id.
     pub id: String,
     /// Its invite link.
     pub link: String,
 }
 
 impl Alone {
-    /// `create` makes the federation at an address, which gives its number and its link.
+    /// Starts an aggregator. `create` makes the federation at an address, and returns its id and
+    /// its link.
     ///
     /// # Panics
-    /// If the aggregator does not come up.
+    /// If the aggregator does not start.
     pub fn new(home: TempDir, create: impl FnOnce(&str) -> (String, String)) -> Self {
         let (process, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
         let (id, link) = create(&server);
@@ -37,13 +38,14 @@ impl Alone {
         }
     }
 
-    /// A file of the test.
+    /// The path of a file in the test's folder.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
-    /// Joins with the state in the file `state` and `key` for the model API; `more`: above all, with which data.
+    /// Joins with the state in the file `state` and with `key` for the model API. `more` are
+    /// further arguments, such as the data.
     ///
     /// # Panics
     /// If `fed-bbpt` cannot be started.

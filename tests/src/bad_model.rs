@@ -1,6 +1,6 @@
-//! A model API that answers what a test tells it to.
+//! A model API that answers as a test tells it to.
 
-// A helper of tests: what cannot be done fails the test.
+// A helper of tests, in which a failure fails the test.
 #![allow(clippy::expect_used)]
 
 use crate::http::{self, Asked};
@@ -11,31 +11,32 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// Classes of the handwriting task.
+/// Number of classes of the handwriting task.
 const CLASSES: usize = 10;
 
 /// One answer to an inference request.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// Logits, as a model gives them.
+    /// Logits, as a good model gives them.
     Good,
-    /// A status with extra headers and a body.
+    /// A status with additional headers and a body.
     Status(u16, &'static str, &'static str),
-    /// One class too few.
+    /// Scores of one class too few.
     WrongShape,
-    /// Numbers that JSON cannot hold are written all the same by some servers.
+    /// Numbers that JSON cannot hold, which some servers write nevertheless.
     NotANumber,
     /// The connection breaks in the middle of the answer.
     Cut,
-    /// Logits of so many images at most, and 413 to more.
+    /// Logits for at most this many images, and 413 for more.
     AtMost(usize),
-    /// The same, but the model's configuration says so before, as Triton's does, and more are a fault.
+    /// Logits for at most this many images, which the model's configuration states in advance, as
+    /// Triton's does; more are a fault.
     Stated(usize),
 }
 
-/// The server; its thread ends with the test's process.
+/// A running server; its thread ends with the test's process.
 pub struct BadModel {
-    /// Where it listens.
+    /// The server's address.
     pub url: String,
     asked: Arc<AtomicUsize>,
     answered: Arc<AtomicUsize>,
@@ -43,7 +44,8 @@ pub struct BadModel {
 }
 
 impl BadModel {
-    /// Describes itself as `printed-digits`; answers the first inferences with `first`, all others with `then`.
+    /// Starts a server that describes itself as `printed-digits`. It answers the first inference
+    /// requests with `first`, and all others with `then`.
     ///
     /// # Panics
     /// If no port is free.
@@ -61,19 +63,19 @@ impl BadModel {
         }
     }
 
-    /// Inference requests so far.
+    /// Number of inference requests so far.
     #[must_use]
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Images that were answered by [`Answer::AtMost`] and [`Answer::Stated`].
+    /// Number of images that were answered with [`Answer::AtMost`] and [`Answer::Stated`].
     #[must_use]
     pub fn answered(&self) -> usize {
         self.answered.load(Ordering::SeqCst)
     }
 
-    /// When they came.
+    /// The times at which inference requests came.
     ///
     /// # Panics
     /// If the server's thread panicked.

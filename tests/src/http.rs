@@ -1,26 +1,26 @@
-//! HTTP for model APIs that tests play. Small on purpose: HTTP/1.1, one request a connection.
+//! A small HTTP server for model APIs in tests: HTTP/1.1, one request on each connection.
 
-// A helper of tests: what cannot be done fails the test.
+// A helper of tests, in which a failure fails the test.
 #![allow(clippy::expect_used)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
-/// One request.
+/// A request that was received.
 pub struct Asked {
-    /// Its first line.
+    /// Its request line.
     pub head: String,
-    /// Its other lines, in lower case.
+    /// Its header lines, in lower case.
     pub headers: Vec<String>,
     /// Its whole body.
     pub body: Vec<u8>,
-    /// Bytes of the body that are JSON, with tensors behind them; 0 where it does not say.
+    /// Number of bytes of the body that are JSON, before tensors; 0 if it does not say.
     pub json_length: usize,
 }
 
-/// Serves every connection on a free port, each in a thread of its own, until the test's process ends: where it
-/// listens.
+/// Serves every connection on a free port, each in its own thread, until the test's process ends.
+/// Returns the server's address.
 ///
 /// # Panics
 /// If no port is free.
@@ -31,7 +31,7 @@ pub fn listen(serve: impl Fn(TcpStream) -> std::io::Result<()> + Send + Sync + '
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let serve = Arc::clone(&serve);
-            // A client that goes away is none of the server's business.
+            // A client that goes away is not the server's business.
             std::thread::spawn(move || drop(serve(stream)));
         }
     });
@@ -41,7 +41,7 @@ pub fn listen(serve: impl Fn(TcpStream) -> std::io::Result<()> + Send + Sync + '
 /// Reads a request.
 ///
 /// # Errors
-/// What the connection says.
+/// A failure of the connection.
 pub fn read(stream: &TcpStream) -> std::io::Result<Asked> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut head, mut length, mut json_length) = (String::new(), 0, 0);
@@ -78,7 +78,7 @@ pub fn read(stream: &TcpStream) -> std::io::Result<Asked> {
 /// Writes an answer; `headers` are whole lines.
 ///
 /// # Errors
-/// What the connection says.
+/// A failure of the connection.
 pub fn write(
     stream: &mut TcpStream,
     status: u16,

@@ -1,5 +1,5 @@
-//! What the whole-system tests share: real `fed-bbpt` processes, a folder for each test, and a model API that
-//! misbehaves. Browser tests stand in `browser/`, tests of processes in `native/`.
+//! What the whole-system tests share: real `fed-bbpt` processes, a folder for each test, and a
+//! model API that misbehaves. Browser tests are in `browser/`, tests of processes in `native/`.
 
 pub mod alone;
 pub mod bad_model;
@@ -16,10 +16,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Nothing takes this long unless it hangs.
+/// Maximum time for anything in the tests, unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks again and again until there is an answer: where the other side is a process, there is no event to wait
+/// Asks again and again until there is an answer, because another process gives no event to wait
 /// for.
 ///
 /// # Panics
@@ -35,7 +35,7 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The rounds that ended well, of a federation's details as JSON.
+/// The finished rounds in a federation's details as JSON.
 ///
 /// # Panics
 /// If these are no details.
@@ -49,7 +49,7 @@ pub fn done_rounds(detail: &Value) -> Vec<&Value> {
 /// Writes digits drawn by built-in owners as a table: the label, then the pixels.
 ///
 /// # Panics
-/// If the disk says no.
+/// If the file cannot be written.
 #[allow(clippy::expect_used)]
 pub fn digits_table(path: &Path) {
     let mut text = String::from("label");

@@ -1,6 +1,6 @@
-//! `fed-bbpt` as a process of its own.
+//! `fed-bbpt` as a separate process.
 
-// A helper of tests: what cannot be done fails the test.
+// A helper of tests, in which a failure fails the test.
 #![allow(clippy::expect_used)]
 
 use serde_json::Value;
@@ -14,10 +14,10 @@ use crate::PATIENCE;
 /// The organiser's token in all tests.
 pub const ADMIN: &str = "the-organisers-token";
 
-/// The binary under test: `FED_BBPT`, or where cargo puts it.
+/// The binary under test: `FED_BBPT`, or cargo's.
 ///
 /// # Panics
-/// If it was not built: a test that cannot run must not pass.
+/// If it was not built, because a test that cannot run must not pass.
 #[must_use]
 pub fn binary() -> PathBuf {
     let name = format!("fed-bbpt{}", std::env::consts::EXE_SUFFIX);
@@ -67,7 +67,7 @@ pub fn run(arguments: &[&str]) -> Ended {
     run_with(arguments, &[])
 }
 
-/// The same with variables in its environment.
+/// Runs a command to its end, with variables in its environment.
 ///
 /// # Panics
 /// If it cannot be started.
@@ -88,10 +88,10 @@ pub fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
     }
 }
 
-/// How a command ended.
+/// How a command ended, and what it wrote.
 #[derive(Debug)]
 pub struct Ended {
-    /// Exit code; nothing after a signal.
+    /// The exit code; `None` after a signal.
     pub code: Option<i32>,
     /// Standard output.
     pub out: String,
@@ -100,20 +100,20 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Its output as JSON.
+    /// The standard output as JSON.
     ///
     /// # Panics
-    /// If it failed, or its output is none.
+    /// If the command failed, or its output is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         assert_eq!(self.code, Some(0), "{self:?}");
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 
-    /// Checks the exit code and that standard error says all of this.
+    /// Checks the exit code, and that standard error contains all of these texts.
     ///
     /// # Panics
-    /// If not.
+    /// If it does not.
     pub fn expect(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         for text in texts {
@@ -123,16 +123,16 @@ impl Ended {
     }
 }
 
-/// A process under way; killed when dropped.
+/// A running process; killed when dropped.
 pub struct Process {
     child: Child,
     lines: Receiver<String>,
-    /// What it has said so far.
+    /// The lines that it has written so far.
     pub said: Vec<String>,
 }
 
 impl Process {
-    /// Starts it. Both its outputs are read, line by line.
+    /// Starts a process and reads both its outputs, line by line.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -141,7 +141,7 @@ impl Process {
         Self::start_with(arguments, &[])
     }
 
-    /// The same with variables in its environment.
+    /// Starts a process with variables in its environment.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -200,7 +200,7 @@ impl Process {
     /// Waits for a line that `pick` takes.
     ///
     /// # Panics
-    /// If the process ends or [`PATIENCE`] does.
+    /// If the process ends or [`PATIENCE`] runs out.
     pub fn line<T>(&mut self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
         loop {
             let line = self.lines.recv_timeout(PATIENCE);
@@ -214,10 +214,10 @@ impl Process {
         }
     }
 
-    /// Sends it a signal: `-TERM`, as a service manager does, or `-HUP`.
+    /// Sends a signal: `-TERM`, as a service manager does, or `-HUP`.
     ///
     /// # Panics
-    /// If it is not ours to tell.
+    /// If the signal cannot be sent.
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
@@ -229,19 +229,19 @@ impl Process {
         );
     }
 
-    /// SIGKILL: no chance to tidy up.
+    /// Sends SIGKILL, which leaves no chance to tidy up.
     ///
     /// # Panics
-    /// If it is not ours to kill.
+    /// If the process cannot be killed.
     pub fn kill(mut self) {
         self.child.kill().expect("the process can be killed");
         self.child.wait().expect("it was running");
     }
 
-    /// SIGKILL; gives all that was said.
+    /// Sends SIGKILL; returns all lines that were written.
     ///
     /// # Panics
-    /// If it is not ours to kill.
+    /// If the process cannot be killed.
     #[must_use]
     pub fn killed(mut self) -> Vec<String> {
         self.child.kill().expect("the process can be killed");
@@ -252,7 +252,7 @@ impl Process {
         std::mem::take(&mut self.said)
     }
 
-    /// Waits for its end; gives the exit code and all that was said.
+    /// Waits for the process to end; returns the exit code and all lines that were written.
     ///
     /// # Panics
     /// If it hangs.
@@ -262,7 +262,8 @@ impl Process {
         }
         let said = std::mem::take(&mut self.said);
         let status = self.child.try_wait().expect("it can be asked");
-        // Its outputs are closed, so it is ending; but a process that hangs would make us hang.
+        // Its outputs are closed, so it is ending; but a process that hangs must not make the test
+        // hang.
         let status = crate::eventually(&format!("the end of {said:#?}"), || {
             status.or_else(|| self.child.try_wait().ok()?)
         });
@@ -278,10 +279,10 @@ impl Drop for Process {
     }
 }
 
-/// `fed-bbpt serve` over a database; gives the process and its address.
+/// Starts `fed-bbpt serve` over a database; returns the process and its address.
 ///
 /// # Panics
-/// If it does not come up.
+/// If it does not start.
 #[must_use]
 pub fn serve(database: &Path, listen: &str) -> (Process, String) {
     let database = database.to_str().expect("a plain path");
@@ -295,19 +296,20 @@ pub fn serve(database: &Path, listen: &str) -> (Process, String) {
     (process, url)
 }
 
-/// `fed-bbpt model-api` with the embedded model; gives the process and its address.
+/// Starts `fed-bbpt model-api` with the embedded model; returns the process and its address.
 ///
 /// # Panics
-/// If it does not come up.
+/// If it does not start.
 #[must_use]
 pub fn model_api() -> (Process, String) {
     model_api_of(&[])
 }
 
-/// The same with the model that these flags describe.
+/// Starts `fed-bbpt model-api` with the model that these flags describe; returns the process and
+/// its address.
 ///
 /// # Panics
-/// If it does not come up.
+/// If it does not start.
 #[must_use]
 pub fn model_api_of(flags: &[&str]) -> (Process, String) {
     let mut process = Process::start(&[&["model-api", "--listen", "127.0.0.1:0"], flags].concat());
@@ -318,8 +320,8 @@ pub fn model_api_of(flags: &[&str]) -> (Process, String) {
     (process, url)
 }
 
-/// Creates a federation of the built-in handwriting task with settings replaced; gives its id and its invite
-/// link.
+/// Creates a federation of the built-in handwriting task with some settings replaced; returns its
+/// id and its invite link.
 ///
 /// # Panics
 /// If the aggregator refuses.
@@ -328,7 +330,8 @@ pub fn create(server: &str, model: &str, set: &[&str]) -> (String, String) {
     create_task(server, "handwriting", model, set)
 }
 
-/// The same of any task.
+/// Creates a federation of any task with some settings replaced; returns its id and its invite
+/// link.
 ///
 /// # Panics
 /// If the aggregator refuses.

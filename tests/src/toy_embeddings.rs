@@ -1,6 +1,7 @@
-//! A model API that takes whole prompts as embeddings, as vLLM does, and whose log-probabilities a person can follow: a label
-//! word that stands in the prompt is likely, and more so the larger the third numbers of the soft tokens are. Its
-//! vocabulary is a few words, and word number i has the embedding (i, 1, 0, 0).
+//! A model API that takes whole prompts as embeddings, as vLLM does, with log-probabilities that a
+//! person can follow: a label word in the prompt is likely, the more so the larger the third
+//! numbers of the soft tokens are. Its vocabulary is a few words, and word number i has the
+//! embedding (i, 1, 0, 0).
 
 use crate::http;
 use crate::toy_language_model::{Heard, serve};
@@ -8,18 +9,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-/// The label words come last.
+/// The vocabulary; the label words come last.
 pub const WORDS: [&str; 13] = [
     "<unk>", "<s>", "A", "text", ".", ":", "Topic", "some", "no", "Title", "world", "sport",
     "money",
 ];
 /// Numbers in an embedding.
 pub const HIDDEN: usize = 4;
-/// Those before are no labels.
+/// Index of the first label word.
 const LABELS: usize = 10;
 
-/// Starts the server, whose thread ends with the test's process: where it listens, and what it hears. Without `takes` it is
-/// as vLLM without `--enable-prompt-embeds`.
+/// Starts the server, whose thread ends with the test's process; returns its address and what it
+/// hears. Without `takes` it behaves like vLLM without `--enable-prompt-embeds`.
 #[must_use]
 pub fn start(takes: bool) -> (String, Heard) {
     let heard = Heard::default();
@@ -31,7 +32,7 @@ pub fn start(takes: bool) -> (String, Heard) {
     (url, heard)
 }
 
-/// The tokenizer.json of these words: words and punctuation marks, behind `<s>`.
+/// The `tokenizer.json` of these words and punctuation marks, which adds `<s>` before a text.
 #[must_use]
 pub fn tokenizer() -> Vec<u8> {
     let vocabulary: Map<String, Value> = WORDS
@@ -54,7 +55,8 @@ pub fn tokenizer() -> Vec<u8> {
     tokenizer.to_string().into_bytes()
 }
 
-/// The numbers of the table, little-endian; `shift`: as if each word had the number of the one so many before.
+/// The numbers of the table, little-endian. With `shift`, each word has the numbers of the word
+/// that many places before it.
 #[must_use]
 pub fn table(shift: usize) -> Vec<u8> {
     let row = |word: usize| [((word + shift) % WORDS.len()) as f32, 1.0, 0.0, 0.0];
@@ -62,17 +64,17 @@ pub fn table(shift: usize) -> Vec<u8> {
     numbers.flat_map(f32::to_le_bytes).collect()
 }
 
-/// The soft tokens and the words of a prompt of embeddings.
+/// Reads a prompt of embeddings: its soft tokens and its words.
 ///
 /// # Panics
-/// If it is none.
+/// If it is no such prompt.
 #[must_use]
 #[allow(clippy::expect_used)] // So that the test fails.
 pub fn read(prompt: &str) -> (Vec<[f32; HIDDEN]>, Vec<usize>) {
     let file = STANDARD.decode(prompt).expect("base64");
     let find = |what: &[u8]| file.windows(what.len()).position(|found| found == what);
     let begin = find(b"data/0").expect("a tensor's numbers") + 6;
-    // The next file's head, which is of 30 bytes and its name.
+    // The head of the next file, which is 30 bytes and its name.
     let end = find(b"prompt/version").expect("torch's version") - 30;
     let (numbers, _) = file[begin..end].as_chunks();
     let numbers: Vec<f32> = numbers.iter().map(|x| f32::from_le_bytes(*x)).collect();
@@ -126,7 +128,7 @@ fn likely(soft: &[[f32; HIDDEN]], words: &[usize]) -> Map<String, Value> {
         .collect()
 }
 
-/// As the tokenizer of [`tokenizer`] has them.
+/// The tokens of a text, as [`tokenizer`] makes them.
 fn tokens(text: &str) -> Vec<usize> {
     let mut pieces: Vec<String> = Vec::new();
     let mut before = ' ';

@@ -1,18 +1,19 @@
-//! A model API in OpenAI's form whose log-probabilities a person can follow: a label word that stands in the prompt is
-//! likely, and more so after the word "good". It wants a key, and counts what it is asked.
+//! A model API in OpenAI's form with log-probabilities that a person can follow: a label word in
+//! the prompt is likely, the more so after the word "good". It requires a key, and counts what it
+//! is asked.
 
 use crate::http::{self, Asked};
 use serde_json::{Value, json};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The key that it wants.
+/// The key that the API requires.
 pub const KEY: &str = "sk-toy-0123456789abcdef";
 
 /// The words that it knows.
 const WORDS: [&str; 3] = ["world", "sport", "money"];
 
-/// What it was asked so far.
+/// The bodies of the requests so far.
 #[derive(Clone, Default)]
 pub struct Heard(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -26,7 +27,7 @@ impl Heard {
             .clone()
     }
 
-    /// One more.
+    /// Adds the body of a request.
     pub(crate) fn push(&self, body: Vec<u8>) {
         self.0
             .lock()
@@ -35,7 +36,8 @@ impl Heard {
     }
 }
 
-/// Starts the server, whose thread ends with the test's process: where it listens, and what it hears.
+/// Starts the server, whose thread ends with the test's process; returns its address and what it
+/// hears.
 ///
 /// # Panics
 /// If no port is free.
@@ -48,11 +50,11 @@ pub fn start() -> (String, Heard) {
     (url, heard)
 }
 
-/// Where chats are asked.
+/// The beginning of a request line for a chat.
 pub(crate) const CHATS: &str = "POST /v1/chat/completions ";
 
-/// Answers one request of OpenAI's form, whoever has the key: the list of models, which is `name` alone, and what `route`
-/// begins with as `answered` does.
+/// Answers a request in OpenAI's form from anyone with the key: the list of models, which is `name`
+/// alone, and requests that begin with `route`, as `answered` does.
 pub(crate) fn serve(
     mut stream: TcpStream,
     name: &str,

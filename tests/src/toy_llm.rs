@@ -1,4 +1,5 @@
-//! An LLM's server in OpenAI's form that gives recorded answers, one after the other, to whoever has its key.
+//! A server of an LLM in OpenAI's form that gives recorded answers, one after another, to anyone
+//! with its key.
 
 use crate::http;
 use crate::toy_language_model::{CHATS, Heard, serve};
@@ -6,10 +7,10 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// The name of its model.
+/// The name of the LLM.
 pub const NAME: &str = "recorded";
 
-/// A chat completion that says this.
+/// A chat completion with this text.
 #[must_use]
 pub fn says(content: &str) -> (u16, Value) {
     let message = json!({ "role": "assistant", "content": content, "refusal": null });
@@ -25,8 +26,8 @@ pub fn choice(choice: &Value) -> (u16, Value) {
     (200, answer)
 }
 
-/// Starts the server, whose thread ends with the test's process: what stands before `/chat/completions`, and what it
-/// hears. The last answer is given again and again.
+/// Starts the server, whose thread ends with the test's process. Returns the part of its address
+/// before `/chat/completions`, and what it hears. The last answer is repeated.
 ///
 /// # Panics
 /// If no port is free.

@@ -1,14 +1,14 @@
-//! A model API of texts whose scores a person can follow: a label word that stands in the text counts, and much more
-//! so under a template that holds the word "good".
+//! A model API of texts with scores that a person can follow: a label word in the text counts, and
+//! much more so under a template with the word "good".
 
 use crate::http::{self, Asked};
 use serde_json::{Value, json};
 use std::net::TcpStream;
 
-/// Texts of one request at most.
+/// Maximum number of texts in one request.
 pub const MAX_BATCH: usize = 16;
 
-/// Starts the server, whose thread ends with the test's process; where it listens.
+/// Starts the server, whose thread ends with the test's process; returns its address.
 ///
 /// # Panics
 /// If no port is free.
@@ -54,7 +54,7 @@ fn description() -> Value {
     })
 }
 
-/// Nothing where the request is not as the wire contract has it.
+/// The answer; `None` if the request is not in the form of the protocol.
 fn infer(body: &[u8], json_length: usize) -> Option<Value> {
     let (header, mut raw) = body.split_at_checked(json_length)?;
     let header: Value = serde_json::from_slice(header).ok()?;

@@ -9,21 +9,26 @@ use crate::run::{alongside, quietly, step};
 use crate::workspace::{Profile, cargo, node_tool, web, web_dist};
 use crate::{setup, wasm};
 
+/// Builds the WebAssembly modules, the pages and the `fed-bbpt` binary.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// How the native binary is built; the WebAssembly modules have their own profile.
+    /// Cargo profile of the native binary; the WebAssembly modules have their own.
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
 }
 
+/// Builds the modules, the pages and the binary, and prints where they are.
+///
+/// # Errors
+/// A step that fails.
 pub fn command(arguments: &Arguments) -> Result<()> {
     let binary = with_binary(arguments.profile, pages)?;
     println!("built {} and {}", binary.display(), web_dist().display());
     Ok(())
 }
 
-/// Does `pages` while `fed-bbpt` is built, and gives the binary's path. Both end in steps that keep one core at work,
-/// and they share no artefact.
+/// Runs `pages` while `fed-bbpt` is built, and returns the binary's path. Both end in steps that
+/// keep one core busy, and they share no artefact.
 pub fn with_binary(profile: Profile, pages: impl FnOnce() -> Result<()>) -> Result<PathBuf> {
     let name = format!("cargo build fed-bbpt ({}), meanwhile", profile.name());
     alongside(&name, || compile(profile), pages)?;
@@ -41,14 +46,15 @@ pub fn pages() -> Result<()> {
     })
 }
 
-/// The pages without models on the device, and as they are: what is shown on the machine that built it.
+/// Builds the pages without models on the device and uncompressed, for a demonstration on the
+/// machine that built them.
 pub fn demonstration_pages() -> Result<()> {
     setup::for_building()?;
     wasm::build_client()?;
     bundle(false)
 }
 
-/// The program that compresses, and the first of its arguments.
+/// The program that compresses, with the first of its arguments.
 pub(crate) fn compressor(command: &str) -> Command {
     let mut node = Command::new("node");
     node.current_dir(web())
@@ -71,7 +77,7 @@ fn bundle(on_device: bool) -> Result<()> {
     Ok(())
 }
 
-/// Builds `fed-bbpt` and gives its path.
+/// Builds `fed-bbpt` and returns its path.
 pub fn binary(profile: Profile) -> Result<PathBuf> {
     let name = format!("cargo build fed-bbpt ({})", profile.name());
     step(&name, || compile(profile))?;

@@ -1,4 +1,5 @@
-//! `cargo xtask check`: what must hold besides the tests. Every check runs; all faults are shown.
+//! `cargo xtask check`: what must hold besides the tests. Every check runs, and all faults are
+//! shown.
 
 mod budgets;
 mod circles;
@@ -21,7 +22,7 @@ use xtask::workspace::{cargo, node_tool, root, tests, web};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Only these checks (by the names that a run prints); may be repeated or separated by commas.
+    /// Only these checks, by the names that a run prints; may be repeated or separated by commas.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -124,7 +125,7 @@ pub fn command(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The file's path from the repository's root.
+/// The path of the file from the repository's root.
 fn shown(file: &Path) -> String {
     let file = file.strip_prefix(root()).unwrap_or(file);
     file.display().to_string()
@@ -143,7 +144,8 @@ fn clippy() -> Result<()> {
     .map(drop)
 }
 
-/// The modules have code that only their own target compiles. Their tests and the other example are native.
+/// Checks the modules' code that only their own target compiles. Their tests and the other example
+/// are native.
 fn clippy_wasm() -> Result<()> {
     setup::wasm_target()?;
     quietly(cargo().args([

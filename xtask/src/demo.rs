@@ -10,7 +10,7 @@ use xtask::workspace::{Profile, web_dist};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// How the native binary is built.
+    /// Cargo profile of the native binary.
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
     /// Run without a visitor, print a final table and exit with 0, or say why not.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use xtask::run::{quietly, step};
 use xtask::workspace::{TESTED, cargo, scratch, web};
 
-/// Where the page's copy lies.
+/// The folder of the page's copy.
 pub fn destination() -> PathBuf {
     web().join("src").join("generated")
 }
@@ -37,7 +37,7 @@ pub fn command() -> Result<()> {
     Ok(())
 }
 
-/// Fails when the committed files are not those that the Rust sources give.
+/// Fails if the committed files differ from what the Rust sources give.
 pub fn check_drift() -> Result<()> {
     let differences = differences(&export()?, &read(&destination())?);
     if differences.is_empty() {
@@ -51,7 +51,7 @@ pub fn check_drift() -> Result<()> {
 
 type Files = BTreeMap<PathBuf, String>;
 
-/// Has ts-rs write its files into a folder of ours and reads them.
+/// Lets ts-rs write its files into a temporary folder and reads them.
 fn export() -> Result<Files> {
     let folder = scratch()?.join("generated");
     if folder.is_dir() {
@@ -59,7 +59,7 @@ fn export() -> Result<Files> {
     }
     step("export TypeScript types", || {
         let mut test = cargo();
-        // What the tests compile, and nothing else.
+        // Only what the tests compile.
         test.arg("test")
             .args(TESTED)
             .args(["--lib", "export_bindings"]);

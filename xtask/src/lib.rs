@@ -1,5 +1,6 @@
-//! What the project's commands share: where things lie, running programs as named steps, and building the page, its
-//! WebAssembly modules and the `fed-bbpt` binary. `cargo xtask` itself, the figures and the interoperability runs use it.
+//! What the project's commands share: paths, running programs as named steps, and building the
+//! page, its WebAssembly modules and the `fed-bbpt` binary. `cargo xtask` itself, the figures and
+//! the interoperability runs use it.
 
 pub mod build;
 pub mod run;
@@ -9,7 +10,7 @@ pub mod workspace;
 
 use std::process::ExitCode;
 
-/// A command's exit code, after its error was printed.
+/// A command's exit code; prints its error first.
 pub fn exit_code(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -46,7 +46,7 @@ enum Command {
     Interop(Rest),
 }
 
-/// What another package's program reads: it knows its own arguments, `--help` among them.
+/// Arguments for another package's program, which knows them itself, `--help` included.
 #[derive(clap::Args)]
 struct Rest {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -1,4 +1,4 @@
-//! Running programs: quietly with one line per step, or aloud with the output kept for parsing.
+//! Runs programs: quietly with one line per step, or aloud with the output kept for parsing.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Does `work` as a named step and prints one line with its time.
+/// Runs `work` as a named step and prints one line with its time.
 pub fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let started = Instant::now();
-    // The name first: a first build takes minutes, and a person wants to know what they wait for.
+    // The name comes first: a first build takes minutes, and people want to know what they wait
+    // for.
     print!("  {name:<44} ");
     std::io::stdout().flush()?;
     let outcome = work();
@@ -18,7 +19,7 @@ pub fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     outcome
 }
 
-/// Does `work` in a thread of its own during `meanwhile`, and then waits for it as a named step.
+/// Runs `work` in its own thread during `meanwhile`, and then waits for it as a named step.
 pub fn alongside<T: Send>(
     name: &str,
     work: impl FnOnce() -> Result<T> + Send,
@@ -35,7 +36,7 @@ pub fn alongside<T: Send>(
     })
 }
 
-/// Runs `command` without a terminal; shows its whole output only when it fails.
+/// Runs `command` without a terminal; shows its whole output only if it fails.
 pub fn quietly(command: &mut Command) -> Result<String> {
     let shown = show(command);
     let output = command
@@ -44,7 +45,7 @@ pub fn quietly(command: &mut Command) -> Result<String> {
         .with_context(|| format!("cannot start `{shown}`"))?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        // A step's line is still open.
+        // The line of a step is still open.
         print!("\n{stdout}");
         eprint!("{}", String::from_utf8_lossy(&output.stderr));
         bail!("`{shown}` failed ({})", output.status);
@@ -54,7 +55,9 @@ pub fn quietly(command: &mut Command) -> Result<String> {
 
 /// A finished program: whether it succeeded and what it wrote to its standard output.
 pub struct Finished {
+    /// Whether its exit status is 0.
     pub success: bool,
+    /// All of its standard output, bytes that are not UTF-8 replaced.
     pub stdout: String,
 }
 
@@ -95,7 +98,7 @@ pub fn aloud_or_fail(command: &mut Command) -> Result<String> {
     Ok(finished.stdout)
 }
 
-/// What `command` prints, trimmed; `None` when it cannot be started or fails.
+/// The output of `command`, trimmed; `None` if it cannot be started or fails.
 pub fn ask(command: &mut Command) -> Option<String> {
     let output = command
         .stdin(Stdio::null())
@@ -127,12 +130,12 @@ pub fn show(command: &Command) -> String {
     words.join(" ")
 }
 
-/// `12.3 s`.
+/// A duration as text, such as `12.3 s`.
 pub fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
 
-/// Becomes the program, so that signals and the exit code are its own.
+/// Replaces this process by the program, so that signals and the exit code are its own.
 #[cfg(unix)]
 pub fn hand_over(program: &mut Command) -> Result<()> {
     use std::os::unix::process::CommandExt;

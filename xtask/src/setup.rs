@@ -1,4 +1,4 @@
-//! Makes a bare machine with rustup and Node ready, or says exactly what to install.
+//! Prepares a bare machine with rustup and Node, or says exactly what to install.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::run::{ask, find_in_path, quietly, step};
 use crate::workspace::{node_tool, root, tests, web};
 
-/// The oldest Node that the page's tools run on.
+/// The oldest major version of Node on which the page's tools run.
 const NODE: u32 = 20;
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -23,7 +23,7 @@ pub fn for_building() -> Result<()> {
     npm_packages(&web())
 }
 
-/// Installs what Rust tests can use but do without; gives Chromium's path where there is one.
+/// Installs what Rust tests can use but do not need; returns Chromium's path if there is one.
 pub fn for_rust_tests() -> Option<PathBuf> {
     optional_vulkan();
     std::env::var_os("CHROMIUM")
@@ -31,7 +31,7 @@ pub fn for_rust_tests() -> Option<PathBuf> {
         .or_else(chromium_in_path)
 }
 
-/// Installs what whole-system tests need beyond [`for_building`]; gives the path of Chromium.
+/// Installs what whole-system tests need beyond [`for_building`]; returns Chromium's path.
 pub fn for_browser_tests() -> Result<PathBuf> {
     if !tests().join("package.json").is_file() {
         bail!("tests/package.json is missing: the browser tests cannot run from this checkout");
@@ -42,7 +42,7 @@ pub fn for_browser_tests() -> Result<PathBuf> {
     chromium()
 }
 
-/// Installs the target that the modules are compiled for.
+/// Installs the target for which the modules are compiled.
 pub fn wasm_target() -> Result<()> {
     let mut library = Command::new("rustc");
     library
@@ -67,7 +67,7 @@ pub fn wasm_target() -> Result<()> {
     Ok(())
 }
 
-/// Checks that Node and npm are there and new enough.
+/// Checks that Node and npm are installed and new enough.
 pub fn node() -> Result<()> {
     let advice = format!(
         "install Node {NODE} or newer with npm (https://nodejs.org, or `apt-get install nodejs npm`)"
@@ -94,7 +94,7 @@ fn node_major(version: &str) -> Option<u32> {
         .ok()
 }
 
-/// `npm ci` in `folder`, only when its packages are missing or older than its lock file.
+/// Runs `npm ci` in `folder`, if its packages are missing or older than its lock file.
 pub fn npm_packages(folder: &Path) -> Result<()> {
     let lock = folder.join("package-lock.json");
     if !lock.is_file() {
@@ -118,7 +118,7 @@ pub fn npm_packages(folder: &Path) -> Result<()> {
         .to_string_lossy()
         .into_owned();
     step(&format!("npm ci in {name}/"), || {
-        // The system's Chromium is used; Playwright must not fetch its own.
+        // The system's Chromium is used, so Playwright must not fetch its own.
         quietly(
             node_tool("npm", folder)
                 .args(["ci", "--no-audit", "--no-fund"])
@@ -132,7 +132,8 @@ fn modified(path: &Path) -> Option<std::time::SystemTime> {
     path.metadata().ok()?.modified().ok()
 }
 
-/// Chromium's path: `$CHROMIUM`, else the first of the usual names in `PATH`, else installed.
+/// Chromium's path: `$CHROMIUM`, otherwise the first of the usual names in `PATH`, otherwise a new
+/// installation.
 pub fn chromium() -> Result<PathBuf> {
     if let Some(stated) = std::env::var_os("CHROMIUM") {
         let stated = PathBuf::from(stated);
@@ -168,8 +169,8 @@ fn chromium_in_path() -> Option<PathBuf> {
     .find_map(find_in_path)
 }
 
-/// Mesa's software Vulkan lets the WebGPU kernels run natively; the tests that use it skip
-/// without it, so a failure to install it is only reported.
+/// Installs Mesa's software Vulkan, on which the WebGPU kernels can run natively. Tests that use it
+/// are skipped without it, so a failure to install it is only reported.
 fn optional_vulkan() {
     let found = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"]
         .into_iter()

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test, in groups; later groups run although an earlier one failed.
+//! `cargo xtask test`: every test, in groups. Later groups run even if an earlier one failed.
 
 mod count;
 
@@ -26,7 +26,7 @@ enum Group {
     Rust,
     /// The built WebAssembly module in Node: the same vectors as natively.
     Wasm,
-    /// The page's unit tests.
+    /// Unit tests of the pages.
     Web,
     /// Real server, real browser, real model API.
     Browser,
@@ -59,7 +59,8 @@ pub fn command(arguments: &Arguments) -> Result<()> {
         let started = Instant::now();
         let count = run(group).unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
-            // A group that cannot run is one failure, or its absence would look like success.
+            // A group that cannot run counts as one failure; otherwise its absence would look like
+            // success.
             Count {
                 failed: 1,
                 ..Count::default()
@@ -99,7 +100,7 @@ fn run(group: Group) -> Result<Count> {
         }
         Group::Web => {
             setup::for_building()?;
-            // The generated modules' types are imported by the sources under test.
+            // The sources under test import the types of the generated modules.
             xtask::wasm::build_missing()?;
             vitest("vitest-web.json", &["--exclude", "**/*wasm*"])
         }
@@ -125,7 +126,7 @@ fn rust() -> Result<Count> {
     Ok(count)
 }
 
-/// Compiles all that tests need and gives the path of `fed-bbpt`.
+/// Compiles all that the tests need and returns the path of `fed-bbpt`.
 fn binary() -> Result<PathBuf> {
     aloud_or_fail(
         cargo()
@@ -140,7 +141,8 @@ fn binary() -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// Runs the page's tests; `selection` chooses files (those with `wasm` in their path are a group).
+/// Runs the page's tests. `selection` chooses files; those with `wasm` in their path are a group of
+/// their own.
 fn vitest(report: &str, selection: &[&str]) -> Result<Count> {
     let report = fresh_report(report)?;
     let mut command = node_tool("npx", &web());
@@ -172,7 +174,8 @@ fn browser() -> Result<Count> {
     Ok(read_report(&report, count::playwright).or_one_failure(finished.success))
 }
 
-/// Where a runner shall write its report; an old one is removed, so that it is never read again.
+/// The path to which a runner writes its report. An old one is removed, so that it is never read
+/// again.
 fn fresh_report(name: &str) -> Result<PathBuf> {
     let path = scratch()?.join(name);
     if path.exists() {
@@ -186,7 +189,7 @@ fn read_report(path: &Path, count: impl Fn(&serde_json::Value) -> Option<Count>)
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok())
         .and_then(|report| count(&report))
-        // A runner without a readable report did not do its work.
+        // A runner without a readable report has not done its work.
         .unwrap_or(Count {
             failed: 1,
             ..Count::default()

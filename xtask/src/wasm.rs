@@ -1,6 +1,7 @@
 //! The browser's client, compiled and bound to JavaScript.
 //!
-//! wasm-opt is not used: it makes the module shorter, but larger once compressed, as it is sent.
+//! wasm-opt is not used: it makes the module shorter, but larger in the compressed form that is
+//! sent.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,17 +16,18 @@ use crate::workspace::{cargo, root, scratch, target, web};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// One module: what cargo compiles, and the folder in `web/` that it is bound in. Built, never committed.
+/// One module: what cargo compiles, and the folder in `web/` for its bindings. Built, never
+/// committed.
 struct Module {
     package: &'static str,
-    /// One of the package's examples in place of its library.
+    /// An example of the package to compile in place of its library.
     example: Option<&'static str>,
-    /// What the bound files begin with.
+    /// The beginning of the names of the bound files.
     name: &'static str,
     folder: &'static str,
 }
 
-/// What visitors load: `client_wasm.js`, `client_wasm.d.ts`, `client_wasm_bg.wasm`.
+/// The module for visitors: `client_wasm.js`, `client_wasm.d.ts`, `client_wasm_bg.wasm`.
 const CLIENT: Module = Module {
     package: "client-wasm",
     example: None,
@@ -33,7 +35,7 @@ const CLIENT: Module = Module {
     folder: "wasm",
 };
 
-/// What runs a model where a federation's model is on the device: loaded besides, in Workers of its own.
+/// The module that runs a federation's model on the device, loaded in addition, in its own Workers.
 const ON_DEVICE: Module = Module {
     package: "on-device",
     example: None,
@@ -41,7 +43,7 @@ const ON_DEVICE: Module = Module {
     folder: "wasm-on-device",
 };
 
-/// What tests load: the vectors (`vectors.js` and so on).
+/// The module for tests of the vectors (`vectors.js` and so on).
 const VECTORS: Module = Module {
     package: "client-wasm",
     example: Some("vectors"),
@@ -49,7 +51,7 @@ const VECTORS: Module = Module {
     folder: "wasm-test",
 };
 
-/// What the figure `secure-sum-cost` times.
+/// The module that the figure `secure-sum-cost` times.
 const SECURE_SUM: Module = Module {
     package: "client-wasm",
     example: Some("secure_sum"),
@@ -62,12 +64,12 @@ pub fn build_client() -> Result<()> {
     build(&[CLIENT])
 }
 
-/// Builds all that the pages load: `web/wasm/` and `web/wasm-on-device/`.
+/// Builds everything that the pages load: `web/wasm/` and `web/wasm-on-device/`.
 pub fn build_for_pages() -> Result<()> {
     build(&[CLIENT, ON_DEVICE])
 }
 
-/// Builds all that tests load: the pages' modules and `web/wasm-test/`.
+/// Builds everything that tests load: the pages' modules and `web/wasm-test/`.
 pub fn build_for_tests() -> Result<()> {
     build(&[CLIENT, ON_DEVICE, VECTORS])
 }
@@ -77,7 +79,7 @@ pub fn build_secure_sum() -> Result<()> {
     build(&[SECURE_SUM])
 }
 
-/// Builds all that tests load if any of it was never built, for the types.
+/// Builds everything that tests load if any of it was never built, for its types.
 pub fn build_missing() -> Result<()> {
     let there = [CLIENT, ON_DEVICE, VECTORS].map(|module| module.bound().is_file());
     if there == [true; 3] {
@@ -86,15 +88,16 @@ pub fn build_missing() -> Result<()> {
     build_for_tests()
 }
 
-/// Compiles and binds `modules`. One command compiles them all, because cargo unites the features of what one command
-/// names: one after the other, most crates that they share would be compiled for each.
+/// Compiles and binds `modules`. One command compiles them all, because cargo unites the features
+/// of what one command names: built one after another, most crates that they share would be
+/// compiled for each.
 fn build(modules: &[Module]) -> Result<()> {
     let names: Vec<&str> = modules.iter().map(|module| module.name).collect();
     step(&format!("cargo build {}", names.join(", ")), || {
         let mut build = cargo();
         build.args(["build", "--target", TARGET, "--profile", "wasm"]);
         build.args(["--config", &without_machine_paths()]);
-        // Said once: cargo takes no flag twice.
+        // Stated once, because cargo takes no flag twice.
         if modules.iter().any(|module| module.example.is_none()) {
             build.arg("--lib");
         }
@@ -109,11 +112,11 @@ fn build(modules: &[Module]) -> Result<()> {
     modules.iter().try_for_each(Module::bind_anew)
 }
 
-/// The built modules' lengths in bytes, in brotli as the aggregator sends them.
+/// The sizes of the built modules in bytes, in brotli as the aggregator sends them.
 pub struct Sizes {
-    /// What every participant loads.
+    /// The module that every participant loads.
     pub client: u64,
-    /// What is loaded besides where a federation's model runs on the device.
+    /// The module that is loaded in addition if a federation's model runs on the device.
     pub on_device: u64,
 }
 
@@ -166,11 +169,12 @@ impl Module {
         Ok(())
     }
 
-    /// Names one compiled module and what is done with it, so that unchanged ones are not bound again.
+    /// Identifies a compiled module and what is done with it, so that unchanged ones are not bound
+    /// again.
     fn stamp(&self, compiled: &Path) -> Result<String> {
         let metadata = compiled.metadata()?;
         let time = metadata.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
-        // One target folder may serve several checkouts, hence the destination.
+        // Several checkouts may share a target folder, hence the destination.
         Ok(format!(
             "{time} {} as compiled, {}",
             metadata.len(),
@@ -198,8 +202,8 @@ impl Module {
     }
 }
 
-/// Cargo's `--config` that keeps this machine's folders out of the module, where panics name their place.
-/// Cargo adds it to the flags of `.cargo/config.toml`.
+/// Cargo's `--config` that keeps this machine's folders out of the module, in which panics name
+/// their place. Cargo adds it to the flags of `.cargo/config.toml`.
 fn without_machine_paths() -> String {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
@@ -211,6 +215,6 @@ fn without_machine_paths() -> String {
     .flatten()
     .map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()))
     .collect();
-    // A list of strings is written alike in TOML and JSON.
+    // A list of strings is written the same way in TOML and JSON.
     format!("target.{TARGET}.rustflags={}", serde_json::json!(flags))
 }

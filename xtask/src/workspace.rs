@@ -1,4 +1,4 @@
-//! Where things lie, and which cargo profile is built.
+//! Paths of the workspace, and the cargo profiles that are built.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -49,14 +49,16 @@ pub fn target() -> PathBuf {
     }
 }
 
-/// Folder for what xtask itself keeps between runs (reports, stamps); below cargo's target folder.
+/// Folder, below cargo's target folder, for what xtask itself keeps between runs (reports, stamps).
 pub fn scratch() -> std::io::Result<PathBuf> {
     let folder = target().join("xtask");
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }
 
-/// What `cargo` compiles for tests. Every command uses the same selection, because cargo unites the features of all that
+/// The packages that `cargo` compiles for tests. Every command uses the same selection, because
+/// cargo unites the features of all that one command names, and another selection would compile
+/// twice.
 /// one command names, and another selection would compile twice.
 pub const TESTED: [&str; 7] = [
     "--workspace",
@@ -68,7 +70,8 @@ pub const TESTED: [&str; 7] = [
     "interop",
 ];
 
-/// The other packages: this program was compiled without the rest before, so it is tested without, too.
+/// The other packages: this program was compiled without the rest, so it is tested without them
+/// too.
 pub const TOOLS: [&str; 6] = [
     "--package",
     "xtask",
@@ -78,7 +81,7 @@ pub const TOOLS: [&str; 6] = [
     "interop",
 ];
 
-/// How the native binary is built.
+/// A cargo profile of the native binary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
     /// Tuned: the crates that compute are optimised, and tests share every artefact.
@@ -109,8 +112,9 @@ impl Profile {
     }
 }
 
-/// `cargo` in the repository's root, free of what `cargo run` (which started us) put into the
-/// environment for this package alone: build scripts of others would see it and run again.
+/// The command `cargo` in the repository's root, without what `cargo run` (which started this
+/// program) put into the environment for this package alone: the build scripts of others would see
+/// it and run again.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
@@ -123,16 +127,17 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Becomes `package`'s program with these arguments, built first where it has to be, in the caller's folder.
+/// Becomes `package`'s program with these arguments, built first if necessary, in the caller's
+/// folder.
 pub fn hand_over_to(package: &str, arguments: &[OsString]) -> Result<()> {
     let mut command = cargo();
-    // Paths that a caller gives are relative to where the caller stands.
+    // Paths that a caller gives are relative to the caller's folder.
     command.current_dir(std::env::current_dir()?);
     command.args(["run", "--quiet", "--package", package, "--"]);
     hand_over(command.args(arguments))
 }
 
-/// `npm` or `npx` in `folder`.
+/// The command `npm` or `npx` in `folder`.
 pub fn node_tool(tool: &str, folder: &Path) -> Command {
     let mut command = Command::new(if cfg!(windows) {
         format!("{tool}.cmd")

@@ -30,7 +30,7 @@ fn start() {
     }));
 }
 
-/// Files on their way into a model.
+/// The files of a model, as they are collected.
 #[wasm_bindgen]
 pub struct Files(Fetched);
 
@@ -38,7 +38,7 @@ pub struct Files(Fetched);
 #[wasm_bindgen]
 pub struct Model(InProcess);
 
-/// The answer that a server would give.
+/// The answer to a request, as a server would give it.
 #[wasm_bindgen]
 pub struct Answer {
     status: u16,
@@ -64,7 +64,7 @@ impl Files {
             .map_err(|error| thrown(error.code(), &error))
     }
 
-    /// Loads the model and tries it.
+    /// Loads the model and tries it once.
     pub fn load(self) -> Result<Model, js_sys::Error> {
         // This is already a Worker, and has no threads of its own.
         self.0
@@ -110,14 +110,14 @@ impl Answer {
         self.headers.clone()
     }
 
-    /// The body, moved out: a second call returns nothing.
+    /// The body, moved out: a second call returns an empty one.
     #[wasm_bindgen(js_name = takeBody)]
     pub fn take_body(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.body)
     }
 }
 
-/// A tokenizer and a table of embeddings on their way into [`Embeddings`].
+/// A tokenizer and a table of embeddings, as they are collected for [`Embeddings`].
 #[wasm_bindgen]
 pub struct EmbeddingFiles(prompt_embeds::Fetched);
 
@@ -125,7 +125,7 @@ pub struct EmbeddingFiles(prompt_embeds::Fetched);
 #[wasm_bindgen]
 pub struct Embeddings(prompt_embeds::Embeddings);
 
-/// What the task asks for, as the client derived it.
+/// What the task needs, as the client derived it.
 #[derive(Deserialize)]
 struct Wanted {
     wanted: PromptEmbeds,

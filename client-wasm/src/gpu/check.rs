@@ -111,7 +111,7 @@ pub async fn same_as_cpu(
     compare(&on_gpu, &on_cpu).map_err(GpuError::Wrong)
 }
 
-/// A step with every kind of candidate, over noise and over even pictures.
+/// A step with candidates of every kind, on noise and on even pictures.
 fn question(
     generator: &dyn Generator,
     shape: Shape,

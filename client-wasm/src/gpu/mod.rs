@@ -50,7 +50,7 @@ pub enum GpuError {
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    /// The adapter's own name; may be empty in browsers, which hide it.
+    /// The adapter's own name; empty in browsers that hide it.
     pub adapter: String,
     /// Whether the adapter computes on the CPU, as SwiftShader and llvmpipe do.
     pub software: bool,

@@ -1,6 +1,6 @@
 // One optimiser step's images, in one pass: for every candidate θ + scale·Δ and every image of the batch the
-// prompted image as bytes, ready for the request. θ + scale·Δ is never written anywhere: whoever needs
-// parameter i asks for `perturbed_theta(i)`, which draws Δ_i from the counter-based generator.
+// prompted image as bytes, ready for the request. θ + scale·Δ is never written anywhere: code that needs
+// parameter i calls `perturbed_theta(i)`, which draws Δ_i from the counter-based generator.
 //
 // After this file comes how the work is cut (levels.wgsl or cells.wgsl, which say what a prompt generator's text must
 // define), then the generator's own text. It may call `perturbed_theta(i)`, `statistic(i)` (of the workgroup's image),

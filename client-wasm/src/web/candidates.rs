@@ -1,12 +1,14 @@
-//! Words for a prompt from public text, for the organiser's form: `fed-bbpt candidates` in the page.
+//! Words for a prompt from public text, for the organiser's form: the page's `fed-bbpt candidates`.
 
 use owner_data::candidates::{Choice, candidates};
 use owner_data::texts;
 use wasm_bindgen::prelude::*;
 
-/// The words of a file of texts, with or without labels, at most `count`: as `fed-bbpt candidates` finds them.
+/// Finds at most `count` words in a file of texts, with or without labels, as `fed-bbpt candidates`
+/// does.
 ///
-/// Throws a text for the person where the file cannot be read or has no group of words often enough.
+/// Throws a text for people if the file cannot be read, or if no group of words in it is frequent
+/// enough.
 #[wasm_bindgen(js_name = promptCandidates)]
 pub fn prompt_candidates(file: &str, bytes: &[u8], count: usize) -> Result<Vec<String>, String> {
     let examples = texts::read(file, bytes, &[]).map_err(|fault| fault.to_string())?;

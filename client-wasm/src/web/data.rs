@@ -1,4 +1,4 @@
-//! The session's data, once a loader has made them: taken, saved, and reported to the page.
+//! The session's data after a loader has made them: takes, saves and reports them.
 
 use std::rc::Rc;
 
@@ -12,10 +12,10 @@ use super::owner::Owner;
 use super::report::{self, Buffers};
 use super::saved::record;
 
-/// So many examples are shown.
+/// Number of examples that the page shows.
 const SAMPLES: usize = 12;
 
-/// Makes examples the session's, saves and reports them.
+/// Makes `examples` the session's data, saves them, and reports them to the page.
 pub async fn take(owner: &Owner, examples: Examples, notes: &Notes) {
     let examples = Rc::new(examples);
     owner.take_examples(Rc::clone(&examples));
@@ -31,7 +31,7 @@ fn advice(owner: &Owner, examples: &Examples) -> Option<String> {
         .map(|warning| sentence(&warning.to_string()))
 }
 
-/// Posts what the session's data are, after a reload too.
+/// Posts a report on the session's data, after a reload too.
 pub fn post_report(owner: &Owner, examples: &Examples, notes: &Notes) {
     let mut counts = vec![[0u32; 2]; owner.task().labels.len()];
     for (side, part) in [Part::Training, Part::Holdout].into_iter().enumerate() {

@@ -1,5 +1,6 @@
-//! Where prompts are sent as embeddings (`model_client::prompt_embeds`): what makes them of texts stands in the module of
-//! models on the device, which the Worker loads besides, and hands over before it checks the model.
+//! Prompts that are sent as embeddings (`model_client::prompt_embeds`). The code that makes
+//! embeddings of texts is in the module of models on the device. The Worker loads that as well, and
+//! hands it over before it checks the model.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// `Embeddings` of the other module.
+    /// The class `Embeddings` of the other module.
     pub type Embeddings;
 
     #[wasm_bindgen(method, catch)]
@@ -19,23 +20,23 @@ extern "C" {
 }
 
 thread_local! {
-    /// One Worker has one federation, and that one model.
+    /// One Worker has one federation, and so one model.
     static LOADED: RefCell<Option<Embeddings>> = const { RefCell::new(None) };
 }
 
-/// From now on texts can be made into embeddings.
+/// Enables embeddings of texts from now on.
 #[wasm_bindgen(js_name = useEmbeddings)]
 pub fn use_embeddings(embeddings: Embeddings) {
     LOADED.set(Some(embeddings));
 }
 
-/// For the dialect of such a task.
+/// The embedder for the dialect of a task whose prompts are sent as embeddings; `None` for others.
 pub fn embedder(task: &Task) -> Option<SharedEmbedder> {
     task.prompt_embeds()
         .map(|_| Arc::new(Here) as SharedEmbedder)
 }
 
-/// Whatever this Worker has loaded.
+/// The embedder that this Worker has loaded.
 struct Here;
 
 impl Embedder for Here {

@@ -1,4 +1,4 @@
-//! The owner's examples, as the model takes them, and their split.
+//! The owner's examples, in the form that the model takes, and how they are split.
 
 use federation::round::client::Part;
 use federation::round::workbench::Input;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::report::Buffers;
 
-/// Labelled inputs and their split.
+/// Labelled inputs, divided into a training and a held-out part.
 pub struct Examples {
     content: Content,
     labels: Vec<u32>,
@@ -21,18 +21,19 @@ pub struct Examples {
 
 enum Content {
     Images {
-        /// Of one.
+        /// Number of bytes of one image.
         bytes: usize,
         images: Vec<u8>,
     },
     Texts(Vec<Text>),
 }
 
-/// Letters of a text that are shown.
+/// Number of characters of a text that the page shows.
 const SHOWN: usize = 400;
 
 impl Examples {
-    /// `images` hold 3·H·W bytes for each label. The split is a function of the task and the labels.
+    /// Examples of images, 3·H·W bytes for each label. The split depends on the task and the labels
+    /// alone. `None` if the lengths do not match.
     pub fn new(task: &Task, images: Vec<u8>, labels: Vec<u32>) -> Option<Self> {
         let bytes = task.shape().bytes();
         let fits = images.len() == labels.len() * bytes;
@@ -40,7 +41,7 @@ impl Examples {
             .and_then(|content| Self::split(task, content, labels))
     }
 
-    /// A text for each label.
+    /// Examples of texts, one for each label. `None` if the lengths do not match.
     pub fn of_texts(task: &Task, texts: Vec<Text>, labels: Vec<u32>) -> Option<Self> {
         let fits = texts.len() == labels.len();
         fits.then_some(Content::Texts(texts))
@@ -56,7 +57,7 @@ impl Examples {
         }
         let classes: Vec<usize> = labels.iter().map(|label| *label as usize).collect();
         let (training, holdout) = split_holdout(&classes, f64::from(task.holdout), task.seed);
-        // A single example is trained on rather than only measured with.
+        // A single example is trained on, and not only measured with.
         let (training, holdout) = if training.is_empty() {
             (holdout, training)
         } else {
@@ -70,7 +71,7 @@ impl Examples {
         })
     }
 
-    /// The indices of a part.
+    /// The indices of the examples in a part.
     pub fn part(&self, part: Part) -> &[usize] {
         match part {
             Part::Training => &self.training,
@@ -78,12 +79,12 @@ impl Examples {
         }
     }
 
-    /// How many there are.
+    /// Number of examples.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// The image of an example, by its number among all; of texts nothing.
+    /// The image of example number `index`, 3·H·W bytes; empty for texts.
     pub fn image(&self, index: usize) -> &[u8] {
         match &self.content {
             Content::Images { bytes, images } => &images[index * bytes..][..*bytes],
@@ -91,7 +92,7 @@ impl Examples {
         }
     }
 
-    /// The texts, if these are some.
+    /// The texts; empty for images.
     pub fn texts(&self) -> &[Text] {
         match &self.content {
             Content::Images { .. } => &[],
@@ -99,12 +100,12 @@ impl Examples {
         }
     }
 
-    /// Its label.
+    /// The label of example number `index`.
     pub fn label(&self, index: usize) -> usize {
         self.labels[index] as usize
     }
 
-    /// What the training works with.
+    /// The examples of a part in the form that the training takes.
     pub fn labelled(&self, part: Part) -> Vec<Labelled> {
         let one = |&index: &usize| match &self.content {
             Content::Images { .. } => {
@@ -118,7 +119,7 @@ impl Examples {
         self.part(part).iter().map(one).collect()
     }
 
-    /// An example to look at.
+    /// The example number `index` as JSON for the page to show; its pixels go into `buffers`.
     pub fn sample(&self, task: &Task, index: usize, buffers: &mut Buffers) -> Value {
         let label = &task.labels[self.label(index)];
         match &self.content {
@@ -135,7 +136,7 @@ impl Examples {
         }
     }
 
-    /// Bytes of a question about one of these texts, on the average; nothing of images.
+    /// Mean number of bytes of a question about one of these texts; `None` for images.
     pub fn mean_bytes(&self, task: &Task) -> Option<usize> {
         let (texts, wording) = (self.texts(), task.inputs.texts()?);
         if let Some(bytes) = model_client::prompt_embeds::text_bytes(&task.model, Some(wording)) {
@@ -147,7 +148,8 @@ impl Examples {
         Some(inputs / texts.len().max(1) + template)
     }
 
-    /// For the storage: the number of examples, their labels (both u32, little-endian), their images or texts.
+    /// The bytes to store: the number of examples, their labels (both u32, little-endian), then
+    /// images or texts.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend((self.labels.len() as u32).to_le_bytes());
@@ -162,7 +164,7 @@ impl Examples {
         bytes
     }
 
-    /// From the storage; nothing if the bytes do not belong to the task.
+    /// Reads the stored bytes; `None` if they do not belong to the task.
     pub fn from_bytes(task: &Task, bytes: &[u8]) -> Option<Self> {
         let (count, rest) = bytes.split_first_chunk::<4>()?;
         let (labels, content) =
@@ -182,7 +184,7 @@ impl Examples {
     }
 }
 
-/// The beginnings of both texts of a pair.
+/// The beginnings of both texts of a pair, as far as the page shows them.
 pub fn shown(text: &Text) -> [String; 2] {
     [&text.first, &text.second].map(|part| {
         let mut letters = part.chars();

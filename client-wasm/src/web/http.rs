@@ -10,7 +10,8 @@ use super::timer::within;
 
 #[wasm_bindgen]
 extern "C" {
-    // Worker, page and Node have the same function, but web-sys knows it only as a method of each.
+    // A Worker, a page and Node have the same function, but web-sys knows it only as a method of
+    // each.
     #[wasm_bindgen(js_name = fetch)]
     fn js_fetch(url: &str, init: &web_sys::RequestInit) -> js_sys::Promise;
 }
@@ -25,17 +26,19 @@ impl Drop for Abort {
     }
 }
 
-/// Sends at once, before the future is polled, so that the caller can go on computing meanwhile.
+/// Sends the request at once, before the future is polled, so that the caller can go on computing
+/// meanwhile.
 pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> + use<> {
     let abort = Abort(web_sys::AbortController::new().ok());
     let init = web_sys::RequestInit::new();
     init.set_method(call.method);
     init.set_credentials(web_sys::RequestCredentials::Omit);
     if call.body.is_none() {
-        // Answers to POST are not kept anyway, and Chromium would ask for leave (CORS preflight) before each one again.
+        // Answers to POST are not kept anyway, and Chromium would send a preflight (CORS) before
+        // each request again.
         init.set_cache(web_sys::RequestCache::NoStore);
     }
-    // The address of the page names the federation: nobody else's business.
+    // The page's address names the federation, which is no other server's business.
     init.set_referrer_policy(web_sys::ReferrerPolicy::NoReferrer);
     init.set_signal(
         abort
@@ -49,7 +52,7 @@ pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> +
     }
     let headers = js_sys::Object::new();
     for (name, value) in &call.headers {
-        // Setting a property of a fresh object cannot fail.
+        // Setting a property of a new object cannot fail.
         let _ = js_sys::Reflect::set(&headers, &(*name).into(), &(*value).into());
     }
     init.set_headers(&headers);
@@ -68,7 +71,8 @@ pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> +
 }
 
 async fn receive(response: js_sys::Promise) -> Result<Answer, NoAnswer> {
-    // The browser gives no reason: refused, not there, or not allowed (CORS).
+    // The browser gives no reason: the connection was refused, nothing is there, or CORS forbids
+    // it.
     let unreachable = |_| NoAnswer::Unreachable {
         cause: "it cannot be reached (no network, or it is not running)".to_owned(),
     };
@@ -88,14 +92,14 @@ async fn receive(response: js_sys::Promise) -> Result<Answer, NoAnswer> {
     })
 }
 
-/// The connection broke while the answer came.
+/// The error for a connection that broke while the answer came.
 pub fn broken() -> NoAnswer {
     NoAnswer::Broken {
         cause: "the connection broke while its answer came".to_owned(),
     }
 }
 
-/// Whether any server answers there, be it one that does not allow this page.
+/// Whether any server answers at `url`, even one that does not allow this page.
 pub async fn is_there(url: &str) -> bool {
     let init = web_sys::RequestInit::new();
     init.set_mode(web_sys::RequestMode::NoCors);

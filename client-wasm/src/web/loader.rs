@@ -1,5 +1,6 @@
-//! The owner's pictures become [`Examples`]. The Worker opens, unpacks and decodes (`web/src/worker/files.ts`);
-//! what is what, and what is wrong with it, is decided here and in [`owner_data`].
+//! Turns the owner's pictures into [`Examples`]. The Worker opens, unpacks and decodes files
+//! (`web/src/worker/files.ts`); what they are, and what is wrong with them, is decided here and in
+//! [`owner_data`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,7 +20,7 @@ use super::notes::{Notes, code, sentence, shortened};
 use super::owner::Owner;
 use super::session::Session;
 
-/// Images are kept up to so many bytes; of more an even sample is taken.
+/// Maximum number of bytes of images; of more, an even sample is taken.
 const MOST_BYTES: usize = 128 << 20;
 
 /// Collects examples for one session. Errors are thrown as texts for the person; the code is in
@@ -37,7 +38,7 @@ pub struct Loader {
 
 #[wasm_bindgen]
 impl Loader {
-    /// An empty collection.
+    /// Starts an empty collection for a session.
     #[wasm_bindgen(constructor)]
     pub fn new(session: &Session) -> Self {
         let owner = session.owner();
@@ -52,15 +53,17 @@ impl Loader {
         }
     }
 
-    /// The file that gives pictures their labels, if there is one: read it and hand it to `plan`.
+    /// The file that gives pictures their labels, if there is one: the caller reads it and passes
+    /// it to `plan`.
     #[wasm_bindgen(js_name = labelTable)]
     pub fn label_table(&self, paths: Vec<String>) -> Option<String> {
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         files::find_label_table(&paths).map(str::to_owned)
     }
 
-    /// What to do with each file: JSON list of `{path, gzip, kind, partner}` with kind `image`, `csv`,
-    /// `idx-images` (partner: its labels). Files to be left alone are not in it.
+    /// Decides what to do with each file: a JSON list of `{path, gzip, kind, partner}` with the
+    /// kind `image`, `csv` or `idx-images` (whose partner holds its labels). Files to be left alone
+    /// are not in the list.
     pub fn plan(
         &self,
         paths: Vec<String>,
@@ -91,7 +94,7 @@ impl Loader {
             };
             out.push(json!({ "number": number, "path": file.path, "gzip": file.gzip, "kind": kind, "partner": partner }));
         }
-        // The plan names the first skipped files only.
+        // The plan names only the first of the skipped files.
         let named = planned
             .files
             .iter()
@@ -103,7 +106,7 @@ impl Loader {
         Ok(Value::Array(out).to_string())
     }
 
-    /// Whether the file's first bytes are what its name promised.
+    /// Checks that a file's first bytes are what its name promises.
     pub fn check(&self, number: usize, head: &[u8]) -> Result<(), String> {
         let fault = match self.plan.borrow().get(number) {
             Some(file) => files::check_kind(&file.path, &file.kind, head).err(),
@@ -112,7 +115,7 @@ impl Loader {
         fault.map_or(Ok(()), |fault| Err(self.remember(fault)))
     }
 
-    /// A decoded picture of the plan.
+    /// Adds a decoded picture of the plan.
     #[wasm_bindgen(js_name = addPicture)]
     pub fn add_picture(
         &self,
@@ -136,7 +139,7 @@ impl Loader {
         self.add_rgba(&path, &label, width, height, rgba)
     }
 
-    /// A picture that the browser could not decode.
+    /// Notes a picture that the browser could not decode; returns the text for it.
     pub fn undecodable(&self, path: &str, cause: &str) -> String {
         self.remember(DataError::Picture {
             file: path.to_owned(),
@@ -144,7 +147,7 @@ impl Loader {
         })
     }
 
-    /// A drawing from the page.
+    /// Adds a drawing from the page.
     #[wasm_bindgen(js_name = addDrawing)]
     pub fn add_drawing(
         &self,
@@ -156,7 +159,7 @@ impl Loader {
         self.add_rgba("drawing", label, width, height, rgba)
     }
 
-    /// A table of numbers.
+    /// Adds a table of numbers.
     #[wasm_bindgen(js_name = addCsv)]
     pub fn add_csv(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
         let reader = csv::Reader::new(path, bytes, &csv::Options::default())
@@ -165,7 +168,7 @@ impl Loader {
         self.add_sample(path, count, reader)
     }
 
-    /// Images and labels in IDX.
+    /// Adds images and labels in IDX files.
     #[wasm_bindgen(js_name = addIdx)]
     pub fn add_idx(
         &self,
@@ -179,7 +182,7 @@ impl Loader {
         self.add_sample(images_path, pair.examples(), pair.iter())
     }
 
-    /// The built-in owner with that number.
+    /// Adds the examples of built-in owner number `owner`.
     #[wasm_bindgen(js_name = addBuiltin)]
     pub fn add_builtin(&self, owner: u32, count: usize) -> Result<(), String> {
         for (grey, digit) in handwriting::owner(owner.into(), count.min(10_000), None) {
@@ -196,13 +199,13 @@ impl Loader {
         Ok(())
     }
 
-    /// Leaves a file out, with the reason.
+    /// Notes a file that is left out, with the reason.
     pub fn skip(&self, name: &str, reason: &str) {
         self.notes.skip(name, reason);
     }
 
-    /// Makes the collection the session's data, saves it, and reports it; or says why it cannot be used, and
-    /// the data from before stay. True if it was taken.
+    /// Makes the collection the session's data, saves it and reports it, and returns true. If it
+    /// cannot be used, it says why and returns false, and the earlier data stay.
     pub async fn finish(&self) -> bool {
         let (images, classes) = (self.images.take(), self.classes.take());
         self.report_unknown();
@@ -255,7 +258,7 @@ impl Loader {
         }
     }
 
-    /// An even sample of a large file. Either all of its examples are good or none is taken.
+    /// Adds an even sample of a large file. If any of its examples is bad, none is taken.
     fn add_sample(
         &self,
         path: &str,

@@ -1,4 +1,4 @@
-//! A step's time inside wasm, for tests and benchmarks of the module that visitors load.
+//! Measures a step's time inside wasm, for tests and benchmarks of the module that visitors load.
 
 use ground::rng::{Direction, Distribution};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Everything that needs JavaScript. Runs in a module Worker (`web/src/worker/`).
+//! Everything that needs JavaScript. It runs in a module Worker (`web/src/worker/`).
 //!
 //! | where | what |
 //! |---|---|
@@ -55,16 +55,17 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// Fires the Worker's `error` event. Not in Node, hence `catch`.
+    /// Fires the Worker's `error` event. Node has no such function, hence `catch`.
     #[wasm_bindgen(catch, js_name = reportError)]
     fn report_error(error: &js_sys::Error) -> Result<(), JsValue>;
 }
 
-/// A panic ends the instance; its words shall reach the page, not only "unreachable".
+/// Reports a panic's message to the page, which would otherwise see only "unreachable". The panic
+/// ends the instance.
 #[wasm_bindgen(start)]
 fn start() {
     std::panic::set_hook(Box::new(|info| {
-        // Nothing is left that could handle a failure to report a failure.
+        // A failure to report a failure cannot be handled.
         let _ = report_error(&js_sys::Error::new(&info.to_string()));
     }));
 }

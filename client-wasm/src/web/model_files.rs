@@ -1,4 +1,4 @@
-//! What the Worker has to fetch before the model of a task can be asked.
+//! The files that the Worker must fetch before the model of a task can be asked.
 
 use serde_json::json;
 use wasm_bindgen::prelude::*;
@@ -7,8 +7,8 @@ use super::session::Session;
 
 #[wasm_bindgen]
 impl Session {
-    /// What is to be fetched and run, as JSON (`web/src/device/protocol.ts`, `DeviceModel`); nothing where the task's
-    /// model is behind an API.
+    /// The model that must be fetched and run here, as JSON (`web/src/device/protocol.ts`,
+    /// `DeviceModel`); `None` if the task's model is behind an API.
     #[wasm_bindgen(js_name = deviceModel)]
     pub fn device_model(&self) -> Option<String> {
         let owner = self.owner();
@@ -16,8 +16,8 @@ impl Session {
         Some(json!({ "url": owner.task().model.url, "model": model }).to_string())
     }
 
-    /// What is to be fetched to make texts into embeddings, as JSON (`web/src/device/protocol.ts`, `EmbeddingsModel`);
-    /// nothing where prompts are sent as words.
+    /// The files that must be fetched to make embeddings of texts, as JSON
+    /// (`web/src/device/protocol.ts`, `EmbeddingsModel`); `None` if prompts are sent as words.
     #[wasm_bindgen(js_name = embeddingsModel)]
     pub fn embeddings_model(&self) -> Option<String> {
         let owner = self.owner();

@@ -1,4 +1,4 @@
-//! What there is to say about an owner's data while they are read: what was left out, advice, the first fault.
+//! Notes on an owner's data while they are read: what was left out, advice, and the first fault.
 
 use std::cell::{Cell, RefCell};
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::host::Host;
 use super::report::{self, Area, Trouble};
 
-/// So many skipped files are named.
+/// Maximum number of skipped files that are named.
 const NAMED: usize = 20;
 
-/// Collected by a loader.
+/// The notes that a loader collects.
 #[derive(Default)]
 pub struct Notes {
     skipped: RefCell<Vec<(String, String)>>,
@@ -21,12 +21,12 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// A file or row is left out, with the reason.
+    /// Notes a file or row that is left out, with the reason.
     pub fn skip(&self, name: &str, reason: &str) {
         self.add_skipped(1);
         let mut skipped = self.skipped.borrow_mut();
         if skipped.len() < NAMED {
-            // The reason often begins with the name, which the page shows beside it.
+            // The reason often begins with the name, which the page shows beside it already.
             let reason = reason
                 .strip_prefix(name)
                 .and_then(|rest| rest.strip_prefix(": "))
@@ -35,24 +35,25 @@ impl Notes {
         }
     }
 
-    /// So many more are left out, without names.
+    /// Counts `count` more that are left out, without their names.
     pub fn add_skipped(&self, count: usize) {
         self.total.set(self.total.get() + count);
     }
 
-    /// Advice.
+    /// Notes advice for the owner.
     pub fn warn(&self, text: String) {
         self.warnings.borrow_mut().push(text);
     }
 
-    /// Keeps the first fault, for the case that nothing is usable; gives its text.
+    /// Keeps the first fault, in case nothing is usable; returns its text.
     pub fn remember(&self, fault: DataError) -> String {
         let text = fault.to_string();
         self.fault.borrow_mut().get_or_insert(fault);
         text
     }
 
-    /// Says that nothing is usable, and why: the first fault there was, `code` and `text` of it.
+    /// Posts that nothing is usable and why: the first fault, in the `code` and text that `told`
+    /// makes of it.
     pub fn refuse(&self, host: &Host, told: impl FnOnce(&DataError) -> (&'static str, String)) {
         let fault = self.fault.take().unwrap_or(DataError::Empty {
             file: "the chosen data".to_owned(),
@@ -64,7 +65,7 @@ impl Notes {
         );
     }
 
-    /// The named ones that are left out, for a report.
+    /// The named files that are left out, for a report.
     pub fn skipped(&self) -> Vec<Value> {
         self.skipped
             .borrow()
@@ -73,18 +74,18 @@ impl Notes {
             .collect()
     }
 
-    /// How many are left out in all.
+    /// Total number of files and rows that are left out.
     pub fn skipped_total(&self) -> usize {
         self.total.get()
     }
 
-    /// The advice there was.
+    /// The advice for the owner.
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.borrow().clone()
     }
 }
 
-/// The text as a sentence.
+/// Turns a text into a sentence, with a capital letter and a full stop.
 pub fn sentence(text: &str) -> String {
     if text.ends_with('.') {
         text.to_owned()
@@ -93,12 +94,12 @@ pub fn sentence(text: &str) -> String {
     }
 }
 
-/// The beginning of a text from outside.
+/// Shortens a text from outside to its beginning.
 pub fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// Stable names of data faults.
+/// The stable code of a data fault.
 pub fn code(fault: &DataError) -> &'static str {
     match fault {
         DataError::WrongKind { .. } => "wrong_kind",

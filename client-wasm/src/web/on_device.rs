@@ -1,6 +1,7 @@
-//! Requests to a model that runs in this browser: what [`super::http`] is for one behind an address.
+//! Requests to a model that runs in this browser, like [`super::http`] for a model at an address.
 //!
-//! The Worker sets the device before it checks the model; from then on nothing is asked of the network.
+//! The Worker sets the device before it checks the model; from then on nothing is sent over the
+//! network.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -13,7 +14,7 @@ use super::http::broken;
 
 #[wasm_bindgen]
 extern "C" {
-    /// Implemented in `web/src/device/pool.ts`.
+    /// A model's pool of Workers, implemented in `web/src/device/pool.ts`.
     pub type Device;
 
     #[wasm_bindgen(method)]
@@ -25,7 +26,7 @@ extern "C" {
         cancelled: &web_sys::AbortSignal,
     ) -> js_sys::Promise;
 
-    /// What it answers.
+    /// The answer of the pool.
     type Found;
     #[wasm_bindgen(method, getter, structural)]
     fn status(this: &Found) -> u16;
@@ -36,20 +37,20 @@ extern "C" {
 }
 
 thread_local! {
-    /// One Worker has one federation, and that one model.
+    /// One Worker has one federation, and so one model.
     static DEVICE: RefCell<Option<Device>> = const { RefCell::new(None) };
 }
 
-/// The name of the one header that says something to the model.
+/// The only header that has a meaning for the model.
 const HEADER_LENGTH: &str = "inference-header-content-length";
 
-/// From now on the model is asked here.
+/// Directs all requests from now on to a model on this device.
 #[wasm_bindgen(js_name = useDevice)]
 pub fn use_device(device: Device) {
     DEVICE.set(Some(device));
 }
 
-/// Whether the model runs here.
+/// Whether the model runs on this device.
 pub fn is_used() -> bool {
     DEVICE.with_borrow(Option::is_some)
 }
@@ -64,8 +65,8 @@ impl Drop for Cancel {
     }
 }
 
-/// Asks at once, before the future is polled. There is no limit of time: what is computed here comes to an end, however
-/// slow the device is. Dropping the future takes back what has not begun.
+/// Sends a request at once, before the future is polled. There is no time limit: what is computed
+/// here ends, however slow the device is. Dropping the future withdraws what has not begun.
 pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> + use<> {
     let cancel = Cancel(web_sys::AbortController::new().ok());
     let length = call.headers.iter().find(|(name, _)| *name == HEADER_LENGTH);
@@ -82,7 +83,7 @@ pub fn send(call: &Call<'_>) -> impl Future<Output = Result<Answer, NoAnswer>> +
     async move {
         let _cancel = cancel;
         let answer = JsFuture::from(answer.ok_or_else(broken)?);
-        // The pool makes an answer of everything.
+        // The pool turns everything into an answer.
         let found: Found = answer.await.map_err(|_| broken())?.unchecked_into();
         let headers = found.headers();
         let (pairs, _) = headers.as_chunks();

@@ -1,4 +1,4 @@
-//! Everything that one owner's client holds. All methods take `&self`: JavaScript may call in while a future
+//! The state of one owner's client. All methods take `&self`: JavaScript may call in while a future
 //! is suspended, and a `RefCell` is never borrowed across an `await`.
 
 use std::cell::{Cell, RefCell};
@@ -25,26 +25,26 @@ use super::troubles::{self, no_data};
 use crate::gpu::GpuStep;
 use crate::renderer::{Choice, Hint, Wish};
 
-/// The Worker's `open`.
+/// The content of the Worker's message `open`.
 pub struct Opening {
     /// The federation's id.
     pub federation: String,
     /// The secret of the invite link.
     pub invite: Option<String>,
-    /// The page's own origin.
+    /// The origin of the page.
     pub aggregator: String,
-    /// The owner's own model API.
+    /// The address of the owner's own model API, if the owner chose one.
     pub model_url: Option<String>,
-    /// Which backend.
+    /// What the owner chose to render with.
     pub backend: Wish,
-    /// Whether images are rendered before they are asked. Nothing but the time depends on it.
+    /// Whether images are rendered before they are asked. Only time depends on it.
     pub prepare: bool,
     /// What the Worker found out about the GPU.
     pub gpu: Hint,
 }
 
 impl Opening {
-    /// From JSON; `None` if something is missing.
+    /// Reads it from JSON; `None` if something is missing.
     pub fn read(json: &str) -> Option<Self> {
         let opening: Value = serde_json::from_slice(json.as_bytes()).ok()?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -69,41 +69,41 @@ impl Opening {
 pub struct Owner {
     pub host: Host,
     pub opening: Opening,
-    /// Hash of the aggregator's task.
+    /// Hash of the task at the aggregator.
     pub task_hash: String,
-    /// What is the same wherever a participant runs.
+    /// The part of the client that is the same on every platform.
     pub me: Participant<Web>,
     pub examples: RefCell<Option<Rc<Examples>>>,
-    /// The key that we join and sign with, once there is one.
+    /// The key with which the owner joins and signs, once there is one.
     pub identity: RefCell<Option<Identity>>,
     pub membership: RefCell<Option<Membership>>,
     pub gpu: RefCell<Option<Rc<GpuStep>>>,
     pub choice: RefCell<Choice>,
-    /// The driver's loop runs.
+    /// Whether the driver's loop runs.
     pub running: Cell<bool>,
-    /// A request to join is under way.
+    /// Whether a request to join is under way.
     pub joining: Cell<bool>,
-    /// Queries for pictures and checks.
+    /// Number of queries for pictures and checks.
     pub other_queries: Cell<u64>,
     pub last_progress: Cell<f64>,
     pub storage_failed: Cell<bool>,
-    /// The owner left: nothing is saved any more.
+    /// Whether the owner has left, after which nothing is saved.
     pub left: Cell<bool>,
 }
 
 impl Owner {
-    /// The task.
+    /// The task of the federation.
     pub fn task(&self) -> &Task {
         self.me.task()
     }
 
-    /// Takes new examples; what was answered for others is worth nothing now.
+    /// Takes new examples, and drops what was answered for the earlier ones.
     pub fn take_examples(&self, examples: Rc<Examples>) {
         *self.examples.borrow_mut() = Some(examples);
         self.me.set_bench(None);
     }
 
-    /// Prepares the examples for training. Both examples and membership must be there.
+    /// Prepares the examples for training. There must be examples and a membership.
     pub fn set_up(&self) -> Result<(), Trouble> {
         if self.me.bench().is_some() {
             return Ok(());
@@ -149,7 +149,7 @@ impl Owner {
         Ok(identity)
     }
 
-    /// The candidates of a step, whoever asks: only their number and kind matter.
+    /// The candidates of a step of any participant: only their number and kind matter.
     pub fn candidates(&self) -> Vec<Candidate> {
         let state = tuning::optimizer::State::new(self.task().initial().unwrap_or_default(), 0);
         self.task()
@@ -158,7 +158,7 @@ impl Owner {
             .unwrap_or_default()
     }
 
-    /// Saves the state; whether it is on disk. The first failure is told.
+    /// Saves the state; returns whether it is stored. The first failure is reported to the owner.
     pub async fn save_state(&self) -> bool {
         match self.state() {
             Some(state) => self.save(record::STATE, &wire::encode(&state)).await,
@@ -175,7 +175,7 @@ impl Owner {
         })
     }
 
-    /// Takes a saved state up again.
+    /// Continues from a saved state.
     pub fn restore(&self, state: State) {
         self.me.resume_bytes(state.bytes);
         self.other_queries.set(state.other_queries);
@@ -183,7 +183,7 @@ impl Owner {
         self.me.set_client(state.client);
     }
 
-    /// Saves a record; whether it is on disk.
+    /// Saves a record; returns whether it is stored.
     pub async fn save(&self, key: &str, bytes: &[u8]) -> bool {
         if self.left.get() {
             return false;
@@ -204,17 +204,17 @@ impl Owner {
         false
     }
 
-    /// Shows an error.
+    /// Posts an error to the page.
     pub fn trouble(&self, trouble: &Trouble) {
         report::trouble(&self.host, trouble);
     }
 
-    /// Names the cause of a failed call of the model.
+    /// The cause of a failed call to the model, as the page shows it.
     pub async fn model_trouble(&self, error: &CallError) -> Trouble {
         troubles::model_trouble(error, &self.me.model, &self.opening.aggregator).await
     }
 
-    /// Shows where we are; called often, posts at most five times a second unless `at_once`.
+    /// Posts the progress, at most five times a second unless `at_once`.
     pub fn progress(&self, at_once: bool) {
         if !at_once && now() - self.last_progress.get() < 200.0 {
             return;
@@ -270,14 +270,14 @@ impl Owner {
         report::post(&self.host, &message);
     }
 
-    /// The prompt of a client's θ, for people; nothing in a task of images.
+    /// The prompt of a client's θ, for people; `None` in a task of images.
     fn prompt(&self, client: &Client) -> Option<String> {
         let text = self.task().inputs.texts()?;
         let prompt = client.theta().and_then(|theta| self.task().prompt(theta))?;
         Some(text.shown(&prompt))
     }
 
-    /// Shows the backend.
+    /// Posts what renders the steps.
     pub fn show_backend(&self) {
         report::post(
             &self.host,

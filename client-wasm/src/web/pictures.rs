@@ -1,4 +1,5 @@
-//! Pictures to look at: an example as it is, the prompt, the prompted example, and what the model says to both.
+//! Pictures for the page: an example, the prompt, the prompted example, and the model's answers to
+//! both.
 
 use federation::round::client::Part;
 use model_client::{OutputKind, Scores};
@@ -14,12 +15,12 @@ use super::owner::Owner;
 use super::report::{self, Area, Buffers, Trouble};
 use super::troubles::no_data;
 
-/// More are not shown.
+/// Maximum number of pictures shown.
 const MOST: usize = 24;
 
 impl Owner {
-    /// What the model says to one input, for people, before anything is learnt: its likeliest class by the name that
-    /// the server (`stated`) or the task gives it, and how likely.
+    /// The model's answer to one input, for people, before anything is learnt: its likeliest class
+    /// by the name that the server (`stated`) or the task gives it, and its probability.
     pub fn named(&self, row: &[f32], stated: &[String]) -> Value {
         let best = tuning::objective::loss::argmax(row);
         let largest = row.get(best).copied().unwrap_or(0.0);
@@ -43,8 +44,8 @@ impl Owner {
         json!({ "label": names.get(best), "class": best, "share": share })
     }
 
-    /// Posts up to `count` pictures of the held-out part (of the training part if nothing is held out). Costs
-    /// two queries each.
+    /// Posts up to `count` pictures of the held-out part (of the training part if nothing is held
+    /// out). Each costs two queries.
     ///
     /// # Errors
     /// The trouble to show.
@@ -116,7 +117,7 @@ impl Owner {
         Ok(())
     }
 
-    /// The model's answers to the same inputs without a prompt and with the one in use.
+    /// Asks the model about the same inputs without a prompt and with the current one.
     ///
     /// # Errors
     /// The trouble to show.
@@ -134,7 +135,7 @@ impl Owner {
         }
     }
 
-    /// The θ in use; before the record was read, the first one.
+    /// The current θ; the initial one before the record was read.
     pub fn theta_now(&self) -> Vec<f32> {
         self.me
             .with_client(|client| client.theta().map(<[f32]>::to_vec))
@@ -142,7 +143,7 @@ impl Owner {
             .unwrap_or_else(|| self.task().initial().unwrap_or_default())
     }
 
-    /// What an input as it is and a prompted one are judged by.
+    /// The objectives for unprompted and for prompted inputs.
     pub fn objectives(&self) -> Result<[Objective; 2], Trouble> {
         let learnt = self.me.with_client(|client| client.mappings(self.task()));
         let mappings = learnt.flatten().or_else(|| self.task().mapping.fixed()).ok_or_else(|| {
@@ -157,7 +158,7 @@ impl Owner {
     }
 }
 
-/// Evenly spread over the part, so that not all are of one class.
+/// Picks examples evenly over the part, so that not all are of one class.
 pub fn chosen(examples: &Examples, count: usize) -> Vec<usize> {
     let part = match examples.part(Part::Holdout) {
         [] => examples.part(Part::Training),
@@ -167,14 +168,14 @@ pub fn chosen(examples: &Examples, count: usize) -> Vec<usize> {
     (0..count).map(|i| part[i * part.len() / count]).collect()
 }
 
-/// (prompted − original)/2 around mid grey.
+/// The difference (prompted − original)/2 around mid grey, as bytes.
 fn difference(original: &[u8], prompted: &[u8]) -> Vec<u8> {
     let level =
         |(a, b): (&u8, &u8)| ((i16::from(*b) - i16::from(*a)) / 2 + 128).clamp(0, 255) as u8;
     original.iter().zip(prompted).map(level).collect()
 }
 
-/// The label with the largest score, and its share in the softmax.
+/// The label with the largest score, and its softmax probability.
 pub fn answer(objective: &Objective, row: &[f32]) -> (usize, f32) {
     let scores = objective.label_scores(row);
     let best = tuning::objective::loss::argmax(&scores);

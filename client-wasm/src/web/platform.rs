@@ -1,4 +1,4 @@
-//! The browser as a platform of the participant that all platforms share.
+//! The browser as a platform of the [`participant`] that all platforms share.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ use super::transport::Web;
 use super::troubles;
 use crate::renderer::Choice;
 
-/// Failures of the aggregator, one after the other, after which the owner is told.
+/// Number of failures of the aggregator in a row after which the owner is told.
 const TOLD_AFTER: u32 = 4;
 
 impl Platform for Owner {
@@ -58,10 +58,10 @@ impl Platform for Owner {
         self.gpu.borrow().is_some()
     }
 
-    /// All images of a step by the GPU, if it is used. When it fails it is not used again, and the step is rendered on
-    /// the CPU from the same counters.
+    /// Renders all images of a step on the GPU, if it is used. If it fails it is not used again,
+    /// and the step is rendered on the CPU from the same counters.
     async fn render_all(&self, bench: &Workbench, evaluation: &Evaluation) -> Option<Vec<u8>> {
-        // The GPU derives directions, and takes no points that have none.
+        // The GPU derives directions, and takes no points that no direction names.
         if evaluation.purpose != Purpose::Step || !evaluation.points.is_empty() {
             return None;
         }
@@ -92,13 +92,13 @@ impl Platform for Owner {
 }
 
 impl Owner {
-    /// Takes part until the machine stops. A second call while it runs changes nothing.
+    /// Takes part until the client's machine stops. A second call while it runs does nothing.
     pub async fn run(&self) {
         let running: &Cell<bool> = &self.running;
         if running.replace(true) {
             return;
         }
-        // Every failure pauses, and was shown.
+        // After every failure it pauses, and has shown it.
         let _ = participant::run(self).await;
         running.set(false);
     }

@@ -1,13 +1,13 @@
-//! Fresh secrets from the browser (`crypto.getRandomValues`).
+//! New secrets from the browser (`crypto.getRandomValues`).
 
 use secure_sum::Bytes32;
 
 use super::report::{Area, Trouble};
 
-/// 32 random bytes.
+/// Draws 32 random bytes.
 ///
 /// # Errors
-/// The browser has none to give.
+/// The browser has no random numbers.
 pub fn seed() -> Result<Bytes32, Trouble> {
     let mut bytes = [0; 32];
     match getrandom::fill(&mut bytes) {
@@ -21,7 +21,7 @@ pub fn seed() -> Result<Bytes32, Trouble> {
     }
 }
 
-/// 32 more, from a browser that has given some before.
+/// Draws 32 random bytes in a browser that has given some before.
 #[allow(clippy::expect_used)]
 pub fn more() -> Bytes32 {
     // Unwrap safety: without random bytes nobody could have joined (`seed`), and the source does not run dry. Were

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::host::Host;
 
-/// Which part of the page an error belongs to.
+/// The part of the page to which an error belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Area {
@@ -22,22 +22,22 @@ pub enum Area {
     Storage,
 }
 
-/// An error where the person looks: what happened, and what to do.
+/// An error as the page shows it: what happened, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trouble {
-    /// Stable.
+    /// A stable code for programs.
     pub code: String,
-    /// One line.
+    /// What happened, in one line.
     pub title: String,
     /// What to do.
     pub detail: String,
-    /// Where it is shown.
+    /// The part of the page that shows it.
     #[serde(rename = "where")]
     pub area: Area,
 }
 
 impl Trouble {
-    /// An error.
+    /// Makes an error.
     pub fn new(
         area: Area,
         code: impl Into<String>,
@@ -53,12 +53,12 @@ impl Trouble {
     }
 }
 
-/// Pixels on their way to the page: their place in a message, and the bytes themselves.
+/// Pixels for the page: a message refers to each buffer by its place here.
 #[derive(Default)]
 pub struct Buffers(Vec<js_sys::Uint8ClampedArray>);
 
 impl Buffers {
-    /// Adds planar RGB bytes as RGBA; what stands for them in the message.
+    /// Adds planar RGB bytes as RGBA; returns the JSON that stands for them in the message.
     pub fn add(&mut self, planar: &[u8]) -> Value {
         self.0
             .push(js_sys::Uint8ClampedArray::from(&rgba_of(planar)[..]));

@@ -1,5 +1,5 @@
-//! What survives a reload, in four records: the key that we sign with and who we are (once each), the data
-//! (once), the state (after each step). Keys of APIs are never among them.
+//! What survives a reload, in four records: the key for signing and the membership (each written
+//! once), the data (once), and the state (after each step). API keys are never among them.
 
 use federation::round::client::Client;
 use ground::wire;
@@ -9,60 +9,61 @@ use serde::{Deserialize, Serialize};
 
 use super::host::Host;
 
-/// The names of the records.
+/// The names of the four records.
 pub mod record {
-    /// [`super::Membership`].
+    /// The [`super::Membership`].
     pub const MEMBERSHIP: &str = "membership";
     /// The seed of our [`Identity`](secure_sum::identity::Identity).
     pub const IDENTITY: &str = "identity";
-    /// [`super::State`].
+    /// The [`super::State`].
     pub const STATE: &str = "state";
-    /// [`super::super::examples::Examples`].
+    /// The [`super::super::examples::Examples`].
     pub const DATA: &str = "data";
 }
 
-/// Who we are.
+/// The owner's membership of a federation.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Membership {
-    /// Our number.
+    /// The participant's number.
     pub participant: u32,
-    /// Our bearer token.
+    /// The participant's bearer token.
     pub token: String,
-    /// The hash of the aggregator's task: another one is another federation.
+    /// The hash of the aggregator's task. If it changes, the membership is of another federation.
     pub task_hash: String,
 }
 
-/// Where we are.
+/// The owner's progress.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct State {
-    /// The machine.
+    /// The client's machine.
     pub client: Client,
-    /// Queries that the machine does not know of (pictures, checks).
+    /// Number of queries of which the machine does not know (pictures, checks).
     pub other_queries: u64,
-    /// What calling the model has cost so far.
+    /// The calls to the model so far.
     pub tally: Tally,
-    /// Bytes to and from the model, to and from the aggregator.
+    /// Numbers of bytes sent to and received from the model, then the aggregator.
     pub bytes: [u64; 4],
 }
 
-/// What was found in the storage.
+/// What was found in storage.
 #[derive(Default)]
 pub struct Found {
-    /// The key that we joined with.
+    /// The key with which the owner joined.
     pub identity: Option<Identity>,
     /// The membership, if it is of this task.
     pub membership: Option<Membership>,
-    /// The state.
+    /// The progress.
     pub state: Option<State>,
-    /// The data's bytes.
+    /// The stored data.
     pub data: Option<Vec<u8>>,
 }
 
 impl Found {
-    /// Reads the records. What does not parse (an older version of this page wrote it) is as if it were not
-    /// there, but for data, which stay usable without a membership.
+    /// Reads the records. A record that does not parse (because an older version of this page wrote
+    /// it) counts as missing; data stay usable without a membership.
     ///
-    /// A membership without the key that it was made with is none: its rounds could not be signed.
+    /// A membership without the key with which it was made counts as missing too, because its
+    /// rounds could not be signed.
     pub fn read(
         identity: Option<Vec<u8>>,
         membership: Option<Vec<u8>>,
@@ -89,7 +90,7 @@ impl Found {
     }
 }
 
-/// Saves a record. The error is what the browser says.
+/// Saves a record. The error is the browser's message.
 pub async fn save(host: &Host, key: &str, bytes: &[u8]) -> Result<(), String> {
     match host.save(key, js_sys::Uint8Array::from(bytes)).await {
         Ok(_) => Ok(()),

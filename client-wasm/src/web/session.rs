@@ -1,4 +1,4 @@
-//! What the Worker sees of the client: one object, made by [`Session::open`].
+//! The client as the Worker sees it: one object, made by [`Session::open`].
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -41,10 +41,11 @@ pub struct Session {
 
 #[wasm_bindgen]
 impl Session {
-    /// Opens a federation and posts `opened`, or shows what is in the way and gives nothing.
+    /// Opens a federation and posts `opened`; if something prevents it, shows that and returns
+    /// nothing.
     ///
-    /// `opening` is the Worker's `open` message as JSON, `announced` the aggregator's answer about the federation
-    /// where the Worker has it; the four records are what was saved before.
+    /// `opening` is the Worker's `open` message as JSON; `announced` is the aggregator's answer
+    /// about the federation, if the Worker has it; the four records are what was saved before.
     pub async fn open(
         opening: String,
         announced: Option<String>,
@@ -90,7 +91,7 @@ impl Session {
             let model = &owner.me.model;
             let checked = async {
                 let description = model.describe().await?;
-                // An input that tells nobody anything.
+                // An input that reveals nothing about anyone.
                 let harmless = match owner.task().inputs {
                     Inputs::Texts(_) => owner.harmless_text(),
                     Inputs::Images(_) => Queries::Images {
@@ -124,7 +125,7 @@ impl Session {
                 Err(error) => {
                     owner.trouble(&owner.model_trouble(&error).await);
                     if matches!(error, CallError::Budget { .. }) {
-                        // Came back without money: the others need not wait.
+                        // The owner came back without money, so the others need not wait.
                         owner.me.give_up_lease().await;
                     }
                 }
@@ -132,7 +133,7 @@ impl Session {
         });
     }
 
-    /// The owner agrees: joins unless done before, and trains.
+    /// Starts because the owner agrees: joins unless that was done before, and trains.
     pub fn start(&self) {
         let owner = Rc::clone(&self.owner);
         spawn_local(async move {
@@ -154,12 +155,12 @@ impl Session {
         });
     }
 
-    /// Pauses; requests under way are given up.
+    /// Pauses; requests under way are cancelled.
     pub fn pause(&self) {
         self.tell(Event::Pause);
     }
 
-    /// Goes on.
+    /// Continues after a pause.
     pub fn resume(&self) {
         if self.owner.running.get() {
             self.tell(Event::Resume)
@@ -168,16 +169,16 @@ impl Session {
         }
     }
 
-    /// Leaves the federation and forgets everything stored here.
+    /// Leaves the federation and deletes everything stored here.
     pub async fn leave(&self) {
         let owner = &self.owner;
-        // The driver's farewell would keep a new beginning waiting.
+        // The driver's own farewell would delay a new beginning.
         let farewell = Web { model: false };
         let farewell = Api::new(&owner.opening.aggregator, owner.me.api.token(), farewell);
         owner.me.api.set_token(None);
-        // From now on nothing is saved: the loop's last state must not outlive the deletion.
+        // Nothing is saved from now on: the loop's last state must not outlive the deletion.
         owner.left.set(true);
-        // Deleted first: when the page says that the owner has left, nothing is there any more.
+        // Deleted first, so that nothing is left when the page says that the owner has left.
         let forgotten = owner.host.forget().await;
         self.tell(Event::Leave);
         *owner.membership.borrow_mut() = None;
@@ -199,7 +200,7 @@ impl Session {
         }
     }
 
-    /// The tab is visible again: timers slept, so look at once.
+    /// Looks at once, because the tab is visible again and timers slept.
     pub fn visible(&self) {
         self.owner.me.visible.notify(usize::MAX);
     }
@@ -220,7 +221,7 @@ impl Session {
 }
 
 impl Session {
-    /// For the [`Loader`](super::Loader).
+    /// The owner's client, for the [`Loader`](super::Loader).
     pub(super) fn owner(&self) -> Rc<Owner> {
         Rc::clone(&self.owner)
     }
@@ -278,7 +279,7 @@ impl Session {
             owner.me.api.set_token(Some(membership.token.clone()));
             *owner.membership.borrow_mut() = Some(membership);
         }
-        // Nothing is rendered of texts, which have no such generator.
+        // Texts have no such generator, and nothing is rendered.
         if let Ok(generator) = owner.task().generator() {
             let candidates = owner.candidates();
             let work = Workload {
@@ -339,8 +340,8 @@ impl Session {
     }
 }
 
-/// What a round's messages come to: θ's change, and what stands around it. Under masks also keys, and for each
-/// of the others an envelope and a share, reckoned for the smallest cohort.
+/// Number of bytes that a participant sends in a round: θ's change with its envelope, and under
+/// masks also keys, and an envelope and a share for each of the others in the smallest cohort.
 fn update_bytes(task: &Task) -> usize {
     match (task.contribution(), task.federation.secure) {
         (Some(contribution), Some(secure)) => {
@@ -383,7 +384,7 @@ fn parts(opening: &Opening, source: Value) -> Result<(Task, Caller<Web>), Troubl
     Ok((task, model))
 }
 
-/// The federation, waited for as long as it takes; nothing if there is none.
+/// The federation's details, waited for as long as it takes; `None` if there is no such federation.
 async fn detail(api: &Api<Web>, federation: &str, host: &Host) -> Option<FederationDetail> {
     for tries in 1.. {
         match api.detail(federation).await {
@@ -407,7 +408,7 @@ async fn detail(api: &Api<Web>, federation: &str, host: &Host) -> Option<Federat
     None
 }
 
-/// Joins with the invite, unless we are a member.
+/// Joins with the invite, unless the owner is a member already.
 async fn join(owner: &Rc<Owner>) -> Result<(), Trouble> {
     if owner.membership.borrow().is_some() {
         return Ok(());

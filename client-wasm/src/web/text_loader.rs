@@ -1,5 +1,6 @@
-//! The owner's texts become [`Examples`]. The Worker opens and unpacks files (`web/src/worker/texts.ts`); what they
-//! hold, and what is wrong with it, is decided in [`owner_data::texts`].
+//! Turns the owner's texts into [`Examples`]. The Worker opens and unpacks files
+//! (`web/src/worker/texts.ts`); what they hold, and what is wrong with it, is decided in
+//! [`owner_data::texts`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,9 +18,10 @@ use super::notes::{Notes, code, sentence, shortened};
 use super::owner::Owner;
 use super::session::Session;
 
-/// More texts are not kept, an even sample is: each is sent to the model many times.
+/// Maximum number of texts; of more, an even sample is taken, because each is sent to the model
+/// many times.
 const MOST: usize = MAX_FILES;
-/// What errors call that which was pasted.
+/// The name that errors give to pasted text.
 const PASTED: &str = "what was pasted";
 
 /// Collects texts for one session. Errors are thrown as texts for the person; the code is in
@@ -27,14 +29,14 @@ const PASTED: &str = "what was pasted";
 #[wasm_bindgen]
 pub struct TextLoader {
     owner: Rc<Owner>,
-    /// With the file that each is from.
+    /// The texts, each with the name of its file.
     examples: RefCell<Vec<(Rc<str>, TextExample)>>,
     notes: Notes,
 }
 
 #[wasm_bindgen]
 impl Session {
-    /// Whether the federation's data are texts, which a [`TextLoader`] reads, and not pictures.
+    /// Whether the federation's data are texts, which a [`TextLoader`] reads, or pictures.
     #[wasm_bindgen(js_name = takesTexts)]
     pub fn takes_texts(&self) -> bool {
         matches!(self.owner().task().inputs, Inputs::Texts(_))
@@ -43,7 +45,7 @@ impl Session {
 
 #[wasm_bindgen]
 impl TextLoader {
-    /// An empty collection.
+    /// Starts an empty collection for a session.
     #[wasm_bindgen(constructor)]
     pub fn new(session: &Session) -> Self {
         Self {
@@ -53,7 +55,7 @@ impl TextLoader {
         }
     }
 
-    /// The files to open: JSON list of `{path, gzip}`. The others are skipped.
+    /// The files to open, as a JSON list of `{path, gzip}`. The others are skipped.
     pub fn plan(&self, paths: Vec<String>) -> String {
         let names: Vec<&str> = paths.iter().map(String::as_str).collect();
         let mut out = Vec::new();
@@ -68,13 +70,13 @@ impl TextLoader {
         Value::Array(out).to_string()
     }
 
-    /// A file's content. Either all of it can be read or nothing is taken.
+    /// Adds a file's content. If any of it cannot be read, none is taken.
     #[wasm_bindgen(js_name = addFile)]
     pub fn add_file(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
         self.add(path, texts::read(path, bytes, &self.owner.task().labels))
     }
 
-    /// Lines that the owner typed or pasted.
+    /// Adds lines that the owner typed or pasted.
     #[wasm_bindgen(js_name = addPasted)]
     pub fn add_pasted(&self, content: &str) -> Result<(), String> {
         let labels = &self.owner.task().labels;
@@ -84,13 +86,13 @@ impl TextLoader {
         )
     }
 
-    /// Leaves a file out, with the reason.
+    /// Notes a file that is left out, with the reason.
     pub fn skip(&self, name: &str, reason: &str) {
         self.notes.skip(name, reason);
     }
 
-    /// Makes the collection the session's data, saves it, and reports it; or says why it cannot be used, and
-    /// the data from before stay. True if it was taken.
+    /// Makes the collection the session's data, saves it and reports it, and returns true. If it
+    /// cannot be used, it says why and returns false, and the earlier data stay.
     pub async fn finish(&self) -> bool {
         let (files, mut found): (Vec<Rc<str>>, Vec<TextExample>) =
             self.examples.take().into_iter().unzip();

@@ -1,4 +1,4 @@
-//! What only a task of texts has: examples with the model's answers, and what is asked for a check.
+//! What only a task of texts has: examples with the model's answers, and the question for a check.
 
 use federation::task::Inputs;
 use model_client::TextQueries;
@@ -14,7 +14,7 @@ use super::report::{self, Trouble};
 use super::troubles::no_data;
 
 impl Owner {
-    /// One question that tells nobody anything.
+    /// A question that reveals nothing about anyone.
     pub fn harmless_text(&self) -> Queries {
         let word = || "Hello.".to_owned();
         let text = Text {
@@ -24,8 +24,8 @@ impl Owner {
         Queries::Texts(self.queries(&[&text], &Prompt::default()))
     }
 
-    /// Posts up to `count` texts of the held-out part (of the training part if nothing is held out) with what the
-    /// model says to them without a prompt and with the one in use. Costs two queries each.
+    /// Posts up to `count` texts of the held-out part (of the training part if nothing is held out)
+    /// with the model's answers without a prompt and with the current one. Each costs two queries.
     ///
     /// # Errors
     /// The trouble to show.
@@ -73,7 +73,7 @@ impl Owner {
     }
 }
 
-/// What the page says of a task of texts before anything is asked.
+/// The description of a task of texts, for the page, before anything is asked.
 pub fn described(text: &TextTask) -> Value {
     json!({ "words": text.words, "shown": text.shown(&Prompt::default()) })
 }

@@ -1,4 +1,4 @@
-//! Time: the Worker's clock, and sleeping.
+//! The Worker's clock, and sleeping.
 
 use std::future::Future;
 use std::pin::pin;
@@ -17,7 +17,7 @@ extern "C" {
     fn performance_now() -> f64;
 }
 
-/// Milliseconds since the Worker began.
+/// The time in milliseconds since the Worker began.
 pub fn now() -> f64 {
     performance_now()
 }
@@ -30,7 +30,7 @@ impl Drop for Timer {
     }
 }
 
-/// Resolves after so many milliseconds. Dropping it takes the timer back.
+/// Resolves after `milliseconds`. Dropping it cancels the timer.
 pub async fn sleep(milliseconds: f64) {
     let mut timer = None;
     let promise = js_sys::Promise::new(&mut |resolve, _| {
@@ -41,7 +41,8 @@ pub async fn sleep(milliseconds: f64) {
     drop(timer);
 }
 
-/// `work`, unless it takes longer; then it is dropped, which aborts its requests.
+/// The result of `work`; `None` if it takes longer than `milliseconds`, and is dropped, which
+/// aborts its requests.
 pub async fn within<T>(milliseconds: f64, work: impl Future<Output = T>) -> Option<T> {
     match select(pin!(work), pin!(sleep(milliseconds))).await {
         Either::Left((done, _)) => Some(done),

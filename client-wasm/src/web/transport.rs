@@ -1,12 +1,12 @@
-//! The way to the aggregator and to the model: over the network, or to the model on this device.
+//! The way to the aggregator and to the model: over the network, or to a model on this device.
 
 use model_client::transport::{Answer, Call, NoAnswer, Transport};
 
 use super::{http, on_device, timer};
 
-/// `fetch`, or the model on this device; and the Worker's clock.
+/// The transport of the browser: `fetch` or the model on this device, and the Worker's clock.
 pub struct Web {
-    /// Asked is the model, which may run here.
+    /// Whether requests are for the model, which may run here.
     pub model: bool,
 }
 

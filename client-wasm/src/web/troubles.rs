@@ -1,4 +1,4 @@
-//! What went wrong with the model API or the aggregator, as the page says it.
+//! Failures of the model API or the aggregator in the words that the page shows.
 
 use ground::text::Short;
 use model_client::address::origin_of;
@@ -12,7 +12,8 @@ use super::http;
 use super::report::{Area, Trouble};
 use super::transport::Web;
 
-/// Names the cause of a failed call of `model`. `page` is this page's own origin, which the model's server must allow.
+/// The cause of a failed call to `model`. `page` is this page's own origin, which the model's
+/// server must allow.
 pub async fn model_trouble(error: &CallError, model: &Caller<Web>, page: &str) -> Trouble {
     let url = model.url();
     let origin = origin_of(url).unwrap_or_else(|| url.to_owned());
@@ -52,8 +53,9 @@ pub async fn model_trouble(error: &CallError, model: &Caller<Web>, page: &str) -
     }
 }
 
-/// Names the cause of a missing answer. Browsers do not tell a refusal by CORS from a server that is not there, but a
-/// request without CORS, whose answer nobody can read, goes through in the first case only.
+/// The cause of a missing answer. Browsers do not distinguish a refusal by CORS from a server that
+/// does not exist, but a request without CORS, whose answer nobody can read, succeeds in the first
+/// case only.
 async fn silence(url: &str, origin: &str, page: &str, reason: &NoAnswer) -> Trouble {
     let cure = format!(
         "start it with `--allow-origin {page}` (fed-bbpt model-api), or name {page} in its CORS settings"
@@ -84,7 +86,7 @@ async fn silence(url: &str, origin: &str, page: &str, reason: &NoAnswer) -> Trou
     }
 }
 
-/// Nothing loaded.
+/// The trouble that no data are loaded.
 pub fn no_data() -> Trouble {
     Trouble::new(
         Area::Data,
@@ -94,7 +96,8 @@ pub fn no_data() -> Trouble {
     )
 }
 
-/// A secure sum's message would be sent, but the state that it belongs to is kept nowhere.
+/// The trouble that a secure sum's message would be sent although the state to which it belongs is
+/// not stored.
 pub fn unstored() -> Trouble {
     Trouble::new(
         Area::Storage,
@@ -104,7 +107,7 @@ pub fn unstored() -> Trouble {
     )
 }
 
-/// A failure that belongs to the training itself.
+/// The trouble of a failure in the training itself.
 pub fn other(error: &DriveError) -> Trouble {
     let (area, code, title) = match error {
         DriveError::Answers(_) => (
@@ -118,12 +121,12 @@ pub fn other(error: &DriveError) -> Trouble {
     Trouble::new(area, code, title, text)
 }
 
-/// The aggregator does not answer, or not as one.
+/// The trouble that the aggregator does not answer, or does not answer as one.
 pub fn outage(error: &ApiError, area: Area) -> Trouble {
     outage_because(&words(error), area)
 }
 
-/// The same, with the reason in words.
+/// The trouble of an aggregator that is out of reach, with the reason in words.
 pub fn outage_because(why: &str, area: Area) -> Trouble {
     Trouble::new(
         area,
@@ -133,7 +136,7 @@ pub fn outage_because(why: &str, area: Area) -> Trouble {
     )
 }
 
-/// Why there is no useful answer of the aggregator.
+/// Why the aggregator gave no useful answer, in words.
 pub fn words(error: &ApiError) -> String {
     match error {
         ApiError::Refused { .. } => "it asks to be left alone for a while (429)".to_owned(),

@@ -1,4 +1,4 @@
-//! What every handler shares.
+//! What all handlers share.
 
 use crate::clock::Clock;
 use crate::config::AggregatorConfig;
@@ -20,9 +20,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Tasks kept parsed. They are few; this only bounds what strangers could make us keep.
+/// Maximum number of tasks that are kept parsed. There are few; this only bounds what strangers
+/// could make the server keep.
 const KNOWN_TASKS: usize = 256;
-/// Shared by all threads of one server.
+/// The state that all threads of one server share.
 pub(crate) struct App {
     pub(crate) config: AggregatorConfig,
     pub(crate) clock: Arc<dyn Clock>,
@@ -30,11 +31,11 @@ pub(crate) struct App {
     pub(crate) news: Arc<News>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
-    /// The built pages, where there are any.
+    /// The built pages; `None` if only the API is served.
     pub(crate) pages: Option<Folder>,
-    /// Names this process in leases.
+    /// The name of this process in leases.
     pub(crate) holder: String,
-    /// Turns true when the server ends; waiting requests answer then.
+    /// Becomes true when the server ends, at which waiting requests answer.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Event streams open now.
     pub(crate) streams: Arc<Shares>,
@@ -67,7 +68,7 @@ impl App {
         Ok(federation)
     }
 
-    /// Reads on one consistent state of a federation.
+    /// Reads one consistent state of a federation.
     pub(crate) async fn read<T>(
         &self,
         federation: &str,
@@ -77,7 +78,7 @@ impl App {
     }
 }
 
-/// Counts what a committed transaction did, and wakes those who wait for it.
+/// Counts what a committed transaction did, and wakes requests that wait for it.
 pub(crate) fn observe(metrics: &Metrics, news: &News, federation: &str, effects: &Effects) {
     metrics.updates.inc_by(u64::from(effects.stored));
     for phase in &effects.messages {
@@ -95,7 +96,7 @@ pub(crate) fn observe(metrics: &Metrics, news: &News, federation: &str, effects:
     }
 }
 
-/// A phase's name in counters.
+/// The name of a phase in counters.
 fn shown(phase: Phase) -> String {
     store::word(phase).unwrap_or_default()
 }

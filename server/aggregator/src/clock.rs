@@ -1,15 +1,16 @@
-//! Where time comes from: from outside, so that a test can turn it.
+//! The clock, which comes from outside so that a test can turn it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A wall clock. It may jump either way; nothing breaks, rounds only end earlier or later.
+/// A wall clock. It may jump forwards or backwards: nothing breaks, rounds only end earlier or
+/// later.
 pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     fn now_ms(&self) -> u64;
 }
 
-/// The machine's.
+/// The clock of the machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealClock;
 
@@ -22,23 +23,23 @@ impl Clock for RealClock {
     }
 }
 
-/// A clock that stands until it is set.
+/// A clock that stands still until it is set.
 #[derive(Debug)]
 pub struct TestClock(AtomicU64);
 
 impl TestClock {
-    /// Standing at `now_ms`.
+    /// A clock that stands at `now_ms`, in milliseconds since 1970.
     #[must_use]
     pub fn at(now_ms: u64) -> Self {
         Self(AtomicU64::new(now_ms))
     }
 
-    /// Sets it, forwards or back.
+    /// Sets the clock to `now_ms`, in milliseconds since 1970, forwards or backwards.
     pub fn set(&self, now_ms: u64) {
         self.0.store(now_ms, Ordering::SeqCst);
     }
 
-    /// Moves it forward.
+    /// Moves the clock forward by `ms` milliseconds.
     pub fn advance(&self, ms: u64) {
         self.0.fetch_add(ms, Ordering::SeqCst);
     }

@@ -1,7 +1,8 @@
 //! Settings: defaults ← file ← environment ← flags, with all faults at once.
 //!
-//! [`ServeArgs`] are the settings as they are written, in whichever layer; [`ServeArgs::resolve`] makes of all four a
-//! [`Resolved`], which is what the server runs with. Nothing after that looks at flags or the environment again.
+//! [`ServeArgs`] are the settings as any layer writes them; [`ServeArgs::resolve`] merges all four
+//! into a [`Resolved`], with which the server runs. Nothing after that looks at flags or the
+//! environment again.
 
 use crate::secret::Secret;
 use crate::tls::{Tls, TlsError};
@@ -14,28 +15,30 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Of environment variables: a setting's name follows in capitals.
+/// Prefix of the environment variables; the setting's name in capitals follows.
 const PREFIX: &str = "FED_BBPT_";
 const SHORTEST_TOKEN: usize = 16;
 
-/// What the server runs with.
+/// The configuration with which the server runs.
 #[derive(Clone, Debug)]
 pub struct AggregatorConfig {
-    /// The SQLite file; created where needed.
+    /// The SQLite file, which is created if needed.
     pub database: PathBuf,
-    /// The built page; without it only the API is served.
+    /// The folder of the built pages; without it only the API is served.
     pub web: Option<PathBuf>,
-    /// Models that run on participants' devices, for everybody.
+    /// The folder of models that run on participants' devices, which anyone may fetch; `None` for
+    /// the embedded one alone.
     pub models: Option<PathBuf>,
-    /// The address under which people reach this server, without a slash at its end, if somebody said it.
+    /// The address at which people reach this server, without a slash at its end; `None` if nobody
+    /// stated it.
     pub public_url: Option<String>,
-    /// Whoever has it is the organiser.
+    /// The organiser's token.
     pub admin_token: Secret,
-    /// Largest body of an update in bytes, whatever the number of parameters.
+    /// Maximum size of an update's body in bytes, whatever the number of parameters.
     pub max_body: usize,
-    /// Participants of one federation.
+    /// Maximum number of participants of one federation.
     pub max_participants: u32,
-    /// Event streams open at once.
+    /// Maximum number of event streams open at once.
     pub max_streams: usize,
     /// Event streams of one address open at once.
     pub max_streams_per_address: usize,
@@ -43,30 +46,32 @@ pub struct AggregatorConfig {
     pub max_connections_per_address: usize,
     /// How late another process's changes are seen at most.
     pub poll: Duration,
-    /// How often anybody may ask.
+    /// How often anyone may send requests.
     pub quotas: Quotas,
-    /// Whose word about a request's sender is taken.
+    /// The proxies that are trusted to name a request's sender.
     pub proxies: Proxies,
-    /// Without it, HTTP is spoken in the clear: on one's own machine, or behind a proxy that has the certificate.
+    /// The certificate; without it the server speaks plain HTTP, for use on one's own machine or
+    /// behind a proxy that has the certificate.
     pub tls: Option<Tls>,
 }
 
-/// How often anybody may ask before they must wait; 0 is no limit. The defaults are wide: 300 participants behind
-/// one address go through rounds as fast as the server can answer.
+/// How often anyone may send requests before they must wait; 0 means no limit. The defaults are
+/// wide: 300 participants behind one address go through rounds as fast as the server can answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quotas {
-    /// Requests of one address in a second, ten seconds' worth at once.
+    /// Requests per second from one address; ten seconds' worth may come at once.
     pub address_requests_per_second: u32,
-    /// Requests of one participant in a second, ten seconds' worth at once.
+    /// Requests per second from one participant; ten seconds' worth may come at once.
     pub participant_requests_per_second: u32,
-    /// Attempts of one address to join in a minute, a minute's worth at once.
+    /// Attempts to join per minute from one address; a minute's worth may come at once.
     pub joins_per_minute: u32,
-    /// Wrong tokens, invites and identities of one address in a minute, a minute's worth at once.
+    /// Wrong tokens, invites and identities per minute from one address; a minute's worth may come
+    /// at once.
     pub failures_per_minute: u32,
 }
 
 impl Quotas {
-    /// For benchmarks.
+    /// No limits, for benchmarks.
     pub const UNLIMITED: Self = Self {
         address_requests_per_second: 0,
         participant_requests_per_second: 0,
@@ -87,7 +92,7 @@ impl Default for Quotas {
 }
 
 impl AggregatorConfig {
-    /// The defaults, for `database` and with this token.
+    /// The default configuration for a database file and an organiser's token.
     #[must_use]
     pub fn new(database: impl Into<PathBuf>, admin_token: Secret) -> Self {
         Self {
@@ -109,20 +114,21 @@ impl AggregatorConfig {
     }
 }
 
-/// The settings of `serve` that are given: as flags, and by the same names in a file and in the environment.
+/// The settings of `serve` that were given, as flags or by the same names in a file and in the
+/// environment.
 #[derive(Clone, Debug, Default, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServeArgs {
     /// Address and port to listen on [default: 127.0.0.1:8700]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
-    /// The database file; created where needed [default: fed-bbpt.sqlite]
+    /// The database file, created if needed [default: fed-bbpt.sqlite]
     #[arg(long, value_name = "FILE")]
     pub database: Option<PathBuf>,
     /// Folder with the built page; without it only the API is served
     #[arg(long, value_name = "FOLDER")]
     pub web: Option<PathBuf>,
-    /// Folder with models (ONNX, JSON and txt files, embeddings.safetensors) for tasks that participants fetch them for: everybody
+    /// Folder with models that run on participants' devices (ONNX, JSON and txt files, embeddings.safetensors); anyone
     /// may fetch them below /models/, where printed-digits.onnx always is
     #[arg(long, value_name = "FOLDER")]
     pub models: Option<PathBuf>,
@@ -134,13 +140,13 @@ pub struct ServeArgs {
     /// The address under which people reach this server, for links [default: that of --listen]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// Most participants of one federation [default: 100000]
+    /// Maximum participants of one federation [default: 100000]
     #[arg(long, value_name = "N")]
     pub max_participants: Option<u64>,
-    /// Most dashboards that follow live at once [default: 256]
+    /// Maximum dashboards that follow live at the same time [default: 256]
     #[arg(long, value_name = "N")]
     pub max_streams: Option<u64>,
-    /// A second address and port: the organiser's page, the organiser's API and /metrics answer only there then
+    /// A second address and port, where alone the organiser's page, the organiser's API and /metrics then answer
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<String>,
     /// The certificate chain (PEM), to speak HTTPS without a proxy in front; needs --tls-key
@@ -149,7 +155,7 @@ pub struct ServeArgs {
     /// The certificate's key (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Reverse proxies whose X-Forwarded-For is believed, as addresses or networks with commas between
+    /// Reverse proxies whose X-Forwarded-For is trusted, as addresses or networks separated by commas
     /// [default: none]. Rate limits have their own settings, see docs/deploy.md
     #[arg(long, value_name = "ADDRESSES")]
     #[serde(deserialize_with = "text_or_list", default)]
@@ -167,16 +173,16 @@ pub struct ServeArgs {
     /// See [`Quotas`].
     #[arg(skip)]
     pub address_requests_per_second: Option<u64>,
-    /// See [`Quotas`].
+    /// Requests per second from one participant, as in [`Quotas`].
     #[arg(skip)]
     pub participant_requests_per_second: Option<u64>,
-    /// See [`Quotas`].
+    /// Attempts to join per minute from one address, as in [`Quotas`].
     #[arg(skip)]
     pub joins_per_minute: Option<u64>,
-    /// See [`Quotas`].
+    /// Wrong tokens, invites and identities per minute from one address, as in [`Quotas`].
     #[arg(skip)]
     pub failures_per_minute: Option<u64>,
-    /// Milliseconds after which another process's changes are seen at the latest.
+    /// Maximum milliseconds until changes by another process are seen.
     #[arg(skip)]
     pub poll_ms: Option<u64>,
 }
@@ -185,7 +191,7 @@ fn parse_secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }
 
-/// Between layers only; nothing that is kept or shown is written like this.
+/// Reveals the token between layers only; nothing that is kept or shown is written like this.
 fn revealed<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(Secret::reveal).serialize(to)
 }
@@ -194,7 +200,7 @@ fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error
     Option::<String>::deserialize(from).map(|text| text.map(Secret::new))
 }
 
-/// In a file, addresses may be a list.
+/// Reads addresses that a file may give as a text or as a list.
 fn text_or_list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(
@@ -211,41 +217,41 @@ fn text_or_list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D:
     }))
 }
 
-/// Settings, checked.
+/// The checked settings.
 #[derive(Clone, Debug)]
 pub struct Resolved {
-    /// Where to listen.
+    /// The address on which to listen.
     pub listen: SocketAddr,
-    /// Where the organiser is answered, if apart.
+    /// The organiser's own address, if there is one.
     pub admin_listen: Option<SocketAddr>,
     /// The address for links, without a slash at its end.
     pub public_url: String,
-    /// The rest.
+    /// The configuration of the server.
     pub aggregator: AggregatorConfig,
-    /// Where the organiser's token was written or found, unless it was given.
+    /// The file in which the organiser's token was found or written; `None` if the token was given.
     pub token_file: Option<PathBuf>,
 }
 
-/// Everything that is wrong with the settings.
+/// All faults in the settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the settings have mistakes:\n{}", .0.iter().map(|f| format!("  {f}")).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigFaults(pub Vec<Fault>);
 
 impl ServeArgs {
-    /// Puts the layers together. Without a token, one is read from the file beside the database or, the first
-    /// time, made and written there, readable by its owner only.
+    /// Merges the layers. If no token is given, one is read from the file beside the database, or,
+    /// the first time, made and written there, readable by its owner only.
     ///
     /// # Errors
-    /// All mistakes of all layers at once.
+    /// All faults in all layers at once.
     pub fn resolve(self) -> Result<Resolved, ConfigFaults> {
-        // What is not Unicode is no setting of ours.
+        // A variable that is not Unicode is no setting of ours.
         let text = |(name, value): (OsString, OsString)| {
             name.into_string().ok().zip(value.into_string().ok())
         };
         self.resolve_in(std::env::vars_os().filter_map(text))
     }
 
-    /// All layers in one.
+    /// Merges all layers into one.
     fn merged(
         &self,
         variables: impl IntoIterator<Item = (String, String)>,
@@ -321,7 +327,7 @@ impl ServeArgs {
                 );
             }
         }
-        // What is beyond a u32 was a fault.
+        // A number beyond a u32 is a fault already.
         let number = |value: Option<u64>, default: u32| {
             value.map_or(default, |n| u32::try_from(n).unwrap_or(default))
         };
@@ -430,7 +436,7 @@ impl ServeArgs {
         if !faults.is_empty() {
             return Err(ConfigFaults(faults));
         }
-        // Only now, when nothing else is wrong, is anything written.
+        // Something is written only now, when there is no fault.
         let (admin_token, token_file) = match given.admin_token {
             Some(token) => (token, None),
             None => {
@@ -478,14 +484,14 @@ fn check_token(token: &Secret) -> Result<(), String> {
     Ok(())
 }
 
-/// `fed-bbpt.sqlite` → `fed-bbpt.sqlite.admin-token`
+/// The path of the token's file: `fed-bbpt.sqlite` → `fed-bbpt.sqlite.admin-token`.
 fn token_path(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".admin-token");
     PathBuf::from(name)
 }
 
-/// The token in the file, which is made if it is not there.
+/// Reads the token in the file, which is made if it does not exist.
 fn token_in(path: &Path) -> Result<Secret, String> {
     use std::io::Write as _;
     let fail = |e: std::io::Error| format!("the file {} cannot be used: {e}", path.display());

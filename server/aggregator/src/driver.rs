@@ -1,6 +1,7 @@
-//! Time: ends phases whose time is up and takes for gone whose lease ran out. Any process with the database
-//! may do it; a lease in the database keeps all but one from trying. Were two to try at once, no harm: each
-//! tick is a transaction that looks at the round as it is.
+//! The timers: ends phases whose time is up, and counts participants as gone whose lease ran out.
+//! Any process with the database may do it; a lease in the database keeps all but one from trying.
+//! If two try at once there is no harm: each tick is a transaction that looks at the round as it
+//! is.
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -8,13 +9,13 @@ use federation::engine::store::{EVERY, Federations as _, Rounds as _, Store as _
 use federation::round::server::Event;
 use std::time::Duration;
 
-/// A process that was killed blocks the timers for at most this long (ms).
+/// Maximum time in milliseconds for which a killed process blocks the timers.
 const LEASE_MS: u64 = 5_000;
-/// Never spin, even if a wake-up time lies in the past.
+/// Shortest sleep, so that the loop never spins even if a wake-up time lies in the past.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(5);
 
-/// Before anything is answered: if nobody drove the timers for a while, because no aggregator ran, that time
-/// does not count. Otherwise a restart would find every lease expired and throw away a round full of updates.
+/// Discounts, before anything is answered, the time in which no aggregator ran. Otherwise a restart
+/// would find every lease expired and throw away a round full of updates.
 pub(crate) async fn recover(app: &App) -> Result<(), Failure> {
     let now = app.clock.now_ms();
     app.aggregator
@@ -36,7 +37,8 @@ pub(crate) async fn recover(app: &App) -> Result<(), Failure> {
         .await
 }
 
-/// Never returns. `period` bounds how late a change of another process, or of the clock, is seen.
+/// Drives the timers; never returns. `period` bounds how late a change by another process, or of
+/// the clock, is seen.
 pub(crate) async fn drive(app: &App, period: Duration) {
     loop {
         let sleep = match turn(app).await {
@@ -50,7 +52,7 @@ pub(crate) async fn drive(app: &App, period: Duration) {
     }
 }
 
-/// One look at everything. Gives the time until the next phase ends, in ms.
+/// Looks at everything once. Returns the time in milliseconds until the next phase ends.
 async fn turn(app: &App) -> Result<Option<u64>, Failure> {
     let now = app.clock.now_ms();
     if !hold_lease(app, now).await? {
@@ -60,7 +62,7 @@ async fn turn(app: &App) -> Result<Option<u64>, Failure> {
     for (id, round) in app.read(EVERY, async |tx| tx.ticking().await).await? {
         let federation = app.federation(&id).await?;
         let policy = &federation.task.federation.policy;
-        // Look before writing: most of the time there is nothing to do.
+        // Reads before it writes: most of the time there is nothing to do.
         let (live, expired) = app
             .read(&id, async |tx| {
                 let live = tx.current(None, now).await?.live;
@@ -81,7 +83,7 @@ async fn turn(app: &App) -> Result<Option<u64>, Failure> {
     Ok(next)
 }
 
-/// Holds or takes the lease, writing only when there is need.
+/// Holds or takes the lease, and writes only if it must.
 async fn hold_lease(app: &App, now: u64) -> Result<bool, Failure> {
     if let Some(lease) = app.read(EVERY, async |tx| tx.lease().await).await? {
         let left = lease.until.saturating_sub(now);
@@ -101,7 +103,7 @@ async fn hold_lease(app: &App, now: u64) -> Result<bool, Failure> {
         .await
 }
 
-/// At an orderly end, so that the next process need not wait.
+/// Gives the lease back at an orderly end, so that the next process need not wait.
 pub(crate) async fn release(app: &App) {
     let now = app.clock.now_ms();
     let released = app

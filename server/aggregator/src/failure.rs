@@ -1,4 +1,4 @@
-//! Everything that can go wrong with a request, and the problem document that says so.
+//! All errors of a request, and the problem documents for them.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
@@ -11,22 +11,22 @@ use std::time::Duration;
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The protocol says no.
+    /// The protocol refuses the request.
     #[error("{0}")]
     Refused(Refusal),
-    /// The protocol says no, and there is more to say.
+    /// The protocol refuses the request, with an explanation.
     #[error("{0}: {1}")]
     RefusedBecause(Refusal, String),
-    /// Too many requests; the next is welcome after this time.
+    /// There are too many requests; the next may come after this time.
     #[error("{}", Refusal::RateLimited)]
     TooMany(Duration),
-    /// A task file with mistakes.
+    /// The task file has faults.
     #[error("the task file has mistakes:\n{0}")]
     BadTask(Faults),
     /// The request does not make sense; the text says what would.
     #[error("{0}")]
     BadRequest(String),
-    /// A body of another content type than this route takes.
+    /// The body has another content type than this route takes.
     #[error("{0}")]
     MediaType(String),
     /// The answer exists in no encoding that the request accepts.
@@ -62,7 +62,7 @@ impl From<CommandError> for Failure {
     }
 }
 
-/// As the engine tells it, for callers who know nothing of HTTP.
+/// The error as callers see it who know nothing of HTTP.
 impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -86,7 +86,7 @@ impl From<getrandom::Error> for Failure {
 }
 
 impl Failure {
-    /// The problem document.
+    /// The problem document for this error.
     pub(crate) fn problem(&self) -> Problem {
         let status = self.status_code().as_u16();
         let make = |code: &str, title: &str, detail: Option<String>, faults: Vec<Fault>| Problem {
@@ -152,7 +152,7 @@ impl Failure {
         }
     }
 
-    /// May the transaction succeed if it is tried again?
+    /// Whether the transaction may succeed if it is tried again.
     pub(crate) fn is_busy(&self) -> bool {
         // SQLite's busy and locked; the standard's serialisation failure and deadlock.
         matches!(self.primary_code(), Some(5 | 6)) || self.has_code(&["40001", "40P01"])
@@ -180,7 +180,7 @@ impl Failure {
             if error.code().is_some_and(|code| codes.contains(&&*code)))
     }
 
-    /// For the counter of refusals.
+    /// The code in the counter of refusals.
     pub(crate) fn code(&self) -> String {
         self.problem().code
     }
@@ -227,7 +227,8 @@ impl ResponseError for Failure {
     }
 }
 
-/// In whole seconds, as `Retry-After` has it: rounded up, so that who waits so long is not refused again.
+/// Whole seconds for `Retry-After`, rounded up so that a client that waits for them is not refused
+/// again.
 fn seconds(wait: Duration) -> u64 {
     wait.as_millis()
         .div_ceil(1_000)

@@ -1,11 +1,12 @@
 //! The organiser's server: federations, participants and rounds over HTTP, with all state in one SQL database.
 //!
-//! Where to look: the addresses, `http/mod.rs`; what a command does, [`federation::engine`]; the SQL, `store/`; time, `driver.rs`; how changes reach whoever
-//! waits, `news.rs`; settings, [`config`].
+//! Where to look: the routes, `http/mod.rs`; what a command does, [`federation::engine`]; the SQL,
+//! `store/`; time, `driver.rs`; how changes reach waiting requests, `news.rs`; settings,
+//! [`config`].
 //!
-//! No state that matters is in memory. Every message is one transaction: load the round, step it, carry out
-//! its actions, store it. A killed process loses nothing that was answered with success, and several processes
-//! may serve one database.
+//! No state that matters is in memory. Every message is one transaction: load the round, step it,
+//! carry out its actions, store it. A killed process loses nothing that was answered with success,
+//! and several processes may serve one database.
 
 mod app;
 pub mod clock;

@@ -1,6 +1,6 @@
-//! How often anybody may ask. Token buckets ([`governor`]'s GCRA) by address and by participant, narrower ones for
-//! joining and for tokens that are none. They are this process's own and forgotten when it ends: a limit
-//! protects the server from its callers, nothing more.
+//! Limits on how often anyone may send requests: token buckets ([`governor`]'s GCRA) by address and
+//! by participant, and narrower ones for joining and for wrong tokens. They belong to this process
+//! and are forgotten when it ends: a limit protects the server from its callers, nothing more.
 
 use crate::config::Quotas;
 use crate::failure::Failure;
@@ -15,14 +15,14 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Buckets of one kind. Whoever comes when there are as many shares one with all others who do.
+/// Maximum number of buckets of one kind. Newcomers beyond it share one bucket.
 const MOST_BUCKETS: usize = 100_000;
-/// Of a quota per second: so many seconds' worth may come at once.
+/// Number of seconds' worth of a quota per second that may come at once.
 const BURST_SECONDS: u32 = 10;
-/// How often [`Limits::sweep`] should run.
+/// Interval at which [`Limits::sweep`] should run.
 pub(crate) const SWEEP: Duration = Duration::from_secs(10);
 
-/// A participant's number in a federation.
+/// A participant's federation and number.
 type Participant = (String, u32);
 
 /// All buckets of one server.
@@ -31,7 +31,7 @@ pub(crate) struct Limits<C: Clock + Clone = DefaultClock> {
     participants: Buckets<Participant, C>,
     joins: Buckets<Address, C>,
     failures: Buckets<Address, C>,
-    /// Who has used up their failures, and until when.
+    /// Addresses that have used up their failures, and until when.
     barred: Mutex<HashMap<Address, C::Instant>>,
     clock: C,
 }
@@ -48,7 +48,7 @@ impl<C: Clock + Clone> Limits<C> {
             let burst = NonZeroU32::new(rate.saturating_mul(BURST_SECONDS))?;
             Some(Quota::per_second(NonZeroU32::new(rate)?).allow_burst(burst))
         };
-        // A minute's worth at once.
+        // A minute's worth may come at once.
         let per_minute = |rate: u32| NonZeroU32::new(rate).map(Quota::per_minute);
         Self {
             addresses: Buckets::new(per_second(quotas.address_requests_per_second), &clock),
@@ -60,14 +60,14 @@ impl<C: Clock + Clone> Limits<C> {
         }
     }
 
-    /// Any request.
+    /// Counts any request of an address.
     pub(crate) fn request(&self, address: Address) -> Result<(), Failure> {
         self.addresses
             .take(address, Address::OTHERS)
             .map_err(Failure::TooMany)
     }
 
-    /// Any request of somebody whose token was right.
+    /// Counts any request of a participant whose token was right.
     pub(crate) fn participant(&self, federation: &str, number: u32) -> Result<(), Failure> {
         let others = (String::new(), 0);
         self.participants
@@ -75,14 +75,15 @@ impl<C: Clock + Clone> Limits<C> {
             .map_err(Failure::TooMany)
     }
 
-    /// A wish to join, successful or not.
+    /// Counts an attempt to join, successful or not.
     pub(crate) fn join(&self, address: Address) -> Result<(), Failure> {
         self.joins
             .take(address, Address::OTHERS)
             .map_err(Failure::TooMany)
     }
 
-    /// A token, invite or identity that was none. Gives what to answer: `refusal`, or that there were too many.
+    /// Counts a wrong token, invite or identity. Returns what to answer: `refusal`, or that there
+    /// were too many.
     pub(crate) fn failed(&self, address: Address, refusal: Failure) -> Failure {
         let Err(wait) = self.failures.take(address, Address::OTHERS) else {
             return refusal;
@@ -97,7 +98,8 @@ impl<C: Clock + Clone> Limits<C> {
         Failure::TooMany(wait)
     }
 
-    /// Before a secret that people choose is compared: nobody guesses faster than failures are allowed.
+    /// Checks that an address may still fail, before a secret that people choose is compared, so
+    /// that nobody guesses faster than failures are allowed.
     pub(crate) fn not_barred(&self, address: Address) -> Result<(), Failure> {
         let barred = self.barred.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
@@ -109,7 +111,7 @@ impl<C: Clock + Clone> Limits<C> {
         }
     }
 
-    /// Forgets all who have been quiet for long enough to start afresh.
+    /// Forgets addresses and participants that have been quiet long enough to start afresh.
     pub(crate) fn sweep(&self) {
         self.addresses.sweep();
         self.participants.sweep();
@@ -122,10 +124,10 @@ impl<C: Clock + Clone> Limits<C> {
     }
 }
 
-/// Of [`governor`], over a locked map.
+/// [`governor`]'s limiter over a locked map.
 type Limiter<K, C> = RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
-/// Buckets of one size, one for each key; none if there is no limit.
+/// Buckets of one size, one for each key; unlimited if there is no quota.
 struct Buckets<K: Clone + Eq + Hash, C: Clock + Clone> {
     limiter: Option<Limiter<K, C>>,
     clock: C,
@@ -140,7 +142,7 @@ impl<K: Clone + Eq + Hash, C: Clock + Clone> Buckets<K, C> {
         }
     }
 
-    /// Takes one out of the bucket of `key`; else says how long to wait for it.
+    /// Takes a token out of the bucket of `key`, or returns how long to wait for one.
     fn take(&self, key: K, others: K) -> Result<(), Duration> {
         let Some(limiter) = &self.limiter else {
             return Ok(());
@@ -197,7 +199,7 @@ mod tests {
             limits.request(address(1)).unwrap();
         }
         assert_eq!(wait(limits.request(address(1))), Duration::from_millis(500));
-        // Others are others.
+        // Other addresses have their own buckets.
         limits.request(address(2)).unwrap();
         clock.advance(Duration::from_millis(499));
         wait(limits.request(address(1)));
@@ -267,14 +269,14 @@ mod tests {
         for number in 0..MOST_BUCKETS as u32 {
             limits.join(address(number)).unwrap();
         }
-        // From here on, newcomers share one bucket.
+        // From here on newcomers share one bucket.
         limits.join(address(1 << 30)).unwrap();
         wait(limits.join(address(1 << 31)));
         let buckets = |limits: &Limits<_>| limits.joins.limiter.as_ref().unwrap().len();
         assert_eq!(buckets(&limits), MOST_BUCKETS + 1);
         limits.sweep();
         assert_eq!(buckets(&limits), MOST_BUCKETS + 1);
-        // One period longer than it must: the limiter counts from the end of the first.
+        // One period more than needed, because the limiter counts from the end of the first.
         clock.advance(Duration::from_secs(121));
         limits.sweep();
         assert_eq!(buckets(&limits), 0);

@@ -1,4 +1,4 @@
-//! The aggregator and nothing else. `fed-bbpt serve` is the same with the rest of the command line around it.
+//! The aggregator alone. `fed-bbpt serve` is the same as part of the whole command line.
 //!
 //! Exit codes: 0 after an orderly end, 1 when the server failed, 2 for wrong flags or settings.
 
@@ -35,7 +35,8 @@ fn main() -> ExitCode {
     };
     let announce = |line: &str| {
         println!("{line}");
-        // A pipe buffers; whoever started us waits for this line. A closed pipe is their choice.
+        // A pipe buffers, and the process that started us waits for this line. A closed pipe is its
+        // choice.
         let _ = std::io::stdout().flush();
     };
     let outcome = runtime.block_on(serve(

@@ -1,4 +1,4 @@
-//! What `/metrics` shows. A registry of its own for each server: two of them may run in one process.
+//! The metrics at `/metrics`. Each server has its own registry, because two may run in one process.
 
 use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
@@ -6,7 +6,7 @@ use prometheus::{
 };
 use std::time::Duration;
 
-/// All counters of one server.
+/// All metrics of one server.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
@@ -16,11 +16,11 @@ pub(crate) struct Metrics {
     phases: HistogramVec,
     messages: IntCounterVec,
     refusals: IntCounterVec,
-    /// Set when `/metrics` is read, from the database.
+    /// Set from the database when `/metrics` is read.
     pub(crate) live: IntGaugeVec,
-    /// Updates stored.
+    /// Number of updates stored.
     pub(crate) updates: IntCounter,
-    /// Bytes of bodies read.
+    /// Number of bytes of bodies read.
     pub(crate) bytes_in: IntCounter,
 }
 
@@ -146,7 +146,7 @@ impl Metrics {
         self.refusals.with_label_values(&[code]).inc();
     }
 
-    /// In Prometheus' text form.
+    /// Writes the metrics in Prometheus's text format.
     pub(crate) fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

@@ -1,5 +1,6 @@
-//! Wakes whoever waits for a change: long polls and event streams. Only a hint. The truth is the version in
-//! the database, and [`watch`] re-reads it, so that what another process wrote is seen as well.
+//! Wakes long polls and event streams that wait for a change. It is only a hint: the truth is the
+//! version in the database, which [`watch`] reads again and again, so that what another process
+//! wrote is seen as well.
 
 use crate::store::Db;
 use federation::engine::store::{EVERY, Federations as _, Store as _};
@@ -8,14 +9,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The versions that somebody in this process waits for.
+/// The federations' versions for which something in this process waits.
 #[derive(Default)]
 pub(crate) struct News {
     versions: Mutex<HashMap<String, watch::Sender<u64>>>,
 }
 
 impl News {
-    /// Changes of a federation, from `version` on.
+    /// Follows the changes of a federation from `version` on.
     pub(crate) fn subscribe(&self, federation: &str, version: u64) -> watch::Receiver<u64> {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = versions
@@ -25,7 +26,7 @@ impl News {
         sender.subscribe()
     }
 
-    /// The federation has reached this version.
+    /// Announces that the federation has reached this version.
     pub(crate) fn publish(&self, federation: &str, version: u64) {
         let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = versions.get(federation) {
@@ -33,7 +34,7 @@ impl News {
         }
     }
 
-    /// Forgets what nobody waits for; is anything left?
+    /// Forgets versions for which nothing waits; returns whether any are left.
     fn sweep(&self) -> bool {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         versions.retain(|_, sender| sender.receiver_count() > 0);
@@ -47,7 +48,7 @@ fn raise(known: &mut u64, version: u64) -> bool {
     higher
 }
 
-/// Re-reads the versions every `period`, as long as anybody waits. Never returns.
+/// Reads the versions every `period` while something waits for them. Never returns.
 pub(crate) async fn watch(news: &News, store: &Db, period: Duration) {
     loop {
         tokio::time::sleep(period).await;

@@ -1,4 +1,4 @@
-//! The server's life from start to end.
+//! The server's life from its start to its end.
 
 use crate::app::{App, observe};
 use crate::clock::Clock;
@@ -21,7 +21,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{oneshot, watch};
 
-/// What an orderly end waits for.
+/// Maximum time in seconds for requests in flight at an orderly end.
 const DRAIN_SECONDS: u64 = 5;
 
 /// Why the aggregator did not start, or stopped.
@@ -30,9 +30,9 @@ pub enum RunError {
     /// The database file cannot be used.
     #[error("cannot use the database {path}: {reason}; give a writable file with --database")]
     Database {
-        /// The file.
+        /// The database file.
         path: String,
-        /// What the database says.
+        /// The database's message.
         reason: String,
     },
     /// `--web` names no folder with a built page.
@@ -40,23 +40,23 @@ pub enum RunError {
     Web {
         /// The folder.
         path: String,
-        /// What the system says.
+        /// The system's message.
         reason: std::io::Error,
     },
-    /// The port or a thread could not be had.
+    /// The port, or a thread, is not available.
     #[error("the server failed: {0}")]
     Io(#[from] std::io::Error),
-    /// Anything else.
+    /// Any other failure.
     #[error("the aggregator failed: {0}")]
     Internal(String),
 }
 
-/// Where a server is reached.
+/// The sockets on which a server listens.
 #[derive(Debug)]
 pub struct Listeners {
-    /// By everybody.
+    /// The socket for everyone.
     pub public: TcpListener,
-    /// By the organiser; without it, where everybody is answered.
+    /// The organiser's own socket; without it the organiser is answered on the other.
     pub admin: Option<TcpListener>,
 }
 
@@ -69,9 +69,10 @@ impl From<TcpListener> for Listeners {
     }
 }
 
-/// Serves `listeners` until `shutdown` completes, then lets running requests end. The database is opened, and
-/// its tables brought up to date, before the first request is answered. Runs in threads of its own: the
-/// returned future may be awaited anywhere, and dropping it ends the server too.
+/// Serves `listeners` until `shutdown` completes, and then lets running requests end. The database
+/// is opened, and its tables brought up to date, before the first request is answered. It runs in
+/// threads of its own: the returned future may be awaited anywhere, and dropping it ends the server
+/// too.
 ///
 /// # Errors
 /// [`RunError`]; its text says what to do.
@@ -97,7 +98,7 @@ pub async fn run(
                 }
                 Err(error) => Err(RunError::Io(error)),
             };
-            // Nobody listens if the future was dropped.
+            // The receiver is gone if the future was dropped.
             let _ = done.send(outcome);
         })?;
     let gone = |_| Err(RunError::Internal("its thread ended early".to_owned()));
@@ -189,12 +190,12 @@ async fn serve(
         }
     };
     let end = async {
-        // An error means that the caller dropped its side: the same wish.
+        // An error means that the caller dropped its side, which asks for the same.
         let _ = stopped.await;
-        // First the waiting requests, else the orderly end would wait for them.
+        // First the waiting requests; otherwise the orderly end would wait for them.
         let _ = stop.send(true);
         join_all(handles.iter().flatten().map(|handle| handle.stop(true))).await;
-        // The servers complete now, and with them everything.
+        // The servers complete now, and with them everything else.
         std::future::pending::<()>().await;
     };
     let outcome = tokio::select! {
@@ -210,7 +211,7 @@ async fn serve(
     Ok(outcome?)
 }
 
-/// One listener's server, with worker threads of its own.
+/// Starts the server of one listener, with its own worker threads.
 fn listen(app: &web::Data<App>, listener: TcpListener, side: Side) -> std::io::Result<Server> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let settings = Settings {
@@ -227,7 +228,7 @@ fn listen(app: &web::Data<App>, listener: TcpListener, side: Side) -> std::io::R
     })
 }
 
-/// Never returns.
+/// Sweeps the limits at intervals; never returns.
 async fn sweep(limits: &Limits) {
     loop {
         tokio::time::sleep(limits::SWEEP).await;

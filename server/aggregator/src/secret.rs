@@ -1,42 +1,43 @@
-//! Tokens and invites: 32 random bytes in hexadecimal. The database keeps only their SHA-256, which suffices
-//! because they are random: there is nothing to guess slowly.
+//! Tokens and invites: 32 random bytes in hexadecimal. The database keeps only their SHA-256, which
+//! is enough because they are random, so that guessing is hopeless.
 
 use subtle::ConstantTimeEq as _;
 
-/// A text that no log shows. It cannot be compared with `==`, which would tell by its time how much is right.
+/// A text that no log shows. It cannot be compared with `==`, whose timing would reveal how much of
+/// a guess is right.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// A fresh one.
+    /// Makes a new random secret.
     ///
     /// # Errors
-    /// The operating system gave no randomness.
+    /// The operating system gives no randomness.
     pub fn random() -> Result<Self, getrandom::Error> {
         random_hex(32).map(Self)
     }
 
-    /// One that came from outside.
+    /// Wraps a secret that came from outside.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself.
+    /// The secret text.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What the database keeps, and looks for: how long that takes depends on the hash, which tells nothing
-    /// about the secret.
+    /// The SHA-256 that the database keeps and looks up. The time of a look-up depends on the hash,
+    /// which reveals nothing about the secret.
     #[must_use]
     pub fn hash(&self) -> String {
         ground::hash::sha256_hex(self.0.as_bytes())
     }
 
-    /// Compares in a time that does not tell where the two differ. The hashes are compared, so not even the
-    /// length shows.
+    /// Compares two secrets in a time that does not depend on where they differ. The hashes are
+    /// compared, so that not even the length shows.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
         self.hash().as_bytes().ct_eq(other.hash().as_bytes()).into()
@@ -49,7 +50,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// `bytes` random bytes in hexadecimal.
+/// Makes `bytes` random bytes, in hexadecimal.
 pub(crate) fn random_hex(bytes: usize) -> Result<String, getrandom::Error> {
     let mut buffer = vec![0; bytes];
     getrandom::fill(&mut buffer)?;

@@ -1,4 +1,4 @@
-//! `serve` from its flags to its end.
+//! The command `serve`, from its flags to its end.
 
 use crate::clock::Clock;
 use crate::config::{ConfigFaults, ServeArgs};
@@ -7,30 +7,30 @@ use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-/// Why `serve` ended badly.
+/// Why `serve` ended with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Before anything ran.
+    /// The settings have faults.
     #[error(transparent)]
     Config(#[from] ConfigFaults),
-    /// The address is taken, or not ours.
+    /// The address is in use or not one of this machine's.
     #[error("cannot listen on {address}: {reason}; choose another with --listen or --admin-listen")]
     Listen {
-        /// Address and port.
+        /// The address and port.
         address: String,
-        /// What the system says.
+        /// The system's message.
         reason: std::io::Error,
     },
-    /// The server itself.
+    /// The server failed.
     #[error(transparent)]
     Run(#[from] RunError),
 }
 
-/// Resolves the flags, listens, tells through `announce` (one line at a time, for people) where, and serves
-/// until `shutdown`. Port 0 takes a free one.
+/// Resolves the flags, listens, announces where through `announce` (one line at a time, for
+/// people), and serves until `shutdown`. Port 0 takes any free port.
 ///
 /// # Errors
-/// [`ServeError`]; nothing was started then.
+/// [`ServeError`].
 pub async fn serve(
     args: ServeArgs,
     clock: Arc<dyn Clock>,

@@ -1,4 +1,4 @@
-//! TLS of our own, for a server without a reverse proxy in front.
+//! TLS of the server's own, for use without a reverse proxy.
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -10,23 +10,24 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Tls(Arc<ServerConfig>);
 
-/// What is wrong with a certificate or key, and with which of the two files.
+/// What is wrong with a certificate or its key, and in which of the two files.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The chain.
+    /// The certificate chain cannot be used.
     #[error("{0}")]
     Certificate(String),
-    /// The key, or that it is another certificate's.
+    /// The key cannot be used, or belongs to another certificate.
     #[error("{0}")]
     Key(String),
 }
 
 impl Tls {
-    /// From PEM files: the server's certificate followed by those that vouch for it, and its key (PKCS #8,
-    /// PKCS #1 or SEC1).
+    /// Loads PEM files: the server's certificate followed by those that certify it, and its key
+    /// (PKCS #8, PKCS #1 or SEC1).
     ///
     /// # Errors
-    /// [`TlsError`]: unreadable, empty, or the key does not belong to the certificate.
+    /// [`TlsError`] if a file is unreadable or empty, or the key does not belong to the
+    /// certificate.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let words = |path: &Path, error: rustls::pki_types::pem::Error| {
             format!("{} cannot be used: {error}", path.display())
@@ -58,7 +59,7 @@ impl Tls {
             })
     }
 
-    /// For one listener.
+    /// The configuration for one listener.
     pub(crate) fn config(&self) -> ServerConfig {
         ServerConfig::clone(&self.0)
     }

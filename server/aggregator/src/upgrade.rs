@@ -7,9 +7,10 @@ use federation::record::Replay;
 use federation::round::messages::FederationStatus;
 use federation::round::phase::AbortReason;
 
-/// Gives a record to those that still stand at θ₀: their rounds so far, if any, were aborted, and that is all there
-/// is to tell. The sums that moved another's θ are gone, so nobody could follow how it came about, and participants
-/// take θ from nowhere else: such a federation is closed. Its θ stays for download.
+/// Gives a record to the federations that are still at θ₀: if they had rounds, all were aborted,
+/// and there is nothing else to record. Other federations are closed: the sums that moved their θ
+/// are gone, so nobody could recompute it, and participants take θ from nowhere else. Their θ can
+/// still be downloaded.
 pub(crate) async fn records(app: &App) -> Result<(), Failure> {
     for id in app.read(EVERY, async |tx| tx.unrecorded().await).await? {
         let federation = app.federation(&id).await?;

@@ -1,8 +1,9 @@
-//! An owner's data from disk: a folder of images by class, a zip, CSV or IDX files, plain or gzipped; or texts.
+//! An owner's data from disk: a folder of images by class, a zip, CSV or IDX files, plain or
+//! gzipped; or texts.
 //!
-//! What each file is, is decided by `owner_data`, exactly as in the browser; this file only reads bytes and
-//! decodes pictures. Public image sets with lists of their own ([`listed`]), and sets cut into parts ([`split`]), are
-//! known here alone.
+//! What each file is, `owner_data` decides, exactly as in the browser; this crate only reads bytes
+//! and decodes pictures. Public image sets with lists of their own ([`listed`]), and sets cut into
+//! parts ([`split`]), are known here alone.
 
 mod listed;
 pub mod mnist;
@@ -27,7 +28,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-/// Examples split into those trained on and those held out, as the task says.
+/// Splits examples into those to train on and those held out, as the task says.
 #[must_use]
 pub fn hold_out(
     task: &Task,
@@ -49,85 +50,91 @@ pub fn hold_out(
     (training, holdout)
 }
 
-/// No file is unpacked to more than this.
+/// Maximum unpacked size of a file, in bytes.
 const MAX_UNPACKED: u64 = 1 << 30;
 
 /// Why data could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The disk said no.
+    /// A file or folder cannot be read.
     #[error("cannot read {path}: {cause}")]
     Io {
-        /// Which file.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         cause: std::io::Error,
     },
-    /// The content is not what it should be.
+    /// The content is not what the task needs.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A zip that cannot be opened.
+    /// A zip file cannot be opened.
     #[error("{path} is not a zip that can be opened: {cause}")]
     Zip {
-        /// Which file.
+        /// The zip file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         cause: zip::result::ZipError,
     },
-    /// Unpacks to too much.
+    /// A file unpacks to more than 1 GiB.
     #[error("{path} unpacks to more than 1 GiB; split it")]
     TooLarge {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
-    /// A list of pictures and labels that cannot be used.
+    /// A list of pictures and labels cannot be used.
     #[error("{file} {cause}")]
     List {
-        /// Which list.
+        /// The list's file.
         file: String,
-        /// Why.
+        /// The reason.
         cause: ListFault,
     },
-    /// No such part.
+    /// The data set has no such part.
     #[error("{path} has no part {wanted}; there is {there}")]
     NoSplit {
-        /// Which folder.
+        /// The data set's folder.
         path: PathBuf,
-        /// Asked for.
+        /// The part that was asked for.
         wanted: Split,
-        /// What there is instead.
+        /// The parts that exist.
         there: String,
     },
-    /// IDX files of something else.
+    /// IDX files that hold something other than MNIST's digits.
     #[error("{file} does not hold digits from 0 to 9 of 28×28 pixels, as MNIST's files do")]
     NoDigits {
-        /// Which file.
+        /// The file.
         file: String,
     },
-    /// SVHN's original form.
+    /// SVHN in its original form, which is not supported.
     #[error(
         "{file} is a MATLAB file, which is not read here: write its pictures into folders train/0, …, train/9, test/0, … (docs/recipes.md has a script)"
     )]
     Matlab {
-        /// Which file.
+        /// The file.
         file: String,
     },
 }
 
-/// What was loaded, and what the owner should know about it.
+/// Loaded examples, and what the owner should know about them.
 pub struct Loaded {
-    /// Examples as the model takes them, in the order of the files.
+    /// The examples in the form that the model takes, in the order of the files.
     pub examples: Vec<Labelled>,
-    /// Files left out, warnings.
+    /// Files that were left out, and warnings.
     pub notes: Vec<String>,
 }
 
 /// Loads everything below `path` for `task`.
+///
+/// # Errors
+/// [`LoadError`].
 pub fn load(path: &Path, task: &Task) -> Result<Loaded, LoadError> {
     load_split(path, task, None)
 }
 
-/// Loads one part of what is below `path`, or all of it.
+/// Loads one part of the data below `path`, or all of them if `wanted` is `None`.
+///
+/// # Errors
+/// [`LoadError`].
 pub fn load_split(path: &Path, task: &Task, wanted: Option<Split>) -> Result<Loaded, LoadError> {
     let fit = match &task.inputs {
         Inputs::Texts(text) => return texts::load(path, task, text, wanted),
@@ -146,6 +153,9 @@ pub fn load_split(path: &Path, task: &Task, wanted: Option<Split>) -> Result<Loa
 }
 
 /// The classes of an image set, in order: as its list numbers them, or the folders of its pictures.
+///
+/// # Errors
+/// [`LoadError`].
 pub fn classes(path: &Path) -> Result<Vec<String>, LoadError> {
     let sources = sources_of(path)?;
     if let Some(list) = listed::find(&sources)? {
@@ -167,7 +177,8 @@ pub fn classes(path: &Path) -> Result<Vec<String>, LoadError> {
         .collect())
 }
 
-/// A picture as the model takes it. Ten thousand photographs in their own size would not fit into memory.
+/// A picture in the size that the model takes. Ten thousand photographs in their own size would not
+/// fit into memory.
 struct Fitted {
     bytes: Vec<u8>,
     label: String,
@@ -186,7 +197,7 @@ enum Source {
     Memory(Vec<u8>),
 }
 
-/// The files below `path` by their names in it: of a folder or a zip, or the file itself.
+/// The sources below `path` by their names: the files of a folder or a zip, or the file itself.
 fn sources_of(path: &Path) -> Result<HashMap<String, Source>, LoadError> {
     let mut sources: HashMap<String, Source> = HashMap::new();
     if path.is_dir() {
@@ -245,7 +256,7 @@ fn read_all(
         match &file.kind {
             PlannedKind::Image(label) => match picture(&sources, name, file.gzip, fit, label)? {
                 Ok(example) => examples.push(example),
-                // One bad picture among many is left out and said; it does not spoil the rest.
+                // One bad picture among many is left out and reported; it does not spoil the rest.
                 Err(error) => notes.push(error),
             },
             PlannedKind::Csv => {
@@ -274,7 +285,7 @@ fn read_all(
     some(examples, path)
 }
 
-/// A picture, or why it is none.
+/// Decodes a picture, or says why it is none.
 fn picture(
     sources: &HashMap<String, Source>,
     name: &str,

@@ -1,8 +1,8 @@
 //! Image sets whose labels and parts stand in lists beside the pictures: CoOp's `split_zhou_*.json`, FGVC Aircraft's
 //! `images_variant_*.txt`, CLEVR's scenes.
 //!
-//! A path from a list is only ever looked up among the files that were found below the chosen folder, so that no list
-//! can name a file outside of it.
+//! A path in a list is only looked up among the files that were found below the chosen folder, so
+//! no list can name a file outside it.
 
 mod aircraft;
 mod clevr;
@@ -15,44 +15,44 @@ use owner_data::{DataError, MAX_FILES};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-/// Why a list cannot be used.
+/// Why a list of pictures and labels cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListFault {
-    /// Not the JSON that it should be.
+    /// The file is not the JSON that was expected.
     #[error("is not the JSON that was expected: {0}")]
     Json(String),
-    /// Not text.
+    /// The file is not UTF-8 text.
     #[error("is not UTF-8")]
     NotUtf8,
-    /// A line without a label, or without a picture.
+    /// A line lacks a label or a picture.
     #[error("line {0} does not hold a picture's name, a space, and a label")]
     Line(usize),
-    /// A path that leads out of the folder, or is none.
+    /// A path leads out of the folder, or is no path.
     #[error("names {0:?}, which is no path below the folder")]
     Outside(String),
     /// Numbers and names of classes contradict each other.
     #[error("gives class {number} two names, or the name {name:?} two numbers")]
     Classes {
-        /// The number.
+        /// The number of the class.
         number: u32,
         /// One of its names.
         name: String,
     },
-    /// A class without a name.
+    /// An example has no class name.
     #[error("holds an example without a class name")]
     NoName,
-    /// Nothing in it.
+    /// The list is empty.
     #[error("holds no example")]
     Empty,
-    /// The pictures are elsewhere.
+    /// The list's pictures are not in the folder.
     #[error("names {count} pictures, and none of them is in the folder; the first is {first:?}")]
     NoPictures {
-        /// How many.
+        /// Number of pictures that the list names.
         count: usize,
-        /// One of them.
+        /// The first of them.
         first: String,
     },
-    /// Which one?
+    /// The folder holds another list as well.
     #[error("stands beside another list, {0:?}: leave only one of them in the folder")]
     Several(String),
 }
@@ -60,26 +60,26 @@ pub enum ListFault {
 /// One labelled picture of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
-    /// Its path below the pictures' folder.
+    /// The picture's path below the pictures' folder.
     path: String,
-    /// The class's name.
+    /// The name of its class.
     class: String,
-    /// The class's number, where the list numbers them.
+    /// The number of its class, if the list numbers classes.
     number: Option<u32>,
 }
 
-/// A list, or the lists of one data set.
+/// A list, or all lists of one data set.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct List {
-    /// The (first) file.
+    /// The (first) file of the list.
     file: String,
-    /// What was cut apart.
+    /// The items of each part of the data set.
     parts: BTreeMap<Split, Vec<Item>>,
-    /// Where the pictures' paths may start.
+    /// Folders in which the pictures' paths may start.
     roots: Vec<String>,
 }
 
-/// The list beside the pictures, if there is one.
+/// Finds the list beside the pictures; `None` if there is none.
 pub(super) fn find(sources: &HashMap<String, Source>) -> Result<Option<List>, LoadError> {
     let mut names: Vec<&str> = sources.keys().map(String::as_str).collect();
     names.sort_unstable();
@@ -106,7 +106,7 @@ pub(super) fn find(sources: &HashMap<String, Source>) -> Result<Option<List>, Lo
     Ok(None)
 }
 
-/// The files among these that hold one part each.
+/// Those of the files that hold one part each.
 fn of_splits(
     names: &[&str],
     split_of: impl Fn(&str) -> Option<Split>,
@@ -117,7 +117,7 @@ fn of_splits(
         .collect()
 }
 
-/// Adds a file's examples to a list; the part is the one that the file's name says, if any.
+/// Adds the examples of a file to a list. The part is the one that the file's name says, if any.
 type Reader = fn(&mut List, Option<Split>, &str, &[u8]) -> Result<(), ListFault>;
 
 fn fault(file: &str, cause: ListFault) -> LoadError {
@@ -127,7 +127,7 @@ fn fault(file: &str, cause: ListFault) -> LoadError {
     }
 }
 
-/// A path below a folder: relative, of plain parts.
+/// Whether a path leads below a folder: it is relative, and its components are plain names.
 fn is_below(path: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     !path.contains(['\\', '\0', ':']) && path.split('/').all(plain)
@@ -167,7 +167,8 @@ impl List {
         Ok(())
     }
 
-    /// The classes' names: by their numbers, or else as numbers or by the alphabet.
+    /// The names of the classes, in the order of their numbers; without numbers, in numerical or
+    /// alphabetical order.
     pub(super) fn classes(&self) -> Vec<String> {
         let all: BTreeSet<(Option<u32>, Option<u64>, &str)> = self
             .items()
@@ -178,7 +179,7 @@ impl List {
             .collect()
     }
 
-    /// Where the pictures are: the folder in which most of those of the first part are found.
+    /// The folder of the pictures: the one in which most pictures of the first part are found.
     fn root(&self, sources: &HashMap<String, Source>) -> Result<&str, LoadError> {
         let found = |root: &&String| {
             self.items()
@@ -186,7 +187,7 @@ impl List {
                 .filter(|item| sources.contains_key(&format!("{root}{}", item.path)))
                 .count()
         };
-        // Of equals the first.
+        // Ties go to the first.
         let best = self.roots.iter().rev().max_by_key(found);
         best.filter(|root| found(root) > 0)
             .map(String::as_str)
@@ -197,8 +198,8 @@ impl List {
             })
     }
 
-    /// Names of the pictures to open, with the labels that a task with the labels `known` has for them. A task whose
-    /// labels are numbers gets the classes' numbers.
+    /// The names of the pictures to open, with their labels in a task with the labels `known`. A
+    /// task whose labels are numbers gets the classes' numbers.
     pub(super) fn pictures(
         &self,
         wanted: Option<Split>,
@@ -250,7 +251,8 @@ impl List {
         let count = pictures.len();
         if count > MAX_FILES {
             notes.push(DataError::TooManyFiles { count }.to_string());
-            // Taken whenever i·share/count passes a whole number: an even sample.
+            // Takes an example whenever i·share/count passes a whole number, which makes an even
+            // sample.
             let mut i = 0u64;
             pictures.retain(|_| {
                 let before = i * MAX_FILES as u64 / count as u64;

@@ -1,4 +1,4 @@
-//! Handwritten digits in IDX files, to make other sets of.
+//! MNIST's handwritten digits in IDX files, from which other sets are made.
 
 use super::split::{self, Split};
 use super::{LoadError, bytes_of, sources_of};
@@ -10,19 +10,22 @@ use std::path::Path;
 /// Side of a digit in pixels.
 pub const SIDE: usize = 28;
 
-/// One digit, light on dark.
+/// A handwritten digit, light on dark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digit {
-    /// 0 to 9.
+    /// The digit, from 0 to 9.
     pub label: u8,
-    /// Rows of grey levels.
+    /// Grey levels, row by row: 28·28 bytes.
     pub pixels: Vec<u8>,
 }
 
-/// Digits, and which part of MNIST they are.
+/// Digits, with the part of MNIST to which they belong.
 pub type Parts = Vec<(Option<Split>, Vec<Digit>)>;
 
-/// The digits below `path`, and which part of MNIST each pair of files is.
+/// Reads the digits below `path`, with the part of MNIST that each pair of files is.
+///
+/// # Errors
+/// [`LoadError`], also for IDX files of something else.
 pub fn digits(path: &Path) -> Result<Parts, LoadError> {
     let sources = sources_of(path)?;
     let mut names: Vec<&str> = sources.keys().map(String::as_str).collect();
@@ -49,7 +52,7 @@ pub fn digits(path: &Path) -> Result<Parts, LoadError> {
             let label = example.label.parse().ok().filter(|label| *label < 10);
             digits.push(Digit {
                 label: label.ok_or_else(wrong)?,
-                // The first of three planes; they are all the same.
+                // The first of three equal planes.
                 pixels: example.image.bytes()[..SIDE * SIDE].to_vec(),
             });
         }

@@ -1,20 +1,20 @@
-//! Which part of a data set: what a folder calls training, validation and test data.
+//! The parts of a data set: what its folders and files call training, validation and test data.
 
 use super::LoadError;
 use super::Source;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-/// A part of a data set that its authors cut themselves.
+/// A part into which a data set's authors divided it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Split {
-    /// To train on.
+    /// The training part.
     Train,
-    /// To choose settings with; `dev` in some sets.
+    /// The validation part, for choosing settings; called `dev` in some sets.
     Val,
-    /// Both of them.
+    /// The training and the validation part together.
     Trainval,
-    /// To measure with.
+    /// The test part.
     Test,
 }
 
@@ -29,7 +29,7 @@ impl std::fmt::Display for Split {
     }
 }
 
-/// What this part calls itself, in lower case.
+/// The part that a word names, in lower case.
 fn named(word: &str) -> Option<Split> {
     match word {
         "train" | "training" => Some(Split::Train),
@@ -41,8 +41,9 @@ fn named(word: &str) -> Option<Split> {
     }
 }
 
-/// The part that a file belongs to: by the uppermost folder that is named so, or, unless it is a picture, by a word
-/// of its own name (`train.csv`, `TREC.test.all`, `t10k-images-idx3-ubyte.gz`).
+/// The part to which a file belongs, by the uppermost folder with the name of a part, or, unless it
+/// is a picture, by a word in its own name (`train.csv`, `TREC.test.all`,
+/// `t10k-images-idx3-ubyte.gz`). `None` if neither names one.
 pub fn of(name: &str) -> Option<Split> {
     let name = name.to_ascii_lowercase();
     let (folders, file) = name.rsplit_once('/').unwrap_or(("", &name));
@@ -53,7 +54,7 @@ pub fn of(name: &str) -> Option<Split> {
     })
 }
 
-/// Whether a name ends as pictures do.
+/// Whether a name has a picture's extension.
 pub fn is_picture(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
@@ -63,8 +64,9 @@ pub fn is_picture(name: &str) -> bool {
     )
 }
 
-/// Which of the parts that are there is meant; several for [`Split::Trainval`]. A set without a test part is measured
-/// with its validation part: CLEVR's and GLUE's test parts are not public.
+/// The parts among `there` that `wanted` means; several for [`Split::Trainval`]. A set without a
+/// test part is measured with its validation part, because the test parts of CLEVR and GLUE are not
+/// public.
 pub fn chosen(wanted: Split, there: &BTreeSet<Split>) -> Vec<Split> {
     let all: &[&[Split]] = match wanted {
         Split::Train => &[&[Split::Train]],
@@ -82,7 +84,7 @@ pub fn chosen(wanted: Split, there: &BTreeSet<Split>) -> Vec<Split> {
     found.map_or(Vec::new(), |parts| parts.to_vec())
 }
 
-/// Leaves the files of one part only.
+/// Keeps the files of one part only.
 pub(super) fn keep(
     sources: &mut HashMap<String, Source>,
     wanted: Split,
@@ -97,7 +99,7 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// The part is not there.
+/// The error for a part that does not exist.
 pub(super) fn no_split(path: &Path, wanted: Split, there: &BTreeSet<Split>) -> LoadError {
     let names: Vec<String> = there.iter().map(ToString::to_string).collect();
     LoadError::NoSplit {

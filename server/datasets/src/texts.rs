@@ -1,5 +1,5 @@
-//! An owner's texts from disk: one file, a folder of them, or a zip, plain or gzipped. What a file holds is decided
-//! by `owner_data::texts`.
+//! An owner's texts from disk: one file, a folder of files, or a zip, plain or gzipped.
+//! `owner_data::texts` decides what a file holds.
 
 use super::split::{self, Split};
 use super::{LoadError, Loaded, Source, bytes_of, sources_of};
@@ -13,6 +13,9 @@ use std::path::Path;
 use tuning::wording::TextTask;
 
 /// Loads the texts of `path`, or of one part of it, for a task of texts.
+///
+/// # Errors
+/// [`LoadError`].
 pub fn load(
     path: &Path,
     task: &Task,
@@ -40,7 +43,11 @@ pub fn load(
     Ok(Loaded { examples, notes })
 }
 
-/// All examples below `path`; `known` may be empty, for texts without labels.
+/// Reads all examples below `path`. `known` are the task's labels; it may be empty, for texts
+/// without labels.
+///
+/// # Errors
+/// [`LoadError`].
 pub fn read(
     path: &Path,
     known: &[String],

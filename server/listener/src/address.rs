@@ -1,11 +1,11 @@
-//! Whose address a request comes from, as far as limits go.
+//! The address of a request's sender, as rate limits count it.
 
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// One address of IPv4, or a /64 of IPv6: so much a single household or machine has to itself, and would
-/// otherwise have 2⁶⁴ fresh starts.
+/// One IPv4 address, or a /64 of IPv6: a single household or machine has as much to itself, and
+/// would otherwise have 2⁶⁴ new starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Address(IpAddr);
 
@@ -22,7 +22,8 @@ impl Address {
 
 impl From<IpAddr> for Address {
     fn from(ip: IpAddr) -> Self {
-        // A listener on [::] sees IPv4 as ::ffff:1.2.3.4; cut to /64 those would all be one.
+        // A listener on [::] sees IPv4 as ::ffff:1.2.3.4; cut to /64 all of these would be the
+        // same.
         Self(match ip.to_canonical() {
             loopback if loopback.is_loopback() => loopback,
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
@@ -31,11 +32,11 @@ impl From<IpAddr> for Address {
     }
 }
 
-/// The reverse proxies whose word about the sender is taken.
+/// The reverse proxies that are trusted to name a request's sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<IpNet>);
 
-/// Neither an address nor a network.
+/// The text is neither an address nor a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} must be an address or a network, such as 127.0.0.1 or 10.0.0.0/8")]
 pub struct BadProxy(String);
@@ -43,7 +44,7 @@ pub struct BadProxy(String);
 impl FromStr for Proxies {
     type Err = BadProxy;
 
-    /// Addresses and networks, separated by commas.
+    /// Reads addresses and networks, separated by commas.
     fn from_str(text: &str) -> Result<Self, BadProxy> {
         let parts = text.split(',').map(str::trim).filter(|p| !p.is_empty());
         let parse = |part: &str| {
@@ -83,7 +84,7 @@ impl Proxies {
     }
 }
 
-/// Some proxies add the port.
+/// Reads an address to which some proxies add the port.
 fn hop_address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
     bare.unwrap_or(text)
@@ -113,7 +114,7 @@ mod tests {
         let proxies: Proxies = "10.0.0.0/8, 192.0.2.1,2001:db8::/32".parse().unwrap();
         let peer = |text: &str| Some(text.parse().unwrap());
         let cases: &[(&str, &[&str], &str)] = &[
-            // A stranger says what they like.
+            // A stranger's header is not believed.
             ("198.51.100.7", &["203.0.113.9"], "198.51.100.7"),
             ("10.1.1.1", &["203.0.113.9"], "203.0.113.9"),
             ("::ffff:10.1.1.1", &["203.0.113.9"], "203.0.113.9"),
@@ -130,7 +131,7 @@ mod tests {
                 &["1.1.1.1", "203.0.113.9", "10.2.2.2"],
                 "203.0.113.9",
             ),
-            // No word, or none that can be read: the last who is known.
+            // Without a header that can be read, the sender is the last known address.
             ("10.1.1.1", &[], "10.1.1.1"),
             ("10.1.1.1", &["203.0.113.9, unknown"], "10.1.1.1"),
             ("10.1.1.1", &["203.0.113.9, x, 10.2.2.2"], "10.2.2.2"),

@@ -21,10 +21,10 @@ use crate::metrics::ModelMetrics;
 use crate::text::Prepared;
 use crate::{Classifier, RunError, TextModel};
 
-/// Runs a batch of requests. A trait, so that tests can hold a run back until they are ready.
+/// The model that runs batches of requests. It is a trait so that tests can hold a run back.
 pub(crate) trait Backend<W>: Send + Sync + 'static {
-    /// Scores each request, in order: row-major, with the same number of values for each of its
-    /// items.
+    /// Scores each request, in order. The scores of a request are row-major, with the same number
+    /// of values for each of its items.
     fn run(&self, parts: &[&W]) -> Result<Vec<Vec<f32>>, RunError>;
 }
 
@@ -44,12 +44,12 @@ impl Backend<Prepared> for TextModel {
     }
 }
 
-/// One request to an image model.
+/// A request to an image model.
 #[derive(Debug)]
 pub(crate) struct ImageWork {
     pub images: Images,
-    /// Prompts to compare the images with, instead of the model's own labels. Only for pairs like
-    /// CLIP.
+    /// Prompts with which to compare the images, in place of the model's own labels. Only for pairs
+    /// like CLIP.
     pub prompts: Option<Vec<String>>,
 }
 
@@ -79,12 +79,12 @@ impl From<Images> for ImageWork {
     }
 }
 
-/// The answer to one request: its items' scores, row-major.
+/// The answer to one request: the scores of its items, row-major.
 pub(crate) type Answer = Result<Vec<f32>, RunError>;
 
 struct Job<W> {
     work: W,
-    /// Number of its items: images or texts.
+    /// Number of items: images or texts.
     count: usize,
     arrived: Instant,
     reply: oneshot::Sender<Answer>,
@@ -106,7 +106,7 @@ pub(crate) struct Limits {
     pub max_delay: Duration,
 }
 
-/// The queue and its workers. When it is dropped, the workers finish what is waiting and end.
+/// The queue and its workers. When it is dropped, the workers finish what is waiting and then end.
 pub(crate) struct Batcher<W> {
     queue: Arc<Queue<W>>,
     workers: Mutex<Vec<JoinHandle<()>>>,
@@ -121,9 +121,9 @@ struct Queue<W> {
 
 struct State<W> {
     jobs: VecDeque<Job<W>>,
-    /// Number of items in `jobs`.
+    /// Total number of items in `jobs`.
     items: usize,
-    /// Whether a worker is waiting for more requests to share its run.
+    /// Whether a worker is waiting for more requests that could share its run.
     collecting: bool,
     stopping: bool,
 }
@@ -181,8 +181,8 @@ impl<W: Send + 'static> Batcher<W> {
         Ok(batcher)
     }
 
-    /// Queues the parts of a request, each with its number of items, at most `max_batch`: all of
-    /// them or none. Dropping a receiver withdraws its part.
+    /// Queues all parts of a request, or none. Each part comes with its number of items, at most
+    /// `max_batch`. Dropping a receiver withdraws its part.
     pub(crate) fn submit(
         &self,
         parts: Vec<(W, usize)>,
@@ -193,7 +193,7 @@ impl<W: Send + 'static> Batcher<W> {
             return Err(Refused::Stopping);
         }
         if state.items + count > self.queue.limits.max_queue {
-            // Clients that have gone must not keep others out.
+            // Requests of clients that have gone must not keep others out.
             self.queue.drop_abandoned(&mut state);
         }
         if state.items + count > self.queue.limits.max_queue {
@@ -218,19 +218,19 @@ impl<W: Send + 'static> Batcher<W> {
         Ok(answers)
     }
 
-    /// Drops requests whose clients have gone, so that the queue's length is right.
+    /// Removes requests whose clients have gone, so that the queue's length is right.
     pub(crate) fn sweep(&self) {
         self.queue.drop_abandoned(&mut self.queue.lock());
     }
 
-    /// Takes no more requests, finishes those that wait, and ends the threads. Blocks.
+    /// Stops taking requests, finishes those that wait, and ends the threads. Blocks.
     pub(crate) fn stop(&self) {
         self.queue.lock().stopping = true;
         self.queue.changed.notify_all();
         let workers =
             std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         for worker in workers {
-            // A worker catches the model's panics; if it died all the same, there is nothing to
+            // A worker catches the model's panics; if it died nevertheless, there is nothing to
             // save.
             let _ = worker.join();
         }
@@ -287,7 +287,7 @@ impl<W: 'static> Queue<W> {
         state.items -= items;
         self.metrics.queued(state.items);
         drop(state);
-        // The rest is for another worker.
+        // Another worker can take the rest.
         self.changed.notify_all();
         Some(batch)
     }
@@ -322,7 +322,7 @@ impl<W: 'static> Queue<W> {
                     let _ = job.reply.send(Err(error.clone()));
                 }
             }
-            // One request may have made the others fail.
+            // One request of the batch may have made the others fail.
             Err(_) => batch
                 .into_iter()
                 .for_each(|job| self.run(backend, vec![job])),

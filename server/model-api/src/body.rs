@@ -1,4 +1,4 @@
-//! Reads a request's body within bounds of size and time.
+//! Reads a request's body within limits of size and time.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ pub(crate) async fn read(
     })
 }
 
-/// Receives the rest of a body that is not needed, within bounds of size and time, so that the
-/// answer is not lost with a broken connection.
+/// Receives the rest of a body that is not needed, within limits of size and time, so that the
+/// answer is not lost in a broken connection.
 pub(crate) async fn discard(mut payload: dev::Payload, limit: usize) {
     let reading = async {
         let mut received = 0_usize;
@@ -53,7 +53,7 @@ pub(crate) async fn discard(mut payload: dev::Payload, limit: usize) {
             }
         }
     };
-    // A slower client gets no more time: it has no key, or there is no room for it.
+    // A slower client gets no more time, because it has no key or there is no room for it.
     let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
 }
 

@@ -10,14 +10,14 @@ use crate::args::ModelArgs;
 use crate::faults::ConfigFaults;
 use crate::{ClassifierOptions, ClipOptions, TextOptions};
 
-/// The default model: reads printed digits, has never seen handwriting. ONNX; takes `image` (FP32,
-/// `[batch, 3, 32, 32]`, 0 to 1), answers `logits` (`[batch, 10]`).
+/// The default model, which reads printed digits and has never seen handwriting, as an ONNX file.
+/// It takes `image` (FP32, `[batch, 3, 32, 32]`, 0 to 1) and answers `logits` (`[batch, 10]`).
 pub const PRINTED_DIGITS: &[u8] = include_bytes!("../models/printed-digits/printed-digits.onnx");
 
 /// The labels of [`PRINTED_DIGITS`], one a line.
 pub const PRINTED_DIGITS_LABELS: &str = include_str!("../models/printed-digits/labels.txt");
 
-/// Kind and place of a model.
+/// The kind of a model, and its files.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Served {
     /// An image classifier in one file.
@@ -36,9 +36,9 @@ pub enum Served {
         /// Labels by which texts are classified if a request brings none; empty if they are not
         /// classified.
         labels: Vec<String>,
-        /// For a sentence encoder: the template into which these labels are put, at `{}`. For a
-        /// masked language model: the template into which a text is put, with the mask. `None`
-        /// leaves them as they are.
+        /// For a sentence encoder, the template into which these labels are put, at `{}`. For a
+        /// masked language model, the template into which a text is put, with the mask. `None` uses
+        /// labels and texts as they are.
         template: Option<String>,
     },
     /// A pair of an image and a text encoder, as a classifier of images.
@@ -71,20 +71,20 @@ impl Served {
 pub struct ModelConfig {
     /// The model's name in the protocol.
     pub name: String,
-    /// The model.
+    /// The model's kind and files.
     pub served: Served,
     /// Maximum number of parallel runs.
     pub threads: usize,
     /// Maximum number of images or texts in one run of the model.
     pub max_batch: usize,
-    /// Maximum number of images in one request, which may take several runs. For texts the limit is
-    /// that of a run.
+    /// Maximum number of images in one request, which may take several runs. The texts of a request
+    /// must fit into one run.
     pub max_request: usize,
-    /// Maximum number of images or texts that wait; beyond it requests are refused with 503. At
-    /// least one request's. By default what memory allows: 4096 texts; 16,384 images, or as many as
-    /// fit into 1 GiB.
+    /// Maximum number of images or texts that wait; beyond it requests are refused with 503. It is
+    /// at least the size of one request. The default depends on memory: 4096 texts; 16,384 images,
+    /// or as many as fit into 1 GiB.
     pub max_queue: Option<usize>,
-    /// How long the first waiting request waits for others to share its run.
+    /// How long the first waiting request waits for others that could share its run.
     pub max_delay: Duration,
 }
 
@@ -112,7 +112,7 @@ impl Default for ModelConfig {
     }
 }
 
-/// Where models are described, so that the description can be read again.
+/// Where models are described, so that their description can be read again.
 #[derive(Clone, Debug)]
 pub enum ModelSource {
     /// One model, described by flags.
@@ -122,7 +122,7 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
-    /// Reads the models as they are described now.
+    /// Reads the current descriptions of the models.
     ///
     /// # Errors
     /// All faults at once.
@@ -134,15 +134,15 @@ impl ModelSource {
     }
 }
 
-/// What to serve, to whom, and within which limits. The default serves [`PRINTED_DIGITS`] to no
-/// page.
+/// The configuration of a server: what to serve, to whom, and within which limits. The default
+/// serves [`PRINTED_DIGITS`], and no web page may call it.
 #[derive(Clone, Debug)]
 pub struct ModelApiConfig {
     /// Address at which the caller should bind the listener for [`run`](crate::run).
     pub listen: SocketAddr,
-    /// The models, each with a name of its own.
+    /// The models; each has its own name.
     pub models: Vec<ModelConfig>,
-    /// Where the models are described, to be read again for a reload; if `None`, `models` never
+    /// Where the models are described, so that they can be reloaded. With `None`, `models` never
     /// change.
     pub source: Option<ModelSource>,
     /// The file of API keys; without it anyone may call.

@@ -1,4 +1,4 @@
-//! One model behind the routes: its form of requests, and the queue before it.
+//! One model behind the routes: the form of its requests, and its queue.
 
 use std::sync::Arc;
 
@@ -14,22 +14,22 @@ use crate::protocol::{self, ModelInfo, TextInfo};
 use crate::text::{Fill, Prepared, prompts};
 use crate::{QueryError, TextKind, TextModel, TextQuery, TextStats};
 
-/// A request that waits for its scores.
+/// A queued request that waits for its scores.
 pub(crate) struct Waiting {
     pub id: Option<String>,
     pub classes: usize,
     /// Whether the scores are sent as bytes after the JSON.
     pub binary_output: bool,
-    /// Dropped when the client goes away, which withdraws the request.
+    /// The scores to come. Dropping it, when the client goes away, withdraws the request.
     pub answer: Reply,
 }
 
-/// Receives an answer, part by part.
+/// Receives an answer part by part.
 #[derive(Debug)]
 pub(crate) struct Reply(Vec<oneshot::Receiver<Answer>>);
 
 impl Reply {
-    /// Waits for all scores, row-major.
+    /// Waits for all scores of the request, row-major.
     pub(crate) async fn scores(self) -> Result<Vec<f32>, ApiError> {
         let mut scores = Vec::new();
         for part in self.0 {
@@ -56,12 +56,12 @@ pub(crate) enum Service {
     Texts(TextInfo, Arc<TextModel>, Defaults),
 }
 
-/// How texts are classified if a request does not say.
+/// How texts are classified if a request does not say how.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Defaults {
     /// The labels; empty if texts are only classified by a request's own labels.
     pub labels: Vec<String>,
-    /// See [`Served::Text`](crate::Served::Text).
+    /// The template, as in [`Served::Text`](crate::Served::Text).
     pub template: Option<String>,
 }
 
@@ -73,7 +73,7 @@ impl Service {
         }
     }
 
-    /// Starts the threads of its `workers`.
+    /// Starts the model's worker threads.
     pub(crate) fn start(
         self,
         workers: usize,
@@ -101,7 +101,7 @@ impl Service {
     }
 }
 
-/// Size in bytes from which JSON of numbers is parsed on a thread of the blocking pool.
+/// Size in bytes of JSON numbers from which they are parsed on a thread of the blocking pool.
 const LARGE_JSON: usize = 64 << 10;
 
 impl Endpoint {
@@ -112,7 +112,7 @@ impl Endpoint {
         }
     }
 
-    /// Name of its output.
+    /// The name of the model's output.
     pub(crate) fn output(&self) -> &str {
         match self {
             Self::Images(endpoint) => &endpoint.info.output,
@@ -127,8 +127,8 @@ impl Endpoint {
         }
     }
 
-    /// Returns whether reading a body takes long enough to hold up other connections. `json` of its
-    /// bytes are JSON.
+    /// Whether reading a body takes long enough to hold up other connections. `json` is the number
+    /// of its bytes that are JSON.
     pub(crate) fn is_slow(&self, json: usize) -> bool {
         match self {
             Self::Images(_) => json >= LARGE_JSON,
@@ -168,7 +168,7 @@ impl Endpoint {
         }
     }
 
-    /// Drops requests whose clients have gone.
+    /// Removes requests whose clients have gone.
     pub(crate) fn sweep(&self) {
         match self {
             Self::Images(endpoint) => endpoint.batcher.sweep(),
@@ -176,7 +176,7 @@ impl Endpoint {
         }
     }
 
-    /// Takes no more requests and finishes those that wait. Blocks.
+    /// Stops taking requests and finishes those that wait. Blocks.
     pub(crate) fn stop(&self) {
         match self {
             Self::Images(endpoint) => endpoint.batcher.stop(),
@@ -193,13 +193,13 @@ impl Endpoint {
     }
 }
 
-/// A classifier's number of classes, and some of them.
+/// A classifier's number of classes, and a choice of them.
 pub(crate) type Columns = (usize, Vec<usize>);
 
 /// Maximum number of labels in an error about an unknown label.
 const SHOWN_LABELS: usize = 20;
 
-/// Work on decoded images, to be compared with `prompts` instead of the model's own labels.
+/// A request of decoded images, to be compared with `prompts` in place of the model's own labels.
 pub(crate) fn bytes(pixels: Vec<u8>, prompts: Option<Vec<String>>) -> ImageWork {
     ImageWork {
         images: Images::Bytes(pixels.into()),
@@ -215,7 +215,7 @@ pub(crate) struct ImageEndpoint {
 }
 
 impl ImageEndpoint {
-    /// Queues `count` images, in parts if they are more than a run takes.
+    /// Queues `count` images, in several parts if they are more than a run takes.
     pub(crate) fn score(
         &self,
         charge: Charge<'_>,
@@ -225,15 +225,16 @@ impl ImageEndpoint {
         submit(charge, &self.batcher, work.cut(count, self.run))
     }
 
-    /// The name of class `class`; if there are no names, the one that Hugging Face's tools use.
+    /// The name of class `class`; if there are no names, `LABEL_n`, as Hugging Face's tools write
+    /// it.
     pub(crate) fn label(&self, class: usize) -> String {
         let name = self.info.labels.get(class);
         name.cloned().unwrap_or_else(|| format!("LABEL_{class}"))
     }
 
     /// How images are scored by these labels. For pairs like CLIP: the prompts made of them with
-    /// `template` or the model's own. For others: the number of classes, and the classes that the
-    /// labels name.
+    /// `template`, or with the model's own template. For other models: the number of classes, and
+    /// the classes that the labels name.
     pub(crate) fn candidates(
         &self,
         labels: &[String],
@@ -339,7 +340,7 @@ impl TextEndpoint {
         }
     }
 
-    /// Queues texts whose embeddings are requested.
+    /// Queues texts to be embedded.
     pub(crate) fn embed(&self, caller: &Caller, texts: &[String]) -> Result<Reply, ApiError> {
         let charge = caller.charge(texts.len())?;
         let prepared = self.model.prepare_embeddings(texts);
@@ -366,7 +367,7 @@ impl TextEndpoint {
         submit(charge, &self.batcher, vec![(Prepared::Fill(fill), count)])
     }
 
-    /// The refusal of a task that this kind of model does not support.
+    /// The refusal of a task that this kind of model cannot do.
     pub(crate) fn not_for(&self, task: &str, kinds: &str) -> ApiError {
         ApiError::BadRequest(format!(
             "{task} is for {kinds}, and `{}` is a {}",

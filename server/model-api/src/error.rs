@@ -65,7 +65,7 @@ impl From<RequestError> for ApiError {
     }
 }
 
-/// The queue holds a few seconds' work at most, so the shortest wait that the header can express is
+/// The queue holds at most a few seconds' work, so the shortest wait that the header can express is
 /// enough.
 pub(crate) const RETRY_AFTER_SECONDS: u32 = 1;
 
@@ -90,17 +90,17 @@ impl ApiError {
     }
 }
 
-/// The API whose form an error takes.
+/// The API whose form an error has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// `{"error": "…"}`, which Hugging Face uses, too.
+    /// The Open Inference Protocol's `{"error": "…"}`, which Hugging Face uses too.
     OpenInference,
-    /// `{"error": {"message": …, "type": …, "param": …, "code": …}}`
+    /// OpenAI's `{"error": {"message": …, "type": …, "param": …, "code": …}}`.
     OpenAi,
 }
 
 impl Dialect {
-    /// The dialect of the route at this path.
+    /// The dialect of the route at `path`.
     pub(crate) fn of(path: &str) -> Self {
         let rest = path.strip_prefix("/models/");
         let openai = path.starts_with("/v1/") || rest.is_some_and(|rest| rest.contains("/v1/"));
@@ -161,7 +161,7 @@ impl ApiError {
     }
 }
 
-/// Whole seconds, at least one, after which the wait is over.
+/// The number of whole seconds, at least one, after which the wait is over.
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0 || wait.is_zero())
 }

@@ -1,4 +1,4 @@
-//! Mistakes in flags and in files, all of them at once.
+//! Faults in flags and files, reported all at once.
 
 use std::path::Path;
 
@@ -6,15 +6,15 @@ use ground::fault::{Fault, Reader};
 use serde_json::Value;
 use thiserror::Error;
 
-/// Everything that is wrong with the flags, at least one fault.
+/// All faults in the flags, at least one.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{}", .faults.join("\n"))]
 pub struct ConfigFaults {
-    /// Each with the flag's name and what to do.
+    /// One text for each, with the flag's name and what to do.
     pub faults: Vec<String>,
 }
 
-/// A TOML file as a tree.
+/// Reads a TOML file as a tree of settings.
 pub(crate) fn toml_file(flag: &str, path: &Path) -> Result<Value, ConfigFaults> {
     let fault = |cause: String| ConfigFaults {
         faults: vec![format!("{flag}: {}: {cause}", path.display())],
@@ -24,7 +24,7 @@ pub(crate) fn toml_file(flag: &str, path: &Path) -> Result<Value, ConfigFaults> 
     toml::from_str(&text).map_err(|error| fault(error.to_string()))
 }
 
-/// The tables `[[name]]` of a file in which nothing else stands, at least one.
+/// The tables `[[name]]` of a file that may contain nothing else, at least one.
 pub(crate) fn tables<'a>(
     name: &'static str,
     value: &'a Value,

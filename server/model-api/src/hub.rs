@@ -1,5 +1,5 @@
-//! Models of the Hugging Face hub by name: downloads the files that are needed into a cache in the
-//! layout that all tools of the hub share.
+//! Fetches models by name from the Hugging Face hub: downloads the needed files into a cache, in
+//! the layout that all tools of the hub share.
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ pub(crate) enum HubError {
     },
 }
 
-/// Files beside the networks that are read if they exist.
+/// Files beside the networks that are fetched if they exist.
 const COMPANIONS: [&str; 6] = [
     "config.json",
     "tokenizer.json",
@@ -54,7 +54,7 @@ const MAIN: &str = "main";
 
 /// A hub and the cache of its files.
 pub(crate) struct Hub {
-    /// Address of the hub; `None` is huggingface.co.
+    /// Address of the hub; `None` for huggingface.co.
     endpoint: Option<String>,
     token: Option<String>,
     cache: Cache,
@@ -118,7 +118,7 @@ impl Hub {
                 folder = path.parent().map(Path::to_owned);
             }
         }
-        // Only now: the commit that the name points to is complete.
+        // Written only now, when the commit to which the name points is complete.
         asked
             .create_ref(&info.sha)
             .map_err(|cause| HubError::Cache {
@@ -144,7 +144,7 @@ impl Hub {
     }
 }
 
-/// Checks the name, which becomes a part of addresses and paths.
+/// Checks the name, which becomes part of addresses and paths.
 fn check(name: &str) -> Result<(), HubError> {
     let part = |part: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
@@ -157,7 +157,7 @@ fn check(name: &str) -> Result<(), HubError> {
     }
 }
 
-/// Chooses the files from which a model is loaded, of those that are `there`.
+/// Chooses, among the files that are `there`, those from which a model is loaded.
 fn needed(name: &str, there: &[&str]) -> Result<Vec<String>, HubError> {
     let missing = |file| HubError::Missing {
         name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! The tasks of Hugging Face's Inference API: their requests in, their answers out. No IO.
+//! The tasks of Hugging Face's Inference API: reads their requests and writes their answers. No IO.
 //!
 //! What `huggingface_hub.InferenceClient` sends and reads:
 //! <https://huggingface.co/docs/inference-providers/tasks/index>, and `tasks/*/spec/*.json` in
@@ -71,7 +71,7 @@ impl Task {
             Endpoint::Texts(_) if labels => Self::ZeroShotClassification,
             Endpoint::Texts(texts) => match (texts.model.kind(), &request.inputs) {
                 (TextKind::SentenceEncoder, Inputs::Similar { .. }) => Self::SentenceSimilarity,
-                // A text is classified by the labels that the server was given.
+                // A text is classified by the labels that the server was started with.
                 _ if !texts.defaults.labels.is_empty() && !request.is_about_tokens() => {
                     Self::TextClassification
                 }
@@ -82,23 +82,23 @@ impl Task {
     }
 }
 
-/// The form in which scores are answered.
+/// The form of an answer's scores.
 pub(crate) enum Form {
     Labelled(Labelled),
     Fills(Fills),
-    /// Rows of this many values; a lone one is not wrapped in a list.
+    /// Rows of `width` values; a single row is not wrapped in a list.
     Vectors {
         width: usize,
         lone: bool,
     },
-    /// Cosines of the first row with the others.
+    /// The cosines of the first row with the others.
     Similarities {
         width: usize,
     },
 }
 
 impl Form {
-    /// The answer's JSON. `endpoint` is the one that was asked.
+    /// The answer's JSON. `endpoint` is the model that was asked.
     pub(crate) fn answer(&self, endpoint: &Endpoint, scores: &[f32]) -> Value {
         match (self, endpoint) {
             (Self::Labelled(labelled), _) => labelled.answer(scores),
@@ -118,7 +118,7 @@ pub(crate) fn accept(
     body: &[u8],
     task: Option<Task>,
 ) -> Result<(Form, Reply), ApiError> {
-    // Clients state no content type for bytes, so the bytes themselves must show it.
+    // Clients state no content type for bytes, so the bytes themselves must show what they are.
     if let Endpoint::Images(images) = endpoint
         && picture::is_image(body)
     {
@@ -273,7 +273,7 @@ fn classify_texts(
     let form = Form::Labelled(Labelled {
         top: request.parameters.top_k.unwrap_or(usize::MAX),
         apply: Apply::find(request.parameters.function_to_apply.as_deref())?,
-        // A single text's answer is wrapped in a list, too.
+        // The answer to a single text is wrapped in a list too.
         ..Labelled::all(defaults.labels.clone(), None, false)
     });
     Ok((form, reply))

@@ -1,6 +1,6 @@
 //! API keys, each with its own rate and quota.
 //!
-//! The file holds only the keys' SHA-256. Today's usage is known only to this process: it is kept
+//! The file holds only the SHA-256 of each key. Only this process knows today's usage: it is kept
 //! when the file is read again, and forgotten when the process ends.
 
 use std::collections::HashMap;
@@ -26,17 +26,17 @@ type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as C
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One entry of the file.
+/// One entry of the file of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeySpec {
     pub name: String,
-    /// SHA-256 of the key's bytes.
+    /// SHA-256 of the key.
     pub sha256: [u8; 32],
     pub requests_per_minute: Option<NonZeroU32>,
     pub queries_per_minute: Option<NonZeroU32>,
     /// Maximum number of queries from midnight to midnight, UTC.
     pub queries_per_day: Option<u64>,
-    /// Whether it may load and unload models.
+    /// Whether the key may load and unload models.
     pub admin: bool,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Key<C: Clock = DefaultClock> {
     clock: C,
 }
 
-/// Queries used on one day.
+/// The number of queries used on one day.
 #[derive(Clone, Copy, Debug, Default)]
 struct Used {
     /// Days since 1970, UTC.
@@ -64,7 +64,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Makes the keys of a file. Keys that are unchanged since `before` keep their usage.
+    /// Makes the keys of a file. A key that is the same as in `before` keeps its usage.
     pub(crate) fn new(specs: Vec<KeySpec>, before: &Self) -> Self {
         let keep = |spec: KeySpec| {
             let known = before.known.get(&spec.sha256);
@@ -85,7 +85,7 @@ impl Keys {
         }
     }
 
-    /// Finds the key of an `Authorization` header. Digests are compared, whose bytes nobody can
+    /// Finds the key of an `Authorization` header. It compares digests, whose bytes nobody can
     /// choose one by one.
     pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<Arc<Key>> {
         let value = authorization?;
@@ -117,7 +117,7 @@ impl<C: Clock + Clone> Key<C> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one more request.
+    /// Counts a request.
     pub(crate) fn request(&self) -> Result<(), ApiError> {
         let Some(limiter) = &self.requests else {
             return Ok(());
@@ -211,7 +211,7 @@ impl Caller {
         }
     }
 
-    /// The key's name.
+    /// The name of the caller's key.
     pub(crate) fn name(&self) -> Option<&str> {
         self.key.as_ref().map(|key| key.spec.name.as_str())
     }
@@ -222,11 +222,11 @@ impl Caller {
 
     /// Records that the request is for this model, which exists.
     pub(crate) fn asks(&self, model: &str) {
-        // The first one counts; there is no second.
+        // Only the first call has an effect.
         let _ = self.model.set(model.to_owned());
     }
 
-    /// The model; empty if it is unknown or does not exist.
+    /// The name of the model; empty if it is not known or does not exist.
     pub(crate) fn model(&self) -> &str {
         self.model.get().map_or("", String::as_str)
     }
@@ -350,7 +350,7 @@ fn parse(value: &Value, faults: &mut Vec<Fault>) -> Vec<KeySpec> {
 
 fn key(reader: &mut Reader<'_>) -> KeySpec {
     let name = reader.text("name", None);
-    // The name is in the log, one line for a request.
+    // The name stands in the log, one line for each request.
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._@".contains(c);
     if reader.has("name") && (name.is_empty() || !name.chars().all(plain)) {
         reader.fault("name", "must be of letters, digits, `-`, `.`, `_` and `@`");
@@ -429,7 +429,7 @@ mod tests {
             Err(ApiError::UsedUp { quota: 15, wait }) if wait.as_secs() == 43_200
         ));
         clock.advance(Duration::from_secs(60));
-        // Refused queries were not counted: five of today's are left.
+        // Refused queries were not counted, so five of today's are left.
         key.query(5, NOON).unwrap();
         assert!(matches!(key.query(1, NOON), Err(ApiError::UsedUp { .. })));
         assert!(matches!(key.may_ask(NOON), Err(ApiError::UsedUp { .. })));

@@ -2,11 +2,9 @@
 //! Inference Protocol](https://github.com/kserve/open-inference-protocol) version 2, and in the
 //! forms of Hugging Face's Inference API and of OpenAI's.
 //!
-//! It sees the (prompted) inputs of its callers, and nothing else of a federation. [`run`] is the
+//! It sees the (prompted) inputs of its callers and nothing else of a federation. [`run`] is the
 //! server; [`Classifier`] and [`TextModel`] are the models alone, for callers in the same process
-//! (crate `inference`, which browsers use, too).
-
-#![warn(missing_docs)]
+//! (from the crate `inference`, which browsers use too).
 
 mod args;
 mod batcher;

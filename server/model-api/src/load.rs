@@ -1,4 +1,5 @@
-//! Turns a description into a model that can be served: loads it, tries it, and starts its threads.
+//! Turns the description of a model into a served model: loads it, tries it, and starts its
+//! threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -22,22 +23,22 @@ use crate::{
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The file cannot be used.
+    /// The model's file cannot be used.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The folder cannot be used.
+    /// The model's folder cannot be used.
     #[error(transparent)]
     LoadText(#[from] TextLoadError),
-    /// The labels or the template of a text model's text-classification do not suit it.
+    /// The labels or the template for classifying texts do not suit the model.
     #[error("texts cannot be classified by these labels and this template: {0}")]
     Labels(#[from] QueryError),
     /// The model fails on a short text.
     #[error("texts cannot be classified: {0}")]
     Trial(#[from] TextError),
-    /// The operating system refuses a thread.
+    /// The operating system refuses to start a thread.
     #[error("its threads cannot be started: {0}")]
     Threads(#[from] std::io::Error),
-    /// Loading it panicked.
+    /// Loading the model panicked.
     #[error("loading it failed unexpectedly; check the file with onnx.checker")]
     Panicked,
 }
@@ -127,8 +128,8 @@ fn try_defaults(model: &TextModel, defaults: &Defaults) -> Result<(), ModelError
     Ok(())
 }
 
-/// A hash that changes if a model must be loaded again: over its settings, a file's bytes, a
-/// folder's files by name, size and time.
+/// A hash that changes if a model must be loaded again: of its settings, and of a file's bytes or
+/// of the names, sizes and times of a folder's files.
 pub(crate) fn fingerprint(config: &ModelConfig) -> [u8; 32] {
     let mut hash = Sha256::new();
     let ModelConfig {
@@ -156,7 +157,7 @@ pub(crate) fn fingerprint(config: &ModelConfig) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Depth to which folders in a model's folder are read; deeper files do not matter.
+/// Depth to which a model's folder is read; deeper files do not matter.
 const FOLDERS: usize = 1;
 
 fn add_folder(hash: &mut Sha256, dir: &Path, depth: usize) {
@@ -164,7 +165,7 @@ fn add_folder(hash: &mut Sha256, dir: &Path, depth: usize) {
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
-        // Follows links: a hub's cache is made of them.
+        // Follows links, of which a hub's cache is made.
         let Ok(about) = std::fs::metadata(&path) else {
             continue;
         };

@@ -1,5 +1,5 @@
-//! What `/metrics` shows. A registry for each server, so that two servers in one process do not mix their numbers;
-//! what belongs to one model carries its name as the label `model`.
+//! The metrics at `/metrics`. Each server has its own registry, so that two servers in one process
+//! do not mix their numbers. Metrics of one model carry its name as the label `model`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,23 +14,23 @@ use crate::TextStats;
 
 const MODEL: &str = "model";
 
-/// Bounds of the buckets, in seconds.
+/// Bounds of the histograms' buckets in seconds.
 const SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-/// Bounds of the buckets, in images or texts.
+/// Bounds of the histograms' buckets in images or texts.
 const ITEMS: [f64; 11] = [
     1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0,
 ];
 
-/// What a model takes; part of some metrics' names.
+/// What a model takes, which is part of some metrics' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Images,
     Texts,
 }
 
-/// All numbers of one server. Clones share them.
+/// All metrics of one server. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Metrics(Arc<Families>);
 
@@ -46,11 +46,11 @@ struct Families {
     cache_hits: IntCounterVec,
     images: PerUnit,
     texts: PerUnit,
-    /// Held while totals are brought up to date, which reads a counter before it adds to it.
+    /// Held while totals are updated, which reads a counter before it adds to it.
     updating: Mutex<()>,
 }
 
-/// Families whose names say what a model takes.
+/// Families of metrics whose names say what a model takes.
 struct PerUnit {
     done: IntCounterVec,
     waiting: IntGaugeVec,
@@ -84,7 +84,7 @@ impl PerUnit {
     }
 }
 
-/// The numbers of one model.
+/// The metrics of one model.
 pub(crate) struct ModelMetrics {
     items: IntCounter,
     runs: IntCounter,
@@ -112,7 +112,7 @@ fn counters(
     registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
 }
 
-/// Histograms by model.
+/// Makes histograms by model.
 fn histograms(
     registry: &Registry,
     name: &str,
@@ -168,13 +168,13 @@ impl Metrics {
         })))
     }
 
-    /// Those of the model `name`. Asked for again (after the model was loaded anew), they go on where they were.
+    /// The metrics of the model `name`. If it was loaded before, they continue where they were.
     pub(crate) fn model(&self, name: &str, unit: Unit) -> Arc<ModelMetrics> {
         let all = &*self.0;
         let of_unit = match unit {
             Unit::Images => &all.images,
             Unit::Texts => {
-                // Shown from the start, before a text was read.
+                // Shown from the start, before any text was read.
                 all.encodes.with_label_values(&[name]);
                 all.cache_hits.with_label_values(&[name]);
                 &all.texts
@@ -190,7 +190,8 @@ impl Metrics {
         })
     }
 
-    /// An inference request was answered. `model` is empty if it named none that there is.
+    /// Counts an answered inference request. `model` is empty if the request named none that
+    /// exists.
     pub(crate) fn answered(&self, model: &str, status: u16, took: Duration) {
         let all = &*self.0;
         all.requests
@@ -201,12 +202,13 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// An inference request was refused. `model` as in [`answered`](Self::answered).
+    /// Counts a refused inference request. `model` is empty if the request named none that exists.
     pub(crate) fn rejected(&self, model: &str, reason: &'static str) {
         self.0.rejected.with_label_values(&[model, reason]).inc();
     }
 
-    /// What the text model `model` has done since the server started. A total below the last one changes nothing.
+    /// Updates what the text model `model` has done since the server started. A total below the
+    /// last one changes nothing.
     pub(crate) fn encoded(&self, model: &str, stats: TextStats) {
         let all = &*self.0;
         let _alone = all.updating.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,24 +221,25 @@ impl Metrics {
         }
     }
 
-    /// In Prometheus's text format.
+    /// Writes all metrics in Prometheus's text format.
     pub(crate) fn render(&self) -> Result<String, Error> {
         TextEncoder::new().encode_to_string(&self.0.registry.gather())
     }
 }
 
 impl ModelMetrics {
-    /// Clients of `parts` in the queue have gone: of requests, or of runs' worth of large ones.
+    /// Counts `parts` queued parts whose clients have gone. A part is a request, or a run's worth
+    /// of a large one.
     pub(crate) fn abandoned(&self, parts: usize) {
         self.abandoned.inc_by(parts as u64);
     }
 
-    /// That many items wait now.
+    /// Sets the number of items that wait.
     pub(crate) fn queued(&self, items: usize) {
         self.queue.set(i64::try_from(items).unwrap_or(i64::MAX));
     }
 
-    /// The model ran once.
+    /// Counts one run of the model.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn ran(&self, items: usize, took: Duration) {
         self.runs.inc();

@@ -1,8 +1,9 @@
-//! The forms of OpenAI's API over models that are not chat models: requests in, answers out. No IO.
+//! The forms of OpenAI's API for models that are not chat models: reads requests and writes
+//! answers. No IO.
 //!
-//! A façade: an answer is always exactly one token. For a classifier it is the name of a class, for
-//! a masked language model the token at the mask, for a sentence encoder a label. Its
-//! log-probability and those of the alternatives are real.
+//! An answer is always exactly one token: for a classifier the name of a class, for a masked
+//! language model the token at the mask, for a sentence encoder a label. Its log-probability and
+//! those of the alternatives are real.
 //!
 //! <https://platform.openai.com/docs/api-reference>
 
@@ -24,7 +25,7 @@ use request::{Chat, Completion, Embedding, Message};
 pub(crate) use answer::now;
 pub(crate) use request::model;
 
-/// The form in which scores are answered.
+/// The form of an answer's scores.
 pub(crate) enum Form {
     Chat(Tokens),
     Completion(Tokens),
@@ -36,7 +37,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// The answer's JSON. `endpoint` is the one that was asked.
+    /// The answer's JSON. `endpoint` is the model that was asked.
     pub(crate) fn answer(&self, endpoint: &Endpoint, scores: &[f32]) -> Value {
         match self {
             Self::Chat(tokens) => tokens.chat(endpoint, scores),
@@ -50,7 +51,7 @@ impl Form {
     }
 }
 
-/// An entry of `GET /v1/models`.
+/// An entry in the list at `GET /v1/models`.
 pub(crate) fn entry(endpoint: &Endpoint, created: u64) -> Value {
     json!({ "id": endpoint.name(), "object": "model", "created": created, "owned_by": "model-api" })
 }
@@ -156,13 +157,13 @@ fn see(
         names: Names::Labels(choices.unwrap_or_else(|| images.labels())),
         columns,
         top,
-        // An image counts as one.
+        // An image counts as one token.
         prompt_tokens: 1,
     };
     Ok((reply, tokens))
 }
 
-/// The texts of the messages in order, which a text model reads as one.
+/// The texts of the messages in order, which a text model reads as one text.
 fn words(messages: &[Message]) -> Result<String, ApiError> {
     if messages.iter().flat_map(Message::images).next().is_some() {
         return Err(bad("a text model takes no images"));
@@ -181,8 +182,8 @@ fn words(messages: &[Message]) -> Result<String, ApiError> {
     Ok(text)
 }
 
-/// Queues a text model's answers: among `choices`, else among the server's labels, else (for a
-/// masked language model) among the vocabulary.
+/// Queues the question to a text model, whose answer is one of `choices`, or else of the server's
+/// labels, or else (for a masked language model) of the vocabulary.
 fn read(
     texts: &TextEndpoint,
     caller: &Caller,
@@ -234,7 +235,7 @@ fn masked(prompts: &[String], mask: &str, template: Option<&str>) -> Vec<String>
     prompts.iter().map(put).collect()
 }
 
-/// Number of tokens, for `usage`; texts that cannot be split count nothing.
+/// Number of tokens, for `usage`. Texts that cannot be tokenized count as none.
 fn count_tokens(texts: &TextEndpoint, prompts: &[String]) -> usize {
     let words = texts.model.words();
     let count = |text: &String| words.tokens(text).map_or(0, |tokens| tokens.ids.len());

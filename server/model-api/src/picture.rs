@@ -107,7 +107,7 @@ fn size(file: &[u8]) -> image::ImageResult<u64> {
     Ok(u64::from(width) * u64::from(height))
 }
 
-/// Returns whether these bytes begin like an image of a supported kind.
+/// Whether these bytes begin like an image of a supported kind.
 pub(crate) fn is_image(bytes: &[u8]) -> bool {
     image::guess_format(bytes).is_ok()
 }
@@ -127,7 +127,7 @@ pub(crate) fn from_text(text: &str) -> Result<Cow<'static, [u8]>, ApiError> {
             .map(|(_, data)| data)
             .ok_or_else(|| bad("the data URL of the image must be like data:image/png;base64,…"))?,
     };
-    // Mail and shells break lines.
+    // Mail programs and shells break lines.
     let base64: Cow<'_, str> = if base64.contains(['\n', '\r']) {
         base64.replace(['\n', '\r'], "").into()
     } else {
@@ -288,13 +288,13 @@ mod tests {
 
     #[test]
     fn others_are_squeezed_or_cut() {
-        // Left half black, right half white, twice as high as the model wants it.
+        // The left half is black, the right half white, and it is twice as high as the model wants.
         let image = RgbImage::from_fn(8, 8, |x, _| Rgb([if x < 4 { 0 } else { 255 }; 3]));
         let bytes = encoded(&image, ImageFormat::Png);
         let squeezed = pixels(&bytes, &info(Layout::Nchw, "classifier")).unwrap();
         assert_eq!(squeezed.len(), 24);
         assert!(squeezed[0] < 40 && squeezed[3] > 215, "{squeezed:?}");
-        // Top and bottom quarters red: only the middle is left.
+        // The top and bottom quarters are red: only the middle is left.
         let striped = RgbImage::from_fn(8, 8, |_, y| {
             Rgb(if (2..6).contains(&y) {
                 [0, 255, 0]
@@ -308,7 +308,7 @@ mod tests {
         )
         .unwrap();
         assert!(cut[..8].iter().all(|&red| red < 30), "{cut:?}");
-        // Far from the model's proportions nothing overflows.
+        // Proportions far from the model's do not overflow.
         let thin = encoded(&ramp(1, 300), ImageFormat::Png);
         assert_eq!(
             pixels(&thin, &info(Layout::Nchw, "clip")).unwrap().len(),

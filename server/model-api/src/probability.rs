@@ -1,4 +1,4 @@
-//! Converts scores to probabilities, which other APIs answer.
+//! Converts scores to probabilities, with which other APIs answer.
 
 /// Computes `scores − ln Σ exp(scores)`.
 pub(crate) fn log_softmax(scores: &[f32]) -> Vec<f64> {
@@ -15,8 +15,7 @@ pub(crate) fn log_softmax(scores: &[f32]) -> Vec<f64> {
         .collect()
 }
 
-/// Indices of the largest values, the largest first; of equal ones the one with the lower index
-/// first.
+/// Indices of the `count` largest values, the largest first. Ties go to the lower index.
 pub(crate) fn top(values: &[f64], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     let by = |a: &usize, b: &usize| values[*b].total_cmp(&values[*a]).then(a.cmp(b));

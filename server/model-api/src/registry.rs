@@ -1,7 +1,7 @@
-//! The served models by name, and how one replaces another.
+//! The served models by name, and how a new one replaces an old one.
 //!
-//! A new model is loaded and tried beside the old one, which goes on answering, and then replaces
-//! it at once. Requests to the old one are answered by it, and it ends with the last of them.
+//! A new model is loaded and tried beside the old one, which continues to answer, and then replaces
+//! it at once. The old model answers the requests it has, and ends with the last of them.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::protocol::VERSION;
 use crate::{ConfigFaults, ModelConfig, ModelSource, TextStats};
 
-/// Models that cannot be served, at least one.
+/// Models that cannot be served, at least one, with the reasons.
 #[derive(Debug, Error)]
 #[error("{}", .0.iter().map(|(name, cause)| format!("the model `{name}` cannot be served: {cause}")).collect::<Vec<_>>().join("\n"))]
 pub struct ModelFaults(pub Vec<(String, ModelError)>);
@@ -43,9 +43,9 @@ struct Slot {
     name: String,
     state: State,
     fingerprint: [u8; 32],
-    /// Why its newest description is not being served.
+    /// Why its newest description is not served.
     fault: Option<String>,
-    /// The counters of its predecessors, so that counters never fall.
+    /// The counters of earlier models of this name, so that counters never fall.
     before: Mutex<TextStats>,
 }
 
@@ -62,7 +62,7 @@ impl Slot {
         }
     }
 
-    /// Replaces the old state by `state`, and continues its counters.
+    /// Replaces the old state by `state` and continues its counters.
     fn replace(&mut self, state: State) {
         let done = self.ready().and_then(|endpoint| endpoint.stats());
         if let Some(done) = done {
@@ -109,7 +109,7 @@ impl Registry {
         }
     }
 
-    /// A registry of models that are started already and never reloaded.
+    /// A registry of models that are already started and never reloaded.
     #[cfg(test)]
     pub(crate) fn started(endpoints: Vec<Endpoint>, metrics: Metrics) -> Self {
         let slots = endpoints.into_iter();
@@ -141,7 +141,7 @@ impl Registry {
             .collect()
     }
 
-    /// The answer to `POST /v2/repository/index`.
+    /// The list of models that answers `POST /v2/repository/index`.
     pub(crate) fn index(&self, only_ready: bool) -> Value {
         let entry = |slot: &Slot| {
             let state = match &slot.state {
@@ -159,7 +159,7 @@ impl Registry {
             .collect()
     }
 
-    /// Updates the queues' lengths and the text models' counters.
+    /// Updates the lengths of the queues and the counters of the text models.
     pub(crate) fn count(&self) {
         for slot in self.slots().iter() {
             let Some(endpoint) = slot.ready() else {
@@ -177,8 +177,8 @@ impl Registry {
         }
     }
 
-    /// Loads the model `name` as it is described now, and replaces the served one. If that fails,
-    /// the served one stays.
+    /// Loads the model `name` from its current description and replaces the served one, which stays
+    /// if that fails.
     pub(crate) async fn load_one(self: &Arc<Self>, name: &str) -> Result<(), ApiError> {
         let _alone = self.changing.lock().await;
         let (registry, name) = (Arc::clone(self), name.to_owned());
@@ -214,7 +214,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Reads the descriptions again: loads what is new or has changed, and drops what is no longer
+    /// Reads the descriptions again, loads what is new or has changed, and drops what is no longer
     /// described. Faults are logged, and the models that they concern stay as they are.
     pub(crate) async fn reload(self: &Arc<Self>) {
         let _alone = self.changing.lock().await;
@@ -237,7 +237,8 @@ impl Registry {
         for config in models {
             let fingerprint = load::fingerprint(&config);
             let same = |slot: &Slot| slot.name == config.name && slot.fingerprint == fingerprint;
-            // One that was unloaded by hand stays unloaded until it changes or is loaded by hand.
+            // A model that was unloaded by hand stays so until its description changes or it is
+            // loaded by hand.
             if !self.slots().iter().any(same) {
                 let name = config.name.clone();
                 if let Err(cause) = self.take(config) {

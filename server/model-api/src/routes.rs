@@ -1,4 +1,4 @@
-//! The routes of the Open Inference Protocol, and what all routes have in common.
+//! The routes of the Open Inference Protocol, and what all routes share.
 
 mod access;
 mod huggingface;
@@ -25,11 +25,11 @@ use crate::registry::Registry;
 
 pub(crate) use access::access;
 
-/// What the routes share.
+/// The state that all routes share.
 pub(crate) struct Serving {
     pub registry: Arc<Registry>,
     pub metrics: Metrics,
-    /// The keys; `None` if anyone may call.
+    /// The API keys; `None` if anyone may call.
     pub keys: Option<RwLock<Arc<Keys>>>,
     pub max_body: usize,
     /// Limits how many requests that may hold images are read at a time, because a decoded image is
@@ -39,7 +39,7 @@ pub(crate) struct Serving {
     pub decoder: Arc<Decoder>,
 }
 
-/// Number of scores above which the answer is made on a thread of the blocking pool.
+/// Number of scores above which an answer is written on a thread of the blocking pool.
 const MANY_SCORES: usize = 16 << 10;
 
 impl Serving {
@@ -97,13 +97,13 @@ pub(crate) fn register(app: &mut web::ServiceConfig) {
 const LIVE: &str = "/v2/health/live";
 const READY: &str = "/v2/health/ready";
 
-/// A path that refuses every method except those it is given.
+/// A path that refuses all methods that are not registered for it.
 fn resource(path: &str) -> actix_web::Resource {
     web::resource(path.to_owned()).default_service(web::to(method))
 }
 
-/// Which origins' pages may call. Browsers hide the header that splits JSON from bytes unless it is
-/// exposed, and refuse to send it unless it is allowed.
+/// The origins whose pages may call. The header that divides JSON from bytes must be exposed and
+/// allowed, or browsers hide it and refuse to send it.
 pub(crate) fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST"])
@@ -143,8 +143,8 @@ async fn server_metadata() -> HttpResponse {
     }))
 }
 
-/// Models are loaded and tried before the server listens, so live, ready and model ready are the
-/// same.
+/// Models are loaded and tried before the server listens, so "live", "ready" and "model ready" are
+/// the same.
 async fn health() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
@@ -176,7 +176,7 @@ async fn model_metadata(
     Ok(HttpResponse::Ok().json(model.metadata()))
 }
 
-/// The model that the path names; a version in the path must be right, too.
+/// Finds the model that the path names; a version in the path must be right too.
 fn find(request: &HttpRequest, serving: &Serving) -> Result<Arc<Endpoint>, ApiError> {
     let path = request.match_info();
     let version = path.get("version").is_none_or(|version| version == VERSION);
@@ -201,7 +201,7 @@ async fn infer(
     answered(&request, &serving, try_infer(&request, payload, &serving)).await
 }
 
-/// The answer to an inference request, counted.
+/// Writes the answer to an inference request, and counts it.
 async fn answered(
     request: &HttpRequest,
     serving: &Serving,
@@ -239,7 +239,8 @@ async fn try_infer(
     serving: &Serving,
 ) -> Result<HttpResponse, ApiError> {
     let body = body::read(request, payload, serving.max_body).await?;
-    // After the body: an early answer to a body still on its way is lost with the connection.
+    // Checked after the body: an early answer is lost with the connection while the body is still
+    // coming.
     let model = find(request, serving)?;
     let caller = caller(request);
     caller.may_ask()?;

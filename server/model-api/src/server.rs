@@ -1,4 +1,4 @@
-//! Starts and stops the server.
+//! Starts and stops the server of models.
 
 #[cfg(test)]
 mod tests;
@@ -45,10 +45,11 @@ pub enum ServeError {
 /// How long requests in flight may take after `shutdown`, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
 
-/// Serves the models until `shutdown` is ready; requests in flight are then finished.
+/// Serves the models until `shutdown` is ready; requests in flight are then finished. The models
+/// are loaded and tried before the first connection is accepted.
 ///
 /// # Errors
-/// See [`ServeError`]. The models are loaded and tried before the first connection is accepted.
+/// [`ServeError`].
 pub async fn run(
     listener: TcpListener,
     mut config: ModelApiConfig,
@@ -75,7 +76,7 @@ pub async fn run(
     .await
 }
 
-/// Serves models that are loaded, as [`run`] does.
+/// Serves models that are already loaded, like [`run`].
 pub(crate) async fn serve(
     listener: TcpListener,
     config: ModelApiConfig,
@@ -104,8 +105,8 @@ pub(crate) async fn serve(
         decoder: Arc::new(Decoder::new(config.max_pixels)),
         reading: Arc::new(Semaphore::new(workers + 1)),
     });
-    // Before the first connection, so that a client that gets an answer knows that the signal is
-    // handled.
+    // Installed before the first connection, so that a client that gets an answer knows that the
+    // signal is handled.
     let hangup = if config.reload_on_hangup {
         hangups()?
     } else {
@@ -125,7 +126,7 @@ pub(crate) async fn serve(
             .app_data(for_app.clone())
             .wrap(from_fn(listener::in_pieces))
             .wrap(from_fn(routes::access))
-            // The outermost, so that a page can read refusals, too.
+            // The outermost layer, so that a page can read refusals too.
             .wrap(routes::cors(&origins))
             .configure(routes::register)
     })?;
@@ -148,7 +149,7 @@ pub(crate) async fn serve(
         Either::Left((result, _)) => result,
         Either::Right((never, _)) => match never {},
     };
-    // Joining threads blocks; requests still queued have been answered or given up by now.
+    // Joining threads blocks. Queued requests have been answered or given up by now.
     let stopping = move || registry.all().iter().for_each(|model| model.stop());
     if tokio::task::spawn_blocking(stopping).await.is_err() {
         tracing::error!("a worker could not be stopped");
@@ -173,8 +174,8 @@ fn hangups() -> std::io::Result<Option<Hangups>> {
     Ok(None)
 }
 
-/// Reads models and keys again at every hangup. What has faults stays as it is, and the faults are
-/// logged.
+/// Reads models and keys again at every hangup signal. What has faults stays as it is, and the
+/// faults are logged.
 async fn reload(
     hangups: Option<Hangups>,
     serving: &Serving,

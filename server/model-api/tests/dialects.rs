@@ -53,7 +53,7 @@ fn clip() -> ModelConfig {
     }
 }
 
-/// All of them on one port: that they stand side by side is part of the test.
+/// Serves all models on one port, because serving them together is part of the test.
 fn start() -> Running {
     let models = vec![
         ModelConfig::default(),
@@ -133,7 +133,7 @@ fn softmax(scores: &[f32]) -> Vec<f64> {
     exp.iter().map(|value| value / sum).collect()
 }
 
-/// Each label's score, whatever the order; checks that the best come first.
+/// The score of each label, in any order; checks that the best come first.
 fn scores(entries: &Value) -> Vec<(String, f64)> {
     let entries = entries.as_array().unwrap().iter();
     let pairs: Vec<(String, f64)> = entries
@@ -186,7 +186,7 @@ fn hugging_face_classifies_images() {
         for row in answer.as_array().unwrap() {
             assert_scores(row, &TEN, &raw);
         }
-        // Of a classifier, candidates are chosen among its own labels.
+        // A classifier's candidates are some of its own labels.
         let body = json!({ "inputs": base64, "parameters": { "candidate_labels": ["7", "1"] } });
         let answer = ok(&post(&server, "/models/printed-digits", &body));
         assert_scores(&answer, &["7", "1"], &softmax(&[logits[7], logits[1]]));
@@ -248,8 +248,8 @@ fn hugging_face_classifies_texts() {
     let lone = json!({ "inputs": texts[0], "parameters": parameters });
     assert_eq!(ok(&post(&server, "/models/encoder", &lone)), answer[0]);
 
-    // With labels of the server's own, plain texts are enough; one text's answer has a list around
-    // it too.
+    // With the server's own labels, plain texts are enough; the answer to a single text is wrapped
+    // in a list too.
     let body = json!({ "inputs": texts[0] });
     let answer = ok(&post(&server, "/models/encoder-labelled", &body));
     let logits = [cosines[0][0] / 0.05, cosines[0][1] / 0.05];

@@ -1,4 +1,4 @@
-//! What an operator does, over a live port: several models, loading them anew, keys.
+//! An operator's work, over a real port: several models, reloading them, keys.
 
 // The helpers of tests, unlike the tests, do not count as test code by themselves.
 #![allow(clippy::unwrap_used)]
@@ -46,7 +46,7 @@ impl Desk {
         self.write("models.toml", entries.concat())
     }
 
-    /// `keys.toml` with these keys and what is said of them.
+    /// Writes `keys.toml` with these keys and settings.
     fn keys(&self, keys: &[(&str, &str)]) -> String {
         let mut text = String::new();
         for (key, more) in keys {
@@ -216,7 +216,7 @@ fn a_hangup_reads_models_and_keys_again() {
             std::thread::yield_now();
         }
     };
-    // One more model and key; a broken one; an unchanged one.
+    // Another model and key; a broken one; an unchanged one.
     std::fs::write(&model, "broken").unwrap();
     desk.models(&[
         folder("encoder"),
@@ -236,11 +236,11 @@ fn a_hangup_reads_models_and_keys_again() {
         json!(10),
         "the old one is still served"
     );
-    // What did not change was not loaded again: it still knows the texts.
+    // What did not change was not loaded again: its cache still has the texts.
     embed();
     assert!((metric(encodes) - 2.0).abs() < 0.1);
 
-    // Changed settings load it again; its counters go on where they were.
+    // Changed settings load it again; its counters continue where they were.
     let encoder = folder("encoder") + "temperature = 0.1\n";
     desk.models(&[encoder, file("digits", &model, "")]);
     hang_up();
@@ -253,8 +253,8 @@ fn a_hangup_reads_models_and_keys_again() {
     desk.write("keys.toml", "[[key]]\nname = \"x\"\n");
     hang_up();
     desk.models(&[folder("encoder")]);
-    // The last one is read after the faulty ones, or in their place: either way what was served
-    // went on.
+    // The last signal is handled after the faulty ones, or in their place: either way the served
+    // models stayed.
     hang_up();
     wait_for("the end of digits", &|| states(&server).len() == 1);
     embed();
@@ -315,14 +315,14 @@ fn keys_are_needed_and_have_limits() {
         let header = bearer(key);
         server.post(path, &[("authorization", &header)], body)
     };
-    // Whoever watches needs no key.
+    // A monitor needs no key.
     assert_eq!(server.get("/v2/health/ready").status, 200);
     for path in ["/metrics", "/v2", "/v2/models/printed-digits", "/nothing"] {
         let answer = server.get(path);
         assert_eq!(answer.status, 401, "{path}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
     }
-    // A large body is received first, so that the answer is not lost; and a page can read it.
+    // A large body is received first, so that the answer is not lost, and a page can read it.
     let large = vec![b' '; 4 << 20];
     let headers = [
         ("origin", "https://a.example"),
@@ -363,7 +363,7 @@ fn keys_are_needed_and_have_limits() {
     );
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=86_400).contains(&wait), "{wait}");
-    // What is refused for another reason costs nothing.
+    // A request that is refused for another reason costs nothing.
     assert_eq!(call("paced", INFER, b"{}").status, 400);
     assert_eq!(call("paced", INFER, &image()).status, 200);
     let refused = call("paced", INFER, &image());

@@ -90,7 +90,7 @@ fn logits(answer: &Answer) -> Vec<f32> {
     serde_json::from_value(answer.json()["outputs"][0]["data"].clone()).unwrap()
 }
 
-/// Each element: its length, the lowest byte first, and its bytes.
+/// Packs elements: the length of each, lowest byte first, and its bytes.
 fn packed(elements: &[&[u8]]) -> Vec<u8> {
     let length = |element: &[u8]| u32::try_from(element.len()).unwrap().to_le_bytes();
     elements
@@ -282,7 +282,7 @@ fn numbers(name: &str, datatype: &str, shape: &[usize], data: &Value) -> Value {
     json!({ "name": name, "datatype": datatype, "shape": shape, "data": data })
 }
 
-/// As `prompts` of tests/text/soft.py, two of three tokens.
+/// The soft prompts of `prompts` in tests/text/soft.py: two of three tokens.
 fn soft_prompts() -> Vec<f32> {
     let number = |k: usize| 0.5 * ((k * 7919 % 1000) as f32 / 500.0 - 1.0);
     (0..2 * 3 * 24).map(number).collect()
@@ -320,7 +320,7 @@ fn soft_prompts_are_told_apart() {
     );
     let text = logits(&ask(&server, &inputs(json!([one]))));
     assert_close(&text, &expected["soft"]["text"], 20.0);
-    // Before some texts, and in bytes.
+    // Before some texts only, and as bytes.
     let bytes: Vec<u8> = soft_prompts()
         .iter()
         .flat_map(|x| x.to_le_bytes())
@@ -560,7 +560,7 @@ fn bad_requests_are_refused_and_named() {
     let total = (json_cases.len() + binary_cases.len()) as f64;
     let refused = server.metric("model_api_rejected_total{model=\"words\",reason=\"bad_request\"}");
     assert!((refused - total).abs() < 0.1);
-    // And it still works.
+    // The server still works.
     assert_eq!(
         ask_binary(&server, &[text(packed(&[b"a"])), labels()]).status,
         200
@@ -604,7 +604,7 @@ fn requests_at_the_same_time_share_a_run() {
     });
     let mut clients: Vec<_> = (0..6).map(|_| server.client()).collect();
     for (i, client) in clients.iter_mut().enumerate() {
-        // Each with labels of its own, even another number of them.
+        // Each request has its own labels, in different numbers.
         let labels: Vec<&str> = ["cat", "dog", "film", "money"][..2 + i % 3].to_vec();
         let body = json!({ "inputs": [tensor("text", &json!(["a cat"])), tensor("labels", &json!(labels))] });
         client.send("POST", INFER, &[], body.to_string().as_bytes());

@@ -1,16 +1,16 @@
-//! Recipes for people: the table of all, and everything about one.
+//! Recipes as people read them: the table of all, and the details of one.
 
 use super::{Modality, Recipe, Recipes};
 use serde_json::{Value, json};
 
-/// What is unpublished for every set, as far as anybody could find.
+/// Details that are unpublished for every set, as far as we could find.
 pub const UNPUBLISHED: [&str; 3] = [
     "whether it is one of Fed-BBPT's 40 sets: the list is not public",
     "Fed-BBPT's clients, participation, rounds, local steps, batches and partitions",
     "Fed-BBPT's result on it",
 ];
 
-/// One line for each set.
+/// A table with one line for each set.
 pub fn table(recipes: &Recipes) -> String {
     let mut lines = vec![row(
         "name",
@@ -59,7 +59,7 @@ fn mark(confirmed: bool) -> &'static str {
     }
 }
 
-/// Everything about one set.
+/// The details of one set, as text.
 pub fn describe(recipes: &Recipes, recipe: &Recipe) -> String {
     let mut lines = vec![
         format!("{}: {}", recipe.name, recipe.title),
@@ -176,7 +176,7 @@ fn published(recipes: &Recipes, recipe: &Recipe, lines: &mut Vec<String>) {
     }
 }
 
-/// The same for scripts.
+/// The details of one set, as JSON.
 pub fn to_json(recipes: &Recipes, recipe: &Recipe) -> Value {
     let mut value = serde_json::to_value(recipe).unwrap_or_default();
     value["methods"] = json!(recipe.methods());

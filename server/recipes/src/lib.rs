@@ -1,7 +1,7 @@
-//! Data sets of the papers as ready-made task files.
+//! The data sets of the papers as ready-made task files.
 //!
-//! What is known of each stands in `recipes.toml`, with where it was read; this file holds its types. Nothing
-//! is fetched, and what nobody published is said to be unpublished.
+//! What is known of each set, and where it was read, is in `recipes.toml`; this file holds the
+//! types for it. Nothing is fetched, and what nobody published is said to be unpublished.
 
 pub mod describe;
 pub mod make;
@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 
 const EMBEDDED: &str = include_str!("recipes.toml");
 
-/// All recipes, and where they were read.
+/// All recipes, with their sources.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipes {
-    /// Papers and their code.
+    /// The papers and their code.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
     /// The data sets.
@@ -25,22 +25,22 @@ pub struct Recipes {
     pub all: Vec<Recipe>,
 }
 
-/// Where something was read.
+/// A paper or its code, from which details were taken.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// What recipes call it.
+    /// The source's key in the recipes.
     pub key: String,
-    /// What people call it.
+    /// The source's title for people.
     pub title: String,
-    /// Which files.
+    /// The files in which the details stand.
     #[serde(rename = "where")]
     pub place: String,
-    /// Read there line by line, and not from memory.
+    /// Whether the details were read there line by line, and not recalled from memory.
     pub confirmed: bool,
 }
 
-/// What the inputs are.
+/// The kind of a data set's inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Modality {
@@ -50,84 +50,84 @@ pub enum Modality {
     Text,
 }
 
-/// Which model is asked, and so which generator and optimiser the task file has.
+/// The kind of model that is asked, which decides the generator and the optimiser of the task file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Setup {
-    /// CLIP ViT-B/16 over the labels in their template; BlackVIP's Coordinator and SPSA-GC.
+    /// CLIP ViT-B/16 with the labels in their template; BlackVIP's Coordinator and SPSA-GC.
     Clip,
-    /// A masked language model, RoBERTa-large; BDPL's words and policy gradient.
+    /// The masked language model RoBERTa-large; BDPL's words and policy gradient.
     Masked,
-    /// The embedded model.
+    /// The embedded model of printed digits.
     PrintedDigits,
-    /// A classifier of CIFAR-10's own classes.
+    /// A classifier of CIFAR-10's own ten classes.
     #[serde(rename = "resnet8")]
     ResNet8,
     /// An ImageNet classifier of 1,001 classes.
     Mobilenet,
 }
 
-/// Where the labels of a large set come from.
+/// Where the labels of a set with many classes are found on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LabelsFrom {
     /// The list beside the pictures.
     List,
-    /// The pictures' folders.
+    /// The folders of the pictures.
     Folders,
 }
 
-/// One data set.
+/// One data set and what was published about it.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// As the command line calls it.
+    /// The recipe's name on the command line.
     pub name: String,
-    /// As people call it.
+    /// The data set's name for people.
     pub title: String,
     /// What the inputs are.
     pub modality: Modality,
-    /// Which model is asked.
+    /// The kind of model that is asked.
     pub setup: Setup,
-    /// Key of the paper that it is taken from.
+    /// Key of the paper in which the set was used.
     pub paper: String,
-    /// How many classes.
+    /// Number of classes.
     pub classes: usize,
-    /// Their names, where the file holds them.
+    /// The names of the classes, if this file holds them; otherwise empty.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// Where they come from otherwise.
+    /// Where the names of the classes are found, if this file does not hold them.
     pub labels_from: Option<LabelsFrom>,
     /// Whether the names were read in a source.
     #[serde(default = "yes")]
     pub labels_confirmed: bool,
-    /// Public addresses, for people.
+    /// Public addresses where people can download the set.
     pub download: Vec<String>,
-    /// Whether they were read in a source.
+    /// Whether the addresses were read in a source.
     pub download_confirmed: bool,
-    /// How it must lie on disk.
+    /// The layout in which the set must lie on disk.
     pub layout: String,
-    /// Who cut it into parts, and how.
+    /// Who divided the set into parts, and how.
     pub split: String,
-    /// The part to train on, for `--split`; empty if there are no parts.
+    /// The part to train on, for `--split`; empty if the set has no parts.
     pub train: String,
-    /// The part to measure with, for `--test-split`; empty if there are no parts.
+    /// The part to measure with, for `--test-split`; empty if the set has no parts.
     pub test: String,
-    /// Examples of each class that the paper trains on.
+    /// Number of examples of each class on which the paper trains; `None` for all.
     pub shots: Option<u32>,
-    /// What else should be known.
+    /// Other things to know.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// What nobody published.
+    /// Details that nobody published.
     #[serde(default)]
     pub unpublished: Vec<String>,
-    /// How labels become text.
+    /// How the labels become texts.
     pub template: Option<Template>,
-    /// BlackVIP's hyper-parameters.
+    /// BlackVIP's hyper-parameters for this set.
     pub blackvip: Option<BlackVip>,
-    /// BDPL's hyper-parameters.
+    /// BDPL's hyper-parameters for this set.
     pub bdpl: Option<Bdpl>,
-    /// BBT's hyper-parameters.
+    /// BBT's hyper-parameters for this set.
     pub bbt: Option<Bbt>,
 }
 
@@ -135,102 +135,110 @@ fn yes() -> bool {
     true
 }
 
-/// How labels become text.
+/// How labels, or texts, become what the model reads.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
-    /// Of an image set: the label's text, with `{}`.
+    /// For an image set: the label's text, with `{}` in the label's place.
     pub text: Option<String>,
-    /// Of a set of texts: the model's input.
+    /// For a set of texts: the model's input.
     pub input: Option<String>,
-    /// Label words, in the labels' order.
+    /// The label words, in the order of the labels.
     #[serde(default)]
     pub words: Vec<String>,
-    /// Key of the source.
+    /// Key of the source of the template.
     pub source: String,
-    /// Read there.
+    /// Whether it was read in the source.
     pub confirmed: bool,
 }
 
-/// Published for BlackVIP: SPSA-GC over the Coordinator; 5 directions, o = 1, batches of 128.
+/// BlackVIP's published hyper-parameters: SPSA-GC on the Coordinator, with 5 directions, o = 1 and
+/// batches of 128.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlackVip {
-    /// Passes over the few-shot training data.
+    /// Number of passes over the few-shot training data.
     pub epochs: u32,
-    /// Momentum.
+    /// Momentum β.
     pub beta: f64,
-    /// c_t = c / t^γ.
+    /// Exponent γ in c_t = c / t^γ.
     pub gamma: f64,
-    /// c.
+    /// Perturbation c.
     pub c: f64,
-    /// Strength of the prompt, in CLIP's normalised units.
+    /// Strength ε of the prompt, in CLIP's normalised units.
     pub epsilon: f64,
-    /// a_t = a / (t + o)^α.
+    /// Exponent α in a_t = a / (t + o)^α.
     pub alpha: f64,
-    /// a.
+    /// Learning rate a.
     pub a: f64,
 }
 
-/// Published for BDPL with RoBERTa-large: its `run.sh` and its code's defaults.
+/// BDPL's published hyper-parameters for RoBERTa-large, from its `run.sh` and its code's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bdpl {
-    /// AdamW's.
+    /// AdamW's learning rate.
     pub learning_rate: f64,
-    /// AdamW's.
+    /// AdamW's weight decay.
     pub weight_decay: f64,
-    /// Prompts a step, I.
+    /// Number I of prompts drawn in a step.
     pub draws: u32,
-    /// Words of a prompt, n.
+    /// Number n of words in a prompt.
     pub positions: u32,
-    /// Words to choose from, N.
+    /// Number N of words to choose from.
     pub candidates: u32,
-    /// Passes over the training data.
+    /// Number of passes over the training data.
     pub epochs: u32,
-    /// Examples of a batch.
+    /// Number of examples in a batch.
     pub batch: u32,
-    /// Published for this very set: `run.sh` is for MRPC alone.
+    /// Whether the numbers were published for this very set: `run.sh` is for MRPC alone.
     pub confirmed: bool,
 }
 
-/// Published for BBT: CMA-ES over a soft prompt, which a model behind an API of texts does not take.
+/// BBT's published hyper-parameters: CMA-ES on a soft prompt, which an API that takes texts alone
+/// cannot receive.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bbt {
-    /// Calls.
+    /// Number of calls of the model.
     pub budget: u32,
-    /// Of the subspace.
+    /// Dimension of the subspace that is searched.
     pub dimension: u32,
-    /// Of the soft prompt.
+    /// Number of tokens of the soft prompt.
     pub tokens: u32,
-    /// Of CMA-ES.
+    /// Population of CMA-ES.
     pub population: u32,
 }
 
-/// What is wrong with a name, or with the embedded file.
+/// Why there is no recipe.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
-    /// Our own mistake; a test reads the file.
+    /// A mistake of our own; a test reads the embedded file.
     #[error("the embedded recipes cannot be read: {0}")]
     Embedded(#[from] toml::de::Error),
-    /// No such recipe.
+    /// No recipe has that name.
     #[error("there is no recipe {name:?}; {hint}")]
     Unknown {
-        /// Asked for.
+        /// The name that was asked for.
         name: String,
-        /// Names like it.
+        /// Names that are similar, as a hint.
         hint: String,
     },
 }
 
 impl Recipes {
-    /// The embedded ones.
+    /// Reads the recipes that are embedded in the program.
+    ///
+    /// # Errors
+    /// [`RecipeError`] if the embedded file is wrong, which a test excludes.
     pub fn load() -> Result<Self, RecipeError> {
         Ok(toml::from_str(EMBEDDED)?)
     }
 
-    /// By name, whatever its case, with `-` or `_`.
+    /// Finds a recipe by its name, in any case, with `-` or `_`.
+    ///
+    /// # Errors
+    /// [`RecipeError`] with similar names.
     pub fn find(&self, name: &str) -> Result<&Recipe, RecipeError> {
         let wanted = name.to_lowercase().replace('-', "_");
         self.all
@@ -255,14 +263,14 @@ impl Recipes {
             })
     }
 
-    /// Where something was read.
+    /// The source with this key.
     pub fn source(&self, key: &str) -> Option<&Source> {
         self.sources.iter().find(|source| source.key == key)
     }
 }
 
 impl Recipe {
-    /// Of which method hyper-parameters were published for this set.
+    /// The methods for which hyper-parameters were published for this set.
     pub fn methods(&self) -> Vec<&'static str> {
         let all = [
             ("BlackVIP", self.blackvip.is_some()),

@@ -1,6 +1,7 @@
-//! Synthetic sets from MNIST: Biased-MNIST and Loc-MNIST, as class folders of PNG files.
+//! Synthetic sets made from MNIST: Biased-MNIST and Loc-MNIST, as class folders of PNG files.
 //!
-//! All chance is Philox, so that the same files, seed and share give the same folders everywhere.
+//! All random choices come from Philox, so the same files, seed and share give the same folders on
+//! every machine.
 
 mod biased;
 mod located;
@@ -13,53 +14,57 @@ use ground::rng::{Stream, derive_key};
 use image::DynamicImage;
 use std::path::{Path, PathBuf};
 
-/// Why a set could not be made.
+/// Why a synthetic set could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
-    /// Not one of those that are made.
+    /// The set is not one of those that are made.
     #[error("{0} is not made here; biased_mnist, loc_mnist_1_1 and loc_mnist_1_4 are")]
     NotMade(String),
-    /// The digits.
+    /// The digits cannot be read.
     #[error(transparent)]
     Digits(#[from] LoadError),
-    /// Two sets would be mixed.
+    /// The folder is not empty, and two sets would be mixed.
     #[error("{0} is not empty: choose a new folder")]
     NotEmpty(PathBuf),
-    /// A file.
+    /// A file cannot be written.
     #[error("cannot write {path}: {cause}")]
     Write {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         cause: String,
     },
 }
 
-/// What to make and where.
+/// Which set to make, and where.
 pub struct Make<'a> {
-    /// Biased-MNIST or Loc-MNIST.
+    /// The recipe of Biased-MNIST or Loc-MNIST.
     pub recipe: &'a Recipe,
-    /// A new folder.
+    /// The new folder to write into.
     pub into: &'a Path,
-    /// MNIST's IDX files.
+    /// The folder with MNIST's IDX files.
     pub from: &'a Path,
-    /// Of Biased-MNIST: the share of each class that has the class's own colour, in training and test part.
+    /// For Biased-MNIST: the share ρ of each class whose pictures have the class's own colour, in
+    /// the training and in the test part.
     pub rho: [f64; 2],
-    /// Seed of all chance.
+    /// Seed of all random choices.
     pub seed: u64,
 }
 
-/// How a part's digits become pictures.
+/// How the digits of a part become pictures.
 #[derive(Clone, Copy)]
 enum Kind {
     Biased,
-    /// The digit in the middle is so many times as large.
+    /// Loc-MNIST: the factor by which the digit in the middle is enlarged.
     Located(u32),
 }
 
-/// Makes `train` and `test`. Gives how many pictures each has.
+/// Makes the folders `train` and `test` and returns the number of pictures in each.
 ///
-/// Where MNIST's training files are missing, its test images are dealt out to both parts in turn.
+/// If MNIST's training files are missing, its test images are dealt out to both parts in turn.
+///
+/// # Errors
+/// [`MakeError`].
 pub fn make(what: &Make<'_>) -> Result<[usize; 2], MakeError> {
     let kind = match what.recipe.name.as_str() {
         "biased_mnist" => Kind::Biased,

@@ -1,5 +1,5 @@
-//! A recipe as a task file: what was published, as far as a task file can hold it, and beside each thing that was not
-//! a comment that says so.
+//! A recipe as a task file: what was published, as far as a task file can hold it, with a comment
+//! beside everything that was not published.
 
 use super::{Bdpl, BlackVip, LabelsFrom, Recipe, Setup};
 use federation::task::Task;
@@ -8,11 +8,11 @@ use owner_data::labels::Labels;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// CLIP divides pixels by their standard deviation, 0.2686 on average over the channels; the Coordinator here adds to
-/// pixels from 0 to 1.
+/// The standard deviation by which CLIP divides pixels, as the mean over the channels. The
+/// Coordinator here adds to pixels from 0 to 1.
 const CLIP_DEVIATION: f64 = 0.2686;
 
-/// Common words to start from where nobody can know the domain's.
+/// Common words to start from, as the domain's own are unknown here.
 const CANDIDATES: [&str; 24] = [
     "",
     "the",
@@ -40,20 +40,24 @@ const CANDIDATES: [&str; 24] = [
     "means",
 ];
 
-/// Why there is no task file.
+/// Why a recipe gives no task file.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// Labels from the data that are none.
+    /// The labels found in the data do not make a valid task file.
     #[error("the task file made from this data has faults:\n{0}")]
     Task(#[from] Faults),
-    /// Texts have words for their labels.
+    /// The labels of a set of texts are fixed, because each has its label word.
     #[error(
         "--data: the labels of {0} are fixed, for each has its word; only image sets take theirs from the data"
     )]
     FixedLabels(String),
 }
 
-/// The task file, checked. `found` are the classes that the data on disk has.
+/// Makes the checked task file. `found` are the classes of the data on disk, if they were looked
+/// at.
+///
+/// # Errors
+/// The task file has faults, or a set of texts, whose labels are fixed, was given other labels.
 pub fn task_file(recipe: &Recipe, found: Option<&[String]>) -> Result<String, TaskError> {
     if found.is_some() && recipe.setup == Setup::Masked {
         return Err(TaskError::FixedLabels(recipe.name.clone()));
@@ -67,7 +71,7 @@ pub fn task_file(recipe: &Recipe, found: Option<&[String]>) -> Result<String, Ta
     Ok(text)
 }
 
-/// A text, or a list of them, as TOML writes it: as JSON does.
+/// Writes a text as a TOML string, whose syntax is JSON's here.
 fn quoted(value: &str) -> String {
     serde_json::Value::from(value).to_string()
 }
@@ -99,10 +103,11 @@ fn head(recipe: &Recipe) -> String {
     text
 }
 
-/// Labels from the data, from the recipe, or as numbers until the data is there.
+/// The labels from the data, or from the recipe, or as numbers until the data are there; and a
+/// comment about them.
 fn labels(recipe: &Recipe, found: Option<&[String]>) -> (Vec<String>, &'static str) {
     match (found, recipe.labels_from) {
-        // The same classes: their order is the model's.
+        // The same classes, in the order that the model has.
         (Some(found), None) if same(found, &recipe.labels) => (recipe.labels.clone(), ""),
         (Some(found), _) => (found.to_vec(), ""),
         (None, None) => (recipe.labels.clone(), ""),
@@ -159,7 +164,7 @@ fn coordinator(published: &BlackVip, recipe: &Recipe) -> String {
         a,
     } = published;
     let shots = recipe.shots.unwrap_or(16) as usize;
-    // An incomplete last batch is dropped there.
+    // The release drops an incomplete last batch.
     let steps = (*epochs as usize) * (shots * recipe.classes / 128).max(1);
     format!(
         "# Published: epsilon {epsilon} in units of CLIP's normalised pixels. Here it is in those of pixels from 0 to 1:\n# times {CLIP_DEVIATION}, CLIP's mean standard deviation. BlackVIP's encoder is a ViT-MAE; here it is the shrunken image.\n[generator]\nkind = \"coordinator\"\nepsilon = {:.4}\n\n# Published, all of it.\n[optimizer]\nkind = \"spsa-gc\"\ndirections = 5\no = 1.0\na = {a}\nc = {c}\nalpha = {alpha}\ngamma = {gamma}\nbeta = {beta}\n\n# The batch is published (no batch is larger than its owner's data), and so is the length for one owner: {epochs} epochs\n# of {shots} examples of each class, {steps} steps. How many owners, rounds and local steps Fed-BBPT takes is not\n# published: these are ours. SPSA-GC's momentum begins anew in each round.\n[federation]\nrounds = 200\nlocal_steps = 5\nbatch = 128\n",

@@ -135,7 +135,7 @@ fn labels_come_from_the_data() {
         task_file(imagenet, Some(&found[..1])),
         Err(TaskError::Task(_))
     ));
-    // Folders of the known classes, in another order: the model's order stays.
+    // Folders of the known classes in another order: the model's order is kept.
     let cifar = recipes.find("cifar10").unwrap();
     let folders: Vec<String> = cifar
         .labels

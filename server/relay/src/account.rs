@@ -1,9 +1,10 @@
-//! What one request came to: the only thing that is logged of it.
+//! What one request amounts to: the only thing about it that is logged.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Counts while bodies flow; writes one line when all is over, however it ends.
+/// Counts the bytes of a request and its answer while they flow, and writes one line when both are
+/// over, however they end.
 pub struct Account {
     begun: Instant,
     method: &'static str,
@@ -13,7 +14,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Of a request that just came.
+    /// Starts the account of a request that has just arrived.
     pub fn open(method: &'static str) -> Self {
         Self {
             begun: Instant::now(),
@@ -24,17 +25,17 @@ impl Account {
         }
     }
 
-    /// What was answered.
+    /// Notes the status of the answer.
     pub fn answered(&self, status: u16) {
         self.status.store(status.into(), Ordering::Relaxed);
     }
 
-    /// Bytes of the request's body; gives all of them so far.
+    /// Counts bytes of the request's body; returns their total so far.
     pub fn sent(&self, bytes: usize) -> u64 {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64
     }
 
-    /// Bytes of the answer's body; gives all of them so far.
+    /// Counts bytes of the answer's body; returns their total so far.
     pub fn received(&self, bytes: usize) -> u64 {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64
     }
@@ -44,7 +45,7 @@ impl Drop for Account {
     fn drop(&mut self) {
         tracing::info!(
             method = self.method,
-            // 0: whoever asked went away before there was an answer.
+            // 0 means that the client went away before there was an answer.
             status = self.status.load(Ordering::Relaxed),
             sent = self.sent.load(Ordering::Relaxed),
             received = self.received.load(Ordering::Relaxed),

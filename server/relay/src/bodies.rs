@@ -1,4 +1,4 @@
-//! Bodies on their way through: piece by piece, within limits, and never a part that looks like the whole.
+//! Passes bodies on piece by piece, within limits, and never a part that looks like the whole.
 
 use super::account::Account;
 use super::mask::Mask;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Pieces of a body between the two connections.
+/// Maximum number of pieces of a body that wait between the two connections.
 const PIECES: usize = 8;
 
 /// A piece of a request's body, or its orderly end.
@@ -19,16 +19,18 @@ enum Piece {
     End,
 }
 
-/// The end at which a request's body goes in.
+/// The end of a passage into which a request's body goes.
 pub struct Intake(Sender<Piece>);
 
-/// A way for a request's body from the page's connection, which stays on its thread, to the upstream's.
+/// Makes a passage for a request's body from the page's connection, which stays on its thread, to
+/// the upstream's.
 pub fn passage() -> (Intake, reqwest::Body) {
     let (sender, receiver) = channel(PIECES);
     (Intake(sender), reqwest::Body::wrap_stream(pieces(receiver)))
 }
 
-/// Without an orderly end it ends in an error: the upstream must not take half a body for a whole one.
+/// The pieces of a body. Without an orderly end they end in an error, so that the upstream does not
+/// take half a body for a whole one.
 fn pieces(receiver: Receiver<Piece>) -> impl Stream<Item = Result<Bytes, Error>> + Send {
     futures::stream::unfold(Some(receiver), |receiver| async move {
         let mut receiver = receiver?;
@@ -40,20 +42,21 @@ fn pieces(receiver: Receiver<Piece>) -> impl Stream<Item = Result<Bytes, Error>>
     })
 }
 
-/// Limits of one body.
+/// The limits of one body.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most bytes.
+    /// Maximum number of bytes.
     pub bytes: u64,
-    /// Longest wait for the next piece.
+    /// Maximum time to wait for the next piece.
     pub patience: Duration,
 }
 
 impl Intake {
-    /// Passes a request's body on. If the upstream has answered already and takes no more, that is no error.
+    /// Passes a request's body on. An upstream that has already answered and takes no more is no
+    /// error.
     ///
     /// # Errors
-    /// It is too large, too slow, or breaks off.
+    /// The body is too large, too slow, or breaks off.
     pub async fn fill(
         self,
         mut payload: Payload,
@@ -71,7 +74,7 @@ impl Intake {
                 Some(Ok(bytes)) => Piece::Data(bytes),
             };
             let end = matches!(piece, Piece::End);
-            // An upstream that takes nothing more, and does not answer either.
+            // The upstream takes nothing more, and does not answer either.
             let taken = tokio::time::timeout(limits.patience, self.0.send(piece)).await;
             if taken.map_err(|_| Refusal::Late(limits.patience))?.is_err() || end {
                 return Ok(());
@@ -80,8 +83,8 @@ impl Intake {
     }
 }
 
-/// An answer's body on its way to the page: `key` hidden, and cut off (with an error, so that nobody takes it for
-/// whole) where it passes the limits.
+/// Passes an answer's body to the page, with `key` hidden. If it exceeds the limits it is cut off
+/// with an error, so that it is not taken for the whole.
 pub fn answer(
     response: reqwest::Response,
     key: &str,

@@ -1,4 +1,5 @@
-//! Who may ask: whoever came to this machine under its own name, knows the token, and is the page that the relay is for.
+//! Decides who may ask: a client that called this machine by its own name, knows the token, and is
+//! the page for which the relay runs.
 
 use super::refusal::Refusal;
 use super::target::{self, Target};
@@ -9,15 +10,17 @@ use reqwest::Url;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-/// A page's origin as browsers write it: `https://host`, with its port where it is not the scheme's own.
+/// A page's origin as browsers write it: `https://host`, with a port unless it is the scheme's
+/// default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(String);
 
 impl Origin {
-    /// Reads one; browsers send no other form.
+    /// Reads an origin in the one form that browsers send.
     ///
     /// # Errors
-    /// It is none: a path, a name in capitals, `null` (a file, a sandboxed frame), another scheme.
+    /// It is no origin: it has a path or capital letters, is `null` (a file or a sandboxed frame),
+    /// or has another scheme.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).ok().filter(|url| {
             matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
@@ -30,13 +33,13 @@ impl Origin {
         }
     }
 
-    /// As browsers write it.
+    /// The origin as browsers write it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Decides before anything is sent on.
+/// Decides about a request before anything is sent on.
 pub struct Guard {
     token: Secret,
     hosts: Vec<String>,
@@ -44,7 +47,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// For a relay at `address`; `page` is known from the start, or the first who knows the token.
+    /// A guard for a relay at `address`. `page` may ask; with `None`, the first page that knows the
+    /// token may.
     pub fn new(token: Secret, address: SocketAddr, page: Option<Origin>) -> Self {
         Self {
             token,
@@ -53,25 +57,29 @@ impl Guard {
         }
     }
 
-    /// The token.
+    /// The token that a page must know.
     pub fn token(&self) -> &Secret {
         &self.token
     }
 
-    /// The page, if it is known by now.
+    /// The page that may ask, if it is known by now.
     pub fn page(&self) -> Option<&Origin> {
         self.page.get()
     }
 
-    /// The page, if this request comes from it: it may read why it was refused.
+    /// The page, if this request comes from it and so may read why it is refused.
     pub fn readable(&self, request: &HttpRequest) -> Option<&Origin> {
         let origin = only(request.headers(), header::ORIGIN)?;
         self.page.get().filter(|page| page.as_str() == origin)
     }
 
-    /// What the request asks for, if it may.
+    /// Returns what the request asks for, if it may ask.
+    ///
+    /// # Errors
+    /// The [`Refusal`].
     pub fn admit<'a>(&self, request: &'a HttpRequest) -> Result<Target<'a>, Refusal> {
-        // A page of another name that was made to point to this machine (DNS rebinding) says that name here.
+        // A page under another name that was made to point to this machine (DNS rebinding) states
+        // that name here.
         let host = only(request.headers(), header::HOST).ok_or(Refusal::Host)?;
         if !self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)) {
             return Err(Refusal::Host);
@@ -80,7 +88,7 @@ impl Guard {
         if !self.token.matches(&Secret::new(token)) {
             return Err(Refusal::Token);
         }
-        // Pages cannot choose what stands here; what is no page (and no attack on one) has no need for the relay.
+        // Pages cannot choose this header. A client that is no page has no need of the relay.
         let origin = only(request.headers(), header::ORIGIN).ok_or(Refusal::NoOrigin)?;
         let origin = Origin::parse(origin).map_err(|_| Refusal::OtherOrigin)?;
         if *self.page.get_or_init(|| origin.clone()) != origin {
@@ -90,7 +98,7 @@ impl Guard {
     }
 }
 
-/// The value of a header that stands there exactly once.
+/// The value of a header that occurs exactly once.
 fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     let mut values = headers.get_all(name);
     let value = values.next()?;

@@ -1,5 +1,5 @@
-//! Which headers pass, by name: everything else (cookies, keys of the page's, whatever belongs to one connection only)
-//! stays where it is. And the CORS headers, which the upstream lacks.
+//! Which headers pass, by name; everything else (cookies, the page's own keys, what belongs to one
+//! connection) stays behind. And the CORS headers that the upstream lacks.
 
 use super::guard::Origin;
 use super::refusal::Refusal;
@@ -7,20 +7,21 @@ use actix_web::http::header::{self as web, HeaderMap as WebHeaders};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// Says how many bytes of a body are JSON, where binary tensors follow.
+/// Name of the header that says how many bytes of a body are JSON, before binary tensors.
 const JSON_LENGTH: &str = "inference-header-content-length";
 
-/// Of a request. Not `accept-encoding`: what is compressed cannot be searched for the key.
+/// The headers of a request that pass. `accept-encoding` does not: a compressed body cannot be
+/// searched for the key.
 const OF_REQUESTS: [&str; 3] = ["accept", "content-type", JSON_LENGTH];
-/// Of an answer; its length is that of its body.
+/// The headers of an answer that pass. The length is its body's own.
 const OF_ANSWERS: [&str; 3] = ["content-type", "retry-after", JSON_LENGTH];
-/// How long a browser may keep what a preflight said, in seconds.
+/// Time in seconds for which a browser may remember the answer to a preflight.
 const PREFLIGHT_SECONDS: &str = "600";
 
-/// What the upstream is to see of the page's headers.
+/// The page's headers that the upstream sees.
 ///
 /// # Errors
-/// One is there twice, or is not what its name says.
+/// A header occurs twice, or its value is not what its name says.
 pub fn of_request(headers: &WebHeaders) -> Result<HeaderMap, Refusal> {
     let mut out = HeaderMap::new();
     for name in OF_REQUESTS {
@@ -40,7 +41,7 @@ pub fn of_request(headers: &WebHeaders) -> Result<HeaderMap, Refusal> {
     Ok(out)
 }
 
-/// Puts on what the page is to see of the upstream's headers. A value that holds the key is left out.
+/// Adds the upstream's headers that the page sees. A value that contains the key is left out.
 pub fn of_answer(response: &mut HttpResponseBuilder, headers: &HeaderMap, key: &str) {
     for name in OF_ANSWERS {
         let Some(value) = headers.get(name) else {
@@ -54,8 +55,8 @@ pub fn of_answer(response: &mut HttpResponseBuilder, headers: &HeaderMap, key: &
     }
 }
 
-/// Lets the page read an answer, and says what else holds for each: kept nowhere, taken for nothing but what it says
-/// it is, and harmless if somebody opens it as a page.
+/// Lets the page read an answer, and sets what holds for every answer: it is not cached, is taken
+/// for nothing but its stated type, and is harmless if it is opened as a page.
 pub fn open(response: &mut HttpResponseBuilder, page: Option<&Origin>) {
     if let Some(page) = page {
         response
@@ -72,13 +73,14 @@ pub fn open(response: &mut HttpResponseBuilder, page: Option<&Origin>) {
         .insert_header((web::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"));
 }
 
-/// Whether a request asks what it may ask. (A request with another method than OPTIONS asks itself.)
+/// Whether a request is a preflight. (Browsers send preflights with the method OPTIONS; with any
+/// other it is the request itself.)
 pub fn is_preflight(headers: &WebHeaders) -> bool {
     headers.contains_key(web::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// What the page may ask. `Authorization` is let through to be dropped: a key that somebody entered on the page too
-/// should not be the reason for an error that says nothing.
+/// The answer to a preflight: what the page may ask. `Authorization` is allowed and then dropped,
+/// so that a key that was also entered on the page does not cause an error without a reason.
 pub fn preflight(headers: &WebHeaders, page: Option<&Origin>) -> HttpResponse {
     let mut response = HttpResponse::NoContent();
     open(&mut response, page);
@@ -89,7 +91,7 @@ pub fn preflight(headers: &WebHeaders, page: Option<&Origin>) -> HttpResponse {
             format!("accept, authorization, content-type, {JSON_LENGTH}"),
         ))
         .insert_header((web::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS));
-    // A page from the internet may call this machine only if this machine says so.
+    // A page from the internet may call this machine only if this machine allows it.
     if headers.contains_key("access-control-request-private-network") {
         response.insert_header(("access-control-allow-private-network", "true"));
     }

@@ -3,10 +3,12 @@
 use aggregator::Secret;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-/// What the entry's application is called in the system's keyring; the name that the person gives is its user.
+/// Name of the application in the system's keyring; the name that the person chooses is the entry's
+/// user.
 pub const SERVICE: &str = "fed-bbpt";
 
-/// Headers that are no place for a key: they decide how the message is read, or are set by others.
+/// Headers that cannot carry a key, because they decide how the message is read or are set
+/// elsewhere.
 const NOT_FOR_KEYS: [&str; 13] = [
     "accept",
     "connection",
@@ -23,49 +25,49 @@ const NOT_FOR_KEYS: [&str; 13] = [
     "upgrade",
 ];
 
-/// Why there is no key.
+/// Why there is no key for the upstream.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The environment has no such variable.
+    /// The environment variable is not set.
     #[error(
         "{0} is not set: put the key into it, name another variable with --key-env, take it from the keyring with \
          --keyring NAME, or say --no-key"
     )]
     NotSet(String),
-    /// The keyring says no.
+    /// The keyring has no such entry, or cannot be read.
     #[error(
         "the keyring gives no key for `{name}` of `{SERVICE}`: {cause}; store it there first (see docs/relay.md), or \
          use --key-env"
     )]
     Keyring {
-        /// The entry.
+        /// The name of the entry.
         name: String,
-        /// Why.
+        /// The reason.
         cause: String,
     },
-    /// What was found cannot travel in a header.
+    /// The key that was found has characters that no header can carry.
     #[error(
         "the key is empty or holds characters that no key has (spaces, line breaks, letters beyond ASCII)"
     )]
     Malformed,
-    /// `--key-header`.
+    /// `--key-header` names a header that cannot carry a key.
     #[error("`{0}` is not a header that can carry a key")]
     Header(String),
 }
 
-/// The key from the environment variable `name`.
+/// Reads the key from the environment variable `name`.
 ///
 /// # Errors
-/// It is not set, or is no key.
+/// The variable is not set, or it is no key.
 fn from_environment(name: &str) -> Result<Secret, KeyError> {
     let text = std::env::var(name).map_err(|_| KeyError::NotSet(name.to_owned()))?;
     checked(&text)
 }
 
-/// The key that the system's keyring holds for `name`.
+/// Reads the key that the system's keyring holds for `name`.
 ///
 /// # Errors
-/// There is no keyring, it is locked, or it has no such entry; or what it has is no key.
+/// There is no keyring, it is locked, it has no such entry, or the entry is no key.
 fn from_keyring(name: &str) -> Result<Secret, KeyError> {
     let found = look_up(name).map_err(|cause| KeyError::Keyring {
         name: name.to_owned(),
@@ -74,8 +76,8 @@ fn from_keyring(name: &str) -> Result<Secret, KeyError> {
     checked(&found)
 }
 
-/// By the system's own command, the one that stores the key, too (docs/relay.md). Speaking D-Bus ourselves would take
-/// longer to build than the rest of the relay.
+/// Asks the system's own command, with which the key was stored (docs/relay.md). Speaking D-Bus
+/// ourselves would take longer to build than the rest of the relay.
 #[cfg(not(windows))]
 fn look_up(name: &str) -> Result<String, String> {
     let (program, arguments) = if cfg!(target_os = "macos") {
@@ -88,7 +90,7 @@ fn look_up(name: &str) -> Result<String, String> {
     output_of(std::process::Command::new(program).args(arguments))
 }
 
-/// What a program prints, or why it prints nothing.
+/// The output of a program, or why there is none.
 #[cfg(not(windows))]
 fn output_of(command: &mut std::process::Command) -> Result<String, String> {
     let program = command.get_program().to_string_lossy().into_owned();
@@ -103,7 +105,7 @@ fn output_of(command: &mut std::process::Command) -> Result<String, String> {
             said => format!("`{program}` says: {said}"),
         });
     }
-    // What is not UTF-8 is no key: it is refused for that.
+    // An output that is not UTF-8 is refused later, because it is no key.
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -116,11 +118,11 @@ fn look_up(name: &str) -> Result<String, String> {
         .map_err(|cause| cause.to_string())
 }
 
-/// The key that the system's keyring holds for `keyring`, or, where that is nothing, of the environment variable
-/// `variable`.
+/// Reads the key from the system's keyring if `keyring` names an entry, otherwise from the
+/// environment variable `variable`.
 ///
 /// # Errors
-/// As of the two.
+/// [`KeyError`] of the place that was read.
 pub fn from_either(keyring: Option<&str>, variable: &str) -> Result<Secret, KeyError> {
     match keyring {
         Some(name) => from_keyring(name),
@@ -128,10 +130,11 @@ pub fn from_either(keyring: Option<&str>, variable: &str) -> Result<Secret, KeyE
     }
 }
 
-/// What was found, as a key. Files and prompts leave line breaks behind; nothing else is forgiven.
+/// Checks a key that was found. Line breaks at the end, which files and prompts leave behind, are
+/// removed; nothing else is forgiven.
 ///
 /// # Errors
-/// It is empty, or holds characters that no key has.
+/// It is empty, or has characters that no key has.
 pub fn checked(text: &str) -> Result<Secret, KeyError> {
     let key = text.trim_end_matches(['\r', '\n']);
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -140,10 +143,11 @@ pub fn checked(text: &str) -> Result<Secret, KeyError> {
     Ok(Secret::new(key))
 }
 
-/// The header with the key: `Authorization: Bearer KEY`, or `NAME: KEY`. Marked as sensitive: nothing prints it.
+/// The header with the key, `Authorization: Bearer KEY` or `NAME: KEY`, marked as sensitive so that
+/// nothing prints it.
 ///
 /// # Errors
-/// The name is none, or belongs to something else.
+/// The name is not that of a header, or of a header that cannot carry a key.
 pub fn header(key: &Secret, name: Option<&str>) -> Result<(HeaderName, HeaderValue), KeyError> {
     let (name, value) = match name {
         None => (AUTHORIZATION, format!("Bearer {}", key.reveal())),

@@ -1,12 +1,13 @@
 //! A relay on the loopback interface, for model APIs that refuse browsers (no CORS).
 //!
-//! It knows one upstream and one key. A page that was told the relay's address, which holds a secret token, asks it
-//! as it would ask the model API; the relay puts the key on, and answers with the CORS headers that the upstream
-//! lacks. What it forwards is chosen by name (`headers.rs`), where it forwards to cannot be bent (`target.rs`,
-//! `upstream.rs`), who may ask is decided before anything is sent (`guard.rs`), bodies flow through it within limits
-//! (`bodies.rs`), and an upstream that repeats the key is silenced (`mask.rs`).
+//! It knows one upstream and one key. A page that was given the relay's address, which contains a
+//! secret token, asks it as it would ask the model API; the relay adds the key, and answers with
+//! the CORS headers that the upstream lacks. What it forwards is chosen by name (`headers.rs`); a
+//! request cannot change where it forwards to (`target.rs`, `upstream.rs`); who may ask is decided
+//! before anything is sent (`guard.rs`); bodies flow within limits (`bodies.rs`); and if an
+//! upstream repeats the key, it is masked (`mask.rs`).
 //!
-//! It logs counts, sizes, statuses and times; no address, no header, no body.
+//! It logs counts, sizes, statuses and times, but no address, no header and no body.
 
 mod account;
 mod bodies;

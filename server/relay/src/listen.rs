@@ -1,11 +1,11 @@
-//! Where the relay may listen: nowhere but on this machine.
+//! The addresses at which the relay may listen: those of the loopback interface.
 
 use std::net::SocketAddr;
 
 /// Reads `--listen`.
 ///
 /// # Errors
-/// Why the address cannot be used.
+/// Why the relay may not listen at this address.
 pub fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text
         .parse()
@@ -14,7 +14,7 @@ pub fn loopback(text: &str) -> Result<SocketAddr, String> {
         return Ok(address);
     }
     Err(format!(
-        "{} can be reached from other machines, and whoever reaches the relay may spend your key's money: it listens \
+        "{} can be reached from other machines, and anyone who reaches the relay may spend your key's money: it listens \
          on 127.0.0.1 or [::1] only",
         address.ip()
     ))
@@ -34,7 +34,7 @@ mod tests {
             "[::]:8702",
             "192.168.1.2:8702",
             "[fe80::1]:8702",
-            // The same machine in another notation, which the system would treat as an IPv6 address.
+            // This machine in another notation, which the system would treat as an IPv6 address.
             "[::ffff:127.0.0.1]:8702",
         ] {
             assert!(

@@ -1,14 +1,14 @@
-//! Hides the key in what the upstream says: some repeat it in their error messages.
+//! Hides the key in what the upstream answers: some repeat it in their error messages.
 
-/// Replaces every occurrence of a secret by as many stars, in a text that comes in pieces. What is held back between
-/// pieces is only what may be the secret's beginning.
+/// Replaces every occurrence of a secret by stars, one for each byte, in a text that comes in
+/// pieces. Between pieces it holds back only what may be the beginning of the secret.
 pub struct Mask {
     secret: Vec<u8>,
     held: Vec<u8>,
 }
 
 impl Mask {
-    /// An empty secret hides nothing.
+    /// A mask for `secret`; an empty one hides nothing.
     pub fn new(secret: &str) -> Self {
         Self {
             secret: secret.as_bytes().to_vec(),
@@ -16,7 +16,7 @@ impl Mask {
         }
     }
 
-    /// What can be passed on after this piece.
+    /// Takes a piece; returns what can be passed on after it.
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         if self.secret.is_empty() {
             return piece.to_vec();
@@ -33,7 +33,7 @@ impl Mask {
                 at += 1;
             }
         }
-        // The longest end that the secret begins with; after the last star nothing overlaps it.
+        // The longest end with which the secret begins. Nothing overlaps the last star.
         let begin = (at..text.len())
             .find(|&begin| self.secret.starts_with(&text[begin..]))
             .unwrap_or(text.len());
@@ -41,7 +41,7 @@ impl Mask {
         text
     }
 
-    /// The rest, once no piece follows.
+    /// Returns the rest, once there are no more pieces.
     pub fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }

@@ -1,4 +1,4 @@
-//! What the relay says itself, instead of passing an answer on.
+//! What the relay itself says when it does not pass an answer on.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -9,32 +9,32 @@ use std::time::Duration;
 /// repeats what the request held. Some repeat what the upstream said: the log gets the [name](Self::name) only.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// `Host` is missing, twice there, or another's.
+    /// The header `Host` is missing, occurs twice, or names another machine.
     #[error("this machine was called by a name that is not its own")]
     Host,
-    /// The path.
+    /// The path is not one that can be passed on.
     #[error("{0}")]
     Target(&'static str),
-    /// No token, or a wrong one.
+    /// The token is missing or wrong.
     #[error(
         "there is no such address; enter the whole address that the relay printed when it started (each start has a new one)"
     )]
     Token,
-    /// No `Origin`: not a page, or one of this relay's own origin.
+    /// There is no `Origin`: the client is no page, or a page of the relay's own origin.
     #[error("only a page may ask: the request has no Origin header")]
     NoOrigin,
-    /// Another page than the relay is bound to.
+    /// The page is not the one for which the relay runs.
     #[error(
         "the relay serves another page; start it again for this one, with --allow-origin and the page's origin"
     )]
     OtherOrigin,
-    /// Neither GET nor POST.
+    /// The method is neither GET nor POST.
     #[error("only GET and POST are passed on")]
     Method,
-    /// A header that must not be there, or not so.
+    /// A header may not occur, or not in this form.
     #[error("the header {0} cannot be passed on")]
     Header(&'static str),
-    /// The request's body.
+    /// The request's body is too large.
     #[error(
         "the request's body is larger than {0} bytes; send smaller batches, or start the relay with a larger --max-body"
     )]
@@ -45,15 +45,15 @@ pub enum Refusal {
     /// The request's body broke off.
     #[error("the request's body broke off")]
     Broken,
-    /// No connection, or a broken one.
+    /// There is no connection to the upstream, or it broke.
     #[error("the upstream does not answer: {0}")]
     Unreachable(String),
-    /// Nothing within the time.
+    /// The upstream did not answer in time.
     #[error(
         "the upstream did not answer within {0:?}; start the relay with a larger --timeout if that is normal"
     )]
     Late(Duration),
-    /// A 3xx.
+    /// The upstream redirects (3xx), which is not followed.
     #[error(
         "the upstream sends to another address ({0}), which the relay does not follow; if it is right, start the relay with it as --upstream"
     )]
@@ -66,7 +66,7 @@ pub enum Refusal {
         "the upstream's answer is larger than {0} bytes; start the relay with a larger --max-body if that is right"
     )]
     AnswerTooLarge(u64),
-    /// An encoding that was not asked for, in which the key could not be hidden.
+    /// The answer has an encoding that was not asked for, in which the key could not be hidden.
     #[error("the upstream's answer is compressed, though that was not asked for")]
     Compressed,
 }
@@ -112,12 +112,12 @@ impl Refusal {
         }
     }
 
-    /// The answer, without CORS headers.
+    /// The response without a body and without CORS headers.
     pub fn response(&self) -> HttpResponseBuilder {
         HttpResponse::build(self.status())
     }
 
-    /// The answer's body, in the form of the protocols' own errors.
+    /// The response's body, in the form of the protocols' own errors.
     pub fn body(&self) -> serde_json::Value {
         json!({ "error": format!("relay: {self}") })
     }

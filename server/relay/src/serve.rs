@@ -1,4 +1,4 @@
-//! The relay's server: takes requests, asks the upstream, passes the answers back.
+//! The relay's server: takes requests, asks the upstream, and passes the answers back.
 
 use super::account::Account;
 use super::bodies::{self, Limits};
@@ -18,7 +18,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Connecting takes at most this long.
+/// Maximum time to connect to the upstream.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long requests in flight may take after the signal to stop, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
@@ -30,32 +30,32 @@ const THREADS: usize = 2;
 /// Why the relay cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// No randomness for the token.
+    /// The operating system gives no randomness for the token.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(#[from] getrandom::Error),
-    /// No HTTP client.
+    /// The HTTP client cannot be set up.
     #[error("cannot set up HTTP: {}", cause_of(.0))]
     Http(reqwest::Error),
-    /// The listener.
+    /// The listener cannot be used.
     #[error("the relay cannot run: {0}")]
     Io(#[from] std::io::Error),
 }
 
-/// What a relay is to do.
+/// The settings of a relay.
 pub struct Settings {
-    /// Where requests go.
+    /// The server to which requests go.
     pub upstream: Upstream,
-    /// The key, and the header that carries it.
+    /// The key and the header that carries it; `None` for an upstream without keys.
     pub key: Option<(Secret, (HeaderName, HeaderValue))>,
-    /// The page that may ask; unset: the first that knows the token.
+    /// The page that may ask; `None` for the first page that knows the token.
     pub page: Option<Origin>,
-    /// Most bytes of a body, in each direction.
+    /// Maximum number of bytes of a body, in each direction.
     pub max_body: u64,
-    /// Longest wait: for the beginning of an answer, and for each further piece.
+    /// Maximum time to wait for the beginning of an answer and for each further piece.
     pub patience: Duration,
 }
 
-/// A relay at an address.
+/// A relay at an address, ready to serve.
 pub struct Relay {
     guard: Guard,
     settings: Settings,
@@ -64,14 +64,14 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// With a fresh token.
+    /// Makes a relay with a new token.
     ///
     /// # Errors
-    /// No randomness, or no HTTP client.
+    /// There is no randomness, or no HTTP client.
     pub fn new(mut settings: Settings, address: SocketAddr) -> Result<Self, RelayError> {
         let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
-            // Another host would be given the key.
+            // A redirect could hand the key to another host.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("fed-bbpt-relay/", env!("CARGO_PKG_VERSION")));
         if settings.upstream.is_plain() {
@@ -85,7 +85,7 @@ impl Relay {
         })
     }
 
-    /// What the page is told: the only place where the token is written.
+    /// The relay's address for the page, the only place in which the token appears.
     pub fn url(&self) -> String {
         format!("http://{}/{}", self.address, self.guard.token().reveal())
     }
@@ -127,7 +127,7 @@ impl Relay {
         self.pass_back(response, account)
     }
 
-    /// Sends the request on; gives the head of the answer.
+    /// Sends the request on and returns the head of the answer.
     async fn ask(
         &self,
         method: reqwest::Method,
@@ -156,7 +156,7 @@ impl Relay {
         if let Some(length) = length.filter(|_| has_body) {
             passed.insert(CONTENT_LENGTH, length.into());
         }
-        // The last: nothing that the page sends can stand in its place.
+        // Added last, so that nothing the page sends can replace it.
         if let Some((_, (name, value))) = &self.settings.key {
             passed.insert(name, value.clone());
         }
@@ -169,7 +169,7 @@ impl Relay {
         let mut sent = std::pin::pin!(upstream.body(body).send());
         let filled = intake.fill(payload, self.limits(), account);
         tokio::select! {
-            // An early answer (401, 413) is the answer: what has not been sent yet need not be.
+            // An early answer (401, 413) is the answer; the rest of the request need not be sent.
             answer = &mut sent => answer.map_err(unreachable),
             filled = filled => {
                 filled?;
@@ -204,14 +204,14 @@ impl Relay {
         headers::open(&mut response, self.guard.page());
         let body = bodies::answer(upstream, self.key(), self.limits(), Arc::clone(account));
         Ok(match length {
-            // Stars are as long as what they hide.
+            // Stars take as many bytes as what they hide.
             Some(length) => response.body(SizedStream::new(length, body)),
             None => response.body(BodyStream::new(body)),
         })
     }
 }
 
-/// Waits for the head of an answer.
+/// Waits for the head of an answer, for as long as the settings allow.
 async fn in_time(
     patience: Duration,
     answer: impl Future<Output = Result<reqwest::Response, reqwest::Error>>,
@@ -222,12 +222,13 @@ async fn in_time(
     }
 }
 
-/// The innermost cause only: the whole text would hold the address that was asked.
+/// Keeps only the innermost cause: the whole text would contain the upstream's address.
 fn unreachable(error: reqwest::Error) -> Refusal {
     Refusal::Unreachable(cause_of(&error))
 }
 
-/// The length that a request states; that it is a number has been seen to by whoever read it, and is seen to again.
+/// The length that a request states. The server has already checked that it is a number; here it is
+/// checked again.
 fn length(request: &HttpRequest) -> Result<Option<u64>, Refusal> {
     let mut values = request.headers().get_all(web_header::CONTENT_LENGTH);
     let Some(value) = values.next() else {
@@ -243,7 +244,7 @@ fn length(request: &HttpRequest) -> Result<Option<u64>, Refusal> {
     }
 }
 
-/// Where a redirect leads: server and path, no more.
+/// Where a redirect leads: the server and the path, no more.
 fn elsewhere(upstream: &reqwest::Response) -> String {
     let location = upstream.headers().get(LOCATION);
     let url = location
@@ -253,7 +254,7 @@ fn elsewhere(upstream: &reqwest::Response) -> String {
         Some(mut url) => {
             url.set_query(None);
             url.set_fragment(None);
-            // Neither fails for an address with a host, and another has no names.
+            // Neither fails for an address with a host, and an address without one has no names.
             let _ = (url.set_username(""), url.set_password(None));
             // In percent signs the key would not be found.
             if url.path().contains('%') {
@@ -265,7 +266,7 @@ fn elsewhere(upstream: &reqwest::Response) -> String {
     }
 }
 
-/// A method's name, if it is one of those that are worth a word.
+/// The name of a method, if it is a common one.
 fn name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -294,7 +295,7 @@ async fn handle(
     response
 }
 
-/// A refusal's body; an upstream's cause or address in it may hold the key.
+/// The body of a refusal, masked, because an upstream's cause or address may contain the key.
 fn mask_of(relay: &Relay, refusal: &Refusal) -> serde_json::Value {
     let mut body = refusal.body();
     let key = relay.key();

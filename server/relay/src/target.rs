@@ -1,24 +1,25 @@
-//! What a request asks for: `/TOKEN/path?query`, taken apart without interpreting it.
+//! The target of a request, `/TOKEN/path?query`, taken apart without interpretation.
 
 use actix_web::http::Uri;
 
-/// Longest path and query together, in bytes.
+/// Maximum length of path and query together, in bytes.
 const LONGEST: usize = 4096;
 
-/// The part behind the token.
+/// The part of a request's path after the token, and its query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// Empty, or begins with a slash; free of everything that could mean another place.
+    /// The path: empty, or with a slash at its beginning. It has nothing in it that could mean
+    /// another place.
     pub path: &'a str,
-    /// Without its question mark.
+    /// The query without its question mark.
     pub query: Option<&'a str>,
 }
 
-/// The first segment, which should be the token, and what follows it.
+/// Splits a request's path into the first segment, which should be the token, and the rest.
 ///
 /// # Errors
-/// What is wrong with the rest: it is refused, never mended, for what two readers mend differently leads somewhere else
-/// than it seems.
+/// What is wrong with the rest. It is refused and never corrected, because what two readers correct
+/// differently leads elsewhere than it seems.
 pub fn split(uri: &Uri) -> Result<(&str, Result<Target<'_>, &'static str>), &'static str> {
     if uri.authority().is_some() || uri.scheme().is_some() {
         return Err("the request names a server: this is a relay, not a proxy");
@@ -49,7 +50,7 @@ fn check(path: &str) -> Result<(), &'static str> {
         if bytes == b"." || bytes == b".." {
             return Err("the path has a segment of dots");
         }
-        // A second decoding by whoever comes next must not find anything new.
+        // A second decoding by the next server must not find anything new.
         if bytes
             .iter()
             .any(|&b| b < 0x20 || b == 0x7f || b"/\\%?#".contains(&b))
@@ -62,7 +63,7 @@ fn check(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Undoes percent encoding, once.
+/// Undoes percent-encoding once.
 fn decoded(segment: &str) -> Option<Vec<u8>> {
     let mut bytes = segment.bytes();
     let mut out = Vec::with_capacity(segment.len());

@@ -4,13 +4,13 @@ use super::target::Target;
 use reqwest::Url;
 use std::net::IpAddr;
 
-/// A base address: `https://api.example.com/v1`.
+/// The upstream's base address, such as `https://api.example.com/v1`.
 #[derive(Clone, Debug)]
 pub struct Upstream(Url);
 
 impl Upstream {
-    /// Reads `--upstream`. Without TLS the key would be readable on the way: that is refused unless the server is on
-    /// this machine or `plain` allows it.
+    /// Reads `--upstream`. Without TLS the key could be read on its way; so http is refused unless
+    /// the server is on this machine or `plain` allows it.
     ///
     /// # Errors
     /// Why the address cannot be used.
@@ -39,28 +39,29 @@ impl Upstream {
         Ok(Self(url))
     }
 
-    /// Where a request goes: below the base address, whatever it asks for.
+    /// The address to which a request goes, always below the base address; `None` if it would not
+    /// be.
     pub fn at(&self, target: &Target<'_>) -> Option<Url> {
         let mut url = self.0.clone();
         let base = url.path().trim_end_matches('/').to_owned();
         let path = format!("{base}{}", target.path);
         url.set_path(&path);
         url.set_query(target.query);
-        // Whatever the parser made of it: the same server, and the path as it was given.
+        // Whatever the parser did, it must be the same server and exactly the given path.
         (url.origin() == self.0.origin() && url.path() == path).then_some(url)
     }
 
-    /// Whether the connection must not go through a proxy: it would read everything.
+    /// Whether the connection must not go through a proxy, which could read everything.
     pub fn is_plain(&self) -> bool {
         self.0.scheme() == "http"
     }
 
-    /// Whether it is this machine.
+    /// Whether the server is on this machine.
     pub fn is_here(&self) -> bool {
         self.0.host_str().is_some_and(on_this_machine)
     }
 
-    /// The address, as it was given.
+    /// The address as it was given.
     pub fn address(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
     }
@@ -95,7 +96,7 @@ mod tests {
             ("https://api.example.com/v1?key=sk-abc", "query"),
             ("https://api.example.com/v1#x", "query or a fragment"),
             ("http://api.example.com/v1", "without TLS"),
-            // Names that look like this machine.
+            // Names that only look like this machine.
             ("http://127.0.0.1.example.com/v1", "without TLS"),
             ("http://localhost.example.com/v1", "without TLS"),
         ] {
@@ -118,7 +119,7 @@ mod tests {
             Some("https://api.example.com/v1/x?a=1&b=%2F")
         );
         assert_eq!(at("", None).as_deref(), Some("https://api.example.com/v1"));
-        // `target.rs` lets none of these through; nor would this.
+        // `target.rs` refuses all of these; so does this.
         for bad in ["/../admin", "/%2e%2e/admin", "/a\\..\\..\\b", "/./x"] {
             assert_eq!(at(bad, None), None, "{bad}");
         }

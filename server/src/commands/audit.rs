@@ -1,4 +1,4 @@
-//! `fed-bbpt audit`: computes everything again that a federation's record claims.
+//! `fed-bbpt audit`: recomputes and verifies a federation's record.
 
 use super::{block_on, say};
 use crate::CliError;
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-/// What `fed-bbpt audit` takes.
+/// The arguments of `fed-bbpt audit`.
 #[derive(Args)]
 pub struct AuditArgs {
     /// The record: a file with one line for the beginning and one for each round; with --server, the federation's id there.
@@ -28,7 +28,8 @@ pub struct AuditArgs {
     /// The former way to name the federation.
     #[arg(long, requires = "server", conflicts_with = "record", hide = true)]
     federation: Option<String>,
-    /// It must be the record with this fingerprint: the first digits, or all, of the hash of its last line.
+    /// Require the record with this fingerprint: the first digits, or all, of the hash of its last
+    /// line.
     #[arg(long, value_name = "HEX", value_parser = fingerprint_of)]
     fingerprint: Option<String>,
     /// Answer in JSON.
@@ -36,10 +37,10 @@ pub struct AuditArgs {
     json: bool,
 }
 
-/// Hexadecimal digits of a hash that people compare.
+/// Number of hexadecimal digits of a hash that people compare.
 const FINGERPRINT: usize = 16;
 
-/// A fingerprint as people write it, without spaces.
+/// Reads a fingerprint as people write it, in groups or without spaces.
 fn fingerprint_of(text: &str) -> Result<String, String> {
     let digits: String = text.split_whitespace().collect();
     let good =
@@ -48,7 +49,7 @@ fn fingerprint_of(text: &str) -> Result<String, String> {
         .ok_or_else(|| format!("write {FINGERPRINT} to 64 hexadecimal digits"))
 }
 
-/// What a record says that holds together.
+/// What a consistent record says.
 #[derive(Debug, PartialEq, Serialize)]
 struct Summary {
     task: String,
@@ -58,14 +59,15 @@ struct Summary {
     rounds: u32,
     updates: u32,
     aborted: u32,
-    /// Rounds in which the mapping was learnt.
+    /// Number of rounds in which the mapping was learnt.
     counted: u32,
-    /// What is to be kept, by the held-out examples that the record tells of.
+    /// What is to be kept, by the held-out examples in the record.
     choice: Option<Choice>,
-    /// Participants whose vectors are in a sum; without secure sums a record does not tell.
+    /// Number of participants whose vectors are in a sum; `None` without secure sums, whose record
+    /// does not name them.
     contributors: Option<usize>,
     epsilon: Option<f64>,
-    /// As the task says it.
+    /// The limit of ε in the task.
     epsilon_limit: Option<f32>,
     delta: Option<f32>,
     theta: String,
@@ -73,7 +75,7 @@ struct Summary {
     fingerprint: String,
 }
 
-/// What is wrong, and where.
+/// What is wrong with a record.
 #[derive(Debug, PartialEq, thiserror::Error)]
 enum Wrong {
     #[error(transparent)]
@@ -85,7 +87,7 @@ enum Wrong {
 }
 
 impl Wrong {
-    /// Counted from 1; nothing if it is not one line's fault.
+    /// The number of the faulty line, counted from 1; `None` if no single line is at fault.
     fn line(&self) -> Option<u32> {
         match self {
             Self::Line(difference) => Some(difference.line),
@@ -95,7 +97,7 @@ impl Wrong {
     }
 }
 
-/// Reads, computes, says what it found.
+/// Reads the record, recomputes it, and prints what it found.
 pub fn run(args: &AuditArgs) -> Result<(), CliError> {
     let mut audit = Audit::default();
     let named = args
@@ -108,7 +110,7 @@ pub fn run(args: &AuditArgs) -> Result<(), CliError> {
         (Some(id), Some(server)) => {
             block_on(read_server(server, &id.to_string_lossy(), &mut audit))??;
         }
-        // clap does not let this through.
+        // clap does not let this happen.
         (None, _) => return Err(CliError::usage("name a file, or --server and a federation")),
     }
     let found = audit.end(args.fingerprint.as_deref());
@@ -135,7 +137,7 @@ fn read_file(path: &Path, audit: &mut Audit) -> Result<(), CliError> {
         |e: std::io::Error| CliError::usage(format!("cannot read {}: {e}", path.display()));
     let file = std::fs::File::open(path).map_err(unreadable)?;
     for line in BufReader::new(file).split(b'\n') {
-        // Bytes that are no text are no JSON either: that line is told.
+        // Bytes that are no text are no JSON either, and that line is reported.
         let line = String::from_utf8_lossy(&line.map_err(unreadable)?).into_owned();
         if !audit.take(&line) {
             break;
@@ -176,7 +178,7 @@ struct Audit {
 }
 
 impl Audit {
-    /// Says whether to go on.
+    /// Takes the next line; returns whether to go on.
     fn take(&mut self, line: &str) -> bool {
         if self.wrong.is_none()
             && let Err(wrong) = self.read(line)
@@ -189,7 +191,7 @@ impl Audit {
     fn read(&mut self, line: &str) -> Result<(), Wrong> {
         let (task, replay) = match &mut self.replay {
             Some(known) => known,
-            // The first line says what the task is.
+            // The first line states the task.
             none => none.insert(begin(line)?),
         };
         let Some(entry) = replay.take(task, line, Commitments::Check)? else {
@@ -253,7 +255,7 @@ fn begin(line: &str) -> Result<(Task, Replay), Wrong> {
     Ok((task, replay))
 }
 
-/// The first digits of a hash in groups of four, as the page shows them.
+/// The first digits of a hash, in groups of four, as the page shows them.
 fn spaced(hash: &str) -> String {
     let digits: Vec<char> = hash.chars().take(FINGERPRINT).collect();
     let groups: Vec<String> = digits.chunks(4).map(|c| c.iter().collect()).collect();

@@ -1,5 +1,5 @@
-//! `fed-bbpt candidates`: what a prompt may be made of, as lines for the task file: words from public text, or a list
-//! of whole instructions, from a file or from an LLM (`propose.rs`).
+//! `fed-bbpt candidates`: the candidates for a prompt, as lines for the task file: words from
+//! public text, or whole instructions from a file or from an LLM (`propose.rs`).
 
 use super::propose::{self, ProposeArgs};
 use super::{say, say_json};
@@ -12,25 +12,26 @@ use std::path::{Path, PathBuf};
 use tuning::generator::instruction;
 use tuning::generator::instruction::Place;
 
-/// What `fed-bbpt candidates` takes.
+/// The arguments of `fed-bbpt candidates`.
 #[derive(Args)]
 pub struct CandidatesArgs {
     /// Public text of the task's domain: CSV, TSV, JSON lines, or lines of text. Labels are not used.
     #[arg(long, value_name = "FILE", required_unless_present_any = ["instructions", "propose"])]
     data: Option<PathBuf>,
-    /// Words at most; the empty word comes on top.
+    /// Maximum words; the empty word is added to them.
     #[arg(long, default_value_t = 100)]
     count: usize,
-    /// Only from word groups that are seen at least so often.
+    /// Only from word groups that occur at least this often.
     #[arg(long, default_value_t = 5)]
     min_count: u32,
-    /// Neighbours with at least this pointwise mutual information (in nats) are a group.
+    /// Minimum pointwise mutual information (in nats) of neighbours that form a group.
     #[arg(long, default_value_t = 1.0)]
     min_pmi: f64,
     /// Take the groups themselves as candidates instead of their words.
     #[arg(long)]
     groups: bool,
-    /// Check a file of instructions, one in a line, and print them for the generator "instruction".
+    /// Check a file of instructions, one on each line, and print them for the generator
+    /// "instruction".
     #[arg(long, value_name = "FILE", group = "list", conflicts_with_all = WORDS)]
     instructions: Option<PathBuf>,
     /// What the instructions are: label templates that hold {}, or words before the label template or the input
@@ -44,10 +45,10 @@ pub struct CandidatesArgs {
     proposed: ProposeArgs,
 }
 
-/// The options of words.
+/// The options for words.
 pub const WORDS: [&str; 5] = ["data", "count", "min_count", "min_pmi", "groups"];
 
-/// [`Place`] as an option.
+/// A [`Place`] as an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Where {
     Template,
@@ -65,14 +66,15 @@ impl From<Where> for Place {
     }
 }
 
-/// Prints the candidates, which are those of the text whatever order its lines have; or the instructions.
+/// Prints the candidates from a text, which do not depend on the order of its lines; or the
+/// instructions.
 pub fn run(args: &CandidatesArgs) -> Result<(), CliError> {
     let place = args.place.map(Place::from);
     match (&args.instructions, args.proposed.count(), &args.data) {
         (Some(file), ..) => instructions(file, place.unwrap_or(Place::Template), args.json),
         (None, Some(count), _) => propose::run(&args.proposed, count, place, args.json),
         (None, None, Some(data)) => words(args, data),
-        // The argument parser asks for one of them.
+        // The argument parser requires one of them.
         (None, None, None) => Err(CliError::usage(
             "--data, --instructions or --propose is needed",
         )),
@@ -101,7 +103,7 @@ fn words(args: &CandidatesArgs, data: &Path) -> Result<(), CliError> {
             args.min_count
         )));
     }
-    // A list of JSON texts is one of TOML, too.
+    // A JSON list of texts is a TOML list too.
     let mut all = vec![String::new()];
     all.extend(found);
     if args.json {
@@ -125,7 +127,7 @@ fn instructions(file: &Path, place: Place, json: bool) -> Result<(), CliError> {
     print(&listed, place, json)
 }
 
-/// The settings of `[generator]`: as lines, or as JSON.
+/// Prints the settings of `[generator]`, as lines or as JSON.
 pub fn print(instructions: &[String], place: Place, json: bool) -> Result<(), CliError> {
     if json {
         return say_json(&json!({
@@ -143,7 +145,7 @@ pub fn print(instructions: &[String], place: Place, json: bool) -> Result<(), Cl
     Ok(())
 }
 
-/// The instructions of a file; repeated lines are told.
+/// Reads the instructions in a file, and reports repeated lines.
 pub fn read(file: &Path, place: Place) -> Result<Vec<String>, CliError> {
     let text = std::fs::read_to_string(file)
         .map_err(|e| CliError::usage(format!("cannot read {}: {e}", file.display())))?;
@@ -153,8 +155,8 @@ pub fn read(file: &Path, place: Place) -> Result<Vec<String>, CliError> {
     Ok(listed)
 }
 
-/// The instructions of a text's lines, without empty lines and repetitions, of which the second list tells; or all
-/// faults.
+/// The instructions on a text's lines, without empty lines, and the repetitions that were left out;
+/// or all faults.
 fn listed(text: &str, place: Place) -> Result<(Vec<String>, Vec<String>), Vec<String>> {
     let (mut list, mut notes, mut faults) = (Vec::<(usize, &str)>::new(), Vec::new(), Vec::new());
     let lines = text

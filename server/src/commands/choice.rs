@@ -1,8 +1,8 @@
-//! What the record says is to be kept, in words.
+//! The record's choice of what is to be kept, in words.
 
 use federation::rules::choice::{Choice, Keep};
 
-/// One sentence: what is kept, and why.
+/// One sentence about what is kept, and why.
 #[must_use]
 pub fn words(choice: &Choice) -> String {
     let measured = &choice.measured;

@@ -1,5 +1,5 @@
-//! `fed-bbpt demo`: the model API and the aggregator on two origins, a federation about handwriting, and a few
-//! built-in owners. A visitor's tab joins as one more owner.
+//! `fed-bbpt demo`: the model API and the aggregator on two origins, a federation about
+//! handwriting, and a few built-in owners. A visitor's tab can join as one more owner.
 
 use super::join::{built_in, workbench};
 use super::{block_on, interrupted, say};
@@ -29,21 +29,23 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Accuracy that the demonstration starts below, and the one it must reach.
+/// Accuracy below which the demonstration starts, and the accuracy that it must reach.
 const FROM: f64 = 0.20;
 const TO: f64 = 0.70;
-/// Examples of each built-in owner.
+/// Number of examples of each built-in owner.
 const EXAMPLES: usize = 160;
-/// Each owner's pause after an update while no visitor is there.
+/// How long a phase of a secure sum waits for those who have not answered, in milliseconds.
+const SUM_PATIENCE_MS: u32 = 10_000;
+/// Pause of each owner after an update, while no visitor is there.
 const LEISURE: Duration = Duration::from_secs(4);
 
-/// What `fed-bbpt demo` takes.
+/// The arguments of `fed-bbpt demo`.
 #[derive(Args)]
 pub struct DemoArgs {
-    /// The built page (web/dist). Without it there is no page to visit.
+    /// Folder of the built page (web/dist); without it there is no page to visit.
     #[arg(long, value_name = "FOLDER")]
     web: Option<PathBuf>,
-    /// Built-in owners.
+    /// Number of built-in owners.
     #[arg(long, default_value_t = 4)]
     owners: u32,
     /// Run one federation to its end without a visitor, print a table, and exit 0 if accuracy rose from under
@@ -56,12 +58,12 @@ pub struct DemoArgs {
     /// The model API's port; 0 takes a free one.
     #[arg(long, default_value_t = 8701)]
     model_port: u16,
-    /// Updates of θ, instead of the task's.
+    /// Number of rounds, instead of the task's.
     #[arg(long)]
     rounds: Option<u32>,
 }
 
-/// Starts everything and stays until Ctrl-C, or with `--once` until the federation has finished.
+/// Starts everything and runs until Ctrl-C, or with `--once` until the federation has finished.
 pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     let folder = tempfile::Builder::new()
         .prefix("fed-bbpt-demo-")
@@ -79,7 +81,7 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     block_on(async {
         let (stop, stopped) = watch::channel(false);
         let until = |mut stopped: watch::Receiver<bool>| async move {
-            // An error means that the sender is gone: the same wish.
+            // An error means that the sender is gone, which asks for the same.
             let _ = stopped.wait_for(|s| *s).await;
         };
         let mut servers = JoinSet::new();
@@ -108,14 +110,15 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
             }),
             () = interrupted() => Ok(()),
         };
-        // The servers end in order; an error then changes nothing for us.
+        // The servers end in order; an error would change nothing here.
         let _ = stop.send(true);
         while servers.join_next().await.is_some() {}
         outcome
     })?
 }
 
-/// A listener on the loopback and its origin. The two servers have different ports, so different origins.
+/// A listener on the loopback interface, and its origin. The two servers have different ports, and
+/// so different origins.
 fn listen(port: u16) -> Result<(TcpListener, String), CliError> {
     let listener = TcpListener::bind(("127.0.0.1", port)).map_err(|e| {
         CliError::failed(format!(
@@ -134,7 +137,7 @@ struct Demo<'a> {
 }
 
 impl Demo<'_> {
-    /// One federation after the other, so that the page is never out of work.
+    /// Runs one federation after another, so that the page always has work.
     async fn run(&self) -> Result<(), CliError> {
         let organiser =
             transport::aggregator(&self.url, Some(self.token.clone())).map_err(CliError::failed)?;
@@ -143,7 +146,7 @@ impl Demo<'_> {
         loop {
             let begun = Instant::now();
             let (task, invite) = self.create(&organiser).await?;
-            // Side by side on this task: they mostly wait for the model.
+            // Concurrently on this task, because they mostly wait for the model.
             let mut owners = FuturesUnordered::new();
             for number in 0..self.args.owners {
                 let owner = self.owner(&task, &invite, u64::from(number) + 1).await?;
@@ -185,12 +188,18 @@ impl Demo<'_> {
     async fn create(&self, organiser: &Aggregator) -> Result<(Task, Invite), CliError> {
         let mut set = vec![format!("model.url={}", self.model_url)];
         set.extend(self.args.rounds.map(|r| format!("federation.rounds={r}")));
+        // A visitor who closes the page in the middle of a sum is not waited for long.
+        for phase in ["keys", "shares", "masked", "confirm", "unmask"] {
+            let of = format!("federation.secure_sum.{phase}");
+            set.push(format!("{of}.time_min_ms={SUM_PATIENCE_MS}"));
+            set.push(format!("{of}.time_max_ms={}", 3 * SUM_PATIENCE_MS));
+        }
         let task = task_source::load("handwriting", &set).map_err(CliError::usage)?;
         let body = CreateFederation {
             task_toml: None,
             task: Some(task.source().clone()),
         };
-        // The aggregator is only just starting.
+        // The aggregator may still be starting.
         let mut tries = 0;
         loop {
             match organiser.create(&body).await {
@@ -246,7 +255,7 @@ async fn own(owner: Native) -> Result<StopReason, CliError> {
     participant::run(&owner).await.map_err(CliError::failed)
 }
 
-/// Prints how the federation went; gives the first and the last accuracy.
+/// Prints how the federation went; returns its first and its last accuracy.
 fn table(detail: &FederationDetail, took: Duration) -> (f64, f64) {
     let accuracy = |m: &Metrics| f64::from(m.correct) / f64::from(m.total.max(1));
     let done: Vec<&RoundRecord> = detail

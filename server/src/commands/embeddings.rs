@@ -1,5 +1,5 @@
-//! `fed-bbpt embeddings`: what soft prompts for vLLM need of an open language model, cut out of its files: the tokenizer
-//! and the table of input embeddings, with the lines for the task file.
+//! `fed-bbpt embeddings`: extracts from an open language model's files what soft prompts for vLLM
+//! need, the tokenizer and the table of input embeddings, and prints the lines for the task file.
 
 use super::{say, say_json};
 use crate::CliError;
@@ -15,17 +15,18 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// What `fed-bbpt embeddings` takes.
+/// The arguments of `fed-bbpt embeddings`.
 #[derive(Args)]
 pub struct EmbeddingsArgs {
-    /// The model: a folder as Hugging Face's hub has it, with tokenizer.json and model.safetensors or
-    /// model.safetensors.index.json; or a safetensors file that has tokenizer.json beside it.
+    /// The model: a folder in the layout of Hugging Face's hub, with tokenizer.json and
+    /// model.safetensors or model.safetensors.index.json; or a safetensors file with tokenizer.json
+    /// beside it.
     #[arg(long, value_name = "PATH")]
     model: PathBuf,
-    /// Where to: a folder, for tokenizer.json and embeddings.safetensors.
+    /// Folder to write tokenizer.json and embeddings.safetensors into.
     #[arg(long, value_name = "FOLDER")]
     output: PathBuf,
-    /// The table's name.
+    /// Name of the table.
     #[arg(long, value_name = "NAME", default_value = "model.embed_tokens.weight")]
     tensor: String,
     /// Print the lines for the task file as JSON.
@@ -33,7 +34,7 @@ pub struct EmbeddingsArgs {
     json: bool,
 }
 
-/// Writes both files, and says what the task file needs.
+/// Writes both files, and prints what the task file needs.
 pub fn run(args: &EmbeddingsArgs) -> Result<(), CliError> {
     let folder = if args.model.is_dir() {
         args.model.as_path()
@@ -76,7 +77,7 @@ pub fn run(args: &EmbeddingsArgs) -> Result<(), CliError> {
             "generator": { "kind": "soft", "hidden": hidden, "deviation": deviation },
         }));
     }
-    // A JSON text is one of TOML, too.
+    // A JSON text is a TOML text too.
     let files = files.as_object().into_iter().flatten();
     let files: Vec<String> = files
         .map(|(key, value)| format!("{key} = {value}"))
@@ -105,7 +106,7 @@ fn unreadable(path: &Path, cause: &dyn std::fmt::Display) -> CliError {
     CliError::usage(format!("{} cannot be read: {cause}", path.display()))
 }
 
-/// The safetensors file that holds the table.
+/// The safetensors file that contains the table.
 fn file_of(args: &EmbeddingsArgs) -> Result<PathBuf, CliError> {
     if !args.model.is_dir() {
         return Ok(args.model.clone());
@@ -117,7 +118,7 @@ fn file_of(args: &EmbeddingsArgs) -> Result<PathBuf, CliError> {
     let parsed: Value =
         serde_json::from_slice(&read(&index)?).map_err(|error| unreadable(&index, &error))?;
     let part = parsed["weight_map"][&args.tensor].as_str();
-    // A name, never a way out of the folder.
+    // A file's name alone, never a way out of the folder.
     let part = part.and_then(|part| Path::new(part).file_name());
     let part = part.ok_or_else(|| {
         CliError::usage(format!(
@@ -129,7 +130,8 @@ fn file_of(args: &EmbeddingsArgs) -> Result<PathBuf, CliError> {
     Ok(args.model.join(part))
 }
 
-/// A safetensors file of that tensor alone. The rest of the file, which may be large, is not read.
+/// Makes a safetensors file of this tensor alone. The rest of the file, which may be large, is not
+/// read.
 fn cut_out(path: &Path, tensor: &str) -> Result<Vec<u8>, CliError> {
     let failed = |error: std::io::Error| unreadable(path, &error);
     let broken = |cause: String| unreadable(path, &cause);
@@ -176,7 +178,7 @@ fn cut_out(path: &Path, tensor: &str) -> Result<Vec<u8>, CliError> {
 mod tests {
     use super::*;
 
-    /// A file of two tensors.
+    /// Writes a file of two tensors.
     fn write(path: &Path) {
         let table: Vec<u8> = (0..24_u8)
             .flat_map(|x| f32::from(x).to_le_bytes())
@@ -216,7 +218,7 @@ mod tests {
         let cut = cut_out(&one, name).ok().unwrap();
         let table = Table::read("x", cut, name).unwrap();
         assert_eq!((table.rows(), table.hidden()), (12, 2));
-        // Of the numbers from 0 to 23.
+        // The standard deviation of the numbers from 0 to 23.
         assert!((table.deviation() - (575.0_f64 / 12.0).sqrt()).abs() < 1e-6);
         std::fs::write(
             &index,

@@ -1,6 +1,7 @@
 //! `fed-bbpt export`: θ as safetensors, with a JSON card beside it.
 //!
-//! Everything is computed from the federation's record: θ, the mapping that was learnt, and which θ is to be kept.
+//! Everything is computed from the federation's record: θ, the learnt mapping, and which θ is to be
+//! kept.
 
 use super::{block_on, say, say_json};
 use crate::CliError;
@@ -12,18 +13,18 @@ use ground::hash::{sha256_hex, theta_bytes, theta_from_bytes, theta_hash};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// What `fed-bbpt export` takes.
+/// The arguments of `fed-bbpt export`.
 #[derive(Args)]
 pub struct ExportArgs {
-    /// The aggregator.
+    /// Address of the aggregator.
     #[arg(long, default_value = "http://127.0.0.1:8700")]
     server: String,
     /// The federation's id.
     federation: String,
-    /// Where to: FILE.safetensors; the card goes to FILE.json.
+    /// File to write, FILE.safetensors; the card is written to FILE.json.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// Export the last θ, whatever the held-out examples say is to be kept.
+    /// Export the last θ, even if the held-out examples chose another.
     #[arg(long)]
     last: bool,
     /// Print the card, which is also in FILE.json, as JSON.
@@ -31,7 +32,7 @@ pub struct ExportArgs {
     json: bool,
 }
 
-/// Downloads, checks, writes both files.
+/// Downloads and checks the record, and writes both files.
 pub fn run(args: &ExportArgs) -> Result<(), CliError> {
     let (detail, bytes, lines) = block_on(async {
         let aggregator = aggregator(&args.server, None)?;
@@ -58,7 +59,7 @@ pub fn run(args: &ExportArgs) -> Result<(), CliError> {
             .take(&task, line, Commitments::Trust)
             .map_err(CliError::failed)?;
     }
-    // A federation of before there were records has none.
+    // A federation from before there were records has none.
     let recorded = record.lines() > 0;
     if theta_hash(&last) != detail.current.theta
         || (recorded && record.theta() != &detail.current.theta)
@@ -100,7 +101,7 @@ pub fn run(args: &ExportArgs) -> Result<(), CliError> {
         "safetensors_sha256": sha256_hex(&file),
     });
     let mut shown = None;
-    // Words are what a person wants of a prompt made of words.
+    // For a prompt of words, people want the words.
     if let (Some(prompt), Some(text)) = (task.prompt(&theta), task.inputs.texts()) {
         card["prompt"] = json!({
             "before_input": prompt.input,

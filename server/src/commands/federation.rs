@@ -1,4 +1,4 @@
-//! `fed-bbpt federation`: what an organiser does without the page.
+//! `fed-bbpt federation`: the organiser's tasks without the page.
 
 use super::{block_on, say, say_json, word};
 use crate::CliError;
@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What `fed-bbpt federation` takes.
+/// The arguments of `fed-bbpt federation`.
 #[derive(Args)]
 pub struct FederationArgs {
-    /// The aggregator.
+    /// Address of the aggregator.
     #[arg(long, default_value = "http://127.0.0.1:8700", global = true)]
     server: String,
     /// The organiser's token.
@@ -34,7 +34,7 @@ pub struct FederationArgs {
 
 #[derive(Subcommand)]
 enum What {
-    /// Create one from a task file, or from a built-in task.
+    /// Create a federation from a task file or a built-in task.
     Create {
         /// TOML file or built-in name.
         task: String,
@@ -50,44 +50,44 @@ enum What {
         #[arg(long = "set", value_name = "PATH=VALUE")]
         set: Vec<String>,
     },
-    /// List all.
+    /// List all federations.
     List,
-    /// Show one.
+    /// Show a federation.
     Show {
-        /// Its id.
+        /// The federation's id.
         id: String,
     },
-    /// Make one more invite.
+    /// Make another invite.
     Invite {
-        /// Its id.
+        /// The federation's id.
         id: String,
-        /// How long it can be joined with: 90s, 30m, 12h, 7d [default: for ever].
+        /// How long the invite is valid: 90s, 30m, 12h, 7d [default: for ever].
         #[arg(long, value_name = "TIME", value_parser = parse_span)]
         expires: Option<u64>,
-        /// How many participants may join with it [default: any number].
+        /// Maximum participants who may join with it [default: any number].
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         uses: Option<u32>,
     },
-    /// List its invites: ids and how they stand, never the secrets.
+    /// List a federation's invites: ids and states, never the secrets.
     Invites {
-        /// Its id.
+        /// The federation's id.
         id: String,
     },
-    /// Take an invite back. Who has joined with it stays.
+    /// Revoke an invite. Participants who joined with it stay.
     Revoke {
         /// The federation's id.
         id: String,
         /// The invite's id, as `invites` lists it.
         invite: String,
     },
-    /// Close one: the round under way ends, nobody can join.
+    /// Close a federation: the current round is completed, and nobody can join.
     Close {
-        /// Its id.
+        /// The federation's id.
         id: String,
     },
 }
 
-/// Does it.
+/// Runs the command.
 pub fn run(args: FederationArgs) -> Result<(), CliError> {
     if let What::Check { task, set } = &args.what {
         let task = task_source::load(task, set).map_err(CliError::usage)?;
@@ -173,7 +173,8 @@ pub fn run(args: FederationArgs) -> Result<(), CliError> {
     })?
 }
 
-/// The invite as a link: to the address under which the server says that people reach it, else to the one it was asked at.
+/// The invite as a link to the address at which, as the server says, people reach it, or else to
+/// the address that was asked.
 fn link(server: &str, invite: &Invite) -> String {
     let server = invite.public_url.as_deref().unwrap_or(server);
     format!(
@@ -184,7 +185,7 @@ fn link(server: &str, invite: &Invite) -> String {
     )
 }
 
-/// One invite in a line.
+/// A line about one invite.
 fn standing(invite: &InviteSummary, now: u64) -> String {
     let used = match invite.uses {
         Some(uses) => format!("{} of {uses} uses", invite.used),
@@ -199,10 +200,10 @@ fn standing(invite: &InviteSummary, now: u64) -> String {
     format!("{}  {used}  {end}", invite.id)
 }
 
-/// Units of a span of time, largest first, in seconds.
+/// Units of time, largest first, in seconds.
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
-/// `7d` → seconds.
+/// Reads a time such as `7d` as seconds.
 fn parse_span(text: &str) -> Result<u64, String> {
     let parse = || {
         let unit = text.chars().last()?;
@@ -213,7 +214,7 @@ fn parse_span(text: &str) -> Result<u64, String> {
     parse().ok_or_else(|| "give a number and a unit: 90s, 30m, 12h or 7d".to_owned())
 }
 
-/// Seconds → `6d 23h`: the largest unit and the next.
+/// Seconds as text, such as `6d 23h`: the largest unit and the next.
 fn span(seconds: u64) -> String {
     let mut parts = Vec::new();
     let mut rest = seconds;

@@ -25,39 +25,40 @@ use serde_json::json;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-/// What `fed-bbpt join` takes.
+/// The arguments of `fed-bbpt join`.
 #[derive(Args, Clone)]
 pub struct JoinArgs {
     /// The invite link: http://HOST/f/FEDERATION/#invite=SECRET
     link: String,
-    /// Own data: a folder of images by class, a zip, or CSV or IDX files; for a federation of texts, tables of them.
+    /// Own data: a folder of images by class, a zip, or CSV or IDX files; for a federation of
+    /// texts, tables of texts.
     #[arg(long, value_name = "PATH", required_unless_present = "builtin")]
     data: Option<PathBuf>,
-    /// A built-in owner with this handwriting, instead of own data.
+    /// Take part as a built-in owner with this handwriting, instead of with own data.
     #[arg(long, value_name = "SEED", conflicts_with = "data")]
     builtin: Option<u64>,
-    /// Examples of the built-in owner.
+    /// Number of examples of the built-in owner.
     #[arg(long, default_value_t = 200)]
     count: usize,
-    /// Where the state is kept, so that a later run goes on.
+    /// File for the state, from which a later run continues.
     #[arg(long, value_name = "FILE", default_value = "fed-bbpt-participant.json")]
     state: PathBuf,
-    /// Long-term key: 64 hexadecimal digits, made where there is none. Who joins with it again is the same
-    /// participant [default: beside the state file].
+    /// File of the long-term key, 64 hexadecimal digits, which is made if it does not exist. With
+    /// the same key you are the same participant again [default: beside the state file].
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-    /// Ask this model API instead of the task's (the same model, run by yourself).
+    /// Ask this model API instead of the task's; it must run the same model.
     #[arg(long)]
     model_url: Option<String>,
-    /// Key for the model API.
+    /// API key for the model API.
     #[arg(long, env = "FED_BBPT_MODEL_KEY", hide_env_values = true)]
     model_key: Option<String>,
-    /// A line of JSON for each update.
+    /// Print a line of JSON for each update.
     #[arg(long)]
     json: bool,
 }
 
-/// An invite link's parts: aggregator, federation, secret.
+/// The parts of an invite link: aggregator, federation and secret.
 pub fn parse_link(link: &str) -> Option<(String, String, String)> {
     let (address, invite) = link.split_once("#invite=")?;
     let (base, rest) = address.split_once("/f/")?;
@@ -71,7 +72,7 @@ pub fn parse_link(link: &str) -> Option<(String, String, String)> {
         .then(|| (base.to_owned(), federation.to_owned(), invite.to_owned()))
 }
 
-/// A built-in owner's examples as the task wants them.
+/// The examples of a built-in owner in the form that the task takes.
 pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, CliError> {
     let Inputs::Images(fit) = &task.inputs else {
         return Err(CliError::usage(
@@ -90,7 +91,7 @@ pub fn built_in(task: &Task, seed: u64, count: usize) -> Result<Vec<Labelled>, C
         .collect()
 }
 
-/// Examples split into those trained on and those held out.
+/// The examples, divided into those to train on and those held out.
 pub fn workbench(
     task: Task,
     participant: u32,
@@ -105,7 +106,7 @@ pub fn workbench(
     Workbench::new(task, participant, training, holdout).map_err(CliError::failed)
 }
 
-/// Joins, or goes on, and stays until the federation ends or Ctrl-C.
+/// Joins or continues, and stays until the federation ends or Ctrl-C.
 pub fn run(args: JoinArgs) -> Result<(), CliError> {
     block_on(async {
         tokio::select! {
@@ -161,12 +162,13 @@ async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
         Ok(ready) => ready,
         Err(error) => {
             if is_new && let Ok(member) = aggregator(&base, Some(saved.token.clone())) {
-                // Nobody waits for whoever could not begin. Without an answer the lease runs out by itself.
+                // Others should not wait for a participant who could not begin. Without an answer
+                // the lease runs out by itself.
                 let _ = member.leave(&saved.federation).await;
                 saved.token.clear();
             }
             if saved.tally != paid {
-                // What was paid for is paid for.
+                // The queries that were made are paid for, so they are counted.
                 saved.write(&args.state).map_err(CliError::failed)?;
             }
             return Err(error);
@@ -191,7 +193,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
             bench.task().model.url
         )
     } else if model.transport().sends_embeddings() {
-        // Whoever has the model turns them back into words.
+        // Anyone with the model can turn them back into words.
         format!(
             "go to {} (as embeddings, which can be read like texts)",
             bench.task().model.url
@@ -265,7 +267,8 @@ async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
     }
 }
 
-/// Reads the examples and tries the model; what that costs is in the state's tally, also if it fails.
+/// Reads the examples and tries the model. What that costs is counted in the state's tally, even if
+/// it fails.
 async fn begin(
     args: &JoinArgs,
     saved: &mut Saved,
@@ -297,7 +300,7 @@ async fn begin(
     let described = model.describe().await;
     saved.tally = model.purse().tally();
     match described {
-        // Nor does it cover what the federation will ask: the driver leaves it.
+        // It does not cover the federation's queries either, so the driver will leave.
         Ok(_) | Err(CallError::Budget { .. }) => {}
         Err(error) => return Err(CliError::failed(error)),
     }
@@ -305,7 +308,8 @@ async fn begin(
     Ok((model, bench.with_secrets(identity::secrets(identity))))
 }
 
-/// The prompt that the θ to keep stands for, or the last one if none is to be kept; nothing of a task of images.
+/// The prompt of the θ that is to be kept, or of the last θ if none is to be kept; `None` for a
+/// task of images.
 fn prompt(client: &Client, task: &Task) -> Option<String> {
     let kept = client.record().and_then(Replay::kept);
     let found = task.prompt(kept.or(client.theta())?)?;
@@ -325,7 +329,8 @@ fn words(reason: StopReason) -> &'static str {
     }
 }
 
-/// Shows each new θ: a progress bar on a terminal, plain lines elsewhere, JSON where asked for.
+/// Reports each new θ: by a progress bar on a terminal, by plain lines elsewhere, or as JSON if
+/// that was asked for.
 fn reporter(json: bool, rounds: u32) -> OnStep {
     let bar = (!json && std::io::stderr().is_terminal()).then(|| {
         let style = ProgressStyle::with_template("{bar:30} update {pos}/{len} {msg}");
@@ -341,7 +346,7 @@ fn reporter(json: bool, rounds: u32) -> OnStep {
             let text = format!("waiting for others: {} of {} are there", a.here, a.needed);
             match &bar {
                 Some(bar) => bar.set_message(text),
-                // Once a round: where all is well nobody waits for long.
+                // Once a round: if all is well the wait is short.
                 None if waited != Some(view.round) => say(&text),
                 None => {}
             }

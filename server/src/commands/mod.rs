@@ -1,4 +1,7 @@
-//! One file for each command (or two that are alike).
+//! The commands, one file for each (or for two that are alike).
+
+// The comments on flags are their help texts, in which brackets and addresses stand as people type them.
+#![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
 
 pub mod audit;
 pub mod candidates;
@@ -22,21 +25,21 @@ use serde_json::Value;
 use std::future::Future;
 use std::io::{IsTerminal, Write as _};
 
-/// A line for whoever started us; pipes get it at once.
+/// Prints a line for the person or program that started us; pipes get it at once.
 pub fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    // A closed pipe is the reader's choice.
+    // The reader may close the pipe.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Runs a future on a fresh runtime of all cores.
+/// Runs a future on a new runtime with all cores.
 pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, CliError> {
     tokio::runtime::Runtime::new()
         .map_err(CliError::failed)
         .map(|runtime| runtime.block_on(future))
 }
 
-/// How an enumeration is written in JSON, for people too: `in-cohort`.
+/// The name of an enumeration's value in JSON, which people see too, such as `in-cohort`.
 pub fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(word)) => word,
@@ -45,18 +48,19 @@ pub fn word(value: &impl Serialize) -> String {
     }
 }
 
-/// An answer as `--json` prints it.
+/// Prints an answer as JSON, for `--json`.
 pub fn say_json(answer: &impl Serialize) -> Result<(), CliError> {
     say(&serde_json::to_string_pretty(answer).map_err(CliError::failed)?);
     Ok(())
 }
 
-/// The environment variable with the model API's key.
+/// The environment variable that holds the model API's key.
 pub const MODEL_KEY: &str = "FED_BBPT_MODEL_KEY";
-/// The name that [`MODEL_KEY`] had in `join` and `simulate`.
+/// The former name of [`MODEL_KEY`] in `join` and `simulate`.
 const MODEL_KEY_BEFORE: &str = "FED_BBPT_MODEL_API_KEY";
 
-/// The model API's key: the one given, else that of the variable's former name, with a warning.
+/// The model API's key: the one that was given, or the one in the variable's former name, with a
+/// warning.
 pub fn model_key(given: Option<String>) -> Option<String> {
     given.or_else(|| {
         let key = std::env::var(MODEL_KEY_BEFORE).ok()?;
@@ -65,7 +69,7 @@ pub fn model_key(given: Option<String>) -> Option<String> {
     })
 }
 
-/// Whether to write colours to `stream`: a terminal, and nobody said NO_COLOR.
+/// Whether to write colours to `stream`: it is a terminal, and NO_COLOR is not set.
 pub fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

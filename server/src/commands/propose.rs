@@ -16,44 +16,47 @@ use tuning::generator::instruction;
 use tuning::generator::instruction::Place;
 use tuning::wording::{Prompt, TextTask};
 
-/// Examples that are kept of a file: more are never shown.
+/// Maximum number of examples that are kept of a file; more are never shown.
 const EXAMPLES: usize = 1000;
-/// Refused proposals that are told one by one.
+/// Maximum number of refused proposals that are reported singly.
 const TOLD: usize = 20;
-/// What of a task file counts before there are instructions.
+/// The tables of a task file that count before there are instructions.
 const TABLES: [&str; 6] = ["format", "name", "description", "model", "data", "text"];
 
-/// What `--propose` takes.
+/// The arguments of `--propose`.
 #[derive(Args)]
 pub struct ProposeArgs {
-    /// Ask an LLM for so many instructions, over chat completions in OpenAI's form. It is told the task's name and
-    /// description, the label words and where the instructions stand.
+    /// Ask an LLM for this many instructions, over chat completions in OpenAI's form. It is told
+    /// the task's name and description, the label words and where the instructions stand.
     #[arg(long, value_name = "COUNT", group = "list", conflicts_with_all = WORDS,
           requires_all = ["task", "llm_url", "llm_model"],
           value_parser = value_parser!(u16).range(1..=instruction::MOST as i64))]
     propose: Option<u16>,
-    /// The task file for which; its [generator] and [optimizer] may be missing.
+    /// The task file; its [generator] and [optimizer] may be missing.
     #[arg(long, value_name = "FILE", requires = "propose")]
     task: Option<String>,
-    /// The LLM's API: what stands before /chat/completions, such as https://api.example.com/v1
+    /// Address of the LLM's API: the part before /chat/completions, such as
+    /// https://api.example.com/v1
     #[arg(long, value_name = "URL", requires = "propose")]
     llm_url: Option<String>,
-    /// The LLM's name there.
+    /// Name of the LLM at its API.
     #[arg(long, value_name = "NAME", requires = "propose")]
     llm_model: Option<String>,
-    /// Vary these instructions, one in a line, instead of inventing; they come first in the list.
+    /// Vary these instructions, one on each line, instead of inventing new ones; they come first in
+    /// the list.
     #[arg(long, value_name = "FILE", requires = "propose")]
     like: Option<PathBuf>,
     /// Show the LLM these labelled texts, ten in each request. They must be public: never name an owner's data here.
     #[arg(long, value_name = "FILE", requires = "propose")]
     examples: Option<PathBuf>,
-    /// Ask so often at most [default: 4, and 4 more for every 20 instructions].
+    /// Maximum requests [default: 4, and 4 more for every 20 instructions].
     #[arg(long, requires = "propose", value_parser = value_parser!(u16).range(1..))]
     requests: Option<u16>,
-    /// Tokens of an answer at most [default: what that many instructions need].
+    /// Maximum tokens of an answer [default: what the instructions need].
     #[arg(long, value_name = "TOKENS", requires = "propose", value_parser = value_parser!(u32).range(1..))]
     llm_max_tokens: Option<u32>,
-    /// The environment variable that holds the LLM's key. An LLM on this machine is asked without one if it is not set.
+    /// The environment variable that holds the LLM's key. If it is not set, an LLM on this machine
+    /// is asked without a key.
     #[arg(
         long,
         value_name = "NAME",
@@ -78,12 +81,12 @@ pub struct ProposeArgs {
 }
 
 impl ProposeArgs {
-    /// How many are asked for, if any.
+    /// The number of instructions to ask for; `None` without `--propose`.
     pub fn count(&self) -> Option<usize> {
         self.propose.map(usize::from)
     }
 
-    /// Where the key belongs, for errors.
+    /// Where the key comes from, for error messages.
     fn source(&self) -> String {
         match &self.keyring {
             Some(entry) => format!("the keyring's entry `{entry}` of `fed-bbpt`"),
@@ -104,7 +107,7 @@ impl ProposeArgs {
     }
 
     fn subject(&self, place: Option<Place>) -> Result<Subject, CliError> {
-        // The argument parser asks for it.
+        // The argument parser requires it.
         let task = self.task.as_deref().unwrap_or_default();
         let (task, text, place) = task_of(task, place)?;
         let like = match &self.like {
@@ -127,7 +130,7 @@ impl ProposeArgs {
     }
 }
 
-/// Asks, and prints the lines of `[generator]`.
+/// Asks the LLM, and prints the lines of `[generator]`.
 pub fn run(
     args: &ProposeArgs,
     wanted: usize,
@@ -203,7 +206,7 @@ fn report(got: &Proposals, llm: &Llm) {
     );
 }
 
-/// Instructions that are to be varied.
+/// The instructions that are to be varied.
 fn given(file: &Path, place: Place) -> Result<Vec<String>, CliError> {
     let given = read(file, place)?;
     if given.is_empty() {
@@ -216,8 +219,8 @@ fn given(file: &Path, place: Place) -> Result<Vec<String>, CliError> {
     Ok(given)
 }
 
-/// The part of a task file that counts here, and the place of its instructions. What the file says about generators is left
-/// out: it needs a list, and that is what is looked for.
+/// The part of a task file that counts here, and the place of its instructions. Its generator is
+/// left out, because it would need the list that is still to be found.
 fn task_of(name: &str, place: Option<Place>) -> Result<(Task, TextTask, Place), CliError> {
     let text = task_source::text(name).map_err(CliError::usage)?;
     let source = Task::value_of_toml(&text).map_err(CliError::usage)?;
@@ -230,7 +233,7 @@ fn task_of(name: &str, place: Option<Place>) -> Result<(Task, TextTask, Place), 
         Value::Null => Place::Input,
         _ => Place::Template,
     });
-    // Any two that fit, so that the rest is checked, and the place with it.
+    // Any two instructions that are valid, so that the rest and the place are checked.
     let two = match place {
         Place::Template => ["{}", "{}."],
         Place::Label | Place::Input => ["", "a"],
@@ -248,7 +251,7 @@ fn task_of(name: &str, place: Option<Place>) -> Result<(Task, TextTask, Place), 
     }
 }
 
-/// What the classifier reads of the instruction and around it.
+/// What the classifier reads: the instruction's place and the text around it.
 fn frame(text: &TextTask, place: Place) -> String {
     let mut prompt = Prompt::default();
     match place {
@@ -259,7 +262,7 @@ fn frame(text: &TextTask, place: Place) -> String {
     text.shown(&prompt)
 }
 
-/// Public examples, first one of each label, then a second one, and so on.
+/// Public examples: one of each label first, then a second one of each, and so on.
 fn examples(file: &Path, task: &Task, text: &TextTask) -> Result<Vec<Example>, CliError> {
     let loaded = data::load(file, task).map_err(CliError::usage)?;
     loaded.notes.iter().for_each(|note| eprintln!("{note}"));

@@ -1,4 +1,4 @@
-//! `fed-bbpt recipes`: the papers' data sets, as task files.
+//! `fed-bbpt recipes`: the papers' data sets as task files.
 
 use super::{say, say_json};
 use crate::simulate::fraction;
@@ -10,38 +10,40 @@ use recipes::{Modality, Recipe, Recipes, describe, task_file};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// What `fed-bbpt recipes` takes.
+/// The arguments of `fed-bbpt recipes`.
 #[derive(Args)]
 pub struct RecipesArgs {
-    /// A data set; without it all are listed.
+    /// Name of a data set; without it all are listed.
     name: Option<String>,
     /// Print its task file.
     #[arg(long, requires = "name")]
     task: bool,
-    /// Take the labels from the data that lies here.
+    /// Take the labels from the data in this folder.
     #[arg(long, value_name = "FOLDER", requires = "task")]
     data: Option<PathBuf>,
-    /// JSON, for scripts.
+    /// Print JSON, for scripts.
     #[arg(long)]
     json: bool,
-    /// Make it (biased_mnist, loc_mnist_1_1, loc_mnist_1_4) in this new folder.
+    /// Make the set (biased_mnist, loc_mnist_1_1, loc_mnist_1_4) in this new folder.
     #[arg(long, value_name = "FOLDER", requires_all = ["name", "from"], conflicts_with = "task")]
     make: Option<PathBuf>,
-    /// MNIST's IDX files.
+    /// Folder of MNIST's IDX files.
     #[arg(long, value_name = "FOLDER", requires = "make")]
     from: Option<PathBuf>,
-    /// Of biased_mnist: the share of each class's training images that have the class's own colour.
+    /// For biased_mnist: the share of each class's training images that have the class's own
+    /// colour.
     #[arg(long, default_value_t = 0.8, value_parser = fraction)]
     rho: f64,
-    /// The same of the test images; 1 - RHO by default.
+    /// For biased_mnist: the share of each class's test images that have the class's own colour
+    /// [default: 1 - RHO].
     #[arg(long, value_parser = fraction)]
     test_rho: Option<f64>,
-    /// Seed of what is drawn.
+    /// Seed of all random choices.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
 
-/// Lists, describes, prints or makes.
+/// Lists, describes, prints or makes recipes.
 pub fn run(args: &RecipesArgs) -> Result<(), CliError> {
     let recipes = Recipes::load().map_err(CliError::failed)?;
     let Some(name) = &args.name else {
@@ -93,7 +95,7 @@ pub fn run(args: &RecipesArgs) -> Result<(), CliError> {
 
 fn task(recipe: &Recipe, args: &RecipesArgs, json: bool) -> Result<String, CliError> {
     let found = match &args.data {
-        // Refused below, whatever lies there.
+        // Refused below, whatever is in the folder.
         Some(_) if recipe.modality == Modality::Text => Some(Vec::new()),
         Some(path) => Some(data::classes(path).map_err(CliError::usage)?),
         None => None,

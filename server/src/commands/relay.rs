@@ -1,4 +1,4 @@
-//! `fed-bbpt relay`: asks a model API for a page that it refuses.
+//! `fed-bbpt relay`: lets a page use a model API that refuses browsers.
 
 use super::{MODEL_KEY, block_on, interrupted, model_key, say};
 use crate::CliError;
@@ -10,7 +10,7 @@ use relay::{Origin, Relay, Settings, key, listen, serve};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-/// What `fed-bbpt relay` takes.
+/// The arguments of `fed-bbpt relay`.
 #[derive(Args)]
 pub struct RelayArgs {
     /// The model API's base address, as the page would need it: https://api.example.com/v1
@@ -25,19 +25,20 @@ pub struct RelayArgs {
     /// The upstream needs no key.
     #[arg(long, conflicts_with_all = ["key_env", "keyring", "key_header"])]
     no_key: bool,
-    /// Put the key into this header, as it is [default: Authorization, as `Bearer KEY`].
+    /// Put the key into this header, without a prefix [default: Authorization, as `Bearer KEY`].
     #[arg(long, value_name = "NAME")]
     key_header: Option<String>,
-    /// The page that may ask, as its origin: http://127.0.0.1:8700 [default: the first that knows the address].
+    /// Origin of the page that may ask: http://127.0.0.1:8700 [default: the first page that knows
+    /// the address].
     #[arg(long, value_name = "ORIGIN", value_parser = Origin::parse)]
     allow_origin: Option<Origin>,
-    /// Where to listen: an address of this machine only.
+    /// Address to listen on, on this machine only.
     #[arg(long, default_value = "127.0.0.1:8702", value_parser = listen::loopback)]
     listen: SocketAddr,
-    /// Most bytes of a body, in each direction.
+    /// Maximum bytes of a body, in each direction.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20, value_parser = clap::value_parser!(u64).range(1..))]
     max_body: u64,
-    /// Longest wait for the upstream, and for each piece of a body.
+    /// Maximum seconds to wait for the upstream, and for each piece of a body.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
     /// Send key and inputs without TLS, to an upstream that is not this machine.
@@ -45,7 +46,7 @@ pub struct RelayArgs {
     allow_plain_http: bool,
 }
 
-/// The relay until Ctrl-C.
+/// Runs the relay until Ctrl-C.
 pub fn run(args: RelayArgs) -> Result<(), CliError> {
     let upstream = Upstream::parse(&args.upstream, args.allow_plain_http)
         .map_err(|fault| CliError::usage(format!("--upstream: {fault}")))?;

@@ -7,7 +7,7 @@ use model_api::ModelApiArgs;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-/// The aggregator until Ctrl-C.
+/// Runs the aggregator until Ctrl-C.
 pub fn serve(args: ServeArgs) -> Result<(), CliError> {
     block_on(aggregator::serve(
         args,
@@ -21,7 +21,7 @@ pub fn serve(args: ServeArgs) -> Result<(), CliError> {
     })
 }
 
-/// The model API until Ctrl-C.
+/// Runs the model API until Ctrl-C.
 pub fn model_api(args: ModelApiArgs) -> Result<(), CliError> {
     let config = args.into_config().map_err(CliError::usage)?;
     let listener = TcpListener::bind(config.listen).map_err(|e| {

@@ -3,7 +3,7 @@
 use crate::CliError;
 use crate::simulate::{self, SimulateArgs, SimulateError};
 
-/// Runs the simulation and says what it found.
+/// Runs the simulation and prints what it found.
 pub fn run(args: &SimulateArgs) -> Result<(), CliError> {
     if !args.seeds.is_empty() {
         let found = simulate::several(args).map_err(cli_error)?;

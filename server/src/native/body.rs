@@ -1,11 +1,11 @@
-//! The body of an answer, up to a limit: whoever is asked may answer without end.
+//! Reads the body of an answer up to a limit, because a server may answer without end.
 
 use reqwest::Response;
 
-/// No answer of a model API or an aggregator is larger: thousands of inputs of thousands of classes in JSON have room, and
-/// a record is read in parts.
+/// Maximum size in bytes of an answer by a model API or an aggregator. It has room for thousands of
+/// inputs of thousands of classes in JSON; a record is read in parts.
 pub const OF_A_SERVER: usize = 256 << 20;
-/// No file of a model is larger: tables of embeddings of the largest have 3 GB.
+/// Maximum size in bytes of a model's file; the embedding tables of the largest models have 3 GB.
 pub const OF_A_FILE: usize = 4 << 30;
 
 /// Why a body was not read to its end.
@@ -14,7 +14,7 @@ pub enum BodyError {
     /// The connection broke.
     #[error(transparent)]
     Broken(#[from] reqwest::Error),
-    /// It goes on beyond the limit.
+    /// The body continues beyond the limit.
     #[error("its answer is larger than the {} MiB that are taken", most >> 20)]
     TooLarge {
         /// The limit, in bytes.
@@ -22,13 +22,13 @@ pub enum BodyError {
     },
 }
 
-/// Reads it, and no more than `most` bytes.
+/// Reads the body, up to `most` bytes.
 pub async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, BodyError> {
     let stated = response.content_length().unwrap_or(0);
     if stated > most as u64 {
         return Err(BodyError::TooLarge { most });
     }
-    // What is stated may never come.
+    // The stated length may be a lie.
     let mut body = Vec::with_capacity(stated.min(1 << 20) as usize);
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > most {
@@ -45,7 +45,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
-    /// What a server that answers with `answer` is read as.
+    /// Reads the body of a server that answers with `answer`.
     async fn of(answer: &'static str, most: usize) -> Result<Vec<u8>, BodyError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,5 +1,5 @@
-//! What a task needs whose soft prompts are sent as whole prompts of embeddings: the model's tokenizer and its table of
-//! input embeddings, fetched once and checked.
+//! The tokenizer and the table of input embeddings that a task needs whose soft prompts are sent as
+//! whole prompts of embeddings: fetched once and checked.
 
 use super::files::{FetchError, ModelFiles};
 use federation::task::Task;
@@ -10,16 +10,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::OnceCell;
 
-/// Why they cannot be had.
+/// Why the embeddings cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// No answer, or not the file.
+    /// A file cannot be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// Another file, or nothing that can be used.
+    /// A file is another one, or cannot be used.
     #[error(transparent)]
     Files(#[from] EmbeddingsError),
-    /// Reading them failed in an unexpected way.
+    /// Reading the files failed unexpectedly.
     #[error("the model's embeddings could not be read; fetch the files again")]
     Lost,
 }
@@ -34,7 +34,7 @@ pub struct Loading {
 }
 
 impl Loading {
-    /// Those of the task; nothing where it sends none.
+    /// The embeddings for a task; `None` if it sends none.
     pub fn of(task: &Task) -> Option<Self> {
         let wanted = task.prompt_embeds()?.clone();
         Some(Self {
@@ -46,17 +46,17 @@ impl Loading {
         })
     }
 
-    /// Keeps the files in `folder`, under their hashes.
+    /// Keeps the fetched files in `folder`, under their hashes.
     pub fn keep_in(&mut self, folder: PathBuf) {
         self.files.keep_in(folder);
     }
 
-    /// What makes prompts into embeddings once [`Loading::ready`] has been awaited.
+    /// The embedder of prompts, once [`Loading::ready`] has been awaited.
     pub fn embedder(&self) -> SharedEmbedder {
         Arc::new(Later(Arc::clone(&self.loaded)))
     }
 
-    /// Loads them unless that was done.
+    /// Loads the embeddings, unless that was done.
     pub async fn ready(&self) -> Result<(), TableError> {
         self.begun.get_or_try_init(|| self.load()).await.copied()
     }
@@ -67,7 +67,7 @@ impl Loading {
         self.files.take(&self.wanted.files, add).await?;
         let loaded = tokio::task::spawn_blocking(move || fetched.load());
         let loaded = loaded.await.map_err(|_| TableError::Lost)??;
-        // Set once only: `begun` lets one in.
+        // Set only once, because `begun` lets a single caller in.
         let _ = self.loaded.set(loaded);
         Ok(())
     }

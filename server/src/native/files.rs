@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use tempfile::NamedTempFile;
 
-/// No answer, or not the file.
+/// A file could not be fetched.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{url} cannot be fetched: {cause}; check {settings} of the task, and that the file is there"
@@ -20,16 +20,16 @@ pub struct FetchError {
     settings: &'static str,
 }
 
-/// Where they stand, and where they are kept.
+/// The place of a task's files, and the folder in which they are kept.
 pub struct ModelFiles {
     url: String,
-    /// Those that say so in the task.
+    /// The settings in the task that name the files.
     settings: &'static str,
     folder: Option<PathBuf>,
 }
 
 impl ModelFiles {
-    /// Below `url`, which `settings` of the task have said.
+    /// Files below `url`, which the task's `settings` name.
     pub fn new(url: String, settings: &'static str) -> Self {
         Self {
             url,
@@ -43,7 +43,8 @@ impl ModelFiles {
         self.folder = Some(folder);
     }
 
-    /// Hands all of `files` to `add`, by their numbers, which checks them: what was kept and is refused is fetched anew.
+    /// Passes all of `files`, with their numbers, to `add`, which checks them. A kept file that is
+    /// refused is fetched again.
     pub async fn take<E: From<FetchError>>(
         &self,
         files: &[ModelFile],
@@ -55,7 +56,8 @@ impl ModelFiles {
                 continue;
             }
             let bytes = self.fetch(file).await?;
-            // Before it is handed over, as large files are not held twice; only what is taken is kept.
+            // Written before it is passed on, so that large files are not held twice; only what is
+            // accepted is kept.
             let written = self.write(&bytes);
             add(at, bytes)?;
             self.keep(file, written);
@@ -63,7 +65,7 @@ impl ModelFiles {
         Ok(())
     }
 
-    /// What needs no network: the embedded model, and what was fetched before.
+    /// A file that needs no network: the embedded model, or one that was fetched before.
     fn known(&self, file: &ModelFile) -> Option<Vec<u8>> {
         if file.sha256 == sha256_hex(PRINTED_DIGITS) {
             return Some(PRINTED_DIGITS.to_vec());
@@ -75,7 +77,7 @@ impl ModelFiles {
         Some(self.folder.as_ref()?.join(&file.sha256))
     }
 
-    /// Not under its name yet: dropped, it is gone again. Nothing without a folder.
+    /// Writes a file that has no name yet, and is deleted when dropped; `None` without a folder.
     fn write(&self, bytes: &[u8]) -> std::io::Result<Option<NamedTempFile>> {
         let Some(folder) = &self.folder else {
             return Ok(None);
@@ -86,7 +88,7 @@ impl ModelFiles {
         Ok(Some(half))
     }
 
-    /// What cannot be kept is fetched again next time.
+    /// Gives a written file its name. What cannot be kept is fetched again next time.
     fn keep(&self, file: &ModelFile, written: std::io::Result<Option<NamedTempFile>>) {
         let kept = written.and_then(|half| match (half, self.place(file)) {
             (Some(half), Some(place)) => Ok(half.persist(place).map(drop)?),
@@ -105,7 +107,7 @@ impl ModelFiles {
             settings: self.settings,
         };
         let unreachable = |error: reqwest::Error| failed(cause_of(&error));
-        // Without a limit of time: models are large, and connections slow.
+        // Without a time limit, because models are large and connections slow.
         let http = reqwest::Client::builder().build().map_err(unreachable)?;
         let response = http.get(&url).send().await.map_err(unreachable)?;
         if !response.status().is_success() {

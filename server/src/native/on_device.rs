@@ -1,5 +1,5 @@
-//! The model of a task whose dialect is `on-device`: fetched once, checked, and run in this process.
-//! It is asked as a model API is, through the bytes of the protocol; nothing of that is sent.
+//! The model of a task with the dialect `on-device`: fetched once, checked, and run in this
+//! process. It is asked like a model API, through the bytes of the protocol, but nothing is sent.
 
 use super::files::{FetchError, ModelFiles};
 use federation::task::Task;
@@ -11,21 +11,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
-/// Inputs in one request: what is asked at once in this process need not be small.
+/// Maximum number of inputs in one request, which need not be small within a process.
 const MAX_BATCH: usize = 256;
-/// The header that says where a body's JSON ends.
+/// The header that says where the JSON of a body ends.
 const HEADER_LENGTH: &str = inference::protocol::HEADER_LENGTH;
 
-/// Why the model cannot be had.
+/// Why the model cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// No answer, or not the file.
+    /// A file cannot be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// Another file, or no such model.
+    /// A file is another one, or is no such model.
     #[error(transparent)]
     Model(#[from] OnDeviceError),
-    /// Running it failed in an unexpected way.
+    /// Running the model failed unexpectedly.
     #[error("the model stopped unexpectedly; check its file with onnxruntime")]
     Lost,
 }
@@ -38,7 +38,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// That of the task; nothing where its model is behind an API.
+    /// The model for a task; `None` if it is behind an API.
     pub fn of(task: &Task) -> Option<Self> {
         Some(Self::new(task.model.url.clone(), task.on_device.clone()?))
     }
@@ -51,12 +51,12 @@ impl Device {
         }
     }
 
-    /// Keeps the files in `folder`, under their hashes.
+    /// Keeps the fetched files in `folder`, under their hashes.
     pub fn keep_in(&mut self, folder: PathBuf) {
         self.files.keep_in(folder);
     }
 
-    /// What a server would answer.
+    /// The answer that a server would give.
     pub async fn answer(&self, call: &Call<'_>) -> Result<Answer, DeviceError> {
         let model = self.loaded.get_or_try_init(|| self.load()).await?;
         let (model, path) = (Arc::clone(model), call.path.to_owned());
@@ -98,7 +98,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
-    /// Images of 2×4, answers the mean of every channel.
+    /// A model of images of 2×4 pixels that answers with the mean of every channel.
     const MEANS: &[u8] = include_bytes!("../../model-api/tests/models/exact_batch.onnx");
 
     fn device(url: String, bytes: &[u8], size: (usize, usize), output: &str) -> Device {
@@ -124,7 +124,7 @@ mod tests {
         device(url.to_owned(), MEANS, (2, 4), "means")
     }
 
-    /// Answers one request with `body`, and stops.
+    /// Answers one request with `body`, and then stops.
     async fn serve_once(body: &'static [u8]) -> String {
         // Fails if another test has done it.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -161,7 +161,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let models = folder.path().join("models");
         let url = serve_once(MEANS).await;
-        // The second one would find nobody who answers.
+        // The second one would get no answer from the server.
         for _ in 0..2 {
             let mut device = means(&url);
             device.keep_in(models.clone());

@@ -15,16 +15,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tuning::query::Queries;
 
-/// What a built-in owner of a demonstration does while no visitor is there: take its time.
+/// The pace of a demonstration's built-in owner while no visitor is there.
 #[derive(Clone, Copy, Debug)]
 pub struct Leisure {
-    /// As many participants belong to the demonstration itself.
+    /// Number of participants that belong to the demonstration itself.
     pub owners: u32,
     /// Pause after each delivered update.
     pub pause: Duration,
 }
 
-/// Called after every step.
+/// A function that is called after every step.
 pub type OnStep = Box<dyn FnMut(&Participant<HttpTransport>)>;
 
 /// A participant in this process.
@@ -38,7 +38,7 @@ pub struct Native {
 }
 
 impl Native {
-    /// `path` is where the state is kept, if anywhere.
+    /// Makes a participant whose state is kept at `path`, if there is one.
     pub fn new(
         bench: Workbench,
         saved: Saved,
@@ -68,7 +68,7 @@ impl Native {
         self
     }
 
-    /// Whether inputs are prepared before they are asked. Nothing but the time depends on it.
+    /// Sets whether inputs are prepared before they are asked. Only time depends on it.
     #[cfg(test)]
     #[must_use]
     pub fn preparing(mut self, prepares: bool) -> Self {
@@ -76,12 +76,12 @@ impl Native {
         self
     }
 
-    /// Why nothing more is asked once the money is spent.
+    /// Why nothing more is asked, once the money is spent.
     pub fn out_of_money(&self) -> Option<CallError> {
         self.participant.model.purse().spent()
     }
 
-    /// What calling the model has cost, in words; nothing where it has no price.
+    /// The cost of calling the model so far, in words; `None` if it has no price.
     pub fn spent(&self) -> Option<String> {
         let task: &Task = self.participant.task();
         let price = task.model.price.as_ref()?;
@@ -117,7 +117,7 @@ impl Platform for Native {
     }
 
     async fn save(&self) -> Result<bool, String> {
-        // A demonstration's owner has no file: one who is stopped does not come back.
+        // A demonstration's owner has no file: once stopped, it does not come back.
         if let Some(path) = &self.path {
             self.write(path).map_err(|error| error.to_string())?;
         }
@@ -175,7 +175,7 @@ mod tests {
     use std::future::pending;
     use std::net::TcpListener;
 
-    /// Two rounds of three steps of 64 images each.
+    /// Settings for two rounds of three steps of 64 images each.
     const SETTINGS: [&str; 7] = [
         "federation.rounds=2",
         "federation.local_steps=3",
@@ -192,9 +192,10 @@ mod tests {
         (listener, url)
     }
 
-    /// One participant's whole federation: θ, images that were ready, queries.
+    /// The whole federation of one participant: θ, the number of images that were ready, the number
+    /// of queries.
     async fn take_part(prepares: bool) -> (Vec<u8>, u64, u64) {
-        // As the program does; a second test's call changes nothing.
+        // As the program does it; a second call by another test changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let ((page, url), (model, model_url)) = (listen(), listen());
@@ -221,7 +222,7 @@ mod tests {
         };
         let organiser = aggregator(&url, Some(token.reveal().to_owned())).unwrap();
         let invite = loop {
-            // The server is only just starting.
+            // The server may still be starting.
             match organiser.create(&body).await {
                 Ok(invite) => break invite,
                 Err(ApiError::Unreachable { .. }) => tokio::task::yield_now().await,
@@ -268,7 +269,7 @@ mod tests {
     async fn images_are_ready_before_they_are_asked_and_change_nothing() {
         let (theta, prepared, queries) = take_part(true).await;
         let (theta_without, prepared_without, queries_without) = take_part(false).await;
-        // At least one request of each step and at most all: the model's answers decide how many.
+        // At least one request of each step, and at most all: the model's answers decide how many.
         assert!((6 * 32..=6 * 64).contains(&prepared), "{prepared}");
         assert_eq!(prepared_without, 0);
         assert!(theta.iter().any(|byte| *byte != 0));

@@ -1,4 +1,4 @@
-//! What `fed-bbpt join` keeps on disk between runs: who it is and where it was.
+//! The file in which `fed-bbpt join` keeps a participant's state between runs.
 
 use federation::round::client::Client;
 use federation::round::workbench::{Input, Labelled};
@@ -9,77 +9,78 @@ use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The file's content.
+/// The content of the file.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Saved {
     /// The aggregator's origin.
     pub aggregator: String,
-    /// The federation.
+    /// The federation's id.
     pub federation: String,
-    /// Proves who we are; empty if it left before it could begin, and joins anew.
+    /// The participant's token; empty if it left before it could begin, and joins anew.
     pub token: String,
-    /// The public key that it joined with, in hexadecimal; empty in a file of before there were any.
+    /// The public key with which the participant joined, in hexadecimal; empty in a file from
+    /// before there were keys.
     #[serde(default)]
     pub identity: String,
     /// The task as JSON.
     pub task: serde_json::Value,
-    /// What calling the model has cost so far.
+    /// The calls to the model so far.
     #[serde(default)]
     pub tally: Tally,
-    /// Its number of examples: another data set needs a fresh start.
+    /// Number of the participant's examples: another data set needs a new start.
     pub examples: usize,
-    /// [`data_hash`] of its examples; empty in a file of before there was any.
+    /// The [`data_hash`] of the examples; empty in a file from before there were hashes.
     #[serde(default)]
     pub data: String,
-    /// The machine.
+    /// The participant's machine.
     pub client: Client,
 }
 
-/// Why the state could not be kept.
+/// Why the state cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// The disk said no.
+    /// The file cannot be read or written.
     #[error("cannot use the state file {path}: {cause}")]
     Io {
-        /// Where.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         cause: std::io::Error,
     },
-    /// Another process has it.
+    /// Another process uses the file.
     #[error(
         "{path} is in use by another `fed-bbpt join`: one state is one participant; give this one its own with --state, or wait until the other has ended"
     )]
     InUse {
-        /// Where.
+        /// The file.
         path: PathBuf,
     },
-    /// It belongs to other data.
+    /// The state belongs to other data.
     #[error(
         "{path} was written with other data (then {then} examples, now {now}): one state is one participant with their data; give the same data, or another --state to join afresh"
     )]
     OtherData {
-        /// Where.
+        /// The file.
         path: PathBuf,
-        /// Examples that it was written with.
+        /// Number of examples with which it was written.
         then: usize,
-        /// Examples now.
+        /// Number of examples now.
         now: usize,
     },
-    /// Not ours.
+    /// The file is no state of this program.
     #[error(
         "{path} is not a state file of this program ({cause}); choose another with --state, or delete it to start afresh"
     )]
     Malformed {
-        /// Where.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         cause: serde_json::Error,
     },
 }
 
 impl Saved {
-    /// Reads the file; nothing if there is none.
+    /// Reads the file; `None` if there is none.
     pub fn read(path: &Path) -> Result<Option<Self>, StateError> {
         match std::fs::read(path) {
             Ok(bytes) => {
@@ -98,10 +99,11 @@ impl Saved {
         }
     }
 
-    /// Binds the state to these examples, or checks that it is bound to them.
+    /// Binds the state to these examples, or checks that it is bound to them. `path` is where the
+    /// state is kept, for the error.
     ///
     /// # Errors
-    /// [`StateError::OtherData`]; `path` is where the state is kept.
+    /// [`StateError::OtherData`] if it is bound to others.
     pub fn bind(&mut self, examples: &[Labelled], path: &Path) -> Result<(), StateError> {
         let data = data_hash(examples);
         let same = self.examples == examples.len() && (self.data.is_empty() || self.data == data);
@@ -116,7 +118,8 @@ impl Saved {
         Ok(())
     }
 
-    /// Replaces the file in one step, readable by its owner alone: a crash leaves the old state or the new one.
+    /// Replaces the file in one step, readable by its owner only, so that a crash leaves the old
+    /// state or the new one.
     pub fn write(&self, path: &Path) -> Result<(), StateError> {
         let io = |cause| StateError::Io {
             path: path.to_owned(),
@@ -132,17 +135,17 @@ impl Saved {
     }
 }
 
-/// A state file that is this process's alone as long as this lives.
+/// A state file that belongs to this process alone while this exists.
 ///
-/// A file beside it is locked: the state file itself is replaced with every step.
+/// A file beside it is locked, because the state file itself is replaced with every step.
 #[derive(Debug)]
 pub struct Lock(#[allow(dead_code)] File); // Held, never read.
 
 impl Lock {
-    /// Takes the state file at `path`, whether it is there yet or not.
+    /// Takes the state file at `path`, whether it exists yet or not.
     ///
     /// # Errors
-    /// [`StateError::InUse`] where another process has it.
+    /// [`StateError::InUse`] if another process has it.
     pub fn take(path: &Path) -> Result<Self, StateError> {
         let io = |cause| StateError::Io {
             path: path.to_owned(),
@@ -237,7 +240,7 @@ mod tests {
             let error = state.bind(&other, path).unwrap_err();
             assert!(matches!(error, StateError::OtherData { .. }), "{error}");
         }
-        // A file of before there were hashes says only how many there were.
+        // A file from before there were hashes states only their number.
         saved(3, "").bind(&mine, path).unwrap();
         assert!(saved(2, "").bind(&mine, path).is_err());
     }
@@ -249,7 +252,7 @@ mod tests {
         let lock = Lock::take(&path).unwrap();
         assert!(matches!(Lock::take(&path), Err(StateError::InUse { .. })));
         Lock::take(&home.path().join("other.json")).unwrap();
-        // Writing replaces the file, and frees nothing.
+        // Writing replaces the file, and does not release the lock.
         saved(1, "").write(&path).unwrap();
         assert!(Lock::take(&path).is_err());
         drop(lock);

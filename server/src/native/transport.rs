@@ -1,4 +1,4 @@
-//! The way to servers from a process of its own: HTTP by `reqwest`, or a model that runs in this process.
+//! The transport of a separate process: HTTP by `reqwest`, or a model that runs in this process.
 
 use super::body::{self, BodyError};
 use super::embeddings::Loading;
@@ -13,12 +13,12 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The aggregator's API over HTTP.
+/// The client of the aggregator's API over HTTP.
 pub type Aggregator = Api<HttpTransport>;
-/// A model API over HTTP, or a model in this process.
+/// The client of a model API over HTTP, or of a model in this process.
 pub type HttpCaller = Caller<HttpTransport>;
 
-/// The aggregator at `base`, asked with a participant's or the organiser's token.
+/// The client of the aggregator at `base`, with a participant's or the organiser's token.
 ///
 /// # Errors
 /// HTTP cannot be set up.
@@ -30,8 +30,8 @@ pub fn aggregator(base: &str, token: Option<String>) -> Result<Aggregator, ApiEr
     Ok(Api::new(base, token, transport))
 }
 
-/// The task's model API, asked with `key`. A model that runs here, or its embeddings, are kept in `folder`, so that they
-/// are fetched once.
+/// The client of the task's model API, with `key`. The files of a model that runs here, or of its
+/// embeddings, are kept in `folder`, so that they are fetched once.
 ///
 /// # Errors
 /// HTTP cannot be set up, or the task's model is not one that can be asked.
@@ -57,12 +57,12 @@ pub fn model_api(
     Ok(caller)
 }
 
-/// HTTP, the process's clock, and a model in this process where the task has one.
+/// HTTP, the process's clock, and the model in this process if the task has one.
 pub struct HttpTransport {
     http: reqwest::Client,
-    /// Asked instead of anybody, where the model runs here.
+    /// The model, if it runs here.
     device: Option<Device>,
-    /// Needed where prompts are sent as embeddings.
+    /// The embeddings, if prompts are sent as such.
     embeddings: Option<Loading>,
     begun: Instant,
     jitter: Mutex<Stream>,

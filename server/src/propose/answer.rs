@@ -1,15 +1,15 @@
-//! From an LLM's answer to instructions: the entries of its list, and what is wrong with some.
+//! Finds the instructions in an LLM's answer: the entries of its list, and what is wrong with some.
 //!
-//! It was asked for a list in JSON. What comes is often that, and as often a list in lines, with numbers, bullets, quotation
-//! marks, and words around it.
+//! The LLM was asked for a list in JSON. Often that is what comes; as often it is a list in lines,
+//! with numbers, bullets, quotation marks, and words around it.
 
 use super::prompts::PLACE;
 use serde_json::Value;
 use tuning::generator::instruction::Place;
 
-/// Keys under which entries that are objects hold their text.
+/// Keys under which entries that are objects have their text.
 const KEYS: [&str; 4] = ["instruction", "template", "text", "prompt"];
-/// What LLMs call their entries: `Template 3: …`.
+/// Names that LLMs give their entries, as in `Template 3: …`.
 const NAMES: [&str; 7] = [
     "candidate",
     "instruction",
@@ -19,7 +19,7 @@ const NAMES: [&str; 7] = [
     "template",
     "variation",
 ];
-/// Pairs of quotation marks, and Markdown's.
+/// Pairs of quotation marks, and Markdown's marks.
 const QUOTES: [(&str, &str); 10] = [
     ("\"", "\""),
     ("“", "”"),
@@ -32,10 +32,10 @@ const QUOTES: [(&str, &str); 10] = [
     ("**", "**"),
     ("*", "*"),
 ];
-/// Places at which a list in JSON is looked for.
+/// Maximum number of places at which a list in JSON is looked for.
 const BRACKETS: usize = 16;
 
-/// How an entry is marked in a list of lines.
+/// The mark of an entry in a list of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Marker {
     None,
@@ -43,16 +43,17 @@ enum Marker {
     Bullet,
 }
 
-/// The entries of an answer, as they stand there but for marks around them. `cut`: the answer ends in the middle of one.
+/// The entries of an answer, without the marks around them. `cut` means that the answer ends in the
+/// middle of one.
 pub fn entries(answer: &str, cut: bool) -> Vec<String> {
     let listed = in_json(answer).unwrap_or_else(|| in_lines(answer, cut));
     listed.iter().map(|entry| bare(entry)).collect()
 }
 
-/// The instruction that an entry is.
+/// The instruction in an entry.
 ///
 /// # Errors
-/// Why it is none, as in "the entry " + this.
+/// Why it is none, to follow the words "the entry ".
 pub fn instruction(entry: &str, place: Place) -> Result<String, String> {
     let mut text = entry.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.is_empty() {
@@ -77,7 +78,7 @@ pub fn instruction(entry: &str, place: Place) -> Result<String, String> {
     place.fault(&text).map_or(Ok(text), Err)
 }
 
-/// What stands around the only `{name}` of a text.
+/// The text before and after the only `{name}` in a text.
 fn around_name(text: &str) -> Option<(&str, &str)> {
     let (before, rest) = text.split_once('{')?;
     let (name, after) = rest.split_once('}')?;
@@ -87,13 +88,14 @@ fn around_name(text: &str) -> Option<(&str, &str)> {
     (is_name && !after.contains(['{', '}'])).then_some((before, after))
 }
 
-/// Zero-width characters that mean nothing, those that change the direction of writing, and tags.
+/// Whether a character is invisible: a zero-width one without meaning, a change of the writing
+/// direction, or a tag.
 fn is_unseen(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The first list in JSON that holds texts, even one that is cut.
+/// The first JSON list of texts in an answer, even if it is cut off.
 fn in_json(answer: &str) -> Option<Vec<String>> {
     let lists = answer.match_indices('[').take(BRACKETS);
     lists
@@ -101,7 +103,7 @@ fn in_json(answer: &str) -> Option<Vec<String>> {
         .find(|list| !list.is_empty())
 }
 
-/// The texts of the list that begins here; none if it is no JSON.
+/// The texts of the list with which `text` begins; empty if it is no JSON.
 fn list(text: &str) -> Vec<String> {
     let values = serde_json::Deserializer::from_str(text)
         .into_iter::<Value>()
@@ -109,7 +111,7 @@ fn list(text: &str) -> Vec<String> {
     if let Some(Ok(Value::Array(values))) = values {
         return values.iter().filter_map(entry).collect();
     }
-    // Cut, or not quite JSON: the texts up to there.
+    // Cut off, or not quite JSON: takes the texts up to there.
     let (mut found, mut rest) = (Vec::new(), &text[1..]);
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
@@ -133,7 +135,8 @@ fn entry(value: &Value) -> Option<String> {
     text.as_str().map(str::to_owned)
 }
 
-/// The lines that are entries: of a list that is marked, those with its mark; else all but the words before it.
+/// The lines that are entries: if the list is marked, those with its mark; otherwise all but the
+/// words before the list.
 fn in_lines(answer: &str, cut: bool) -> Vec<String> {
     let mut lines: Vec<&str> = answer.lines().map(str::trim).collect();
     if cut {
@@ -158,7 +161,7 @@ fn in_lines(answer: &str, cut: bool) -> Vec<String> {
     let mut written = lines.iter().filter(|line| is_entry(line)).peekable();
     let skipped = usize::from(written.next_if(|line| !is_title(line)).is_some());
     let list: Vec<String> = written.map(|line| (*line).to_owned()).collect();
-    // One line of words is an excuse, not a list.
+    // A single line of words is an excuse and not a list.
     if list.len() > 1 || (skipped == 1 && !list.is_empty()) {
         list
     } else {
@@ -166,7 +169,7 @@ fn in_lines(answer: &str, cut: bool) -> Vec<String> {
     }
 }
 
-/// The mark before an entry, and the rest.
+/// The mark before an entry, and the rest of the line.
 fn marker(line: &str) -> (Marker, &str) {
     let line = line.trim_start();
     let rest = line.trim_start_matches(['(', '[', '#', '*']);
@@ -193,7 +196,7 @@ fn marker(line: &str) -> (Marker, &str) {
     }
 }
 
-/// `**Template 3`, `Option #2`
+/// Whether a text is a numbered name such as `**Template 3` or `Option #2`.
 fn is_numbered_name(text: &str) -> bool {
     let text = text.trim_matches('*').to_ascii_lowercase();
     let name = text.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -235,7 +238,7 @@ mod tests {
             r#"{"instructions": ["This is {}.", "On {}:"], "count": 2}"#,
             r#"[{"instruction": "This is {}.", "why": "short"}, {"n": 1}, {"text": "On {}:"}, 7, null]"#,
             r#"["1. This is {}.", "\"On {}:\""]"#,
-            // Cut, and not quite JSON.
+            // Cut off, and not quite JSON.
             r#"["This is {}.", "On {}:", "The topic o"#,
             r#"["This is {}.", "On {}:",]"#,
         ] {
@@ -261,7 +264,7 @@ mod tests {
             assert_eq!(of(answer), TWO, "{answer}");
         }
         assert_eq!(entries("This is {}.\nOn {}:\nThe top", true), TWO);
-        // Numbers and quotation marks that belong to the text.
+        // Numbers and quotation marks that belong to the text are kept.
         let kept = [
             "3.5 stars for {}",
             "\"{}\", they said, \"so\"",
@@ -285,7 +288,7 @@ mod tests {
         ] {
             assert_eq!(of(answer), Vec::<String>::new(), "{answer}");
         }
-        // Deep, long and strange answers end, too.
+        // Deep, long and strange answers come to an end too.
         for answer in [
             "[".repeat(100_000),
             "[\"".repeat(50_000),

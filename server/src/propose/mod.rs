@@ -1,7 +1,7 @@
-//! Instructions that an LLM proposes, before a federation begins.
+//! Instructions that an LLM proposes before a federation begins.
 //!
-//! The organiser asks; no owner and no owner's data are involved. What the LLM is told stands in `prompts.rs`, how its
-//! answer is read in `answer.rs`.
+//! The organiser asks; no owner and no owner's data are involved. What the LLM is told is in
+//! `prompts.rs`, how its answer is read in `answer.rs`.
 
 mod answer;
 pub mod prompts;
@@ -16,64 +16,64 @@ use model_client::tally::Tally;
 use prompts::{SYSTEM, Subject};
 use serde_json::json;
 
-/// Instructions that one request asks for, at least and at most.
+/// Minimum and maximum number of instructions for which one request asks.
 const IN_REQUEST: (usize, usize) = (5, 20);
-/// Requests without anything new, one after the other, after which no more is asked.
+/// Number of requests in a row without anything new after which no more are made.
 const IN_VAIN: usize = 3;
-/// Entries of an answer that are looked at.
+/// Maximum number of entries of an answer that are read.
 const ENTRIES: usize = 200;
-/// Letters of what an LLM says that are shown.
+/// Maximum number of characters of an LLM's message that are shown.
 const QUOTED: usize = 120;
-/// Longest wait for an answer: some hundreds of words, perhaps on a CPU.
+/// Maximum time to wait for an answer, in milliseconds: some hundreds of words, perhaps on a CPU.
 const PATIENCE_MS: u32 = 300_000;
-/// Tokens of an answer with so many instructions.
+/// Number of tokens of an answer with this many instructions.
 fn tokens(instructions: usize) -> u32 {
     256 + 64 * instructions as u32
 }
-/// What a reasoning model may think besides, where that counts.
+/// Additional tokens for the thoughts of a reasoning model, where these count.
 const THOUGHTS: u32 = 8192;
 
-/// Why an LLM gave nothing.
+/// Why an LLM proposed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ProposeError {
-    /// Address or name cannot be used.
+    /// The address or the name cannot be used.
     #[error("{0}")]
     Address(Faults),
-    /// 401 and the like.
+    /// The API key is missing or not accepted (401, for example).
     #[error(
         "the LLM's server refuses the key: put a valid one into {place}, or ask for access to the model"
     )]
     Key {
-        /// Where the key comes from.
+        /// The place that the key comes from.
         place: String,
     },
-    /// It has no such model.
+    /// The server has no such model.
     #[error("the LLM's server has no model `{model}`{known}: choose another with --llm-model")]
     Model {
-        /// What was asked for.
+        /// The model that was asked for.
         model: String,
-        /// What it has, if it tells.
+        /// The models that the server has, if it lists them.
         known: String,
     },
-    /// It speaks something else.
+    /// The server speaks another protocol.
     #[error(
         "{url} does not answer as chat completions do ({detail}): --llm-url is what stands before /chat/completions, such as https://api.example.com/v1"
     )]
     Form {
-        /// The address.
+        /// The address of the API.
         url: String,
-        /// What came.
+        /// What came instead.
         detail: String,
     },
-    /// It does not take the request.
+    /// The server does not accept the request.
     #[error("the LLM's server does not take the request: {0}")]
     Request(String),
-    /// Anything else.
+    /// Any other failure.
     #[error("asking the LLM: {0}")]
     Call(CallError),
 }
 
-/// An LLM and a way to it.
+/// An LLM, and the way to it.
 pub struct Llm {
     caller: HttpCaller,
     url: String,
@@ -83,7 +83,8 @@ pub struct Llm {
 }
 
 impl Llm {
-    /// `key_place`: where the key belongs, for errors. `max_tokens`: of an answer, if not as many as it takes.
+    /// Makes the client of an LLM. `key_place` is where the key comes from, for error messages;
+    /// `max_tokens` is the maximum length of an answer, or `None` for what the instructions need.
     ///
     /// # Errors
     /// The address or the name cannot be used.
@@ -94,8 +95,9 @@ impl Llm {
         key_place: &str,
         max_tokens: Option<u32>,
     ) -> Result<Self, ProposeError> {
-        // The client that asks model APIs is made for a task: this one has nothing but the LLM. One request at a time,
-        // and no answer is taken from a cache: the same question is asked for other answers.
+        // The client of model APIs is made for a task; this one has nothing but the LLM. It sends
+        // one request at a time, and takes no answer from a cache, because the same question is
+        // asked for other answers.
         let task = json!({
             "name": "LLM",
             "model": {
@@ -116,7 +118,7 @@ impl Llm {
         })
     }
 
-    /// Requests and tokens so far.
+    /// The requests and tokens so far.
     pub fn tally(&self) -> Tally {
         self.caller.purse().tally()
     }
@@ -137,7 +139,7 @@ impl Llm {
         }
     }
 
-    /// Errors of a model API, as whoever chose an LLM can mend them.
+    /// Turns an error of the model API into one that the person who chose the LLM can act on.
     async fn explained(&self, error: CallError) -> ProposeError {
         let CallError::Model(cause) = error else {
             return ProposeError::Call(error);
@@ -159,7 +161,7 @@ impl Llm {
         }
     }
 
-    /// The models that the server lists instead of the one that was asked for.
+    /// The models that the server lists, without the one that was asked for.
     async fn known(&self) -> String {
         match self.caller.describe().await {
             Err(CallError::Model(ModelApiError::Disagrees { faults })) => {
@@ -170,23 +172,25 @@ impl Llm {
     }
 }
 
-/// What an LLM proposed.
+/// The instructions that an LLM proposed.
 #[derive(Debug, Default)]
 pub struct Proposals {
-    /// All different, and different from those that were given.
+    /// The proposals: all different, and different from those that were given.
     pub found: Vec<String>,
-    /// Entries that the task file would refuse, and why.
+    /// Entries that the task file would refuse, with the reasons.
     pub refused: Vec<(String, String)>,
-    /// Entries that were there already.
+    /// Number of entries that were known already.
     pub repeated: usize,
-    /// Why there are not as many as were wanted.
+    /// Why there are fewer than were wanted, if there are.
     pub trouble: Option<String>,
 }
 
-/// Asks until there are `wanted` instructions, or `most` requests were made, or nothing new comes any more.
+/// Asks until there are `wanted` instructions, until `most` requests were made, or until nothing
+/// new comes.
 ///
 /// # Errors
-/// A request failed before anything was found. Later, what was found is given with the reason.
+/// A request failed before anything was found. If one fails later, the result has what was found,
+/// and the reason.
 pub async fn propose(
     llm: &Llm,
     subject: &Subject,
@@ -236,7 +240,7 @@ pub async fn propose(
 }
 
 impl Proposals {
-    /// Takes what is new of an answer; says why there is nothing in it at all.
+    /// Takes what is new in an answer; returns why there is nothing in it, if so.
     fn take(&mut self, answer: Answer, subject: &Subject, wanted: usize) -> Option<String> {
         let (text, cut) = match answer {
             Answer::Text { text, cut } => (text, cut),
@@ -268,14 +272,14 @@ impl Proposals {
         None
     }
 
-    /// Whether it is there already; capital letters make no difference.
+    /// Whether an instruction is known already, ignoring case.
     fn has(&self, instruction: &str, subject: &Subject) -> bool {
         let same = |known: &String| known.to_lowercase() == instruction.to_lowercase();
         self.found.iter().chain(&subject.like).any(same)
     }
 }
 
-/// The beginning of what an LLM says, safe to print.
+/// The beginning of an LLM's message, safe to print.
 fn quoted(said: &str) -> String {
     let mut beginning: String = said.chars().take(QUOTED).collect();
     if beginning.len() < said.len() {
@@ -338,7 +342,7 @@ mod tests {
             assert!(said.contains(why), "{said}");
             assert!(got.found.is_empty());
         }
-        // Long answers are neither kept nor printed whole.
+        // Long answers are neither kept nor printed in full.
         let mut got = Proposals::default();
         let lines = "bad line of words\n".repeat(100_000);
         assert_eq!(got.take(says(&lines), &subject, 2), None);

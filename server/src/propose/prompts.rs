@@ -1,42 +1,44 @@
-//! What an LLM is told when it is to propose instructions. All prompts stand here.
+//! The prompts with which an LLM is asked to propose instructions, all in this file.
 //!
-//! Two forms, after APE (Zhou et al., "Large Language Models Are Human-Level Prompt Engineers", ICLR 2023): *forward
-//! generation*, from what the task is and, where the organiser names them, public examples of inputs and outputs; and
-//! *resampling*, which varies given instructions and keeps their meaning. APE asks for one continuation at a time; chat
-//! models are asked for a list.
+//! There are two kinds, after APE (Zhou et al., "Large Language Models Are Human-Level Prompt
+//! Engineers", ICLR 2023): *forward generation*, from the task's description and, if the organiser
+//! names them, public examples of inputs and outputs; and *resampling*, which varies given
+//! instructions and keeps their meaning. APE asks for one continuation at a time; chat models are
+//! asked for a list.
 
 use tuning::generator::instruction::{LONGEST, Place};
 
-/// What the LLM is, in the eyes of whoever asks.
+/// The system message, which tells the LLM its role.
 pub const SYSTEM: &str = "You write short instructions for a language model that classifies texts. You answer with a JSON list \
                           of strings and nothing else.";
 
-/// What stands for the instruction where the LLM is shown what the classifier reads.
+/// Stands for the instruction where the LLM is shown what the classifier reads.
 pub const PLACE: &str = "[instruction]";
-/// Examples that one request shows.
+/// Number of examples in one request.
 pub const SHOWN: usize = 10;
-/// Letters of a text that are shown.
+/// Maximum number of characters of an example's text.
 const OF_TEXT: usize = 300;
-/// Label words that are named.
+/// Maximum number of label words that are named.
 const WORDS: usize = 300;
-/// Instructions of each kind that one request shows: given ones, and ones not to be repeated.
+/// Maximum number of instructions of each kind in one request: given ones, and ones not to be
+/// repeated.
 const LISTED: usize = 60;
 
-/// An example that is public.
+/// A public example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
     /// The text.
     pub text: String,
-    /// Its label's word.
+    /// The word of its label.
     pub word: String,
 }
 
-/// What the instructions are for: everything of it is in the task file, but for the examples.
+/// What the instructions are for. All of it is in the task file, except the examples.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// The task's name.
     pub name: String,
-    /// Its description, or nothing.
+    /// The task's description; may be empty.
     pub description: String,
     /// The label words.
     pub words: Vec<String>,
@@ -44,15 +46,15 @@ pub struct Subject {
     pub place: Place,
     /// What the classifying model reads, with [`PLACE`] where the instruction stands.
     pub frame: String,
-    /// Public ones; may be none.
+    /// Public examples; may be empty.
     pub examples: Vec<Example>,
-    /// To be varied; none for forward generation.
+    /// Instructions to vary; empty for forward generation.
     pub like: Vec<String>,
 }
 
 impl Subject {
-    /// The question for `count` instructions. `request` counts the questions: each shows other examples. `known` are not
-    /// to be repeated.
+    /// The question for `count` instructions. `request` is the number of the question, as each
+    /// shows other examples. `known` instructions are not to be repeated.
     pub fn question(&self, count: usize, request: usize, known: &[String]) -> String {
         let mut parts = vec![format!(
             "A classification task: {}",
@@ -100,7 +102,7 @@ impl Subject {
         parts.join("\n\n")
     }
 
-    /// What the instructions are, and where they stand.
+    /// Says what the instructions are, and where they stand.
     fn what(&self) -> String {
         let frame = &self.frame;
         match self.place {
@@ -122,13 +124,13 @@ impl Subject {
     }
 }
 
-/// The last of them, as JSON.
+/// The last of the instructions, as JSON.
 fn listed(instructions: &[String]) -> String {
     let last = &instructions[instructions.len().saturating_sub(LISTED)..];
     serde_json::json!(last).to_string()
 }
 
-/// The first letters of a text, without line breaks.
+/// The first characters of a text, without line breaks.
 fn one_line(text: &str, most: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(most) {

@@ -1,8 +1,8 @@
-//! Participants who send bad updates, to see what a rule of combination is worth.
+//! Participants who send bad updates, to see what a combination rule is worth.
 //!
-//! They train like the others and change what they send, as far as whoever writes their own client can: a plain
-//! update is multiplied; of a vector for a secure sum the entries are, modulo the ring, while the counters stay
-//! as they are (false counters are another attack).
+//! They train like the others and change what they send, as anyone with a client of their own
+//! could: a plain update is multiplied; in a vector for a secure sum the entries are multiplied
+//! modulo the ring, while the counters stay as they are (false counters are another attack).
 
 use federation::round::messages::Update;
 use ground::rng::{Stream, purpose};
@@ -14,9 +14,9 @@ use std::str::FromStr;
 /// What bad participants send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attack {
-    /// −Δ.
+    /// Sends −Δ in place of the update Δ.
     SignFlip,
-    /// So many times Δ.
+    /// Sends this multiple of the update Δ.
     Scale(i32),
 }
 
@@ -44,16 +44,16 @@ impl fmt::Display for Attack {
     }
 }
 
-/// The attack of a simulation, in its report.
+/// The attack of a simulation, for its report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttackReport {
-    /// What they send.
+    /// What the bad participants send, such as `sign-flip`.
     pub attack: String,
-    /// Who is bad.
+    /// The numbers of the bad participants.
     pub participants: Vec<u32>,
 }
 
-/// Who is bad: this part of the participants, rounded, drawn with the seed.
+/// Draws the bad participants with the seed: this share of all, rounded.
 pub fn draw(fraction: f64, clients: usize, seed: u64) -> Vec<u32> {
     let mut all: Vec<u32> = (0..clients as u32).collect();
     Stream::new(seed, purpose::FAULT).shuffle(&mut all);
@@ -76,7 +76,7 @@ impl Attack {
         update.delta.iter_mut().for_each(|d| *d *= factor);
     }
 
-    /// Changes the entries of a vector for a secure sum; nothing if it is none.
+    /// Changes the entries of a vector for a secure sum; `None` if the bytes are no such vector.
     pub fn spoil_vector(self, layout: Layout, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut integers = RingVector::from_bytes(layout, bytes).ok()?.integers();
         let (entries, _counters) = integers.split_at_mut_checked(layout.entries)?;

@@ -1,4 +1,5 @@
-//! One federation: participants take turns in a fixed order, so the result does not depend on threads.
+//! Runs one federation. Participants take turns in a fixed order, so the result does not depend on
+//! threads.
 
 use super::SimulateError;
 use super::attack::Attack;
@@ -31,29 +32,29 @@ struct Participant {
     bench: Workbench,
     client: Client,
     action: Action,
-    /// Sends bad updates.
+    /// The attack of a bad participant; `None` for an honest one.
     attack: Option<Attack>,
-    /// Its own money for the model API.
+    /// The participant's own money for the model API.
     purse: Purse,
     bytes_up: u64,
     bytes_down: u64,
-    /// Spent their queries or their money, and said so.
+    /// Whether the participant has left, out of queries or money.
     left: bool,
 }
 
-/// A federation that has ended.
+/// The results of a federation that has ended.
 pub(super) struct Run {
     pub outcome: Outcome,
     pub federation: Local,
 }
 
-/// What records of simulations call their federation.
+/// The name of the federation in records of simulations.
 const FEDERATION: &str = "hub";
 
-/// Aborted rounds leave θ as it was, and so does another like them: after so many in a row nothing will change.
+/// Maximum number of aborted rounds in a row. They leave θ unchanged, and so would more of them.
 const ABORTED_IN_A_ROW: u32 = 20;
 
-/// Nothing goes on for ever, and nobody stops unseen.
+/// Checks that the federation does not go on for ever, and that no participant stopped unnoticed.
 fn check(records: &[RoundRecord], participants: &[Participant]) -> Result<(), SimulateError> {
     let failed = |r: &&RoundRecord| r.phase == Phase::Aborted;
     let aborted = records.iter().rev().take_while(failed).count() as u32;
@@ -67,7 +68,7 @@ fn check(records: &[RoundRecord], participants: &[Participant]) -> Result<(), Si
         else {
             continue;
         };
-        // What somebody bad sends may be beyond what is taken at all: then they are out.
+        // A bad participant's message may be refused completely, which puts the participant out.
         if participant.attack.is_none() {
             let why = participant.client.suspicion();
             let why = why.map_or_else(|| word(&reason), str::to_owned);
@@ -77,13 +78,14 @@ fn check(records: &[RoundRecord], participants: &[Participant]) -> Result<(), Si
     Ok(())
 }
 
-/// One federation of these participants from θ₀ to the end.
+/// Runs one federation of these participants from θ₀ to its end.
 pub(super) fn federate(
     context: &Context<'_>,
     owners: Vec<Vec<Labelled>>,
     setting: Setting,
 ) -> Result<Run, SimulateError> {
-    // Here all are present from the start: a task for many, run by fewer or by one alone, would wait for ever.
+    // All participants are present from the start: a task for many, run by fewer or by one alone,
+    // would wait for ever.
     let mut task = match setting {
         Setting::Federated => context.task.clone(),
         Setting::Local | Setting::Centralised => context.alone.clone(),
@@ -95,7 +97,7 @@ pub(super) fn federate(
         limits.count_min = limits.count_min.min(owners.len() as u32);
     }
     if let (Setting::Centralised, Some(learnt)) = (setting, task.mapping.learnt.as_mut()) {
-        // As many examples as all participants together.
+        // As many examples as all participants have together.
         learnt.examples = learnt.examples.saturating_mul(context.args.clients as u32);
     }
     let task = &task;
@@ -125,7 +127,7 @@ pub(super) fn federate(
         });
     }
     let bar = match setting {
-        // Several of these run at once, and share one bar.
+        // Several of these run at once and share one bar.
         Setting::Local => ProgressBar::hidden(),
         Setting::Federated | Setting::Centralised => {
             progress(&word(&setting), "round", task.federation.rounds.into())
@@ -137,7 +139,7 @@ pub(super) fn federate(
         .iter()
         .any(|p| !matches!(p.action, Action::Stop(_)))
     {
-        // Where all wait for time to pass, it passes at once.
+        // If all wait for time to pass, it passes at once.
         now = if waits(&participants, &federation, before.as_ref()) {
             federation
                 .round()
@@ -234,8 +236,9 @@ pub(super) fn federate(
     })
 }
 
-/// The mappings that a federation measures with: those of its record, where they were learnt together; those of the only
-/// participant; those of everybody's answers, where each has their own.
+/// The mappings with which a federation measures: those of its record if they were learnt together;
+/// those of the only participant; or, if each participant has its own, those from all participants'
+/// answers.
 fn mappings_of(
     context: &Context<'_>,
     task: &Task,
@@ -250,7 +253,8 @@ fn mappings_of(
     learnt.unwrap_or_else(|| context.mappings.clone())
 }
 
-/// Nobody has anything to do but to ask again, and nothing has happened since `before`.
+/// Whether no participant has anything to do but ask again, and nothing has happened since
+/// `before`.
 fn waits(participants: &[Participant], federation: &Local, before: Option<&Round>) -> bool {
     let idle =
         |p: &Participant| matches!(p.action, Action::Sync { after: Some(_) } | Action::Stop(_));
@@ -283,7 +287,7 @@ fn point(
     })
 }
 
-/// Everyone computes, on all cores; nobody sees anybody else.
+/// Lets all participants compute, on all cores, independently of one another.
 fn work(context: &Context<'_>, participants: &mut [Participant]) -> Result<(), SimulateError> {
     if let [alone] = participants {
         return compute(context, alone);
@@ -297,7 +301,7 @@ fn work(context: &Context<'_>, participants: &mut [Participant]) -> Result<(), S
     Ok(())
 }
 
-/// Evaluates until the participant wants to talk.
+/// Evaluates until the participant wants to talk to the aggregator.
 fn compute(context: &Context<'_>, participant: &mut Participant) -> Result<(), SimulateError> {
     while let Action::Evaluate(evaluation) = &participant.action {
         let requests = Workbench::requests(evaluation, context.model.request()).into_iter();

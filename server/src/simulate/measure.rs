@@ -1,4 +1,4 @@
-//! What the model answers to test data, and the mappings that follow from training data.
+//! The model's answers to test data, and the mappings that follow from training data.
 
 use super::SimulateError;
 use super::model::{Model, cores};
@@ -14,7 +14,7 @@ use tuning::objective::mapping::{Mapping, Mappings};
 use tuning::optimizer::Candidate;
 use tuning::optimizer::points::Points;
 
-/// The mappings that all training examples give.
+/// The mappings that follow from all training examples.
 pub(super) fn fit_mappings(
     task: &Task,
     model: &Model,
@@ -41,7 +41,8 @@ pub(super) fn fit_mappings(
     Ok(task.fit_mappings(&means))
 }
 
-/// The model's answers to the held-out examples of `bench`, and their labels, prompted by θ or not prompted at all.
+/// The model's answers to the held-out examples of `bench`, and their labels; with the prompt at θ,
+/// or without a prompt.
 fn answers(
     model: &Model,
     bench: &Workbench,
@@ -64,7 +65,8 @@ fn answers(
     })
 }
 
-/// Accuracy and mean loss on the held-out examples of `bench`, prompted by θ or not prompted at all.
+/// Accuracy and mean loss on the held-out examples of `bench`, with the prompt at θ or without a
+/// prompt.
 pub(super) fn measure(
     model: &Model,
     bench: &Workbench,
@@ -73,7 +75,7 @@ pub(super) fn measure(
 ) -> Result<(f64, f64), SimulateError> {
     let mapping = mappings.of(theta.is_some()).clone();
     let objective = bench.task().objective(mapping);
-    // Summed in the order of the examples: the sum depends on it in its last bits.
+    // Summed in the order of the examples, on which the last bits of the sum depend.
     let mut sum = objective::Outcome::default();
     for (labels, scores) in answers(model, bench, theta)? {
         for (i, label) in labels.into_iter().enumerate() {
@@ -84,7 +86,8 @@ pub(super) fn measure(
     Ok((f64::from(sum.correct) / total, sum.loss / total))
 }
 
-/// `f` of every item on all cores, in the order of the items; of several errors the first item's.
+/// Applies `f` to every item on all cores; results are in the order of the items. Of several errors
+/// it returns the first item's.
 pub(super) fn parallel<T, R, F>(items: &[T], f: F) -> Result<Vec<R>, SimulateError>
 where
     T: Sync,

@@ -16,88 +16,91 @@ use tuning::wording::SoftShape;
 
 use super::report::Cost;
 
-/// Answers images, or texts.
+/// The model of a simulation.
 pub enum Model {
-    /// Images, in this process.
+    /// An image classifier in this process.
     Local(Box<Classifier>),
-    /// Texts, in this process.
+    /// A text model in this process.
     Texts(Box<TextModel>),
-    /// Over HTTP.
+    /// A model API over HTTP, and the runtime to call it.
     Remote(Box<HttpCaller>, tokio::runtime::Runtime),
 }
 
-/// Why it does not.
+/// Why the model of a simulation fails.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// The file.
+    /// The model's file cannot be read.
     #[error("cannot read {path}: {cause}")]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         cause: std::io::Error,
     },
-    /// Not a model that can be used.
+    /// The file is not a model that can be used.
     #[error(transparent)]
     Load(#[from] model_api::LoadError),
-    /// `--range`.
+    /// `--range` is wrong.
     #[error("--range: {0}")]
     Range(String),
-    /// It does not fit the task.
+    /// The model does not fit the task.
     #[error(
         "the model takes {height}×{width} images and has {classes} classes, but the task says otherwise"
     )]
     Disagrees {
-        /// Its input.
+        /// Height of the model's input, in pixels.
         height: usize,
-        /// Its input.
+        /// Width of the model's input, in pixels.
         width: usize,
-        /// Its output.
+        /// Number of the model's classes.
         classes: usize,
     },
-    /// `--model-folder`.
+    /// The folder of `--model-folder` cannot be used.
     #[error(transparent)]
     Folder(#[from] model_api::TextLoadError),
-    /// A model of the other kind.
+    /// The model is for the other kind of inputs.
     #[error("{0}")]
     OtherKind(&'static str),
-    /// It takes no soft prompts, or of another size.
+    /// The model takes no soft prompts, or none of the task's size.
     #[error(
         "the task's soft prompts have {} tokens of {} numbers, but the model takes {}", .wanted.0, .wanted.1,
         .limits.map_or("none".to_owned(), |(tokens, hidden)| format!("up to {tokens} of {hidden}"))
     )]
     SoftPrompts {
-        /// Tokens and numbers of a token, in the task.
+        /// Numbers of tokens and of values in each, in the task.
         wanted: (usize, usize),
-        /// And at most, in the model.
+        /// Their maximum in the model; `None` if it takes no soft prompts.
         limits: Option<(usize, usize)>,
     },
-    /// A run failed.
+    /// A run of the model failed.
     #[error("the model failed: {0}")]
     Run(String),
-    /// The model API failed.
+    /// The call to the model API failed.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// No runtime.
+    /// The runtime cannot be started.
     #[error("cannot start: {0}")]
     Runtime(std::io::Error),
 }
 
-/// The largest batch that is run at once: bounds the memory of a measurement on thousands of images.
+/// Maximum number of images in one batch, which bounds the memory of a measurement on thousands of
+/// images.
 const CHUNK: usize = 128;
-/// Texts that are scored in one go in this process: a whole step, so that all its prompts share the cores.
+/// Maximum number of texts that are scored together in this process: a whole step, so that all its
+/// prompts share the cores.
 const TEXTS: usize = 8192;
-/// Embeddings that a simulation keeps (some 200 MB at 384 numbers each): no text is ever encoded twice for the many
-/// prompts that are tried between two measurements.
+/// Number of embeddings that a simulation keeps (some 200 MB at 384 numbers each), so that no text
+/// is encoded twice for the many prompts that are tried between two measurements.
 const EMBEDDINGS: usize = 1 << 17;
 
-/// Threads that a simulation computes with.
+/// Number of threads with which a simulation computes.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 impl Model {
-    /// The file or folder if one is given; else the embedded model if the task names it; else the task's model API.
+    /// Opens the file or folder if one is given; otherwise the embedded model if the task names it;
+    /// otherwise the task's model API.
     pub fn open(
         task: &Task,
         file: Option<&Path>,
@@ -134,7 +137,8 @@ impl Model {
             None => return Self::remote(task, key),
         };
         let range: PixelRange = range.parse().map_err(ModelError::Range)?;
-        // As many runs at once as there are cores; with one thread in its pool they would wait for each other.
+        // There are as many runs at once as cores; with a pool of one thread they would wait for
+        // each other.
         let options = ClassifierOptions {
             range,
             output: output.map(str::to_owned),
@@ -170,7 +174,8 @@ impl Model {
     ) -> Result<Self, ModelError> {
         let options = TextOptions {
             threads: cores(),
-            // Alone a text's scores are the same whatever else is asked: same seed, same report.
+            // Scored alone, a text has the same scores whatever else is asked, so the same seed
+            // gives the same report.
             batch: Some(1),
             cache: EMBEDDINGS,
             ..TextOptions::default()
@@ -193,8 +198,8 @@ impl Model {
         Ok(Self::Texts(Box::new(model)))
     }
 
-    /// The task's model API. It is asked for its description first: a model of another kind, or one that takes fewer at
-    /// once, would only be noticed by its refusals.
+    /// Opens the task's model API. It is asked for its description first: otherwise only refusals
+    /// would show that the model is of another kind or takes fewer inputs at once.
     fn remote(task: &Task, key: Option<String>) -> Result<Self, ModelError> {
         let runtime = tokio::runtime::Runtime::new().map_err(ModelError::Runtime)?;
         let caller = Box::new(model_caller(task, key, None)?);
@@ -202,7 +207,7 @@ impl Model {
         Ok(Self::Remote(caller, runtime))
     }
 
-    /// Scores of all inputs, asked by whoever runs the simulation.
+    /// The scores of all inputs, paid for by the person who runs the simulation.
     pub fn ask(&self, queries: Queries, task: &Task) -> Result<Scores, ModelError> {
         match self {
             Self::Remote(caller, _) => self.ask_for(caller.purse(), queries, task),
@@ -210,7 +215,7 @@ impl Model {
         }
     }
 
-    /// Scores of all inputs, paid for with `purse` where they cost anything.
+    /// The scores of all inputs, paid for with `purse` if they cost anything.
     pub fn ask_for(
         &self,
         purse: &Purse,
@@ -223,8 +228,8 @@ impl Model {
         }
     }
 
-    /// What asking has cost: whoever runs the simulation, and all together. Nothing without a price, or where nobody is
-    /// called.
+    /// What the calls have cost: for measuring, and in total. `None` without a price, or if no API
+    /// is called.
     pub fn cost(&self, task: &Task) -> Option<Cost> {
         let (Self::Remote(caller, _), Some(price)) = (self, &task.model.price) else {
             return None;
@@ -259,7 +264,7 @@ impl Model {
         Scores::new(task.model.output.classes, values).map_err(|e| ModelError::Run(e.to_string()))
     }
 
-    /// Inputs that a participant should ask at once.
+    /// Number of inputs for which a participant should ask at once.
     pub fn request(&self) -> usize {
         match self {
             Self::Local(_) | Self::Remote(..) => 2 * REQUEST_INPUTS,
@@ -290,7 +295,7 @@ impl Model {
             Self::Local(_) => Err(ModelError::OtherKind("texts cannot be scored as images")),
             Self::Texts(model) => {
                 let templates = queries.templates.iter().map(String::as_str);
-                // A masked language model has none, and looks at none.
+                // A masked language model has no templates, and ignores them.
                 let templates = templates.chain(std::iter::repeat(TextQuery::LABEL_ALONE));
                 let texts = queries.texts.iter().zip(templates).enumerate();
                 let asked: Vec<TextQuery<'_>> = texts

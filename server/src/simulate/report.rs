@@ -1,4 +1,4 @@
-//! What a simulation found, as JSON and as a table.
+//! The results of a simulation, as JSON and as a table.
 
 use super::attack::AttackReport;
 use super::templates::TemplateReport;
@@ -7,169 +7,174 @@ use federation::rules::choice::{Choice, Keep};
 use serde::{Deserialize, Serialize};
 use tuning::wording::Ranked;
 
-/// Who trains with whose data.
+/// A way to train: who trains, and with whose data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Setting {
     /// All participants together.
     Federated,
-    /// Each alone; the mean over participants.
+    /// Each participant alone; results are means over participants.
     Local,
-    /// One participant with the union of the data.
+    /// One participant with all the data.
     Centralised,
 }
 
-/// One point of a curve.
+/// One point of a learning curve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
-    /// θ updates before.
+    /// Number of updates of θ before this point.
     pub step: u32,
-    /// On the test data.
+    /// Accuracy on the test data, from 0 to 1.
     pub test_accuracy: f64,
-    /// On the test data.
+    /// Mean loss on the test data.
     pub test_loss: f64,
-    /// Training and measuring queries spent so far, by the participant who spent most.
+    /// Number of training and measuring queries so far of the participant with the most.
     pub queries_per_participant: u64,
 }
 
-/// What one setting reached.
+/// The results of one setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Who trained.
+    /// The setting.
     pub setting: Setting,
-    /// Updates of θ; fewer than the task's rounds where privacy is spent earlier.
+    /// Number of updates of θ; fewer than the task's rounds if the privacy budget is spent earlier.
     pub updates: u32,
     /// Final accuracy on the test data; for `local`, the mean over participants.
     pub test_accuracy: f64,
     /// Final mean loss on the test data.
     pub test_loss: f64,
-    /// With what the held-out part says is to be kept; nothing without a held-out part.
+    /// The result that the held-out part chose to keep; `None` without a held-out part.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub chosen: Option<Chosen>,
-    /// The worst and the best participant (`local` only).
+    /// The accuracies of the worst and the best participant (`local` only).
     pub range: Option<(f64, f64)>,
-    /// Queries of the participant who spent most.
+    /// Number of queries of the participant with the most.
     pub queries_per_participant: u64,
-    /// What the participant who spent most has paid for queries; nothing without a price, or where no model API is called.
+    /// Cost of the queries of the participant who paid most; `None` without a price, or if no model
+    /// API is called.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cost_per_participant: Option<f64>,
-    /// Bytes of updates and other messages that a participant sends in all; of secure sums without masks those
-    /// of the vectors alone.
+    /// Total number of bytes of updates and other messages that a participant sends. For secure
+    /// sums without masks it counts only the vectors.
     pub bytes_up_per_participant: u64,
-    /// Bytes of the record, from which θ follows, and of what secure sums need, that a participant loads in all.
+    /// Total number of bytes that a participant loads: of the record, from which θ follows, and of
+    /// what secure sums need.
     pub bytes_down_per_participant: u64,
-    /// The curve (not for `local`).
+    /// The learning curve (not for `local`).
     pub curve: Vec<Point>,
     /// SHA-256 of the final θ (not for `local`).
     pub theta: Option<String>,
-    /// The prompt that was found, in words (of texts; not for `local`).
+    /// The prompt that was found, in words (for texts; not for `local`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prompt: Option<String>,
-    /// The instructions that were to choose from, the best first, with what was found of them (not for `local`).
+    /// The instructions to choose from, the best first, with what was found about them (not for
+    /// `local`).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ranking: Vec<Ranked>,
 }
 
-/// What calling the model API cost.
+/// The cost of calling the model API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Of the amounts.
+    /// The currency of the amounts.
     pub currency: String,
-    /// What no participant asked: measuring on the test data, with and without prompts.
+    /// Cost of queries that no participant made: measuring on the test data, with and without
+    /// prompts.
     pub measuring: f64,
-    /// That, and what all participants of all settings asked.
+    /// Total cost, of measuring and of all participants in all settings.
     pub all: f64,
 }
 
-/// An instruction and what it gets on the test data.
+/// An instruction and its result on the test data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OnTest {
     /// The instruction.
     pub instruction: String,
-    /// Accuracy.
+    /// Accuracy on the test data, from 0 to 1.
     pub test_accuracy: f64,
 }
 
-/// What the held-out part chose: no prompt, an earlier θ or the last.
+/// What the held-out part chose: no prompt, an earlier θ, or the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Chosen {
     /// Its accuracy on the test data; for `local`, the mean over participants.
     pub test_accuracy: f64,
-    /// The same without a prompt, by the mapping that this federation learnt, of what it does not hold out: what may not
-    /// be lost by taking part.
+    /// The accuracy without a prompt on the same data, with the mapping that this federation learnt
+    /// from what it does not hold out. Taking part should lose none of it.
     pub unprompted_accuracy: f64,
-    /// What, and why (not for `local`).
+    /// The choice and its reasons (not for `local`).
     pub choice: Option<Choice>,
 }
 
 /// How updates are summed under masks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SecureReport {
-    /// Each group has a sum of its own.
+    /// Number of groups, each with its own sum.
     pub groups: u32,
-    /// The masks were added; without, the same vectors were.
+    /// Whether masks were added; otherwise the same vectors were summed without them.
     pub masks: bool,
 }
 
-/// What the federation cost a participant who was in every round.
+/// The privacy loss of a participant who was in every round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PrivacyReport {
-    /// ε in the end.
+    /// ε at the end.
     pub epsilon: f64,
-    /// At this δ, as the task says it.
+    /// The δ of the task, for which ε holds.
     pub delta: f32,
-    /// No round begins that would exceed it.
+    /// The limit of ε, which no round may exceed.
     pub limit: f32,
-    /// Standard deviation of a sum's noise in units of its sensitivity.
+    /// Standard deviation of a sum's noise as a multiple of its sensitivity.
     pub noise_multiplier: f64,
     /// ε after each round.
     pub epsilon_by_round: Vec<f64>,
 }
 
-/// How the federation's updates become one; the baselines have one participant each, and neither bound nor noise.
+/// How the federation combines updates. The baselines have one participant each, and neither bound
+/// nor noise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleReport {
     /// `fedavg`, `scalars` or `fedbpt`.
     pub rule: String,
-    /// Numbers in one participant's update.
+    /// Number of values in one participant's update.
     pub update_length: usize,
-    /// No update is longer than this (L2); 0 without bound.
+    /// Maximum L2 norm of an update; 0 for no bound.
     pub clip: f32,
     /// How participants, or groups, are combined: `mean`, `median` or `trimmed-mean`.
     pub combine: String,
-    /// Under masks.
+    /// How sums are made under masks; `None` for plain updates.
     pub secure: Option<SecureReport>,
-    /// With noise.
+    /// The privacy loss; `None` without noise.
     pub privacy: Option<PrivacyReport>,
-    /// Bad participants.
+    /// The attack; `None` without bad participants.
     pub attack: Option<AttackReport>,
 }
 
-/// Seconds and memory of a run; differs from run to run.
+/// Time and memory of a run, which differ from run to run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
-    /// Wall time.
+    /// Wall time in seconds.
     pub seconds: f64,
-    /// Highest resident memory of the process, if the system tells.
+    /// Peak resident memory of the process in KiB, if the system states it.
     pub peak_memory_kib: Option<u64>,
 }
 
-/// All of it.
+/// The report of a simulation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The task's name.
     pub task: String,
-    /// Its hash.
+    /// The task's hash.
     pub task_hash: String,
-    /// The seed.
+    /// The seed of the run.
     pub seed: u64,
-    /// Participants.
+    /// Number of participants.
     pub clients: usize,
-    /// How the data was split.
+    /// How the data was split, such as `dirichlet:0.5`.
     pub partition: String,
-    /// Training examples of each participant.
+    /// Number of training examples of each participant.
     pub examples: Vec<usize>,
-    /// Test examples.
+    /// Number of test examples.
     pub test_examples: usize,
     /// Number of parameters.
     pub parameters: usize,
@@ -178,17 +183,17 @@ pub struct Report {
     /// Label templates that were compared without a prompt.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub templates: Vec<TemplateReport>,
-    /// Accuracy without a prompt.
+    /// Accuracy on the test data without a prompt, from 0 to 1.
     pub zero_shot: f64,
-    /// Each instruction on the test data, in the task's order (`--oracle`).
+    /// The result of each instruction on the test data, in the task's order (`--oracle`).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub oracle: Vec<OnTest>,
-    /// What each setting reached.
+    /// The results of each setting.
     pub outcomes: Vec<Outcome>,
-    /// What it cost, where a model API with a price is called.
+    /// The cost, if a model API with a price is called.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cost: Option<Cost>,
-    /// Only with `--timings`.
+    /// Time and memory, only with `--timings`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub timings: Option<Timings>,
 }
@@ -270,10 +275,10 @@ fn name_of(setting: Setting) -> &'static str {
     }
 }
 
-/// So many instructions are listed in the table.
+/// Number of instructions that the table lists.
 const RANKS: usize = 5;
 
-/// The instructions that did best where they were tried.
+/// The instructions that did best among those that were tried.
 fn ranks(outcome: &Outcome) -> Vec<String> {
     let mut lines = Vec::new();
     if !outcome.ranking.is_empty() {
@@ -310,7 +315,7 @@ fn on_test(oracle: &[OnTest]) -> Option<String> {
     ))
 }
 
-/// What was paid, and by whom.
+/// What was paid, in measuring and by participants.
 fn costs(report: &Report) -> Option<String> {
     let cost = report.cost.as_ref()?;
     let each = report.outcomes.iter().filter_map(|o| {

@@ -1,4 +1,4 @@
-//! What a simulation runs: the settings that are asked for, one after the other.
+//! Runs a simulation: the chosen settings, one after another.
 
 use super::attack::{self, AttackReport};
 use super::federate::{federate, progress};
@@ -19,21 +19,21 @@ use std::time::Instant;
 use tuning::objective::mapping::Mappings;
 
 pub(super) struct Context<'a> {
-    /// The federation's.
+    /// The federation's task.
     pub task: &'a Task,
-    /// Of whoever trains alone: nothing is summed, bounded or noisy.
+    /// The task of participants who train alone, in which nothing is summed, bounded or noisy.
     pub alone: &'a Task,
-    /// What the model as it is is measured with, and participants who have each learnt mappings alone: those of
-    /// everybody's answers.
+    /// The mappings from all participants' answers. The unprompted model is measured with them, and
+    /// so are participants who have each learnt their own mapping.
     pub mappings: &'a Mappings,
-    /// Who is bad.
+    /// The numbers of the bad participants.
     pub bad: &'a [u32],
     pub model: &'a Model,
     pub test: &'a Workbench,
     pub args: &'a SimulateArgs,
 }
 
-/// Runs all settings that the arguments ask for.
+/// Runs all settings that the arguments name.
 pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     let begun = Instant::now();
     let mut task = load_task(args, args.templates.first().map(String::as_str))?;
@@ -75,7 +75,7 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         test: &bench,
         args,
     };
-    // The model as it is, though some generators' first prompts are not nothing.
+    // Measures the model without a prompt, because some generators' first prompts are not zero.
     let (zero_shot, _) = measure(&model, &bench, &mappings, None)?;
     let oracle = if args.oracle {
         oracle(&context)?
@@ -136,8 +136,8 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     })
 }
 
-/// What measuring on the test data may cost whoever runs the simulation: as much as all participants together, lest a
-/// test set that is too large for the money goes unnoticed.
+/// The task with the budget for measuring on the test data: as much as that of all participants
+/// together, so that a test set that is too large for the money is noticed.
 fn with_all_budgets(task: &Task, clients: usize) -> Task {
     let mut task = task.clone();
     if let Some(price) = &mut task.model.price {
@@ -146,7 +146,7 @@ fn with_all_budgets(task: &Task, clients: usize) -> Task {
     task
 }
 
-/// The task as the arguments change it, with one of their templates where they have some.
+/// Loads the task with the arguments' changes, and with one of their templates if there are any.
 fn load_task(args: &SimulateArgs, template: Option<&str>) -> Result<Task, SimulateError> {
     let mut set = overrides(args);
     set.extend(template.map(templates::setting));
@@ -168,7 +168,7 @@ fn load_task(args: &SimulateArgs, template: Option<&str>) -> Result<Task, Simula
     Ok(task_source::load(&args.task, &set)?)
 }
 
-/// The same task for one participant alone.
+/// The same task for a single participant.
 fn alone(task: &Task) -> Result<Task, SimulateError> {
     let mut source = task.source().clone();
     if let Some(federation) = source["federation"].as_object_mut() {
@@ -221,8 +221,8 @@ fn rules(context: &Context<'_>, ended: Option<&Local>) -> RuleReport {
     }
 }
 
-/// The task's settings that a simulation replaces. Everything is trained on, unless `--holdout` says otherwise: the test
-/// data does the measuring.
+/// The task's settings that a simulation replaces. All examples are trained on unless `--holdout`
+/// says otherwise, because the test data do the measuring.
 fn overrides(args: &SimulateArgs) -> Vec<String> {
     let mut set = vec![
         format!("data.holdout={}", args.holdout),
@@ -233,12 +233,12 @@ fn overrides(args: &SimulateArgs) -> Vec<String> {
     set
 }
 
-/// Every instruction on the test data.
+/// Measures every instruction on the test data.
 fn oracle(context: &Context<'_>) -> Result<Vec<OnTest>, SimulateError> {
     let (dim, mappings) = (context.task.dim(), context.mappings);
     let mut found = Vec::new();
     for arm in 0..dim / 2 {
-        // The arm's sum of rewards alone: then it is the best.
+        // With a sum of rewards for this arm alone, it is the best.
         let mut theta = vec![0.0; dim];
         theta[arm] = 1.0;
         let best = context.task.ranking(&theta).into_iter().next();
@@ -282,7 +282,7 @@ fn mean_of(each: Vec<Outcome>) -> Option<Outcome> {
     })
 }
 
-/// Highest resident memory of this process in KiB, where the system tells (Linux).
+/// Peak resident memory of this process in KiB, if the system states it (Linux).
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status

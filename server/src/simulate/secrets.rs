@@ -1,5 +1,5 @@
-//! Keys and randomness of simulated participants: functions of the seed, so that the same seed gives the same
-//! report.
+//! Keys and randomness of simulated participants. They follow from the seed, so that the same seed
+//! gives the same report.
 
 use federation::round::client::Secrets;
 use secure_sum::Bytes32;
@@ -8,11 +8,11 @@ use secure_sum::keystream::Keystream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The round that the simulation is in.
+/// The round in which the simulation is.
 pub type Clock = Arc<AtomicU32>;
 
-/// Those of one participant. All entropy of one round is the same 32 bytes: whatever it is asked for has a label
-/// of its own, and an update is rounded in the same way whether masks are added or not.
+/// The secrets of one participant. All entropy of a round is the same 32 bytes: each use of it has
+/// its own label, and an update is rounded in the same way with and without masks.
 pub fn secrets(seed: u64, participant: u32, round: &Clock) -> Secrets {
     let round = round.clone();
     Secrets {

@@ -1,4 +1,4 @@
-//! Several seeds of one simulation: means and spreads, resumed where an earlier run was stopped.
+//! Runs a simulation with several seeds: means and spreads, resumed where an earlier run stopped.
 
 use super::report::{Report, Setting};
 use super::{SimulateArgs, SimulateError, run};
@@ -6,37 +6,38 @@ use ground::hash::sha256_hex;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// What one setting reached over the seeds, as fractions.
+/// The results of one setting over the seeds. Accuracies are from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// `zero_shot`, `federated`, `local` or `centralised`; and, with a held-out part, each with `_chosen`: with what that
-    /// part says is to be kept.
+    /// `zero_shot`, `federated`, `local` or `centralised`; with a held-out part also each of these
+    /// with `_chosen`, for what that part chose to keep.
     pub setting: String,
     /// Mean accuracy on the test data.
     pub mean: f64,
-    /// Sample standard deviation; 0 of a single seed.
+    /// Sample standard deviation of the accuracy; 0 for a single seed.
     pub deviation: f64,
-    /// The worst seed.
+    /// Accuracy of the worst seed.
     pub lowest: f64,
-    /// The best seed.
+    /// Accuracy of the best seed.
     pub highest: f64,
-    /// Queries of the participant who spent most, mean over the seeds.
+    /// Queries of the participant with the most, as a mean over the seeds.
     pub queries_per_participant: f64,
 }
 
 /// The reports of all seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Several {
-    /// Of all arguments but the seed and where results go: whether an earlier file is of the same simulation.
+    /// Hash of all arguments but the seed and the places of results, which tells whether an earlier
+    /// file is of the same simulation.
     pub fingerprint: String,
-    /// Over the seeds that were run.
+    /// Means and spreads over the seeds that were run.
     pub summary: Vec<Row>,
-    /// One for each seed.
+    /// The report of each seed.
     pub runs: Vec<Report>,
 }
 
-/// Runs every seed of `args.seeds`. With `--report` the file is written after each seed, and seeds that it holds
-/// already are not run again.
+/// Runs every seed of `args.seeds`. With `--report` the file is written after each seed, and seeds
+/// that it already has are not run again.
 pub fn several(args: &SimulateArgs) -> Result<Several, SimulateError> {
     let fingerprint = fingerprint(args);
     let earlier = args.report.as_deref().and_then(read);
@@ -131,7 +132,7 @@ fn read(path: &Path) -> Option<Several> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-/// Whole or not at all: a crash leaves the earlier file.
+/// Writes the file completely or not at all: a crash leaves the earlier file.
 fn write(path: &Path, several: &Several) -> Result<(), SimulateError> {
     let failed = |cause| SimulateError::Write {
         path: path.to_owned(),
@@ -159,7 +160,7 @@ impl Row {
     }
 }
 
-/// As a table in Markdown.
+/// The results as a Markdown table.
 #[must_use]
 pub fn markdown(several: &Several) -> String {
     let mut lines = vec![
@@ -171,7 +172,7 @@ pub fn markdown(several: &Several) -> String {
     lines.join("\n")
 }
 
-/// As a table for a terminal.
+/// The results as a table for a terminal.
 #[must_use]
 pub fn lines(several: &Several) -> String {
     let line = |cells: [&str; 6]| {

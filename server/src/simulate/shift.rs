@@ -1,5 +1,5 @@
-//! `--shift`: every image is changed in the same way before anything else sees it, as owners' pictures may differ from
-//! what the model knows.
+//! `--shift`: changes every image in the same way before anything else sees it, as owners' pictures
+//! may differ from what the model knows.
 //!
 //! With pixels in [−1, 1], x' = clip(contrast·x + F): F is a field of 3×3 random ±amplitudes for each colour, enlarged
 //! bilinearly to the image. One field for all owners and for the test data.
@@ -9,14 +9,14 @@ use ground::rng::{Stream, derive_key};
 use std::str::FromStr;
 use tuning::generator::Shape;
 
-/// Nodes of the field in each direction.
+/// Number of the field's nodes in each direction.
 const NODES: usize = 3;
 
-/// How images are changed.
+/// A change that is the same for all images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shift {
     contrast: f32,
-    /// The field's amplitude.
+    /// Amplitude of the field.
     field: f32,
     seed: u32,
 }
@@ -24,7 +24,7 @@ pub struct Shift {
 impl FromStr for Shift {
     type Err = String;
 
-    /// `contrast=0.6,field=0.6,seed=3`; what is left out is 1, 0 and 0.
+    /// Reads `contrast=0.6,field=0.6,seed=3`; the defaults are 1, 0 and 0.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut shift = Self {
             contrast: 1.0,
@@ -56,7 +56,7 @@ impl FromStr for Shift {
 }
 
 impl Shift {
-    /// Changes the images among the examples; texts stay as they are.
+    /// Changes the images among the examples; texts stay the same.
     pub fn apply(&self, examples: &mut [Labelled], shape: Shape) {
         let field = self.levels(shape);
         for example in examples {
@@ -71,7 +71,7 @@ impl Shift {
         }
     }
 
-    /// F, planar, for every pixel.
+    /// The field F for every pixel, planar.
     fn levels(&self, shape: Shape) -> Vec<f32> {
         let mut stream = Stream::with_key(derive_key(&[self.seed, 0x5348_4946]));
         let nodes: Vec<f32> = (0..3 * NODES * NODES)
@@ -101,7 +101,8 @@ impl Shift {
     }
 }
 
-/// The node before a pixel and the weight of the one after, pixels and nodes at the middles of their cells.
+/// The node before a pixel and the weight of the node after it; both lie at the middles of their
+/// cells.
 fn place(pixel: usize, of: usize) -> (usize, f32) {
     let position = (pixel as f32 + 0.5) * NODES as f32 / of as f32 - 0.5;
     let position = position.clamp(0.0, (NODES - 1) as f32);

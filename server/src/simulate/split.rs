@@ -1,4 +1,4 @@
-//! What is trained on and what is measured with.
+//! Divides the data into training and test examples.
 
 use super::{SimulateArgs, SimulateError};
 use crate::data;
@@ -8,7 +8,7 @@ use federation::task::Task;
 use ground::rng::{Stream, derive_key, purpose};
 use std::path::Path;
 
-/// Training and test examples, as the arguments say.
+/// The training and the test examples that the arguments describe.
 pub fn split(
     args: &SimulateArgs,
     task: &Task,
@@ -44,7 +44,7 @@ pub fn split(
         }
     };
     if let Some(count) = args.test_count.filter(|c| (*c as usize) < test.len()) {
-        // A stream of its own: the first examples of a file are seldom of all classes.
+        // A stream of its own, because the first examples of a file seldom cover all classes.
         let seed = [args.seed as u32, (args.seed >> 32) as u32];
         let key = derive_key(&[seed[0], seed[1], purpose::HOLDOUT, 1]);
         Stream::with_key(key).shuffle(&mut test);
@@ -57,15 +57,16 @@ pub fn split(
     Ok((training, test))
 }
 
-/// What to measure with, and which part to train on.
+/// The data to measure with, and the part to train on.
 struct Test<'a> {
-    /// Nothing where the rest of the training data is the test.
+    /// The test data; `None` if the rest of the training data is the test.
     path: Option<&'a Path>,
     split: Option<Split>,
     training: Option<Split>,
 }
 
-/// Of one folder, the part `train` is trained on and `test` measured with, unless the arguments name others.
+/// For a single folder with parts: trains on `train` and measures with `test`, unless the arguments
+/// name other parts.
 fn test_of(args: &SimulateArgs) -> Result<Test<'_>, SimulateError> {
     let in_data = args.test_split.map(|_| args.data.as_path());
     let path = args.test.as_deref().or(in_data);
@@ -83,7 +84,7 @@ fn test_of(args: &SimulateArgs) -> Result<Test<'_>, SimulateError> {
     })
 }
 
-/// The first `shots` examples of each class, and the others.
+/// The first `shots` examples of each class, and the rest.
 fn few(
     examples: Vec<Labelled>,
     shots: u32,

@@ -1,4 +1,4 @@
-//! `--template`: which of several label templates is taken, by the training examples alone.
+//! `--template`: chooses one of several label templates by the training examples alone.
 
 use super::measure::measure;
 use super::{SimulateArgs, SimulateError, model::Model};
@@ -7,28 +7,31 @@ use federation::task::Task;
 use serde::{Deserialize, Serialize};
 use tuning::objective::mapping::{Mapping, Mappings};
 
-/// What a template is worth without a prompt.
+/// The results of a template without a prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TemplateReport {
-    /// With `{}` where the label word goes.
+    /// The template, with `{}` in the label word's place.
     pub template: String,
-    /// Mean loss on all participants' training examples; the least is taken, of equals the first.
+    /// Mean loss on the training examples of all participants. The template with the least is
+    /// chosen; ties go to the first.
     pub train_loss: f64,
-    /// Accuracy on them.
+    /// Accuracy on the training examples, from 0 to 1.
     pub train_accuracy: f64,
-    /// Accuracy on the test data, which chooses nothing.
+    /// Accuracy on the test data, which plays no part in the choice.
     pub test_accuracy: f64,
-    /// Whether it was taken.
+    /// Whether the template was chosen.
     pub taken: bool,
 }
 
-/// The settings that put a template into a task: JSON, as `{}` alone would be read as an empty table.
+/// The setting that puts a template into a task, as JSON, because a bare `{}` would be read as an
+/// empty table.
 pub fn setting(template: &str) -> String {
     format!("text.template={}", serde_json::Value::from(template))
 }
 
-/// Measures every template of `args`, each with the task that `load` makes of it, and marks the one that is taken.
-/// Federated, this is a sum of the participants' losses for each template: one query for each of them and each
+/// Measures every template in `args`, each with the task that `load` makes of it, and marks the
+/// chosen one. A federation would do this with a sum of the participants' losses for each template,
+/// at one query for each template and training example.
 /// training example.
 pub fn compare(
     args: &SimulateArgs,

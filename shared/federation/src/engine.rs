@@ -1,12 +1,13 @@
-//! The aggregator: what it does when it is told something, over whatever keeps its state ([`store::Store`]).
+//! The aggregator: what it does at each command, over any store of its state ([`store::Store`]).
 //!
-//! [`Aggregator`] has one method for each command. A command is one named transaction: it loads where the federation
-//! stands once ([`store::Current`]), steps the round machine ([`crate::round::server`]), carries out its actions, and
-//! stores what changed. Nothing is kept in memory between two commands, so that a killed process loses nothing that was
-//! answered with success, and several processes may serve one store. Time and secrets come from the caller.
+//! [`Aggregator`] has one method for each command. A command is one named transaction: it loads
+//! once where the federation stands ([`store::Current`]), steps the round machine
+//! ([`crate::round::server`]), carries out its actions, and stores what changed. Nothing is kept in
+//! memory between two commands, so a killed process loses nothing that was answered with success,
+//! and several processes may serve one store. Time and secrets come from the caller.
 //!
-//! [`memory`] keeps everything in memory: for simulations and tests. [`local`] is one federation over such a store,
-//! called without awaiting.
+//! [`memory`] keeps everything in memory, for simulations and tests. [`local`] is one federation
+//! over such a store, called without awaiting.
 
 mod apply;
 mod ending;
@@ -36,22 +37,22 @@ use store::{
 /// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// The protocol says no.
+    /// The protocol refuses the command.
     #[error("{0}")]
     Refused(#[from] Refusal),
-    /// The protocol says no, and there is more to say.
+    /// The protocol refuses the command, with an explanation.
     #[error("{0}: {1}")]
     RefusedBecause(Refusal, String),
-    /// The store holds something that cannot be.
+    /// The store holds something that cannot be right.
     #[error("the aggregator's state is broken: {0}")]
     Broken(String),
 }
 
 impl CommandError {
-    /// The protocol's no.
+    /// The protocol's refusal.
     ///
     /// # Errors
-    /// The error itself, where it is not one.
+    /// The error itself, if it is not a refusal.
     pub fn refusal(self) -> Result<Refusal, Self> {
         match self {
             Self::Refused(refusal) | Self::RefusedBecause(refusal, _) => Ok(refusal),
@@ -64,25 +65,26 @@ fn broken(what: impl Into<String>) -> CommandError {
     CommandError::Broken(what.into())
 }
 
-/// A federation's task and what follows from it. It never changes, so every process may keep it.
+/// A federation's task with what follows from it. It never changes, so every process may keep it.
 #[derive(Clone, Debug)]
 pub struct Federation {
-    /// Its name in addresses and in the record.
+    /// The federation's id in addresses and in the record.
     pub id: String,
-    /// Its task.
+    /// The federation's task.
     pub task: Task,
     /// The task's hash.
     pub task_hash: String,
-    /// Scheme, host and port of the model API.
+    /// Origin (scheme, host and port) of the model API.
     pub model_origin: String,
-    /// Where the page fetches files for prompts that are sent as embeddings.
+    /// Origin from which the page fetches files for prompts that are sent as embeddings; `None` if
+    /// none are.
     pub files_origin: Option<String>,
-    /// Numbers in θ.
+    /// Number of values in θ.
     pub dim: usize,
 }
 
 impl Federation {
-    /// The federation called `id` with this task.
+    /// Makes the federation `id` with this task.
     #[must_use]
     pub fn new(id: String, task: Task) -> Self {
         Self {
@@ -95,7 +97,8 @@ impl Federation {
         }
     }
 
-    /// What the page may connect to besides the aggregator, if the model API is at `model`.
+    /// The origins to which the page may connect besides the aggregator, separated by spaces, if
+    /// the model API is at `model`.
     #[must_use]
     pub fn origins(&self, model: &str) -> String {
         match &self.files_origin {
@@ -110,28 +113,29 @@ impl Federation {
 pub struct Speaker {
     /// The participant's number.
     pub number: u32,
-    /// Hash of the token that they came with.
+    /// Hash of the token with which the participant spoke.
     pub token_hash: String,
-    /// When they are taken for gone unless they are heard of again (ms since 1970).
+    /// Time at which the participant counts as gone unless it is heard from again, in milliseconds
+    /// since 1970.
     pub lease_until: u64,
 }
 
-/// What a committed command changed, for counters and for those who wait for news.
+/// What a committed command changed, for counters and for requests that wait for news.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// Outcomes of rounds that ended: `done`, or why a round was aborted.
+    /// Outcomes of rounds that ended: `done`, or the reason for which a round was aborted.
     pub ended: Vec<String>,
-    /// Phases that ended, and for how many milliseconds their clocks ran.
+    /// Phases that ended, with the milliseconds for which their clocks ran.
     pub phases: Vec<(Phase, u64)>,
-    /// Updates stored, masked ones too.
+    /// Number of updates that were stored, masked ones included.
     pub stored: u32,
     /// Phases of the messages of secure sums that were stored.
     pub messages: Vec<Phase>,
-    /// The federation's version now, if views look different from before.
+    /// The federation's new version, if views differ from before.
     pub version: Option<u64>,
 }
 
-/// Takes what committed commands changed: the federation's name, and the effects.
+/// Takes what committed commands changed: the federation's id, and the effects.
 pub type Observer = std::sync::Arc<dyn Fn(&str, &Effects) + Send + Sync>;
 
 /// The aggregator over a store: one method for each command.
@@ -141,7 +145,7 @@ pub struct Aggregator<S> {
     observer: Observer,
 }
 
-/// Refuses what comes after the end.
+/// Refuses commands after the federation has ended.
 fn require_running(status: FederationStatus) -> Result<(), Refusal> {
     match status {
         FederationStatus::Running => Ok(()),
@@ -151,12 +155,12 @@ fn require_running(status: FederationStatus) -> Result<(), Refusal> {
 }
 
 impl<S: Store> Aggregator<S> {
-    /// The aggregator over `store`; `observer` is told what each committed command changed.
+    /// Makes the aggregator over `store`; `observer` gets what each committed command changed.
     pub fn new(store: S, observer: Observer) -> Self {
         Self { store, observer }
     }
 
-    /// Where the state is kept.
+    /// The store of the aggregator's state.
     pub fn store(&self) -> &S {
         &self.store
     }
@@ -166,10 +170,11 @@ impl<S: Store> Aggregator<S> {
         answer
     }
 
-    /// Creates a federation at θ₀, with its first line and its first invite, and opens round 0.
+    /// Creates a federation at θ₀, with the first line of its record and its first invite, and
+    /// opens round 0.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub async fn create(
         &self,
         federation: &Federation,
@@ -195,7 +200,7 @@ impl<S: Store> Aggregator<S> {
             .await
     }
 
-    /// Closes the federation: the round under way is aborted, and no other begins.
+    /// Closes the federation: the current round is aborted, and no other begins.
     ///
     /// # Errors
     /// It is over already.
@@ -224,10 +229,10 @@ impl<S: Store> Aggregator<S> {
         Ok(())
     }
 
-    /// Time passes: participants whose lease ran out are taken for gone, and phases end.
+    /// Lets time pass: participants whose lease ran out count as gone, and phases end.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub async fn tick(&self, federation: &Federation, now: u64) -> Result<(), S::Error> {
         let done = self
             .store
@@ -240,7 +245,7 @@ impl<S: Store> Aggregator<S> {
                     _ => Vec::new(),
                 };
                 for participant in expired {
-                    // One before may have ended the round, or only the phase.
+                    // An earlier one may have ended the round, or only the phase.
                     if at.status != FederationStatus::Running || at.round.number != number {
                         break;
                     }
@@ -259,7 +264,7 @@ impl<S: Store> Aggregator<S> {
         Ok(())
     }
 
-    /// The current round as a participant sees it, or an outsider without a number.
+    /// The current round as a participant sees it, or, without a number, as an outsider does.
     ///
     /// # Errors
     /// There is no such federation.
@@ -279,7 +284,7 @@ impl<S: Store> Aggregator<S> {
 }
 
 impl Current {
-    /// What the current round sums.
+    /// The kind of the current round: what it sums.
     #[must_use]
     pub fn kind(&self, task: &Task) -> RoundKind {
         if !self.counted && task.learnt_together().is_some() {
@@ -289,7 +294,7 @@ impl Current {
         }
     }
 
-    /// What the participant that it was loaded for is shown at time `now`.
+    /// The view, at time `now`, of the participant for whom this was loaded.
     #[must_use]
     pub fn view(&self, task: &Task, now: u64) -> RoundView {
         let round = &self.round;

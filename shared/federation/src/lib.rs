@@ -1,8 +1,6 @@
 //! One federation: its task, the rules by which θ moves, the public record, and the state machines
 //! of a round. No IO, no clock, no threads, no globals.
 
-#![warn(missing_docs)]
-
 pub mod catalogue;
 pub mod engine;
 pub mod record;

@@ -110,7 +110,25 @@ impl Task {
         Self::from_value_with(&Arc::default(), source)
     }
 
-    /// As [`Task::from_value`], with what `catalogue` holds.
+    /// Adds what a federation gets that is created without saying anything about it: secure sums
+    /// with their defaults. A task that says `secure_sum = false` has none. (Simulations, in which
+    /// nobody hides from anybody, and records of federations from before this was the default take
+    /// a task as it is.)
+    #[must_use]
+    pub fn private_by_default(mut source: Value) -> Value {
+        if let Some(task) = source.as_object_mut() {
+            let federation = task
+                .entry("federation")
+                .or_insert_with(|| Value::Object(serde_json::Map::new()));
+            if let Some(federation) = federation.as_object_mut() {
+                let empty = || Value::Object(serde_json::Map::new());
+                federation.entry("secure_sum").or_insert_with(empty);
+            }
+        }
+        source
+    }
+
+    /// Reads a task from JSON, with the choices that `catalogue` offers.
     ///
     /// # Errors
     /// All faults of the task at once.

@@ -1,5 +1,5 @@
-//! Settings as the organiser's page shows them in its form. What can be chosen by name states its own, so
-//! that the page keeps no list of names.
+//! Settings as the form on the organiser's page shows them. Everything that can be chosen by name
+//! states its own settings, so the page keeps no list of names.
 
 use serde::Serialize;
 
@@ -7,28 +7,29 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ts_rs::TS)]
 #[ts(export)]
 pub struct FormField {
-    /// Its path in a task file: `generator.grid`.
+    /// Path of the setting in a task file, such as `generator.grid`.
     pub path: &'static str,
-    /// A few words before the control.
+    /// Label of the control: a few words.
     pub label: &'static str,
-    /// How it is edited.
+    /// The kind of control.
     pub kind: FormKind,
-    /// What the form begins with.
+    /// Initial value in the form.
     pub value: &'static str,
-    /// Whether only tasks of images have it.
+    /// Whether the setting is for tasks of images only.
     pub images_only: bool,
-    /// What it begins with in a task of texts, if that differs.
+    /// Initial value in a task of texts, if it differs.
     pub texts: Option<&'static str>,
     /// A sentence under the control; empty for none.
     pub help: &'static str,
     /// The values among which [`FormKind::Choice`] chooses, each with words for people.
     pub options: &'static [(&'static str, &'static str)],
-    /// Whether it takes the whole width.
+    /// Whether the control takes the whole width of the form.
     pub wide: bool,
 }
 
 impl FormField {
-    /// A narrow field that begins alike for images and texts, without help or options.
+    /// A narrow field with the same initial value for images and texts, and without help or
+    /// options.
     #[must_use]
     pub const fn new(
         path: &'static str,
@@ -50,7 +51,7 @@ impl FormField {
     }
 }
 
-/// How a setting is edited.
+/// The kinds of controls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ts_rs::TS)]
 #[ts(export)]
 #[serde(rename_all = "lowercase")]
@@ -69,19 +70,19 @@ pub enum FormKind {
     Choice,
 }
 
-/// What people are told about something that can be chosen by name.
+/// Texts for people about something that can be chosen by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct About {
-    /// What it is, where a task is described: "a frame around the picture".
+    /// A name for descriptions of a task, such as "a frame around the picture".
     pub words: &'static str,
-    /// What it is called where the form offers it; `None` if only a task file can choose it.
+    /// The name under which the form offers it; `None` if only a task file can choose it.
     pub choice: Option<&'static str>,
-    /// The settings that the form shows with it.
+    /// The settings that the form shows along with it.
     pub fields: &'static [FormField],
 }
 
 impl About {
-    /// About something that only a task file can choose.
+    /// Texts about something that only a task file can choose.
     #[must_use]
     pub const fn of(words: &'static str) -> Self {
         Self {

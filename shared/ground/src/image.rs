@@ -88,7 +88,7 @@ impl Image {
     /// Makes an image from H·W grey values.
     ///
     /// # Errors
-    /// As [`Image::new`].
+    /// Those of [`Image::new`].
     pub fn from_grey(width: usize, height: usize, grey: &[u8]) -> Result<Self, ImageError> {
         check(width, height, 1, grey.len())?;
         Ok(Self {
@@ -101,7 +101,7 @@ impl Image {
     /// Makes an image from H·W·3 interleaved bytes, the output of most decoders.
     ///
     /// # Errors
-    /// As [`Image::new`].
+    /// Those of [`Image::new`].
     pub fn from_rgb(width: usize, height: usize, rgb: &[u8]) -> Result<Self, ImageError> {
         check(width, height, 3, rgb.len())?;
         let bytes = (0..3)
@@ -118,7 +118,7 @@ impl Image {
     /// the grey level `background`.
     ///
     /// # Errors
-    /// As [`Image::new`].
+    /// Those of [`Image::new`].
     pub fn from_rgba(
         width: usize,
         height: usize,

@@ -1,8 +1,6 @@
 //! What every other crate of Fed-BBPT stands on: random numbers, encodings, hashes, images, and
 //! settings read with all of their faults at once. See the crate's README.
 
-#![warn(missing_docs)]
-
 pub mod fault;
 pub mod form;
 pub mod hash;

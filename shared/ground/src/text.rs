@@ -1,4 +1,8 @@
 //! Numbers in messages for people.
+//!
+//! The standard library has no such form: `{}` writes every digit of an f32 that became an f64 (0.10000000149011612
+//! for 0.1), and `{:.6}` writes zeros at the end. Crates that write numbers write the shortest exact
+//! digits, which is the same seventeen. So the standard library formats, and what is here cuts zeros off.
 
 use std::fmt::{self, Display, Formatter};
 

@@ -270,7 +270,7 @@ impl Classifier {
     /// Scores the images of several requests in one run; the rows are in the order of the images.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// Those of [`run`](Self::run).
     pub fn run_batch(&self, parts: &[Pixels<'_>]) -> Result<Scores, RunError> {
         let rows = self.run_rows(parts)?;
         let scores = match &self.head {
@@ -285,7 +285,7 @@ impl Classifier {
     /// these instead of its own labels.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// Those of [`run`](Self::run).
     pub fn run_parts(
         &self,
         parts: &[(Pixels<'_>, Option<&[String]>)],

@@ -6,8 +6,6 @@
 //! and [`InProcess`] is both together: a model API without HTTP. [`prompt_embeds`] is the part of a
 //! language model that soft prompts for a server need.
 
-#![warn(missing_docs)]
-
 mod classifier;
 mod fetched;
 mod images;

@@ -122,7 +122,7 @@ impl TextModel {
     /// Loads a model from files in memory. Weights in a second file are not supported there.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// Those of [`load`](Self::load).
     pub fn load_files(files: Files, options: &TextOptions) -> Result<Self, TextLoadError> {
         Self::of(|| Folder::in_memory(files), options)
     }

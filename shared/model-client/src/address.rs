@@ -2,7 +2,7 @@
 
 use ground::fault::Reader;
 
-/// Reads `url`: an address without a slash at its end.
+/// Reads `url`: an http(s) address without a slash at its end.
 pub fn read_url(r: &mut Reader<'_>) -> String {
     let url = r.text("url", None).trim_end_matches('/').to_owned();
     if r.has("url") && origin_of(&url).is_none() {
@@ -11,7 +11,8 @@ pub fn read_url(r: &mut Reader<'_>) -> String {
             "must be an http:// or https:// address with a host, such as http://127.0.0.1:8701",
         );
     }
-    // People are shown commands with it: nothing that a shell would take for its own.
+    // People are shown commands with this address in them, so it may hold nothing that a shell
+    // would interpret.
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/%:@[]+,=".contains(c);
     if !url.chars().all(plain) {
         r.fault(
@@ -22,8 +23,9 @@ pub fn read_url(r: &mut Reader<'_>) -> String {
     url
 }
 
-/// `scheme://host[:port]` of an http(s) address; nothing for anything else. Small on purpose: the
-/// browser and the native client parse the whole address again with libraries.
+/// The origin `scheme://host[:port]` of an http(s) address; `None` for anything else. It is
+/// deliberately small: the browser and the native client parse the whole address again with
+/// libraries.
 #[must_use]
 pub fn origin_of(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_at_checked(url.find("://")?)?;

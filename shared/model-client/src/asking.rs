@@ -1,14 +1,14 @@
-//! Tracks which inputs of an evaluation are asked next, and what was answered.
+//! Tracks which inputs of an evaluation are asked next and which are answered.
 //!
-//! A request is cut when it leaves, as large as the pace of calls allows at that time
-//! ([`crate::pace`]). Queries cost money: what was answered stays answered, however the rest
-//! is cut after a failure.
+//! A request is cut when it leaves, as large as the pace of calls allows at that moment
+//! ([`crate::pace`]). Queries cost money, so answers are kept however the rest is cut after a
+//! failure.
 
 use crate::Scores;
 use std::ops::Range;
 
-/// The inputs of one evaluation, counted group by group (one for each candidate), example by
-/// example.
+/// The inputs of one evaluation, numbered group by group (one group for each candidate), and within
+/// a group example by example.
 #[derive(Clone, Debug)]
 pub struct Asking {
     /// Each answer at the index of its request's first input.
@@ -33,13 +33,13 @@ impl Asking {
         self.answers.len()
     }
 
-    /// Returns whether something is left to ask.
+    /// Whether any input is left to ask.
     #[must_use]
     pub fn is_more(&self) -> bool {
         self.at < self.total()
     }
 
-    /// The next request, of at most `most` inputs.
+    /// Cuts the next request, of at most `most` inputs; `None` if nothing is left to ask.
     pub fn cut(&mut self, most: usize) -> Option<Range<usize>> {
         let start = self.at;
         if !self.is_more() {
@@ -54,20 +54,20 @@ impl Asking {
         Some(request)
     }
 
-    /// Takes the answer to the request that began with input `first`.
+    /// Records the answer to the request that began with input `first`.
     pub fn answered(&mut self, first: usize, scores: Scores) {
         if let Some(place) = self.answers.get_mut(first) {
             *place = Some(scores);
         }
     }
 
-    /// Marks what was asked and not answered to be asked again.
+    /// Makes everything that was asked and not answered due to be asked again.
     pub fn again(&mut self) {
         self.at = 0;
         self.skip();
     }
 
-    /// Skips what is answered.
+    /// Moves past the inputs that are already answered.
     fn skip(&mut self) {
         while let Some(Some(scores)) = self.answers.get(self.at) {
             self.at += scores.rows().max(1);
@@ -81,7 +81,7 @@ impl Asking {
     }
 }
 
-/// What was prepared for the first requests before they are asked, in their order.
+/// What was prepared for the first requests before they are asked, in the order of the requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pieces<T>(pub Vec<(Range<usize>, T)>);
 
@@ -92,9 +92,9 @@ impl<T> Default for Pieces<T> {
 }
 
 impl<T> Pieces<T> {
-    /// Cuts the next request, and takes what was prepared for it. The request has the size of the
-    /// next piece. If that is more than the pace now allows, or nothing is prepared, `size` decides
-    /// from all inputs, and no piece is used any more.
+    /// Cuts the next request and takes what was prepared for it. The request has the size of the
+    /// next piece. If the pace no longer allows that many inputs, or nothing is prepared, `size`
+    /// chooses from the number of all inputs, and the remaining pieces are dropped.
     pub fn cut(
         &mut self,
         asking: &mut Asking,
@@ -174,14 +174,14 @@ mod tests {
         let mut pieces = Pieces(vec![(0..3, 'a'), (3..6, 'b'), (6..9, 'c')]);
         let mut asking = Asking::new(12);
         assert_eq!(pieces.cut(&mut asking, 3, |_| 9), Some((0..3, Some('a'))));
-        // Smaller ones are allowed by now: the rest is cut again.
+        // Fewer inputs are allowed by now, so the rest is cut again.
         assert_eq!(
             pieces.cut(&mut asking, 2, |total| total / 6),
             Some((3..5, None))
         );
         assert_eq!(pieces.cut(&mut asking, 9, |_| 9), Some((5..12, None)));
         assert_eq!(pieces.cut(&mut asking, 9, |_| 9), None);
-        // A piece that does not begin where the next request does is not that request's.
+        // A piece that does not begin where the next request begins belongs to another request.
         let mut pieces = Pieces(vec![(0..3, 'a'), (3..6, 'b')]);
         let mut asking = Asking::new(6);
         answer(&mut asking, 0..2);

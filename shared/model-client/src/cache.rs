@@ -1,4 +1,4 @@
-//! Answers that are known already: the same input is never paid for twice.
+//! A cache of answers, so that the same input is never paid for twice.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -7,37 +7,37 @@ use sha2::{Digest as _, Sha256};
 use crate::{ModelApiError, Scores, TextQueries};
 use tuning::query::Queries;
 
-/// The first half of an input's SHA-256.
+/// The key of an answer: the first half of its input's SHA-256.
 type Key = [u8; 16];
 
-/// The newest answers, oldest first out.
+/// The newest answers, up to a maximum; the oldest go first.
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
     rows: BTreeMap<Key, Vec<f32>>,
     order: VecDeque<Key>,
     most: usize,
-    /// What somebody is asking just now.
+    /// Inputs that are being asked at the moment.
     under_way: BTreeSet<Key>,
 }
 
-/// What of some queries has to be asked.
+/// A batch of queries, divided into what is known and what has to be asked.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// What is not known, each once; nothing if all is known.
+    /// The queries whose answers are not known, each one once; `None` if all are known.
     pub missing: Option<Queries>,
     keys: Vec<Key>,
     /// The keys of `missing`, in its order.
     asked: Vec<Key>,
-    /// What was known when this was made.
+    /// The answers that were known at the time of the division.
     known: BTreeMap<Key, Vec<f32>>,
 }
 
-/// What is under way of some queries, to be given up.
+/// The keys that a batch of queries has under way, with which to give them up.
 #[derive(Clone, Debug)]
 pub struct Ticket(Vec<Key>);
 
 impl Asked {
-    /// For [`Cache::give_up`].
+    /// The keys under way, for [`Cache::give_up`].
     #[must_use]
     pub fn ticket(&self) -> Ticket {
         Ticket(self.asked.clone())
@@ -45,7 +45,7 @@ impl Asked {
 }
 
 impl Cache {
-    /// At most so many answers are kept; 0 keeps none.
+    /// A cache of at most `most` answers; 0 keeps none.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self {
@@ -54,9 +54,9 @@ impl Cache {
         }
     }
 
-    /// What is not known of `queries`, which is from now on under way, until [`Cache::join`] or
-    /// [`Cache::give_up`]; nothing where some of it is under way already: to be tried again when
-    /// that has ended.
+    /// Divides `queries` into what is known and what has to be asked. The latter is under way until
+    /// [`Cache::join`] or [`Cache::give_up`]. Returns `None` if some of it is under way already;
+    /// try again when that has ended.
     #[must_use]
     pub fn split(&mut self, queries: &Queries) -> Option<Asked> {
         let keys = keys_of(queries);
@@ -80,18 +80,18 @@ impl Cache {
         })
     }
 
-    /// No answer came to what was asked: it is under way no more.
+    /// Ends what was under way, because no answer came.
     pub fn give_up(&mut self, ticket: &Ticket) {
         for key in &ticket.0 {
             self.under_way.remove(key);
         }
     }
 
-    /// All rows, in the order of the queries that `asked` was made of, from the answer to its
-    /// missing part; and keeps the new ones.
+    /// Joins known rows with the answer to the missing ones, in the order of the queries that were
+    /// split into `asked`, and keeps the new ones.
     ///
     /// # Errors
-    /// [`ModelApiError::WrongShape`] if the answer is not one to that part.
+    /// [`ModelApiError::WrongShape`] if the answer does not have a row for each missing query.
     pub fn join(
         &mut self,
         asked: Asked,
@@ -156,7 +156,7 @@ fn text_key(queries: &TextQueries, at: usize) -> Key {
     key(&[text, template, &soft])
 }
 
-/// Of parts, each with its length before it, so that no two lists of parts are the same bytes.
+/// Hashes a list of parts. Each part has its length before it, so no two lists hash the same bytes.
 fn key(parts: &[&[u8]]) -> Key {
     let mut hash = Sha256::new();
     for part in parts {
@@ -167,7 +167,7 @@ fn key(parts: &[&[u8]]) -> Key {
     std::array::from_fn(|at| hash[at])
 }
 
-/// The queries at some places.
+/// The queries at the given indices.
 fn part(queries: &Queries, at: &[usize]) -> Queries {
     match queries {
         Queries::Images { bytes, count } => {
@@ -277,7 +277,7 @@ mod tests {
         assert!(cache.split(&texts(&[("c", "{}")])).is_some());
         let missing = first.missing.clone().unwrap();
         cache.join(first, Some(&answer(&missing)), 2).unwrap();
-        // Now "b" is known, and "c" is under way.
+        // "b" is known now, and "c" is under way.
         assert!(cache.split(&other).is_none());
         let again = Cache::new(10).split(&other).unwrap();
         cache.give_up(&again.ticket());

@@ -1,5 +1,6 @@
-//! Calls a model API at the pace that its answers allow: repeats where that can help, answers from what is known, counts
-//! bytes and money, gives up with the cause. How a request travels is the [`Transport`]'s business.
+//! Calls a model API at the pace that its answers allow. It repeats calls where that can help,
+//! answers from its cache, counts bytes and money, and gives up with the cause. The [`Transport`]
+//! decides how a request travels.
 
 use crate::asking::Asking;
 use crate::cache::{self, Cache};
@@ -20,23 +21,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use tuning::query::Queries;
 
-/// Milliseconds after which it is looked again whether a request may leave.
+/// Longest time in milliseconds before checking again whether a request may leave.
 const LONGEST_WAIT_MS: f64 = 60_000.0;
 
-/// Why a call was given up.
+/// Why a call to the model API was given up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CallError {
-    /// The answer says so.
+    /// The answer says why.
     #[error(transparent)]
     Model(#[from] ModelApiError),
-    /// No answer.
+    /// No answer came.
     #[error(
         "the model API at {url} does not answer: {reason}; check that it runs and that the address is right"
     )]
     Silent {
-        /// Where.
+        /// The address that was asked.
         url: String,
-        /// Why.
+        /// Why there was no answer.
         reason: NoAnswer,
     },
     /// The money is spent.
@@ -46,27 +47,28 @@ pub enum CallError {
     Budget {
         /// The amount spent so far.
         spent: f64,
-        /// The most that may be spent.
+        /// The maximum amount that may be spent.
         budget: f64,
         /// The currency of both amounts.
         currency: String,
     },
-    /// The platform cannot ask at all: a model that runs here, or embeddings, cannot be loaded.
+    /// The platform cannot ask at all, because a local model or a table of embeddings cannot be
+    /// loaded.
     #[error("{0}")]
     Cannot(String),
-    /// A mistake in this program.
+    /// A mistake in this program: images for a model of texts, or the reverse.
     #[error("images were to be sent to a model of texts, or texts to one of images")]
     OtherKind,
 }
 
-/// How the API is spoken to about the task's kind of inputs.
+/// The dialect, for a model of images or of texts.
 enum Speech {
     Images(Box<dyn Dialect>),
     Texts(Box<dyn TextDialect>),
 }
 
 impl Speech {
-    /// What holds whatever the inputs are.
+    /// The part of the dialect that is the same for images and texts.
     fn protocol(&self) -> &dyn Protocol {
         match self {
             Self::Images(dialect) => &**dialect,
@@ -75,7 +77,7 @@ impl Speech {
     }
 }
 
-/// A model API and a way to it.
+/// The client of one model API: a dialect, a transport, the pace, the cache and the counts.
 pub struct Caller<T> {
     transport: T,
     speech: Speech,
@@ -85,11 +87,11 @@ pub struct Caller<T> {
     classes: usize,
     pace: Mutex<Pace>,
     purse: Purse,
-    /// What was called by everybody, whoever paid.
+    /// All calls so far, no matter which purse paid for them.
     all: Mutex<Tally>,
-    /// Nothing where none is kept.
+    /// Answers that are known; `None` if the task file turns caching off.
     cache: Option<Mutex<Cache>>,
-    /// Raised when something that was under way has ended, one way or the other.
+    /// Raised whenever a question that was under way has ended, with or without an answer.
     ended: Event,
     under_way: AtomicUsize,
     sent: AtomicU64,
@@ -97,11 +99,11 @@ pub struct Caller<T> {
 }
 
 impl<T: Transport> Caller<T> {
-    /// A model API of images, or of texts where `texts` says how it is asked about them. An input has about
-    /// `input_bytes` bytes on its way.
+    /// Makes the client of a model API of images, or, with `texts`, of texts. An input takes about
+    /// `input_bytes` bytes in a request.
     ///
     /// # Errors
-    /// [`ModelApiError::InvalidSpec`].
+    /// [`ModelApiError::InvalidSpec`] with every fault of `spec`.
     pub fn new(
         spec: &ModelSpec,
         texts: Option<Box<dyn TextDialect>>,
@@ -133,53 +135,55 @@ impl<T: Transport> Caller<T> {
         })
     }
 
-    /// Sets the key of whoever asks. It goes into an `Authorization: Bearer` header and nowhere else.
+    /// Sets the API key of the person who asks. It goes into an `Authorization: Bearer` header and
+    /// nowhere else.
     pub fn set_key(&self, key: Option<String>) {
         *locked(&self.key) = key.filter(|key| !key.is_empty());
     }
 
-    /// The way to the API.
+    /// The transport that carries requests.
     pub fn transport(&self) -> &T {
         &self.transport
     }
 
-    /// The API's address.
+    /// The API's address, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Bytes sent and received so far, bodies only.
+    /// Numbers of bytes sent and received so far, in bodies only.
     pub fn bytes(&self) -> [u64; 2] {
         [&self.sent, &self.received].map(|count| count.load(Ordering::Relaxed))
     }
 
-    /// Goes on counting bytes from there.
+    /// Continues the byte counts from earlier values.
     pub fn resume_bytes(&self, bytes: [u64; 2]) {
         self.sent.store(bytes[0], Ordering::Relaxed);
         self.received.store(bytes[1], Ordering::Relaxed);
     }
 
-    /// Requests that may be under way now.
+    /// Number of requests that may be under way now.
     pub fn window(&self) -> usize {
         locked(&self.pace).window()
     }
 
-    /// Inputs that a request may hold now.
+    /// Number of inputs that a request may hold now.
     pub fn batch(&self) -> usize {
         locked(&self.pace).batch()
     }
 
-    /// Inputs that the next request of an evaluation of `total` should hold.
+    /// Number of inputs for the next request of an evaluation of `total` inputs.
     pub fn cut(&self, total: usize) -> usize {
         locked(&self.pace).cut(total)
     }
 
-    /// Inputs that a request of an evaluation of `total` should hold that is only prepared.
+    /// Number of inputs for a request of an evaluation of `total` inputs that is only being
+    /// prepared.
     pub fn size_of(&self, total: usize) -> usize {
         locked(&self.pace).size_of(total)
     }
 
-    /// A request of `inputs` failed. Whether smaller ones are to be tried.
+    /// Notes that a request of `inputs` inputs failed; returns whether to try smaller ones.
     fn too_large(&self, error: &CallError, inputs: usize) -> bool {
         let surely = match error {
             CallError::Model(ModelApiError::TooLarge { .. }) => true,
@@ -192,20 +196,21 @@ impl<T: Transport> Caller<T> {
         locked(&self.pace).too_large(inputs, surely)
     }
 
-    /// What questions are paid with, unless somebody else pays.
+    /// The participant's own purse, which pays unless another one is named.
     pub fn purse(&self) -> &Purse {
         &self.purse
     }
 
-    /// What was called so far by everybody, whoever paid.
+    /// All calls so far, no matter which purse paid for them.
     pub fn all(&self) -> Tally {
         *locked(&self.all)
     }
 
-    /// Checks that the model is the one that the task describes, and learns how much it takes at once.
+    /// Checks that the model is the one that the task describes, and learns how many inputs it
+    /// takes at once.
     ///
     /// # Errors
-    /// The model is another one, or does not answer.
+    /// The model is another one, or it does not answer.
     pub async fn describe(&self) -> Result<Description, CallError> {
         let protocol = self.speech.protocol();
         let request = protocol.describe_request();
@@ -223,7 +228,8 @@ impl<T: Transport> Caller<T> {
         Ok(description)
     }
 
-    /// Where prompts are sent as embeddings: whether the model takes them, and whether they are its own.
+    /// Tries whether the model takes prompts as embeddings and has the same table of embeddings.
+    /// Does nothing if the task sends none.
     async fn try_embeddings(&self) -> Result<(), CallError> {
         let Speech::Texts(dialect) = &self.speech else {
             return Ok(());
@@ -237,7 +243,8 @@ impl<T: Transport> Caller<T> {
         Ok(())
     }
 
-    /// The largest batch, where the server says it elsewhere. Most do not, and then no answer is no fault.
+    /// The largest batch, from a server that states it apart from the model's description. Most do
+    /// not, so a missing answer is no error.
     async fn limit(&self) -> Option<usize> {
         let protocol = self.speech.protocol();
         let request = protocol.limit_request();
@@ -246,11 +253,11 @@ impl<T: Transport> Caller<T> {
         protocol.limit(&answer.response())
     }
 
-    /// Sends a request of another kind than the task's questions to the same API, with the same repetitions, waits and
-    /// counts.
+    /// Sends a request that is no query of the task to the same API, with the same repetitions,
+    /// pauses and counts. `read` reads the answer.
     ///
     /// # Errors
-    /// Those of `read`, and those of calls.
+    /// Those of `read`, and those of any call.
     pub async fn converse<A>(
         &self,
         request: &Request,
@@ -259,17 +266,17 @@ impl<T: Transport> Caller<T> {
         self.call(&self.purse, request, 1, read).await
     }
 
-    /// Scores of all inputs, which must be of the task's kind and fit into one request. What was answered before is
-    /// not asked again.
+    /// The scores of all inputs, which must be of the task's kind and fit into one request. What
+    /// was answered before is not asked again.
     ///
     /// # Errors
-    /// Why there are none.
+    /// Why there are no scores: [`CallError`].
     pub async fn ask(&self, purse: &Purse, queries: Queries) -> Result<Scores, CallError> {
         let Some(cache) = &self.cache else {
             return self.ask_api(purse, &queries).await;
         };
         let asked = loop {
-            // Before looking: what ends in between is not missed.
+            // Listen before looking, so that nothing that ends in between is missed.
             let ended = self.ended.listen();
             let split = locked(cache).split(&queries);
             match split {
@@ -277,7 +284,7 @@ impl<T: Transport> Caller<T> {
                 None => ended.await,
             }
         };
-        // Also where this future is dropped: others wait for it.
+        // Given up even if this future is dropped, because others wait for it.
         let mut under_way = UnderWay {
             caller: self,
             ticket: Some(asked.ticket()),
@@ -292,7 +299,8 @@ impl<T: Transport> Caller<T> {
         Ok(joined?)
     }
 
-    /// Scores of any number of inputs, asked in as many requests as it takes, and paid for with `purse`.
+    /// The scores of any number of inputs, asked in as many requests as it takes and paid from
+    /// `purse`.
     ///
     /// # Errors
     /// Those of the first request that gets no scores.
@@ -308,12 +316,13 @@ impl<T: Transport> Caller<T> {
         Ok(Scores::new(self.classes, values)?)
     }
 
-    /// Asks what `asking` has left, as many requests at a time as the pace allows: `next` cuts one off when its place comes
-    /// free, and gives its inputs and what it asks; `answered` is called after each answer. When one was too large, the
-    /// others' answers, which are paid for, are awaited, and what was not answered is cut again.
+    /// Asks the inputs that `asking` has left, with as many requests at a time as the pace allows.
+    /// `next` cuts a request when there is room for one, and returns its inputs and its queries;
+    /// `answered` is called after each answer. If a request was too large, the answers to the
+    /// others, which are paid for, are awaited, and the rest is cut again.
     ///
     /// # Errors
-    /// Those of the first request that gets no scores. What was answered until then is in `asking`.
+    /// Those of the first request that gets no scores. Answers up to then are kept in `asking`.
     pub async fn ask_missing(
         &self,
         purse: &Purse,
@@ -330,7 +339,8 @@ impl<T: Transport> Caller<T> {
                 Some((inputs, queries)) => {
                     let answer = self.ask(purse, queries);
                     under_way.push(async move { (inputs, answer.await) });
-                    // It leaves now, and is on its way while the next one is made.
+                    // The first poll sends it, so that it is on its way while the next request is
+                    // made.
                     match futures::poll!(under_way.next()) {
                         Poll::Ready(ended) => ended,
                         Poll::Pending => continue,
@@ -392,7 +402,8 @@ impl<T: Transport> Caller<T> {
         }
     }
 
-    /// Waits until a request may leave: for the money, the rate, and pauses that the server asked for.
+    /// Waits until a request may leave: for the budget, the rate limit, and pauses that the server
+    /// asked for.
     async fn leave<'a>(
         &self,
         purse: &'a Purse,
@@ -413,7 +424,7 @@ impl<T: Transport> Caller<T> {
         locked(&self.all).add(queries, usage);
     }
 
-    /// `queries`: how many inputs the request holds.
+    /// Sends one request of `queries` inputs and repeats it where that can help.
     async fn call<A>(
         &self,
         purse: &Purse,
@@ -448,7 +459,8 @@ impl<T: Transport> Caller<T> {
             let pause = retry::pause(&error, tries, self.transport.uniform());
             let pushed_back = match &error {
                 CallError::Silent { .. } => Some(None),
-                // All wait, as long as the server says or this request does.
+                // The server is busy: all requests wait as long as it says, or as long as this one
+                // does.
                 CallError::Model(ModelApiError::Busy { .. }) => {
                     Some(retry::asked(&error).or(pause.map(|ms| ms as u64)))
                 }
@@ -480,7 +492,7 @@ impl<T: Transport> Caller<T> {
             body: (request.method == Method::Post).then_some(&request.body[..]),
             limit_ms: self.limit_ms,
         };
-        // What runs here is sent nothing.
+        // A model on this device is sent nothing, so nothing is counted.
         let count = |total: &AtomicU64, body: &[u8]| {
             if !self.transport.is_here() {
                 total.fetch_add(body.len() as u64, Ordering::Relaxed);
@@ -494,7 +506,7 @@ impl<T: Transport> Caller<T> {
     }
 }
 
-/// Inputs under way that others may wait for; given up where no answer came.
+/// Inputs under way that others may wait for. Dropping this gives them up, unless an answer came.
 struct UnderWay<'a, T> {
     caller: &'a Caller<T>,
     ticket: Option<cache::Ticket>,
@@ -509,7 +521,7 @@ impl<T> Drop for UnderWay<'_, T> {
     }
 }
 
-/// A request under way, as long as this lives: a call that is dropped is none any more.
+/// A request under way; dropping this ends it.
 struct Counted<'a>(&'a AtomicUsize);
 
 impl<'a> Counted<'a> {
@@ -518,7 +530,7 @@ impl<'a> Counted<'a> {
         Self(count)
     }
 
-    /// Ends it; how many were under way, this one included.
+    /// Ends the request; returns how many were under way, including this one.
     fn end(self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
@@ -530,7 +542,8 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// What a panic elsewhere left half done is only numbers for the pace and the count.
+/// Locks a mutex even if a thread panicked while holding it: all that it guards are the numbers of
+/// the pace and the counts.
 pub(crate) fn locked<A>(mutex: &Mutex<A>) -> MutexGuard<'_, A> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
-//! One question to an LLM, and the text that it answers: chat completions in OpenAI's form, as
-//! OpenAI, vLLM, llama.cpp, Ollama and many others serve them. The dialect `openai` asks for one
-//! token's likelihoods instead.
+//! One question to an LLM and the text of its answer, as chat completions in OpenAI's form, which
+//! OpenAI, vLLM, llama.cpp, Ollama and many others serve. (The dialect `openai` asks for one
+//! token's log-probabilities instead.)
 //!
 //! <https://platform.openai.com/docs/api-reference/chat/create>
 
@@ -9,50 +9,50 @@ use serde_json::{Value, json};
 use super::dialects::openai;
 use super::{ModelApiError, Request, Response, status};
 
-/// What is asked.
+/// A question to an LLM.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// The LLM's name at its API.
     pub model: &'a str,
-    /// What it is told before.
+    /// The system message.
     pub system: &'a str,
-    /// What it is asked.
+    /// The user's message.
     pub user: &'a str,
 }
 
-/// Under which name an API is told how much may be answered.
+/// The parameter that limits the length of an answer, with its number of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// `max_tokens`, which nearly all servers know.
     Answer(u32),
-    /// `max_completion_tokens`, the only one that OpenAI's reasoning models take: what they think
-    /// counts, too.
+    /// `max_completion_tokens`, the only one that OpenAI's reasoning models take; their thoughts
+    /// count as well.
     Whole(u32),
 }
 
-/// What an LLM answered.
+/// The answer of an LLM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// This text, without what it thought before.
+    /// A text, without the thoughts that came before it.
     Text {
-        /// Never empty.
+        /// The text, never empty.
         text: String,
-        /// It ends where the limit was reached.
+        /// Whether the answer was cut off at the limit.
         cut: bool,
     },
-    /// It declines, in these words.
+    /// A refusal, in the LLM's own words.
     Refusal(String),
-    /// It thought until the limit was reached, and said nothing.
+    /// Thoughts up to the limit, and no answer.
     ThoughtsOnly,
-    /// Nothing at all.
+    /// An empty answer.
     Nothing,
-    /// The API wants [`Limit::Whole`].
+    /// The API requires [`Limit::Whole`].
     OtherLimit,
 }
 
 impl Question<'_> {
-    /// The request. The temperature is 1: the same question is asked several times for different
-    /// answers, and reasoning models take no other.
+    /// The HTTP request. The temperature is 1, because the same question is asked several times for
+    /// different answers, and because reasoning models take no other.
     #[must_use]
     pub fn request(&self, limit: Limit) -> Request {
         let mut body = json!({
@@ -70,10 +70,10 @@ impl Question<'_> {
         openai::post("/chat/completions", &body)
     }
 
-    /// Reads the answer to [`request`](Self::request). Total: any bytes give an answer or an error.
+    /// Reads the answer to [`request`](Self::request). Any bytes give an answer or an error.
     ///
     /// # Errors
-    /// Whatever the answer says, or what is wrong with it.
+    /// The error that the answer states, or what is wrong with the answer.
     pub fn read(&self, response: &Response<'_>) -> Result<Answer, ModelApiError> {
         if response.status == 400 && status::detail(response.body).contains("max_completion_tokens")
         {
@@ -110,7 +110,7 @@ fn thinking_tokens(answer: &Value) -> u64 {
         .unwrap_or(0)
 }
 
-/// A text, or the texts among a list of parts.
+/// The content of a message: a text, or the texts among a list of parts.
 fn content(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -122,9 +122,8 @@ fn content(content: &Value) -> String {
     }
 }
 
-/// What is said behind `<think>…</think>`, where servers leave a reasoning model's thoughts in the
-/// text, and whether there were any. Some templates open the tag themselves, so that only its end
-/// is in the answer.
+/// The text after `<think>…</think>`, where servers leave a reasoning model's thoughts, and whether
+/// there were any. Some templates open the tag themselves, so that only its end is in the answer.
 fn without_thoughts(text: &str) -> (String, bool) {
     const OPEN: &str = "<think>";
     const CLOSE: &str = "</think>";

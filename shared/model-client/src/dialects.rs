@@ -1,5 +1,5 @@
-//! The dialects, one file each: what a task file tells them, what they can, and the requests and
-//! answers themselves.
+//! The dialects, one file each: what a task file tells them, what they can do, and how their
+//! requests and answers look.
 //!
 //! To add one: write its file with an `ENTRY` and put its name into the list in [`registry`].
 //! `docs/adding.md` walks through it.
@@ -21,8 +21,7 @@ use tuning::wording::TextTask;
 use crate::prompt_embeds::PromptEmbeds;
 use crate::{Dialect, ModelApiError, ModelSpec, SharedEmbedder, TextDialect};
 
-/// The built-in dialects by the names that a task file uses. One line each; the first is the
-/// default.
+/// The built-in dialects by their names in a task file, one line each. The first is the default.
 #[must_use]
 pub fn registry() -> Registry<Entry> {
     Registry::new([
@@ -33,44 +32,46 @@ pub fn registry() -> Registry<Entry> {
     ])
 }
 
-/// A dialect as [`registry`] lists it: what it can in any task, and how its settings are read.
+/// A dialect as it stands in a [`registry`]: what it can do in any task, and how its settings are
+/// read.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// What people are told about it.
+    /// Texts for people about the dialect.
     pub help: Help,
     /// How images travel.
     pub sends: Sends,
     /// Whether the label words go with each text.
     pub labels: Labels,
-    /// Whether a task of texts may have a label template.
+    /// Whether a task of texts may have a label template with this dialect.
     pub takes_template: bool,
-    /// Whether its answers are natural logarithms of probabilities in any task, so that
-    /// `output.kind` can only be logits.
+    /// Whether answers are natural logarithms of probabilities in every task, so that `output.kind`
+    /// must be logits.
     pub answers_logarithms: bool,
     /// Whether its answers say how many tokens they cost.
     pub counts_tokens: bool,
-    /// Whether the model runs where the data are, so that nothing is sent.
+    /// Whether the model runs on the device that holds the data, so that nothing is sent.
     pub runs_here: bool,
-    /// Reads the table of `[model]` that only this dialect has, given whether the task's inputs are
-    /// texts. A dialect that takes no such inputs notes a fault at `input.kind`.
+    /// Reads the dialect's own table in `[model]`. The flag says whether the task's inputs are
+    /// texts; a dialect that cannot take such inputs notes a fault at `input.kind`.
     pub read: fn(&mut Reader<'_>, bool) -> Arc<dyn Settings>,
 }
 
-/// What people are told about a dialect. The pages have it as `web/src/generated/dialects.ts`,
-/// which `cargo xtask generate` writes.
+/// Texts for people about a dialect. The pages get them as `web/src/generated/dialects.ts`, which
+/// `cargo xtask generate` writes.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Help {
-    /// What speaks it, for the organiser's form.
+    /// The servers that speak it, for the organiser's form.
     pub spoken_by: &'static str,
-    /// Where to see what the server calls its models; `{url}` and `{model}` stand for the task's.
+    /// Where to look up the server's names of its models. `{url}` and `{model}` stand for the
+    /// task's.
     pub listing: &'static str,
     /// The settings of its own table that the organiser's form shows with it.
     pub fields: &'static [FormField],
-    /// What to change where a call failed, likeliest first.
+    /// What to change if a call failed, the likeliest cure first.
     pub cures: &'static [Cure],
 }
 
-/// What to change where a call failed.
+/// One thing to change if a call failed.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Cure {
     /// The codes of the errors that it may cure ([`ModelApiError::code`]).
@@ -79,27 +80,27 @@ pub struct Cure {
     pub who: &'static str,
     /// What is wrong and what to do.
     pub what: &'static str,
-    /// What to type, if anything. `{url}` and `{model}` stand for the task's, `{page}` for the
-    /// origin of the page, and `{versioned}` for the address with `/v1`.
+    /// What to type, if anything. `{url}` and `{model}` stand for the task's address and model,
+    /// `{page}` for the origin of the page, and `{versioned}` for the address with `/v1`.
     pub setting: &'static str,
-    /// The port on which such a server listens by default, or 0: where the address has that port,
-    /// it comes first.
+    /// The port on which such a server listens by default, or 0. If the model's address has this
+    /// port, this cure comes first.
     pub port: u16,
 }
 
-/// The codes of errors that say that a browser got no answer.
+/// Codes of the errors that mean that a browser got no answer.
 pub(crate) const UNREACHABLE: &[&str] = &["model_cors", "model_unreachable"];
-/// The codes of errors that say that the model is another one than the task names.
+/// Codes of the errors that mean that the model is not the one that the task names.
 pub(crate) const OTHER_MODEL: &[&str] = &["model_not_found", "model_disagrees"];
 
 /// Whether the label words go to the model with each text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Labels {
-    /// They do.
+    /// The words are sent.
     Sent,
-    /// They do not: the model is asked for the next word.
+    /// The words are not sent: the model is asked for the next word.
     Kept,
-    /// They do, unless this setting of `[model]` has this value.
+    /// The words are sent, unless the named setting of `[model]` has this value.
     SentUnless(&'static str, &'static str),
 }
 
@@ -108,13 +109,13 @@ pub enum Labels {
 pub enum Sends {
     /// As tensors of numbers, in the form that `[model.input]` states.
     Tensors,
-    /// As picture files, one in a request, to models that are asked about words.
+    /// As picture files, one in each request, to models that are asked about words.
     Files,
 }
 
-/// What a task file says to one dialect alone, and with it what that dialect can in this task.
+/// A dialect's own settings in a task file, and what the dialect can do in this task.
 pub trait Settings: Debug + Send + Sync {
-    /// The dialect for a task of images. `spec` has no faults.
+    /// The dialect for a task of images. `spec` must have no faults.
     ///
     /// # Errors
     /// [`ModelApiError::InvalidSpec`] from a dialect that takes texts only.
@@ -122,8 +123,8 @@ pub trait Settings: Debug + Send + Sync {
         Err(takes_no("images", spec))
     }
 
-    /// The dialect for a task of texts. `spec` has no faults; `embedder` makes embeddings of texts,
-    /// where prompts are sent as such.
+    /// The dialect for a task of texts. `spec` must have no faults. `embedder` makes embeddings of
+    /// texts, for tasks whose prompts are sent as embeddings.
     ///
     /// # Errors
     /// [`ModelApiError::InvalidSpec`] from a dialect that takes images only.
@@ -137,19 +138,20 @@ pub trait Settings: Debug + Send + Sync {
         Err(takes_no("texts", spec))
     }
 
-    /// What of a task of texts cannot be sent: at which setting of the task file, and why.
+    /// What in a task of texts cannot be sent: the key of the setting in the task file, and the
+    /// reason. `None` if everything can.
     fn text_faults(&self, text: &TextTask) -> Option<(&'static str, &'static str)> {
         let _ = text;
         None
     }
 
-    /// Whether soft prompts can be sent: embeddings beside a text, or in place of it.
+    /// Whether soft prompts can be sent, as embeddings beside a text or in its place.
     fn takes_embeddings(&self) -> bool {
         false
     }
 
-    /// What must be fetched to send a text as embeddings, for a dialect that takes them in place of
-    /// the text.
+    /// The files that a participant must fetch to send a text as embeddings; `None` for dialects
+    /// that do not send embeddings in place of the text.
     fn prompt_embeds(&self) -> Option<&PromptEmbeds> {
         None
     }
@@ -164,7 +166,7 @@ fn takes_no(inputs: &str, spec: &ModelSpec) -> ModelApiError {
     }
 }
 
-/// The dialect that a task file chose, with its settings.
+/// A dialect and its settings, as a task file chose them.
 #[derive(Clone, Debug)]
 pub struct Own {
     name: &'static str,
@@ -184,8 +186,8 @@ impl Default for Own {
 }
 
 impl Own {
-    /// Reads what only the dialect `entry`, called `name`, is told. `of_texts`: the task's inputs
-    /// are texts.
+    /// Reads the own settings of the dialect `entry`, which a task file calls `name`. `of_texts`
+    /// says whether the task's inputs are texts.
     pub fn read(r: &mut Reader<'_>, name: &'static str, entry: Entry, of_texts: bool) -> Self {
         Self {
             name,
@@ -200,31 +202,32 @@ impl Own {
         self.name
     }
 
-    /// What it can in this task.
+    /// The dialect's settings, which say what it can do in this task.
     #[must_use]
     pub fn settings(&self) -> &dyn Settings {
         &*self.settings
     }
 
-    /// Whether images go as files.
+    /// Whether images are sent as files.
     #[must_use]
     pub fn sends_files(&self) -> bool {
         self.entry.sends == Sends::Files
     }
 
-    /// Whether the answers are natural logarithms of probabilities, whatever the API answers in.
+    /// Whether answers are natural logarithms of probabilities, no matter in which form the API
+    /// sends them.
     #[must_use]
     pub fn answers_logarithms(&self) -> bool {
         self.entry.answers_logarithms
     }
 
-    /// Whether its answers say how many tokens they cost.
+    /// Whether answers say how many tokens they cost.
     #[must_use]
     pub fn counts_tokens(&self) -> bool {
         self.entry.counts_tokens
     }
 
-    /// Whether the model runs where the data are, so that nothing is sent.
+    /// Whether the model runs on the device that holds the data, so that nothing is sent.
     #[must_use]
     pub fn runs_here(&self) -> bool {
         self.entry.runs_here

@@ -1,4 +1,4 @@
-//! What can go wrong between a client and a model API, and what to do about each.
+//! What can go wrong between a client and a model API, and what people can do about it.
 
 use thiserror::Error;
 
@@ -16,7 +16,7 @@ pub enum ModelApiError {
         /// Every fault that was found.
         faults: Vec<String>,
     },
-    /// The pixels handed over are not what the `[model]` section describes; a fault of the caller.
+    /// The pixels passed in are not what the `[model]` section describes: a mistake of the caller.
     #[error(
         "{got} bytes of pixels do not make {count} images of {per_image} bytes; check the image size in the task file"
     )]
@@ -28,20 +28,20 @@ pub enum ModelApiError {
         /// Bytes received.
         got: usize,
     },
-    /// 429 or 503 (also 408 and 425): not now.
+    /// 429 or 503 (also 408 and 425): the server has no room at the moment.
     #[error(
         "the model API is busy or limits the rate of calls; the call is repeated after a pause"
     )]
     Busy {
-        /// How long the server asks to wait, in milliseconds, if it said so in seconds.
+        /// The pause in milliseconds that the server asks for, if it states one in seconds.
         retry_after_ms: Option<u64>,
     },
-    /// 401, 403 or 407.
+    /// 401, 403 or 407: the API key is missing or not accepted.
     #[error(
         "the model API refuses the key; enter a valid API key, or ask the model's owner for access to this model"
     )]
     Unauthorized,
-    /// 404: the address answers, but does not know the model.
+    /// 404: the address answers, but it does not know the model.
     #[error(
         "the model API does not know the model `{model}`; check the model's name in the task file and that the server has loaded it"
     )]
@@ -49,23 +49,23 @@ pub enum ModelApiError {
         /// The name that was asked for.
         model: String,
     },
-    /// 413: the body is larger than the server takes.
+    /// 413: the body is larger than the server accepts.
     #[error(
         "the model API takes no request as large as this: {detail}; set model.calls.batch lower, or raise the server's limit on bodies"
     )]
     TooLarge {
-        /// What the server says.
+        /// The server's message.
         detail: String,
     },
-    /// The account behind the key has nothing left.
+    /// The account behind the API key has no credit left.
     #[error(
         "the model API says that this key's quota is used up: {detail}; waiting does not help, the account's limits do"
     )]
     OutOfQuota {
-        /// What the server says.
+        /// The server's message.
         detail: String,
     },
-    /// The API does not tell how likely its tokens are.
+    /// The API does not return log-probabilities of its tokens.
     #[error(
         "the model does not give the log-probabilities without which its answers cannot be scored: {detail}; choose a model, or a server, that answers `logprobs`"
     )]
@@ -73,15 +73,15 @@ pub enum ModelApiError {
         /// What is missing.
         detail: String,
     },
-    /// It takes no embeddings in place of a prompt.
+    /// The API takes no embeddings in place of a prompt.
     #[error(
         "the model API takes no prompts as embeddings: {detail}; start vLLM with --enable-prompt-embeds (no other server is known to take them)"
     )]
     NoPromptEmbeds {
-        /// What the server says.
+        /// The server's message.
         detail: String,
     },
-    /// It answers otherwise to a text than to the text's embeddings.
+    /// The model answers a text and the text's own embeddings differently.
     #[error(
         "the embeddings are not this model's: {detail}; check that tokenizer and table of [model.openai.prompt_embeds], and its `tensor`, are those of the model that the server runs. Models that scale embeddings after the look-up, such as Gemma, cannot be used"
     )]
@@ -89,31 +89,31 @@ pub enum ModelApiError {
         /// What differs.
         detail: String,
     },
-    /// There are no embeddings to send.
+    /// The embeddings of a prompt cannot be made.
     #[error("the prompt cannot be made into embeddings: {detail}")]
     NoEmbeddings {
-        /// Why.
+        /// The reason.
         detail: String,
     },
-    /// Any other 4xx: the server does not accept the request as sent.
+    /// Any other 4xx: the server does not accept the request.
     #[error(
         "the model API refuses the request: {detail}; compare the task's [model] section with the model's own description"
     )]
     BadRequest {
-        /// What the server says.
+        /// The server's message.
         detail: String,
     },
-    /// 5xx.
+    /// 5xx: the server failed.
     #[error(
         "the model API failed with status {status}: {detail}; look into the server's log if this goes on"
     )]
     ServerError {
         /// HTTP status.
         status: u16,
-        /// What the server says.
+        /// The server's message.
         detail: String,
     },
-    /// The answer is of another protocol, for example a web page.
+    /// The answer belongs to another protocol; it is a web page, for example.
     #[error(
         "the address does not speak the protocol that the task names: {detail}; check the model API's address (scheme, host, port, path)"
     )]
@@ -121,7 +121,7 @@ pub enum ModelApiError {
         /// What came instead.
         detail: String,
     },
-    /// The answer belongs to the protocol but is damaged, for example cut off on the way.
+    /// The answer belongs to the protocol but is damaged, for example cut off on its way.
     #[error(
         "the model API's answer is damaged: {detail}; if this goes on, look for a proxy that changes or cuts answers"
     )]
@@ -129,14 +129,14 @@ pub enum ModelApiError {
         /// What is wrong with it.
         detail: String,
     },
-    /// The answer has other dimensions than the task expects.
+    /// The answer has other dimensions than the task says.
     #[error(
         "the model answered the shape {got} where {expected} was expected; correct `classes` and `output` in the task's [model] section"
     )]
     WrongShape {
-        /// What the task expects.
+        /// The dimensions that the task says.
         expected: String,
-        /// What came.
+        /// The dimensions that came.
         got: String,
     },
     /// A score is NaN or infinite.
@@ -147,7 +147,7 @@ pub enum ModelApiError {
         /// Index of the image in the batch, from 0.
         row: usize,
     },
-    /// Model and task file disagree.
+    /// The model and the task file disagree.
     #[error("the model is not the one that the task describes: {}; correct the task's [model] section or the server", .faults.join("; "))]
     Disagrees {
         /// Every disagreement that was found.
@@ -155,17 +155,17 @@ pub enum ModelApiError {
     },
 }
 
-/// Whether the same call may be sent again. Inference changes nothing on the server, so repeating
-/// is always harmless; the question is only whether it can help.
+/// Whether the same call may be sent again. Inference changes nothing on the server, so repeating a
+/// call is harmless; the question is only whether it can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// Repeating can help.
     Safe {
-        /// At least this many milliseconds later, if the server named a time; otherwise the caller
-        /// backs off with jitter.
+        /// The minimum pause in milliseconds, if the server named one; otherwise the caller backs
+        /// off with jitter.
         after_ms: Option<u64>,
     },
-    /// The same call fails again; a person has to change something.
+    /// The same call would fail again; a person has to change something.
     Never,
 }
 
@@ -177,7 +177,7 @@ impl ModelApiError {
             Self::Busy { retry_after_ms } => Retry::Safe {
                 after_ms: *retry_after_ms,
             },
-            // 501 and 505 are statements about the server's abilities, not about its state.
+            // 501 and 505 are about the server's abilities and not about its state.
             Self::ServerError {
                 status: 501 | 505, ..
             } => Retry::Never,

@@ -1,22 +1,21 @@
-//! Files that a task names and each participant fetches for itself: where they stand, and which
-//! they are.
+//! Files that a task names and each participant fetches: where they are, and their hashes.
 
 use serde::{Deserialize, Serialize};
 
 use ground::fault::Reader;
 
-/// One file of a model.
+/// One file of a model, fetched by each participant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFile {
-    /// Where it belongs in the model's folder, with `/`.
+    /// The file's path in the model's folder, with `/`.
     pub path: String,
-    /// Where it stands below the address of the model's files, with `/`.
+    /// The file's path below the address of the model's files, with `/`.
     pub address: String,
-    /// Of its content, in lower-case hexadecimal: what else comes is refused.
+    /// SHA-256 of the content, in lower-case hexadecimal. Any other content is refused.
     pub sha256: String,
 }
 
-/// Reads the hash at `key`, which must be there.
+/// Reads the required hash at `key`.
 pub(super) fn hash<'a>(r: &mut Reader<'a>, key: &'a str) -> String {
     let text = r.text(key, None);
     if r.has(key) && !is_hash(&text) {
@@ -32,7 +31,7 @@ pub(super) fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Only what stays in a folder, and needs no escape in an address.
+/// Whether a path stays within its folder and needs no escapes in an address.
 pub(super) fn is_path(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     path.len() <= 200

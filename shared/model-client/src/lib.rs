@@ -1,7 +1,6 @@
-//! How a model API is spoken to. Dialects, one file for each, build the bytes of a request and read the bytes of an
-//! answer; the [`caller::Caller`] decides what is sent when, and how often; a [`transport::Transport`] sends.
-
-#![warn(missing_docs)]
+//! The client of model APIs. A dialect, one file for each, builds the bytes of a request and reads
+//! the bytes of an answer; the [`caller::Caller`] decides what is sent, when, and how often; a
+//! [`transport::Transport`] sends it.
 
 pub mod address;
 pub mod asking;
@@ -42,14 +41,14 @@ pub use scores::Scores;
 pub use settings::{Calls, Encoding, Price, Sent};
 pub use tensor_data::TensorData;
 
-/// How the model takes its inputs and what it answers: the `[model]` section of a task file.
+/// The `[model]` section of a task file: how the model takes its inputs, and what it answers.
 #[derive(Clone, Debug, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// The protocol: a name in a registry of dialects ([`dialects::registry`]).
+    /// Name of the protocol in a registry of dialects ([`dialects::registry`]).
     pub dialect: String,
-    /// Where the model API lives, for example `http://127.0.0.1:8701`; a path prefix is allowed.
+    /// Address of the model API, for example `http://127.0.0.1:8701`; it may have a path prefix.
     pub url: String,
     /// The model's name at that API.
     pub name: String,
@@ -57,22 +56,22 @@ pub struct ModelSpec {
     pub input: InputSpec,
     /// What the model answers.
     pub output: OutputSpec,
-    /// The model's version in the Open Inference Protocol; empty leaves it to the server.
+    /// The model's version in the Open Inference Protocol; if empty, the server chooses.
     #[serde(default)]
     pub version: String,
-    /// Within which limits it is called.
+    /// The limits within which it is called.
     #[serde(default)]
     pub calls: Calls,
-    /// What a call costs.
+    /// What calls cost, if the task file states a price.
     #[serde(default)]
     pub price: Option<Price>,
-    /// The dialect itself, with what only it is told.
+    /// The dialect with its own settings.
     #[serde(skip)]
     pub own: Own,
 }
 
-/// The image tensor: a batch of RGB images. Of a task of texts only its name means anything, and
-/// its size is 0×0 ([`tuning::wording::Tensors`]).
+/// The image tensor: a batch of RGB images. In a task of texts only its name has a meaning, and its
+/// size is 0×0 ([`tuning::wording::Tensors`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[serde(deny_unknown_fields)]
@@ -83,17 +82,17 @@ pub struct InputSpec {
     pub datatype: Datatype,
     /// The order of its dimensions.
     pub layout: Layout,
-    /// Rows of pixels.
+    /// Height of an image in pixels.
     pub height: usize,
-    /// Columns of pixels.
+    /// Width of an image in pixels.
     pub width: usize,
-    /// What black (byte 0) is sent as; FP32 only.
+    /// Value of black (byte 0); FP32 only.
     #[serde(default)]
     pub low: f32,
-    /// What white (byte 255) is sent as; FP32 only.
+    /// Value of white (byte 255); FP32 only.
     #[serde(default = "one")]
     pub high: f32,
-    /// How an image travels otherwise.
+    /// Further settings of how an image is sent.
     #[serde(default)]
     pub sent: Sent,
 }
@@ -109,11 +108,11 @@ fn one() -> f32 {
 pub struct OutputSpec {
     /// The tensor's name.
     pub name: String,
-    /// What the numbers mean.
+    /// What the numbers mean: logits or probabilities.
     pub kind: OutputKind,
-    /// How many there are for each image.
+    /// Number of classes: scores for each input.
     pub classes: usize,
-    /// What the classes of images are called, for APIs that are asked about words.
+    /// Names of the classes of images, for APIs that are asked about words.
     #[serde(default)]
     pub words: Vec<String>,
 }
@@ -131,7 +130,7 @@ pub enum Datatype {
 }
 
 impl Datatype {
-    /// The protocol's name of it.
+    /// The protocol's name of the type.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -140,7 +139,7 @@ impl Datatype {
         }
     }
 
-    /// Bytes for each element.
+    /// Number of bytes of one element.
     #[must_use]
     pub fn size(self) -> usize {
         match self {
@@ -162,7 +161,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// The name used in task files and on the command line.
+    /// The layout's name in task files and on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -177,9 +176,9 @@ impl Layout {
 pub struct Request {
     /// The HTTP method.
     pub method: Method,
-    /// To be appended to [`ModelSpec::url`] (without its trailing slash); starts with `/`.
+    /// Path to append to [`ModelSpec::url`] (which has no slash at its end); starts with `/`.
     pub path: String,
-    /// Names and values. Keys for access are added by the caller, who alone knows them.
+    /// Names and values of the headers. The caller adds the API key, which only it knows.
     pub headers: Vec<(String, String)>,
     /// The body; empty for GET.
     pub body: Vec<u8>,
@@ -188,14 +187,14 @@ pub struct Request {
 /// The HTTP methods that dialects need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// GET
+    /// The method GET.
     Get,
-    /// POST
+    /// The method POST.
     Post,
 }
 
 impl Method {
-    /// As written in HTTP.
+    /// The method's name in HTTP.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -205,19 +204,19 @@ impl Method {
     }
 }
 
-/// An HTTP answer of the model API.
+/// An HTTP answer from the model API.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     /// HTTP status.
     pub status: u16,
-    /// Lower-case names, and values.
+    /// Names of the headers in lower case, and their values.
     pub headers: &'a [(String, String)],
     /// The whole body.
     pub body: &'a [u8],
 }
 
 impl<'a> Response<'a> {
-    /// The first header of that (lower-case) name.
+    /// The value of the first header with that name, which must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.headers
@@ -227,99 +226,102 @@ impl<'a> Response<'a> {
     }
 }
 
-/// What a model API says about the model, once it agrees with the task file.
+/// What a model API says about a model that agrees with the task file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 pub struct Description {
-    /// The most images that one request may hold, if the server states it.
+    /// Maximum number of inputs in one request, if the server states it.
     pub max_batch: Option<usize>,
-    /// Names of the classes in order, if the server states them; otherwise empty.
+    /// Names of the classes in order; empty if the server does not state them.
     pub labels: Vec<String>,
-    /// What runs the model, as the server calls it (`onnxruntime_onnx`, `onnx_rten`, …), or empty.
+    /// The runtime of the model in the server's words (`onnxruntime_onnx`, `onnx_rten`, …), or
+    /// empty.
     pub platform: String,
 }
 
-/// Tokens that an API counted for one request.
+/// Number of tokens that an API counted for one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Of what was sent.
+    /// Tokens that were sent.
     pub input_tokens: u64,
-    /// Of what was answered.
+    /// Tokens that were answered.
     pub output_tokens: u64,
 }
 
-/// One protocol, configured for one model: what it has in common whatever the inputs are.
+/// A protocol, configured for one model: the part that is the same for images and texts.
 pub trait Protocol: Send + Sync {
-    /// Asks for the model's description.
+    /// The request for the model's description.
     fn describe_request(&self) -> Request;
 
     /// Reads the answer to [`describe_request`](Self::describe_request) and compares it with the
     /// task file.
     ///
     /// # Errors
-    /// [`ModelApiError::Disagrees`] with every disagreement, or whatever the answer says.
+    /// [`ModelApiError::Disagrees`] with every disagreement, or the error that the answer states.
     fn check_description(&self, response: &Response<'_>) -> Result<Description, ModelApiError>;
 
-    /// Asks for the most inputs that a request may hold, which the description may leave open;
-    /// nothing where no server of this protocol says it elsewhere. Whoever gets no answer does
-    /// without.
+    /// The request for the maximum number of inputs in a request, which the description may leave
+    /// open; `None` if no server of this protocol states it elsewhere. A caller that gets no answer
+    /// does without.
     fn limit_request(&self) -> Option<Request> {
         None
     }
 
-    /// Reads the answer to [`limit_request`](Self::limit_request); nothing from a server that has
-    /// no such route.
+    /// Reads the answer to [`limit_request`](Self::limit_request); `None` from a server that has no
+    /// such route.
     fn limit(&self, response: &Response<'_>) -> Option<usize> {
         let _ = response;
         None
     }
 
-    /// Reads the answer to a question about `count` inputs: `[count, classes]`.
-    /// Total: any bytes give scores or an error.
+    /// Reads the answer to a question about `count` inputs: scores `[count, classes]`. Any bytes
+    /// give scores or an error.
     ///
     /// # Errors
-    /// Whatever the answer says, or what is wrong with it.
+    /// The error that the answer states, or what is wrong with the answer.
     fn parse(&self, response: &Response<'_>, count: usize) -> Result<Scores, ModelApiError>;
 
-    /// What an answer says that it cost.
+    /// The number of tokens that an answer says it cost; `None` if it does not say.
     fn usage(&self, response: &Response<'_>) -> Option<Usage> {
         let _ = response;
         None
     }
 }
 
-/// A protocol that is asked about images.
+/// A protocol for models of images.
 pub trait Dialect: Protocol {
-    /// Asks for the scores of `count` images: `count × 3 × height × width` bytes, planar RGB.
+    /// The request for the scores of `count` images: `count × 3 × height × width` bytes, planar
+    /// RGB.
     ///
     /// # Errors
     /// [`ModelApiError::WrongPixels`] if `images` has another length or `count` is 0.
     fn infer_request(&self, images: &[u8], count: usize) -> Result<Request, ModelApiError>;
 }
 
-/// A protocol that is asked about texts: the scores of the task's label words for each.
+/// A protocol for models of texts, which score the task's label words for each text.
 pub trait TextDialect: Protocol {
-    /// Asks for the scores of the task's label words for each text.
+    /// The request for the scores of the task's label words for each text.
     ///
     /// # Errors
-    /// [`ModelApiError::NoEmbeddings`] where embeddings are to be sent, and cannot be made.
+    /// [`ModelApiError::NoEmbeddings`] if embeddings are to be sent and cannot be made.
     fn infer_request(&self, queries: &TextQueries) -> Result<Request, ModelApiError>;
 
-    /// Two questions about one harmless text, with which the model is tried where prompts are sent
-    /// as embeddings: as words, and as embeddings. Nothing elsewhere.
+    /// Two requests about the same harmless text, first as words and then as embeddings, to try a
+    /// model whose prompts are sent as embeddings. `None` if the task sends none.
     ///
     /// # Errors
-    /// As of [`infer_request`](Self::infer_request).
+    /// Those of [`infer_request`](Self::infer_request).
     fn trial(&self) -> Result<Option<[Request; 2]>, ModelApiError> {
         Ok(None)
     }
 
-    /// Reads an answer to one of them; `words`: what was answered to the first, once it is known.
+    /// Reads the answer to a request of [`trial`](Self::trial). `words` is what was answered to the
+    /// first, once it is known.
     ///
     /// # Errors
-    /// Whatever the answer says; [`ModelApiError::NoPromptEmbeds`] and
-    /// [`ModelApiError::OtherEmbeddings`] where the model takes no embeddings, or answers otherwise
-    /// to them than to the words.
+    /// The error that the answer states; [`ModelApiError::NoPromptEmbeds`] if the model takes no
+    /// embeddings; [`ModelApiError::OtherEmbeddings`] if it answers differently to them than to the
+    /// words.
     fn read_trial(
         &self,
         response: &Response<'_>,
@@ -330,11 +332,11 @@ pub trait TextDialect: Protocol {
     }
 }
 
-/// The embeddings of a model whose prompts are sent as such, as [`text_dialect`] takes them.
+/// Makes the embeddings of a model whose prompts are sent as embeddings; [`text_dialect`] takes it.
 pub type SharedEmbedder = std::sync::Arc<dyn prompt_embeds::Embedder>;
 
-/// The dialect that `spec` names, ready to be asked about the texts of `text`. `embedder`: what
-/// makes embeddings of texts, where prompts are sent as such ([`prompt_embeds`]).
+/// The dialect that `spec` names, for questions about the texts of `text`. `embedder` makes
+/// embeddings of texts, for tasks whose prompts are sent as embeddings ([`prompt_embeds`]).
 ///
 /// # Errors
 /// [`ModelApiError::InvalidSpec`] with every fault of `spec`.
@@ -350,7 +352,7 @@ pub fn text_dialect(
     spec.own.settings().texts(spec, text, embedder)
 }
 
-/// The dialect that `spec` names, ready for use.
+/// The dialect that `spec` names, for questions about images.
 ///
 /// # Errors
 /// [`ModelApiError::InvalidSpec`] with every fault of `spec`.
@@ -362,12 +364,12 @@ pub fn dialect(spec: &ModelSpec) -> Result<Box<dyn Dialect>, ModelApiError> {
     spec.own.settings().images(spec)
 }
 
-/// Largest side of an image; larger ones are a mistake and would only exhaust memory.
+/// Maximum side of an image in pixels; a larger one is a mistake and would only exhaust memory.
 const MAX_SIDE: usize = 4096;
-/// Largest number of classes; ImageNet-21k has 21,841.
+/// Maximum number of classes; ImageNet-21k has 21,841.
 const MAX_CLASSES: usize = 1 << 20;
 
-/// Everything that is wrong with `spec`; empty if it can be used.
+/// All faults of `spec`; empty if it can be used.
 #[must_use]
 pub fn spec_faults(spec: &ModelSpec) -> Vec<String> {
     let mut faults = call_faults(spec);
@@ -394,7 +396,7 @@ pub fn spec_faults(spec: &ModelSpec) -> Vec<String> {
     faults
 }
 
-/// What is wrong with `spec` whatever its inputs are.
+/// The faults of `spec` that do not depend on the kind of inputs.
 fn call_faults(spec: &ModelSpec) -> Vec<String> {
     let mut faults = Vec::new();
     let mut check = |good: bool, fault: String| {
@@ -450,7 +452,7 @@ fn call_faults(spec: &ModelSpec) -> Vec<String> {
     faults
 }
 
-/// Percent-encodes a segment of an address's path: all but RFC 3986's unreserved characters.
+/// Percent-encodes a segment of an address's path: everything but RFC 3986's unreserved characters.
 pub fn escape(segment: &str) -> String {
     let mut escaped = String::with_capacity(segment.len());
     for byte in segment.bytes() {

@@ -1,46 +1,47 @@
-//! How many requests may be under way at the same time, and how large they are, learnt from the
+//! How many requests may be under way at the same time, and how large they may be, learnt from the
 //! server's answers.
 //!
-//! Additive increase, multiplicative decrease (D. Chiu, R. Jain: Analysis of the increase and
-//! decrease algorithms for congestion avoidance in computer networks, 1989), as TCP has it: the
-//! window grows by one a round trip, and doubles in each until the first refusal (slow start, V.
-//! Jacobson 1988). It shrinks by twice as much while answers take much longer than the fastest one:
-//! then requests only queue somewhere, be it in the browser, which opens six connections to a
-//! server (TCP Vegas, L. Brakmo, L. Peterson 1995). A refusal for want of room or a missing answer
-//! halves it, once for all requests that were under way together.
+//! Additive increase, multiplicative decrease, as in TCP (D. Chiu, R. Jain: Analysis of the
+//! increase and decrease algorithms for congestion avoidance in computer networks, 1989): the
+//! window grows by one in each round trip, and doubles in each until the first refusal (slow start,
+//! V. Jacobson 1988). It shrinks twice as fast while answers take much longer than the fastest one,
+//! because requests then only queue somewhere, perhaps in the browser, which opens six connections
+//! to a server (TCP Vegas, L. Brakmo, L. Peterson 1995). A refusal for lack of room or a missing
+//! answer halves it, once for all requests that were under way together.
 //!
-//! Requests grow while there is more to ask than a browser's connections carry at once: where an
-//! answer is long on its way, only larger requests keep the server busy.
+//! Requests grow while there is more to ask than a browser's connections carry at once: if an
+//! answer takes long on its way, only larger requests keep the server busy.
 
 use crate::Calls;
 
-/// Requests under way before anything is known.
+/// Number of requests under way before anything is known.
 const FIRST: f32 = 4.0;
-/// An answer that takes so many times as long as the fastest has queued.
+/// Factor of the fastest answer's time beyond which an answer has queued.
 const QUEUED: f64 = 2.0;
-/// And so many milliseconds more: below, the differences are the clock's.
+/// Additional milliseconds beyond which an answer has queued; smaller differences may be the
+/// clock's.
 const SLACK_MS: f64 = 8.0;
-/// The fastest answer is forgotten slowly, by this factor with each answer: a server's pace
-/// changes.
+/// Factor by which the fastest time grows with each answer, so that it is slowly forgotten: a
+/// server's pace changes.
 const FORGET: f64 = 1.001;
-/// So many connections to a server browsers open over HTTP/1.1: what is asked in no more of them
-/// takes one round trip.
+/// Number of connections that browsers open to a server over HTTP/1.1. Requests up to this number
+/// take one round trip together.
 const TOGETHER: usize = 6;
-/// Requests whose answers take longer are large enough: the way is little of that.
+/// Requests whose answers take longer are large enough: the time on the way hardly matters then.
 const LONG_MS: f64 = 1_000.0;
-/// Requests that a token bucket lets through at once after a pause.
+/// Number of requests that the token bucket lets through at once after a pause.
 const BURST: f64 = 4.0;
 
-/// Inputs that one request holds where the model's server does not say less: enough to use a batch well, few enough that
-/// several requests are under way while the next one is rendered.
+/// Number of inputs in a request, unless the model's server says less: enough to use a batch well,
+/// and few enough that several requests are under way while the next one is rendered.
 pub const REQUEST_INPUTS: usize = 32;
 
-/// No request's body is made larger (servers limit bodies), unless a single input is.
+/// Maximum bytes of a request's body, unless a single input is larger: servers limit bodies.
 const MOST_BYTES: usize = 8 << 20;
-/// Nor does one hold more inputs, however well the server answers.
+/// Maximum number of inputs in a request, however well the server answers.
 const MOST_INPUTS: usize = 2048;
 
-/// Inputs of `bytes` each that a request holds at most where the server states no limit.
+/// Maximum number of inputs, of `bytes` each, in a request if the server states no limit.
 #[must_use]
 pub fn most_inputs(bytes: usize) -> usize {
     (MOST_BYTES / bytes.max(1)).clamp(1, MOST_INPUTS)
@@ -50,7 +51,7 @@ pub fn most_inputs(bytes: usize) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket(u64);
 
-/// The pace of one participant's calls. Times are milliseconds of any clock that does not run
+/// The pace of one participant's calls. Times are in milliseconds, of any clock that does not run
 /// backwards.
 #[derive(Clone, Debug)]
 pub struct Pace {
@@ -59,24 +60,28 @@ pub struct Pace {
     starting: bool,
     fastest_ms: f64,
     sent: u64,
-    /// A refusal of an older request is one with the last.
+    /// Requests numbered up to this one were under way at the last decrease; their refusals belong
+    /// to it.
     decreased_at: u64,
     not_before: f64,
-    /// Requests a millisecond, and how many are saved up, as of when.
+    /// Requests per millisecond, requests saved up, and the time at which this was computed.
     bucket: Option<(f64, f64, f64)>,
-    /// Inputs in a request, at most; at first, and ever.
+    /// Maximum number of inputs in a request at present.
     batch: usize,
+    /// Maximum number of inputs in a request at first.
     batch_first: usize,
+    /// Maximum number of inputs that a request may ever have.
     batch_most: usize,
-    /// As the last request was cut, and how many answers of `batch` inputs there were.
+    /// Number of inputs of the request that was cut last.
     size: usize,
+    /// Number of answers to requests of `batch` inputs.
     full: usize,
-    /// The largest request that was ever answered.
+    /// Size of the largest request that was ever answered.
     proven: usize,
 }
 
 impl Pace {
-    /// Within the task's limits; requests hold `batch` inputs at first, and never more than
+    /// A pace within the task's limits. Requests hold `batch` inputs at first, and never more than
     /// `batch_most`.
     #[must_use]
     pub fn new(calls: &Calls, batch: usize, batch_most: usize) -> Self {
@@ -106,20 +111,20 @@ impl Pace {
         }
     }
 
-    /// Requests that may be under way now, at least 1.
+    /// Number of requests that may be under way now, at least 1.
     #[must_use]
     pub fn window(&self) -> usize {
         self.window as usize
     }
 
-    /// Inputs that a request may hold now.
+    /// Number of inputs that a request may hold now.
     #[must_use]
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Inputs that the next request of an evaluation of `total` should hold: so many that all of
-    /// them go out together if they can, but no fewer than at first.
+    /// Number of inputs for the next request of an evaluation of `total` inputs: few enough for all
+    /// requests to leave together if possible, but no fewer than at first.
     pub fn cut(&mut self, total: usize) -> usize {
         let more = total > TOGETHER * self.batch;
         if more && self.full >= TOGETHER && self.fastest_ms < LONG_MS {
@@ -133,22 +138,23 @@ impl Pace {
         size
     }
 
-    /// The same by what is known now, for requests that are only prepared.
+    /// Number of inputs for a request of an evaluation of `total` inputs that is only being
+    /// prepared, by what is known now.
     #[must_use]
     pub fn size_of(&self, total: usize) -> usize {
         let size = total.div_ceil(TOGETHER).max(self.batch_first);
         size.min(self.batch)
     }
 
-    /// The server, or what is known of it, allows no more inputs in a request.
+    /// Limits requests to `most` inputs, because the server says so or is known to allow no more.
     pub fn limit_batch(&mut self, most: usize) {
         self.batch_most = self.batch_most.min(most).max(1);
         self.resize(self.batch.min(self.batch_most));
     }
 
-    /// A request of `inputs` failed: `surely` because it was too large; or else perhaps, if it is
-    /// one that has grown and none so large was ever answered. Servers say so in many ways. Whether
-    /// smaller ones are to be tried.
+    /// Notes that a request of `inputs` inputs failed; returns whether to try smaller ones.
+    /// `surely` means that it was too large. Otherwise it may have been, if it has grown and none
+    /// of its size was ever answered: servers say so in many ways.
     pub fn too_large(&mut self, inputs: usize, surely: bool) -> bool {
         let known = self.proven.max(self.batch_first);
         if inputs < 2 || !(surely || inputs > known) {
@@ -164,7 +170,7 @@ impl Pace {
         }
     }
 
-    /// Milliseconds until a request may leave; 0: it leaves now, and is counted.
+    /// Lets a request leave and counts it; or returns the milliseconds until one may leave.
     pub fn take(&mut self, now: f64) -> Result<Ticket, f64> {
         if now < self.not_before {
             return Err(self.not_before - now);
@@ -181,8 +187,9 @@ impl Pace {
         Ok(Ticket(self.sent))
     }
 
-    /// An answer to `inputs` came after `took_ms`, with `under_way` requests (this one included)
-    /// before it. Only full requests teach anything: smaller ones are answered sooner.
+    /// Notes that an answer to `inputs` inputs came after `took_ms`, while `under_way` requests
+    /// were under way, this one included. Only full requests teach anything, because smaller ones
+    /// are answered sooner.
     pub fn answered(&mut self, took_ms: f64, under_way: usize, inputs: usize) {
         self.proven = self.proven.max(inputs);
         if inputs < self.size {
@@ -191,7 +198,7 @@ impl Pace {
         self.full += usize::from(inputs >= self.batch);
         self.fastest_ms = (self.fastest_ms * FORGET).min(took_ms.max(0.0));
         let queued = took_ms > QUEUED * self.fastest_ms + SLACK_MS;
-        // Without enough work there is nothing to learn.
+        // With too little work under way there is nothing to learn.
         if under_way < self.window() {
             return;
         }
@@ -205,7 +212,8 @@ impl Pace {
         self.window = self.window.min(self.most).max(1.0);
     }
 
-    /// The server had no room, or gave no answer in time; it may ask for a pause of all.
+    /// Notes that the server had no room or gave no answer in time. It may ask for a pause of all
+    /// requests.
     pub fn pushed_back(&mut self, ticket: Ticket, now: f64, retry_after_ms: Option<u64>) {
         if let Some(pause) = retry_after_ms {
             self.not_before = self.not_before.max(now + pause as f64);

@@ -7,7 +7,8 @@ use image::{ExtendedColorType, ImageEncoder as _};
 
 use super::{Encoding, ModelApiError, ModelSpec, Sent};
 
-/// The only image of `images` (3·H·W planar RGB bytes), as the file that the task asks for.
+/// Encodes the only image of `images` (3·H·W planar RGB bytes) as the kind of file that the task
+/// asks for.
 ///
 /// # Errors
 /// [`ModelApiError::WrongPixels`] unless it is one image of the task's size.
@@ -27,10 +28,10 @@ pub fn only(spec: &ModelSpec, images: &[u8], count: usize) -> Result<Vec<u8>, Mo
     file(&spec.input.sent, &pixels, width, height)
 }
 
-/// Pixel by pixel, R G B, as a file.
+/// Encodes pixels (interleaved R G B) as a file.
 fn file(sent: &Sent, pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>, ModelApiError> {
     let mut bytes = Vec::new();
-    // Sides are at most a few thousand (`spec_faults`).
+    // Sides have at most a few thousand pixels (`spec_faults`).
     let (w, h, colour) = (width as u32, height as u32, ExtendedColorType::Rgb8);
     let written = match sent.encoding {
         Encoding::Tensor | Encoding::Png => {
@@ -46,13 +47,13 @@ fn file(sent: &Sent, pixels: &[u8], width: usize, height: usize) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// Bytes as text.
+/// Encodes bytes as base64, with padding.
 #[must_use]
 pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// A file as the address of itself.
+/// The `data:` URL of an image file.
 #[must_use]
 pub fn data_url(encoding: Encoding, bytes: &[u8]) -> String {
     let kind = match encoding {
@@ -66,7 +67,7 @@ pub fn data_url(encoding: Encoding, bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// A smooth image, so that a lossy file of it stays near.
+    /// A smooth image, so that a lossy file of it stays close.
     fn pixels() -> Vec<u8> {
         (0..16 * 12)
             .flat_map(|at| [(at % 12 * 20) as u8, (at / 12 * 15) as u8, 128])

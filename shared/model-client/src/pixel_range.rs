@@ -1,4 +1,4 @@
-//! What numbers a model wants for black and white.
+//! The numbers that a model takes for black and white.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,9 +20,9 @@ pub enum PixelRange {
         /// What white becomes.
         high: f32,
     },
-    /// `(pixel − mean) / standard deviation` for each channel, of ImageNet.
+    /// `(pixel − mean) / standard deviation` for each channel, with the numbers of ImageNet.
     Imagenet,
-    /// The same with other numbers; pixels count from 0 to 1.
+    /// `(pixel − mean) / standard deviation` for each channel, for pixels from 0 to 1.
     Normalised {
         /// The channels' means.
         mean: [f32; 3],
@@ -38,7 +38,7 @@ impl PixelRange {
         high: 1.0,
     };
 
-    /// For each channel, the map from a pixel in 0..1.
+    /// For each channel, the map from a pixel in \[0,1\] to the model's input.
     #[must_use]
     pub fn maps(self) -> [Map; 3] {
         std::array::from_fn(|channel| match self {
@@ -70,7 +70,7 @@ fn normalised(mean: f32, std: f32) -> Map {
     }
 }
 
-/// `value · scale + offset`
+/// A linear map, `value · scale + offset`.
 #[derive(Clone, Copy, Debug)]
 pub struct Map {
     scale: f32,
@@ -78,7 +78,7 @@ pub struct Map {
 }
 
 impl Map {
-    /// The pixel as the model wants it.
+    /// Maps a pixel in \[0,1\] to the model's input.
     #[must_use]
     pub fn apply(self, value: f32) -> f32 {
         value * self.scale + self.offset
@@ -102,10 +102,10 @@ impl FromStr for PixelRange {
         if text == "imagenet" {
             return Ok(Self::Imagenet);
         }
-        // The browser's module has no other reader of numbers than that of JSON.
+        // The browser's module has no other reader of numbers than JSON's.
         let number = |text: &str| {
             let value: Value = serde_json::from_slice(text.trim().as_bytes()).ok()?;
-            // The models' own precision.
+            // The precision of the models.
             #[allow(clippy::cast_possible_truncation)]
             let value = value.as_f64()? as f32;
             value.is_finite().then_some(value)

@@ -1,9 +1,9 @@
 //! `[model.openai.prompt_embeds]`: prompts that are sent as embeddings, which vLLM takes in place
 //! of a whole prompt (`prompt_embeds` of its completions,
-//! <https://docs.vllm.ai/en/latest/features/prompt_embeds.html>). What stands around a soft prompt
-//! must be embeddings, too: whoever asks needs the open model's tokenizer and its table of input
-//! embeddings. Both are fetched once, as the files of a model on the device are; the crate
-//! `inference` makes rows of them.
+//! <https://docs.vllm.ai/en/latest/features/prompt_embeds.html>). The text around a soft prompt
+//! must then be embeddings too, so participants need the open model's tokenizer and its table of
+//! input embeddings. Both are fetched once, like the files of a model on the device; the crate
+//! `inference` turns tokens into rows of the table.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,20 +13,21 @@ use crate::address::read_url;
 use ground::fault::Reader;
 use tuning::wording::TextTask;
 
-/// The table's name in most models.
+/// Name of the table in most models.
 const TENSOR: &str = "model.embed_tokens.weight";
-/// Tokens of a text, reckoned for how many texts a request may hold before any is known.
+/// Number of tokens to assume for a text, to decide how many texts a request may hold before any
+/// text is known.
 const USUAL_TOKENS: usize = 128;
 
-/// What to fetch, checked.
+/// The checked table `[model.openai.prompt_embeds]`: what to fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromptEmbeds {
-    /// The address below which both files stand.
+    /// Address below which both files are.
     pub url: String,
-    /// The tokenizer, as Hugging Face's `tokenizers` writes it; then the safetensors file that
+    /// The tokenizer, as Hugging Face's `tokenizers` writes it, and then the safetensors file that
     /// holds the table.
     pub files: [ModelFile; 2],
-    /// The table's name in it.
+    /// Name of the table in the safetensors file.
     pub tensor: String,
 }
 
@@ -46,8 +47,8 @@ impl PromptEmbeds {
         }
     }
 
-    /// What has to be fetched to ask `model` about the texts of `text`: nothing where prompts are
-    /// words, or the dialect takes embeddings beside a text.
+    /// What must be fetched to ask `model` about the texts of `text`; `None` if prompts are words,
+    /// or if the dialect takes embeddings beside a text.
     #[must_use]
     pub fn of<'a>(model: &'a ModelSpec, text: Option<&TextTask>) -> Option<&'a Self> {
         text?.soft?;
@@ -68,45 +69,45 @@ fn file<'a>(r: &mut Reader<'a>, key: &'a str, name: &str, sha256: &'a str) -> Mo
     }
 }
 
-/// Bytes of one text with its prompt on its way, both as embeddings: about those of one of
-/// [`USUAL_TOKENS`]; nothing where none are sent.
+/// Number of bytes of one text with its prompt in a request, both as embeddings, if the text has
+/// `USUAL_TOKENS` tokens; `None` if no embeddings are sent.
 #[must_use]
 pub fn text_bytes(model: &ModelSpec, text: Option<&TextTask>) -> Option<usize> {
     PromptEmbeds::of(model, text)?;
     let soft = text?.soft?;
-    // In base64, of two bytes each: so are most tables.
+    // Base64 of two bytes for each number, as most tables have.
     Some((soft.tokens + USUAL_TOKENS) * soft.hidden * 2 * 4 / 3)
 }
 
-/// A model's tokenizer and its table of input embeddings.
+/// A model's tokenizer together with its table of input embeddings.
 pub trait Embedder: Send + Sync {
-    /// The rows of a text's tokens, as the model itself looks them up, special tokens included;
-    /// behind those that stand before every text (the beginning of sequence, where the tokenizer
-    /// puts one) the rows of `soft`, [tokens, hidden], which are rounded to the table's own type.
-    /// All as a file as `torch.save` writes it.
+    /// The rows of the text's tokens, as the model itself looks them up, with special tokens. The
+    /// rows of `soft`, `[tokens, hidden]`, rounded to the table's own type, come after those that
+    /// stand before every text (the beginning-of-sequence token, if the tokenizer adds one).
+    /// Returned as a file in the format of `torch.save`.
     ///
     /// # Errors
-    /// Why there are none, in words.
+    /// Why the embeddings cannot be made, in words.
     fn embed(&self, text: &str, soft: &[f32]) -> Result<Vec<u8>, String>;
 }
 
-/// Logarithms of the probabilities of the likeliest tokens, as an answer lists them.
+/// The likeliest tokens with their log-probabilities, as an answer lists them.
 pub type Listed = Vec<(String, f64)>;
 
-/// An answer to the harmless text.
+/// An answer to the harmless text of a trial.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tried {
-    /// What comes next.
+    /// The tokens that may come next.
     pub listed: Listed,
-    /// Tokens of the text, as the server counts them; 0 where it does not say.
+    /// Number of the text's tokens as the server counts them; 0 if it does not say.
     pub tokens: u64,
 }
 
-/// Half of what two lists of probabilities differ by (their total variation distance), from 0 to 1.
-/// Rounding makes a few hundredths of it, in 16 bits; another table or tokenizer makes most of it.
+/// Maximum total variation distance, from 0 to 1, between the answers to words and to embeddings.
+/// Rounding to 16 bits makes a few hundredths; another table or tokenizer makes most of 1.
 const MOST_APART: f64 = 0.1;
 
-/// Compares what a model answers to the same text as words and as embeddings.
+/// Compares the answers of a model to the same text as words and as embeddings.
 ///
 /// # Errors
 /// [`ModelApiError::OtherEmbeddings`] if they differ by more than rounding, or in the number of
@@ -139,7 +140,8 @@ pub(super) fn compare(words: &Tried, embeddings: &Tried) -> Result<(), ModelApiE
     })
 }
 
-/// What is listed once is taken for as likely in the other list as its last one, or less.
+/// The total variation distance of two lists. A token that only one list has is taken to be, in the
+/// other, as likely as the last one there, or less.
 fn apart(one: &Listed, other: &Listed) -> f64 {
     let of = |listed: &Listed, token: &str| {
         let found = listed.iter().find(|(name, _)| name == token);
@@ -175,7 +177,7 @@ mod tests {
             tokens,
         };
         compare(&tried(&words, 7), &tried(&rounded, 7)).unwrap();
-        // Not every server counts.
+        // Not every server counts tokens.
         compare(&tried(&words, 7), &tried(&rounded, 0)).unwrap();
         let longer = compare(&tried(&words, 7), &tried(&words, 6)).unwrap_err();
         assert!(
@@ -186,7 +188,7 @@ mod tests {
         let other = compare(&tried(&words, 7), &tried(&other, 7)).unwrap_err();
         assert_eq!(other.code(), "model_other_embeddings");
         assert!(other.to_string().contains("\"a\" with 50 %"), "{other}");
-        // Nearly all of it is elsewhere.
+        // Nearly all of the probability is elsewhere.
         assert!(apart(&words, &listed(&[("x", 1.0)])) > 0.4);
     }
 }

@@ -1,4 +1,4 @@
-//! What calling the model has cost one participant, and whether there is money for more.
+//! What calls to the model have cost one participant, and whether there is money for more.
 
 use crate::caller::{CallError, locked};
 use crate::tally::Tally;
@@ -10,17 +10,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// One participant's money for one model API.
 #[derive(Debug, Default)]
 pub struct Purse {
-    /// None where calls cost nothing.
+    /// The price of calls; `None` if they cost nothing.
     price: Option<Price>,
     tally: Mutex<Tally>,
-    /// Questions that are being paid for.
+    /// Number of questions that are being paid for.
     under_way: AtomicUsize,
-    /// Raised when one of them has ended, one way or the other.
+    /// Raised whenever a question that is being paid for has ended, with or without an answer.
     ended: Event,
 }
 
 impl Purse {
-    /// With all of the price's budget in it.
+    /// A purse that holds the whole budget of the price.
     pub fn new(price: Option<Price>) -> Self {
         Self {
             price,
@@ -28,27 +28,27 @@ impl Purse {
         }
     }
 
-    /// What was called so far.
+    /// The calls so far.
     pub fn tally(&self) -> Tally {
         *locked(&self.tally)
     }
 
-    /// Goes on counting from there.
+    /// Continues from earlier calls.
     pub fn resume(&self, tally: Tally) {
         *locked(&self.tally) = tally;
     }
 
-    /// What that cost, in the price's currency; nothing without a price.
+    /// The cost of the calls so far, in the price's currency; `None` without a price.
     pub fn cost(&self) -> Option<f64> {
         Some(self.tally().cost(self.price.as_ref()?))
     }
 
-    /// One more answered request.
+    /// Adds an answered request of `queries` inputs.
     pub fn add(&self, queries: usize, usage: Option<Usage>) {
         locked(&self.tally).add(queries, usage);
     }
 
-    /// That nothing more is asked; nothing without a price.
+    /// The error that says that the money is spent; `None` without a price.
     pub fn spent(&self) -> Option<CallError> {
         let price = self.price.as_ref()?;
         Some(CallError::Budget {
@@ -58,23 +58,23 @@ impl Purse {
         })
     }
 
-    /// Waits until it is certain whether there is money for a request of `queries` inputs, and holds it back as long as
-    /// what this gives lives; requests hold `largest` inputs at most. What others under way will have cost is only
-    /// known once they have ended.
+    /// Waits until it is certain whether there is money for a request of `queries` inputs, and
+    /// reserves it until the returned value is dropped. No request holds more than `largest`
+    /// inputs. The cost of the others under way is only known once they have ended.
     ///
     /// # Errors
-    /// [`CallError::Budget`].
+    /// [`CallError::Budget`] if there is not enough.
     pub async fn pay(&self, queries: usize, largest: usize) -> Result<Paying<'_>, CallError> {
         loop {
-            // Before looking: what ends in between is not missed.
+            // Listen before looking, so that nothing that ends in between is missed.
             let ended = self.ended.listen();
             {
                 let tally = locked(&self.tally);
                 let under_way = self.under_way.load(Ordering::Relaxed);
-                // Who only wants to know what the model is pays nothing.
+                // A request for the model's description, without queries, costs nothing.
                 let price = self.price.as_ref().filter(|_| queries > 0);
                 if price.is_none_or(|price| tally.covers(price, queries, under_way, largest)) {
-                    // Still under the lock: two that look at once see each other.
+                    // Still under the lock, so that two that look at once see each other.
                     self.under_way.fetch_add(1, Ordering::Relaxed);
                     return Ok(Paying(self));
                 }
@@ -90,7 +90,7 @@ impl Purse {
     }
 }
 
-/// A question that is being paid for.
+/// Money reserved for a question; dropping this ends the reservation.
 #[derive(Debug)]
 pub struct Paying<'a>(&'a Purse);
 
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use futures::FutureExt as _;
 
-    /// What is there without waiting.
+    /// The result of a future that is ready without waiting.
     fn now<T>(future: impl Future<Output = T>) -> T {
         future.now_or_never().unwrap()
     }
@@ -138,7 +138,7 @@ mod tests {
         assert!((&mut second).now_or_never().is_none());
         purse.add(1, million());
         drop(first);
-        // Two more, and no third.
+        // Two more are paid for, a third is not.
         let second = now(second).unwrap();
         let third = now(purse.pay(1, 1)).unwrap();
         let mut fourth = Box::pin(purse.pay(1, 1));
@@ -146,14 +146,14 @@ mod tests {
         purse.add(1, million());
         drop(second);
         assert!((&mut fourth).now_or_never().is_none());
-        // That one got no answer: its money is there again.
+        // That one got no answer, so its money is there again.
         drop(third);
         let fourth = now(fourth).unwrap();
         purse.add(1, million());
         drop(fourth);
         let error = now(purse.pay(1, 1)).unwrap_err();
         assert!(matches!(error, CallError::Budget { spent, .. } if spent == 3.0));
-        // What costs nothing is always paid for.
+        // A request that costs nothing is always paid for.
         now(purse.pay(0, 1)).unwrap();
         assert_eq!(purse.cost(), Some(3.0));
     }

@@ -1,4 +1,4 @@
-//! Reading `[model]`, with all of its faults.
+//! Reads a task file's `[model]` table and reports all of its faults.
 
 use ground::fault::Reader;
 use ground::registry::Registry;
@@ -9,7 +9,8 @@ use crate::address::read_url;
 use crate::dialects::{Entry, Own, Sends};
 use crate::{Calls, Datatype, InputSpec, Layout, ModelSpec, OutputSpec, Price, Sent};
 
-/// Reads `[model]`, whose dialect is one of `dialects`, and the tensors of a model of texts.
+/// Reads `[model]`, with a dialect out of `dialects`, and the names of the tensors of a model of
+/// texts.
 pub fn read_model(dialects: &Registry<Entry>, r: &mut Reader<'_>) -> (ModelSpec, Option<Tensors>) {
     let (dialect, entry) = dialects.choose(r, "dialect", |_| true);
     let url = read_url(r);
@@ -33,7 +34,7 @@ pub fn read_model(dialects: &Registry<Entry>, r: &mut Reader<'_>) -> (ModelSpec,
     } else {
         String::new()
     };
-    // Where calls cost money, and where a search asks the same again and again.
+    // Cached where calls cost money, and where a search asks the same inputs again and again.
     let cache = if own.sends_files() || is_text {
         16_384
     } else {
@@ -67,7 +68,8 @@ pub fn read_model(dialects: &Registry<Entry>, r: &mut Reader<'_>) -> (ModelSpec,
     (model, tensors)
 }
 
-/// What an API that is asked about words is asked: the labels, if the task says nothing else.
+/// Names the classes for an API that is asked about words: the labels, unless the task says
+/// otherwise.
 pub fn name_classes(r: &mut Reader<'_>, output: &mut OutputSpec, labels: &[String]) {
     if output.words.is_empty() {
         output.words = labels.to_vec();
@@ -99,7 +101,7 @@ fn read_output(r: &mut Reader<'_>, is_text: bool, own: &Own) -> OutputSpec {
     } else {
         Vec::new()
     };
-    // A model of texts scores whatever labels it is given, and so does one that is asked about
+    // A model of texts scores any labels that it is given, and so does one that is asked about
     // words.
     let free = is_text || own.sends_files();
     let classes = r.whole("classes", 2..=100_000, free.then_some(words.len() as u64)) as usize;

@@ -1,34 +1,38 @@
-//! How often, and after what pause, a request is repeated: one table for everything that anybody asks.
+//! When a failed request is repeated and after what pause: one table for every request of a
+//! participant.
 
 use crate::caller::CallError;
 use crate::transport::NoAnswer;
 use crate::{ModelApiError, Retry};
 
-/// Tries of a request that is answered with a failure that may pass.
+/// Maximum tries of a request that is answered with a failure that may pass.
 pub const TRIES: u32 = 6;
-/// Tries of a request that the server has no room for: limits of a minute must pass.
+/// Maximum tries of a request for which the server has no room: enough for limits of a minute to
+/// pass.
 pub const BUSY_TRIES: u32 = 12;
-/// Tries of a request without an answer: time for a server to start again.
+/// Maximum tries of a request that gets no answer: enough for a server to start again.
 pub const SILENT_TRIES: u32 = 6;
-/// Tries of a request without an answer within its limit. Each has taken all of that; more would only hide the cause.
+/// Maximum tries of a request that gets no answer within its time limit. Each try takes the whole
+/// limit; more would only hide the cause.
 pub const TIMED_OUT_TRIES: u32 = 3;
-/// The first pause, in milliseconds; it doubles with each try.
+/// The first pause in milliseconds; it doubles with each try.
 pub const FIRST_PAUSE_MS: f64 = 250.0;
-/// The longest pause that is chosen here, in milliseconds. With [`BUSY_TRIES`] a limit of a minute passes, and a person hears of
-/// one that does not before two are over.
+/// Longest pause in milliseconds that is chosen here. With [`BUSY_TRIES`] a limit of a minute
+/// passes, and a person hears within two minutes of one that does not.
 pub const LONGEST_PAUSE_MS: f64 = 15_000.0;
-/// The longest pause that a server may ask for (`Retry-After`), in milliseconds.
+/// Longest pause in milliseconds that a server may ask for (`Retry-After`).
 pub const LONGEST_ASKED_MS: u64 = 600_000;
 
-/// The pause in milliseconds after try number `tries`, counted from 1: doubling, capped, and shortened by up to a half
-/// by `uniform` (from 0 to 1), so that many clients do not come back at once.
+/// The pause in milliseconds after try number `tries`, counted from 1. It doubles with each try up
+/// to a maximum, and `uniform` (from 0 to 1) shortens it by up to a half, so that many clients do
+/// not return at once.
 #[must_use]
 pub fn back_off(tries: u32, uniform: f32) -> f64 {
     let doubled = FIRST_PAUSE_MS * f64::from(1_u32 << tries.saturating_sub(1).min(16));
     doubled.min(LONGEST_PAUSE_MS) * (0.5 + 0.5 * f64::from(uniform))
 }
 
-/// The pause that the server asks for in an answer that says "not now", in milliseconds.
+/// The pause in milliseconds that a server asks for when it has no room; `None` if it names none.
 #[must_use]
 pub fn asked(error: &CallError) -> Option<u64> {
     match error {
@@ -40,7 +44,8 @@ pub fn asked(error: &CallError) -> Option<u64> {
     }
 }
 
-/// The pause in milliseconds before a failed call is repeated; nothing if it is given up, after `tries` tries.
+/// The pause in milliseconds before a failed call is repeated; `None` if it is given up after
+/// `tries` tries.
 #[must_use]
 pub fn pause(error: &CallError, tries: u32, uniform: f32) -> Option<f64> {
     let most = match error {

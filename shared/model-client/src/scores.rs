@@ -1,9 +1,9 @@
-//! What a model answers: one row of finite numbers for each image.
+//! What a model answers: one row of finite numbers for each input.
 
 use super::ModelApiError;
 
-/// Answers of a classifier to a batch: `rows × classes`, row-major, every value finite.
-/// Whether they are logits or probabilities stands in the task's [`OutputSpec`](super::OutputSpec).
+/// A classifier's answers to a batch, `[rows, classes]`, every value finite. The task's
+/// [`OutputSpec`](super::OutputSpec) says whether they are logits or probabilities.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     classes: usize,
@@ -11,10 +11,10 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// Checks and wraps `values`: whole rows of `classes` values each.
+    /// Checks and wraps `values`: rows of `classes` values each, one after another.
     ///
     /// # Errors
-    /// [`ModelApiError::WrongShape`] if the last row is not whole or there is no class,
+    /// [`ModelApiError::WrongShape`] if the last row is incomplete or there is no class,
     /// [`ModelApiError::NotFinite`] with the first row that holds NaN or infinity.
     pub fn new(classes: usize, values: Vec<f32>) -> Result<Self, ModelApiError> {
         if classes == 0 || !values.len().is_multiple_of(classes) {
@@ -35,19 +35,19 @@ impl Scores {
         self.classes
     }
 
-    /// Number of images answered.
+    /// Number of inputs answered.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.values.len() / self.classes
     }
 
-    /// The scores of image `i`, or `None` past the end.
+    /// The `classes` scores of input `i`, or `None` past the end.
     #[must_use]
     pub fn get(&self, i: usize) -> Option<&[f32]> {
         self.values.chunks_exact(self.classes).nth(i)
     }
 
-    /// The scores of image `i`.
+    /// The `classes` scores of input `i`.
     ///
     /// # Panics
     /// If `i >= rows()`, like indexing.
@@ -56,13 +56,13 @@ impl Scores {
         &self.values[i * self.classes..(i + 1) * self.classes]
     }
 
-    /// All values, row-major.
+    /// All values, `rows · classes`, row by row.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// The values themselves, row-major.
+    /// Unwraps the values, `rows · classes`, row by row.
     #[must_use]
     pub fn into_values(self) -> Vec<f32> {
         self.values

@@ -1,33 +1,33 @@
-//! What a task file says about calling its model, beyond what is sent and answered:
-//! `[model.calls]`, `[model.price]`, and how images are sent.
+//! The settings of a task file for calls to its model: `[model.calls]`, `[model.price]`, and how
+//! images are sent.
 
 use serde::{Deserialize, Serialize};
 
 use ground::fault::Reader;
 
-/// How an image travels, beyond its tensor's type and layout.
+/// How an image is sent, beyond the type and layout of its tensor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sent {
-    /// As numbers, or as a file of one of these kinds.
+    /// Whether as numbers or as a file, and which kind of file.
     pub encoding: Encoding,
-    /// Quality of a JPEG file, 1 to 100.
+    /// Quality of a JPEG file, from 1 to 100.
     pub quality: u8,
-    /// One channel, the luma, instead of three.
+    /// Whether one channel, the luma, is sent instead of three.
     pub grey: bool,
-    /// `[batch, channels · height · width]` instead of four dimensions: what models of tables of
-    /// numbers take.
+    /// Whether the tensor has the two dimensions `[batch, channels · height · width]` instead of
+    /// four, as models of tabular data take it.
     pub flat: bool,
-    /// No batch dimension, and one image a request: models whose description states none.
+    /// Whether there is no batch dimension, and one image in each request.
     pub unbatched: bool,
-    /// Numbers as JSON, for servers without the protocol's binary extension.
+    /// Whether numbers are sent as JSON, for servers without the protocol's binary extension.
     pub json: bool,
 }
 
 impl Sent {
-    /// Reads `encoding`, `quality`, `colour`, `flat`, `unbatched`, `json` of `[model.input]`.
-    /// `of_protocol`: the dialect sends tensors.
+    /// Reads `encoding`, `quality`, `colour`, `flat`, `unbatched` and `json` of `[model.input]`.
+    /// `of_protocol` means that the dialect sends tensors.
     pub fn read(r: &mut Reader<'_>, of_protocol: bool) -> Self {
         if !of_protocol {
             return Self {
@@ -46,36 +46,36 @@ impl Sent {
         }
     }
 
-    /// Channels of a tensor.
+    /// Number of channels of the tensor: 1 or 3.
     #[must_use]
     pub fn channels(&self) -> usize {
         if self.grey { 1 } else { 3 }
     }
 }
 
-/// The form of an image on its way.
+/// The encoding of an image in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
-    /// Numbers; the Open Inference Protocol only.
+    /// Numbers, in the Open Inference Protocol only.
     #[default]
     Tensor,
-    /// Lossless.
+    /// A PNG file, lossless.
     Png,
-    /// Lossy: the model sees other pixels than the prompt generator made.
+    /// A JPEG file, lossy: the model sees other pixels than the prompt generator made.
     Jpeg,
-    /// Lossless WebP.
+    /// A WebP file, lossless.
     Webp,
 }
 
 impl Encoding {
-    /// Names in a task file, in the order of [`Encoding::FILES`].
+    /// Names of the file encodings in a task file, in the order of [`Encoding::FILES`].
     pub const NAMES: [&'static str; 3] = ["png", "jpeg", "webp"];
-    /// Those that are files.
+    /// The encodings that are files.
     pub const FILES: [Self; 3] = [Self::Png, Self::Jpeg, Self::Webp];
 
-    /// The media type of a file.
+    /// The media type of a file, such as `image/png`.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
@@ -87,25 +87,24 @@ impl Encoding {
     }
 }
 
-/// `[model.calls]`: limits within which the pace is learnt from the server's answers.
+/// The table `[model.calls]`: limits within which the pace is learnt from the server's answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[serde(deny_unknown_fields, default)]
 pub struct Calls {
-    /// Requests under way at the same time, at most.
+    /// Maximum number of requests under way at the same time.
     pub concurrency: u32,
-    /// Inputs in one request, at most; 0 leaves it to the server's description.
+    /// Maximum number of inputs in one request; 0 leaves it to the server's description.
     pub batch: u32,
-    /// Requests a second, at most; 0 for no limit.
+    /// Maximum number of requests per second; 0 for no limit.
     pub per_second: f32,
     /// Milliseconds after which a request is given up.
     pub time_out_ms: u32,
-    /// Answers that are kept for inputs that come again; 0 for none.
+    /// Number of answers that are cached for inputs that come again; 0 for none.
     pub cache: u32,
 }
 
-/// Requests under way where the task file says nothing: an HTTP/2 server's usual limit is 100
-/// streams.
+/// Default number of requests under way: an HTTP/2 server usually allows 100 streams.
 const CONCURRENCY: u32 = 64;
 
 impl Default for Calls {
@@ -137,22 +136,22 @@ impl Calls {
     }
 }
 
-/// `[model.price]`: what a call costs whoever's key pays for it, and how much that may be.
+/// The table `[model.price]`: what calls cost the owner of the API key, and the maximum cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// As people write it: `USD`.
+    /// Currency as people write it, such as `USD`.
     pub currency: String,
-    /// Of one request.
+    /// Price of one request.
     pub per_call: f64,
-    /// Of one input.
+    /// Price of one input.
     pub per_query: f64,
-    /// Of a million tokens sent, as the API counts them.
+    /// Price of a million tokens sent, as the API counts them.
     pub per_million_input_tokens: f64,
-    /// Of a million tokens answered.
+    /// Price of a million tokens answered.
     pub per_million_output_tokens: f64,
-    /// The most that one participant spends; 0 for no limit.
+    /// Maximum amount that one participant spends; 0 for no limit.
     pub budget: f64,
 }
 

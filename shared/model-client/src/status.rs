@@ -1,12 +1,12 @@
-//! What an HTTP status and an error body mean.
+//! What an HTTP status and the body of an error mean.
 
 use serde_json::Value;
 
 use super::{ModelApiError, Response};
 
-/// Longest wait that a server may ask for; beyond that the number is a mistake.
+/// Longest pause that a server may ask for; a longer one is a mistake.
 const MAX_RETRY_AFTER_MS: u64 = 3_600_000;
-/// Most characters of a server's message that are passed on.
+/// Maximum number of characters of a server's message that are passed on.
 const MAX_DETAIL: usize = 300;
 
 /// Passes a 2xx answer; turns any other status into its error.
@@ -15,7 +15,7 @@ pub(crate) fn check(response: &Response<'_>, model: &str) -> Result<(), ModelApi
     Err(match status {
         200..=299 => return Ok(()),
         401 | 403 | 407 => ModelApiError::Unauthorized,
-        // A web server that knows no such page, rather than an inference server without the model.
+        // A web server that does not know the page, and not an inference server without the model.
         404 if is_html(response.body) => ModelApiError::NotThisProtocol {
             detail: detail(response.body),
         },
@@ -28,7 +28,7 @@ pub(crate) fn check(response: &Response<'_>, model: &str) -> Result<(), ModelApi
         413 => ModelApiError::TooLarge {
             detail: detail(response.body),
         },
-        // Triton's words; other servers say 413.
+        // Triton says this; other servers answer 413.
         400 if detail(response.body).contains("batch-size must be <= ") => {
             ModelApiError::TooLarge {
                 detail: detail(response.body),
@@ -47,8 +47,8 @@ pub(crate) fn check(response: &Response<'_>, model: &str) -> Result<(), ModelApi
     })
 }
 
-/// `Retry-After` in seconds, whole or not. Its other form, a date, would need a clock that agrees
-/// with the server's, and is treated like a missing one, as is anything unreadable.
+/// Reads `Retry-After` in seconds, whole or not, as milliseconds. `None` if it is missing,
+/// unreadable or a date, which would need a clock that agrees with the server's.
 fn retry_after_ms(response: &Response<'_>) -> Option<u64> {
     let value = response.header("retry-after")?;
     let (whole, part) = value.split_once('.').unwrap_or((value, ""));
@@ -60,7 +60,7 @@ fn retry_after_ms(response: &Response<'_>) -> Option<u64> {
     let milliseconds = whole.bytes().chain(thousandths).fold(0, |sum: u64, digit| {
         sum.saturating_mul(10).saturating_add((digit - b'0').into())
     });
-    // Rounded up: never come too early.
+    // Rounded up, so as never to return too early.
     let more = part.bytes().skip(3).any(|digit| digit != b'0');
     Some(
         milliseconds

@@ -1,24 +1,24 @@
-//! What calling has cost so far, and whether there is money for more.
+//! Counts of calls, their cost, and whether a budget covers more.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Price, Usage};
 
-/// Calls so far, in everything that is paid for.
+/// Counts of the calls so far, by everything that may have a price.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Requests that were answered.
+    /// Number of requests that were answered.
     pub calls: u64,
-    /// Inputs in them.
+    /// Number of inputs in these requests.
     pub queries: u64,
-    /// Tokens sent, where the API counts them.
+    /// Number of tokens sent, if the API counts them.
     pub input_tokens: u64,
-    /// Tokens answered.
+    /// Number of tokens answered, if the API counts them.
     pub output_tokens: u64,
 }
 
 impl Tally {
-    /// One more answered request.
+    /// Adds an answered request of `queries` inputs.
     pub fn add(&mut self, queries: usize, usage: Option<Usage>) {
         let usage = usage.unwrap_or_default();
         let more = [1, queries as u64, usage.input_tokens, usage.output_tokens];
@@ -33,7 +33,7 @@ impl Tally {
             .for_each(|(sum, more)| *sum = sum.saturating_add(more));
     }
 
-    /// What that costs, in the price's currency.
+    /// The cost of these calls, in the price's currency.
     #[must_use]
     pub fn cost(&self, price: &Price) -> f64 {
         let of = |count: u64, each: f64| count as f64 * each;
@@ -43,9 +43,9 @@ impl Tally {
             + of(self.output_tokens, price.per_million_output_tokens / 1e6)
     }
 
-    /// Whether the budget covers another request of `queries` inputs, each of those `under_way`
-    /// being as large as the `largest`. What one costs in tokens is taken from those before it; the
-    /// very first is let through, and alone.
+    /// Whether the budget covers another request of `queries` inputs while `under_way` requests of
+    /// `largest` inputs each are under way. Its cost in tokens is estimated from earlier requests;
+    /// the very first request is let through, alone.
     #[must_use]
     pub fn covers(&self, price: &Price, queries: usize, under_way: usize, largest: usize) -> bool {
         if price.budget <= 0.0 {
@@ -139,7 +139,7 @@ mod tests {
                 output_tokens: 0,
             }),
         );
-        // 0.02 each: one more and a second would be 0.06.
+        // Each costs 0.02: one more, and a second would make 0.06.
         assert!(tally.covers(&price, 1, 0, 1));
         assert!(!tally.covers(&price, 1, 1, 1));
     }

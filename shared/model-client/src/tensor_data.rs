@@ -21,7 +21,7 @@ impl<'de> Deserialize<'de> for TensorData {
 }
 
 impl TensorData {
-    /// The same from JSON that was parsed already; `None` if it is not that.
+    /// Reads them from JSON that was parsed already; `None` if it is not such data.
     #[must_use]
     pub fn from_value(data: &Value) -> Option<Self> {
         fn take(item: &Value, values: &mut Vec<f64>) -> Option<()> {

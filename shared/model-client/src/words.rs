@@ -1,15 +1,16 @@
-//! What the most likely next tokens of a language model say for each label word.
+//! The scores of label words from a language model's likeliest next tokens.
 
-/// At most this, a logarithm stands for nothing at all.
+/// A log-probability up to this stands for an impossible token.
 const IMPOSSIBLE: f64 = -1000.0;
 
-/// The natural logarithm of the probability that the answer begins like each word, from the tokens
-/// that the API lists with theirs. Blanks before a token, and the marks that stand for them in
-/// vocabularies, do not count, nor does case. A token that is a word is that word's; one that is
-/// only the beginning of words is counted for each of them: two words that begin with the same
-/// token cannot be told apart by it.
+/// For each word, the natural logarithm of the probability that the answer begins like it, from the
+/// tokens that the API lists with their log-probabilities. Case is ignored, and so are spaces
+/// before a token and the marks that stand for them in vocabularies. A token that is a word counts
+/// for this word alone; a token that is only the beginning of words counts for each of them, and
+/// cannot tell them apart.
 ///
-/// A word for which nothing is listed gets `floor`, but never more than the least likely token
+/// A word for which nothing is listed gets `floor`, or the log-probability of the least likely
+/// listed token if that is lower.
 /// listed: it is no more likely than that.
 #[must_use]
 pub fn scores(words: &[String], listed: &[(String, f64)], floor: f64) -> Vec<f32> {
@@ -21,7 +22,7 @@ pub fn scores(words: &[String], listed: &[(String, f64)], floor: f64) -> Vec<f32
     let mut sums = vec![0.0_f64; words.len()];
     let mut least = floor;
     for (token, log) in listed {
-        // Servers write minus infinity, or a number that stands for it, for what cannot come.
+        // Servers write minus infinity, or a number that stands for it, for an impossible token.
         if *log > IMPOSSIBLE {
             least = least.min(*log);
         }
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn a_word_is_not_the_beginning_of_another() {
         assert_eq!(of(&["1", "10"], &[("1", -0.5), ("10", -1.5)]), [-0.5, -1.5]);
-        // Shared beginnings say nothing about which.
+        // A shared beginning does not say which of the two it is.
         let shared = of(&["sport", "science"], &[("s", -0.1)]);
         assert_eq!(shared[0], shared[1]);
     }

@@ -184,7 +184,7 @@ impl Iterator for Reader<'_> {
 /// Reads all examples of a table; use [`Reader`] for large tables.
 ///
 /// # Errors
-/// As [`Reader::new`].
+/// Those of [`Reader::new`].
 pub fn read(file: &str, bytes: &[u8], options: &Options) -> Result<Vec<Example>, DataError> {
     Reader::new(file, bytes, options)?.collect()
 }

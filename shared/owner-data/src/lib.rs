@@ -15,8 +15,6 @@
 //! | [`handwriting`] | a built-in owner with a handwriting of its own |
 //! | [`partition`] | which participant gets which examples (simulations), what is held out for testing |
 
-#![warn(missing_docs)]
-
 pub mod candidates;
 pub mod csv;
 mod error;

@@ -17,41 +17,41 @@ use serde::de::DeserializeOwned;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Milliseconds for which the aggregator is asked to hold an answer back until something changes.
+/// Milliseconds for which the aggregator may hold an answer back until something changes.
 const WAIT_MS: u32 = 20_000;
-/// Milliseconds until a request is given up; one that is held back has so many more.
+/// Milliseconds after which a request is given up; [`WAIT_MS`] more if its answer may be held back.
 const LIMIT_MS: f64 = 30_000.0;
 
 const JSON: &str = "application/json";
 
-/// Why the aggregator did not do it.
+/// Why a request to the aggregator failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// It said why, with a code that a participant's machine understands.
+    /// The aggregator refused, with a code that a participant's machine understands.
     #[error("{refusal}")]
     Refused {
-        /// The reason.
+        /// The reason for the refusal.
         refusal: Refusal,
         /// The aggregator's own words.
         words: String,
     },
-    /// Another problem document.
+    /// The aggregator refused with another problem document.
     #[error("the aggregator refuses: {}{}", .0.title, describe(.0))]
     Problem(Box<Problem>),
-    /// No answer.
+    /// There was no answer.
     #[error("the aggregator at {url} does not answer: {reason}")]
     Unreachable {
-        /// Where.
+        /// The aggregator's address.
         url: String,
-        /// Why.
+        /// The cause.
         reason: NoAnswer,
     },
-    /// An answer that no aggregator gives.
+    /// The answer is not an aggregator's.
     #[error("what answers at {url} is not an aggregator ({detail}); check the address")]
     NotAnAggregator {
-        /// Where.
+        /// The address that was asked.
         url: String,
-        /// What came.
+        /// What came instead.
         detail: String,
     },
 }
@@ -63,7 +63,7 @@ fn describe(problem: &Problem) -> String {
         .collect()
 }
 
-/// The API at one address.
+/// The client of the API at one address.
 pub struct Api<T> {
     transport: T,
     base: String,
@@ -73,7 +73,8 @@ pub struct Api<T> {
 }
 
 impl<T: Transport> Api<T> {
-    /// `base` is the aggregator's origin; `token` a participant's or the organiser's.
+    /// Makes a client of the aggregator at the origin `base`. `token` is a participant's or the
+    /// organiser's.
     pub fn new(base: &str, token: Option<String>, transport: T) -> Self {
         Self {
             transport,
@@ -84,12 +85,12 @@ impl<T: Transport> Api<T> {
         }
     }
 
-    /// The way to the aggregator.
+    /// The transport that carries requests.
     pub fn transport(&self) -> &T {
         &self.transport
     }
 
-    /// Asks with this token from now on, or with none.
+    /// Sets the token of all further requests; `None` for none.
     pub fn set_token(&self, token: Option<String>) {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
@@ -100,12 +101,12 @@ impl<T: Transport> Api<T> {
         token.clone()
     }
 
-    /// Bytes sent and received so far, bodies only.
+    /// Numbers of bytes sent and received so far, in bodies only.
     pub fn bytes(&self) -> [u64; 2] {
         [&self.sent, &self.received].map(|count| count.load(Ordering::Relaxed))
     }
 
-    /// Goes on counting bytes from there.
+    /// Continues the byte counts from earlier values.
     pub fn resume_bytes(&self, bytes: [u64; 2]) {
         self.sent.store(bytes[0], Ordering::Relaxed);
         self.received.store(bytes[1], Ordering::Relaxed);
@@ -180,7 +181,7 @@ impl<T: Transport> Api<T> {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<A, ApiError> {
-        // Our messages hold string keys and finite numbers only, which JSON can always hold.
+        // Our messages have string keys and finite numbers only, which JSON can always represent.
         let body = body.map(|body| (JSON, serde_json::to_vec(body).unwrap_or_default()));
         self.read(&self.send("POST", path, body, 0).await?)
     }
@@ -190,9 +191,9 @@ impl<T: Transport> Api<T> {
         self.read(&self.send("POST", path, body, 0).await?)
     }
 
-    /// Carries out an action of the participant's machine that is a request to the aggregator. A message that was taken
-    /// is answered with a view of the round. Of any other action nothing comes but [`Event::Start`], with which the
-    /// machine gives its open action again.
+    /// Carries out an action of the participant's machine that is a request to the aggregator. A
+    /// message that was accepted is answered with a view of the round. Any other action gives only
+    /// [`Event::Start`], to which the machine returns its open action again.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -206,7 +207,7 @@ impl<T: Transport> Api<T> {
                     Phase::Shares => "shares",
                     Phase::Masked => "masked",
                     Phase::Confirm => "confirm",
-                    // No other phase's message needs anything.
+                    // Messages of other phases need nothing.
                     _ => "unmask",
                 };
                 let path = format!("{of}/rounds/{round}/sum?phase={phase}");
@@ -229,7 +230,7 @@ impl<T: Transport> Api<T> {
         })
     }
 
-    /// Joins with an invite, as somebody whom the federation knows again by this key.
+    /// Joins with an invite, as a participant whom the federation recognises by this key.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -249,7 +250,7 @@ impl<T: Transport> Api<T> {
         self.post(&path, Some(&body)).await
     }
 
-    /// Where the round is; with `after`, waits a while for a later version.
+    /// The state of the round. With `after`, waits a while for a later version.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -262,8 +263,8 @@ impl<T: Transport> Api<T> {
         self.read(&self.send("GET", &path, None, held).await?)
     }
 
-    /// Lines of the federation's record from number `from`, counted from 0: as many as the aggregator gives at once,
-    /// none where there are no more.
+    /// Lines of the federation's record from number `from`, counted from 0: as many as the
+    /// aggregator sends at once, and none if there are no more.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -273,7 +274,7 @@ impl<T: Transport> Api<T> {
         lines(&body).ok_or_else(|| self.foreign(&"lines of a record that are cut or no text"))
     }
 
-    /// θ as bytes.
+    /// The current θ, as little-endian f32.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -282,7 +283,7 @@ impl<T: Transport> Api<T> {
         self.send("GET", &path, None, 0).await
     }
 
-    /// Leaves for good.
+    /// Leaves the federation for good.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -299,7 +300,7 @@ impl<T: Transport> Api<T> {
         self.post("/federations", Some(body)).await
     }
 
-    /// Makes one more invite (organiser).
+    /// Makes another invite (organiser).
     ///
     /// # Errors
     /// [`ApiError`].
@@ -316,7 +317,7 @@ impl<T: Transport> Api<T> {
         self.get(&format!("{}/invites", address(federation))).await
     }
 
-    /// Takes an invite back (organiser).
+    /// Revokes an invite (organiser).
     ///
     /// # Errors
     /// [`ApiError`].
@@ -342,7 +343,7 @@ impl<T: Transport> Api<T> {
         self.get("/federations").await
     }
 
-    /// One federation with its history.
+    /// A federation's details with its history.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -350,7 +351,8 @@ impl<T: Transport> Api<T> {
         self.get(&address(federation)).await
     }
 
-    /// The same as [`detail`](Self::detail), from an answer that came already.
+    /// Reads a federation's details from an answer to [`detail`](Self::detail) that has already
+    /// arrived.
     ///
     /// # Errors
     /// [`ApiError::NotAnAggregator`].
@@ -365,7 +367,8 @@ fn address(federation: &str) -> String {
     format!("/federations/{}", escape(federation))
 }
 
-/// Each line without its end; nothing where the last one has none, and so was cut, or where it is no text.
+/// The lines without their ends; `None` if the last line has no end, and so was cut off, or if the
+/// body is no text.
 fn lines(body: &[u8]) -> Option<Vec<String>> {
     let text = std::str::from_utf8(body).ok()?;
     if text.is_empty() {
@@ -375,7 +378,8 @@ fn lines(body: &[u8]) -> Option<Vec<String>> {
     Some(whole.split('\n').map(str::to_owned).collect())
 }
 
-/// Reads a message by way of a [`serde_json::Value`]: one parser of JSON is compiled, and not one for each type.
+/// Reads a message by way of a [`serde_json::Value`], so that one JSON parser is compiled and not
+/// one for each type.
 fn parse<A: DeserializeOwned>(body: &[u8]) -> Result<A, serde_json::Error> {
     serde_json::from_slice::<serde_json::Value>(body).and_then(serde_json::from_value)
 }

@@ -1,5 +1,5 @@
-//! The loop of a participant: carries out the machine's open action, feeds it what came of that, keeps the state, and so
-//! on until the machine stops. The aggregator being away is waited out.
+//! The loop of a participant: carries out the machine's open action, tells the machine the result,
+//! stores the state, and repeats until the machine stops. While the aggregator is away it waits.
 
 use crate::api::ApiError;
 use crate::error::DriveError;
@@ -16,24 +16,25 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::pin;
 
-/// Milliseconds between two looks at the round while the model is asked. They renew the lease, and leases last 90 s and
-/// more.
+/// Interval in milliseconds at which the round is looked at while the model is asked. Each look
+/// renews the lease; leases last 90 s and more.
 const HEARTBEAT_MS: f64 = 30_000.0;
-/// Milliseconds before the round is looked at again, where the last look led nowhere.
+/// Milliseconds before the round is looked at again if the last look led nowhere.
 const AGAIN_MS: f64 = 1_000.0;
 
-/// Takes part until the machine stops. Dropping the future at any point loses at most the step under way.
+/// Takes part until the machine stops. Dropping the future at any point loses at most the step
+/// under way.
 ///
 /// # Errors
-/// What [`Platform::failed`] says ends the run.
+/// The errors with which [`Platform::failed`] ends the run.
 pub async fn run<P: Platform>(platform: &P) -> Result<StopReason, DriveError> {
     let me = platform.participant();
     let mut action = me.step(Event::Start);
     loop {
-        // From here on: what is told while the state is being kept is not missed.
+        // Listens from here on, so that nothing that is told while the state is stored is missed.
         let changed = me.changed.listen();
-        // Before anything is sent: after a restart the same bytes must be sent again. Other shares or another vector for
-        // the same sum would give the update away.
+        // Before anything is sent, because the same bytes must be sent again after a restart. Other
+        // shares, or another vector, for the same sum would reveal the update.
         let kept = platform.save().await.map_err(DriveError::State);
         let failed = match kept {
             Ok(false) if matches!(action, Action::Send { .. }) => Some(DriveError::UnkeptSum),
@@ -50,7 +51,8 @@ pub async fn run<P: Platform>(platform: &P) -> Result<StopReason, DriveError> {
             }
             return Ok(reason);
         }
-        // Whoever raises `changed` has fed the machine already: its open action is asked for again.
+        // Whatever raised `changed` has already told the machine, so its open action is asked for
+        // again.
         let done = first(carry_out(platform, &action), changed).await;
         let event = match done {
             Ok(Ok(event)) => event,
@@ -61,14 +63,15 @@ pub async fn run<P: Platform>(platform: &P) -> Result<StopReason, DriveError> {
             matches!(action, Action::Sync { after: None }) && matches!(event, Event::View(_));
         action = me.step(event);
         if looked && matches!(action, Action::Sync { after: None }) {
-            // The answer led nowhere; never ask in a tight loop.
+            // The answer led nowhere; the loop must never be tight.
             let pause = me.api.transport().sleep(AGAIN_MS);
             let _ = first(pause, me.changed.listen()).await;
         }
     }
 }
 
-/// `work`, unless `other` is done before; the loser is dropped, which gives its requests up.
+/// The result of `work`, or that of `other` as an `Err` if `other` finishes first. The loser is
+/// dropped, which cancels its requests.
 async fn first<A, B>(
     work: impl Future<Output = A>,
     other: impl Future<Output = B>,
@@ -79,14 +82,15 @@ async fn first<A, B>(
     }
 }
 
-/// What the machine is told of a failure; or the failure again, where it ends the run.
+/// The event that tells the machine of a failure; or the failure, if it ends the run.
 async fn give_up<P: Platform>(platform: &P, error: DriveError) -> Result<Event, DriveError> {
     let spent = matches!(error, DriveError::Model(CallError::Budget { .. }));
     match platform.failed(error).await {
         _ if spent => Ok(Event::MoneySpent),
         ControlFlow::Continue(()) => Ok(Event::Pause),
         ControlFlow::Break(error) => {
-            // What was paid for is paid for. A failure to say so is the lesser one.
+            // What was paid must not be forgotten. A failure to store it matters less than the
+            // first one.
             let _ = platform.save().await;
             Err(error)
         }
@@ -99,18 +103,19 @@ async fn carry_out<P: Platform>(platform: &P, action: &Action) -> Result<Event, 
             let evaluated = evaluate(platform, evaluation);
             match first(evaluated, heartbeats(platform, action)).await {
                 Ok(event) => event,
-                // The round has moved on without us: what is under way is given up, and nothing more is asked.
+                // The round has moved on: the work under way is given up, and nothing more is
+                // asked.
                 Err(()) => Ok(Event::Start),
             }
         }
         Action::Contribute { .. } => Err(DriveError::NoMasks),
-        // Somebody raises `changed`.
+        // Until `changed` is raised.
         Action::Rest | Action::Stop(_) => std::future::pending().await,
         _ => persist(platform, action).await,
     }
 }
 
-/// Asks the aggregator until it answers yes or no. One that is down is waited for.
+/// Asks the aggregator until it accepts or refuses, and waits for one that is away.
 async fn persist<P: Platform>(platform: &P, action: &Action) -> Result<Event, DriveError> {
     let me = platform.participant();
     let clock = me.api.transport();
@@ -128,7 +133,7 @@ async fn persist<P: Platform>(platform: &P, action: &Action) -> Result<Event, Dr
                     action,
                     Action::Enrol { .. } | Action::Upload(_) | Action::Send { .. }
                 ) {
-                    // It was taken; what came back is news of the round as well.
+                    // It was accepted, and the answer brings news of the round as well.
                     me.step(Event::Accepted);
                 }
                 if last {
@@ -137,8 +142,8 @@ async fn persist<P: Platform>(platform: &P, action: &Action) -> Result<Event, Dr
                 return Ok(event);
             }
             Ok(Err(error)) => error,
-            // A tab that becomes visible does not wait for a change any longer; whatever else was asked is asked again,
-            // which does no harm.
+            // A tab that becomes visible stops waiting for a change. Anything else that was asked
+            // is asked again, which is harmless.
             Err(()) => {
                 if matches!(action, Action::Sync { .. }) {
                     action = &Action::Sync { after: None };
@@ -147,7 +152,7 @@ async fn persist<P: Platform>(platform: &P, action: &Action) -> Result<Event, Dr
             }
         };
         match error {
-            // Told to wait is not told no.
+            // Being told to wait is no refusal.
             ApiError::Refused { refusal, .. } if refusal != Refusal::RateLimited => {
                 return Ok(Event::Refused(refusal));
             }
@@ -164,8 +169,8 @@ async fn persist<P: Platform>(platform: &P, action: &Action) -> Result<Event, Dr
     }
 }
 
-/// Renews the lease during a long evaluation; ends when the machine wants something else, because the round has moved on
-/// without us.
+/// Renews the lease during a long evaluation. Ends when the machine wants something else because
+/// the round has moved on.
 async fn heartbeats<P: Platform>(platform: &P, action: &Action) {
     let me = platform.participant();
     loop {
@@ -178,7 +183,7 @@ async fn heartbeats<P: Platform>(platform: &P, action: &Action) {
                     refusal @ (Refusal::Unauthorized | Refusal::NotFound | Refusal::FederationClosed),
                 ..
             }) => Event::Refused(refusal),
-            // Later.
+            // It will try again later.
             Err(_) => continue,
         };
         if me.step(event) != *action {

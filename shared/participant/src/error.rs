@@ -1,29 +1,29 @@
-//! Why a participant does not go on: [`DriveError`].
+//! Why a participant cannot continue: [`DriveError`].
 
 use crate::api::ApiError;
 use federation::round::workbench::AnswerCount;
 use model_client::caller::CallError;
 
-/// Why a participant does not go on.
+/// Why a participant cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
-    /// The model API.
+    /// A call to the model API failed.
     #[error(transparent)]
     Model(#[from] CallError),
-    /// The model API answered more or fewer inputs than were asked.
+    /// The model API answered more or fewer inputs than it was asked.
     #[error(transparent)]
     Answers(#[from] AnswerCount),
-    /// The state could not be kept.
+    /// The state could not be stored.
     #[error("{0}")]
     State(String),
-    /// A secure sum's message would be sent, but the state that it belongs to is kept nowhere. Begun anew after a
-    /// restart, the same sum could give the update away.
+    /// A secure sum's message would be sent although the state to which it belongs is not stored.
+    /// If the sum were begun anew after a restart, it could reveal the update.
     #[error("what belongs to the secure sum could not be stored, and so nothing was sent")]
     UnkeptSum,
-    /// The aggregator answers, but not as one.
+    /// The answer is not an aggregator's.
     #[error(transparent)]
     Aggregator(#[from] ApiError),
-    /// The task is for simulations.
+    /// The task is meant for simulations only.
     #[error(
         "this federation sums updates without the masks, which only simulations may do; nothing was sent"
     )]

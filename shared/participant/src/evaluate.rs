@@ -1,9 +1,10 @@
 //! An evaluation: examples → prompted inputs → model API → outcomes.
 //!
-//! Requests are cut as they leave: how large they are is learnt from the answers ([`model_client::pace`]). While some are
-//! under way the next one's inputs are rendered, and after them those of the evaluation that comes next: they are used if
-//! that one is asked, and dropped otherwise. Nothing is sent before the machine asks: no query is spent on a guess. What a
-//! failed evaluation had already been answered is kept: queries cost money.
+//! Requests are cut when they leave, in a size that is learnt from the answers
+//! ([`model_client::pace`]). While some are under way, the inputs of the next request are rendered,
+//! and after them those of the evaluation that comes next: they are used if that evaluation is
+//! asked, and dropped otherwise. Nothing is sent before the machine asks, so no query is spent on a
+//! guess. Answers within an evaluation that fails are kept, because queries cost money.
 
 use crate::error::DriveError;
 use crate::platform::Platform;
@@ -21,40 +22,42 @@ use std::pin::pin;
 use std::sync::Arc;
 use tuning::query::Queries;
 
-/// Bytes of images that are rendered at once for an evaluation that nobody has asked for yet, at most.
+/// Maximum bytes of images that are rendered at once for an evaluation that is not asked for yet.
 const MOST_BYTES: usize = 256 << 20;
-/// The same where they are rendered request by request: only those that go out together.
+/// Maximum bytes of images that are rendered ahead request by request: only those that leave
+/// together.
 const MOST_BYTES_IN_PIECES: usize = 64 << 20;
 
-/// What was answered so far of an evaluation.
+/// The answers so far to an evaluation.
 pub(crate) struct Partial {
     of: Evaluation,
     asking: Asking,
 }
 
-/// What is ready of an evaluation that is expected.
+/// What is ready of an evaluation that is expected next.
 pub(crate) struct Ahead {
     of: Arc<Evaluation>,
-    /// All its images.
+    /// All its images, if the platform renders them at once.
     whole: Option<Vec<u8>>,
     /// Its first requests.
     requests: Pieces<Queries>,
-    /// What they took to render.
+    /// Milliseconds that rendering took.
     milliseconds: f64,
 }
 
-/// Rendering ahead, while it goes on.
+/// The state of rendering ahead.
 struct Preparing {
     ahead: RefCell<Ahead>,
     /// Raised when the renderer has nothing more to do for the open evaluation.
     free: Signal,
-    /// Something is being rendered; it is waited for, since it would have to be rendered anyway.
+    /// Whether something is being rendered. It is waited for, because it would have to be rendered
+    /// anyway.
     busy: Cell<bool>,
-    /// Nothing more is to be begun.
+    /// Whether nothing more is to be begun.
     enough: Cell<bool>,
 }
 
-/// Carries an evaluation out.
+/// Carries out an evaluation.
 ///
 /// # Errors
 /// Why there are no answers. Those that came are kept for the next try.
@@ -116,12 +119,12 @@ pub(crate) async fn evaluate<P: Platform>(
     let answers = asking.into_answers();
     match me.with_client(|client| bench.event(client, evaluation, &answers)) {
         Some(event) => Ok(event?),
-        // Left meanwhile; the machine takes no event any more.
+        // The participant has left meanwhile, and the machine takes no more events.
         None => Ok(Event::Start),
     }
 }
 
-/// Asks what is missing.
+/// Asks the model about the inputs that are not answered yet.
 async fn ask<P: Platform>(
     platform: &P,
     bench: &Workbench,
@@ -184,7 +187,8 @@ async fn ask<P: Platform>(
         // Wording texts takes no time that anyone could see.
         let rendered = matches!(bench.task().inputs, Inputs::Images(_));
         me.step_time.set(StepTime {
-            // All that was computed for this step, whenever; and what was waited for besides.
+            // All time spent on rendering for this step, whenever it was, with the time that was
+            // spent waiting for it.
             render_ms: rendered.then_some(before_ms + render_ms),
             ask_ms: Some(clock.now_ms() - started - render_ms),
         });
@@ -192,7 +196,8 @@ async fn ask<P: Platform>(
     Ok(())
 }
 
-/// Renders ahead: the whole evaluation where the platform can, else as many requests as are under way at once.
+/// Renders ahead: the whole evaluation if the platform can, otherwise as many requests as are under
+/// way at once.
 async fn prepare<P: Platform>(platform: &P, bench: &Arc<Workbench>, next: &Preparing) {
     let me = platform.participant();
     let clock = me.api.transport();
@@ -218,7 +223,7 @@ async fn prepare<P: Platform>(platform: &P, bench: &Arc<Workbench>, next: &Prepa
         .enumerate()
     {
         if number > 0 {
-            // Answers come first.
+            // Answers take precedence.
             clock.sleep(0.0).await;
         }
         let before = clock.now_ms();

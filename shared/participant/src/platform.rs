@@ -1,4 +1,4 @@
-//! What a place where participants run must provide: [`Platform`].
+//! What a platform for participants must provide: [`Platform`].
 
 use crate::api::ApiError;
 use crate::error::DriveError;
@@ -11,51 +11,55 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use tuning::query::Queries;
 
-/// A place where a participant runs. Its futures need not be [`Send`]: in a browser there is one thread.
+/// A place in which a participant runs. Its futures need not be [`Send`], because a browser has one
+/// thread.
 pub trait Platform {
-    /// The way to the aggregator and to the model API, and the clock.
+    /// The transport to the aggregator and the model API, with the clock.
     type Transport: Transport;
 
     /// The participant.
     fn participant(&self) -> &Participant<Self::Transport>;
 
-    /// Keeps the participant's state. Called after every step of the machine, before anything that follows from it is
-    /// sent: after a restart the same bytes must be sent again. Gives whether the state was kept; where it was not, and
-    /// the participant goes on all the same, the platform has said so.
+    /// Stores the participant's state. Called after every step of the machine, before anything that
+    /// follows from it is sent, because the same bytes must be sent again after a restart. Returns
+    /// whether the state was stored; if it was not and the participant continues nevertheless, the
+    /// platform has reported it.
     ///
     /// # Errors
-    /// Why the participant cannot go on without.
+    /// Why the participant cannot continue without a stored state.
     fn save(&self) -> impl Future<Output = Result<bool, String>>;
 
-    /// Shows where the participant is: after each step, and (not `at_once`) after each answer.
+    /// Shows the participant's progress: after each step, and, if not `at_once`, after each answer.
     fn show(&self, at_once: bool) {
         let _ = at_once;
     }
 
-    /// Shows why the participant does not go on. [`ControlFlow::Continue`] pauses it, until its owner resumes;
-    /// [`ControlFlow::Break`] ends the run. Of [`CallError::Budget`](model_client::caller::CallError::Budget) the
-    /// participant leaves whatever this gives.
+    /// Shows why the participant cannot continue. [`ControlFlow::Continue`] pauses it until its
+    /// owner resumes; [`ControlFlow::Break`] ends the run. After
+    /// [`CallError::Budget`](model_client::caller::CallError::Budget) the participant leaves,
+    /// whichever this returns.
     fn failed(&self, error: DriveError) -> impl Future<Output = ControlFlow<DriveError>> {
         async { ControlFlow::Break(error) }
     }
 
-    /// The aggregator gave no useful answer for the `tries`th time; it is asked again.
+    /// Notes that the aggregator gave no useful answer for the `tries`th time in a row; it will be
+    /// asked again.
     fn outage(&self, error: &ApiError, tries: u32) {
         let _ = (error, tries);
     }
 
-    /// An update, or the last message of a secure sum, was taken.
+    /// Notes that an update, or the last message of a secure sum, was accepted.
     fn delivered(&self) -> impl Future<Output = ()> {
         async {}
     }
 
-    /// Whether inputs are prepared before they are asked. Nothing but the time depends on it.
+    /// Whether inputs are prepared before they are asked. Only time depends on it.
     fn prepares(&self) -> bool {
         true
     }
 
-    /// All images of an evaluation at once, `queries × 3·H·W` bytes, where that is quicker here than one request after
-    /// the other (on a GPU); nothing where it is not.
+    /// Renders all images of an evaluation at once (`queries × 3·H·W` bytes), on platforms where
+    /// that is quicker than one request after another, such as on a GPU; `None` on others.
     fn render_all(
         &self,
         bench: &Workbench,
@@ -65,12 +69,13 @@ pub trait Platform {
         async { None }
     }
 
-    /// Whether [`render_all`](Self::render_all) gives anything.
+    /// Whether [`render_all`](Self::render_all) renders anything.
     fn renders_all(&self) -> bool {
         false
     }
 
-    /// What a request that is prepared asks; nothing where it cannot be rendered. A platform with threads uses one.
+    /// Renders the queries of a request that is being prepared; `None` if they cannot be rendered.
+    /// A platform with threads uses one.
     fn render(
         &self,
         bench: &Arc<Workbench>,

@@ -1,4 +1,4 @@
-//! What a participant holds, whatever platform it runs on: [`Participant`].
+//! The state of a participant on any platform: [`Participant`].
 
 use crate::api::Api;
 use crate::evaluate::{Ahead, Partial};
@@ -14,7 +14,7 @@ use model_client::{ModelApiError, SharedEmbedder};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-/// What asks a task's model API.
+/// Makes the client of a task's model API.
 ///
 /// # Errors
 /// [`ModelApiError::InvalidSpec`].
@@ -30,36 +30,39 @@ pub fn caller<T: Transport>(
     Caller::new(&task.model, texts, task.input_bytes(), transport)
 }
 
-/// Milliseconds of the last optimiser step.
+/// Times of the last optimiser step, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepTime {
-    /// Spent on rendering its images; nothing of texts.
+    /// Time spent on rendering its images; `None` for texts.
     pub render_ms: Option<f64>,
-    /// Spent on waiting for answers.
+    /// Time spent on waiting for answers.
     pub ask_ms: Option<f64>,
 }
 
-/// For how many the participant waits.
+/// The number of participants for which this one waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Awaited {
-    /// Participants who are there, or who delivered.
+    /// Number of participants who are there, or who have delivered.
     pub here: u32,
-    /// The least that the phase needs to end well, or the cohort that is to deliver.
+    /// Minimum number that the phase needs to succeed, or the size of the cohort that should
+    /// deliver.
     pub needed: u32,
 }
 
-/// A participant. All methods take `&self`: a page calls in while a future is suspended, and no [`RefCell`] is borrowed
-/// across an `await`.
+/// A participant. All methods take `&self`: a page calls in while a future is suspended, and no
+/// [`RefCell`] is borrowed across an `await`.
 pub struct Participant<T> {
     /// The federation's id.
     pub federation: String,
-    /// The aggregator.
+    /// The client of the aggregator.
     pub api: Api<T>,
-    /// The model API.
+    /// The client of the model API.
     pub model: Caller<T>,
-    /// Raised when the machine was fed from outside (paused, resumed, left): its open action is asked for again.
+    /// Raised when the machine was told something from outside (paused, resumed, left), after which
+    /// its open action is asked for again.
     pub changed: Signal,
-    /// Raised when timers may have slept, as in a tab that becomes visible: everything is asked now.
+    /// Raised when timers may have slept, as in a tab that becomes visible; everything is then
+    /// asked at once.
     pub visible: Signal,
     task: Task,
     bench: RefCell<Option<Arc<Workbench>>>,
@@ -71,7 +74,7 @@ pub struct Participant<T> {
 }
 
 impl<T: Transport> Participant<T> {
-    /// Somebody without data and without a machine as yet.
+    /// A participant without data and without a machine.
     pub fn new(federation: String, task: Task, api: Api<T>, model: Caller<T>) -> Self {
         Self {
             federation,
@@ -89,40 +92,40 @@ impl<T: Transport> Participant<T> {
         }
     }
 
-    /// The task.
+    /// The task of the federation.
     pub fn task(&self) -> &Task {
         &self.task
     }
 
-    /// The machine, or a copy of its state as it is now; nothing before the participant has joined.
+    /// A copy of the machine in its present state; `None` before the participant has joined.
     pub fn client(&self) -> Option<Client> {
         self.client.borrow().clone()
     }
 
-    /// What `look` sees of the machine; nothing before the participant has joined.
+    /// Applies `look` to the machine; `None` before the participant has joined.
     pub fn with_client<A>(&self, look: impl FnOnce(&Client) -> A) -> Option<A> {
         self.client.borrow().as_ref().map(look)
     }
 
-    /// Goes on with this machine.
+    /// Continues with this machine.
     pub fn set_client(&self, client: Client) {
         *self.client.borrow_mut() = Some(client);
     }
 
-    /// The examples, prepared; nothing before they are there.
+    /// The prepared examples; `None` before there are any.
     pub fn bench(&self) -> Option<Arc<Workbench>> {
         self.bench.borrow().clone()
     }
 
-    /// Goes on with these examples, or with none. What was answered or prepared for others is worth nothing now.
+    /// Continues with these examples, or with none. Drops what was answered or prepared for others.
     pub fn set_bench(&self, bench: Option<Workbench>) {
         *self.bench.borrow_mut() = bench.map(Arc::new);
         *self.partial.borrow_mut() = None;
         *self.ahead.borrow_mut() = None;
     }
 
-    /// Feeds the machine; gives the action that is open now. Before there are a machine and examples there is nothing to
-    /// do.
+    /// Tells the machine an event; returns the action that is then open. Before there are a machine
+    /// and examples, there is nothing to do.
     pub fn step(&self, event: Event) -> Action {
         let Some(bench) = self.bench() else {
             return Action::Rest;
@@ -133,21 +136,23 @@ impl<T: Transport> Participant<T> {
         }
     }
 
-    /// Feeds the machine from outside the driver, which looks at its open action anew.
+    /// Tells the machine an event from outside the driver, which then looks at its open action
+    /// again.
     pub fn tell(&self, event: Event) {
         self.step(event);
         self.changed.notify(usize::MAX);
     }
 
-    /// Tells the aggregator that nothing more comes, so that nobody waits. Without an answer the lease runs out by
-    /// itself.
+    /// Tells the aggregator that nothing more will come, so that it does not wait. Without an
+    /// answer the lease runs out by itself.
     pub async fn give_up_lease(&self) {
         if self.api.token().is_some() {
             let _ = self.api.leave(&self.federation).await;
         }
     }
 
-    /// What will be asked next, as far as it is certain. Wording texts takes no time, so nothing of those.
+    /// The evaluation that will be asked next, as far as it is certain. `None` for texts, which
+    /// take no time to prepare.
     pub(crate) fn upcoming(&self, bench: &Workbench) -> Option<Evaluation> {
         match self.task.inputs {
             Inputs::Texts(_) => None,
@@ -157,29 +162,30 @@ impl<T: Transport> Participant<T> {
         }
     }
 
-    /// Inputs so far that were ready when they were asked.
+    /// Number of inputs so far that were ready when they were asked.
     pub fn prepared(&self) -> u64 {
         self.prepared.get()
     }
 
-    /// How long the last step took.
+    /// The times of the last step.
     pub fn step_time(&self) -> StepTime {
         self.step_time.get()
     }
 
-    /// Bytes to and from the model API, then to and from the aggregator.
+    /// Numbers of bytes sent to and received from the model API, then the aggregator.
     pub fn bytes(&self) -> [u64; 4] {
         let ([a, b], [c, d]) = (self.model.bytes(), self.api.bytes());
         [a, b, c, d]
     }
 
-    /// Goes on counting bytes from there.
+    /// Continues the byte counts from earlier values.
     pub fn resume_bytes(&self, [a, b, c, d]: [u64; 4]) {
         self.model.resume_bytes([a, b]);
         self.api.resume_bytes([c, d]);
     }
 
-    /// For how many others the participant waits with its update; nothing while it is at work itself.
+    /// The number of others for which the participant waits with its update; `None` while it is
+    /// working itself.
     pub fn awaited(&self) -> Option<Awaited> {
         self.with_client(|client| awaited(client, &self.task))?
     }

@@ -1,4 +1,5 @@
-//! The driver on a scripted platform with a clock of its own: what is sent when, and what is not.
+//! The driver on a scripted platform with its own clock: what it sends and when, and what it does
+//! not send.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
 
 mod world;
@@ -78,7 +79,8 @@ fn an_evaluation_is_broken_off_when_the_round_has_moved_on() {
         }
         assert!(call.path.contains("/round"), "{}", call.path);
         let mut view = open.clone();
-        // While the model is asked somebody else's update moves θ, and then the federation is closed.
+        // While the model is asked, another participant's update moves θ, and then the federation
+        // is closed.
         if world.now_ms >= 20_000.0 {
             (view.version, view.theta, view.lines) = (2, "0".repeat(64), 1);
         }
@@ -90,8 +92,8 @@ fn an_evaluation_is_broken_off_when_the_round_has_moved_on() {
     sim.world.borrow_mut().model_ms = 10_000.0;
     assert_eq!(run(&sim).unwrap(), StopReason::Closed);
     let world = sim.world.borrow();
-    // One at a time, 10 seconds each: three or four were sent before the look after 30 seconds, and none after it. All of
-    // the evaluation would have been more.
+    // One at a time, 10 seconds each: three or four were sent before the look after 30 seconds, and
+    // none after it. The whole evaluation would have been more.
     let asked = world.times("model");
     assert!(sim.first_evaluation() > 4, "{}", sim.first_evaluation());
     assert!((2..=4).contains(&asked.len()), "{asked:?}");

@@ -19,8 +19,6 @@
 //! Mechanism for Federated Learning with Secure Aggregation" (rounding, sums of discrete
 //! Gaussians).
 
-#![warn(missing_docs)]
-
 mod accountant;
 mod calibrate;
 mod clip;

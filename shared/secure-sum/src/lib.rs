@@ -52,8 +52,6 @@
 //!   try many of them. Up to [`SumPolicy::degree`] + 1 members the graph is complete and there is
 //!   nothing to choose.
 
-#![warn(missing_docs)]
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 

@@ -58,7 +58,7 @@ fn a_wrong_answer_is_found() {
     ] {
         changed(pointer, |value| *value = 7.into());
     }
-    // A message that is in order is not refused.
+    // A valid message is not refused.
     let good: serde_json::Value = serde_json::from_str(&file()).unwrap();
     let roster = good.pointer("/sums/0/roster").unwrap().clone();
     let what = changed("/refused_by_participant/0/message", |value| *value = roster);

@@ -21,7 +21,8 @@ use ground::form::About;
 use ground::registry::Registry;
 use serde_json::Value;
 
-/// The model input that a generator works on: planar RGB u8, H×W.
+/// The shape of the model input that a generator works on: an image of H×W pixels in planar RGB,
+/// one byte for each value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Height in pixels.
@@ -38,22 +39,24 @@ impl Shape {
     }
 }
 
-/// What a generator needs of one image; computed once, because it does not depend on θ.
+/// What a generator needs to know about one image. It does not depend on θ, so it is computed once
+/// for each image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
-    /// The 3·H·W planar bytes that the prompt is added to (shrunk already, for a frame).
+    /// The 3·H·W planar bytes that the prompt is added to. A frame that shrinks the image has
+    /// shrunk it here already.
     pub image: Vec<u8>,
-    /// The image's statistics z; there are [`Generator::statistics`] of them.
+    /// The image's statistics z, [`Generator::statistics`] numbers.
     pub statistics: Vec<f32>,
 }
 
-/// How a kernel's work is divided.
+/// How a WebGPU kernel's work is divided among its threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// The text computes single values, as `client-wasm/src/gpu/levels.wgsl` describes.
+    /// The WGSL text computes single values, as `client-wasm/src/gpu/levels.wgsl` describes.
     Levels,
-    /// The text computes a whole cell of `side`×`side` pixels in one workgroup: it defines
-    /// `fn render_cell(lane: u32, cell: u32, slot: u32)`, as `client-wasm/src/gpu/cells.wgsl`
+    /// The WGSL text computes a whole cell of `side`×`side` pixels in one workgroup: it defines `fn
+    /// render_cell(lane: u32, cell: u32, slot: u32)`, as `client-wasm/src/gpu/cells.wgsl`
     /// describes.
     Cells {
         /// Side of a cell in pixels; a multiple of 4 that divides height and width.
@@ -66,9 +69,9 @@ pub enum Work {
 /// `client-wasm/src/gpu/step.wgsl` documents what the text may call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
-    /// WGSL text.
+    /// WGSL source text.
     pub wgsl: &'static str,
-    /// What the text must define.
+    /// How the work is divided, which says what function the text must define.
     pub work: Work,
     /// Integers that the text reads as `shape_of(i)`.
     pub integers: Vec<u32>,
@@ -79,11 +82,11 @@ pub struct Kernel {
 /// Working memory of [`Generator::prompt`], reused between calls so that a step allocates nothing.
 #[derive(Default, Debug)]
 pub struct Scratch {
-    /// Values that depend on θ alone, filled by [`Generator::begin`].
+    /// Values that depend on θ alone; [`Generator::begin`] fills them.
     pub candidate: Vec<f32>,
-    /// Values that depend on θ and the image.
+    /// Values that depend on θ and on the image.
     pub grid: Vec<f32>,
-    /// Values along rows.
+    /// Values along rows of the image.
     pub rows: Vec<f32>,
     /// The parameters of the generator inside a [`reparametrisation`].
     pub inner: Vec<f32>,
@@ -94,18 +97,18 @@ pub trait Generator: Send + Sync {
     /// Number of parameters d.
     fn dim(&self) -> usize;
 
-    /// Number of an image's statistics, the length of [`Prepared::statistics`].
+    /// Number of statistics of an image: the length of [`Prepared::statistics`].
     fn statistics(&self) -> usize;
 
-    /// The initial θ₀. Zero unless a generator has a reason: training then starts at the unprompted
-    /// model.
+    /// The initial parameters θ₀, `dim` numbers. Zero unless a generator has a reason for something
+    /// else, so that training starts at the unprompted model.
     fn initial(&self) -> Vec<f32> {
         vec![0.0; self.dim()]
     }
 
-    /// Returns whether the prompted image has another form than the image for every θ, as in a
-    /// frame that shrinks it. The model's answers to the original images then say little about
-    /// those to prompted ones.
+    /// Returns whether prompted images differ in form from the originals whatever θ is, as those of
+    /// a frame do, which shrinks the image. The model's answers to the originals then say little
+    /// about its answers to prompted images.
     fn reshapes(&self) -> bool {
         false
     }
@@ -113,17 +116,17 @@ pub trait Generator: Send + Sync {
     /// Computes everything about an image (3·H·W planar bytes) that does not depend on θ.
     fn prepare(&self, image: &[u8]) -> Prepared;
 
-    /// Computes what depends on a candidate θ but not on the image. Called once for each candidate.
+    /// Computes what depends on a candidate θ but on no image. Called once for each candidate.
     fn begin(&self, _theta: &[f32], _scratch: &mut Scratch) {}
 
-    /// Computes what depends on all images that are asked together. Called once for each candidate,
-    /// after [`Generator::begin`].
+    /// Computes what depends on all images that are asked together, such as the moments of a batch
+    /// norm. Called once for each candidate, after [`Generator::begin`].
     fn gather(&self, _theta: &[f32], _batch: &[&Prepared], _scratch: &mut Scratch) {}
 
-    /// Writes the prompted image, quantised, into `out` (3·H·W planar bytes).
+    /// Writes the prompted image into `out`, as 3·H·W planar bytes.
     fn prompt(&self, theta: &[f32], prepared: &Prepared, scratch: &mut Scratch, out: &mut [u8]);
 
-    /// The kernel that computes the same on a GPU, if there is one.
+    /// The WebGPU kernel that computes the same prompted images, or `None` if there is none.
     fn kernel(&self) -> Option<Kernel>;
 }
 
@@ -132,46 +135,47 @@ pub trait TextGenerator: Send + Sync {
     /// Number of parameters d.
     fn dim(&self) -> usize;
 
-    /// What θ's numbers mean, which decides which optimisers can train it. Its domain is that of
-    /// the generator's [`TextEntry`].
+    /// What θ's numbers mean, which decides which optimisers can train them. The domain must be
+    /// that of the generator's [`TextEntry`].
     fn space(&self) -> Space {
         Space::NUMBERS
     }
 
-    /// What θ says about the prompts among which it chooses, the best first.
+    /// The instructions among which the generator chooses, the best first, with what θ says about
+    /// each. Empty for a generator that does not choose among whole instructions.
     fn ranking(&self, _theta: &[f32]) -> Vec<Ranked> {
         Vec::new()
     }
 
-    /// The initial θ₀.
+    /// The initial parameters θ₀, `dim` numbers; zero unless a generator says otherwise.
     fn initial(&self) -> Vec<f32> {
         vec![0.0; self.dim()]
     }
 
-    /// The size of its prompts if they are embeddings and not words.
+    /// The size of the generator's prompts if they are embeddings; `None` if they are words.
     fn soft(&self) -> Option<SoftShape> {
         None
     }
 
-    /// The prompt at a point, which is θ itself or a candidate. Total: any numbers, NaN included,
-    /// give a prompt.
+    /// The prompt at `point`, which is θ itself or a candidate (`dim` numbers). Any numbers, NaN
+    /// included, give a prompt.
     fn prompt(&self, point: &[f32]) -> Prompt;
 }
 
-/// Reads a generator's own settings and builds it, for images of a shape.
+/// Reads an image generator's own settings and builds it for images of the given shape.
 pub type Build = fn(&mut Reader<'_>, Shape) -> Box<dyn Generator>;
 
 /// A generator for images as [`registry`] lists it.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageEntry {
-    /// What people are told about it.
+    /// Texts for people about the generator.
     pub about: About,
     /// Reads its settings and builds it.
     pub build: Build,
 }
 
-/// The built-in generators for images by the names that a task file uses. One line each; the first
-/// is the default.
+/// The built-in image generators by their names in a task file, one line each. The first is the
+/// default.
 #[must_use]
 pub fn registry() -> Registry<ImageEntry> {
     Registry::new([
@@ -181,7 +185,8 @@ pub fn registry() -> Registry<ImageEntry> {
     ])
 }
 
-/// Builds what a task file's `[generator]` table asks for, out of the built-in ones.
+/// Builds the image generator that a task file's `[generator]` table describes, out of the built-in
+/// ones.
 ///
 /// # Errors
 /// All faults of the table at once.
@@ -189,7 +194,8 @@ pub fn build(spec: &Value, shape: Shape) -> Result<Box<dyn Generator>, Faults> {
     build_from(&registry(), spec, shape)
 }
 
-/// Builds what a task file's `[generator]` table asks for from the generators of `registry`.
+/// Builds the image generator that a task file's `[generator]` table describes, out of those in
+/// `registry`.
 ///
 /// # Errors
 /// All faults of the table at once.
@@ -208,19 +214,19 @@ pub fn build_from(
 /// A generator for texts as [`text_registry`] lists it.
 #[derive(Clone, Copy, Debug)]
 pub struct TextEntry {
-    /// What people are told about it.
+    /// Texts for people about the generator.
     pub about: About,
     /// Whether its prompts are embeddings, which only some dialects can send.
     pub embeddings: bool,
-    /// What its parameters mean: known before its settings are read, so that faults of these and of
-    /// the optimiser are reported together.
+    /// What the parameters mean. It is known before the generator's settings are read, so that
+    /// faults in these settings and in the optimiser's are reported together.
     pub domain: Domain,
-    /// Reads its settings and builds it.
+    /// Reads the generator's settings and builds it.
     pub build: fn(&mut Reader<'_>, &TextTask) -> Box<dyn TextGenerator>,
 }
 
-/// The built-in generators for texts by the names that a task file uses. One line each; the first
-/// is the default.
+/// The built-in text generators by their names in a task file, one line each. The first is the
+/// default.
 #[must_use]
 pub fn text_registry() -> Registry<TextEntry> {
     Registry::new([
@@ -230,8 +236,8 @@ pub fn text_registry() -> Registry<TextEntry> {
     ])
 }
 
-/// Builds what a task file's `[generator]` table asks for in a task of texts, out of the generators
-/// of `registry`.
+/// Builds the text generator that a task file's `[generator]` table describes, out of those in
+/// `registry`.
 ///
 /// # Errors
 /// All faults of the table at once.
@@ -246,8 +252,8 @@ pub fn build_text_from(
     })
 }
 
-/// Renders a whole step on the CPU: candidate by candidate, image by image, 3·H·W bytes each, in
-/// the order in which the WebGPU kernel writes them.
+/// Renders the prompted images of a whole step on the CPU, 3·H·W bytes each: all images under the
+/// first candidate, then all under the second, and so on, which is the WebGPU kernel's order.
 pub fn render(
     generator: &dyn Generator,
     theta: &[f32],
@@ -270,7 +276,8 @@ pub fn render(
     }
 }
 
-/// A level 0..=255 from a real value on that scale: clipped, then rounded half up. NaN becomes 0.
+/// Quantises a value on the scale of 0 to 255 to a byte: clips it, then rounds half up. NaN becomes
+/// 0.
 #[inline]
 #[must_use]
 pub fn quantise(level: f32) -> u8 {

@@ -1,7 +1,6 @@
-//! The method's mathematics: θ ↦ how an input is changed, how θ is moved by losses alone, and what
-//! the model's answers are worth. No IO, no clock, no threads, no globals.
-
-#![warn(missing_docs)]
+//! The mathematics of the method: how a prompt's parameters θ change an input (`generator`), how
+//! losses alone move θ (`optimizer`), and how the model's answers become losses (`objective`). No
+//! IO, no clock, no threads, no globals.
 
 pub mod generator;
 pub mod objective;
@@ -10,4 +9,4 @@ pub mod query;
 pub mod wording;
 
 #[cfg(test)]
-mod export;
+mod tests;

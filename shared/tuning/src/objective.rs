@@ -11,19 +11,19 @@ use loss::Loss;
 use mapping::Mapping;
 use serde::{Deserialize, Serialize};
 
-/// The result of a batch of answers.
+/// The result of a batch of answers: summed loss and numbers of right answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Sum of the losses.
     pub loss: f64,
-    /// Number of answers whose largest label score is the true label's.
+    /// Number of right answers: those whose largest label score is the true label's.
     pub correct: u32,
     /// Number of answers.
     pub total: u32,
 }
 
 impl Outcome {
-    /// Mean loss, 0 for no answers.
+    /// Mean loss of an answer; 0 if there are no answers.
     #[must_use]
     pub fn mean_loss(&self) -> f32 {
         if self.total == 0 {
@@ -33,7 +33,7 @@ impl Outcome {
         }
     }
 
-    /// Share of right answers, 0 for no answers.
+    /// Share of right answers, from 0 to 1; 0 if there are no answers.
     #[must_use]
     pub fn accuracy(&self) -> f32 {
         if self.total == 0 {
@@ -58,9 +58,9 @@ pub struct Objective {
     pub mapping: Mapping,
     /// The loss.
     pub loss: Loss,
-    /// Logits are multiplied by this before the softmax.
+    /// Factor of the label scores before the softmax.
     pub temperature: f32,
-    /// Whether the model answers logits or probabilities.
+    /// Whether the model answers with logits or with probabilities.
     pub output: OutputKind,
 }
 
@@ -83,7 +83,8 @@ impl Objective {
         (losses[kind].1, temperature)
     }
 
-    /// The scores of the labels in one answer, on the scale of logits.
+    /// The scores of the labels for one answer `row` (one number for each class), on the scale of
+    /// logits.
     #[must_use]
     pub fn label_scores(&self, row: &[f32]) -> Vec<f32> {
         let mut scores = self.mapping.apply(row, self.output);
@@ -91,7 +92,7 @@ impl Objective {
         scores
     }
 
-    /// The loss of one answer, and whether its largest label score is the true label's.
+    /// Scores one answer: its loss, and whether its largest label score is the true label's.
     #[must_use]
     pub fn score(&self, row: &[f32], label: usize) -> Outcome {
         let scores = self.label_scores(row);

@@ -1,5 +1,5 @@
-//! Zeroth-order optimisers, all ask/tell: `ask` names the points at which losses are wanted, `tell`
-//! takes them.
+//! Zeroth-order optimisers. Each is a pair of functions: `ask` names the points at which losses are
+//! wanted, and `tell` takes these losses and moves θ.
 //!
 //! To add one: write its file with an `ENTRY`, which says what it [`Needs`] and how it is built,
 //! and put its name into the list in [`registry`]. `docs/adding.md` walks through it.
@@ -28,12 +28,12 @@ use serde_json::Value;
 
 pub use search::Search;
 
-/// A point θ + scale·Δ at which the loss is wanted. θ itself has no direction.
+/// A point θ + scale·Δ at which the loss is wanted. θ itself has no direction Δ.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Name of the direction Δ; `None` for θ itself.
     pub direction: Option<Direction>,
-    /// Signed step size ±c along the direction.
+    /// Signed step size ±c along the direction; without a direction it has no effect.
     pub scale: f32,
 }
 
@@ -44,7 +44,7 @@ impl Candidate {
         scale: 0.0,
     };
 
-    /// Writes the point's coordinates into `out`.
+    /// Writes the point's coordinates, as many as θ has, into `out`.
     pub fn apply(&self, theta: &[f32], out: &mut Vec<f32>) {
         match self.direction {
             Some(direction) => direction.perturb(theta, self.scale, out),
@@ -60,24 +60,25 @@ impl Candidate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirectionKey(pub [u32; 2]);
 
-/// All that an optimiser remembers. Everything else follows from the task file.
+/// Everything that an optimiser remembers between calls. All else follows from the task file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// The current parameters θ.
     pub theta: Vec<f32>,
-    /// Number of the federation's round.
+    /// Index of the federation's round, from 0.
     pub round: u32,
-    /// Number of steps done in this round.
+    /// Number of steps already taken in this round.
     pub step: u32,
-    /// What the optimiser keeps within a round: running averages, or where the round began.
+    /// What the optimiser keeps within a round: running averages, or the θ with which the round
+    /// began.
     pub moments: Vec<Vec<f32>>,
-    /// Factors of θ's movement along each direction of this round, in the order of asking: uploaded
-    /// instead of θ's difference under the rule `scalars`. Only for optimisers whose steps are such
-    /// sums.
+    /// Factors of θ's movement along each direction of this round, in the order in which they were
+    /// asked. Under the rule `scalars` they are uploaded instead of θ's movement. Empty for
+    /// optimisers whose steps are not such sums.
     #[serde(default)]
     pub scalars: Vec<f32>,
-    /// The state of CMA-ES besides θ, its mean; `None` before its first step, and for all other
-    /// optimisers.
+    /// The state of CMA-ES apart from θ, which is its mean. `None` before its first step, and for
+    /// all other optimisers.
     #[serde(default)]
     pub search: Option<Search>,
 }
@@ -96,14 +97,14 @@ impl State {
         }
     }
 
-    /// The state at the beginning of a round, with what is known of the landscape.
+    /// Adds what is known of the landscape to a state at the beginning of a round.
     #[must_use]
     pub fn with_search(self, search: Option<Search>) -> Self {
         Self { search, ..self }
     }
 }
 
-/// How long the run is, for schedules that end with it.
+/// The length of the run, for schedules that end with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Number of rounds of the federation.
@@ -113,8 +114,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Number of steps of the whole run before this one. Schedules are a function of the round, so
-    /// that a participant who joins late is in step with the others.
+    /// Number of steps in the whole run before this one. It follows from the round, so a
+    /// participant who joins late is in step with the others.
     #[must_use]
     pub fn steps_before(&self, state: &State) -> u32 {
         state
@@ -123,13 +124,14 @@ impl Plan {
             .saturating_add(state.step)
     }
 
-    /// The learning rate of a step: `start`, or what is left of it if it decays linearly.
+    /// The learning rate of the state's step: `start`, or, if it decays linearly, what is left of
+    /// it.
     #[must_use]
     pub fn rate(&self, start: f32, decays: bool, state: &State) -> f32 {
         start * if decays { self.remaining(state) } else { 1.0 }
     }
 
-    /// The part of the run that is left, from 1 to (almost) 0.
+    /// The share of the run that is left, from 1 down to (almost) 0.
     #[must_use]
     pub fn remaining(&self, state: &State) -> f32 {
         let total = self.rounds.saturating_mul(self.local_steps).max(1);
@@ -143,18 +145,18 @@ pub enum Domain {
     /// Plain numbers, which small steps change.
     #[default]
     Numbers,
-    /// A table, row by row: the largest number of a row says which category is chosen there.
+    /// A table, row by row: the largest number in a row says which category is chosen there.
     Categories,
-    /// Counts of how well each of some whole prompts did ([`crate::generator::instruction`]).
+    /// What was found about each of several whole prompts ([`crate::generator::instruction`]).
     Arms,
 }
 
-/// What an optimiser must know of θ: its domain, and how many there are to choose among.
+/// What an optimiser must know of θ: what its numbers mean, and how many choices there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Space {
     /// What the numbers of θ mean.
     pub domain: Domain,
-    /// Categories in a row, or arms; 0 for plain numbers.
+    /// Number of categories in a row, or number of arms; 0 for plain numbers.
     pub size: usize,
 }
 
@@ -165,7 +167,7 @@ impl Space {
         size: 0,
     };
 
-    /// A table of categories with `size` of them in each row.
+    /// A table of categories, `size` in each row.
     #[must_use]
     pub fn categories(size: usize) -> Self {
         Self {
@@ -174,7 +176,7 @@ impl Space {
         }
     }
 
-    /// The counts of `size` arms.
+    /// What was found about `size` arms.
     #[must_use]
     pub fn arms(size: usize) -> Self {
         Self {
@@ -184,29 +186,30 @@ impl Space {
     }
 }
 
-/// What an optimiser requires of the task around it. Known by its name alone, before its settings
-/// are read.
+/// What an optimiser requires of the task around it. It is known from the optimiser's name alone,
+/// before its settings are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// What θ must mean. The server adds up updates of [`Domain::Arms`] as they are, without noise.
+    /// What θ must mean. The server adds updates of [`Domain::Arms`] to θ as they are, without
+    /// noise.
     pub domain: Domain,
-    /// Whether steps may be asked ahead: from θ as it was before the step before.
+    /// Whether steps may be asked ahead: from θ as it was one step earlier.
     pub ask_ahead: AskAhead,
 }
 
 /// Whether an optimiser's steps may be asked ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AskAhead {
-    /// They are, unless the task file says otherwise.
+    /// Steps are asked ahead unless the task file says otherwise.
     Usual,
-    /// They are where the task file says so.
+    /// Steps are asked ahead if the task file says so.
     OnRequest,
-    /// They never are, for this reason, which follows the words "must be false: ".
+    /// Steps are never asked ahead, for this reason, which continues the words "must be false: ".
     Never(&'static str),
 }
 
 impl Needs {
-    /// Nothing special: plain numbers, and steps are asked ahead.
+    /// No special requirements: θ is plain numbers, and steps are asked ahead.
     pub const NOTHING: Self = Self {
         domain: Domain::Numbers,
         ask_ahead: AskAhead::Usual,
@@ -232,79 +235,85 @@ pub enum TellError {
     },
 }
 
-/// A zeroth-order optimiser: a pure function of the task, the direction key and the [`State`].
+/// A zeroth-order optimiser: pure functions of the task, the direction key and the [`State`].
 pub trait Optimizer: Send + Sync {
     /// Names the points of the next step.
     fn ask(&self, state: &State) -> Vec<Candidate>;
 
-    /// Takes the losses of exactly those points and moves θ. On an error the state is unchanged.
+    /// Takes the losses of exactly those points, in the same order, and moves θ.
+    ///
+    /// # Errors
+    /// The number of losses is wrong, or one of them is not finite. The state is then unchanged.
     fn tell(&self, state: &mut State, losses: &[f32]) -> Result<(), TellError>;
 
-    /// The number that [`Optimizer::tell`] takes for a point's answers.
+    /// The loss that [`Optimizer::tell`] takes for a point, from the model's answers there.
     fn cost(&self, outcome: &Outcome) -> f32 {
         outcome.mean_loss()
     }
 
-    /// Number of batches of queries in one step.
+    /// Number of batches of queries in one step: the number of points that [`Optimizer::ask`]
+    /// names.
     fn batches_per_step(&self) -> usize;
 
-    /// The parameters with which a run starts, given the generator's.
+    /// The parameters with which a run starts, given the generator's initial ones.
     fn start(&self, initial: Vec<f32>) -> Vec<f32> {
         initial
     }
 
-    /// Number of factors that describe a step, if a step is a sum of its directions with factors
-    /// ([`State::scalars`]); `None` for others.
+    /// Number of factors that describe one step, if a step is a sum of its directions times factors
+    /// ([`State::scalars`]); `None` if it is not.
     fn scalars_per_step(&self) -> Option<usize> {
         None
     }
 
-    /// Adds to `out` (d entries) the sum of a round's directions with these factors: the steps
-    /// again, from [`State::scalars`] of a participant with the same direction key (DeComFL, ICLR
-    /// 2025). `memory` is what an optimiser that [`Optimizer::remembers`] has learnt from all
-    /// rounds before, and learns on; empty at first.
+    /// Adds to `out` (d entries) the sum of a round's directions times these factors. This repeats
+    /// the steps from the [`State::scalars`] of a participant with the same direction key (DeComFL,
+    /// ICLR 2025). `memory` is what an optimiser that [`Optimizer::remembers`] has learnt in all
+    /// earlier rounds; it is empty at first, and this call adds to it.
     fn replay(&self, _round: u32, _scalars: &[f32], _memory: &mut Vec<f32>, _out: &mut [f32]) {}
 
-    /// Whether it learns from the federation's own movement. A round's first [`State`] then has as
-    /// its only moment what [`Optimizer::replay`] remembers, which is the same for the aggregator,
-    /// every participant and an auditor.
+    /// Whether the optimiser learns from the federation's own movement. The first [`State`] of a
+    /// round then has one moment, the memory that [`Optimizer::replay`] has built up. It is the
+    /// same for the aggregator, every participant and an auditor.
     fn remembers(&self) -> bool {
         false
     }
 
-    /// Coordinates of the points that [`Optimizer::ask`] names, where no direction names them.
+    /// Coordinates of the points that [`Optimizer::ask`] names, for optimisers whose points no
+    /// direction names; otherwise empty.
     fn points(&self, _state: &State) -> Points {
         Points::default()
     }
 
-    /// The numbers uploaded besides θ's movement under the rule `fedbpt`.
+    /// The two numbers that are uploaded along with θ's movement under the rule `fedbpt`.
     fn report(&self, _state: &State) -> [f32; 2] {
         [0.0; 2]
     }
 
-    /// The search that a whole federation can share, for optimisers that have one: the aggregator
-    /// then moves it in place of the server's optimiser.
+    /// The search that a whole federation can share, for optimisers that have one. The aggregator
+    /// then moves θ by it and not by the server's optimiser.
     fn shared_search(&self) -> Option<&dyn SharedSearch> {
         None
     }
 }
 
-/// A search that the aggregator continues from what the participants of a round have found. Its
-/// memory is [`State::search`].
+/// A search that the aggregator continues from what a round's participants found. Its memory is
+/// [`State::search`].
 pub trait SharedSearch {
-    /// Why it cannot search `dim` parameters, as a fault of `optimizer.covariance`.
+    /// Why it cannot search `dim` parameters, as the text of a fault in `optimizer.covariance`;
+    /// `None` if it can.
     fn refuses(&self, dim: usize) -> Option<String>;
 
-    /// Moves the state by updates that came one by one, under the rule `fedbpt`. False if nothing
-    /// sound followed from them; the state is then as before.
+    /// Moves the state by single updates, under the rule `fedbpt`. Returns false if nothing sound
+    /// follows from them; the state is then unchanged.
     fn combine(&self, state: &mut State, updates: &[Individual]) -> bool;
 
-    /// Moves the state by the sum of everybody's losses at the same points, under the rule
-    /// `scalars`. False if nothing sound followed from them; the state is then as before.
+    /// Moves the state by the summed losses of all participants at the same points, under the rule
+    /// `scalars`. Returns false if nothing sound follows from them; the state is then unchanged.
     fn tell_all(&self, state: &mut State, losses: &[f32]) -> bool;
 }
 
-/// Checks what every `tell` must check.
+/// Checks what every `tell` must check: the number of losses, and that all are finite.
 pub(crate) fn check_losses(asked: usize, losses: &[f32]) -> Result<(), TellError> {
     if losses.len() != asked {
         return Err(TellError::Count {
@@ -318,7 +327,7 @@ pub(crate) fn check_losses(asked: usize, losses: &[f32]) -> Result<(), TellError
     }
 }
 
-/// The direction number `index` of the state's step.
+/// Direction number `index` of the state's current step.
 pub(crate) fn direction(
     key: DirectionKey,
     state: &State,
@@ -335,12 +344,12 @@ pub(crate) fn direction(
 /// Reads an optimiser's own settings and builds it.
 pub type Build = fn(&mut Reader<'_>, DirectionKey, Plan, Space) -> Box<dyn Optimizer>;
 
-/// What an optimiser asks about in a step, for people.
+/// The questions of one step of an optimiser, in words for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tries {
-    /// The setting that says how many: `directions`.
+    /// Name of the setting that states their number, such as `directions`.
     pub setting: &'static str,
-    /// How many without that setting; `None` if that follows from other settings.
+    /// Their number without that setting; `None` if other settings decide it.
     pub usual: Option<u32>,
     /// What they are, in the plural.
     pub what: &'static str,
@@ -355,21 +364,21 @@ impl Tries {
     };
 }
 
-/// An optimiser as [`registry`] lists it.
+/// An optimiser as it stands in a [`registry`].
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// What people are told about it.
+    /// Texts for people about the optimiser.
     pub about: About,
-    /// What it asks about in a step.
+    /// The questions of one step.
     pub tries: Tries,
     /// What it requires of the task.
     pub needs: Needs,
-    /// How it is built.
+    /// Reads its settings and builds it.
     pub build: Build,
 }
 
-/// The built-in optimisers by the names that a task file uses. One line each; the first of a domain
-/// is its default.
+/// The built-in optimisers by their names in a task file, one line each. The first one of a domain
+/// is the default of that domain.
 #[must_use]
 pub fn registry() -> Registry<Entry> {
     Registry::new([
@@ -383,7 +392,7 @@ pub fn registry() -> Registry<Entry> {
     ])
 }
 
-/// An optimiser that was built, with what the task must know of it.
+/// An optimiser that was built, with what the task must know about it.
 pub struct Built {
     /// Its name in the task file.
     pub name: &'static str,
@@ -393,8 +402,8 @@ pub struct Built {
     pub optimizer: Box<dyn Optimizer>,
 }
 
-/// Builds what a task file's `[optimizer]` table asks for, out of the built-in ones, for parameters
-/// of that kind.
+/// Builds the optimiser that a task file's `[optimizer]` table describes, out of the built-in ones,
+/// for parameters of the given space.
 ///
 /// # Errors
 /// All faults of the table at once.
@@ -407,7 +416,8 @@ pub fn build(
     build_from(&registry(), spec, key, plan, space).map(|built| built.optimizer)
 }
 
-/// Builds what a task file's `[optimizer]` table asks for from the optimisers of `registry`.
+/// Builds the optimiser that a task file's `[optimizer]` table describes, out of those in
+/// `registry`, for parameters of the given space.
 ///
 /// # Errors
 /// All faults of the table at once.
@@ -454,7 +464,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// Minimises ‖θ − 1‖² from 0 with every optimiser; all must come much nearer.
+    /// Minimises ‖θ − 1‖² from 0 with every optimiser; each must come much nearer.
     #[test]
     fn all_of_them_descend() {
         let specs = [
@@ -488,7 +498,7 @@ mod tests {
         }
     }
 
-    /// What the optimiser works in.
+    /// The space in which the optimiser of this name works.
     fn space_of(name: &str) -> Space {
         match registry().get(name).unwrap().needs.domain {
             Domain::Numbers => Space::NUMBERS,

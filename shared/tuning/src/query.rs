@@ -1,5 +1,5 @@
-//! What a model is asked, and what its numbers mean: images or texts under a prompt, on their way
-//! to scores.
+//! Queries: images or texts under a prompt, as they are put to a model, and the kind of numbers
+//! with which it answers.
 
 use std::ops::Range;
 
@@ -7,46 +7,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::wording::Prompt;
 
-/// What the numbers in the score tensor mean.
+/// What the numbers in the model's score tensor mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputKind {
-    /// Unbounded; softmax makes them probabilities.
+    /// Unbounded numbers, which a softmax turns into probabilities.
     Logits,
-    /// From 0 to 1.
+    /// Probabilities, each from 0 to 1.
     Probabilities,
 }
 
-/// The soft prompts of some texts, and whose they are.
+/// The soft prompts of a batch of texts, and which text has which.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SoftQueries {
-    /// [prompts, tokens, hidden], row by row.
+    /// The prompts' embeddings, `[prompts][tokens][hidden]`.
     pub embeddings: Vec<f32>,
-    /// Tokens of one.
+    /// Number of tokens of one prompt.
     pub tokens: usize,
-    /// Numbers of a token.
+    /// Number of values in the embedding of one token.
     pub hidden: usize,
-    /// Which prompt each text has.
+    /// For each text, the index of its prompt.
     pub of_text: Vec<u32>,
-    /// They stand before the label templates instead of before the texts.
+    /// Whether the prompts stand before the label templates and not before the texts.
     pub before_label: bool,
 }
 
-/// Texts to be scored together, prompts included.
+/// Texts that are scored together, with their prompts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TextQueries {
-    /// Whole model inputs.
+    /// Whole model inputs, one for each text.
     pub texts: Vec<String>,
-    /// The label template of each text, in which `{}` stands for the label word; none at all for
-    /// masked language models, whose texts hold the mask.
+    /// The label template of each text, in which `{}` stands for the label word. Empty for masked
+    /// language models, whose texts hold the mask.
     pub templates: Vec<String>,
-    /// Soft prompts, where the task has them.
+    /// Soft prompts; `None` if the task has none.
     pub soft: Option<SoftQueries>,
 }
 
 impl SoftQueries {
-    /// The embeddings before text number `text`; empty if there are none.
+    /// The embeddings before text number `text`, tokens·hidden numbers; empty if it has none.
     #[must_use]
     pub fn prompt(&self, text: usize) -> &[f32] {
         let size = self.tokens * self.hidden;
@@ -58,7 +58,8 @@ impl SoftQueries {
 }
 
 impl TextQueries {
-    /// The texts that come next have the soft prompt of `prompt`, if it has one.
+    /// Puts the soft prompt of `prompt`, if it has one, before the texts that are added from now
+    /// on.
     pub fn begin(&mut self, prompt: &Prompt) {
         if let Some(new) = &prompt.soft {
             let soft = self.soft.get_or_insert_default();
@@ -68,7 +69,7 @@ impl TextQueries {
         }
     }
 
-    /// A part of them, with all soft prompts.
+    /// The texts in `range`, with all soft prompts.
     #[must_use]
     pub fn part(&self, range: std::ops::Range<usize>) -> Self {
         Self {
@@ -86,14 +87,14 @@ impl TextQueries {
     }
 }
 
-/// What one request asks: of images or of texts.
+/// What one request asks about: images or texts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Queries {
     /// `[count][3·H·W]` bytes.
     Images {
-        /// The images, planar.
+        /// The images, 3·H·W planar bytes each.
         bytes: Vec<u8>,
-        /// How many.
+        /// Number of images.
         count: usize,
     },
     /// Texts with their label templates.
@@ -101,7 +102,7 @@ pub enum Queries {
 }
 
 impl Queries {
-    /// How many inputs are asked.
+    /// Number of inputs in the request.
     #[must_use]
     pub fn count(&self) -> usize {
         match self {
@@ -110,7 +111,7 @@ impl Queries {
         }
     }
 
-    /// A part of them.
+    /// The inputs in `range`.
     #[must_use]
     pub fn part(&self, range: Range<usize>) -> Self {
         match self {

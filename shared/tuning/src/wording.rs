@@ -1,5 +1,5 @@
-//! The part of a task that only texts have: the tensors of its model API, and how an owner's text
-//! and a label become what is asked.
+//! The part of a task that only texts have: the input tensors of its model API, and how an owner's
+//! text and a label become what the model is asked.
 
 use crate::query::TextQueries;
 use ground::fault::Reader;
@@ -7,14 +7,14 @@ use ground::order::distinct;
 use owner_data::texts::Text;
 use serde::{Deserialize, Serialize};
 
-/// Names of a text model's input tensors; see [`model_client::TextQueries`] for what they hold.
+/// Names of a text model's input tensors; see [`TextQueries`] for what they hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensors {
-    /// The texts.
+    /// Name of the tensor with the texts.
     pub text: String,
-    /// The label words.
+    /// Name of the tensor with the label words.
     pub labels: String,
-    /// The label templates; sent to sentence encoders only.
+    /// Name of the tensor with the label templates, which only sentence encoders get.
     pub template: String,
 }
 
@@ -39,79 +39,79 @@ impl Tensors {
     }
 }
 
-/// How large a soft prompt is.
+/// The size of a soft prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct SoftShape {
-    /// Tokens n.
+    /// Number n of tokens.
     pub tokens: usize,
-    /// Numbers in one token's embedding.
+    /// Number H of values in the embedding of one token.
     pub hidden: usize,
 }
 
-/// Embeddings that stand where words could.
+/// A soft prompt: embeddings in the place of words.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SoftPrompt {
-    /// n and H.
+    /// Numbers of tokens and of values in each.
     pub shape: SoftShape,
-    /// [n, H], row by row.
+    /// The embeddings, `[tokens][hidden]`.
     pub embeddings: Vec<f32>,
-    /// Before the label template instead of before the input.
+    /// Whether the prompt stands before the label template and not before the input.
     pub before_label: bool,
 }
 
-/// Words, or embeddings, that a prompt generator puts before what is asked; empty ones change
-/// nothing.
+/// What a prompt generator puts before what the model is asked: words, or embeddings. Empty ones
+/// change nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Prompt {
-    /// Before the model's input text.
+    /// Words before the model's input text.
     pub input: String,
-    /// Before the label template.
+    /// Words before the label template.
     pub label: String,
-    /// In place of the task's label template, with `{}` once.
+    /// A label template in place of the task's own, with `{}` once.
     pub template: Option<String>,
-    /// Embeddings; nothing of a generator of words.
+    /// Embeddings; `None` from a generator of words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soft: Option<SoftPrompt>,
 }
 
-/// One of the instructions that a generator chooses among, and what the participants found.
+/// An instruction among which a generator chooses, with what the participants found about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ranked {
-    /// The instruction, as the task file has it.
+    /// The instruction as it stands in the task file.
     pub instruction: String,
     /// Posterior mean of its reward, from 0 to 1.
     pub mean: f32,
-    /// Rounds in which it was tried.
+    /// Number of rounds in which it was tried.
     pub tries: f32,
 }
 
-/// A piece of the `input` setting.
+/// A piece of the task file's `input` setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Words(String),
     /// `{text}`: both texts, with a space between.
     Both,
-    /// `{first}`
+    /// `{first}`: the first of two texts.
     First,
-    /// `{second}`
+    /// `{second}`: the second of two texts.
     Second,
 }
 
-/// The `[text]` table with the tensors' names.
+/// The settings of a task of texts: the task file's `[text]` table, with the names of the tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextTask {
-    /// The model API's inputs.
+    /// The names of the model API's input tensors.
     pub tensors: Tensors,
-    /// One word, or a few, for each label, in the order of the labels.
+    /// One or a few words for each label, in the order of the labels.
     pub words: Vec<String>,
-    /// What the generator's prompts are, if they are embeddings.
+    /// The size of the generator's prompts if they are embeddings; `None` for words.
     pub soft: Option<SoftShape>,
     template: Option<String>,
     input: Vec<Piece>,
 }
 
 impl TextTask {
-    /// Reads `[text]`: `template`, `input`, `words`.
+    /// Reads `template`, `input` and `words` of `[text]`.
     pub fn read(r: &mut Reader<'_>, tensors: Tensors, labels: &[String]) -> Self {
         let template = r.has("template").then(|| r.text("template", None));
         if template
@@ -159,20 +159,20 @@ impl TextTask {
         }
     }
 
-    /// Whether the model scores labels through a template: a sentence encoder.
+    /// Whether the model scores labels through a template, as a sentence encoder does.
     #[must_use]
     pub fn has_template(&self) -> bool {
         self.template.is_some()
     }
 
-    /// Whether every model input holds `mask`: the masked language model's token.
+    /// Whether every model input holds `mask`, the mask token of a masked language model.
     #[must_use]
     pub fn holds(&self, mask: &str) -> bool {
         let holds = |piece: &Piece| matches!(piece, Piece::Words(words) if words.contains(mask));
         self.input.iter().any(holds)
     }
 
-    /// The model's input of a text under a prompt.
+    /// The model's input for a text under a prompt.
     #[must_use]
     pub fn input(&self, text: &Text, prompt: &Prompt) -> String {
         let mut input = String::new();
@@ -193,7 +193,7 @@ impl TextTask {
         before(&prompt.input, &input)
     }
 
-    /// Some texts under one prompt, as the model is asked about them.
+    /// The queries about several texts under the same prompt.
     #[must_use]
     pub fn queries<'a>(
         &self,
@@ -218,7 +218,7 @@ impl TextTask {
         }
     }
 
-    /// A model input that says nothing about anybody.
+    /// A model input that reveals nothing about anyone.
     #[must_use]
     pub fn harmless(&self) -> String {
         let word = || "A text.".to_owned();
@@ -229,9 +229,9 @@ impl TextTask {
         self.input(&text, &Prompt::default())
     }
 
-    /// A prompt for people, embeddings as their number: the label template under it, or, where the
-    /// words stand before the input or there is no template, the input with the names of its
-    /// places.
+    /// A prompt as people see it, with embeddings only counted: the label template under the
+    /// prompt; or, if the words stand before the input or there is no template, the input with the
+    /// names of its places.
     #[must_use]
     pub fn shown(&self, prompt: &Prompt) -> String {
         let places = Text {
@@ -251,7 +251,7 @@ impl TextTask {
         }
     }
 
-    /// The label template under a prompt; nothing for models without one.
+    /// The label template under a prompt; `None` for models without one.
     #[must_use]
     pub fn template(&self, prompt: &Prompt) -> Option<String> {
         let template = self.template.as_ref()?;
@@ -270,8 +270,8 @@ fn before(words: &str, text: &str) -> String {
     }
 }
 
-/// Cuts the `input` setting at `{text}`, `{first}` and `{second}`, so that no owner's text is ever
-/// searched for them.
+/// Cuts the `input` setting at `{text}`, `{first}` and `{second}`, so that an owner's text is never
+/// searched for these.
 fn pieces(setting: &str) -> Result<Vec<Piece>, String> {
     let (mut pieces, mut rest) = (Vec::new(), setting);
     while let Some((words, name_on)) = rest.split_once('{') {

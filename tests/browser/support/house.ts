@@ -57,7 +57,7 @@ local_steps = 2
 batch = 4
 `;
 
-/** The rest of such a task, up to the generator's last line. */
+/** The rest of a task of soft prompts, up to the generator's last line. */
 const SOFT = `
 [data]
 labels = ["positive", "negative"]
@@ -91,7 +91,7 @@ export interface Federation {
   link: string;
 }
 
-/** What the aggregator tells everybody about a federation; only what tests read. */
+/** The aggregator's public details of a federation, as far as tests read them. */
 export interface Detail {
   summary: { id: string; status: string; step: number; steps: number; live: number; participants: number; secure: boolean; privacy: { epsilon: number; limit: number; delta: number } | null };
   rounds: { round: number; phase: string; delivered: number; cohort: number; metrics: { correct: number; total: number; queries: number } }[];

@@ -1,4 +1,4 @@
-/** A host that nobody has any business with: it notes whatever arrives. */
+/** A host that nothing should contact: it notes everything that arrives. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 

@@ -6,7 +6,7 @@ import type { Settings } from './house.ts';
 /** Milliseconds that a phase waits for somebody who has vanished. */
 const PATIENCE_MS = 15_000;
 
-/** Sums of at least `people`; a phase ends at once when all are in, and waits a while for whoever is not. */
+/** Sums of at least `people`; a phase ends at once when all have delivered, and waits a while for those who have not. */
 export function secure(people: number, settings: Settings = {}): Settings {
   const phases = ['keys', 'shares', 'masked', 'confirm', 'unmask'].flatMap((phase): [string, number][] => [
     [`federation.secure_sum.${phase}.time_min_ms`, PATIENCE_MS],
@@ -51,7 +51,7 @@ export interface RoundEntry {
   epsilon: number | null;
 }
 
-/** What everybody can download. */
+/** What anyone can download. */
 export class Record {
   private constructor(readonly text: string) {}
 

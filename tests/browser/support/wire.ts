@@ -18,7 +18,7 @@ export class Wire {
         [far, near],
       ] as const) {
         this.open.add(end);
-        // One that is reset takes the other along; whoever asked sees a connection that broke.
+        // If one is reset, so is the other; the client sees a broken connection.
         end.on('error', () => other.destroy());
         end.on('close', () => this.open.delete(end));
       }

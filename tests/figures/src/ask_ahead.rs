@@ -1,4 +1,4 @@
-//! `ask-ahead`: what it costs in accuracy that steps are asked ahead, from θ as it was one step before.
+//! `ask-ahead`: how much accuracy it costs to ask steps ahead, from θ as it was one step earlier.
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ pub const FIGURE: Figure = Figure {
 
 const SEEDS: [u64; 3] = [0, 1, 2];
 
-/// Key in the JSON, and the task's name.
+/// The task's key in the JSON, and its name.
 const TASKS: [(&str, &str); 2] = [
     ("light_on_dark", "digits-light-on-dark"),
     ("dark_on_light", "digits-dark-on-light"),
@@ -33,7 +33,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
     for (key, task) in TASKS {
         for (way, setting) in WAYS {
             let further = ["--only", "federated", "--set", setting];
-            // One after the other: each uses all cores.
+            // One after another, because each uses all cores.
             let by_seed = SEEDS.map(|seed| {
                 let simulation = Simulation {
                     task,
@@ -53,7 +53,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
     Ok(summarise(&accuracies))
 }
 
-/// Prints the table and gives the line of JSON.
+/// Prints the table and returns the line of JSON.
 fn summarise(accuracies: &[(String, Vec<f64>)]) -> Value {
     println!(
         "\n{:<24}{:>8}{:>8}{:>8}{:>8}",

@@ -8,7 +8,8 @@ use xtask::run::aloud_or_fail;
 use xtask::workspace::{node_tool, scratch, tests};
 use xtask::{build, setup};
 
-/// Runs `tests/figures/NAME.spec.ts` on the built page and a release build, and gives what it writes.
+/// Runs `tests/figures/NAME.spec.ts` on the built page and a release build, and returns the JSON
+/// that it writes.
 pub fn measure(name: &str, inputs: &Inputs) -> Result<Value> {
     let chromium = setup::for_browser_tests()?;
     build::pages()?;

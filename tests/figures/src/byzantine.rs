@@ -1,4 +1,4 @@
-//! `byzantine`: what bad participants do to the result, and what stops them.
+//! `byzantine`: how bad participants change the result, and what stops them.
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -15,18 +15,18 @@ pub const FIGURE: Figure = Figure {
 const SEED: u64 = 1;
 const PARTICIPANTS: usize = 30;
 
-/// Percent of participants that are bad.
+/// Percentages of participants that are bad.
 const BAD: [u32; 4] = [0, 10, 20, 30];
 const ATTACKS: [&str; 2] = ["sign-flip", "scale:100"];
 
-/// Fewer rounds than the task's: there are three times as many participants.
+/// Fewer rounds than in the task, because there are three times as many participants.
 const COMMON: [&str; 3] = [
     "federation.rounds=25",
     "federation.local_steps=2",
     "federation.server.learning_rate=0.2",
 ];
 
-/// Name in the JSON, and settings.
+/// The defence's name in the JSON, and its settings.
 const DEFENCES: [(&str, &[&str]); 4] = [
     ("none", &[]),
     ("norm_bound", &["federation.clip=0.1"]),
@@ -69,7 +69,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
     };
     let mut rows = Vec::new();
     for (name, defence) in DEFENCES {
-        // Without anybody bad, both attacks are the same.
+        // Without bad participants both attacks are the same.
         let honest = accuracy(defence, 0, ATTACKS[0])?;
         for attack in ATTACKS {
             let mut row = vec![honest];

@@ -1,4 +1,5 @@
-//! `client-throughput`: how much of what a model API can answer a page makes use of, over loopback and with added delay.
+//! `client-throughput`: how much of a model API's capacity a page uses, over loopback and with
+//! added delay.
 
 use super::{Figure, browser};
 

@@ -1,4 +1,5 @@
-//! `dialects`: the same federation over every dialect and encoding: what they cost in accuracy and bytes.
+//! `dialects`: the same federation over every dialect and encoding, and what each costs in accuracy
+//! and bytes.
 
 use std::path::Path;
 
@@ -17,7 +18,7 @@ pub const FIGURE: Figure = Figure {
 
 const TASK: &str = "digits-light-on-dark";
 
-/// Name, and the settings besides the address; `{url}` is the model API's.
+/// The dialect's name, and the settings besides the address; `{url}` is the model API's.
 const WAYS: &[(&str, &[&str])] = &[
     ("open-inference", &["model.url={url}"]),
     (
@@ -71,7 +72,7 @@ const WAYS: &[(&str, &[&str])] = &[
 fn run(inputs: &Inputs) -> Result<Value> {
     let digits = inputs.data("digits")?;
     let binary = build_release()?;
-    // The name must not be the embedded model's, which a simulation answers without any HTTP.
+    // The name must differ from the embedded model's, which a simulation answers without HTTP.
     let server = Server::model_api(&binary, &["--name".to_owned(), "digits".to_owned()])?;
     let mut result = Map::new();
     for (way, settings) in WAYS {

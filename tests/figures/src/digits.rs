@@ -20,7 +20,7 @@ pub const DARK_ON_LIGHT: Figure = Figure {
 
 const SEEDS: [u64; 3] = [0, 1, 2];
 
-/// Key in the JSON, and name in the simulation's report.
+/// The setting's key in the JSON, and its name in the simulation's report.
 const SETTINGS: [(&str, &str); 3] = [
     ("federated", "federated"),
     ("local_only", "local"),
@@ -31,7 +31,7 @@ fn run(inputs: &Inputs, task: &str) -> Result<Value> {
     let digits = inputs.data("digits")?;
     let binary = build_release()?;
     let mut reports = Vec::new();
-    // One after the other: each uses all cores.
+    // One after another, because each uses all cores.
     for seed in SEEDS {
         let simulation = Simulation {
             task,
@@ -44,7 +44,7 @@ fn run(inputs: &Inputs, task: &str) -> Result<Value> {
     summarise(&reports)
 }
 
-/// Prints the table and gives the line of JSON.
+/// Prints the table and returns the line of JSON.
 fn summarise(reports: &[Value]) -> Result<Value> {
     let queries = number(
         outcome(&reports[0], "federated")?,

@@ -1,4 +1,4 @@
-//! `secure-sum-dropouts`: are sums exact when participants vanish?
+//! `secure-sum-dropouts`: whether sums are exact when participants vanish.
 
 use anyhow::{Result, bail};
 use serde_json::Value;

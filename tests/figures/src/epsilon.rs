@@ -1,4 +1,5 @@
-//! `epsilon-accuracy`: what differential privacy costs, by ε, by participants, and by what they send.
+//! `epsilon-accuracy`: how much accuracy differential privacy costs, by ε, by number of
+//! participants, and by what they send.
 
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ pub const FIGURE: Figure = Figure {
 const SEED: u64 = 1;
 const PARTICIPANTS: [usize; 3] = [10, 50, 200];
 
-/// Name in the JSON, and ε; nothing without noise.
+/// The name in the JSON, and ε; `None` for no noise.
 const EPSILONS: [(&str, Option<u32>); 4] = [
     ("infinity", None),
     ("8", Some(8)),
@@ -23,15 +24,15 @@ const EPSILONS: [(&str, Option<u32>); 4] = [
     ("2", Some(2)),
 ];
 
-/// For all: few rounds of many queries, as the noise of each costs.
+/// Settings of all runs: few rounds of many queries, because the noise of each round costs.
 const COMMON: [&str; 3] = [
     "federation.rounds=20",
     "federation.local_steps=2",
     "federation.server.learning_rate=0.2",
 ];
 
-/// Name in the JSON, and settings. Every update is as long as `clip`: then the noise is, too, what it must be and
-/// no more.
+/// The rule's name in the JSON, and its settings. Every update has the length `clip`, so that the
+/// noise is as large as it must be and no larger.
 const RULES: [(&str, &[&str]); 2] = [
     ("fedavg", &["federation.clip=0.05"]),
     (
@@ -45,7 +46,7 @@ struct Cell {
     participants: usize,
     epsilon: &'static str,
     accuracy: f64,
-    /// Of the sum's sensitivity.
+    /// The noise's standard deviation as a multiple of the sum's sensitivity.
     noise_multiplier: Option<f64>,
     queries: f64,
 }
@@ -57,7 +58,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
     for (rule, settings) in RULES {
         for participants in PARTICIPANTS {
             for (name, epsilon) in EPSILONS {
-                // All are there in every round, and carry the noise together.
+                // All participants are there in every round, and share the noise.
                 let mut set: Vec<String> = ["cohort_min", "survivors_min"]
                     .map(|least| format!("federation.secure_sum.{least}={participants}"))
                     .to_vec();
@@ -82,7 +83,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
     Ok(summarise(&cells))
 }
 
-/// Reads a report, and that it kept the promise.
+/// Reads a report, and checks that it kept the promised ε.
 fn cell(
     report: &Value,
     rule: &'static str,

@@ -1,4 +1,5 @@
-//! `federation-rules`: a difference of θ, or one number for each direction that all share; as they are, and in secure sums.
+//! `federation-rules`: θ's difference, or one number for each direction that all participants
+//! share; in plain and in secure sums.
 
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
@@ -13,13 +14,15 @@ pub const FIGURE: Figure = Figure {
 };
 
 const SEED: u64 = 1;
-/// Rounds in which the bytes of a secure sum are counted, with all messages that masks need.
+/// Number of rounds in which the bytes of a secure sum are counted, with all messages that masks
+/// need.
 const COUNTED: u32 = 2;
 
-/// Name in the JSON, and the settings beside the task's own.
+/// The rule's name in the JSON, and the settings besides the task's own.
 const RULES: [(&str, &[&str]); 2] = [("fedavg", &[]), ("scalars", &SCALARS)];
 
-/// As many queries, with another rate: θ moves along fewer directions, but along the same ones in all updates.
+/// The same number of queries at another learning rate: θ moves along fewer directions, but along
+/// the same ones in all updates.
 const SCALARS: [&str; 1] = ["federation.rule=scalars"];
 
 const SECURE: [&str; 2] = [
@@ -62,7 +65,8 @@ fn run(inputs: &Inputs) -> Result<Value> {
         for secure in [false, true] {
             let set = [settings, if secure { &SECURE } else { &[] }].concat();
             let report = simulate(&set, quick)?;
-            // Masks are left out there, as they cancel; what they cost is counted in a few rounds with them.
+            // Masks cancel, so they are left out there; what they cost is counted in a few rounds
+            // with them.
             let masked = secure
                 .then(|| simulate(&set, &["--masks", "--rounds", &counted]))
                 .transpose()?;

@@ -1,5 +1,5 @@
-//! `images`: what prompts gain on pictures, with real pre-trained models as black boxes: where all inputs are shifted
-//! alike, and where they are clean.
+//! `images`: what prompts gain on pictures, with real pre-trained models as black boxes, where all
+//! inputs are shifted the same way and where they are clean.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ pub const FIGURE: Figure = Figure {
     },
 };
 
-/// The second half alone: three tasks take as long as all shifted runs together.
+/// The second half alone: its three tasks take as long as all the shifted runs together.
 pub const CLEAN_ALONE: Figure = Figure {
     name: "images-clean",
     summary: "the part of `images` with clean pictures through MobileNet (needs --data, --models)",
@@ -30,21 +30,22 @@ pub const CLEAN_ALONE: Figure = Figure {
 
 /// Seeds of the shift's field.
 const FIELDS: [u32; 3] = [3, 11, 12];
-/// Rounds of 256 queries for each participant, and whether the baselines are run, too: 6,144 and 19,968 in all.
+/// The total of queries, rounds of 256 queries for each participant, and whether the baselines are
+/// run too.
 const ROUNDS: [(&str, u32, bool); 2] = [("6144", 24, true), ("19968", 78, false)];
 
-/// Name in the JSON, and in the simulation's report.
+/// The setting's name in the JSON, and in the simulation's report.
 const SETTINGS: [(&str, &str); 3] = [
     ("local_only", "local"),
     ("centralised", "centralised"),
     ("federated", "federated"),
 ];
 
-/// A clean task.
+/// A task of clean pictures.
 struct Clean {
-    /// Its folder of data; its file in `tasks/` is called after it.
+    /// The folder of its data; its file in `tasks/` has the same name.
     name: &'static str,
-    /// How the data is cut into training and test.
+    /// The arguments that divide the data into training and test.
     cut: &'static [&'static str],
     seeds: &'static [&'static str],
 }
@@ -55,7 +56,7 @@ const CLEAN: [Clean; 3] = [
         cut: &["--train", "5000", "--test-count", "5000"],
         seeds: &["0"],
     },
-    // Of its few pictures there are 200 to test with, so that they are cut with several seeds.
+    // It has few pictures, 200 of them to test with, so it is divided with several seeds.
     Clean {
         name: "gtsrb",
         cut: &["--train", "400"],
@@ -68,7 +69,7 @@ const CLEAN: [Clean; 3] = [
     },
 ];
 
-/// Mappings without any prompt.
+/// Mappings without a prompt.
 const MAPPINGS: [(&str, &[&str]); 3] = [
     (
         "frequency_1",
@@ -135,7 +136,7 @@ impl Bench {
         })
     }
 
-    /// Simulates ten participants, Dirichlet 0.5.
+    /// Simulates ten participants whose data are split with Dirichlet 0.5.
     fn simulate(
         &self,
         task: &str,
@@ -243,7 +244,8 @@ fn clean(bench: &Bench, task: &Clean, data: &Path, model: &Path) -> Result<Value
             let outcomes = reports.iter().map(|report| outcome(report, setting));
             let outcomes: Vec<&Value> = outcomes.collect::<Result<_>>()?;
             let last = each(&outcomes, |o| number(o, "test_accuracy"))?;
-            // What the held-out examples say is to be kept: the unprompted model, where the prompt is no better.
+            // The result that the held-out examples choose: the unprompted model if the prompt is
+            // no better.
             let kept = each(&outcomes, |o| number(&o["chosen"], "test_accuracy"))?;
             let unprompted = each(&outcomes, |o| number(&o["chosen"], "unprompted_accuracy"))?;
             enter(&mut row, key, "seed", &kept);
@@ -266,13 +268,13 @@ fn zero_shot(report: &Value) -> Result<f64> {
     number(report, "zero_shot")
 }
 
-/// Queries of each participant, which no seed changes.
+/// The number of queries of each participant, which no seed changes.
 fn queries_each(reports: &[Value]) -> Result<Value> {
     let federated = outcome(&reports[0], "federated")?;
     Ok(json!(number(federated, "queries_per_participant")?))
 }
 
-/// The classes that the task file names, of the 43 that are there: copies of their folders.
+/// Copies the folders of the classes that the task file names, from the 43 that exist.
 fn ten_signs(all: &Path) -> Result<PathBuf> {
     let task: toml::Table = include_str!("../tasks/gtsrb-mobilenet.toml").parse()?;
     let labels = task["data"]["labels"].as_array();

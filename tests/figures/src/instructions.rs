@@ -1,4 +1,5 @@
-//! `instructions`: one of sixteen label templates, chosen federatedly from their rewards, against choosing alone.
+//! `instructions`: one of sixteen label templates, chosen by the federation from their rewards,
+//! compared with choosing alone.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +19,7 @@ pub const FIGURE: Figure = Figure {
 
 struct Task {
     name: &'static str,
-    /// Below `--data`; without a test file the rest of the training file is the test.
+    /// The training file below `--data`. Without a test file, the rest of it is the test.
     train: &'static str,
     test: Option<&'static str>,
 }
@@ -41,7 +42,7 @@ const TASKS: [Task; 3] = [
     },
 ];
 
-/// What the reward is: the name in the result, and the setting.
+/// The kinds of reward: the name in the result, which is also the setting.
 const REWARDS: [&str; 2] = ["accuracy", "loss"];
 
 fn run(inputs: &Inputs) -> Result<Value> {
@@ -83,7 +84,7 @@ fn simulate(
     let mut further =
         "--clients 10 --partition dirichlet:0.5 --oracle --eval-every 1000 --json".to_owned();
     further += if inputs.quick {
-        // All sixteen at once, since there are no further rounds to halve them in.
+        // All sixteen at once, because there are no more rounds in which to halve them.
         " --shots 2 --test-count 20 --seeds 0 --rounds 2 --set optimizer.arms=16"
     } else {
         " --shots 16 --test-count 1000 --seeds 0,1,2 --rounds 12 --set optimizer.arms=8"
@@ -93,7 +94,7 @@ fn simulate(
     report(&mut command)
 }
 
-/// Means over the seeds.
+/// The means over the seeds.
 struct Reached {
     first: f64,
     mean: f64,
@@ -102,7 +103,7 @@ struct Reached {
     federated: f64,
     centralised: f64,
     queries: f64,
-    /// What was chosen federatedly, seed by seed.
+    /// The template that the federation chose, seed by seed.
     chosen: Vec<String>,
 }
 
@@ -156,7 +157,7 @@ impl Reached {
         )
     }
 
-    /// Those that no reward changes once, and the others under the reward's name.
+    /// Writes the values that no reward changes once, and the others under the reward's name.
     fn enter(&self, reward: &str, into: &mut Map<String, Value>) {
         for (name, value) in [
             ("first", self.first),

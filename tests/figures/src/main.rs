@@ -72,29 +72,29 @@ const FIGURES: &[Figure] = &[
     client_throughput::FIGURE,
 ];
 
-/// One figure that can be recomputed.
+/// A figure that can be recomputed.
 pub struct Figure {
-    /// What it is called by: lower case, words joined with `-`.
+    /// The figure's name: lower case, words joined with `-`.
     pub name: &'static str,
-    /// One line on what is measured.
+    /// What is measured, in one line.
     pub summary: &'static str,
-    /// Measures it. The object that it gives is printed as the run's last line.
+    /// Measures the figure. The object that it returns is printed as the run's last line.
     pub run: fn(&Inputs) -> Result<Value>,
 }
 
-/// What a figure may need from the caller.
+/// The inputs that a figure may need from the caller.
 pub struct Inputs {
     data: Option<PathBuf>,
     models: Option<PathBuf>,
-    /// Only to see that it runs.
+    /// Whether the run only shows that the figure works.
     quick: bool,
 }
 
 impl Inputs {
-    /// The folder that holds the public data sets.
+    /// The folder of the public data sets.
     ///
     /// # Errors
-    /// Says where to get the data when `--data` was not given or has no folder `wanted`.
+    /// Says where to get the data if `--data` is not given or has no folder `wanted`.
     pub fn data(&self, wanted: &str) -> Result<PathBuf> {
         let advice = match wanted {
             "digits" => {
@@ -121,7 +121,7 @@ impl Inputs {
     /// The file or folder `wanted` among the pre-trained models.
     ///
     /// # Errors
-    /// Says what is needed when `--models` was not given or does not hold it.
+    /// Says what is needed if `--models` is not given or does not have it.
     pub fn models(&self, wanted: &str) -> Result<PathBuf> {
         let Some(models) = &self.models else {
             bail!(
@@ -146,7 +146,7 @@ impl Inputs {
     about = "Recomputes a figure that README or docs show; lists the figures when none is named"
 )]
 struct Arguments {
-    /// Which figure; without it their names are listed.
+    /// Name of the figure; without it the names are listed.
     #[arg(value_parser = names())]
     name: Option<String>,
     /// The folder that holds `digits`, for figures that need real data.
@@ -155,12 +155,12 @@ struct Arguments {
     /// The folder that holds pre-trained models, for figures that need them.
     #[arg(long, value_name = "FOLDER")]
     models: Option<PathBuf>,
-    /// Simulate two rounds only, to see that the figure runs: its numbers then mean nothing.
+    /// Simulates only two rounds, to see that the figure runs: its numbers then mean nothing.
     #[arg(long)]
     quick: bool,
 }
 
-/// The names, so that `--help` lists them with what they measure.
+/// The figures' names, which `--help` then lists with what they measure.
 fn names() -> PossibleValuesParser {
     FIGURES
         .iter()
@@ -184,7 +184,7 @@ fn command(arguments: &Arguments) -> Result<()> {
         .iter()
         .find(|figure| figure.name == name)
         .with_context(|| format!("there is no figure named {name}"))?;
-    // Relative to where the caller stands, not to the root in which programs are run.
+    // Paths are relative to the caller's folder, and not to the root in which programs are run.
     let from_here = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
     let inputs = Inputs {
         data: from_here(&arguments.data)?,
@@ -195,7 +195,7 @@ fn command(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Builds `fed-bbpt` for measuring and gives its path.
+/// Builds `fed-bbpt` for measuring and returns its path.
 fn build_release() -> Result<PathBuf> {
     build::binary(Profile::Release)
 }
@@ -210,7 +210,7 @@ fn last_json_line(output: &str) -> Result<Value> {
         .with_context(|| format!("the program's last line is not JSON: {line}"))
 }
 
-/// Runs `command` in the project's root and reads its last line; what it writes to stderr is shown.
+/// Runs `command` in the project's root and reads its last line; its stderr is shown.
 fn measured(command: &mut Command) -> Result<Value> {
     let shown = show(command);
     let output = command

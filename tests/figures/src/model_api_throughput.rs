@@ -1,8 +1,9 @@
-//! `model-api-throughput`: queries per second and tail latency of `fed-bbpt model-api`, against ONNX Runtime behind a
-//! plain FastAPI server that takes the same binary requests.
+//! `model-api-throughput`: queries per second and tail latency of `fed-bbpt model-api`, compared
+//! with ONNX Runtime behind a plain FastAPI server that takes the same binary requests.
 //!
-//! Both servers are pinned to the same cores, hold the same model, and are asked the same requests in turns; the load comes
-//! from the cores that are left, or from all where none is. Before anything is measured their answers are compared.
+//! Both servers are pinned to the same cores, have the same model, and take the same requests in
+//! turns. The load comes from the remaining cores, or from all if none remains. Their answers are
+//! compared before anything is measured.
 
 mod load;
 mod requests;
@@ -29,7 +30,7 @@ pub const FIGURE: Figure = Figure {
     run,
 };
 
-/// What was measured against.
+/// The Python packages of the other server.
 const PACKAGES: [&str; 7] = [
     "onnxruntime==1.32.0",
     "fastapi==0.165.0",
@@ -40,20 +41,21 @@ const PACKAGES: [&str; 7] = [
     "tokenizers==0.23.3",
 ];
 
-/// Images or texts in one request.
+/// Numbers of images or texts in one request.
 const BATCHES: [usize; 3] = [1, 16, 64];
-/// Requests under way at once.
+/// Numbers of requests under way at once.
 const CONCURRENCIES: [usize; 3] = [1, 4, 16];
-/// One cell, warming up included.
+/// Seconds for one cell, including warming up.
 const SECONDS: u64 = 5;
-/// So far apart may the two servers' scores be, cosines divided by 0.05: each rounds an int8 model in its own way.
+/// Maximum difference of the two servers' scores (cosines divided by 0.05): each rounds an int8
+/// model in its own way.
 const APART: f32 = 0.4;
 
-/// A model and how both servers are told to serve it.
+/// A model, and how both servers are told to serve it.
 struct Model {
     name: &'static str,
     path: PathBuf,
-    /// Flags of `fed-bbpt model-api`.
+    /// Flags for `fed-bbpt model-api`.
     ours: Vec<String>,
     requests: Box<dyn Requests>,
 }
@@ -97,7 +99,8 @@ fn run(inputs: &Inputs) -> Result<Value> {
         bail!("this figure needs two cores");
     }
     let models = models(inputs)?;
-    // An unoptimised server's numbers mean nothing; to see that the figure runs they will do.
+    // Numbers from an unoptimised server mean nothing, but it is enough to see that the figure
+    // runs.
     let binary = build::binary(if inputs.quick {
         Profile::Dev
     } else {
@@ -116,7 +119,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
     Ok(summarise(&cells))
 }
 
-/// One measurement of both.
+/// One measurement of both servers.
 struct Cell {
     model: &'static str,
     cores: usize,
@@ -148,7 +151,7 @@ fn measure(
         command.args(["--name", model.name, "--threads", &threads]);
         command.arg(&model.path);
     })?;
-    // A two-core machine has none left beside a server on both.
+    // A two-core machine has none left beside a server that uses both.
     pin_load(if used < cores { used..cores } else { 0..cores })?;
     compare(model, &ours, &theirs)?;
     let (batches, concurrencies) = match quick {
@@ -178,7 +181,7 @@ fn measure(
     Ok(cells)
 }
 
-/// A server on the first `used` cores.
+/// Starts a server on the first `used` cores.
 fn start(
     used: usize,
     program: &Path,
@@ -192,19 +195,20 @@ fn start(
     Server::start(&mut command, address)
 }
 
-/// Holds this thread, and those that it will start, to these cores.
+/// Pins this thread, and those that it will start, to these cores.
 fn pin_load(cores: std::ops::Range<usize>) -> Result<()> {
     let own = std::process::id().to_string();
     quietly(Command::new("taskset").args(["-pc", &list(cores), &own])).map(drop)
 }
 
-/// `0,1`, as taskset takes it.
+/// The cores in the form that taskset takes, such as `0,1`.
 fn list(cores: std::ops::Range<usize>) -> String {
     let numbers: Vec<String> = cores.map(|core| core.to_string()).collect();
     numbers.join(",")
 }
 
-/// Both must do the same work. One input at a time: an int8 model rounds by what else is in its batch.
+/// Checks that both servers do the same work. It asks one input at a time, because an int8 model
+/// rounds by what else is in its batch.
 fn compare(model: &Model, ours: &Server, theirs: &Server) -> Result<()> {
     let mut most: f32 = 0.0;
     for number in 0..8 {
@@ -228,7 +232,7 @@ fn compare(model: &Model, ours: &Server, theirs: &Server) -> Result<()> {
     Ok(())
 }
 
-/// The floats behind the JSON of a binary answer.
+/// The floats after the JSON of a binary answer.
 fn scores(answer: &load::Answer) -> Result<Vec<f32>> {
     let json = answer
         .json_length
@@ -259,7 +263,8 @@ impl Cell {
     }
 }
 
-/// For each model and number of cores the ratio of the best rates, each server at the load that suits it.
+/// For each model and number of cores the ratio of the best rates, each server at the load that
+/// suits it best.
 fn summarise(cells: &[Cell]) -> Value {
     let mut ratios: Map<String, Value> = Map::new();
     for cell in cells {
@@ -294,7 +299,7 @@ fn summarise(cells: &[Cell]) -> Value {
     json!({ "cells": table, "vs_onnxruntime": ratios })
 }
 
-/// Two decimal places.
+/// Rounds to two decimal places.
 fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }

@@ -1,4 +1,5 @@
-//! `norm`: the coordinator with the norm of each pixel that is the default, and with batch norm as released.
+//! `norm`: the coordinator with its default, which normalises each pixel, and with batch norm as
+//! released.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,8 +19,8 @@ pub const FIGURE: Figure = Figure {
 const NORMS: [&str; 2] = ["layer", "batch"];
 const SEEDS: [u64; 3] = [0, 1, 2];
 
-/// In place of the task's own: 12·5 steps of 6·16 queries, 5,760 for each participant, in batches that a norm over
-/// them can use.
+/// Settings in place of the task's own: 12·5 steps of 6·16 queries, 5,760 for each participant, in
+/// batches that are large enough for a batch norm.
 const SETTINGS: [&str; 2] = [
     r#"optimizer={"kind":"zo-adam","directions":5,"differences":"forward","perturbation":0.02,"learning_rate":0.01}"#,
     r#"federation={"rounds":12,"local_steps":5,"batch":16}"#,
@@ -55,7 +56,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
     Ok(Value::Object(result))
 }
 
-/// The report of one simulation of five participants.
+/// Simulates five participants and returns the report.
 fn simulate(
     binary: &Path,
     data: &Path,

@@ -1,4 +1,4 @@
-//! `optimisers`: queries that SPSA-GC and `zo-adam` need for what the default reaches, at equal queries.
+//! `optimisers`: how many queries SPSA-GC and `zo-adam` need to reach what the default reaches.
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
@@ -12,10 +12,10 @@ pub const FIGURE: Figure = Figure {
     run,
 };
 
-/// Most that a participant may ask in a whole run: 1,020 batches of 32.
+/// Maximum number of queries of a participant in a whole run: 1,020 batches of 32.
 const QUERIES: f64 = 32_640.0;
 
-/// An accuracy beside the best of SPSA-GC at which queries are compared.
+/// An accuracy, besides the best of SPSA-GC, at which queries are compared.
 const TARGET: f64 = 0.7;
 
 /// One way to train, as arguments of the simulation. A point of each curve stands for 640 queries.
@@ -25,10 +25,11 @@ struct Way {
     arguments: &'static [&'static str],
 }
 
-/// θ is the plain mean of the participants', as SPSA-GC has no server's optimiser.
+/// θ is the plain mean of the participants' θ, because SPSA-GC has no optimiser on the server.
 const MEAN: &str = r#"federation.server={"kind":"sgd"}"#;
 
-/// The task's own batch and rounds; five directions, both signs, 8 steps of 4 examples in each round.
+/// The task's own batch and rounds, with five directions, both signs, and 8 steps of 4 examples in
+/// each round.
 const SMALL_STEPS: &str = "federation.local_steps=8";
 
 const WAYS: &[Way] = &[
@@ -125,7 +126,7 @@ const WAYS: &[Way] = &[
     },
 ];
 
-/// Queries per participant and accuracy, in the order of the run.
+/// The queries of a participant and the accuracy, in the order of the run.
 pub type Curve = Vec<(f64, f64)>;
 
 fn run(inputs: &Inputs) -> Result<Value> {
@@ -175,7 +176,7 @@ pub fn best(curve: &Curve) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// Queries at the first measurement that is not below `accuracy`.
+/// Number of queries at the first measurement that is not below `accuracy`.
 pub fn queries_to(curve: &Curve, accuracy: f64) -> Option<f64> {
     curve
         .iter()
@@ -183,7 +184,7 @@ pub fn queries_to(curve: &Curve, accuracy: f64) -> Option<f64> {
         .map(|(queries, _)| *queries)
 }
 
-/// How many times the default's queries `curve` needs to its own best accuracy.
+/// The multiple of the default's queries that `curve` needs to reach its own best accuracy.
 fn ratio(curve: &Curve, default: &Curve) -> Option<f64> {
     let goal = best(curve);
     Some(rounded(

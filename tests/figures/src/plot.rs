@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
-/// One line: its name, and its points (queries, accuracy) in order.
+/// One line of a plot: its name, and its points (queries, accuracy) in order.
 pub struct Line {
     pub name: String,
     pub points: Vec<(f64, f64)>,
@@ -21,10 +21,10 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(0x55, 0x55, 0x55),
 ];
 
-/// Draws accuracy (0 to 1) over queries of one participant.
+/// Draws accuracy (0 to 1) against the number of queries of one participant.
 ///
 /// # Errors
-/// If there is nothing to draw, or the file cannot be written.
+/// There is nothing to draw, or the file cannot be written.
 pub fn accuracy_over_queries(path: &Path, title: &str, lines: &[Line]) -> Result<()> {
     let points = || lines.iter().flat_map(|line| &line.points);
     let most = points().map(|(queries, _)| *queries).fold(0.0, f64::max);

@@ -1,4 +1,5 @@
-//! `rloo-vs-bdpl`: the policy gradient on logits against BDPL's released form, at equal queries.
+//! `rloo-vs-bdpl`: the policy gradient on logits compared with BDPL's released form, at equal
+//! numbers of queries.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
@@ -17,16 +18,16 @@ pub const FIGURE: Figure = Figure {
 const TASKS: [&str; 2] = ["ag_news", "trec"];
 const SHOTS: u32 = 16;
 
-/// As long as in `text`: 10 rounds of 20 draws.
+/// The length of a run, as in `text`: 10 rounds of 20 draws.
 const LENGTH: &str = "[federation]\nrounds = 10\nlocal_steps = 1\nbatch = 1000\n";
 
-/// One way to train, with the same words at the same number of places.
+/// One way to train, with the same words at the same number of positions.
 struct Way {
-    /// In the JSON.
+    /// The name in the JSON.
     name: &'static str,
-    /// `[optimizer]`, beside the 20 draws that are BDPL's, too.
+    /// The settings of `[optimizer]` besides the 20 draws, which are BDPL's too.
     optimizer: &'static str,
-    /// `federation.server`.
+    /// The setting `federation.server`.
     server: &'static str,
 }
 
@@ -41,7 +42,8 @@ const WAYS: [Way; 3] = [
         optimizer: "form = \"released\"\nlearning_rate = 0.0001\nweight_decay = 0.1\n",
         server: "",
     },
-    // The better of 0.01 and 0.05 on AG News, with another seed and texts of the owned part as the test.
+    // The better of 0.01 and 0.05 on AG News, with another seed, tested on other texts of the owned
+    // part.
     Way {
         name: "bdpl_tuned",
         optimizer: "form = \"released\"\nlearning_rate = 0.05\nweight_decay = 0.1\n",
@@ -51,7 +53,7 @@ const WAYS: [Way; 3] = [
 
 const OPTIMIZER: &str = "positions = 4\n\n[optimizer]\nkind = \"policy-gradient\"\ndraws = 20\n";
 
-/// What one way reached on one task, by seed.
+/// The results of one way on one task, by seed.
 struct Row {
     way: &'static str,
     manual: Vec<f64>,

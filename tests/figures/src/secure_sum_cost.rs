@@ -1,4 +1,4 @@
-//! `secure-sum-cost`: bytes and milliseconds of one secure sum, against Flower's SecAgg+.
+//! `secure-sum-cost`: bytes and milliseconds of one secure sum, compared with Flower's SecAgg+.
 
 use std::path::Path;
 use std::process::Command;
@@ -104,7 +104,7 @@ fn summarise(cells: &[Cell]) -> Result<Value> {
                 "client_ms_wasm": round(client),
                 "client_ms_native": round(number(&cell.ours, "client_ms_native")?),
                 "server_ms": round(server),
-                // Theirs over ours: above 1, ours costs less.
+                // Flower's divided by ours: above 1, ours costs less.
                 "vs_flower": {
                     "bytes_up": round(theirs("bytes_up")? / up),
                     "bytes_down": round(theirs("bytes_down")? / down),
@@ -118,7 +118,7 @@ fn summarise(cells: &[Cell]) -> Result<Value> {
     Ok(Value::Object(result))
 }
 
-/// Two decimal places.
+/// Rounds to two decimal places.
 fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }

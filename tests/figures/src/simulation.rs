@@ -1,4 +1,4 @@
-//! Runs of `fed-bbpt simulate` on the handwritten digits, and what is read off their reports.
+//! Runs `fed-bbpt simulate` on the handwritten digits and reads its reports.
 
 use std::borrow::Borrow;
 use std::path::Path;
@@ -11,10 +11,11 @@ use serde_json::{Map, Value, json};
 use xtask::run::{seconds, show};
 use xtask::workspace::root;
 
-/// One simulation, of 10 participants unless said otherwise: 1,000 training examples split with Dirichlet 0.5, the rest is the test.
+/// One simulation, of 10 participants unless stated otherwise: 1,000 training examples are split
+/// with Dirichlet 0.5, and the rest is the test.
 pub struct Simulation<'a> {
     pub task: &'a str,
-    /// The folder of the digits' CSV.
+    /// The folder of the digits in CSV.
     pub digits: &'a Path,
     pub seed: u64,
     /// Further arguments of `fed-bbpt simulate`.
@@ -22,12 +23,12 @@ pub struct Simulation<'a> {
 }
 
 impl Simulation<'_> {
-    /// Runs it and gives its report; says on stdout what runs and how long it took.
+    /// Runs the simulation and returns its report; prints what runs and how long it took.
     pub fn run(&self, binary: &Path) -> Result<Value> {
         self.run_with(binary, 10)
     }
 
-    /// The same with another number of participants.
+    /// Runs the simulation with another number of participants.
     pub fn run_with(&self, binary: &Path, clients: usize) -> Result<Value> {
         let (seed, clients) = (self.seed.to_string(), clients.to_string());
         let mut command = Command::new(binary);
@@ -41,11 +42,12 @@ impl Simulation<'_> {
     }
 }
 
-/// Runs a `fed-bbpt simulate … --json` and gives its report; says on stdout what runs and how long it took.
+/// Runs a `fed-bbpt simulate … --json` and returns its report; prints what runs and how long it
+/// took.
 pub fn report(command: &mut Command) -> Result<Value> {
     println!("{}", show(command));
     let started = Instant::now();
-    // Progress and warnings go to stderr, straight to whoever waits.
+    // Progress and warnings on stderr go straight to the person who waits.
     let output = command
         .current_dir(root())
         .stdin(Stdio::null())
@@ -59,7 +61,7 @@ pub fn report(command: &mut Command) -> Result<Value> {
     serde_json::from_slice(&output.stdout).context("the simulation's report is not JSON")
 }
 
-/// What `setting` (`federated`, `local`, `centralised`) reached.
+/// The outcome of `setting` (`federated`, `local` or `centralised`).
 pub fn outcome<'a>(report: &'a Value, setting: &str) -> Result<&'a Value> {
     report["outcomes"]
         .as_array()
@@ -76,7 +78,7 @@ pub fn number(object: &Value, key: &str) -> Result<f64> {
         .with_context(|| format!("the report has no number {key}"))
 }
 
-/// Four decimal places: a test image is 0.13%.
+/// Rounds to four decimal places: a test image is 0.13%.
 pub fn rounded(fraction: f64) -> f64 {
     (fraction * 1e4).round() / 1e4
 }
@@ -85,7 +87,7 @@ pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// A number of each of several reports, or of their outcomes.
+/// The number that `get` finds in each of several reports or outcomes.
 pub fn each<T: Borrow<Value>>(
     several: &[T],
     get: impl Fn(&Value) -> Result<f64>,
@@ -93,7 +95,8 @@ pub fn each<T: Borrow<Value>>(
     several.iter().map(|one| get(one.borrow())).collect()
 }
 
-/// Enters the mean of `values` as `key` and, of more than one, each as `key_by_…`, such as `seed`.
+/// Enters the mean of `values` as `key` and, if there are several, each of them as `key_by_…`, such
+/// as `key_by_seed`.
 pub fn enter(result: &mut Map<String, Value>, key: &str, by: &str, values: &[f64]) {
     result.insert(key.to_owned(), json!(rounded(mean(values))));
     if values.len() > 1 {

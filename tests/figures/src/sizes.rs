@@ -24,8 +24,8 @@ fn run(inputs: &Inputs) -> Result<Value> {
     }))
 }
 
-/// Milliseconds from opening the invite link to the first query, clicks in between, as the last browser test saw
-/// it on this machine; `None` before any ran.
+/// Milliseconds from opening the invite link to the first query, with the clicks between, as the
+/// last browser test measured on this machine; `None` before one has run.
 fn ms_to_first_query() -> Option<u64> {
     let list = std::fs::read_dir(tests().join("test-results")).ok()?;
     let newest = list

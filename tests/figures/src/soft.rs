@@ -19,14 +19,15 @@ pub const FIGURE: Figure = Figure {
 const TASK: &str = "tests/figures/tasks/ag-news-soft.toml";
 const SEEDS: [u64; 3] = [0, 1, 2];
 
-/// Settings beside the task's: as many points for each participant, in 20 rounds of 8 steps of 5.
+/// Settings besides the task's: the same number of points for each participant, in 20 rounds of 8
+/// steps of 5.
 const LOCAL_STEPS: [&str; 3] = [
     "federation.rounds=20",
     "federation.local_steps=8",
     "optimizer.population=5",
 ];
 
-/// Name in the JSON, the rule, and whether the baselines are run, too.
+/// The rule's name in the JSON, the rule, and whether the baselines are run too.
 const RULES: [(&str, &str, bool); 3] = [
     ("one_population", "scalars", true),
     ("fedbpt", "fedbpt", false),

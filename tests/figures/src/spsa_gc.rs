@@ -1,4 +1,5 @@
-//! `spsa-gc-vs-default`: accuracy over queries of BlackVIP's optimiser as released and of ours, on two tasks of images.
+//! `spsa-gc-vs-default`: accuracy against queries of BlackVIP's optimiser as released and of ours,
+//! on two tasks of images.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +24,8 @@ struct Bench {
     name: &'static str,
     title: &'static str,
     arguments: Vec<String>,
-    /// Rounds of SPSA-GC for as many queries as the default's, two steps of 320 queries in each.
+    /// Number of rounds of SPSA-GC that take as many queries as the default does, with two steps of
+    /// 320 queries in each.
     rounds: u32,
 }
 
@@ -43,7 +45,8 @@ const RELEASED: [(&str, &str); 3] = [
     ),
 ];
 
-/// Five directions both ways on 32 images are 320 queries; θ is the plain mean of the participants'.
+/// Five directions, both signs, and 32 images make 320 queries; θ is the plain mean of the
+/// participants' θ.
 const AS_RELEASED: [&str; 3] = [
     "federation.local_steps=2",
     "federation.batch=32",

@@ -1,7 +1,9 @@
-//! `step`: one client step on the CPU, in WebAssembly and on a GPU, against NumPy and against copying memory.
+//! `step`: one client step on the CPU, in WebAssembly and on a GPU, compared with NumPy and with
+//! copying memory.
 //!
-//! 224×224×3, B = 64, K = 5 directions with both signs, generator `statistic`: 10 · 64 images come out. All are
-//! ratios of times of one run, in which the programs take turns; the CPU's and NumPy's use one thread each.
+//! 224×224×3, B = 64, K = 5 directions with both signs, generator `statistic`: 10 · 64 images come
+//! out. All figures are ratios of times of one run, in which the programs take turns; the CPU's and
+//! NumPy's use one thread each.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ pub const FIGURE: Figure = Figure {
     run,
 };
 
-/// Needs a graphics device to say more than what the CPU takes.
+/// Without a graphics device it says only how long the CPU takes.
 pub const GENERATORS: Figure = Figure {
     name: "step-generators",
     summary: "one client step of each generator on the CPU and on a Vulkan device of real hardware",
@@ -34,10 +36,10 @@ pub const GENERATORS: Figure = Figure {
     },
 };
 
-/// Times that all programs take a turn; each gives the median of several steps.
+/// Number of turns of each program; in each it reports the median of several steps.
 const TURNS: usize = 3;
 
-/// What the environment of the NumPy script holds.
+/// The Python package for the NumPy script.
 const NUMPY: &str = "numpy==2.3.5";
 
 /// Bytes of the copy that measures the memory's bandwidth: far more than any cache holds.
@@ -56,7 +58,7 @@ fn run(_: &Inputs) -> Result<Value> {
         let numpy = measured(
             Command::new(&python)
                 .arg(script)
-                // As many threads as our step has.
+                // The same number of threads as our step has.
                 .env("OMP_NUM_THREADS", "1")
                 .env("OPENBLAS_NUM_THREADS", "1"),
         )?;
@@ -79,7 +81,7 @@ fn run(_: &Inputs) -> Result<Value> {
     summarise(&turns)
 }
 
-/// Milliseconds of each program in one turn.
+/// The milliseconds of each program in one turn.
 struct Turn {
     bytes: f64,
     cpu_ms: f64,
@@ -95,7 +97,7 @@ fn summarise(turns: &[Turn]) -> Result<Value> {
         bail!("nothing was run");
     };
     let of = |value: fn(&Turn) -> f64| median(turns.iter().map(value).collect());
-    // Bytes that come out, in a second: of the step, and of a copy.
+    // Bytes of output per second, of the step and of a copy.
     let bandwidth = |turn: &Turn| (turn.bytes / turn.cpu_ms) / (COPIED as f64 / turn.copy_ms);
     let gpu: Vec<f64> = turns
         .iter()
@@ -116,17 +118,17 @@ fn summarise(turns: &[Turn]) -> Result<Value> {
     }))
 }
 
-/// Three significant places or so: more is noise.
+/// The median, to about three significant places: more would be noise.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values[values.len() / 2];
     (middle * 1e3).round() / 1e3
 }
 
-/// Milliseconds to copy [`COPIED`] bytes, the median of several copies.
+/// Milliseconds to copy [`COPIED`] bytes, as the median of several copies.
 fn copy_ms() -> f64 {
     let from = vec![1u8; COPIED];
-    // Written once before, so that no page is first touched while the clock runs.
+    // Written once before, so that no page is touched for the first time while the clock runs.
     let mut to = vec![2u8; COPIED];
     let times = (0..7).map(|_| {
         let before = Instant::now();
@@ -137,7 +139,7 @@ fn copy_ms() -> f64 {
     median(times.collect())
 }
 
-/// Builds the native program and gives its path.
+/// Builds the native program and returns its path.
 fn native() -> Result<PathBuf> {
     let arguments = [
         "build",

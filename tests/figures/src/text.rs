@@ -16,7 +16,8 @@ pub const FIGURE: Figure = Figure {
     run,
 };
 
-/// The same where the owners hold a quarter of their texts back, and keep the template alone if that is better on these.
+/// The same with owners who hold out a quarter of their texts, and keep the template alone if it
+/// does better on these.
 pub const KEPT: Figure = Figure {
     name: "text-kept",
     summary: "the same federations when a quarter of the texts, held out, decides whether the prompt is kept (needs --data, --models)",
@@ -25,7 +26,8 @@ pub const KEPT: Figure = Figure {
 
 const SHOTS: [u32; 2] = [16, 64];
 
-/// The rate was tuned on AG News and TREC, 16 of each class, with another seed and texts of the owned part as the test.
+/// The rate was tuned on AG News and TREC, with 16 texts of each class and another seed, tested on
+/// other texts of the owned part.
 const SETTINGS: &str = r#"positions = 4
 
 [optimizer]
@@ -40,14 +42,15 @@ batch = 1000
 server = { kind = "adam", learning_rate = 1.0, beta1 = 0.9, beta2 = 0.99 }
 "#;
 
-/// Key in the JSON, and name in the simulation's report.
+/// The outcome's key in the JSON, and its name in the simulation's report.
 const OUTCOMES: [(&str, &str); 3] = [
     ("local_only", "local"),
     ("centralised", "centralised"),
     ("federated", "federated"),
 ];
 
-/// One simulation of all seeds: 10 participants, Dirichlet 0.5, the template by the training examples.
+/// Runs one simulation of all seeds: 10 participants, Dirichlet 0.5, and the template that the
+/// training examples choose.
 pub fn simulate(
     binary: &Path,
     model: &Path,
@@ -118,7 +121,7 @@ fn over_all_sets(
     Ok(Value::Object(result))
 }
 
-/// Accuracies of the templates on the test, of the one that is taken and of the best.
+/// The templates' accuracies on the test: of the template that was chosen, and of the best.
 pub fn manual(run: &Value) -> Result<(f64, f64)> {
     let templates = run["templates"]
         .as_array()
@@ -134,7 +137,7 @@ pub fn manual(run: &Value) -> Result<(f64, f64)> {
     Ok((number(taken, "test_accuracy")?, best))
 }
 
-/// Prints the rows of one simulation and gives its part of the JSON.
+/// Prints the rows of one simulation and returns its part of the JSON.
 fn summarise(title: &str, shots: u32, report: &Value) -> Result<Value> {
     let mut rows = vec![
         ("manual", by_seed(report, |run| Ok(manual(run)?.0))?),
@@ -164,7 +167,7 @@ fn summarise(title: &str, shots: u32, report: &Value) -> Result<Value> {
     Ok(Value::Object(result))
 }
 
-/// The same of federations with a held-out part.
+/// Prints the rows of federations with a held-out part and returns their part of the JSON.
 fn summarise_kept(title: &str, shots: u32, report: &Value) -> Result<Value> {
     let federated = |get: fn(&Value) -> Result<f64>| {
         by_seed(report, move |run| get(outcome(run, "federated")?))
@@ -181,14 +184,14 @@ fn summarise_kept(title: &str, shots: u32, report: &Value) -> Result<Value> {
         ),
     ];
     let mut result = table(title, shots, rows);
-    // Of all together, in the round that decides.
+    // The held-out examples of all participants together, in the round that decides.
     let held_out = federated(|outcome| number(&outcome["chosen"]["choice"]["measured"], "total"))?;
     println!("texts held out: {held_out:?}");
     result.insert("held_out".to_owned(), json!(held_out));
     Ok(Value::Object(result))
 }
 
-/// Prints the rows, each a value for each seed, and gives their means, spreads and values.
+/// Prints the rows, with a value for each seed, and returns their means, spreads and values.
 fn table(title: &str, shots: u32, rows: Vec<(&str, Vec<f64>)>) -> Map<String, Value> {
     println!("\n| {title}, {shots} of each class | mean | seeds |\n|---|---|---|");
     let (mut result, mut spread, mut seeds) = (Map::new(), Map::new(), Map::new());

@@ -1,5 +1,5 @@
-//! Public sets of texts as the figures on text use them: what participants may own, public text for the prompts'
-//! words, and what is measured with. No text is in two of the three.
+//! Public sets of texts as the figures on text use them, in three parts without a text in common:
+//! what participants may own, public text for the prompts' words, and the test.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,23 +10,23 @@ use serde_json::{Value, json};
 use xtask::run::quietly;
 use xtask::workspace::{root, scratch};
 
-/// Label templates that a person would write. Which one is taken is left to the training examples.
+/// Label templates that a person would write. The training examples choose which one is taken.
 pub const TEMPLATES: [&str; 4] = ["{}", "This is {}.", "This text is about {}.", "It was {}."];
 
-/// Of each class of the training file, one row in so many is public text. TREC's rarest class has 86 rows there, so
-/// that 64 are left to own.
+/// One row in this many, of each class of the training file, is public text. TREC's rarest class
+/// has 86 rows there, so 64 are left to own.
 const PUBLIC_EVERY: usize = 4;
 
-/// Words at most that may stand in a prompt, beside the empty one.
+/// Maximum number of words that a prompt may use, besides the empty one.
 const CANDIDATES: usize = 100;
 
-/// A public set. All three have their label first in each row.
+/// A public set of texts, with the label first in each row.
 pub struct TextSet {
-    /// In the JSON, and its folder below `--data`.
+    /// Its name in the JSON, and its folder below `--data`.
     pub name: &'static str,
     pub title: &'static str,
     train: &'static str,
-    /// Without one, every other row of the training file is the test.
+    /// The test file. Without one, every other row of the training file is the test.
     test: Option<&'static str>,
     labels: &'static [&'static str],
     words: &'static [&'static str],
@@ -66,7 +66,7 @@ pub const SETS: [TextSet; 3] = [
     },
 ];
 
-/// A set, cut; files.
+/// The files of a set that was divided.
 pub struct Prepared {
     pub task: PathBuf,
     pub owned: PathBuf,
@@ -74,8 +74,8 @@ pub struct Prepared {
 }
 
 impl TextSet {
-    /// Cuts the set below `data` into files and writes its task file, with words of the public part as candidates.
-    /// `settings` is what follows them in TOML.
+    /// Divides the set below `data` into files and writes its task file, with words of the public
+    /// part as candidates. `settings` is the TOML that follows them.
     pub fn prepare(&self, binary: &Path, data: &Path, settings: &str) -> Result<Prepared> {
         let read = |file: &str| {
             let path = data.join(file);
@@ -138,7 +138,7 @@ impl TextSet {
         Ok(Prepared { task, owned, test })
     }
 
-    /// The task file. A list of JSON texts is one of TOML.
+    /// The task file. A JSON list of texts is also a TOML list.
     fn task(&self, candidates: &str, settings: &str) -> String {
         format!(
             "name = {}\n\n[model]\nurl = \"http://127.0.0.1:8701\"\nname = \"minilm\"\ninput = {{ kind = \"text\" }}\n\n\
@@ -159,7 +159,7 @@ fn rows(bytes: &[u8]) -> Vec<&[u8]> {
         .collect()
 }
 
-/// What stands before the first blank or comma, without quotation marks.
+/// The text before the first space or comma, without quotation marks.
 fn label_of(row: &[u8]) -> &[u8] {
     let end = row
         .iter()
@@ -172,7 +172,7 @@ fn label_of(row: &[u8]) -> &[u8] {
         .unwrap_or(label)
 }
 
-/// All but every `n`th row, and every `n`th.
+/// All rows but every `n`th, and every `n`th.
 fn alternate<'a>(rows: &[&'a [u8]], n: usize) -> (Vec<&'a [u8]>, Vec<&'a [u8]>) {
     let numbered = rows.iter().enumerate();
     let (every, others): (Vec<_>, Vec<_>) = numbered.partition(|(i, _)| (i + 1) % n == 0);

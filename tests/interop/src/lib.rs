@@ -17,6 +17,7 @@ use xtask::workspace::{Profile, root, target};
 use script::Script;
 use server::Server;
 
+/// Drives our model API with third-party clients, and third-party servers with our client.
 #[derive(clap::Parser)]
 #[command(
     name = "cargo xtask interop",
@@ -28,6 +29,10 @@ pub struct Arguments {
     name: Option<String>,
 }
 
+/// Runs the chosen scripts and prints how many checks passed and failed.
+///
+/// # Errors
+/// A script that does not exist, a build that fails, or a failed check.
 pub fn command(arguments: &Arguments) -> Result<()> {
     let scripts = Script::all(arguments.name.as_deref())?;
     let binary = build::binary(Profile::Dev)?;
@@ -58,7 +63,7 @@ pub fn command(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// How many of its checks passed and failed.
+/// Runs a script; returns how many of its checks passed and failed.
 fn run(script: &Script, binary: &Path) -> Result<(u64, u64)> {
     let python = script.python()?;
     let servers = script

@@ -1,4 +1,4 @@
-//! Python environments for what we are measured against and driven by.
+//! Python environments of the third-party programs.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,13 +8,13 @@ use anyhow::{Result, bail};
 use xtask::run::{find_in_path, quietly, step};
 use xtask::workspace::target;
 
-/// Makes `target/NAME` a Python environment with these packages, each with its version, unless it is one already;
-/// gives its python.
+/// Makes `target/NAME` a Python environment with these packages in these versions, unless it is one
+/// already; returns the path of its Python.
 pub fn environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
     environment_with(name, packages, &[])
 }
 
-/// The same, with variables for what has to be compiled.
+/// Makes a Python environment, with variables for packages that must be compiled.
 pub fn environment_with(
     name: &str,
     packages: &[&str],

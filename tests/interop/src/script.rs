@@ -1,4 +1,4 @@
-//! A script of tests/interop, and what its first lines say that it needs.
+//! A script in tests/interop, and what its comments say it needs.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::python;
 use xtask::workspace::tests;
 
-/// One script. Lines of its own, anywhere, say what it needs:
+/// A script. Lines in it, at any place, say what it needs:
 ///
 /// * `# requirements: NAME`: the packages of `tests/interop/requirements/NAME.txt`;
 /// * `# model-api: FLAGS`: a `fed-bbpt model-api` with these flags; one for each such line, given as `--url`;
@@ -58,7 +58,7 @@ impl Script {
         })
     }
 
-    /// All of them, or the one called `name`, in the order of their names.
+    /// All scripts, or the one called `name`, in alphabetical order.
     pub fn all(name: Option<&str>) -> Result<Vec<Self>> {
         let folder = tests().join("interop");
         let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
@@ -85,7 +85,8 @@ impl Script {
         stem.to_string_lossy().into_owned()
     }
 
-    /// Its python, with its packages installed. Some have to be compiled, which is done once.
+    /// The path of its Python, with its packages installed. Some must be compiled, which is done
+    /// once.
     pub fn python(&self) -> Result<PathBuf> {
         let name = &self.requirements;
         let file = tests().join(format!("interop/requirements/{name}.txt"));

@@ -13,7 +13,7 @@ use xtask::workspace::root;
 /// How long a server may take to answer its readiness route.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// A running server of the Open Inference Protocol; dropped, it is ended.
+/// A running server of the Open Inference Protocol; dropping this ends it.
 pub struct Server {
     child: Child,
     address: SocketAddr,
@@ -33,7 +33,7 @@ impl Server {
         Self::start(&mut command, address)
     }
 
-    /// Any program that will serve `address`.
+    /// Starts any program that will serve `address`.
     pub fn start(command: &mut Command, address: SocketAddr) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command
@@ -46,10 +46,12 @@ impl Server {
         Ok(server)
     }
 
+    /// The server's address as a URL, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
+    /// The address and port at which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -81,6 +83,10 @@ impl Drop for Server {
     }
 }
 
+/// A free port on the loopback interface.
+///
+/// # Errors
+/// The operating system has none to give.
 pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

@@ -1,4 +1,4 @@
-//! Requests that want to be read in two ways. Of none of them may the upstream see anything.
+//! Requests that can be read in two ways. The upstream must see nothing of them.
 
 use super::support::{PAGE, PRIVATE, Relay, Upstream};
 

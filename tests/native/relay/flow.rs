@@ -1,4 +1,4 @@
-//! Bodies that flow, break off, grow too large or never come; and the end.
+//! Bodies that flow, break off, grow too large or never come; and how the relay ends.
 
 use super::support::{Answer, PAGE, PRIVATE, Relay, Upstream, read_until};
 use std::io::Write as _;
@@ -16,7 +16,7 @@ fn head(relay: &Relay, path: &str, lines: &str) -> String {
 fn bodies_flow_piece_by_piece() {
     let upstream = Upstream::start();
     let relay = Relay::start(&upstream, &[]);
-    // There: the first piece arrives before the second is sent.
+    // Requests flow: the first piece arrives before the second is sent.
     let mut stream = relay.connect();
     stream
         .write_all(head(&relay, "echo", "transfer-encoding: chunked\r\n").as_bytes())
@@ -30,7 +30,7 @@ fn bodies_flow_piece_by_piece() {
         (answer.status, answer.text()),
         (200, "firstsecond".to_owned())
     );
-    // And back.
+    // Answers flow too.
     let mut stream = relay.connect();
     stream
         .write_all(head(&relay, "stream", "content-length: 2\r\n").as_bytes())

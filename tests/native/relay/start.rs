@@ -1,4 +1,4 @@
-//! What it refuses to start with.
+//! Settings with which the relay refuses to start.
 
 use super::support::{KEY, Relay, Upstream};
 use tests::process::{Process, model_api, run};
@@ -16,7 +16,7 @@ fn wrong_settings_are_told_before_anything_listens() {
         &["FED_BBPT_MODEL_KEY is not set", "--keyring", "--no-key"],
     );
     relay(&["--key-env", "NO_SUCH_KEY"]).expect(2, &["NO_SUCH_KEY is not set"]);
-    // There may be a keyring on the machine of whoever runs this, but not with such an entry.
+    // The machine may have a keyring, but not with such an entry.
     relay(&["--keyring", "no-such-entry-of-a-test"])
         .expect(2, &["keyring", "no-such-entry-of-a-test", "--key-env"]);
     for origin in ["null", "*", "host", "https://host/path", "ftp://host"] {

@@ -11,7 +11,7 @@ use tests::process::Process;
 
 pub const KEY: &str = "sk-a1b2c3-of-the-owner";
 pub const PAGE: &str = "http://127.0.0.1:8700";
-/// Stands in every body.
+/// A text that is in every body.
 pub const PRIVATE: &str = "a-private-text";
 
 /// One request as the upstream saw it.
@@ -20,7 +20,7 @@ pub struct Seen {
     /// Request line and headers, in lower case.
     pub head: String,
     pub body: Vec<u8>,
-    /// The body came to its end.
+    /// Whether the body came to its end.
     pub whole: bool,
 }
 
@@ -100,7 +100,7 @@ fn serve(
     };
     let take = |bytes: &[u8]| {
         log.lock().unwrap()[number].body.extend_from_slice(bytes);
-        // Nobody may be waiting for it.
+        // Perhaps no test waits for it.
         let _ = piece.send(bytes.to_vec());
     };
     if let Some(length) = seen.header("content-length").first() {
@@ -176,7 +176,7 @@ fn answer(
                 stream.write_all(format!("64\r\n{}\r\n", "x".repeat(0x64)).as_bytes())?;
             }
         }
-        // Until whoever asked goes away.
+        // Waits until the client goes away.
         "never" => stream.read(&mut [0]).map(drop),
         "stream" => {
             stream.write_all(chunked.as_bytes())?;
@@ -212,7 +212,7 @@ impl Relay {
         Self::to(&format!("{}/v1", upstream.url), more)
     }
 
-    /// As talkative as somebody could wish it to be.
+    /// Starts a relay that logs as much as it can.
     pub fn to(url: &str, more: &[&str]) -> Self {
         let arguments = [
             "relay",
@@ -262,7 +262,7 @@ impl Relay {
         self.raw(&[head.as_bytes(), body].concat())
     }
 
-    /// These bytes as they are; what comes back until the end.
+    /// Sends these bytes as they are; returns what comes back until the end.
     pub fn raw(&self, bytes: &[u8]) -> Answer {
         let mut stream = self.connect();
         // It may answer and close before all is written.
@@ -280,13 +280,13 @@ impl Relay {
             .line(text, |line| line.contains(text).then_some(()));
     }
 
-    /// Ends it, and searches all that it said.
+    /// Ends the relay, and searches everything that it logged.
     pub fn end(self) -> Vec<String> {
         self.process.signal("-TERM");
         self.ended()
     }
 
-    /// The same of one that was told to end.
+    /// Waits for a relay that was told to end, and searches everything that it logged.
     pub fn ended(self) -> Vec<String> {
         let (code, said) = self.process.end();
         assert_eq!(code, Some(0), "{said:#?}");
@@ -298,7 +298,7 @@ impl Relay {
         );
         for line in said.iter().filter(|line| !address(line)) {
             let lower = line.to_ascii_lowercase();
-            // The first characters too: a part of a secret is a part too many.
+            // The first characters as well: part of a secret would be a leak too.
             for secret in [
                 KEY,
                 &KEY[..9],
@@ -320,13 +320,13 @@ impl Relay {
     }
 }
 
-/// What the page got.
+/// The answer that the page got.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
-    /// It ended as it said it would.
+    /// Whether it ended as it announced.
     pub whole: bool,
 }
 
@@ -334,7 +334,7 @@ impl Answer {
     /// Reads one answer, up to the connection's end. Without one the status is 0.
     pub fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
-        // A connection that is reset has said what it had to say.
+        // A connection that is reset has already sent what it had to send.
         let _ = stream.read_to_end(&mut bytes);
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n");
         let Some(end) = end else {

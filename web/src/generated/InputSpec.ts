@@ -4,8 +4,8 @@ import type { Layout } from "./Layout";
 import type { Sent } from "./Sent";
 
 /**
- * The image tensor: a batch of RGB images. Of a task of texts only its name means anything, and
- * its size is 0×0 ([`tuning::wording::Tensors`]).
+ * The image tensor: a batch of RGB images. In a task of texts only its name has a meaning, and its
+ * size is 0×0 ([`tuning::wording::Tensors`]).
  */
 export type InputSpec = { 
 /**
@@ -21,22 +21,22 @@ datatype: Datatype,
  */
 layout: Layout, 
 /**
- * Rows of pixels.
+ * Height of an image in pixels.
  */
 height: number, 
 /**
- * Columns of pixels.
+ * Width of an image in pixels.
  */
 width: number, 
 /**
- * What black (byte 0) is sent as; FP32 only.
+ * Value of black (byte 0); FP32 only.
  */
 low: number, 
 /**
- * What white (byte 255) is sent as; FP32 only.
+ * Value of white (byte 255); FP32 only.
  */
 high: number, 
 /**
- * How an image travels otherwise.
+ * Further settings of how an image is sent.
  */
 sent: Sent, };

@@ -5,15 +5,15 @@ import type { OutputSpec } from "./OutputSpec";
 import type { Price } from "./Price";
 
 /**
- * How the model takes its inputs and what it answers: the `[model]` section of a task file.
+ * The `[model]` section of a task file: how the model takes its inputs, and what it answers.
  */
 export type ModelSpec = { 
 /**
- * The protocol: a name in a registry of dialects ([`dialects::registry`]).
+ * Name of the protocol in a registry of dialects ([`dialects::registry`]).
  */
 dialect: string, 
 /**
- * Where the model API lives, for example `http://127.0.0.1:8701`; a path prefix is allowed.
+ * Address of the model API, for example `http://127.0.0.1:8701`; it may have a path prefix.
  */
 url: string, 
 /**
@@ -29,14 +29,14 @@ input: InputSpec,
  */
 output: OutputSpec, 
 /**
- * The model's version in the Open Inference Protocol; empty leaves it to the server.
+ * The model's version in the Open Inference Protocol; if empty, the server chooses.
  */
 version: string, 
 /**
- * Within which limits it is called.
+ * The limits within which it is called.
  */
 calls: Calls, 
 /**
- * What a call costs.
+ * What calls cost, if the task file states a price.
  */
 price: Price | null, };

@@ -10,14 +10,14 @@ export type OutputSpec = {
  */
 name: string, 
 /**
- * What the numbers mean.
+ * What the numbers mean: logits or probabilities.
  */
 kind: OutputKind, 
 /**
- * How many there are for each image.
+ * Number of classes: scores for each input.
  */
 classes: number, 
 /**
- * What the classes of images are called, for APIs that are asked about words.
+ * Names of the classes of images, for APIs that are asked about words.
  */
 words: Array<string>, };

@@ -2,31 +2,31 @@
 import type { Encoding } from "./Encoding";
 
 /**
- * How an image travels, beyond its tensor's type and layout.
+ * How an image is sent, beyond the type and layout of its tensor.
  */
 export type Sent = { 
 /**
- * As numbers, or as a file of one of these kinds.
+ * Whether as numbers or as a file, and which kind of file.
  */
 encoding: Encoding, 
 /**
- * Quality of a JPEG file, 1 to 100.
+ * Quality of a JPEG file, from 1 to 100.
  */
 quality: number, 
 /**
- * One channel, the luma, instead of three.
+ * Whether one channel, the luma, is sent instead of three.
  */
 grey: boolean, 
 /**
- * `[batch, channels · height · width]` instead of four dimensions: what models of tables of
- * numbers take.
+ * Whether the tensor has the two dimensions `[batch, channels · height · width]` instead of
+ * four, as models of tabular data take it.
  */
 flat: boolean, 
 /**
- * No batch dimension, and one image a request: models whose description states none.
+ * Whether there is no batch dimension, and one image in each request.
  */
 unbatched: boolean, 
 /**
- * Numbers as JSON, for servers without the protocol's binary extension.
+ * Whether numbers are sent as JSON, for servers without the protocol's binary extension.
  */
 json: boolean, };

@@ -22,7 +22,7 @@ export function generatorOf(task: unknown): Generator | undefined {
   return generator?.kind === undefined ? all[0] : all.find(({ name }) => name === generator.kind);
 }
 
-/** Whether a task's model runs on the participant's device, so that inputs are sent to nobody. Never throws. */
+/** Whether a task's model runs on the participant's device, so that no input leaves the device. Never throws. */
 export function runsHere(task: unknown): boolean {
   const { model } = (task ?? {}) as { model?: { dialect?: unknown } };
   return dialectOf(model?.dialect).runsHere;

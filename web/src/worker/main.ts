@@ -58,7 +58,7 @@ async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   }
 }
 
-/** A first answer of the model, which on this device must be there before. Whoever leaves meanwhile does not wait for it. */
+/** Asks for a first answer of the model, once a model on this device is loaded. Leaving does not wait for it. */
 async function checkModel(apiKey: string | undefined): Promise<void> {
   try {
     await device?.ready(

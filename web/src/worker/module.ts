@@ -7,7 +7,7 @@ import type { ToWorker } from './protocol';
 
 /** The instantiated module. It is on its way before the page says what to open. */
 export const loaded = init();
-// Whoever awaits it is told; until then this is nobody's error.
+// Code that awaits it gets the error; until then it is not reported.
 loaded.catch(() => undefined);
 
 const LIMIT_MS = 20_000;

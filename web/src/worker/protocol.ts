@@ -155,7 +155,7 @@ export interface TrainingProgress {
   askMs: number | null;
   /** In a federation of texts: the prompt in use, as words. */
   prompt?: string;
-  /** For how many others the round waits, now that this browser has done its part: who is there, and the least it takes. */
+  /** The others for whom the round waits, now that this browser has done its part: how many are there, and the minimum. */
   awaited: { here: number; needed: number } | null;
   /** What was spent, where calls cost money. */
   spent?: { amount: number; budget: number; currency: string };

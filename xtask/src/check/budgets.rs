@@ -1,12 +1,13 @@
-//! What a visitor downloads stays small. A browser test (tests/browser/size.spec.ts) holds the pages to their budget.
+//! Keeps what a visitor downloads small. A browser test (tests/browser/size.spec.ts) keeps the
+//! pages to their budget.
 
 use anyhow::{Result, bail};
 use xtask::wasm;
 
-/// Bytes of the client's module in brotli.
+/// Maximum size of the client's module in brotli, in bytes.
 const CLIENT: u64 = 450_000;
-/// The same of the module that is loaded besides where a federation's model runs on the device: all of ONNX's
-/// operators, and the tokenizers of Hugging Face.
+/// Maximum size in brotli, in bytes, of the module that is loaded in addition if a federation's
+/// model runs on the device: it has all of ONNX's operators and Hugging Face's tokenizers.
 const ON_DEVICE: u64 = 1_250_000;
 
 /// Compares the built modules with their budgets.

@@ -1,4 +1,5 @@
-//! Files of a crate that import one another in a circle can only be understood together.
+//! Finds files of a crate that import one another in a circle, which can only be understood
+//! together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -8,13 +9,14 @@ use anyhow::{Result, bail};
 use super::source::{self, Kind, Mention, Module, Source};
 use super::{packages, shown};
 
-/// Files in one circle.
+/// Maximum number of files in one circle.
 const LARGEST: usize = 4;
 
-/// Modules that hand one name on to the next; more are a circle of `use`, which does not compile.
+/// Maximum number of modules that hand a name on to the next; more are a circle of `use`, which
+/// does not compile.
 const MOST_STEPS: usize = 8;
 
-/// Checks every crate and says how many circles there are, and how large.
+/// Checks every crate, and reports how many circles there are and how large.
 pub fn check() -> Result<()> {
     let mut circles = Vec::new();
     for target in packages::all()?.iter().flat_map(|package| &package.roots) {
@@ -69,7 +71,7 @@ struct Crate {
 }
 
 impl Crate {
-    /// The groups of files each of which imports, over however many steps, every other.
+    /// The groups of files in which each imports every other, directly or indirectly.
     fn circles(&self) -> Vec<Vec<PathBuf>> {
         let imports: BTreeMap<&Module, BTreeSet<&Module>> = self
             .modules
@@ -94,8 +96,9 @@ impl Crate {
         circles.into_iter().collect()
     }
 
-    /// The other modules that define what this one mentions. Handing a name on is no use of it. What a module takes from
-    /// those that it stands in is not counted either: they hold what all within them share, and call them.
+    /// The other modules that define what this one mentions. Re-exporting a name is no use of it.
+    /// What a module takes from its parents is not counted either: they hold what all their modules
+    /// share, and call them.
     fn imports(&self, module: &Module, source: &Source) -> BTreeSet<&Module> {
         let mentions = source.mentions.iter();
         mentions
@@ -117,7 +120,7 @@ impl Crate {
         own.then(|| [&within[..], path].concat())
     }
 
-    /// The innermost module on the way to `path` that has a file.
+    /// The innermost module on the way to `path` that has its own file.
     fn nearest(&self, path: &[String]) -> &Module {
         let mut lengths = (0..=path.len()).rev();
         let found = lengths.find_map(|length| self.modules.get_key_value(&path[..length]));
@@ -126,7 +129,7 @@ impl Crate {
         found.expect("the crate's root").0
     }
 
-    /// The module that defines what `path` names, followed through those that hand a name on.
+    /// The module that defines what `path` names, found through the modules that re-export it.
     fn defining(&self, path: &[String], steps: usize) -> Option<&Module> {
         let module = self.nearest(path);
         let source = &self.modules[module].1;
@@ -171,7 +174,7 @@ fn reachable<'a>(
 mod tests {
     use super::*;
 
-    /// The circles of a crate with these files, by their names without the folder.
+    /// The circles in a crate of these files, by their names without the folder.
     fn circles(files: &[(&str, &str)]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
@@ -213,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_handed_on_is_its_own_file_s() {
-        // `a` uses what `b/mod.rs` hands on from `b/x.rs`, and `b/y.rs` uses `a`: no circle.
+        // `a` uses what `b/mod.rs` re-exports from `b/x.rs`, and `b/y.rs` uses `a`: no circle.
         let facade = |own: &str| {
             circles(&[
                 ("lib.rs", "mod a; mod b;"),

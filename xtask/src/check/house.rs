@@ -10,7 +10,7 @@ use xtask::workspace::root;
 
 const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
-/// A dependency's version stands once, in the workspace's Cargo.toml.
+/// Checks that the version of each dependency stands once, in the workspace's Cargo.toml.
 pub fn versions_stand_in_the_workspace() -> Result<()> {
     let mut faults = Vec::new();
     for Package { name, manifest, .. } in packages::all()? {
@@ -50,15 +50,15 @@ fn own_versions(manifest: &Table) -> Vec<String> {
         .collect()
 }
 
-/// A crate of this workspace without its default features: what is inherited cannot turn them off, and there is no
-/// version.
+/// Whether a dependency is a crate of this workspace without its default features: what is
+/// inherited cannot turn them off, and there is no version.
 fn turns_off_features_of_our_own(dependency: &Value) -> bool {
     dependency.get("path").is_some()
         && dependency.get("version").is_none()
         && dependency.get("default-features").and_then(Value::as_bool) == Some(false)
 }
 
-/// No tracked text names a folder of the machine that it was written on.
+/// Checks that no tracked text names a folder of the machine on which it was written.
 pub fn no_machine_paths() -> Result<()> {
     // Put together, so that this file passes its own check.
     let needle = ["", "work", ""].join("/");
@@ -72,7 +72,8 @@ pub fn no_machine_paths() -> Result<()> {
     Ok(())
 }
 
-/// npm's lock files leave the registry's address out, so that `npm ci` uses the configured one.
+/// Checks that npm's lock files leave the registry's address out, so that `npm ci` uses the
+/// configured one.
 pub fn lock_files_name_no_host() -> Result<()> {
     let faults = lines_with(
         &tracked(&["package-lock.json", "**/package-lock.json"])?,
@@ -89,11 +90,11 @@ pub fn lock_files_name_no_host() -> Result<()> {
     Ok(())
 }
 
-/// How often `cfg` may ask for a cargo feature in the whole repository: every switch doubles what has to be tested, so
-/// that only what a platform lacks is worth one.
+/// Maximum number of times that `cfg` may ask for a cargo feature in the whole repository: every
+/// switch doubles what has to be tested, so only what a platform lacks is worth one.
 const FEATURE_SWITCHES: usize = 15;
 
-/// Few `cfg(feature = …)` and `cfg_attr(feature = …, …)`.
+/// Checks that there are few `cfg(feature = …)` and `cfg_attr(feature = …, …)`.
 pub fn few_feature_switches() -> Result<()> {
     let mut switches = Vec::new();
     for file in tracked(&["*.rs"])? {
@@ -109,7 +110,7 @@ pub fn few_feature_switches() -> Result<()> {
     refuse_many(&switches)
 }
 
-/// `switches` are the files in which they stand.
+/// Fails if there are too many `switches`, which are the files that contain them.
 fn refuse_many(switches: &[String]) -> Result<()> {
     if switches.len() > FEATURE_SWITCHES {
         bail!("too many of cfg(feature = …): {}", switches.join(", "));
@@ -117,7 +118,7 @@ fn refuse_many(switches: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Tracked files, and new ones that git does not ignore.
+/// The tracked files, and new ones that git does not ignore.
 fn tracked(patterns: &[&str]) -> Result<Vec<String>> {
     let mut git = std::process::Command::new("git");
     git.current_dir(root()).args([
@@ -136,7 +137,8 @@ fn tracked(patterns: &[&str]) -> Result<Vec<String>> {
         .collect())
 }
 
-/// `file:line` of every line of these files that contains `needle`; binary files are passed over.
+/// The places, as `file:line`, of every line of these files that contains `needle`; binary files
+/// are passed over.
 fn lines_with(files: &[String], needle: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for file in files {

@@ -1,4 +1,5 @@
-//! What parties agree on needs no input, no output, no clock and no threads: whoever uses it brings them.
+//! Checks that the code on which parties agree has no input, output, clock or threads: its callers
+//! bring them.
 
 use anyhow::{Result, bail};
 
@@ -6,7 +7,7 @@ use super::source::{self, Source};
 use super::{packages, shown};
 use xtask::workspace::root;
 
-/// Beginnings of the paths that mean IO.
+/// Beginnings of paths that mean IO.
 const IO: &[&str] = &[
     "dbg!",
     "eprint!",
@@ -24,7 +25,7 @@ const IO: &[&str] = &[
     "tokio",
 ];
 
-/// The files that may nevertheless: the path, what it mentions, why.
+/// The files that may use IO nevertheless: the path, what it mentions, and why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     (
         "shared/inference/src/parallel.rs",
@@ -50,14 +51,14 @@ pub fn check() -> Result<()> {
     }
     if !faults.is_empty() {
         bail!(
-            "shared/ has no IO, no clock and no threads of its own; move these to whoever calls, or take them by a trait:\n{}",
+            "shared/ has no IO, no clock and no threads of its own; move these to the callers, or take them by a trait:\n{}",
             faults.join("\n")
         );
     }
     Ok(())
 }
 
-/// `file:line: what` of each mention of IO that is no exception.
+/// The places, as `file:line: what`, of each mention of IO that is no exception.
 fn faults_in(file: &str, source: &Source) -> Vec<String> {
     let excepted = |path: &str| {
         let mut exceptions = EXCEPTIONS.iter();

@@ -1,4 +1,4 @@
-//! Crates depend downwards only.
+//! Checks that crates depend only downwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 
 use super::packages::{self, Package};
 
-/// Each crate, and the crates that it may use besides those that they may use: the only place where this is said.
+/// Each crate, and the crates that it may use directly; it may also use those that they may use.
+/// This is the only place that states it.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("ground", &[]),
     ("owner-data", &["ground"]),
@@ -30,7 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["participant", "model-api", "relay", "recipes"],
     ),
 ];
-/// These measure and test the others, and may use all of them.
+/// Crates that measure and test the others, and may use all of them.
 const ABOVE_ALL: &[&str] = &["figures", "interop", "tests", "xtask"];
 
 pub fn check() -> Result<()> {
@@ -92,7 +93,7 @@ fn faults(packages: &[Package]) -> Vec<String> {
     faults
 }
 
-/// What `name` uses, over however many steps.
+/// All crates that `name` uses, directly or indirectly.
 fn below<'a>(name: &'a str, uses: &BTreeMap<&'a str, Vec<&'a str>>) -> BTreeSet<&'a str> {
     let mut found = BTreeSet::new();
     let mut waiting = vec![name];

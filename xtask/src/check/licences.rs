@@ -1,4 +1,5 @@
-//! Every dependency may be used under `MIT OR Apache-2.0`'s freedom: no copyleft beyond the file.
+//! Checks that every dependency can be used in a program under `MIT OR Apache-2.0`: no copyleft
+//! beyond the file.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -56,7 +57,7 @@ fn crates() -> Result<Vec<String>> {
         .collect())
 }
 
-/// The page's dependencies except those that only build and test it.
+/// The packages that the page uses, without those that only build and test it.
 fn npm_packages() -> Result<Vec<String>> {
     let lock = web().join("package-lock.json");
     if !lock.is_file() {
@@ -82,7 +83,7 @@ fn npm_packages() -> Result<Vec<String>> {
         .collect())
 }
 
-/// Some lock files leave the licence out; the installed package states it.
+/// The licence in an installed package, for lock files that leave it out.
 fn installed_licence(path: &str) -> Option<String> {
     let manifest = std::fs::read_to_string(web().join(path).join("package.json")).ok()?;
     let manifest: Value = serde_json::from_str(&manifest).ok()?;
@@ -93,7 +94,8 @@ fn refused(name: &str, licence: &str) -> Option<String> {
     (!satisfiable(licence)).then(|| format!("{name}: {licence}"))
 }
 
-/// Whether this SPDX expression leaves a choice in which every licence is allowed. A malformed one does not.
+/// Whether this SPDX expression leaves a choice in which every licence is allowed; false if it is
+/// malformed.
 fn satisfiable(expression: &str) -> bool {
     // Old manifests write `MIT/Apache-2.0` for a choice.
     let mode = ParseMode {

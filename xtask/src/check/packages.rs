@@ -1,4 +1,4 @@
-//! The workspace's packages, as cargo knows them.
+//! The packages of the workspace, as cargo lists them.
 
 use std::path::PathBuf;
 
@@ -13,11 +13,11 @@ pub struct Package {
     pub manifest: PathBuf,
     /// The root files of its library and its programs: neither tests nor examples nor benchmarks.
     pub roots: Vec<PathBuf>,
-    /// The workspace's packages that it depends on, and whether only its tests do.
+    /// The workspace's packages on which it depends, and whether only its tests do.
     pub dependencies: Vec<(String, bool)>,
 }
 
-/// All packages of the workspace.
+/// Lists all packages of the workspace.
 pub fn all() -> Result<Vec<Package>> {
     let metadata = quietly(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: Value = serde_json::from_str(&metadata)?;

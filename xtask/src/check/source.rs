@@ -1,5 +1,5 @@
-//! What a Rust file mentions, read from its tokens: comments and strings are no mention, and neither is what only tests
-//! compile.
+//! Reads from its tokens what a Rust file mentions. Comments, strings, and what only tests compile
+//! do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// A module's path from its crate's root, whose own path is empty.
 pub type Module = Vec<String>;
 
-/// The files of one library or program, by module, from its root file `root` on.
+/// Reads the files of one library or program, by module, starting with the root file `root`.
 pub fn read_all(root: &Path) -> Result<BTreeMap<Module, (PathBuf, Source)>> {
     let folder = root.parent().context("a crate's root has no folder")?;
     let mut modules = BTreeMap::new();
@@ -32,34 +32,36 @@ pub fn read_all(root: &Path) -> Result<BTreeMap<Module, (PathBuf, Source)>> {
     Ok(modules)
 }
 
-/// A path such as `std::fs::read` or `crate::round::Phase`; of a macro its last word ends with `!`.
+/// A path such as `std::fs::read` or `crate::round::Phase`; the last word of a macro's path ends
+/// with `!`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
-    /// A path that begins with `self` or `super` begins with `crate` here.
+    /// The words of the path. One that begins with `self` or `super` begins with `crate` here.
     pub path: Vec<String>,
     pub line: usize,
-    /// The module it stands in, counted from the crate's root: an inline one has no file of its own.
+    /// The module in which it stands, from the crate's root; an inline module has no file of its
+    /// own.
     pub within: Module,
     pub kind: Kind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `use`, under its own name or the one that `as` gives.
+    /// An import by `use`, under its own name or the one after `as`.
     Import,
-    /// `pub use`, and `pub(…) use`.
+    /// A re-export by `pub use` or `pub(…) use`.
     ReExport,
-    /// Everything else.
+    /// Any other use.
     Use,
 }
 
-/// One file.
+/// What one file defines and mentions.
 #[derive(Debug, Default)]
 pub struct Source {
     pub mentions: Vec<Mention>,
-    /// The names behind `fn`, `struct` and so on, wherever they stand.
+    /// The names after `fn`, `struct` and so on, at any depth.
     pub defines: BTreeSet<String>,
-    /// Modules with a file of their own, except for those that only tests compile.
+    /// The modules with their own file, except those that only tests compile.
     pub modules: BTreeSet<Module>,
 }
 
@@ -76,11 +78,11 @@ const DEFINING: [&str; 10] = [
     "type",
     "union",
 ];
-/// Words with which an item goes on until its `;`, whatever braces come before.
+/// Words that start an item that ends with `;`, even if braces come before.
 const UNTIL_SEMICOLON: [&str; 4] = ["const", "static", "type", "use"];
 
 impl Source {
-    /// Reads the file of the module `module`.
+    /// Reads the file of `module`.
     pub fn read(text: &str, module: &[String]) -> Result<Self> {
         let mut source = Self::default();
         source.collect(tokens(text)?, module);
@@ -112,7 +114,7 @@ impl Source {
                         "pub" => {
                             public = true;
                             at += 1;
-                            // `pub(crate)`
+                            // This is `pub(crate)`.
                             at +=
                                 usize::from(after.first().and_then(group).is_some_and(|group| {
                                     group.delimiter() == Delimiter::Parenthesis
@@ -161,7 +163,7 @@ impl Source {
         }
     }
 
-    /// The path that `tokens` begin with; gives how many tokens it has.
+    /// Reads the path with which `tokens` begin; returns how many tokens it has.
     fn path(&mut self, tokens: &[TokenTree], module: &[String]) -> usize {
         let mut path = vec![tokens[0].to_string()];
         let mut length = 1;
@@ -182,7 +184,7 @@ impl Source {
         length
     }
 
-    /// The paths of a `use`, whose braces are multiplied out.
+    /// Reads the paths of a `use`, with its braces expanded.
     fn tree(&mut self, tokens: &[TokenTree], before: &[String], module: &[String], kind: Kind) {
         for branch in tokens.split(|token| punctuation(token) == Some(',')) {
             let mut path = before.to_vec();
@@ -193,7 +195,8 @@ impl Source {
                         self.tree(&inner, &path, module, kind);
                         path.clear();
                     }
-                    // `as` gives a name that only this file knows; `self` stands for what is before it.
+                    // `as` gives a name that only this file knows; `self` stands for what comes
+                    // before it.
                     TokenTree::Ident(word) if word == "as" => break,
                     TokenTree::Ident(word) if word == "self" && at == 0 && !before.is_empty() => {}
                     TokenTree::Ident(word) => path.push(word.to_string()),
@@ -227,7 +230,7 @@ impl Source {
         });
     }
 
-    /// Where the item ends whose first attribute is at `at`.
+    /// The end of the item whose first attribute is at `at`.
     fn pass_over_item(tokens: &[TokenTree], mut at: usize) -> usize {
         while punctuation(&tokens[at]) == Some('#') && at + 2 < tokens.len() {
             at += 2;
@@ -251,7 +254,7 @@ impl Source {
                     break;
                 }
                 TokenTree::Punct(mark) if mark.as_char() == ';' => break,
-                // A field, a variant or an arm.
+                // A field, a variant or a match arm ends here.
                 TokenTree::Punct(mark) if mark.as_char() == ',' && !is_item => break,
                 _ => {}
             }
@@ -260,7 +263,7 @@ impl Source {
     }
 }
 
-/// How many `cfg` and `cfg_attr` of a file ask for a cargo feature; `cfg!` as well.
+/// Number of `cfg`, `cfg_attr` and `cfg!` in a file that ask for a cargo feature.
 pub fn feature_switches(text: &str) -> Result<usize> {
     fn count(tokens: TokenStream) -> usize {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
@@ -297,7 +300,7 @@ fn tokens(text: &str) -> Result<TokenStream> {
     TokenStream::from_str(text).map_err(|error| anyhow!("is not Rust: {error}"))
 }
 
-/// `#[test]`, `#[cfg(test)]`, `#[cfg(all(test, …))]`.
+/// Whether an attribute means tests only: `#[test]`, `#[cfg(test)]`, `#[cfg(all(test, …))]`.
 fn only_in_tests(attribute: TokenStream) -> bool {
     fn asks(tokens: TokenStream) -> bool {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();

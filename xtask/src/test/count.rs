@@ -1,11 +1,11 @@
-//! How many tests passed, from what each runner reports.
+//! Counts the tests that passed, from what each runner reports.
 
 use std::fmt;
 use std::ops::AddAssign;
 
 use serde_json::Value;
 
-/// Tests by outcome.
+/// Numbers of tests by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     pub passed: u64,

@@ -30,7 +30,7 @@ fn later_layers_win() {
     assert_eq!(resolved.listen.port(), 1);
     assert_eq!(resolved.aggregator.max_streams, 9);
     assert_eq!(resolved.aggregator.max_participants, 5);
-    // Digits only, and yet a text.
+    // A token of digits is still a text.
     assert_eq!(resolved.aggregator.admin_token.reveal(), "1234567890123456");
     assert_eq!(resolved.public_url, "http://127.0.0.1:1");
 }

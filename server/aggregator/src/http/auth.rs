@@ -1,4 +1,4 @@
-//! Who is asking.
+//! Checks who sends a request.
 
 use super::limit;
 use crate::app::App;
@@ -10,7 +10,7 @@ use federation::engine::{Federation, Speaker};
 use federation::round::refusal::Refusal;
 use std::sync::Arc;
 
-/// The bearer token, if one was sent.
+/// The bearer token of a request, if it has one.
 fn bearer(request: &HttpRequest) -> Option<Secret> {
     let value = request
         .headers()
@@ -23,8 +23,8 @@ fn bearer(request: &HttpRequest) -> Option<Secret> {
         .then(|| Secret::new(token.trim()))
 }
 
-/// Only the organiser passes. Whoever has failed too often from this address waits first: this token may be one
-/// that somebody made up.
+/// Lets only the organiser pass. After too many failures an address must wait first, because people
+/// may have chosen this token themselves.
 pub(super) fn organiser(app: &App, request: &HttpRequest) -> Result<(), Failure> {
     let address = limit::sender(request);
     app.limits.not_barred(address)?;
@@ -41,12 +41,13 @@ pub(super) fn organiser(app: &App, request: &HttpRequest) -> Result<(), Failure>
     }
 }
 
-/// The federation, or that there is none.
+/// The federation with this id, or the error that there is none.
 pub(super) async fn federation(app: &App, id: &str) -> Result<Arc<Federation>, Failure> {
     app.federation(id).await
 }
 
-/// Only a participant of this federation passes; their lease is renewed where it is worth a write.
+/// Lets only a participant of this federation pass, and renews the participant's lease where that
+/// is worth a write.
 pub(super) async fn participant(
     app: &App,
     request: &HttpRequest,
@@ -56,8 +57,8 @@ pub(super) async fn participant(
     let token = bearer(request).ok_or(Refusal::Unauthorized)?;
     let recognised = app.aggregator.recognise(&federation, &token.hash()).await;
     let speaker = recognised.map_err(|failure| match failure {
-        // A wrong one is counted, but does not bar the right ones: nobody guesses 32 random bytes, and a whole house
-        // may be behind one address.
+        // A wrong token is counted but does not bar the right ones: nobody guesses 32 random bytes,
+        // and a whole house may share one address.
         Failure::Refused(_) => app.limits.failed(limit::sender(request), failure),
         other => other,
     })?;

@@ -1,4 +1,4 @@
-//! Bodies, never without a limit.
+//! Reads the bodies of requests, always within limits.
 
 use super::Side;
 use crate::app::App;
@@ -16,15 +16,15 @@ use ground::wire;
 use listener::body::{self, BodyError};
 use serde::de::DeserializeOwned;
 
-/// Of JSON bodies, in bytes.
+/// Maximum size of a JSON body, in bytes.
 pub(super) const JSON_LIMIT: usize = 64 << 10;
-/// Of a new federation, which may carry a basis.
+/// Maximum size in bytes of a new federation's body, which may contain a basis.
 pub(super) const TASK_LIMIT: usize = 1 << 20;
 /// So much of a body that is too large is still read (and thrown away): whoever sends without looking sees
 /// the answer instead of a broken connection.
 const DRAIN: usize = 1 << 20;
 
-/// A message in the binary encoding, at most `limit` bytes, and its body.
+/// Reads a message in the binary encoding, of at most `limit` bytes; returns it with its body.
 pub(super) async fn wire<T: DeserializeOwned>(
     app: &App,
     request: &HttpRequest,
@@ -38,7 +38,7 @@ pub(super) async fn wire<T: DeserializeOwned>(
     Ok((message, body))
 }
 
-/// The whole body, at most `limit` bytes.
+/// Reads the whole body, at most `limit` bytes.
 pub(super) async fn read(
     app: &App,
     request: &HttpRequest,
@@ -67,9 +67,9 @@ pub(super) async fn read(
     Ok(body)
 }
 
-/// For all that takes no body, pages and unknown addresses included: what comes nevertheless is thrown away, and
-/// too much of it refused. Without this, a server that never asks for a body would have to read it, however
-/// long, before the next request on the same connection.
+/// Handles routes that take no body, pages and unknown addresses included: a body is thrown away,
+/// or refused if it is too large. Otherwise the server would have to read it, however long, before
+/// the next request on the same connection.
 pub(super) async fn without<B: MessageBody>(
     app: Data<App>,
     mut request: ServiceRequest,
@@ -95,7 +95,7 @@ pub(super) async fn without<B: MessageBody>(
     Ok(next.call(request).await?.map_into_left_body())
 }
 
-/// A JSON body.
+/// Reads a JSON body.
 pub(super) async fn json<T: DeserializeOwned>(
     app: &App,
     request: &HttpRequest,
@@ -107,7 +107,7 @@ pub(super) async fn json<T: DeserializeOwned>(
     parse(&body)
 }
 
-/// A JSON body, or its type's default if there is no body.
+/// Reads a JSON body, or returns its type's default if there is none.
 pub(super) async fn optional_json<T: DeserializeOwned + Default>(
     app: &App,
     request: &HttpRequest,
@@ -126,7 +126,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
         .map_err(|e| Failure::BadRequest(format!("the body is not what this route takes: {e}")))
 }
 
-/// The content type must be one of these (parameters such as a charset aside).
+/// Requires one of these content types (parameters such as a charset are ignored).
 fn require_type(request: &HttpRequest, allowed: &[&str]) -> Result<(), Failure> {
     let given = request
         .headers()

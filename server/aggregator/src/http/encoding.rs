@@ -1,4 +1,5 @@
-//! Files that exist in several encodings: which of them a request gets, and whether it has that one already.
+//! Files that exist in several encodings: which one a request gets, and whether the client has it
+//! already.
 
 use crate::failure::Failure;
 use actix_web::http::header::{
@@ -10,8 +11,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write as _;
 
-/// The encodings that files are compressed with when they are built, each with the ending of the compressed copy's
-/// name: `page.html.br` beside `page.html`. The preferred one first.
+/// The encodings with which files are compressed when they are built, preferred first, each with
+/// the ending of the compressed copy's name: `page.html.br` beside `page.html`.
 pub(super) const COMPRESSED: [(ContentEncoding, &str); 2] = [
     (ContentEncoding::Brotli, "br"),
     (ContentEncoding::Gzip, "gz"),
@@ -26,9 +27,9 @@ pub(super) fn negotiate<T>(
     request: &HttpRequest,
     there: impl IntoIterator<Item = (ContentEncoding, T)>,
 ) -> Result<(ContentEncoding, T), Failure> {
-    // What cannot be read accepts nothing in particular.
+    // A header that cannot be read accepts nothing in particular.
     let accepted = AcceptEncoding::parse(request).unwrap_or(AcceptEncoding(Vec::new()));
-    // Not the header's own `negotiate`, which overlooks that `*` accepts encodings too.
+    // Not the header type's own `negotiate`, which overlooks that `*` accepts encodings too.
     let best = there
         .into_iter()
         .map(|form| (quality(&accepted, form.0), form))
@@ -40,7 +41,7 @@ pub(super) fn negotiate<T>(
         })
 }
 
-/// Answers shorter than this gain nothing by compression.
+/// Size in bytes below which compression gains nothing.
 const WORTH_IT: usize = 1024;
 
 /// An answer with `body`, which is compressed where the client takes gzip: tasks and records hold long lists of numbers in
@@ -68,12 +69,12 @@ pub(super) fn answer(
     let packed = encoder.write_all(&body).and_then(|()| encoder.finish());
     Ok(match packed {
         Ok(packed) => answer.insert_header(ContentEncoding::Gzip).body(packed),
-        // Writing to memory does not fail; if it did, the plain form is as good.
+        // Writing to memory does not fail; if it did, the plain form would do as well.
         Err(_) => answer.body(body),
     })
 }
 
-/// How welcome an encoding is; zero where it is excluded.
+/// The quality that a request gives an encoding; zero if it excludes it.
 fn quality(accepted: &AcceptEncoding, encoding: ContentEncoding) -> Quality {
     let find = |wanted: &Preference<Encoding>| {
         let found = accepted.iter().find(|entry| entry.item == *wanted);
@@ -82,13 +83,13 @@ fn quality(accepted: &AcceptEncoding, encoding: ContentEncoding) -> Quality {
     find(&Preference::Specific(Encoding::Known(encoding)))
         .or_else(|| find(&Preference::Any))
         .unwrap_or(match encoding {
-            // Accepted unless it is excluded, and after everything that is named.
+            // Accepted unless it is excluded, after everything that is named.
             ContentEncoding::Identity => Quality::MIN,
             _ => Quality::ZERO,
         })
 }
 
-/// Whether the request says with `If-None-Match` that it has what `tag` stands for.
+/// Whether the request says with `If-None-Match` that it has the content of `tag`.
 pub(super) fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
     match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => true,
@@ -146,7 +147,7 @@ mod tests {
             let request = TestRequest::default().insert_header((header::IF_NONE_MATCH, sent));
             is_known(&request.to_http_request(), &tag)
         };
-        // A proxy that compresses makes a tag weak; a cache with several copies sends several.
+        // A proxy that compresses makes a tag weak, and a cache with several copies sends several.
         for sent in ["\"abc\"", "W/\"abc\"", "\"x\", \"abc\"", "*"] {
             assert!(knows(sent), "{sent}");
         }

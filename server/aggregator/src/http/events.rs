@@ -1,5 +1,6 @@
-//! Live progress as server-sent events. Each reader pulls: when they are ready for more they get the newest
-//! state, and whatever happened in between is skipped. So nobody's slowness costs anybody else anything.
+//! Live progress as server-sent events. Each reader pulls: when it is ready for more it gets the
+//! newest state, and what happened in between is skipped. So a slow reader costs the others
+//! nothing.
 
 use super::limit;
 use crate::app::App;
@@ -18,9 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// A comment so often, so that proxies keep a silent connection.
+/// Time after which a comment is sent, so that proxies keep a silent connection.
 const PING: Duration = Duration::from_secs(15);
-/// Events of one stream are at least this far apart: a fast round is many changes, but one picture.
+/// Minimum time between events of a stream: a fast round changes often, but only one picture is
+/// drawn.
 const GAP: Duration = Duration::from_millis(100);
 
 struct Reader {
@@ -31,7 +33,7 @@ struct Reader {
     stopping: watch::Receiver<bool>,
     /// The last state sent, to find out what is new.
     sent: Option<Progress>,
-    /// The newest finished round that was sent or existed before.
+    /// The newest finished round that was sent, or that existed before the stream.
     seen: Option<u32>,
 }
 
@@ -58,13 +60,13 @@ pub(super) async fn events(
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        // Some proxies hold an answer back until it is complete, unless told otherwise.
+        // Some proxies hold an answer back until it is complete, unless they are told not to.
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(body))
 }
 
 impl Reader {
-    /// The next piece of the stream; nothing when it ends.
+    /// The next piece of the stream; `None` when it ends.
     async fn next(&mut self) -> Option<Bytes> {
         if *self.stopping.borrow() {
             return None;
@@ -94,14 +96,14 @@ impl Reader {
             }
             Ok(None) => Some(Bytes::from_static(b": ping\n\n")),
             Err(failure) => {
-                // The browser connects again by itself.
+                // The browser reconnects by itself.
                 tracing::warn!(%failure, "an event stream ended");
                 None
             }
         }
     }
 
-    /// The state now, unless it is what was sent last.
+    /// The present state, unless it is what was sent last.
     async fn progress(&mut self) -> Result<Option<Progress>, Failure> {
         let app = &self.app;
         let (id, now) = (&self.federation.id, app.clock.now_ms());

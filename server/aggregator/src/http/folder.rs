@@ -1,5 +1,5 @@
-//! The folder of the built pages, read once when the server starts: a request costs neither a look at the disk nor
-//! memory of its own, however slowly it reads.
+//! The folder of the built pages, read once when the server starts, so that a request costs neither
+//! disk access nor memory of its own, however slowly its client reads.
 
 use super::encoding::COMPRESSED;
 use actix_web::http::header::{ContentEncoding, EntityTag};
@@ -10,10 +10,10 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// Digits of a file's hash that name it in its tag: 128 bits.
+/// Number of hexadecimal digits of a file's hash in its tag: 128 bits.
 const TAG: usize = 32;
 
-/// The files below one folder, by their names as addresses have them: `assets/page.css`.
+/// The files in a folder by their names in addresses, such as `assets/page.css`.
 pub(crate) struct Folder {
     files: HashMap<String, File>,
 }
@@ -22,9 +22,9 @@ pub(crate) struct Folder {
 pub(super) struct File {
     /// Its content type.
     pub(super) kind: &'static str,
-    /// Whether its name holds a hash of its content.
+    /// Whether its name contains a hash of its content.
     pub(super) hashed: bool,
-    /// At least the file as it is, which stands last.
+    /// The file's forms, at least the plain one, which stands last.
     pub(super) forms: Vec<Form>,
 }
 
@@ -32,15 +32,16 @@ pub(super) struct File {
 pub(super) struct Form {
     pub(super) encoding: ContentEncoding,
     pub(super) bytes: Bytes,
-    /// Differs from that of every other content and encoding.
+    /// The tag, which differs from that of every other content and encoding.
     pub(super) tag: EntityTag,
 }
 
 impl Folder {
-    /// Reads all files below `root` whose names are [plain](safe). A link that leads out of the folder is left out.
+    /// Reads all files in `root` whose names are [plain](safe). A link that leads out of the folder
+    /// is left out.
     ///
     /// # Errors
-    /// What the system says when a file or folder cannot be read.
+    /// The system's error if a file or folder cannot be read.
     pub(crate) fn read(root: &Path) -> io::Result<Self> {
         let root = root.canonicalize()?;
         let mut found = HashMap::new();
@@ -84,7 +85,7 @@ impl Folder {
     }
 }
 
-/// Whether `path` is the compressed copy of another file.
+/// Whether the file at `path` is a compressed copy of another file.
 fn is_copy(path: &Path, found: &HashMap<String, Bytes>) -> bool {
     let ending = path.extension();
     COMPRESSED
@@ -105,7 +106,7 @@ fn collect(root: &Path, folder: &Path, found: &mut HashMap<String, Bytes>) -> io
             continue;
         }
         let name = path.strip_prefix(root).ok().and_then(Path::to_str);
-        // A link to nothing is no file.
+        // A broken link is no file.
         let target = path.canonicalize().ok();
         if let (Some(name), Some(target)) = (name.filter(|name| safe(name).is_some()), target)
             && target.starts_with(root)
@@ -117,7 +118,7 @@ fn collect(root: &Path, folder: &Path, found: &mut HashMap<String, Bytes>) -> io
     Ok(())
 }
 
-/// A path that stays below its root: plain names only.
+/// A path that stays below its root, of plain names only; `None` for any other.
 pub(super) fn safe(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(name);
     let plain = |part: Component<'_>| match part {
@@ -131,7 +132,8 @@ pub(super) fn safe(name: &str) -> Option<PathBuf> {
     (!name.is_empty() && path.components().all(plain)).then_some(path)
 }
 
-/// Vite puts eight characters of a hash before the ending: `worker-Bx1_9kQz.js`.
+/// Whether a file's name has the eight characters of a hash that Vite puts before its ending, as in
+/// `worker-Bx1_9kQz.js`.
 fn has_hash(path: &Path) -> bool {
     let stem = path
         .file_stem()

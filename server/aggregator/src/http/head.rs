@@ -1,4 +1,4 @@
-//! HEAD: what GET would answer, without the body.
+//! Requests with the method HEAD, which get the answer to GET without its body.
 
 use actix_web::Error;
 use actix_web::body::{BodySize, EitherBody, MessageBody};
@@ -10,8 +10,8 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Lets go of the body of an answer to HEAD, so that no file is read for it and no stream of events kept open. Its
-/// length stands in the head where it is known.
+/// Drops the body of an answer to HEAD, so that no file is read for it and no stream of events
+/// stays open. Its length, if known, stands in the head.
 pub(super) async fn without_body<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
@@ -27,7 +27,7 @@ pub(super) async fn without_body<B: MessageBody>(
     }))
 }
 
-/// A body of which only the length is told.
+/// A body of which only the length is sent.
 pub(super) struct Length(BodySize);
 
 impl MessageBody for Length {

@@ -1,4 +1,4 @@
-//! Who joins, beyond their token: an Ed25519 key that proves itself.
+//! Ed25519 keys of those who join, with proof of possession.
 
 use crate::failure::Failure;
 use federation::round::messages::{JoinRequest, join_statement};
@@ -22,7 +22,7 @@ pub(super) fn proven(join: &JoinRequest, federation: &str) -> Result<Option<Stri
             "proof is not this identity's signature for this federation and invite",
         ));
     }
-    // One spelling, so that one key is one participant.
+    // A single spelling, so that one key is one participant.
     Ok(Some(join.identity.to_ascii_lowercase()))
 }
 
@@ -75,7 +75,7 @@ mod tests {
             change("", &good.proof),
             change(&good.identity[2..], &good.proof),
             change(&good.identity, &good.proof[2..]),
-            // A key of order 4, under which anybody could sign.
+            // A key of order 4, with which anyone could sign.
             change(&"00".repeat(32), &good.proof),
         ] {
             assert!(

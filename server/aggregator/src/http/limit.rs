@@ -1,4 +1,4 @@
-//! The first thing that happens to a request: is it one too many?
+//! Rate limits, which apply before anything else happens to a request.
 
 use crate::app::App;
 use actix_web::body::{EitherBody, MessageBody};
@@ -8,12 +8,12 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use listener::Address;
 
-/// Never limited: whoever watches over the server must not be told that it is busy.
+/// Paths that are never limited, so that a monitor is not told that the server is busy.
 const HEALTH: [&str; 2] = ["/healthz", "/v1/health"];
-/// Written by reverse proxies.
+/// Header that reverse proxies write.
 const FORWARDED: &str = "x-forwarded-for";
 
-/// Finds out whose address it is and takes one out of its bucket.
+/// Finds the sender's address and takes a token out of its bucket.
 pub(super) async fn requests<B: MessageBody>(
     app: web::Data<App>,
     request: ServiceRequest,
@@ -28,7 +28,7 @@ pub(super) async fn requests<B: MessageBody>(
         .collect();
     let address = app.config.proxies.sender(peer, forwarded.into_iter());
     request.extensions_mut().insert(address);
-    // A browser asks OPTIONS on its own account; it is answered from no table.
+    // Browsers send OPTIONS on their own account, and its answer needs no database.
     let exempt = request.method() == Method::OPTIONS || HEALTH.contains(&request.path());
     if !exempt && let Err(failure) = app.limits.request(address) {
         let response = request.into_response(HttpResponse::from_error(failure));

@@ -1,5 +1,5 @@
-//! The addresses. [`ENDPOINTS`] is the one list of them: routes are registered from it and the OpenAPI document
-//! is written from it, so neither can know one that the other does not.
+//! The routes. [`ENDPOINTS`] is their only list: routes are registered from it and the OpenAPI
+//! document is written from it, so both have the same.
 
 mod auth;
 mod body;
@@ -42,16 +42,16 @@ pub(crate) enum Caller {
     Participant,
 }
 
-/// Which part of the service a listener gives.
+/// The part of the service that a listener offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// Everything: the only listener, or the organiser's.
+    /// Everything: for the only listener, or for the organiser's.
     Whole,
-    /// What participants and visitors need: nothing of the organiser's is there.
+    /// What participants and visitors need, and nothing of the organiser's.
     Public,
 }
 
-/// One method of one address.
+/// One endpoint: a path and a method.
 pub(crate) struct Endpoint {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
@@ -61,14 +61,15 @@ pub(crate) struct Endpoint {
     pub(crate) query: &'static [(&'static str, &'static str)],
     /// Content type and schema of the body, if it takes one.
     pub(crate) request: Option<(&'static str, Shape)>,
-    /// Status, content type and schema of the answer; 204 has neither.
+    /// Status, content type and schema of the answer; 204 has no content.
     pub(crate) response: (u16, &'static str, Shape),
-    /// A fresh route to its handler.
+    /// Makes a new route to the handler.
     route: fn() -> Route,
 }
 
 impl Endpoint {
-    /// Where there is a listener for the organiser, counters are not everybody's business either.
+    /// Whether a side offers this endpoint. If the organiser has an own listener, counters are
+    /// offered only there.
     fn is_on(&self, side: Side) -> bool {
         side == Side::Whole || !(self.caller == Caller::Organiser || self.path == METRICS)
     }
@@ -79,10 +80,10 @@ const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 const NOTHING: (u16, &str, Shape) = (204, "", of::<()>);
 
-/// The methods of a route that reads.
+/// The methods of a route that only reads.
 const READING: &str = "GET, HEAD";
 
-/// A route that reads: HEAD is answered as GET is, without the body (see [`head`]).
+/// A route that only reads. HEAD is answered like GET, without the body (see [`head`]).
 fn reading() -> Route {
     Route::new().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
@@ -111,7 +112,7 @@ macro_rules! endpoint {
     };
 }
 
-/// All of the API. The pages are apart, in `pages`.
+/// The endpoints of the API. The pages are separate, in `pages`.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint!(get "/v1/health" Anybody public::health, "Is the aggregator up, and can its database be written? 503 if not.",
         query: [], request: None, response: (200, JSON, of::<Health>)),
@@ -145,13 +146,13 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         "Server-sent events named progress, one with every change that the reader is fast enough for.",
         query: [], request: None, response: (200, "text/event-stream", of::<Progress>)),
     endpoint!(post "/v1/federations/{federation}/invites" Organiser organiser::invite,
-        "Makes an invite, perhaps with an end or for so many participants. Its secret is shown only here.",
+        "Makes an invite, optionally with an expiry or a maximum number of participants. Its secret is shown only here.",
         query: [], request: Some((JSON, of::<CreateInvite>)), response: (201, JSON, of::<Invite>)),
     endpoint!(get "/v1/federations/{federation}/invites" Organiser organiser::invites,
         "All invites without their secrets, newest first.",
         query: [], request: None, response: (200, JSON, of::<Vec<InviteSummary>>)),
     endpoint!(delete "/v1/federations/{federation}/invites/{invite}" Organiser organiser::revoke,
-        "Takes an invite back: nobody joins with it from now on. Who has joined stays.",
+        "Revokes an invite: nobody can join with it from now on. Participants who joined with it stay.",
         query: [], request: None, response: (200, JSON, of::<InviteSummary>)),
     endpoint!(post "/v1/federations/{federation}/close" Organiser organiser::close,
         "Ends a federation for good; its current round is aborted.",
@@ -190,7 +191,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         query: [], request: None, response: NOTHING),
 ];
 
-/// The whole service, once for each worker thread.
+/// The whole service, made anew for each worker thread.
 pub(crate) fn service(
     app: web::Data<App>,
     side: Side,
@@ -227,7 +228,7 @@ pub(crate) fn service(
         .default_service(web::to(unknown))
 }
 
-/// Registers `endpoints` as far as this side has them.
+/// Registers those of `endpoints` that this side offers.
 fn routes(service: &mut web::ServiceConfig, endpoints: &'static [Endpoint], side: Side) {
     let mut paths: Vec<&str> = endpoints.iter().map(|e| e.path).collect();
     paths.sort_unstable();
@@ -268,7 +269,7 @@ async fn unknown() -> Result<actix_web::HttpResponse, Failure> {
     Err(Refusal::NotFound.into())
 }
 
-/// Where there is nothing but reading.
+/// Answers other methods at addresses that can only be read.
 async fn wrong_method() -> actix_web::HttpResponse {
     refuse_method(READING)
 }
@@ -301,7 +302,8 @@ mod tests {
             query: [], request: None, response: (200, JSON, of::<u32>)),
     ];
 
-    /// What `docs/adding.md` promises: a route is one line, from which everything else follows.
+    /// Shows what `docs/adding.md` promises: a route is one line, from which everything else
+    /// follows.
     #[actix_web::test]
     async fn a_line_makes_a_route() {
         let new = |side| {
@@ -318,7 +320,7 @@ mod tests {
         assert_eq!(refused.headers().get(header::ALLOW).unwrap(), "GET, HEAD");
         let asked = call_service(&whole, ask(Method::POST, "/v1/question")).await;
         assert_eq!(asked.status(), StatusCode::OK);
-        // Only the organiser's listener has what is the organiser's.
+        // Only the organiser's listener offers what belongs to the organiser.
         let absent = call_service(&public, ask(Method::POST, "/v1/question")).await;
         assert_eq!(absent.status(), StatusCode::NOT_FOUND);
         let document = openapi::document(MORE);

@@ -1,6 +1,6 @@
-//! Models that run on participants' devices, or whose embeddings are made there: the files of one folder, for
-//! everybody, and the embedded model of printed digits. Read-only, and nothing but what models consist of. A file
-//! beside which a compressed copy lies (`tokenizer.json.br`) is sent compressed.
+//! Models that run on participants' devices, or whose embeddings are made there: the files of one
+//! folder and the embedded model of printed digits, for anyone to read. Only files of models are
+//! served. A file with a compressed copy beside it (`tokenizer.json.br`) is sent compressed.
 
 use super::encoding::{COMPRESSED, is_known, negotiate};
 use super::folder::safe;
@@ -19,7 +19,7 @@ use std::time::UNIX_EPOCH;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
-/// Always offered, so that a first federation needs no file.
+/// The embedded model, which is always offered, so that a first federation needs no file.
 const EMBEDDED: (&str, &[u8]) = (
     "printed-digits.onnx",
     include_bytes!("../../../model-api/models/printed-digits/printed-digits.onnx"),
@@ -47,7 +47,7 @@ async fn model(
         Some("onnx") => "application/octet-stream",
         Some("json") => "application/json",
         Some("txt") => "text/plain; charset=utf-8",
-        // By its name: whole models may stand beside it that are for nobody.
+        // Only this name: whole models that are not meant to be served may lie beside it.
         Some("safetensors") if relative.ends_with("embeddings.safetensors") => {
             "application/octet-stream"
         }
@@ -85,12 +85,13 @@ async fn model(
 /// An opened file in one encoding.
 struct Form {
     file: std::fs::File,
-    /// In bytes.
+    /// The length in bytes.
     length: u64,
     tag: EntityTag,
 }
 
-/// The file `relative` below `root` in the encodings in which it lies there: compressed copies stand beside it.
+/// The forms of the file `relative` below `root`: the plain one and the compressed copies beside
+/// it.
 fn forms(root: &Path, relative: &Path) -> io::Result<Vec<(ContentEncoding, Form)>> {
     let root = root.canonicalize()?;
     let open = |relative: &Path, ending: &str| {
@@ -121,7 +122,7 @@ fn forms(root: &Path, relative: &Path) -> io::Result<Vec<(ContentEncoding, Form)
     Ok(forms)
 }
 
-/// The head of an answer, and whether it is all of it, because the caller has the file.
+/// The head of an answer, and whether it is the whole answer because the client has the file.
 fn head(request: &HttpRequest, kind: &'static str, tag: EntityTag) -> (HttpResponseBuilder, bool) {
     let unchanged = is_known(request, &tag);
     let mut answer = if unchanged {
@@ -133,9 +134,9 @@ fn head(request: &HttpRequest, kind: &'static str, tag: EntityTag) -> (HttpRespo
         .content_type(kind)
         .insert_header(header::ETag(tag))
         .insert_header((header::VARY, "Accept-Encoding"))
-        // A task names the file's hash; browsers keep it under that, not under its address.
+        // A task names the file's hash, under which browsers keep it, and not under its address.
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        // Models here are open: pages of any origin may fetch them, and only read.
+        // These models are open: pages of any origin may fetch them, and can only read.
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header((
             header::CROSS_ORIGIN_RESOURCE_POLICY,
@@ -144,7 +145,7 @@ fn head(request: &HttpRequest, kind: &'static str, tag: EntityTag) -> (HttpRespo
     (answer, unchanged)
 }
 
-/// `length` bytes of a file. One that becomes shorter meanwhile ends the connection.
+/// The first `length` bytes of a file. If it becomes shorter meanwhile, the connection ends.
 fn chunks(file: File, length: u64) -> impl stream::Stream<Item = io::Result<Bytes>> {
     stream::unfold((file, length), |(mut file, left)| async move {
         if left == 0 {
@@ -153,7 +154,7 @@ fn chunks(file: File, length: u64) -> impl stream::Stream<Item = io::Result<Byte
         let size = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
         let mut chunk = vec![0; size];
         let read = file.read_exact(&mut chunk).await;
-        // After an error the file is not read on.
+        // The file is not read on after an error.
         let left = if read.is_ok() { left - size as u64 } else { 0 };
         Some((read.map(|_| Bytes::from(chunk)), (file, left)))
     })

@@ -1,4 +1,6 @@
-//! The OpenAPI document, written from [`super::ENDPOINTS`] and the types that the handlers take and answer.
+//! The OpenAPI document, made from [`super::ENDPOINTS`] and from the types that handlers take and
+//! return.
+//! return.
 
 use super::{Caller, Endpoint};
 use federation::round::messages::Problem;
@@ -6,15 +8,15 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-/// The schema of a body; what it refers to goes into the generator.
+/// Makes the schema of a body; the types to which it refers go into the generator.
 pub(crate) type Shape = fn(&mut SchemaGenerator) -> Schema;
 
-/// JSON of that type.
+/// The schema of a type in JSON.
 pub(super) fn of<T: JsonSchema>(all: &mut SchemaGenerator) -> Schema {
     all.subschema_for::<T>()
 }
 
-/// Bytes, which the endpoint's summary describes.
+/// The schema of bytes, which the endpoint's summary describes.
 pub(super) fn bytes(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "binary" })
 }
@@ -38,11 +40,11 @@ fn postcard(name: &str) -> Schema {
     json_schema!({ "type": "string", "format": "binary", "description": description })
 }
 
-/// The document of these endpoints.
+/// The OpenAPI document of these endpoints.
 pub(super) fn document(endpoints: &[Endpoint]) -> Value {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into());
-    // What has a default may be missing in what is asked, but never is in what is answered.
+    // Something with a default may be missing in a request, but never is in an answer.
     let mut taken = settings.clone().for_deserialize().into_generator();
     let mut given = settings.for_serialize().into_generator();
     let mut paths = Map::new();

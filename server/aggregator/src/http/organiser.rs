@@ -1,4 +1,4 @@
-//! What the organiser says: create, invite, list and revoke invites, close.
+//! The organiser's routes: create and close federations; make, list and revoke invites.
 
 use super::{auth, body};
 use crate::app::App;
@@ -13,15 +13,15 @@ use federation::round::messages::{CreateFederation, CreateInvite, Invite};
 use federation::task::Task;
 use ground::fault::{Fault, Faults};
 
-/// More parameters would not fit the largest update.
+/// Maximum number of parameters; more would not fit into the largest update.
 const MOST_PARAMETERS: usize = 8_000_000;
-/// Of a federation's name in addresses, in random bytes.
+/// Number of random bytes in a federation's id.
 const ID_BYTES: usize = 10;
-/// Of an invite's.
+/// Number of random bytes in an invite's id.
 const INVITE_ID_BYTES: usize = 8;
-/// Longest life of an invite that has an end: ten years.
+/// Longest life of an invite with an end, in seconds: ten years.
 const LONGEST_LIFE_SECONDS: u64 = 10 * 365 * 24 * 3600;
-/// Most uses of an invite that counts them.
+/// Maximum number of uses of an invite that counts them.
 const MOST_USES: u32 = 1_000_000;
 
 pub(super) async fn check(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, Failure> {
@@ -36,9 +36,9 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Failure> {
     auth::organiser(&app, &request)?;
     let create: CreateFederation = body::json(&app, &request, payload, body::TASK_LIMIT).await?;
-    let task = match (create.task_toml, create.task) {
-        (Some(toml), None) => Task::from_toml(&toml)?,
-        (None, Some(value)) => Task::from_value(value)?,
+    let source = match (create.task_toml, create.task) {
+        (Some(toml), None) => Task::value_of_toml(&toml)?,
+        (None, Some(value)) => value,
         _ => {
             return Err(Failure::BadRequest(
                 "give either task_toml (the task file's text) or task (the task as JSON)"
@@ -46,6 +46,7 @@ pub(super) async fn create(
             ));
         }
     };
+    let task = Task::from_value(Task::private_by_default(source))?;
     suits(&app, &task)?;
     let (id, secret) = (random_hex(ID_BYTES)?, Secret::random()?);
     let (invite_id, now) = (random_hex(INVITE_ID_BYTES)?, app.clock.now_ms());
@@ -68,7 +69,7 @@ pub(super) async fn create(
     }))
 }
 
-/// A task that is right in itself may still be none for this aggregator.
+/// Checks that this aggregator can run a task, which may be right in itself and still not suit it.
 fn suits(app: &App, task: &Task) -> Result<(), Faults> {
     let mut faults = Vec::new();
     let mut fault = |path: &str, message: String| {
@@ -142,7 +143,7 @@ pub(super) async fn invite(
         id: &invite_id,
         hash: &secret.hash(),
         now,
-        // No overflow: the seconds are within ten years.
+        // There is no overflow, as the seconds are within ten years.
         expires_at: wish.expires_in_seconds.map(|s| now + 1_000 * s),
         uses: wish.uses,
     };

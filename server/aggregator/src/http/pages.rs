@@ -1,6 +1,7 @@
-//! The pages, from the folder that was [read](super::folder) at the start. What makes them more than a file server is the
-//! Content-Security-Policy: everything below `/f/{id}/` (the Worker's script too, for a Worker obeys the header
-//! of its own script) may talk to this aggregator and to that federation's model API, and to nobody else.
+//! The pages, from the folder that was [read](super::folder) at the start. What distinguishes this
+//! from a file server is the Content-Security-Policy: everything below `/f/{id}/` (and so the
+//! Worker's script, because a Worker obeys the header of its own script) may talk to this
+//! aggregator and to that federation's model API, and to nothing else.
 
 use super::encoding::{is_known, negotiate};
 use super::{Side, auth, reading};
@@ -74,7 +75,8 @@ async fn top(
     file(&app, &request, &name, None)
 }
 
-/// Relative addresses in the page need the slash. The fragment (the invite) survives a redirect.
+/// Redirects to an address with a slash, which the page's relative addresses need. The fragment
+/// (the invite) survives a redirect.
 async fn add_slash(request: HttpRequest) -> HttpResponse {
     HttpResponse::PermanentRedirect()
         .insert_header((header::LOCATION, format!("{}/", request.path())))
@@ -87,7 +89,7 @@ async fn join(
     id: Path<String>,
 ) -> Result<HttpResponse, Failure> {
     match auth::federation(&app, &id).await {
-        // Somebody followed a link: JSON would tell them nothing.
+        // Somebody followed a link, and JSON would tell them nothing.
         Err(Failure::Refused(Refusal::NotFound)) if app.pages.is_some() => Ok(unknown()),
         federation => {
             let federation = federation?;
@@ -102,8 +104,8 @@ async fn join(
     }
 }
 
-/// For a link to a federation that is not here: a page without scripts, styles or anything to connect to, under
-/// the policy of answers that have none of their own.
+/// The answer to a link to a federation that does not exist here: a page without scripts or styles
+/// and with nothing to connect to, under the default policy.
 fn unknown() -> HttpResponse {
     HttpResponse::NotFound()
         .content_type("text/html; charset=utf-8")
@@ -172,9 +174,9 @@ fn page(
     file(app, request, name, Some(&federation.origins(model)))
 }
 
-/// The origin of an owner's own model API, from its base64url. It goes into a header, so only what [`origin_of`] lets
-/// through is used. A whole address is refused: what follows the origin may be a secret (a relay's token), and stands
-/// in the page's fragment, which browsers keep to themselves.
+/// The origin of an owner's own model API, from its base64url. As it goes into a header, only what
+/// [`origin_of`] lets through is used. A whole address is refused: what follows the origin may be a
+/// secret (a relay's token), and belongs in the page's fragment, which browsers keep to themselves.
 fn own_model(encoded: &str) -> Result<String, Failure> {
     let refuse = || {
         Failure::BadRequest(
@@ -192,7 +194,8 @@ fn own_model(encoded: &str) -> Result<String, Failure> {
         .ok_or_else(refuse)
 }
 
-/// `origins`: what may be connected to besides the aggregator, with spaces between.
+/// The Content-Security-Policy. `origins` are those to which the page may connect besides the
+/// aggregator, separated by spaces.
 fn policy(origins: Option<&str>) -> String {
     let connect = origins.map_or_else(
         || "'self'".to_owned(),
@@ -205,7 +208,7 @@ fn policy(origins: Option<&str>) -> String {
     )
 }
 
-/// A file of the page with the headers that belong to it.
+/// A file of the page with its headers.
 fn file(
     app: &App,
     request: &HttpRequest,
@@ -232,7 +235,7 @@ fn file(
         ))
         .insert_header((header::VARY, "Accept-Encoding"))
         .insert_header(header::ETag(form.tag.clone()));
-    // Pages, and scripts, of which one is the Worker's: nothing else runs, so nothing else has a policy to keep.
+    // A policy is needed by pages and by scripts, one of which is the Worker's; nothing else runs.
     let is = |kind: &str| file.kind.starts_with(kind);
     if is("text/html") || is("text/javascript") {
         answer.insert_header((header::CONTENT_SECURITY_POLICY, policy(origins)));

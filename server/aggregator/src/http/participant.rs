@@ -1,4 +1,4 @@
-//! What participants say: join, look, enrol, deliver, stay, leave.
+//! The participants' routes: join, look, enrol, deliver, stay, leave.
 
 use super::{auth, body, identity, limit};
 use crate::app::App;
@@ -13,7 +13,7 @@ use federation::round::refusal::Refusal;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// A long poll ends after this time in any case: proxies cut silent connections.
+/// Time after which a long poll ends in any case, because proxies cut silent connections.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
 
 pub(super) async fn join(
@@ -72,7 +72,7 @@ pub(super) async fn round(
     let Some(after) = wait.after else {
         return Ok(HttpResponse::Ok().json(view));
     };
-    // Who waits longer than their lease would be taken for gone while they wait.
+    // A participant who waited longer than its lease would count as gone while it waits.
     let lease = Duration::from_millis(federation.task.federation.policy.lease_ms);
     let patience = Duration::from_millis(wait.wait_ms.unwrap_or(20_000))
         .min(LONGEST_WAIT)
@@ -81,7 +81,7 @@ pub(super) async fn round(
     let mut versions = app.news.subscribe(&id, view.version);
     let mut stopping = app.stopping.clone();
     while view.version <= after {
-        // No connection is held here, however many wait.
+        // No database connection is held here, however many clients wait.
         let woken = tokio::select! {
             changed = versions.changed() => changed.is_ok(),
             _ = stopping.wait_for(|stop| *stop) => false,
@@ -141,8 +141,9 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json(view))
 }
 
-/// Four bytes for each number and some for the rest; as much again, so that an update of the wrong length
-/// is told so (`malformed`) unless it is far too long (`too_large`).
+/// Maximum size in bytes of an update's body: four bytes for each number, some for the rest, and as
+/// much again, so that an update of a wrong length is refused as `malformed`, unless it is far too
+/// long (`too_large`).
 fn update_limit(length: usize, most: usize) -> usize {
     (1024 + 8 * length).min(most)
 }

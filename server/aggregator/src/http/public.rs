@@ -1,4 +1,4 @@
-//! What everybody may see.
+//! The routes that anyone may read.
 
 use super::{encoding, openapi};
 use crate::app::App;
@@ -16,13 +16,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// Finished rounds that a detail shows.
+/// Maximum number of finished rounds in a federation's details.
 const SHOWN_ROUNDS: u32 = 2_000;
 
 /// The answer of a server that is up.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Health {
-    /// `ok`
+    /// Always `ok`.
     status: &'static str,
     /// The program's version.
     version: &'static str,
@@ -73,7 +73,7 @@ pub(super) async fn detail(
 ) -> Result<HttpResponse, Failure> {
     let federation = app.federation(&id).await?;
     let now = app.clock.now_ms();
-    // One state for all three.
+    // All three from one state of the database.
     let (rounds, summary, at) = app
         .read(&id, async |tx| {
             let rounds = tx.records(SHOWN_ROUNDS).await?;

@@ -1,4 +1,4 @@
-//! The record of a federation, for everybody.
+//! The record of a federation, which anyone may read.
 
 use super::encoding;
 use crate::app::App;
@@ -34,7 +34,7 @@ pub(super) async fn record(
             .await?;
         return encoding::answer(&request, TEXT, lines.text.into_bytes());
     }
-    // Lines are only ever added: those of now, whatever is added while they are sent.
+    // Lines are only ever added: this sends those that exist now, whatever is added meanwhile.
     let now = app.clock.now_ms();
     let until = app
         .read(&id, async |tx| Ok(tx.current(None, now).await?.lines))

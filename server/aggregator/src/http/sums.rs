@@ -1,4 +1,4 @@
-//! What the members of a cohort say in a secure sum, and what they are told.
+//! The routes of secure sums: what the members of a cohort send, and what they are told.
 
 use super::{auth, body};
 use crate::app::App;

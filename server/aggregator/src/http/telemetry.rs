@@ -1,5 +1,5 @@
-//! What is counted and logged of a request: method, route, status, time. Not its address as sent (it may hold
-//! the owner's own model API), no headers (tokens), no body, no peer.
+//! What is counted and logged of a request: method, route, status and time. The address as sent (it
+//! may contain the owner's own model API), headers (tokens), body and peer are not.
 
 use crate::app::App;
 use actix_web::body::MessageBody;
@@ -10,7 +10,7 @@ use actix_web::{Error, web};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
-/// Headers of every answer that does not say otherwise.
+/// Headers of every answer that does not set them itself.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
@@ -20,19 +20,20 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),
     ),
-    // The page and its Worker come from here too; nobody else has a reason to embed any of this.
+    // The page and its Worker come from this origin too; nothing else has a reason to embed this.
     (
         header::CROSS_ORIGIN_RESOURCE_POLICY,
         HeaderValue::from_static("same-origin"),
     ),
-    // An answer that is no page loads nothing, and is nobody's frame.
+    // An answer that is no page loads nothing, and may be in no frame.
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     ),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
-/// Only where TLS is ours: in the clear it means nothing, and a proxy that has the certificate says so itself.
+/// Sent only if TLS is our own: in clear text it has no meaning, and a proxy with the certificate
+/// sends it itself.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 pub(super) async fn observe(
@@ -66,7 +67,7 @@ pub(super) async fn observe(
     Ok(response)
 }
 
-/// Root spans for `tracing`.
+/// Makes the root spans for `tracing`.
 pub(super) struct Spans;
 
 impl RootSpanBuilder for Spans {

@@ -13,7 +13,7 @@ use ground::hash::{theta_bytes, theta_from_bytes};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-/// What [`read_summary`] reads.
+/// The columns that [`read_summary`] reads.
 macro_rules! select_summary {
     ($name:literal, $now:literal, $rest:literal) => {
         concat!(
@@ -158,7 +158,7 @@ impl Federations for SqliteTx {
             rho: row.try_get("rho")?,
             counted: row.try_get::<i64, _>("counted")? != 0,
             patience: Patience {
-                // It was an f32.
+                // It was stored from an f32.
                 least: row
                     .try_get::<Option<f64>, _>("least_loss")?
                     .map(|loss| loss as f32),

@@ -102,5 +102,5 @@ fn read(
     })
 }
 
-/// id, created_at, expires_at, uses, used, revoked_at
+/// A row: id, created_at, expires_at, uses, used, revoked_at.
 type Row = (String, i64, Option<i64>, Option<i64>, i64, Option<i64>);

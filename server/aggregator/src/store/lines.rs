@@ -1,4 +1,4 @@
-//! The lines of records. They are added, and never change.
+//! The lines of records, which are added and never change.
 
 use super::{SqliteTx, unsigned};
 use crate::failure::Failure;

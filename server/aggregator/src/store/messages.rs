@@ -1,4 +1,4 @@
-//! Secure sums: the current round's messages, and what was frozen from phase to phase.
+//! Secure sums: the current round's messages, and the cohorts that were frozen from phase to phase.
 
 use super::{SqliteTx, parse_word, unsigned, word};
 use crate::failure::Failure;

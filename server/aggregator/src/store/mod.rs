@@ -1,5 +1,5 @@
-//! The database: one writer connection, some readers, and transactions that are tried again when another
-//! process was faster. The SQL is the part of the language that every database speaks.
+//! The database: one writer connection, some readers, and transactions that are tried again if
+//! another process was faster. Its SQL is the part of the language that every database speaks.
 //!
 //! The server knows its store by the name [`Db`] only, and asks it for nothing but what the traits of
 //! [`federation::engine::store`] say. A store besides this one must supply:
@@ -31,8 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often a transaction is tried before its failure is passed on. SQLite itself waits up to
-/// [`BUSY_TIMEOUT`] each time.
+/// Maximum number of tries of a transaction. SQLite itself waits up to [`BUSY_TIMEOUT`] each time.
 const ATTEMPTS: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
@@ -58,7 +57,7 @@ pub type Tried = Arc<dyn Fn(&'static str, Outcome, Duration) + Send + Sync>;
 /// The store that the server runs on.
 pub(crate) type Db = SqliteStore;
 
-/// The database of one server: one file of SQLite.
+/// The database of one server, a single SQLite file.
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
@@ -76,7 +75,7 @@ impl Table for SqliteTx {
 }
 
 impl SqliteStore {
-    /// Opens the file, creates it where needed, and brings its tables up to date.
+    /// Opens the file, creates it if needed, and brings its tables up to date.
     ///
     /// # Errors
     /// The file cannot be used.
@@ -85,11 +84,12 @@ impl SqliteStore {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // What was answered with 200 must survive a power cut, not only a killed process.
+            // What was answered with 200 must survive a power cut and not only a killed process.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        // One connection: SQLite has one writer at a time, and a queue in here is fairer than its locks.
+        // One connection, because SQLite has one writer at a time, and a queue in here is fairer
+        // than its locks.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .connect_with(options.clone())
@@ -129,7 +129,7 @@ impl SqliteStore {
         Err(outcome.err().unwrap_or(Failure::Database(error)))
     }
 
-    /// Closes all connections; the write-ahead log is folded into the file.
+    /// Closes all connections; the write-ahead log is merged into the file.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -222,14 +222,14 @@ fn migrator() -> Migrator {
     ])
 }
 
-/// Reads what an enum's serde name says.
+/// Reads an enum from its serde name.
 pub(crate) fn parse_word<T: serde::de::DeserializeOwned>(word: String) -> Result<T, Failure> {
     let shown = word.clone();
     serde_json::from_value(serde_json::Value::String(word))
         .map_err(|_| Failure::Internal(format!("the database holds the unknown word {shown:?}")))
 }
 
-/// An enum's serde name.
+/// Writes an enum as its serde name.
 pub(crate) fn word<T: serde::Serialize>(value: T) -> Result<String, Failure> {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => Ok(word),
@@ -237,7 +237,7 @@ pub(crate) fn word<T: serde::Serialize>(value: T) -> Result<String, Failure> {
     }
 }
 
-/// A number that the database keeps signed and the protocol unsigned.
+/// Reads a number that the database stores signed and the protocol has unsigned.
 pub(crate) fn unsigned<T: TryFrom<i64>>(value: i64) -> Result<T, Failure> {
     T::try_from(value).map_err(|_| {
         Failure::Internal(format!("the database holds {value}, which is out of range"))

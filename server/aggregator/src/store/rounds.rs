@@ -10,14 +10,15 @@ use ground::hash::theta_from_bytes;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-/// Standings of this many past rounds stay, to tell an update that comes again from one that comes too late.
+/// Number of past rounds whose standings are kept, to distinguish an update that is sent again from
+/// one that is late.
 const REMEMBERED_ROUNDS: i64 = 8;
 
-/// A standing in a row, if there is one.
+/// Reads the standing in a row, if there is one.
 pub(super) fn read_standing(word: Option<String>) -> Result<Standing, Failure> {
     match word.as_deref() {
         None => Ok(Standing::Idle),
-        // Earlier versions wrote this for members of the cohort who had left.
+        // Earlier versions wrote this about members of the cohort who had left.
         Some("gone") => Ok(Standing::Dropped),
         Some(other) => parse_word(other.to_owned()),
     }
@@ -114,7 +115,7 @@ impl Rounds for SqliteTx {
     }
 
     async fn narrow_cohort(&mut self, round: u32) -> Result<u64, Failure> {
-        // In this order, else the second would take back what the first did.
+        // In this order, or the second statement would undo the first.
         let mut moved = 0;
         for (statement, from, to) in [
             (
@@ -253,7 +254,7 @@ impl Rounds for SqliteTx {
     }
 }
 
-/// The round in a row that has all of its columns.
+/// Reads a round from a row that has all of its columns.
 pub(super) fn read_round(row: &SqliteRow) -> Result<Round, Failure> {
     Ok(Round {
         number: unsigned(row.try_get("number")?)?,

@@ -31,7 +31,7 @@ async fn what_is_committed_is_on_the_disk() {
         .fetch_one(&store.writer)
         .await
         .unwrap();
-    // 2 is FULL: the log is synced at every commit.
+    // 2 means FULL: the log is synced at every commit.
     assert_eq!((synchronous, &journal[..]), (2, "wal"));
 }
 
@@ -129,7 +129,7 @@ async fn one_holder<S: Store<Error: std::fmt::Debug>>(store: &S) {
     assert!(take("one", 1_050).await);
     assert!(take("two", 1_150).await);
     assert!(!take("one", 1_200).await);
-    // A clock that was set back must not block everybody for the difference.
+    // A clock that was set back must not block all processes for the difference.
     assert!(take("one", 500).await);
     let release = async |holder: &str| {
         store
@@ -159,7 +159,7 @@ async fn a_database_may_be_opened_again() {
     assert!(versions.unwrap().is_empty());
 }
 
-/// What SQLite says when another process writes.
+/// SQLite's message when another process writes.
 #[derive(Debug, thiserror::Error)]
 #[error("database is locked")]
 struct Busy;

@@ -1,4 +1,4 @@
-//! A listener of the organiser's own.
+//! The organiser's own listener.
 
 use crate::support::*;
 use aggregator::{AggregatorConfig, Listeners, RealClock};

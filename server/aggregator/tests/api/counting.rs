@@ -1,5 +1,6 @@
-//! Counting rounds, draws of those who train, and patience: over a live port and a database they must come to what the
-//! aggregator in memory comes to, also where the server is stopped in between.
+//! Counting rounds, draws of those who train, and patience. Over a real port and a database they
+//! must have the same results as with the aggregator in memory, even if the server is stopped in
+//! between.
 
 use crate::player::*;
 use crate::secure::{Played, audited, essence, played_twice, secure_task};
@@ -83,7 +84,7 @@ async fn a_restart_between_counting_and_training_changes_nothing() {
     let server = Server::start(home.config(), clock.clone()).await;
     let mut live = live.at(&server.api);
 
-    // Whoever is not drawn is told so, and is not enrolled.
+    // A participant who is not drawn is told so, and is not enrolled.
     let view = live.members[0].view().await;
     assert_eq!((view.step, view.round, view.registered), (0, 1, PLAYERS));
     let policy = task.federation.policy;

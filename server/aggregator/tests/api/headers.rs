@@ -1,4 +1,4 @@
-//! What every answer says about itself.
+//! The headers of every answer.
 
 use crate::support::*;
 use reqwest::{Method, Response};
@@ -16,7 +16,7 @@ fn check(what: &str, response: &Response) {
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
         ("cross-origin-resource-policy", "same-origin"),
-        // In the clear it would mean nothing.
+        // Without TLS the header would mean nothing.
         ("strict-transport-security", ""),
     ] {
         assert_eq!(header(response, name), value, "{what}: {name}");

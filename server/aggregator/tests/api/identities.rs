@@ -1,4 +1,4 @@
-//! Participants who are known again by their key.
+//! Participants who are recognised by their key.
 
 use crate::support::*;
 use aggregator::{AggregatorConfig, RealClock, TestClock};
@@ -23,14 +23,14 @@ async fn who_comes_again_is_the_same_participant_with_a_fresh_token() {
         .await
         .unwrap();
     expect(old, 401, "unauthorized").await;
-    // What the old token began, the new one goes on with.
+    // The new token continues what the old one began.
     let view = again.view().await;
     assert_eq!((view.standing, view.live), (Standing::Enrolled, 1));
     assert_eq!(api.detail(&id).await.summary.participants, 1);
     let listed = api.invites(&id).await;
     let line = listed.iter().find(|i| i.id == one.id).unwrap();
     assert_eq!((line.used, line.uses), (1, Some(1)));
-    // The invite is theirs alone now.
+    // The invite belongs to them alone now.
     expect(
         api.try_join_as(2, &id, &one.invite).await,
         403,
@@ -60,7 +60,8 @@ async fn an_identity_is_one_participant_whatever_invite_it_brings() {
     let ann = api.join_as(1, &short).await;
     let bob = api.join_as(2, &first).await;
     assert_eq!((ann.number, bob.number), (0, 1));
-    // Another invite that holds: the same number, and no use counted. That the federation is full matters not.
+    // Another valid invite: the same number, and no use is counted. It does not matter that the
+    // federation is full.
     assert_eq!(api.join_as(1, &other).await.number, 0);
     let used = |list: &[federation::round::messages::InviteSummary], id: &str| {
         list.iter().find(|i| i.id == id).unwrap().used
@@ -83,7 +84,7 @@ async fn an_identity_is_one_participant_whatever_invite_it_brings() {
         "invite_expired",
     )
     .await;
-    // A revoked one takes nobody back.
+    // A revoked invite lets nobody return.
     api.revoke(id, &short.id).await;
     expect(
         api.try_join_as(1, id, &short.invite).await,
@@ -174,7 +175,7 @@ async fn an_identity_without_its_proof_is_refused_and_nobody_is_counted() {
         "bad_invite",
     )
     .await;
-    // Capitals do not make another participant of the same key.
+    // Capital letters do not make another participant of the same key.
     let capitals = JoinRequest {
         identity: good.identity.to_ascii_uppercase(),
         ..good

@@ -1,4 +1,4 @@
-//! Invites that end, are listed, and are taken back.
+//! Invites that expire, are listed, and are revoked.
 
 use crate::support::*;
 use aggregator::TestClock;
@@ -95,7 +95,7 @@ async fn a_revoked_invite_takes_nobody_and_sends_nobody_away() {
     )
     .await;
     assert_eq!(member.view().await.live, 1);
-    // An id is none of another federation's, nor a secret.
+    // An id is not valid in another federation, and is no secret.
     let other = api.create(task(1, 1)).await;
     for wrong in [&other.id[..], "nothing", &invite.invite[..]] {
         expect(api.revoke(id, wrong).await, 404, "not_found").await;

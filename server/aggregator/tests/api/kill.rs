@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// The aggregator as a process of its own; killed when dropped.
+/// The aggregator as a separate process; killed when dropped.
 pub struct Process {
     child: Child,
     pub api: Api,
@@ -37,7 +37,7 @@ impl Process {
         Self { child, api }
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -130,7 +130,7 @@ async fn no_accepted_update_is_lost_or_counted_twice() {
         .pop()
         .unwrap();
     assert_eq!(record.delivered as usize, MEMBERS);
-    // And the next round goes its way.
+    // The next round works.
     at(&members[0]).enrol().await;
     process.kill();
 }

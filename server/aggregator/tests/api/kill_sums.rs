@@ -36,7 +36,7 @@ async fn a_sum_goes_on_whenever_the_server_is_killed() {
     let mut players = Player::many(&task, PLAYERS);
     let mut live = Live::join(&process.api, &invite, &players).await;
     for phase in [Phase::Keys, Phase::Shares, Phase::Masked, Phase::Unmask] {
-        // Everybody is about to send.
+        // All participants are about to send.
         for _ in 0..60 {
             for player in &mut players {
                 if !sends(&player.open(), phase) {
@@ -49,7 +49,7 @@ async fn a_sum_goes_on_whenever_the_server_is_killed() {
         for player in first.iter_mut() {
             assert!(sends(&player.turn(&mut live).await, phase));
         }
-        // Of the others nobody knows whether they were heard.
+        // Nobody knows whether the others were heard.
         let mut sending = Vec::new();
         for player in rest.iter_mut() {
             let (member, action) = (live.members[player.number as usize].clone(), player.open());
@@ -65,7 +65,8 @@ async fn a_sum_goes_on_whenever_the_server_is_killed() {
         let view = live.members[0].view().await;
         let moved_on = view.phase != phase;
         assert!(moved_on || view.delivered >= PLAYERS / 2, "{view:?}");
-        // Who had an answer may say it again: it is there, and not counted twice.
+        // A participant who had an answer may send again: the message is there, and is not counted
+        // twice.
         let before = live.members[0].view().await;
         if let Some(repeated) = players[0].sent(before.round, phase) {
             let refused = Event::Refused(Refusal::Duplicate);
@@ -75,7 +76,7 @@ async fn a_sum_goes_on_whenever_the_server_is_killed() {
     }
     play(&mut live, &mut players, u32::MAX).await;
 
-    // As if nothing had happened.
+    // The results are as if nothing had happened.
     let mut twins = Player::many(&task, PLAYERS);
     let mut memory = InMemory::join(&task, &twins);
     play(&mut memory, &mut twins, u32::MAX).await;

@@ -1,4 +1,4 @@
-//! How often anybody may ask, and whose address a request is taken to come from.
+//! Rate limits, and the address to which a request is attributed.
 
 use crate::support::*;
 use aggregator::{AggregatorConfig, Quotas, RealClock};
@@ -14,7 +14,7 @@ async fn with(home: &Home, quotas: Quotas, proxies: &str) -> Server {
     Server::start(config, Arc::new(RealClock)).await
 }
 
-/// Sends it until it is one too many; gives how many were not, and the refusal.
+/// Sends the request until it is refused; returns how many were not, and the refusal.
 async fn until_limited(request: impl Fn() -> RequestBuilder) -> (u32, Response) {
     for count in 0..1_000 {
         let response = request().send().await.unwrap();
@@ -45,7 +45,7 @@ async fn an_address_has_a_burst_and_a_rate() {
     // Ten seconds' worth, and what came back meanwhile.
     assert!((10..20).contains(&count), "{count}");
     assert_eq!(retry_after(refusal).await, 1);
-    // Whoever watches over the server, and browsers on their own account, are not told to wait.
+    // Monitors, and browsers' own OPTIONS requests, are not told to wait.
     for path in ["/healthz", "/v1/health"] {
         for _ in 0..20 {
             assert_eq!(api.get(path).send().await.unwrap().status(), 200);
@@ -100,7 +100,7 @@ async fn joining_has_a_limit_of_its_own() {
         .await;
     let wait = retry_after(refusal).await;
     assert!((15..=20).contains(&wait), "{wait}");
-    // Who has joined goes on.
+    // Participants who have joined are not affected.
     members[0].enrol().await;
     assert_eq!(server.api.participants(&invite.federation).await, 3);
     server.stop().await;
@@ -151,7 +151,7 @@ async fn guesses_run_out() {
         let wait = retry_after(refusal).await;
         assert!((1..=15).contains(&wait), "{wait}");
     }
-    // Neighbours behind the same address are not harmed.
+    // Participants behind the same address are not affected.
     member.view().await;
     api.join(&invite).await;
     server.stop().await;
@@ -176,7 +176,7 @@ async fn a_forwarded_address_counts_only_from_a_trusted_proxy() {
         assert_eq!(join("203.0.113.1").await, 201);
         let other = if believed { 201 } else { 429 };
         assert_eq!(join("203.0.113.2").await, other, "{proxies}");
-        // What the sender put in front of the proxy's word is not looked at.
+        // What the sender wrote before the proxy's entry is ignored.
         assert_eq!(join("198.51.100.9, 203.0.113.1").await, 429, "{proxies}");
         server.stop().await;
     }

@@ -1,4 +1,4 @@
-//! Secrets stay where they belong, however much is logged.
+//! Secrets stay where they belong, however detailed the log.
 
 use crate::support::*;
 use crate::tls::Certificate;
@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// The aggregator as a process that logs all it can; killed when dropped.
+/// The aggregator as a process that logs everything it can; killed when dropped.
 struct Talkative {
     child: Child,
     url: String,
@@ -48,8 +48,8 @@ fn contains(text: &[u8], wanted: &str) -> bool {
     text.windows(wanted.len()).any(|w| w == wanted.as_bytes())
 }
 
-/// Everything that has to do with secrets, and a few things that go wrong. Gives the secrets, and hashes that the
-/// database must hold.
+/// Does everything that involves secrets, and a few things that fail. Returns the secrets, and
+/// hashes that the database must contain.
 async fn use_secrets(api: &Api) -> (Vec<String>, Vec<String>) {
     api.wait_until_healthy().await;
     let invite = api.create(task(1, 2)).await;
@@ -115,7 +115,7 @@ fn check(home: &Home, process: Talkative, secrets: &[String], kept: &[String]) {
     let log = process.log.clone();
     drop(process);
     let log = std::fs::read(log).unwrap();
-    // It was as talkative as it can be, and about these requests.
+    // It logged as much as it can, about these requests too.
     for level in ["TRACE", "DEBUG", "INFO"] {
         assert!(contains(&log, level), "nothing was logged at {level}");
     }
@@ -128,7 +128,7 @@ fn check(home: &Home, process: Talkative, secrets: &[String], kept: &[String]) {
         assert!(contains(&stored, hash), "the search finds nothing");
     }
     for secret in secrets {
-        // As it is, and as `{:?}` of bytes would show its beginning.
+        // As text, and as `{:?}` of bytes would show its beginning.
         let bytes = format!("{:?}", &secret.as_bytes()[..8]);
         let bytes = bytes.trim_matches(['[', ']']);
         for (place, text) in [("log", &log), ("database", &stored)] {

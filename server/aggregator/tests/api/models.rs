@@ -83,7 +83,7 @@ async fn a_file_beside_a_compressed_copy_is_sent_compressed_to_who_accepts_it() 
     let folder = home.path().join("models/minilm");
     std::fs::write(folder.join("tokenizer.json"), "plain").unwrap();
     std::fs::write(folder.join("tokenizer.json.br"), "brotli").unwrap();
-    // A copy, too, leads out of the folder nowhere.
+    // A compressed copy leads nowhere outside the folder either.
     #[cfg(unix)]
     std::os::unix::fs::symlink(
         home.path().join("secret.json"),
@@ -108,7 +108,7 @@ async fn a_file_beside_a_compressed_copy_is_sent_compressed_to_who_accepts_it() 
     }
     let refused = get("identity;q=0, gzip").await.unwrap();
     expect(refused, 406, "bad_request").await;
-    // The copies have no address of their own.
+    // The copies have no addresses of their own.
     let copy = server.api.get("/models/minilm/tokenizer.json.br");
     expect(copy.send().await.unwrap(), 404, "not_found").await;
     let head = server

@@ -44,7 +44,7 @@ async fn pages_may_talk_to_the_aggregator_and_their_model_and_nobody_else() {
     let own =
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode("https://model.hospital:8443");
     let federations = "'self' http://127.0.0.1:8701";
-    // What such prompts are made with is fetched from a third.
+    // The files for embeddings are fetched from a third origin.
     let hash = "0".repeat(64);
     let embeddings = json!({ "url": "https://files.example/tiny", "tokenizer_sha256": hash, "table_sha256": hash });
     let softly = json!({
@@ -112,7 +112,7 @@ async fn pages_may_talk_to_the_aggregator_and_their_model_and_nobody_else() {
         let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
         let policy = header("content-security-policy");
         if kind == "application/wasm" {
-            // Nothing runs in a module but what a script makes of it.
+            // A module runs nothing but what a script makes of it.
             assert_eq!(
                 policy, "default-src 'none'; frame-ancestors 'none'",
                 "{path}"
@@ -190,7 +190,7 @@ async fn nothing_outside_the_folder_is_served() {
         "/f/none/",
         "/f/none/assets/client.wasm",
     ] {
-        // By hand: a client library would tidy the path up.
+        // Written by hand, because a client library would tidy the path.
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -242,7 +242,7 @@ async fn compressed_copies_are_sent_to_who_accepts_them() {
     }
     // One for each encoding.
     assert_eq!(tags.len(), 3);
-    // Without the header, or without a copy: the file as it is.
+    // Without the header, or without a copy, the plain file is sent.
     let plain = server.api.get("/assets/client.wasm").send().await.unwrap();
     assert_eq!(plain.text().await.unwrap(), "assets/client.wasm");
     let page = |accept| server.api.get("/").header("accept-encoding", accept).send();
@@ -277,14 +277,14 @@ async fn what_a_cache_has_already_is_not_sent_again() {
         let policy = first.headers()["content-security-policy"].clone();
         let again = get(path, "br", &format!("\"a\", W/{tag}")).await.unwrap();
         assert_eq!(again.status().as_u16(), 304, "{path}");
-        // What a cache keeps beside the content is brought up to date.
+        // The headers that a cache stores with the content are updated.
         assert_eq!(again.headers()["cache-control"], caching, "{path}");
         assert_eq!(again.headers()["content-security-policy"], policy);
         assert_eq!(again.headers()["etag"].to_str().unwrap(), tag);
         assert_eq!(again.headers()["vary"], "Accept-Encoding");
         assert!(again.bytes().await.unwrap().is_empty(), "{path}");
     }
-    // In another encoding it is something else.
+    // With another encoding it is another representation.
     let compressed = get("/assets/client.wasm", "br", "").await.unwrap();
     let tag = compressed.headers()["etag"].to_str().unwrap();
     let plain = get("/assets/client.wasm", "identity", tag).await.unwrap();
@@ -368,7 +368,7 @@ async fn head_is_answered_as_get_is_but_without_a_body() {
     let events = raw(&server, "HEAD", &of("/events")).await;
     assert!(events.starts_with("HTTP/1.1 200"), "{events}");
     assert!(events.ends_with("\r\n\r\n"), "{events}");
-    // What nobody reads is not read with HEAD either.
+    // What cannot be read with GET cannot be read with HEAD either.
     let post = raw(&server, "HEAD", &of("/rounds/0/enrol")).await;
     assert!(post.starts_with("HTTP/1.1 405"), "{post}");
     server.stop().await;
@@ -412,7 +412,7 @@ async fn without_a_page_the_root_says_where_to_get_it() {
 #[tokio::test]
 async fn tasks_and_records_are_compressed_for_who_accepts_it() {
     let (_home, server) = Server::fresh().await;
-    // Long enough to gain by it.
+    // Long enough for compression to pay.
     let mut task = task_with(1, 30, (1, 1, 0, 60_000), (1, 1, 0, 60_000));
     task["description"] = "A federation. ".repeat(200).into();
     let invite = server.api.create(task).await;

@@ -1,9 +1,9 @@
-//! Participants' machines without a model: the answers are made up, and everything else is as everywhere: the machine, and
-//! the client that asks the aggregator. They play against the server, or against the aggregator in memory, which must come
-//! to the same.
+//! Participants' machines without a model: the model's answers are invented, everything else is real: the machine, and
+//! the client that asks the aggregator. They play against the server, or against the aggregator in memory, which must have
+//! the same results.
 //!
-//! They are stepped by hand instead of by `participant::run`. The same script must do for both aggregators, one of which
-//! is no server; and scripts stop between the making of a message and its sending, which the driver does as one.
+//! They are stepped by hand and not by `participant::run`: the same script must work with both aggregators, one of which is
+//! no server, and scripts stop between making a message and sending it, which the driver does in one step.
 
 use crate::support::*;
 use aggregator::TestClock;
@@ -24,21 +24,21 @@ use std::time::Instant;
 use tuning::objective::Outcome;
 use tuning::optimizer::Optimizer;
 
-/// Held-out examples of each.
+/// Number of held-out examples of each player.
 pub const HOLDOUT: usize = 2;
-/// Of all phases: both the least and the most.
+/// Minimum and maximum time of every phase, in milliseconds.
 pub const PHASE_MS: u64 = 1_000;
 
-/// Who answers the players, and makes time pass.
+/// The side that answers the players, and lets time pass.
 pub trait World {
     async fn answer(&mut self, number: u32, action: &Action) -> Event;
-    /// The current round's number.
+    /// The number of the current round.
     async fn round(&mut self) -> u32;
-    /// The current phase's time is up.
+    /// Lets the time of the current phase run out.
     async fn pass(&mut self);
 }
 
-/// A participant.
+/// A participant with invented answers.
 pub struct Player {
     pub number: u32,
     pub client: Client,
@@ -48,7 +48,7 @@ pub struct Player {
     event: Option<Event>,
     /// The last message of a sum that was sent.
     sent: Option<Action>,
-    /// In these rounds, nothing is heard of them from this phase on.
+    /// For each of these rounds, the phase from which on nothing is heard of the player.
     pub silent: BTreeMap<u32, Phase>,
     fell_silent: Option<u32>,
 }
@@ -81,7 +81,7 @@ impl Player {
         (0..count).map(|number| Self::new(task, number)).collect()
     }
 
-    /// Training examples: everybody has another number of them.
+    /// Number of training examples, which differs from player to player.
     pub fn training(&self) -> usize {
         5 + self.number as usize
     }
@@ -90,7 +90,7 @@ impl Player {
         &self.secrets.identity
     }
 
-    /// The open action, once what happened last was told.
+    /// The open action, after telling the machine what happened last.
     pub fn open(&mut self) -> Action {
         let event = self.event.take().unwrap_or(Event::Start);
         let env = Environment {
@@ -104,12 +104,12 @@ impl Player {
         self.client.step(&env, event)
     }
 
-    /// What happened.
+    /// Tells the machine what happened.
     pub fn tell(&mut self, event: Event) {
         self.event = Some(event);
     }
 
-    /// Carries out the open action, and gives it.
+    /// Carries out the open action and returns it.
     pub async fn turn(&mut self, world: &mut impl World) -> Action {
         let action = self.open();
         let event = match &action {
@@ -135,7 +135,7 @@ impl Player {
         action
     }
 
-    /// Carries out actions until one is open that is wished for, which is not carried out.
+    /// Carries out actions until a wanted one is open, which is not carried out.
     pub async fn until(
         &mut self,
         world: &mut impl World,
@@ -152,7 +152,8 @@ impl Player {
         panic!("{} does not come to it: {open:?}", self.number);
     }
 
-    /// Carries out actions until nothing is left but to wait. False if there was nothing at all to do.
+    /// Carries out actions until nothing is left but to wait. Returns false if there was nothing to
+    /// do at all.
     async fn settle(&mut self, world: &mut impl World) -> bool {
         let mut moved = false;
         for _ in 0..500 {
@@ -163,7 +164,7 @@ impl Player {
                 Action::Sync { .. } => {
                     let waits =
                         matches!(&self.event, Some(Event::View(v)) if Some(v.version) == version);
-                    // The machine may have something to do with the view that it knows.
+                    // The machine may have something to do with the view that it has.
                     let idle = waits && matches!(self.open(), Action::Sync { .. });
                     if idle {
                         return moved;
@@ -177,7 +178,7 @@ impl Player {
         panic!("{} goes in circles: {open:?}", self.number);
     }
 
-    /// The round in which they fell silent is over: whatever they send for it is late.
+    /// Ends the silence after its round; what is sent for that round is late.
     fn speak_again(&mut self) {
         if let Some(over) = self.fell_silent.take() {
             self.silent.remove(&over);
@@ -205,7 +206,7 @@ impl Player {
         }
     }
 
-    /// The last message of a sum that was sent, if it was of this phase of this round.
+    /// The last message of a sum that was sent, if it was in this phase of this round.
     pub fn sent(&self, in_round: u32, phase: Phase) -> Option<&Action> {
         let of_round =
             |action: &&Action| matches!(action, Action::Send { round, .. } if *round == in_round);
@@ -226,13 +227,13 @@ pub fn sends(action: &Action, phase: Phase) -> bool {
     matches!(action, Action::Send { message, .. } if message.phase() == phase)
 }
 
-/// Of a participant's identity; what [`Api::join_as`] takes.
+/// The seed of a participant's identity, for [`Api::join_as`].
 pub fn seed_of(number: u32) -> u8 {
     100 + number as u8
 }
 
-/// Everybody does what there is to do, then a phase's time is up, and so on until all have stopped, or until the
-/// round has this number.
+/// Lets all players do what there is to do, then lets a phase's time run out, and so on, until all
+/// have stopped or the round has the number `until`.
 pub async fn play(world: &mut impl World, players: &mut [Player], until: u32) {
     let begun = Instant::now();
     loop {
@@ -266,7 +267,7 @@ pub async fn play(world: &mut impl World, players: &mut [Player], until: u32) {
     }
 }
 
-/// A live server with a clock that stands.
+/// A real server whose clock stands still.
 pub struct Live {
     pub members: Vec<Member>,
     pub clock: Option<Arc<TestClock>>,
@@ -292,7 +293,7 @@ impl Live {
         self
     }
 
-    /// The same members at another address.
+    /// The same members at another server.
     pub fn at(&self, api: &Api) -> Self {
         let members = self.members.iter().map(|member| Member {
             api: api.clone(),

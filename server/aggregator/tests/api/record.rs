@@ -84,7 +84,7 @@ async fn updates_are_bounded_and_combined_as_the_task_says() {
         for member in &members {
             member.enrol().await;
         }
-        // Two are longer than the bound.
+        // Two of them are longer than the bound.
         for (member, value) in members.iter().zip([1e5, -1e6, 1.0]) {
             member.deliver(value, 2).await;
         }

@@ -1,4 +1,4 @@
-//! Every route's limits and refusals.
+//! The limits and refusals of every route.
 
 use crate::support::*;
 use aggregator::RealClock;
@@ -99,7 +99,7 @@ async fn updates_that_are_not_taken() {
     foreign.token = "0".repeat(64);
     expect(foreign.send(&good).await, 401, "unauthorized").await;
 
-    // None of them changed anything.
+    // None of these requests changed anything.
     let view = ann.view().await;
     assert_eq!((view.delivered, view.round), (0, 0));
     assert_eq!(ann.send(&good).await.status(), 200);
@@ -315,7 +315,7 @@ async fn every_body_has_a_limit() {
             )
         })
         .collect();
-    // And what the document does not know: pages, other methods, other addresses.
+    // Also what the document does not have: pages, other methods, other addresses.
     let page = format!("/f/{}/", invite.federation);
     for (method, path) in [
         (Method::GET, "/"),
@@ -346,13 +346,13 @@ async fn every_body_has_a_limit() {
             assert_eq!(response.status(), 413, "{what}");
             expect(response, 413, "too_large").await;
         }
-        // So long that nobody reads it: the connection may close before the answer is seen.
+        // Too long for any reader: the connection may close before the answer is seen.
         let endless = send(vec![b' '; limit + (4 << 20)].into());
         if let Ok(response) = endless.send().await {
             assert_eq!(response.status(), 413, "{what}");
         }
     }
-    // None of them was carried out.
+    // None of these requests was carried out.
     assert_eq!(member.view().await.live, 1);
     server.stop().await;
 }
@@ -460,7 +460,7 @@ async fn every_route_is_in_the_openapi_document() {
             assert_eq!(status == 405, !documented, "{method} {path}: {status}");
         }
     }
-    // Every reference leads somewhere.
+    // Every reference has a target.
     let schemas = document_json["components"]["schemas"].as_object().unwrap();
     for reference in text.split("#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();

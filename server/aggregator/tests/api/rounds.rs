@@ -1,4 +1,4 @@
-//! Whole rounds, and how they and federations end.
+//! Whole rounds; how they and federations end.
 
 use crate::support::*;
 use aggregator::RealClock;
@@ -106,7 +106,7 @@ async fn a_federation_finishes_after_its_rounds() {
         "federation_finished",
     )
     .await;
-    // The last update once more: it was counted, and is not counted again.
+    // The last update again: it was counted, and is not counted twice.
     let mut last = update(&view, 0.25, 1);
     last.round = 1;
     expect(member.send(&last).await, 409, "duplicate").await;
@@ -307,7 +307,7 @@ async fn a_theta_that_would_not_be_finite_is_not_taken() {
         (record.phase, record.reason),
         (Phase::Aborted, Some(AbortReason::Overflow))
     );
-    // Still refused as known, though its round came to nothing.
+    // Still refused as known, although its round was aborted.
     let mut again = update(&view, 1.0, 1);
     again.round = 0;
     expect(member.send(&again).await, 409, "duplicate").await;

@@ -1,14 +1,17 @@
-//! What the OpenAPI document says of answers, against real ones.
+//! Compares the OpenAPI document with real answers.
 
 use crate::support::*;
 use federation::round::messages::Enrolment;
-use reqwest::Response;
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// A document with its faults so far.
 struct Checked {
     document: Value,
     faults: Vec<String>,
+    /// Methods and paths whose answers were seen, and whether they were refusals.
+    seen: BTreeSet<(String, String, bool)>,
 }
 
 impl Checked {
@@ -16,8 +19,8 @@ impl Checked {
         &self.document["components"]["schemas"][name]
     }
 
-    /// Notes where `value`, found at `place`, is not what `schema` says. An object may hold nothing that its schema does
-    /// not know.
+    /// Notes where `value`, found at `place`, does not match `schema`. An object may contain
+    /// nothing that its schema does not have.
     fn check(&mut self, schema: &Value, value: &Value, place: &str) {
         if let Some(reference) = schema["$ref"].as_str() {
             let pointer = reference.trim_start_matches('#');
@@ -29,6 +32,7 @@ impl Checked {
                 let mut alone = Self {
                     document: self.document.clone(),
                     faults: Vec::new(),
+                    seen: BTreeSet::new(),
                 };
                 alone.check(one, value, place);
                 alone.faults.is_empty()
@@ -83,16 +87,43 @@ impl Checked {
     }
 
     /// The answer to a request of this kind.
-    async fn answer(&mut self, method: &str, path: &str, response: Response) {
+    async fn answer(&mut self, method: &str, path: &str, mut response: Response) {
         let operation = &self.document["paths"][path][method];
-        let status = response.status().as_u16().to_string();
+        let status = response.status();
+        let place = format!("{method} {path} {}", status.as_u16());
         let answers = &operation["responses"];
-        let answer = answers.get(&status).unwrap_or(&answers["default"]);
-        let content = answer["content"].as_object().unwrap();
-        let schema = content.values().next().unwrap()["schema"].clone();
-        assert!(schema.is_object(), "{method} {path} {status}: {operation}");
-        let value: Value = response.json().await.unwrap();
-        self.check(&schema, &value, &format!("{method} {path} {status}"));
+        let stated = answers.get(status.as_str());
+        // A success is one that the document names.
+        assert!(stated.is_some() || !status.is_success(), "{place}");
+        let answer = stated.unwrap_or(&answers["default"]);
+        self.seen
+            .insert((method.to_owned(), path.to_owned(), !status.is_success()));
+        let Some(content) = answer["content"].as_object() else {
+            assert_eq!(response.bytes().await.unwrap().len(), 0, "{place}");
+            return;
+        };
+        let kind = response.headers()["content-type"].to_str().unwrap();
+        let kind = kind.split(';').next().unwrap().to_owned();
+        let schema = content.get(&kind).map(|content| content["schema"].clone());
+        let schema = schema.unwrap_or_else(|| panic!("{place}: {kind} is not in {answer}"));
+        // The document itself may be any JSON; everything else has a form.
+        let any = schema == true && path == "/v1/openapi.json";
+        assert!(schema.is_object() || any, "{place}: {operation}");
+        let value = match &*kind {
+            "text/event-stream" => {
+                let mut text = String::new();
+                while !text.contains("\n\n") {
+                    let chunk = response.chunk().await.unwrap().expect("the stream ended");
+                    text += std::str::from_utf8(&chunk).unwrap();
+                }
+                let data = text.lines().find_map(|line| line.strip_prefix("data:"));
+                serde_json::from_str(data.unwrap()).unwrap()
+            }
+            json if json.ends_with("json") => response.json().await.unwrap(),
+            // Text and binary: a string to the schema.
+            _ => json!(String::from_utf8_lossy(&response.bytes().await.unwrap())),
+        };
+        self.check(&schema, &value, &place);
     }
 }
 
@@ -106,6 +137,7 @@ async fn real_answers_are_what_the_document_says() {
     let mut checked = Checked {
         document,
         faults: Vec::new(),
+        seen: BTreeSet::new(),
     };
     let invite = api.create(task(2, 2)).await;
     let id = &invite.federation;
@@ -161,7 +193,7 @@ async fn real_answers_are_what_the_document_says() {
     checked.answer("post", "/v1/federations", response).await;
     assert!(checked.faults.is_empty(), "{:#?}", checked.faults);
 
-    // What a participant sends, too.
+    // The same for what a participant sends.
     let enrolment = checked.schema("Enrolment").clone();
     assert_eq!(enrolment["properties"]["waits"]["type"], "boolean");
     assert_eq!(enrolment["required"], json!(["theta"]));
@@ -172,7 +204,7 @@ async fn real_answers_are_what_the_document_says() {
         let empty = schema["type"] == "object" && schema["properties"].as_object().is_none();
         assert!(!empty, "{name} says nothing");
     }
-    // And the check notices what does not fit.
+    // The comparison notices a mismatch.
     let mut wrong = serde_json::to_value(&view).unwrap();
     wrong["phase"] = json!("elsewhere");
     wrong["step"] = json!("one");
@@ -180,5 +212,135 @@ async fn real_answers_are_what_the_document_says() {
     let schema = checked.schema("RoundView").clone();
     checked.check(&schema, &wrong, "view");
     assert_eq!(checked.faults.len(), 3, "{:#?}", checked.faults);
+    server.stop().await;
+}
+
+/// Of these there is no refusal of their own: they take nothing and serve anyone.
+const NEVER_REFUSED: [&str; 5] = [
+    "/v1/health",
+    "/healthz",
+    "/v1/openapi.json",
+    "/metrics",
+    "/v1/federations",
+];
+
+/// Only a federation with secure sums answers it otherwise than with a refusal; its players read every answer as the
+/// types from which the schemas are derived.
+const SUM: &str = "/v1/federations/{federation}/rounds/{round}/sum";
+
+#[tokio::test]
+async fn every_endpoint_answers_what_the_document_says() {
+    let (_home, server) = Server::fresh().await;
+    let api = &server.api;
+    let document = api.get("/v1/openapi.json").send().await.unwrap();
+    let mut checked = Checked {
+        document: document.json().await.unwrap(),
+        faults: Vec::new(),
+        seen: BTreeSet::new(),
+    };
+    let endpoints = api.documented().await;
+    assert!(endpoints.len() > 20);
+
+    // Without a token, of a federation that there is not, and with nothing in the body.
+    for endpoint in &endpoints {
+        let path = endpoint
+            .path
+            .replace("{federation}", "none")
+            .replace("{round}", "0")
+            .replace("{invite}", "none");
+        if endpoint.method == Method::GET && NEVER_REFUSED.contains(&&*path) {
+            continue;
+        }
+        let response = api.request(endpoint.method.clone(), &path).send().await;
+        let method = endpoint.method.as_str().to_lowercase();
+        let response = response.unwrap();
+        assert!(response.status().is_client_error(), "{method} {path}");
+        checked.answer(&method, &endpoint.path, response).await;
+    }
+
+    let made = api
+        .post("/v1/federations")
+        .bearer_auth(ADMIN)
+        .json(&json!({ "task": task(2, 2) }));
+    let made = made.send().await.unwrap();
+    checked.answer("post", "/v1/federations", made).await;
+    let invite = api.create(task(2, 2)).await;
+    let id = &invite.federation;
+    for path in NEVER_REFUSED {
+        checked
+            .answer("get", path, api.get(path).send().await.unwrap())
+            .await;
+    }
+    let of = |rest: &str| format!("/v1/federations/{{federation}}{rest}");
+    let as_anyone = |rest: &str| api.get(&format!("/v1/federations/{id}{rest}"));
+    let joined = api.try_join(id, &invite.invite).await;
+    checked.answer("post", &of("/participants"), joined).await;
+    for rest in ["", "/theta", "/record", "/generator", "/events"] {
+        let response = as_anyone(rest).send().await.unwrap();
+        checked.answer("get", &of(rest), response).await;
+    }
+
+    let made = api.try_invite(id, json!({ "uses": 1 })).await;
+    checked.answer("post", &of("/invites"), made).await;
+    let listed = as_anyone("/invites").bearer_auth(ADMIN).send().await;
+    checked
+        .answer("get", &of("/invites"), listed.unwrap())
+        .await;
+    let revoked = api.invites(id).await.remove(0).id;
+    let revoked = api.revoke(id, &revoked).await;
+    checked
+        .answer("delete", &of("/invites/{invite}"), revoked)
+        .await;
+    let check = api.get("/v1/admin/check").bearer_auth(ADMIN).send().await;
+    checked
+        .answer("get", "/v1/admin/check", check.unwrap())
+        .await;
+
+    let members = api.members(&invite, 2).await;
+    let round = members[0].request(Method::GET, "round").send().await;
+    checked.answer("get", &of("/round"), round.unwrap()).await;
+    for member in &members {
+        let view = member.view().await;
+        let enrolled = member.try_enrol(view.round, &view.theta).await;
+        checked
+            .answer("post", &of("/rounds/{round}/enrol"), enrolled)
+            .await;
+    }
+    let view = members[0].view().await;
+    let sent = members[0].send(&update(&view, 0.5, 3)).await;
+    checked
+        .answer("post", &of("/rounds/{round}/update"), sent)
+        .await;
+    let alive = members[0].request(Method::POST, "heartbeat").send().await;
+    checked
+        .answer("post", &of("/heartbeat"), alive.unwrap())
+        .await;
+    let left = members[1].request(Method::DELETE, "participants/me");
+    let left = left.send().await.unwrap();
+    checked
+        .answer("delete", &of("/participants/me"), left)
+        .await;
+    let closed = api.post(&format!("/v1/federations/{id}/close"));
+    let closed = closed.bearer_auth(ADMIN).send().await.unwrap();
+    checked.answer("post", &of("/close"), closed).await;
+
+    assert!(checked.faults.is_empty(), "{:#?}", checked.faults);
+    for endpoint in &endpoints {
+        let (method, path) = (endpoint.method.as_str().to_lowercase(), &endpoint.path);
+        let seen = |refused| {
+            checked
+                .seen
+                .contains(&(method.clone(), path.clone(), refused))
+        };
+        assert!(
+            seen(false) || path == SUM,
+            "{method} {path}: no answer was checked"
+        );
+        let never = method == "get" && NEVER_REFUSED.contains(&&**path);
+        assert!(
+            seen(true) || never,
+            "{method} {path}: no refusal was checked"
+        );
+    }
     server.stop().await;
 }

@@ -64,7 +64,7 @@ pub async fn audited(api: &Api, id: &str, task: &Task) -> (Replay, Vec<Entry>) {
     (record, entries)
 }
 
-/// What does not depend on who sums: a server or the aggregator in memory.
+/// The results that do not depend on who sums: a server or the aggregator in memory.
 pub fn essence(records: &[RoundRecord]) -> Vec<Value> {
     let shown = |record: &RoundRecord| {
         let mut value = serde_json::to_value(record).unwrap();
@@ -79,7 +79,7 @@ pub fn essence(records: &[RoundRecord]) -> Vec<Value> {
     records.iter().map(shown).collect()
 }
 
-/// A federation that was played on a server.
+/// A federation that was run on a server.
 pub struct Played {
     pub home: Home,
     pub server: Server,
@@ -88,7 +88,7 @@ pub struct Played {
     pub players: Vec<Player>,
 }
 
-/// Who says nothing in which round, from which phase on.
+/// The participants that are silent, by round, with the phase from which on they are.
 pub type Silence<'a> = &'a [(u32, u32, Phase)];
 
 fn players(task: &Task, count: u32, silence: Silence<'_>) -> Vec<Player> {
@@ -99,7 +99,7 @@ fn players(task: &Task, count: u32, silence: Silence<'_>) -> Vec<Player> {
     players
 }
 
-/// Plays until the federation has ended.
+/// Runs until the federation has ended.
 async fn played(source: Value, count: u32, silence: Silence<'_>) -> Played {
     let task = Task::from_value(source.clone()).unwrap();
     let home = Home::new();
@@ -118,8 +118,8 @@ async fn played(source: Value, count: u32, silence: Silence<'_>) -> Played {
     }
 }
 
-/// Plays on a server and in memory, which must come to the same. (With one group only: which participants make one
-/// follows from their keys, which are bound to the federation.)
+/// Runs on a server and in memory, with the same results. (With one group only: which participants
+/// form a group follows from their keys, which are bound to the federation.)
 pub async fn played_twice(source: Value, count: u32, silence: Silence<'_>) -> Played {
     let played = played(source, count, silence).await;
     let mut twins = players(&played.task, count, silence);
@@ -202,7 +202,7 @@ async fn five_make_two_rounds_and_nobody_sees_an_update() {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
     server.stop().await;
-    // Nothing of a round stays but its line.
+    // Nothing remains of a round but its line.
     let url = format!("sqlite://{}", home.database().display());
     let pool = sqlx::sqlite::SqlitePool::connect(&url).await.unwrap();
     for count in [
@@ -304,7 +304,7 @@ async fn sums_that_come_to_nothing_say_why_and_the_next_round_goes_on() {
             None,
         ]
     );
-    // Of a round in which masked updates were sent, the record tells whose.
+    // If masked updates were sent in a round, the record names their senders.
     let contributors: Vec<_> = entries[1..]
         .iter()
         .map(|entry| {
@@ -390,7 +390,7 @@ fn noisy_task(rounds: u32, epsilon: f64) -> Value {
     task
 }
 
-/// ε after so many sums.
+/// ε after this number of sums.
 fn cost(task: &Task, sums: u32) -> f64 {
     let contribution = task.contribution().unwrap();
     let mut ledger = Ledger::new();
@@ -486,7 +486,7 @@ async fn tasks_that_no_server_takes() {
         .unwrap();
     assert!(listed.is_empty());
     server.stop().await;
-    // Masked updates that do not fit the largest body.
+    // The masked updates do not fit into the largest body.
     let home = Home::new();
     let config = aggregator::AggregatorConfig {
         max_body: 4_000,

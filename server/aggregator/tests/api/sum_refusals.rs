@@ -22,12 +22,12 @@ struct Table {
     task: Task,
     live: Live,
     players: Vec<Player>,
-    /// Joined, but enrols nowhere.
+    /// A participant who has joined but not enrolled.
     outsider: Member,
 }
 
 impl Table {
-    /// Five in a federation of one round, who are about to send their keys.
+    /// Five participants in a federation of one round, about to send their keys.
     async fn laid() -> Self {
         let source = secure_task(1, 5, 4, 3);
         let task = Task::from_value(source.clone()).unwrap();
@@ -53,7 +53,7 @@ impl Table {
         table
     }
 
-    /// All who are left are about to send their message of this phase.
+    /// Brings all that remain to the point of sending their message in this phase.
     async fn reach(&mut self, phase: Phase) {
         for _ in 0..60 {
             for player in &mut self.players {
@@ -62,7 +62,7 @@ impl Table {
                 }
             }
         }
-        // The outsider must be of an open federation, not only of an open table.
+        // The outsider's own federation must be open, not only the table.
         self.outsider.view().await;
     }
 
@@ -89,7 +89,7 @@ impl Table {
         assert_eq!(before.version, after.version);
     }
 
-    /// These send what they have to send.
+    /// Lets these participants send what they have to send.
     async fn send(&mut self, numbers: impl IntoIterator<Item = usize>) {
         for number in numbers {
             let action = self.players[number].open();
@@ -123,7 +123,7 @@ impl Member {
     }
 }
 
-/// A signature of somebody who has nothing to do with any of this.
+/// A signature by a key that has nothing to do with the federation.
 fn forged() -> Signature {
     Identity::from_seed([250; 32]).signature(b"nothing")
 }
@@ -134,7 +134,7 @@ async fn messages_of_a_sum_that_are_not_taken() {
     let ann = table.live.members[0].clone();
     let outsider = table.outsider.clone();
 
-    // Whatever the phase: who, where, in which form.
+    // Refused in any phase: wrong senders, wrong places, wrong forms.
     let keys = table.message(0);
     let body = wire::encode(&keys);
     let mut stranger = ann.clone();
@@ -226,13 +226,13 @@ async fn messages_of_a_sum_that_are_not_taken() {
             .refused(0, &SumMessage::Shares(bad), 422, "malformed")
             .await;
     }
-    // One deals to others than another.
+    // One deals to other holders than the rest.
     table.refused(1, &shares, 422, "malformed").await;
     table.send([0]).await;
     table.refused(0, &shares, 409, "duplicate").await;
     let late = table.message(4);
     table.send(1..4).await;
-    // The fifth says nothing in time.
+    // The fifth sends nothing in time.
     table.live.pass().await;
     assert_eq!(ann.view().await.phase, Phase::Masked);
     table.refused(4, &late, 409, "too_late").await;
@@ -289,7 +289,7 @@ async fn messages_of_a_sum_that_are_not_taken() {
     }
     table.send(0..4).await;
 
-    // All is over, and the last message comes once more.
+    // All is over, and the last message is sent again.
     let last = wire::encode(&unmask);
     expect(ann.send_sum(0, last.clone()).await, 409, "duplicate").await;
     expect(outsider.send_sum(0, last).await, 410, "federation_finished").await;
@@ -347,7 +347,7 @@ async fn a_key_of_somebody_else_is_no_key() {
         panic!()
     };
     table.send([0]).await;
-    // Rightly signed, but everybody would refuse a roster in which a key comes twice.
+    // The signature is valid, but all members would refuse a roster in which a key occurs twice.
     second.encryption = first.masking;
     let context = table.context().await;
     let signed =
@@ -356,7 +356,7 @@ async fn a_key_of_somebody_else_is_no_key() {
     table
         .refused(1, &SumMessage::Keys(second), 403, "bad_identity")
         .await;
-    // With keys of their own they are welcome, and the sum is a good one.
+    // With keys of their own they are accepted, and the sum is correct.
     table.send(1..5).await;
     play(&mut table.live, &mut table.players, u32::MAX).await;
     let (record, _) = audited(&table.server.api, &table.invite.federation, &table.task).await;

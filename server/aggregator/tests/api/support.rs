@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 pub const ADMIN: &str = "the-organisers-token";
 /// Parameters of the smallest task's generator.
 pub const DIM: usize = 576;
-/// Nothing here takes this long unless it hangs.
+/// Maximum time for anything in these tests, unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder for the database, and perhaps a page.
@@ -46,7 +46,8 @@ impl Home {
     pub fn config(&self) -> AggregatorConfig {
         AggregatorConfig {
             poll: Duration::from_millis(20),
-            // Machines that do nothing but talk are faster than any participant; `limits` has its own.
+            // Machines that only send requests are faster than any participant; `limits` sets its
+            // own quotas.
             quotas: Quotas::UNLIMITED,
             ..AggregatorConfig::new(self.database(), Secret::new(ADMIN))
         }
@@ -67,7 +68,7 @@ impl Server {
         Self::over(listener.into(), config, clock, api).await
     }
 
-    /// Over these listeners, the first of which `api` speaks to.
+    /// A server over these listeners; `api` speaks to the first.
     pub async fn over(
         listeners: Listeners,
         config: AggregatorConfig,
@@ -86,14 +87,14 @@ impl Server {
         }
     }
 
-    /// With a fresh home and the real clock.
+    /// A server with a new home and the real clock.
     pub async fn fresh() -> (Home, Self) {
         let home = Home::new();
         let server = Self::start(home.config(), Arc::new(RealClock)).await;
         (home, server)
     }
 
-    /// An orderly end.
+    /// Ends the server in order.
     pub async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         tokio::time::timeout(PATIENCE, self.ended)
@@ -166,7 +167,7 @@ impl Api {
         Self { url, http }
     }
 
-    /// That believes only this authority.
+    /// A client that trusts only this authority.
     pub fn with_authority(url: String, pem: &str) -> Self {
         let plain = Self::new(url);
         let authority = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
@@ -277,7 +278,7 @@ impl Api {
             .unwrap()
     }
 
-    /// With an identity of this seed.
+    /// Joins with the identity of this seed.
     pub async fn try_join_as(&self, seed: u8, federation: &str, invite: &str) -> Response {
         self.post(&format!("/v1/federations/{federation}/participants"))
             .json(&join_as(seed, federation, invite))
@@ -293,7 +294,7 @@ impl Api {
         self.member(invite, joined.await.unwrap())
     }
 
-    /// One more invite of the organiser's.
+    /// Makes another invite.
     pub async fn try_invite(&self, federation: &str, wish: Value) -> Response {
         self.post(&format!("/v1/federations/{federation}/invites"))
             .bearer_auth(ADMIN)
@@ -385,7 +386,7 @@ impl Member {
         response.json().await.unwrap()
     }
 
-    /// Waits until the view is as wished.
+    /// Waits until the view is as wanted.
     pub async fn until(&self, wish: impl Fn(&RoundView) -> bool) -> RoundView {
         let begun = Instant::now();
         let mut view = self.view().await;
@@ -441,7 +442,7 @@ impl Member {
     }
 }
 
-/// What somebody sends to join who has the identity of this seed.
+/// The request to join with the identity of this seed.
 pub fn join_as(seed: u8, federation: &str, invite: &str) -> JoinRequest {
     let identity = Identity::from_seed([seed; 32]);
     JoinRequest {
@@ -451,18 +452,18 @@ pub fn join_as(seed: u8, federation: &str, invite: &str) -> JoinRequest {
     }
 }
 
-/// A documented method of a documented address.
+/// An endpoint in the document.
 pub struct Documented {
     pub method: Method,
-    /// With its parameters in braces.
+    /// The path, with its parameters in braces.
     pub path: String,
-    /// `organiser`, `participant`, or nothing.
+    /// The required caller, `organiser` or `participant`, or nothing.
     pub caller: String,
     pub takes_body: bool,
 }
 
 impl Documented {
-    /// Of this member's federation, with whatever it takes to be let in.
+    /// A request to it in this member's federation, with the token that it requires.
     pub fn request(&self, member: &Member) -> RequestBuilder {
         let path = self
             .path
@@ -479,7 +480,7 @@ impl Documented {
 }
 
 impl Api {
-    /// All of the API, from its own document.
+    /// All endpoints in the API's own document.
     pub async fn documented(&self) -> Vec<Documented> {
         let document = self.get("/v1/openapi.json").send().await.unwrap();
         let document: Value = document.json().await.unwrap();
@@ -500,7 +501,7 @@ impl Api {
     }
 }
 
-/// An update of which every entry is `value`.
+/// An update whose entries are all `value`.
 pub fn update(view: &RoundView, value: f32, examples: u32) -> Update {
     Update {
         round: view.round,
@@ -517,7 +518,7 @@ pub fn update(view: &RoundView, value: f32, examples: u32) -> Update {
     }
 }
 
-/// A refusal's problem document, after a look at its form.
+/// The problem document of a refusal, after checking its form.
 pub async fn problem(response: Response) -> Problem {
     let status = response.status().as_u16();
     assert_eq!(
@@ -567,7 +568,7 @@ pub fn task_with(
     })
 }
 
-/// Rounds of `cohort` participants who may take their time.
+/// Rounds of `cohort` participants without time pressure.
 pub fn task(rounds: u32, cohort: u32) -> Value {
     let limits = (cohort, cohort, 600_000, 600_000);
     task_with(rounds, 600, limits, limits)

@@ -74,7 +74,7 @@ async fn who_is_not_heard_of_is_taken_for_gone_until_heard_of_again() {
     }
     ann.deliver(1.0, 1).await;
     clock.advance(9_000);
-    // Two renew in time.
+    // Two participants renew their leases in time.
     for member in [ann, bob] {
         let beat = member
             .request(reqwest::Method::POST, "heartbeat")
@@ -86,11 +86,11 @@ async fn who_is_not_heard_of_is_taken_for_gone_until_heard_of_again() {
     clock.advance(2_000);
     let view = bob.view().await;
     assert_eq!(view.live, 2);
-    // Nobody waits for the third any more.
+    // The third is no longer waited for.
     assert_eq!(bob.deliver(1.0, 1).await.cohort % 3, 0);
     let view = ann.until(|v| v.step == 1).await;
     assert_eq!(view.round, 1);
-    // And here they are again.
+    // The participant is back.
     assert_eq!(eve.view().await.live, 3);
     assert_eq!(eve.enrol().await.standing, Standing::Enrolled);
     server.stop().await;
@@ -190,7 +190,8 @@ async fn two_servers_drive_one_round() {
         member.api = two.api.clone();
     }
     let before = one.api.theta(&invite.federation).await;
-    // All at once, over both; and a change made by one is seen by who waits at the other.
+    // All requests at once, over both servers. A change through one server is seen by a client that
+    // waits at the other.
     let version = members[9].view().await.version;
     let waiting = members[9].clone();
     let waiting = tokio::spawn(async move { waiting.wait(version, 25_000).await });
@@ -221,7 +222,7 @@ async fn two_servers_drive_one_round() {
     let after = two.api.theta(&invite.federation).await;
     let expected: Vec<f32> = before.iter().map(|t| t + 4.5).collect();
     assert_eq!(after, expected);
-    // Whichever holds the timers may go.
+    // Either process may hold the timers, so either may be stopped.
     one.stop().await;
     members[5].enrol().await;
     let begun = Instant::now();

@@ -1,4 +1,5 @@
-//! Where the aggregator's state lies: in memory, or in a file of SQLite; and a process that dies before it can store.
+//! Where the aggregator's state is kept, in memory or in an SQLite file; and a process that dies
+//! before it can store.
 
 use aggregator::{Failure, SqliteStore, SqliteTx, Tried};
 use federation::engine::CommandError;
@@ -14,18 +15,18 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// What the federation is called.
+/// The name of the federation.
 pub const FEDERATION: &str = "faults";
 
 /// A store that outlives the aggregator's process.
 pub trait Disk: Blocking {
-    /// All rows.
+    /// The rows of all tables.
     type Rows: PartialEq + Debug;
-    /// An empty one.
+    /// An empty store.
     fn empty() -> Self;
-    /// Another process opens it.
+    /// Opens the store as another process would.
     fn reopen(&self);
-    /// All rows now.
+    /// The present rows of all tables.
     fn rows(&self) -> Self::Rows;
 }
 
@@ -43,7 +44,7 @@ impl Disk for Memory {
     }
 }
 
-/// A file of SQLite.
+/// An SQLite file.
 pub struct File {
     runtime: Runtime,
     open: Mutex<Arc<SqliteStore>>,
@@ -98,7 +99,8 @@ impl Disk for File {
             .enable_all()
             .build()
             .unwrap();
-        // Every commit waits for the disk: one in memory, where there is one, makes hundreds of runs possible.
+        // Every commit waits for the disk; a disk in memory, where there is one, makes hundreds of
+        // runs possible.
         let home = tempfile::tempdir_in("/dev/shm")
             .or_else(|_| tempfile::tempdir())
             .unwrap();
@@ -144,11 +146,11 @@ impl Disk for File {
 /// A store whose process may die before a transaction commits.
 pub struct Mortal<D> {
     pub disk: D,
-    /// The next transaction that changes what views show is the last.
+    /// Whether the process dies at the next transaction that changes what views show.
     pub dies: Cell<bool>,
 }
 
-/// What such a transaction says.
+/// The error of such a transaction.
 pub const DEATH: &str = "the process died";
 
 impl<D: Disk> Mortal<D> {

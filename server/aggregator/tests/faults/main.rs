@@ -1,6 +1,7 @@
-//! A whole federation in one thread, deterministic, with faults: messages are lost, doubled, late, reordered;
-//! participants crash at any action and come back from their last stored state, pause, leave, vanish, join
-//! late; the aggregator crashes between handling, storing and answering; its clock jumps both ways.
+//! A whole federation in one thread, deterministic, with faults: messages are lost, duplicated,
+//! delayed and reordered; participants crash at any action and return from their last stored state,
+//! pause, leave, vanish, or join late; the aggregator crashes between handling, storing and
+//! answering; its clock jumps both ways.
 //!
 //! The real machines run here ([`federation::round::client`], [`federation::engine`]) over both stores, in memory and
 //! SQLite; only the network, the participants' disks and the clock are simulated. [`world::World`] checks what must hold after every single message.
@@ -70,7 +71,7 @@ fn without_faults_all_count_and_those_who_are_drawn_train() {
     }
 }
 
-/// All who were drawn are gone for good before they did anything: the draw widens, and the others go on.
+/// All who were drawn vanish before they do anything: the draw widens, and the others continue.
 #[test]
 fn a_draw_of_those_who_are_gone_does_not_hold_the_others_up() {
     let scenario = Scenario {
@@ -156,7 +157,8 @@ proptest! {
 }
 
 proptest! {
-    // A round of these costs a hundred times as much: keys are agreed on, messages signed.
+    // A round of these costs a hundred times as much, because keys are agreed on and messages
+    // signed.
     #![proptest_config(ProptestConfig { cases: cases() / 10, max_shrink_iters: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
@@ -180,7 +182,8 @@ proptest! {
     }
 }
 
-/// Both stores keep the same: the same faults lead to the same record, and to the same lists and downloads on the way.
+/// Both stores keep the same state: the same faults lead to the same record, and to the same lists and downloads on the
+/// way.
 #[test]
 fn both_stores_come_to_the_same() {
     let noise = [

@@ -1,4 +1,4 @@
-//! What can go wrong, and when.
+//! The faults that can happen, and when.
 
 use federation::round::phase::Phase;
 use proptest::prelude::*;
@@ -17,118 +17,118 @@ pub enum Moment {
 /// What happens to a participant when it has made its message of one phase of a secure sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trap {
-    /// A crash, at that moment.
+    /// The process crashes at this moment.
     Crash(Moment),
-    /// Gone for good; the message was stored, but is not sent.
+    /// The participant vanishes for good; the message was stored, but is not sent.
     Vanish,
-    /// Gone for good as soon as the message is on its way.
+    /// The participant vanishes for good as soon as the message is sent.
     SendAndVanish,
 }
 
 /// A message that no honest client sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgery {
-    /// An entry too many.
+    /// One entry too many.
     WrongLength,
-    /// NaN.
+    /// An entry that is NaN.
     NotANumber,
-    /// Infinity.
+    /// An entry that is infinite.
     Infinite,
-    /// An entry beyond all sense.
+    /// An entry far beyond the bound.
     TooLarge,
-    /// No examples: no weight.
+    /// No examples, and so no weight.
     NoExamples,
     /// More right answers than answers.
     ImpossibleMetrics,
-    /// A loss that makes the sum overflow.
+    /// A loss so large that the sum overflows.
     HugeLoss,
-    /// For a round that is not on.
+    /// An update for another round than the current one.
     ForeignRound,
-    /// From another θ.
+    /// An update that started from another θ.
     ForeignTheta,
-    /// By somebody unknown.
+    /// An update by an unknown sender.
     Stranger,
-    /// Of a secure sum, and worth nothing.
+    /// A worthless message of a secure sum.
     FalseSum,
 }
 
-/// One thing that happens. Numbers of participants are taken modulo how many there are.
+/// One event. Numbers of participants are taken modulo the number of participants.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// Time passes.
     Pass {
-        /// So long.
+        /// Milliseconds that pass.
         ms: u64,
     },
-    /// From now on the network is like this.
+    /// The network changes.
     Network {
-        /// Percent of the packets that are lost.
+        /// Percentage of packets that are lost.
         loss: u32,
-        /// Percent that arrive twice.
+        /// Percentage of packets that arrive twice.
         duplicate: u32,
-        /// Longest delay in ms: packets overtake each other.
+        /// Maximum delay in milliseconds, in which packets overtake one another.
         delay: u32,
     },
     /// A participant's process dies.
     Crash {
-        /// Whose.
+        /// The participant.
         who: usize,
-        /// When.
+        /// The moment of the crash.
         moment: Moment,
     },
-    /// And is started again.
+    /// A participant's process is started again.
     Restart {
-        /// Whose.
+        /// The participant.
         who: usize,
     },
-    /// Gone for good, without a word.
+    /// A participant vanishes for good, without a word.
     Vanish {
-        /// Who.
+        /// The participant.
         who: usize,
     },
-    /// Leaves, and says so.
+    /// A participant leaves, and says so.
     Leave {
-        /// Who.
+        /// The participant.
         who: usize,
     },
-    /// One more joins.
+    /// Another participant joins.
     Join,
-    /// The owner pauses.
+    /// An owner pauses.
     Pause {
-        /// Who.
+        /// The participant.
         who: usize,
     },
-    /// And goes on.
+    /// An owner continues after a pause.
     Resume {
-        /// Who.
+        /// The participant.
         who: usize,
     },
     /// The aggregator's process dies and is started again.
     AggregatorCrash {
-        /// When.
+        /// The moment of the crash.
         moment: Moment,
-        /// How long it is away.
+        /// Milliseconds until it is started again.
         down: u64,
     },
     /// The aggregator's clock jumps.
     ClockJump {
-        /// Forwards, or back.
+        /// Milliseconds of the jump, forwards or backwards.
         ms: i64,
     },
-    /// A participant is struck when it next makes the message of a phase.
+    /// A participant meets a trap when it next makes the message of a phase.
     Trap {
-        /// Who.
+        /// The participant.
         who: usize,
-        /// In which phase.
+        /// The phase.
         phase: Phase,
-        /// How.
+        /// What happens to the participant.
         trap: Trap,
     },
-    /// Somebody sends rubbish.
+    /// A forged message arrives.
     Forge {
-        /// In whose name.
+        /// The participant in whose name it is sent.
         who: usize,
-        /// What.
+        /// The kind of forgery.
         forgery: Forgery,
     },
 }
@@ -184,7 +184,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A history of them, with strokes in the middle of secure sums.
+/// A history of events, with traps in the middle of secure sums.
 pub fn secure_ops() -> impl Strategy<Value = Vec<Op>> {
     let phase = prop::sample::select(vec![
         Phase::Keys,
@@ -197,7 +197,7 @@ pub fn secure_ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(prop_oneof![4 => op(), 1 => trap], 0..50)
 }
 
-/// A history of them.
+/// A history of events.
 pub fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op(), 0..50)
 }

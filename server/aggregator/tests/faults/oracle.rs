@@ -1,4 +1,5 @@
-//! What must be true, kept apart from the aggregator: which updates it accepted, and what follows from them.
+//! An account that is independent of the aggregator: which updates it accepted, and what must
+//! follow from them.
 
 use federation::engine::local::{Blocking, Local};
 use federation::record::{Commitments, Replay, RoundEntry};
@@ -15,20 +16,20 @@ use secure_sum::encoding::RingVector;
 use secure_sum::messages::hash_vector;
 use std::collections::BTreeMap;
 
-/// The independent account.
+/// The independent account of a run.
 pub struct Oracle {
     state: ServerState,
     accepted: BTreeMap<(u32, u32), Update>,
-    /// By round and phase.
+    /// The accepted messages of secure sums, by round and phase.
     sums: BTreeMap<(u32, Phase), BTreeMap<u32, Part>>,
-    /// What anybody computes from the record alone, every signature checked.
+    /// What anyone can compute from the record alone, with every signature checked.
     replay: Replay,
-    /// In how many sums of the record each participant's vector is.
+    /// For each participant, the number of the record's sums that contain its vector.
     contributions: BTreeMap<u32, u32>,
     seen: usize,
-    /// Hash of θ_t by t.
+    /// The hash of θ_t, by t.
     pub hashes: Vec<String>,
-    /// Queries that done rounds counted, by participant.
+    /// The queries that finished rounds counted, by participant.
     pub reported: BTreeMap<u32, u64>,
 }
 
@@ -58,7 +59,7 @@ impl Oracle {
         }
     }
 
-    /// Updates of a participant that were ever taken.
+    /// Number of a participant's updates that were ever accepted.
     pub fn taken(&self, participant: u32) -> u32 {
         let plain = self.accepted.keys().filter(|(_, p)| *p == participant);
         let masked = self.sums.iter().filter(|((_, phase), parts)| {
@@ -67,7 +68,7 @@ impl Oracle {
         (plain.count() + masked.count()) as u32
     }
 
-    /// ε that the sums with a participant's vector have cost, by the record.
+    /// The ε that the sums with a participant's vector have cost, by the record.
     pub fn epsilon(&self, task: &Task, participant: u32) -> f64 {
         let contribution = task.contribution().expect("secure sums");
         let limits = contribution.limits().expect("noise");
@@ -77,7 +78,8 @@ impl Oracle {
         ledger.epsilon(limits.delta)
     }
 
-    /// The aggregator has taken a message of a secure sum, and has stored it. `plain`: what a masked vector hides.
+    /// Notes that the aggregator has accepted and stored a message of a secure sum. `plain` is what
+    /// a masked vector hides.
     pub fn accept_sum(
         &mut self,
         participant: u32,
@@ -124,7 +126,7 @@ impl Oracle {
         set.map_or(Vec::new(), |set| set.keys().copied().collect())
     }
 
-    /// The aggregator has said yes, and has stored it.
+    /// Notes that the aggregator has accepted and stored an update.
     pub fn accept(&mut self, participant: u32, update: Update) {
         let step = self.hashes.len() - 1;
         assert_eq!(
@@ -138,7 +140,8 @@ impl Oracle {
         );
     }
 
-    /// Compares every round that ended with the sum of exactly the accepted updates. Says whether one has.
+    /// Compares every round that ended with the sum of exactly the accepted updates; returns
+    /// whether any has ended.
     pub fn check<S: Blocking>(&mut self, task: &Task, aggregator: &Local<S>) -> bool {
         let records = aggregator.records();
         assert_eq!(
@@ -251,8 +254,8 @@ impl Oracle {
         ended
     }
 
-    /// A round with a secure sum: the record names exactly those whose vectors were taken, and what was opened is the
-    /// sum of what they hid, entry by entry.
+    /// Checks a round with a secure sum: the record names exactly the participants whose vectors
+    /// were accepted, and the opened sum is the sum of what they hid, entry by entry.
     fn check_sum(&mut self, task: &Task, record: &RoundRecord, entry: &RoundEntry) {
         let round = record.round;
         let [senders, masked, opened] =
@@ -344,7 +347,7 @@ fn exact(metrics: &Metrics) -> (u32, u32, u32, Option<u32>) {
     )
 }
 
-/// Σ n_i Δ_i / Σ n_i, entry by entry.
+/// The weighted mean Σ n_i Δ_i / Σ n_i, entry by entry.
 fn mean(updates: &[(u32, &Update)], dim: usize) -> Vec<f32> {
     let weight: f64 = updates.iter().map(|(_, u)| f64::from(u.examples)).sum();
     let entry = |i: usize| {

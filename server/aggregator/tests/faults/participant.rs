@@ -13,27 +13,29 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Whoever acts: their number is their place in the world's list. The aggregator may know them by another.
+/// A participant. Its number is its place in the world's list; the aggregator may know it by
+/// another.
 pub struct Participant {
-    /// What they work with; nothing before they joined.
+    /// The data and secrets; `None` before it has joined.
     pub bench: Option<Workbench>,
-    /// The running process; nothing while it is down, or before it joined.
+    /// The running process; `None` while it is down, and before it has joined.
     pub machine: Option<Client>,
-    /// The disk.
+    /// What is stored on its disk.
     disk: Option<Vec<u8>>,
-    /// JSON as `fed-bbpt join` writes it, or binary as the browser's storage holds it.
+    /// Whether it stores JSON, as `fed-bbpt join` does, or the binary form of the browser's
+    /// storage.
     json: bool,
     /// The request or computation whose answer is awaited, with what it is for.
     pub open: Option<(u64, Action)>,
-    /// A crash that is to happen at the next event.
+    /// A crash that will happen at the next event.
     pub crash: Option<Moment>,
-    /// What is to happen when the message of a phase is made.
+    /// What will happen when the message of a phase is made.
     pub trap: Option<(Phase, Trap)>,
-    /// Wants to be up.
+    /// Whether it wants to be up.
     pub up: bool,
-    /// Never comes back.
+    /// Whether it is gone for good.
     pub gone: bool,
-    /// All queries that the model was ever asked, also those whose answers a crash lost.
+    /// All queries that the model was ever asked, including those whose answers a crash lost.
     pub asked: u64,
     /// What its masked vectors hide, by round.
     pub plain: BTreeMap<u32, (RingVector, Metrics)>,
@@ -56,7 +58,7 @@ impl Participant {
         }
     }
 
-    /// Has a number now, and stores that before anything else.
+    /// Takes its number, and stores it before anything else.
     pub fn joined(&mut self, bench: Workbench, number: u32) {
         self.bench = Some(bench);
         let client = Client::new(number);
@@ -68,7 +70,7 @@ impl Participant {
         write(client, self.json)
     }
 
-    /// The process dies; what it waited for goes nowhere.
+    /// The process dies, and the answer for which it waits is lost.
     pub fn crash(&mut self) {
         (self.machine, self.open, self.crash, self.up) = (None, None, None, false);
     }
@@ -81,7 +83,8 @@ impl Participant {
         }
     }
 
-    /// Lets the machine take an event; gives what is to be done now, unless the process dies over it.
+    /// Lets the machine take an event; returns what is to be done now, unless the process dies of
+    /// it.
     pub fn step(&mut self, event: Event) -> Option<Action> {
         let (machine, bench) = (self.machine.as_mut()?, self.bench.as_ref()?);
         let before = machine.clone();
@@ -141,7 +144,7 @@ impl Participant {
             .expect("as many answers as images")
     }
 
-    /// The state as it is, or as the disk has it.
+    /// The state of the process, or the state on the disk.
     pub fn state(&self) -> Option<Client> {
         self.machine
             .clone()
@@ -194,8 +197,9 @@ fn plain_vector(machine: &Client, bench: &Workbench) -> (RingVector, Metrics) {
     (vector, metrics)
 }
 
-/// What must survive the disk: everything. But JSON as it is read here may lose the last bit of an f64, which
-/// only sums of losses have; f32 survive, because an f64 in between has bits to spare.
+/// What must survive the disk, which is everything. But JSON as it is read here may lose the last
+/// bit of an f64, which only sums of losses have; an f32 survives, because an f64 has bits to
+/// spare.
 fn essence(
     client: &Client,
     bench: &Workbench,
@@ -213,7 +217,7 @@ fn essence(
     )
 }
 
-/// What goes to a disk.
+/// Writes a state as it is stored on a disk.
 pub fn write<T: Serialize>(state: &T, json: bool) -> Vec<u8> {
     if json {
         serde_json::to_vec(state).expect("the state is JSON")
@@ -222,7 +226,7 @@ pub fn write<T: Serialize>(state: &T, json: bool) -> Vec<u8> {
     }
 }
 
-/// And comes back.
+/// Reads a state from a disk.
 pub fn read<T: DeserializeOwned>(bytes: &[u8], json: bool) -> T {
     if json {
         serde_json::from_slice(bytes).expect("the state parses")

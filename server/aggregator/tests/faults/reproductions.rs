@@ -1,4 +1,4 @@
-//! Failures that were found, kept as they were found (shrunk), so that they stay mended.
+//! Faults that were found, in their shrunk form, kept so that they stay fixed.
 
 use super::disk::File;
 use super::ops::{Forgery, Moment, Op};
@@ -10,8 +10,9 @@ fn survive(scenario: &Scenario, ops: &[Op]) {
     super::survive::<File>(scenario, ops);
 }
 
-/// θ did not move, so the participant took the finished federation's θ for the one it had its update for, and
-/// waited for a next round for ever. With more rounds it had sent the same update again in each.
+/// θ did not move, so the participant mistook the finished federation's θ for the one of its own
+/// update, and waited for the next round for ever. With more rounds it would have sent the same
+/// update in each.
 #[test]
 fn a_theta_that_does_not_move_ends_all_the_same() {
     let scenario = Scenario {

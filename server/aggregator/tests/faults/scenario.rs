@@ -15,59 +15,60 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Pixels of one side.
 const SIDE: usize = 8;
-/// What the model tells apart.
+/// Number of the model's classes.
 const CLASSES: usize = 3;
 
-/// What a run starts from.
+/// The parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Of everything random: the task, the data, the network.
+    /// Seed of everything random: the task, the data, the network.
     pub seed: u64,
-    /// Those who join at once.
+    /// Number of participants who join at once.
     pub participants: u32,
-    /// Updates of θ.
+    /// Number of updates of θ.
     pub rounds: u32,
     /// (count_min, time_min_ms, time_max_ms) of `Open` and of `Upload`.
     pub open: (u32, u64, u64),
-    /// Likewise.
+    /// (count_min, time_min_ms, time_max_ms) of `Upload`.
     pub upload: (u32, u64, u64),
     /// The server's rule.
     pub rule: &'static str,
-    /// `identity`, or how the mapping is learnt, which costs an evaluation more: `alone`, or in a counting round
-    /// `together`, or as `calibrate`; or `twice`, together and of framed images besides.
+    /// `identity`, or how the mapping is learnt, which costs one more evaluation: `alone`; in a
+    /// counting round `together`, or as `calibrate`; or `twice`, which is together and of framed
+    /// images too.
     pub mapping: &'static str,
-    /// So many are drawn to train; 0: all.
+    /// Number of participants who are drawn to train in each round; 0 for all.
     pub active: u32,
-    /// Rounds without an improvement after which it ends; 0: never.
+    /// Number of rounds without an improvement after which it ends; 0 for never.
     pub patience: u32,
-    /// The model says the same to everything: θ never moves.
+    /// Whether the model gives the same answer to everything, so that θ never moves.
     pub deaf_model: bool,
     /// Whether held-out examples exist.
     pub holdout: bool,
-    /// Updates are summed under masks.
+    /// How updates are summed under masks; `None` for plain updates.
     pub secure: Option<Secure>,
 }
 
-/// `[federation.secure_sum]`, and what goes with it.
+/// The settings of `[federation.secure_sum]`, and those that belong to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Secure {
-    /// The cohort's least and largest size.
+    /// Minimum and maximum size of the cohort.
     pub cohort: (u32, u32),
-    /// No sum of fewer is opened.
+    /// Minimum number of participants in a sum that is opened.
     pub survivors_min: u32,
-    /// Sums in each round.
+    /// Number of sums in each round.
     pub groups: u32,
-    /// Of holders.
+    /// Share of the holders that opens a secret.
     pub threshold: f64,
-    /// Neighbours of each.
+    /// Number of neighbours of each member.
     pub degree: u32,
     /// (time_min_ms, time_max_ms) of the four phases.
     pub phases: [(u64, u64); 4],
-    /// ε, and the noise multiplier if it is not worked out from ε.
+    /// ε, and the noise multiplier unless it is computed from ε; `None` for no noise.
     pub privacy: Option<(f64, Option<f64>)>,
-    /// Numbers along shared directions instead of θ's difference.
+    /// Whether updates are numbers along shared directions and not θ's difference.
     pub scalars: bool,
-    /// How groups become one.
+    /// The rule that combines groups.
     pub combine: &'static str,
 }
 
@@ -106,13 +107,14 @@ impl Default for Secure {
     }
 }
 
-/// A phase never lasts for less than a participant here needs to see it (it looks every 150 ms, where a real one is woken
-/// by the long poll), to deliver and to be counted at the next tick: it could miss every one, in step with the clocks.
+/// Phases last at least as long as a participant here needs to see one (it looks every 150 ms,
+/// where a real one is woken by the long poll), to deliver, and to be counted at the next tick:
+/// otherwise it could miss every phase, in step with the clocks.
 fn limits() -> impl Strategy<Value = (u32, u64, u64)> {
     (1..4_u32, 0..3_000_u64, 300..5_000_u64).prop_map(|(count, min, more)| (count, min, min + more))
 }
 
-/// All kinds of them.
+/// Scenarios of all kinds.
 pub fn scenario() -> impl Strategy<Value = Scenario> {
     let mappings = vec!["identity", "alone", "together", "calibrate", "twice"];
     let flags = (
@@ -158,7 +160,7 @@ pub fn scenario() -> impl Strategy<Value = Scenario> {
         )
 }
 
-/// All kinds of them with secure sums.
+/// Scenarios of all kinds, with secure sums.
 pub fn secure_scenario() -> impl Strategy<Value = Scenario> {
     let cohort = (1..3_u32).prop_flat_map(|groups| {
         let least = 3 * groups;
@@ -168,7 +170,7 @@ pub fn secure_scenario() -> impl Strategy<Value = Scenario> {
     let privacy = prop_oneof![
         3 => Just(None),
         1 => Just(Some((8.0, None))),
-        // Enough for two rounds or three.
+        // Enough for two or three rounds.
         1 => Just(Some((5.0, Some(2.0)))),
     ];
     let kind = (
@@ -194,8 +196,8 @@ pub fn secure_scenario() -> impl Strategy<Value = Scenario> {
                 (threshold, degree, scalars, combine),
                 others,
             )| {
-                // Where the first to deliver may be all of one group, or of one neighbourhood, everyone is waited
-                // for: else round after round could be lost to that.
+                // Waits for all participants if the first to deliver may all be of one group or
+                // neighbourhood; otherwise round after round could fail for that.
                 let patience = if groups > 1 || degree < 8 { 500 } else { 0 };
                 let privacy = privacy.filter(|_| groups == 1);
                 // Counts carry no noise.
@@ -243,7 +245,7 @@ impl Scenario {
         };
         let mut task = json!({
             "name": "faults",
-            // JSON numbers above 2⁵³ are for nobody.
+            // A JSON number above 2⁵³ would be rounded by some readers.
             "seed": self.seed >> 12,
             "model": {
                 "url": "http://127.0.0.1:1", "name": "m",
@@ -266,7 +268,7 @@ impl Scenario {
         Task::from_value(task).expect("the scenario's task is valid")
     }
 
-    /// How many participants a round cannot do without.
+    /// Minimum number of participants in a round.
     pub fn least(&self) -> u32 {
         match &self.secure {
             Some(secure) => self.open.0.max(secure.cohort.0).min(secure.cohort.1),
@@ -274,7 +276,7 @@ impl Scenario {
         }
     }
 
-    /// No round takes longer once its clock runs, in ms.
+    /// Maximum duration of a round in milliseconds, once its clock runs.
     pub fn longest_round(&self) -> u64 {
         let phases = match &self.secure {
             Some(secure) => secure.phases.iter().map(|(_, max)| max).sum(),
@@ -283,12 +285,12 @@ impl Scenario {
         self.open.2 + phases
     }
 
-    /// The key that whoever is number `who` in the world's list signs with.
+    /// The signing key of the participant who is number `who` in the world's list.
     pub fn identity(&self, who: usize) -> Identity {
         Identity::from_seed(secret(self.seed, who, u64::MAX))
     }
 
-    /// The data and the secrets of participant `number`, who is `who` in the world's list, ready for use.
+    /// The data and the secrets of participant `number`, who is number `who` in the world's list.
     pub fn bench(&self, task: &Task, number: u32, who: usize) -> Workbench {
         let mut stream = Stream::new(self.seed ^ u64::from(number), purpose::HANDWRITING);
         let mut some = |n: usize| -> Vec<Labelled> {
@@ -298,7 +300,7 @@ impl Scenario {
             };
             (0..n).map(|i| one(i % CLASSES)).collect()
         };
-        // Different weights, or a mean without weights would pass.
+        // Weights differ, so that a mean without weights would be noticed.
         let (training, holdout) = (
             some(3 + number as usize % 4),
             some(if self.holdout { 2 } else { 0 }),
@@ -308,7 +310,7 @@ impl Scenario {
         if self.secure.is_none() {
             return bench;
         }
-        // Never the same twice, in a process that is started again neither; and the same in every run.
+        // Never the same twice, even in a process that is started again; and the same in every run.
         let (seed, drawn) = (self.seed, AtomicU64::new(0));
         bench.with_secrets(Secrets {
             identity: self.identity(who),
@@ -316,7 +318,7 @@ impl Scenario {
         })
     }
 
-    /// The black box: `count` images' scores.
+    /// The model: the scores of `count` images.
     pub fn model(&self, images: &[u8], count: usize) -> Scores {
         let row = |image: &[u8]| -> Vec<f32> {
             if self.deaf_model {
@@ -363,7 +365,7 @@ impl Secure {
     }
 }
 
-/// 32 bytes that stand for fresh random ones.
+/// 32 bytes in place of new random ones.
 fn secret(seed: u64, who: usize, number: u64) -> Bytes32 {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

@@ -1,4 +1,4 @@
-//! The network, the clocks and the aggregator's process; and what is checked after every message.
+//! The network, the clocks and the aggregator's process; and the checks after every message.
 
 use super::disk::{DEATH, Disk, FEDERATION, Mortal};
 use super::ops::{Forgery, Moment, Op};
@@ -26,20 +26,20 @@ use secure_sum::messages::{Masked, RoundKeys, Shares, Signature, Unmask};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// The aggregator looks at its clock this often.
+/// Interval at which the aggregator looks at its clock, in milliseconds.
 const TICK_MS: u64 = 100;
-/// A driver that got no answer for this long sends again.
+/// Time without an answer after which a driver sends again, in milliseconds.
 const TIME_OUT_MS: u64 = 2_500;
-/// A view without news is asked for again after this long.
+/// Time after which a view without news is asked for again, in milliseconds.
 const SYNC_MS: u64 = 150;
-/// One evaluation.
+/// Duration of an evaluation, in milliseconds.
 const EVALUATE_MS: u64 = 80;
-/// Lines of the record in one answer.
+/// Maximum number of lines of the record in one answer.
 const LINES: usize = 2;
-/// The aggregator's clock at the start.
+/// The aggregator's clock at the start, in milliseconds since 1970.
 const EPOCH: u64 = 1_800_000_000_000;
 
-/// What is asked of the aggregator.
+/// A request to the aggregator.
 #[derive(Clone, Debug)]
 enum Request {
     Join(Option<Bytes32>),
@@ -62,7 +62,7 @@ enum Answer {
     Refused(Refusal),
 }
 
-/// Something on its way.
+/// Something that is on its way.
 #[derive(Clone, Debug)]
 enum Packet {
     ToAggregator {
@@ -114,7 +114,7 @@ pub struct Shown {
     forgiven: (Vec<(String, Round)>, Vec<FederationSummary>),
 }
 
-/// Everything.
+/// A whole federation and its surroundings.
 pub struct World<D> {
     scenario: Scenario,
     task: Task,
@@ -130,7 +130,7 @@ pub struct World<D> {
     jumped: i64,
     network: Network,
     dice: Stream,
-    /// Of the current round: its number, and for how long its clock has run while somebody could look at it.
+    /// The number of the current round, and how long its clock has run while it could be looked at.
     running_for: ((u32, bool), u64),
 }
 
@@ -217,7 +217,7 @@ impl<D: Disk> World<D> {
         answer.map_err(Into::into).expect("the store answers")
     }
 
-    /// True time since the start, in ms.
+    /// True time since the start, in milliseconds.
     pub fn elapsed(&self) -> u64 {
         self.now
     }
@@ -231,7 +231,7 @@ impl<D: Disk> World<D> {
         self.queue.insert((self.now + after, self.sent), packet);
     }
 
-    /// Over the network, which may do anything to it but alter it.
+    /// Sends a packet over the network, which may do anything to it but change it.
     fn send(&mut self, packet: &Packet) {
         let copies = 1 + u32::from(self.dice.below(100) < self.network.duplicate);
         for _ in 0..copies {
@@ -254,7 +254,7 @@ impl<D: Disk> World<D> {
         self.request(who, Action::Rest, Request::Join(identity));
     }
 
-    /// Sends a request whose answer the participant waits for from now on.
+    /// Sends a request whose answer the participant now waits for.
     fn request(&mut self, who: usize, action: Action, request: Request) {
         self.sent += 1;
         let id = self.sent;
@@ -276,7 +276,7 @@ impl<D: Disk> World<D> {
         who % self.participants.len()
     }
 
-    /// Something happens.
+    /// Lets an event happen.
     pub fn apply(&mut self, op: &Op) {
         match *op {
             Op::Pass { ms } => self.pass(ms),
@@ -328,7 +328,7 @@ impl<D: Disk> World<D> {
             Op::AggregatorCrash { moment, down } => self.aggregator_crash = Some((moment, down)),
             Op::ClockJump { ms } => {
                 self.jumped += ms;
-                // A phase's clock may begin again then, but never more than that.
+                // A phase's clock may begin again then, but never more often.
                 self.running_for.1 = 0;
             }
             Op::Trap { who, phase, trap } => {
@@ -352,7 +352,7 @@ impl<D: Disk> World<D> {
         }
     }
 
-    /// Time passes, and what is due arrives.
+    /// Lets time pass, in which packets arrive.
     fn pass(&mut self, ms: u64) {
         let until = self.now + ms;
         while let Some(entry) = self.queue.first_entry().filter(|e| e.key().0 <= until) {
@@ -424,7 +424,7 @@ impl<D: Disk> World<D> {
                 }
                 return;
             }
-            // Too late to join: they have nothing to do here any more.
+            // It is too late to join, and there is nothing left to do.
             Answer::Refused(Refusal::FederationFinished)
                 if expected && self.participants[to].machine.is_none() =>
             {
@@ -432,14 +432,14 @@ impl<D: Disk> World<D> {
                 self.participants[to].gone = true;
                 return;
             }
-            // Views are welcome at any time: a heartbeat's answer, an older request's.
+            // Views are welcome at any time: those that answer a heartbeat, or an older request.
             Answer::View(view) => {
                 if expected {
                     self.participants[to].open = None;
                 }
                 Event::View(view)
             }
-            // Anything else belongs to its request: HTTP drops the answer with the connection.
+            // Anything else belongs to its own request: HTTP drops the answer with the connection.
             _ if !expected => return,
             Answer::Lines(lines) => Event::Lines(lines),
             Answer::Input(input) => Event::Input(input),
@@ -456,7 +456,8 @@ impl<D: Disk> World<D> {
         let Some(action) = self.participants[who].step(event) else {
             return;
         };
-        // An unasked view that changes nothing does not make a driver give up what is under way, nor ask once more.
+        // A view that was not asked for and changes nothing neither interrupts a driver nor makes
+        // it ask again.
         let open = &self.participants[who].open;
         if view && open.as_ref().is_some_and(|(_, same)| *same == action) {
             return;
@@ -469,7 +470,7 @@ impl<D: Disk> World<D> {
         let request = match &action {
             Action::Sync { after: None } => Request::View,
             Action::Sync { after: Some(_) } => {
-                // Stands for the long poll.
+                // This takes the place of the long poll.
                 self.sent += 1;
                 let id = self.sent;
                 let number = self.participants[who]
@@ -516,13 +517,13 @@ impl<D: Disk> World<D> {
             }
         };
         self.request(who, action, request);
-        // The message is on its way; whoever sent it may be gone.
+        // The message is on its way; its sender may be gone.
         if self.participants[who].gone {
             self.participants[who].crash();
         }
     }
 
-    /// What holds of every participant at every moment.
+    /// Checks what must hold for every participant at every moment.
     fn check_client(&self, who: usize, action: &Action) {
         let participant = &self.participants[who];
         let Some(machine) = &participant.machine else {
@@ -596,13 +597,13 @@ impl<D: Disk> World<D> {
         }
     }
 
-    /// Would one more update be one too many for the participant's own ε?
+    /// Whether one more update would exceed the participant's own limit of ε.
     fn has_spent(&self, machine: &Client) -> bool {
         let contribution = self.task.contribution();
         let (Some(spent), Some(contribution)) = (machine.privacy(&self.task), contribution) else {
             return false;
         };
-        // The ledger adds the same number again and again: how often it did shows in ε.
+        // The ledger adds the same number each time, so ε shows how often it did.
         let epsilon = |sums: u32| {
             let mut ledger = Ledger::new();
             (0..sums).for_each(|_| ledger.compose(contribution.rho()).expect("a cost"));
@@ -619,8 +620,8 @@ impl<D: Disk> World<D> {
         self.schedule(down, Packet::AggregatorStarts);
     }
 
-    /// Lets the aggregator handle something. Gives its answer and whether it is alive to send it; nothing if it is down,
-    /// or dies before it could store.
+    /// Lets the aggregator handle something. Returns its answer, and whether it is alive to send
+    /// it; `None` if it is down, or dies before it could store.
     fn aggregator_does<T>(
         &mut self,
         handle: impl FnOnce(&mut Local<Mortal<D>>) -> Result<T, CommandError>,
@@ -641,7 +642,7 @@ impl<D: Disk> World<D> {
             Err(error) => Err(error.refusal().expect("an answer")),
         };
         self.aggregator.store().dies.set(false);
-        // What changes nothing is no event.
+        // A request that changes nothing is no event.
         if !early
             && self.aggregator.current().version != before
             && let Some((_, down)) = self.aggregator_crash.take()
@@ -668,7 +669,7 @@ impl<D: Disk> World<D> {
         );
     }
 
-    /// Nobody's own ledger says less than what the record says of them.
+    /// Checks that no participant's own ledger states less than the record does.
     fn check_ledgers(&self) {
         let machines = self.participants.iter().filter_map(Participant::state);
         for machine in machines {
@@ -729,7 +730,8 @@ impl<D: Disk> World<D> {
         }
     }
 
-    /// No round lasts longer than its phases may, once its clock runs and somebody looks.
+    /// Checks that no round lasts longer than its phases may, once its clock runs and somebody
+    /// looks.
     fn every_round_ends(&mut self) {
         self.check_aggregator();
         if !self.aggregator_up {
@@ -739,14 +741,14 @@ impl<D: Disk> World<D> {
             return;
         }
         let round = self.aggregator.round();
-        // It begins again when the first enrols where it ran for those who wait.
+        // It begins again when the first participant enrols, if it ran because others waited.
         let now = (round.number, round.enrolled > 0);
         if now != self.running_for.0 || round.since.is_none() {
             self.running_for = (now, 0);
             return;
         }
         self.running_for.1 += TICK_MS;
-        // A tick at the end of each phase.
+        // One tick at the end of each phase.
         let most = self.scenario.longest_round() + 6 * TICK_MS;
         assert!(
             self.running_for.1 <= most,
@@ -755,7 +757,8 @@ impl<D: Disk> World<D> {
         );
     }
 
-    /// Rubbish, straight to the aggregator: it must be refused for what it is, and change nothing but a lease.
+    /// Sends a forged message straight to the aggregator: it must be refused with the right reason,
+    /// and change nothing but a lease.
     fn forge(&mut self, who: usize, forgery: Forgery) {
         let (now, task) = (self.clock(), self.task.clone());
         let Some(number) = self.participants[who].state().map(|m| m.participant()) else {
@@ -765,7 +768,8 @@ impl<D: Disk> World<D> {
             return;
         }
         let aggregator = &mut self.aggregator;
-        // Whoever left is a stranger, too; a federation that is over refuses everything.
+        // A participant who has left is a stranger too; a federation that is over refuses
+        // everything.
         if aggregator.view(number, now).is_err() || aggregator.status() != FederationStatus::Running
         {
             return;
@@ -882,7 +886,7 @@ impl<D: Disk> World<D> {
         } else {
             number
         };
-        // Where updates are summed, this is no place to send one.
+        // If updates are summed, none may be sent here.
         let summed = task.contribution().is_some() && forgery != Forgery::Stranger;
         let refusal = if summed { Refusal::Malformed } else { refusal };
         let answer = aggregator.deliver(sender, now, &update);
@@ -894,7 +898,8 @@ impl<D: Disk> World<D> {
 
     // ---- the end
 
-    /// Faults cease; whoever is not gone for good comes back; the federation comes to its end.
+    /// Ends all faults, brings back everyone who is not gone for good, and runs the federation to
+    /// its end.
     pub fn heal_and_finish(&mut self) {
         self.network = CALM;
         self.aggregator_crash = None;
@@ -911,8 +916,9 @@ impl<D: Disk> World<D> {
             }
         }
         let round = self.scenario.longest_round() + 10_000;
-        // A round may be spoilt by what happened before, and the next by who came too late for it.
-        // A draw of those who are gone is widened three times at most, until it holds everybody.
+        // A round may be spoilt by earlier events, and the next by participants who came too late
+        // for it. A draw of participants who are gone is widened at most three times, until it
+        // includes everyone.
         let attempts = if self.scenario.active > 0 { 5 } else { 1 };
         let most = (attempts * u64::from(self.scenario.rounds) + 4) * round + 30_000;
         let until = self.now + most;
@@ -941,14 +947,15 @@ impl<D: Disk> World<D> {
         let records = self.records().iter();
         let done = records.filter(|r| r.phase == Phase::Done && r.kind == RoundKind::Training);
         let (done, rounds) = (done.count(), self.scenario.rounds as usize);
-        // Without ε left there is no further round, nor without patience.
+        // Without ε there are no further rounds, and without patience neither.
         let early = aggregator.record().is_over(&self.task) && done < rounds;
         let may = self.scenario.patience > 0 || aggregator.record().is_spent(&self.task);
         assert!(
             done == rounds || (early && may),
             "{done} of {rounds} rounds"
         );
-        // All who are there know the same mapping, that of the record, and would keep the same.
+        // All participants that are left have the same mapping, the record's, and would keep the
+        // same.
         for machine in self.participants.iter().filter(|p| !p.gone) {
             let machine = machine.state().expect("it joined");
             if self.task.learnt_together().is_some() && machine.theta().is_some() {
@@ -963,7 +970,7 @@ impl<D: Disk> World<D> {
         self.check_aggregator();
     }
 
-    /// Enough to make a round: others come for those who are gone, or have no ε left.
+    /// Adds participants until a round is possible, for those that are gone or have no ε left.
     fn make_up_numbers(&mut self) {
         if self.aggregator.status() == FederationStatus::Finished {
             return;

@@ -3,7 +3,7 @@
 
 use super::{Item, List, ListFault, Split, of_splits};
 
-/// The lists, in the folder itself or in `data/`, as the archive has it.
+/// The list files, in the folder itself or in `data/`, as in the archive.
 pub(super) fn files(names: &[&str]) -> Vec<(Option<Split>, String)> {
     let split_of = |name: &str| {
         let file = name.strip_prefix("data/").unwrap_or(name);
@@ -18,7 +18,7 @@ pub(super) fn files(names: &[&str]) -> Vec<(Option<Split>, String)> {
     of_splits(names, split_of)
 }
 
-/// Adds the lines of one list.
+/// Adds the lines of one list file.
 pub(super) fn read(
     list: &mut List,
     split: Option<Split>,

@@ -13,11 +13,11 @@ struct Raw {
 #[derive(Deserialize)]
 struct Scene {
     image_filename: String,
-    /// Only counted: the file of the training part has some hundred megabytes of them.
+    /// The objects are only counted: the training part's file has some hundred megabytes of them.
     objects: Vec<IgnoredAny>,
 }
 
-/// The scenes' files.
+/// The files of scenes.
 pub(super) fn files(names: &[&str]) -> Vec<(Option<Split>, String)> {
     let split_of = |name: &str| match name.rsplit('/').next()? {
         "CLEVR_train_scenes.json" => Some(Split::Train),

@@ -1,5 +1,5 @@
-//! CoOp's splits (Zhou et al., IJCV 2022): `{"train": [[path, number, class name], …], "val": […], "test": […]}`.
-//! Paths start in the pictures' own folder, which each data set calls something else.
+//! CoOp's splits (Zhou et al., IJCV 2022): `{"train": [[path, number, class name], …], "val": […],
+//! "test": […]}`. Paths start in the pictures' own folder, which has another name in each data set.
 
 use super::{Item, List, ListFault, Split};
 use serde::Deserialize;
@@ -15,7 +15,8 @@ struct Raw {
     test: Vec<(String, u32, String)>,
 }
 
-/// `split_zhou_*.json`, or `split_mlai_*.json` as BlackVIP's code writes it, in the folder itself.
+/// The split files in the folder itself: `split_zhou_*.json`, or `split_mlai_*.json` as BlackVIP's
+/// code writes it.
 pub(super) fn files(names: &[&str]) -> Vec<(Option<Split>, String)> {
     let is_split = |name: &&&str| {
         ["split_zhou_", "split_mlai_"]
@@ -27,7 +28,7 @@ pub(super) fn files(names: &[&str]) -> Vec<(Option<Split>, String)> {
     all.map(|name| (None, (*name).to_owned())).collect()
 }
 
-/// The folder itself, and each folder in it.
+/// The folders in which paths may start: the folder itself, and each folder in it.
 pub(super) fn roots(names: &[&str]) -> Vec<String> {
     let folders: BTreeSet<&str> = names
         .iter()
@@ -37,7 +38,7 @@ pub(super) fn roots(names: &[&str]) -> Vec<String> {
     [String::new()].into_iter().chain(within).collect()
 }
 
-/// Adds all three parts.
+/// Adds all three parts of a split file.
 pub(super) fn read(
     list: &mut List,
     _: Option<Split>,

@@ -16,7 +16,7 @@ fn task(labels: &[&str]) -> Task {
     .unwrap()
 }
 
-/// A picture of one grey level, which tells it from the others.
+/// Writes a picture of one grey level, which distinguishes it from the others.
 fn picture(path: &Path, level: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     image::GrayImage::from_pixel(8, 8, image::Luma([level]))
@@ -24,7 +24,7 @@ fn picture(path: &Path, level: u8) {
         .unwrap();
 }
 
-/// (label, grey level) of every example.
+/// The label and the grey level of every example.
 fn all(path: &Path, labels: &[&str], split: Option<Split>) -> Result<Vec<(usize, u8)>, LoadError> {
     let loaded = load_split(path, &task(labels), split)?;
     let level = |e: &federation::round::workbench::Labelled| match &e.input {
@@ -70,13 +70,13 @@ fn coops_splits() {
     assert_eq!(read(Some(Split::Test)), [(0, 40)]);
     assert_eq!(read(None).len(), 4);
     assert_eq!(classes(home.path()).unwrap(), ["cat", "dog"]);
-    // A task that knows the classes as numbers.
+    // A task whose labels are the numbers of the classes.
     let numbers = all(home.path(), &["0", "1"], Some(Split::Test)).unwrap();
     assert_eq!(numbers, [(1, 40)]);
-    // Foreign names stay what they are, and are named as unknown.
+    // Names that the task does not have are reported as unknown.
     let foreign = all(home.path(), &["a", "b"], None).unwrap_err();
     assert!(foreign.to_string().contains("\"cat\""), "{foreign}");
-    // A picture that is not there is said.
+    // A missing picture is reported.
     fs::remove_file(home.path().join("images/cat/1.png")).unwrap();
     let loaded = load_split(home.path(), &task(&["cat", "dog"]), None).unwrap();
     assert_eq!(loaded.examples.len(), 3);

@@ -1,4 +1,4 @@
-//! A file of several models.
+//! The settings file: the server's settings, and models.
 
 use std::path::Path;
 
@@ -10,12 +10,32 @@ use super::ModelArgs;
 use crate::ModelConfig;
 use crate::faults::{ConfigFaults, tables, toml_file};
 
+/// What stands in the file beside models, and whether it lists models. A file that cannot be read is
+/// reported with its models.
+pub(super) fn server(path: &Path) -> (settings::Table, bool) {
+    let Ok(Value::Object(mut table)) = toml_file("--config", path) else {
+        return (settings::Table::new(), true);
+    };
+    let models = table.remove("model");
+    // Like the models' paths it is relative to the file's folder.
+    if let Some(Value::String(keys)) = table.get_mut("keys")
+        && let Some(below) = path.parent().unwrap_or(Path::new("")).join(&*keys).to_str()
+    {
+        *keys = below.to_owned();
+    }
+    (table, models.is_some())
+}
+
 /// Reads the models of the file `path`. Paths in it are relative to its folder.
 ///
 /// # Errors
 /// All faults at once, each with the model and the setting.
 pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
-    let value = toml_file("--config", path)?;
+    let mut value = toml_file("--config", path)?;
+    if let Value::Object(table) = &mut value {
+        // The others are the server's.
+        table.retain(|key, _| key == "model");
+    }
     let base = path.parent().unwrap_or(Path::new(""));
     let mut faults = Vec::new();
     let entries = tables("model", &value, &mut faults);
@@ -30,7 +50,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
         };
         let args = settings::read::<ModelArgs>(&place, entry, &mut faults).below(base);
         if faults.len() > before {
-            // What could not be read is not complained about twice.
+            // A model that could not be read is not reported twice.
             continue;
         }
         match args.read() {
@@ -55,9 +75,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ModelConfig>, ConfigFaults> {
     }
 }
 
-/// A flag's fault, told of the setting: `--max-batch is 0` becomes `model[1]: max_batch is 0`.
+/// Rewrites a fault of a flag as a fault of a setting: `--max-batch is 0` becomes `model[1]:
+/// max_batch is 0`.
 fn as_setting(place: &str, fault: &str) -> String {
-    // Only whole words: a path may hold dashes, too.
+    // Only whole words, because a path may contain dashes too.
     let setting = |word: &str| match word.strip_prefix("--") {
         Some(flag) => flag.replace('-', "_"),
         None => word.to_owned(),

@@ -6,7 +6,7 @@ use super::ModelArgs;
 use crate::text::is_clip;
 use crate::{ClipOptions, Served, TextOptions};
 
-/// Maximum number of kept embeddings: more would be several gigabytes, surely by mistake.
+/// Maximum number of kept embeddings: more would take several gigabytes, surely by mistake.
 const MAX_CACHE: usize = 10_000_000;
 /// Maximum number of tokens, far above what any encoder reads.
 const MAX_TOKENS: usize = 1 << 20;

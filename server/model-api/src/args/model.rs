@@ -1,4 +1,4 @@
-//! The flags that describe one model; in a file of several models, the settings of each.
+//! The flags that describe one model; in a file of several models, the settings of each model.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::faults::ConfigFaults;
 use crate::hub::Hub;
 use crate::{ClassifierOptions, ModelConfig, PixelRange, Served, TextKind};
 
-/// What describes one model, as flags or as the table of a file.
+/// The description of one model, by flags or by a table in a file.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelArgs {
@@ -146,7 +146,7 @@ pub enum LayoutArg {
     Nhwc,
 }
 
-/// Maximum time that a request may be made to wait for others.
+/// Maximum time for which a request may wait for others.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 /// Maximum number of images in one run; more only cost memory.
 const MAX_BATCH: usize = 65_536;
@@ -167,7 +167,7 @@ impl ModelArgs {
         let max_batch = self.max_batch.unwrap_or(default.max_batch);
         let max_request = match self.max_request {
             Some(stated) => stated,
-            // The default never exceeds the number that may wait.
+            // The default does not exceed the number of items that may wait.
             None => default
                 .max_request
                 .min(self.max_queue.unwrap_or(usize::MAX))
@@ -214,8 +214,8 @@ impl ModelArgs {
         })
     }
 
-    /// With `--hub`, the same settings for the folder that the files are downloaded into; adds a
-    /// fault if they are not available.
+    /// With `--hub`, the same settings for the folder into which the files are downloaded; a fault
+    /// if they cannot be had.
     fn fetched(&self, faults: &mut Vec<String>) -> Option<Self> {
         let companions = [
             ("--revision", self.revision.is_some()),
@@ -238,7 +238,7 @@ impl ModelArgs {
         let hub = Hub::from_env(self.cache_folder.clone());
         match hub.fetch(name, self.revision.as_deref()) {
             Ok(dir) => Some(Self {
-                // The folder's own name is its commit.
+                // The folder's own name is its commit, so the model is named after the hub's name.
                 name: self.name.clone().or_else(|| {
                     let last = name.rsplit('/').next();
                     last.map(str::to_owned)
@@ -256,7 +256,7 @@ impl ModelArgs {
         }
     }
 
-    /// The flags that were given.
+    /// The names of the flags that were given.
     pub(super) fn given(&self) -> Vec<String> {
         match settings::given(self) {
             Ok(given) => given
@@ -267,7 +267,7 @@ impl ModelArgs {
         }
     }
 
-    /// The same with paths that start at the folder `base`.
+    /// The same settings with relative paths taken from the folder `base`.
     pub(super) fn below(mut self, base: &Path) -> Self {
         let paths = [
             &mut self.model,
@@ -291,7 +291,7 @@ impl ModelArgs {
             (None, None) => ModelConfig::default().name,
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        // The name is a segment of the path; `.` and `..` would be taken as steps.
+        // The name is a segment of the path; `.` and `..` would be steps.
         if name.is_empty() || !name.chars().all(plain) || name.chars().all(|c| c == '.') {
             faults.push(format!(
                 "--name is `{name}`, but must be of letters, digits, `-`, `.` and `_`"

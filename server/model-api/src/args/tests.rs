@@ -17,7 +17,10 @@ struct Command {
 fn config(flags: &[&str]) -> Result<ModelApiConfig, Vec<String>> {
     let flags = std::iter::once("model-api").chain(flags.iter().copied());
     let command = Command::try_parse_from(flags).map_err(|error| vec![error.to_string()])?;
-    command.args.into_config().map_err(|faults| faults.faults)
+    command
+        .args
+        .into_config_in(Vec::new())
+        .map_err(|faults| faults.faults)
 }
 
 /// The one model that the flags describe.
@@ -375,4 +378,97 @@ fn all_faults_of_a_file_are_reported_at_once() {
     std::fs::write(&empty, "").unwrap();
     let all = config(&["--config", &empty.display().to_string()]).unwrap_err();
     assert!(all[0].contains("[[model]]"), "{all:?}");
+}
+
+/// With these environment variables.
+fn config_in(flags: &[&str], variables: &[(&str, &str)]) -> Result<ModelApiConfig, Vec<String>> {
+    let flags = std::iter::once("model-api").chain(flags.iter().copied());
+    let command = Command::try_parse_from(flags).map_err(|error| vec![error.to_string()])?;
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let config = command.args.into_config_in(variables);
+    config.map_err(|faults| faults.faults)
+}
+
+#[test]
+fn the_server_is_set_by_file_environment_and_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = "[[key]]\nname = \"a\"\nsha256 = \"KEY\"\n".replace("KEY", &"ab".repeat(32));
+    std::fs::write(folder.path().join("keys.toml"), keys).unwrap();
+    let path = folder.path().join("settings.toml");
+    let text = r#"
+        listen = "127.0.0.1:1001"
+        keys = "keys.toml"
+        allow_origin = ["https://a.example", "https://b.example"]
+        max_body = 2048
+    "#;
+    std::fs::write(&path, text).unwrap();
+    let path = path.display().to_string();
+
+    let config = config_in(&["--config", &path], &[]).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:1001");
+    assert_eq!(config.keys, Some(folder.path().join("keys.toml")));
+    assert_eq!(
+        config.allow_origins,
+        ["https://a.example", "https://b.example"]
+    );
+    assert_eq!(config.max_body, 2048);
+    // The file lists no models: flags may describe one.
+    let named = config_in(&["--config", &path, "--name", "mine"], &[]).unwrap();
+    assert_eq!(named.models[0].name, "mine");
+
+    let variables = [
+        ("FED_BBPT_MODEL_API_LISTEN", "127.0.0.1:1002"),
+        (
+            "FED_BBPT_MODEL_API_ALLOW_ORIGIN",
+            "https://c.example, https://d.example",
+        ),
+        ("FED_BBPT_MODEL_API_MAX_BODY", "4096"),
+        // The aggregator's.
+        ("FED_BBPT_LISTEN", "127.0.0.1:9"),
+    ];
+    let config = config_in(&["--config", &path], &variables).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:1002");
+    assert_eq!(
+        config.allow_origins,
+        ["https://c.example", "https://d.example"]
+    );
+    assert_eq!(config.max_body, 4096);
+
+    let flags = [
+        "--config",
+        &path,
+        "--listen",
+        "127.0.0.1:1003",
+        "--max-body",
+        "8192",
+        "--allow-origin",
+        "*",
+    ];
+    let config = config_in(&flags, &variables).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:1003");
+    assert_eq!(config.allow_origins, ["*"]);
+    assert_eq!(config.max_body, 8192);
+}
+
+#[test]
+fn the_servers_faults_are_those_of_all_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("settings.toml");
+    let text = "listem = 3\nkeys = \"no.toml\"\nmax_body = 1\n[[model]]\nmax_batch = 0\n";
+    std::fs::write(&path, text).unwrap();
+    let flags = ["--config", &path.display().to_string(), "--listen", "here"];
+    let variables = [("FED_BBPT_MODEL_API_ALLOW_ORIGIN", "example.org")];
+    let all = config_in(&flags, &variables).unwrap_err().join("\n");
+    for fault in [
+        "listem: is not a setting",
+        "no.toml",
+        "max_body is 1, but must be",
+        "--listen is `here`",
+        "allow_origin is `example.org`",
+        "model[0]: max_batch is 0",
+    ] {
+        assert!(all.contains(fault), "{fault} is not in\n{all}");
+    }
 }

@@ -6,7 +6,8 @@ use super::*;
 use crate::metrics::{Metrics, Unit};
 use crate::protocol::ModelInfo;
 
-/// Answers each image with its first value; every run waits for permission, and tells its size.
+/// A backend that answers each image with its first value; each run reports its size and waits for
+/// permission.
 pub(crate) struct Gated {
     permits: Mutex<mpsc::Receiver<()>>,
     started: mpsc::Sender<usize>,
@@ -36,7 +37,7 @@ pub(crate) fn gated() -> (Arc<Gated>, Gate) {
     )
 }
 
-/// What a gated backend takes, under a name.
+/// The description of a gated backend's model, under a name.
 pub(crate) fn info(name: &str) -> ModelInfo {
     ModelInfo {
         name: name.into(),
@@ -63,7 +64,7 @@ impl Backend<ImageWork> for Gated {
             scores.push(firsts.collect());
         }
         let values: Vec<f32> = scores.concat();
-        // Both fail only when the test has ended early.
+        // These fail only if the test has ended early.
         let _ = self.started.send(values.len());
         let _ = self.permits.lock().unwrap().recv();
         if values.contains(&13.0) {
@@ -108,7 +109,7 @@ fn what_waits_is_merged_up_to_the_limit_and_each_gets_its_own() {
     let (batcher, metrics) = start(&backend, 4, 100);
     let first = submit(&batcher, &[1]);
     assert_eq!(gate.started.recv().unwrap(), 1);
-    // These wait while the first runs.
+    // These wait while the first one runs.
     let (second, third, fourth) = (
         submit(&batcher, &[2, 3]),
         submit(&batcher, &[4]),
@@ -207,7 +208,7 @@ fn one_bad_request_does_not_spoil_the_batch() {
 fn a_lone_request_waits_for_company_but_not_longer() {
     let (backend, gate) = gated();
     let metrics = Metrics::new().unwrap().model("gated", Unit::Images);
-    // So long that the test would time out, were a full batch to wait for it.
+    // Long enough for the test to time out if a full batch waited for it.
     let limits = Limits {
         max_batch: 2,
         max_queue: 9,

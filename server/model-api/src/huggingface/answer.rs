@@ -1,4 +1,4 @@
-//! The bodies of answers.
+//! The bodies of Hugging Face's answers.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::probability::{log_softmax, top};
 use crate::text::dot;
 
-/// The function that is applied to scores.
+/// A function that a request applies to scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Apply {
     Softmax,
@@ -17,7 +17,7 @@ pub(super) enum Apply {
 }
 
 impl Apply {
-    /// Reads `function_to_apply`.
+    /// Reads a request's `function_to_apply`.
     pub(super) fn find(name: Option<&str>) -> Result<Self, ApiError> {
         match name {
             None | Some("softmax") => Ok(Self::Softmax),
@@ -40,19 +40,20 @@ impl Apply {
     }
 }
 
-/// `[{"label": …, "score": …}, …]`, the best first; a list of these for several inputs.
+/// Labels with scores, `[{"label": …, "score": …}, …]`, the best first; a list of such lists for
+/// several inputs.
 pub(crate) struct Labelled {
     pub(super) labels: Vec<String>,
-    /// The classes of the labels, unless they are all of the model's in order.
+    /// The classes of the labels; `None` if they are all of the model's, in order.
     pub(super) columns: Option<(usize, Vec<usize>)>,
     pub(super) top: usize,
     pub(super) apply: Apply,
-    /// Whether the answer is one list, not a list of lists.
+    /// Whether the answer is a single list and not a list of lists.
     pub(super) lone: bool,
 }
 
 impl Labelled {
-    /// Answers the probabilities of all labels.
+    /// An answer with the probabilities of all labels.
     pub(super) fn all(
         labels: Vec<String>,
         columns: Option<(usize, Vec<usize>)>,
@@ -85,7 +86,7 @@ impl Labelled {
 }
 
 /// Tokens for masks: `[{"score": …, "token": …, "token_str": …, "sequence": …}, …]`, the best
-/// first. The scores are probabilities among the whole vocabulary, even if there are targets.
+/// first. The scores are probabilities in the whole vocabulary, even if there are targets.
 pub(crate) struct Fills {
     /// The texts' tokens.
     pub(super) texts: Vec<Vec<i32>>,
@@ -141,7 +142,7 @@ fn rows(rows: impl Iterator<Item = Value>, lone: bool) -> Value {
     }
 }
 
-/// Embeddings, row by row.
+/// Writes embeddings, row by row.
 pub(super) fn vectors(values: &[f32], width: usize, lone: bool) -> Value {
     rows(
         values.chunks_exact(width.max(1)).map(|row| json!(row)),
@@ -149,7 +150,7 @@ pub(super) fn vectors(values: &[f32], width: usize, lone: bool) -> Value {
     )
 }
 
-/// Cosines of the first row with the others; all rows have length 1.
+/// Writes the cosines of the first row with the others; all rows have length 1.
 pub(super) fn similarities(values: &[f32], width: usize) -> Value {
     let mut rows = values.chunks_exact(width.max(1));
     let first = rows.next().unwrap_or_default();

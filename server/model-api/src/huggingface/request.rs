@@ -1,12 +1,12 @@
-//! The bodies of requests.
+//! The bodies of Hugging Face's requests.
 
 use serde::{Deserialize, Deserializer};
 
 use super::bad;
 use crate::error::ApiError;
 
-/// The body of a request for any task. Parameters without a meaning here are ignored, as elsewhere
-/// in this API.
+/// The body of a request for any task. Parameters that have no meaning here are ignored, as this
+/// API generally does.
 #[derive(Default, Deserialize)]
 pub(super) struct Request {
     pub inputs: Inputs,
@@ -50,7 +50,7 @@ fn or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Parameters, 
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A list, or one text with commas, as older clients send it.
+/// Labels as a list, or as one text with commas, which older clients send.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "labels and targets must be a list of texts")]
 pub(super) enum Labels {
@@ -59,7 +59,7 @@ pub(super) enum Labels {
 }
 
 impl Labels {
-    /// The targets. A text is one target: commas and spaces belong to it.
+    /// The targets. A single text is one target, with its commas and spaces.
     pub(super) fn targets(&self) -> &[String] {
         match self {
             Self::List(list) => list,
@@ -87,7 +87,7 @@ impl Request {
         })
     }
 
-    /// Returns whether it has parameters that only filling masks has.
+    /// Whether the request has parameters that only the fill-mask task has.
     pub(super) fn is_about_tokens(&self) -> bool {
         self.parameters.targets.is_some()
     }
@@ -140,19 +140,19 @@ impl Request {
 }
 
 impl Default for Inputs {
-    /// The parameters of a body that is only an image.
+    /// The parameters of a body that is just an image.
     fn default() -> Self {
         Self::Lone(String::new())
     }
 }
 
 impl Inputs {
-    /// Returns whether the input is one text or image, not a list.
+    /// Whether the input is a single text or image and not a list.
     pub(super) fn is_lone(&self) -> bool {
         matches!(self, Self::Lone(_))
     }
 
-    /// The texts, from one to `most`, each of at most `bytes`.
+    /// The texts, one to `most` of them, each of at most `bytes` bytes.
     pub(super) fn list(
         &self,
         name: &str,
@@ -173,7 +173,7 @@ impl Inputs {
     }
 }
 
-/// Refuses no texts, too many and too long ones.
+/// Refuses an empty list, too many texts, and texts that are too long.
 pub(super) fn check(
     name: &str,
     list: &[String],

@@ -1,4 +1,4 @@
-//! The bodies of answers.
+//! The bodies of OpenAI's answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,17 +17,17 @@ pub(crate) enum Names {
     Vocabulary,
 }
 
-/// Answers of one token each.
+/// An answer of one token for each prompt.
 pub(crate) struct Tokens {
     pub(super) names: Names,
-    /// The classes of the labels, unless they are all of the model's in order.
+    /// The classes of the labels; `None` if they are all of the model's, in order.
     pub(super) columns: Option<Columns>,
     /// Number of alternatives; `None` without log-probabilities.
     pub(super) top: Option<usize>,
     pub(super) prompt_tokens: usize,
 }
 
-/// A token and ln of its probability among all possible ones.
+/// A token, and the natural logarithm of its probability among all possible tokens.
 type Token = (String, f64);
 
 impl Tokens {
@@ -54,7 +54,7 @@ impl Tokens {
             let logprobs = self.top.map(|_| {
                 let mut alternatives = Map::new();
                 for (token, logprob) in &others {
-                    // Of tokens that read alike, the likeliest stands for all.
+                    // If tokens read alike, the likeliest one stands for all.
                     alternatives.entry(token).or_insert_with(|| json!(logprob));
                 }
                 json!({
@@ -74,7 +74,7 @@ impl Tokens {
         self.whole(["cmpl", "text_completion"], endpoint, scores, choice)
     }
 
-    /// The whole answer; the id's prefix and the object's name depend on the form.
+    /// The whole answer. The prefix of its id and the name of its object depend on the form.
     fn whole(
         &self,
         [prefix, object]: [&str; 2],
@@ -100,8 +100,8 @@ impl Tokens {
         })
     }
 
-    /// For each row of scores, the likeliest token and the likeliest alternatives, including
-    /// itself.
+    /// For each row of scores, the likeliest token, and the likeliest alternatives including the
+    /// token itself.
     fn rows<'a>(
         &'a self,
         endpoint: &'a Endpoint,
@@ -170,7 +170,7 @@ pub(crate) fn now() -> u64 {
     now.map_or(0, |now| now.as_secs())
 }
 
-/// An id that is unique in one process, and hardly ever the same in two.
+/// An id that is unique in one process, and almost certainly among several.
 fn id(prefix: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);

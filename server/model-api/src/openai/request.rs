@@ -1,4 +1,4 @@
-//! The bodies of requests.
+//! The bodies of OpenAI's requests.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,16 +9,17 @@ use crate::error::ApiError;
 /// Maximum number of alternatives, as in OpenAI's chat.
 const MOST_TOP: usize = 20;
 
-/// What chat and plain completions have in common. Settings without a meaning for one token
-/// (`temperature`, `max_tokens`, `stop`, …) are ignored: the answer is always the likeliest.
+/// The settings that chat and plain completions share. Those that have no meaning for a single
+/// token (`temperature`, `max_tokens`, `stop`, …) are ignored: the answer is always the likeliest
+/// token.
 #[derive(Deserialize)]
 pub(super) struct Options {
     stream: Option<bool>,
     n: Option<usize>,
     echo: Option<bool>,
-    /// As in vLLM: the answer is one of these.
+    /// vLLM's choice: the answer is one of these.
     structured_outputs: Option<Structured>,
-    /// vLLM's former name of the same choice.
+    /// The former name in vLLM of the same choice.
     guided_choice: Option<Vec<String>>,
 }
 
@@ -28,7 +29,7 @@ struct Structured {
 }
 
 impl Options {
-    /// Refuses what is not supported.
+    /// Refuses settings that are not supported.
     pub(super) fn check(&self) -> Result<(), ApiError> {
         if self.stream == Some(true) {
             return Err(bad(
@@ -44,7 +45,7 @@ impl Options {
         Ok(())
     }
 
-    /// The labels that the request brings, if any.
+    /// The labels in the request, if there are any.
     pub(super) fn choices(&self) -> Result<Option<Vec<String>>, ApiError> {
         let structured = self.structured_outputs.as_ref();
         let choices = structured
@@ -118,7 +119,7 @@ pub(super) struct Embedding {
 }
 
 impl Embedding {
-    /// Returns whether the numbers are sent as bytes, which OpenAI's own client requests.
+    /// Whether the numbers are sent as bytes, which OpenAI's own client requests.
     pub(super) fn is_base64(&self) -> Result<bool, ApiError> {
         match self.encoding_format.as_deref() {
             None | Some("float") => Ok(false),
@@ -141,7 +142,7 @@ pub(super) enum Texts {
 }
 
 impl Texts {
-    /// The texts, from one to `most`.
+    /// The texts, one to `most` of them.
     pub(super) fn list(&self, most: usize) -> Result<&[String], ApiError> {
         let list = match self {
             Self::Text(text) => std::slice::from_ref(text),

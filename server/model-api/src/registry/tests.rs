@@ -6,7 +6,7 @@ use crate::endpoint::{Endpoint, Service};
 use crate::keys::Caller;
 use std::time::Duration;
 
-/// Who asked the old model is answered by it, though another has taken its place meanwhile.
+/// A request to the old model is answered by it, although another has taken its place meanwhile.
 #[tokio::test]
 async fn requests_in_flight_end_on_the_old_model() {
     let (backend, gate) = gated();
@@ -39,11 +39,12 @@ async fn requests_in_flight_end_on_the_old_model() {
     registry.load_one("printed-digits").await.unwrap();
     let new = registry.get("printed-digits").unwrap();
     assert_eq!(new.metadata()["outputs"][0]["shape"][1], 10);
-    // Who found the old one before may still ask it.
+    // A request that found the old model before may still ask it.
     let late = submit(3);
     let weak = Arc::downgrade(&old);
     for _ in 0..3 {
-        // The worker may take several in one run, and is then gone before it needs all of them.
+        // The worker may take several requests in one run, and is then gone before it needs all
+        // permits.
         let _ = gate.permit.send(());
     }
     for (reply, score) in [(running, 1.0), (waiting, 2.0), (late, 3.0)] {
@@ -51,6 +52,6 @@ async fn requests_in_flight_end_on_the_old_model() {
     }
     drop(old);
     assert!(weak.upgrade().is_none(), "nobody keeps the old one");
-    // Its threads end by themselves, and with them its sender of runs.
+    // The old model's threads end by themselves, and with them the sender of runs.
     while gate.started.recv().is_ok() {}
 }

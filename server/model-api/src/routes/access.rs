@@ -1,5 +1,4 @@
-//! Checks every caller first, and writes one line in the log for each request, without bodies and
-//! keys.
+//! Checks every caller first, and writes one log line for each request, without bodies and keys.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -40,7 +39,7 @@ pub(crate) async fn access(
     Ok(response)
 }
 
-/// Identifies the caller, and says why the request is refused, if it is.
+/// Identifies the caller; returns why the request is refused, if it is.
 fn identify(serving: &Serving, request: &ServiceRequest) -> (Caller, Option<ApiError>) {
     let new = |key| Caller::new(key, Arc::clone(&serving.decoder));
     let Some(keys) = &serving.keys else {
@@ -63,7 +62,7 @@ fn identify(serving: &Serving, request: &ServiceRequest) -> (Caller, Option<ApiE
 
 fn log(response: &ServiceResponse<BoxBody>, caller: &Caller, started: Instant) {
     let request = response.request();
-    // The route's pattern, not the path: a path may hold anything.
+    // The pattern of the route and not the path, which may contain anything.
     let route = request.match_pattern();
     let or_none = |text: &str| {
         if text.is_empty() {
@@ -78,7 +77,7 @@ fn log(response: &ServiceResponse<BoxBody>, caller: &Caller, started: Instant) {
         route = route.as_deref().unwrap_or("-"),
         model = or_none(caller.model()),
         status = response.status().as_u16(),
-        // To a thousandth of a millisecond.
+        // Rounded to a thousandth of a millisecond.
         ms = started.elapsed().as_micros() as f64 / 1000.0,
         queries = caller.queries(),
         key = or_none(caller.name().unwrap_or_default()),

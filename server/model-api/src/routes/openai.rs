@@ -40,7 +40,7 @@ async fn model(request: HttpRequest, serving: web::Data<Serving>) -> HttpRespons
     }
 }
 
-/// Reads a body and queues it.
+/// A function that reads a body and queues its request.
 type Accept = fn(&Endpoint, &Caller, &[u8]) -> Result<(Form, Reply), ApiError>;
 
 async fn chat(
@@ -80,7 +80,7 @@ async fn ask(
     let caller = caller(request);
     caller.may_ask()?;
     let model = if request.match_info().get("model").is_some() {
-        // The body's name for the model does not matter: clients put anything there.
+        // The body's name of the model does not matter here: clients put anything there.
         find(request, serving)?
     } else {
         let model = serving.registry.get(&openai::model(&body)?)?;

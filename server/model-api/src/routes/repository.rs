@@ -18,7 +18,7 @@ pub(super) fn register(app: &mut web::ServiceConfig) {
         .service(resource("/v2/repository/models/{model}/unload").route(web::post().to(unload)));
 }
 
-/// Maximum number of bytes of a body; bodies here are a few words.
+/// Maximum number of bytes of a body; these bodies are a few words.
 const MAX_BODY: usize = 4096;
 
 #[derive(Default, Deserialize)]
@@ -71,8 +71,8 @@ async fn unload(
     Ok(HttpResponse::Ok().finish())
 }
 
-/// The model's name, if the caller may change what is served. The rest of the body has no meaning
-/// here.
+/// The name of the model, if the caller may change what is served. The rest of the body has no
+/// meaning here.
 async fn admin(request: &HttpRequest, payload: web::Payload) -> Result<String, ApiError> {
     body::read(request, payload, MAX_BODY).await?;
     if !caller(request).is_admin() {

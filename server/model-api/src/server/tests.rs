@@ -1,4 +1,4 @@
-//! What depends on the moment, over a live port and a model that waits for permission.
+//! Tests that depend on timing, over a real port and with a model that waits for permission.
 
 use std::time::{Duration, Instant};
 
@@ -16,13 +16,14 @@ mod support;
 
 use support::Running;
 
-/// One model, `gated`.
+/// Starts a server of one model called `gated`.
 fn start() -> (Running, Gate) {
     let (running, [gate]) = start_all(["gated"]);
     (running, gate)
 }
 
-/// Each with one thread, at most two images in a run, and three in a request and in the queue.
+/// Starts a server of several gated models, each with one thread, at most two images in a run, and
+/// three in a request and in the queue.
 fn start_all<const N: usize>(names: [&'static str; N]) -> (Running, [Gate; N]) {
     let (backends, gates): (Vec<_>, Vec<_>) = names.iter().map(|_| gated()).unzip();
     let running = Running::start(move |listener, stop| {
@@ -63,8 +64,8 @@ fn body(firsts: &[u8]) -> Vec<u8> {
 
 const INFER: &str = "/v2/models/gated/infer";
 
-/// Waits until a metric has a value. There is no event to wait for outside the server, so it is
-/// asked again and again.
+/// Waits until a metric has a value. Outside the server there is no event to wait for, so it asks
+/// again and again.
 fn wait_for(running: &Running, metric: &str, value: f64) {
     let end = Instant::now() + Duration::from_secs(30);
     while (running.metric(metric) - value).abs() > 0.1 {
@@ -168,7 +169,7 @@ fn a_request_larger_than_a_run_takes_several_and_is_taken_whole_or_not_at_all() 
     let mut client = running.client();
     client.send("POST", INFER, &[], &body(&[5, 6, 7]));
     assert_eq!(gate.started.recv().unwrap(), 2);
-    // One waits; of these three, two would find room.
+    // One request waits; of these three images, two would find room.
     let refused = running.post(INFER, &[], &body(&[1, 2, 3]));
     assert_eq!(refused.status, 503);
     gate.permit.send(()).unwrap();
@@ -176,7 +177,7 @@ fn a_request_larger_than_a_run_takes_several_and_is_taken_whole_or_not_at_all() 
     gate.permit.send(()).unwrap();
     let data = &client.receive().json()["outputs"][0]["data"];
     assert_eq!(*data, json!([5.0, 6.0, 7.0]));
-    // A part that fails fails the whole.
+    // A part that fails makes the whole request fail.
     client.send("POST", INFER, &[], &body(&[1, 2, 13]));
     for _ in 0..2 {
         gate.started.recv().unwrap();
@@ -210,7 +211,7 @@ fn stopping_finishes_what_runs() {
     stopping.join().unwrap();
 }
 
-/// The command line runs it as one task of several.
+/// The command line runs it as one of several tasks.
 #[test]
 fn the_server_can_be_moved_to_another_thread() {
     fn movable<T: Send>(_: T) {}

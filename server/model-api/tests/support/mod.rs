@@ -1,4 +1,4 @@
-//! A server in a thread, and an HTTP client small enough to send whatever a test wants sent.
+//! A server in a thread, and an HTTP client that is small enough to send anything a test wants.
 
 // The helpers of tests, unlike the tests, do not count as test code by themselves.
 #![allow(clippy::unwrap_used)]
@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-/// Ends the server when dropped, and fails the test if the server failed.
+/// A running server. Dropping it ends the server, and fails the test if the server failed.
 pub struct Running {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -20,7 +20,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Runs what `serve` makes of a listener on a free port and a signal to stop.
+    /// Runs the server that `serve` makes of a listener on a free port and a signal to stop.
     pub fn start<F, E>(
         serve: impl FnOnce(TcpListener, oneshot::Receiver<()>) -> F + Send + 'static,
     ) -> Self
@@ -56,7 +56,7 @@ impl Running {
         self.client().call("POST", path, headers, body)
     }
 
-    /// The value of a metric, 0 if it is not there yet.
+    /// The value of a metric, or 0 if it does not exist yet.
     pub fn metric(&self, name: &str) -> f64 {
         let text = String::from_utf8(self.get("/metrics").body).unwrap();
         let line = text
@@ -76,7 +76,7 @@ impl Drop for Running {
     }
 }
 
-/// One connection.
+/// One connection to a server.
 pub struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -85,7 +85,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    /// Lower-case names.
+    /// Headers, with names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -102,7 +102,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The text of an error body.
+    /// The text of an error's body.
     pub fn error(&self) -> String {
         self.json()["error"].as_str().unwrap().to_owned()
     }
@@ -192,7 +192,7 @@ impl Client {
         let mut chunk = [0; 65536];
         let got = loop {
             match self.stream.read(&mut chunk) {
-                // By a signal that a test sends to the whole process.
+                // Interrupted by a signal that a test sends to the whole process.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => break result.unwrap(),
             }

@@ -36,7 +36,7 @@ class Cut:
         own = self.front.run(None, {self.ids: np.array([ids], kind)})[0][0]
         embeddings = np.concatenate([own[:1], prompt, own[1:]])[None].astype(np.float32)
         count = embeddings.shape[1]
-        # What stands for the prompt's tokens matters only to whoever counts: any token but padding.
+        # The tokens in the prompt's place only matter for counting: any token but padding.
         places = np.array([ids[:1] * (1 + len(prompt)) + ids[1:]], kind)
         feed = {self.embeddings: embeddings}
         for name in inputs:

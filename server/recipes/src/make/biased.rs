@@ -1,11 +1,11 @@
-//! Biased-MNIST (Bahng et al., "Learning De-biased Representations with Biased Representations", ICML 2020), as
-//! BlackVIP's repository has it: the background's colour tells the class, mostly.
+//! Biased-MNIST (Bahng et al., "Learning De-biased Representations with Biased Representations",
+//! ICML 2020), as in BlackVIP's repository: the colour of the background usually tells the class.
 
 use datasets::mnist::{Digit, SIDE};
 use ground::rng::Stream;
 use image::{Rgb, RgbImage};
 
-/// The classes' colours.
+/// The colours of the classes, RGB.
 const COLOURS: [[u8; 3]; 10] = [
     [255, 0, 0],
     [0, 255, 0],
@@ -19,8 +19,8 @@ const COLOURS: [[u8; 3]; 10] = [
     [128, 128, 128],
 ];
 
-/// The class whose colour each image gets: of each class's n images ⌊ρn⌋ get their own, the others are dealt out in
-/// runs of equal length to the other nine.
+/// For each image, the class whose colour it gets: ⌊ρn⌋ of a class's n images get their own
+/// class's, the others are dealt out in runs of equal length to the other nine.
 pub(super) fn colours(labels: &[u8], rho: f64, stream: &mut Stream) -> Vec<u8> {
     let mut colours = vec![0; labels.len()];
     for label in 0..10u8 {
@@ -39,7 +39,7 @@ pub(super) fn colours(labels: &[u8], rho: f64, stream: &mut Stream) -> Vec<u8> {
     colours
 }
 
-/// White where the digit is not black, the class's colour elsewhere.
+/// Paints a digit: white where it is not black, the class's colour elsewhere.
 pub(super) fn paint(digit: &Digit, colour: u8) -> RgbImage {
     let background = COLOURS[usize::from(colour) % COLOURS.len()];
     RgbImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {

@@ -1,28 +1,28 @@
-//! Loc-MNIST (Oh et al., BlackVIP, CVPR 2023, `datasets/mk_locmnist.py`): what counts is the small digit at the edge,
-//! not the one in the middle.
+//! Loc-MNIST (Oh et al., BlackVIP, CVPR 2023, `datasets/mk_locmnist.py`): the label is the small
+//! digit at the edge, not the one in the middle.
 
 use datasets::mnist::{Digit, SIDE};
 use ground::rng::Stream;
 use image::GrayImage;
 use image::imageops::{FilterType, replace, resize};
 
-/// Side of a picture.
+/// Side of a picture in pixels.
 const WHOLE: u32 = 224;
-/// Where a digit that touches the far edge begins.
+/// Coordinate, in pixels, at which a digit that touches the far edge begins.
 const FAR: u32 = WHOLE - SIDE as u32;
 
-/// The digits of each class that may stand in the middle.
+/// The digits that may stand in the middle, class by class.
 pub(super) struct Middle<'a>(Vec<Vec<&'a Digit>>);
 
 impl<'a> Middle<'a> {
-    /// By class; classes without a digit are left out.
+    /// Groups digits by class; classes without a digit are left out.
     pub(super) fn new(digits: &'a [Digit]) -> Self {
         let of = |label| digits.iter().filter(|d| d.label == label).collect();
         let classes = (0..10u8).map(of);
         Self(classes.filter(|class: &Vec<_>| !class.is_empty()).collect())
     }
 
-    /// A class, and one of its digits.
+    /// Draws a class, then one of its digits.
     fn draw(&self, stream: &mut Stream) -> Option<&'a Digit> {
         let class = self.0.get(stream.below(self.0.len() as u32) as usize)?;
         class
@@ -31,7 +31,7 @@ impl<'a> Middle<'a> {
     }
 }
 
-/// A place along the edge, each of the four sides as likely as another: (x, y).
+/// Draws a place (x, y) along the edge, with equal chances for its four sides.
 pub(super) fn place(stream: &mut Stream) -> (u32, u32) {
     let a = stream.below(FAR + 1);
     let b = if a == 0 || a == FAR {
@@ -42,7 +42,8 @@ pub(super) fn place(stream: &mut Stream) -> (u32, u32) {
     if stream.below(2) == 0 { (a, b) } else { (b, a) }
 }
 
-/// The digit at the edge, another in the middle, `size` times as large, which covers what it meets.
+/// Composes the picture: the digit at the edge, and over it another in the middle, `size` times as
+/// large.
 pub(super) fn compose(
     digit: &Digit,
     middle: &Middle<'_>,

@@ -37,7 +37,7 @@ fn the_share_of_own_colours_is_rho() {
                 .map(|(_, c)| *c)
                 .filter(|c| *c != class)
                 .collect();
-            // Runs of equal length, the last one shorter.
+            // Runs of equal length; the last one is shorter.
             let run = (100 - own).div_ceil(9).max(1);
             assert_eq!(others.len(), (100 - own).div_ceil(run));
         }
@@ -73,7 +73,7 @@ fn the_small_digit_touches_the_edge() {
     assert_eq!(edge.count(), 1);
 }
 
-/// IDX files of `count` digits each.
+/// Writes IDX files of `count` digits each.
 fn idx(folder: &Path, part: &str, count: u8) {
     let header = |kind: u8, sides: &[u32]| {
         let mut bytes = vec![0, 0, 8, kind];
@@ -109,7 +109,7 @@ fn sets_are_made_and_are_the_same_again() {
     assert!(made("biased_mnist", "a", 0).is_err());
     std::fs::create_dir(home.path().join("mnist")).unwrap();
     idx(&home.path().join("mnist"), "t10k", 40);
-    // Dealt out where there are no training files.
+    // The digits are dealt out if there are no training files.
     assert_eq!(made("biased_mnist", "a", 0).unwrap().0, [20, 20]);
     idx(&home.path().join("mnist"), "train", 20);
     let first = made("loc-mnist-1-4", "b", 0).unwrap();

@@ -1,11 +1,12 @@
-//! Tiny files in the layout of each set of texts are read as its recipe says.
+//! Tiny files in the layout of each set of texts, read as the set's recipe says.
 
 use super::*;
 use datasets::load_split;
 use datasets::split::Split;
 use federation::round::workbench::Input;
 
-/// Files of a set, and what is read of its test part (or all of it): label numbers and first texts.
+/// The files of a set, and what is read from its test part (or all of it): label numbers and first
+/// texts.
 struct Case {
     name: &'static str,
     files: &'static [(&'static str, &'static str)],
@@ -222,7 +223,7 @@ fn every_layout_of_texts_is_read() {
     }
 }
 
-/// The data sets that developers have beside the repository, if they say where.
+/// Reads the data sets that developers keep beside the repository, if the environment says where.
 #[test]
 fn real_ones_too_where_they_are() {
     let Some(root) = std::env::var_os("FED_BBPT_TEXTS") else {

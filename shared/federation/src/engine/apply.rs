@@ -6,28 +6,28 @@ use crate::round::messages::{FederationStatus, Standing, SumMessage, Update};
 use crate::round::phase::{AbortReason, Phase};
 use crate::round::server::{Action, Event};
 
-/// Whose message it is and what it carries.
+/// A message with its sender.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Message<'a> {
-    /// The participant's number.
+    /// The sender's number; `None` for no participant.
     pub speaker: Option<u32>,
-    /// What they sent, if anything.
+    /// The content, if there is any.
     pub body: Option<Body<'a>>,
 }
 
-/// What a message carries.
+/// The content of a message.
 #[derive(Clone, Copy)]
 pub(super) enum Body<'a> {
-    /// An update, and the size of its body in bytes.
+    /// An update, with the size of its body in bytes.
     Update(&'a Update, u64),
-    /// A message of a secure sum, already judged, and its body.
+    /// A message of a secure sum that was already checked, with its body.
     Sum(&'a SumMessage, &'a [u8]),
     /// A vector for a sum without masks.
     Vector(&'a [u8]),
 }
 
-/// One event at time `now` (ms since 1970). `at` is as the transaction found it and, after this, as it is stored; its
-/// standing is the speaker's.
+/// Applies one event at time `now` (milliseconds since 1970). `at` is what the transaction loaded,
+/// and is updated to what is stored; its standing is the speaker's.
 pub(super) async fn apply<T: Tx>(
     tx: &mut T,
     federation: &Federation,
@@ -103,7 +103,7 @@ pub(super) async fn apply<T: Tx>(
         ..
     } = event
     {
-        // Where the next phase began, they are dropped already.
+        // If the next phase began, they are dropped already.
         tx.set_standing(before.number, speaker()?, Standing::Dropped)
             .await?;
         at.standing = Standing::Dropped;
@@ -118,7 +118,8 @@ pub(super) async fn apply<T: Tx>(
     if let Some(end) = end {
         effects.ended.push(outcome(end.aborted)?);
         if end.aborted.is_some() {
-            // Masks may turn out to stay on, or θ not to be finite, when all has been delivered.
+            // When all has been delivered, it may turn out that masks cannot be removed or that θ
+            // is not finite.
             at.round.phase = Phase::Aborted;
         }
         let over = match end.aborted {
@@ -141,7 +142,8 @@ pub(super) async fn apply<T: Tx>(
     Ok(())
 }
 
-/// Participant `number`, whose standing `at` holds, is gone: the current round no longer waits for them.
+/// Notes that participant `number`, whose standing `at` holds, is gone: the current round no longer
+/// waits for it.
 pub(super) async fn leave<T: Tx>(
     tx: &mut T,
     federation: &Federation,
@@ -161,7 +163,7 @@ pub(super) async fn leave<T: Tx>(
     apply(tx, federation, at, now, event, message, effects).await
 }
 
-/// `done`, or the reason's name.
+/// The name of an outcome: `done`, or the reason's name.
 fn outcome(aborted: Option<AbortReason>) -> Result<String, CommandError> {
     match aborted.map(serde_json::to_value) {
         None => Ok("done".to_owned()),
@@ -183,7 +185,7 @@ impl Current {
         Ok(())
     }
 
-    /// Puts the speaker there.
+    /// Sets the speaker's standing.
     async fn put<T: Tx>(
         &mut self,
         tx: &mut T,
@@ -194,7 +196,7 @@ impl Current {
         tx.set_standing(self.round.number, speaker, standing).await
     }
 
-    /// Whether the table holds the cohort that the round counted.
+    /// Checks that the table holds the cohort that the round counted.
     fn agree(&self, stored: u64, what: &str) -> Result<(), CommandError> {
         if stored == u64::from(self.round.cohort) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! How rounds end: what was delivered is combined or opened, the record gets its line, θ moves.
+//! How rounds end: what was delivered is combined or opened, the record gets a line, and θ moves.
 
 use super::store::{Current, Totals, Tx};
 use super::{Federation, broken, sums};
@@ -16,25 +16,25 @@ use secure_sum::encoding::RingVector;
 use std::collections::BTreeMap;
 use tuning::optimizer::individual::Individual;
 
-/// What a round came to.
+/// The result of a round.
 pub(super) struct Outcome {
     sums: Result<Sums, AbortReason>,
-    /// Who was in a secure sum, also where it was not opened.
+    /// The members of a secure sum, even if it was not opened.
     cohort: Option<Cohort>,
-    /// Bytes of the updates that came.
+    /// Number of bytes of the updates that were delivered.
     bytes: u64,
 }
 
 /// How a round ended.
 pub(super) struct End {
-    /// Why there is no new θ.
+    /// Why there is no new θ; `None` if there is one.
     pub(super) aborted: Option<AbortReason>,
-    /// No other round begins: all are done, the held-out loss has not improved for as long as the task waits, or
-    /// another would cost more ε than the task allows.
+    /// Whether no other round begins: all are done, the held-out loss has not improved for as long
+    /// as the task waits, or another round would cost more ε than the task allows.
     pub(super) last: bool,
 }
 
-/// Combines what was delivered: everything is in.
+/// Combines what was delivered, once all is in.
 pub(super) async fn aggregate<T: Tx>(
     tx: &mut T,
     federation: &Federation,
@@ -50,7 +50,8 @@ pub(super) async fn aggregate<T: Tx>(
     }
 }
 
-/// Ends the round without a new θ. Once masked vectors were sent, their noise is spent, so the record tells whose.
+/// Ends the round without a new θ. Once masked vectors were sent, their noise is spent, so the
+/// record names their senders.
 pub(super) async fn abort<T: Tx>(
     tx: &mut T,
     federation: &Federation,
@@ -68,7 +69,7 @@ pub(super) async fn abort<T: Tx>(
     })
 }
 
-/// Hands the round's updates to `add`.
+/// Passes the round's updates to `add`.
 async fn updates<T: Tx>(
     tx: &mut T,
     federation: &Federation,
@@ -79,7 +80,7 @@ async fn updates<T: Tx>(
     tx.for_each_update(at.round.number, length, add).await
 }
 
-/// Combines updates that came as they are. For a mean only one is in memory at a time.
+/// Combines plain updates. For a mean, only one is in memory at a time.
 async fn combine<T: Tx>(
     tx: &mut T,
     federation: &Federation,
@@ -126,7 +127,7 @@ async fn combine<T: Tx>(
     })
 }
 
-/// Adds up vectors without masks. Nobody signs them.
+/// Adds up vectors without masks, which nobody signs.
 async fn add_up<T: Tx>(
     tx: &mut T,
     federation: &Federation,
@@ -161,7 +162,8 @@ async fn add_up<T: Tx>(
     })
 }
 
-/// Adds the masked vectors up, one by one, and takes the masks off, unless the round was `aborted` before.
+/// Adds up the masked vectors, one by one, and removes the masks, unless the round was `aborted`
+/// before.
 async fn open<T: Tx>(
     tx: &mut T,
     federation: &Federation,
@@ -171,7 +173,7 @@ async fn open<T: Tx>(
     let number = at.round.number;
     let mut frozen = sums::frozen(tx).await?;
     if let Some(reason) = aborted {
-        // It may have ended before the survivors were frozen.
+        // The round may have ended before the survivors were frozen.
         frozen.survivors = tx.senders(number, Phase::Masked).await?;
         if frozen.survivors.is_empty() {
             return Ok(Outcome {
@@ -219,7 +221,7 @@ async fn open<T: Tx>(
     })
 }
 
-/// Writes the round's line, moves θ, and forgets the round's messages.
+/// Writes the round's line, moves θ, and deletes the round's messages.
 pub(super) async fn conclude<T: Tx>(
     tx: &mut T,
     federation: &Federation,
@@ -244,7 +246,7 @@ pub(super) async fn conclude<T: Tx>(
         kind,
         phase,
         reason: entry.aborted,
-        // A cohort that was never formed has no members.
+        // A cohort that never formed has no members.
         cohort: if round.cohort > 0 { round.enrolled } else { 0 },
         delivered: contributors.unwrap_or(round.delivered),
         metrics,

@@ -21,7 +21,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-/// A store whose commands can be waited for in place.
+/// A store whose commands can be waited for without awaiting.
 pub trait Blocking: Store<Error: Into<CommandError>> {
     /// Runs a command to its end.
     fn block_on<T>(&self, command: impl Future<Output = T>) -> T;
@@ -32,7 +32,7 @@ impl Blocking for Memory {
         let mut command = pin!(command);
         let mut context = std::task::Context::from_waker(Waker::noop());
         loop {
-            // Ready at once: nothing here waits for anything.
+            // Ready at once, because nothing here waits.
             if let Poll::Ready(value) = command.as_mut().poll(&mut context) {
                 return value;
             }
@@ -40,18 +40,18 @@ impl Blocking for Memory {
     }
 }
 
-/// The invite that everybody joins with.
+/// The invite with which all participants join.
 const INVITE: &str = "invite";
 
-/// One federation, its aggregator, and an auditor who reads its record. Participants are told apart by their numbers;
-/// their tokens are kept here.
+/// One federation, its aggregator, and an auditor who reads its record. Participants are known by
+/// their numbers; their tokens are kept here.
 #[derive(Clone)]
 pub struct Local<S = Memory> {
     aggregator: Aggregator<S>,
     federation: Federation,
     tokens: BTreeMap<u32, String>,
     joins: u32,
-    /// As of the last command.
+    /// Where the federation stood after the last command.
     at: Current,
     lines: Vec<String>,
     records: Vec<RoundRecord>,
@@ -59,7 +59,7 @@ pub struct Local<S = Memory> {
 }
 
 impl<S: Blocking> Local<S> {
-    /// The federation `id` with this task, at θ₀.
+    /// Makes the federation `id` with this task, at θ₀.
     ///
     /// # Errors
     /// The task's generator cannot be built, or the store fails.
@@ -96,18 +96,18 @@ impl<S: Blocking> Local<S> {
         Ok(local)
     }
 
-    /// Its task.
+    /// The task of the federation.
     #[must_use]
     pub fn task(&self) -> &Task {
         &self.federation.task
     }
 
-    /// Where the aggregator keeps its state.
+    /// The store of the aggregator's state.
     pub fn store(&self) -> &S {
         self.aggregator.store()
     }
 
-    /// θ_t.
+    /// The current θ_t.
     #[must_use]
     pub fn theta(&self) -> &[f32] {
         self.record.parameters()
@@ -119,7 +119,7 @@ impl<S: Blocking> Local<S> {
         &self.records
     }
 
-    /// Running, finished or closed.
+    /// The status: running, finished or closed.
     #[must_use]
     pub fn status(&self) -> FederationStatus {
         self.at.status
@@ -143,16 +143,18 @@ impl<S: Blocking> Local<S> {
         self.lines.get(from as usize..).unwrap_or_default()
     }
 
-    /// The record as far as it goes, replayed.
+    /// The replay of the record so far.
     #[must_use]
     pub fn record(&self) -> &Replay {
         &self.record
     }
 
-    /// A new participant's number, or the one that they had with the same public key.
+    /// Lets a participant join. Returns its number, which is the earlier one for a public key that
+    /// joined before.
     ///
     /// # Errors
-    /// The federation takes nobody any more, or has secure sums and the participant no key.
+    /// The federation takes no more participants, or it has secure sums and the participant has no
+    /// key.
     pub fn join(&mut self, now: u64, identity: Option<Bytes32>) -> Result<u32, CommandError> {
         self.joins += 1;
         let (token, identity) = (self.joins.to_string(), identity.map(|key| hex(&key)));
@@ -168,20 +170,20 @@ impl<S: Blocking> Local<S> {
         Ok(number)
     }
 
-    /// What a participant is told when they ask where the round is.
+    /// The round as a participant sees it.
     ///
     /// # Errors
-    /// They are no participant.
+    /// There is no such participant.
     pub fn view(&mut self, number: u32, now: u64) -> Result<RoundView, CommandError> {
         self.speak(number, now)?;
         let view = self.aggregator.view(&self.federation, Some(number), now);
         self.wait(view)
     }
 
-    /// A participant has an update.
+    /// Enrols a participant who has an update.
     ///
     /// # Errors
-    /// [`Aggregator::enrol`]'s.
+    /// Those of [`Aggregator::enrol`].
     pub fn enrol(
         &mut self,
         number: u32,
@@ -197,10 +199,10 @@ impl<S: Blocking> Local<S> {
         self.read(now)
     }
 
-    /// A participant's update.
+    /// Delivers a participant's update.
     ///
     /// # Errors
-    /// [`Aggregator::deliver`]'s.
+    /// Those of [`Aggregator::deliver`].
     pub fn deliver(&mut self, number: u32, now: u64, update: &Update) -> Result<(), CommandError> {
         let speaker = self.speak(number, now)?;
         let bytes = wire::encode(update).len() as u64;
@@ -211,10 +213,10 @@ impl<S: Blocking> Local<S> {
         self.read(now)
     }
 
-    /// A participant's vector for a sum without masks.
+    /// Delivers a participant's vector for a sum without masks.
     ///
     /// # Errors
-    /// [`Aggregator::contribute`]'s.
+    /// Those of [`Aggregator::contribute`].
     pub fn contribute(
         &mut self,
         number: u32,
@@ -230,10 +232,10 @@ impl<S: Blocking> Local<S> {
         self.read(now)
     }
 
-    /// A participant's message of a secure sum.
+    /// Delivers a participant's message of a secure sum.
     ///
     /// # Errors
-    /// [`Aggregator::send`]'s.
+    /// Those of [`Aggregator::send`].
     pub fn send(
         &mut self,
         number: u32,
@@ -250,10 +252,10 @@ impl<S: Blocking> Local<S> {
         self.read(now)
     }
 
-    /// What a cohort member needs for its message in a phase.
+    /// What a member of the cohort needs for its message in a phase.
     ///
     /// # Errors
-    /// [`Aggregator::input`]'s.
+    /// Those of [`Aggregator::input`].
     pub fn input(
         &mut self,
         number: u32,
@@ -268,26 +270,26 @@ impl<S: Blocking> Local<S> {
         wire::decode(&self.wait(input)?).map_err(|e| broken(e.to_string()))
     }
 
-    /// A participant leaves for good.
+    /// Lets a participant leave for good.
     ///
     /// # Errors
-    /// They are no participant.
+    /// There is no such participant.
     pub fn leave(&mut self, number: u32, now: u64) -> Result<(), CommandError> {
         let speaker = self.speak(number, now)?;
         self.wait(self.aggregator.leave(&self.federation, &speaker, now))?;
         self.read(now)
     }
 
-    /// Time passes.
+    /// Lets time pass.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub fn tick(&mut self, now: u64) -> Result<(), CommandError> {
         self.wait(self.aggregator.tick(&self.federation, now))?;
         self.read(now)
     }
 
-    /// What the aggregator answers to a participant's action; nothing to one that is not for it.
+    /// The aggregator's answer to a participant's action; `None` for an action that is not for it.
     ///
     /// # Errors
     /// The aggregator failed; a refusal is an answer.
@@ -327,7 +329,7 @@ impl<S: Blocking> Local<S> {
         self.store().block_on(command).map_err(Into::into)
     }
 
-    /// Recognises a participant, and prolongs their lease.
+    /// Recognises a participant, and prolongs its lease.
     fn speak(&self, number: u32, now: u64) -> Result<Speaker, CommandError> {
         let token = self.tokens.get(&number).ok_or(Refusal::Unauthorized)?;
         self.wait(async {
@@ -339,7 +341,7 @@ impl<S: Blocking> Local<S> {
         })
     }
 
-    /// Looks where the federation stands, and reads what is new of its record.
+    /// Reads where the federation stands, and what is new in its record.
     fn read(&mut self, now: u64) -> Result<(), CommandError> {
         let (id, known) = (&self.federation.id, self.lines.len() as u32);
         let (at, lines, records) = self.wait(self.store().read(id, async |tx| {

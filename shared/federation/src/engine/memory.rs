@@ -1,5 +1,5 @@
-//! A store in memory: for simulations and tests. A transaction works on a copy, whose tables are shared until it writes
-//! to them, and which takes the place of the state when the transaction commits.
+//! A store in memory, for simulations and tests. A transaction works on a copy whose tables are
+//! shared until it writes to them; the copy replaces the state when the transaction commits.
 
 use super::store::{
     Current, Excerpt, Federations, Invites, Lease, Lines, MOST_SUMMARIES, Member, Messages,
@@ -22,20 +22,21 @@ use secure_sum::messages::RoundKeys;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The bodies of a sum's messages by their phase and sender.
+/// The bodies of a sum's messages, by phase and sender.
 type Bodies = BTreeMap<(Phase, u32), Arc<[u8]>>;
 
-/// Standings of this many past rounds stay, to tell an update that comes again from one that comes too late.
+/// Number of past rounds whose standings are kept, to distinguish an update that is sent again from
+/// one that is late.
 const REMEMBERED_ROUNDS: u32 = 8;
 
-/// A store in memory. A clone is a store of its own, with the state of that moment.
+/// A store in memory. A clone is a separate store with the same present state.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// With the number of transactions that were committed.
+    /// The number of transactions that were committed, and the state.
     state: Mutex<(u64, State)>,
 }
 
-/// All that is kept: one federation's tables under each name. Two states are equal if all rows are.
+/// The tables of all federations, by id. Two states are equal if all rows are.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     federations: BTreeMap<String, Tables>,
@@ -83,7 +84,7 @@ impl Clone for Memory {
 }
 
 impl Memory {
-    /// The state now.
+    /// The present state.
     #[must_use]
     pub fn state(&self) -> State {
         self.now().1

@@ -1,4 +1,4 @@
-//! What participants say in a round: enrol, deliver, and what they ask for in a secure sum.
+//! The participants' messages in a round: to enrol, to deliver, and those of a secure sum.
 
 use super::apply::{Body, Message, apply};
 use super::store::{Current, Federations as _, Messages as _, Store, Tx};
@@ -11,7 +11,7 @@ use crate::round::refusal::Refusal;
 use crate::round::server::Event;
 use secure_sum::encoding::RingVector;
 
-/// Refuses a participant who left, or got another token, since theirs was recognised.
+/// Refuses a participant who has left, or has got another token, since its token was recognised.
 async fn require_present<T: Tx>(tx: &mut T, speaker: &Speaker) -> Result<(), T::Error> {
     tx.by_token(&speaker.token_hash)
         .await?
@@ -20,10 +20,11 @@ async fn require_present<T: Tx>(tx: &mut T, speaker: &Speaker) -> Result<(), T::
 }
 
 impl<S: Store> Aggregator<S> {
-    /// A participant has an update for round `number`, or waits for others who were drawn. Gives what they see then.
+    /// Enrols a participant who has an update for round `number`, or who waits for others who were
+    /// drawn. Returns the participant's new view.
     ///
     /// # Errors
-    /// It is not the time, the participant was not drawn, or θ is another.
+    /// The phase is another one, the participant was not drawn, or θ is another.
     pub async fn enrol(
         &self,
         federation: &Federation,
@@ -61,10 +62,11 @@ impl<S: Store> Aggregator<S> {
         Ok(self.told(federation, done))
     }
 
-    /// A participant's update, which came in a body of `bytes` bytes. Gives what they see then.
+    /// Takes a participant's update, which came in a body of `bytes` bytes. Returns the
+    /// participant's new view.
     ///
     /// # Errors
-    /// It is malformed, comes again or not in time, or belongs to another round or θ.
+    /// The update is malformed, sent again, or late, or belongs to another round or θ.
     pub async fn deliver(
         &self,
         federation: &Federation,
@@ -97,10 +99,11 @@ impl<S: Store> Aggregator<S> {
         Ok(self.told(federation, done))
     }
 
-    /// A participant's vector for a sum without masks, which exists only in simulations. Gives what they see then.
+    /// Takes a participant's vector for a sum without masks, which exists only in simulations.
+    /// Returns the participant's new view.
     ///
     /// # Errors
-    /// The task has masks, or like [`Self::deliver`].
+    /// The task has masks; otherwise those of [`Self::deliver`].
     pub async fn contribute(
         &self,
         federation: &Federation,
@@ -134,10 +137,11 @@ impl<S: Store> Aggregator<S> {
         Ok(self.told(federation, done))
     }
 
-    /// A participant's message of a secure sum in round `number`, which came as `body`. Gives what they see then.
+    /// Takes a participant's message of a secure sum in round `number`, which came as `body`.
+    /// Returns the participant's new view.
     ///
     /// # Errors
-    /// It is malformed, its signature does not fit, or it comes again or not in time.
+    /// The message is malformed, wrongly signed, sent again, or late.
     pub async fn send(
         &self,
         federation: &Federation,
@@ -149,7 +153,7 @@ impl<S: Store> Aggregator<S> {
     ) -> Result<RoundView, S::Error> {
         let (task, who) = (&federation.task, speaker.number);
         require_secure(task)?;
-        // Judged before anything is locked: signatures cost time.
+        // Checked before anything is locked, because signatures take time.
         let (_, grounds) = self
             .store
             .read(&federation.id, async |tx| {
@@ -177,7 +181,8 @@ impl<S: Store> Aggregator<S> {
         Ok(self.told(federation, done))
     }
 
-    /// What a participant needs for its message in `phase` of round `number`, as it travels.
+    /// What a participant needs for its message in `phase` of round `number`, in the form in which
+    /// it is sent.
     ///
     /// # Errors
     /// The participant is not in the sum, or the phase has not begun.
@@ -191,7 +196,7 @@ impl<S: Store> Aggregator<S> {
     ) -> Result<Vec<u8>, S::Error> {
         require_secure(&federation.task)?;
         let from = speaker.number;
-        // One state: the round may move on meanwhile.
+        // Reads one state, because the round may move on meanwhile.
         self.store
             .read(&federation.id, async |tx| {
                 let at = tx.current(Some(from), now).await?;
@@ -218,7 +223,7 @@ impl<S: Store> Aggregator<S> {
     }
 }
 
-/// The speaker's standing in round `number`, which may have ended.
+/// The speaker's standing in round `number`, which may be over.
 async fn standing_in<T: Tx>(
     tx: &mut T,
     at: &Current,
@@ -231,7 +236,7 @@ async fn standing_in<T: Tx>(
     tx.standing(number, who).await
 }
 
-/// Applies the speaker's event. Gives what they see then, and what changed.
+/// Applies the speaker's event. Returns the new view, and what changed.
 async fn step<T: Tx>(
     tx: &mut T,
     federation: &Federation,

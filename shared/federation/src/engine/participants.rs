@@ -1,4 +1,4 @@
-//! Who takes part: invites, joining, tokens and leases, leaving.
+//! Participants: invites, joining, tokens, leases, and leaving.
 
 use super::apply::leave;
 use super::store::{
@@ -8,23 +8,24 @@ use super::{Aggregator, CommandError, Effects, Federation, Speaker, require_runn
 use crate::round::messages::{FederationStatus, InviteSummary};
 use crate::round::refusal::Refusal;
 
-/// Most invites of one federation, so that its list stays a list.
+/// Maximum number of invites of one federation, so that a list of them stays readable.
 const MOST_INVITES: u32 = 10_000;
 
-/// Somebody who wants to join.
+/// A request to join.
 #[derive(Clone, Copy, Debug)]
 pub struct Join<'a> {
     /// Hash of the invite's secret.
     pub invite: &'a str,
-    /// An Ed25519 public key in lower-case hexadecimal, which has proved itself.
+    /// An Ed25519 public key in lower-case hexadecimal whose possession was proved; `None` for
+    /// none.
     pub identity: Option<&'a str>,
-    /// Hash of the token that they will speak with.
+    /// Hash of the token with which the participant will speak.
     pub token_hash: &'a str,
-    /// Participants that a federation may have.
+    /// Maximum number of participants of a federation.
     pub most: u32,
 }
 
-/// Whether somebody new may join with an invite at `now`.
+/// Checks that a newcomer may join with an invite at time `now`.
 fn admit(invite: &InviteSummary, now: u64) -> Result<(), Refusal> {
     readmit(invite)?;
     if invite.expires_at.is_some_and(|end| now >= end) {
@@ -36,7 +37,8 @@ fn admit(invite: &InviteSummary, now: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether somebody who joined with it before may join again: neither its time nor its uses matter to them.
+/// Checks that a participant who joined with an invite before may join again, whatever its expiry
+/// and uses.
 fn readmit(invite: &InviteSummary) -> Result<(), Refusal> {
     if invite.revoked {
         return Err(Refusal::InviteRevoked);
@@ -65,7 +67,7 @@ impl<S: Store> Aggregator<S> {
             .await
     }
 
-    /// Takes an invite back, and gives how it stands then. A second time changes nothing.
+    /// Revokes an invite, and returns its state. Revoking it again changes nothing.
     ///
     /// # Errors
     /// There is no such invite.
@@ -82,10 +84,11 @@ impl<S: Store> Aggregator<S> {
             .await
     }
 
-    /// Somebody joins, and gets a number. Those who join again with the same identity get the number that they had, and
-    /// their former token is worth nothing then.
+    /// Lets a participant join, and returns its number. A participant who joins again with the same
+    /// identity gets the same number, and its former token becomes void.
     ///
     /// # Errors
+    /// The invite or the federation does not admit the participant.
     /// The invite or the federation does not take them.
     pub async fn join(
         &self,
@@ -119,7 +122,7 @@ impl<S: Store> Aggregator<S> {
                     _ => admit(&found, now)?,
                 }
                 let number = if let Some(member) = known {
-                    // Whoever holds the key is the participant.
+                    // Anyone who holds the key is the participant.
                     tx.readmit(member.number, join.token_hash, lease_until)
                         .await?;
                     member.number
@@ -151,7 +154,7 @@ impl<S: Store> Aggregator<S> {
     /// The participant whose token has this hash.
     ///
     /// # Errors
-    /// It is nobody's, or its participant has left.
+    /// The token is no participant's, or its participant has left.
     pub async fn recognise(
         &self,
         federation: &Federation,
@@ -164,10 +167,11 @@ impl<S: Store> Aggregator<S> {
         Ok(found.ok_or(Refusal::Unauthorized)?)
     }
 
-    /// A participant was heard of at `now`: prolongs the lease, where that is worth a write.
+    /// Notes that a participant was heard from at `now`, and prolongs its lease if that is worth a
+    /// write.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub async fn renew(
         &self,
         federation: &Federation,
@@ -186,10 +190,10 @@ impl<S: Store> Aggregator<S> {
             .await
     }
 
-    /// A participant leaves for good.
+    /// Lets a participant leave for good.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub async fn leave(
         &self,
         federation: &Federation,

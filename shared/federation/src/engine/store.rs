@@ -1,6 +1,6 @@
-//! What an aggregator keeps, and how: transactions over a few tables. A store implements [`Store`] for itself and one
-//! trait for each table for its transactions. That is all that it must supply: commands, the HTTP API, the timers and the
-//! watcher for news ask for nothing else.
+//! What an aggregator stores, and how: transactions over a few tables. A store implements [`Store`] itself, and one trait
+//! for each table on its transactions. It must supply nothing else: commands, the HTTP API, the timers and the watcher for
+//! news use only these.
 
 #![allow(async_fn_in_trait)] // An aggregator's commands are awaited where they are called, never sent to other threads.
 
@@ -24,19 +24,20 @@ pub const EVERY: &str = "";
 /// Most federations in [`Federations::summaries`].
 pub const MOST_SUMMARIES: usize = 1000;
 
-/// Where an aggregator keeps its state.
+/// The store of an aggregator's state.
 pub trait Store {
     /// Why a transaction failed.
     type Error: From<Refusal> + From<CommandError>;
     /// One transaction.
     type Tx: Tx<Error = Self::Error>;
 
-    /// Runs `body` in one transaction over the federation `federation` that may write, called `name` in counters and
-    /// logs. What it reads of the round must not change before it commits. When another transaction was faster, `body`
-    /// may be run again from its beginning: it must have no effect but through the transaction. On an error nothing has
-    /// changed.
+    /// Runs `body` in one transaction over `federation` that may write, called `name` in counters
+    /// and logs. What it reads of the round must not change before it commits. If another
+    /// transaction was faster, `body` may run again from its beginning, so it must have no effect
+    /// except through the transaction. On an error nothing changes.
     ///
     /// # Errors
+    /// Those of `body`, or of the store.
     /// What `body` says, or the store.
     async fn run_tx<T>(
         &self,
@@ -45,10 +46,10 @@ pub trait Store {
         body: impl AsyncFn(&mut Self::Tx) -> Result<T, Self::Error>,
     ) -> Result<T, Self::Error>;
 
-    /// Runs `body`, which only reads, on one consistent state of the federation `federation`.
+    /// Runs `body`, which only reads, on one consistent state of `federation`.
     ///
     /// # Errors
-    /// What `body` says, or the store.
+    /// Those of `body`, or of the store.
     async fn read<T>(
         &self,
         federation: &str,
@@ -61,46 +62,47 @@ pub trait Tx: Federations + Rounds + Messages + Participants + Invites + Lines +
 
 impl<T: Federations + Rounds + Messages + Participants + Invites + Lines + Timers> Tx for T {}
 
-/// What every table's trait shares.
+/// What the traits of all tables share.
 pub trait Table {
     /// Why a statement failed.
     type Error: From<Refusal> + From<CommandError>;
 }
 
-/// Where a federation stands, and one participant in its current round: what nearly every command needs, loaded once.
+/// Where a federation stands, with one participant's standing in its current round. Nearly every
+/// command needs this, so it is loaded once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Current {
-    /// Grows with every change that a view can show.
+    /// The version, which grows with every change that a view can show.
     pub version: u64,
-    /// Running, finished or closed.
+    /// The status: running, finished or closed.
     pub status: FederationStatus,
-    /// Updates of θ.
+    /// Number of updates of θ so far.
     pub step: u32,
     /// Hash of θ.
     pub theta: Hash,
-    /// Participants who ever joined: the next one's number.
+    /// Number of participants who ever joined, which is the next one's number.
     pub participants: u32,
-    /// Lines of the record.
+    /// Number of lines in the record.
     pub lines: u32,
-    /// Hash of the last of them.
+    /// Hash of the last line.
     pub record: Hash,
-    /// The counting round is concluded.
+    /// Whether the counting round is concluded.
     pub counted: bool,
     /// The current round.
     pub round: Round,
-    /// Participants whose lease holds.
+    /// Number of participants whose lease is valid.
     pub live: u32,
-    /// Where the participant is in the current round; idle for an outsider.
+    /// The participant's standing in the current round; idle for an outsider.
     pub standing: Standing,
 }
 
-/// A federation about to exist, at θ₀, with its first line written.
+/// A new federation at θ₀, with the first line of its record.
 pub struct NewFederation<'a> {
-    /// Its name and task.
+    /// The federation's id and task.
     pub federation: &'a Federation,
-    /// Its record.
+    /// The federation's record.
     pub record: &'a Replay,
-    /// Milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     pub now: u64,
 }
 
@@ -147,26 +149,30 @@ pub struct StoredTheta {
     pub task_hash: Hash,
 }
 
-/// Federations and their θ.
+/// The table of federations and their θ.
 pub trait Federations: Table {
-    /// Adds a federation at version 1 and its θ₀.
+    /// Adds a federation at version 1, with its θ₀.
     async fn insert_federation(&mut self, new: &NewFederation<'_>) -> Result<(), Self::Error>;
 
-    /// Where the federation stands, as `participant` sees it at `now`. In a transaction that writes, the round is locked
-    /// until the end. [`Refusal::NotFound`] if there is no such federation.
+    /// Where the federation stands, as `participant` sees it at `now`. In a transaction that
+    /// writes, the round is locked until the end.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] if there is no such federation.
     async fn current(&mut self, participant: Option<u32>, now: u64)
     -> Result<Current, Self::Error>;
 
     /// Counts a change that views can show.
     async fn bump(&mut self) -> Result<(), Self::Error>;
 
-    /// Running, finished or closed.
+    /// Sets the status: running, finished or closed.
     async fn set_status(&mut self, status: FederationStatus) -> Result<(), Self::Error>;
 
-    /// Where the record stands: θ of `dim` numbers and the moments, and what the next line follows from.
+    /// The position in the record: θ of `dim` numbers with its moments, and what the next line
+    /// follows from.
     async fn checkpoint(&mut self, dim: usize) -> Result<Checkpoint, Self::Error>;
 
-    /// Where the record stands after one line more; `moved`: with another θ.
+    /// Stores the position after another line; `moved` means with another θ.
     async fn advance(
         &mut self,
         task: &Task,
@@ -195,24 +201,24 @@ pub trait Federations: Table {
     async fn unrecorded(&mut self) -> Result<Vec<String>, Self::Error>;
 }
 
-/// What a round's updates add up to besides their vectors.
+/// The totals of a round's updates, besides their vectors.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Totals {
-    /// Their metrics.
+    /// Their summed metrics.
     pub metrics: Metrics,
-    /// Sizes of the bodies in which they came.
+    /// Total size in bytes of the bodies in which they came.
     pub bytes: u64,
 }
 
-/// Current rounds, standings, updates, and finished rounds.
+/// The tables of current rounds, standings, updates and finished rounds.
 pub trait Rounds: Table {
     /// Stores the current round.
     async fn store_round(&mut self, round: &Round) -> Result<(), Self::Error>;
 
-    /// Where a participant is in round `round`, also if it is one of the last few that ended.
+    /// A participant's standing in round `round`, which may be one of the last few that ended.
     async fn standing(&mut self, round: u32, participant: u32) -> Result<Standing, Self::Error>;
 
-    /// Puts a participant there.
+    /// Sets a participant's standing.
     async fn set_standing(
         &mut self,
         round: u32,
@@ -220,16 +226,18 @@ pub trait Rounds: Table {
         standing: Standing,
     ) -> Result<(), Self::Error>;
 
-    /// Makes all enrolled the cohort. Gives their number.
+    /// Makes all enrolled participants the cohort; returns their number.
     async fn freeze_cohort(&mut self, round: u32) -> Result<u64, Self::Error>;
 
-    /// Makes those who delivered the cohort of the next phase, and drops the others. Gives the number of those who stay.
+    /// Makes the participants who delivered the cohort of the next phase, and drops the others;
+    /// returns the number of those who remain.
     async fn narrow_cohort(&mut self, round: u32) -> Result<u64, Self::Error>;
 
-    /// Those who are enrolled, or whom the round waits for, although their lease ran out, ascending.
+    /// Participants who are enrolled, or for whom the round waits, although their lease ran out;
+    /// ascending.
     async fn expired(&mut self, round: u32, now: u64) -> Result<Vec<u32>, Self::Error>;
 
-    /// Keeps an update until its round ends. `bytes`: the size of the body in which it came.
+    /// Keeps an update until its round ends. `bytes` is the size of the body in which it came.
     async fn insert_update(
         &mut self,
         participant: u32,
@@ -237,8 +245,8 @@ pub trait Rounds: Table {
         bytes: u64,
     ) -> Result<(), Self::Error>;
 
-    /// Hands the round's updates, `length` numbers each, one by one to `add` with their examples, ascending by
-    /// participant, so that the sum is the same bit for bit whoever computes it.
+    /// Passes the round's updates, `length` numbers each, one by one to `add` with their examples,
+    /// ascending by participant, so that the sum is always the same bit for bit.
     async fn for_each_update(
         &mut self,
         round: u32,
@@ -246,16 +254,17 @@ pub trait Rounds: Table {
         add: impl FnMut(Vec<f32>, u32),
     ) -> Result<Totals, Self::Error>;
 
-    /// Ends a round: what is shown of it stays, its updates go.
+    /// Ends a round: what is shown of it is kept, and its updates are deleted.
     async fn finish_round(&mut self, record: &RoundRecord) -> Result<(), Self::Error>;
 
     /// The last `limit` finished rounds, oldest first.
     async fn records(&mut self, limit: u32) -> Result<Vec<RoundRecord>, Self::Error>;
 }
 
-/// The current round's messages of a secure sum, and what was frozen from phase to phase.
+/// The tables of the current round's messages of a secure sum, and of the sets that were frozen
+/// from phase to phase.
 pub trait Messages: Table {
-    /// Keeps a message, as it came, until its round ends.
+    /// Keeps a message as it came, until its round ends.
     async fn insert_message(
         &mut self,
         round: u32,
@@ -264,10 +273,10 @@ pub trait Messages: Table {
         body: &[u8],
     ) -> Result<(), Self::Error>;
 
-    /// Keeps the public keys of a roster to be. False if one of them is there already.
+    /// Keeps the public keys for the roster. Returns false if one of them is there already.
     async fn insert_keys(&mut self, keys: &RoundKeys) -> Result<bool, Self::Error>;
 
-    /// Whether this participant sent a message in that phase.
+    /// Whether a participant sent a message in a phase.
     async fn has_message(
         &mut self,
         round: u32,
@@ -275,10 +284,11 @@ pub trait Messages: Table {
         participant: u32,
     ) -> Result<bool, Self::Error>;
 
-    /// Those who sent a message in that phase, ascending.
+    /// The participants who sent a message in a phase, ascending.
     async fn senders(&mut self, round: u32, phase: Phase) -> Result<Vec<u32>, Self::Error>;
 
-    /// Hands a phase's messages one by one to `take`, ascending by participant. Only one need be in memory at a time.
+    /// Passes a phase's messages one by one to `take`, ascending by participant. Only one need be
+    /// in memory at a time.
     async fn for_each_message(
         &mut self,
         round: u32,
@@ -286,65 +296,68 @@ pub trait Messages: Table {
         take: impl FnMut(u32, &[u8]) -> Result<(), CommandError>,
     ) -> Result<(), Self::Error>;
 
-    /// Long-term public keys of those who published round keys, ascending by participant.
+    /// Long-term public keys of the participants who published round keys, ascending by
+    /// participant.
     async fn identities(&mut self, round: u32) -> Result<Vec<(u32, Bytes32)>, Self::Error>;
 
-    /// Freezes a set when `phase` begins.
+    /// Keeps a set that is frozen when `phase` begins.
     async fn insert_frozen(&mut self, phase: Phase, body: Vec<u8>) -> Result<(), Self::Error>;
 
-    /// All sets of the current round that are frozen so far, by the phase that began with each.
+    /// All sets of the current round that are frozen so far, each with the phase that began with
+    /// it.
     async fn frozen(&mut self) -> Result<Vec<(Phase, Vec<u8>)>, Self::Error>;
 
-    /// What was frozen when `phase` of the current round began.
+    /// The set that was frozen when `phase` of the current round began.
     async fn frozen_in(&mut self, phase: Phase) -> Result<Option<Vec<u8>>, Self::Error>;
 
-    /// Keeps what was dealt to a participant, as they will get it.
+    /// Keeps what was dealt to a participant, in the form in which it will be sent.
     async fn insert_inbox(&mut self, participant: u32, body: Vec<u8>) -> Result<(), Self::Error>;
 
     /// What was dealt to a participant in the current round.
     async fn inbox(&mut self, participant: u32) -> Result<Option<Vec<u8>>, Self::Error>;
 
-    /// Forgets the round's messages.
+    /// Deletes the round's messages.
     async fn clear_messages(&mut self) -> Result<(), Self::Error>;
 }
 
-/// Somebody about to join.
+/// A participant who is about to join.
 pub struct NewParticipant<'a> {
-    /// The number that they get.
+    /// The number that the participant gets.
     pub number: u32,
-    /// Hash of their token.
+    /// Hash of the participant's token.
     pub token_hash: &'a str,
-    /// An Ed25519 public key in hexadecimal, if they have one.
+    /// The participant's Ed25519 public key in hexadecimal; `None` for none.
     pub identity: Option<&'a str>,
-    /// Hash of the invite that they come with.
+    /// Hash of the invite that was used.
     pub invite: &'a str,
-    /// Milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     pub now: u64,
-    /// When they are taken for gone unless they are heard of again.
+    /// Time at which the participant counts as gone unless it is heard from again, in milliseconds
+    /// since 1970.
     pub lease_until: u64,
 }
 
-/// Somebody who joined before.
+/// A participant who joined before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Their number.
+    /// The participant's number.
     pub number: u32,
-    /// Hash of the invite that they first came with.
+    /// Hash of the invite that the participant first used.
     pub invite: String,
 }
 
-/// Participants, their tokens and their leases.
+/// The table of participants, with their tokens and leases.
 pub trait Participants: Table {
     /// Adds a participant.
     async fn insert_participant(&mut self, new: &NewParticipant<'_>) -> Result<(), Self::Error>;
 
-    /// The participant with this identity, whether they are still there or have left.
+    /// The participant with this identity, even if it has left.
     async fn by_identity(&mut self, identity: &str) -> Result<Option<Member>, Self::Error>;
 
-    /// A participant's public key, if they have one.
+    /// A participant's public key, if it has one.
     async fn identity(&mut self, number: u32) -> Result<Option<Bytes32>, Self::Error>;
 
-    /// Takes a participant back, with a new token instead of the old one.
+    /// Takes a participant back, with a new token in place of the old one.
     async fn readmit(
         &mut self,
         number: u32,
@@ -352,68 +365,71 @@ pub trait Participants: Table {
         lease_until: u64,
     ) -> Result<(), Self::Error>;
 
-    /// The participant whose token it is, unless they have left.
+    /// The participant with this token, unless it has left.
     async fn by_token(&mut self, token_hash: &str) -> Result<Option<Speaker>, Self::Error>;
 
     /// Prolongs a participant's lease.
     async fn renew(&mut self, number: u32, lease_until: u64) -> Result<(), Self::Error>;
 
-    /// A participant left for good.
+    /// Notes that a participant left for good.
     async fn depart(&mut self, number: u32) -> Result<(), Self::Error>;
 }
 
-/// An invite about to exist.
+/// A new invite.
 #[derive(Clone, Copy, Debug)]
 pub struct NewInvite<'a> {
-    /// Its name in lists and addresses.
+    /// The invite's id in lists and addresses.
     pub id: &'a str,
-    /// Hash of its secret.
+    /// Hash of the invite's secret.
     pub hash: &'a str,
-    /// Milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     pub now: u64,
-    /// Milliseconds since 1970; nothing if it does not expire.
+    /// Time of expiry in milliseconds since 1970; `None` for never.
     pub expires_at: Option<u64>,
-    /// Participants who may join with it; nothing for any number.
+    /// Maximum number of participants who may join with it; `None` for any number.
     pub uses: Option<u32>,
 }
 
-/// Invites. Only the hashes of their secrets are kept.
+/// The table of invites. Only the hashes of their secrets are stored.
 pub trait Invites: Table {
     /// Adds an invite.
     async fn insert_invite(&mut self, new: &NewInvite<'_>) -> Result<(), Self::Error>;
 
-    /// How many invites this federation ever had.
+    /// Number of invites that this federation ever had.
     async fn count_invites(&mut self) -> Result<u32, Self::Error>;
 
     /// The invite whose secret has this hash.
     async fn invite_by_hash(&mut self, hash: &str) -> Result<Option<InviteSummary>, Self::Error>;
 
-    /// Somebody new has joined with it.
+    /// Counts a newcomer who joined with an invite.
     async fn count_use(&mut self, hash: &str) -> Result<(), Self::Error>;
 
-    /// Takes an invite back, and gives how it stands then. A second time changes nothing. [`Refusal::NotFound`] if there
-    /// is none.
+    /// Revokes an invite, and returns its state. Revoking it again changes nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] if there is no such invite.
     async fn revoke_invite(&mut self, id: &str, now: u64) -> Result<InviteSummary, Self::Error>;
 
     /// A federation's invites, newest first.
     async fn invites(&mut self) -> Result<Vec<InviteSummary>, Self::Error>;
 }
 
-/// Some lines of a record.
+/// Consecutive lines of a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Excerpt {
-    /// The lines, each with its end.
+    /// The lines, each with its line end.
     pub text: String,
-    /// The number of the first line that is not among them.
+    /// Number of the first line after them.
     pub next: u32,
 }
 
-/// The lines of records. They are added, and never change.
+/// The table of the records' lines, which are added and never change.
 pub trait Lines: Table {
     /// Adds line `number`, counted from 0.
     async fn append_line(&mut self, number: u32, line: &str) -> Result<(), Self::Error>;
 
-    /// Lines `from` to before `until`: those that fit into `most` bytes, but at least one if there is one.
+    /// Lines from number `from` up to, but not including, `until`: as many as fit into `most`
+    /// bytes, but at least one if there is one.
     async fn lines(&mut self, from: u32, until: u32, most: usize) -> Result<Excerpt, Self::Error>;
 }
 

@@ -1,4 +1,5 @@
-//! What the aggregator does in a secure sum before it is opened: judge messages, freeze sets, hand them out.
+//! The aggregator's part in a secure sum before it is opened: checks messages, freezes sets, and
+//! hands them out.
 
 use super::store::{Current, Tx};
 use super::{CommandError, Federation, Speaker, broken, require_running};
@@ -14,10 +15,10 @@ use secure_sum::messages::{Confirmations, Member, Survivor, Survivors, hash_vect
 use secure_sum::{Bytes32, Context};
 use std::collections::BTreeMap;
 
-/// Most bytes of one envelope, or of one revealed share, as they travel.
+/// Maximum number of bytes of an envelope, or of a revealed share, in its binary form.
 const PER_HOLDER: usize = 88;
 
-/// What a message is judged by, as long as its round and phase last.
+/// What messages are checked against, for one round and phase.
 #[derive(Debug, PartialEq)]
 pub(super) struct Grounds {
     context: Context,
@@ -50,7 +51,7 @@ impl Grounds {
 /// Refuses federations whose updates are summed.
 ///
 /// # Errors
-/// [`Refusal::Malformed`], with where to send them.
+/// [`Refusal::Malformed`], which says where to send them.
 pub fn require_plain(task: &Task) -> Result<(), CommandError> {
     if task.contribution().is_none() {
         return Ok(());
@@ -64,7 +65,7 @@ pub fn require_plain(task: &Task) -> Result<(), CommandError> {
 /// Refuses federations whose updates are not summed under masks.
 ///
 /// # Errors
-/// [`Refusal::Malformed`], with where to send them.
+/// [`Refusal::Malformed`], which says where to send them.
 pub fn require_secure(task: &Task) -> Result<(), CommandError> {
     if task.federation.policy.secure.is_some() {
         return Ok(());
@@ -75,8 +76,8 @@ pub fn require_secure(task: &Task) -> Result<(), CommandError> {
     ))
 }
 
-/// Bytes of the largest message of a sum, and as much again, so that one of the wrong length is told so (`malformed`)
-/// unless it is far too long (`too_large`). Nothing where updates are sent as they are.
+/// Maximum size in bytes of a message of a sum, doubled, so that one of a wrong length is refused
+/// as `malformed` unless it is far too long (`too_large`). `None` if updates are sent in plain.
 #[must_use]
 pub fn largest_message(task: &Task) -> Option<usize> {
     let secure = task.federation.secure?;
@@ -89,7 +90,7 @@ pub fn largest_message(task: &Task) -> Option<usize> {
     Some(1024 + 2 * most)
 }
 
-/// What this round's keys and signatures are bound to.
+/// The context to which this round's keys and signatures are bound.
 pub(super) fn context(federation: &Federation, at: &Current) -> Result<Context, CommandError> {
     let no_hash = || broken("something that is no hash");
     Ok(Context {
@@ -101,8 +102,8 @@ pub(super) fn context(federation: &Federation, at: &Current) -> Result<Context, 
     })
 }
 
-/// Whether this is the time for the speaker to deliver in round `number`; `standing` is theirs in that round. A message
-/// of a round, or even a federation, that has ended may come again long afterwards.
+/// Checks that the speaker may deliver now in round `number`, in which it has `standing`. A message
+/// for a round or even a federation that is over may come again long afterwards.
 pub(super) fn in_time(at: &Current, number: u32, standing: Standing) -> Result<(), Refusal> {
     let delivered = standing == Standing::Delivered;
     if delivered && at.round.number != number {
@@ -115,7 +116,8 @@ pub(super) fn in_time(at: &Current, number: u32, standing: Standing) -> Result<(
     Ok(())
 }
 
-/// Loads where the round is and what to judge the speaker's message by, if this is the time for it.
+/// Loads the round's state, and what to check the speaker's message against, if the speaker may
+/// send it now.
 pub(super) async fn admit<T: Tx>(
     tx: &mut T,
     federation: &Federation,
@@ -136,7 +138,8 @@ pub(super) async fn admit<T: Tx>(
         standing,
         phase: message.phase(),
     };
-    // The round's state first: a message that comes again, or too late, is judged by that alone.
+    // The round's state comes first: it alone decides about a message that is sent again, or too
+    // late.
     at.round
         .clone()
         .step(&federation.task.federation.policy, now, event)?;
@@ -161,7 +164,7 @@ pub(super) async fn store<T: Tx>(
     if let SumMessage::Keys(keys) = message
         && !tx.insert_keys(keys).await?
     {
-        // Everybody would refuse a roster in which a key comes twice.
+        // All members would refuse a roster in which a key occurs twice.
         return Err(CommandError::RefusedBecause(
             Refusal::BadIdentity,
             "somebody else has published one of these round keys".to_owned(),
@@ -195,7 +198,8 @@ pub(super) async fn frozen<T: Tx>(tx: &mut T) -> Result<Frozen, T::Error> {
     Ok(frozen)
 }
 
-/// Freezes those who delivered in the phase that is over, and makes ready what the one that begins needs.
+/// Freezes the set of participants who delivered in the phase that is over, and prepares what the
+/// next phase needs.
 pub(super) async fn freeze<T: Tx>(tx: &mut T, round: &Round) -> Result<(), T::Error> {
     let number = round.number;
     let body = match round.phase {
@@ -227,7 +231,7 @@ async fn roster<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
     Ok(wire::encode(&SumInput::Roster(sums::roster(members))))
 }
 
-/// U3, with the commitment of each to its vector.
+/// Makes U3, the set of survivors, each with the commitment to its vector.
 async fn survivors<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
     let mut members = Vec::new();
     tx.for_each_message(number, Phase::Masked, |participant, body| {
@@ -245,7 +249,7 @@ async fn survivors<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> 
     Ok(wire::encode(&SumInput::Survivors(Survivors { members })))
 }
 
-/// U4.
+/// Makes U4, the set of confirmations.
 async fn confirmations<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
     let mut members = Vec::new();
     tx.for_each_message(number, Phase::Confirm, |from, body| {
@@ -260,7 +264,8 @@ async fn confirmations<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Err
     Ok(wire::encode(&SumInput::Confirmations(confirmations)))
 }
 
-/// U2. All inboxes are put together once: a participant who asks for theirs decodes no one else's envelopes.
+/// Makes U2, the set of senders. All inboxes are assembled once, so that handing one out needs no
+/// decoding of others' envelopes.
 async fn senders<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
     let mut shares = BTreeMap::new();
     tx.for_each_message(number, Phase::Shares, |from, body| {

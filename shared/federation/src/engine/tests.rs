@@ -12,7 +12,8 @@ use secure_sum::Bytes32;
 use secure_sum::messages::{RoundKeys, Signature};
 use serde_json::{Value, json};
 
-/// Everybody draws the same bytes again and again: rounding and noise are the same with masks and without.
+/// All participants draw the same bytes again and again, so rounding and noise are the same with
+/// and without masks.
 fn constant(masks: bool, more: &Value) -> Rehearsal {
     let mut federation = json!({
         "clip": 0.3,
@@ -61,7 +62,7 @@ fn masks_cancel_to_the_last_bit() {
             assert_eq!(with.metrics, without.metrics);
             assert_eq!(with.epsilon, without.epsilon);
         }
-        // And everybody has taken part in everything, also by their own account.
+        // All participants have taken part in everything, by their own account too.
         for (one, other) in masked.clients.iter().zip(&plain.clients) {
             assert_eq!((one.delivered(), other.delivered()), (4, 4));
             assert_eq!(
@@ -105,7 +106,7 @@ fn who_joins_again_is_the_same_participant() {
     assert_eq!(aggregator.join(NOW, key(0)), Ok(0));
     assert_eq!(aggregator.join(NOW, key(1)), Ok(1));
     assert_eq!(aggregator.join(NOW, key(0)), Ok(0));
-    // Without a key nobody is known again.
+    // Without a key a participant is not recognised.
     assert_eq!(aggregator.join(NOW, None), Ok(2));
     assert_eq!(aggregator.join(NOW, None), Ok(3));
     assert_eq!(aggregator.join(NOW, key(2)), Ok(4));
@@ -168,7 +169,7 @@ fn nobody_waits_for_who_left_after_a_message() {
     cast.turn(4);
     assert_eq!(cast.aggregator.leave(4, NOW), Ok(()));
     cast.clients.truncate(4);
-    // No time passes but what a tick needs.
+    // No more time passes than a tick needs.
     cast.play(|cast| cast.aggregator.round().phase == Phase::Confirm);
     cast.aggregator.tick(NOW).unwrap();
     cast.play(|cast| cast.aggregator.round().number == 1);
@@ -200,7 +201,7 @@ fn a_member_of_the_cohort_who_was_not_heard_of_is_told_that_they_were_dropped() 
         metrics: Metrics::default(),
     };
     aggregator.deliver(0, NOW, &update).unwrap();
-    // Two are heard of in time, the third is not.
+    // Two participants are heard from in time, the third is not.
     let later = NOW + 4_000;
     assert!(
         numbers[..2]

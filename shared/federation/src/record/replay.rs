@@ -16,7 +16,7 @@ use secure_sum::{Context, identity, messages};
 use serde::{Deserialize, Serialize};
 use tuning::objective::mapping::Mappings;
 
-/// Whether the contributors' signatures are checked, too.
+/// Whether the contributors' signatures are checked as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commitments {
     /// Check them, as an auditor does.
@@ -38,7 +38,7 @@ pub enum What {
     /// The first line is of another federation or task.
     #[error("it begins another task than this one")]
     Task,
-    /// It is a beginning in the middle, or a round at the beginning.
+    /// A beginning in the middle, or a round at the beginning.
     #[error("it is out of place")]
     Place,
     /// Its round or step is not the next one.
@@ -97,7 +97,7 @@ pub struct Replay {
     best: Vec<f32>,
 }
 
-/// For how long the held-out loss has not improved.
+/// How long the held-out loss has not improved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Patience {
     /// The smallest mean loss so far. An f32, which survives being stored as JSON to the last bit.

@@ -45,7 +45,7 @@ pub fn join_statement(federation: &str, invite: &str) -> Vec<u8> {
     .concat()
 }
 
-/// Answer to [`Join`].
+/// Answer to [`JoinRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
@@ -450,7 +450,7 @@ pub struct CreateFederation {
     pub task: Option<serde_json::Value>,
 }
 
-/// Answer to [`NewFederation`], and to `POST /v1/federations/{id}/invites`.
+/// Answer to [`CreateFederation`], and to `POST /v1/federations/{id}/invites`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[ts(export)]
 #[derive(schemars::JsonSchema)]
@@ -461,8 +461,8 @@ pub struct Invite {
     pub id: String,
     /// The invite's secret. It goes into a link's fragment, which browsers do not send.
     pub invite: String,
-    /// The address under which people reach the server, for links, without a slash at its end; nothing where the server was
-    /// not told.
+    /// The address at which people reach the server, for links, without a slash at its end; `null`
+    /// if the server was not told.
     #[serde(default)]
     pub public_url: Option<String>,
 }

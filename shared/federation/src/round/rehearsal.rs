@@ -1,5 +1,5 @@
-//! A federation in one test: real client machines over the aggregator, with its state in memory, taking turns. The
-//! model is played, and the test may alter whatever the aggregator answers.
+//! A federation in one test: real client machines take turns over the aggregator, whose state is in
+//! memory. The model is played, and the test may alter the aggregator's answers.
 
 use super::client::{Action, Client, Environment, Evaluation, Event, Purpose, Secrets};
 use super::messages::{RoundView, SumMessage};
@@ -19,14 +19,14 @@ use tuning::optimizer::Optimizer;
 /// The aggregator's clock.
 pub(crate) const NOW: u64 = 1_800_000_000_000;
 
-/// What a participant has besides its machine.
+/// A participant's examples and tools, besides its machine.
 pub(crate) struct Kit {
     pub optimizer: Box<dyn Optimizer>,
     pub secrets: Secrets,
     pub training: usize,
 }
 
-/// Everybody.
+/// The participants, with the aggregator.
 pub(crate) struct Rehearsal {
     pub task: Task,
     pub aggregator: Local,
@@ -52,7 +52,7 @@ pub(crate) fn task(federation: Value) -> Task {
     Task::from_value(source).unwrap()
 }
 
-/// A task with secure sums of at least three, whose phases wait for everybody.
+/// A task with secure sums of at least three, whose phases wait for all participants.
 pub(crate) fn secure_task(secure: Value) -> Task {
     task(json!({ "clip": 1.0, "secure_sum": secure }))
 }
@@ -69,7 +69,7 @@ pub(crate) fn identity(who: usize) -> Identity {
 }
 
 impl Rehearsal {
-    /// `participants` have joined. What they draw is never the same twice.
+    /// Lets `participants` join. What they draw is never the same twice.
     pub fn new(task: Task, participants: usize) -> Self {
         Self::with_entropy(task, participants, |who| {
             let drawn = AtomicU8::new(0);
@@ -77,7 +77,7 @@ impl Rehearsal {
         })
     }
 
-    /// With other sources of entropy.
+    /// The same with other sources of entropy.
     pub fn with_entropy(
         task: Task,
         participants: usize,
@@ -108,12 +108,13 @@ impl Rehearsal {
         }
     }
 
-    /// What the open action of `who` is.
+    /// The open action of `who`.
     pub fn open(&mut self, who: usize) -> Action {
         self.tell(who, Event::Start)
     }
 
-    /// Lets the machine of `who` take an event. Between any two it is stored and read again.
+    /// Lets the machine of `who` take an event; the machine is stored and read again between any
+    /// two.
     pub fn tell(&mut self, who: usize, event: Event) -> Action {
         let kit = &self.kits[who];
         let env = Environment {
@@ -137,7 +138,7 @@ impl Rehearsal {
         action
     }
 
-    /// What an honest aggregator, or the model, answers.
+    /// The answer of an honest aggregator, or of the model.
     pub fn answer(&mut self, who: usize, action: &Action) -> Option<Event> {
         let number = self.clients[who].participant();
         match action {
@@ -146,7 +147,7 @@ impl Rehearsal {
         }
     }
 
-    /// One action of `who`, answered honestly. Gives what is open then.
+    /// Answers one action of `who` honestly; returns the next open action.
     pub fn turn(&mut self, who: usize) -> Action {
         let action = self.open(who);
         match self.answer(who, &action) {
@@ -155,7 +156,7 @@ impl Rehearsal {
         }
     }
 
-    /// Everybody takes turns until `until`.
+    /// Lets all participants take turns until `until` holds.
     pub fn play(&mut self, until: impl Fn(&Self) -> bool) {
         for _ in 0..2_000 {
             for who in 0..self.clients.len() {
@@ -168,12 +169,12 @@ impl Rehearsal {
         panic!("it does not come to that: {:?}", self.aggregator.round());
     }
 
-    /// Until the round reaches a phase.
+    /// Lets all take turns until a round reaches a phase.
     pub fn play_to(&mut self, round: u32, phase: Phase) {
         self.play(|r| (r.aggregator.round().number, r.aggregator.round().phase) == (round, phase));
     }
 
-    /// Until everybody has stopped.
+    /// Lets all take turns until all have stopped.
     pub fn play_out(&mut self) {
         self.play(|r| {
             let mut clients = r.clients.iter();
@@ -181,7 +182,7 @@ impl Rehearsal {
         });
     }
 
-    /// What the aggregator would show `who` now.
+    /// The view that the aggregator would show `who` now.
     pub fn view(&mut self, who: usize) -> RoundView {
         let number = self.clients[who].participant();
         self.aggregator.view(number, NOW).unwrap()
@@ -200,7 +201,8 @@ impl Rehearsal {
     }
 }
 
-/// The played model: other losses for every participant, candidate, step and choice of examples.
+/// The played model, whose losses differ for every participant, candidate, step and choice of
+/// examples.
 fn played(task: &Task, number: u32, evaluation: &Evaluation) -> Event {
     let total = evaluation.examples.len() as u32;
     let theta: f64 = evaluation.theta.iter().map(|t| f64::from(*t)).sum();

@@ -247,7 +247,7 @@ impl Workbench {
         queries
     }
 
-    /// Renders the images of a request on the CPU: [images][3·H·W] bytes, ready to be sent.
+    /// Renders the images of a request on the CPU: `[images][3·H·W]` bytes, ready to be sent.
     pub fn render(&self, evaluation: &Evaluation, images: Range<usize>, out: &mut Vec<u8>) {
         let items: Vec<&Item> = self.chosen(evaluation).collect();
         let bytes = self.task.shape().bytes();

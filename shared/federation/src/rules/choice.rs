@@ -1,6 +1,6 @@
 //! Which model is kept in the end: the one without a prompt, the last θ, or an earlier one. It
-//! follows from what the record reports about held-out examples, so that everybody makes the same
-//! choice; nobody must lose by taking part.
+//! follows from what the record reports about held-out examples, so that all participants make the
+//! same choice; nobody must lose by taking part.
 //!
 //! Round t reports, for the same held-out examples of its participants, how many θ_t gets right and
 //! how many the model gets right without a prompt. The gain g = (right − right without)/examples
@@ -11,7 +11,7 @@
 //! examples is √(p(1 − p)/n + q(1 − q)/m) if the examples differ; here they are the same, and
 //! answers correlate, so the true one is smaller. An earlier θ is kept if it is better than the
 //! last by more than one standard error: neither mistake is worse. A prompt is kept only if it is
-//! better than none beyond [`DOUBT`]: a gain that is not taken leaves the model as it was, while a
+//! better than none beyond `DOUBT`: a gain that is not taken leaves the model as it was, while a
 //! false one makes it worse. An earlier θ is the best of many, and some of many look better by
 //! chance, so correspondingly less doubt is left to it (Bonferroni).
 

@@ -5,6 +5,7 @@ use super::server_optimizer::ServerOptimizer;
 use crate::round::policy::{Limits, Policy, SecurePhases};
 use ground::fault::Reader;
 use secure_sum::{SumPolicy, THRESHOLD_MIN};
+use serde_json::Value;
 use tuning::optimizer::Optimizer;
 
 /// Maximum cohort of a secure sum.
@@ -105,7 +106,9 @@ impl Federation {
         let patience = r.whole("patience", 0..=100_000, Some(0)) as u32;
         let active = r.whole("active", 0..=1_000_000, Some(0)) as u32;
         let server = r.table("server", ServerOptimizer::read);
-        let has_secure = r.has("secure_sum");
+        // `false` says in so many words that updates are to be seen one by one.
+        let secure_sum = r.raw("secure_sum");
+        let has_secure = secure_sum.is_some_and(|value| *value != Value::Bool(false));
         let has_privacy = r.has("privacy");
         // Under masks the ring's size follows from it.
         let (least, default) = if has_secure { (1e-6, 10.0) } else { (0.0, 0.0) };
@@ -195,7 +198,7 @@ impl Federation {
             (
                 fedbpt && self.secure.is_some(),
                 "federation.secure_sum",
-                "does not go with rule = \"fedbpt\", which ranks participants by their losses and so needs every update by itself; rule = \"scalars\" with cma-es needs sums only",
+                "does not go with rule = \"fedbpt\", which ranks participants by their losses and so needs every update by itself: write secure_sum = false, and the aggregator sees each; rule = \"scalars\" with cma-es needs sums only",
             ),
             (
                 fedbpt && self.clip > 0.0,

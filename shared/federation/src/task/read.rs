@@ -6,10 +6,10 @@ use ground::order::distinct;
 use model_client::InputSpec;
 use tuning::wording::Tensors;
 
-/// Inputs as far as `[data]` has them.
+/// The task's inputs, as far as `[data]` describes them.
 pub(super) enum Unworded {
     Images(Fit),
-    /// How they are worded follows from `[text]`, and from the labels.
+    /// Texts, whose wording follows from `[text]` and from the labels.
     Texts(Tensors),
 }
 

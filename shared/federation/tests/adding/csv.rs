@@ -33,7 +33,7 @@ pub const ENTRY: Entry = Entry {
     read: |r, _| Arc::new(r.table("csv", Csv::read)),
 };
 
-/// `[model.csv]`
+/// The settings in `[model.csv]`.
 #[derive(Clone, Debug)]
 struct Csv {
     separator: char,

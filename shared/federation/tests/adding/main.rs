@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use tuning::optimizer::State;
 use tuning::query::Queries;
 
-/// What is built in, and one more of each.
+/// The built-in entries, and one more of each kind.
 fn catalogue() -> Arc<Catalogue> {
     let built_in = Catalogue::default();
     Arc::new(Catalogue {
@@ -69,8 +69,8 @@ fn texts() -> Value {
     })
 }
 
-/// Steps of the task's optimiser from θ₀, on losses that a model gives: `answer` is what it says to
-/// a request's body. The θ after each step.
+/// Steps of the task's optimiser from θ₀ with a model's losses, where `answer` is the model's
+/// answer to a request's body; returns θ after each step.
 fn train(bench: &Workbench, steps: u32, answer: impl Fn(&[u8]) -> String) -> Vec<f32> {
     let task = bench.task();
     let optimizer = bench.environment().optimizer;
@@ -129,7 +129,7 @@ fn ask(task: &Task, queries: Queries, count: usize, answer: impl Fn(&[u8]) -> St
 fn images_are_prompted_asked_mapped_and_learnt_from() {
     let task = Task::from_value_with(&catalogue(), images()).unwrap();
     assert_eq!((task.dim(), task.update_length()), (1, 1));
-    // The entry says that its steps are not asked ahead.
+    // The entry states that its steps are never asked ahead.
     assert!(!task.federation.ask_ahead);
     let bright = Labelled::image(vec![100; 3 * 16], 1);
     let bench = Workbench::new(task, 0, vec![bright], Vec::new()).unwrap();
@@ -225,7 +225,7 @@ fn what_is_registered_is_checked_as_what_is_built_in() {
     assert_eq!(here.generator().unwrap().dim(), 1);
 }
 
-/// The whole aggregator runs over a store that it does not know, with a task of another program.
+/// Runs the whole aggregator over a store from outside, with another program's task.
 #[test]
 fn an_aggregator_keeps_its_state_elsewhere() {
     let task = Task::from_value_with(&catalogue(), images()).unwrap();

@@ -24,13 +24,13 @@ fn the_best_of_what_was_counted_is_the_prompt() {
     assert!(!task.federation.ask_ahead);
     let text = task.inputs.texts().cloned().unwrap();
     let shown = |theta: &[f32]| text.shown(&task.prompt(theta).unwrap());
-    // Before anything was tried, the first; the same among equals.
+    // Before anything was tried it is the first, and among equals too.
     assert_eq!(shown(&task.initial().unwrap()), "{}");
     assert_eq!(shown(&[0.5, 0.5, 0.0, 1.0, 1.0, 0.0]), "{}");
     let theta = [4.0, 8.5, 0.9, 10.0, 10.0, 1.0];
     // μ = 13.4/21: the third was lucky once, and 0.77 is not 0.83.
     assert_eq!(shown(&theta), "On {}:");
-    // Equals that were rounded under masks: still the first.
+    // Equals that masks have rounded: still the first.
     assert_eq!(
         shown(&[0.2, 4.799_97, 4.800_02, 1.0, 6.0, 6.000_01]),
         "On {}:"

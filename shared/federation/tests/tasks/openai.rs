@@ -123,7 +123,7 @@ fn images_go_as_the_address_of_a_file() {
     assert!(dialect.infer_request(&[7; 96], 2).is_err());
 }
 
-/// Rows of one number: the text's letters, with the soft prompt after the first.
+/// Rows of one number each: the text's letters, with the soft prompt after the first.
 struct Letters;
 
 impl Embedder for Letters {
@@ -155,7 +155,7 @@ fn embedding(embedder: Option<SharedEmbedder>) -> Box<dyn TextDialect> {
         .unwrap()
 }
 
-/// The numbers of what is sent.
+/// The numbers that were sent.
 fn sent(prompt: &Value) -> Vec<f32> {
     let file = STANDARD.decode(prompt.as_str().unwrap()).unwrap();
     let (numbers, _) = file.as_chunks();
@@ -217,7 +217,7 @@ fn a_model_is_tried_with_words_and_with_their_embeddings() {
     assert_eq!(code(400, without, Some(&first)), "model_no_prompt_embeds");
     let size = refused("`prompt_embeds` hidden_size 8 does not match the model's hidden_size 64.");
     assert_eq!(code(400, size, Some(&first)), "model_other_embeddings");
-    // As from OpenAI itself, and anything else that knows prompts only as words.
+    // An answer as OpenAI gives it, and any other API that takes prompts as words only.
     let other = json!({ "error": { "message": "you must provide a prompt" } });
     assert_eq!(
         code(400, other.clone(), Some(&first)),
@@ -226,7 +226,7 @@ fn a_model_is_tried_with_words_and_with_their_embeddings() {
     assert_eq!(code(400, other, None), "model_bad_request");
 }
 
-/// As llama-cpp-python answers a chat.
+/// A chat answer as llama-cpp-python gives it.
 #[test]
 fn what_servers_answer_is_read() {
     let top = json!([
@@ -264,7 +264,7 @@ fn what_servers_answer_is_read() {
     );
 }
 
-/// What vLLM said; `cargo xtask interop vllm` sees it again.
+/// The answer of vLLM; `cargo xtask interop vllm` checks it again.
 #[test]
 fn other_servers_are_read() {
     let recorded: Vec<Value> =

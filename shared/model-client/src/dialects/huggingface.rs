@@ -1,8 +1,8 @@
-//! The tasks of Hugging Face's inference API, as its router, its endpoints and `fed-bbpt model-api`
-//! serve them.
+//! `huggingface`: the tasks of Hugging Face's inference API, as its router, its inference endpoints
+//! and `fed-bbpt model-api` serve them.
 //!
-//! Answers are probabilities; what is handed on are their natural logarithms, which are logits of
-//! the same distribution.
+//! The API answers with probabilities. Their natural logarithms, which are logits of the same
+//! distribution, are passed on.
 //!
 //! <https://huggingface.co/docs/inference-providers/tasks/index>
 
@@ -61,23 +61,24 @@ pub(super) const ENTRY: Entry = Entry {
     read: |r, of_texts| Arc::new(r.table("huggingface", |r| Settings::read(r, of_texts))),
 };
 
-/// `[model.huggingface]`
+/// The table `[model.huggingface]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Which task the model is asked for.
+    /// The task of the model at the API.
     pub task: Kind,
 }
 
-/// The tasks.
+/// The tasks of the inference API that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An image and what it might be called.
+    /// Zero-shot image classification: an image, and the labels that it might have.
     ZeroShotImage,
-    /// A text and what it might be called, in a hypothesis template.
+    /// Zero-shot text classification: a text, the labels that it might have, and a hypothesis
+    /// template.
     ZeroShot,
-    /// A text and the model's own labels.
+    /// Text classification: a text, and the model's own labels.
     Text,
-    /// A text with a mask, and the words that may stand there.
+    /// Fill-mask: a text with a mask, and the words that may stand in its place.
     FillMask,
 }
 
@@ -90,7 +91,7 @@ impl Kind {
     ];
     const IMAGE_NAMES: [&'static str; 1] = ["zero-shot-image-classification"];
 
-    /// Whether it takes a label template.
+    /// Whether the task takes a label template.
     #[must_use]
     pub fn has_template(self) -> bool {
         self == Self::ZeroShot
@@ -145,9 +146,9 @@ impl super::Settings for Settings {
     }
 }
 
-/// The smallest probability whose logarithm is taken: rounded answers hold zeros.
+/// Smallest probability whose logarithm is taken: rounded answers contain zeros.
 const LEAST: f64 = 1e-9;
-/// A model that is being loaded is waited for, but not longer at once.
+/// Longest pause in milliseconds for a model that is still being loaded.
 const LONGEST_LOADING_MS: f64 = 60_000.0;
 
 /// The dialect, configured for one model and one task.
@@ -159,8 +160,8 @@ struct HuggingFace {
 }
 
 impl HuggingFace {
-    /// `spec` must be free of faults; `words`: what the classes are called; `harmless`: a text that
-    /// says nothing about anybody, as a whole model input.
+    /// Makes the dialect. `spec` must be free of faults; `words` are the names of the classes;
+    /// `harmless` is a whole model input that reveals nothing about anyone.
     fn new(spec: &ModelSpec, own: &Settings, words: &[String], harmless: String) -> Self {
         Self {
             spec: spec.clone(),
@@ -171,7 +172,7 @@ impl HuggingFace {
     }
 
     fn post(&self, body: &Value) -> Request {
-        // A model's name is `owner/name`: the slash is a part of the path.
+        // A model's name is `owner/name`; the slash belongs to the path.
         let name: Vec<String> = self.spec.name.split('/').map(crate::escape).collect();
         Request {
             method: Method::Post,
@@ -184,7 +185,7 @@ impl HuggingFace {
         }
     }
 
-    /// Of one text.
+    /// The request about one text.
     fn ask(&self, queries: &TextQueries) -> Request {
         let text = queries.texts.first().map_or("", String::as_str);
         let count = self.words.len();
@@ -250,7 +251,7 @@ impl HuggingFace {
         let mut row = Vec::with_capacity(self.words.len());
         let mut faults = Vec::new();
         for word in &self.words {
-            // Exactly, or but for case and the blanks of a token.
+            // First an exact match, then one that ignores case and the spaces of a token.
             let exact = pairs.iter().find(|(label, _)| label == word);
             match exact.or_else(|| pairs.iter().find(|(label, _)| plain(label) == plain(word))) {
                 Some((_, score)) if (-1e-3..=1.001).contains(score) => {
@@ -279,9 +280,9 @@ impl HuggingFace {
     }
 }
 
-/// Labels with scores, in every form in which the tasks answer them.
+/// The labels with their scores, in any form in which the tasks answer.
 fn pairs(answer: &Value) -> Option<Vec<(String, f64)>> {
-    // `{"labels": […], "scores": […]}`: zero-shot classification, for long.
+    // Zero-shot classification for a long time: `{"labels": […], "scores": […]}`
     if let (Some(labels), Some(scores)) = (answer["labels"].as_array(), answer["scores"].as_array())
     {
         let pair =
@@ -290,7 +291,7 @@ fn pairs(answer: &Value) -> Option<Vec<(String, f64)>> {
             .then(|| labels.iter().zip(scores).map(pair).collect::<Option<_>>())?;
     }
     let list = answer.as_array()?;
-    // A list for each input, of which there is one.
+    // A list for each input, and there is one input.
     if let [inner @ (Value::Array(_) | Value::Object(_))] = &list[..]
         && (inner.is_array() || inner["labels"].is_array())
     {
@@ -298,7 +299,7 @@ fn pairs(answer: &Value) -> Option<Vec<(String, f64)>> {
     }
     list.iter()
         .map(|entry| {
-            // `token_str`: fill-mask
+            // Fill-mask calls it `token_str`.
             let label = entry["label"]
                 .as_str()
                 .or_else(|| entry["token_str"].as_str())?;
@@ -314,8 +315,8 @@ fn other(why: &str) -> ModelApiError {
 }
 
 impl Protocol for HuggingFace {
-    /// There is no route that describes a model, so one input is asked that says nothing about
-    /// anybody.
+    /// No route describes a model, so the API is asked about one input that reveals nothing about
+    /// anyone.
     fn describe_request(&self) -> Request {
         if self.own.task == Kind::ZeroShotImage {
             let grey = vec![128; 3 * self.spec.input.height * self.spec.input.width];

@@ -1,7 +1,7 @@
-//! `dialect = "on-device"`: the model's files are fetched once and run where the data are, by the
-//! crate `inference`, in the browser in a WebAssembly module of its own. It is spoken to as to any
-//! server of the Open Inference Protocol, so that nothing of requests and answers is written twice;
-//! only nothing is sent.
+//! `on-device`: the model's files are fetched once and run where the data are, by the crate
+//! `inference`; in the browser this is a WebAssembly module of its own. The model is addressed like
+//! a server of the Open Inference Protocol, so requests and answers are not written twice, but
+//! nothing is sent.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,18 +33,18 @@ pub(super) const ENTRY: Entry = Entry {
     ..open_inference::ENTRY
 };
 
-/// Texts need these, and a network.
+/// The files that a text model needs besides its network.
 const NEEDED: [&str; 2] = ["config.json", "tokenizer.json"];
 const NETWORKS: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
 
-/// What to fetch and how to use it: `[model.on_device]`, checked.
+/// The checked table `[model.on_device]`: which files to fetch and how to use them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OnDevice {
     /// The model's name in requests.
     pub name: String,
-    /// The network first.
+    /// The files, the network first.
     pub files: Vec<ModelFile>,
-    /// What the model takes.
+    /// What the model takes as its input.
     pub takes: Takes,
 }
 
@@ -56,28 +56,28 @@ pub enum Takes {
     Images {
         /// Order of the dimensions of the network's input.
         layout: Layout,
-        /// Pixels in a column, where the file leaves it open.
+        /// Number of pixels in a column, used if the file leaves it open.
         height: usize,
-        /// Pixels in a row, likewise.
+        /// Number of pixels in a row, used if the file leaves it open.
         width: usize,
-        /// What black and white become: a [`PixelRange`], as written.
+        /// The numbers for black and white: a [`PixelRange`], as the task file writes it.
         range: String,
         /// The network's output that holds the scores.
         output: String,
     },
     /// As a text model.
     Texts {
-        /// The network's output that is read; the fitting one if not given.
+        /// The network's output that is read; `None` chooses one that fits.
         output: Option<String>,
-        /// Tokens that are kept of a text; what the files say if not given.
+        /// Maximum number of tokens of a text; `None` takes the number in the model's files.
         max_tokens: Option<usize>,
-        /// What cosines are divided by.
+        /// Divisor of the cosines of a sentence encoder.
         temperature: f32,
     },
 }
 
 impl OnDevice {
-    /// Reads `[model.on_device]` of a task whose `[model]` is `spec`; nothing in another dialect.
+    /// Reads `[model.on_device]` of a task whose `[model]` is `spec`; `None` with another dialect.
     pub fn read(r: &mut Reader<'_>, spec: &ModelSpec, of_texts: bool) -> Option<Self> {
         if !spec.own.runs_here() {
             return None;
@@ -130,7 +130,7 @@ fn texts(r: &mut Reader<'_>) -> Takes {
     }
 }
 
-/// `[model.on_device.files]`: path → hash. The network comes first.
+/// Reads `[model.on_device.files]`, which maps paths to hashes. The network comes first.
 fn files(r: &mut Reader<'_>, folder: &str) -> Vec<ModelFile> {
     let mut found = Vec::new();
     match r.raw("files") {

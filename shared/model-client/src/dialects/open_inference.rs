@@ -1,9 +1,9 @@
-//! The Open Inference Protocol, version 2, over HTTP: spoken by Triton, KServe, MLServer, OpenVINO
-//! Model Server and `fed-bbpt model-api`.
+//! `open-inference`: the Open Inference Protocol, version 2, over HTTP, which Triton, KServe,
+//! MLServer, OpenVINO Model Server and `fed-bbpt model-api` speak.
 //!
-//! Requests use the binary tensor data extension (a JSON header, then the raw bytes; its length in
-//! `Inference-Header-Content-Length`), which is a third of the size of JSON numbers or less, and
-//! ask for binary answers; answers are read in both forms.
+//! Requests use the binary tensor data extension: a JSON header, whose length stands in
+//! `Inference-Header-Content-Length`, followed by the raw bytes. This takes a third of the size of
+//! JSON numbers or less. They ask for binary answers too; answers are read in both forms.
 //!
 //! * protocol: <https://github.com/kserve/open-inference-protocol>
 //! * binary extension:
@@ -41,7 +41,7 @@ pub(super) const ENTRY: Entry = Entry {
     read: |_, _| Arc::new(NoSettings),
 };
 
-/// What people are told about it.
+/// Texts for people about the dialect.
 pub(super) const HELP: Help = Help {
     spoken_by: "the Open Inference Protocol: fed-bbpt model-api, Triton, MLServer, OpenVINO",
     listing: "curl {url}/v2/models/{model}",
@@ -92,7 +92,7 @@ pub(super) const HELP: Help = Help {
     ],
 };
 
-/// It is told nothing that `[model.input]` and `[model.output]` do not say.
+/// The dialect has no settings of its own: `[model.input]` and `[model.output]` say all it needs.
 #[derive(Debug)]
 pub(super) struct NoSettings;
 
@@ -126,7 +126,7 @@ struct OpenInference {
 }
 
 impl OpenInference {
-    /// `spec` must be free of faults.
+    /// Makes the dialect. `spec` must be free of faults.
     fn new(spec: ModelSpec) -> Self {
         let path = path_of(&spec);
         Self { spec, path }
@@ -178,7 +178,7 @@ impl Dialect for OpenInference {
         };
         let bytes = images.len() * input.datatype.size();
         let quoted = |name: &str| serde_json::Value::from(name).to_string();
-        // The key `binary_data` is said twice: some servers read only the request's parameter,
+        // The key `binary_data` is stated twice: some servers read only the request's parameter,
         // others only the output's.
         let header = format!(
             "{{\"inputs\":[{{\"name\":{},\"shape\":[{},{},{},{}],\"datatype\":\"{}\",\"parameters\":{{\"binary_data_size\":{bytes}}}}}],\
@@ -200,8 +200,8 @@ impl Dialect for OpenInference {
     }
 }
 
-/// What a status means. Servers say of a model that they do not know what it is called; of a path
-/// that they do not know Triton, MLServer and KServe say these two words alone.
+/// Turns a status into its error. For an unknown model servers name the model; for an unknown path
+/// Triton, MLServer and KServe say "Not Found" and nothing else.
 fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
     match status::check(response, model) {
         Err(ModelApiError::NotFound { .. }) if status::detail(response.body) == "Not Found" => {
@@ -213,7 +213,7 @@ fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiErro
     }
 }
 
-/// Where the model is: `/v2/models/NAME`, with its version if the task names one.
+/// The model's path, `/v2/models/NAME`, with its version if the task names one.
 fn path_of(spec: &ModelSpec) -> String {
     let name = escape(&spec.name);
     if spec.version.is_empty() {
@@ -223,7 +223,7 @@ fn path_of(spec: &ModelSpec) -> String {
     }
 }
 
-/// Asks for the description of the model at `path`.
+/// The request for the description of the model at `path`.
 fn metadata_request(path: &str) -> Request {
     Request {
         method: Method::Get,
@@ -233,15 +233,15 @@ fn metadata_request(path: &str) -> Request {
     }
 }
 
-/// Asks for the configuration of the model at `path`. Triton alone has it, and only there the
-/// largest batch:
+/// The request for the configuration of the model at `path`. Only Triton serves it, and only there
+/// is the largest batch stated:
 /// <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md>
 fn config_request(path: &str) -> Request {
     metadata_request(&format!("{path}/config"))
 }
 
-/// Asks the model at `path` for answers; `body`: a JSON header of so many bytes, and the tensors'
-/// bytes.
+/// The request for answers of the model at `path`. `body` holds a JSON header of `header_length`
+/// bytes and then the tensors' bytes.
 fn infer_request(path: &str, body: Vec<u8>, header_length: usize) -> Request {
     Request {
         method: Method::Post,
@@ -289,8 +289,8 @@ fn interleaved<'a>(input: &InputSpec, images: &'a [u8]) -> impl Iterator<Item = 
     })
 }
 
-/// Every byte as the little-endian float that the model wants for it:
-/// `low + byte/255 · (high − low)`.
+/// For each byte, the little-endian float that the model takes for it: `low + byte/255 · (high −
+/// low)`.
 fn float_table(input: &InputSpec) -> [[u8; 4]; 256] {
     std::array::from_fn(|byte| {
         // Lossless: at most 255.

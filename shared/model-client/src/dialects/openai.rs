@@ -1,10 +1,10 @@
-//! OpenAI's completions and chat completions, as OpenAI, vLLM, llama.cpp, Ollama and many others
-//! serve them.
+//! `openai`: OpenAI's completions and chat completions, as OpenAI, vLLM, llama.cpp, Ollama and many
+//! others serve them.
 //!
-//! The model is asked for one token, and for the logarithms of the probabilities of the likeliest
-//! ones ([`words::scores`]): so a language model is a classifier whose classes are the label words.
-//! Reasoning models, which write many tokens before they answer, and APIs that keep these numbers
-//! to themselves cannot be used, and are refused with that reason.
+//! The model is asked for one token and for the log-probabilities of the likeliest tokens
+//! ([`words::scores`]), which makes a language model a classifier whose classes are the label
+//! words. Reasoning models, which write many tokens before they answer, and APIs that do not return
+//! log-probabilities cannot be used; they are refused with that reason.
 //!
 //! * chat: <https://platform.openai.com/docs/api-reference/chat/create>
 //! * completions: <https://platform.openai.com/docs/api-reference/completions/create>
@@ -36,7 +36,7 @@ pub(super) const ENTRY: Entry = Entry {
     read: |r, of_texts| Arc::new(r.table("openai", |r| Settings::read(r, of_texts))),
 };
 
-/// What people are told about it.
+/// Texts for people about the dialect.
 const HELP: Help = Help {
     spoken_by: "OpenAI’s form: OpenAI, vLLM, llama.cpp, Ollama and many others",
     listing: "curl {url}/models",
@@ -130,31 +130,32 @@ const HELP: Help = Help {
     ],
 };
 
-/// `[model.openai]`
+/// The table `[model.openai]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Which route.
+    /// The route that is asked.
     pub api: Api,
-    /// For chats: what the model is told before the input. With images it is the question.
+    /// The system message of a chat. With images it is the question.
     pub instruction: String,
-    /// How many tokens are to be listed.
+    /// Number of tokens whose log-probabilities are requested.
     pub top_logprobs: u32,
-    /// What a label word gets that is not among them.
+    /// Log-probability of a label word that is not among the listed tokens.
     pub floor: f32,
-    /// What soft prompts need: they are sent as embeddings, and so is what stands around them.
+    /// The files for soft prompts, which are sent as embeddings together with the text around them;
+    /// `None` for prompts of words.
     pub prompt_embeds: Option<Box<PromptEmbeds>>,
 }
 
-/// The route.
+/// The routes of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
-    /// `/chat/completions`
+    /// Chat completions, `/chat/completions`.
     Chat,
-    /// `/completions`
+    /// Completions, `/completions`.
     Completions,
 }
 
-/// What a label word that is not listed gets.
+/// Default log-probability of a label word that is not listed.
 const FLOOR: f64 = -15.0;
 
 impl Settings {
@@ -186,7 +187,7 @@ impl Settings {
                 "belongs to api = \"completions\": chats take no embeddings",
             );
         }
-        // OpenAI lists 20 in chats and 5 in completions.
+        // OpenAI lists up to 20 tokens in chats and 5 in completions.
         let most = if api == Api::Chat { 20 } else { 5 };
         Self {
             api,
@@ -237,13 +238,13 @@ struct OpenAi {
     spec: ModelSpec,
     own: Settings,
     words: Vec<String>,
-    /// What makes prompts into embeddings, and a text that says nothing about anybody.
+    /// Makes embeddings of prompts. The text reveals nothing about anyone.
     embedder: Option<SharedEmbedder>,
     harmless: String,
 }
 
 impl OpenAi {
-    /// `spec` must be free of faults; `words`: what the classes are called.
+    /// Makes the dialect. `spec` must be free of faults; `words` are the names of the classes.
     fn new(spec: &ModelSpec, own: &Settings, words: &[String]) -> Self {
         Self {
             spec: spec.clone(),
@@ -263,8 +264,8 @@ impl OpenAi {
         }
     }
 
-    /// The list of models, where there is one, must hold ours. Servers without such a list are
-    /// believed.
+    /// Checks that the server's list of models, if it has one, holds ours. A server without such a
+    /// list is believed.
     fn check(&self, response: &Response<'_>) -> Result<Description, ModelApiError> {
         let described = Description {
             max_batch: Some(self.batch()),
@@ -301,7 +302,7 @@ impl OpenAi {
         })
     }
 
-    /// Inputs in one request: several prompts are one completion request, a chat is one.
+    /// Number of inputs in one request: several prompts in a completion request, one in a chat.
     fn batch(&self) -> usize {
         match self.own.api {
             Api::Chat => 1,
@@ -350,7 +351,7 @@ impl OpenAi {
         })
     }
 
-    /// `key`: what the prompts are, `prompt` or `prompt_embeds`.
+    /// The request to complete `prompts`, which `key` says to be `prompt` or `prompt_embeds`.
     fn complete(&self, key: &str, prompts: &[String]) -> Request {
         let mut body = Map::new();
         let prompt = match prompts {
@@ -362,7 +363,8 @@ impl OpenAi {
         self.post("/completions", body)
     }
 
-    /// A text behind a soft prompt, as vLLM takes it: the base64 of a tensor that torch has saved.
+    /// A text after a soft prompt, in vLLM's form: the base64 of a tensor in the file format of
+    /// `torch.save`.
     fn embedded(&self, text: &str, soft: &[f32]) -> Result<String, ModelApiError> {
         let failed = |detail: String| ModelApiError::NoEmbeddings { detail };
         let Some(embedder) = &self.embedder else {
@@ -406,7 +408,7 @@ impl OpenAi {
     }
 }
 
-/// Asks `path` with a JSON body.
+/// A POST request to `path` with a JSON body.
 pub(crate) fn post(path: &str, body: &Value) -> Request {
     Request {
         method: Method::Post,
@@ -419,7 +421,7 @@ pub(crate) fn post(path: &str, body: &Value) -> Request {
     }
 }
 
-/// What a status means, with OpenAI's own words for some.
+/// Turns a status into its error, and recognises some of OpenAI's own codes.
 pub(crate) fn check_status(response: &Response<'_>, model: &str) -> Result<(), ModelApiError> {
     let error = match status::check(response, model) {
         Ok(()) => return Ok(()),
@@ -429,16 +431,16 @@ pub(crate) fn check_status(response: &Response<'_>, model: &str) -> Result<(), M
     let (code, param) = (&said["error"]["code"], &said["error"]["param"]);
     let detail = status::detail(response.body);
     Err(match error {
-        // Waiting does not help.
+        // The quota is spent, so waiting does not help.
         ModelApiError::Busy { .. } if code == "insufficient_quota" => {
             ModelApiError::OutOfQuota { detail }
         }
-        // vLLM and llama-cpp-python say these two words of a path, and name a model that they do
-        // not know.
+        // vLLM and llama-cpp-python say "Not Found" about a path; about an unknown model they say
+        // its name.
         ModelApiError::NotFound { .. } if detail == "Not Found" => {
             other("it knows no path like /v1/chat/completions")
         }
-        // vLLM's words where it was started without that flag, or its model is of another size.
+        // vLLM says this if it was started without that flag, or if its model has another size.
         ModelApiError::BadRequest { .. } if detail.contains("--enable-prompt-embeds") => {
             ModelApiError::NoPromptEmbeds { detail }
         }
@@ -447,7 +449,7 @@ pub(crate) fn check_status(response: &Response<'_>, model: &str) -> Result<(), M
         {
             ModelApiError::OtherEmbeddings { detail }
         }
-        // vLLM's words for more than its `--max-logprobs`.
+        // vLLM says this about more tokens than its `--max-logprobs`.
         ModelApiError::BadRequest { .. }
             if detail.contains("logprobs of") && detail.contains("max allowed") =>
         {
@@ -472,14 +474,14 @@ pub(crate) fn check_status(response: &Response<'_>, model: &str) -> Result<(), M
     })
 }
 
-/// Whether a message brings what a reasoning model wrote before it answered.
+/// Whether a message contains what a reasoning model wrote before its answer.
 pub(crate) fn thinks(message: &Value) -> bool {
     ["reasoning", "reasoning_content"]
         .iter()
         .any(|key| message[*key].as_str().is_some_and(|t| !t.is_empty()))
 }
 
-/// The tokens listed for the first place, and their logarithms.
+/// The tokens listed for the first place, with their log-probabilities.
 fn listed(choice: &Value) -> Result<Listed, ModelApiError> {
     let logs = &choice["logprobs"];
     if logs.is_null() {
@@ -490,7 +492,7 @@ fn listed(choice: &Value) -> Result<Listed, ModelApiError> {
     // Servers write minus infinity as null.
     let log = |value: &Value| value.as_f64().unwrap_or(f64::NEG_INFINITY);
     let found: Option<Listed> = match (&logs["content"], &logs["top_logprobs"]) {
-        // Chats, and what llama.cpp answers to both.
+        // Chats, and llama.cpp for both routes.
         (Value::Array(places), _) => places.first().and_then(|place| {
             let mut found = Listed::new();
             for entry in place["top_logprobs"].as_array()? {
@@ -521,7 +523,7 @@ fn listed(choice: &Value) -> Result<Listed, ModelApiError> {
     }
 }
 
-/// The answer's object.
+/// Parses the JSON object of an answer.
 pub(crate) fn read(body: &[u8]) -> Result<Value, ModelApiError> {
     if status::is_html(body) {
         return Err(other(&status::detail(body)));
@@ -590,7 +592,7 @@ impl TextDialect for OpenAi {
         words: Option<&Tried>,
     ) -> Result<Tried, ModelApiError> {
         let checked = check_status(response, &self.spec.name);
-        // It took the words, and the two requests differ in nothing else.
+        // The model took the words, and the two requests differ in nothing else.
         checked.map_err(|error| match (error, words) {
             (ModelApiError::BadRequest { detail }, Some(_)) => {
                 ModelApiError::NoPromptEmbeds { detail }

@@ -3,8 +3,8 @@ use serde_json::json;
 
 use super::{Labels, Sends, registry};
 
-/// What the pages know of the dialects: no list of them is kept by hand there. `cargo xtask
-/// generate` runs the tests of this name and takes what they write.
+/// Writes what the pages know of the dialects, so that no list of them is kept by hand. `cargo
+/// xtask generate` runs the tests with this name and takes what they write.
 #[test]
 fn export_bindings_dialects() {
     let dialects: Vec<String> = registry()
@@ -73,11 +73,11 @@ export const DIALECTS: readonly [Dialect, ...Dialect[]] = [
     std::fs::write(folder.join("dialects.ts"), text).unwrap();
 }
 
-/// A cure for an error that there is not would never be shown.
+/// A cure for an error that does not exist would never be shown.
 #[test]
 fn cures_are_for_errors_that_there_are() {
     let errors = include_str!("../error.rs");
-    // What a browser finds out, which gets no answer.
+    // The browser finds these out itself, when it gets no answer.
     let of_page = ["model_cors", "model_unreachable"];
     for (name, entry) in registry().iter() {
         for code in entry.help.cures.iter().flat_map(|cure| cure.codes) {

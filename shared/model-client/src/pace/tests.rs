@@ -57,7 +57,7 @@ fn one_refused_burst_halves_once() {
 #[test]
 fn answers_that_queue_do_not_widen_the_window() {
     let mut pace = pace(Calls::default());
-    // Six connections: the more are asked, the longer each waits.
+    // With six connections, the more are asked, the longer each waits.
     for _ in 0..100 {
         let under_way = pace.window();
         for at in 0..under_way {
@@ -71,7 +71,7 @@ fn answers_that_queue_do_not_widen_the_window() {
 fn nothing_is_learnt_without_work() {
     let mut pace = pace(Calls::default());
     (0..100).for_each(|_| pace.answered(10.0, 1, 32));
-    // Nor from requests that are smaller than others.
+    // Nor is anything learnt from requests that are smaller than others.
     (0..100).for_each(|_| pace.answered(0.1, 9, 1));
     assert_eq!(pace.window(), 4);
 }
@@ -112,8 +112,8 @@ fn a_pause_that_is_asked_for_is_everyones() {
     assert!(pace.take(2_100.0).is_ok());
 }
 
-/// Asks `total` inputs once, six requests at a time, each answered after `way_ms` and a
-/// millisecond for each input.
+/// Asks `total` inputs once, six requests at a time, each answered after `way_ms` and a millisecond
+/// for each input.
 fn evaluation(pace: &mut Pace, total: usize, way_ms: f64) -> Vec<usize> {
     let (mut left, mut sizes) = (total, Vec::new());
     while left > 0 {
@@ -136,13 +136,14 @@ fn evaluation(pace: &mut Pace, total: usize, way_ms: f64) -> Vec<usize> {
 #[test]
 fn requests_grow_while_there_is_more_than_goes_out_together() {
     let mut pace = pace(Calls::default());
-    // Little: two requests.
+    // A small evaluation: two requests.
     assert_eq!(evaluation(&mut pace, 64, 10.0), [32, 32]);
-    // Within one large evaluation, up to the limit.
+    // Within one large evaluation they grow up to the limit.
     let sizes = evaluation(&mut pace, 5_000, 10.0);
     assert!(sizes[..sizes.len() - 1].is_sorted(), "{sizes:?}");
     assert_eq!((sizes[0], pace.batch()), (32, 256));
-    // As many as go out together, of the same size; and again few for a small one.
+    // As many as leave together, all of the same size; and a small evaluation gets small ones
+    // again.
     assert_eq!(
         evaluation(&mut pace, 1_024, 10.0),
         [171, 171, 171, 171, 171, 169]
@@ -153,7 +154,7 @@ fn requests_grow_while_there_is_more_than_goes_out_together() {
 #[test]
 fn a_failure_undoes_what_was_only_tried() {
     let mut pace = pace(Calls::default());
-    // Nothing has grown yet: it is not the size, whatever was answered before.
+    // Nothing has grown yet, so it is not the size, whatever was answered before.
     pace.answered(1.0, 1, 1);
     assert!(!pace.too_large(32, false));
     evaluation(&mut pace, 1_000, 10.0);
@@ -183,8 +184,8 @@ fn requests_of_a_slow_model_stay_as_they_are() {
 fn batches_shrink_when_refused() {
     let mut pace = pace(Calls::default());
     evaluation(&mut pace, 5_000, 10.0);
-    // What was too large was a request of 100, not the most that there could have been; of
-    // several that were under way together each is told.
+    // What was too large was a request of 100 and not the maximum. If several were under way
+    // together, each failure is reported.
     assert_eq!(pace.cut(600), 100);
     assert!(pace.too_large(100, true) && pace.too_large(100, true));
     assert_eq!(pace.batch(), 50);

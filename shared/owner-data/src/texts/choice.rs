@@ -60,7 +60,7 @@ pub fn naming(examples: &[TextExample], labels: &[String], words: &[String]) -> 
 /// The classes of the examples, under the names that [`naming`] chooses.
 ///
 /// # Errors
-/// As [`Labels::resolve`].
+/// Those of [`Labels::resolve`].
 pub fn resolve(
     examples: &[TextExample],
     labels: &[String],

@@ -15,7 +15,7 @@ const SEPARATORS: [char; 4] = [',', ';', '|', ':'];
 /// first word is taken for one. `name` is the content's name in errors.
 ///
 /// # Errors
-/// As [`super::read`].
+/// Those of [`super::read`].
 pub fn read_pasted(
     name: &str,
     content: &str,

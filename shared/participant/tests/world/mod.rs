@@ -1,4 +1,5 @@
-//! A world without anything outside: a clock that jumps to what comes next, an aggregator and a model by script.
+//! A world without anything outside: a clock that jumps to the next event, and an aggregator and a
+//! model that follow a script.
 
 use federation::record::Replay;
 use federation::round::client::{Action, Client, Event, StopReason};
@@ -28,7 +29,7 @@ pub struct Asked {
     pub body: Vec<u8>,
 }
 
-/// What the script answers, and when.
+/// An answer of the script, and its time.
 #[derive(Clone)]
 pub struct Reply {
     after_ms: f64,
@@ -81,13 +82,13 @@ pub struct World {
     timers: Vec<(f64, Waker)>,
     log: Vec<(String, f64)>,
     pub aggregator: Script,
-    /// What the model takes for an answer.
+    /// Milliseconds that the model takes for an answer.
     pub model_ms: f64,
-    /// What it answers first.
+    /// The model's first answers.
     pub model_failures: Vec<Reply>,
-    /// What it answers to its questions in order: nothing stands for scores.
+    /// The model's answers to its questions, in order; `None` stands for scores.
     pub model_script: Vec<Option<Reply>>,
-    /// Bodies of the questions that the model got.
+    /// Bodies of the questions to the model.
     pub bodies: Vec<Vec<u8>>,
 }
 
@@ -105,7 +106,7 @@ impl World {
         of.map(|(_, at)| *at).collect()
     }
 
-    /// The round stays open until then, when the federation is closed.
+    /// Keeps the round open until `at_ms`, when the federation is closed.
     pub fn close_at(&mut self, open: RoundView, at_ms: f64) {
         self.aggregator = Box::new(move |world, call| {
             if call.path.contains("/record") {
@@ -148,7 +149,7 @@ impl World {
     }
 }
 
-/// The way to both, and the clock.
+/// The transport to both, with the clock.
 pub struct Wire(Rc<RefCell<World>>);
 
 impl Transport for Wire {
@@ -205,7 +206,7 @@ impl Scripted {
         self.me.model.purse().tally()
     }
 
-    /// What was shown of those who are waited for, each once.
+    /// The numbers of awaited participants that were shown, each once.
     pub fn awaited(&self) -> Vec<Awaited> {
         self.awaited.borrow().clone()
     }
@@ -293,7 +294,7 @@ impl Sim {
         }
     }
 
-    /// Goes on as this client, with four texts of its own.
+    /// Continues as this client, with four texts of its own.
     pub fn client(&self, client: Client) {
         let example = |label: usize| Labelled {
             input: Input::Text(Text {
@@ -309,7 +310,7 @@ impl Sim {
         self.platform.me.set_bench(Some(bench));
     }
 
-    /// A failure pauses, and the owner resumes at once.
+    /// Lets the owner resume at once after a failure, which pauses.
     pub fn resumes(&self) {
         self.platform.resumes.set(true);
     }
@@ -318,7 +319,7 @@ impl Sim {
         &self.platform
     }
 
-    /// Questions of the first step.
+    /// Number of questions in the first step.
     pub fn first_evaluation(&self) -> usize {
         let bench = self.platform.me.bench().unwrap();
         let mut client = Client::new(0);
@@ -330,7 +331,7 @@ impl Sim {
         }
     }
 
-    /// The first round, open, before anybody is there.
+    /// The first round, open, before any participant is there.
     pub fn view(&self) -> RoundView {
         let record = Replay::new(&self.task).unwrap();
         RoundView {

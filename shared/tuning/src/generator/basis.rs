@@ -5,21 +5,22 @@ use ground::order;
 use ground::packed;
 use serde_json::Value;
 
-/// A basis: rows whose scalar products with the raster minus its mean are the statistics.
+/// A basis: q rows of s² values. The statistics of an image are the scalar products of the rows
+/// with the image's raster, from which the mean is subtracted first.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Basis {
     /// Raster side s.
     pub size: usize,
-    /// s² values that are subtracted first.
+    /// The mean raster, s² values.
     pub mean: Vec<f32>,
-    /// q·s² values, row by row, already divided by each statistic's scale.
+    /// The rows, q·s² values, row by row, each already divided by its statistic's scale.
     pub rows: Vec<f32>,
 }
 
 const DCT_SIZE: usize = 16;
 
 impl Basis {
-    /// Computes the statistics z of a grey raster.
+    /// Computes the q statistics z of a grey raster of s² values.
     pub fn statistics(&self, raster: &[f32]) -> Vec<f32> {
         self.rows
             .chunks_exact(self.size * self.size)
@@ -59,8 +60,8 @@ impl Basis {
         patterns
     }
 
-    /// `basis = "dct"`, or `basis = { size, mean, components, scale }`, the three number lists as
-    /// JSON lists or as base64 of little-endian f32.
+    /// Reads `basis = "dct"`, or `basis = { size, mean, components, scale }` with three lists of
+    /// numbers, each a JSON list or base64 of little-endian f32.
     pub fn read(reader: &mut Reader<'_>, count: usize) -> Self {
         let fallback = Self {
             size: DCT_SIZE,
@@ -128,7 +129,7 @@ impl Basis {
     }
 }
 
-/// Bilinear sample of an s×s raster at (u, v) in \[0,1\].
+/// Samples an s×s raster bilinearly at (u, v), each in \[0,1\].
 fn sample(raster: &[f32], s: usize, u: f32, v: f32) -> f32 {
     let at = |t: f32| {
         let position = (t * s as f32 - 0.5).clamp(0.0, (s - 1) as f32);

@@ -1,5 +1,5 @@
-//! `coordinator`: BlackVIP's decoder (Oh et al., CVPR 2023), image statistics in, a prompt of the
-//! image's size out.
+//! `coordinator`: BlackVIP's decoder (Oh et al., CVPR 2023), which turns the image's statistics
+//! into a prompt of the image's size.
 //!
 //! z ++ trigger, read as 32 channels over the image's cells of 32×32 pixels, goes through five
 //! transposed convolutions, each twice as large as the one before; x̃ = clip(x + ε·h, 0, 1). For
@@ -15,20 +15,22 @@
 //! | 4 | dw 32→32, pw 32→16, norm, GELU | 160 + 512 + 32 |
 //! | 5 | 16→3, 2×2 with stride 2, no bias | 192 |
 //!
-//! Two things differ from the release. Its z is the CLS token of a frozen ViT-MAE of 86 million
-//! parameters, more than a page can load; here z is the image itself, shrunk to k×k pixels of three
-//! colours (16×16 and so 768 numbers, as many as that token has, for 224×224). And its batch norm
-//! keeps running averages that differ from participant to participant, outside of θ, so that nobody
-//! could compute another's step again; here each pixel's channels are normalised (layer norm), with
-//! as many parameters. A kernel of 2×2 with stride 2 does not overlap, so a cell's pixels depend on
-//! the cell alone, and the whole is computed cell by cell.
+//! Two things differ from the released code. There z is the CLS token of a frozen ViT-MAE of 86
+//! million parameters, more than a page can load; here z is the image itself, shrunk to k×k pixels
+//! of three colours (16×16 for 224×224, which makes 768 numbers, as many as that token has). And
+//! the release's batch norm keeps running averages outside of θ that differ from participant to
+//! participant, so that nobody could recompute another's step; here the channels of each pixel are
+//! normalised (layer norm), with as many parameters. A kernel of 2×2 with stride 2 does not
+//! overlap, so the pixels of a cell depend on that cell alone, and the prompt is computed cell by
+//! cell.
 //!
-//! `norm = "batch"` is there to compare with: each channel by its mean and variance over the images
-//! that are asked together, as the released code has it while training. What an image becomes then
-//! depends on the others, also when measuring, where the release takes its running averages.
+//! `norm = "batch"` exists for comparison: it normalises each channel by its mean and variance over
+//! the images that are asked together, as the released code does while training. What an image
+//! becomes then depends on the others, in measurements too, where the release uses its running
+//! averages.
 //!
-//! θ: trigger, then the stages in order, each as dw (channel, row, column), its bias, pw (to,
-//! from), scale, shift; the last as (colour, row, column, from).
+//! The order of θ: trigger, then the stages in order, each as dw (channel, row, column), its bias,
+//! pw (to, from), scale, shift; the last stage as (colour, row, column, from).
 
 use super::{Generator, ImageEntry, Kernel, Prepared, Scratch, Shape, Work, lanes, quantise};
 use ground::fault::Reader;
@@ -36,14 +38,14 @@ use ground::form::About;
 use ground::image::{Fit, Image};
 use ground::rng::{Stream, purpose};
 
-/// Pixels of a cell in each direction: five doublings.
+/// Side of a cell in pixels: five stages, each of which doubles it.
 const CELL: usize = 32;
-/// Channels of a cell before the first stage.
+/// Number of channels of a cell before the first stage.
 const SEED: usize = 32;
 /// Added to a variance before it divides.
 const NORM_EPSILON: f32 = 1e-5;
 
-/// One stage's channels.
+/// The numbers of channels of one stage.
 struct Stage {
     input: usize,
     middle: usize,
@@ -56,9 +58,9 @@ const STAGES: [Stage; 4] = [
     Stage::new(32, 32, 32),
     Stage::new(32, 32, LAST),
 ];
-/// Channels before the last stage.
+/// Number of channels before the last stage.
 const LAST: usize = 16;
-/// Parameters of the last stage.
+/// Number of parameters of the last stage.
 const PIXELS: usize = LAST * 3 * 4;
 
 impl Stage {
@@ -70,7 +72,7 @@ impl Stage {
         }
     }
 
-    /// Parameters before the 1×1 convolution.
+    /// Number of the stage's parameters that come before its 1×1 convolution.
     const fn depthwise(&self) -> usize {
         self.middle * 5
     }
@@ -84,7 +86,7 @@ impl Stage {
 #[derive(Clone, Debug)]
 pub struct Coordinator {
     shape: Shape,
-    /// Side in pixels of the image that is z.
+    /// Side in pixels of the shrunk image that serves as z.
     side: usize,
     epsilon: f32,
     /// Whether channels are normalised over the batch instead of in each pixel.
@@ -111,7 +113,7 @@ fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
             format!("\"coordinator\" doubles cells to {CELL} pixels: the model's {height}×{width} must be multiples of it"),
         );
     }
-    // Half of what is decoded, at the most, is z.
+    // z makes up at most half of what is decoded.
     let cells = (height / CELL) * (width / CELL);
     let mut side = 1;
     while 6 * (side + 1) * (side + 1) <= SEED * cells {
@@ -134,7 +136,7 @@ impl Coordinator {
         (SEED * self.cells()).saturating_sub(self.statistics())
     }
 
-    /// The input of a cell: its part of z ++ trigger.
+    /// The input of a cell: the cell's part of z ++ trigger.
     fn seed(&self, prepared: &Prepared, trigger: &[f32], cell: usize) -> [f32; SEED] {
         core::array::from_fn(|channel| {
             let at = channel * self.cells() + cell;
@@ -143,10 +145,10 @@ impl Coordinator {
         })
     }
 
-    /// Runs a cell through the first stages, `[row][column][channel]` in `from`; returns the side
-    /// in pixels and the remaining weights. `weights` is θ after the trigger, as
-    /// [`Coordinator::begin`] leaves it. `moments` are those of the batch, stage by stage; a stage
-    /// without moments is not normalised.
+    /// Runs a cell through all stages but the last, as `[row][column][channel]` in `from`. Returns
+    /// the side in pixels and the weights that remain. `weights` is θ after the trigger, as
+    /// [`Coordinator::begin`] leaves it. `moments` are the batch's, stage by stage; a stage without
+    /// moments is not normalised.
     fn run_stages<'a>(
         &self,
         stages: &[Stage],
@@ -193,8 +195,8 @@ impl Coordinator {
 
 impl Stage {
     /// Maps side² pixels of `input` channels to (2·side)² pixels of `output` channels. `moments`
-    /// holds each channel's mean and 1/deviation over the batch, or is empty while they are
-    /// unknown; without them each pixel has its own.
+    /// holds each channel's mean and 1/deviation over the batch for a batch norm, and is empty
+    /// while these are unknown. `None` normalises each pixel by itself.
     fn run(
         &self,
         weights: &[f32],
@@ -269,9 +271,9 @@ impl Generator for Coordinator {
         3 * self.side * self.side
     }
 
-    /// As in the release: the trigger is uniform up to 0.1, convolutions are uniform within
-    /// 1/√(inputs of a value, as PyTorch counts them), norms are neutral. The first prompt is weak
-    /// noise, not nothing.
+    /// The start of the release: the trigger is uniform up to 0.1, convolutions are uniform within
+    /// 1/√(inputs of a value, as PyTorch counts them), norms are neutral. The first prompt is
+    /// therefore weak noise and not nothing.
     fn initial(&self) -> Vec<f32> {
         let mut stream = Stream::new(0, purpose::INITIAL);
         let mut theta = Vec::with_capacity(self.dim());
@@ -319,8 +321,8 @@ impl Generator for Coordinator {
         }
     }
 
-    /// θ with the 1×1 convolutions turned to (from, to): one channel after the other is added to
-    /// all sums at once.
+    /// Copies θ with the 1×1 convolutions reordered to (from, to), so that each input channel is
+    /// added to all sums at once.
     fn begin(&self, theta: &[f32], scratch: &mut Scratch) {
         let turned = &mut scratch.candidate;
         turned.clear();
@@ -338,8 +340,8 @@ impl Generator for Coordinator {
         }
     }
 
-    /// Computes the batch's moments stage by stage, because those of a stage need the stages before
-    /// it normalised. Cells are recomputed each time, so that no map of all images is kept.
+    /// Computes the batch's moments stage by stage, because the moments of a stage need the stages
+    /// before it normalised. Cells are recomputed each time, so that no map of all images is kept.
     fn gather(&self, _theta: &[f32], batch: &[&Prepared], scratch: &mut Scratch) {
         if !self.by_batch {
             return;
@@ -407,7 +409,7 @@ impl Generator for Coordinator {
         }
     }
 
-    /// `None` with batch norm: one cell would need all others.
+    /// `None` with batch norm, where one cell would need all the others.
     fn kernel(&self) -> Option<Kernel> {
         (!self.by_batch).then(|| Kernel {
             wgsl: include_str!("coordinator.wgsl"),

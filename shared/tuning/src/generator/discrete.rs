@@ -1,9 +1,9 @@
-//! `discrete`: n words before the text or before the label template, each one of N candidates.
+//! `discrete`: n words before the text or before the label template, each chosen from N candidates.
 //!
-//! The prompt of BDPL (Diao et al., TMLR 2023). θ are n·N numbers, row by row; whichever candidate
-//! has the largest number of its row is the word there, the first of equals. With the empty word
-//! among the candidates the prompt can be shorter than n; where it is the first of them, θ₀ = 0 is
-//! no prompt at all.
+//! The prompt of BDPL (Diao et al., TMLR 2023). θ has n·N numbers, row by row; the word at a
+//! position is the candidate with the largest number in that row, the first of those that are
+//! equal. With the empty word among the candidates the prompt can be shorter than n words; if the
+//! empty word comes first, θ₀ = 0 is no prompt at all.
 
 use super::{TextEntry, TextGenerator};
 use crate::objective::loss::argmax;
@@ -18,7 +18,7 @@ const MOST: usize = 1 << 20;
 /// Maximum number of letters of a candidate.
 const LONGEST: usize = 64;
 
-/// Candidates, and how many of them make a prompt.
+/// A prompt of words, each of which is chosen from a list of candidates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discrete {
     positions: usize,
@@ -102,7 +102,7 @@ fn check(reader: &mut Reader<'_>, candidates: &[String], positions: usize) {
     if distinct(candidates) != candidates.len() || candidates.len() < 2 {
         reader.fault("candidates", "must hold two words or more, all different");
     }
-    // Braces would be taken for the label's place.
+    // Braces would be taken for the place of the label word.
     let odd = |c: char| c.is_control() || c == '{' || c == '}';
     let bad = |word: &&String| {
         word.chars().count() > LONGEST || word.trim() != word.as_str() || word.contains(odd)

@@ -1,13 +1,13 @@
-//! `frame`: a learnt border, of BAR (Tsai et al., ICML 2020) or of VP (Bahng et al., 2022).
+//! `frame`: a learnt border, as in BAR (Tsai et al., ICML 2020) or VP (Bahng et al., 2022).
 //!
-//! `replace`: x̃ = shrunken x inside, sigmoid(θ) in the border, BAR's reprogramming. `pad`: the
-//! image keeps its size and x̃ = clip(x + θ, 0, 1) in the border, VP's padding; θ in units of the
-//! pixel range, where VP has CLIP's. Both begin at θ = 0, an even grey or the image itself, where
-//! the releases begin at random.
+//! `replace`: the shrunk image inside and sigmoid(θ) in the border, BAR's reprogramming. `pad`: the
+//! image keeps its size and x̃ = clip(x + θ, 0, 1) in the border, VP's padding; θ is in units of
+//! the pixel range, where VP uses CLIP's normalised units. Both begin at θ = 0, which is an even
+//! grey for `replace` and the image itself for `pad`; the releases begin at random.
 //!
-//! One parameter for each channel of each border pixel, 3·(H·W − inner), are too many for few
-//! queries. With a `grid` the border is drawn on g×g nodes and enlarged bilinearly: 3 parameters
-//! for each node that touches it.
+//! One parameter for each channel of each border pixel makes 3·(H·W − inner²), too many to learn
+//! from few queries. With a `grid` the border is drawn on g×g nodes and enlarged bilinearly, with 3
+//! parameters for each node that touches it.
 
 use super::statistic::nodes;
 use super::{Generator, ImageEntry, Kernel, Prepared, Scratch, Shape, Work, quantise};
@@ -15,14 +15,14 @@ use ground::fault::Reader;
 use ground::form::{About, FormField, FormKind};
 use ground::image::{Fit, Image};
 
-/// Where the image is, and how border pixels are numbered (row by row, skipping the inside).
+/// The place of the image, and how border pixels are numbered: row by row, skipping the inside.
 #[derive(Clone, Debug)]
 pub struct Frame {
     shape: Shape,
     fit: Fit,
     left: usize,
     top: usize,
-    /// Whether the image keeps its size and the border is added to it.
+    /// Whether the image keeps its size and the border is added to it, as in `form = "pad"`.
     pad: bool,
     grid: Option<Grid>,
 }
@@ -41,7 +41,8 @@ pub(super) const ENTRY: ImageEntry = ImageEntry {
     build,
 };
 
-/// Reads `form`; `inner`: the side of the square, in pixels, that the prompt leaves free; `grid`.
+/// Reads `form`, `inner` (the side, in pixels, of the square that the prompt leaves free) and
+/// `grid`.
 fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
     let pad = reader.choice("form", &["replace", "pad"], Some("replace")) == 1;
     let largest = shape.height.min(shape.width) as u64;
@@ -80,12 +81,12 @@ fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
     Box::new(frame)
 }
 
-/// A border of low resolution.
+/// A border of low resolution, on side×side nodes.
 #[derive(Clone, Debug)]
 struct Grid {
     side: usize,
-    /// For each of the side² nodes its number among those that touch the border; `None` for the
-    /// others.
+    /// The number of each of the side² nodes among the nodes that touch the border; `None` for a
+    /// node that does not.
     numbers: Vec<Option<usize>>,
     count: usize,
     across: Vec<(usize, f32)>,
@@ -114,7 +115,7 @@ impl Grid {
         grid
     }
 
-    /// The four nodes around a pixel with their weights.
+    /// The four nodes around a pixel, with their weights.
     fn around(&self, y: usize, x: usize) -> [(usize, f32); 4] {
         let ((row, below), (column, right)) = (self.down[y], self.across[x]);
         let first = row * self.side + column;
@@ -126,7 +127,7 @@ impl Grid {
         ]
     }
 
-    /// The level of a pixel, of one channel's nodes.
+    /// The level of a pixel, interpolated from one channel's nodes.
     fn level(&self, nodes: &[f32], y: usize, x: usize) -> f32 {
         let around = self.around(y, x);
         around.iter().fold(0.0, |sum, (node, weight)| {
@@ -136,7 +137,7 @@ impl Grid {
 }
 
 impl Frame {
-    /// The columns of a row that the prompt leaves free.
+    /// The columns of row `y` that the prompt leaves free.
     fn gap(&self, y: usize) -> std::ops::Range<usize> {
         if (self.top..self.top + self.fit.inner_height).contains(&y) {
             self.left..self.left + self.fit.inner_width
@@ -145,7 +146,7 @@ impl Frame {
         }
     }
 
-    /// The border, row by row.
+    /// The border's pixels as (row, column), row by row.
     fn pixels(&self) -> impl Iterator<Item = (usize, usize)> {
         (0..self.shape.height).flat_map(move |y| {
             let gap = self.gap(y);
@@ -233,7 +234,7 @@ impl Generator for Frame {
         }
     }
 
-    /// `None` with a grid.
+    /// `None` with a grid: there is no kernel for it.
     fn kernel(&self) -> Option<Kernel> {
         self.grid.is_none().then(|| Kernel {
             wgsl: include_str!("frame.wgsl"),
@@ -280,7 +281,7 @@ mod tests {
         out
     }
 
-    /// Returns whether the pixel of a square of 6×6 is in the middle.
+    /// Whether pixel number `at` of a 6×6 square lies in the middle.
     fn inside(at: usize) -> bool {
         let (y, x) = (at / SHAPE.width % SHAPE.height, at % SHAPE.width);
         (3..9).contains(&y) && (5..11).contains(&x)
@@ -329,7 +330,7 @@ mod tests {
             let off = few.iter().zip(&many).map(|(a, b)| a.abs_diff(*b)).max();
             assert!(off <= Some(1), "{form}: {off:?}");
         }
-        // One node alone is seen around its place only: the first is the upper left corner's.
+        // A single node shows only around its own place: the first is the upper left corner's.
         let generator = frame(&json!({ "form": "pad", "inner": 6, "grid": 4 }));
         let mut theta = generator.initial();
         theta[0] = -1.0;

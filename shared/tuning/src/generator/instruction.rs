@@ -1,9 +1,9 @@
-//! `instruction`: one of M whole instructions, the one that the participants found to be the best.
+//! `instruction`: one of M whole instructions, the one that the participants found to work best.
 //!
-//! The list is a part of the task file, whoever wrote it. θ are 2·M numbers that say what was found
-//! so far: for each instruction the sum of the rewards of all rounds in which it was tried, and
-//! then, for each, how many those were. The optimiser `bandit` adds to them. The prompt at θ is the
-//! instruction with the largest posterior mean.
+//! The list is part of the task file, wherever it came from. θ has 2·M numbers that say what was
+//! found so far: first, for each instruction, the sum of its rewards over all rounds in which it
+//! was tried; then, for each, the number of those rounds. The optimiser `bandit` adds to them. The
+//! prompt at θ is the instruction with the largest posterior mean.
 
 use super::{TextEntry, TextGenerator};
 use crate::objective::loss::argmax;
@@ -19,11 +19,11 @@ pub const MOST: usize = 1000;
 /// Maximum number of letters of one instruction.
 pub const LONGEST: usize = 1000;
 
-/// Posterior means are multiples of 1/this, so that rounding of masked sums cannot tell equals
-/// apart.
+/// Posterior means are rounded to multiples of 1/4096, so that the rounding of masked sums cannot
+/// break ties.
 const GRID: f32 = 4096.0;
 
-/// Place of an instruction.
+/// Where an instruction stands in what the model is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The instruction is the label template.
@@ -35,18 +35,18 @@ pub enum Place {
 }
 
 impl Place {
-    /// Names of the places in a task file, in the order of [`Place::ALL`].
+    /// The names of the places in a task file, in the order of [`Place::ALL`].
     pub const NAMES: [&'static str; 3] = ["template", "label", "input"];
     /// All places.
     pub const ALL: [Self; 3] = [Self::Template, Self::Label, Self::Input];
 
-    /// The place's name in a task file.
+    /// The place's name in a task file: `template`, `label` or `input`.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::NAMES[self as usize]
     }
 
-    /// Says what is wrong with an instruction for this place, if anything.
+    /// Returns what makes an instruction unfit for this place, or `None` if it is fit.
     #[must_use]
     pub fn fault(self, instruction: &str) -> Option<String> {
         if instruction.chars().count() > LONGEST {
@@ -67,7 +67,7 @@ impl Place {
     }
 }
 
-/// A list of instructions to choose among.
+/// A list of M instructions to choose from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instruction {
     instructions: Vec<String>,
@@ -82,7 +82,7 @@ pub(super) const ENTRY: TextEntry = TextEntry {
     build,
 };
 
-/// Reads `instructions`, `place`.
+/// Reads `instructions` and `place`.
 fn build(reader: &mut Reader<'_>, text: &TextTask) -> Box<dyn TextGenerator> {
     let instructions = reader.list("instructions", None, "texts", |v| {
         v.as_str().map(str::to_owned)
@@ -157,7 +157,7 @@ impl TextGenerator for Instruction {
     }
 }
 
-/// θ as counts of rewards and tries.
+/// θ of the `instruction` generator, read as sums of rewards and numbers of tries.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
     sums: &'a [f32],
@@ -165,7 +165,7 @@ pub struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// Reads θ, 2·M numbers.
+    /// Reads θ, which has 2·M numbers.
     #[must_use]
     pub fn of(theta: &'a [f32]) -> Self {
         let (sums, tries) = theta.split_at(theta.len() / 2);
@@ -178,20 +178,20 @@ impl<'a> Evidence<'a> {
         self.sums.len()
     }
 
-    /// Number of rounds in which an arm was tried, at least 0. Not quite whole if sums are rounded
-    /// under masks.
+    /// Number of rounds in which an arm was tried, at least 0. Sums under masks are rounded, so it
+    /// may not be quite whole.
     #[must_use]
     pub fn tries(&self, arm: usize) -> f32 {
         self.tries[arm].max(0.0)
     }
 
-    /// Number of tries of all arms together.
+    /// Total number of tries, over all arms.
     #[must_use]
     pub fn all_tries(&self) -> f32 {
         (0..self.arms()).map(|arm| self.tries(arm)).sum()
     }
 
-    /// Mean reward of an arm; 0 if it was not tried.
+    /// Mean reward of an arm, or 0 if it was never tried.
     #[must_use]
     pub fn mean(&self, arm: usize) -> f32 {
         match self.tries(arm) {
@@ -200,12 +200,14 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// (S_k + μ)/(N_k + 1) for S_k the sum and N_k the number of an arm's rewards, and μ the mean
-    /// of all, from 0 to 1 as rewards are: the posterior mean where an arm's own mean is drawn from
-    /// a Gaussian around μ with the variance of one round's reward. μ is estimated from the same
-    /// rewards (empirical Bayes, as James and Stein, 1961, shrink means), so that no arm that was
-    /// tried little is the best by luck alone, and one that was never tried is as good as the mean.
-    /// To the nearest multiple of 2⁻¹². The same bits everywhere: sums in the order of the arms.
+    /// Posterior means of the M arms' rewards, (S_k + μ)/(N_k + 1), where S_k is the sum and N_k
+    /// the number of an arm's rewards, and μ the mean of all rewards (from 0 to 1, as rewards are).
+    /// This is the posterior mean if an arm's own mean is drawn from a Gaussian around μ with the
+    /// variance of one round's reward; μ is estimated from the same rewards (empirical Bayes, as
+    /// James and Stein, 1961, shrink means). So no arm that was tried little comes out best by luck
+    /// alone, and an arm that was never tried counts as average. Rounded to the nearest multiple of
+    /// 2⁻¹². Sums are taken in the order of the arms, so the result is the same bit for bit on
+    /// every machine.
     #[must_use]
     pub fn posterior(&self) -> Vec<f32> {
         let (sum, tries) = (self.sums.iter().sum::<f32>(), self.all_tries());

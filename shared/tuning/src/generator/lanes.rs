@@ -1,13 +1,13 @@
 //! The two loops over pixels in which a step on the CPU spends its time.
 //!
-//! The wasm module is optimised for size, where the compiler does not vectorise; and natively it
-//! vectorises all but the saturating conversion to bytes. So the same operations are written with
-//! SIMD, for wasm and for the SSE2 that every x86-64 has, and give the same bits (tests compare
-//! vectors). Elsewhere the plain loops do.
+//! The wasm module is optimised for size, where the compiler does not vectorise; natively it
+//! vectorises everything except the saturating conversion to bytes. So the same operations are
+//! written here with SIMD, for wasm and for the SSE2 that every x86-64 has. They give the same bits
+//! as the plain loops, which serve all other targets (tests compare vectors).
 
 use super::quantise;
 
-/// `row = above + (below − above)·weight`, all of one length.
+/// Computes `row = above + (below − above)·weight`; all three have the same length.
 #[inline]
 pub(super) fn blend(row: &mut [f32], above: &[f32], below: &[f32], weight: f32) {
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -23,7 +23,7 @@ pub(super) fn blend(row: &mut [f32], above: &[f32], below: &[f32], weight: f32) 
     }
 }
 
-/// `sums += factor·row`, both of one length.
+/// Computes `sums += factor·row`; both have the same length.
 #[inline]
 pub(super) fn add_scaled(sums: &mut [f32], row: &[f32], factor: f32) {
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -35,7 +35,7 @@ pub(super) fn add_scaled(sums: &mut [f32], row: &[f32], factor: f32) {
     }
 }
 
-/// `out = quantise(image + levels)`, all of one length.
+/// Computes `out = quantise(image + levels)`; all three have the same length.
 #[inline]
 pub(super) fn add_quantised(out: &mut [u8], image: &[u8], levels: &[f32]) {
     #[cfg(any(
@@ -57,8 +57,9 @@ pub(super) fn add_quantised(out: &mut [u8], image: &[u8], levels: &[f32]) {
     }
 }
 
-/// Each function gives the number of values that it did; the caller does the rest. Plain indices
-/// and pointers: optimised for size, iterators would stay calls.
+/// Each function returns the number of values that it handled; the caller does the rest. It uses
+/// plain indices and pointers, because iterators would remain calls in code that is optimised for
+/// size.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd {
     use core::arch::wasm32::*;
@@ -126,7 +127,7 @@ mod simd {
         at
     }
 
-    /// As [`super::quantise`]: NaN passes through minimum and maximum and becomes 0.
+    /// Quantises as [`super::quantise`] does: NaN passes through minimum and maximum and becomes 0.
     #[inline(always)]
     fn quantised(pixels: v128, levels: v128) -> v128 {
         let sum = f32x4_add(f32x4_convert_u32x4(pixels), levels);
@@ -135,7 +136,7 @@ mod simd {
     }
 }
 
-/// As the module for wasm; `blend` needs no hand here.
+/// The same for x86-64 with SSE2. `blend` is missing: the compiler vectorises it.
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod simd {
     use core::arch::x86_64::*;
@@ -174,7 +175,8 @@ mod simd {
         at
     }
 
-    /// As [`super::quantise`]. The maximum gives its second operand, 0, where the sum is NaN.
+    /// Quantises as [`super::quantise`] does: where the sum is NaN, the maximum gives its second
+    /// operand, 0.
     #[inline]
     fn quantised(pixels: __m128i, levels: __m128) -> __m128i {
         // SAFETY: SSE2 is there.

@@ -1,13 +1,13 @@
 //! `soft`: embeddings before the text or before the label template, for model APIs that take them.
 //!
-//! The prompt of Black-Box Tuning (Sun et al., ICML 2022): θ is z ∈ R^d, and n tokens of H numbers
-//! each are A·z. A has nH·d entries ±a with a = α σ_emb/(√d σ_z), of the federation's counter RNG:
-//! mean 0 and variance a², as BBT's normal ones have, so that each of the prompt's numbers has the
-//! deviation α σ_emb where z ~ N(0, σ_z² I) (random signs project as well as normal numbers do:
-//! Achlioptas, JCSS 2003), and no table has to be kept: signs are drawn as they are needed, with
-//! the same bits everywhere.
+//! The prompt of Black-Box Tuning (Sun et al., ICML 2022): θ is z ∈ R^d, and the n tokens of H
+//! numbers each are A·z. A has nH·d entries ±a with a = α σ_emb/(√d σ_z), whose signs come from the
+//! federation's counter-based RNG. They have mean 0 and variance a² like BBT's normal entries, so
+//! each number of the prompt has the deviation α σ_emb if z ~ N(0, σ_z² I). Random signs project as
+//! well as normal numbers do (Achlioptas, JCSS 2003), and no table has to be kept: signs are drawn
+//! when they are needed, the same on every machine.
 //!
-//! z = 0 are n tokens whose word embedding is zero, which is not quite no prompt at all.
+//! z = 0 gives n tokens whose word embedding is zero, which is not quite the same as no prompt.
 
 use super::{TextEntry, TextGenerator};
 use crate::optimizer::Domain;
@@ -16,10 +16,10 @@ use ground::fault::Reader;
 use ground::form::About;
 use ground::rng::{Direction, Distribution, derive_key, purpose};
 
-/// Maximum number of values of a prompt: a mistyped size should not fill the memory.
+/// Maximum number of values of a prompt, so that a mistyped size does not fill the memory.
 const MOST: usize = 1 << 20;
 
-/// The projection, and the place of the prompt.
+/// A soft prompt: a fixed projection of θ to embeddings, and their place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Soft {
     dimensions: usize,
@@ -79,7 +79,7 @@ impl TextGenerator for Soft {
                 counter: [column as u32, 0, 0],
                 distribution: Distribution::Rademacher,
             };
-            // A prompt of numbers that are not finite would be refused by the model.
+            // The model would refuse a prompt with numbers that are not finite.
             let z = if z.is_finite() { z * self.scale } else { 0.0 };
             signs.for_each(embeddings.len(), |i, sign| embeddings[i] += sign * z);
         }

@@ -2,12 +2,12 @@
 //!
 //! z = q statistics of x; u = W z + b; h = upsample(tanh(grid(u))); x̃ = clip(x + ε·h, 0, 1).
 //!
-//! The idea of BlackVIP-SE (arXiv 2407.17491: statistics instead of a frozen encoder) and ZIP (ICLR
-//! 2025: the error of a zeroth-order step grows with the number of parameters, so have few). Two
-//! outputs: `grid` gives each of the r×r·c cells a row of W of its own, (q+1)·r²·c parameters;
-//! `basis` lets u be coordinates in the same q patterns that the statistics are read off with,
-//! (q+1)·q·c parameters. tanh comes before the upsampling: r² instead of H·W evaluations for each
-//! candidate and image.
+//! The ideas come from BlackVIP-SE (arXiv 2407.17491: statistics instead of a frozen encoder) and
+//! ZIP (ICLR 2025: the error of a zeroth-order step grows with the number of parameters, so have
+//! few). There are two outputs. `grid` gives each of the r×r·c cells its own row of W, (q+1)·r²·c
+//! parameters. `basis` takes u as coordinates in the same q patterns from which the statistics are
+//! read, (q+1)·q·c parameters. tanh comes before the upsampling, which needs r² instead of H·W
+//! evaluations for each candidate and image.
 
 use super::basis::Basis;
 use super::{Generator, ImageEntry, Kernel, Prepared, Scratch, Shape, Work, lanes};
@@ -15,7 +15,7 @@ use ground::fault::Reader;
 use ground::form::{About, FormField, FormKind};
 use ground::image::grey_raster;
 
-/// The generator, with everything that depends on the task alone.
+/// The `statistic` generator, with everything that depends on the task alone.
 #[derive(Clone, Debug)]
 pub struct Statistic {
     shape: Shape,
@@ -24,7 +24,7 @@ pub struct Statistic {
     channels: usize,
     count: usize,
     basis: Basis,
-    /// p·r² values: u ↦ grid. Empty when u is the grid itself.
+    /// The patterns as p·r² values, which turn u into the grid. Empty if u is the grid itself.
     patterns: Vec<f32>,
     across: Vec<(usize, f32)>,
     down: Vec<(usize, f32)>,
@@ -91,7 +91,7 @@ fn build(reader: &mut Reader<'_>, shape: Shape) -> Box<dyn Generator> {
     })
 }
 
-/// For each of `to` pixels the grid node before it and the weight of the one after (half-pixel
+/// For each of `to` pixels, the grid node before it and the weight of the node after it (half-pixel
 /// centres, clamped at the border).
 pub(super) fn nodes(to: usize, grid: usize) -> Vec<(usize, f32)> {
     (0..to)
@@ -105,7 +105,7 @@ pub(super) fn nodes(to: usize, grid: usize) -> Vec<(usize, f32)> {
 }
 
 impl Statistic {
-    /// Rows of W: grid cells, or patterns, of each channel.
+    /// Number of rows of W: the grid cells, or patterns, of all channels.
     fn outputs(&self) -> usize {
         self.channels
             * if self.patterns.is_empty() {
@@ -115,7 +115,7 @@ impl Statistic {
             }
     }
 
-    /// tanh(grid(W z + b)), c·r² values, into `scratch.grid`.
+    /// Writes tanh(grid(W z + b)), c·r² values, into `scratch.grid`.
     fn fill_grid(&self, theta: &[f32], z: &[f32], scratch: &mut Scratch) {
         let Scratch { grid, rows, .. } = scratch;
         let cells = self.grid * self.grid;

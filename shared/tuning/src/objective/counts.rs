@@ -1,37 +1,37 @@
-//! What a mapping is learnt from: sums over the answers to labelled examples without a prompt, and
-//! at θ₀ where that is something else ([`federation::task::Task::counts_twice`]). They add up over
-//! participants, so a whole federation learns one mapping in a *counting round* and nobody sees
-//! another's counts.
+//! What a mapping is learnt from: sums over the model's answers to labelled examples, without a
+//! prompt and, where θ₀ already changes the input, also at θ₀
+//! (`federation::task::Task::counts_twice`). They add up over participants, so a whole federation
+//! learns one mapping in a *counting round* and nobody sees another participant's counts.
 //!
 //! Only what the mapping's ranking needs is counted. Every number is a mean over examples and lies
-//! in [−1, 1]: probabilities as they are, logits within ±[`LOGIT_MOST`] and divided by it. So a
-//! weighted mean of participants' means is the mean over all examples, and no sum of theirs can
+//! in [−1, 1]: probabilities as they are, logits clipped to ±[`LOGIT_MOST`] and divided by it. So a
+//! weighted mean of the participants' means is the mean over all examples, and no sum of them can
 //! leave its range.
 
 use super::loss::{log_probability, softmax};
 use crate::query::OutputKind;
 use serde::{Deserialize, Serialize};
 
-/// Bound of logits: larger magnitudes count as this one. No classifier is known to exceed it; a
-/// power of two divides exactly.
+/// Bound of the logits that are counted; larger magnitudes count as this one. No known classifier
+/// exceeds it, and a power of two divides exactly.
 pub const LOGIT_MOST: f32 = 128.0;
 
 /// Maximum number of values in one message.
 pub const MOST: usize = 4_000_000;
 
-/// What is counted of each answer, C classes and L labels.
+/// What is counted of each answer, for C classes and L labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Counted {
     /// Examples by label, and the probability of each class by label: L + L·C numbers.
     Probabilities,
     /// Examples by label, the logit of each class by label, and its square: L + L·C + C numbers.
     Logits,
-    /// The logit of each class over all labels: C numbers.
+    /// The mean logit of each class, over all labels: C numbers.
     Means,
 }
 
 impl Counted {
-    /// Number of values that are counted.
+    /// Number of values that are counted, given L labels and C classes.
     #[must_use]
     pub fn length(self, labels: usize, classes: usize) -> usize {
         match self {
@@ -42,7 +42,7 @@ impl Counted {
     }
 }
 
-/// One participant's counts.
+/// The counts of one participant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counts {
     counted: Counted,
@@ -53,7 +53,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Starts with nothing counted.
+    /// Starts a count with nothing in it.
     #[must_use]
     pub fn new(counted: Counted, labels: usize, classes: usize) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Counts {
         }
     }
 
-    /// Counts the answer to one example.
+    /// Counts the model's answer `row` (C numbers) to one example of the given label.
     pub fn count(&mut self, row: &[f32], label: usize, output: OutputKind) {
         let logits: Vec<f32> = match output {
             OutputKind::Logits => row.to_vec(),
@@ -89,7 +89,8 @@ impl Counts {
         squares.zip(&values).for_each(|(s, v)| *s += v * v);
     }
 
-    /// The means over the examples, which one participant contributes.
+    /// The means over all examples counted, [`Counted::length`] numbers: what one participant
+    /// contributes.
     #[must_use]
     pub fn means(&self) -> Vec<f32> {
         let examples = f64::from(self.examples.max(1));
@@ -122,7 +123,7 @@ mod tests {
                 [0.0, -2.0, -1e9],
             ];
             for (i, row) in rows.iter().enumerate() {
-                // Probabilities of what is no number are none either.
+                // A value that is not a number has no probability either.
                 if counted == Counted::Probabilities && i == 2 {
                     continue;
                 }

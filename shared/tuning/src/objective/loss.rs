@@ -1,5 +1,5 @@
-//! Losses of label scores. `libm` rather than the platform's `exp` and `ln`: the same bits
-//! everywhere.
+//! The losses of label scores. They use `libm` and not the platform's `exp` and `ln`, for the same
+//! bits everywhere.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 pub enum Loss {
     /// −log softmax(scores)\[label\].
     CrossEntropy,
-    /// max(0, margin + best other score − the label's score), as in score-based black-box attacks.
+    /// max(0, margin + best other score − the true label's score), as in score-based black-box
+    /// attacks.
     Margin {
-        /// Score by which the label must lead.
+        /// Lead that the true label's score must have for a loss of 0.
         margin: f32,
     },
-    /// −(1 − p)^γ log p, p = softmax(scores)\[label\]: what is right already counts for little (Lin
-    /// et al., ICCV 2017; BAR's loss).
+    /// −(1 − p)^γ log p with p = softmax(scores)\[label\], in which answers that are right already
+    /// count for little (Lin et al., ICCV 2017; the loss of BAR).
     Focal {
         /// Focusing exponent γ; 0 is cross-entropy.
         gamma: f32,
@@ -22,7 +23,8 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// The loss of `scores` when `label` is true. A single label costs nothing.
+    /// The loss of `scores` (one for each label) if `label` is the true one. A task with a single
+    /// label has loss 0.
     #[must_use]
     pub fn of(&self, scores: &[f32], label: usize) -> f32 {
         match *self {
@@ -49,7 +51,7 @@ impl Loss {
     }
 }
 
-/// Computes log Σ exp without overflow.
+/// Computes log Σ exp(score) without overflow.
 #[must_use]
 pub fn log_sum_exp(scores: &[f32]) -> f32 {
     let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -57,7 +59,7 @@ pub fn log_sum_exp(scores: &[f32]) -> f32 {
     largest + libm::logf(sum)
 }
 
-/// Computes softmax, exp / Σ exp.
+/// Computes the softmax of the scores, exp / Σ exp.
 #[must_use]
 pub fn softmax(scores: &[f32]) -> Vec<f32> {
     let normaliser = log_sum_exp(scores);
@@ -67,12 +69,13 @@ pub fn softmax(scores: &[f32]) -> Vec<f32> {
 /// Smallest probability whose logarithm is taken.
 const LEAST_PROBABILITY: f32 = 1e-12;
 
-/// Computes log p of a probability; those below 1e-12 count as 1e-12, so that it stays finite.
+/// Computes log p of a probability. Values below 1e-12 count as 1e-12, so that the result stays
+/// finite.
 pub(super) fn log_probability(p: f32) -> f32 {
     libm::logf(p.max(LEAST_PROBABILITY))
 }
 
-/// Index of the largest value, the first of equals.
+/// Index of the largest value; the first of several that are equal.
 #[must_use]
 pub fn argmax(scores: &[f32]) -> usize {
     let mut best = 0;
@@ -111,7 +114,7 @@ mod tests {
         let scores = [0.3, -1.0, 2.0];
         let plain = Loss::CrossEntropy.of(&scores, 1);
         assert_eq!(Loss::Focal { gamma: 0.0 }.of(&scores, 1), plain);
-        // Sure and right costs nothing, sure and wrong what it always costs.
+        // A sure and right answer has loss 0; a sure and wrong one has the same loss for every γ.
         for gamma in [0.5, 2.0, 5.0] {
             let focal = Loss::Focal { gamma };
             assert_eq!(focal.of(&[90.0, -90.0], 0), 0.0);

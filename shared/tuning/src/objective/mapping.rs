@@ -1,7 +1,7 @@
-//! From the model's classes to the task's labels.
+//! Output mappings: from the model's classes to the task's labels.
 //!
-//! Measured on real models, the choice of the mapping moves accuracy more than any prompt does on
-//! clean data, so it is a part of the task and never an afterthought.
+//! On real models the choice of the mapping moves the accuracy more than any prompt does on clean
+//! data, so the mapping is part of the task and no afterthought.
 //!
 //! To add a kind of mapping: write its file with a `build` function and put its name into the list
 //! in [`registry`]. `docs/adding.md` walks through it.
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// The sizes between which a mapping leads.
+/// The sizes of a mapping: how many labels, and how many classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Number of labels of the task.
@@ -31,23 +31,25 @@ pub struct Sizes {
 /// A kind of mapping with its settings: which of the model's classes stand for which of the task's
 /// labels.
 pub trait Kind: Debug + Send + Sync {
-    /// The mapping that the settings state whole, or nothing if it must be learnt.
+    /// The mapping, if the settings state it completely; `None` if it must be learnt.
     fn fixed(&self) -> Option<Mapping>;
 
     /// The mapping that follows from `means`, the means of what was counted ([`Counted::length`]
-    /// numbers). Total: any numbers give a mapping, and the same one on every machine.
+    /// numbers). Any numbers give a mapping, the same one on every machine.
     fn fit(&self, means: &[f32], counted: Counted, sizes: Sizes) -> Mapping;
 
-    /// Whether class i is label i, as models of texts need it, which score the labels themselves.
+    /// Whether class i is label i. Models of texts need that, because they score the labels
+    /// themselves.
     fn keeps_labels(&self) -> bool {
         false
     }
 }
 
-/// Reads a kind's own settings, and says what is counted to learn it, if anything is.
+/// Reads a kind's own settings. Returns the kind, and what must be counted to learn it, if
+/// anything.
 pub type Build = fn(&mut Reader<'_>, Sizes) -> (Arc<dyn Kind>, Option<Counted>);
 
-/// The built-in kinds by the names that a task file uses. One line each; the first is the default.
+/// The built-in kinds by their names in a task file, one line each. The first is the default.
 #[must_use]
 pub fn registry() -> Registry<Build> {
     Registry::new([
@@ -57,12 +59,12 @@ pub fn registry() -> Registry<Build> {
     ])
 }
 
-/// What a task file's `[mapping]` asks for.
+/// The mapping that a task file's `[mapping]` table describes.
 #[derive(Clone, Debug)]
 pub struct MappingSpec {
     /// The kind of mapping.
     pub kind: Arc<dyn Kind>,
-    /// How it is learnt; `None` if the settings state it whole.
+    /// How the mapping is learnt; `None` if the settings state it completely.
     pub learnt: Option<Learnt>,
 }
 
@@ -74,12 +76,12 @@ pub struct Learnt {
     /// Whether all participants learn it together in the federation's first concluded round,
     /// instead of each alone.
     pub together: bool,
-    /// Maximum number of training examples that a participant asks for it.
+    /// Maximum number of training examples for which a participant asks the model to learn it.
     pub examples: u32,
 }
 
 impl MappingSpec {
-    /// Reads `[mapping]`, whose kind is one of `registry`.
+    /// Reads `[mapping]`, with a kind out of `registry`.
     pub fn read(registry: &Registry<Build>, reader: &mut Reader<'_>, sizes: Sizes) -> Self {
         let (_, build) = registry.choose(reader, "kind", |_| true);
         let (kind, counted) = build(reader, sizes);
@@ -91,7 +93,7 @@ impl MappingSpec {
         Self { kind, learnt }
     }
 
-    /// The mapping, if it needs no learning.
+    /// The mapping, if it needs no learning; `None` otherwise.
     #[must_use]
     pub fn fixed(&self) -> Option<Mappings> {
         if self.learnt.is_some() {
@@ -100,8 +102,8 @@ impl MappingSpec {
         self.kind.fixed().map(Mappings::from)
     }
 
-    /// The mapping that follows from the means of what was counted ([`Counted`]). Total: any
-    /// numbers give a mapping, and the same one everywhere.
+    /// The mapping that follows from the means of what was counted ([`Counted::length`] numbers).
+    /// Any numbers give a mapping, the same one on every machine.
     #[must_use]
     pub fn fit(&self, means: &[f32], sizes: Sizes) -> Mapping {
         let counted = self.learnt.map(|l| l.counted);
@@ -112,25 +114,25 @@ impl MappingSpec {
     }
 }
 
-/// A mapping in use.
+/// A mapping that is stated or was learnt: turns a model's answer into label scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Mapping {
-    /// Class i is label i.
+    /// Class i stands for label i.
     Identity,
     /// A label's score is the mean logit (or the log of the summed probability) of its classes.
     Groups {
         /// The model classes of each label: `groups[label]`.
         groups: Vec<Vec<usize>>,
-        /// Subtracted from each class's logit, if not empty.
+        /// Offset that is subtracted from each class's logit; empty for none.
         offset: Vec<f32>,
-        /// Divides each class's logit then, if not empty.
+        /// Divisor of each class's logit, after the offset; empty for none.
         scale: Vec<f32>,
     },
 }
 
-/// The mappings in use, for unprompted and for prompted inputs. They differ for a frame: it shrinks
-/// the image, so the model answers other classes from the start, and its mapping would be unfair to
-/// the unprompted model.
+/// The mappings for unprompted and for prompted inputs. They differ for a frame, which shrinks the
+/// image: the model then answers with other classes from the start, and the mapping of the shrunk
+/// image would be unfair to the unprompted model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mappings {
     /// Mapping for unprompted inputs.
@@ -140,7 +142,7 @@ pub struct Mappings {
 }
 
 impl Mappings {
-    /// The mapping for prompted inputs, or that for unprompted inputs.
+    /// The mapping for prompted inputs if `prompted`, otherwise the one for unprompted inputs.
     #[must_use]
     pub fn of(&self, prompted: bool) -> &Mapping {
         if prompted {
@@ -152,7 +154,7 @@ impl Mappings {
 }
 
 impl From<Mapping> for Mappings {
-    /// Uses one mapping for both kinds of input.
+    /// Uses the same mapping for prompted and unprompted inputs.
     fn from(mapping: Mapping) -> Self {
         Self {
             unprompted: mapping.clone(),
@@ -162,7 +164,7 @@ impl From<Mapping> for Mappings {
 }
 
 impl Mapping {
-    /// The scores of the labels, as logits.
+    /// The scores of the labels, as logits, for one answer `row` (one number for each class).
     #[must_use]
     pub fn apply(&self, row: &[f32], output: OutputKind) -> Vec<f32> {
         match (self, output) {
@@ -198,8 +200,8 @@ impl Mapping {
                 let probability = |c: usize| {
                     let p = row.get(c).copied().unwrap_or(0.0);
                     match offset.get(c) {
-                        // Calibrated. Standardised log-probabilities would not be probabilities of
-                        // anything.
+                        // Bias calibration. Standardised log-probabilities would not be
+                        // probabilities of anything.
                         Some(offset) if scale.is_empty() => p * libm::expf(-offset),
                         _ => p,
                     }

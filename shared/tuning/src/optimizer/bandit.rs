@@ -1,28 +1,31 @@
-//! `bandit`: which of M instructions is the best, from their rewards alone.
+//! `bandit`: finds the best of M instructions from their rewards alone.
 //!
-//! The rule is ours. In a round everybody tries the same K instructions ("arms"), each on the same
-//! examples of their own (common random numbers: what makes a batch hard is the same for all K). An
-//! update is, for each arm tried, its mean reward and the count 1, so that FedAvg's mean over the
-//! participants, weighted by examples, is the reward on everybody's examples together and again the
-//! count 1; the server adds it to θ as it is (`sgd` at rate 1). Nobody sends more than that, and
-//! under masks nobody sees more than the cohort's means.
+//! The rule is ours. In a round all participants try the same K instructions ("arms"), each
+//! participant on the same examples of their own for every arm (common random numbers: what makes a
+//! batch hard is the same for all K). An update holds, for each arm tried, its mean reward and the
+//! count 1. So FedAvg's mean over the participants, weighted by examples, is the reward on all
+//! their examples together, and again the count 1; the server adds it to θ as it is (`sgd` at rate
+//! 1). Participants send nothing more, and under masks only the cohort's means can be seen.
 //!
-//! Which K follows from θ, the round and the federation's seed, by one of three rules. m_k is an
-//! arm's mean reward, N_k the rounds in which it was tried, c the setting `exploration`:
+//! Which K arms a round tries follows from θ, the round and the federation's seed, by one of three
+//! rules. m_k is an arm's mean reward, N_k the number of rounds in which it was tried, and c the
+//! setting `exploration`:
 //!
 //! * `halving`, after sequential halving (Karnin, Koren and Somekh, ICML 2013): the run is cut into
-//!   P = ⌈log₂ M⌉ phases of equally many rounds; in phase p = 0, 1, … the ⌈M/2^p⌉ arms with the
-//!   largest posterior means (but K at least) are in, and of these the K that were tried least are
-//!   tried. Unlike there an arm that was cut comes back if those kept fall behind it: so the set
-//!   follows from θ alone, and a rounded sum cannot confuse it.
-//! * `ucb`, after UCB1 (Auer, Cesa-Bianchi and Fischer, Machine Learning 47, 2002), K at once
-//!   (combinatorial bandits: Chen, Wang and Yuan, ICML 2013): the largest m_k + c·√(ln Σ_j N_j /
-//!   N_k), what was never tried first.
+//! P = ⌈log₂ M⌉ phases of equally many rounds. In phase p = 0, 1, … the ⌈M/2^p⌉ arms with the
+//! largest posterior means are in (but at least K), and of these the K that were tried least are
+//! tried. Unlike in the paper an arm that was cut comes back if those that were kept fall behind
+//! it, so the set follows from θ alone and a rounded sum cannot confuse it.
+//! * `ucb`, after UCB1 (Auer, Cesa-Bianchi and Fischer, Machine Learning 47, 2002), K arms at once
+//! (combinatorial bandits: Chen, Wang and Yuan, ICML 2013): the largest m_k + c·√(ln Σ_j N_j /
+//! N_k), arms that were never tried first.
 //! * `thompson` (Thompson, 1933; Russo et al., Foundations and Trends in Machine Learning 11,
-//!   2018), with Gaussian posteriors (Agrawal and Goyal, AISTATS 2013): the largest draws from
-//!   N(posterior mean, c²/(N_k + 1)). The draws are Philox's through `libm`, the same everywhere.
+//! 2018), with Gaussian posteriors (Agrawal and Goyal, AISTATS 2013): the largest draws from
+//! N(posterior mean, c²/(N_k + 1)). The draws come from Philox through `libm`, the same on every
+//! machine.
 //!
-//! A round's reward is a mean over n examples, of which UCB1 would have c = √(2/n): 0.1 for 200.
+//! The reward of a round is a mean over n examples, for which UCB1 would set c = √(2/n): 0.1 for
+//! 200 examples.
 
 use super::{
     AskAhead, Candidate, DirectionKey, Domain, Entry, Needs, Optimizer, Plan, Space, State,
@@ -35,13 +38,13 @@ use ground::form::About;
 use ground::order;
 use ground::rng::{Direction, Distribution, Stream, derive_key, purpose};
 
-/// Default number of arms of a round, if there are that many.
+/// Default number of arms tried in a round, if the task has that many.
 const ARMS: usize = 8;
-/// What is added to an arm's sum of rewards to name it ([`Bandit::ask`]): far more than any run's
-/// rewards add up to.
+/// Added to an arm's sum of rewards to name the arm in [`Bandit::ask`]: far more than the rewards
+/// of any run add up to.
 const CERTAIN: f32 = 1e9;
 
-/// Settings of the optimiser.
+/// The `bandit` optimiser with its settings.
 #[derive(Clone, Debug)]
 pub struct Bandit {
     key: [u32; 2],
@@ -63,9 +66,9 @@ enum Rule {
 
 #[derive(Clone, Copy, Debug)]
 enum Reward {
-    /// The share of right answers.
+    /// The share of right answers, from 0 to 1.
     Accuracy,
-    /// 1 − mean loss/bound, not below 0.
+    /// 1 − mean loss/bound, or 0 if that is negative.
     Loss { bound: f32 },
 }
 
@@ -84,7 +87,7 @@ pub(super) const ENTRY: Entry = Entry {
     build,
 };
 
-/// Reads `rule`, `arms` K, `exploration` c, `reward`, `loss_bound`.
+/// Reads `rule`, `arms` K, `exploration` c, `reward` and `loss_bound`.
 fn build(
     reader: &mut Reader<'_>,
     key: DirectionKey,
@@ -131,25 +134,25 @@ fn build(
     })
 }
 
-/// Number P of phases.
+/// Number of phases of `halving`, P = ⌈log₂ M⌉.
 fn phases(arms: usize) -> u32 {
     (usize::BITS - (arms.max(2) - 1).leading_zeros()).max(1)
 }
 
-/// The `count` arms with the largest scores, the first of equals first.
+/// The `count` arms with the largest scores, in descending order; ties go to the first.
 pub(crate) fn best(scores: &[f32], count: usize) -> Vec<usize> {
     let mut order = order::sorted(scores.len(), &|a, b| scores[b].total_cmp(&scores[a]));
     order.truncate(count);
     order
 }
 
-/// A count as it was before sums were rounded.
+/// A count of tries as it was before sums were rounded.
 fn whole(tries: f32) -> f32 {
     libm::roundf(tries)
 }
 
 impl Bandit {
-    /// The K arms that everybody tries in the round that begins at θ.
+    /// The K arms that all participants try in the round that begins at θ.
     fn chosen(&self, theta: &[f32], round: u32) -> Vec<usize> {
         let evidence = Evidence::of(theta);
         let scores: Vec<f32> = match self.rule {
@@ -186,7 +189,7 @@ impl Bandit {
         let phase = (done as u32).min(phases - 1);
         let kept = self.arms.div_ceil(1 << phase).max(self.tried);
         let kept = best(&evidence.posterior(), kept);
-        // Those tried least, of equals the better ones.
+        // The arms that were tried least; ties go to the better one.
         let seldom: Vec<f32> = kept
             .iter()
             .map(|arm| -whole(evidence.tries(*arm)))
@@ -197,16 +200,16 @@ impl Bandit {
             .collect()
     }
 
-    /// The arms of the round that a state is in.
+    /// The K arms of the round that the state is in.
     fn of_round(&self, state: &State) -> Vec<usize> {
-        // After the first step θ has moved on, for us alone.
+        // After the first step θ has moved on, for this participant alone.
         let began = state.moments.first().unwrap_or(&state.theta);
         self.chosen(began, state.round)
     }
 }
 
 impl Optimizer for Bandit {
-    /// Points at which one arm's sum of rewards is beyond all others'.
+    /// Names one point for each arm tried, at which that arm's sum of rewards exceeds all others.
     fn ask(&self, state: &State) -> Vec<Candidate> {
         let names = |arm: usize| Candidate {
             direction: Some(Direction {
@@ -225,7 +228,7 @@ impl Optimizer for Bandit {
         if state.moments.is_empty() {
             state.moments.push(state.theta.clone());
         }
-        // The steps of a round are one try together.
+        // All steps of a round together are one try.
         let share = 1.0 / self.plan.local_steps.max(1) as f32;
         for (arm, cost) in tried.into_iter().zip(losses) {
             state.theta[arm] += share * (1.0 - (*cost).clamp(0.0, 1.0));
@@ -235,7 +238,7 @@ impl Optimizer for Bandit {
         Ok(())
     }
 
-    /// 1 − reward.
+    /// 1 − reward, so that less is better.
     fn cost(&self, outcome: &Outcome) -> f32 {
         match self.reward {
             Reward::Accuracy => 1.0 - outcome.accuracy(),

@@ -1,14 +1,15 @@
 //! `cma-es`: covariance matrix adaptation (Hansen and Ostermeier, 2001), as Black-Box Tuning uses
-//! it (Sun et al., ICML 2022): a population of λ points m + σ A n, n ~ N(0, I), of which the better
-//! half moves m, σ and C = A Aᵀ ([`super::search`]).
+//! it (Sun et al., ICML 2022). It asks a population of λ points m + σ A n, n ~ N(0, I), whose
+//! better half moves m, σ and C = A Aᵀ ([`super::search`]).
 //!
-//! It needs no gradient and no small step: only the order of the losses counts. Good for up to some
-//! 600 parameters; with `covariance = "diagonal"` (Ros and Hansen, PPSN 2008) for more.
+//! It needs no gradient and no small step; only the order of the losses counts. It works well up to
+//! about 600 parameters, and with `covariance = "diagonal"` (Ros and Hansen, PPSN 2008) beyond.
 //!
-//! In a federation there are three ways, by `federation.rule`: `scalars`, all ask the same
-//! population and the sum of their losses orders it (ours); `fedbpt`, everybody searches alone for
-//! some steps, and the aggregator takes their means for a population ([`SharedSearch::combine`]);
-//! `fedavg`, the mean of everybody's means, and each round begins with C = I again.
+//! `federation.rule` chooses among three ways to share it. `scalars`: all participants ask the same
+//! population, and the sum of their losses orders it (ours). `fedbpt`: each participant searches
+//! alone for some steps, and the aggregator takes their means for a population
+//! ([`SharedSearch::combine`]). `fedavg`: θ becomes the mean of the participants' means, and each
+//! round begins with C = I again.
 
 use super::points::Points;
 use super::search::Search;
@@ -22,10 +23,11 @@ use ground::form::About;
 use ground::order;
 use ground::rng::{Stream, derive_key, purpose};
 
-/// More parameters have no full covariance: d²/2 numbers of 8 bytes, which every participant keeps.
+/// Maximum number of parameters for a full covariance, which takes d²/2 numbers of 8 bytes from
+/// every participant.
 const MOST_FULL: usize = 2048;
 
-/// Settings of the optimiser.
+/// The `cma-es` optimiser with its settings.
 #[derive(Clone, Debug)]
 pub struct CmaEs {
     key: DirectionKey,
@@ -50,7 +52,7 @@ pub(super) const ENTRY: Entry = Entry {
     build,
 };
 
-/// Reads `population` λ, `sigma` σ₀, `bound`, `covariance`.
+/// Reads `population` λ, `sigma` σ₀, `bound` and `covariance`.
 fn build(reader: &mut Reader<'_>, key: DirectionKey, _: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(CmaEs {
         key,
@@ -62,7 +64,7 @@ fn build(reader: &mut Reader<'_>, key: DirectionKey, _: Plan, _: Space) -> Box<d
 }
 
 impl CmaEs {
-    /// Where a round starts: what is known, or a new search around θ.
+    /// The search with which a round starts: the one that is known, or a new one around θ.
     fn search(&self, state: &State) -> Search {
         let known = state.search.as_ref();
         let fits = |s: &&Search| s.mean().len() == state.theta.len();
@@ -70,7 +72,7 @@ impl CmaEs {
         known.filter(fits).cloned().unwrap_or_else(new)
     }
 
-    /// The population of the state's step, in the order of asking.
+    /// The population of the state's current step, in the order in which its points are asked.
     fn population(&self, search: &Search, state: &State) -> Vec<Vec<f64>> {
         let point = |number: u32| {
             let [a, b] = self.key.0;
@@ -84,11 +86,11 @@ impl CmaEs {
         (0..self.population).map(point).collect()
     }
 
-    /// One generation from the population's losses.
+    /// Learns one generation from the losses of its population.
     fn generation(&self, state: &mut State, losses: &[f32]) -> bool {
         let mut search = self.search(state);
         let population = self.population(&search, state);
-        // Of equal losses the first asked is the better.
+        // Ties go to the point that was asked first.
         let order = order::sorted(population.len(), &|a, b| losses[a].total_cmp(&losses[b]));
         let sorted: Vec<&[f64]> = order.iter().map(|at| &population[*at][..]).collect();
         search.learn(&sorted);
@@ -96,7 +98,7 @@ impl CmaEs {
     }
 }
 
-/// Puts a search into the state if all of it is finite.
+/// Puts a search into the state if all its numbers are finite; returns whether they are.
 fn keep(state: &mut State, search: Search) -> bool {
     let sound = search.is_sound(state.theta.len());
     if sound {
@@ -115,19 +117,20 @@ impl SharedSearch for CmaEs {
         })
     }
 
-    /// FedBPT's step of the aggregator (Sun et al., ICML 2024): the participants' means are a
-    /// population, their losses its order. Each update is θ's movement, the loss, and Σ_j σ_j² over
-    /// the local steps.
+    /// The aggregator's step of FedBPT (Sun et al., ICML 2024): the participants' means are a
+    /// population, and their losses order it. Each update holds θ's movement, the loss, and Σ_j
+    /// σ_j² over the local steps.
     ///
-    /// While it learns, σ' = 2·√(Σ_{k∈S'} Σ_j σ_{k,j}² / (|S|·λ)) over the better half S'.
-    /// Afterwards σ, from which participants start again, has changed by the factor by which σ'
-    /// has, as in the released code (NVFlare).
+    /// While the search learns, σ' = 2·√(Σ_{k∈S'} Σ_j σ_{k,j}² / (|S|·λ)) over the better half
+    /// S'. Then σ, from which participants start again, changes by the factor by which σ' has
+    /// changed, as in the released code (NVFlare).
     fn combine(&self, state: &mut State, updates: &[Individual]) -> bool {
         let mut search = self.search(state);
         let dim = state.theta.len();
         let mut ranked: Vec<(f32, f64, Vec<f64>)> = Vec::with_capacity(updates.len());
         for Individual { update, .. } in updates {
-            // Nobody can stop the others with an update that says nothing.
+            // An update without content is skipped, so that no participant can stop the others with
+            // one.
             let &[ref moved @ .., loss, squares] = &update[..] else {
                 continue;
             };
@@ -153,7 +156,7 @@ impl SharedSearch for CmaEs {
         keep(state, search)
     }
 
-    /// The step that everybody takes from the sum of all losses.
+    /// Takes the step that follows from the sum of all participants' losses, the same for everyone.
     fn tell_all(&self, state: &mut State, losses: &[f32]) -> bool {
         losses.len() == self.batches_per_step() && self.generation(state, losses)
     }
@@ -178,7 +181,7 @@ impl Optimizer for CmaEs {
         // A search that has left all bounds stays where it was.
         self.generation(state, losses);
         state.moments = vec![vec![mean as f32, before + (sigma * sigma) as f32]];
-        // The order is all that counts, so their mean need not be told.
+        // Only the order counts, so the mean of the losses is not sent.
         let deviations = losses.iter().map(|l| (f64::from(*l) - mean) as f32);
         state.scalars.extend(deviations);
         state.step += 1;

@@ -9,7 +9,7 @@ use ground::fault::Reader;
 use ground::form::{FormField, FormKind};
 use ground::rng::{Direction, Distribution};
 
-/// How many directions, in the organiser's form.
+/// The form's field for the number of directions.
 pub(super) const DIRECTIONS: FormField = FormField::new(
     "optimizer.directions",
     "Directions in a step",
@@ -17,7 +17,7 @@ pub(super) const DIRECTIONS: FormField = FormField::new(
     "15",
 );
 
-/// What the organiser's form shows with every optimiser that estimates by differences.
+/// The form's fields of every optimiser that estimates by differences.
 pub(super) const FIELDS: &[FormField] = &[
     DIRECTIONS,
     FormField {
@@ -46,7 +46,7 @@ pub(super) const FIELDS: &[FormField] = &[
     ),
 ];
 
-/// How a gradient is estimated.
+/// The settings with which a gradient is estimated.
 #[derive(Clone, Debug)]
 pub(super) struct Estimator {
     key: DirectionKey,
@@ -57,7 +57,7 @@ pub(super) struct Estimator {
 }
 
 impl Estimator {
-    /// Reads `directions` K, `perturbation` c, `differences`, `clip`.
+    /// Reads `directions` K, `perturbation` c, `differences` and `clip`.
     pub fn read(reader: &mut Reader<'_>, key: DirectionKey) -> Self {
         Self {
             key,
@@ -91,13 +91,13 @@ impl Estimator {
         base.into_iter().chain(rest).collect()
     }
 
-    /// Directions K of a step.
+    /// Number K of directions in one step.
     pub fn directions(&self) -> usize {
         self.directions as usize
     }
 
-    /// Moves θ by −`rate` along `gradient`, notes the factors of that movement, and counts the
-    /// step.
+    /// Moves θ by −`rate` along `gradient`, appends the factors of that movement (`shares` times
+    /// −`rate`) to the state's scalars, and counts the step.
     pub fn descend(state: &mut State, gradient: &[f32], shares: &[f32], rate: f32) {
         for (theta, g) in state.theta.iter_mut().zip(gradient) {
             *theta -= rate * g;
@@ -106,14 +106,14 @@ impl Estimator {
         state.step += 1;
     }
 
-    /// Adds Σ_k `scalars`_k Δ_k over a round's directions, step by step.
+    /// Adds Σ_k `scalars`_k Δ_k to `out`, over all directions of a round, step by step.
     pub fn replay(&self, round: u32, scalars: &[f32], out: &mut [f32]) {
         for (step, scalars) in scalars.chunks(self.directions()).enumerate() {
             self.replay_step(round, step as u32, scalars, out);
         }
     }
 
-    /// The same of one step.
+    /// Adds Σ_k `scalars`_k Δ_k to `out`, over the directions of one step.
     pub fn replay_step(&self, round: u32, step: u32, scalars: &[f32], out: &mut [f32]) {
         for (number, scalar) in scalars.iter().enumerate() {
             let direction = Direction {
@@ -125,7 +125,8 @@ impl Estimator {
         }
     }
 
-    /// ĝ of the losses of exactly the points asked for, and its factors: ĝ = Σ_k share_k Δ_k.
+    /// The estimate ĝ (d numbers) from the losses of exactly the points asked for, and its factors:
+    /// ĝ = Σ_k share_k Δ_k.
     pub fn gradient(
         &self,
         state: &State,

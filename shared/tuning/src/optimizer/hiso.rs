@@ -1,11 +1,11 @@
 //! `hiso`: steps along directions that are longer where the loss is flat (HiSo, ICLR 2026, arXiv
 //! 2506.02370).
 //!
-//! z = u/√H, u Rademacher (normal there); points θ ± c·z; θ −= lr·1/K Σ_k slope_k z_k. H begins at
-//! 1 and follows the squares of the federation's own steps, H ← (1 − ν)·H + ν·Δ², Δ = 1/K Σ_k
-//! slope_k z_k with the mean slope of all participants, step by step as the release's
-//! `adam_forward.py`. All of this follows from the scalars that everybody replays, so that it costs
-//! no byte: rule `scalars` alone. Within a round H stays as it was at its beginning.
+//! z = u/√H with u Rademacher (normal in the paper); points θ ± c·z; θ −= lr·1/K Σ_k slope_k z_k. H
+//! begins at 1 and follows the squares of the federation's own steps: H ← (1 − ν)·H + ν·Δ² with Δ =
+//! 1/K Σ_k slope_k z_k and the mean slope of all participants, step by step as in the release's
+//! `adam_forward.py`. All this follows from the scalars that every participant replays, so it costs
+//! no byte; it needs the rule `scalars`. Within a round H stays what it was at the beginning.
 
 use super::estimate::Estimator;
 use super::points::Points;
@@ -15,10 +15,10 @@ use super::{
 use ground::fault::Reader;
 use ground::form::About;
 
-/// No entry of a direction grows beyond 1/√this.
+/// Smallest entry of H that divides: no entry of a direction exceeds 1/√1e-8.
 const SMALLEST: f32 = 1e-8;
 
-/// Settings of the optimiser.
+/// The `hiso` optimiser with its settings.
 #[derive(Clone, Debug)]
 pub struct HiSo {
     estimator: Estimator,
@@ -36,7 +36,7 @@ pub(super) const ENTRY: Entry = Entry {
     build,
 };
 
-/// Reads the estimate's settings, `learning_rate`, `decay`, `smoothing` ν.
+/// Reads the settings of the estimate, `learning_rate`, `decay` and `smoothing` ν.
 fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(HiSo {
         estimator: Estimator::read(reader, key),
@@ -57,13 +57,13 @@ impl HiSo {
     }
 }
 
-/// 1/√H.
+/// The factors 1/√H of the directions' entries.
 fn factors(memory: &[f32]) -> Vec<f32> {
     let factor = |h: &f32| 1.0 / h.max(SMALLEST).sqrt();
     memory.iter().map(factor).collect()
 }
 
-/// The factors of a state's directions; none before anything was learnt.
+/// The factors 1/√H of a state's directions; empty before anything was learnt.
 fn learnt(state: &State) -> Vec<f32> {
     let memory = state.moments.first();
     memory.map(|memory| factors(memory)).unwrap_or_default()
@@ -106,7 +106,7 @@ impl Optimizer for HiSo {
             {
                 let m = m * factor;
                 *sum += m;
-                // A step of no length says nothing about the slope.
+                // A step of length 0 says nothing about the slope.
                 if rate > 0.0 {
                     let slope = m / rate;
                     *h = (1.0 - self.smoothing) * *h + self.smoothing * slope * slope;
@@ -121,7 +121,7 @@ impl Optimizer for HiSo {
 
     fn points(&self, state: &State) -> Points {
         let factors = learnt(state);
-        // In the first round nothing is learnt, and the directions say it all.
+        // In the first round nothing is learnt yet, and the directions name the points.
         if factors.len() != state.theta.len() {
             return Points::default();
         }
@@ -160,7 +160,7 @@ mod tests {
         super::super::build(settings, DirectionKey([7, 9]), PLAN, Space::default()).unwrap()
     }
 
-    /// A round of one participant: what its steps moved, and their scalars.
+    /// A round of one participant; its state holds what the steps moved, and their scalars.
     fn round(optimizer: &dyn Optimizer, theta: &[f32], memory: &[f32], number: u32) -> State {
         let mut state = State::new(theta.to_vec(), number);
         state.moments = vec![memory.to_vec()];
@@ -201,11 +201,12 @@ mod tests {
             let chosen = chosen.filter(|(i, _)| i.is_multiple_of(4) == steep);
             chosen.map(|(_, h)| h).sum::<f32>()
         };
-        // A fourth of the axes is steep. What the directions' noise adds to all alike is most of H.
+        // A fourth of the axes is steep. Most of H is what the noise of the directions adds to all
+        // entries equally.
         assert!(sum(true) / 4.0 > 1.3 * sum(false) / 12.0, "{memory:?}");
     }
 
-    /// With slopes of one size and H = 1 it is zo-sgd, and where ν is 0 it stays so.
+    /// With slopes of one size and H = 1 it equals zo-sgd, and with ν = 0 it remains so.
     #[test]
     fn without_smoothing_it_is_zo_sgd() {
         let plain = optimizer(&json!({ "kind": "zo-sgd", "learning_rate": 0.001 }));
@@ -220,7 +221,7 @@ mod tests {
         assert_eq!(memory, [1.0; DIM]);
     }
 
-    /// H is part of what decides θ: its bits are frozen.
+    /// H takes part in deciding θ, so its bits are frozen.
     #[test]
     fn what_it_remembers_is_frozen() {
         let optimizer = optimizer(&json!({ "kind": "hiso", "directions": 3 }));

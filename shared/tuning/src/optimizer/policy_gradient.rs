@@ -1,26 +1,27 @@
 //! `policy-gradient`: learns which category to choose in each row of θ from the losses of whole
 //! draws.
 //!
-//! A step draws I prompts, one category j_i for each row i, and asks the loss L of each. By default
-//! θ are logits, p_i = softmax(θ_i), and the estimate is RLOO (REINFORCE, leave one out: Kool, van
-//! Hoof and Welling, 2019):
+//! A step draws I prompts, one category j_i for each row i, and asks for the loss L of each. By
+//! default θ holds logits, p_i = softmax(θ_i), and the estimate is RLOO (REINFORCE, leave one out:
+//! Kool, van Hoof and Welling, 2019):
 //!
 //! ```text
-//! ĝ = 1/I Σ_k (L_k − mean_{l≠k} L_l) ∇ Σ_i log p_i[j_ik] = 1/(I−1) Σ_k (L_k − mean L) ∇ Σ_i log
-//! p_i[j_ik] ∂ log p_i[j] / ∂θ_im = 1{m = j} − p_im
+//! ĝ = 1/I Σ_k (L_k − mean_{l≠k} L_l) ∇ Σ_i log p_i[j_ik]
+//!   = 1/(I−1) Σ_k (L_k − mean L) ∇ Σ_i log p_i[j_ik]
+//! ∂ log p_i[j] / ∂θ_im = 1{m = j} − p_im
 //! ```
 //!
-//! The factors L_k − mean L add up to 0, so that the terms −p_im cancel: only drawn categories
-//! move. That is not only shorter. Rounding leaves some 10⁻⁹ of what should cancel, which Adam
-//! would blow up to whole steps.
+//! The factors L_k − mean L add up to 0, so the terms −p_im cancel and only drawn categories move.
+//! Leaving these terms out is more than brevity: rounding leaves some 10⁻⁹ of what should cancel,
+//! which Adam would blow up to whole steps.
 //!
-//! `form = "released"` is BDPL as its code does it (Diao et al., TMLR 2023), to compare with: θ are
-//! the probabilities, scores are ±1/p, the gradient's norm is clipped to 3, AdamW, each row back to
-//! the simplex by bisection. The scores of both signs give exactly twice those of the drawn
-//! categories alone, for the reason above; so those of categories with p = 0 need no computing
-//! (−1/0, and then NaN, in the released code).
+//! `form = "released"` is BDPL as its code does it (Diao et al., TMLR 2023), for comparison: θ
+//! holds the probabilities, scores are ±1/p, the gradient's norm is clipped to 3, the step is
+//! AdamW's, and bisection brings each row back to the simplex. For the reason above, scores of both
+//! signs give exactly twice what the drawn categories alone give; so categories with p = 0 need no
+//! score (the released code computes −1/0 there, and then NaN).
 //!
-//! Adam begins anew in every round, as all local state does.
+//! Adam begins anew in every round, like all local state.
 
 use super::{
     AskAhead, Candidate, DirectionKey, Domain, Entry, Needs, Optimizer, Plan, Space, State,
@@ -31,12 +32,12 @@ use ground::fault::Reader;
 use ground::form::{About, FormField, FormKind};
 use ground::rng::Distribution;
 
-/// The least p that a score is divided by.
+/// Smallest probability by which a score is divided.
 const FLOOR: f32 = 1e-6;
-/// What the released code clips the gradient's norm to.
+/// Norm to which the released code clips the gradient.
 const LARGEST_NORM: f64 = 3.0;
 
-/// Settings of the optimiser.
+/// The `policy-gradient` optimiser with its settings.
 #[derive(Clone, Debug)]
 pub struct PolicyGradient {
     key: DirectionKey,
@@ -50,8 +51,8 @@ pub struct PolicyGradient {
 
 #[derive(Clone, Copy, Debug)]
 enum Form {
-    /// RLOO on logits; advantages divided by their standard deviation or not; Adam's β, or plain
-    /// steps.
+    /// RLOO on logits; whether advantages are divided by their standard deviation; Adam's β, or
+    /// plain steps.
     Logits {
         normalise: bool,
         betas: Option<[f32; 2]>,
@@ -88,8 +89,8 @@ pub(super) const ENTRY: Entry = Entry {
     build,
 };
 
-/// Reads `form`, `draws` I, `learning_rate`, `decay`; of logits `normalise`, `adam`, `beta1`,
-/// `beta2`; of the released form `weight_decay`.
+/// Reads `form`, `draws` I, `learning_rate` and `decay`; for logits also `normalise`, `adam`,
+/// `beta1` and `beta2`; for the released form also `weight_decay`.
 fn build(
     reader: &mut Reader<'_>,
     key: DirectionKey,
@@ -124,7 +125,8 @@ fn build(
 }
 
 impl PolicyGradient {
-    /// The perturbation whose largest entry in a row is a draw from that row's categories.
+    /// The distribution of a perturbation whose largest entry in a row is a draw from that row's
+    /// categories.
     fn distribution(&self) -> Distribution {
         match self.form {
             Form::Logits { .. } => Distribution::Gumbel,
@@ -139,7 +141,8 @@ impl PolicyGradient {
         }
     }
 
-    /// (L_k − mean L)/(I − 1), divided by the losses' standard deviation where that is asked for.
+    /// The factors (L_k − mean L)/(I − 1) of the draws, divided by the losses' standard deviation
+    /// if `normalise` says so.
     fn factors(&self, losses: &[f32]) -> Vec<f32> {
         let others = (losses.len() as f64 - 1.0).max(1.0);
         let mean = losses.iter().map(|l| f64::from(*l)).sum::<f64>() / losses.len().max(1) as f64;
@@ -150,8 +153,8 @@ impl PolicyGradient {
             .sum::<f64>()
             / others;
         let scale = match self.form {
-            // Draws that are all equally good say nothing, however small the differences that
-            // rounding makes.
+            // Draws that are all equally good say nothing, however small the differences due to
+            // rounding.
             Form::Logits {
                 normalise: true, ..
             } => 1.0 / (variance.sqrt() + 1e-6),
@@ -163,7 +166,7 @@ impl PolicyGradient {
             .collect()
     }
 
-    /// ĝ of losses that were counted, d numbers.
+    /// The estimate ĝ, d numbers, from losses that were checked.
     fn gradient(&self, state: &State, losses: &[f32]) -> Vec<f32> {
         let mut gradient = vec![0f32; state.theta.len()];
         let mut point = Vec::with_capacity(gradient.len());
@@ -207,7 +210,7 @@ impl Optimizer for PolicyGradient {
             } => adam(state, &gradient, betas, rate),
             Form::Released { weight_decay } => {
                 clip(&mut gradient);
-                // As AdamW does it: the decay comes before the step and apart from the moments.
+                // As in AdamW, the decay comes before the step and apart from the moments.
                 let keep = 1.0 - rate * weight_decay;
                 state.theta.iter_mut().for_each(|t| *t *= keep);
                 adam(state, &gradient, [0.9, 0.999], rate);
@@ -225,8 +228,8 @@ impl Optimizer for PolicyGradient {
         self.draws as usize
     }
 
-    /// The released form begins at equal probabilities; logits at the generator's zeros, which say
-    /// the same.
+    /// The released form begins at equal probabilities. Logits begin at the generator's zeros,
+    /// which mean the same.
     fn start(&self, initial: Vec<f32>) -> Vec<f32> {
         match self.form {
             Form::Logits { .. } => initial,
@@ -235,7 +238,8 @@ impl Optimizer for PolicyGradient {
     }
 }
 
-/// One step of Adam (Kingma and Ba, ICLR 2015) with bias correction; moments are kept in the state.
+/// Takes one step of Adam (Kingma and Ba, ICLR 2015) with bias correction. The moments are kept in
+/// the state.
 fn adam(state: &mut State, gradient: &[f32], betas: [f32; 2], rate: f32) {
     state.moments.resize(2, Vec::new());
     state
@@ -263,9 +267,9 @@ fn clip(gradient: &mut [f32]) {
     }
 }
 
-/// BDPL's projection of a row: p ← clamp(p − v, 0, 1) with v ∈ [0, max p] by at most 20 bisections
-/// so that the row adds up to 1 within 10⁻³. v is not below 0: a row that adds up to less is not
-/// raised.
+/// Projects a row onto the simplex as BDPL does: p ← clamp(p − v, 0, 1) with v ∈ [0, max p], found
+/// by at most 20 bisections so that the row adds up to 1 within 10⁻³. v is never below 0: a row
+/// that adds up to less than 1 is not raised.
 fn to_simplex(row: &mut [f32]) {
     let sum = |v: f32| row.iter().map(|p| (p - v).clamp(0.0, 1.0)).sum::<f32>();
     let (mut low, mut high) = (0f32, row.iter().fold(0f32, |a, p| a.max(*p)));

@@ -2,21 +2,22 @@
 //!
 //! The covariance C = A Aᵀ is kept as its Cholesky factor A, which is updated in place (Krause,
 //! Arbonès and Igel, "CMA-ES with Optimal Covariance Update and Storage Complexity", NIPS 2016;
-//! Suttorp, Hansen and Igel, 2009), so that no eigenvectors are needed: only + − × ÷ √ in a fixed
-//! order, and `exp` of `libm`, so that all machines have the same bits. Weights and rates are the
-//! defaults of Hansen's tutorial (arXiv 1604.00772v1), without negative weights, so that C stays
-//! positive definite.
+//! Suttorp, Hansen and Igel, 2009). So no eigenvectors are needed, only + − × ÷ √ in a fixed order
+//! and `exp` of `libm`, and all machines have the same bits. Weights and rates are the defaults of
+//! Hansen's tutorial (arXiv 1604.00772v1), without negative weights, so that C stays positive
+//! definite.
 
 use ground::packed::f64s;
 use serde::{Deserialize, Serialize};
 
-/// The state of a search. A round trip through JSON keeps every bit.
+/// The state of a search: mean m, step size σ, the factor A of the covariance, and the two
+/// evolution paths. A round trip through JSON keeps every bit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Search {
-    /// m.
+    /// The mean m, d numbers.
     #[serde(with = "f64s")]
     mean: Vec<f64>,
-    /// The lower triangle of A, column by column; or only its diagonal.
+    /// The lower triangle of A, column by column, or only its diagonal.
     #[serde(with = "f64s")]
     factor: Vec<f64>,
     #[serde(with = "f64s")]
@@ -24,14 +25,14 @@ pub struct Search {
     #[serde(with = "f64s")]
     path_sigma: Vec<f64>,
     sigma: f64,
-    /// Generations done.
+    /// Number of generations learnt so far.
     generation: u32,
 }
 
-/// What follows from the dimension and the population's size.
+/// Weights and rates, which follow from the dimension and the size of the population.
 #[derive(Clone, Debug, PartialEq)]
 struct Rates {
-    /// Of the best μ, best first; they add up to 1.
+    /// Weights of the best μ points, best first; they add up to 1.
     weights: Vec<f64>,
     mu_eff: f64,
     sigma: f64,
@@ -39,12 +40,12 @@ struct Rates {
     c: f64,
     one: f64,
     mu: f64,
-    /// Length that a standard normal vector has on average.
+    /// Mean length of a standard normal vector.
     length: f64,
 }
 
 impl Rates {
-    /// Equations 49–58 of the tutorial, for the best half of `population`.
+    /// Computes equations 49–58 of the tutorial, for the best half of `population`.
     fn new(dim: usize, population: usize, diagonal: bool) -> Self {
         let (d, lambda) = (dim.max(1) as f64, population.max(1) as f64);
         let mu = (population / 2).max(1);
@@ -52,7 +53,7 @@ impl Rates {
             .map(|i| libm::log((lambda + 1.0) / 2.0) - libm::log(i as f64))
             .collect();
         let sum: f64 = raw.iter().sum();
-        // Of one alone the weight is ln 1 = 0.
+        // For a single point the weight is ln 1 = 0.
         let weights: Vec<f64> = if sum > 0.0 {
             raw.iter().map(|w| w / sum).collect()
         } else {
@@ -79,7 +80,7 @@ impl Rates {
 }
 
 impl Search {
-    /// Around `mean` with C = I and the step size `sigma`.
+    /// Starts a search around `mean` with C = I and the step size `sigma`.
     #[must_use]
     pub fn new(mean: &[f32], sigma: f64, diagonal: bool) -> Self {
         let d = mean.len();
@@ -99,30 +100,30 @@ impl Search {
         }
     }
 
-    /// m.
+    /// The mean m, d numbers.
     #[must_use]
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
-    /// m as θ is published.
+    /// The mean m in the precision in which θ is published.
     #[must_use]
     pub fn theta(&self) -> Vec<f32> {
         self.mean.iter().map(|m| *m as f32).collect()
     }
 
-    /// σ.
+    /// The step size σ.
     #[must_use]
     pub fn sigma(&self) -> f64 {
         self.sigma
     }
 
-    /// Sets σ.
+    /// Sets the step size σ.
     pub fn set_sigma(&mut self, sigma: f64) {
         self.sigma = sigma;
     }
 
-    /// Every number is finite, and there are as many as belong to `dim` parameters.
+    /// Whether every number is finite and their counts fit `dim` parameters.
     #[must_use]
     pub fn is_sound(&self, dim: usize) -> bool {
         let factor = self.factor.len();
@@ -139,7 +140,7 @@ impl Search {
     }
 
     fn is_diagonal(&self) -> bool {
-        // Of one parameter both are the same.
+        // With one parameter, full and diagonal are the same.
         self.factor.len() == self.mean.len()
     }
 
@@ -155,7 +156,8 @@ impl Search {
         })
     }
 
-    /// m + σ A n, each entry at most `bound` from 0 if there is a bound.
+    /// The point m + σ A n for the normal numbers n (d of them). Each entry is clipped to ±`bound`
+    /// if `bound` is positive.
     #[must_use]
     pub fn point(&self, normal: &[f64], bound: f64) -> Vec<f64> {
         let mut step = vec![0.0; self.mean.len()];
@@ -175,7 +177,7 @@ impl Search {
         entries.map(|(m, s)| kept(m + self.sigma * s)).collect()
     }
 
-    /// A⁻¹ v.
+    /// Solves A x = v.
     fn solve(&self, v: &[f64]) -> Vec<f64> {
         let mut rest = v.to_vec();
         for (j, column) in self.columns() {
@@ -188,8 +190,8 @@ impl Search {
         rest
     }
 
-    /// Learns from points, the best first: moves m to the weighted mean of the better half, and σ
-    /// and C with it.
+    /// Learns from points, sorted best first: moves m to the weighted mean of the better half, and
+    /// adapts σ and C.
     pub fn learn(&mut self, sorted: &[&[f64]]) {
         let d = self.mean.len();
         let rates = Rates::new(d, sorted.len(), self.is_diagonal());
@@ -220,7 +222,7 @@ impl Search {
         self.generation = self.generation.saturating_add(1);
         let forgotten = libm::pow(keep, 2.0 * f64::from(self.generation));
         let limit = (1.4 + 2.0 / (d as f64 + 1.0)) * rates.length;
-        // A sudden jump of σ says nothing about C.
+        // If σ jumps suddenly, the points say nothing about C.
         let steady = length / (1.0 - forgotten).sqrt() < limit;
         let add = (rates.c * (2.0 - rates.c) * rates.mu_eff).sqrt();
         for (p, s) in self.path_c.iter_mut().zip(&mean_step) {
@@ -253,12 +255,12 @@ impl Search {
                 self.add_outer(rates.mu * weight, step.clone());
             }
         }
-        // As in the tutorial's code: no more than a factor of e in one generation.
+        // As in the tutorial's code, at most by a factor of e in one generation.
         let change = (rates.sigma / rates.damping) * (length / rates.length - 1.0);
         self.sigma *= libm::exp(change.min(1.0));
     }
 
-    /// A such that A Aᵀ grows by β v vᵀ, β ≥ 0 (Krause et al., Algorithm 2).
+    /// Updates A so that A Aᵀ grows by β v vᵀ, β ≥ 0 (Krause et al., Algorithm 2).
     fn add_outer(&mut self, beta: f64, mut v: Vec<f64>) {
         let d = self.mean.len();
         let (mut rest, mut b) = (&mut self.factor[..], 1.0);
@@ -284,7 +286,7 @@ impl Search {
 mod tests {
     use super::*;
 
-    /// C, row by row.
+    /// The matrix C, row by row.
     fn covariance(search: &Search) -> Vec<Vec<f64>> {
         let d = search.mean.len();
         let mut a = vec![vec![0.0; d]; d];
@@ -328,7 +330,7 @@ mod tests {
 
     #[test]
     fn rates_are_those_of_the_tutorial() {
-        // pycma 4 for N = 10, popsize 20, without negative weights: mueff 5.939.
+        // The values of pycma 4 for N = 10 and popsize 20, without negative weights: mueff 5.939.
         let rates = Rates::new(10, 20, false);
         assert_eq!(rates.weights.len(), 10);
         assert!(close(rates.weights.iter().sum(), 1.0));

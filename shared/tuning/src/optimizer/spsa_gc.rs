@@ -1,5 +1,5 @@
-//! `spsa-gc`: simultaneous perturbation with gradient correction, exactly as BlackVIP's code
-//! released it.
+//! `spsa-gc`: simultaneous perturbation with gradient correction, exactly as in BlackVIP's released
+//! code.
 //!
 //! Oh et al., "BlackVIP", CVPR 2023; code of 2023-08-15. With t = 1, 2, … over the whole run:
 //!
@@ -23,7 +23,7 @@ use ground::fault::Reader;
 use ground::form::About;
 use ground::rng::Distribution;
 
-/// Settings by the names that the paper gives them.
+/// The `spsa-gc` optimiser with its settings, by the names that the paper gives them.
 #[derive(Clone, Debug)]
 pub struct SpsaGc {
     key: DirectionKey,
@@ -46,14 +46,15 @@ pub(super) const ENTRY: Entry = Entry {
     },
     tries: Tries::DIRECTIONS,
     needs: Needs {
-        // It is compared as it was released: in step.
+        // For comparison it runs as released: without asking ahead.
         ask_ahead: AskAhead::OnRequest,
         ..Needs::NOTHING
     },
     build,
 };
 
-/// Reads `directions` (SP_AVG), `o`, `a`, `c`, `alpha`, `gamma`, `beta`; defaults as for SVHN.
+/// Reads `directions` (SP_AVG), `o`, `a`, `c`, `alpha`, `gamma` and `beta`; the defaults are those
+/// for SVHN.
 fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(SpsaGc {
         key,
@@ -69,7 +70,7 @@ fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Bo
 }
 
 impl SpsaGc {
-    /// a_t and c_t of the state's step.
+    /// The gains a_t and c_t of the state's current step.
     fn gains(&self, state: &State) -> (f32, f32) {
         let t = (self.plan.steps_before(state) + 1) as f32;
         (

@@ -1,5 +1,5 @@
-//! `zo-adam`: zeroth-order differences along Rademacher directions, Adam's moments, linear decay to
-//! zero.
+//! `zo-adam`: zeroth-order differences along Rademacher directions, Adam's moments, and a rate that
+//! decays linearly to zero.
 //!
 //! The estimate is in `estimate.rs`. Adam: Kingma and Ba, ICLR 2015, with bias correction.
 
@@ -10,7 +10,7 @@ use super::{
 use ground::fault::Reader;
 use ground::form::About;
 
-/// Settings of the optimiser.
+/// The `zo-adam` optimiser with its settings.
 #[derive(Clone, Debug)]
 pub struct ZoAdam {
     estimator: Estimator,
@@ -32,7 +32,7 @@ pub(super) const ENTRY: Entry = Entry {
     build,
 };
 
-/// Reads the estimate's settings, `learning_rate`, `beta1`, `beta2`, `decay`.
+/// Reads the settings of the estimate, `learning_rate`, `beta1`, `beta2` and `decay`.
 fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     Box::new(ZoAdam {
         estimator: Estimator::read(reader, key),

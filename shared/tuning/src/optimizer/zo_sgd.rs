@@ -1,5 +1,5 @@
-//! `zo-sgd`: plain steps along the estimate. The local optimiser of choice when the server keeps
-//! the moments.
+//! `zo-sgd`: plain steps along the estimated gradient, the choice when the server keeps the
+//! moments.
 
 use super::estimate::{self, Estimator};
 use super::{
@@ -8,7 +8,7 @@ use super::{
 use ground::fault::Reader;
 use ground::form::About;
 
-/// Settings of the optimiser.
+/// The `zo-sgd` optimiser with its settings.
 #[derive(Clone, Debug)]
 pub struct ZoSgd {
     estimator: Estimator,
@@ -18,7 +18,8 @@ pub struct ZoSgd {
     polynomial: Option<Polynomial>,
 }
 
-/// BAR's decay of the rate: from lr to `end`, as (1 − t/(`until`·T))^`power`, then `end`.
+/// BAR's decay of the learning rate at t of T steps: lr falls to `end` with (1 −
+/// t/(`until`·T))^`power`, and stays there.
 #[derive(Clone, Copy, Debug)]
 struct Polynomial {
     end: f32,
@@ -27,7 +28,7 @@ struct Polynomial {
 }
 
 impl Polynomial {
-    /// `remaining` is what is left of the run, from 1 to 0.
+    /// The learning rate when the share `remaining` of the run, from 1 to 0, is left.
     fn rate(&self, start: f32, remaining: f32) -> f32 {
         let left = (1.0 - (1.0 - remaining) / self.until).max(0.0);
         (start - self.end) * libm::powf(left, self.power) + self.end
@@ -46,7 +47,7 @@ pub(super) const ENTRY: Entry = Entry {
     build,
 };
 
-/// Reads the estimate's settings, `learning_rate`, `decay`.
+/// Reads the settings of the estimate, `learning_rate` and `decay`.
 fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Box<dyn Optimizer> {
     let estimator = Estimator::read(reader, key);
     let learning_rate = reader.number("learning_rate", 0.0..=100.0, Some(0.005));
@@ -111,7 +112,7 @@ mod tests {
     use ground::rng::{Stream, purpose};
     use serde_json::json;
 
-    /// Steps of a round, and the same from their factors alone.
+    /// What the steps of a round move, and the same recomputed from their factors alone.
     fn both(settings: &serde_json::Value, dim: usize, size: f32) -> (Vec<f32>, Vec<f32>) {
         let mut faults = Vec::new();
         let mut reader = Reader::new("", settings, &mut faults);
@@ -159,7 +160,7 @@ mod tests {
                 json!({ "directions": 4, "learning_rate": 0.02, "decay": "polynomial" }),
                 1.0,
             ),
-            // So steep that the estimate is clipped.
+            // Steep enough for the estimate to be clipped.
             (json!({ "directions": 2, "learning_rate": 0.01 }), 1_000.0),
             (
                 json!({ "directions": 2, "learning_rate": 1e-5, "clip": false }),
@@ -194,7 +195,7 @@ mod tests {
             out
         };
         assert_ne!(replayed(0, &[1.0; 5]), replayed(1, &[1.0; 5]));
-        // It adds to what is there, and fewer factors are fewer directions.
+        // Replaying adds to what is there, and fewer factors mean fewer directions.
         let mut twice = replayed(0, &[1.0]);
         optimizer.replay(0, &[1.0], &mut Vec::new(), &mut twice);
         assert_eq!(twice, replayed(0, &[2.0]));

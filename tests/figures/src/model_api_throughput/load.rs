@@ -1,4 +1,4 @@
-//! A load generator: some connections, each with one request under way, for a while.
+//! A load generator: several connections, each with one request under way, for a limited time.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -7,36 +7,36 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// This part of the time is only warming up.
+/// One part in this many of the time is only warming up.
 const WARMING_UP: u32 = 5;
-/// A server that needs longer hangs.
+/// Maximum time for a server to answer; one that needs longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What came back.
+/// The answer of a server.
 pub struct Answer {
-    /// Bytes of the body that are JSON, where there are others behind them.
+    /// Number of bytes of the body that are JSON, if others follow them.
     pub json_length: Option<usize>,
     pub body: Vec<u8>,
 }
 
-/// What a server did under a load.
+/// The performance of a server under a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Images or texts, in a second.
+    /// Images or texts answered per second.
     pub per_second: f64,
-    /// Half of the requests took no longer.
+    /// Median time of a request, in milliseconds.
     pub p50_ms: f64,
-    /// 99 of 100 requests took no longer.
+    /// 99th percentile of the time of a request, in milliseconds.
     pub p99_ms: f64,
 }
 
-/// One request on a connection of its own.
+/// Sends one request over its own connection.
 pub fn ask(address: SocketAddr, request: &[u8]) -> Result<Answer> {
     exchange(&mut connect(address)?, request)
 }
 
-/// Asks with `make(0)`, `make(1)`, … (whole requests) over `concurrency` connections. What ends after the warming up
-/// and before the end is counted.
+/// Sends the whole requests `make(0)`, `make(1)`, … over `concurrency` connections. Counts those
+/// that end after the warming up and before the end.
 pub fn run(
     address: SocketAddr,
     make: &(dyn Fn(u64) -> Vec<u8> + Sync),

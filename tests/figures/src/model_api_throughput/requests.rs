@@ -1,17 +1,18 @@
-//! Binary inference requests of the Open Inference Protocol, no two alike: a cache must not answer for the model.
+//! Binary inference requests of the Open Inference Protocol, all different, so that no cache
+//! answers for the model.
 
 use serde_json::{Value, json};
 
-/// Whole HTTP requests for one model.
+/// Makes whole HTTP requests for one model.
 pub trait Requests: Sync {
-    /// Number `number`, with `batch` inputs in it.
+    /// Makes request number `number`, with `batch` inputs.
     fn request(&self, number: u64, batch: usize) -> Vec<u8>;
 }
 
 /// Square images of bytes: UINT8 [batch, 3, side, side].
 pub struct Images {
     pub model: &'static str,
-    /// What the model calls them.
+    /// Name of the model's input.
     pub input: &'static str,
     pub side: usize,
 }
@@ -23,7 +24,7 @@ pub struct Texts {
 
 const LABELS: [&str; 4] = ["world", "sports", "business", "science"];
 const TEMPLATE: &str = "This text is about {}.";
-/// Words of one text.
+/// Number of words in one text.
 const LENGTH: usize = 14;
 const WORDS: [&str; 32] = [
     "the", "market", "game", "team", "rose", "fell", "city", "study", "after", "before", "new",
@@ -50,7 +51,7 @@ impl Requests for Texts {
         let mut random = Random::new(number);
         let texts = (0..batch).map(|at| {
             let words = (0..LENGTH).map(|_| WORDS[(random.next() % WORDS.len() as u64) as usize]);
-            // Its own number makes it one of a kind.
+            // Its own number makes it unique.
             format!("{} {number} {at}", words.collect::<Vec<_>>().join(" "))
         });
         let texts: Vec<String> = texts.collect();
@@ -65,7 +66,7 @@ impl Requests for Texts {
     }
 }
 
-/// Each with its length in four bytes before it.
+/// The texts as `BYTES`, each with its length in four bytes before it.
 fn strings(texts: &[impl AsRef<str>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for text in texts {
@@ -76,7 +77,7 @@ fn strings(texts: &[impl AsRef<str>]) -> Vec<u8> {
     bytes
 }
 
-/// `tensors`: name, datatype, shape, bytes.
+/// Makes the request from `tensors`: name, datatype, shape and bytes of each.
 fn request(model: &str, tensors: &[(&str, &str, Value, Vec<u8>)]) -> Vec<u8> {
     let inputs: Vec<Value> = tensors
         .iter()
@@ -102,7 +103,7 @@ fn request(model: &str, tensors: &[(&str, &str, Value, Vec<u8>)]) -> Vec<u8> {
     out
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
+/// SplitMix64 (Steele, Lea and Flood, 2014), a random number generator.
 struct Random(u64);
 
 impl Random {

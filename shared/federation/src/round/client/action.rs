@@ -22,7 +22,7 @@ pub enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
-    /// Counting, from which a mapping is learnt ([`Task::counts_twice`]).
+    /// Counting, from which a mapping is learnt ([`crate::task::Task::counts_twice`]).
     Mapping,
     /// Accuracy and loss at θ_t; without candidates, those of the unprompted model.
     Measure,
@@ -137,7 +137,7 @@ pub enum StopReason {
     /// The aggregator no longer knows this participant.
     Unauthorized,
     /// θ, or an answer, contradicted what was announced, or the aggregator asked for something that
-    /// would reveal an update; [`Client::suspicion`] says what.
+    /// would reveal an update; [`super::Client::suspicion`] says what.
     Inconsistent,
     /// Another round would bring the participant's own ε above the task's.
     PrivacySpent,
@@ -169,7 +169,7 @@ pub enum Event {
     Evaluated {
         /// One outcome for each candidate.
         outcomes: Vec<Outcome>,
-        /// The counts for [`Purpose::Mapping`]: [`counts::Counts::means`].
+        /// The counts for [`Purpose::Mapping`]: [`tuning::objective::counts::Counts::means`].
         means: Option<Vec<f32>>,
     },
     /// An enrolment or an update was taken.

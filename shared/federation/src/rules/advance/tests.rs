@@ -27,7 +27,7 @@ fn metrics(correct: u32) -> Metrics {
     }
 }
 
-/// The sum of these updates, each of so many examples.
+/// The sum of these updates, each with its number of examples.
 fn group(task: &Task, first: u32, updates: &[(Vec<f32>, u32)]) -> GroupSum {
     let contribution = task.contribution().unwrap();
     let mut sum = RingVector::zero(contribution.layout());

@@ -20,7 +20,7 @@ struct Tensor {
 }
 
 impl Answer {
-    /// The error says what is not as the protocol wants it.
+    /// Reads the fields of an answer. The error names what does not follow the protocol.
     fn read(answer: &Value) -> Result<Self, &'static str> {
         if !answer.is_object() {
             return Err("it is not a JSON object");
@@ -66,8 +66,8 @@ impl Tensor {
 /// Slack for probabilities, whose sums and roundings differ between runtimes.
 const PROBABILITY_SLACK: f32 = 1e-3;
 
-/// The scores of `count` images from a 2xx answer; `unbatched`: of one, and without a batch
-/// dimension.
+/// The scores of `count` images from a 2xx answer. `unbatched` means that the answer is about one
+/// image and may lack the batch dimension.
 pub(super) fn read(
     spec: &OutputSpec,
     response: &Response<'_>,
@@ -154,8 +154,8 @@ fn split<'a>(response: &Response<'a>) -> Result<(Answer, &'a [u8]), ModelApiErro
             })?;
             Ok((parse(json)?.0, binary))
         }
-        // A browser hides the header unless the server exposes it across origins. The JSON object
-        // ends itself, so the answer can be read all the same.
+        // A browser hides the header unless the server exposes it to other origins. The end of the
+        // JSON object can be found without it, so the answer can still be read.
         None => {
             let (answer, end) = parse(body)?;
             let rest = &body[end..];
@@ -188,22 +188,23 @@ fn parse(bytes: &[u8]) -> Result<(Answer, usize), ModelApiError> {
         Ok((answer, clean.original(end)))
     });
     let (answer, end) = read.map_err(|error: String| match bytes.trim_ascii_start().first() {
-        // JSON of another kind, and anything that does not even begin as an object, is not damage.
+        // Other JSON, and anything that does not even begin as an object, is not damage but another
+        // protocol.
         Some(byte) if *byte != b'{' => other(&error),
         _ => malformed(format!("its JSON cannot be read ({error})")),
     })?;
     Ok((Answer::read(&answer).map_err(other)?, end))
 }
 
-/// Bytes in which some words were replaced.
+/// Bytes in which some words were replaced, with what it takes to find the original places.
 struct Cleaned {
     bytes: Vec<u8>,
-    /// For each replaced word: where it ended before, and where it ends now.
+    /// For each replaced word, where it ended originally and where it ends now.
     ends: Vec<(usize, usize)>,
 }
 
 impl Cleaned {
-    /// Where the byte now at `at` was before.
+    /// The original place of the byte that is now at `at`.
     fn original(&self, at: usize) -> usize {
         match self.ends.iter().rev().find(|(_, now)| *now <= at) {
             Some((before, now)) => before + (at - now),
@@ -212,8 +213,9 @@ impl Cleaned {
     }
 }
 
-/// Servers in Python write `NaN` and `Infinity`, which are not JSON. Replaces these words by
-/// `null`, so that the answer can be read and the place be named; `None` if there are none.
+/// Replaces the words `NaN` and `Infinity`, which servers in Python write although they are not
+/// JSON, by `null`, so that the answer can be read and the place can be named. `None` if there are
+/// none.
 fn nulls_for_words(bytes: &[u8]) -> Option<Cleaned> {
     const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
     let mut clean = Vec::with_capacity(bytes.len());
@@ -242,7 +244,7 @@ fn nulls_for_words(bytes: &[u8]) -> Option<Cleaned> {
     (!ends.is_empty()).then_some(Cleaned { bytes: clean, ends })
 }
 
-/// Numbers of a tensor sent as bytes, little endian.
+/// The numbers of a tensor that was sent as bytes, little endian.
 fn binary_values(tensor: &Tensor, raw: &[u8]) -> Result<Vec<f32>, ModelApiError> {
     let width = match tensor.datatype.as_str() {
         "FP16" => 2,
@@ -268,7 +270,7 @@ fn binary_values(tensor: &Tensor, raw: &[u8]) -> Result<Vec<f32>, ModelApiError>
         .collect())
 }
 
-/// Numbers of a tensor sent as JSON.
+/// The numbers of a tensor that was sent as JSON.
 fn json_values(tensor: &Tensor, data: &TensorData) -> Result<Vec<f32>, ModelApiError> {
     match tensor.datatype.as_str() {
         "FP16" | "BF16" | "FP32" | "FP64" => {
@@ -278,13 +280,13 @@ fn json_values(tensor: &Tensor, data: &TensorData) -> Result<Vec<f32>, ModelApiE
     }
 }
 
-/// To single precision; what is too large becomes infinite, and is refused as such.
+/// Narrows to single precision. A number that is too large becomes infinite and is refused later.
 #[allow(clippy::cast_possible_truncation)]
 fn narrow(value: f64) -> f32 {
     value as f32
 }
 
-/// IEEE 754 binary16.
+/// Widens an IEEE 754 binary16 number.
 fn half_to_f32(bits: u16) -> f32 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
     let exponent = i32::from(bits >> 10 & 0x1f);
@@ -297,7 +299,8 @@ fn half_to_f32(bits: u16) -> f32 {
     }
 }
 
-/// `[count, classes]`; dimensions of 1 behind them (as in `[count, classes, 1, 1]`) do no harm.
+/// Checks that a shape is `[count, classes]`. Further dimensions of 1, as in `[count, classes, 1,
+/// 1]`, are allowed.
 fn check_shape(
     spec: &OutputSpec,
     tensor: &Tensor,
@@ -325,7 +328,8 @@ fn check_shape(
     Ok(())
 }
 
-/// Logits where the task says probabilities would silently give a wrong loss.
+/// Refuses scores that are no probabilities if the task says probabilities: logits would silently
+/// give a wrong loss.
 fn check_kind(spec: &OutputSpec, scores: Scores) -> Result<Scores, ModelApiError> {
     let range = -PROBABILITY_SLACK..=1.0 + PROBABILITY_SLACK;
     match scores.values().iter().find(|value| !range.contains(*value)) {

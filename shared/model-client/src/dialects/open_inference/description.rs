@@ -1,4 +1,8 @@
 //! Compares a model's metadata with the task file.
+//!
+//! The metadata is parsed by serde_json and then looked up field by field, without derived types: servers write the same
+//! field in different forms (KServe's ModelMesh writes numbers as texts), one odd field must not make
+//! the others unreadable, and every disagreement is told with the name of its tensor.
 
 use serde_json::Value;
 
@@ -7,27 +11,24 @@ use super::Response;
 use crate::{Datatype, Description, InputSpec, Layout, ModelSpec, Sent, status};
 use ground::text::Short;
 
-// Read by hand from the parsed JSON, as the answers are: derived readers of these few fields would
-// be larger than all else that the browser's module has for this protocol.
-
 pub(super) struct Tensor<'a> {
     pub name: &'a str,
     pub datatype: &'a str,
-    /// Negative for dimensions of any size.
+    /// The dimensions; a negative one may have any size.
     shape: Vec<i64>,
-    /// An addition of `fed-bbpt model-api`: `datatypes`, every type that is taken, not only the
-    /// preferred one; `low` and `high`, what black and white are for FP32.
+    /// `fed-bbpt model-api` adds these: `datatypes` (all types that are taken, not only the
+    /// preferred one), `low` and `high` (the FP32 values of black and white).
     parameters: &'a Value,
 }
 
-/// The tensors of `inputs` or `outputs`, if there is such a list.
+/// The tensors in the list `key` (`inputs` or `outputs`); `None` if there is no such list.
 fn tensors<'a>(metadata: &'a Value, key: &str) -> Result<Option<Vec<Tensor<'a>>>, ModelApiError> {
     let list = &metadata[key];
     if list.is_null() {
         return Ok(None);
     }
     let read = |tensor: &'a Value| {
-        // KServe's ModelMesh writes its numbers as texts.
+        // KServe's ModelMesh writes its numbers as strings.
         let side = |side: &Value| side.as_i64().or_else(|| side.as_str()?.parse().ok());
         let shape = tensor["shape"].as_array()?.iter().map(side);
         Some(Tensor {
@@ -54,7 +55,7 @@ fn no_model(why: &str) -> ModelApiError {
     }
 }
 
-/// The JSON of a 2xx answer.
+/// Parses the JSON of a 2xx answer.
 pub(super) fn read(body: &[u8]) -> Result<Value, ModelApiError> {
     if status::is_html(body) {
         return Err(ModelApiError::NotThisProtocol {
@@ -69,7 +70,7 @@ pub(super) fn read(body: &[u8]) -> Result<Value, ModelApiError> {
     Ok(metadata)
 }
 
-/// Its inputs and outputs.
+/// The model's inputs and outputs.
 pub(super) fn both(metadata: &Value) -> Result<(Vec<Tensor<'_>>, Vec<Tensor<'_>>), ModelApiError> {
     match (tensors(metadata, "inputs")?, tensors(metadata, "outputs")?) {
         (Some(inputs), Some(outputs)) => Ok((inputs, outputs)),
@@ -79,8 +80,8 @@ pub(super) fn both(metadata: &Value) -> Result<(Vec<Tensor<'_>>, Vec<Tensor<'_>>
     }
 }
 
-/// Compares a 2xx answer with the task. All disagreements are collected, so that one look at them
-/// is enough.
+/// Compares a 2xx answer with the task. All disagreements are collected, so that people can mend
+/// them at once.
 pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelApiError> {
     let metadata = read(body)?;
     let parameters = &metadata["parameters"];
@@ -88,7 +89,7 @@ pub(super) fn check(spec: &ModelSpec, body: &[u8]) -> Result<Description, ModelA
     let mut faults = Vec::new();
     let mut max_batch = number(&parameters["max_batch_size"]).filter(|&limit| limit > 0);
     match inputs.iter().find(|tensor| tensor.name == spec.input.name) {
-        // MLServer, of a model whose settings declare nothing.
+        // MLServer answers this for a model whose settings declare nothing.
         None if inputs.is_empty() => {}
         None => faults.push(missing("input", &spec.input.name, &inputs)),
         Some(tensor) => {
@@ -170,7 +171,7 @@ fn check_image_shape(
 ) {
     let spec = &model.input;
     if spec.sent != Sent::default() {
-        // No batch dimension, or one that is fixed.
+        // There is no batch dimension, or it is fixed.
         if spec.sent.unbatched || tensor.shape.first() == Some(&1) {
             *max_batch = Some(1);
         }
@@ -220,7 +221,7 @@ fn check_image_shape(
     }
 }
 
-/// The shape where the task says more about the form of images.
+/// Compares the shape with a task that says more about the form of images.
 fn check_form(model: &ModelSpec, tensor: &Tensor<'_>, faults: &mut Vec<String>) {
     let shape = super::forms::shape(model, 1).unwrap_or_default();
     let fits = shape.len() == tensor.shape.len()
@@ -252,8 +253,8 @@ pub(super) fn check_classes(classes: usize, tensor: &Tensor<'_>, faults: &mut Ve
     }
 }
 
-/// Of a model without a batch dimension, whose answer may have one all the same: `[classes]`,
-/// `[1, classes]`, `[1, classes, 1, 1]`.
+/// Checks the output of a model without a batch dimension, whose answer may have one nevertheless:
+/// `[classes]`, `[1, classes]` or `[1, classes, 1, 1]`.
 fn check_only_row(classes: usize, tensor: &Tensor<'_>, faults: &mut Vec<String>) {
     let mut sides = tensor.shape.iter().filter(|side| **side != 1);
     let fits = match (sides.next(), sides.next()) {
@@ -288,8 +289,8 @@ pub(super) fn number(value: &Value) -> Option<usize> {
         .and_then(|number| usize::try_from(number).ok())
 }
 
-/// The largest batch in a model's configuration; 0 there says that the server forms none itself,
-/// not how many inputs one may hold.
+/// The largest batch in a model's configuration. 0 there means that the server forms no batches
+/// itself, and sets no limit on inputs; it gives `None`.
 pub(super) fn configured(response: &Response<'_>) -> Option<usize> {
     let good = (200..300).contains(&response.status);
     let config: Value = serde_json::from_slice(response.body)
@@ -298,7 +299,7 @@ pub(super) fn configured(response: &Response<'_>) -> Option<usize> {
     number(&config["max_batch_size"]).filter(|limit| *limit > 0)
 }
 
-/// The strings of a list; empty unless all are strings.
+/// The strings of a list; empty unless all items are strings.
 pub(super) fn strings(value: &Value) -> Vec<String> {
     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
     let strings: Option<Vec<_>> = items

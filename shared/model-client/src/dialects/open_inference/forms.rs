@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{Datatype, Layout, Method, ModelApiError, ModelSpec, Request, encode, infer_request};
 
-/// The shape of a tensor of `count` images as the task's settings make it. Nothing where there is
-/// no batch dimension and more than one image.
+/// The shape of a tensor of `count` images in the task's form. `None` if there is no batch
+/// dimension and more than one image.
 pub(super) fn shape(spec: &ModelSpec, count: usize) -> Option<Vec<usize>> {
     let (input, sent) = (&spec.input, &spec.input.sent);
     let channels = sent.channels();
@@ -24,7 +24,7 @@ pub(super) fn shape(spec: &ModelSpec, count: usize) -> Option<Vec<usize>> {
     Some(shape)
 }
 
-/// The request of `count` images, whose number of bytes was checked.
+/// The request about `count` images, whose number of bytes was checked.
 pub(super) fn request(
     spec: &ModelSpec,
     path: &str,
@@ -77,8 +77,8 @@ pub(super) fn request(
         "inputs": [{ "name": name, "shape": shape, "datatype": datatype, "data": data }],
         "outputs": [{ "name": output }],
     });
-    // Without the binary extension's header, which servers without it do not list in their CORS
-    // rules.
+    // The binary extension's header is left out, because servers without the extension do not list
+    // it in their CORS rules.
     Ok(Request {
         method: Method::Post,
         path: format!("{path}/infer"),
@@ -90,7 +90,7 @@ pub(super) fn request(
     })
 }
 
-/// Luma of ITU-R BT.601, as PIL's `L` and OpenCV have it, rounded.
+/// The luma of ITU-R BT.601, rounded, as PIL's mode `L` and OpenCV compute it.
 fn luma(red: u8, green: u8, blue: u8) -> u8 {
     let sum = 299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue);
     ((sum + 500) / 1000) as u8

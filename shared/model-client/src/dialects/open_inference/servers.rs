@@ -1,6 +1,6 @@
-//! Other servers of the protocol, as their documentation and their answers are recorded in
-//! `vectors/open_inference_servers.json`. (MLServer's and Triton's own are seen again by
-//! `cargo xtask interop`.)
+//! Other servers of the protocol, from the documentation and answers that are recorded in
+//! `vectors/open_inference_servers.json`. (`cargo xtask interop` checks MLServer and Triton
+//! themselves.)
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn recorded(part: &str) -> Vec<Value> {
     part
 }
 
-/// A task's model that fits what is recorded.
+/// A model section of a task that fits what is recorded.
 fn spec(input: &str, output: &Value, classes: &Value, each: &Value) -> ModelSpec {
     let flag = |name: &str| each[name].as_bool().unwrap_or(false);
     let or = |name: &str, other: Value| match &each[name] {

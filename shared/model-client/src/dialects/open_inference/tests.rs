@@ -146,7 +146,7 @@ fn binary_and_json_answers_are_the_same() {
     let length = header.len().to_string();
     let scores = parse(200, &[(HEADER_LENGTH, &length)], &body).unwrap();
     assert_eq!(scores.values(), SIX);
-    // As a browser sees it when the server does not expose the header.
+    // What a browser sees if the server does not expose the header.
     assert_eq!(parse(200, &[], &body).unwrap(), scores);
     let tensor = |data: Value| json!({ "name": "logits", "datatype": "FP32", "shape": [2, 3], "data": data });
     assert_eq!(json_answer(tensor(json!(SIX))).unwrap(), scores);
@@ -181,7 +181,7 @@ fn damaged_answers_are_told_apart() {
     let code =
         |headers: &[(&str, &str)], body: &[u8]| parse(200, headers, body).unwrap_err().code();
     for cut in 0..whole.len() {
-        // Cut off anywhere: never scores, and never blamed on the task file.
+        // Cut off anywhere, it gives no scores, and the task file is never blamed.
         assert_eq!(
             code(&[(HEADER_LENGTH, &length)], &whole[..cut]),
             "model_malformed",
@@ -395,7 +395,7 @@ fn describe(metadata: &Value) -> Result<Description, ModelApiError> {
     dialect(&spec()).unwrap().check_description(&response)
 }
 
-/// What Triton and KServe answer: no parameters.
+/// The metadata of Triton and KServe, which have no parameters.
 fn plain_metadata() -> Value {
     json!({ "name": "tiny", "versions": ["1"], "platform": "onnxruntime_onnx",
         "inputs": [{ "name": "image", "datatype": "UINT8", "shape": [-1, 3, -1, 2] }],
@@ -446,7 +446,7 @@ fn every_disagreement_is_named() {
         assert!(all.contains(part), "{part} is not in\n{all}");
     }
     assert_eq!(faults.len(), 5);
-    // What states nothing disagrees with nothing.
+    // Metadata that states nothing disagrees with nothing.
     let nothing = json!({ "inputs": [], "outputs": [] });
     assert_eq!(describe(&nothing).unwrap(), Description::default());
     assert_eq!(
@@ -455,7 +455,7 @@ fn every_disagreement_is_named() {
     );
 }
 
-/// A frozen pair of request and answer, hexadecimal, so that no change of the bytes goes unseen.
+/// A frozen pair of request and answer, in hexadecimal, so that a change of the bytes is noticed.
 #[test]
 fn frozen_vectors_hold() {
     let vectors: Vec<Value> =
@@ -508,7 +508,8 @@ proptest! {
         let _ = dialect(&spec()).unwrap().check_description(&response);
     }
 
-    /// Near misses go deeper than noise: a good answer with some bytes changed, added or removed.
+    /// Near misses reach deeper than noise: a good answer with some bytes changed, added or
+    /// removed.
     #[test]
     fn nearly_good_bytes_give_scores_or_an_error(
         edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<Option<u8>>()), 1..6),

@@ -1,12 +1,12 @@
-//! Texts over the Open Inference Protocol: `BYTES` tensors, each element its length in four bytes,
-//! little-endian, and then its bytes.
+//! Texts over the Open Inference Protocol, as `BYTES` tensors: each element is its length in four
+//! bytes, little-endian, and then its bytes.
 //!
-//! Inputs: the texts [B], the label words [C], and for sentence encoders the label templates [B];
-//! for soft prompts also `prompt_embeddings` (FP32 [P, tokens, hidden]) and `text_prompt` or
-//! `template_prompt` (INT32 [B]), which name the prompt of each text or template: additions of
-//! `fed-bbpt model-api`. Output: scores [B, C]. A model's kind, its largest batch and its mask
-//! token stand in the `parameters` of its description, as `fed-bbpt model-api` writes them; other
-//! servers may leave them out.
+//! The inputs are the texts `[B]`, the label words `[C]`, and for sentence encoders the label
+//! templates `[B]`. For soft prompts there are also `prompt_embeddings` (FP32 `[P, tokens,
+//! hidden]`) and `text_prompt` or `template_prompt` (INT32 `[B]`), which name the prompt of each
+//! text or template; these are additions of `fed-bbpt model-api`. The output is the scores `[B,
+//! C]`. `fed-bbpt model-api` writes a model's kind, its largest batch and its mask token into the
+//! `parameters` of its description; other servers may leave them out.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub(crate) struct OpenInferenceText {
 }
 
 impl OpenInferenceText {
-    /// `spec` must be free of faults.
+    /// Makes the dialect. `spec` must be free of faults.
     pub(crate) fn new(spec: ModelSpec, task: TextTask) -> Self {
         let path = path_of(&spec);
         Self { spec, task, path }
@@ -152,7 +152,7 @@ impl TextDialect for OpenInferenceText {
 }
 
 impl OpenInferenceText {
-    /// Whether soft prompts of the task's size can be put into the model.
+    /// Why soft prompts of the task's size cannot be put into the model; `None` if they can.
     fn soft_fault(&self, parameters: &Value) -> Option<String> {
         let wanted = self.task.soft?;
         let stated = &parameters["soft_prompts"];
@@ -171,7 +171,8 @@ impl OpenInferenceText {
         })
     }
 
-    /// What the model says of itself, and the task was not written for.
+    /// In what the model, by its own description, differs from the model that the task was written
+    /// for; `None` if in nothing.
     fn kind_fault(&self, parameters: &Value) -> Option<String> {
         let template = self.task.has_template();
         match parameters["kind"].as_str()? {

@@ -7,7 +7,7 @@ fn coordinator(height: usize, width: usize) -> Box<dyn Generator> {
     build_any(&json!({ "kind": "coordinator" }), Shape { height, width }).unwrap()
 }
 
-/// The image prompted by θ itself.
+/// The image under the prompt of θ itself, as 3·H·W bytes.
 fn rendered(generator: &dyn Generator, theta: &[f32], image: &[u8]) -> Vec<u8> {
     let (prepared, mut out) = (generator.prepare(image), Vec::new());
     render(generator, theta, &[Candidate::BASE], &[&prepared], &mut out);
@@ -21,7 +21,7 @@ fn has_the_released_number_of_parameters() {
     let theta = generator.initial();
     assert_eq!(theta.len(), 9_920);
     assert!(theta[..800].iter().all(|t| (0.0..0.1).contains(t)));
-    // Smaller images have fewer cells, and the same decoder.
+    // Smaller images have fewer cells and the same decoder.
     assert_eq!(coordinator(32, 32).dim(), 9_120 + 20);
     assert_eq!(coordinator(128, 64).dim(), 9_120 + 256 - 3 * 36);
 }

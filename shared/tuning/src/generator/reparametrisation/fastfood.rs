@@ -2,20 +2,20 @@
 //! matrix.
 //!
 //! R(φ) = H·G·Π·H·B·φ, cut to D entries: B random signs, H the Walsh–Hadamard matrix, Π a random
-//! permutation, G standard normal numbers (Le, Sarlós and Smola, ICML 2013; as ZIP's
-//! `projections/intrinsic.py`). Divided by √(D·ΣG²) it keeps lengths on average: a step of φ is as
-//! long as the step of θ that it makes.
+//! permutation, G standard normal numbers (Le, Sarlós and Smola, ICML 2013; the same as ZIP's
+//! `projections/intrinsic.py`). It is divided by √(D·ΣG²), which keeps lengths on average: a step
+//! of φ is as long as the step of θ that it makes.
 //!
-//! G is drawn by Box–Muller through `libm`, B and Π are integers' decisions, and the rest is
-//! additions, multiplications and one root in a fixed order: the same bits everywhere.
+//! G is drawn by Box–Muller through `libm`, B and Π are decided by integers, and the rest is
+//! additions, multiplications and one root in a fixed order: the same bits on every machine.
 
 use super::{Dice, Reparametrisation};
 use ground::fault::Reader;
 
-/// ZIP's intrinsic dimension.
+/// The default number of dimensions d: ZIP's intrinsic dimension.
 const DIMENSIONS: usize = 500;
 
-/// One projection from `from` to `to` numbers.
+/// One projection, from `from` numbers to `to` numbers.
 #[derive(Clone, Debug)]
 pub(super) struct Fastfood {
     from: usize,
@@ -28,7 +28,7 @@ pub(super) struct Fastfood {
     weights: Vec<f32>,
 }
 
-/// Reads `dimensions` d.
+/// Reads `dimensions`, the number d of trained parameters.
 pub(super) fn build(reader: &mut Reader<'_>, dim: usize, dice: Dice) -> Box<dyn Reparametrisation> {
     let most = dim.max(1) as u64;
     let dimensions = reader.whole("dimensions", 1..=most, Some(most.min(DIMENSIONS as u64)));
@@ -36,7 +36,7 @@ pub(super) fn build(reader: &mut Reader<'_>, dim: usize, dice: Dice) -> Box<dyn 
 }
 
 impl Fastfood {
-    /// Makes part `part` of the projections that one R needs. `from` is at most `to`.
+    /// Makes projection number `part` of those that one R needs. `from` must not exceed `to`.
     pub fn new(from: usize, to: usize, dice: Dice, part: u32) -> Self {
         let mut stream = dice.stream(part);
         let length = to.next_power_of_two();
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(values, [4.0, 8.0, 12.0, 20.0]);
     }
 
-    /// The product of the matrices as they are written.
+    /// The product of the matrices, written out as in the formula.
     fn plainly(map: &Fastfood, phi: &[f32]) -> Vec<f32> {
         let length = map.signs.len();
         let h = |row: usize, column: usize| {
@@ -150,7 +150,7 @@ mod tests {
             phi[axis] = 1.0;
             phi[(axis + 7) % 20] = -0.5;
             let mut theta = vec![1.0; 100];
-            // What the memory held does not matter.
+            // The memory's former content does not matter.
             map.add(&phi, &mut vec![9.0; 999], &mut theta);
             for (t, expected) in theta.iter().zip(plainly(&map, &phi)) {
                 assert!((t - 1.0 - expected).abs() < 1e-5, "{t} {expected}");

@@ -1,18 +1,18 @@
-//! `low-rank`: θ cut into m rows, each a mixture of r shared ones, as ZIP has it (Park et al., ICLR
+//! `low-rank`: θ cut into m rows, each a mixture of the same r rows, as in ZIP (Park et al., ICLR
 //! 2025).
 //!
-//! R(φ) = U·diag(s)·Vᵀ + 1·vᵀ with U (m×r), s (r), V (n×r) and v (n): v is what all rows share.
-//! With fewer columns n than a row of θ has numbers, each row then goes through a projection of its
-//! own ([`super::fastfood`]); m = 8, r = 5 and n = 62 are ZIP's, 417 parameters. It begins with U =
-//! 0, s = 1, v = 0 and V standard normal, where R is zero.
+//! R(φ) = U·diag(s)·Vᵀ + 1·vᵀ with U (m×r), s (r), V (n×r) and v (n); v is common to all rows. If
+//! there are fewer columns n than a row of θ has numbers, each row then goes through its own
+//! projection ([`super::fastfood`]). ZIP's m = 8, r = 5 and n = 62 are the defaults, 417
+//! parameters. Training begins with U = 0, s = 1, v = 0 and V standard normal, where R is zero.
 //!
-//! φ: U row by row, s, V row by row, v.
+//! The order of φ: U row by row, s, V row by row, v.
 
 use super::fastfood::Fastfood;
 use super::{Dice, Reparametrisation};
 use ground::fault::Reader;
 
-/// Rows, rank and columns of ZIP, for 8 tokens.
+/// The default numbers of rows, ranks and columns: ZIP's, for 8 tokens.
 const ROWS: usize = 8;
 const RANK: usize = 5;
 const COLUMNS: usize = 62;
@@ -28,7 +28,7 @@ struct LowRank {
     dice: Dice,
 }
 
-/// Reads `rows` m, `rank` r, `columns` n.
+/// Reads `rows` m, `rank` r and `columns` n.
 pub(super) fn build(reader: &mut Reader<'_>, dim: usize, dice: Dice) -> Box<dyn Reparametrisation> {
     let dim = dim.max(1);
     let or_less = |usual: usize, most: usize| Some(usual.min(most) as u64);
@@ -37,7 +37,7 @@ pub(super) fn build(reader: &mut Reader<'_>, dim: usize, dice: Dice) -> Box<dyn 
     let columns = reader.whole("columns", 1..=width as u64, or_less(COLUMNS, width)) as usize;
     let most = rows.min(width);
     let rank = reader.whole("rank", 1..=most as u64, or_less(RANK, most)) as usize;
-    // Part 0 is V's.
+    // Part 0 of the random numbers belongs to V.
     let projections = (1..=rows as u32)
         .filter(|_| columns < width)
         .map(|part| Fastfood::new(columns, width, dice, part))

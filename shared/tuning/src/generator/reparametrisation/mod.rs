@@ -1,10 +1,10 @@
-//! Fewer parameters for any generator of images: θ = θ₀ + R(φ), where φ is what is trained and
-//! sent, and θ are the generator's own parameters, θ₀ where it begins.
+//! Fewer trained parameters for any image generator: θ = θ₀ + R(φ). φ is what is trained and sent;
+//! θ are the generator's own parameters, and θ₀ is where they begin.
 //!
-//! The error of a zeroth-order step grows with the number of parameters, so that a few well-spread
-//! ones can be worth more than all (ZIP: Park et al., ICLR 2025; intrinsic dimension: Li et al.,
-//! ICLR 2018). R is fixed: its random numbers follow from `seed`, so that nothing of it travels.
-//! R(φ₀) = 0, so that the start is the generator's own.
+//! The error of a zeroth-order step grows with the number of parameters, so a few well-spread ones
+//! can be worth more than all (ZIP: Park et al., ICLR 2025; intrinsic dimension: Li et al., ICLR
+//! 2018). R is fixed: its random numbers follow from `seed`, so nothing of it travels. R(φ₀) = 0,
+//! so training starts where the generator's own would.
 //!
 //! To add one: write its file with a `build` function and put its name into the list in
 //! [`registry`].
@@ -17,12 +17,12 @@ use super::{Generator, Kernel, Prepared, Scratch};
 use ground::fault::Reader;
 use ground::rng::{Stream, derive_key, purpose};
 
-/// φ ↦ what is added to θ₀.
+/// A fixed map R from the trained parameters φ to what is added to θ₀.
 pub trait Reparametrisation: Send + Sync {
     /// Number of entries of φ.
     fn dim(&self) -> usize;
 
-    /// φ₀, where R is zero.
+    /// The initial φ₀, `dim` numbers, where R is zero.
     fn initial(&self) -> Vec<f32> {
         vec![0.0; self.dim()]
     }
@@ -31,10 +31,10 @@ pub trait Reparametrisation: Send + Sync {
     fn add(&self, phi: &[f32], work: &mut Vec<f32>, theta: &mut [f32]);
 }
 
-/// Reads further settings, given the length of θ.
+/// Reads a kind's own settings and builds it, given the length of θ.
 type Build = fn(&mut Reader<'_>, usize, Dice) -> Box<dyn Reparametrisation>;
 
-/// All reparametrisations by the names in a task file. One line each.
+/// The reparametrisations by their names in a task file, one line each.
 #[must_use]
 pub fn registry() -> &'static [(&'static str, Build)] {
     &[
@@ -44,7 +44,7 @@ pub fn registry() -> &'static [(&'static str, Build)] {
     ]
 }
 
-/// The random numbers of one R: a stream for each of its parts.
+/// The source of the random numbers of one R: one stream for each of its parts.
 #[derive(Clone, Copy, Debug)]
 pub struct Dice {
     seed: u64,
@@ -57,7 +57,8 @@ impl Dice {
     }
 }
 
-/// Reads `[generator.reparametrisation]`, if there is one: `kind`, `seed`, and the kind's settings.
+/// Reads `[generator.reparametrisation]`, if there is one (`kind`, `seed`, and the kind's own
+/// settings), and wraps the generator in it.
 pub(super) fn wrap(reader: &mut Reader<'_>, inner: Box<dyn Generator>) -> Box<dyn Generator> {
     if !reader.has("reparametrisation") {
         return inner;
@@ -70,12 +71,12 @@ pub(super) fn wrap(reader: &mut Reader<'_>, inner: Box<dyn Generator>) -> Box<dy
         registry()[chosen].1(reader, dim, Dice { seed })
     });
     let mut origin = inner.initial();
-    // A generator with faults of its own may disagree with itself.
+    // A generator with faulty settings may contradict itself about its length.
     origin.resize(dim, 0.0);
     Box::new(Reparametrised { inner, origin, map })
 }
 
-/// A generator whose parameters are φ.
+/// An image generator whose parameters are φ.
 struct Reparametrised {
     inner: Box<dyn Generator>,
     /// The generator's initial θ₀.
@@ -84,7 +85,8 @@ struct Reparametrised {
 }
 
 impl Reparametrised {
-    /// θ into `scratch.inner`, which is given away until the caller puts it back.
+    /// Computes θ in the memory of `scratch.inner`, which is taken out: the caller must put it
+    /// back.
     fn expand(&self, phi: &[f32], scratch: &mut Scratch) -> Vec<f32> {
         let mut theta = std::mem::take(&mut scratch.inner);
         theta.clear();

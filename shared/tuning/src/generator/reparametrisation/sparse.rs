@@ -1,8 +1,8 @@
-//! `sparse`: a random part of the parameters is trained, the others stay where they began.
+//! `sparse`: a random share of the parameters is trained; the others stay where they began.
 //!
-//! The idea of SharpZO's second stage (NeurIPS 2025), which trains half of them. Its mask is chosen
-//! anew every 200 steps, by scores that need a first stage; this one follows from the seed and
-//! stays.
+//! The idea comes from SharpZO's second stage (NeurIPS 2025), which trains half of the parameters.
+//! Its mask is chosen anew every 200 steps, by scores that need a first stage; this one follows
+//! from the seed and never changes.
 
 use super::{Dice, Reparametrisation};
 use ground::fault::Reader;
@@ -12,7 +12,7 @@ struct Sparse {
     places: Vec<u32>,
 }
 
-/// Reads `share`: the part of the parameters that is trained.
+/// Reads `share`, the share of the parameters that is trained.
 pub(super) fn build(reader: &mut Reader<'_>, dim: usize, dice: Dice) -> Box<dyn Reparametrisation> {
     let share = reader.exact_number("share", 1e-6..=1.0, Some(0.5));
     let count = ((share * dim as f64 + 0.5) as usize).clamp(1, dim.max(1));

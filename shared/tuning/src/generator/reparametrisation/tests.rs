@@ -11,7 +11,7 @@ const SHAPE: Shape = Shape {
     width: 32,
 };
 
-/// 9,140 parameters, of which the first prompt is not nothing.
+/// A coordinator of 9,140 parameters, whose first prompt is not zero.
 fn coordinator(reparametrisation: Value) -> Result<Box<dyn Generator>, Faults> {
     build(
         &json!({ "kind": "coordinator", "reparametrisation": reparametrisation }),
@@ -31,9 +31,9 @@ fn kinds() -> [Value; 4] {
 #[test]
 fn published_sizes_are_the_defaults() {
     let dims = kinds().map(|kind| coordinator(kind).unwrap().dim());
-    // ZIP's 500 and 417; half of 9,140.
+    // ZIP's 500 and 417, the low-rank one with its own columns, and half of 9,140.
     assert_eq!(dims, [500, 417, 20 * 2 + 2 + 457 * 3, 4_570]);
-    // A generator that has fewer needs no more than it has.
+    // A generator with fewer parameters trains no more than it has.
     let small = |kind: &str| {
         let spec = json!({ "statistics": 0, "grid": 4, "reparametrisation": { "kind": kind } });
         build(&spec, SHAPE).unwrap().dim()
@@ -78,7 +78,7 @@ fn wrapped(kind: &Value, dim: usize) -> Box<dyn Reparametrisation> {
     map
 }
 
-/// R of φ₀ and a ramp.
+/// R at φ₀ plus a ramp.
 fn of_a_ramp(kind: &Value) -> Vec<f32> {
     let map = wrapped(kind, 200);
     let mut phi = map.initial();
@@ -90,7 +90,7 @@ fn of_a_ramp(kind: &Value) -> Vec<f32> {
     theta
 }
 
-/// What a change of these would break: everybody's θ follows from φ by them.
+/// θ follows from φ by these numbers for everyone: a change of them would break every record.
 #[test]
 fn the_numbers_are_frozen() {
     let hashes = [
@@ -124,7 +124,7 @@ fn every_kind_descends() {
         json!({ "kind": "sparse" }),
     ] {
         let map = wrapped(&kind, 200);
-        // A target that can be reached: another point's θ.
+        // A target that can be reached: the θ of another point.
         let mut stream = Dice { seed: 9 }.stream(99);
         let mut goal = vec![0.0; 200];
         let far: Vec<f32> = map.initial().iter().map(|p| p + stream.normal()).collect();

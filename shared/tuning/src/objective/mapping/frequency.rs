@@ -1,4 +1,5 @@
-//! `frequency`: the classes that answer most to each label's examples, learnt.
+//! `frequency`: learns, for each label, the classes with which the model answers its examples most
+//! often.
 
 use super::{Kind, Mapping, Sizes};
 use crate::objective::counts::{Counted, LOGIT_MOST};
@@ -8,11 +9,11 @@ use std::sync::Arc;
 
 #[derive(Debug)]
 struct Frequency {
-    /// Classes for each label.
+    /// Number of classes for each label.
     per_label: usize,
 }
 
-/// Reads `per_label`, `rank`.
+/// Reads `per_label` and `rank`.
 pub(super) fn build(
     reader: &mut Reader<'_>,
     Sizes { labels, classes }: Sizes,
@@ -40,9 +41,10 @@ impl Kind for Frequency {
     }
 }
 
-/// Greedy: the best (label, class) pair first, each class given once, `per_label` classes for each
-/// label. The rank of a pair is the class's mean probability on the label's examples, or its
-/// *lift*: (mean logit on them − mean logit) / sd, by which the logits are then standardised too.
+/// Assigns classes to labels greedily: the best (label, class) pair first, each class given once,
+/// `per_label` classes for each label. The rank of a pair is the class's mean probability on the
+/// label's examples, or its *lift*: (mean logit on them − mean logit) / sd. With lift, the logits
+/// are then standardised the same way.
 fn frequency(
     means: &[f32],
     labels: usize,
@@ -63,7 +65,7 @@ fn frequency(
         .collect();
     let rank = |label: usize, class: usize| {
         let share = f64::from(by_label[label]);
-        // Of a label without examples all cells are 0.
+        // The cells of a label without examples are all 0.
         let mean =
             f64::from(cells[label * classes + class]) / if share > 0.0 { share } else { 1.0 };
         if lift {

@@ -5,11 +5,11 @@ use crate::objective::counts::{Counted, LOGIT_MOST};
 use ground::fault::Reader;
 use std::sync::Arc;
 
-/// `[label]` = its model classes.
+/// The model classes of each label, indexed by label.
 #[derive(Debug)]
 struct Groups(Vec<Vec<usize>>);
 
-/// Reads `groups`, `calibrate`.
+/// Reads `groups` and `calibrate`.
 pub(super) fn build(reader: &mut Reader<'_>, sizes: Sizes) -> (Arc<dyn Kind>, Option<Counted>) {
     let groups = read_groups(reader, sizes.labels, sizes.classes);
     let calibrate = reader.flag("calibrate", false);
@@ -33,8 +33,8 @@ impl Kind for Groups {
     }
 }
 
-/// Bias calibration: each class's mean logit, counted as [`Counted::Means`], is subtracted from its
-/// logits.
+/// Calibrates the bias of `groups`: subtracts from each class's logit its mean, counted as
+/// [`Counted::Means`].
 pub(super) fn calibrated(groups: Vec<Vec<usize>>, means: &[f32]) -> Mapping {
     Mapping::Groups {
         groups,

@@ -52,7 +52,7 @@ fn frequency_finds_the_permutation() {
         assert!(groups[2][0] == 1 || groups[2][0] == 3);
         if rank == "lift" {
             assert!((offset[0] - 8.0 / 6.0).abs() < 1e-4, "{offset:?}");
-            // Of 4 twice and 0 four times.
+            // The values are 4 twice and 0 four times.
             assert!((scale[0] - (32.0_f32 / 9.0).sqrt()).abs() < 1e-4);
         }
     }
@@ -60,7 +60,7 @@ fn frequency_finds_the_permutation() {
 
 #[test]
 fn a_label_that_one_participant_lacks_is_mapped_together() {
-    // Each has seen one label only. Alone, either would give the other's class away.
+    // Each participant has seen one label only. Alone, either would give away the other's class.
     let spec = spec(json!({ "kind": "frequency" }));
     let of = |label: usize, row: [f32; 4]| {
         let mut counts = Counts::new(Counted::Probabilities, 3, 4);
@@ -95,7 +95,7 @@ fn calibration_subtracts_what_every_class_gets_anyway() {
     let mapping = spec.fit(&counts.means(), sizes);
     let scores = mapping.apply(&[4.5, 1.0], OutputKind::Logits);
     assert!((scores[0] - 0.5).abs() < 1e-4 && scores[1].abs() < 1e-4);
-    // Of probabilities the logarithm's.
+    // Probabilities are calibrated by the mean of their logarithms.
     let mut counts = Counts::new(Counted::Means, 2, 2);
     counts.count(&[0.8, 0.2], 0, OutputKind::Probabilities);
     let mapping = spec.fit(&counts.means(), sizes);

@@ -24,7 +24,8 @@ fn arms(optimizer: &dyn Optimizer, state: &State) -> Vec<usize> {
     optimizer.ask(state).iter().map(named).collect()
 }
 
-/// A run of one participant with these mean rewards and so much noise; the final θ.
+/// Runs one participant on arms with these mean rewards plus noise of this size; returns the last
+/// θ.
 fn run(settings: &Value, rewards: &[f32], noise: f32, key: u32) -> Vec<f32> {
     let optimizer = optimizer(settings, rewards.len(), key);
     let mut stream = Stream::new(u64::from(key), purpose::FAULT);
@@ -72,7 +73,7 @@ fn an_arm_is_named_whatever_was_counted() {
     let optimizer = optimizer(&settings, 3, 1);
     for theta in [
         [0.0; 6],
-        // Only one was tried, so that its mean is everybody's.
+        // Only one arm was tried, so its mean is also the mean of all.
         [0.0, 900.0, 0.0, 0.0, 900.0, 0.0],
         [9e4, 0.0, 5.0, 1e5, 1e5, 5.0],
         [-5.0, 1e5, 0.1, -3.0, 1e5, 1e-6],
@@ -89,12 +90,12 @@ fn halving_tries_all_and_then_the_better_half() {
     let optimizer = optimizer(&settings, 8, 1);
     let mut state = State::new(vec![0.0; 16], 0);
     assert_eq!(arms(&*optimizer, &state), [0, 1, 2, 3]);
-    // As masks leave the counts.
+    // The counts as masks leave them.
     state.theta[8..12].copy_from_slice(&[1.0001, 0.9999, 1.0, 1.00002]);
     state.theta[..4].copy_from_slice(&[0.5, 0.6, 0.7, 0.2]);
     assert_eq!(arms(&*optimizer, &state), [4, 5, 6, 7]);
-    // The second of three phases begins with round 14 of 40, the last with 27; as many as are tried
-    // stay in.
+    // The second of three phases begins with round 14 of 40, the last with round 27. As many arms
+    // stay in as are tried.
     state.theta[8..].fill(1.0);
     state.theta[..8].copy_from_slice(&[0.5, 0.6, 0.7, 0.2, 0.1, 0.9, 0.3, 0.4]);
     state.round = 13;

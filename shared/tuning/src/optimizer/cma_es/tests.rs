@@ -10,7 +10,7 @@ fn optimizer(settings: &Value) -> Box<dyn Optimizer> {
     crate::optimizer::build(settings, key, plan, Space::default()).unwrap()
 }
 
-/// Steps on a loss until the budget is spent; the state and the loss at its mean.
+/// Steps on a loss function until the budget is spent; returns the state and the loss at its mean.
 fn minimise(settings: &Value, dim: usize, steps: u32, loss: fn(&[f32]) -> f32) -> (State, f32) {
     let optimizer = optimizer(settings);
     let mut state = State::new(vec![0.0; dim], 0);
@@ -25,7 +25,7 @@ fn minimise(settings: &Value, dim: usize, steps: u32, loss: fn(&[f32]) -> f32) -
     (state, last)
 }
 
-/// Ill-conditioned and rotated: neighbours are coupled, and scales differ 1,000-fold.
+/// An ill-conditioned and rotated bowl: neighbours are coupled, and scales differ 1,000-fold.
 fn rotated(point: &[f32]) -> f32 {
     let scaled = |i: usize| libm::powf(10.0, 3.0 * i as f32 / (point.len() - 1) as f32);
     (0..point.len())
@@ -43,7 +43,7 @@ fn sphere(point: &[f32]) -> f32 {
 
 #[test]
 fn covariance_is_learnt() {
-    // At the beginning it is 5,000; without learning C it would stay above 1 for long.
+    // It starts at 5,000; without learning C it would stay above 1 for long.
     let settings = json!({ "kind": "cma-es", "sigma": 0.5 });
     let (state, loss) = minimise(&settings, 8, 300, rotated);
     assert!(loss < 1e-4, "{loss}");
@@ -75,7 +75,7 @@ fn bounds_are_kept() {
 
 #[test]
 fn the_same_bits_everywhere() {
-    // A known answer of this very implementation: natively and in wasm alike.
+    // A known answer of this implementation, the same natively and in wasm.
     let (state, _) = minimise(
         &json!({ "kind": "cma-es", "population": 6 }),
         4,
@@ -87,7 +87,7 @@ fn the_same_bits_everywhere() {
     assert_eq!(bits, known);
 }
 
-/// The aggregator's step on means that were found on sphere.
+/// The aggregator's step, on means that were found on `sphere`.
 #[test]
 fn means_of_participants_are_a_population() {
     let optimizer = optimizer(&json!({ "kind": "cma-es", "population": 5, "sigma": 0.5 }));
@@ -97,7 +97,7 @@ fn means_of_participants_are_a_population() {
         examples: 7,
         update: [&moved[..], &[loss, 8.0 * 0.25]].concat(),
     };
-    // The better half moves m: here one of two.
+    // The better half, here one of two, moves m.
     let two = [update([1.0, 0.0, 0.0], 3.0), update([0.0, 2.0, 0.0], 2.0)];
     assert!(cma.combine(&mut state, &two));
     assert!((state.theta[1] - 2.0).abs() < 1e-6 && state.theta[0].abs() < 1e-6);

@@ -23,7 +23,7 @@ fn drawn(point: &[f32], columns: usize) -> Vec<usize> {
     point.chunks_exact(columns).map(argmax).collect()
 }
 
-/// A step with this loss of the drawn categories; its losses.
+/// Takes a step with this loss of the drawn categories; returns the losses.
 fn step(
     optimizer: &dyn Optimizer,
     state: &mut State,
@@ -43,13 +43,13 @@ fn step(
     losses
 }
 
-/// Any loss of two rows of three.
+/// An arbitrary loss of two rows of three categories.
 fn loss(j: &[usize]) -> f32 {
     [[0.3, 1.0, -0.4], [2.0, 0.1, 0.7], [-1.0, 0.6, 0.2]][j[0]][j[1]]
 }
 
-/// ∇ of Σ_jk p_0j p_1k L(j, k), by the chain rule over all nine pairs; of logits or of
-/// probabilities.
+/// The gradient of Σ_jk p_0j p_1k L(j, k), by the chain rule over all nine pairs, with respect to
+/// logits or to probabilities.
 fn exact(p: [&[f32]; 2], of_logits: bool) -> Vec<f32> {
     let mut gradient = vec![0f32; 6];
     for j in 0..3 {
@@ -122,7 +122,7 @@ fn the_released_gradient_is_twice_the_gradient_in_p() {
                 loss(&drawn(&point, 3))
             })
             .collect();
-        // Against the released scores, of both signs and for every category.
+        // Compared with the released scores, of both signs and for every category.
         let average = losses.iter().sum::<f32>() / 5.0;
         let mut released = [0f32; 6];
         for (draw, l) in losses.iter().enumerate() {
@@ -141,7 +141,7 @@ fn the_released_gradient_is_twice_the_gradient_in_p() {
         }
     }
     let exact = exact([&theta[..3], &theta[3..]], false);
-    // Both are gradients up to a constant in each row, of which a step on the simplex sees nothing.
+    // The two gradients differ by a constant in each row, which a step on the simplex does not see.
     for row in 0..2 {
         let centred = |values: [f32; 3]| {
             let mean = values.iter().sum::<f32>() / 3.0;
@@ -156,7 +156,7 @@ fn the_released_gradient_is_twice_the_gradient_in_p() {
     }
 }
 
-/// Four positions of fifty words, of which one each is good.
+/// Four positions of fifty words, of which one in each position is good.
 fn descend(settings: &Value, steps: u32) -> (Vec<f32>, u32) {
     let optimizer = optimizer(settings, 50, 3);
     let mut state = State::new(optimizer.start(vec![0.0; 200]), 0);
@@ -184,7 +184,7 @@ fn the_released_form_stays_on_the_simplex() {
     for row in theta.chunks_exact(50) {
         assert!(row.iter().all(|p| (0.0..=1.0).contains(p)));
         let sum: f32 = row.iter().sum();
-        // A row that adds up to less is not raised: so it was released.
+        // A row that adds up to less than 1 is not raised, as in the release.
         assert!((0.0..=1.002).contains(&sum), "{sum}");
     }
 }
