@@ -411,7 +411,7 @@ impl Client {
             match record.take(env.task, line, Commitments::Trust) {
                 Ok(entry) => {
                     let betrayed = entry.and_then(|entry| {
-                        let seen = self.sums.check(self.participant, &entry);
+                        let seen = self.sums.check(env.task, self.participant, &entry);
                         seen.err()
                     });
                     if let Some(why) = betrayed {
@@ -446,6 +446,9 @@ impl Client {
         let same =
             |w: &Work| w.hash == *record.theta() && w.step == record.step() && w.kind == kind;
         if self.work.as_ref().is_some_and(same) {
+            if self.recall(env) {
+                return;
+            }
             if self.update_is_ready() {
                 self.stage = Stage::Syncing;
             } else {
@@ -469,7 +472,9 @@ impl Client {
             masked: None,
             renewed: 0,
         });
-        self.prepare_to_train(env);
+        if !self.recall(env) {
+            self.prepare_to_train(env);
+        }
     }
 
     /// Trains once more from the same θ, on other examples, if the round in which the update was
