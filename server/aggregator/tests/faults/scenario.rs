@@ -302,7 +302,7 @@ impl Scenario {
         };
         // Weights differ, so that a mean without weights would be noticed.
         let (training, holdout) = (
-            some(3 + number as usize % 4),
+            some(5 + number as usize % 4),
             some(if self.holdout { 2 } else { 0 }),
         );
         let bench =
@@ -353,7 +353,7 @@ impl Secure {
             "survivors_min": self.survivors_min, "groups": self.groups,
             "threshold": self.threshold, "degree": self.degree,
             // Some participants have more.
-            "max_examples": 5,
+            "max_examples": 7,
             "keys": keys, "shares": shares, "masked": masked, "confirm": confirm,
             "unmask": unmask,
         });

@@ -486,7 +486,9 @@ impl Client {
             return;
         };
         // Without other examples this participant sits out until θ moves.
-        if env.training < 2 || work.masked.is_none_or(|round| round >= rounds) {
+        if work.renewed as usize + 1 >= env.training
+            || work.masked.is_none_or(|round| round >= rounds)
+        {
             return;
         }
         work.renewed += 1;
