@@ -417,7 +417,7 @@ impl Client {
             match record.take(env.task, line, Commitments::Trust) {
                 Ok(entry) => {
                     let betrayed = entry.and_then(|entry| {
-                        let seen = self.sums.check(self.participant, &entry);
+                        let seen = self.sums.check(env.task, self.participant, &entry);
                         seen.err()
                     });
                     if let Some(why) = betrayed {
@@ -452,6 +452,9 @@ impl Client {
         let same =
             |w: &Work| w.hash == *record.theta() && w.step == record.step() && w.kind == kind;
         if self.work.as_ref().is_some_and(same) {
+            if self.recall(env) {
+                return;
+            }
             if self.update_is_ready() {
                 self.stage = Stage::Syncing;
             } else {
@@ -475,7 +478,9 @@ impl Client {
             masked: None,
             renewed: 0,
         });
-        self.prepare_to_train(env);
+        if !self.recall(env) {
+            self.prepare_to_train(env);
+        }
     }
 
     /// Trains once more from the same θ, on other examples, if the round in which the update was
@@ -487,7 +492,9 @@ impl Client {
             return;
         };
         // Without other examples this participant sits out until θ moves.
-        if env.training < 2 || work.masked.is_none_or(|round| round >= rounds) {
+        if work.renewed as usize + 1 >= env.training
+            || work.masked.is_none_or(|round| round >= rounds)
+        {
             return;
         }
         work.renewed += 1;
