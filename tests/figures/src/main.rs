@@ -5,9 +5,11 @@
 
 mod aggregator;
 mod ask_ahead;
+mod bound;
 mod browser;
 mod byzantine;
 mod client_throughput;
+mod coarse;
 mod dialects;
 mod digits;
 mod dropouts;
@@ -56,6 +58,8 @@ const FIGURES: &[Figure] = &[
     instructions::FIGURE,
     epsilon::FIGURE,
     byzantine::FIGURE,
+    bound::FIGURE,
+    coarse::FIGURE,
     secure_sum_cost::FIGURE,
     dropouts::FIGURE,
     step::FIGURE,
