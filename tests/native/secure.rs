@@ -201,6 +201,24 @@ fn an_identity_is_kept_and_one_that_is_none_is_told() {
         let mode = std::fs::metadata(&key).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
+    // With a state of another version, too: it begins anew, and says so.
+    let mut old = saved(&state).unwrap();
+    old["client"]["work"] = json!({
+        "hash": "00", "step": 1, "kind": "training", "theta": [0.5], "measured": null,
+        "delta": [0.25], "offered": true,
+    });
+    std::fs::write(&state, old.to_string()).unwrap();
+    let again = arguments(&state, &key);
+    let again: Vec<&str> = again.iter().map(String::as_str).collect();
+    let mut process = Process::start(&again);
+    process.line("it begins anew", |l| {
+        l.contains("another version of this program").then_some(())
+    });
+    process.line("it goes on", |l| {
+        l.starts_with("participant ").then_some(())
+    });
+    process.kill();
+    assert_eq!(number(&state), first);
     // With the key but without the state, it is the same participant.
     assert_eq!(number(&home.path().join("other.json")), first);
     assert_eq!(show(&server, &id)["summary"]["participants"], 1);
