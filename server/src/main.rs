@@ -78,6 +78,12 @@ impl CliError {
         Self::Failed(error.to_string())
     }
 
+    /// What is said to the caller.
+    pub fn message(&self) -> &str {
+        let (Self::Failed(message) | Self::Usage(message) | Self::NotReached(message)) = self;
+        message
+    }
+
     /// From any error that the caller can mend.
     pub fn usage(error: impl std::fmt::Display) -> Self {
         Self::Usage(error.to_string())

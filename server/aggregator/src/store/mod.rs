@@ -219,6 +219,11 @@ fn migrator() -> Migrator {
             "search",
             include_str!("../../migrations/0005_search.sql"),
         ),
+        migration(
+            6,
+            "confirmations",
+            include_str!("../../migrations/0006_confirmations.sql"),
+        ),
     ])
 }
 
