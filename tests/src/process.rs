@@ -37,9 +37,9 @@ fn command(arguments: &[&str]) -> Command {
     ours(Command::new(binary()), arguments)
 }
 
-/// Completes a command of which the program, or what starts it, is known.
+/// Adds the arguments and the environment of `fed-bbpt` to a command that starts it.
 fn ours(mut command: Command, arguments: &[&str]) -> Command {
-    // Nothing from outside decides what happens here.
+    // The caller's environment does not decide what happens here.
     for name in [
         "RUST_LOG",
         "http_proxy",
@@ -191,13 +191,13 @@ impl Process {
         }
     }
 
-    /// Its number in the system.
+    /// The process's number in the system.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for a line that `pick` takes.
+    /// Waits for a line that `pick` accepts.
     ///
     /// # Panics
     /// If the process ends or [`PATIENCE`] runs out.

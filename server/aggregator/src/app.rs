@@ -37,8 +37,9 @@ pub(crate) struct App {
     pub(crate) holder: String,
     /// Becomes true when the server ends, at which waiting requests answer.
     pub(crate) stopping: watch::Receiver<bool>,
-    /// Event streams open now.
+    /// Event streams that are open.
     pub(crate) streams: Arc<Shares>,
+    /// Whether the database takes writes.
     pub(crate) health: Arc<Health>,
     pub(crate) federations: Mutex<HashMap<String, Arc<Federation>>>,
 }

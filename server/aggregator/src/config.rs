@@ -40,11 +40,12 @@ pub struct AggregatorConfig {
     pub max_participants: u32,
     /// Maximum number of event streams open at once.
     pub max_streams: usize,
-    /// Event streams of one address open at once.
+    /// Maximum number of event streams of one address open at once.
     pub max_streams_per_address: usize,
-    /// Connections of one address open at once. A trusted proxy's are not counted, nor are those from this machine.
+    /// Maximum number of connections of one address open at once. Those of trusted proxies and of
+    /// this machine are not counted.
     pub max_connections_per_address: usize,
-    /// How late another process's changes are seen at most.
+    /// Maximum delay until changes by another process are seen.
     pub poll: Duration,
     /// How often anyone may send requests.
     pub quotas: Quotas,
@@ -164,13 +165,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// See [`AggregatorConfig::max_streams_per_address`].
+    /// Event streams of one address, as in [`AggregatorConfig`].
     #[arg(skip)]
     pub max_streams_per_address: Option<u64>,
-    /// See [`AggregatorConfig::max_connections_per_address`].
+    /// Connections of one address, as in [`AggregatorConfig`].
     #[arg(skip)]
     pub max_connections_per_address: Option<u64>,
-    /// See [`Quotas`].
+    /// Requests per second from one address, as in [`Quotas`].
     #[arg(skip)]
     pub address_requests_per_second: Option<u64>,
     /// Requests per second from one participant, as in [`Quotas`].

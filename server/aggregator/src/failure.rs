@@ -41,7 +41,7 @@ pub enum Failure {
     /// The disk refuses writes, or the database takes none for another reason.
     #[error("the database takes no writes")]
     Unwritable,
-    /// Something that cannot be, such as a stored row that does not parse.
+    /// Something that cannot happen, such as a stored row that does not parse.
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -142,7 +142,7 @@ impl Failure {
                 Vec::new(),
             ),
             Self::Unwritable => make("unwritable", &self.to_string(), None, Vec::new()),
-            // What exactly failed is for the log, not for strangers.
+            // The exact cause is for the log and not for strangers.
             Self::Database(_) | Self::Internal(_) => make(
                 "internal",
                 "the aggregator failed; nothing was changed, try again",
@@ -158,7 +158,7 @@ impl Failure {
         matches!(self.primary_code(), Some(5 | 6)) || self.has_code(&["40001", "40P01"])
     }
 
-    /// Did the disk refuse to take what was written?
+    /// Whether the disk refused to take what was written.
     pub(crate) fn is_unwritable(&self) -> bool {
         // SQLite's read-only, failed input or output, damaged, full, and cannot be opened; the standard's disk full and
         // read-only transaction.

@@ -388,7 +388,7 @@ fn bad(error: QueryError) -> ApiError {
     ApiError::BadRequest(error.to_string())
 }
 
-/// Queues work that was charged; what is not taken is given back.
+/// Queues work that was charged. The charge for work that is not taken is given back.
 fn submit<W: Send + 'static>(
     charge: Charge<'_>,
     batcher: &Batcher<W>,

@@ -161,7 +161,7 @@ pub(crate) fn accept(
     }
 }
 
-/// The files of all images.
+/// Reads the files of all images.
 fn files(images: &ImageEndpoint, inputs: &Inputs) -> Result<Vec<Cow<'static, [u8]>>, ApiError> {
     let texts = inputs.list("inputs", images.info.max_batch, usize::MAX)?;
     texts.iter().map(|text| picture::from_text(text)).collect()

@@ -128,7 +128,7 @@ impl<C: Clock + Clone> Key<C> {
         })
     }
 
-    /// Refuses if nothing is left of the quota of the day of `now`, which is since 1970.
+    /// Refuses if nothing is left of the quota on the day of `now`, counted from 1970.
     fn may_ask(&self, now: Duration) -> Result<(), ApiError> {
         let used = self.lock();
         let today = used.day == now.as_secs() / DAY.as_secs();
@@ -138,7 +138,7 @@ impl<C: Clock + Clone> Key<C> {
         }
     }
 
-    /// Counts `queries` more, at the time `now` since 1970.
+    /// Counts `queries` queries at the time `now`, counted from 1970.
     fn query(&self, queries: usize, now: Duration) -> Result<(), ApiError> {
         let count = u64::try_from(queries).unwrap_or(u64::MAX);
         let day = now.as_secs() / DAY.as_secs();
@@ -190,13 +190,14 @@ fn used_up(quota: u64, now: Duration) -> ApiError {
     }
 }
 
-/// What is known about one request while it is answered: its key, its model, and its number of
+/// What is known about a request while it is answered: its key, its model, and its number of
 /// queries.
 #[derive(Default)]
 pub(crate) struct Caller {
     key: Option<Arc<Key>>,
-    /// Whether nobody waits for the answer any more.
+    /// Whether the client has gone away.
     gone: AtomicBool,
+    /// Decodes the request's pictures, within limits that all requests share.
     pub decoder: Arc<Decoder>,
     model: OnceLock<String>,
     queries: AtomicUsize,
@@ -241,7 +242,7 @@ impl Caller {
         self.key.as_ref().map_or(Ok(()), |key| key.may_ask(now()))
     }
 
-    /// Charges `queries`, images or texts, before there is work for them.
+    /// Charges `queries` queries, images or texts, before any work is done for them.
     pub(crate) fn charge(&self, queries: usize) -> Result<Charge<'_>, ApiError> {
         if let Some(key) = &self.key {
             key.query(queries, now())?;
@@ -259,19 +260,19 @@ impl Caller {
         self.gone.load(Ordering::Relaxed)
     }
 
-    /// Says that somebody waits for the answer, until what is returned is dropped.
+    /// Marks the client as waiting until the returned guard is dropped, and as gone from then on.
     pub(crate) fn waits(self: &Arc<Self>) -> Waits {
         Waits(Arc::clone(self))
     }
 }
 
-/// The time since 1970; a clock before that counts from there.
+/// The time since 1970. A clock before 1970 counts from 1970.
 fn now() -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default()
 }
 
-/// A client that waits for its answer.
+/// A guard that lives as long as the client waits for its answer.
 pub(crate) struct Waits(Arc<Caller>);
 
 impl Drop for Waits {
@@ -280,7 +281,8 @@ impl Drop for Waits {
     }
 }
 
-/// Queries that were charged. Those for which no work was done are given back when it is dropped.
+/// Queries that were charged to a key. When a charge is dropped, the queries for which no work was
+/// done are given back.
 pub(crate) struct Charge<'a> {
     caller: &'a Caller,
     queries: usize,
@@ -288,17 +290,17 @@ pub(crate) struct Charge<'a> {
 }
 
 impl Charge<'_> {
-    /// One more query has cost work, and stays charged even if the request fails.
+    /// Records that one more query has cost work, and stays charged even if the request fails.
     pub(crate) fn earn(&mut self) {
         self.earned += 1;
     }
 
-    /// The work is taken: all of it stays charged.
+    /// Keeps the whole charge, because the work was queued.
     pub(crate) fn keep(mut self) {
         self.earned = self.queries;
     }
 
-    /// The work is not taken, for a reason that is not the caller's: all of it is given back.
+    /// Gives the whole charge back, because the server refused the work for reasons of its own.
     pub(crate) fn give_back(mut self) {
         self.earned = 0;
     }

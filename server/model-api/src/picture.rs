@@ -25,7 +25,7 @@ const MAX_BYTES: u64 = 128 << 20;
 /// Number of pixels from which pictures are decoded one at a time, whatever the number of threads.
 const LARGE: u64 = 1 << 20;
 
-/// What all requests' pictures share.
+/// The limits of decoding that all requests share.
 pub(crate) struct Decoder {
     /// Maximum number of pixels in one request.
     max_pixels: u64,
@@ -101,7 +101,7 @@ pub(crate) fn decode<'a>(
     })
 }
 
-/// Number of pixels, as the header says.
+/// Reads a picture's number of pixels from its header.
 fn size(file: &[u8]) -> image::ImageResult<u64> {
     let (width, height) = reader(file)?.into_dimensions()?;
     Ok(u64::from(width) * u64::from(height))
@@ -112,7 +112,7 @@ pub(crate) fn is_image(bytes: &[u8]) -> bool {
     image::guess_format(bytes).is_ok()
 }
 
-/// The file in a text: base64, bare or as a data URL.
+/// Reads the picture's file from a text: base64, as such or in a data URL.
 pub(crate) fn from_text(text: &str) -> Result<Cow<'static, [u8]>, ApiError> {
     let base64 = match text.strip_prefix("data:") {
         None if text.starts_with("http://") || text.starts_with("https://") => {
@@ -142,9 +142,9 @@ pub(crate) fn from_text(text: &str) -> Result<Cow<'static, [u8]>, ApiError> {
 /// Decodes an image into pixels of the model's size and layout. It is turned as its EXIF says;
 /// transparent parts show the colours that are stored; grey becomes three equal channels.
 ///
-/// An image of another size is resized: for pairs like CLIP, the largest middle part of the model's
-/// proportions, by bicubic interpolation, as their preprocessors do; for others the whole image, by
-/// bilinear interpolation.
+/// An image of another size is resized. For pairs like CLIP, the largest middle part with the
+/// model's proportions is resized by bicubic interpolation, as their preprocessors do; for other
+/// models the whole image by bilinear interpolation.
 fn pixels(bytes: &[u8], info: &ModelInfo) -> Result<Vec<u8>, ApiError> {
     let (height, width) = match (info.layout, info.image) {
         (Layout::Nchw, [_, height, width]) | (Layout::Nhwc, [height, width, _]) => (height, width),

@@ -32,8 +32,8 @@ pub(crate) struct Serving {
     /// The API keys; `None` if anyone may call.
     pub keys: Option<RwLock<Arc<Keys>>>,
     pub max_body: usize,
-    /// Limits how many requests that may hold images are read at a time, because a decoded image is
-    /// large.
+    /// Limits how many requests that may contain images are read at a time, because decoded images
+    /// are large.
     pub reading: Arc<Semaphore>,
     /// Decodes the pictures of all requests.
     pub decoder: Arc<Decoder>,
@@ -43,8 +43,8 @@ pub(crate) struct Serving {
 const MANY_SCORES: usize = 16 << 10;
 
 impl Serving {
-    /// Runs `accept` on a thread of its own as soon as one of those that are let in at a time has
-    /// ended: ended, not been given up, for a thread that nobody waits for works all the same.
+    /// Runs `accept` on a thread of its own, of which there are only a few at a time. A thread counts
+    /// until its work ends, even if its client has gone, because it uses memory and time until then.
     async fn read<T: Send + 'static>(
         &self,
         accept: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
@@ -58,14 +58,14 @@ impl Serving {
         body::parsed(true, accept).await
     }
 
-    /// Reads a request with `accept`, waits for its scores, and makes an answer of them with
+    /// Reads a request with `accept`, waits for its scores, and writes an answer of them with
     /// `form`.
     async fn converse<P: Send + 'static>(
         &self,
         accept: impl FnOnce() -> Result<(P, Reply), ApiError> + Send + 'static,
         form: impl FnOnce(P, &[f32]) -> Value + Send + 'static,
     ) -> Result<HttpResponse, ApiError> {
-        // Images are decoded and texts split into tokens.
+        // Slow work: images are decoded, and texts are tokenized.
         let (pending, reply) = self.read(accept).await?;
         let scores = reply.scores().await?;
         let many = scores.len() > MANY_SCORES;

@@ -116,7 +116,7 @@ pub(crate) async fn serve(
     let origins = config.allow_origins;
     let settings = listener::Settings {
         workers,
-        // A client that closes its end has gone: its request is dropped, not run.
+        // A client that closes its end has gone: its request is dropped and not run.
         half_closed: false,
         drain_seconds: SHUTDOWN_SECONDS,
         ..listener::Settings::default()

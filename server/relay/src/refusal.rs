@@ -5,8 +5,9 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde_json::json;
 use std::time::Duration;
 
-/// Why a request is not passed on, or its answer not passed back. The texts reach the page (where it may read them), and none
-/// repeats what the request held. Some repeat what the upstream said: the log gets the [name](Self::name) only.
+/// Why a request is not passed on, or its answer not passed back. The texts reach the page, where it
+/// may read them; none repeats what was in the request. Some repeat what the upstream said, so the
+/// log gets only the [name](Self::name).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The header `Host` is missing, occurs twice, or names another machine.
@@ -58,10 +59,10 @@ pub enum Refusal {
         "the upstream sends to another address ({0}), which the relay does not follow; if it is right, start the relay with it as --upstream"
     )]
     Redirected(String),
-    /// A 1xx as the answer, such as 101: what follows is in a protocol that nobody asked for.
+    /// The answer's status is 1xx, such as 101, after which another protocol may follow.
     #[error("the upstream answers {0}, as if another protocol than HTTP had been asked for")]
     Informational(u16),
-    /// The answer's body.
+    /// The answer's body is too large.
     #[error(
         "the upstream's answer is larger than {0} bytes; start the relay with a larger --max-body if that is right"
     )]
@@ -72,7 +73,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The kind of refusal, for the log: our own words, whatever the upstream said.
+    /// The kind of refusal in the relay's own words, for the log.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Host => "host",

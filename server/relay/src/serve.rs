@@ -20,11 +20,11 @@ use std::time::Duration;
 
 /// Maximum time to connect to the upstream.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long requests in flight may take after the signal to stop, in seconds.
+/// Maximum time in seconds for requests in flight after the signal to stop.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// Maximum number of connections. One page does not open more.
+/// Maximum number of connections; one page opens fewer.
 const CONNECTIONS: usize = 256;
-/// Threads. The work is the waiting.
+/// Number of threads. The relay mostly waits.
 const THREADS: usize = 2;
 
 /// Why the relay cannot run.
@@ -256,7 +256,7 @@ fn elsewhere(upstream: &reqwest::Response) -> String {
             url.set_fragment(None);
             // Neither fails for an address with a host, and an address without one has no names.
             let _ = (url.set_username(""), url.set_password(None));
-            // In percent signs the key would not be found.
+            // A key that is encoded with percent signs would not be found and hidden.
             if url.path().contains('%') {
                 url.set_path("");
             }
@@ -321,7 +321,7 @@ pub async fn serve(
     let settings = listener::Settings {
         workers: THREADS,
         connections: CONNECTIONS,
-        // A page that closes its end has gone away: the upstream is not asked for nobody.
+        // A page that closes its end has gone away, so the upstream need not be asked.
         half_closed: false,
         drain_seconds: SHUTDOWN_SECONDS,
         ..listener::Settings::default()

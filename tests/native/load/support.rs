@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tests::PATIENCE;
-use tests::process::{create, run_with, show};
+use tests::process::{Process, create, show};
 
 /// `127.0.0.1:PORT` of an address.
 pub fn host(url: &str) -> &str {
@@ -152,6 +152,8 @@ pub fn take_part(home: &Path, server: &str, model: &str, key: &str) -> String {
         "federation.local_steps=1",
         "federation.batch=2",
         "optimizer.directions=1",
+        // A sum over one would not be secure.
+        "federation.secure_sum=false",
         "federation.open.count_min=1",
         "federation.upload.count_min=1",
     ];
@@ -159,7 +161,8 @@ pub fn take_part(home: &Path, server: &str, model: &str, key: &str) -> String {
     let state = home.join("state.json");
     let arguments = ["join", &link, "--builtin", "1", "--count", "12", "--state"];
     let arguments = [&arguments[..], &[state.to_str().unwrap()]].concat();
-    run_with(&arguments, &[("FED_BBPT_MODEL_KEY", key)]).expect(0, &[]);
+    let (code, said) = Process::start_with(&arguments, &[("FED_BBPT_MODEL_KEY", key)]).end();
+    assert_eq!(code, Some(0), "{said:#?}");
     assert_eq!(show(server, &id)["summary"]["status"], "finished");
     id
 }

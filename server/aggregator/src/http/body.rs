@@ -20,8 +20,8 @@ use serde::de::DeserializeOwned;
 pub(super) const JSON_LIMIT: usize = 64 << 10;
 /// Maximum size in bytes of a new federation's body, which may contain a basis.
 pub(super) const TASK_LIMIT: usize = 1 << 20;
-/// So much of a body that is too large is still read (and thrown away): whoever sends without looking sees
-/// the answer instead of a broken connection.
+/// Number of bytes of a body that is too large which are still read (and thrown away), so that
+/// clients that send without looking see the answer and not a broken connection.
 const DRAIN: usize = 1 << 20;
 
 /// Reads a message in the binary encoding, of at most `limit` bytes; returns it with its body.

@@ -215,7 +215,7 @@ pub(crate) fn service(
             web::QueryConfig::default()
                 .error_handler(|e, _| Failure::BadRequest(format!("the query: {e}")).into()),
         )
-        // The last one is the outermost.
+        // The last layer is the outermost.
         .wrap(actix_web::middleware::from_fn(listener::in_pieces))
         .wrap(actix_web::middleware::from_fn(body::without))
         .wrap(actix_web::middleware::from_fn(head::without_body))

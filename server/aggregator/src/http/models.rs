@@ -26,7 +26,7 @@ const EMBEDDED: (&str, &[u8]) = (
 );
 static EMBEDDED_TAG: LazyLock<EntityTag> =
     LazyLock::new(|| EntityTag::new_strong(sha256_hex(EMBEDDED.1)));
-/// Bytes read from the disk at once; a reader who does not go on holds that much.
+/// Number of bytes that are read from the disk at once, which a reader that stops reading holds.
 const CHUNK: usize = 64 << 10;
 
 pub(super) fn routes(service: &mut web::ServiceConfig) {

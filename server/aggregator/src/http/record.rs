@@ -10,9 +10,10 @@ use federation::engine::store::{Federations as _, Lines as _};
 use futures::stream;
 use serde::Deserialize;
 
-/// Bytes of one answer.
+/// Maximum size in bytes of an answer.
 const PIECE: usize = 1 << 20;
-/// Bytes of one piece of a download, or one line if that is longer: a reader who does not go on holds that much.
+/// Maximum size in bytes of a piece of a download, unless a line is longer. A reader that stops
+/// reading holds one piece.
 const DOWNLOADED: usize = 64 << 10;
 const TEXT: &str = "text/plain; charset=utf-8";
 

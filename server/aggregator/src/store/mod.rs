@@ -36,22 +36,22 @@ const ATTEMPTS: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
-/// What came of a transaction.
+/// The outcome of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is stored.
+    /// The transaction is stored.
     Commit,
-    /// The protocol said no; nothing was stored.
+    /// The protocol refused it; nothing was stored.
     Refusal,
-    /// An error, after which it is tried again.
+    /// An error after which the transaction is tried again.
     Retry,
     /// The disk refused what was written.
     Unwritable,
-    /// Another error.
+    /// Any other error.
     Error,
 }
 
-/// Takes the name of a transaction that was tried, what came of it, and how long it took.
+/// Takes the name of a transaction that was tried, its outcome, and how long it took.
 pub type Tried = Arc<dyn Fn(&'static str, Outcome, Duration) + Send + Sync>;
 
 /// The store that the server runs on.
