@@ -200,6 +200,9 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
+    // The mode is for a new file; one that was left behind may have another.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -243,6 +246,22 @@ mod tests {
         // A file from before there were hashes states only their number.
         saved(3, "").bind(&mine, path).unwrap();
         assert!(saved(2, "").bind(&mine, path).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_can_read_a_state() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state.json");
+        for left in ["state.json", "state.tmp"] {
+            let left = home.path().join(left);
+            std::fs::write(&left, "").unwrap();
+            std::fs::set_permissions(&left, PermissionsExt::from_mode(0o644)).unwrap();
+        }
+        saved(1, "").write(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
