@@ -239,6 +239,7 @@ impl Demo<'_> {
             task: joined.task,
             examples: EXAMPLES,
             data: String::new(),
+            agreed: None,
             tally: Tally::default(),
             client: Client::new(joined.participant),
         };

@@ -1,5 +1,6 @@
 //! The file in which `fed-bbpt join` keeps a participant's state between runs.
 
+use federation::agreement::Agreement;
 use federation::round::client::Client;
 use federation::round::workbench::{Input, Labelled};
 use ground::hash::sha256_hex;
@@ -32,6 +33,9 @@ pub struct Saved {
     /// The [`data_hash`] of the examples; empty in a file from before there were hashes.
     #[serde(default)]
     pub data: String,
+    /// What the participant agreed to; `None` in a file from before it was noted.
+    #[serde(default)]
+    pub agreed: Option<Agreement>,
     /// The participant's machine.
     pub client: Client,
 }
@@ -222,6 +226,7 @@ mod tests {
             tally: Tally::default(),
             examples,
             data: data.to_owned(),
+            agreed: None,
             client: Client::new(0),
         }
     }
@@ -257,7 +262,7 @@ mod tests {
         for left in ["state.json", "state.tmp"] {
             let left = home.path().join(left);
             std::fs::write(&left, "").unwrap();
-            std::fs::set_permissions(&left, PermissionsExt::from_mode(0o644)).unwrap();
+            std::fs::set_permissions(&left, std::fs::Permissions::from_mode(0o644)).unwrap();
         }
         saved(1, "").write(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();

@@ -140,7 +140,7 @@ fn make_private(path: &Path) -> std::io::Result<()> {
         file.push(beside);
         match std::fs::metadata(&file) {
             Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-                std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600))?;
+                std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
             }
             _ => {}
         }

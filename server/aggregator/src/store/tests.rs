@@ -57,7 +57,7 @@ async fn only_the_owner_can_read_the_database_and_its_log() {
             .append(true)
             .open(home.path().join(name))
             .unwrap();
-        file.set_permissions(PermissionsExt::from_mode(0o644))
+        file.set_permissions(std::fs::Permissions::from_mode(0o644))
             .unwrap();
     }
     let _store = SqliteStore::open(&path, silent()).await.unwrap();
