@@ -249,6 +249,7 @@ mod tests {
             agreed: None,
             tally: Tally::default(),
             client: Client::new(joined.participant),
+            is_outdated: false,
         };
         let native = Native::new(
             bench,
