@@ -42,7 +42,8 @@ async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   const found = await storage.read().catch(() => undefined);
   // Otherwise the browser may throw the state away when its disk is full.
   navigator.storage?.persist?.().catch(() => undefined);
-  if (found !== undefined && Object.values(found).some((bytes) => bytes !== undefined)) post({ type: 'stored', agreement: readAgreement(found.agreement) });
+  // Data alone were chosen, and perhaps never agreed to be used.
+  if (found?.membership !== undefined || found?.agreement !== undefined) post({ type: 'stored', agreement: readAgreement(found.agreement) });
   const { type: _, ...opening } = message;
   const host = new Host(post, storage);
   session = await Session.open(JSON.stringify({ ...opening, gpu }), detail, found?.identity, found?.membership, found?.state, found?.data, host);
