@@ -17,7 +17,8 @@ const EXIT_CODES: &str = "Exit codes:
   0  success, or an orderly end
   1  something failed on the way
   2  wrong flags, settings or files; nothing was started
-  3  a goal was not reached (demo --once, candidates --propose), or the money of join is spent";
+  3  a goal was not reached (demo --once, candidates --propose), or the money of join is spent
+  4  what was agreed to has changed, and join was not told to accept it (--accept-changes)";
 
 /// Federated black-box prompt tuning.
 #[derive(Parser)]
@@ -70,6 +71,8 @@ pub enum CliError {
     Usage(String),
     /// Everything ran, but a goal was not reached: exit code 3.
     NotReached(String),
+    /// Something that a data owner agreed to has changed: exit code 4.
+    NotAgreed(String),
 }
 
 impl CliError {
@@ -137,6 +140,7 @@ fn main() -> ExitCode {
         Err(CliError::Failed(text)) => (1, text),
         Err(CliError::Usage(text)) => (2, text),
         Err(CliError::NotReached(text)) => (3, text),
+        Err(CliError::NotAgreed(text)) => (4, text),
     };
     eprintln!("fed-bbpt: {text}");
     ExitCode::from(code)

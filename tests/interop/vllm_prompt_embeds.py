@@ -123,6 +123,7 @@ kind = "cma-es"
 population = 6
 [federation]
 rule = "scalars"
+secure_sum = false
 rounds = {rounds}
 local_steps = 1
 batch = 8

@@ -56,6 +56,39 @@ fn a_bad_task_file_is_told_all_of_its_faults_at_once() {
 }
 
 #[test]
+fn a_check_says_whether_the_organiser_sees_single_updates() {
+    let check = |set: &[&str]| {
+        let set = set.iter().flat_map(|item| ["--set", item]);
+        let all: Vec<_> = ["federation", "check", "handwriting"]
+            .into_iter()
+            .chain(set)
+            .collect();
+        (run(&all).out, run(&[&all[..], &["--json"]].concat()).json())
+    };
+    let secure = "federation.secure_sum.";
+    let groups = [
+        &format!("{secure}groups=2")[..],
+        &format!("{secure}cohort_min=6"),
+    ];
+    for (set, people) in [
+        (&[][..], 3),
+        (&groups, 3),
+        (&[&format!("{secure}cohort_min=10")], 7),
+    ] {
+        let (words, json) = check(set);
+        let told = format!("only sums over {people} participants or more");
+        assert!(words.contains(&told), "{words}");
+        assert_eq!(json["smallest_sum"], people);
+    }
+    let (words, json) = check(&["federation.secure_sum=false"]);
+    assert!(
+        words.contains("no secure sums: the organiser sees each"),
+        "{words}"
+    );
+    assert!(json["smallest_sum"].is_null());
+}
+
+#[test]
 fn settings_on_the_command_line_are_checked_too() {
     let server = nowhere();
     let set = |item: &str| {

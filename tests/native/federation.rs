@@ -282,3 +282,108 @@ fn one_state_file_and_one_key_are_one_participant_with_their_data_who_is_told_fo
         1
     );
 }
+
+/// Settings of a federation that one participant carries to its end by itself.
+const ALONE: [&str; 7] = [
+    "federation.rounds=2",
+    "federation.local_steps=1",
+    "federation.batch=2",
+    "optimizer.directions=3",
+    "federation.open.count_min=1",
+    "federation.open.time_min_ms=0",
+    "federation.upload.count_min=1",
+];
+
+#[test]
+fn a_participant_who_comes_back_is_asked_when_the_model_is_another_one() {
+    let home = tempfile::tempdir().unwrap();
+    let (_model, model) = model_api();
+    let (_aggregator, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
+    // The task's own model, which this participant does not want to use, notes who comes.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    other.set_nonblocking(true).unwrap();
+    let other_url = format!("http://{}", other.local_addr().unwrap());
+    let (_, link) = create(&server, &other_url, &ALONE);
+    let state = home.path().join("state.json");
+    let join = |more: &[&str]| {
+        let state = state.to_str().unwrap();
+        let all = [
+            "join",
+            &link,
+            "--builtin",
+            "1",
+            "--count",
+            "24",
+            "--state",
+            state,
+        ];
+        run(&[&all[..], more].concat())
+    };
+    let first = join(&["--model-url", &model]);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert!(
+        first.out.contains("which sees each update by itself"),
+        "{first:?}"
+    );
+
+    let changed = [
+        &format!("{model} before, {other_url} now")[..],
+        "--accept-changes",
+    ];
+    join(&["--model-key", "secret"]).expect(4, &changed);
+    let nobody = other.accept().unwrap_err();
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
+    // Who names the model's address agrees to it.
+    let again = join(&["--model-url", &model]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+
+    // So is one whose aggregator announces another task than the one that was joined.
+    let mut saved: Value = serde_json::from_slice(&std::fs::read(&state).unwrap()).unwrap();
+    saved["task"]["model"]["url"] = "http://agreed.example".into();
+    saved["agreed"]["model"] = "http://agreed.example".into();
+    std::fs::write(&state, saved.to_string()).unwrap();
+    let changed = format!("the model's address: http://agreed.example before, {other_url} now");
+    join(&[]).expect(4, &[&changed]);
+    assert!(other.accept().is_err());
+
+    // Who accepts goes on, here to a model that is gone.
+    drop(other);
+    let accepted = join(&["--accept-changes"]);
+    assert_eq!(accepted.code, Some(1), "{accepted:?}");
+}
+
+#[test]
+fn a_participant_keeps_no_seed_of_a_sum_that_is_over() {
+    let home = tempfile::tempdir().unwrap();
+    let (_model, model) = model_api();
+    let (_aggregator, server) = serve(&home.path().join("a.sqlite"), "127.0.0.1:0");
+    let set = [
+        "federation.secure_sum.cohort_min=3",
+        "federation.rounds=1",
+        "federation.local_steps=1",
+        "federation.batch=2",
+        "optimizer.directions=3",
+        "federation.open.time_min_ms=0",
+    ];
+    let (_, link) = create(&server, &model, &set);
+    let states = [0, 1, 2].map(|i| home.path().join(format!("{i}.json")));
+    let begun: Vec<_> = (1..).zip(&states).map(|(i, s)| join(&link, s, i)).collect();
+    for process in begun {
+        let (code, said) = process.end();
+        assert_eq!(code, Some(0), "{said:#?}");
+        let told = "only sums over 3 participants or more";
+        assert!(said.iter().any(|line| line.contains(told)), "{said:#?}");
+    }
+    for state in &states {
+        let saved: Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
+        let client = &saved["client"];
+        assert_eq!(client["delivered"], 1, "{client}");
+        assert!(client["sum"].is_null() && client["sums"]["open"].is_null());
+        #[cfg(unix)]
+        for file in [state.clone(), state.with_extension("identity")] {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+        }
+    }
+}

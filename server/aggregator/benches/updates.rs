@@ -89,7 +89,7 @@ impl Server {
             },
             "data": { "labels": ["a", "b"] },
             "generator": generator,
-            "federation": { "lease_seconds": 3600, "open": limits, "upload": limits },
+            "federation": { "secure_sum": false, "lease_seconds": 3600, "open": limits, "upload": limits },
         });
         let create = self
             .post("/v1/federations")

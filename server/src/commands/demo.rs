@@ -65,10 +65,7 @@ pub struct DemoArgs {
 
 /// Starts everything and runs until Ctrl-C, or with `--once` until the federation has finished.
 pub fn run(args: &DemoArgs) -> Result<(), CliError> {
-    let folder = tempfile::Builder::new()
-        .prefix("fed-bbpt-demo-")
-        .tempdir()
-        .map_err(CliError::failed)?;
+    let folder = private_folder().map_err(CliError::failed)?;
     let (page, url) = listen(args.port)?;
     let (model, model_url) = listen(args.model_port)?;
     let token = Secret::random().map_err(CliError::failed)?;
@@ -115,6 +112,15 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
         while servers.join_next().await.is_some() {}
         outcome
     })?
+}
+
+/// A folder for the demonstration's database, which on Unix only its owner can enter.
+fn private_folder() -> std::io::Result<tempfile::TempDir> {
+    let mut folder = tempfile::Builder::new();
+    folder.prefix("fed-bbpt-demo-");
+    #[cfg(unix)]
+    folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    folder.tempdir()
 }
 
 /// A listener on the loopback interface, and its origin. The two servers have different ports, and
@@ -233,6 +239,7 @@ impl Demo<'_> {
             task: joined.task,
             examples: EXAMPLES,
             data: String::new(),
+            agreed: None,
             tally: Tally::default(),
             client: Client::new(joined.participant),
             is_outdated: false,
@@ -294,4 +301,20 @@ fn table(detail: &FederationDetail, took: Duration) -> (f64, f64) {
         took.as_secs_f64()
     ));
     (ends[0], ends[1])
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_owner_can_enter_the_folder() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = private_folder().unwrap();
+        let mode = std::fs::metadata(folder.path())
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
 }

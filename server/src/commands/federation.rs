@@ -6,6 +6,8 @@ use crate::native::transport::aggregator;
 use crate::task_source;
 use clap::{Args, Subcommand};
 use federation::round::messages::{CreateFederation, CreateInvite, Invite, InviteSummary};
+use federation::task::Task;
+use ground::fault::Faults;
 use participant::api::ApiError;
 use serde::Serialize;
 use serde_json::json;
@@ -91,12 +93,16 @@ enum What {
 pub fn run(args: FederationArgs) -> Result<(), CliError> {
     if let What::Check { task, set } = &args.what {
         let task = task_source::load(task, set).map_err(CliError::usage)?;
+        let task = as_created(&task).map_err(CliError::usage)?;
+        let secure = task.federation.secure;
         if args.json {
-            return say_json(
-                &json!({ "name": task.name, "hash": task.hash(), "parameters": task.dim() }),
-            );
+            return say_json(&json!({
+                "name": task.name, "hash": task.hash(), "parameters": task.dim(),
+                "smallest_sum": secure.map(|secure| secure.smallest_sum()),
+            }));
         }
         say(&format!("{}: no faults; hash {}", task.name, task.hash()));
+        say(&seen(&task));
         return Ok(());
     }
     block_on(async {
@@ -106,6 +112,9 @@ pub fn run(args: FederationArgs) -> Result<(), CliError> {
             What::Check { .. } => Ok(()),
             What::Create { task, set } => {
                 let task = task_source::load(task, set).map_err(CliError::usage)?;
+                let task = as_created(&task).map_err(CliError::usage)?;
+                // Beside the link, which is the answer.
+                eprintln!("{}", seen(&task));
                 let body = CreateFederation {
                     task_toml: None,
                     task: Some(task.source().clone()),
@@ -171,6 +180,23 @@ pub fn run(args: FederationArgs) -> Result<(), CliError> {
             }),
         }
     })?
+}
+
+/// The task of a federation that is created from `task`: with secure sums, unless it says that it has
+/// none.
+fn as_created(task: &Task) -> Result<Task, Faults> {
+    Task::from_value(Task::private_by_default(task.source().clone()))
+}
+
+/// What the organiser sees of updates, in a sentence.
+fn seen(task: &Task) -> String {
+    match task.federation.secure {
+        Some(secure) => format!(
+            "updates are summed under masks: the organiser sees only sums over {} participants or more",
+            secure.smallest_sum()
+        ),
+        None => "no secure sums: the organiser sees each participant's update by itself".to_owned(),
+    }
 }
 
 /// The invite as a link to the address at which, as the server says, people reach it, or else to

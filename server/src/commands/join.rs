@@ -8,6 +8,7 @@ use crate::native::state::{Lock, Saved};
 use crate::native::transport::{HttpCaller, aggregator, model_api};
 use crate::{CliError, data::LoadError};
 use clap::Args;
+use federation::agreement::{Agreement, Change};
 use federation::record::Replay;
 use federation::round::client::{Client, StopReason};
 use federation::round::messages::FederationStatus;
@@ -53,6 +54,10 @@ pub struct JoinArgs {
     /// API key for the model API.
     #[arg(long, env = "FED_BBPT_MODEL_KEY", hide_env_values = true)]
     model_key: Option<String>,
+    /// Go on though something that was agreed to with this state file has changed, such as the
+    /// model's address. Without it join asks on a terminal, and elsewhere ends with exit code 4.
+    #[arg(long)]
+    accept_changes: bool,
     /// Print a line of JSON for each update.
     #[arg(long)]
     json: bool,
@@ -129,7 +134,12 @@ async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
     let key = args.identity.clone().unwrap_or_else(beside);
     let (identity, _key_lock) = identity::load_or_create(&key).map_err(CliError::usage)?;
     let public = hex(&identity.public());
-    let known = known.filter(|s| s.aggregator == base && s.federation == federation);
+    let known = known.filter(|s| s.federation == federation);
+    // Before anything is sent that an owner would not want to be sent: a token, a key, data.
+    let known = match known {
+        Some(saved) => Some(agree_again(args, saved, &base).await?),
+        None => None,
+    };
     let is_new = known.as_ref().is_none_or(|saved| saved.token.is_empty());
     let mut saved = match known {
         Some(saved) if !saved.identity.is_empty() && saved.identity != public => {
@@ -151,6 +161,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
                 task: joined.task,
                 examples: 0,
                 data: String::new(),
+                agreed: None,
                 tally: left.map(|left| left.tally).unwrap_or_default(),
                 client,
                 is_outdated: false,
@@ -182,14 +193,13 @@ async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
         }
     };
     let rounds = bench.task().federation.rounds;
-    let masked = bench
-        .task()
-        .federation
-        .secure
-        .map_or_else(String::new, |s| {
-            let least = s.survivors_min;
+    let masked = match bench.task().federation.secure {
+        None => ", which sees each update by itself".to_owned(),
+        Some(secure) => {
+            let least = secure.smallest_sum();
             format!(" under masks, so that it learns only sums over {least} participants or more")
-        });
+        }
+    };
     let what = match bench.task().inputs {
         Inputs::Images(_) => "pictures",
         Inputs::Texts(_) => "texts",
@@ -274,6 +284,62 @@ async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
     }
 }
 
+/// Returns the state of a participant who comes back, once it is certain that the terms are those
+/// that were agreed to, or that the changes are accepted. Where the task or the aggregator is another
+/// one, the state is that of somebody who has yet to join.
+async fn agree_again(args: &JoinArgs, mut saved: Saved, base: &str) -> Result<Saved, CliError> {
+    let mut task = Task::from_value(saved.task.clone()).map_err(CliError::failed)?;
+    let before = saved.agreed.clone();
+    let mut before = before.unwrap_or_else(|| Agreement::of(&task, &saved.aggregator));
+    let announced = aggregator(base, None).map_err(CliError::failed)?;
+    // An aggregator that does not answer announces nothing new; the task that is known stays in use.
+    if let Ok(detail) = announced.detail(&saved.federation).await
+        && detail.summary.task_hash != task.hash()
+    {
+        task = Task::from_value(detail.task).map_err(CliError::failed)?;
+    }
+    if let Some(url) = &args.model_url {
+        task = task.with_model_url(url).map_err(CliError::usage)?;
+        // Who names an address agrees to it.
+        before.model.clone_from(&task.model.url);
+    }
+    let now = Agreement::of(&task, base);
+    let changes = before.changes(&now);
+    if !changes.is_empty() && !args.accept_changes {
+        ask_again(&changes)?;
+    }
+    if now.task != before.task || now.aggregator != before.aggregator {
+        saved.token.clear();
+    }
+    Ok(saved)
+}
+
+/// Shows what has changed and asks whether to go on; an error unless the answer is yes.
+fn ask_again(changes: &[Change]) -> Result<(), CliError> {
+    let lines = changes.iter().map(|change| {
+        format!(
+            "  {}: {} before, {} now",
+            change.what, change.before, change.now
+        )
+    });
+    let told = format!(
+        "this is not what was agreed to with this state file:\n{}",
+        lines.collect::<Vec<_>>().join("\n")
+    );
+    if std::io::stdin().is_terminal() {
+        eprint!("{told}\nGo on with these terms? [y/N] ");
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(());
+        }
+        return Err(CliError::NotAgreed("nothing was sent".to_owned()));
+    }
+    Err(CliError::NotAgreed(format!(
+        "{told}\nnothing was sent; --accept-changes goes on with these terms"
+    )))
+}
+
 /// Reads the examples and tries the model. What that costs is counted in the state's tally, even if
 /// it fails.
 async fn begin(
@@ -285,6 +351,7 @@ async fn begin(
     if let Some(url) = &args.model_url {
         task = task.with_model_url(url).map_err(CliError::usage)?;
     }
+    saved.agreed = Some(Agreement::of(&task, &saved.aggregator));
     let examples = match (&args.data, args.builtin) {
         (Some(path), _) => {
             let loaded = data::load(path, &task).map_err(|e: LoadError| CliError::usage(e))?;

@@ -176,7 +176,8 @@ mod tests {
     use std::net::TcpListener;
 
     /// Settings for two rounds of three steps of 64 images each.
-    const SETTINGS: [&str; 7] = [
+    const SETTINGS: [&str; 8] = [
+        "federation.secure_sum=false",
         "federation.rounds=2",
         "federation.local_steps=3",
         "federation.ask_ahead=true",
@@ -245,6 +246,7 @@ mod tests {
             task: joined.task,
             examples: 40,
             data: String::new(),
+            agreed: None,
             tally: Tally::default(),
             client: Client::new(joined.participant),
             is_outdated: false,

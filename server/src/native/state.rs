@@ -1,5 +1,6 @@
 //! The file in which `fed-bbpt join` keeps a participant's state between runs.
 
+use federation::agreement::Agreement;
 use federation::round::client::Client;
 use federation::round::workbench::{Input, Labelled};
 use ground::hash::sha256_hex;
@@ -32,6 +33,9 @@ pub struct Saved {
     /// The [`data_hash`] of the examples; empty in a file from before there were hashes.
     #[serde(default)]
     pub data: String,
+    /// What the participant agreed to; `None` in a file from before it was noted.
+    #[serde(default)]
+    pub agreed: Option<Agreement>,
     /// The participant's machine.
     pub client: Client,
     /// Whether another version of this program wrote the machine, which then begins anew.
@@ -222,6 +226,9 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
+    // The mode is for a new file; one that was left behind may have another.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -241,6 +248,7 @@ mod tests {
             tally: Tally::default(),
             examples,
             data: data.to_owned(),
+            agreed: None,
             client: Client::new(0),
             is_outdated: false,
         }
@@ -266,6 +274,22 @@ mod tests {
         // A file from before there were hashes states only their number.
         saved(3, "").bind(&mine, path).unwrap();
         assert!(saved(2, "").bind(&mine, path).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_can_read_a_state() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state.json");
+        for left in ["state.json", "state.tmp"] {
+            let left = home.path().join(left);
+            std::fs::write(&left, "").unwrap();
+            std::fs::set_permissions(&left, std::fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        saved(1, "").write(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

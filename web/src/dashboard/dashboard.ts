@@ -81,6 +81,7 @@ export class Dashboard {
 
   private trust({ summary: { secure, privacy }, current }: FederationDetail): void {
     put('secure', secure ? 'Changes are hidden under random masks that cancel out in the sum, so the organiser sees only sums.' : 'The organiser adds up everyone’s changes and could look at each of them.', Number(secure));
+    byId('plain', HTMLElement).hidden = secure;
     byId('ledger', HTMLElement).hidden = privacy === null;
     if (privacy !== null) {
       const meter = byId('ledger-meter', HTMLMeterElement);

@@ -5,6 +5,7 @@ import { embeddingsFrom, runsHere, sendsLabels, showPlace, type Inputs } from '.
 import { joinAddress, normaliseModelUrl, type JoinAddress } from '../lib/links';
 import type { BackendChoice, FromWorker } from '../worker/protocol';
 import { modelAmount, organiserAmount } from './amounts';
+import { elsewhere } from './agreed';
 import { terms } from './terms';
 
 type Opened = Extract<FromWorker, { type: 'opened' }>;
@@ -15,8 +16,8 @@ export function showModelAmount(opened: Opened, inputs: Inputs, bytesPerQuery: n
   show(document, 'model-amount', modelAmount(opened.trainingQueries, runsHere(opened.task) ? null : bytesPerQuery, inputs));
 }
 
-/** Fills in the hosts. */
-export function showHosts(opened: Opened, inputs: Inputs): void {
+/** Fills in the hosts. `fromLink`: the model's address is the link's, not the task's. */
+export function showHosts(opened: Opened, inputs: Inputs, fromLink: boolean): void {
   const { summary } = opened;
   const here = runsHere(opened.task);
   showPlace(document, here);
@@ -29,6 +30,10 @@ export function showHosts(opened: Opened, inputs: Inputs): void {
   for (const element of document.querySelectorAll<HTMLElement>('[data-labels-sent]')) element.hidden = !sendsLabels(opened.task);
   show(document, 'model-host', host(opened.modelOrigin));
   show(document, 'organiser-host', location.host);
+  const words = elsewhere(opened.modelUrl, location.origin, fromLink);
+  for (const element of document.querySelectorAll<HTMLElement>('[data-show="model-elsewhere"]')) element.hidden = words === null;
+  show(document, 'model-elsewhere', words ?? '');
+  for (const element of document.querySelectorAll<HTMLElement>('[data-plain]')) element.hidden = opened.sum !== null;
   const { promise, gets, learns, never, open } = terms(opened.sum, opened.noise, summary.dim, inputs, here);
   show(document, 'promise', promise);
   show(document, 'organiser-gets', gets);

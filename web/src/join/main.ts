@@ -1,7 +1,8 @@
 /** The data owner's page: opens the federation in a Worker, lets the person choose and agree, then shows progress. */
+import type { Agreement } from '../generated/Agreement';
 import type { FederationDetail } from '../generated/FederationDetail';
 import { generatorPath, recordPath } from '../lib/api';
-import { byId, confirmWith, find, setText, show, wireDialog } from '../lib/dom';
+import { byId, confirmWith, find, h, setText, show, wireDialog } from '../lib/dom';
 import { bytes, percent, plural } from '../lib/format';
 import { fill, inputsOf, runsHere, showInputs, type Inputs } from '../lib/inputs';
 import { dashboardPath, parseInvite, parseJoinAddress } from '../lib/links';
@@ -9,6 +10,7 @@ import { FederationFeed } from '../lib/sse';
 import type { Remedy } from '../lib/trouble';
 import { ended } from '../lib/words';
 import type { DataSource, FromWorker, TrainingProgress, Trouble } from '../worker/protocol';
+import { changes, type Change } from './agreed';
 import { apiKey, backendOf, preparesOf, showHosts, showModelAmount, wireSettings } from './agree';
 import { Chooser } from './choose';
 import { ConnectDialog } from './connect';
@@ -51,6 +53,10 @@ class JoinPage {
   private nameOf = (label: string): string => label;
   private detail: FederationDetail | null = null;
   private source: DataSource | null = null;
+  /** What was agreed to, where this browser keeps something of the federation. */
+  private stored: { agreement: Agreement | null } | null = null;
+  /** What has changed since; until the person agrees to it, nothing goes to the model, and no key. */
+  private changed: Change[] = [];
   private wish: Wish = { agreed: false, paused: false };
   /** True while the model is asked for a first answer, before training begins. */
   private checking = false;
@@ -103,13 +109,14 @@ class JoinPage {
     const click = (id: string, run: () => void): void => byId(id, HTMLButtonElement).addEventListener('click', run);
     click('start', () => this.start());
     click('resume-session', () => this.goOn());
+    click('agree-changes', () => this.agreeAgain());
     click('pause', () => this.pause(true));
     click('resume', () => this.pause(false));
     click('elsewhere-retry', () => this.reopen());
     click('rejoin', () => location.reload());
     const dialog = byId('leave-dialog', HTMLDialogElement);
     wireDialog(dialog);
-    for (const id of ['leave', 'forget-session']) click(id, () => void confirmWith(dialog).then((yes) => yes && this.leave()));
+    for (const id of ['leave', 'forget-session', 'forget-changed']) click(id, () => void confirmWith(dialog).then((yes) => yes && this.leave()));
     // A whole link pasted over one without its invite changes the fragment only, as does another path at the same model
     // API (a relay's new token); the browser stays on the page.
     window.addEventListener('hashchange', () => {
@@ -140,7 +147,7 @@ class JoinPage {
       finish: view === 'done',
     };
     for (const [id, visible] of Object.entries(shown)) byId(id, HTMLElement).hidden = !visible;
-    if (view !== 'setup') byId('resume-card', HTMLElement).hidden = true;
+    if (view !== 'setup') for (const id of ['resume-card', 'changed']) byId(id, HTMLElement).hidden = true;
     // The Worker has asked for the federation before; to follow it takes one of the server's streams.
     if (view === 'running' || view === 'done') this.feed.start();
     if (before !== view && (view === 'running' || view === 'done' || view === 'gone')) {
@@ -151,6 +158,9 @@ class JoinPage {
 
   private receive(message: FromWorker): void {
     switch (message.type) {
+      case 'stored':
+        this.stored = { agreement: message.agreement };
+        break;
       case 'opened':
         this.onOpened(message);
         break;
@@ -197,11 +207,14 @@ class JoinPage {
     this.troubles.clear('open', 'storage');
     show(document, 'name', opened.summary.name);
     if (opened.summary.description !== '') show(document, 'description', opened.summary.description);
+    this.changed = this.stored === null ? [] : changes(this.stored.agreement, opened.agreement);
+    // Even if the person agreed on this page: a new Worker may have found another task.
+    if (this.changed.length > 0) this.wish = { agreed: false, paused: false };
     if (!this.wish.agreed) document.title = `${opened.summary.name} – Fed-BBPT`;
     this.inputs = inputsOf(opened.task);
     this.nameOf = labelNames(opened.labels, opened.text?.words ?? []);
     showInputs(document, this.inputs);
-    showHosts(opened, this.inputs);
+    showHosts(opened, this.inputs, this.address.modelUrl !== null);
     this.running.about(this.inputs);
     this.running.backend(opened.backend);
     if (this.source === null) this.chooser.offer(this.inputs, opened.labels, opened.text?.words ?? []);
@@ -216,13 +229,39 @@ class JoinPage {
         break;
       case 'offer-resume':
         this.show('setup');
-        byId('resume-card', HTMLElement).hidden = false;
         byId('setup', HTMLElement).hidden = true;
+        byId('resume-card', HTMLElement).hidden = this.changed.length > 0;
         break;
       case 'setup':
         this.show('setup');
         break;
     }
+    this.showChanges(opened.resumable);
+  }
+
+  /** Shows what has changed since the person agreed. `resumable`: it needs an answer of its own; in the setup "Agree and start" is the answer. */
+  private showChanges(resumable: boolean): void {
+    const rows = this.changed.map(({ what, before, now }) => [h('dt', {}, what), h('dd', {}, h('s', {}, before), ' → ', h('strong', {}, now))]);
+    byId('changed-terms', HTMLElement).replaceChildren(...rows.flat());
+    byId('changed-actions', HTMLElement).hidden = !resumable;
+    byId('changed', HTMLElement).hidden = this.changed.length === 0 || this.view !== 'setup';
+  }
+
+  /** The person agrees to what has changed; going on is another step, with the key's field. */
+  private agreeAgain(): void {
+    this.agree();
+    byId('changed', HTMLElement).hidden = true;
+    byId('resume-card', HTMLElement).hidden = false;
+    byId('resume-session', HTMLButtonElement).focus();
+  }
+
+  /** Notes the terms that are shown as agreed to. */
+  private agree(): void {
+    if (this.opened === null) return;
+    const { agreement } = this.opened;
+    this.stored = { agreement };
+    this.changed = [];
+    this.session.send({ type: 'agree', agreement });
   }
 
   /** Shows at once that nobody can join, because the federation has ended or the link has no invite. */
@@ -293,12 +332,14 @@ class JoinPage {
 
   /** After the person has agreed: asks the model a first harmless question, so that problems show before the work begins. */
   private start(): void {
+    this.agree();
     this.wish = { agreed: true, paused: false };
     this.ready(false, 'Asking the model for a first answer…');
     this.check();
   }
 
   private goOn(): void {
+    if (this.changed.length > 0) return;
     this.wish = { agreed: true, paused: false };
     this.check();
     byId('resume-session', HTMLButtonElement).disabled = true;
@@ -346,7 +387,8 @@ class JoinPage {
     if (view === 'done') this.finish();
     if (view === 'gone') this.gone();
     const measured = progress.curve.at(-1)?.step ?? -1;
-    if (view !== 'gone' && this.pictures.due(measured, Date.now(), document.visibilityState === 'visible', view === 'done')) {
+    // Pictures are asked about, and so go to the model.
+    if (view !== 'gone' && this.changed.length === 0 && this.pictures.due(measured, Date.now(), document.visibilityState === 'visible', view === 'done')) {
       this.session.send({ type: 'pictures', count: SHOWN });
     }
   }

@@ -17,7 +17,8 @@ describe('what the organiser learns', () => {
     const secure = terms(sum, null, 576, 'images');
     expect(secure.promise).toContain('only the sum over at least 4 people');
     expect(secure.learns).toContain('only the sum over at least 4 people');
-    expect(secure.learns).toContain('of how many pictures, and');
+    expect(secure.learns).toContain('of rounded numbers of pictures, and');
+    expect(secure.learns).toContain('about how many, not how many');
     expect(secure.never).toContain('your own numbers');
     // No noise, no promise about the sum itself.
     expect(secure.learns).toContain('carries no noise');

@@ -24,7 +24,7 @@ function worded(sum: SumTerms | null, noise: NoiseTerms | null, dim: number, key
   if (sum === null) {
     return {
       promise: 'The organiser could look at your numbers before adding them up. They are not your {items}, but they could hint at what those are like.',
-      gets: `each round, a list of ${count(dim)} numbers, your suggested change of the {prompt}; also how many {items} you have and how many were answered right`,
+      gets: `each round, a list of ${count(dim)} numbers, your suggested change of the {prompt}; also, rounded, how many {items} you have and how many were answered right`,
       learns: 'those numbers, and that this browser takes part. They are not your {items}, but they could hint at what those are like.',
       never: `your {items}, which label each of them has, the model’s answer to any of them${key}`,
       open: record,
@@ -33,12 +33,12 @@ function worded(sum: SumTerms | null, noise: NoiseTerms | null, dim: number, key
   const people = sum.groups > 1 ? `${sum.groups} sums a round, each over at least ${plural(sum.people, 'person', 'people')}` : `the sum over at least ${plural(sum.people, 'person', 'people')}`;
   const told =
     noise === null
-      ? 'It carries no noise: the fewer people are in a sum, the more it says about each of them, and two sums that differ by one person can tell how many {items} that person has and how many were answered right.'
+      ? 'It carries no noise: the fewer people are in a sum, the more it says about each of them. How many {items} you have and how many were answered right go in rounded by a secret of this browser’s, so two sums that differ by you alone tell about how many, not how many.'
       : `Random noise in it limits what anyone can work out about you: ε at most ${noise.epsilon}, at δ = ${probability(noise.delta)}.`;
   return {
     promise: `The organiser sees only ${people}, you among them. Your own numbers stay hidden under random masks that cancel out in the sum. ${told}`,
     gets: `each round, your list of ${count(dim)} numbers, hidden under random masks, and sealed messages that it passes on to the others`,
-    learns: `only ${people}, you among them: of the changes, ${noise === null ? 'of how many {items}, and of how many were answered right' : 'and of the share answered right'}. Also that this browser takes part. ${told}`,
+    learns: `only ${people}, you among them: of the changes, ${noise === null ? 'of rounded numbers of {items}, and of those answered right' : 'and of the share answered right'}. Also that this browser takes part. ${told}`,
     never: `your own numbers; your {items}, which label each of them has, the model’s answer to any of them${key}`,
     open: `${record} The record also lists who was in each sum, by number and public key, not by name.`,
   };

@@ -14,7 +14,7 @@ export const TEST_IDS = {
     /** The counts and samples after reading; hidden before. */
     report: ['data-report'],
     /** The hosts; an own model API; the key; the backend. */
-    agree: ['host-model', 'host-organiser', 'own-model-url', 'own-model-go', 'api-key', 'backend-choice', 'organiser-learns', 'model-learns', 'device-terms', 'embeddings-terms', 'start'],
+    agree: ['host-model', 'model-elsewhere', 'host-organiser', 'no-secure-sums', 'own-model-url', 'own-model-go', 'api-key', 'backend-choice', 'organiser-learns', 'model-learns', 'device-terms', 'embeddings-terms', 'start'],
     /** Trying the model before taking part. */
     connect: ['try-model', 'connect-dialog', 'connect-steps', 'connect-cures', 'connect-key', 'connect-again', 'connect-close'],
     /** While it runs. `activity` is what is being done now; `round-step` is "round 3 of 50". */
@@ -25,14 +25,14 @@ export const TEST_IDS = {
     trust: ['secure', 'privacy', 'record-lines', 'record-fingerprint', 'download-record'],
     costs: ['queries', 'money-spent', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend', 'prepared'],
     /** The end, and states instead of it. */
-    ends: ['finished', 'suspicion', 'download-generator', 'left', 'elsewhere', 'resume-session', 'resume-api-key', 'forget-session'],
+    ends: ['finished', 'suspicion', 'download-generator', 'left', 'elsewhere', 'resume-session', 'resume-api-key', 'forget-session', 'changed', 'agree-changes', 'forget-changed'],
     /** Each error; its `data-code` is the stable code, `data-where` the part of the page. Made by script. */
     trouble: ['trouble'],
   },
   index: {
     list: ['federation-list', 'federation-card'],
     dashboard: ['dashboard', 'status', 'connection', 'federation-accuracy', 'federation-before', 'kept', 'live', 'participants', 'round-step', 'round-phase', 'chart-accuracy', 'chart-loss', 'rounds', 'download-generator', 'download-task', 'trouble'],
-    trust: ['secure', 'privacy', 'record-lines', 'record-fingerprint', 'download-record'],
+    trust: ['secure', 'no-secure-sums', 'privacy', 'record-lines', 'record-fingerprint', 'download-record'],
   },
   organiser: {
     token: ['admin-token', 'sign-in', 'sign-out'],

@@ -28,6 +28,8 @@ export interface Field {
   and?: readonly [path: string, ...values: string[]];
   /** Only chooses among other fields; not a setting, and not sent. */
   formOnly?: boolean;
+  /** Of such a flag: the setting that is sent as `false` while it is off. */
+  off?: string;
 }
 
 export interface Group {
@@ -133,8 +135,8 @@ export const GROUPS: readonly Group[] = [
   {
     title: 'What you can see',
     fields: [
-      { path: 'form.secure', label: 'Secure sums: only sums, no single update', kind: 'flag', value: 'true', formOnly: true, help: 'Updates are hidden under masks that cancel out in the sum. Each round takes some seconds longer, and is given up if too many participants leave during it.', wide: true },
-      { path: 'federation.secure_sum.cohort_min', label: 'People in a sum at least', kind: 'whole', value: '5', help: 'No sum begins with fewer people, and it is opened only if more than half of them are still there. Ten people hide each one much better than three.', when: ['form.secure', 'true'] },
+      { path: 'form.secure', label: 'Secure sums: only sums, no single update', kind: 'flag', value: 'true', formOnly: true, off: 'federation.secure_sum', help: 'Updates are hidden under masks that cancel out in the sum. Each round takes some seconds longer, and is given up if too many participants leave during it.', wide: true },
+      { path: 'federation.secure_sum.cohort_min', label: 'People in a sum at least', kind: 'whole', value: '3', help: 'No sum begins with fewer people, and it is opened only if more than two thirds of them are still there. Ten people hide each one much better than three.', when: ['form.secure', 'true'] },
       { path: 'federation.clip', label: 'Longest update (L2)', kind: 'number', value: '10', help: 'A longer update is shortened. With noise, a smaller bound needs less of it.', when: ['form.secure', 'true'] },
       { path: 'form.privacy', label: 'Differential privacy: noise in the sums', kind: 'flag', value: 'false', formOnly: true, help: 'Limits what sums tell about one participant. Needs many participants: with only a few, the noise drowns out what they learn.', when: ['form.secure', 'true'], wide: true },
       { path: 'federation.privacy.epsilon', label: 'ε at most', kind: 'number', value: '8', help: '1 is strong, 8 is weak. A round that would exceed it does not begin.', when: ['form.privacy', 'true'] },

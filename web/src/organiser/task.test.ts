@@ -35,7 +35,7 @@ describe('the form’s task', () => {
       format: 1,
       model: { url: 'http://127.0.0.1:8701', name: 'printed-digits', input: { height: 32, width: 32 }, output: { classes: 10 } },
       data: { labels: [...'0123456789'], inner: [32, 32], invert: false },
-      federation: { rounds: 100, secure_sum: { cohort_min: 5 }, combine: 'mean' },
+      federation: { rounds: 100, secure_sum: { cohort_min: 3 }, combine: 'mean' },
     });
     expect(task).not.toHaveProperty('form');
     expect(task).not.toHaveProperty('federation.privacy');
@@ -44,11 +44,12 @@ describe('the form’s task', () => {
   });
   it('has secure sums, and noise only with them', () => {
     const made = (over: Record<string, string>): unknown => buildTask(FIELDS.values(), defaults(over))['federation'];
-    expect(made({ 'form.privacy': 'true', 'federation.privacy.epsilon': '4' })).toMatchObject({ secure_sum: { cohort_min: 5, groups: 1 }, privacy: { epsilon: 4, delta: 1e-5 }, clip: 10 });
+    expect(made({ 'form.privacy': 'true', 'federation.privacy.epsilon': '4' })).toMatchObject({ secure_sum: { cohort_min: 3, groups: 1 }, privacy: { epsilon: 4, delta: 1e-5 }, clip: 10 });
     const plain = made({ 'form.secure': 'false', 'form.privacy': 'true' });
-    expect(plain).toMatchObject({ open: { count_min: 3 }, upload: { count_min: 2 } });
+    // In so many words: a federation that says nothing gets secure sums.
+    expect(plain).toMatchObject({ open: { count_min: 3 }, upload: { count_min: 2 }, secure_sum: false });
     // Noise was chosen before secure sums were switched off: its field is out of sight, and so is its condition.
-    for (const gone of ['secure_sum', 'privacy', 'clip']) expect(plain).not.toHaveProperty(gone);
+    for (const gone of ['privacy', 'clip']) expect(plain).not.toHaveProperty(gone);
     expect(made({ 'federation.combine': 'trimmed-mean' })).toMatchObject({ combine: 'trimmed-mean', trim: 0.2 });
   });
   it('is one of texts where these are chosen, without what pictures have', () => {

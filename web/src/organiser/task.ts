@@ -75,10 +75,12 @@ export function applies(field: Field, valueOf: (path: string) => string): boolea
 export function buildTask(fields: Iterable<Field>, valueOf: (path: string) => string): { [key: string]: Json } {
   const task: { [key: string]: Json } = { format: 1 };
   for (const field of fields) {
-    if (field.formOnly === true || !applies(field, valueOf)) continue;
-    const value = fieldValue(field, valueOf(field.path));
-    if (value === null) continue;
-    const keys = field.path.split('.');
+    if (!applies(field, valueOf)) continue;
+    const on = fieldValue(field, valueOf(field.path));
+    // Left out, a setting would have its default.
+    const [path, value] = field.formOnly !== true ? [field.path, on] : [field.off, on === false ? false : null];
+    if (path === undefined || value === null) continue;
+    const keys = path.split('.');
     const last = keys.pop() ?? '';
     let place = task;
     for (const key of keys) {

@@ -4,6 +4,7 @@
  */
 import { Loader, Session, TextLoader, useDevice, useEmbeddings } from '../../wasm/client_wasm';
 import type { DeviceModel, EmbeddingsModel } from '../device/protocol';
+import { readAgreement } from '../join/agreed';
 import { loadFiles, type Progress } from './files';
 import { lookAtGpu } from './gpu';
 import { Host, type Post } from './host';
@@ -15,6 +16,7 @@ import { loadTexts } from './texts';
 
 const post: Post = (message, transfer = []) => self.postMessage(message, { transfer });
 let session: Session | undefined;
+let storage: Storage | undefined;
 /** What of a model has to be fetched to this device before it can be asked. */
 interface Fetching {
   ready(progress: Progress, pity: (trouble: Trouble) => void): Promise<void>;
@@ -35,11 +37,13 @@ self.addEventListener('unhandledrejection', (event) => fatal(event.reason));
 async function open(message: ToWorker & { type: 'open' }): Promise<void> {
   await holdAlone(message.federation, () => post({ type: 'elsewhere' }));
   const [gpu, detail] = await Promise.all([lookAtGpu(message.backend), announced(message), loaded]);
-  const storage = new Storage(message.federation);
+  storage = new Storage(message.federation);
   // A browser that stores nothing says so when something is to be saved.
   const found = await storage.read().catch(() => undefined);
   // Otherwise the browser may throw the state away when its disk is full.
   navigator.storage?.persist?.().catch(() => undefined);
+  // Data alone were chosen, and perhaps never agreed to be used.
+  if (found?.membership !== undefined || found?.agreement !== undefined) post({ type: 'stored', agreement: readAgreement(found.agreement) });
   const { type: _, ...opening } = message;
   const host = new Host(post, storage);
   session = await Session.open(JSON.stringify({ ...opening, gpu }), detail, found?.identity, found?.membership, found?.state, found?.data, host);
@@ -142,6 +146,9 @@ async function take(message: ToWorker): Promise<void> {
       return;
     case 'load-data':
       return load(message.source);
+    case 'agree':
+      // A browser that stores nothing says so when the data are saved; then there is nothing to come back to.
+      return storage?.save('agreement', new TextEncoder().encode(JSON.stringify(message.agreement))).catch(() => undefined);
     case 'start':
       return session?.start();
     case 'pause':

@@ -4,6 +4,7 @@
  * The Worker owns the wasm, the owner's data and the API key; the page only shows things. No message carries
  * a whole data set back to the page, only the few examples that it shows.
  */
+import type { Agreement } from '../generated/Agreement';
 import type { Choice } from '../generated/Choice';
 import type { FederationSummary } from '../generated/FederationSummary';
 import type { OwnPoint } from '../generated/OwnPoint';
@@ -27,7 +28,9 @@ export type ToWorker =
   /** Asks the model API for its description and one harmless answer. */
   | { type: 'check-model'; apiKey: string | null }
   | { type: 'load-data'; source: DataSource }
-  /** The owner agrees; training starts. */
+  /** The owner agrees to these terms, which are stored with the data. */
+  | { type: 'agree'; agreement: Agreement }
+  /** Training starts. */
   | { type: 'start' }
   | { type: 'pause' }
   | { type: 'resume' }
@@ -162,6 +165,8 @@ export interface TrainingProgress {
 }
 
 export type FromWorker =
+  /** This browser keeps something of this federation, under these terms (null if it has no note of them). Comes before `opened`. */
+  | { type: 'stored'; agreement: Agreement | null }
   | {
       type: 'opened';
       summary: FederationSummary;
@@ -173,6 +178,8 @@ export type FromWorker =
       /** This browser took part before: data and state are here, training can go on at once. */
       resumable: boolean;
       participant: number | null;
+      /** The terms of taking part now. */
+      agreement: Agreement;
       /** What taking part will cost at most. */
       trainingQueries: number;
       bytesPerQuery: number;

@@ -1,12 +1,12 @@
 /**
  * What this browser keeps of a federation, in IndexedDB: a few records of bytes, named by federation and key.
- * The keys' meaning is `client-wasm/src/web/saved.rs`; an API key is never among them.
+ * The keys' meaning is `client-wasm/src/web/saved.rs`, except `agreement`, which is JSON of this side's; an API key is never among them.
  */
 
 const DATABASE = 'fed-bbpt';
 const STORE = 'records';
 /** All record keys; `forget` deletes exactly these. */
-const KEYS = ['identity', 'membership', 'state', 'data'] as const;
+const KEYS = ['identity', 'membership', 'state', 'data', 'agreement'] as const;
 
 export type RecordKey = (typeof KEYS)[number];
 export type Records = Record<RecordKey, Uint8Array | undefined>;

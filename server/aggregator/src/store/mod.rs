@@ -75,11 +75,14 @@ impl Table for SqliteTx {
 }
 
 impl SqliteStore {
-    /// Opens the file, creates it if needed, and brings its tables up to date.
+    /// Opens the file, creates it if needed, and brings its tables up to date. On Unix only its
+    /// owner can read and write it, because it holds updates and the hashes of tokens.
     ///
     /// # Errors
     /// The file cannot be used.
     pub async fn open(path: &Path, tried: Tried) -> Result<Self, sqlx::Error> {
+        #[cfg(unix)]
+        make_private(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -134,6 +137,30 @@ impl SqliteStore {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Takes the permissions of group and others from the database, which is created if needed, and from
+/// the files beside it. SQLite gives a log that it makes later the permissions of the database.
+#[cfg(unix)]
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let mut options = std::fs::OpenOptions::new();
+    let made = options.write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    for beside in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(beside);
+        match std::fs::metadata(&file) {
+            Ok(found) if found.permissions().mode() & 0o077 != 0 => {
+                std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 impl Store for SqliteStore {

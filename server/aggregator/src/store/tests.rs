@@ -35,6 +35,35 @@ async fn what_is_committed_is_on_the_disk() {
     assert_eq!((synchronous, &journal[..]), (2, "wal"));
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_can_read_the_database_and_its_log() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let modes = || {
+        ["a.sqlite", "a.sqlite-wal", "a.sqlite-shm"].map(|name| {
+            let found = std::fs::metadata(home.path().join(name)).unwrap();
+            found.permissions().mode() & 0o777
+        })
+    };
+    let path = home.path().join("a.sqlite");
+    let store = SqliteStore::open(&path, silent()).await.unwrap();
+    assert_eq!(modes(), [0o600; 3]);
+    store.close().await;
+    // Files of an earlier version, and of a process that was killed.
+    for name in ["a.sqlite", "a.sqlite-wal", "a.sqlite-shm"] {
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(home.path().join(name))
+            .unwrap();
+        file.set_permissions(std::fs::Permissions::from_mode(0o644))
+            .unwrap();
+    }
+    let _store = SqliteStore::open(&path, silent()).await.unwrap();
+    assert_eq!(modes(), [0o600; 3]);
+}
+
 #[tokio::test]
 async fn a_busy_transaction_is_tried_again_from_its_beginning() {
     let told = Arc::new(Mutex::new(Vec::new()));

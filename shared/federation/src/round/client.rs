@@ -264,6 +264,7 @@ impl Client {
     /// again.
     pub fn step(&mut self, env: &Environment<'_>, event: Event) -> Action {
         if let Stage::Stopped(reason) = self.stage {
+            self.forget_seeds();
             return Action::Stop(reason);
         }
         match event {
@@ -287,7 +288,9 @@ impl Client {
             },
             Event::Refused(refusal) => self.take_refusal(refusal),
         }
-        self.open_action(env)
+        let action = self.open_action(env);
+        self.forget_seeds();
+        action
     }
 
     fn take_view(&mut self, env: &Environment<'_>, view: RoundView) {

@@ -245,6 +245,18 @@ impl Federation {
 }
 
 impl Secure {
+    /// Minimum number of participants in any sum that can be opened, which is what a data owner is
+    /// told. With several groups each is summed by itself, and t of the smallest group suffice.
+    #[must_use]
+    pub fn smallest_sum(&self) -> u32 {
+        let opened = self.policy.contributors_min() as u32;
+        if self.policy.groups == 1 {
+            opened.max(self.survivors_min)
+        } else {
+            opened
+        }
+    }
+
     fn read(r: &mut Reader<'_>, open: &Limits) -> (Self, SecurePhases) {
         // Tasks from before the bound was two thirds are still read, and kept to it.
         let threshold = r.number("threshold", 0.5..=0.95, Some(THRESHOLD_MIN.into()));

@@ -6,7 +6,7 @@ use crate::record;
 use crate::record::{Cohort, Entry, Line, RoundEntry};
 use crate::round::messages::{SumInput, SumMessage};
 use crate::round::phase::AbortReason;
-use crate::round::rehearsal::{NOW, Rehearsal, identity, secure_task, task};
+use crate::round::rehearsal::{self, NOW, Rehearsal, identity, secure_task, task};
 use crate::rules::advance::{GroupSum, Sums as Opened};
 use secure_sum::Context;
 use secure_sum::messages::{
@@ -697,6 +697,58 @@ fn a_vector_that_was_made_is_counted_though_it_never_arrived() {
     assert!(once.epsilon > 2.0);
     cast.turn(0);
     assert_eq!(cast.clients[0].privacy(&cast.task), Some(once));
+}
+
+/// Returns whether the stored state of `who` holds `seed`.
+fn holds(cast: &Rehearsal, who: usize, seed: &[u8; 32]) -> bool {
+    let stored = ground::wire::encode(&cast.clients[who]);
+    stored.windows(32).any(|bytes| bytes == seed)
+}
+
+#[test]
+fn no_seed_of_a_sum_is_stored_once_it_is_over() {
+    let mut cast = in_keys(cast(), 0);
+    // What participants drew: the first for the sum's keys and masks, the second for rounding.
+    let drawn = |who: u8, number: u8| rehearsal::bytes(who, &[b'e', number]);
+    cast.play_to(0, Phase::Masked);
+    for who in 0..4 {
+        assert!(holds(&cast, who, &drawn(who as u8, 0)) && holds(&cast, who, &drawn(who as u8, 1)));
+    }
+    cast.play_out();
+    for who in 0..4 {
+        assert_eq!(cast.clients[who].stopped(), Some(StopReason::Finished));
+        for number in 0..8 {
+            let seed = drawn(who as u8, number);
+            assert!(!holds(&cast, who, &seed), "{who} keeps {number}");
+        }
+        assert!(cast.clients[who].sum.is_none());
+    }
+}
+
+#[test]
+fn who_stops_in_the_middle_of_a_sum_keeps_no_seed() {
+    for event in [
+        Event::Leave,
+        Event::Refused(Refusal::FederationClosed),
+        Event::Refused(Refusal::Unauthorized),
+    ] {
+        let mut cast = in_keys(cast(), 0);
+        cast.play_to(0, Phase::Masked);
+        let seed = rehearsal::bytes(0, &[b'e', 0]);
+        assert!(holds(&cast, 0, &seed));
+        assert!(matches!(cast.tell(0, event), Action::Stop(_)));
+        assert!(!holds(&cast, 0, &seed) && cast.clients[0].sum.is_none());
+    }
+}
+
+#[test]
+fn an_aborted_sums_seed_is_dropped_when_its_end_is_read() {
+    let mut cast = cast();
+    lost(&mut cast, 0);
+    let seed = rehearsal::bytes(0, &[b'e', 0]);
+    assert!(holds(&cast, 0, &seed));
+    cast.play_to(1, Phase::Keys);
+    assert!(!holds(&cast, 0, &seed));
 }
 
 /// The masked round is over without a sum, as an aggregator that opened it in private would say: some

@@ -1,7 +1,7 @@
 //! The participant's part in secure sums: one [`Sum`] at a time, and what outlasts it.
 
 use super::{Action, Client, Environment, Secrets, Stage, StopReason};
-use crate::record::RoundEntry;
+use crate::record::{Replay, RoundEntry};
 use crate::round::messages::{PrivacySpent, RoundView, SumInput, SumMessage};
 use crate::round::phase::Phase;
 use crate::task::Task;
@@ -353,6 +353,16 @@ impl Client {
                 SumMessage::Unmask(sum.machine.unmask(confirmations)?)
             }
         }))
+    }
+
+    /// Drops the seeds of a sum that is over: the record tells its end, or the machine has stopped.
+    /// Who reads the stored state later could open the masked vector with them.
+    pub(super) fn forget_seeds(&mut self) {
+        let stopped = self.stopped().is_some();
+        let rounds = self.record.as_ref().map_or(0, Replay::rounds);
+        let over = |round: u32| stopped || round < rounds;
+        self.sum.take_if(|sum| over(sum.round));
+        self.sums.open.take_if(|(round, _)| over(*round));
     }
 
     /// The open message was taken.

@@ -73,6 +73,31 @@ fn numbers_follow_from_each_other() {
 }
 
 #[test]
+fn the_smallest_sum_is_the_least_that_can_be_opened() {
+    for (secure, people) in [
+        // Two thirds of three are two, and more than that must answer.
+        (json!({ "cohort_min": 3 }), 3),
+        (json!({ "cohort_min": 5 }), 4),
+        // More are asked for than can open it.
+        (json!({ "cohort_min": 5, "survivors_min": 5 }), 5),
+        (json!({ "cohort_min": 10, "threshold": 0.9 }), 9),
+        // Each group is summed by itself, however many must be left in all.
+        (
+            json!({ "cohort_min": 6, "groups": 2, "survivors_min": 6 }),
+            3,
+        ),
+        (json!({ "cohort_min": 20, "groups": 4 }), 4),
+    ] {
+        let federation = good(json!({ "secure_sum": secure }));
+        assert_eq!(
+            federation.secure.unwrap().smallest_sum(),
+            people,
+            "{secure}"
+        );
+    }
+}
+
+#[test]
 fn every_fault_of_the_sections_is_reported_at_once() {
     let paths = read(json!({
         "rule": "fedsgd",
