@@ -4,8 +4,8 @@ use super::combine::Combine;
 use super::server_optimizer::ServerOptimizer;
 use crate::round::policy::{Limits, Policy, SecurePhases};
 use ground::fault::Reader;
-use serde_json::Value;
 use secure_sum::{SumPolicy, THRESHOLD_MIN};
+use serde_json::Value;
 use tuning::optimizer::Optimizer;
 
 /// Maximum cohort of a secure sum.
