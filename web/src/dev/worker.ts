@@ -14,7 +14,7 @@ let isText = false;
 let running: ReturnType<typeof setInterval> | undefined;
 const progress: TrainingProgress = {
   activity: 'syncing', localStep: 0, localSteps: 5, view: null, before: 0.11, curve: [], delivered: 0, queries: 0, queryBudget: 0, bytesToModel: 0, bytesFromModel: 0,
-  bytesToAggregator: 0, bytesFromAggregator: 0, stopped: null, suspicion: null, privacy: null, choice: null, record: null, prepared: 64, renderMs: 2.1, askMs: 38, awaited: null,
+  bytesToAggregator: 0, bytesFromAggregator: 0, stopped: null, suspicion: null, privacy: null, choice: null, record: null, confirmed: null, prepared: 64, renderMs: 2.1, askMs: 38, awaited: null,
 };
 let tick = 0;
 

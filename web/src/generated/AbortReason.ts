@@ -3,4 +3,4 @@
 /**
  * Why a round ended without a new θ.
  */
-export type AbortReason = "too-few-enrolled" | "too-few-updates" | "too-few-keys" | "too-few-shares" | "too-few-masked" | "too-few-unmasked" | "false-shares" | "overflow" | "closed";
+export type AbortReason = "too-few-enrolled" | "too-few-updates" | "too-few-keys" | "too-few-shares" | "too-few-masked" | "too-few-confirmed" | "too-few-unmasked" | "false-shares" | "overflow" | "closed";

@@ -3,4 +3,4 @@
 /**
  * The phase of a round.
  */
-export type Phase = "open" | "keys" | "shares" | "masked" | "unmask" | "upload" | "done" | "aborted";
+export type Phase = "open" | "keys" | "shares" | "masked" | "confirm" | "unmask" | "upload" | "done" | "aborted";

@@ -13,6 +13,7 @@ import { apiKey, backendOf, preparesOf, showHosts, showModelAmount, wireSettings
 import { Chooser } from './choose';
 import { ConnectDialog } from './connect';
 import { labelNames } from './labels';
+import type { MaskedView } from './masked';
 import { PictureClock, SHOWN, showPictures, showTexts } from './pictures';
 import { showReport } from './report';
 import { RunningView } from './running';
@@ -44,6 +45,8 @@ class JoinPage {
   private readonly session: Session;
   private readonly feed: FederationFeed;
 
+  /** Loaded when the training begins. */
+  private seen: Promise<MaskedView> | null = null;
   private view: View = 'loading';
   private opened: Opened | null = null;
   private inputs: Inputs = 'images';
@@ -173,6 +176,9 @@ class JoinPage {
         break;
       case 'progress':
         this.progress(message.progress);
+        break;
+      case 'masked':
+        this.withSeen((view) => view.masked(message.update));
         break;
       case 'pictures':
         showPictures(message.pictures, runsHere(this.opened?.task) ? 'Asked' : 'Sent');
@@ -341,6 +347,7 @@ class JoinPage {
     const view = viewOf(progress);
     if (this.checking && view === 'running') return;
     this.running.progress(progress, this.opened?.summary.steps ?? 0);
+    this.withSeen((view) => view.progress(progress));
     if (this.view !== view) this.show(view);
     if (view === 'running') this.buttons(progress.activity === 'paused');
     if (view === 'done') this.finish();
@@ -349,6 +356,14 @@ class JoinPage {
     if (view !== 'gone' && this.pictures.due(measured, Date.now(), document.visibilityState === 'visible', view === 'done')) {
       this.session.send({ type: 'pictures', count: SHOWN });
     }
+  }
+
+  /** Shows what the server saw of this participant. Where its script cannot be fetched, the next news tries again. */
+  private withSeen(run: (view: MaskedView) => void): void {
+    const { opened, inputs } = this;
+    if (opened === null) return;
+    this.seen ??= import('./masked').then(({ MaskedView }) => new MaskedView(byId('seen', HTMLElement), this.address.federation, inputs, opened.sum !== null));
+    this.seen.then(run).catch(() => (this.seen = null));
   }
 
   private finish(): void {

@@ -42,7 +42,7 @@ describe('a secure sum in words', () => {
   it('has words of its own for each step, what is done and how far all are', () => {
     const steps: Phase[] = ['keys', 'shares', 'masked', 'confirm', 'unmask'];
     const doing = steps.map((each) => activity({ activity: 'uploading', view: view({ phase: each }) }, 'images'));
-    expect(new Set(doing).size).toBe(4);
+    expect(new Set(doing).size).toBe(5);
     expect(doing[2]).toContain('hidden');
     expect(activity({ activity: 'uploading', view: view({ phase: 'upload' }) }, 'images')).toBe('Sending the suggested change');
     expect(activity({ activity: 'training', view: view({ phase: 'masked' }) }, 'images')).toContain('Trying');
