@@ -78,6 +78,12 @@ impl CliError {
         Self::Failed(error.to_string())
     }
 
+    /// What is said to the caller.
+    pub fn message(&self) -> &str {
+        let (Self::Failed(message) | Self::Usage(message) | Self::NotReached(message)) = self;
+        message
+    }
+
     /// From any error that the caller can mend.
     pub fn usage(error: impl std::fmt::Display) -> Self {
         Self::Usage(error.to_string())
@@ -94,7 +100,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Demo(_) => "warn",
             Command::Relay(_) => RELAY_LOG,
-            _ => "warn,aggregator=info,model_api=info",
+            _ => "warn,listener=info,aggregator=info,model_api=info",
         },
         "info",
         "debug",
@@ -107,8 +113,7 @@ fn main() -> ExitCode {
             // Fixed, because other crates' logs of a request may contain its address and with it
             // the token.
             Command::Relay(_) => tracing_subscriber::EnvFilter::new(RELAY_LOG),
-            _ => tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level)),
+            _ => aggregator::log_filter(level),
         })
         .init();
     // Fails only if a provider was installed before, and none was.

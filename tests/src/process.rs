@@ -34,8 +34,12 @@ pub fn binary() -> PathBuf {
 }
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary());
-    // The caller's environment does not decide what happens here.
+    ours(Command::new(binary()), arguments)
+}
+
+/// Completes a command of which the program, or what starts it, is known.
+fn ours(mut command: Command, arguments: &[&str]) -> Command {
+    // Nothing from outside decides what happens here.
     for name in [
         "RUST_LOG",
         "http_proxy",
@@ -143,7 +147,24 @@ impl Process {
     /// If it cannot be started.
     #[must_use]
     pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments)
+        Self::spawn(command(arguments), environment)
+    }
+
+    /// The same after the shell has set `limits`, such as `ulimit -Sn 1024`.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn start_under(limits: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("{limits}; exec \"$0\" \"$@\""));
+        shell.arg(binary());
+        Self::spawn(ours(shell, arguments), environment)
+    }
+
+    fn spawn(mut command: Command, environment: &[(&str, &str)]) -> Self {
+        let mut child = command
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -170,7 +191,13 @@ impl Process {
         }
     }
 
-    /// Waits for a line that `pick` accepts.
+    /// Its number in the system.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line that `pick` takes.
     ///
     /// # Panics
     /// If the process ends or [`PATIENCE`] runs out.

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::config::AggregatorConfig;
 use crate::failure::Failure;
+use crate::health::Health;
 use crate::http::Folder;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -13,8 +14,8 @@ use federation::engine::{Aggregator, Effects, Federation};
 use federation::round::phase::Phase;
 use federation::round::refusal::Refusal;
 use federation::task::Task;
+use listener::Shares;
 use std::collections::HashMap;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -36,8 +37,9 @@ pub(crate) struct App {
     pub(crate) holder: String,
     /// Becomes true when the server ends, at which waiting requests answer.
     pub(crate) stopping: watch::Receiver<bool>,
-    /// Number of event streams that are open.
-    pub(crate) streams: AtomicUsize,
+    /// Event streams open now.
+    pub(crate) streams: Arc<Shares>,
+    pub(crate) health: Arc<Health>,
     pub(crate) federations: Mutex<HashMap<String, Arc<Federation>>>,
 }
 

@@ -4,11 +4,11 @@
 //! into a [`Resolved`], with which the server runs. Nothing after that looks at flags or the
 //! environment again.
 
-use crate::address::Proxies;
 use crate::secret::Secret;
 use crate::tls::{Tls, TlsError};
 use ground::fault::Fault;
 use ground::settings::{self, Table};
+use listener::{BadProxy, Proxies};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -40,7 +40,11 @@ pub struct AggregatorConfig {
     pub max_participants: u32,
     /// Maximum number of event streams open at once.
     pub max_streams: usize,
-    /// Maximum delay until changes by another process are seen.
+    /// Event streams of one address open at once.
+    pub max_streams_per_address: usize,
+    /// Connections of one address open at once. A trusted proxy's are not counted, nor are those from this machine.
+    pub max_connections_per_address: usize,
+    /// How late another process's changes are seen at most.
     pub poll: Duration,
     /// How often anyone may send requests.
     pub quotas: Quotas,
@@ -100,6 +104,8 @@ impl AggregatorConfig {
             max_body: 64 << 20,
             max_participants: 100_000,
             max_streams: 256,
+            max_streams_per_address: 64,
+            max_connections_per_address: 1_024,
             poll: Duration::from_millis(500),
             quotas: Quotas::default(),
             proxies: Proxies::default(),
@@ -158,7 +164,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Requests per second from one address, as in [`Quotas`].
+    /// See [`AggregatorConfig::max_streams_per_address`].
+    #[arg(skip)]
+    pub max_streams_per_address: Option<u64>,
+    /// See [`AggregatorConfig::max_connections_per_address`].
+    #[arg(skip)]
+    pub max_connections_per_address: Option<u64>,
+    /// See [`Quotas`].
     #[arg(skip)]
     pub address_requests_per_second: Option<u64>,
     /// Requests per second from one participant, as in [`Quotas`].
@@ -283,6 +295,16 @@ impl ServeArgs {
         for (key, value, range) in [
             ("max_participants", given.max_participants, 1..=1_000_000),
             ("max_streams", given.max_streams, 0..=100_000),
+            (
+                "max_streams_per_address",
+                given.max_streams_per_address,
+                1..=100_000,
+            ),
+            (
+                "max_connections_per_address",
+                given.max_connections_per_address,
+                8..=100_000,
+            ),
             ("poll_ms", given.poll_ms, 10..=1_000),
             (
                 "address_requests_per_second",
@@ -341,7 +363,7 @@ impl ServeArgs {
         }
         let proxies = given.trusted_proxies.as_deref().unwrap_or_default();
         let proxies = proxies.parse().unwrap_or_else(|e| {
-            let e: crate::address::BadProxy = e;
+            let e: BadProxy = e;
             fault("trusted_proxies", e.to_string());
             Proxies::default()
         });
@@ -438,6 +460,9 @@ impl ServeArgs {
                 models: given.models,
                 max_participants: number(given.max_participants, 100_000),
                 max_streams: number(given.max_streams, 256) as usize,
+                max_streams_per_address: number(given.max_streams_per_address, 64) as usize,
+                max_connections_per_address: number(given.max_connections_per_address, 1_024)
+                    as usize,
                 poll: Duration::from_millis(number(given.poll_ms, 500).into()),
                 quotas,
                 proxies,

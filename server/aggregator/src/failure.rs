@@ -38,7 +38,10 @@ pub enum Failure {
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
-    /// Something that cannot happen, such as a stored row that does not parse.
+    /// The disk refuses writes, or the database takes none for another reason.
+    #[error("the database takes no writes")]
+    Unwritable,
+    /// Something that cannot be, such as a stored row that does not parse.
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -138,7 +141,8 @@ impl Failure {
                 Some(detail.clone()),
                 Vec::new(),
             ),
-            // The exact cause is for the log and not for strangers.
+            Self::Unwritable => make("unwritable", &self.to_string(), None, Vec::new()),
+            // What exactly failed is for the log, not for strangers.
             Self::Database(_) | Self::Internal(_) => make(
                 "internal",
                 "the aggregator failed; nothing was changed, try again",
@@ -150,17 +154,30 @@ impl Failure {
 
     /// Whether the transaction may succeed if it is tried again.
     pub(crate) fn is_busy(&self) -> bool {
-        match self {
-            // SQLite's primary codes 5 (busy) and 6 (locked) in the low byte; 40001 and 40P01 are the
-            // standard's serialisation failure and deadlock.
-            Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
-                code.parse::<u32>()
-                    .is_ok_and(|n| n < 10_000 && matches!(n & 0xff, 5 | 6))
-                    || code == "40001"
-                    || code == "40P01"
-            }),
-            _ => false,
-        }
+        // SQLite's busy and locked; the standard's serialisation failure and deadlock.
+        matches!(self.primary_code(), Some(5 | 6)) || self.has_code(&["40001", "40P01"])
+    }
+
+    /// Did the disk refuse to take what was written?
+    pub(crate) fn is_unwritable(&self) -> bool {
+        // SQLite's read-only, failed input or output, damaged, full, and cannot be opened; the standard's disk full and
+        // read-only transaction.
+        matches!(self.primary_code(), Some(8 | 10 | 11 | 13 | 14))
+            || self.has_code(&["53100", "25006"])
+    }
+
+    /// SQLite's primary result code, which stands in the low byte of the code that the database gives.
+    fn primary_code(&self) -> Option<u32> {
+        let Self::Database(sqlx::Error::Database(error)) = self else {
+            return None;
+        };
+        let code: u32 = error.code()?.parse().ok()?;
+        (code < 10_000).then_some(code & 0xff)
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error))
+            if error.code().is_some_and(|code| codes.contains(&&*code)))
     }
 
     /// The code in the counter of refusals.
@@ -181,7 +198,9 @@ impl ResponseError for Failure {
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Database(sqlx::Error::PoolTimedOut) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unwritable | Self::Database(sqlx::Error::PoolTimedOut) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -8,12 +8,12 @@
 //! carry out its actions, store it. A killed process loses nothing that was answered with success,
 //! and several processes may serve one database.
 
-mod address;
 mod app;
 pub mod clock;
 pub mod config;
 mod driver;
 mod failure;
+mod health;
 mod http;
 mod limits;
 mod metrics;
@@ -25,12 +25,12 @@ mod store;
 mod tls;
 mod upgrade;
 
-pub use address::Proxies;
 pub use clock::{Clock, RealClock, TestClock};
 pub use config::{AggregatorConfig, ConfigFaults, Quotas, Resolved, ServeArgs};
 pub use failure::Failure;
+pub use listener::{Proxies, log_filter};
 pub use run::{Listeners, RunError, run};
 pub use secret::Secret;
 pub use start::{ServeError, interrupted, serve};
-pub use store::{SqliteStore, SqliteTx, Tried};
+pub use store::{Outcome, SqliteStore, SqliteTx, Tried};
 pub use tls::{Tls, TlsError};

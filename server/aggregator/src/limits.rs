@@ -2,13 +2,13 @@
 //! by participant, and narrower ones for joining and for wrong tokens. They belong to this process
 //! and are forgotten when it ends: a limit protects the server from its callers, nothing more.
 
-use crate::address::Address;
 use crate::config::Quotas;
 use crate::failure::Failure;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
+use listener::Address;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;

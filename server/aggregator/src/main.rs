@@ -21,10 +21,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,aggregator=info")),
-        )
+        .with_env_filter(aggregator::log_filter("warn,listener=info,aggregator=info"))
         .init();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -3,31 +3,26 @@
 use crate::app::{App, observe};
 use crate::clock::Clock;
 use crate::config::AggregatorConfig;
+use crate::health::Health;
 use crate::http::{Folder, Side};
 use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
 use crate::news::{self, News};
-use crate::store::{Db, Tried};
+use crate::store::{Db, Outcome, Tried};
+use crate::tls::Tls;
 use crate::{driver, http, secret, upgrade};
 use actix_web::dev::Server;
-use actix_web::{HttpServer, web};
+use actix_web::web;
 use federation::engine::{Aggregator, Observer};
 use futures::future::join_all;
+use listener::{Settings, Shares};
 use std::future::Future;
 use std::net::TcpListener;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 /// Maximum time in seconds for requests in flight at an orderly end.
 const DRAIN_SECONDS: u64 = 5;
-
-/// Time for which an idle connection is kept. Participants evaluate for half a minute and longer
-/// between two requests, and a new connection costs each of them two or three round trips; nginx
-/// and the clouds' load balancers keep idle connections to a server for 60 s, and fail requests if
-/// the server closes first.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Why the aggregator did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -133,12 +128,18 @@ async fn serve(
     let pages = pages.transpose()?;
     let internal = |e: &dyn std::fmt::Display| RunError::Internal(e.to_string());
     let metrics = Arc::new(Metrics::new().map_err(|e| internal(&e))?);
-    let counted = Arc::clone(&metrics);
+    let health = Arc::new(Health::new());
+    let (counted, noted) = (Arc::clone(&metrics), Arc::clone(&health));
     let tried: Tried = Arc::new(move |name, outcome, took| {
-        if outcome == "retry" {
+        noted.note(outcome);
+        if outcome == Outcome::Retry {
             counted.retry(name);
         }
-        let word = if outcome == "retry" { "error" } else { outcome };
+        let word = match outcome {
+            Outcome::Commit => "commit",
+            Outcome::Refusal => "refusal",
+            Outcome::Retry | Outcome::Unwritable | Outcome::Error => "error",
+        };
         counted.transaction(name, word, took);
     });
     let store = Db::open(&config.database, tried)
@@ -154,6 +155,12 @@ async fn serve(
     let observer: Observer = Arc::new(move |id, effects| observe(&counted, &told, id, effects));
     let app = web::Data::new(App {
         limits: Limits::new(config.quotas),
+        streams: Shares::new(
+            "event streams",
+            config.max_streams_per_address,
+            config.max_streams,
+        ),
+        health,
         config,
         clock,
         aggregator: Aggregator::new(store, observer),
@@ -162,7 +169,6 @@ async fn serve(
         pages,
         holder: secret::random_hex(8).map_err(|e| internal(&e))?,
         stopping,
-        streams: AtomicUsize::new(0),
         federations: Mutex::default(),
     });
     upgrade::records(&app).await.map_err(|e| internal(&e))?;
@@ -207,24 +213,19 @@ async fn serve(
 
 /// Starts the server of one listener, with its own worker threads.
 fn listen(app: &web::Data<App>, listener: TcpListener, side: Side) -> std::io::Result<Server> {
-    let shared = app.clone();
-    let server = HttpServer::new(move || http::service(shared.clone(), side))
-        .workers(
-            std::thread::available_parallelism()
-                .map_or(2, usize::from)
-                .clamp(2, 8),
-        )
-        .keep_alive(KEEP_ALIVE)
-        // For slow senders: a head must arrive within this time, a body within its own (see
-        // `http::body`).
-        .client_request_timeout(Duration::from_secs(10))
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals();
-    let server = match &app.config.tls {
-        Some(tls) => server.listen_rustls_0_23(listener, tls.config())?,
-        None => server.listen(listener)?,
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let settings = Settings {
+        workers: cores.clamp(2, 8),
+        connections_per_address: app.config.max_connections_per_address,
+        proxies: app.config.proxies.clone(),
+        drain_seconds: DRAIN_SECONDS,
+        tls: app.config.tls.as_ref().map(Tls::config),
+        ..Settings::default()
     };
-    Ok(server.run())
+    let shared = app.clone();
+    listener::serve(listener, settings, move || {
+        http::service(shared.clone(), side)
+    })
 }
 
 /// Sweeps the limits at intervals; never returns.

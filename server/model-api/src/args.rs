@@ -36,7 +36,7 @@ const PREFIX: &str = "FED_BBPT_MODEL_API_";
 /// Serve image classifiers and text models over the Open Inference Protocol, and in the forms of
 /// Hugging Face's and OpenAI's APIs. Without --model, --model-folder, --hub and a --config that
 /// lists models it serves a small network that has only ever seen printed digits. --listen, --keys,
-/// --allow-origin and --max-body may also stand in --config, or in the environment, as
+/// --allow-origin, --max-body and --max-pixels may also stand in --config, or in the environment, as
 /// FED_BBPT_MODEL_API_LISTEN and so on: a flag counts before the environment, and that before the file.
 #[derive(Clone, Debug, Args)]
 pub struct ModelApiArgs {
@@ -44,7 +44,7 @@ pub struct ModelApiArgs {
     #[command(flatten)]
     pub server: ServerArgs,
 
-    /// File of settings (TOML): at its top those of the server, listen, keys, allow_origin, max_body;
+    /// File of settings (TOML): at its top those of the server, listen, keys, allow_origin, max_body, max_pixels;
     /// then a table [[model]] for each model, whose settings are named like the flags that describe
     /// a model, with `_` for `-`. Its models are read again on SIGHUP
     #[arg(long, value_name = "FILE")]
@@ -82,6 +82,11 @@ pub struct ServerArgs {
     /// Maximum bytes in a request's body [default: 33554432]
     #[arg(long, value_name = "BYTES")]
     pub max_body: Option<u64>,
+
+    /// Maximum pixels of all PNG, JPEG or WebP pictures in one request together; the default is
+    /// that of 2,048 pictures of 256 × 256 [default: 134217728]
+    #[arg(long, value_name = "PIXELS")]
+    pub max_pixels: Option<u64>,
 }
 
 /// A list; in the environment a text with commas.
@@ -154,6 +159,13 @@ impl ModelApiArgs {
                 1_u64 << 40
             ));
         }
+        let max_pixels = server.max_pixels.unwrap_or(default.max_pixels);
+        if max_pixels == 0 {
+            faults.push(format!(
+                "{} is 0, but must be 1 or more",
+                name("max_pixels")
+            ));
+        }
         let source = match self.config {
             // A file in which nothing stands is told that it lacks models.
             Some(path) if has_models || alone => {
@@ -184,6 +196,7 @@ impl ModelApiArgs {
             allow_origins: server.allow_origin,
             // At most 2⁴⁰, which a 32-bit machine cannot hold anyway.
             max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
+            max_pixels,
             reload_on_hangup: true,
         })
     }

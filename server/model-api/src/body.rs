@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use actix_web::http::header;
-use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, dev, web};
 use futures::StreamExt;
+use listener::body::{self, BodyError};
 
 use crate::error::ApiError;
-
-/// Maximum time for a body to arrive: a slower client is stuck.
-const TIME: Duration = Duration::from_secs(60);
 
 /// Maximum time for a body that is thrown away.
 const DISCARD_TIME: Duration = Duration::from_secs(10);
@@ -22,7 +20,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(10);
 /// answer.
 pub(crate) async fn read(
     request: &HttpRequest,
-    mut payload: Payload,
+    payload: Payload,
     limit: usize,
 ) -> Result<Bytes, ApiError> {
     if let Some(encoding) = request.headers().get(header::CONTENT_ENCODING)
@@ -35,30 +33,12 @@ pub(crate) async fn read(
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
-    let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(limit));
-    let mut received = 0_usize;
-    let reading = async {
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk
-                .map_err(|error| ApiError::BadRequest(format!("the body is broken: {error}")))?;
-            received = received.saturating_add(chunk.len());
-            if received > limit.saturating_mul(8) {
-                break;
-            }
-            if received <= limit {
-                body.extend_from_slice(&chunk);
-            }
-        }
-        if received > limit {
-            Err(ApiError::TooLarge { limit })
-        } else {
-            Ok(body.freeze())
-        }
-    };
-    match tokio::time::timeout(TIME, reading).await {
-        Ok(result) => result,
-        Err(_) => Err(ApiError::TooSlow(TIME.as_secs())),
-    }
+    let read = body::read(payload, announced, limit, limit.saturating_mul(7)).await;
+    read.map_err(|error| match error {
+        BodyError::TooLarge => ApiError::TooLarge { limit },
+        BodyError::TooSlow => ApiError::TooSlow,
+        BodyError::Broken(why) => ApiError::BadRequest(format!("the body is broken: {why}")),
+    })
 }
 
 /// Receives the rest of a body that is not needed, within limits of size and time, so that the

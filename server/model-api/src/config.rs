@@ -95,6 +95,9 @@ pub(crate) const IMAGE_QUEUE: usize = 16_384;
 /// Maximum memory of the default queue of images; see [`IMAGE_QUEUE`].
 pub(crate) const QUEUE_BYTES: usize = 1 << 30;
 
+/// Default of [`ModelApiConfig::max_pixels`]: 2,048 pictures of 256 × 256 pixels.
+pub(crate) const MAX_PIXELS: u64 = 128 << 20;
+
 impl Default for ModelConfig {
     fn default() -> Self {
         Self {
@@ -149,6 +152,9 @@ pub struct ModelApiConfig {
     pub allow_origins: Vec<String>,
     /// Maximum number of bytes in a request's body.
     pub max_body: usize,
+    /// Maximum number of pixels of all pictures in one request together, as their headers say,
+    /// before any is decoded.
+    pub max_pixels: u64,
     /// Whether SIGHUP makes this server read models and keys again. The signal is sent to the whole
     /// process.
     pub reload_on_hangup: bool,
@@ -163,6 +169,7 @@ impl Default for ModelApiConfig {
             keys: None,
             allow_origins: Vec::new(),
             max_body: 32 << 20,
+            max_pixels: MAX_PIXELS,
             reload_on_hangup: false,
         }
     }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::batcher::{Answer, Backend, Batcher, ImageWork, Images, Limits, Refused};
 use crate::error::ApiError;
-use crate::keys::Caller;
+use crate::keys::{Caller, Charge};
 use crate::metrics::{ModelMetrics, Unit};
 use crate::protocol::{self, ModelInfo, TextInfo};
 use crate::text::{Fill, Prepared, prompts};
@@ -148,11 +148,12 @@ impl Endpoint {
         match self {
             Self::Images(endpoint) => {
                 let request = protocol::parse_images(&endpoint.info, body, header_length)?;
+                let charge = caller.charge(request.count)?;
                 Ok(Waiting {
                     id: request.id,
                     classes: endpoint.info.classes,
                     binary_output: request.binary_output,
-                    answer: endpoint.score(caller, request.images.into(), request.count)?,
+                    answer: endpoint.score(charge, request.images.into(), request.count)?,
                 })
             }
             Self::Texts(endpoint) => {
@@ -217,11 +218,11 @@ impl ImageEndpoint {
     /// Queues `count` images, in several parts if they are more than a run takes.
     pub(crate) fn score(
         &self,
-        caller: &Caller,
+        charge: Charge<'_>,
         work: ImageWork,
         count: usize,
     ) -> Result<Reply, ApiError> {
-        submit(caller, &self.batcher, work.cut(count, self.run))
+        submit(charge, &self.batcher, work.cut(count, self.run))
     }
 
     /// The name of class `class`; if there are no names, `LABEL_n`, as Hugging Face's tools write
@@ -305,8 +306,9 @@ impl TextEndpoint {
         labels: &[String],
     ) -> Result<Reply, ApiError> {
         let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let charge = caller.charge(queries.len())?;
         let prepared = self.model.prepare(queries, &labels).map_err(bad)?;
-        submit(caller, &self.batcher, vec![(prepared, queries.len())])
+        submit(charge, &self.batcher, vec![(prepared, queries.len())])
     }
 
     /// Queues plain texts to be scored by labels, combined according to the
@@ -340,23 +342,29 @@ impl TextEndpoint {
 
     /// Queues texts to be embedded.
     pub(crate) fn embed(&self, caller: &Caller, texts: &[String]) -> Result<Reply, ApiError> {
+        let charge = caller.charge(texts.len())?;
         let prepared = self.model.prepare_embeddings(texts);
         let prepared = prepared.ok_or_else(|| self.not_for("embeddings", "sentence encoders"))?;
-        submit(caller, &self.batcher, vec![(prepared, texts.len())])
+        submit(charge, &self.batcher, vec![(prepared, texts.len())])
     }
 
-    /// Tokenizes texts with one mask each, for [`fill`](Self::fill).
-    pub(crate) fn masks(&self, texts: &[String]) -> Result<Fill, ApiError> {
+    /// Charges for texts with one mask each and tokenizes them, for [`fill`](Self::fill).
+    pub(crate) fn masks<'a>(
+        &self,
+        caller: &'a Caller,
+        texts: &[String],
+    ) -> Result<(Fill, Charge<'a>), ApiError> {
+        let charge = caller.charge(texts.len())?;
         match self.model.prepare_vocabulary(texts) {
-            Some(fill) => fill.map_err(bad),
+            Some(fill) => Ok((fill.map_err(bad)?, charge)),
             None => Err(self.not_for("filling masks", "masked language models")),
         }
     }
 
     /// Queues texts for scores of the whole vocabulary at their masks.
-    pub(crate) fn fill(&self, caller: &Caller, fill: Fill) -> Result<Reply, ApiError> {
+    pub(crate) fn fill(&self, charge: Charge<'_>, fill: Fill) -> Result<Reply, ApiError> {
         let count = fill.texts.len();
-        submit(caller, &self.batcher, vec![(Prepared::Fill(fill), count)])
+        submit(charge, &self.batcher, vec![(Prepared::Fill(fill), count)])
     }
 
     /// The refusal of a task that this kind of model cannot do.
@@ -380,19 +388,23 @@ fn bad(error: QueryError) -> ApiError {
     ApiError::BadRequest(error.to_string())
 }
 
-/// Charges the caller and queues the work. Work that is not taken is not charged.
+/// Queues work that was charged; what is not taken is given back.
 fn submit<W: Send + 'static>(
-    caller: &Caller,
+    charge: Charge<'_>,
     batcher: &Batcher<W>,
     parts: Vec<(W, usize)>,
 ) -> Result<Reply, ApiError> {
-    let count = parts.iter().map(|(_, count)| count).sum();
-    caller.charge(count)?;
-    batcher.submit(parts).map(Reply).map_err(|refused| {
-        caller.refund(count);
-        match refused {
-            Refused::Full => ApiError::Full,
-            Refused::Stopping => ApiError::Stopping,
+    match batcher.submit(parts) {
+        Ok(answers) => {
+            charge.keep();
+            Ok(Reply(answers))
         }
-    })
+        Err(refused) => {
+            charge.give_back();
+            Err(match refused {
+                Refused::Full => ApiError::Full,
+                Refused::Stopping => ApiError::Stopping,
+            })
+        }
+    }
 }

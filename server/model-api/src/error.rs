@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use inference::RequestError;
+use listener::body::BodyError;
 use serde_json::json;
 use thiserror::Error;
 
@@ -36,8 +37,8 @@ pub(crate) enum ApiError {
     NotLoaded { name: String, cause: String },
     #[error("{0} is not allowed here")]
     Method(String),
-    #[error("the body did not arrive within {0} seconds")]
-    TooSlow(u64),
+    #[error("{}", BodyError::TooSlow)]
+    TooSlow,
     #[error(
         "the body is larger than {limit} bytes; send fewer images in one request, or raise the server's --max-body"
     )]
@@ -75,7 +76,7 @@ impl ApiError {
             Self::BadRequest(_) => Some("bad_request"),
             Self::UnknownModel { .. } => Some("unknown_model"),
             Self::UnknownRoute | Self::Method(_) => Some("unknown_route"),
-            Self::TooSlow(_) => Some("too_slow"),
+            Self::TooSlow => Some("too_slow"),
             Self::TooLarge { .. } | Self::TooMany { .. } => Some("too_large"),
             Self::Encoding(_) => Some("encoding"),
             Self::Full => Some("queue_full"),
@@ -182,7 +183,7 @@ impl ResponseError for ApiError {
             Self::TooFast { .. } | Self::UsedUp { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::UnknownModel { .. } | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } | Self::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Full | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,

@@ -7,13 +7,16 @@
 mod answer;
 mod request;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
+use crate::TextKind;
 use crate::endpoint::{Endpoint, ImageEndpoint, Reply, TextEndpoint};
 use crate::error::ApiError;
 use crate::keys::Caller;
+use crate::picture::{self, Decoded};
 use crate::protocol::{MAX_LABELS, MAX_TEXT_BYTES};
-use crate::{TextKind, picture};
 
 use answer::{Apply, Fills, Labelled};
 use request::{Inputs, Parameters, Request};
@@ -121,8 +124,7 @@ pub(crate) fn accept(
     {
         return match task {
             None | Some(Task::ImageClassification) => {
-                let pixels = picture::pixels(body, &images.info)?;
-                classify(images, caller, pixels, 1, &Request::default())
+                classify(images, caller, &[body.into()], &Request::default())
             }
             Some(task) => Err(bad(format!(
                 "{} needs JSON, not an image alone",
@@ -134,8 +136,7 @@ pub(crate) fn accept(
     let task = task.unwrap_or_else(|| Task::of(endpoint, &request));
     match (task, endpoint) {
         (Task::ImageClassification, Endpoint::Images(images)) => {
-            let (pixels, count) = decoded(images, &request.inputs)?;
-            classify(images, caller, pixels, count, &request)
+            classify(images, caller, &files(images, &request.inputs)?, &request)
         }
         (Task::ZeroShotImageClassification, Endpoint::Images(images)) => {
             zero_shot_images(images, caller, &request)
@@ -160,14 +161,10 @@ pub(crate) fn accept(
     }
 }
 
-/// Decodes all images; returns their pixels and their number.
-fn decoded(images: &ImageEndpoint, inputs: &Inputs) -> Result<(Vec<u8>, usize), ApiError> {
+/// The files of all images.
+fn files(images: &ImageEndpoint, inputs: &Inputs) -> Result<Vec<Cow<'static, [u8]>>, ApiError> {
     let texts = inputs.list("inputs", images.info.max_batch, usize::MAX)?;
-    let mut pixels = Vec::with_capacity(texts.len() * images.info.image_len());
-    for text in texts {
-        pixels.extend(picture::from_text(text, &images.info)?);
-    }
-    Ok((pixels, texts.len()))
+    texts.iter().map(|text| picture::from_text(text)).collect()
 }
 
 /// Default number of classes in an answer, as in `transformers`.
@@ -176,8 +173,7 @@ const TOP_CLASSES: usize = 5;
 fn classify(
     images: &ImageEndpoint,
     caller: &Caller,
-    pixels: Vec<u8>,
-    count: usize,
+    files: &[Cow<'_, [u8]>],
     request: &Request,
 ) -> Result<(Form, Reply), ApiError> {
     let form = Form::Labelled(Labelled {
@@ -187,7 +183,9 @@ fn classify(
         apply: Apply::find(request.parameters.function_to_apply.as_deref())?,
         lone: request.inputs.is_lone(),
     });
-    let reply = images.score(caller, crate::endpoint::bytes(pixels, None), count)?;
+    let Decoded { pixels, charge } = picture::decode(caller, &images.info, files)?;
+    let work = crate::endpoint::bytes(pixels, None);
+    let reply = images.score(charge, work, files.len())?;
     Ok((form, reply))
 }
 
@@ -197,10 +195,12 @@ fn zero_shot_images(
     request: &Request,
 ) -> Result<(Form, Reply), ApiError> {
     let labels = candidates(&request.parameters)?;
-    let (pixels, count) = decoded(images, &request.inputs)?;
     let template = request.parameters.hypothesis_template.as_deref();
     let (prompts, columns) = images.candidates(&labels, template)?;
-    let reply = images.score(caller, crate::endpoint::bytes(pixels, prompts), count)?;
+    let files = files(images, &request.inputs)?;
+    let Decoded { pixels, charge } = picture::decode(caller, &images.info, &files)?;
+    let work = crate::endpoint::bytes(pixels, prompts);
+    let reply = images.score(charge, work, files.len())?;
     let form = Form::Labelled(Labelled::all(labels, columns, request.inputs.is_lone()));
     Ok((form, reply))
 }
@@ -290,7 +290,7 @@ fn fill(
     let inputs = request
         .inputs
         .list("inputs", texts.info.max_batch, MAX_TEXT_BYTES)?;
-    let fill = texts.masks(inputs)?;
+    let (fill, charge) = texts.masks(caller, inputs)?;
     let targets = match &request.parameters.targets {
         None => None,
         Some(targets) => {
@@ -321,7 +321,7 @@ fn fill(
         top: request.parameters.top_k.unwrap_or(TOP_TOKENS),
         lone: request.inputs.is_lone(),
     });
-    let reply = texts.fill(caller, fill)?;
+    let reply = texts.fill(charge, fill)?;
     Ok((form, reply))
 }
 

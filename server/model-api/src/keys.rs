@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::ApiError;
 use crate::faults::{ConfigFaults, tables, toml_file};
+use crate::picture::Decoder;
 
 type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
@@ -127,7 +128,17 @@ impl<C: Clock + Clone> Key<C> {
         })
     }
 
-    /// Counts `queries` queries at the time `now`, counted from 1970.
+    /// Refuses if nothing is left of the quota of the day of `now`, which is since 1970.
+    fn may_ask(&self, now: Duration) -> Result<(), ApiError> {
+        let used = self.lock();
+        let today = used.day == now.as_secs() / DAY.as_secs();
+        match self.spec.queries_per_day {
+            Some(quota) if today && used.queries >= quota => Err(used_up(quota, now)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts `queries` more, at the time `now` since 1970.
     fn query(&self, queries: usize, now: Duration) -> Result<(), ApiError> {
         let count = u64::try_from(queries).unwrap_or(u64::MAX);
         let day = now.as_secs() / DAY.as_secs();
@@ -139,11 +150,7 @@ impl<C: Clock + Clone> Key<C> {
         if let Some(quota) = self.spec.queries_per_day
             && after > quota
         {
-            let today = Duration::from_secs(now.as_secs() % DAY.as_secs());
-            return Err(ApiError::UsedUp {
-                quota,
-                wait: DAY - today,
-            });
+            return Err(used_up(quota, now));
         }
         if let (Some(limiter), Some(most)) = (&self.queries, self.spec.queries_per_minute) {
             let asked = u32::try_from(queries).ok().and_then(NonZeroU32::new);
@@ -175,19 +182,31 @@ impl<C: Clock + Clone> Key<C> {
     }
 }
 
-/// What is known about a request while it is answered: its key, its model, and its number of
+fn used_up(quota: u64, now: Duration) -> ApiError {
+    let today = Duration::from_secs(now.as_secs() % DAY.as_secs());
+    ApiError::UsedUp {
+        quota,
+        wait: DAY - today,
+    }
+}
+
+/// What is known about one request while it is answered: its key, its model, and its number of
 /// queries.
 #[derive(Default)]
 pub(crate) struct Caller {
     key: Option<Arc<Key>>,
+    /// Whether nobody waits for the answer any more.
+    gone: AtomicBool,
+    pub decoder: Arc<Decoder>,
     model: OnceLock<String>,
     queries: AtomicUsize,
 }
 
 impl Caller {
-    pub(crate) fn new(key: Option<Arc<Key>>) -> Self {
+    pub(crate) fn new(key: Option<Arc<Key>>, decoder: Arc<Decoder>) -> Self {
         Self {
             key,
+            decoder,
             ..Self::default()
         }
     }
@@ -217,23 +236,81 @@ impl Caller {
         self.queries.load(Ordering::Relaxed)
     }
 
-    /// Charges `queries` queries: images or texts.
-    pub(crate) fn charge(&self, queries: usize) -> Result<(), ApiError> {
-        if let Some(key) = &self.key {
-            // A clock before 1970 counts from 1970.
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            key.query(queries, now.unwrap_or_default())?;
-        }
-        self.queries.fetch_add(queries, Ordering::Relaxed);
-        Ok(())
+    /// Refuses if today's quota is used up, before anything of the request is read.
+    pub(crate) fn may_ask(&self) -> Result<(), ApiError> {
+        self.key.as_ref().map_or(Ok(()), |key| key.may_ask(now()))
     }
 
-    /// Gives back what was charged but not taken.
-    pub(crate) fn refund(&self, queries: usize) {
+    /// Charges `queries`, images or texts, before there is work for them.
+    pub(crate) fn charge(&self, queries: usize) -> Result<Charge<'_>, ApiError> {
         if let Some(key) = &self.key {
-            key.give_back(queries);
+            key.query(queries, now())?;
         }
-        self.queries.fetch_sub(queries, Ordering::Relaxed);
+        self.queries.fetch_add(queries, Ordering::Relaxed);
+        Ok(Charge {
+            caller: self,
+            queries,
+            earned: 0,
+        })
+    }
+
+    /// Returns whether the client has gone, so that work for it may stop.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Says that somebody waits for the answer, until what is returned is dropped.
+    pub(crate) fn waits(self: &Arc<Self>) -> Waits {
+        Waits(Arc::clone(self))
+    }
+}
+
+/// The time since 1970; a clock before that counts from there.
+fn now() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default()
+}
+
+/// A client that waits for its answer.
+pub(crate) struct Waits(Arc<Caller>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.gone.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Queries that were charged. Those for which no work was done are given back when it is dropped.
+pub(crate) struct Charge<'a> {
+    caller: &'a Caller,
+    queries: usize,
+    earned: usize,
+}
+
+impl Charge<'_> {
+    /// One more query has cost work, and stays charged even if the request fails.
+    pub(crate) fn earn(&mut self) {
+        self.earned += 1;
+    }
+
+    /// The work is taken: all of it stays charged.
+    pub(crate) fn keep(mut self) {
+        self.earned = self.queries;
+    }
+
+    /// The work is not taken, for a reason that is not the caller's: all of it is given back.
+    pub(crate) fn give_back(mut self) {
+        self.earned = 0;
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        let rest = self.queries - self.earned;
+        if let Some(key) = &self.caller.key {
+            key.give_back(rest);
+        }
+        self.caller.queries.fetch_sub(rest, Ordering::Relaxed);
     }
 }
 
@@ -355,7 +432,10 @@ mod tests {
         // Refused queries were not counted, so five of today's are left.
         key.query(5, NOON).unwrap();
         assert!(matches!(key.query(1, NOON), Err(ApiError::UsedUp { .. })));
+        assert!(matches!(key.may_ask(NOON), Err(ApiError::UsedUp { .. })));
+        key.may_ask(NOON + DAY).unwrap();
         key.give_back(1);
+        key.may_ask(NOON).unwrap();
         key.query(1, NOON).unwrap();
         clock.advance(Duration::from_secs(60));
         key.query(10, NOON + DAY).unwrap();
@@ -370,6 +450,28 @@ mod tests {
                 most: 10
             })
         ));
+    }
+
+    #[test]
+    fn what_cost_no_work_is_given_back() {
+        let mut wide = spec();
+        wide.queries_per_minute = None;
+        let key = Arc::new(Key::new(wide, DefaultClock::default()));
+        let caller = Caller::new(Some(Arc::clone(&key)), Arc::default());
+        let used = || (key.lock().queries, caller.queries());
+        drop(caller.charge(10).unwrap());
+        assert_eq!(used(), (0, 0));
+        let mut broken = caller.charge(10).unwrap();
+        broken.earn();
+        drop(broken);
+        assert_eq!(used(), (1, 1));
+        let mut unlucky = caller.charge(10).unwrap();
+        unlucky.earn();
+        unlucky.give_back();
+        assert_eq!(used(), (1, 1));
+        caller.charge(14).unwrap().keep();
+        assert_eq!(used(), (15, 15));
+        assert!(caller.may_ask().is_err() && caller.charge(1).is_err());
     }
 
     #[test]

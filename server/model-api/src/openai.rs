@@ -12,11 +12,12 @@ mod request;
 
 use serde_json::{Value, json};
 
+use crate::TextKind;
 use crate::endpoint::{Endpoint, ImageEndpoint, Reply, TextEndpoint, bytes};
 use crate::error::ApiError;
 use crate::keys::Caller;
+use crate::picture::{self, Decoded};
 use crate::protocol::{MAX_LABELS, MAX_TEXT_BYTES};
-use crate::{TextKind, picture};
 
 use answer::{Names, Tokens};
 use request::{Chat, Completion, Embedding, Message};
@@ -149,8 +150,9 @@ fn see(
         Some(choices) => images.candidates(choices, None)?,
         None => (None, None),
     };
-    let pixels = picture::from_text(url, &images.info)?;
-    let reply = images.score(caller, bytes(pixels, prompts), 1)?;
+    let files = [picture::from_text(url)?];
+    let Decoded { pixels, charge } = picture::decode(caller, &images.info, &files)?;
+    let reply = images.score(charge, bytes(pixels, prompts), 1)?;
     let tokens = Tokens {
         names: Names::Labels(choices.unwrap_or_else(|| images.labels())),
         columns,
@@ -189,12 +191,12 @@ fn read(
     choices: Option<Vec<String>>,
     top: Option<usize>,
 ) -> Result<(Reply, Tokens), ApiError> {
-    let prompt_tokens = count_tokens(texts, prompts);
+    // Counted after the charge: it is work.
     let tokens = |names| Tokens {
         names,
         columns: None,
         top,
-        prompt_tokens,
+        prompt_tokens: count_tokens(texts, prompts),
     };
     let template = texts.defaults.template.as_deref();
     let own = Some(&texts.defaults.labels).filter(|labels| !labels.is_empty());
@@ -215,8 +217,8 @@ fn read(
             Ok((reply, tokens(Names::Labels(labels.clone()))))
         }
         (Some(mask), None) => {
-            let fill = texts.masks(&masked(prompts, mask, None))?;
-            let reply = texts.fill(caller, fill)?;
+            let (fill, charge) = texts.masks(caller, &masked(prompts, mask, None))?;
+            let reply = texts.fill(charge, fill)?;
             Ok((reply, tokens(Names::Vocabulary)))
         }
     }

@@ -1,29 +1,119 @@
-//! Decodes PNG, JPEG or WebP into the pixels that a model takes.
+//! Decodes PNG, JPEG or WebP into the pixels that a model takes. A small file may hold many pixels: all
+//! headers are read before anything is decoded, what they say is bounded, and decoding ends when
+//! nobody waits for it.
 
 use std::borrow::Cow;
 use std::io::Cursor;
+use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder as _, ImageError, ImageReader, Limits, RgbImage};
 use model_client::Layout;
 
 use crate::error::ApiError;
+use crate::keys::{Caller, Charge};
 use crate::protocol::ModelInfo;
 
 /// Maximum side of an image in pixels.
 const MAX_SIDE: u32 = 8192;
+/// Maximum number of pixels of one picture: 6000 × 4000 and a little more.
+const MAX_PIXELS: u64 = 24 << 20;
 /// Maximum memory for decoding, in bytes.
-const MAX_BYTES: u64 = 256 << 20;
+const MAX_BYTES: u64 = 128 << 20;
+/// Number of pixels from which pictures are decoded one at a time, whatever the number of threads.
+const LARGE: u64 = 1 << 20;
+
+/// What all requests' pictures share.
+pub(crate) struct Decoder {
+    /// Maximum number of pixels in one request.
+    max_pixels: u64,
+    /// Held while a large picture is decoded, because its pixels take much memory.
+    large: Mutex<()>,
+}
+
+impl Decoder {
+    pub(crate) fn new(max_pixels: u64) -> Self {
+        Self {
+            max_pixels,
+            large: Mutex::default(),
+        }
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new(crate::config::MAX_PIXELS)
+    }
+}
+
+/// Pictures as a model takes them, one after the other, and what they were charged.
+pub(crate) struct Decoded<'a> {
+    pub pixels: Vec<u8>,
+    pub charge: Charge<'a>,
+}
+
+/// Checks all headers, charges for all pictures, and decodes them one by one as long as somebody
+/// waits. Those that were decoded stay charged even if a later one cannot be.
+pub(crate) fn decode<'a>(
+    caller: &'a Caller,
+    info: &ModelInfo,
+    files: &[Cow<'_, [u8]>],
+) -> Result<Decoded<'a>, ApiError> {
+    let decoder = &caller.decoder;
+    let mut sizes = Vec::with_capacity(files.len());
+    let mut sum = 0_u64;
+    for file in files {
+        if caller.is_gone() {
+            return Err(ApiError::Lost);
+        }
+        let size = size(file).map_err(|error| unreadable(&error))?;
+        if size > MAX_PIXELS {
+            return Err(bad(&format!(
+                "a picture has {size} pixels, but at most {MAX_PIXELS} are taken: send it smaller"
+            )));
+        }
+        sum = sum.saturating_add(size);
+        sizes.push(size);
+    }
+    if sum > decoder.max_pixels {
+        return Err(bad(&format!(
+            "the request's pictures have {sum} pixels together, but at most {} are taken: send fewer or smaller ones, \
+             or raise the server's --max-pixels",
+            decoder.max_pixels
+        )));
+    }
+    let mut charge = caller.charge(files.len())?;
+    let mut all = Vec::with_capacity(files.len() * info.image_len());
+    for (file, size) in files.iter().zip(sizes) {
+        let turn = (size >= LARGE).then(|| decoder.large.lock());
+        if caller.is_gone() {
+            return Err(ApiError::Lost);
+        }
+        charge.earn();
+        all.extend(pixels(file, info)?);
+        drop(turn);
+    }
+    Ok(Decoded {
+        pixels: all,
+        charge,
+    })
+}
+
+/// Number of pixels, as the header says.
+fn size(file: &[u8]) -> image::ImageResult<u64> {
+    let (width, height) = reader(file)?.into_dimensions()?;
+    Ok(u64::from(width) * u64::from(height))
+}
 
 /// Whether these bytes begin like an image of a supported kind.
 pub(crate) fn is_image(bytes: &[u8]) -> bool {
     image::guess_format(bytes).is_ok()
 }
 
-/// Decodes the image in a text: base64, as such or in a data URL.
-pub(crate) fn from_text(text: &str, info: &ModelInfo) -> Result<Vec<u8>, ApiError> {
+/// The file in a text: base64, bare or as a data URL.
+pub(crate) fn from_text(text: &str) -> Result<Cow<'static, [u8]>, ApiError> {
     let base64 = match text.strip_prefix("data:") {
         None if text.starts_with("http://") || text.starts_with("https://") => {
             return Err(bad(
@@ -43,25 +133,25 @@ pub(crate) fn from_text(text: &str, info: &ModelInfo) -> Result<Vec<u8>, ApiErro
     } else {
         base64.into()
     };
-    let bytes = STANDARD
+    STANDARD
         .decode(base64.as_bytes())
-        .map_err(|error| bad(&format!("the image is no base64: {error}")))?;
-    pixels(&bytes, info)
+        .map(Cow::Owned)
+        .map_err(|error| bad(&format!("the image is no base64: {error}")))
 }
 
 /// Decodes an image into pixels of the model's size and layout. It is turned as its EXIF says;
 /// transparent parts show the colours that are stored; grey becomes three equal channels.
 ///
-/// An image of another size is resized. For pairs like CLIP, the largest middle part with the
-/// model's proportions is resized by bicubic interpolation, as their preprocessors do; for other
-/// models the whole image by bilinear interpolation.
-pub(crate) fn pixels(bytes: &[u8], info: &ModelInfo) -> Result<Vec<u8>, ApiError> {
+/// An image of another size is resized: for pairs like CLIP, the largest middle part of the model's
+/// proportions, by bicubic interpolation, as their preprocessors do; for others the whole image, by
+/// bilinear interpolation.
+fn pixels(bytes: &[u8], info: &ModelInfo) -> Result<Vec<u8>, ApiError> {
     let (height, width) = match (info.layout, info.image) {
         (Layout::Nchw, [_, height, width]) | (Layout::Nhwc, [height, width, _]) => (height, width),
     };
     let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-    let image = decode(bytes)
-        .map_err(|error| bad(&format!("the image cannot be read: {error}; PNG, JPEG and WebP are taken, up to {MAX_SIDE} pixels a side")))?
+    let image = upright(bytes)
+        .map_err(|error| unreadable(&error))?
         .into_rgb8();
     let image = fit(image, side(width), side(height), info.template.is_some());
     Ok(match info.layout {
@@ -75,14 +165,24 @@ pub(crate) fn pixels(bytes: &[u8], info: &ModelInfo) -> Result<Vec<u8>, ApiError
     })
 }
 
-fn decode(bytes: &[u8]) -> image::ImageResult<DynamicImage> {
+fn unreadable(error: &ImageError) -> ApiError {
+    bad(&format!(
+        "the image cannot be read: {error}; PNG, JPEG and WebP are taken, up to {MAX_SIDE} pixels a side"
+    ))
+}
+
+fn reader(bytes: &[u8]) -> image::ImageResult<ImageReader<Cursor<&[u8]>>> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
+    Ok(reader)
+}
+
+fn upright(bytes: &[u8]) -> image::ImageResult<DynamicImage> {
+    let mut decoder = reader(bytes)?.into_decoder()?;
     let orientation = decoder.orientation()?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
@@ -174,10 +274,8 @@ mod tests {
             let text = STANDARD.encode(&bytes);
             let url = format!("data:image/png;base64,{text}");
             for text in [text, url] {
-                assert_eq!(
-                    from_text(&text, &info(Layout::Nchw, "clip")).unwrap(),
-                    planar
-                );
+                let file = from_text(&text).unwrap();
+                assert_eq!(pixels(&file, &info(Layout::Nchw, "clip")).unwrap(), planar);
             }
         }
         let jpeg = pixels(
@@ -222,18 +320,79 @@ mod tests {
     fn what_is_no_image_is_named() {
         let info = info(Layout::Nchw, "classifier");
         let wide = encoded(&RgbImage::new(MAX_SIDE + 1, 1), ImageFormat::Png);
+        let read = |text: &str| from_text(text).map(Cow::into_owned);
         for (result, text) in [
             (pixels(b"GIF89a", &info), "cannot be read"),
             (pixels(&wide, &info), "cannot be read"),
-            (
-                from_text("https://example.org/a.png", &info),
-                "fetches nothing",
-            ),
-            (from_text("data:image/png,abc", &info), "must be like data:"),
-            (from_text("?", &info), "no base64"),
+            (read("https://example.org/a.png"), "fetches nothing"),
+            (read("data:image/png,abc"), "must be like data:"),
+            (read("?"), "no base64"),
         ] {
             let error = result.unwrap_err().to_string();
             assert!(error.contains(text), "`{text}` is not in `{error}`");
         }
+    }
+
+    /// The beginning of a PNG that says how large it is, and no more.
+    fn header(width: u32, height: u32) -> Vec<u8> {
+        let mut chunk = b"IHDR".to_vec();
+        chunk.extend(width.to_be_bytes());
+        chunk.extend(height.to_be_bytes());
+        chunk.extend([8, 2, 0, 0, 0]);
+        let mut crc = 0xffff_ffff_u32;
+        for byte in &chunk {
+            crc ^= u32::from(*byte);
+            for _ in 0..8 {
+                crc = (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 };
+            }
+        }
+        let signature = b"\x89PNG\r\n\x1a\n\0\0\0\x0d";
+        // The next chunk begins; its data never come.
+        [
+            signature,
+            &chunk[..],
+            &(!crc).to_be_bytes(),
+            b"\0\x10\0\0IDAT",
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn pixels_are_bounded_before_they_are_decoded_or_charged() {
+        let info = info(Layout::Nchw, "classifier");
+        let caller = Caller::new(None, Decoder::new(1000).into());
+        let refused = |files: &[Vec<u8>]| {
+            let files: Vec<_> = files.iter().map(|file| Cow::from(&file[..])).collect();
+            let Err(error) = decode(&caller, &info, &files) else {
+                panic!("it was taken");
+            };
+            (error.to_string(), caller.queries())
+        };
+        let small = encoded(&ramp(20, 20), ImageFormat::Png);
+        let (error, charged) = refused(&[small.clone(), small.clone(), small.clone()]);
+        assert!(
+            error.contains("1200 pixels") && error.contains("--max-pixels"),
+            "{error}"
+        );
+        assert_eq!(charged, 0);
+        let (error, charged) = refused(&[small.clone(), header(8000, 8000)]);
+        assert!(error.contains("64000000 pixels"), "{error}");
+        assert_eq!(charged, 0);
+        // One whose data are broken was work, and so was the one before it; those after it were none.
+        let (error, charged) = refused(&[small.clone(), header(4, 4), small]);
+        assert!(error.contains("cannot be read"), "{error}");
+        assert_eq!(charged, 2);
+    }
+
+    #[test]
+    fn nothing_is_decoded_for_nobody() {
+        let info = info(Layout::Nchw, "classifier");
+        let caller = std::sync::Arc::new(Caller::default());
+        let file = encoded(&ramp(4, 2), ImageFormat::Png);
+        let waits = caller.waits();
+        assert!(decode(&caller, &info, &[Cow::from(&file[..])]).is_ok());
+        drop(waits);
+        let refused = decode(&caller, &info, &[Cow::from(&file[..])]);
+        assert!(matches!(refused, Err(ApiError::Lost)));
     }
 }

@@ -19,6 +19,7 @@ use crate::endpoint::{Endpoint, Reply};
 use crate::error::{ApiError, Dialect};
 use crate::keys::{Caller, Keys};
 use crate::metrics::Metrics;
+use crate::picture::Decoder;
 use crate::protocol::{self, AnswerHead, HEADER_LENGTH, VERSION};
 use crate::registry::Registry;
 
@@ -31,26 +32,41 @@ pub(crate) struct Serving {
     /// The API keys; `None` if anyone may call.
     pub keys: Option<RwLock<Arc<Keys>>>,
     pub max_body: usize,
-    /// Limits how many requests that may contain images are read at a time, because decoded images
-    /// are large.
-    pub reading: Semaphore,
+    /// Limits how many requests that may hold images are read at a time, because a decoded image is
+    /// large.
+    pub reading: Arc<Semaphore>,
+    /// Decodes the pictures of all requests.
+    pub decoder: Arc<Decoder>,
 }
 
 /// Number of scores above which an answer is written on a thread of the blocking pool.
 const MANY_SCORES: usize = 16 << 10;
 
 impl Serving {
-    /// Reads a request with `accept`, waits for its scores, and writes an answer of them with
+    /// Runs `accept` on a thread of its own as soon as one of those that are let in at a time has
+    /// ended: ended, not been given up, for a thread that nobody waits for works all the same.
+    async fn read<T: Send + 'static>(
+        &self,
+        accept: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let reading = Arc::clone(&self.reading);
+        let permit = reading.acquire_owned().await.map_err(|_| ApiError::Lost)?;
+        let accept = move || {
+            let _permit = permit;
+            accept()
+        };
+        body::parsed(true, accept).await
+    }
+
+    /// Reads a request with `accept`, waits for its scores, and makes an answer of them with
     /// `form`.
     async fn converse<P: Send + 'static>(
         &self,
         accept: impl FnOnce() -> Result<(P, Reply), ApiError> + Send + 'static,
         form: impl FnOnce(P, &[f32]) -> Value + Send + 'static,
     ) -> Result<HttpResponse, ApiError> {
-        let permit = self.reading.acquire().await.map_err(|_| ApiError::Lost)?;
-        // Slow work: images are decoded, and texts are tokenized.
-        let (pending, reply) = body::parsed(true, accept).await?;
-        drop(permit);
+        // Images are decoded and texts split into tokens.
+        let (pending, reply) = self.read(accept).await?;
         let scores = reply.scores().await?;
         let many = scores.len() > MANY_SCORES;
         let answer = body::parsed(many, move || Ok(form(pending, &scores))).await?;
@@ -192,8 +208,11 @@ async fn answered(
     answer: impl Future<Output = Result<HttpResponse, ApiError>>,
 ) -> HttpResponse {
     let started = Instant::now();
-    let answer = answer.await;
     let caller = caller(request);
+    // If the client goes away, this function ends here.
+    let waits = caller.waits();
+    let answer = answer.await;
+    drop(waits);
     let response = match answer {
         Ok(response) => response,
         Err(error) => {
@@ -224,6 +243,7 @@ async fn try_infer(
     // coming.
     let model = find(request, serving)?;
     let caller = caller(request);
+    caller.may_ask()?;
     let header_length = request
         .headers()
         .get(HEADER_LENGTH)
@@ -237,7 +257,11 @@ async fn try_infer(
         let model = Arc::clone(&model);
         move || model.accept(&caller, &body, header_length.as_deref())
     };
-    let waiting = body::parsed(slow, accept).await?;
+    let waiting = if slow {
+        serving.read(accept).await?
+    } else {
+        accept()?
+    };
     let scores = waiting.answer.scores().await?;
 
     let head = AnswerHead {

@@ -7,16 +7,16 @@ use std::future::Future;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use futures::future::{Either, select};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::keys::{self, Keys};
 use crate::metrics::Metrics;
+use crate::picture::Decoder;
 use crate::registry::{ModelFaults, Registry};
 use crate::routes::{self, Serving};
 use crate::{ConfigFaults, ModelApiConfig};
@@ -44,9 +44,6 @@ pub enum ServeError {
 
 /// How long requests in flight may take after `shutdown`, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// Time for which an idle connection is kept, longer than a browser or a proxy keeps it, so that
-/// they close it and no request is lost.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Serves the models until `shutdown` is ready; requests in flight are then finished. The models
 /// are loaded and tried before the first connection is accepted.
@@ -105,7 +102,8 @@ pub(crate) async fn serve(
         metrics,
         keys: keys.map(|keys| RwLock::new(Arc::new(keys))),
         max_body: config.max_body,
-        reading: Semaphore::new(workers + 1),
+        decoder: Arc::new(Decoder::new(config.max_pixels)),
+        reading: Arc::new(Semaphore::new(workers + 1)),
     });
     // Installed before the first connection, so that a client that gets an answer knows that the
     // signal is handled.
@@ -116,22 +114,22 @@ pub(crate) async fn serve(
     };
     let for_app = serving.clone();
     let origins = config.allow_origins;
-    let server = HttpServer::new(move || {
+    let settings = listener::Settings {
+        workers,
+        // A client that closes its end has gone: its request is dropped, not run.
+        half_closed: false,
+        drain_seconds: SHUTDOWN_SECONDS,
+        ..listener::Settings::default()
+    };
+    let server = listener::serve(listener, settings, move || {
         App::new()
             .app_data(for_app.clone())
+            .wrap(from_fn(listener::in_pieces))
             .wrap(from_fn(routes::access))
             // The outermost layer, so that a page can read refusals too.
             .wrap(routes::cors(&origins))
             .configure(routes::register)
-    })
-    .workers(workers)
-    .keep_alive(KEEP_ALIVE)
-    // A client that closes its end has gone: its request is dropped and not run.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(SHUTDOWN_SECONDS)
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    })?;
 
     let handle = server.handle();
     let stopping = async {

@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde_json::json;
 use std::time::Duration;
 
-/// Why a request is not passed on, or its answer not passed back. The texts reach the log and,
-/// where it may read them, the page; none repeats what was in the request.
+/// Why a request is not passed on, or its answer not passed back. The texts reach the page (where it may read them), and none
+/// repeats what the request held. Some repeat what the upstream said: the log gets the [name](Self::name) only.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The header `Host` is missing, occurs twice, or names another machine.
@@ -58,7 +58,10 @@ pub enum Refusal {
         "the upstream sends to another address ({0}), which the relay does not follow; if it is right, start the relay with it as --upstream"
     )]
     Redirected(String),
-    /// The answer's body is too large.
+    /// A 1xx as the answer, such as 101: what follows is in a protocol that nobody asked for.
+    #[error("the upstream answers {0}, as if another protocol than HTTP had been asked for")]
+    Informational(u16),
+    /// The answer's body.
     #[error(
         "the upstream's answer is larger than {0} bytes; start the relay with a larger --max-body if that is right"
     )]
@@ -69,6 +72,28 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The kind of refusal, for the log: our own words, whatever the upstream said.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Target(_) => "path",
+            Self::Token => "token",
+            Self::NoOrigin => "no origin",
+            Self::OtherOrigin => "other origin",
+            Self::Method => "method",
+            Self::Header(_) => "header",
+            Self::TooLarge(_) => "body too large",
+            Self::Slow(_) => "body too slow",
+            Self::Broken => "body broken off",
+            Self::Unreachable(_) => "upstream unreachable",
+            Self::Late(_) => "upstream late",
+            Self::Redirected(_) => "upstream redirects",
+            Self::Informational(_) => "upstream answers 1xx",
+            Self::AnswerTooLarge(_) => "answer too large",
+            Self::Compressed => "answer compressed",
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Host => StatusCode::MISDIRECTED_REQUEST,
@@ -80,6 +105,7 @@ impl Refusal {
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Unreachable(_)
             | Self::Redirected(_)
+            | Self::Informational(_)
             | Self::AnswerTooLarge(_)
             | Self::Compressed => StatusCode::BAD_GATEWAY,
             Self::Late(_) => StatusCode::GATEWAY_TIMEOUT,

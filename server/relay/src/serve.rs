@@ -10,7 +10,7 @@ use super::upstream::Upstream;
 use crate::cause_of;
 use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::{Method, StatusCode, header as web_header};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use aggregator::Secret;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION};
 use std::future::Future;
@@ -20,16 +20,11 @@ use std::time::Duration;
 
 /// Maximum time to connect to the upstream.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Maximum time for the head of a request to arrive.
-const HEAD: Duration = Duration::from_secs(10);
-/// Maximum time in seconds for requests in flight after the signal to stop.
+/// How long requests in flight may take after the signal to stop, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// Time for which an idle connection is kept, longer than browsers keep theirs, so that they close
-/// it and no request is lost.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Maximum number of connections; one page opens fewer.
-const CONNECTIONS: usize = 128;
-/// Number of threads. The relay mostly waits.
+/// Maximum number of connections. One page does not open more.
+const CONNECTIONS: usize = 256;
+/// Threads. The work is the waiting.
 const THREADS: usize = 2;
 
 /// Why the relay cannot run.
@@ -189,6 +184,9 @@ impl Relay {
         account: &Arc<Account>,
     ) -> Result<HttpResponse, Refusal> {
         let status = upstream.status();
+        if status.is_informational() {
+            return Err(Refusal::Informational(status.as_u16()));
+        }
         if status.is_redirection() {
             return Err(Refusal::Redirected(elsewhere(&upstream)));
         }
@@ -258,6 +256,10 @@ fn elsewhere(upstream: &reqwest::Response) -> String {
             url.set_fragment(None);
             // Neither fails for an address with a host, and an address without one has no names.
             let _ = (url.set_username(""), url.set_password(None));
+            // In percent signs the key would not be found.
+            if url.path().contains('%') {
+                url.set_path("");
+            }
             url.into()
         }
         None => "which it does not say".to_owned(),
@@ -284,7 +286,7 @@ async fn handle(
         .answer(&request, payload, &account)
         .await
         .unwrap_or_else(|refusal| {
-            tracing::warn!(%refusal, "refused");
+            tracing::warn!(why = refusal.name(), "refused");
             let mut response = refusal.response();
             headers::open(&mut response, relay.guard.readable(&request));
             response.json(mask_of(&relay, &refusal))
@@ -316,21 +318,19 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RelayError> {
     let relay = web::Data::new(relay);
-    let server = HttpServer::new(move || {
+    let settings = listener::Settings {
+        workers: THREADS,
+        connections: CONNECTIONS,
+        // A page that closes its end has gone away: the upstream is not asked for nobody.
+        half_closed: false,
+        drain_seconds: SHUTDOWN_SECONDS,
+        ..listener::Settings::default()
+    };
+    let server = listener::serve(listener, settings, move || {
         App::new()
             .app_data(relay.clone())
             .default_service(web::to(handle))
-    })
-    .workers(THREADS)
-    .max_connections(CONNECTIONS)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD)
-    // A page that closes its end has gone away, so the upstream need not be asked.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(SHUTDOWN_SECONDS)
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    })?;
     let handle = server.handle();
     let mut server = std::pin::pin!(server);
     tokio::select! {

@@ -239,6 +239,7 @@ impl Demo<'_> {
             data: String::new(),
             tally: Tally::default(),
             client: Client::new(joined.participant),
+            is_outdated: false,
         };
         let model = transport::model_api(task, None, None).map_err(CliError::failed)?;
         aggregator.set_token(Some(joined.token));

@@ -153,9 +153,16 @@ async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
                 data: String::new(),
                 tally: left.map(|left| left.tally).unwrap_or_default(),
                 client,
+                is_outdated: false,
             }
         }
     };
+    if saved.is_outdated {
+        say(&format!(
+            "{} was written by another version of this program: this participant begins anew under its number, and its prompt and what it has sent follow from the federation's record",
+            args.state.display()
+        ));
+    }
     let number = saved.client.participant();
     let paid = saved.tally;
     let (model, bench) = match begin(args, &mut saved, identity).await {

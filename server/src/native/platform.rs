@@ -247,6 +247,7 @@ mod tests {
             data: String::new(),
             tally: Tally::default(),
             client: Client::new(joined.participant),
+            is_outdated: false,
         };
         let native = Native::new(
             bench,

@@ -34,6 +34,9 @@ pub struct Saved {
     pub data: String,
     /// The participant's machine.
     pub client: Client,
+    /// Whether another version of this program wrote the machine, which then begins anew.
+    #[serde(skip)]
+    pub is_outdated: bool,
 }
 
 /// Why the state cannot be kept.
@@ -80,11 +83,17 @@ pub enum StateError {
 }
 
 impl Saved {
-    /// Reads the file; `None` if there is none.
+    /// Reads the file; `None` if there is none. If another version of this program wrote it, the
+    /// machine begins anew: the membership, the data and what was paid stay, and what was sent
+    /// stands in the federation's record.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no state at all.
     pub fn read(path: &Path) -> Result<Option<Self>, StateError> {
         match std::fs::read(path) {
             Ok(bytes) => {
-                serde_json::from_slice(&bytes)
+                let read = serde_json::from_slice(&bytes);
+                read.or_else(|cause| Self::outdated(&bytes).ok_or(cause))
                     .map(Some)
                     .map_err(|cause| StateError::Malformed {
                         path: path.to_owned(),
@@ -97,6 +106,19 @@ impl Saved {
                 cause,
             }),
         }
+    }
+
+    /// The state of another version, with a new machine.
+    fn outdated(bytes: &[u8]) -> Option<Self> {
+        let mut state: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+        let number = state["client"]["participant"].as_u64()?;
+        let client = Client::new(number.try_into().ok()?);
+        state["client"] = serde_json::to_value(client).ok()?;
+        let saved: Self = serde_json::from_value(state).ok()?;
+        Some(Self {
+            is_outdated: true,
+            ..saved
+        })
     }
 
     /// Binds the state to these examples, or checks that it is bound to them. `path` is where the
@@ -220,6 +242,7 @@ mod tests {
             examples,
             data: data.to_owned(),
             client: Client::new(0),
+            is_outdated: false,
         }
     }
 
@@ -243,6 +266,45 @@ mod tests {
         // A file from before there were hashes states only their number.
         saved(3, "").bind(&mine, path).unwrap();
         assert!(saved(2, "").bind(&mine, path).is_err());
+    }
+
+    #[test]
+    fn a_state_of_another_version_begins_anew_as_the_same_participant() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state.json");
+        assert!(Saved::read(&path).unwrap().is_none());
+        let mut state = saved(3, "abc");
+        (state.token, state.identity) = ("token".to_owned(), "key".to_owned());
+        state.client = Client::new(7);
+        state.write(&path).unwrap();
+        let read = Saved::read(&path).unwrap().unwrap();
+        assert!(!read.is_outdated);
+        assert_eq!(read.client, state.client);
+
+        // As it was before an update told whether it was sent.
+        let mut old = serde_json::to_value(&state).unwrap();
+        old["client"]["work"] = serde_json::json!({
+            "hash": "00", "step": 1, "kind": "training", "theta": [0.5], "measured": null,
+            "delta": [0.25], "offered": true,
+        });
+        std::fs::write(&path, old.to_string()).unwrap();
+        let read = Saved::read(&path).unwrap().unwrap();
+        assert!(read.is_outdated);
+        assert_eq!(read.client, Client::new(7));
+        assert_eq!(
+            (&read.token[..], &read.identity[..], read.examples),
+            ("token", "key", 3)
+        );
+        // Once written again, it is of this version.
+        read.write(&path).unwrap();
+        assert!(!Saved::read(&path).unwrap().unwrap().is_outdated);
+
+        old["client"].as_object_mut().unwrap().remove("participant");
+        for text in ["", "{}", "[]", "\0", &old.to_string()] {
+            std::fs::write(&path, text).unwrap();
+            let error = Saved::read(&path).map(|_| ()).unwrap_err();
+            assert!(matches!(error, StateError::Malformed { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -41,9 +41,13 @@ pub struct SimulateArgs {
     #[arg(long)]
     pub task: String,
     /// Training data: a folder of images by class, a zip, or CSV or IDX files; for a task of texts,
-    /// tables of texts.
+    /// tables of texts. `handwriting` gives every participant a built-in handwriting of their own,
+    /// and tests on that of other people.
     #[arg(long, value_name = "PATH")]
     pub data: PathBuf,
+    /// Number of examples of each participant with --data handwriting.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub each: u32,
     /// Test data; without it, `--train` examples of --data are trained on and the rest is the test.
     #[arg(long, value_name = "PATH")]
     pub test: Option<PathBuf>,
@@ -174,6 +178,9 @@ pub enum SimulateError {
     /// The data cannot be loaded.
     #[error(transparent)]
     Data(#[from] data::LoadError),
+    /// The built-in handwriting does not suit the task.
+    #[error("{0}")]
+    BuiltIn(String),
     /// The data cannot be divided among the participants.
     #[error(transparent)]
     Partition(#[from] owner_data::partition::PartitionError),

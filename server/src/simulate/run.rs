@@ -7,7 +7,7 @@ use super::model::Model;
 use super::report::{
     Chosen, OnTest, Outcome, PrivacyReport, Report, RuleReport, SecureReport, Setting, Timings,
 };
-use super::split::split;
+use super::split::{is_own, split};
 use super::{SimulateArgs, SimulateError, templates};
 use crate::commands::model_key;
 use crate::task_source;
@@ -54,7 +54,13 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
     }
     let alone = alone(&task)?;
     let labels: Vec<usize> = training.iter().map(|e| e.label).collect();
-    let parts = args.partition.split(&labels, args.clients, args.seed)?;
+    let parts = if is_own(args) {
+        let each = args.each as usize;
+        let own = |client: usize| (client * each..(client + 1) * each).collect();
+        (0..args.clients).map(own).collect()
+    } else {
+        args.partition.split(&labels, args.clients, args.seed)?
+    };
     let of = |indices: &[usize]| -> Vec<Labelled> {
         indices.iter().map(|i| training[*i].clone()).collect()
     };
@@ -119,7 +125,11 @@ pub fn run(args: &SimulateArgs) -> Result<Report, SimulateError> {
         task_hash: task.hash(),
         seed: args.seed,
         clients: args.clients,
-        partition: args.partition.to_string(),
+        partition: if is_own(args) {
+            "own".to_owned()
+        } else {
+            args.partition.to_string()
+        },
         examples: parts.iter().map(Vec::len).collect(),
         test_examples: bench.environment().holdout,
         parameters: theta.len(),

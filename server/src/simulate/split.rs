@@ -1,6 +1,7 @@
 //! Divides the data into training and test examples.
 
 use super::{SimulateArgs, SimulateError};
+use crate::commands::join::built_in;
 use crate::data;
 use crate::data::split::Split;
 use federation::round::workbench::Labelled;
@@ -8,11 +9,43 @@ use federation::task::Task;
 use ground::rng::{Stream, derive_key, purpose};
 use std::path::Path;
 
+/// The name of the built-in data, unless a file is called so.
+const HANDWRITING: &str = "handwriting";
+/// Number of built-in writers to test on, none of whom takes part.
+const TEST_WRITERS: u64 = 100;
+
+/// Whether every participant has data of their own, which are not to be divided.
+pub fn is_own(args: &SimulateArgs) -> bool {
+    args.data.as_os_str() == HANDWRITING && !args.data.exists()
+}
+
+/// The built-in handwriting: `--each` examples of each participant, one after the other, and those
+/// to test on. Which people they are follows from the seed.
+fn handwriting(
+    args: &SimulateArgs,
+    task: &Task,
+) -> Result<(Vec<Labelled>, Vec<Labelled>), SimulateError> {
+    let first = args.seed.wrapping_mul(1 << 32);
+    let of = |writers: std::ops::Range<u64>| -> Result<Vec<Labelled>, SimulateError> {
+        let mut all = Vec::new();
+        for writer in writers {
+            let drawn = built_in(task, first.wrapping_add(writer), args.each as usize);
+            all.extend(drawn.map_err(|error| SimulateError::BuiltIn(error.message().to_owned()))?);
+        }
+        Ok(all)
+    };
+    let people = args.clients as u64;
+    Ok((of(0..people)?, of(people..people + TEST_WRITERS)?))
+}
+
 /// The training and the test examples that the arguments describe.
 pub fn split(
     args: &SimulateArgs,
     task: &Task,
 ) -> Result<(Vec<Labelled>, Vec<Labelled>), SimulateError> {
+    if is_own(args) {
+        return handwriting(args, task);
+    }
     let test = test_of(args)?;
     let mut examples = load(&args.data, task, test.training)?;
     let mut stream = Stream::new(args.seed, purpose::HOLDOUT);

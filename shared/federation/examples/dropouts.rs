@@ -4,7 +4,7 @@
 //! `cargo run --release --package federation --example dropouts [PARTICIPANTS] [ROUNDS]`; the last
 //! line is JSON.
 //!
-//! In every round each participant vanishes with a probability of 30%, at a random point: before
+//! In every round each participant vanishes with a probability of 25%, at a random point: before
 //! one of its messages leaves, or after it was taken and before the answer is back. It returns,
 //! from its saved state, when the round is over. There is no model: losses are drawn at random.
 
@@ -29,9 +29,9 @@ use tuning::objective::Outcome;
 use tuning::optimizer::Optimizer;
 
 /// Probability that a participant vanishes in a round.
-const VANISH: f32 = 0.3;
-/// Number of points at which it may vanish: two for each message.
-const POINTS: u32 = 10;
+const VANISH: f32 = 0.25;
+/// Number of points at which it may vanish: two for the enrolment and for each of the five messages.
+const POINTS: u32 = 12;
 /// Number of examples that each pretends to train on, and to hold out.
 const TRAINING: usize = 20;
 const HOLDOUT: usize = 5;
@@ -81,7 +81,7 @@ fn task(participants: u32, rounds: u32, masks: bool) -> Result<Task, Failure> {
             "open": { "time_min_ms": 2_000, "time_max_ms": 20_000 },
             "secure_sum": {
                 "cohort_min": participants / 2, "cohort_max": participants,
-                "survivors_min": participants / 3, "threshold": 0.5, "degree": 100, "masks": masks,
+                "survivors_min": participants / 3, "degree": 100, "masks": masks,
                 "keys": phase, "shares": phase, "masked": phase, "confirm": phase, "unmask": phase,
             },
         },

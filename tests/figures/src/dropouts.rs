@@ -9,7 +9,7 @@ use xtask::workspace::{cargo, target};
 
 pub const FIGURE: Figure = Figure {
     name: "secure-sum-dropouts",
-    summary: "300 participants under masks, 30% of whom vanish in every round: do rounds end, and are sums exact?",
+    summary: "300 participants under masks, 25% of whom vanish in every round: do rounds end, and are sums exact?",
     run,
 };
 

@@ -110,6 +110,51 @@ fn an_upstream_that_repeats_the_key_is_silenced() {
 }
 
 #[test]
+fn an_answer_in_another_protocol_is_refused() {
+    let upstream = Upstream::start();
+    let relay = Relay::start(&upstream, &[]);
+    for method in ["GET", "POST"] {
+        let answer = relay.ask(
+            method,
+            "/switch",
+            "connection: upgrade\r\nupgrade: websocket\r\n",
+            b"",
+        );
+        assert_eq!((answer.status, answer.whole), (502, true), "{answer:?}");
+        assert!(answer.text().contains("101"), "{answer:?}");
+        assert!(!format!("{answer:?}").contains(KEY), "{answer:?}");
+    }
+    for seen in upstream.seen() {
+        assert!(seen.header("upgrade").is_empty(), "{seen:?}");
+    }
+    relay.end();
+}
+
+#[test]
+fn an_upstream_that_redirects_to_the_key_writes_it_nowhere() {
+    let upstream = Upstream::start();
+    let relay = Relay::start(&upstream, &[]);
+    for path in [
+        KEY.to_owned(),
+        KEY.replace('-', "%2D"),
+        format!("%2e/{KEY}"),
+    ] {
+        let answer = relay.ask("POST", &format!("/moved?to=/{path}"), JSON, b"{}");
+        assert_eq!(answer.status, 502, "{answer:?}");
+        let told = answer.text();
+        for part in [KEY, &KEY[..9], "a1b2c3"] {
+            assert!(!told.contains(part), "{told}");
+        }
+    }
+    // The log is searched for the key, and has our own words for what happened.
+    let said = relay.end();
+    let told = said
+        .iter()
+        .filter(|line| line.contains("upstream redirects"));
+    assert_eq!(told.count(), 3, "{said:#?}");
+}
+
+#[test]
 fn redirects_are_told_not_followed() {
     let (upstream, other) = (Upstream::start(), Upstream::start());
     let relay = Relay::start(&upstream, &[]);

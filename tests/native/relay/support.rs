@@ -163,6 +163,10 @@ fn answer(
             "content-type: application/octet-stream\r\ninference-header-content-length: 2\r\n",
             b"{}\x00\x01\x02\xff",
         ),
+        "switch" => stream.write_all(
+            format!("HTTP/1.1 101 {KEY}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n{KEY}")
+                .as_bytes(),
+        ),
         "compressed" => http::write(stream, 200, "content-encoding: gzip\r\n", b"\x1f\x8b"),
         "large" => http::write(stream, 200, "", &vec![b'x'; 5000]),
         "cut" => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\nhalf"),

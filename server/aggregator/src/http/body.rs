@@ -8,22 +8,20 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::middleware::Next;
-use actix_web::web::{Bytes, BytesMut, Data, Payload};
+use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use federation::round::refusal::Refusal;
-use futures::{Stream, StreamExt as _};
+use futures::Stream;
 use ground::wire;
+use listener::body::{self, BodyError};
 use serde::de::DeserializeOwned;
-use std::time::Duration;
 
 /// Maximum size of a JSON body, in bytes.
 pub(super) const JSON_LIMIT: usize = 64 << 10;
 /// Maximum size in bytes of a new federation's body, which may contain a basis.
 pub(super) const TASK_LIMIT: usize = 1 << 20;
-/// Maximum time for a body to arrive.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Number of bytes of a body that is too large which are still read (and thrown away), so that
-/// clients that send without looking see the answer and not a broken connection.
+/// So much of a body that is too large is still read (and thrown away): whoever sends without looking sees
+/// the answer instead of a broken connection.
 const DRAIN: usize = 1 << 20;
 
 /// Reads a message in the binary encoding, of at most `limit` bytes; returns it with its body.
@@ -44,7 +42,7 @@ pub(super) async fn wire<T: DeserializeOwned>(
 pub(super) async fn read(
     app: &App,
     request: &HttpRequest,
-    mut payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     limit: usize,
 ) -> Result<Bytes, Failure> {
     let too_large = || {
@@ -60,35 +58,11 @@ pub(super) async fn read(
     if declared.is_some_and(|length| length > limit.saturating_add(DRAIN)) {
         return Err(too_large());
     }
-    let collect = async {
-        let mut body = BytesMut::with_capacity(declared.unwrap_or(0).min(limit));
-        let mut dropped = 0;
-        while let Some(chunk) = payload.next().await {
-            let chunk =
-                chunk.map_err(|e| Failure::BadRequest(format!("the body broke off: {e}")))?;
-            if dropped > 0 || body.len() + chunk.len() > limit {
-                dropped += chunk.len();
-                if dropped > DRAIN {
-                    break;
-                }
-            } else {
-                body.extend_from_slice(&chunk);
-            }
-        }
-        if dropped > 0 {
-            Err(too_large())
-        } else {
-            Ok(body.freeze())
-        }
-    };
-    let body = tokio::time::timeout(PATIENCE, collect)
-        .await
-        .map_err(|_| {
-            Failure::BadRequest(format!(
-                "the body did not arrive within {} s",
-                PATIENCE.as_secs()
-            ))
-        })??;
+    let body = body::read(payload, declared, limit, DRAIN).await;
+    let body = body.map_err(|error| match error {
+        BodyError::TooLarge => too_large(),
+        other => Failure::BadRequest(other.to_string()),
+    })?;
     app.metrics.bytes_in.inc_by(body.len() as u64);
     Ok(body)
 }

@@ -2,19 +2,20 @@
 //! newest state, and what happened in between is skipped. So a slow reader costs the others
 //! nothing.
 
+use super::limit;
 use crate::app::App;
 use crate::failure::Failure;
-use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use federation::engine::Federation;
 use federation::engine::store::{Federations as _, Rounds as _};
 use federation::round::messages::Progress;
 use federation::round::refusal::Refusal;
 use futures::stream;
+use listener::Share;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -24,17 +25,9 @@ const PING: Duration = Duration::from_secs(15);
 /// drawn.
 const GAP: Duration = Duration::from_millis(100);
 
-/// A slot for an event stream, given back when the stream ends.
-struct Slot(Data<App>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 struct Reader {
-    slot: Slot,
+    app: Data<App>,
+    _share: Share,
     federation: Arc<Federation>,
     versions: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
@@ -44,18 +37,19 @@ struct Reader {
     seen: Option<u32>,
 }
 
-pub(super) async fn events(app: Data<App>, id: Path<String>) -> Result<HttpResponse, Failure> {
+pub(super) async fn events(
+    app: Data<App>,
+    request: HttpRequest,
+    id: Path<String>,
+) -> Result<HttpResponse, Failure> {
     let federation = app.federation(&id).await?;
-    let open = app.streams.fetch_add(1, Ordering::SeqCst);
-    let slot = Slot(app.clone());
-    if open >= app.config.max_streams {
-        return Err(Refusal::RateLimited.into());
-    }
+    let share = app.streams.take(Some(limit::sender(&request)));
     let reader = Reader {
         versions: app.news.subscribe(&id, 0),
         stopping: app.stopping.clone(),
         federation,
-        slot,
+        _share: share.ok_or(Refusal::RateLimited)?,
+        app,
         sent: None,
         seen: None,
     };
@@ -111,7 +105,7 @@ impl Reader {
 
     /// The present state, unless it is what was sent last.
     async fn progress(&mut self) -> Result<Option<Progress>, Failure> {
-        let app = &self.slot.0;
+        let app = &self.app;
         let (id, now) = (&self.federation.id, app.clock.now_ms());
         let (at, last) = app
             .read(id, async |tx| {

@@ -1,12 +1,12 @@
 //! Rate limits, which apply before anything else happens to a request.
 
-use crate::address::Address;
 use crate::app::App;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
+use listener::Address;
 
 /// Paths that are never limited, so that a monitor is not told that the server is busy.
 const HEALTH: [&str; 2] = ["/healthz", "/v1/health"];

@@ -114,7 +114,7 @@ macro_rules! endpoint {
 
 /// The endpoints of the API. The pages are separate, in `pages`.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    endpoint!(get "/v1/health" Anybody public::health, "Is the aggregator up?",
+    endpoint!(get "/v1/health" Anybody public::health, "Is the aggregator up, and can its database be written? 503 if not.",
         query: [], request: None, response: (200, JSON, of::<Health>)),
     endpoint!(get "/healthz" Anybody public::health, "The same, where machines look for it.",
         query: [], request: None, response: (200, JSON, of::<Health>)),
@@ -215,7 +215,8 @@ pub(crate) fn service(
             web::QueryConfig::default()
                 .error_handler(|e, _| Failure::BadRequest(format!("the query: {e}")).into()),
         )
-        // The last layer is the outermost.
+        // The last one is the outermost.
+        .wrap(actix_web::middleware::from_fn(listener::in_pieces))
         .wrap(actix_web::middleware::from_fn(body::without))
         .wrap(actix_web::middleware::from_fn(head::without_body))
         .wrap(actix_web::middleware::from_fn(limit::requests))

@@ -26,8 +26,8 @@ const EMBEDDED: (&str, &[u8]) = (
 );
 static EMBEDDED_TAG: LazyLock<EntityTag> =
     LazyLock::new(|| EntityTag::new_strong(sha256_hex(EMBEDDED.1)));
-/// Number of bytes that are read from the disk at once.
-const CHUNK: usize = 256 << 10;
+/// Bytes read from the disk at once; a reader who does not go on holds that much.
+const CHUNK: usize = 64 << 10;
 
 pub(super) fn routes(service: &mut web::ServiceConfig) {
     service.service(

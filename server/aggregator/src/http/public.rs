@@ -3,6 +3,7 @@
 use super::{encoding, openapi};
 use crate::app::App;
 use crate::failure::Failure;
+use crate::health;
 use actix_web::http::header;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse, Responder};
@@ -27,11 +28,14 @@ pub(super) struct Health {
     version: &'static str,
 }
 
-pub(super) async fn health() -> impl Responder {
-    HttpResponse::Ok().json(Health {
+pub(super) async fn health(app: Data<App>) -> Result<HttpResponse, Failure> {
+    if !health::is_well(&app).await {
+        return Err(Failure::Unwritable);
+    }
+    Ok(HttpResponse::Ok().json(Health {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
-    })
+    }))
 }
 
 pub(super) async fn openapi() -> impl Responder {

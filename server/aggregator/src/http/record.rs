@@ -10,8 +10,10 @@ use federation::engine::store::{Federations as _, Lines as _};
 use futures::stream;
 use serde::Deserialize;
 
-/// Maximum size in bytes of an answer, and of a piece of a download.
+/// Bytes of one answer.
 const PIECE: usize = 1 << 20;
+/// Bytes of one piece of a download, or one line if that is longer: a reader who does not go on holds that much.
+const DOWNLOADED: usize = 64 << 10;
 const TEXT: &str = "text/plain; charset=utf-8";
 
 #[derive(Deserialize)]
@@ -47,7 +49,7 @@ pub(super) async fn record(
             }
             // No connection is held between two pieces, however slow the reader.
             let lines = app
-                .read(&id, async |tx| tx.lines(from, until, PIECE).await)
+                .read(&id, async |tx| tx.lines(from, until, DOWNLOADED).await)
                 .await?;
             if lines.next == from {
                 let what = format!("line {from} of the record of {id} is missing");

@@ -8,7 +8,7 @@
 //!   was faster than;
 //! * for its transactions, the seven traits of [`federation::engine::store::Tx`], one file each in this folder;
 //! * how it is opened, with its tables brought up to date, and closed (`run.rs` calls both), and what of its errors means
-//!   "try again" ([`Failure::is_busy`]).
+//!   "try again" ([`Failure::is_busy`]) and "the disk refuses" ([`Failure::is_unwritable`]).
 //!
 //! A server that is told at its start which store to use needs a `Db` that is an enum of both.
 
@@ -36,9 +36,23 @@ const ATTEMPTS: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
-/// Takes the name of a transaction that was tried, its outcome (`commit`, `refusal`, `error`, or
-/// `retry` for an error after which it is tried again), and how long it took.
-pub type Tried = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
+/// What came of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is stored.
+    Commit,
+    /// The protocol said no; nothing was stored.
+    Refusal,
+    /// An error, after which it is tried again.
+    Retry,
+    /// The disk refused what was written.
+    Unwritable,
+    /// Another error.
+    Error,
+}
+
+/// Takes the name of a transaction that was tried, what came of it, and how long it took.
+pub type Tried = Arc<dyn Fn(&'static str, Outcome, Duration) + Send + Sync>;
 
 /// The store that the server runs on.
 pub(crate) type Db = SqliteStore;
@@ -102,16 +116,17 @@ impl SqliteStore {
             federation: federation.to_owned(),
             tx: self.writer.begin_with("BEGIN IMMEDIATE").await?,
         };
-        match body(&mut tx).await {
-            Ok(value) => {
-                tx.tx.commit().await?;
-                Ok(value)
-            }
-            Err(failure) => {
-                tx.tx.rollback().await?;
-                Err(failure)
-            }
+        let (outcome, ended) = match body(&mut tx).await {
+            Ok(value) => (Ok(value), tx.tx.commit().await),
+            Err(failure) => (Err(failure), tx.tx.rollback().await),
+        };
+        let Err(error) = ended else { return outcome };
+        // SQLite rolls back by itself when the disk is full, and the connection goes on believing that it is in a
+        // transaction, in which no other can begin.
+        if let Ok(connection) = self.writer.acquire().await {
+            connection.close().await?;
         }
+        Err(outcome.err().unwrap_or(Failure::Database(error)))
     }
 
     /// Closes all connections; the write-ahead log is merged into the file.
@@ -136,13 +151,14 @@ impl Store for SqliteStore {
             let begun = Instant::now();
             let outcome = self.attempt(federation, &body).await;
             let again = attempt < ATTEMPTS && outcome.as_ref().is_err_and(Failure::is_busy);
-            let word = match &outcome {
-                Ok(_) => "commit",
-                Err(_) if again => "retry",
-                Err(Failure::Database(_) | Failure::Internal(_)) => "error",
-                Err(_) => "refusal",
+            let came = match &outcome {
+                Ok(_) => Outcome::Commit,
+                Err(_) if again => Outcome::Retry,
+                Err(failure) if failure.is_unwritable() => Outcome::Unwritable,
+                Err(Failure::Database(_) | Failure::Internal(_)) => Outcome::Error,
+                Err(_) => Outcome::Refusal,
             };
-            (self.tried)(name, word, begun.elapsed());
+            (self.tried)(name, came, begun.elapsed());
             if !again {
                 return outcome;
             }
@@ -202,6 +218,11 @@ fn migrator() -> Migrator {
             5,
             "search",
             include_str!("../../migrations/0005_search.sql"),
+        ),
+        migration(
+            6,
+            "confirmations",
+            include_str!("../../migrations/0006_confirmations.sql"),
         ),
     ])
 }

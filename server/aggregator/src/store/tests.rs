@@ -39,7 +39,7 @@ async fn what_is_committed_is_on_the_disk() {
 async fn a_busy_transaction_is_tried_again_from_its_beginning() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&told);
-    let tried: Tried = Arc::new(move |name, word, _| log.lock().unwrap().push((name, word)));
+    let tried: Tried = Arc::new(move |name, came, _| log.lock().unwrap().push((name, came)));
     let (_home, store) = opened(tried).await;
     let tries = AtomicU32::new(0);
     let outcome = store
@@ -54,8 +54,39 @@ async fn a_busy_transaction_is_tried_again_from_its_beginning() {
         .await;
     assert_eq!(outcome.unwrap(), "done");
     assert_eq!(tries.load(Ordering::SeqCst), 3);
-    let (retry, commit) = (("test", "retry"), ("test", "commit"));
+    let (retry, commit) = (("test", Outcome::Retry), ("test", Outcome::Commit));
     assert_eq!(*told.lock().unwrap(), [retry, retry, commit]);
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_is_told_from_other_errors() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let tried: Tried = Arc::new(move |_, came, _| log.lock().unwrap().push(came));
+    let (_home, store) = opened(tried).await;
+    let set = async |setting| sqlx::query(setting).execute(&store.writer).await.unwrap();
+    for setting in ["PRAGMA max_page_count = 1", "PRAGMA query_only = ON"] {
+        set(setting).await;
+        // More than the pages that are there have room for.
+        let write = async |tx: &mut SqliteTx| {
+            let name = "x".repeat(100_000);
+            let text = "INSERT INTO lease (name, holder, until) VALUES ($1, '', 0)";
+            let written = sqlx::query(text).bind(name).execute(&mut *tx.tx).await;
+            written.map(drop).map_err(Failure::from)
+        };
+        store.run_tx(EVERY, "test", write).await.unwrap_err();
+    }
+    set("PRAGMA query_only = OFF").await;
+    // The full disk had ended the transaction by itself; the next one must not find itself inside it.
+    store
+        .run_tx(EVERY, "test", async |tx| tx.trial(1).await)
+        .await
+        .unwrap();
+    let broken = async |_: &mut SqliteTx| Err::<(), _>(Failure::Internal("broken".into()));
+    store.run_tx(EVERY, "test", broken).await.unwrap_err();
+    let refused = Outcome::Unwritable;
+    let wanted = [refused, refused, Outcome::Commit, Outcome::Error];
+    assert_eq!(*told.lock().unwrap(), wanted);
 }
 
 #[tokio::test]

@@ -54,6 +54,18 @@ impl Timers for SqliteTx {
         Ok(())
     }
 
+    async fn trial(&mut self, now: u64) -> Result<(), Failure> {
+        sqlx::query(
+            "-- trial\n\
+         INSERT INTO lease (name, holder, until) VALUES ('trial', '', $1) \
+         ON CONFLICT (name) DO UPDATE SET until = excluded.until",
+        )
+        .bind(now as i64)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
     async fn ticking(&mut self) -> Result<Vec<(String, Round)>, Failure> {
         let rows = sqlx::query(
         "-- round_ticking\n\

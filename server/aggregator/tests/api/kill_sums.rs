@@ -2,10 +2,9 @@
 
 use crate::kill::Process;
 use crate::player::*;
-use crate::secure::{audited, secure_task};
+use crate::secure::{SUMMING, audited, secure_task};
 use crate::support::*;
 use federation::round::client::Event;
-use federation::round::phase::Phase;
 use federation::round::refusal::Refusal;
 use federation::task::Task;
 use serde_json::json;
@@ -16,7 +15,7 @@ const PLAYERS: u32 = 6;
 fn patient_task() -> serde_json::Value {
     let mut task = secure_task(2, PLAYERS, PLAYERS, 3);
     let phase = json!({ "time_min_ms": 600_000, "time_max_ms": 600_000 });
-    for name in ["keys", "shares", "masked", "unmask"] {
+    for name in ["keys", "shares", "masked", "confirm", "unmask"] {
         task["federation"]["secure_sum"][name] = phase.clone();
     }
     task["federation"]["open"] = json!({
@@ -35,7 +34,7 @@ async fn a_sum_goes_on_whenever_the_server_is_killed() {
     let id = &invite.federation;
     let mut players = Player::many(&task, PLAYERS);
     let mut live = Live::join(&process.api, &invite, &players).await;
-    for phase in [Phase::Keys, Phase::Shares, Phase::Masked, Phase::Unmask] {
+    for phase in SUMMING {
         // All participants are about to send.
         for _ in 0..60 {
             for player in &mut players {

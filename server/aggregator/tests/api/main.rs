@@ -25,3 +25,4 @@ mod sum_refusals;
 mod support;
 mod time;
 mod tls;
+mod upgrade;

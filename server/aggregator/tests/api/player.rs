@@ -10,9 +10,9 @@ use aggregator::TestClock;
 use federation::engine::local::Local;
 use federation::engine::memory::Memory;
 use federation::round::client::{
-    Action, Client, Environment, Evaluation, Event, Purpose, Secrets, StopReason,
+    Action, Client, Dither, Environment, Evaluation, Event, Purpose, Report, Secrets, StopReason,
 };
-use federation::round::messages::{Invite, RoundView};
+use federation::round::messages::{Invite, Metrics, RoundView};
 use federation::round::phase::{Phase, RoundKind};
 use federation::task::Task;
 use participant::api::ApiError;
@@ -88,6 +88,19 @@ impl Player {
 
     pub fn identity(&self) -> &Identity {
         &self.secrets.identity
+    }
+
+    /// What this player reports of itself besides its update; `again` after an update from the same
+    /// θ was sent in an earlier round.
+    pub fn report(&self, again: bool) -> Report {
+        let total = HOLDOUT as u32;
+        let exact = Metrics {
+            correct: total / 2,
+            total,
+            ..Metrics::default()
+        };
+        let dither = Dither::new(&self.task, Some(&self.secrets));
+        dither.report(self.training() as u32, &exact, again)
     }
 
     /// The open action, after telling the machine what happened last.

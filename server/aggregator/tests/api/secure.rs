@@ -5,7 +5,7 @@ use crate::support::*;
 use aggregator::TestClock;
 use federation::record::{Commitments, Entry, Line, Replay};
 use federation::round::client::{Action, StopReason};
-use federation::round::messages::{FederationStatus, RoundRecord, SumMessage};
+use federation::round::messages::{FederationStatus, Metrics, RoundRecord, SumMessage};
 use federation::round::phase::{AbortReason, Phase};
 use federation::rules::advance::Sums;
 use federation::task::Task;
@@ -20,11 +20,10 @@ pub fn secure_task(rounds: u32, all: u32, cohort_min: u32, survivors_min: u32) -
     let phase = json!({ "time_min_ms": PHASE_MS, "time_max_ms": PHASE_MS });
     let mut task = task_with(rounds, 600, limits, limits);
     task["federation"]["secure_sum"] = json!({
-        "threshold": 0.5,
         "cohort_min": cohort_min,
         "cohort_max": all,
         "survivors_min": survivors_min,
-        "keys": phase, "shares": phase, "masked": phase, "unmask": phase,
+        "keys": phase, "shares": phase, "masked": phase, "confirm": phase, "unmask": phase,
     });
     task["federation"]["local_steps"] = json!(1);
     task["federation"]["batch"] = json!(2);
@@ -78,6 +77,15 @@ pub fn essence(records: &[RoundRecord]) -> Vec<Value> {
     };
     records.iter().map(shown).collect()
 }
+
+/// The phases of a secure sum.
+pub const SUMMING: [Phase; 5] = [
+    Phase::Keys,
+    Phase::Shares,
+    Phase::Masked,
+    Phase::Confirm,
+    Phase::Unmask,
+];
 
 /// A federation that was run on a server.
 pub struct Played {
@@ -151,11 +159,40 @@ fn counters(entry: &Entry) -> (Vec<u32>, [i64; 3]) {
     (group.members.clone(), [tail[0], tail[1], tail[2]])
 }
 
-fn expected(members: &[u32]) -> [i64; 3] {
-    let examples = members.iter().map(|m| i64::from(m + 5)).sum();
-    let (half, all) = (HOLDOUT as i64 / 2, HOLDOUT as i64);
-    let count = members.len() as i64;
-    [examples, half * count, all * count]
+/// The counters of a sum over these members: what each reports, which no one can tell its counts from.
+/// `again` if all of them sent an update from the same θ before.
+fn expected(task: &Task, members: &[u32], again: bool) -> [i64; 3] {
+    let mut sums = [0; 3];
+    for number in members {
+        let report = Player::new(task, *number).report(again);
+        let Metrics { correct, total, .. } = report.metrics;
+        for (sum, count) in sums.iter_mut().zip([report.examples, correct, total]) {
+            *sum += i64::from(count);
+        }
+    }
+    sums
+}
+
+#[test]
+fn players_report_less_than_their_counts() {
+    let task = Task::from_value(secure_task(1, 16, 4, 3)).unwrap();
+    let all: Vec<u32> = (0..16).collect();
+    let reports: Vec<u32> = all
+        .iter()
+        .map(|n| Player::new(&task, *n).report(false).examples)
+        .collect();
+    assert!(reports.iter().all(|n| n.is_power_of_two()), "{reports:?}");
+    assert!(
+        reports
+            .iter()
+            .zip(5..)
+            .all(|(told, has)| *told < 2 * has && has < 2 * told)
+    );
+    let [examples, correct, total] = expected(&task, &all, false);
+    assert_eq!(examples, i64::from(reports.iter().sum::<u32>()));
+    // Of two held-out examples each, one is right.
+    assert!((16..=32).contains(&total) && (1..total).contains(&correct));
+    assert_eq!(expected(&task, &all, true), [examples, 0, 0]);
 }
 
 #[tokio::test]
@@ -173,7 +210,7 @@ async fn five_make_two_rounds_and_nobody_sees_an_update() {
     for entry in &entries[1..] {
         let (members, sums) = counters(entry);
         assert_eq!(members, [0, 1, 2, 3, 4]);
-        assert_eq!(sums, expected(&members));
+        assert_eq!(sums, expected(&task, &members, false));
     }
     for player in &mut players {
         assert_eq!(player.stopped(), Some(StopReason::Finished));
@@ -194,6 +231,7 @@ async fn five_make_two_rounds_and_nobody_sees_an_update() {
         "aggregator_sum_messages_total{phase=\"keys\"} 10",
         "aggregator_sum_messages_total{phase=\"shares\"} 10",
         "aggregator_sum_messages_total{phase=\"masked\"} 10",
+        "aggregator_sum_messages_total{phase=\"confirm\"} 10",
         "aggregator_sum_messages_total{phase=\"unmask\"} 10",
         "aggregator_updates_total 10",
         "aggregator_rounds_total{outcome=\"done\"} 2",
@@ -223,32 +261,48 @@ async fn one_vanishes_in_every_phase_and_the_sum_is_that_of_the_others() {
         (7, 0, Phase::Keys),
         (1, 0, Phase::Shares),
         (4, 0, Phase::Masked),
+        (9, 0, Phase::Confirm),
         (2, 0, Phase::Unmask),
     ];
-    let task = secure_task(2, 8, 4, 3);
+    // Of the 15 who publish keys, 11 must be there at the end, and are.
+    let task = secure_task(2, 16, 4, 3);
     let Played {
         home: _home,
         server,
         id,
         task,
         ..
-    } = played_twice(task, 8, &silent).await;
+    } = played_twice(task, 16, &silent).await;
     let (_, entries) = audited(&server.api, &id, &task).await;
     let (members, sums) = counters(&entries[1]);
-    assert_eq!(members, [0, 2, 3, 5, 6]);
-    assert_eq!(sums, expected(&members));
+    // Numbers 9 and 2 had sent their masked updates before they vanished.
+    assert_eq!(members, [0, 2, 3, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15]);
+    assert_eq!(sums, expected(&task, &members, false));
     // They are all back in the next round.
     let (members, sums) = counters(&entries[2]);
-    assert_eq!(members, [0, 1, 2, 3, 4, 5, 6, 7]);
-    assert_eq!(sums, expected(&members));
+    assert_eq!(members, Vec::from_iter(0..16));
+    assert_eq!(sums, expected(&task, &members, false));
     let rounds = server.api.detail(&id).await.rounds;
-    assert_eq!((rounds[0].cohort, rounds[0].delivered), (8, 5));
+    assert_eq!((rounds[0].cohort, rounds[0].delivered), (16, 13));
+    let metrics = server.api.metrics().await;
+    for (phase, messages) in [
+        ("keys", 15),
+        ("shares", 14),
+        ("masked", 13),
+        ("confirm", 12),
+        ("unmask", 11),
+    ] {
+        let messages = messages + 16;
+        let line = format!("aggregator_sum_messages_total{{phase=\"{phase}\"}} {messages}");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
     server.stop().await;
 }
 
 #[tokio::test]
 async fn in_groups_with_a_median() {
-    let mut task = secure_task(2, 9, 9, 3);
+    // Of a group of four, three must be there at the end.
+    let mut task = secure_task(2, 12, 12, 3);
     task["federation"]["secure_sum"]["groups"] = json!(3);
     task["federation"]["combine"] = json!("median");
     let silent = [(3, 0, Phase::Masked), (5, 1, Phase::Unmask)];
@@ -258,7 +312,7 @@ async fn in_groups_with_a_median() {
         id,
         task,
         ..
-    } = played(task, 9, &silent).await;
+    } = played(task, 12, &silent).await;
     let (record, entries) = audited(&server.api, &id, &task).await;
     assert_eq!(record.step(), 2);
     let Entry::Round(round) = &entries[1] else {
@@ -270,14 +324,14 @@ async fn in_groups_with_a_median() {
     assert_eq!(groups.len(), 3);
     let mut members: Vec<u32> = groups.iter().flat_map(|g| g.members.clone()).collect();
     members.sort_unstable();
-    assert_eq!(members, [0, 1, 2, 4, 5, 6, 7, 8]);
+    assert_eq!(members, [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11]);
     server.stop().await;
 }
 
 #[tokio::test]
 async fn sums_that_come_to_nothing_say_why_and_the_next_round_goes_on() {
     // 2 of 4 are too few, whatever the phase.
-    let silent: Vec<_> = [Phase::Keys, Phase::Shares, Phase::Masked, Phase::Unmask]
+    let silent: Vec<_> = SUMMING
         .into_iter()
         .zip(0..)
         .flat_map(|(phase, round)| [(0, round, phase), (3, round, phase)])
@@ -291,7 +345,7 @@ async fn sums_that_come_to_nothing_say_why_and_the_next_round_goes_on() {
         mut players,
     } = played_twice(task, 4, &silent).await;
     let (record, entries) = audited(&server.api, &id, &task).await;
-    assert_eq!((record.step(), record.rounds()), (1, 5));
+    assert_eq!((record.step(), record.rounds()), (1, 6));
     let rounds = server.api.detail(&id).await.rounds;
     let reasons: Vec<_> = rounds.iter().map(|r| r.reason).collect();
     assert_eq!(
@@ -300,6 +354,7 @@ async fn sums_that_come_to_nothing_say_why_and_the_next_round_goes_on() {
             Some(AbortReason::TooFewKeys),
             Some(AbortReason::TooFewShares),
             Some(AbortReason::TooFewMasked),
+            Some(AbortReason::TooFewConfirmed),
             Some(AbortReason::TooFewUnmasked),
             None,
         ]
@@ -322,9 +377,16 @@ async fn sums_that_come_to_nothing_say_why_and_the_next_round_goes_on() {
             Some(vec![1, 2]),
             Some(vec![0, 1, 2, 3]),
             Some(vec![0, 1, 2, 3]),
+            Some(vec![0, 1, 2, 3]),
         ]
     );
-    assert_eq!(counters(&entries[5]).1, expected(&[0, 1, 2, 3]));
+    // Every participant had sent an update from this θ before, so the update in the sum is another, and what was
+    // measured is not told again.
+    assert_eq!(
+        counters(&entries[6]).1,
+        expected(&task, &[0, 1, 2, 3], true)
+    );
+    assert_eq!(rounds[5].metrics.total, 0);
     for player in &mut players {
         assert_eq!(player.stopped(), Some(StopReason::Finished));
     }
@@ -333,6 +395,7 @@ async fn sums_that_come_to_nothing_say_why_and_the_next_round_goes_on() {
         "too-few-keys",
         "too-few-shares",
         "too-few-masked",
+        "too-few-confirmed",
         "too-few-unmasked",
         "done",
     ] {
@@ -378,7 +441,10 @@ async fn a_false_share_loses_the_sum_and_no_more() {
     play(&mut live, &mut players, u32::MAX).await;
     let (record, entries) = audited(&server.api, &invite.federation, &task).await;
     assert_eq!((record.step(), record.rounds()), (1, 2));
-    assert_eq!(counters(&entries[2]).1, expected(&[0, 1, 2, 3]));
+    assert_eq!(
+        counters(&entries[2]).1,
+        expected(&task, &[0, 1, 2, 3], true)
+    );
     server.stop().await;
 }
 

@@ -5,13 +5,15 @@ use crate::secure::{audited, secure_task};
 use crate::support::*;
 use aggregator::TestClock;
 use federation::round::client::{Action, Event};
-use federation::round::messages::{Invite, SumMessage};
+use federation::round::messages::{Invite, SumInput, SumMessage};
 use federation::round::phase::Phase;
 use federation::task::Task;
 use ground::wire;
 use reqwest::{Method, Response};
 use secure_sum::identity::Identity;
-use secure_sum::messages::{SecretKind, Signature, hash_senders, hash_survivors};
+use secure_sum::messages::{
+    Confirmation, SecretKind, Signature, Unmask, hash_senders, hash_survivors,
+};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -99,6 +101,13 @@ impl Table {
         }
     }
 
+    /// What a member is told for this phase.
+    async fn input(&self, number: usize, phase: Phase) -> SumInput {
+        let response = self.live.members[number].fetch(0, phase).await;
+        assert_eq!(response.status(), 200);
+        wire::decode(&response.bytes().await.unwrap()).unwrap()
+    }
+
     async fn fetch(&self, member: &Member, phase: Phase, status: u16, code: &str) {
         expect(member.fetch(0, phase).await, status, code).await;
     }
@@ -163,6 +172,16 @@ async fn messages_of_a_sum_that_are_not_taken() {
     ] {
         expect(ann.send_sum(0, bytes).await, 422, "malformed").await;
     }
+    // A page or a program from before the wire format changed is told what to do.
+    for version in [1, 2, 4] {
+        let mut old = body.clone();
+        old[0] = version;
+        let problem = problem(ann.send_sum(0, old).await).await;
+        assert_eq!((problem.status, &problem.code[..]), (422, "malformed"));
+        let words = format!("of version {version}; this side speaks version 3: reload the page");
+        let detail = problem.detail.unwrap();
+        assert!(detail.contains(&words), "{detail}");
+    }
     let limit = 1024 + 2 * table.task.contribution().unwrap().layout().bytes();
     expect(ann.send_sum(0, vec![1; limit + 1]).await, 413, "too_large").await;
     let json = ann
@@ -193,7 +212,7 @@ async fn messages_of_a_sum_that_are_not_taken() {
     table.refused(1, &keys, 403, "bad_identity").await;
     table.send([0]).await;
     table.refused(0, &keys, 409, "duplicate").await;
-    for phase in [Phase::Shares, Phase::Masked, Phase::Unmask] {
+    for phase in [Phase::Shares, Phase::Masked, Phase::Confirm, Phase::Unmask] {
         table.fetch(&ann, phase, 409, "too_early").await;
         table.fetch(&outsider, phase, 409, "not_in_cohort").await;
     }
@@ -203,6 +222,10 @@ async fn messages_of_a_sum_that_are_not_taken() {
     table.reach(Phase::Shares).await;
     table.refused(0, &keys, 409, "duplicate").await;
     table.fetch(&ann, Phase::Masked, 409, "too_early").await;
+    let roster = match table.input(0, Phase::Shares).await {
+        SumInput::Roster(roster) => roster,
+        other => panic!("{other:?}"),
+    };
     let shares = table.message(0);
     let SumMessage::Shares(dealt) = &shares else {
         panic!()
@@ -264,11 +287,81 @@ async fn messages_of_a_sum_that_are_not_taken() {
             .await;
     }
     table.refused(1, &masked, 422, "malformed").await;
-    table.fetch(&ann, Phase::Unmask, 409, "too_early").await;
+    for phase in [Phase::Confirm, Phase::Unmask] {
+        table.fetch(&ann, phase, 409, "too_early").await;
+    }
     table.send(0..4).await;
+
+    // Confirmations of the survivors. Nobody is told yet which of them have confirmed.
+    table.reach(Phase::Confirm).await;
+    table.refused(0, &masked, 409, "duplicate").await;
+    table.fetch(&ann, Phase::Unmask, 409, "too_early").await;
+    let told = match table.input(0, Phase::Confirm).await {
+        SumInput::Survivors(survivors) => survivors,
+        other => panic!("{other:?}"),
+    };
+    let survivors = [0, 1, 2, 3];
+    assert_eq!(told.participants(), survivors);
+    let early = SumMessage::Unmask(Unmask {
+        survivors: hash_survivors(&survivors),
+        shares: Vec::new(),
+    });
+    table.refused(0, &early, 409, "too_early").await;
+    let confirmation = table.message(0);
+    let SumMessage::Confirmation(signed) = &confirmation else {
+        panic!()
+    };
+    let mut bad = signed.clone();
+    bad.signature = forged();
+    table
+        .refused(0, &SumMessage::Confirmation(bad), 422, "malformed")
+        .await;
+    let mut bad = signed.clone();
+    bad.survivors = hash_survivors(&[0, 1, 2]);
+    table
+        .refused(0, &SumMessage::Confirmation(bad), 422, "malformed")
+        .await;
+    // Signed by another survivor.
+    table.refused(1, &confirmation, 422, "malformed").await;
+    // Signed by the right one, who was told something else: another roster, other senders or other survivors.
+    let context = table.context().await;
+    let (right, senders) = (roster.hash(), hash_senders(&survivors));
+    let sign = |roster, senders, survivors| {
+        let bytes = Confirmation::signed(&context, 0, &roster, &senders, &survivors);
+        let signature = table.players[0].identity().signature(&bytes);
+        SumMessage::Confirmation(Confirmation {
+            survivors: hash_survivors(&[0, 1, 2, 3]),
+            signature,
+        })
+    };
+    let (all, few) = (hash_survivors(&survivors), hash_survivors(&[0, 1, 2]));
+    let others = [
+        sign([7; 32], senders, all),
+        sign(right, hash_senders(&[0, 1, 2, 3, 4]), all),
+        sign(right, senders, few),
+    ];
+    assert_eq!(sign(right, senders, all), confirmation);
+    for other in &others {
+        table.refused(0, other, 422, "malformed").await;
+    }
+    table.send([0]).await;
+    table.refused(0, &confirmation, 409, "duplicate").await;
+    table.fetch(&ann, Phase::Unmask, 409, "too_early").await;
+    table
+        .fetch(&table.live.members[4], Phase::Confirm, 409, "not_in_cohort")
+        .await;
+    table.send(1..4).await;
 
     // What opens the sum.
     table.reach(Phase::Unmask).await;
+    table.refused(0, &confirmation, 409, "duplicate").await;
+    match table.input(0, Phase::Unmask).await {
+        SumInput::Confirmations(confirmations) => {
+            let numbers: Vec<u32> = confirmations.members.iter().map(|m| m.0).collect();
+            assert_eq!(numbers, survivors);
+        }
+        other => panic!("{other:?}"),
+    }
     let unmask = table.message(0);
     let SumMessage::Unmask(revealed) = &unmask else {
         panic!()

@@ -190,6 +190,7 @@ pub fn secure_ops() -> impl Strategy<Value = Vec<Op>> {
         Phase::Keys,
         Phase::Shares,
         Phase::Masked,
+        Phase::Confirm,
         Phase::Unmask,
     ]);
     let trap =

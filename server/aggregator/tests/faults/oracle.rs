@@ -1,6 +1,7 @@
 //! An account that is independent of the aggregator: which updates it accepted, and what must
 //! follow from them.
 
+use super::participant::Hidden;
 use federation::engine::local::{Blocking, Local};
 use federation::record::{Commitments, Replay, RoundEntry};
 use federation::round::messages::{Metrics, RoundRecord, SumMessage, Update};
@@ -37,7 +38,7 @@ pub struct Oracle {
 struct Part {
     vector: String,
     bytes: u64,
-    plain: Option<(RingVector, Metrics)>,
+    plain: Option<Hidden>,
 }
 
 impl Oracle {
@@ -85,14 +86,15 @@ impl Oracle {
         participant: u32,
         round: u32,
         message: &SumMessage,
-        plain: Option<(RingVector, Metrics)>,
+        plain: Option<Hidden>,
     ) {
         let phase = message.phase();
         let earlier = match phase {
             Phase::Keys => None,
             Phase::Shares => Some(Phase::Keys),
             Phase::Masked => Some(Phase::Shares),
-            _ => Some(Phase::Masked),
+            Phase::Confirm => Some(Phase::Masked),
+            _ => Some(Phase::Confirm),
         };
         if let Some(earlier) = earlier {
             let earlier = self.sums.get(&(round, earlier));
@@ -108,6 +110,10 @@ impl Oracle {
             ),
             _ => (String::new(), 0),
         };
+        if phase == Phase::Masked {
+            let plain = plain.as_ref().expect("what a masked vector hides");
+            self.has_not_sent(participant, plain);
+        }
         let part = Part {
             vector,
             bytes,
@@ -119,6 +125,22 @@ impl Oracle {
             before.is_none(),
             "participant {participant} was taken twice in {phase:?} of round {round}"
         );
+    }
+
+    /// Checks that an update is in no other masked vector: two sums over different people would tell it apart.
+    fn has_not_sent(&self, participant: u32, plain: &Hidden) {
+        let masked = self.sums.iter().filter(|((_, p), _)| *p == Phase::Masked);
+        let earlier = masked.filter_map(|(_, parts)| parts.get(&participant)?.plain.as_ref());
+        // Where the model gives the same answer to everything, there is nothing to tell apart.
+        let nothing = plain.delta.iter().all(|d| *d == 0.0);
+        for before in earlier.filter(|before| before.step == plain.step) {
+            // Other examples may well have the same counts.
+            assert!(
+                nothing || plain.kind == RoundKind::Counting || before.delta != plain.delta,
+                "participant {participant} has sent the same update twice: {:?}",
+                plain.delta
+            );
+        }
     }
 
     fn set(&self, round: u32, phase: Phase) -> Vec<u32> {
@@ -258,11 +280,15 @@ impl Oracle {
     /// were accepted, and the opened sum is the sum of what they hid, entry by entry.
     fn check_sum(&mut self, task: &Task, record: &RoundRecord, entry: &RoundEntry) {
         let round = record.round;
-        let [senders, masked, opened] =
-            [Phase::Shares, Phase::Masked, Phase::Unmask].map(|phase| self.set(round, phase));
+        let [senders, masked, confirmed, opened] =
+            [Phase::Shares, Phase::Masked, Phase::Confirm, Phase::Unmask]
+                .map(|phase| self.set(round, phase));
         let members = self.set(round, Phase::Keys).len() as u32;
         let phases = task.federation.policy.secure.expect("secure sums");
         assert!(members <= record.cohort, "{record:?}");
+        // Nobody reveals a share before enough have confirmed.
+        let enough = confirmed.len() as u32 >= phases.needed(members);
+        assert!(opened.is_empty() || enough, "{record:?}: {confirmed:?}");
         let none = BTreeMap::new();
         let parts = self.sums.get(&(round, Phase::Masked)).unwrap_or(&none);
         assert_eq!(
@@ -302,7 +328,9 @@ impl Oracle {
         }
         let least = phases.needed(members).max(phases.masked.count_min);
         assert!(masked.len() as u32 >= least, "{record:?}");
-        assert!(opened.len() as u32 >= phases.needed(members), "{record:?}");
+        for set in [&confirmed, &opened] {
+            assert!(set.len() as u32 >= phases.needed(members), "{record:?}");
+        }
         let Some(Sums::Secure { groups }) = &entry.sums else {
             panic!("no sums: {entry:?}")
         };
@@ -314,10 +342,10 @@ impl Oracle {
             let mut sum = RingVector::zero(layout);
             for member in &group.members {
                 let plain = parts.get(member).and_then(|part| part.plain.as_ref());
-                let (vector, theirs) = plain.expect("what a member's vector hides");
-                sum.add(vector).expect("the same layout");
-                metrics.add(theirs);
-                *self.reported.entry(*member).or_default() += u64::from(theirs.queries);
+                let plain = plain.expect("what a member's vector hides");
+                sum.add(&plain.vector).expect("the same layout");
+                metrics.add(&plain.metrics);
+                *self.reported.entry(*member).or_default() += u64::from(plain.metrics.queries);
             }
             assert_eq!(
                 group.sum,

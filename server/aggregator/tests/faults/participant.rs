@@ -2,7 +2,7 @@
 
 use super::ops::{Moment, Trap};
 use super::scenario::Scenario;
-use federation::round::client::{Action, Client, Evaluation, Event, StopReason};
+use federation::round::client::{Action, Client, Dither, Evaluation, Event, Report, StopReason};
 use federation::round::messages::{Metrics, SumMessage};
 use federation::round::phase::{Phase, RoundKind};
 use federation::round::workbench::Workbench;
@@ -12,6 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// Maximum number of updates from one θ that a participant sends.
+const MASKED_MAX: usize = 5;
 
 /// A participant. Its number is its place in the world's list; the aggregator may know it by
 /// another.
@@ -38,7 +41,22 @@ pub struct Participant {
     /// All queries that the model was ever asked, including those whose answers a crash lost.
     pub asked: u64,
     /// What its masked vectors hide, by round.
-    pub plain: BTreeMap<u32, (RingVector, Metrics)>,
+    pub plain: BTreeMap<u32, Hidden>,
+}
+
+/// What a masked vector hides.
+#[derive(Clone)]
+pub struct Hidden {
+    /// The vector without masks.
+    pub vector: RingVector,
+    /// The metrics in it.
+    pub metrics: Metrics,
+    /// What its round sums.
+    pub kind: RoundKind,
+    /// Number of θ updates before the θ from which the update was made.
+    pub step: u32,
+    /// The update, or the counts, before it was rounded.
+    pub delta: Vec<f32>,
 }
 
 impl Participant {
@@ -151,6 +169,17 @@ impl Participant {
             .or_else(|| self.disk.as_deref().map(|bytes| read(bytes, self.json)))
     }
 
+    /// Whether this participant has sent as many updates from one θ as it may: to send yet another would let the aggregator
+    /// compare sums.
+    pub fn has_sent_enough(&self) -> bool {
+        let Some(last) = self.plain.values().last() else {
+            return false;
+        };
+        let from_last = |p: &&Hidden| (p.step, p.kind) == (last.step, last.kind);
+        let sent = self.plain.values().filter(from_last);
+        sent.count() >= MASKED_MAX
+    }
+
     /// Why the machine stopped, if it did.
     pub fn stopped(&self) -> Option<StopReason> {
         let bench = self.bench.as_ref()?;
@@ -162,7 +191,7 @@ impl Participant {
 }
 
 /// What the masked vector just made hides, encoded again from the machine's state.
-fn plain_vector(machine: &Client, bench: &Workbench) -> (RingVector, Metrics) {
+fn plain_vector(machine: &Client, bench: &Workbench) -> Hidden {
     // Straight from the numbers: no text, so not a bit is lost.
     let state = serde_json::to_value(machine).expect("the state is JSON");
     let (work, measured) = (&state["work"], &state["work"]["measured"]);
@@ -171,7 +200,7 @@ fn plain_vector(machine: &Client, bench: &Workbench) -> (RingVector, Metrics) {
         true => Some(0),
         false => state["before"]["correct"].as_u64().map(|n| n as u32),
     };
-    let metrics = Metrics {
+    let exact = Metrics {
         unprompted,
         correct: whole(&measured["correct"]),
         total: whole(&measured["total"]),
@@ -191,10 +220,19 @@ fn plain_vector(machine: &Client, bench: &Workbench) -> (RingVector, Metrics) {
     let environment = bench.environment();
     let kind: RoundKind = serde_json::from_value(work["kind"].clone()).expect("a kind");
     let contribution = environment.task.contribution_of(kind).expect("secure sums");
+    let dither = Dither::new(environment.task, environment.secrets);
+    let again = whole(&work["renewed"]) > 0;
+    let Report { examples, metrics } = dither.report(environment.training as u32, &exact, again);
     let vector = contribution
-        .encode(&delta, environment.training as u32, &metrics, &seed)
+        .encode(&delta, examples, &metrics, &seed)
         .expect("an update that can be encoded");
-    (vector, metrics)
+    Hidden {
+        vector,
+        metrics,
+        kind,
+        step: whole(&work["step"]),
+        delta,
+    }
 }
 
 /// What must survive the disk, which is everything. But JSON as it is read here may lose the last

@@ -58,12 +58,12 @@ pub struct Secure {
     pub survivors_min: u32,
     /// Number of sums in each round.
     pub groups: u32,
-    /// Share of the holders that opens a secret.
+    /// Share of a group that must be there at the end; less than two thirds are taken for two thirds.
     pub threshold: f64,
     /// Number of neighbours of each member.
     pub degree: u32,
-    /// (time_min_ms, time_max_ms) of the four phases.
-    pub phases: [(u64, u64); 4],
+    /// (time_min_ms, time_max_ms) of the five phases.
+    pub phases: [(u64, u64); 5],
     /// ε, and the noise multiplier unless it is computed from ε; `None` for no noise.
     pub privacy: Option<(f64, Option<f64>)>,
     /// Whether updates are numbers along shared directions and not θ's difference.
@@ -97,9 +97,9 @@ impl Default for Secure {
             cohort: (3, 8),
             survivors_min: 2,
             groups: 1,
-            threshold: 0.5,
+            threshold: 2.0 / 3.0,
             degree: 100,
-            phases: [(1_000, 4_000); 4],
+            phases: [(1_000, 4_000); 5],
             privacy: None,
             scalars: false,
             combine: "mean",
@@ -182,7 +182,7 @@ pub fn secure_scenario() -> impl Strategy<Value = Scenario> {
     (
         scenario(),
         cohort,
-        prop::array::uniform4(phase),
+        prop::array::uniform5(phase),
         privacy,
         kind,
         0..3_u32,
@@ -302,7 +302,7 @@ impl Scenario {
         };
         // Weights differ, so that a mean without weights would be noticed.
         let (training, holdout) = (
-            some(3 + number as usize % 4),
+            some(5 + number as usize % 4),
             some(if self.holdout { 2 } else { 0 }),
         );
         let bench =
@@ -342,7 +342,7 @@ impl Scenario {
 
 impl Secure {
     fn write(&self, federation: &mut serde_json::Value) {
-        let [keys, shares, masked, unmask] = self
+        let [keys, shares, masked, confirm, unmask] = self
             .phases
             .map(|(min, max)| json!({ "time_min_ms": min, "time_max_ms": max }));
         federation["rule"] = json!(if self.scalars { "scalars" } else { "fedavg" });
@@ -353,8 +353,9 @@ impl Secure {
             "survivors_min": self.survivors_min, "groups": self.groups,
             "threshold": self.threshold, "degree": self.degree,
             // Some participants have more.
-            "max_examples": 5,
-            "keys": keys, "shares": shares, "masked": masked, "unmask": unmask,
+            "max_examples": 7,
+            "keys": keys, "shares": shares, "masked": masked, "confirm": confirm,
+            "unmask": unmask,
         });
         if let Some((epsilon, noise)) = self.privacy {
             federation["privacy"] = json!({ "epsilon": epsilon });

@@ -30,7 +30,8 @@ async fn requests_in_flight_end_on_the_old_model() {
             panic!("no images")
         };
         let work = ImageWork::from(Images::Bytes(vec![first, 0].into()));
-        images.score(&Caller::default(), work, 1).unwrap()
+        let caller = Caller::default();
+        images.score(caller.charge(1).unwrap(), work, 1).unwrap()
     };
     let running = submit(1);
     gate.started.recv().unwrap();

@@ -41,21 +41,22 @@ pub(crate) async fn access(
 
 /// Identifies the caller; returns why the request is refused, if it is.
 fn identify(serving: &Serving, request: &ServiceRequest) -> (Caller, Option<ApiError>) {
+    let new = |key| Caller::new(key, Arc::clone(&serving.decoder));
     let Some(keys) = &serving.keys else {
-        return (Caller::default(), None);
+        return (new(None), None);
     };
     let keys = Arc::clone(&keys.read().unwrap_or_else(PoisonError::into_inner));
     let header = request.headers().get(header::AUTHORIZATION);
     match keys.find(header.map(header::HeaderValue::as_bytes)) {
         Some(key) => {
             let refused = key.request().err();
-            (Caller::new(Some(key)), refused)
+            (new(Some(key)), refused)
         }
         // A monitor of the server has no key, and learns nothing here.
         None if [LIVE, READY].contains(&request.path()) && request.method() == Method::GET => {
-            (Caller::default(), None)
+            (new(None), None)
         }
-        None => (Caller::default(), Some(ApiError::Key)),
+        None => (new(None), Some(ApiError::Key)),
     }
 }
 

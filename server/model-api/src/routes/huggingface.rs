@@ -37,6 +37,7 @@ async fn try_ask(
         })?),
     };
     let caller = caller(request);
+    caller.may_ask()?;
     let asked = Arc::clone(&model);
     serving
         .converse(

@@ -78,6 +78,7 @@ async fn ask(
 ) -> Result<HttpResponse, ApiError> {
     let body = body::read(request, payload, serving.max_body).await?;
     let caller = caller(request);
+    caller.may_ask()?;
     let model = if request.match_info().get("model").is_some() {
         // The body's name of the model does not matter here: clients put anything there.
         find(request, serving)?

@@ -1,6 +1,6 @@
 //! Tests that depend on timing, over a real port and with a model that waits for permission.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 

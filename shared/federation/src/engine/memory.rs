@@ -313,6 +313,10 @@ impl Timers for MemoryTx {
         Ok(())
     }
 
+    async fn trial(&mut self, _: u64) -> Result<(), CommandError> {
+        Ok(())
+    }
+
     async fn ticking(&mut self) -> Result<Vec<(String, Round)>, CommandError> {
         let ticks = |tables: &Tables| {
             tables.status == FederationStatus::Running && tables.round.since.is_some()

@@ -213,9 +213,16 @@ impl<S: Store> Aggregator<S> {
                 if at.round.phase < phase || at.round.phase.is_terminal() {
                     return Err(Refusal::TooEarly.into());
                 }
+                // Those who dropped out on the way are told nothing more.
+                let sent = match phase {
+                    Phase::Confirm => Phase::Masked,
+                    Phase::Unmask => Phase::Confirm,
+                    _ => Phase::Keys,
+                };
                 let body = match phase {
                     Phase::Masked => tx.inbox(from).await?,
-                    _ => tx.frozen_in(phase).await?,
+                    _ if tx.has_message(number, sent, from).await? => tx.frozen_in(phase).await?,
+                    _ => None,
                 };
                 Ok(body.ok_or(Refusal::NotInCohort)?)
             })

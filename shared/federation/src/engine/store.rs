@@ -459,6 +459,9 @@ pub trait Timers: Table {
     /// Gives the lease back, if `holder` has it.
     async fn release_lease(&mut self, holder: &str, now: u64) -> Result<(), Self::Error>;
 
+    /// Writes something that nobody reads, to see whether the store takes writes.
+    async fn trial(&mut self, now: u64) -> Result<(), Self::Error>;
+
     /// Federations in which time matters, in any order: running, and the clock of their phase runs.
     async fn ticking(&mut self) -> Result<Vec<(String, Round)>, Self::Error>;
 

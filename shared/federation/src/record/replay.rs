@@ -386,6 +386,17 @@ impl Replay {
         Some(super::rounded(self.ledger.epsilon(limits.delta)))
     }
 
+    /// Returns whether as many sums were made as one participant's updates may be in: further ones
+    /// cost no participant more.
+    fn is_paid(&self, task: &Task) -> bool {
+        let most = task.federation.privacy.and_then(|p| p.participations);
+        let contribution = task.contribution();
+        most.zip(contribution).is_some_and(|(most, c)| {
+            // The sum of equal terms is off by rounding only.
+            self.ledger.rho() > (f64::from(most) - 0.5) * c.rho()
+        })
+    }
+
     fn spend(&mut self, task: &Task) -> Result<(), What> {
         let Some((contribution, limits)) = task
             .contribution()
@@ -394,6 +405,10 @@ impl Replay {
             return Ok(());
         };
         let rho = contribution.rho();
+        if self.is_paid(task) {
+            // Nobody's update is in more sums than that.
+            return Ok(());
+        }
         if self.ledger.would_exceed(rho, limits.epsilon, limits.delta) {
             return Err(What::Budget);
         }
@@ -529,10 +544,11 @@ impl Replay {
     /// Returns whether another round would bring ε above what the task allows.
     #[must_use]
     pub fn is_spent(&self, task: &Task) -> bool {
-        task.contribution().is_some_and(|c| {
-            c.limits()
-                .is_some_and(|l| self.ledger.would_exceed(c.rho(), l.epsilon, l.delta))
-        })
+        !self.is_paid(task)
+            && task.contribution().is_some_and(|c| {
+                c.limits()
+                    .is_some_and(|l| self.ledger.would_exceed(c.rho(), l.epsilon, l.delta))
+            })
     }
 }
 

@@ -322,7 +322,9 @@ impl Client {
         } else if status == FederationStatus::Running && self.update_is_ready() {
             self.stage = match (phase, standing) {
                 (Phase::Open, Standing::Idle) if self.was_masked() => return self.renew(env),
-                (Phase::Open, Standing::Idle) if self.sums.is_spent(env) => {
+                (Phase::Open, Standing::Idle)
+                    if self.sums.is_spent(env) && !env.task.federation.policy.in_turns =>
+                {
                     Stage::Stopped(StopReason::PrivacySpent)
                 }
                 (Phase::Open, Standing::Idle) if self.is_drawn(env) => Stage::Enrolling,
@@ -358,6 +360,10 @@ impl Client {
     fn is_drawn(&self, env: &Environment<'_>) -> bool {
         let kind = self.work.as_ref().map_or(RoundKind::Training, |w| w.kind);
         let policy = env.task.policy_of(kind);
+        if policy.in_turns && self.sums.is_spent(env) {
+            // It has given what its privacy pays for, and stays for the result.
+            return false;
+        }
         self.view.as_ref().is_none_or(|view| {
             let round = (view.registered, view.attempt);
             is_drawn(&policy, env.task.seed, view.step, round, self.participant)
@@ -411,7 +417,7 @@ impl Client {
             match record.take(env.task, line, Commitments::Trust) {
                 Ok(entry) => {
                     let betrayed = entry.and_then(|entry| {
-                        let seen = self.sums.check(self.participant, &entry);
+                        let seen = self.sums.check(env.task, self.participant, &entry);
                         seen.err()
                     });
                     if let Some(why) = betrayed {
@@ -446,6 +452,9 @@ impl Client {
         let same =
             |w: &Work| w.hash == *record.theta() && w.step == record.step() && w.kind == kind;
         if self.work.as_ref().is_some_and(same) {
+            if self.recall(env) {
+                return;
+            }
             if self.update_is_ready() {
                 self.stage = Stage::Syncing;
             } else {
@@ -469,7 +478,9 @@ impl Client {
             masked: None,
             renewed: 0,
         });
-        self.prepare_to_train(env);
+        if !self.recall(env) {
+            self.prepare_to_train(env);
+        }
     }
 
     /// Trains once more from the same θ, on other examples, if the round in which the update was
@@ -481,7 +492,9 @@ impl Client {
             return;
         };
         // Without other examples this participant sits out until θ moves.
-        if env.training < 2 || work.masked.is_none_or(|round| round >= rounds) {
+        if work.renewed as usize + 1 >= env.training
+            || work.masked.is_none_or(|round| round >= rounds)
+        {
             return;
         }
         work.renewed += 1;

@@ -99,7 +99,7 @@ impl Contribution {
                     clip,
                     entries,
                     (least, cohort_max),
-                    federation.rounds,
+                    limits.sums(federation.rounds),
                 )?;
                 (entries, fixed, Some(noise))
             }

@@ -7,6 +7,10 @@
 //! the start; anyone who joins later takes a place among all before them and displaces nobody (as
 //! in reservoir sampling), so what a participant was told once holds as long as θ_t does. Anyone
 //! can compute it.
+//!
+//! Where the privacy of each participant pays for few sums (`privacy.participations`), they take
+//! turns instead: a public permutation, another one each time all have had their turn, says who
+//! trains in which round.
 
 use crate::round::policy::Policy;
 use ground::rng::{derive_key, purpose};
@@ -28,11 +32,56 @@ pub fn is_drawn(
     if size >= line {
         return true;
     }
+    if policy.in_turns {
+        let each = policy.drawn(0).unwrap_or(size);
+        return is_in_turn(seed, step, (each, size), line, number);
+    }
     let seed = [seed as u32, (seed >> 32) as u32];
     let place = |n: u32| (derive_key(&[seed[0], seed[1], purpose::DRAW, step, n]), n);
     let mine = place(number);
     let before = (0..line).filter(|n| place(*n) < mine);
     before.take(size as usize).count() < size as usize
+}
+
+/// Returns whether it is the turn of participant `number` of `line`, of whom `each` train in a round
+/// and `size` after aborted rounds.
+fn is_in_turn(seed: u64, step: u32, (each, size): (u32, u32), line: u32, number: u32) -> bool {
+    let rounds = (line / each).max(1);
+    let (cycle, turn) = (step / rounds, step % rounds);
+    let place = permuted(seed, cycle, line, number);
+    let from = turn * each;
+    // Wraps around: after the last come the first.
+    place
+        .wrapping_sub(from)
+        .min((place + line).wrapping_sub(from))
+        < size
+}
+
+/// The place of `number` in the permutation number `cycle` of 0 … `line` − 1: a Feistel network of
+/// four rounds over the next even number of bits, walked until it falls into the range (Black and
+/// Rogaway, CT-RSA 2002).
+fn permuted(seed: u64, cycle: u32, line: u32, number: u32) -> u32 {
+    let half = (32 - line.leading_zeros()).div_ceil(2).max(1);
+    let mask = (1 << half) - 1;
+    let mut place = number;
+    loop {
+        let (mut left, mut right) = (place >> half, place & mask);
+        for round in 0..4 {
+            let words = [
+                seed as u32,
+                (seed >> 32) as u32,
+                purpose::DRAW,
+                cycle,
+                round,
+                right,
+            ];
+            (left, right) = (right, left ^ (derive_key(&words)[0] & mask));
+        }
+        place = (left << half) | right;
+        if place < line {
+            return place;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +115,35 @@ mod tests {
         assert_eq!(wide.len(), 6);
         assert!(narrow.iter().all(|n| wide.contains(n)));
         assert_eq!(drawn(5, 20, 3, 20).len(), 20);
+    }
+
+    fn turns(active: u32, of: u32, rounds: u32) -> Vec<u32> {
+        let task = task(json!({
+            "active": active, "clip": 1.0, "secure_sum": { "cohort_min": 3 },
+            "privacy": { "epsilon": 8.0, "participations": 2 },
+        }));
+        let policy = task.federation.policy;
+        let mut times = vec![0; of as usize];
+        for step in 0..rounds {
+            let is = |n: &u32| is_drawn(&policy, task.seed, step, (of, 0), *n);
+            let drawn: Vec<u32> = (0..of).filter(is).collect();
+            assert_eq!(drawn.len(), active as usize);
+            drawn.iter().for_each(|n| times[*n as usize] += 1);
+            // After an aborted round, twice as many, and the same among them.
+            let wide = |n: &u32| is_drawn(&policy, task.seed, step, (of, 1), *n);
+            assert!(drawn.iter().all(wide));
+            assert_eq!((0..of).filter(wide).count(), 2 * active as usize);
+        }
+        times
+    }
+
+    #[test]
+    fn in_turns_nobody_is_drawn_more_often_than_planned() {
+        assert_eq!(turns(5, 20, 8), [2; 20]);
+        // Three of 23 are left over each time, and not always the same.
+        let times = turns(5, 23, 8);
+        assert!(times.iter().all(|n| *n <= 2) && times.iter().sum::<u32>() == 40);
+        assert!(times.iter().filter(|n| **n == 0).count() < 3);
     }
 
     #[test]

@@ -108,6 +108,8 @@ pub struct Policy {
     pub secure: Option<SecurePhases>,
     /// Minimum number of participants drawn to train from each θ_t; 0: nobody is drawn, all train.
     pub active: u32,
+    /// Whether the participants take turns, so that none is drawn again before nearly all were.
+    pub in_turns: bool,
     /// A participant who was not heard of for this long is taken for gone, until heard of again.
     pub lease_ms: u64,
 }

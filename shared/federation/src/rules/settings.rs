@@ -83,6 +83,17 @@ pub struct Privacy {
     pub delta: f64,
     /// The sum's noise in units of its sensitivity; `None`: as little as keeps all rounds within ε.
     pub noise_multiplier: Option<f64>,
+    /// Maximum number of sums that hold an update of one participant; `None`: all rounds. With
+    /// `federation.active` each participant is in few of them, and only those cost it anything.
+    pub participations: Option<u32>,
+}
+
+impl Privacy {
+    /// Number of sums that one participant's privacy pays for in `rounds` rounds.
+    #[must_use]
+    pub fn sums(&self, rounds: u32) -> u32 {
+        self.participations.map_or(rounds, |most| most.min(rounds))
+    }
 }
 
 impl Federation {
@@ -145,7 +156,13 @@ impl Federation {
             }
             secure
         });
-        let privacy = has_privacy.then(|| r.table("privacy", Privacy::read));
+        let privacy: Option<Privacy> = has_privacy.then(|| r.table("privacy", Privacy::read));
+        if active == 0 && privacy.is_some_and(|p| p.participations.is_some()) {
+            r.fault(
+                "privacy.participations",
+                "needs federation.active: where everybody is in every round, all rounds count",
+            );
+        }
         if privacy.is_some() {
             let groups = secure.map_or(0, |s: Secure| s.policy.groups);
             if groups != 1 {
@@ -174,6 +191,7 @@ impl Federation {
                 upload,
                 secure: phases,
                 active,
+                in_turns: privacy.is_some_and(|p| p.participations.is_some()),
                 lease_ms,
             },
         }
@@ -315,11 +333,14 @@ impl Secure {
 impl Privacy {
     fn read(r: &mut Reader<'_>) -> Self {
         let given = r.has("noise_multiplier");
+        let bounded = r.has("participations");
+        let participations = r.whole("participations", 1..=100_000, Some(1)) as u32;
         let noise = r.exact_number("noise_multiplier", 1e-3..=1e4, Some(1.0));
         Self {
             epsilon: r.exact_number("epsilon", 1e-3..=1e4, Some(8.0)),
             delta: r.exact_number("delta", 1e-12..=0.1, Some(1e-5)),
             noise_multiplier: given.then_some(noise),
+            participations: bounded.then_some(participations),
         }
     }
 }

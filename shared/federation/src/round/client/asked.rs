@@ -6,6 +6,10 @@ use ground::rng::{Stream, derive_key, purpose};
 use tuning::optimizer::points::Points;
 use tuning::optimizer::{Candidate, State};
 
+/// Maximum number of draws in search of a set of examples that was not drawn before. With few
+/// examples, most sets may have been.
+const ATTEMPTS: u32 = 100;
+
 impl Client {
     /// The open stage's evaluation, if it has one.
     pub(super) fn evaluation(&self, env: &Environment<'_>) -> Option<Evaluation> {
@@ -16,15 +20,14 @@ impl Client {
                 let at = counted.as_ref().and_then(|_| env.task.initial().ok());
                 let most = env.task.mapping.learnt.map_or(0, |l| l.examples);
                 // Files are often sorted by label, so the first examples would not do.
-                let mut words = vec![purpose::COUNTS, self.participant];
-                let most = fresh(work.renewed, most, env.training, &mut words);
+                let words = [purpose::COUNTS, self.participant];
                 Evaluation {
                     purpose: Purpose::Mapping,
                     candidates: at.iter().map(|_| Candidate::BASE).collect(),
                     theta: at.unwrap_or_default(),
                     points: Points::default(),
                     part: Part::Training,
-                    examples: sample(env.task, &words, env.training, most),
+                    examples: fresh(env.task, &words, env.training, most, work.renewed),
                 }
             }
             Stage::Baseline => Evaluation {
@@ -104,19 +107,33 @@ pub(super) fn batch(
     training: usize,
     renewed: u32,
 ) -> Vec<u32> {
-    let mut words = vec![purpose::BATCH, participant, state.round, state.step];
-    let most = fresh(renewed, task.federation.batch, training, &mut words);
-    sample(task, &words, training, most)
+    let words = [purpose::BATCH, participant, state.round, state.step];
+    fresh(task, &words, training, task.federation.batch, renewed)
 }
 
-/// Makes a draw another one if training from the same θ begins anew, and returns its size: where
-/// the draw would hold all examples, half of them, or it would be the same again.
-fn fresh(renewed: u32, most: u32, training: usize, words: &mut Vec<u32>) -> u32 {
-    if renewed == 0 {
-        return most;
+/// A draw of [`sample`], but another set of examples for each time that training from the same θ
+/// begins anew: the same would lead to the same update. There are enough sets as long as `renewed`
+/// is less than `training`. Where a draw would hold all examples, half of them are drawn instead.
+fn fresh(task: &Task, words: &[u32], training: usize, most: u32, renewed: u32) -> Vec<u32> {
+    let mut drawn = sample(task, words, training, most);
+    let fewer = most.min((training / 2).max(1) as u32);
+    let mut earlier = Vec::new();
+    for again in 1..=renewed {
+        drawn.sort_unstable();
+        earlier.push(drawn);
+        let draw = |attempt| {
+            let words = [words, &[again, attempt]].concat();
+            sample(task, &words, training, fewer)
+        };
+        let is_new = |examples: &Vec<u32>| {
+            let mut set = examples.clone();
+            set.sort_unstable();
+            !earlier.contains(&set)
+        };
+        let other = (0..ATTEMPTS).map(draw).find(is_new);
+        drawn = other.unwrap_or_else(|| draw(0));
     }
-    words.push(renewed);
-    most.min((training / 2).max(1) as u32)
+    drawn
 }
 
 /// At most `most` of the training examples, drawn without replacement: a function of the task's

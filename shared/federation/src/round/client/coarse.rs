@@ -36,12 +36,14 @@ struct Offsets {
 }
 
 impl Dither {
-    /// Derives the offsets from the participant's long-term key. Without one (in simulations, where
-    /// everything is known anyway), and where the task adds noise, reports stay exact.
+    /// Derives the offsets from the participant's long-term key. Reports stay exact without one,
+    /// where the task adds noise, and where updates are not summed in secret: the aggregator sees
+    /// every update then, and the page says so.
     #[must_use]
     pub fn new(task: &Task, secrets: Option<&Secrets>) -> Self {
-        let noisy = task.federation.privacy.is_some();
-        Self(secrets.filter(|_| !noisy).map(|secrets| {
+        let (secure, noisy) = (&task.federation.secure, &task.federation.privacy);
+        let coarse = secure.is_some() && noisy.is_none();
+        Self(secrets.filter(|_| coarse).map(|secrets| {
             let seed = zeroize::Zeroizing::new(secrets.identity.seed());
             let mut stream = Keystream::new(&seed, b"coarse reports");
             // 53 bits, as many as an f64 holds.
@@ -127,7 +129,7 @@ mod tests {
             identity: Identity::from_seed(seed),
             entropy: Box::new(|| [0; 32]),
         };
-        let task = rehearsal::task(json!({}));
+        let task = rehearsal::secure_task(json!({}));
         Dither::new(&task, Some(&secrets)).report(examples, exact, false)
     }
 
@@ -200,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_was_measured_is_not_reported_twice() {
-        let task = rehearsal::task(json!({}));
+        let task = rehearsal::secure_task(json!({}));
         let secrets = Secrets {
             identity: Identity::from_seed([1; 32]),
             entropy: Box::new(|| [0; 32]),

@@ -730,6 +730,61 @@ fn an_update_that_was_in_one_sum_is_in_no_other() {
 }
 
 #[test]
+fn a_state_that_was_lost_learns_from_the_record_what_was_sent() {
+    let source = json!({
+        "clip": 1.0,
+        "secure_sum": { "cohort_min": 3 },
+        "privacy": { "epsilon": 100.0, "noise_multiplier": 2.0 },
+    });
+    for mid_round in [false, true] {
+        let mut cast = Rehearsal::new(task(source.clone()), 4);
+        cast.play_to(0, Phase::Confirm);
+        let old = cast.clients[1].work.clone().unwrap().delta;
+        let spent = cast.clients[1].privacy(&cast.task).unwrap();
+        assert!(old.is_some() && spent.epsilon > 0.0);
+        if mid_round {
+            // It has the same update again before the record tells of the first.
+            cast.clients[1] = Client::new(1);
+            cast.lead(1, |action| {
+                matches!(action, Action::Sync { after: Some(_) })
+            });
+            assert_eq!(cast.clients[1].work.clone().unwrap().delta, old);
+        }
+        lost(&mut cast, 0);
+        if !mid_round {
+            cast.clients[1] = Client::new(1);
+        }
+        cast.play_to(1, Phase::Confirm);
+        let work = cast.clients[1].work.clone().unwrap();
+        assert_eq!((work.renewed, work.masked), (1, Some(1)));
+        assert_ne!(work.delta, old);
+        let twice = cast.clients[1].privacy(&cast.task).unwrap();
+        assert_eq!(cast.clients[0].privacy(&cast.task), Some(twice));
+        assert!(twice.epsilon > spent.epsilon);
+    }
+}
+
+#[test]
+fn a_lost_state_with_one_example_sits_out_until_theta_moves() {
+    let mut cast = Rehearsal::new(
+        task(json!({
+            "clip": 1.0,
+            "secure_sum": { "cohort_min": 3 },
+            "open": { "count_min": 3, "time_min_ms": 0, "time_max_ms": 600_000 },
+        })),
+        4,
+    );
+    cast.kits[0].training = 1;
+    lost(&mut cast, 0);
+    cast.clients[0] = Client::new(0);
+    cast.play(|r| r.aggregator.round().number == 2);
+    assert_eq!(sums(&cast, 0, 1), []);
+    // It has yet to measure the unprompted model, so the others may begin without it once.
+    cast.play(|r| (2..4).any(|round| sums(r, 0, round).contains(&Phase::Masked)));
+    assert_eq!(cast.clients[0].suspicion(), None);
+}
+
+#[test]
 fn who_has_one_example_sits_out_until_theta_moves() {
     // A round begins as soon as three have enrolled.
     let mut cast = Rehearsal::new(
@@ -753,6 +808,8 @@ fn who_has_one_example_sits_out_until_theta_moves() {
 #[test]
 fn sums_from_one_theta_are_not_begun_without_end() {
     let mut cast = cast();
+    // Enough examples for another update each time.
+    cast.kits.iter_mut().for_each(|kit| kit.training = 9);
     for round in 0..MASKED_MAX {
         lost(&mut cast, round);
     }

@@ -62,6 +62,9 @@ pub(super) struct Sums {
     /// The cost of the participant's own updates: of every masked vector that may have been sent.
     ledger: Ledger,
     committed: Option<Committed>,
+    /// Rounds from the record's present θ in which it names a masked update of this participant's
+    /// that this state does not know: an earlier state was lost.
+    forgotten: Vec<u32>,
     /// A round that another participant's message made impossible.
     sat_out: Option<u32>,
     /// The round of the last vector without masks, and its seed (in simulations).
@@ -93,14 +96,23 @@ impl Sums {
     pub(super) fn is_spent(&self, env: &Environment<'_>) -> bool {
         env.task.contribution().is_some_and(|c| {
             c.limits().is_some_and(|limits| {
+                let sums = self.ledger.rho() / c.rho();
+                let most = limits.participations.map_or(f64::INFINITY, f64::from);
                 self.ledger
                     .would_exceed(c.rho(), limits.epsilon, limits.delta)
+                    || sums > most - 0.5
             })
         })
     }
 
-    /// Checks that what this participant sent is in the record unchanged.
-    pub(super) fn check(&self, participant: u32, entry: &RoundEntry) -> Result<(), Betrayal> {
+    /// Checks that what this participant sent is in the record unchanged, and counts what this state
+    /// does not know of.
+    pub(super) fn check(
+        &mut self,
+        task: &Task,
+        participant: u32,
+        entry: &RoundEntry,
+    ) -> Result<(), Betrayal> {
         let ours = |c: &&crate::record::Commitment| c.participant == participant;
         let contributors = entry.cohort.iter().flat_map(|cohort| &cohort.contributors);
         let found = contributors.clone().find(ours);
@@ -108,8 +120,20 @@ impl Sums {
         match (found, committed) {
             (Some(found), Some(sent)) if found.vector != sent.vector => Err(Betrayal::Replaced),
             (None, Some(sent)) if sent.taken => Err(Betrayal::LeftOut),
+            (Some(_), None) => {
+                if let Some(contribution) = task.contribution() {
+                    // A cost that does not fit into the ledger is one that the task never allowed.
+                    let _ = self.ledger.compose(contribution.rho());
+                }
+                self.forgotten.push(entry.round);
+                Ok(())
+            }
             _ => Ok(()),
+        }?;
+        if entry.aborted.is_none() {
+            self.forgotten.clear();
         }
+        Ok(())
     }
 }
 
@@ -118,6 +142,20 @@ impl Client {
     #[must_use]
     pub fn suspicion(&self) -> Option<&str> {
         self.suspicion.as_deref()
+    }
+
+    /// Where the record names updates from this θ that this state does not know: trains another one
+    /// than those, as after any update that was sent. Returns whether there are any.
+    pub(super) fn recall(&mut self, env: &Environment<'_>) -> bool {
+        let rounds = std::mem::take(&mut self.sums.forgotten);
+        let (Some(last), Some(work)) = (rounds.last(), self.work.as_mut()) else {
+            return false;
+        };
+        let known = u32::from(work.masked.is_some());
+        work.renewed += known + rounds.len() as u32 - 1;
+        (work.masked, work.delta) = (Some(*last), Some(Vec::new()));
+        self.renew(env);
+        true
     }
 
     /// The federation's record as far as it was read and recomputed; `None` before it was begun.

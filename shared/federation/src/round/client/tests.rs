@@ -990,6 +990,18 @@ fn batches_are_a_function_of_the_step_alone() {
     assert!(others.iter().all(|b| *b != a), "{a:?} {others:?}");
     assert_eq!(batch(&f.task, 0, &state, 1, 0), [0]);
     assert!(batch(&f.task, 0, &state, 0, 0).is_empty());
+    // With few examples, too, no batch is drawn twice.
+    for training in 2..8 {
+        let times = MASKED_MAX.min(training as u32);
+        let batches: std::collections::BTreeSet<Vec<u32>> = (0..times)
+            .map(|renewed| {
+                let mut examples = batch(&f.task, 3, &state, training, renewed);
+                examples.sort_unstable();
+                examples
+            })
+            .collect();
+        assert_eq!(batches.len(), times as usize, "{training}: {batches:?}");
+    }
     // Where a batch holds all examples, half of them are asked the next time.
     assert_eq!(batch(&f.task, 0, &state, 2, 0).len(), 2);
     assert_eq!(batch(&f.task, 0, &state, 2, 1).len(), 1);

@@ -18,6 +18,7 @@ const POLICY: Policy = Policy {
     open: OPEN,
     upload: UPLOAD,
     secure: None,
+    in_turns: false,
     active: 0,
     lease_ms: 10_000,
 };
@@ -458,7 +459,7 @@ proptest! {
             unmask,
             threshold,
         });
-        let policy = Policy { open, upload, secure, active, lease_ms: 1_000 };
+        let policy = Policy { open, upload, secure, active, in_turns: false, lease_ms: 1_000 };
         let mut driver = Driver::new(participants);
         let mut now = 1_000_000;
         for (who, kind, time, back) in events {

@@ -7,12 +7,17 @@ use std::str::FromStr;
 /// One IPv4 address, or a /64 of IPv6: a single household or machine has as much to itself, and
 /// would otherwise have 2⁶⁴ new starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Address(IpAddr);
+pub struct Address(IpAddr);
 
 impl Address {
-    /// The address that stands for all who share one place: requests without an address, and
-    /// newcomers when there are too many to tell apart.
-    pub(crate) const OTHERS: Self = Self(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    /// Those who share one place: requests without an address, and newcomers when there are too many to tell
+    /// apart.
+    pub const OTHERS: Self = Self(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+
+    /// Returns whether it is this machine's own.
+    pub(crate) fn is_loopback(self) -> bool {
+        self.0.is_loopback()
+    }
 }
 
 impl From<IpAddr> for Address {
@@ -20,6 +25,7 @@ impl From<IpAddr> for Address {
         // A listener on [::] sees IPv4 as ::ffff:1.2.3.4; cut to /64 all of these would be the
         // same.
         Self(match ip.to_canonical() {
+            loopback if loopback.is_loopback() => loopback,
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
             v4 => v4,
         })
@@ -51,15 +57,15 @@ impl FromStr for Proxies {
 }
 
 impl Proxies {
-    fn trusts(&self, ip: IpAddr) -> bool {
+    pub(crate) fn trusts(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// The sender of a request that came from `peer` with these `X-Forwarded-For` headers (in
-    /// order). Each proxy appends the address that it heard from, so the list is read from its end
-    /// for as long as the addresses are trusted proxies; what stands before may be invented.
-    pub(crate) fn sender<'a>(
+    /// Who sent a request that came from `peer` with these `X-Forwarded-For` headers (in order). Each proxy adds
+    /// at the end whom it heard from, so the list is read from there as long as trusted proxies vouch for it;
+    /// what stands further in front may be invented.
+    pub fn sender<'a>(
         &self,
         peer: Option<IpAddr>,
         forwarded: impl DoubleEndedIterator<Item = &'a str>,
