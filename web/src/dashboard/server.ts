@@ -93,11 +93,11 @@ export class ServerView {
     const metrics = told !== undefined && told.metrics.total > 0 ? `With it came sums over everyone: ${percent(told.metrics.correct / told.metrics.total)} right answers on about ${fill(plural(told.metrics.total, 'held-out {item}', 'held-out {items}'), inputsOf(task))}.` : '';
     this.round.replaceChildren(
       h('h3', { id: 'server-has' }, `Of round ${count(line.round + 1)} it has`),
-      h('p', { class: 'small' }, `From each participant one row of masked numbers, noise to it${facts === '' ? '' : ` (${facts})`}. The public record keeps their SHA-256, so that nobody’s can be left out or replaced.`),
+      h('p', { class: 'small' }, `From each participant one row of masked numbers, noise to it${facts === '' ? '' : ` (${facts})`}. The public record keeps their SHA-256, so that nobody’s can be left out or replaced unnoticed. The server also knows when each participant connected, and from which network address.`),
       h(
         'div',
         { class: 'scroll', tabindex: 0, role: 'region', 'aria-labelledby': 'server-has' },
-        h('table', { 'data-testid': 'server-has' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'From'), h('th', { scope: 'col' }, 'Masked numbers, SHA-256'))), h('tbody', {}, ...rows)),
+        h('table', { 'data-testid': 'server-has' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'From'), h('th', { scope: 'col' }, 'SHA-256 of it'))), h('tbody', {}, ...rows)),
       ),
       ...(rest > 0 ? [h('p', { class: 'small' }, `and ${count(rest)} more`)] : []),
       h('h3', {}, 'The only numbers that it can open'),

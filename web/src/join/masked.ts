@@ -146,7 +146,7 @@ export class MaskedView {
         figure({ 'data-testid': 'seen-masked' }, heatCanvas(sent, 'What the server received from this tab: noise without a pattern'), 'What the server received from this tab', `The same under random masks, ${bytes(update.bytes)}. To the server it is noise.`),
         sum === null
           ? figure({ 'data-testid': 'seen-sum' }, h('div', { class: 'heat heat-none' }, opened), 'The sum', 'Masks cancel out only in the sum of everyone’s numbers.')
-          : figure({ 'data-testid': 'seen-sum' }, heatCanvas(sum.numbers, `The sum over ${plural(people, 'person', 'people')}`), `The sum over ${plural(people, 'person', 'people')}`, 'Here the masks cancel out. It is all that the server can open, and it is public.'),
+          : figure({ 'data-testid': 'seen-sum' }, heatCanvas(sum.numbers, `The sum over ${plural(people, 'person', 'people')}`), `The sum over ${plural(people, 'person', 'people')}`, 'Here the masks cancel out. This and sums of counts, such as right answers, are all that the server can open, and they are public.'),
       ),
       ...(sum === null ? [] : [h('h3', { id: 'seen-who' }, 'Who is in the sum'), members(sum.members, ownNumber(round))]),
       h('h3', {}, 'What this browser checked'),
