@@ -256,6 +256,7 @@ impl Owner {
             "renderMs": time.render_ms,
             "askMs": time.ask_ms,
             "awaited": self.me.awaited(),
+            "confirmed": client.confirmed(self.task()),
         }});
         if let Some(prompt) = self.prompt(&client) {
             message["progress"]["prompt"] = prompt.into();
@@ -268,6 +269,14 @@ impl Owner {
             });
         }
         report::post(&self.host, &message);
+    }
+
+    /// Posts the update that is being sent under masks, if there is one.
+    pub fn show_masked(&self) {
+        let update = self.me.with_client(|c| c.masked_update(self.task()));
+        if let Some(Some(update)) = update {
+            report::post(&self.host, &json!({ "type": "masked", "update": update }));
+        }
     }
 
     /// The prompt of a client's θ, for people; `None` in a task of images.

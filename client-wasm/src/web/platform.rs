@@ -31,6 +31,9 @@ impl Platform for Owner {
 
     fn show(&self, at_once: bool) {
         self.progress(at_once);
+        if at_once {
+            self.show_masked();
+        }
     }
 
     async fn failed(&self, error: DriveError) -> ControlFlow<DriveError> {

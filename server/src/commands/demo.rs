@@ -165,6 +165,10 @@ impl Demo<'_> {
                 ));
                 say(&format!("watch      {}/?f={}", self.url, invite.federation));
                 say(&format!(
+                    "server     {}/?f={}#server-view   what it can and cannot see",
+                    self.url, invite.federation
+                ));
+                say(&format!(
                     "organise   {}/organiser   token {}",
                     self.url, self.token
                 ));

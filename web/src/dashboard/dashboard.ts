@@ -12,6 +12,7 @@ import { taskInWords } from '../lib/task';
 import { kept, phase, phaseShare, spent, STATUS } from '../lib/words';
 import { troubleBox } from '../lib/trouble';
 import { RoundsTable } from './rounds';
+import type { ServerView } from './server';
 
 const CONNECTION: Record<Connection, string> = { connecting: 'connecting…', live: 'live', lost: 'connection lost, trying again…' };
 /** Announcements to screen readers are at least this far apart. */
@@ -30,6 +31,7 @@ export class Dashboard {
   private drawn = '';
   private taskHash = '';
   private announced = 0;
+  private server: Promise<ServerView> | null = null;
 
   constructor(private readonly id: string) {
     // A chart measures its box, so the box must be visible.
@@ -77,6 +79,9 @@ export class Dashboard {
     this.curves(detail);
     this.rounds.set(detail.rounds);
     this.task(detail);
+    // Below everything that people come for, so its script can wait. Where that cannot be fetched, the next news tries again.
+    this.server ??= import('./server').then(({ ServerView }) => new ServerView(byId('server-view', HTMLElement), this.id));
+    this.server.then((view) => view.detail(detail)).catch(() => (this.server = null));
   }
 
   private trust({ summary: { secure, privacy }, current }: FederationDetail): void {

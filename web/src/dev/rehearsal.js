@@ -21,6 +21,16 @@ function record(n, aborted = false) {
   };
 }
 
+/** Line number `k` of the record: round k − 1, in which the rehearsed tab is participant 2. The Worker hashes it to know its head. */
+function line(k) {
+  const round = k - 1;
+  const wave = (i) => 5 * Math.sin(i * 0.11 + round) * Math.exp(-(((i % 24) - 12) ** 2) / 60) + Math.sin(i * 1.7 + round);
+  const numbers = [...Array.from({ length: 576 }, (_, i) => Math.round(1e6 * wave(i))), 150, 120, 200, 3, 4, 0, 90];
+  const sum = Buffer.from(BigInt64Array.from(numbers, BigInt).buffer).toString('base64');
+  const contributors = [0, 1, 2, 4, 6].map((participant) => ({ participant, vector: participant === 2 ? hash(round) : hash(round * 7 + participant) }));
+  return JSON.stringify({ previous: hash(k), entry: { round: { round, step: round, aborted: null, cohort: { contributors }, sums: { secure: { groups: [{ members: [0, 1, 2, 4, 6], sum }] } } } } });
+}
+
 function current() {
   const n = step();
   const into = ((Date.now() - STARTED) % ROUND_MS) / ROUND_MS;
@@ -54,7 +64,7 @@ const news = {
 
 function detail(id) {
   const rounds = Array.from({ length: step() }, (_, n) => record(n, n === 5));
-  return { summary: summary(id), task: id === 'news' ? news : task, rounds, current: current() };
+  return { summary: summary(id), task: id === 'news' ? news : task, rounds, current: current(), choice: null };
 }
 
 function answer(request, response, body) {
@@ -79,6 +89,10 @@ function answer(request, response, body) {
   if (url.pathname.includes('/invites/')) return send(200, invite('4f2a9c0d11e37b58', { revoked: true }));
   if (url.pathname.endsWith('/invites') && request.method === 'GET') return send(200, [invite('4f2a9c0d11e37b58'), invite('90b1', { expires_at: Date.now() + 9e7, uses: 5 }), invite('77ce', { uses: 2 })]);
   if (url.pathname.endsWith('/invites')) return send(201, { federation: id, id: '90b1', invite: 'p0-9ZyWq' });
+  if (url.pathname.endsWith('/record')) {
+    response.writeHead(200, { 'content-type': 'text/plain' });
+    return response.end(`${line(Number(url.searchParams.get('from')))}\n`);
+  }
   if (url.pathname.endsWith('/close')) return send(200, { ...summary(id), status: 'closed' });
   if (url.pathname.endsWith('/events')) {
     response.writeHead(200, { 'content-type': 'text/event-stream' });

@@ -14,7 +14,7 @@ let isText = false;
 let running: ReturnType<typeof setInterval> | undefined;
 const progress: TrainingProgress = {
   activity: 'syncing', localStep: 0, localSteps: 5, view: null, before: 0.11, curve: [], delivered: 0, queries: 0, queryBudget: 0, bytesToModel: 0, bytesFromModel: 0,
-  bytesToAggregator: 0, bytesFromAggregator: 0, stopped: null, suspicion: null, privacy: null, choice: null, record: null, prepared: 64, renderMs: 2.1, askMs: 38, awaited: null,
+  bytesToAggregator: 0, bytesFromAggregator: 0, stopped: null, suspicion: null, privacy: null, choice: null, record: null, confirmed: null, prepared: 64, renderMs: 2.1, askMs: 38, awaited: null,
 };
 let tick = 0;
 
@@ -56,6 +56,22 @@ function texts(count: number): AnsweredText[] {
   return Array.from({ length: count }, (_, i) => ({ label: TOPICS[i] ?? '1', first: TITLES[i] ?? '', second: i % 2 === 0 ? BODY : '', answerBefore: i === 1 ? '2' : '4', answerNow: TOPICS[i] ?? '1', scoreBefore: 0.41, scoreNow: 0.87 }));
 }
 
+/** The hash of the record's line number `k`. */
+async function headOf(k: number): Promise<string> {
+  const text = (await (await fetch(`/v1/federations/digits/record?from=${k}`)).text()).trim();
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+const base64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
+
+/** A change of 576 numbers, and random ones in its place; its hash is the one in the rehearsed record. */
+function masked(round: number): void {
+  const change = Float32Array.from({ length: 576 }, (_, i) => Math.sin(i * 0.11 + round) * Math.exp(-(((i % 24) - 12) ** 2) / 60));
+  const vector = ((round * 2654435761) >>> 0).toString(16).padStart(8, '0').repeat(8);
+  say({ type: 'masked', update: { round, kind: 'training', length: 576, update: base64(new Uint8Array(change.buffer)), masked: base64(crypto.getRandomValues(new Uint8Array(2304))), entry_bytes: 4, bytes: 2360, vector } });
+}
+
 function step(): void {
   tick += 1;
   const n = Math.floor(tick / 8);
@@ -73,7 +89,9 @@ function step(): void {
     version: tick, status: 'running', step: n, round: n, phase, theta: '00', lines: n + 1, record: HEAD, registered: 0, attempt: 0, standing: 'in-cohort', enrolled: tick % 6, cohort: phase === 'open' ? 0 : 5,
     delivered: tick % 5, live: 6, deadline_ms: 41_000,
   };
-  progress.record = { lines: n + 1, head: HEAD };
+  if (mode !== 'plain' && tick % 8 === 4) masked(n);
+  progress.confirmed = mode !== 'plain' && tick % 8 > 4 ? { round: n, least: 4, members: 5 } : null;
+  if (tick % 8 === 1) void headOf(n).then((head) => (progress.record = { lines: n + 1, head }));
   if (mode !== 'plain' && mode !== 'quiet') progress.privacy = { epsilon: 1.9 * Math.sqrt(n), limit: 8, delta: 1e-5 };
   if (tick % 8 === 1) progress.curve = [...progress.curve, { step: n, accuracy: 0.12 + 0.68 * (1 - Math.exp(-n / 9)), loss: 2.8 * Math.exp(-n / 10) + 0.5, total: 40 }];
   const ended = mode === 'inconsistent' && n > 3 ? 'inconsistent' : mode === 'spent' && n > 16 ? 'privacy-spent' : n >= 50 ? 'finished' : null;

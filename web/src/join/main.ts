@@ -15,6 +15,7 @@ import { apiKey, backendOf, preparesOf, showHosts, showModelAmount, wireSettings
 import { Chooser } from './choose';
 import { ConnectDialog } from './connect';
 import { labelNames } from './labels';
+import type { MaskedView } from './masked';
 import { PictureClock, SHOWN, showPictures, showTexts } from './pictures';
 import { showReport } from './report';
 import { RunningView } from './running';
@@ -46,6 +47,8 @@ class JoinPage {
   private readonly session: Session;
   private readonly feed: FederationFeed;
 
+  /** Loaded when the training begins. */
+  private seen: Promise<MaskedView> | null = null;
   private view: View = 'loading';
   private opened: Opened | null = null;
   private inputs: Inputs = 'images';
@@ -183,6 +186,9 @@ class JoinPage {
         break;
       case 'progress':
         this.progress(message.progress);
+        break;
+      case 'masked':
+        this.withSeen((view) => view.masked(message.update));
         break;
       case 'pictures':
         showPictures(message.pictures, runsHere(this.opened?.task) ? 'Asked' : 'Sent');
@@ -382,6 +388,7 @@ class JoinPage {
     const view = viewOf(progress);
     if (this.checking && view === 'running') return;
     this.running.progress(progress, this.opened?.summary.steps ?? 0);
+    this.withSeen((view) => view.progress(progress));
     if (this.view !== view) this.show(view);
     if (view === 'running') this.buttons(progress.activity === 'paused');
     if (view === 'done') this.finish();
@@ -391,6 +398,14 @@ class JoinPage {
     if (view !== 'gone' && this.changed.length === 0 && this.pictures.due(measured, Date.now(), document.visibilityState === 'visible', view === 'done')) {
       this.session.send({ type: 'pictures', count: SHOWN });
     }
+  }
+
+  /** Shows what the server saw of this participant. Where its script cannot be fetched, the next news tries again. */
+  private withSeen(run: (view: MaskedView) => void): void {
+    const { opened, inputs } = this;
+    if (opened === null) return;
+    this.seen ??= import('./masked').then(({ MaskedView }) => new MaskedView(byId('seen', HTMLElement), this.address.federation, inputs, opened.sum !== null));
+    this.seen.then(run).catch(() => (this.seen = null));
   }
 
   private finish(): void {

@@ -6,7 +6,7 @@ import { afterOpened, viewOf } from './state';
 
 const progress: TrainingProgress = {
   activity: 'training', localStep: 0, localSteps: 5, view: null, before: null, curve: [], delivered: 0, queries: 0, queryBudget: 0, bytesToModel: 0, bytesFromModel: 0,
-  bytesToAggregator: 0, bytesFromAggregator: 0, stopped: null, suspicion: null, privacy: null, choice: null, record: null, prepared: 0, renderMs: null, askMs: null, awaited: null,
+  bytesToAggregator: 0, bytesFromAggregator: 0, stopped: null, suspicion: null, privacy: null, choice: null, record: null, confirmed: null, prepared: 0, renderMs: null, askMs: null, awaited: null,
 };
 
 describe('after the federation was opened', () => {

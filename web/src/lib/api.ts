@@ -40,6 +40,12 @@ export const generatorPath = (id: string): string => `${federation(id)}/generato
 /** Where the whole record is downloaded from. */
 export const recordPath = (id: string): string => `${federation(id)}/record`;
 
+/** The record's lines from number `from` on, counted from 0; of a long record only the first of them. */
+export async function recordLines(id: string, from: number): Promise<string[]> {
+  const text = await (await request(`${federation(id)}/record?from=${from}`)).text();
+  return text.split('\n').filter((line) => line !== '');
+}
+
 export function listFederations(): Promise<FederationSummary[]> {
   return json('/v1/federations');
 }

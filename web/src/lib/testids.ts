@@ -23,6 +23,8 @@ export const TEST_IDS = {
     results: ['accuracy-before', 'accuracy-now', 'federation-before', 'federation-accuracy', 'kept', 'chart-accuracy', 'chart-loss', 'pictures', 'prompt'],
     /** What is hidden; this participant's ε; the record. `record-fingerprint` has the whole hash in `data-value`. */
     trust: ['secure', 'privacy', 'record-lines', 'record-fingerprint', 'download-record'],
+    /** What the server saw of this tab, by script: `seen-plain` without masks; the section's `data-value` is the round, its `data-state` `open` or `ended`. */
+    seen: ['seen', 'seen-plain', 'seen-update', 'seen-masked', 'seen-sum', 'seen-members', 'seen-checks'],
     costs: ['queries', 'money-spent', 'bytes-model', 'bytes-aggregator', 'delivered', 'backend', 'prepared'],
     /** The end, and states instead of it. */
     ends: ['finished', 'suspicion', 'download-generator', 'left', 'elsewhere', 'resume-session', 'resume-api-key', 'forget-session', 'changed', 'agree-changes', 'forget-changed'],
@@ -33,6 +35,8 @@ export const TEST_IDS = {
     list: ['federation-list', 'federation-card'],
     dashboard: ['dashboard', 'status', 'connection', 'federation-accuracy', 'federation-before', 'kept', 'live', 'participants', 'round-step', 'round-phase', 'chart-accuracy', 'chart-loss', 'rounds', 'download-generator', 'download-task', 'trouble'],
     trust: ['secure', 'no-secure-sums', 'privacy', 'record-lines', 'record-fingerprint', 'download-record'],
+    /** The organiser's view, by script: `server-sees-all` without masks; `data-value` is the round. */
+    server: ['server-view', 'server-sees-all', 'server-cannot-see', 'server-has', 'server-sum'],
   },
   organiser: {
     token: ['admin-token', 'sign-in', 'sign-out'],

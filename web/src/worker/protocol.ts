@@ -6,7 +6,9 @@
  */
 import type { Agreement } from '../generated/Agreement';
 import type { Choice } from '../generated/Choice';
+import type { Confirmed } from '../generated/Confirmed';
 import type { FederationSummary } from '../generated/FederationSummary';
+import type { MaskedUpdate } from '../generated/MaskedUpdate';
 import type { OwnPoint } from '../generated/OwnPoint';
 import type { PrivacySpent } from '../generated/PrivacySpent';
 import type { RoundView } from '../generated/RoundView';
@@ -160,6 +162,8 @@ export interface TrainingProgress {
   prompt?: string;
   /** The others for whom the round waits, now that this browser has done its part: how many are there, and the minimum. */
   awaited: { here: number; needed: number } | null;
+  /** The confirmations after which this browser released its last share for a sum. */
+  confirmed: Confirmed | null;
   /** What was spent, where calls cost money. */
   spent?: { amount: number; budget: number; currency: string };
 }
@@ -205,6 +209,8 @@ export type FromWorker =
   | { type: 'data-loaded'; report: DataReport }
   | { type: 'backend'; backend: Backend }
   | { type: 'progress'; progress: TrainingProgress }
+  /** A change that is being sent under masks; may come more than once. */
+  | { type: 'masked'; update: MaskedUpdate }
   | { type: 'pictures'; pictures: Picture[] }
   | { type: 'texts'; texts: AnsweredText[] }
   | { type: 'trouble'; trouble: Trouble }

@@ -791,10 +791,12 @@ mod asked;
 mod coarse;
 #[cfg(test)]
 mod malicious;
+mod shown;
 mod sum;
 #[cfg(test)]
 mod tests;
 
 pub use action::{Action, Evaluation, Event, Part, Purpose, StopReason};
 pub use coarse::{Dither, Report};
+pub use shown::{Confirmed, MaskedUpdate};
 use sum::{Sum, Sums};

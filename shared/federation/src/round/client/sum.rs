@@ -25,6 +25,23 @@ pub(super) struct Sum {
     message: Option<SumMessage>,
 }
 
+impl Sum {
+    /// Number of the round.
+    pub(super) fn round(&self) -> u32 {
+        self.round
+    }
+
+    /// The last message made.
+    pub(super) fn message(&self) -> Option<&SumMessage> {
+        self.message.as_ref()
+    }
+
+    /// Number of members of the participant's group, once the roster is known.
+    pub(super) fn group_size(&self) -> Option<usize> {
+        self.machine.group_size()
+    }
+}
+
 /// A secret seed: wiped when dropped, never printed.
 #[derive(
     Clone, PartialEq, Eq, Serialize, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop,

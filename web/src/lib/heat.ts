@@ -1,0 +1,34 @@
+/** Pictures of numbers: one square each. */
+import { pixelCanvas } from './pixels';
+
+/** RGB of numbers below zero and above. */
+const BELOW = [208, 92, 12];
+const ABOVE = [20, 128, 128];
+
+export interface Heat {
+  width: number;
+  height: number;
+  /** Transparent at zero, so that it suits light and dark pages. */
+  rgba: Uint8ClampedArray;
+  /** The largest absolute value, which has the full colour. */
+  largest: number;
+}
+
+/** Draws numbers row by row into a rectangle that is about square. The opacity is the share of the largest absolute value. */
+export function heat(numbers: readonly number[]): Heat {
+  const width = Math.max(1, Math.ceil(Math.sqrt(numbers.length)));
+  const height = Math.max(1, Math.ceil(numbers.length / width));
+  const largest = numbers.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  const rgba = new Uint8ClampedArray(4 * width * height);
+  numbers.forEach((x, i) => rgba.set([...(x < 0 ? BELOW : ABOVE), largest > 0 ? Math.round((255 * Math.abs(x)) / largest) : 0], 4 * i));
+  return { width, height, rgba, largest };
+}
+
+/** A canvas with the picture of numbers. */
+export function heatCanvas(numbers: readonly number[], label: string): HTMLCanvasElement {
+  const { width, height, rgba, largest } = heat(numbers);
+  const canvas = pixelCanvas(width, height, rgba, label);
+  canvas.classList.add('heat');
+  canvas.dataset['value'] = String(largest);
+  return canvas;
+}
