@@ -83,7 +83,10 @@ impl CliError {
 
     /// What is said to the caller.
     pub fn message(&self) -> &str {
-        let (Self::Failed(message) | Self::Usage(message) | Self::NotReached(message)) = self;
+        let (Self::Failed(message)
+        | Self::Usage(message)
+        | Self::NotReached(message)
+        | Self::NotAgreed(message)) = self;
         message
     }
 
