@@ -10,7 +10,7 @@ import { bytes, count, fingerprint, plural } from '../lib/format';
 import { heatCanvas } from '../lib/heat';
 import { fill, type Inputs } from '../lib/inputs';
 import { floats, integers, leadTo, parseRound, sampled, type RoundLine } from '../lib/record';
-import type { TrainingProgress } from '../worker/protocol';
+import type { FromWorker, TrainingProgress } from '../worker/protocol';
 import '../styles/sums.css';
 
 /** Number of participants who are listed one by one. */
@@ -22,6 +22,11 @@ export type Check = { state: 'yes' | 'no' | 'open'; text: string };
 /** A round in which this participant sent masked numbers. */
 export interface OwnRound {
   update: MaskedUpdate;
+  /** The change, and the entries of the masked vector without the counters after them. */
+  change: number[];
+  sent: number[];
+  /** Number of bytes of the masked vector. */
+  bytes: number;
   confirmed: Confirmed | null;
   /** What the record says of it; null before the round has ended. */
   line: RoundLine | null;
@@ -38,7 +43,7 @@ export function ownNumber({ update, line }: OwnRound): number | null {
 export function ownSum(round: OwnRound): { members: number[]; numbers: number[] } | null {
   const me = ownNumber(round);
   const group = me === null ? undefined : round.line?.groups.find(({ members }) => members.includes(me));
-  return group === undefined ? null : { members: group.members, numbers: sampled(group.sum.slice(0, round.update.length)) };
+  return group === undefined ? null : { members: group.members, numbers: group.sum.slice(0, round.change.length) };
 }
 
 /** What this browser has checked of the round. */
@@ -89,9 +94,10 @@ export class MaskedView {
   }
 
   /** This tab is about to send masked numbers. */
-  masked(update: MaskedUpdate): void {
+  masked({ update, change, sent }: FromWorker & { type: 'masked' }): void {
     if (update.vector === this.next?.update.vector || update.vector === this.shown?.update.vector) return;
-    this.next = { update, confirmed: null, line: null, leads: null };
+    const numbers = floats(change);
+    this.next = { update, change: numbers, sent: integers(sent, update.entry_bytes).slice(0, numbers.length), bytes: sent.length, confirmed: null, line: null, leads: null };
     if (this.shown === null) this.draw(this.next);
   }
 
@@ -130,9 +136,9 @@ export class MaskedView {
   private draw(round: OwnRound): void {
     const { update, line } = round;
     const sum = ownSum(round);
-    const [mine, sent] = [floats(update.update), integers(update.masked, update.entry_bytes)];
+    const [mine, sent] = [sampled(round.change), sampled(round.sent)];
     const things = update.kind === 'counting' ? 'counts of the model’s answers' : 'change';
-    const many = update.length > mine.length ? `${count(mine.length)} of ${count(update.length)}` : count(mine.length);
+    const many = round.change.length > mine.length ? `${count(mine.length)} of ${count(round.change.length)}` : count(mine.length);
     const opened = line === null ? 'The sum is not opened yet.' : line.aborted !== null ? 'The round was given up: no sum was opened.' : 'The sum of this round is without you.';
     const people = sum?.members.length ?? 0;
     this.place.dataset['value'] = String(update.round);
@@ -143,10 +149,10 @@ export class MaskedView {
         'div',
         { class: 'heats' },
         figure({ 'data-testid': 'seen-update' }, heatCanvas(mine, `Your ${things}, ${count(mine.length)} numbers`), `Your ${things}`, 'It stays in this browser.'),
-        figure({ 'data-testid': 'seen-masked' }, heatCanvas(sent, 'What the server received from this tab: noise without a pattern'), 'What the server received from this tab', `The same under random masks, ${bytes(update.bytes)}. To the server it is noise.`),
+        figure({ 'data-testid': 'seen-masked' }, heatCanvas(sent, 'What the server received from this tab: noise without a pattern'), 'What the server received from this tab', `The same under random masks, ${bytes(round.bytes)}. To the server it is noise.`),
         sum === null
           ? figure({ 'data-testid': 'seen-sum' }, h('div', { class: 'heat heat-none' }, opened), 'The sum', 'Masks cancel out only in the sum of everyone’s numbers.')
-          : figure({ 'data-testid': 'seen-sum' }, heatCanvas(sum.numbers, `The sum over ${plural(people, 'person', 'people')}`), `The sum over ${plural(people, 'person', 'people')}`, 'Here the masks cancel out. This and sums of counts, such as right answers, are all that the server can open, and they are public.'),
+          : figure({ 'data-testid': 'seen-sum' }, heatCanvas(sampled(sum.numbers), `The sum over ${plural(people, 'person', 'people')}`), `The sum over ${plural(people, 'person', 'people')}`, 'Here the masks cancel out. This and sums of counts, such as right answers, are all that the server can open, and they are public.'),
       ),
       ...(sum === null ? [] : [h('h3', { id: 'seen-who' }, 'Who is in the sum'), members(sum.members, ownNumber(round))]),
       h('h3', {}, 'What this browser checked'),
