@@ -7,7 +7,7 @@ import type { MaskedUpdate } from '../generated/MaskedUpdate';
 import { recordLines } from '../lib/api';
 import { h } from '../lib/dom';
 import { bytes, count, fingerprint, plural } from '../lib/format';
-import { heatCanvas } from '../lib/heat';
+import { heatCanvas, order } from '../lib/heat';
 import { fill, type Inputs } from '../lib/inputs';
 import { floats, integers, leadTo, parseRound, sampled, type RoundLine } from '../lib/record';
 import type { FromWorker, TrainingProgress } from '../worker/protocol';
@@ -136,7 +136,13 @@ export class MaskedView {
   private draw(round: OwnRound): void {
     const { update, line } = round;
     const sum = ownSum(round);
-    const [mine, sent] = [sampled(round.change), sampled(round.sent)];
+    // In the order of the change, its own picture is a slope, and so is anything of it that another one has.
+    const places = order(sampled(round.change));
+    const ordered = (numbers: readonly number[]): number[] => {
+      const shown = sampled(numbers);
+      return places.map((at) => shown[at] ?? 0);
+    };
+    const [mine, sent] = [ordered(round.change), ordered(round.sent)];
     const things = update.kind === 'counting' ? 'counts of the model’s answers' : 'change';
     const many = round.change.length > mine.length ? `${count(mine.length)} of ${count(round.change.length)}` : count(mine.length);
     const opened = line === null ? 'The sum is not opened yet.' : line.aborted !== null ? 'The round was given up: no sum was opened.' : 'The sum of this round is without you.';
@@ -144,7 +150,7 @@ export class MaskedView {
     this.place.dataset['value'] = String(update.round);
     this.place.dataset['state'] = line === null ? 'open' : 'ended';
     this.body(
-      h('p', {}, `Round ${count(update.round + 1)}. Each square is one number of your ${things} (${many}): green above zero, orange below, and the stronger the larger. Each picture is scaled to its own largest number.`),
+      h('p', {}, `Round ${count(update.round + 1)}. Each square is one number of your ${things} (${many}): green above zero, orange below, and the stronger the larger. All three pictures are in the order of your ${things}, so that whatever is known of it shows as a slope from orange to green. Each is scaled to its own largest number.`),
       h(
         'div',
         { class: 'heats' },
@@ -152,7 +158,7 @@ export class MaskedView {
         figure({ 'data-testid': 'seen-masked' }, heatCanvas(sent, 'What the server received from this tab: noise without a pattern'), 'What the server received from this tab', `The same under random masks, ${bytes(round.bytes)}. To the server it is noise.`),
         sum === null
           ? figure({ 'data-testid': 'seen-sum' }, h('div', { class: 'heat heat-none' }, opened), 'The sum', 'Masks cancel out only in the sum of everyone’s numbers.')
-          : figure({ 'data-testid': 'seen-sum' }, heatCanvas(sampled(sum.numbers), `The sum over ${plural(people, 'person', 'people')}`), `The sum over ${plural(people, 'person', 'people')}`, 'Here the masks cancel out. This and sums of counts, such as right answers, are all that the server can open, and they are public.'),
+          : figure({ 'data-testid': 'seen-sum' }, heatCanvas(ordered(sum.numbers), `The sum over ${plural(people, 'person', 'people')}`), `The sum over ${plural(people, 'person', 'people')}`, 'Here the masks cancel out. This and sums of counts, such as right answers, are all that the server can open, and they are public.'),
       ),
       ...(sum === null ? [] : [h('h3', { id: 'seen-who' }, 'Who is in the sum'), members(sum.members, ownNumber(round))]),
       h('h3', {}, 'What this browser checked'),
