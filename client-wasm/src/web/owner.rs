@@ -17,7 +17,7 @@ use tuning::optimizer::Candidate;
 use super::examples::Examples;
 use super::host::Host;
 use super::random;
-use super::report::{self, Area, Trouble};
+use super::report::{self, Area, Buffers, Trouble};
 use super::saved::{self, Membership, State, record};
 use super::timer::now;
 use super::transport::Web;
@@ -273,10 +273,20 @@ impl Owner {
 
     /// Posts the update that is being sent under masks, if there is one.
     pub fn show_masked(&self) {
-        let update = self.me.with_client(|c| c.masked_update(self.task()));
-        if let Some(Some(update)) = update {
-            report::post(&self.host, &json!({ "type": "masked", "update": update }));
-        }
+        self.me.with_client(|client| {
+            let Some((update, change, sent)) = client.masked_update(self.task()) else {
+                return;
+            };
+            let change: Vec<u8> = change.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let mut buffers = Buffers::default();
+            let message = json!({
+                "type": "masked",
+                "update": update,
+                "change": buffers.add_bytes(&change),
+                "sent": buffers.add_bytes(sent),
+            });
+            report::post_with(&self.host, &message, buffers);
+        });
     }
 
     /// The prompt of a client's θ, for people; `None` in a task of images.

@@ -53,25 +53,29 @@ impl Trouble {
     }
 }
 
-/// Pixels for the page: a message refers to each buffer by its place here.
+/// Bytes for the page, mostly pixels: a message refers to each buffer by its place here.
 #[derive(Default)]
 pub struct Buffers(Vec<js_sys::Uint8ClampedArray>);
 
 impl Buffers {
     /// Adds planar RGB bytes as RGBA; returns the JSON that stands for them in the message.
     pub fn add(&mut self, planar: &[u8]) -> Value {
-        self.0
-            .push(js_sys::Uint8ClampedArray::from(&rgba_of(planar)[..]));
+        self.add_bytes(&rgba_of(planar))
+    }
+
+    /// Adds bytes as they are; returns the JSON that stands for them in the message.
+    pub fn add_bytes(&mut self, bytes: &[u8]) -> Value {
+        self.0.push(js_sys::Uint8ClampedArray::from(bytes));
         json!({ "$bytes": self.0.len() - 1 })
     }
 }
 
-/// Posts a message without pixels.
+/// Posts a message without buffers.
 pub fn post(host: &Host, message: &Value) {
     host.post(&message.to_string(), Vec::new());
 }
 
-/// Posts a message with pixels.
+/// Posts a message with buffers.
 pub fn post_with(host: &Host, message: &Value, buffers: Buffers) {
     host.post(&message.to_string(), buffers.0);
 }

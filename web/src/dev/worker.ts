@@ -63,13 +63,11 @@ async function headOf(k: number): Promise<string> {
   return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-const base64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
-
 /** A change of 576 numbers, and random ones in its place; its hash is the one in the rehearsed record. */
 function masked(round: number): void {
   const change = Float32Array.from({ length: 576 }, (_, i) => Math.sin(i * 0.11 + round) * Math.exp(-(((i % 24) - 12) ** 2) / 60));
   const vector = ((round * 2654435761) >>> 0).toString(16).padStart(8, '0').repeat(8);
-  say({ type: 'masked', update: { round, kind: 'training', length: 576, update: base64(new Uint8Array(change.buffer)), masked: base64(crypto.getRandomValues(new Uint8Array(2304))), entry_bytes: 4, bytes: 2360, vector } });
+  say({ type: 'masked', update: { round, kind: 'training', entry_bytes: 4, vector }, change: new Uint8ClampedArray(change.buffer), sent: new Uint8ClampedArray(crypto.getRandomValues(new Uint8Array(2360)).buffer) });
 }
 
 function step(): void {

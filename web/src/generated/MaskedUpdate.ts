@@ -2,8 +2,7 @@
 import type { RoundKind } from "./RoundKind";
 
 /**
- * A participant's update for a secure sum, and the masked vector that is sent in its place. Of
- * both at most 1,024 entries: entry number ⌊i · length / shown⌋ for i = 0, 1, …
+ * A participant's update for a secure sum whose masked vector is being sent.
  */
 export type MaskedUpdate = { 
 /**
@@ -15,28 +14,11 @@ round: number,
  */
 kind: RoundKind, 
 /**
- * Number of entries of the whole update.
- */
-length: number, 
-/**
- * The update, which never leaves the participant: 32-bit floating-point numbers,
- * little-endian, in base64.
- */
-update: string, 
-/**
- * The entries of the masked vector in the same places: integers modulo 2^(8 · `entry_bytes`),
- * little-endian, in base64.
- */
-masked: string, 
-/**
- * Number of bytes of an entry of the masked vector.
+ * Number of bytes of an entry of the masked vector, an integer modulo 2^(8 · `entry_bytes`),
+ * little-endian. After the entries come counters of eight bytes.
  */
 entry_bytes: number, 
 /**
- * Number of bytes of the whole masked vector.
- */
-bytes: number, 
-/**
- * SHA-256 of the whole masked vector, as the record names it.
+ * SHA-256 of the masked vector, as the record names it.
  */
 vector: string, };

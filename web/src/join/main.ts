@@ -188,7 +188,7 @@ class JoinPage {
         this.progress(message.progress);
         break;
       case 'masked':
-        this.withSeen((view) => view.masked(message.update));
+        this.withSeen((view) => view.masked(message));
         break;
       case 'pictures':
         showPictures(message.pictures, runsHere(this.opened?.task) ? 'Asked' : 'Sent');

@@ -7,8 +7,8 @@ import { checks, ownNumber, ownSum, type OwnRound } from './masked';
 
 const lines = gunzipSync(readFileSync(new URL('../../../tests/native/records/secure-sum.record.gz', import.meta.url))).toString().split('\n');
 const line = parseRound(lines[1] ?? '');
-const update: MaskedUpdate = { round: 0, kind: 'training', length: 40, update: '', masked: '', entry_bytes: 8, bytes: 376, vector: '0aaf5820e024c767b3323a234e6f7745be679c737b9b0498b49b222d5fe63d63' };
-const ended: OwnRound = { update, confirmed: { round: 0, least: 3, members: 3 }, line, leads: true };
+const update: MaskedUpdate = { round: 0, kind: 'training', entry_bytes: 8, vector: '0aaf5820e024c767b3323a234e6f7745be679c737b9b0498b49b222d5fe63d63' };
+const ended: OwnRound = { update, change: Array<number>(40).fill(0), sent: Array<number>(40).fill(0), bytes: 376, confirmed: { round: 0, least: 3, members: 3 }, line, leads: true };
 
 const states = (round: OwnRound): string[] => checks(round, 'images').map(({ state }) => state);
 

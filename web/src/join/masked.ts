@@ -7,10 +7,10 @@ import type { MaskedUpdate } from '../generated/MaskedUpdate';
 import { recordLines } from '../lib/api';
 import { h } from '../lib/dom';
 import { bytes, count, fingerprint, plural } from '../lib/format';
-import { heatCanvas } from '../lib/heat';
+import { heatCanvas, order } from '../lib/heat';
 import { fill, type Inputs } from '../lib/inputs';
 import { floats, integers, leadTo, parseRound, sampled, type RoundLine } from '../lib/record';
-import type { TrainingProgress } from '../worker/protocol';
+import type { FromWorker, TrainingProgress } from '../worker/protocol';
 import '../styles/sums.css';
 
 /** Number of participants who are listed one by one. */
@@ -22,6 +22,11 @@ export type Check = { state: 'yes' | 'no' | 'open'; text: string };
 /** A round in which this participant sent masked numbers. */
 export interface OwnRound {
   update: MaskedUpdate;
+  /** The change, and the entries of the masked vector without the counters after them. */
+  change: number[];
+  sent: number[];
+  /** Number of bytes of the masked vector. */
+  bytes: number;
   confirmed: Confirmed | null;
   /** What the record says of it; null before the round has ended. */
   line: RoundLine | null;
@@ -38,7 +43,7 @@ export function ownNumber({ update, line }: OwnRound): number | null {
 export function ownSum(round: OwnRound): { members: number[]; numbers: number[] } | null {
   const me = ownNumber(round);
   const group = me === null ? undefined : round.line?.groups.find(({ members }) => members.includes(me));
-  return group === undefined ? null : { members: group.members, numbers: sampled(group.sum.slice(0, round.update.length)) };
+  return group === undefined ? null : { members: group.members, numbers: group.sum.slice(0, round.change.length) };
 }
 
 /** What this browser has checked of the round. */
@@ -89,9 +94,10 @@ export class MaskedView {
   }
 
   /** This tab is about to send masked numbers. */
-  masked(update: MaskedUpdate): void {
+  masked({ update, change, sent }: FromWorker & { type: 'masked' }): void {
     if (update.vector === this.next?.update.vector || update.vector === this.shown?.update.vector) return;
-    this.next = { update, confirmed: null, line: null, leads: null };
+    const numbers = floats(change);
+    this.next = { update, change: numbers, sent: integers(sent, update.entry_bytes).slice(0, numbers.length), bytes: sent.length, confirmed: null, line: null, leads: null };
     if (this.shown === null) this.draw(this.next);
   }
 
@@ -130,23 +136,29 @@ export class MaskedView {
   private draw(round: OwnRound): void {
     const { update, line } = round;
     const sum = ownSum(round);
-    const [mine, sent] = [floats(update.update), integers(update.masked, update.entry_bytes)];
+    // In the order of the change, its own picture is a slope, and so is anything of it that another one has.
+    const places = order(sampled(round.change));
+    const ordered = (numbers: readonly number[]): number[] => {
+      const shown = sampled(numbers);
+      return places.map((at) => shown[at] ?? 0);
+    };
+    const [mine, sent] = [ordered(round.change), ordered(round.sent)];
     const things = update.kind === 'counting' ? 'counts of the model’s answers' : 'change';
-    const many = update.length > mine.length ? `${count(mine.length)} of ${count(update.length)}` : count(mine.length);
+    const many = round.change.length > mine.length ? `${count(mine.length)} of ${count(round.change.length)}` : count(mine.length);
     const opened = line === null ? 'The sum is not opened yet.' : line.aborted !== null ? 'The round was given up: no sum was opened.' : 'The sum of this round is without you.';
     const people = sum?.members.length ?? 0;
     this.place.dataset['value'] = String(update.round);
     this.place.dataset['state'] = line === null ? 'open' : 'ended';
     this.body(
-      h('p', {}, `Round ${count(update.round + 1)}. Each square is one number of your ${things} (${many}): green above zero, orange below, and the stronger the larger. Each picture is scaled to its own largest number.`),
+      h('p', {}, `Round ${count(update.round + 1)}. Each square is one number of your ${things} (${many}): green above zero, orange below, and the stronger the larger. All three pictures are in the order of your ${things}, so that whatever is known of it shows as a slope from orange to green. Each is scaled to its own largest number.`),
       h(
         'div',
         { class: 'heats' },
         figure({ 'data-testid': 'seen-update' }, heatCanvas(mine, `Your ${things}, ${count(mine.length)} numbers`), `Your ${things}`, 'It stays in this browser.'),
-        figure({ 'data-testid': 'seen-masked' }, heatCanvas(sent, 'What the server received from this tab: noise without a pattern'), 'What the server received from this tab', `The same under random masks, ${bytes(update.bytes)}. To the server it is noise.`),
+        figure({ 'data-testid': 'seen-masked' }, heatCanvas(sent, 'What the server received from this tab: noise without a pattern'), 'What the server received from this tab', `The same under random masks, ${bytes(round.bytes)}. To the server it is noise.`),
         sum === null
           ? figure({ 'data-testid': 'seen-sum' }, h('div', { class: 'heat heat-none' }, opened), 'The sum', 'Masks cancel out only in the sum of everyone’s numbers.')
-          : figure({ 'data-testid': 'seen-sum' }, heatCanvas(sum.numbers, `The sum over ${plural(people, 'person', 'people')}`), `The sum over ${plural(people, 'person', 'people')}`, 'Here the masks cancel out. This and sums of counts, such as right answers, are all that the server can open, and they are public.'),
+          : figure({ 'data-testid': 'seen-sum' }, heatCanvas(ordered(sum.numbers), `The sum over ${plural(people, 'person', 'people')}`), `The sum over ${plural(people, 'person', 'people')}`, 'Here the masks cancel out. This and sums of counts, such as right answers, are all that the server can open, and they are public.'),
       ),
       ...(sum === null ? [] : [h('h3', { id: 'seen-who' }, 'Who is in the sum'), members(sum.members, ownNumber(round))]),
       h('h3', {}, 'What this browser checked'),

@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { heat } from './heat';
+import { heat, order } from './heat';
 
 const pixel = (picture: ReturnType<typeof heat>, i: number): number[] => [...picture.rgba.slice(4 * i, 4 * i + 4)];
+
+it('the order of numbers is that of their values', () => {
+  expect(order([3, -1, 2, -1])).toEqual([1, 3, 2, 0]);
+});
 
 describe('a picture of numbers', () => {
   it('shows the sign as colour and the size as opacity, scaled to its own largest', () => {

@@ -24,6 +24,11 @@ export function heat(numbers: readonly number[]): Heat {
   return { width, height, rgba, largest };
 }
 
+/** The places of numbers from the least to the greatest: the order in which whatever follows them shows as a slope. */
+export function order(numbers: readonly number[]): number[] {
+  return numbers.map((_, i) => i).sort((a, b) => (numbers[a] ?? 0) - (numbers[b] ?? 0));
+}
+
 /** A canvas with the picture of numbers. */
 export function heatCanvas(numbers: readonly number[], label: string): HTMLCanvasElement {
   const { width, height, rgba, largest } = heat(numbers);

@@ -47,18 +47,17 @@ describe('packed numbers', () => {
     packed.writeBigInt64LE(-2n, 0);
     packed.writeInt32LE(-7, 8);
     packed.writeInt32LE(2 ** 31 - 1, 12);
-    expect(integers(packed.toString('base64'), 8)[0]).toBe(-2);
-    expect(integers(packed.toString('base64'), 4).slice(2)).toEqual([-7, 2 ** 31 - 1]);
+    expect(integers(packed, 8)[0]).toBe(-2);
+    expect(integers(packed, 4).slice(2)).toEqual([-7, 2 ** 31 - 1]);
     const real = Buffer.alloc(8);
     real.writeFloatLE(0.5, 0);
     real.writeFloatLE(-3, 4);
-    expect(floats(real.toString('base64'))).toEqual([0.5, -3]);
+    expect(floats(real)).toEqual([0.5, -3]);
   });
   it('of another form are none', () => {
-    expect(integers('!', 8)).toEqual([]);
-    expect(integers('AAAA', 8)).toEqual([]);
-    expect(integers('AAAAAAAAAAA=', 3)).toEqual([]);
-    expect(floats('AAA=')).toEqual([]);
+    expect(integers(new Uint8Array(7), 8)).toEqual([]);
+    expect(integers(new Uint8Array(12), 3)).toEqual([]);
+    expect(floats(new Uint8Array(3))).toEqual([]);
   });
 });
 

@@ -35,7 +35,7 @@ export function parseRound(line: string): RoundLine | null {
   const contributors = list(at(at(entry, 'cohort'), 'contributors')).map((one) => ({ participant: integer(at(one, 'participant')), vector: text(at(one, 'vector')) }));
   const groups = list(at(at(at(entry, 'sums'), 'secure'), 'groups')).map((group) => ({
     members: list(at(group, 'members')).map(integer),
-    sum: integers(text(at(group, 'sum')), 8).slice(0, -COUNTERS),
+    sum: integers(unpacked(text(at(group, 'sum'))), 8).slice(0, -COUNTERS),
   }));
   const aborted = at(entry, 'aborted');
   return { round, aborted: aborted === null || aborted === undefined ? null : typeof aborted === 'string' ? aborted : JSON.stringify(aborted), contributors, groups };
@@ -58,29 +58,33 @@ export async function leadTo(lines: readonly string[], head: string): Promise<bo
   return lines.length > 0 && hashes.every((hash, i) => hash === (i + 1 < hashes.length ? named[i] : head));
 }
 
-function view(base64: string): DataView | null {
+/** The bytes of a text in base64; none if it is no such text. */
+function unpacked(base64: string): Uint8Array {
   try {
-    return new DataView(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)).buffer);
+    return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   } catch {
-    return null;
+    return new Uint8Array();
   }
 }
 
-/** Little-endian integers of 4 or 8 bytes in base64, from −2³¹ or −2⁶³ up; to the 53 bits that a number has. Empty if the text is no such thing. */
-export function integers(base64: string, bytes: number): number[] {
-  const data = view(base64);
-  if (data === null || (bytes !== 4 && bytes !== 8) || data.byteLength % bytes !== 0) return [];
-  return Array.from({ length: data.byteLength / bytes }, (_, i) => (bytes === 4 ? data.getInt32(4 * i, true) : Number(data.getBigInt64(8 * i, true))));
+type Bytes = Uint8Array | Uint8ClampedArray;
+
+const view = (bytes: Bytes): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** Little-endian integers of 4 or 8 bytes, from −2³¹ or −2⁶³ up, to the 53 bits that a number has: as many as there are whole ones. Empty for another width. */
+export function integers(bytes: Bytes, width: number): number[] {
+  const data = view(bytes);
+  if (width !== 4 && width !== 8) return [];
+  return Array.from({ length: Math.floor(data.byteLength / width) }, (_, i) => (width === 4 ? data.getInt32(4 * i, true) : Number(data.getBigInt64(8 * i, true))));
 }
 
-/** Little-endian 32-bit floating-point numbers in base64. Empty if the text is no such thing. */
-export function floats(base64: string): number[] {
-  const data = view(base64);
-  if (data === null || data.byteLength % 4 !== 0) return [];
-  return Array.from({ length: data.byteLength / 4 }, (_, i) => data.getFloat32(4 * i, true));
+/** Little-endian 32-bit floating-point numbers: as many as there are whole ones. */
+export function floats(bytes: Bytes): number[] {
+  const data = view(bytes);
+  return Array.from({ length: Math.floor(data.byteLength / 4) }, (_, i) => data.getFloat32(4 * i, true));
 }
 
-/** At most `most` entries in the places ⌊i · length / shown⌋: those that the participant’s side shows of its own vectors. */
+/** At most `most` entries in evenly spaced places, which depend on the length alone: the same of a change, its masked vector, and the sum. */
 export function sampled(numbers: readonly number[], most = 1024): number[] {
   const shown = Math.min(numbers.length, most);
   return Array.from({ length: shown }, (_, i) => numbers[Math.floor((i * numbers.length) / shown)] ?? 0);

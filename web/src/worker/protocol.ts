@@ -207,8 +207,8 @@ export type FromWorker =
   | { type: 'data-loaded'; report: DataReport }
   | { type: 'backend'; backend: Backend }
   | { type: 'progress'; progress: TrainingProgress }
-  /** A change that is being sent under masks; may come more than once. */
-  | { type: 'masked'; update: MaskedUpdate }
+  /** A change that is being sent under masks; may come more than once. The change is little-endian 32-bit floating-point numbers; what is sent, the bytes of the masked vector. */
+  | { type: 'masked'; update: MaskedUpdate; change: Uint8ClampedArray; sent: Uint8ClampedArray }
   | { type: 'pictures'; pictures: Picture[] }
   | { type: 'texts'; texts: AnsweredText[] }
   | { type: 'trouble'; trouble: Trouble }

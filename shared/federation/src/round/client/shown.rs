@@ -6,38 +6,20 @@ use crate::round::messages::SumMessage;
 use crate::round::phase::RoundKind;
 use crate::task::Task;
 use ground::hash::Hash;
-use ground::hex::hex;
-use secure_sum::messages::hash_vector;
 use serde::Serialize;
 
-/// Maximum number of entries that are shown of a vector.
-const SHOWN: usize = 1024;
-
-/// A participant's update for a secure sum, and the masked vector that is sent in its place. Of
-/// both at most 1,024 entries: entry number ⌊i · length / shown⌋ for i = 0, 1, …
-#[derive(Clone, Debug, PartialEq, Serialize, ts_rs::TS)]
+/// A participant's update for a secure sum whose masked vector is being sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ts_rs::TS)]
 #[ts(export)]
 pub struct MaskedUpdate {
     /// Number of the round.
     pub round: u32,
     /// What the round sums.
     pub kind: RoundKind,
-    /// Number of entries of the whole update.
-    pub length: u32,
-    /// The update, which never leaves the participant: 32-bit floating-point numbers,
-    /// little-endian, in base64.
-    #[ts(type = "string")]
-    #[serde(with = "ground::packed::f32s")]
-    pub update: Vec<f32>,
-    /// The entries of the masked vector in the same places: integers modulo 2^(8 · `entry_bytes`),
-    /// little-endian, in base64.
-    pub masked: String,
-    /// Number of bytes of an entry of the masked vector.
+    /// Number of bytes of an entry of the masked vector, an integer modulo 2^(8 · `entry_bytes`),
+    /// little-endian. After the entries come counters of eight bytes.
     pub entry_bytes: u32,
-    /// Number of bytes of the whole masked vector.
-    pub bytes: u32,
-    /// SHA-256 of the whole masked vector, as the record names it.
-    #[ts(type = "string")]
+    /// SHA-256 of the masked vector, as the record names it.
     pub vector: Hash,
 }
 
@@ -55,30 +37,23 @@ pub struct Confirmed {
 }
 
 impl Client {
-    /// The update that is being sent under masks; `None` at any other time.
+    /// The update that is being sent under masks: what it is, its numbers, which never leave the
+    /// participant, and the bytes of the masked vector that is sent in their place. `None` at any
+    /// other time.
     #[must_use]
-    pub fn masked_update(&self, task: &Task) -> Option<MaskedUpdate> {
+    pub fn masked_update(&self, task: &Task) -> Option<(MaskedUpdate, &[f32], &[u8])> {
         let sum = self.sum.as_ref()?;
         let Some(SumMessage::Masked(masked)) = sum.message() else {
             return None;
         };
         let Work { kind, delta, .. } = self.work.as_ref()?;
-        let delta = delta.as_deref()?;
-        let width = task.contribution_of(*kind)?.layout().ring.bytes();
-        let shown = delta.len().min(SHOWN);
-        let places = || (0..shown).map(|i| i * delta.len() / shown);
-        let entry = |at: usize| masked.vector.get(at * width..(at + 1) * width);
-        let entries: Vec<u8> = places().filter_map(entry).flatten().copied().collect();
-        Some(MaskedUpdate {
+        let update = MaskedUpdate {
             round: sum.round(),
             kind: *kind,
-            length: delta.len() as u32,
-            update: places().map(|at| delta[at]).collect(),
-            masked: ground::packed::encode(&entries),
-            entry_bytes: width as u32,
-            bytes: masked.vector.len() as u32,
-            vector: hex(&hash_vector(&masked.vector)),
-        })
+            entry_bytes: task.contribution_of(*kind)?.layout().ring.bytes() as u32,
+            vector: self.sums.committed()?.clone(),
+        };
+        Some((update, delta.as_deref()?, &masked.vector))
     }
 
     /// The confirmations with which the last share was released; `None` while none is.
@@ -121,7 +96,7 @@ mod tests {
     #[test]
     fn the_masked_update_shown_is_the_one_that_is_sent_and_recorded() {
         let (mut cast, action) = in_phase(Phase::Masked);
-        let shown = cast.clients[0].masked_update(&cast.task).unwrap();
+        let (shown, update, vector) = cast.clients[0].masked_update(&cast.task).unwrap();
         let Action::Send {
             message: SumMessage::Masked(sent),
             ..
@@ -129,14 +104,12 @@ mod tests {
         else {
             panic!("nothing is sent")
         };
-        assert_eq!(shown.bytes as usize, sent.vector.len());
-        assert_eq!(shown.length as usize, shown.update.len());
-        // Shorter than what is shown at most: the entries, without the counters after them.
-        let entries = ground::packed::decode(&shown.masked).unwrap();
-        assert_eq!(entries.len(), (shown.length * shown.entry_bytes) as usize);
-        assert!(sent.vector.starts_with(&entries));
-        let delta = cast.clients[0].work.as_ref().unwrap().delta.clone();
-        assert_eq!(Some(&shown.update), delta.as_ref());
+        assert_eq!(vector, sent.vector);
+        let layout = cast.task.contribution().unwrap().layout();
+        let entries = update.len() * shown.entry_bytes as usize;
+        assert_eq!(vector.len(), entries + 8 * layout.tail);
+        let delta = cast.clients[0].work.as_ref().unwrap().delta.as_deref();
+        assert_eq!(Some(update), delta);
         // As long as nothing is released, nothing was confirmed.
         assert_eq!(cast.clients[0].confirmed(&cast.task), None);
 

@@ -92,6 +92,11 @@ pub(super) enum Betrayal {
 }
 
 impl Sums {
+    /// Hash of the last masked vector.
+    pub(super) fn committed(&self) -> Option<&Hash> {
+        self.committed.as_ref().map(|c| &c.vector)
+    }
+
     /// Returns whether another update would bring the participant's own ε above the task's.
     pub(super) fn is_spent(&self, env: &Environment<'_>) -> bool {
         env.task.contribution().is_some_and(|c| {
