@@ -95,9 +95,6 @@ pub(crate) const IMAGE_QUEUE: usize = 16_384;
 /// Maximum memory of the default queue of images; see [`IMAGE_QUEUE`].
 pub(crate) const QUEUE_BYTES: usize = 1 << 30;
 
-/// Default of [`ModelApiConfig::max_pixels`]: 2,048 pictures of 256 × 256 pixels.
-pub(crate) const MAX_PIXELS: u64 = 128 << 20;
-
 impl Default for ModelConfig {
     fn default() -> Self {
         Self {
@@ -169,7 +166,7 @@ impl Default for ModelApiConfig {
             keys: None,
             allow_origins: Vec::new(),
             max_body: 32 << 20,
-            max_pixels: MAX_PIXELS,
+            max_pixels: crate::picture::REQUEST_PIXELS,
             reload_on_hangup: false,
         }
     }

@@ -16,6 +16,10 @@ use crate::error::ApiError;
 use crate::keys::{Caller, Charge};
 use crate::protocol::ModelInfo;
 
+/// Default of [`ModelApiConfig::max_pixels`](crate::ModelApiConfig::max_pixels): 2,048 pictures of
+/// 256 × 256 pixels.
+pub(crate) const REQUEST_PIXELS: u64 = 128 << 20;
+
 /// Maximum side of an image in pixels.
 const MAX_SIDE: u32 = 8192;
 /// Maximum number of pixels of one picture: 6000 × 4000 and a little more.
@@ -44,7 +48,7 @@ impl Decoder {
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self::new(crate::config::MAX_PIXELS)
+        Self::new(REQUEST_PIXELS)
     }
 }
 
