@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use federation::agreement::Agreement;
 use federation::round::client::{Client, Event};
 use federation::round::messages::FederationDetail;
 use federation::round::refusal::Refusal;
@@ -317,7 +316,6 @@ impl Session {
             "backend": *owner.choice.borrow(),
             "resumable": participant.is_some() && examples.is_some(),
             "participant": participant,
-            "agreement": Agreement::of(owner.task(), &owner.opening.aggregator),
             "trainingQueries": owner.task().training_queries().unwrap_or(0),
             "bytesPerQuery": owner.task().input_bytes(),
             "bytesPerUpdate": update_bytes(owner.task()),

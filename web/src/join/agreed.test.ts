@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Agreement } from '../generated/Agreement';
-import { changes, elsewhere, readAgreement } from './agreed';
+import type { FederationSummary } from '../generated/FederationSummary';
+import { agreementOf, changes, elsewhere, readAgreement } from './agreed';
 
 const agreed: Agreement = {
   model: 'https://models.example',
@@ -11,6 +12,14 @@ const agreed: Agreement = {
   delta: null,
   generator: 'statistic',
 };
+
+it('the terms are those of the federation that was opened', () => {
+  const summary = { task_hash: agreed.task } as FederationSummary;
+  const opened = { modelUrl: agreed.model, summary, sum: { people: 4, cohort: 5, groups: 1 }, noise: null, task: { generator: { kind: 'statistic' } } };
+  expect(agreementOf(opened, agreed.aggregator)).toEqual(agreed);
+  const other = agreementOf({ ...opened, sum: null, noise: { epsilon: 8, delta: 1e-5 }, task: {} }, agreed.aggregator);
+  expect(other).toEqual({ ...agreed, people: null, epsilon: 8, delta: 1e-5, generator: '' });
+});
 
 describe('what has changed', () => {
   it('is nothing where all is the same', () => {

@@ -1,5 +1,6 @@
 /** What the owner agreed to, and what of it has changed since. Pure. */
 import type { Agreement } from '../generated/Agreement';
+import type { FromWorker } from '../worker/protocol';
 import { plural, probability } from '../lib/format';
 
 /** A term that is not what was agreed to, in words. */
@@ -7,6 +8,20 @@ export interface Change {
   what: string;
   before: string;
   now: string;
+}
+
+/** The terms of taking part in a federation that was opened, with the aggregator at the origin `aggregator`. The same as `Agreement::of` in Rust. */
+export function agreementOf(opened: Pick<Extract<FromWorker, { type: 'opened' }>, 'modelUrl' | 'summary' | 'sum' | 'noise' | 'task'>, aggregator: string): Agreement {
+  const { generator } = (opened.task ?? {}) as { generator?: { kind?: unknown } };
+  return {
+    model: opened.modelUrl,
+    task: opened.summary.task_hash,
+    aggregator,
+    people: opened.sum?.people ?? null,
+    epsilon: opened.noise?.epsilon ?? null,
+    delta: opened.noise?.delta ?? null,
+    generator: typeof generator?.kind === 'string' ? generator.kind : '',
+  };
 }
 
 /** What has changed, the weightiest first. Without a note of what was agreed to (`before` is null) nothing of it is known to be the same. */

@@ -10,7 +10,7 @@ import { FederationFeed } from '../lib/sse';
 import type { Remedy } from '../lib/trouble';
 import { ended } from '../lib/words';
 import type { DataSource, FromWorker, TrainingProgress, Trouble } from '../worker/protocol';
-import { changes, type Change } from './agreed';
+import { agreementOf, changes, type Change } from './agreed';
 import { apiKey, backendOf, preparesOf, showHosts, showModelAmount, wireSettings } from './agree';
 import { Chooser } from './choose';
 import { ConnectDialog } from './connect';
@@ -213,7 +213,7 @@ class JoinPage {
     this.troubles.clear('open', 'storage');
     show(document, 'name', opened.summary.name);
     if (opened.summary.description !== '') show(document, 'description', opened.summary.description);
-    this.changed = this.stored === null ? [] : changes(this.stored.agreement, opened.agreement);
+    this.changed = this.stored === null ? [] : changes(this.stored.agreement, agreementOf(opened, location.origin));
     // Even if the person agreed on this page: a new Worker may have found another task.
     if (this.changed.length > 0) this.wish = { agreed: false, paused: false };
     if (!this.wish.agreed) document.title = `${opened.summary.name} – Fed-BBPT`;
@@ -264,7 +264,7 @@ class JoinPage {
   /** Notes the terms that are shown as agreed to. */
   private agree(): void {
     if (this.opened === null) return;
-    const { agreement } = this.opened;
+    const agreement = agreementOf(this.opened, location.origin);
     this.stored = { agreement };
     this.changed = [];
     this.session.send({ type: 'agree', agreement });

@@ -182,8 +182,6 @@ export type FromWorker =
       /** This browser took part before: data and state are here, training can go on at once. */
       resumable: boolean;
       participant: number | null;
-      /** The terms of taking part now. */
-      agreement: Agreement;
       /** What taking part will cost at most. */
       trainingQueries: number;
       bytesPerQuery: number;

@@ -12,17 +12,17 @@
 //! setting `exploration`:
 //!
 //! * `halving`, after sequential halving (Karnin, Koren and Somekh, ICML 2013): the run is cut into
-//! P = ⌈log₂ M⌉ phases of equally many rounds. In phase p = 0, 1, … the ⌈M/2^p⌉ arms with the
-//! largest posterior means are in (but at least K), and of these the K that were tried least are
-//! tried. Unlike in the paper an arm that was cut comes back if those that were kept fall behind
-//! it, so the set follows from θ alone and a rounded sum cannot confuse it.
+//!   P = ⌈log₂ M⌉ phases of equally many rounds. In phase p = 0, 1, … the ⌈M/2^p⌉ arms with the
+//!   largest posterior means are in (but at least K), and of these the K that were tried least are
+//!   tried. Unlike in the paper an arm that was cut comes back if those that were kept fall behind
+//!   it, so the set follows from θ alone and a rounded sum cannot confuse it.
 //! * `ucb`, after UCB1 (Auer, Cesa-Bianchi and Fischer, Machine Learning 47, 2002), K arms at once
-//! (combinatorial bandits: Chen, Wang and Yuan, ICML 2013): the largest m_k + c·√(ln Σ_j N_j /
-//! N_k), arms that were never tried first.
+//!   (combinatorial bandits: Chen, Wang and Yuan, ICML 2013): the largest m_k + c·√(ln Σ_j N_j /
+//!   N_k), arms that were never tried first.
 //! * `thompson` (Thompson, 1933; Russo et al., Foundations and Trends in Machine Learning 11,
-//! 2018), with Gaussian posteriors (Agrawal and Goyal, AISTATS 2013): the largest draws from
-//! N(posterior mean, c²/(N_k + 1)). The draws come from Philox through `libm`, the same on every
-//! machine.
+//!   2018), with Gaussian posteriors (Agrawal and Goyal, AISTATS 2013): the largest draws from
+//!   N(posterior mean, c²/(N_k + 1)). The draws come from Philox through `libm`, the same on every
+//!   machine.
 //!
 //! The reward of a round is a mean over n examples, for which UCB1 would set c = √(2/n): 0.1 for
 //! 200 examples.
