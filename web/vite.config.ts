@@ -61,6 +61,8 @@ export default defineConfig(({ mode, command }): UserConfig => ({
     outDir: 'dist',
     // The CSP's script-src is 'self': a file stays a file.
     assetsInlineLimit: 0,
+    // All browsers of `target` have `modulepreload` themselves.
+    modulePreload: { polyfill: false },
     // Browsers with light-dark() and module Workers; WebGPU is younger than these.
     target: ['chrome123', 'edge123', 'firefox120', 'safari17.5'],
     rolldownOptions: {

@@ -1,5 +1,5 @@
 /** Pictures of numbers: one square each. */
-import { pixelCanvas } from './pixels';
+import { h } from './dom';
 
 /** RGB of numbers below zero and above. */
 const BELOW = [208, 92, 12];
@@ -32,8 +32,11 @@ export function order(numbers: readonly number[]): number[] {
 /** A canvas with the picture of numbers. */
 export function heatCanvas(numbers: readonly number[], label: string): HTMLCanvasElement {
   const { width, height, rgba, largest } = heat(numbers);
-  const canvas = pixelCanvas(width, height, rgba, label);
-  canvas.classList.add('heat');
-  canvas.dataset['value'] = String(largest);
+  // Not by way of `pixels.ts`: shared with a lazy script, it would become a file of its own in the first load.
+  const canvas = h('canvas', { class: 'heat', width, height, role: 'img', 'aria-label': label, 'data-value': largest });
+  const context = canvas.getContext('2d');
+  const image = context?.createImageData(width, height);
+  image?.data.set(rgba);
+  if (image !== undefined) context?.putImageData(image, 0, 0);
   return canvas;
 }
