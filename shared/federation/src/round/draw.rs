@@ -48,6 +48,16 @@ pub fn is_drawn(
 fn is_in_turn(seed: u64, step: u32, (each, size): (u32, u32), line: u32, number: u32) -> bool {
     let rounds = (line / each).max(1);
     let (cycle, turn) = (step / rounds, step % rounds);
+    let (line, number, turn) = if cycle > 0 {
+        (line, number, turn)
+    } else if turn == 0 {
+        // Nobody had joined when the first θ was announced: the first who come train from it.
+        return number < size;
+    } else if number < each {
+        return false;
+    } else {
+        (line - each, number - each, turn - 1)
+    };
     let place = permuted(seed, cycle, line, number);
     let from = turn * each;
     // Wraps around: after the last come the first.
@@ -125,12 +135,14 @@ mod tests {
         let policy = task.federation.policy;
         let mut times = vec![0; of as usize];
         for step in 0..rounds {
-            let is = |n: &u32| is_drawn(&policy, task.seed, step, (of, 0), *n);
+            // When the first θ was announced, nobody had joined.
+            let registered = if step == 0 { 0 } else { of };
+            let is = |n: &u32| is_drawn(&policy, task.seed, step, (registered, 0), *n);
             let drawn: Vec<u32> = (0..of).filter(is).collect();
             assert_eq!(drawn.len(), active as usize);
             drawn.iter().for_each(|n| times[*n as usize] += 1);
             // After an aborted round, twice as many, and the same among them.
-            let wide = |n: &u32| is_drawn(&policy, task.seed, step, (of, 1), *n);
+            let wide = |n: &u32| is_drawn(&policy, task.seed, step, (registered, 1), *n);
             assert!(drawn.iter().all(wide));
             assert_eq!((0..of).filter(wide).count(), 2 * active as usize);
         }
