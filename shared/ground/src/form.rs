@@ -82,6 +82,17 @@ pub struct About {
 }
 
 impl About {
+    /// Keeps the texts where forms are made. In a browser's module they would only be dead weight:
+    /// the pages have them from a file of their own.
+    #[must_use]
+    pub const fn for_forms(self) -> Self {
+        if cfg!(target_family = "wasm") {
+            Self::of("")
+        } else {
+            self
+        }
+    }
+
     /// Texts about something that only a task file can choose.
     #[must_use]
     pub const fn of(words: &'static str) -> Self {

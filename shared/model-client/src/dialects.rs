@@ -71,6 +71,24 @@ pub struct Help {
     pub cures: &'static [Cure],
 }
 
+impl Help {
+    /// Keeps the texts where people read them from here: natively. In a browser's module they would
+    /// only be dead weight.
+    #[must_use]
+    pub const fn for_pages(self) -> Self {
+        if cfg!(target_family = "wasm") {
+            Self {
+                spoken_by: "",
+                listing: "",
+                fields: &[],
+                cures: &[],
+            }
+        } else {
+            self
+        }
+    }
+}
+
 /// One thing to change if a call failed.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Cure {

@@ -6,27 +6,27 @@ import type { FormKind } from "./FormKind";
  */
 export type FormField = { 
 /**
- * Its path in a task file: `generator.grid`.
+ * Path of the setting in a task file, such as `generator.grid`.
  */
 path: string, 
 /**
- * A few words before the control.
+ * Label of the control: a few words.
  */
 label: string, 
 /**
- * How it is edited.
+ * The kind of control.
  */
 kind: FormKind, 
 /**
- * What the form begins with.
+ * Initial value in the form.
  */
 value: string, 
 /**
- * Whether only tasks of images have it.
+ * Whether the setting is for tasks of images only.
  */
 images_only: boolean, 
 /**
- * What it begins with in a task of texts, if that differs.
+ * Initial value in a task of texts, if it differs.
  */
 texts: string | null, 
 /**
@@ -38,6 +38,6 @@ help: string,
  */
 options: Array<[string, string]>, 
 /**
- * Whether it takes the whole width.
+ * Whether the control takes the whole width of the form.
  */
 wide: boolean, };

@@ -4,7 +4,7 @@ import { byId, h, setText } from '../lib/dom';
 import { count, money, plural } from '../lib/format';
 import type { Inputs } from '../lib/inputs';
 import type { FromWorker, Trouble } from '../worker/protocol';
-import { cures, type Situation } from './cures';
+import type { Situation } from './cures';
 
 type Opened = Extract<FromWorker, { type: 'opened' }>;
 type Checked = Extract<FromWorker, { type: 'model-checked' }>;
@@ -112,6 +112,8 @@ export class ConnectDialog {
     this.steps.dataset['state'] = 'bad';
     const opened = this.opened();
     const task = opened?.task as Called | undefined;
+    // Most visitors never need them.
+    const { cures } = await import('./cures');
     const found = cures({
       code: trouble.code,
       dialect: dialectOf(task?.model?.dialect).name,

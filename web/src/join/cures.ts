@@ -1,7 +1,6 @@
 /** How to fix a model API that cannot be used: settings to change, by the error's code and by the server that it may be. Pure. */
 
-import { DIALECTS } from '../generated/dialects';
-import { dialectOf } from '../lib/dialects';
+import { DIALECT_HELP, type DialectHelp } from '../generated/dialect-help';
 
 export interface Situation {
   /** The trouble's stable code. */
@@ -39,9 +38,9 @@ export function cures(situation: Situation): Cure[] {
       return [{ who: 'You', what: 'Check that the key has no spaces around it, is this provider’s, and may use this model. A local server without keys needs none.' }];
     case 'model_not_found':
     case 'model_disagrees':
-      return [{ who: 'The organiser', what: `The task asks for “${situation.model}”. The server’s own list shows what it is called there:`, setting: filled(dialectOf(situation.dialect).listing, situation) }, ...own];
+      return [{ who: 'The organiser', what: `The task asks for “${situation.model}”. The server’s own list shows what it is called there:`, setting: filled(helpOf(situation).listing, situation) }, ...own];
     case 'model_not_this_protocol': {
-      const others = DIALECTS.filter(({ name }) => name !== situation.dialect).map(({ name }) => `"${name}"`);
+      const others = DIALECT_HELP.filter(({ name }) => name !== situation.dialect).map(({ name }) => `"${name}"`);
       const another = { who: 'The organiser', what: `The task names the dialect “${situation.dialect}”. This server may need another one:`, setting: `model.dialect = ${others[0] ?? ''}   # or ${others.slice(1).join(', ')}` };
       return own.length > 0 ? own : [another];
     }
@@ -94,9 +93,13 @@ function allowing(situation: Situation): Cure[] {
 /** What the task’s dialect advises; a server whose default port the address has comes first. */
 function ofDialect(situation: Situation): Cure[] {
   const port = parsed(situation.url)?.port ?? '';
-  const found = dialectOf(situation.dialect).cures.filter(({ codes }) => codes.includes(situation.code));
+  const found = helpOf(situation).cures.filter(({ codes }) => codes.includes(situation.code));
   const likely = found.filter((cure) => String(cure.port) === port);
   return [...likely, ...found.filter((cure) => !likely.includes(cure))].map(({ who, what, setting }) => ({ who, what, ...(setting === '' ? {} : { setting: filled(setting, situation) }) }));
+}
+
+function helpOf({ dialect }: Situation): DialectHelp {
+  return DIALECT_HELP.find(({ name }) => name === dialect) ?? DIALECT_HELP[0];
 }
 
 function filled(text: string, { url, page, model }: Situation): string {

@@ -2,7 +2,7 @@
  * The form's fields: one for each setting of a task file that an organiser is likely to change. Other settings have
  * defaults, or need a task file. What can be chosen by name states its own fields; those are Rust's.
  */
-import { DIALECTS } from '../generated/dialects';
+import { DIALECT_HELP } from '../generated/dialect-help';
 import type { FormField } from '../generated/FormField';
 import { IMAGE_GENERATORS, OPTIMIZERS, TEXT_GENERATORS, type About } from '../generated/methods';
 import { dialectsThat } from '../lib/dialects';
@@ -67,7 +67,7 @@ function asField({ path, label, kind, value, images_only, texts, help, options, 
   return { path, label, kind, value, help, options, wide, ...(texts !== null && { texts }), ...(images_only && { and: [INPUTS, 'image'] as const }) };
 }
 
-const dialects: readonly Named[] = DIALECTS.map(({ name, spokenBy, fields }) => ({ name, about: { choice: spokenBy, fields } }));
+const dialects: readonly Named[] = DIALECT_HELP.map(({ name, spokenBy, fields }) => ({ name, about: { choice: spokenBy, fields } }));
 const searches = OPTIMIZERS.filter(({ domain }) => domain === IMAGE_GENERATORS[0].domain);
 /** A task of texts gets these without naming them. */
 const textDefaults: readonly Named[] = [TEXT_GENERATORS[0], ...OPTIMIZERS.filter(({ domain }) => domain === TEXT_GENERATORS[0].domain).slice(0, 1)];
@@ -96,7 +96,7 @@ export const GROUPS: readonly Group[] = [
     title: 'The model’s API',
     fields: [
       {
-        path: 'model.dialect', label: 'It speaks', kind: 'choice', value: DIALECTS[0].name, wide: true,
+        path: 'model.dialect', label: 'It speaks', kind: 'choice', value: DIALECT_HELP[0].name, wide: true,
         options: choices(dialects),
       },
       { path: 'model.url', label: 'Address', kind: 'text', value: 'http://127.0.0.1:8701', help: 'Data owners’ browsers must be able to reach it, and it must allow this page to call it (CORS). For OpenAI’s form, include the /v1. For a model in the browser, the folder that holds its file.', wide: true },

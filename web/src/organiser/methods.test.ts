@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DIALECTS } from '../generated/dialects';
+import { DIALECT_HELP as DIALECTS } from '../generated/dialect-help';
 import { IMAGE_GENERATORS, OPTIMIZERS, TEXT_GENERATORS } from '../generated/methods';
 import { taskInWords } from '../lib/task';
 import { FIELDS } from './fields';

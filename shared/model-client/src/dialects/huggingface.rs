@@ -51,7 +51,8 @@ pub(super) const ENTRY: Entry = Entry {
             setting: "fed-bbpt model-api --allow-origin {page}",
             port: 8701,
         }],
-    },
+    }
+    .for_pages(),
     sends: Sends::Files,
     labels: Labels::SentUnless("huggingface.task", "text-classification"),
     takes_template: true,

@@ -28,7 +28,8 @@ pub(super) const ENTRY: Entry = Entry {
             )
         }],
         ..open_inference::HELP
-    },
+    }
+    .for_pages(),
     runs_here: true,
     ..open_inference::ENTRY
 };

@@ -31,7 +31,7 @@ use tuning::wording::TextTask;
 
 /// The dialect as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    help: HELP,
+    help: HELP.for_pages(),
     sends: Sends::Tensors,
     labels: Labels::Sent,
     takes_template: true,

@@ -26,7 +26,7 @@ use tuning::wording::TextTask;
 
 /// The dialect as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    help: HELP,
+    help: HELP.for_pages(),
     sends: Sends::Files,
     labels: Labels::Kept,
     takes_template: false,

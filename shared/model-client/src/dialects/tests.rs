@@ -7,6 +7,11 @@ use super::{Labels, Sends, registry};
 /// xtask generate` runs the tests with this name and takes what they write.
 #[test]
 fn export_bindings_dialects() {
+    let line = |entry: serde_json::Value| {
+        let mut text = String::from("  ");
+        canonical(&entry, &mut text);
+        text
+    };
     let dialects: Vec<String> = registry()
         .iter()
         .map(|(name, entry)| {
@@ -15,22 +20,51 @@ fn export_bindings_dialects() {
                 Labels::Kept => json!(false),
                 Labels::SentUnless(setting, value) => json!([setting, value]),
             };
-            let entry = json!({
+            line(json!({
                 "name": name,
                 "sends": match entry.sends { Sends::Tensors => "tensors", Sends::Files => "files" },
                 "runsHere": entry.runs_here,
                 "labels": labels,
                 "takesTemplate": entry.takes_template,
+            }))
+        })
+        .collect();
+    let help: Vec<String> = registry()
+        .iter()
+        .map(|(name, entry)| {
+            line(json!({
+                "name": name,
                 "spokenBy": entry.help.spoken_by,
                 "listing": entry.help.listing,
                 "fields": entry.help.fields,
                 "cures": entry.help.cures,
-            });
-            let mut text = String::from("  ");
-            canonical(&entry, &mut text);
-            text
+            }))
         })
         .collect();
+    let text = format!(
+        r"// Written by `cargo xtask generate` from `shared/model-client/src/dialects/`. Do not edit.
+
+/** A dialect: see `Entry` there. What people are told about it is in a file of its own, which few pages load. */
+export interface Dialect {{
+  name: string;
+  sends: 'tensors' | 'files';
+  runsHere: boolean;
+  /** Whether the label words go with each text; or: unless this setting of the model has this value. */
+  labels: boolean | readonly [setting: string, value: string];
+  takesTemplate: boolean;
+}}
+
+/** The built-in dialects, the default first. */
+export const DIALECTS: readonly [Dialect, ...Dialect[]] = [
+{},
+];
+",
+        dialects.join(",\n")
+    );
+    // Set for all of cargo's commands in `.cargo/config.toml`.
+    let folder = std::path::PathBuf::from(std::env::var_os("TS_RS_EXPORT_DIR").unwrap());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("dialects.ts"), text).unwrap();
     let text = format!(
         r"// Written by `cargo xtask generate` from `shared/model-client/src/dialects/`. Do not edit.
 
@@ -45,14 +79,9 @@ export interface DialectCure {{
   port: number;
 }}
 
-/** A dialect: see `Entry` there. */
-export interface Dialect {{
+/** What people are told about a dialect: see `Help` there. */
+export interface DialectHelp {{
   name: string;
-  sends: 'tensors' | 'files';
-  runsHere: boolean;
-  /** Whether the label words go with each text; or: unless this setting of the model has this value. */
-  labels: boolean | readonly [setting: string, value: string];
-  takesTemplate: boolean;
   spokenBy: string;
   listing: string;
   /** Settings of its own that the organiser's form shows with it. */
@@ -61,16 +90,13 @@ export interface Dialect {{
 }}
 
 /** The built-in dialects, the default first. */
-export const DIALECTS: readonly [Dialect, ...Dialect[]] = [
+export const DIALECT_HELP: readonly [DialectHelp, ...DialectHelp[]] = [
 {},
 ];
 ",
-        dialects.join(",\n")
+        help.join(",\n")
     );
-    // Set for all of cargo's commands in `.cargo/config.toml`.
-    let folder = std::path::PathBuf::from(std::env::var_os("TS_RS_EXPORT_DIR").unwrap());
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("dialects.ts"), text).unwrap();
+    std::fs::write(folder.join("dialect-help.ts"), text).unwrap();
 }
 
 /// A cure for an error that does not exist would never be shown.

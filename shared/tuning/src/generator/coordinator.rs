@@ -98,7 +98,8 @@ pub(super) const ENTRY: ImageEntry = ImageEntry {
         words: "a pattern drawn by a small network",
         choice: Some("drawn by a small network"),
         fields: &[],
-    },
+    }
+    .for_forms(),
     build,
 };
 

@@ -59,7 +59,7 @@ pub(super) const ENTRY: TextEntry = TextEntry {
                 ..FormField::new("generator.place", "Where they go", FormKind::Choice, "")
             },
         ],
-    },
+    }.for_forms(),
     embeddings: false,
     domain: Domain::Categories,
     build,

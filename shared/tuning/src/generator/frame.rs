@@ -37,7 +37,8 @@ pub(super) const ENTRY: ImageEntry = ImageEntry {
             FormKind::Whole,
             "24",
         )],
-    },
+    }
+    .for_forms(),
     build,
 };
 

@@ -51,7 +51,8 @@ pub(super) const ENTRY: ImageEntry = ImageEntry {
                 "5",
             ),
         ],
-    },
+    }
+    .for_forms(),
     build,
 };
 

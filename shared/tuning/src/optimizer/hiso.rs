@@ -30,7 +30,8 @@ pub struct HiSo {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    about: About::of("random differences, scaled by what all have learnt of the curvature"),
+    about: About::of("random differences, scaled by what all have learnt of the curvature")
+        .for_forms(),
     tries: Tries::DIRECTIONS,
     needs: Needs::NOTHING,
     build,

@@ -75,7 +75,8 @@ pub(super) const ENTRY: Entry = Entry {
                 "20",
             )
         }],
-    },
+    }
+    .for_forms(),
     tries: Tries {
         setting: "draws",
         usual: Some(20),

@@ -43,7 +43,8 @@ pub(super) const ENTRY: Entry = Entry {
         words: "SPSA with gradient correction",
         choice: Some("SPSA with gradient correction"),
         fields: &[estimate::DIRECTIONS],
-    },
+    }
+    .for_forms(),
     tries: Tries::DIRECTIONS,
     needs: Needs {
         // For comparison it runs as released: without asking ahead.

@@ -26,7 +26,8 @@ pub(super) const ENTRY: Entry = Entry {
         words: "random differences, then Adam",
         choice: Some("random differences, Adam"),
         fields: estimate::FIELDS,
-    },
+    }
+    .for_forms(),
     tries: Tries::DIRECTIONS,
     needs: Needs::NOTHING,
     build,

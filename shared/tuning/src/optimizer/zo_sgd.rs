@@ -41,7 +41,8 @@ pub(super) const ENTRY: Entry = Entry {
         words: "random differences, plain steps",
         choice: Some("random differences, plain steps"),
         fields: estimate::FIELDS,
-    },
+    }
+    .for_forms(),
     tries: Tries::DIRECTIONS,
     needs: Needs::NOTHING,
     build,
