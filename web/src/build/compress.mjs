@@ -17,7 +17,7 @@ const SHORTEST = 1024;
 /** Brotli at its highest quality. With short distances coded directly, WebAssembly becomes shorter, and text no longer. */
 const brotli = (content) =>
   promisify(brotliCompress)(content, {
-    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: content.length, [constants.BROTLI_PARAM_NDIRECT]: 4 },
+    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: content.length, [constants.BROTLI_PARAM_NDIRECT]: 15 },
   });
 
 /** Writes the compressed copies of what lies below `folder`; gives the names of the files that have them. */

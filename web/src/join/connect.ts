@@ -52,11 +52,6 @@ export class ConnectDialog {
     private readonly inputs: () => Inputs,
   ) {
     const key = byId('connect-key', HTMLInputElement);
-    byId('try-model', HTMLButtonElement).addEventListener('click', () => {
-      key.value = byId('api-key', HTMLInputElement).value;
-      this.dialog.showModal();
-      this.run();
-    });
     byId('connect-form', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault();
       this.run();
@@ -64,6 +59,13 @@ export class ConnectDialog {
     // The key has two fields: training uses what is typed here.
     key.addEventListener('input', () => (byId('api-key', HTMLInputElement).value = key.value));
     byId('connect-close', HTMLButtonElement).addEventListener('click', () => this.dialog.close());
+  }
+
+  /** Opens and tries the model. */
+  start(): void {
+    byId('connect-key', HTMLInputElement).value = byId('api-key', HTMLInputElement).value;
+    this.dialog.showModal();
+    this.run();
   }
 
   /** Whether answers to the Worker's check belong here. */

@@ -13,7 +13,7 @@ import type { DataSource, FromWorker, TrainingProgress, Trouble } from '../worke
 import { agreementOf, changes, type Change } from './agreed';
 import { apiKey, backendOf, preparesOf, showHosts, showModelAmount, wireSettings } from './agree';
 import { Chooser } from './choose';
-import { ConnectDialog } from './connect';
+import type { ConnectDialog } from './connect';
 import { labelNames } from './labels';
 import type { MaskedView } from './masked';
 import { PictureClock, SHOWN, showPictures, showTexts } from './pictures';
@@ -39,11 +39,8 @@ class JoinPage {
   private readonly running = new RunningView();
   private readonly pictures = new PictureClock();
   private readonly chooser = new Chooser((source, words) => this.load(source, words));
-  private readonly connect = new ConnectDialog(
-    (key) => this.session.send({ type: 'check-model', apiKey: key }),
-    () => this.opened,
-    () => this.inputs,
-  );
+  /** Loaded when the person tries the model, or asks how to fix it. */
+  private connect: ConnectDialog | null = null;
   private readonly session: Session;
   private readonly feed: FederationFeed;
 
@@ -110,6 +107,7 @@ class JoinPage {
     for (const id of ['finish-record', 'record-download']) byId(id, HTMLAnchorElement).href = recordPath(federation);
     wireSettings(this.address, this.invite);
     const click = (id: string, run: () => void): void => byId(id, HTMLButtonElement).addEventListener('click', run);
+    click('try-model', () => void this.connecting().then((dialog) => dialog.start()));
     click('start', () => this.start());
     click('resume-session', () => this.goOn());
     click('agree-changes', () => this.agreeAgain());
@@ -173,7 +171,7 @@ class JoinPage {
       case 'model-checked':
         this.modelProgress(0, -1);
         if (this.checking) this.begin();
-        else if (this.connect.open) this.connect.checked(message);
+        else if (this.connect?.open === true) this.connect.checked(message);
         break;
       case 'data-progress':
         this.dataProgress(message.done, message.total);
@@ -461,7 +459,7 @@ class JoinPage {
   }
 
   private onTrouble(trouble: Trouble): void {
-    if (this.connect.open && trouble.where === 'model') {
+    if (this.connect?.open === true && trouble.where === 'model') {
       void this.connect.failed(trouble);
       return;
     }
@@ -499,8 +497,17 @@ class JoinPage {
     if (trouble.where === 'open') return { label: 'Try again', run: () => this.reopen() };
     if (unchecked && this.view === 'running') return { label: 'Try again', run: () => this.check() };
     // Fixes for a model API do not apply to a model on this device, whose errors already say what to do.
-    if (trouble.where === 'model' && trouble.code !== 'model_budget' && !runsHere(this.opened?.task)) return { label: 'How to fix it', run: () => this.connect.explain(trouble) };
+    if (trouble.where === 'model' && trouble.code !== 'model_budget' && !runsHere(this.opened?.task)) return { label: 'How to fix it', run: () => void this.connecting().then((dialog) => dialog.explain(trouble)) };
     return null;
+  }
+
+  private async connecting(): Promise<ConnectDialog> {
+    const { ConnectDialog } = await import('./connect');
+    return (this.connect ??= new ConnectDialog(
+      (key) => this.session.send({ type: 'check-model', apiKey: key }),
+      () => this.opened,
+      () => this.inputs,
+    ));
   }
 
   private gaveUp(reason: string): void {

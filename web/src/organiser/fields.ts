@@ -4,7 +4,7 @@
  */
 import { DIALECT_HELP } from '../generated/dialect-help';
 import type { FormField } from '../generated/FormField';
-import { IMAGE_GENERATORS, OPTIMIZERS, TEXT_GENERATORS, type About } from '../generated/methods';
+import { IMAGE_FORMS as IMAGE_GENERATORS, OPTIMIZER_FORMS as OPTIMIZERS, TEXT_FORMS as TEXT_GENERATORS, type About } from '../generated/method-forms';
 import { dialectsThat } from '../lib/dialects';
 
 /** How a field is edited and sent. An empty list is sent as an empty list, except `words`, which then keeps its default; `candidates` gets the empty word in front. */
@@ -48,7 +48,7 @@ const texts = (...fields: Field[]): Field[] => fields.map((field) => ({ when: [I
 /** Something that can be chosen by name, and what the form shows with it. */
 interface Named {
   name: string;
-  about: Pick<About, 'choice' | 'fields'>;
+  about: About;
 }
 
 /** The choices among `all`. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DIALECT_HELP as DIALECTS } from '../generated/dialect-help';
+import { IMAGE_FORMS, OPTIMIZER_FORMS, TEXT_FORMS } from '../generated/method-forms';
 import { IMAGE_GENERATORS, OPTIMIZERS, TEXT_GENERATORS } from '../generated/methods';
 import { taskInWords } from '../lib/task';
 import { FIELDS } from './fields';
@@ -18,9 +19,9 @@ describe('what can be chosen by name', () => {
       const there = shown('model.', { 'model.dialect': name });
       for (const { path } of all) expect(there.includes(path), `${path} of ${name}`).toBe(fields.some((field) => field.path === path));
     }
-    for (const { name, about } of IMAGE_GENERATORS) expect(shown('generator.', { 'generator.kind': name })).toEqual(['generator.kind', ...about.fields.map(({ path }) => path)]);
-    for (const { name, about } of OPTIMIZERS.filter(({ about }) => about.choice !== null && about.fields.length > 1)) expect(shown('optimizer.', { 'optimizer.kind': name })).toEqual(['optimizer.kind', ...about.fields.map(({ path }) => path)]);
-    expect(shown('generator.', { 'model.input.kind': 'text' })).toEqual(TEXT_GENERATORS[0].about.fields.map(({ path }) => path));
+    for (const { name, about } of IMAGE_FORMS) expect(shown('generator.', { 'generator.kind': name })).toEqual(['generator.kind', ...about.fields.map(({ path }) => path)]);
+    for (const { name, about } of OPTIMIZER_FORMS.filter(({ about }) => about.choice !== null && about.fields.length > 1)) expect(shown('optimizer.', { 'optimizer.kind': name })).toEqual(['optimizer.kind', ...about.fields.map(({ path }) => path)]);
+    expect(shown('generator.', { 'model.input.kind': 'text' })).toEqual(TEXT_FORMS[0].about.fields.map(({ path }) => path));
   });
   it('has no field that tasks of texts lack', () => {
     const [own] = DIALECTS.filter(({ fields }) => fields.some((field) => field.images_only));
@@ -32,15 +33,15 @@ describe('what can be chosen by name', () => {
     const offered = (path: string): string[] | undefined => FIELDS.get(path)?.options?.map(([name]) => name);
     expect(offered('model.dialect')).toEqual(DIALECTS.map(({ name }) => name));
     expect(offered('generator.kind')).toEqual(IMAGE_GENERATORS.map(({ name }) => name));
-    expect(offered('optimizer.kind')).toEqual(OPTIMIZERS.filter(({ domain, about }) => domain === 'numbers' && about.choice !== null).map(({ name }) => name));
+    expect(offered('optimizer.kind')).toEqual(OPTIMIZER_FORMS.filter(({ domain, about }) => domain === 'numbers' && about.choice !== null).map(({ name }) => name));
     expect(offered('optimizer.kind')).toContain(FIELDS.get('optimizer.kind')?.value);
   });
   it('is told in its own words', () => {
-    for (const { name, about, tries } of OPTIMIZERS) {
+    for (const { name, words, tries } of OPTIMIZERS) {
       const told = new Map(taskInWords({ optimizer: { kind: name, [tries.setting]: 7 } }, 1)).get('Each participant');
-      expect(told).toBe(`${about.words}; 7 ${tries.what} a step`);
+      expect(told).toBe(`${words}; 7 ${tries.what} a step`);
     }
-    for (const { name, about } of TEXT_GENERATORS) expect(new Map(taskInWords({ model: { input: { kind: 'text' } }, generator: { kind: name } }, 9)).get('Prompt')).toBe(`${about.words}; 9 numbers`);
+    for (const { name, words } of TEXT_GENERATORS) expect(new Map(taskInWords({ model: { input: { kind: 'text' } }, generator: { kind: name } }, 9)).get('Prompt')).toBe(`${words}; 9 numbers`);
   });
   it('is compared by name nowhere', () => {
     const names = [...DIALECTS, ...IMAGE_GENERATORS, ...TEXT_GENERATORS, ...OPTIMIZERS].map(({ name }) => name).join('|');
