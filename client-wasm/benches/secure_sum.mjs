@@ -7,11 +7,11 @@ const folder = new URL('../../web/wasm-bench/', import.meta.url);
 const { Cohort, initSync } = await import(new URL('secure_sum.js', folder));
 initSync({ module: await readFile(new URL('secure_sum_bg.wasm', folder)) });
 const [n, d] = process.argv.slice(2).map(Number);
-const cohort = new Cohort(n);
+const cohort = new Cohort(n, d);
 const times = [];
 for (let run = 0; run < 5; run++) {
   const before = performance.now();
-  cohort.takePart(d);
+  cohort.takePart();
   times.push(performance.now() - before);
 }
 times.sort((a, b) => a - b);

@@ -13,23 +13,30 @@ use wasm_bindgen::prelude::*;
 pub struct Cohort {
     cohort: cohort::Cohort,
     inbox: secure_sum::messages::Inbox,
+    answers: cohort::Answers,
+    entries: usize,
 }
 
 #[wasm_bindgen]
 impl Cohort {
-    /// Makes the cohort, which is not measured.
+    /// Makes the cohort, whose vectors have `d` entries; that is not measured.
     #[wasm_bindgen(constructor)]
-    pub fn new(n: u32) -> Self {
-        let cohort = cohort::Cohort::new(n);
-        let inbox = cohort.inbox(1);
-        Self { cohort, inbox }
+    pub fn new(n: u32, d: u32) -> Self {
+        let (cohort, entries) = (cohort::Cohort::new(n), d as usize);
+        let (inbox, answers) = (cohort.inbox(1), cohort.answers(entries));
+        Self {
+            cohort,
+            inbox,
+            answers,
+            entries,
+        }
     }
 
-    /// Does everything that participant 1 does, with a vector of `d` entries; returns the number of
-    /// its messages.
+    /// Does everything that participant 1 does; returns the number of its messages.
     #[wasm_bindgen(js_name = takePart)]
-    pub fn take_part(&self, d: u32) -> usize {
-        let vector = cohort::vector(d as usize);
-        self.cohort.take_part(&self.inbox, vector).len()
+    pub fn take_part(&self) -> usize {
+        let vector = cohort::vector(self.entries);
+        let messages = self.cohort.take_part(&self.inbox, vector, &self.answers);
+        messages.len()
     }
 }

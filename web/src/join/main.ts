@@ -13,11 +13,10 @@ import type { DataSource, FromWorker, TrainingProgress, Trouble } from '../worke
 import { agreementOf, changes, type Change } from './agreed';
 import { apiKey, backendOf, preparesOf, showHosts, showModelAmount, wireSettings } from './agree';
 import { Chooser } from './choose';
+import { PictureClock, SHOWN } from './clock';
 import type { ConnectDialog } from './connect';
 import { labelNames } from './labels';
 import type { MaskedView } from './masked';
-import { PictureClock, SHOWN, showPictures, showTexts } from './pictures';
-import { showReport } from './report';
 import { RunningView } from './running';
 import { Session, type WorkerLike } from './session';
 import { afterOpened, viewOf, type View, type Wish } from './state';
@@ -189,10 +188,10 @@ class JoinPage {
         this.withSeen((view) => view.masked(message));
         break;
       case 'pictures':
-        showPictures(message.pictures, runsHere(this.opened?.task) ? 'Asked' : 'Sent');
+        void import('./pictures').then(({ showPictures }) => showPictures(message.pictures, runsHere(this.opened?.task) ? 'Asked' : 'Sent'));
         break;
       case 'texts':
-        showTexts(message.texts, this.nameOf);
+        void import('./pictures').then(({ showTexts }) => showTexts(message.texts, this.nameOf));
         break;
       case 'trouble':
         this.onTrouble(message.trouble);
@@ -313,7 +312,7 @@ class JoinPage {
     byId('data-progress', HTMLElement).hidden = true;
     this.troubles.clear('data');
     const place = byId('data-report', HTMLElement);
-    showReport(place, report, this.inputs, this.nameOf);
+    void import('./report').then(({ showReport }) => showReport(place, report, this.inputs, this.nameOf));
     if (this.opened !== null && report.bytesPerQuery !== undefined) showModelAmount(this.opened, this.inputs, report.bytesPerQuery);
     const whereTo = runsHere(this.opened?.task)
       ? 'They stay on this device, and so does the model.'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { PictureClock } from './pictures';
+import { PictureClock } from './clock';
 
 it('pictures are asked for with each new θ, but seldom, and not for a tab that nobody sees', () => {
   const clock = new PictureClock();

@@ -5,11 +5,6 @@ import { pixelCanvas } from '../lib/pixels';
 import type { AnsweredText, Picture } from '../worker/protocol';
 import { answeredText } from './texts';
 
-/** Shortest time between refreshes, each of which costs queries. */
-const INTERVAL_MS = 6000;
-/** Number of pictures shown. */
-export const SHOWN = 4;
-
 export function answer(title: string, given: string, score: number, label: string): HTMLElement {
   const right = given === label;
   return h(
@@ -47,23 +42,4 @@ export function showPictures(pictures: readonly Picture[], last: string): void {
 export function showTexts(texts: readonly AnsweredText[], nameOf: (label: string) => string): void {
   const named = texts.map((text) => ({ ...text, label: nameOf(text.label), answerBefore: nameOf(text.answerBefore), answerNow: nameOf(text.answerNow) }));
   if (named.length > 0) byId('pictures', HTMLElement).replaceChildren(...named.map(answeredText));
-}
-
-/** Decides when to ask for new pictures: when θ is new, but not too often, and only while the page is visible. */
-export class PictureClock {
-  private step = -1;
-  private asked = 0;
-
-  /** True if it is time, given the number of θ updates behind the newest measurement. The last θ never waits. */
-  due(step: number, now: number, visible: boolean, last: boolean): boolean {
-    if (!visible || step <= this.step || (!last && now - this.asked < INTERVAL_MS)) return false;
-    this.step = step;
-    this.asked = now;
-    return true;
-  }
-
-  /** Starts again after a restart of the Worker. */
-  reset(): void {
-    this.step = -1;
-  }
 }
