@@ -1,6 +1,5 @@
 /** Line charts by uPlot: colours of the theme, width of their box, values in words for screen readers. */
 import type uPlot from 'uplot';
-import 'uplot/dist/uPlot.min.css';
 import { h } from './dom';
 
 export interface Series {
@@ -23,9 +22,10 @@ export interface ChartOptions {
 
 let Plot: typeof uPlot | null = null;
 
-/** Fetches uPlot, which nothing needs before there is a chart to show. Where that fails, the next values try again. */
+/** Fetches uPlot and its styles, which nothing needs before there is a chart to show. Where that fails, the next values try again. */
 async function fetchPlot(): Promise<void> {
-  ({ default: Plot } = await import('uplot'));
+  const [{ default: plot }] = await Promise.all([import('uplot'), import('uplot/dist/uPlot.min.css')]);
+  Plot = plot;
 }
 
 const dark = window.matchMedia('(prefers-color-scheme: dark)');
