@@ -9,8 +9,10 @@ pub mod phase;
 pub mod policy;
 pub mod refusal;
 #[cfg(test)]
+#[path = "round/tests/rehearsal.rs"]
 pub(crate) mod rehearsal;
 #[cfg(test)]
+#[path = "round/tests/searches.rs"]
 mod searches;
 pub mod server;
 pub mod sums;

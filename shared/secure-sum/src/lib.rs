@@ -70,12 +70,16 @@ pub mod suspicion;
 pub mod vectors;
 
 #[cfg(test)]
+#[path = "tests/cohort.rs"]
 mod cohort;
 #[cfg(test)]
+#[path = "tests/lying.rs"]
 mod lying;
 #[cfg(test)]
+#[path = "tests/malicious.rs"]
 mod malicious;
 #[cfg(test)]
+#[path = "tests/sums.rs"]
 mod sums;
 
 /// 32 bytes: a hash, a key, a seed or a share.

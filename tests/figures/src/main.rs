@@ -22,6 +22,7 @@ mod model_api_throughput;
 mod norm;
 mod optimisers;
 mod plot;
+mod population;
 mod rloo_vs_bdpl;
 mod secure_sum_cost;
 mod simulation;
@@ -57,6 +58,7 @@ const FIGURES: &[Figure] = &[
     federation_rules::FIGURE,
     instructions::FIGURE,
     epsilon::FIGURE,
+    population::FIGURE,
     byzantine::FIGURE,
     bound::FIGURE,
     coarse::FIGURE,

@@ -173,6 +173,58 @@ fn expected(task: &Task, members: &[u32], again: bool) -> [i64; 3] {
     sums
 }
 
+/// The counts from which, with some secret, `told` would be reported: a power of two nearby.
+fn possible(told: i64) -> Vec<u32> {
+    let nearby = |count: &u32| {
+        let exact = f64::from(*count).log2();
+        let (least, most) = ((exact - 0.5).floor(), (exact + 0.499_999).floor());
+        let told = (told as f64).log2();
+        least.max(0.0) <= told && told <= most.max(0.0)
+    };
+    (1..1_000).filter(nearby).collect()
+}
+
+#[tokio::test]
+async fn the_difference_of_two_rounds_tells_nobodys_counts() {
+    // One of six is away in the second round and back in the third. Everything else is public.
+    let gone = 4;
+    let task = secure_task(3, 6, 5, 4);
+    let Played {
+        home: _home,
+        server,
+        id,
+        task,
+        ..
+    } = played(task, 6, &[(gone, 1, Phase::Keys)]).await;
+    let (_, entries) = audited(&server.api, &id, &task).await;
+    let [before, without, after] = [1, 2, 3].map(|round| counters(&entries[round]));
+    assert!(before.0.contains(&gone) && !without.0.contains(&gone) && after.0.contains(&gone));
+    let truth = Player::new(&task, gone).training() as u32;
+    for with in [before.1, after.1] {
+        let told: [i64; 3] = std::array::from_fn(|i| with[i] - without.1[i]);
+        let examples = possible(told[0]);
+        assert!(
+            examples.contains(&truth) && examples.len() >= 8,
+            "{examples:?}"
+        );
+        let held_out = possible(told[2]);
+        assert!(held_out.contains(&(HOLDOUT as u32)) && held_out.len() >= 2);
+        // Right answers are a share of that, rounded either way.
+        let share = |right: u32, total: u32| {
+            let scaled = f64::from(right) * told[2] as f64 / f64::from(total);
+            (scaled - told[1] as f64).abs() < 1.0
+        };
+        let pairs = held_out
+            .iter()
+            .flat_map(|&total| (0..=total).map(move |right| (right, total)));
+        let pairs: Vec<_> = pairs
+            .filter(|&(right, total)| share(right, total))
+            .collect();
+        assert!(pairs.len() >= 3, "{pairs:?}");
+    }
+    server.stop().await;
+}
+
 #[test]
 fn players_report_less_than_their_counts() {
     let task = Task::from_value(secure_task(1, 16, 4, 3)).unwrap();

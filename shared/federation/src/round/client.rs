@@ -790,6 +790,7 @@ mod action;
 mod asked;
 mod coarse;
 #[cfg(test)]
+#[path = "client/tests/malicious.rs"]
 mod malicious;
 mod shown;
 mod sum;

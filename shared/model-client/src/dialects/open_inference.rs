@@ -13,6 +13,7 @@ mod answer;
 mod description;
 mod forms;
 #[cfg(test)]
+#[path = "open_inference/tests/servers.rs"]
 mod servers;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use crate::{ModelApiError, ModelSpec, Response, dialect};
 
 fn recorded(part: &str) -> Vec<Value> {
     let vectors: Value = serde_json::from_str(include_str!(
-        "../../../../vectors/open_inference_servers.json"
+        "../../../../../vectors/open_inference_servers.json"
     ))
     .unwrap();
     let part = vectors[part].as_array().unwrap().clone();

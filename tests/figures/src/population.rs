@@ -1,0 +1,99 @@
+//! `epsilon-population`: what differential privacy costs where many people take part, each with a
+//! handwriting of their own, in turns.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use serde_json::{Map, Value, json};
+
+use super::simulation::{number, outcome, report, rounded};
+use super::{Figure, Inputs, build_release};
+
+pub const FIGURE: Figure = Figure {
+    name: "epsilon-population",
+    summary: "accuracy at ε ∞, 8, 4, 2, 1 with 200, 2,000 and 10,000 participants who take turns (hours)",
+    run,
+};
+
+const PARTICIPANTS: [u32; 3] = [200, 2_000, 10_000];
+/// Number of participants who train in a round, if there are as many.
+const ACTIVE: u32 = 500;
+const ROUNDS: u32 = 20;
+/// The name in the JSON, and ε; `None` for no noise.
+const EPSILONS: [(&str, Option<f64>); 5] = [
+    ("infinity", None),
+    ("8", Some(8.0)),
+    ("4", Some(4.0)),
+    ("2", Some(2.0)),
+    ("1", Some(1.0)),
+];
+/// Tuned with noise: every update has the length `clip`.
+const SETTINGS: [&str; 3] = [
+    "federation.local_steps=2",
+    "federation.server.learning_rate=0.2",
+    "federation.clip=0.05",
+];
+
+fn run(inputs: &Inputs) -> Result<Value> {
+    let binary = build_release()?;
+    let mut result = Map::new();
+    let names: String = EPSILONS
+        .iter()
+        .map(|(name, _)| format!(" ε {name} |"))
+        .collect();
+    let mut table =
+        format!("\n| participants | no prompt |{names}\n|---|---|---|---|---|---|---|\n");
+    for participants in PARTICIPANTS {
+        let active = ACTIVE.min(participants);
+        // Nine of ten who were drawn are enough; they share the noise.
+        let least = active - active / 10;
+        let delta = f64::from(participants).powf(-1.1);
+        let turns = ROUNDS.div_ceil(participants / active);
+        let mut row = String::new();
+        for (name, epsilon) in EPSILONS {
+            let rounds = if inputs.quick { 2 } else { ROUNDS };
+            let mut set = vec![
+                format!("federation.rounds={rounds}"),
+                format!("federation.active={active}"),
+                format!("federation.secure_sum.cohort_min={least}"),
+                format!("federation.secure_sum.survivors_min={least}"),
+                format!("federation.secure_sum.cohort_max={}", 2 * active),
+            ];
+            set.extend(SETTINGS.map(str::to_owned));
+            if let Some(epsilon) = epsilon {
+                set.push(format!("federation.privacy.epsilon={epsilon}"));
+                set.push(format!("federation.privacy.delta={delta}"));
+                set.push(format!("federation.privacy.participations={turns}"));
+            }
+            let mut command = Command::new(&binary);
+            command
+                .args(["simulate", "--task", "digits-light-on-dark"])
+                .args(["--data", "handwriting", "--each", "16", "--seed", "1"])
+                .args(["--clients", &participants.to_string()])
+                .args(["--only", "federated", "--eval-every", "1000", "--json"]);
+            for setting in &set {
+                command.args(["--set", setting]);
+            }
+            let report = report(&mut command)?;
+            let spent = report["federation"]["privacy"]["epsilon"].as_f64();
+            if spent
+                .zip(epsilon)
+                .is_some_and(|(spent, limit)| spent > limit)
+            {
+                bail!("ε is {spent:?} where at most {epsilon:?} was allowed");
+            }
+            let accuracy = number(outcome(&report, "federated")?, "test_accuracy")?;
+            if row.is_empty() {
+                let before = number(&report, "zero_shot")?;
+                row = format!("| {participants} | {:.1}% |", 100.0 * before);
+                result.insert(format!("{participants}_unprompted"), json!(rounded(before)));
+            }
+            row += &format!(" {:.1}% |", 100.0 * accuracy);
+            result.insert(format!("{participants}_{name}"), json!(rounded(accuracy)));
+        }
+        table += &row;
+        table.push('\n');
+    }
+    println!("{table}");
+    Ok(Value::Object(result))
+}
