@@ -543,7 +543,7 @@ def refusals(seven):
 
     senders, inbox = seven.senders, seven.inbox(victim)
     case("left out of U2", "inbox", wire_inbox([s for s in senders if s != victim], inbox), "excluded")
-    case("a stranger in U2", "inbox", wire_inbox(senders + [301], inbox), "not-a-subset")
+    case("a stranger in U2", "inbox", wire_inbox(senders + [901], inbox), "not-a-subset")
     case("U2 not sorted", "inbox", wire_inbox(senders[::-1], inbox), "not-sorted")
     case("a sender twice", "inbox", wire_inbox(senders[:1] + senders, inbox), "duplicate-member")
     few = [2, victim]
@@ -561,7 +561,7 @@ def refusals(seven):
 
     told = seven.told(seven.survivors)
     case("left out of U3", "survivors", wire_survivors([s for s in told if s[0] != victim]), "excluded")
-    case("a stranger in U3", "survivors", wire_survivors(told + [(301, bytes(32), bytes(64))]), "not-a-subset")
+    case("a stranger in U3", "survivors", wire_survivors(told + [(901, bytes(32), bytes(64))]), "not-a-subset")
     case("U3 not sorted", "survivors", wire_survivors(told[::-1]), "not-sorted")
     case("a survivor twice", "survivors", wire_survivors(told[:1] + told), "duplicate-member")
     case("fewer than t survivors", "survivors", wire_survivors(seven.told([2, victim])), "too-few-survivors")

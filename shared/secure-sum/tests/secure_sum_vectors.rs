@@ -67,7 +67,7 @@ fn a_wrong_answer_is_found() {
         .pointer("/sums/0/participants/2/shares")
         .unwrap()
         .clone();
-    let what = changed("/refused_by_aggregator/10/message", |value| *value = shares);
+    let what = changed("/refused_by_aggregator/13/message", |value| *value = shares);
     assert!(what.contains("an envelope missing"), "{what}");
     // A file without cases, or no file at all, is refused, too.
     assert!(changed("/shamir_refused", |v| *v = serde_json::json!([])).contains("no case"));

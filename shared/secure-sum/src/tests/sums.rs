@@ -484,6 +484,7 @@ fn nothing_secret_is_printed() {
     cohort.send(&cohort.numbers());
     secrets.extend(cohort.participants[&p].secrets_for_tests());
     show(&cohort.participants[&p]);
+    cohort.confirm(&cohort.numbers());
     cohort.answer(&cohort.numbers());
     show(&cohort.participants[&p]);
     for (_, unmask) in &cohort.unmasks {
