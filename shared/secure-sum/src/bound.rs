@@ -13,7 +13,7 @@ pub struct Bound {
     /// Number of members who must have sent a vector, and confirmed the survivors, before a share
     /// is revealed.
     pub survivors: usize,
-    /// Number of members who may drop out in a round that still ends well.
+    /// Number of members who may drop out, wherever they stand, in a round that still ends well.
     pub dropouts: usize,
     /// c: number of members who may collude with the aggregator while everything below holds.
     pub colluders: usize,
@@ -51,7 +51,7 @@ impl Bound {
             members,
             holders,
             survivors,
-            dropouts: members - survivors,
+            dropouts: (members - survivors).min(holders - shares),
             colluders,
             honest: survivors - colluders,
         })
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(bound(10), (7, 3, 3, 4));
         assert_eq!(bound(100), (67, 33, 33, 34));
         // A ring: the colluders could stand together.
-        assert_eq!(bound(300), (201, 99, 33, 168));
+        assert_eq!(bound(300), (201, 33, 33, 168));
         assert_eq!(Bound::of(&SumPolicy::default(), 2), None);
     }
 

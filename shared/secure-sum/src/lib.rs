@@ -40,14 +40,15 @@
 //!   when t members of its group signed the same. With t > ⅔m of m members, two views would need
 //!   2t − m > m/3 members who sign both: an honest member signs one.
 //!
-//! So with c colluding members of a group of m, c < 2t − m, the aggregator opens at most one sum per
-//! group and round, and it is over at least t − c honest members. [`bound`] states the numbers.
+//! So with at most [`bound::Bound::colluders`] members of a group on its side, the aggregator opens
+//! at most one sum per group and round, and it is over at least [`bound::Bound::honest`] members who
+//! are not.
 //!
 //! # What this does not hide
 //!
 //! * The sum itself, and what follows from it: noise (crate `privacy`, where it is used) is for
 //!   that.
-//! * Anything, once 2t − m or more members of a group collude with the server.
+//! * Anything, once more members of a group than that collude with the server.
 //! * The order of [`graph`] comes from the roster's hash, so a server that chooses the roster can
 //!   try many of them. Up to [`SumPolicy::degree`] + 1 members the graph is complete and there is
 //!   nothing to choose.

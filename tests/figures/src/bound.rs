@@ -19,7 +19,7 @@ const MEMBERS: [usize; 15] = [3, 4, 5, 6, 7, 8, 10, 15, 20, 30, 50, 100, 101, 20
 fn run(_: &Inputs) -> Result<Value> {
     let mut result = Map::new();
     println!(
-        "\n| members m | may drop out | colluders withstood | honest people in the smallest sum |\n|---|---|---|---|"
+        "\n| members m | may drop out, wherever they stand | colluders withstood | honest people in the smallest sum |\n|---|---|---|---|"
     );
     for members in MEMBERS {
         let bound =

@@ -177,9 +177,9 @@ fn expected(task: &Task, members: &[u32], again: bool) -> [i64; 3] {
 fn possible(told: i64) -> Vec<u32> {
     let nearby = |count: &u32| {
         let exact = f64::from(*count).log2();
-        let (least, most) = ((exact - 0.5).floor(), (exact + 0.499_999).floor());
+        let (least, most) = (exact.floor(), (exact + 0.999_999).floor());
         let told = (told as f64).log2();
-        least.max(0.0) <= told && told <= most.max(0.0)
+        least <= told && told <= most
     };
     (1..1_000).filter(nearby).collect()
 }

@@ -105,13 +105,13 @@ impl Offsets {
     }
 }
 
-/// One of the powers of two around `count`, the nearer the likelier over all offsets; 0 for 0.
+/// One of the two powers of two around `count`; over all offsets the mean is `count`, to 9%. 0 for 0.
 fn power_of_two(count: u32, offset: f64) -> u32 {
     if count == 0 {
         return 0;
     }
-    let exponent = libm::floor(libm::log2(f64::from(count)) + offset - 0.5);
-    1 << (exponent.max(0.0) as u32).min(30)
+    let exponent = libm::floor(libm::log2(f64::from(count)) + offset);
+    1 << (exponent as u32).min(30)
 }
 
 #[cfg(test)]
