@@ -386,33 +386,20 @@ impl Replay {
         Some(super::rounded(self.ledger.epsilon(limits.delta)))
     }
 
-    /// Returns whether as many sums were made as one participant's updates may be in: further ones
-    /// cost no participant more.
-    fn is_paid(&self, task: &Task) -> bool {
-        let most = task.federation.privacy.and_then(|p| p.participations);
-        let contribution = task.contribution();
-        most.zip(contribution).is_some_and(|(most, c)| {
-            // The sum of equal terms is off by rounding only.
-            self.ledger.rho() > (f64::from(most) - 0.5) * c.rho()
-        })
-    }
-
     fn spend(&mut self, task: &Task) -> Result<(), What> {
-        let Some((contribution, limits)) = task
-            .contribution()
-            .and_then(|c| c.limits().map(|limits| (c, limits)))
-        else {
+        let Some(contribution) = task.contribution().filter(|c| c.limits().is_some()) else {
             return Ok(());
         };
-        let rho = contribution.rho();
-        if self.is_paid(task) {
-            // Nobody's update is in more sums than that.
+        if contribution.is_paid(&self.ledger) {
+            // Nobody's update is in more sums than that: further ones cost no participant more.
             return Ok(());
         }
-        if self.ledger.would_exceed(rho, limits.epsilon, limits.delta) {
+        if contribution.would_exceed(&self.ledger) {
             return Err(What::Budget);
         }
-        self.ledger.compose(rho).map_err(|_| What::Budget)
+        self.ledger
+            .compose(contribution.rho())
+            .map_err(|_| What::Budget)
     }
 
     fn members(&self, task: &Task, cohort: Option<&Cohort>, sums: &Sums) -> Result<(), What> {
@@ -544,11 +531,9 @@ impl Replay {
     /// Returns whether another round would bring ε above what the task allows.
     #[must_use]
     pub fn is_spent(&self, task: &Task) -> bool {
-        !self.is_paid(task)
-            && task.contribution().is_some_and(|c| {
-                c.limits()
-                    .is_some_and(|l| self.ledger.would_exceed(c.rho(), l.epsilon, l.delta))
-            })
+        let spent = &self.ledger;
+        task.contribution()
+            .is_some_and(|c| !c.is_paid(spent) && c.would_exceed(spent))
     }
 }
 

@@ -753,13 +753,16 @@ impl Client {
                 },
             },
             (Stage::Uploading, ..) if env.task.contribution().is_some() => self.contribution(env),
-            (Stage::Uploading, Some(view), Some(work)) => Action::Upload(Update {
-                round: view.round,
-                theta: work.hash.clone(),
-                examples: self.report(env, work).examples,
-                delta: work.delta.clone().unwrap_or_default(),
-                metrics: self.report(env, work).metrics,
-            }),
+            (Stage::Uploading, Some(view), Some(work)) => {
+                let Report { examples, metrics } = self.report(env, work);
+                Action::Upload(Update {
+                    round: view.round,
+                    theta: work.hash.clone(),
+                    examples,
+                    delta: work.delta.clone().unwrap_or_default(),
+                    metrics,
+                })
+            }
             (Stage::AwaitingCohort | Stage::AwaitingResult, _, _) => {
                 Action::Sync { after: version }
             }

@@ -15,7 +15,7 @@
 use super::messages::Metrics;
 use crate::rules::combine::bound_norm;
 use crate::rules::settings::{Federation, Privacy};
-use privacy::{Mechanism, PrivacyError, l2_clip, noise_multiplier};
+use privacy::{Ledger, Mechanism, PrivacyError, l2_clip, noise_multiplier};
 use secure_sum::Bytes32;
 use secure_sum::encoding::{EncodingError, FixedPoint, Layout, RingVector};
 use secure_sum::keystream::Keystream;
@@ -146,6 +146,21 @@ impl Contribution {
     #[must_use]
     pub fn rho(&self) -> f64 {
         self.noise.as_ref().map_or(0.0, |n| n.mechanism.rho())
+    }
+
+    /// Returns whether one sum more would bring the ε of what `spent` holds above the task's.
+    #[must_use]
+    pub fn would_exceed(&self, spent: &Ledger) -> bool {
+        self.limits()
+            .is_some_and(|limits| spent.would_exceed(self.rho(), limits.epsilon, limits.delta))
+    }
+
+    /// Returns whether `spent` is the cost of as many sums as one participant's updates may be in.
+    #[must_use]
+    pub fn is_paid(&self, spent: &Ledger) -> bool {
+        let most = self.limits().and_then(|limits| limits.participations);
+        // The sum of equal terms is off by rounding only.
+        most.is_some_and(|most| spent.rho() > (f64::from(most) - 0.5) * self.rho())
     }
 
     /// Standard deviation of the sum's noise in units of its sensitivity.

@@ -58,13 +58,10 @@ fn is_in_turn(seed: u64, step: u32, (each, size): (u32, u32), line: u32, number:
     } else {
         (line - each, number - each, turn - 1)
     };
-    let place = permuted(seed, cycle, line, number);
-    let from = turn * each;
-    // Wraps around: after the last come the first.
-    place
-        .wrapping_sub(from)
-        .min((place + line).wrapping_sub(from))
-        < size
+    // Wraps around: after the last come the first. In u64, because the numbers come from outside.
+    let place = u64::from(permuted(seed, cycle, line, number));
+    let (from, line) = (u64::from(turn) * u64::from(each), u64::from(line));
+    (place + line - from) % line < u64::from(size)
 }
 
 /// The place of `number` in the permutation number `cycle` of 0 … `line` − 1: a Feistel network of

@@ -99,15 +99,10 @@ impl Sums {
 
     /// Returns whether another update would bring the participant's own ε above the task's.
     pub(super) fn is_spent(&self, env: &Environment<'_>) -> bool {
-        env.task.contribution().is_some_and(|c| {
-            c.limits().is_some_and(|limits| {
-                let sums = self.ledger.rho() / c.rho();
-                let most = limits.participations.map_or(f64::INFINITY, f64::from);
-                self.ledger
-                    .would_exceed(c.rho(), limits.epsilon, limits.delta)
-                    || sums > most - 0.5
-            })
-        })
+        let spent = &self.ledger;
+        env.task
+            .contribution()
+            .is_some_and(|c| c.would_exceed(spent) || c.is_paid(spent))
     }
 
     /// Checks that what this participant sent is in the record unchanged, and counts what this state
