@@ -205,13 +205,9 @@ async fn open<T: Tx>(
             bytes,
         });
     }
-    let mut unmasks = Vec::with_capacity(at.round.delivered as usize);
-    tx.for_each_message(number, Phase::Unmask, |from, body| {
-        let Ok(SumMessage::Unmask(unmask)) = wire::decode(body) else {
-            return Err(broken(format!("no revealed shares of {from}")));
-        };
-        unmasks.push((from, unmask));
-        Ok(())
+    let unmasks = sums::parts(tx, number, Phase::Unmask, |from, message| match message {
+        SumMessage::Unmask(unmask) => Some((from, unmask)),
+        _ => None,
     })
     .await?;
     Ok(Outcome {

@@ -211,21 +211,40 @@ pub(super) async fn freeze<T: Tx>(tx: &mut T, round: &Round) -> Result<(), T::Er
     tx.insert_frozen(round.phase, body).await
 }
 
+/// What `part` takes of every message of one phase, in the order of the participants' numbers. Each
+/// message is dropped as soon as its part is taken, since masked vectors are long.
+///
+/// # Errors
+/// [`CommandError`] for a message that has no such part: no round keeps one.
+pub(super) async fn parts<T: Tx, P>(
+    tx: &mut T,
+    number: u32,
+    phase: Phase,
+    mut part: impl FnMut(u32, SumMessage) -> Option<P>,
+) -> Result<Vec<P>, T::Error> {
+    let mut parts = Vec::new();
+    tx.for_each_message(number, phase, |from, body| {
+        let message = wire::decode(body).ok();
+        let found = message.and_then(|message| part(from, message));
+        parts.push(found.ok_or_else(|| broken(format!("no {phase:?} of {from}")))?);
+        Ok(())
+    })
+    .await?;
+    Ok(parts)
+}
+
 async fn roster<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
     let identities = BTreeMap::from_iter(tx.identities(number).await?);
-    let mut members = Vec::with_capacity(identities.len());
-    tx.for_each_message(number, Phase::Keys, |from, body| {
-        let (Ok(SumMessage::Keys(keys)), Some(identity)) =
-            (wire::decode(body), identities.get(&from))
-        else {
-            return Err(broken(format!("no keys of {from}")));
+    let members = parts(tx, number, Phase::Keys, |participant, message| {
+        let SumMessage::Keys(keys) = message else {
+            return None;
         };
-        members.push(Member {
-            participant: from,
-            identity: *identity,
+        let identity = *identities.get(&participant)?;
+        Some(Member {
+            participant,
+            identity,
             keys,
-        });
-        Ok(())
+        })
     })
     .await?;
     Ok(wire::encode(&SumInput::Roster(sums::roster(members))))
@@ -233,17 +252,15 @@ async fn roster<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
 
 /// Makes U3, the set of survivors, each with the commitment to its vector.
 async fn survivors<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
-    let mut members = Vec::new();
-    tx.for_each_message(number, Phase::Masked, |participant, body| {
-        let Ok(SumMessage::Masked(masked)) = wire::decode(body) else {
-            return Err(broken(format!("no masked vector of {participant}")));
+    let members = parts(tx, number, Phase::Masked, |participant, message| {
+        let SumMessage::Masked(masked) = message else {
+            return None;
         };
-        members.push(Survivor {
+        Some(Survivor {
             participant,
             vector: hash_vector(&masked.vector),
             signature: masked.signature,
-        });
-        Ok(())
+        })
     })
     .await?;
     Ok(wire::encode(&SumInput::Survivors(Survivors { members })))
@@ -251,13 +268,9 @@ async fn survivors<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> 
 
 /// Makes U4, the set of confirmations.
 async fn confirmations<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
-    let mut members = Vec::new();
-    tx.for_each_message(number, Phase::Confirm, |from, body| {
-        let Ok(SumMessage::Confirmation(confirmation)) = wire::decode(body) else {
-            return Err(broken(format!("no confirmation of {from}")));
-        };
-        members.push((from, confirmation.signature));
-        Ok(())
+    let members = parts(tx, number, Phase::Confirm, |from, message| match message {
+        SumMessage::Confirmation(confirmation) => Some((from, confirmation.signature)),
+        _ => None,
     })
     .await?;
     let confirmations = Confirmations { members };
@@ -267,15 +280,12 @@ async fn confirmations<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Err
 /// Makes U2, the set of senders. All inboxes are assembled once, so that handing one out needs no
 /// decoding of others' envelopes.
 async fn senders<T: Tx>(tx: &mut T, number: u32) -> Result<Vec<u8>, T::Error> {
-    let mut shares = BTreeMap::new();
-    tx.for_each_message(number, Phase::Shares, |from, body| {
-        let Ok(SumMessage::Shares(dealt)) = wire::decode(body) else {
-            return Err(broken(format!("no shares of {from}")));
-        };
-        shares.insert(from, dealt);
-        Ok(())
+    let dealt = parts(tx, number, Phase::Shares, |from, message| match message {
+        SumMessage::Shares(dealt) => Some((from, dealt)),
+        _ => None,
     })
     .await?;
+    let shares = BTreeMap::from_iter(dealt);
     let senders: Vec<u32> = shares.keys().copied().collect();
     for (to, inbox) in sums::inboxes(&shares) {
         tx.insert_inbox(to, wire::encode(&SumInput::Inbox(inbox)))
