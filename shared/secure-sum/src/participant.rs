@@ -14,8 +14,8 @@ use super::keys::{self, Binding, CONTENT};
 use super::keystream::{Keystream, derive};
 use super::messages::{
     Confirmation, Confirmations, Envelope, Inbox, Masked, Member, Revealed, Roster, RoundKeys,
-    SecretKind, Shares, Survivors, Unmask, commitment, hash_senders, hash_survivors, hash_vector,
-    is_subset, verify_commitment,
+    SecretKind, Shares, Survivor, Survivors, Unmask, commitment, hash_senders, hash_survivors,
+    hash_vector, is_subset, verify_commitment,
 };
 use super::secret::Secret;
 use super::shamir;
@@ -489,13 +489,14 @@ impl Participant {
             &neighbourhood.binding.context,
             hash_senders(&sent.inbox.senders),
         );
-        for survivor in &survivors.members {
-            let number = survivor.participant;
-            let held = |holder: &&&Member| holder.participant == number;
-            let Some(member) = neighbourhood.holders.iter().find(held) else {
+        for member in &neighbourhood.holders {
+            let number = member.participant;
+            let Ok(at) = members.binary_search(&number) else {
                 continue;
             };
-            let (vector, signature) = (&survivor.vector, &survivor.signature);
+            let Survivor {
+                vector, signature, ..
+            } = &survivors.members[at];
             let identity = &member.identity;
             if !verify_commitment(identity, context, number, &senders, vector, signature) {
                 return Err(Suspicion::OtherSenders);
