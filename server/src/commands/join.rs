@@ -4,7 +4,7 @@ use super::{block_on, interrupted, model_key, say};
 use crate::data;
 use crate::native::identity::{self, IdentityError};
 use crate::native::platform::{Native, OnStep};
-use crate::native::state::{Lock, Saved};
+use crate::native::state::{self, Saved};
 use crate::native::transport::{HttpCaller, aggregator, model_api};
 use crate::{CliError, data::LoadError};
 use clap::Args;
@@ -128,7 +128,7 @@ async fn take_part(args: &JoinArgs) -> Result<(), CliError> {
     let (base, federation, invite) = parse_link(&args.link).ok_or_else(|| {
         CliError::usage("the link must look like http://HOST/f/FEDERATION/#invite=SECRET")
     })?;
-    let _lock = Lock::take(&args.state).map_err(CliError::usage)?;
+    let _lock = state::lock(&args.state).map_err(CliError::usage)?;
     let known = Saved::read(&args.state).map_err(CliError::usage)?;
     let beside = || args.state.with_extension("identity");
     let key = args.identity.clone().unwrap_or_else(beside);

@@ -1,6 +1,6 @@
 //! A participant's long-term key on disk, and the randomness that a secure sum takes.
 
-use super::state::is_taken;
+use super::lock::Lock;
 use federation::round::client::Secrets;
 use ground::hex::{hex, unhex};
 use secure_sum::Bytes32;
@@ -49,10 +49,6 @@ pub enum IdentityError {
     Randomness(getrandom::Error),
 }
 
-/// A key file that is this process's alone as long as this lives.
-#[derive(Debug)]
-pub struct Lock(#[allow(dead_code)] File); // Held, never read.
-
 /// The key in a file, which no other process may take until the lock is dropped; a new one is made, readable by its owner
 /// alone, where there is none.
 ///
@@ -74,12 +70,11 @@ pub fn load_or_create(path: &Path) -> Result<(Identity, Lock), IdentityError> {
     // Some network file systems lock only what is open for writing; but a key may be there to be read only.
     let writable = File::options().read(true).write(true).open(path);
     let file = writable.or_else(|_| File::open(path)).map_err(io)?;
-    if is_taken(&file).map_err(io)? {
-        return Err(IdentityError::InUse {
-            path: path.to_owned(),
-        });
-    }
-    Ok((identity, Lock(file)))
+    let lock = Lock::take(file).map_err(io)?;
+    let lock = lock.ok_or_else(|| IdentityError::InUse {
+        path: path.to_owned(),
+    })?;
+    Ok((identity, lock))
 }
 
 fn load(path: &Path) -> Result<Option<Identity>, IdentityError> {

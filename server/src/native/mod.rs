@@ -4,6 +4,7 @@ mod body;
 mod embeddings;
 mod files;
 pub mod identity;
+mod lock;
 mod on_device;
 pub mod platform;
 pub mod state;

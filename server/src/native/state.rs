@@ -1,12 +1,13 @@
 //! The file in which `fed-bbpt join` keeps a participant's state between runs.
 
+use super::lock::Lock;
 use federation::agreement::Agreement;
 use federation::round::client::Client;
 use federation::round::workbench::{Input, Labelled};
 use ground::hash::sha256_hex;
 use model_client::tally::Tally;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -161,43 +162,25 @@ impl Saved {
     }
 }
 
-/// A state file that belongs to this process alone while this exists.
+/// Takes the state file at `path`, whether it exists yet or not, for this process alone.
 ///
 /// A file beside it is locked, because the state file itself is replaced with every step.
-#[derive(Debug)]
-pub struct Lock(#[allow(dead_code)] File); // Held, never read.
-
-impl Lock {
-    /// Takes the state file at `path`, whether it exists yet or not.
-    ///
-    /// # Errors
-    /// [`StateError::InUse`] if another process has it.
-    pub fn take(path: &Path) -> Result<Self, StateError> {
-        let io = |cause| StateError::Io {
+///
+/// # Errors
+/// [`StateError::InUse`] if another process has it.
+pub fn lock(path: &Path) -> Result<Lock, StateError> {
+    let io = |cause| StateError::Io {
+        path: path.to_owned(),
+        cause,
+    };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let file = File::create(beside).map_err(io)?;
+    Lock::take(file)
+        .map_err(io)?
+        .ok_or_else(|| StateError::InUse {
             path: path.to_owned(),
-            cause,
-        };
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".lock");
-        let file = File::create(beside).map_err(io)?;
-        if is_taken(&file).map_err(io)? {
-            return Err(StateError::InUse {
-                path: path.to_owned(),
-            });
-        }
-        Ok(Self(file))
-    }
-}
-
-/// Locks `file` for as long as it stays open, unless another process has it: then this is true.
-pub(super) fn is_taken(file: &File) -> std::io::Result<bool> {
-    match file.try_lock() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        // A file system without locks: nothing can be said against it.
-        Err(TryLockError::Error(cause)) if cause.kind() == ErrorKind::Unsupported => Ok(false),
-        Err(TryLockError::Error(cause)) => Err(cause),
-    }
+        })
 }
 
 /// SHA-256 of a participant's examples: their inputs and labels, in order.
@@ -335,13 +318,13 @@ mod tests {
     fn one_process_at_a_time_has_a_state_file() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("state.json");
-        let lock = Lock::take(&path).unwrap();
-        assert!(matches!(Lock::take(&path), Err(StateError::InUse { .. })));
-        Lock::take(&home.path().join("other.json")).unwrap();
+        let held = lock(&path).unwrap();
+        assert!(matches!(lock(&path), Err(StateError::InUse { .. })));
+        lock(&home.path().join("other.json")).unwrap();
         // Writing replaces the file, and does not release the lock.
         saved(1, "").write(&path).unwrap();
-        assert!(Lock::take(&path).is_err());
-        drop(lock);
-        Lock::take(&path).unwrap();
+        assert!(lock(&path).is_err());
+        drop(held);
+        lock(&path).unwrap();
     }
 }
