@@ -7,7 +7,7 @@
 use crate::secret::Secret;
 use crate::tls::{Tls, TlsError};
 use ground::fault::Fault;
-use ground::settings::{self, Table};
+use ground::settings::{self, Table, TextOrList};
 use listener::{BadProxy, Proxies};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ffi::OsString;
@@ -203,18 +203,9 @@ fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error
 
 /// Reads addresses that a file may give as a text or as a list.
 fn text_or_list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(
-        untagged,
-        expecting = "invalid type, expected a text or a list of texts"
-    )]
-    enum Either {
-        Text(String),
-        List(Vec<String>),
-    }
     Ok(Option::deserialize(from)?.map(|either| match either {
-        Either::Text(text) => text,
-        Either::List(list) => list.join(","),
+        TextOrList::Text(text) => text,
+        TextOrList::List(list) => list.join(","),
     }))
 }
 

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ground::fault::Fault;
-use ground::settings::{self, Table};
+use ground::settings::{self, Table, TextOrList};
 use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
@@ -91,19 +91,10 @@ pub struct ServerArgs {
 
 /// A list; in the environment a text with commas.
 fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(
-        untagged,
-        expecting = "invalid type, expected a text or a list of texts"
-    )]
-    enum Either {
-        Text(String),
-        List(Vec<String>),
-    }
     Ok(match Option::deserialize(from)? {
         None => Vec::new(),
-        Some(Either::Text(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),
-        Some(Either::List(list)) => list,
+        Some(TextOrList::Text(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+        Some(TextOrList::List(list)) => list,
     })
 }
 

@@ -6,12 +6,25 @@
 //! left to the caller.
 
 use crate::fault::{Fault, shorten};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Error, Map, Value};
 
 /// A layer: entries by their names.
 pub type Table = Map<String, Value>;
+
+/// A setting that a file may give as a text or as a list; elsewhere it is a text with commas.
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "invalid type, expected a text or a list of texts"
+)]
+pub enum TextOrList {
+    /// One text, as it stands.
+    Text(String),
+    /// The texts of a list.
+    List(Vec<String>),
+}
 
 /// The settings in `table`, which was found at `path` (empty for the root). Notes every entry that `T` does not know or
 /// take; what is left is read.
