@@ -72,6 +72,7 @@ pub enum FormKind {
 
 /// Texts for people about something that can be chosen by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct About {
     /// A name for descriptions of a task, such as "a frame around the picture".
     pub words: &'static str,
@@ -82,24 +83,30 @@ pub struct About {
 }
 
 impl About {
-    /// Keeps the texts where forms are made. In a browser's module they would only be dead weight:
-    /// the pages have them from a file of their own.
-    #[must_use]
-    pub const fn for_forms(self) -> Self {
-        if cfg!(target_family = "wasm") {
-            Self::of("")
-        } else {
-            self
-        }
-    }
+    /// Whether the texts are kept. In a browser's module they would only be dead weight: the pages
+    /// have them from a file of their own.
+    const KEPT: bool = !cfg!(target_family = "wasm");
 
     /// Texts about something that only a task file can choose.
     #[must_use]
     pub const fn of(words: &'static str) -> Self {
         Self {
-            words,
+            words: if Self::KEPT { words } else { "" },
             choice: None,
             fields: &[],
+        }
+    }
+
+    /// The same with its name in the form, and the settings that the form shows along with it.
+    #[must_use]
+    pub const fn offered(self, choice: &'static str, fields: &'static [FormField]) -> Self {
+        if !Self::KEPT {
+            return self;
+        }
+        Self {
+            choice: Some(choice),
+            fields,
+            ..self
         }
     }
 }

@@ -94,12 +94,7 @@ pub struct Coordinator {
 }
 
 pub(super) const ENTRY: ImageEntry = ImageEntry {
-    about: About {
-        words: "a pattern drawn by a small network",
-        choice: Some("drawn by a small network"),
-        fields: &[],
-    }
-    .for_forms(),
+    about: About::of("a pattern drawn by a small network").offered("drawn by a small network", &[]),
     build,
 };
 

@@ -29,10 +29,7 @@ pub struct Discrete {
 
 /// The generator as the registry lists it.
 pub(super) const ENTRY: TextEntry = TextEntry {
-    about: About {
-        words: "words from a list",
-        choice: Some("words from a list"),
-        fields: &[
+    about: About::of("words from a list").offered("words from a list", &[
             FormField {
                 help: "Separated by commas or line breaks. “No word” is always one of the choices, and the starting point. Anyone can read this list, so do not take it from data owners’ texts.",
                 wide: true,
@@ -58,8 +55,7 @@ pub(super) const ENTRY: TextEntry = TextEntry {
                 ],
                 ..FormField::new("generator.place", "Where they go", FormKind::Choice, "")
             },
-        ],
-    }.for_forms(),
+        ]),
     embeddings: false,
     domain: Domain::Categories,
     build,

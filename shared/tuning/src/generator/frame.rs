@@ -28,17 +28,15 @@ pub struct Frame {
 }
 
 pub(super) const ENTRY: ImageEntry = ImageEntry {
-    about: About {
-        words: "a frame around the picture",
-        choice: Some("a frame around the picture"),
-        fields: &[FormField::new(
+    about: About::of("a frame around the picture").offered(
+        "a frame around the picture",
+        &[FormField::new(
             "generator.inner",
             "Picture inside the frame, pixels",
             FormKind::Whole,
             "24",
         )],
-    }
-    .for_forms(),
+    ),
     build,
 };
 

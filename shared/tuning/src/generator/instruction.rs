@@ -76,7 +76,7 @@ pub struct Instruction {
 
 /// The generator as the registry lists it.
 pub(super) const ENTRY: TextEntry = TextEntry {
-    about: About::of("an instruction from a list").for_forms(),
+    about: About::of("an instruction from a list"),
     embeddings: false,
     domain: Domain::Arms,
     build,

@@ -32,7 +32,7 @@ pub struct Soft {
 
 /// The generator as the registry lists it.
 pub(super) const ENTRY: TextEntry = TextEntry {
-    about: About::of("embeddings, which need not be those of words").for_forms(),
+    about: About::of("embeddings, which need not be those of words"),
     embeddings: true,
     domain: Domain::Numbers,
     build,

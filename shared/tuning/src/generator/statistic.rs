@@ -31,10 +31,9 @@ pub struct Statistic {
 }
 
 pub(super) const ENTRY: ImageEntry = ImageEntry {
-    about: About {
-        words: "a smooth pattern that depends on a few statistics of each picture",
-        choice: Some("smooth, depends on the picture"),
-        fields: &[
+    about: About::of("a smooth pattern that depends on a few statistics of each picture").offered(
+        "smooth, depends on the picture",
+        &[
             FormField {
                 help: "0: one pattern for all pictures",
                 ..FormField::new(
@@ -51,8 +50,7 @@ pub(super) const ENTRY: ImageEntry = ImageEntry {
                 "5",
             ),
         ],
-    }
-    .for_forms(),
+    ),
     build,
 };
 

@@ -74,7 +74,7 @@ enum Reward {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    about: About::of("tries whole instructions and keeps asking about the better ones").for_forms(),
+    about: About::of("tries whole instructions and keeps asking about the better ones"),
     tries: Tries {
         setting: "arms",
         usual: None,

@@ -39,7 +39,7 @@ pub struct CmaEs {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    about: About::of("CMA-ES: a cloud of points that moves and changes its shape").for_forms(),
+    about: About::of("CMA-ES: a cloud of points that moves and changes its shape"),
     tries: Tries {
         setting: "population",
         usual: Some(20),

@@ -63,10 +63,9 @@ enum Form {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    about: About {
-        words: "draws prompts and learns from their scores",
-        choice: Some("draws prompts and learns from their scores"),
-        fields: &[FormField {
+    about: About::of("draws prompts and learns from their scores").offered(
+        "draws prompts and learns from their scores",
+        &[FormField {
             help: "Each is asked with every text of the step.",
             ..FormField::new(
                 "optimizer.draws",
@@ -75,8 +74,7 @@ pub(super) const ENTRY: Entry = Entry {
                 "20",
             )
         }],
-    }
-    .for_forms(),
+    ),
     tries: Tries {
         setting: "draws",
         usual: Some(20),

@@ -39,12 +39,8 @@ pub struct SpsaGc {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    about: About {
-        words: "SPSA with gradient correction",
-        choice: Some("SPSA with gradient correction"),
-        fields: &[estimate::DIRECTIONS],
-    }
-    .for_forms(),
+    about: About::of("SPSA with gradient correction")
+        .offered("SPSA with gradient correction", &[estimate::DIRECTIONS]),
     tries: Tries::DIRECTIONS,
     needs: Needs {
         // For comparison it runs as released: without asking ahead.

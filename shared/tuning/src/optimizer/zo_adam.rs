@@ -22,12 +22,8 @@ pub struct ZoAdam {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    about: About {
-        words: "random differences, then Adam",
-        choice: Some("random differences, Adam"),
-        fields: estimate::FIELDS,
-    }
-    .for_forms(),
+    about: About::of("random differences, then Adam")
+        .offered("random differences, Adam", estimate::FIELDS),
     tries: Tries::DIRECTIONS,
     needs: Needs::NOTHING,
     build,

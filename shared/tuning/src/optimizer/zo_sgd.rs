@@ -37,12 +37,8 @@ impl Polynomial {
 
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
-    about: About {
-        words: "random differences, plain steps",
-        choice: Some("random differences, plain steps"),
-        fields: estimate::FIELDS,
-    }
-    .for_forms(),
+    about: About::of("random differences, plain steps")
+        .offered("random differences, plain steps", estimate::FIELDS),
     tries: Tries::DIRECTIONS,
     needs: Needs::NOTHING,
     build,
