@@ -206,18 +206,9 @@ pub fn labelled(label: &str, parts: &[&[u8]]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::cohort::context;
     use super::*;
     use std::collections::BTreeSet;
-
-    fn context() -> Context {
-        Context {
-            federation: "f".to_owned(),
-            task: [1; 32],
-            round: 2,
-            theta: [3; 32],
-            record: [4; 32],
-        }
-    }
 
     #[test]
     fn contexts_that_differ_anywhere_have_another_digest() {

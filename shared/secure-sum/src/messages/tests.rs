@@ -1,16 +1,7 @@
 use super::*;
+use crate::cohort::context;
 use crate::identity::Identity;
 use ground::wire::{DecodeError, decode, encode};
-
-fn context() -> Context {
-    Context {
-        federation: "f".to_owned(),
-        task: [1; 32],
-        round: 2,
-        theta: [3; 32],
-        record: [4; 32],
-    }
-}
 
 fn member(participant: u32) -> Member {
     let identity = Identity::from_seed([participant as u8; 32]);

@@ -816,8 +816,9 @@ fn a_state_that_was_lost_learns_from_the_record_what_was_sent() {
     }
 }
 
-#[test]
-fn a_lost_state_with_one_example_sits_out_until_theta_moves() {
+/// The first participant has one example, and a round begins as soon as three of the four have
+/// enrolled, so that the others can go on without it.
+fn one_with_one_example() -> Rehearsal {
     let mut cast = Rehearsal::new(
         task(json!({
             "clip": 1.0,
@@ -827,6 +828,12 @@ fn a_lost_state_with_one_example_sits_out_until_theta_moves() {
         4,
     );
     cast.kits[0].training = 1;
+    cast
+}
+
+#[test]
+fn a_lost_state_with_one_example_sits_out_until_theta_moves() {
+    let mut cast = one_with_one_example();
     lost(&mut cast, 0);
     cast.clients[0] = Client::new(0);
     cast.play(|r| r.aggregator.round().number == 2);
@@ -838,16 +845,7 @@ fn a_lost_state_with_one_example_sits_out_until_theta_moves() {
 
 #[test]
 fn who_has_one_example_sits_out_until_theta_moves() {
-    // A round begins as soon as three have enrolled.
-    let mut cast = Rehearsal::new(
-        task(json!({
-            "clip": 1.0,
-            "secure_sum": { "cohort_min": 3 },
-            "open": { "count_min": 3, "time_min_ms": 0, "time_max_ms": 600_000 },
-        })),
-        4,
-    );
-    cast.kits[0].training = 1;
+    let mut cast = one_with_one_example();
     lost(&mut cast, 0);
     assert!(sums(&cast, 0, 0).contains(&Phase::Masked));
     cast.play(|r| r.aggregator.round().number == 2);
