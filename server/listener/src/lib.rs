@@ -1,8 +1,6 @@
 //! Listens for HTTP as all servers of this workspace do: connections have a share per address, peers that are too slow are cut
 //! off, and answers that nobody takes cost little.
 
-#![warn(missing_docs)]
-
 mod address;
 pub mod body;
 mod connection;
