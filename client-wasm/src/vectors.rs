@@ -16,8 +16,12 @@ use privacy::epsilon_of;
 use secure_sum;
 use serde_json::{Value, json};
 use tuning::generator;
-use tuning::generator::Shape;
+use tuning::generator::{Generator, Prepared, Shape};
 use tuning::optimizer::Candidate;
+
+mod nodes;
+
+pub use nodes::write_nodes;
 
 type Checked = Result<(), String>;
 
@@ -34,6 +38,7 @@ pub fn check(name: &str, text: &str) -> Result<usize, String> {
         "philox" => all(&file, philox),
         "directions" => all(&file, direction),
         "prompted" => all(&file, prompted),
+        "nodes" => all(&file, nodes::check),
         "open_inference" => all(&file, open_inference),
         "open_inference_servers" => Ok(all(&file["metadata"], described)?
             + configurations(&file["configs"])?
@@ -131,6 +136,7 @@ fn read_direction(value: &Value) -> Result<Direction, String> {
         "rademacher" => Distribution::Rademacher,
         "segmented-uniform" => Distribution::SegmentedUniform,
         "gumbel" => Distribution::Gumbel,
+        "nodes" => Distribution::Nodes,
         other => return Err(format!("no distribution is called {other}")),
     };
     let (key, counter) = (words(&value["key"])?, words(&value["counter"])?);
@@ -179,8 +185,14 @@ fn read_candidate(value: &Value) -> Result<Candidate, String> {
     Ok(Candidate { direction, scale })
 }
 
-/// Returns the first bytes of the first prompted image, and the hash of all.
-fn render(case: &Value) -> Result<(String, String), String> {
+/// The generator, θ and pictures of a case.
+struct Scene {
+    generator: Box<dyn Generator>,
+    theta: Vec<f32>,
+    prepared: Vec<Prepared>,
+}
+
+fn read_scene(case: &Value) -> Result<Scene, String> {
     let side = |name: &str| number(&case[name]).map(|side| side as usize);
     let shape = Shape {
         height: side("height")?,
@@ -188,10 +200,7 @@ fn render(case: &Value) -> Result<(String, String), String> {
     };
     let generator =
         generator::build(&case["generator"], shape).map_err(|faults| faults.to_string())?;
-    let theta: Vec<f32> = unhex(&case["theta"])?
-        .chunks_exact(4)
-        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect();
+    let theta = unhex_floats(&case["theta"])?;
     same(
         "the number of parameters",
         &json!(theta.len()),
@@ -204,17 +213,30 @@ fn render(case: &Value) -> Result<(String, String), String> {
     if images.iter().any(|image| image.len() != shape.bytes()) {
         return Err("an image of another size".to_owned());
     }
+    let prepared = images.iter().map(|image| generator.prepare(image));
+    Ok(Scene {
+        theta,
+        prepared: prepared.collect(),
+        generator,
+    })
+}
+
+/// Returns the first bytes of the first prompted image, and the hash of all.
+fn render(case: &Value) -> Result<(String, String), String> {
+    let scene = read_scene(case)?;
     let candidates: Vec<Candidate> = list(&case["candidates"])?
         .iter()
         .map(read_candidate)
         .collect::<Result<_, _>>()?;
-    let prepared: Vec<_> = images
-        .iter()
-        .map(|image| generator.prepare(image))
-        .collect();
-    let batch: Vec<_> = prepared.iter().collect();
+    let batch: Vec<_> = scene.prepared.iter().collect();
     let mut out = Vec::new();
-    generator::render(&*generator, &theta, &candidates, &batch, &mut out);
+    generator::render(
+        &*scene.generator,
+        &scene.theta,
+        &candidates,
+        &batch,
+        &mut out,
+    );
     Ok((hex(&out[..out.len().min(96)]), sha256_hex(&out)))
 }
 
@@ -621,4 +643,12 @@ fn floats_hex(values: &[f32]) -> String {
 
 fn unhex(value: &Value) -> Result<Vec<u8>, String> {
     unhex_all(text(value)?).ok_or_else(|| "not hexadecimal".to_owned())
+}
+
+fn unhex_floats(value: &Value) -> Result<Vec<f32>, String> {
+    let bytes = unhex(value)?;
+    let four = bytes.chunks_exact(4);
+    Ok(four
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect())
 }

@@ -1,8 +1,8 @@
 //! The frozen vectors, natively; `web/src/worker/vectors.wasm.test.ts` runs the same checks inside
 //! wasm.
 //!
-//! `WRITE_VECTORS=1 cargo test -p client-wasm --test vectors` writes `directions.json` and
-//! `prompted.json` anew. They are frozen: a change that alters them breaks every federation that is
+//! `WRITE_VECTORS=1 cargo test -p client-wasm --test vectors` writes `directions.json`,
+//! `prompted.json` and `nodes.json` anew. They are frozen: a change that alters them breaks every federation that is
 //! under way.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may panic: that is how it fails.
@@ -49,6 +49,11 @@ fn directions() {
 #[test]
 fn prompted() {
     frozen("prompted", vectors::write_prompted().unwrap());
+}
+
+#[test]
+fn nodes() {
+    frozen("nodes", vectors::write_nodes().unwrap());
 }
 
 #[test]

@@ -45,6 +45,10 @@ fn candidates() -> Vec<Candidate> {
                 direction: direction(index, Distribution::SegmentedUniform),
                 scale,
             });
+            all.push(Candidate {
+                direction: direction(index, Distribution::Nodes),
+                scale,
+            });
         }
     }
     all

@@ -139,7 +139,7 @@ fn question(
         },
         Candidate::BASE,
         Candidate {
-            direction: direction(Distribution::Rademacher),
+            direction: direction(Distribution::Nodes),
             scale: -0.25,
         },
     ];

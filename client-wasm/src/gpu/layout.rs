@@ -35,8 +35,8 @@ pub fn params(shape: Shape, pass: Pass, statistics: usize, integers: &[u32]) -> 
     bytemuck::cast_slice(&words).to_vec()
 }
 
-/// Writes all candidates of a step.
-pub fn candidates(candidates: &[Candidate]) -> Vec<u8> {
+/// Writes all candidates of a step, for images of which the first is number `first` of the batch.
+pub fn candidates(candidates: &[Candidate], first: usize) -> Vec<u8> {
     let words: Vec<u32> = candidates
         .iter()
         .flat_map(|candidate| match candidate.direction {
@@ -44,6 +44,7 @@ pub fn candidates(candidates: &[Candidate]) -> Vec<u8> {
                 let distribution = match direction.distribution {
                     Distribution::Rademacher => 1,
                     Distribution::SegmentedUniform => 2,
+                    Distribution::Nodes => 3,
                     // Distributions of categories and arms, which no generator of images has: no
                     // kernel draws them.
                     Distribution::Gumbel | Distribution::GumbelOfLog | Distribution::Coordinate => {
@@ -55,9 +56,10 @@ pub fn candidates(candidates: &[Candidate]) -> Vec<u8> {
                     direction.counter,
                     distribution,
                     candidate.scale,
+                    first as u32,
                 )
             }
-            None => candidate_words([0; 2], [0; 3], 0, 0.0),
+            None => candidate_words([0; 2], [0; 3], 0, 0.0, 0),
         })
         .collect();
     bytemuck::cast_slice(&words).to_vec()
@@ -66,10 +68,16 @@ pub fn candidates(candidates: &[Candidate]) -> Vec<u8> {
 /// Writes the question of a known answer in a candidate's place.
 pub fn question(counter: [u32; 4], key: [u32; 2]) -> Vec<u8> {
     let [a, b, c, d] = counter;
-    bytemuck::cast_slice(&candidate_words(key, [a, b, c], d, 0.0)).to_vec()
+    bytemuck::cast_slice(&candidate_words(key, [a, b, c], d, 0.0, 0)).to_vec()
 }
 
-fn candidate_words(key: [u32; 2], counter: [u32; 3], distribution: u32, scale: f32) -> [u32; 8] {
+fn candidate_words(
+    key: [u32; 2],
+    counter: [u32; 3],
+    distribution: u32,
+    scale: f32,
+    first: u32,
+) -> [u32; 8] {
     [
         key[0],
         key[1],
@@ -78,7 +86,7 @@ fn candidate_words(key: [u32; 2], counter: [u32; 3], distribution: u32, scale: f
         counter[2],
         distribution,
         scale.to_bits(),
-        0,
+        first,
     ]
 }
 
@@ -105,7 +113,10 @@ mod tests {
         assert_eq!(bytes.len(), PARAMS_BYTES);
         let words: &[u32] = bytemuck::cast_slice(&bytes);
         assert_eq!(words, [5, 7, 105, 27, 6, 1, 3, 8, 9, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(candidates(&[Candidate::BASE; 3]).len(), 3 * CANDIDATE_BYTES);
+        assert_eq!(
+            candidates(&[Candidate::BASE; 3], 0).len(),
+            3 * CANDIDATE_BYTES
+        );
         assert_eq!(question([1, 2, 3, 4], [5, 6]).len(), CANDIDATE_BYTES);
     }
 }

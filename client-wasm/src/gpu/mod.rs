@@ -485,10 +485,12 @@ impl GpuStep {
         out.resize(candidates.len() * batch.len() * bytes, 0);
         let queue = &self.gpu.queue;
         queue.write_buffer(&self.buffers.theta, 0, bytemuck::cast_slice(theta));
-        queue.write_buffer(&self.buffers.candidates, 0, &layout::candidates(candidates));
         // As many images at a time as the buffers hold: all of them, unless the batch is enormous.
         for (part, images) in batch.chunks(self.size.images).enumerate() {
             self.upload(images);
+            let first = part * self.size.images;
+            let candidate_bytes = layout::candidates(candidates, first);
+            queue.write_buffer(&self.buffers.candidates, 0, &candidate_bytes);
             for pass in passes::plan(
                 candidates.len(),
                 images.len(),
@@ -498,7 +500,7 @@ impl GpuStep {
                 let mapped = self.run(pass).await?;
                 let offset = BatchOffset {
                     all: batch.len(),
-                    first: part * self.size.images,
+                    first,
                 };
                 self.collect(&mapped, pass, offset, out)?;
             }

@@ -3,7 +3,7 @@
 // parameter i calls `perturbed_theta(i)`, which draws Δ_i from the counter-based generator.
 //
 // After this file comes how the work is cut (levels.wgsl or cells.wgsl, which say what a prompt generator's text must
-// define), then the generator's own text. It may call `perturbed_theta(i)`, `statistic(i)` (of the workgroup's image),
+// define), then the generator's own text. It may call `perturbed_theta(i)`, `node_movement(i, nodes)`, `statistic(i)` (of the workgroup's image),
 // `shape_of(i)` (the kernel's integers), `constants[i]`, and read `params.height`, `params.width`.
 
 const WORKGROUP: u32 = 256u;
@@ -27,10 +27,11 @@ struct Candidate {
   key: vec2<u32>,
   counter: vec2<u32>,
   round: u32,
-  // 0: Δ = 0, 1: Rademacher, 2: segmented uniform.
+  // 0: Δ = 0, 1: Rademacher, 2: segmented uniform, 3: Rademacher for each picture's node values.
   distribution: u32,
   scale: f32,
-  unused: u32,
+  // The number in the batch of the first image in `pixels`.
+  first_picture: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -97,6 +98,16 @@ fn perturbed_theta(i: u32) -> f32 {
       return theta[i];
     }
   }
+}
+
+// What is added to node value i of the invocation's image, of `nodes`; each image begins with a block of its own.
+fn node_movement(i: u32, nodes: u32) -> f32 {
+  if candidate.distribution != 3u {
+    return 0.0;
+  }
+  let first = (candidate.first_picture + image) * ((nodes + 127u) / 128u);
+  let word = direction_block(first + i / 128u)[(i / 32u) % 4u];
+  return candidate.scale * select(1.0, -1.0, ((word >> (i % 32u)) & 1u) == 1u);
 }
 
 fn statistic(i: u32) -> f32 {

@@ -254,7 +254,7 @@ fn own(recipe: &Recipe, found: Option<&[String]>) -> String {
     };
     let _ = write!(
         text,
-        "[generator]\nkind = \"statistic\"\nepsilon = 1.0\ngrid = 5\nchannels = {channels}\nstatistics = 8\n\n[optimizer]\nkind = \"zo-sgd\"\ndirections = 15\ndifferences = \"forward\"\nperturbation = 0.05\nlearning_rate = 0.02\n\n[federation]\nrounds = 100\nlocal_steps = 5\nbatch = 4\nserver = {{ kind = \"adam\", learning_rate = 0.04, beta1 = 0.8, beta2 = 0.95, decay = \"linear\" }}\n",
+        "[generator]\nkind = \"statistic\"\nepsilon = 1.0\ngrid = 5\nchannels = {channels}\nstatistics = 8\n\n[optimizer]\nkind = \"node-perturbation\"\ndirections = 3\nperturbation = 0.25\nlearning_rate = 0.02\n\n[federation]\nrounds = 100\nlocal_steps = 5\nbatch = 16\nserver = {{ kind = \"adam\", learning_rate = 0.04, beta1 = 0.8, beta2 = 0.95, decay = \"linear\" }}\n",
     );
     text
 }

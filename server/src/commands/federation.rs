@@ -183,9 +183,10 @@ pub fn run(args: FederationArgs) -> Result<(), CliError> {
 }
 
 /// The task of a federation that is created from `task`: with secure sums, unless it says that it has
-/// none.
+/// none, and with the optimiser that suits it, unless it says something about that.
 fn as_created(task: &Task) -> Result<Task, Faults> {
-    Task::from_value(Task::private_by_default(task.source().clone()))
+    let source = Task::tuned_by_default(task.source().clone());
+    Task::from_value(Task::private_by_default(source))
 }
 
 /// What the organiser sees of updates, in a sentence.

@@ -160,7 +160,13 @@ fn with_all_budgets(task: &Task, clients: usize) -> Task {
 fn load_task(args: &SimulateArgs, template: Option<&str>) -> Result<Task, SimulateError> {
     let mut set = overrides(args);
     set.extend(template.map(templates::setting));
-    let task = task_source::load(&args.task, &set)?;
+    let tuned = |set: &[String]| -> Result<Task, SimulateError> {
+        let task = task_source::load(&args.task, set)?;
+        Ok(Task::from_value(Task::tuned_by_default(
+            task.source().clone(),
+        ))?)
+    };
+    let task = tuned(&set)?;
     let Some(secure) = &task.federation.secure else {
         return Ok(task);
     };
@@ -175,7 +181,7 @@ fn load_task(args: &SimulateArgs, template: Option<&str>) -> Result<Task, Simula
         return Err(SimulateError::MaskedAttack);
     }
     set.push(format!("federation.secure_sum.masks={}", args.masks));
-    Ok(task_source::load(&args.task, &set)?)
+    tuned(&set)
 }
 
 /// The same task for a single participant.

@@ -171,13 +171,16 @@ pub enum Distribution {
     /// A unit vector: 1 at the index that the counter's first word gives, 0 elsewhere. Nothing is
     /// drawn.
     Coordinate,
+    /// ±1 for each node value of each picture of a batch, and nothing for θ itself:
+    /// [`Direction::for_each_node`].
+    Nodes,
 }
 
 impl Distribution {
     /// Number of entries that one Philox block gives.
     fn per_block(self) -> usize {
         match self {
-            Self::Rademacher => 128,
+            Self::Rademacher | Self::Nodes => 128,
             Self::SegmentedUniform | Self::Gumbel | Self::GumbelOfLog | Self::Coordinate => 4,
         }
     }
@@ -185,7 +188,7 @@ impl Distribution {
     /// Entry `i` of the block that holds it.
     fn entry(self, block: [u32; 4], i: usize) -> f32 {
         match self {
-            Self::Rademacher => sign_of(block[(i / 32) % 4] >> (i % 32)),
+            Self::Rademacher | Self::Nodes => sign_of(block[(i / 32) % 4] >> (i % 32)),
             Self::SegmentedUniform => segmented(block[i % 4]),
             Self::Gumbel | Self::GumbelOfLog => gumbel(block[i % 4]),
             // Not drawn from blocks: the direction itself knows the entry.
@@ -239,11 +242,30 @@ impl Direction {
         }
     }
 
-    /// Writes θ + scale·Δ to `out` (same length as θ). For [`Distribution::GumbelOfLog`] it is ln θ
-    /// + scale·Δ, where an entry of θ that is not positive counts as 0 and can never be drawn.
+    /// Calls `visit(i, ξ_i)` for the `nodes` node values of picture number `picture` of the batch, in
+    /// order. Every picture begins with a block of its own.
+    pub fn for_each_node(&self, picture: usize, nodes: usize, mut visit: impl FnMut(usize, f32)) {
+        let first = picture * nodes.div_ceil(self.distribution.per_block());
+        let [a, b, c] = self.counter;
+        let mut words = [0; 4];
+        for i in 0..nodes {
+            if i % self.distribution.per_block() == 0 {
+                let block = first + i / self.distribution.per_block();
+                words = philox4x32([block as u32, a, b, c], self.key);
+            }
+            visit(i, self.distribution.entry(words, i));
+        }
+    }
+
+    /// Writes θ + scale·Δ to `out` (same length as θ); for [`Distribution::Nodes`] θ itself. For
+    /// [`Distribution::GumbelOfLog`], ln θ takes the place of θ, where an entry of θ that is not
+    /// positive counts as 0 and can never be drawn.
     pub fn perturb(&self, theta: &[f32], scale: f32, out: &mut Vec<f32>) {
         out.clear();
         out.extend_from_slice(theta);
+        if self.distribution == Distribution::Nodes {
+            return;
+        }
         if self.distribution == Distribution::GumbelOfLog {
             out.iter_mut().for_each(|t| *t = libm::logf(t.max(0.0)));
         }

@@ -88,6 +88,8 @@ pub struct Scratch {
     pub grid: Vec<f32>,
     /// Values along rows of the image.
     pub rows: Vec<f32>,
+    /// What is added to the image's node values ([`Generator::nodes`]); empty for nothing.
+    pub nodes: Vec<f32>,
     /// The parameters of the generator inside a [`reparametrisation`].
     pub inner: Vec<f32>,
 }
@@ -128,6 +130,17 @@ pub trait Generator: Send + Sync {
 
     /// The WebGPU kernel that computes the same prompted images, or `None` if there is none.
     fn kernel(&self) -> Option<Kernel>;
+
+    /// Number of an image's node values: numbers that are linear in θ, and on which alone the
+    /// prompted image depends. [`Generator::prompt`] adds [`Scratch::nodes`] to them. 0 if the
+    /// generator has none.
+    fn nodes(&self) -> usize {
+        0
+    }
+
+    /// Adds to `gradient` (`dim` numbers) what `slopes`, a loss's derivatives by the image's node
+    /// values, amount to by θ: Jᵀ·`slopes`, where J is the derivative of the node values by θ.
+    fn pull_back(&self, _prepared: &Prepared, _slopes: &[f32], _gradient: &mut [f32]) {}
 }
 
 /// A prompt generator for texts: θ ↦ words, or embeddings, that precede what is asked about a text.
@@ -270,7 +283,8 @@ pub fn render(
         candidate.apply(theta, &mut perturbed);
         generator.begin(&perturbed, &mut scratch);
         generator.gather(&perturbed, batch, &mut scratch);
-        for (prepared, slot) in batch.iter().zip(&mut slots) {
+        for (picture, (prepared, slot)) in batch.iter().zip(&mut slots).enumerate() {
+            candidate.move_nodes(picture, generator.nodes(), &mut scratch.nodes);
             generator.prompt(&perturbed, prepared, &mut scratch, slot);
         }
     }

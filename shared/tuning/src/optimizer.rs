@@ -9,6 +9,7 @@ pub mod cma_es;
 mod estimate;
 pub mod hiso;
 pub mod individual;
+pub mod node_perturbation;
 pub mod points;
 pub mod policy_gradient;
 pub mod search;
@@ -16,6 +17,7 @@ pub mod spsa_gc;
 pub mod zo_adam;
 pub mod zo_sgd;
 
+use crate::generator::{Generator, Prepared};
 use crate::objective::Outcome;
 use crate::optimizer::individual::Individual;
 use ground::fault::{Faults, Reader, section};
@@ -52,6 +54,17 @@ impl Candidate {
                 out.clear();
                 out.extend_from_slice(theta);
             }
+        }
+    }
+
+    /// Writes what the point adds to the node values of picture number `picture` of the batch into
+    /// `out` (`nodes` numbers). Points that leave them alone empty it.
+    pub fn move_nodes(&self, picture: usize, nodes: usize, out: &mut Vec<f32>) {
+        out.clear();
+        if let Some(direction) = self.direction
+            && direction.distribution == Distribution::Nodes
+        {
+            direction.for_each_node(picture, nodes, |_, sign| out.push(self.scale * sign));
         }
     }
 }
@@ -158,6 +171,8 @@ pub struct Space {
     pub domain: Domain,
     /// Number of categories in a row, or number of arms; 0 for plain numbers.
     pub size: usize,
+    /// Number of an input's node values ([`Generator::nodes`]); 0 if there are none.
+    pub nodes: usize,
 }
 
 impl Space {
@@ -165,6 +180,7 @@ impl Space {
     pub const NUMBERS: Self = Self {
         domain: Domain::Numbers,
         size: 0,
+        nodes: 0,
     };
 
     /// A table of categories, `size` in each row.
@@ -173,6 +189,7 @@ impl Space {
         Self {
             domain: Domain::Categories,
             size,
+            nodes: 0,
         }
     }
 
@@ -182,6 +199,7 @@ impl Space {
         Self {
             domain: Domain::Arms,
             size,
+            nodes: 0,
         }
     }
 }
@@ -195,6 +213,9 @@ pub struct Needs {
     pub domain: Domain,
     /// Whether steps may be asked ahead: from θ as it was one step earlier.
     pub ask_ahead: AskAhead,
+    /// Whether it perturbs node values, which the generator then must have
+    /// ([`Generator::nodes`]).
+    pub nodes: bool,
 }
 
 /// Whether an optimiser's steps may be asked ahead.
@@ -213,6 +234,7 @@ impl Needs {
     pub const NOTHING: Self = Self {
         domain: Domain::Numbers,
         ask_ahead: AskAhead::Usual,
+        nodes: false,
     };
 }
 
@@ -233,6 +255,35 @@ pub enum TellError {
         /// Index of the loss.
         index: usize,
     },
+    /// Mean losses of a batch were given to an optimiser that needs those of each picture.
+    #[error("this optimiser is told the gradient that each picture's losses give")]
+    NotByPicture,
+}
+
+/// What was seen of a batch of pictures in one step.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// The prompt generator.
+    pub generator: &'a dyn Generator,
+    /// The pictures, in the order in which they were asked.
+    pub batch: &'a [&'a Prepared],
+    /// Their losses: all pictures at the first point, then all at the second, and so on.
+    pub losses: &'a [f32],
+}
+
+/// An optimiser that looks at each picture of a batch by itself, and not at the batch's mean losses.
+/// Its step has two halves: a gradient where the pictures are known, and the step along it.
+pub trait ByPicture {
+    /// The estimated gradient by θ (d numbers) from what was seen at the points that
+    /// [`Optimizer::ask`] named.
+    fn gradient(&self, candidates: &[Candidate], seen: &Seen<'_>) -> Vec<f32>;
+
+    /// Moves θ by that gradient, in place of [`Optimizer::tell`].
+    ///
+    /// # Errors
+    /// The gradient has another length than θ, or a number in it is not finite. The state is then
+    /// unchanged.
+    fn tell_gradient(&self, state: &mut State, gradient: &[f32]) -> Result<(), TellError>;
 }
 
 /// A zeroth-order optimiser: pure functions of the task, the direction key and the [`State`].
@@ -288,6 +339,12 @@ pub trait Optimizer: Send + Sync {
     /// The two numbers that are uploaded along with θ's movement under the rule `fedbpt`.
     fn report(&self, _state: &State) -> [f32; 2] {
         [0.0; 2]
+    }
+
+    /// How it is told about single pictures, for optimisers that must be; others are told mean
+    /// losses.
+    fn by_picture(&self) -> Option<&dyn ByPicture> {
+        None
     }
 
     /// The search that a whole federation can share, for optimisers that have one. The aggregator
@@ -387,6 +444,7 @@ pub fn registry() -> Registry<Entry> {
         ("spsa-gc", spsa_gc::ENTRY),
         ("cma-es", cma_es::ENTRY),
         ("hiso", hiso::ENTRY),
+        ("node-perturbation", node_perturbation::ENTRY),
         ("policy-gradient", policy_gradient::ENTRY),
         ("bandit", bandit::ENTRY),
     ])
@@ -444,6 +502,12 @@ pub fn build_from(
             ),
             _ => {}
         }
+        if needs.nodes && space.nodes == 0 {
+            let message = format!(
+                "\"{name}\" needs a generator that is linear in its parameters up to each picture's own pattern: statistic, without a reparametrisation"
+            );
+            reader.fault("kind", message);
+        }
         let (takes_arms, has_arms) = is(Domain::Arms);
         if takes_arms != has_arms {
             reader.fault(
@@ -500,8 +564,12 @@ mod tests {
 
     /// The space in which the optimiser of this name works.
     fn space_of(name: &str) -> Space {
-        match registry().get(name).unwrap().needs.domain {
-            Domain::Numbers => Space::NUMBERS,
+        let needs = registry().get(name).unwrap().needs;
+        match needs.domain {
+            Domain::Numbers => Space {
+                nodes: usize::from(needs.nodes),
+                ..Space::NUMBERS
+            },
             Domain::Categories => Space::categories(3),
             Domain::Arms => Space::arms(3),
         }
@@ -549,7 +617,8 @@ mod tests {
             for other in ["zo-adam", "policy-gradient", "bandit"] {
                 let space = space_of(other);
                 let built = build(&json!({ "kind": name }), DirectionKey([1, 2]), plan, space);
-                assert_eq!(built.is_ok(), space == space_of(name), "{name} {space:?}");
+                let fits = space == space_of(name);
+                assert_eq!(built.is_ok(), fits, "{name} {space:?}");
             }
         }
         let Err(Faults(faults)) = build(

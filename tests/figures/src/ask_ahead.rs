@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::simulation::{Simulation, enter, mean, number, outcome};
+use super::simulation::{IN_THETA, Simulation, enter, mean, number, outcome};
 use super::{Figure, Inputs, build_release};
 
 pub const FIGURE: Figure = Figure {
@@ -39,6 +39,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
                     task,
                     digits: &digits,
                     seed,
+                    base: &IN_THETA,
                     further: &further,
                 };
                 number(

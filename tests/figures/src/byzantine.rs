@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::simulation::{Simulation, number, outcome, rounded};
+use super::simulation::{IN_THETA, Simulation, number, outcome, rounded};
 use super::{Figure, Inputs, build_release};
 
 pub const FIGURE: Figure = Figure {
@@ -62,6 +62,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
             task: "digits-light-on-dark",
             digits: &digits,
             seed: SEED,
+            base: &IN_THETA,
             further: &further,
         };
         let report = simulation.run_with(&binary, PARTICIPANTS)?;

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use super::simulation::{Simulation, enter, mean, number, outcome, rounded};
+use super::simulation::{IN_THETA, Simulation, enter, mean, number, outcome, rounded};
 use super::{Figure, Inputs, build_release};
 
 pub const FIGURE: Figure = Figure {
@@ -39,6 +39,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
                         task: "digits-light-on-dark",
                         digits: &digits,
                         seed,
+                        base: &IN_THETA,
                         further: &[
                             "--only",
                             "federated",

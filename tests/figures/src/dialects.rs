@@ -100,6 +100,7 @@ fn simulate(binary: &Path, digits: &Path, settings: &[String], quick: bool) -> R
         task: TASK,
         digits,
         seed: 0,
+        base: &[],
         further: &further,
     }
     .run(binary)?;

@@ -37,6 +37,7 @@ fn run(inputs: &Inputs, task: &str) -> Result<Value> {
             task,
             digits: &digits,
             seed,
+            base: &[],
             further: &[],
         };
         reports.push(simulation.run(&binary)?);

@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::simulation::{Simulation, number, outcome, rounded};
+use super::simulation::{IN_THETA, Simulation, number, outcome, rounded};
 use super::{Figure, Inputs, build_release};
 
 pub const FIGURE: Figure = Figure {
@@ -50,6 +50,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
             task: "digits-light-on-dark",
             digits: &digits,
             seed: SEED,
+            base: &IN_THETA,
             further: &further,
         };
         simulation.run(&binary)

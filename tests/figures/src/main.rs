@@ -10,6 +10,7 @@ mod browser;
 mod byzantine;
 mod client_throughput;
 mod coarse;
+mod demo_secure;
 mod dialects;
 mod digits;
 mod dropouts;
@@ -56,6 +57,7 @@ const FIGURES: &[Figure] = &[
     norm::FIGURE,
     spsa_gc::FIGURE,
     federation_rules::FIGURE,
+    demo_secure::FIGURE,
     instructions::FIGURE,
     epsilon::FIGURE,
     population::FIGURE,

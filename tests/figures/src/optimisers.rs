@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::simulation::{Simulation, number, outcome, rounded};
+use super::simulation::{IN_THETA, Simulation, number, outcome, rounded};
 use super::{Figure, Inputs, build_release};
 
 pub const FIGURE: Figure = Figure {
@@ -141,6 +141,7 @@ fn run(inputs: &Inputs) -> Result<Value> {
             task: "digits-light-on-dark",
             digits: &digits,
             seed: 0,
+            base: &IN_THETA,
             further: &further,
         };
         let curve = curve(&simulation.run(&binary)?)?;

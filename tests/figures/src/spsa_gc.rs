@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::optimisers::{Curve, best, curve, queries_to};
 use super::plot::{Line, accuracy_over_queries};
-use super::simulation::{report, rounded};
+use super::simulation::{IN_THETA, report, rounded};
 use super::{Figure, Inputs, build_release};
 use xtask::workspace::root;
 
@@ -113,6 +113,10 @@ fn benches(inputs: &Inputs) -> Result<Vec<Bench>> {
                 &digits,
                 "--train",
                 "1000",
+                "--set",
+                IN_THETA[0],
+                "--set",
+                IN_THETA[1],
             ]),
             rounds: 51,
         },

@@ -36,6 +36,7 @@ export const OPTIMIZER_FORMS: readonly [Form, ...Form[]] = [
   {"about":{"choice":"SPSA with gradient correction","fields":[{"help":"","images_only":false,"kind":"whole","label":"Directions in a step","options":[],"path":"optimizer.directions","texts":null,"value":"15","wide":false}]},"domain":"numbers","name":"spsa-gc"},
   {"about":{"choice":null,"fields":[]},"domain":"numbers","name":"cma-es"},
   {"about":{"choice":null,"fields":[]},"domain":"numbers","name":"hiso"},
+  {"about":{"choice":"random differences of each picture's own pattern","fields":[]},"domain":"numbers","name":"node-perturbation"},
   {"about":{"choice":"draws prompts and learns from their scores","fields":[{"help":"Each is asked with every text of the step.","images_only":false,"kind":"whole","label":"Prompts tried in a step","options":[],"path":"optimizer.draws","texts":null,"value":"20","wide":false}]},"domain":"categories","name":"policy-gradient"},
   {"about":{"choice":null,"fields":[]},"domain":"arms","name":"bandit"},
 ];

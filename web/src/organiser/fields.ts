@@ -182,11 +182,11 @@ export const GROUPS: readonly Group[] = [
       ...images(
         { path: 'generator.kind', label: 'Pattern', kind: 'choice', value: IMAGE_GENERATORS[0].name, options: choices(IMAGE_GENERATORS) },
         ...ownFields('generator.kind', IMAGE_GENERATORS),
-        { path: 'optimizer.kind', label: 'Search', kind: 'choice', value: 'zo-sgd', options: choices(searches) },
+        { path: 'optimizer.kind', label: 'Search', kind: 'choice', value: '', options: [['', 'whichever suits the pattern'], ...choices(searches)] },
         ...ownFields('optimizer.kind', searches),
       ),
       { path: 'federation.local_steps', label: 'Steps in a round', kind: 'whole', value: '5' },
-      { path: 'federation.batch', label: 'Pictures or texts in a step', kind: 'whole', value: '4', texts: '16' },
+      { path: 'federation.batch', label: 'Pictures or texts in a step', kind: 'whole', value: '16' },
       { path: 'federation.server.kind', label: 'Updates are combined by', kind: 'choice', value: 'adam', texts: 'sgd', options: [['adam', 'their mean through Adam'], ['momentum', 'their mean with momentum'], ['sgd', 'their mean']] },
       { path: 'federation.server.learning_rate', label: 'Its learning rate', kind: 'number', value: '0.04', texts: '', help: 'Leave it empty for the default.' },
       { path: 'seed', label: 'Seed', kind: 'whole', value: '0' },

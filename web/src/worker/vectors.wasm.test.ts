@@ -15,7 +15,7 @@ beforeAll(async () => {
 
 describe('vectors', () => {
   it('all files are there', () => {
-    for (const name of ['philox', 'directions', 'prompted', 'handwriting', 'partition', 'open_inference', 'secure_sum']) {
+    for (const name of ['philox', 'directions', 'prompted', 'nodes', 'handwriting', 'partition', 'open_inference', 'secure_sum']) {
       expect(files).toContain(`${name}.json`);
     }
   });

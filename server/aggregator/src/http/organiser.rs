@@ -46,7 +46,8 @@ pub(super) async fn create(
             ));
         }
     };
-    let task = Task::from_value(Task::private_by_default(source))?;
+    let source = Task::private_by_default(Task::tuned_by_default(source));
+    let task = Task::from_value(source)?;
     suits(&app, &task)?;
     let (id, secret) = (random_hex(ID_BYTES)?, Secret::random()?);
     let (invite_id, now) = (random_hex(INVITE_ID_BYTES)?, app.clock.now_ms());

@@ -633,10 +633,18 @@ impl Client {
                 self.prepare_to_train(env);
             }
             Stage::Training { state, behind } => {
-                let cost = |outcome: &Outcome| env.optimizer.cost(outcome);
-                let losses: Vec<f32> = outcomes.iter().map(cost).collect();
                 let before = env.task.federation.ask_ahead.then(|| state.clone());
-                if env.optimizer.tell(state, &losses).is_err() {
+                let told = match (env.optimizer.by_picture(), means) {
+                    (Some(by_picture), Some(gradient)) => {
+                        by_picture.tell_gradient(state, &gradient)
+                    }
+                    _ => {
+                        let cost = |outcome: &Outcome| env.optimizer.cost(outcome);
+                        let losses: Vec<f32> = outcomes.iter().map(cost).collect();
+                        env.optimizer.tell(state, &losses)
+                    }
+                };
+                if told.is_err() {
                     return;
                 }
                 *behind = before.map(|before| State {

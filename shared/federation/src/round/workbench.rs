@@ -13,7 +13,7 @@ use tuning::generator::{Generator, Prepared, Scratch, TextGenerator, render};
 use tuning::objective::Outcome;
 use tuning::objective::counts::Counts;
 use tuning::objective::mapping::Mapping;
-use tuning::optimizer::{Candidate, Optimizer};
+use tuning::optimizer::{Candidate, Optimizer, Seen};
 use tuning::query::Queries;
 use tuning::wording::Prompt;
 
@@ -274,6 +274,10 @@ impl Workbench {
                 generator.gather(&point, &batch, &mut scratch);
                 begun = Some(group);
             }
+            if let Some(candidate) = evaluation.candidates.get(group) {
+                let picture = image % items.len();
+                candidate.move_nodes(picture, generator.nodes(), &mut scratch.nodes);
+            }
             generator.prompt(&point, prepared, &mut scratch, slot);
         }
     }
@@ -339,16 +343,35 @@ impl Workbench {
             .map_or(Mapping::Identity, |m| m.of(prompted).clone());
         let objective = self.task.objective(mapping);
         let mut outcomes = vec![Outcome::default(); Self::groups(evaluation)];
+        let mut losses = Vec::new();
         for outcome in &mut outcomes {
-            labels
-                .iter()
-                .zip(&mut rows)
-                .for_each(|(label, row)| outcome.add(&objective.score(row, *label)));
+            for (label, row) in labels.iter().zip(&mut rows) {
+                let scored = objective.score(row, *label);
+                losses.push(scored.loss as f32);
+                outcome.add(&scored);
+            }
         }
         Ok(Event::Evaluated {
+            means: self.gradient(evaluation, &losses),
             outcomes,
-            means: None,
         })
+    }
+
+    /// The gradient of a step whose optimiser looks at each picture, from all losses in the order in
+    /// which they were asked; otherwise `None`.
+    fn gradient(&self, evaluation: &Evaluation, losses: &[f32]) -> Option<Vec<f32>> {
+        let by_picture = self.optimizer.by_picture()?;
+        let (Purpose::Step, Prompter::Images(generator)) = (evaluation.purpose, &self.prompter)
+        else {
+            return None;
+        };
+        let batch: Vec<&Prepared> = self.prepared(evaluation).collect();
+        let seen = Seen {
+            generator: &**generator,
+            batch: &batch,
+            losses,
+        };
+        Some(by_picture.gradient(&evaluation.candidates, &seen))
     }
 }
 

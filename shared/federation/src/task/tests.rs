@@ -22,6 +22,54 @@ fn the_least_task_is_whole() {
     assert_eq!(Task::from_value(task.source().clone()).unwrap(), task);
 }
 
+/// The optimiser that a new task gets, which says this of its own.
+fn tuned(change: &[(&str, Value)]) -> Value {
+    let mut source = minimal();
+    for (key, section) in change {
+        source[*key] = section.clone();
+    }
+    Task::tuned_by_default(source)["optimizer"]["kind"].clone()
+}
+
+#[test]
+fn node_perturbation_is_the_default_where_it_applies() {
+    assert_eq!(tuned(&[]), "node-perturbation");
+    assert_eq!(tuned(&[("optimizer", json!({}))]), "node-perturbation");
+    // What is said stays, and so does a task that says no more than a rate.
+    assert_eq!(
+        tuned(&[("optimizer", json!({ "kind": "zo-sgd" }))]),
+        "zo-sgd"
+    );
+    assert!(tuned(&[("optimizer", json!({ "learning_rate": 0.1 }))]).is_null());
+    // Other generators, no statistics, other rules, texts, and no task at all.
+    let frame = json!({ "kind": "frame", "inner": 20 });
+    assert!(tuned(&[("generator", frame)]).is_null());
+    assert!(tuned(&[("generator", json!({ "statistics": 0 }))]).is_null());
+    let fewer = json!({ "reparametrisation": { "kind": "sparse", "share": 0.5 } });
+    assert!(tuned(&[("generator", fewer)]).is_null());
+    assert!(tuned(&[("federation", json!({ "rule": "scalars" }))]).is_null());
+    assert_eq!(Task::tuned_by_default(json!(3)), json!(3));
+}
+
+#[test]
+fn node_perturbation_elsewhere_is_a_fault_of_its_name() {
+    let paths = |key: &str, section: Value| {
+        let mut source = minimal();
+        source["optimizer"] = json!({ "kind": "node-perturbation" });
+        source[key] = section;
+        let Faults(faults) = Task::from_value(source).unwrap_err();
+        faults.iter().map(|f| f.path.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        paths("generator", json!({ "kind": "frame", "inner": 20 })),
+        ["optimizer.kind"]
+    );
+    assert_eq!(
+        paths("federation", json!({ "rule": "scalars" })),
+        ["federation.rule"]
+    );
+}
+
 #[test]
 fn steps_are_asked_ahead_but_for_spsa_gc() {
     let ahead = |change: Value| {

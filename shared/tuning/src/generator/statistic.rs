@@ -114,9 +114,12 @@ impl Statistic {
             }
     }
 
-    /// Writes tanh(grid(W z + b)), c·r² values, into `scratch.grid`.
+    /// Writes tanh(grid(W z + b)), c·r² values, into `scratch.grid`. The node values u = W z + b are
+    /// moved by `scratch.nodes` first.
     fn fill_grid(&self, theta: &[f32], z: &[f32], scratch: &mut Scratch) {
-        let Scratch { grid, rows, .. } = scratch;
+        let Scratch {
+            grid, rows, nodes, ..
+        } = scratch;
         let cells = self.grid * self.grid;
         let u = if self.patterns.is_empty() {
             &mut *grid
@@ -131,6 +134,7 @@ impl Statistic {
                 .zip(z)
                 .fold(bias[0], |sum, (w, z)| sum + w * z)
         }));
+        u.iter_mut().zip(&*nodes).for_each(|(u, moved)| *u += moved);
         if !self.patterns.is_empty() {
             grid.clear();
             grid.resize(self.channels * cells, 0.0);
@@ -206,6 +210,20 @@ impl Generator for Statistic {
         }
     }
 
+    fn nodes(&self) -> usize {
+        self.outputs()
+    }
+
+    /// ∂u_i/∂W_ij = z_j and ∂u_i/∂b_i = 1.
+    fn pull_back(&self, prepared: &Prepared, slopes: &[f32], gradient: &mut [f32]) {
+        for (row, slope) in gradient.chunks_exact_mut(self.count + 1).zip(slopes) {
+            let with_one = prepared.statistics.iter().chain(&[1.0]);
+            row.iter_mut()
+                .zip(with_one)
+                .for_each(|(g, z)| *g += slope * z);
+        }
+    }
+
     fn kernel(&self) -> Option<Kernel> {
         Some(Kernel {
             wgsl: include_str!("statistic.wgsl"),
@@ -215,6 +233,7 @@ impl Generator for Statistic {
                 self.channels as u32,
                 self.count as u32,
                 u32::from(!self.patterns.is_empty()),
+                self.outputs() as u32,
             ],
             constants: std::iter::once(255.0 * self.epsilon)
                 .chain(self.patterns.iter().copied())

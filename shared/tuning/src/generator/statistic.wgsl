@@ -1,12 +1,12 @@
 // `statistic` on the GPU: see statistic.rs, whose formulas and order of operations these are.
-// shape_of: 0 grid side r, 1 channels, 2 statistics q, 3 whether the output is spanned by patterns.
+// shape_of: 0 grid side r, 1 channels, 2 statistics q, 3 whether the output is spanned by patterns, 4 rows of W.
 // constants: 255·ε, then the patterns, q rows of r² values.
 
 // At most 1024 cells (channels·r²) and 192 coordinates (channels·q).
 var<workgroup> cells: array<f32, 1024>;
 var<workgroup> coordinates: array<f32, 192>;
 
-// One row of W z + b.
+// One row of W z + b, moved as the candidate says.
 fn row_of_w(row: u32) -> f32 {
   let count = shape_of(2u);
   let start = row * (count + 1u);
@@ -14,7 +14,7 @@ fn row_of_w(row: u32) -> f32 {
   for (var i = 0u; i < count; i++) {
     sum += perturbed_theta(start + i) * statistic(i);
   }
-  return sum;
+  return sum + node_movement(row, shape_of(4u));
 }
 
 // tanh by WGSL overflows on some drivers for large arguments; beyond 9 it is ±1 in 32 bits anyway.

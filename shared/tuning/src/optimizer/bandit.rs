@@ -81,6 +81,7 @@ pub(super) const ENTRY: Entry = Entry {
         what: "instructions",
     },
     needs: Needs {
+        nodes: false,
         domain: Domain::Arms,
         ask_ahead: AskAhead::Never("which instructions a round tries follows from its θ"),
     },

@@ -148,18 +148,23 @@ impl Estimator {
                 .for_each(gradient.len(), |i, delta| gradient[i] += share * delta);
         }
         if self.clip {
-            let norm = gradient
-                .iter()
-                .map(|g| f64::from(*g) * f64::from(*g))
-                .sum::<f64>()
-                .sqrt();
-            let limit = (gradient.len() as f64).sqrt();
-            if norm > limit {
-                let factor = (limit / norm) as f32;
-                gradient.iter_mut().for_each(|g| *g *= factor);
-                shares.iter_mut().for_each(|s| *s *= factor);
-            }
+            let factor = clip(&mut gradient);
+            shares.iter_mut().for_each(|s| *s *= factor);
         }
         Ok((gradient, shares))
     }
+}
+
+/// Shortens a gradient (d numbers) to the norm √d if it is longer. Returns the factor by which it was
+/// shortened, 1 if it was not.
+pub(super) fn clip(gradient: &mut [f32]) -> f32 {
+    let square = gradient.iter().map(|g| f64::from(*g) * f64::from(*g));
+    let norm = square.sum::<f64>().sqrt();
+    let limit = (gradient.len() as f64).sqrt();
+    if norm <= limit {
+        return 1.0;
+    }
+    let factor = (limit / norm) as f32;
+    gradient.iter_mut().for_each(|g| *g *= factor);
+    factor
 }

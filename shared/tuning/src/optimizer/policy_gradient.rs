@@ -81,6 +81,7 @@ pub(super) const ENTRY: Entry = Entry {
         what: "prompts",
     },
     needs: Needs {
+        nodes: false,
         domain: Domain::Categories,
         // Which categories were drawn follows from the θ that was asked from.
         ask_ahead: AskAhead::Never("policy-gradient learns from draws at the very θ that it moves"),

@@ -165,11 +165,14 @@ pub enum Event {
     Lines(Vec<String>),
     /// The answer to [`Action::Fetch`].
     Input(SumInput),
-    /// The answers to an evaluation: one outcome for each candidate, or the counts for a mapping.
+    /// The answers to an evaluation: one outcome for each candidate, or what follows from single
+    /// answers.
     Evaluated {
         /// One outcome for each candidate.
         outcomes: Vec<Outcome>,
-        /// The counts for [`Purpose::Mapping`]: [`tuning::objective::counts::Counts::means`].
+        /// The counts for [`Purpose::Mapping`], [`tuning::objective::counts::Counts::means`]; for a
+        /// step of an optimiser that is told [by picture](tuning::optimizer::ByPicture), the gradient
+        /// (d numbers).
         means: Option<Vec<f32>>,
     },
     /// An enrolment or an update was taken.

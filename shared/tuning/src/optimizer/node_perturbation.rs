@@ -1,0 +1,281 @@
+//! `node-perturbation`: differences along random signs of each picture's node values in place of θ,
+//! and plain steps along the gradient that follows from them.
+//!
+//! A generator such as `statistic` is linear in θ up to its node values u = W z + b, and z is known.
+//! So only the derivative by u must be guessed, which has far fewer entries than θ; the rest of the
+//! way to θ is exact ("node perturbation", Werfel, Xie and Seung, Neural Computation 17, 2005).
+//! With ξ_kp = ±1 for each node value of picture p of the batch (n pictures):
+//!
+//! ```text
+//! g_p = 1/K Σ_k (L_p(u_p + c ξ_kp) − L_p(u_p)) / c · ξ_kp          (node values)
+//! ĝ = 1/n Σ_p J_pᵀ g_p                J_p = ∂u_p/∂θ, for `statistic` g_p ⊗ [z_p, 1]
+//! ```
+//!
+//! That is K + 1 batches of queries. ĝ is clipped to the norm √d as all other estimates are.
+
+use super::{
+    ByPicture, Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Seen, Space, State,
+    TellError, Tries, check_losses, direction, estimate,
+};
+use ground::fault::Reader;
+use ground::form::About;
+use ground::rng::Distribution;
+
+/// The `node-perturbation` optimiser with its settings.
+#[derive(Clone, Debug)]
+pub struct NodePerturbation {
+    key: DirectionKey,
+    plan: Plan,
+    directions: u32,
+    perturbation: f32,
+    learning_rate: f32,
+    decay: bool,
+    clip: bool,
+}
+
+/// Number of directions without the setting `directions`.
+const DIRECTIONS: u32 = 3;
+
+/// The optimiser as the registry lists it.
+pub(super) const ENTRY: Entry = Entry {
+    about: About::of("random differences of each picture's own pattern")
+        .offered("random differences of each picture's own pattern", &[]),
+    tries: Tries {
+        usual: Some(DIRECTIONS),
+        ..Tries::DIRECTIONS
+    },
+    needs: Needs {
+        nodes: true,
+        ..Needs::NOTHING
+    },
+    build,
+};
+
+/// Reads `directions` K, `perturbation` c, `learning_rate`, `decay` and `clip`.
+fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Box<dyn Optimizer> {
+    Box::new(NodePerturbation {
+        key,
+        plan,
+        directions: reader.whole("directions", 1..=64, Some(u64::from(DIRECTIONS))) as u32,
+        perturbation: reader.number("perturbation", 1e-6..=10.0, Some(0.25)),
+        learning_rate: reader.number("learning_rate", 0.0..=100.0, Some(0.02)),
+        decay: reader.choice("decay", &["linear", "none"], Some("none")) == 0,
+        clip: reader.flag("clip", true),
+    })
+}
+
+impl Optimizer for NodePerturbation {
+    fn ask(&self, state: &State) -> Vec<Candidate> {
+        let moved = (0..self.directions).map(|k| Candidate {
+            direction: Some(direction(self.key, state, k, Distribution::Nodes)),
+            scale: self.perturbation,
+        });
+        std::iter::once(Candidate::BASE).chain(moved).collect()
+    }
+
+    /// Refuses: a batch's mean losses do not say which picture they come from.
+    fn tell(&self, _: &mut State, losses: &[f32]) -> Result<(), TellError> {
+        check_losses(self.batches_per_step(), losses)?;
+        Err(TellError::NotByPicture)
+    }
+
+    fn batches_per_step(&self) -> usize {
+        1 + self.directions as usize
+    }
+
+    fn by_picture(&self) -> Option<&dyn ByPicture> {
+        Some(self)
+    }
+}
+
+impl ByPicture for NodePerturbation {
+    fn gradient(&self, candidates: &[Candidate], seen: &Seen<'_>) -> Vec<f32> {
+        let mut gradient = vec![0.0; seen.generator.dim()];
+        let (mut slopes, mut moved) = (Vec::new(), Vec::new());
+        let pictures = seen.batch.len();
+        for (picture, prepared) in seen.batch.iter().enumerate() {
+            slopes.clear();
+            slopes.resize(seen.generator.nodes(), 0.0);
+            let base = seen.losses.get(picture).copied().unwrap_or(0.0);
+            for (k, candidate) in candidates.iter().enumerate().skip(1) {
+                candidate.move_nodes(picture, slopes.len(), &mut moved);
+                let loss = seen.losses.get(k * pictures + picture);
+                // c·ξ divided by c² is ξ divided by c.
+                let size = candidate.scale * candidate.scale * self.directions as f32;
+                let share = (loss.copied().unwrap_or(base) - base) / size;
+                slopes
+                    .iter_mut()
+                    .zip(&moved)
+                    .for_each(|(slope, moved)| *slope += share * moved);
+            }
+            slopes.iter_mut().for_each(|s| *s /= pictures as f32);
+            seen.generator.pull_back(prepared, &slopes, &mut gradient);
+        }
+        gradient
+    }
+
+    fn tell_gradient(&self, state: &mut State, gradient: &[f32]) -> Result<(), TellError> {
+        check_losses(state.theta.len(), gradient)?;
+        let mut gradient = gradient.to_vec();
+        if self.clip {
+            estimate::clip(&mut gradient);
+        }
+        let rate = self.plan.rate(self.learning_rate, self.decay, state);
+        for (theta, g) in state.theta.iter_mut().zip(&gradient) {
+            *theta -= rate * g;
+        }
+        state.step += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::{self, Generator, Prepared, Shape};
+    use ground::fault::section;
+    use ground::rng::Stream;
+    use serde_json::{Value, json};
+
+    const PLAN: Plan = Plan {
+        rounds: 10,
+        local_steps: 5,
+    };
+
+    fn optimizer(spec: &Value) -> Box<dyn Optimizer> {
+        section("optimizer", spec, |reader| {
+            build(reader, DirectionKey([3, 4]), PLAN, Space::NUMBERS)
+        })
+        .unwrap()
+    }
+
+    fn task(spec: &Value, pictures: usize) -> (Box<dyn Generator>, Vec<Prepared>) {
+        let shape = Shape {
+            height: 12,
+            width: 12,
+        };
+        let generator = generator::build(spec, shape).unwrap();
+        let mut dice = Stream::with_key([1, 2]);
+        let mut picture =
+            || -> Vec<u8> { (0..shape.bytes()).map(|_| dice.below(256) as u8).collect() };
+        let prepared = (0..pictures)
+            .map(|_| generator.prepare(&picture()))
+            .collect();
+        (generator, prepared)
+    }
+
+    /// Node values of a picture at `theta`, by the generator's own derivative: u = J θ.
+    fn nodes(generator: &dyn Generator, prepared: &Prepared, theta: &[f32]) -> Vec<f32> {
+        (0..generator.nodes())
+            .map(|i| {
+                let (mut one, mut row) = (vec![0.0; generator.nodes()], vec![0.0; theta.len()]);
+                one[i] = 1.0;
+                generator.pull_back(prepared, &one, &mut row);
+                row.iter().zip(theta).map(|(j, t)| j * t).sum()
+            })
+            .collect()
+    }
+
+    /// The mean of many estimates is the gradient that is known: of L_p = Σ_i a_i u_pi.
+    #[test]
+    fn the_estimate_is_unbiased_where_the_loss_is_linear() {
+        for spec in [
+            json!({ "kind": "statistic", "grid": 3, "statistics": 4 }),
+            json!({ "kind": "statistic", "grid": 3, "statistics": 3, "output": "basis", "channels": 3 }),
+        ] {
+            let (generator, prepared) = task(&spec, 4);
+            let batch: Vec<&Prepared> = prepared.iter().collect();
+            let optimizer = optimizer(&json!({ "directions": 8, "clip": false }));
+            let by_picture = optimizer.by_picture().unwrap();
+            let n = generator.nodes();
+            let slopes: Vec<f32> = (0..n).map(|i| (i as f32 * 0.7).sin()).collect();
+            let mut exact = vec![0.0; generator.dim()];
+            let each: Vec<f32> = slopes.iter().map(|s| s / batch.len() as f32).collect();
+            batch
+                .iter()
+                .for_each(|p| generator.pull_back(p, &each, &mut exact));
+            let mut mean = vec![0.0f64; generator.dim()];
+            let mut state = State::new(vec![0.0; generator.dim()], 0);
+            let steps = 2_000;
+            for step in 0..steps {
+                state.step = step;
+                let candidates = optimizer.ask(&state);
+                assert_eq!(candidates.len(), optimizer.batches_per_step());
+                let mut losses = Vec::new();
+                let mut moved = Vec::new();
+                for candidate in &candidates {
+                    for picture in 0..batch.len() {
+                        candidate.move_nodes(picture, n, &mut moved);
+                        losses.push(moved.iter().zip(&slopes).map(|(m, s)| m * s).sum());
+                    }
+                }
+                let seen = Seen {
+                    generator: &*generator,
+                    batch: &batch,
+                    losses: &losses,
+                };
+                let estimate = by_picture.gradient(&candidates, &seen);
+                mean.iter_mut()
+                    .zip(&estimate)
+                    .for_each(|(m, e)| *m += f64::from(*e) / f64::from(steps));
+            }
+            let size = |v: &[f32]| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            let off: Vec<f32> = mean
+                .iter()
+                .zip(&exact)
+                .map(|(m, e)| *m as f32 - e)
+                .collect();
+            assert!(size(&off) < 0.1 * size(&exact), "{spec}: {off:?}");
+        }
+    }
+
+    /// The prompted picture depends on θ through the node values alone, as `pull_back` says.
+    #[test]
+    fn moving_node_values_is_moving_theta() {
+        for spec in [
+            json!({ "kind": "statistic", "grid": 3, "statistics": 4 }),
+            json!({ "kind": "statistic", "grid": 4, "statistics": 3, "output": "basis", "channels": 3 }),
+        ] {
+            let (generator, prepared) = task(&spec, 1);
+            let mut dice = Stream::with_key([7, 7]);
+            let theta: Vec<f32> = (0..generator.dim()).map(|_| 0.3 * dice.normal()).collect();
+            let bytes = prepared[0].image.len();
+            let (mut by_theta, mut by_nodes) = (vec![0; bytes], vec![0; bytes]);
+            let mut scratch = generator::Scratch::default();
+            generator.prompt(&theta, &prepared[0], &mut scratch, &mut by_theta);
+            scratch.nodes = nodes(&*generator, &prepared[0], &theta);
+            let zero = vec![0.0; theta.len()];
+            generator.prompt(&zero, &prepared[0], &mut scratch, &mut by_nodes);
+            let off = by_theta.iter().zip(&by_nodes).map(|(a, b)| a.abs_diff(*b));
+            assert!(off.max() <= Some(1), "{spec}");
+            assert_ne!(by_theta, prepared[0].image);
+        }
+    }
+
+    #[test]
+    fn steps_go_down_the_gradient_and_no_further_than_the_clip() {
+        let optimizer = optimizer(&json!({ "learning_rate": 0.5 }));
+        let by_picture = optimizer.by_picture().unwrap();
+        let mut state = State::new(vec![1.0; 4], 0);
+        by_picture
+            .tell_gradient(&mut state, &[1.0, 0.0, -1.0, 0.0])
+            .unwrap();
+        assert_eq!(
+            (state.theta.clone(), state.step),
+            (vec![0.5, 1.0, 1.5, 1.0], 1)
+        );
+        by_picture
+            .tell_gradient(&mut state, &[3e4, 0.0, 0.0, 0.0])
+            .unwrap();
+        assert_eq!(state.theta[0], 0.5 - 0.5 * 2.0);
+        let before = state.clone();
+        let bad = by_picture.tell_gradient(&mut state, &[f32::NAN; 4]);
+        assert_eq!(bad, Err(TellError::NotFinite { index: 0 }));
+        assert!(by_picture.tell_gradient(&mut state, &[0.0; 3]).is_err());
+        assert_eq!(
+            optimizer.tell(&mut state, &[0.0; 4]),
+            Err(TellError::NotByPicture)
+        );
+        assert_eq!(state, before);
+    }
+}
