@@ -7,6 +7,8 @@ use ground::rng::Stream;
 use serde_json::{Value, json};
 use tuning::generator;
 use tuning::generator::Shape;
+use tuning::objective::loss::Loss;
+use tuning::optimizer::memory::PictureMemory;
 use tuning::optimizer::{self, DirectionKey, Plan, Seen, Space, State};
 
 const KEY: DirectionKey = DirectionKey([0x243F_6A88, 0x85A3_08D3]);
@@ -40,13 +42,20 @@ fn step(case: &Value) -> Result<Value, String> {
     let mut state = State::new(scene.theta.clone(), 2);
     let candidates = optimizer.ask(&state);
     let losses = unhex_floats(&case["losses"])?;
-    let batch: Vec<_> = scene.prepared.iter().collect();
+    let examples: Vec<u32> = (0..scene.prepared.len() as u32).collect();
     let seen = Seen {
         generator: &*scene.generator,
-        batch: &batch,
+        theta: &scene.theta,
+        pictures: scene.prepared.iter().map(|picture| (picture, 0)).collect(),
+        batch: &examples,
+        begun_anew: false,
         losses: &losses,
+        scores: &[],
+        labels: 0,
+        loss: Loss::CrossEntropy,
     };
-    let gradient = by_picture.gradient(&candidates, &seen);
+    let mut nothing = PictureMemory::default();
+    let gradient = by_picture.gradient(&candidates, &seen, &mut nothing);
     by_picture
         .tell_gradient(&mut state, &gradient)
         .map_err(|error| error.to_string())?;

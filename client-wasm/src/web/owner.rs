@@ -149,13 +149,27 @@ impl Owner {
         Ok(identity)
     }
 
-    /// The candidates of a step of any participant: only their number and kind matter.
-    pub fn candidates(&self) -> Vec<Candidate> {
-        let state = tuning::optimizer::State::new(self.task().initial().unwrap_or_default(), 0);
-        self.task()
-            .optimizer(0)
-            .map(|optimizer| optimizer.ask(&state))
-            .unwrap_or_default()
+    /// The candidates of the largest step of any participant, of which only number and kind matter,
+    /// and the number of its examples.
+    pub fn largest_step(&self) -> (Vec<Candidate>, usize) {
+        let federation = &self.task().federation;
+        let Ok(optimizer) = self.task().optimizer(0) else {
+            return (Vec::new(), 0);
+        };
+        // An optimiser goes on differently at most once.
+        let [first, last] = [0, federation.rounds.saturating_sub(1)].map(|round| {
+            let theta = self.task().initial().unwrap_or_default();
+            let candidates = optimizer.ask(&tuning::optimizer::State::new(theta, round));
+            (
+                candidates,
+                optimizer.examples_in(round, federation.batch) as usize,
+            )
+        });
+        if last.0.len() > first.0.len() {
+            last
+        } else {
+            first
+        }
     }
 
     /// Saves the state; returns whether it is stored. The first failure is reported to the owner.

@@ -281,12 +281,12 @@ impl Session {
         }
         // Texts have no such generator, and nothing is rendered.
         if let Ok(generator) = owner.task().generator() {
-            let candidates = owner.candidates();
+            let (candidates, images) = owner.largest_step();
             let work = Workload {
                 generator: &*generator,
                 shape: owner.task().shape(),
                 candidates: &candidates,
-                images: owner.task().federation.batch as usize,
+                images,
             };
             let (gpu, choice) =
                 renderer::choose(owner.opening.backend, &owner.opening.gpu, &work, now).await;

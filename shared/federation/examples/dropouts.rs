@@ -138,11 +138,13 @@ impl Participant {
             event = Event::Evaluated {
                 outcomes: evaluation.candidates.iter().map(|_| draw()).collect(),
                 means: None,
+                memory: None,
             };
             if evaluation.candidates.is_empty() {
                 event = Event::Evaluated {
                     outcomes: vec![draw()],
                     means: None,
+                    memory: None,
                 };
             }
         }

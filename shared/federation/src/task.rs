@@ -173,9 +173,10 @@ impl Task {
             }
             Inputs::Images(_) => generator::build_from(&catalogue.generators, spec, task.shape())
                 .map(|g| {
-                    let nodes = g.nodes();
                     let space = Space {
-                        nodes,
+                        nodes: g.nodes(),
+                        statistics: g.statistics(),
+                        labels: task.labels.len(),
                         ..Space::NUMBERS
                     };
                     (g.dim(), space, None, g.reshapes())
@@ -209,7 +210,7 @@ impl Task {
                     task.space = Space {
                         domain,
                         size: 2,
-                        nodes: 0,
+                        ..Space::NUMBERS
                     };
                 }
             }
@@ -329,15 +330,21 @@ impl Task {
         if federation.query_budget == 0 || federation.policy.active > 0 {
             return;
         }
-        let round = federation.training_queries(optimizer);
-        let covered = federation.query_budget.saturating_sub(learning) / round.max(1);
+        let round = federation.training_queries(optimizer, 0);
+        let mut left = federation.query_budget.saturating_sub(learning);
+        let is_paid = |number: &u32| {
+            let paid = left.checked_sub(federation.training_queries(optimizer, *number));
+            left = paid.unwrap_or(0);
+            paid.is_some()
+        };
+        let covered = (0..federation.rounds).take_while(is_paid).count() as u32;
         if covered == 0 {
             let message = format!(
                 "does not cover a single round: that is {round} queries, and {learning} for the mapping"
             );
             fault("federation.query_budget", message);
-        } else if covered < u64::from(federation.rounds) {
-            federation.rounds = covered as u32;
+        } else {
+            federation.rounds = covered;
         }
     }
 
@@ -723,8 +730,9 @@ impl Task {
     /// Number of queries that one participant spends if it trains in every round, without
     /// measurements.
     pub fn training_queries(&self) -> Result<u64, Faults> {
-        let round = self.federation.training_queries(&*self.optimizer(0)?);
-        Ok(u64::from(self.federation.rounds) * round)
+        let optimizer = self.optimizer(0)?;
+        let of = |round| self.federation.training_queries(&*optimizer, round);
+        Ok((0..self.federation.rounds).map(of).sum())
     }
 
     /// The number of the label `label`.

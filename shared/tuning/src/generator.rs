@@ -138,6 +138,11 @@ pub trait Generator: Send + Sync {
         0
     }
 
+    /// Writes an image's node values at `theta` into `out`.
+    fn node_values(&self, _theta: &[f32], _prepared: &Prepared, out: &mut Vec<f32>) {
+        out.clear();
+    }
+
     /// Adds to `gradient` (`dim` numbers) what `slopes`, a loss's derivatives by the image's node
     /// values, amount to by θ: Jᵀ·`slopes`, where J is the derivative of the node values by θ.
     fn pull_back(&self, _prepared: &Prepared, _slopes: &[f32], _gradient: &mut [f32]) {}

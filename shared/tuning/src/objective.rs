@@ -95,10 +95,15 @@ impl Objective {
     /// Scores one answer: its loss, and whether its largest label score is the true label's.
     #[must_use]
     pub fn score(&self, row: &[f32], label: usize) -> Outcome {
-        let scores = self.label_scores(row);
+        self.score_of(&self.label_scores(row), label)
+    }
+
+    /// Scores one answer by its [label scores](Self::label_scores).
+    #[must_use]
+    pub fn score_of(&self, scores: &[f32], label: usize) -> Outcome {
         Outcome {
-            loss: f64::from(self.loss.of(&scores, label)),
-            correct: u32::from(loss::argmax(&scores) == label),
+            loss: f64::from(self.loss.of(scores, label)),
+            correct: u32::from(loss::argmax(scores) == label),
             total: 1,
         }
     }

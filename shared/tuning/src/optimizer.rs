@@ -9,21 +9,25 @@ pub mod cma_es;
 mod estimate;
 pub mod hiso;
 pub mod individual;
+pub mod memory;
 pub mod node_perturbation;
 pub mod points;
 pub mod policy_gradient;
 pub mod search;
+pub mod secants;
 pub mod spsa_gc;
 pub mod zo_adam;
 pub mod zo_sgd;
 
 use crate::generator::{Generator, Prepared};
 use crate::objective::Outcome;
+use crate::objective::loss::Loss;
 use crate::optimizer::individual::Individual;
 use ground::fault::{Faults, Reader, section};
 use ground::form::About;
 use ground::registry::Registry;
 use ground::rng::{Direction, Distribution};
+use memory::PictureMemory;
 use points::Points;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -173,6 +177,10 @@ pub struct Space {
     pub size: usize,
     /// Number of an input's node values ([`Generator::nodes`]); 0 if there are none.
     pub nodes: usize,
+    /// Number of an input's statistics; 0 if there are none.
+    pub statistics: usize,
+    /// Number of the task's labels.
+    pub labels: usize,
 }
 
 impl Space {
@@ -181,6 +189,8 @@ impl Space {
         domain: Domain::Numbers,
         size: 0,
         nodes: 0,
+        statistics: 0,
+        labels: 0,
     };
 
     /// A table of categories, `size` in each row.
@@ -189,7 +199,7 @@ impl Space {
         Self {
             domain: Domain::Categories,
             size,
-            nodes: 0,
+            ..Self::NUMBERS
         }
     }
 
@@ -199,7 +209,7 @@ impl Space {
         Self {
             domain: Domain::Arms,
             size,
-            nodes: 0,
+            ..Self::NUMBERS
         }
     }
 }
@@ -261,22 +271,77 @@ pub enum TellError {
 }
 
 /// What was seen of a batch of pictures in one step.
-#[derive(Clone, Copy)]
 pub struct Seen<'a> {
     /// The prompt generator.
     pub generator: &'a dyn Generator,
-    /// The pictures, in the order in which they were asked.
-    pub batch: &'a [&'a Prepared],
+    /// The parameters θ around which was asked.
+    pub theta: &'a [f32],
+    /// All of the participant's training pictures with the numbers of their labels.
+    pub pictures: Vec<(&'a Prepared, usize)>,
+    /// Indices of those that were asked, in that order.
+    pub batch: &'a [u32],
+    /// Whether an update from this θ was sent before and not used. Then only the pictures of this batch
+    /// may count, or the two updates would be told apart from those of others by what they share.
+    pub begun_anew: bool,
     /// Their losses: all pictures at the first point, then all at the second, and so on.
     pub losses: &'a [f32],
+    /// Their label scores in the same order, `labels` numbers each.
+    pub scores: &'a [f32],
+    /// Number of labels.
+    pub labels: usize,
+    /// The loss.
+    pub loss: Loss,
+}
+
+impl Seen<'_> {
+    /// A training picture.
+    #[must_use]
+    pub fn picture(&self, example: u32) -> Option<&Prepared> {
+        self.pictures.get(example as usize).map(|(p, _)| *p)
+    }
+
+    /// The number of a training picture's label.
+    #[must_use]
+    pub fn label(&self, example: u32) -> usize {
+        self.pictures.get(example as usize).map_or(0, |(_, l)| *l)
+    }
+
+    /// A training picture's statistics; empty if there are none.
+    #[must_use]
+    pub fn statistics(&self, example: u32) -> &[f32] {
+        self.picture(example).map_or(&[], |p| &p.statistics)
+    }
+
+    /// A training picture's node values at θ.
+    #[must_use]
+    pub fn node_values(&self, example: u32) -> Vec<f32> {
+        let mut values = Vec::new();
+        if let Some(prepared) = self.picture(example) {
+            self.generator
+                .node_values(self.theta, prepared, &mut values);
+        }
+        values
+    }
+
+    /// The label scores of the batch's picture number `picture` at the first point.
+    #[must_use]
+    pub fn scores(&self, picture: usize) -> &[f32] {
+        let start = picture * self.labels;
+        self.scores.get(start..start + self.labels).unwrap_or(&[])
+    }
 }
 
 /// An optimiser that looks at each picture of a batch by itself, and not at the batch's mean losses.
 /// Its step has two halves: a gradient where the pictures are known, and the step along it.
 pub trait ByPicture {
     /// The estimated gradient by θ (d numbers) from what was seen at the points that
-    /// [`Optimizer::ask`] named.
-    fn gradient(&self, candidates: &[Candidate], seen: &Seen<'_>) -> Vec<f32>;
+    /// [`Optimizer::ask`] named, and from what the participant remembers, which this call adds to.
+    fn gradient(
+        &self,
+        candidates: &[Candidate],
+        seen: &Seen<'_>,
+        memory: &mut PictureMemory,
+    ) -> Vec<f32>;
 
     /// Moves θ by that gradient, in place of [`Optimizer::tell`].
     ///
@@ -284,6 +349,12 @@ pub trait ByPicture {
     /// The gradient has another length than θ, or a number in it is not finite. The state is then
     /// unchanged.
     fn tell_gradient(&self, state: &mut State, gradient: &[f32]) -> Result<(), TellError>;
+
+    /// Whether all pictures are asked in turn before any is asked again; otherwise each step draws its
+    /// own.
+    fn in_turn(&self) -> bool {
+        false
+    }
 }
 
 /// A zeroth-order optimiser: pure functions of the task, the direction key and the [`State`].
@@ -305,6 +376,18 @@ pub trait Optimizer: Send + Sync {
     /// Number of batches of queries in one step: the number of points that [`Optimizer::ask`]
     /// names.
     fn batches_per_step(&self) -> usize;
+
+    /// Number of points in a step of round number `round`; another one than
+    /// [`Optimizer::batches_per_step`] for an optimiser that goes on differently later.
+    fn points_in(&self, _round: u32) -> usize {
+        self.batches_per_step()
+    }
+
+    /// Number of examples that are asked at each of these points, if there are as many; `batch` is
+    /// what the task says.
+    fn examples_in(&self, _round: u32, batch: u32) -> u32 {
+        batch
+    }
 
     /// The parameters with which a run starts, given the generator's initial ones.
     fn start(&self, initial: Vec<f32>) -> Vec<f32> {
@@ -445,6 +528,7 @@ pub fn registry() -> Registry<Entry> {
         ("cma-es", cma_es::ENTRY),
         ("hiso", hiso::ENTRY),
         ("node-perturbation", node_perturbation::ENTRY),
+        ("secants", secants::ENTRY),
         ("policy-gradient", policy_gradient::ENTRY),
         ("bandit", bandit::ENTRY),
     ])

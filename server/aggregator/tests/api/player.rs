@@ -216,6 +216,7 @@ impl Player {
                     .map(|i| 1.0 / (2 + i as u32 + self.number) as f32)
                     .collect()
             }),
+            memory: None,
         }
     }
 

@@ -18,6 +18,7 @@ use secure_sum::identity::Identity;
 use serde::{Deserialize, Serialize};
 use tuning::objective::Outcome;
 use tuning::objective::mapping::Mappings;
+use tuning::optimizer::memory::PictureMemory;
 use tuning::optimizer::{Optimizer, State};
 
 /// Maximum number of θ in a row that differ from the announced one. That θ moved on between two
@@ -140,6 +141,9 @@ pub struct Client {
     sum: Option<Sum>,
     sums: Sums,
     suspicion: Option<String>,
+    /// What the optimiser remembers of the participant's pictures. It is never sent.
+    #[serde(default)]
+    memory: PictureMemory,
 }
 
 impl Client {
@@ -165,7 +169,14 @@ impl Client {
             sum: None,
             sums: Sums::default(),
             suspicion: None,
+            memory: PictureMemory::default(),
         }
+    }
+
+    /// What the optimiser remembers of the participant's pictures.
+    #[must_use]
+    pub fn memory(&self) -> &PictureMemory {
+        &self.memory
     }
 
     /// The participant's number.
@@ -224,6 +235,12 @@ impl Client {
         self.record.as_ref().and_then(Replay::choice)
     }
 
+    /// Returns whether it trains from this θ again, because an update from it was sent and not used.
+    #[must_use]
+    pub fn has_begun_anew(&self) -> bool {
+        self.work.as_ref().is_some_and(|w| w.renewed > 0)
+    }
+
     /// Returns whether the owner or the driver has paused it.
     #[must_use]
     pub fn is_paused(&self) -> bool {
@@ -278,7 +295,11 @@ impl Client {
             Event::View(view) => self.take_view(env, view),
             Event::Lines(lines) => self.take_lines(env, &lines),
             Event::Input(input) => self.take_input(env, &input),
-            Event::Evaluated { outcomes, means } => self.take_answers(env, &outcomes, means),
+            Event::Evaluated {
+                outcomes,
+                means,
+                memory,
+            } => self.take_answers(env, &outcomes, means, memory),
             Event::Accepted => match self.stage {
                 Stage::Enrolling => self.stage = Stage::AwaitingCohort,
                 Stage::Waiting => self.is_known_to_wait(),
@@ -548,8 +569,10 @@ impl Client {
         let Some(work) = self.work.as_ref().filter(|_| federation.query_budget > 0) else {
             return true;
         };
-        let left = u64::from(federation.rounds.saturating_sub(work.step));
-        let training = left.saturating_mul(federation.training_queries(env.optimizer));
+        let rounds = work.step..federation.rounds;
+        let training: u64 = rounds
+            .map(|round| federation.training_queries(env.optimizer, round))
+            .sum();
         let measuring = times * env.holdout as u64;
         // If few are drawn, nobody knows how often anyone trains; and at the end there is nothing
         // to train.
@@ -590,6 +613,7 @@ impl Client {
         env: &Environment<'_>,
         outcomes: &[Outcome],
         means: Option<Vec<f32>>,
+        memory: Option<PictureMemory>,
     ) {
         let Some(evaluation) = self.evaluation(env) else {
             return;
@@ -646,6 +670,9 @@ impl Client {
                 };
                 if told.is_err() {
                     return;
+                }
+                if let Some(memory) = memory {
+                    self.memory = memory;
                 }
                 *behind = before.map(|before| State {
                     step: state.step,

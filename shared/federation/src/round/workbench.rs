@@ -10,9 +10,10 @@ use model_client::{Scores, TextQueries};
 use owner_data::texts::Text;
 use std::ops::Range;
 use tuning::generator::{Generator, Prepared, Scratch, TextGenerator, render};
-use tuning::objective::Outcome;
 use tuning::objective::counts::Counts;
 use tuning::objective::mapping::Mapping;
+use tuning::objective::{Objective, Outcome};
+use tuning::optimizer::memory::PictureMemory;
 use tuning::optimizer::{Candidate, Optimizer, Seen};
 use tuning::query::Queries;
 use tuning::wording::Prompt;
@@ -335,6 +336,7 @@ impl Workbench {
             return Ok(Event::Evaluated {
                 outcomes: Vec::new(),
                 means: Some(counts.means()),
+                memory: None,
             });
         }
         let prompted = !evaluation.candidates.is_empty();
@@ -343,35 +345,58 @@ impl Workbench {
             .map_or(Mapping::Identity, |m| m.of(prompted).clone());
         let objective = self.task.objective(mapping);
         let mut outcomes = vec![Outcome::default(); Self::groups(evaluation)];
-        let mut losses = Vec::new();
+        let (mut losses, mut scores) = (Vec::new(), Vec::new());
         for outcome in &mut outcomes {
             for (label, row) in labels.iter().zip(&mut rows) {
-                let scored = objective.score(row, *label);
+                let of_labels = objective.label_scores(row);
+                let scored = objective.score_of(&of_labels, *label);
                 losses.push(scored.loss as f32);
+                scores.extend(of_labels);
                 outcome.add(&scored);
             }
         }
+        let (means, memory) = match self.look(client, evaluation, &objective, (&losses, &scores)) {
+            Some((gradient, memory)) => (Some(gradient), Some(memory)),
+            None => (None, None),
+        };
         Ok(Event::Evaluated {
-            means: self.gradient(evaluation, &losses),
             outcomes,
+            means,
+            memory,
         })
     }
 
-    /// The gradient of a step whose optimiser looks at each picture, from all losses in the order in
-    /// which they were asked; otherwise `None`.
-    fn gradient(&self, evaluation: &Evaluation, losses: &[f32]) -> Option<Vec<f32>> {
+    /// The gradient of a step whose optimiser looks at each picture, and what the participant then
+    /// remembers; otherwise `None`. Losses and label scores are in the order in which was asked.
+    fn look(
+        &self,
+        client: &Client,
+        evaluation: &Evaluation,
+        objective: &Objective,
+        (losses, scores): (&[f32], &[f32]),
+    ) -> Option<(Vec<f32>, PictureMemory)> {
         let by_picture = self.optimizer.by_picture()?;
         let (Purpose::Step, Prompter::Images(generator)) = (evaluation.purpose, &self.prompter)
         else {
             return None;
         };
-        let batch: Vec<&Prepared> = self.prepared(evaluation).collect();
+        let pictures = self.training.iter();
         let seen = Seen {
             generator: &**generator,
-            batch: &batch,
+            theta: &evaluation.theta,
+            pictures: pictures
+                .filter_map(|item| Some((item.prepared()?, item.label)))
+                .collect(),
+            batch: &evaluation.examples,
+            begun_anew: client.has_begun_anew(),
             losses,
+            scores,
+            labels: self.task.labels.len(),
+            loss: objective.loss,
         };
-        Some(by_picture.gradient(&evaluation.candidates, &seen))
+        let mut memory = client.memory().clone();
+        let gradient = by_picture.gradient(&evaluation.candidates, &seen, &mut memory);
+        Some((gradient, memory))
     }
 }
 

@@ -97,11 +97,11 @@ impl Privacy {
 }
 
 impl Federation {
-    /// Number of queries of one participant's training in one round.
+    /// Number of queries of one participant's training in round number `round`.
     #[must_use]
-    pub fn training_queries(&self, optimizer: &dyn Optimizer) -> u64 {
-        let batches = u64::from(self.local_steps) * optimizer.batches_per_step() as u64;
-        batches * u64::from(self.batch)
+    pub fn training_queries(&self, optimizer: &dyn Optimizer, round: u32) -> u64 {
+        let points = u64::from(self.local_steps) * optimizer.points_in(round) as u64;
+        points * u64::from(optimizer.examples_in(round, self.batch))
     }
 
     /// Reads the section. `ask_ahead` is the default of that setting.

@@ -114,6 +114,18 @@ impl Statistic {
             }
     }
 
+    /// Writes W z + b into `u`.
+    fn affine(&self, theta: &[f32], z: &[f32], u: &mut Vec<f32>) {
+        u.clear();
+        u.extend(theta.chunks_exact(self.count + 1).map(|row| {
+            let (weights, bias) = row.split_at(self.count);
+            weights
+                .iter()
+                .zip(z)
+                .fold(bias[0], |sum, (w, z)| sum + w * z)
+        }));
+    }
+
     /// Writes tanh(grid(W z + b)), c·r² values, into `scratch.grid`. The node values u = W z + b are
     /// moved by `scratch.nodes` first.
     fn fill_grid(&self, theta: &[f32], z: &[f32], scratch: &mut Scratch) {
@@ -126,14 +138,7 @@ impl Statistic {
         } else {
             &mut *rows
         };
-        u.clear();
-        u.extend(theta.chunks_exact(self.count + 1).map(|row| {
-            let (weights, bias) = row.split_at(self.count);
-            weights
-                .iter()
-                .zip(z)
-                .fold(bias[0], |sum, (w, z)| sum + w * z)
-        }));
+        self.affine(theta, z, u);
         u.iter_mut().zip(&*nodes).for_each(|(u, moved)| *u += moved);
         if !self.patterns.is_empty() {
             grid.clear();
@@ -212,6 +217,10 @@ impl Generator for Statistic {
 
     fn nodes(&self) -> usize {
         self.outputs()
+    }
+
+    fn node_values(&self, theta: &[f32], prepared: &Prepared, out: &mut Vec<f32>) {
+        self.affine(theta, &prepared.statistics, out);
     }
 
     /// ∂u_i/∂W_ij = z_j and ∂u_i/∂b_i = 1.

@@ -49,6 +49,45 @@ impl Loss {
             }
         }
     }
+
+    /// The derivatives of [`Loss::of`] by the scores, as many as there are.
+    #[must_use]
+    pub fn slopes(&self, scores: &[f32], label: usize) -> Vec<f32> {
+        let mut slopes = softmax(scores);
+        let p = slopes[label];
+        match *self {
+            Self::CrossEntropy => slopes[label] -= 1.0,
+            Self::Margin { .. } => {
+                let lost = self.of(scores, label) > 0.0;
+                let others = (0..scores.len()).filter(|i| *i != label);
+                let best = others.fold(label, |best, i| {
+                    if best == label || scores[i] > scores[best] {
+                        i
+                    } else {
+                        best
+                    }
+                });
+                slopes.fill(0.0);
+                if lost && best != label {
+                    (slopes[best], slopes[label]) = (1.0, -1.0);
+                }
+            }
+            Self::Focal { gamma } => {
+                // d/dlog p of −(1 − p)^γ log p, times d log p/d score.
+                let rest = (1.0 - p).max(0.0);
+                let log = log_probability(p);
+                let steep = if rest > 0.0 {
+                    gamma * libm::powf(rest, gamma - 1.0) * p * log
+                } else {
+                    0.0
+                };
+                let factor = libm::powf(rest, gamma) - steep;
+                slopes[label] -= 1.0;
+                slopes.iter_mut().for_each(|s| *s *= factor);
+            }
+        }
+        slopes
+    }
 }
 
 /// Computes log Σ exp(score) without overflow.
@@ -97,6 +136,32 @@ mod tests {
         assert!((loss - core::f32::consts::LN_2).abs() < 1e-6);
         assert!(Loss::CrossEntropy.of(&[1000.0, -1000.0], 1).is_finite());
         assert_eq!(Loss::CrossEntropy.of(&[3.0], 0), 0.0);
+    }
+
+    #[test]
+    fn slopes_are_the_derivatives() {
+        let scores = [0.3f32, -1.2, 0.9, 0.1];
+        for loss in [
+            Loss::CrossEntropy,
+            Loss::Margin { margin: 0.5 },
+            Loss::Margin { margin: 0.0 },
+            Loss::Focal { gamma: 2.0 },
+            Loss::Focal { gamma: 0.0 },
+        ] {
+            for label in 0..scores.len() {
+                let slopes = loss.slopes(&scores, label);
+                for (i, slope) in slopes.iter().enumerate() {
+                    let at = |step: f32| {
+                        let mut moved = scores;
+                        moved[i] += step;
+                        loss.of(&moved, label)
+                    };
+                    let difference = (at(1e-2) - at(-1e-2)) / 2e-2;
+                    assert!((slope - difference).abs() < 2e-3, "{loss:?} {label} {i}");
+                }
+            }
+        }
+        assert_eq!(Loss::Margin { margin: 1.0 }.slopes(&[3.0], 0), [0.0]);
     }
 
     #[test]

@@ -168,3 +168,26 @@ pub(super) fn clip(gradient: &mut [f32]) -> f32 {
     gradient.iter_mut().for_each(|g| *g *= factor);
     factor
 }
+
+/// Moves θ by −`rate` along a gradient, which is clipped first if `clips`, and counts the step.
+///
+/// # Errors
+/// The gradient has another length than θ, or a number in it is not finite. The state is then
+/// unchanged.
+pub(super) fn descend(
+    state: &mut State,
+    gradient: &[f32],
+    clips: bool,
+    rate: f32,
+) -> Result<(), TellError> {
+    check_losses(state.theta.len(), gradient)?;
+    let mut gradient = gradient.to_vec();
+    if clips {
+        clip(&mut gradient);
+    }
+    for (theta, g) in state.theta.iter_mut().zip(&gradient) {
+        *theta -= rate * g;
+    }
+    state.step += 1;
+    Ok(())
+}

@@ -13,6 +13,7 @@
 //!
 //! That is K + 1 batches of queries. ĝ is clipped to the norm √d as all other estimates are.
 
+use super::memory::PictureMemory;
 use super::{
     ByPicture, Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Seen, Space, State,
     TellError, Tries, check_losses, direction, estimate,
@@ -53,15 +54,22 @@ pub(super) const ENTRY: Entry = Entry {
 
 /// Reads `directions` K, `perturbation` c, `learning_rate`, `decay` and `clip`.
 fn build(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan, _: Space) -> Box<dyn Optimizer> {
-    Box::new(NodePerturbation {
-        key,
-        plan,
-        directions: reader.whole("directions", 1..=64, Some(u64::from(DIRECTIONS))) as u32,
-        perturbation: reader.number("perturbation", 1e-6..=10.0, Some(0.25)),
-        learning_rate: reader.number("learning_rate", 0.0..=100.0, Some(0.02)),
-        decay: reader.choice("decay", &["linear", "none"], Some("none")) == 0,
-        clip: reader.flag("clip", true),
-    })
+    Box::new(NodePerturbation::read(reader, key, plan))
+}
+
+impl NodePerturbation {
+    /// Reads the settings.
+    pub(super) fn read(reader: &mut Reader<'_>, key: DirectionKey, plan: Plan) -> Self {
+        Self {
+            key,
+            plan,
+            directions: reader.whole("directions", 1..=64, Some(DIRECTIONS.into())) as u32,
+            perturbation: reader.number("perturbation", 1e-6..=10.0, Some(0.25)),
+            learning_rate: reader.number("learning_rate", 0.0..=100.0, Some(0.02)),
+            decay: reader.choice("decay", &["linear", "none"], Some("none")) == 0,
+            clip: reader.flag("clip", true),
+        }
+    }
 }
 
 impl Optimizer for NodePerturbation {
@@ -89,11 +97,19 @@ impl Optimizer for NodePerturbation {
 }
 
 impl ByPicture for NodePerturbation {
-    fn gradient(&self, candidates: &[Candidate], seen: &Seen<'_>) -> Vec<f32> {
+    fn gradient(
+        &self,
+        candidates: &[Candidate],
+        seen: &Seen<'_>,
+        _: &mut PictureMemory,
+    ) -> Vec<f32> {
         let mut gradient = vec![0.0; seen.generator.dim()];
         let (mut slopes, mut moved) = (Vec::new(), Vec::new());
         let pictures = seen.batch.len();
-        for (picture, prepared) in seen.batch.iter().enumerate() {
+        for (picture, example) in seen.batch.iter().enumerate() {
+            let Some(prepared) = seen.picture(*example) else {
+                continue;
+            };
             slopes.clear();
             slopes.resize(seen.generator.nodes(), 0.0);
             let base = seen.losses.get(picture).copied().unwrap_or(0.0);
@@ -115,17 +131,8 @@ impl ByPicture for NodePerturbation {
     }
 
     fn tell_gradient(&self, state: &mut State, gradient: &[f32]) -> Result<(), TellError> {
-        check_losses(state.theta.len(), gradient)?;
-        let mut gradient = gradient.to_vec();
-        if self.clip {
-            estimate::clip(&mut gradient);
-        }
         let rate = self.plan.rate(self.learning_rate, self.decay, state);
-        for (theta, g) in state.theta.iter_mut().zip(&gradient) {
-            *theta -= rate * g;
-        }
-        state.step += 1;
-        Ok(())
+        estimate::descend(state, gradient, self.clip, rate)
     }
 }
 
@@ -133,6 +140,7 @@ impl ByPicture for NodePerturbation {
 mod tests {
     use super::*;
     use crate::generator::{self, Generator, Prepared, Shape};
+    use crate::objective::loss::Loss;
     use ground::fault::section;
     use ground::rng::Stream;
     use serde_json::{Value, json};
@@ -162,18 +170,6 @@ mod tests {
             .map(|_| generator.prepare(&picture()))
             .collect();
         (generator, prepared)
-    }
-
-    /// Node values of a picture at `theta`, by the generator's own derivative: u = J θ.
-    fn nodes(generator: &dyn Generator, prepared: &Prepared, theta: &[f32]) -> Vec<f32> {
-        (0..generator.nodes())
-            .map(|i| {
-                let (mut one, mut row) = (vec![0.0; generator.nodes()], vec![0.0; theta.len()]);
-                one[i] = 1.0;
-                generator.pull_back(prepared, &one, &mut row);
-                row.iter().zip(theta).map(|(j, t)| j * t).sum()
-            })
-            .collect()
     }
 
     /// The mean of many estimates is the gradient that is known: of L_p = Σ_i a_i u_pi.
@@ -211,10 +207,17 @@ mod tests {
                 }
                 let seen = Seen {
                     generator: &*generator,
-                    batch: &batch,
+                    theta: &state.theta,
+                    pictures: batch.iter().map(|p| (*p, 0)).collect(),
+                    batch: &[0, 1, 2, 3],
+                    begun_anew: false,
                     losses: &losses,
+                    scores: &[],
+                    labels: 0,
+                    loss: Loss::CrossEntropy,
                 };
-                let estimate = by_picture.gradient(&candidates, &seen);
+                let mut nothing = PictureMemory::default();
+                let estimate = by_picture.gradient(&candidates, &seen, &mut nothing);
                 mean.iter_mut()
                     .zip(&estimate)
                     .for_each(|(m, e)| *m += f64::from(*e) / f64::from(steps));
@@ -243,7 +246,22 @@ mod tests {
             let (mut by_theta, mut by_nodes) = (vec![0; bytes], vec![0; bytes]);
             let mut scratch = generator::Scratch::default();
             generator.prompt(&theta, &prepared[0], &mut scratch, &mut by_theta);
-            scratch.nodes = nodes(&*generator, &prepared[0], &theta);
+            // By the generator's own derivative: u = J θ.
+            scratch.nodes = (0..generator.nodes())
+                .map(|i| {
+                    let (mut one, mut row) = (vec![0.0; generator.nodes()], vec![0.0; theta.len()]);
+                    one[i] = 1.0;
+                    generator.pull_back(&prepared[0], &one, &mut row);
+                    row.iter().zip(&theta).map(|(j, t)| j * t).sum()
+                })
+                .collect();
+            let mut values = Vec::new();
+            generator.node_values(&theta, &prepared[0], &mut values);
+            let off = values
+                .iter()
+                .zip(&scratch.nodes)
+                .map(|(a, b)| (a - b).abs());
+            assert!(off.fold(0.0, f32::max) < 1e-5);
             let zero = vec![0.0; theta.len()];
             generator.prompt(&zero, &prepared[0], &mut scratch, &mut by_nodes);
             let off = by_theta.iter().zip(&by_nodes).map(|(a, b)| a.abs_diff(*b));

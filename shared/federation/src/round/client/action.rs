@@ -6,6 +6,7 @@ use crate::round::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use tuning::objective::Outcome;
 use tuning::optimizer::Candidate;
+use tuning::optimizer::memory::PictureMemory;
 use tuning::optimizer::points::Points;
 
 /// One of the two parts of the participant's examples.
@@ -174,6 +175,8 @@ pub enum Event {
         /// step of an optimiser that is told [by picture](tuning::optimizer::ByPicture), the gradient
         /// (d numbers).
         means: Option<Vec<f32>>,
+        /// What the participant remembers after such a step.
+        memory: Option<PictureMemory>,
     },
     /// An enrolment or an update was taken.
     Accepted,

@@ -54,19 +54,24 @@ impl Client {
     }
 
     fn training_step(&self, env: &Environment<'_>, asked_from: &State) -> Evaluation {
+        let candidates = env.optimizer.ask(asked_from);
+        let renewed = self.work.as_ref().map_or(0, |w| w.renewed);
+        let in_turn = env.optimizer.by_picture().is_some_and(|o| o.in_turn());
+        let (task, training) = (env.task, env.training);
+        let examples = if in_turn && renewed == 0 {
+            let most = task.federation.batch;
+            let most = env.optimizer.examples_in(asked_from.round, most);
+            turn(task, self.participant, asked_from, training, most)
+        } else {
+            batch(task, self.participant, asked_from, training, renewed)
+        };
         Evaluation {
             purpose: Purpose::Step,
             theta: asked_from.theta.clone(),
-            candidates: env.optimizer.ask(asked_from),
             points: env.optimizer.points(asked_from),
+            candidates,
             part: Part::Training,
-            examples: batch(
-                env.task,
-                self.participant,
-                asked_from,
-                env.training,
-                self.work.as_ref().map_or(0, |w| w.renewed),
-            ),
+            examples,
         }
     }
 
@@ -109,6 +114,33 @@ pub(super) fn batch(
 ) -> Vec<u32> {
     let words = [purpose::BATCH, participant, state.round, state.step];
     fresh(task, &words, training, task.federation.batch, renewed)
+}
+
+/// The examples of one step where all are asked in turn: the step's part of an endless sequence in which
+/// every example comes once, in an order of its own, before any comes again. Like [`batch`] a function
+/// of the step alone.
+pub(super) fn turn(
+    task: &Task,
+    participant: u32,
+    state: &State,
+    training: usize,
+    most: u32,
+) -> Vec<u32> {
+    let most = (most as usize).min(training);
+    let step = state.round as usize * task.federation.local_steps as usize + state.step as usize;
+    let (mut examples, mut turn, mut order) = (Vec::new(), None, Vec::new());
+    for at in step * most..(step + 1) * most {
+        if turn != Some(at / training) {
+            turn = Some(at / training);
+            let words = [purpose::BATCH, participant, (at / training) as u32];
+            order = sample(task, &words, training, training as u32);
+        }
+        // At the end of a turn the first of the next may be there already.
+        if let Some(next) = order.get(at % training).filter(|i| !examples.contains(*i)) {
+            examples.push(*next);
+        }
+    }
+    examples
 }
 
 /// A draw of [`sample`], but another set of examples for each time that training from the same θ

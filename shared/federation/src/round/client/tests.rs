@@ -1,16 +1,18 @@
 //! Every transition of the participant's machine, and what it makes of answers that come late,
 //! twice or wrong.
 
-use super::asked::batch;
+use super::asked::{batch, turn};
 use super::*;
 use crate::round::phase::AbortReason;
 use crate::rules::advance::Sums;
 use ground::hash::theta_hash;
 use ground::wire;
-use serde_json::json;
+use serde_json::{Value, json};
 use tuning::objective::counts;
 use tuning::objective::mapping::Mapping;
 use tuning::optimizer::Candidate;
+
+mod memory;
 
 const TRAINING: usize = 5;
 const HOLDOUT: usize = 2;
@@ -149,6 +151,7 @@ impl Fixture {
             Event::Evaluated {
                 outcomes,
                 means: None,
+                memory: None,
             },
         )
     }
@@ -328,6 +331,7 @@ fn a_learnt_mapping_comes_first_and_only_once() {
     let event = Event::Evaluated {
         outcomes: Vec::new(),
         means: Some(counts.means()),
+        memory: None,
     };
     let Action::Evaluate(baseline) = client.step(&env, event) else {
         panic!()
@@ -365,6 +369,7 @@ fn framed_images_have_a_mapping_of_their_own() {
         let answer = |means: &[f32]| Event::Evaluated {
             outcomes: Vec::new(),
             means: Some(means.to_vec()),
+            memory: None,
         };
         let [as_they_are, framed] = [counted([5.0, 0.0]), counted([0.0, 5.0])];
         let Action::Evaluate(prompted) = client.step(&env, answer(&as_they_are)) else {
@@ -606,6 +611,7 @@ fn answers_that_do_not_fit_are_not_taken() {
     let two = || Event::Evaluated {
         outcomes: vec![one, one],
         means: None,
+        memory: None,
     };
     assert_eq!(client.step(&f.env(), two()), baseline);
     let Action::Evaluate(evaluation) = &baseline else {
@@ -627,7 +633,8 @@ fn answers_that_do_not_fit_are_not_taken() {
                 &f.env(),
                 Event::Evaluated {
                     outcomes,
-                    means: None
+                    means: None,
+                    memory: None
                 }
             ),
             step

@@ -222,5 +222,6 @@ fn played(task: &Task, number: u32, evaluation: &Evaluation) -> Event {
             let length = task.length_of(RoundKind::Counting) / times;
             vec![1.0 / (2.0 + number as f32); length]
         }),
+        memory: None,
     }
 }
