@@ -154,6 +154,8 @@ fn clippy_wasm() -> Result<()> {
         "--package",
         "client-wasm",
         "--package",
+        "client-module",
+        "--package",
         "on-device",
         "--lib",
         "--example",

@@ -29,7 +29,7 @@ struct Module {
 
 /// The module for visitors: `client_wasm.js`, `client_wasm.d.ts`, `client_wasm_bg.wasm`.
 const CLIENT: Module = Module {
-    package: "client-wasm",
+    package: "client-module",
     example: None,
     name: "client_wasm",
     folder: "wasm",
@@ -144,11 +144,11 @@ impl Module {
 
     /// Binds what was compiled, unless that was done before.
     fn bind_anew(&self) -> Result<()> {
-        let compiled = target()
-            .join(TARGET)
-            .join("wasm")
-            .join(self.example.map_or("", |_| "examples"))
-            .join(format!("{}.wasm", self.name));
+        let folder = target().join(TARGET).join("wasm");
+        let compiled = match self.example {
+            Some(example) => folder.join("examples").join(format!("{example}.wasm")),
+            None => folder.join(format!("{}.wasm", self.package.replace('-', "_"))),
+        };
         if !compiled.is_file() {
             bail!(
                 "{} built no {}: its Cargo.toml needs `crate-type` with \"cdylib\" for it",

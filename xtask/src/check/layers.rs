@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("participant", &["federation"]),
     ("inference", &["model-client"]),
     ("client-wasm", &["participant"]),
+    ("client-module", &["client-wasm"]),
     ("on-device", &["inference"]),
     ("listener", &[]),
     ("aggregator", &["federation", "listener"]),
