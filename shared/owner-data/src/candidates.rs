@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use ground::order;
+
 /// Which candidates are taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Choice {
@@ -70,11 +72,14 @@ pub fn candidates<'a>(texts: impl IntoIterator<Item = &'a str>, choice: Choice) 
             }
         }
     }
-    let mut groups: Vec<(&[String], u32)> = groups
+    let groups: Vec<(&[String], u32)> = groups
         .into_iter()
         .filter(|(_, count)| *count >= choice.min_count)
         .collect();
-    groups.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    let ranked = order::sorted(groups.len(), &|a, b| {
+        let ((words_a, count_a), (words_b, count_b)) = (groups[a], groups[b]);
+        count_b.cmp(&count_a).then(words_a.cmp(words_b))
+    });
     let mut chosen: Vec<String> = Vec::new();
     let mut take = |word: String| {
         let fits = chosen.len() < choice.count && word.chars().count() <= LONGEST;
@@ -82,7 +87,7 @@ pub fn candidates<'a>(texts: impl IntoIterator<Item = &'a str>, choice: Choice) 
             chosen.push(word);
         }
     };
-    for (group, _) in groups {
+    for (group, _) in ranked.into_iter().map(|place| groups[place]) {
         if choice.groups {
             take(group.join(" "));
         } else {

@@ -152,7 +152,8 @@ fn by_shards(
     let mut order: Vec<usize> = (0..labels.len()).collect();
     // Shuffled first, so that it is random, too, which examples of a class share a shard.
     stream.shuffle(&mut order);
-    order.sort_by_key(|&index| labels[index]);
+    let by_label = order::sorted(order.len(), &|a, b| labels[order[a]].cmp(&labels[order[b]]));
+    let order: Vec<usize> = by_label.into_iter().map(|place| order[place]).collect();
     let mut shards = even(&order, participants * per_head);
     stream.shuffle(&mut shards);
     shards.chunks(per_head).map(<[_]>::concat).collect()

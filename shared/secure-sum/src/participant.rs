@@ -21,6 +21,7 @@ use super::secret::Secret;
 use super::shamir;
 pub use super::suspicion::Suspicion;
 use super::{Bytes32, Context, SumPolicy, labelled};
+use ground::order;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
@@ -204,10 +205,10 @@ impl Participant {
         if !publics.iter().all(keys::is_acceptable) {
             return Err(Suspicion::WeakKey);
         }
-        if has_duplicate(&mut publics) {
+        if has_duplicate(&publics) {
             return Err(Suspicion::DuplicateKey);
         }
-        if has_duplicate(&mut identities) {
+        if has_duplicate(&identities) {
             return Err(Suspicion::DuplicateMember);
         }
         for member in &roster.members {
@@ -606,9 +607,9 @@ fn check_list(members: &[u32]) -> Result<(), Suspicion> {
     }
 }
 
-fn has_duplicate(keys: &mut [Bytes32]) -> bool {
-    keys.sort_unstable();
-    keys.windows(2).any(|pair| pair[0] == pair[1])
+fn has_duplicate(keys: &[Bytes32]) -> bool {
+    let places = order::sorted(keys.len(), &|a, b| keys[a].cmp(&keys[b]));
+    places.windows(2).any(|pair| keys[pair[0]] == keys[pair[1]])
 }
 
 #[cfg(test)]
