@@ -53,6 +53,7 @@ fn step(case: &Value) -> Result<Value, String> {
         scores: &[],
         labels: 0,
         loss: Loss::CrossEntropy,
+        bound: None,
     };
     let mut nothing = PictureMemory::default();
     let gradient = by_picture.gradient(&candidates, &seen, &mut nothing);

@@ -327,6 +327,7 @@ impl Session {
             "noise": owner.task().federation.privacy.map(|privacy| json!({
                 "epsilon": privacy.epsilon,
                 "delta": privacy.delta,
+                "examples": owner.task().federation.hides_examples(),
             })),
         });
         if let Inputs::Texts(text) = &owner.task().inputs {

@@ -6,6 +6,7 @@ use crate::native::transport::aggregator;
 use clap::Args;
 use federation::record::{Commitments, Difference, Entry, Line, Replay, What};
 use federation::rules::choice::Choice;
+use federation::rules::settings::Unit;
 use federation::task::Task;
 use serde::Serialize;
 use serde_json::json;
@@ -70,6 +71,8 @@ struct Summary {
     /// The limit of ε in the task.
     epsilon_limit: Option<f32>,
     delta: Option<f32>,
+    /// What ε is about: `participant`, or `example`; `None` without noise.
+    privacy_unit: Option<&'static str>,
     theta: String,
     head: String,
     fingerprint: String,
@@ -236,6 +239,10 @@ impl Audit {
             epsilon: replay.epsilon(&task),
             epsilon_limit: limits.map(|l| l.epsilon as f32),
             delta: limits.map(|l| l.delta as f32),
+            privacy_unit: limits.map(|l| match l.unit {
+                Unit::Participant => "participant",
+                Unit::Example => "example",
+            }),
             theta: replay.theta().clone(),
             fingerprint: spaced(&head),
             head,
@@ -282,11 +289,16 @@ fn words(summary: &Summary) -> String {
     if let Some(contributors) = summary.contributors {
         lines.push(format!("contributors {contributors}"));
     }
+    let whose = match summary.privacy_unit {
+        // Its owner's client counts, and only that can.
+        Some("example") => "an example that was in as many sums as the task allows",
+        _ => "a participant who was in every sum",
+    };
     if let (Some(epsilon), Some(limit), Some(delta)) =
         (summary.epsilon, summary.epsilon_limit, summary.delta)
     {
         lines.push(format!(
-            "privacy      ε {epsilon} of {limit} at δ {delta:e}, of a participant who was in every sum"
+            "privacy      ε {epsilon} of {limit} at δ {delta:e}, of {whose}"
         ));
     }
     lines.extend([

@@ -33,7 +33,9 @@ use tuning::objective::loss::Loss;
 use tuning::objective::mapping::{Learnt, Mapping, MappingSpec, Mappings, Sizes};
 use tuning::objective::{Objective, counts};
 use tuning::optimizer;
-use tuning::optimizer::{AskAhead, Built, DirectionKey, Domain, Optimizer, Plan, Space};
+use tuning::optimizer::{
+    AskAhead, Built, DirectionKey, Domain, ExampleBound, Optimizer, Plan, Space,
+};
 
 /// By how much a picture must have fewer node values than θ has numbers, for perturbing them to be
 /// the default. (Measured on `statistic`: with 16 statistics for each node value it needs a fraction
@@ -279,6 +281,20 @@ impl Task {
                 fault("federation.server.kind", message);
             }
         }
+        if self.federation.hides_examples() {
+            if !optimizer.by_picture().is_some_and(|o| o.bounds_examples()) {
+                fault(
+                    "optimizer.kind",
+                    format!(
+                        "must be \"node-perturbation\" with privacy.unit = \"example\": {name} does not bound what one example changes"
+                    ),
+                );
+            }
+            if self.mapping.learnt.is_some() {
+                let message = "learns from all examples, which privacy.unit = \"example\" does not bound: state the mapping";
+                fault("mapping.kind", message.to_owned());
+            }
+        }
         self.plan_for_budget(optimizer, &mut fault);
         if let Some(learnt) = self.mapping.learnt
             && self.counts_length(learnt) > counts::MOST
@@ -462,6 +478,16 @@ impl Task {
     #[must_use]
     pub fn contribution(&self) -> Option<&Contribution> {
         self.contribution.as_ref()
+    }
+
+    /// How little one example may move θ, where noise hides single examples.
+    #[must_use]
+    pub fn example_bound(&self) -> Option<ExampleBound> {
+        let federation = &self.federation;
+        federation.hides_examples().then_some(ExampleBound {
+            clip: federation.clip,
+            batch: federation.batch,
+        })
     }
 
     /// How the mapping is learnt, if the federation begins with a counting round for it.

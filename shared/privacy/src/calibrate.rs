@@ -3,7 +3,8 @@
 use super::{DiscreteGaussian, Mechanism, PrivacyError, epsilon_of};
 
 /// Computes the smallest noise multiplier with which `sums` sums stay within `epsilon` at `delta`;
-/// the other settings are those of [`Mechanism::new`]. A [`Ledger`](super::Ledger) that adds them
+/// the other settings are those of [`Mechanism::new`], and `neighbours` makes of a mechanism the one
+/// that counts ([`Mechanism::for_difference`], or the same). A [`Ledger`](super::Ledger) that adds them
 /// one by one blocks none of them.
 ///
 /// Each participant's noise variance is a whole number of units². The multiplier returned is the
@@ -21,6 +22,7 @@ pub fn noise_multiplier(
     scale: f64,
     dim: usize,
     contributors_min: u32,
+    neighbours: &dyn Fn(Mechanism) -> Mechanism,
 ) -> Result<f64, PrivacyError> {
     if !(epsilon > 0.0 && epsilon.is_finite()) {
         return Err(PrivacyError::Epsilon);
@@ -34,7 +36,10 @@ pub fn noise_multiplier(
     // A ledger adds in f64, with one rounding for each sum.
     let total = f64::from(sums) * (1.0 + 1e-9 + f64::from(sums) * f64::EPSILON);
     let fits = |mechanism: &Mechanism| epsilon_of(total * mechanism.rho(), delta) <= epsilon;
-    let with_share = |share| Mechanism::with_share(clip, scale, dim, contributors_min, share);
+    let with_share = |share| {
+        let made = Mechanism::with_share(clip, scale, dim, contributors_min, share);
+        made.map(neighbours)
+    };
 
     // Searches for the smallest share that suffices: ρ falls as the share grows.
     let (mut low, mut high) = (0, DiscreteGaussian::VARIANCE_MAX);
@@ -71,14 +76,14 @@ mod tests {
     #[test]
     fn close_to_the_continuous_mechanism_where_rounding_is_fine() {
         // 2²⁴ units to the clipping bound: rounding costs next to nothing, ρ = 1/2z².
-        let z = noise_multiplier(2.0, 1e-5, 40, 1.0, 2.0_f64.powi(24), 576, 10).unwrap();
+        let z = noise_multiplier(2.0, 1e-5, 40, 1.0, 2.0_f64.powi(24), 576, 10, &|m| m).unwrap();
         let continuous = epsilon_of(40.0 / (2.0 * z * z), 1e-5);
         assert!((1.999..=2.0).contains(&continuous), "{continuous}");
     }
 
     #[test]
     fn coarse_rounding_needs_more_noise() {
-        let at = |scale| noise_multiplier(2.0, 1e-5, 40, 1.0, scale, 9920, 10).unwrap();
+        let at = |scale| noise_multiplier(2.0, 1e-5, 40, 1.0, scale, 9920, 10, &|m| m).unwrap();
         let (fine, coarse) = (at(2.0_f64.powi(20)), at(16.0));
         assert!(coarse > 2.0 * fine, "{fine} {coarse}");
     }
@@ -86,7 +91,7 @@ mod tests {
     #[test]
     fn targets_outside_their_range_are_refused() {
         let refused = |epsilon, delta, sums| {
-            noise_multiplier(epsilon, delta, sums, 1.0, 256.0, 10, 3).unwrap_err()
+            noise_multiplier(epsilon, delta, sums, 1.0, 256.0, 10, 3, &|m| m).unwrap_err()
         };
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(refused(bad, 1e-5, 1), PrivacyError::Epsilon);
@@ -96,10 +101,10 @@ mod tests {
         }
         assert_eq!(refused(1.0, 1e-5, 0), PrivacyError::Sums);
         assert_eq!(refused(1e-12, 1e-5, u32::MAX), PrivacyError::Unreachable);
-        let bad_setting = noise_multiplier(1.0, 1e-5, 1, f64::NAN, 1.0, 1, 1);
+        let bad_setting = noise_multiplier(1.0, 1e-5, 1, f64::NAN, 1.0, 1, 1, &|m| m);
         assert_eq!(bad_setting, Err(PrivacyError::Clip));
         // A budget so large that the least noise is enough.
-        let least = noise_multiplier(1e6, 1e-5, 1, 1.0, 1.0, 10, 4).unwrap();
+        let least = noise_multiplier(1e6, 1e-5, 1, 1.0, 1.0, 10, 4, &|m| m).unwrap();
         assert_eq!(least, 2.0);
     }
 
@@ -110,7 +115,7 @@ mod tests {
             clip in 0.05_f64..5.0, bits in 3_i32..25, dim in 1_usize..10_000, n in 1_u32..200,
         ) {
             let (delta, scale) = (10.0_f64.powi(-exponent), 2.0_f64.powi(bits));
-            let z = match noise_multiplier(epsilon, delta, sums, clip, scale, dim, n) {
+            let z = match noise_multiplier(epsilon, delta, sums, clip, scale, dim, n, &|m| m) {
                 // The sampler's largest variance is not enough for a large clip in very fine units.
                 Err(PrivacyError::Unreachable) => {
                     prop_assert!(clip * scale > 2.0_f64.powi(24));
@@ -137,7 +142,7 @@ mod tests {
         fn a_smaller_epsilon_and_more_sums_need_more_noise(
             epsilon in 0.2_f64..20.0, sums in 1_u32..400, dim in 1_usize..10_000,
         ) {
-            let z = |epsilon, sums| noise_multiplier(epsilon, 1e-5, sums, 1.0, 65536.0, dim, 5).unwrap();
+            let z = |epsilon, sums| noise_multiplier(epsilon, 1e-5, sums, 1.0, 65536.0, dim, 5, &|m| m).unwrap();
             prop_assert!(z(epsilon * 0.9, sums) > z(epsilon, sums));
             prop_assert!(z(epsilon, sums + 1) > z(epsilon, sums));
         }

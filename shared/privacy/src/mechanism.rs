@@ -20,6 +20,8 @@ pub struct Mechanism {
     contributors_min: u32,
     noise: DiscreteGaussian,
     norm_squared: u64,
+    /// The largest squared distance of neighbours' rounded vectors, in units².
+    distance_squared: f64,
 }
 
 impl Mechanism {
@@ -68,6 +70,20 @@ impl Mechanism {
         })
     }
 
+    /// The same mechanism where neighbours differ by less than a whole contribution: by a vector of
+    /// norm `difference`, as when one example has no part in it. Rounding moves each entry of both by
+    /// less than one unit, whatever it draws, so that the integers' distance is at most
+    /// `difference`·scale + 2√d. If rounding may cost `slack` times as much, that is
+    /// `difference`·scale + 2√d·`slack`.
+    #[must_use]
+    pub fn for_difference(self, difference: f64, slack: f64) -> Self {
+        let distance = difference * self.scale + 2.0 * (self.dim as f64).sqrt() * slack;
+        Self {
+            distance_squared: distance * distance,
+            ..self
+        }
+    }
+
     /// Makes the mechanism with a variance of `share` units² from each participant.
     pub(super) fn with_share(
         clip: f64,
@@ -89,13 +105,15 @@ impl Mechanism {
         if contributors_min == 0 {
             return Err(PrivacyError::Contributors);
         }
+        let norm_squared = rounded_norm_squared(radius, dim);
         Ok(Self {
             clip,
             scale,
             dim,
             contributors_min,
             noise: DiscreteGaussian::new(share)?,
-            norm_squared: rounded_norm_squared(radius, dim),
+            norm_squared,
+            distance_squared: norm_squared as f64,
         })
     }
 
@@ -128,13 +146,14 @@ impl Mechanism {
 
     /// ρ of one sum in the sense of zCDP, against an observer who sees only the sum.
     ///
-    /// With Δ₂² the largest squared norm, Δ₁ = min(√d·Δ₂, Δ₂²), n contributors and V = n·σ_i²,
+    /// With Δ₂² the largest squared distance of neighbours (that of a contribution from zero, unless
+    /// [`Mechanism::for_difference`] says otherwise), Δ₁ = min(√d·Δ₂, Δ₂²), n contributors and V = n·σ_i²,
     /// Proposition 14 gives min{Δ₂²/2V + τd, (Δ₂²/V + 2Δ₁τ/√V + τ²d)/2} (its third term is never
     /// the smallest, by this Δ₁).
     #[must_use]
     pub fn rho(&self) -> f64 {
         let dim = self.dim as f64;
-        let squared = self.norm_squared as f64;
+        let squared = self.distance_squared;
         let one_norm = (dim * squared).sqrt().min(squared);
         let variance = f64::from(self.contributors_min) * self.share_variance() as f64;
         let tau = tau(self.share_variance(), self.contributors_min);

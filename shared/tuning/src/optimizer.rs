@@ -291,6 +291,17 @@ pub struct Seen<'a> {
     pub labels: usize,
     /// The loss.
     pub loss: Loss,
+    /// How little one picture may move θ; `None` for any distance.
+    pub bound: Option<ExampleBound>,
+}
+
+/// A bound of each example's part in a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExampleBound {
+    /// The norm of the step if all examples moved θ as far as they may, in one direction.
+    pub clip: f32,
+    /// Number of examples of a step, by which each one's part is divided, also where there are fewer.
+    pub batch: u32,
 }
 
 impl Seen<'_> {
@@ -349,6 +360,11 @@ pub trait ByPicture {
     /// The gradient has another length than θ, or a number in it is not finite. The state is then
     /// unchanged.
     fn tell_gradient(&self, state: &mut State, gradient: &[f32]) -> Result<(), TellError>;
+
+    /// Whether it keeps [`Seen::bound`].
+    fn bounds_examples(&self) -> bool {
+        false
+    }
 
     /// Whether all pictures are asked in turn before any is asked again; otherwise each step draws its
     /// own.

@@ -8,8 +8,12 @@ use super::{Figure, Inputs, build_release};
 
 pub const LIGHT_ON_DARK: Figure = Figure {
     name: "digits-light-on-dark",
-    summary: "accuracy on handwritten digits as scanned, light on dark: three seeds, with baselines (needs --data)",
-    run: |inputs| run(inputs, "digits-light-on-dark"),
+    summary: "accuracy on handwritten digits as scanned, light on dark, and queries to it by method: three seeds, with baselines (needs --data)",
+    run: |inputs| {
+        let mut result = run(inputs, "digits-light-on-dark")?;
+        result["methods"] = methods::compare(inputs)?;
+        Ok(result)
+    },
 };
 
 pub const DARK_ON_LIGHT: Figure = Figure {
@@ -17,6 +21,8 @@ pub const DARK_ON_LIGHT: Figure = Figure {
     summary: "accuracy on handwritten digits inverted, dark on light: three seeds, with baselines (needs --data)",
     run: |inputs| run(inputs, "digits-dark-on-light"),
 };
+
+mod methods;
 
 const SEEDS: [u64; 3] = [0, 1, 2];
 

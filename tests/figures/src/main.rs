@@ -15,6 +15,7 @@ mod dialects;
 mod digits;
 mod dropouts;
 mod epsilon;
+mod epsilon_examples;
 mod federation_rules;
 mod images;
 mod instructions;
@@ -61,6 +62,7 @@ const FIGURES: &[Figure] = &[
     instructions::FIGURE,
     epsilon::FIGURE,
     population::FIGURE,
+    epsilon_examples::FIGURE,
     byzantine::FIGURE,
     bound::FIGURE,
     coarse::FIGURE,

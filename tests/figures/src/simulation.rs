@@ -27,7 +27,8 @@ pub struct Simulation<'a> {
 /// Random differences of θ itself, which was the default before node perturbation: one base loss and
 /// 15 forward differences on the same 4 examples, as many queries a step. What a rule, a sum or noise
 /// costs is measured with it.
-pub const IN_THETA: [&str; 2] = [
+pub const IN_THETA: [&str; 3] = [
+    "federation.ask_ahead=true",
     r#"optimizer={"kind":"zo-sgd","directions":15,"differences":"forward","perturbation":0.05,"learning_rate":0.02}"#,
     "federation.batch=4",
 ];

@@ -123,7 +123,7 @@ onmessage = ({ data }: MessageEvent<ToWorker>): void => {
         .then(({ summary, task }: { summary: Extract<FromWorker, { type: 'opened' }>['summary']; task: unknown }) => {
           const modelUrl = data.modelUrl ?? summary.model_origin;
           isText = data.federation === 'news';
-          say({ type: 'opened', summary, task, labels: isText ? TOPICS : LABELS, modelUrl, modelOrigin: new URL(modelUrl).origin, backend, resumable: mode === 'resumable' || mode === 'fatal', participant: null, trainingQueries: 32_000, bytesPerQuery: 3100, bytesPerUpdate: 2400, sum: mode === 'plain' ? null : { people: 4, cohort: 5, groups: 1 }, noise: mode === 'plain' || mode === 'quiet' ? null : { epsilon: 8, delta: 1e-5 }, ...(isText ? { text: { words: WORDS, shown: 'This text is about {}.' } } : {}) });
+          say({ type: 'opened', summary, task, labels: isText ? TOPICS : LABELS, modelUrl, modelOrigin: new URL(modelUrl).origin, backend, resumable: mode === 'resumable' || mode === 'fatal', participant: null, trainingQueries: 32_000, bytesPerQuery: 3100, bytesPerUpdate: 2400, sum: mode === 'plain' ? null : { people: 4, cohort: 5, groups: 1 }, noise: mode === 'plain' || mode === 'quiet' ? null : { epsilon: 8, delta: 1e-5, examples: false }, ...(isText ? { text: { words: WORDS, shown: 'This text is about {}.' } } : {}) });
         });
       return;
     case 'check-model':

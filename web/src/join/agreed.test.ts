@@ -17,7 +17,7 @@ it('the terms are those of the federation that was opened', () => {
   const summary = { task_hash: agreed.task } as FederationSummary;
   const opened = { modelUrl: agreed.model, summary, sum: { people: 4, cohort: 5, groups: 1 }, noise: null, task: { generator: { kind: 'statistic' } } };
   expect(agreementOf(opened, agreed.aggregator)).toEqual(agreed);
-  const other = agreementOf({ ...opened, sum: null, noise: { epsilon: 8, delta: 1e-5 }, task: {} }, agreed.aggregator);
+  const other = agreementOf({ ...opened, sum: null, noise: { epsilon: 8, delta: 1e-5, examples: false }, task: {} }, agreed.aggregator);
   expect(other).toEqual({ ...agreed, people: null, epsilon: 8, delta: 1e-5, generator: '' });
 });
 

@@ -28,10 +28,14 @@ describe('what the organiser learns', () => {
     expect(terms({ ...sum, groups: 3 }, null, 1, 'images').promise).toContain('only 3 sums a round, each over at least 4 people');
   });
   it('has a bound with noise, and no counts of pictures', () => {
-    const noisy = terms(sum, { epsilon: 8, delta: 1e-5 }, 576, 'images');
+    const noisy = terms(sum, { epsilon: 8, delta: 1e-5, examples: false }, 576, 'images');
     expect(noisy.learns).toContain('ε at most 8, at δ = 10⁻⁵');
     expect(noisy.learns).not.toContain('no noise');
     expect(noisy.learns).not.toContain('of how many pictures, and');
+  });
+  it('says of what the bound is where it is of single examples', () => {
+    const noisy = terms(sum, { epsilon: 4, delta: 1e-5, examples: true }, 576, 'texts');
+    expect(noisy.promise).toContain('any one of your texts, though not about all of them together: ε at most 4');
   });
   it('speaks of texts where there are texts', () => {
     for (const some of [sum, null]) {

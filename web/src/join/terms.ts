@@ -34,7 +34,7 @@ function worded(sum: SumTerms | null, noise: NoiseTerms | null, dim: number, key
   const told =
     noise === null
       ? 'It carries no noise: the fewer people are in a sum, the more it says about each of them. How many {items} you have and how many were answered right go in rounded by a secret of this browser’s, so two sums that differ by you alone tell about how many, not how many.'
-      : `Random noise in it limits what anyone can work out about you: ε at most ${noise.epsilon}, at δ = ${probability(noise.delta)}.`;
+      : `Random noise in it limits what anyone can work out about ${noise.examples ? 'any one of your {items}, though not about all of them together' : 'you'}: ε at most ${noise.epsilon}, at δ = ${probability(noise.delta)}.`;
   return {
     promise: `The organiser sees only ${people}, you among them. Your own numbers stay hidden under random masks that cancel out in the sum. ${told}`,
     gets: `each round, your list of ${count(dim)} numbers, hidden under random masks, and sealed messages that it passes on to the others`,

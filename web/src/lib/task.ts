@@ -66,7 +66,7 @@ export function taskInWords(task: unknown, dim: number): [term: string, descript
   }
   const noise = at(task, 'federation', 'privacy');
   if (typeof noise === 'object' && noise !== null) {
-    rows.push(['Noise', `enough to keep ε at most ${number('federation', 'privacy', 'epsilon') ?? 8}, at δ = ${probability(number('federation', 'privacy', 'delta') ?? 1e-5)}`]);
+    rows.push(['Noise', `enough to keep ε${text('federation', 'privacy', 'unit') === 'example' ? ' of each example' : ''} at most ${number('federation', 'privacy', 'epsilon') ?? 8}, at δ = ${probability(number('federation', 'privacy', 'delta') ?? 1e-5)}`]);
   }
   rows.push(['Protection against bad changes', COMBINED[text('federation', 'combine') ?? 'mean'] ?? null]);
   const server = text('federation', 'server', 'kind') ?? 'sgd';

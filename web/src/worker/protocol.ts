@@ -108,10 +108,12 @@ export interface SumTerms {
   groups: number;
 }
 
-/** The limits that no participant exceeds where changes carry noise. */
+/** The limits that no participant, or no example, exceeds where changes carry noise. */
 export interface NoiseTerms {
   epsilon: number;
   delta: number;
+  /** Whether they hold for each single example and not for a participant as a whole. */
+  examples: boolean;
 }
 
 export interface Picture {

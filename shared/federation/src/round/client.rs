@@ -102,6 +102,9 @@ struct Work {
     masked: Option<u32>,
     /// Number of updates from this θ_t that were masked and sent in earlier rounds.
     renewed: u32,
+    /// The examples of the last step.
+    #[serde(default)]
+    examples: Vec<u32>,
 }
 
 /// One point of the participant's own curve.
@@ -501,6 +504,7 @@ impl Client {
             offered: false,
             masked: None,
             renewed: 0,
+            examples: Vec::new(),
         });
         if !self.recall(env) {
             self.prepare_to_train(env);
@@ -585,9 +589,15 @@ impl Client {
         if self.finished() {
             self.stage = Stage::Stopped(StopReason::Finished);
         } else if let Some(work) = &self.work {
-            self.stage = Stage::Training {
-                state: self.beginning(env, work),
-                behind: None,
+            let state = self.beginning(env, work);
+            let hides = env.task.federation.hides_examples();
+            self.stage = if hides && self.training_step(env, &state).examples.is_empty() {
+                Stage::Stopped(StopReason::PrivacySpent)
+            } else {
+                Stage::Training {
+                    state,
+                    behind: None,
+                }
             };
         }
     }
@@ -679,6 +689,9 @@ impl Client {
                     ..before
                 });
                 let done = state.step >= env.task.federation.local_steps;
+                if let Some(work) = self.work.as_mut() {
+                    work.examples = evaluation.examples;
+                }
                 if let Some(work) = self.work.as_mut().filter(|_| done) {
                     let moved = state.theta.iter().zip(&work.theta);
                     let moved = moved.map(|(new, old)| new - old);

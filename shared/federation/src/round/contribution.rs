@@ -8,13 +8,19 @@
 //! become two more coordinates, and everything together has a norm of at most C·√(1 + 2μ²).
 //! Counters that would reveal something about the data are left out.
 //!
+//! With noise for single examples, each example's part of an update of B examples has at most the
+//! norm C/B, and the noise is measured by that. The owner's number of examples is no secret. Held-out
+//! examples are in every sum: their accuracy takes so small a share that all rounds cost one of them
+//! no more than its participations cost a training example. No loss is reported, since one example's
+//! has no bound.
+//!
 //! In a counting round ([`tuning::objective::counts`]) the vector is a list of means in [−1, 1]
 //! instead: weighted in the same way, bounded entry by entry, so that no accepted cohort's sum
 //! leaves the ring, and never with noise.
 
 use super::messages::Metrics;
 use crate::rules::combine::bound_norm;
-use crate::rules::settings::{Federation, Privacy};
+use crate::rules::settings::{Federation, Privacy, Unit};
 use privacy::{Ledger, Mechanism, PrivacyError, l2_clip, noise_multiplier};
 use secure_sum::Bytes32;
 use secure_sum::encoding::{EncodingError, FixedPoint, Layout, RingVector};
@@ -62,9 +68,14 @@ pub struct Contribution {
 #[derive(Clone, Debug, PartialEq)]
 struct Noise {
     mechanism: Mechanism,
+    /// Standard deviation of the noise in units of what one unit of privacy changes.
     multiplier: f64,
     /// Norm of everything that one participant contributes, before noise.
-    sensitivity: f32,
+    norm: f32,
+    /// The share of the clip norm that accuracy takes.
+    metrics_share: f64,
+    /// Number of held-out examples from which on accuracy has all of its share; 0 if any have.
+    metrics_full: u32,
     limits: Privacy,
 }
 
@@ -94,13 +105,7 @@ impl Contribution {
             Some(limits) => {
                 let entries = length + 2;
                 let least = secure.survivors_min;
-                let (fixed, noise) = Noise::new(
-                    limits,
-                    clip,
-                    entries,
-                    (least, cohort_max),
-                    limits.sums(federation.rounds),
-                )?;
+                let (fixed, noise) = Noise::new(federation, limits, entries, (least, cohort_max))?;
                 (entries, fixed, Some(noise))
             }
         };
@@ -146,6 +151,23 @@ impl Contribution {
     #[must_use]
     pub fn rho(&self) -> f64 {
         self.noise.as_ref().map_or(0.0, |n| n.mechanism.rho())
+    }
+
+    /// Whether noise hides single examples: then each of them is counted, and not the participant.
+    #[must_use]
+    pub fn hides_examples(&self) -> bool {
+        self.limits().is_some_and(|l| l.unit == Unit::Example)
+    }
+
+    /// Adds one sum to `spent`, unless as many are paid as any single example may be in.
+    ///
+    /// # Errors
+    /// The cost does not fit into the ledger.
+    pub fn pay(&self, spent: &mut Ledger) -> Result<(), PrivacyError> {
+        if self.hides_examples() && self.is_paid(spent) {
+            return Ok(());
+        }
+        spent.compose(self.rho())
     }
 
     /// Returns whether one sum more would bring the ε of what `spent` holds above the task's.
@@ -218,12 +240,17 @@ impl Contribution {
             }
             Some(noise) => {
                 let total = f64::from(metrics.total.max(1));
-                let share = METRICS_SHARE * f64::from(self.clip);
+                let share = noise.metrics_share * f64::from(self.clip);
                 let loss = (metrics.loss / total).clamp(0.0, LOSS_RANGE) / LOSS_RANGE;
-                update.push((share * f64::from(metrics.correct) / total) as f32);
-                update.push((share * loss) as f32);
+                let of = total.max(noise.metrics_full.into());
+                update.push((share * f64::from(metrics.correct) / of) as f32);
+                update.push(if noise.metrics_full > 0 {
+                    0.0
+                } else {
+                    (share * loss) as f32
+                });
                 // It is within the bound except for f32's rounding.
-                l2_clip(&mut update, noise.sensitivity)?;
+                l2_clip(&mut update, noise.norm)?;
                 let mut words = || rng.next_u64();
                 integers.extend(noise.mechanism.contribution(&update, &mut words)?);
                 integers.extend([1, 0, 0, 0, 0, 0, 0]);
@@ -277,7 +304,11 @@ impl Contribution {
             let &[accuracy, loss] = &entries[self.length..] else {
                 return None;
             };
-            let part = |x: i64| value(x) / (METRICS_SHARE * f64::from(self.clip));
+            let share = self
+                .noise
+                .as_ref()
+                .map_or(METRICS_SHARE, |n| n.metrics_share);
+            let part = |x: i64| value(x) / (share * f64::from(self.clip));
             let total = METRICS_EXAMPLES.saturating_mul(contributors);
             let metrics = Metrics {
                 correct: (part(accuracy).clamp(0.0, 1.0) * f64::from(total)) as u32,
@@ -304,45 +335,70 @@ impl Contribution {
 
 impl Noise {
     fn new(
+        federation: &Federation,
         limits: Privacy,
-        clip: f32,
         entries: usize,
         (least, most): (u32, u32),
-        rounds: u32,
     ) -> Result<(FixedPoint, Self), ContributionError> {
-        let together = f64::from(clip) * (1.0 + 2.0 * METRICS_SHARE * METRICS_SHARE).sqrt();
+        let (clip, rounds) = (f64::from(federation.clip), federation.rounds);
+        let sums = limits.sums(rounds);
+        // In how many more sums a held-out example is than one for training.
+        let oftener = f64::from(rounds) / f64::from(sums.max(1));
+        let by_example = limits.unit == Unit::Example;
+        let metrics_share = if by_example {
+            METRICS_SHARE.min(oftener.recip().sqrt())
+        } else {
+            METRICS_SHARE
+        };
+        let together = clip * (1.0 + 2.0 * metrics_share * metrics_share).sqrt();
         // Rounded up, so that a clipped update is never shortened for the sake of its metrics.
-        let sensitivity = (together * (1.0 + 1e-6)) as f32;
+        let norm = (together * (1.0 + 1e-6)) as f32;
+        // By how much one example changes a contribution; f32's rounding is within the last factor.
+        let part = clip / f64::from(federation.batch) * (1.0 + 1e-4);
+        let neighbours = |mechanism: Mechanism| {
+            if by_example {
+                mechanism.for_difference(part, oftener.sqrt())
+            } else {
+                mechanism
+            }
+        };
+        // What the multiplier of a contribution's norm is worth in units of what is hidden.
+        let unit = if by_example {
+            f64::from(norm) / part
+        } else {
+            1.0
+        };
         let mechanism = |scale: f64| {
-            let clip = f64::from(sensitivity);
+            let norm = f64::from(norm);
             let multiplier = match limits.noise_multiplier {
-                Some(multiplier) => multiplier,
+                Some(multiplier) => multiplier / unit,
                 None => noise_multiplier(
                     limits.epsilon,
                     limits.delta,
-                    rounds,
-                    clip,
+                    sums,
+                    norm,
                     scale,
                     entries,
                     least,
+                    &neighbours,
                 )?,
             };
-            Ok((
-                Mechanism::new(clip, scale, entries, least, multiplier)?,
-                multiplier,
-            ))
+            let made = Mechanism::new(norm, scale, entries, least, multiplier)?;
+            Ok((neighbours(made), multiplier * unit))
         };
         let room = |scale| {
             let made: Result<_, PrivacyError> = mechanism(scale);
             // What cannot be made fits nowhere.
             made.map_or(u64::MAX, |(made, _)| made.noise_bound(most))
         };
-        let fixed = FixedPoint::choose_with(most, sensitivity, room)?;
+        let fixed = FixedPoint::choose_with(most, norm, room)?;
         let (mechanism, multiplier) = mechanism(fixed.scale())?;
         let noise = Self {
             mechanism,
             multiplier,
-            sensitivity,
+            norm,
+            metrics_share,
+            metrics_full: if by_example { federation.batch } else { 0 },
             limits,
         };
         Ok((fixed, noise))

@@ -393,6 +393,7 @@ impl Workbench {
             scores,
             labels: self.task.labels.len(),
             loss: objective.loss,
+            bound: self.task.example_bound(),
         };
         let mut memory = client.memory().clone();
         let gradient = by_picture.gradient(&evaluation.candidates, &seen, &mut memory);

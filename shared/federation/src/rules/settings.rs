@@ -83,9 +83,22 @@ pub struct Privacy {
     pub delta: f64,
     /// The sum's noise in units of its sensitivity; `None`: as little as keeps all rounds within ε.
     pub noise_multiplier: Option<f64>,
-    /// Maximum number of sums that hold an update of one participant; `None`: all rounds. With
-    /// `federation.active` each participant is in few of them, and only those cost it anything.
+    /// Maximum number of sums that hold an update of one participant, or one example; `None`: all
+    /// rounds. With `federation.active`, or where an owner has many more examples than are asked in a
+    /// round, each is in few of them, and only those cost it anything.
     pub participations: Option<u32>,
+    /// Whose presence ε hides.
+    pub unit: Unit,
+}
+
+/// What two federations differ in that noise must make alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// All that one participant contributes.
+    Participant,
+    /// One example of one participant, with a blank in its place. For owners who hold the data of
+    /// many, such as a hospital.
+    Example,
 }
 
 impl Privacy {
@@ -97,6 +110,12 @@ impl Privacy {
 }
 
 impl Federation {
+    /// Whether the noise hides single examples and not whole participants.
+    #[must_use]
+    pub fn hides_examples(&self) -> bool {
+        self.privacy.is_some_and(|p| p.unit == Unit::Example)
+    }
+
     /// Number of queries of one participant's training in round number `round`.
     #[must_use]
     pub fn training_queries(&self, optimizer: &dyn Optimizer, round: u32) -> u64 {
@@ -157,11 +176,40 @@ impl Federation {
             secure
         });
         let privacy: Option<Privacy> = has_privacy.then(|| r.table("privacy", Privacy::read));
-        if active == 0 && privacy.is_some_and(|p| p.participations.is_some()) {
+        let in_turns =
+            privacy.is_some_and(|p| p.participations.is_some() && p.unit == Unit::Participant);
+        if active == 0 && in_turns {
             r.fault(
                 "privacy.participations",
                 "needs federation.active: where everybody is in every round, all rounds count",
             );
+        }
+        if privacy.is_some_and(|p| p.unit == Unit::Example) {
+            let checks = [
+                (
+                    active > 0,
+                    "active",
+                    "does not go with privacy.unit = \"example\", where every owner is in every round",
+                ),
+                (
+                    local_steps != 1,
+                    "local_steps",
+                    "must be 1 with privacy.unit = \"example\": an example would shape the steps after its own",
+                ),
+                (
+                    rule != Rule::FedAvg,
+                    "rule",
+                    "must be \"fedavg\" with privacy.unit = \"example\"",
+                ),
+                (
+                    privacy.is_some_and(|p| p.participations.is_none()),
+                    "privacy.participations",
+                    "is needed with unit = \"example\": in how many rounds one example may take part. About rounds × batch ÷ the examples of the owner with the fewest",
+                ),
+            ];
+            for (_, path, message) in checks.into_iter().filter(|(wrong, ..)| *wrong) {
+                r.fault(path, message);
+            }
         }
         if privacy.is_some() {
             let groups = secure.map_or(0, |s: Secure| s.policy.groups);
@@ -191,7 +239,7 @@ impl Federation {
                 upload,
                 secure: phases,
                 active,
-                in_turns: privacy.is_some_and(|p| p.participations.is_some()),
+                in_turns,
                 lease_ms,
             },
         }
@@ -353,6 +401,8 @@ impl Privacy {
             delta: r.exact_number("delta", 1e-12..=0.1, Some(1e-5)),
             noise_multiplier: given.then_some(noise),
             participations: bounded.then_some(participations),
+            unit: [Unit::Participant, Unit::Example]
+                [r.choice("unit", &["participant", "example"], Some("participant"))],
         }
     }
 }

@@ -71,6 +71,41 @@ fn node_perturbation_elsewhere_is_a_fault_of_its_name() {
 }
 
 #[test]
+fn noise_for_examples_needs_what_bounds_them() {
+    let paths = |federation: Value, more: &[(&str, Value)]| {
+        let mut source = minimal();
+        source["optimizer"] = json!({ "kind": "node-perturbation" });
+        source["federation"] = json!({
+            "local_steps": 1, "secure_sum": {}, "privacy": { "unit": "example", "participations": 5 },
+        });
+        for (key, value) in federation.as_object().unwrap() {
+            source["federation"][key] = value.clone();
+        }
+        for (key, value) in more {
+            source[*key] = value.clone();
+        }
+        let faults = Task::from_value(source)
+            .err()
+            .map_or(Vec::new(), |Faults(f)| f);
+        faults.into_iter().map(|f| f.path).collect::<Vec<_>>()
+    };
+    assert!(paths(json!({}), &[]).is_empty());
+    assert_eq!(
+        paths(json!({ "local_steps": 2 }), &[]),
+        ["federation.local_steps"]
+    );
+    assert_eq!(paths(json!({ "active": 3 }), &[]), ["federation.active"]);
+    let without = json!({ "privacy": { "unit": "example" } });
+    assert_eq!(paths(without, &[]), ["federation.privacy.participations"]);
+    let other = ("optimizer", json!({ "kind": "zo-sgd" }));
+    assert_eq!(paths(json!({}), &[other]), ["optimizer.kind"]);
+    let secants = ("optimizer", json!({ "kind": "secants" }));
+    assert_eq!(paths(json!({}), &[secants]), ["optimizer.kind"]);
+    let learnt = ("mapping", json!({ "kind": "frequency", "learn": "alone" }));
+    assert_eq!(paths(json!({}), &[learnt]), ["mapping.kind"]);
+}
+
+#[test]
 fn steps_are_asked_ahead_but_for_spsa_gc() {
     let ahead = |change: Value| {
         let mut value = minimal();

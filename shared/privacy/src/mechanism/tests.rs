@@ -28,6 +28,33 @@ struct Vectors {
     mechanism: Vec<KnownAnswer>,
 }
 
+proptest! {
+    /// What `for_difference` promises holds for the integers that are really sent, whatever rounding
+    /// draws for either neighbour.
+    #[test]
+    fn neighbours_stay_as_near_as_is_promised(
+        values in proptest::collection::vec(-0.2f32..0.2, 1..40), difference in 0.001f64..0.2,
+        bits in 2i32..20, seeds in (any::<u32>(), any::<u32>()),
+    ) {
+        let scale = 2f64.powi(bits);
+        let made = Mechanism::new(2.0, scale, values.len(), 3, 1.0).unwrap();
+        let mechanism = made.for_difference(difference, 1.0);
+        let mut other = values.clone();
+        let mut stream = Stream::with_key([seeds.0, 1]);
+        let mut step: Vec<f32> = (0..values.len()).map(|_| stream.normal()).collect();
+        l2_clip(&mut step, difference as f32).unwrap();
+        other.iter_mut().zip(&step).for_each(|(o, s)| *o += s * 0.999);
+        let round = |values: &[f32], seed| {
+            conditional_round(values, scale, made.norm_squared(), &mut seeded(seed)).unwrap()
+        };
+        let (a, b) = (round(&values, seeds.0), round(&other, seeds.1));
+        let squared: f64 = a.iter().zip(&b).map(|(a, b)| ((a - b) as f64).powi(2)).sum();
+        prop_assert!(squared <= mechanism.distance_squared, "{squared} {}", mechanism.distance_squared);
+        // Slack only ever costs more.
+        prop_assert!(made.for_difference(difference, 2.0).rho() >= mechanism.rho());
+    }
+}
+
 #[test]
 fn known_answers() {
     let vectors: Vectors =

@@ -158,15 +158,22 @@ impl Estimator {
 /// Shortens a gradient (d numbers) to the norm √d if it is longer. Returns the factor by which it was
 /// shortened, 1 if it was not.
 pub(super) fn clip(gradient: &mut [f32]) -> f32 {
-    let square = gradient.iter().map(|g| f64::from(*g) * f64::from(*g));
-    let norm = square.sum::<f64>().sqrt();
-    let limit = (gradient.len() as f64).sqrt();
-    if norm <= limit {
-        return 1.0;
+    let factor = factor(gradient, (gradient.len() as f64).sqrt());
+    if factor < 1.0 {
+        gradient.iter_mut().for_each(|g| *g *= factor);
     }
-    let factor = (limit / norm) as f32;
-    gradient.iter_mut().for_each(|g| *g *= factor);
     factor
+}
+
+/// The factor that brings a vector to the norm `limit`; 1 if it is no longer than that.
+pub(super) fn factor(vector: &[f32], limit: f64) -> f32 {
+    let square = vector.iter().map(|g| f64::from(*g) * f64::from(*g));
+    let norm = square.sum::<f64>().sqrt();
+    if norm <= limit {
+        1.0
+    } else {
+        (limit / norm) as f32
+    }
 }
 
 /// Moves θ by −`rate` along a gradient, which is clipped first if `clips`, and counts the step.

@@ -124,10 +124,24 @@ impl ByPicture for NodePerturbation {
                     .zip(&moved)
                     .for_each(|(slope, moved)| *slope += share * moved);
             }
-            slopes.iter_mut().for_each(|s| *s /= pictures as f32);
-            seen.generator.pull_back(prepared, &slopes, &mut gradient);
+            let Some(bound) = seen.bound else {
+                slopes.iter_mut().for_each(|s| *s /= pictures as f32);
+                seen.generator.pull_back(prepared, &slopes, &mut gradient);
+                continue;
+            };
+            let mut alone = vec![0.0; gradient.len()];
+            seen.generator.pull_back(prepared, &slopes, &mut alone);
+            // The step is at most the learning rate times as long.
+            let share = estimate::factor(&alone, f64::from(bound.clip / self.learning_rate));
+            let share = share / bound.batch as f32;
+            let both = gradient.iter_mut().zip(&alone);
+            both.for_each(|(sum, g)| *sum += share * g);
         }
         gradient
+    }
+
+    fn bounds_examples(&self) -> bool {
+        true
     }
 
     fn tell_gradient(&self, state: &mut State, gradient: &[f32]) -> Result<(), TellError> {
@@ -141,6 +155,7 @@ mod tests {
     use super::*;
     use crate::generator::{self, Generator, Prepared, Shape};
     use crate::objective::loss::Loss;
+    use crate::optimizer::ExampleBound;
     use ground::fault::section;
     use ground::rng::Stream;
     use serde_json::{Value, json};
@@ -215,6 +230,7 @@ mod tests {
                     scores: &[],
                     labels: 0,
                     loss: Loss::CrossEntropy,
+                    bound: None,
                 };
                 let mut nothing = PictureMemory::default();
                 let estimate = by_picture.gradient(&candidates, &seen, &mut nothing);
@@ -268,6 +284,58 @@ mod tests {
             assert!(off.max() <= Some(1), "{spec}");
             assert_ne!(by_theta, prepared[0].image);
         }
+    }
+
+    /// Whatever the model answers about one picture, and however much: it moves the step by no more
+    /// than its share of the bound.
+    #[test]
+    fn one_picture_moves_a_bounded_step_by_its_share_alone() {
+        let spec = json!({ "kind": "statistic", "grid": 3, "statistics": 4 });
+        let (generator, prepared) = task(&spec, 4);
+        let optimizer = optimizer(&json!({ "learning_rate": 0.5, "directions": 2 }));
+        let by_picture = optimizer.by_picture().unwrap();
+        let (clip, batch) = (0.3f32, 5);
+        let start = State::new(vec![0.0; generator.dim()], 0);
+        let candidates = optimizer.ask(&start);
+        let step = |losses: &[f32], asked: &[u32]| {
+            let seen = Seen {
+                generator: &*generator,
+                theta: &start.theta,
+                pictures: prepared.iter().map(|p| (p, 0)).collect(),
+                batch: asked,
+                begun_anew: false,
+                losses,
+                scores: &[],
+                labels: 0,
+                loss: Loss::CrossEntropy,
+                bound: Some(ExampleBound { clip, batch }),
+            };
+            let mut state = start.clone();
+            let gradient = by_picture.gradient(&candidates, &seen, &mut PictureMemory::default());
+            by_picture.tell_gradient(&mut state, &gradient).unwrap();
+            state.theta
+        };
+        let norm = |v: &[f32]| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let mut dice = Stream::with_key([8, 8]);
+        let mut farthest = 0.0f64;
+        for size in [0.01, 1.0, 1e6] {
+            let mut losses: Vec<f32> = (0..12).map(|_| dice.uniform()).collect();
+            let before = step(&losses, &[0, 1, 2, 3]);
+            // A blank in picture 2's place says nothing: its losses do not change.
+            [2, 6, 10].map(|i| losses[i] = 0.0);
+            let blank = step(&losses, &[0, 1, 2, 3]);
+            [2, 6, 10].map(|i| losses[i] = size * dice.uniform());
+            let after = step(&losses, &[0, 1, 2, 3]);
+            for other in [&before, &after] {
+                let off: Vec<f32> = blank.iter().zip(other).map(|(a, b)| a - b).collect();
+                let bound = f64::from(clip) / f64::from(batch);
+                assert!(norm(&off) <= bound * (1.0 + 1e-5), "{size}: {}", norm(&off));
+                farthest = farthest.max(norm(&off) / bound);
+            }
+            assert!(norm(&after) <= f64::from(clip));
+        }
+        // The bound is reached, so the test would notice a larger share.
+        assert!(farthest > 0.999, "{farthest}");
     }
 
     #[test]

@@ -381,6 +381,7 @@ mod tests {
                     scores: &scores,
                     labels: LABELS,
                     loss: Loss::CrossEntropy,
+                    bound: None,
                 };
                 // What began anew is of the batch's pictures alone.
                 let mut other = memory.clone();

@@ -53,18 +53,20 @@ impl Client {
         })
     }
 
-    fn training_step(&self, env: &Environment<'_>, asked_from: &State) -> Evaluation {
+    pub(super) fn training_step(&self, env: &Environment<'_>, asked_from: &State) -> Evaluation {
         let candidates = env.optimizer.ask(asked_from);
         let renewed = self.work.as_ref().map_or(0, |w| w.renewed);
-        let in_turn = env.optimizer.by_picture().is_some_and(|o| o.in_turn());
+        let by_example = env.task.contribution().is_some_and(|c| c.hides_examples());
+        let in_turn = by_example || env.optimizer.by_picture().is_some_and(|o| o.in_turn());
         let (task, training) = (env.task, env.training);
-        let examples = if in_turn && renewed == 0 {
+        let mut examples = if in_turn && renewed == 0 {
             let most = task.federation.batch;
             let most = env.optimizer.examples_in(asked_from.round, most);
             turn(task, self.participant, asked_from, training, most)
         } else {
             batch(task, self.participant, asked_from, training, renewed)
         };
+        examples.retain(|example| self.sums.allows(env, *example));
         Evaluation {
             purpose: Purpose::Step,
             theta: asked_from.theta.clone(),

@@ -2,12 +2,13 @@
 
 use super::{Action, Client, Environment, Secrets, Stage, StopReason};
 use crate::record::{Replay, RoundEntry};
+use crate::round::contribution::Contribution;
 use crate::round::messages::{PrivacySpent, RoundView, SumInput, SumMessage};
 use crate::round::phase::Phase;
 use crate::task::Task;
 use ground::hash::Hash;
 use ground::hex::hex;
-use privacy::Ledger;
+use privacy::{Ledger, PrivacyError};
 use secure_sum::Bytes32;
 use secure_sum::messages::hash_vector;
 use secure_sum::participant::{Participant, Suspicion};
@@ -69,6 +70,13 @@ pub(super) struct Sums {
     sat_out: Option<u32>,
     /// The round of the last vector without masks, and its seed (in simulations).
     open: Option<(u32, Seed)>,
+    /// In how many sums each training example was, where noise hides single examples; those after the
+    /// last have been in none.
+    #[serde(default)]
+    held: Vec<u32>,
+    /// Number of sums from which this state does not know what they held: an earlier state was lost.
+    #[serde(default)]
+    pub(super) unknown: u32,
 }
 
 /// The last masked vector.
@@ -97,11 +105,45 @@ impl Sums {
         self.committed.as_ref().map(|c| &c.vector)
     }
 
+    /// Whether an example may be in one more sum.
+    pub(super) fn allows(&self, env: &Environment<'_>, example: u32) -> bool {
+        let contribution = env.task.contribution();
+        let limits = contribution
+            .filter(|c| c.hides_examples())
+            .and_then(Contribution::limits);
+        let held = self.held.get(example as usize).copied().unwrap_or(0);
+        limits
+            .and_then(|limits| limits.participations)
+            .is_none_or(|most| held + self.unknown < most)
+    }
+
+    /// Counts an update of these examples that may be in a sum.
+    ///
+    /// # Errors
+    /// The cost does not fit into the ledger.
+    pub(super) fn pay(
+        &mut self,
+        contribution: &Contribution,
+        examples: &[u32],
+    ) -> Result<(), PrivacyError> {
+        contribution.pay(&mut self.ledger)?;
+        if contribution.hides_examples() {
+            for example in examples {
+                let place = *example as usize;
+                self.held.resize(self.held.len().max(place + 1), 0);
+                self.held[place] += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns whether another update would bring the participant's own ε above the task's.
     pub(super) fn is_spent(&self, env: &Environment<'_>) -> bool {
         let spent = &self.ledger;
-        env.task
-            .contribution()
+        let contribution = env.task.contribution();
+        contribution
+            // Of those, each is counted by itself.
+            .filter(|c| !c.hides_examples())
             .is_some_and(|c| c.would_exceed(spent) || c.is_paid(spent))
     }
 
@@ -124,7 +166,8 @@ impl Sums {
             (Some(_), None) if task.federation.policy.secure.is_some() => {
                 if let Some(contribution) = task.contribution() {
                     // A cost that does not fit into the ledger is one that the task never allowed.
-                    let _ = self.ledger.compose(contribution.rho());
+                    let _ = contribution.pay(&mut self.ledger);
+                    self.unknown += 1;
                 }
                 self.forgotten.push(entry.round);
                 Ok(())
@@ -196,7 +239,8 @@ impl Client {
                     return Ok(Stage::Stopped(StopReason::PrivacySpent));
                 }
                 // If this could fail, the budget would have been spent.
-                let _ = self.sums.ledger.compose(contribution.rho());
+                let examples = self.work.as_ref().map_or(&[][..], |w| &w.examples);
+                let _ = self.sums.pay(contribution, examples);
                 self.sums.open = Some((round, Seed((secrets.entropy)())));
             }
         }
@@ -343,7 +387,8 @@ impl Client {
                 let (round, vector) = (sum.round, hex(&hash_vector(&masked.vector)));
                 let again = |c: &Committed| c.round == round && c.vector == vector;
                 if !self.sums.committed.as_ref().is_some_and(again) {
-                    if self.sums.ledger.compose(contribution.rho()).is_err() {
+                    let examples = self.work.as_ref().map_or(&[][..], |w| &w.examples);
+                    if self.sums.pay(contribution, examples).is_err() {
                         return Ok(None);
                     }
                     self.sums.committed = Some(Committed {

@@ -12,6 +12,7 @@ use tuning::objective::counts;
 use tuning::objective::mapping::Mapping;
 use tuning::optimizer::Candidate;
 
+mod examples;
 mod memory;
 
 const TRAINING: usize = 5;

@@ -55,6 +55,78 @@ fn nothing_is_encoded_where_updates_are_sent_as_they_are() {
     assert_eq!(Contribution::new(&plain, 8), Ok(None));
 }
 
+/// Five owners whose noise hides single examples, 100 of which are asked in a round.
+fn by_example(rounds: u32, participations: u32) -> Contribution {
+    let source = json!({
+        "name": "t",
+        "model": { "url": "http://127.0.0.1:1", "name": "m", "input": { "height": 8, "width": 8 }, "output": { "classes": 2 } },
+        "data": { "labels": ["a", "b"] },
+        "generator": { "kind": "statistic", "grid": 2, "statistics": 1 },
+        "optimizer": { "kind": "node-perturbation" },
+        "federation": {
+            "rounds": rounds, "local_steps": 1, "batch": 100, "clip": 1.0,
+            "privacy": { "epsilon": 4.0, "unit": "example", "participations": participations },
+            "secure_sum": { "cohort_min": 5, "survivors_min": 5, "cohort_max": 8 },
+        },
+    });
+    let task = crate::task::Task::from_value(source).unwrap();
+    task.contribution().unwrap().clone()
+}
+
+#[test]
+fn noise_for_examples_is_a_hundredth_and_pays_for_their_own_sums() {
+    let whole = noisy(json!({ "epsilon": 4.0 }), (5, 8), 8);
+    let (once, often) = (by_example(40, 1), by_example(40, 10));
+    // In units of what one example changes; a participant's update is in all of the four rounds.
+    let deviation = |c: &Contribution| {
+        let noise = c.noise.as_ref().unwrap();
+        noise.mechanism.standard_deviation(5)
+    };
+    assert!(deviation(&often) < 0.05 * deviation(&whole));
+    assert!(often.noise_multiplier() > once.noise_multiplier());
+    // As many sums as one example may be in cost ε, and no more is ever counted.
+    let mut spent = Ledger::new();
+    for _ in 0..40 {
+        often.pay(&mut spent).unwrap();
+    }
+    let epsilon = spent.epsilon(often.limits().unwrap().delta);
+    assert!((3.9..=4.0).contains(&epsilon), "{epsilon}");
+    // A held-out example is in all 40 sums: together they tell less than its ten would.
+    let noise = often.noise.as_ref().unwrap();
+    let least = noise.mechanism.share_variance() as f64 * 5.0;
+    let (scale, d) = (often.fixed.scale(), often.layout.entries as f64);
+    let change = noise.metrics_share * 1.0 / 100.0 * scale + 2.0 * d.sqrt();
+    assert!(40.0 * change * change / (2.0 * least) <= 10.0 * often.rho());
+}
+
+#[test]
+fn accuracy_is_reported_with_noise_for_examples_and_losses_are_not() {
+    let contribution = by_example(4, 2);
+    let metrics = Metrics {
+        correct: 150,
+        total: 200,
+        loss: 9e9,
+        queries: 5,
+        unprompted: Some(3),
+    };
+    let vectors: Vec<RingVector> = (0..5)
+        .map(|seed| {
+            contribution
+                .encode(&[0.0; 8], 9, &metrics, &[seed; 32])
+                .unwrap()
+        })
+        .collect();
+    let decoded = contribution
+        .decode(&add_up(&contribution, &vectors), 5)
+        .unwrap();
+    assert!(
+        (f64::from(decoded.metrics.correct) / f64::from(decoded.metrics.total) - 0.75).abs() < 0.2,
+        "{decoded:?}"
+    );
+    let loss = decoded.metrics.loss / f64::from(decoded.metrics.total);
+    assert!(loss < 0.2 * LOSS_RANGE, "{decoded:?}");
+}
+
 #[test]
 fn what_is_no_number_is_refused() {
     let contribution = exact(1.0, 10, 100, 2);
@@ -217,7 +289,7 @@ fn noise_leaves_room_too() {
     ] {
         let contribution = noisy(json!({ "epsilon": epsilon }), cohort, length);
         let noise = contribution.noise.as_ref().unwrap();
-        let radius = f64::from(noise.sensitivity) * contribution.fixed.scale();
+        let radius = f64::from(noise.norm) * contribution.fixed.scale();
         let most =
             f64::from(cohort.1) * (radius + 1.0) + noise.mechanism.noise_bound(cohort.1) as f64;
         let room = match contribution.layout().ring {
@@ -302,7 +374,7 @@ fn noise_has_the_variance_that_was_promised() {
     let mean = entries.iter().sum::<f64>() / LENGTH as f64;
     let variance = entries.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / LENGTH as f64;
     // z times everything that one may contribute, split over the smallest number of survivors.
-    let promised = (2.0 * f64::from(noise.sensitivity) * contribution.fixed.scale()).powi(2);
+    let promised = (2.0 * f64::from(noise.norm) * contribution.fixed.scale()).powi(2);
     let ratio = variance / promised;
     // The sample variance of N normal numbers has the relative standard deviation √(2/N): five of
     // them.
@@ -398,7 +470,7 @@ fn metrics_do_not_lengthen_what_one_participant_contributes() {
             .iter()
             .map(|x| (*x as f64 / scale).powi(2))
             .sum();
-        let bound = f64::from(noise.sensitivity) + 10.0 * noise.mechanism.standard_deviation(1);
+        let bound = f64::from(noise.norm) + 10.0 * noise.mechanism.standard_deviation(1);
         assert!(squared.sqrt() <= bound, "{} of {bound}", squared.sqrt());
     }
 }
