@@ -15,9 +15,7 @@ use super::{DiscreteGaussian, Mechanism, PrivacyError, epsilon_of};
 /// target outside its range; the errors of [`Mechanism::new`]; [`PrivacyError::Unreachable`] if the
 /// largest possible noise is too little.
 pub fn noise_multiplier(
-    epsilon: f64,
-    delta: f64,
-    sums: u32,
+    (epsilon, delta, sums): (f64, f64, u32),
     clip: f64,
     scale: f64,
     dim: usize,
@@ -76,14 +74,14 @@ mod tests {
     #[test]
     fn close_to_the_continuous_mechanism_where_rounding_is_fine() {
         // 2²⁴ units to the clipping bound: rounding costs next to nothing, ρ = 1/2z².
-        let z = noise_multiplier(2.0, 1e-5, 40, 1.0, 2.0_f64.powi(24), 576, 10, &|m| m).unwrap();
+        let z = noise_multiplier((2.0, 1e-5, 40), 1.0, 2.0_f64.powi(24), 576, 10, &|m| m).unwrap();
         let continuous = epsilon_of(40.0 / (2.0 * z * z), 1e-5);
         assert!((1.999..=2.0).contains(&continuous), "{continuous}");
     }
 
     #[test]
     fn coarse_rounding_needs_more_noise() {
-        let at = |scale| noise_multiplier(2.0, 1e-5, 40, 1.0, scale, 9920, 10, &|m| m).unwrap();
+        let at = |scale| noise_multiplier((2.0, 1e-5, 40), 1.0, scale, 9920, 10, &|m| m).unwrap();
         let (fine, coarse) = (at(2.0_f64.powi(20)), at(16.0));
         assert!(coarse > 2.0 * fine, "{fine} {coarse}");
     }
@@ -91,7 +89,7 @@ mod tests {
     #[test]
     fn targets_outside_their_range_are_refused() {
         let refused = |epsilon, delta, sums| {
-            noise_multiplier(epsilon, delta, sums, 1.0, 256.0, 10, 3, &|m| m).unwrap_err()
+            noise_multiplier((epsilon, delta, sums), 1.0, 256.0, 10, 3, &|m| m).unwrap_err()
         };
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(refused(bad, 1e-5, 1), PrivacyError::Epsilon);
@@ -101,10 +99,10 @@ mod tests {
         }
         assert_eq!(refused(1.0, 1e-5, 0), PrivacyError::Sums);
         assert_eq!(refused(1e-12, 1e-5, u32::MAX), PrivacyError::Unreachable);
-        let bad_setting = noise_multiplier(1.0, 1e-5, 1, f64::NAN, 1.0, 1, 1, &|m| m);
+        let bad_setting = noise_multiplier((1.0, 1e-5, 1), f64::NAN, 1.0, 1, 1, &|m| m);
         assert_eq!(bad_setting, Err(PrivacyError::Clip));
         // A budget so large that the least noise is enough.
-        let least = noise_multiplier(1e6, 1e-5, 1, 1.0, 1.0, 10, 4, &|m| m).unwrap();
+        let least = noise_multiplier((1e6, 1e-5, 1), 1.0, 1.0, 10, 4, &|m| m).unwrap();
         assert_eq!(least, 2.0);
     }
 
@@ -115,7 +113,7 @@ mod tests {
             clip in 0.05_f64..5.0, bits in 3_i32..25, dim in 1_usize..10_000, n in 1_u32..200,
         ) {
             let (delta, scale) = (10.0_f64.powi(-exponent), 2.0_f64.powi(bits));
-            let z = match noise_multiplier(epsilon, delta, sums, clip, scale, dim, n, &|m| m) {
+            let z = match noise_multiplier((epsilon, delta, sums), clip, scale, dim, n, &|m| m) {
                 // The sampler's largest variance is not enough for a large clip in very fine units.
                 Err(PrivacyError::Unreachable) => {
                     prop_assert!(clip * scale > 2.0_f64.powi(24));
@@ -142,7 +140,7 @@ mod tests {
         fn a_smaller_epsilon_and_more_sums_need_more_noise(
             epsilon in 0.2_f64..20.0, sums in 1_u32..400, dim in 1_usize..10_000,
         ) {
-            let z = |epsilon, sums| noise_multiplier(epsilon, 1e-5, sums, 1.0, 65536.0, dim, 5, &|m| m).unwrap();
+            let z = |epsilon, sums| noise_multiplier((epsilon, 1e-5, sums), 1.0, 65536.0, dim, 5, &|m| m).unwrap();
             prop_assert!(z(epsilon * 0.9, sums) > z(epsilon, sums));
             prop_assert!(z(epsilon, sums + 1) > z(epsilon, sums));
         }

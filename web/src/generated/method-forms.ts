@@ -37,6 +37,7 @@ export const OPTIMIZER_FORMS: readonly [Form, ...Form[]] = [
   {"about":{"choice":null,"fields":[]},"domain":"numbers","name":"cma-es"},
   {"about":{"choice":null,"fields":[]},"domain":"numbers","name":"hiso"},
   {"about":{"choice":"random differences of each picture's own pattern","fields":[]},"domain":"numbers","name":"node-perturbation"},
+  {"about":{"choice":"slopes learnt from earlier answers","fields":[]},"domain":"numbers","name":"secants"},
   {"about":{"choice":"draws prompts and learns from their scores","fields":[{"help":"Each is asked with every text of the step.","images_only":false,"kind":"whole","label":"Prompts tried in a step","options":[],"path":"optimizer.draws","texts":null,"value":"20","wide":false}]},"domain":"categories","name":"policy-gradient"},
   {"about":{"choice":null,"fields":[]},"domain":"arms","name":"bandit"},
 ];

@@ -373,9 +373,7 @@ impl Noise {
             let multiplier = match limits.noise_multiplier {
                 Some(multiplier) => multiplier / unit,
                 None => noise_multiplier(
-                    limits.epsilon,
-                    limits.delta,
-                    sums,
+                    (limits.epsilon, limits.delta, sums),
                     norm,
                     scale,
                     entries,
