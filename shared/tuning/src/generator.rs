@@ -14,7 +14,7 @@ pub mod reparametrisation;
 pub mod soft;
 pub mod statistic;
 
-use crate::optimizer::{Candidate, Domain, Space};
+use crate::candidate::{Candidate, Domain, Space};
 use crate::wording::{Prompt, Ranked, SoftShape, TextTask};
 use ground::fault::{Faults, Reader, section};
 use ground::form::About;

@@ -2,6 +2,7 @@
 //! losses alone move θ (`optimizer`), and how the model's answers become losses (`objective`). No
 //! IO, no clock, no threads, no globals.
 
+pub mod candidate;
 pub mod generator;
 pub mod objective;
 pub mod optimizer;

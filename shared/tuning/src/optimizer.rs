@@ -5,6 +5,7 @@
 //! and put its name into the list in [`registry`]. `docs/adding.md` walks through it.
 
 pub mod bandit;
+mod by_picture;
 pub mod cma_es;
 mod estimate;
 pub mod hiso;
@@ -19,59 +20,19 @@ pub mod spsa_gc;
 pub mod zo_adam;
 pub mod zo_sgd;
 
-use crate::generator::{Generator, Prepared};
 use crate::objective::Outcome;
-use crate::objective::loss::Loss;
 use crate::optimizer::individual::Individual;
 use ground::fault::{Faults, Reader, section};
 use ground::form::About;
 use ground::registry::Registry;
 use ground::rng::{Direction, Distribution};
-use memory::PictureMemory;
 use points::Points;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::candidate::{Candidate, Domain, Space};
+pub use by_picture::{ByPicture, ExampleBound, Seen};
 pub use search::Search;
-
-/// A point θ + scale·Δ at which the loss is wanted. θ itself has no direction Δ.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Candidate {
-    /// Name of the direction Δ; `None` for θ itself.
-    pub direction: Option<Direction>,
-    /// Signed step size ±c along the direction; without a direction it has no effect.
-    pub scale: f32,
-}
-
-impl Candidate {
-    /// The candidate θ itself.
-    pub const BASE: Self = Self {
-        direction: None,
-        scale: 0.0,
-    };
-
-    /// Writes the point's coordinates, as many as θ has, into `out`.
-    pub fn apply(&self, theta: &[f32], out: &mut Vec<f32>) {
-        match self.direction {
-            Some(direction) => direction.perturb(theta, self.scale, out),
-            None => {
-                out.clear();
-                out.extend_from_slice(theta);
-            }
-        }
-    }
-
-    /// Writes what the point adds to the node values of picture number `picture` of the batch into
-    /// `out` (`nodes` numbers). Points that leave them alone empty it.
-    pub fn move_nodes(&self, picture: usize, nodes: usize, out: &mut Vec<f32>) {
-        out.clear();
-        if let Some(direction) = self.direction
-            && direction.distribution == Distribution::Nodes
-        {
-            direction.for_each_node(picture, nodes, |_, sign| out.push(self.scale * sign));
-        }
-    }
-}
 
 /// Philox key of a participant's directions, derived from the federation's seed and the participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,64 +117,6 @@ impl Plan {
     }
 }
 
-/// What the numbers of θ mean.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Domain {
-    /// Plain numbers, which small steps change.
-    #[default]
-    Numbers,
-    /// A table, row by row: the largest number in a row says which category is chosen there.
-    Categories,
-    /// What was found about each of several whole prompts ([`crate::generator::instruction`]).
-    Arms,
-}
-
-/// What an optimiser must know of θ: what its numbers mean, and how many choices there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Space {
-    /// What the numbers of θ mean.
-    pub domain: Domain,
-    /// Number of categories in a row, or number of arms; 0 for plain numbers.
-    pub size: usize,
-    /// Number of an input's node values ([`Generator::nodes`]); 0 if there are none.
-    pub nodes: usize,
-    /// Number of an input's statistics; 0 if there are none.
-    pub statistics: usize,
-    /// Number of the task's labels.
-    pub labels: usize,
-}
-
-impl Space {
-    /// Plain numbers.
-    pub const NUMBERS: Self = Self {
-        domain: Domain::Numbers,
-        size: 0,
-        nodes: 0,
-        statistics: 0,
-        labels: 0,
-    };
-
-    /// A table of categories, `size` in each row.
-    #[must_use]
-    pub fn categories(size: usize) -> Self {
-        Self {
-            domain: Domain::Categories,
-            size,
-            ..Self::NUMBERS
-        }
-    }
-
-    /// What was found about `size` arms.
-    #[must_use]
-    pub fn arms(size: usize) -> Self {
-        Self {
-            domain: Domain::Arms,
-            size,
-            ..Self::NUMBERS
-        }
-    }
-}
-
 /// What an optimiser requires of the task around it. It is known from the optimiser's name alone,
 /// before its settings are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,109 +171,6 @@ pub enum TellError {
     /// Mean losses of a batch were given to an optimiser that needs those of each picture.
     #[error("this optimiser is told the gradient that each picture's losses give")]
     NotByPicture,
-}
-
-/// What was seen of a batch of pictures in one step.
-pub struct Seen<'a> {
-    /// The prompt generator.
-    pub generator: &'a dyn Generator,
-    /// The parameters θ around which was asked.
-    pub theta: &'a [f32],
-    /// All of the participant's training pictures with the numbers of their labels.
-    pub pictures: Vec<(&'a Prepared, usize)>,
-    /// Indices of those that were asked, in that order.
-    pub batch: &'a [u32],
-    /// Whether an update from this θ was sent before and not used. Then only the pictures of this batch
-    /// may count, or the two updates would be told apart from those of others by what they share.
-    pub begun_anew: bool,
-    /// Their losses: all pictures at the first point, then all at the second, and so on.
-    pub losses: &'a [f32],
-    /// Their label scores in the same order, `labels` numbers each.
-    pub scores: &'a [f32],
-    /// Number of labels.
-    pub labels: usize,
-    /// The loss.
-    pub loss: Loss,
-    /// How little one picture may move θ; `None` for any distance.
-    pub bound: Option<ExampleBound>,
-}
-
-/// A bound of each example's part in a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ExampleBound {
-    /// The norm of the step if all examples moved θ as far as they may, in one direction.
-    pub clip: f32,
-    /// Number of examples of a step, by which each one's part is divided, also where there are fewer.
-    pub batch: u32,
-}
-
-impl Seen<'_> {
-    /// A training picture.
-    #[must_use]
-    pub fn picture(&self, example: u32) -> Option<&Prepared> {
-        self.pictures.get(example as usize).map(|(p, _)| *p)
-    }
-
-    /// The number of a training picture's label.
-    #[must_use]
-    pub fn label(&self, example: u32) -> usize {
-        self.pictures.get(example as usize).map_or(0, |(_, l)| *l)
-    }
-
-    /// A training picture's statistics; empty if there are none.
-    #[must_use]
-    pub fn statistics(&self, example: u32) -> &[f32] {
-        self.picture(example).map_or(&[], |p| &p.statistics)
-    }
-
-    /// A training picture's node values at θ.
-    #[must_use]
-    pub fn node_values(&self, example: u32) -> Vec<f32> {
-        let mut values = Vec::new();
-        if let Some(prepared) = self.picture(example) {
-            self.generator
-                .node_values(self.theta, prepared, &mut values);
-        }
-        values
-    }
-
-    /// The label scores of the batch's picture number `picture` at the first point.
-    #[must_use]
-    pub fn scores(&self, picture: usize) -> &[f32] {
-        let start = picture * self.labels;
-        self.scores.get(start..start + self.labels).unwrap_or(&[])
-    }
-}
-
-/// An optimiser that looks at each picture of a batch by itself, and not at the batch's mean losses.
-/// Its step has two halves: a gradient where the pictures are known, and the step along it.
-pub trait ByPicture {
-    /// The estimated gradient by θ (d numbers) from what was seen at the points that
-    /// [`Optimizer::ask`] named, and from what the participant remembers, which this call adds to.
-    fn gradient(
-        &self,
-        candidates: &[Candidate],
-        seen: &Seen<'_>,
-        memory: &mut PictureMemory,
-    ) -> Vec<f32>;
-
-    /// Moves θ by that gradient, in place of [`Optimizer::tell`].
-    ///
-    /// # Errors
-    /// The gradient has another length than θ, or a number in it is not finite. The state is then
-    /// unchanged.
-    fn tell_gradient(&self, state: &mut State, gradient: &[f32]) -> Result<(), TellError>;
-
-    /// Whether it keeps [`Seen::bound`].
-    fn bounds_examples(&self) -> bool {
-        false
-    }
-
-    /// Whether all pictures are asked in turn before any is asked again; otherwise each step draws its
-    /// own.
-    fn in_turn(&self) -> bool {
-        false
-    }
 }
 
 /// A zeroth-order optimiser: pure functions of the task, the direction key and the [`State`].

@@ -6,8 +6,8 @@
 //! empty word comes first, θ₀ = 0 is no prompt at all.
 
 use super::{TextEntry, TextGenerator};
+use crate::candidate::{Domain, Space};
 use crate::objective::loss::argmax;
-use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, TextTask};
 use ground::fault::Reader;
 use ground::form::{About, FormField, FormKind};

@@ -255,8 +255,8 @@ impl Generator for Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::candidate::Candidate;
     use crate::generator::{build as build_any, render};
-    use crate::optimizer::Candidate;
     use serde_json::{Value, json};
 
     const SHAPE: Shape = Shape {

@@ -6,12 +6,12 @@
 //! prompt at θ is the instruction with the largest posterior mean.
 
 use super::{TextEntry, TextGenerator};
+use crate::candidate::{Domain, Space};
 use crate::objective::loss::argmax;
-use crate::optimizer::bandit::best;
-use crate::optimizer::{Domain, Space};
 use crate::wording::{Prompt, Ranked, TextTask};
 use ground::fault::Reader;
 use ground::form::About;
+use ground::order;
 use ground::order::distinct;
 
 /// Maximum number of instructions of a task.
@@ -221,4 +221,10 @@ impl<'a> Evidence<'a> {
             .map(|mean| libm::roundf(GRID * mean) / GRID)
             .collect()
     }
+}
+/// The `count` arms with the largest scores, in descending order; ties go to the first.
+pub(crate) fn best(scores: &[f32], count: usize) -> Vec<usize> {
+    let mut order = order::sorted(scores.len(), &|a, b| scores[b].total_cmp(&scores[a]));
+    order.truncate(count);
+    order
 }

@@ -10,7 +10,7 @@
 //! z = 0 gives n tokens whose word embedding is zero, which is not quite the same as no prompt.
 
 use super::{TextEntry, TextGenerator};
-use crate::optimizer::Domain;
+use crate::candidate::Domain;
 use crate::wording::{Prompt, SoftPrompt, SoftShape, TextTask};
 use ground::fault::Reader;
 use ground::form::About;

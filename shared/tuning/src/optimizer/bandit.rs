@@ -31,11 +31,10 @@ use super::{
     AskAhead, Candidate, DirectionKey, Domain, Entry, Needs, Optimizer, Plan, Space, State,
     TellError, Tries, check_losses,
 };
-use crate::generator::instruction::Evidence;
+use crate::generator::instruction::{Evidence, best};
 use crate::objective::Outcome;
 use ground::fault::Reader;
 use ground::form::About;
-use ground::order;
 use ground::rng::{Direction, Distribution, Stream, derive_key, purpose};
 
 /// Default number of arms tried in a round, if the task has that many.
@@ -138,13 +137,6 @@ fn build(
 /// Number of phases of `halving`, P = ⌈log₂ M⌉.
 fn phases(arms: usize) -> u32 {
     (usize::BITS - (arms.max(2) - 1).leading_zeros()).max(1)
-}
-
-/// The `count` arms with the largest scores, in descending order; ties go to the first.
-pub(crate) fn best(scores: &[f32], count: usize) -> Vec<usize> {
-    let mut order = order::sorted(scores.len(), &|a, b| scores[b].total_cmp(&scores[a]));
-    order.truncate(count);
-    order
 }
 
 /// A count of tries as it was before sums were rounded.

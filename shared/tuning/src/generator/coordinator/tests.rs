@@ -1,6 +1,6 @@
 use super::*;
+use crate::candidate::Candidate;
 use crate::generator::{build as build_any, render};
-use crate::optimizer::Candidate;
 use serde_json::json;
 
 fn coordinator(height: usize, width: usize) -> Box<dyn Generator> {
