@@ -40,6 +40,12 @@ fn simulate(data: &Path, more: &[&str]) -> Ended {
     run(&[&small[..], more].concat())
 }
 
+/// Differences of θ itself, two a step.
+const IN_THETA: [&str; 2] = [
+    "--set",
+    r#"optimizer={"kind":"zo-sgd","directions":2,"differences":"forward","learning_rate":0.02}"#,
+];
+
 #[test]
 fn the_same_seed_gives_the_same_report() {
     let home = tempfile::tempdir().unwrap();
@@ -169,7 +175,7 @@ fn directions_that_all_share_make_short_updates() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("digits.csv");
     table(&data);
-    let scalars = ["--set", "federation.rule=scalars"];
+    let scalars = [&IN_THETA[..], &["--set", "federation.rule=scalars"]].concat();
     let report = federated(&data, &scalars);
     // 2 directions, 2 steps.
     assert_eq!(report["federation"]["update_length"], 4);
@@ -195,7 +201,8 @@ fn bad_updates_are_told_and_a_median_withstands_them() {
     assert_eq!(attack["attack"], "scale:-1000");
     assert_eq!(attack["participants"].as_array().unwrap().len(), 1);
     // Without the server's Adam, which would take their length away.
-    let plain = ["--set", "federation.server={\"kind\":\"sgd\"}"];
+    let sums = ["--set", "federation.server={\"kind\":\"sgd\"}"];
+    let plain = [&IN_THETA[..], &sums].concat();
     let median = [&plain[..], &["--set", "federation.combine=median"]].concat();
     let (good, spoilt, withstood) = (
         loss(&plain),

@@ -559,6 +559,8 @@ pub fn task_with(
             "output": { "classes": 3 },
         },
         "data": { "labels": ["a", "b", "c"] },
+        // Players make up mean losses, from which no gradient of single pictures follows.
+        "optimizer": { "kind": "zo-adam" },
         "federation": {
             "rounds": rounds,
             "lease_seconds": lease_seconds,
