@@ -24,6 +24,8 @@ const SHORTEST_TOKEN: usize = 16;
 pub struct AggregatorConfig {
     /// The SQLite file, which is created if needed.
     pub database: PathBuf,
+    /// Whether nobody keeps that file: then nothing waits until it is on the disk.
+    pub temporary: bool,
     /// The folder of the built pages; without it only the API is served.
     pub web: Option<PathBuf>,
     /// The folder of models that run on participants' devices, which anyone may fetch; `None` for
@@ -98,6 +100,7 @@ impl AggregatorConfig {
     pub fn new(database: impl Into<PathBuf>, admin_token: Secret) -> Self {
         Self {
             database: database.into(),
+            temporary: false,
             web: None,
             models: None,
             public_url: None,

@@ -142,12 +142,15 @@ async fn serve(
         };
         counted.transaction(name, word, took);
     });
-    let store = Db::open(&config.database, tried)
-        .await
-        .map_err(|e| RunError::Database {
-            path: config.database.display().to_string(),
-            reason: e.to_string(),
-        })?;
+    let opened = if config.temporary {
+        Db::open_temporary(&config.database, tried).await
+    } else {
+        Db::open(&config.database, tried).await
+    };
+    let store = opened.map_err(|e| RunError::Database {
+        path: config.database.display().to_string(),
+        reason: e.to_string(),
+    })?;
     let (stop, stopping) = watch::channel(false);
     let period = config.poll;
     let news = Arc::new(News::default());

@@ -75,6 +75,7 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     let (model, model_url) = listen(args.model_port)?;
     let token = Secret::random().map_err(CliError::failed)?;
     let mut serve = AggregatorConfig::new(folder.path().join("demo.sqlite"), token.clone());
+    serve.temporary = true;
     serve.web.clone_from(&args.web);
     let answer = ModelApiConfig {
         allow_origins: vec![url.clone()],

@@ -81,14 +81,31 @@ impl SqliteStore {
     /// # Errors
     /// The file cannot be used.
     pub async fn open(path: &Path, tried: Tried) -> Result<Self, sqlx::Error> {
+        // What was answered with 200 must survive a power cut and not only a killed process.
+        Self::open_with(path, SqliteSynchronous::Full, tried).await
+    }
+
+    /// Opens a file that nobody keeps, as that of a demonstration: what was answered with 200 survives
+    /// a killed process, but nothing waits for the disk.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub async fn open_temporary(path: &Path, tried: Tried) -> Result<Self, sqlx::Error> {
+        Self::open_with(path, SqliteSynchronous::Off, tried).await
+    }
+
+    async fn open_with(
+        path: &Path,
+        synchronous: SqliteSynchronous,
+        tried: Tried,
+    ) -> Result<Self, sqlx::Error> {
         #[cfg(unix)]
         make_private(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // What was answered with 200 must survive a power cut and not only a killed process.
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(synchronous)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
         // One connection, because SQLite has one writer at a time, and a queue in here is fairer
