@@ -9,13 +9,22 @@ use serde_json::{Map, Value, json};
 use super::simulation::{number, outcome, report, rounded};
 use super::{Figure, Inputs, build_release};
 
-pub const FIGURE: Figure = Figure {
-    name: "epsilon-population",
-    summary: "accuracy at ε ∞, 8, 4, 2, 1 with 200, 2,000 and 10,000 participants who take turns (hours)",
-    run,
+pub const FEW: Figure = Figure {
+    name: "epsilon-population-200",
+    summary: "accuracy at ε ∞, 8, 4, 2, 1 with 200 participants, who are in every round",
+    run: |inputs| run(inputs, 200),
+};
+pub const MANY: Figure = Figure {
+    name: "epsilon-population-2000",
+    summary: "the same with 2,000 participants who take turns (a quarter of an hour)",
+    run: |inputs| run(inputs, 2_000),
+};
+pub const MOST: Figure = Figure {
+    name: "epsilon-population-10000",
+    summary: "the same with 10,000 participants who take turns (an hour)",
+    run: |inputs| run(inputs, 10_000),
 };
 
-const PARTICIPANTS: [u32; 3] = [200, 2_000, 10_000];
 /// Number of participants who train in a round, if there are as many.
 const ACTIVE: u32 = 500;
 const ROUNDS: u32 = 20;
@@ -34,66 +43,63 @@ const SETTINGS: [&str; 3] = [
     "federation.clip=0.05",
 ];
 
-fn run(inputs: &Inputs) -> Result<Value> {
+fn run(inputs: &Inputs, participants: u32) -> Result<Value> {
     let binary = build_release()?;
     let mut result = Map::new();
     let names: String = EPSILONS
         .iter()
         .map(|(name, _)| format!(" ε {name} |"))
         .collect();
-    let mut table =
-        format!("\n| participants | no prompt |{names}\n|---|---|---|---|---|---|---|\n");
-    for participants in PARTICIPANTS {
-        let active = ACTIVE.min(participants);
-        // Nine of ten who were drawn are enough; they share the noise.
-        let least = active - active / 10;
-        let delta = f64::from(participants).powf(-1.1);
-        let turns = ROUNDS.div_ceil(participants / active);
-        let mut row = String::new();
-        for (name, epsilon) in EPSILONS {
-            let rounds = if inputs.quick { 2 } else { ROUNDS };
-            let mut set = vec![
-                format!("federation.rounds={rounds}"),
-                format!("federation.active={active}"),
-                format!("federation.secure_sum.cohort_min={least}"),
-                format!("federation.secure_sum.survivors_min={least}"),
-                format!("federation.secure_sum.cohort_max={}", 2 * active),
-            ];
-            set.extend(SETTINGS.map(str::to_owned));
-            if let Some(epsilon) = epsilon {
-                set.push(format!("federation.privacy.epsilon={epsilon}"));
-                set.push(format!("federation.privacy.delta={delta}"));
-                set.push(format!("federation.privacy.participations={turns}"));
-            }
-            let mut command = Command::new(&binary);
-            command
-                .args(["simulate", "--task", "digits-light-on-dark"])
-                .args(["--data", "handwriting", "--each", "16", "--seed", "1"])
-                .args(["--clients", &participants.to_string()])
-                .args(["--only", "federated", "--eval-every", "1000", "--json"]);
-            for setting in &set {
-                command.args(["--set", setting]);
-            }
-            let report = report(&mut command)?;
-            let spent = report["federation"]["privacy"]["epsilon"].as_f64();
-            if spent
-                .zip(epsilon)
-                .is_some_and(|(spent, limit)| spent > limit)
-            {
-                bail!("ε is {spent:?} where at most {epsilon:?} was allowed");
-            }
-            let accuracy = number(outcome(&report, "federated")?, "test_accuracy")?;
-            if row.is_empty() {
-                let before = number(&report, "zero_shot")?;
-                row = format!("| {participants} | {:.1}% |", 100.0 * before);
-                result.insert(format!("{participants}_unprompted"), json!(rounded(before)));
-            }
-            row += &format!(" {:.1}% |", 100.0 * accuracy);
-            result.insert(format!("{participants}_{name}"), json!(rounded(accuracy)));
+    let active = ACTIVE.min(participants);
+    // Nine of ten who were drawn are enough; they share the noise.
+    let least = active - active / 10;
+    let delta = f64::from(participants).powf(-1.1);
+    let turns = ROUNDS.div_ceil(participants / active);
+    let mut row = String::new();
+    for (name, epsilon) in EPSILONS {
+        let rounds = if inputs.quick { 2 } else { ROUNDS };
+        let mut set = vec![
+            format!("federation.rounds={rounds}"),
+            format!("federation.active={active}"),
+            format!("federation.secure_sum.cohort_min={least}"),
+            format!("federation.secure_sum.survivors_min={least}"),
+            format!("federation.secure_sum.cohort_max={}", 2 * active),
+        ];
+        set.extend(SETTINGS.map(str::to_owned));
+        if let Some(epsilon) = epsilon {
+            set.push(format!("federation.privacy.epsilon={epsilon}"));
+            set.push(format!("federation.privacy.delta={delta}"));
+            set.push(format!("federation.privacy.participations={turns}"));
         }
-        table += &row;
-        table.push('\n');
+        let mut command = Command::new(&binary);
+        command
+            .args(["simulate", "--task", "digits-light-on-dark"])
+            .args(["--data", "handwriting", "--each", "16", "--seed", "1"])
+            .args(["--clients", &participants.to_string()])
+            .args(["--only", "federated", "--eval-every", "1000", "--json"]);
+        for setting in &set {
+            command.args(["--set", setting]);
+        }
+        let report = report(&mut command)?;
+        let spent = report["federation"]["privacy"]["epsilon"].as_f64();
+        if spent
+            .zip(epsilon)
+            .is_some_and(|(spent, limit)| spent > limit)
+        {
+            bail!("ε is {spent:?} where at most {epsilon:?} was allowed");
+        }
+        let accuracy = number(outcome(&report, "federated")?, "test_accuracy")?;
+        if row.is_empty() {
+            let before = number(&report, "zero_shot")?;
+            row = format!("| {participants} | {:.1}% |", 100.0 * before);
+            result.insert("unprompted".to_owned(), json!(rounded(before)));
+        }
+        row += &format!(" {:.1}% |", 100.0 * accuracy);
+        println!("{row}");
+        result.insert(name.to_owned(), json!(rounded(accuracy)));
     }
+    let table =
+        format!("\n| participants | no prompt |{names}\n|---|---|---|---|---|---|---|\n{row}\n");
     println!("{table}");
     Ok(Value::Object(result))
 }
