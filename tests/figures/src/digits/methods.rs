@@ -44,7 +44,7 @@ const METHODS: [Method; 5] = [
         every: "2",
         base: &[],
         settings: &[
-            r#"optimizer={"kind":"spsa-gc","a":0.03,"c":0.05}"#,
+            r#"optimizer={"kind":"spsa-gc","a":0.01,"c":0.05}"#,
             "federation.local_steps=8",
             "federation.batch=4",
             MEAN,
