@@ -16,12 +16,12 @@ pub const FEW: Figure = Figure {
 };
 pub const MANY: Figure = Figure {
     name: "epsilon-population-2000",
-    summary: "the same with 2,000 participants who take turns (a quarter of an hour)",
+    summary: "the same with 2,000 participants who take turns",
     run: |inputs| run(inputs, 2_000),
 };
 pub const MOST: Figure = Figure {
     name: "epsilon-population-10000",
-    summary: "the same with 10,000 participants who take turns (an hour)",
+    summary: "the same with 10,000 participants who take turns (half an hour)",
     run: |inputs| run(inputs, 10_000),
 };
 
