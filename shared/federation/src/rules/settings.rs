@@ -197,6 +197,11 @@ impl Federation {
                     "must be 1 with privacy.unit = \"example\": an example would shape the steps after its own",
                 ),
                 (
+                    patience > 0,
+                    "patience",
+                    "must be 0 with privacy.unit = \"example\", where no loss is reported that could improve",
+                ),
+                (
                     rule != Rule::FedAvg,
                     "rule",
                     "must be \"fedavg\" with privacy.unit = \"example\"",

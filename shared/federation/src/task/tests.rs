@@ -95,6 +95,10 @@ fn noise_for_examples_needs_what_bounds_them() {
         ["federation.local_steps"]
     );
     assert_eq!(paths(json!({ "active": 3 }), &[]), ["federation.active"]);
+    assert_eq!(
+        paths(json!({ "patience": 2 }), &[]),
+        ["federation.patience"]
+    );
     let without = json!({ "privacy": { "unit": "example" } });
     assert_eq!(paths(without, &[]), ["federation.privacy.participations"]);
     let other = ("optimizer", json!({ "kind": "zo-sgd" }));
