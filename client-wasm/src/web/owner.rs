@@ -157,7 +157,7 @@ impl Owner {
             return (Vec::new(), 0);
         };
         // An optimiser goes on differently at most once.
-        let [first, last] = [0, federation.rounds.saturating_sub(1)].map(|round| {
+        let steps = [0, federation.rounds.saturating_sub(1)].map(|round| {
             let theta = self.task().initial().unwrap_or_default();
             let candidates = optimizer.ask(&tuning::optimizer::State::new(theta, round));
             (
@@ -165,11 +165,8 @@ impl Owner {
                 optimizer.examples_in(round, federation.batch) as usize,
             )
         });
-        if last.0.len() > first.0.len() {
-            last
-        } else {
-            first
-        }
+        let largest = steps.into_iter().max_by_key(|(c, n)| c.len() * n);
+        largest.unwrap_or_default()
     }
 
     /// Saves the state; returns whether it is stored. The first failure is reported to the owner.

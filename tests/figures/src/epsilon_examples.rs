@@ -1,11 +1,9 @@
 //! `epsilon-examples`: what differential privacy of single examples costs a few owners who have many.
 
-use std::process::Command;
-
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::simulation::{number, outcome, report, rounded};
+use super::simulation::{Noisy, rounded};
 use super::{Figure, Inputs, build_release};
 
 pub const FIGURE: Figure = Figure {
@@ -50,29 +48,14 @@ fn run(inputs: &Inputs) -> Result<Value> {
             let times = ROUNDS * BATCH / EACH;
             set.push(format!("federation.privacy.participations={times}"));
         }
-        let mut command = Command::new(&binary);
-        command
-            .args(["simulate", "--task", "digits-light-on-dark"])
-            .args(["--data", "handwriting", "--seed", "1"])
-            .args(["--each", &EACH.to_string()])
-            .args(["--clients", &OWNERS.to_string()])
-            .args(["--only", "federated", "--eval-every", "1000", "--json"]);
-        for setting in &set {
-            command.args(["--set", setting]);
-        }
-        let report = report(&mut command)?;
-        let spent = report["federation"]["privacy"]["epsilon"].as_f64();
-        if spent
-            .zip(epsilon)
-            .is_some_and(|(spent, limit)| spent > limit)
-        {
-            bail!("ε is {spent:?} where at most {epsilon:?} was allowed");
-        }
-        let accuracy = number(outcome(&report, "federated")?, "test_accuracy")?;
-        result.insert(
-            "unprompted".to_owned(),
-            json!(rounded(number(&report, "zero_shot")?)),
-        );
+        let noisy = Noisy {
+            clients: OWNERS,
+            each: EACH,
+            epsilon,
+            set,
+        };
+        let (before, accuracy) = noisy.run(&binary)?;
+        result.insert("unprompted".to_owned(), json!(rounded(before)));
         result.insert(name.to_owned(), json!(rounded(accuracy)));
         table += &format!("| {name} | {:.1}% |\n", 100.0 * accuracy);
     }

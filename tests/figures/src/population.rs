@@ -1,12 +1,10 @@
 //! `epsilon-population`: what differential privacy costs where many people take part, each with a
 //! handwriting of their own, in turns.
 
-use std::process::Command;
-
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::simulation::{number, outcome, report, rounded};
+use super::simulation::{Noisy, rounded};
 use super::{Figure, Inputs, build_release};
 
 pub const FEW: Figure = Figure {
@@ -71,26 +69,14 @@ fn run(inputs: &Inputs, participants: u32) -> Result<Value> {
             set.push(format!("federation.privacy.delta={delta}"));
             set.push(format!("federation.privacy.participations={turns}"));
         }
-        let mut command = Command::new(&binary);
-        command
-            .args(["simulate", "--task", "digits-light-on-dark"])
-            .args(["--data", "handwriting", "--each", "16", "--seed", "1"])
-            .args(["--clients", &participants.to_string()])
-            .args(["--only", "federated", "--eval-every", "1000", "--json"]);
-        for setting in &set {
-            command.args(["--set", setting]);
-        }
-        let report = report(&mut command)?;
-        let spent = report["federation"]["privacy"]["epsilon"].as_f64();
-        if spent
-            .zip(epsilon)
-            .is_some_and(|(spent, limit)| spent > limit)
-        {
-            bail!("ε is {spent:?} where at most {epsilon:?} was allowed");
-        }
-        let accuracy = number(outcome(&report, "federated")?, "test_accuracy")?;
+        let noisy = Noisy {
+            clients: participants,
+            each: 16,
+            epsilon,
+            set,
+        };
+        let (before, accuracy) = noisy.run(&binary)?;
         if row.is_empty() {
-            let before = number(&report, "zero_shot")?;
             row = format!("| {participants} | {:.1}% |", 100.0 * before);
             result.insert("unprompted".to_owned(), json!(rounded(before)));
         }

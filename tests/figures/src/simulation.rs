@@ -75,6 +75,42 @@ pub fn report(command: &mut Command) -> Result<Value> {
     serde_json::from_slice(&output.stdout).context("the simulation's report is not JSON")
 }
 
+/// A federation of people who each have `each` digits in a built-in handwriting of their own, for the
+/// figures of what noise costs.
+pub struct Noisy {
+    pub clients: u32,
+    pub each: u32,
+    /// The ε that must not be exceeded; `None` without noise.
+    pub epsilon: Option<f64>,
+    /// Settings of the task that are replaced.
+    pub set: Vec<String>,
+}
+
+impl Noisy {
+    /// Runs it; returns the accuracy without a prompt and that at the end.
+    pub fn run(&self, binary: &Path) -> Result<(f64, f64)> {
+        let mut command = Command::new(binary);
+        command
+            .args(["simulate", "--task", "digits-light-on-dark"])
+            .args(["--data", "handwriting", "--seed", "1"])
+            .args(["--each", &self.each.to_string()])
+            .args(["--clients", &self.clients.to_string()])
+            .args(["--only", "federated", "--eval-every", "1000", "--json"]);
+        for setting in &self.set {
+            command.args(["--set", setting]);
+        }
+        let report = report(&mut command)?;
+        let spent = report["federation"]["privacy"]["epsilon"].as_f64();
+        if let Some((spent, limit)) = spent.zip(self.epsilon)
+            && spent > limit
+        {
+            bail!("ε is {spent} where at most {limit} was allowed");
+        }
+        let accuracy = number(outcome(&report, "federated")?, "test_accuracy")?;
+        Ok((number(&report, "zero_shot")?, accuracy))
+    }
+}
+
 /// The outcome of `setting` (`federated`, `local` or `centralised`).
 pub fn outcome<'a>(report: &'a Value, setting: &str) -> Result<&'a Value> {
     report["outcomes"]

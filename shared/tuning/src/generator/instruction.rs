@@ -11,8 +11,7 @@ use crate::objective::loss::argmax;
 use crate::wording::{Prompt, Ranked, TextTask};
 use ground::fault::Reader;
 use ground::form::About;
-use ground::order;
-use ground::order::distinct;
+use ground::order::{distinct, sorted};
 
 /// Maximum number of instructions of a task.
 pub const MOST: usize = 1000;
@@ -222,9 +221,10 @@ impl<'a> Evidence<'a> {
             .collect()
     }
 }
+
 /// The `count` arms with the largest scores, in descending order; ties go to the first.
 pub(crate) fn best(scores: &[f32], count: usize) -> Vec<usize> {
-    let mut order = order::sorted(scores.len(), &|a, b| scores[b].total_cmp(&scores[a]));
+    let mut order = sorted(scores.len(), &|a, b| scores[b].total_cmp(&scores[a]));
     order.truncate(count);
     order
 }

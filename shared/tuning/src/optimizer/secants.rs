@@ -126,16 +126,19 @@ fn outer(features: &[f32], moved: &[f32]) -> Vec<f32> {
     features.iter().flat_map(row).collect()
 }
 
-/// A(φ): the shared slopes (labels × nodes) of a picture with these features.
-fn slopes_of(shared: &[f32], features: &[f32], labels: usize, nodes: usize) -> Vec<f32> {
-    let mut slopes = vec![0.0; labels * nodes];
-    // `shared` has a row of (features × nodes) numbers for each label, and may be empty.
+/// A(φ) + C: the slopes of a picture with these features, a row of node values for each label. `shared`
+/// has a row of (features × nodes) numbers for each label, or is empty.
+fn slopes_of(shared: &[f32], features: &[f32], picture: &Remembered) -> Vec<f32> {
+    let nodes = picture.nodes.len().max(1);
+    let mut slopes = vec![0.0; picture.correction.len()];
     let rows = shared.chunks_exact((features.len() * nodes).max(1));
-    for (out, row) in slopes.chunks_exact_mut(nodes.max(1)).zip(rows) {
+    for (out, row) in slopes.chunks_exact_mut(nodes).zip(rows) {
         for (f, part) in features.iter().zip(row.chunks_exact(nodes)) {
             out.iter_mut().zip(part).for_each(|(o, a)| *o += f * a);
         }
     }
+    let corrected = slopes.iter_mut().zip(&picture.correction);
+    corrected.for_each(|(s, c)| *s += c);
     slopes
 }
 
@@ -227,11 +230,7 @@ impl ByPicture for Secants {
             let Some(last) = memory.of_mut(example) else {
                 continue;
             };
-            let mut slopes = slopes_of(&foreseen, &features, labels, nodes);
-            slopes
-                .iter_mut()
-                .zip(&last.correction)
-                .for_each(|(s, c)| *s += c);
+            let slopes = slopes_of(&foreseen, &features, last);
             let off = difference(&e, &times(&slopes, &d));
             let square = d.iter().map(|d| d * d).sum::<f32>().max(1e-12);
             for (row, off) in last.correction.chunks_exact_mut(nodes).zip(&off) {
@@ -250,11 +249,7 @@ impl ByPicture for Secants {
                 continue;
             };
             let features = Self::features(seen, last.example, &last.scores);
-            let mut slopes = slopes_of(&shared, &features, labels, nodes);
-            slopes
-                .iter_mut()
-                .zip(&last.correction)
-                .for_each(|(s, c)| *s += c);
+            let slopes = slopes_of(&shared, &features, last);
             let d = difference(&seen.node_values(last.example), &last.nodes);
             let mut scores = times(&slopes, &d);
             scores
@@ -349,7 +344,13 @@ mod tests {
                 .collect();
             let slopes = |p: &Prepared| {
                 let features: Vec<f32> = [1.0].into_iter().chain(p.statistics.clone()).collect();
-                slopes_of(&law, &features, LABELS, nodes)
+                let uncorrected = Remembered {
+                    example: 0,
+                    nodes: vec![0.0; nodes],
+                    scores: vec![0.0; LABELS],
+                    correction: vec![0.0; LABELS * nodes],
+                };
+                slopes_of(&law, &features, &uncorrected)
             };
             let optimizer = optimizer(&json!({}), statistics).unwrap();
             let by_picture = optimizer.by_picture().unwrap();

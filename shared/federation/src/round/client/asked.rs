@@ -56,7 +56,7 @@ impl Client {
     pub(super) fn training_step(&self, env: &Environment<'_>, asked_from: &State) -> Evaluation {
         let candidates = env.optimizer.ask(asked_from);
         let renewed = self.work.as_ref().map_or(0, |w| w.renewed);
-        let by_example = env.task.contribution().is_some_and(|c| c.hides_examples());
+        let by_example = env.task.federation.hides_examples();
         let in_turn = by_example || env.optimizer.by_picture().is_some_and(|o| o.in_turn());
         let (task, training) = (env.task, env.training);
         let mut examples = if in_turn && renewed == 0 {
