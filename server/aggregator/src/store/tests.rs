@@ -20,13 +20,29 @@ async fn opened(tried: Tried) -> (tempfile::TempDir, SqliteStore) {
     (home, store)
 }
 
+async fn synchronous(store: &SqliteStore) -> i64 {
+    sqlx::query_scalar("PRAGMA synchronous")
+        .fetch_one(&store.writer)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn what_nobody_keeps_waits_for_no_disk() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("a.sqlite");
+    let store = SqliteStore::open_temporary(&path, silent()).await.unwrap();
+    // 0 means OFF.
+    assert_eq!(synchronous(&store).await, 0);
+    store.close().await;
+    let store = SqliteStore::open(&path, silent()).await.unwrap();
+    assert_eq!(synchronous(&store).await, 2);
+}
+
 #[tokio::test]
 async fn what_is_committed_is_on_the_disk() {
     let (_home, store) = fresh().await;
-    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
-        .fetch_one(&store.writer)
-        .await
-        .unwrap();
+    let synchronous = synchronous(&store).await;
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
         .fetch_one(&store.writer)
         .await

@@ -663,3 +663,39 @@ async fn who_closes_a_federation_closes_its_sum_too() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_task_that_says_nothing_of_them_gets_secure_sums_and_the_optimiser_that_suits_it() {
+    let home = Home::new();
+    let server = Server::start(home.config(), Arc::new(aggregator::RealClock)).await;
+    let created = async |source: Value| {
+        let invite = server.api.create(source).await;
+        let path = format!("/v1/federations/{}", invite.federation);
+        let detail: Value = server
+            .api
+            .get(&path)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        detail["task"].clone()
+    };
+    let mut silent = task(1, 3);
+    silent.as_object_mut().unwrap().remove("optimizer");
+    let said = silent.clone();
+    silent["federation"]
+        .as_object_mut()
+        .unwrap()
+        .remove("secure_sum");
+    let silent = created(silent).await;
+    assert_eq!(silent["optimizer"], json!({ "kind": "node-perturbation" }));
+    assert_eq!(silent["federation"]["secure_sum"], json!({}));
+    assert_eq!(created(said).await["federation"]["secure_sum"], false);
+    assert_eq!(
+        created(task(1, 3)).await["optimizer"],
+        json!({ "kind": "zo-adam" })
+    );
+    server.stop().await;
+}
