@@ -325,8 +325,8 @@ impl Tries {
 pub struct Entry {
     /// Texts for people about the optimiser.
     pub about: About,
-    /// The questions of one step.
-    pub tries: Tries,
+    /// The questions of one step; `None` if there is one for each example.
+    pub tries: Option<Tries>,
     /// What it requires of the task.
     pub needs: Needs,
     /// Reads its settings and builds it.

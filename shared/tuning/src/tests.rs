@@ -41,8 +41,9 @@ fn export_bindings_methods() {
     let optimizers = optimizer::registry();
     let optimizers = lines(optimizers.iter().map(|(name, entry)| {
         let domain = format!("{:?}", entry.needs.domain).to_lowercase();
-        let tries = &entry.tries;
-        let tries = json!({ "setting": tries.setting, "usual": tries.usual, "what": tries.what });
+        let tries = entry.tries.map(
+            |tries| json!({ "setting": tries.setting, "usual": tries.usual, "what": tries.what }),
+        );
         let words = entry.about.words;
         forms[2].push(form(name, &domain, entry.about));
         json!({ "name": name, "words": words, "domain": domain, "tries": tries })
@@ -69,7 +70,7 @@ export interface Optimizer {{
   /** A name for descriptions of a task: `About` in `shared/ground/src/form.rs`. */
   words: string;
   domain: Domain;
-  tries: {{ setting: string; usual: number | null; what: string }};
+  tries: {{ setting: string; usual: number | null; what: string }} | null;
 }}
 
 /** The built-in generators for images, the default first. */

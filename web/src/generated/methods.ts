@@ -19,7 +19,7 @@ export interface Optimizer {
   /** A name for descriptions of a task: `About` in `shared/ground/src/form.rs`. */
   words: string;
   domain: Domain;
-  tries: { setting: string; usual: number | null; what: string };
+  tries: { setting: string; usual: number | null; what: string } | null;
 }
 
 /** The built-in generators for images, the default first. */
@@ -44,7 +44,7 @@ export const OPTIMIZERS: readonly [Optimizer, ...Optimizer[]] = [
   {"domain":"numbers","name":"cma-es","tries":{"setting":"population","usual":20,"what":"points"},"words":"CMA-ES: a cloud of points that moves and changes its shape"},
   {"domain":"numbers","name":"hiso","tries":{"setting":"directions","usual":5,"what":"directions"},"words":"random differences, scaled by what all have learnt of the curvature"},
   {"domain":"numbers","name":"node-perturbation","tries":{"setting":"directions","usual":3,"what":"directions"},"words":"random differences of each picture's own pattern"},
-  {"domain":"numbers","name":"secants","tries":{"setting":"tries","usual":1,"what":"tries of each picture"},"words":"slopes learnt from earlier answers"},
+  {"domain":"numbers","name":"secants","tries":null,"words":"slopes learnt from earlier answers"},
   {"domain":"categories","name":"policy-gradient","tries":{"setting":"draws","usual":20,"what":"prompts"},"words":"draws prompts and learns from their scores"},
   {"domain":"arms","name":"bandit","tries":{"setting":"arms","usual":null,"what":"instructions"},"words":"tries whole instructions and keeps asking about the better ones"},
 ];

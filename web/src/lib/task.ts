@@ -55,8 +55,9 @@ export function taskInWords(task: unknown, dim: number): [term: string, descript
   rows.push([isText ? 'Prompt' : 'Pattern', `${generator?.words ?? text('generator', 'kind') ?? 'unknown'}; ${count(dim)} numbers`]);
   const named = text('optimizer', 'kind');
   const optimizer = OPTIMIZERS.find(({ name, domain }) => (named === null ? domain === generator?.domain : name === named));
-  const tries = optimizer === undefined ? null : (number('optimizer', optimizer.tries.setting) ?? optimizer.tries.usual);
-  rows.push(['Each participant', `${optimizer?.words ?? named ?? 'unknown'}${optimizer === undefined || tries === null ? '' : `; ${count(tries)} ${optimizer.tries.what} a step`}`]);
+  const tries = optimizer?.tries ?? null;
+  const tried = tries === null ? null : (number('optimizer', tries.setting) ?? tries.usual);
+  rows.push(['Each participant', `${optimizer?.words ?? named ?? 'unknown'}${tries === null || tried === null ? '' : `; ${count(tried)} ${tries.what} a step`}`]);
   const rule = text('federation', 'rule') ?? 'fedavg';
   rows.push(['Each sends', rule === 'scalars' ? 'how far to go along each direction; everyone tries the same directions' : 'how all the numbers should change']);
   const hidden = at(task, 'federation', 'secure_sum');

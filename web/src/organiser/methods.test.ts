@@ -38,8 +38,8 @@ describe('what can be chosen by name', () => {
   });
   it('is told in its own words', () => {
     for (const { name, words, tries } of OPTIMIZERS) {
-      const told = new Map(taskInWords({ optimizer: { kind: name, [tries.setting]: 7 } }, 1)).get('Each participant');
-      expect(told).toBe(`${words}; 7 ${tries.what} a step`);
+      const told = new Map(taskInWords({ optimizer: { kind: name, ...(tries !== null && { [tries.setting]: 7 }) } }, 1)).get('Each participant');
+      expect(told).toBe(tries === null ? words : `${words}; 7 ${tries.what} a step`);
     }
     for (const { name, words } of TEXT_GENERATORS) expect(new Map(taskInWords({ model: { input: { kind: 'text' } }, generator: { kind: name } }, 9)).get('Prompt')).toBe(`${words}; 9 numbers`);
   });

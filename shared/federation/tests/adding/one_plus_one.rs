@@ -11,11 +11,11 @@ use tuning::optimizer::{
 
 pub const ENTRY: Entry = Entry {
     about: About::of("the (1+1) evolution strategy"),
-    tries: Tries {
+    tries: Some(Tries {
         setting: "",
         usual: Some(2),
         what: "points",
-    },
+    }),
     needs: Needs {
         ask_ahead: AskAhead::Never("one-plus-one compares a point with the θ that it may replace"),
         ..Needs::NOTHING

@@ -74,11 +74,11 @@ enum Reward {
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
     about: About::of("tries whole instructions and keeps asking about the better ones"),
-    tries: Tries {
+    tries: Some(Tries {
         setting: "arms",
         usual: None,
         what: "instructions",
-    },
+    }),
     needs: Needs {
         nodes: false,
         domain: Domain::Arms,

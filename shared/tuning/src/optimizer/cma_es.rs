@@ -40,11 +40,11 @@ pub struct CmaEs {
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
     about: About::of("CMA-ES: a cloud of points that moves and changes its shape"),
-    tries: Tries {
+    tries: Some(Tries {
         setting: "population",
         usual: Some(20),
         what: "points",
-    },
+    }),
     needs: Needs {
         ask_ahead: AskAhead::Never("cma-es asks around the mean that the step before has moved"),
         ..Needs::NOTHING

@@ -31,7 +31,7 @@ pub struct HiSo {
 /// The optimiser as the registry lists it.
 pub(super) const ENTRY: Entry = Entry {
     about: About::of("random differences, scaled by what all have learnt of the curvature"),
-    tries: Tries::DIRECTIONS,
+    tries: Some(Tries::DIRECTIONS),
     needs: Needs::NOTHING,
     build,
 };

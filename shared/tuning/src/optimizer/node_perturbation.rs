@@ -41,10 +41,10 @@ const DIRECTIONS: u32 = 3;
 pub(super) const ENTRY: Entry = Entry {
     about: About::of("random differences of each picture's own pattern")
         .offered("random differences of each picture's own pattern", &[]),
-    tries: Tries {
+    tries: Some(Tries {
         usual: Some(DIRECTIONS),
         ..Tries::DIRECTIONS
-    },
+    }),
     needs: Needs {
         nodes: true,
         ..Needs::NOTHING
@@ -187,6 +187,32 @@ mod tests {
         (generator, prepared)
     }
 
+    /// What the optimiser makes of all pictures' losses at the points that it asks.
+    fn gradient(
+        optimizer: &dyn Optimizer,
+        generator: &dyn Generator,
+        state: &State,
+        prepared: &[Prepared],
+        losses: &[f32],
+        bound: Option<ExampleBound>,
+    ) -> Vec<f32> {
+        let batch: Vec<u32> = (0..prepared.len() as u32).collect();
+        let seen = Seen {
+            generator,
+            theta: &state.theta,
+            pictures: prepared.iter().map(|p| (p, 0)).collect(),
+            batch: &batch,
+            begun_anew: false,
+            losses,
+            scores: &[],
+            labels: 0,
+            loss: Loss::CrossEntropy,
+            bound,
+        };
+        let by_picture = optimizer.by_picture().unwrap();
+        by_picture.gradient(&optimizer.ask(state), &seen, &mut PictureMemory::default())
+    }
+
     /// The mean of many estimates is the gradient that is known: of L_p = Σ_i a_i u_pi.
     #[test]
     fn the_estimate_is_unbiased_where_the_loss_is_linear() {
@@ -197,7 +223,6 @@ mod tests {
             let (generator, prepared) = task(&spec, 4);
             let batch: Vec<&Prepared> = prepared.iter().collect();
             let optimizer = optimizer(&json!({ "directions": 8, "clip": false }));
-            let by_picture = optimizer.by_picture().unwrap();
             let n = generator.nodes();
             let slopes: Vec<f32> = (0..n).map(|i| (i as f32 * 0.7).sin()).collect();
             let mut exact = vec![0.0; generator.dim()];
@@ -220,20 +245,7 @@ mod tests {
                         losses.push(moved.iter().zip(&slopes).map(|(m, s)| m * s).sum());
                     }
                 }
-                let seen = Seen {
-                    generator: &*generator,
-                    theta: &state.theta,
-                    pictures: batch.iter().map(|p| (*p, 0)).collect(),
-                    batch: &[0, 1, 2, 3],
-                    begun_anew: false,
-                    losses: &losses,
-                    scores: &[],
-                    labels: 0,
-                    loss: Loss::CrossEntropy,
-                    bound: None,
-                };
-                let mut nothing = PictureMemory::default();
-                let estimate = by_picture.gradient(&candidates, &seen, &mut nothing);
+                let estimate = gradient(&*optimizer, &*generator, &state, &prepared, &losses, None);
                 mean.iter_mut()
                     .zip(&estimate)
                     .for_each(|(m, e)| *m += f64::from(*e) / f64::from(steps));
@@ -296,22 +308,10 @@ mod tests {
         let by_picture = optimizer.by_picture().unwrap();
         let (clip, batch) = (0.3f32, 5);
         let start = State::new(vec![0.0; generator.dim()], 0);
-        let candidates = optimizer.ask(&start);
-        let step = |losses: &[f32], asked: &[u32]| {
-            let seen = Seen {
-                generator: &*generator,
-                theta: &start.theta,
-                pictures: prepared.iter().map(|p| (p, 0)).collect(),
-                batch: asked,
-                begun_anew: false,
-                losses,
-                scores: &[],
-                labels: 0,
-                loss: Loss::CrossEntropy,
-                bound: Some(ExampleBound { clip, batch }),
-            };
+        let step = |losses: &[f32]| {
+            let bound = Some(ExampleBound { clip, batch });
+            let gradient = gradient(&*optimizer, &*generator, &start, &prepared, losses, bound);
             let mut state = start.clone();
-            let gradient = by_picture.gradient(&candidates, &seen, &mut PictureMemory::default());
             by_picture.tell_gradient(&mut state, &gradient).unwrap();
             state.theta
         };
@@ -320,14 +320,14 @@ mod tests {
         let mut farthest = 0.0f64;
         for size in [0.01, 1.0, 1e6] {
             let mut losses: Vec<f32> = (0..12).map(|_| dice.uniform()).collect();
-            let before = step(&losses, &[0, 1, 2, 3]);
+            let before = step(&losses);
             // A blank in picture 2's place says nothing: its losses do not change.
             [2, 6, 10].iter().for_each(|i| losses[*i] = 0.0);
-            let blank = step(&losses, &[0, 1, 2, 3]);
+            let blank = step(&losses);
             for i in [2, 6, 10] {
                 losses[i] = size * dice.uniform();
             }
-            let after = step(&losses, &[0, 1, 2, 3]);
+            let after = step(&losses);
             for other in [&before, &after] {
                 let off: Vec<f32> = blank.iter().zip(other).map(|(a, b)| a - b).collect();
                 let bound = f64::from(clip) / f64::from(batch);

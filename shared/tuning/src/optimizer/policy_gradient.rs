@@ -75,11 +75,11 @@ pub(super) const ENTRY: Entry = Entry {
             )
         }],
     ),
-    tries: Tries {
+    tries: Some(Tries {
         setting: "draws",
         usual: Some(20),
         what: "prompts",
-    },
+    }),
     needs: Needs {
         nodes: false,
         domain: Domain::Categories,

@@ -21,7 +21,7 @@ use super::memory::{PictureMemory, Remembered};
 use super::node_perturbation::NodePerturbation;
 use super::{
     ByPicture, Candidate, DirectionKey, Entry, Needs, Optimizer, Plan, Seen, Space, State,
-    TellError, Tries, check_losses, direction, estimate,
+    TellError, check_losses, direction, estimate,
 };
 use crate::objective::loss::softmax;
 use ground::fault::Reader;
@@ -51,11 +51,8 @@ const MOST: usize = 1_024;
 pub(super) const ENTRY: Entry = Entry {
     about: About::of("slopes learnt from earlier answers")
         .offered("slopes learnt from earlier answers", &[]),
-    tries: Tries {
-        setting: "tries",
-        usual: Some(1),
-        what: "tries of each picture",
-    },
+    // One query for each picture.
+    tries: None,
     needs: Needs {
         nodes: true,
         ..Needs::NOTHING

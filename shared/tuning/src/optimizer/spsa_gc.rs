@@ -41,7 +41,7 @@ pub struct SpsaGc {
 pub(super) const ENTRY: Entry = Entry {
     about: About::of("SPSA with gradient correction")
         .offered("SPSA with gradient correction", &[estimate::DIRECTIONS]),
-    tries: Tries::DIRECTIONS,
+    tries: Some(Tries::DIRECTIONS),
     needs: Needs {
         // For comparison it runs as released: without asking ahead.
         ask_ahead: AskAhead::OnRequest,

@@ -24,7 +24,7 @@ pub struct ZoAdam {
 pub(super) const ENTRY: Entry = Entry {
     about: About::of("random differences, then Adam")
         .offered("random differences, Adam", estimate::FIELDS),
-    tries: Tries::DIRECTIONS,
+    tries: Some(Tries::DIRECTIONS),
     needs: Needs::NOTHING,
     build,
 };

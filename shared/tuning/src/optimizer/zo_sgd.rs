@@ -39,7 +39,7 @@ impl Polynomial {
 pub(super) const ENTRY: Entry = Entry {
     about: About::of("random differences, plain steps")
         .offered("random differences, plain steps", estimate::FIELDS),
-    tries: Tries::DIRECTIONS,
+    tries: Some(Tries::DIRECTIONS),
     needs: Needs::NOTHING,
     build,
 };
